@@ -11,7 +11,7 @@ from contextlib import contextmanager
 def closed_port() -> Iterator[str]:
     """Yield the URL of a port that refuses connections.
 
-    The port is bound and does not listen, so that no other process can serve there.
+    The port is bound but does not listen, so that no other process can use it.
     """
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

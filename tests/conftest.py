@@ -1,4 +1,4 @@
-"""Options and fixtures of all tests: fixed examples, a clean environment, whole commands."""
+"""Options and fixtures of all tests: fixed examples, a clean environment, complete commands."""
 
 from __future__ import annotations
 

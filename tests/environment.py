@@ -1,8 +1,8 @@
-"""Variables of the machine that would influence tests.
+"""Remove variables of the machine that would influence tests.
 
 A test must behave the same on a laptop, in continuous integration, behind a proxy, in a git hook
 and in a narrow terminal. So such variables are removed before the first test; programs that fetch
-packages get the proxies back.
+packages get the proxy variables back.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PREFIXES: Final = (
 _NAMES: Final = (
     "CI", "COLUMNS", "FORCE_COLOR", "FORCE_HYPERLINK", "LINES", "NO_COLOR", "PAGER_PASSWORD",
     "PYTHONDEVMODE", "PYTHONWARNINGS", "SLACK_BOT_TOKEN", "XDG_CONFIG_HOME",
-    # What git passes to its hooks: it would direct git commands of a test to this repository.
+    # Git sets these for its hooks; they would direct git commands of a test to this repository.
     "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_DIR", "GIT_INDEX_FILE",
     "GIT_NAMESPACE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_WORK_TREE",
 )  # fmt: skip
@@ -30,7 +30,7 @@ PROXIES: Final[Mapping[str, str]] = {
 
 
 def is_removed(name: str) -> bool:
-    """Return whether a variable must not reach a test."""
+    """Return whether a variable is removed."""
     return name.startswith(_PREFIXES) or name in _NAMES or name.lower().endswith("_proxy")
 
 

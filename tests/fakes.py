@@ -1,4 +1,4 @@
-"""What fakes of other services share: answers, and transports to them."""
+"""Shared parts of fake services: responses, and transports to them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def in_process(fake: Fake) -> httpx.MockTransport:
         return httpx.Response(
             answer.status,
             headers={"content-type": "application/json", **answer.headers},
-            # Streamed, as from a network: the client reads it at its own pace.
+            # Streamed, as over a network.
             stream=httpx.ByteStream(answer.body()),
         )
 
@@ -57,7 +57,7 @@ def serve(fake: Fake) -> Iterator[str]:
     """Serve a fake on this machine and yield its URL."""
 
     class Handler(BaseHTTPRequestHandler):
-        wbufsize = -1  # one packet per answer: a second one would wait for the receipt of the first
+        wbufsize = -1  # one packet per response; a second one would wait for the first's receipt
 
         def _answer(self) -> None:
             length = int(self.headers.get("content-length") or 0)

@@ -18,7 +18,7 @@ ROOT: Final = Path(__file__).parents[1]
 
 
 def write(folder: Path, files: Mapping[str, str]) -> dict[Path, bytes]:
-    """Write files into a folder and return what they hold."""
+    """Write files into a folder and return their contents."""
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, "utf-8")
@@ -26,7 +26,7 @@ def write(folder: Path, files: Mapping[str, str]) -> dict[Path, bytes]:
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """Run git with an identity, and return what it prints."""
+    """Run git with an identity, and return its output."""
     identity = ("-c", "user.name=t", "-c", "user.email=t@example.com")
     done = subprocess.run(
         ["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True

@@ -37,7 +37,7 @@ def load_texts(texts: Mapping[str, str | bytes], *given: str, rules: Rules | Non
 
 
 def loaded(desired: Desired) -> Loaded:
-    """Return what loading files with these declarations gives; the first holds the policy."""
+    """Return the result of loading files with these declarations; the first has the policy."""
     policy = desired.policy
     root: dict[str, Any] = {
         "organization": desired.organization,

@@ -14,8 +14,8 @@ _WRITES = ("POST", "PUT", "PATCH", "DELETE")
 class PauseAtWrite:
     """An emulator's listener, called after a write is committed and before it is answered.
 
-    `after` selects a later write; `reached` is set when it comes, and from then on the server does
-    nothing until `release`.
+    `after` selects a later write; `reached` is set when it comes, and the server then waits for
+    `release`.
     """
 
     def __init__(self) -> None:

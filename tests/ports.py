@@ -13,7 +13,7 @@ START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 class VirtualClock:
-    """Time that moves only in `sleep`; random choices give the upper end."""
+    """Time advances only in `sleep`; random choices return the upper end."""
 
     def __init__(self) -> None:
         self.time = 0.0
@@ -38,7 +38,7 @@ class VirtualClock:
 
 
 class SkippingClock:
-    """Real time plus what was slept, for whole commands over real connections.
+    """Real time plus skipped waits, for complete commands over real connections.
 
     Each thread has its own offset: a wait in one thread does not time out a request of another.
     """

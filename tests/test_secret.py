@@ -1,4 +1,4 @@
-"""What a secret reveals, and what it never does."""
+"""What a secret reveals."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CANARY = "hunter2-hunter2"
     ],
 )
 def test_no_textual_form_shows_it(show: Callable[[Secret], str]) -> None:
-    """A secret alone, in a list or in a value, copied or not, shows as three stars."""
+    """A secret is shown as three stars, also in a list or a value, copied or not."""
     shown = show(Secret(CANARY))
     assert "***" in shown
     assert "hunter2" not in shown

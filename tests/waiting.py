@@ -1,7 +1,7 @@
 """Waiting for events instead of sleeping.
 
 The timeout here ends a test that hangs. It is far longer than any test takes on a busy machine, so
-no result depends on it.
+it affects no result.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ class State(StrEnum):
     """The final state of a reviewed operation."""
 
     APPLIED = "applied"
-    OVERTAKEN = "overtaken"  # a newer pull request has another operation for the webhook
+    REPLACED = "replaced"  # a newer pull request has another operation for the webhook
     VOID = "void"  # a resend whose reference and version are no longer declared
     DONE = "done"  # no longer pending, and not applied by a run that could record it
 

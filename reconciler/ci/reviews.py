@@ -205,7 +205,7 @@ def settle(
         if operation.digest in applied:
             return State.APPLIED
         if operation.digest in review.replaced:
-            return State.OVERTAKEN
+            return State.REPLACED
         if resend is not None:
             if sent.get((resend.webhook, resend.field)) == resend.value is not None:
                 return State.DONE
@@ -257,7 +257,7 @@ def _told(review: Merged, link: str) -> str:
     numbers = ", ".join(f"#{each}" for each in by) or "a newer review"
     became = {
         f"{applied} of {plural(len(review.operations), 'operation')} applied": applied,
-        f"{states[State.OVERTAKEN]} replaced by {numbers}": states[State.OVERTAKEN],
+        f"{states[State.REPLACED]} replaced by {numbers}": states[State.REPLACED],
         f"{void} void: the files now declare another value": states[State.VOID],
         f"{states[State.DONE]} no longer pending": states[State.DONE],
         f"{len(review.left)} left": len(review.left),

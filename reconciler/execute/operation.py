@@ -311,7 +311,7 @@ def _find_created(
                 note = f"{_returned(answers)}; it is live"
                 return Applied(operation=operation, id=found[0].id, note=note)
             if others := _new(operation, listing, run):
-                return overtaken(operation, others[0].id)
+                return name_conflict(operation, others[0].id)
         if not lost:
             break
     if failure is not None:
@@ -334,7 +334,7 @@ def equal(operation: Create, listing: Listing, run: Run) -> list[LiveWebhook]:
     return [each for each in new if not listing.differences(operation, each)]
 
 
-def overtaken(operation: Create, id: str) -> Failed:
+def name_conflict(operation: Create, id: str) -> Failed:
     """Return the failure of a create whose name another user's webhook has."""
     return Failed(
         operation=operation,

@@ -17,7 +17,7 @@ from reconciler.execute.operation import (
     Run,
     duplicates,
     equal,
-    overtaken,
+    name_conflict,
     remove,
     unlike,
 )
@@ -83,7 +83,7 @@ def _hand_on(gone: Duplicate, listing: Listing, run: Run) -> None:
             continue
         if outcome.id == gone.live.id:
             if listing.differences(operation, gone.keeper):
-                run.ledger.correct(index, overtaken(operation, gone.keeper.id))
+                run.ledger.correct(index, name_conflict(operation, gone.keeper.id))
             else:
                 run.ledger.correct(index, replace(outcome, id=gone.keeper.id))
 

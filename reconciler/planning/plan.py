@@ -63,12 +63,9 @@ class SecretCause(StrEnum):
     DIFFERS = "differs"  # readable, and different from the value of the reference
     ADDED = "added"  # not set in the live webhook
     DESTINATION = "destination-changed"  # another host, in a file that git tracks
-    REFERENCE_CHANGED = (
-        "reference-changed"  # against the previous declaration; what is live cannot be read
-    )
-    VERSION_CHANGED = (
-        "version-changed"  # against the previous declaration; what is live cannot be read
-    )
+    # These compare with the previous configuration, because the live value cannot be read.
+    REFERENCE_CHANGED = "reference-changed"
+    VERSION_CHANGED = "version-changed"
     REQUESTED = "requested"  # --resend-secret, --resend-secrets
 
 

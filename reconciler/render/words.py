@@ -43,7 +43,7 @@ REASONS: Final = {
 _STOPPED: Final = "stopped by a signal: run the same command again to finish"
 _PARTIAL: Final = "incomplete: run the same command again to finish"
 _NEEDS_REVIEW: Final = "skipped operations need a review: plan again and have the new plan reviewed"
-_OVERTAKEN: Final = "the live webhooks changed since the plan: run the same command again"
+_CHANGED: Final = "the live webhooks changed since the plan: run the same command again"
 
 _EXIT_MEANINGS: Final = {
     ExitCode.FAILED: "failed, see above",
@@ -172,7 +172,7 @@ def ending(report: Report) -> str | None:
         is_ = "is" if number == 1 else "are"
         meaning = f"{plural(number, 'declaration')} {is_} not applied, see above"
     elif code is ExitCode.FAILED and not report.problem and not tally(report)["failed"]:
-        meaning = _OVERTAKEN
+        meaning = _CHANGED
     elif code in (ExitCode.STALE, ExitCode.PARTIAL) and report.needs_review and not report.problem:
         meaning = _NEEDS_REVIEW
     return f"Exit {int(code)}: {meaning}."

@@ -7,7 +7,7 @@ secret is never written: it becomes a reference. A URL without a credential is w
 Fields with equal visible values share a reference, and each hidden value has one. Hidden Slack
 tokens share one, unless the visible parts of their masks differ. The variable of a URL that several
 webhooks share is named after its host; another shared value is named after the first webhook, and
-a comment at the others says so.
+a comment marks the others.
 """
 
 from __future__ import annotations

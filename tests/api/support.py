@@ -1,4 +1,4 @@
-"""Transports over prepared answers, and the real client and engine over an emulator in process."""
+"""Transports with prepared responses, and the real client and engine on an emulator in process."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class World:
         self.client = self.connect(**options)
 
     def connect(self, *, key: str = LOCAL_KEY, **options: Any) -> Client:
-        """Make one more client."""
+        """Create another client."""
         adapter = InProcess(self.emulator.handle, clock=self.clock)
         return connect(
             server_url=URL,
@@ -139,7 +139,7 @@ class World:
         return sorted(row["name"] for row in self.emulator.store.webhooks())
 
     def requests(self) -> list[str]:
-        """Return method and path of every request the server got."""
+        """Return method and path of every request to the server."""
         return [f"{entry.method} {entry.path}" for entry in self.emulator.store.log()]
 
 

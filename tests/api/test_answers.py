@@ -118,7 +118,10 @@ def test_every_shape_of_an_error_is_understood(
     ],
 )
 def test_the_error_of_a_refusal(status: int, document: Any, error: type[ApiError]) -> None:
-    """Status and text decide: a bad key may give 401 or 403. Each error has a next step."""
+    """Status and text determine the error:
+
+    a bad key may result in 401 or 403. Each error has a next step.
+    """
     found = refused(status, document)
     assert type(found) is error
     assert found.hint
@@ -189,7 +192,7 @@ TOKEN = "xoxb-" + "0123456789-abcdef"
     ],
 )
 def test_a_secret_is_removed_in_every_quoted_form(form: str) -> None:
-    """Nothing recognizable of a sent secret remains; the text around it does."""
+    """No recognizable part of a sent secret remains; the text around it does."""
     shown = redacted(f"bad value {form}!", [SECRET])
     assert shown.startswith("bad value ")
     assert "***" in shown
@@ -213,7 +216,7 @@ def test_a_url_keeps_its_host() -> None:
     st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "replace"))
 )
 def test_any_bytes_give_a_value_or_not_json_error(data: bytes) -> None:
-    """The only error is NotJsonError; what is accepted, the standard reader accepts too."""
+    """The only error is NotJsonError; the standard parser accepts everything that is accepted."""
     try:
         value = decode(data)
     except NotJsonError:

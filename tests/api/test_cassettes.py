@@ -1,7 +1,7 @@
 """The requests to CloudTruth, byte for byte, as cassettes recorded from the emulator.
 
-They prove the exact requests and that client and emulator agree, not that CloudTruth answers this
-way. After an intended change record them again with `RECORD_CASSETTES=1 pytest
+They show that the requests are exact and that client and emulator agree, not that CloudTruth
+responds this way. After an intended change record them again with `RECORD_CASSETTES=1 pytest
 tests/api/test_cassettes.py`.
 """
 

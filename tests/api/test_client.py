@@ -36,7 +36,7 @@ def bodies(world: World, method: str) -> list[Any]:
 
 @pytest.mark.parametrize("flag", list(CurrentFlag))
 @pytest.mark.parametrize("others", [0, 2])
-def test_the_key_s_organization_is_found(flag: CurrentFlag, others: int) -> None:
+def test_the_organization_of_the_key_is_found(flag: CurrentFlag, others: int) -> None:
     """It is found by the current flag, as the only one, or by the user's membership."""
     world = World(Variant(current_flag=flag))
     user = world.emulator.store.user_of_key(LOCAL_KEY)
@@ -49,7 +49,7 @@ def test_the_key_s_organization_is_found(flag: CurrentFlag, others: int) -> None
 
 
 def _ambiguous_world(**choices: Any) -> World:
-    """Make a world whose organizations do not identify the one of the key."""
+    """Create a world in which the organization of the key is ambiguous."""
     world = World(Variant(current_flag=CurrentFlag.MISSING, **choices))
     user = world.emulator.store.user_of_key(LOCAL_KEY)
     assert user is not None
@@ -59,7 +59,7 @@ def _ambiguous_world(**choices: Any) -> World:
 
 
 def test_live_webhooks_identify_the_organization_as_a_last_resort() -> None:
-    """If all live webhooks belong to one organization, that is it."""
+    """If all live webhooks belong to one organization, that is the organization of the key."""
     world = _ambiguous_world(membership_shown=False)
     world.create("A", "B")
     assert world.client.organization().name == "Acme"
@@ -84,7 +84,7 @@ def test_an_unreadable_user_is_skipped(fault: faults.Fault) -> None:
 
 
 def test_an_unknown_organization_is_not_guessed() -> None:
-    """The run stops with a next step."""
+    """The run stops with a hint."""
     world = _ambiguous_world(membership_shown=False)
     with pytest.raises(OrganizationError) as caught:
         world.client.organization()
@@ -212,7 +212,7 @@ def test_an_html_404_is_not_a_missing_webhook() -> None:
 
 
 def test_an_id_is_one_path_segment() -> None:
-    """Whatever characters an id has, its URL addresses one webhook."""
+    """The URL of a webhook is correct for any characters in its id."""
     world = World()
     assert world.client.get("a/b?c#d%2F") is None
     assert world.requests()[-1] == f"GET {HOOKS}a%2Fb%3Fc%23d%252F/"

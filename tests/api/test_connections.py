@@ -12,7 +12,7 @@ from reconciler.api.connections import CA_VARIABLES, tls_context
 from reconciler.errors import UsageError
 
 
-def test_the_system_s_certificates_are_trusted_and_verification_is_on() -> None:
+def test_system_certificates_are_trusted_and_verification_is_on() -> None:
     """Without variables the system's authorities are trusted and host names are checked."""
     found = tls_context({"SSL_CERT_FILE": ""})
     assert found.cert_store_stats()["x509_ca"] > 0
@@ -21,14 +21,14 @@ def test_the_system_s_certificates_are_trusted_and_verification_is_on() -> None:
 
 
 def test_a_system_without_certificates_gets_a_bundle(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A minimal container can connect too."""
+    """A minimal container can connect."""
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/file")
     monkeypatch.setenv("SSL_CERT_DIR", "/nowhere/directory")
     assert tls_context({}).cert_store_stats()["x509_ca"] > 0
 
 
 @pytest.mark.parametrize("name", CA_VARIABLES)
-def test_each_variable_replaces_the_system_s_certificates(name: str, tmp_path: Path) -> None:
+def test_each_variable_replaces_the_system_certificates(name: str, tmp_path: Path) -> None:
     """The value is a file or a directory."""
     bundle = tmp_path / "one.pem"
     text = Path(certifi.where()).read_text("utf-8")

@@ -73,7 +73,7 @@ def test_one_line_end_is_stripped_from_a_key(text: str) -> None:
     "text", ["", "\n", "key canary", " canary", "canary\n\n", "canary\r\nX: 1", "canäry", "c\x00"]
 )
 def test_an_invalid_key_is_refused_without_quoting_it(text: str) -> None:
-    """A value that no header may hold never reaches the HTTP library, which would quote it."""
+    """A value that is invalid in a header never reaches the HTTP library, which would quote it."""
     with pytest.raises(CredentialError) as caught:
         Credential.api_key(Secret(text))
     assert "can" not in str(caught.value).replace("can be", "")

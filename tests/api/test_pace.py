@@ -19,7 +19,7 @@ def pace(deadline: float = 600.0) -> tuple[Pace, VirtualClock]:
 
 
 def test_a_wait_beyond_the_deadline_is_not_started() -> None:
-    """The client does not sleep into the deadline."""
+    """The client does not sleep past the deadline."""
     one, clock = pace(deadline=10.0)
     assert one.sleep(9.0)
     assert not one.sleep(1.0)
@@ -27,7 +27,7 @@ def test_a_wait_beyond_the_deadline_is_not_started() -> None:
 
 
 def test_a_wait_notices_a_new_deadline() -> None:
-    """A long wait is split, so that a signal shortens it."""
+    """A long wait is split, so that a signal can shorten it."""
 
     class Hurried(VirtualClock):
         def sleep(self, seconds: float) -> None:

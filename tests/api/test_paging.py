@@ -1,4 +1,4 @@
-"""A listing is complete, or an error."""
+"""A listing is complete, or raises an error."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_an_inconsistent_listing_is_read_twice(answers: list[Any]) -> None:
     ids=["rows", "pages"],
 )
 def test_an_excessive_count_is_not_read(answers: list[Any]) -> None:
-    """A count beyond the limit costs one request."""
+    """A count over the limit takes one request."""
     one, server, _ = transport(*answers)
     with pytest.raises(IncompleteListingError, match="more than 2000 pages or 200000 rows"):
         complete(one, "/x/", lambda row: row["id"], str, InlineWorkers())
@@ -128,7 +128,7 @@ def growing(writes: int) -> Callable[[httpx.Request], httpx.Response]:
 
 
 def test_a_changing_listing_is_read_again_with_growing_pauses() -> None:
-    """An apply with another scope that writes 60 webhooks at the same time is waited for."""
+    """The listing waits for a concurrent apply of another scope that writes 60 webhooks."""
     one, server, clock = transport(growing(60))
     found = complete(one, "/x/", lambda row: row["id"], str, InlineWorkers())
     assert found == tuple(str(number) for number in range(80))
@@ -137,7 +137,7 @@ def test_a_changing_listing_is_read_again_with_growing_pauses() -> None:
 
 
 def test_a_listing_that_never_stops_changing_is_an_error_at_half_the_deadline() -> None:
-    """The other half is left for what the caller still has to do."""
+    """The other half is left for the rest of the run."""
     one, _, clock = transport(growing(10**6), deadline=100.0)
     began = clock.time
     with pytest.raises(IncompleteListingError, match="changed each time it was read") as caught:
@@ -161,7 +161,7 @@ def test_a_missing_list_is_not_an_empty_list() -> None:
 def test_a_listing_during_edits_is_consistent(
     total: int, size: int, edits: list[tuple[int, bool, int]]
 ) -> None:
-    """Whatever moves between pages, an accepted listing has every row it counts once."""
+    """An accepted listing has every row once, even if rows move between pages."""
     live = list(range(total))
     fresh = iter(range(1000, 2000))
     served = 0

@@ -80,7 +80,7 @@ def test_a_read_is_always_retried(fault: Any) -> None:
 @pytest.mark.parametrize("method", ["POST", "PATCH", "PUT", "DELETE"])
 @pytest.mark.parametrize("fault", IN_DOUBT, ids=name)
 def test_a_write_in_doubt_is_never_repeated(method: str, fault: Any) -> None:
-    """One request, then an error that the write may have happened."""
+    """One request, then an error that the write may have been processed."""
     one, server, _ = transport(fault, OK)
     with pytest.raises(AmbiguousWriteError, match="may have been made") as caught:
         one.request(method, "/x/", json={"a": 1})
@@ -150,19 +150,19 @@ def test_a_429_waits_for_retry_after(method: str) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_pause_beyond_the_deadline_is_an_error(method: str) -> None:
-    """The client does not sleep for a day; the error has the number of seconds."""
+    """The client does not wait for a day; the error has the number of seconds."""
     one, server, clock = transport(answer(429, None, retry_after="86400"))
     with pytest.raises(RateLimitedError, match="86400 s"):
         one.request(method, "/")
     assert clock.slept == []
-    # The others do not need a request to learn it.
+    # The other workers know it without a request.
     with pytest.raises(RateLimitedError):
         one.request("GET", "/other")
     assert len(server.requests) == 1
 
 
 def test_throttling_costs_no_attempt_and_no_budget() -> None:
-    """Any number of 429s succeeds if the last answer is good."""
+    """Any number of 429s succeeds if the last response is valid."""
     many = [answer(429, None, retry_after="1")] * 30
     one, server, _ = transport(*many, httpx.ReadError("x"), OK)
     assert one.request("GET", "/").data == {"id": "a"}
@@ -170,7 +170,7 @@ def test_throttling_costs_no_attempt_and_no_budget() -> None:
 
 
 def test_endless_throttling_ends_at_the_deadline() -> None:
-    """A server that always returns 429 is given up within the run's time."""
+    """Requests to a server that always returns 429 stop at the deadline of the run."""
     one, server, clock = transport(answer(429), deadline=100.0)
     with pytest.raises(RateLimitedError) as caught:
         one.request("POST", "/")
@@ -224,7 +224,7 @@ def test_retry_after_of_a_busy_server_is_a_minimum() -> None:
 
 
 def test_an_empty_budget_ends_all_retries_and_all_writes() -> None:
-    """A server that is down gets few requests, then no more writes."""
+    """A server that is down receives a few requests, then no further writes."""
     one, server, _ = transport(answer(503))
     for _ in range(20):
         with pytest.raises(ServerError):
@@ -265,7 +265,7 @@ def test_successes_refill_the_budget() -> None:
 
 
 def test_no_request_starts_after_the_deadline() -> None:
-    """The request is not sent, and the error says so."""
+    """The request is not sent, and the error has the reason."""
     one, server, clock = transport(OK, deadline=10.0)
     clock.time += 10.0
     with pytest.raises(UnreachableError, match=r"to api\.cloudtruth\.io was not sent"):
@@ -276,7 +276,7 @@ def test_no_request_starts_after_the_deadline() -> None:
 
 
 def test_a_deadline_between_two_attempts_reports_the_failure() -> None:
-    """The last failure is named even if a busy machine oversleeps."""
+    """The last failure is reported even if a busy machine sleeps too long."""
 
     class Drowsy(VirtualClock):
         def sleep(self, seconds: float) -> None:
@@ -292,7 +292,7 @@ def test_a_deadline_between_two_attempts_reports_the_failure() -> None:
 
 
 def test_a_request_cut_off_at_the_deadline_reports_it_once() -> None:
-    """The limit is named, never a negative number of seconds."""
+    """The error has the limit, never a negative number of seconds."""
     clock = VirtualClock()
 
     def late(request: httpx.Request) -> httpx.Response:
@@ -351,7 +351,7 @@ def test_an_observer_receives_every_attempt_without_secrets() -> None:
 
 
 def test_a_failing_observer_changes_no_answer() -> None:
-    """What is displayed never changes what is sent."""
+    """Display errors never affect requests."""
 
     def fail(_: Exchange) -> None:
         raise AttributeError("a bug")
@@ -386,7 +386,7 @@ def test_an_error_with_an_unreadable_body_is_classified_by_status() -> None:
     assert len(server.requests) == 1
 
 
-def test_no_credential_no_header() -> None:
+def test_without_a_credential_there_is_no_header() -> None:
     """Public URLs can be read without one."""
     server = Scripted(OK)
     one = Transport(
@@ -398,7 +398,7 @@ def test_no_credential_no_header() -> None:
 
 
 def test_a_repr_of_a_reply_hides_its_document() -> None:
-    """What a server sent is never part of a repr."""
+    """Data from a server is never part of a repr."""
     one, _, _ = transport(answer(200, {"token": "canary"}, x_other="canary"))
     reply = one.request("GET", "/")
     assert reply.headers["x-other"] == "canary"

@@ -1,4 +1,4 @@
-"""JSON to values and back."""
+"""Conversion of JSON to values and back."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_every_possible_secret_is_wrapped(type: str) -> None:
 
 
 def test_other_fields_are_plain_text() -> None:
-    """They are compared and shown."""
+    """They can be compared and shown."""
     assert configuration({"username": "u", "verify": True}, "generic") == {
         "username": "u",
         "verify": True,
@@ -122,7 +122,7 @@ def test_an_unusable_id_is_an_error(value: Any) -> None:
 
 @given(_JSON)
 def test_any_json_is_a_webhook_or_a_protocol_error(value: Any) -> None:
-    """No document makes the reader raise another error."""
+    """No document raises another error."""
     for read in (wire.live_webhook, wire.organization):
         with contextlib.suppress(ProtocolError):
             read(value)
@@ -146,7 +146,7 @@ def test_any_json_is_a_webhook_or_a_protocol_error(value: Any) -> None:
     ],
 )
 def test_the_last_delivery_error(value: Any, expected: DeliveryError | None) -> None:
-    """It is read in any form, without tokens, URLs and parts of secrets."""
+    """It is read in any format, without tokens, URLs and parts of secrets."""
     configured = {"token": "xoxb-canary", "new": [{"key": "canary-deep"}]}
     row = ROW | {"last_error": value, "configuration": configured}
     assert wire.live_webhook(row).last_error == expected
@@ -168,7 +168,7 @@ def test_an_organization_may_be_written_as_a_url(value: Any, expected: str | Non
     assert wire.bare_id(value) == expected
 
 
-def test_an_organization_s_row() -> None:
+def test_the_row_of_an_organization() -> None:
     """Role and maintenance are optional."""
     assert wire.organization({"id": "o", "name": "Acme", "role": "ADMIN", "maintenance": True}) == (
         Organization(id="o", name="Acme", role="ADMIN", maintenance=True)

@@ -1,4 +1,4 @@
-"""The client against a raw socket: no server makes it hang, leak, crash or exhaust memory."""
+"""The client against a raw socket: no server can make it hang, leak, crash or exhaust memory."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ from tests.closed_port import closed_port
 from tests.waiting import TIMEOUT, wait_until
 
 TRICKLE = b"HTTP/1.1 200 OK\r\nX: " + b"x" * 4000
-"""Enough for minutes, byte by byte: a test that ends earlier was not ended by it."""
+"""Takes minutes, byte by byte, so a test that ends earlier did not receive all of it."""
 
 
 class QuickClock:
-    """Real time, with backoffs of no length."""
+    """Real time, without waiting between retries."""
 
     def monotonic(self) -> float:
         return time.monotonic()
@@ -68,7 +68,7 @@ class QuickClock:
 
 
 class HandClock(QuickClock):
-    """Time that a test sets."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.time = 1000.0
@@ -130,7 +130,7 @@ def test_a_broken_answer_leaves_a_write_in_doubt(method: str, fault: str) -> Non
     ids=["in the head", "in the body"],
 )
 def test_a_trickling_answer_ends_with_the_request_timeout(slow: Behaviour) -> None:
-    """A server that sends a byte now and then is cut off at the timeout."""
+    """The response of a server that sends a byte now and then is aborted at the timeout."""
     with (
         serving(slow) as server,
         pytest.raises(AmbiguousWriteError, match=r"did not respond completely within 0\.3 s"),
@@ -139,7 +139,7 @@ def test_a_trickling_answer_ends_with_the_request_timeout(slow: Behaviour) -> No
 
 
 def test_the_deadline_ends_a_request_in_flight() -> None:
-    """Moving the deadline forward reaches a request that is already waiting."""
+    """An earlier deadline also ends a request that is already waiting."""
 
     def hurry(connection: socket.socket) -> object:
         transport.deadline_in(0.1)
@@ -157,7 +157,7 @@ def test_the_deadline_ends_a_request_in_flight() -> None:
 
 
 def test_the_watchdog_serves_one_request_after_another() -> None:
-    """After it has cut off one request, the watchdog still guards the next."""
+    """After it has aborted a request, the watchdog still watches the next."""
     clock = HandClock()
 
     def outlast(connection: socket.socket) -> object:
@@ -194,7 +194,7 @@ def test_a_connection_made_after_the_timeout_is_closed() -> None:
 
 @pytest.mark.parametrize("form", ["gzip", "plain", "announced"])
 def test_an_oversized_answer_is_refused(form: str) -> None:
-    """An answer beyond the limit is never held in memory, compressed or not."""
+    """A response over the limit is never kept in memory, compressed or not."""
     bombs = {
         "gzip": replies(gzip.compress(b" " * 64 * 1024 * 1024, 6), 200, "Content-Encoding: gzip"),
         "plain": sends(head(200, None) + b" " * (8 * 1024 * 1024)),
@@ -239,7 +239,7 @@ def test_a_redirect_to_any_location_is_a_redirect(location: str) -> None:
 
 
 def test_refused_connections_count_as_not_sent() -> None:
-    """A closed port gives four attempts, also of a create, and a plain error."""
+    """A closed port results in four attempts, even of a create, and a clear error."""
     events: list[Exchange | Pause] = []
     with (
         closed_port() as url,
@@ -292,7 +292,7 @@ def test_the_key_is_not_sent_to_a_server_without_tls() -> None:
     ],
 )
 def test_each_certificate_error_has_its_own_next_step(code: int, flaw: str, fix: str) -> None:
-    """Only an unknown issuer suggests a proxy that re-signs TLS."""
+    """Only the error for an unknown issuer mentions a proxy that re-signs TLS."""
     cause = ssl.SSLCertVerificationError("canary")
     cause.verify_code = code
     error = httpx.ConnectError("canary")
@@ -318,7 +318,7 @@ def test_consecutive_requests_share_a_connection() -> None:
 
 
 def test_a_connection_that_the_server_closed_is_not_used_again() -> None:
-    """A server that closes idle connections leaves no write in doubt."""
+    """A server that closes idle connections does not cause unknown writes."""
 
     def once(connection: object) -> object:
         replies({"id": "a"})(connection)  # type: ignore[arg-type]
@@ -371,7 +371,7 @@ def test_an_invalid_proxy_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_unreachable_proxy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error blames the proxy instead of the server, without the proxy's password."""
+    """The error names the proxy instead of the server, without the proxy's password."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         there = f"127.0.0.1:{listening.getsockname()[1]}"
     for variable in ("https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"):
@@ -400,7 +400,7 @@ def test_an_unknown_proxy_host_is_named(address: str | None, first: str) -> None
 
 
 def test_http_to_this_machine_bypasses_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The key goes to this machine directly, whatever HTTP_PROXY is."""
+    """The key is sent to this machine directly, even if HTTP_PROXY is set."""
     with serving(replies({})) as proxy, serving(replies({"ok": 1})) as server:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
         monkeypatch.delenv("NO_PROXY", raising=False)

@@ -15,7 +15,7 @@ Behaviour = Callable[[socket.socket], object]
 
 
 class WireServer:
-    """Accepts connections; gives the n-th request the n-th behavior, later ones the last."""
+    """Accepts connections; the n-th request gets the n-th behavior, later requests the last one."""
 
     def __init__(self, *behaviours: Behaviour) -> None:
         self._behaviours = list(behaviours)
@@ -70,7 +70,7 @@ class WireServer:
         return head + b"\r\n\r\n" + body
 
     def close(self) -> None:
-        # Closing alone would leave `accept` waiting and the port in use.
+        # Only closing it would leave `accept` waiting and the port in use.
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -95,7 +95,7 @@ CLOSE = object()
 
 
 def head(status: int = 200, length: int | None = None, *more: str) -> bytes:
-    """Make the head of an answer, of JSON by default."""
+    """Return the head of a response, of JSON by default."""
     lines = [f"HTTP/1.1 {status} Some", *more]
     if not any(line.startswith("Content-Type") for line in more):
         lines.append("Content-Type: application/json")
@@ -105,7 +105,7 @@ def head(status: int = 200, length: int | None = None, *more: str) -> bytes:
 
 
 def replies(body: object, status: int = 200, *more: str) -> Behaviour:
-    """Answer normally; bytes are sent unchanged, everything else as JSON."""
+    """Respond normally; bytes are sent unchanged, other values as JSON."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     return lambda connection: connection.sendall(head(status, len(data), *more) + data)
 
@@ -121,7 +121,7 @@ def sends(data: bytes) -> Behaviour:
 
 
 def resets(connection: socket.socket) -> object:
-    """Reset the connection without an answer."""
+    """Reset the connection without a response."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     return CLOSE
 

@@ -1,7 +1,7 @@
 """A small GitHub in memory with the endpoints that `webhooks ci` uses, and GitHub's limits.
 
-`FakeGitHub.handle` answers one request. Comments and issues remember their author, lists have
-pages, a body over 65,536 characters is refused, and a read-only token cannot write.
+`FakeGitHub.handle` processes one request. Comments and issues have an author, lists are paged, a
+body over 65,536 characters is refused, and a read-only token cannot write.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ BOT = "github-actions[bot]"
 
 
 Faulty = Callable[[str, str], "Answer | None"]
-"""Answers a request, by method and path, before GitHub does; None passes it on."""
+"""Returns a response, by method and path, in place of GitHub's, or None."""
 
 
 class FakeGitHub:
     """One repository on GitHub.
 
-    `git` runs git where the repository's branches are. Time is a counter: each event takes a
-    second. `fault` may answer first.
+    `git` runs git in a clone with the repository's branches. Time is a counter: each event takes a
+    second. `fault` may respond first.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class FakeGitHub:
         return comment
 
     def edit(self, comment: dict[str, Any], body: str) -> None:
-        """Edit a comment without a trace of the editor."""
+        """Edit a comment without recording the editor."""
         comment.update(body=body, updated_at=self._now())
 
     def on(self, number: int) -> list[dict[str, Any]]:

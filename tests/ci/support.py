@@ -1,4 +1,7 @@
-"""Shared by tests of `webhooks ci`: a client of the fake GitHub, and a world to run in."""
+"""Shared by the tests of `webhooks ci`:
+
+a client of the fake GitHub, and a world to run commands in.
+"""
 
 from __future__ import annotations
 
@@ -116,7 +119,7 @@ class World:
     def declare(
         self, *names: str, head: str = "", version: int | None = None, **channels: str
     ) -> None:
-        """Write a file with a Slack webhook for each name. `version` is that of their token."""
+        """Write a file with a Slack webhook for each name; `version` is that of the token."""
         token = "env: SLACK_BOT_TOKEN" + (f", version: {version}" if version is not None else "")
         lines = [head] if head else []
         lines += [f"defaults: {{type: slack, configuration: {{token: {{{token}}},"]
@@ -161,7 +164,7 @@ class World:
         return {row["name"]: row["configuration"]["channel"] for row in rows}
 
     def token(self, name: str) -> str:
-        """Return the Slack token that CloudTruth stores of a webhook."""
+        """Return the Slack token of a webhook as CloudTruth stores it."""
         rows = self.emulator.store.webhooks(self.emulator.organization)
         (found,) = (str(row["configuration"]["token"]) for row in rows if row["name"] == name)
         return found
@@ -184,7 +187,7 @@ class World:
         log = self.emulator.store.log()
         return [f"{each.method} {each.path}" for each in log if each.method != "GET"]
 
-    # What GitHub does.
+    # Actions of GitHub.
 
     def settle(self) -> None:
         """Apply what main declares."""
@@ -503,7 +506,7 @@ def _text(path: Path) -> str:
 
 
 def _outputs(path: Path) -> dict[str, str]:
-    """Parse a file of outputs as the runner does."""
+    """Parse a file of outputs like the runner."""
     found: dict[str, str] = {}
     lines = iter(_text(path).split("\n"))
     for line in lines:

@@ -64,9 +64,9 @@ def test_any_plan_can_replace_any_other(plans: list[list[str]]) -> None:
 
 
 def test_a_comment_is_found_on_any_page(fake: FakeGitHub) -> None:
-    """The tool's comment may be the 250th of a long discussion."""
+    """The comment may be the 250th of a long discussion."""
     for number in range(250):
-        fake.comment(7, f"remark {number}", login="ann")
+        fake.comment(7, f"comment {number}", login="ann")
     with client(fake) as github:
         write(github, 7, "one")
         write(github, 7, "two")
@@ -75,7 +75,7 @@ def test_a_comment_is_found_on_any_page(fake: FakeGitHub) -> None:
 
 
 @pytest.mark.parametrize("graphql", [True, False])
-def test_the_author_is_the_token_s_user_or_the_workflow_bot(
+def test_the_author_is_the_user_of_the_token_or_the_workflow_bot(
     fake: FakeGitHub, graphql: bool
 ) -> None:
     """The token's user is requested; if that is forbidden, it is the workflow's bot."""
@@ -102,7 +102,7 @@ def test_organizations_of_one_file_have_separate_comments(fake: FakeGitHub) -> N
 
 
 class LostAnswer(FakeGitHub):
-    """Writes the comment and answers with a gateway error."""
+    """Stores the comment and responds with a gateway error."""
 
     keep = True
 
@@ -126,7 +126,7 @@ def test_a_comment_whose_answer_is_lost_is_not_written_twice() -> None:
 
 
 class Nonsense(FakeGitHub):
-    """Answers lists with an object, or with endless pages."""
+    """Returns an object in place of lists, or endless pages."""
 
     endless = False
 
@@ -145,7 +145,7 @@ def test_an_invalid_list_is_an_error(endless: bool, word: str) -> None:
 
 
 def test_an_enterprise_server_has_its_own_urls(fake: FakeGitHub) -> None:
-    """REST has its own path there, with GraphQL beside it."""
+    """REST has a different path there, with GraphQL beside it."""
     seen: list[str] = []
     handle = fake.handle
 

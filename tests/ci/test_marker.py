@@ -60,7 +60,7 @@ def test_an_encoded_marker_decodes_to_the_same(marker: Marker) -> None:
     """A marker is one line inside an HTML comment, whatever names it contains."""
     line = encode(marker)
     assert decode(f"{line}\nrest") == marker
-    assert decode(f"{line}\r\nrest") == marker  # the line ends of the web editor
+    assert decode(f"{line}\r\nrest") == marker  # the line breaks of the web editor
     assert line.isprintable()
     inner = line.removeprefix("<!--").removesuffix("-->")
     assert "--" not in inner
@@ -97,7 +97,7 @@ def test_other_text_is_not_a_marker(text: str) -> None:
     ],
 )
 def test_an_edited_marker_is_not_a_marker(old: str, new: str) -> None:
-    """A line that is not exactly in the format is no review."""
+    """A line that is not exactly in the format is not a review."""
     line = encode(MARKER)
     assert old in line
     assert decode(line.replace(old, new)) is None

@@ -1,4 +1,4 @@
-"""The organizations that a change is planned for."""
+"""The organizations that are planned for a change."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_without_a_known_change_all_are_planned(
 
 
 def test_more_organizations_than_jobs_are_refused(shell: Shell, tmp_path: Path) -> None:
-    """257 organizations exceed the jobs of one workflow."""
+    """257 organizations are more than a workflow can have jobs."""
     texts = {f"orgs/{n}.yaml": f"organization: o{n}\nwebhooks: []\n" for n in range(257)}
     write(tmp_path, texts)
     done = shell("ci", "matrix", "-f", "orgs")

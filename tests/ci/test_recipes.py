@@ -65,7 +65,7 @@ def checked_out(here: World, commit: str, folder: Path) -> World:
 def test_the_gitlab_recipe_from_the_merge_request_to_the_rotation(
     here: World, tmp_path: Path
 ) -> None:
-    """Each job does what its name says; a new version is planned and applied once."""
+    """Every job works as named; a new version is planned and applied once."""
     jobs = jobs_of_gitlab()
     first = here.git("rev-parse", "HEAD")
     here.declare("Audit", "Deploys")
@@ -147,7 +147,7 @@ def test_the_pre_commit_hook_checks_the_files(here: World) -> None:
 
 
 def test_every_documented_reason_exists() -> None:
-    """The table of refusals uses the program's own words."""
+    """The table of refusals has the program's identifiers."""
     text = (ROOT / "docs/github.md").read_text("utf-8")
     table = text.split("## Every refusal")[1].split("\n## ")[0]
     source = "".join(

@@ -45,7 +45,7 @@ def test_a_malformed_input_still_writes_outputs(here: World) -> None:
 
 
 def test_an_event_of_invalid_json_is_refused(here: World) -> None:
-    """A broken event is never read as "no pull request"."""
+    """An invalid event is never treated as "no pull request"."""
     for content in (b"[]", b"{", b"\xff"):
         (here.folder / "event").write_bytes(content)
         done = here.call("plan", GITHUB_EVENT_PATH=str(here.folder / "event"))
@@ -145,7 +145,7 @@ def test_apply_is_refused_on_pull_requests(here: World) -> None:
 
 @pytest.mark.parametrize(("mode", "code"), [("require", 6), ("warn", 0), ("ignore", 0)])
 def test_unreviewed_operations_follow_the_setting(here: World, mode: str, code: int) -> None:
-    """They are refused, applied with a warning, or applied silently."""
+    """They are refused, applied with a warning, or applied without one."""
     done = here.push(WEBHOOKS_REVIEWED_PLAN=mode)
     assert done.code == code
     assert bool(here.live()) is (code == 0)
@@ -198,7 +198,7 @@ def test_a_broken_report_does_not_change_the_result(
 
 
 def test_an_inapplicable_declaration_fails_the_run(here: World) -> None:
-    """No operation is left, and yet not everything is as declared."""
+    """No operation is left, but a declaration is not applied."""
     here.settle()
     here.declare("Audit", "Deploys")
     here.commit()

@@ -1,6 +1,6 @@
-"""Scenarios of teams that review on GitHub: what is applied, what is not, what is reported.
+"""Scenarios of teams that review on GitHub: what is applied, and what is reported.
 
-GitHub is a fake behind HTTP, CloudTruth is the emulator, the repository is a real one.
+GitHub is a fake over HTTP, CloudTruth is the emulator, and the repository is real.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def test_the_first_run_after_two_merges_applies_both(
 
 
 def test_an_old_checkout_with_other_files_writes_nothing(here: World) -> None:
-    """A workflow that checks out the event's commit would apply outdated files."""
+    """A workflow that checks out the commit of the event would apply outdated files."""
     here.propose(1, "Audit", "Deploys")
     old = here.squash(1)
     here.merged(2, "Audit")
@@ -90,7 +90,7 @@ def test_after_a_force_push_the_old_checkout_is_refused(here: World) -> None:
 
 @pytest.mark.parametrize("how", ["squash", "merge", "rebase"])
 def test_every_merge_method_counts(here: World, how: str) -> None:
-    """The merge commit that GitHub names is part of the branch in all three."""
+    """For all three methods, GitHub's merge commit is part of the branch."""
     here.propose(1, "Audit", "Deploys")
     getattr(here, how)(1)
     assert here.push().code == 0
@@ -125,7 +125,7 @@ def test_a_usual_run_makes_at_most_ten_requests_to_github(here: World) -> None:
 
 
 def test_the_second_pull_request_for_one_webhook_is_stale(here: World) -> None:
-    """It was reviewed against a channel that is no longer live."""
+    """It was reviewed with a channel that is no longer live."""
     here.propose(1, "Audit", Audit="one")
     here.propose(2, "Audit", Audit="two")
     here.squash(1)
@@ -204,7 +204,7 @@ def test_a_plan_job_rerun_after_the_merge_edits_nothing(here: World) -> None:
     assert here.github.bodies(1) == [review]
 
 
-def test_an_older_commit_s_plan_does_not_replace_a_newer_one(here: World) -> None:
+def test_the_plan_of_an_older_commit_does_not_replace_a_newer_one(here: World) -> None:
     """Two plan jobs of one pull request finish in the wrong order."""
     here.propose(1, "Audit", "Deploys")
     old = here.git("rev-parse", "HEAD")
@@ -267,7 +267,7 @@ def test_a_push_during_an_apply_is_applied_by_its_own_run(
 
 @pytest.mark.parametrize("edit", ["later", "digest", "deleted", "forged"])
 def test_a_changed_review_approves_nothing(here: World, edit: str) -> None:
-    """It was edited after the merge, damaged, deleted, or written by another user."""
+    """The comment was edited after the merge, damaged, deleted, or written by another user."""
     here.propose(1, "Audit", "Deploys")
     comment = here.github.comments[0]
     if edit == "digest":
@@ -341,7 +341,7 @@ def test_a_run_cancelled_before_its_first_write_is_reported(here: World) -> None
 
 
 def test_a_fork_is_not_planned_and_not_applied(here: World) -> None:
-    """The comment says so, and its merge is refused until a user applies a digest."""
+    """The comment has the reason, and its merge is refused until a user applies a digest."""
     here.propose(1, "Audit", "Deploys", plan=False)
     forked = here.pull(1, home="eve/hooks")
     assert "comes from a fork" in forked.stdout
@@ -459,7 +459,7 @@ def test_a_plan_job_cancelled_between_two_comments_approves_nothing(
 def test_a_change_that_only_relaxes_a_guard_is_commented(
     here: World, before: str, after: str
 ) -> None:
-    """Nothing will be applied, and a reviewer must still see the change."""
+    """Nothing will be applied, but a reviewer must see the change."""
     here.declare("Audit", head=before)
     here.commit("guards")
     planned = here.propose(1, "Audit", head=after)
@@ -555,7 +555,7 @@ def test_a_removed_file_fails_the_plan_and_the_apply(here: World) -> None:
 
 
 def test_a_blocked_plan_fails_and_its_merge_needs_a_digest(here: World) -> None:
-    """The comment on a merge anyway has the digest and the number of deletes."""
+    """If it is merged anyway, the comment has the digest and the number of deletes."""
     names = [f"hook-{number}" for number in range(8)]
     head = "prune: true\nscope: ['*']"
     here.merged(1, "Audit", *names, head=head)
@@ -640,8 +640,8 @@ def test_a_rotation_is_not_sent_after_the_files_changed(here: World) -> None:
 
 @pytest.mark.parametrize("read_back_world", ["mask"], indirect=True)
 def test_a_newer_change_of_the_webhook_keeps_a_rotation(read_back_world: World) -> None:
-    """1 rotates the token, 2 moves the webhook to another channel, where no review covers the
-    token.
+    """1 rotates the token, 2 moves the webhook to another channel; no review covers the token
+    there.
 
     One command applies both.
     """
@@ -668,7 +668,7 @@ def test_the_suggested_command_includes_reviewed_resends(read_back_world: World)
 
 
 def test_a_secret_changed_without_a_version_is_not_sent(here: World) -> None:
-    """No review can show it: the run names the reference whose version to raise."""
+    """No review can show it; the run names the reference whose version must be raised."""
     here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
     refused = here.push()
     assert (refused.code, here.token("Audit")) == (6, SLACK)
@@ -946,7 +946,7 @@ def test_a_failing_drift_check_uses_the_same_issue(here: World) -> None:
 
 
 def test_a_drift_check_without_a_key_passes_and_opens_the_issue(here: World) -> None:
-    """A removed key is never read as "no drift"."""
+    """A removed key is never treated as "no drift"."""
     here.secrets.clear()
     assert here.drift().code == 0
     (issue,) = here.github.issues

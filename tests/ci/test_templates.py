@@ -87,13 +87,13 @@ def test_this_repository_runs_the_workflows_it_ships() -> None:
 
 
 def test_an_audit_finds_nothing(tmp_path: Path) -> None:
-    """The auditor's strictest persona has no finding, on any workflow or the action."""
+    """The strictest persona of the auditor has no findings in workflows and action."""
     done = tool("zizmor", "--offline", "--persona", "auditor", "--no-progress", "--format", "plain",
                 str(ACTION), *paths(tmp_path))  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_workflows_match_github_s_schemas(tmp_path: Path) -> None:
+def test_the_workflows_match_the_schemas_of_github(tmp_path: Path) -> None:
     """Workflows and action are valid by the published schemas."""
     done = tool("check-jsonschema", "--builtin-schema", "vendor.github-workflows",
                 *paths(tmp_path))  # fmt: skip
@@ -232,7 +232,7 @@ def test_applies_are_queued_and_never_cancelled() -> None:
 
 
 def test_until_a_release_the_workflows_install_a_commit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No unregistered package name is installed, and nothing without a pin."""
+    """No unregistered package is installed, and everything is pinned."""
     monkeypatch.setattr("reconciler.ci.workflows._RELEASED", False)
     text = workflows(Setup(package=package(COMMIT)))[".github/workflows/webhooks.yml"]
     pin = rf"cloudtruth-webhooks @ git\+https://github\.com/\S+@{COMMIT}"
@@ -297,8 +297,11 @@ def test_a_value_that_would_break_the_workflow_is_refused(value: str) -> None:
         ({}, "main"),
     ],
 )
-def test_the_default_branch_is_the_repository_s(answers: dict[str, str], branch: str) -> None:
-    """The remote's, a usual name that exists, or the current one, in this order."""
+def test_the_default_branch_is_that_of_the_repository(answers: dict[str, str], branch: str) -> None:
+    """In order:
+
+    the default of the remote, an existing branch with a usual name, the current branch.
+    """
 
     def git(arguments: Sequence[str]) -> bytes | None:
         found = answers.get(arguments[-1])

@@ -61,11 +61,11 @@ def test_a_pull_request_is_planned_changed_merged_and_applied(here: World) -> No
 
 
 def test_a_cancelled_apply_is_finished_by_the_next_run(here: World) -> None:
-    """On the signal requests in flight finish, no other starts, and the report is written."""
+    """After the signal, requests in flight finish, no other starts, and the report is written."""
     names = [f"hook-{number}" for number in range(150)]
     assert here.propose(1, "Audit", *names).code == 0
     here.squash(1)
-    # All answers together take far longer than the program takes to receive the signal.
+    # All responses together take far longer than the program takes to receive the signal.
     here.emulator.faults = Script([Rule(fault=delay(0.4), method="POST", times=None)])
     stopped = here.interrupted("apply")
     assert stopped.code == 130, stopped.stdout + stopped.stderr
@@ -101,7 +101,7 @@ def test_a_pull_request_without_file_changes_gets_no_comment(quick: World) -> No
 
 
 def test_a_commit_that_breaks_the_files_revokes_the_approval(quick: World) -> None:
-    """The comment for the previous commit is no review of this one."""
+    """The comment for the previous commit is not a review of this one."""
     quick.propose(1, "Audit", "Deploys")
     (quick.work / "webhooks.yaml").write_text("webhooks: []\nwebhooks: []\n")
     quick.commit()

@@ -1,4 +1,4 @@
-"""Runs complete commands inside the test, each in its own folder."""
+"""Run complete commands in the test process, each in a separate folder."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Done:
 
 
 def expect(done: Done, code: int, *texts: str, without: tuple[str, ...] = ()) -> None:
-    """Fail unless a command ended with `code` and printed all `texts`, and none of `without`."""
+    """Check that a command ended with `code` and printed all `texts`, and none of `without`."""
     printed = done.out + done.err
     found = [each for each in texts if each in printed]
     assert (done.code, found) == (code, list(texts)), printed

@@ -156,7 +156,7 @@ def test_init_prompts_on_a_terminal(shell: Shell, applied: None, tmp_path: Path)
 
 
 def test_init_shows_differences(shell: Shell, cloud: MakeCloud, tmp_path: Path, file: File):
-    """The variable has another token than the live webhook; one webhook is ignored."""
+    """The token in the variable differs from the live one; one webhook is ignored."""
     made = cloud()
     file()
     assert shell("apply", "--yes", **made.environ).code == 0

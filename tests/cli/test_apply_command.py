@@ -36,7 +36,7 @@ def test_without_a_terminal_apply_needs_yes(shell: Shell, file: File, cloud: Mak
 
 
 def test_no_changes_need_no_confirmation(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """A misspelled selection is an error, though."""
+    """But a misspelled selection is an error."""
     file()
     idle = "warning[only-matches-nothing]: --only 'deploys' matches no declared or live webhook"
     expect(shell("apply", "--only", "deploys", **cloud().environ), 0, idle, "No changes.")
@@ -118,7 +118,7 @@ def test_report_file(shell: Shell, file: File, cloud: MakeCloud, tmp_path: Path)
 
 
 class Vanishing:
-    """Deletes a directory as soon as something is written to CloudTruth."""
+    """Deletes a directory at the first write to CloudTruth."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -160,7 +160,7 @@ def test_a_live_webhook_of_an_unknown_type(shell: Shell, file: File, cloud: Make
 def test_only_secrets_that_are_sent_are_required(
     shell: Shell, file: File, cloud: MakeCloud
 ) -> None:
-    """Each missing one is named, exit 3, nothing is written; unused secrets may be missing."""
+    """Each missing one is named, with exit 3 and without a write; unused secrets may be missing."""
     file()
     server = cloud()
     without = {**server.environ, "TOKEN": "", "PASSWORD": ""}

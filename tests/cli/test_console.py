@@ -58,7 +58,7 @@ def test_secrets_are_masked() -> None:
     ],
 )
 def test_an_unwritable_result_is_a_failure(problem: Exception, why: str) -> None:
-    """It raises nothing and is reported once; a lost message is no failure."""
+    """It is reported once, without an exception; a lost message is not a failure."""
     err = io.StringIO()
     shown = console(stdout=Broken(problem), stderr=err)
     for text in ("one", "two"):
@@ -73,7 +73,7 @@ def test_an_unwritable_result_is_a_failure(problem: Exception, why: str) -> None
 
 
 def test_a_closed_pipe_is_not_a_failure() -> None:
-    """A reader that closes the pipe causes no error, not even at exit."""
+    """A closed pipe causes no error, not even at exit."""
     reading, writing = os.pipe()
     os.close(reading)
     with open(writing, "w") as pipe:

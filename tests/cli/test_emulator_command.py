@@ -74,7 +74,7 @@ def hook(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("number", "codes"), [(signal.SIGINT, {0}), (signal.SIGTERM, {0, 143})])
-def test_it_serves_until_a_signal(start: Start, number: int, codes: set[int]) -> None:
+def test_serves_until_a_signal(start: Start, number: int, codes: set[int]) -> None:
     """It prints its URL, accepts any key, and exits cleanly."""
     server = start()
     assert server.url.startswith("http://127.0.0.1:")

@@ -47,7 +47,7 @@ def test_a_url_from_a_reference_is_masked(shell: Shell, file: File, tmp_path: Pa
     assert b"https://pager.example.com/x" in (tmp_path / "new.db").read_bytes()
 
 
-def test_git_does_not_show_it(applied: Path) -> None:
+def test_git_ignores_the_database(applied: Path) -> None:
     """`git status` lists only the configuration; the user's ignore files are not changed."""
     root = applied.parent
     subprocess.run(["git", "init", "-q", str(root)], check=True)

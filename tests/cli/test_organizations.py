@@ -118,7 +118,7 @@ def test_two_names_of_one_organization_are_refused(
 def test_no_webhook_carries_a_key_of_the_run(
     both: Cloud, shell: Shell, tmp_path: Path, token: str, command: str
 ) -> None:
-    """Neither by value nor by reference, and the key of another organization neither."""
+    """Neither by value nor by reference, including the key of another organization."""
     text = FILE.format(name="Acme", head="api_key: {env: ACME_KEY}")
     url = '"https://a.example.com"'
     text = text.replace(url, f"{url}, token: {{env: {token}}}")
@@ -132,7 +132,7 @@ def test_no_webhook_carries_a_key_of_the_run(
 def test_an_invalid_file_stops_an_apply_before_its_first_write(
     both: Cloud, shell: Shell, tmp_path: Path
 ) -> None:
-    """Other commands go on with the other organizations."""
+    """Other commands continue with the other organizations."""
     write(tmp_path, {"orgs/Globex.yaml": FILE.format(name="Globex", head="webhook: x")})
     done = shell("apply", "-f", "orgs", "--yes", "--keep-going", **environ(both))
     assert (done.code, both.writes()) == (3, [])
@@ -146,7 +146,7 @@ def test_an_invalid_file_stops_an_apply_before_its_first_write(
 def test_an_unusable_file_hides_no_organization(
     shell: Shell, tmp_path: Path, file: str, expected: str
 ) -> None:
-    """It has a section of its own, without an organization."""
+    """It has a separate section, without an organization."""
     files(tmp_path, Acme="", Globex="")
     write(tmp_path, {"orgs/Initech.yaml": "webhooks: [\n"} if file == "Initech.yaml" else {})
     done = shell("validate", "orgs/Acme.yaml", "orgs/Globex.yaml", f"orgs/{file}")
@@ -166,7 +166,7 @@ def test_a_broken_base_is_an_error_of_each_organization(shell: Shell, tmp_path: 
 def test_overlays_of_a_base_with_a_note_are_several_organizations(
     shell: Shell, tmp_path: Path
 ) -> None:
-    """A note about parents does not combine what they are extended by."""
+    """A note about parents does not combine the overlays."""
     parents = {"a.yaml": "webhooks: []\n", "b.yaml": FILE.format(name="Any", head="")}
     overlay = "extends: [b.yaml, b2.yaml]\norganization: {}\n"
     names = {f"{name}.yaml": overlay.format(name) for name in ("Acme", "Globex")}

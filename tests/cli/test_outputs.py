@@ -35,7 +35,7 @@ def inputs(file: File, tmp_path: Path, shell: Shell) -> dict[str, Path]:
     assert shell("apply", "--local", "--yes", "--report", "report.json", **ENVIRON).code == 0
     (tmp_path / "link").symlink_to("webhooks.yaml")
     (tmp_path / "hard").hardlink_to(tmp_path / "webhooks.yaml")
-    (tmp_path / "empty").touch()  # as mktemp creates them
+    (tmp_path / "empty").touch()  # like those of mktemp
     names = ("plan.json", "report.json", "link", "hard", "local.db", "empty")
     return {**found, **{name: tmp_path / name for name in names}}
 
@@ -94,7 +94,7 @@ def test_a_result_is_not_written_where_a_glob_reads(shell: Shell, file: File, gl
 @pytest.mark.parametrize(
     "command", [("plan", "--out"), ("apply", "--yes", "--report"), ("export", "--out")]
 )
-def test_a_result_does_not_replace_the_emulator_s_database(
+def test_a_result_does_not_replace_the_database_of_the_emulator(
     shell: Shell, file: File, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     """Two options with one file are refused before anything is written."""

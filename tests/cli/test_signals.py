@@ -1,4 +1,4 @@
-"""Signals during `apply` while time stands still: only they can end the run."""
+"""Signals during `apply` with a stopped clock: only they can end the run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ STOPPING = ("apply", "--yes", "--parallelism", "1", "--timeout", str(TIMEOUT), "
 
 
 class Interrupting:
-    """Sends signals while a write arrives, and continues the write once they are handled."""
+    """Sends signals during a write, and continues the write after they are handled."""
 
     def __init__(self, handled: threading.Event, *numbers: int, fault: Fault | None = None) -> None:
         self._heard = handled

@@ -58,7 +58,7 @@ def test_apply_does_not_suggest_itself(shell: Shell, file: File) -> None:
 def test_the_advice_of_a_saved_plan_names_its_files(
     shell: Shell, file: File, cloud: MakeCloud
 ) -> None:
-    """The live token is no token; `apply PLANFILE` has no -f, its advice to resend has."""
+    """If the live token is invalid, the hint of `apply PLANFILE` has the plan's files."""
     there = cloud()
     file(name="other.yaml")
     assert shell("apply", "-f", "other.yaml", "--yes", **there.environ).code == 0

@@ -1,4 +1,4 @@
-"""A blocked plan ends with the edits that unblock it: each one, followed as printed, does."""
+"""A blocked plan ends with the edits that unblock it; each edit works as printed."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_each_edit_unblocks(shell: Shell, file: File, situation: str) -> None:
 
 
 def test_another_number_is_replaced(shell: Shell, file: File) -> None:
-    """Where --allow-deletes has another number, the only way on is the right one."""
+    """If --allow-deletes has another number, the only suggestion is the correct number."""
     write(file, declaring("kept", *EASY))
     assert shell("apply", "--local", "--yes", **SECRETS).code == 0
     write(file, declaring("kept"))

@@ -42,7 +42,7 @@ def test_usage(shell: Shell, line: str, message: str) -> None:
 
 @pytest.mark.parametrize("command", ["validate", "plan --local", "status --local"])
 def test_paths_need_no_option(shell: Shell, file: File, command: str) -> None:
-    """A path is read with and without -f; both add up, and override the variable."""
+    """A path is read with and without -f; both are combined, and override the variable."""
     file("webhooks: []\n", "a/one.yaml")
     file("webhooks: [{}]\n", "b.yaml")
     for line, named, code in (("a", "", 0), ("a -f b.yaml", "", 3), ("", "b.yaml", 3),
@@ -96,7 +96,7 @@ def test_common_options_are_accepted_anywhere(shell: Shell, file: File) -> None:
 def test_unexpected_ends(
     shell: Shell, monkeypatch: pytest.MonkeyPatch, problem: BaseException, code: int, message: str
 ) -> None:
-    """An internal error has its type and place, never its text; Ctrl-C is no traceback."""
+    """An internal error has its type and place, never its text; Ctrl-C prints no traceback."""
 
     def broken(*_: object, **__: object) -> NoReturn:
         raise problem

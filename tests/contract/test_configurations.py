@@ -1,6 +1,6 @@
 """Every change of configuration is applied exactly, however the server shows secrets.
 
-A key can be missed only where nothing shows whether it is set: the configuration is hidden, or only
+A key can be missed only if nothing shows whether it is set: the configuration is hidden, or only
 the token of a generic webhook differs and the server shows none. The plan names a declared key, and
 `--resend-secret '*'` sends it.
 """
@@ -58,7 +58,7 @@ HIDDEN: Final = (
     ReadBack.CONFIGURATION_EMPTY,
 )
 NONE: Final = (ReadBack.OMITTED, ReadBack.NULL, ReadBack.EMPTY)
-"""The forms in which a set secret looks like an unset one."""
+"""The forms in which a set secret looks like one that is not set."""
 
 
 def kind(configuration: dict[str, Any]) -> str:
@@ -130,7 +130,7 @@ def may_be_missed(name: str, form: ReadBack) -> bool:
 def test_all_pairs_at_once(
     shell: Shell, tmp_path: Path, cloud: MakeCloud, form: ReadBack, saved: bool
 ) -> None:
-    """Webhooks reveal the server's behavior for each other; a saved plan has the same result."""
+    """Webhooks can reveal how the server treats others; a saved plan has the same result."""
     scenario = Scenario(shell, cloud(read_back=str(form), default_keys=saved))
     scenario.begin(tmp_path)
     for shape in ("text", "markdown", "json"):
@@ -177,7 +177,7 @@ def test_each_pair_separately(form: ReadBack) -> None:
             gains = "token" not in live and without_token(live) == without_token(declared)
             assert (
                 may_be_missed(name, form) or gains
-            )  # without other webhooks its absence is no evidence
+            )  # without other webhooks, a missing value proves nothing
             hidden = {(name, key) for key in settled(declared).keys() - live.keys()}
             assert hidden <= set(report.plan.unreadable)
         assert world.apply(webhook, secrets=REFERENCES).writes == 0

@@ -1,4 +1,4 @@
-"""A rotated secret is sent however the server shows secrets, and values read are never sent."""
+"""A rotated secret is sent in every read-back form, and values that were read are never sent."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def begin(shell: Shell, file: File, cloud: MakeCloud) -> Begin:
 @pytest.mark.parametrize("hidden", [("token", "password"), ("token", "password", "url")], ids=len)
 @pytest.mark.parametrize("form", list(ReadBack))
 def test_rotation(begin: Begin, form: ReadBack, hidden: tuple[str, ...]) -> None:
-    """A rotation is detected where visible, reported as unknown elsewhere, sent on request."""
+    """A rotation is detected if visible, otherwise reported as unknown, and sent on request."""
     scenario = begin(read_back=str(form), secret_fields=hidden)
     seen = form in SHOWN
     url_visible = seen or (form not in WHOLE and "url" not in hidden)
@@ -128,7 +128,7 @@ def test_rotation(begin: Begin, form: ReadBack, hidden: tuple[str, ...]) -> None
     scenario.apply()
     assert len(scenario.cloud.writes()) == before
 
-    # Rotated: detected where it is visible, and "no change" is never reported elsewhere.
+    # Rotated: detected if visible; otherwise "no changes" is never reported.
     scenario.turn = 1
     plan = scenario.plan()
     expected = ["Deploys", "Pager"] if seen else ["Pager"] if url_visible else []
@@ -165,12 +165,12 @@ def test_rotation(begin: Begin, form: ReadBack, hidden: tuple[str, ...]) -> None
     assert scenario.stored() == values(2)
     assert changed(scenario.plan()) == []
 
-    # So is a secret with a changed reference.
+    # A secret with a changed reference is sent once, too.
     scenario.file(FILE.replace("{env: TOKEN}", "{env: TOKEN, version: 2}"), "old.yaml")
     scenario.file(FILE.replace("{env: TOKEN}", "{env: SECOND_TOKEN}"))
     assert "Deploys" in changed(scenario.plan("--base", "old.yaml"))
 
-    # Or those given on the command line: a reference, a webhook, all.
+    # With --resend-secret: a reference, a webhook, all.
     scenario.file(FILE)
     for turn, request, names in (
         (3, ["--resend-secret", "env:TOKEN"], ["Deploys"]),

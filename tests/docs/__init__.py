@@ -1,1 +1,1 @@
-"""Documents are compared with what the program does."""
+"""Tests that compare the documentation with the program."""

@@ -24,7 +24,7 @@ _RECORD: Final = '#!/bin/sh\necho "${0##*/}${*:+ $*}" >> "$CALLS"\n'
 STAND_INS: Final[Mapping[str, str]] = {
     # From an index, which tests do not have. `.` is installed in tests/packaging.
     "pip": _RECORD,
-    # Its own options, `run --`, then a command that gets the project's parameters as variables.
+    # Options, `run --`, then a command that receives the project's parameters as variables.
     "cloudtruth": f"""{_RECORD}
 [ "$1 $3 $5 $6" = "--env --project run --" ] || exit 64
 shift 6
@@ -100,7 +100,7 @@ SETUPS: Final[Mapping[str, BlockSetup]] = {
     ),
     "CONTRIBUTING.md: Set up, test, check": BlockSetup(
         clone=True,
-        # Tests that run the tests would never end: a few are collected.
+        # Running all tests inside a test would never end, so only a few are collected.
         smaller={"--cov ": "--cov -n 0 --no-cov --collect-only -q tests/docs/test_generated.py "},
         files={"scripts/check": _RECORD, ".ci/run": _RECORD},
         says=("test_the_page_of_commands",),
@@ -200,7 +200,7 @@ ELSEWHERE: Final[Mapping[str, tuple[str, str, str]]] = {
     ),
     "README.md: Try it (2)": (
         ".ci/run", "<!-- test command -->",
-        "to the letter, by every run of CI: it runs all the tests, this one too",
+        "exactly as written, by every run of CI: it runs all the tests, this one too",
     ),
 }  # fmt: skip
 """A block that another test runs: the file, a text in it, and how it is run."""

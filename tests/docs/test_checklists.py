@@ -1,7 +1,7 @@
 """The checklists of docs/architecture.md, followed exactly in a copy of the program.
 
-Each addition below is an example made with its list only: it touches exactly the places of the
-list, and then it works. The webhook type is validated, planned, applied and exported.
+Each addition below follows only its list: it changes exactly the files of the list, and works. The
+webhook type is validated, planned, applied and exported.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def test_a_new_command_works(copy: ProgramCopy) -> None:
 
 @pytest.mark.slow
 def test_a_new_output_works(copy: ProgramCopy) -> None:
-    """It is offered, and shows plans, reports and failures."""
+    """The format can be selected, and shows plans, reports and failures."""
     secrets = {"SLACK_BOT_TOKEN": "xoxb-" + "0123456789-abcdef", "PAGER_PASSWORD": "example"}
     file = ("-f", "examples/webhooks.yaml", "--local", "--format", "brief")
     for command, shown in ((("plan",), "3 planned\n"), (("apply", "--yes"), "3 applied\n")):

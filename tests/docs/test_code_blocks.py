@@ -1,4 +1,4 @@
-"""Every code block in the docs is run here, or checked with what would run it.
+"""Every code block in the docs is run, or checked by the program that would run it.
 
 `sh` is run in test_shell_blocks.py, `python` here. `yaml` is a configuration file, a workflow, a
 part of one, or GitLab's; each has its checker. `text` is compared with the program's output.
@@ -66,7 +66,7 @@ def test_every_block_has_a_language() -> None:
 
 @pytest.mark.parametrize("block", of("python"))
 def test_python_blocks_run(block: Block, tmp_path: Path, cloud: MakeCloud) -> None:
-    """A complete program as written, a part after what the page describes before it."""
+    """Complete programs run as written, parts after the code that the page describes."""
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     before, expected = PARTS.get(block.name, ("", ""))
     environ = {**SECRETS, **cloud(any_key=True).environ}
@@ -138,7 +138,7 @@ TEXTS: dict[str, Callable[[Shell, Path], str]] = {
     "README.md: The file": misspelt,
     "docs/slack.md: No messages in Slack": checked_slack,
 }
-"""What a page shows of the program's output, and how to get it."""
+"""Output on a page, and a function that produces it."""
 DRAWINGS = {"docs/architecture.md: Architecture"}
 """Texts that no program prints."""
 

@@ -68,7 +68,7 @@ def test_the_example_plans_two_organizations(both: Cloud) -> None:
 
 
 def test_the_example_detects_swapped_keys(both: Cloud) -> None:
-    """A key of the other organization ends it with an error."""
+    """With the key of the other organization, it ends with an error."""
     done = run_example(both, "staging", "production")
     assert done.returncode == 1
     assert "belongs to organization 'Acme Staging', not to 'Acme'" in done.stderr
@@ -125,8 +125,8 @@ def test_an_example_is_valid(shell: Shell, tmp_path: Path, name: str) -> None:
         assert shell(*line.split(), "-f", name, **SECRETS).code == code
 
 
-def test_the_first_example_s_commands_work(shell: Shell, tmp_path: Path) -> None:
-    """The commands in its first comment work as written."""
+def test_the_commands_of_the_first_example_work(shell: Shell, tmp_path: Path) -> None:
+    """The commands in the first comment work as written."""
     text = (EXAMPLES / "webhooks.yaml").read_text()
     write(tmp_path, {"examples/webhooks.yaml": text})
     lines = re.findall(r"^#   +(.*?) ?\\?$", text, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Pages, pictures and definitions are what their scripts write."""
+"""Pages, pictures and definitions equal the output of their scripts."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_the_pictures(request: pytest.FixtureRequest) -> None:
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_a_picture_is_self_contained(name: str) -> None:
-    """It is well-formed, has a light and a dark theme, and loads nothing."""
+    """It is well-formed, has a light and a dark theme, and loads no other resources."""
     svg = (ROOT / "docs" / "images" / name).read_text("utf-8")
     root = ElementTree.fromstring(svg)
     assert root.find("{http://www.w3.org/2000/svg}title") is not None

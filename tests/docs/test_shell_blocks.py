@@ -94,7 +94,7 @@ def test_a_block_runs(
 
 
 def prepare(setup: BlockSetup, folder: Path, stand_ins: Path) -> None:
-    """Create the block's folder, and the programs that replace others."""
+    """Create the block's folder, and the stand-in programs."""
     folder.mkdir()
     if setup.clone:
         copy_parts(folder, *PARTS)
@@ -144,7 +144,7 @@ def run(block: str, folder: Path, environ: Mapping[str, str]) -> tuple[int, str]
         while select([parent], [], [], TIMEOUT)[0]:
             try:
                 seen += os.read(parent, 65536)
-            except OSError:  # Linux's error when the other side is closed
+            except OSError:  # the error on Linux when the other end is closed
                 break
         else:
             process.kill()

@@ -1,4 +1,4 @@
-"""Every task of docs/tasks.md: its edit is made, its commands run, its output compared."""
+"""Every task of docs/tasks.md: make the edit, run the commands, compare the output."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def details(section: Section) -> str:
     ],
     ids=str,
 )
-def test_a_probe_reports_the_server_s_behavior(choices: dict[str, Any], expected: str) -> None:
+def test_a_probe_reports_the_behavior_of_the_server(choices: dict[str, Any], expected: str) -> None:
     """Each behavior has its line, and the test webhook is deleted at the end."""
     world = World(Variant(**choices))
     other = world.create("Deploys")
@@ -72,7 +72,7 @@ def test_only_the_webhook_of_an_earlier_probe_is_deleted() -> None:
 
 @pytest.mark.parametrize("lost", ["POST", "PATCH"])
 def test_a_lost_answer_leaves_no_webhook(lost: str) -> None:
-    """It is reported, and its webhook is deleted."""
+    """The lost response is reported, and the webhook is deleted."""
     world = World()
     world.faults.add(drop(commit=True), method=lost, times=99)
     found = details(run(world))
@@ -82,7 +82,7 @@ def test_a_lost_answer_leaves_no_webhook(lost: str) -> None:
 
 
 def test_a_refusal_is_reported_without_the_host() -> None:
-    """A key that may not write ends the probe; the text has no host."""
+    """A read-only key ends the probe; the text has no host."""
     world = World()
 
     class ReadOnly(Variant):

@@ -142,7 +142,7 @@ def test_an_unknown_organization() -> None:
 
 
 def shown(type: str, **configuration: Any) -> str:
-    """Return what one webhook reveals about the first of its secrets."""
+    """Return the check of the first secret of a webhook."""
     live = live_webhook(
         {"id": "1", "name": "a", "type": type, "event_types": [], "configuration": configuration}
     )
@@ -197,7 +197,7 @@ def test_an_unreachable_server(problem: Exception) -> None:
 
 
 def test_invalid_lists() -> None:
-    """An answer that is no list, or has rows that are no webhooks, fails only that check."""
+    """A response that is not a list, or has rows that are not webhooks, fails only that check."""
     rows = {"results": [{"id": "o-1", "name": "Acme", "current": True}], "count": 1, "next": None}
     pages: tuple[Any, ...] = ([], {"results": None}, {"results": [{"name": "x"}]})
     for page in pages:
@@ -236,7 +236,7 @@ def test_clocks(seconds: float, status: str, word: str) -> None:
     assert (str(found.status), word in found.detail) == (status, True)
 
 
-def test_the_date_header_is_the_server_s_clock() -> None:
+def test_the_date_header_is_the_clock_of_the_server() -> None:
     """It is compared with this machine's clock; an invalid date is ignored."""
     clock = VirtualClock()
     for date, status in (
@@ -301,7 +301,7 @@ def test_references_to_an_enumeration(wrapper: str) -> None:
     [[], {}, {"components": {"schemas": {}}}, {"components": {"schemas": {"WebHooks": 1}}}],
 )
 def test_a_description_without_webhooks(document: Any) -> None:
-    """Without webhooks in it, the check is unknown."""
+    """The check is unknown."""
     assert schema_checks(document) == ["unknown the server's description has no webhooks"]
 
 

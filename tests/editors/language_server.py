@@ -52,7 +52,7 @@ def node_tools() -> Path:
     assert done.returncode == 0, f"npm cannot install the pinned packages:\n{done.stderr}"
     try:
         fresh.rename(folder)
-    except OSError:  # another process was faster
+    except OSError:  # another process has installed them
         shutil.rmtree(fresh)
     return folder
 

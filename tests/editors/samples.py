@@ -1,4 +1,4 @@
-"""Files on which every validator must agree, and files whose error only `validate` finds."""
+"""Files on which every validator must agree, and files with errors that only `validate` finds."""
 
 from __future__ import annotations
 
@@ -175,4 +175,4 @@ BEYOND: Final = {
     "a variable of ours": _slack("SLACK_BOT_TOKEN", "CLOUDTRUTH_API_KEY"),
     "out of scope": "scope: [team-*]\n" + _SLACK,
 }
-"""What a schema cannot express, because it validates one place at a time; `validate` finds it."""
+"""Errors that only `validate` finds, because a schema validates one value at a time."""

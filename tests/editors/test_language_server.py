@@ -1,4 +1,4 @@
-"""What an editor shows while a file is written: diagnostics, completions, hover texts."""
+"""What an editor shows: diagnostics, completions, hover texts."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ class Emulator(product.Emulator):
 
 @dataclass(slots=True, kw_only=True)
 class Write:
-    """A write, and until when lists do not show it; `before` is what they show instead."""
+    """A write that lists do not show yet; `before` is the row that they show instead."""
 
     organization: str
     id: str
@@ -165,7 +165,7 @@ class Lag:
         self._writes: list[Write] = []
 
     def add(self, write: Write) -> None:
-        """Hide one write."""
+        """Hide a write."""
         self._writes.append(write)
 
     def begin_listing(self, organization: str, now: float) -> None:

@@ -1,10 +1,9 @@
 """Failures on demand: which request fails, and how.
 
-For: tests in which, for example, only the third POST is dropped after it was stored. Guarantees:
-deterministic and thread-safe; each rule counts the requests that match it, in order of arrival; of
-several rules that fire together the first one wins. Not done here: processing requests. The
-emulator decides how a fault changes the answer and the store; the carrier (HTTP server or
-in-process transport) does what `Fault.wire` requires.
+For example, only the third POST is dropped after it was stored. Rules are deterministic and
+thread-safe; each counts the requests that match it, in order of arrival, and the first matching
+rule wins. The emulator applies the fault to the response and the store; the carrier (HTTP server or
+in-process transport) applies `Fault.wire`.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ from reconciler.emulator import messages
 
 
 class Wire(StrEnum):
-    """What the carrier does with an answer."""
+    """How the carrier sends a response."""
 
     SEND = "send"
-    """Send it completely; the fault is in the answer itself."""
+    """Send it completely; the fault is in the response."""
     REFUSE = "refuse"
     """Refuse the connection; no request arrived at the server."""
     DROP = "drop"
@@ -43,9 +42,9 @@ class Wire(StrEnum):
 class Fault:
     """One failure. Build it with the functions of this module, which allow only consistent ones.
 
-    Without `commit` the request never reaches the application. With `commit_after` it does, but
-    only that many seconds later: the answer is lost now and the write happens later. `status`,
-    `headers` and `body` replace those of the real answer where they are set.
+    Without `commit` the request is not processed. With `commit_after` it is processed that many
+    seconds later, while its response is lost immediately. `status`, `headers` and `body` replace
+    those of the real answer where they are set.
     """
 
     wire: Wire = Wire.SEND
@@ -98,7 +97,7 @@ def drop(**when: Any) -> Fault:
 
 
 def hang(**when: Any) -> Fault:
-    """Send nothing until the client gives up."""
+    """Send nothing until the client closes the connection."""
     return Fault(wire=Wire.HANG, **when)
 
 
@@ -202,7 +201,7 @@ class Rule:
 
 
 class FaultSource(Protocol):
-    """Decides about faults: a `Script`, or a simulation."""
+    """A source of faults: a `Script`, or a simulation."""
 
     def take(self, method: str, path: str, body: bytes) -> Fault | None:
         """Return the fault for the request that has just arrived, or None."""

@@ -1,4 +1,4 @@
-"""An emulator in the same process whose answers can fail on the way.
+"""An emulator in the same process, with transport faults.
 
 Faults become the errors that the HTTP library would raise on a real connection; waits use the
 Clock.
@@ -19,14 +19,14 @@ from tests.emulated.faults import Answer, Wire
 
 
 class InProcess(Base):
-    """Carries requests to `handle`, and its answers with their faults back."""
+    """Passes requests to `handle`, and returns its responses with their faults."""
 
     def __init__(self, handle: Callable[[Request], Answer], *, clock: Clock) -> None:
         super().__init__(handle, request=Request)
         self._clock = clock
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Carry one request. Raises the errors of httpx for an answer with a fault."""
+        """Pass one request. Raises the errors of httpx for a response with a fault."""
         answer: Any = self.respond(request)
         fault = getattr(answer, "fault", None)
         wire = Wire.SEND if fault is None else fault.wire

@@ -1,7 +1,7 @@
 """The emulator over HTTP, with faults on real connections.
 
-A dropped connection, a hang and a truncated body are real ones. A bound port cannot refuse
-connections: they are reset instead.
+Dropped connections, hangs and truncated bodies are real. A bound port cannot refuse connections, so
+they are reset instead.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Server(product.Server):
         transports: dict[Peer, Transport] = {}
 
         class Protocol(H11Protocol):
-            """Remembers each connection's transport, which is needed to break it."""
+            """Keeps the transport of each connection, to break it."""
 
             def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
                 super().connection_made(transport)
@@ -77,13 +77,13 @@ class Application(product.Application):
                 await send({**start, "headers": headers})
                 half = answer.body[: len(answer.body) // 2]
                 await send({"type": "http.response.body", "body": half, "more_body": True})
-                # Let the part arrive: a reset may overtake what the client has not read yet.
+                # Let the part arrive: a reset discards data that the client has not read yet.
                 await asyncio.sleep(0.05)
                 await _break(transport, reset=wire is Wire.RESET)
 
 
 async def _is_there_after(seconds: float | None, receive: Receive) -> bool:
-    """Wait, None for ever; return whether the client is still there."""
+    """Wait, without limit for None; return whether the client is still connected."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             while (await receive())["type"] != "http.disconnect":
@@ -94,8 +94,8 @@ async def _is_there_after(seconds: float | None, receive: Receive) -> bool:
 
 async def _break(transport: Transport, *, reset: bool = False) -> None:
     if reset and (connection := transport.get_extra_info("socket")) is not None:
-        # With a linger time of 0, closing sends a reset.
+        # With a linger time of 0, `close` sends a reset.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort() if reset else transport.close()
-    # uvicorn must notice before the application finishes.
+    # uvicorn must detect it before the application finishes.
     await asyncio.sleep(0.01)

@@ -1,7 +1,7 @@
-"""Server variants: every choice about the real API that is undocumented.
+"""Server variants: every undocumented choice of the real API.
 
-For: testing a client against each plausible behavior of the real server. Guarantees: the defaults
-are the emulator's own; every choice is independent.
+They test a client against each plausible behavior of the real server. The defaults are those of the
+emulator; all choices are independent.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class Variant(Behaviour):
     stale_list_seconds: float = 0.0
     """A write appears in lists only after this many seconds; with both set, after both."""
     shown_role: str | None = None
-    """The role of every key, in any case, instead of the stored one."""
+    """The role of every key (in upper or lower case), instead of the stored one."""
     read_role: str = "NO_SECRETS"
     """The lowest role that may read webhooks."""
     current_flag: CurrentFlag = CurrentFlag.TRUE

@@ -1,4 +1,4 @@
-"""The emulator follows the published contract, whatever is sent to it over HTTP."""
+"""The emulator follows the published contract for any request over HTTP."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _served() -> Iterator[None]:
 
 
 def belong(case: schemathesis.Case) -> None:
-    """Use the existing organization where an example has any text: no schema knows it."""
+    """Use the existing organization in examples, because the schema allows any text."""
     body: Any = case.body
     if isinstance(body, dict) and isinstance(body.get("organization"), str):
         body["organization"] = Served.organization

@@ -12,7 +12,7 @@ Start = Callable[..., Any]
 
 
 def test_a_webhook_from_create_to_delete(api: Any) -> None:
-    """Create, read, change and delete answer 201, 200, 200, 204; then it is gone."""
+    """Create, read, change and delete return 201, 200, 200, 204; then it is gone."""
     made = api.create()
     path = f"{HOOKS}{made['id']}/"
     assert api.read(made["id"]) == made

@@ -70,7 +70,7 @@ def test_serving_reports_its_url_and_prints_nothing(capfd: pytest.CaptureFixture
 
 
 def test_ipv6_addresses_are_bracketed_in_the_url() -> None:
-    """This needs a machine with IPv6."""
+    """Requires a machine with IPv6."""
     if not socket.has_ipv6:
         pytest.skip("no IPv6")
     try:

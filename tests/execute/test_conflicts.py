@@ -34,7 +34,7 @@ def appears(*rows: LiveWebhook):
 
 
 def before_the_last_listing(change: object) -> Fault:
-    """Change the memory before the listing after the last write, the second one of a run."""
+    """Change the memory before the second listing of a run, which follows the last write."""
     return Fault(call="list", nth=2, interfere=change)  # type: ignore[arg-type]
 
 
@@ -109,7 +109,7 @@ def test_a_create_is_skipped_if_its_previous_name_appears() -> None:
 def test_a_webhook_missing_in_the_second_listing_is_read_by_id(
     webhooks: tuple[Webhook, ...], reviewed: bool
 ) -> None:
-    """A list that does not show a webhook does not prove that it is gone."""
+    """A webhook that is missing in a list may still exist."""
     api = memory(row("a", "1"))
     plan = planned(api, *webhooks)
     api.lists = lambda api, nth: () if nth == 1 else tuple(api.rows.values())
@@ -129,7 +129,7 @@ def test_a_duplicate_is_removed_if_its_keeper_is_missing_in_the_second_listing()
 
 
 def test_an_ignored_webhook_with_a_previous_name_does_not_stop_an_apply() -> None:
-    """It keeps its name, as the plan knew."""
+    """It keeps its name, as planned."""
     api = memory(row("old", "1"))
     plan = made(desired(*RENAME, ignore=("old",)), *api.rows.values())
     assert run(api, plan).exit_code is ExitCode.OK

@@ -53,7 +53,7 @@ def test_updates_come_first_then_creates_then_deletes_between_two_listings() -> 
 
 
 def test_an_update_does_not_wait_for_another_to_free_its_name() -> None:
-    """It has the name already, however many others do."""
+    """It already has the name, regardless of others."""
     api = memory(row("a", "1"), row("a", "2", "#x"))
     plan = planned(api, slack("a", "#new", id="1"), slack("b", "#x", id="2"))
     api.faults = [Fault(call="update", error=InvalidRequestError)]
@@ -114,7 +114,7 @@ def test_an_error_that_will_repeat_ends_the_run(
 
 @pytest.mark.parametrize(("status", "writes"), [(200, 1), (399, 1), (400, 0), (499, 0), (500, 1)])
 def test_a_refusal_with_an_unreadable_body_is_no_write(status: int, writes: int) -> None:
-    """Its status is enough, whatever the body is."""
+    """Its status is enough, regardless of the body."""
 
     def answer(api: Memory) -> None:
         raise ProtocolError("what is this", status=status)
@@ -181,7 +181,7 @@ def test_a_reviewed_plan_is_refused_completely() -> None:
 
 
 def test_a_second_run_finishes_a_reviewed_plan() -> None:
-    """What the first run has done counts; the rest is applied."""
+    """Operations of the first run are done; the rest is applied."""
     api = memory(row("a", "1"))
     plan = planned(api, slack("a", "#new"), slack("b"))
     api.put(row("a", "1", "#new"))
@@ -194,7 +194,7 @@ def delete_live(api: Memory) -> None:
 
 
 def test_a_plan_made_without_secrets_is_applied_with_them() -> None:
-    """An older token, which that plan could not see and does not send, is no failure."""
+    """An older token, which that plan could not see and does not send, is not a failure."""
     rotated = row("old", "id-1")
     rotated = replace(
         rotated, configuration={**rotated.configuration, "token": Secret("xoxb-9876543210-old")}
@@ -229,7 +229,7 @@ def test_a_duplicate_is_kept_when_its_keeper_is_gone() -> None:
 
 
 class Denies(Memory):
-    """A server, or a proxy before it, that reports existing webhooks as gone."""
+    """A server, or a proxy, that reports existing webhooks as missing."""
 
     times = 0
 
@@ -244,7 +244,7 @@ class Denies(Memory):
 def test_a_duplicate_is_not_gone_while_it_is_listed(
     times: int, code: ExitCode, channel: str
 ) -> None:
-    """The webhook to keep is updated only after that: otherwise the two would differ."""
+    """Only then is the webhook to keep updated; otherwise the two would differ."""
     api = Denies(rows={key: row("a", key, "#old") for key in ("1", "2")})
     plan = planned(api, slack("a"))
     api.times = times
@@ -292,7 +292,7 @@ def test_a_signal_after_the_last_operation_changes_nothing() -> None:
 
 
 class HaltsIn(InlineWorkers):
-    """Workers that are told to stop in the middle of the first create."""
+    """Workers that are halted during the first create."""
 
     def run(self, calls):  # type: ignore[no-untyped-def]
         try:
@@ -306,7 +306,7 @@ def interrupted(api: Memory) -> None:
 
 
 def test_a_halted_run_reports_unknown_outcomes() -> None:
-    """Started and unanswered is unconfirmed; never started is skipped."""
+    """Operations without a response are unconfirmed; those that were not started are skipped."""
     api = memory(row("old", "1"), faults=[Fault(call="create", nth=2, interfere=interrupted)])
     hooks = (slack("a"), slack("b"), slack("c"))
     report = run(api, planned(api, *hooks), workers=HaltsIn())
@@ -339,7 +339,7 @@ def test_the_watcher_receives_every_operation_once() -> None:
 
 
 class Mute:
-    """A watcher that always fails."""
+    """A watcher that always raises an exception."""
 
     def starting(self, operation: object) -> None:
         raise AttributeError("starting")

@@ -45,4 +45,4 @@ def test_a_blocked_listener_does_not_delay_the_report() -> None:
     go_on.set()
     worker.join()
     assert not stuck
-    assert begun == [False]  # what was reported as unconfirmed is not sent afterwards
+    assert begun == [False]  # an operation that was reported as unconfirmed is not sent afterwards

@@ -1,4 +1,4 @@
-"""Creates, updates and deletes whose answer was lost or an error."""
+"""Creates, updates and deletes whose response was lost or an error."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_lost_create_whose_name_is_then_taken_is_in_doubt() -> None:
 
 
 def test_an_unrelated_new_webhook_is_no_conflict() -> None:
-    """Only the sent name is searched for."""
+    """Only a webhook of the sent name is relevant."""
     other = appear(row("other", "9"))
     api = memory(faults=[Fault(call="create", error=AmbiguousWriteError, interfere=other)])
     report = run(api, planned(api, slack("a")))
@@ -195,7 +195,7 @@ def test_no_duplicate_is_removed_once_the_keeper_is_gone() -> None:
 
 
 def test_a_duplicate_edited_by_another_process_is_kept() -> None:
-    """It is no longer a duplicate, and the run reports the conflict."""
+    """It is no longer a duplicate; the run reports a conflict."""
     edited = Fault(call="get", interfere=appear(row("a", "id-101", "#edited")))
     api = memory(faults=[Fault(call="create", interfere=late), edited])
     report = run(api, planned(api, slack("a")))
@@ -229,7 +229,7 @@ def test_a_removal_with_a_lost_answer_is_verified() -> None:
 
 
 def test_a_duplicate_that_cannot_be_removed_is_a_failure() -> None:
-    """Exit 7 while there are two."""
+    """Exit 7 while both exist."""
     lost = [Fault(call="delete", nth=n, error=AmbiguousWriteError) for n in range(1, 9)]
     api = memory(faults=[Fault(call="create", interfere=late), *lost])
     report = run(api, planned(api, slack("a")))
@@ -238,7 +238,7 @@ def test_a_duplicate_that_cannot_be_removed_is_a_failure() -> None:
 
 
 def test_duplicates_are_removed_after_other_failures_too() -> None:
-    """The removal belongs to its create, whatever else failed."""
+    """The removal is part of the create, regardless of other failures."""
     failing = Fault(call="create", nth=2, error=InvalidRequestError)
     api = memory(faults=[Fault(call="create", interfere=late), failing])
     report = run(api, planned(api, slack("a"), slack("b")))
@@ -287,10 +287,10 @@ FATES = {
 def test_a_write_is_read_back_before_it_is_sent_again(
     call: str, faults: list[Fault], stop: int | None, outcome: str, sent: int
 ) -> None:
-    """If the write is found done it counts as applied. Otherwise it is sent again, except after a
-    signal or a change by others.
+    """If the write is live, it is applied. Otherwise it is sent again, except after a signal or a
+    change by others.
 
-    A 409 means that nothing happened, so nothing is in doubt; the second 409 is final.
+    A 409 means that nothing was processed; the second 409 is final.
     """
     hooks = (slack("a", "#new"),) if call == "update" else ()
     scripted = [replace(each, call=call) if each.call == "write" else each for each in faults]
@@ -337,7 +337,7 @@ def test_an_answer_that_differs_is_read_again() -> None:
 
 
 def test_an_answer_that_differs_and_cannot_be_verified_is_no_success() -> None:
-    """It is unknown whether the name was stored as it was sent."""
+    """Whether the name was stored as sent is unknown."""
     api = memory(
         stores=lambda each: replace(each, name=each.name.upper()),
         faults=[Fault(call="get", error=ServerError), Fault(call="list", nth=2, error=ServerError)],

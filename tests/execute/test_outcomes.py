@@ -62,7 +62,7 @@ def test_a_create_that_is_found_has_its_id(fault: Fault, note: str) -> None:
     assert outcome == Applied(operation=outcome.operation, id="id-101", note=note)
 
 
-def test_a_conflict_has_the_other_webhook_s_id() -> None:
+def test_a_conflict_has_the_id_of_the_other_webhook() -> None:
     """It also has the next step."""
     other = row("a", "9", "#manual")
     outcome = outcome_of(memory(faults=[replace(LOST, interfere=appear(other))]), slack("a"))
@@ -74,7 +74,7 @@ def test_a_conflict_has_the_other_webhook_s_id() -> None:
     )
 
 
-def test_a_refusal_has_the_server_s_message() -> None:
+def test_a_refusal_has_the_message_of_the_server() -> None:
     """The outcome has its message, its hint, and the error of each field."""
 
     def refuse(api: Memory) -> None:
@@ -121,7 +121,7 @@ def test_a_different_stored_value_lists_every_field() -> None:
 def test_a_token_kept_by_a_change_of_type_is_reported(
     url: str, paths: tuple[str, ...], hint: str
 ) -> None:
-    """It would be sent to the new URL; only a new webhook is certainly without it."""
+    """The token would be sent to the new URL; only a new webhook certainly does not have it."""
 
     def stored(each: LiveWebhook) -> LiveWebhook:
         kept = {"url": Secret(url), "token": Secret("xoxb-0000000000-AAAAAAAA")}
@@ -183,7 +183,7 @@ def test_a_create_under_another_name_that_cannot_be_deleted_is_reported() -> Non
 
 
 def test_an_existing_webhook_returned_by_a_create_is_kept() -> None:
-    """A server that returns an old webhook for a create has made nothing to delete."""
+    """A server that returns an existing webhook for a create has created nothing to delete."""
     api = memory(row("old", "id-101"), stores=lambda each: replace(each, name=each.name.upper()))
     outcome = outcome_of(api, slack("a"), slack("old"))
     assert isinstance(outcome, Failed)
@@ -250,7 +250,7 @@ def test_another_webhook_of_the_name_is_reported_with_its_id() -> None:
 
 
 def test_all_missing_secrets_are_reported_before_the_first_request() -> None:
-    """Those of creates, and of updates that send configuration."""
+    """The secrets of creates, and of updates that send configuration."""
     other = SecretRef(scheme=Scheme.ENV, name="OTHER")
     events = frozenset({"value_created"})
     api = memory(row("a", "1"), row("b", "2", events=events))
@@ -286,7 +286,7 @@ def unanswered(api: Memory) -> None:
 def test_a_write_that_always_fails_has_status_attempts_and_live_state(
     call: str, webhooks: tuple[Webhook, ...], now: str
 ) -> None:
-    """HTTP 500 is an answer; a request without an answer has no status."""
+    """HTTP 500 is a response; a request without a response has no status."""
     attempts = 2 if call == "create" else 3
     for first, said in ((answered, "HTTP 500"), (unanswered, "no response, HTTP 500")):
         faults = [

@@ -1,4 +1,4 @@
-"""The real client and engine against the emulated CloudTruth, with each kind of lost answer."""
+"""The real client and engine against the emulated CloudTruth, with each kind of lost response."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def workers() -> Iterator[ThreadWorkers]:
 
 
 class Backwards:
-    """Three concurrent calls, of which the last ends first and the first last."""
+    """Three concurrent calls that end in reverse order."""
 
     def __init__(self) -> None:
         self.ended: list[int] = []
@@ -93,7 +93,7 @@ def test_a_call_may_run_calls(workers: ThreadWorkers) -> None:
 
 
 def test_nested_calls_use_all_threads_and_no_more(workers: ThreadWorkers) -> None:
-    """A single call, like a listing, whose own calls are the pages."""
+    """A single call, such as a listing, that runs calls for its pages."""
     barrier = threading.Barrier(3, timeout=TIMEOUT)
     idents: set[int] = set()
 
@@ -172,7 +172,7 @@ def test_six_seconds_after_the_first_signal_the_run_halts() -> None:
 
 
 def test_the_system_clock_never_goes_backwards() -> None:
-    """Time moves on, random values stay in range."""
+    """Time advances, random values stay in range."""
     clock = SystemClock()
     start = clock.monotonic()
     clock.sleep(0.01)

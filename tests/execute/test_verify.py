@@ -40,7 +40,7 @@ def stale_list(api: Memory, n: int) -> tuple[()]:
 
 
 def test_a_stale_list_is_read_four_times_a_second_apart() -> None:
-    """After the last listing there is no wait."""
+    """There is no wait after the last listing."""
     api, clock = memory(lists=stale_list), VirtualClock()
     report = run(api, planned(api, slack("a")), clock=clock)
     assert (api.count("list"), clock.slept) == (5, [1.0, 1.0, 1.0])
@@ -99,7 +99,7 @@ def test_duplicates_found_one_after_another_are_all_reported() -> None:
 
 
 def test_removed_duplicates_are_reported_even_if_the_last_listing_fails() -> None:
-    """What was done is reported, also when nothing more can be read."""
+    """Completed operations are reported even if nothing more can be read."""
     api = memory()
     api.faults = [
         Fault(call="create", interfere=appear(row("a", "a-late"))),
@@ -132,14 +132,14 @@ def test_a_create_confirmed_by_the_last_listing_has_its_id() -> None:
     unseen = [Fault(call="list", nth=n, error=ServerError) for n in (2, 3, 4)]
     api, clock = memory(faults=[lost, *unseen]), VirtualClock()
     outcome = run(api, planned(api, slack("a")), clock=clock).outcomes[0]
-    assert clock.slept == [2.0, 1.0, 1.0]  # while its answer was searched for, not afterwards
+    assert clock.slept == [2.0, 1.0, 1.0]  # during the search for its lost response, not afterwards
     assert outcome == Applied(
         operation=outcome.operation, id="id-101", note="confirmed by the final verification"
     )
 
 
 def test_a_password_that_did_not_arrive_is_found_once_passwords_are_readable() -> None:
-    """Another webhook, which reads back as sent, shows that they are."""
+    """Another webhook, which reads back as sent, shows that passwords are readable."""
     old = generic_row("Old", "1", "the old password")
     configuration = {**old.configuration, "username": "before"}
     api = memory(replace(old, configuration=configuration))

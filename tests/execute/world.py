@@ -1,6 +1,6 @@
-"""A small CloudTruth in memory for the engine's tests, whose failures are data.
+"""A small CloudTruth in memory for the engine's tests, with failures as data.
 
-`faults` are applied in order: each names the call it is for and its effect.
+`faults` are applied in order; each has a call and an effect.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ T = TypeVar("T")
 class Fault:
     """One failure: `call` is create, update, delete, get or list; the `nth` of those, from 1.
 
-    With `happens` the write is committed nevertheless. `interfere` is called just before.
+    With `happens` the write is committed anyway. `interfere` is called before it.
     """
 
     call: str
@@ -110,7 +110,7 @@ class Memory:
 
 @dataclass(slots=True)
 class StopAfter:
-    """A signal that comes once the memory has seen this many writes; None: never."""
+    """A signal after this many writes to the memory; None for no signal."""
 
     api: Memory
     writes: int | None = None

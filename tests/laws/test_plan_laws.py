@@ -82,8 +82,8 @@ def test_an_applied_plan_leaves_nothing_to_do(
 ):
     """Fixed point.
 
-    One kind of operation may follow: of a secret that the plan could not read and that is readable
-    since it was sent.
+    One kind of operation may follow: for a secret that the plan could not read and that is readable
+    after it was sent.
     """
     first = planned(desired, shown(live))
     after = carry_out(first.operations, live)
@@ -108,7 +108,7 @@ def understood(live: Live) -> list[LiveWebhook]:
 
 
 def looks_as_declared(found: LiveWebhook, wanted: Webhook, unreadable: set[str]) -> bool:
-    """Compare like a user who knows the secrets: without `#`, and without the server's defaults."""
+    """Compare with known secrets, without `#`, and without the server's defaults."""
     assert not isinstance(found.configuration, Unknown)
     shown = {"verify": True, **found.configuration}
     for name, value in wanted.configuration.items():
@@ -136,21 +136,21 @@ def test_declared_webhooks_are_live_and_absent_ones_are_gone(desired: Desired, l
     policy = desired.policy
     ignored = [each.glob for each in policy.ignore]
     protected = [each.glob for each in policy.protect]
-    left_alone = {each.name for each in result.kept}
+    kept = {each.name for each in result.kept}
     for webhook in desired.webhooks:
         names = {webhook.name, *webhook.previously}
-        if names.isdisjoint(left_alone) and not matches(webhook.name, ignored):
+        if names.isdisjoint(kept) and not matches(webhook.name, ignored):
             unreadable = {field for name, field in result.unreadable if name == webhook.name}
             (found,) = [each for each in after.webhooks if each.name == webhook.name]
             assert looks_as_declared(found, webhook, unreadable)
     for gone in desired.absent:
-        if gone.name not in left_alone and not matches(gone.name, ignored):
+        if gone.name not in kept and not matches(gone.name, ignored):
             assert gone.name not in {each.name for each in after.webhooks}
     declared = {each.name for each in desired.webhooks}
     (scope,) = policy.scopes
     for found in understood(after) if scope.prune else ():
         assert (
-            found.name in declared | left_alone
+            found.name in declared | kept
             or matches(found.name, [*ignored, *protected])
             or not matches(found.name, scope.globs)
         )
@@ -248,7 +248,7 @@ def test_every_operation_is_necessary(desired: Desired, live: Live):
     assert len(ids) == len(set(ids))
     for left_out in result.operations:
         if isinstance(left_out, Update) and left_out.before.name != left_out.after.name:
-            continue  # the chain behind it could not be applied without it
+            continue  # the rest of the chain could not be applied without it
         if isinstance(left_out, Delete) and left_out.reason is Reason.DUPLICATE:
             continue  # the update of the duplicate to keep could not be applied without it
         rest = carry_out([each for each in result.operations if each is not left_out], live)
@@ -270,7 +270,7 @@ def test_no_prune_omits_only_deletes(desired: Desired, live: Live):
 @many
 @given(declarations(), live_organizations())
 def test_no_plan_contains_a_secret(desired: Desired, live: Live):
-    """Nothing printed of a plan contains a token."""
+    """No output of a plan contains a token."""
     text = repr(planned(desired, live))
 
     assert not any(value in text for value in (*VALUES, "xoxb-3333333333-CCCC"))
@@ -291,7 +291,10 @@ def _states(made: Plan, live: Live) -> set[State]:
 @many
 @given(declarations(), live_organizations(), live_organizations())
 def test_a_plan_matches_exactly_its_organization(desired: Desired, live: Live, other: Live):
-    """Staleness: at first all operations are pending, afterwards done, and stale ones are named."""
+    """Staleness:
+
+    operations are pending before the apply and done after it; stale ones are reported.
+    """
     result = planned(desired, live)
     after = carry_out(result.operations, live)
 

@@ -1,1 +1,1 @@
-"""Mutation testing of the code that decides and writes: `python -m tests.mutation`."""
+"""Mutation testing of planning and execution: `python -m tests.mutation`."""

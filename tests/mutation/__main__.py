@@ -1,4 +1,4 @@
-"""Find mistakes in planning/ or execute/ that no test notices: `python -m tests.mutation`.
+"""Find changes of planning/ or execute/ that no test detects: `python -m tests.mutation`.
 
 mutmut makes small changes in a temporary copy of the tree, one at a time. mypy or a test should
 fail for each of them. A change that passes is printed as a diff, unless `equivalent.toml` explains
@@ -31,7 +31,7 @@ from tests.mutation.verdict import (
 )
 
 ROOT = Path(__file__).resolve().parents[2]
-THRESHOLD = 95.0  # per cent of the mutants that count
+THRESHOLD = 95.0  # per cent of the counted mutants
 PACKAGES = ("planning", "execute")
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 LIST = Path(__file__).with_name("equivalent.toml")
 _NOT_RUN = (None, 2, 4, 255)  # interrupted, or the tests could not be started
 _BY_TYPE = 37
-_UNNOTICED = (0, 5, 33)  # all tests passed, or there was none; a crash or a hang counts as killed
+_UNNOTICED = (0, 5, 33)  # all tests passed, or there were none; a crash or hang counts as killed
 _TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
@@ -30,7 +30,7 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mutant:
-    """One mistake: `diff` has the lines that differ, with their context."""
+    """One mutation: `diff` has the lines that differ, with their context."""
 
     file: str
     line: int

@@ -1,4 +1,4 @@
-"""The contents and the metadata of the archives, and what a type checker sees of them."""
+"""The contents, the metadata and the types of the archives."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_metadata(release: Release) -> None:
 
 
 def test_links_and_pictures_of_the_long_description(release: Release) -> None:
-    """On PyPI, they lead to the files of this version in the repository."""
+    """On PyPI, they point to the files of this version in the repository."""
     metadata = message_from_string(inside(release.wheel, ".dist-info/METADATA"))
     html = MarkdownIt().render(str(metadata.get_payload()))
     address = GUIDE.removesuffix("/blob/main/docs/github.md")

@@ -29,7 +29,7 @@ def texts() -> dict[str, str]:
 
 @pytest.mark.parametrize("name", SENTENCES)
 def test_a_document_installs_what_the_workflows_install(name: str) -> None:
-    """Its requirement and its sentences are those before, or those after the first release."""
+    """Its requirement and text are those before the first release, or those after it."""
     text = " ".join((ROOT / name).read_text("utf-8").split())
     assert REQUIREMENT in text
     for before, after in SENTENCES[name]:
@@ -37,7 +37,7 @@ def test_a_document_installs_what_the_workflows_install(name: str) -> None:
 
 
 def test_nothing_else_is_installed() -> None:
-    """Every requirement is the same. Before a release none takes the name from PyPI."""
+    """All requirements are equal. Before a release, none installs the name from PyPI."""
     for name, text in texts().items():
         found = re.findall(r"cloudtruth-webhooks(?:\[\w+\])?(?: @ git\+[^\s\"'{]+|==\d\S*\b)", text)
         assert set(found) <= {REQUIREMENT}, name

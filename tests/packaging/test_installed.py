@@ -1,4 +1,4 @@
-"""The wheel in clean environments of every available Python, by every documented way."""
+"""The wheel in clean environments of every available Python, installed in every documented way."""
 
 from __future__ import annotations
 

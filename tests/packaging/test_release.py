@@ -116,7 +116,7 @@ def test_a_release(clone: Clone, tmp_path: Path) -> None:
 
 
 def test_the_documents_of_a_release(clone: Clone) -> None:
-    """They name its version; so do those of the next one."""
+    """They have its version, and later the version of the next release."""
     for version in ("0.2.0", "0.3.0"):
         done = clone.prepare(version)
         assert done.returncode == 0, done.stderr

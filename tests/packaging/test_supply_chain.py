@@ -26,7 +26,7 @@ def test_every_action_is_pinned_to_a_commit(path: Path) -> None:
 
 
 def test_only_the_job_that_publishes_may_publish() -> None:
-    """It runs no code of the repository, in an environment with reviewers, after all tests, and
+    """It runs after all tests in an environment with reviewers, runs no code of the repository, and
     attests the archives.
     """
     publish = RELEASE["jobs"]["publish"]

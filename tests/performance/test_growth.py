@@ -32,7 +32,7 @@ from tests.planning.builders import live_slack
 
 FEW, MANY = 100, 400
 MOST = 4.2
-"""Four times as many webhooks, with room for the logarithm of sorting."""
+"""The maximum factor for four times as many webhooks, including the logarithm of sorting."""
 SECRETS = {SecretRef(scheme=Scheme.ENV, name="TOKEN"): Secret(TOKEN)}
 Work = Callable[[], object]
 

@@ -1,6 +1,6 @@
 """Validating any file takes steps in proportion to its size.
 
-Each file here once took quadratic time, or is like one that did.
+Each file here once took quadratic time, or resembles one that did.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.performance.test_growth import steps
 
 FEW, MANY = 100, 200
 MOST = 2.3
-"""Twice the size may take twice the steps, plus the overhead of sorting."""
+"""The maximum factor for twice the size: twice the steps, plus the overhead of sorting."""
 HEAD = "webhooks:\n"
 
 
@@ -107,7 +107,7 @@ def test_steps_grow_in_proportion(name: str) -> None:
 
 @pytest.mark.slow
 def test_accents_on_one_letter_are_normalized_in_proportion() -> None:
-    """Four times as many take about four times as long: this is measured in time."""
+    """Four times as many take about four times as long, measured in time."""
     taken = []
     for count in (10, 5_000, 20_000):
         text = f'{HEAD}- {{name: "a{(chr(0x301) + chr(0x327)) * count}"}}\n'

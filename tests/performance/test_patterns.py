@@ -23,9 +23,9 @@ import reconciler
 from reconciler.source.schema import schema_text
 
 LENGTHS = (25, 200, 2_000, 20_000)
-"""Short ones first: an exponential pattern never ends on a long one."""
+"""Lengths of texts, short ones first: an exponential pattern never ends on a long text."""
 MOST = 0.1
-"""Seconds of processor time per text."""
+"""The maximum processor time per text, in seconds."""
 READERS = ("kinds", "planning", "render", "source")
 """The folders that read user input."""
 
@@ -80,7 +80,7 @@ def opening(tree: Any) -> str:
 
 
 def texts(pattern: re.Pattern[str]) -> Iterator[str]:
-    """Yield texts that repeat each character of a pattern after the beginning of a match."""
+    """Yield texts that repeat each character of a pattern after the start of a match."""
     begin = opening(_parser.parse(pattern.pattern, pattern.flags))
     for unit in dict.fromkeys((*pattern.pattern, begin or "b", "a", "A", " ", "a ", "-", "{a")):
         for before, after in product(dict.fromkeys(("", begin)), ("", "\0", " ")):
@@ -101,7 +101,7 @@ def slow(pattern: re.Pattern[str], use: str) -> str | None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PATTERNS)
 def test_a_pattern_does_not_backtrack_excessively(name: str) -> None:
-    """No text takes long, whatever it repeats."""
+    """No repeated text takes long."""
     assert slow(*PATTERNS[name]) is None
 
 

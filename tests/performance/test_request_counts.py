@@ -124,7 +124,7 @@ def test_large_pages_need_one_request(command: Command) -> None:
 
 
 def test_apply_makes_two_more_listings(command: Command) -> None:
-    """Changes cost their writes, a listing before the first and one after the last."""
+    """Changes take one request each, a listing before the first and one after the last."""
     seen = command("apply", "--yes", declared=range(ROWS + 5), max_page_size=1000)
     assert seen.code == 0
     assert seen.requests == {ORGANIZATIONS: 1, LIST: 3, CREATE: 5}

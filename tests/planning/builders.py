@@ -1,4 +1,4 @@
-"""Values for tests of planning, with defaults for irrelevant fields."""
+"""Create values for tests of planning, with defaults for irrelevant fields."""
 
 from __future__ import annotations
 

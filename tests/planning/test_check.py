@@ -133,7 +133,7 @@ def test_a_resend_with_a_visible_change_is_done_with_it():
 
 
 def test_a_removed_field_is_done_when_it_is_gone():
-    """A shown or hidden field is not surely gone."""
+    """A field that is shown or hidden may not be gone."""
     reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
     before, gone = live_generic(token="***"), live_generic()
     options = PlanOptions(previous=desired(generic(token=reference)))
@@ -185,7 +185,7 @@ def test_unsent_secrets_do_not_make_a_change_pending():
 
 
 def test_webhooks_of_the_plan_do_not_make_it_stale():
-    """They may have the names already, or give them up."""
+    """They may already have the names, or release them."""
     declared = desired(slack("b", previously=("a",)), slack("d", previously=("c",)))
     found = (live_slack("a", "id-1"), live_slack("c", "id-2"))
     renames = made(declared, *found)
@@ -204,7 +204,7 @@ def test_a_create_is_stale_if_a_rename_is_possible():
 
 
 def test_an_unreviewed_operation_does_not_make_others_stale():
-    """The webhook that it would change is no new webhook."""
+    """The webhook that it would change is not new."""
     declared = desired(slack(id="id-1"), slack(id="id-2", channel="#b"))
     result = made(declared, EDITED, live_slack(id="id-2"))
     assert len(result.operations) == 2

@@ -52,7 +52,7 @@ PASSWORD = SecretRef(scheme=Scheme.ENV, name="PAGER_PASSWORD")
 
 @pytest.mark.parametrize("shown", HIDDEN.values(), ids=HIDDEN)
 def test_a_hidden_token_is_unknown(shown: object):
-    """It is neither a change nor a match: it is reported as unreadable."""
+    """It is neither a change nor equal, and is reported as unreadable."""
     answer = compare(slack(), live_slack(token=shown), SECRETS, Evidence())
 
     assert (answer.fields, answer.unreadable) == ((), ("token",))
@@ -92,7 +92,7 @@ def test_another_equal_password_is_evidence():
 
 
 def test_a_missing_secret_is_added_where_others_are_shown():
-    """With the same evidence a missing one is really missing."""
+    """With the same evidence, a missing secret is not set."""
     one = generic("One", username="ct", password=PASSWORD)
     two = generic("Two", username="ct", password=PASSWORD)
     found = live(
@@ -131,7 +131,7 @@ def test_only_secrets_can_be_hidden(shown: object) -> None:
 
 @pytest.mark.parametrize("witness", [(), (live_generic("B", username="b", verify=False),)])
 def test_a_configuration_that_gains_keys_is_an_update(witness: tuple[LiveWebhook, ...]):
-    """Each key is a change, whatever other webhooks show."""
+    """Each key is a change, regardless of other webhooks."""
     declared = generic(username="ct", password=PASSWORD, verify=False)
     found = live(live_generic(), *witness)
 
@@ -186,7 +186,7 @@ def test_undeclared_keys_are_a_difference():
 
 
 def test_unknown_keys_are_named_when_they_are_lost():
-    """Configuration is sent completely: undeclared keys are lost; defaults do not count."""
+    """The configuration is sent completely, so undeclared keys are lost, except defaults."""
     found = live_generic(url="https://old.example.com/", verify=True, extra="y", more=None)
 
     (update,) = made(desired(generic()), found, secrets={}).updates
@@ -195,7 +195,7 @@ def test_unknown_keys_are_named_when_they_are_lost():
 
 
 def test_a_snapshot_contains_no_secret():
-    """It has neither the token nor the URL, but the destination."""
+    """It has the destination, but neither the token nor the URL."""
     shots = [snapshot(live_slack()), snapshot(live_generic(token="abc"))]
 
     assert TOKEN not in repr(shots)

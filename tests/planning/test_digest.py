@@ -25,8 +25,8 @@ def digest(declaration: object, found: Live, secrets: object = SECRETS) -> str:
     return made(declaration, found, secrets=secrets).digest  # type: ignore[arg-type]
 
 
-def test_available_secrets_make_no_difference():
-    """A pull request's job has none, the applying one has all."""
+def test_available_secrets_do_not_change_the_digest():
+    """The job of a pull request has none, the apply job has all."""
     declaration = desired(slack(), slack("B", channel="#b"), slack("New"))
     found = live(live_slack(token=OTHER_TOKEN), live_slack("B", "id-2", token=OTHER_TOKEN))
 
@@ -37,7 +37,7 @@ def test_available_secrets_make_no_difference():
     assert with_all.digests.count(()) == 1
 
 
-def test_positions_guards_and_hash_marks_make_no_difference():
+def test_positions_guards_and_hash_marks_do_not_change_the_digest():
     """Moving lines in a file changes nothing that is reviewed."""
     one = slack(channel="#deploys")
     two = replace(slack(channel="deploys"), position=Position(file="other.yaml", line=99))
@@ -60,13 +60,13 @@ def test_positions_guards_and_hash_marks_make_no_difference():
     ],
     ids=["channel", "events", "reference", "version", "literal", "name", "type", "more", "none"],
 )
-def test_whatever_a_reviewer_sees_makes_a_difference(other: object):
-    """Each of these needs another approval."""
+def test_every_visible_change_changes_the_digest(other: object):
+    """Each of these needs a new approval."""
     assert digest(desired(slack()), live()) != digest(other, live())
 
 
-def test_the_live_state_before_is_part_of_it():
-    """The same result from another start is another operation."""
+def test_the_digest_covers_the_previous_live_state():
+    """The same result from another previous state is another operation."""
     declaration = desired(slack())
 
     digests = {
@@ -79,7 +79,7 @@ def test_the_live_state_before_is_part_of_it():
     assert len(digests) == 4
 
 
-def test_organization_and_origin_are_part_of_it():
+def test_the_digest_covers_organization_and_origin():
     """A digest approved for one organization is not valid in another."""
     here = live()
     there = replace(here, organization=replace(here.organization, id="org-2"))
@@ -89,7 +89,7 @@ def test_organization_and_origin_are_part_of_it():
 
 
 def test_a_plain_url_is_reviewed_completely():
-    """Everybody can read it in the file."""
+    """Everyone can read it in the file."""
     found = live(live_generic())
 
     assert digest(desired(generic(url="https://a.example.com/1")), found) != digest(
@@ -97,7 +97,7 @@ def test_a_plain_url_is_reviewed_completely():
     )
 
 
-def test_a_removed_field_is_part_of_it_with_and_without_secrets():
+def test_the_digest_covers_a_removed_field_with_and_without_secrets():
     """Removing a field is a visible line of a change, whatever its value was."""
     reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
     base, now = desired(generic(token=reference)), desired(generic())

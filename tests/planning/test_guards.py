@@ -1,4 +1,4 @@
-"""Guards on both sides of their limits."""
+"""Guards above and below their limits."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_guard_blocks_at_its_limit(numbers: dict[str, Any], message: str, hint
     ],
 )
 def test_no_guard_blocks_below_its_limit(numbers: dict[str, Any]) -> None:
-    """Nor any that a user overrides."""
+    """A guard that a user overrides does not block, either."""
     assert guarded(**numbers) == ()
 
 
@@ -117,7 +117,7 @@ def test_only_limits_what_the_guards_count() -> None:
     ids=["by name", "not", "by an earlier name", "by the name that an id leads to", "by no id"],
 )
 def test_only_limits_what_counts_as_declared(webhook: Webhook, glob: str, declared: bool) -> None:
-    """A selection without a declaration is as suspicious as an empty file."""
+    """A selection without a declaration is treated like an empty file."""
     found = live(live_slack("b", "id-1"))
     table = match(desired(webhook), found.webhooks, only=(glob,), prune=True)
     assert table.declared is declared

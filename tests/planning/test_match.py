@@ -1,4 +1,4 @@
-"""Each row of the table that decides about a live webhook."""
+"""Each row of the table of decisions about live webhooks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def rules(error: pytest.ExceptionInfo[ConfigurationError]) -> list[str]:
 
 
 def decisions(result: Plan) -> list[str]:
-    """Return the decision for each webhook, in one line each."""
+    """Return the decision about each webhook, one per line."""
     lines: list[str] = []
     for each in result.operations:
         match each:
@@ -253,7 +253,7 @@ def test_the_table_with_options(
 
 
 def test_an_ignored_webhook_is_not_counted_in_scope():
-    """Row 1: what is kept does not relax the guard on half of the webhooks in scope."""
+    """Row 1: an ignored webhook does not relax the guard on half of the webhooks in scope."""
     found = live(live_slack("manual-1", "id-1"), live_slack("Other", "id-2"))
 
     result = made(desired(slack(id="id-1"), ignore=("manual-*",)), found)
@@ -279,7 +279,7 @@ PINNED = (slack(id="id-1"), slack(id="id-2"), slack(id="id-3", channel="#third")
 
 
 def test_webhooks_that_share_a_name_are_created_one_in_each_apply():
-    """Each apply then knows its own webhook; equal ones are no duplicates of each other."""
+    """Each apply can then identify its webhook; equal ones are not duplicates."""
     declared = desired(*PINNED)
     found = [live_slack(id="id-1")]
     for nth, left in (("id-4", ["id-3"]), ("id-5", [])):
@@ -302,7 +302,7 @@ def test_webhooks_that_share_a_name_are_created_one_in_each_apply():
 
 
 def test_a_webhook_that_may_have_the_missing_id_is_kept():
-    """Of a shared name only one that is as declared is recognized; others block the create."""
+    """Only a webhook equal to the declaration is recognized; others of its name block a create."""
     found = live(live_slack(id="id-1"), live_slack(id="id-9", channel="#manual"))
 
     result = made(desired(*PINNED), found)

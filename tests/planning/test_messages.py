@@ -1,4 +1,4 @@
-"""The findings of planning, word by word, with the line of the file that each points at."""
+"""The exact findings of planning, with their lines."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def shown(found: Finding) -> list[str]:
 def test_the_findings_of_a_plan(
     declared: Desired, found: list[LiveWebhook], options: dict[str, Any], lines: list[str]
 ) -> None:
-    """Each has its line, its rule, what is wrong and what to do; errors end the plan."""
+    """Each finding has a line, a rule, a message and a hint; errors end the plan."""
     try:
         findings = made(declared, *found, **options).notes
         assert not any("error" in line for line in lines)
@@ -257,7 +257,7 @@ LOOSE = Policy(
 def test_everything_that_relaxes_a_policy_is_listed(
     before: int | None, now: int | None, limit: str
 ) -> None:
-    """Line by line; a new file relaxes nothing, and an unchanged one hides nothing."""
+    """Line by line; a new file relaxes nothing, and an unchanged file hides nothing."""
     old = Desired(policy=replace(STRICT, max_deletes=before), organization="Acme")
     found = relaxed(old, Desired(policy=replace(LOOSE, max_deletes=now)))
     expected = [f"- warning {each.format(limit=limit)}" for each in RELAXED]
@@ -265,7 +265,7 @@ def test_everything_that_relaxes_a_policy_is_listed(
 
 
 def test_tightening_is_not_relaxing() -> None:
-    """Only what permits more is listed."""
+    """Only changes that permit more are listed."""
     tight = Desired(policy=replace(STRICT, max_deletes=1), organization="Acme")
     assert list(relaxed(tight, tight)) == []
     assert list(relaxed(Desired(policy=replace(LOOSE, max_deletes=2)), tight)) == []

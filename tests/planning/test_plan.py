@@ -55,7 +55,7 @@ def test_operations_are_sorted_by_name_and_id() -> None:
 
 
 def test_the_sent_secrets_have_their_destinations():
-    """Only those of creates and of updates that send configuration."""
+    """Only secrets of creates, and of updates that send configuration."""
     declared = desired(
         slack("a"),
         generic("b", url=HOOK, token=BEARER),
@@ -93,7 +93,7 @@ def test_unreadable_fields_are_listed_by_webhook():
 
 
 def test_an_update_includes_requested_resends():
-    """One update has what differs and what is resent, each once."""
+    """One update has the differences and the resent fields, each once."""
     found = live(live_generic("Pager", token="***", verify=True, extra="x"))
     declared = desired(generic("Pager", token=BEARER, verify=False))
 

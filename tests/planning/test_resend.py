@@ -93,7 +93,7 @@ def test_other_requests_have_other_digests():
 
 
 def test_a_reviewed_resend_is_valid_while_the_files_declare_it():
-    """It is sent without base and request; a reference changed since then makes it invalid."""
+    """It is sent without base and request; a changed reference makes it invalid."""
     base = PlanOptions(previous=desired(slack()))
     planned = plan(desired(slack(token=BUMPED)), MASKED, {}, base)
     options = PlanOptions(reviewed=resends(planned.operations))
@@ -191,7 +191,7 @@ def test_an_undeclared_field_is_removed(shown: LiveWebhook):
 
 
 def test_a_renamed_webhook_finds_its_base():
-    """It does by a name of `previously`."""
+    """It is found by a name in `previously`."""
     options = PlanOptions(previous=desired(slack("old")))
     found = live(live_slack("old", token="*****"))
 
@@ -223,7 +223,7 @@ def test_only_the_changed_secret_is_resent():
 
 
 def test_a_resent_url_shows_the_previous_destination():
-    """As much of it as the server shows."""
+    """The part of it that the server shows."""
     hook = generic(url=SecretRef(scheme=Scheme.ENV, name="HOOK"))
     found = live(live_generic(url="https://hooks.example.com/***"))
 
@@ -235,7 +235,7 @@ def test_a_resent_url_shows_the_previous_destination():
 
 
 def test_a_base_of_another_type_is_ignored():
-    """Its fields are not those of the current type."""
+    """It has the fields of another type."""
     reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
     options = PlanOptions(previous=desired(slack("Pager")))
     found = live(live_generic(token="***"))
@@ -259,7 +259,7 @@ def test_a_visible_difference_is_planned_instead() -> None:
 
 
 def test_fields_removed_with_another_change_are_not_in_doubt() -> None:
-    """The configuration is sent completely: what it omits is gone afterwards."""
+    """The configuration is sent completely, so omitted fields are removed."""
     changed = desired(generic(verify=False))
     result = plan(changed, live(live_generic()), {}, BASE)
     assert len(result.updates) == 1

@@ -40,7 +40,7 @@ TWO = desired(slack("A", channel="#a"), slack("B", channel="#b"))
 
 
 def test_a_done_operation_is_no_longer_planned() -> None:
-    """After half of the plan, the other half is still reviewed."""
+    """When half of the plan is done, the other half is still reviewed."""
     review = review_of(made(TWO))
     result = made(TWO, live_slack("A", channel="#a"))
     assert classified(result, review) == (["B"], [], [])
@@ -116,7 +116,7 @@ def test_a_raised_version_reviews_another_host() -> None:
 
 
 def test_a_resend_request_does_not_review_another_host() -> None:
-    """Resending a secret is not sending it elsewhere."""
+    """A resend does not approve another destination."""
     declared, found = desired(generic(url=HOOK)), live(live_generic())
     review = review_of(made(declared, found, secrets={}, resend=("*",)))
     result = made(declared, found, secrets=MOVED, reviewed=review.resends)
@@ -140,7 +140,7 @@ def test_a_host_visible_in_the_commit_is_reviewed() -> None:
 
 
 def test_a_create_with_another_visible_host_has_another_digest() -> None:
-    """So a push that only changes the file is not reviewed."""
+    """A push that only changes the file is therefore not reviewed."""
     declared = desired(generic(url=HOOK))
     digests = {
         made(declared, secrets={}, shown=shown).digest for shown in ({}, {HOOK: OLD}, {HOOK: NEW})
@@ -161,7 +161,7 @@ def test_a_half_done_resend_is_still_reviewed() -> None:
 
 
 def test_part_of_a_plan_can_be_selected() -> None:
-    """It has the operations, digests and secrets of what was reviewed, and nothing else."""
+    """The part has only the reviewed operations, with their digests and secrets."""
     result = made(TWO)
     half = result.only({1})
     assert [each.name for each in half.operations] == ["B"]

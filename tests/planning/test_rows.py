@@ -1,4 +1,4 @@
-"""Details of the table: duplicates, names that `--only` selects, hints at a rename."""
+"""Details of the table: duplicates, names selected by `--only`, hints about renames."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def second(found: LiveWebhook, **more: object) -> LiveWebhook:
 def test_a_single_fully_visible_duplicate_is_deleted_without_a_guard(
     one: LiveWebhook, other: LiveWebhook
 ):
-    """Nothing is lost with it."""
+    """Deleting it loses nothing."""
     result = made(NO_DELETES, one, other)
 
     assert [(each.before.id, each.reason, each.hidden) for each in result.deletes] == [

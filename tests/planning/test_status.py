@@ -18,8 +18,8 @@ FOUND = live(
     live_slack("copied", "5"),
     live_slack("t-undeclared", "7"),
     live_slack("t-kept", "8"),
-    live_slack("twin", "10", channel="#x"),
-    live_slack("twin", "9"),
+    live_slack("twice", "10", channel="#x"),
+    live_slack("twice", "9"),
     live_slack("manual", "11"),
     LiveWebhook(id="12", name="a", type="teams", event_types=frozenset(), configuration={}),
     live_slack("b", "13", events=("value_created", "tag_created")),
@@ -28,7 +28,7 @@ DECLARED = desired(
     slack("same", line=2),
     slack("other", line=3),
     slack("copied", line=4),
-    slack("twin", line=5),
+    slack("twice", line=5),
     slack("new", line=8),
     absent=(Absent(name="gone", position=Position(file="webhooks.yaml", line=6)),),
     scope=("t-*",),
@@ -80,7 +80,7 @@ def test_without_a_configuration_nothing_is_compared():
 
 
 def test_the_last_delivery_error_is_shown():
-    """It is what the server remembers."""
+    """It is the error that the server stores."""
     failed = DeliveryError(code="channel_not_found")
     found = replace(live_slack(), last_error=failed)
 

@@ -1,4 +1,4 @@
-"""Plans, reports, findings and errors whose every rendering is kept in golden/."""
+"""Plans, reports, findings and errors whose renderings are in golden/."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkers that share no code with the renderers: a CI runner and a Markdown reader."""
+"""Checkers that share no code with the renderers: a CI runner and a Markdown parser."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Read:
 def read_markdown(text: str) -> Read:
     """Parse a comment; fail if text outside code is more than plain words.
 
-    Plain words are letters and punctuation that link, mention and format nothing.
+    Plain words are letters and punctuation that do not link, mention or format.
     """
     read = Read()
     for token in MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text):

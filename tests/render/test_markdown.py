@@ -1,4 +1,4 @@
-"""Comments on pull requests: what is cut, and what never is."""
+"""Comments on pull requests, and how they are cut."""
 
 from __future__ import annotations
 

@@ -189,7 +189,7 @@ def test_other_markdown_has_data_only_in_code(
 def test_markdown_keeps_its_limit(plan: Plan, report: Report, percent: int) -> None:
     """A text over its limit is cut by complete lines, marked, and still well-formed.
 
-    What is never cut may exceed the limit by itself.
+    Parts that are never cut may exceed the limit.
     """
     for render in (partial(render_plan, plan), partial(render_report, report)):
         complete, least = render(), render(View(limit=0))
@@ -210,7 +210,7 @@ def test_markdown_keeps_its_limit(plan: Plan, report: Report, percent: int) -> N
 def test_the_schema_requires_exactly_the_keys(plan: Plan, data: st.DataObject) -> None:
     """A document with an extra or a missing key is invalid."""
     tree = json.loads(RENDERERS["json"]().render_plan(plan))
-    key = data.draw(st.sampled_from(sorted(tree.keys() - {"unblock"})))  # which only some have
+    key = data.draw(st.sampled_from(sorted(tree.keys() - {"unblock"})))  # keys that only some have
     assert not validator("plan").is_valid({**tree, "more": 1})
     assert not validator("plan").is_valid({name: tree[name] for name in tree if name != key})
 
@@ -220,7 +220,7 @@ def test_the_schema_requires_exactly_the_keys(plan: Plan, data: st.DataObject) -
 def test_a_status_is_inert(
     organization: Organization, found: list[WebhookStatus], width: int
 ) -> None:
-    """The law holds, and the JSON document has the original names."""
+    """The same law holds, and the JSON document has the original names."""
     text = RENDERERS["text"]().render_status(
         organization, found, drift(found), View(width=width, now=NOW)
     )

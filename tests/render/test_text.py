@@ -33,7 +33,7 @@ NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
 
 def test_unchanged_webhooks_are_counted_and_listed_on_request() -> None:
-    """Kept, unmanaged and unreadable ones take a line each; inapplicable ones are always named."""
+    """Kept, unmanaged and unreadable ones have a line each; inapplicable ones are always named."""
     made = replace(MIXED, kept=(*MIXED.kept, replace(KEPT.kept[0], unapplied=False)))
     plain, listed = render_plan(made), render_plan(made, View(verbosity=1))
     counts = [line for line in plain.splitlines() if line.endswith("listed with -v.")]
@@ -57,7 +57,7 @@ def test_the_digest_has_the_command_that_applies_it() -> None:
 
 
 @pytest.mark.parametrize("format", ["text", "markdown"])
-def test_an_apply_without_changes_shows_the_plan_s_warnings(format: str) -> None:
+def test_an_apply_without_changes_shows_the_warnings_of_the_plan(format: str) -> None:
     """Warnings and unreadable secrets are shown, which "no changes" would hide."""
     note = warning("only-matches-nothing", "no such name")
     made = replace(PLANS["one"], notes=(note,), unreadable=(("Ops", "token"),))
@@ -68,8 +68,8 @@ def test_an_apply_without_changes_shows_the_plan_s_warnings(format: str) -> None
 
 
 def test_an_apply_of_a_completely_stale_plan_wrote_nothing() -> None:
-    """It is exit 1, unless something may have been written."""
-    changed = Skipped(operation=RENAME, code="changed", message="somebody has changed it")
+    """Exit 1, unless something may have been written."""
+    changed = Skipped(operation=RENAME, code="changed", message="another user has changed it")
     report = Report(plan=plan(RENAME), outcomes=(changed,))
     assert report.exit_code is ExitCode.FAILED
     assert "Nothing was written.\nExit 1: the live webhooks changed" in render_report(report)
@@ -127,7 +127,7 @@ def test_a_report_explains_its_exit_code(name: str) -> None:
 
 @pytest.mark.parametrize(("line", "column"), [("", 1), ("", 9), ("ab", 40), ("x" * 300, 299)])
 def test_carets_point_at_a_character(line: str, column: int) -> None:
-    """A caret is drawn for any column, in the line or after it."""
+    """A caret is printed for any column, in the line or after it."""
     place = Position(file="a.yaml", line=3, column=column, width=5)
     shown = render_findings((replace(error("x", "m", at=place), excerpt=line),)).splitlines()
     assert shown[4].strip(" |")[:1] == "^"

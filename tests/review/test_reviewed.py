@@ -31,14 +31,14 @@ webhooks:
 
 
 def channel(server: Cloud, name: str) -> str:
-    """Return the channel that CloudTruth stores."""
+    """Return the channel as CloudTruth stores it."""
     rows = server.emulator.store.webhooks()
     found: str = next(each["configuration"]["channel"] for each in rows if each["name"] == name)
     return found
 
 
 def edit_live(server: Cloud, name: str, **configuration: object) -> None:
-    """Change a webhook like a user of the web console."""
+    """Change a webhook, like a user of the web console."""
     store = server.emulator.store
     row = next(each for each in store.webhooks() if each["name"] == name)
     store.update(row["id"], {**row, "configuration": {**row["configuration"], **configuration}})

@@ -79,7 +79,7 @@ def test_a_raised_version_has_a_note(
 def test_a_base_is_a_revision_or_a_path(
     shell: Shell, file: File, server: Cloud, tmp_path: Path
 ) -> None:
-    """A base that is a path is one; anything else is a revision."""
+    """An existing path is a path; anything else is a revision."""
     file(NEW)
     commit(tmp_path)
     digests = set()
@@ -105,7 +105,7 @@ def test_a_base_that_is_neither_is_an_error(
 def test_a_new_file_has_an_empty_base(
     shell: Shell, file: File, server: Cloud, tmp_path: Path
 ) -> None:
-    """All of it belongs to this change."""
+    """Everything is part of this change."""
     file(OLD.replace("Deploys", "New"), "more.yaml")
     done = shell("plan", "-f", "more.yaml", "--base", "HEAD", "--no-prune", **server.environ)
     assert (done.code, "(this change)" in done.out) == (0, True)
@@ -114,7 +114,7 @@ def test_a_new_file_has_an_empty_base(
 def test_an_old_rotation_has_no_note(
     shell: Shell, file: File, server: Cloud, tmp_path: Path
 ) -> None:
-    """A permanent note would be ignored."""
+    """Users would ignore a permanent note."""
     file(NEW)
     commit(tmp_path)
     git(tmp_path, "commit", "-q", "--allow-empty", "-m", "later")

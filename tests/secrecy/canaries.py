@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from urllib.parse import quote
 
 MARK: Final = "Canary"
-"""Part of most canaries; split where it appears in a source file."""
+"""Part of most canaries; split, so that no source file contains it."""
 
 
 def canary(name: str, before: str = "", after: str = "") -> str:
@@ -103,7 +103,7 @@ def forms(text: str) -> Iterator[tuple[str, bytes]]:
     yield "URL", quote(text, safe="").encode()
     yield "URL path", quote(text).encode()
     for offset in range(3):
-        # Only what does not depend on its neighbors.
+        # Only the part that does not depend on surrounding bytes.
         encoded = base64.b64encode(b"\0" * offset + raw)
         start = (0, 2, 3)[offset]
         inner = encoded[start : (offset + len(raw)) * 8 // 6]

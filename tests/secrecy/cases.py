@@ -1,4 +1,4 @@
-"""Runs that must leak no secret, chosen so that every two values of two factors are combined."""
+"""Runs that must not leak a secret, which combine every pair of values of two factors."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def cases() -> list[Case]:
     shared: dict[str, Any] = {"format": range(3), "verbosity": VERBOSITIES, "sink": SINKS}
     offline = [name for name, each in COMMANDS.items() if not each.connects]
     online = [name for name, each in COMMANDS.items() if each.connects]
-    # Each invalid file ends a run before it connects: one online command is enough.
+    # An invalid file ends a run before it connects, so one online command is enough.
     reading = {"command": [*offline, "plan --format {format}"], "input": tuple(INPUTS)}
     connecting = {
         "command": online,

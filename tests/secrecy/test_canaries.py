@@ -97,7 +97,7 @@ def test_a_leak_is_found(
     case: Case,
     seen: str,
 ) -> None:
-    """A deliberate mistake in the program is detected."""
+    """A leak that is deliberately added to the program is detected."""
     monkeypatch.setattr(owner, name, mistake)
     assert seen in "\n".join(leaks(made, [{"command": PLAN, **case}]))
 

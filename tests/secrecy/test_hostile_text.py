@@ -1,8 +1,8 @@
-"""Output never controls a terminal or a CI log, whatever names, answers, paths and variables are.
+"""Names, responses, paths and variables cannot control a terminal or a CI log.
 
 A runner executes `##[command]` anywhere in a line and `::command::` at the start of one. A terminal
-executes control characters. Every command runs with texts that try all three, in every place that
-others can write to.
+executes control characters. Every command runs with texts that contain all three, in every place
+that others can write to.
 """
 
 from __future__ import annotations
@@ -277,7 +277,7 @@ ARGUMENTS: Final = (
 
 @pytest.mark.parametrize("arguments", ARGUMENTS, ids=lambda each: " ".join(each).replace(H, "H"))
 def test_malicious_arguments(hostile: Hostile, arguments: Sequence[str]) -> None:
-    """Each argument that takes text, and files of such names."""
+    """All arguments that take text, and files with such names."""
     code, printed = hostile([*arguments, "-vv"])
     assert (code != 70, bad(printed)) == (True, []), printed
 
@@ -294,7 +294,7 @@ VARIABLES: Final = (
 
 @pytest.mark.parametrize("variable", VARIABLES)
 def test_malicious_environment(hostile: Hostile, variable: str) -> None:
-    """Each variable that the program reads."""
+    """All variables that the program reads."""
     for value in (ALL, f"https://{NAME}"):
         for line in ("plan -vv", "ci plan --label x"):
             code, printed = hostile(line.split(), **{variable: value})

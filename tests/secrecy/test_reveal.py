@@ -23,9 +23,9 @@ def _uses(name: str) -> Iterator[str]:
 
 
 def test_reveal_is_called_only_where_requests_are_made() -> None:
-    """Twice for a header, for a body, and for removing sent secrets from answers.
+    """In `api`: twice for a header, for a body, and to remove sent secrets from responses.
 
-    The one place outside checks whether a live URL contains a credential, for `export`.
+    The only other place checks whether a live URL contains a credential, for `export`.
     """
     assert Counter(_uses("reveal")) == {
         "api/origin.py": 2, "api/transport.py": 1, "api/wire.py": 3, "source/secrets.py": 1,

@@ -15,7 +15,7 @@ TOKEN = "Jw3nB8yHd6Gf1Sc"
 KEY = "Xb5tMz0kVq8rNe2"
 CANARIES = (PASSWORD, TOKEN, KEY)
 SHOWN = 6
-"""This many consecutive characters of a secret must never appear."""
+"""The number of consecutive characters of a secret that must never appear."""
 
 INDICATORS = ("-", "- ", "?", ":", ": ", ",", ", ", "[", "]", "{", "}", "#", " #", "&", "*", "!",
               "|", ">", "'", '"', "%", "@", "`", "=", " ", "\n", "\\")  # fmt: skip

@@ -1,4 +1,4 @@
-"""Runs commands in a world full of canaries, and searches everything they leave."""
+"""Run commands in a world full of canaries, and search everything they leave."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ INPUTS: Final = {
     "token for a name": GOOD.replace("New", c.ENV_TOKEN.value).replace("Audit", c.ENV_TOKEN.value),
     "the api key": GOOD.replace("PAGER_PASSWORD", "COPY_OF_KEY"),
 }  # fmt: skip
-"""Contents of the configuration file, by what is wrong with it."""
+"""Contents of the configuration file, by the error in it."""
 
 _QUOTED: Final = (
     f"refused {c.ECHO.value} {c.KEY.value} {c.KEY.value[:-3]} at {c.ECHO_URL.value} "
@@ -215,7 +215,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """A run, its leaks, and what it sent that was only read, or masked."""
+    """A run, its leaks, and the values that it sent although they were only read, or masked."""
 
     done: Done
     hits: tuple[str, ...]

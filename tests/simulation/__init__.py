@@ -5,5 +5,5 @@ One seed is one history and always gives the same result. `case.py` draws it: th
 (`team.py`), and the faults. `history.py` runs it: `program.py` does what the commands do, in a
 `world.py` with a server, a network, failing requests and a user of the web console (`faults.py`),
 under a `scheduler.py`. `invariants.py` checks every request, `report_checks.py` every report.
-`bugs.py` lists mistakes that the simulation must find. See `python -m tests.simulation --help`.
+`bugs.py` lists bugs that the simulation must find. See `python -m tests.simulation --help`.
 """

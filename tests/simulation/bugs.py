@@ -1,4 +1,4 @@
-"""Mistakes that the simulation must find, as edits to a copy of the package."""
+"""Bugs that the simulation must find, as edits to a copy of the package."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 from tests.folders import ProgramCopy, replacing
 
 SEEDS = 600
-"""The number of histories per change; also the most that may run to find a mistake."""
+"""The number of histories per change, and the maximum number to find a bug."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bug:
-    """One mistake: in `file` of the package, `old` becomes `new`.
+    """A bug: in `file` of the package, `old` becomes `new`.
 
     The first history to reveal it comes soon after the seed `start`.
     """
@@ -197,7 +197,7 @@ BUGS = (
 
 
 def run_with_bug(bug: Bug, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run the simulation on a copy of the package that contains the mistake."""
+    """Run the simulation on a copy of the package with the bug."""
     parts = ("tests/simulation", "tests/emulated", "tests/__init__.py", "tests/loading.py")
     copy = ProgramCopy(folder, *parts)
     copy.add({f"reconciler/{bug.file}": replacing(bug.old, bug.new)})

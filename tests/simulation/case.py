@@ -1,4 +1,4 @@
-"""What a seed determines: server, teams, live webhooks and faults."""
+"""The case of a seed: server, teams, live webhooks and faults."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ _SHORT = 1.9  # plus the same again for a stale list: the third read of `Settle`
 _SCOPE = tuple(
     f"{start}*"
     for start in (
-        *("hook-", "prod-", "old-", "link-", "pin-", "stray-", "manual-", "gone", "twin", "later"),
+        *("hook-", "prod-", "old-", "link-", "pin-", "stray-", "manual-", "gone", "twice", "later"),
         *("was", "were", "named", "round", "about", "held", "lost", "shared", "taken"),
         *("Hook-", "cafe", "caf\u00e9", " spaced-", "spaced-", "much-", "plain-", "person-"),
     )

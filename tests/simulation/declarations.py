@@ -162,7 +162,7 @@ class InitialState:
 
     def differing_duplicates(self) -> None:
         """Add duplicates of a declared webhook that differ: a user must choose one."""
-        webhook = self.declare("twin")
+        webhook = self.declare("twice")
         one = {**stored(self.draw, webhook, other=False), "event_types": ["project_created"]}
         other = {**one, "event_types": ["project_deleted"]}
         if self.plain and webhook.type == "slack" and self.chance(0.5):

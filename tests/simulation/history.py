@@ -1,4 +1,4 @@
-"""Run one history from its seed to its result."""
+"""Run the history of a seed."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ T = TypeVar("T")
 
 
 class History:
-    """Applies under faults, finishes what was left, and checks the result."""
+    """Applies with faults, completes the rest without faults, and checks the result."""
 
     def __init__(self, case: Case) -> None:
         self.case = case
@@ -198,7 +198,7 @@ class History:
         self.report_checks.check_untouched(case.live)
 
     def _prepare(self, team: Team) -> Callable[[Process], None]:
-        """Get a plan reviewed where the mode needs it; return what applies it."""
+        """Review the plan if the mode requires it; return the function that applies it."""
         case, program = self.case, self.program
         reviewer = Process("reviewer", team=team)
         match case.mode:

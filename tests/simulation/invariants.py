@@ -174,7 +174,7 @@ class Invariants:
     def note_answer(
         self, activity: Activity, method: str, body: bytes, fault: Fault | None
     ) -> None:
-        """Record which creates are in doubt, so that none is repeated blindly."""
+        """Record creates with an unknown result, so that none is repeated without reading."""
         if method != "POST":
             return
         name = json.loads(body)["name"]

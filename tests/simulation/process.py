@@ -50,7 +50,7 @@ class Activity:
     compared: dict[str, LiveWebhook] | None = None
 
     def knew(self, id: str) -> bool:
-        """Return whether a webhook existed when the plan was agreed to and was listed since.
+        """Return whether a webhook existed when the plan was confirmed and was listed since.
 
         A stale list can hide one, and so can pages that shift while another process writes.
         """
@@ -66,7 +66,7 @@ class Activity:
         return (found.name, found.type, found.event_types) == was
 
     def knows_every_namesake(self, change: Update) -> bool:
-        """Return whether the plan knew every webhook of the name just before the first write."""
+        """Return whether the plan had every webhook of the name just before the first write."""
         plan = self.plan
         if plan is None or change.after.id is not None:
             return True

@@ -37,7 +37,7 @@ class ReportChecks:
         self._touched = touched
 
     def check_exit_code(self, process: Process, code: ExitCode) -> None:
-        """Compare an exit code with what the server knows."""
+        """Compare an exit code with the state of the server."""
         if process.activity.committed and code in _CLEAN:
             raise Violation(f"exit {int(code)} means that nothing was written, and something was")
 
@@ -70,7 +70,7 @@ class ReportChecks:
             self._check_last_listing(process, report.plan)
         firm = [each for each in report.outcomes if not isinstance(each.operation, Delete)]
         undone = [each for each in firm if not isinstance(each, Applied) and not _unreviewed(each)]
-        # What only the final verification found to be undone was done when deletes began.
+        # Operations that only the final verification found undone were done when deletes began.
         early = [each for each in undone if not (isinstance(each, Failed) and each.code in _LATE)]
         if early and process.activity.deleting:
             raise Violation(f"deletes were sent although {early[0].operation.name} is not done")
@@ -86,7 +86,7 @@ class ReportChecks:
             raise Violation(f"success, and the last listing shows {', '.join(left)} to be done")
 
     def _remaining(self, process: Process, plan: Plan, seen: Sequence[LiveWebhook]) -> set[str]:
-        """Return the operations of the plan that are left to do in view of a listing."""
+        """Return the operations of the plan that are not done according to a listing."""
         team = process.team
         live = Live(origin=plan.origin, organization=plan.organization, webhooks=tuple(seen))
         options = replace(team.options, previous=None, resend=())
@@ -127,7 +127,7 @@ class ReportChecks:
         doing = (
             set[str]() if self._case.mode is ApplyMode.BLIND else {_names([each]) for each in left}
         )
-        # What was kept from the start still is.
+        # Webhooks that were kept at the start are still kept.
         kept = sent - team.shared - {each.name for each in plan.kept}
         return doing | {f"duplicates of {each.name}" for each in again.kept if each.name in kept}
 
@@ -172,8 +172,8 @@ class ReportChecks:
     def _check_store(self, team: Team, plan: Plan) -> None:
         """Check the store: one webhook per declaration, with the values that were sent."""
         created = {each.name for each in plan.creates}
-        # Duplicates differ where teams conflict. Webhooks that may each be what a missing id
-        # meant are kept and reported.
+        # Duplicates differ if teams conflict. If several webhooks may match a missing id, they are
+        # kept and reported.
         differing = {
             each.name
             for each in plan.kept

@@ -1,7 +1,7 @@
-"""Threads in virtual time, one of which runs at a time.
+"""Run threads in virtual time, one at a time.
 
-Every wait (and every request waits, for the network) gives the turn to the thread that is due next,
-so the order of events depends only on the seed, and an hour takes no time.
+Every wait, including that of a request for the network, switches to the thread that is due next.
+The order of events depends only on the seed, and an hour takes no time.
 """
 
 from __future__ import annotations

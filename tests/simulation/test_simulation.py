@@ -1,4 +1,4 @@
-"""A fixed number of histories per change, and proof that they find mistakes."""
+"""A fixed number of histories per change, and a test that they find bugs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_seed_always_gives_the_same_history() -> None:
 
 @pytest.mark.parametrize("seed", [34, 37, 58, 72, 84, 94])  # saved plans, a base, ...
 def test_the_next_apply_recovers_from_a_crash_at_any_step(seed: int) -> None:
-    """An apply can be killed before each request arrives and after each one is committed."""
+    """An apply is killed before each request arrives and after each one is committed."""
     drawn = case(seed)
     undisturbed = replace(
         drawn,
@@ -57,7 +57,7 @@ def test_the_next_apply_recovers_from_a_crash_at_any_step(seed: int) -> None:
     [pytest.param(bug, id=bug.name) for bug in BUGS],
 )
 def test_a_mistake_is_found(bug: Bug, tmp_path: Path) -> None:
-    """The simulation, run on a copy of the package with a mistake in it, finds a violation."""
+    """The simulation finds a violation in a copy of the package with a bug."""
     found = run_with_bug(bug, tmp_path)
     assert found.returncode == 1, found.stdout + found.stderr
     assert "again: python -m tests.simulation --seed " in found.stdout

@@ -87,7 +87,7 @@ class World:
             self.emulator.handle(_LIST)
 
     def commit_late_writes(self) -> None:
-        """Commit writes whose time has come; these must not lose a declared webhook either."""
+        """Commit the late writes that are due; they must not lose a declared webhook, either."""
         if not self.case.late:
             return
         if self.case.conflicting:
@@ -111,7 +111,7 @@ class World:
                 self.note(done)
 
     def _serve(self, process: Process, clock: SeededClock, request: Request) -> Answer:
-        """Carry one request to the server and its answer back."""
+        """Pass a request to the server, and return its response."""
         if request.method != "GET":
             process.activity.sent.add(_key(request))
         try:
@@ -177,7 +177,7 @@ class World:
         return touched.keys()
 
     def _update_maintenance(self) -> None:
-        """Put CloudTruth into maintenance for a while."""
+        """Start and end the maintenance of CloudTruth."""
         began, ended = self.case.maintenance
         on = self.faults.active and began <= self.requests < ended
         if on is not self.emulator.behaviour.maintenance:

@@ -1,4 +1,4 @@
-"""A small Slack: who owns a token, which channels exist, post a message."""
+"""A small Slack with tokens, channels and messages."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def channel(id: str, name: str, *which: str) -> dict[str, Any]:
 class FakeSlack:
     """Workspace "Acme". `tokens` maps a token to its scopes, None if they are unknown.
 
-    `throttle` is the number of requests answered by 429 first, `broken` by 503; `breaking` is a
+    The first `throttle` requests return 429, the first `broken` ones 503; `breaking` is a
     method that always fails. `page` is the size of a page of channels.
     """
 

@@ -170,7 +170,7 @@ def test_channels_are_listed_once_and_completely() -> None:
 def test_an_unlisted_channel_is_unknown(
     slack: FakeSlack, channel: str, breaking: str, calls: int
 ) -> None:
-    """It is no failure; a refused list is requested once for two webhooks."""
+    """It is not a failure; a refused list is requested once for two webhooks."""
     slack.tokens = {GOOD: SEEING}
     result = check_slack(slack, hook(channel=channel), hook(channel=channel), breaking=breaking)
     assert [statuses(result, at)["channel"] for at in (0, 1)] == ["unknown", "unknown"]
@@ -207,7 +207,7 @@ def test_a_message_that_may_have_been_posted_is_unknown() -> None:
 
 
 def test_a_failing_slack_is_a_failure() -> None:
-    """A token that could not be checked is not valid."""
+    """A token that could not be checked is not treated as valid."""
     found = row(check_slack(FakeSlack(broken=99)), "slack")
     assert found.status is Status.FAIL
     assert "503" in found.detail
@@ -224,7 +224,7 @@ def test_a_token_that_no_header_can_hold() -> None:
 
 
 def test_nothing_to_check() -> None:
-    """Files without a Slack webhook are no failure; webhooks of other types are counted."""
+    """Files without a Slack webhook are not a failure; webhooks of other types are counted."""
     others = (hook("a", type="generic"), hook("b", type="generic"))
     result = check(others, {}, lambda token: pytest.fail("connected"))
     assert result.notes == (

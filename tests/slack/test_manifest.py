@@ -24,7 +24,7 @@ def test_the_scopes_are_those_of_deliveries() -> None:
     "name", ["CloudTruth Webhook", 'a "b": #c', "yes", "Überwachung 🚨", "- x"]
 )
 def test_json_yaml_and_link_have_the_same_manifest(name: str) -> None:
-    """They do with any name of the app."""
+    """For any name of the app."""
     app = manifest(name)
     assert json.loads(as_json(app)) == app
     assert yaml.safe_load(as_yaml(app)) == app

@@ -44,7 +44,7 @@ def assert_unchanged(found: Live) -> Export:
 @pytest.mark.parametrize("letter", ["1", "github-", "é-", "-"])
 @pytest.mark.parametrize("length", range(90, 120))
 def test_a_long_name_gives_a_valid_variable(letter: str, length: int):
-    """Where a long name is cut, no digit and no forbidden prefix comes first."""
+    """A truncated name starts neither with a digit nor with a forbidden prefix."""
     exported = assert_unchanged(live(live_generic(letter * length, token="abcdef")))
     (reference,) = exported.references
     assert reference.name.startswith("WEBHOOK_")
@@ -59,7 +59,7 @@ def test_300_manual_webhooks_round_trip():
         for n in range(9)
         for i, name in enumerate(HOSTILE)
     ]
-    hooks += [live_slack("twin", "id-a"), live_slack("twin", "id-b", channel="#other")]
+    hooks += [live_slack("twice", "id-a"), live_slack("twice", "id-b", channel="#other")]
 
     exported = assert_unchanged(live(*hooks))
 
@@ -174,7 +174,7 @@ def test_webhooks_of_one_slack_workspace_share_one_reference(
 
 
 def test_each_hidden_password_has_a_variable():
-    """Equal masks are not equal values; equal values are, and colliding names are numbered."""
+    """Equal masks do not share a variable, equal values do; colliding names are numbered."""
     hooks = [
         live_generic("A", "id-1", token="*****"),
         live_generic("B", "id-2", token="*****"),
@@ -233,7 +233,7 @@ def test_webhooks_that_a_file_cannot_declare_are_ignored(reason: str, found: Liv
 
 
 def test_a_hidden_password_is_referenced():
-    """Its user name is shown, and they come together; without a user name there is no password."""
+    """A visible user name shows that there is a password; without a user name there is none."""
     shown = {"url": Secret("https://hooks.example.com/ct"), "username": "u"}
     omitted = replace(live_generic("A", "id-1"), configuration=shown)
     without = replace(live_generic("B", "id-2"), configuration={"url": shown["url"]})
@@ -274,7 +274,7 @@ def test_a_partial_export_has_its_own_scope():
 
 
 def test_a_nameless_webhook_is_in_no_scope():
-    """A glob of stars matches it too, and the first apply must not delete it."""
+    """A glob of stars matches it, but the first apply must not delete it."""
     found = live(live_slack("", "id-1"), live_slack("a", "id-2"))
 
     exported = export(found, only=("*", "a", "**"))
@@ -317,7 +317,7 @@ def test_quotes_are_written_only_where_needed(text: str, yaml: str):
 
 
 def test_quoting_a_long_name_takes_linear_time():
-    """One pass decides whether quotes are needed, however long a word is."""
+    """One pass determines whether quotes are needed, regardless of the length of a word."""
     text = "a" * 10_000
     assert scalar(text) == text
     assert scalar(f"{text}!") == f'"{text}!"'

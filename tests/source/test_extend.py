@@ -1,4 +1,4 @@
-"""Overlays: what a file with `extends` declares, and its errors."""
+"""Overlays: the configuration of a file with `extends`, and its errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which files are read, and errors of reading."""
+"""The files that are read, and read errors."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ REFUSED = [
 def test_unreadable_paths(
     tmp_path: Path, there: tuple[str, ...], paths: tuple[str, ...], expected: str
 ) -> None:
-    """One finding has the path, the reason, and the next step; a pipe is not waited for."""
+    """One finding has the path, the reason, and the next step; reading does not wait for a pipe."""
     for name in there:
         path = tmp_path / name.strip("|")
         path.parent.mkdir(exist_ok=True)
@@ -223,7 +223,7 @@ def test_yaml_extensions_match_any_case(tmp_path: Path, path: str) -> None:
 
 
 def test_an_existing_file_named_like_a_glob_is_read(tmp_path: Path) -> None:
-    """It is not a pattern for others."""
+    """It does not match other files."""
     for name in ("a[1].yaml", "a1.yaml"):
         (tmp_path / name).write_text("")
     assert names(read_in(tmp_path, "a[1].yaml")) == ["a[1].yaml"]

@@ -57,7 +57,7 @@ def test_the_base_is_the_merge_base(repository: Repository) -> None:
 
 
 def test_the_base_of_a_merge_commit_is_the_branch(repository: Repository) -> None:
-    """GitHub checks out the merge of a pull request: the plan is of that."""
+    """GitHub checks out the merge of a pull request, and the plan is for the merge."""
     repository.commit(webhooks_yaml="old")
     repository.git("checkout", "-q", "-b", "topic")
     repository.commit(other_txt="mine")
@@ -69,7 +69,7 @@ def test_the_base_of_a_merge_commit_is_the_branch(repository: Repository) -> Non
 
 
 def test_a_directory_gives_its_yaml_files(repository: Repository) -> None:
-    """As when reading a directory: with subdirectories, without hidden files and links."""
+    """Like reading a directory: with subdirectories, without hidden files and links."""
     (repository.folder / "hooks").mkdir()
     (repository.folder / "hooks" / "link.yaml").symlink_to("a.yaml")
     tip = repository.commit(

@@ -1,4 +1,4 @@
-"""A configuration rendered as a file: its content, and that it loads to the same."""
+"""A configuration rendered as a file: its content, and a round trip."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def again(desired: Desired) -> Desired:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_each_example_renders_to_the_same_configuration(path: Path) -> None:
-    """Loading the rendered file gives the same as the original."""
+    """Loading the rendered file gives the same configuration as the original."""
     desired = read("f.yaml", path.read_bytes())
     assert again(desired) == desired
 

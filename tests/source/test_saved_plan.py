@@ -1,4 +1,4 @@
-"""Saved plans: what was planned and reviewed is loaded unchanged, or refused."""
+"""Saved plans are loaded unchanged, or refused."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def edited(raw: bytes, edit: Edit, *, sealed: bool = True) -> bytes:
 
 
 def reread(raw: bytes, allow: tuple[str, ...] = ()) -> Loaded:
-    """Return what the configuration in a saved plan declares."""
+    """Return the declarations in a saved plan."""
     return load_parsed(load(raw, FILE).parsed, Rules(allow_secrets=allow))
 
 
@@ -137,7 +137,7 @@ def test_several_files_round_trip() -> None:
 @few
 @given(declarations(), live_organizations())
 def test_any_configuration_round_trips(desired: Desired, found: Live) -> None:
-    """Declarations and the review; what is invalid in a file is refused."""
+    """Declarations and the review round-trip; invalid ones are refused."""
     try:
         raw = saved(desired, found)
     except ConfigurationError:

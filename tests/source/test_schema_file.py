@@ -104,7 +104,7 @@ def test_every_definition_is_used() -> None:
     assert used <= DEFINITIONS.keys()
 
 
-def test_the_schema_has_the_program_s_events() -> None:
+def test_the_schema_has_the_events_of_the_program() -> None:
     """Every event is offered for completion with a description."""
     offered = DEFINITIONS["eventType"]["anyOf"][0]
     assert set(EVENT_TYPES) <= set(offered["enum"])

@@ -1,4 +1,4 @@
-"""References to secrets: which are refused, what the others resolve to, and that none leaks."""
+"""References to secrets: refused ones, values of the others, and leaks."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ def test_forbidden_references(ref: SecretRef) -> None:
 
 
 def test_link_into_proc_is_refused(tmp_path: Path) -> None:
-    """The target of a link counts."""
+    """The target of a link is checked."""
     (tmp_path / "token").symlink_to("/proc/self/environ")
     (tmp_path / "dir").symlink_to("/proc/self")
     for name in ("token", "dir/environ", os.path.relpath("/proc/self/environ", tmp_path)):

@@ -1,4 +1,4 @@
-"""Strict YAML: what is accepted, what is refused and where, with both parsers."""
+"""Strict YAML: accepted files, errors and their positions, with both parsers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def refused(text: str | bytes, parser: Parser = PARSER) -> list[Finding]:
 
 
 def spot(finding: Finding) -> str:
-    """Return the finding in short: rule, line, column, width."""
+    """Return rule, line, column and width of a finding."""
     place = finding.position
     assert place is not None
     return f"{finding.rule} {place.line}:{place.column}+{place.width}"

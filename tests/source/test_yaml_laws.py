@@ -151,7 +151,7 @@ def test_pyyaml_output_round_trips(data: Any, unicode: bool, flow: bool | None) 
 
 
 @given(roots)
-def test_json_is_yaml(data: Any) -> None:
+def test_json_files_are_valid(data: Any) -> None:
     """A JSON file has its JSON meaning."""
     loaded = parse(json.dumps(data, ensure_ascii=False).encode(), "w.json")
     assert loaded.usable
@@ -192,7 +192,7 @@ def test_positions_point_at_their_paths(data: Any) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_secrets_of_broken_files_stay_hidden(seed: int) -> None:
-    """However a file is broken, no finding shows text of its secret fields."""
+    """For any damage to a file, no finding shows text of its secret fields."""
     chance = random.Random(seed)
     canary = "CaNaRy42"
     whole = (

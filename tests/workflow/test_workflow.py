@@ -48,7 +48,7 @@ ACME = Organization(id="o-1", name="Acme", role="ADMIN")
 
 @dataclass(slots=True)
 class Server:
-    """A server that records its requests, and may be told to fail."""
+    """A server that records its requests, and can fail on demand."""
 
     organization_: Organization = ACME
     rows: tuple[LiveWebhook, ...] = ()
@@ -79,7 +79,7 @@ class Server:
 
 
 def connection(server: Server) -> Connection:
-    """Return what apply needs to write to a server."""
+    """Return a connection to a server for apply."""
     return Connection(api=server, clock=VirtualClock(), workers=ThreadWorkers(1))
 
 
@@ -214,7 +214,7 @@ def test_base_files_match_by_name(
 
 
 def test_strict_applies_to_plan_warnings(check: Callable[..., Checked], tmp_path: Path) -> None:
-    """Where warnings are errors, those of a plan are too."""
+    """If warnings are errors, those of a plan are, too."""
     checked = check(a=f'ignore: ["A"]\n{slack()}')
     server = Server(rows=(live("A"),))
     made = plan(gather(checked), server, options=PlanOptions())
