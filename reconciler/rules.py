@@ -50,8 +50,8 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
     "duplicate-item": ("a duplicate item in a list", "source.explain._duplicates"),
     "out-of-range": ("a number that is too small", "source.explain._MESSAGES"),
     "unsupported-version": ("an unknown version of the file format", "source.explain._MESSAGES"),
-    "unknown-type": ("an unknown webhook type", "source.explain._not_the_one"),
-    "unknown-state": ("a state other than `absent`", "source.explain._not_the_one"),
+    "unknown-type": ("an unknown webhook type", "source.explain._unknown_constant"),
+    "unknown-state": ("a state other than `absent`", "source.explain._unknown_constant"),
     "unknown-event": ("an unknown event", "source.explain._bad_event"),
     "bad-reference": ("a malformed secret reference", "source.explain._bad_secret"),
     "bad-variable-name": ("an invalid name of a variable", "source.explain._MESSAGES"),
@@ -97,7 +97,7 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
     "resent-each-time": ("secrets that every apply resends", "workflow.applying._reviewed"),
     # Declared and live
     "only-matches-nothing": ("a glob of `--only` without a match", "planning.names.unmatched"),
-    "unknown-id": ("an id that is not live", "planning.match._Table.drop_gone_ids"),
+    "unknown-id": ("an id that is not live", "planning.match._Table.drop_missing_ids"),
     "live-out-of-scope": ("a live webhook outside the scope", "planning.match._Table.outside"),
     "live-secret-mistaken": ("a live value that is not a valid secret", "planning.guards.mistaken"),
     "ignored-and-declared": (
@@ -109,7 +109,7 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
         "planning.match._Table.several_previous",
     ),
     "previously-inert": ("a rename that is already done", "planning.match._Table.settle"),
-    "name-held": ("a name that is taken", "planning.match._Table.held_names"),
+    "name-held": ("a name that is taken", "planning.match._Table.taken_names"),
     "absent-and-protected": (
         "a webhook both absent and protected",
         "planning.match._Table.delete_absent",
@@ -138,13 +138,16 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
     "no-base": ("no base commit to compare with", "ci.plan._no_base"),
     "no-review": ("a pull request without an approved plan", "ci.plan._judge_group"),
     "not-reviewed": ("a change without a review", "ci.plan._judge_group"),
-    "comment-not-edited": ("a plan comment that could not be updated", "ci.plan._take_back"),
+    "comment-not-edited": ("a plan comment that could not be updated", "ci.plan._invalidate"),
     "no-token": ("no GitHub token", "ci.drift.drift"),
     "outcome-not-commented": (
         "an outcome that could not be commented",
         "ci.apply._Attempt._record",
     ),
-    "failure-not-reported": ("a failure that could not be reported", "ci.apply._Attempt._tell"),
+    "failure-not-reported": (
+        "a failure that could not be reported",
+        "ci.apply._Attempt._report_failure",
+    ),
     "issue-not-written": ("a drift issue that could not be written", "ci.drift._cannot_run"),
     "issue-not-closed": (
         "a failure issue that could not be closed",

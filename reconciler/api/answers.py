@@ -133,7 +133,7 @@ def classify(
 
 # The request was refused, or the status by definition precedes any processing.
 _REFUSALS: Final = frozenset((400, 401, 403, 404, 405, 406, 409, 410, 411, 413, 414, 415, 422))
-_BEFORE_WORK: Final = frozenset((402, 412, 416, 417, 421, 424, 425, 426, 428, 431, 451))
+_BEFORE_PROCESSING: Final = frozenset((402, 412, 416, 417, 421, 424, 425, 426, 428, 431, 451))
 
 
 def _failure_of(status: int) -> Failure:
@@ -143,7 +143,7 @@ def _failure_of(status: int) -> Failure:
     """
     if status == 429:
         return Failure.THROTTLED
-    if status in _REFUSALS | _BEFORE_WORK:
+    if status in _REFUSALS | _BEFORE_PROCESSING:
         return Failure.REJECTED
     return Failure.MOVED if 300 <= status < 400 else Failure.AMBIGUOUS
 

@@ -122,12 +122,12 @@ class Transport:
             hidden=(*hidden, self._credential.secret.reveal()) if self._credential else hidden,
         )
         try:
-            return self._carried_out(call)
+            return self._with_retries(call)
         except ApiError as error:
             error.method, error.path = method, path
             raise
 
-    def _carried_out(self, call: Call) -> Reply:
+    def _with_retries(self, call: Call) -> Reply:
         """Send a call, with the retries that its failures and the deadline allow."""
         self._admit(call)
         sends = failures = throttled = 0

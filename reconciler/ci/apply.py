@@ -47,7 +47,7 @@ from reconciler.workflow import plan as make_plan
 _MOST_DIFFERENCES: Final = 20
 _MOST_NOTES: Final = 10
 _HALF: Final = View(limit=COMMENT_CHARACTERS // 2)
-_TELLING: Final = 60.0
+_REPORT_SECONDS: Final = 60.0
 """Seconds to report a failure after the run's deadline."""
 
 
@@ -90,7 +90,7 @@ class _Attempt:
         """Apply, or raise the error that prevents it."""
         run = self._run
         if run.connect is not None or run.github is not None:
-            self._look()
+            self._read_reviews()
         checked = check(run, writing=True)
         why = only_checked(run, instead="nothing was applied")
         if why is not None:
@@ -114,7 +114,7 @@ class _Attempt:
         if isinstance(problem, StalePlanError):
             shown = (each[:500] for each in problem.differences[:_MOST_DIFFERENCES])
             text += f"\n{code_block(chr(10).join(shown), 'text')}\n"
-        self._tell(problem.code, text, command)
+        self._report_failure(problem.code, text, command)
         return failed(problem, self._findings, plan=self._plan)
 
     def _again(self, problem: ReconcilerError) -> str | None:
@@ -128,9 +128,9 @@ class _Attempt:
             return None
         return self._run.again
 
-    def _look(self) -> None:
+    def _read_reviews(self) -> None:
         try:
-            self._merges = reviews.look(self._run, self._run.branch)
+            self._merges = reviews.merged_reviews(self._run, self._run.branch)
         except (GitHubError, UsageError):
             if self._by_review:
                 raise
@@ -206,7 +206,7 @@ class _Attempt:
         if report.needs_review:
             code, command = NOT_REVIEWED, self._by_digest(checked, connection, options)
         text = RENDERERS["markdown"]().render_report(report, _HALF)
-        self._tell(code, f"### Apply incomplete: `{code}`\n\n{text}", command)
+        self._report_failure(code, f"### Apply incomplete: `{code}`\n\n{text}", command)
         return reported(report, self._findings, reason=code)
 
     def _notes(self, made: Plan, review: Review) -> list[Finding]:
@@ -251,7 +251,7 @@ class _Attempt:
                     text = f"Resolved: {link} found nothing left to apply."
                     github.close_issue(issue.number, text)
 
-    def _tell(self, code: str, text: str, command: str | None) -> None:
+    def _report_failure(self, code: str, text: str, command: str | None) -> None:
         """Comment on the newest affected pull request, or open an issue: once for each code.
 
         An existing comment or issue is updated, which sends no notification.
@@ -266,13 +266,13 @@ class _Attempt:
         what = "could not report this on a pull request or in an issue"
         with attempt(self._findings, "failure-not-reported", what):
             problem = None
-            github.extend(_TELLING)
+            github.extend(_REPORT_SECONDS)
             try:
                 if self._commented(github, marker, text):
                     return
             except GitHubError as first:
                 problem = first
-                github.extend(_TELLING)
+                github.extend(_REPORT_SECONDS)
             try:
                 title = self._run.title(f"the files are not applied ({code})")
                 github.issue(title, marker, text, find(github.open_issues(), marker))

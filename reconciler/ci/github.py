@@ -113,14 +113,14 @@ class GitHub:
     def login(self) -> str:
         """The login of this token; a token that cannot read it is the workflow's token."""
         try:
-            answer = self._ask("POST", body={"query": _QUERY}, need="", at=self._graphql)
+            answer = self._request("POST", body={"query": _QUERY}, need="", at=self._graphql)
         except GitHubError:
             return _ACTIONS_LOGIN
         return text(answer, "data", "viewer", "login") or _ACTIONS_LOGIN
 
     def tip(self, branch: str) -> str:
         """Return the newest commit of a branch."""
-        found = self._ask("GET", f"/git/ref/heads/{quote(branch)}", need=_CONTENTS)
+        found = self._request("GET", f"/git/ref/heads/{quote(branch)}", need=_CONTENTS)
         return text(found, "object", "sha")
 
     def changed(self, old: str, new: str) -> tuple[str, ...] | None:
@@ -128,7 +128,7 @@ class GitHub:
 
         None if `new` does not follow `old`, or if there are too many files to list.
         """
-        found = self._ask("GET", f"/compare/{quote(old)}...{quote(new)}", need=_CONTENTS)
+        found = self._request("GET", f"/compare/{quote(old)}...{quote(new)}", need=_CONTENTS)
         rows = found.get("files") if isinstance(found, Mapping) else None
         if text(found, "status") not in ("ahead", "identical") or not isinstance(rows, list):
             return None
@@ -143,7 +143,7 @@ class GitHub:
         """
         query = {"state": "closed", "base": branch, "sort": "updated", "direction": "desc"}
         query |= {"per_page": str(_PAGE)}
-        rows = self._ask("GET", "/pulls", query=query, need=_COMMENTS)
+        rows = self._request("GET", "/pulls", query=query, need=_COMMENTS)
         if not isinstance(rows, list):
             raise GitHubError("GitHub returned something other than a list")
         pulls = [_pull(row) for row in rows]
@@ -152,12 +152,12 @@ class GitHub:
 
     def pull(self, number: int) -> Pull:
         """Return a pull request."""
-        return _pull(self._ask("GET", f"/pulls/{number}", need=_COMMENTS))
+        return _pull(self._request("GET", f"/pulls/{number}", need=_COMMENTS))
 
     def queue(self, branch: str) -> Mapping[str, int]:
         """Return the pull requests in a branch's merge queue, each by the commit that tests it."""
         path = f"/git/matching-refs/heads/gh-readonly-queue/{quote(branch)}/"
-        rows = self._ask("GET", path, need=_CONTENTS)
+        rows = self._request("GET", path, need=_CONTENTS)
         found = {
             text(row, "object", "sha"): queued(text(row, "ref"))
             for row in (rows if isinstance(rows, list) else ())
@@ -191,18 +191,18 @@ class GitHub:
             self._post(number, body)
         elif old.body != body:
             path = f"/issues/comments/{old.id}"
-            self._ask("PATCH", path, body={"body": body}, need=_COMMENTS)
+            self._request("PATCH", path, body={"body": body}, need=_COMMENTS)
 
     def issue(self, title: str, marker: Marker, text: str, mine: Sequence[Post] = ()) -> None:
         """Open an issue, or replace the text of the first of `mine`."""
         method, path = ("PATCH", f"/issues/{mine[0].number}") if mine else ("POST", "/issues")
         body = {"title": title, "body": self.body(marker, text)}
-        self._ask(method, path, body=body, need=_ISSUES)
+        self._request(method, path, body=body, need=_ISSUES)
 
     def close_issue(self, number: int, comment: str) -> None:
         """Close an issue with a comment."""
         self._post(number, comment)
-        self._ask("PATCH", f"/issues/{number}", body={"state": "closed"}, need=_ISSUES)
+        self._request("PATCH", f"/issues/{number}", body={"state": "closed"}, need=_ISSUES)
 
     def body(self, marker: Marker, text: str) -> str:
         """Return the body of a comment or issue, with its label above the text."""
@@ -212,7 +212,7 @@ class GitHub:
     def _post(self, number: int, body: str) -> None:
         """Post a comment. After a lost response, look for it before it counts as failed."""
         try:
-            self._ask("POST", f"/issues/{number}/comments", body={"body": body}, need=_COMMENTS)
+            self._request("POST", f"/issues/{number}/comments", body={"body": body}, need=_COMMENTS)
         except GitHubError as problem:
             lost = isinstance(problem.__cause__, AmbiguousWriteError)
             if not lost or all(each.body != body for each in self.comments(number)):
@@ -238,7 +238,7 @@ class GitHub:
     ) -> Iterator[Mapping[str, Any]]:
         for page in range(1, _MOST_PAGES + 1):
             pages = {"per_page": str(_PAGE), "page": str(page)}
-            rows = self._ask("GET", path, query={**query, **pages}, need=need)
+            rows = self._request("GET", path, query={**query, **pages}, need=need)
             if not isinstance(rows, list):
                 raise GitHubError("GitHub returned something other than a list")
             yield from (row for row in rows if isinstance(row, Mapping))
@@ -246,7 +246,7 @@ class GitHub:
                 return
         raise GitHubError(f"GitHub's list has more than {_MOST_PAGES} pages")
 
-    def _ask(
+    def _request(
         self,
         method: str,
         path: str = "",

@@ -12,7 +12,7 @@ from typing import Final
 
 from reconciler.ci.marker import Marker, MarkerKind
 from reconciler.ci.outcome import Outcome, ended
-from reconciler.ci.reviews import look, read_reviews
+from reconciler.ci.reviews import merged_reviews, read_reviews
 from reconciler.ci.run import MergeGroup, PullRequest, Run
 from reconciler.errors import ConfigurationError, UsageError
 from reconciler.model import Scheme
@@ -111,7 +111,7 @@ def _open(run: Run, labels: Iterable[str]) -> frozenset[str]:
     if isinstance(run.event, PullRequest):
         posts = () if run.event.distrust else run.github.comments(run.event.number)
         return frozenset(each.marker.label for each in posts if each.marker.kind is MarkerKind.PLAN)
-    merges = look(run, run.branch)
+    merges = merged_reviews(run, run.branch)
     subjects = {each: Marker(kind=MarkerKind.PLAN, label=each) for each in labels}
     return frozenset(
         label

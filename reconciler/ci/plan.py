@@ -13,7 +13,7 @@ from typing import Final
 from reconciler.ci.github import GitHub, queued
 from reconciler.ci.marker import COMMENT_CHARACTERS, Marker, MarkerKind, Post, encode, find
 from reconciler.ci.outcome import Outcome, ended, failed, planned
-from reconciler.ci.reviews import combined, history, look, read_reviews
+from reconciler.ci.reviews import combined, history, merged_reviews, read_reviews
 from reconciler.ci.run import Commenting, MergeGroup, PullRequest, Run
 from reconciler.errors import (
     ConfigurationError,
@@ -126,7 +126,7 @@ def plan(run: Run) -> Outcome:
     except Interrupted:
         raise
     except ReconcilerError as problem:
-        return failed(problem, _take_back(run, problem))
+        return failed(problem, _invalidate(run, problem))
     if isinstance(run.event, PullRequest):
         changed = tuple(
             warning(
@@ -158,7 +158,7 @@ def _judge_group(run: Run, group: MergeGroup, checked: Checked) -> Outcome:
     """
     if not group.branch:
         raise UsageError("the merge queue event has no branch")
-    merges = look(run, group.branch)
+    merges = merged_reviews(run, group.branch)
     github = run.github
     assert github is not None
     queue = [
@@ -282,7 +282,7 @@ def _foot(run: Run, pull: PullRequest) -> str:
     return " · ".join(parts)
 
 
-def _take_back(run: Run, problem: ReconcilerError) -> tuple[Finding, ...]:
+def _invalidate(run: Run, problem: ReconcilerError) -> tuple[Finding, ...]:
     """Invalidate the plan of an earlier commit, because this commit has no plan.
 
     If that fails, return a warning, so that the original problem is still reported.

@@ -65,7 +65,7 @@ Merges: TypeAlias = Sequence[tuple[Pull, Sequence[Post]]]
 """The merged pull requests of the checked-out commit, newest first, with their comments."""
 
 
-def look(run: Run, branch: str) -> Merges:
+def merged_reviews(run: Run, branch: str) -> Merges:
     """Return the pull requests merged into `branch` that the checked-out commit contains.
 
     Raises UsageError if git does not have the history, GitHubError.
@@ -246,10 +246,10 @@ def record(
             settled=tuple(resends[:_MOST_RECORDED]) if new.left else (),
             complete=not new.left,
         )
-        github.comment(new.number, marker, f"{_told(new, link)}\n", new.outcome)
+        github.comment(new.number, marker, f"{_outcome_text(new, link)}\n", new.outcome)
 
 
-def _told(review: Merged, link: str) -> str:
+def _outcome_text(review: Merged, link: str) -> str:
     """Return the outcome of a review as text."""
     states = Counter(review.settled.values())
     applied, void = states[State.APPLIED], plural(states[State.VOID], "resend")

@@ -110,7 +110,7 @@ class Progress:
         self._waits_until = self._clock.monotonic()
         self._notes: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._lock = threading.Lock()
-        self._doing = ""
+        self._progress_text = ""
         self._total = 0
         self._done = 0
         self._in_flight: list[str] = []
@@ -127,13 +127,13 @@ class Progress:
 
     def phase(self, doing: str, *, total: int = 0) -> None:
         """Set the text of the status line, empty for none, and the number of writes that follow."""
-        self._doing, self._total = doing, total
+        self._progress_text, self._total = doing, total
         if not doing:
             self._console.status("")
 
     def starting(self, operation: Operation) -> None:
         """Report that an operation is about to be sent."""
-        text = _doing(operation)
+        text = _progress_text(operation)
         with self._lock:
             self._in_flight.append(text)
         if self._console.shows_progress:
@@ -145,11 +145,11 @@ class Progress:
         """Count an outcome."""
         with self._lock:
             self._done += 1
-            text = _doing(outcome.operation)
+            text = _progress_text(outcome.operation)
             if text in self._in_flight:  # skipped operations were not started
                 self._in_flight.remove(text)
             if self._done == self._total:
-                self._doing = "verifying the result"
+                self._progress_text = "verifying the result"
 
     def observe(self, event: Exchange | Pause) -> None:
         """Print a long wait, once for all threads, and with --debug each request."""
@@ -192,7 +192,7 @@ class Progress:
     def _state(self) -> str:
         with self._lock:
             if not self._in_flight:
-                return self._doing
+                return self._progress_text
             return f"{self._done}/{self._total} {self._in_flight[-1][:_WIDEST]}"
 
     def _report_signal(self) -> None:
@@ -208,5 +208,5 @@ class Progress:
         self._console.block(text)
 
 
-def _doing(operation: Operation) -> str:
+def _progress_text(operation: Operation) -> str:
     return f"{_VERBS[type(operation)]} {quote(operation.name)}"

@@ -157,9 +157,9 @@ class Console:
             stream.write(text)
             stream.flush()
         except BrokenPipeError:
-            self._lose(stream)
+            self._discard_output(stream)
         except (OSError, ValueError) as problem:
-            self._lose(stream)
+            self._discard_output(stream)
             if stream is self._process.stdout:
                 self.failed = True
                 full = isinstance(problem, OSError) and problem.errno == errno.ENOSPC
@@ -167,7 +167,7 @@ class Console:
                 text = f"error[output]: the result could not be written to standard output: {why}\n"
                 self._send(self._process.stderr, text)
 
-    def _lose(self, stream: TextIO) -> None:
+    def _discard_output(self, stream: TextIO) -> None:
         """Discard further and buffered output, which would raise at exit."""
         self._lost.add(id(stream))
         with suppress(OSError, ValueError):

@@ -323,18 +323,18 @@ CONNECTION_OPTIONS: Final = (
     _connect("--server-url", metavar="URL", env="CLOUDTRUTH_SERVER_URL",
              help="Use another server."),
     _connect("--timeout", type=float, metavar="SECONDS", env="CLOUDTRUTH_REQUEST_TIMEOUT",
-             help="Limit each request. [default: 30]"),
+             help="Timeout per request in seconds. [default: 30]"),
     _connect("--deadline", type=float, metavar="SECONDS", env="WEBHOOKS_DEADLINE",
-             help="Limit the whole run. [default: 600]"),
+             help="Time limit of the whole run in seconds. [default: 600]"),
     _connect("--parallelism", type=click.IntRange(1, 16), metavar="N", env="WEBHOOKS_PARALLELISM",
-             help="Limit concurrent requests. [default: 10]"),
+             help="Maximum number of concurrent requests. [default: 10]"),
 )  # fmt: skip
 """The options of commands that connect."""
 
 _OUTPUT_OPTIONS: Final = (
     _output("-q", "--quiet", is_flag=True, help="Print only errors."),
     _output("-v", "--verbose", count=True,
-            help="List what is kept, unmanaged, unchanged or resent, and sources of settings."),
+            help="List kept, unmanaged, unchanged and resent webhooks, and sources of settings."),
     _output("--debug", is_flag=True, help="Print method, path, status and time of each request."),
     _output("--no-color", is_flag=True, env="NO_COLOR", help="Print without colors."),
     _output("-h", "--help", is_flag=True, is_eager=True, callback=_show_help,

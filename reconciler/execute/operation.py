@@ -146,7 +146,7 @@ def _send(operation: Operation, run: Run) -> Outcome:
             run.ledger.sends(operation)
             made = run.api.create(draft(after, run.secrets), run.plan.organization.id)
             run.ledger.wrote()
-            return _take_back(_answered(operation, made, run), made, run)
+            return _delete_misnamed(_answered(operation, made, run), made, run)
         case Update(before=before, after=after):
             try:
                 live = run.api.update(before.id, draft(after, run.secrets), operation.sends)
@@ -233,7 +233,7 @@ def unlike(operation: Create | Update, differing: Sequence[FieldChange]) -> Fail
     )
 
 
-def _take_back(
+def _delete_misnamed(
     outcome: Applied | Failed | Unconfirmed, made: LiveWebhook, run: Run
 ) -> Applied | Failed | Unconfirmed:
     """Delete a webhook that CloudTruth created under another name, according to its response.

@@ -57,7 +57,7 @@ def verify(run: Run) -> Verification:
             for each in extra:
                 if remove(each, run):
                     tried[each.live.id] = each
-                    _hand_on(each, listing, run)
+                    _reassign(each, listing, run)
             if not extra:
                 run.clock.sleep(SPACING)
         for index, outcome in waiting:
@@ -75,7 +75,7 @@ def verify(run: Run) -> Verification:
     return Verification(verified=verified, healed=healed, problem=problem)
 
 
-def _hand_on(gone: Duplicate, listing: Listing, run: Run) -> None:
+def _reassign(gone: Duplicate, listing: Listing, run: Run) -> None:
     """Assign the kept webhook to the create whose webhook was removed as a duplicate."""
     for index, outcome in run.ledger.settled():
         operation = outcome.operation

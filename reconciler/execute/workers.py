@@ -16,7 +16,7 @@ _T = TypeVar("_T")
 
 _LEAST: Final = 1
 _MOST: Final = 16
-_GLANCE: Final = 0.1  # seconds between two checks of `halted`
+_POLL_SECONDS: Final = 0.1  # seconds between two checks of `halted`
 
 
 class Halted(BaseException):
@@ -59,7 +59,7 @@ class ThreadWorkers:
             self._tickets.put(batch)
         if nested:
             batch.work()
-        while not batch.ended.wait(_GLANCE):
+        while not batch.ended.wait(_POLL_SECONDS):
             if self._halted is not None and self._halted():
                 batch.abandon()
                 raise Halted

@@ -109,16 +109,16 @@ class _Table:
         self.out = Match()
 
     def fill(self) -> Match:
-        self.out.declared = any(map(self.spoken_of, self.entries()))
+        self.out.declared = any(map(self.is_selected, self.entries()))
         self.drop_ignored()
-        self.drop_gone_ids()
+        self.drop_missing_ids()
         for webhook in self.webhooks:
             self.settle(webhook)
             if webhook.id is not None:
                 self.settle_others(webhook)
         for absent in self.absent:
             self.settle(absent)
-        self.out.findings.extend(self.held_names())
+        self.out.findings.extend(self.taken_names())
         self.rest()
         return self.out
 
@@ -135,7 +135,7 @@ class _Table:
         """
         return self.only is None or any(map(self.only.match, names))
 
-    def spoken_of(self, entry: Webhook | Absent) -> bool:
+    def is_selected(self, entry: Webhook | Absent) -> bool:
         """Return whether an entry is selected by one of its names."""
         if entry.id is not None and entry.id in self.by_id:
             return self.selects(entry.name, self.by_id[entry.id].name)
@@ -243,7 +243,7 @@ class _Table:
         names = [each.name for each in (entry, found) if each and self.ignore.match(each.name)]
         if not names:
             return False
-        if self.spoken_of(entry):
+        if self.is_selected(entry):
             self.finding(
                 warning,
                 "ignored-and-declared",
@@ -256,7 +256,7 @@ class _Table:
             self.ignored.add(found.id)
         return True
 
-    def drop_gone_ids(self) -> None:
+    def drop_missing_ids(self) -> None:
         """Match entries whose id is not live by name. Such an absent entry is done.
 
         A webhook that was pinned was deleted in the web interface, or its id is mistyped.
@@ -431,7 +431,7 @@ class _Table:
             else:
                 self.keep(Reason.AMBIGUOUS, webhook.position, snapshot(each))
 
-    def held_names(self) -> Iterator[Finding]:
+    def taken_names(self) -> Iterator[Finding]:
         """Return an error for each name that an operation needs and another live webhook has.
 
         No operation of a plan frees a name for another one: deletes come last, and renames are not

@@ -36,12 +36,12 @@ def quote(text: str) -> str:
     escaped = _NOT_ASCII.sub(_visible, text.replace("\\", "\\\\").replace('"', '\\"'))
     if unicodedata.category(text[:1] or " ")[0] == "M" and escaped[0] != "\\":
         escaped = _escape(escaped[0]) + escaped[1:]
-    return f'"{_disarm(escaped)}"'
+    return f'"{_escape_command(escaped)}"'
 
 
 def prose(text: str) -> str:
     """Return a sentence that may contain untrusted text, with dangerous characters escaped."""
-    return _disarm(_NOT_ASCII.sub(_visible, text))
+    return _escape_command(_NOT_ASCII.sub(_visible, text))
 
 
 def _is_clear(text: str) -> bool:
@@ -69,5 +69,5 @@ def _escape(char: str) -> str:
     return shown if shown != char else f"\\u{ord(char):04x}"
 
 
-def _disarm(text: str) -> str:
+def _escape_command(text: str) -> str:
     return _COLON_COMMAND.sub(r"\\u003a", _BRACKET_COMMAND.sub(r"\1\\u005b", text))

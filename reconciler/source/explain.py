@@ -116,7 +116,7 @@ def _commented(finding: Finding, text: str, path: Path) -> Finding:
     )
 
 
-def _called(path: Path) -> str:
+def _named(path: Path) -> str:
     """Return the name of the value at `path` for messages; an unknown key may be a secret."""
     match path:
         case (*_, str(key)):
@@ -203,7 +203,7 @@ def _wrong_type(rejected: _Rejection) -> Iterator[Finding]:
 
 def _not(expected: str, value: object, path: Path) -> Finding:
     """Yield the finding for a value of the wrong JSON Schema type."""
-    name, at = _called(path), _at(path)
+    name, at = _named(path), _at(path)
     if value is None:
         hint = "set a value, or delete the key"
         if path == ("webhooks",):
@@ -243,7 +243,7 @@ _FORMS: Final[Mapping[type, str]] = {
 }
 
 
-def _not_the_one(rejected: _Rejection) -> Iterator[Finding]:
+def _unknown_constant(rejected: _Rejection) -> Iterator[Finding]:
     """Yield the finding for an unknown type, state or version."""
     at, value = _at(rejected.path), rejected.value
     match rejected.path[-1:]:
@@ -262,7 +262,7 @@ def _duplicates(rejected: _Rejection) -> Iterator[Finding]:
     for index, item in enumerate(rejected.value):
         written = json.dumps(item, sort_keys=True)
         if written in seen:
-            message, at = f"duplicate item in {_called(rejected.path)}", (*rejected.path, index)
+            message, at = f"duplicate item in {_named(rejected.path)}", (*rejected.path, index)
             yield error("duplicate-item", message, "delete one of the two", _at(at))
         seen.add(written)
 
@@ -272,7 +272,7 @@ def _stated(rejected: _Rejection) -> Iterator[Finding]:
     keyword, path, limit = rejected.keyword, rejected.path, rejected.limit
     found = _MESSAGES.get(keyword) or _MESSAGES.get(path[-1], _MESSAGES["url"])
     message, hint = (
-        each.format(name=_called(path), limit=limit) for each in (found.message, found.hint or "")
+        each.format(name=_named(path), limit=limit) for each in (found.message, found.hint or "")
     )
     yield replace(found, message=message, hint=hint, place=_at(path))
 
@@ -361,7 +361,7 @@ def _bad_secret(value: Any, path: Path) -> Iterator[Finding]:
     else:
         usual = "text or a reference to a secret" if takes_text else "a reference to a secret"
         takes = "`env` or `file`, not both" if schemes else usual
-        message = f"{_called(path)} takes {takes}"
+        message = f"{_named(path)} takes {takes}"
         yield error("bad-reference", message, f"write {REFERENCE}", _at(path))
 
 
@@ -381,7 +381,7 @@ def _branch(value: dict[str, Any], names: list[str]) -> str:
 WORDS: Final[Mapping[str, Callable[[_Rejection], Iterator[Finding]]]] = {
     "additionalProperties": _unknown_keys,
     "anyOf": _union,
-    "const": _not_the_one,
+    "const": _unknown_constant,
     "maxLength": _stated,
     "minItems": _stated,
     "minLength": _stated,

@@ -142,7 +142,7 @@ def locate(text: str, file: str, path: Path, *, key: bool = False) -> Position:
         if instead is not None:
             line, column, words = instead
             return Position(file=file, line=line + 1, column=column + 1, width=len(words))
-    return _position(text, file, name if name is not None else _face(node))
+    return _position(text, file, name if name is not None else _identifying_part(node))
 
 
 def comment_after(text: str, path: Path) -> str | None:
@@ -193,7 +193,7 @@ def _follow(text: str, path: Path) -> list[_Step]:
     assert root is not None, "only files that hold something have findings with paths"
     steps: list[_Step] = [(None, root)]
     for part in path:
-        node, step = _real(steps[-1][1]), None
+        node, step = _resolved(steps[-1][1]), None
         if isinstance(part, str):
             step = node.entries.get(part)
         elif node.form is yaml.SequenceStartEvent and part < len(node.items):
@@ -213,9 +213,9 @@ def _with_entries(text: str) -> Tree:
         merged: dict[str, _Step] = {}
         for key, value in node.pairs():
             if key.is_merge:
-                value = _real(value)
+                value = _resolved(value)
                 parts = value.items if value.form is yaml.SequenceStartEvent else [value]
-                for other in map(_real, parts):
+                for other in map(_resolved, parts):
                     merged = {**other.entries, **merged}
             elif key.form is yaml.ScalarEvent:
                 node.entries.setdefault(key.text, (key, value))
@@ -223,17 +223,17 @@ def _with_entries(text: str) -> Tree:
     return parsed
 
 
-def _real(node: Node) -> Node:
+def _resolved(node: Node) -> Node:
     """Return the node that an alias refers to, or the node itself."""
     return node.target if node.form is yaml.AliasEvent and node.target is not None else node
 
 
-def _face(node: Node) -> Node:
+def _identifying_part(node: Node) -> Node:
     """Return the part by which users recognize a list item or the file."""
     if node.form is not yaml.MappingStartEvent or not node.items:
         return node
     _, name = node.entries.get("name", (None, node))
-    written = _real(name)
+    written = _resolved(name)
     return name if written.form is yaml.ScalarEvent and not written.is_empty else node.items[0]
 
 

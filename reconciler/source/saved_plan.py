@@ -106,7 +106,7 @@ def load(raw: bytes, file: str) -> SavedPlan:
         )
     if tree.get("checksum") != checksum(tree):
         _refuse_edited(file)
-    odd = _odd(tree)
+    odd = _invalid_part(tree)
     if odd is not None:
         raise ConfigurationError(f"{file} is not a saved plan: {odd}", hint=_AGAIN)
     review = read_review(tree)
@@ -163,7 +163,7 @@ def _refuse(why: str) -> NoReturn:
     raise ValueError(why)
 
 
-def _odd(tree: dict[str, Any]) -> str | None:
+def _invalid_part(tree: dict[str, Any]) -> str | None:
     """Return the part of a document that violates its schema, or None."""
     if validator(ROOT, PLAN).is_valid(tree):
         return None

@@ -264,7 +264,7 @@ def test_the_lists_are_exactly_the_references() -> None:
 
 
 def test_an_update_changes_only_the_lists() -> None:
-    """Other edits of the user stay, and so do lines that were mapped by hand."""
+    """Other edits of the user are kept, including lines that were mapped by hand."""
     text = workflows(one(*env("A", "B")))[".github/workflows/webhooks.yml"]
     edited = text.replace("secrets.A }}", "secrets.OTHER }}").replace("minutes: 30", "minutes: 9")
     done = updated(edited, one(*env("A", "C")))

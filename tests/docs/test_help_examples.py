@@ -54,7 +54,7 @@ EXPECTED: Final[Mapping[str, Expected]] = {
     "webhooks plan --detailed-exitcode": Expected("3 to create", code=2),
     "webhooks status": Expected("not declared", ("a",)),
 }  # fmt: skip
-"""Examples with more to check than their success."""
+"""Examples with checks beyond success."""
 
 ELSEWHERE: Final[Mapping[str, str]] = {
     "ci": "tests/ci/test_workflow_steps.py",  # the environment of a GitHub runner

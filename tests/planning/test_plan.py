@@ -79,7 +79,7 @@ def test_the_sent_secrets_have_their_destinations():
 
 
 def test_unreadable_fields_are_listed_by_webhook():
-    """Those of unchanged webhooks, too."""
+    """Including fields of unchanged webhooks."""
     found = live(unshown(live_slack("a", "1")), live_slack("b", "2", token="*****"))
 
     result = made(desired(slack("b"), slack("a")), found)

@@ -52,7 +52,7 @@ def test_a_file_of_a_secret_is_relative_to_the_file_that_names_it() -> None:
 
 
 def test_an_error_in_a_parent_of_the_same_directory_is_reported() -> None:
-    """Even though the parent is not an organization."""
+    """Even if the parent is not an organization."""
     found = load_texts(
         {"over.yaml": "extends: base.yaml\n", "base.yaml": "webhooks: [\n"},
         "base.yaml",

@@ -74,7 +74,7 @@ protect:
 
 
 def read(**files: str) -> Loaded:
-    """Return what files declare."""
+    """Return the declarations of files."""
     found = load_texts({name.replace("__", "/") + ".yaml": text for name, text in files.items()})
     assert found.desired is not None, found.findings
     return found

@@ -40,7 +40,7 @@ TOKEN: Final = Option(
     options=(
         TOKEN,
         Option("--only", group="Plan", multiple=True, metavar="GLOB",
-               help="Limit to webhooks whose name matches."),
+               help="Limit to webhooks whose name matches GLOB."),
         Option("--check", group="Plan", is_flag=True,
                help="Plan the export, and exit with 1 if anything would change."),
         Option("-o", "--out", group="Output", metavar="FILE",

@@ -67,7 +67,7 @@ _AGREED: Final = ("", "y", "yes")
         Option("--github", group="Files", is_flag=True,
                help="Write the GitHub workflows, or update their lists of secrets."),
         Option("--branch", group="Files", metavar="NAME",
-               help="Apply this branch. [default: the repository's default branch]"),
+               help="Apply on pushes to this branch. [default: the repository's default branch]"),
         Option("--commit", group="Files", metavar="SHA",
                help="Install webhooks from this commit in workflows. [default: the installed one]"),
         Option("-y", "--yes", group="Files", is_flag=True, help="Do not prompt."),

@@ -54,10 +54,10 @@ def _names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> l
 
 PLAN_OPTIONS: Final = (
     Option("--only", group="Plan", multiple=True, metavar="GLOB", shell_complete=_names,
-           help="Limit to webhooks whose name matches."),
+           help="Limit to webhooks whose name matches GLOB."),
     Option("--no-prune", group="Plan", is_flag=True, help="Do not delete undeclared webhooks."),
     Option("--base", group="Plan", multiple=True, metavar="REV|PATH", env="WEBHOOKS_BASE",
-           help="Compare with a git revision or earlier files: changes, drift, versions."),
+           help="Compare with a git revision or earlier files, to find drift and raised versions."),
     Option("--resend-secret", group="Plan", multiple=True, metavar="REF|NAME",
            env="WEBHOOKS_RESEND_SECRET",
            help="Resend a secret, or all of a webhook; * for all."),

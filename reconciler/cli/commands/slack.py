@@ -71,7 +71,7 @@ def _manifest(context: Context, format: str, url: bool, name: str, see_channels:
     options=(
         paths(),
         Option("--only", group="Check", multiple=True, metavar="GLOB",
-               help="Limit to webhooks whose name matches."),
+               help="Limit to webhooks whose name matches GLOB."),
         Option("--send", group="Check", is_flag=True,
                help="Post a message for each webhook, visible to everyone in the channel."),
         Option("--slack-url", group="Check", metavar="URL", env="WEBHOOKS_SLACK_URL",
