@@ -30,6 +30,27 @@ def version(shop: Workspace) -> Iterator[Line]:
     yield compared("`--version`", samples, "python -c pass", 5)
 
 
+def library(shop: Workspace) -> Iterator[Line]:
+    """What users download, and what importing the library costs."""
+    size = shop.wheel().stat().st_size / 1024
+    yield Line(
+        what="the wheel", figure=size, unit="KiB", budget=450, ours=f"{size:.0f} KiB",
+        against="without dependencies",
+    )  # fmt: skip
+    python, names = shop.python(), "from reconciler.workflow import apply, connect, load, plan"
+    samples = alternate(
+        {
+            PROGRAM: shop.command(shop.empty, python, "-c", names),
+            "python -c pass": shop.command(shop.empty, python, "-c", "pass"),
+            "import httpx, jsonschema": shop.command(
+                shop.empty, python, "-c", "import httpx, jsonschema"
+            ),
+        },
+        shop.rounds(20),
+    )
+    yield compared("importing the library", samples, "python -c pass", 14)
+
+
 def validate_few(shop: Workspace) -> Iterator[Line]:
     """`validate` of ten webhooks compared with an empty program."""
     folder, python = shop.file(10), shop.python()
@@ -192,6 +213,7 @@ def _check_jsonschema(shop: Workspace, folder: Path) -> Command:
 
 ROWS: dict[str, Row] = {
     "version": version,
+    "library": library,
     "validate-10": validate_few,
     "plan-10": plan_few,
     "validate-10000": validate_many,

@@ -57,6 +57,12 @@ class Workspace:
             _call(python, "-m", "pip", "install", "-q", *again, str(ROOT))
         return str(self._product / "bin" / "python")
 
+    def wheel(self) -> Path:
+        """Return the wheel of the product."""
+        folder = self._folder("wheel")
+        _call(self.python(), "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), str(ROOT))
+        return next(folder.glob("*.whl"))
+
     def peer(self, package: str, program: str) -> str:
         """Return a program of a package in its own environment."""
         found = self.place / "environments" / package / "bin" / program
