@@ -1,4 +1,4 @@
-"""Plan two organizations side by side with the public library; write nothing.
+"""For programs that use the library: plan two organizations side by side, and write nothing.
 
     PRODUCTION_API_KEY=... STAGING_API_KEY=... python examples/library.py
 
