@@ -13,7 +13,6 @@ from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from reconciler.api.connections import InProcess
 from reconciler.cli.options import Context
@@ -113,11 +112,6 @@ class _LocalStore(Store):
         return {**record, "configuration": shown}
 
     def _masked(self, url: str) -> str:
-        """Return a URL, or only its origin if it contains a credential."""
-        if url_credential(url) is None and self._redacted(url) == url:
-            return url
-        try:
-            parts = urlsplit(url)
-            return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/{MASK}"
-        except ValueError:
-            return f"https://{MASK}"
+        """Return a URL, or only scheme and host if it contains a credential."""
+        is_public = url_credential(url) is None and self._redacted(url) == url
+        return url if is_public else f"{Secret(url).origin() or 'https:/'}/{MASK}"
