@@ -70,8 +70,7 @@ class Row:
     """One webhook: `sign` and `what` are the action, `details` its reason or new values.
 
     `why` is the reason alone, `attribution` the author of the change (in `details` too), `place`
-    the declaring line. `resent` has the fields as a block of resends shows them once, empty for any
-    other row. A `nested` row belongs to the block above it.
+    the declaring line. A `nested` row belongs to the block above it.
     """
 
     sign: str
@@ -82,7 +81,6 @@ class Row:
     attribution: str = ""
     place: str = ""
     fields: tuple[_FieldLine, ...] = ()
-    resent: tuple[_FieldLine, ...] = ()
     nested: bool = False
 
 
@@ -123,7 +121,7 @@ def folded(rows: Iterable[Row]) -> list[Row]:
     """
     blocks: dict[object, list[Row]] = {}
     for number, row in enumerate(rows):
-        key = (row.attribution, row.resent) if row.resent else number
+        key = (row.attribution, row.fields) if row.why == REASONS[Reason.RESEND] else number
         blocks.setdefault(key, []).append(row)
     return [each for block in blocks.values() for each in _block(block)]
 
@@ -134,7 +132,7 @@ def _block(rows: list[Row]) -> list[Row]:
     first, name = rows[0], plural(len(rows), "webhook")
     labels = (f"({first.attribution})",) if first.attribution else ()
     details = (*_pieces(f"{first.why}, nothing else changes"), *labels)
-    heading = Row(sign=first.sign, name=name, details=details, fields=first.resent)
+    heading = Row(sign=first.sign, name=name, details=details, fields=first.fields)
     return [heading, *(replace(each, details=(), fields=(), nested=True) for each in rows)]
 
 
@@ -148,7 +146,6 @@ def operation_row(
     labels = (f"({whose})",) if whose else ()
     why = REASONS[operation.reason]
     fields: tuple[_FieldLine, ...] = ()
-    resent: tuple[_FieldLine, ...] = ()
     match operation:
         case Create(after=after):
             what, where = _destination(after, known or {}), after.position
@@ -159,16 +156,14 @@ def operation_row(
             shown = f"{plural(number, 'field')} {'differs' if number == 1 else 'differ'}"
             if operation.reason is Reason.RESEND:
                 shown = why
-                resent = tuple(
-                    _field(_without_destination(each, what)) for each in operation.fields
-                )
             if before.name != after.name:
                 what, shown = "rename", f"{quote(before.name)} -> {quote(after.name)}"
-                why, resent = f"was {quote(before.name)}", ()
+                why = f"was {quote(before.name)}"
             if operation.reason is Reason.ADOPTED:
                 shown, why = (f"{each}, {REASONS[operation.reason]}" for each in (shown, why))
-            details = (*(_pieces(shown) if resent else (shown,)), *labels)
-            fields = tuple(_field(each) for each in operation.fields if each.path != ("name",))
+            details = (*(_pieces(shown) if shown == why else (shown,)), *labels)
+            changes = (each for each in operation.fields if each.path != ("name",))
+            fields = tuple(_field(each, what) for each in changes)
         case Delete(before=before):
             what, where = _live(before), operation.position
             if operation.reason is Reason.DUPLICATE:
@@ -184,15 +179,7 @@ def operation_row(
         attribution=whose,
         place=place(where),
         fields=fields,
-        resent=resent,
     )
-
-
-def _without_destination(change: FieldChange, shown: str) -> FieldChange:
-    """Return a change without the destination that its webhook shows as well."""
-    if isinstance(change, SecretChange) and quote(change.destination) == shown:
-        return replace(change, destination="")
-    return change
 
 
 def outcome_row(outcome: Outcome, now: datetime | None = None) -> Row:
@@ -308,7 +295,7 @@ def _refused(message: FieldMessage) -> _FieldLine:
     return _FieldLine(label(message.path), (*sentence(prose(message.message)), *where))
 
 
-def _field(change: FieldChange) -> _FieldLine:
+def _field(change: FieldChange, what: str) -> _FieldLine:
     name = label(change.path)
     atoms: Iterable[Atom]
     match change:
@@ -317,7 +304,7 @@ def _field(change: FieldChange) -> _FieldLine:
         case SetChange():
             atoms = _set_atoms(change)
         case SecretChange():
-            atoms = _secret_atoms(change)
+            atoms = _secret_atoms(change, what)
         case KeyLost():
             name = f"- {name}"
             atoms = sentence("live, not declared: removed")
@@ -341,7 +328,8 @@ def _set_atoms(change: SetChange) -> Iterator[Atom]:
     yield Atom(f"({change.unchanged} unchanged)", gap="   ")
 
 
-def _secret_atoms(change: SecretChange) -> Iterator[Atom]:
+def _secret_atoms(change: SecretChange, what: str) -> Iterator[Atom]:
+    """Yield a secret's change, with its destination unless the row has it as well."""
     if change.cause is SecretCause.ADDED:
         yield Atom("(not set)", sign="-")
     else:
@@ -353,7 +341,7 @@ def _secret_atoms(change: SecretChange) -> Iterator[Atom]:
     yield Atom("(after)", sign="+")
     if isinstance(change.after, SecretRef):
         yield Atom(reference(change.after), gap="   ")
-        if change.destination:
+        if change.destination and quote(change.destination) != what:
             yield Atom(f"-> {quote(change.destination)}")
     if change.cause not in (SecretCause.DIFFERS, SecretCause.ADDED):
         yield Atom(f"({str(change.cause).replace('-', ' ')})", gap="   ")
