@@ -7,7 +7,6 @@ may take four times as many steps, plus the overhead of sorting.
 from __future__ import annotations
 
 import sys
-import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
@@ -62,16 +61,6 @@ def steps(work: Work) -> int:
         sys.setprofile(before[1])
         sys.settrace(before[0])
     return count
-
-
-def peak(work: Work) -> int:
-    """Return the peak memory of a call in bytes, including its result."""
-    tracemalloc.start()
-    try:
-        work()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 @cache
@@ -180,15 +169,6 @@ def test_steps_grow_in_proportion(stage: str) -> None:
     few, many = STAGES[stage](FEW), STAGES[stage](MANY)
     STAGES[stage](10)()  # loads modules; with another file, because its content is cached
     assert steps(many) < MOST * steps(few)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("stage", ["digest", "text", "json", "markdown", "save"])
-def test_memory_grows_in_proportion(stage: str) -> None:
-    """Four times as many changes take about four times the memory to show."""
-    few, many = STAGES[stage](FEW), STAGES[stage](MANY)
-    STAGES[stage](10)()  # loads modules; with another file, because its content is cached
-    assert peak(many) < MOST * peak(few)
 
 
 def test_quadratic_growth_is_detected() -> None:
