@@ -27,6 +27,8 @@ from tests.simulation.scheduler import Crash
 from tests.simulation.team import Team, can_change_type
 from tests.simulation.world import KEY, World
 
+T = TypeVar("T")
+
 _MOST_REQUESTS = 500
 _LONGEST_RUN = 650.0  # seconds: the deadline plus the last request in flight
 _THREAD_GRACE = 1.0  # seconds for which abandoned threads may continue
@@ -37,7 +39,7 @@ class Program:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._checks = ReportChecks(world.case, world.invariants, world.console_user.touched.keys())
+        self.checks = ReportChecks(world.case, world.invariants, world.console_user.touched.keys())
 
     def plan(self, process: Process, *, blind: bool = False) -> Plan | None:
         """Make a plan, `blind` without secrets; return None on failure."""
@@ -126,7 +128,7 @@ class Program:
             kind = type(outcome.operation).__name__.lower()
             became = type(outcome).__name__.lower()
             self._world.note(f"    {kind} {outcome.operation.name}: {became} {more}")
-        self._checks.check_report(process, report)
+        self.checks.check_report(process, report)
         if process.halted():  # the program is about to exit, and its threads with it
             self._world.scheduler.sleep(_THREAD_GRACE)
             process.state.killed = True
@@ -142,7 +144,7 @@ class Program:
             said = f"{error!r} {error} {error.__cause__!r} {error.__context__!r}"
             if CANARY in said or CANARY in str(getattr(error, "findings", "")):
                 raise Violation("a secret is in an error") from None
-            self._checks.check_exit_code(process, error.exit_code)
+            self.checks.check_exit_code(process, error.exit_code)
         except Exception as error:
             raise Violation(f"{process.name} crashed: {error!r}") from error
 
@@ -153,9 +155,6 @@ def _checked(process: Process, *, blind: bool = False) -> Checked:
     return Checked(desired=desired, declared=Loaded(desired=desired), inputs=inputs)
 
 
-T = TypeVar("T")
-
-
 class History:
     """Applies with faults, completes the rest without faults, and checks the result."""
 
@@ -163,9 +162,7 @@ class History:
         self.case = case
         self.world = World(case)
         self.program = Program(self.world)
-        self.report_checks = ReportChecks(
-            case, self.world.invariants, self.world.console_user.touched.keys()
-        )
+        self.report_checks = self.program.checks
 
     def run(self) -> None:
         """Run the history. Raises Violation."""
