@@ -11,6 +11,7 @@ from reconciler.errors import (
     ApiError,
     ConflictError,
     InvalidRequestError,
+    RateLimitedError,
     ServerError,
     UnresolvedSecretsError,
 )
@@ -203,11 +204,18 @@ def test_a_create_with_another_field_is_kept() -> None:
     assert api.names() == ["a"]
 
 
-@pytest.mark.parametrize("error", [ServerError, ConflictError])
-def test_an_error_without_fields_has_none(error: type[ApiError]) -> None:
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (ServerError, "it failed"),
+        (ConflictError, "it failed"),
+        (RateLimitedError, "it failed; nothing was changed"),
+    ],
+)
+def test_an_error_without_fields_has_none(error: type[ApiError], message: str) -> None:
     """The outcome has no fields."""
     outcome = outcome_of(memory(faults=[Fault(call="create", error=error)]), slack("a"))
-    assert outcome == Failed(operation=outcome.operation, code=error.code, message="it failed")
+    assert outcome == Failed(operation=outcome.operation, code=error.code, message=message)
 
 
 @pytest.mark.parametrize(
