@@ -232,7 +232,7 @@ _UNSET: Final = ("", "~", "null")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Profile:
-    """A profile with all that it inherits.
+    """A profile with its inherited values.
 
     `origin` is the source of its name. `links` are the profiles of the chain, the chosen one first,
     each with its values.

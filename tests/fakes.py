@@ -33,7 +33,7 @@ class Fake(Protocol):
     base: str
 
     def handle(self, method: str, url: str, headers: dict[str, str], body: bytes) -> Answer:
-        """Answer one request; `headers` have lower-case names."""
+        """Process one request; `headers` have lower-case names."""
 
 
 def in_process(fake: Fake) -> httpx.MockTransport:

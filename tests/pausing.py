@@ -12,7 +12,7 @@ _WRITES = ("POST", "PUT", "PATCH", "DELETE")
 
 
 class PauseAtWrite:
-    """An emulator's listener, called after a write is committed and before it is answered.
+    """An emulator's listener, called after a write is committed and before its response.
 
     `after` selects a later write; `reached` is set when it comes, and the server then waits for
     `release`.

@@ -109,7 +109,7 @@ class Transport:
         document, `cap` limits the response in bytes. `hidden` are secret values in the body, kept
         out of errors that quote the server.
 
-        Raises ApiError; AmbiguousWriteError for a write that may have been carried out.
+        Raises ApiError; AmbiguousWriteError for a write that may have been processed.
         """
         call = Call(
             method=method,

@@ -184,7 +184,7 @@ class GitHub:
     def comment(self, number: int, marker: Marker, text: str, old: Post | None = None) -> None:
         """Comment on an issue or pull request, or replace the text of an `old` comment.
 
-        An unchanged comment is not edited, because a review that is edited later does not count.
+        An unchanged comment is not edited, because a review that is edited later is ignored.
         """
         body = self.body(marker, text)
         if old is None:
@@ -210,7 +210,10 @@ class GitHub:
         return self._clean(f"{encode(marker)}\n{label}{text}")
 
     def _post(self, number: int, body: str) -> None:
-        """Post a comment. After a lost response, look for it before it counts as failed."""
+        """Post a comment.
+
+        After a lost response, look for the comment before reporting a failure.
+        """
         try:
             self._request("POST", f"/issues/{number}/comments", body={"body": body}, need=_COMMENTS)
         except GitHubError as problem:

@@ -125,7 +125,7 @@ def read_reviews(merges: Merges, subject: Marker) -> tuple[Merged, ...]:
 def _read(pull: Pull, comments: Sequence[Post], subject: Marker) -> Merged:
     """Return the review of a pull request from its comments.
 
-    A comment that was edited after the merge does not count.
+    A comment that was edited after the merge is ignored.
     """
     parts = find(comments, replace(subject, kind=MarkerKind.PLAN))
     outcome = next(iter(find(comments, replace(subject, kind=MarkerKind.OUTCOME))), None)
@@ -214,7 +214,7 @@ def settle(
         if operation.digest in pending:
             return None
         mentioned = Mentioned((operation,))
-        # Another operation of the webhook is pending: the reviewed one was not carried out.
+        # Another operation of the webhook is pending: the reviewed one was not applied.
         return None if any(mentioned(*each) for each in touched) else State.DONE
 
     def settled(review: Merged) -> Merged:

@@ -154,7 +154,7 @@ def read_run(
 ) -> Run:
     """Read the inputs of the action, GitHub's variables and its event's payload.
 
-    `values` has the inputs under the names of action.yml; an empty one counts as not given.
+    `values` has the inputs under the names of action.yml; an empty one is treated as missing.
     Raises UsageError.
     """
     label = values.get("label", "").strip()

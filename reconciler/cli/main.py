@@ -48,8 +48,8 @@ _COMMON: Final = """\
 Several commands share these options. Pass them before or after the command's name. A command only \
 has the options that it uses: `validate` does not connect, `export` reads no files.
 
-An option overrides its environment variable. An empty variable counts as not set. In a variable, \
-write the values of a repeatable option on separate lines."""
+An option overrides its environment variable. An empty variable is treated as not set. In a \
+variable, write the values of a repeatable option on separate lines."""
 
 
 def program() -> Group:

@@ -39,7 +39,7 @@ class Ledger:
 
     @property
     def sent(self) -> tuple[Create, ...]:
-        """Return the creates for which a request was sent, whatever its result."""
+        """Return the creates for which a request was sent, with any result."""
         return tuple(self._sent.values())
 
     @property

@@ -74,7 +74,7 @@ class Run:
 
 
 def perform(operation: Operation, run: Run) -> Outcome:
-    """Send an operation until its outcome is known. Raises ApiError if it was not carried out.
+    """Send an operation until its outcome is known. Raises ApiError if it was not applied.
 
     A conflict may be caused by an earlier request of this run, so the live webhooks are read after
     the first one; a second conflict is final. An error after a lost response does not decide the

@@ -5,7 +5,7 @@ seconds to finish. After a second signal, or these six seconds, the run ends and
 what is unknown. Signal handlers only set values, so that a signal never interrupts the handling of
 a write.
 
-A terminal that closes often sends SIGHUP twice, so a repeated SIGHUP does not count. If SIGHUP is
+A terminal that closes often sends SIGHUP twice, so a repeated SIGHUP is ignored. If SIGHUP is
 ignored, as under `nohup`, it stays ignored. Windows has no SIGHUP.
 
 This module also contains the system clock.

@@ -2,7 +2,7 @@
 
 An operation is *pending* while the live webhook is as it was for the plan, *done* when it is as
 desired, and *stale* otherwise. Only pending operations are applied, so a reviewed plan is applied
-exactly, however late it is confirmed. The check runs before the first write, after a lost response,
+exactly, even if it is confirmed late. The check runs before the first write, after a lost response,
 and on the listing after the last write.
 """
 

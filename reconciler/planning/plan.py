@@ -378,7 +378,7 @@ class Matched:
 class Plan:
     """The changes that make the live webhooks equal to the configuration.
 
-    `operations` are in the order in which they are carried out: deletes of duplicates (updating the
+    `operations` are in the order in which they are applied: deletes of duplicates (updating the
     webhook that stays first could leave webhooks that differ), updates and renames, creates, all
     other deletes; each group by name, then id. `digests` has the digests of each operation, none if
     only the value of a secret differs. `digest` covers what a reviewer sees (planning/review.py).

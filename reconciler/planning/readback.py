@@ -2,8 +2,8 @@
 
 Only secrets can be hidden: a webhook that shows a configuration shows all its plain fields.
 CloudTruth does not publish how it shows secrets: plain, masked, encrypted, or not at all. A secret
-counts as *readable* only on evidence; everything else is unknown, which is neither equal nor
-different. So a masked token never looks like a change, and a visible change is never missed.
+is *readable* only with evidence; everything else is unknown, which is neither equal nor different.
+So a masked token never looks like a change, and a visible change is never missed.
 """
 
 from __future__ import annotations

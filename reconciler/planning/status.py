@@ -44,7 +44,7 @@ DRIFTED = (
     ManagementStatus.UNDECLARED,
     ManagementStatus.UNAPPLIED,
 )
-"""The states that count as drift."""
+"""The states that are drift."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Saved plans: a reviewed plan as a file that a later `apply` carries out.
+"""Saved plans: a reviewed plan as a file for a later `apply`.
 
 The file is the plan document of schemas/plan.schema.json with the planned configuration, file by
 file, defaults and overlays merged. It contains references to secrets, never a value, so it can be

@@ -81,7 +81,7 @@ def plan(
         notes += _unsent(gathered, made)
     made = replace(made, notes=tuple(sorted(notes, key=sort_key)))
     if inputs.strict and has_errors(strict(made.notes)):
-        raise ConfigurationError("warnings count as errors", findings=strict(made.notes))
+        raise ConfigurationError("warnings are errors in this run", findings=strict(made.notes))
     return made
 
 

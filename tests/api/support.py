@@ -29,7 +29,7 @@ KEY = "key-canary-4711"
 
 
 class Scripted(httpx.BaseTransport):
-    """A handler that returns prepared answers: a response, an exception, or a function of the
+    """A handler that returns prepared responses: a response, an exception, or a function of the
     request.
     """
 
@@ -51,7 +51,7 @@ class Scripted(httpx.BaseTransport):
 
 
 def answer(status: int = 200, body: object = None, **headers: str) -> httpx.Response:
-    """Make a JSON answer."""
+    """Return a JSON response."""
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     if body is None:
         return httpx.Response(status, headers=names)
@@ -61,7 +61,7 @@ def answer(status: int = 200, body: object = None, **headers: str) -> httpx.Resp
 def transport(
     *answers: Any, clock: VirtualClock | None = None, **more: Any
 ) -> tuple[Transport, Scripted, VirtualClock]:
-    """Make a transport over prepared answers."""
+    """Make a transport with prepared responses."""
     clock = clock or VirtualClock()
     adapter = Scripted(*answers)
     made = Transport(

@@ -1,4 +1,4 @@
-"""Answers of a server: errors, quoted secrets, JSON."""
+"""Responses of a server: errors, quoted secrets, JSON."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def refused(status: int, document: Any = None, *hidden: str, kind: str = "") -> 
 def test_every_shape_of_an_error_is_understood(
     document: Any, detail: str | None, fields: tuple[Any, ...]
 ) -> None:
-    """The message and the errors of each field are read, whatever the nesting."""
+    """The message and the errors of each field are read at any nesting."""
     found = refused(400, document)
     assert (found.detail, found.fields) == (detail, fields)
 
@@ -262,5 +262,5 @@ def test_invalid_json_is_refused_without_quoting_it(text: bytes) -> None:
     ],
 )
 def test_content_types_of_json(kind: str, json: bool) -> None:
-    """JSON types are accepted; other types are not, whatever the body."""
+    """JSON types are accepted; other types are not, even with a JSON body."""
     assert (refused(400, {"detail": "said"}, kind=kind).detail == "said") is json

@@ -100,7 +100,7 @@ def test_unlisted_organizations_are_found_by_membership() -> None:
 
 
 def test_a_webhook_of_another_organization_is_an_error() -> None:
-    """A listing or an answer that contains one raises an error that names it."""
+    """A listing or a response that contains one raises an error that names it."""
     world = World()
     world.client.organization()
     row = {
@@ -148,7 +148,7 @@ def test_a_server_without_patch_and_put_is_an_error() -> None:
     assert caught.value.status == 405
 
 
-# --- checks of answers ---
+# --- checks of responses ---
 
 
 def test_an_update_of_a_missing_webhook_is_not_found() -> None:
@@ -193,7 +193,7 @@ def test_an_answer_about_another_webhook_confirms_nothing() -> None:
 
 @pytest.mark.parametrize("code", [200, 202])
 def test_only_204_confirms_a_deletion(code: int) -> None:
-    """After any other answer the deletion is in doubt."""
+    """After any other response the deletion is in doubt."""
     world = World()
     own = world.create("A")[0]
     world.faults.add(faults.raw(b"{}", code=code, commit=True), method="DELETE")

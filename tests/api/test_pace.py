@@ -48,7 +48,7 @@ def test_a_wait_notices_a_new_deadline() -> None:
         ("7", None, 7.0),
         ("999999999999999", None, 999999999999999.0),
         ("Thu, 01 Jan 2026 00:00:30 GMT", None, 30.0),
-        # The local clock is a day ahead or behind: only the answer's own date is used.
+        # The local clock is a day ahead or behind: only the response's date is used.
         ("Fri, 02 Jan 2026 00:00:07 GMT", "Fri, 02 Jan 2026 00:00:00 GMT", 7.0),
         ("Wed, 31 Dec 2025 00:00:07 GMT", "Wed, 31 Dec 2025 00:00:00 GMT", 7.0),
         ("Thu, 01 Jan 2026 02:00:09 +0200", DATE, 9.0),

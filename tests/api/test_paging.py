@@ -79,7 +79,7 @@ INCONSISTENT = {
 
 @pytest.mark.parametrize("answers", INCONSISTENT.values(), ids=INCONSISTENT)
 def test_an_inconsistent_listing_is_read_twice(answers: list[Any]) -> None:
-    """The same inconsistency twice is an error; a consistent second listing is the answer."""
+    """The same inconsistency twice is an error; a consistent second listing is returned."""
     with pytest.raises(IncompleteListingError, match="returns an incomplete listing") as caught:
         listing(*answers, *answers)
     assert caught.value.path == "/x/"

@@ -177,7 +177,7 @@ def test_endless_throttling_ends_at_the_deadline() -> None:
     assert sum(clock.slept) < 100.0
     sends = len(server.requests)
     assert sends < 15
-    # The server requested no pause; the message has its answer and the number of attempts.
+    # The server requested no pause; the message has its response and the number of attempts.
     assert caught.value.message.startswith(
         f"HTTP 429 ({sends} attempts): the next request to api.cloudtruth.io is due in "
     )

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 
 Behaviour = Callable[[socket.socket], object]
-"""Answers one request on a connection."""
+"""Responds to one request on a connection."""
 
 
 class WireServer:

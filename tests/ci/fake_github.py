@@ -112,10 +112,10 @@ class FakeGitHub:
             if method != "GET" and not path.endswith("graphql")
         ]
 
-    # GitHub's answers.
+    # GitHub's responses.
 
     def handle(self, method: str, url: str, headers: dict[str, str], body: bytes) -> Answer:
-        """Answer one request; `headers` have lower-case names."""
+        """Process one request; `headers` have lower-case names."""
         parts = urlsplit(url)
         path = parts.path.removeprefix("/api/v3")
         query = dict(parse_qsl(parts.query))
@@ -173,7 +173,7 @@ class FakeGitHub:
         return Answer(404, {"message": "Not Found"})
 
     def _history(self, rest: str, path: str, query: dict[str, str]) -> Answer:
-        """Answer requests for commits and pull requests."""
+        """Process requests for commits and pull requests."""
         if rest == "/pulls":
             rows = [
                 each

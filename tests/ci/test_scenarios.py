@@ -600,7 +600,7 @@ def read_back_world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[
 
 
 def test_a_rotation_is_reviewed_and_sent(read_back_world: World) -> None:
-    """Raise `version`, merge: the secret is sent once, in whatever form it reads back."""
+    """Raise `version`, merge: the secret is sent once, for every read-back form."""
     rotated(read_back_world)
     assert "1 to update" in read_back_world.github.bodies(1)[0]
     before = len(read_back_world.writes())

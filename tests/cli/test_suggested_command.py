@@ -30,7 +30,7 @@ def advised(text: str, advice: str = r"\(apply exactly this: webhooks (.*)\)$") 
 def test_the_suggested_command_runs_as_printed(
     shell: Shell, file: File, options: tuple[str, ...]
 ) -> None:
-    """It applies exactly that plan, whatever files, selection and server were used."""
+    """It applies exactly that plan, with the same files, selection and server."""
     name = file(name="conf/hooks.yaml").parent.name
     file(name="base.yaml")
     planned = shell("plan", "-f", f"{name}/hooks.yaml", "--local", *options, **SECRETS)

@@ -52,7 +52,7 @@ def check_with(
 
 
 def scripted(*answers: Any, key: str | None = LOCAL_KEY) -> tuple[Check, ...]:
-    """Check a server that gives prepared answers."""
+    """Check a server that gives prepared responses."""
     clock = VirtualClock()
     return check(Scripted(*answers), clock, key=key)
 

@@ -1,4 +1,4 @@
-"""An emulator that fails on demand: lost answers, late writes, stale lists."""
+"""An emulator that fails on demand: lost responses, late writes, stale lists."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class SeededStore(Store):
 class Emulator(product.Emulator):
     """One server. `behaviour` and `faults` may be replaced at any time.
 
-    The same requests give byte-identical answers, unless a `store` is given.
+    The same requests give byte-identical responses, unless a `store` is given.
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class Write:
 class Lag:
     """The writes that lists do not show yet, oldest first, as with a stale replica.
 
-    Each write stays invisible until a number of listings of its organization have been answered and
+    Each write stays invisible until a number of listings of its organization have been returned and
     a number of seconds have passed; several writes to one webhook become visible in order. Guarded
     by the emulator's lock.
     """

@@ -31,7 +31,7 @@ class Wire(StrEnum):
     HANG = "hang"
     """Send nothing."""
     DELAY = "delay"
-    """Send nothing for `seconds`, then the complete answer."""
+    """Send nothing for `seconds`, then the complete response."""
     TRUNCATE = "truncate"
     """Announce the complete body, send half of it, close normally."""
     RESET = "reset"
@@ -44,7 +44,7 @@ class Fault:
 
     Without `commit` the request is not processed. With `commit_after` it is processed that many
     seconds later, while its response is lost immediately. `status`, `headers` and `body` replace
-    those of the real answer where they are set.
+    those of the real response if they are set.
     """
 
     wire: Wire = Wire.SEND
@@ -78,7 +78,7 @@ class Fault:
 def status(
     code: int, *, retry_after: str | int | None = None, detail: str | None = None, **when: Any
 ) -> Fault:
-    """Answer with this status and a JSON `detail`; `retry_after` becomes that header unchanged."""
+    """Respond with this status and a JSON `detail`; `retry_after` becomes that header unchanged."""
     pause = () if retry_after is None else (("retry-after", str(retry_after)),)
     text = detail if detail is not None else _DETAILS.get(code, "A server error occurred.")
     body = json.dumps({"detail": text}, separators=(",", ":")).encode()
@@ -92,7 +92,7 @@ def refuse() -> Fault:
 
 
 def drop(**when: Any) -> Fault:
-    """Close the connection without an answer, before or after the request was processed."""
+    """Close the connection without a response, before or after the request was processed."""
     return Fault(wire=Wire.DROP, **when)
 
 
@@ -102,7 +102,7 @@ def hang(**when: Any) -> Fault:
 
 
 def delay(seconds: float) -> Fault:
-    """Process the request, and answer normally after `seconds`."""
+    """Process the request, and respond normally after `seconds`."""
     return Fault(wire=Wire.DELAY, commit=True, seconds=seconds)
 
 
@@ -117,7 +117,7 @@ def reset() -> Fault:
 
 
 def html(code: int = 200, **when: Any) -> Fault:
-    """Answer with an HTML page, as proxies and load balancers do."""
+    """Respond with an HTML page, as proxies and load balancers do."""
     page = b"<html><head><title>Please wait</title></head><body>Please wait.</body></html>"
     return raw(page, code=code, content_type="text/html; charset=utf-8", **when)
 
@@ -129,22 +129,22 @@ def redirect(location: str, code: int = 302, **when: Any) -> Fault:
 
 
 def content_type(value: str) -> Fault:
-    """Give the correct answer with a wrong content type."""
+    """Respond correctly with a wrong content type."""
     return Fault(commit=True, headers=(("content-type", value),))
 
 
 def raw(
     body: bytes, *, code: int = 200, content_type: str = "application/json", **when: Any
 ) -> Fault:
-    """Answer with exactly these bytes."""
+    """Respond with exactly these bytes."""
     return Fault(status=code, headers=(("content-type", content_type),), body=body, **when)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer(messages.Answer):
-    """One HTTP answer, and the fault to apply while sending it, if any.
+    """One HTTP response, and the fault to apply while sending it, if any.
 
-    `content-length` is that of the complete `body`, so a truncated answer sends fewer bytes than it
+    `content-length` is that of the complete `body`, so a truncated response has fewer bytes than it
     announces.
     """
 
@@ -161,7 +161,7 @@ class Answer(messages.Answer):
 
 
 def with_fault(answer: messages.Answer, fault: Fault) -> Answer:
-    """Return the answer changed by the fault."""
+    """Return the response changed by the fault."""
     body = answer.body if fault.body is None else fault.body
     replaced = {name for name, _ in fault.headers}
     length: tuple[tuple[str, str], ...] = ()

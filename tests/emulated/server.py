@@ -25,7 +25,7 @@ Peer = tuple[str, int]
 
 
 class Server(product.Server):
-    """An HTTP server for one emulator whose answers can have faults."""
+    """An HTTP server for one emulator whose responses can have faults."""
 
     def __init__(self, emulator: Emulator, *, host: str = "127.0.0.1", port: int = 0) -> None:
         super().__init__(emulator, host=host, port=port)
@@ -50,7 +50,7 @@ class Server(product.Server):
 
 
 class Application(product.Application):
-    """Sends answers with their faults."""
+    """Sends responses with their faults."""
 
     def __init__(self, emulator: Emulator, transports: dict[Peer, Transport], **more: Any) -> None:
         super().__init__(emulator, **more)

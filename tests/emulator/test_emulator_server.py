@@ -1,4 +1,4 @@
-"""The emulator over HTTP: the same answers, only for its own host names."""
+"""The emulator over HTTP: the same responses, only for its own host names."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ Start = Callable[..., Any]
 
 
 def test_every_request_is_in_the_log(api: Any) -> None:
-    """An entry has the request, its key, the answer and the change."""
+    """An entry has the request, its key, the response and the change."""
     made = api.create()
     api.time.time += 1
     api("GET", HOOKS, query="page=9")

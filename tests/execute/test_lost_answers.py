@@ -44,7 +44,7 @@ def test_a_create_that_happened_is_found() -> None:
 
 
 def test_a_create_that_did_not_happen_is_repeated_after_three_listings() -> None:
-    """A missing webhook counts as missing only when three listings agree."""
+    """A webhook is missing only if three listings agree."""
     api = memory(faults=[LOST])
     clock = VirtualClock()
     report = run(api, planned(api, slack("a")), clock=clock)
@@ -93,7 +93,7 @@ def test_nothing_is_repeated_after_a_signal() -> None:
 def test_a_taken_name_is_read_back(
     error: type[ApiError], detail: str | None, other: LiveWebhook, outcome: str
 ) -> None:
-    """An equal webhook counts as created, another one is a conflict."""
+    """An equal webhook is the created one, another one is a conflict."""
     taken = Fault(call="create", error=error, detail=detail, interfere=appear(other))
     api = memory(faults=[taken])
     assert outcomes(run(api, planned(api, slack("a")))) == {"a": outcome}
@@ -315,7 +315,7 @@ def test_an_update_lost_with_its_webhook_is_skipped() -> None:
 
 
 def test_an_answer_that_differs_is_read_again() -> None:
-    """A write is verified by the live webhook when its answer differs."""
+    """A write is verified by the live webhook if its response differs."""
     api = memory(row("a", "1"))
     plan = planned(api, slack("a", events=frozenset({"value_created"})))
     honest = api.update

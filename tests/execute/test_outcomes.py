@@ -152,7 +152,7 @@ def test_a_create_stored_under_another_name_is_deleted() -> None:
 
 
 def test_a_webhook_renamed_right_after_its_create_is_kept() -> None:
-    """Only the answer to the create shows the name under which CloudTruth stored it."""
+    """Only the response to the create shows the name under which CloudTruth stored it."""
 
     def renamed(api: Memory) -> None:
         api.rows["id-101"] = replace(api.rows["id-101"], name="theirs")

@@ -24,7 +24,7 @@ CREATE = "POST /api/v1/webhooks/"
 ROWS = 35
 """The number of live webhooks, in pages of ten."""
 PAGES = 4
-_TAKES = 0.004  # seconds per answer, so that an extra request would overlap
+_TAKES = 0.004  # seconds per response, so that an extra request would overlap
 
 
 Of = Callable[[Request], bool]
@@ -33,7 +33,7 @@ Of = Callable[[Request], bool]
 class CountingEmulator(Emulator):
     """Counts requests. `most` is the highest number of them in flight.
 
-    Requests for which `of` is true are answered as soon as `meeting` of them have arrived: their
+    Requests for which `of` is true get their responses when `meeting` of them have arrived: their
     number does not depend on speed.
     """
 

@@ -98,7 +98,7 @@ def test_a_plain_url_is_reviewed_completely():
 
 
 def test_the_digest_covers_a_removed_field_with_and_without_secrets():
-    """Removing a field is a visible line of a change, whatever its value was."""
+    """The removal of a field is a visible line of a change; its value does not matter."""
     reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
     base, now = desired(generic(token=reference)), desired(generic())
     found = live(live_generic(token="abcdef"))

@@ -297,7 +297,7 @@ def test_a_kept_webhook_points_at_its_entry() -> None:
 def test_any_declared_webhook_identifies_the_organization(
     declared: Desired, found: list[LiveWebhook]
 ) -> None:
-    """An absent one, whatever others are gone, and one that this version does not know."""
+    """Including an absent one, and one that this version does not know."""
     result = made(declared, *found, live_slack("z", "3"))
     assert result.deletes
     assert result.blocked == ()

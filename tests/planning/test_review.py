@@ -90,7 +90,7 @@ def test_a_value_alone_needs_no_review_only_with_the_option() -> None:
 
 
 def test_another_host_behind_a_reference_is_not_reviewed() -> None:
-    """It is invisible in the commit, whatever else of the webhook was reviewed."""
+    """It is not visible in the commit, even if the rest of the webhook was reviewed."""
     declared = desired(generic(url=HOOK, verify=False))
     found = live(live_generic(verify=True))
     review = review_of(made(declared, found, secrets={}))

@@ -235,7 +235,7 @@ CASES: Final = _cases()
 
 @pytest.mark.parametrize("line", COMMANDS)
 def test_every_command_with_malicious_texts(hostile: Hostile, line: str) -> None:
-    """Live names, answers and configuration files are malicious, in every kind of output."""
+    """Live names, responses and configuration files are malicious, in every kind of output."""
     command = COMMANDS[line]
     for case in CASES[line]:
         code, printed = hostile(

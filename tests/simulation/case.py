@@ -26,7 +26,7 @@ class Case:
 
     `untouchable` holds ids that no apply may write. `applies` is 1 or 2 concurrent applies, by the
     first and the last of `teams`. `late` is the longest time, in seconds, after which a write
-    without an answer is still committed. `crash` is the step of the first apply at which it is
+    without a response is still committed. `crash` is the step of the first apply at which it is
     killed, and whether that is after the commit. `stop` is the number of steps from the first write
     to a signal, `halt` from that to a second signal. `maintenance` is the range of requests in
     which the server refuses writes. `odds` is the probability that a request fails, `most` the

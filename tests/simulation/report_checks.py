@@ -76,7 +76,7 @@ class ReportChecks:
             raise Violation(f"deletes were sent although {early[0].operation.name} is not done")
 
     def _check_last_listing(self, process: Process, plan: Plan) -> None:
-        """Check that the last listing shows the success, whatever others do."""
+        """Check that the last listing shows the success, regardless of others."""
         now = self._invariants.names()
         shown = self._remaining(process, plan, process.seen)
         # A webhook that is gone or renamed since the listing may have been read in between.

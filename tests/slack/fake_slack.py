@@ -53,7 +53,7 @@ class FakeSlack:
         return [method for method, _, _ in self.log]
 
     def handle(self, verb: str, url: str, headers: dict[str, str], body: bytes) -> Answer:
-        """Answer one request; `headers` have lower-case names."""
+        """Process one request; `headers` have lower-case names."""
         parts = urlsplit(url)
         method = parts.path.rpartition("/")[2]
         arguments = dict(parse_qsl(parts.query)) if verb == "GET" else json.loads(body or b"{}")

@@ -144,7 +144,7 @@ def test_each_check(name: str, status: str, detail: str, given: dict[str, Any]) 
 
 
 def test_each_distinct_token_is_looked_up_once() -> None:
-    """Webhooks with equal tokens share the result, whatever the reference is."""
+    """Webhooks with equal tokens share the result, even with different references."""
     slack = FakeSlack()
     result = check_slack(slack, hook("a"), hook("b"), hook("c", token=OTHER))
     assert slack.methods() == ["auth.test"]
@@ -152,7 +152,7 @@ def test_each_distinct_token_is_looked_up_once() -> None:
 
 
 def test_channels_are_listed_once_and_completely() -> None:
-    """Several webhooks need one listing, whatever the number of pages."""
+    """Several webhooks need one listing, with any number of pages."""
     slack = FakeSlack(tokens={GOOD: SEEING})
     check_slack(slack, hook(channel="#deploys"), hook(channel="#secret"), hook(channel="#x"))
     assert slack.methods() == ["auth.test", "conversations.list", "conversations.list"]
@@ -199,7 +199,7 @@ def test_a_rate_limit_is_waited_for() -> None:
 
 
 def test_a_message_that_may_have_been_posted_is_unknown() -> None:
-    """After a lost answer nothing is posted again."""
+    """After a lost response nothing is posted again."""
     slack = FakeSlack()
     result = check_slack(slack, breaking="chat.postMessage", send=True)
     assert row(result, "send").status is Status.UNKNOWN

@@ -156,7 +156,7 @@ def test_the_file_is_readable(request: pytest.FixtureRequest):
 def test_webhooks_of_one_slack_workspace_share_one_reference(
     tokens: tuple[object, ...], names: str
 ):
-    """Hidden tokens count as one, unless their masks differ; shown ones have one each."""
+    """Hidden tokens have one reference, unless their masks differ; shown ones have one each."""
     reference = SecretRef(scheme=Scheme.FILE, name="secrets/slack")
     hooks = [
         live_slack(name, f"id-{name}", token=token)

@@ -109,7 +109,7 @@ def test_paths_have_positions_that_users_can_fix(
 
 
 def test_merges_of_merges_are_followed_once() -> None:
-    """The search for a missing key ends, however many paths lead through the merges."""
+    """The search for a missing key ends, even if many paths lead through the merges."""
     steps = [f"x-{n}: &m{n} {{<<: [*m{n - 1}, *m{n - 1}]}}" for n in range(1, 60)]
     text = "\n".join(["x-0: &m0 {a: 1}", *steps, "last: *m59", ""])
     assert locate(text, "w.yaml", ("last", "a")) == Position(file="w.yaml", line=1, column=14)

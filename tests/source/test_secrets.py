@@ -322,7 +322,7 @@ def test_a_url_must_be_valid(value: str, rule: str) -> None:
     ["xoxb-0123456789-example", "Bearer xoxb-0123456789-example", "xoxp-0123456789-example"],
 )
 def test_a_slack_token_is_sent_only_to_slack(url: str, sent: bool, value: str) -> None:
-    """A generic webhook sends a Slack token only to a Slack host, whatever the URL's source."""
+    """A generic webhook sends a Slack token only to a Slack host, for any source of the URL."""
     for where in (url, env("URL")):
         resolution = resolve(
             [webhook(env("TOKEN"), url=where)],
