@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final, TypeAlias
 
+from reconciler.api.origin import Credential, Origin
+from reconciler.api.transport import LARGE, Transport
 from reconciler.checks import Check, Checklist, Section, Status, fail, ok, unknown, warn
-from reconciler.errors import AmbiguousWriteError, ApiError, CredentialError
+from reconciler.errors import AmbiguousWriteError, ApiError, CredentialError, UsageError
 from reconciler.kinds.slack import BOT_TOKEN, OTHER_TOKENS, TOKEN, USE_A_BOT
 from reconciler.kinds.slack import channel as bare
 from reconciler.model import Scheme, Secret, SecretRef, Value, Webhook
@@ -20,13 +24,14 @@ from reconciler.render.quote import quote
 from reconciler.render.words import plural, reference
 from reconciler.slack.manifest import POST, POST_ANYWHERE, POST_AS, SEE_CHANNELS, SEE_PRIVATE
 
-if TYPE_CHECKING:  # it imports the HTTP library
-    from reconciler.slack.web import Slack, SlackReply
+DEFAULT_URL: Final = "https://slack.com/api"
 
 _Channels: TypeAlias = Mapping[str, Mapping[str, Any]]
 """Channels by name, as Slack describes them."""
 
 _MOST_PAGES: Final = 50
+_PAGE: Final = 900  # channels; Slack advises fewer than 1000
+_WORD: Final = re.compile(r"[a-z][a-z0-9_.:-]{0,79}")
 _ID: Final = re.compile(r"[CG][A-Z0-9]{8,}")
 _USER: Final = re.compile(r"[DUW][A-Z0-9]{8,}|@.*", re.DOTALL)
 _INVITE: Final = "type /invite @BOT in the channel, with the bot's name from above"
@@ -124,12 +129,11 @@ class _Token:
         self.checks = [_kind(secret)]
         self.api: Slack | None = None
         self.scopes: frozenset[str] | None = None
-        self._listed: dict[str, _Channels | None] = {}
         if self.checks[0].status is Status.FAIL:
             return
         try:
             api = connect(secret)
-            reply = api.identity()
+            reply = api.call("POST", "auth.test")
         except CredentialError as problem:
             self.checks.append(fail("slack", problem.message, fix=problem.hint or _COPY_AGAIN))
         except ApiError as problem:
@@ -139,14 +143,38 @@ class _Token:
             self.api = api if reply.error is None else None
             self.checks.append(_identity(reply))
 
-    def listed(self, api: Slack, types: str) -> _Channels | None:
-        """Return the channels of `types` by name, None if there are too many or Slack refuses.
+    @property
+    def types(self) -> str:
+        """Return the types of channels that the token may list, as Slack writes them."""
+        kinds = ((SEE_CHANNELS, "public_channel"), (SEE_PRIVATE, "private_channel"))
+        return ",".join(kind for scope, kind in kinds if scope in (self.scopes or ()))
 
-        The list is cached. Raises ApiError.
+    @cached_property
+    def channels(self) -> _Channels | None:
+        """Return the channels by name, None if there are too many or Slack refuses.
+
+        Raises ApiError.
         """
-        if types not in self._listed:
-            self._listed[types] = _channels(api, types)
-        return self._listed[types]
+        assert self.api is not None
+        found: dict[str, Mapping[str, Any]] = {}
+        page: dict[str, str | int] = {
+            "types": self.types,
+            "limit": _PAGE,
+            "exclude_archived": "false",
+        }
+        for _ in range(_MOST_PAGES):
+            reply = self.api.call("GET", "conversations.list", **page)
+            rows, after = reply.data.get("channels"), reply.data.get("response_metadata")
+            if reply.error is not None:
+                return None
+            for each in rows if isinstance(rows, list) else ():
+                if isinstance(each, dict):
+                    found[str(each.get("name"))] = each
+            following = after.get("next_cursor") if isinstance(after, dict) else None
+            if not following or not isinstance(following, str):
+                return found
+            page["cursor"] = following
+        return None
 
 
 def _kind(token: Secret) -> Check:
@@ -185,40 +213,21 @@ def _scopes(scopes: frozenset[str] | None, username: str) -> Check:
 
 def _channel(channel: str, token: _Token, api: Slack) -> Check:
     shown, scopes = quote(channel), token.scopes or frozenset()
-    kinds = ((SEE_CHANNELS, "public_channel"), (SEE_PRIVATE, "private_channel"))
-    types = ",".join(kind for scope, kind in kinds if scope in scopes)
     if _USER.fullmatch(channel):
         return unknown("channel", f"{shown}: a user, not a channel")
-    if not types:
+    if not token.types:
         return _hidden_channel(shown, token.scopes)
     try:
         if _ID.fullmatch(channel):
-            return _channel_by_id(shown, api.channel(channel), scopes)
-        listed = token.listed(api, types)
+            reply = api.call("GET", "conversations.info", channel=channel)
+            return _channel_by_id(shown, reply, scopes)
+        listed = token.channels
     except ApiError as problem:
         return unknown("channel", f"{shown}: {problem.message}", fix=problem.hint)
     if listed is None:
         return unknown("channel", f"{shown}: Slack does not list its channels")
     known = listed.get(bare(channel))
     return _missing(shown, scopes) if known is None else _described(shown, known, scopes)
-
-
-def _channels(api: Slack, types: str) -> _Channels | None:
-    found: dict[str, Mapping[str, Any]] = {}
-    cursor = ""
-    for _ in range(_MOST_PAGES):
-        reply = api.channels(types, cursor)
-        rows, after = reply.data.get("channels"), reply.data.get("response_metadata")
-        if reply.error is not None:
-            return None
-        for each in rows if isinstance(rows, list) else ():
-            if isinstance(each, dict):
-                found[str(each.get("name"))] = each
-        following = after.get("next_cursor") if isinstance(after, dict) else None
-        if not following or not isinstance(following, str):
-            return found
-        cursor = following
-    return None
 
 
 def _channel_by_id(shown: str, reply: SlackReply, scopes: frozenset[str]) -> Check:
@@ -270,7 +279,7 @@ def _post(name: str, channel: str, username: str, api: Slack) -> Check:
     name = name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     text = f"Messages of the CloudTruth webhook {name} arrive here. (Sent by webhooks slack check.)"
     try:
-        reply = api.post(channel, username=username, text=text)
+        reply = api.call("POST", "chat.postMessage", channel=channel, username=username, text=text)
     except ApiError as problem:
         return _no_reply("send", problem)
     if reply.error is not None:
@@ -296,3 +305,87 @@ def _refused(name: str, reply: SlackReply) -> Check:
     if code == "missing_scope" and reply.needed is not None:
         detail = f"the scope {reply.needed} is missing"
     return fail(name, detail, fix=fix)
+
+
+# The client
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlackReply:
+    """A response of Slack.
+
+    `error` is its error code, a short word, None for success. `scopes` are those of the token, None
+    if Slack does not report them; `needed` is the scope that is missing.
+    """
+
+    error: str | None
+    scopes: frozenset[str] | None
+    needed: str | None = None
+    data: Mapping[str, Any] = field(repr=False)
+
+    def text(self, key: str) -> str | None:
+        """Return a text of the response, None if it has none."""
+        value = self.data.get(key)
+        return value if isinstance(value, str) and value else None
+
+
+class Slack:
+    """A client of Slack with one token, which is sent only to the configured origin."""
+
+    def __init__(self, token: Secret, *, url: str = DEFAULT_URL, **options: Any) -> None:
+        """Create a client, without a request. `options` are those of `api.transport.Transport`.
+
+        Raises UsageError for an unsafe URL, CredentialError for a token that cannot be sent in a
+        header.
+        """
+        credential = Credential.of("Bearer", token, "Slack token")
+        self._transport = Transport(origin=origin_of(url), credential=credential, **options)
+
+    def call(self, verb: str, method: str, **arguments: str | int) -> SlackReply:
+        """Call a method of Slack's Web API. A pause that Slack requests is observed.
+
+        Raises ApiError without a usable response; for a POST it is AmbiguousWriteError if the
+        method may have been called.
+        """
+        reply = self._transport.request(
+            verb,
+            f"/{method}",
+            params=arguments if verb == "GET" else None,
+            json=(arguments or None) if verb == "POST" else None,
+            expect=200,
+            accept=_is_reply,
+            cap=LARGE,
+        )
+        data: dict[str, Any] = reply.data
+        listed = reply.headers.get("x-oauth-scopes")
+        return SlackReply(
+            error=None if data["ok"] else next(iter(_words(data.get("error"))), "unknown_error"),
+            scopes=None if listed is None else frozenset(_words(listed)),
+            needed=next(iter(_words(data.get("needed"))), None),
+            data=data,
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+
+def origin_of(url: str) -> Origin:
+    """Return the server that receives the tokens. Raises UsageError for an unsafe URL."""
+    try:
+        return Origin.parse(url)
+    except UsageError:
+        raise UsageError(
+            "the URL of Slack cannot be used",
+            hint=f"set --slack-url or WEBHOOKS_SLACK_URL to a URL such as {DEFAULT_URL}",
+        ) from None
+
+
+def _is_reply(document: Any) -> bool:
+    return isinstance(document, dict) and isinstance(document.get("ok"), bool)
+
+
+def _words(listed: Any) -> list[str]:
+    """Return the parts of a text that are plain words, such as codes and scopes."""
+    parts = listed.split(",") if isinstance(listed, str) else []
+    return [word for part in parts if _WORD.fullmatch(word := part.strip())]

@@ -13,6 +13,8 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from reconciler.errors import UsageError
+from reconciler.model import Path
+from reconciler.source.rendered import yaml_text
 
 APP_NAME: Final = "CloudTruth Webhook"
 POST: Final = "chat:write"
@@ -77,30 +79,20 @@ def as_json(app: Mapping[str, Any]) -> str:
 
 
 def as_yaml(app: Mapping[str, Any]) -> str:
-    """Return a manifest as YAML, each scope with its use beside it."""
-    return "\n".join(_yaml(app, 0)) + "\n"
+    """Return a manifest as YAML, each scope with its use in a comment."""
+    uses = scopes(see_channels=True)
+    listed = app["oauth_config"]["scopes"]["bot"]
+
+    def use(path: Path) -> str:
+        match path:
+            case ("oauth_config", "scopes", "bot", int(index)):
+                return uses.get(listed[index], "")
+        return ""
+
+    return yaml_text(app, use)
 
 
 def link(app: Mapping[str, Any]) -> str:
     """Return the URL at which Slack offers to create this app."""
     text = json.dumps(app, separators=(",", ":"), ensure_ascii=False)
     return _CREATE + quote(text, safe="")
-
-
-def _yaml(tree: Mapping[str, Any], depth: int) -> list[str]:
-    margin = "  " * depth
-    lines: list[str] = []
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            lines += [f"{margin}{key}:", *_yaml(value, depth + 1)]
-        elif isinstance(value, list):
-            lines += [f"{margin}{key}:", *(f"{margin}  - {_explained(each)}" for each in value)]
-        else:
-            # Strings and booleans of JSON are valid YAML.
-            lines.append(f"{margin}{key}: {json.dumps(value, ensure_ascii=False)}")
-    return lines
-
-
-def _explained(scope: str) -> str:
-    use = scopes(see_channels=True).get(scope)
-    return f"{scope}  # {use}" if use else scope

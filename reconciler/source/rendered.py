@@ -143,9 +143,18 @@ def _fits(key: str, value: Any, comment: Comment, path: Path) -> bool:
     """Return whether a value fits on the line of its key; values with comments do not."""
     if not isinstance(value, (dict, list)) or not value:
         return True
-    parts = value if isinstance(value, dict) else range(len(value))
     width = len(key) + len(_inline(value)) + 2 * len(path)
-    return width <= _WIDTH and not any(comment((*path, each)) for each in parts)
+    return width <= _WIDTH and not _has_comments(value, comment, path)
+
+
+def _has_comments(value: Any, comment: Comment, path: Path) -> bool:
+    """Return whether a part of a value has a comment."""
+    if not isinstance(value, (dict, list)):
+        return False
+    parts = value.items() if isinstance(value, dict) else enumerate(value)
+    return any(
+        comment((*path, key)) or _has_comments(each, comment, (*path, key)) for key, each in parts
+    )
 
 
 def _list(data: Sequence[Any], comment: Comment, path: Path) -> Iterator[str]:

@@ -9,8 +9,7 @@ import pytest
 from reconciler.checks import Check, Checklist, Status
 from reconciler.errors import CredentialError
 from reconciler.model import Scheme, Secret, SecretRef, Value, Webhook
-from reconciler.slack.check import check
-from reconciler.slack.web import Slack
+from reconciler.slack.check import Slack, check
 from tests.fakes import in_process
 from tests.ports import VirtualClock
 from tests.slack.fake_slack import GOOD, SCOPES, SEEING, FakeSlack

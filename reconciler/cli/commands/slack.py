@@ -15,7 +15,6 @@ from reconciler.errors import ExitCode
 from reconciler.model import Secret
 from reconciler.planning.names import Globs
 from reconciler.render.quote import prose
-from reconciler.slack.check import check
 from reconciler.slack.manifest import APP_NAME, STEPS, as_json, as_yaml, link, manifest
 
 
@@ -91,7 +90,7 @@ def _check(context: Context, only: tuple[str, ...], send: bool, slack_url: str, 
     wanted = Globs(only or ("*",))
     chosen = [each for each in checked.desired.webhooks if wanted.match(each.name)]
     # Imported here, so that an error before does not load the HTTP library.
-    from reconciler.slack.web import DEFAULT_URL, Slack, origin_of
+    from reconciler.slack.check import DEFAULT_URL, Slack, check, origin_of
 
     where = origin_of(slack_url)
     if slack_url != DEFAULT_URL:
