@@ -51,16 +51,6 @@ def test_a_file_of_a_secret_is_relative_to_the_file_that_names_it() -> None:
     assert references == ["env TOKEN", "file base/pager-token (version 2)"]
 
 
-def test_an_error_in_a_parent_of_the_same_directory_is_reported() -> None:
-    """Even if the parent is not an organization."""
-    found = load_texts(
-        {"over.yaml": "extends: base.yaml\n", "base.yaml": "webhooks: [\n"},
-        "base.yaml",
-        "over.yaml",
-    )
-    assert (found.desired, [each.rule for each in found.findings]) == (None, ["yaml-syntax"])
-
-
 def test_overlays_may_be_nested() -> None:
     """Ten files deep is allowed, eleven are not, in any order of the files."""
 

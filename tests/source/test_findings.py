@@ -32,6 +32,7 @@ def cases(name: str) -> dict[str, tuple[str, str]]:
     parts = re.split(r"^### (.*)\n", (HERE / name).read_text("utf-8"), flags=re.MULTILINE)
     found = {}
     for title, body in zip(parts[1::2], parts[2::2], strict=True):
+        assert title not in found, title
         text, _, agreed = body.partition("=>\n")
         found[title] = (text, agreed)
     return found
