@@ -40,6 +40,7 @@ from reconciler.planning.readback import Reading, plausible, secrets_alike
 from reconciler.source.lint import name_findings
 from reconciler.source.rendered import yaml_text
 from reconciler.source.secrets import public_url
+from reconciler.source.text import masked
 
 SLACK_TOKEN: Final = SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN")
 """The reference for the token of Slack webhooks, unless the user chooses another."""
@@ -49,9 +50,6 @@ _MODELINE: Final = (
     "cloudtruth-webhooks/main/schemas/webhooks.schema.json"
 )
 _LONGEST_VARIABLE: Final = 100
-_LONGEST_QUOTED: Final = 80
-_LIKE_A_SECRET: Final = re.compile(f"{slack.TOKEN_PART.pattern}|://")
-"""What a plain value contains if a token or a URL was pasted into it."""
 _HOW_TO_DECLARE: Final = (
     "to declare one, remove its line and add a declaration in one change, or it is deleted"
 )
@@ -231,8 +229,7 @@ def _inexpressible(found: LiveWebhook, visible: Collection[str]) -> str | None:
         if each.secret and each.partner and value and not _has_partner(each, found):
             return f"it has a {each.name} without a {each.partner}"
         if each.pattern and isinstance(value, str) and not re.search(each.pattern, value):
-            hidden = len(value) > _LONGEST_QUOTED or _LIKE_A_SECRET.search(value)
-            return f"its {each.name} {'' if hidden else f'{value!r} '}is not {each.noun}"
+            return f"its {each.name} {masked(value)!r} is not {each.noun}"
     return None
 
 

@@ -210,7 +210,7 @@ def test_a_token_that_may_be_hidden_is_referenced():
         "its channel '@bob' is not the name or id of a Slack channel": live_slack(
             "X", channel="@bob"
         ),
-        "its channel is not the name or id of a Slack channel": live_slack(
+        "its channel '***' is not the name or id of a Slack channel": live_slack(
             "X", channel="https://hooks.slack.com/services/T0/B0/hunter22"
         ),
         "it has no channel": live_slack("X", channel=None),
