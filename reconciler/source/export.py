@@ -40,7 +40,7 @@ from reconciler.planning.readback import Reading, plausible, secrets_alike
 from reconciler.source.lint import name_findings
 from reconciler.source.rendered import yaml_text
 from reconciler.source.secrets import public_url
-from reconciler.source.text import masked
+from reconciler.source.text import in_quotes
 
 SLACK_TOKEN: Final = SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN")
 """The reference for the token of Slack webhooks, unless the user chooses another."""
@@ -229,7 +229,7 @@ def _inexpressible(found: LiveWebhook, visible: Collection[str]) -> str | None:
         if each.secret and each.partner and value and not _has_partner(each, found):
             return f"it has a {each.name} without a {each.partner}"
         if each.pattern and isinstance(value, str) and not re.search(each.pattern, value):
-            return f"its {each.name} {masked(value)!r} is not {each.noun}"
+            return f"its {each.name} {in_quotes(value)} is not {each.noun}"
     return None
 
 
@@ -299,7 +299,7 @@ def _notes(
             if (origin := value.origin()) is not None:
                 yield f"{origin}/***"
             elif field.name in others:
-                yield f"the same {field.name} as {others[field.name]!r}"
+                yield f"the same {field.name} as {in_quotes(others[field.name])}"
         elif field.partner is None and field.name not in {*written, *known}:
             add = f"add it to each {kind.type} webhook that has one"
             yield f"the server shows no {field.name}s: {add}"

@@ -22,6 +22,7 @@ from typing import Any, Final
 from reconciler.findings import Finding, Place, Position, Related, error, note
 from reconciler.model import Path
 from reconciler.source.files import NotReadableError, ReadParent
+from reconciler.source.text import in_quotes
 from reconciler.source.yaml import LISTED, Document, parse
 
 MAX_DEPTH: Final = 10
@@ -79,8 +80,7 @@ class _Reader:
             try:
                 parent = self._parent(document.file, path, chain)
             except NotReadableError as refusal:
-                what = repr(path) if isinstance(path, str) else "this"
-                message = f"cannot extend {what}: it {refusal}"
+                message = f"cannot extend {in_quotes(path)}: it {refusal}"
                 found.append(error("bad-parent", message, refusal.hint, place))
                 continue
             parents.append(parent)
@@ -274,7 +274,9 @@ class _Merge:
             if same and same[0] not in found:
                 found[same[0]] = index
                 if self._through is not None:
-                    message = f"two parents declare {name!r}: the later one changes the earlier"
+                    message = (
+                        f"two parents declare {in_quotes(name)}: the later one changes the earlier"
+                    )
                     at = self._below.document.written_at(("webhooks", same[0], "name"))
                     related = (
                         Related(message="the earlier one", place=at),
@@ -283,10 +285,10 @@ class _Merge:
                     self._findings.append(note("extends-twice", message, at=place, related=related))
             elif not same and _is_excluded(entry):
                 hint = "remove the entry, or correct its name"
-                message = f"no parent declares {name!r}, which is excluded here"
+                message = f"no parent declares {in_quotes(name)}, which is excluded here"
                 self._findings.append(error("exclude-unknown", message, hint, place))
             elif same and (_is_excluded(entry) or _is_excluded(over[found[same[0]]])):
-                message = f"{name!r} is excluded by one entry and changed by another"
+                message = f"{in_quotes(name)} is excluded by one entry and changed by another"
                 hint = "remove one of the two"
                 self._findings.append(error("exclude-unknown", message, hint, place))
         return found

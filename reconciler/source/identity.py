@@ -15,7 +15,7 @@ from reconciler.findings import Finding, Place, Related, Severity, error, warnin
 from reconciler.planning.names import MAX_GLOB, Globs, lookalike_key
 from reconciler.source.lint import listed
 from reconciler.source.schema import written_webhooks
-from reconciler.source.text import masked
+from reconciler.source.text import in_quotes, masked
 
 
 class _Entry(NamedTuple):
@@ -98,7 +98,7 @@ def _organizations_differ(organizations: list[tuple[Place, str]]) -> Iterator[Fi
         if name != known:
             yield error(
                 "organizations-differ",
-                f"organization {_quoted(name)} is not {_quoted(known)}",
+                f"organization {in_quotes(name)} is not {in_quotes(known)}",
                 "a run has one organization: write the same name or id everywhere",
                 where,
                 _related("the other organization", first),
@@ -147,7 +147,7 @@ def _out_of_scope(entries: Iterable[_Entry], file: str, scope: object) -> Iterat
         if not globs.match(entry.name):
             yield error(
                 "out-of-scope",
-                f"{_quoted(entry.name)} is not in the scope of this file",
+                f"{in_quotes(entry.name)} is not in the scope of this file",
                 "declare it in the file whose scope has it, or extend `scope`",
                 entry.at("name"),
                 _related("the scope of this file", Place(file, ("scope",), key=True)),
@@ -185,7 +185,7 @@ def _names_twice(by_name: dict[str, list[_Entry]]) -> Iterator[Finding]:
         for entry in nameless[1:]:
             yield error(
                 "declared-twice",
-                f"{_quoted(name)} is declared twice",
+                f"{in_quotes(name)} is declared twice",
                 "remove one of the two, or pin each to its own webhook with `id`",
                 entry.at("name"),
                 _related("first declared here", nameless[0].at("name")),
@@ -195,7 +195,7 @@ def _names_twice(by_name: dict[str, list[_Entry]]) -> Iterator[Finding]:
             # The name of the entry without an id may match the webhook with the id.
             yield error(
                 "declared-twice",
-                f"{_quoted(name)} is declared with an id and without one",
+                f"{in_quotes(name)} is declared with an id and without one",
                 "pin each of the two with `id`, or give one another name",
                 nameless[0].at("name"),
                 _related("declared with an id here", pinned.at("id", key=True)),
@@ -213,7 +213,7 @@ def _lookalikes(by_name: dict[str, list[_Entry]]) -> Iterator[Finding]:
             case_only = name.isascii() and name.lower() == other.name.lower()
             found = warning(
                 "names-look-alike",
-                f"{_quoted(name)} looks like {_quoted(other.name)}{only_one}",
+                f"{in_quotes(name)} looks like {in_quotes(other.name)}{only_one}",
                 "give them names that are easy to distinguish",
                 entry.at("name"),
                 _related("the other one", other.at("name")),
@@ -227,7 +227,7 @@ def _renames(entries: list[_Entry], by_name: dict[str, list[_Entry]]) -> Iterato
         for index, old in enumerate(entry.previously):
             if not isinstance(old, str):
                 continue
-            at, was, now = entry.at("previously", index), _quoted(old), _quoted(entry.name)
+            at, was, now = entry.at("previously", index), in_quotes(old), in_quotes(entry.name)
             if old == entry.name:
                 message = f"{was} lists its own name {was} in `previously`"
                 yield error("previously-itself", message, "remove it from `previously`", at)
@@ -253,8 +253,3 @@ def _renames(entries: list[_Entry], by_name: dict[str, list[_Entry]]) -> Iterato
                     at,
                     _related("declared here", holder.at("name")),
                 )
-
-
-def _quoted(name: str) -> str:
-    """Return a name for a message, hidden if it may be a token."""
-    return repr(masked(name))

@@ -151,6 +151,11 @@ def masked(text: str) -> str:
     return safe if len(safe) <= 120 else f"{safe[:117]}..."
 
 
+def in_quotes(name: object) -> str:
+    """Return a user's name for a message, hidden if it may be a secret."""
+    return repr(masked(name)) if isinstance(name, str) else "this"
+
+
 def quoted(noun: str, word: object) -> str:
     """Return `noun` followed by the user's word, unless that may be a secret."""
     text = str(word)
