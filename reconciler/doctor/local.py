@@ -81,7 +81,8 @@ def check_files(local: Local) -> Section:
 
 def _settings(found: Settings | ReconcilerError) -> tuple[Check, ...]:
     if isinstance(found, ReconcilerError):
-        return (failed_settings(found),)
+        fix, aside = found.hint or "correct it", quote(found.message)
+        return (fail("settings", "a setting cannot be used", fix=fix, aside=aside),)
     if found.local:
         return (ok("server", "the emulator in this process (--local), no key"),)
     server, profile = found.server_url, found.profile
@@ -102,12 +103,6 @@ def _settings(found: Settings | ReconcilerError) -> tuple[Check, ...]:
         ok("timeout", f"{found.timeout.value:g} s per request, {_source(found.timeout.source)}"),
         ok("deadline", f"{found.deadline.value:g} s per run, {_source(found.deadline.source)}"),
     )
-
-
-def failed_settings(problem: ReconcilerError) -> Check:
-    """Return the check of an invalid setting."""
-    fix = problem.hint or "correct it"
-    return fail("settings", "a setting cannot be used", fix=fix, aside=quote(problem.message))
 
 
 def _source(source: str) -> str:

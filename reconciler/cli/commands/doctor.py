@@ -6,11 +6,12 @@ from contextlib import ExitStack
 from typing import Final
 
 from reconciler import workflow
+from reconciler.api.origin import Origin
 from reconciler.checks import Checklist, Section, Status, unknown
 from reconciler.cli.connection import Progress, settings_of
 from reconciler.cli.options import FILE_OPTIONS, Context, Option, command, format_option
 from reconciler.cli.session import confirm, inputs, show_checks
-from reconciler.doctor.local import Local, check_files, check_settings, failed_settings
+from reconciler.doctor.local import Local, check_files, check_settings
 from reconciler.errors import ReconcilerError
 from reconciler.render.quote import quote
 from reconciler.settings import Settings
@@ -81,18 +82,12 @@ def _remote(
 ) -> list[Section]:
     # Imported here, so that invalid settings are reported without loading the HTTP library.
     from reconciler.api.client import Client
-    from reconciler.api.origin import Origin
     from reconciler.cli.local import emulated
     from reconciler.doctor import network, service
-    from reconciler.doctor.probe import NAME
-    from reconciler.doctor.probe import probe as run_probe
+    from reconciler.doctor import probe as trial
 
     console, environ = context.console, context.process.environ
     clock = context.process.time()
-    try:
-        origin = Origin.parse(settings.server_url.value)
-    except ReconcilerError as problem:
-        return [Section(name="Network", checks=(failed_settings(problem),))]
     sections = []
     adapter, key = None, settings.key.value if settings.key is not None else None
     with ExitStack() as stack:
@@ -102,7 +97,7 @@ def _remote(
             adapter, key = stack.enter_context(emulated(context))
         else:
             console.hide([key] if key is not None else [])
-            checks = network.check_network(origin, environ)
+            checks = network.check_network(Origin.parse(settings.server_url.value), environ)
             sections = [Section(name="Network", checks=checks)]
             if _failed(sections):
                 skipped = unknown("http", "not checked: the connection fails")
@@ -133,14 +128,14 @@ def _remote(
             if not yes:
                 progress.phase("")
                 question = (
-                    f"The probe creates the webhook {NAME!r} in organization "
+                    f"The probe creates the webhook {trial.NAME!r} in organization "
                     f"{quote(organization.name)}, changes it and deletes it. It sends to a "
                     "reserved domain, so nothing is delivered."
                 )
                 confirm(context, question, otherwise="nothing was written")
             progress.phase("probing")
             connection.restart()  # the confirmation may have taken long
-            sections.append(run_probe(api, clock, organization))
+            sections.append(trial.probe(api, clock, organization))
         return sections
 
 
