@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import pytest
@@ -17,9 +18,12 @@ from reconciler.errors import (
     StalePlanError,
     UnreachableError,
 )
+from reconciler.execute.ledger import Ledger
 from reconciler.execute.workers import Halted
 from reconciler.model import Secret
+from reconciler.planning.plan import Operation
 from reconciler.render import RENDERERS
+from reconciler.report import Applied
 from tests.execute.world import (
     Fault,
     Memory,
@@ -33,6 +37,7 @@ from tests.execute.world import (
     slack,
 )
 from tests.ports import InlineWorkers
+from tests.waiting import TIMEOUT
 
 
 def test_an_empty_plan_makes_no_request() -> None:
@@ -367,3 +372,43 @@ def test_one_of_several_webhooks_that_share_a_name_is_created_again(channel: str
     assert report.exit_code is ExitCode.OK
     assert api.writes() == ["update 7", "create x"]
     assert planned(api, *entries, slack("other", "#new")).operations == ()
+
+
+# The ledger that workers share
+
+PLAN = planned(memory(), slack("a"), slack("b"))
+
+
+def test_after_the_report_nothing_starts_and_nothing_is_recorded() -> None:
+    """An abandoned thread changes neither the report nor the progress output."""
+    watcher = RecordingWatcher()
+    ledger = Ledger(PLAN, StopAfter(memory()), watcher)
+    assert ledger.start(0)
+    outcomes = ledger.close()
+    assert not ledger.start(1)
+    ledger.finish(0, Applied(operation=PLAN.operations[0], id="1"))
+    assert (ledger.close(), watcher.started, watcher.ended) == (outcomes, ["a"], [])
+
+
+def test_a_blocked_listener_does_not_delay_the_report() -> None:
+    """An unread pipe may block a worker, not the end of the run."""
+    outcomes, go_on = threading.Event(), threading.Event()
+
+    class Stuck(RecordingWatcher):
+        def starting(self, operation: Operation) -> None:
+            outcomes.set()
+            go_on.wait()
+
+    ledger = Ledger(PLAN, StopAfter(memory()), Stuck())
+    begun: list[bool] = []
+    worker = threading.Thread(target=lambda: begun.append(ledger.start(0)))
+    worker.start()
+    outcomes.wait()
+    closing = threading.Thread(target=ledger.close, daemon=True)
+    closing.start()
+    closing.join(TIMEOUT)
+    stuck = closing.is_alive()
+    go_on.set()
+    worker.join()
+    assert not stuck
+    assert begun == [False]  # an operation that was reported as unconfirmed is not sent afterwards
