@@ -44,7 +44,7 @@ from tests.api.wire_server import (
     serving,
     trickles,
 )
-from tests.closed_port import closed_port
+from tests.served import closed_port
 from tests.waiting import TIMEOUT, wait_until
 
 TRICKLE = b"HTTP/1.1 200 OK\r\nX: " + b"x" * 4000

@@ -32,9 +32,8 @@ from tests.emulated.emulator import Emulator
 from tests.emulated.variant import Variant
 from tests.fakes import in_process, serve
 from tests.folders import git
-from tests.pausing import PauseAtWrite
 from tests.ports import VirtualClock
-from tests.served import served
+from tests.served import PauseAtWrite, served
 from tests.waiting import TIMEOUT
 
 KEY = "ct-canary-key-0123456789"

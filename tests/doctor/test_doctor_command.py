@@ -11,7 +11,7 @@ from jsonschema import Draft7Validator
 
 from reconciler.source.schema import schema_text
 from tests.cli.conftest import SECRETS, File, MakeCloud, Shell
-from tests.closed_port import closed_port
+from tests.served import closed_port
 
 Clouds = MakeCloud
 

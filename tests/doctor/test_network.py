@@ -18,7 +18,7 @@ from reconciler.api.connections import bypassed, proxy_for
 from reconciler.api.origin import Origin
 from reconciler.checks import Check
 from reconciler.doctor.network import check_network
-from tests.closed_port import closed_port
+from tests.served import closed_port
 
 NAMELESS = "https://no-such-host.invalid"
 

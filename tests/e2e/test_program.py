@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from tests.closed_port import closed_port
 from tests.folders import ROOT
 from tests.installing import Release, environment
 from tests.performance.sample import TOKEN, declaration
+from tests.served import closed_port
 from tests.waiting import TIMEOUT
 
 pytestmark = pytest.mark.slow

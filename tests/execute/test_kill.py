@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.emulated.emulator import LOCAL_KEY, Emulator
-from tests.pausing import PauseAtWrite
 from tests.performance.sample import TOKEN, declaration
-from tests.served import served
+from tests.served import PauseAtWrite, served
 from tests.waiting import TIMEOUT
 
 _COUNT = 200

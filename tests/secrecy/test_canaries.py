@@ -18,11 +18,11 @@ from reconciler.cli.process import Process
 from reconciler.model import Secret
 from reconciler.source import excerpt
 from tests.cli.conftest import Shell
-from tests.closed_port import closed_port
 from tests.folders import write
 from tests.secrecy import canaries as c
 from tests.secrecy.cases import Case, cases, leaks, some
 from tests.secrecy.world import COMMANDS, FAULTS, INPUTS, World, world
+from tests.served import closed_port
 
 EVERY: Final = 3
 """One of this many cases runs without `--all-canaries`."""
