@@ -29,6 +29,15 @@ _RELEASED: Final = False
 _KEY: Final = "CLOUDTRUTH_API_KEY"
 _PLAIN: Final = re.compile(r"[^\x00-\x1f\x7f\"\\$]+")
 _ALLOW: Final = re.compile(r'^(\s*WEBHOOKS_ALLOW_SECRETS: )"[^"\n]*"', re.MULTILINE)
+_FILE: Final = re.compile(r'^( *file:\n(?: +.*\n)??(?: +default: ))"[^"\n]*"', re.MULTILINE)
+_SEVERAL: Final = re.compile(r"^( *default: )(?:true|false)$", re.MULTILINE)
+_ENVIRONMENTS: Final = (("cloudtruth-plan", "plan"), ("cloudtruth-production", "apply"))
+"""The environments of one organization, and what follows the label of each of several."""
+_ENVIRONMENT: Final = re.compile(
+    rf"^( *environment: )({'|'.join(each for pair in _ENVIRONMENTS for each in pair)})$",
+    re.MULTILINE,
+)
+_PATHS: Final = re.compile(r"^( *paths: \[)(.*)\]$", re.MULTILINE)
 _SECRETS: Final = re.compile(
     r"^(?P<heading>(?P<indent> *)# (?P<kind>Names of secrets|Secrets|Keys) of the configuration:\n)"
     r"(?P<lines>(?:^(?P=indent)[A-Za-z_]\w*: .*\n?)*)",
@@ -90,8 +99,7 @@ class Setup:
         """Return the commands that set the secrets of GitHub's environments."""
         found = []
         for label, needs in self.organizations.items():
-            plan = f"{label}-plan" if label else "cloudtruth-plan"
-            apply = f"{label}-apply" if label else "cloudtruth-production"
+            plan, apply = (f"{label}-{many}" if label else one for one, many in _ENVIRONMENTS)
             found += [
                 f"gh secret set {needs.variable} --env {plan}  # a read-only key",
                 f"gh secret set {needs.variable} --env {apply}  # a key that can write",
@@ -122,19 +130,9 @@ def workflows(setup: Setup) -> Mapping[str, str]:
 
     Raises UsageError for a name that cannot be written into YAML.
     """
-    several = "" not in setup.organizations
-    values = {
-        "package": setup.package,
-        "file": setup.file,
-        "several": str(several).lower(),
-        "plan": "plan" if several else "cloudtruth-plan",
-        "apply": "apply" if several else "cloudtruth-production",
-        "paths": '", "'.join(setup.paths),
-        "branch": setup.branch,
-        "allow": setup.allowed,
-        "server": setup.server,
-    }
-    for name, value in {**values, "paths": " ".join(setup.paths)}.items():
+    values = {"package": setup.package, "branch": setup.branch, "server": setup.server}
+    listed = {"file": setup.file, "paths": " ".join(setup.paths), "allow": setup.allowed}
+    for name, value in {**values, **listed}.items():
         if value and not _PLAIN.fullmatch(value):
             raise UsageError(f"the workflow cannot contain the {name} {value!r}")
     source = files("reconciler.ci") / "templates"
@@ -149,24 +147,36 @@ def workflows(setup: Setup) -> Mapping[str, str]:
 
 
 def updated(text: str, setup: Setup) -> str:
-    """Return the text of a workflow with updated lists of secrets.
+    """Return the text of a workflow for another configuration.
 
-    Only lines of secrets that the configuration no longer refers to, or newly refers to, change.
+    Only the file, the lists of its secrets and paths, and what distinguishes one organization from
+    several changes.
     """
-
-    def lines(found: re.Match[str]) -> str:
-        keys_only = found["kind"] == "Keys"
-        variables = setup.keys if keys_only else _variables(setup.references)
-        kept = {line.partition(":")[0].strip(): line for line in found["lines"].splitlines()}
-        value = "{required: false}" if found["kind"].startswith("N") else "${{ secrets.%s }}"
-        new = (
-            kept.get(each, f"{found['indent']}{each}: {value.replace('%s', each)}")
-            for each in sorted(variables)
-        )
-        return found["heading"] + "".join(f"{line}\n" for line in new)
-
+    several = "" not in setup.organizations
+    environments = {name: each[several] for each in _ENVIRONMENTS for name in each}
     text = _ALLOW.sub(lambda found: f'{found[1]}"{setup.allowed}"', text)
-    return _SECRETS.sub(lines, text)
+    text = _FILE.sub(lambda found: f'{found[1]}"{setup.file}"', text)
+    text = _SEVERAL.sub(rf"\g<1>{str(several).lower()}", text)
+    text = _ENVIRONMENT.sub(lambda found: found[1] + environments[found[2]], text)
+    text = _PATHS.sub(lambda found: f"{found[1]}{_added(found[2], setup.paths)}]", text)
+    return _SECRETS.sub(lambda found: _listed(found, setup), text)
+
+
+def _added(text: str, paths: Iterable[str]) -> str:
+    """Return a list of paths with missing ones added in front."""
+    return ", ".join([*(f'"{each}"' for each in paths if f'"{each}"' not in text), text])
+
+
+def _listed(found: re.Match[str], setup: Setup) -> str:
+    """Return a list of secrets in which only lines of missing or unneeded secrets change."""
+    variables = setup.keys if found["kind"] == "Keys" else _variables(setup.references)
+    value = "{required: false}" if found["kind"].startswith("N") else "${{ secrets.%s }}"
+    kept = {line.partition(":")[0].strip(): line for line in found["lines"].splitlines()}
+    new = (
+        kept.get(each, f"{found['indent']}{each}: {value.replace('%s', each)}")
+        for each in sorted(variables)
+    )
+    return found["heading"] + "".join(f"{line}\n" for line in new)
 
 
 def package(commit: str | None) -> str:

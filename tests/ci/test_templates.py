@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -278,6 +279,18 @@ def test_an_update_changes_only_the_lists() -> None:
         'WEBHOOKS_ALLOW_SECRETS: "env:A env:C"',
     }
     assert updated(done, one(*env("A", "C"))) == done
+
+
+@pytest.mark.parametrize(("old", "new"), [(SETUP, SEVERAL), (SEVERAL, SETUP)])
+def test_an_update_follows_the_configuration(old: Setup, new: Setup) -> None:
+    """From one organization to several and back: file, secrets, environments; paths are added."""
+    expected = workflows(replace(new, package=old.package))
+    for name, text in workflows(old).items():
+        done, wanted = updated(text, new), expected[name]
+        if "paths: [" in text:
+            assert set(re.findall(r'"(.*?)"', wanted)) <= set(re.findall(r'"(.*?)"', done))
+            done, wanted = (re.sub("paths: .*", "", each) for each in (done, wanted))
+        assert done == wanted
 
 
 @pytest.mark.parametrize("value", ['a"b', "a\nb", "a\\b", "${{ secrets.X }}"])

@@ -56,7 +56,7 @@ _AGREED: Final = ("", "y", "yes")
         ("create a file without prompts", "webhooks init --yes --token env:SLACK_BOT_TOKEN"),
         ("add workflows that plan, apply and check for drift", "webhooks init --github"),
         ("the same for a directory of files", "webhooks init --github -f webhooks/"),
-        ("update their lists of secrets after an edit", "webhooks init --github --yes"),
+        ("update them after an edit", "webhooks init --github --yes"),
     ),
     connects=True,
     options=(
@@ -65,7 +65,7 @@ _AGREED: Final = ("", "y", "yes")
                help="Write this file. With --github, it can be an existing directory."),
         TOKEN,
         Option("--github", group="Files", is_flag=True,
-               help="Write the GitHub workflows, or update their lists of secrets."),
+               help="Write the GitHub workflows, or update them for changed files."),
         Option("--branch", group="Files", metavar="NAME",
                help="Apply on pushes to this branch. [default: the repository's default branch]"),
         Option("--commit", group="Files", metavar="SHA",
@@ -229,7 +229,7 @@ def _ask_token(context: Context) -> SecretRef:
 
 
 def _write_workflows(context: Context, setup: Setup, *, yes: bool) -> None:
-    """Write missing workflows; update the lists of existing ones after asking.
+    """Write missing workflows; update existing ones after asking.
 
     Raises NotConfirmedError.
     """
@@ -248,7 +248,7 @@ def _write_workflows(context: Context, setup: Setup, *, yes: bool) -> None:
             lines = unified_diff(old.splitlines(), new.splitlines(), name, name, lineterm="")
             console.result("\n".join(lines))
     if changed and not yes:
-        confirm(context, "Update these lists?", otherwise="these workflows were not changed")
+        confirm(context, "Update these workflows?", otherwise="these workflows were not changed")
     for name, text in changed.items():
         _write(context, name, text)
 
