@@ -23,7 +23,7 @@ SETTING: Final = ROOT / "reconciler" / "ci" / "workflows.py"
 """The module that decides what workflows install: `_RELEASED`."""
 
 _VERSION: Final = re.compile(r'^__version__ = "(.+)"$', re.MULTILINE)
-_NUMBER: Final = re.compile(r"\d+\.\d+\.\d+((a|b|rc)\d+)?")
+_NUMBER: Final = re.compile(r"\d+\.\d+\.\d+")
 _REQUIREMENT: Final = re.compile(
     r"cloudtruth-webhooks(?: @ git\+https://[\w./-]+@COMMIT|==\d[\w.]*)"
 )
