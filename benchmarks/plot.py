@@ -26,17 +26,13 @@ def plot(title: str, across: str, curves: Mapping[str, Curve]) -> str:
         *_grid(x, y),
         _text((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 15, across, anchor="middle"),
     ]
-    for (name, curve), colour in zip(curves.items(), _COLOURS, strict=False):
+    for (name, curve), color in zip(curves.items(), _COLOURS, strict=False):
         points = [(x(count), y(value)) for count, value in sorted(curve.items())]
         joined = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
-        lines.append(
-            f'<polyline points="{joined}" fill="none" stroke="{colour}" stroke-width="2"/>'
-        )
-        lines.extend(
-            f'<circle cx="{a:.1f}" cy="{b:.1f}" r="4" fill="{colour}"/>' for a, b in points
-        )
+        lines.append(f'<polyline points="{joined}" fill="none" stroke="{color}" stroke-width="2"/>')
+        lines.extend(f'<circle cx="{a:.1f}" cy="{b:.1f}" r="4" fill="{color}"/>' for a, b in points)
         end, height = points[-1]
-        lines.append(_text(end + 10, height + 4, name, colour=colour))
+        lines.append(_text(end + 10, height + 4, name, color=color))
     return "\n".join([*lines, "</svg>", ""])
 
 
@@ -66,9 +62,9 @@ def _grid(x: _Scale, y: _Scale) -> Iterator[str]:
 
 
 def _text(
-    x: float, y: float, text: str, *, size: int = 13, anchor: str = "start", colour: str = "#222"
+    x: float, y: float, text: str, *, size: int = 13, anchor: str = "start", color: str = "#222"
 ) -> str:
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" '
-        f'fill="{colour}">{text}</text>'
+        f'fill="{color}">{text}</text>'
     )

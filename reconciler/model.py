@@ -107,7 +107,7 @@ class Secret:
         return format("***", spec)
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError("a secret cannot be serialised")
+        raise TypeError("a secret cannot be serialized")
 
     def __copy__(self) -> Secret:
         return self

@@ -220,11 +220,11 @@ class _Attempt:
             and (place == 0 or each.problem is not reviews.NoReview.NO_COMMENT)
         ]
         if self._run.reviewing is Reviewing.WARN:
-            judgement = judge(made, review, values=False)
+            judgment = judge(made, review, values=False)
             found += [
                 warning("not-reviewed", f"{quote(each.name)}: applied without a review")
                 for place, each in enumerate(made.operations)
-                if place not in judgement.reviewed
+                if place not in judgment.reviewed
             ]
         return found
 

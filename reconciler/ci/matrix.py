@@ -33,7 +33,7 @@ def matrix(run: Run) -> Outcome:
     Raises ConfigurationError for files that cannot be read, UsageError for an unknown label and for
     more organizations than GitHub can run.
     """
-    labels = labelled(run.inputs, run.paths)
+    labels = labeled(run.inputs, run.paths)
     chosen = labels
     if run.label:
         if run.label not in labels:
@@ -74,7 +74,7 @@ def matrix(run: Run) -> Outcome:
     )
 
 
-def labelled(inputs: Inputs, roots: Sequence[str]) -> Mapping[str, OrganizationFiles]:
+def labeled(inputs: Inputs, roots: Sequence[str]) -> Mapping[str, OrganizationFiles]:
     """Return the organizations of a run by their label.
 
     A label is the name of the first file without its suffix, preceded by its folders below the

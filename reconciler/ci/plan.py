@@ -178,17 +178,17 @@ def _judge_group(run: Run, group: MergeGroup, checked: Checked) -> Outcome:
         for each in reviews[: len(queue)]
         if each.problem is not None
     )
-    judgement = judge(made, review, values=True)
-    if judgement.stale:
-        names = ", ".join(quote(each.name) for each in judgement.stale[:5])
+    judgment = judge(made, review, values=True)
+    if judgment.stale:
+        names = ", ".join(quote(each.name) for each in judgment.stale[:5])
         stale = StalePlanError(
-            f"the plan for {len(judgement.stale)} webhooks differs from the reviewed plan: {names}",
+            f"the plan for {len(judgment.stale)} webhooks differs from the reviewed plan: {names}",
             hint="plan the pull request again: push to its branch or re-run its check",
         )
         return failed(stale, findings, plan=made)
     findings += tuple(
         warning("not-reviewed", f"{quote(made.operations[each].name)}: {why}")
-        for each, why in judgement.unreviewed.items()
+        for each, why in judgment.unreviewed.items()
     )
     return _planned(run, made, findings)
 

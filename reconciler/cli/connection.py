@@ -76,7 +76,7 @@ def connected(
                 environment=context.process.environ,
                 clock=clock,
                 watcher=progress,
-                signalled=progress.interrupted,
+                signaled=progress.interrupted,
                 observer=progress.observe,
                 adapter=adapter,
             )

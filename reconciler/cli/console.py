@@ -1,7 +1,7 @@
 """The only module that writes output: results to stdout, everything else to stderr.
 
 A closed pipe or a full disk never raises here, because it could interrupt a write to CloudTruth;
-check `failed` afterwards. As a last line of defence, secrets of the run and Slack tokens are
+check `failed` afterwards. As a last line of defense, secrets of the run and Slack tokens are
 removed from every text. `caught` counts them: above zero, there is a bug elsewhere.
 """
 

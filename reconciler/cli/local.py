@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from reconciler.api.connections import InProcess
 from reconciler.cli.options import Context
-from reconciler.emulator.behaviour import MASK, Behaviour
+from reconciler.emulator.behavior import MASK, Behavior
 from reconciler.emulator.emulator import LOCAL_KEY, Emulator
 from reconciler.emulator.messages import Request
 from reconciler.emulator.store import LogEntry, Row, Store
@@ -54,7 +54,7 @@ def emulated(context: Context) -> Iterator[tuple[InProcess, Secret]]:
         _make_folder(path.parent)
     store_of = partial(_LocalStore, redacted=context.console.redacted)
     with closing(open_store(path, store_of)) as store:
-        emulator = Emulator(store, Behaviour(any_key=True, **known_types()))
+        emulator = Emulator(store, Behavior(any_key=True, **known_types()))
         yield InProcess(emulator.handle, request=Request), Secret(LOCAL_KEY)
 
 

@@ -1,6 +1,6 @@
 """A test of the server: create one webhook, read it, change it and delete it.
 
-It shows undocumented behaviour: how fields and secrets read back, whether a configuration is
+It shows undocumented behavior: how fields and secrets read back, whether a configuration is
 replaced or merged, whether a listing shows a write immediately. The webhook has a fixed name and
 sends to a domain that never resolves. No other webhook is written. A probe deletes the webhook of
 an earlier one that was killed.

@@ -16,7 +16,7 @@ from dataclasses import replace
 from urllib.parse import quote, unquote
 
 from reconciler.emulator import webhooks
-from reconciler.emulator.behaviour import Behaviour
+from reconciler.emulator.behavior import Behavior
 from reconciler.emulator.messages import (
     Answer,
     Exchange,
@@ -46,12 +46,12 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
 class Emulator:
-    """One server. `behaviour` and `listener` may be replaced; `store` is its data."""
+    """One server. `behavior` and `listener` may be replaced; `store` is its data."""
 
     def __init__(
         self,
         store: Store,
-        behaviour: Behaviour,
+        behavior: Behavior,
         *,
         clock: Callable[[], float] = time.monotonic,
         listener: Callable[[LogEntry], None] | None = None,
@@ -62,7 +62,7 @@ class Emulator:
         call the emulator.
         """
         self.store = store
-        self.behaviour = behaviour
+        self.behavior = behavior
         self.clock = clock
         self.listener = listener
         self.lock = threading.RLock()
@@ -86,12 +86,12 @@ class Emulator:
 
     def begin(self, request: Request, now: float) -> Exchange:
         """Return the exchange for a new request."""
-        return Exchange(request=request, store=self.store, behaviour=self.behaviour, now=now)
+        return Exchange(request=request, store=self.store, behavior=self.behavior, now=now)
 
     def carry_out(self, exchange: Exchange) -> Answer:
         """Find the route, process the request, and return the response."""
         answer = _answer(exchange)
-        for cookie in exchange.behaviour.cookies:
+        for cookie in exchange.behavior.cookies:
             answer = answer.with_headers(("set-cookie", cookie))
         return replace(answer, body=b"") if exchange.request.method == "HEAD" else answer
 
@@ -126,7 +126,7 @@ def _answer(exchange: Exchange) -> Answer:
         )
     route = found.groupdict()
     methods: tuple[str, ...] = ("POST",) if route["webhooks"] else ()
-    allowed = ("GET", *(exchange.behaviour.methods if route["webhook"] else methods), *_SAFE[1:])
+    allowed = ("GET", *(exchange.behavior.methods if route["webhook"] else methods), *_SAFE[1:])
     try:
         answer = _dispatch(exchange, route, allowed)
     except RefusedError as refusal:
@@ -135,19 +135,19 @@ def _answer(exchange: Exchange) -> Answer:
 
 
 def _dispatch(exchange: Exchange, route: dict[str, str | None], allowed: tuple[str, ...]) -> Answer:
-    method, behaviour = exchange.request.method, exchange.behaviour
+    method, behavior = exchange.request.method, exchange.behavior
     if not _accepts_json(exchange.request.headers.get("accept", "*/*")):
         raise refuse(406, "Could not satisfy the request Accept header.")
     if not route["schema"]:
         exchange.user = _user(exchange)
-        if route["webhooks"] and not behaviour.may(exchange.role, write=method not in _SAFE):
+        if route["webhooks"] and not behavior.may(exchange.role, write=method not in _SAFE):
             raise refuse(403, "You do not have permission to perform this action.")
     if method not in allowed:
         raise refuse(405, f'Method "{method}" not allowed.')
     if route["schema"]:
         if exchange.asked.get("format", "json") != "json":
             raise refuse(404, "Not found.")
-        return schema(behaviour)
+        return schema(behavior)
     if method == "OPTIONS":
         return json_value(
             {"name": "", "description": "", "renders": ["application/json"], "parses": []}
@@ -158,7 +158,7 @@ def _dispatch(exchange: Exchange, route: dict[str, str | None], allowed: tuple[s
         return _current_user(exchange)
     if membership := route["membership"]:
         return _retrieve_membership(exchange, unquote(membership))
-    if method not in _SAFE and behaviour.maintenance:
+    if method not in _SAFE and behavior.maintenance:
         raise refuse(403, "Changes are disabled during maintenance.")
     if not (webhook := route["webhook"]):
         return webhooks.create(exchange) if method == "POST" else webhooks.list_webhooks(exchange)
@@ -177,22 +177,22 @@ def _accepts_json(accept: str) -> bool:
 
 
 def _user(exchange: Exchange) -> User:
-    store, behaviour = exchange.store, exchange.behaviour
+    store, behavior = exchange.store, exchange.behavior
     scheme, _, key = exchange.request.headers.get("authorization", "").partition(" ")
     key = key.strip()
     if scheme.lower() not in ("api-key", "bearer") or not key:
-        raise refuse(behaviour.bad_key_status, "Authentication credentials were not provided.")
+        raise refuse(behavior.bad_key_status, "Authentication credentials were not provided.")
     user = store.user_of_key(key)
-    if user is None and behaviour.any_key:
+    if user is None and behavior.any_key:
         user = store.user_of_key(None)
     if user is None:
-        raise refuse(behaviour.bad_key_status, "Incorrect authentication credentials.")
+        raise refuse(behavior.bad_key_status, "Incorrect authentication credentials.")
     return user
 
 
 def _list_organizations(exchange: Exchange) -> Answer:
     """Return one page of the caller's organizations."""
-    store, behaviour, caller = exchange.store, exchange.behaviour, exchange.caller
+    store, behavior, caller = exchange.store, exchange.behavior, exchange.caller
     roles = {item.organization: item.role for item in store.memberships(caller.id)}
     rows = [
         {
@@ -200,15 +200,15 @@ def _list_organizations(exchange: Exchange) -> Answer:
             "id": item.id,
             "name": item.name,
             "current": item.id == caller.organization,
-            "maintenance": behaviour.maintenance,
-            "role": behaviour.role(roles[item.id]),
+            "maintenance": behavior.maintenance,
+            "role": behavior.role(roles[item.id]),
             "version": 1,
             "subscription_features": [],
         }
         for item in store.organizations()
         if item.id in roles and exchange.asked.get("name") in (None, item.name)
     ]
-    return page(exchange, "/api/v1/organizations/", [dump(behaviour.account(row)) for row in rows])
+    return page(exchange, "/api/v1/organizations/", [dump(behavior.account(row)) for row in rows])
 
 
 def _current_user(exchange: Exchange) -> Answer:
@@ -227,7 +227,7 @@ def _current_user(exchange: Exchange) -> Answer:
         "email": None,
         "picture_url": None,
     }
-    return json_value(exchange.behaviour.account(row))
+    return json_value(exchange.behavior.account(row))
 
 
 def _retrieve_membership(exchange: Exchange, id: str) -> Answer:
@@ -239,7 +239,7 @@ def _retrieve_membership(exchange: Exchange, id: str) -> Answer:
                 "id": id,
                 "user": _url(exchange, "/api/v1/users/", item.user),
                 "organization": _url(exchange, "/api/v1/organizations/", item.organization),
-                "role": exchange.behaviour.role(item.role),
+                "role": exchange.behavior.role(item.role),
             }
             return json_value(row)
     raise refuse(404, "Not found.")
@@ -249,7 +249,7 @@ def _url(exchange: Exchange, path: str, id: str) -> str:
     return exchange.url(f"{path}{quote(id, safe='')}/")
 
 
-def schema(behaviour: Behaviour) -> Answer:
+def schema(behavior: Behavior) -> Answer:
     """Return the published OpenAPI description of webhooks."""
     text, events = {"type": "string"}, {"$ref": "#/components/schemas/EventTypesEnum"}
     fields = {
@@ -263,13 +263,13 @@ def schema(behaviour: Behaviour) -> Answer:
         "last_error": {"type": "object", "nullable": True},
     }
     schemas = {
-        "EventTypesEnum": {**text, "enum": list(behaviour.events)},
+        "EventTypesEnum": {**text, "enum": list(behavior.events)},
         "WebHooks": {
             "type": "object",
             "properties": fields,
             "required": ["event_types", "id", "last_run", "name", "organization", "type"],
         },
-        "WebHooksTypeEnum": {**text, "enum": list(behaviour.types)},
+        "WebHooksTypeEnum": {**text, "enum": list(behavior.types)},
     }
     info = {"title": "CloudTruth Management API", "version": "v1"}
     return json_value(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
 
 if TYPE_CHECKING:
-    from reconciler.emulator.behaviour import Behaviour
+    from reconciler.emulator.behavior import Behavior
     from reconciler.emulator.store import Store, User
 
 _LOOPBACK = ("localhost", "127.", "[::1]")
@@ -62,7 +62,7 @@ class Exchange:
 
     request: Request
     store: Store
-    behaviour: Behaviour
+    behavior: Behavior
     now: float
     user: User | None = None
     changed: str | None = None
@@ -76,7 +76,7 @@ class Exchange:
     @property
     def role(self) -> str:
         """The displayed form of the caller's role."""
-        return self.behaviour.role(self.caller.role)
+        return self.behavior.role(self.caller.role)
 
     @property
     def asked(self) -> dict[str, str]:
@@ -132,9 +132,9 @@ def page(
     exchange: Exchange, path: str, rows: list[str], show: Callable[[str], str] = str
 ) -> Answer:
     """Return the requested page; `show` turns a row into JSON."""
-    asked, behaviour, total = exchange.asked, exchange.behaviour, len(rows)
-    size = _positive(asked.get("page_size", "")) or behaviour.page_size
-    size = min(size, behaviour.max_page_size)
+    asked, behavior, total = exchange.asked, exchange.behavior, len(rows)
+    size = _positive(asked.get("page_size", "")) or behavior.page_size
+    size = min(size, behavior.max_page_size)
     named = asked.get("page", "1")
     number = max(1, -(-total // size)) if named == "last" else _positive(named)
     if number is None or (number > 1 and (number - 1) * size >= total):
@@ -146,7 +146,7 @@ def page(
         pairs = [*others, ("page", str(number))] if number > 1 else others
         return exchange.url(f"{path}?{urlencode(pairs)}" if pairs else path)
 
-    head = behaviour.links(
+    head = behavior.links(
         total,
         link(number + 1),
         link(number - 1) if number > 1 else None,

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Container, Mapping
 from typing import Any
 
-from reconciler.emulator.behaviour import Behaviour
+from reconciler.emulator.behavior import Behavior
 from reconciler.emulator.messages import RefusedError, json_value
 
 _REQUIRED = "This field is required."
@@ -25,7 +25,7 @@ _Errors = dict[str, Any]
 
 def validate(
     data: Any,
-    behaviour: Behaviour,
+    behavior: Behavior,
     *,
     stored: Mapping[str, Any] | None,
     partial: bool,
@@ -38,71 +38,69 @@ def validate(
     """
     if not isinstance(data, dict):
         text = f"Invalid data. Expected a dictionary, but got {type(data).__name__}."
-        raise _invalid({"non_field_errors": [text]}, behaviour)
+        raise _invalid({"non_field_errors": [text]}, behavior)
     errors: _Errors = {}
     out: dict[str, Any] = {}
     for field, read in _FIELDS.items():
         if field in data:
-            value, problem = (
-                (None, [_NULL]) if data[field] is None else read(data[field], behaviour)
-            )
+            value, problem = (None, [_NULL]) if data[field] is None else read(data[field], behavior)
             if problem:
                 errors[field] = problem
             else:
                 out[field] = value
-        elif not partial and behaviour.required(field):
+        elif not partial and behavior.required(field):
             errors[field] = [_REQUIRED]
     if "organization" in out and out["organization"] not in organizations:
         errors["organization"] = [f'Invalid pk "{out["organization"]}" - object does not exist.']
     if not {"type", "configuration"} & errors.keys() and {"type", "configuration"} & out.keys():
         whole = {**(stored or {}), **out}
         patched = stored["configuration"] if stored is not None and partial else None
-        value = behaviour.configuration(whole["type"], dict(whole["configuration"]), patched)
+        value = behavior.configuration(whole["type"], dict(whole["configuration"]), patched)
         if problem := _configuration_errors(whole["type"], value):
             errors["configuration"] = problem
         elif "configuration" in data or value != whole["configuration"]:
             out["configuration"] = value
-    errors |= behaviour.errors(out, stored)
+    errors |= behavior.errors(out, stored)
     if errors:
-        raise _invalid(errors, behaviour)
+        raise _invalid(errors, behavior)
     return out
 
 
-def _invalid(errors: _Errors, behaviour: Behaviour) -> RefusedError:
-    return RefusedError(json_value(behaviour.error_body(errors), status=400))
+def _invalid(errors: _Errors, behavior: Behavior) -> RefusedError:
+    return RefusedError(json_value(behavior.error_body(errors), status=400))
 
 
-def _name(value: Any, behaviour: Behaviour) -> tuple[Any, Any]:
+def _name(value: Any, behavior: Behavior) -> tuple[Any, Any]:
     # The framework accepts numbers as text, but neither booleans nor containers.
     if isinstance(value, int | float) and not isinstance(value, bool):
         value = str(value)
     problem = _text_error(value)
-    return None if problem else behaviour.name(value), problem and [problem]
+    return None if problem else behavior.name(value), problem and [problem]
 
 
-def _organization(value: Any, behaviour: Behaviour) -> tuple[Any, Any]:
+def _organization(value: Any, behavior: Behavior) -> tuple[Any, Any]:
     if isinstance(value, str):
         return value, None
     return None, [f"Incorrect type. Expected pk value, received {type(value).__name__}."]
 
 
-def _events(value: Any, behaviour: Behaviour) -> tuple[Any, Any]:
+def _events(value: Any, behavior: Behavior) -> tuple[Any, Any]:
     if not isinstance(value, list):
         return None, [f'Expected a list of items but got type "{type(value).__name__}".']
-    wrong = {str(i): [_choice(e)] for i, e in enumerate(value) if e not in behaviour.events}
-    return behaviour.event_types(value), wrong
+    wrong = {str(i): [_choice(e)] for i, e in enumerate(value) if e not in behavior.events}
+    return behavior.event_types(value), wrong
 
 
-def _type(value: Any, behaviour: Behaviour) -> tuple[Any, Any]:
-    return value, None if value in behaviour.types else [_choice(value)]
+def _type(value: Any, behavior: Behavior) -> tuple[Any, Any]:
+    return value, None if value in behavior.types else [_choice(value)]
 
 
-def _configuration(value: Any, behaviour: Behaviour) -> tuple[Any, Any]:
+def _configuration(value: Any, behavior: Behavior) -> tuple[Any, Any]:
     good = isinstance(value, dict) and _storable(value)
     return value, None if good else ["Value must be valid JSON."]
 
 
-_FIELDS: Mapping[str, Callable[[Any, Behaviour], tuple[Any, Any]]] = {
+_FIELDS: Mapping[str, Callable[[Any, Behavior], tuple[Any, Any]]] = {
     "name": _name,
     "organization": _organization,
     "event_types": _events,

@@ -27,16 +27,16 @@ _FIELDS = ("name", "organization", "event_types", "type", "configuration")
 
 def list_webhooks(exchange: Exchange) -> Answer:
     """Return one page."""
-    behaviour = exchange.behaviour
-    rows = behaviour.listed(exchange, exchange.asked.get("ordering", ""))
-    return page(exchange, PATH, rows, lambda row: behaviour.shown(exchange, row, wrote=False))
+    behavior = exchange.behavior
+    rows = behavior.listed(exchange, exchange.asked.get("ordering", ""))
+    return page(exchange, PATH, rows, lambda row: behavior.shown(exchange, row, wrote=False))
 
 
 def create(exchange: Exchange) -> Answer:
     """Store a new webhook."""
     fields = _validated(exchange, stored=None, partial=False)
     fields.setdefault("organization", exchange.caller.organization)
-    exchange.behaviour.check_name(exchange, fields, None)
+    exchange.behavior.check_name(exchange, fields, None)
     row = exchange.store.insert({"id": None, **{key: fields[key] for key in _FIELDS}})
     exchange.changed = row.id
     return _one(exchange, row.data, wrote=True, status=201)
@@ -52,7 +52,7 @@ def update(exchange: Exchange, id: str, *, partial: bool) -> Answer:
     row = _find(exchange, id)
     stored: dict[str, Any] = json.loads(row.data)
     record = {**stored, **_validated(exchange, stored=stored, partial=partial)}
-    exchange.behaviour.check_name(exchange, record, row.id)
+    exchange.behavior.check_name(exchange, record, row.id)
     exchange.changed = row.id
     return _one(exchange, exchange.store.update(row.id, record), wrote=True)
 
@@ -73,7 +73,7 @@ def _find(exchange: Exchange, id: str) -> Row:
 
 
 def _one(exchange: Exchange, data: str, *, wrote: bool, status: int = 200) -> Answer:
-    return json_text(exchange.behaviour.shown(exchange, data, wrote=wrote), status=status)
+    return json_text(exchange.behavior.shown(exchange, data, wrote=wrote), status=status)
 
 
 def _body(exchange: Exchange) -> Any:
@@ -100,5 +100,5 @@ def _validated(
 ) -> dict[str, Any]:
     seen = {item.organization for item in exchange.store.memberships(exchange.caller.id)}
     return validate(
-        _body(exchange), exchange.behaviour, stored=stored, partial=partial, organizations=seen
+        _body(exchange), exchange.behavior, stored=stored, partial=partial, organizations=seen
     )

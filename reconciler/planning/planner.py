@@ -235,13 +235,13 @@ def _attributed(
         made = plan(previous, live, {**secrets, **previous.literals}, before)
         drifting = {_identity(each, options.shown) for each in made.operations}
 
-    def labelled(operation: Operation) -> Operation:
+    def labeled(operation: Operation) -> Operation:
         drifts = _identity(operation, options.shown) in drifting
         return replace(
             operation, attribution=Attribution.DRIFT if drifts else Attribution.THIS_CHANGE
         )
 
-    return tuple(map(labelled, operations))
+    return tuple(map(labeled, operations))
 
 
 def _identity(operation: Operation, shown: Shown) -> object:

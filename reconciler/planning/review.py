@@ -180,7 +180,7 @@ class Review:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
+class Judgment:
     """The comparison of a plan with a review; numbers are indexes of `plan.operations`.
 
     `unreviewed` has the reason for each operation that still needs a review. `stale` are
@@ -202,7 +202,7 @@ def review_of(plan: Plan) -> Review:
     )
 
 
-def judge(plan: Plan, review: Review, *, values: bool) -> Judgement:
+def judge(plan: Plan, review: Review, *, values: bool) -> Judgment:
     """Compare a plan with a review.
 
     With `values`, operations in which only the value of a secret differs need no review.
@@ -235,7 +235,7 @@ def judge(plan: Plan, review: Review, *, values: bool) -> Judgement:
         if kept.reason is not Reason.PROTECTED
         and any(mentioned(each.id, each.name) for each in kept.webhooks)
     ]
-    return Judgement(reviewed=frozenset(agreed), unreviewed=unreviewed, stale=tuple(stale))
+    return Judgment(reviewed=frozenset(agreed), unreviewed=unreviewed, stale=tuple(stale))
 
 
 def _moves(operation: Operation) -> bool:

@@ -51,7 +51,7 @@ class View:
 
 
 PLAIN: Final = View()
-"""No colour, 100 columns, nothing extra."""
+"""No color, 100 columns, nothing extra."""
 
 
 class Renderer(Protocol):

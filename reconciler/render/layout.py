@@ -1,8 +1,8 @@
-"""Lay out rows in columns, wrap lines to the width of the terminal, and add colour.
+"""Lay out rows in columns, wrap lines to the width of the terminal, and add color.
 
 A row that fits is one line, with its cells aligned to those of the other rows. A row that does not
 fit keeps its first cell and wraps the others. Text is never truncated and atoms are never split: an
-atom wider than the terminal overflows. SGR codes for colour are the only control characters in any
+atom wider than the terminal overflows. SGR codes for color are the only control characters in any
 output.
 """
 
@@ -35,13 +35,13 @@ _SGR: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def paint(text: str, style: str, color: bool) -> str:
-    """Return `text` in a style, unchanged without colour or for a style that has none."""
+    """Return `text` in a style, unchanged without color or for a style that has none."""
     code = _CODES.get(style)
     return f"\x1b[{code}m{text}\x1b[0m" if color and code and text else text
 
 
 def strip(text: str) -> str:
-    """Return `text` without colour."""
+    """Return `text` without color."""
     return _SGR.sub("", text) if "\x1b" in text else text
 
 

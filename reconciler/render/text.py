@@ -2,7 +2,7 @@
 
 Lines are laid out in columns within the view's width; a row that does not fit continues on the next
 line. Findings look like a compiler's: message, position, the line with carets, help. The text is
-the same with and without colour.
+the same with and without color.
 """
 
 from __future__ import annotations
@@ -160,14 +160,14 @@ def _notes(plan: Plan, view: View) -> Iterable[Sequence[str]]:
     for note in sorted(shown, key=sort_key):
         yield list(_block(note, view))
     yield more_findings(left)
-    yield [line for each in plan.relaxed for line in _labelled("POLICY RELAXED:", "!", each, view)]
+    yield [line for each in plan.relaxed for line in _labeled("POLICY RELAXED:", "!", each, view)]
     yield from _blocked(plan, view)
 
 
 def _blocked(plan: Plan, view: View) -> Iterable[Sequence[str]]:
     """Yield the guards that block a plan."""
     for held in plan.blocked:
-        yield _labelled("BLOCKED:", "error", held, view)
+        yield _labeled("BLOCKED:", "error", held, view)
 
 
 def _unblocking(plan: Plan, view: View) -> list[str]:
@@ -204,7 +204,7 @@ def _listed(items: Iterable[str], end: str = "") -> list[Atom]:
     return [*(Atom(f"{each},") for each in most), Atom(f"{last}{end}")]
 
 
-def _labelled(label: str, style: str, finding: Finding, view: View) -> list[str]:
+def _labeled(label: str, style: str, finding: Finding, view: View) -> list[str]:
     start = paint(label, style, view.color)
     more = [Atom(f"({place(finding.position)})")] if finding.position else []
     lines = paragraph(prose(finding.message), start=start, width=view.width, more=more)

@@ -66,7 +66,7 @@ def connect(
     environment: Mapping[str, str] | None = None,
     clock: Clock | None = None,
     watcher: Watcher | None = None,
-    signalled: Callable[[], None] | None = None,
+    signaled: Callable[[], None] | None = None,
     observer: Observer | None = None,
     adapter: Adapter | None = None,
 ) -> Iterator[Connection]:
@@ -75,8 +75,8 @@ def connect(
     Without a key, only the server's description can be read.
     `timeout` is the limit of a request and `deadline` that of the block, in seconds; `parallelism`
     is the number of concurrent requests, 1 to 16. `environment` may name certificates, as in
-    `SSL_CERT_FILE`. With `signalled`, a signal ends a run cleanly while it writes (see
-    `execute.stop`), and the handler calls `signalled` at the first signal. `observer` is called
+    `SSL_CERT_FILE`. With `signaled`, a signal ends a run cleanly while it writes (see
+    `execute.stop`), and the handler calls `signaled` at the first signal. `observer` is called
     with every request; `adapter` replaces the network.
 
     Raises UsageError for an unsafe URL, CredentialError for a malformed key, ValueError for an
@@ -87,11 +87,11 @@ def connect(
 
     clock = clock or SystemClock()
     stop: SignalStop | None = None
-    if signalled is not None:
+    if signaled is not None:
 
         def hurry(seconds: float) -> None:
             api.deadline_in(seconds)
-            signalled()
+            signaled()
 
         stop = SignalStop(clock.monotonic, hurry=hurry)
     workers = ThreadWorkers(parallelism, halted=None if stop is None else stop.halted)

@@ -80,7 +80,7 @@ class World:
     def __init__(self, variant: Variant | None = None, **options: Any) -> None:
         self.clock = VirtualClock()
         self.faults = Script()
-        self.emulator = Emulator(behaviour=variant, faults=self.faults, clock=self.clock.monotonic)
+        self.emulator = Emulator(behavior=variant, faults=self.faults, clock=self.clock.monotonic)
         self.client = self.connect(**options)
 
     def connect(self, *, key: str = LOCAL_KEY, **options: Any) -> Client:

@@ -69,7 +69,7 @@ def tape(name: str, **choices: Any) -> Iterator[Client]:
         decode_compressed_response=True,
     )
     clock = VirtualClock()
-    emulator = Emulator(behaviour=Variant(**choices), clock=clock.monotonic)
+    emulator = Emulator(behavior=Variant(**choices), clock=clock.monotonic)
     inside = InProcess(emulator.handle, clock=clock)
     handler: Callable[[httpx.Request], httpx.Response] = (
         inside.handle_request if RECORDING else refuse

@@ -35,7 +35,7 @@ from reconciler.model import Secret
 from tests.api.support import KEY
 from tests.api.wire_server import (
     CLOSE,
-    Behaviour,
+    Behavior,
     WireServer,
     head,
     replies,
@@ -94,7 +94,7 @@ def send(server: WireServer, method: str = "GET", *, timeout: float = TIMEOUT) -
         return transport.request(method, "/api/v1/webhooks/", json=body).data
 
 
-BROKEN: dict[str, Behaviour] = {
+BROKEN: dict[str, Behavior] = {
     "reset": resets,
     "FIN before a byte": lambda connection: CLOSE,
     "FIN in the head": sends(b"HTTP/1.1 200 OK\r\nContent-Ty"),
@@ -103,7 +103,7 @@ BROKEN: dict[str, Behaviour] = {
     "garbage": sends(b"\x16\x03\x01 no HTTP at all\r\n\r\n"),
     "endless head": sends(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000 + b"\r\n\r\n"),
 }
-UNREADABLE: dict[str, Behaviour] = {
+UNREADABLE: dict[str, Behavior] = {
     "cut JSON": replies(b'{"results": ['),
     "HTML": replies(b"<p>x", 200, "Content-Type: text/html"),
     "no content type": replies(b"{}", 200, "Content-Type:"),
@@ -129,7 +129,7 @@ def test_a_broken_answer_leaves_a_write_in_doubt(method: str, fault: str) -> Non
     [trickles(TRICKLE), trickles(head(200, 4000) + b" " * 4000)],
     ids=["in the head", "in the body"],
 )
-def test_a_trickling_answer_ends_with_the_request_timeout(slow: Behaviour) -> None:
+def test_a_trickling_answer_ends_with_the_request_timeout(slow: Behavior) -> None:
     """The response of a server that sends a byte now and then is aborted at the timeout."""
     with (
         serving(slow) as server,

@@ -10,15 +10,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-Behaviour = Callable[[socket.socket], object]
+Behavior = Callable[[socket.socket], object]
 """Responds to one request on a connection."""
 
 
 class WireServer:
     """Accepts connections; the n-th request gets the n-th behavior, later requests the last one."""
 
-    def __init__(self, *behaviours: Behaviour) -> None:
-        self._behaviours = list(behaviours)
+    def __init__(self, *behaviors: Behavior) -> None:
+        self._behaviors = list(behaviors)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
@@ -49,8 +49,8 @@ class WireServer:
                 with self._lock:
                     self.times.append(time.monotonic())
                     self.requests.append(request)
-                at = min(len(self.requests), len(self._behaviours)) - 1
-                if self._behaviours[at](connection) is CLOSE:
+                at = min(len(self.requests), len(self._behaviors)) - 1
+                if self._behaviors[at](connection) is CLOSE:
                     break
         with self._lock:
             self.closed += 1
@@ -81,9 +81,9 @@ class WireServer:
 
 
 @contextlib.contextmanager
-def serving(*behaviours: Behaviour) -> Iterator[WireServer]:
+def serving(*behaviors: Behavior) -> Iterator[WireServer]:
     """Run a server during a block."""
-    server = WireServer(*behaviours)
+    server = WireServer(*behaviors)
     try:
         yield server
     finally:
@@ -104,13 +104,13 @@ def head(status: int = 200, length: int | None = None, *more: str) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
-def replies(body: object, status: int = 200, *more: str) -> Behaviour:
+def replies(body: object, status: int = 200, *more: str) -> Behavior:
     """Respond normally; bytes are sent unchanged, other values as JSON."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     return lambda connection: connection.sendall(head(status, len(data), *more) + data)
 
 
-def sends(data: bytes) -> Behaviour:
+def sends(data: bytes) -> Behavior:
     """Send these bytes and close."""
 
     def behave(connection: socket.socket) -> object:
@@ -126,7 +126,7 @@ def resets(connection: socket.socket) -> object:
     return CLOSE
 
 
-def trickles(data: bytes, gap: float = 0.05) -> Behaviour:
+def trickles(data: bytes, gap: float = 0.05) -> Behavior:
     """Send byte by byte."""
 
     def behave(connection: socket.socket) -> object:

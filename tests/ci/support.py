@@ -466,7 +466,7 @@ class World:
 def world(folder: Path, **choices: Any) -> Iterator[World]:
     """Start CloudTruth and GitHub on this machine and create a repository with one commit."""
     hold = PauseAtWrite()
-    emulator = Emulator(behaviour=Variant(**{"any_key": True, **choices}), listener=hold)
+    emulator = Emulator(behavior=Variant(**{"any_key": True, **choices}), listener=hold)
     github = FakeGitHub()
     try:
         with served(emulator) as cloudtruth_url, serve(github) as github_url:

@@ -143,7 +143,7 @@ def cloud() -> Iterator[Callable[..., Cloud]]:
     with ExitStack() as running:
 
         def cloud(*, faults: FaultSource | None = None, **choices: Any) -> Cloud:
-            emulator = Emulator(behaviour=Variant(**choices), faults=faults)
+            emulator = Emulator(behavior=Variant(**choices), faults=faults)
             url = running.enter_context(served(emulator))
             environ = {"CLOUDTRUTH_SERVER_URL": url, "CLOUDTRUTH_API_KEY": LOCAL_KEY}
             return Cloud(emulator=emulator, environ={**environ, **SECRETS})

@@ -41,7 +41,7 @@ SITUATIONS = {
     "of one scope": (EASY, declaring("other", scope=["[!k]*"]), UNDECLARED),
     "nothing declared": (EASY, declaring(), ["ignore", "export", "apply"]),
     "nothing declared, nothing deleted": ([], declaring(prune=False), ["apply"]),
-    "nothing recognised": (EASY, declaring("new"), UNDECLARED),
+    "nothing recognized": (EASY, declaring("new"), UNDECLARED),
     "declared absent": (EASY, absent(*EASY), ["limits", "apply"]),
     "both": (EASY, absent(*EASY[:2]), ["prune", "export", "limits", "apply"]),
 }  # fmt: skip

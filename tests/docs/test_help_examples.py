@@ -82,7 +82,7 @@ def test_no_entry_is_left_over() -> None:
 @pytest.fixture(scope="module")
 def site() -> Iterator[tuple[Emulator, Mapping[str, str]]]:
     """One emulated CloudTruth and one fake Slack for all examples, and the environment for both."""
-    emulator = Emulator(behaviour=Variant(any_key=True), seed=1)
+    emulator = Emulator(behavior=Variant(any_key=True), seed=1)
     with served(emulator) as url, serve(FakeSlack()) as slack:
         cloudtruth = {"CLOUDTRUTH_SERVER_URL": url, "CLOUDTRUTH_API_KEY": "an-example-key"}
         yield emulator, {**SECRETS, **cloudtruth, "WEBHOOKS_SLACK_URL": slack}

@@ -89,7 +89,7 @@ def test_a_refusal_is_reported_without_the_host() -> None:
         def may(self, role: str, *, write: bool) -> bool:
             return not write
 
-    world.emulator.behaviour = ReadOnly()
+    world.emulator.behavior = ReadOnly()
     found = details(run(world))
     assert "fail probe: " in found
     assert "HTTP 403" in found

@@ -46,7 +46,7 @@ def check_with(
     """Check an emulator with these choices and live webhooks of these names."""
     world = World()
     world.create(*names)
-    world.emulator.behaviour = Variant(**choices)
+    world.emulator.behavior = Variant(**choices)
     adapter = InProcess(world.emulator.handle, clock=world.clock)
     return check(adapter, world.clock, key=key, guards=guards)
 

@@ -44,7 +44,7 @@ class SeededStore(Store):
 
 
 class Emulator(product.Emulator):
-    """One server. `behaviour` and `faults` may be replaced at any time.
+    """One server. `behavior` and `faults` may be replaced at any time.
 
     The same requests give byte-identical responses, unless a `store` is given.
     """
@@ -53,7 +53,7 @@ class Emulator(product.Emulator):
         self,
         store: Store | None = None,
         *,
-        behaviour: Variant | None = None,
+        behavior: Variant | None = None,
         faults: FaultSource | None = None,
         seed: int = 1,
         clock: Callable[[], float] = time.monotonic,
@@ -67,7 +67,7 @@ class Emulator(product.Emulator):
         self._late: list[tuple[float, Request]] = []
         super().__init__(
             store or SeededStore(seed),
-            behaviour or Variant(),
+            behavior or Variant(),
             clock=clock,
             listener=listener,
         )
@@ -104,15 +104,15 @@ class Emulator(product.Emulator):
         return Late(
             request=request,
             store=self.store,
-            behaviour=self.behaviour,
+            behavior=self.behavior,
             now=now,
             lag=self._lag,
             randomness=self._randomness,
         )
 
     def carry_out(self, exchange: Exchange) -> messages.Answer:
-        behaviour, store = exchange.behaviour, self.store
-        if not isinstance(behaviour, Variant) or not behaviour.stale:
+        behavior, store = exchange.behavior, self.store
+        if not isinstance(behavior, Variant) or not behavior.stale:
             return super().carry_out(exchange)
         named = unquote(exchange.request.path.rstrip("/").rpartition("/")[2])
         before = store.row(named) or store.row(named.lower())
@@ -124,8 +124,8 @@ class Emulator(product.Emulator):
                     organization=organization,
                     id=exchange.changed,
                     before=before if before and before.organization == organization else None,
-                    visible_from=exchange.now + behaviour.stale_list_seconds,
-                    listings_left=behaviour.stale_list_reads,
+                    visible_from=exchange.now + behavior.stale_list_seconds,
+                    listings_left=behavior.stale_list_reads,
                 )
                 self._lag.add(write)
         return answer

@@ -15,7 +15,7 @@ from enum import StrEnum
 from hashlib import blake2b
 from typing import Any
 
-from reconciler.emulator.behaviour import EVENTS, MASK, ROLES, Behaviour
+from reconciler.emulator.behavior import EVENTS, MASK, ROLES, Behavior
 from reconciler.emulator.messages import RefusedError, dump, json_value
 
 __all__ = ["EVENTS", "MASK", "ROLES"]
@@ -90,7 +90,7 @@ _DEFAULTS = {"generic": {"verify": True, "username": None, "password": None, "to
 
 
 @dataclass(frozen=True, kw_only=True)
-class Variant(Behaviour):
+class Variant(Behavior):
     """One possible CloudTruth."""
 
     default_keys: bool = False

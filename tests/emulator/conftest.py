@@ -91,7 +91,7 @@ def start() -> Callable[..., Api]:
 
     def start(*, store: Store | None = None, **choices: Any) -> Api:
         time = VirtualClock()
-        return Api(Emulator(store, behaviour=Variant(**choices), clock=time.monotonic), time=time)
+        return Api(Emulator(store, behavior=Variant(**choices), clock=time.monotonic), time=time)
 
     return start
 

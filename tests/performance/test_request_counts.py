@@ -38,7 +38,7 @@ class CountingEmulator(Emulator):
     """
 
     def __init__(self, of: Of, meeting: int, **choices: Any) -> None:
-        super().__init__(behaviour=Variant(**choices))
+        super().__init__(behavior=Variant(**choices))
         self.most = self._in_flight = 0
         self._of, self._meeting = of, meeting
         self._changed = threading.Condition()

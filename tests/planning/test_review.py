@@ -9,7 +9,7 @@ import pytest
 from reconciler.model import Live, Scheme, Secret, SecretRef
 from reconciler.planning.plan import Create, Plan, SecretCause, SecretChange, Update
 from reconciler.planning.planner import PlanOptions, plan
-from reconciler.planning.review import Judgement, Review, judge, review_of
+from reconciler.planning.review import Judgment, Review, judge, review_of
 from tests.planning.builders import (
     OTHER_TOKEN,
     desired,
@@ -28,7 +28,7 @@ MOVED = {HOOK: Secret(f"{NEW}/secret")}
 
 def classified(result: Plan, review: Review, *, values: bool = False) -> tuple[list[str], ...]:
     """Return the names of reviewed, unreviewed and stale operations."""
-    found: Judgement = judge(result, review, values=values)
+    found: Judgment = judge(result, review, values=values)
     return (
         [result.operations[index].name for index in sorted(found.reviewed)],
         [result.operations[index].name for index in sorted(found.unreviewed)],
@@ -94,8 +94,8 @@ def test_another_host_behind_a_reference_is_not_reviewed() -> None:
     declared = desired(generic(url=HOOK, verify=False))
     found = live(live_generic(verify=True))
     review = review_of(made(declared, found, secrets={}))
-    judgement = judge(made(declared, found, secrets=MOVED), review, values=True)
-    (why,) = judgement.unreviewed.values()
+    judgment = judge(made(declared, found, secrets=MOVED), review, values=True)
+    (why,) = judgment.unreviewed.values()
     assert why.startswith(
         "the secret is for another host than the live webhook: bump its `version`"
     )

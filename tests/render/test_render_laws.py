@@ -141,8 +141,8 @@ def test_annotations_are_only_our_commands(
 @given(found=results(), view=views)
 def test_color_changes_no_character(found: Any, view: View) -> None:
     """Colored text without escape sequences equals uncolored text."""
-    coloured = shown("text", found, replace(view, color=True))
-    assert [strip(text) for text in coloured] == shown("text", found, view)
+    colored = shown("text", found, replace(view, color=True))
+    assert [strip(text) for text in colored] == shown("text", found, view)
 
 
 @few

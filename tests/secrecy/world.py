@@ -254,7 +254,7 @@ class World:
         home = self.folder / str(self.runs)
         planted = self._plant(home, input, declared=command.first != "-")
         emulator = Emulator(
-            behaviour=Variant(
+            behavior=Variant(
                 read_back=read_back,
                 types=("slack", "generic", "teams"),
                 secret_fields=("token", "password", "url"),

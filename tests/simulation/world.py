@@ -32,7 +32,7 @@ class World:
         self.faults = SeededFaults(case)
         self.console_user = ConsoleUser(case)
         self.emulator = Emulator(
-            behaviour=case.variant,
+            behavior=case.variant,
             faults=self.faults,
             seed=case.seed,
             clock=lambda: self.scheduler.now,
@@ -79,7 +79,7 @@ class World:
     def quiesce(self) -> None:
         """End all faults; commit every late write and let every list catch up."""
         self.faults.active = False
-        self.emulator.behaviour = self.case.variant
+        self.emulator.behavior = self.case.variant
         self.scheduler.sleep(120.0)
         self.commit_late_writes()
         for _ in range(4):
@@ -180,8 +180,8 @@ class World:
         """Start and end the maintenance of CloudTruth."""
         began, ended = self.case.maintenance
         on = self.faults.active and began <= self.requests < ended
-        if on is not self.emulator.behaviour.maintenance:
-            self.emulator.behaviour = replace(self.case.variant, maintenance=on)
+        if on is not self.emulator.behavior.maintenance:
+            self.emulator.behavior = replace(self.case.variant, maintenance=on)
             self.note(f"maintenance {'begins' if on else 'ends'}")
 
     def _maybe_crash(self, process: Process, *, after: bool) -> None:

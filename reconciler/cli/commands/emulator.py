@@ -14,7 +14,7 @@ import click
 from reconciler.cli.local import known_types, open_store
 from reconciler.cli.options import Context, Option, command
 from reconciler.cli.session import STDOUT
-from reconciler.emulator.behaviour import Behaviour
+from reconciler.emulator.behavior import Behavior
 from reconciler.emulator.emulator import LOCAL_KEY, Emulator
 from reconciler.emulator.messages import Request
 from reconciler.emulator.webhooks import PATH
@@ -72,15 +72,15 @@ def run(
         ) from None
     gc.enable()  # a server may run for days
     directory = context.process.directory
-    behaviour = Behaviour(
+    behavior = Behavior(
         any_key=key is None,
         read_back=read_back,
-        page_size=min(page_size, Behaviour.page_size),
+        page_size=min(page_size, Behavior.page_size),
         max_page_size=page_size,
         **known_types(),
     )
     store = open_store(":memory:" if db is None else directory / db)
-    emulator = Emulator(store, behaviour)
+    emulator = Emulator(store, behavior)
     if seed is not None and not store.webhooks():
         _create(emulator, directory / seed, seed)
     # After the database, so that one file cannot be used for both.

@@ -14,7 +14,7 @@ from typing import Final
 from click.core import ParameterSource
 
 from reconciler import workflow
-from reconciler.ci.matrix import labelled
+from reconciler.ci.matrix import labeled
 from reconciler.ci.workflows import (
     GUIDE,
     Needs,
@@ -273,7 +273,7 @@ def _organizations(context: Context, target: str) -> tuple[Mapping[str, Needs], 
     found: dict[str, Needs] = {}
     parents: set[str] = set()
     warnings: list[Finding] = []
-    for label, group in labelled(asked, (target,)).items():
+    for label, group in labeled(asked, (target,)).items():
         checked = workflow.load(replace(asked, parsed=group.parsed))
         declared = checked.declared
         warnings += [each for each in declared.findings if each.severity is Severity.WARNING]

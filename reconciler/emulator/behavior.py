@@ -1,7 +1,7 @@
-"""Undocumented behaviour of the real server: one field or method for each choice.
+"""Undocumented behavior of the real server: one field or method for each choice.
 
 `--local` and `webhooks emulator` use the most likely server; tests replace methods to get others.
-Methods are stateless: the exchange holds everything that they need. Documented behaviour is not
+Methods are stateless: the exchange holds everything that they need. Documented behavior is not
 here, because it does not vary.
 """
 
@@ -35,8 +35,8 @@ class ReadBack(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Behaviour:
-    """The most likely behaviour."""
+class Behavior:
+    """The most likely behavior."""
 
     types: tuple[str, ...] = ("slack", "generic")
     """The known webhook types; a type without rules accepts any configuration."""
