@@ -22,14 +22,7 @@ from reconciler.model import EVENT_TYPES, Path
 from reconciler.source.excerpt import is_known
 from reconciler.source.lint import EVENTS, REFERENCE, ticked
 from reconciler.source.position import comment_after
-from reconciler.source.schema import (
-    INHERITED,
-    UNTYPED,
-    Part,
-    origin,
-    schema,
-    validator,
-)
+from reconciler.source.schema import INHERITED, UNTYPED, Part, origin, schema, validator
 from reconciler.source.text import meant, near, quoted
 from reconciler.source.yaml import Document
 
