@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from reconciler.findings import Finding, sort_key
-from reconciler.source.excerpt import placed
+from reconciler.findings import Finding, Position, sort_key
+from reconciler.source.excerpt import excerpt, placed
 from reconciler.source.load import Loaded
 from reconciler.source.rendered import configurations, yaml_text
 from reconciler.source.yaml import PARSER, parse
@@ -89,6 +89,15 @@ def test_findings(title: str, request: pytest.FixtureRequest) -> None:
     """Each error has its findings at their positions."""
     loaded = load(cases("findings.txt")[title][0])
     check("findings.txt", title, shown(loaded.findings), request)
+
+
+@pytest.mark.parametrize("title", cases("excerpts.txt"))
+def test_excerpts(title: str, request: pytest.FixtureRequest) -> None:
+    """Each line of a file as findings show it."""
+    text = cases("excerpts.txt")[title][0]
+    numbers = range(1, text.count("\n") + 1)
+    found = (excerpt(text, Position(file="w.yaml", line=number)) for number in numbers)
+    check("excerpts.txt", title, "".join(f"{line}\n" for line in found), request)
 
 
 both_parsers = pytest.mark.parametrize(
