@@ -1,30 +1,35 @@
-"""The emulator of `--local`, in this process.
+"""The emulators of the command line: in this process for `--local`, or to be served over HTTP.
 
-It is for trying files and commands without an account. It stores that a secret is set, not its
-value, so it cannot compare secrets: it reads back a mask, as a server that hides them does. Only
-the user can read its file, and git ignores its default folder.
+`--local` is for trying files and commands without an account. It stores that a secret is set, not
+its value, so it cannot compare secrets: it reads back a mask, as a server that hides them does.
+Only the user can read its file, and git ignores its default folder.
 """
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from reconciler.api.connections import InProcess
 from reconciler.cli.options import Context
+from reconciler.cli.session import STDOUT
 from reconciler.emulator.behavior import MASK, Behavior
 from reconciler.emulator.emulator import LOCAL_KEY, Emulator
 from reconciler.emulator.messages import Request
 from reconciler.emulator.store import LogEntry, Row, Store
-from reconciler.errors import UsageError
+from reconciler.emulator.webhooks import PATH
+from reconciler.errors import OutputError, UsageError
 from reconciler.kinds import KINDS
 from reconciler.model import Secret
-from reconciler.render.quote import quote
+from reconciler.render.quote import prose, quote
 from reconciler.source.secrets import url_credential
+from reconciler.source.write import REQUESTS, check_kind
 
 _FOLDER: Final = ".webhooks-local"
 """The default folder of the database."""
@@ -53,12 +58,80 @@ def emulated(context: Context) -> Iterator[tuple[InProcess, Secret]]:
     if path.parent.name == _FOLDER:
         _make_folder(path.parent)
     store_of = partial(_LocalStore, redacted=context.console.redacted)
-    with closing(open_store(path, store_of)) as store:
-        emulator = Emulator(store, Behavior(any_key=True, **known_types()))
+    with closing(_open_store(path, store_of)) as store:
+        emulator = Emulator(store, Behavior(any_key=True, **_known_types()))
         yield InProcess(emulator.handle, request=Request), Secret(LOCAL_KEY)
 
 
-def open_store(path: Path | str, kind: Callable[..., Store] = Store) -> Store:
+def build(
+    context: Context,
+    *,
+    key: str | None,
+    db: str | None,
+    seed: str | None,
+    log: str | None,
+    read_back: str,
+    page_size: int,
+) -> Emulator:
+    """Return an emulator to serve, with the options of `webhooks emulator`.
+
+    Raises UsageError and OutputError for files that cannot be used.
+    """
+    directory = context.process.directory
+    behavior = Behavior(
+        any_key=key is None,
+        read_back=read_back,
+        page_size=min(page_size, Behavior.page_size),
+        max_page_size=page_size,
+        **_known_types(),
+    )
+    store = _open_store(":memory:" if db is None else directory / db)
+    emulator = Emulator(store, behavior)
+    if seed is not None and not store.webhooks():
+        _create(emulator, directory / seed, seed)
+    # After the database, so that one file cannot be used for both.
+    emulator.listener = _log(context, log) if log is not None else None
+    if key is not None and store.user_of_key(key) is None:
+        store.add_user(emulator.organization, key=key, role="OWNER")
+    return emulator
+
+
+def _create(emulator: Emulator, path: Path, name: str) -> None:
+    """Create the webhooks of the seed file. Raises UsageError if the API would reject one."""
+    hint = 'use a file with a list such as [{"name": "Deploys", "type": "slack", ...}]'
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise UsageError(f"the seed {name} cannot be read as JSON", hint=hint) from None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise UsageError(f"the seed {name} is not a list of webhooks", hint=hint)
+    headers = {"authorization": f"Api-Key {LOCAL_KEY}", "content-type": "application/json"}
+    for number, row in enumerate(rows, 1):
+        body = json.dumps({"organization": emulator.organization, **row}).encode()
+        answer = emulator.handle(Request(method="POST", path=PATH, headers=headers, body=body))
+        if answer.status != 201:
+            raise UsageError(f"{name}: webhook {number} is refused: {answer.body.decode()}")
+
+
+def _log(context: Context, name: str) -> Callable[[Any], None]:
+    """Return a function that writes each request as a line of JSON."""
+    file = context.process.stdout
+    if name != STDOUT:
+        path = context.process.directory / name
+        check_kind(path, REQUESTS)
+        try:
+            file = path.open("a", encoding="utf-8")
+        except OSError:
+            raise OutputError(f"the log {name} cannot be written") from None
+
+    def write(entry: Any) -> None:
+        file.write(prose(json.dumps(asdict(entry))) + "\n")
+        file.flush()
+
+    return write
+
+
+def _open_store(path: Path | str, kind: Callable[..., Store] = Store) -> Store:
     """Open the emulator's database. Raises UsageError if that fails."""
     try:
         return kind(path)
@@ -69,7 +142,7 @@ def open_store(path: Path | str, kind: Callable[..., Store] = Store) -> Store:
         ) from None
 
 
-def known_types() -> dict[str, Any]:
+def _known_types() -> dict[str, Any]:
     """Return the known types for the emulator, which shares no code with the product."""
     fields = [field for kind in KINDS.values() for field in kind.fields]
     secret = dict.fromkeys(each.name for each in fields if each.secret and not each.address)

@@ -26,8 +26,7 @@ from reconciler.planning.document import (
 from reconciler.planning.plan import Kept, Plan
 from reconciler.planning.status import ManagementStatus, WebhookStatus
 from reconciler.render import PLAIN, View
-from reconciler.render.unblock import unblocking
-from reconciler.render.words import OUTCOMES, tally
+from reconciler.render.words import OUTCOMES, tally, unblocking
 from reconciler.report import Outcome, Report
 
 

@@ -26,7 +26,6 @@ from reconciler.render.rows import (
     place,
     plan_rows,
 )
-from reconciler.render.unblock import unblocking
 from reconciler.render.words import (
     REASONS,
     counts,
@@ -40,6 +39,7 @@ from reconciler.render.words import (
     scope,
     some,
     summary,
+    unblocking,
     verification,
 )
 from reconciler.report import Applied, Failed, Outcome, Report

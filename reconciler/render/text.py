@@ -31,7 +31,6 @@ from reconciler.render.rows import (
     place,
     plan_rows,
 )
-from reconciler.render.unblock import unblocking
 from reconciler.render.words import (
     age,
     ending,
@@ -43,6 +42,7 @@ from reconciler.render.words import (
     rest,
     scope,
     summary,
+    unblocking,
     verification,
 )
 from reconciler.report import Applied, Report

@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 import gc
-import json
-from collections.abc import Callable
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import click
 
-from reconciler.cli.local import known_types, open_store
 from reconciler.cli.options import Context, Option, command
-from reconciler.cli.session import STDOUT
-from reconciler.emulator.behavior import Behavior
-from reconciler.emulator.emulator import LOCAL_KEY, Emulator
-from reconciler.emulator.messages import Request
-from reconciler.emulator.webhooks import PATH
-from reconciler.errors import ExitCode, OutputError, ReconcilerError, UsageError
-from reconciler.render.quote import prose
-from reconciler.source.write import REQUESTS, check_kind
+from reconciler.errors import ExitCode, ReconcilerError
 
 
 @command(
@@ -51,17 +39,7 @@ from reconciler.source.write import REQUESTS, check_kind
                help="Append each request as JSON, secrets included; - is standard output."),
     ),
 )  # fmt: skip
-def run(
-    context: Context,
-    host: str,
-    port: int,
-    key: str | None,
-    db: str | None,
-    seed: str | None,
-    read_back: str,
-    page_size: int,
-    log: str | None,
-) -> int:
+def run(context: Context, host: str, port: int, key: str | None, **own: Any) -> int:
     """Implements CloudTruth's published API. Needs no account. Stop it with Ctrl-C."""
     try:
         from reconciler.emulator.server import Server
@@ -70,23 +48,10 @@ def run(
             "the emulator over HTTP needs packages that are not installed",
             hint="pip install starlette uvicorn; --local needs neither",
         ) from None
+    from reconciler.cli.local import build  # help needs no emulator
+
     gc.enable()  # a server may run for days
-    directory = context.process.directory
-    behavior = Behavior(
-        any_key=key is None,
-        read_back=read_back,
-        page_size=min(page_size, Behavior.page_size),
-        max_page_size=page_size,
-        **known_types(),
-    )
-    store = open_store(":memory:" if db is None else directory / db)
-    emulator = Emulator(store, behavior)
-    if seed is not None and not store.webhooks():
-        _create(emulator, directory / seed, seed)
-    # After the database, so that one file cannot be used for both.
-    emulator.listener = _log(context, log) if log is not None else None
-    if key is not None and store.user_of_key(key) is None:
-        store.add_user(emulator.organization, key=key, role="OWNER")
+    emulator = build(context, key=key, **own)
     try:
         Server(emulator, host=host, port=port).run(
             lambda url: context.console.note(
@@ -101,40 +66,5 @@ def run(
     except KeyboardInterrupt:
         pass
     finally:
-        store.close()
+        emulator.store.close()
     return ExitCode.OK
-
-
-def _create(emulator: Emulator, path: Path, name: str) -> None:
-    """Create the webhooks of the seed file. Raises UsageError if the API would reject one."""
-    hint = 'use a file with a list such as [{"name": "Deploys", "type": "slack", ...}]'
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise UsageError(f"the seed {name} cannot be read as JSON", hint=hint) from None
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise UsageError(f"the seed {name} is not a list of webhooks", hint=hint)
-    headers = {"authorization": f"Api-Key {LOCAL_KEY}", "content-type": "application/json"}
-    for number, row in enumerate(rows, 1):
-        body = json.dumps({"organization": emulator.organization, **row}).encode()
-        answer = emulator.handle(Request(method="POST", path=PATH, headers=headers, body=body))
-        if answer.status != 201:
-            raise UsageError(f"{name}: webhook {number} is refused: {answer.body.decode()}")
-
-
-def _log(context: Context, name: str) -> Callable[[Any], None]:
-    """Return a function that writes each request as a line of JSON."""
-    file = context.process.stdout
-    if name != STDOUT:
-        path = context.process.directory / name
-        check_kind(path, REQUESTS)
-        try:
-            file = path.open("a", encoding="utf-8")
-        except OSError:
-            raise OutputError(f"the log {name} cannot be written") from None
-
-    def write(entry: Any) -> None:
-        file.write(prose(json.dumps(asdict(entry))) + "\n")
-        file.flush()
-
-    return write
