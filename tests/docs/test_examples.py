@@ -118,8 +118,8 @@ def test_the_index_names_every_example() -> None:
     [*EXAMPLES.rglob("*.yaml"), EXAMPLES / "library.py", *EXAMPLES.rglob("*.json")],
     ids=lambda path: path.name,
 )
-def test_an_example_says_who_needs_it(path: Path) -> None:
-    """Its first comment, or its description, begins with it."""
+def test_the_first_line_of_an_example_describes_its_use(path: Path) -> None:
+    """The first comment, or the description, begins with `For`."""
     assert re.search(r'\A(#.*\n\n)?# For |\A"""For |"description": "For ', path.read_text("utf-8"))
 
 
