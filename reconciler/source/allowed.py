@@ -212,7 +212,10 @@ def reference(text: str) -> SecretRef:
     return found
 
 
+VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+"""A name of a variable. Other text may be the secret, written in place of the name."""
+
 _REFERABLE: Final = {
-    Scheme.ENV: re.compile(r"[A-Za-z_][A-Za-z0-9_]*"),
+    Scheme.ENV: VARIABLE,
     Scheme.FILE: re.compile(r".+"),
 }

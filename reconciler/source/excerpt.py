@@ -21,6 +21,7 @@ import yaml
 from reconciler.findings import EXCERPT_BEFORE, Finding, Place, Position, Related
 from reconciler.kinds import KINDS
 from reconciler.model import EVENT_TYPES
+from reconciler.source.allowed import VARIABLE
 from reconciler.source.position import Node, lines, locate, tree
 from reconciler.source.schema import schema
 from reconciler.source.text import LOOKS_SECRET, MASK, is_word
@@ -47,7 +48,7 @@ _KNOWN_WORDS: Final = frozenset(
     (*EVENT_TYPES, *KINDS, "absent", "true", "false", "null", "~", "yes", "no", "on", "off")
 )
 _REFERENCE: Final = {
-    "env": re.compile(r"[A-Za-z_][A-Za-z0-9_]*"),
+    "env": VARIABLE,
     "file": re.compile(r".*"),
     "version": re.compile(r"-?[0-9]*"),
 }

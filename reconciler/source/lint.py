@@ -20,7 +20,7 @@ from reconciler.kinds.events import GLOBS, MAX_EVENT_GLOB, expand
 from reconciler.model import EVENT_TYPES, Path, Scheme, SecretRef
 from reconciler.planning.names import INVISIBLE, NORMALIZED
 from reconciler.source import secrets
-from reconciler.source.allowed import file_name, forbidden_prefix, refusal, sent_key
+from reconciler.source.allowed import VARIABLE, file_name, forbidden_prefix, refusal, sent_key
 from reconciler.source.schema import written_webhooks
 from reconciler.source.text import meant, quoted
 
@@ -178,6 +178,8 @@ def _value(
 
 @lru_cache(maxsize=256)  # most webhooks share their references
 def _refusal(scheme: Scheme, name: str, file: str, rules: Rules) -> Finding | None:
+    if scheme is Scheme.ENV and VARIABLE.fullmatch(name) is None:
+        return None  # the schema reports it
     whole = file_name(name, file) if scheme is Scheme.FILE else name
     ref = SecretRef(scheme=scheme, name=whole)
     return sent_key(whole) if ref in rules.api_keys else refusal(ref, rules.allow_secrets)

@@ -173,8 +173,8 @@ def test_references_are_checked_offline(
 
 
 def test_a_token_in_place_of_a_reference_is_not_shown() -> None:
-    """A token written in place of its variable's name is not repeated."""
-    for reference in (f"{{env: '{TOKEN}'}}", f"{{file: '{TOKEN}'}}"):
+    """A secret written in place of its variable's name is not repeated."""
+    for reference in (f"{{env: '{TOKEN}'}}", f"{{file: '{TOKEN}'}}", "{env: my-canary}"):
         outcome = slack(reference, Rules(allow_secrets=("env:A",)))
         assert outcome.findings
         assert "canary" not in repr(outcome.findings)
