@@ -54,7 +54,7 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
     "unknown-state": ("a state other than `absent`", "source.explain._unknown_constant"),
     "unknown-event": ("an unknown event", "source.explain._bad_event"),
     "bad-reference": ("a malformed secret reference", "source.explain._bad_secret"),
-    "bad-variable-name": ("an invalid name of a variable", "source.explain._MESSAGES"),
+    "bad-variable-name": ("an invalid name of a variable", "source.allowed.BAD_NAME"),
     "bad-channel": ("an invalid name or id of a Slack channel", "source.explain._MESSAGES"),
     "bad-url": ("a value that is not an absolute http or https URL", "source.explain._MESSAGES"),
     # Names and files together

@@ -215,6 +215,12 @@ def reference(text: str) -> SecretRef:
 VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 """A name of a variable. Other text may be the secret, written in place of the name."""
 
+BAD_NAME: Final = error(
+    "bad-variable-name",
+    "this is not a valid name of a variable",
+    "write the name of the variable that holds the secret, not the secret",
+)
+
 _REFERABLE: Final = {
     Scheme.ENV: VARIABLE,
     Scheme.FILE: re.compile(r".+"),

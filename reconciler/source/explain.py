@@ -19,6 +19,7 @@ from reconciler.findings import Finding, Place, error
 from reconciler.kinds import KINDS
 from reconciler.kinds.events import MAX_EVENT_GLOB
 from reconciler.model import EVENT_TYPES, Path
+from reconciler.source.allowed import BAD_NAME
 from reconciler.source.excerpt import is_known
 from reconciler.source.lint import EVENTS, REFERENCE, ticked
 from reconciler.source.position import comment_after
@@ -283,11 +284,7 @@ _MESSAGES: Final[Mapping[str | int, Finding]] = {
         "write a whole number, {limit} or more",
     ),
     # keys with a pattern or one value
-    "env": error(
-        "bad-variable-name",
-        "this is not a valid name of a variable",
-        "write the name of the variable that holds the secret, not the secret",
-    ),
+    "env": BAD_NAME,
     "channel": error(
         "bad-channel",
         "{name} is not the name or id of a Slack channel",

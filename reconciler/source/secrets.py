@@ -184,6 +184,8 @@ def fetch_key(
     listed_only: bool,
 ) -> Secret | Finding:
     """Return the API key that a file refers to. In CI it must be allowed, like any secret."""
+    if ref.scheme is Scheme.ENV and allowed.VARIABLE.fullmatch(ref.name) is None:
+        return allowed.BAD_NAME
     pattern = f"{ref.scheme}:{ref.name}"
     if (allow or listed_only) and not any(fnmatchcase(pattern, each) for each in allow):
         return allowed.not_allowed(ref)

@@ -20,7 +20,7 @@ from reconciler.source.allowed import (
     file_name,
     refusal,
 )
-from reconciler.source.secrets import references, wrap
+from reconciler.source.secrets import fetch_key, references, wrap
 from reconciler.source.secrets import resolve as resolve_all
 
 
@@ -383,6 +383,16 @@ def test_references_have_positions() -> None:
 def test_files_are_relative_to_the_declaring_file(path: str, declaring: str, name: str) -> None:
     """A file is named from the working directory, and found from the referring file."""
     assert file_name(path, declaring) == name
+
+
+def test_an_api_key_in_place_of_its_variable_is_not_shown() -> None:
+    """A file is read for its key before it is validated."""
+    for allow in ((), ("env:OTHER",)):
+        found = fetch_key(
+            env(CANARY), environ={}, directory=Path(), allow=allow, listed_only=bool(allow)
+        )
+        assert isinstance(found, Finding)
+        assert (found.rule, CANARY in repr(found)) == ("bad-variable-name", False)
 
 
 def test_forbidden_references_are_documented() -> None:
