@@ -14,6 +14,7 @@ from typing import Final
 from reconciler.ci import reviews
 from reconciler.ci.github import GitHub, GitHubError
 from reconciler.ci.marker import COMMENT_CHARACTERS, Marker, MarkerKind, find
+from reconciler.ci.matrix import files_of
 from reconciler.ci.outcome import Outcome, attempt, failed, planned, reported
 from reconciler.ci.plan import check, files_only, only_checked
 from reconciler.ci.run import MergeGroup, PullRequest, Reviewing, Run
@@ -39,7 +40,6 @@ from reconciler.render.markdown import code_block
 from reconciler.render.quote import quote
 from reconciler.report import NOT_REVIEWED, Applied, Report
 from reconciler.source.history import covered
-from reconciler.source.secrets import references
 from reconciler.workflow import Checked, Connection, gather
 from reconciler.workflow import apply as apply_plan
 from reconciler.workflow import plan as make_plan
@@ -150,13 +150,10 @@ class _Attempt:
             if self._by_review:
                 raise
             return
-        refs = references(checked.desired.webhooks)
-        named = {each.name for each in refs if each.scheme is Scheme.FILE}
-        named.update(checked.declared.documents, checked.declared.parents)
+        named = files_of(checked.declared)
         reads = [named.__contains__, *(covered(each, run.inputs.directory) for each in run.paths)]
-        prefix = (git(["rev-parse", "--show-prefix"]) or b"").decode().strip()
         if changed is not None:
-            names = [each.removeprefix(prefix) for each in changed]
+            names = run.relative(changed)
             if not any(read(each) for each in names for read in reads):
                 return
         raise _NotTheTipError(

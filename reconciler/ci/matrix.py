@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Final
@@ -16,6 +16,8 @@ from reconciler.ci.reviews import merged_reviews, read_reviews
 from reconciler.ci.run import MergeGroup, PullRequest, Run
 from reconciler.errors import ConfigurationError, UsageError
 from reconciler.model import Scheme
+from reconciler.source.history import covered
+from reconciler.source.load import Loaded
 from reconciler.source.secrets import references
 from reconciler.workflow.inputs import Inputs, OrganizationFiles, organizations, parse, validate
 
@@ -46,13 +48,13 @@ def matrix(run: Run) -> Outcome:
             hint=f"start the workflow with one of these as organization: {', '.join(labels)}",
         )
     elif (changed := _changed(run)) is not None:
-        prefix = (run.inputs.git(["rev-parse", "--show-prefix"]) or b"").decode().strip()
         pending = _open(run, labels)
-        chosen = {
-            name: each
-            for name, each in labels.items()
-            if name in pending or not changed.isdisjoint(_read_by(each, run, prefix))
-        }
+        chosen = {}
+        for name, each in labels.items():
+            loaded = validate(replace(run.inputs, parsed=each.parsed, policies=()))
+            reads = {*each.paths, *run.inputs.policies, *files_of(loaded)}
+            if name in pending or changed & reads:
+                chosen[name] = each
     if len(chosen) > MOST:
         raise UsageError(
             f"{len(chosen)} organizations exceed the limit of {MOST} jobs in a matrix",
@@ -121,25 +123,26 @@ def _open(run: Run, labels: Iterable[str]) -> frozenset[str]:
 
 
 def _changed(run: Run) -> frozenset[str] | None:
-    """Return the changed files, relative to the repository's root.
+    """Return the changed files, None if they are not known.
 
-    None if they are not known, so that no organization is missed.
+    None, too, if a configuration file was removed: its organization may have other files.
     """
-    git = run.inputs.git
+    git, directory = run.inputs.git, run.inputs.directory
     if not run.since or git(["cat-file", "-e", run.since]) is None:
         return None
-    found = git(["diff", "--name-only", "-z", f"{run.since}...HEAD"])
-    return None if found is None else frozenset(filter(None, found.decode().split("\0")))
+    found = git(["diff", "--no-renames", "--name-only", "-z", f"{run.since}...HEAD"])
+    if found is None:
+        return None
+    changed = frozenset(run.relative(filter(None, found.decode().split("\0"))))
+    reads = [covered(each, directory) for each in run.paths]
+    gone = (each for each in changed if not (directory / each).exists())
+    return None if any(read(each) for each in gone for read in reads) else changed
 
 
-def _read_by(group: OrganizationFiles, run: Run, prefix: str) -> Iterator[str]:
-    """Yield the files that affect an organization, relative to the repository's root.
-
-    `prefix` is the path of the working directory there.
-    """
-    loaded = validate(replace(run.inputs, parsed=group.parsed, policies=()))
-    names = [*group.paths, *loaded.parents, *run.inputs.policies]
+def files_of(loaded: Loaded) -> frozenset[str]:
+    """Return the files that a configuration consists of: its own, their parents and its secrets."""
+    names = {*loaded.documents, *loaded.parents}
     if loaded.desired is not None:
         refs = references(loaded.desired.webhooks)
-        names += [each.name for each in refs if each.scheme is Scheme.FILE]
-    yield from (posixpath.normpath(posixpath.join(prefix, name)) for name in names)
+        names.update(each.name for each in refs if each.scheme is Scheme.FILE)
+    return frozenset(map(posixpath.normpath, names))

@@ -6,6 +6,7 @@ it results in fewer permissions, never in more.
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -129,6 +130,11 @@ class Run:
     def paths(self) -> tuple[str, ...]:
         """Return the paths of the configuration."""
         return self.inputs.paths or (DEFAULT_FILE,)
+
+    def relative(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return files, named from the repository's root, as named from the working directory."""
+        prefix = (self.inputs.git(["rev-parse", "--show-prefix"]) or b"").decode().strip()
+        return tuple(posixpath.relpath(each, prefix or ".") for each in names)
 
     def marker(self, kind: MarkerKind) -> Marker:
         """Return the marker for the run's subject; it approves nothing."""

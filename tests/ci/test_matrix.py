@@ -127,6 +127,14 @@ def test_labels_are_the_paths_below_the_directory(shell: Shell, tmp_path: Path) 
     assert (done.code, "would be the label of both" in done.out) == (64, True)
 
 
+def test_a_removed_file_is_planned_for_all(shell: Shell, repository: Path) -> None:
+    """Its organization may have other files, and its webhooks may be pruned."""
+    before = git(repository, "rev-parse", "HEAD")
+    git(repository, "mv", "orgs/one.yaml", "archived.yaml")
+    commit(repository)
+    assert labels(shell, repository, {"before": before}) == ["other", "two"]
+
+
 @pytest.mark.parametrize("event", [{}, {"before": "0" * 40}, {"before": "1" * 40}])
 def test_without_a_known_change_all_are_planned(
     shell: Shell, repository: Path, event: object
