@@ -17,83 +17,56 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
-from reconciler.errors import ReconcilerError
-from reconciler.model import Secret
-
 if TYPE_CHECKING:
-    from reconciler.planning.plan import Plan
-    from reconciler.planning.planner import PlanOptions
-    from reconciler.planning.review import Review
-    from reconciler.report import Report
-    from reconciler.source.export import Export, export
-    from reconciler.source.saved_plan import load_plan, save_plan
-    from reconciler.workflow.applying import apply
-    from reconciler.workflow.connection import Connection, connect
-    from reconciler.workflow.inputs import (
-        Checked,
-        Gathered,
-        Inputs,
-        accept,
-        gather,
-        load,
-        previous,
-        validate,
-    )
-    from reconciler.workflow.planning import plan, read_live, show, status
+    from reconciler.errors import ReconcilerError as ReconcilerError
+    from reconciler.model import Secret as Secret
+    from reconciler.planning.plan import Plan as Plan
+    from reconciler.planning.planner import PlanOptions as PlanOptions
+    from reconciler.planning.review import Review as Review
+    from reconciler.report import Report as Report
+    from reconciler.source.export import Export as Export
+    from reconciler.source.export import export as export
+    from reconciler.source.saved_plan import load_plan as load_plan
+    from reconciler.source.saved_plan import save_plan as save_plan
+    from reconciler.workflow.applying import apply as apply
+    from reconciler.workflow.connection import Connection as Connection
+    from reconciler.workflow.connection import connect as connect
+    from reconciler.workflow.inputs import Checked as Checked
+    from reconciler.workflow.inputs import Gathered as Gathered
+    from reconciler.workflow.inputs import Inputs as Inputs
+    from reconciler.workflow.inputs import accept as accept
+    from reconciler.workflow.inputs import gather as gather
+    from reconciler.workflow.inputs import load as load
+    from reconciler.workflow.inputs import previous as previous
+    from reconciler.workflow.inputs import validate as validate
+    from reconciler.workflow.planning import plan as plan
+    from reconciler.workflow.planning import read_live as read_live
+    from reconciler.workflow.planning import show as show
+    from reconciler.workflow.planning import status as status
 
-_LATER: Final = {
-    "planning.plan": ("Plan",),
-    "planning.planner": ("PlanOptions",),
-    "planning.review": ("Review",),
-    "report": ("Report",),
-    "source.export": ("Export", "export"),
-    "source.saved_plan": ("load_plan", "save_plan"),
-    "workflow.applying": ("apply",),
-    "workflow.connection": ("Connection", "connect"),
-    "workflow.inputs": (
-        "Checked",
-        "Gathered",
-        "Inputs",
-        "accept",
-        "gather",
-        "load",
-        "previous",
-        "validate",
-    ),
-    "workflow.planning": ("plan", "read_live", "show", "status"),
+_MODULES: Final = {
+    name: module
+    for module, names in {
+        "errors": "ReconcilerError",
+        "model": "Secret",
+        "planning.plan": "Plan",
+        "planning.planner": "PlanOptions",
+        "planning.review": "Review",
+        "report": "Report",
+        "source.export": "Export export",
+        "source.saved_plan": "load_plan save_plan",
+        "workflow.applying": "apply",
+        "workflow.connection": "Connection connect",
+        "workflow.inputs": "Checked Gathered Inputs accept gather load previous validate",
+        "workflow.planning": "plan read_live show status",
+    }.items()
+    for name in names.split()
 }
 
-__all__ = [
-    "Checked",
-    "Connection",
-    "Export",
-    "Gathered",
-    "Inputs",
-    "Plan",
-    "PlanOptions",
-    "ReconcilerError",
-    "Report",
-    "Review",
-    "Secret",
-    "accept",
-    "apply",
-    "connect",
-    "export",
-    "gather",
-    "load",
-    "load_plan",
-    "plan",
-    "previous",
-    "read_live",
-    "save_plan",
-    "show",
-    "status",
-    "validate",
-]
+__all__ = sorted(_MODULES)  # noqa: PLE0605 - the imports above are for type checkers
 
 
 def __getattr__(name: str) -> object:
-    for module, names in _LATER.items():
-        if name in names:
-            return getattr(import_module(f"reconciler.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"reconciler.{_MODULES[name]}"), name)
