@@ -35,7 +35,7 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
     "bad-parent": ("a parent file that cannot be used", "source.extend._Reader._extended"),
     "guard-removed": ("an overlay that removes a guard", "source.extend._Merge._is_removed"),
     "exclude-unknown": ("an excluded webhook without a parent", "source.extend._Merge._changes"),
-    "extends-twice": ("a webhook in two parent files", "source.extend._Merge._changes"),
+    "extends-twice": ("a webhook in two parent files", "source.extend._Merge._twice"),
     "keys-differ": ("two API keys for one organization", "source.identity._keys_differ"),
     # The form of the file
     "unknown-key": ("a key that the schema does not know", "source.explain._unknown_keys"),

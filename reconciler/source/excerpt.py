@@ -74,7 +74,7 @@ def _where_written(documents: Mapping[str, Document], finding: Finding) -> Findi
 
     def written(at: Place) -> Place:
         document = documents.get(at.file)
-        if document is None or not document.origins:
+        if document is None or not document.layers:
             return at
         return replace(document.written_at(at.path), key=at.key)
 

@@ -8,8 +8,8 @@ Merges the data of documents, before the schema validates it:
 - If an overlay changes the type of a webhook, the configuration of the old type is dropped.
 - `defaults` merge first and apply once, to the merged webhooks.
 
-The result records the position of each value, for findings. Paths of `{file: ...}` references are
-made relative to the overlay.
+The result keeps both documents, to find the position of a value. Paths of `{file: ...}` references
+are made relative to the overlay.
 """
 
 from __future__ import annotations
@@ -125,24 +125,6 @@ class _Reader:
         return merged
 
 
-class _Layer:
-    """One document of a merge, and the positions of its parts."""
-
-    def __init__(self, document: Document) -> None:
-        self.document = document
-        self._deeper: dict[Path, list[Path]] = {}
-        for path in document.origins:
-            for length in range(len(path)):
-                self._deeper.setdefault(path[:length], []).append(path)
-
-    def origins(self, at: Path, to: Path) -> dict[Path, Place]:
-        """Return the positions of the value at `at` and of its parts, for the path `to`."""
-        origins = self.document.origins
-        found = {to: self.document.written_at(at)}
-        found |= {to + path[len(at) :]: origins[path] for path in self._deeper.get(at, ())}
-        return found
-
-
 class _Merge:
     """The merge of one document over another; parents of one file are extended at `through`."""
 
@@ -153,64 +135,51 @@ class _Merge:
         findings: list[Finding],
         through: Place | None = None,
     ) -> None:
-        self._below = _Layer(_moved(below, over.file))
-        self._over = _Layer(over)
+        self._below = _moved(below, over.file)
+        self._over = over
         self._findings = findings
         self._through = through
-        self._origins: dict[Path, Place] = {(): over.written_at(())}
 
     def document(self) -> Document:
         """Return the merged document, under the name of the upper one."""
-        below, over = self._below.document, self._over.document
-        upper, lower = dict(over.data), dict(below.data)
-        lists = lower.get("webhooks"), upper.get("webhooks")
-        earlier = _mapping(lower.get("defaults"))
-        if _retyped(earlier.get("type"), _mapping(upper.get("defaults")).get("type")):
+        below, over = self._below, self._over
+        lower, earlier = dict(below.data), _mapping(below.data.get("defaults"))
+        if _retyped(earlier.get("type"), _mapping(over.data.get("defaults")).get("type")):
             lower["defaults"] = _without_configuration(earlier)
-        data = self._merged(lower, upper, (), (), ())
+        data = self._merged(lower, over.data, ())
         items = {
             key: (over if key in over.data else below).items.get(key, [])
             for key in LISTED
             if isinstance(data.get(key), list)
         }
-        if isinstance(lists[0], list) and isinstance(lists[1] or [], list):
+        if isinstance(lower.get("webhooks"), list) and isinstance(data["webhooks"], list):
             types = earlier.get("type"), _mapping(data.get("defaults")).get("type")
-            data["webhooks"], items["webhooks"] = self._webhooks(lists[0], lists[1] or [], types)
-        return replace(over, data=data, items=items, origins=self._origins)
+            data["webhooks"], items["webhooks"] = self._webhooks(types)
+        return replace(over, data=data, items=items, layers=(over, below))
 
-    def _merged(
-        self, lower: dict[str, Any], upper: dict[str, Any], under: Path, at: Path, to: Path
-    ) -> dict[str, Any]:
-        """Merge the mappings at `under` and `at`; `to` is the path of the result.
+    def _merged(self, lower: dict[str, Any], upper: dict[str, Any], at: Path) -> dict[str, Any]:
+        """Merge two mappings; `at` is the path of the upper one.
 
         Keys keep the order of the lower mapping, followed by the keys that the upper one adds.
         """
-        merged: dict[str, Any] = {}
-        for key in dict.fromkeys((*lower, *upper)):
-            old, new, path = lower.get(key), upper.get(key), (*to, key)
-            removed = key in upper and new is None and self._is_removed((*at, key))
-            if removed and key not in _GUARDS:
-                continue
-            if removed or key not in upper:
-                if key in lower:
-                    merged[key] = old
-                    self._origins |= self._below.origins((*under, key), path)
+        merged = dict(lower)
+        for key, new in upper.items():
+            old = lower.get(key)
+            if new is None and self._is_removed((*at, key)):
+                if key not in _GUARDS:
+                    merged.pop(key, None)
             elif key in _MAPPINGS and isinstance(old, dict) and isinstance(new, dict):
-                self._origins[path] = self._over.document.written_at((*at, key))
-                merged[key] = self._merged(old, new, (*under, key), (*at, key), path)
+                merged[key] = self._merged(old, new, (*at, key))
             else:
                 merged[key] = new
-                self._origins |= self._over.origins((*at, key), path)
         return merged
 
     def _is_removed(self, at: Path) -> bool:
         """Return whether an empty value is the literal `null`; for a guard, report an error."""
         from reconciler.source.position import is_null  # most overlays remove nothing
 
-        place = self._over.document.written_at(at)
-        if place.file != self._over.document.file or not is_null(
-            self._over.document.text, place.path
-        ):
+        place = self._over.written_at(at)
+        if place.file != self._over.file or not is_null(self._over.text, place.path):
             return False
         if at[-1] in _GUARDS:
             self._findings.append(
@@ -223,21 +192,11 @@ class _Merge:
             )
         return True
 
-    def _webhooks(
-        self, below: list[Any], over: list[Any], types: tuple[object, object]
-    ) -> tuple[list[Any], list[Position]]:
+    def _webhooks(self, types: tuple[object, object]) -> tuple[list[Any], list[Position]]:
         """Merge two lists of webhooks; `types` are the default types before and after."""
-        changes = self._changes(below, over)
-        merged: list[Any] = []
-        positions: list[Position] = []
-
-        def add(layer: _Layer, index: int, entry: Any, origins: dict[Path, Place]) -> None:
-            merged.append(entry)
-            positions.append(layer.document.items["webhooks"][index])
-            self._origins.update(origins)
-
-        for old, lower in enumerate(below):
-            path: Path = ("webhooks", len(merged))
+        over, changes = self._over.webhooks, self._changes()
+        merged: list[tuple[Any, Position]] = []
+        for old, lower in enumerate(self._below.webhooks):
             new = changes.get(old)
             upper = {} if new is None else over[new]
             if isinstance(lower, dict) and _retyped(
@@ -245,21 +204,21 @@ class _Merge:
             ):
                 lower = _without_configuration(lower)
             if new is None:
-                add(self._below, old, lower, self._below.origins(("webhooks", old), path))
-            elif _is_absent(lower) or _is_absent(upper):
-                add(self._over, new, upper, self._over.origins(("webhooks", new), path))
-            elif not _is_excluded(upper):
-                at: Path = ("webhooks", new)
-                entry = self._merged(lower, upper, ("webhooks", old), at, path)
-                add(self._over, new, entry, {path: self._over.document.written_at(at)})
+                merged.append((lower, self._below.items["webhooks"][old]))
+                continue
+            if _is_absent(lower) or _is_absent(upper):
+                lower = {}
+            if not _is_excluded(upper):
+                entry = self._merged(lower, upper, ("webhooks", new))
+                merged.append((entry, self._over.items["webhooks"][new]))
         for new, upper in enumerate(over):
             if new not in changes.values() and not _is_excluded(upper):
-                path = ("webhooks", len(merged))
-                add(self._over, new, upper, self._over.origins(("webhooks", new), path))
-        return merged, positions
+                merged.append((upper, self._over.items["webhooks"][new]))
+        return [entry for entry, _ in merged], [position for _, position in merged]
 
-    def _changes(self, below: list[Any], over: list[Any]) -> dict[int, int]:
+    def _changes(self) -> dict[int, int]:
         """Return the index of the upper entry for each lower entry that it changes."""
+        below, over = self._below.webhooks, self._over.webhooks
         by_name: dict[str, list[int]] = {}
         for index, entry in enumerate(below):
             if isinstance(name := _mapping(entry).get("name"), str):
@@ -270,28 +229,32 @@ class _Merge:
             same = by_name.get(name, []) if isinstance(name, str) else []
             if len(same) > 1:  # entries with an id
                 same = [each for each in same if below[each].get("id") == entry.get("id")]
-            place = self._over.document.written_at(("webhooks", index, "name"))
+            at: Path = ("webhooks", index, "name")
             if same and same[0] not in found:
                 found[same[0]] = index
                 if self._through is not None:
-                    message = (
-                        f"two parents declare {in_quotes(name)}: the later one changes the earlier"
-                    )
-                    at = self._below.document.written_at(("webhooks", same[0], "name"))
-                    related = (
-                        Related(message="the earlier one", place=at),
-                        Related(message="extended here", place=self._through),
-                    )
-                    self._findings.append(note("extends-twice", message, at=place, related=related))
+                    self._findings.append(self._twice(name, at, same[0]))
             elif not same and _is_excluded(entry):
                 hint = "remove the entry, or correct its name"
                 message = f"no parent declares {in_quotes(name)}, which is excluded here"
+                place = self._over.written_at(at)
                 self._findings.append(error("exclude-unknown", message, hint, place))
             elif same and (_is_excluded(entry) or _is_excluded(over[found[same[0]]])):
                 message = f"{in_quotes(name)} is excluded by one entry and changed by another"
-                hint = "remove one of the two"
-                self._findings.append(error("exclude-unknown", message, hint, place))
+                place = self._over.written_at(at)
+                self._findings.append(
+                    error("exclude-unknown", message, "remove one of the two", place)
+                )
         return found
+
+    def _twice(self, name: object, at: Path, below: int) -> Finding:
+        earlier = self._below.written_at(("webhooks", below, "name"))
+        related = (
+            Related(message="the earlier one", place=earlier),
+            Related(message="extended here", place=self._through),
+        )
+        message = f"two parents declare {in_quotes(name)}: the later one changes the earlier"
+        return note("extends-twice", message, at=self._over.written_at(at), related=related)
 
 
 def _moved(document: Document, file: str) -> Document:

@@ -111,9 +111,8 @@ class Document:
     and None. Aliases share objects, so treat it as read-only. It is empty if the file is not
     `usable`. `items` has the position of each item of the root's `webhooks`, `ignore` and
     `protect`. `findings` has all errors, unordered. The first of two equal keys counts; keys that
-    are not text are left out. For an overlay merged with its parents, `origins` has the positions
-    of parts that come from another file than the value that contains them, and `parents` all files
-    that it extends.
+    are not text are left out. For an overlay merged with its parents, `layers` are the two merged
+    documents, the upper one first, and `parents` all files that it extends.
     """
 
     file: str
@@ -122,15 +121,52 @@ class Document:
     usable: bool = True
     items: Mapping[str, list[Position]] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
-    origins: Mapping[Path, Place] = field(default_factory=dict)
+    layers: tuple[Document, ...] = ()
     parents: tuple[Document, ...] = ()
 
     def written_at(self, path: Path) -> Place:
         """Return the position of the value at `path`, which may be in a parent file."""
-        for length in range(len(path), -1, -1) if self.origins else ():
-            if (at := self.origins.get(path[:length])) is not None:
-                return Place(at.file, at.path + path[length:])
+        length = len(path)
+        while not _holds(self.data, path[:length]):
+            length -= 1
+        for layer in self.layers:
+            at = self._path_in(layer, path[:length])
+            if _holds(layer.data, at):
+                return layer.written_at(at + path[length:])
         return Place(self.file, path)
+
+    def _path_in(self, layer: Document, path: Path) -> Path:
+        """Return the path in a layer of the value at `path`, where a webhook has another index."""
+        match path:
+            case ("webhooks", int(index), *rest):
+                entry, listed = self.data["webhooks"][index], layer.webhooks
+                same = [n for n, each in enumerate(listed) if each is entry]
+                same = same or [n for n, each in enumerate(listed) if _is_same(each, entry)]
+                return ("webhooks", same[0] if same else len(listed), *rest)
+        return path
+
+    @property
+    def webhooks(self) -> list[Any]:
+        """The items of `webhooks`, in any form; empty without a list."""
+        listed = self.data.get("webhooks")
+        return listed if isinstance(listed, list) else []
+
+
+def _holds(data: Any, path: Path) -> bool:
+    try:
+        for step in path:
+            data = data[step]
+    except (LookupError, TypeError):
+        return False
+    return True
+
+
+def _is_same(entry: Any, merged: Any) -> bool:
+    """Return whether an item of `webhooks` in a layer is part of a merged one: it names it."""
+    if not isinstance(entry, dict) or not isinstance(merged, dict):
+        return False
+    name, pin = entry.get("name"), merged.get("id")
+    return isinstance(name, str) and name == merged.get("name") and entry.get("id", pin) == pin
 
 
 def parse(raw: bytes, file: str, *, parser: Parser = PARSER) -> Document:

@@ -63,7 +63,7 @@ _MODULES: Final = {
     for name in names.split()
 }
 
-__all__ = sorted(_MODULES)  # noqa: PLE0605 - the imports above are for type checkers
+__all__ = sorted(_MODULES)
 
 
 def __getattr__(name: str) -> object:
