@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Cloud, MakeCloud, Shell, expect
+from tests.cli.conftest import Cloud, Done, MakeCloud, Shell, expect
 from tests.folders import write
 
 FILE = """\
@@ -35,21 +36,27 @@ def both(cloud: MakeCloud, tmp_path: Path) -> Cloud:
     return made
 
 
-def environ(both: Cloud, **more: str) -> dict[str, str]:
-    return {"CLOUDTRUTH_SERVER_URL": both.environ["CLOUDTRUTH_SERVER_URL"], **KEYS, **more}
+Run = Callable[..., Done]
 
 
-def test_each_organization_has_a_section(both: Cloud, shell: Shell) -> None:
+@pytest.fixture
+def run(both: Cloud, shell: Shell) -> Run:
+    """Run a command line with both keys, or with `more` variables."""
+    server = {"CLOUDTRUTH_SERVER_URL": both.environ["CLOUDTRUTH_SERVER_URL"]}
+    return lambda line, **more: shell(*line.split(), **{**server, **KEYS, **more})
+
+
+def test_each_organization_has_a_section(run: Run) -> None:
     """Every command runs for each, with its key; the worst exit code wins."""
-    assert shell("validate", "orgs/*.yaml").code == 0
-    plan = ("plan", "orgs", "--detailed-exitcode")
-    done = shell(*plan, **environ(both))
+    plan = "plan orgs --detailed-exitcode"
+    assert run("validate orgs/*.yaml").code == 0
+    done = run(plan)
     assert done.code == 2
     assert done.out.index("webhooks of Acme") < done.out.index("webhooks of Globex")
-    assert shell("apply", "-f", "orgs", "--yes", **environ(both)).code == 0
-    done = shell(*plan, **environ(both))
+    assert run("apply -f orgs --yes").code == 0
+    done = run(plan)
     assert (done.code, done.out.count("No changes.")) == (0, 2)
-    expect(shell(*plan, **environ(both, GLOBEX_KEY="wrong")), 4, "webhooks of Acme")
+    expect(run(plan, GLOBEX_KEY="wrong"), 4, "webhooks of Acme")
 
 
 @pytest.mark.parametrize(
@@ -62,45 +69,38 @@ def test_each_organization_has_a_section(both: Cloud, shell: Shell) -> None:
     ],
 )
 def test_an_apply_checks_every_key_before_its_first_write(
-    both: Cloud, shell: Shell, tmp_path: Path,
+    both: Cloud, run: Run, tmp_path: Path,
     heads: dict[str, str], more: dict[str, str], expected: str,
 ) -> None:  # fmt: skip
     """With a missing, forbidden or wrong key nothing is written."""
     files(tmp_path, **heads)
-    done = shell("apply", "-f", "orgs", "--yes", **environ(both, **more))
+    done = run("apply -f orgs --yes", **more)
     assert (done.code in (3, 4), expected in done.err) == (True, True)
     assert both.writes() == []
 
 
-def test_an_apply_stops_at_the_first_failure_without_keep_going(
-    both: Cloud, shell: Shell, tmp_path: Path
-) -> None:
+def test_an_apply_stops_at_the_first_failure_without_keep_going(run: Run, tmp_path: Path) -> None:
     """Organizations are applied one after another, in the order of their files."""
     broken = "limits: {max_deletes: 0}\napi_key: {env: ACME_KEY}"
-    assert shell("apply", "-f", "orgs/Acme.yaml", "--yes", **environ(both)).code == 0
+    assert run("apply -f orgs/Acme.yaml --yes").code == 0
     text = FILE.format(name="Acme", head=broken).replace("name: A,", "name: B,")
     write(tmp_path, {"orgs/Acme.yaml": text})
-    apply = ("apply", "-f", "orgs", "--yes")
-    expect(shell(*apply, **environ(both)), 5, "1 more not started")
-    expect(shell(*apply, "--keep-going", **environ(both)), 5, "1 created")
+    expect(run("apply -f orgs --yes"), 5, "1 more not started")
+    expect(run("apply -f orgs --yes --keep-going"), 5, "1 created")
 
 
-def test_options_for_one_plan_are_refused(both: Cloud, shell: Shell) -> None:
+def test_options_for_one_plan_are_refused(run: Run) -> None:
     """A saved plan, a report and a digest belong to one organization."""
     for line in ("plan orgs -o p.json", "apply -f orgs --report r"):
-        done = shell(*line.split(), **environ(both))
-        expect(done, 64, "the files declare several: Acme, Globex")
+        expect(run(line), 64, "the files declare several: Acme, Globex")
 
 
-def test_two_names_of_one_organization_are_refused(
-    both: Cloud, shell: Shell, tmp_path: Path
-) -> None:
+def test_two_names_of_one_organization_are_refused(both: Cloud, run: Run, tmp_path: Path) -> None:
     """Each would delete what the other declares."""
     acme = next(each for each in both.emulator.store.organizations() if each.name == "Acme")
     text = FILE.format(name=acme.id, head="api_key: {env: ACME_KEY}")
     write(tmp_path, {"orgs/Globex.yaml": text})
-    done = shell("apply", "-f", "orgs", "--yes", **environ(both))
-    expect(done, 4, "use keys of one organization")
+    expect(run("apply -f orgs --yes"), 4, "use keys of one organization")
     assert both.writes() == []
 
 
@@ -116,7 +116,7 @@ def test_two_names_of_one_organization_are_refused(
     ],
 )
 def test_no_webhook_carries_a_key_of_the_run(
-    both: Cloud, shell: Shell, tmp_path: Path, token: str, command: str
+    both: Cloud, run: Run, tmp_path: Path, token: str, command: str
 ) -> None:
     """Neither by value nor by reference, including the key of another organization."""
     text = FILE.format(name="Acme", head="api_key: {env: ACME_KEY}")
@@ -124,19 +124,17 @@ def test_no_webhook_carries_a_key_of_the_run(
     text = text.replace(url, f"{url}, token: {{env: {token}}}")
     write(tmp_path, {"orgs/Acme.yaml": text})
     copies = {"COPY": KEYS["ACME_KEY"], "OTHER": KEYS["GLOBEX_KEY"]}
-    done = shell(*command.split(), **environ(both, **copies))
-    expect(done, 3, "[forbidden-secret]", without=tuple(KEYS.values()))
+    expect(run(command, **copies), 3, "[forbidden-secret]", without=tuple(KEYS.values()))
     assert both.writes() == []
 
 
 def test_an_invalid_file_stops_an_apply_before_its_first_write(
-    both: Cloud, shell: Shell, tmp_path: Path
+    both: Cloud, run: Run, tmp_path: Path
 ) -> None:
     """Other commands continue with the other organizations."""
     write(tmp_path, {"orgs/Globex.yaml": FILE.format(name="Globex", head="webhook: x")})
-    done = shell("apply", "-f", "orgs", "--yes", "--keep-going", **environ(both))
-    assert (done.code, both.writes()) == (3, [])
-    expect(shell("plan", "orgs", **environ(both)), 3, "webhooks of Acme")
+    assert (run("apply -f orgs --yes --keep-going").code, both.writes()) == (3, [])
+    expect(run("plan orgs"), 3, "webhooks of Acme")
 
 
 @pytest.mark.parametrize(
@@ -177,17 +175,16 @@ def test_overlays_of_a_base_with_a_note_are_several_organizations(
 
 
 def test_a_saved_plan_is_applied_with_the_key_of_its_file(
-    both: Cloud, shell: Shell, tmp_path: Path
+    both: Cloud, run: Run, tmp_path: Path
 ) -> None:
     """The reference is in the plan, and must be available and allowed where it is applied."""
-    assert shell("plan", "orgs/Globex.yaml", "-o", "p.json", **environ(both)).code == 0
+    assert run("plan orgs/Globex.yaml -o p.json").code == 0
     (tmp_path / "orgs/Globex.yaml").unlink()
     for more, expected in (
         ({"GLOBEX_KEY": ""}, "GLOBEX_KEY is empty"),
         ({"CI": "true"}, "not in the list of allowed secrets"),
     ):
-        done = shell("apply", "p.json", "--yes", **environ(both, **more))
-        assert (done.code, expected in done.err, both.writes()) == (3, True, [])
-    acme = {"CLOUDTRUTH_API_KEY": KEYS["ACME_KEY"]}
-    done = shell("apply", "p.json", "--yes", **environ(both, **acme))
+        expect(run("apply p.json --yes", **more), 3, expected)
+        assert both.writes() == []
+    done = run("apply p.json --yes", CLOUDTRUTH_API_KEY=KEYS["ACME_KEY"])
     expect(done, 0, "webhooks of Globex", "1 created")
