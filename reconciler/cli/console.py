@@ -11,9 +11,9 @@ import errno
 import os
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from reconciler.cli.process import Process
 from reconciler.errors import ExitCode, Interrupted
@@ -33,20 +33,24 @@ _CLEAR: Final = "\r\x1b[K"
 
 
 class Console:
-    """Standard output and standard error."""
+    """Standard output and standard error, as `options` request them."""
 
-    def __init__(self, process: Process) -> None:
-        self.no_color = False
-        self.verbosity = 0
+    def __init__(self, process: Process, options: Mapping[str, Any]) -> None:
         self.caught = 0
         self.failed = False
         self._process = process
+        self._options = options
         self._secrets: list[Secret] = []
         self._lost: set[int] = set()
         self._has_status = False
         self._lock = threading.Lock()
         # Cached, because it is needed for each write and does not change.
         self._rewrites = _terminal(process.stderr) and not process.shows_escapes
+
+    @property
+    def verbosity(self) -> int:
+        """-1 for errors only, 1 or more for details."""
+        return -1 if self._options.get("quiet") else int(self._options.get("verbose", 0))
 
     @property
     def color_results(self) -> bool:
@@ -123,7 +127,7 @@ class Console:
 
     def _colored(self, stream: TextIO) -> bool:
         environ = self._process.environ
-        if self.no_color or environ.get("NO_COLOR"):
+        if self._options.get("no_color") or environ.get("NO_COLOR"):
             return False
         if environ.get("FORCE_COLOR", "0") not in ("", "0"):
             return True

@@ -48,8 +48,8 @@ class Context:
 
     def __init__(self, process: Process) -> None:
         self.process = process
-        self.console = Console(process)
         self.options: ChainMap[str, Any] = ChainMap({}, {})
+        self.console = Console(process, self.options)
         self.inputs: Inputs | None = None
         self.key: tuple[Secret, str] | None = None
 
@@ -73,10 +73,6 @@ class Context:
         if isinstance(value, tuple) and level is self.command_line:
             value = (*level.get(name, ()), *value)
         level[name] = value
-        if name in ("quiet", "verbose"):
-            self.console.verbosity = -1 if name == "quiet" else value
-        elif name == "no_color":
-            self.console.no_color = value
 
     def words(self, options: Iterable[click.Parameter]) -> tuple[str, ...]:
         """Return the command line words for `options`, ready to paste."""

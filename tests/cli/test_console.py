@@ -31,10 +31,13 @@ class Broken(io.StringIO):
         raise self._problem
 
 
-def console(*, environ: dict[str, str] | None = None, **streams: TextIO) -> Console:
+def console(
+    *, environ: dict[str, str] | None = None, no_color: bool = False, **streams: TextIO
+) -> Console:
     """Make a console whose other streams are discarded."""
     all_streams = {name: io.StringIO() for name in ("stdin", "stdout", "stderr")}
-    return Console(Process(environ=environ or {}, directory=Path(), **{**all_streams, **streams}))
+    process = Process(environ=environ or {}, directory=Path(), **{**all_streams, **streams})
+    return Console(process, {"no_color": no_color})
 
 
 def test_secrets_are_masked() -> None:
@@ -136,8 +139,8 @@ def test_precedence_of_colors(
     no_color: bool, environ: dict[str, str], terminal: bool, colored: bool
 ) -> None:
     """In order: --no-color, NO_COLOR, FORCE_COLOR, a dumb terminal."""
-    shown = console(stdout=Terminal() if terminal else io.StringIO(), environ=environ)
-    shown.no_color = no_color
+    out = Terminal() if terminal else io.StringIO()
+    shown = console(stdout=out, environ=environ, no_color=no_color)
     assert shown.color_results is colored
     err = Terminal()
     console(stderr=err).message("error", "wrong")

@@ -91,5 +91,5 @@ def test_colors_where_the_terminal_knows_them(environ: dict[str, str], colored: 
         environ=environ, directory=Path(), stdin=screen, stdout=screen, stderr=screen,
         platform="win32",
     )  # fmt: skip
-    console = Console(process)
+    console = Console(process, {})
     assert (console.color_results, console.shows_progress) == (colored, colored)
