@@ -35,7 +35,7 @@ def test_only_the_job_that_publishes_may_publish() -> None:
     assert not any("run" in step for step in publish["steps"])
     assert publish["steps"][-1]["with"]["attestations"] is True
     assert set(publish["needs"]) == {"test", "build", "attest"}
-    assert RELEASE["jobs"]["test"]["uses"] == "$/.github/workflows/ci.yml"
+    assert RELEASE["jobs"]["test"]["uses"] == "./.github/workflows/ci.yml"
     assert RELEASE["jobs"]["release"]["needs"] == "publish"
     for job in ("test", "build"):
         assert RELEASE["jobs"][job]["permissions"] == {"contents": "read"}
