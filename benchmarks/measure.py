@@ -1,7 +1,7 @@
 """Runs programs alternately and measures each: wall time, CPU time, peak memory.
 
-Machines drift while they measure. So compared programs run alternately, A B A B, and a ratio is the
-median of the ratios within each round.
+The speed of a machine varies over time. So compared programs run alternately, A B A B, and a ratio
+is the median of the ratios within each round.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ SENTENCES: Final = {
         ),
     ),
 }
-"""By document: sentences before the first release, and what replaces them."""
+"""By document: sentences before the first release, and their replacements."""
 
 
 def version() -> str:

@@ -161,7 +161,7 @@ def _field(field: Field) -> Schema:
 
 
 def _constraints(field: Field) -> Schema:
-    """Return what makes a value valid."""
+    """Return the constraints of a value."""
     if field.flag:
         return {"type": "boolean"}
     if not field.secret:
@@ -175,7 +175,7 @@ def _constraints(field: Field) -> Schema:
 
 
 def _offered(field: Field) -> Schema:
-    """Return the values that an editor offers."""
+    """Return the values for completion in editors."""
     if field.flag:
         return {} if field.default is None else {"default": field.default}
     if not field.secret:

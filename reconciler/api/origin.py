@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from reconciler.errors import CredentialError, UsageError
 from reconciler.model import Secret
 
-if TYPE_CHECKING:  # settings check the URL of a server without the HTTP library
+if TYPE_CHECKING:  # settings check the URL of a server without loading the HTTP library
     import httpx
 
 _LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")

@@ -105,8 +105,8 @@ def _label(file: PurePosixPath, roots: Sequence[str]) -> str:
 def _open(run: Run, labels: Iterable[str]) -> frozenset[str]:
     """Return the labels with a plan on the pull request, or with merged plans that are not applied.
 
-    So a commit that takes a change back replaces the plan of that change, and a failed run does not
-    leave a merged change behind.
+    So a commit that reverts a change replaces its plan, and a change that was merged is applied
+    even after a failed run.
     """
     if run.github is None or isinstance(run.event, MergeGroup):
         return frozenset()

@@ -32,7 +32,7 @@ _ALLOW: Final = re.compile(r'^(\s*WEBHOOKS_ALLOW_SECRETS: )"[^"\n]*"', re.MULTIL
 _FILE: Final = re.compile(r'^( *file:\n(?: +.*\n)??(?: +default: ))"[^"\n]*"', re.MULTILINE)
 _SEVERAL: Final = re.compile(r"^( *default: )(?:true|false)$", re.MULTILINE)
 _ENVIRONMENTS: Final = (("cloudtruth-plan", "plan"), ("cloudtruth-production", "apply"))
-"""The environments of one organization, and what follows the label of each of several."""
+"""The environments of one organization, and the suffixes after the label of each of several."""
 _ENVIRONMENT: Final = re.compile(
     rf"^( *environment: )({'|'.join(each for pair in _ENVIRONMENTS for each in pair)})$",
     re.MULTILINE,
@@ -149,8 +149,8 @@ def workflows(setup: Setup) -> Mapping[str, str]:
 def updated(text: str, setup: Setup) -> str:
     """Return the text of a workflow for another configuration.
 
-    Only the file, the lists of its secrets and paths, and what distinguishes one organization from
-    several changes.
+    Only the file, the lists of secrets and paths, and the settings for one or several organizations
+    change.
     """
     several = "" not in setup.organizations
     environments = {name: each[several] for each in _ENVIRONMENTS for name in each}

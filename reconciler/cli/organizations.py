@@ -112,7 +112,7 @@ def _narrowed(
 
 
 def _use_key(context: Context, group: OrganizationFiles) -> None:
-    """Give a context the key that the files of its organization name, if they name one."""
+    """Set the key of a context to the one that the files of its organization name, if any."""
     if not context.local and (secret := key_of(group, inputs(context))) is not None:
         context.key = (secret, f"api_key in {group.paths[0]}")
     if group.profile is not None and "profile" not in context.command_line:
@@ -122,7 +122,7 @@ def _use_key(context: Context, group: OrganizationFiles) -> None:
 def _keys(
     contexts: list[Context], groups: tuple[OrganizationFiles, ...], *, required: bool
 ) -> tuple[Secret, ...]:
-    """Return the keys of all organizations; without one, the command reports it in its section."""
+    """Return the keys of all organizations; the section of one reports a missing key."""
     keys = []
     for context, group in zip(contexts, groups, strict=True):
         try:

@@ -41,7 +41,10 @@ class Process:
 
     @property
     def shows_escapes(self) -> bool:
-        """Whether a terminal shows escape sequences as text: a dumb one, or Windows' old one."""
+        """Whether a terminal shows escape sequences as text:
+
+        a dumb terminal, or the old console of Windows.
+        """
         if self.platform == "win32" and self.environ.keys().isdisjoint(_WINDOWS_TERMINALS):
             return True
         return self.environ.get("TERM") == "dumb"

@@ -30,7 +30,7 @@ class Local:
 
     `settings` and `gathered` are the error if they could not be resolved. `declared` is None
     without a configuration file, `gathered` also for an invalid one. `words` are the options that
-    name the files, for commands in advice; without them it names no file.
+    name the files, for suggested commands; empty to name no file.
     """
 
     settings: Settings | ReconcilerError
@@ -142,6 +142,6 @@ def _secrets(local: Local, gathered: Gathered | ReconcilerError) -> Check:
     return unknown(
         "secrets",
         f"not set here: {shown}",
-        fix="set them where apply creates a webhook or changes its configuration; "
-        "all else works without",
+        fix="set them before apply creates a webhook or changes its configuration; "
+        "nothing else needs them",
     )

@@ -117,7 +117,8 @@ def plan_rows(plan: Plan, now: datetime | None) -> list[Row]:
 def folded(rows: Iterable[Row]) -> list[Row]:
     """Group the rows that only resend the same secrets, at the position of the first of them.
 
-    A heading has the number of webhooks, the fields and references; the webhooks follow.
+    A heading has the number of webhooks, the fields and references, and is followed by the
+    webhooks.
     """
     blocks: dict[object, list[Row]] = {}
     for number, row in enumerate(rows):

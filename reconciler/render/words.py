@@ -189,7 +189,7 @@ def ending(report: Report) -> str | None:
 
 
 def action(operation: Operation) -> tuple[str, str]:
-    """Return the sign of an operation, and the word for it when it is done."""
+    """Return the sign of an operation, and its past participle."""
     match operation:
         case Create():
             return "+", "created"

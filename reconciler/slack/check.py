@@ -145,7 +145,7 @@ class _Token:
 
     @property
     def types(self) -> str:
-        """Return the types of channels that the token may list, as Slack writes them."""
+        """Return the types of channels that the token may list, in Slack's format."""
         kinds = ((SEE_CHANNELS, "public_channel"), (SEE_PRIVATE, "private_channel"))
         return ",".join(kind for scope, kind in kinds if scope in (self.scopes or ()))
 
@@ -342,10 +342,10 @@ class Slack:
         self._transport = Transport(origin=origin_of(url), credential=credential, **options)
 
     def call(self, verb: str, method: str, **arguments: str | int) -> SlackReply:
-        """Call a method of Slack's Web API. A pause that Slack requests is observed.
+        """Call a method of Slack's Web API. Waits for the pause that Slack requests.
 
-        Raises ApiError without a usable response; for a POST it is AmbiguousWriteError if the
-        method may have been called.
+        Raises ApiError if there is no usable response; for a POST, AmbiguousWriteError if it may
+        have been processed.
         """
         reply = self._transport.request(
             verb,

@@ -78,7 +78,7 @@ def refusal(ref: SecretRef, allow: Sequence[str] = ()) -> Finding | None:
 def forbidden_prefix(name: str) -> str | None:
     """Return the prefix because of which a variable is never sent, None if it may be sent."""
     upper = name.upper()
-    if not upper.startswith(FORBIDDEN_VARIABLES):  # most, quickly
+    if not upper.startswith(FORBIDDEN_VARIABLES):  # fast path for most variables
         return None
     return next((each for each in FORBIDDEN_VARIABLES if upper.startswith(each)), None)
 

@@ -356,7 +356,7 @@ def _bad_secret(value: Any, path: Path) -> Iterator[Finding]:
 
 
 def _branch(value: dict[str, Any], names: list[str]) -> str:
-    """Return the definition that a mapping violates least, but `absent` only if it is meant."""
+    """Return the definition that a mapping violates least; `absent` only if the file sets it."""
     written = value.get("type")
     if isinstance(written, str) and (known := near(written, KINDS)):
         value = {**value, "type": known}

@@ -29,7 +29,7 @@ MAX_DEPTH: Final = 10
 """The maximum number of files from an overlay to its last parent, including the overlay."""
 
 _LONGEST_CHAIN: Final = 50
-"""The maximum number of files that are followed, so that any number of files can be refused."""
+"""The maximum number of files that are followed, so that endless chains are refused."""
 
 _MAPPINGS: Final = frozenset({"defaults", "limits", "configuration"})
 _GUARDS: Final = frozenset({"protect", "limits", "max_deletes"})
@@ -59,7 +59,7 @@ class _Reader:
     def merged(self, document: Document, chain: tuple[str, ...]) -> Document:
         """Return a document merged with its parents, unchanged if it has none.
 
-        `chain` has the files that extend it, and the document.
+        `chain` has the document and the files that extend it.
         """
         if "extends" not in document.data:
             return document

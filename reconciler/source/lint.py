@@ -30,7 +30,8 @@ class Rules:
     """The rules for secrets from the command line.
 
     `allow_secrets` has the patterns of `--allow-secret`; () allows everything that is not
-    forbidden. `api_keys` refer to the CloudTruth API keys of the run, which no webhook may carry.
+    forbidden. `api_keys` refer to the CloudTruth API keys of the run, which webhooks must not
+    contain.
     """
 
     allow_secrets: tuple[str, ...] = ()

@@ -43,7 +43,7 @@ class Loaded:
     """The result of loading. `desired` is None if and only if `findings` has an error.
 
     `documents` has the files that are valid YAML, by name, `parents` the files that they extend.
-    `policies` are those that the files meet, as in `Parsed`.
+    `policies` are those that the files conform to, as in `Parsed`.
     """
 
     desired: Desired | None
@@ -58,7 +58,7 @@ class Parsed:
     """Parsed files, overlays merged with their parents.
 
     `findings` are those of files that could not be read. `policies` are those that a saved plan
-    met: the SHA-256 of each, by its path.
+    conforms to: the SHA-256 of each, by its path.
     """
 
     documents: tuple[Document, ...] = ()

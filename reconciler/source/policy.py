@@ -32,8 +32,8 @@ def judge(
 ) -> Loaded:
     """Return valid files with the violations of policies; `read` returns a policy by its path.
 
-    `met` are the policies that a saved plan met, with their SHA-256. Raises StalePlanError if one
-    of them has changed, ConfigurationError for a policy that cannot be used.
+    `met` are the policies that a saved plan conforms to, with their SHA-256. Raises StalePlanError
+    if one of them has changed, ConfigurationError for a policy that cannot be used.
     """
     assert loaded.desired is not None
     data = configurations(loaded.desired)

@@ -141,7 +141,7 @@ _WORD: Final = re.compile(
 )
 """An event, a type or a state in any spelling, such as `value.updated` or `ValueUpdated`.
 
-Digits only in lower-case text: a mixture may be a secret.
+Digits are allowed only in lower-case text, because a mixture may be a secret.
 """
 
 

@@ -36,8 +36,8 @@ class Inputs:
     output can be searched for it. `git` runs git in `directory`. `policies` are JSON
     Schemas that the configuration must meet, read at the commit `policy_base` if there is one, so
     that a pull request cannot relax what judges it. `again` are the options with which
-    `webhooks apply` plans the same, for advice; None gives none. No webhook may
-    carry an API key of the run: one of `api_keys`, or by a reference of `key_references`.
+    `webhooks apply` plans the same, for advice; None gives none. Webhooks must not contain an API
+    key of the run, either as one of `api_keys` or as a reference of `key_references`.
     """
 
     directory: Path

@@ -29,9 +29,7 @@ KEY = "key-canary-4711"
 
 
 class Scripted(httpx.BaseTransport):
-    """A handler that returns prepared responses: a response, an exception, or a function of the
-    request.
-    """
+    """A handler with prepared results: a response, an exception, or a function of the request."""
 
     def __init__(self, *answers: Any) -> None:
         self.answers = list(answers)

@@ -1,4 +1,4 @@
-"""Conversion of Conversion of JSON to values and back."""
+"""Conversion of JSON to values and back."""
 
 from __future__ import annotations
 

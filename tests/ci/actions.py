@@ -1,4 +1,4 @@
-"""Expressions of GitHub's workflows, as far as the shipped workflows use them."""
+"""Expressions of GitHub's workflows, the part that the shipped workflows use."""
 
 from __future__ import annotations
 

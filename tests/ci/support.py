@@ -296,9 +296,9 @@ class World:
         inputs: Mapping[str, str] | None = None,
         **environ: str,
     ) -> dict[str, Done]:
-        """Run a workflow as GitHub does, and return the step of each organization by its label.
+        """Run a workflow like GitHub, and return the step of each organization by its label.
 
-        There is none if the conditions of the workflow are not met.
+        The result is empty if the conditions of the workflow are not met.
         """
         needs: dict[str, Any] = {"result": "skipped", "outputs": {}}
         jobs = self.workflow("webhooks")["jobs"]
@@ -363,7 +363,7 @@ class World:
     def _contexts(
         self, workflow: str, name: str, event: Mapping[str, Any], inputs: Mapping[str, str]
     ) -> dict[str, Any]:
-        """Return what the expressions of the called workflow see."""
+        """Return the contexts for expressions of the called workflow."""
         ref = "refs/heads/main"
         if "pull_request" in event:
             ref = f"refs/pull/{event['pull_request']['number']}/merge"

@@ -114,7 +114,7 @@ class LostAnswer(FakeGitHub):
 
 
 def test_a_comment_whose_answer_is_lost_is_not_written_twice() -> None:
-    """After a lost response the comment is searched for before it is written again."""
+    """After a lost response, existing comments are read before it is written again."""
     fake = LostAnswer()
     with client(fake) as github:
         write(github, 7, "one")

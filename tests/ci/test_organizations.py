@@ -65,7 +65,7 @@ class Organizations:
         self.world.squash(number)
 
     def push(self, **environ: str) -> dict[str, Done]:
-        """Run the apply workflow for what was merged last."""
+        """Run the apply workflow for the last merge."""
         return self.world.run("apply", "push", {**PUSH, "before": self.before}, **environ)
 
     def channels(self) -> dict[str, list[str]]:
@@ -126,7 +126,7 @@ def test_a_changed_base_is_planned_and_applied_for_each(three: Organizations) ->
 
 
 def test_only_organizations_that_changed_have_a_job(three: Organizations) -> None:
-    """A change that a later commit takes back has its plan taken back, too."""
+    """If a later commit reverts a change, its plan is invalidated."""
     file = "orgs/dev.yaml"
     text = (three.world.work / file).read_text()
     changed = text + "webhooks: [{name: Audit, configuration: {channel: alerts}}]\n"

@@ -139,7 +139,7 @@ def test_a_workflow_has_minimal_permissions(name: str) -> None:
 
 @pytest.mark.parametrize("name", CALLERS)
 def test_an_environment_is_of_one_command_and_one_organization(name: str) -> None:
-    """Only apply gets the secrets of the configuration; the others get a key that may read."""
+    """Only apply gets the secrets of the configuration; the others get a read-only key."""
     (job,) = caller(name, SEVERAL)["jobs"].values()
     keys = {"CLOUDTRUTH_API_KEY", "US_KEY"}
     assert set(job["secrets"]) == (keys | {"A"} if name == "apply" else keys)
@@ -179,7 +179,7 @@ MAIN = "refs/heads/main"
 def test_apply_runs_only_for_the_default_branch(
     command: str, event: str, ref: str, runs: bool, several: bool
 ) -> None:
-    """Whatever calls the workflow: no event that a fork can cause applies or gets secrets."""
+    """For any caller: no event that a fork can cause applies or gets secrets."""
     payload = {"repository": {"default_branch": "main"}}
     result = {"result": "success" if several else "skipped", "outputs": {}}
     contexts = {
@@ -387,7 +387,7 @@ def test_the_action_installs_itself_from_the_lock(tmp_path: Path, package_index:
 
 
 def test_workflows_name_another_server_and_the_parents_of_the_file() -> None:
-    """A server that is not the usual one is in the env; a parent triggers the apply."""
+    """A server other than the default is in the env; a parent triggers the apply."""
     setup = one(parents=("base/all.yaml",), server="https://ct.example.com")
     (step,) = (each for each in called(setup)["jobs"]["webhooks"]["steps"] if each["name"] == "Run")
     assert step["env"]["CLOUDTRUTH_SERVER_URL"] == "https://ct.example.com"

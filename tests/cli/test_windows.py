@@ -1,4 +1,4 @@
-"""What Windows lacks or does differently, as far as other systems can show it.
+"""Differences of Windows, as far as other systems can test them.
 
 CI runs tests/e2e/test_platforms.py on Windows and macOS.
 """

@@ -58,7 +58,7 @@ def test_validate_plan_and_apply(webhooks: Webhooks) -> None:
 
 
 def test_a_mistake_is_shown_at_its_place(webhooks: Webhooks, tmp_path: Path) -> None:
-    """The path has forward slashes everywhere, as GitHub's annotations need."""
+    """The path has forward slashes on every platform, as in GitHub's annotations."""
     path = tmp_path / FILE
     path.write_text(path.read_text("utf-8").replace("channel:", "channl:", 1), "utf-8")
     done = webhooks("validate", "-f", FILE, code=3)

@@ -152,7 +152,7 @@ def test_an_ignored_webhook_with_a_previous_name_does_not_stop_an_apply() -> Non
 def test_a_webhook_of_the_plan_takes_a_planned_name(
     rows: list[LiveWebhook], webhooks: list[Webhook], left: list[str]
 ) -> None:
-    """A create or a rename is skipped when another webhook has its name by now."""
+    """A create or a rename is skipped if another webhook now has its name."""
 
     def rename(api: Memory) -> None:
         api.rows["zz"] = replace(api.rows["zz"], name="new")

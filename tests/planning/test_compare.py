@@ -120,7 +120,7 @@ def test_a_plain_url_is_compared_and_shown_as_its_origin():
 
 @pytest.mark.parametrize("shown", [*HIDDEN.values(), 7, ["#deploys"], {"name": "#a"}, True])
 def test_only_secrets_can_be_hidden(shown: object) -> None:
-    """Any other text for a channel is another channel; what is no text is not shown."""
+    """Any other text for a channel is another channel; other values are not shown."""
     (change,) = compare(slack(), live_slack(channel=shown), SECRETS, Evidence()).fields
 
     before = None if shown in (None, "", ...) else shown
@@ -154,7 +154,7 @@ def test_a_configuration_that_gains_keys_is_an_update(witness: tuple[LiveWebhook
     ids=["a default", "what servers add", "a number that was text"],
 )
 def test_no_difference(declared: Webhook, found: LiveWebhook) -> None:
-    """A server that adds fields or turns text into numbers makes no permanent difference."""
+    """A server that adds fields or converts text to numbers causes no permanent difference."""
     assert compare(declared, found, SECRETS, Evidence()).fields == ()
 
 

@@ -147,12 +147,12 @@ def test_the_base_makes_no_difference_to_the_digest():
             {"only": ("A",)},
             ["A drift"],
         ),
-        # A resend was just requested; the files do not mention it.
+        # A resend was requested; the files do not contain it.
         *(
             ([slack("A")], [slack("A")], [live_slack("A", token="*****")], asked, ["A this-change"])
             for asked in ({"resend": ("*",)}, {"resend": ("A",)})
         ),
-        # A base that conflicts with the live webhooks explains nothing.
+        # A base that conflicts with the live webhooks is ignored.
         (
             [slack("A", previously=("a", "b"))],
             [slack("A")],

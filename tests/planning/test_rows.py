@@ -109,7 +109,7 @@ def test_encrypted_secrets_that_differ_are_hidden(letter: str):
 
 
 def test_several_duplicates_of_a_name_need_permission() -> None:
-    """One more delete than the single one that loses nothing."""
+    """Only a single one can be deleted without a loss."""
     found = [replace(ONE, id=f"id-{number}") for number in range(3)]
 
     assert [each.rule for each in made(NO_DELETES, *found).blocked] == ["too-many-deletes"]

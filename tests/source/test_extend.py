@@ -145,7 +145,7 @@ def test_a_rendered_overlay_has_the_plan_of_the_overlay(texts: dict[str, str], l
 
 
 def outcome(desired: Desired | None, live: Live) -> Plan | str:
-    """Return the plan without positions in its notes, or why there is none."""
+    """Return the plan without positions in its notes, or the error."""
     assert desired is not None
     try:
         return replace(plan(desired, live, {}), notes=(), blocked=())

@@ -118,7 +118,7 @@ def test_a_path_is_not_a_git_pattern(repository: Repository) -> None:
         ("f" * 40, "webhooks.yaml", "fetch-depth"),
         (None, "-", "standard input has no history"),
         (None, "*.yaml", "a glob has no history"),
-        (None, "../elsewhere.yaml", "cannot list"),  # which does not mean that it was empty
+        (None, "../elsewhere.yaml", "cannot list"),  # its content is then unknown, not empty
     ],
 )
 def test_without_a_base_there_is_a_reason(

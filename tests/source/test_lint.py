@@ -1,4 +1,4 @@
-"""Secrets in files, literal and as references: what is refused, and that none is shown."""
+"""Secrets in files, literal and as references: refused ones, and masking."""
 
 from __future__ import annotations
 

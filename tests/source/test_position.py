@@ -119,7 +119,7 @@ def test_merges_of_merges_are_followed_once() -> None:
 
 
 def test_columns_up_to_the_position_do_not_change() -> None:
-    """So that the mark below the line is aligned."""
+    """The mark below the line is therefore aligned."""
     text, position = "{token: abcdefgh, nam: x}\n", Position(file="w.yaml", line=1)
     assert excerpt(text, replace(position, column=18)) == "{token: ********, nam: x}"
     assert excerpt(text, replace(position, column=2)) == "{token: ***, nam: x}"

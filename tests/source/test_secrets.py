@@ -208,7 +208,7 @@ def test_link_into_proc_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_must_be_regular_small_text(tmp_path: Path) -> None:
-    """A pipe is not waited for, and no byte is shown; the limit is 64 KiB."""
+    """Reading does not wait for a pipe, and no byte is shown; the limit is 64 KiB."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "big").write_text("x" * (64 * 1024 + 1))
     (tmp_path / "edge").write_text("x" * 64 * 1024)

@@ -67,7 +67,7 @@ HOSTILE = {
 @both_parsers
 @pytest.mark.parametrize(("text", "expected"), HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_files_are_refused_immediately(text: str, expected: str, parser: Parser) -> None:
-    """Whatever a file expands to, it has one error."""
+    """Each file has one error, regardless of what it would expand to."""
     assert len(text) < 40_000
     (finding,) = refused(text, parser)
     assert spot(finding).startswith(expected)

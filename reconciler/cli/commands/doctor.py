@@ -44,7 +44,7 @@ def run(context: Context, format: str, probe: bool, yes: bool) -> int:
     name: paste it into a bug report. --probe also creates, changes and deletes one webhook, to
     find out how this server behaves.
     """
-    # JSON is for bug reports, so it names no file.
+    # JSON is for bug reports, so it contains no file names.
     local = _local(context, () if format == "json" else context.words(FILE_OPTIONS))
     sections = [check_settings(local), check_files(local)]
     if not isinstance(local.settings, ReconcilerError):

@@ -125,9 +125,9 @@ def run(
         _write_workflows(context, setup, yes=yes)
         console.result(f"The workflows install {installed}")
         console.result(
-            "In GitHub, create the environments of these commands (those with a key that"
+            "In GitHub, create the environments of these commands. Limit those whose key can"
         )
-        console.result(f"may write for branch {quote(branch)} only), then run:")
+        console.result(f"write to the branch {quote(branch)}. Then run:")
         for line in setup.commands:
             console.result(f"  {line}")
         console.result("A secret whose value you do not know can wait until you change the")
