@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Literal
 
 from reconciler.emulator.behavior import EVENTS, MASK, ROLES, Behavior
 from reconciler.emulator.messages import RefusedError, dump, json_value
@@ -39,48 +39,20 @@ class ReadBack(StrEnum):
     BY_ROLE = "by-role"
 
 
-class Uniqueness(StrEnum):
-    """Whether two webhooks of an organization may have the same name."""
+Uniqueness = Literal["none", "exact", "case-blind"]
+"""Whether two webhooks of an organization may have the same name."""
 
-    NONE = "none"
-    EXACT = "exact"
-    CASE_BLIND = "case-blind"
+ErrorShape = Literal["fields", "non_field_errors", "__all__", "list", "detail"]
+"""The JSON form of a validation error."""
 
+EventOrder = Literal["keep", "sort", "reverse"]
+"""The order in which event types are stored."""
 
-class ErrorShape(StrEnum):
-    """The JSON form of a validation error."""
+Hash = Literal["keep", "strip", "add"]
+"""What is stored for the leading `#` of a Slack channel."""
 
-    FIELDS = "fields"
-    NON_FIELD_ERRORS = "non_field_errors"
-    ALL = "__all__"
-    LIST = "list"
-    DETAIL = "detail"
-
-
-class EventOrder(StrEnum):
-    """The order in which event types are stored."""
-
-    KEEP = "keep"
-    SORT = "sort"
-    REVERSE = "reverse"
-
-
-class Hash(StrEnum):
-    """What is stored for the leading `#` of a Slack channel."""
-
-    KEEP = "keep"
-    STRIP = "strip"
-    ADD = "add"
-
-
-class CurrentFlag(StrEnum):
-    """The value of `current` in the list of organizations."""
-
-    TRUE = "true"
-    MISSING = "missing"
-    ALL_FALSE = "all-false"
-    ALL_TRUE = "all-true"
-
+CurrentFlag = Literal["true", "missing", "all-false", "all-true"]
+"""The value of `current` in the list of organizations."""
 
 _KEYS = {
     "slack": ("token", "channel", "username"),
@@ -95,13 +67,13 @@ class Variant(Behavior):
 
     default_keys: bool = False
     """Reads show keys of the type that were never sent (`verify: true`, `username: null`)."""
-    unique_names: Uniqueness = Uniqueness.NONE
+    unique_names: Uniqueness = "none"
     """Whether names are unique."""
-    unique_shape: ErrorShape = ErrorShape.FIELDS
+    unique_shape: ErrorShape = "fields"
     """How a duplicate name is reported."""
     unique_status: int = 400
     """The status of that report; 409 on some servers."""
-    error_shape: ErrorShape = ErrorShape.FIELDS
+    error_shape: ErrorShape = "fields"
     """How all other validation errors are reported."""
     merges: bool = False
     """Whether PATCH keeps the keys of `configuration` that the body omits."""
@@ -115,7 +87,7 @@ class Variant(Behavior):
     """The value of `next` on the last page is an empty text."""
     counts: bool = True
     """Whether pages have a `count`."""
-    event_order: EventOrder = EventOrder.KEEP
+    event_order: EventOrder = "keep"
     """The order in which events are stored."""
     event_dedupe: bool = False
     """Whether a repeated event is stored once."""
@@ -127,7 +99,7 @@ class Variant(Behavior):
     """Names are stored in Unicode's composed form (NFC)."""
     name_max: int | None = None
     """The length limit of names, in characters."""
-    channel_hash: Hash = Hash.KEEP
+    channel_hash: Hash = "keep"
     """What is stored for the `#` of a channel."""
     lower_channels: bool = False
     """Channels are stored in lower case."""
@@ -141,7 +113,7 @@ class Variant(Behavior):
     """The role of every key (in upper or lower case), instead of the stored one."""
     read_role: str = "NO_SECRETS"
     """The lowest role that may read webhooks."""
-    current_flag: CurrentFlag = CurrentFlag.TRUE
+    current_flag: CurrentFlag = "true"
     """The value of `current` for the key's organization."""
     membership_shown: bool = True
     """Whether the current user's `membership_id` is shown."""
@@ -167,11 +139,11 @@ class Variant(Behavior):
             row["membership_id"] = None
         if "current" in row:
             match self.current_flag:
-                case CurrentFlag.MISSING:
+                case "missing":
                     del row["current"]
-                case CurrentFlag.ALL_FALSE:
+                case "all-false":
                     row["current"] = False
-                case CurrentFlag.ALL_TRUE:
+                case "all-true":
                     row["current"] = True
         return row
 
@@ -188,9 +160,9 @@ class Variant(Behavior):
     def event_types(self, sent: list[str]) -> list[str]:
         events = list(dict.fromkeys(sent)) if self.event_dedupe else list(sent)
         match self.event_order:
-            case EventOrder.SORT:
+            case "sort":
                 events.sort()
-            case EventOrder.REVERSE:
+            case "reverse":
                 events.reverse()
         return events
 
@@ -218,18 +190,18 @@ class Variant(Behavior):
         return _shaped(errors, self.error_shape)
 
     def check_name(self, exchange: Any, record: Mapping[str, Any], own_id: str | None) -> None:
-        if self.unique_names == Uniqueness.NONE:
+        if self.unique_names == "none":
             return
         form: Callable[[str], str] = str
-        if self.unique_names == Uniqueness.CASE_BLIND:
+        if self.unique_names == "case-blind":
             form = str.casefold
         others = exchange.store.webhooks(record["organization"])
         names = {form(each["name"]) for each in others if each["id"] != own_id}
         if form(record["name"]) not in names:
             return
         texts = {
-            ErrorShape.FIELDS: "web hooks with this name already exists.",
-            ErrorShape.ALL: "Web hooks with this Organization and Name already exists.",
+            "fields": "web hooks with this name already exists.",
+            "__all__": "Web hooks with this Organization and Name already exists.",
         }
         text = texts.get(self.unique_shape, "The fields organization, name must make a unique set.")
         body = _shaped({"name": [text]}, self.unique_shape)
@@ -285,9 +257,9 @@ class Variant(Behavior):
         if self.lower_channels:
             channel = channel.lower()
         match self.channel_hash:
-            case Hash.STRIP:
+            case "strip":
                 return channel.removeprefix("#") or channel
-            case Hash.ADD:
+            case "add":
                 return channel if channel.startswith("#") else f"#{channel}"
             case _:
                 return channel
@@ -310,14 +282,14 @@ def _power(role: str) -> int:
 
 def _shaped(errors: Any, shape: ErrorShape) -> Any:
     match shape:
-        case ErrorShape.FIELDS:
+        case "fields":
             return errors
-        case ErrorShape.LIST:
+        case "list":
             return _texts(errors)
-        case ErrorShape.DETAIL:
+        case "detail":
             return {"detail": " ".join(_texts(errors))}
         case _:
-            return {str(shape): _texts(errors)}
+            return {shape: _texts(errors)}
 
 
 def _texts(errors: Any) -> list[str]:

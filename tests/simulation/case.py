@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tests.emulated.variant import ReadBack, Uniqueness, Variant
+from tests.emulated.variant import ReadBack, Variant
 from tests.simulation.declarations import Row, draw_initial_state
 from tests.simulation.team import Team, conflicting_team, draw_variant, team
 
@@ -91,7 +91,7 @@ def case(seed: int) -> Case:
     company = draw.random() if applies == 2 else 1.0
     apart = company < 0.35
     plain = variant.read_back is ReadBack.PLAIN
-    unique = variant.unique_names is not Uniqueness.NONE
+    unique = variant.unique_names != "none"
     first = draw_initial_state(draw, odd_names=odd_names, scoped=apart, plain=plain, unique=unique)
     teams = [team(draw, first, variant, globs=_SCOPE if apart else ("*",))]
     live, left = list(first.live), set(first.untouchable)

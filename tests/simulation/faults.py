@@ -10,7 +10,6 @@ from typing import Any
 from reconciler.emulator.store import Store
 from tests.emulated import faults
 from tests.emulated.faults import Fault
-from tests.emulated.variant import Uniqueness
 from tests.simulation.case import Case
 from tests.simulation.declarations import CANARY, IGNORED, content, value_of
 from tests.simulation.team import can_change_type
@@ -109,7 +108,7 @@ class ConsoleUser:
         self._draw = random.Random(f"person {case.seed}")
         self._odds = case.manual_edit_odds
         self._changes_type = can_change_type(case.variant)
-        self._unique = case.variant.unique_names is not Uniqueness.NONE
+        self._unique = case.variant.unique_names != "none"
         # A server that merges configurations may refuse to change a type.
         self._names = [
             each.name

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, get_args
 
 from reconciler.model import EVENT_TYPES, Desired, SecretRef, Webhook
 from reconciler.planning.planner import PlanOptions
@@ -30,10 +30,10 @@ def draw_variant(draw: random.Random, *, odd_names: bool) -> Variant:
         read_back=draw.choice(tuple(ReadBack)) if draw.random() < 0.5 else ReadBack.PLAIN,
         secret_fields=secret,
         default_keys=draw.random() < 0.3,
-        unique_names=draw.choice(tuple(Uniqueness)) if draw.random() < 0.4 else Uniqueness.NONE,
-        unique_shape=draw.choice(tuple(ErrorShape)),
+        unique_names=draw.choice(get_args(Uniqueness)) if draw.random() < 0.4 else "none",
+        unique_shape=draw.choice(get_args(ErrorShape)),
         unique_status=draw.choice((400, 400, 409)),
-        error_shape=draw.choice(tuple(ErrorShape)),
+        error_shape=draw.choice(get_args(ErrorShape)),
         methods=(
             *(("PUT",) if not patch or seldom(False, True) else ()),
             *(("PATCH",) if patch else ()),
@@ -48,9 +48,9 @@ def draw_variant(draw: random.Random, *, odd_names: bool) -> Variant:
         ordered=draw.choice((True, True, False)),
         empty_next=draw.choice((False, True)),
         counts=draw.random() >= (0.4 if size < 10 else 0.15),
-        event_order=draw.choice(tuple(EventOrder)),
+        event_order=draw.choice(get_args(EventOrder)),
         event_dedupe=draw.random() < 0.5,
-        channel_hash=draw.choice(tuple(Hash)),
+        channel_hash=draw.choice(get_args(Hash)),
         lower_channels=seldom(True, False),
         lower_names=odd_names and draw.random() < 0.4,
         trim_names=not odd_names or draw.random() < 0.7,
