@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TypeVar
 
 from reconciler.findings import Position
-from reconciler.model import Absent, Desired, SecretRef, Webhook
-from reconciler.planning.document import reference_tree
+from reconciler.model import Absent, Desired, Pattern, Webhook
 from reconciler.source.files import NotReadableError, SourceFile, Sources, parent_name
 from reconciler.source.lint import Rules
 from reconciler.source.load import Loaded, load_files
+from reconciler.source.rendered import configurations
 from reconciler.source.yaml import Document
+
+_T = TypeVar("_T", Webhook, Absent, Pattern)
 
 
 def load_text(text: str | bytes, *, rules: Rules | None = None) -> Loaded:
@@ -37,52 +40,36 @@ def load_texts(texts: Mapping[str, str | bytes], *given: str, rules: Rules | Non
 
 
 def loaded(desired: Desired) -> Loaded:
-    """Return the result of loading files with these declarations; the first has the policy."""
+    """Return the result of loading files with these declarations.
+
+    What names no file is in the first.
+    """
     policy = desired.policy
-    root: dict[str, Any] = {
-        "organization": desired.organization,
-        "ignore": [each.glob for each in policy.ignore],
-        "protect": [each.glob for each in policy.protect],
-        "limits": None if policy.max_deletes is None else {"max_deletes": policy.max_deletes},
-    }
-    documents: dict[str, Document] = {}
-    for scope in policy.scopes:
-        declared: list[Webhook | Absent] = [
-            each
-            for each in (*desired.webhooks, *desired.absent)
-            if (each.position.file if each.position else policy.scopes[0].file) == scope.file
-        ]
-        declared.sort(key=lambda each: each.position.line if each.position else 1)
-        start = Position(file=scope.file, line=1)
-        documents[scope.file] = Document(
-            file=scope.file,
+    first = policy.scopes[0].file
+
+    def placed(values: Iterable[_T]) -> tuple[_T, ...]:
+        return tuple(replace(each, file=each.file or first) for each in values)
+
+    entries = [*placed(desired.webhooks), *placed(desired.absent)]
+    written = replace(
+        desired,
+        webhooks=placed(desired.webhooks),
+        absent=placed(desired.absent),
+        policy=replace(policy, ignore=placed(policy.ignore), protect=placed(policy.protect)),
+    )
+    documents = {
+        file: Document(
+            file=file,
             text="",
-            data={
-                **{key: value for key, value in root.items() if value},
-                "scope": list(scope.globs),
-                "prune": scope.prune,
-                "webhooks": [_entry(each) for each in declared],
+            data=data,
+            items={
+                "webhooks": [
+                    each.position or Position(file=file, line=1)
+                    for each in entries
+                    if each.file == file
+                ]
             },
-            items={"webhooks": [each.position or start for each in declared]},
         )
-        root = {}
+        for file, data in configurations(written).items()
+    }
     return Loaded(desired=desired, documents=documents)
-
-
-def _entry(entry: Webhook | Absent) -> dict[str, Any]:
-    if isinstance(entry, Absent):
-        fields: dict[str, Any] = {"name": entry.name, "id": entry.id, "state": "absent"}
-    else:
-        fields = {
-            "name": entry.name,
-            "id": entry.id,
-            "type": entry.type,
-            "event_types": sorted(entry.event_types),
-            "configuration": {
-                name: reference_tree(value) if isinstance(value, SecretRef) else value
-                for name, value in entry.configuration.items()
-            },
-            "previously": list(entry.previously),
-            "adopt": entry.adopt,
-        }
-    return {key: value for key, value in fields.items() if value or key == "name"}
