@@ -131,7 +131,8 @@ def _place(text: str, file: str, index: int, width: int = 1) -> Position:
 
 MASK: Final = "***"
 LOOKS_SECRET: Final = re.compile(
-    slack.TOKEN_PART.pattern + r"|https?://[^\s\"']*[@/?#][^\s\"']*"  # a URL with more than a host
+    # A URL with more than a host; normalized as a path, it has only one slash.
+    slack.TOKEN_PART.pattern + r"|https?:/++[^\s\"']*[@/?#][^\s\"']*"
 )
 """Text that is always hidden when part of a file is shown."""
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
 from reconciler.findings import Position, Severity
+from reconciler.source.lint import Rules
 from reconciler.source.load import build
 from reconciler.source.schema import accepts, parts, schema_text
 from reconciler.source.yaml import LISTED, Document
@@ -139,3 +140,18 @@ def test_any_file_is_loaded_or_has_errors(data: dict[str, Any]) -> None:
         assert finding.excerpt is not None
     if not engine_accepts(data):
         assert errors
+
+
+TOKEN, URL = "xoxb-123456789012-hunter2", "https://u:hunter2@a.example/x?y=hunter2"
+SECRETS = (
+    *(TOKEN, URL, f"*{TOKEN}", [TOKEN], [URL], {TOKEN: TOKEN}),
+    *({"env": TOKEN}, {"file": TOKEN}, {"env": URL}, {"env": "hunter2 x"}),
+)
+
+
+def test_a_secret_in_any_place_is_not_shown() -> None:
+    """Neither a Slack token nor a URL with a password, whatever is wrong with it there."""
+    for data in (changed(WHOLE, path, value) for path in PLACES for value in SECRETS):
+        outcome = load_text(json.dumps(data), rules=Rules(allow_secrets=("env:A",)))
+        assert outcome.findings, data
+        assert "hunter2" not in repr(outcome.findings), data
