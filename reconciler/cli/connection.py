@@ -46,7 +46,11 @@ def settings_of(context: Context) -> Settings:
 
 @contextmanager
 def connected(
-    context: Context, settings: Settings, *, progress: Progress | None = None
+    context: Context,
+    settings: Settings,
+    *,
+    progress: Progress | None = None,
+    needs_key: bool = True,
 ) -> Iterator[workflow.Connection]:
     """Connect until the end of the block. Raises UsageError, CredentialError.
 
@@ -55,14 +59,14 @@ def connected(
     clock = context.process.time()
     progress = progress or Progress(context)
     with ExitStack() as stack:
-        adapter = None
+        adapter, key = None, None if settings.key is None else settings.key.value
         if settings.local:
             from reconciler.cli.local import emulated
 
             adapter, key = stack.enter_context(emulated(context))
         else:
-            key = settings.require_key()
-            context.console.hide([key])
+            key = settings.require_key() if needs_key else key
+            context.console.hide([] if key is None else [key])
         _describe(context, settings)
         progress.phase(f"reading from {settings.server_url.value}")
         stack.enter_context(progress)

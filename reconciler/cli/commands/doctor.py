@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from dataclasses import replace
 from typing import Final
 
 from reconciler import workflow
 from reconciler.api.origin import Origin
 from reconciler.checks import Checklist, Section, Status, unknown
-from reconciler.cli.connection import Progress, settings_of
+from reconciler.cli.connection import Progress, connected, settings_of
 from reconciler.cli.options import FILE_OPTIONS, Context, Option, command, format_option
 from reconciler.cli.session import confirm, inputs, show_checks
 from reconciler.doctor.local import Local, check_files, check_settings
@@ -82,45 +82,28 @@ def _remote(
 ) -> list[Section]:
     # Imported here, so that invalid settings are reported without loading the HTTP library.
     from reconciler.api.client import Client
-    from reconciler.cli.local import emulated
     from reconciler.doctor import network, service
     from reconciler.doctor import probe as trial
 
-    console, environ = context.console, context.process.environ
-    clock = context.process.time()
     sections = []
-    adapter, key = None, settings.key.value if settings.key is not None else None
-    with ExitStack() as stack:
-        progress = stack.enter_context(Progress(context))
-        progress.phase(f"checking {quote(settings.server_url.value)}")
-        if settings.local:
-            adapter, key = stack.enter_context(emulated(context))
-        else:
-            console.hide([key] if key is not None else [])
-            checks = network.check_network(Origin.parse(settings.server_url.value), environ)
-            sections = [Section(name="Network", checks=checks)]
-            if _failed(sections):
-                skipped = unknown("http", "not checked: the connection fails")
-                return [*sections, Section(name="CloudTruth", checks=(skipped,))]
-        connection = stack.enter_context(
-            workflow.connect(
-                key,
-                server_url=settings.server_url.value,
-                timeout=settings.timeout.value,
-                deadline=min(settings.deadline.value, _DEADLINE),
-                parallelism=1,
-                environment=environ,
-                clock=clock,
-                observer=progress.observe,
-                adapter=adapter,
-            )
-        )
-        api = connection.api
+    if not settings.local:
+        context.console.status(f"checking {quote(settings.server_url.value)}")
+        origin = Origin.parse(settings.server_url.value)
+        checks = network.check_network(origin, context.process.environ)
+        sections = [Section(name="Network", checks=checks)]
+        if _failed(sections):
+            skipped = unknown("http", "not checked: the connection fails")
+            return [*sections, Section(name="CloudTruth", checks=(skipped,))]
+    deadline = replace(settings.deadline, value=min(settings.deadline.value, _DEADLINE))
+    settings = replace(settings, deadline=deadline)
+    progress = Progress(context)
+    with connected(context, settings, progress=progress, needs_key=False) as connection:
+        api, clock, keyed = connection.api, connection.clock, connection.key is not None
         assert isinstance(api, Client)
         guards = () if settings.local else local.guards
-        checks = service.check_server(api, clock, keyed=key is not None, guards=guards)
+        checks = service.check_server(api, clock, keyed=keyed, guards=guards)
         sections.append(Section(name="CloudTruth", checks=checks))
-        if probe and (key is None or _failed(sections)):
+        if probe and (not keyed or _failed(sections)):
             skipped = unknown("probe", "not run: fix the failed checks first")
             sections.append(Section(name="Probe", checks=(skipped,)))
         elif probe:
