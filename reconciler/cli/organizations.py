@@ -82,15 +82,19 @@ def run_each(
     return max(codes, key=_WORST.index)
 
 
-def with_own_key(context: Context, parsed: Parsed) -> Context:
+def with_own_key(
+    context: Context,
+    parsed: Parsed,
+    name: str = "this command",
+    hint: str = "pass the files of one organization",
+) -> Context:
     """Return a context with the key named by the files, if any.
 
     Raises UsageError for files of several organizations.
     """
     groups = organizations(parsed)
     if len(groups) > 1:
-        hint = "run a job for each, see docs/organizations.md"
-        raise _several("a job can have only one organization", groups, hint)
+        raise _several(f"{name} works with one organization", groups, hint)
     made = context.narrowed(replace(inputs(context), parsed=parsed))
     _use_key(made, groups[0])
     return made

@@ -11,6 +11,7 @@ from jsonschema import Draft7Validator
 
 from reconciler.source.schema import schema_text
 from tests.cli.conftest import SECRETS, File, MakeCloud, Shell
+from tests.emulated.emulator import LOCAL_KEY
 from tests.served import closed_port
 
 Clouds = MakeCloud
@@ -85,6 +86,19 @@ def test_without_a_key(shell: Shell, cloud: Clouds) -> None:
     assert done.code == 1
     assert "✗ key" in done.out
     assert "the server responds" in done.out
+
+
+def test_the_key_of_an_organization_s_file(shell: Shell, file: File, cloud: Clouds) -> None:
+    """The key is the one that the file names; its path is not in the JSON."""
+    server = cloud()
+    environ = {**server.environ, "CLOUDTRUTH_API_KEY": "wrong", "CANARY_KEY": LOCAL_KEY}
+    file("api_key: {env: CANARY_KEY}\nwebhooks: []\n", name="canary.yaml")
+    done = shell("doctor", "-f", "canary.yaml", "--format", "json", **environ)
+    found = checks(done.out)["key"]
+    assert [each["detail"] for each in found] == ["set, from `api_key` in a file", "accepted"]
+    assert "canary" not in done.out
+    done = shell("doctor", "-f", "canary.yaml", **{**environ, "CANARY_KEY": ""})
+    assert (done.code, "✗ settings" in done.out) == (1, True)
 
 
 def test_an_invalid_setting_is_a_failed_check(shell: Shell) -> None:

@@ -92,7 +92,8 @@ def _outcome(context: Context, what: str | None, own: Mapping[str, str | None]) 
     if name not in _COMMANDS:
         raise UsageError(f"command must be one of: {', '.join(_COMMANDS)}")
     if name != "matrix":
-        context = with_own_key(context, parse(inputs(context)))
+        hint = "run a job for each, see docs/organizations.md"
+        context = with_own_key(context, parse(inputs(context)), "a job", hint)
     settings = settings_of(context)
     given = again(context, context.files, ())
     with ExitStack() as stack:

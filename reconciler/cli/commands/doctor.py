@@ -10,12 +10,14 @@ from reconciler.api.origin import Origin
 from reconciler.checks import Checklist, Section, Status, unknown
 from reconciler.cli.connection import Progress, connected, settings_of
 from reconciler.cli.options import FILE_OPTIONS, Context, Option, command, format_option
+from reconciler.cli.organizations import with_own_key
 from reconciler.cli.session import confirm, inputs, show_checks
 from reconciler.doctor.local import Local, check_files, check_settings
 from reconciler.errors import ReconcilerError
 from reconciler.render.quote import quote
 from reconciler.settings import Settings
 from reconciler.source.files import DEFAULT_FILE
+from reconciler.workflow.inputs import parse
 
 _DEADLINE: Final = 60.0
 """Seconds for all requests together."""
@@ -60,6 +62,7 @@ def _local(context: Context, words: tuple[str, ...]) -> Local:
     settings: Settings | ReconcilerError
     key = None
     try:
+        context = with_own_key(context, parse(inputs(context)))
         settings = settings_of(context)
         key = settings.key.value if settings.key is not None else None
     except ReconcilerError as problem:
