@@ -6,7 +6,7 @@ first and completed last. The oldest comment of a subject is part 1, the next on
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -36,7 +36,7 @@ from reconciler.source import files
 from reconciler.source.history import NoBase, read_base
 from reconciler.workflow import Checked, gather, load
 from reconciler.workflow import plan as make_plan
-from reconciler.workflow.inputs import load_earlier
+from reconciler.workflow.inputs import Inputs, load_earlier
 
 _MOST_PARTS: Final = 10
 """The maximum number of comments for a plan."""
@@ -58,31 +58,25 @@ def check(run: Run, *, writing: bool = False) -> Checked:
     """
     inputs = replace(run.inputs, strict=True)
     if isinstance(run.event, PullRequest) and inputs.policies:
-        kept = tuple(each for each, before, _ in _policies(run, run.event) if before is not None)
-        inputs = replace(inputs, policies=kept, policy_base=run.event.base)
+        # Those of the branch: a pull request cannot relax the policies that judge it.
+        inputs = replace(inputs, policy_base=run.event.base)
+        if inputs.git(["cat-file", "-e", run.event.base]) is None:
+            raise ConfigurationError(
+                "policies cannot be read: the base commit is not in this clone",
+                hint="check out with fetch-depth: 0",
+            )
+        kept = (each for each in inputs.policies if _policy(inputs, each) is not None)
+        inputs = replace(inputs, policies=tuple(kept))
     checked = replace(load(inputs), inputs=run.inputs)
     gather(checked, writing=writing)
     return checked
 
 
-def _policies(run: Run, pull: PullRequest) -> Iterator[tuple[str, bytes | None, bytes | None]]:
-    """Yield each policy with its content on the branch and in the pull request.
-
-    The policy of the branch applies to the pull request, so a pull request cannot relax it.
-    """
-    if run.inputs.policies and run.inputs.git(["cat-file", "-e", pull.base]) is None:
-        raise ConfigurationError(
-            "policies cannot be read: the base commit is not in this clone",
-            hint="check out with fetch-depth: 0",
-        )
-    for path in run.inputs.policies:
-        found: list[bytes | None] = []
-        for commit in (pull.base, None):
-            try:
-                found.append(replace(run.inputs, policy_base=commit).read_policy(path))
-            except FileNotFoundError:
-                found.append(None)
-        yield path, found[0], found[1]
+def _policy(inputs: Inputs, path: str) -> bytes | None:
+    try:
+        return inputs.read_policy(path)
+    except FileNotFoundError:
+        return None
 
 
 def only_checked(run: Run, *, instead: str) -> Finding | None:
@@ -128,13 +122,14 @@ def plan(run: Run) -> Outcome:
     except ReconcilerError as problem:
         return failed(problem, _invalidate(run, problem))
     if isinstance(run.event, PullRequest):
+        before = replace(run.inputs, policy_base=run.event.base)
         changed = tuple(
             warning(
                 "policy-changed",
                 f"the policy {name} changes; the new version applies after the merge",
             )
-            for name, before, now in _policies(run, run.event)
-            if before != now
+            for name in run.inputs.policies
+            if _policy(before, name) != _policy(run.inputs, name)
         )
         touched = touched or bool(changed)
         made = replace(made, relaxed=(*made.relaxed, *changed))
