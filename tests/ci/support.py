@@ -392,7 +392,7 @@ class World:
     def _prepared(self, name: str, contexts: Mapping[str, Any]) -> tuple[str, dict[str, str], Path]:
         """Return the script of a job's step, its environment and its folder for files."""
         job, github = self.workflow("webhooks")["jobs"][name], contexts["github"]
-        environment = filled(job.get("environment", ""), contexts)
+        environment = filled(job.get("environment", {"name": ""})["name"], contexts)
         secrets = self.environments.get(environment, self.secrets)
         secrets = {key: value for key, value in secrets.items() if key in contexts["passed"]}
         temp = self._temp()

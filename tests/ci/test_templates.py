@@ -146,7 +146,7 @@ def test_an_environment_is_of_one_command_and_one_organization(name: str) -> Non
     (single,) = caller(name)["jobs"].values()
     expected = {"apply": ("cloudtruth-production", "eu-apply")}
     environments = [
-        filled(called()["jobs"]["webhooks"]["environment"], contexts)
+        filled(called()["jobs"]["webhooks"]["environment"]["name"], contexts)
         for contexts in (
             {"inputs": single["with"], "matrix": {"label": ""}},
             {"inputs": job["with"], "matrix": {"label": "eu"}},
