@@ -131,8 +131,9 @@ def _place(text: str, file: str, index: int, width: int = 1) -> Position:
 
 MASK: Final = "***"
 LOOKS_SECRET: Final = re.compile(
-    # A URL with more than a host; normalized as a path, it has only one slash.
-    slack.TOKEN_PART.pattern + r"|https?:/++[^\s\"']*[@/?#][^\s\"']*"
+    # A URL with more than a host. Normalized as a path, it has only one slash after the colon.
+    slack.TOKEN_PART.pattern
+    + r"|(?i:https?:/++|\b[a-z][a-z0-9+.-]{1,20}+://)[^\s\"']*[@/?#][^\s\"']*"
 )
 """Text that is always hidden when part of a file is shown."""
 
