@@ -90,18 +90,20 @@ def resolve(
     platform: str,
     directory: Path,
     local: bool = False,
+    profile_of_files: tuple[str, str] | None = None,
 ) -> Settings:
     """Resolve every setting.
 
     `arguments` may have `server_url`, `profile`, `api_key_file`, and `timeout` and `deadline` in
-    seconds; `platform` is the value of `sys.platform`; files are relative to `directory`. Raises
+    seconds; `platform` is the value of `sys.platform`; files are relative to `directory`.
+    `profile_of_files` is a profile that the configuration files name, and its source. Raises
     UsageError and CredentialError.
     """
     if local:
         profile, key = _Profile(name="", origin=""), None
         server = Setting(value=LOCAL_SERVER, source="--local")
     else:
-        profile = _profile(arguments.get("profile"), environ, platform)
+        profile = _profile(arguments.get("profile"), profile_of_files, environ, platform)
         _refuse_invalid_certificates(_find("accept_invalid_certs", arguments, environ, profile))
         key = _key(arguments, environ, profile, directory)
         server = _server_url(_find("server_url", arguments, environ, profile))
@@ -250,8 +252,13 @@ class _Profile:
         return None
 
 
-def _profile(argument: str | None, environ: Mapping[str, str], platform: str) -> _Profile:
-    """Read the profile that the argument or the environment chooses.
+def _profile(
+    argument: str | None,
+    of_files: tuple[str, str] | None,
+    environ: Mapping[str, str],
+    platform: str,
+) -> _Profile:
+    """Read the profile that the argument, the files or the environment choose.
 
     It inherits from its `source_profile`, and finally from `default`. A missing file counts as
     empty, unless it is to have a profile.
@@ -259,6 +266,8 @@ def _profile(argument: str | None, environ: Mapping[str, str], platform: str) ->
     name, origin = _DEFAULT_PROFILE, "default"
     if environ.get("CLOUDTRUTH_PROFILE"):
         name, origin = environ["CLOUDTRUTH_PROFILE"], "CLOUDTRUTH_PROFILE"
+    if of_files is not None:
+        name, origin = of_files
     if argument:
         name, origin = argument, "--profile"
     file = _profile_file(environ, platform)

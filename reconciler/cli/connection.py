@@ -37,6 +37,7 @@ def settings_of(context: Context) -> Settings:
         platform=process.platform,
         directory=process.directory,
         local=context.local,
+        profile_of_files=context.profile,
     )
     if context.key is None or context.local:
         return found

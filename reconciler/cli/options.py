@@ -43,7 +43,7 @@ class Context:
     """The argument of every command: the process, its console, and the options.
 
     `options` has each option from the command line or its variable, by name. `inputs` has the files
-    once they are read, and `key` an API key named by them, and a description of its source.
+    once they are read; `key` and `profile` are those named by them, each with its source.
     """
 
     def __init__(self, process: Process) -> None:
@@ -52,6 +52,7 @@ class Context:
         self.console = Console(process, self.options)
         self.inputs: Inputs | None = None
         self.key: tuple[Secret, str] | None = None
+        self.profile: tuple[str, str] | None = None
 
     @property
     def command_line(self) -> MutableMapping[str, Any]:

@@ -119,8 +119,8 @@ def _use_key(context: Context, group: OrganizationFiles) -> None:
     """Set the key of a context to the one that the files of its organization name, if any."""
     if not context.local and (secret := key_of(group, inputs(context))) is not None:
         context.key = (secret, f"api_key in {group.paths[0]}")
-    if group.profile is not None and "profile" not in context.command_line:
-        context.command_line["profile"] = group.profile
+    if group.profile is not None:
+        context.profile = (group.profile, f"profile in {group.paths[0]}")
 
 
 def _keys(

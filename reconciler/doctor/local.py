@@ -109,8 +109,8 @@ def _source(source: str) -> str:
     """Return the source of a setting, without the name of a profile."""
     if source == "default":
         return "by default"
-    if source.startswith("api_key in "):
-        return "from `api_key` in a file"
+    if source.startswith(("api_key in ", "profile in ")):
+        return "from a configuration file"
     return "from a profile" if source.startswith("profile ") else f"from {source}"
 
 

@@ -188,3 +188,15 @@ def test_a_saved_plan_is_applied_with_the_key_of_its_file(
         assert both.writes() == []
     done = run("apply p.json --yes", CLOUDTRUTH_API_KEY=KEYS["ACME_KEY"])
     expect(done, 0, "webhooks of Globex", "1 created")
+
+
+def test_a_file_names_a_profile(run: Run, tmp_path: Path) -> None:
+    """Its key is used, also for a saved plan; suggested commands need no option for it."""
+    profile = f"profiles: {{globex: {{api_key: {KEYS['GLOBEX_KEY']}}}}}"
+    write(tmp_path, {".config/cloudtruth/cli.yml": profile})
+    files(tmp_path, Globex="profile: globex")
+    done = run("plan orgs -v")
+    assert (done.code, "globex (from profile in orgs/Globex.yaml)" in done.err) == (0, True)
+    assert "--profile" not in done.out
+    assert run("plan orgs/Globex.yaml -o p.json").code == 0
+    assert run("apply p.json --yes").code == 0

@@ -95,7 +95,7 @@ def test_the_key_of_an_organization_s_file(shell: Shell, file: File, cloud: Clou
     file("api_key: {env: CANARY_KEY}\nwebhooks: []\n", name="canary.yaml")
     done = shell("doctor", "-f", "canary.yaml", "--format", "json", **environ)
     found = checks(done.out)["key"]
-    assert [each["detail"] for each in found] == ["set, from `api_key` in a file", "accepted"]
+    assert [each["detail"] for each in found] == ["set, from a configuration file", "accepted"]
     assert "canary" not in done.out
     done = shell("doctor", "-f", "canary.yaml", **{**environ, "CANARY_KEY": ""})
     assert (done.code, "✗ settings" in done.out) == (1, True)
