@@ -40,7 +40,7 @@ def create(shop: Workspace) -> Iterator[Line]:
             peers=", ".join(f"{name} {wall / limit:.3g}" for name, wall in peers.items()),
         )
         yield Line(
-            what=f"the same: most requests in flight, --parallelism {parallelism}",
+            what=f"the same: maximum of requests in flight, --parallelism {parallelism}",
             figure=counts[parallelism]["most in flight"],
             unit="requests",
             budget=parallelism,
@@ -84,7 +84,7 @@ def _processor(shop: Workspace, count: int, ours: list[Sample]) -> Iterator[Line
         theirs = run(shop.script(shop.empty, "one_by_one.py", str(part), server=server)).cpu / part
     figure = middle(ours, "cpu") / count * 1000
     yield Line(
-        what="processor for a create, all of `apply` included",
+        what="CPU time per create, including all of `apply`",
         figure=figure,
         unit="ms",
         budget=1.1,

@@ -76,8 +76,8 @@ def _trial(api: Client, organization: Organization) -> Iterator[Check]:
     yield _expect(
         "listing",
         any(each.id == created.id for each in api.list()),
-        "shows a new webhook at once",
-        "does not show a new webhook at once",
+        "shows a new webhook immediately",
+        "does not show a new webhook immediately",
         assumption=2,
     )
     found = api.get(created.id)

@@ -163,9 +163,9 @@ def is_resend(field: FieldChange) -> bool:
 class Create:
     """A declared webhook that is not live.
 
-    `after.previously` has the former names that were not live for the plan. If a webhook with such
-    a name appears before the plan is applied, it must be renamed instead. The same applies to
-    updates and matching webhooks.
+    `after.previously` has the former names that were not live when the plan was made. If a webhook
+    with such a name appears before the plan is applied, it must be renamed instead. The same
+    applies to updates and matching webhooks.
     """
 
     after: Webhook

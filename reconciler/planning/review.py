@@ -275,7 +275,7 @@ class Mentioned:
         self._created = {each.name for each in found if each.id is None}
 
     def __call__(self, id: str | None, name: str) -> bool:
-        """Return whether the webhook of that id (None if not live) and name is mentioned."""
+        """Return whether the review mentions a webhook, by id (None if not live) or name."""
         if id is None:
             return name in self._names
         return id in self._ids or name in self._created

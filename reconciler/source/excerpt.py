@@ -70,7 +70,7 @@ _Span: TypeAlias = tuple[int, int]
 
 
 def _where_written(documents: Mapping[str, Document], finding: Finding) -> Finding:
-    """Return a finding with the position in the parent from which a value of an overlay comes."""
+    """Return a finding with the position in the parent file that contains the value."""
 
     def written(at: Place) -> Place:
         document = documents.get(at.file)

@@ -213,7 +213,7 @@ def test_masked_value_is_not_sent_with_another_field(begin: Begin) -> None:
 
 
 def test_a_single_password_is_unreadable(begin: Begin) -> None:
-    """A value without a known shape counts as readable only if another one is known to be shown."""
+    """A value without a known form is readable only if another one is known to be visible."""
     scenario = begin(FILE.replace("{env: OTHER}", "{env: PASSWORD}"))
     scenario.apply()
     assert scenario.plan()["unreadable"] == []

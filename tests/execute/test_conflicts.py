@@ -88,7 +88,7 @@ def names_by_id(api: Memory) -> dict[str, str]:
 
 
 def test_a_create_is_skipped_if_its_previous_name_appears() -> None:
-    """This plan writes nothing; the next one renames the webhook in place."""
+    """This plan writes nothing; the next one renames the webhook."""
     api = memory()
     plan = planned(api, *RENAME)
     api.put(row("old", "1"))
