@@ -30,13 +30,54 @@ def only_message(sources: Sources) -> str:
     return f"{finding.message} | {finding.hint}"
 
 
-def test_no_path_means_the_default_file(tmp_path: Path) -> None:
-    """Without a path, webhooks.yaml of the working directory is read."""
-    (tmp_path / "webhooks.yaml").write_bytes(b"webhooks: []")
-    (tmp_path / "other.yaml").write_bytes(b"")
-    sources = read_in(tmp_path)
-    assert names(sources) == ["webhooks.yaml"]
-    assert sources.files[0].raw == b"webhooks: []"
+def make(directory: Path, there: tuple[str, ...]) -> None:
+    """Create empty files, links (`@name>target`) and pipes (`|name`)."""
+    for name in there:
+        link, _, target = name.strip("@|").partition(">")
+        path = directory / link
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if target:
+            path.symlink_to(target)
+        elif name.startswith("|"):
+            os.mkfifo(path)
+        else:
+            path.touch()
+
+
+TREE = (
+    "conf/b.yml", "conf/a.yaml", "conf/C.yaml", "conf/notes.txt", "conf/.hidden.yaml",
+    "conf/sub.yaml/d.yaml", "conf/teams/x/e.yml", "conf/.git/f.yaml", "outside/g.yaml",
+    "@conf/linked>../outside", "@conf/linked.yaml>../outside",
+)  # fmt: skip
+VISIBLE = "conf/C.yaml conf/a.yaml conf/b.yml conf/sub.yaml/d.yaml conf/teams/x/e.yml"
+TEAMS = ("teams/b.yaml", "teams/a/x.yml", "teams/a/y.yaml", "teams/notes.md", "other.yaml")
+UPPER = ("d/E.YAML", ".other/E.yaml", "@d/link>../.other")
+READ = [
+    # files, paths, and the names of the files that are read
+    (("webhooks.yaml", "other.yaml"), "", "webhooks.yaml"),
+    # every visible YAML file of a directory, sorted by path; links are not followed
+    (TREE, "conf", VISIBLE),
+    (TREE, "conf/linked", "conf/linked/g.yaml"),
+    # a file named again, through its directory or a link, keeps its first position
+    (("b.yaml", "a.yaml", "@link.yaml>a.yaml"), "b.yaml . ./a.yaml", "b.yaml a.yaml"),
+    # a glob: YAML files and directories, sorted, each file once
+    (TEAMS, "teams/*", "teams/a/x.yml teams/a/y.yaml teams/b.yaml"),
+    (TEAMS, "teams/**/*.yaml", "teams/a/y.yaml teams/b.yaml"),
+    (TEAMS, "*.yaml other.yaml", "other.yaml"),
+    (("a[1].yaml", "a1.yaml"), "a[1].yaml", "a[1].yaml"),
+    # any case: a skipped file's webhooks would be deleted
+    *((UPPER, path, "d/E.YAML") for path in ("d", "d/*", "d/**/*", "*", "d/E*", "?/**/E.*")),
+    (UPPER, "d/link/*", "d/link/E.yaml"),
+]
+
+
+@pytest.mark.parametrize(("there", "paths", "expected"), READ)
+def test_files_that_are_read(
+    tmp_path: Path, there: tuple[str, ...], paths: str, expected: str
+) -> None:
+    """A directory and a glob stand for the YAML files in them, each once, in order."""
+    make(tmp_path, there)
+    assert names(read_in(tmp_path, *paths.split())) == expected.split()
 
 
 NO_DEFAULT_FILE = "there is no webhooks.yaml in the working directory"
@@ -77,42 +118,10 @@ def test_unreadable_paths(
     tmp_path: Path, there: tuple[str, ...], paths: tuple[str, ...], expected: str
 ) -> None:
     """One finding has the path, the reason, and the next step; reading does not wait for a pipe."""
-    for name in there:
-        path = tmp_path / name.strip("|")
-        path.parent.mkdir(exist_ok=True)
-        if name.startswith("@"):
-            link, _, target = name[1:].partition(">")
-            (tmp_path / link).symlink_to(target)
-        elif name.startswith("|"):
-            os.mkfifo(path)
-        else:
-            path.touch()
+    make(tmp_path, there)
     sources = read_in(tmp_path, *paths)
     assert sources.files == ()
     assert only_message(sources).startswith(expected)
-
-
-def test_a_directory_is_read_recursively(tmp_path: Path) -> None:
-    """Every visible YAML file, sorted by path; hidden directories and links are skipped."""
-    outside = tmp_path / "outside"
-    for name in (
-        "conf/b.yml", "conf/a.yaml", "conf/C.yaml", "conf/notes.txt", "conf/.hidden.yaml",
-        "conf/sub.yaml/d.yaml", "conf/teams/x/e.yml", "conf/.git/f.yaml", "outside/g.yaml",
-    ):  # fmt: skip
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    (tmp_path / "conf" / "linked").symlink_to(outside)
-    (tmp_path / "conf" / "linked.yaml").symlink_to(outside)
-    expected = [
-        "conf/C.yaml",
-        "conf/a.yaml",
-        "conf/b.yml",
-        "conf/sub.yaml/d.yaml",
-        "conf/teams/x/e.yml",
-    ]
-    assert names(read_in(tmp_path, "conf")) == expected
-    assert names(read_in(tmp_path, "conf/linked")) == ["conf/linked/g.yaml"]
-    assert names(read_in(tmp_path / "conf", ".")) == [each[5:] for each in expected]
 
 
 def test_an_unreadable_subdirectory_is_an_error(
@@ -134,14 +143,6 @@ def test_an_unreadable_subdirectory_is_an_error(
     assert only_message(sources).startswith(
         "cannot read conf: it contains a directory, locked, that is not readable by this user"
     )
-
-
-def test_same_file_is_read_once(tmp_path: Path) -> None:
-    """A file named again, through its directory or a link, keeps its first position."""
-    (tmp_path / "b.yaml").touch()
-    (tmp_path / "a.yaml").touch()
-    (tmp_path / "link.yaml").symlink_to("a.yaml")
-    assert names(read_in(tmp_path, "b.yaml", ".", "./a.yaml")) == ["b.yaml", "a.yaml"]
 
 
 def test_names_are_relative_to_the_working_directory(tmp_path: Path) -> None:
@@ -192,38 +193,3 @@ def test_all_problems_are_reported_together(tmp_path: Path) -> None:
     assert [each.file for each in sources.files] == ["good.yaml"]
     assert len(sources.findings) == 2
     assert {each.rule for each in sources.findings} == {"unreadable-file"}
-
-
-def test_a_glob_reads_its_matches(tmp_path: Path) -> None:
-    """YAML files and directories, sorted, each file once; other files are skipped."""
-    for name in ("teams/b.yaml", "teams/a/x.yml", "teams/a/y.yaml", "teams/notes.md", "other.yaml"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text("")
-    assert names(read_in(tmp_path, "teams/*")) == [
-        "teams/a/x.yml",
-        "teams/a/y.yaml",
-        "teams/b.yaml",
-    ]
-    assert names(read_in(tmp_path, "teams/**/*.yaml")) == ["teams/a/y.yaml", "teams/b.yaml"]
-    assert names(read_in(tmp_path, "*.yaml", "other.yaml")) == ["other.yaml"]
-
-
-@pytest.mark.parametrize("path", ["d", "d/*", "d/**/*", "*", "d/E*", "?/**/E.*"])
-def test_yaml_extensions_match_any_case(tmp_path: Path, path: str) -> None:
-    """A skipped file's webhooks would be deleted. Links are not followed: their target may belong
-    to another user.
-    """
-    (tmp_path / "d").mkdir()
-    (tmp_path / "d/E.YAML").write_text("")
-    (tmp_path / ".other").mkdir()
-    (tmp_path / ".other/E.yaml").write_text("")
-    (tmp_path / "d/link").symlink_to("../.other")
-    assert names(read_in(tmp_path, path)) == ["d/E.YAML"]
-    assert names(read_in(tmp_path, "d/link/*")) == ["d/link/E.yaml"]
-
-
-def test_an_existing_file_named_like_a_glob_is_read(tmp_path: Path) -> None:
-    """It does not match other files."""
-    for name in ("a[1].yaml", "a1.yaml"):
-        (tmp_path / name).write_text("")
-    assert names(read_in(tmp_path, "a[1].yaml")) == ["a[1].yaml"]
