@@ -6,6 +6,7 @@ GitHub is a fake over HTTP, CloudTruth is the emulator, and the repository is re
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -353,10 +354,10 @@ def test_a_fork_is_not_planned_and_not_applied(here: World) -> None:
 
 
 def test_a_pull_request_to_another_branch_is_not_a_review(here: World) -> None:
-    """Only main is applied; a merge into a release branch is no review of main."""
+    """Only main is applied: another base changes the comment, and its merge is no review."""
     here.git("branch", "release")
-    planned = here.propose(1, "Audit", "Deploys", base="release")
-    assert planned.code == 0
+    here.propose(1, "Audit", "Deploys")
+    assert here.pull(1, branch="release").code == 0
     (comment,) = here.github.bodies(1)
     assert "This pull request targets `release`, but only `main` is applied" in comment
     assert "Merging applies" not in comment
@@ -367,45 +368,24 @@ def test_a_pull_request_to_another_branch_is_not_a_review(here: World) -> None:
     assert (refused.code, set(here.live())) == (6, {"Audit"})
 
 
-def test_a_pull_request_with_another_base_updates_its_comment(here: World) -> None:
-    """The plan workflow also runs when a pull request is edited."""
-    here.propose(1, "Audit", "Deploys")
-    here.git("branch", "release", "main")
-    assert here.pull(1, branch="release").code == 0
-    (comment,) = here.github.bodies(1)
-    assert "only `main` is applied" in comment
-    assert "Merging applies" not in comment
-
-
 # The contents of plan comments.
 
 
-def test_four_hundred_creates_with_long_names_are_reviewed_in_full(here: World) -> None:
-    """Up to ten comments show every operation, and all are applied."""
-    names = [f"hook-{number:03} " + "x" * 240 for number in range(400)]
+@pytest.mark.parametrize(("count", "code"), [(400, 0), (1000, 7)])
+def test_a_long_plan_has_up_to_ten_comments(here: World, count: int, code: int) -> None:
+    """Only operations that they show are approved; the first has the number of the others."""
+    names = [f"hook-{number:04} " + "x" * 240 for number in range(count)]
     assert here.propose(1, "Audit", *names).code == 0
     parts = here.github.bodies(1)
     assert 1 < len(parts) <= 10
     assert all(len(each) <= 65_536 for each in parts)
-    shown = "".join(each.partition("\n")[2] for each in parts)
-    assert all(f"`{name}`" in shown for name in names)
+    text = "".join(each.partition("\n")[2] for each in parts)
+    shown = {name for name in names if f"`{name}`" in text}
     assert f"Part 1 of {len(parts)}" in parts[0]
+    assert ("**Not approved**" in parts[0], shown < set(names)) == (bool(code), bool(code))
     here.squash(1)
-    assert here.push().code == 0
-    assert len(here.live()) == 401
-
-
-def test_operations_in_no_comment_are_not_approved(here: World) -> None:
-    """The first comment has the number of missing operations; only those shown are applied."""
-    names = [f"hook-{number:04} " + "x" * 240 for number in range(1000)]
-    assert here.propose(1, "Audit", *names).code == 0
-    parts = here.github.bodies(1)
-    assert len(parts) == 10
-    assert "**Not approved**" in parts[0]
-    here.squash(1)
-    done = here.push()
-    assert (done.code, done.outputs["failure-reason"]) == (7, "not-reviewed")
-    assert 100 < len(here.live()) < 1000
+    assert here.push().code == code
+    assert set(here.live()) == shown | {"Audit"}
 
 
 def test_unneeded_parts_are_emptied(here: World) -> None:
@@ -740,8 +720,12 @@ def test_an_unapplied_merge_is_reported_once(here: World, code: str) -> None:
     ("text", "exit_code", "code", "expected"),
     [
         ("organization: Other\nwebhooks: []\n", 4, "wrong-organization", "gh run rerun"),
-        ("webhooks: []\nwebhooks: []\n", 3, "invalid-configuration", "webhooks.yaml:2"),
-        ("webhooks: []\nwebhooks: []\n", 3, "invalid-configuration", "webhooks validate --strict"),
+        (
+            "webhooks: []\nwebhooks: []\n",
+            3,
+            "invalid-configuration",
+            r"yaml:2(?s:.*)validate --strict",
+        ),
     ],
 )
 def test_files_that_cannot_be_applied_are_reported(
@@ -753,7 +737,7 @@ def test_files_that_cannot_be_applied_are_reported(
     here.commit("past review")
     assert here.push().code == exit_code
     assert failures(here) == [code]
-    assert expected in here.github.bodies(1)[-1]
+    assert re.search(expected, here.github.bodies(1)[-1])
 
 
 def test_a_partly_failed_apply_lists_what_was_applied(here: World) -> None:
