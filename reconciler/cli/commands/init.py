@@ -125,9 +125,9 @@ def run(
         _write_workflows(context, setup, yes=yes)
         console.result(f"The workflows install {installed}")
         console.result(
-            "In GitHub, create the environments of these commands. Limit those whose key can"
+            "In GitHub, create the environments of these commands. Where a key can write,"
         )
-        console.result(f"write to the branch {quote(branch)}. Then run:")
+        console.result(f"allow deployments only from the branch {quote(branch)}. Then run:")
         for line in setup.commands:
             console.result(f"  {line}")
         console.result("A secret whose value you do not know can wait until you change the")
