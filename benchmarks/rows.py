@@ -48,7 +48,7 @@ def library(shop: Workspace) -> Iterator[Line]:
         },
         shop.rounds(20),
     )
-    yield compared("importing the library", samples, "python -c pass", 14)
+    yield compared("importing the library", samples, "python -c pass", 15)
 
 
 def validate_few(shop: Workspace) -> Iterator[Line]:
