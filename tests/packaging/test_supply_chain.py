@@ -1,17 +1,20 @@
-"""The release workflow: pinned, locked, with minimal permissions."""
+"""The workflows of CI and of a release: pinned, locked, with minimal permissions."""
 
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.folders import ROOT
+from tests.packaging.test_installed import PYTHONS
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 RELEASE = yaml.safe_load((ROOT / ".github" / "workflows" / "release.yml").read_text("utf-8"))
+CI = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8"))
 LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
 
 
@@ -40,6 +43,21 @@ def test_only_the_job_that_publishes_may_publish() -> None:
     for job in ("test", "build"):
         assert RELEASE["jobs"][job]["permissions"] == {"contents": "read"}
     assert "secrets." not in yaml.safe_dump(RELEASE)
+
+
+def test_ci_covers_what_the_metadata_promises() -> None:
+    """Every Python version, on Linux all tests, on Windows and macOS a selection."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    promised = re.findall(r"Python :: (3\.\d+)", "\n".join(project["classifiers"]))
+    linux, others = CI["jobs"]["check"], CI["jobs"]["platforms"]
+    assert linux["strategy"]["matrix"]["python"] == promised == list(PYTHONS)
+    assert linux["steps"][-1]["run"] == "bash .ci/run"
+    assert {each.partition("-")[0] for each in others["strategy"]["matrix"]["system"]} == {
+        "windows", "macos",
+    }  # fmt: skip
+    selected = re.findall(r"tests/\S+", others["steps"][-1]["run"])
+    assert len(selected) > 2
+    assert all((ROOT / each).exists() for each in selected)
 
 
 @pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.name)
