@@ -14,14 +14,9 @@ from reconciler.render import FINDINGS_RENDERERS, RENDERERS, View
 from reconciler.render.words import unshown
 from reconciler.report import Report
 
-
-def _bytes(text: str) -> int:
-    return len(text.encode("utf-8", "replace"))
-
-
 # GitHub discards a step summary over 1 MiB, so stay well below.
-_MAIN: Final = View(limit=800_000, measure=_bytes)
-_BESIDE: Final = View(limit=90_000, measure=_bytes)
+_MAIN: Final = View(limit=800_000)
+_BESIDE: Final = View(limit=90_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,7 +34,7 @@ class View:
     times into ages; without it dates are shown. `plan_file` is the saved plan that is shown or was
     just written. `again` are the options with which `apply` applies exactly this plan; None during
     an apply. `connection` are the options to reach the same server with any command. `limit` is the
-    maximum size of Markdown in the unit of `measure`, characters by default.
+    maximum size of Markdown in bytes.
     """
 
     color: bool = False
@@ -47,7 +47,6 @@ class View:
     again: tuple[str, ...] | None = ()
     connection: tuple[str, ...] = ()
     limit: int | None = None
-    measure: Callable[[str], int] = len
 
 
 PLAIN: Final = View()

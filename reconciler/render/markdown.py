@@ -332,7 +332,7 @@ def _fit(
     room: float = inf
 
     def size(lines: Iterable[str]) -> int:
-        return sum(view.measure(line) + 1 for line in lines)
+        return sum(len(line.encode("utf-8", "replace")) + 1 for line in lines)
 
     def take(lines: Sequence[str]) -> Sequence[str]:
         nonlocal room
