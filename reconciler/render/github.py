@@ -16,12 +16,6 @@ from reconciler.render.words import more_findings
 
 _MOST: Final = 10  # annotations that GitHub shows per step
 
-_COMMANDS: Final = {
-    Severity.ERROR: "error",
-    Severity.WARNING: "warning",
-    Severity.NOTE: "notice",
-}
-
 
 def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
     """Return a workflow command for each of the ten most important findings, and count the rest."""
@@ -41,23 +35,19 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
 
 
 def _annotation(finding: Finding) -> str:
-    where = finding.position
-    properties = {"title": finding.rule}
-    if where is not None:
+    at: dict[str, object] = {}
+    if (where := finding.position) is not None:
         end = where.column + where.width
-        line, column = str(where.line), str(where.column)
-        at = {"file": where.file, "line": line, "col": column, "endColumn": str(end)}
-        properties = {**at, **properties}
+        at = {"file": where.file, "line": where.line, "col": where.column, "endColumn": end}
+    properties = {**at, "title": finding.rule}
     said = prose(finding.message)
     if finding.hint:
         said = f"{said} (help: {prose(finding.hint)})"
-    written = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
-    return f"::{_COMMANDS[finding.severity]} {written}::{_data(said)}"
-
-
-def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    written = ",".join(f"{name}={_property(str(value))}" for name, value in properties.items())
+    command = "notice" if finding.severity is Severity.NOTE else finding.severity
+    return f"::{command} {written}::{said.replace('%', '%25')}"
 
 
 def _property(text: str) -> str:
-    return _data(prose(text)).replace(":", "%3A").replace(",", "%2C")
+    """Return a value of an annotation; `prose` leaves no line breaks to escape."""
+    return prose(text).replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
