@@ -14,7 +14,7 @@ import httpx
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """A status (0 breaks the connection), a JSON value or raw bytes, and further headers."""
 
     status: int
@@ -32,7 +32,7 @@ class Fake(Protocol):
 
     base: str
 
-    def handle(self, method: str, url: str, headers: dict[str, str], body: bytes) -> Answer:
+    def handle(self, method: str, url: str, headers: dict[str, str], body: bytes) -> Response:
         """Process one request; `headers` have lower-case names."""
 
 

@@ -14,7 +14,6 @@ from contextlib import closing, suppress
 from typing import Any, Final
 
 from reconciler import __version__
-from reconciler.api.answers import classify, encode, read_body
 from reconciler.api.attempt import (
     LONGER,
     Action,
@@ -28,6 +27,7 @@ from reconciler.api.attempt import (
 from reconciler.api.connections import Adapter, Connections, headers_of
 from reconciler.api.origin import Credential, Origin, authorization
 from reconciler.api.pace import Pace, Pause
+from reconciler.api.responses import classify, encode, read_body
 from reconciler.errors import (
     AmbiguousWriteError,
     ApiError,

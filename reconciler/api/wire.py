@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from reconciler.api.answers import redacted
 from reconciler.api.attempt import FOREIGN
+from reconciler.api.responses import redacted
 from reconciler.errors import ProtocolError
 from reconciler.kinds import KINDS
 from reconciler.model import (

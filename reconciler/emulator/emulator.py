@@ -18,10 +18,10 @@ from urllib.parse import quote, unquote
 from reconciler.emulator import webhooks
 from reconciler.emulator.behavior import Behavior
 from reconciler.emulator.messages import (
-    Answer,
     Exchange,
     RefusedError,
     Request,
+    Response,
     dump,
     html,
     json_value,
@@ -76,7 +76,7 @@ class Emulator:
         """The id of the oldest organization."""
         return self.store.organizations()[0].id
 
-    def handle(self, request: Request) -> Answer:
+    def handle(self, request: Request) -> Response:
         """Process a request."""
         with self.lock, self.store.transaction():
             exchange = self.begin(request, self.clock())
@@ -88,7 +88,7 @@ class Emulator:
         """Return the exchange for a new request."""
         return Exchange(request=request, store=self.store, behavior=self.behavior, now=now)
 
-    def carry_out(self, exchange: Exchange) -> Answer:
+    def carry_out(self, exchange: Exchange) -> Response:
         """Find the route, process the request, and return the response."""
         answer = _answer(exchange)
         for cookie in exchange.behavior.cookies:
@@ -114,7 +114,7 @@ class Emulator:
         return entry
 
 
-def _answer(exchange: Exchange) -> Answer:
+def _answer(exchange: Exchange) -> Response:
     path, query = exchange.request.path, exchange.request.query
     found = _ROUTE.fullmatch(path)
     if found is None:
@@ -134,7 +134,9 @@ def _answer(exchange: Exchange) -> Answer:
     return answer.with_headers(("allow", ", ".join(allowed)), ("vary", "Accept, Cookie"))
 
 
-def _dispatch(exchange: Exchange, route: dict[str, str | None], allowed: tuple[str, ...]) -> Answer:
+def _dispatch(
+    exchange: Exchange, route: dict[str, str | None], allowed: tuple[str, ...]
+) -> Response:
     method, behavior = exchange.request.method, exchange.behavior
     if not _accepts_json(exchange.request.headers.get("accept", "*/*")):
         raise refuse(406, "Could not satisfy the request Accept header.")
@@ -190,7 +192,7 @@ def _user(exchange: Exchange) -> User:
     return user
 
 
-def _list_organizations(exchange: Exchange) -> Answer:
+def _list_organizations(exchange: Exchange) -> Response:
     """Return one page of the caller's organizations."""
     store, behavior, caller = exchange.store, exchange.behavior, exchange.caller
     roles = {item.organization: item.role for item in store.memberships(caller.id)}
@@ -211,7 +213,7 @@ def _list_organizations(exchange: Exchange) -> Answer:
     return page(exchange, "/api/v1/organizations/", [dump(behavior.account(row)) for row in rows])
 
 
-def _current_user(exchange: Exchange) -> Answer:
+def _current_user(exchange: Exchange) -> Response:
     """Return the caller."""
     user, store = exchange.caller, exchange.store
     names = {item.id: item.name for item in store.organizations()}
@@ -230,7 +232,7 @@ def _current_user(exchange: Exchange) -> Answer:
     return json_value(exchange.behavior.account(row))
 
 
-def _retrieve_membership(exchange: Exchange, id: str) -> Answer:
+def _retrieve_membership(exchange: Exchange, id: str) -> Response:
     """Return one of the caller's memberships."""
     for item in exchange.store.memberships(exchange.caller.id):
         if item.id == id:
@@ -249,7 +251,7 @@ def _url(exchange: Exchange, path: str, id: str) -> str:
     return exchange.url(f"{path}{quote(id, safe='')}/")
 
 
-def schema(behavior: Behavior) -> Answer:
+def schema(behavior: Behavior) -> Response:
     """Return the published OpenAPI description of webhooks."""
     text, events = {"type": "string"}, {"$ref": "#/components/schemas/EventTypesEnum"}
     fields = {

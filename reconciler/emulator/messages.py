@@ -38,7 +38,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Response:
     """One HTTP response.
 
 
@@ -51,7 +51,7 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
 
-    def with_headers(self, *pairs: tuple[str, str]) -> Answer:
+    def with_headers(self, *pairs: tuple[str, str]) -> Response:
         """Return the response with more headers."""
         return replace(self, headers=(*self.headers, *pairs))
 
@@ -92,31 +92,31 @@ class Exchange:
 class RefusedError(Exception):
     """Ends a request with an error response; raised anywhere during the request."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Response) -> None:
         """Keep the response to send."""
         super().__init__(answer.status)
         self.answer = answer
 
 
-def json_text(text: str, *, status: int = 200) -> Answer:
+def json_text(text: str, *, status: int = 200) -> Response:
     """Return a response with JSON text."""
     return sized(status, text.encode("utf-8", "backslashreplace"), "application/json")
 
 
-def json_value(value: Any, *, status: int = 200) -> Answer:
+def json_value(value: Any, *, status: int = 200) -> Response:
     """Return a response with a value as JSON."""
     return json_text(dump(value), status=status)
 
 
-def html(status: int, title: str) -> Answer:
+def html(status: int, title: str) -> Response:
     """Return a response with one of Django's HTML pages."""
     page = f"<!doctype html>\n<html lang=en><title>{title}</title><h1>{title}</h1></html>\n"
     return sized(status, page.encode(), "text/html; charset=utf-8")
 
 
-def sized(status: int, body: bytes = b"", content_type: str | None = None) -> Answer:
+def sized(status: int, body: bytes = b"", content_type: str | None = None) -> Response:
     """Return a response with these bytes."""
-    answer = Answer(status=status, headers=(("content-length", str(len(body))),), body=body)
+    answer = Response(status=status, headers=(("content-length", str(len(body))),), body=body)
     return answer if content_type is None else answer.with_headers(("content-type", content_type))
 
 
@@ -130,7 +130,7 @@ def refuse(status: int, detail: str) -> RefusedError:
 
 def page(
     exchange: Exchange, path: str, rows: list[str], show: Callable[[str], str] = str
-) -> Answer:
+) -> Response:
     """Return the requested page; `show` turns a row into JSON."""
     asked, behavior, total = exchange.asked, exchange.behavior, len(rows)
     size = _positive(asked.get("page_size", "")) or behavior.page_size

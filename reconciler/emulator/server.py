@@ -19,7 +19,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from reconciler.emulator.emulator import Emulator
-from reconciler.emulator.messages import Answer, Request
+from reconciler.emulator.messages import Request, Response
 
 _HOST = re.compile(r"(\[[^\]]*\]|[^:]*)(?::[0-9]*)?")
 
@@ -103,7 +103,7 @@ class Application:
         answer = await run_in_threadpool(self._emulator.handle, request)
         await self.send(answer, scope, receive, send)
 
-    async def send(self, answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
+    async def send(self, answer: Response, scope: Scope, receive: Receive, send: Send) -> None:
         """Send a response."""
         headers = [
             (name.encode("latin-1"), text.encode("latin-1")) for name, text in answer.headers

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from reconciler.emulator.messages import (
-    Answer,
     Exchange,
+    Response,
     json_text,
     page,
     refuse,
@@ -25,14 +25,14 @@ PATH = "/api/v1/webhooks/"
 _FIELDS = ("name", "organization", "event_types", "type", "configuration")
 
 
-def list_webhooks(exchange: Exchange) -> Answer:
+def list_webhooks(exchange: Exchange) -> Response:
     """Return one page."""
     behavior = exchange.behavior
     rows = behavior.listed(exchange, exchange.asked.get("ordering", ""))
     return page(exchange, PATH, rows, lambda row: behavior.shown(exchange, row, wrote=False))
 
 
-def create(exchange: Exchange) -> Answer:
+def create(exchange: Exchange) -> Response:
     """Store a new webhook."""
     fields = _validated(exchange, stored=None, partial=False)
     fields.setdefault("organization", exchange.caller.organization)
@@ -42,12 +42,12 @@ def create(exchange: Exchange) -> Answer:
     return _one(exchange, row.data, wrote=True, status=201)
 
 
-def retrieve(exchange: Exchange, id: str) -> Answer:
+def retrieve(exchange: Exchange, id: str) -> Response:
     """Return one webhook."""
     return _one(exchange, _find(exchange, id).data, wrote=False)
 
 
-def update(exchange: Exchange, id: str, *, partial: bool) -> Answer:
+def update(exchange: Exchange, id: str, *, partial: bool) -> Response:
     """Change a webhook: only the sent fields if `partial`, else all fields."""
     row = _find(exchange, id)
     stored: dict[str, Any] = json.loads(row.data)
@@ -57,7 +57,7 @@ def update(exchange: Exchange, id: str, *, partial: bool) -> Answer:
     return _one(exchange, exchange.store.update(row.id, record), wrote=True)
 
 
-def destroy(exchange: Exchange, id: str) -> Answer:
+def destroy(exchange: Exchange, id: str) -> Response:
     """Delete a webhook."""
     row = _find(exchange, id)
     exchange.store.delete(row.id)
@@ -72,7 +72,7 @@ def _find(exchange: Exchange, id: str) -> Row:
     return row
 
 
-def _one(exchange: Exchange, data: str, *, wrote: bool, status: int = 200) -> Answer:
+def _one(exchange: Exchange, data: str, *, wrote: bool, status: int = 200) -> Response:
     return json_text(exchange.behavior.shown(exchange, data, wrote=wrote), status=status)
 
 

@@ -179,7 +179,7 @@ def test_an_unconfirmed_create_is_in_doubt(fault: faults.Fault) -> None:
     assert len(bodies(world, "POST")) == 1
 
 
-def test_an_answer_about_another_webhook_confirms_nothing() -> None:
+def test_a_response_about_another_webhook_confirms_nothing() -> None:
     """The id must be the requested one."""
     world = World()
     own = world.create("A")[0]

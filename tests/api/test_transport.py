@@ -350,7 +350,7 @@ def test_an_observer_receives_every_attempt_without_secrets() -> None:
     assert "HTTP 429" in pauses[1].error.message
 
 
-def test_a_failing_observer_changes_no_answer() -> None:
+def test_a_failing_observer_changes_no_response() -> None:
     """Display errors never affect requests."""
 
     def fail(_: Exchange) -> None:

@@ -178,7 +178,7 @@ def test_the_row_of_an_organization() -> None:
         wire.organization({"name": "Acme"})
 
 
-def test_the_answer_to_a_write_needs_only_an_id() -> None:
+def test_the_response_to_a_write_needs_only_an_id() -> None:
     """Missing or invalid fields in it are assumed to be what was sent."""
     live = wire.written_webhook({"id": "x", "name": 5, "event_types": "no"}, slack("N"))
     assert (live.name, live.type) == ("N", "slack")

@@ -115,7 +115,7 @@ UNREADABLE: dict[str, Behavior] = {
 
 @pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
 @pytest.mark.parametrize("fault", [*BROKEN, *UNREADABLE])
-def test_a_broken_answer_leaves_a_write_in_doubt(method: str, fault: str) -> None:
+def test_a_broken_response_leaves_a_write_in_doubt(method: str, fault: str) -> None:
     """It is neither repeated nor reported as failed."""
     with serving((BROKEN | UNREADABLE)[fault]) as server:
         with pytest.raises(AmbiguousWriteError) as caught:
@@ -129,7 +129,7 @@ def test_a_broken_answer_leaves_a_write_in_doubt(method: str, fault: str) -> Non
     [trickles(TRICKLE), trickles(head(200, 4000) + b" " * 4000)],
     ids=["in the head", "in the body"],
 )
-def test_a_trickling_answer_ends_with_the_request_timeout(slow: Behavior) -> None:
+def test_a_trickling_response_ends_with_the_request_timeout(slow: Behavior) -> None:
     """The response of a server that sends a byte now and then is aborted at the timeout."""
     with (
         serving(slow) as server,
@@ -193,7 +193,7 @@ def test_a_connection_made_after_the_timeout_is_closed() -> None:
 
 
 @pytest.mark.parametrize("form", ["gzip", "plain", "announced"])
-def test_an_oversized_answer_is_refused(form: str) -> None:
+def test_an_oversized_response_is_refused(form: str) -> None:
     """A response over the limit is never kept in memory, compressed or not."""
     bombs = {
         "gzip": replies(gzip.compress(b" " * 64 * 1024 * 1024, 6), 200, "Content-Encoding: gzip"),

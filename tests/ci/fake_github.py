@@ -13,13 +13,13 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.fakes import Answer
+from tests.fakes import Response
 
 MAX_BODY = 65_536
 BOT = "github-actions[bot]"
 
 
-Faulty = Callable[[str, str], "Answer | None"]
+Faulty = Callable[[str, str], "Response | None"]
 """Returns a response, by method and path, in place of GitHub's, or None."""
 
 
@@ -114,7 +114,7 @@ class FakeGitHub:
 
     # GitHub's responses.
 
-    def handle(self, method: str, url: str, headers: dict[str, str], body: bytes) -> Answer:
+    def handle(self, method: str, url: str, headers: dict[str, str], body: bytes) -> Response:
         """Process one request; `headers` have lower-case names."""
         parts = urlsplit(url)
         path = parts.path.removeprefix("/api/v3")
@@ -125,27 +125,27 @@ class FakeGitHub:
             if instead is not None:
                 return instead
             if headers.get("authorization") != f"Bearer {self.token}":
-                return Answer(401, {"message": "Bad credentials"})
+                return Response(401, {"message": "Bad credentials"})
             if path.endswith("/graphql"):
                 return self._viewer()
             if method != "GET" and self.read_only:
-                return Answer(403, {"message": "Resource not accessible by integration"})
+                return Response(403, {"message": "Resource not accessible by integration"})
             value = json.loads(body) if body else {}
             return self._route(method, path, query, value)
 
-    def _viewer(self) -> Answer:
+    def _viewer(self) -> Response:
         if not self.graphql:
-            return Answer(403, {"message": "Resource not accessible by integration"})
-        return Answer(200, {"data": {"viewer": {"login": self.login}}})
+            return Response(403, {"message": "Resource not accessible by integration"})
+        return Response(200, {"data": {"viewer": {"login": self.login}}})
 
-    def _route(self, method: str, path: str, query: dict[str, str], value: Any) -> Answer:
+    def _route(self, method: str, path: str, query: dict[str, str], value: Any) -> Response:
         prefix = f"/repos/{self.repository}"
         if not path.startswith(prefix):
-            return Answer(404, {"message": "Not Found"})
+            return Response(404, {"message": "Not Found"})
         rest = path.removeprefix(prefix)
         if len(str(value.get("body") or "")) > MAX_BODY:
             message = f"body is too long (maximum is {MAX_BODY} characters)"
-            return Answer(422, {"message": "Validation Failed", "errors": [{"message": message}]})
+            return Response(422, {"message": "Validation Failed", "errors": [{"message": message}]})
         if method == "GET" and rest.startswith(("/git/", "/compare/", "/pulls")):
             return self._history(rest, path, query)
         if method == "GET" and rest == "/issues/comments":
@@ -156,23 +156,23 @@ class FakeGitHub:
         if found := re.fullmatch(r"/issues/(\d+)/comments", rest):
             number = int(found[1])
             if method == "POST":
-                return Answer(201, self.comment(number, value["body"], login=self.login))
+                return Response(201, self.comment(number, value["body"], login=self.login))
             return self._page(self.on(number), path, query)
         if method == "PATCH" and (found := re.fullmatch(r"/issues/comments/(\d+)", rest)):
             for each in self.comments:
                 if each["id"] == int(found[1]):
                     self.edit(each, value["body"])
-                    return Answer(200, each)
+                    return Response(200, each)
         if rest == "/issues":
             return self._issues(method, path, query, value)
         if method == "PATCH" and (found := re.fullmatch(r"/issues/(\d+)", rest)):
             for each in self.issues:
                 if each["number"] == int(found[1]):
                     each.update(value)
-                    return Answer(200, each)
-        return Answer(404, {"message": "Not Found"})
+                    return Response(200, each)
+        return Response(404, {"message": "Not Found"})
 
-    def _history(self, rest: str, path: str, query: dict[str, str]) -> Answer:
+    def _history(self, rest: str, path: str, query: dict[str, str]) -> Response:
         """Process requests for commits and pull requests."""
         if rest == "/pulls":
             rows = [
@@ -183,24 +183,24 @@ class FakeGitHub:
             rows.sort(key=lambda each: str(each["updated_at"]), reverse=True)
             return self._page(rows, path, query)
         if (found := re.fullmatch(r"/pulls/(\d+)", rest)) and int(found[1]) in self.pulls:
-            return Answer(200, self.pulls[int(found[1])])
+            return Response(200, self.pulls[int(found[1])])
         if rest.startswith("/git/matching-refs/"):
             rows = [{"ref": name, "object": {"sha": commit}} for name, commit in self.queue.items()]
-            return Answer(200, rows)
+            return Response(200, rows)
         if self.git is None:
-            return Answer(404, {"message": "Not Found"})
+            return Response(404, {"message": "Not Found"})
         if found := re.fullmatch(r"/git/ref/heads/(.+)", rest):
-            return Answer(200, {"object": {"sha": self.git("rev-parse", found[1])}})
+            return Response(200, {"object": {"sha": self.git("rev-parse", found[1])}})
         if found := re.fullmatch(r"/compare/([0-9a-f]+)\.\.\.([0-9a-f]+)", rest):
             old, new = found[1], found[2]
             fork = self.git("merge-base", old, new)
             status = {new: "behind", old: "ahead"}.get(fork, "diverged")
             names = self.git("diff", "--name-only", fork, new).splitlines()
             files = [{"filename": each} for each in names]
-            return Answer(200, {"status": status, "files": files})
-        return Answer(404, {"message": "Not Found"})
+            return Response(200, {"status": status, "files": files})
+        return Response(404, {"message": "Not Found"})
 
-    def _issues(self, method: str, path: str, query: dict[str, str], value: Any) -> Answer:
+    def _issues(self, method: str, path: str, query: dict[str, str], value: Any) -> Response:
         if method == "POST":
             issue = {
                 "number": self._next(),
@@ -210,11 +210,11 @@ class FakeGitHub:
                 "user": {"login": self.login},
             }
             self.issues.append(issue)
-            return Answer(201, issue)
+            return Response(201, issue)
         state = query.get("state", "open")
         return self._page([each for each in self.issues if each["state"] == state], path, query)
 
-    def _page(self, rows: list[Any], path: str, query: dict[str, str]) -> Answer:
+    def _page(self, rows: list[Any], path: str, query: dict[str, str]) -> Response:
         size = min(int(query.get("per_page", "30")), self.page_size)
         page = int(query.get("page", "1"))
         chosen = rows[(page - 1) * size : page * size]
@@ -222,7 +222,7 @@ class FakeGitHub:
         if page * size < len(rows):
             link = f"http://elsewhere.invalid{path}?per_page={size}&page={page + 1}"
             headers["Link"] = f'<{link}>; rel="next"'
-        return Answer(200, chosen, headers)
+        return Response(200, chosen, headers)
 
     def _now(self) -> str:
         self._seconds += 1

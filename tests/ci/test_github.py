@@ -15,7 +15,7 @@ from reconciler.errors import AmbiguousWriteError, CredentialError, UsageError
 from reconciler.model import Secret
 from tests.ci.fake_github import FakeGitHub
 from tests.ci.support import client
-from tests.fakes import Answer
+from tests.fakes import Response
 from tests.ports import VirtualClock
 
 MARKER = Marker(kind=MarkerKind.PLAN, file="w.yaml", organization="o", digest="sha256:" + "1" * 64)
@@ -108,12 +108,12 @@ class LostAnswer(FakeGitHub):
 
     def _route(self, method, path, query, value):  # type: ignore[no-untyped-def]
         if method == "POST" and not self.keep:
-            return Answer(502)
+            return Response(502)
         answer = super()._route(method, path, query, value)
-        return Answer(502) if method == "POST" else answer
+        return Response(502) if method == "POST" else answer
 
 
-def test_a_comment_whose_answer_is_lost_is_not_written_twice() -> None:
+def test_a_comment_whose_response_is_lost_is_not_written_twice() -> None:
     """After a lost response, existing comments are read before it is written again."""
     fake = LostAnswer()
     with client(fake) as github:
@@ -131,7 +131,7 @@ class Nonsense(FakeGitHub):
     endless = False
 
     def _page(self, rows, path, query):  # type: ignore[no-untyped-def]
-        return Answer(200, [{}] * 100 if self.endless else {"message": "hello"})
+        return Response(200, [{}] * 100 if self.endless else {"message": "hello"})
 
 
 @pytest.mark.parametrize(("endless", "word"), [(False, "list"), (True, "pages")])
@@ -149,7 +149,7 @@ def test_an_enterprise_server_has_its_own_urls(fake: FakeGitHub) -> None:
     seen: list[str] = []
     handle = fake.handle
 
-    def listen(method: str, url: str, headers: dict[str, str], body: bytes) -> Answer:
+    def listen(method: str, url: str, headers: dict[str, str], body: bytes) -> Response:
         seen.append(url.split("?")[0])
         return handle(method, url, headers, body)
 

@@ -15,7 +15,7 @@ import pytest
 from reconciler.ci.marker import MarkerKind, decode
 from tests.ci.support import SLACK, Done, World, only, world
 from tests.emulated.faults import Rule, Script, status
-from tests.fakes import Answer
+from tests.fakes import Response
 
 
 @pytest.fixture
@@ -411,10 +411,10 @@ def test_a_plan_job_cancelled_between_two_comments_approves_nothing(
     here.propose(1, "Audit", *names)
     count = 0
 
-    def cancel(method: str, path: str) -> Answer | None:
+    def cancel(method: str, path: str) -> Response | None:
         nonlocal count
         count += method != "GET" and not path.endswith("graphql")
-        return Answer(500) if count > written else None
+        return Response(500) if count > written else None
 
     here.github.fault = cancel
     assert here.propose(1, "Audit", *names, "Last").code == 1
@@ -764,13 +764,13 @@ def test_a_shallow_checkout_is_reported_with_its_fix(here: World) -> None:
 
 
 FAULTS = {
-    "403": Answer(403, {"message": "Resource not accessible by integration"}),
-    "404": Answer(404, {"message": "Not Found"}),
-    "422": Answer(422, {"message": "Validation Failed"}),
-    "429": Answer(429, {"message": "API rate limit exceeded"}),
-    "500": Answer(500, {"message": "Server Error"}),
-    "HTML": Answer(200, b"<html>Unicorn!</html>", {"Content-Type": "text/html"}),
-    "dropped": Answer(0),
+    "403": Response(403, {"message": "Resource not accessible by integration"}),
+    "404": Response(404, {"message": "Not Found"}),
+    "422": Response(422, {"message": "Validation Failed"}),
+    "429": Response(429, {"message": "API rate limit exceeded"}),
+    "500": Response(500, {"message": "Server Error"}),
+    "HTML": Response(200, b"<html>Unicorn!</html>", {"Content-Type": "text/html"}),
+    "dropped": Response(0),
 }
 
 
@@ -784,7 +784,7 @@ FAULTS = {
         ("dropped", "/git/ref/heads/main"),
     ],
 )
-def test_missing_answers_of_github_are_not_guessed(here: World, fault: str, path: str) -> None:
+def test_missing_responses_of_github_are_not_guessed(here: World, fault: str, path: str) -> None:
     """Unreadable reviews approve nothing; the next run with GitHub available applies them."""
     here.merged(1, "Audit", "Deploys")
     before = here.writes()
@@ -825,7 +825,7 @@ def test_a_locked_pull_request_is_reported_in_an_issue(here: World) -> None:
     here.edit_live("Audit", channel="by-hand")
     here.squash(1)
     here.github.fault = lambda method, path: (
-        Answer(403, {"message": "Unable to create comment because issue is locked."})
+        Response(403, {"message": "Unable to create comment because issue is locked."})
         if method == "POST" and path.endswith("/issues/1/comments")
         else None
     )

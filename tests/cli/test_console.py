@@ -109,7 +109,7 @@ def test_status_only_on_a_terminal() -> None:
     assert plain.getvalue() == dumb.getvalue() == ""
 
 
-def test_answers() -> None:
+def test_prompts() -> None:
     """The line end of an answer is removed; no input is an empty answer; Ctrl-C ends the run."""
     err = Terminal()
     shown = console(stdin=Terminal("yes\n"), stderr=err)

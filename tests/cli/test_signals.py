@@ -95,7 +95,7 @@ def test_after_a_signal_writes_in_flight_finish_and_no_other_starts(
     [(signal.SIGTERM, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT)],
     ids=["the same", "another"],
 )
-def test_a_second_signal_abandons_a_pending_answer(
+def test_a_second_signal_abandons_a_pending_response(
     shell: Shell, file: File, cloud: MakeCloud, handled: threading.Event, numbers: Sequence[int]
 ) -> None:
     """The write is reported as unconfirmed, with the exit code of the first signal."""

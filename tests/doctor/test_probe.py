@@ -71,7 +71,7 @@ def test_only_the_webhook_of_an_earlier_probe_is_deleted() -> None:
 
 
 @pytest.mark.parametrize("lost", ["POST", "PATCH"])
-def test_a_lost_answer_leaves_no_webhook(lost: str) -> None:
+def test_a_lost_response_leaves_no_webhook(lost: str) -> None:
     """The lost response is reported, and the webhook is deleted."""
     world = World()
     world.faults.add(drop(commit=True), method=lost, times=99)

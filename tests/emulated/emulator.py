@@ -16,10 +16,10 @@ from reconciler.emulator import messages
 from reconciler.emulator.emulator import LOCAL_KEY
 from reconciler.emulator.messages import Exchange, Request
 from reconciler.emulator.store import LogEntry, Row, Store
-from tests.emulated.faults import Answer, FaultSource, Script, with_fault
+from tests.emulated.faults import FaultSource, Response, Script, with_fault
 from tests.emulated.variant import Variant
 
-__all__ = ["LOCAL_KEY", "Answer", "Emulator", "Request"]
+__all__ = ["LOCAL_KEY", "Emulator", "Request", "Response"]
 
 LATE = "late commit"
 
@@ -72,7 +72,7 @@ class Emulator(product.Emulator):
             listener=listener,
         )
 
-    def handle(self, request: Request) -> Answer:
+    def handle(self, request: Request) -> Response:
         """Process a request, or fail as the faults require."""
         with self.lock, self.store.transaction():
             now = self.clock()
@@ -82,18 +82,20 @@ class Emulator(product.Emulator):
             if fault is None or fault.commit:
                 complete = self.carry_out(exchange)
             else:
-                complete = Answer(status=502, headers=(("content-length", "0"),))
+                complete = Response(status=502, headers=(("content-length", "0"),))
                 if fault.commit_after is not None:
                     self._late.append((now + fault.commit_after, request))
             if fault is None:
                 self.record(exchange, complete.status)
-                return Answer(status=complete.status, headers=complete.headers, body=complete.body)
+                return Response(
+                    status=complete.status, headers=complete.headers, body=complete.body
+                )
             answer = with_fault(complete, fault)
             entry = self.record(exchange, answer.status if fault.answers else 0)
             self.labels[entry.seq] = fault.label
             if request.method != "HEAD":
                 return answer
-            return Answer(status=answer.status, headers=answer.headers, fault=fault)
+            return Response(status=answer.status, headers=answer.headers, fault=fault)
 
     def settle(self) -> None:
         """Commit the late writes that are due; `handle` does this first."""
@@ -110,7 +112,7 @@ class Emulator(product.Emulator):
             randomness=self._randomness,
         )
 
-    def carry_out(self, exchange: Exchange) -> messages.Answer:
+    def carry_out(self, exchange: Exchange) -> messages.Response:
         behavior, store = exchange.behavior, self.store
         if not isinstance(behavior, Variant) or not behavior.stale:
             return super().carry_out(exchange)

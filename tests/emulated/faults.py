@@ -141,7 +141,7 @@ def raw(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer(messages.Answer):
+class Response(messages.Response):
     """One HTTP response, and the fault to apply while sending it, if any.
 
     `content-length` is that of the complete `body`, so a truncated response has fewer bytes than it
@@ -160,7 +160,7 @@ class Answer(messages.Answer):
         return json.loads(self.body)
 
 
-def with_fault(answer: messages.Answer, fault: Fault) -> Answer:
+def with_fault(answer: messages.Response, fault: Fault) -> Response:
     """Return the response changed by the fault."""
     body = answer.body if fault.body is None else fault.body
     replaced = {name for name, _ in fault.headers}
@@ -169,7 +169,7 @@ def with_fault(answer: messages.Answer, fault: Fault) -> Answer:
         replaced.add("content-length")
         length = (("content-length", str(len(body))),)
     kept = (pair for pair in answer.headers if pair[0] not in replaced)
-    return Answer(
+    return Response(
         status=answer.status if fault.status is None else fault.status,
         headers=(*kept, *fault.headers, *length),
         body=body,

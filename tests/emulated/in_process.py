@@ -15,13 +15,13 @@ import httpx
 from reconciler.api.connections import InProcess as Base
 from reconciler.emulator.messages import Request
 from reconciler.ports import Clock
-from tests.emulated.faults import Answer, Wire
+from tests.emulated.faults import Response, Wire
 
 
 class InProcess(Base):
     """Passes requests to `handle`, and returns its responses with their faults."""
 
-    def __init__(self, handle: Callable[[Request], Answer], *, clock: Clock) -> None:
+    def __init__(self, handle: Callable[[Request], Response], *, clock: Clock) -> None:
         super().__init__(handle, request=Request)
         self._clock = clock
 
@@ -55,6 +55,6 @@ def _broken(body: bytes, wire: Wire, request: httpx.Request) -> Iterator[bytes]:
     raise httpx.RemoteProtocolError("cut off", request=request)
 
 
-def _response(answer: Answer, body: bytes | Iterator[bytes]) -> httpx.Response:
+def _response(answer: Response, body: bytes | Iterator[bytes]) -> httpx.Response:
     content = iter((body,)) if isinstance(body, bytes) else body
     return httpx.Response(answer.status, headers=list(answer.headers), content=content)

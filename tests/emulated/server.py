@@ -18,7 +18,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from reconciler.emulator import server as product
 from reconciler.emulator.emulator import Emulator
-from reconciler.emulator.messages import Answer
+from reconciler.emulator.messages import Response
 from tests.emulated.faults import Wire
 
 Peer = tuple[str, int]
@@ -56,7 +56,7 @@ class Application(product.Application):
         super().__init__(emulator, **more)
         self._transports = transports
 
-    async def send(self, answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
+    async def send(self, answer: Response, scope: Scope, receive: Receive, send: Send) -> None:
         fault = getattr(answer, "fault", None)
         transport = self._transports[cast(Peer, scope["client"])]
         match fault.wire if fault is not None else Wire.SEND:

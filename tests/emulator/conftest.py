@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from reconciler.emulator.store import Store
-from tests.emulated.emulator import LOCAL_KEY, Answer, Emulator, Request
+from tests.emulated.emulator import LOCAL_KEY, Emulator, Request, Response
 from tests.emulated.variant import Variant
 from tests.ports import VirtualClock
 from tests.served import served
@@ -36,7 +36,7 @@ class Api:
         query: str = "",
         raw: bytes | None = None,
         **headers: str,
-    ) -> Answer:
+    ) -> Response:
         sent = {"authorization": f"Api-Key {self.key}", "host": "api.cloudtruth.io"}
         if body is not None or raw is not None:
             sent["content-type"] = "application/json"

@@ -60,7 +60,7 @@ def belong(case: schemathesis.Case) -> None:
 
 @schema.parametrize()
 @LIMITS
-def test_every_answer_follows_the_contract(case: schemathesis.Case) -> None:
+def test_every_response_follows_the_contract(case: schemathesis.Case) -> None:
     """Status, content type, headers and body conform; bad keys and methods are refused."""
     belong(case)
     case.call_and_validate(

@@ -30,7 +30,7 @@ LOST = {
 
 @pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
 @pytest.mark.parametrize(("fault", "sends"), LOST.values(), ids=LOST)
-def test_a_write_without_an_answer_is_repeated_only_if_needed(
+def test_a_write_without_a_response_is_repeated_only_if_needed(
     method: str, fault: Fault, sends: int
 ) -> None:
     """It is read back first; the result is as declared, and nothing is left to do."""

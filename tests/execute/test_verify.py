@@ -13,7 +13,7 @@ from reconciler.errors import (
 )
 from reconciler.model import LiveWebhook, Scheme, Secret, SecretRef, Webhook
 from reconciler.report import Applied
-from tests.execute.test_lost_answers import appear
+from tests.execute.test_lost_responses import appear
 from tests.execute.world import Fault, Memory, StopAfter, memory, outcomes, planned, row, run, slack
 from tests.planning import builders
 from tests.planning.builders import live_generic

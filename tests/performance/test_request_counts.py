@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import File, Shell
-from tests.emulated.emulator import LOCAL_KEY, Answer, Emulator, Request
+from tests.emulated.emulator import LOCAL_KEY, Emulator, Request, Response
 from tests.emulated.variant import Variant
 from tests.performance.sample import TOKEN, declaration, row
 from tests.served import served
@@ -43,7 +43,7 @@ class CountingEmulator(Emulator):
         self._of, self._meeting = of, meeting
         self._changed = threading.Condition()
 
-    def handle(self, request: Request) -> Answer:
+    def handle(self, request: Request) -> Response:
         with self._changed:
             self._in_flight += 1
             self.most = max(self.most, self._in_flight)

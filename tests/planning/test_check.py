@@ -33,10 +33,10 @@ PINNED = made(desired(slack(id="id-1")), EDITED)
 DUPLICATE = made(desired(slack()), live_slack(), NAMESAKE)
 
 
-Answer = tuple[State, str, str | None]
+Response = tuple[State, str, str | None]
 
 
-def checks(result: Plan, found: tuple[LiveWebhook, ...], secrets: Any = SECRETS) -> list[Answer]:
+def checks(result: Plan, found: tuple[LiveWebhook, ...], secrets: Any = SECRETS) -> list[Response]:
     listing = Listing(result, found, secrets)
     return [(each.state, each.why, each.id) for each in map(listing.check, result.operations)]
 
@@ -45,15 +45,15 @@ def states(result: Plan, found: tuple[LiveWebhook, ...], secrets: Any = SECRETS)
     return [state for state, _, _ in checks(result, found, secrets)]
 
 
-def done(why: str = "it is already live", id: str | None = "id-1") -> Answer:
+def done(why: str = "it is already live", id: str | None = "id-1") -> Response:
     return (State.DONE, why, id)
 
 
-def stale(why: str, id: str | None = "id-1") -> Answer:
+def stale(why: str, id: str | None = "id-1") -> Response:
     return (State.STALE, why, id)
 
 
-def pending(id: str | None = None) -> Answer:
+def pending(id: str | None = None) -> Response:
     return (State.PENDING, "", id)
 
 
@@ -101,7 +101,7 @@ KEEPER = "the webhook to keep was deleted"
     ],
 )
 def test_a_change_is_pending_done_or_stale(
-    result: Plan, found: tuple[LiveWebhook, ...], answer: Answer
+    result: Plan, found: tuple[LiveWebhook, ...], answer: Response
 ):
     """The state before, the state after, or any other; with the reason and the live webhook."""
     assert checks(result, found) == [answer]

@@ -19,7 +19,7 @@ from reconciler.cli.options import Context
 from reconciler.cli.process import Process
 from tests.ci.fake_github import FakeGitHub
 from tests.cli.conftest import Terminal
-from tests.emulated.emulator import Answer, Emulator, Request
+from tests.emulated.emulator import Emulator, Request, Response
 from tests.emulated.faults import (
     Fault,
     Rule,
@@ -234,7 +234,7 @@ class World:
     runs: int = 0
     codes: dict[int, int] = field(default_factory=dict)
 
-    def handle(self, request: Request) -> Answer:
+    def handle(self, request: Request) -> Response:
         """Let one running server serve another object in each case."""
         return self.emulator.handle(request)
 

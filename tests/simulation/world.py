@@ -12,7 +12,7 @@ from typing import cast
 from reconciler.api.client import Client, connect
 from reconciler.emulator.store import LogEntry
 from reconciler.model import Secret
-from tests.emulated.emulator import LOCAL_KEY, Answer, Emulator, Request
+from tests.emulated.emulator import LOCAL_KEY, Emulator, Request, Response
 from tests.emulated.in_process import InProcess
 from tests.simulation.case import Case
 from tests.simulation.faults import ConsoleUser, SeededFaults
@@ -110,7 +110,7 @@ class World:
             if done is not None:
                 self.note(done)
 
-    def _serve(self, process: Process, clock: SeededClock, request: Request) -> Answer:
+    def _serve(self, process: Process, clock: SeededClock, request: Request) -> Response:
         """Pass a request to the server, and return its response."""
         if request.method != "GET":
             process.activity.sent.add(_key(request))
@@ -130,7 +130,7 @@ class World:
         self.scheduler.sleep(clock.uniform(0, self.case.latency))
         return answer
 
-    def _arrive(self, process: Process, request: Request) -> Answer:
+    def _arrive(self, process: Process, request: Request) -> Response:
         self.requests += 1
         self.commit_late_writes()
         self.invariants.check_request(process, request.method, request.path, request.body)
@@ -143,7 +143,7 @@ class World:
         self._trace_request(process.name, request, answer)
         return answer
 
-    def _write(self, process: Process, request: Request) -> Answer:
+    def _write(self, process: Process, request: Request) -> Response:
         teams = (process.team,) if self.case.conflicting else self.case.teams
         before, seen = [self.invariants.snapshot(team) for team in teams], len(self.log)
         answer = self.emulator.handle(request)
@@ -191,7 +191,7 @@ class World:
         if process.state.killed:
             raise Crash
 
-    def _trace_request(self, name: str, request: Request, answer: Answer) -> None:
+    def _trace_request(self, name: str, request: Request, answer: Response) -> None:
         fault = self.faults.last
         path = request.path.removeprefix("/api/v1/")
         query = f"?{request.query}" if request.query else ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.fakes import Answer
+from tests.fakes import Response
 
 GOOD = "xoxb-" + "canary-good-0001"
 SCOPES = ("chat:write", "chat:write.public", "chat:write.customize")
@@ -52,7 +52,7 @@ class FakeSlack:
     def methods(self) -> list[str]:
         return [method for method, _, _ in self.log]
 
-    def handle(self, verb: str, url: str, headers: dict[str, str], body: bytes) -> Answer:
+    def handle(self, verb: str, url: str, headers: dict[str, str], body: bytes) -> Response:
         """Process one request; `headers` have lower-case names."""
         parts = urlsplit(url)
         method = parts.path.rpartition("/")[2]
@@ -61,18 +61,18 @@ class FakeSlack:
         self.log.append((method, token, arguments))
         if self.throttle:
             self.throttle -= 1
-            return Answer(429, {"ok": False, "error": "ratelimited"}, {"Retry-After": "3"})
+            return Response(429, {"ok": False, "error": "ratelimited"}, {"Retry-After": "3"})
         if self.broken or (self.breaking and method.endswith(self.breaking)):
             self.broken = max(0, self.broken - 1)
-            return Answer(503, {"ok": False})
+            return Response(503, {"ok": False})
         if token not in self.tokens:
-            return Answer(200, {"ok": False, "error": "invalid_auth"})
+            return Response(200, {"ok": False, "error": "invalid_auth"})
         scopes = self.tokens[token]
         told = {} if scopes is None else {"X-OAuth-Scopes": ",".join(scopes)}
         if method in self.errors:
-            return Answer(200, {"ok": False, "error": self.errors[method]}, told)
+            return Response(200, {"ok": False, "error": self.errors[method]}, told)
         answer = getattr(self, method.replace(".", "_"))(arguments, set(scopes or ()))
-        return Answer(200, answer, told)
+        return Response(200, answer, told)
 
     def auth_test(self, arguments: dict[str, Any], scopes: set[str]) -> Any:
         return {"ok": True, "team": "Acme", "user": "cloudtruth", "url": "https://acme.slack.com/"}

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.api.answers import NotJsonError, classify, decode, encode, redacted
 from reconciler.api.attempt import Call, FailedAttempt
 from reconciler.api.origin import Origin
+from reconciler.api.responses import NotJsonError, classify, decode, encode, redacted
 from reconciler.errors import (
     ApiError,
     AuthenticationError,

@@ -218,7 +218,7 @@ def test_a_duplicate_removed_by_another_run_is_not_reported() -> None:
     assert (list(api.rows), report.healed, report.exit_code) == (["a-late"], (), ExitCode.OK)
 
 
-def test_a_removal_with_a_lost_answer_is_verified() -> None:
+def test_a_removal_with_a_lost_response_is_verified() -> None:
     """It is done or repeated; one webhook remains and the report names the other."""
     for happens in (True, False):
         lost = Fault(call="delete", error=AmbiguousWriteError, happens=happens)
@@ -314,7 +314,7 @@ def test_an_update_lost_with_its_webhook_is_skipped() -> None:
     assert outcomes(run(api, planned(api, slack("a", "#new")))) == {"a": "skipped vanished"}
 
 
-def test_an_answer_that_differs_is_read_again() -> None:
+def test_a_response_that_differs_is_read_again() -> None:
     """A write is verified by the live webhook if its response differs."""
     api = memory(row("a", "1"))
     plan = planned(api, slack("a", events=frozenset({"value_created"})))
@@ -336,7 +336,7 @@ def test_an_answer_that_differs_is_read_again() -> None:
     assert run(unread, plan).exit_code is ExitCode.OK
 
 
-def test_an_answer_that_differs_and_cannot_be_verified_is_no_success() -> None:
+def test_a_response_that_differs_and_cannot_be_verified_is_no_success() -> None:
     """Whether the name was stored as sent is unknown."""
     api = memory(
         stores=lambda each: replace(each, name=each.name.upper()),
