@@ -61,7 +61,7 @@ class ExitCode(IntEnum):
 
 
 class ReconcilerError(Exception):
-    """The run cannot continue. `hint` is one sentence of advice."""
+    """The run cannot continue. `findings` are its causes in files, `hint` is one sentence."""
 
     exit_code: ExitCode = ExitCode.FAILED
     code: ClassVar[str] = "failed"
@@ -72,9 +72,12 @@ class ReconcilerError(Exception):
         cls.code = code or cls.code
         cls.exit_code = exit_code or cls.exit_code
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, findings: Sequence[Finding] = (), hint: str | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
+        self.findings = tuple(findings)
         self.hint = hint
 
     def __str__(self) -> str:
@@ -87,12 +90,6 @@ class UsageError(ReconcilerError, code="usage", exit_code=ExitCode.USAGE):
 
 class ConfigurationError(ReconcilerError, code="invalid-configuration", exit_code=ExitCode.INVALID):
     """The files have errors; `findings` has all of them."""
-
-    def __init__(
-        self, message: str, *, findings: Sequence[Finding] = (), hint: str | None = None
-    ) -> None:
-        super().__init__(message, hint=hint)
-        self.findings = tuple(findings)
 
 
 class UnresolvedSecretsError(ConfigurationError, code="unresolved-secrets"):

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
-from reconciler.errors import ConfigurationError, ExitCode, ReconcilerError
+from reconciler.errors import ExitCode, ReconcilerError
 from reconciler.findings import Finding, error, warning
 from reconciler.planning.plan import Plan
 from reconciler.render import FINDINGS_RENDERERS, RENDERERS, View
@@ -117,7 +117,6 @@ def failed(
     """
     results = {ExitCode.BLOCKED: "blocked", ExitCode.STALE: "refused"}
     result = results.get(problem.exit_code, "failed") if began else ""
-    inner = problem.findings if isinstance(problem, ConfigurationError) else ()
     itself = error(problem.code, problem.message, problem.hint)
     text, markdown = RENDERERS["text"](), RENDERERS["markdown"]()
     log = _listed("text", findings) + text.render_error(problem)
@@ -129,7 +128,7 @@ def failed(
         exit_code=problem.exit_code,
         outputs=_outputs(result, plan, problem.code),
         log=log,
-        annotations=_annotated((*(inner or (itself,)), *findings)),
+        annotations=_annotated((*(problem.findings or (itself,)), *findings)),
         summary=summary,
         document=RENDERERS["json"]().render_plan(plan) if plan is not None else None,
     )

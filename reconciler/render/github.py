@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from reconciler.errors import ConfigurationError, ReconcilerError
+from reconciler.errors import ReconcilerError
 from reconciler.findings import Finding, Severity, leading
 from reconciler.render import PLAIN, View
 from reconciler.render.quote import prose
@@ -27,11 +27,10 @@ def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
 
 def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
     """Return the annotations of an error's findings and of the error itself."""
-    findings = error.findings if isinstance(error, ConfigurationError) else ()
     itself = Finding(
         rule=error.code, severity=Severity.ERROR, message=error.message, hint=error.hint
     )
-    return render_findings(findings or (itself,), view)
+    return render_findings(error.findings or (itself,), view)
 
 
 def _annotation(finding: Finding) -> str:

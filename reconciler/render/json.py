@@ -11,7 +11,7 @@ from dataclasses import fields
 
 from reconciler import __version__
 from reconciler.checks import Checklist, Section, Status
-from reconciler.errors import ApiError, ConfigurationError, ReconcilerError, StalePlanError
+from reconciler.errors import ApiError, ReconcilerError, StalePlanError
 from reconciler.findings import Finding, Severity, sort_key
 from reconciler.model import Organization
 from reconciler.planning.document import (
@@ -98,7 +98,7 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
         "message": error.message,
         "hint": error.hint,
         "exit_code": int(error.exit_code),
-        "findings": _sorted(error.findings) if isinstance(error, ConfigurationError) else [],
+        "findings": _sorted(error.findings),
     }
     if isinstance(error, ApiError):
         content["request"] = {

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from reconciler.checks import Check, Checklist, Status
-from reconciler.errors import ApiError, ConfigurationError, ReconcilerError, StalePlanError
+from reconciler.errors import ApiError, ReconcilerError, StalePlanError
 from reconciler.findings import EXCERPT_BEFORE, Finding, Position, Severity, leading, sort_key
 from reconciler.model import Organization, SecretRef
 from reconciler.planning.plan import Plan
@@ -112,7 +112,7 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
     """Render the error that ended the run: message, findings, the server's response, help."""
     lines: list[str] = []
     message = error.message
-    if isinstance(error, ConfigurationError) and error.findings:
+    if error.findings:
         lines += [_blocks(error.findings, view), ""]
         message = f"{message} ({finding_counts(error.findings)})"
     lines.append(_title("error", error.code, message, view))
