@@ -27,10 +27,12 @@ from reconciler.source.schema import schema
 from reconciler.source.text import LOOKS_SECRET, MASK, is_word
 from reconciler.source.yaml import Document
 
-_SHOWN_KEYS: Final = frozenset(
-    ("$schema", "version", "organization", "profile", "extends", "prune", "scope", "ignore")
-).union(
-    ("protect", "max_deletes", "name", "type", "event_types", "id", "previously", "state", "adopt")
+_WORD_KEYS: Final = frozenset(("type", "event_types", "state"))
+"""Keys whose values are shown only if they look like words of the schema."""
+
+_SHOWN_KEYS: Final = _WORD_KEYS.union(
+    ("$schema", "version", "organization", "profile", "extends", "prune", "scope", "ignore"),
+    ("protect", "max_deletes", "name", "id", "previously", "adopt"),
 )
 """Keys whose values are shown."""
 
@@ -41,9 +43,6 @@ _OPEN_KEYS: Final = _SHOWN_KEYS | {"limits", "defaults", "webhooks"}
 """Keys whose value is not secret as a whole; its parts are checked."""
 
 _HOLDERS: Final = frozenset(("configuration", "defaults", "webhooks", "<<"))
-_WORD_KEYS: Final = frozenset(("type", "event_types", "state"))
-"""Keys whose values are shown only if they look like words of the schema."""
-
 _KNOWN_WORDS: Final = frozenset(
     (*EVENT_TYPES, *KINDS, "absent", "true", "false", "null", "~", "yes", "no", "on", "off")
 )

@@ -15,7 +15,9 @@ from tests.performance.sample import TOKEN, declaration, row
 from tests.served import served
 
 HEAVY = {"yaml", "jsonschema_rs", "httpx", "deepdiff", "asyncio", "starlette", "sqlite3"}
-EXPLAINERS = {"deepdiff", "difflib", "reconciler.source.explain", "reconciler.source.position"}
+EXPLAINERS = {"deepdiff", "difflib"}.union(
+    f"reconciler.source.{name}" for name in ("excerpt", "explain", "position", "syntax")
+)
 _LOADED = """
 import atexit, json, sys
 from reconciler.__main__ import main
