@@ -165,10 +165,11 @@ def _refuse(why: str) -> NoReturn:
 
 def _invalid_part(tree: dict[str, Any]) -> str | None:
     """Return the part of a document that violates its schema, or None."""
-    paths = [list(each.instance_path) for each in validator(ROOT, PLAN).iter_errors(tree)]
+    paths = [tuple(each.instance_path) for each in validator(ROOT, PLAN).iter_errors(tree)]
     if not paths:
         return None
-    where = ".".join(map(str, min(paths, key=len)))
+    first = min(paths, key=len)
+    where = ".".join(map(str, first))
     return f"{where} is not valid" if where else "its keys are not those of a plan"
 
 
