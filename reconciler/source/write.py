@@ -85,7 +85,9 @@ def check_kind(path: Path, over: FileKind | None) -> None:
             if not content or over.pattern.search(content):
                 return
             why = f"exists and is not {over.noun}"
-    raise UsageError(f"{path} {why}: it is not replaced", hint="name a file that does not exist")
+    raise UsageError(
+        f"{path} {why}: it is not replaced", hint="name another file, or rename this one"
+    )
 
 
 def check_writable(path: Path, *, over: FileKind | None = None) -> None:

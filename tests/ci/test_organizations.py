@@ -192,6 +192,7 @@ def test_a_fork_is_validated_and_never_applied(three: Organizations) -> None:
     assert (len(here.emulator.store.log()), here.github.writes) == (before, [])
 
 
+@pytest.mark.slow
 def test_sixty_organizations_fit_in_one_pull_request(tmp_path: Path) -> None:
     """The numbers in docs/organizations.md: jobs, size of the matrix, comments, requests."""
     labels = [f"organization-{number:02}" for number in range(60)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import pytest
@@ -265,10 +266,14 @@ def test_init_writes_workflows_for_a_folder(shell: Shell, tmp_path: Path):
 
 
 def test_init_refuses_workflows(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """The commit of the program is unknown, or a file has the name of a folder."""
+    """The commit of the program is unknown, or another file has the name of one or of a folder."""
     monkeypatch.setattr("reconciler.cli.commands.init.installed_commit", lambda git: None)
     done = shell("init", "--github")
     assert (done.code, done.out, "--commit" in done.err) == (64, "", True)
+    write(tmp_path, {".github/workflows/webhooks.yml": "on: push"})
+    done = shell("init", "--github", "--commit", "a" * 40)
+    assert (done.code, "is not a workflow of webhooks" in done.err) == (64, True)
+    rmtree(tmp_path / ".github")
     (tmp_path / ".github").write_text("a file")
     done = shell("init", "--github", "--commit", "a" * 40)
     assert (done.code, "cannot create the directory" in done.err) == (1, True)

@@ -42,7 +42,7 @@ from reconciler.source.files import DEFAULT_FILE
 from reconciler.source.history import git_in
 from reconciler.source.rendered import scalar
 from reconciler.source.secrets import references
-from reconciler.source.write import WORKFLOW, make_folder, write_atomically
+from reconciler.source.write import WORKFLOW, check_kind, make_folder, write_atomically
 
 _UNSET: Final = "# organization: Acme"
 """The line of the starter that is replaced if there is an API key."""
@@ -231,11 +231,14 @@ def _ask_token(context: Context) -> SecretRef:
 def _write_workflows(context: Context, setup: Setup, *, yes: bool) -> None:
     """Write missing workflows; update existing ones after asking.
 
-    Raises NotConfirmedError.
+    Raises NotConfirmedError, and UsageError for a file of that name that is none of them.
     """
     directory, console = context.process.directory, context.console
     changed: dict[str, str] = {}
-    for name, text in workflows(setup).items():
+    texts = workflows(setup)
+    for name in texts:
+        check_kind(directory / name, WORKFLOW)
+    for name, text in texts.items():
         if not (directory / name).exists():
             _write(context, name, text)
             continue
