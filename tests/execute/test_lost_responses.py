@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -19,15 +18,22 @@ from reconciler.errors import (
     UnreachableError,
 )
 from reconciler.model import LiveWebhook, Secret
-from tests.execute.world import Fault, Memory, StopAfter, memory, outcomes, planned, row, run, slack
+from tests.execute.world import (
+    Fault,
+    Memory,
+    StopAfter,
+    appear,
+    memory,
+    outcomes,
+    planned,
+    row,
+    run,
+    slack,
+)
 from tests.ports import VirtualClock
 
 LOST = Fault(call="create", error=AmbiguousWriteError)
 DONE_AND_LOST = Fault(call="create", error=AmbiguousWriteError, happens=True)
-
-
-def appear(*rows: LiveWebhook) -> Callable[[Memory], None]:
-    return lambda api: api.rows.update({each.id: each for each in rows})
 
 
 # Creates

@@ -17,8 +17,7 @@ from reconciler.errors import (
 )
 from reconciler.model import LiveWebhook, Scheme, Secret, SecretRef, Webhook
 from reconciler.report import Applied, Failed, FieldMessage, Outcome, Unconfirmed
-from tests.execute.test_lost_responses import appear
-from tests.execute.world import Fault, Memory, memory, planned, row, run, slack
+from tests.execute.world import Fault, Memory, appear, memory, planned, row, run, slack
 
 LOST = Fault(call="create", error=AmbiguousWriteError)
 UNSEEN = Fault(call="list", nth=3, error=ServerError)

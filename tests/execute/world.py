@@ -156,6 +156,11 @@ def memory(*rows: LiveWebhook, **more: Any) -> Memory:
     return Memory(rows={each.id: each for each in rows}, **more)
 
 
+def appear(*rows: LiveWebhook) -> Callable[[Memory], None]:
+    """Let another process store webhooks."""
+    return lambda api: api.rows.update({each.id: each for each in rows})
+
+
 def planned(api: Memory, *webhooks: Webhook, secrets: Any = SECRETS) -> Plan:
     """Plan without requests: the memory against the declarations."""
     return made(desired(*webhooks), *api.rows.values(), secrets=secrets)
