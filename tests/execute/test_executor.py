@@ -280,7 +280,7 @@ def test_reverted_operations_fail() -> None:
 def test_after_a_signal_nothing_starts_and_the_rest_is_verified() -> None:
     """Requests in flight finish, the rest is skipped, the listing is read once."""
     api = memory(row("old", "1"))
-    report = run(api, planned(api, slack("a"), slack("b")), stop=StopAfter(api, 1))
+    report = run(api, planned(api, slack("a"), slack("b")), stop=1)
     assert outcomes(report) == {
         "a": "applied",
         "b": "skipped interrupted",
@@ -292,7 +292,7 @@ def test_after_a_signal_nothing_starts_and_the_rest_is_verified() -> None:
 def test_a_signal_after_the_last_operation_changes_nothing() -> None:
     """A complete run is a success."""
     api = memory()
-    report = run(api, planned(api, slack("a")), stop=StopAfter(api, 1))
+    report = run(api, planned(api, slack("a")), stop=1)
     assert report.exit_code is ExitCode.OK
 
 

@@ -18,18 +18,7 @@ from reconciler.errors import (
     UnreachableError,
 )
 from reconciler.model import LiveWebhook, Secret
-from tests.execute.world import (
-    Fault,
-    Memory,
-    StopAfter,
-    appear,
-    memory,
-    outcomes,
-    planned,
-    row,
-    run,
-    slack,
-)
+from tests.execute.world import Fault, Memory, appear, memory, outcomes, planned, row, run, slack
 from tests.ports import VirtualClock
 
 LOST = Fault(call="create", error=AmbiguousWriteError)
@@ -85,7 +74,7 @@ def test_an_unrelated_new_webhook_is_no_conflict() -> None:
 def test_nothing_is_repeated_after_a_signal() -> None:
     """A stopped run reads the result, and stops."""
     api = memory(faults=[LOST])
-    report = run(api, planned(api, slack("a")), stop=StopAfter(api, 1))
+    report = run(api, planned(api, slack("a")), stop=1)
     assert outcomes(report) == {"a": "unconfirmed"}
     assert (api.count("create"), report.exit_code) == (1, ExitCode.SIGTERM)
 
@@ -301,7 +290,7 @@ def test_a_write_is_read_back_before_it_is_sent_again(
     hooks = (slack("a", "#new"),) if call == "update" else ()
     scripted = [replace(each, call=call) if each.call == "write" else each for each in faults]
     api = memory(row("a", "1"), faults=scripted)
-    report = run(api, planned(api, *hooks), stop=StopAfter(api, stop))
+    report = run(api, planned(api, *hooks), stop=stop)
     assert (outcomes(report), api.count(call)) == ({"a": outcome}, sent)
 
 

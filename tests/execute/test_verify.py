@@ -17,18 +17,7 @@ from reconciler.errors import (
 )
 from reconciler.model import LiveWebhook, Scheme, Secret, SecretRef, Webhook
 from reconciler.report import Applied
-from tests.execute.world import (
-    Fault,
-    Memory,
-    StopAfter,
-    appear,
-    memory,
-    outcomes,
-    planned,
-    row,
-    run,
-    slack,
-)
+from tests.execute.world import Fault, Memory, appear, memory, outcomes, planned, row, run, slack
 from tests.planning import builders
 from tests.planning.builders import desired, live_generic, made
 from tests.ports import VirtualClock
@@ -80,14 +69,14 @@ def test_after_a_signal_an_incomplete_listing_is_not_read_again() -> None:
     """A stopped run does not wait for another process."""
     api, clock = memory(), VirtualClock()
     api.faults = [Fault(call="list", nth=2, error=IncompleteListingError)]
-    report = run(api, planned(api, slack("a")), clock=clock, stop=StopAfter(api, 1))
+    report = run(api, planned(api, slack("a")), clock=clock, stop=1)
     assert (report.verified, api.count("list"), clock.slept) == (False, 2, [])
 
 
 def test_after_a_signal_a_stale_list_is_not_waited_for() -> None:
     """Webhooks that it does not show are read by id."""
     api, clock = memory(lists=stale_list), VirtualClock()
-    report = run(api, planned(api, slack("a")), clock=clock, stop=StopAfter(api, 1))
+    report = run(api, planned(api, slack("a")), clock=clock, stop=1)
     assert (api.count("list"), clock.slept) == (2, [])
     assert report.exit_code is ExitCode.OK
 
@@ -96,7 +85,7 @@ def test_after_a_signal_duplicates_are_still_removed() -> None:
     """A stopped run leaves no duplicates if it can."""
     api, clock = memory(), VirtualClock()
     api.faults = [Fault(call="create", interfere=appear(row("a", "a-late")))]
-    report = run(api, planned(api, slack("a")), clock=clock, stop=StopAfter(api, 1))
+    report = run(api, planned(api, slack("a")), clock=clock, stop=1)
     assert (list(api.rows), len(report.healed), clock.slept) == (["a-late"], 1, [])
 
 

@@ -166,12 +166,12 @@ def planned(api: Memory, *webhooks: Webhook, secrets: Any = SECRETS) -> Plan:
     return made(desired(*webhooks), *api.rows.values(), secrets=secrets)
 
 
-def run(api: Memory, plan: Plan, **more: Any) -> Report:
-    """Apply a plan in this world."""
+def run(api: Memory, plan: Plan, *, stop: int | None = None, **more: Any) -> Report:
+    """Apply a plan in this world; a signal comes after `stop` writes."""
     settings = {
         "clock": VirtualClock(),
         "workers": InlineWorkers(),
-        "stop": StopAfter(api),
+        "stop": StopAfter(api, stop),
         "watcher": RecordingWatcher(),
         "reviewed": False,
     } | more
