@@ -150,7 +150,7 @@ BUGS = (
     Bug(
         name="a guard that does not block",
         file="workflow/applying.py",
-        old="    _refuse_blocked(made)\n",
+        old="    _refuse_blocked(made, command)\n",
         new="",
     ),
     Bug(
