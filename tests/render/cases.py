@@ -208,6 +208,7 @@ KEPT = plan(
     Delete(before=live("Ops", "31"), reason=Reason.DUPLICATE, keeps="3"),
     kept=(
         kept(Reason.AMBIGUOUS, live("Same", "5"), live("Same", "6"), position=at(8)),
+        kept(Reason.AMBIGUOUS, live("Alone", "11"), unapplied=True),
         kept(Reason.UNKNOWN_TYPE, replace(live("New kind"), type="teams"), detail="teams"),
         kept(Reason.UNKNOWN_EVENT, live("New event"), detail="secret_read, role_created"),
         kept(Reason.PROTECTED, live("prod-x")),
@@ -266,6 +267,13 @@ def report(plan: Plan, *outcomes: Outcome, **more: Any) -> Report:
     return Report(plan=plan, outcomes=outcomes, **more)
 
 
+WARNED = replace(
+    PLANS["one"],
+    notes=(warning("only-matches-nothing", "no such name"),),
+    unreadable=(("Ops", "token"),),
+)
+OVERTAKEN = skipped(RENAME, "changed", "changed since the plan")
+DOUBTFUL = Unconfirmed(operation=CREATE, message="no response")
 WAITS = skipped(ABSENT, "deletes-wait", "deletes wait until everything else is done")
 REPORTS = {
     "done": report(
@@ -285,7 +293,10 @@ REPORTS = {
     "refused": report(plan(RENAME), REFUSED),
     "denied": report(plan(RENAME), DENIED),
     "nothing": report(PLANS["one"]),
-    "unapplied": report(plan(kept=(replace(KEPT.kept[1], unapplied=True),))),
+    "warned": report(WARNED),
+    "stale": report(plan(RENAME), OVERTAKEN),
+    "doubtful": report(plan(RENAME, CREATE), OVERTAKEN, DOUBTFUL, writes=1),
+    "unapplied": report(plan(kept=(replace(KEPT.kept[2], unapplied=True),))),
     "unreviewed": report(
         MIXED, RENAMED, *(skipped(each, NOT_REVIEWED, "not reviewed") for each in (CREATE, ABSENT)),
         writes=1, verified=True,

@@ -37,7 +37,8 @@ def appearances() -> Iterator[tuple[str, str]]:
             yield f"report-{name}.{width}.txt", text.render_report(report, view)
         yield f"report-{name}.md", markdown.render_report(report, VIEW)
     yield "plan-resent.folded.md", markdown.render_plan(PLANS["resent"])
-    yield "plan-resent.verbose.txt", text.render_plan(PLANS["resent"], View(verbosity=1))
+    for name in ("resent", "mixed", "kept"):
+        yield f"plan-{name}.verbose.txt", text.render_plan(PLANS[name], View(verbosity=1))
     colored = View(color=True, verbosity=1, plan_file="my plan.json")
     yield "plan-mixed.color.txt", text.render_plan(PLANS["mixed"], colored)
     yield "report-partial.json", json.render_report(REPORTS["partial"])

@@ -8,22 +8,16 @@ from datetime import UTC, datetime
 
 import pytest
 
-from reconciler.errors import ExitCode
-from reconciler.findings import Position, error, warning
+from reconciler.findings import Position, error
 from reconciler.planning.plan import Create, SecretUse
-from reconciler.render import RENDERERS, View
+from reconciler.render import View
 from reconciler.render.layout import columns
-from reconciler.render.rows import kept_row
 from reconciler.render.text import render_findings, render_plan, render_report
 from reconciler.render.words import age
-from reconciler.report import Report, Skipped, Unconfirmed
 from tests.render.cases import (
     ADDRESS,
     GENERIC,
-    KEPT,
     MIXED,
-    PLANS,
-    RENAME,
     REPORTS,
     plan,
     slack,
@@ -32,49 +26,11 @@ from tests.render.cases import (
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
 
-def test_unchanged_webhooks_are_counted_and_listed_on_request() -> None:
-    """Kept, unmanaged and unreadable ones have a line each; inapplicable ones are always named."""
-    made = replace(MIXED, kept=(*MIXED.kept, replace(KEPT.kept[0], unapplied=False)))
-    plain, listed = render_plan(made), render_plan(made, View(verbosity=1))
-    counts = [line for line in plain.splitlines() if line.endswith("listed with -v.")]
-    assert [line.partition(":")[0] for line in counts] == [
-        "Kept", "Unmanaged", "Cannot be read back",
-    ]  # fmt: skip
-    assert "listed with -v" not in listed
-    names = [each.name for each in (*made.kept, *made.unmanaged)]
-    assert all(f" {name} " in listed for name in names)
-    assert "= Ops" not in plain
-    assert listed.count("= Ops") == 6
-    unapplied = replace(made, kept=(replace(KEPT.kept[0], unapplied=True),))
-    assert "declaration not applied" in render_plan(unapplied)
-
-
 def test_the_digest_has_the_command_that_applies_it() -> None:
     """It is on one line, to be copied."""
     for width in (40, 100, 300):
         lines = render_plan(MIXED, View(width=width)).splitlines()
         assert any(f"webhooks apply --expect-digest {MIXED.digest})" in line for line in lines)
-
-
-@pytest.mark.parametrize("format", ["text", "markdown"])
-def test_an_apply_without_changes_shows_the_warnings_of_the_plan(format: str) -> None:
-    """Warnings and unreadable secrets are shown, which "no changes" would hide."""
-    note = warning("only-matches-nothing", "no such name")
-    made = replace(PLANS["one"], notes=(note,), unreadable=(("Ops", "token"),))
-    text = RENDERERS[format]().render_report(Report(plan=made, verified=True))
-    assert "no such name" in text
-    assert "be read back" in text
-    assert "No changes. 1 webhook matches." in text
-
-
-def test_an_apply_of_a_completely_stale_plan_wrote_nothing() -> None:
-    """Exit 1, unless something may have been written."""
-    changed = Skipped(operation=RENAME, code="changed", message="another user has changed it")
-    report = Report(plan=plan(RENAME), outcomes=(changed,))
-    assert report.exit_code is ExitCode.FAILED
-    assert "Nothing was written.\nExit 1: the live webhooks changed" in render_report(report)
-    doubtful = Unconfirmed(operation=RENAME, message="no answer came")
-    assert replace(report, outcomes=(changed, doubtful)).exit_code is ExitCode.PARTIAL
 
 
 def test_a_url_is_shown_with_the_host_known_to_the_plan() -> None:
@@ -132,9 +88,3 @@ def test_carets_point_at_a_character(line: str, column: int) -> None:
     shown = render_findings((replace(error("x", "m", at=place), excerpt=line),)).splitlines()
     assert shown[4].strip(" |")[:1] == "^"
     assert max(map(len, shown)) <= 110
-
-
-def test_one_differing_webhook_is_singular() -> None:
-    """Of two webhooks of a name one is pinned, and the other differs."""
-    kept = replace(KEPT.kept[0], webhooks=KEPT.kept[0].webhooks[:1])
-    assert kept_row(kept).why == "1 live webhook of this name differs (id 5): pin it with `id`"
