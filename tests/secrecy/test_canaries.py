@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from reconciler.api import answers
+from reconciler.api import responses
 from reconciler.api.attempt import Call, Exchange
 from reconciler.api.transport import Transport
 from reconciler.cli.main import run
@@ -72,7 +72,7 @@ APPLY: Final = "apply --yes --report report.json --format {format}"
         # a secret that debuggers can read
         (Secret, "__repr__", Secret.reveal, {"fault": "key refused"}, "API key, raw, in cli/"),
         # the server's text unchanged
-        (answers, "redacted", lambda text, hidden: text, {"fault": "key refused"},
+        (responses, "redacted", lambda text, hidden: text, {"fault": "key refused"},
          "API key, a part, in output"),
         # a URL with its user
         (Secret, "origin", _address_with_user, {"verbosity": "-vv"},
@@ -81,7 +81,7 @@ APPLY: Final = "apply --yes --report report.json --format {format}"
         (Transport, "_send", _send, {"command": APPLY, "verbosity": "--debug"},
          "the last net had to catch"),
         # the complete target of a redirect
-        (answers, "_target", lambda headers: headers["location"], {"fault": "redirect"},
+        (responses, "_target", lambda headers: headers["location"], {"fault": "redirect"},
          "redirect, raw, in output"),
         # an excerpt with the literal
         (excerpt, "_veiled", lambda text, number: text.split("\n")[number],
