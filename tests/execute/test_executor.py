@@ -19,6 +19,7 @@ from reconciler.errors import (
     UnreachableError,
 )
 from reconciler.execute.ledger import Ledger
+from reconciler.execute.operation import draft
 from reconciler.execute.workers import Halted
 from reconciler.model import Secret
 from reconciler.planning.plan import Operation
@@ -141,6 +142,7 @@ def test_an_update_without_configuration_needs_no_secret() -> None:
     api = memory(row("a", "1"))
     plan = planned(api, slack("a", events=frozenset({"value_created"})))
     assert run(api, plan, secrets={}).exit_code is ExitCode.OK
+    assert draft(slack("a"), {}).configuration is None
 
 
 # Between plan and apply
@@ -255,6 +257,13 @@ def test_a_duplicate_is_not_gone_while_it_is_listed(
     api.times = times
     assert run(api, plan).exit_code is code
     assert {each.configuration["channel"] for each in api.rows.values()} == {channel}  # type: ignore[index]
+
+
+def test_a_delete_that_the_server_denies_is_verified() -> None:
+    """A webhook that is still listed is not deleted, whatever the response says."""
+    api = Denies(rows={"1": row("old", "1")})
+    api.times = 9
+    assert outcomes(run(api, planned(api))) == {"old": "failed does-not-converge"}
 
 
 def test_reverted_operations_fail() -> None:

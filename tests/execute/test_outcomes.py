@@ -244,6 +244,19 @@ def test_an_update_found_done_has_a_note() -> None:
     assert outcome == Applied(operation=outcome.operation, id="1", note=note)
 
 
+def test_an_overwritten_update_has_a_next_step() -> None:
+    """Planning again shows the difference."""
+    theirs = appear(row("a", "1", "#manual"))
+    lost = Fault(call="update", error=AmbiguousWriteError, interfere=theirs)
+    outcome = outcome_of(memory(row("a", "1"), faults=[lost]), slack("a", "#new"))
+    assert outcome == Failed(
+        operation=outcome.operation,
+        code="conflict",
+        message="it was changed after the plan was made",
+        hint="plan again",
+    )
+
+
 def test_another_webhook_of_the_name_is_reported_with_its_id() -> None:
     """A user has to choose one of the two."""
     another = Fault(call="list", nth=2, interfere=appear(row("a", "9", "#manual")))
