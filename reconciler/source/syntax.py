@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 import yaml
 
 from reconciler.findings import Finding, Position, error
+from reconciler.source.position import lines
 from reconciler.source.yaml import FAULTS, PARSER
 
 _Place: TypeAlias = tuple[int, int]
@@ -81,8 +82,9 @@ def explain(cause: yaml.YAMLError, text: str, file: str) -> Finding:
     """Return the finding for a parser error, without text of the parser or of the file."""
     problem = str(getattr(cause, "problem", None) or "")
     context = str(getattr(cause, "context", None) or "")
-    at = _mark(getattr(cause, "problem_mark", None), text) or (0, 0)
-    before = _mark(getattr(cause, "context_mark", None), text) or at
+    rows = lines(text)
+    at = _mark(getattr(cause, "problem_mark", None), rows) or (0, 0)
+    before = _mark(getattr(cause, "context_mark", None), rows) or at
     rule = "yaml-syntax"
     if "nesting depth" in problem:
         rule, place, (message, hint) = "too-deep", at, FAULTS["too-deep"]
@@ -91,16 +93,16 @@ def explain(cause: yaml.YAMLError, text: str, file: str) -> Finding:
     else:
         place, message, hint = (
             _runaway(at, text)
-            or _unclosed(problem, at, before, text)
-            or _misfit(problem, at, text)
-            or _no_key(problem, at, text)
-            or _known(problem, at, before, text)
+            or _unclosed(problem, at, before, rows)
+            or _misfit(problem, at, rows)
+            or _no_key(problem, at, rows)
+            or _known(problem, at, before, rows)
         )
     where = Position(file=file, line=place[0] + 1, column=place[1] + 1)
     return error(rule, message, hint, where)
 
 
-def _known(problem: str, at: _Place, before: _Place, text: str) -> _Cause:
+def _known(problem: str, at: _Place, before: _Place, rows: list[str]) -> _Cause:
     """Return the table entry for a problem."""
     for pattern, found in _AT_THE_CONTEXT.items():
         if re.search(pattern, problem):
@@ -108,27 +110,22 @@ def _known(problem: str, at: _Place, before: _Place, text: str) -> _Cause:
     line, column = at
     if "node content" in problem:
         for number in (line, max(0, line - 1)):
-            if " #" in _line(text, number):  # the comment hides the end of a flow mapping
-                place = number, _line(text, number).index(" #") + 1
+            if " #" in rows[number]:  # the comment hides the end of a flow mapping
+                place = number, rows[number].index(" #") + 1
                 return place, "`#` starts a comment here", 'quote it: `"#..."`'
-    if "unknown escape" in problem and column and _line(text, line)[column : column + 1] != "\\":
+    if "unknown escape" in problem and column and rows[line][column : column + 1] != "\\":
         at = line, column - 1  # one parser points at the backslash, the other after it
     return at, *next(ours for each, ours in _AT_THE_MARK.items() if re.search(each, problem))
 
 
-def _mark(mark: yaml.Mark | None, text: str) -> _Place | None:
+def _mark(mark: yaml.Mark | None, rows: list[str]) -> _Place | None:
     """Return line and column, from 0; a position after the last line is the last character."""
     if mark is None:
         return None
-    last = text.count("\n") - 1
-    if mark.line > last:
-        line = text.rstrip().count("\n")
-        return line, max(0, len(_line(text, line).rstrip()) - 1)
-    return mark.line, min(mark.column, max(0, len(_line(text, mark.line)) - 1))
-
-
-def _line(text: str, number: int) -> str:
-    return text.split("\n", number + 1)[number]
+    if mark.line > len(rows) - 2:
+        line = max((number for number, row in enumerate(rows) if row.strip()), default=0)
+        return line, max(0, len(rows[line].rstrip()) - 1)
+    return mark.line, min(mark.column, max(0, len(rows[mark.line]) - 1))
 
 
 def _runaway(at: _Place, text: str) -> _Cause | None:
@@ -149,11 +146,11 @@ def _runaway(at: _Place, text: str) -> _Cause | None:
     return found, message, "add the closing quote where the text ends"
 
 
-def _unclosed(problem: str, at: _Place, before: _Place, text: str) -> _Cause | None:
+def _unclosed(problem: str, at: _Place, before: _Place, rows: list[str]) -> _Cause | None:
     match = _UNCLOSED.search(problem)
     if match is None:
         return None
-    closer, opening = match[1], _line(text, before[0])[before[1] :]
+    closer, opening = match[1], rows[before[0]][before[1] :]
     if "${" in opening:
         return at, "`${...}` is not replaced in this file", "write `{env: NAME}` for a secret"
     if closer is None:
@@ -167,10 +164,10 @@ def _unclosed(problem: str, at: _Place, before: _Place, text: str) -> _Cause | N
     return at, f"a comma or `{closer}` is missing before this", hint
 
 
-def _misfit(problem: str, at: _Place, text: str) -> _Cause | None:
+def _misfit(problem: str, at: _Place, rows: list[str]) -> _Cause | None:
     if _MISFIT.search(problem) is None:
         return None
-    line = _line(text, at[0])
+    line = rows[at[0]]
     if _GLUED_DASH.match(line):
         return at, "a list item needs a space after its dash", "add a space after the dash"
     if line[: at[1]].strip():
@@ -181,27 +178,27 @@ def _misfit(problem: str, at: _Place, text: str) -> _Cause | None:
             "put the whole value in quotes; inside single quotes, write '' for one '",
         )
     other = "the indentation of this line does not match the lines around it"
-    return at, _indented(at[0], text) or other, _SAME
+    return at, _indented(at[0], rows) or other, _SAME
 
 
-def _no_key(problem: str, at: _Place, text: str) -> _Cause | None:
+def _no_key(problem: str, at: _Place, rows: list[str]) -> _Cause | None:
     """Return a known cause for a colon that does not form a key, or None."""
     if re.search("mapping values|could not find", problem) is None:
         return None
     for number in (at[0], max(0, at[0] - 1)):
-        if glued := _GLUED_COLON.match(_line(text, number)):
+        if glued := _GLUED_COLON.match(rows[number]):
             message = "a key needs a space after its colon"
             return (number, glued.end() - 1), message, "add a space after the colon"
-    line = _line(text, at[0])
-    found = _indented(at[0], text) if _WORD.fullmatch(line[: at[1]]) else None
+    line = rows[at[0]]
+    found = _indented(at[0], rows) if _WORD.fullmatch(line[: at[1]]) else None
     return ((at[0], len(line) - len(line.lstrip())), found, _SAME) if found else None
 
 
-def _indented(number: int, text: str) -> str | None:
+def _indented(number: int, rows: list[str]) -> str | None:
     """Compare the indentation of a line with the nearest level that is open there."""
-    line = _line(text, number)
-    mine, columns, limit = len(line) - len(line.lstrip()), set[int](), len(text)
-    for above in reversed(text.split("\n", number)[:number]):
+    line = rows[number]
+    mine, columns, limit = len(line) - len(line.lstrip()), set[int](), float("inf")
+    for above in reversed(rows[:number]):
         start = _START.match(above)
         if start is not None and start.end() < limit:
             columns |= {start.end(1), start.end()}
