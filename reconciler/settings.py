@@ -20,7 +20,7 @@ from reconciler.errors import CredentialError, UsageError
 from reconciler.model import Secret
 from reconciler.source.secrets import PLACEHOLDER, bare
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 DEFAULT_SERVER: Final = "https://api.cloudtruth.io"
 LOCAL_SERVER: Final = "http://emulator.localhost"
@@ -43,10 +43,10 @@ _QUOTES: Final = ("'", '"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setting(Generic[T]):
+class Setting(Generic[_T]):
     """A value, and a description of its source."""
 
-    value: T
+    value: _T
     source: str
 
 

@@ -54,7 +54,7 @@ class Client:
 
         Raises OrganizationError if it cannot be determined, ApiError.
         """
-        self._organization = find_organization(self.transport, self._workers, self._rows)
+        self._organization = _find_organization(self.transport, self._workers, self._rows)
         return self._organization
 
     def list(self) -> tuple[LiveWebhook, ...]:
@@ -170,7 +170,7 @@ def connect(*, server_url: str, key: Secret | None, workers: Workers, **settings
     return Client(Transport(origin=origin, credential=credential, **settings), workers)
 
 
-def find_organization(
+def _find_organization(
     transport: Transport,
     workers: Workers,
     webhooks: Callable[[], tuple[LiveWebhook, ...]],

@@ -62,11 +62,11 @@ def check_server(
         took = (clock.monotonic() - started) * 1000
         checks = [ok("http", f"the server responds, in {took:.0f} ms")]
         date, description = reply.headers.get("date"), reply.data
-    checks += compare_schema(description)
+    checks += _compare_schema(description)
     if keyed:
         checks += _with_key(api, guards)
     if date is not None and (theirs := moment(date)) is not None:
-        checks.append(skew((clock.now() - theirs).total_seconds()))
+        checks.append(_skew((clock.now() - theirs).total_seconds()))
     return tuple(checks)
 
 
@@ -240,7 +240,7 @@ def form(shown: Mapping[str, LiveValue], name: str) -> str:
 _BLANK: Final = re.compile(r"\s*")
 
 
-def skew(seconds: float) -> Check:
+def _skew(seconds: float) -> Check:
     """Check the clock; `seconds` is how far this machine's is ahead of the server's."""
     if abs(seconds) <= _SKEW:
         return ok("clock", "this machine and the server agree")
@@ -252,7 +252,7 @@ def skew(seconds: float) -> Check:
     )
 
 
-def compare_schema(description: Any) -> list[Check]:
+def _compare_schema(description: Any) -> list[Check]:
     """Compare the server's OpenAPI description with the types and events of this version."""
     if description is None:
         return [unknown("schema", "the server publishes no description of its API")]

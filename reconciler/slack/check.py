@@ -190,7 +190,7 @@ def _kind(token: Secret) -> Check:
     return warn("token", "a Slack token of an unusual kind", fix=_COPY_AGAIN)
 
 
-def _identity(reply: SlackReply) -> Check:
+def _identity(reply: _Reply) -> Check:
     if reply.error is not None:
         return _refused("slack", reply)
     team, bot = (quote(reply.text(key) or "(unnamed)") for key in ("team", "user"))
@@ -230,7 +230,7 @@ def _channel(channel: str, token: _Token, api: Slack) -> Check:
     return _missing(shown, scopes) if known is None else _described(shown, known, scopes)
 
 
-def _channel_by_id(shown: str, reply: SlackReply, scopes: frozenset[str]) -> Check:
+def _channel_by_id(shown: str, reply: _Reply, scopes: frozenset[str]) -> Check:
     match reply.error:
         case None:
             described = reply.data.get("channel")
@@ -298,7 +298,7 @@ def _no_reply(name: str, problem: ApiError) -> Check:
     return fail(name, message, fix=problem.hint or "run again; status.slack.com lists outages")
 
 
-def _refused(name: str, reply: SlackReply) -> Check:
+def _refused(name: str, reply: _Reply) -> Check:
     code = reply.error or ""
     other = f"Slack returns the error {code}", "look up this code in Slack's documentation"
     detail, fix = _RESTRICTED if code.startswith("restricted_action") else _ERRORS.get(code, other)
@@ -311,7 +311,7 @@ def _refused(name: str, reply: SlackReply) -> Check:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SlackReply:
+class _Reply:
     """A response of Slack.
 
     `error` is its error code, a short word, None for success. `scopes` are those of the token, None
@@ -341,7 +341,7 @@ class Slack:
         credential = Credential.of("Bearer", token, "Slack token")
         self._transport = Transport(origin=origin_of(url), credential=credential, **options)
 
-    def call(self, verb: str, method: str, **arguments: str | int) -> SlackReply:
+    def call(self, verb: str, method: str, **arguments: str | int) -> _Reply:
         """Call a method of Slack's Web API. Waits for the pause that Slack requests.
 
         Raises ApiError if there is no usable response; for a POST, AmbiguousWriteError if it may
@@ -358,7 +358,7 @@ class Slack:
         )
         data: dict[str, Any] = reply.data
         listed = reply.headers.get("x-oauth-scopes")
-        return SlackReply(
+        return _Reply(
             error=None if data["ok"] else next(iter(_words(data.get("error"))), "unknown_error"),
             scopes=None if listed is None else frozenset(_words(listed)),
             needed=next(iter(_words(data.get("needed"))), None),

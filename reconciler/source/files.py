@@ -155,7 +155,7 @@ def read(paths: Sequence[str], *, directory: Path, stdin: Callable[[], bytes]) -
             refuse(f"cannot read {path or '``'}: it {refusal}", refusal.hint)
         except ValueError:  # a NUL in a path: no file system knows it
             refuse("a path contains a NUL character", "check what follows -f")
-    return Sources(files=tuple(files), findings=tuple(findings), read_parent=parents_in(directory))
+    return Sources(files=tuple(files), findings=tuple(findings), read_parent=_parents_in(directory))
 
 
 def parent_name(file: str, path: str) -> str:
@@ -166,7 +166,7 @@ def parent_name(file: str, path: str) -> str:
     return posixpath.normpath(posixpath.join(folder, path))
 
 
-def parents_in(directory: Path) -> ReadParent:
+def _parents_in(directory: Path) -> ReadParent:
     """Return a reader of parents on disk, limited to the repository of the working directory."""
 
     def read_parent(file: str, path: str) -> SourceFile:
