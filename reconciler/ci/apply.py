@@ -175,29 +175,24 @@ class _Attempt:
         options = PlanOptions(allow_deletes=run.allow_deletes, resend=run.resend)
         if self._by_review:
             options = replace(options, reviewed=merged.resends)
-        problem, report, applied = None, None, frozenset[str]()
         try:
             report = apply_plan(
                 checked, connection, options=options, confirm=lambda plan: True, review=review
             )
-            made, applied = report.plan, _applied(report)
-        except (StalePlanError, BlockedError, UnresolvedSecretsError) as refused:
-            problem = refused
+        except (StalePlanError, BlockedError, UnresolvedSecretsError) as problem:
             made = make_plan(gather(checked, connection.key), api, options=options)
-        self._plan = made
-        self._findings += self._notes(made, merged)
-        self._record(made, applied, checked)
-        if not made.operations and not made.unapplied:
-            self._close_issues()
-            return planned("converged", made, self._findings, run.options())
-        command = None
-        if isinstance(problem, StalePlanError | BlockedError):
-            command = self._by_digest(checked, connection, options, unsent=resends(made.operations))
-        if problem is not None:
+            self._settle(made, frozenset(), merged, checked)
+            command = None
+            if not isinstance(problem, UnresolvedSecretsError):
+                unsent = resends(made.operations)
+                command = self._by_digest(checked, connection, options, unsent=unsent)
             return self.give_up(problem, command)
-        assert report is not None
+        made = report.plan
+        self._settle(made, _applied(report), merged, checked)
         if report.exit_code is ExitCode.OK:
             self._close_issues()
+            if not made.operations:
+                return planned("converged", made, self._findings, run.options())
             return reported(report, self._findings, reason="")
         code, command = "apply-incomplete", run.again
         if report.needs_review:
@@ -205,6 +200,19 @@ class _Attempt:
         text = RENDERERS["markdown"]().render_report(report, _HALF)
         self._report_failure(code, f"### Apply incomplete: `{code}`\n\n{text}", command)
         return reported(report, self._findings, reason=code)
+
+    def _settle(
+        self, made: Plan, applied: frozenset[str], review: Review, checked: Checked
+    ) -> None:
+        """Record the plan and what was applied of it, and the outcome of each review."""
+        self._plan, before = made, self._reviews
+        self._findings += self._notes(made, review)
+        self._reviews = reviews.settle(before, made, applied, checked.desired)
+        github, link = self._run.github, self._run.link
+        if github is not None:
+            what = "could not comment the outcome on the pull request"
+            with attempt(self._findings, "outcome-not-commented", what):
+                reviews.record(github, link, self._subject, before, self._reviews)
 
     def _notes(self, made: Plan, review: Review) -> list[Finding]:
         """Return findings for pull requests that approve nothing and for unreviewed operations."""
@@ -224,16 +232,6 @@ class _Attempt:
                 if place not in judgment.reviewed
             ]
         return found
-
-    def _record(self, made: Plan, applied: frozenset[str], checked: Checked) -> None:
-        """Record the outcome of the reviews."""
-        before = self._reviews
-        self._reviews = reviews.settle(before, made, applied, checked.desired)
-        github, link = self._run.github, self._run.link
-        if github is not None:
-            what = "could not comment the outcome on the pull request"
-            with attempt(self._findings, "outcome-not-commented", what):
-                reviews.record(github, link, self._subject, before, self._reviews)
 
     def _close_issues(self) -> None:
         """Close the issues of resolved failures."""
