@@ -339,11 +339,12 @@ class World:
             stdout, stderr = process.communicate(timeout=TIMEOUT)
         return _done(process.returncode, stdout, stderr, temp)
 
-    def not_run(self, workflow: str, run: str) -> Done:
+    def not_run(self, workflow: str, run: str, label: str = "") -> Done:
         """Run the step that reports a job that failed before its command."""
         step = self.workflow("webhooks")["jobs"]["webhooks"]["steps"][-1]
         contexts = self._contexts(workflow, "push", {}, {})
         contexts["github"]["run_id"] = run
+        contexts["matrix"] = {"label": label}
         assert evaluate(step["if"], {**contexts, "failure": lambda: True})
         environ = {key: str(filled(value, contexts)) for key, value in step["env"].items()}
         address = {"GITHUB_API_URL": self.github_url, "GITHUB_REPOSITORY": self.github.repository}

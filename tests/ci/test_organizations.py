@@ -168,6 +168,7 @@ def test_each_organization_has_its_drift_issue(three: Organizations) -> None:
     """The check covers all; the issue of one closes while that of another stays open."""
     here = three.world
     here.git("checkout", "-q", "main")
+    assert here.not_run("drift", "7", "dev").code == 0
     for label in ("dev", "staging"):
         three.set_channel(label, "by-hand")
     assert len(here.run("drift", "schedule", {})) == 3
