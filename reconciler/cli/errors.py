@@ -85,9 +85,11 @@ def _usage(problem: click.ClickException) -> UsageError:
             "set CLOUDTRUTH_API_KEY, or name a file with --api-key-file: other users can see "
             "command lines"
         )
-    elif name in _ELSEWHERE:
+    message = " ".join(problem.format_message().split())
+    if name in _ELSEWHERE:
         hint = f"did you mean `{_ELSEWHERE[name]}`?"
-    return UsageError(" ".join(problem.format_message().split()).removesuffix("."), hint=hint)
+        message = message.partition(" Did you mean")[0]  # click knows only similar names
+    return UsageError(message.removesuffix("."), hint=hint)
 
 
 def _bug(problem: BaseException) -> _BugError:

@@ -15,8 +15,6 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.cli.conftest import Shell, expect
-from tests.folders import write
 from tests.waiting import TIMEOUT
 
 
@@ -108,22 +106,3 @@ def test_log_on_standard_output(start: Start) -> None:
     line = server.process.stdout.readline()
     assert "##[" not in line
     assert json.loads(line)["body"] == "##[group]"
-
-
-@pytest.mark.parametrize(
-    ("line", "code", "message"),
-    [
-        ("--seed missing.json", 64, "cannot be read as JSON"),
-        ("--seed mapping.json", 64, "not a list of webhooks"),
-        ("--seed list.json", 64, "webhook 1 is refused"),
-        ("--read-back rot13", 64, "--read-back"),
-        ("--log missing/log", 1, "cannot be written"),
-        ("--db missing/db", 64, "cannot be opened"),
-        ("--host 203.0.113.1", 1, "cannot listen"),
-        ("--port 70000", 64, "--port"),
-    ],
-)
-def test_errors(shell: Shell, tmp_path: Path, line: str, code: int, message: str) -> None:
-    """An invalid start is an error, and nothing is served."""
-    write(tmp_path, {"mapping.json": "{}", "list.json": '[{"name": "a"}]'})
-    expect(shell("emulator", *line.split()), code, message)

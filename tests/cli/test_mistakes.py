@@ -10,26 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import File, Shell
+from tests.cli.conftest import Agree, File, Shell
 
 AGREED = Path(__file__).parent / "mistakes.txt"
 BASE, *MISTAKES = AGREED.read_text("utf-8").split("### ")
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda each: each.partition("\n")[0])
-def test_the_output_is_as_expected(
-    mistake: str, shell: Shell, file: File, request: pytest.FixtureRequest
-) -> None:
+def test_the_output_is_as_expected(mistake: str, shell: Shell, file: File, agree: Agree) -> None:
     """The output equals that in mistakes.txt."""
-    head, start, agreed = mistake.partition("exit ")
-    edit = head.splitlines()[1:]
+    edit = mistake.partition("exit ")[0].splitlines()[1:]
     right, wrong = ("\n".join(each[1:] for each in edit if each[0] == sign) for sign in "-+")
     assert right in BASE
     file(BASE.replace(right, wrong, 1))
     done = shell("validate")
-    found = f"{done.code}\n{done.out}{done.err}\n"
-    if request.config.getoption("--update-golden"):
-        text = AGREED.read_text("utf-8").replace(mistake, f"{head}{start}{found}")
-        AGREED.write_text(text, "utf-8")
-    else:
-        assert found == agreed
+    agree(AGREED, mistake, f"{done.code}\n{done.out}{done.err}\n")

@@ -134,31 +134,6 @@ def test_debug_and_verbose(shell: Shell, file: File, cloud: MakeCloud) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "expected"),
-    [
-        (("plan",), 4, "set CLOUDTRUTH_API_KEY"),
-        (("plan", "--local", "--out", "missing/plan.json"), 1, "cannot write"),
-        (("plan", "--local", "--base", "missing.yaml"), 3, "--base missing.yaml is not a path"),
-        (("plan", "--local", "-f", "bad.yaml"), 3, " --> bad.yaml:8:19"),
-        (("show", "webhooks.yaml"), 3, "is not a saved plan"),
-        (("show", "missing.json"), 3, "there is no file missing.json"),
-        (("show", ""), 3, "the name of the saved plan is empty"),
-        (("show", "."), 3, "cannot read"),
-    ],
-)
-def test_failures(
-    shell: Shell, file: File, arguments: tuple[str, ...], code: int, expected: str
-) -> None:
-    """A failure is a message on standard error, or JSON if the result would be JSON."""
-    file()
-    file(name="bad.yaml", value_updated="value_updatd")
-    done = shell(*arguments)
-    assert (done.code, done.out, expected in done.err) == (code, "", True)
-    done = shell(*arguments, "--format", "json")
-    assert json.loads(done.out)["error"]["exit_code"] == done.code == code
-
-
-@pytest.mark.parametrize(
     ("environ", "code", "reads", "expected"),
     [
         ({"CLOUDTRUTH_API_KEY": "wrong-key-12345"}, 4, 1, "does not accept the API key"),
