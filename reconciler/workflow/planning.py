@@ -97,11 +97,13 @@ def status(
 ) -> tuple[tuple[WebhookStatus, ...], tuple[Finding, ...]]:
     """Return the management status of each webhook, live or missing; without files, unchecked.
 
-    Also returns the warnings of the plan. Raises ConfigurationError if the configuration conflicts
-    with the live webhooks.
+    Also returns the warnings of the plan. Raises OrganizationError, and ConfigurationError if the
+    configuration conflicts with the live webhooks.
     """
     if checked is None:
         return statuses(live, None), ()
+    if live.origin != LOCAL_SERVER:  # it accepts any organization
+        check_organization(live.organization, declared=checked.desired.organization)
     options = PlanOptions(again=checked.inputs.again or ())
     made = planner.plan(checked.desired, live, gather(checked).secrets, options)
     warnings = tuple(each for each in made.notes if each.severity is Severity.WARNING)

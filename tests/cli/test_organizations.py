@@ -200,3 +200,10 @@ def test_a_file_names_a_profile(run: Run, tmp_path: Path) -> None:
     assert "--profile" not in done.out
     assert run("plan orgs/Globex.yaml -o p.json").code == 0
     assert run("apply p.json --yes").code == 0
+
+
+@pytest.mark.parametrize("command", ["plan", "status"])
+def test_a_key_of_another_organization_is_refused(run: Run, tmp_path: Path, command: str) -> None:
+    """The webhooks of one organization are never shown as those of another."""
+    files(tmp_path, Globex="api_key: {env: ACME_KEY}")
+    expect(run(f"{command} orgs/Globex.yaml"), 4, "belongs to organization 'Acme', not to 'Globex'")
