@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import SECRETS, Done, File, Shell, expect
+from tests.cli.conftest import SECRETS, Agree, Done, File, Shell, expect
 
+AGREED = Path(__file__).parent / "deleted_directory.txt"
 RunInDeleted = Callable[[str], Done]
 
 
@@ -38,30 +39,19 @@ def test_absolute_paths_work(run_in_deleted: RunInDeleted, file: File, tmp_path:
         (f"apply {local} -f @/d --yes --report @/report.json", "No changes."),
         (f"status {local} -f @/d", "No drift."),
         (f"export {local} -o @/export.yaml", "2 webhooks written"),
+        (f"doctor {local}", "no webhooks.yaml in the working directory"),
     ):
         expect(run_in_deleted(line), 0, shown)
 
 
 @pytest.mark.parametrize(
-    ("line", "code", "message"),
-    [
-        ("validate", 3, "there is no webhooks.yaml in the working directory"),
-        ("validate -f a.yaml", 3, "there is no file a.yaml"),
-        ("validate -f .", 3, "."),
-        ("plan -f @/a.yaml --out plan.json", 1, "no such file or directory"),
-        ("plan -f @/a.yaml --base a.yaml", 3, "--base a.yaml is not a path"),
-        ("plan -f @/a.yaml --local", 64, "cannot be opened as the emulator's database"),
-        ("show plan.json", 3, "there is no file plan.json"),
-        ("export --local-db @/local.db -o a.yaml", 1, "cannot write a.yaml"),
-        ("init", 1, "cannot write webhooks.yaml"),
-        ("ci plan --local-db @/local.db", 3, "there is no webhooks.yaml"),
-        ("doctor --local-db @/local.db", 0, ""),
-        ("emulator --log log", 1, "the log log cannot be written"),
-    ],
+    "error", AGREED.read_text("utf-8").split("### ")[1:], ids=lambda each: each.partition("\n")[0]
 )
 def test_relative_paths_are_missing(
-    run_in_deleted: RunInDeleted, file: File, line: str, code: int, message: str
+    run_in_deleted: RunInDeleted, file: File, tmp_path: Path, error: str, agree: Agree
 ) -> None:
-    """The error names them; the command does not crash."""
+    """The error names them, as in deleted_directory.txt; the command does not crash."""
     file(name="a.yaml")
-    expect(run_in_deleted(line), code, message)
+    done = run_in_deleted(error.partition("\n")[0])
+    output = f"{done.code}\n{done.out}{done.err}\n"
+    agree(AGREED, error, output.replace(str(tmp_path), "@"))
