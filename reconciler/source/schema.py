@@ -162,16 +162,17 @@ def origin(data: dict[str, Any], index: int, path: DataPath) -> DataPath:
     webhooks = data.get("webhooks")
     webhook = webhooks[index] if isinstance(webhooks, list) and 0 <= index < len(webhooks) else None
     defaults = _usable_defaults(data)
-    if isinstance(webhook, dict) and defaults and not _holds(webhook, path):
+    if isinstance(webhook, dict) and defaults and not holds(webhook, path):
         if path[:1] == ("configuration",):
             inherited = _inherited_configuration(webhook, defaults)
             defaults = {"configuration": inherited} if inherited else {}
-        if _holds(defaults, path):
+        if holds(defaults, path):
             return ("defaults", *path)
     return ("webhooks", index, *path)
 
 
-def _holds(data: Any, path: DataPath) -> bool:
+def holds(data: Any, path: DataPath) -> bool:
+    """Return whether data has a value at `path`."""
     try:
         for step in path:
             data = data[step]

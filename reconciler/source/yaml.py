@@ -23,6 +23,7 @@ import yaml
 
 from reconciler.findings import Finding, Place, Position, Related, error
 from reconciler.model import Path
+from reconciler.source.schema import holds
 from reconciler.source.text import MAX_DEPTH, TOO_DEEP, decode
 
 Parser: TypeAlias = Any
@@ -127,11 +128,11 @@ class Document:
     def written_at(self, path: Path) -> Place:
         """Return the position of the value at `path`, which may be in a parent file."""
         length = len(path)
-        while not _holds(self.data, path[:length]):
+        while not holds(self.data, path[:length]):
             length -= 1
         for layer in self.layers:
             at = self._path_in(layer, path[:length])
-            if _holds(layer.data, at):
+            if holds(layer.data, at):
                 return layer.written_at(at + path[length:])
         return Place(self.file, path)
 
@@ -150,15 +151,6 @@ class Document:
         """The items of `webhooks`, in any form; empty without a list."""
         listed = self.data.get("webhooks")
         return listed if isinstance(listed, list) else []
-
-
-def _holds(data: Any, path: Path) -> bool:
-    try:
-        for step in path:
-            data = data[step]
-    except (LookupError, TypeError):
-        return False
-    return True
 
 
 def _is_same(entry: Any, merged: Any) -> bool:
