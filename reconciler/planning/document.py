@@ -33,9 +33,6 @@ FORMAT_VERSION: Final = "2"
 
 Tree = dict[str, Any]
 
-# CI runners execute it anywhere in a log; in JSON it only occurs inside texts.
-_COMMAND: Final = re.compile(r"(##\w*)\[")
-
 
 def plan_tree(plan: Plan, version: str) -> Tree:
     """Return the document of `plan`; `version` is the version of this program."""
@@ -93,8 +90,12 @@ def checksum(tree: Mapping[str, Any]) -> str:
 
 def write_json(tree: Mapping[str, Any]) -> str:
     """Return a document as JSON in ASCII, harmless to terminals and CI logs."""
-    text = json.dumps(tree, indent=2)
-    return _COMMAND.sub(r"\1\\u005b", text) + "\n"
+    return without_commands(json.dumps(tree, indent=2)) + "\n"
+
+
+def without_commands(text: str) -> str:
+    """Return quoted JSON or YAML without `##[` and the like, which CI runners execute in a log."""
+    return re.sub(r"(##\w*)\[", r"\1\\u005b", text)
 
 
 _OMITTED: Final[Mapping[type, tuple[str, ...]]] = {

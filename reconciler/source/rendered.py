@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any, Final, TypeAlias
 
 from reconciler.model import EVENT_TYPES, Absent, Desired, FileScope, Path, SecretRef, Webhook
-from reconciler.planning.document import reference_tree
+from reconciler.planning.document import reference_tree, without_commands
 from reconciler.source.load import Loaded
 from reconciler.source.position import locate
 from reconciler.source.schema import origin
@@ -30,8 +30,6 @@ _SECTIONS: Final = ("defaults", "webhooks")
 _BARE: Final = re.compile(r"[^\W\d_]\w*(?:[ ./-]\w+)*|https?://[\w.-]+(?:/[\w./-]*)?")
 # Words that some YAML readers read as a boolean or null.
 _SPECIAL: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
-_RUNNER_COMMAND: Final = re.compile(r"(##\w*)\[")  # a CI runner would execute it in its log
-_HARMLESS: Final = r"\1\\u005B"
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
@@ -192,13 +190,13 @@ def scalar(text: str) -> str:
     if _BARE.fullmatch(text) and text.casefold() not in _SPECIAL and text.isprintable():
         return text
     escaped = "".join(_escaped(char) for char in text)
-    return f'"{_RUNNER_COMMAND.sub(_HARMLESS, escaped)}"'
+    return f'"{without_commands(escaped)}"'
 
 
 def _comment(text: str) -> str:
     """Return `text` in a form that is safe in a comment."""
     escaped = "".join(_escaped(char) if char not in '"\\' else char for char in text)
-    return _RUNNER_COMMAND.sub(_HARMLESS, escaped)
+    return without_commands(escaped)
 
 
 def _escaped(char: str) -> str:
