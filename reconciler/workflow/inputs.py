@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import takewhile
+from itertools import product, takewhile
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +22,8 @@ from reconciler.source.secrets import fetch_key
 from reconciler.source.yaml import Document
 
 _UNRESOLVED: Final = "unresolved-secret"
+_EARLIER: Final = Rules(allow_literal_secrets=True)
+"""The rules for an earlier version of the files: this run's options do not apply to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,17 +236,21 @@ def previous(named: tuple[str, ...], checked: Checked) -> Desired:
         sources: files.Sources = found
     else:
         sources = files.read(named, directory=inputs.directory, stdin=inputs.stdin)
-    declared = load_earlier(sources)
+    parsed = parse_files(replace(sources, findings=()))
+    if len(groups := organizations(parsed)) > 1:  # paths with files of other organizations, too
+        own = [each for each in groups if each.organization == checked.desired.organization]
+        parsed = own[0].parsed if own else Parsed()
+    declared = load_parsed(parsed, _EARLIER)
     if declared.desired is None:
         raise ConfigurationError("the base cannot be used", findings=declared.findings)
-    names = _counterparts([each.file for each in sources.files], list(checked.declared.documents))
-    renamed = tuple(replace(each, file=names[each.file]) for each in sources.files)
-    return load_earlier(replace(sources, files=renamed)).desired or declared.desired
+    names = _counterparts([each.file for each in parsed.documents], [*checked.declared.documents])
+    renamed = tuple(replace(each, file=names[each.file]) for each in parsed.documents)
+    return load_parsed(replace(parsed, documents=renamed), _EARLIER).desired or declared.desired
 
 
 def load_earlier(found: files.Sources) -> Loaded:
     """Load an earlier version of the files, without this run's options."""
-    return load_files(replace(found, findings=()), rules=Rules(allow_literal_secrets=True))
+    return load_files(replace(found, findings=()), rules=_EARLIER)
 
 
 def _counterparts(names: list[str], mine: list[str]) -> dict[str, str]:
@@ -252,17 +258,14 @@ def _counterparts(names: list[str], mine: list[str]) -> dict[str, str]:
     if len(names) == len(mine) == 1:
         return {names[0]: mine[0]}
 
-    def shared(name: str, other: str) -> int:
-        pairs = zip(reversed(name.split("/")), reversed(other.split("/")), strict=False)
-        return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    def shared(pair: tuple[str, str]) -> int:
+        steps = zip(*(each.split("/")[::-1] for each in pair), strict=False)
+        return len(list(takewhile(lambda step: step[0] == step[1], steps)))
 
-    pairs = [(shared(name, other), name, other) for name in names for other in mine]
     found: dict[str, str] = {}
-    taken: set[str] = set()
-    for score, name, other in sorted(pairs, key=lambda pair: -pair[0]):
-        if score and name not in found and other not in taken:
+    for name, other in sorted(product(names, mine), key=shared, reverse=True):
+        if shared((name, other)) and name not in found and other not in found.values():
             found[name] = other
-            taken.add(other)
     return {name: found.get(name, name) for name in names}
 
 

@@ -207,3 +207,15 @@ def test_a_key_of_another_organization_is_refused(run: Run, tmp_path: Path, comm
     """The webhooks of one organization are never shown as those of another."""
     files(tmp_path, Globex="api_key: {env: ACME_KEY}")
     expect(run(f"{command} orgs/Globex.yaml"), 4, "belongs to organization 'Acme', not to 'Globex'")
+
+
+def test_earlier_files_of_several_organizations(run: Run, tmp_path: Path) -> None:
+    """`--base` takes a directory of them: each is compared with its own."""
+    expect(run("apply -f orgs --yes"), 0)
+    (tmp_path / "orgs").rename(tmp_path / "before")
+    text = FILE.format(name="Acme", head="api_key: {env: ACME_KEY}").replace(
+        "a.example", "b.example"
+    )
+    files(tmp_path, Globex="api_key: {env: GLOBEX_KEY}")
+    write(tmp_path, {"orgs/Acme.yaml": text})
+    expect(run("plan orgs --base before"), 0, "1 to update", "No changes.", without=("drift",))
