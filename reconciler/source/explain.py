@@ -151,6 +151,8 @@ def _unknown(rejected: _Rejection) -> list[str]:
 
 
 def _better_key(key: str, known: Sequence[str], path: Path) -> str:
+    if _before_colon(key) in known:
+        return _SPACE
     if hint := meant(key, known):
         return hint
     owners = [kind.type for kind in KINDS.values() if kind.field(key) is not None]
@@ -163,9 +165,20 @@ def _better_key(key: str, known: Sequence[str], path: Path) -> str:
     return f"known keys: {ticked(known)}"
 
 
+def _before_colon(key: str) -> str:
+    """Return the key that was probably meant by a `key:value` without a space, which YAML reads
+    as one key.
+    """
+    return key.partition(":")[0]
+
+
+_SPACE: Final = "add a space after the colon"
+
+
 def _missing(rejected: _Rejection) -> Iterator[Finding]:
     path, properties = rejected.path, rejected.schema["properties"]
-    meant = {near(key, properties) for key in _unknown(rejected)}
+    unknown = _unknown(rejected)
+    meant = {near(key, properties) for key in unknown} | {_before_colon(key) for key in unknown}
     for name in rejected.limit:
         if name in rejected.value or name in meant:
             continue  # a misspelled key is already reported as unknown
@@ -351,8 +364,9 @@ def _bad_secret(value: Any, path: Path) -> Iterator[Finding]:
     else:
         usual = "text or a reference to a secret" if takes_text else "a reference to a secret"
         takes = "`env` or `file`, not both" if schemes else usual
-        message = f"{_named(path)} takes {takes}"
-        yield error("bad-reference", message, f"write {REFERENCE}", _at(path))
+        glued = any(_before_colon(key) in ("env", "file") for key in value)
+        hint = f"{_SPACE}: {REFERENCE}" if glued and not schemes else f"write {REFERENCE}"
+        yield error("bad-reference", f"{_named(path)} takes {takes}", hint, _at(path))
 
 
 def _branch(value: dict[str, Any], names: list[str]) -> str:

@@ -160,15 +160,16 @@ def is_null(text: str, path: Path) -> bool:
     return len(steps) == len(path) + 1 and steps[-1][1].plain and steps[-1][1].text == "null"
 
 
-def duplicate_keys(text: str, file: str) -> Iterator[tuple[Position, Position]]:
-    """Yield the first and the repeated position of each duplicate key."""
+def duplicate_keys(text: str, file: str) -> Iterator[tuple[str, Position, Position]]:
+    """Yield the text, the first and the repeated position of each duplicate key."""
     for node in tree(text).mappings:
         first: dict[str, Node] = {}
         for key, _ in node.pairs():
             if key.form is not yaml.ScalarEvent or key.is_merge:
                 continue
             if first.setdefault(key.text, key) is not key:
-                yield _position(text, file, first[key.text]), _position(text, file, key)
+                before = _position(text, file, first[key.text])
+                yield key.text, before, _position(text, file, key)
 
 
 def _comment(text: str, key: Node | None, value: Node) -> tuple[int, int, str] | None:

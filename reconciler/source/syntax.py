@@ -75,6 +75,11 @@ _AT_THE_CONTEXT: Final = {
 
 _TAG: Final = re.compile(r"\btag\b")
 _UNCLOSED: Final = re.compile(r"expected ',' or '([\]}])'|unexpected ':'")
+_OPENING: Final = (yaml.FlowMappingStartToken, yaml.FlowSequenceStartToken)
+_CLOSING: Final = (yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
+_COMMENT: Final = re.compile(r"""(?:"[^"]*"|'[^']*'|(?<!\s)#|[^"'#])*+(?=#)""")
+"""The text before the first comment of a line."""
+_QUOTE_HASH: Final = 'quote it: `"#..."`'
 _MISFIT: Final = re.compile(r"expected key|expected '-'|expected <block end>")
 
 
@@ -93,6 +98,7 @@ def explain(cause: yaml.YAMLError, text: str, file: str) -> Finding:
     else:
         place, message, hint = (
             _runaway(at, text)
+            or _hidden_end(at, text, rows)
             or _unclosed(problem, at, before, rows)
             or _misfit(problem, at, rows)
             or _no_key(problem, at, rows)
@@ -108,11 +114,6 @@ def _known(problem: str, at: _Place, before: _Place, rows: list[str]) -> _Cause:
         if re.search(pattern, problem):
             return before, *found
     line, column = at
-    if "node content" in problem:
-        for number in (line, max(0, line - 1)):
-            if " #" in rows[number]:  # the comment hides the end of a flow mapping
-                place = number, rows[number].index(" #") + 1
-                return place, "`#` starts a comment here", 'quote it: `"#..."`'
     if "unknown escape" in problem and column and rows[line][column : column + 1] != "\\":
         at = line, column - 1  # one parser points at the backslash, the other after it
     return at, *next(ours for each, ours in _AT_THE_MARK.items() if re.search(each, problem))
@@ -146,6 +147,29 @@ def _runaway(at: _Place, text: str) -> _Cause | None:
     return found, message, "add the closing quote where the text ends"
 
 
+def _hidden_end(at: _Place, text: str, rows: list[str]) -> _Cause | None:
+    """Return the comment that hides the end of the bracket that is open at the error, if any."""
+    opened: list[yaml.Mark] = []
+    with suppress(yaml.YAMLError, ValueError):
+        for token in yaml.scan(text, PARSER):
+            if (token.start_mark.line, token.start_mark.column) >= at:
+                break
+            if isinstance(token, _OPENING):
+                opened.append(token.start_mark)
+            elif isinstance(token, _CLOSING) and opened:
+                opened.pop()
+    for mark in opened:
+        line = rows[mark.line]
+        before = _COMMENT.match(line, mark.column)
+        if before is None:
+            continue
+        is_value = before[0].rstrip().endswith((":", "["))
+        if is_value or any(closer in line[before.end() :] for closer in "]}"):
+            place = mark.line, before.end()
+            return place, "`#` starts a comment, which hides the rest of the line", _QUOTE_HASH
+    return None
+
+
 def _unclosed(problem: str, at: _Place, before: _Place, rows: list[str]) -> _Cause | None:
     match = _UNCLOSED.search(problem)
     if match is None:
@@ -156,8 +180,6 @@ def _unclosed(problem: str, at: _Place, before: _Place, rows: list[str]) -> _Cau
     if closer is None:
         return at, "unexpected colon", _QUOTE_IT
     hint = "separate the entries with commas, close the bracket, or quote the text"
-    if " #" in opening:
-        hint = "a `#` after a space starts a comment, up to the end of the line: quote the text"
     if at[0] != before[0]:
         opener = {"]": "[", "}": "{"}[closer]
         return before, f"this `{opener}` is never closed", hint

@@ -183,9 +183,15 @@ def parse(raw: bytes, file: str, *, parser: Parser = PARSER) -> Document:
     if reader.duplicates:
         from reconciler.source.position import duplicate_keys  # only for an error
 
-        for first, second in duplicate_keys(text, file):
+        same_webhook = range(0)
+        for key, first, second in duplicate_keys(text, file):
+            if first.line in same_webhook:
+                continue  # it follows from the `name` without a dash
             message = "duplicate key in a mapping"
             hint = f"remove one of the two; the other is on line {first.line}"
+            if key == "name" and second.line > first.line:
+                same_webhook = range(first.line, second.line)
+                hint = "write `- name:` if a webhook starts here; otherwise remove one of the two"
             related = Related(message="first written here", position=first)
             reader.findings.append(error("duplicate-key", message, hint, second, (related,)))
     return Document(
@@ -244,6 +250,7 @@ class _Reader:
         ):
             raise self._stop("empty-document", Position(file=self._file, line=1))
         if not isinstance(root, yaml.MappingStartEvent):
+            self._next()  # a syntax error after the first word explains more
             raise self._stop("root-not-mapping", self._position(root))
         data = self._mapping(root, 1)
         self._next()  # the document's end
