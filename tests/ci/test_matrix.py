@@ -90,7 +90,7 @@ def test_a_change_is_planned_for_the_organizations_that_read_it(
     assert labels(shell, repository, event(before), "--policy", "policy.json") == expected
 
 
-def test_a_policy_that_is_not_met_hides_no_organization(shell: Shell, repository: Path) -> None:
+def test_a_violated_policy_does_not_hide_organizations(shell: Shell, repository: Path) -> None:
     """The secret files of a configuration count even if a policy rejects it."""
     write(repository, {"policy.json": '{"required": ["limits"]}'})
     before = commit(repository)

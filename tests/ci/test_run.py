@@ -27,7 +27,7 @@ REACH: dict[str, Any] = {
 }
 
 
-def test_without_github_and_inputs_all_is_unset() -> None:
+def test_without_github_and_inputs_everything_is_unset() -> None:
     """An action passes every input; an empty one counts as unset."""
     names = ("label", "comment", "reviewed-plan", "expect-digest", "allow-deletes", "resend-secret")
     assert read_run(dict.fromkeys(names, ""), {}, {}, **REACH) == Run(**REACH)

@@ -79,7 +79,7 @@ def test_unwritable_github_files_are_an_error(here: World, what: str, name: str,
 
 
 @pytest.mark.parametrize(("mode", "comments"), [("true", 1), ("changes-only", 0), ("false", 0)])
-def test_when_a_plan_without_changes_is_a_comment(here: World, mode: str, comments: int) -> None:
+def test_when_a_plan_without_changes_is_commented(here: World, mode: str, comments: int) -> None:
     """The comment is written always, only with changes, or never."""
     here.settle()
     done = here.pull(WEBHOOKS_COMMENT=mode)

@@ -90,7 +90,7 @@ def test_after_a_force_push_the_old_checkout_is_refused(here: World) -> None:
 
 
 @pytest.mark.parametrize("how", ["squash", "merge", "rebase"])
-def test_every_merge_method_counts(here: World, how: str) -> None:
+def test_every_merge_method_is_recognized(here: World, how: str) -> None:
     """For all three methods, GitHub's merge commit is part of the branch."""
     here.propose(1, "Audit", "Deploys")
     getattr(here, how)(1)

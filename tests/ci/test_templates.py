@@ -138,7 +138,7 @@ def test_a_workflow_has_minimal_permissions(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CALLERS)
-def test_an_environment_is_of_one_command_and_one_organization(name: str) -> None:
+def test_each_environment_has_one_command_and_organization(name: str) -> None:
     """Only apply gets the secrets of the configuration; the others get a read-only key."""
     (job,) = caller(name, SEVERAL)["jobs"].values()
     keys = {"CLOUDTRUTH_API_KEY", "US_KEY"}

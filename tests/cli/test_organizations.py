@@ -115,7 +115,7 @@ def test_two_names_of_one_organization_are_refused(both: Cloud, run: Run, tmp_pa
         ("GLOBEX_KEY", "plan orgs"),
     ],
 )
-def test_no_webhook_carries_a_key_of_the_run(
+def test_no_webhook_contains_a_key_of_the_run(
     both: Cloud, run: Run, tmp_path: Path, token: str, command: str
 ) -> None:
     """Neither by value nor by reference, including the key of another organization."""
@@ -141,7 +141,7 @@ def test_an_invalid_file_stops_an_apply_before_its_first_write(
     ("file", "expected"),
     [("Initech.yaml", "error[yaml-syntax]"), ("none.txt", "there is no file orgs/none.txt")],
 )
-def test_an_unusable_file_hides_no_organization(
+def test_an_invalid_file_does_not_hide_organizations(
     shell: Shell, tmp_path: Path, file: str, expected: str
 ) -> None:
     """It has a separate section, without an organization."""

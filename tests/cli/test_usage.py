@@ -47,7 +47,7 @@ def test_common_options_are_accepted_anywhere(shell: Shell, file: File) -> None:
         (KeyboardInterrupt(), 130, "error[interrupted]: stopped by a signal\n"),
     ],
 )
-def test_unexpected_ends(
+def test_unexpected_errors(
     shell: Shell, monkeypatch: pytest.MonkeyPatch, problem: BaseException, code: int, message: str
 ) -> None:
     """An internal error has its type and place, never its text; Ctrl-C prints no traceback."""

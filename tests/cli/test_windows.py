@@ -84,7 +84,7 @@ def test_redirected_output_is_utf_8(
 @pytest.mark.parametrize(
     ("environ", "colored"), [({}, False), ({"WT_SESSION": "1"}, True), ({"TERM": "dumb"}, False)]
 )
-def test_colors_where_the_terminal_knows_them(environ: dict[str, str], colored: bool) -> None:
+def test_colors_if_the_terminal_supports_them(environ: dict[str, str], colored: bool) -> None:
     """The old console of Windows shows escape sequences as text, so it gets none."""
     screen = Terminal()
     process = Process(

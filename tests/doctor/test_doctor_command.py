@@ -88,7 +88,7 @@ def test_without_a_key(shell: Shell, cloud: Clouds) -> None:
     assert "the server responds" in done.out
 
 
-def test_the_key_of_an_organization_s_file(shell: Shell, file: File, cloud: Clouds) -> None:
+def test_the_key_in_the_file_of_an_organization(shell: Shell, file: File, cloud: Clouds) -> None:
     """The key is the one that the file names; its path is not in the JSON."""
     server = cloud()
     environ = {**server.environ, "CLOUDTRUTH_API_KEY": "wrong", "CANARY_KEY": LOCAL_KEY}

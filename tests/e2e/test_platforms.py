@@ -57,7 +57,7 @@ def test_validate_plan_and_apply(webhooks: Webhooks) -> None:
     assert b"No changes. 3 webhooks match." in done.stdout
 
 
-def test_a_mistake_is_shown_at_its_place(webhooks: Webhooks, tmp_path: Path) -> None:
+def test_an_error_has_its_position(webhooks: Webhooks, tmp_path: Path) -> None:
     """The path has forward slashes on every platform, as in GitHub's annotations."""
     path = tmp_path / FILE
     path.write_text(path.read_text("utf-8").replace("channel:", "channl:", 1), "utf-8")

@@ -119,7 +119,7 @@ def test_an_error_that_will_repeat_ends_the_run(
 
 
 @pytest.mark.parametrize(("status", "writes"), [(200, 1), (399, 1), (400, 0), (499, 0), (500, 1)])
-def test_a_refusal_with_an_unreadable_body_is_no_write(status: int, writes: int) -> None:
+def test_a_refusal_with_an_unreadable_body_is_not_a_write(status: int, writes: int) -> None:
     """Its status is enough, regardless of the body."""
 
     def answer(api: Memory) -> None:
@@ -333,7 +333,7 @@ def test_a_halted_run_reports_unknown_outcomes() -> None:
     assert (report.exit_code, report.verified) == (ExitCode.PARTIAL, False)
 
 
-def test_an_abandoned_write_counts_as_a_write() -> None:
+def test_an_abandoned_write_is_reported_as_a_write() -> None:
     """A run halted during its first write does not report that nothing was written."""
     api = memory(faults=[Fault(call="create", nth=1, interfere=interrupted)])
     report = run(api, planned(api, slack("a"), slack("b")), workers=HaltsIn())

@@ -63,7 +63,7 @@ def test_a_lost_create_whose_name_is_then_taken_is_in_doubt() -> None:
     assert api.count("create") == 2
 
 
-def test_an_unrelated_new_webhook_is_no_conflict() -> None:
+def test_an_unrelated_new_webhook_is_not_a_conflict() -> None:
     """Only a webhook of the sent name is relevant."""
     other = appear(row("other", "9"))
     api = memory(faults=[Fault(call="create", error=AmbiguousWriteError, interfere=other)])
@@ -331,7 +331,7 @@ def test_a_response_that_differs_is_read_again() -> None:
     assert run(unread, plan).exit_code is ExitCode.OK
 
 
-def test_a_response_that_differs_and_cannot_be_verified_is_no_success() -> None:
+def test_a_response_that_differs_and_cannot_be_verified_is_not_a_success() -> None:
     """Whether the name was stored as sent is unknown."""
     api = memory(
         stores=lambda each: replace(each, name=each.name.upper()),

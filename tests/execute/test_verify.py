@@ -73,7 +73,7 @@ def test_after_a_signal_an_incomplete_listing_is_not_read_again() -> None:
     assert (report.verified, api.count("list"), clock.slept) == (False, 2, [])
 
 
-def test_after_a_signal_a_stale_list_is_not_waited_for() -> None:
+def test_after_a_signal_a_stale_list_is_not_read_again() -> None:
     """Webhooks that it does not show are read by id."""
     api, clock = memory(lists=stale_list), VirtualClock()
     report = run(api, planned(api, slack("a")), clock=clock, stop=1)
@@ -141,7 +141,7 @@ def test_a_create_confirmed_by_the_last_listing_has_its_id() -> None:
     )
 
 
-def test_a_password_that_did_not_arrive_is_found_once_passwords_are_readable() -> None:
+def test_a_missing_password_is_found_when_passwords_become_readable() -> None:
     """Another webhook, which reads back as sent, shows that passwords are readable."""
     old = generic_row("Old", "1", "the old password")
     configuration = {**old.configuration, "username": "before"}
@@ -156,7 +156,7 @@ def test_a_password_that_did_not_arrive_is_found_once_passwords_are_readable() -
     assert outcomes(report) == {"Old": "failed does-not-converge", "New": "applied"}
 
 
-def test_a_readable_secret_identifies_another_run_s_webhook() -> None:
+def test_a_readable_secret_identifies_the_webhook_of_another_run() -> None:
     """A create of this run that reads back shows that the other one's password differs."""
     other = appear(row("B", "9", "another password"))
     lost = Fault(call="create", nth=2, error=AmbiguousWriteError, interfere=other)
@@ -235,7 +235,7 @@ def names_by_id(api: Memory) -> dict[str, str]:
     return {key: each.name for key, each in sorted(api.rows.items())}
 
 
-def test_a_create_is_skipped_if_its_previous_name_appear() -> None:
+def test_a_create_is_skipped_if_its_previous_name_appears() -> None:
     """This plan writes nothing; the next one renames the webhook."""
     api = memory()
     plan = planned(api, *RENAME)

@@ -17,7 +17,7 @@ KNOWN = list(equivalents(LIST.read_text(encoding="utf-8")))
 
 
 @pytest.mark.parametrize("entry", KNOWN, ids=lambda each: f"{each.file}: {each.change[:50]}")
-def test_an_equivalent_mutant_is_of_existing_code(entry: Equivalent) -> None:
+def test_an_equivalent_mutant_exists_in_the_code(entry: Equivalent) -> None:
     """An entry whose line no longer exists must be removed."""
     lines = {line.strip() for line in (ROOT / entry.file).read_text("utf-8").splitlines()}
     removed = [line[2:] for line in entry.change.splitlines() if line.startswith("- ")]

@@ -58,7 +58,7 @@ def test_help_and_version_load_nothing_heavy(tmp_path: Path, line: str) -> None:
     assert (code, modules & HEAVY) == (0, set())
 
 
-def test_completing_a_command_loads_none(tmp_path: Path) -> None:
+def test_completing_a_command_loads_no_command(tmp_path: Path) -> None:
     words = {"COMP_WORDS": "webhooks va", "COMP_CWORD": "1"}
     code, modules = loaded(tmp_path, "", _WEBHOOKS_COMPLETE="bash_complete", **words)
     assert (code, modules & HEAVY) == (0, set())

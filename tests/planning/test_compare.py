@@ -316,7 +316,7 @@ def test_an_invalid_live_token_is_a_warning(shown: str) -> None:
 
 
 @pytest.mark.parametrize("shown", [*HIDDEN.values(), TOKEN, OTHER_TOKEN, "a1b2c3d4", "hidden"])
-def test_a_hidden_or_valid_token_is_no_warning(shown: object) -> None:
+def test_a_hidden_or_valid_token_is_not_a_warning(shown: object) -> None:
     """A value that may be masked or encrypted, or is correct, has no warning."""
     result = made(desired(slack()), live_slack(token=shown))
 

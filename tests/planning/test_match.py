@@ -328,7 +328,7 @@ def test_each_file_has_its_own_scope():
     assert rules(error) == ["live-out-of-scope"]
 
 
-def test_an_entry_reaches_outside_its_scope_only_by_adopt():
+def test_an_entry_needs_adopt_outside_its_scope():
     """An id or a previous name needs `adopt`; deleting a webhook outside the scope is an error."""
     outside = live(live_slack("a-x", "id-1"))
     for way in ({"id": "id-1"}, {"previously": ("a-x",)}):

@@ -60,7 +60,7 @@ def test_a_requested_resend_is_an_operation(options: PlanOptions):
     assert [each.name for each in new.creates] == ["Deploys"]
 
 
-def test_a_request_plans_the_same_whatever_live_shows():
+def test_a_request_has_the_same_plan_for_every_live_value():
     """With or without the value, readable or not: a reviewer sees one operation."""
     options = PlanOptions(resend=("*",))
     digests = {
@@ -126,7 +126,7 @@ def test_a_reviewed_undeclared_field_is_removed():
     ],
     ids=["version", "reference"],
 )
-def test_a_changed_reference_is_sent_if_live_is_unreadable(
+def test_a_changed_reference_is_sent_if_the_live_value_is_unreadable(
     before: SecretRef, now: SecretRef, cause: SecretCause
 ):
     """Only git has the previous value."""
@@ -139,7 +139,7 @@ def test_a_changed_reference_is_sent_if_live_is_unreadable(
     assert (change.cause, update.attribution) == (cause, Attribution.THIS_CHANGE)
 
 
-def test_a_raised_version_is_an_operation_whatever_live_shows():
+def test_a_raised_version_is_an_operation_for_every_live_value():
     """The reviewer without the value and the apply with it have the same plan."""
     options = PlanOptions(previous=desired(slack()))
     secrets = {BUMPED: Secret(OTHER_TOKEN)}
@@ -267,6 +267,6 @@ def test_fields_removed_with_another_change_are_not_in_doubt() -> None:
 
 
 @pytest.mark.parametrize("options", [PlanOptions(), PlanOptions(previous=desired(generic()))])
-def test_without_a_base_there_is_no_warning(options: PlanOptions) -> None:
+def test_without_a_base_there_is_not_a_warning(options: PlanOptions) -> None:
     """Only a base that had the secret gives a reason."""
     assert rules(plan(desired(generic()), live(live_generic()), {}, options)) == []

@@ -151,7 +151,7 @@ def test_several_duplicates_of_a_name_need_permission() -> None:
         "an address that only one shows",
     ],
 )
-def test_a_differing_webhook_is_no_duplicate(one: LiveWebhook, other: LiveWebhook):
+def test_a_differing_webhook_is_not_a_duplicate(one: LiveWebhook, other: LiveWebhook):
     """A user must choose, so both are kept."""
     declared = desired(slack("Deploys"), generic("Pager"))
 

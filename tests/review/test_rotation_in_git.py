@@ -121,7 +121,7 @@ def test_an_old_rotation_has_no_note(
     assert "version-not-sent" not in shell("plan", **server.environ).out
 
 
-def test_a_rotation_visible_in_live_has_no_note(
+def test_a_visible_rotation_has_no_note(
     shell: Shell, file: File, cloud: MakeCloud, tmp_path: Path
 ) -> None:
     """If the server shows tokens, a new one is an update by itself."""

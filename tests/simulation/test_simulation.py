@@ -56,7 +56,7 @@ def test_the_next_apply_recovers_from_a_crash_at_any_step(seed: int) -> None:
     "bug",
     [pytest.param(bug, id=bug.name) for bug in BUGS],
 )
-def test_a_mistake_is_found(bug: Bug, tmp_path: Path) -> None:
+def test_a_bug_is_found(bug: Bug, tmp_path: Path) -> None:
     """The simulation finds a violation in a copy of the package with a bug."""
     found = run_with_bug(bug, tmp_path)
     assert found.returncode == 1, found.stdout + found.stderr

@@ -188,7 +188,7 @@ def test_send_posts_one_message_for_each_webhook() -> None:
     assert statuses(result)["send"] == "ok"
 
 
-def test_a_rate_limit_is_waited_for() -> None:
+def test_a_rate_limit_is_respected() -> None:
     """After a 429 the request is sent again after Slack's pause; a message is posted once."""
     slack, clock = FakeSlack(throttle=2), VirtualClock()
     result = check_slack(slack, clock=clock, send=True)
