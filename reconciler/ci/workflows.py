@@ -28,15 +28,8 @@ _RELEASED: Final = False
 
 _KEY: Final = "CLOUDTRUTH_API_KEY"
 _PLAIN: Final = re.compile(r"[^\x00-\x1f\x7f\"\\$]+")
-_ALLOW: Final = re.compile(r'^(\s*WEBHOOKS_ALLOW_SECRETS: )"[^"\n]*"', re.MULTILINE)
-_FILE: Final = re.compile(r'^( *file:\n(?: +.*\n)??(?: +default: ))"[^"\n]*"', re.MULTILINE)
-_SEVERAL: Final = re.compile(r"^( *default: )(?:true|false)$", re.MULTILINE)
 _ENVIRONMENTS: Final = (("cloudtruth-plan", "plan"), ("cloudtruth-production", "apply"))
 """The environments of one organization, and the suffixes after the label of each of several."""
-_ENVIRONMENT: Final = re.compile(
-    rf"^( *environment: )({'|'.join(each for pair in _ENVIRONMENTS for each in pair)})$",
-    re.MULTILINE,
-)
 _PATHS: Final = re.compile(r"^( *paths: \[)(.*)\]$", re.MULTILINE)
 _SECRETS: Final = re.compile(
     r"^(?P<heading>(?P<indent> *)# (?P<kind>Names of secrets|Secrets|Keys) of the configuration:\n)"
@@ -153,11 +146,15 @@ def updated(text: str, setup: Setup) -> str:
     change.
     """
     several = "" not in setup.organizations
-    environments = {name: each[several] for each in _ENVIRONMENTS for name in each}
-    text = _ALLOW.sub(lambda found: f'{found[1]}"{setup.allowed}"', text)
-    text = _FILE.sub(lambda found: f'{found[1]}"{setup.file}"', text)
-    text = _SEVERAL.sub(rf"\g<1>{str(several).lower()}", text)
-    text = _ENVIRONMENT.sub(lambda found: found[1] + environments[found[2]], text)
+    edits = [
+        (r" *WEBHOOKS_ALLOW_SECRETS: ", r'"[^"\n]*"', f'"{setup.allowed}"'),
+        (r" *file:\n +description: .*\n +default: ", r'"[^"\n]*"', f'"{setup.file}"'),
+        (r" *default: ", r"(?:true|false)$", str(several).lower()),
+    ]
+    for one, many in _ENVIRONMENTS:
+        edits.append((r" *environment: ", f"(?:{one}|{many})$", many if several else one))
+    for before, old, new in edits:
+        text = re.sub(f"^({before}){old}", rf"\g<1>{new}", text, flags=re.MULTILINE)
     text = _PATHS.sub(lambda found: f"{found[1]}{_added(found[2], setup.paths)}]", text)
     return _SECRETS.sub(lambda found: _listed(found, setup), text)
 
