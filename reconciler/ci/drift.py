@@ -27,9 +27,6 @@ from reconciler.render.words import counts, plural
 from reconciler.workflow import gather, read_live
 from reconciler.workflow import plan as make_plan
 
-_APPLY: Final = {"drift-webhooks.yml": "apply-webhooks.yml"}
-"""The apply workflow for each drift workflow."""
-
 _MOST_FAILING: Final = 50
 
 
@@ -89,7 +86,7 @@ def _keep_issue(run: Run, github: GitHub, made: Plan, failing: Sequence[WebhookS
             "closes automatically."
         )
     if made.digest:
-        command = by_digest(run, made, workflow=_APPLY.get(run.workflow, ""))
+        command = by_digest(run, made, workflow=run.workflow.replace("drift", "apply"))
         foot += f" To apply the plan above:\n\n{code_block(command)}"
     listed = _deliveries(failing, since)
     room = COMMENT_CHARACTERS - len(encode(marker)) - len(foot) - len(listed) - 10
