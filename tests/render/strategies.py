@@ -12,15 +12,7 @@ from hypothesis import strategies as st
 
 from reconciler.errors import ExitCode
 from reconciler.findings import Finding, Place, Position, Related
-from reconciler.model import (
-    EVENT_TYPES,
-    UNKNOWN,
-    Organization,
-    Scheme,
-    SecretRef,
-    Unknown,
-    Webhook,
-)
+from reconciler.model import EVENT_TYPES, UNKNOWN, Organization, Scheme, SecretRef, Unknown, Webhook
 from reconciler.planning.plan import (
     Create,
     Delete,
@@ -106,10 +98,7 @@ def few(of: st.SearchStrategy[Any], most: int = 2) -> st.SearchStrategy[Any]:
 
 
 PLAIN[Position] = any_of(
-    Position,
-    line=st.integers(1, 99_999),
-    column=st.integers(1, 300),
-    width=st.integers(1, 40),
+    Position, line=st.integers(1, 99_999), column=st.integers(1, 300), width=st.integers(1, 40)
 )
 PLAIN[Related] = any_of(Related, position=PLAIN[Position])
 PLAIN[SecretRef] = references = any_of(
@@ -184,11 +173,7 @@ kept = any_of(
     Kept,
     webhooks=st.lists(PLAIN[Snapshot], min_size=1, max_size=3).map(tuple),
     reason=because_of(
-        Reason.PROTECTED,
-        Reason.UNKNOWN_TYPE,
-        Reason.UNKNOWN_EVENT,
-        Reason.AMBIGUOUS,
-        Reason.LATER,
+        Reason.PROTECTED, Reason.UNKNOWN_TYPE, Reason.UNKNOWN_EVENT, Reason.AMBIGUOUS, Reason.LATER
     ),
 )
 unmanaged = any_of(Unmanaged, reason=because_of(Reason.PRUNE_OFF, Reason.OUT_OF_SCOPE))

@@ -14,14 +14,7 @@ from reconciler.render import View
 from reconciler.render.layout import columns
 from reconciler.render.text import render_findings, render_plan, render_report
 from reconciler.render.words import age
-from tests.render.cases import (
-    ADDRESS,
-    GENERIC,
-    MIXED,
-    REPORTS,
-    plan,
-    slack,
-)
+from tests.render.cases import ADDRESS, GENERIC, MIXED, REPORTS, plan, slack
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
