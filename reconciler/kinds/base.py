@@ -25,7 +25,6 @@ class Field:
     its `partner` require each other. `address` marks a secret that is a URL: without a credential
     it may be written into a file, and is then shown like any other value.
 
-
     `title`, `description` (one paragraph of Markdown) and `example` are for editors. The example
     of a secret is the name of a variable, unless it is an address.
     """
