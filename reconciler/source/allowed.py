@@ -43,8 +43,8 @@ FORBIDDEN_FOLDERS: Final = (
     "/run/secrets/kubernetes.io", "/run/secrets/eks.amazonaws.com", "/run/secrets/azure",
     "/etc/kubernetes", "/etc/rancher", "/etc/shadow", "/etc/ssh", "/var/lib/kubelet",
 )  # fmt: skip
-_CONFIGURED: Final = frozenset({"cloudtruth", "gcloud", "gh", "glab-cli"})
-"""Programs whose folder under `.config` contains credentials."""
+_CONFIGURED: Final = frozenset({"cloudtruth", "gcloud", "gh", "github cli", "glab-cli"})
+"""Programs whose folder under `.config`, or AppData/Roaming on Windows, contains credentials."""
 
 _FORBIDDEN_PARTS: Final = frozenset(
     {
@@ -137,7 +137,10 @@ def is_forbidden(name: str) -> bool:
     return (
         any(path == each or path.startswith(f"{each}/") for each in FORBIDDEN_FOLDERS)
         or not _FORBIDDEN_PARTS.isdisjoint(parts)
-        or any(pair[0] == ".config" and pair[1] in _CONFIGURED for pair in pairwise(parts))
+        or any(
+            folder in (".config", "roaming") and each in _CONFIGURED
+            for folder, each in pairwise(parts)
+        )
     )
 
 

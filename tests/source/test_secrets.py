@@ -183,6 +183,7 @@ FORBIDDEN_FILES = """
 /var/run/secrets/kubernetes.io/serviceaccount/token
 /run/secrets/kubernetes.io/serviceaccount/token
 /home/me/.ssh/id_ed25519 ../.git/config /home/me/.config/gh/hosts.yml .npmrc
+C:/Users/me/AppData/Roaming/CloudTruth/config/cli.yml
 """
 
 
