@@ -47,14 +47,19 @@ class Comparison:
     """The differences between a live and a declared webhook; without `fields` they are equal.
 
     `unreadable` has the declared fields that the server does not show, `mistaken` the secret fields
-    that contain other text and are not sent. `undecided` has both, and the secret fields that are
-    shown but whose declared value is not available.
+    that contain other text and are not sent, `unavailable` the secret fields that are shown but
+    whose declared value is not available.
     """
 
     fields: tuple[FieldChange, ...] = ()
     unreadable: tuple[str, ...] = ()
     mistaken: tuple[str, ...] = ()
-    undecided: tuple[str, ...] = ()
+    unavailable: tuple[str, ...] = ()
+
+    @property
+    def undecided(self) -> tuple[str, ...]:
+        """Return the fields that are neither equal nor different."""
+        return self.unreadable + self.mistaken + self.unavailable
 
 
 def compare(
@@ -76,7 +81,7 @@ def compare(
     retyped = live.type != webhook.type
     unreadable: list[str] = []
     mistaken: list[str] = []
-    undecided: list[str] = []
+    unavailable: list[str] = []
     secret_changes: list[SecretChange] = []
     hidden: list[FieldChange] = []
     shown = {} if retyped else live.configuration
@@ -93,11 +98,11 @@ def compare(
             reading = _plain_reading(field, value, found)
         cause = resent.get(name)
         unknown = reading in (Reading.UNKNOWN, Reading.UNAVAILABLE)
-        if unknown:
-            undecided.append(name)
-            if reading is Reading.UNKNOWN:
-                wrong = cause is None and is_mistaken(field, found)
-                (mistaken if wrong else unreadable).append(name)
+        if reading is Reading.UNAVAILABLE:
+            unavailable.append(name)
+        elif reading is Reading.UNKNOWN:
+            wrong = cause is None and is_mistaken(field, found)
+            (mistaken if wrong else unreadable).append(name)
         if isinstance(value, SecretRef) and cause is not None:
             secret_changes.append(_secret_change(webhook, name, cause, found, secrets))
         elif unknown:
@@ -139,7 +144,7 @@ def compare(
         fields=tuple(fields),
         unreadable=tuple(unreadable),
         mistaken=tuple(mistaken),
-        undecided=tuple(undecided),
+        unavailable=tuple(unavailable),
     )
 
 

@@ -70,6 +70,7 @@ def plan_tree(plan: Plan, version: str) -> Tree:
         "unmanaged": plain(plan.unmanaged),
         "matched": plain(plan.matched),
         "unreadable": [{"webhook": name, "field": field} for name, field in plan.uncertain],
+        "not_compared": plain(plan.uncompared),
         "secrets": plain(plan.secrets),
         "notes": plain(plan.notes),
         "relaxed": plain(plan.relaxed),

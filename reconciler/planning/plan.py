@@ -354,7 +354,7 @@ class OperationDigest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretUse:
-    """A secret that the plan's operations send, with its destination.
+    """A secret that a webhook uses, with its destination.
 
     `webhook` is the name of the webhook, `field` the configuration field, `destination` a channel,
     or scheme and host.
@@ -387,9 +387,11 @@ class Plan:
     if anything is declared), `found` (true if a declaration matches a live webhook) and
     `max_deletes`, the limit in the files. `notes` are warnings and hints. `relaxed` has policy
     lines that were relaxed since the previous configuration. `unreadable` has the declared fields
-    that cannot be read back, as (webhook, field). `files` is the number of files read, `in_scope`
-    the number of live webhooks in scope, `live` the number of all live webhooks. `left_out` are the
-    updates and deletes that `only` excludes.
+    that cannot be read back, as (webhook, field), `unavailable` the secrets that are live and
+    visible, but whose declared value is not available for the comparison. `secrets` are those that
+    the operations send. `files` is the number of files read, `in_scope` the number of live webhooks
+    in scope, `live` the number of all live webhooks. `left_out` are the updates and deletes that
+    `only` excludes.
     """
 
     origin: str
@@ -410,6 +412,7 @@ class Plan:
     notes: tuple[Finding, ...] = ()
     relaxed: tuple[Finding, ...] = ()
     unreadable: tuple[tuple[str, str], ...] = ()
+    unavailable: tuple[SecretUse, ...] = ()
     secrets: tuple[SecretUse, ...] = ()
     digests: tuple[tuple[OperationDigest, ...], ...] = ()
     digest: str = ""
@@ -419,6 +422,12 @@ class Plan:
         """Return the fields that cannot be read back and are not sent, as (webhook, field)."""
         sent = {(each.webhook, each.field) for each in self.secrets}
         return tuple(each for each in self.unreadable if each not in sent)
+
+    @property
+    def uncompared(self) -> tuple[SecretUse, ...]:
+        """Return the secrets that are not compared without their value, and are not sent."""
+        sent = {(each.webhook, each.field) for each in self.secrets}
+        return tuple(each for each in self.unavailable if (each.webhook, each.field) not in sent)
 
     @property
     def unapplied(self) -> tuple[Kept, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -115,6 +115,7 @@ def plan(
         notes=tuple(notes),
         relaxed=loosened,
         unreadable=tuple(comparing.unreadable),
+        unavailable=tuple(comparing.unavailable),
         secrets=_uses(operations),
         digests=reviewable,
         digest=plan_digest(live.origin, live.organization.id, chain.from_iterable(reviewable)),
@@ -139,6 +140,7 @@ class _Comparing:
     updates: list[Update]
     matched: list[tuple[Webhook, LiveWebhook]]
     unreadable: list[tuple[str, str]]
+    unavailable: list[SecretUse]
     notes: list[Finding]
 
 
@@ -150,7 +152,7 @@ def _compare(
     options: PlanOptions,
 ) -> _Comparing:
     evidence = gather(table.pairs, live, secrets)
-    out = _Comparing(updates=[], matched=[], unreadable=[], notes=[])
+    out = _Comparing(updates=[], matched=[], unreadable=[], unavailable=[], notes=[])
     compared = [
         (webhook, found, compare(webhook, found, secrets, evidence, resends.causes(webhook)))
         for webhook, found in table.pairs  # as they lie in memory, which is faster than by name
@@ -172,6 +174,7 @@ def _compare(
             out.matched.append((webhook, found))
         out.notes.extend(mistaken(webhook, name, options.again) for name in comparison.mistaken)
         out.unreadable.extend((webhook.name, name) for name in comparison.unreadable)
+        out.unavailable.extend(_used(webhook, comparison.unavailable))
         if not any(each.path[0] == "configuration" for each in fields):
             out.notes.extend(resends.unseen(webhook, found, evidence))
     return out
@@ -260,10 +263,14 @@ def _uses(operations: tuple[Operation, ...]) -> tuple[SecretUse, ...]:
     for operation in operations:
         if isinstance(operation, Delete) or "configuration" not in operation.sends:
             continue
-        where = destination(operation.after)
-        uses.extend(
-            SecretUse(reference=value, webhook=operation.name, field=name, destination=where)
-            for name, value in sorted(operation.after.configuration.items())
-            if isinstance(value, SecretRef)
-        )
+        uses += _used(operation.after, sorted(operation.after.configuration))
     return tuple(uses)
+
+
+def _used(webhook: Webhook, fields: Iterable[str]) -> Iterator[SecretUse]:
+    """Return the secret references of the given fields."""
+    where = destination(webhook)
+    for name in fields:
+        value = webhook.configuration[name]
+        if isinstance(value, SecretRef):
+            yield SecretUse(reference=value, webhook=webhook.name, field=name, destination=where)

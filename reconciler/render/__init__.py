@@ -74,8 +74,9 @@ class Renderer(Protocol):
         statuses: Sequence[WebhookStatus],
         drift: Mapping[ManagementStatus, int] | None,
         view: View = PLAIN,
+        plan: Plan | None = None,
     ) -> str:
-        """Render the live webhooks; `drift` counts differences, None without files."""
+        """Render the live webhooks; `drift` counts differences from the files of `plan`, if any."""
 
     def render_checks(self, checklist: Checklist, view: View = PLAIN) -> str:
         """Render each check, and the fix for a failed one."""

@@ -118,6 +118,7 @@ def render_status(
     statuses: Sequence[WebhookStatus],
     drift: Mapping[ManagementStatus, int] | None,
     view: View = PLAIN,
+    plan: Plan | None = None,
 ) -> str:
     """Return the document of the live webhooks (schemas/status.schema.json)."""
     return _document(
@@ -126,6 +127,7 @@ def render_status(
             "organization": {"id": organization.id, "name": organization.name},
             "drift": None if drift is None else sum(drift.values()),
             "webhooks": [plain(each) for each in statuses],
+            "not_compared": [] if plan is None else plain(plan.uncompared),
         },
     )
 

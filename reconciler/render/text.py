@@ -43,6 +43,7 @@ from reconciler.render.words import (
     scope,
     summary,
     unblocking,
+    uncompared,
     verification,
 )
 from reconciler.report import Applied, Report
@@ -153,7 +154,7 @@ def _notes(plan: Plan, view: View) -> Iterable[Sequence[str]]:
     lines = [
         f"{each}{'.' if is_listed else '; listed with -v.'}" for each in rest(plan, names=is_listed)
     ]
-    lines += [_RESEND] if is_listed and lines else []
+    lines += [_RESEND] if is_listed and plan.uncertain else []
     yield [line for each in lines for line in paragraph(each, width=view.width)]
     yield _secrets(plan, view)
     shown, left = leading(plan.notes)
@@ -313,10 +314,12 @@ def render_status(
     statuses: Sequence[WebhookStatus],
     drift: Mapping[ManagementStatus, int] | None,
     view: View = PLAIN,
+    plan: Plan | None = None,
 ) -> str:
     """Render each webhook in a few lines: name, status, destination, last delivery.
 
-    The last line counts differences from the configuration; `drift` is None without one.
+    The last lines count fields that were not compared and differences from the configuration;
+    `drift` is None without one.
     """
     lines = [f"CloudTruth webhooks of {quote(organization.name)}", ""]
     names = [quote(each.name) for each in statuses]
@@ -341,18 +344,21 @@ def render_status(
     failing = sum(each.failing for each in statuses)
     said = plural(sum(each.id is not None for each in statuses), "live webhook")
     said += f", {failing} with a failed delivery" if failing else ""
-    lines += ["", f"{said}. {_drift(drift)}"]
+    limits = uncompared(plan, names=view.verbosity > 0) if plan is not None else []
+    lines += ["", *(line for each in limits for line in paragraph(f"{each}.", width=view.width))]
+    lines.append(f"{said}. {_drift(drift, plan)}")
     return "\n".join(lines) + "\n"
 
 
-def _drift(drift: Mapping[ManagementStatus, int] | None) -> str:
+def _drift(drift: Mapping[ManagementStatus, int] | None, plan: Plan | None) -> str:
     if drift is None:
         return "No configuration file to compare with."
     counts = [
         f"{number} {'differ' if state is ManagementStatus.DIFFERS and number > 1 else state}"
         for state, number in drift.items()
     ]
-    return f"Drift: {', '.join(counts)}." if counts else "No drift."
+    none = "No drift as far as compared." if plan and plan.uncompared else "No drift."
+    return f"Drift: {', '.join(counts)}." if counts else none
 
 
 def render_checks(checklist: Checklist, view: View = PLAIN) -> str:

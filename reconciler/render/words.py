@@ -89,7 +89,9 @@ def summary(plan: Plan) -> str:
     if plan.operations:
         rest = f"; {number} unchanged" if number else ""
         return f"Plan: {counts(plan)} of {plan.in_scope} in scope{rest}."
-    return f"No changes. {plural(number, 'webhook')} {'matches' if number == 1 else 'match'}."
+    match = "matches" if number == 1 else "match"
+    limit = " as far as compared" if plan.uncompared else ""
+    return f"No changes. {plural(number, 'webhook')} {match}{limit}."
 
 
 def scope(plan: Plan) -> str:
@@ -114,23 +116,41 @@ def rest(plan: Plan, *, names: bool, shown: Callable[[str], str] = quote) -> lis
     Declarations that are not applied are not counted, because each has a row. With `names` the
     others have rows too; then the lines name what cannot be compared. `shown` quotes names.
     """
-    unreadable: dict[str, list[str]] = {}
-    for name, field in plan.uncertain:
-        unreadable.setdefault(field, []).append(name)
     if names:
-        return [
-            f"Cannot be read back: {shown(field)} of {', '.join(map(shown, found))}"
-            for field, found in unreadable.items()
-        ]
+        return uncompared(plan, names=True, shown=shown)
     kept = Counter(REASONS[each.reason] for each in plan.kept if not each.unapplied)
     unmanaged = Counter(REASONS[each.reason] for each in plan.unmanaged)
-    fields = (f"{shown(each)} of {plural(len(of), 'webhook')}" for each, of in unreadable.items())
     counted = (
         ("Kept", (f"{number} ({why})" for why, number in kept.items())),
         ("Unmanaged", (f"{number} ({why})" for why, number in unmanaged.items())),
-        ("Cannot be read back", fields),
     )
-    return [f"{title}: {said}" for title, parts in counted if (said := ", ".join(parts))]
+    lines = [f"{title}: {said}" for title, parts in counted if (said := ", ".join(parts))]
+    return lines + uncompared(plan, names=False, shown=shown)
+
+
+def uncompared(plan: Plan, *, names: bool, shown: Callable[[str], str] = quote) -> list[str]:
+    """Return lines with the fields that a plan cannot compare: counted, or with all `names`."""
+    references = dict.fromkeys(shown(reference(each.reference)) for each in plan.uncompared)
+    lines = []
+    for title, pairs, more in (
+        ("Cannot be read back", plan.uncertain, ""),
+        (
+            "Not compared, value missing here",
+            [(each.webhook, each.field) for each in plan.uncompared],
+            f" ({some(list(references), 5)})",
+        ),
+    ):
+        fields: dict[str, list[str]] = {}
+        for name, field in pairs:
+            fields.setdefault(field, []).append(name)
+        listed = "; ".join(
+            f"{shown(field)} of "
+            + (", ".join(map(shown, of)) if names else plural(len(of), "webhook"))
+            for field, of in fields.items()
+        )
+        if listed:
+            lines.append(f"{title}: {listed}{more}")
+    return lines
 
 
 def tally(report: Report) -> dict[str, int]:

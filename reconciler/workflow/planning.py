@@ -14,7 +14,7 @@ from reconciler.errors import (
     OrganizationError,
     StalePlanError,
 )
-from reconciler.findings import Finding, Severity, has_errors, note, sort_key, strict
+from reconciler.findings import Finding, has_errors, note, sort_key, strict
 from reconciler.kinds import KINDS
 from reconciler.model import (
     Desired,
@@ -92,22 +92,19 @@ def read_live(reader: WebhookReader, organization: str | None = None) -> Live:
     return Live(origin=reader.origin, organization=found, webhooks=reader.list())
 
 
-def status(
-    live: Live, checked: Checked | None
-) -> tuple[tuple[WebhookStatus, ...], tuple[Finding, ...]]:
+def status(live: Live, checked: Checked | None) -> tuple[tuple[WebhookStatus, ...], Plan | None]:
     """Return the management status of each webhook, live or missing; without files, unchecked.
 
-    Also returns the warnings of the plan. Raises OrganizationError, and ConfigurationError if the
-    configuration conflicts with the live webhooks.
+    Also returns the plan. Raises OrganizationError, and ConfigurationError if the configuration
+    conflicts with the live webhooks.
     """
     if checked is None:
-        return statuses(live, None), ()
+        return statuses(live, None), None
     if live.origin != LOCAL_SERVER:  # it accepts any organization
         check_organization(live.organization, declared=checked.desired.organization)
     options = PlanOptions(again=checked.inputs.again or ())
     made = planner.plan(checked.desired, live, gather(checked).secrets, options)
-    warnings = tuple(each for each in made.notes if each.severity is Severity.WARNING)
-    return statuses(live, made), warnings
+    return statuses(live, made), made
 
 
 def _with_pinned(desired: Desired, reader: WebhookReader) -> tuple[LiveWebhook, ...]:

@@ -82,6 +82,23 @@ def test_status(shell: Shell, applied: None, file: File, tmp_path: Path):
     expect(shell("status", LOCAL), 0, "Deploys  no file", no_file)
 
 
+def test_a_url_without_its_value_is_not_compared(shell: Shell, tmp_path: Path):
+    """A plan and a status count such URLs; with the value, they show the change."""
+    text = "name: Pager, type: generic, event_types: ['*'], configuration: {url: {env: HOOK}}"
+    (tmp_path / "webhooks.yaml").write_text(f"webhooks:\n  - {{{text}}}\n")
+    hook = "https://pager.example.com/a"
+    assert shell("apply", LOCAL, "--yes", HOOK=hook).code == 0
+    edit(tmp_path, configuration={"url": "https://other.example.net/", "verify": True})
+    limit = "Not compared, value missing here: url of"
+    expect(shell("plan", LOCAL), 0, f"{limit} 1 webhook (env HOOK)", "matches as far as compared.")
+    expect(shell("plan", LOCAL, "-v"), 0, f"{limit} Pager (env HOOK)")
+    expect(
+        shell("status", LOCAL), 0, f"{limit} 1 webhook (env HOOK)", "No drift as far as compared"
+    )
+    expect(shell("plan", LOCAL, HOOK=hook), 0, "1 to update", without=("Not compared",))
+    expect(shell("status", LOCAL, HOOK=hook), 0, "Drift: 1 differs.", without=("Not compared",))
+
+
 def test_failed_deliveries(shell: Shell, applied: None, tmp_path: Path):
     """Code and text of the server, escaped; exit 1 for cron."""
     ran = "2026-01-01T00:00:00Z"

@@ -172,7 +172,7 @@ def test_a_secret_without_a_value_is_undecided(declared: Webhook, found: LiveWeb
     """There is no value to compare: no change, and not unreadable either."""
     answer = compare(declared, found, {}, Evidence())
     secret = "token" if declared.type == "slack" else "password"
-    assert (answer.fields, answer.unreadable, answer.undecided) == ((), (), (secret,))
+    assert (answer.fields, answer.unreadable, answer.unavailable) == ((), (), (secret,))
 
 
 def test_undeclared_keys_are_a_difference():

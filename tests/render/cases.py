@@ -354,6 +354,14 @@ def status(
     )  # fmt: skip
 
 
+UNCOMPARED = plan(
+    matched=(OPS,),
+    unreadable=(("Ops", "token"),),
+    unavailable=tuple(
+        SecretUse(reference=ADDRESS, webhook=name, field="url", destination="generic")
+        for name in ("Pager", "Audit")
+    ),
+)
 STATUSES = {
     "none": (),
     "drift": (

@@ -23,6 +23,7 @@ from reconciler.planning.plan import (
     Plan,
     Reason,
     SecretChange,
+    SecretUse,
     SetChange,
     Snapshot,
     Unmanaged,
@@ -195,6 +196,7 @@ def plans(draw: st.DrawFn) -> Plan:
             "notes": some_findings,
             "relaxed": some_findings,
             "unreadable": few(st.tuples(texts, texts)),
+            "unavailable": of_type(tuple[SecretUse, ...]),
         }
     )
     made = plan(*draw(few(operations, 3)), **draw(more))

@@ -11,7 +11,16 @@ import pytest
 
 from reconciler.planning.status import drift
 from reconciler.render import FINDINGS_RENDERERS, RENDERERS, View
-from tests.render.cases import ACME, ERRORS, FINDINGS, PLANS, REPORTS, STATUSES, TOKEN
+from tests.render.cases import (
+    ACME,
+    ERRORS,
+    FINDINGS,
+    PLANS,
+    REPORTS,
+    STATUSES,
+    TOKEN,
+    UNCOMPARED,
+)
 
 GOLDEN = Path(__file__).parent / "golden"
 WIDTHS = (100, 80, 40)
@@ -54,7 +63,12 @@ def appearances() -> Iterator[tuple[str, str]]:
         yield f"status-{name}.txt", text.render_status(ACME, found, drift(found), VIEW)
     failing = STATUSES["failing"]
     yield "status-no-file.txt", text.render_status(ACME, failing, None, VIEW)
+    for verbosity in (0, 1):
+        view = replace(VIEW, verbosity=verbosity)
+        shown = text.render_status(ACME, failing, {}, view, UNCOMPARED)
+        yield f"status-uncompared.{verbosity}.txt", shown
     yield "status-failing.json", json.render_status(ACME, failing, None)
+    yield "status-uncompared.json", json.render_status(ACME, failing, {}, plan=UNCOMPARED)
 
 
 APPEARANCES = dict(appearances())

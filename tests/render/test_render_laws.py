@@ -216,15 +216,15 @@ def test_the_schema_requires_exactly_the_keys(plan: Plan, data: st.DataObject) -
 
 
 @few
-@given(organization=organizations, found=statuses, width=st.integers(40, 140))
+@given(organization=organizations, found=statuses, width=st.integers(40, 140), plan=plans())
 def test_a_status_is_inert(
-    organization: Organization, found: list[WebhookStatus], width: int
+    organization: Organization, found: list[WebhookStatus], width: int, plan: Plan
 ) -> None:
     """The same law holds, and the JSON document has the original names."""
     text = RENDERERS["text"]().render_status(
-        organization, found, drift(found), View(width=width, now=NOW)
+        organization, found, drift(found), View(width=width, now=NOW), plan
     )
-    document = RENDERERS["json"]().render_status(organization, found, drift(found))
+    document = RENDERERS["json"]().render_status(organization, found, drift(found), plan=plan)
     check_document(document, "status")
     check_harmless(text, document)
     assert [each["name"] for each in json.loads(document)["webhooks"]] == [e.name for e in found]

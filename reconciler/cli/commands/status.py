@@ -8,6 +8,7 @@ from reconciler.cli.connection import connected, settings_of
 from reconciler.cli.options import Context, Option, command, format_option, paths
 from reconciler.cli.session import load, result_view, show, warn
 from reconciler.errors import ExitCode
+from reconciler.findings import Severity
 from reconciler.planning.status import drift
 from reconciler.render import RENDERERS
 from reconciler.source.files import DEFAULT_FILE, suggestion
@@ -41,14 +42,14 @@ def run(context: Context, failing: bool, format: str) -> int:
         context.console.message("warning", f"there is no {DEFAULT_FILE} here: {similar}")
     with connected(context, settings_of(context)) as connection:
         live = workflow.read_live(connection.api, context.organization)
-    rows, warnings = workflow.status(live, checked)
-    warn(context, warnings)
+    rows, plan = workflow.status(live, checked)
+    if plan is not None:
+        warn(context, [each for each in plan.notes if each.severity is Severity.WARNING])
     drifted = None if checked is None else drift(rows)
     if failing:
         rows = tuple(each for each in rows if each.failing)
     if rows or not failing or format != "text":
         render = RENDERERS[format]().render_status
-        show(
-            context, render(live.organization, rows, drifted, result_view(context)), failed=failing
-        )
+        shown = render(live.organization, rows, drifted, result_view(context), plan)
+        show(context, shown, failed=failing)
     return ExitCode.FAILED if failing and rows else ExitCode.OK
