@@ -272,7 +272,7 @@ WARNED = replace(
     notes=(warning("only-matches-nothing", "no such name"),),
     unreadable=(("Ops", "token"),),
 )
-OVERTAKEN = skipped(RENAME, "changed", "changed since the plan")
+CHANGED = skipped(RENAME, "changed", "changed since the plan")
 DOUBTFUL = Unconfirmed(operation=CREATE, message="no response")
 WAITS = skipped(ABSENT, "deletes-wait", "deletes wait until everything else is done")
 REPORTS = {
@@ -294,8 +294,8 @@ REPORTS = {
     "denied": report(plan(RENAME), DENIED),
     "nothing": report(PLANS["one"]),
     "warned": report(WARNED),
-    "stale": report(plan(RENAME), OVERTAKEN),
-    "doubtful": report(plan(RENAME, CREATE), OVERTAKEN, DOUBTFUL, writes=1),
+    "stale": report(plan(RENAME), CHANGED),
+    "doubtful": report(plan(RENAME, CREATE), CHANGED, DOUBTFUL, writes=1),
     "unapplied": report(plan(kept=(replace(KEPT.kept[2], unapplied=True),))),
     "unreviewed": report(
         MIXED, RENAMED, *(skipped(each, NOT_REVIEWED, "not reviewed") for each in (CREATE, ABSENT)),
