@@ -274,7 +274,8 @@ def unblocking(plan: Plan, view: View) -> Iterator[tuple[str, str]]:
         del words[(place := words.index("--allow-deletes")) : place + 2]
     saved = [] if view.plan_file is None else [view.plan_file]
     command = ["webhooks", "apply", *saved, *words, "--allow-deletes", str(number)]
-    yield f"allow {plural(number, 'delete')} once", prose(shlex.join(command))
+    purpose = f"allow {plural(number, 'delete')} once" if number else "lift the guards once"
+    yield purpose, prose(shlex.join(command))
 
 
 def _edits(plan: Plan, view: View) -> Iterator[tuple[str, str, Plan]]:
