@@ -18,6 +18,8 @@ from reconciler.source.load import Parsed
 from reconciler.workflow.inputs import OrganizationFiles, key_of, organizations
 from reconciler.workflow.planning import check_organization
 
+_Parts = list[tuple[Context, OrganizationFiles]]
+
 _SINGLE: Final = ("out", "report", "expect_digest")
 """Options that apply to a single plan."""
 _WORST: Final = (
@@ -50,18 +52,18 @@ def run_each(
             raise _several(f"{option} works with one organization", groups, hint)
     writes = "yes" in own
     references = frozenset(each.api_key for each in groups if each.api_key is not None)
-    contexts = [_narrowed(context, each, references) for each in groups]
+    parts = [(_narrowed(context, each, references), each) for each in groups]
     if writes:
-        for each in contexts:
+        for each, _ in parts:
             workflow.load(inputs(each))
     if keyed and not context.local:
-        keys = _keys(contexts, groups, required=writes)
-        for each in contexts:
+        keys = _keys(parts, required=writes)
+        for each, _ in parts:
             each.inputs = replace(inputs(each), api_keys=keys)
         if writes:
-            _check_keys(contexts, groups)
+            _check_keys(parts)
     codes: list[ExitCode] = []
-    for each, group in zip(contexts, groups, strict=True):
+    for each, group in parts:
         named = quote(group.organization or "no organization")
         paths = ", ".join(map(quote, group.paths)) or "unreadable files"
         context.console.note(f"{named}: {paths}")
@@ -123,12 +125,10 @@ def _use_key(context: Context, group: OrganizationFiles) -> None:
         context.profile = (group.profile, f"profile in {group.paths[0]}")
 
 
-def _keys(
-    contexts: list[Context], groups: tuple[OrganizationFiles, ...], *, required: bool
-) -> tuple[Secret, ...]:
+def _keys(parts: _Parts, *, required: bool) -> tuple[Secret, ...]:
     """Return the keys of all organizations; the section of one reports a missing key."""
     keys = []
-    for context, group in zip(contexts, groups, strict=True):
+    for context, group in parts:
         try:
             _use_key(context, group)
             keys.append(settings_of(context).require_key())
@@ -138,10 +138,10 @@ def _keys(
     return tuple(keys)
 
 
-def _check_keys(contexts: list[Context], groups: tuple[OrganizationFiles, ...]) -> None:
+def _check_keys(parts: _Parts) -> None:
     """Raise OrganizationError, before any write, if a key belongs to another organization."""
     seen: dict[str, OrganizationFiles] = {}
-    for context, group in zip(contexts, groups, strict=True):
+    for context, group in parts:
         with connected(context, settings_of(context)) as connection:
             organization = connection.api.organization()
         check_organization(organization, declared=group.organization)
