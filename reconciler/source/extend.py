@@ -17,13 +17,13 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from reconciler.findings import Finding, Place, Position, Related, error, note
 from reconciler.model import Path
 from reconciler.source.files import NotReadableError, ReadParent
 from reconciler.source.text import in_quotes
-from reconciler.source.yaml import LISTED, Document, parse
+from reconciler.source.yaml import LISTED, Document, Layer, parse
 
 MAX_DEPTH: Final = 10
 """The maximum number of files from an overlay to its last parent, including the overlay."""
@@ -125,6 +125,15 @@ class _Reader:
         return merged
 
 
+class _Merged(NamedTuple):
+    """A merged webhook, its position, and its index in the upper and in the lower document."""
+
+    entry: Any
+    position: Position
+    over: int | None
+    below: int | None
+
+
 class _Merge:
     """The merge of one document over another; parents of one file are extended at `through`."""
 
@@ -152,10 +161,17 @@ class _Merge:
             for key in LISTED
             if isinstance(data.get(key), list)
         }
-        if isinstance(lower.get("webhooks"), list) and isinstance(data["webhooks"], list):
+        merged: list[_Merged] = []
+        if isinstance(data.get("webhooks"), list):
             types = earlier.get("type"), _mapping(data.get("defaults")).get("type")
-            data["webhooks"], items["webhooks"] = self._webhooks(types)
-        return replace(over, data=data, items=items, layers=(over, below))
+            merged = self._webhooks(types)
+            data["webhooks"] = [each.entry for each in merged]
+            items["webhooks"] = [each.position for each in merged]
+        layers = (
+            Layer(over, tuple(each.over for each in merged)),
+            Layer(below, tuple(each.below for each in merged)),
+        )
+        return replace(over, data=data, items=items, layers=layers)
 
     def _merged(self, lower: dict[str, Any], upper: dict[str, Any], at: Path) -> dict[str, Any]:
         """Merge two mappings; `at` is the path of the upper one.
@@ -192,10 +208,11 @@ class _Merge:
             )
         return True
 
-    def _webhooks(self, types: tuple[object, object]) -> tuple[list[Any], list[Position]]:
+    def _webhooks(self, types: tuple[object, object]) -> list[_Merged]:
         """Merge two lists of webhooks; `types` are the default types before and after."""
         over, changes = self._over.webhooks, self._changes()
-        merged: list[tuple[Any, Position]] = []
+        here, there = (each.items.get("webhooks", []) for each in (self._over, self._below))
+        merged: list[_Merged] = []
         for old, lower in enumerate(self._below.webhooks):
             new = changes.get(old)
             upper = {} if new is None else over[new]
@@ -204,17 +221,17 @@ class _Merge:
             ):
                 lower = _without_configuration(lower)
             if new is None:
-                merged.append((lower, self._below.items["webhooks"][old]))
-                continue
-            if _is_absent(lower) or _is_absent(upper):
-                lower = {}
-            if not _is_excluded(upper):
+                merged.append(_Merged(lower, there[old], None, old))
+            elif _is_absent(lower) or _is_absent(upper):
+                merged.append(_Merged(upper, here[new], new, None))
+            elif not _is_excluded(upper):
                 entry = self._merged(lower, upper, ("webhooks", new))
-                merged.append((entry, self._over.items["webhooks"][new]))
+                merged.append(_Merged(entry, here[new], new, old))
+        changed = set(changes.values())
         for new, upper in enumerate(over):
-            if new not in changes.values() and not _is_excluded(upper):
-                merged.append((upper, self._over.items["webhooks"][new]))
-        return [entry for entry, _ in merged], [position for _, position in merged]
+            if new not in changed and not _is_excluded(upper):
+                merged.append(_Merged(upper, here[new], new, None))
+        return merged
 
     def _changes(self) -> dict[int, int]:
         """Return the index of the upper entry for each lower entry that it changes."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import yaml
 
@@ -103,6 +103,21 @@ _EXPANSION: Final = 100_000
 _EXPANSION_PER_CHARACTER: Final = 4
 
 
+class Layer(NamedTuple):
+    """A document that is part of a merged one; `indexes` are its indexes of the merged webhooks."""
+
+    document: Document
+    indexes: tuple[int | None, ...]
+
+    def path(self, path: Path) -> Path | None:
+        """Return the path in this document for one of the merged document, None without one."""
+        match path:
+            case ("webhooks", int(number), *rest):
+                index = self.indexes[number]
+                return None if index is None else ("webhooks", index, *rest)
+        return path
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """One parsed file.
@@ -122,7 +137,7 @@ class Document:
     usable: bool = True
     items: Mapping[str, list[Position]] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
-    layers: tuple[Document, ...] = ()
+    layers: tuple[Layer, ...] = ()
     parents: tuple[Document, ...] = ()
 
     def written_at(self, path: Path) -> Place:
@@ -131,34 +146,16 @@ class Document:
         while not holds(self.data, path[:length]):
             length -= 1
         for layer in self.layers:
-            at = self._path_in(layer, path[:length])
-            if holds(layer.data, at):
-                return layer.written_at(at + path[length:])
+            at = layer.path(path[:length])
+            if at is not None and holds(layer.document.data, at):
+                return layer.document.written_at(at + path[length:])
         return Place(self.file, path)
-
-    def _path_in(self, layer: Document, path: Path) -> Path:
-        """Return the path in a layer of the value at `path`, where a webhook has another index."""
-        match path:
-            case ("webhooks", int(index), *rest):
-                entry, listed = self.data["webhooks"][index], layer.webhooks
-                same = [n for n, each in enumerate(listed) if each is entry]
-                same = same or [n for n, each in enumerate(listed) if _is_same(each, entry)]
-                return ("webhooks", same[0] if same else len(listed), *rest)
-        return path
 
     @property
     def webhooks(self) -> list[Any]:
         """The items of `webhooks`, in any form; empty without a list."""
         listed = self.data.get("webhooks")
         return listed if isinstance(listed, list) else []
-
-
-def _is_same(entry: Any, merged: Any) -> bool:
-    """Return whether an item of `webhooks` in a layer is part of a merged one: it names it."""
-    if not isinstance(entry, dict) or not isinstance(merged, dict):
-        return False
-    name, pin = entry.get("name"), merged.get("id")
-    return isinstance(name, str) and name == merged.get("name") and entry.get("id", pin) == pin
 
 
 def parse(raw: bytes, file: str, *, parser: Parser = PARSER) -> Document:

@@ -24,7 +24,7 @@ from reconciler.source.export import export
 from reconciler.source.load import Loaded
 from reconciler.source.saved_plan import load, save_plan
 from tests.execute.world import memory, run
-from tests.loading import load_text
+from tests.loading import load_text, load_texts
 from tests.performance.sample import EVENTS, TOKEN, declaration
 from tests.planning.builders import live as live_webhooks
 from tests.planning.builders import live_slack
@@ -61,6 +61,12 @@ def steps(work: Work) -> int:
         sys.setprofile(before[1])
         sys.settrace(before[0])
     return count
+
+
+def overlay(parent: str, count: int) -> str:
+    """Return an overlay with a mistake in each of `count` webhooks."""
+    entries = "".join(f"  - {{name: new-{n:05}, adopt: 3}}\n" for n in range(count))
+    return f"extends: {parent}\nwebhooks:\n{entries}"
 
 
 @cache
@@ -143,6 +149,17 @@ def _applied(change: str, *, masked: bool = False) -> Callable[[int], Work]:
 
 STAGES: dict[str, Callable[[int], Work]] = {
     "explain mistakes": lambda count: partial(load_text, declaration(range(count), channel="")),
+    "explain mistakes of an overlay": lambda count: partial(
+        load_texts,
+        {"over.yaml": overlay("base.yaml", count), "base.yaml": declaration(range(count))},
+        "over.yaml",
+    ),
+    "overlays of one base": lambda count: partial(
+        load_texts,
+        {f"{n}.yaml": overlay("base.yaml", 3) for n in range(count)}
+        | {"base.yaml": declaration(range(10))},
+        *(f"{n}.yaml" for n in range(count)),
+    ),
     "load and declare": lambda count: partial(load_text, declaration(range(count))),
     "plan, nothing to do": _planned(""),
     "plan, all changed": _planned("channel"),
