@@ -6,11 +6,9 @@ import gzip
 import socket
 import ssl
 import threading
-import time
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
@@ -44,6 +42,7 @@ from tests.api.wire_server import (
     serving,
     trickles,
 )
+from tests.ports import SkippingClock
 from tests.served import closed_port
 from tests.waiting import TIMEOUT, wait_until
 
@@ -51,27 +50,10 @@ TRICKLE = b"HTTP/1.1 200 OK\r\nX: " + b"x" * 4000
 """Takes minutes, byte by byte, so a test that ends earlier did not receive all of it."""
 
 
-class QuickClock:
-    """Real time, without waiting between retries."""
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
-
-    def uniform(self, low: float, high: float) -> float:
-        return low
-
-
-class HandClock(QuickClock):
+class HandClock(SkippingClock):
     """A clock that the test sets."""
 
-    def __init__(self) -> None:
-        self.time = 1000.0
+    time = 1000.0
 
     def monotonic(self) -> float:
         return self.time
@@ -79,7 +61,7 @@ class HandClock(QuickClock):
 
 @contextmanager
 def transport_to(url: str, **settings: Any) -> Iterator[Transport]:
-    settings = {"clock": QuickClock(), "timeout": TIMEOUT, **settings}
+    settings = {"clock": SkippingClock(), "timeout": TIMEOUT, **settings}
     made = Transport(
         origin=Origin.parse(url), credential=Credential.api_key(Secret(KEY)), **settings
     )
