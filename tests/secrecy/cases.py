@@ -74,12 +74,9 @@ def some(chosen: list[Case], every: int) -> list[Case]:
 def leaks(world: World, chosen: list[Case]) -> Iterator[str]:
     """Run cases and yield a line for every leak."""
     for case in chosen:
-        result = world.run(**{**case, "command": COMMANDS[case["command"]]})
-        done = result.done
-        for hit in dict.fromkeys(result.hits):
-            yield f"{hit} (exit {done.code}) {case}"
-        for sent in result.sent:
-            yield f"sent: {sent} {case}"
+        done, hits, sent = world.run(**{**case, "command": COMMANDS[case["command"]]})
+        yield from (f"{hit} (exit {done.code}) {case}" for hit in dict.fromkeys(hits))
+        yield from (f"sent: {each} {case}" for each in sent)
         if done.caught:
             yield f"the last net had to catch {done.caught} (exit {done.code}) {case}"
         if done.code == 70:

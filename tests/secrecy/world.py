@@ -213,15 +213,6 @@ class Done:
     problem: BaseException | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """A run, its leaks, and the values that it sent although they were only read, or masked."""
-
-    done: Done
-    hits: tuple[str, ...]
-    sent: tuple[str, ...]
-
-
 @dataclass
 class World:
     """CloudTruth, GitHub and Slack on this machine, and a folder for each run."""
@@ -248,8 +239,8 @@ class World:
         sink: str = "pipe",
         read_back: str = "plain",
         input: str = "good",
-    ) -> Result:
-        """Run a command with canaries and search everything it leaves."""
+    ) -> tuple[Done, list[str], list[str]]:
+        """Run a command with canaries; return its leaks, and what it sent that was only read."""
         self.runs += 1
         home = self.folder / str(self.runs)
         planted = self._plant(home, input, declared=command.first != "-")
@@ -281,9 +272,9 @@ class World:
             *find(json.dumps(self.slack.posted).encode(), "Slack"),
             *_in_chain(done.problem),
         ]
-        sent = tuple(_only_read(emulator))
+        sent = list(_only_read(emulator))
         emulator.store.close()
-        return Result(done=done, hits=tuple(hits), sent=sent)
+        return done, hits, sent
 
     def _plant(self, home: Path, input: str, *, declared: bool) -> dict[Path, bytes]:
         profiles = {
