@@ -267,10 +267,7 @@ class _Table:
             pinned_to_gone = entry.id is not None and entry.id not in self.by_id
             hint = "nothing is deleted; remove `id` to delete by name"
             if isinstance(entry, Webhook):
-                hint = (
-                    "it is matched by its name instead, and created if there is none; remove `id`, "
-                    "or set it to the one that `webhooks status` shows"
-                )
+                hint = self.other_id(entry)
                 (gone if pinned_to_gone else declared).setdefault(entry.name, []).append(entry)
             elif not self.free(entry.name):
                 continue
@@ -283,6 +280,18 @@ class _Table:
                 self.webhooks.append(replace(entries[0], id=None))
             else:
                 self.match_by_content(name, entries)
+
+    def other_id(self, webhook: Webhook) -> str:
+        """Return how to correct an id that is not live. A shared name needs one."""
+        same = [each for each in self.webhooks if each.name == webhook.name]
+        if len(same) < 2 and len(self.by_name.get(webhook.name, ())) < 2:
+            return (
+                "it is matched by its name instead, and created if there is none; remove `id`, "
+                "or set it to the one that `webhooks status` shows"
+            )
+        free = ", ".join(each.id for each in self.free(webhook.name))
+        new = free or "the one that `webhooks status` shows after the apply that creates it"
+        return f"others have this name, so only an equal webhook is matched; set `id` to {new}"
 
     def match_by_content(self, name: str, entries: Sequence[Webhook]) -> None:
         """Match entries of one name whose ids are no longer live.

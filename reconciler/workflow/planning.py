@@ -42,8 +42,10 @@ if TYPE_CHECKING:  # planning needs no report
     from reconciler.report import Report
 
 _OTHERWISE: Final = "set another one with --organization or WEBHOOKS_ORGANIZATION"
-"""The maximum number of webhooks named in a note."""
-_REVISIONS: Final = (("HEAD", "uncommitted changes set"), ("HEAD^", "the last commit sets"))
+_REVISIONS: Final = (
+    ("HEAD", "uncommitted changes set", "these are committed and followed by another commit"),
+    ("HEAD^", "the last commit sets", "the next commit"),
+)
 
 
 def plan(
@@ -171,7 +173,7 @@ def _unsent(gathered: Gathered, made: Plan) -> list[Finding]:
     doubtful = _doubtful(made, gathered.secrets)
     if inputs.again is None or not doubtful:
         return []
-    for revision, who in _REVISIONS:
+    for revision, who, until in _REVISIONS:
         with suppress(ConfigurationError):  # not in git, or not valid there
             before = previous((revision,), gathered.checked)
             resends = Resends(desired, before)
@@ -188,7 +190,7 @@ def _unsent(gathered: Gathered, made: Plan) -> list[Finding]:
                 message = (
                     f"{who} `version`, and this plan does not send it: {references} of "
                     f"{some(names, 3)}; the server does not show whether it was sent, so this "
-                    "note stays until the next commit"
+                    f"note stays until {until}"
                 )
                 hint = f"if not sent yet: {command} --base {shlex.quote(revision)}"
                 return [note("version-not-sent", message, hint)]

@@ -83,6 +83,15 @@ def shown(found: Finding) -> list[str]:
                 "  set `id` to the intended one: 1, 2",
             ],
         ),
+        (
+            desired(slack("a", id="gone", line=4), slack("a", id="1", channel="#x", line=5)),
+            [live_slack("a", "1", channel="#x"), live_slack("a", "2"), live_slack("b", "3")],
+            {},
+            [
+                "4 note unknown-id: no live webhook has the id that 'a' is pinned to",
+                "  others have this name, so only an equal webhook is matched; set `id` to 2",
+            ],
+        ),
         *(
             (
                 replace(HELD, absent=gone),

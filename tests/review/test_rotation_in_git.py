@@ -69,6 +69,8 @@ def test_a_raised_version_has_a_note(
     shown = shell(*command, **environ)
     assert "No changes" in shown.out
     assert "note[version-not-sent]" in shown.out
+    until = "the next commit" if committed else "these are committed and followed by another commit"
+    assert f"so this note stays until {until}\n" in shown.out
     words = advised(shown.out)
     assert words == ["apply", "--base", "HEAD^" if committed else "HEAD"]
     assert token(server) != ROTATED["TOKEN"]
