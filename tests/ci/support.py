@@ -339,14 +339,15 @@ class World:
             stdout, stderr = process.communicate(timeout=TIMEOUT)
         return _done(process.returncode, stdout, stderr, temp)
 
-    def not_run(self, workflow: str, run: str, label: str = "") -> Done:
+    def not_run(self, workflow: str, run: str, job: str = "webhooks", label: str = "") -> Done:
         """Run the step that reports a job that failed before its command."""
-        step = self.workflow("webhooks")["jobs"]["webhooks"]["steps"][-1]
+        called = self.workflow("webhooks")["jobs"][job]
+        step = called["steps"][-1]
         contexts = self._contexts(workflow, "push", {}, {})
         contexts["github"]["run_id"] = run
         contexts["matrix"] = {"label": label}
         assert evaluate(step["if"], {**contexts, "failure": lambda: True})
-        environ = {key: str(filled(value, contexts)) for key, value in step["env"].items()}
+        environ = self._variables(called, step, contexts)
         address = {"GITHUB_API_URL": self.github_url, "GITHUB_REPOSITORY": self.github.repository}
         self.shell = True
         done = self._done(step["run"], environ | address, self._temp())
@@ -416,9 +417,15 @@ class World:
             "RUNNER_TEMP": str(temp),
             "CLOUDTRUTH_SERVER_URL": self.cloudtruth_url,
         }
-        for key, value in step["env"].items():
-            variables[key] = str(filled(str(value), {**contexts, "secrets": secrets}))
+        variables |= self._variables(job, step, {**contexts, "secrets": secrets})
         return step["run"], variables, temp
+
+    def _variables(
+        self, job: Mapping[str, Any], step: Mapping[str, Any], contexts: Mapping[str, Any]
+    ) -> dict[str, str]:
+        """Return the variables of the workflow, a job of it, and a step."""
+        found = {**self.workflow("webhooks")["env"], **job["env"], **step["env"]}
+        return {key: str(filled(str(value), contexts)) for key, value in found.items()}
 
     def call(self, what: str, **environ: str) -> Done:
         """Run `webhooks ci` without an event, with options that no workflow uses."""

@@ -109,7 +109,7 @@ def test_no_script_contains_an_expression() -> None:
     for job in called()["jobs"].values():
         steps += job["steps"]
     scripts = [step["run"] for step in steps if "run" in step]
-    assert len(scripts) == 8
+    assert len(scripts) == 9
     assert not any("${{" in script for script in scripts)
 
 
