@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
@@ -20,22 +22,30 @@ from reconciler.render import RENDERERS, View
 
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
 _NEVER_OPTIONS: Final = ("--api-key", "--key", "--token", "--apikey")
-_ELSEWHERE: Final = {
-    "--auto-approve": "--yes",
-    "--dry-run": "webhooks plan",
-    "--json": "--format json",
-    "--target": "--only",
-    "-V": "--version",
-    "check": "webhooks validate",
-    "diff": "webhooks plan",
-    "import": "webhooks export",
-    "lint": "webhooks validate",
-    "list": "webhooks status",
-    "preview": "webhooks plan",
-    "sync": "webhooks apply",
-    "version": "webhooks --version",
+_DRY_RUN: Final = ("--dry-run", "--dryrun", "--check")
+_OPTIONS: Final = {
+    **dict.fromkeys(("--auto-approve", "--approve", "--force"), ("--yes",)),
+    **dict.fromkeys(("--json", "--output-format"), ("--format json",)),
+    **dict.fromkeys(("--output", "-o"), ("--out", "--report")),
+    **dict.fromkeys(("--file", "-f"), ("--out",)),
+    **dict.fromkeys(("--config", "--config-file"), ("--file",)),
+    **dict.fromkeys(("--target", "--filter"), ("--only",)),
+    "--url": ("--server-url",),
+    "-V": ("--version",),
 }
-"""Names that other tools use, and the ones used here."""
+"""Options of other tools, and those used here; the first that the command has is suggested."""
+
+_REMOVE: Final = "remove the webhook from the file, or set `state: absent`; then `webhooks apply`"
+_COMMANDS: Final = {
+    **dict.fromkeys(("check", "lint", "test"), "did you mean `webhooks validate`?"),
+    **dict.fromkeys(("diff", "preview"), "did you mean `webhooks plan`?"),
+    **dict.fromkeys(("sync", "deploy", "up"), "did you mean `webhooks apply`?"),
+    **dict.fromkeys(("list", "ls", "get", "drift"), "did you mean `webhooks status`?"),
+    **dict.fromkeys(("delete", "destroy", "remove", "rm"), _REMOVE),
+    "import": "did you mean `webhooks init`?",
+    "version": "did you mean `webhooks --version`?",
+}
+"""Commands of other tools, and what to do here."""
 
 
 class _BugError(ReconcilerError, code="bug", exit_code=ExitCode.BUG):
@@ -78,18 +88,51 @@ def translate(problem: BaseException) -> ReconcilerError:
 def _usage(problem: click.ClickException) -> UsageError:
     context = getattr(problem, "ctx", None)
     command = context.command_path if context is not None else "webhooks"
-    hint = f"see `{command} --help`"
-    name = getattr(problem, "option_name", getattr(problem, "command_name", None))
+    message = " ".join(problem.format_message().split())
+    hint = ""
+    match problem:
+        case click.NoSuchOption():
+            message, hint = problem.message, _option(problem, context)
+        case click.exceptions.NoSuchCommand():
+            message = problem.message
+            hint = _COMMANDS.get(problem.command_name) or _similar(
+                problem.command_name, problem.possibilities, f"{command} "
+            )
+    return UsageError(message.removesuffix("."), hint=hint or f"see `{command} --help`")
+
+
+def _option(problem: click.NoSuchOption, context: click.Context | None) -> str:
+    """Return what to use instead of an unknown option; empty if that is not clear."""
+    name = problem.option_name
     if name in _NEVER_OPTIONS:
-        hint = (
+        return (
             "set CLOUDTRUTH_API_KEY, or name a file with --api-key-file: other users can see "
             "command lines"
         )
-    message = " ".join(problem.format_message().split())
-    if name in _ELSEWHERE:
-        hint = f"did you mean `{_ELSEWHERE[name]}`?"
-        message = message.partition(" Did you mean")[0]  # click knows only similar names
-    return UsageError(message.removesuffix("."), hint=hint)
+    if name in _DRY_RUN:
+        match None if context is None else context.command_path:
+            case "webhooks plan":
+                return "`plan` never writes: leave it out"
+            case "webhooks" | "webhooks apply":
+                return "use `webhooks plan`"
+            case _:
+                return ""
+    if context is None or name not in _OPTIONS:
+        return _similar(name, problem.possibilities)
+    known = {option for each in context.command.params for option in each.opts}
+    for meant in _OPTIONS[name]:
+        if meant.partition(" ")[0] in known:
+            return f"did you mean `{meant}`?"
+    return ""
+
+
+def _similar(name: str, possibilities: Sequence[str] | None, before: str = "") -> str:
+    """Return the question for the most similar name, if it is a typing error or the beginning."""
+    best = next(iter(possibilities or ()), "")
+    word, other = name.lstrip("-"), best.lstrip("-")
+    if len(word) > 2 and (other.startswith(word) or get_close_matches(word, [other], 1, 0.8)):
+        return f"did you mean `{before}{best}`?"
+    return ""
 
 
 def _bug(problem: BaseException) -> _BugError:

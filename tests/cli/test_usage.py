@@ -7,7 +7,6 @@ from typing import NoReturn
 
 import pytest
 
-from reconciler.cli.errors import _ELSEWHERE
 from tests.cli.conftest import File, Shell, expect
 
 
@@ -19,15 +18,6 @@ def test_paths_need_no_option(shell: Shell, file: File, command: str) -> None:
     for line, named, code in (("a", "", 0), ("a -f b.yaml", "", 3), ("", "b.yaml", 3),
                               ("a", "b.yaml", 0)):  # fmt: skip
         assert shell(*command.split(), *line.split(), WEBHOOKS_FILE=named).code == code
-
-
-def test_suggestions_for_words_of_other_tools_exist(shell: Shell) -> None:
-    """Each suggestion is a valid command line."""
-    for meant in _ELSEWHERE.values():
-        words = meant.removeprefix("webhooks ").split()
-        command = [] if meant.startswith("webhooks ") or words == ["--version"] else ["apply"]
-        value = ["x"] if words == ["--only"] else []
-        assert shell(*command, *words, *value, "--help").code == 0, meant
 
 
 def test_common_options_are_accepted_anywhere(shell: Shell, file: File) -> None:
