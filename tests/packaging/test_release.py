@@ -7,6 +7,7 @@ GitHub or PyPI: check-out, upload and download of artifacts, attestations, publi
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -46,7 +47,7 @@ class Clone:
             "GITHUB_REF_NAME": tag,
             "GITHUB_REPOSITORY": "acme/webhooks",
             "RUNNER_TEMP": str(self.temporary),
-            "PATH": f"{self.temporary}:{Path(sys.executable).parent}:/usr/bin:/bin",
+            "PATH": f"{self.temporary}:{Path(sys.executable).parent}:{os.environ['PATH']}",
         }
         return run("bash", "-e", "-c", step["run"], cwd=self.folder, **environ)
 
