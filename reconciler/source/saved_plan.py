@@ -31,7 +31,7 @@ from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review
 from reconciler.source.files import NotReadableError, read_regular
 from reconciler.source.load import Loaded, Parsed
-from reconciler.source.schema import PLAN, ROOT, parts, validator
+from reconciler.source.schema import PLAN, ROOT, parts, schema, validator
 from reconciler.source.yaml import LISTED, Document
 
 _HINT: Final = "save a plan with `webhooks plan --out FILE`; pass configuration files with -f"
@@ -165,11 +165,14 @@ def _refuse(why: str) -> NoReturn:
 
 def _invalid_part(tree: dict[str, Any]) -> str | None:
     """Return the part of a document that violates its schema, or None."""
-    paths = [tuple(each.instance_path) for each in validator(ROOT, PLAN).iter_errors(tree)]
-    if not paths:
+    if validator(ROOT, PLAN).is_valid(tree):
         return None
-    first = min(paths, key=len)
-    where = ".".join(map(str, first))
+    # Only for a refused plan, because the import is slow.
+    from jsonschema import Draft7Validator
+    from jsonschema.exceptions import best_match
+
+    odd = best_match(Draft7Validator(schema(PLAN)).iter_errors(tree))
+    where = ".".join(map(str, odd.absolute_path)) if odd is not None else ""
     return f"{where} is not valid" if where else "its keys are not those of a plan"
 
 
