@@ -28,7 +28,7 @@ class InProcess(Base):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Pass one request. Raises the errors of httpx for a response with a fault."""
         answer: Any = self.respond(request)
-        fault = getattr(answer, "fault", None)
+        fault: Any = getattr(answer, "fault", None)
         wire = Wire.SEND if fault is None else fault.wire
         match wire:
             case Wire.SEND:

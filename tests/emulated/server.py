@@ -57,7 +57,7 @@ class Application(product.Application):
         self._transports = transports
 
     async def send(self, answer: Response, scope: Scope, receive: Receive, send: Send) -> None:
-        fault = getattr(answer, "fault", None)
+        fault: Any = getattr(answer, "fault", None)
         transport = self._transports[cast(Peer, scope["client"])]
         match fault.wire if fault is not None else Wire.SEND:
             case Wire.SEND:

@@ -168,7 +168,7 @@ def planned(api: Memory, *webhooks: Webhook, secrets: Any = SECRETS) -> Plan:
 
 def run(api: Memory, plan: Plan, *, stop: int | None = None, **more: Any) -> Report:
     """Apply a plan in this world; a signal comes after `stop` writes."""
-    settings = {
+    settings: dict[str, Any] = {
         "clock": VirtualClock(),
         "workers": InlineWorkers(),
         "stop": StopAfter(api, stop),

@@ -79,7 +79,7 @@ def carry_out(operations: Iterable[Operation], live: Live, *, serial: int = 0) -
 @given(declarations(), live_organizations())
 def test_an_applied_plan_leaves_nothing_to_do(
     shown: Callable[[Live], Live], desired: Desired, live: Live
-):
+) -> None:
     """Fixed point.
 
     One kind of operation may follow: for a secret that the plan could not read and that is readable
@@ -126,7 +126,7 @@ def looks_as_declared(found: LiveWebhook, wanted: Webhook, unreadable: set[str])
 
 @many
 @given(declarations(), live_organizations())
-def test_declared_webhooks_are_live_and_absent_ones_are_gone(desired: Desired, live: Live):
+def test_declared_webhooks_are_live_and_absent_ones_are_gone(desired: Desired, live: Live) -> None:
     """Soundness: one webhook of each declared name, as declared, and none to be pruned.
 
     Ignored names, and those that the plan keeps, are exempt.
@@ -158,7 +158,7 @@ def test_declared_webhooks_are_live_and_absent_ones_are_gone(desired: Desired, l
 
 @many
 @given(declarations(), live_organizations())
-def test_undeclared_webhooks_are_not_changed(desired: Desired, live: Live):
+def test_undeclared_webhooks_are_not_changed(desired: Desired, live: Live) -> None:
     """Frame: every operation has its reason in a file, and all other webhooks stay unchanged."""
     result = planned(desired, live)
     after = carry_out(result.operations, live)
@@ -184,7 +184,7 @@ def test_undeclared_webhooks_are_not_changed(desired: Desired, live: Live):
 @given(declarations(), live_organizations(), st.data())
 def test_any_part_of_a_plan_converges_to_the_same_end(
     desired: Desired, live: Live, data: st.DataObject
-):
+) -> None:
     """Convergence after a run that failed half-way: deletes come last."""
     result = planned(desired, live)
     first = [
@@ -230,7 +230,7 @@ def _contents(live: Live) -> list[object]:
 
 @many
 @given(declarations(), live_organizations(), st.integers())
-def test_order_makes_no_difference(desired: Desired, live: Live, seed: int):
+def test_order_makes_no_difference(desired: Desired, live: Live, seed: int) -> None:
     """Files and pages in any order give an equal plan."""
     shuffle = random.Random(seed).sample
     other = replace(desired, webhooks=tuple(shuffle(desired.webhooks, len(desired.webhooks))))
@@ -241,7 +241,7 @@ def test_order_makes_no_difference(desired: Desired, live: Live, seed: int):
 
 @many
 @given(declarations(), live_organizations())
-def test_every_operation_is_necessary(desired: Desired, live: Live):
+def test_every_operation_is_necessary(desired: Desired, live: Live) -> None:
     """Minimality: without any one of them something remains to be done, and no id appears twice."""
     result = planned(desired, live)
     ids = [each.before.id for each in result.operations if not isinstance(each, Create)]
@@ -257,7 +257,7 @@ def test_every_operation_is_necessary(desired: Desired, live: Live):
 
 @many
 @given(declarations(), live_organizations())
-def test_no_prune_omits_only_deletes(desired: Desired, live: Live):
+def test_no_prune_omits_only_deletes(desired: Desired, live: Live) -> None:
     """Prune is monotone."""
     full = planned(desired, live)
     gentle = planned(desired, live, PlanOptions(prune=False))
@@ -269,7 +269,7 @@ def test_no_prune_omits_only_deletes(desired: Desired, live: Live):
 
 @many
 @given(declarations(), live_organizations())
-def test_no_plan_contains_a_secret(desired: Desired, live: Live):
+def test_no_plan_contains_a_secret(desired: Desired, live: Live) -> None:
     """No output of a plan contains a token."""
     text = repr(planned(desired, live))
 
@@ -278,7 +278,7 @@ def test_no_plan_contains_a_secret(desired: Desired, live: Live):
 
 @many
 @given(declarations(), live_organizations())
-def test_the_digest_does_not_depend_on_secrets(desired: Desired, live: Live):
+def test_the_digest_does_not_depend_on_secrets(desired: Desired, live: Live) -> None:
     """A plan made without secrets has the same digest as one made with all."""
     assert planned(desired, live).digest == plan(desired, live, {}).digest
 
@@ -290,7 +290,7 @@ def _states(made: Plan, live: Live) -> set[State]:
 
 @many
 @given(declarations(), live_organizations(), live_organizations())
-def test_a_plan_matches_exactly_its_organization(desired: Desired, live: Live, other: Live):
+def test_a_plan_matches_exactly_its_organization(desired: Desired, live: Live, other: Live) -> None:
     """Staleness:
 
     operations are pending before the apply and done after it; stale ones are reported.

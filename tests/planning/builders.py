@@ -82,7 +82,7 @@ def live_slack(
     username: object = "CloudTruth",
     **more: object,
 ) -> LiveWebhook:
-    configuration = {
+    configuration: dict[str, Any] = {
         "token": Secret(token) if isinstance(token, str) else token,
         "channel": channel,
         "username": username,
@@ -98,7 +98,7 @@ def live_slack(
 
 
 def live_generic(name: str = "Pager", id: str = "id-9", **configuration: object) -> LiveWebhook:
-    shown = {"url": "https://hooks.example.com/ct", **configuration}
+    shown: dict[str, Any] = {"url": "https://hooks.example.com/ct", **configuration}
     return LiveWebhook(
         id=id,
         name=name,

@@ -102,12 +102,12 @@ KEEPER = "the webhook to keep was deleted"
 )
 def test_a_change_is_pending_done_or_stale(
     result: Plan, found: tuple[LiveWebhook, ...], answer: Response
-):
+) -> None:
     """The state before, the state after, or any other; with the reason and the live webhook."""
     assert checks(result, found) == [answer]
 
 
-def test_a_rotation_is_pending_until_the_new_value_is_live():
+def test_a_rotation_is_pending_until_the_new_value_is_live() -> None:
     """The other fields are the same before and after."""
     found = live_slack(token=OTHER_TOKEN)
     rotation = made(desired(slack()), found)
@@ -116,7 +116,7 @@ def test_a_rotation_is_pending_until_the_new_value_is_live():
     assert states(rotation, (live_slack(),)) == [State.DONE]
 
 
-def test_a_resend_of_an_unreadable_secret_is_always_pending():
+def test_a_resend_of_an_unreadable_secret_is_always_pending() -> None:
     """Its result is not visible, so it is sent again."""
     masked = live_slack(token="*****")
     resend = made(desired(slack()), masked, resend=("*",))
@@ -124,7 +124,7 @@ def test_a_resend_of_an_unreadable_secret_is_always_pending():
     assert states(resend, (masked,)) == [State.PENDING]
 
 
-def test_a_resend_with_a_visible_change_is_done_with_it():
+def test_a_resend_with_a_visible_change_is_done_with_it() -> None:
     """Both were sent in one request."""
     before = live_slack(token="*****", channel="#x")
     resend = made(desired(slack()), before, resend=("*",))
@@ -132,7 +132,7 @@ def test_a_resend_with_a_visible_change_is_done_with_it():
     assert checks(resend, (live_slack(token="*****"),)) == [done()]
 
 
-def test_a_removed_field_is_done_when_it_is_gone():
+def test_a_removed_field_is_done_when_it_is_gone() -> None:
     """A field that is shown or hidden may not be gone."""
     reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
     before, gone = live_generic(token="***"), live_generic()
@@ -151,7 +151,7 @@ def test_a_removed_field_is_done_when_it_is_gone():
     assert Listing(drop, (hidden,), {}).differences(drop.updates[0], hidden) == ()
 
 
-def test_a_removed_flag_is_done_when_the_default_is_back():
+def test_a_removed_flag_is_done_when_the_default_is_back() -> None:
     """The server shows its default."""
     before = live_generic(verify=False)
     drop = made(desired(generic()), before, secrets={})
@@ -160,7 +160,7 @@ def test_a_removed_flag_is_done_when_the_default_is_back():
     assert checks(drop, (live_generic(verify=True),), {}) == [done(id="id-9")]
 
 
-def test_a_rotation_is_not_done_while_the_old_secret_is_live():
+def test_a_rotation_is_not_done_while_the_old_secret_is_live() -> None:
     """An unchanged webhook shows that passwords are readable, and this one's is old."""
     reference = SecretRef(scheme=Scheme.ENV, name="PASSWORD")
     secrets = {reference: Secret("the new password")}
@@ -174,7 +174,7 @@ def test_a_rotation_is_not_done_while_the_old_secret_is_live():
     assert checks(result, (same, half), secrets) == [stale(EDITED_SINCE, "id-2")]
 
 
-def test_unsent_secrets_do_not_make_a_change_pending():
+def test_unsent_secrets_do_not_make_a_change_pending() -> None:
     """A plan made without secrets is done although an older token is live."""
     before = live_slack("Old", token=OTHER_TOKEN)
     rename = made(desired(slack(previously=("Old",))), before, secrets={})
@@ -184,7 +184,7 @@ def test_unsent_secrets_do_not_make_a_change_pending():
     assert states(rename, (after,)) == [State.DONE]
 
 
-def test_webhooks_of_the_plan_do_not_make_it_stale():
+def test_webhooks_of_the_plan_do_not_make_it_stale() -> None:
     """They may already have the names, or release them."""
     declared = desired(slack("b", previously=("a",)), slack("d", previously=("c",)))
     found = (live_slack("a", "id-1"), live_slack("c", "id-2"))
@@ -195,7 +195,7 @@ def test_webhooks_of_the_plan_do_not_make_it_stale():
     assert checks(renames, later) == [done(), stale(ANOTHER, "id-9")]
 
 
-def test_a_create_is_stale_if_a_rename_is_possible():
+def test_a_create_is_stale_if_a_rename_is_possible() -> None:
     """The next plan renames the webhook that has appeared under the previous name."""
     result = made(desired(slack("a"), slack("b", previously=("was",))))
     why = "a webhook to rename to this name was created after the plan was made"
@@ -203,7 +203,7 @@ def test_a_create_is_stale_if_a_rename_is_possible():
     assert checks(result, (live_slack("was", "id-9"),)) == [pending(), stale(why, None)]
 
 
-def test_an_unreviewed_operation_does_not_make_others_stale():
+def test_an_unreviewed_operation_does_not_make_others_stale() -> None:
     """The webhook that it would change is not new."""
     declared = desired(slack(id="id-1"), slack(id="id-2", channel="#b"))
     result = made(declared, EDITED, live_slack(id="id-2"))

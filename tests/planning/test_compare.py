@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -51,21 +52,21 @@ PASSWORD = SecretRef(scheme=Scheme.ENV, name="PAGER_PASSWORD")
 
 
 @pytest.mark.parametrize("shown", HIDDEN.values(), ids=HIDDEN)
-def test_a_hidden_token_is_unknown(shown: object):
+def test_a_hidden_token_is_unknown(shown: object) -> None:
     """It is neither a change nor equal, and is reported as unreadable."""
     answer = compare(slack(), live_slack(token=shown), SECRETS, Evidence())
 
     assert (answer.fields, answer.unreadable) == ((), ("token",))
 
 
-def test_a_hidden_configuration_is_completely_unknown():
+def test_a_hidden_configuration_is_completely_unknown() -> None:
     """Missing, null and {} come as UNKNOWN: no field is compared."""
     answer = compare(slack(), unshown(live_slack()), SECRETS, Evidence())
 
     assert (answer.fields, answer.unreadable) == ((), ("token", "channel", "username"))
 
 
-def test_a_password_has_no_shape_and_stays_unknown_without_evidence():
+def test_a_password_has_no_shape_and_stays_unknown_without_evidence() -> None:
     """Any text may be an encrypted value."""
     declared = generic(username="ct", password=PASSWORD)
     found = live_generic(username="ct", password="something else")
@@ -75,7 +76,7 @@ def test_a_password_has_no_shape_and_stays_unknown_without_evidence():
     assert (answer.fields, answer.unreadable) == ((), ("password",))
 
 
-def test_another_equal_password_is_evidence():
+def test_another_equal_password_is_evidence() -> None:
     """One password in plain text proves that the server shows them all."""
     one = generic("One", username="ct", password=PASSWORD)
     two = generic("Two", username="ct", password=PASSWORD)
@@ -91,7 +92,7 @@ def test_another_equal_password_is_evidence():
     ]
 
 
-def test_a_missing_secret_is_added_where_others_are_shown():
+def test_a_missing_secret_is_added_where_others_are_shown() -> None:
     """With the same evidence, a missing secret is not set."""
     one = generic("One", username="ct", password=PASSWORD)
     two = generic("Two", username="ct", password=PASSWORD)
@@ -105,7 +106,7 @@ def test_a_missing_secret_is_added_where_others_are_shown():
     assert {getattr(each, "cause", None) for each in update.fields} == {None, SecretCause.ADDED}
 
 
-def test_a_plain_url_is_compared_and_shown_as_its_origin():
+def test_a_plain_url_is_compared_and_shown_as_its_origin() -> None:
     """It may contain a credential: a change shows only hosts."""
     found = live_generic(url="https://old.example.com/secret/path")
 
@@ -123,14 +124,14 @@ def test_only_secrets_can_be_hidden(shown: object) -> None:
     """Any other text for a channel is another channel; other values are not shown."""
     (change,) = compare(slack(), live_slack(channel=shown), SECRETS, Evidence()).fields
 
-    before = None if shown in (None, "", ...) else shown
+    before: Any = None if shown in (None, "", ...) else shown
     if not isinstance(shown, str):
         before = "7" if shown == 7 else UNKNOWN if before else None
     assert change == ValueChange(path=("configuration", "channel"), before=before, after="#deploys")
 
 
 @pytest.mark.parametrize("witness", [(), (live_generic("B", username="b", verify=False),)])
-def test_a_configuration_that_gains_keys_is_an_update(witness: tuple[LiveWebhook, ...]):
+def test_a_configuration_that_gains_keys_is_an_update(witness: tuple[LiveWebhook, ...]) -> None:
     """Each key is a change, regardless of other webhooks."""
     declared = generic(username="ct", password=PASSWORD, verify=False)
     found = live(live_generic(), *witness)
@@ -175,7 +176,7 @@ def test_a_secret_without_a_value_is_undecided(declared: Webhook, found: LiveWeb
     assert (answer.fields, answer.unreadable, answer.unavailable) == ((), (), (secret,))
 
 
-def test_undeclared_keys_are_a_difference():
+def test_undeclared_keys_are_a_difference() -> None:
     """A masked secret is one too: only a set one is shown masked."""
     found = live_generic(verify=False, username="u", password="*****", token="abc")
     lost = ("password", "token", "username", "verify")
@@ -185,7 +186,7 @@ def test_undeclared_keys_are_a_difference():
     )
 
 
-def test_unknown_keys_are_named_when_they_are_lost():
+def test_unknown_keys_are_named_when_they_are_lost() -> None:
     """The configuration is sent completely, so undeclared keys are lost, except defaults."""
     found = live_generic(url="https://old.example.com/", verify=True, extra="y", more=None)
 
@@ -194,7 +195,7 @@ def test_unknown_keys_are_named_when_they_are_lost():
     assert update.fields[1:] == (KeyLost(path=("configuration", "extra")),)
 
 
-def test_a_snapshot_contains_no_secret():
+def test_a_snapshot_contains_no_secret() -> None:
     """It has the destination, but neither the token nor the URL."""
     shots = [snapshot(live_slack()), snapshot(live_generic(token="abc"))]
 
@@ -206,7 +207,7 @@ def test_a_snapshot_contains_no_secret():
     ]
 
 
-def test_a_destination_does_not_show_the_url():
+def test_a_destination_does_not_show_the_url() -> None:
     """A referenced URL is shown as its reference until the value is available."""
     reference = SecretRef(scheme=Scheme.ENV, name="HOOK")
     hidden = generic(url=reference)
@@ -221,18 +222,18 @@ def test_a_destination_does_not_show_the_url():
 @pytest.mark.parametrize(
     ("value", "text"), [("ops", "#ops"), ("#ops", "#ops"), ("C0123", "C0123"), ("@me", "@me")]
 )
-def test_a_channel_has_its_usual_form(value: str, text: str):
+def test_a_channel_has_its_usual_form(value: str, text: str) -> None:
     """A `#` for names, none for ids and users."""
     assert destination(slack(channel=value)) == f"slack {text}"
 
 
 @pytest.mark.parametrize("value", ["a", "a*b", "xx", True, 0])
-def test_ordinary_values_are_plausible(value: str | bool | int):
+def test_ordinary_values_are_plausible(value: str | bool | int) -> None:
     """Two stars are not a mask."""
     assert plausible(value)
 
 
-def test_a_change_of_type_lists_every_field():
+def test_a_change_of_type_lists_every_field() -> None:
     """Nothing of the old configuration is kept, so every declared field is new."""
     retyped = replace(slack("Pager", events=("value_created",)), id="id-9")
 
@@ -253,7 +254,7 @@ def test_a_change_of_type_lists_every_field():
     )
 
 
-def test_a_referenced_url_is_shown_as_its_origin():
+def test_a_referenced_url_is_shown_as_its_origin() -> None:
     """Before and after, and never the path, which may be a secret."""
     reference = SecretRef(scheme=Scheme.ENV, name="HOOK")
     secrets = {reference: Secret("https://new.example.com/secret")}
@@ -279,7 +280,7 @@ def test_a_referenced_url_is_shown_as_its_origin():
         *(("username", shown, bool(shown)) for shown in (None, "", "someone")),
     ],
 )
-def test_an_unset_field_is_not_lost(field: str, shown: str | None, lost: bool):
+def test_an_unset_field_is_not_lost(field: str, shown: str | None, lost: bool) -> None:
     """A server shows null or empty text for it."""
     found = live_generic(verify=True, **{field: shown})
     (update,) = made(desired(generic(verify=False)), found, secrets={}).updates

@@ -202,7 +202,7 @@ TWO_SCOPES = Policy(
         ),
     ],
 )
-def test_the_table(declared: Desired, found: list[LiveWebhook], lines: list[str]):
+def test_the_table(declared: Desired, found: list[LiveWebhook], lines: list[str]) -> None:
     """Each row gives the operation or status of each webhook, and the warnings."""
     assert decisions(made(declared, *found)) == lines
 
@@ -247,12 +247,12 @@ def test_the_table(declared: Desired, found: list[LiveWebhook], lines: list[str]
 )
 def test_the_table_with_options(
     declared: Desired, found: list[LiveWebhook], options: PlanOptions, lines: list[str]
-):
+) -> None:
     """`--only` matches declared and live names; `--no-prune` deletes fewer."""
     assert decisions(plan(declared, live(*found), SECRETS, options)) == lines
 
 
-def test_an_ignored_webhook_is_not_counted_in_scope():
+def test_an_ignored_webhook_is_not_counted_in_scope() -> None:
     """Row 1: an ignored webhook does not relax the guard on half of the webhooks in scope."""
     found = live(live_slack("manual-1", "id-1"), live_slack("Other", "id-2"))
 
@@ -261,7 +261,7 @@ def test_an_ignored_webhook_is_not_counted_in_scope():
     assert (result.ignored, result.in_scope) == (1, 1)
 
 
-def test_deleting_one_of_two_pinned_webhooks_plans_to_create_it():
+def test_deleting_one_of_two_pinned_webhooks_plans_to_create_it() -> None:
     """An export pins webhooks that share a name; the other one is not changed, now or later."""
     declared = desired(slack(id="id-1"), slack(id="id-2", channel="#x"))
 
@@ -278,7 +278,7 @@ def test_deleting_one_of_two_pinned_webhooks_plans_to_create_it():
 PINNED = (slack(id="id-1"), slack(id="id-2"), slack(id="id-3", channel="#third"))
 
 
-def test_webhooks_that_share_a_name_are_created_one_in_each_apply():
+def test_webhooks_that_share_a_name_are_created_one_in_each_apply() -> None:
     """Each apply can then identify its webhook; equal ones are not duplicates."""
     declared = desired(*PINNED)
     found = [live_slack(id="id-1")]
@@ -301,7 +301,7 @@ def test_webhooks_that_share_a_name_are_created_one_in_each_apply():
     assert (end.operations, end.kept, len(end.matched)) == ((), (), 3)
 
 
-def test_a_webhook_that_may_have_the_missing_id_is_kept():
+def test_a_webhook_that_may_have_the_missing_id_is_kept() -> None:
     """Only a webhook equal to the declaration is recognized; others of its name block a create."""
     found = live(live_slack(id="id-1"), live_slack(id="id-9", channel="#manual"))
 
@@ -314,7 +314,7 @@ def test_a_webhook_that_may_have_the_missing_id_is_kept():
     assert result.unapplied
 
 
-def test_each_file_has_its_own_scope():
+def test_each_file_has_its_own_scope() -> None:
     """A live name in the scope of another file is still outside."""
     scopes = (
         FileScope(file="webhooks.yaml", globs=("b-*",)),
@@ -328,7 +328,7 @@ def test_each_file_has_its_own_scope():
     assert rules(error) == ["live-out-of-scope"]
 
 
-def test_an_entry_needs_adopt_outside_its_scope():
+def test_an_entry_needs_adopt_outside_its_scope() -> None:
     """An id or a previous name needs `adopt`; deleting a webhook outside the scope is an error."""
     outside = live(live_slack("a-x", "id-1"))
     for way in ({"id": "id-1"}, {"previously": ("a-x",)}):
@@ -345,7 +345,7 @@ def test_an_entry_needs_adopt_outside_its_scope():
     assert rules(error) == ["live-out-of-scope"]
 
 
-def test_a_name_freed_by_a_rename_is_created_in_the_next_apply():
+def test_a_name_freed_by_a_rename_is_created_in_the_next_apply() -> None:
     """Row 4: otherwise a failed rename would leave two webhooks of the name."""
     declared = desired(slack("b", id="id-1"), slack("a"))
 
@@ -360,7 +360,7 @@ def test_a_name_freed_by_a_rename_is_created_in_the_next_apply():
 
 
 @pytest.mark.parametrize("name", ["hook", "HOOK", " Hook"])
-def test_only_does_not_delete_a_possible_match_of_an_unselected_entry(name: str):
+def test_only_does_not_delete_a_possible_match_of_an_unselected_entry(name: str) -> None:
     """A server may store a declared webhook under another spelling of its name."""
     declaration, found = desired(slack("Hook")), live(live_slack(name, "id-1"))
     complete = made(declaration, found)
@@ -377,7 +377,7 @@ def test_only_does_not_delete_a_possible_match_of_an_unselected_entry(name: str)
     assert isinstance(delete, Delete)
 
 
-def test_only_ignores_errors_of_other_entries():
+def test_only_ignores_errors_of_other_entries() -> None:
     """An error of an entry that is not selected stops no plan."""
     found = live(live_slack("was", "id-1"), live_slack("was", "id-2"), live_slack("x", "id-3"))
     declaration = desired(slack("now", previously=("was",)), slack("x"), slack("pin", id="id-9"))

@@ -54,7 +54,7 @@ def test_operations_are_sorted_by_name_and_id() -> None:
     assert (result.live, result.in_scope, result.ignored) == (13, 10, 0)
 
 
-def test_the_sent_secrets_have_their_destinations():
+def test_the_sent_secrets_have_their_destinations() -> None:
     """Only secrets of creates, and of updates that send configuration."""
     declared = desired(
         slack("a"),
@@ -78,7 +78,7 @@ def test_the_sent_secrets_have_their_destinations():
     )
 
 
-def test_unreadable_fields_are_listed_by_webhook():
+def test_unreadable_fields_are_listed_by_webhook() -> None:
     """Including fields of unchanged webhooks."""
     found = live(unshown(live_slack("a", "1")), live_slack("b", "2", token="*****"))
 
@@ -92,7 +92,7 @@ def test_unreadable_fields_are_listed_by_webhook():
     }
 
 
-def test_an_update_includes_requested_resends():
+def test_an_update_includes_requested_resends() -> None:
     """One update has the differences and the resent fields, each once."""
     found = live(live_generic("Pager", token="***", verify=True, extra="x"))
     declared = desired(generic("Pager", token=BEARER, verify=False))
@@ -103,13 +103,13 @@ def test_an_update_includes_requested_resends():
     assert [each.path[-1] for each in update.fields] == ["verify", "token", "extra"]
 
 
-def test_no_document_contains_a_secret():
+def test_no_document_contains_a_secret() -> None:
     """Not even a masked one."""
     with pytest.raises(TypeError, match="no document holds a Secret"):
         plain((Secret("xoxb-0000000000-AAAAAAAA"),))
 
 
-def test_the_base_makes_no_difference_to_the_digest():
+def test_the_base_makes_no_difference_to_the_digest() -> None:
     """Labels are only displayed."""
     declaration, found = desired(slack()), live()
 

@@ -47,7 +47,7 @@ HIDDEN = unshown(live_generic())
     ],
     ids=["everything", "scheme and name", "name", "webhook"],
 )
-def test_a_requested_resend_is_an_operation(options: PlanOptions):
+def test_a_requested_resend_is_an_operation(options: PlanOptions) -> None:
     """A reviewer approves it like any other operation."""
     result = plan(desired(slack()), MASKED, SECRETS, options)
 
@@ -60,7 +60,7 @@ def test_a_requested_resend_is_an_operation(options: PlanOptions):
     assert [each.name for each in new.creates] == ["Deploys"]
 
 
-def test_a_request_has_the_same_plan_for_every_live_value():
+def test_a_request_has_the_same_plan_for_every_live_value() -> None:
     """With or without the value, readable or not: a reviewer sees one operation."""
     options = PlanOptions(resend=("*",))
     digests = {
@@ -73,7 +73,7 @@ def test_a_request_has_the_same_plan_for_every_live_value():
     assert "" not in digests
 
 
-def test_other_requests_have_other_digests():
+def test_other_requests_have_other_digests() -> None:
     """Three webhooks, all, none: plans that send different secrets have different digests."""
     names = ("A", "B", "C", "D")
     declared = desired(*(slack(name, channel=f"#{name}") for name in names))
@@ -92,7 +92,7 @@ def test_other_requests_have_other_digests():
     assert len(set(digests)) == 4
 
 
-def test_a_reviewed_resend_is_valid_while_the_files_declare_it():
+def test_a_reviewed_resend_is_valid_while_the_files_declare_it() -> None:
     """It is sent without base and request; a changed reference makes it invalid."""
     base = PlanOptions(previous=desired(slack()))
     planned = plan(desired(slack(token=BUMPED)), MASKED, {}, base)
@@ -105,7 +105,7 @@ def test_a_reviewed_resend_is_valid_while_the_files_declare_it():
     assert void.operations == ()
 
 
-def test_a_reviewed_undeclared_field_is_removed():
+def test_a_reviewed_undeclared_field_is_removed() -> None:
     """Without the base it was planned against, and only where live shows no configuration."""
     reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
     found = live(HIDDEN)
@@ -128,7 +128,7 @@ def test_a_reviewed_undeclared_field_is_removed():
 )
 def test_a_changed_reference_is_sent_if_the_live_value_is_unreadable(
     before: SecretRef, now: SecretRef, cause: SecretCause
-):
+) -> None:
     """Only git has the previous value."""
     options = PlanOptions(previous=desired(slack(token=before)))
 
@@ -139,7 +139,7 @@ def test_a_changed_reference_is_sent_if_the_live_value_is_unreadable(
     assert (change.cause, update.attribution) == (cause, Attribution.THIS_CHANGE)
 
 
-def test_a_raised_version_is_an_operation_for_every_live_value():
+def test_a_raised_version_is_an_operation_for_every_live_value() -> None:
     """The reviewer without the value and the apply with it have the same plan."""
     options = PlanOptions(previous=desired(slack()))
     secrets = {BUMPED: Secret(OTHER_TOKEN)}
@@ -152,7 +152,7 @@ def test_a_raised_version_is_an_operation_for_every_live_value():
     assert same.digest == other.digest == plan(declaration, MASKED, {}, options).digest
 
 
-def test_a_changed_literal_is_sent_with_the_same_reference():
+def test_a_changed_literal_is_sent_with_the_same_reference() -> None:
     """Literals are distinguished by their values."""
     reference = SecretRef(scheme=Scheme.LITERAL, name="Deploys/token")
     now = replace(desired(slack(token=reference)), literals={reference: Secret("new")})
@@ -162,7 +162,7 @@ def test_a_changed_literal_is_sent_with_the_same_reference():
     assert len(made(now, MASKED, secrets={}, previous=now).operations) == 0
 
 
-def test_an_unreadable_plain_field_is_sent_if_the_file_changed():
+def test_an_unreadable_plain_field_is_sent_if_the_file_changed() -> None:
     """A channel, edited in git, of a webhook whose configuration is not shown."""
     found = live(unshown(live_slack()))
     options = PlanOptions(previous=desired(slack(channel="#old")))
@@ -177,7 +177,7 @@ def test_an_unreadable_plain_field_is_sent_if_the_file_changed():
 
 
 @pytest.mark.parametrize("shown", [live_generic(token="***"), HIDDEN])
-def test_an_undeclared_field_is_removed(shown: LiveWebhook):
+def test_an_undeclared_field_is_removed(shown: LiveWebhook) -> None:
     """Live shows it, or the base had it and live shows no configuration."""
     reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
     options = PlanOptions(previous=desired(generic(token=reference)))
@@ -190,7 +190,7 @@ def test_an_undeclared_field_is_removed(shown: LiveWebhook):
     assert update.sends == {"configuration"}
 
 
-def test_a_renamed_webhook_finds_its_base():
+def test_a_renamed_webhook_finds_its_base() -> None:
     """It is found by a name in `previously`."""
     options = PlanOptions(previous=desired(slack("old")))
     found = live(live_slack("old", token="*****"))
@@ -200,7 +200,7 @@ def test_a_renamed_webhook_finds_its_base():
     assert {type(each) for each in update.fields} == {ValueChange, SecretChange}
 
 
-def test_a_resend_names_what_the_configuration_drops():
+def test_a_resend_names_what_the_configuration_drops() -> None:
     """Resending a secret resends the complete configuration."""
     reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
     found = live(live_generic(token="***", extra="x"))
@@ -210,7 +210,7 @@ def test_a_resend_names_what_the_configuration_drops():
     assert KeyLost(path=("configuration", "extra")) in update.fields
 
 
-def test_only_the_changed_secret_is_resent():
+def test_only_the_changed_secret_is_resent() -> None:
     """Other unreadable secrets are not listed."""
     password, token, after = (SecretRef(scheme=Scheme.ENV, name=name) for name in "PTN")
     before = generic(username="u", password=password, token=token)
@@ -222,7 +222,7 @@ def test_only_the_changed_secret_is_resent():
     assert [each.path for each in update.fields] == [("configuration", "token")]
 
 
-def test_a_resent_url_shows_the_previous_destination():
+def test_a_resent_url_shows_the_previous_destination() -> None:
     """The part of it that the server shows."""
     hook = generic(url=SecretRef(scheme=Scheme.ENV, name="HOOK"))
     found = live(live_generic(url="https://hooks.example.com/***"))
@@ -234,7 +234,7 @@ def test_a_resent_url_shows_the_previous_destination():
     assert change.before == "https://hooks.example.com/***"
 
 
-def test_a_base_of_another_type_is_ignored():
+def test_a_base_of_another_type_is_ignored() -> None:
     """It has the fields of another type."""
     reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
     options = PlanOptions(previous=desired(slack("Pager")))

@@ -28,7 +28,7 @@ def digest(declaration: object, found: Live, secrets: object = SECRETS) -> str:
     return made(declaration, found, secrets=secrets).digest  # type: ignore[arg-type]
 
 
-def test_available_secrets_do_not_change_the_digest():
+def test_available_secrets_do_not_change_the_digest() -> None:
     """The job of a pull request has none, the apply job has all."""
     declaration = desired(slack(), slack("B", channel="#b"), slack("New"))
     found = live(live_slack(token=OTHER_TOKEN), live_slack("B", "id-2", token=OTHER_TOKEN))
@@ -40,7 +40,7 @@ def test_available_secrets_do_not_change_the_digest():
     assert with_all.digests.count(()) == 1
 
 
-def test_positions_guards_and_hash_marks_do_not_change_the_digest():
+def test_positions_guards_and_hash_marks_do_not_change_the_digest() -> None:
     """Moving lines in a file changes nothing that is reviewed."""
     one = slack(channel="#deploys")
     two = replace(slack(channel="deploys"), position=Position(file="other.yaml", line=99))
@@ -63,12 +63,12 @@ def test_positions_guards_and_hash_marks_do_not_change_the_digest():
     ],
     ids=["channel", "events", "reference", "version", "literal", "name", "type", "more", "none"],
 )
-def test_every_visible_change_changes_the_digest(other: object):
+def test_every_visible_change_changes_the_digest(other: object) -> None:
     """Each of these needs a new approval."""
     assert digest(desired(slack()), live()) != digest(other, live())
 
 
-def test_the_digest_covers_the_previous_live_state():
+def test_the_digest_covers_the_previous_live_state() -> None:
     """The same result from another previous state is another operation."""
     declaration = desired(slack())
 
@@ -82,7 +82,7 @@ def test_the_digest_covers_the_previous_live_state():
     assert len(digests) == 4
 
 
-def test_the_digest_covers_organization_and_origin():
+def test_the_digest_covers_organization_and_origin() -> None:
     """A digest approved for one organization is not valid in another."""
     here = live()
     there = replace(here, organization=replace(here.organization, id="org-2"))
@@ -91,7 +91,7 @@ def test_the_digest_covers_organization_and_origin():
     assert len({digest(desired(slack()), each) for each in (here, there, elsewhere)}) == 3
 
 
-def test_a_plain_url_is_reviewed_completely():
+def test_a_plain_url_is_reviewed_completely() -> None:
     """Everyone can read it in the file."""
     found = live(live_generic())
 
@@ -100,7 +100,7 @@ def test_a_plain_url_is_reviewed_completely():
     )
 
 
-def test_the_digest_covers_a_removed_field_with_and_without_secrets():
+def test_the_digest_covers_a_removed_field_with_and_without_secrets() -> None:
     """The removal of a field is a visible line of a change; its value does not matter."""
     reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
     base, now = desired(generic(token=reference)), desired(generic())

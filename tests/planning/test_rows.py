@@ -53,7 +53,7 @@ def second(found: LiveWebhook, **more: object) -> LiveWebhook:
 )
 def test_a_single_fully_visible_duplicate_is_deleted_without_a_guard(
     one: LiveWebhook, other: LiveWebhook
-):
+) -> None:
     """Deleting it loses nothing."""
     result = made(NO_DELETES, one, other)
 
@@ -90,7 +90,7 @@ def test_a_single_fully_visible_duplicate_is_deleted_without_a_guard(
         "a masked bearer token",
     ],
 )
-def test_a_duplicate_with_hidden_fields_counts_as_a_delete(shown: LiveWebhook):
+def test_a_duplicate_with_hidden_fields_counts_as_a_delete(shown: LiveWebhook) -> None:
     """It may differ from the webhook to keep, so a limit blocks the plan."""
     result = made(NO_DELETES, replace(shown, id="id-1"), second(shown))
 
@@ -99,7 +99,7 @@ def test_a_duplicate_with_hidden_fields_counts_as_a_delete(shown: LiveWebhook):
 
 
 @pytest.mark.parametrize("letter", ["a", "b"])
-def test_encrypted_secrets_that_differ_are_hidden(letter: str):
+def test_encrypted_secrets_that_differ_are_hidden(letter: str) -> None:
     """Some servers encrypt a secret differently at each read."""
     one, other = (live_slack(token=f"gAAAAA{each * 60}") for each in ("a", letter))
 
@@ -151,7 +151,7 @@ def test_several_duplicates_of_a_name_need_permission() -> None:
         "an address that only one shows",
     ],
 )
-def test_a_differing_webhook_is_not_a_duplicate(one: LiveWebhook, other: LiveWebhook):
+def test_a_differing_webhook_is_not_a_duplicate(one: LiveWebhook, other: LiveWebhook) -> None:
     """A user must choose, so both are kept."""
     declared = desired(slack("Deploys"), generic("Pager"))
 
@@ -161,7 +161,7 @@ def test_a_differing_webhook_is_not_a_duplicate(one: LiveWebhook, other: LiveWeb
     assert [(each.reason, len(each.webhooks)) for each in result.kept] == [(Reason.AMBIGUOUS, 2)]
 
 
-def test_a_webhook_selected_by_its_new_name_is_in_scope():
+def test_a_webhook_selected_by_its_new_name_is_in_scope() -> None:
     """Renamed, or absent by id: guards count what the plan changes."""
     declared = desired(slack("new", id="id-1"), absent=(Absent(name="new-2", id="id-2"),))
     found = live(live_slack("old", "id-1"), live_slack("old-2", "id-2"), live_slack("z", "id-3"))
@@ -203,7 +203,7 @@ def test_webhooks_with_equal_visible_fields_are_alike(
     assert hinted((declared,), found) is alike
 
 
-def test_of_several_alike_none_is_suggested_as_a_rename():
+def test_of_several_alike_none_is_suggested_as_a_rename() -> None:
     """With two creates or two deletes the match is ambiguous."""
     assert not hinted((slack("new"), slack("newer")), live_slack("old"))
     assert not hinted((slack("new"),), live_slack("old", "1"), live_slack("older", "2"))

@@ -37,7 +37,7 @@ DECLARED = desired(
 )
 
 
-def test_every_webhook_has_its_status_and_line():
+def test_every_webhook_has_its_status_and_line() -> None:
     """Sorted by name and id, including missing ones; duplicates have their declaration's line."""
     shown = statuses(FOUND, made(DECLARED, FOUND))
 
@@ -59,7 +59,7 @@ def test_every_webhook_has_its_status_and_line():
     ]
 
 
-def test_drift_is_counted():
+def test_drift_is_counted() -> None:
     """By status; an undeclared webhook is not drift."""
     assert drift(statuses(FOUND, made(DECLARED, FOUND))) == {
         ManagementStatus.MISSING: 1,
@@ -71,7 +71,7 @@ def test_drift_is_counted():
     assert drift(statuses(FOUND, None)) == {}
 
 
-def test_without_a_configuration_nothing_is_compared():
+def test_without_a_configuration_nothing_is_compared() -> None:
     """Every webhook only has its live state."""
     shown = statuses(FOUND, None)
 
@@ -79,7 +79,7 @@ def test_without_a_configuration_nothing_is_compared():
     assert len(shown) == len(FOUND.webhooks)
 
 
-def test_the_last_delivery_error_is_shown():
+def test_the_last_delivery_error_is_shown() -> None:
     """It is the error that the server stores."""
     failed = DeliveryError(code="channel_not_found")
     found = replace(live_slack(), last_error=failed)
@@ -89,7 +89,7 @@ def test_the_last_delivery_error_is_shown():
     assert (shown.last_error, shown.failing) == (failed, True)
 
 
-def test_an_inapplicable_declaration_is_drift():
+def test_an_inapplicable_declaration_is_drift() -> None:
     """Its webhook has an event that this version does not know."""
     found = live(live_slack("b", "13", events=("value_created", "unheard_of")))
     shown = statuses(found, made(desired(slack("b")), found))

@@ -93,7 +93,7 @@ class SeededFaults:
 
 def _hollow() -> Fault:
     """Return a first page with a count but without rows."""
-    page = {"count": 7, "next": None, "previous": None, "results": []}
+    page: dict[str, Any] = {"count": 7, "next": None, "previous": None, "results": []}
     return faults.raw(json.dumps(page).encode())
 
 

@@ -43,14 +43,14 @@ def assert_unchanged(found: Live) -> Export:
 
 @pytest.mark.parametrize("letter", ["1", "github-", "é-", "-"])
 @pytest.mark.parametrize("length", range(90, 120))
-def test_a_long_name_gives_a_valid_variable(letter: str, length: int):
+def test_a_long_name_gives_a_valid_variable(letter: str, length: int) -> None:
     """A truncated name starts neither with a digit nor with a forbidden prefix."""
     exported = assert_unchanged(live(live_generic(letter * length, token="abcdef")))
     (reference,) = exported.references
     assert reference.name.startswith("WEBHOOK_")
 
 
-def test_300_manual_webhooks_round_trip():
+def test_300_manual_webhooks_round_trip() -> None:
     """Both types, malicious names, shared and own tokens, duplicates."""
     hooks = [
         live_slack(f"{name}{n}", f"id-{n}-{i}", token=f"xoxb-{n % 3}000000000-AAAA")
@@ -107,7 +107,7 @@ def any_webhooks(draw: st.DrawFn, id: str) -> LiveWebhook:
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.integers(0, 1), max_size=6), st.data())
-def test_any_organization_round_trips(hooks: list[int], data: st.DataObject):
+def test_any_organization_round_trips(hooks: list[int], data: st.DataObject) -> None:
     """The plan of an export has no changes, and no secret is in the file."""
     found = [data.draw(any_webhooks(f"id-{number}")) for number in range(len(hooks))]
     exported = assert_unchanged(live(*found))
@@ -116,7 +116,7 @@ def test_any_organization_round_trips(hooks: list[int], data: st.DataObject):
         assert secret not in exported.text
 
 
-def test_the_file_is_readable(request: pytest.FixtureRequest):
+def test_the_file_is_readable(request: pytest.FixtureRequest) -> None:
     """It has defaults, plain URLs, all events as a glob, and quotes only where needed."""
     values = ("value_deleted", "value_created", "value_updated")
     found = live(
@@ -155,7 +155,7 @@ def test_the_file_is_readable(request: pytest.FixtureRequest):
 )
 def test_webhooks_of_one_slack_workspace_share_one_reference(
     tokens: tuple[object, ...], names: str
-):
+) -> None:
     """Hidden tokens have one reference, unless their masks differ; shown ones have one each."""
     reference = SecretRef(scheme=Scheme.FILE, name="secrets/slack")
     hooks = [
@@ -173,7 +173,7 @@ def test_webhooks_of_one_slack_workspace_share_one_reference(
     assert len(exported.references) == len(set(names))
 
 
-def test_each_hidden_password_has_a_variable():
+def test_each_hidden_password_has_a_variable() -> None:
     """Equal masks do not share a variable, equal values do; colliding names are numbered."""
     hooks = [
         live_generic("A", "id-1", token="*****"),
@@ -187,7 +187,7 @@ def test_each_hidden_password_has_a_variable():
     ]  # fmt: skip
 
 
-def test_a_token_that_may_be_hidden_is_referenced():
+def test_a_token_that_may_be_hidden_is_referenced() -> None:
     """A server that shows no token may hide one; if others are shown, there is none."""
     hooks = [live_generic("A", "id-1"), live_slack("B", "id-2", token=None), live_generic("D", "4")]
     note = "# the server shows no tokens: add it to each generic webhook that has one\n"
@@ -221,7 +221,7 @@ def test_a_token_that_may_be_hidden_is_referenced():
         "it has a password without a username": live_generic("X", username="", password="*****"),
     }.items(),
 )
-def test_webhooks_that_a_file_cannot_declare_are_ignored(reason: str, found: LiveWebhook):
+def test_webhooks_that_a_file_cannot_declare_are_ignored(reason: str, found: LiveWebhook) -> None:
     """The entry has the reason, and the first apply does not delete them."""
     others = (live_slack("A", "id-2"), live_generic("B", "id-3", username="u", password="pw"))
     organization = live(found, *others)
@@ -232,7 +232,7 @@ def test_webhooks_that_a_file_cannot_declare_are_ignored(reason: str, found: Liv
     assert plan(read_back(exported.text), organization, {}).ignored == 1
 
 
-def test_a_hidden_password_is_referenced():
+def test_a_hidden_password_is_referenced() -> None:
     """A visible user name shows that there is a password; without a user name there is none."""
     shown = {"url": Secret("https://hooks.example.com/ct"), "username": "u"}
     omitted = replace(live_generic("A", "id-1"), configuration=shown)
@@ -244,7 +244,7 @@ def test_a_hidden_password_is_referenced():
     assert exported.text.count("password:") == 1
 
 
-def test_server_text_stays_inside_its_comment():
+def test_server_text_stays_inside_its_comment() -> None:
     """A type with a line break is a comment of one line; its quotes are kept."""
     strange = replace(live_slack("X"), type='a "b"\nprune: false\u2028#')
 
@@ -254,7 +254,7 @@ def test_server_text_stays_inside_its_comment():
     assert line.endswith(r'does not know the type a "b"\u000Aprune: false\u2028#')
 
 
-def test_an_edit_after_the_export_is_planned():
+def test_an_edit_after_the_export_is_planned() -> None:
     """The export is an ordinary file."""
     text = export(live(live_slack())).text
 
@@ -263,7 +263,7 @@ def test_an_edit_after_the_export_is_planned():
     assert [each.name for each in changed.updates] == ["Deploys"]
 
 
-def test_a_partial_export_has_its_own_scope():
+def test_a_partial_export_has_its_own_scope() -> None:
     """Webhooks that are not exported are out of scope, so they are not deleted."""
     found = live(live_slack("a-1", "id-1"), live_slack("b-1", "id-2"))
 
@@ -273,7 +273,7 @@ def test_a_partial_export_has_its_own_scope():
     assert (result.operations, [each.name for each in result.unmanaged]) == ((), ["b-1"])
 
 
-def test_a_nameless_webhook_is_in_no_scope():
+def test_a_nameless_webhook_is_in_no_scope() -> None:
     """A glob of stars matches it, but the first apply must not delete it."""
     found = live(live_slack("", "id-1"), live_slack("a", "id-2"))
 
@@ -284,7 +284,7 @@ def test_a_nameless_webhook_is_in_no_scope():
     assert exported.left_out == (("", "it has no name"),)
 
 
-def test_an_empty_organization_gives_an_empty_list():
+def test_an_empty_organization_gives_an_empty_list() -> None:
     """The file declares no webhooks."""
     assert "webhooks: []" in export(live()).text
 
@@ -292,7 +292,7 @@ def test_an_empty_organization_gives_an_empty_list():
 @pytest.mark.parametrize(
     ("name", "glob"), [("a*b", "a[*]b"), ("[x]?", "[[]x][?]"), ("bell\x07", "bell?")]
 )
-def test_a_name_becomes_a_glob_that_matches_it(name: str, glob: str):
+def test_a_name_becomes_a_glob_that_matches_it(name: str, glob: str) -> None:
     """Special characters are escaped."""
     assert as_glob(name) == glob
 
@@ -311,12 +311,12 @@ def test_a_name_becomes_a_glob_that_matches_it(name: str, glob: str):
         ("\U000e0041", r'"\U000E0041"'),
     ],
 )
-def test_quotes_are_written_only_where_needed(text: str, yaml: str):
+def test_quotes_are_written_only_where_needed(text: str, yaml: str) -> None:
     """As in a hand-written file."""
     assert scalar(text) == yaml
 
 
-def test_quoting_a_long_name_takes_linear_time():
+def test_quoting_a_long_name_takes_linear_time() -> None:
     """One pass determines whether quotes are needed, regardless of the length of a word."""
     text = "a" * 10_000
     assert scalar(text) == text
