@@ -33,6 +33,7 @@ from reconciler.model import (
     SecretRef,
     Unknown,
 )
+from reconciler.planning.compare import likeness
 from reconciler.planning.document import reference_tree
 from reconciler.planning.match import not_understood
 from reconciler.planning.names import Globs
@@ -50,6 +51,7 @@ _MODELINE: Final = (
     "cloudtruth-webhooks/main/schemas/webhooks.schema.json"
 )
 _LONGEST_VARIABLE: Final = 100
+_UNKNOWN: Final = "this version does not know the"
 _HOW_TO_DECLARE: Final = (
     "to declare one, remove its line and add a declaration in one change, or it is deleted"
 )
@@ -59,12 +61,14 @@ _HOW_TO_DECLARE: Final = (
 class Export:
     """The file's text, the references in it, and what the file cannot express.
 
-    `left_out` has (name, reason) for the live webhooks that the file ignores.
+    `left_out` has (name, reason) for the live webhooks that the file ignores. Of these, a file can
+    declare `declarable` after a correction; the others have an unknown type or event.
     """
 
     text: str
     references: tuple[SecretRef, ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()
+    declarable: int = 0
     declared: int = 0
 
 
@@ -74,17 +78,15 @@ def export(live: Live, *, only: Sequence[str] = (), token: SecretRef = SLACK_TOK
     `token` refers to the token that most Slack webhooks share.
     """
     chosen = Globs(only) if only else None
-    webhooks = sorted(
-        (each for each in live.webhooks if chosen is None or chosen.match(each.name)),
-        key=lambda each: (each.name.casefold(), each.name, each.id),
-    )
+    everything = sorted(live.webhooks, key=lambda each: (each.name, each.id))
+    webhooks = [each for each in everything if chosen is None or chosen.match(each.name)]
     visible = {
         name
         for each in live.webhooks
         for name in (_shown(each) if each.type in KINDS else ())
         if _secret(each, name)
     }
-    reasons = {each.id: _inexpressible(each, visible) for each in webhooks}
+    reasons = {each.id: _inexpressible(each, visible) for each in everything}
     ignored = {each.name: reason for each in reversed(webhooks) if (reason := reasons[each.id])}
     left_out = [
         (each.name, reasons[each.id] or "another webhook of this name is ignored")
@@ -92,7 +94,11 @@ def export(live: Live, *, only: Sequence[str] = (), token: SecretRef = SLACK_TOK
         if each.name in ignored
     ]
     written = [each for each in webhooks if each.name not in ignored]
-    names, references = Counter(each.name for each in webhooks), _references(written, token)
+    known_types = [each for each in everything if each.type in KINDS]
+    names, references = (
+        Counter(each.name for each in webhooks),
+        _references(known_types, written, token),
+    )
     entries = [_entry(each, references, pinned=names[each.name] > 1) for each in written]
     data: dict[str, Any] = {"organization": live.organization.name, "prune": True}
     comments: dict[Path, str] = {
@@ -108,8 +114,11 @@ def export(live: Live, *, only: Sequence[str] = (), token: SecretRef = SLACK_TOK
     globs = {as_glob(name): ignored[name] for name, _ in left_out if name}
     if globs:
         data["ignore"] = list(globs)
-        comments["ignore",] = _HOW_TO_DECLARE
-        comments |= {("ignore", number): why for number, why in enumerate(globs.values())}
+        if not all(map(_is_unknown, globs.values())):
+            comments["ignore",] = _HOW_TO_DECLARE
+        for number, why in enumerate(globs.values()):
+            more = ", so no file can declare it" if _is_unknown(why) else ""
+            comments["ignore", number] = f"{why}{more}"
     if defaults := _defaults(entries):
         data["defaults"] = defaults
     data["webhooks"] = [_without(each, defaults) for each in entries]
@@ -123,15 +132,34 @@ def export(live: Live, *, only: Sequence[str] = (), token: SecretRef = SLACK_TOK
             for field, ref in own.items()
             if ref not in (None, token) and owners[ref] != found.id
         }
-        if notes := "; ".join(_notes(found, own, others, known)):
-            comments["webhooks", number] = notes
+        same = [each for each in written if each.name == found.name]
+        notes = [*_pinned(found, same), *_notes(found, own, others, known)]
+        if notes:
+            comments["webhooks", number] = "; ".join(notes)
         known |= {each.name for each in KINDS[found.type].fields} - own.keys()  # noted once
     return Export(
         text=f"{_MODELINE}\n\n{yaml_text(data, lambda path: comments.get(path, ''))}",
         references=tuple(sorted(set(references.values()), key=str)),
         left_out=tuple(left_out),
+        declarable=sum(not _is_unknown(why) for _, why in left_out),
         declared=len(entries),
     )
+
+
+def _is_unknown(reason: str) -> bool:
+    """Return whether the reason is an unknown type or event: such a webhook is never changed."""
+    return reason.startswith(_UNKNOWN)
+
+
+def _pinned(found: LiveWebhook, same: Sequence[LiveWebhook]) -> Iterator[str]:
+    """Yield why an entry has an `id`; `same` are the live webhooks of its name, by id."""
+    if len(same) < 2:
+        return
+    yield f"`id` because {len(same)} live webhooks have this name"
+    for each in same[: same.index(found)]:
+        if likeness(each, found) is not Reading.DIFFERENT:
+            yield f"equal to {each.id}: remove this entry if it is a duplicate"
+            return
 
 
 def _shown(found: LiveWebhook) -> Mapping[str, LiveValue]:
@@ -145,22 +173,25 @@ def _secret(found: LiveWebhook, name: str) -> Secret | None:
 
 
 def _references(
-    webhooks: Sequence[LiveWebhook], token: SecretRef
+    webhooks: Sequence[LiveWebhook], written: Sequence[LiveWebhook], token: SecretRef
 ) -> dict[tuple[str, str], SecretRef]:
     """Return a reference for each secret in the file, by webhook id and field name.
 
     A variable is named after the host of a URL that several webhooks have, else after the first
-    webhook that has the value.
+    webhook that has the value: of all `webhooks`, so that a file with a part of them, `written`,
+    has the same names. Only the Slack token that most of `written` share is `token`.
     """
+    ids = {each.id for each in written}
     found: dict[tuple[str, str], SecretRef] = {}
     taken = {token.name}
     for kind in KINDS.values():
         for field in (each for each in kind.fields if each.secret):
             members = [each for each in webhooks if each.type == kind.type and _refers(field, each)]
             groups = sorted(_groups(field, members), key=len, reverse=True)
-            for number, group in enumerate(groups):
+            usual = max(groups, key=lambda group: sum(each.id in ids for each in group), default=[])
+            for group in groups:
                 reference = token
-                if number or field.shape is not slack.TOKEN:
+                if group is not usual or field.shape is not slack.TOKEN:
                     url = _secret(group[0], field.name) if field.address else None
                     origin = url.origin() if url is not None and len(group) > 1 else None
                     owner = origin.partition("://")[2] if origin else group[0].name
@@ -169,7 +200,7 @@ def _references(
                     name = next(each for each in chain([stem], numbered) if each not in taken)
                     taken.add(name)
                     reference = SecretRef(scheme=Scheme.ENV, name=name)
-                found.update(((each.id, field.name), reference) for each in group)
+                found.update(((each.id, field.name), reference) for each in group if each.id in ids)
     return found
 
 
@@ -209,7 +240,7 @@ def _inexpressible(found: LiveWebhook, visible: Collection[str]) -> str | None:
     if (unknown := not_understood(found)) is not None:
         _, what = unknown
         subject = "type" if found.type not in KINDS else "event"
-        return f"this version does not know the {subject} {what}"
+        return f"{_UNKNOWN} {subject} {what}"
     if not found.name:
         return "it has no name"
     if any(each.severity is Severity.ERROR for each in name_findings(found.name)):

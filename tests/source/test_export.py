@@ -228,7 +228,10 @@ def test_webhooks_that_a_file_cannot_declare_are_ignored(reason: str, found: Liv
     exported = assert_unchanged(organization)
 
     assert exported.left_out == ((found.name, reason),)
-    assert f"# {reason}\n" in exported.text
+    is_unknown = reason.startswith("this version")
+    assert f"# {reason}{', so no file can declare it' if is_unknown else ''}\n" in exported.text
+    assert ("ignore:  # to declare one" in exported.text) is not is_unknown
+    assert exported.declarable == (not is_unknown)
     assert plan(read_back(exported.text), organization, {}).ignored == 1
 
 
@@ -251,7 +254,7 @@ def test_server_text_stays_inside_its_comment() -> None:
     exported = assert_unchanged(live(strange))
 
     (line,) = [each for each in exported.text.splitlines() if each.startswith("  - X")]
-    assert line.endswith(r'does not know the type a "b"\u000Aprune: false\u2028#')
+    assert line.endswith(r'type a "b"\u000Aprune: false\u2028#, so no file can declare it')
 
 
 def test_an_edit_after_the_export_is_planned() -> None:
@@ -269,8 +272,37 @@ def test_a_partial_export_has_its_own_scope() -> None:
 
     exported = export(found, only=("a-*",))
 
+    assert "SLACK_BOT_TOKEN" in exported.text
     result = plan(read_back(exported.text), found, {})
     assert (result.operations, [each.name for each in result.unmanaged]) == ((), ["b-1"])
+
+
+def test_a_partial_export_names_the_same_variables() -> None:
+    """They are named after all live webhooks with the value; only the Slack token is the usual."""
+    url = "https://hooks.slack.com/services/T0/B0/hunter22"
+    found = live(
+        live_generic("a", "id-1", url=url, token="t"),
+        live_generic("b", "id-2", url=url, token="t"),
+        live_slack("c", "id-3", token=TOKENS[1]),
+    )
+
+    every, part = export(found), export(found, only=("b", "c"))
+
+    names = ("SLACK_BOT_TOKEN", "WEBHOOK_HOOKS_SLACK_COM_URL", "WEBHOOK_A_TOKEN")
+    assert {each.name for each in part.references} == set(names)
+    assert part.references == every.references
+    assert "the same" not in part.text
+
+
+def test_webhooks_of_one_name_explain_their_ids() -> None:
+    """A comment has the reason for `id`, and the likely duplicates."""
+    found = live(live_slack("a", "1"), live_slack("a", "2"), live_slack("a", "3", channel="#x"))
+
+    text = assert_unchanged(found).text
+
+    why = "# `id` because 3 live webhooks have this name"
+    duplicate = "equal to 1: remove this entry if it is a duplicate"
+    assert (text.count(why), text.count(f"{why}; {duplicate}\n")) == (3, 1)
 
 
 def test_a_nameless_webhook_is_in_no_scope() -> None:

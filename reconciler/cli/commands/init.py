@@ -208,8 +208,8 @@ def _adopt(
         steps.append(f"edit {target} until the plan shows only changes that you want")
     elif made.references:
         steps.append(f"before you change a `configuration`, set its secrets: {listed(made)}")
-    if made.left_out:
-        ignored = plural(len(made.left_out), "ignored webhook")
+    if made.declarable:
+        ignored = plural(made.declarable, "ignored webhook")
         how = f"remove its line in {target} and add its declaration in the same change"
         steps.append(f"{ignored}: to declare one, {how}")
     steps.append(f"after an edit, run `webhooks plan{file}` and `webhooks apply{file}`")
