@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 
 import pytest
 
@@ -21,7 +20,6 @@ from reconciler.errors import (
 from reconciler.execute.ledger import Ledger
 from reconciler.execute.operation import draft
 from reconciler.execute.workers import Halted
-from reconciler.model import Secret
 from reconciler.planning.plan import Operation
 from reconciler.render import RENDERERS
 from reconciler.report import Applied
@@ -202,11 +200,7 @@ def delete_live(api: Memory) -> None:
 
 def test_a_plan_made_without_secrets_is_applied_with_them() -> None:
     """An older token, which that plan could not see and does not send, is not a failure."""
-    rotated = row("old", "id-1")
-    rotated = replace(
-        rotated, configuration={**rotated.configuration, "token": Secret("xoxb-9876543210-old")}
-    )
-    api = memory(rotated)
+    api = memory(row("old", "id-1", token="xoxb-9876543210-old"))
     blind = planned(api, slack("new", previously=("old",)), secrets={})
     assert run(api, blind, reviewed=True).exit_code is ExitCode.OK
     again = run(api, blind, reviewed=True)

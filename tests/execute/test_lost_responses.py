@@ -17,7 +17,7 @@ from reconciler.errors import (
     ServerError,
     UnreachableError,
 )
-from reconciler.model import LiveWebhook, Secret
+from reconciler.model import LiveWebhook
 from tests.execute.world import Fault, Memory, appear, memory, outcomes, planned, row, run, slack
 from tests.ports import VirtualClock
 
@@ -136,8 +136,7 @@ def test_the_kept_duplicate_is_reported_for_its_own_create() -> None:
 
 def test_a_duplicate_with_another_token_is_another_webhook() -> None:
     """The listing with both shows that tokens are readable."""
-    other = {**row("a", "a-first").configuration, "token": Secret("xoxb-9876543210-other")}
-    theirs = replace(row("a", "a-first"), configuration=other)
+    theirs = row("a", "a-first", token="xoxb-9876543210-other")
     api = memory(faults=[Fault(call="create", interfere=appear(theirs))])
     report = run(api, planned(api, slack("a")))
     assert outcomes(report) == {"a": "failed conflict"}
