@@ -22,7 +22,8 @@ from reconciler.errors import ApiError, ProtocolError, ServerError, UnreachableE
 
 FOREIGN: Final = "check the server URL: another program or a proxy may answer there"
 LONGER: Final = "allow more time with --deadline"
-_CHECK_NETWORK: Final = "check the server URL, the network and the proxy, or run `webhooks doctor`"
+SERVER_URL: Final = "the server URL (--server-url, CLOUDTRUTH_SERVER_URL)"
+_CHECK_NETWORK: Final = f"check {SERVER_URL}, the network and the proxy, or run `webhooks doctor`"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,10 +193,10 @@ def _not_sent(error: Exception, server: str, proxy: Proxy | None) -> FailedAttem
         message += ": no connection in time"
     elif nameless:
         message += ": its host name was not found"
-        hint = "check the host in the server URL, and DNS"
+        hint = f"check the host in {SERVER_URL}, and DNS"
     elif refused:
         message += ": connection refused"
-        hint = "check the host and the port in the server URL, and that the server is running"
+        hint = f"check the host and the port in {SERVER_URL}, and that the server is running"
     elif tls is not None:
         flaw, hint = handshake_flaw(tls)
         message += f": {flaw}"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from reconciler.api.attempt import certificate_flaw, handshake_flaw
+from reconciler.api.attempt import SERVER_URL, certificate_flaw, handshake_flaw
 from reconciler.api.connections import (
     CA_VARIABLES,
     PROXY_VARIABLES,
@@ -24,7 +24,7 @@ from reconciler.render.quote import quote
 _TIMEOUT: Final = 10.0
 _NOT_READ: Final = ("CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
 _CHECK_PORT: Final = (
-    "check the server URL, and that a firewall lets https out; behind a proxy, set HTTPS_PROXY"
+    f"check {SERVER_URL}, and that a firewall lets https out; behind a proxy, set HTTPS_PROXY"
 )
 
 
@@ -84,7 +84,7 @@ def _tls(origin: Origin, environ: Mapping[str, str]) -> Check:
         return fail(
             "dns",
             "the server's name cannot be resolved",
-            fix="check the server URL and this machine's DNS; behind a proxy, set HTTPS_PROXY",
+            fix=f"check {SERVER_URL} and this machine's DNS; behind a proxy, set HTTPS_PROXY",
         )
     except ssl.SSLCertVerificationError as problem:
         flaw, fix = certificate_flaw(problem)

@@ -3,7 +3,8 @@
 Anything in a line that may be secret is masked. Keys of the schema and near misspellings of them
 are shown. A value is shown only outside of `configuration`, under a key of the schema, on one line,
 and only if the complete file can be parsed: after a syntax error, a typo may have moved a secret
-anywhere. Comments, and text that looks like a Slack token or a URL, are always hidden.
+anywhere. A channel is shown if it is words after a `#` or `@`. Comments, and text that looks like a
+Slack token or a URL, are always hidden.
 """
 
 from __future__ import annotations
@@ -233,6 +234,8 @@ def _may_show(node: Node, key: str | None, secret: bool) -> bool:
         return node.target is not None or (not secret and may_have)
     if node.text in _KNOWN_WORDS:
         return True
+    if key == "channel" and node.line == node.end_line and node.text[:1] in ("#", "@"):
+        return all(map(is_word, node.text[1:].split(" ")))
     if secret or key is None or node.line != node.end_line:
         return False
     if key in _REFERENCE:

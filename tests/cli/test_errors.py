@@ -16,6 +16,7 @@ FILES = {
     "bad.yaml": GOOD.replace("value_updated", "value_updatd"),
     "mapping.json": "{}",
     "list.json": '[{"name": "a"}]',
+    "folder/empty.txt": "",
 }
 
 

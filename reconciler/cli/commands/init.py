@@ -101,6 +101,9 @@ def run(
             f"{target} is not a file to write",
             hint="name a file, such as webhooks.yaml; `webhooks export` writes to standard output",
         )
+    if not github and (directory / target).is_dir():
+        inside = shlex.quote(f"{target.rstrip('/')}/{DEFAULT_FILE}")
+        raise UsageError(f"{target} is a directory", hint=f"use `webhooks init -f {inside}`")
     if not is_new and not github:
         raise UsageError(
             f"{target} exists",
