@@ -48,7 +48,7 @@ HIDDEN = {
     "missing": ...,
 }
 KEEP = PlanOptions(prune=False)
-PASSWORD = SecretRef(scheme=Scheme.ENV, name="PAGER_PASSWORD")
+PASSWORD, HOOK = (SecretRef(scheme=Scheme.ENV, name=name) for name in ("PAGER_PASSWORD", "HOOK"))
 
 
 @pytest.mark.parametrize("shown", HIDDEN.values(), ids=HIDDEN)
@@ -209,14 +209,13 @@ def test_a_snapshot_contains_no_secret() -> None:
 
 def test_a_destination_does_not_show_the_url() -> None:
     """A referenced URL is shown as its reference until the value is available."""
-    reference = SecretRef(scheme=Scheme.ENV, name="HOOK")
-    hidden = generic(url=reference)
+    hidden = generic(url=HOOK)
 
     assert destination(hidden) == "generic env HOOK"
-    assert destination(hidden, {reference: Secret("https://u:p@h.example.com/x?y=z")}) == (
+    assert destination(hidden, {HOOK: Secret("https://u:p@h.example.com/x?y=z")}) == (
         "generic https://h.example.com/***"
     )
-    assert destination(hidden, {reference: Secret("nonsense")}) == "generic ***"
+    assert destination(hidden, {HOOK: Secret("nonsense")}) == "generic ***"
 
 
 @pytest.mark.parametrize(
@@ -256,15 +255,14 @@ def test_a_change_of_type_lists_every_field() -> None:
 
 def test_a_referenced_url_is_shown_as_its_origin() -> None:
     """Before and after, and never the path, which may be a secret."""
-    reference = SecretRef(scheme=Scheme.ENV, name="HOOK")
-    secrets = {reference: Secret("https://new.example.com/secret")}
+    secrets = {HOOK: Secret("https://new.example.com/secret")}
 
-    (update,) = made(desired(generic(url=reference)), live_generic(), secrets=secrets).updates
+    (update,) = made(desired(generic(url=HOOK)), live_generic(), secrets=secrets).updates
 
     assert update.fields == (
         SecretChange(
             path=("configuration", "url"),
-            after=reference,
+            after=HOOK,
             cause=SecretCause.DIFFERS,
             before="https://hooks.example.com/***",
             destination="generic https://new.example.com/***",

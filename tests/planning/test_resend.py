@@ -34,6 +34,7 @@ from tests.planning.builders import (
 
 MASKED = live(live_slack(token="*****"))
 BUMPED = replace(TOKEN_REF, version=2)
+BEARER = SecretRef(scheme=Scheme.ENV, name="BEARER")
 HIDDEN = unshown(live_generic())
 
 
@@ -107,11 +108,8 @@ def test_a_reviewed_resend_is_valid_while_the_files_declare_it() -> None:
 
 def test_a_reviewed_undeclared_field_is_removed() -> None:
     """Without the base it was planned against, and only where live shows no configuration."""
-    reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
     found = live(HIDDEN)
-    planned = made(
-        desired(generic()), found, secrets={}, previous=desired(generic(token=reference))
-    )
+    planned = made(desired(generic()), found, secrets={}, previous=desired(generic(token=BEARER)))
     options = PlanOptions(reviewed=resends(planned.operations))
 
     assert plan(desired(generic()), found, {}, options).digest == planned.digest
@@ -179,8 +177,7 @@ def test_an_unreadable_plain_field_is_sent_if_the_file_changed() -> None:
 @pytest.mark.parametrize("shown", [live_generic(token="***"), HIDDEN])
 def test_an_undeclared_field_is_removed(shown: LiveWebhook) -> None:
     """Live shows it, or the base had it and live shows no configuration."""
-    reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
-    options = PlanOptions(previous=desired(generic(token=reference)))
+    options = PlanOptions(previous=desired(generic(token=BEARER)))
 
     (update,) = plan(desired(generic()), live(shown), {}, options).updates
 
@@ -202,10 +199,9 @@ def test_a_renamed_webhook_finds_its_base() -> None:
 
 def test_a_resend_names_what_the_configuration_drops() -> None:
     """Resending a secret resends the complete configuration."""
-    reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
     found = live(live_generic(token="***", extra="x"))
 
-    (update,) = made(desired(generic(token=reference)), found, secrets={}, resend=("*",)).updates
+    (update,) = made(desired(generic(token=BEARER)), found, secrets={}, resend=("*",)).updates
 
     assert KeyLost(path=("configuration", "extra")) in update.fields
 
@@ -236,14 +232,12 @@ def test_a_resent_url_shows_the_previous_destination() -> None:
 
 def test_a_base_of_another_type_is_ignored() -> None:
     """It has the fields of another type."""
-    reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
     options = PlanOptions(previous=desired(slack("Pager")))
     found = live(live_generic(token="***"))
 
-    assert plan(desired(generic(token=reference)), found, {}, options).operations == ()
+    assert plan(desired(generic(token=BEARER)), found, {}, options).operations == ()
 
 
-BEARER = SecretRef(scheme=Scheme.ENV, name="BEARER")
 BASE = PlanOptions(previous=desired(generic(token=BEARER)))
 
 
