@@ -149,7 +149,7 @@ def decode(body: str) -> Marker | None:
         content = json.loads(match.group(1))
         if content.pop("v") != _FORMAT:
             return None
-        found = Marker(**{name: _READ[name](value) for name, value in content.items()})
+        found = Marker(**{name: _READ.get(name, _text)(value) for name, value in content.items()})
         return found if encode(found) == line else None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
@@ -193,10 +193,6 @@ def _resend(tree: Any) -> Resend:
 
 _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
     "kind": MarkerKind,
-    "label": _text,
-    "file": _text,
-    "organization": _text,
-    "origin": _text,
     "digest": _matching(r"(sha256:[0-9a-f]{64})?"),
     "part": _count,
     "total": _count,
@@ -209,6 +205,5 @@ _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
     "resends": lambda rows: tuple((_operation(digest), _resend(tree)) for digest, tree in rows),
     "settled": lambda rows: tuple((_operation(digest), State(state)) for digest, state in rows),
     "complete": bool,
-    "code": _text,
     "failing": lambda rows: tuple((_text(id_), _text(since)) for id_, since in rows),
 }
