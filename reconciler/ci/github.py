@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -142,11 +143,7 @@ class GitHub:
         was merged later than one of those.
         """
         query = {"state": "closed", "base": branch, "sort": "updated", "direction": "desc"}
-        query |= {"per_page": str(_PAGE)}
-        rows = self._request("GET", "/pulls", query=query, need=_COMMENTS)
-        if not isinstance(rows, list):
-            raise GitHubError("GitHub returned something other than a list")
-        pulls = [_pull(row) for row in rows]
+        pulls = map(_pull, islice(self._pages("/pulls", query, need=_COMMENTS), _PAGE))
         merged = [each for each in pulls if each.merged and each.branch == branch]
         return tuple(sorted(merged, key=lambda each: (each.merged, each.number), reverse=True))
 

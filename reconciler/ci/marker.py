@@ -174,7 +174,7 @@ def _matching(pattern: str) -> Callable[[Any], str]:
     return read
 
 
-_text: Final = _matching(r".*")
+_text: Final[Callable[[Any], Any]] = _matching(r".*")
 _operation: Final = _matching(rf"[0-9a-f]{{{DIGITS}}}")
 
 
