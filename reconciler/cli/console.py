@@ -109,8 +109,8 @@ class Console:
         if self.shows_progress:
             self._write(self._process.stderr, text, is_status=True)
 
-    def ask(self, question: str) -> str:
-        """Ask a question and return the answer; empty if there is none.
+    def ask(self, question: str) -> str | None:
+        """Ask a question and return the answer; None at the end of the input (Ctrl-D).
 
         Raises Interrupted for Ctrl-C.
         """
@@ -123,7 +123,7 @@ class Console:
             ) from None
         if not answer.endswith("\n"):
             self._write(self._process.stderr, "\n")
-        return answer.strip()
+        return answer.strip() if answer else None
 
     def _colored(self, stream: TextIO) -> bool:
         environ = self._process.environ

@@ -163,6 +163,9 @@ def test_init_prompts_on_a_terminal(shell: Shell, applied: None, tmp_path: Path)
     path.unlink()
     done = shell("init", LOCAL, terminal=True, keys="n\n")
     assert (done.code, path.exists()) == (8, False)
+    for keys in ("", "\n"):  # Ctrl-D at the first and at the second prompt
+        done = shell("init", LOCAL, terminal=True, keys=keys)
+        assert (done.code, path.exists()) == (8, False)
     done = shell("init", LOCAL, terminal=True, keys="\nxoxb-canary\nenv:TOKEN\n", **SECRETS)
     question = "Acme has 2 webhooks. Write them to webhooks.yaml? [Y/n] "
     expect(done, 0, "No changes.", question)
@@ -204,7 +207,25 @@ def test_init_without_a_key(shell: Shell):
         "without an account: `webhooks plan --local`\n",
     )  # fmt: skip
     assert shell("plan", "--local").code == shell("validate").code == 0
-    assert shell("init").code == 64
+
+
+def test_init_replaces_a_starter_without_edits(
+    shell: Shell, cloud: MakeCloud, file: File, tmp_path: Path
+) -> None:
+    """After `init` without a key, one with a key adopts; an edited starter is kept."""
+    made, path = cloud(), file()
+    assert shell("apply", "--yes", **made.environ).code == 0
+    path.unlink()
+    assert shell("init").code == shell("init").code == 0
+    assert "name: example-deploys" in path.read_text()
+    adopting = {each: made.environ[each] for each in made.environ if each.startswith("CLOUD")}
+    expect(shell("init", **adopting), 0, "updated webhooks.yaml", "No changes. 2 webhooks match")
+    assert "example-deploys" not in path.read_text()
+    path.unlink()
+    assert shell("init").code == 0
+    path.write_text(edited := path.read_text() + "# mine\n")
+    expect(shell("init", **made.environ), 64, "webhooks.yaml exists")
+    assert path.read_text() == edited
 
 
 def test_init_does_not_add_a_second_file(shell: Shell, file: File, tmp_path: Path):

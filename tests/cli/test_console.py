@@ -110,10 +110,10 @@ def test_status_only_on_a_terminal() -> None:
 
 
 def test_prompts() -> None:
-    """The line end of an answer is removed; no input is an empty answer; Ctrl-C ends the run."""
+    """The line end of an answer is removed; the end of the input is None; Ctrl-C ends the run."""
     err = Terminal()
     shown = console(stdin=Terminal("yes\n"), stderr=err)
-    assert (shown.ask("sure? "), shown.ask("sure? ")) == ("yes", "")
+    assert (shown.ask("sure? "), shown.ask("sure? ")) == ("yes", None)
     assert err.getvalue() == "sure? sure? \n"
     with pytest.raises(Interrupted, match="nothing was written") as caught:
         console(stdin=Broken(KeyboardInterrupt())).ask("sure? ")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from difflib import unified_diff
 from importlib.resources import files
+from pathlib import Path
 from typing import Final
 
 from click.core import ParameterSource
@@ -42,12 +44,14 @@ from reconciler.source.files import DEFAULT_FILE
 from reconciler.source.history import git_in
 from reconciler.source.rendered import scalar
 from reconciler.source.secrets import references
-from reconciler.source.write import WORKFLOW, check_kind, make_folder, write_atomically
+from reconciler.source.write import WEBHOOKS, WORKFLOW, check_kind, make_folder, write_atomically
 
 _UNSET: Final = "# organization: Acme"
 """The line of the starter that is replaced if there is an API key."""
 
+_ORGANIZATION: Final = re.compile(r"^organization: .*$", re.MULTILINE)
 _AGREED: Final = ("", "y", "yes")
+_PRINT: Final = "`webhooks export` prints the content of the file"
 
 
 @command(
@@ -83,13 +87,14 @@ def run(
     yes: bool,
 ) -> int:
     """With an API key the live webhooks are written to the file, which is then planned: nothing
-    should differ. Otherwise it is a commented starter. Existing files are kept.
+    should differ. Otherwise it is a commented starter, which a later run replaces if you have not
+    edited it. Other existing files are kept.
     """
     slack_token = None if token is None else reference(token)
     directory, console = context.process.directory, context.console
     target = target.replace(os.sep, "/")  # it is written into workflows
     file = "" if target == DEFAULT_FILE else f" -f {shlex.quote(target)}"
-    is_new = not (directory / target).exists()
+    is_new = not (directory / target).exists() or _is_starter(directory / target)
     other = DEFAULT_FILE.replace(".yaml", ".yml")
     if is_new and target == DEFAULT_FILE and (directory / other).exists():
         raise UsageError(
@@ -163,7 +168,7 @@ def _write_configuration(
     context.console.note(
         f"No {'API key' if live is None else 'live webhooks'}: this is a starter, not an export."
     )
-    text = (files("reconciler.cli") / "starter.yaml").read_text(encoding="utf-8")
+    text = _starter()
     if live is not None:
         name = scalar(live.organization.name or live.organization.id)
         _write(context, target, text.replace(_UNSET, f"organization: {name}"))
@@ -180,6 +185,19 @@ def _write_configuration(
     ]
 
 
+def _starter() -> str:
+    return (files("reconciler.cli") / "starter.yaml").read_text(encoding="utf-8")
+
+
+def _is_starter(path: Path) -> bool:
+    """Return whether a file is the starter without edits, so that replacing it loses nothing."""
+    try:
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    except (OSError, ValueError):
+        return False
+    return _ORGANIZATION.sub(_UNSET, text) == _starter()
+
+
 def _adopt(
     context: Context, live: Live, target: str, file: str, token: SecretRef | None, *, yes: bool
 ) -> list[str]:
@@ -190,9 +208,9 @@ def _adopt(
     console = context.console
     if console.interactive and not yes:
         question = f"{quote(live.organization.name)} has {plural(len(live.webhooks), 'webhook')}. "
-        if console.ask(f"{question}Write them to {target}? [Y/n] ").lower() not in _AGREED:
-            hint = "`webhooks export` prints the content of the file"
-            raise NotConfirmedError("the answer was not `y`: nothing was written", hint=hint)
+        answer = console.ask(f"{question}Write them to {target}? [Y/n] ")
+        if answer is None or answer.lower() not in _AGREED:
+            raise NotConfirmedError("the answer was not `y`: nothing was written", hint=_PRINT)
         if token is None and any(each.type == "slack" for each in live.webhooks):
             token = _ask_token(context)
     made = export(live, token=token or SLACK_TOKEN)
@@ -225,6 +243,8 @@ def _ask_token(context: Context) -> SecretRef:
     while True:
         question = f"Slack token: press Enter for {usual}, or type env:NAME or file:PATH: "
         answer = context.console.ask(question)
+        if answer is None:
+            raise NotConfirmedError("no reference was given: nothing was written", hint=_PRINT)
         try:
             return SLACK_TOKEN if answer.lower() in _AGREED else reference(answer)
         except UsageError as problem:
@@ -263,7 +283,7 @@ def _write(context: Context, name: str, text: str) -> None:
     path = context.process.directory / name
     is_new = not path.exists()
     make_folder(path.parent)
-    write_atomically(path, text.encode(), over=WORKFLOW)
+    write_atomically(path, text.encode(), over=WEBHOOKS if _is_starter(path) else WORKFLOW)
     path.chmod(0o644)  # files of the repository, without secrets
     context.console.result(f"{'wrote' if is_new else 'updated'} {name}")
 
