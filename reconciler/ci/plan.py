@@ -32,7 +32,6 @@ from reconciler.render import RENDERERS, View
 from reconciler.render.markdown import code, paged_plan
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
-from reconciler.source import files
 from reconciler.source.history import NoBase, read_base
 from reconciler.workflow import Checked, gather, load
 from reconciler.workflow import plan as make_plan
@@ -113,7 +112,7 @@ def plan(run: Run) -> Outcome:
             return files_only(checked, why)
         if isinstance(run.event, MergeGroup):
             return _judge_group(run, run.event, checked)
-        findings, base, touched = _before(run)
+        findings, base, touched = _before(run, checked)
         options = PlanOptions(allow_deletes=run.allow_deletes, resend=run.resend, previous=base)
         with run.connected() as connection:
             made = make_plan(gather(checked, connection.key), connection.api, options=options)
@@ -196,7 +195,7 @@ def _queued(github: GitHub, group: MergeGroup, contained: Mapping[str, int]) -> 
     return list(dict.fromkeys([*([own] if own else []), *(number for _, number in inside)]))
 
 
-def _before(run: Run) -> tuple[tuple[Finding, ...], Desired | None, bool]:
+def _before(run: Run, checked: Checked) -> tuple[tuple[Finding, ...], Desired | None, bool]:
     """Return the previous configuration, and whether the pull request changes the files."""
     if not isinstance(run.event, PullRequest):
         return (), None, True
@@ -204,18 +203,13 @@ def _before(run: Run) -> tuple[tuple[Finding, ...], Desired | None, bool]:
     found = read_base(run.event.base, inputs.paths, directory=inputs.directory, git=inputs.git)
     if isinstance(found, NoBase):
         return (_no_base(found.reason),), None, True
-    now = files.read(inputs.paths, directory=inputs.directory, stdin=inputs.stdin)
-    desired, before = _content(found)
-    touched = found.renamed or before != _content(now)[1]
-    unknown = () if desired else (_no_base("the files of the base commit are not valid"),)
-    return unknown, desired, touched
-
-
-def _content(sources: files.Sources) -> tuple[Desired | None, dict[str, bytes | str]]:
-    """Return the configuration, and the content of each file and of its parents."""
-    loaded = load_earlier(sources)
-    content: dict[str, bytes | str] = {each.file: each.text for each in loaded.parents.values()}
-    return loaded.desired, content | {each.file: each.raw for each in sources.files}
+    earlier = load_earlier(found)
+    before, now = (
+        {each.file: each.text for each in (*loaded.documents.values(), *loaded.parents.values())}
+        for loaded in (earlier, checked.declared)
+    )
+    unknown = () if earlier.desired else (_no_base("the files of the base commit are not valid"),)
+    return unknown, earlier.desired, found.renamed or before != now
 
 
 def _no_base(reason: str) -> Finding:
