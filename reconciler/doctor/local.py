@@ -6,67 +6,53 @@ import platform
 import shlex
 import ssl
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Final
 
 from reconciler import __version__
 from reconciler.checks import Check, Section, fail, ok, unknown
 from reconciler.errors import ReconcilerError
 from reconciler.findings import Severity
-from reconciler.model import Scheme
+from reconciler.model import Desired, Scheme, Secret
 from reconciler.render.quote import quote
 from reconciler.render.words import plural, reference
 from reconciler.settings import DEFAULT_SERVER, Settings
 from reconciler.source.files import DEFAULT_FILE, suggestion
 from reconciler.source.load import Loaded
-from reconciler.workflow import Gathered, Inputs
+from reconciler.workflow import Gathered, Inputs, accept, gather, validate
 
 KEY: Final = "CLOUDTRUTH_API_KEY"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Local:
-    """The state of a run before its first request.
-
-    `settings` and `gathered` are the error if they could not be resolved. `declared` is None
-    without a configuration file, `gathered` also for an invalid one. `words` are the options that
-    name the files, for suggested commands; empty to name no file.
-    """
-
-    settings: Settings | ReconcilerError
-    inputs: Inputs
-    declared: Loaded | None = None
-    gathered: Gathered | ReconcilerError | None = None
-    words: tuple[str, ...] = ()
-
-    def command(self, name: str) -> str:
-        """Return a command that reads the same files."""
-        return f"webhooks {shlex.join([*name.split(), *self.words])}"
-
-    @property
-    def guards(self) -> tuple[str, ...]:
-        """Return the names and ids that the organization must have."""
-        desired = None if self.declared is None else self.declared.desired
-        found = (self.inputs.organization, None if desired is None else desired.organization)
-        return tuple(each for each in found if each is not None)
-
-
-def check_settings(local: Local) -> Section:
-    """Check the settings, each with its source."""
+def check_settings(settings: Settings | ReconcilerError) -> Section:
+    """Check the settings, each with its source; an error if they could not be resolved."""
     python, tls = platform.python_version(), ssl.OPENSSL_VERSION.split("  ")[0]
     version = f"webhooks {__version__}, Python {python}, {sys.platform}, {tls}"
-    return Section(name="Settings", checks=(ok("version", version), *_settings(local.settings)))
+    return Section(name="Settings", checks=(ok("version", version), *_settings(settings)))
 
 
-def check_files(local: Local) -> Section:
-    """Check the configuration files and the secrets that `apply` needs."""
-    checks = [_files(local)]
-    if local.gathered is not None:
-        checks.append(_secrets(local, local.gathered))
-    wanted = {KEY}
-    if isinstance(local.gathered, Gathered):
-        wanted |= {each.name for each in local.gathered.references if each.scheme is Scheme.ENV}
-    empty = sorted(each for each in wanted if local.inputs.environ.get(each, "?").strip() == "")
+def check_files(
+    inputs: Inputs, key: Secret | None, words: Sequence[str]
+) -> tuple[Section, Desired | None]:
+    """Check the configuration files and the secrets that `apply` needs; return what they declare.
+
+    `words` are the options that name the files, for suggested commands; empty to name no file.
+    """
+    wanted, declared = {KEY}, None
+    if inputs.paths or (inputs.directory / DEFAULT_FILE).exists():
+        declared = validate(inputs)
+    desired = None if declared is None else declared.desired
+    checks = [_files(inputs, declared, words)]
+    if declared is not None and desired is not None:
+        try:
+            gathered = gather(accept(declared, inputs), key)
+            wanted |= {each.name for each in gathered.references if each.scheme is Scheme.ENV}
+            checks.append(_secrets(gathered))
+        except ReconcilerError as problem:
+            commands = f"`{reading('validate', words)}` and `{reading('plan', words)}`"
+            fix = f"run {commands}: they show which and why"
+            checks.append(fail("secrets", problem.message, fix=fix))
+    empty = sorted(each for each in wanted if inputs.environ.get(each, "?").strip() == "")
     if empty:
         checks.append(
             fail(
@@ -76,7 +62,12 @@ def check_files(local: Local) -> Section:
                 "to the job, as an empty value",
             )
         )
-    return Section(name="Files", checks=tuple(checks))
+    return Section(name="Files", checks=tuple(checks)), desired
+
+
+def reading(name: str, words: Sequence[str]) -> str:
+    """Return a command that reads the files of `words`."""
+    return f"webhooks {shlex.join([*name.split(), *words])}"
 
 
 def _settings(found: Settings | ReconcilerError) -> tuple[Check, ...]:
@@ -114,26 +105,21 @@ def _source(source: str) -> str:
     return "from a profile" if source.startswith("profile ") else f"from {source}"
 
 
-def _files(local: Local) -> Check:
-    declared = local.declared
+def _files(inputs: Inputs, declared: Loaded | None, words: Sequence[str]) -> Check:
     if declared is None:
-        fix = suggestion(local.inputs.directory / DEFAULT_FILE, local.inputs.directory)
+        fix = suggestion(inputs.directory / DEFAULT_FILE, inputs.directory)
         fix = fix or "create one with `webhooks init`, or name files with -f"
         return unknown("files", f"no {DEFAULT_FILE} in the working directory", fix=fix)
-    names = ", ".join(map(quote, declared.documents or local.inputs.paths)) or DEFAULT_FILE
+    names = ", ".join(map(quote, declared.documents or inputs.paths)) or DEFAULT_FILE
     if declared.desired is None:
         errors = sum(each.severity is Severity.ERROR for each in declared.findings)
-        fix = f"run `{local.command('validate')}`"
+        fix = f"run `{reading('validate', words)}`"
         return fail("files", f"invalid: {plural(errors, 'error')}", aside=names, fix=fix)
     count = len(declared.desired.webhooks)
     return ok("files", f"valid, {plural(count, 'webhook')} declared", aside=names)
 
 
-def _secrets(local: Local, gathered: Gathered | ReconcilerError) -> Check:
-    if isinstance(gathered, ReconcilerError):
-        commands = f"`{local.command('validate')}` and `{local.command('plan')}`"
-        fix = f"run {commands}: they show which and why"
-        return fail("secrets", gathered.message, fix=fix)
+def _secrets(gathered: Gathered) -> Check:
     missing = sorted(gathered.missing_references, key=str)
     if not missing:
         count = len(gathered.references)

@@ -5,18 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from reconciler import workflow
 from reconciler.api.origin import Origin
 from reconciler.checks import Checklist, Section, Status, unknown
 from reconciler.cli.connection import Progress, connected, settings_of
 from reconciler.cli.options import FILE_OPTIONS, Context, Option, command, format_option
 from reconciler.cli.organizations import with_own_key
 from reconciler.cli.session import confirm, inputs, show_checks
-from reconciler.doctor.local import Local, check_files, check_settings
+from reconciler.doctor.local import check_files, check_settings, reading
 from reconciler.errors import ReconcilerError
 from reconciler.render.quote import quote
 from reconciler.settings import Settings
-from reconciler.source.files import DEFAULT_FILE
 from reconciler.workflow.inputs import parse
 
 _DEADLINE: Final = 60.0
@@ -46,19 +44,6 @@ def run(context: Context, format: str, probe: bool, yes: bool) -> int:
     name: paste it into a bug report. --probe also creates, changes and deletes one webhook, to
     find out how this server behaves.
     """
-    # JSON is for bug reports, so it contains no file names.
-    local = _local(context, () if format == "json" else context.words(FILE_OPTIONS))
-    sections = [check_settings(local), check_files(local)]
-    if not isinstance(local.settings, ReconcilerError):
-        sections[1:1] = _remote(context, local, local.settings, probe=probe, yes=yes)
-    desired = None if local.declared is None else local.declared.desired
-    slack = desired is not None and any(each.type == "slack" for each in desired.webhooks)
-    notes = (f"`{local.command('slack check')}` checks tokens and channels.",) if slack else ()
-    result = Checklist(command="doctor", sections=tuple(sections), notes=notes)
-    return show_checks(context, result, format)
-
-
-def _local(context: Context, words: tuple[str, ...]) -> Local:
     settings: Settings | ReconcilerError
     key = None
     try:
@@ -68,20 +53,21 @@ def _local(context: Context, words: tuple[str, ...]) -> Local:
     except ReconcilerError as problem:
         settings = problem
     found = inputs(context)
-    declared = None
-    gathered: workflow.Gathered | ReconcilerError | None = None
-    if found.paths or (found.directory / DEFAULT_FILE).exists():
-        declared = workflow.validate(found)
-    if declared is not None and declared.desired is not None:
-        try:
-            gathered = workflow.gather(workflow.accept(declared, found), key)
-        except ReconcilerError as problem:
-            gathered = problem
-    return Local(settings=settings, inputs=found, declared=declared, gathered=gathered, words=words)
+    # JSON is for bug reports, so it contains no file names.
+    words = () if format == "json" else context.words(FILE_OPTIONS)
+    files, desired = check_files(found, key, words)
+    sections = [check_settings(settings)]
+    if isinstance(settings, Settings):
+        guards = [found.organization, None if desired is None else desired.organization]
+        sections += _remote(context, settings, tuple(filter(None, guards)), probe=probe, yes=yes)
+    slack = desired is not None and any(each.type == "slack" for each in desired.webhooks)
+    notes = (f"`{reading('slack check', words)}` checks tokens and channels.",) if slack else ()
+    result = Checklist(command="doctor", sections=(*sections, files), notes=notes)
+    return show_checks(context, result, format)
 
 
 def _remote(
-    context: Context, local: Local, settings: Settings, *, probe: bool, yes: bool
+    context: Context, settings: Settings, guards: tuple[str, ...], *, probe: bool, yes: bool
 ) -> list[Section]:
     # Imported here, so that invalid settings are reported without loading the HTTP library.
     from reconciler.api.client import Client
@@ -103,8 +89,8 @@ def _remote(
     with connected(context, settings, progress=progress, needs_key=False) as connection:
         api, clock, keyed = connection.api, connection.clock, connection.key is not None
         assert isinstance(api, Client)
-        guards = () if settings.local else local.guards
-        checks = service.check_server(api, clock, keyed=keyed, guards=guards)
+        expected = () if settings.local else guards
+        checks = service.check_server(api, clock, keyed=keyed, guards=expected)
         sections.append(Section(name="CloudTruth", checks=checks))
         if probe and (not keyed or _failed(sections)):
             skipped = unknown("probe", "not run: fix the failed checks first")
