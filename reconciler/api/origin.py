@@ -80,6 +80,11 @@ class Origin:
             )
         return cls(scheme=parts.scheme, host=host, port=port or _PORTS[parts.scheme], base=base)
 
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        return _is_loopback(self.host)
+
     def holds(self, url: httpx.URL) -> bool:
         """Return whether a URL is on this server."""
         port = url.port or _PORTS.get(url.scheme)

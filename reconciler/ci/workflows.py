@@ -32,8 +32,9 @@ _ENVIRONMENTS: Final = (("cloudtruth-plan", "plan"), ("cloudtruth-production", "
 """The environments of one organization, and the suffixes after the label of each of several."""
 _PATHS: Final = re.compile(r"^( *paths: \[)(.*)\]$", re.MULTILINE)
 _SECRETS: Final = re.compile(
-    r"^(?P<heading>(?P<indent> *)# (?P<kind>Names of secrets|Secrets|Keys) of the configuration:\n)"
-    r"(?P<lines>(?:^(?P=indent)[A-Za-z_]\w*: .*\n?)*)",
+    r"^(?P<heading>(?P<indent> *)"
+    r"# (?P<kind>Names of secrets of the configuration|Secrets of the configuration|API keys|"
+    r"API keys and secrets):\n)(?P<lines>(?:^(?P=indent)[A-Za-z_]\w*: .*\n?)*)",
     re.MULTILINE,
 )
 
@@ -88,11 +89,20 @@ class Setup:
         return " ".join(sorted({re.sub(r"[\s,\[]", "?", name) for name in names}))
 
     @property
+    def environments(self) -> Mapping[str, tuple[str, str]]:
+        """Return by label the environments of GitHub to plan in and to apply in."""
+        (plan, plans), (apply, applies) = _ENVIRONMENTS
+        return {
+            label: (f"{label}-{plans}", f"{label}-{applies}") if label else (plan, apply)
+            for label in self.organizations
+        }
+
+    @property
     def commands(self) -> tuple[str, ...]:
         """Return the commands that set the secrets of GitHub's environments."""
         found = []
         for label, needs in self.organizations.items():
-            plan, apply = (f"{label}-{many}" if label else one for one, many in _ENVIRONMENTS)
+            plan, apply = self.environments[label]
             found += [
                 f"gh secret set {needs.variable} --env {plan}  # a read-only key",
                 f"gh secret set {needs.variable} --env {apply}  # a key that can write",
@@ -166,8 +176,11 @@ def _added(text: str, paths: Iterable[str]) -> str:
 
 def _listed(found: re.Match[str], setup: Setup) -> str:
     """Return a list of secrets in which only lines of missing or unneeded secrets change."""
-    variables = setup.keys if found["kind"] == "Keys" else _variables(setup.references)
-    value = "{required: false}" if found["kind"].startswith("N") else "${{ secrets.%s }}"
+    kind = found["kind"]
+    variables = setup.keys if kind == "API keys" else set(_variables(setup.references))
+    if kind.startswith("API keys"):
+        variables |= {_KEY}
+    value = "{required: false}" if kind.startswith("N") else "${{ secrets.%s }}"
     kept = {line.partition(":")[0].strip(): line for line in found["lines"].splitlines()}
     new = (
         kept.get(each, f"{found['indent']}{each}: {value.replace('%s', each)}")

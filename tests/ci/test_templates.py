@@ -393,3 +393,9 @@ def test_workflows_name_another_server_and_the_parents_of_the_file() -> None:
     assert step["env"]["CLOUDTRUTH_SERVER_URL"] == "https://ct.example.com"
     assert "base/all.yaml" in caller("apply", setup)[True]["push"]["paths"]
     assert "CLOUDTRUTH_SERVER_URL" not in "".join(workflows(one()).values())
+
+
+def test_no_workflow_ends_with_an_empty_list() -> None:
+    """Without secrets the lists of the callers have the API key."""
+    texts = workflows(Setup(package="x"))
+    assert not [name for name, text in texts.items() if text.endswith(":\n")]

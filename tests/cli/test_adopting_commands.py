@@ -261,6 +261,25 @@ def test_init_writes_workflows(shell: Shell, file: File, tmp_path: Path):
     assert "timeout-minutes: 7" in path.read_text()
 
 
+@pytest.mark.parametrize(
+    ("server", "message", "is_written"),
+    [
+        ("https://ct.example.com", "New workflows use the server {} (from {})", True),
+        ("http://127.0.0.1:8080", "{} (from {}) is this machine", False),
+        ("https://localhost", "{} (from {}) is this machine", False),
+    ],
+)
+def test_init_reports_the_server_of_the_workflows(
+    shell: Shell, file: File, tmp_path: Path, server: str, message: str, is_written: bool
+):
+    """Another server is written into new workflows, unless only this machine can reach it."""
+    file()
+    done = shell("init", "--github", CLOUDTRUTH_SERVER_URL=server)
+    assert message.format(server, "CLOUDTRUTH_SERVER_URL") in done.out + done.err
+    text = (tmp_path / ".github/workflows/webhooks.yml").read_text()
+    assert (f'CLOUDTRUTH_SERVER_URL: "{server}"' in text) == is_written
+
+
 def test_init_writes_workflows_for_a_folder(shell: Shell, tmp_path: Path):
     """Each organization has its environments; a key that a file names is passed to each command."""
     base = (

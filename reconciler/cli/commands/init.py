@@ -16,6 +16,7 @@ from typing import Final
 from click.core import ParameterSource
 
 from reconciler import workflow
+from reconciler.api.origin import Origin
 from reconciler.ci.matrix import labeled
 from reconciler.ci.workflows import (
     GUIDE,
@@ -121,21 +122,21 @@ def run(
     if github:
         branch = branch or default_branch(git_in(directory))
         organizations, parents = _organizations(context, target)
-        server = settings_of(context).server_url.value
         setup = Setup(
             package=installed,
             file=target,
             branch=branch,
             organizations=organizations,
             parents=parents,
-            server="" if server in (DEFAULT_SERVER, LOCAL_SERVER) else server,
+            server=_server_of_workflows(context),
         )
         _write_workflows(context, setup, yes=yes)
         console.result(f"The workflows install {installed}")
-        console.result(
-            "In GitHub, create the environments of these commands. Where a key can write,"
+        plans, applies = (
+            ", ".join(each) for each in zip(*setup.environments.values(), strict=True)
         )
-        console.result(f"allow deployments only from the branch {quote(branch)}. Then run:")
+        console.result(f"Create these environments in GitHub: {plans}, {applies}.")
+        console.result(f"Allow only the branch {quote(branch)} to use {applies}. Then run:")
         for line in setup.commands:
             console.result(f"  {line}")
         console.result("A secret whose value you do not know can wait until you change the")
@@ -277,6 +278,20 @@ def _write_workflows(context: Context, setup: Setup, *, yes: bool) -> None:
         confirm(context, "Update these workflows?", otherwise="these workflows were not changed")
     for name, text in changed.items():
         _write(context, name, text)
+
+
+def _server_of_workflows(context: Context) -> str:
+    """Return the server to write into workflows, and print it; empty for the default."""
+    setting = settings_of(context).server_url
+    server, source = setting.value, setting.source
+    if server in (DEFAULT_SERVER, LOCAL_SERVER):
+        return ""
+    if Origin.parse(server).is_loopback:
+        text = f"{server} (from {source}) is this machine: new workflows use {DEFAULT_SERVER}"
+        context.console.message("warning", text)
+        return ""
+    context.console.result(f"New workflows use the server {server} (from {source})")
+    return server
 
 
 def _write(context: Context, name: str, text: str) -> None:
