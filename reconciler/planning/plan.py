@@ -385,7 +385,8 @@ class Plan:
 
     `blocked` has the findings of the guards. They depend on the plan's numbers, on `declared` (true
     if anything is declared), `found` (true if a declaration matches a live webhook) and
-    `max_deletes`, the limit in the files. `notes` are warnings and hints. `relaxed` has policy
+    `max_deletes`, the limit in the files. `names` are the declared names and the live ones that
+    they match. `notes` are warnings and hints. `relaxed` has policy
     lines that were relaxed since the previous configuration. `unreadable` has the declared fields
     that cannot be read back, as (webhook, field), `unavailable` the secrets that are live and
     visible, but whose declared value is not available for the comparison. `secrets` are those that
@@ -408,6 +409,7 @@ class Plan:
     declared: bool = True
     found: bool = True
     max_deletes: int | None = None
+    names: frozenset[str] = frozenset()
     blocked: tuple[Finding, ...] = ()
     notes: tuple[Finding, ...] = ()
     relaxed: tuple[Finding, ...] = ()

@@ -112,6 +112,14 @@ def plan(
         declared=table.declared,
         found=table.found,
         max_deletes=desired.policy.max_deletes,
+        names=frozenset(
+            (
+                *(each.name for each in desired.webhooks),
+                *(each.name for each in desired.absent),
+                *(found.name for _, found in table.pairs),
+                *(each.name for each in table.deletes if each.reason is Reason.ABSENT),
+            )
+        ),
         notes=tuple(notes),
         relaxed=loosened,
         unreadable=tuple(comparing.unreadable),

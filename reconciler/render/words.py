@@ -278,21 +278,37 @@ def unblocking(plan: Plan, view: View) -> Iterator[tuple[str, str]]:
     yield purpose, prose(shlex.join(command))
 
 
+def _listable(globs: Sequence[str]) -> bool:
+    return 0 < len(globs) <= _MOST_NAMES and all(0 < len(each) <= MAX_GLOB for each in globs)
+
+
+def _listed(globs: Sequence[str]) -> str:
+    return f"[{', '.join(json.dumps(each, ensure_ascii=False) for each in globs)}]"
+
+
 def _edits(plan: Plan, view: View) -> Iterator[tuple[str, str, Plan]]:
     """Yield edits, each with its purpose and the guards' view of the plan that it leads to."""
     undeclared = [each for each in plan.deletes if each.reason is Reason.NOT_DECLARED]
     others = tuple(each for each in plan.operations if each not in undeclared)
     without = replace(plan, operations=others)
+    managed = [escape(each) for each in sorted(plan.names)]
+    if undeclared and plan.files == 1 and _listable(managed):
+        left = len(plan.matched) + sum(not isinstance(each, Create) for each in others)
+        yield (
+            "manage only declared webhooks (in the file, in place of its `scope` if it has one)",
+            f"scope: {_listed(managed)}",
+            replace(without, in_scope=left),
+        )
     where = "in the file" if plan.files == 1 else "in each file that prunes"
-    yield f"keep undeclared webhooks ({where}, in place of `prune: true`)", "prune: false", without
+    place = f"{where}, in place of its `prune` if it has one"
+    yield f"keep undeclared webhooks ({place})", "prune: false", without
     globs = list(dict.fromkeys(escape(each.name) for each in undeclared))
-    if 0 < len(globs) <= _MOST_NAMES and all(0 < len(each) <= MAX_GLOB for each in globs):
+    if _listable(globs):
         names = {each.name for each in undeclared}
         ignored = len(undeclared) + sum(each.name in names for each in plan.kept)
-        listed = ", ".join(json.dumps(each, ensure_ascii=False) for each in globs)
         yield (
             "ignore undeclared webhooks (in the file; add them to its `ignore` if it has one)",
-            f"ignore: [{listed}]",
+            f"ignore: {_listed(globs)}",
             replace(without, in_scope=plan.in_scope - ignored),
         )
         command = ["webhooks", "export", *view.connection]
