@@ -18,6 +18,7 @@ from reconciler.source.load import Parsed
 from reconciler.workflow.inputs import OrganizationFiles, key_of, organizations
 from reconciler.workflow.planning import check_organization
 
+_ONE_ORGANIZATION: Final = "pass the files of one organization"
 _Parts = list[tuple[Context, OrganizationFiles]]
 
 _SINGLE: Final = ("out", "report", "expect_digest")
@@ -47,9 +48,7 @@ def run_each(
         return body(with_own_key(context, groups[0].parsed), **own)
     for name in _SINGLE:
         if own.get(name) is not None:
-            option = f"--{name.replace('_', '-')}"
-            hint = "pass the files of one organization"
-            raise _several(f"{option} works with one organization", groups, hint)
+            raise _several(f"--{name.replace('_', '-')}", groups)
     writes = "yes" in own
     references = frozenset(each.api_key for each in groups if each.api_key is not None)
     parts = [(_narrowed(context, each, references), each) for each in groups]
@@ -85,10 +84,7 @@ def run_each(
 
 
 def with_own_key(
-    context: Context,
-    parsed: Parsed,
-    name: str = "this command",
-    hint: str = "pass the files of one organization",
+    context: Context, parsed: Parsed, name: str = "this command", hint: str = _ONE_ORGANIZATION
 ) -> Context:
     """Return a context with the key named by the files, if any.
 
@@ -96,15 +92,18 @@ def with_own_key(
     """
     groups = organizations(parsed)
     if len(groups) > 1:
-        raise _several(f"{name} works with one organization", groups, hint)
+        raise _several(name, groups, hint)
     made = context.narrowed(replace(inputs(context), parsed=parsed))
     _use_key(made, groups[0])
     return made
 
 
-def _several(limit: str, groups: tuple[OrganizationFiles, ...], hint: str) -> UsageError:
+def _several(
+    name: str, groups: tuple[OrganizationFiles, ...], hint: str = _ONE_ORGANIZATION
+) -> UsageError:
     names = ", ".join(quote(each.organization or "none") for each in groups)
-    return UsageError(f"{limit}, but the files declare several: {names}", hint=hint)
+    message = f"{name} works with one organization, but the files declare several: {names}"
+    return UsageError(message, hint=hint)
 
 
 def _narrowed(
