@@ -21,7 +21,6 @@ from reconciler.planning.plan import (
     Matched,
     Operation,
     Plan,
-    Reason,
     SecretChange,
     SecretUse,
     SetChange,
@@ -156,28 +155,13 @@ PLAIN[SecretChange] = any_of(
 PLAIN[KeyLost] = any_of(KeyLost, path=configured)
 
 
-def because_of(*reasons: Reason) -> st.SearchStrategy[Reason]:
-    return st.sampled_from(reasons)
-
-
 fields = st.one_of(*(PLAIN[kind] for kind in (ValueChange, SetChange, SecretChange, KeyLost)))
 operations: st.SearchStrategy[Operation] = st.one_of(
-    any_of(Create, reason=st.just(Reason.MISSING)),
-    any_of(
-        Update,
-        fields=st.lists(fields, min_size=1, max_size=3).map(tuple),
-        reason=because_of(Reason.DIFFERS, Reason.RENAMED, Reason.RESEND),
-    ),
-    any_of(Delete, reason=because_of(Reason.ABSENT, Reason.NOT_DECLARED, Reason.DUPLICATE)),
+    any_of(Create),
+    any_of(Update, fields=st.lists(fields, min_size=1, max_size=3).map(tuple)),
+    any_of(Delete),
 )
-kept = any_of(
-    Kept,
-    webhooks=st.lists(PLAIN[Snapshot], min_size=1, max_size=3).map(tuple),
-    reason=because_of(
-        Reason.PROTECTED, Reason.UNKNOWN_TYPE, Reason.UNKNOWN_EVENT, Reason.AMBIGUOUS, Reason.LATER
-    ),
-)
-unmanaged = any_of(Unmanaged, reason=because_of(Reason.PRUNE_OFF, Reason.OUT_OF_SCOPE))
+kept = any_of(Kept, webhooks=st.lists(PLAIN[Snapshot], min_size=1, max_size=3).map(tuple))
 
 
 @st.composite
@@ -189,7 +173,7 @@ def plans(draw: st.DrawFn) -> Plan:
             "organization": organizations,
             "matched": few(of_type(Matched)),
             "kept": few(kept),
-            "unmanaged": few(unmanaged),
+            "unmanaged": few(of_type(Unmanaged)),
             **dict.fromkeys(("ignored", "files", "in_scope", "live"), counts),
             **dict.fromkeys(("declared", "found"), st.booleans()),
             "max_deletes": st.none() | counts,
