@@ -12,7 +12,7 @@ from typing import Final
 
 from reconciler.ci.github import GitHub, queued
 from reconciler.ci.marker import COMMENT_CHARACTERS, Marker, MarkerKind, Post, encode, find
-from reconciler.ci.outcome import Outcome, ended, failed, planned
+from reconciler.ci.outcome import Outcome, attempt, ended, failed, planned
 from reconciler.ci.reviews import combined, history, merged_reviews, read_reviews
 from reconciler.ci.run import Commenting, MergeGroup, PullRequest, Run
 from reconciler.errors import (
@@ -282,11 +282,10 @@ def _invalidate(run: Run, problem: ReconcilerError) -> tuple[Finding, ...]:
     foot = f"Merging applies nothing. {_foot(run, pull)}"
     view = View(limit=COMMENT_CHARACTERS // 2)
     text = f"{RENDERERS['markdown']().render_error(problem, view)}\n{foot}\n"
-    try:
-        return _comment(run, pull, [(run.marker(MarkerKind.PLAN), text)], create=False)
-    except ReconcilerError as second:
-        why = f"could not edit the comment: {second.message}"
-        return (warning("comment-not-edited", why, second.hint),)
+    findings = list[Finding]()
+    with attempt(findings, "comment-not-edited", "could not edit the comment"):
+        findings += _comment(run, pull, [(run.marker(MarkerKind.PLAN), text)], create=False)
+    return tuple(findings)
 
 
 def _comment(
