@@ -118,13 +118,9 @@ def load_parsed(parsed: Parsed, rules: Rules) -> Loaded:
             declared = build(documents.values(), accepted).webhooks
             ordered = _with_setting(ordered, declared, rules.allow_secrets)
     else:
+        assert all(each.usable for each in read)  # without one, its webhooks would be deleted
         desired = build(documents.values(), accepted)
-    return Loaded(
-        desired=desired,
-        findings=tuple(ordered),
-        documents=documents,
-        parents=parents,
-    )
+    return Loaded(desired=desired, findings=tuple(ordered), documents=documents, parents=parents)
 
 
 def _with_setting(
