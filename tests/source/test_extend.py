@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from reconciler.errors import ConfigurationError
 from reconciler.findings import has_errors
-from reconciler.model import Desired, Live
+from reconciler.model import Desired, Live, Scheme, SecretRef
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import plan
 from reconciler.source import files
+from reconciler.source.allowed import key_reference
 from reconciler.source.extend import MAX_DEPTH
 from reconciler.source.load import Loaded, load_files
 from reconciler.source.rendered import configurations, yaml_text
@@ -43,10 +44,14 @@ def test_a_file_of_a_secret_is_relative_to_the_file_that_names_it() -> None:
     """An overlay in another folder has the same file."""
     texts = {
         "orgs/dev/over.yaml": "extends: ../../base/b.yaml\norganization: Acme\n",
-        "base/b.yaml": BASE,
+        "base/b.yaml": f"api_key: {{file: key}}\n{BASE}",
     }
     found = load_texts(texts, next(iter(texts)))
     assert found.desired is not None
+    (document,) = found.documents.values()
+    assert key_reference(document.data, document.file) == SecretRef(
+        scheme=Scheme.FILE, name="base/key"
+    )
     references = [str(each.configuration.get("token")) for each in found.desired.webhooks]
     assert references == ["env TOKEN", "file base/pager-token (version 2)"]
 
