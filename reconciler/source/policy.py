@@ -40,15 +40,12 @@ def judge(
     found, digests = [], {}
     for name in dict.fromkeys((*met, *policies)):
         hint = "apply where the plan was saved" if name in met else "check the path"
-        raw = _text(name, read, hint)
-        digests[name] = f"sha256:{sha256(raw).hexdigest()}"
+        schema, digests[name] = _policy(name, read, hint)
         if met.get(name, digests[name]) != digests[name]:
             raise StalePlanError(
                 f"the policy {name} has changed since the plan was saved",
-                differences=(f"saved  {met[name]}", f"now    {digests[name]}"),
                 hint="save a new plan with `webhooks plan --out FILE` and have it reviewed",
             )
-        schema = _schema(name, raw)
         for file, content in data.items():
             for rejected in _rejections(name, schema, content):
                 path = source_path(loaded, file, tuple(rejected.instance_path))
@@ -64,19 +61,16 @@ def judge(
     )
 
 
-def _text(name: str, read: Callable[[str], bytes], hint: str) -> bytes:
+def _policy(name: str, read: Callable[[str], bytes], hint: str) -> tuple[Any, str]:
+    """Return a policy and its SHA-256; `hint` is for a missing one."""
     try:
-        return read(name)
+        raw = read(name)
+        return json.loads(raw), f"sha256:{sha256(raw).hexdigest()}"
     except FileNotFoundError:
         raise ConfigurationError(f"there is no policy {name}", hint=hint) from None
     except NotReadableError as refusal:
         message = f"cannot read the policy {name}: it {refusal}"
         raise ConfigurationError(message, hint=refusal.hint) from None
-
-
-def _schema(name: str, raw: bytes) -> Any:
-    try:
-        return json.loads(raw)
     except (ValueError, RecursionError):
         raise ConfigurationError(f"the policy {name} is not JSON", hint=_HINT) from None
 
