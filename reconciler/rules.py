@@ -142,7 +142,7 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
     "no-token": ("no GitHub token", "ci.drift.drift"),
     "outcome-not-commented": (
         "an outcome that could not be commented",
-        "ci.apply._Attempt._record",
+        "ci.apply._Attempt._settle",
     ),
     "failure-not-reported": (
         "a failure that could not be reported",
