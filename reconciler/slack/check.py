@@ -193,7 +193,7 @@ def _kind(token: Secret) -> Check:
 def _identity(reply: _Reply) -> Check:
     if reply.error is not None:
         return _refused("slack", reply)
-    team, bot = (quote(reply.text(key) or "(unnamed)") for key in ("team", "user"))
+    team, bot = (quote(str(reply.data.get(key) or "(unnamed)")) for key in ("team", "user"))
     return ok("slack", f"team {team}, bot {bot}")
 
 
@@ -322,11 +322,6 @@ class _Reply:
     scopes: frozenset[str] | None
     needed: str | None = None
     data: Mapping[str, Any] = field(repr=False)
-
-    def text(self, key: str) -> str | None:
-        """Return a text of the response, None if it has none."""
-        value = self.data.get(key)
-        return value if isinstance(value, str) and value else None
 
 
 class Slack:
