@@ -42,7 +42,7 @@ def load_texts(texts: Mapping[str, str | bytes], *given: str, rules: Rules | Non
 def loaded(desired: Desired) -> Loaded:
     """Return the result of loading files with these declarations.
 
-    What names no file is in the first.
+    Settings without a file are in the first.
     """
     policy = desired.policy
     first = policy.scopes[0].file

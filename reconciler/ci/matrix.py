@@ -157,7 +157,7 @@ def _changed(run: Run) -> frozenset[str] | None:
 
 
 def files_of(loaded: Loaded) -> frozenset[str]:
-    """Return the files that a configuration consists of: its own, their parents and its secrets."""
+    """Return all files of a configuration: its files, their parents and secret files."""
     names = {*loaded.documents, *loaded.parents}
     if loaded.desired is not None:
         refs = references(loaded.desired.webhooks)

@@ -112,7 +112,7 @@ def _option(problem: click.NoSuchOption, context: click.Context | None) -> str:
     if name in _DRY_RUN:
         match None if context is None else context.command_path:
             case "webhooks plan":
-                return "`plan` never writes: leave it out"
+                return "`plan` never writes: remove the option"
             case "webhooks" | "webhooks apply":
                 return "use `webhooks plan`"
             case _:

@@ -282,7 +282,7 @@ class _Table:
                 self.match_by_content(name, entries)
 
     def other_id(self, webhook: Webhook) -> str:
-        """Return how to correct an id that is not live. A shared name needs one."""
+        """Return how to correct an id that is not live. A shared name requires an id."""
         same = [each for each in self.webhooks if each.name == webhook.name]
         if len(same) < 2 and len(self.by_name.get(webhook.name, ())) < 2:
             return (

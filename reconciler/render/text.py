@@ -357,7 +357,7 @@ def _drift(drift: Mapping[ManagementStatus, int] | None, plan: Plan | None) -> s
         f"{number} {'differ' if state is ManagementStatus.DIFFERS and number > 1 else state}"
         for state, number in drift.items()
     ]
-    none = "No drift as far as compared." if plan and plan.uncompared else "No drift."
+    none = "No drift in the compared fields." if plan and plan.uncompared else "No drift."
     return f"Drift: {', '.join(counts)}." if counts else none
 
 

@@ -90,7 +90,7 @@ def summary(plan: Plan) -> str:
         rest = f"; {number} unchanged" if number else ""
         return f"Plan: {counts(plan)} of {plan.in_scope} in scope{rest}."
     match = "matches" if number == 1 else "match"
-    limit = " as far as compared" if plan.uncompared else ""
+    limit = " in the compared fields" if plan.uncompared else ""
     return f"No changes. {plural(number, 'webhook')} {match}{limit}."
 
 

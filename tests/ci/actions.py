@@ -1,4 +1,4 @@
-"""Expressions of GitHub's workflows, the part that the shipped workflows use."""
+"""Evaluate expressions of GitHub's workflows, as far as the shipped workflows use them."""
 
 from __future__ import annotations
 

@@ -183,7 +183,7 @@ def test_each_organization_has_its_drift_issue(three: Organizations) -> None:
 def test_a_run_that_found_no_organization_has_an_issue(
     three: Organizations, name: str, event: str
 ) -> None:
-    """The first job fails: the issue is about the files, and the next run closes it."""
+    """If the first job fails, the issue is about the files, and the next run closes it."""
     here = three.world
     here.git("checkout", "-q", "main")
     assert here.not_run(name, "7", job="organizations").code == 0

@@ -354,7 +354,7 @@ def test_a_fork_is_not_planned_and_not_applied(here: World) -> None:
 
 
 def test_a_pull_request_to_another_branch_is_not_a_review(here: World) -> None:
-    """Only main is applied: another base changes the comment, and its merge is no review."""
+    """Only main is applied: another base changes the comment, and its merge is not a review."""
     here.git("branch", "release")
     here.propose(1, "Audit", "Deploys")
     assert here.pull(1, branch="release").code == 0

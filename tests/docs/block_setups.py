@@ -90,7 +90,7 @@ SOURCE: Final = package("COMMIT")
 SETUPS: Final[Mapping[str, BlockSetup]] = {
     "README.md: Adopt an organization": BlockSetup(
         live=EXAMPLE,
-        says=("wrote webhooks.yaml", *["No changes. 3 webhooks match as far as compared."] * 3),
+        says=("wrote webhooks.yaml", *["No changes. 3 webhooks match in the compared fields."] * 3),
     ),
     "README.md: On GitHub": BlockSetup(
         smaller={"${{ github.event.before }}": "0" * 40},

@@ -240,7 +240,7 @@ def test_clocks(seconds: float, status: str, word: str) -> None:
 
 @pytest.mark.parametrize("date", ["soon", "Mon, 01 Jan 2024 00:00:00 +99999999999999999999"])
 def test_an_invalid_date_is_ignored(date: str) -> None:
-    """Nothing is said about the clocks."""
+    """There is no check of the clocks."""
     checks = check(Scripted(answer(200, {}, date=date)), VirtualClock(), key=None)
     assert "clock" not in {each.name for each in checks}
 

@@ -254,7 +254,7 @@ def test_a_duplicate_is_not_gone_while_it_is_listed(
 
 
 def test_a_delete_that_the_server_denies_is_verified() -> None:
-    """A webhook that is still listed is not deleted, whatever the response says."""
+    """A webhook that is still listed is not deleted, regardless of the response."""
     api = Denies(rows={"1": row("old", "1")})
     api.times = 9
     assert outcomes(run(api, planned(api))) == {"old": "failed does-not-converge"}

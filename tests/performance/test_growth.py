@@ -64,7 +64,7 @@ def steps(work: Work) -> int:
 
 
 def overlay(parent: str, count: int) -> str:
-    """Return an overlay with a mistake in each of `count` webhooks."""
+    """Return an overlay with an error in each of `count` webhooks."""
     entries = "".join(f"  - {{name: new-{n:05}, adopt: 3}}\n" for n in range(count))
     return f"extends: {parent}\nwebhooks:\n{entries}"
 

@@ -34,7 +34,7 @@ def test_a_long_plan_fits(limit: int) -> None:
 
 
 def test_the_limit_is_in_bytes() -> None:
-    """Non-ASCII characters have several."""
+    """Non-ASCII characters take several bytes."""
     wide = plan(*(Create(after=slack("漢字" * 50, line=index)) for index in range(100)))
     text = render_plan(wide, View(limit=20_000))
     assert "Cut to fit" in text

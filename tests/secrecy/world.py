@@ -240,7 +240,7 @@ class World:
         read_back: str = "plain",
         input: str = "good",
     ) -> tuple[Done, list[str], list[str]]:
-        """Run a command with canaries; return its leaks, and what it sent that was only read."""
+        """Run a command with canaries; return its leaks, and sent values that were only read."""
         self.runs += 1
         home = self.folder / str(self.runs)
         planted = self._plant(home, input, declared=command.first != "-")

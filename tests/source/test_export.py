@@ -278,7 +278,7 @@ def test_a_partial_export_has_its_own_scope() -> None:
 
 
 def test_a_partial_export_names_the_same_variables() -> None:
-    """They are named after all live webhooks with the value; only the Slack token is the usual."""
+    """Their names depend on all live webhooks; only the Slack token has the usual name."""
     url = "https://hooks.slack.com/services/T0/B0/hunter22"
     found = live(
         live_generic("a", "id-1", url=url, token="t"),

@@ -150,7 +150,7 @@ SECRETS = (
 
 
 def test_a_secret_in_any_place_is_not_shown() -> None:
-    """Neither a Slack token nor a URL with a password, whatever is wrong with it there."""
+    """Neither a Slack token nor a URL with a password, for any error at that place."""
     for data in (changed(WHOLE, path, value) for path in PLACES for value in SECRETS):
         outcome = load_text(json.dumps(data), rules=Rules(allow_secrets=("env:A",)))
         assert outcome.findings, data

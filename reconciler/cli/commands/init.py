@@ -255,7 +255,7 @@ def _ask_token(context: Context) -> SecretRef:
 def _write_workflows(context: Context, setup: Setup, *, yes: bool) -> None:
     """Write missing workflows; update existing ones after asking.
 
-    Raises NotConfirmedError, and UsageError for a file of that name that is none of them.
+    Raises NotConfirmedError, and UsageError for another file of that name.
     """
     directory, console = context.process.directory, context.console
     changed: dict[str, str] = {}
