@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from reconciler import workflow
 from reconciler.checks import Checklist, strict
 from reconciler.cli.options import Context
 from reconciler.errors import ExitCode, NotConfirmedError
+from reconciler.findings import Finding, Severity
 from reconciler.render import RENDERERS, View
-from reconciler.render.quote import quote
+from reconciler.render.quote import prose, quote
 from reconciler.source.files import MAX_FILE_BYTES
 from reconciler.source.history import git_in
-
-if TYPE_CHECKING:
-    from reconciler.findings import Finding
 
 STDOUT: Final = "-"
 """The file name that means standard output."""
@@ -67,9 +65,18 @@ def for_each_organization(
 
 
 def load(context: Context, again: tuple[str, ...] | None = None) -> workflow.Checked:
-    """Read and check the files, and print warnings. Raises ConfigurationError."""
+    """Read and check the files, and print warnings, and notes on one line each.
+
+    With -v, as in `validate`, notes are complete. Raises ConfigurationError.
+    """
     checked = workflow.load(inputs(context, again))
-    warn(context, checked.declared.findings)
+    found, is_full = checked.declared.findings, context.console.verbosity > 0
+    warn(context, [each for each in found if is_full or each.severity is not Severity.NOTE])
+    for each in found:
+        if not is_full and each.severity is Severity.NOTE:
+            at = each.position
+            where = "" if at is None else f"{quote(at.file)}:{at.line}, "
+            context.console.message("note", f"{prose(each.message)} ({where}{each.rule})")
     for file in (*checked.declared.documents, *checked.declared.parents):
         context.console.detail(f"read {quote(file)}")
     return checked

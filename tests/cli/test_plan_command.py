@@ -36,6 +36,15 @@ def test_a_directory_is_read_recursively(shell: Shell, file: File) -> None:
     assert done.out.splitlines()[0].endswith(", 2 files)")
 
 
+def test_a_note_about_a_file_is_one_line(shell: Shell, file: File) -> None:
+    """Unless the plan is verbose; `validate` shows it in full."""
+    file(Pager="deploys")
+    line = "note: 'deploys' looks like 'Deploys' (webhooks.yaml:6, names-look-alike)\n"
+    expect(shell("plan", "--local", **SECRETS), 0, line, without=("help: give them",))
+    for command in (("plan", "--local", "-v"), ("validate",)):
+        expect(shell(*command, **SECRETS), 0, "note[names-look-alike]", "help: give them names")
+
+
 def test_local(shell: Shell, file: File, tmp_path: Path) -> None:
     """One line names the emulator, which accepts any organization and needs no key."""
     file(**{"webhooks:\n": "organization: Globex\nwebhooks:\n"})
