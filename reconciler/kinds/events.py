@@ -12,10 +12,9 @@ from reconciler.model import EVENT_TYPES
 MAX_EVENT_GLOB: Final = 128
 """The maximum length of a glob over events, in characters."""
 
-GLOBS: Final = (
-    *dict.fromkeys(f"{event.rpartition('_')[0]}_*" for event in EVENT_TYPES),
-    *dict.fromkeys(f"*_{event.rpartition('_')[2]}" for event in EVENT_TYPES),
-)
+_SUBJECTS: Final = tuple(dict.fromkeys(f"{event.rpartition('_')[0]}_*" for event in EVENT_TYPES))
+_VERBS: Final = tuple(dict.fromkeys(f"*_{event.rpartition('_')[2]}" for event in EVENT_TYPES))
+GLOBS: Final = (*_SUBJECTS, *_VERBS)
 """The globs for all events of a subject, and of a verb."""
 
 
@@ -28,12 +27,22 @@ def expand(pattern: str) -> frozenset[str]:
 def compress(events: Iterable[str]) -> tuple[str, ...]:
     """Abbreviate `events`: use a glob for all events of a subject or a verb.
 
-    Expanding the result returns `events`; unknown events are not changed.
+    Expanding the result returns `events`, each from one member; unknown events are not changed.
     """
     left, every = set(events), frozenset(EVENT_TYPES)
     unknown = sorted(left - every)
     if left >= every:
         return ("*", *unknown)
-    globs = [glob for glob in GLOBS if expand(glob) <= left]
-    left -= set().union(*map(expand, globs))
-    return (*(event for event in EVENT_TYPES if event in left), *globs, *unknown)
+    known = left & every
+    shortest = min(_members(known, GLOBS), _members(known, (*_VERBS, *_SUBJECTS)), key=len)
+    return (*shortest, *unknown)
+
+
+def _members(left: set[str], globs: Iterable[str]) -> list[str]:
+    """Return globs, in this order of preference, that do not overlap, and the other events."""
+    used = []
+    for glob in globs:
+        if expand(glob) <= left:
+            used.append(glob)
+            left = left - expand(glob)
+    return [*(event for event in EVENT_TYPES if event in left), *used]

@@ -76,7 +76,7 @@ def compare(
 
     Event types are sets; a channel is the same with and without `#`. A live field that is not
     declared and does not have its default value is removed. If the type changes, all declared
-    fields are new.
+    fields are new, and all other live ones are removed.
     """
     retyped = live.type != webhook.type
     unreadable: list[str] = []
@@ -138,8 +138,7 @@ def compare(
     if isinstance(shown, Unknown):
         dropped = sorted(resent.keys() - webhook.configuration.keys())
         fields.extend(KeyLost(path=("configuration", name), hidden=True) for name in dropped)
-    if not retyped:
-        fields.extend(KeyLost(path=("configuration", name)) for name in _undeclared(webhook, live))
+    fields.extend(KeyLost(path=("configuration", name)) for name in _undeclared(webhook, live))
     return Comparison(
         fields=tuple(fields),
         unreadable=tuple(unreadable),
@@ -170,8 +169,13 @@ def _plain_reading(field: Field, declared: Value, live: LiveValue | Unknown) -> 
 
 
 def _undeclared(webhook: Webhook, live: LiveWebhook) -> tuple[str, ...]:
-    """Return the live fields that are not declared and do not have their default value."""
+    """Return the live fields that are not declared and do not have their default value.
+
+    For a webhook of another type, these are all fields that the declared one does not have.
+    """
     names = sorted(field.name for field in KINDS[webhook.type].fields)
+    if live.type != webhook.type and not isinstance(live.configuration, Unknown):
+        names = sorted(live.configuration)
     return tuple(name for name in names if name not in webhook.configuration and shows(live, name))
 
 

@@ -250,6 +250,7 @@ def test_a_change_of_type_lists_every_field() -> None:
             cause=SecretCause.ADDED,
             destination="slack #deploys",
         ),
+        KeyLost(path=("configuration", "url")),
     )
 
 

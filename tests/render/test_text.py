@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from reconciler.findings import Position, error
+from reconciler.kinds.events import compress, expand
+from reconciler.model import EVENT_TYPES
 from reconciler.planning.plan import Create, SecretUse
 from reconciler.render import View
 from reconciler.render.layout import columns
@@ -81,3 +84,13 @@ def test_carets_point_at_a_character(line: str, column: int) -> None:
     shown = render_findings((replace(error("x", "m", at=place), excerpt=line),)).splitlines()
     assert shown[4].strip(" |")[:1] == "^"
     assert max(map(len, shown)) <= 110
+
+
+@pytest.mark.parametrize("left_out", EVENT_TYPES)
+def test_abbreviated_events_do_not_overlap(left_out: str) -> None:
+    """Each event is in one member, so that a reader counts it once."""
+    members = compress(each for each in EVENT_TYPES if each != left_out)
+
+    found = Counter(event for member in members for event in expand(member))
+    assert found == Counter(EVENT_TYPES) - Counter([left_out])
+    assert len(members) == 6
