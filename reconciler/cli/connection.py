@@ -141,9 +141,8 @@ class Progress:
         text = _progress_text(operation)
         with self._lock:
             self._in_flight.append(text)
-        if self._console.shows_progress:
             self._console.status(self._state())
-        else:
+        if not self._console.shows_progress:
             self._console.note(text)
 
     def finished(self, outcome: Outcome) -> None:
@@ -155,6 +154,8 @@ class Progress:
                 self._in_flight.remove(text)
             if self._done == self._total:
                 self._progress_text = "verifying the result"
+            if self._in_flight:
+                self._console.status(self._state())
 
     def observe(self, event: Exchange | Pause) -> None:
         """Print a long wait, once for all threads, and with --debug each request."""
@@ -185,20 +186,21 @@ class Progress:
             try:
                 note = self._notes.get(timeout=_TICK if self._console.shows_progress else None)
             except Empty:
-                state = self._state()
-                seconds, before = (seconds + 1 if state == before else 1), state
-                if state:
-                    self._console.status(f"{state} ({seconds} s)")
+                with self._lock:
+                    state = self._state()
+                    seconds, before = (seconds + 1 if state == before else 1), state
+                    if state:
+                        self._console.status(f"{state} ({seconds} s)")
                 continue
             if note is None:
                 return
             note()
 
     def _state(self) -> str:
-        with self._lock:
-            if not self._in_flight:
-                return self._progress_text
-            return f"{self._done}/{self._total} {self._in_flight[-1][:_WIDEST]}"
+        """Return the status line. Print it under the same lock, or an older count follows it."""
+        if not self._in_flight:
+            return self._progress_text
+        return f"{self._done}/{self._total} {self._in_flight[-1][:_WIDEST]}"
 
     def _report_signal(self) -> None:
         with self._lock:

@@ -200,8 +200,8 @@ def read_back(webhooks: Iterable[LiveWebhook]) -> tuple[Check, ...]:
     for (kind_name, name), forms in sorted(seen.items()):
         ranked = sorted(forms.items(), key=lambda each: (-each[1], each[0]))
         counted = ", ".join(f"{form} ({plural(count, 'webhook')})" for form, count in ranked)
-        whole = forms.keys() <= {"whole", "possibly complete"}
-        hidden = "" if whole else "; a change made elsewhere cannot be detected"
+        complete = forms.keys() <= {"complete", COMPLETE}
+        hidden = "" if complete else "; a change made elsewhere cannot be detected"
         checks.append(ok("read-back", f"{kind_name} {name}: {counted}{hidden}"))
     return tuple(checks)
 
@@ -210,7 +210,7 @@ def _form(webhook: LiveWebhook, field: Field) -> str | None:
     """Return how a webhook shows a secret field, None if an optional field is missing."""
     shown = webhook.configuration
     if isinstance(shown, Unknown):
-        return "not shown, like the whole configuration"
+        return "not shown, like the rest of the configuration"
     found = form(shown, field.name)
     if found == "omitted":
         expected = field.required or (field.partner is not None and field.partner in shown)
@@ -218,7 +218,7 @@ def _form(webhook: LiveWebhook, field: Field) -> str | None:
     value = shown.get(field.name)
     if found != COMPLETE or not isinstance(value, Secret):
         return found
-    return "whole" if field.shape is not None and value.matches(field.shape) else found
+    return "complete" if field.shape is not None and value.matches(field.shape) else found
 
 
 COMPLETE: Final = "possibly complete"

@@ -55,7 +55,7 @@ _RESEND = (
 )
 _STATUSES: Final = {
     Status.FAIL: ("✗", "error", "failed"),
-    Status.WARN: ("!", "warning", "with a warning"),
+    Status.WARN: ("!", "warning", "warning"),
     Status.UNKNOWN: ("?", "note", "unknown"),
     Status.OK: ("✓", "good", "ok"),
 }
@@ -119,7 +119,7 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
     lines.append(_title("error", error.code, message, view))
     if isinstance(error, ApiError):
         if error.detail:
-            lines.append(f"  CloudTruth replied:  {quote(error.detail)}")
+            lines.append(f"  CloudTruth replied: {quote(error.detail)}")
         lines += [f"  {label(path)}: {quote(text)}" for path, text in error.fields]
     if isinstance(error, StalePlanError):
         lines += [f"  {prose(each)}" for each in error.differences]
@@ -385,7 +385,7 @@ def render_checks(checklist: Checklist, view: View = PLAIN) -> str:
     for note in checklist.notes if view.verbosity >= 0 else ():
         lines += paragraph(prose(note), indent=0, width=view.width)
     counts = [
-        f"{count} {word}"
+        plural(count, word) if status is Status.WARN else f"{count} {word}"
         for status, (_, _, word) in statuses.items()
         if (count := checklist.count(status))
     ]

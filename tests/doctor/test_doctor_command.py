@@ -42,7 +42,7 @@ def test_a_working_setup(shell: Shell, file: File, cloud: Clouds) -> None:
     assert done.out.splitlines()[0] == "Settings"
     assert "✓ key           set, from CLOUDTRUTH_API_KEY" in done.out
     assert "✓ organization  found (Acme, id " in done.out
-    assert "slack token: whole (1 webhook)" in " ".join(done.out.split())
+    assert "slack token: complete (1 webhook)" in " ".join(done.out.split())
     assert " failed" not in done.out
 
 

@@ -106,7 +106,7 @@ SMALL = {"page_size": 2, "max_page_size": 2}
         ({"methods": ("PUT", "DELETE")}, "methods", "warn webhook: GET, PUT, DELETE; no PATCH"),
         ({"methods": ("PATCH", "DELETE")}, "methods", "ok webhook: GET, PATCH, DELETE"),
         ({"methods": ("DELETE",)}, "methods", "fail webhook: GET, DELETE; updates"),
-        ({"read_back": "plain"}, "read-back", "slack token: whole (3 webhooks)"),
+        ({"read_back": "plain"}, "read-back", "slack token: complete (3 webhooks)"),
         ({"read_back": "partial"}, "read-back", "masked or encrypted (3 webhooks);"),
         ({"read_back": "ciphertext"}, "read-back", "masked or encrypted (3 webhooks);"),
         ({"read_back": "omitted"}, "read-back", "omitted (3 webhooks);"),
@@ -151,7 +151,7 @@ def shown(type: str, **configuration: Any) -> str:
 
 def test_only_a_known_shape_is_readable() -> None:
     """A password has no shape, so any text may be masked; a number is not text."""
-    assert shown("slack", token="xoxb-" + "0123456789") == "slack token: whole"
+    assert shown("slack", token="xoxb-" + "0123456789") == "slack token: complete"
     assert shown("slack", token="something else") == "slack token: possibly complete"
     assert shown("slack", token=7) == "slack token: not text"
     assert shown("generic", password="hunter2") == "generic password: possibly complete"
@@ -159,7 +159,7 @@ def test_only_a_known_shape_is_readable() -> None:
 
 def test_an_optional_secret_may_be_unset() -> None:
     """Only a required field, or one whose partner is shown, counts as omitted."""
-    assert shown("generic", url="https://x.example/") == "generic url: whole"
+    assert shown("generic", url="https://x.example/") == "generic url: complete"
     both = shown("generic", url="https://x.example/", username="me")
     assert both == "generic password: omitted"
     assert shown("teams", token="canary") == "no live webhook has secrets"

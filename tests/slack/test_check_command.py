@@ -32,7 +32,7 @@ Deploys  webhooks.yaml:2
   ✓ channel  #deploys, a public channel
 
 1 webhook of other types not checked.
-1 with a warning, 4 ok.
+1 warning, 4 ok.
 """
     )
     assert done.code == 0
