@@ -130,7 +130,7 @@ def _similar(name: str, possibilities: Sequence[str] | None, before: str = "") -
     """Return the question for the most similar name, if it is a typing error or the beginning."""
     best = next(iter(possibilities or ()), "")
     word, other = name.lstrip("-"), best.lstrip("-")
-    if len(word) > 2 and (other.startswith(word) or get_close_matches(word, [other], 1, 0.8)):
+    if len(word) > 2 and (other.startswith(word) or get_close_matches(word, [other], 1, 0.75)):
         return f"did you mean `{before}{best}`?"
     return ""
 

@@ -97,7 +97,7 @@ def test_every_command_runs(program: Path, emulator: str, tmp_path: Path) -> Non
         assert (done.returncode, expected in done.stdout) == (0, True), done
     file.write_text("webhooks: [{nam: x, type: slak}]\n")
     assert "did you mean `name`?" in webhooks("validate").stdout
-    assert "Did you mean 'plan'?" in webhooks("plna").stderr
+    assert "did you mean `webhooks plan`?" in webhooks("plna").stderr
 
 
 def test_every_command_is_in_the_list() -> None:
