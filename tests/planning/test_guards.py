@@ -112,9 +112,9 @@ def test_only_limits_what_the_guards_count() -> None:
         (slack("a"), "b", False),
         (slack("a", previously=("b",)), "b", True),
         (slack("pin", id="id-1"), "b", True),
+        (slack("pin", id="id-1"), "pin", True),
         (slack("pin", id="id-9"), "b", False),
     ],
-    ids=["by name", "not", "by an earlier name", "by the name that an id leads to", "by no id"],
 )
 def test_only_limits_what_counts_as_declared(webhook: Webhook, glob: str, declared: bool) -> None:
     """A selection without a declaration is treated like an empty file."""

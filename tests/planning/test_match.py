@@ -125,7 +125,11 @@ TWO_SCOPES = Policy(
         (desired(slack(), absent=(Absent(name="tmp"),)), [one()], ["match 1"]),
         (desired(slack(), absent=(Absent(name="tmp", id="gone"),)), [one()], ["match 1"]),
         (
-            desired(slack("Other"), absent=(Absent(name="Deploys", id="gone"),), prune=False),
+            desired(
+                slack("Other"),
+                absent=(Absent(name="x"), Absent(name="Deploys", id="gone")),
+                prune=False,
+            ),
             [one("Other"), one("Deploys", "2")],
             ["match 1", "unmanaged 2 (prune-off)", "unknown-id"],
         ),
@@ -275,7 +279,11 @@ def test_deleting_one_of_two_pinned_webhooks_plans_to_create_it() -> None:
     assert (again.operations, len(again.matched)) == ((), 2)
 
 
-PINNED = (slack(id="id-1"), slack(id="id-2"), slack(id="id-3", channel="#third"))
+PINNED = (
+    slack(id="id-1"),
+    slack(id="id-2", line=2),
+    slack(id="id-3", channel="#third", line=3),
+)
 
 
 def test_webhooks_that_share_a_name_are_created_one_in_each_apply() -> None:
@@ -286,8 +294,10 @@ def test_webhooks_that_share_a_name_are_created_one_in_each_apply() -> None:
         result = made(declared, *found)
         (create,) = result.operations
         assert isinstance(create, Create)
-        later = [(each.webhooks[0].id, each.reason) for each in result.unapplied]
-        assert later == [(id_, Reason.LATER) for id_ in left]
+        later = [(each.webhooks[0].id, each.position) for each in result.unapplied]
+        assert later == [(id_, PINNED[2].position) for id_ in left]
+        assert {each.reason for each in result.kept} <= {Reason.LATER}
+        assert made(declared, *found, only=("other",)).kept == ()
         missing = [
             each
             for each in statuses(live(*found), result)
@@ -308,10 +318,11 @@ def test_a_webhook_that_may_have_the_missing_id_is_kept() -> None:
     result = made(desired(*PINNED), found)
 
     assert result.operations == ()
-    assert [(each.reason, each.webhooks[0].id) for each in result.kept] == [
-        (Reason.AMBIGUOUS, "id-9")
+    assert [(each.reason, each.webhooks[0].id, each.position) for each in result.kept] == [
+        (Reason.AMBIGUOUS, "id-9", PINNED[1].position)
     ]
     assert result.unapplied
+    assert made(desired(*PINNED), *found.webhooks[1:]).found
 
 
 def test_each_file_has_its_own_scope() -> None:

@@ -131,6 +131,16 @@ def shown(found: Finding) -> list[str]:
                 "  remove it from `protect`, or remove this entry",
             ],
         ),
+        (
+            desired(absent=(absent("b-zz", 4, id="id-1"),), scope=("b-*",)),
+            [live_slack("a-x", "id-1")],
+            {},
+            [
+                "4 error live-out-of-scope: 'b-zz' would delete 'a-x' (id id-1), which is not in "
+                "the scope of this file",
+                "  delete it in the file whose scope has it, or extend `scope`",
+            ],
+        ),
         *(
             (
                 ignoring(glob, pin),
@@ -289,10 +299,13 @@ def test_a_kept_webhook_points_at_its_entry() -> None:
         absent=(absent("d", 4),),
     )
     found = [strange(name, own) for name, own in zip("abcdea", "124567", strict=True)]
-    result = made(declaration, live_slack("c", "3"), *found)
-    assert result.operations == ()
+    others = live_slack("c", "8"), live_slack("c", "9", channel="#x")
+    result = made(declaration, live_slack("c", "3"), *others, *found)
+    assert [(each.before.id, each.position) for each in result.deletes] == [
+        ("8", Position(file="webhooks.yaml", line=3))
+    ]
     lines = [(each.webhooks[0].id, each.position and each.position.line) for each in result.kept]
-    assert lines == [("1", 1), ("7", 1), ("2", 2), ("4", 3), ("5", 4), ("6", None)]
+    assert lines == [("1", 1), ("7", 1), ("2", 2), ("4", 3), ("9", 3), ("5", 4), ("6", None)]
 
 
 @pytest.mark.parametrize(

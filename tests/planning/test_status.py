@@ -59,6 +59,12 @@ def test_every_webhook_has_its_status_and_line() -> None:
     ]
 
 
+def test_a_missing_webhook_has_its_destination() -> None:
+    """It is the declared one."""
+    (shown,) = statuses(live(), made(desired(slack())))
+    assert (shown.state, shown.destination) == (ManagementStatus.MISSING, "slack #deploys")
+
+
 def test_drift_is_counted() -> None:
     """By status; an undeclared webhook is not drift."""
     assert drift(statuses(FOUND, made(DECLARED, FOUND))) == {
