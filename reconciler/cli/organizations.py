@@ -15,6 +15,7 @@ from reconciler.errors import ExitCode, OrganizationError, ReconcilerError, Usag
 from reconciler.model import Secret, SecretRef
 from reconciler.render.quote import quote
 from reconciler.source.load import Parsed
+from reconciler.source.text import masked
 from reconciler.workflow.inputs import OrganizationFiles, key_of, organizations
 from reconciler.workflow.planning import check_organization
 
@@ -63,7 +64,7 @@ def run_each(
             _check_keys(parts)
     codes: list[ExitCode] = []
     for each, group in parts:
-        named = quote(group.organization or "no organization")
+        named = quote(masked(group.organization or "no organization"))
         paths = ", ".join(map(quote, group.paths)) or "unreadable files"
         context.console.note(f"{named}: {paths}")
         try:
@@ -101,7 +102,7 @@ def with_own_key(
 def _several(
     name: str, groups: tuple[OrganizationFiles, ...], hint: str = _ONE_ORGANIZATION
 ) -> UsageError:
-    names = ", ".join(quote(each.organization or "none") for each in groups)
+    names = ", ".join(quote(masked(each.organization or "none")) for each in groups)
     message = f"{name} works with one organization, but the files declare several: {names}"
     return UsageError(message, hint=hint)
 

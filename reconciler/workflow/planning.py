@@ -36,6 +36,7 @@ from reconciler.render import RENDERERS, View
 from reconciler.render.words import some
 from reconciler.settings import LOCAL_SERVER
 from reconciler.source.history import tracked
+from reconciler.source.text import in_quotes
 from reconciler.workflow.inputs import Checked, Gathered, gather, previous
 
 if TYPE_CHECKING:  # planning needs no report
@@ -130,7 +131,8 @@ def check_organization(
     for each, otherwise in wanted:
         if each is not None and each not in (organization.id, organization.name):
             raise OrganizationError(
-                f"the API key belongs to organization {organization.name!r}, not to {each!r}",
+                f"the API key belongs to organization {organization.name!r}, "
+                f"not to {in_quotes(each)}",
                 hint=f"use a key of that organization, or {otherwise}",
             )
 

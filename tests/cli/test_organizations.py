@@ -95,6 +95,20 @@ def test_options_for_one_plan_are_refused(run: Run) -> None:
         expect(run(line), 64, "the files declare several: Acme, Globex")
 
 
+@pytest.mark.parametrize("line", ["validate", "plan -o p.json"])
+def test_the_name_of_an_organization_is_shown_like_other_names(
+    shell: Shell, tmp_path: Path, line: str
+) -> None:
+    """Without what may be a secret, and with control characters escaped."""
+    names = ('"https://x.example/hunter2"', r'"Acme\e[1m"')
+    for number, name in enumerate(names):
+        write(tmp_path, {f"{number}.yaml": f"organization: {name}\nwebhooks: []\n"})
+    done = shell(*line.split(), "-f", "0.yaml", "-f", "1.yaml")
+    assert "***" in done.err
+    assert r"\u001b[1m" in done.err
+    assert not any(each in done.err + done.out for each in ("hunter2", "\x1b"))
+
+
 def test_two_names_of_one_organization_are_refused(both: Cloud, run: Run, tmp_path: Path) -> None:
     """Each would delete what the other declares."""
     acme = next(each for each in both.emulator.store.organizations() if each.name == "Acme")
