@@ -130,26 +130,27 @@ def rest(plan: Plan, *, names: bool, shown: Callable[[str], str] = quote) -> lis
 
 def uncompared(plan: Plan, *, names: bool, shown: Callable[[str], str] = quote) -> list[str]:
     """Return lines with the fields that a plan cannot compare: counted, or with all `names`."""
-    references = dict.fromkeys(shown(reference(each.reference)) for each in plan.uncompared)
+    missing = [
+        (each.webhook, each.field, f" ({shown(reference(each.reference))})")
+        for each in plan.uncompared
+    ]
+    references = list(dict.fromkeys(shown(reference(each.reference)) for each in plan.uncompared))
     lines = []
-    for title, pairs, more in (
-        ("Cannot be read back", plan.uncertain, ""),
-        (
-            "Not compared, value missing here",
-            [(each.webhook, each.field) for each in plan.uncompared],
-            f" ({some(list(references), 5)})",
-        ),
+    for title, uses, end in (
+        ("Cannot be read back", [(*each, "") for each in plan.uncertain], ""),
+        ("Not compared, value missing here", missing, f" ({some(references, 5)})"),
     ):
-        fields: dict[str, list[str]] = {}
-        for name, field in pairs:
-            fields.setdefault(field, []).append(name)
+        groups: dict[tuple[str, str], list[str]] = {}
+        for name, field, where in uses:
+            groups.setdefault((field, where if names else ""), []).append(name)
         listed = "; ".join(
             f"{shown(field)} of "
             + (", ".join(map(shown, of)) if names else plural(len(of), "webhook"))
-            for field, of in fields.items()
+            + where
+            for (field, where), of in groups.items()
         )
         if listed:
-            lines.append(f"{title}: {listed}{more}")
+            lines.append(f"{title}: {listed}{'' if names else end}")
     return lines
 
 

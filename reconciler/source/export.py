@@ -158,7 +158,7 @@ def _pinned(found: LiveWebhook, same: Sequence[LiveWebhook]) -> Iterator[str]:
     yield f"`id` because {len(same)} live webhooks have this name"
     for each in same[: same.index(found)]:
         if likeness(each, found) is not Reading.DIFFERENT:
-            yield f"equal to {each.id}: remove this entry if it is a duplicate"
+            yield "it looks equal to an earlier one: remove it if it is a duplicate"
             return
 
 

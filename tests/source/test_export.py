@@ -301,7 +301,7 @@ def test_webhooks_of_one_name_explain_their_ids() -> None:
     text = assert_unchanged(found).text
 
     why = "# `id` because 3 live webhooks have this name"
-    duplicate = "equal to 1: remove this entry if it is a duplicate"
+    duplicate = "it looks equal to an earlier one: remove it if it is a duplicate"
     assert (text.count(why), text.count(f"{why}; {duplicate}\n")) == (3, 1)
 
 
