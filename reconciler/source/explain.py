@@ -160,6 +160,8 @@ def _better_key(key: str, known: Sequence[str], path: Path) -> str:
         return f"`{key}` belongs to webhooks of type {ticked(owners)}"
     if owners and "configuration" in known:
         return f"`{key}` belongs under `configuration`"
+    if key == "max_deletes" and "limits" in known:
+        return f"`{key}` belongs under `limits`"
     if "state" in known and "type" not in known:
         return f"an entry with `state: absent` takes only {ticked(known)}"
     return f"known keys: {ticked(known)}"

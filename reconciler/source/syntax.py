@@ -97,7 +97,8 @@ def explain(cause: yaml.YAMLError, text: str, file: str) -> Finding:
         rule, place, (message, hint) = "tag", before, FAULTS["tag"]
     else:
         place, message, hint = (
-            _runaway(at, text)
+            _foreign(at, before, rows)
+            or _runaway(at, text)
             or _hidden_end(at, text, rows)
             or _unclosed(problem, at, before, rows)
             or _misfit(problem, at, rows)
@@ -127,6 +128,15 @@ def _mark(mark: yaml.Mark | None, rows: list[str]) -> _Place | None:
         line = max((number for number, row in enumerate(rows) if row.strip()), default=0)
         return line, max(0, len(rows[line].rstrip()) - 1)
     return mark.line, min(mark.column, max(0, len(rows[mark.line]) - 1))
+
+
+def _foreign(at: _Place, before: _Place, rows: list[str]) -> _Cause | None:
+    """Return syntax of other languages on the lines of the error or just above, if any."""
+    for number in (before[0], at[0] - 1, at[0]):
+        for pattern, message, hint in _FOREIGN if number >= 0 else ():
+            if found := pattern.search(rows[number]):
+                return (number, found.start()), message, hint
+    return None
 
 
 def _runaway(at: _Place, text: str) -> _Cause | None:
@@ -180,8 +190,14 @@ def _unclosed(problem: str, at: _Place, before: _Place, rows: list[str]) -> _Cau
     if closer is None:
         return at, "unexpected colon", _QUOTE_IT
     hint = "separate the entries with commas, close the bracket, or quote the text"
-    if at[0] != before[0]:
-        opener = {"]": "[", "}": "{"}[closer]
+    here = rows[at[0]][at[1] : at[1] + 1]
+    opener = {"]": "[", "}": "{"}[closer]
+    if here in ("]", "}"):
+        hint = f"close the `{opener}` of line {before[0] + 1} before this, or delete this"
+        return at, f"expected `{closer}` here, not `{here}`", hint
+    if here == "=":
+        return at, "unexpected `=`", "write `key: value`, or put the text in quotes"
+    if at[0] != before[0] and here not in ("{", "[", '"'):
         return before, f"this `{opener}` is never closed", hint
     return at, f"a comma or `{closer}` is missing before this", hint
 
@@ -199,6 +215,9 @@ def _misfit(problem: str, at: _Place, rows: list[str]) -> _Cause | None:
             message,
             "put the whole value in quotes; inside single quotes, write '' for one '",
         )
+    if line.lstrip().startswith("- ") and _indented(at[0], rows) is None:
+        hint = "add the key of the list above it, such as `webhooks:`, or check the indentation"
+        return at, "a list item is not allowed here", hint
     other = "the indentation of this line does not match the lines around it"
     return at, _indented(at[0], rows) or other, _SAME
 
@@ -234,6 +253,18 @@ def _indented(number: int, rows: list[str]) -> str | None:
     )
 
 
+_FOREIGN: Final = (
+    (
+        re.compile(r"^(?:<{7}|={7}|>{7})(?= |$)"),
+        "this is a marker of a merge conflict",
+        "resolve the conflict, and delete its markers",
+    ),
+    (
+        re.compile(r"(?:^|(?<=[\s,]))//(?=\s)"),
+        "`//` does not start a comment",
+        "start the comment with `#`",
+    ),
+)
 _SAME: Final = "give the keys of one mapping, and the items of one list, the same indentation"
 _GLUED_DASH: Final = re.compile(r" *-\w")
 _GLUED_COLON: Final = re.compile(r" *(?:- +)?[a-z_]+:(?=[^\s/:])")
