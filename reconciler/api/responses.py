@@ -233,12 +233,12 @@ def _sentences(document: Any, hidden: Sequence[str]) -> tuple[str | None, _Field
     detail: str | None = None
     fields: list[tuple[tuple[str, ...], str]] = []
     for path, text in _flat(document, (), 0):
-        said = _bounded(redacted(text, hidden))
+        said = _bounded(without_secrets(text, hidden))
         if path in (("detail",), ("message",)) and detail is None:
             detail = said
             continue
         shown = tuple(
-            _bounded(redacted(key, hidden), 100)
+            _bounded(without_secrets(key, hidden), 100)
             for key in path
             if key not in _WHOLE or len(path) > 1
         )
@@ -327,7 +327,7 @@ _URL: Final = re.compile(r"(?i:https?)://\S+")
 _AFTER_ORIGIN: Final = re.compile(r"https?://(?:[^/?#@]*@)?[^/?#]*", re.IGNORECASE)
 
 
-def redacted(text: str, hidden: Sequence[str] = ()) -> str:
+def without_secrets(text: str, hidden: Sequence[str] = ()) -> str:
     """Return `text` of a server without the values of `hidden` and other secrets.
 
     Of a URL, only scheme and host remain.

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from reconciler.api.attempt import FOREIGN
-from reconciler.api.responses import redacted
+from reconciler.api.responses import without_secrets
 from reconciler.errors import ProtocolError
 from reconciler.kinds import KINDS
 from reconciler.model import (
@@ -184,7 +184,7 @@ def _redacted(value: Any, configuration: Mapping[str, LiveValue] | Unknown) -> s
         return None
     hidden = () if isinstance(configuration, Unknown) else tuple(_values(configuration))
     # Truncate last, because a partial secret would not be recognized.
-    return redacted(str(value)[: 2 * _MOST_TEXT], hidden)[:_MOST_TEXT]
+    return without_secrets(str(value)[: 2 * _MOST_TEXT], hidden)[:_MOST_TEXT]
 
 
 def _values(value: Any) -> Iterator[str]:

@@ -146,7 +146,7 @@ def _known_types() -> dict[str, Any]:
     """Return the known types for the emulator, which shares no code with the product."""
     fields = [field for kind in KINDS.values() for field in kind.fields]
     secret = dict.fromkeys(each.name for each in fields if each.secret and not each.address)
-    return {"types": tuple(KINDS), "secret_fields": tuple(secret)}
+    return {"types": tuple(KINDS), "masked_fields": tuple(secret)}
 
 
 def _make_folder(folder: Path) -> None:

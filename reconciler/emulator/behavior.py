@@ -42,7 +42,7 @@ class Behavior:
     """The known webhook types; a type without rules accepts any configuration."""
     events: tuple[str, ...] = EVENTS
     """The known event types."""
-    secret_fields: tuple[str, ...] = ("token", "password")
+    masked_fields: tuple[str, ...] = ("token", "password")
     """Configuration keys that are stored encrypted."""
     read_back: str = ReadBack.PLAIN
     """The form in which those are read back."""
@@ -120,7 +120,7 @@ class Behavior:
         if self.read_back == ReadBack.PLAIN:
             return data
         record = json.loads(data)
-        for key in self.secret_fields & record["configuration"].keys():
+        for key in self.masked_fields & record["configuration"].keys():
             match self.read_back:
                 case ReadBack.OMITTED:
                     del record["configuration"][key]

@@ -325,7 +325,8 @@ class _Table:
     def settle(self, entry: Webhook | Absent) -> None:
         """Decide about the webhooks that match an entry (rows 2 to 5).
 
-        If none matches, the declared webhook is new.
+        If none matches, the declared webhook is new. It is a rename if the match has another name:
+        one with its `id`, or one of `previously` while no webhook has the new name.
         """
         earlier: list[LiveWebhook] = []
         if entry.id is not None:

@@ -331,7 +331,7 @@ def _union(rejected: _Rejection) -> Iterator[Finding]:
         yield from _bad_event(rejected)
     elif "envSecret" in names:
         yield from _bad_secret(value, path)
-    elif len(names) == 1:  # an overlay can also remove the key
+    elif len(names) == 1:  # the other branch is null, valid only in an overlay
         yield from _words(names[0], value, path)
     elif isinstance(value, dict):
         yield from _words(_branch(value, names), value, path)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from reconciler.api.attempt import Call, FailedAttempt
 from reconciler.api.origin import Origin
-from reconciler.api.responses import NotJsonError, classify, decode, encode, redacted
+from reconciler.api.responses import NotJsonError, classify, decode, encode, without_secrets
 from reconciler.errors import (
     ApiError,
     AuthenticationError,
@@ -162,14 +162,14 @@ def test_no_long_part_of_a_secret_remains(
     """No 8 consecutive characters of a secret remain, at any position."""
     start = data.draw(st.integers(0, len(secret) - 8))
     end = data.draw(st.integers(start + 8, len(secret)))
-    left = redacted(before + secret[start:end] + after, [secret])
+    left = without_secrets(before + secret[start:end] + after, [secret])
     shown = left.replace("***", "\0")
     assert not any(secret[at : at + 8] in shown for at in range(len(secret) - 7)) or "*" in secret
 
 
 def test_short_secrets_are_removed_and_empty_ones_ignored() -> None:
     """Even a short secret is removed."""
-    assert redacted("a pin 1234 here", ["1234", ""]) == "a pin *** here"
+    assert without_secrets("a pin 1234 here", ["1234", ""]) == "a pin *** here"
 
 
 # --- secrets in texts of a server ---
@@ -193,7 +193,7 @@ TOKEN = "xoxb-" + "0123456789-abcdef"
 )
 def test_a_secret_is_removed_in_every_quoted_form(form: str) -> None:
     """No recognizable part of a sent secret remains; the text around it does."""
-    shown = redacted(f"bad value {form}!", [SECRET])
+    shown = without_secrets(f"bad value {form}!", [SECRET])
     assert shown.startswith("bad value ")
     assert "***" in shown
     assert "canary" not in shown
@@ -202,10 +202,11 @@ def test_a_secret_is_removed_in_every_quoted_form(form: str) -> None:
 def test_a_url_keeps_its_host() -> None:
     """The host is shown, the rest of the URL is not."""
     said = "403 from https://ann:pw@hooks.example.com:8443/way/in?k=1 twice"
-    assert redacted(said) == "403 from https://hooks.example.com/*** twice"
+    assert without_secrets(said) == "403 from https://hooks.example.com/*** twice"
     other = "see https://docs.example.com/errors"
     assert (
-        redacted(other, ["https://hooks.example.com/way/in"]) == "see https://docs.example.com/***"
+        without_secrets(other, ["https://hooks.example.com/way/in"])
+        == "see https://docs.example.com/***"
     )
 
 

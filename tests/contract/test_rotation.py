@@ -113,7 +113,7 @@ def begin(shell: Shell, file: File, cloud: MakeCloud) -> Begin:
 @pytest.mark.parametrize("form", list(ReadBack))
 def test_rotation(begin: Begin, form: ReadBack, hidden: tuple[str, ...]) -> None:
     """A rotation is detected if visible, otherwise reported as unknown, and sent on request."""
-    scenario = begin(read_back=str(form), secret_fields=hidden)
+    scenario = begin(read_back=str(form), masked_fields=hidden)
     seen = form in SHOWN
     url_visible = seen or (form not in WHOLE and "url" not in hidden)
     scenario.apply()
@@ -200,7 +200,7 @@ def test_rotation(begin: Begin, form: ReadBack, hidden: tuple[str, ...]) -> None
 
 def test_masked_value_is_not_sent_with_another_field(begin: Begin) -> None:
     """An undeclared live key is shown as lost; its masked value is not sent back."""
-    scenario = begin(read_back="partial", secret_fields=["token", "password", "extra"])
+    scenario = begin(read_back="partial", masked_fields=["token", "password", "extra"])
     scenario.apply()
     store = scenario.cloud.emulator.store
     row = next(each for each in store.webhooks() if each["name"] == "Deploys")

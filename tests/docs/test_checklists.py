@@ -88,7 +88,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> ProgramCopy:
     [
         ("How to add a webhook type", "pager", WEBHOOK_TYPE),
         ("How to add a command", "count", COMMAND),
-        ("How to add an output", "brief", OUTPUT),
+        ("How to add an output format", "brief", OUTPUT),
     ],
 )
 def test_a_list_is_complete(title: str, name: str, edits: Mapping[str, Edit]) -> None:

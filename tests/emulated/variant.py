@@ -269,7 +269,7 @@ class Variant(Behavior):
     ) -> dict[str, Any]:
         out: dict[str, Any] = {}
         for key, value in configuration.items():
-            if key not in self.secret_fields or value is None:
+            if key not in self.masked_fields or value is None:
                 out[key] = value
             elif form != ReadBack.OMITTED:
                 out[key] = _secret(str(value), form, randomness)

@@ -248,7 +248,7 @@ class World:
             behavior=Variant(
                 read_back=read_back,
                 types=("slack", "generic", "teams"),
-                secret_fields=("token", "password", "url"),
+                masked_fields=("token", "password", "url"),
                 cookies=(f"sessionid={c.COOKIE.value}; Path=/",),
             ),
         )

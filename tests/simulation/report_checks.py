@@ -240,7 +240,7 @@ class ReportChecks:
         """Return whether the server shows any of a webhook's configuration."""
         variant = self._case.variant
         if variant.read_back is ReadBack.OMITTED and not variant.default_keys:
-            return not row["configuration"].keys() <= set(variant.secret_fields)
+            return not row["configuration"].keys() <= set(variant.masked_fields)
         return not variant.read_back.startswith("configuration")
 
     def check_concurrent(self, processes: Sequence[Process], team: Team) -> None:

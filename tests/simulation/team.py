@@ -28,7 +28,7 @@ def draw_variant(draw: random.Random, *, odd_names: bool) -> Variant:
     secret = ("token", "password", *seldom(("url",), ()))
     return Variant(
         read_back=draw.choice(tuple(ReadBack)) if draw.random() < 0.5 else ReadBack.PLAIN,
-        secret_fields=secret,
+        masked_fields=secret,
         default_keys=draw.random() < 0.3,
         unique_names=draw.choice(get_args(Uniqueness)) if draw.random() < 0.4 else "none",
         unique_shape=draw.choice(get_args(ErrorShape)),

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler import workflow
-from reconciler.cli.commands.plan import PLAN_OPTIONS, again, plan_options, refuse_input
+from reconciler.cli.commands.plan import (
+    PLAN_OPTIONS,
+    SAVED_OPTIONS,
+    again,
+    plan_options,
+    refuse_input,
+)
 from reconciler.cli.connection import Progress, connected, settings_of
 from reconciler.cli.errors import report_error, translate
 from reconciler.cli.options import FILE_OPTIONS, Context, Option, command, format_option
@@ -101,7 +107,7 @@ def _saved(context: Context, planfile: str | None, expect_digest: str | None) ->
         check_digest(expect_digest)
     if planfile is None:
         return None
-    if decided := context.words([*FILE_OPTIONS[:1], *PLAN_OPTIONS[:-1]]):
+    if decided := context.words([*FILE_OPTIONS[:1], *SAVED_OPTIONS]):
         raise UsageError(
             f"a saved plan cannot be changed with {shlex.join(decided)}",
             hint="plan again with these options, and save the new plan",

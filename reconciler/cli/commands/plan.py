@@ -52,7 +52,7 @@ def _names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> l
     return []
 
 
-PLAN_OPTIONS: Final = (
+SAVED_OPTIONS: Final = (
     Option("--only", group="Plan", multiple=True, metavar="GLOB", shell_complete=_names,
            help="Limit to webhooks whose name matches GLOB."),
     Option("--no-prune", group="Plan", is_flag=True, help="Do not delete undeclared webhooks."),
@@ -61,10 +61,13 @@ PLAN_OPTIONS: Final = (
     Option("--resend-secret", group="Plan", multiple=True, metavar="REF|NAME",
            env="WEBHOOKS_RESEND_SECRET",
            help="Resend a secret, or all of a webhook; * for all."),
-    Option("--allow-deletes", group="Plan", type=click.IntRange(0), metavar="N",
-           env="WEBHOOKS_ALLOW_DELETES",
-           help="Lift the guards, if the plan deletes exactly N webhooks."),
 )  # fmt: skip
+"""The options whose effect a saved plan contains."""
+_ALLOW_DELETES: Final = Option(
+    "--allow-deletes", group="Plan", type=click.IntRange(0), metavar="N",
+    env="WEBHOOKS_ALLOW_DELETES", help="Lift the guards, if the plan deletes exactly N webhooks."
+)  # fmt: skip
+PLAN_OPTIONS: Final = (*SAVED_OPTIONS, _ALLOW_DELETES)
 """The options that determine a plan, shared with `apply`."""
 
 
@@ -149,7 +152,7 @@ def run(context: Context, out: str | None, format: str, detailed_exitcode: bool,
         missing=gathered.missing_references,
         plan_file=out,
         # A saved plan has its files and the other options.
-        again=planned if out is None else again(context, (), PLAN_OPTIONS[-1:]),
+        again=planned if out is None else again(context, (), [_ALLOW_DELETES]),
         connection=context.words(CONNECTION_OPTIONS),
     )
     if out is not None:
