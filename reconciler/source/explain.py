@@ -92,6 +92,9 @@ def _words(definition: str, data: Any, at: Path = ()) -> Iterator[Finding]:
             holder = holder[name]
         keyword, path = str(each.schema_path[-1]), (*at, *each.instance_path)
         found.append(_Rejection(keyword, path, each.instance, holder[keyword], holder))
+    if ("state",) in (each.path for each in found):
+        # A misspelled `absent`, probably: an entry that deletes a webhook needs only a name.
+        found = [each for each in found if each.keyword != "required"]
     # If the type of a value is wrong, its other errors follow from that.
     for rejected in sorted(found, key=lambda each: each.keyword != "type"):
         yield from WORDS[rejected.keyword](rejected)

@@ -255,6 +255,11 @@ def _indented(number: int, rows: list[str]) -> str | None:
 
 _FOREIGN: Final = (
     (
+        re.compile(r"^ *[^\S \t\n]"),
+        "this line is indented with a character that only looks like a space",
+        "indent with spaces",
+    ),
+    (
         re.compile(r"^(?:<{7}|={7}|>{7})(?= |$)"),
         "this is a marker of a merge conflict",
         "resolve the conflict, and delete its markers",
