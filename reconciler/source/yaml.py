@@ -351,7 +351,10 @@ class _Reader:
         if key.__class__ is str and event.__class__ is yaml.ScalarEvent:
             known = self._strings if event.style else self._keys
             return known.setdefault(key, key)
-        self.findings.append(error("key-not-text", *FAULTS["key-not-text"], self._position(event)))
+        message, hint = FAULTS["key-not-text"]
+        if self._text.startswith("{{", event.start_mark.index - 1):
+            hint = "templates such as `{{ ... }}` are not rendered: write the text itself"
+        self.findings.append(error("key-not-text", message, hint, self._position(event)))
         return None
 
     def _open(self, start: Any, depth: int) -> None:
