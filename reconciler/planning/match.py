@@ -19,6 +19,7 @@ Fields are compared in compare.py.
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -263,11 +264,12 @@ class _Table:
         """
         gone: dict[str, list[Webhook]] = {}
         declared: dict[str, list[Webhook]] = {}
+        names = Counter(each.name for each in self.webhooks)
         for entry in self.entries():
             pinned_to_gone = entry.id is not None and entry.id not in self.by_id
             hint = "nothing is deleted; remove `id` to delete by name"
             if isinstance(entry, Webhook):
-                hint = self.other_id(entry)
+                hint = self.other_id(entry.name, names[entry.name])
                 (gone if pinned_to_gone else declared).setdefault(entry.name, []).append(entry)
             elif not self.free(entry.name):
                 continue
@@ -281,15 +283,17 @@ class _Table:
             else:
                 self.match_by_content(name, entries)
 
-    def other_id(self, webhook: Webhook) -> str:
-        """Return how to correct an id that is not live. A shared name requires an id."""
-        same = [each for each in self.webhooks if each.name == webhook.name]
-        if len(same) < 2 and len(self.by_name.get(webhook.name, ())) < 2:
+    def other_id(self, name: str, declared: int) -> str:
+        """Return how to correct an id that is not live of one of `declared` webhooks of a name.
+
+        A shared name requires an id.
+        """
+        if declared < 2 and len(self.by_name.get(name, ())) < 2:
             return (
                 "it is matched by its name instead, and created if there is none; remove `id`, "
                 "or set it to the one that `webhooks status` shows"
             )
-        free = ", ".join(each.id for each in self.free(webhook.name))
+        free = ", ".join(each.id for each in self.free(name))
         new = free or "the one that `webhooks status` shows after the apply that creates it"
         return f"others have this name, so only an equal webhook is matched; set `id` to {new}"
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
@@ -125,6 +125,7 @@ def export(live: Live, *, only: Sequence[str] = (), token: SecretRef = SLACK_TOK
     owners = {references[key]: key[0] for key in reversed(references)}
     shown = {each.id: each.name for each in written}
     known = set(visible)
+    distinct: defaultdict[str, list[LiveWebhook]] = defaultdict(list)
     for number, (found, entry) in enumerate(zip(written, entries, strict=True)):
         own = {each: references.get((found.id, each)) for each in entry["configuration"]}
         others = {
@@ -132,8 +133,10 @@ def export(live: Live, *, only: Sequence[str] = (), token: SecretRef = SLACK_TOK
             for field, ref in own.items()
             if ref not in (None, token) and owners[ref] != found.id
         }
-        same = [each for each in written if each.name == found.name]
-        notes = [*_pinned(found, same), *_notes(found, own, others, known)]
+        notes = [
+            *_pinned(found, names[found.name], distinct[found.name]),
+            *_notes(found, own, others, known),
+        ]
         if notes:
             comments["webhooks", number] = "; ".join(notes)
         known |= {each.name for each in KINDS[found.type].fields} - own.keys()  # noted once
@@ -151,15 +154,18 @@ def _is_unknown(reason: str) -> bool:
     return reason.startswith(_UNKNOWN)
 
 
-def _pinned(found: LiveWebhook, same: Sequence[LiveWebhook]) -> Iterator[str]:
-    """Yield why an entry has an `id`; `same` are the live webhooks of its name, by id."""
-    if len(same) < 2:
+def _pinned(found: LiveWebhook, number: int, distinct: list[LiveWebhook]) -> Iterator[str]:
+    """Yield why an entry has an `id`, if a `number` of live webhooks have its name.
+
+    `distinct` are earlier ones that differ; `found` is added if it does, too.
+    """
+    if number < 2:
         return
-    yield f"`id` because {len(same)} live webhooks have this name"
-    for each in same[: same.index(found)]:
-        if likeness(each, found) is not Reading.DIFFERENT:
-            yield "it looks equal to an earlier one: remove it if it is a duplicate"
-            return
+    yield f"`id` because {number} live webhooks have this name"
+    if all(likeness(each, found) is Reading.DIFFERENT for each in distinct):
+        distinct.append(found)
+    else:
+        yield "it looks equal to an earlier one: remove it if it is a duplicate"
 
 
 def _shown(found: LiveWebhook) -> Mapping[str, LiveValue]:
