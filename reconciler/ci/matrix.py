@@ -30,14 +30,23 @@ MOST: Final = 256
 def matrix(run: Run) -> Outcome:
     """Return the organizations to run jobs for, as the output `matrix`.
 
+    No webhook may refer to the API key of an organization: the job of another one does not know it.
+
     These are the organizations that read a changed file or have an open plan. Without a known
     change (a schedule, a manual start, a commit that git does not know) these are all
     organizations; with a label it is only the one of this label.
 
-    Raises ConfigurationError for files that cannot be read, UsageError for an unknown label and for
-    more organizations than GitHub can run.
+    Raises ConfigurationError for files that cannot be read and for a reference that is never
+    allowed, UsageError for an unknown label and for more organizations than GitHub can run.
     """
     labels = labeled(run.inputs, run.paths)
+    keys = frozenset(each.api_key for each in labels.values() if each.api_key is not None)
+    checking = replace(run.inputs, policies=(), key_references=keys)
+    loaded = {name: validate(replace(checking, parsed=it.parsed)) for name, it in labels.items()}
+    found = (finding for each in loaded.values() for finding in each.findings)
+    refused = dict.fromkeys(each for each in found if each.rule == "forbidden-secret")
+    if refused:
+        raise ConfigurationError("the files refer to credentials", findings=tuple(refused))
     chosen = labels
     if run.label:
         if run.label not in labels:
@@ -53,8 +62,7 @@ def matrix(run: Run) -> Outcome:
         pending = _open(run, labels)
         chosen = {}
         for name, each in labels.items():
-            loaded = validate(replace(run.inputs, parsed=each.parsed, policies=()))
-            reads = {*each.paths, *run.inputs.policies, *files_of(loaded)}
+            reads = {*each.paths, *run.inputs.policies, *files_of(loaded[name])}
             if name in pending or changed & reads:
                 chosen[name] = each
     if len(chosen) > MOST:

@@ -76,8 +76,8 @@ Event: TypeAlias = PullRequest | MergeGroup | None
 class Run:
     """The task of a run, its inputs and its connections.
 
-    `connect` is None without an API key, `github` None without a token. `label` is empty by
-    default; `expect_digest` is the digest of a plan that was reviewed elsewhere.
+    `connect` is None without an API key, which `key` names; `github` is None without a token.
+    `label` is empty by default, `expect_digest` the digest of a plan that was reviewed elsewhere.
 
     `repository` is owner/name. `branch` is the branch of the run, `applies` the branch whose files
     are applied, `workflow` the name of the workflow file, `since` the commit before the change;
@@ -103,6 +103,7 @@ class Run:
     workflow: str = ""
     since: str = ""
     given: tuple[str, ...] = ()
+    key: str = "CLOUDTRUTH_API_KEY"
 
     def options(
         self, resend: Iterable[str] = (), allow_deletes: int | None = None

@@ -84,8 +84,9 @@ class Setup:
 
     @property
     def allowed(self) -> str:
-        """Return the value of WEBHOOKS_ALLOW_SECRETS for these references."""
-        names = (f"{each.scheme}:{each.name}" for each in self.references)
+        """Return the value of WEBHOOKS_ALLOW_SECRETS: the references of webhooks, without keys."""
+        needs = self.organizations.values()
+        names = (f"{ref.scheme}:{ref.name}" for each in needs for ref in each.references)
         return " ".join(sorted({re.sub(r"[\s,\[]", "?", name) for name in names}))
 
     @property

@@ -182,6 +182,15 @@ def sent_key(name: str) -> Finding:
     )
 
 
+def not_a_key(prefix: str, ref: SecretRef) -> Finding:
+    """Return the error for an `api_key` in a variable that belongs to the machine or to the run."""
+    return error(
+        "forbidden-secret",
+        f"{prefix}* variables are never used as an API key: {masked(ref.name)}",
+        "store the key in a variable with another name",
+    )
+
+
 def no_list(refs: Iterable[SecretRef]) -> Finding:
     """Return the warning that a CI job does not list the references that may be sent."""
     return warning(

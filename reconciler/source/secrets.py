@@ -11,7 +11,6 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final, assert_never
 from urllib.parse import unquote, urlsplit
@@ -180,16 +179,18 @@ def fetch_key(
     *,
     environ: Mapping[str, str],
     directory: Path,
-    allow: Sequence[str],
-    listed_only: bool,
 ) -> Secret | Finding:
-    """Return the API key that a file refers to. In CI it must be allowed, like any secret."""
+    """Return the API key that a file refers to.
+
+    No list of secrets needs to allow it, because only CloudTruth receives it. So the list does not
+    let a webhook of another organization refer to it.
+    """
     if ref.scheme is Scheme.ENV and allowed.VARIABLE.fullmatch(ref.name) is None:
         return allowed.BAD_NAME
-    pattern = f"{ref.scheme}:{ref.name}"
-    if (allow or listed_only) and not any(fnmatchcase(pattern, each) for each in allow):
-        return allowed.not_allowed(ref)
-    found = _fetch(ref, environ, directory, {}, allow)
+    prefix = allowed.forbidden_prefix(ref.name) if ref.scheme is Scheme.ENV else None
+    if prefix not in (None, "CLOUDTRUTH_"):
+        return allowed.not_a_key(prefix, ref)
+    found = _fetch(ref, environ, directory, {}, ())
     if isinstance(found, Finding):
         return found
     if (reason := flaw(found[0])) is not None:

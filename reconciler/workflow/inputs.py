@@ -172,17 +172,11 @@ def _text(document: Document, key: str) -> str | None:
 def key_of(group: OrganizationFiles, inputs: Inputs) -> Secret | None:
     """Return the API key that the files of an organization refer to, if any.
 
-    Raises ConfigurationError if it has no value, or is not in the list of allowed secrets.
+    Raises ConfigurationError if it has no value, or is a credential of the machine or of the run.
     """
     if group.api_key is None:
         return None
-    found = fetch_key(
-        group.api_key,
-        environ=inputs.environ,
-        directory=inputs.directory,
-        allow=inputs.rules.allow_secrets,
-        listed_only=inputs.listed_only,
-    )
+    found = fetch_key(group.api_key, environ=inputs.environ, directory=inputs.directory)
     if isinstance(found, Finding):
         named = ", ".join(group.paths)
         raise ConfigurationError(f"no API key for {named}", findings=(found,))

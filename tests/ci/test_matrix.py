@@ -117,6 +117,18 @@ def test_a_file_that_cannot_be_parsed_has_a_job(shell: Shell, repository: Path) 
     assert labels(shell, repository, {"before": before}) == ["two"]
 
 
+def test_no_webhook_refers_to_the_key_of_another_organization(
+    shell: Shell, repository: Path
+) -> None:
+    """Its job would not know that key; this one knows all, also if the files did not change."""
+    text = f"api_key: {{env: OTHER_KEY}}\n{OTHER}"
+    stolen = FILE.format("One").replace("general", "general, token: {env: OTHER_KEY}")
+    write(repository, {"orgs/other.yaml": text, "orgs/one.yaml": stolen})
+    for more in ((), ("--label", "two")):
+        done = shell("ci", "matrix", "-f", "orgs", *more)
+        assert (done.code, "OTHER_KEY is the `api_key` of an org" in done.out) == (3, True)
+
+
 def test_labels_are_the_paths_below_the_directory(shell: Shell, tmp_path: Path) -> None:
     """Files of the same name in different folders have different labels; others are refused."""
     files = {"orgs/eu/a.yaml": "A", "orgs/us/a.yaml": "B", "orgs/it's.yaml": "C"}

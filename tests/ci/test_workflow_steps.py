@@ -77,15 +77,31 @@ def test_a_cancelled_apply_is_finished_by_the_next_run(here: World) -> None:
     assert set(here.live()) == {"Audit", *names}
 
 
+@pytest.mark.parametrize(
+    ("key", "named"),
+    [
+        ("", "CLOUDTRUTH_API_KEY"),
+        ("api_key: {env: UNSET_KEY}\n", "UNSET_KEY"),
+        ("api_key: {env: EMPTY_KEY}\n", "EMPTY_KEY"),
+        ("api_key: {file: no-key}\n", "no-key"),
+    ],
+)
 @pytest.mark.parametrize("workflow", ["plan", "apply", "drift"])
-def test_without_a_key_every_workflow_passes_with_a_notice(quick: World, workflow: str) -> None:
-    """A repository that is not set up yet does not fail."""
-    quick.secrets.clear()
+def test_without_a_key_every_workflow_passes_with_a_notice(
+    quick: World, workflow: str, key: str, named: str
+) -> None:
+    """A repository that is not set up yet does not fail, and no other key is used instead."""
+    if not key:
+        quick.secrets.clear()
+    path = quick.work / "webhooks.yaml"
+    path.write_text(key + path.read_text())
     event = {"plan": "pull_request", "apply": "push", "drift": "schedule"}[workflow]
-    done = only(quick.run(workflow, event, PUSH))
-    assert done.code == 0
+    before = len(quick.emulator.store.log())
+    done = only(quick.run(workflow, event, PUSH, EMPTY_KEY=""))
+    assert (done.code, len(quick.emulator.store.log())) == (0, before), done.stdout
     assert "::warning title=no-api-key::" in done.stdout
-    assert "CLOUDTRUTH_API_KEY" in done.summary
+    assert f"there is no {named} here" in done.stdout
+    assert named in done.summary
     assert done.outputs["result"] == ("validated" if workflow == "plan" else "skipped")
 
 

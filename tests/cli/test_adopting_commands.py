@@ -311,6 +311,7 @@ def test_init_writes_workflows_for_a_folder(shell: Shell, tmp_path: Path):
     assert re.findall("gh secret set (.*?) *(?:#.*)?\n", done.out) == commands
     folder = tmp_path / ".github/workflows"
     texts = {each.name: each.read_text() for each in folder.iterdir()}
+    assert 'WEBHOOKS_ALLOW_SECRETS: "env:eu_TOKEN env:us_TOKEN"' in texts["webhooks.yml"]
     assert [text.count("EU_KEY: ${{ secrets.EU_KEY }}") for text in texts.values()] == [1] * 4
     assert texts["webhooks.yml"].count("eu_TOKEN: ") == texts["webhooks.yml"].count("us_TOKEN: ")
     assert 'paths: ["orgs/**", "base.yaml", ' in texts["apply-webhooks.yml"]

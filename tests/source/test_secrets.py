@@ -388,12 +388,17 @@ def test_files_are_relative_to_the_declaring_file(path: str, declaring: str, nam
 
 def test_an_api_key_in_place_of_its_variable_is_not_shown() -> None:
     """A file is read for its key before it is validated."""
-    for allow in ((), ("env:OTHER",)):
-        found = fetch_key(
-            env(CANARY), environ={}, directory=Path(), allow=allow, listed_only=bool(allow)
-        )
-        assert isinstance(found, Finding)
-        assert (found.rule, CANARY in repr(found)) == ("bad-variable-name", False)
+    found = fetch_key(env(CANARY), environ={}, directory=Path())
+    assert isinstance(found, Finding)
+    assert (found.rule, CANARY in repr(found)) == ("bad-variable-name", False)
+
+
+def test_a_credential_of_the_run_is_no_api_key() -> None:
+    """A file cannot make the run send the token of GitHub to CloudTruth."""
+    names = ("GITHUB_TOKEN", "CLOUDTRUTH_API_KEY")
+    found = [fetch_key(env(each), environ=dict.fromkeys(names, "x"), directory=Path())
+             for each in names]  # fmt: skip
+    assert [isinstance(each, Finding) for each in found] == [True, False]
 
 
 def test_forbidden_references_are_documented() -> None:

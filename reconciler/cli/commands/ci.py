@@ -26,10 +26,11 @@ from reconciler.cli.options import Context, Option, command
 from reconciler.cli.organizations import with_own_key
 from reconciler.cli.session import inputs
 from reconciler.errors import ExitCode, Interrupted, OutputError, ReconcilerError, UsageError
-from reconciler.model import Secret
+from reconciler.model import Scheme, Secret, SecretRef
 from reconciler.source.files import NotReadableError, read_regular
+from reconciler.source.text import masked
 from reconciler.source.write import write_atomically
-from reconciler.workflow.inputs import parse
+from reconciler.workflow.inputs import OrganizationFiles, organizations, parse
 
 _EVENT_BYTES: Final = 64 * 1024 * 1024
 _COMMANDS: Final = {
@@ -91,9 +92,13 @@ def _outcome(context: Context, what: str | None, own: Mapping[str, str | None]) 
     name = (what or environ.get("WEBHOOKS_COMMAND", "")).strip().lower()
     if name not in _COMMANDS:
         raise UsageError(f"command must be one of: {', '.join(_COMMANDS)}")
+    absent: SecretRef | None = None
     if name != "matrix":
-        hint = "run a job for each, see docs/organizations.md"
-        context = with_own_key(context, parse(inputs(context)), "a job", hint)
+        parsed = parse(inputs(context))
+        absent = _absent_key(context, organizations(parsed))
+        if absent is None:
+            hint = "run a job for each, see docs/organizations.md"
+            context = with_own_key(context, parsed, "a job", hint)
     settings = settings_of(context)
     given = again(context, context.files, ())
     with ExitStack() as stack:
@@ -106,7 +111,7 @@ def _outcome(context: Context, what: str | None, own: Mapping[str, str | None]) 
                 repository=repository, token=token, clock=clock, environ=environ, clean=clean
             )
             stack.callback(github.close)
-        reachable = settings.local or settings.key is not None
+        reachable = absent is None and (settings.local or settings.key is not None)
         found = read_run(
             {name.replace("_", "-"): value or "" for name, value in own.items()},
             environ,
@@ -115,7 +120,21 @@ def _outcome(context: Context, what: str | None, own: Mapping[str, str | None]) 
             connect=(lambda: connected(context, settings)) if reachable else None,
             github=github,
         )
-        return _COMMANDS[name](replace(found, given=given))
+        found = replace(found, given=given)
+        return _COMMANDS[name](found if absent is None else replace(found, key=masked(absent.name)))
+
+
+def _absent_key(context: Context, groups: tuple[OrganizationFiles, ...]) -> SecretRef | None:
+    """Return the reference to the API key of the only organization if it has no value here.
+
+    A job before the keys are set and one of a fork have none, and only validate the files.
+    """
+    ref = groups[0].api_key if len(groups) == 1 and not context.local else None
+    if ref is None:
+        return None
+    if ref.scheme is Scheme.ENV:
+        return None if context.process.environ.get(ref.name, "").strip() else ref
+    return None if (context.process.directory / ref.name).exists() else ref
 
 
 def _read_event(environ: Mapping[str, str]) -> Mapping[str, Any]:

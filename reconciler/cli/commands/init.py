@@ -314,8 +314,10 @@ def _organizations(context: Context, target: str) -> tuple[Mapping[str, Needs], 
     found: dict[str, Needs] = {}
     parents: set[str] = set()
     warnings: list[Finding] = []
-    for label, group in labeled(asked, (target,)).items():
-        checked = workflow.load(replace(asked, parsed=group.parsed))
+    groups = labeled(asked, (target,))
+    keys = frozenset(each.api_key for each in groups.values() if each.api_key is not None)
+    for label, group in groups.items():
+        checked = workflow.load(replace(asked, parsed=group.parsed, key_references=keys))
         declared = checked.declared
         warnings += [each for each in declared.findings if each.severity is Severity.WARNING]
         parents.update(declared.parents)
