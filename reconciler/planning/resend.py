@@ -91,8 +91,8 @@ class Resends:
         self._known = {
             name
             for webhook in (desired.webhooks if self._named else ())
-            for value in webhook.configuration.values()
-            if isinstance(value, SecretRef)
+            for field, value in webhook.configuration.items()
+            if _is_secret(webhook, field)
             for name in _names(webhook, value)
         }
 
@@ -104,7 +104,7 @@ class Resends:
         found: dict[str, SecretCause] = {}
         for name, value in webhook.configuration.items():
             cause = self._cause(before, webhook, name)
-            if cause is None and isinstance(value, SecretRef) and self._requested(webhook, value):
+            if cause is None and _is_secret(webhook, name) and self._requested(webhook, value):
                 cause = SecretCause.REQUESTED
             if cause is not None:
                 found[name] = cause
@@ -144,12 +144,12 @@ class Resends:
             yield error(
                 "unknown-resend",
                 f"--resend-secret {name!r} matches no declared secret reference "
-                "and no declared webhook that has one",
+                "and no declared webhook with a secret",
                 "give a reference such as env:SLACK_BOT_TOKEN, or the name of a webhook",
             )
 
-    def _requested(self, webhook: Webhook, reference: SecretRef) -> bool:
-        return self._everything or not self._named.isdisjoint(_names(webhook, reference))
+    def _requested(self, webhook: Webhook, value: Value) -> bool:
+        return self._everything or not self._named.isdisjoint(_names(webhook, value))
 
     def _before(self, webhook: Webhook) -> Webhook | None:
         for key in (webhook.id, webhook.name, *webhook.previously):
@@ -176,13 +176,16 @@ class Resends:
         return resend.cause if resend is not None and resend.value == new else None
 
 
-def _names(webhook: Webhook, reference: SecretRef) -> frozenset[str]:
+def _is_secret(webhook: Webhook, name: str) -> bool:
+    """Return whether a field is secret, and so possibly hidden, also if its value is text."""
+    field = KINDS[webhook.type].field(name)
+    return field is not None and field.secret
+
+
+def _names(webhook: Webhook, value: Value) -> frozenset[str]:
     """Return the names that the command line accepts for a secret of a webhook."""
+    if not isinstance(value, SecretRef):
+        return frozenset((webhook.name,))
     return frozenset(
-        (
-            webhook.name,
-            reference.name,
-            f"{reference.scheme}:{reference.name}",
-            f"{reference.scheme} {reference.name}",
-        )
+        (webhook.name, value.name, f"{value.scheme}:{value.name}", f"{value.scheme} {value.name}")
     )

@@ -26,12 +26,13 @@ from reconciler.source.text import masked
 PLACEHOLDER: Final = re.compile(
     r"\$(?:[A-Z_][A-Z0-9_]*|[a-z]+(?:_[a-z0-9]+)+)|%\w+%|<[\w .:-]+>|\*+"
     r"|\{\s*(?:env|file)\s*:.*\}|(?:env|file):\s*[\w./-]+"
-    r"|.*(?:\$\{[^{}]*\}|\{\{[^{}]*\}\}).*|https?://.*\$[A-Z][A-Z0-9_]+\b.*",
+    r"|.*(?:\$\{[^{}]*\}|\{\{[^{}]*\}\}).*|https?://.*(?:\$[A-Z][A-Z0-9_]+\b|\*\*\*).*",
     re.DOTALL,
 )
 """Placeholders that other programs replace: `$NAME`, `${NAME}`, `<token>`, `env:NAME`.
 
-In a URL `$NAME` is a placeholder anywhere; in a token it may be a coincidence.
+In a URL `$NAME` is a placeholder anywhere, and so is `***`, the form in which messages and servers
+hide a part of it; in a token it may be a coincidence.
 """
 
 _VARIABLE: Final = re.compile(r"\$[A-Z][A-Z0-9_]+\b")

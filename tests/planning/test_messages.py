@@ -195,7 +195,7 @@ def shown(found: Finding) -> list[str]:
                 for name in ("Deploy", "SLAK")
                 for line in (
                     f"- error unknown-resend: --resend-secret {name!r} matches no declared "
-                    "secret reference and no declared webhook that has one",
+                    "secret reference and no declared webhook with a secret",
                     "  give a reference such as env:SLACK_BOT_TOKEN, or the name of a webhook",
                 )
             ],

@@ -174,6 +174,18 @@ def test_an_unreadable_plain_field_is_sent_if_the_file_changed() -> None:
     )
 
 
+@pytest.mark.parametrize("requested", ["Pager", "*"])
+def test_a_url_as_text_that_the_server_hides_can_be_resent(requested: str) -> None:
+    """Without a request it is not sent, because no plan would ever be empty."""
+    found = live(live_generic(url="https://hooks.example.com/***"))
+
+    assert made(desired(generic()), found).updates == ()
+    (update,) = made(desired(generic()), found, resend=(requested,)).updates
+    assert [each.path for each in update.fields] == [("configuration", "url")]
+    shown = live(live_generic())
+    assert made(desired(generic()), shown, resend=(requested,)).updates == ()
+
+
 @pytest.mark.parametrize("shown", [live_generic(token="***"), HIDDEN])
 def test_an_undeclared_field_is_removed(shown: LiveWebhook) -> None:
     """Live shows it, or the base had it and live shows no configuration."""

@@ -284,7 +284,7 @@ def test_a_slack_token_must_be_one(tmp_path: Path, value: str) -> None:
         assert value not in finding.message.replace("Slack token", "").replace("A/token", "")
 
 
-UNREPLACED = ["${HOST}", "$HOST", "$HOST/x", "{{ host }}"]
+UNREPLACED = ["***", "${HOST}", "$HOST", "$HOST/x", "{{ host }}"]
 
 
 @pytest.mark.parametrize(
