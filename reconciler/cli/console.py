@@ -33,11 +33,15 @@ _CLEAR: Final = "\r\x1b[K"
 
 
 class Console:
-    """Standard output and standard error, as `options` request them."""
+    """Standard output and standard error, as `options` request them.
+
+    With `json_lines`, results are JSON documents, each written as one line.
+    """
 
     def __init__(self, process: Process, options: Mapping[str, Any]) -> None:
         self.caught = 0
         self.failed = False
+        self.json_lines = False
         self._process = process
         self._options = options
         self._secrets: list[Secret] = []
@@ -81,6 +85,8 @@ class Console:
 
         With `--quiet` only an `essential` one: a requested document, or a failure.
         """
+        if self.json_lines:
+            text = "".join(map(str.strip, text.splitlines()))  # JSON strings have no line ends
         if essential or self.verbosity >= 0:
             self._write(self._process.stdout, text if text.endswith("\n") else f"{text}\n")
 

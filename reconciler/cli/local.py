@@ -20,7 +20,7 @@ from reconciler.api.connections import InProcess
 from reconciler.cli.options import Context
 from reconciler.cli.session import STDOUT
 from reconciler.emulator.behavior import MASK, Behavior
-from reconciler.emulator.emulator import LOCAL_KEY, Emulator
+from reconciler.emulator.emulator import LOCAL_KEY, ORGANIZATION, Emulator
 from reconciler.emulator.messages import Request
 from reconciler.emulator.store import LogEntry, Row, Store
 from reconciler.emulator.webhooks import PATH
@@ -30,6 +30,7 @@ from reconciler.model import Secret
 from reconciler.render.quote import prose, quote
 from reconciler.source.secrets import url_credential
 from reconciler.source.write import REQUESTS, check_kind
+from reconciler.workflow.inputs import organizations
 
 _FOLDER: Final = ".webhooks-local"
 """The default folder of the database."""
@@ -37,8 +38,10 @@ _FOLDER: Final = ".webhooks-local"
 
 @contextmanager
 def emulated(context: Context) -> Iterator[tuple[InProcess, Secret]]:
-    """Run the emulator of `--local`: yield a transport to it and a key that it accepts.
+    """Run the emulator of `--local`: yield a transport to it and a key of the organization.
 
+    The database has an organization for each name that files declare. Without one, the key is that
+    of the oldest.
     Raises UsageError if the file cannot be opened as the emulator's database, or if the command
     also writes its result to it.
     """
@@ -59,8 +62,29 @@ def emulated(context: Context) -> Iterator[tuple[InProcess, Secret]]:
         _make_folder(path.parent)
     store_of = partial(_LocalStore, redacted=context.console.redacted)
     with closing(_open_store(path, store_of)) as store:
-        emulator = Emulator(store, Behavior(any_key=True, **_known_types()))
-        yield InProcess(emulator.handle, request=Request), Secret(LOCAL_KEY)
+        name = _declared(context)
+        behavior = Behavior(any_key=True, **_known_types())
+        emulator = Emulator(store, behavior, organization=name or ORGANIZATION)
+        key = LOCAL_KEY if name is None else _key_of(store, name)
+        yield InProcess(emulator.handle, request=Request), Secret(key)
+
+
+def _declared(context: Context) -> str | None:
+    """Return the organization of the files, or else of --organization."""
+    parsed = None if context.inputs is None else context.inputs.parsed
+    names = () if parsed is None else (each.organization for each in organizations(parsed))
+    return next(filter(None, names), None) or context.options.get("organization")
+
+
+def _key_of(store: Store, name: str) -> str:
+    """Return the key of an organization, which is created if the database does not have it."""
+    with store.transaction():
+        known = {each.name: each for each in reversed(store.organizations())}
+        found = known.get(name) or store.add_organization(name)
+        key = f"{LOCAL_KEY}-{found.id}"
+        if store.user_of_key(key) is None:
+            store.add_user(found.id, key=key, role="OWNER", name="Local")
+    return key
 
 
 def build(
@@ -72,6 +96,7 @@ def build(
     log: str | None,
     read_back: str,
     page_size: int,
+    organization: str,
 ) -> Emulator:
     """Return an emulator to serve, with the options of `webhooks emulator`.
 
@@ -86,7 +111,12 @@ def build(
         **_known_types(),
     )
     store = _open_store(":memory:" if db is None else directory / db)
-    emulator = Emulator(store, behavior)
+    emulator = Emulator(store, behavior, organization=organization)
+    if (name := store.organizations()[0].name) != organization and organization != ORGANIZATION:
+        raise UsageError(
+            f"the database {db} is that of organization {quote(name)}",
+            hint="use another --db for this organization",
+        )
     if seed is not None and not store.webhooks():
         _create(emulator, directory / seed, seed)
     # After the database, so that one file cannot be used for both.

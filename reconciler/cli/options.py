@@ -43,7 +43,8 @@ class Context:
     """The argument of every command: the process, its console, and the options.
 
     `options` has each option from the command line or its variable, by name. `inputs` has the files
-    once they are read; `key` and `profile` are those named by them, each with its source.
+    once they are read; `key` and `profile` are those named by them, each with its source. `section`
+    is the organization in a run over several.
     """
 
     def __init__(self, process: Process) -> None:
@@ -53,6 +54,7 @@ class Context:
         self.inputs: Inputs | None = None
         self.key: tuple[Secret, str] | None = None
         self.profile: tuple[str, str] | None = None
+        self.section: str | None = None
 
     @property
     def command_line(self) -> MutableMapping[str, Any]:

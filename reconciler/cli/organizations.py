@@ -8,12 +8,22 @@ from typing import Any, Final
 
 from reconciler import workflow
 from reconciler.cli.connection import connected, settings_of
-from reconciler.cli.errors import explain
+from reconciler.cli.errors import explain, translate
 from reconciler.cli.options import Context
 from reconciler.cli.session import inputs
-from reconciler.errors import ExitCode, OrganizationError, ReconcilerError, UsageError
+from reconciler.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    ExitCode,
+    Interrupted,
+    OrganizationError,
+    PermissionDeniedError,
+    ReconcilerError,
+    UsageError,
+)
 from reconciler.model import Secret, SecretRef
 from reconciler.render.quote import quote
+from reconciler.settings import Settings
 from reconciler.source.load import Parsed
 from reconciler.source.text import masked
 from reconciler.workflow.inputs import OrganizationFiles, key_of, organizations
@@ -42,46 +52,77 @@ def run_each(
 ) -> int:
     """Run a command for each organization of its files; return the worst exit code.
 
-    An apply stops at the first organization that fails, unless it has --keep-going. Before its
-    first write, all files and keys are checked, and two groups for one organization are refused.
+    All keys are checked first, and two groups for one organization are refused. An apply checks
+    all files, too; it stops at the first organization that fails, unless it has --keep-going, and
+    ends with a summary.
     """
     if len(groups) == 1:
         return body(with_own_key(context, groups[0].parsed), **own)
-    for name in _SINGLE:
-        if own.get(name) is not None:
-            raise _several(f"--{name.replace('_', '-')}", groups)
+    for option in _SINGLE:
+        if own.get(option) is not None:
+            raise _several(f"--{option.replace('_', '-')}", groups)
+    context.console.json_lines = context.options.get("format") == "json"
     writes = "yes" in own
+    stops = writes and not context.options.get("keep_going")
     references = frozenset(each.api_key for each in groups if each.api_key is not None)
     parts = [(_narrowed(context, each, references), each) for each in groups]
     if writes:
-        for each, _ in parts:
-            workflow.load(inputs(each))
-    if keyed and not context.local:
-        keys = _keys(parts, required=writes)
-        for each, _ in parts:
-            each.inputs = replace(inputs(each), api_keys=keys)
-        if writes:
-            _check_keys(parts)
-    codes: list[ExitCode] = []
+        for each, group in parts:
+            try:
+                workflow.load(inputs(each))
+            except ReconcilerError as problem:
+                raise problem if _of_the_run(problem) else _named(problem, each, group) from None
+    refused = _check_keys(parts) if keyed and not context.local else {}
+    codes: dict[str | None, ExitCode] = {}
     for each, group in parts:
-        named = quote(masked(group.organization or "no organization"))
-        paths = ", ".join(map(quote, group.paths)) or "unreadable files"
-        context.console.note(f"{named}: {paths}")
+        name, shown = group.organization, ", ".join(map(quote, group.paths))
+        if stops and refused and name not in refused:
+            continue  # nothing is written before every key is accepted
+        context.console.note(f"{_name(group)}: {shown or 'unreadable files'}")
         try:
-            if keyed:
-                _use_key(each, group)
-            codes.append(ExitCode(body(each, **own)))
-        except Exception as problem:
-            codes.append(explain(problem, context))
-        stopped = codes[-1] >= ExitCode.SIGHUP
-        if stopped or (writes and codes[-1] and not context.options.get("keep_going")):
-            left = len(groups) - len(codes)
-            if left:
-                context.console.message(
-                    "note", f"{left} more not started; use --keep-going to continue after a failure"
-                )
+            if name in refused:
+                workflow.load(inputs(each))  # errors in files come first
+                raise refused[name]
+            codes[name] = ExitCode(body(each, **own))
+        except (Exception, KeyboardInterrupt) as problem:
+            ends = isinstance(problem, Exception) and _of_the_run(problem)
+            error = problem if ends else _named(problem, each, group)
+            codes[name] = explain(error, context)
+            if ends:
+                break
+        if codes[name] >= ExitCode.SIGHUP or (stops and not refused and codes[name]):
             break
-    return max(codes, key=_WORST.index)
+    if writes:
+        _summarize(context, parts, codes)
+    return max(codes.values(), key=_WORST.index)
+
+
+def _of_the_run(problem: Exception) -> bool:
+    """Return whether an error, as of a policy or of --base, is the same for each organization."""
+    return type(problem) is ConfigurationError and not problem.findings
+
+
+def _summarize(context: Context, parts: _Parts, codes: Mapping[str | None, ExitCode]) -> None:
+    """Print which organizations are applied, and which are not."""
+    results: dict[str, list[str]] = {}
+    for _, group in parts:
+        match codes.get(group.organization):
+            case None:
+                result = "not started"
+            case ExitCode.OK:
+                result = "applied"
+            case ExitCode.NOT_CONFIRMED:
+                result = "not confirmed"
+            case ExitCode.PARTIAL:
+                result = "incomplete"
+            case code:
+                result = "failed" if code < ExitCode.SIGHUP else "interrupted"
+        results.setdefault(result, []).append(_name(group))
+    text = "; ".join(f"{result}: {', '.join(names)}" for result, names in results.items())
+    if results.keys() >= {"not started", "failed"} and "keep_going" not in context.options:
+        text += "; --keep-going continues with the next organization"
+    text = f"Organizations {text}"
+    context.console.block(text) if any(codes.values()) else context.console.note(text)
 
 
 def with_own_key(
@@ -114,7 +155,9 @@ def _narrowed(
     found = replace(
         inputs(context), paths=group.paths, parsed=group.parsed, key_references=key_references
     )
-    return context.narrowed(found, file=group.paths)
+    made = context.narrowed(found, file=group.paths)
+    made.section = _name(group)
+    return made
 
 
 def _use_key(context: Context, group: OrganizationFiles) -> None:
@@ -125,26 +168,58 @@ def _use_key(context: Context, group: OrganizationFiles) -> None:
         context.profile = (group.profile, f"profile in {group.paths[0]}")
 
 
-def _keys(parts: _Parts, *, required: bool) -> tuple[Secret, ...]:
-    """Return the keys of all organizations; the section of one reports a missing key."""
-    keys = []
+def _name(group: OrganizationFiles) -> str:
+    return quote(masked(group.organization or "no organization"))
+
+
+def _named(problem: BaseException, context: Context, group: OrganizationFiles) -> ReconcilerError:
+    """Return an error that names the organization, its files and, if it is refused, its key."""
+    error, name = translate(problem), _name(group)
+    if error.exit_code >= ExitCode.BUG:
+        return error
+    where = ", ".join(map(quote, group.paths)) or "unreadable files"
+    if isinstance(error, AuthenticationError | PermissionDeniedError | OrganizationError):
+        source = settings_of(context).key_source
+        if group.api_key is not None:
+            source = masked(str(group.api_key))
+        where += f", key from {source}"
+    error.message = f"{name} ({where}): {error.message}"
+    # Another organization may have been written.
+    before, after = "nothing was written", f"nothing was written to {name}"
+    error.message = error.message.replace(before, after)
+    error.hint = error.hint and error.hint.replace(before, after)
+    return error
+
+
+def _check_keys(parts: _Parts) -> dict[str | None, ReconcilerError]:
+    """Return the errors of missing and refused keys, by organization.
+
+    Webhooks must not contain any of the keys. Raises OrganizationError if two belong to one
+    organization.
+    """
+    refused: dict[str | None, ReconcilerError] = {}
+    keys: dict[str | None, tuple[Settings, Secret]] = {}
     for context, group in parts:
         try:
             _use_key(context, group)
-            keys.append(settings_of(context).require_key())
-        except ReconcilerError:
-            if required:
-                raise
-    return tuple(keys)
-
-
-def _check_keys(parts: _Parts) -> None:
-    """Raise OrganizationError, before any write, if a key belongs to another organization."""
+            settings = settings_of(context)
+            keys[group.organization] = settings, settings.require_key()
+        except ReconcilerError as problem:
+            refused[group.organization] = problem
     seen: dict[str, OrganizationFiles] = {}
     for context, group in parts:
-        with connected(context, settings_of(context)) as connection:
-            organization = connection.api.organization()
-        check_organization(organization, declared=group.organization)
+        context.inputs = replace(inputs(context), api_keys=tuple(key for _, key in keys.values()))
+        if group.organization in refused:
+            continue
+        try:
+            with connected(context, keys[group.organization][0]) as connection:
+                organization = connection.api.organization()
+            check_organization(organization, declared=group.organization)
+        except Interrupted:
+            raise
+        except ReconcilerError as problem:
+            refused[group.organization] = problem
+            continue
         other = seen.setdefault(organization.id, group)
         if other is not group:
             raise OrganizationError(
@@ -152,3 +227,4 @@ def _check_keys(parts: _Parts) -> None:
                 f"{organization.name!r}",
                 hint="set the same `organization` in both, or use another key for one of them",
             )
+    return refused

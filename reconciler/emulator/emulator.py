@@ -32,7 +32,9 @@ from reconciler.emulator.messages import (
 from reconciler.emulator.store import LogEntry, Store, User
 
 LOCAL_KEY = "local-emulator-key"
-"""The key of the organization "Acme", which every new store contains."""
+"""The key of the first organization of every new store."""
+ORGANIZATION = "Acme"
+"""Its default name."""
 
 _ROUTE = re.compile(
     r"/api/(?:v1/(?:"
@@ -55,8 +57,9 @@ class Emulator:
         *,
         clock: Callable[[], float] = time.monotonic,
         listener: Callable[[LogEntry], None] | None = None,
+        organization: str = ORGANIZATION,
     ) -> None:
-        """Serve a store.
+        """Serve a store; a new one gets an organization of that name.
 
         `clock` returns seconds. `listener` receives each line of the log, in order, and must not
         call the emulator.
@@ -68,8 +71,8 @@ class Emulator:
         self.lock = threading.RLock()
         with self.store.transaction():
             if not self.store.organizations():
-                acme = self.store.add_organization("Acme")
-                self.store.add_user(acme.id, key=LOCAL_KEY, role="OWNER", name="Local")
+                first = self.store.add_organization(organization)
+                self.store.add_user(first.id, key=LOCAL_KEY, role="OWNER", name="Local")
 
     @property
     def organization(self) -> str:

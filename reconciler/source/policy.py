@@ -50,7 +50,7 @@ def judge(
             for rejected in _rejections(name, schema, content):
                 path = source_path(loaded, file, tuple(rejected.instance_path))
                 message = _message(schema, list(rejected.schema_path))
-                hint = f"the policy {name} asks for it"
+                hint = f"required by policy {name}"
                 found.append(error("policy", message, hint, Place(file, path)))
     found = placed({**loaded.parents, **loaded.documents}, found)
     return replace(

@@ -9,7 +9,7 @@ from itertools import product, takewhile
 from pathlib import Path
 from typing import Final
 
-from reconciler.errors import ConfigurationError
+from reconciler.errors import ConfigurationError, CredentialError
 from reconciler.findings import Finding, Place, has_errors, strict
 from reconciler.model import Desired, Scheme, Secret, SecretRef
 from reconciler.source import files, secrets
@@ -172,14 +172,17 @@ def _text(document: Document, key: str) -> str | None:
 def key_of(group: OrganizationFiles, inputs: Inputs) -> Secret | None:
     """Return the API key that the files of an organization refer to, if any.
 
-    Raises ConfigurationError if it has no value, or is a credential of the machine or of the run.
+    Raises CredentialError if it has no value, ConfigurationError if it is a credential of the
+    machine or of the run.
     """
     if group.api_key is None:
         return None
     found = fetch_key(group.api_key, environ=inputs.environ, directory=inputs.directory)
     if isinstance(found, Finding):
         named = ", ".join(group.paths)
-        raise ConfigurationError(f"no API key for {named}", findings=(found,))
+        missing = found.rule == _UNRESOLVED
+        kind = CredentialError if missing else ConfigurationError
+        raise kind(f"there is no API key for {named}", findings=(found,))
     inputs.hide([found])
     return found
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.cli.conftest import Cloud, Done, MakeCloud, Shell, expect
 from tests.folders import write
@@ -85,8 +87,43 @@ def test_an_apply_stops_at_the_first_failure_without_keep_going(run: Run, tmp_pa
     assert run("apply -f orgs/Acme.yaml --yes").code == 0
     text = FILE.format(name="Acme", head=broken).replace("name: A,", "name: B,")
     write(tmp_path, {"orgs/Acme.yaml": text})
-    expect(run("apply -f orgs --yes"), 5, "1 more not started")
-    expect(run("apply -f orgs --yes --keep-going"), 5, "1 created")
+    expect(run("apply -f orgs --yes"), 5, "Organizations failed: Acme; not started: Globex;")
+    expect(run("apply -f orgs --yes --keep-going"), 5, "1 created", "failed: Acme; applied: Globex")
+
+
+@pytest.mark.parametrize(
+    ("head", "more", "code", "expected"),
+    [
+        ("api_key: {env: GLOBEX_KEY}", {"GLOBEX_KEY": "wrong"}, 4, "not accept the API key"),
+        ("api_key: {env: NONE}", {}, 4, "NONE is not set"),
+        ("profile: far", {}, 1, "cannot be reached"),
+        ("api_key: {env: ACME_KEY}", {}, 4, "belongs to organization 'Acme'"),
+        ("api_key: {env: GLOBEX_KEY}\nlimits: {max_deletes: 0}", {}, 5, "to Globex: "),
+    ],
+)
+def test_keep_going_continues_after_every_error_of_one_organization(
+    both: Cloud, run: Run, tmp_path: Path, head: str, more: dict[str, str], code: int, expected: str
+) -> None:
+    """The error names the organization and its file, and the last line what was done."""
+    expect(run("apply -f orgs --yes"), 0, "applied: Acme, Globex")
+    text = FILE.format(name="Globex", head=head).replace("name: A,", "name: B,")
+    profile = "profiles: {far: {api_key: some-example-key, server_url: 'http://127.0.0.1:9'}}"
+    write(tmp_path, {"orgs/Globex.yaml": text, ".config/cloudtruth/cli.yml": profile})
+    other = FILE.format(name="Initech", head="api_key: {env: INITECH_KEY}")
+    write(tmp_path, {"orgs/Initech.yaml": other})
+    store = both.emulator.store
+    store.add_user(store.add_organization("Initech").id, key="initech-example-key", role="ADMIN")
+    before = len(both.writes())
+    more["INITECH_KEY"] = "initech-example-key"
+    if head.startswith("profile"):
+        more["CLOUDTRUTH_SERVER_URL"] = ""
+        keyed = f"{KEYS['ACME_KEY']}, server_url: '{both.environ['CLOUDTRUTH_SERVER_URL']}'"
+        profile = profile.replace("profiles: {", f"profiles: {{default: {{api_key: {keyed}}}, ")
+        write(tmp_path, {".config/cloudtruth/cli.yml": profile})
+    named = "Globex (orgs/Globex.yaml"
+    done = run("apply -f orgs --yes --keep-going --deadline 5", **more)
+    expect(done, code, expected, named, "Organizations applied: Acme, Initech; failed: Globex")
+    assert len(both.writes()) == before + 1
 
 
 def test_options_for_one_plan_are_refused(run: Run) -> None:
@@ -114,7 +151,8 @@ def test_two_names_of_one_organization_are_refused(both: Cloud, run: Run, tmp_pa
     acme = next(each for each in both.emulator.store.organizations() if each.name == "Acme")
     text = FILE.format(name=acme.id, head="api_key: {env: ACME_KEY}")
     write(tmp_path, {"orgs/Globex.yaml": text})
-    expect(run("apply -f orgs --yes"), 4, "use keys of one organization")
+    for line in ("apply -f orgs --yes", "plan orgs"):
+        expect(run(line), 4, "use keys of one organization")
     assert both.writes() == []
 
 
@@ -194,7 +232,7 @@ def test_a_saved_plan_is_applied_with_the_key_of_its_file(
     """The reference is in the plan, and must be available where it is applied."""
     assert run("plan orgs/Globex.yaml -o p.json").code == 0
     (tmp_path / "orgs/Globex.yaml").unlink()
-    expect(run("apply p.json --yes", GLOBEX_KEY=""), 3, "GLOBEX_KEY is empty")
+    expect(run("apply p.json --yes", GLOBEX_KEY=""), 4, "GLOBEX_KEY is empty")
     assert both.writes() == []
     done = run("apply p.json --yes", CLOUDTRUTH_API_KEY=KEYS["ACME_KEY"], CI="true")
     expect(done, 0, "webhooks of Globex", "1 created")
@@ -229,3 +267,39 @@ def test_earlier_files_of_several_organizations(run: Run, tmp_path: Path) -> Non
     files(tmp_path, Globex="api_key: {env: GLOBEX_KEY}")
     write(tmp_path, {"orgs/Acme.yaml": text})
     expect(run("plan orgs --base before"), 0, "1 to update", "No changes.", without=("drift",))
+
+
+def test_a_local_run_has_an_emulated_organization_for_each(shell: Shell, tmp_path: Path) -> None:
+    """Each keeps its webhooks, also for a run of its file alone; the second run changes nothing."""
+    files(tmp_path, Acme="", Globex="")
+    line = "apply -f orgs --local --yes".split()
+    expect(shell(*line), 0, "webhooks of Acme", "webhooks of Globex", "1 created")
+    expect(shell(*line), 0, without=("1 created", "1 updated"))
+    expect(shell("plan", "orgs/Globex.yaml", "--local"), 0, "No changes. 1 webhook matches.")
+    for name in ("Globex", "Acme"):
+        expect(shell("status", "--local", "--organization", name), 0, f"webhooks of {name}")
+
+
+def test_results_of_several_organizations_are_one_stream(shell: Shell, tmp_path: Path) -> None:
+    """JSON has a line for each, YAML a document."""
+    files(tmp_path, Acme="", Globex="")
+    for command in ("render", "validate", "plan --local", "status --local"):
+        done = shell(*command.split(), "-f", "orgs", "--format", "json")
+        assert len([json.loads(each) for each in done.out.splitlines()]) == 2
+    found = list(yaml.safe_load_all(shell("render", "orgs").out))
+    assert [each["organization"] for each in found] == ["Acme", "Globex"]
+
+
+def test_the_question_names_the_organization(shell: Shell, tmp_path: Path) -> None:
+    """So does the message if the answer is no, after which the run ends."""
+    files(tmp_path, Acme="", Globex="")
+    done = shell("apply", "-f", "orgs", "--local", terminal=True, keys="yes\nno\n")
+    expect(done, 8, "Apply this change to Globex?", "nothing was written to Globex",
+           "Organizations applied: Acme; not confirmed: Globex", without=("keep-going",))  # fmt: skip
+
+
+def test_an_invalid_policy_is_reported_once(shell: Shell, tmp_path: Path) -> None:
+    """It is an error of the run."""
+    files(tmp_path, Acme="", Globex="")
+    done = shell("validate", "orgs", "--policy", "none.json")
+    assert (done.code, done.err.count("there is no policy none.json")) == (3, 1)

@@ -176,6 +176,9 @@ SETUPS: Final[Mapping[str, BlockSetup]] = {
     "docs/organizations.md: Several organizations from one base": BlockSetup(
         clone=True, says=("organization: Acme Staging", "Plan: 1 to create")
     ),
+    "docs/organizations.md: Try it": BlockSetup(
+        clone=True, says=("Valid: 1 webhook", "CloudTruth webhooks of Acme Staging")
+    ),
     "docs/organizations.md: On GitHub": BlockSetup(
         files={
             f"organizations/{each.name}": each.read_text("utf-8")

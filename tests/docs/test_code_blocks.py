@@ -139,7 +139,11 @@ TEXTS: dict[str, Callable[[Shell, Path], str]] = {
     "docs/slack.md: No messages in Slack": checked_slack,
 }
 """Output on a page, and a function that produces it."""
-DRAWINGS = {"docs/architecture.md: Architecture"}
+DRAWINGS = {
+    "docs/architecture.md: Architecture",
+    "docs/organizations.md: Policies",
+    "docs/organizations.md: Profiles",
+}
 """Texts that no program prints."""
 
 

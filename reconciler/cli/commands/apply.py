@@ -166,7 +166,7 @@ def _apply(
             else:
                 console.block(f"{shown}\n")
             if not yes:
-                confirm(context, _question(plan), otherwise="nothing was written")
+                confirm(context, _question(plan, context.section), otherwise="nothing was written")
                 connection.restart()  # waiting for an answer does not use up the run's time
             progress.phase("checking that the plan is still current", total=len(plan.operations))
             return True
@@ -176,11 +176,12 @@ def _apply(
         )
 
 
-def _question(plan: workflow.Plan) -> str:
+def _question(plan: workflow.Plan, organization: str | None) -> str:
     count, deletes = len(plan.operations), len(plan.deletes)
     what = "this change" if count == 1 else f"these {count} changes"
     risk = f" ({plural(deletes, 'delete')})" if deletes else ""
-    return f"Apply {what}{risk}?"
+    where = "" if organization is None else f" to {organization}"
+    return f"Apply {what}{where}{risk}?"
 
 
 def _rendered(context: Context, done: workflow.Report, format: str, view: View) -> str | None:

@@ -39,6 +39,8 @@ def run(context: Context, format: str, origin: bool) -> int:
     texts = []
     for file, data in files.items():
         text = yaml_text(data, *([origins(checked.declared, file)] if origin else []))
-        texts.append(text if len(files) == 1 else f"# {scalar(file)}\n{text}")
-    context.console.result("---\n".join(texts), essential=True)
+        titled = len(files) > 1 or context.section is not None
+        texts.append(f"# {scalar(file)}\n{text}" if titled else text)
+    before = "" if context.section is None else "---\n"
+    context.console.result(before + "---\n".join(texts), essential=True)
     return ExitCode.OK
