@@ -272,7 +272,7 @@ def test_earlier_files_of_several_organizations(run: Run, tmp_path: Path) -> Non
 def test_a_local_run_has_an_emulated_organization_for_each(shell: Shell, tmp_path: Path) -> None:
     """Each keeps its webhooks, also for a run of its file alone; the second run changes nothing."""
     files(tmp_path, Acme="", Globex="")
-    line = "apply -f orgs --local --yes".split()
+    line = ["apply", "-f", "orgs", "--local", "--yes"]
     expect(shell(*line), 0, "webhooks of Acme", "webhooks of Globex", "1 created")
     expect(shell(*line), 0, without=("1 created", "1 updated"))
     expect(shell("plan", "orgs/Globex.yaml", "--local"), 0, "No changes. 1 webhook matches.")
@@ -294,8 +294,9 @@ def test_the_question_names_the_organization(shell: Shell, tmp_path: Path) -> No
     """So does the message if the answer is no, after which the run ends."""
     files(tmp_path, Acme="", Globex="")
     done = shell("apply", "-f", "orgs", "--local", terminal=True, keys="yes\nno\n")
-    expect(done, 8, "Apply this change to Globex?", "nothing was written to Globex",
-           "Organizations applied: Acme; not confirmed: Globex", without=("keep-going",))  # fmt: skip
+    named = ("Apply this change to Globex?", "nothing was written to Globex")
+    summary = "Organizations applied: Acme; not confirmed: Globex"
+    expect(done, 8, *named, summary, without=("keep-going",))
 
 
 def test_an_invalid_policy_is_reported_once(shell: Shell, tmp_path: Path) -> None:
