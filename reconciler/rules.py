@@ -93,7 +93,10 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
     "not-a-bot-token": ("a Slack token that is not a bot token", "source.secrets._misused"),
     "literal-in-plan": ("a literal secret in a plan to save", "source.saved_plan._refuse_literals"),
     "unknown-resend": ("`--resend-secret` without a match", "planning.resend.Resends.unmatched"),
-    "version-not-sent": ("a changed `version` that is not sent", "workflow.planning._unsent"),
+    "version-not-sent": (
+        "a changed secret reference that is not sent",
+        "workflow.planning._unsent",
+    ),
     "resent-each-time": ("secrets that every apply resends", "workflow.applying._reviewed"),
     # Declared and live
     "only-matches-nothing": ("a glob of `--only` without a match", "planning.names.unmatched"),

@@ -19,6 +19,7 @@ from reconciler.source.lint import Rules
 from reconciler.source.load import Loaded, Parsed, load_files, load_parsed, parse_files
 from reconciler.source.schema import origin
 from reconciler.source.secrets import fetch_key
+from reconciler.source.text import decode
 from reconciler.source.yaml import Document
 
 _UNRESOLVED: Final = "unresolved-secret"
@@ -233,6 +234,10 @@ def previous(named: tuple[str, ...], checked: Checked) -> Desired:
         sources: files.Sources = found
     else:
         sources = files.read(named, directory=inputs.directory, stdin=inputs.stdin)
+    texts = {name: each.text for name, each in checked.declared.documents.items()}
+    earlier = {each.file: decode(each.raw, each.file)[0] for each in sources.files}
+    if earlier == texts and not checked.declared.parents:  # parsing takes longer than git
+        return checked.desired
     parsed = parse_files(replace(sources, findings=()))
     if len(groups := organizations(parsed)) > 1:  # paths with files of other organizations, too
         own = [each for each in groups if each.organization == checked.desired.organization]

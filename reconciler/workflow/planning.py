@@ -26,7 +26,7 @@ from reconciler.model import (
     SecretRef,
 )
 from reconciler.planning import planner
-from reconciler.planning.plan import Plan, SecretCause
+from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import Resends
 from reconciler.planning.review import Review
@@ -44,8 +44,8 @@ if TYPE_CHECKING:  # planning needs no report
 
 _OTHERWISE: Final = "set another one with --organization or WEBHOOKS_ORGANIZATION"
 _REVISIONS: Final = (
-    ("HEAD", "uncommitted changes set", "these are committed and followed by another commit"),
-    ("HEAD^", "the last commit sets", "the next commit"),
+    ("HEAD", "uncommitted edits change", "these are committed and followed by another commit"),
+    ("HEAD^", "the last commit changes", "the next commit"),
 )
 
 
@@ -166,10 +166,10 @@ def _destinations(gathered: Gathered) -> dict[SecretRef, str]:
 
 
 def _unsent(gathered: Gathered, made: Plan) -> list[Finding]:
-    """Return a note about versions that were bumped in git and that the plan does not send.
+    """Return a note about references that were changed in git and that the plan does not send.
 
-    The last sent version is not stored, and a hidden secret does not show it. The note has the
-    command that sends them.
+    The last sent reference and version are not stored, and a hidden secret does not show them. The
+    note has the command that sends them.
     """
     inputs, desired = gathered.checked.inputs, gathered.checked.desired
     doubtful = _doubtful(made, gathered.secrets)
@@ -179,20 +179,20 @@ def _unsent(gathered: Gathered, made: Plan) -> list[Finding]:
         with suppress(ConfigurationError):  # not in git, or not valid there
             before = previous((revision,), gathered.checked)
             resends = Resends(desired, before)
-            bumped = {
-                (webhook.name, field, webhook.configuration[field])
+            changed = {
+                (webhook.name, webhook.configuration[field])
                 for webhook in desired.webhooks
-                for field, cause in resends.causes(webhook).items()
-                if cause is SecretCause.VERSION_CHANGED and (webhook.name, field) in doubtful
+                for field in resends.causes(webhook)
+                if (webhook.name, field) in doubtful
             }
-            if bumped:
-                references = ", ".join(sorted({str(value) for _, _, value in bumped}))
-                names = sorted({repr(name) for name, _, _ in bumped})
+            if changed:
+                references = ", ".join(sorted({str(value) for _, value in changed}))
+                names = sorted({repr(name) for name, _ in changed})
                 command = shlex.join(["webhooks", "apply", *_without_base(inputs.again)])
                 message = (
-                    f"{who} `version`, and this plan does not send it: {references} of "
-                    f"{some(names, 3)}; the server does not show whether it was sent, so this "
-                    f"note stays until {until}"
+                    f"{who} the reference or `version` of a secret, and this plan does not send "
+                    f"it: {references} of {some(names, 3)}; the server does not show whether it "
+                    f"was sent, so this note stays until {until}"
                 )
                 hint = f"if not sent yet: {command} --base {shlex.quote(revision)}"
                 return [note("version-not-sent", message, hint)]
@@ -209,7 +209,7 @@ def _without_base(words: tuple[str, ...]) -> list[str]:
 
 
 def _doubtful(made: Plan, secrets: Mapping[SecretRef, Secret]) -> Collection[tuple[str, str]]:
-    """Return the secrets with a version that are neither sent by the plan nor visible."""
+    """Return the secrets that are neither sent by the plan nor visible."""
     unreadable = set(made.unreadable)
     left = [each.webhook for each in made.matched]
     left += [each.after for each in made.updates if "configuration" not in each.sends]
@@ -217,7 +217,7 @@ def _doubtful(made: Plan, secrets: Mapping[SecretRef, Secret]) -> Collection[tup
         (webhook.name, field)
         for webhook in left
         for field, value in webhook.configuration.items()
-        if isinstance(value, SecretRef) and value.version is not None
+        if isinstance(value, SecretRef)
         if value not in secrets or (webhook.name, field) in unreadable
     }
 

@@ -1,4 +1,4 @@
-"""Rotations that are visible only as a raised `version` in git."""
+"""Rotations that are visible only as a changed reference or `version` in git."""
 
 from __future__ import annotations
 
@@ -78,6 +78,23 @@ def test_a_raised_version_has_a_note(
     assert token(server) == ROTATED["TOKEN"]
 
 
+@pytest.mark.parametrize("committed", [False, True])
+@pytest.mark.parametrize("changed", ["{env: TOKEN}", "{env: OTHER}", "{env: OTHER, version: 1}"])
+def test_any_change_of_a_reference_has_a_note(
+    shell: Shell, file: File, server: Cloud, tmp_path: Path, changed: str, committed: bool
+) -> None:
+    """A rotation that is undone, or that uses another variable, is not sent silently."""
+    file(OLD.replace("{env: TOKEN, version: 1}", changed))
+    if committed:
+        commit(tmp_path)
+    environ = {**server.environ, **ROTATED, "OTHER": ROTATED["TOKEN"]}
+    shown = shell("plan", **environ)
+    assert "No changes" in shown.out
+    assert "note[version-not-sent]" in shown.out
+    assert shell(*advised(shown.out), "--yes", **environ).code == 0
+    assert token(server) == ROTATED["TOKEN"]
+
+
 def test_a_base_is_a_revision_or_a_path(
     shell: Shell, file: File, server: Cloud, tmp_path: Path
 ) -> None:
@@ -120,6 +137,8 @@ def test_an_old_rotation_has_no_note(
     file(NEW)
     commit(tmp_path)
     git(tmp_path, "commit", "-q", "--allow-empty", "-m", "later")
+    assert "version-not-sent" not in shell("plan", **server.environ).out
+    file(NEW + "# a comment\n")
     assert "version-not-sent" not in shell("plan", **server.environ).out
 
 
