@@ -16,6 +16,7 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
     "encoding": ("a file is not UTF-8", "source.text.decode"),
     "control-character": ("an invisible control character", "source.text._ODD"),
     "line-break": ("a line break other than LF or CR LF", "source.text._ODD"),
+    "typographic-quote": ("a typographic quote around a value", "source.text._ODD"),
     "tab": ("a tab outside of a comment", "source.text._CHECKS"),
     "directive": ("a YAML directive", "source.text._CHECKS"),
     "yaml-syntax": ("invalid YAML", "source.syntax.explain"),
