@@ -90,7 +90,7 @@ def only_checked(run: Run, *, instead: str) -> Finding | None:
     if run.connect is None:
         return warning(
             "no-api-key",
-            f"there is no {run.key} here: the files were checked, and {instead}",
+            f"{run.key} is not set: the files were checked, and {instead}",
             "put the key into the job's environment and pass it in the step's env",
         )
     return None

@@ -147,9 +147,9 @@ def test_the_pre_commit_hook_checks_the_files(here: World) -> None:
 
 
 def test_every_documented_reason_exists() -> None:
-    """The table of refusals has the program's identifiers."""
+    """The table of failures has the program's identifiers."""
     text = (ROOT / "docs/github.md").read_text("utf-8")
-    table = text.split("## Every refusal")[1].split("\n## ")[0]
+    table = text.split("## Failures and fixes")[1].split("\n## ")[0]
     source = "".join(
         path.read_text("utf-8")
         for path in [
@@ -173,7 +173,7 @@ def test_every_documented_message_exists() -> None:
     ).lower()
     flat = re.sub(r'"\s*"', "", re.sub(r"\s+", " ", source))
     for message in (
-        "there is no cloudtruth_api_key here",
+        "is not set: the files were checked",
         "lacks permission to do this",
         "the plan does not separate this pull request's changes from drift",
         "there is no github token to comment with",
