@@ -77,11 +77,15 @@ class Context:
             value = (*level.get(name, ()), *value)
         level[name] = value
 
-    def words(self, options: Iterable[click.Parameter]) -> tuple[str, ...]:
-        """Return the command line words for `options`, ready to paste."""
+    def words(self, options: Iterable[click.Parameter], **other: Any) -> tuple[str, ...]:
+        """Return the command line words for `options`, ready to paste.
+
+        The values in `other` replace those of the command line.
+        """
+        values = {**self.command_line, **other}
         found: list[str] = []
         for option in options:
-            value = self.command_line.get(option.name or "")
+            value = values.get(option.name or "")
             if value in (None, "", ()) or value is False or not isinstance(option, Option):
                 continue
             for each in value if option.multiple else (value,):

@@ -32,6 +32,8 @@ Git: TypeAlias = Callable[[Sequence[str]], bytes | None]
 _NULL: Final = re.compile(r"0{40}(?:0{24})?")
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _SECONDS: Final = 60.0
+SHORT: Final = 12
+"""The digits of a commit in suggested commands."""
 _STAGES: Final = (b"1", b"2", b"3")
 """The stages of a file with a merge conflict; without a conflict the stage is 0."""
 
@@ -129,6 +131,29 @@ def _renames(commit: str, paths: Sequence[str], *, directory: Path, git: Git) ->
     }
 
 
+def is_revision(named: Sequence[str], directory: Path) -> bool:
+    """Return whether the values of `--base` are one revision, not the paths of files."""
+    return len(named) == 1 and named[0] != STDIN and not os.path.exists(directory / named[0])
+
+
+def commit_of(revision: str, git: Git) -> str | None:
+    """Return the full hash of the commit that a revision names now; None if git finds none."""
+    return _commit(
+        git(["rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"])
+    )
+
+
+def fixed_base(named: Sequence[str], *, directory: Path, git: Git) -> Sequence[str]:
+    """Return the values of `--base` for a command that runs later, when `HEAD` may have moved.
+
+    A revision is replaced by its commit, abbreviated; paths and unknown revisions are unchanged.
+    """
+    if not is_revision(named, directory):
+        return named
+    commit = commit_of(named[0], git)
+    return named if commit is None else (commit[:SHORT],)
+
+
 def read_revision(
     revision: str, paths: Sequence[str], *, directory: Path, git: Git
 ) -> Base | NoBase:
@@ -138,8 +163,7 @@ def read_revision(
     """
     if _NULL.fullmatch(revision):
         return Base(commit=revision, files=())
-    found = git(["rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"])
-    commit = _commit(found)
+    commit = commit_of(revision, git)
     if commit is None:
         return NoBase(
             reason="there is no such revision in this clone; a shallow clone lacks old ones"

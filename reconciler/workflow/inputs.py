@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import product, takewhile
@@ -14,7 +13,7 @@ from reconciler.findings import Finding, Place, has_errors, strict
 from reconciler.model import Desired, Scheme, Secret, SecretRef
 from reconciler.source import files, secrets
 from reconciler.source.allowed import allow_patterns, key_reference, no_list
-from reconciler.source.history import Git, NoBase, no_git, read_revision
+from reconciler.source.history import Git, NoBase, is_revision, no_git, read_revision
 from reconciler.source.lint import Rules
 from reconciler.source.load import Loaded, Parsed, load_files, load_parsed, parse_files
 from reconciler.source.schema import origin
@@ -223,8 +222,7 @@ def previous(named: tuple[str, ...], checked: Checked) -> Desired:
     Raises ConfigurationError.
     """
     inputs = checked.inputs
-    is_path = named[0] == files.STDIN or os.path.exists(inputs.directory / named[0])
-    if len(named) == 1 and not is_path:
+    if is_revision(named, inputs.directory):
         found = read_revision(named[0], inputs.paths, directory=inputs.directory, git=inputs.git)
         if isinstance(found, NoBase):
             raise ConfigurationError(

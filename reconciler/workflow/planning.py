@@ -35,7 +35,7 @@ from reconciler.ports import WebhookReader
 from reconciler.render import RENDERERS, View
 from reconciler.render.words import some
 from reconciler.settings import LOCAL_SERVER
-from reconciler.source.history import tracked
+from reconciler.source.history import SHORT, commit_of, tracked
 from reconciler.source.text import in_quotes
 from reconciler.workflow.inputs import Checked, Gathered, gather, previous
 
@@ -176,8 +176,11 @@ def _unsent(gathered: Gathered, made: Plan) -> list[Finding]:
     if inputs.again is None or not doubtful:
         return []
     for revision, who, until in _REVISIONS:
+        commit = commit_of(revision, inputs.git)
+        if commit is None:
+            continue
         with suppress(ConfigurationError):  # not in git, or not valid there
-            before = previous((revision,), gathered.checked)
+            before = previous((commit,), gathered.checked)
             resends = Resends(desired, before)
             changed = {
                 (webhook.name, webhook.configuration[field])
@@ -194,7 +197,7 @@ def _unsent(gathered: Gathered, made: Plan) -> list[Finding]:
                     f"it: {references} of {some(names, 3)}; the server does not show whether it "
                     f"was sent, so this note stays until {until}"
                 )
-                hint = f"if not sent yet: {command} --base {shlex.quote(revision)}"
+                hint = f"if not sent yet: {command} --base {commit[:SHORT]}"
                 return [note("version-not-sent", message, hint)]
     return []
 

@@ -72,7 +72,8 @@ def test_a_raised_version_has_a_note(
     until = "the next commit" if committed else "these are committed and followed by another commit"
     assert f"so this note stays until {until}\n" in shown.out
     words = advised(shown.out)
-    assert words == ["apply", "--base", "HEAD^" if committed else "HEAD"]
+    first = git(tmp_path, "rev-list", "--max-parents=0", "HEAD")
+    assert words == ["apply", "--base", first[:12]]
     assert token(server) != ROTATED["TOKEN"]
     assert shell(*words, "--yes", **environ).code == 0
     assert token(server) == ROTATED["TOKEN"]
@@ -109,6 +110,21 @@ def test_a_base_is_a_revision_or_a_path(
         assert "version changed" in done.out
         digests.add(re.search(r"Digest (\S+)", done.out)[1])  # type: ignore[index]
     assert len(digests) == 1
+
+
+def test_the_suggested_command_still_sends_after_a_commit(
+    shell: Shell, file: File, server: Cloud, tmp_path: Path
+) -> None:
+    """It names the commit, because `HEAD` is another one later."""
+    file(NEW)
+    environ = {**server.environ, **ROTATED}
+    shown = shell("plan", "--base", "HEAD", **environ)
+    found = re.search(r"\(apply exactly this: webhooks (apply .*)\)$", shown.out, re.MULTILINE)
+    assert found is not None
+    commit(tmp_path)
+    assert "No changes" in shell("plan", "--base", "HEAD", **environ).out
+    assert shell(*shlex.split(found[1]), "--yes", **environ).code == 0
+    assert token(server) == ROTATED["TOKEN"]
 
 
 @pytest.mark.parametrize("base", ["nowhere", "--output=x", "HEAD~99", "\0", "x" * 5000])

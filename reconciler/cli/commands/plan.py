@@ -31,6 +31,7 @@ from reconciler.model import Scheme
 from reconciler.render import RENDERERS
 from reconciler.source import write
 from reconciler.source.files import DEFAULT_FILE, STDIN, STDIN_NAME, reads
+from reconciler.source.history import fixed_base, git_in
 from reconciler.source.secrets import references
 
 _PLAIN: Final = re.compile(r"[\w.@:/+-]+")
@@ -103,10 +104,16 @@ def refuse_input(target: Path | None, checked: workflow.Checked) -> None:
 def again(
     context: Context, files: Sequence[str], options: Sequence[click.Parameter] = PLAN_OPTIONS
 ) -> tuple[str, ...]:
-    """Return the options with which `apply` reads `files`, in the same place and with `options`."""
+    """Return the options with which `apply` reads `files`, in the same place and with `options`.
+
+    They still mean the same after a commit.
+    """
     named = [] if list(files) == [DEFAULT_FILE] else files
     words = [("-f", STDIN if each == STDIN_NAME else each) for each in named]
-    rest = context.words((*FILE_OPTIONS[1:], *CONNECTION_OPTIONS, *options))
+    directory = context.process.directory
+    base = context.command_line.get("base", ())
+    base = fixed_base(base, directory=directory, git=git_in(directory))
+    rest = context.words((*FILE_OPTIONS[1:], *CONNECTION_OPTIONS, *options), base=base)
     return (*chain.from_iterable(words), *rest)
 
 
