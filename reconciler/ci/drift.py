@@ -72,7 +72,8 @@ def _keep_issue(run: Run, github: GitHub, made: Plan, failing: Sequence[WebhookS
     drifted = bool(made.operations or made.unapplied)
     if not drifted and not failing:
         for issue in mine:
-            github.close_issue(issue.number, f"Resolved: {run.link} found no drift.")
+            compared = " in the compared fields" if made.uncompared else ""
+            github.close_issue(issue.number, f"Resolved: {run.link} found no drift{compared}.")
         return
     title = f"{plural(len(failing), 'webhook')} cannot deliver"
     foot = f"Found by {run.link}. This issue closes automatically."
@@ -86,7 +87,8 @@ def _keep_issue(run: Run, github: GitHub, made: Plan, failing: Sequence[WebhookS
             "closes automatically."
         )
     if made.digest:
-        command = by_digest(run, made, workflow=run.workflow.replace("drift", "apply"))
+        applying = replace(run, branch=run.applies or run.branch)  # a schedule runs on the default
+        command = by_digest(applying, made, workflow=run.workflow.replace("drift", "apply"))
         foot += f" To apply the plan above:\n\n{code_block(command)}"
     listed = _deliveries(failing, since)
     room = COMMENT_CHARACTERS - len(encode(marker)) - len(foot) - len(listed) - 10

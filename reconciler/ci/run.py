@@ -194,7 +194,7 @@ def read_run(
         resend=tuple(filter(None, resend)),
         repository=repository,
         branch=environ.get("GITHUB_REF_NAME", ""),
-        applies=text(payload, "repository", "default_branch"),
+        applies=values.get("branch", "").strip() or text(payload, "repository", "default_branch"),
         id=number,
         url=url,
         workflow=workflow[1] if workflow else "",

@@ -19,6 +19,7 @@ from reconciler.model import Scheme, SecretRef
 from reconciler.source.history import Git
 
 _FOLDER: Final = ".github/workflows"
+CALLER: Final = f"{_FOLDER}/apply-webhooks.yml"
 _NAMES: Final = ("webhooks.yml", "plan-webhooks.yml", "apply-webhooks.yml", "drift-webhooks.yml")
 _PACKAGE: Final = "cloudtruth-webhooks"
 _REPOSITORY: Final = "https://github.com/cloudtruth-webhooks/cloudtruth-webhooks"
@@ -33,8 +34,8 @@ _ENVIRONMENTS: Final = (("cloudtruth-plan", "plan"), ("cloudtruth-production", "
 _PATHS: Final = re.compile(r"^( *paths: \[)(.*)\]$", re.MULTILINE)
 _SECRETS: Final = re.compile(
     r"^(?P<heading>(?P<indent> *)"
-    r"# (?P<kind>Names of secrets of the configuration|Secrets of the configuration|API keys|"
-    r"API keys and secrets):\n)(?P<lines>(?:^(?P=indent)[A-Za-z_]\w*: .*\n?)*)",
+    r"# (?P<kind>Names of API keys and secrets|API keys and secrets|API keys)"
+    r"(?:, from the environment)?:\n)(?P<lines>(?:^(?P=indent)[A-Za-z_]\w*: .*\n?)*)",
     re.MULTILINE,
 )
 
@@ -56,18 +57,21 @@ class Needs:
 class Setup:
     """The values to fill into the workflows.
 
-    `package` is the requirement for pip, `file` the configuration file or directory, relative to
-    the repository's root, with forward slashes. `branch` is the branch whose tip is applied.
+    `package` is the requirement for pip, `lock` the file or URL of the requirements of its
+    dependencies. `file` is the configuration file or directory, relative to the repository's root,
+    with forward slashes. `branch` is the branch whose tip is applied. `policies` are JSON Schemas.
     `organizations` has the secrets of each organization by its label, which is empty if there is
     only one. `parents` are the files that the configuration extends, `server` is the URL of a
     server other than the default.
     """
 
     package: str
+    lock: str = "requirements/action.lock"
     file: str = "webhooks.yaml"
     branch: str = "main"
     organizations: Mapping[str, Needs] = field(default_factory=lambda: {"": Needs()})
     parents: tuple[str, ...] = ()
+    policies: tuple[str, ...] = ()
     server: str = ""
 
     @property
@@ -79,8 +83,8 @@ class Setup:
 
     @property
     def keys(self) -> frozenset[str]:
-        """Return the variables of API keys that files name."""
-        return frozenset(each.variable for each in self.organizations.values()) - {_KEY}
+        """Return the variables of API keys."""
+        return frozenset(each.variable for each in self.organizations.values())
 
     @property
     def allowed(self) -> str:
@@ -114,15 +118,15 @@ class Setup:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Return the paths that trigger the apply workflow: files, parents and secrets."""
+        """Return the paths that trigger the apply workflow: files, parents, secrets, policies."""
         # GitHub matches whole paths from the root of the repository: `./a` and `a//b` never match.
         file = normpath(self.file)
         if not file.lower().endswith((".yaml", ".yml")):
             file = "**" if file == "." else f"{file}/**"
         others = {normpath(each.name) for each in self.references if each.scheme is Scheme.FILE}
-        others |= set(map(normpath, self.parents))
-        inside = (each for each in sorted(others) if not each.startswith(("/", "..")))
-        return (file, *inside)
+        others |= set(map(normpath, (*self.parents, *self.policies)))
+        covered = ("/", "..", file.removesuffix("**")) if file.endswith("**") else ("/", "..")
+        return (file, *(each for each in sorted(others) if not each.startswith(covered)))
 
 
 def _variables(references: Iterable[SecretRef]) -> tuple[str, ...]:
@@ -134,8 +138,10 @@ def workflows(setup: Setup) -> Mapping[str, str]:
 
     Raises UsageError for a name that cannot be written into YAML.
     """
-    values = {"package": setup.package, "branch": setup.branch, "server": setup.server}
+    values = {"package": setup.package, "lock": setup.lock, "server": setup.server}
+    values["branch"] = setup.branch
     listed = {"file": setup.file, "paths": " ".join(setup.paths), "allow": setup.allowed}
+    listed["policy"] = " ".join(setup.policies)
     for name, value in {**values, **listed}.items():
         if value and not _PLAIN.fullmatch(value):
             raise UsageError(f"the workflow cannot contain the {name} {value!r}")
@@ -153,21 +159,33 @@ def workflows(setup: Setup) -> Mapping[str, str]:
 def updated(text: str, setup: Setup) -> str:
     """Return the text of a workflow for another configuration.
 
-    Only the file, the lists of secrets and paths, and the settings for one or several organizations
-    change.
+    Only the file, the branch, the policies, the lists of secrets and paths, and the settings for
+    one or several organizations change.
     """
     several = "" not in setup.organizations
     edits = [
         (r" *WEBHOOKS_ALLOW_SECRETS: ", r'"[^"\n]*"', f'"{setup.allowed}"'),
         (r" *file:\n +description: .*\n +default: ", r'"[^"\n]*"', f'"{setup.file}"'),
         (r" *default: ", r"(?:true|false)$", str(several).lower()),
+        (r" *branch: ", r'"[^"\n]*"', f'"{setup.branch}"'),
+        (r" *branches: ", r'\["[^",\n]*"\]', f'["{setup.branch}"]'),
+        (r" *policy: ", r'"[^"\n]*"', '"{}"'.format(r"\n".join(setup.policies))),
     ]
     for one, many in _ENVIRONMENTS:
-        edits.append((r" *environment: ", f"(?:{one}|{many})$", many if several else one))
+        old = f"(?:{one}|{many})(?: # LABEL-.*)?$"
+        new = f"{many} # LABEL-{many} for each organization" if several else one
+        edits.append((r" *environment: ", old, new))
     for before, old, new in edits:
-        text = re.sub(f"^({before}){old}", rf"\g<1>{new}", text, flags=re.MULTILINE)
+        value = new.replace("\\", r"\\")
+        text = re.sub(f"^({before}){old}", rf"\g<1>{value}", text, flags=re.MULTILINE)
     text = _PATHS.sub(lambda found: f"{found[1]}{_added(found[2], setup.paths)}]", text)
     return _SECRETS.sub(lambda found: _listed(found, setup), text)
+
+
+def written(text: str, name: str) -> tuple[str, ...]:
+    """Return the lines of a setting of a calling workflow, () if it has none."""
+    found = re.search(rf'^ *{name}: "([^"\n]+)"', text, re.MULTILINE)
+    return tuple(found[1].split(r"\n")) if found else ()
 
 
 def _added(text: str, paths: Iterable[str]) -> str:
@@ -178,9 +196,9 @@ def _added(text: str, paths: Iterable[str]) -> str:
 def _listed(found: re.Match[str], setup: Setup) -> str:
     """Return a list of secrets in which only lines of missing or unneeded secrets change."""
     kind = found["kind"]
-    variables = setup.keys if kind == "API keys" else set(_variables(setup.references))
-    if kind.startswith("API keys"):
-        variables |= {_KEY}
+    variables = set(setup.keys)
+    if kind != "API keys":
+        variables |= set(_variables(setup.references))
     value = "{required: false}" if kind.startswith("N") else "${{ secrets.%s }}"
     kept = {line.partition(":")[0].strip(): line for line in found["lines"].splitlines()}
     new = (
@@ -203,6 +221,12 @@ def package(commit: str | None) -> str:
             hint="pass it with --commit, as `git rev-parse HEAD` prints it in a clone",
         )
     return f"{_PACKAGE} @ git+{_REPOSITORY}@{commit}"
+
+
+def lock(commit: str | None) -> str:
+    """Return the URL of the locked dependencies of this version, or of a commit."""
+    revision = f"v{__version__}" if _RELEASED else commit
+    return f"{_REPOSITORY}/raw/{revision}/requirements/action.lock"
 
 
 def installed_commit(git_in: Callable[[Path], Git]) -> str | None:

@@ -42,6 +42,7 @@ def test_every_input_and_variable_is_read() -> None:
         "expect-digest": f" {DIGEST}\n",
         "allow-deletes": "12",
         "resend-secret": "env SLACK\n\n Audit \r\n*",
+        "branch": "release",
     }
     environ = {
         "GITHUB_EVENT_NAME": "workflow_dispatch",
@@ -63,7 +64,7 @@ def test_every_input_and_variable_is_read() -> None:
         resend=("env SLACK", "Audit", "*"),
         repository=REPOSITORY,
         branch="main",
-        applies="trunk",
+        applies="release",
         id="12",
         url="https://git.example/acme/hooks/actions/runs/12/attempts/2",
         workflow="apply.yml",

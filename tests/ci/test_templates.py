@@ -19,6 +19,7 @@ from reconciler.ci.workflows import (
     Needs,
     Setup,
     default_branch,
+    lock,
     package,
     updated,
     workflows,
@@ -116,7 +117,9 @@ def test_no_script_contains_an_expression() -> None:
 def test_every_action_is_pinned() -> None:
     """A full commit with its version as a comment, and only GitHub's own actions."""
     used = re.findall(r"uses: (.+)", "".join(workflows(SETUP).values()))
-    local = "./.github/workflows/webhooks.yml # zizmor: ignore[self-repository]"
+    local = (
+        "./.github/workflows/webhooks.yml # zizmor: ignore[self-repository] the file of this commit"
+    )
     assert used.count(local) == len(CALLERS)
     for line in set(used) - {local}:
         assert re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40} # v[0-9.]+", line)
@@ -141,8 +144,11 @@ def test_a_workflow_has_minimal_permissions(name: str) -> None:
 def test_each_environment_has_one_command_and_organization(name: str) -> None:
     """Only apply gets the secrets of the configuration; the others get a read-only key."""
     (job,) = caller(name, SEVERAL)["jobs"].values()
-    keys = {"CLOUDTRUTH_API_KEY", "US_KEY"}
+    keys = {"CLOUDTRUTH_API_KEY", "US_KEY"}  # eu has the usual one
     assert set(job["secrets"]) == (keys | {"A"} if name == "apply" else keys)
+    own = replace(SEVERAL, organizations={"us": SEVERAL.organizations["us"]})
+    (job,) = caller(name, own)["jobs"].values()
+    assert set(job["secrets"]) == {"US_KEY"}
     (single,) = caller(name)["jobs"].values()
     expected = {"apply": ("cloudtruth-production", "eu-apply")}
     environments = [
@@ -176,15 +182,18 @@ MAIN = "refs/heads/main"
     ],
 )
 @pytest.mark.parametrize("several", [False, True])
-def test_apply_runs_only_for_the_default_branch(
-    command: str, event: str, ref: str, runs: bool, several: bool
+@pytest.mark.parametrize(("branch", "default"), [("", "main"), ("main", "trunk")])
+def test_apply_runs_only_for_one_branch(
+    command: str, event: str, ref: str, runs: bool, several: bool, branch: str, default: str
 ) -> None:
-    """For any caller: no event that a fork can cause applies or gets secrets."""
-    payload = {"repository": {"default_branch": "main"}}
+    """That of the caller, by default that of the repository, for any caller: no event that a fork
+    can cause applies or gets secrets.
+    """
+    payload = {"repository": {"default_branch": default}}
     result = {"result": "success" if several else "skipped", "outputs": {}}
     contexts = {
         "github": {"event_name": event, "ref": ref, "event": payload},
-        "inputs": {"command": command, "several": several},
+        "inputs": {"command": command, "several": several, "branch": branch},
         "needs": {"organizations": result},
         "cancelled": lambda: False,
     }
@@ -237,6 +246,9 @@ def test_until_a_release_the_workflows_install_a_commit(monkeypatch: pytest.Monk
     monkeypatch.setattr("reconciler.ci.workflows._RELEASED", False)
     text = workflows(Setup(package=package(COMMIT)))[".github/workflows/webhooks.yml"]
     pin = rf"cloudtruth-webhooks @ git\+https://github\.com/\S+@{COMMIT}"
+    assert re.fullmatch(
+        rf"https://github\.com/\S+/{COMMIT}/requirements/action\.lock", lock(COMMIT)
+    )
     for installed in re.findall(r'WEBHOOKS_PACKAGE: "(.+)"', text):
         assert re.fullmatch(pin, installed)
     with pytest.raises(UsageError, match="commit"):
@@ -245,15 +257,21 @@ def test_until_a_release_the_workflows_install_a_commit(monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize(
     ("file", "watched"),
-    [("hooks/", "hooks/**"), ("./hooks", "hooks/**"), (".", "**"), ("./a.yml", "a.yml")],
+    [
+        ("hooks/", ["hooks/**", "policy.json"]),
+        ("./hooks", ["hooks/**", "policy.json"]),
+        (".", ["**"]),
+        ("./a.yml", ["a.yml", "hooks/base.yaml", "hooks/pager-url", "policy.json"]),
+    ],
 )
-def test_a_workflow_watches_the_configuration_and_its_secret_files(file: str, watched: str) -> None:
+def test_a_workflow_watches_all_files_of_the_configuration(file: str, watched: list[str]) -> None:
     """A directory is watched recursively; a file outside the repository cannot be watched."""
     files = ("hooks/pager-url", "/run/secrets/token")
     references = tuple(SecretRef(scheme=Scheme.FILE, name=name) for name in files)
-    on = caller("apply", one(*references, file=file, branch="trunk"))[True]
+    others: Any = {"parents": ("hooks/base.yaml",), "policies": ("policy.json",)}
+    on = caller("apply", one(*references, file=file, branch="trunk", **others))[True]
     names = [f".github/workflows/{name}.yml" for name in ("apply-webhooks", "webhooks")]
-    assert on["push"] == {"branches": ["trunk"], "paths": [watched, "hooks/pager-url", *names]}
+    assert on["push"] == {"branches": ["trunk"], "paths": [*watched, *names]}
 
 
 def test_the_lists_are_exactly_the_references() -> None:
@@ -281,9 +299,18 @@ def test_an_update_changes_only_the_lists() -> None:
     assert updated(done, one(*env("A", "C"))) == done
 
 
-@pytest.mark.parametrize(("old", "new"), [(SETUP, SEVERAL), (SEVERAL, SETUP)])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (SETUP, SEVERAL),
+        (SEVERAL, SETUP),
+        (SETUP, replace(SETUP, branch="release", policies=("a.json", "b.json"))),
+    ],
+)
 def test_an_update_follows_the_configuration(old: Setup, new: Setup) -> None:
-    """From one organization to several and back: file, secrets, environments; paths are added."""
+    """From one organization to several and back: file, branch, secrets, environments, policies;
+    paths are added.
+    """
     expected = workflows(replace(new, package=old.package))
     for name, text in workflows(old).items():
         done, wanted = updated(text, new), expected[name]

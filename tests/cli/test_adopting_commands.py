@@ -315,8 +315,28 @@ def test_init_writes_workflows_for_a_folder(shell: Shell, tmp_path: Path):
     assert [text.count("EU_KEY: ${{ secrets.EU_KEY }}") for text in texts.values()] == [1] * 4
     assert texts["webhooks.yml"].count("eu_TOKEN: ") == texts["webhooks.yml"].count("us_TOKEN: ")
     assert 'paths: ["orgs/**", "base.yaml", ' in texts["apply-webhooks.yml"]
-    assert "environment: plan\n" in texts["drift-webhooks.yml"]
+    assert "environment: plan # LABEL-plan " in texts["drift-webhooks.yml"]
+    assert "Restrict eu-apply, us-apply to branch main, and add required reviewers" in done.out
     assert "default: true" in texts["webhooks.yml"]
+
+
+def test_init_writes_branch_and_policies(shell: Shell, file: File, tmp_path: Path):
+    """They are kept until the options change them; the files must conform to the policies."""
+    file()
+    write(tmp_path, {"policy.json": "{}", "strict.json": '{"required": ["limits"]}'})
+    assert shell("init", "--github", "--branch", "release", "--policy", "policy.json").code == 0
+    folder = tmp_path / ".github/workflows"
+    texts = {each.name: each.read_text() for each in folder.iterdir()}
+    for name in ("plan", "apply", "drift"):
+        assert 'branch: "release" #' in texts[f"{name}-webhooks.yml"]
+        assert 'policy: "policy.json" #' in texts[f"{name}-webhooks.yml"]
+    assert 'branches: ["release"]' in texts["apply-webhooks.yml"]
+    assert '"policy.json", .github' in texts["apply-webhooks.yml"]
+    done = shell("init", "--github")
+    assert (done.code, done.err.count("which is up to date")) == (0, 4)
+    changes = ('+    branches: ["main"]', '+      branch: "main" #')
+    expect(shell("init", "--github", "--branch", "main"), 8, *changes)
+    expect(shell("init", "--github", "--policy", "strict.json"), 3, "the policy strict.json")
 
 
 def test_init_refuses_workflows(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -58,6 +58,8 @@ _COMMANDS: Final = {
                help="Lift the guards, if the plan deletes exactly N webhooks."),
         Option("--resend-secret", group="Plan", metavar="REF|NAME", env="WEBHOOKS_RESEND_SECRET",
                help="Resend these secrets, one per line; * for all."),
+        Option("--branch", group="Plan", metavar="NAME", env="WEBHOOKS_BRANCH",
+               help="The branch that is applied. [default: the repository's default branch]"),
         Option("--comment", group="Output", metavar="WHEN", env="WEBHOOKS_COMMENT",
                help="Comment on the pull request: true, changes-only or false. [default: true]"),
         Option("--label", group="Output", metavar="TEXT", env="WEBHOOKS_LABEL",

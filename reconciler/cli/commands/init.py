@@ -19,14 +19,17 @@ from reconciler import workflow
 from reconciler.api.origin import Origin
 from reconciler.ci.matrix import labeled
 from reconciler.ci.workflows import (
+    CALLER,
     GUIDE,
     Needs,
     Setup,
     default_branch,
     installed_commit,
+    lock,
     package,
     updated,
     workflows,
+    written,
 )
 from reconciler.cli.commands.export import TOKEN, explain, listed
 from reconciler.cli.connection import connected, settings_of
@@ -73,6 +76,8 @@ _PRINT: Final = "`webhooks export` prints the content of the file"
                help="Write the GitHub workflows, or update them for changed files."),
         Option("--branch", group="Files", metavar="NAME",
                help="Apply on pushes to this branch. [default: the repository's default branch]"),
+        Option("--policy", group="Files", multiple=True, metavar="FILE", env="WEBHOOKS_POLICY",
+               help="Require in the workflows that the files meet this JSON Schema."),
         Option("--commit", group="Files", metavar="SHA",
                help="Install webhooks from this commit in workflows. [default: the installed one]"),
         Option("-y", "--yes", group="Files", is_flag=True, help="Do not prompt."),
@@ -84,6 +89,7 @@ def run(
     token: str | None,
     github: bool,
     branch: str | None,
+    policy: tuple[str, ...],
     commit: str | None,
     yes: bool,
 ) -> int:
@@ -115,19 +121,25 @@ def run(
             f"{target} exists",
             hint=f"compare it with `webhooks plan{file}`, or name another file with -f",
         )
-    installed = package(commit or installed_commit(git_in)) if github else ""
+    revision = commit or (installed_commit(git_in) if github else None)
+    installed = package(revision) if github else ""
     steps = []
     if is_new:
         steps = _write_configuration(context, target, file, slack_token, yes=yes)
     if github:
-        branch = branch or default_branch(git_in(directory))
-        organizations, parents = _organizations(context, target)
+        before = directory / CALLER
+        text = before.read_text(encoding="utf-8", errors="replace") if before.is_file() else ""
+        branch = branch or next(iter(written(text, "branch")), default_branch(git_in(directory)))
+        policies = policy or written(text, "policy")
+        organizations, parents = _organizations(context, target, policies)
         setup = Setup(
             package=installed,
+            lock=lock(revision),
             file=target,
             branch=branch,
             organizations=organizations,
             parents=parents,
+            policies=policies,
             server=_server_of_workflows(context),
         )
         _write_workflows(context, setup, yes=yes)
@@ -136,16 +148,16 @@ def run(
             ", ".join(each) for each in zip(*setup.environments.values(), strict=True)
         )
         console.result(f"Create these environments in GitHub: {plans}, {applies}.")
-        console.result(f"Allow only the branch {quote(branch)} to use {applies}. Then run:")
+        console.result(f"Restrict {applies} to branch {quote(branch)}, and add required reviewers:")
+        console.result("they are the security boundary. Then run:")
         for line in setup.commands:
             console.result(f"  {line}")
         console.result("A secret whose value you do not know can wait until you change the")
         console.result("`configuration` of its webhook: an unchanged webhook needs none.")
         console.result(f"Each step is explained in {GUIDE}")
         steps.append("commit the workflows, and open a pull request with a change")
-        steps.append(
-            f"after editing secrets of the files, run `webhooks init{file} --github` again"
-        )
+        again = f"run `webhooks init{file} --github` again"
+        steps.append(f"after you change which secrets the files use, {again}")
     else:
         steps.append(f"`webhooks init{file} --github` adds workflows that plan and apply")
     console.note("Next:")
@@ -303,13 +315,21 @@ def _write(context: Context, name: str, text: str) -> None:
     context.console.result(f"{'wrote' if is_new else 'updated'} {name}")
 
 
-def _organizations(context: Context, target: str) -> tuple[Mapping[str, Needs], tuple[str, ...]]:
+def _organizations(
+    context: Context, target: str, policies: tuple[str, ...]
+) -> tuple[Mapping[str, Needs], tuple[str, ...]]:
     """Return the secrets of each organization in the files by its label, and the files' parents.
 
-    The label is empty if there is only one. Raises ConfigurationError, UsageError.
+    The files must conform to the policies. The label is empty if there is only one. Raises
+    ConfigurationError, UsageError.
     """
     asked = replace(
-        inputs(context), paths=(target,), allow_secrets=(), listed_only=False, strict=False
+        inputs(context),
+        paths=(target,),
+        allow_secrets=(),
+        listed_only=False,
+        strict=False,
+        policies=policies,
     )
     found: dict[str, Needs] = {}
     parents: set[str] = set()
