@@ -276,8 +276,7 @@ def _profile(
         raise UsageError(
             f"there is no profile {name!r} (from {origin}): CloudTruth's command line has no "
             "configuration file here",
-            hint="create it with `cloudtruth configuration profiles set`, or set "
-            "CLOUDTRUTH_API_KEY instead",
+            hint="create it with `cloudtruth configuration profiles set`, or do not name it",
         )
     return _Profile(name=name, origin=origin, links=_chain(name, origin, profiles or {}))
 
@@ -355,5 +354,5 @@ def _read_profiles(file: Path) -> dict[str, dict[str, str]] | None:
         # The library's message would quote the file, which contains keys.
         raise UsageError(
             "CloudTruth's cli.yml is not a list of profiles",
-            hint="see `cloudtruth configuration profiles list`, or set CLOUDTRUTH_API_KEY instead",
+            hint="correct it: `cloudtruth configuration profiles list` reads the same file",
         ) from None

@@ -29,7 +29,7 @@ from reconciler.source.text import masked
 from reconciler.workflow.inputs import OrganizationFiles, key_of, organizations
 from reconciler.workflow.planning import check_organization
 
-_ONE_ORGANIZATION: Final = "pass the files of one organization"
+_ONE_ORGANIZATION: Final = "name the files of one organization with -f"
 _Parts = list[tuple[Context, OrganizationFiles]]
 
 _SINGLE: Final = ("out", "report", "expect_digest")
@@ -132,12 +132,20 @@ def with_own_key(
 
     Raises UsageError for files of several organizations.
     """
+    group = only_organization(parsed, name, hint)
+    made = context.narrowed(replace(inputs(context), parsed=parsed))
+    _use_key(made, group)
+    return made
+
+
+def only_organization(
+    parsed: Parsed, name: str, hint: str = _ONE_ORGANIZATION
+) -> OrganizationFiles:
+    """Return the organization of the files. Raises UsageError for several."""
     groups = organizations(parsed)
     if len(groups) > 1:
         raise _several(name, groups, hint)
-    made = context.narrowed(replace(inputs(context), parsed=parsed))
-    _use_key(made, groups[0])
-    return made
+    return groups[0]
 
 
 def _several(

@@ -72,7 +72,8 @@ def reading(name: str, words: Sequence[str]) -> str:
 
 def _settings(found: Settings | ReconcilerError) -> tuple[Check, ...]:
     if isinstance(found, ReconcilerError):
-        fix, aside = found.hint or "correct it", quote(found.message)
+        cause = found.findings[0] if found.findings else found  # a missing key of a file
+        fix, aside = cause.hint or "correct it", quote(cause.message)
         return (fail("settings", "a setting cannot be used", fix=fix, aside=aside),)
     if found.local:
         return (ok("server", "the emulator in this process (--local), no key"),)

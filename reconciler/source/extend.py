@@ -210,7 +210,10 @@ class _Merge:
 
     def _webhooks(self, types: tuple[object, object]) -> list[_Merged]:
         """Merge two lists of webhooks; `types` are the default types before and after."""
-        over, changes = self._over.webhooks, self._changes()
+        over, changes = (
+            [self._checked(*each) for each in enumerate(self._over.webhooks)],
+            self._changes(),
+        )
         here, there = (each.items.get("webhooks", []) for each in (self._over, self._below))
         merged: list[_Merged] = []
         for old, lower in enumerate(self._below.webhooks):
@@ -232,6 +235,23 @@ class _Merge:
             if new not in changed and not _is_excluded(upper):
                 merged.append(_Merged(upper, here[new], new, None))
         return merged
+
+    def _checked(self, index: int, entry: Any) -> Any:
+        """Return an entry without an `exclude` that is invalid, which is an error."""
+        others = _mapping(entry).keys() - {"name", "id", "exclude"}
+        if "exclude" not in _mapping(entry):
+            return entry
+        key, message = "exclude", "`exclude` has no value besides `true`"
+        hint = "write `exclude: true`, or remove the key"
+        if _is_excluded(entry):
+            if not others:
+                return entry
+            key = min(others, key=list(entry).index)
+            message = "an excluded webhook has no keys besides `name` and `id`"
+            hint = "remove the other keys, or remove `exclude`"
+        place = self._over.written_at(("webhooks", index, key))
+        self._findings.append(error("exclude-unknown", message, hint, place))
+        return {each: value for each, value in entry.items() if each != "exclude"}
 
     def _changes(self) -> dict[int, int]:
         """Return the index of the upper entry for each lower entry that it changes."""

@@ -99,7 +99,7 @@ def _organizations_differ(organizations: list[tuple[Place, str]]) -> Iterator[Fi
             yield error(
                 "organizations-differ",
                 f"organization {in_quotes(name)} is not {in_quotes(known)}",
-                "a run has one organization: write the same name or id everywhere",
+                "these files are combined: write the same name or id everywhere",
                 where,
                 _related("the other organization", first),
             )
@@ -132,6 +132,16 @@ def _keys_differ(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
                 where,
                 _related("the other value", first),
             )
+    keys = [Place(file, ("api_key",)) for file, data in files.items() if "api_key" in data]
+    profiles = [Place(file, ("profile",)) for file, data in files.items() if "profile" in data]
+    if keys and profiles:
+        yield error(
+            "keys-differ",
+            "an organization has `api_key` or `profile`, not both",
+            "remove one of the two",
+            profiles[0],
+            _related("the `api_key`", keys[0]),
+        )
 
 
 def _differing(written: list[tuple[Place, Any]]) -> Iterator[tuple[Place, Place]]:

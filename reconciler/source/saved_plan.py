@@ -9,6 +9,7 @@ plan is as trustworthy as its source.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -88,7 +89,10 @@ def load_plan(name: str, directory: Path) -> SavedPlan:
         message = f"there is no file {name}" if name else "the name of the saved plan is empty"
         raise ConfigurationError(message, hint=_HINT) from None
     except NotReadableError as problem:
-        raise ConfigurationError(f"cannot read {name}: it {problem}", hint=_HINT) from None
+        hint = _HINT
+        if (directory / name).is_dir():
+            hint = f"to apply its files, run `webhooks apply -f {shlex.quote(name)}`"
+        raise ConfigurationError(f"cannot read {name}: it {problem}", hint=hint) from None
     return load(raw, name)
 
 

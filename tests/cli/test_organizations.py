@@ -126,10 +126,18 @@ def test_keep_going_continues_after_every_error_of_one_organization(
     assert len(both.writes()) == before + 1
 
 
-def test_options_for_one_plan_are_refused(run: Run) -> None:
-    """A saved plan, a report and a digest belong to one organization."""
-    for line in ("plan orgs -o p.json", "apply -f orgs --report r"):
+def test_options_and_commands_for_one_organization_are_refused(run: Run) -> None:
+    """A saved plan, a report and a digest belong to one; so do the checks of two commands."""
+    one = ("plan orgs -o p.json", "apply -f orgs --report r", "doctor -f orgs", "slack check orgs")
+    for line in one:
         expect(run(line), 64, "the files declare several: Acme, Globex")
+    expect(run("apply orgs"), 3, "run `webhooks apply -f orgs`")
+
+
+def test_doctor_names_the_variable_of_a_missing_key(run: Run) -> None:
+    """It is that of the file."""
+    done = run("doctor -f orgs/Globex.yaml", GLOBEX_KEY="")
+    expect(done, 1, "the variable GLOBEX_KEY is empty", "set GLOBEX_KEY in the environment")
 
 
 @pytest.mark.parametrize("line", ["validate", "plan -o p.json"])

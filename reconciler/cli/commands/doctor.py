@@ -9,7 +9,7 @@ from reconciler.api.origin import Origin
 from reconciler.checks import Checklist, Section, Status, unknown
 from reconciler.cli.connection import Progress, connected, settings_of
 from reconciler.cli.options import FILE_OPTIONS, Context, Option, command, format_option
-from reconciler.cli.organizations import with_own_key
+from reconciler.cli.organizations import only_organization, with_own_key
 from reconciler.cli.session import confirm, inputs, show_checks
 from reconciler.doctor.local import check_files, check_settings, reading
 from reconciler.errors import ReconcilerError
@@ -46,8 +46,10 @@ def run(context: Context, format: str, probe: bool, yes: bool) -> int:
     """
     settings: Settings | ReconcilerError
     key = None
+    parsed = parse(inputs(context))
+    only_organization(parsed, "doctor")
     try:
-        context = with_own_key(context, parse(inputs(context)))
+        context = with_own_key(context, parsed)
         settings = settings_of(context)
         key = settings.key.value if settings.key is not None else None
     except ReconcilerError as problem:

@@ -10,12 +10,14 @@ import click
 from reconciler import workflow
 from reconciler.cli.connection import Progress, settings_of
 from reconciler.cli.options import COMMON, Context, Group, Option, command, format_option, paths
-from reconciler.cli.session import load, result_view, show_checks
+from reconciler.cli.organizations import only_organization
+from reconciler.cli.session import inputs, load, result_view, show_checks
 from reconciler.errors import ExitCode
 from reconciler.model import Secret
 from reconciler.planning.names import Globs
 from reconciler.render.quote import prose
 from reconciler.slack.manifest import APP_NAME, STEPS, as_json, as_yaml, link, manifest
+from reconciler.workflow.inputs import parse
 
 
 @command(
@@ -84,6 +86,7 @@ def _check(context: Context, only: tuple[str, ...], send: bool, slack_url: str, 
     and is known to Slack, and that the bot can post in the channel. A check that needs a missing
     scope is unknown, not failed. Makes no request to CloudTruth. Exits with 1 if a check failed.
     """
+    only_organization(parse(inputs(context)), "slack check")
     checked = load(context)
     settings = settings_of(context)
     gathered = workflow.gather(checked, None if settings.key is None else settings.key.value)
