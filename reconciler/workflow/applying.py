@@ -55,7 +55,10 @@ def apply(
     made, skipped = whole, dict[int, Skipped]()
     command = shlex.join(["webhooks", "plan", *(checked.inputs.again or ())])
     if review is not None:
-        known = _expected(whole, review, command) if isinstance(review, str) else review
+        if isinstance(review, str):
+            known = _expected(whole, review, command, based=options.previous is not None)
+        else:
+            known = review
         made, skipped = _reviewed(whole, known, command, values=values)
         made = replace(made, blocked=tuple(guard(made, options.allow_deletes)))
     _require_secrets(made, gathered)
@@ -83,16 +86,19 @@ def apply(
     return report
 
 
-def _expected(made: Plan, digest: str, command: str) -> Review:
+def _expected(made: Plan, digest: str, command: str, *, based: bool) -> Review:
     """Return the review of a complete plan. Raises StalePlanError if its digest is another one.
 
-    `command` shows the plan.
+    `command` shows the plan, which is `based` on a previous configuration or not.
     """
     if made.digest and made.digest != digest:
+        hint = f"run `{command}`; if the plan is right, apply with its digest"
+        if not based:
+            hint += "; if the reviewed plan was made with --base, apply with the same --base"
         raise StalePlanError(
             "the plan differs from the reviewed plan; nothing was written",
             differences=(f"reviewed  {digest}", f"now       {made.digest}"),
-            hint=f"run `{command}`; if the plan is right, apply with its digest",
+            hint=hint,
         )
     return review_of(made)
 

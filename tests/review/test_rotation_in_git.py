@@ -127,6 +127,23 @@ def test_the_suggested_command_still_sends_after_a_commit(
     assert token(server) == ROTATED["TOKEN"]
 
 
+def test_a_digest_of_a_plan_with_a_base_needs_the_base(
+    shell: Shell, file: File, server: Cloud
+) -> None:
+    """Without it, the plan has another digest, and the hint names `--base`."""
+    file(NEW.replace("value_updated", "value_created"))
+    planned = shell("plan", "--base", "HEAD", **server.environ)
+    found = re.search(r"Digest (\S+)", planned.out)
+    assert found is not None
+    hint = "if the reviewed plan was made with --base, apply with the same --base"
+    asked = ("apply", "--yes", "--expect-digest", found[1])
+    done = shell(*asked, **server.environ)
+    assert (done.code, hint in done.err) == (6, True)
+    file(OLD.replace("value_updated", "value_deleted"))
+    done = shell(*asked, "--base", "HEAD", **server.environ)
+    assert (done.code, hint in done.err) == (6, False)
+
+
 @pytest.mark.parametrize("base", ["nowhere", "--output=x", "HEAD~99", "\0", "x" * 5000])
 def test_a_base_that_is_neither_is_an_error(
     shell: Shell, file: File, server: Cloud, base: str
