@@ -15,6 +15,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from tests.cli.conftest import Shell, expect
 from tests.waiting import TIMEOUT
 
 
@@ -81,20 +82,28 @@ def test_serves_until_a_signal(start: Start, number: int, codes: set[int]) -> No
 
 
 def test_options(start: Start, tmp_path: Path) -> None:
-    """Seed, database, log, key, page size and read-back form are options."""
+    """Seed, database, log, key, organization, page size and read-back form are options."""
     (tmp_path / "seed.json").write_text(json.dumps([hook("a"), hook("b")]))
-    kept = ("--db", "ct.db", "--seed", "seed.json", "--key", "only")
+    kept = ("--db", "ct.db", "--seed", "seed.json", "--key", "only", "--organization", "Globex")
     server = start(*kept, "--log", "log.jsonl", "--page-size", "1", "--read-back", "mask")
     page = server.get("/api/v1/webhooks/", "only")
     assert (page["count"], len(page["results"])) == (2, 1)
     assert page["results"][0]["configuration"] == {"url": "https://example.com", "token": "*****"}
     assert server.get("/api/v1/organizations/", "other") == 401
+    assert server.get("/api/v1/organizations/", "only")["results"][0]["name"] == "Globex"
     server.stop(signal.SIGINT)
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert [line["status"] for line in lines] == [200, 401]
+    assert [line["status"] for line in lines] == [200, 401, 200]
     found = start(*kept).get("/api/v1/webhooks/", "only")["results"]
     assert [each["name"] for each in found] == ["a", "b"]
     assert found[0]["id"] == page["results"][0]["id"]
+
+
+def test_a_database_keeps_its_organization(shell: Shell) -> None:
+    """Another name is refused: any key would get the webhooks of the first one."""
+    expect(shell("apply", "--local-db", "ct.db", "-f", "-", "--yes", keys="webhooks: []\n"), 0)
+    expect(shell("emulator", "--db", "ct.db", "--organization", "Globex"), 64,
+           "ct.db is that of organization Acme")  # fmt: skip
 
 
 def test_log_on_standard_output(start: Start) -> None:
