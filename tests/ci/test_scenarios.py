@@ -357,6 +357,8 @@ def test_a_pull_request_to_another_branch_is_not_a_review(here: World) -> None:
     """Only main is applied: another base changes the comment, and its merge is not a review."""
     here.git("branch", "release")
     here.propose(1, "Audit", "Deploys")
+    assert here.pull(1, branch="release", WEBHOOKS_BRANCH="release").code == 0
+    assert "Merging applies exactly" in here.github.bodies(1)[0]
     assert here.pull(1, branch="release").code == 0
     (comment,) = here.github.bodies(1)
     assert "This pull request targets `release`, but only `main` is applied" in comment
@@ -906,7 +908,7 @@ def test_drift_has_one_issue(here: World) -> None:
     assert here.follow(issue["body"]).code == 0
     here.drift()
     assert issue["state"] == "closed"
-    assert "found no drift" in here.github.bodies(issue["number"])[0]
+    assert "found no drift in the compared fields" in here.github.bodies(issue["number"])[0]
 
 
 def test_a_failing_drift_check_uses_the_same_issue(here: World) -> None:

@@ -336,7 +336,7 @@ def test_init_writes_branch_and_policies(shell: Shell, file: File, tmp_path: Pat
     assert (done.code, done.err.count("which is up to date")) == (0, 4)
     changes = ('+    branches: ["main"]', '+      branch: "main" #')
     expect(shell("init", "--github", "--branch", "main"), 8, *changes)
-    expect(shell("init", "--github", "--policy", "strict.json"), 3, "the policy strict.json")
+    expect(shell("init", "--github", "--policy", "strict.json"), 3, "policy strict.json")
 
 
 def test_init_refuses_workflows(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
