@@ -72,7 +72,7 @@ APPLY: Final = "apply --yes --report report.json --format {format}"
         # a secret that debuggers can read
         (Secret, "__repr__", Secret.reveal, {"fault": "key refused"}, "API key, raw, in cli/"),
         # the server's text unchanged
-        (responses, "redacted", lambda text, hidden: text, {"fault": "key refused"},
+        (responses, "without_secrets", lambda text, hidden: text, {"fault": "key refused"},
          "API key, a part, in output"),
         # a URL with its user
         (Secret, "origin", _address_with_user, {"verbosity": "-vv"},
