@@ -54,7 +54,7 @@ def body(number: int) -> dict[str, Any]:
 
 
 def declaration(count: int) -> Iterator[str]:
-    """Yield the lines of a file of webhooks."""
+    """Yield the lines of a webhooks file."""
     yield "webhooks:\n"
     for number in range(count):
         yield (

@@ -10,7 +10,7 @@ library.
     ├─ UnresolvedSecretsError             3   references without a usable value
     ├─ CredentialError                    4   no API key, or a malformed one
     ├─ OrganizationError                  4   the key belongs to another or an unknown one
-    ├─ MaintenanceError                   4   the organization temporarily refuses changes
+    ├─ MaintenanceError                   4   the organization temporarily rejects changes
     ├─ BlockedError                       5   a guard blocks the plan
     ├─ StalePlanError                     6   the plan differs from the reviewed one
     │  └─ NotReviewedError                6   no planned operation was reviewed
@@ -105,7 +105,7 @@ class OrganizationError(ReconcilerError, code="wrong-organization", exit_code=Ex
 
 
 class MaintenanceError(ReconcilerError, code="maintenance", exit_code=ExitCode.DENIED):
-    """The organization is in maintenance: the server refuses changes."""
+    """The organization is in maintenance: the server rejects changes."""
 
 
 class BlockedError(ReconcilerError, code="blocked", exit_code=ExitCode.BLOCKED):
@@ -182,7 +182,7 @@ class ConflictError(ApiError, code="conflict"):
 
 
 class InvalidRequestError(ApiError, code="invalid-request"):
-    """The server refuses the request permanently."""
+    """The server rejects the request permanently."""
 
 
 class RateLimitedError(ApiError, code="rate-limited"):

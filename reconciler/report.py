@@ -15,7 +15,7 @@ NOT_REVIEWED: Final = "not-reviewed"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """The operation is live. `note` explains how, if not simply by this run."""
+    """The operation was applied. `note` explains how, if not simply by this run."""
 
     operation: Operation
     id: str | None = None
@@ -33,7 +33,7 @@ class FieldMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """The operation is not live, or not as it was sent.
+    """The operation was not applied, or differs from what was sent.
 
     `code` is an error's code, or `does-not-converge` if the server stored other values than it was
     sent; `fields` are then the fields that differ.
@@ -57,7 +57,7 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unconfirmed:
-    """Whether the operation is live is unknown; the next run reads it."""
+    """Unknown whether the operation was applied; the next run checks it."""
 
     operation: Operation
     message: str
@@ -108,7 +108,7 @@ class Report:
 
     @property
     def complete(self) -> bool:
-        """Return whether all operations of the plan are live and nothing else went wrong."""
+        """Return whether all operations in the plan were applied and nothing else went wrong."""
         done = len(self.applied) == len(self.outcomes)
         return done and self.problem is None and self.stopped is None
 

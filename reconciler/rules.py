@@ -33,7 +33,7 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
     "alias-expansion": ("aliases that expand to too much text", "source.yaml._Reader._alias"),
     "merge": ("an invalid `<<` merge", "source.yaml._Reader._merge"),
     # Files that extend others
-    "bad-parent": ("a parent file that cannot be used", "source.extend._Reader._extended"),
+    "bad-parent": ("an invalid parent file", "source.extend._Reader._extended"),
     "guard-removed": ("an overlay that removes a guard", "source.extend._Merge._is_removed"),
     "exclude-unknown": ("an excluded webhook without a parent", "source.extend._Merge._changes"),
     "extends-twice": ("a webhook in two parent files", "source.extend._Merge._twice"),
@@ -55,7 +55,7 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
     "unknown-state": ("a state other than `absent`", "source.explain._unknown_constant"),
     "unknown-event": ("an unknown event", "source.explain._bad_event"),
     "bad-reference": ("a malformed secret reference", "source.explain._bad_secret"),
-    "bad-variable-name": ("an invalid name of a variable", "source.allowed.BAD_NAME"),
+    "bad-variable-name": ("an invalid variable name", "source.allowed.BAD_NAME"),
     "bad-channel": ("an invalid name or id of a Slack channel", "source.explain._MESSAGES"),
     "bad-url": ("a value that is not an absolute http or https URL", "source.explain._MESSAGES"),
     # Names and files together
@@ -81,7 +81,7 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
     # Secrets
     "slack-token-in-file": ("a Slack token in a file", "source.lint._slack_token"),
     "literal-secret": ("a secret in a file", "source.lint._literal"),
-    "unreplaced-placeholder": ("a placeholder that is never replaced", "source.lint._literal"),
+    "unreplaced-placeholder": ("a placeholder that is not expanded", "source.lint._literal"),
     "unfit-secret": ("a value that does not fit its field", "source.secrets._misused"),
     "trimmed-secret": ("a value with surrounding whitespace", "source.secrets._unsuitable"),
     "slack-token-elsewhere": ("a Slack token for another host", "source.secrets._misused"),
@@ -132,10 +132,10 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
     "relaxed-scope": ("a scope with more globs", "planning.guards.relaxed"),
     "relaxed-protect": ("`protect` with fewer globs", "planning.guards.relaxed"),
     "relaxed-ignore": ("`ignore` with fewer globs", "planning.guards.relaxed"),
-    "relaxed-limits": ("a higher limit of deletes", "planning.guards.relaxed"),
-    "policy": ("a violated policy", "source.policy.judge"),
+    "relaxed-limits": ("a higher delete limit", "planning.guards.relaxed"),
+    "policy": ("a policy violation", "source.policy.judge"),
     "policy-changed": ("a policy changed by a pull request", "ci.plan.plan"),
-    "relaxed-organization": ("the removed check of the organization", "planning.guards.relaxed"),
+    "relaxed-organization": ("a removed organization check", "planning.guards.relaxed"),
     # On GitHub
     "only-validated": ("a run without access to secrets", "ci.plan.only_checked"),
     "no-api-key": ("a job without an API key", "ci.plan.only_checked"),
@@ -145,7 +145,7 @@ RULES: Final[Mapping[str, tuple[str, str]]] = {
     "comment-not-edited": ("a plan comment that could not be updated", "ci.plan._invalidate"),
     "no-token": ("no GitHub token", "ci.drift.drift"),
     "outcome-not-commented": (
-        "an outcome that could not be commented",
+        "an outcome that could not be posted",
         "ci.apply._Attempt._settle",
     ),
     "failure-not-reported": (

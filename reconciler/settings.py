@@ -77,8 +77,8 @@ class Settings:
         if self.key is None:
             raise CredentialError(
                 "there is no CloudTruth API key",
-                hint="set CLOUDTRUTH_API_KEY, or name a file with --api-key-file, or a profile of "
-                "CloudTruth's command line with --profile; --local needs no key",
+                hint="set CLOUDTRUTH_API_KEY, or pass --api-key-file or --profile (a CloudTruth "
+                "CLI profile); --local needs no key",
             )
         return self.key.value
 
@@ -158,7 +158,7 @@ def _key(
     if name is None and not bare(environ.get("CLOUDTRUTH_API_KEY", "")):
         name, source = environ.get("WEBHOOKS_API_KEY_FILE") or None, "WEBHOOKS_API_KEY_FILE"
     if name is not None:
-        key = _checked(_read_key(directory / name, source), f"the file of {source}")
+        key = _checked(_read_key(directory / name, source), source)
         return Setting(value=key, source=source)
     found = _find("api_key", arguments, environ, profile)
     if found is None:
@@ -167,7 +167,7 @@ def _key(
 
 
 def _read_key(path: Path, source: str) -> str:
-    hint = "name a file that contains only the API key"
+    hint = "use a file that contains only the API key"
     try:
         with path.open("rb") as file:
             data = file.read(_KEY_FILE_MAX + 1)
@@ -191,7 +191,7 @@ def _checked(text: str, source: str) -> Secret:
         why, hint = "is in quotes", "remove the quotes: they are read as part of the key"
     elif PLACEHOLDER.fullmatch(text):
         why = "is a placeholder, not a key"
-        hint = "it was not replaced: check the step that writes the variable or the file"
+        hint = "it was not expanded: check the step that writes the variable or the file"
     elif not _KEY_SHAPE.fullmatch(text):
         why = "contains spaces, line breaks or characters outside ASCII"
         hint = "copy the key from CloudTruth again"
@@ -209,7 +209,7 @@ def _seconds(what: str, found: Setting[str] | None, default: float) -> Setting[f
         seconds = math.nan
     if not 0 < seconds <= 86_400:
         raise UsageError(
-            f"{what} from {found.source} is not a number of seconds above 0 and up to 86400",
+            f"{what} from {found.source} must be more than 0 and at most 86400 seconds",
             hint=f"write a number such as {default:g}",
         )
     return Setting(value=seconds, source=found.source)
@@ -220,8 +220,8 @@ def _refuse_invalid_certificates(found: Setting[str] | None) -> None:
         raise UsageError(
             f"invalid certificates cannot be accepted (from {found.source}): anyone on the "
             "network could read the API key and the webhooks' tokens",
-            hint="for a private certificate authority, set its file in SSL_CERT_FILE or "
-            "REQUESTS_CA_BUNDLE, and unset CLOUDTRUTH_ACCEPT_INVALID_CERTS or set it to false",
+            hint="for a private CA, set SSL_CERT_FILE or REQUESTS_CA_BUNDLE to its file, "
+            "and unset CLOUDTRUTH_ACCEPT_INVALID_CERTS or set it to false",
         )
 
 
@@ -261,7 +261,7 @@ def _profile(
     """Read the profile that the argument, the files or the environment choose.
 
     It inherits from its `source_profile`, and finally from `default`. A missing file counts as
-    empty, unless it is to have a profile.
+    empty unless a profile is named.
     """
     name, origin = _DEFAULT_PROFILE, "default"
     if environ.get("CLOUDTRUTH_PROFILE"):
@@ -274,8 +274,8 @@ def _profile(
     profiles = None if file is None else _read_profiles(file)
     if profiles is None and name != _DEFAULT_PROFILE:
         raise UsageError(
-            f"there is no profile {name!r} (from {origin}): CloudTruth's command line has no "
-            "configuration file here",
+            f"profile {name!r} (from {origin}) not found: no CloudTruth CLI configuration on this "
+            "machine",
             hint="create it with `cloudtruth configuration profiles set`, or do not name it",
         )
     return _Profile(name=name, origin=origin, links=_chain(name, origin, profiles or {}))
@@ -305,7 +305,7 @@ def _chain(
     while wanted in profiles or by is not None:
         if wanted in links:
             raise UsageError(
-                f"the source_profile of profile {list(links)[-1]!r} leads back to {wanted!r}",
+                f"the source_profile chain of {list(links)[-1]!r} loops back to {wanted!r}",
                 hint="correct it in CloudTruth's cli.yml",
             )
         if wanted not in profiles:

@@ -20,7 +20,7 @@ from reconciler.api.connections import CA_VARIABLES, PROXY_HINT, Proxy
 from reconciler.api.pace import Pause
 from reconciler.errors import ApiError, ProtocolError, ServerError, UnreachableError
 
-FOREIGN: Final = "check the server URL: another program or a proxy may answer there"
+FOREIGN: Final = "check the server URL: a proxy or another server may be responding"
 LONGER: Final = "allow more time with --deadline"
 SERVER_URL: Final = "the server URL (--server-url, CLOUDTRUTH_SERVER_URL)"
 _CHECK_NETWORK: Final = f"check {SERVER_URL}, the network and the proxy, or run `webhooks doctor`"
@@ -91,9 +91,9 @@ class Action(Enum):
 
 
 class Failure(Enum):
-    """What a failed attempt shows about the server's processing.
+    """Whether the server may have processed a failed attempt.
 
-    Each member has the handling for a read and for a write.
+    Each value is the action for a read and the action for a write.
     """
 
     NOT_SENT = (Action.REPEAT, Action.REPEAT)
@@ -124,7 +124,7 @@ class FailedAttempt:
 
 
 class BadResponseError(Exception):
-    """A response that is not read further; the message is ours."""
+    """A response rejected while reading; no library text."""
 
 
 def failed_attempt(
@@ -147,7 +147,7 @@ def failed_attempt(
     slow = expired or isinstance(error, (httpx.TimeoutException, TimeoutError))
     found: ApiError
     if slow and run_over:
-        message = f"the time limit of the run ended before {server} sent its complete response"
+        message = f"the run timed out before {server} sent a complete response"
         found = ServerError(message, hint=LONGER)
     elif slow:
         message = f"{server} did not respond completely within {timeout:g} s"
@@ -156,7 +156,7 @@ def failed_attempt(
         found = ProtocolError(f"{server} sent {error}", hint=FOREIGN)
     else:
         found = ServerError(
-            f"the connection to {server} broke before the response was complete",
+            f"the connection to {server} closed before the response was complete",
             hint=f"run again; if it happens again, {_CHECK_NETWORK}",
         )
     return FailedAttempt(failure=Failure.AMBIGUOUS, error=found, timeout=slow)
@@ -188,9 +188,9 @@ def _not_sent(error: Exception, server: str, proxy: Proxy | None) -> FailedAttem
         first = f"the proxy {proxy.address or ''}".rstrip() + f" ({proxy.variable})"
     message, hint = f"{first} cannot be reached", _CHECK_NETWORK
     if isinstance(error, httpx.ProxyError):
-        message, hint = f"the proxy refuses to connect to {server}", PROXY_HINT
+        message, hint = f"the proxy refused to connect to {server}", PROXY_HINT
     elif isinstance(error, httpx.TimeoutException):
-        message += ": no connection in time"
+        message += ": connection timed out"
     elif nameless:
         message += ": its host name was not found"
         hint = f"check the host in {SERVER_URL}, and DNS"
@@ -215,9 +215,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 _CLOCK: Final = "check this machine's clock; if it is right, the server needs a new certificate"
-_HOST: Final = (
-    "check the host in the server URL; a proxy or a login page may also answer in its place"
-)
+_HOST: Final = "check the host in the server URL; a proxy or login page may be intercepting it"
 _ISSUER: Final = (
     "if a proxy on your network re-signs TLS, set "
     f"{', '.join(CA_VARIABLES[:-1])} or {CA_VARIABLES[-1]} to its CA certificate"
@@ -235,10 +233,10 @@ _FLAWS: Final = {
 def handshake_flaw(error: ssl.SSLError) -> tuple[str, str]:
     """Return why a TLS handshake failed, and what to do about it."""
     if error.reason in _NO_TLS:
-        cure = "check the port in the server URL; http:// is allowed only for this machine"
-        return "this port does not use TLS", cure
-    cure = "check the port in the server URL, and whether a firewall intercepts TLS"
-    return "the TLS handshake failed", cure
+        hint = "check the port in the server URL; http:// is allowed only for this machine"
+        return "this port does not use TLS", hint
+    hint = "check the port in the server URL, and whether a firewall intercepts TLS"
+    return "the TLS handshake failed", hint
 
 
 def certificate_flaw(error: ssl.SSLCertVerificationError) -> tuple[str, str]:

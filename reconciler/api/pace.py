@@ -35,7 +35,7 @@ class Pause:
 class Pace:
     """The timing state that the workers of one client share.
 
-    `deadline` is the time limit of the run, in seconds from now.
+    `deadline` is the time limit for the run, in seconds from now.
     """
 
     def __init__(self, clock: Clock, *, deadline: float) -> None:
@@ -64,7 +64,7 @@ class Pace:
     def wait_turn(self) -> float | None:
         """Wait until the workers' pause is over, and return None.
 
-        If the run ends before, return the remaining pause in seconds without waiting.
+        If time would run out first, return the remaining pause in seconds.
         """
         while (pause := self._resume - self._clock.monotonic()) > 0:
             if pause >= self.left():
@@ -73,7 +73,7 @@ class Pace:
         return None
 
     def sleep(self, seconds: float) -> bool:
-        """Wait. Return False, without waiting, if the run ends before."""
+        """Wait. Return False, without waiting, if time would run out."""
         until = self._clock.monotonic() + seconds
         while (left := until - self._clock.monotonic()) > 0:
             if until >= self.end:
@@ -82,7 +82,7 @@ class Pace:
         return True
 
     def delay(self, earlier: int, floor: float | None = None) -> float:
-        """Return how long to wait after `earlier` failures before this one: full jitter."""
+        """Return the delay after `earlier` previous failures, with full jitter."""
         longest = min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** min(earlier, 10))
         return max(floor or 0.0, self._clock.uniform(0.0, longest))
 

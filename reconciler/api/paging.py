@@ -124,7 +124,7 @@ def _problem(pages: Sequence[_Page[_T]], key: Callable[[_T], str]) -> str | None
     if any(len(page.rows) != size for page in pages[:-1]) or len(pages[-1].rows) > size:
         return "its pages have different sizes"
     if pages[-1].more:
-        return "its last page announces another page"
+        return "its last page links to another page"
     ids = [key(row) for page in pages for row in page.rows]
     if len(set(ids)) != len(ids):
         return "it has duplicate rows"

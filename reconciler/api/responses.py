@@ -216,11 +216,11 @@ def _refusal(
         message = f"{server} reports a conflict with another change (HTTP 409)"
         hint = "another process may be changing the same object; run the same command again"
     elif status == 429:
-        error, message = RateLimitedError, f"{server} limits the request rate (HTTP 429)"
+        error, message = RateLimitedError, f"{server}: rate limit exceeded (HTTP 429)"
         hint = "run again later"
     elif 400 <= status < 500 and status != 408:
-        error, message = InvalidRequestError, f"{server} refuses the request (HTTP {status})"
-        hint = "fix what the response names, then run the same command again"
+        error, message = InvalidRequestError, f"{server} rejected the request (HTTP {status})"
+        hint = "fix the listed fields, then run the same command again"
         hint = hint if is_json else _NOT_THE_API
     return error(message, hint=hint, status=status, detail=detail, fields=fields)
 

@@ -242,7 +242,7 @@ class Transport:
         if self.pace.exhausted or (cost and not self.pace.pay(cost)):
             raise ServerError(
                 f"too many requests to {self.origin.address} failed: the retry budget is used up, "
-                "and the run writes nothing more",
+                "so no more changes are sent",
                 hint="run again when the server responds reliably",
             )
 
@@ -255,8 +255,7 @@ class Transport:
             if earlier is not None:
                 raise self._error(call, earlier, Action.REPEAT, sends)
             raise UnreachableError(
-                f"the time limit of the run is over; the request to {self.origin.address} "
-                "was not sent",
+                f"the run timed out; the request to {self.origin.address} was not sent",
                 hint=LONGER,
             )
 
@@ -279,16 +278,16 @@ class Transport:
             if pause:
                 return self._too_long(pause, error.status, sends)
             if hint != LONGER:
-                message, hint = f"{message}; the time limit of the run is over", LONGER
+                message, hint = f"{message}; the run timed out", LONGER
         return kind(
             message, status=error.status, detail=error.detail, fields=error.fields, hint=hint
         )
 
     def _too_long(self, pause: float, status: int | None, sends: int) -> RateLimitedError:
-        attempts = f"{sends} attempt{'' if sends == 1 else 's'}" if sends else "of another request"
+        attempts = f"{sends} attempt{'' if sends == 1 else 's'}" if sends else "no attempt was made"
         return RateLimitedError(
-            f"HTTP {status} ({attempts}): the next request to {self.origin.address} is due in "
-            f"{pause:.0f} s, but the run has only {max(0.0, self.pace.left()):.0f} s left",
+            f"HTTP {status}: {self.origin.address} requires a {pause:.0f} s wait, but the run has "
+            f"only {max(0.0, self.pace.left()):.0f} s left ({attempts})",
             status=status,
             hint="run again later, or allow more time with --deadline",
         )

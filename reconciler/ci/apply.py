@@ -1,6 +1,6 @@
 """Apply the reviewed operations of merged pull requests, always from the tip of the branch.
 
-A run that does not apply what was merged comments on the newest affected pull request, or opens an
+If merged changes are not applied, the run comments on the newest affected pull request, or opens an
 issue, with the command to run next.
 """
 
@@ -102,7 +102,7 @@ class _Attempt:
             return self._apply(checked, connection)
 
     def give_up(self, problem: ReconcilerError, by_digest: str | None = None) -> Outcome:
-        """Report an error before the first write and the next command, and return the outcome.
+        """Report an error raised before the first write, with the next command.
 
         `by_digest` is the command that applies the plan as it is now.
         """
@@ -160,7 +160,7 @@ class _Attempt:
             f"{run.branch} and this checkout of {head[:12]} have different files; nothing "
             "was written",
             differences=(f"checked out  {head}", f"{run.branch}  {tip}"),
-            hint="the run of the newer commit applies it; if there is none, run this job again",
+            hint="the newer commit's run applies the change; if there is none, re-run this job",
         )
 
     def _apply(self, checked: Checked, connection: Connection) -> Outcome:
@@ -204,13 +204,13 @@ class _Attempt:
     def _settle(
         self, made: Plan, applied: frozenset[str], review: Review, checked: Checked
     ) -> None:
-        """Record the plan and what was applied of it, and the outcome of each review."""
+        """Record the plan, what was applied, and the outcome of each review."""
         self._plan, before = made, self._reviews
         self._findings += self._notes(made, review)
         self._reviews = reviews.settle(before, made, applied, checked.desired)
         github, link = self._run.github, self._run.link
         if github is not None:
-            what = "could not comment the outcome on the pull request"
+            what = "could not post the outcome on the pull request"
             with attempt(self._findings, "outcome-not-commented", what):
                 reviews.record(github, link, self._subject, before, self._reviews)
 
@@ -297,8 +297,8 @@ class _Attempt:
     ) -> str | None:
         """Return the command that applies the pending operations; None if no digest covers them.
 
-        It names the resends, so that they are planned: those of the run, and those of reviews that
-        the run did not send.
+        It passes --resend-secret for each pending resend: the run's, and those of reviews that
+        were not sent.
         """
         again = sorted({*self._run.resend, *map(_name, unsent)})
         options = replace(options, reviewed=(), resend=tuple(again))

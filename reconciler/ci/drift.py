@@ -76,7 +76,7 @@ def _keep_issue(run: Run, github: GitHub, made: Plan, failing: Sequence[WebhookS
             github.close_issue(issue.number, f"Resolved: {run.link} found no drift{compared}.")
         return
     title = f"{plural(len(failing), 'webhook')} cannot deliver"
-    foot = f"Found by {run.link}. This issue closes automatically."
+    foot = f"Found by {run.link}. It closes when no problem is left."
     if drifted:
         title = f"drift, {counts(made)}"
         if made.unapplied:
@@ -84,7 +84,7 @@ def _keep_issue(run: Run, github: GitHub, made: Plan, failing: Sequence[WebhookS
         foot = (
             "The live webhooks differ from the configuration in this repository, according to "
             f"{run.link}. To keep a live change, add it to the configuration. This issue "
-            "closes automatically."
+            "closes when no problem is left."
         )
     if made.digest:
         applying = replace(run, branch=run.applies or run.branch)  # a schedule runs on the default

@@ -87,7 +87,9 @@ class GitHub:
         try:
             origin = Origin.parse(api_url)
         except UsageError:
-            raise UsageError("GITHUB_API_URL is not a URL that may receive a token") from None
+            raise UsageError(
+                "GITHUB_API_URL must be an https URL", hint=f"unset it, or set it as in {_API}"
+            ) from None
         self._repository = f"{origin.base}/repos/{repository}"
         self._graphql = urlsplit(api_url).path.rstrip("/").removesuffix("/v3") + "/graphql"
         self._clean = clean
@@ -139,8 +141,7 @@ class GitHub:
     def merged_pulls(self, branch: str) -> tuple[Pull, ...]:
         """Return the pull requests merged into a branch, newest first.
 
-        Only the 100 most recently updated closed pull requests are read, so none is missing that
-        was merged later than one of those.
+        Reads the 100 most recently updated closed pull requests: every later merge is among them.
         """
         query = {"state": "closed", "base": branch, "sort": "updated", "direction": "desc"}
         pulls = map(_pull, islice(self._pages("/pulls", query, need=_COMMENTS), _PAGE))
@@ -152,7 +153,7 @@ class GitHub:
         return _pull(self._request("GET", f"/pulls/{number}", need=_COMMENTS))
 
     def queue(self, branch: str) -> Mapping[str, int]:
-        """Return the pull requests in a branch's merge queue, each by the commit that tests it."""
+        """Return the pull requests in a branch's merge queue, keyed by test commit."""
         path = f"/git/matching-refs/heads/gh-readonly-queue/{quote(branch)}/"
         rows = self._request("GET", path, need=_CONTENTS)
         found = {
@@ -256,7 +257,7 @@ class GitHub:
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Return the response to a request below the repository, or `at` another path of the host.
+        """Send a request under the repository's path, or to path `at`. Return the response.
 
         `need` is the permission that the request requires. Raises GitHubError.
         """

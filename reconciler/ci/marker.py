@@ -41,7 +41,7 @@ class State(StrEnum):
     APPLIED = "applied"
     REPLACED = "replaced"  # a newer pull request has another operation for the webhook
     VOID = "void"  # a resend whose reference and version are no longer declared
-    DONE = "done"  # no longer pending, and not applied by a run that could record it
+    DONE = "done"  # no longer pending; no run recorded applying it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

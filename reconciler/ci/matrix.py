@@ -34,7 +34,7 @@ def matrix(run: Run) -> Outcome:
 
     These are the organizations that read a changed file or have an open plan. Without a known
     change (a schedule, a manual start, a commit that git does not know) these are all
-    organizations; with a label it is only the one of this label.
+    organizations; with a label, only that organization.
 
     Raises ConfigurationError for files that cannot be read and for a reference that is never
     allowed, UsageError for an unknown label and for more organizations than GitHub can run.
@@ -55,7 +55,7 @@ def matrix(run: Run) -> Outcome:
         chosen = {run.label: labels[run.label]}
     elif run.expect_digest is not None:
         raise UsageError(
-            "a digest is the review of one organization",
+            "a digest covers only one organization",
             hint=f"start the workflow with one of these as organization: {', '.join(labels)}",
         )
     elif (changed := _changed(run)) is not None:
@@ -68,7 +68,7 @@ def matrix(run: Run) -> Outcome:
     if len(chosen) > MOST:
         raise UsageError(
             f"{len(chosen)} organizations exceed the limit of {MOST} jobs in a matrix",
-            hint="split the files over several workflows",
+            hint="split the files across several workflows",
         )
     include = [
         {
@@ -110,7 +110,7 @@ def labeled(inputs: Inputs, roots: Sequence[str]) -> Mapping[str, OrganizationFi
     """
     parsed = parse(inputs)
     if parsed.findings:
-        raise ConfigurationError("the files cannot be used", findings=parsed.findings)
+        raise ConfigurationError("the files are invalid", findings=parsed.findings)
     groups = organizations(parsed)
     found = {_label(PurePosixPath(each.paths[0]), roots): each for each in groups}
     if len({each.casefold() for each in found}) < len(groups):
@@ -150,7 +150,7 @@ def _open(run: Run, labels: Iterable[str]) -> frozenset[str]:
 def _changed(run: Run) -> frozenset[str] | None:
     """Return the changed files, None if they are not known.
 
-    None, too, if a configuration file was removed: its organization may have other files.
+    Also None if a configuration file was removed: its organization may have others.
     """
     git, directory = run.inputs.git, run.inputs.directory
     if not run.since or git(["cat-file", "-e", run.since]) is None:

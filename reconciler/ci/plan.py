@@ -40,7 +40,7 @@ from reconciler.workflow.inputs import Inputs, load_earlier
 _MOST_PARTS: Final = 10
 """The maximum number of comments for a plan."""
 
-_UPDATING: Final = "_This plan is being updated. Until then it approves nothing._\n"
+_UPDATING: Final = "_Updating this plan. It approves nothing until complete._\n"
 _UNNEEDED: Final = "_This part of the plan is no longer needed._\n"
 
 
@@ -57,7 +57,7 @@ def check(run: Run, *, writing: bool = False) -> Checked:
     """
     inputs = replace(run.inputs, strict=True)
     if isinstance(run.event, PullRequest) and inputs.policies:
-        # Those of the branch: a pull request cannot relax the policies that judge it.
+        # From the base branch: a pull request cannot relax its own policies.
         inputs = replace(inputs, policy_base=run.event.base)
         if inputs.git(["cat-file", "-e", run.event.base]) is None:
             raise ConfigurationError(
@@ -85,7 +85,7 @@ def only_checked(run: Run, *, instead: str) -> Finding | None:
             "only-validated",
             f"{run.event.distrust}, so GitHub gives its runs no secrets: the files were checked, "
             f"and {instead}",
-            "to get a plan, a maintainer pushes the branch to this repository",
+            "for a plan, ask a maintainer to push the branch to this repository",
         )
     if run.connect is None:
         return warning(
@@ -148,7 +148,7 @@ def _planned(run: Run, made: Plan, findings: tuple[Finding, ...]) -> Outcome:
 def _judge_group(run: Run, group: MergeGroup, checked: Checked) -> Outcome:
     """Check the plan of a merge queue's commit against the reviews of its pull requests.
 
-    Other merged reviews that are not applied yet count, too, as they do after the merge.
+    Merged reviews not yet applied also count, as they do after the merge.
     """
     if not group.branch:
         raise UsageError("the merge queue event has no branch")
@@ -308,7 +308,7 @@ def _comment(
         why = "the pull request is closed, so its reviewed plan is not changed"
         return (warning("review-frozen", why),)
     if pull.head and now.head != pull.head:
-        why = "the pull request has a newer commit, whose plan is commented instead"
+        why = "the pull request has a newer commit, whose plan is posted instead"
         return (note("older-commit", why),)
     put(github, pull.number, found, parts)
     return ()

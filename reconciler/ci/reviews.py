@@ -73,7 +73,7 @@ def merged_reviews(run: Run, branch: str) -> Merges:
     if run.github is None:
         raise UsageError(
             "there is no GitHub token to read the reviewed plans",
-            hint="pass github-token, or give the digest of the plan in expect-digest",
+            hint="pass github-token, or set expect-digest to the plan's digest",
         )
     contained = history(run)
     pulls = [each for each in run.github.merged_pulls(branch) if each.commit in contained]
@@ -262,7 +262,7 @@ def _outcome_text(review: Merged, link: str) -> str:
         f"{states[State.DONE]} no longer pending": states[State.DONE],
         f"{len(review.left)} left": len(review.left),
     }
-    heading = f"**Applied{' in part' if review.left else ''}** by {link}"
+    heading = f"**{'Partially applied' if review.left else 'Applied'}** by {link}"
     if not applied:
         what = "Not applied" if review.left else "Nothing left to apply"
         heading = f"**{what}** according to {link}"

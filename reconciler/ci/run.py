@@ -133,7 +133,7 @@ class Run:
         return self.inputs.paths or (DEFAULT_FILE,)
 
     def relative(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Return files, named from the repository's root, as named from the working directory."""
+        """Make paths under the repository root relative to the working directory."""
         prefix = (self.inputs.git(["rev-parse", "--show-prefix"]) or b"").decode().strip()
         return tuple(posixpath.relpath(each, prefix or ".") for each in names)
 

@@ -208,8 +208,8 @@ class Progress:
         text = "Interrupted: no write is in flight, stopping."
         if flying:
             text = (
-                f"Interrupted: {some(flying, 3)}. The run stops when this is "
-                f"confirmed, after {GRACE:g} s at most.\nPress Ctrl-C again to stop immediately; "
+                f"Interrupted. Waiting up to {GRACE:g} s for: {some(flying, 3)}.\n"
+                "Press Ctrl-C again to stop immediately; "
                 "writes in flight are then reported as unconfirmed."
             )
         self._console.block(text)

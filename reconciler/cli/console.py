@@ -146,7 +146,7 @@ class Console:
         return clean
 
     def redacted(self, text: str) -> str:
-        """Return text without the run's secrets, where their presence is not a bug."""
+        """Redact secrets in text that may contain them, without counting."""
         clean = _TOKENS.sub("***", text)
         for secret in self._secrets:
             clean = secret.redact(clean)
@@ -173,7 +173,7 @@ class Console:
             if stream is self._process.stdout:
                 self.failed = True
                 full = isinstance(problem, OSError) and problem.errno == errno.ENOSPC
-                why = "the disk is full" if full else "the system refused it"
+                why = "the disk is full" if full else "write error"
                 text = f"error[output]: the result could not be written to standard output: {why}\n"
                 self._send(self._process.stderr, text)
 

@@ -105,10 +105,7 @@ def _option(problem: click.NoSuchOption, context: click.Context | None) -> str:
     """Return what to use instead of an unknown option; empty if that is not clear."""
     name = problem.option_name
     if name in _NEVER_OPTIONS:
-        return (
-            "set CLOUDTRUTH_API_KEY, or name a file with --api-key-file: other users can see "
-            "command lines"
-        )
+        return "set CLOUDTRUTH_API_KEY or use --api-key-file; other users can see command lines"
     if name in _DRY_RUN:
         match None if context is None else context.command_path:
             case "webhooks plan":
@@ -127,7 +124,7 @@ def _option(problem: click.NoSuchOption, context: click.Context | None) -> str:
 
 
 def _similar(name: str, possibilities: Sequence[str] | None, before: str = "") -> str:
-    """Return the question for the most similar name, if it is a typing error or the beginning."""
+    """Return a `did you mean` hint for the closest name, if it is a typo or prefix."""
     best = next(iter(possibilities or ()), "")
     word, other = name.lstrip("-"), best.lstrip("-")
     if len(word) > 2 and (other.startswith(word) or get_close_matches(word, [other], 1, 0.75)):

@@ -55,8 +55,8 @@ def emulated(context: Context) -> Iterator[tuple[InProcess, Secret]]:
                 hint=f"use another file for --{option}",
             )
     context.console.note(
-        f"LOCAL: emulated CloudTruth in {quote(path.as_posix())}. Nothing is delivered; it accepts "
-        "any organization."
+        f"LOCAL: CloudTruth emulator in {quote(path.as_posix())}. Nothing is delivered; any "
+        "organization is accepted."
     )
     if path.parent.name == _FOLDER:
         _make_folder(path.parent)
@@ -131,16 +131,19 @@ def _create(emulator: Emulator, path: Path, name: str) -> None:
     hint = 'use a file with a list such as [{"name": "Deploys", "type": "slack", ...}]'
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"the seed file {name} does not exist", hint=hint) from None
     except (OSError, ValueError):
-        raise UsageError(f"the seed {name} cannot be read as JSON", hint=hint) from None
+        raise UsageError(f"cannot read the seed file {name} as JSON", hint=hint) from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise UsageError(f"the seed {name} is not a list of webhooks", hint=hint)
+        raise UsageError(f"the seed file {name} is not a list of webhooks", hint=hint)
     headers = {"authorization": f"Api-Key {LOCAL_KEY}", "content-type": "application/json"}
     for number, row in enumerate(rows, 1):
         body = json.dumps({"organization": emulator.organization, **row}).encode()
         answer = emulator.handle(Request(method="POST", path=PATH, headers=headers, body=body))
         if answer.status != 201:
-            raise UsageError(f"{name}: webhook {number} is refused: {answer.body.decode()}")
+            rejected = f"{name}: webhook {number} was rejected: {answer.body.decode()}"
+            raise UsageError(rejected, hint="correct it in the seed file")
 
 
 def _log(context: Context, name: str) -> Callable[[Any], None]:
@@ -152,7 +155,10 @@ def _log(context: Context, name: str) -> Callable[[Any], None]:
         try:
             file = path.open("a", encoding="utf-8")
         except OSError:
-            raise OutputError(f"the log {name} cannot be written") from None
+            raise OutputError(
+                f"cannot write log file {name}",
+                hint="use a writable path, or - for standard output",
+            ) from None
 
     def write(entry: Any) -> None:
         file.write(prose(json.dumps(asdict(entry))) + "\n")
@@ -168,7 +174,7 @@ def _open_store(path: Path | str, kind: Callable[..., Store] = Store) -> Store:
     except (OSError, sqlite3.Error):
         raise UsageError(
             f"{quote(str(path))} cannot be opened as the emulator's database",
-            hint="name a file that does not exist yet, in a directory that does",
+            hint="use an existing directory and a new file name",
         ) from None
 
 

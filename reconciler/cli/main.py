@@ -29,13 +29,14 @@ TABLE: Final = {
     "schema": "Print a JSON Schema.",
     "completion": "Print the completion script for a shell.",
     "emulator": "Serve an emulated CloudTruth over HTTP.",
-    "help": "Show the help of a command, or the common options.",
+    "help": "Show help for a command, or the common options.",
 }
 """Every command, in the order of use. A new command is a module in `commands` and a line here."""
 
 _NARROWEST: Final = 50  # maximum width of help in columns
 _WIDEST: Final = 100
-_EPILOG: Final = """Help of a command: webhooks help COMMAND. Common options: webhooks help options.
+_EPILOG: Final = """Help for a command: webhooks help COMMAND.
+Common options: webhooks help options.
 
 \b
 Exit codes:
@@ -116,7 +117,7 @@ def _version(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
     summary=TABLE["help"],
     examples=(
         ("the options that commands share", "webhooks help options"),
-        ("the help of a command", "webhooks help slack check"),
+        ("help for a command", "webhooks help slack check"),
     ),
     options=(click.Argument(["words"], nargs=-1, metavar="[options|COMMAND]"),),
 )

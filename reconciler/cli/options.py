@@ -147,9 +147,9 @@ class Option(click.Option):
         return [each.strip() for each in re.split(self.separator, text) if each.strip()]
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
-        """Refuse an empty file name, which an unset variable of a script leads to."""
+        """Reject an empty file name, usually from an unset shell variable."""
         if value == "" and self.metavar == "FILE":
-            raise click.BadParameter("the name is empty", ctx=ctx, param=self)
+            raise click.BadParameter("empty file name", ctx=ctx, param=self)
         return super().type_cast_value(ctx, value)
 
 
@@ -304,7 +304,7 @@ FILE_OPTIONS: Final = (
           help="Read a file, a directory, a glob or standard input (-)."),
     _read("--strict", is_flag=True, env="WEBHOOKS_STRICT", help="Treat warnings as errors."),
     _read("--policy", multiple=True, metavar="FILE", env="WEBHOOKS_POLICY",
-          help="Require that the files meet this JSON Schema."),
+          help="Validate the files against this JSON Schema."),
     _read("--allow-secret", multiple=True, metavar="PATTERN", env="WEBHOOKS_ALLOW_SECRETS",
           separator=r"[\s,]+", help="Allow only secrets like 'env:SLACK_*'."),
     _read("--allow-literal-secrets", is_flag=True,

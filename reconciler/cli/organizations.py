@@ -231,7 +231,7 @@ def _check_keys(parts: _Parts) -> dict[str | None, ReconcilerError]:
         other = seen.setdefault(organization.id, group)
         if other is not group:
             raise OrganizationError(
-                f"{other.paths[0]} and {group.paths[0]} use keys of one organization, "
+                f"{other.paths[0]} and {group.paths[0]} use keys of the same organization, "
                 f"{organization.name!r}",
                 hint="set the same `organization` in both, or use another key for one of them",
             )

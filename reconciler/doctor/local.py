@@ -50,7 +50,7 @@ def check_files(
             checks.append(_secrets(gathered))
         except ReconcilerError as problem:
             commands = f"`{reading('validate', words)}` and `{reading('plan', words)}`"
-            fix = f"run {commands}: they show which and why"
+            fix = f"run {commands} for details"
             checks.append(fail("secrets", problem.message, fix=fix))
     empty = sorted(each for each in wanted if inputs.environ.get(each, "?").strip() == "")
     if empty:
@@ -73,8 +73,8 @@ def reading(name: str, words: Sequence[str]) -> str:
 def _settings(found: Settings | ReconcilerError) -> tuple[Check, ...]:
     if isinstance(found, ReconcilerError):
         cause = found.findings[0] if found.findings else found  # a missing key of a file
-        fix, aside = cause.hint or "correct it", quote(cause.message)
-        return (fail("settings", "a setting cannot be used", fix=fix, aside=aside),)
+        fix, aside = cause.hint or "set a valid value", quote(cause.message)
+        return (fail("settings", "a setting is invalid", fix=fix, aside=aside),)
     if found.local:
         return (ok("server", "the emulator in this process (--local), no key"),)
     server, profile = found.server_url, found.profile
@@ -84,13 +84,13 @@ def _settings(found: Settings | ReconcilerError) -> tuple[Check, ...]:
         else ok("server", f"not the default, {_source(server.source)}", aside=server.value),
         ok("profile", "default")
         if profile.source == "default"
-        else ok("profile", f"named {_source(profile.source)}", aside=quote(profile.value)),
+        else ok("profile", f"set, {_source(profile.source)}", aside=quote(profile.value)),
         ok("key", f"set, {_source(found.key.source)}")
         if found.key is not None
         else fail(
             "key",
             "no CloudTruth API key",
-            fix=f"set {KEY}, name a file with --api-key-file, or a profile with --profile",
+            fix=f"set {KEY}, or pass --api-key-file or --profile",
         ),
         ok("timeout", f"{found.timeout.value:g} s per request, {_source(found.timeout.source)}"),
         ok("deadline", f"{found.deadline.value:g} s per run, {_source(found.deadline.source)}"),

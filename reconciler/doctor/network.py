@@ -24,7 +24,7 @@ from reconciler.render.quote import quote
 _TIMEOUT: Final = 10.0
 _NOT_READ: Final = ("CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
 _CHECK_PORT: Final = (
-    f"check {SERVER_URL}, and that a firewall lets https out; behind a proxy, set HTTPS_PROXY"
+    f"check {SERVER_URL}, and that a firewall allows https; behind a proxy, set HTTPS_PROXY"
 )
 
 
@@ -34,7 +34,7 @@ def check_network(origin: Origin, environ: Mapping[str, str]) -> tuple[Check, ..
         return (ok("proxy", "plain http to this machine: no proxy, no certificates"),)
     checks = [_proxy(origin.host, environ), *_certificates(environ)]
     if proxy_for(origin.host, environ) is not None:
-        return (*checks, unknown("tls", "the proxy connects to the server"))
+        return (*checks, unknown("tls", "not checked: uses the proxy"))
     return (*checks, _tls(origin, environ))
 
 
@@ -47,7 +47,7 @@ def _proxy(host: str, environ: Mapping[str, str]) -> Check:
             fix=f"set {found.variable} as in http://proxy.example.com:3128, or unset it",
         )
     if found is not None:
-        said = f"requests go through the proxy of {found.variable}"
+        said = f"requests go through the proxy in {found.variable}"
         return ok("proxy", said, aside=found.address)
     if any(environ.get(name) for name in PROXY_VARIABLES) and bypassed(host, environ):
         return ok("proxy", "NO_PROXY excludes this server: direct connection")
@@ -68,8 +68,8 @@ def _certificates(environ: Mapping[str, str]) -> list[Check]:
     try:
         tls_context(environ)
     except UsageError as problem:
-        return [fail("ca", f"{named} cannot be used", fix=problem.hint or "", aside=path)]
-    return [ok("ca", f"trusting the certificates of {named}", aside=path)]
+        return [fail("ca", f"{named} is invalid", fix=problem.hint or "", aside=path)]
+    return [ok("ca", f"trusting the certificates in {named}", aside=path)]
 
 
 def _tls(origin: Origin, environ: Mapping[str, str]) -> Check:
@@ -93,7 +93,7 @@ def _tls(origin: Origin, environ: Mapping[str, str]) -> Check:
         flaw, fix = handshake_flaw(problem)
         return fail("tls", f"the server cannot be reached: {flaw}", fix=fix)
     except UsageError:
-        return unknown("tls", "not checked: this machine's certificates cannot be used")
+        return unknown("tls", "not checked: this machine's certificates are invalid")
     except TimeoutError:
         return fail("tls", f"no connection within {_TIMEOUT:g} s", fix=_CHECK_PORT)
     except OSError:

@@ -61,7 +61,7 @@ def _clean_up(api: Client) -> Iterator[Check]:
     for each in left:
         api.delete(each.id)
     if left:
-        yield ok("clean-up", f"deleted {plural(len(left), 'webhook')} of an earlier probe")
+        yield ok("clean-up", f"deleted {plural(len(left), 'webhook')} from an earlier probe")
 
 
 def _trial(api: Client, organization: Organization) -> Iterator[Check]:
@@ -105,7 +105,7 @@ def _trial(api: Client, organization: Organization) -> Iterator[Check]:
         "update",
         (after.event_types, after.configuration) == (found.event_types, found.configuration),
         "changes the name and keeps everything else",
-        "of only the name changes other fields",
+        "also changes fields that were not sent",
     )
     smaller = replace(renamed, configuration={"url": Secret(URL)})
     api.update(created.id, smaller, frozenset({"configuration"}))
@@ -157,10 +157,10 @@ def _replaced(after: LiveWebhook | None) -> Check:
     if "username" in shown:
         return warn(
             "configuration",
-            "an update merges it: a removed field stays",
+            "updates merge: removed fields are kept",
             fix="remove credentials in two steps: delete the webhook, then declare it again",
         )
-    return ok("configuration", "an update replaces it: a removed field is gone")
+    return ok("configuration", "updates replace: removed fields are deleted")
 
 
 def _expect(

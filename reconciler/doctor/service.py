@@ -32,9 +32,9 @@ from reconciler.render.words import plural, some
 
 _SKEW: Final = 60.0
 """The maximum difference between the clocks, in seconds."""
-_CHECK_URL: Final = "check the server URL, and that a firewall lets requests out"
-_OTHER_SERVER: Final = "check the server URL; a proxy may also forbid methods"
-_RUN_AGAIN: Final = "run again; if it persists, ask CloudTruth's support"
+_CHECK_URL: Final = "check the server URL, and that a firewall allows requests"
+_OTHER_SERVER: Final = "check the server URL; a proxy may block methods"
+_RUN_AGAIN: Final = "run again; if it persists, contact CloudTruth support"
 
 _FIELDS: Final = frozenset(
     ["id", "name", "organization", "event_types", "type", "configuration", "last_run", "last_error"]
@@ -101,7 +101,7 @@ def _organization(api: Client, guards: tuple[str, ...]) -> list[Check]:
     elif role not in ("OWNER", "ADMIN"):
         allowed = warn(
             "role",
-            f"{quote(role)} may read webhooks at most: apply is likely to be refused",
+            f"{quote(role)} can only read webhooks: apply will probably fail",
             fix="apply with the key of a service account with role ADMIN; plan works with this one",
         )
     open_ = ok("maintenance", "none")
@@ -120,7 +120,7 @@ def _listing(api: Client) -> list[Check]:
         reply = api.transport.request("GET", WEBHOOKS, params=params, expect=200, cap=LARGE)
         results = reply.data.get("results") if isinstance(reply.data, dict) else None
         if not isinstance(results, list):
-            raise ProtocolError("the list of webhooks is not a list")
+            raise ProtocolError("the webhooks response has no list")
         rows = tuple(wire.live_webhook(each) for each in results)
     except ReconcilerError as problem:
         return [failure(api, "webhooks", problem)]
@@ -145,7 +145,7 @@ def _pages(count: object, rows: int) -> Check:
 def _methods(what: str, headers: Mapping[str, str], needed: str) -> Check:
     offered = {each.strip().upper() for each in headers.get("allow", "").split(",")} - {""}
     if not offered:
-        return unknown("methods", f"{what}: the server does not report them")
+        return unknown("methods", f"{what}: no Allow header")
     shown = ", ".join(each for each in ("GET", "POST", "PATCH", "PUT", "DELETE") if each in offered)
     if needed not in offered:
         return fail("methods", f"{what}: {shown}; no {needed}", fix=_OTHER_SERVER)
@@ -274,13 +274,13 @@ def _known(what: str, theirs: Iterable[str], ours: Iterable[str]) -> Check:
     if not found:
         return unknown("schema", f"the server's description names no {what}")
     if not new and not missing:
-        return ok("schema", f"{what}: the {len(known)} of this version")
+        return ok("schema", f"{what}: all {len(known)} known, no others")
     lists = (("new", list(map(quote, new))), ("missing", list(map(quote, missing))))
     lines = [f"{title}: {some(names, 10)}" for title, names in lists if names]
     fix = (
         "look for a newer version of webhooks; webhooks with a new type or event are kept"
         if new
-        else "do not declare them; the server would refuse them"
+        else "do not declare them; the server would reject them"
     )
     return warn("schema", f"{what}: {'; '.join(lines)}", fix=fix)
 

@@ -114,7 +114,7 @@ class Application:
     def _is_own(self, named: str, scope: Scope) -> bool:
         """Return whether a Host header names this server, on any port (which may be mapped)."""
         found = _HOST.fullmatch(named.lower())
-        # A server that listens on all addresses knows that of a connection only now.
+        # A server on all addresses learns its own from the connection.
         return found is not None and found[1] in {*self._hosts, _bracketed(scope["server"][0])}
 
 

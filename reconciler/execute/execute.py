@@ -89,12 +89,12 @@ def _require(plan: Plan, secrets: Mapping[SecretRef, Secret]) -> None:
     if missing:
         raise UnresolvedSecretsError(
             f"no value for {', '.join(sorted(missing))}; nothing was written",
-            hint="set them in the environment of the apply",
+            hint="set them where apply runs",
         )
 
 
 def _list(plan: Plan, api: WebhookAPI, workers: Workers) -> tuple[LiveWebhook, ...]:
-    """Return the live webhooks; read by id those that the plan needs and the list does not show.
+    """Return the live webhooks; read webhooks that the plan needs by id if not listed.
 
     Such a webhook was deleted, or is missing from a paged listing; only reading it by id shows
     which.
@@ -182,7 +182,7 @@ def _attempt(run: Run, index: int, held: Set[str | None]) -> None:
     # If the run were interrupted now, the duplicates would differ, and no later run could choose
     # one.
     if isinstance(operation, Update) and operation.before.id in held:
-        _skip(run, index, "duplicates of it are still live")
+        _skip(run, index, "its duplicates are still live")
         return
     if not ledger.start(index):
         return

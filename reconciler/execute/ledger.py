@@ -62,7 +62,7 @@ class Ledger:
         return self._outcomes.get(index)
 
     def applied(self, index: int) -> bool:
-        """Return whether an operation is live."""
+        """Return whether an operation was applied."""
         return isinstance(self._outcomes.get(index), Applied)
 
     def settled(self) -> Iterator[tuple[int, Outcome]]:

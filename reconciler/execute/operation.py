@@ -4,8 +4,8 @@ After a lost response, the live webhooks are read before a write is repeated.
 
 - A create has no id, and the API has no idempotency keys. A create whose response was lost may have
   happened, happen a little later, or never happen. After a pause the listing is read, up to three
-  times. A new webhook of the name that equals what was sent is the result; a new one that differs
-  belongs to another user. If no listing shows it, the create is sent a second and last time.
+  times. A new webhook with that name that matches what was sent is the result; any other is
+  another user's. If no listing shows it, the create is sent a second and last time.
 - An update or a delete applies to one id. That webhook is read: if it is as desired, the operation
   is done; if it is unchanged, the request is sent again, up to three times in total; otherwise
   another user changed it, and it is not changed again.
@@ -77,8 +77,8 @@ def perform(operation: Operation, run: Run) -> Outcome:
     """Send an operation until its outcome is known. Raises ApiError if it was not applied.
 
     A conflict may be caused by an earlier request of this run, so the live webhooks are read after
-    the first one; a second conflict is final. An error after a lost response does not decide the
-    lost write, which may still be carried out.
+    the first one; a second conflict is final. After a lost response, a later
+    error is not final: the lost write may still happen.
     """
     answers: list[ApiError] = []
     lost = conflict = False
@@ -125,7 +125,7 @@ def _is_conflict(operation: Operation, error: ApiError) -> bool:
 
 
 def _in_doubt(operation: Operation, answers: Sequence[ApiError], now: str) -> Unconfirmed:
-    """Return the outcome of an operation that may be live: results of attempts, current state."""
+    """Return the outcome of an operation that may have been applied."""
     return Unconfirmed(operation=operation, message=f"{_returned(answers)}; {now}")
 
 
@@ -215,7 +215,7 @@ def unlike(operation: Create | Update, differing: Sequence[FieldChange]) -> Fail
     """Return the outcome if the server stored other values than it was sent, with the fields."""
     paths = [tuple(str(part) for part in each.path) for each in differing]
     named = ", ".join(".".join(path) for path in paths)
-    hint = "declare it as CloudTruth stores it; otherwise the next apply tries again"
+    hint = "declare the value that CloudTruth stores, or the next apply retries"
     if all(isinstance(each, KeyLost) for each in differing):
         hint = (
             "CloudTruth keeps a field that is no longer declared: delete the webhook with "
@@ -225,7 +225,7 @@ def unlike(operation: Create | Update, differing: Sequence[FieldChange]) -> Fail
     return Failed(
         operation=operation,
         code="does-not-converge",
-        message=f"CloudTruth stored other values than it was sent: {named}",
+        message=f"CloudTruth stored different values: {named}",
         hint=hint,
         fields=tuple(
             FieldMessage(path=path, message="differs from what was sent") for path in paths
@@ -263,7 +263,7 @@ def _vanished(operation: Update, run: Run) -> Skipped:
     return Skipped(
         operation=operation,
         code="stale" if run.reviewed else "vanished",
-        message="it was deleted after the plan was made",
+        message="it was deleted since the plan",
     )
 
 
@@ -281,8 +281,8 @@ def _confirm(operation: Operation, run: Run, answers: Sequence[ApiError]) -> Out
     now = check(operation, found, run.secrets, run.before.evidence)
     match now.state:
         case State.DONE:
-            end = "gone" if isinstance(operation, Delete) else "live"
-            note = f"{_returned(answers)}; it is {end}"
+            end = "was deleted" if isinstance(operation, Delete) else "is live"
+            note = f"{_returned(answers)}; it {end}"
             return Applied(operation=operation, id=operation.before.id, note=note)
         case State.PENDING:
             return None
@@ -339,7 +339,7 @@ def name_conflict(operation: Create, id: str) -> Failed:
     return Failed(
         operation=operation,
         code="conflict",
-        message=f"another webhook of this name was created after the plan (id {id})",
+        message=f"another webhook with this name was created since the plan (id {id})",
         hint="plan again to update it, or declare `previously` or `id`",
     )
 

@@ -169,7 +169,8 @@ def _by_id(outcome: Applied | Unconfirmed, listing: Listing, run: Run) -> Outcom
             return Failed(
                 operation=operation,
                 code="conflict",
-                message=f"another webhook of this name was created after the plan (id {other.id})",
-                hint="plan again; to keep both, give each its `id`",
+                message="another webhook with this name was created since the plan "
+                f"(id {other.id})",
+                hint="plan again; to keep both, set `id` on each",
             )
     return outcome

@@ -36,13 +36,13 @@ KIND: Final = Kind(
         ),
         Field(
             name="username",
-            description="User of HTTP basic authentication; needs `password`.",
+            description="User name for HTTP basic authentication; needs `password`.",
             example="cloudtruth",
             partner="password",
         ),
         Field(
             name="password",
-            description="Password of HTTP basic authentication; needs `username`. A reference: "
+            description="Password for HTTP basic authentication; needs `username`. A reference: "
             "`{env: NAME}` or `{file: PATH}`.",
             example="WEBHOOK_PASSWORD",
             secret=True,

@@ -66,14 +66,14 @@ def check(
             case Create():
                 return _PENDING
             case Update():
-                return Check(state=State.STALE, why="it was deleted after the plan was made")
+                return Check(state=State.STALE, why="it was deleted since the plan")
             case Delete():
                 return Check(state=State.DONE, why="it is already deleted", id=operation.before.id)
     if isinstance(operation, Delete):
         return _PENDING if snapshot(live) == operation.before else _changed(live)
     compared = compare(operation.after, live, secrets, evidence)
     differing = _answered_for(operation, compared.fields)
-    done = Check(state=State.DONE, why="it is already live", id=live.id)
+    done = Check(state=State.DONE, why="it is already applied", id=live.id)
     if isinstance(operation, Create):
         return _changed(live, differing, _APPEARED) if differing else done
     if not differing and not _undecided(operation, live, compared):
@@ -83,14 +83,14 @@ def check(
     return _changed(live, differing) if differing else done
 
 
-_SINCE = " was created after the plan was made"
-_APPEARED = f"another webhook of this name{_SINCE}"
+_SINCE = " was created since the plan"
+_APPEARED = f"another webhook with this name{_SINCE}"
 
 
 def _changed(
     live: LiveWebhook,
     differing: tuple[FieldChange, ...] = (),
-    why: str = "it was changed after the plan was made",
+    why: str = "it was changed since the plan",
 ) -> Check:
     return Check(state=State.STALE, why=why, id=live.id, differing=differing)
 
@@ -180,7 +180,7 @@ class Listing:
         """Return why a pending operation is stale because of another webhook, else None."""
         if not isinstance(operation, Delete):
             renamed = operation.name in self._renamed_instead
-            return "a webhook to rename to this name" + _SINCE if renamed else ""
+            return "a webhook that must be renamed to this" + _SINCE if renamed else ""
         if operation.keeps is None or live is None:
             return ""
         keeper = self.by_id.get(operation.keeps)
@@ -197,7 +197,7 @@ class Listing:
         return gather(pairs, self.by_id.values(), self._secrets)
 
     def _find_renamed_instead(self, plan: Plan) -> set[str]:
-        """Return the declared names to which webhooks unknown to the plan should be renamed.
+        """Return declared names that a webhook outside the plan should be renamed to.
 
         Such a webhook was created after the plan, or was missing from the paged listing of the
         plan.
@@ -212,7 +212,7 @@ class Listing:
 def _known(plan: Plan) -> set[tuple[str, str]]:
     """Return id and name of each webhook in the plan, before and after it.
 
-    A webhook with a different name was renamed after the plan was made.
+    A webhook with a different name was renamed since the plan.
     """
     known = {(each.before.id, each.before.name) for each in plan.updates}
     known |= {

@@ -265,7 +265,7 @@ def _rank(change: FieldChange) -> tuple[int, Path]:
 
 
 def likeness(one: LiveWebhook, other: LiveWebhook) -> Reading:
-    """Compare two live webhooks of one name.
+    """Compare two live webhooks with the same name.
 
     SAME if they are equal and completely visible, UNKNOWN if all visible fields are equal and
     something is hidden, else DIFFERENT.

@@ -49,9 +49,10 @@ def guard(plan: Plan, allow_deletes: int | None = None) -> Iterator[Finding]:
         message = f"{_webhooks(deletes)} would be deleted{limit}"
         yield error("too-many-deletes", message, f"{way_on}{or_set}")
     if not plan.declared and in_scope:
+        verb = "is" if in_scope == 1 else "are"
         yield error(
             "nothing-declared",
-            f"no webhooks are declared, but the scope has {_webhooks(in_scope)}",
+            f"no webhooks are declared, but {in_scope} {verb} live in scope",
             f"check that the right file was read; {way_on}",
         )
     elif not plan.found and deletes:
@@ -119,7 +120,7 @@ def rename_hints(operations: tuple[Operation, ...]) -> Iterator[Finding]:
             yield note(
                 "looks-like-rename",
                 f"deleting {old!r} and creating {new.name!r} looks like a rename",
-                f"to rename in place, add to {new.name!r}: previously: [{_yaml(old)}]",
+                f"to rename it, add `previously: [{_yaml(old)}]` to {new.name!r}",
                 new.after.position,
             )
 

@@ -8,8 +8,8 @@ For each live webhook the first matching row applies:
     in `previously` of an entry not yet live  paired: a rename
                                               (for both rows, a name outside the scope of the
                                               entry's file is an error without `adopt: true`)
-    has a declared name, is not the keyed     equal ones are duplicates and are deleted except the
-                                              smallest id, different ones are all kept
+    same name as a matched webhook            if equal: duplicates, all but the smallest id are
+                                              deleted; if different: all are kept
     in scope of a file that prunes            deleted, unless protected
     otherwise                                 unmanaged
 
@@ -258,7 +258,7 @@ class _Table:
         return True
 
     def drop_missing_ids(self) -> None:
-        """Match entries whose id is not live by name. Such an absent entry is done.
+        """Match by name each entry whose id is not live; an absent one is done.
 
         A webhook that was pinned was deleted in the web interface, or its id is mistyped.
         """
@@ -284,24 +284,24 @@ class _Table:
                 self.match_by_content(name, entries)
 
     def other_id(self, name: str, declared: int) -> str:
-        """Return how to correct an id that is not live of one of `declared` webhooks of a name.
+        """Return how to correct an id that is not live, for one of `declared` webhooks with a name.
 
         A shared name requires an id.
         """
         if declared < 2 and len(self.by_name.get(name, ())) < 2:
             return (
-                "it is matched by its name instead, and created if there is none; remove `id`, "
-                "or set it to the one that `webhooks status` shows"
+                "it is matched by name, or created if none matches; remove `id`, or copy the right "
+                "one from `webhooks status`"
             )
         free = ", ".join(each.id for each in self.free(name))
-        new = free or "the one that `webhooks status` shows after the apply that creates it"
-        return f"others have this name, so only an equal webhook is matched; set `id` to {new}"
+        new = f"set `id` to {free}" if free else "after apply, copy its `id` from `webhooks status`"
+        return f"other webhooks have this name, so only an identical one is matched; {new}"
 
     def match_by_content(self, name: str, entries: Sequence[Webhook]) -> None:
-        """Match entries of one name whose ids are no longer live.
+        """Match entries with the same name whose ids are no longer live.
 
         The name does not distinguish them, so each only matches a webhook that equals it. If other
-        webhooks of the name remain, they may be the pinned ones and are kept. If none remains, one
+        webhooks with the name remain, they may be the pinned ones and are kept. If none remains, one
         entry is matched by name and therefore created. Each apply creates only one webhook of a
         name, so that it can identify its own.
         """
@@ -327,7 +327,7 @@ class _Table:
                 self.keep(Reason.LATER, each.position, declared_snapshot(each), unapplied=True)
 
     def settle(self, entry: Webhook | Absent) -> None:
-        """Decide about the webhooks that match an entry (rows 2 to 5).
+        """Classify the webhooks that match an entry (rows 2 to 5).
 
         If none matches, the declared webhook is new. It is a rename if the match has another name:
         one with its `id`, or one of `previously` while no webhook has the new name.
@@ -371,7 +371,7 @@ class _Table:
     def pair(self, webhook: Webhook, known: list[LiveWebhook]) -> None:
         """Pair an entry with its webhook (rows 3 to 5).
 
-        If several webhooks of the name are equal, the one with the smallest id stays. If they
+        If several webhooks with the name are equal, the one with the smallest id stays. If they
         differ, all of them stay.
         """
         found, *others = sorted(known, key=lambda each: each.id)
@@ -403,7 +403,7 @@ class _Table:
 
     def several_previous(self, webhook: Webhook, old: list[str], found: list[LiveWebhook]) -> None:
         """Report several former names that are live, and prune none of these webhooks."""
-        message = f"{webhook.name!r} would be renamed from more than one live webhook: "
+        message = f"more than one live webhook would be renamed to {webhook.name!r}: "
         message += ", ".join(map(repr, old))
         hint = "keep only one of them in `previously`"
         if len(old) == 1:
@@ -414,7 +414,7 @@ class _Table:
     def delete_absent(self, entry: Absent, found: LiveWebhook) -> None:
         """Delete every webhook with the name, or the one with the id, for `state: absent`."""
         if self.is_outside(entry, found):
-            hint = "delete it in the file whose scope has it, or extend `scope`"
+            hint = "delete it in the file whose scope includes it, or extend `scope`"
             self.outside(entry, "delete", found, hint)
         elif (protecting := self.protecting(found)) is not None:
             self.finding(
@@ -455,20 +455,20 @@ class _Table:
         pairs = [pair for pair in self.out.pairs if pair[0].name != pair[1].name]
         renamed = {found.id: webhook.name for webhook, found in pairs}
         deleted = {each.before.id for each in self.out.deletes}
-        wanted = [(webhook, f"{found.name!r} cannot become") for webhook, found in pairs]
+        wanted = [(webhook, f"{found.name!r} cannot be renamed to") for webhook, found in pairs]
         wanted += [(webhook, "cannot create") for webhook in self.out.new]
         for place, (webhook, verb) in enumerate(wanted):
             for holder in self.by_name.get(webhook.name, ()):
                 if holder.id in renamed:
                     new = renamed[holder.id]
-                    why = f"becomes {new!r} in this plan"
+                    why = f"is renamed to {new!r} in this plan"
                     hint = f"use two applies: the first with --only {shlex.quote(new)}"
                 elif place < len(pairs):
-                    why = "is deleted only at the end" if holder.id in deleted else "is kept"
+                    why = "is deleted last" if holder.id in deleted else "is kept"
                     hint = "delete or rename it in an earlier apply, or choose another name"
                 else:
                     continue
-                message = f"{verb} {webhook.name!r}: another webhook of that name {why}"
+                message = f"{verb} {webhook.name!r}: another webhook with that name {why}"
                 yield error("name-held", message, hint, webhook.position)
 
     def rest(self) -> None:

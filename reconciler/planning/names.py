@@ -57,7 +57,7 @@ def unmatched(only: Iterable[str], names: Collection[str], nothing: str) -> Iter
                 "only-matches-nothing",
                 f"--only {glob!r} matches {nothing}",
                 "a glob must match the whole name, and case matters (`team-*`, not `team`); "
-                "`webhooks status` lists them",
+                "`webhooks status` lists names",
             )
 
 

@@ -47,7 +47,7 @@ class Reason(StrEnum):
     LATER = "later"  # declared and not live, with a name that this plan already creates
 
     PRUNE_OFF = "prune-off"  # in scope, not declared, not pruned
-    OUT_OF_SCOPE = "out-of-scope"  # in no file's scope
+    OUT_OF_SCOPE = "out-of-scope"  # outside all scopes
 
 
 class Attribution(StrEnum):
@@ -66,7 +66,7 @@ class SecretCause(StrEnum):
     # These compare with the previous configuration, because the live value cannot be read.
     REFERENCE_CHANGED = "reference-changed"
     VERSION_CHANGED = "version-changed"
-    REQUESTED = "requested"  # --resend-secret, --resend-secrets
+    REQUESTED = "requested"  # --resend-secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,7 +234,7 @@ class Kept:
     """Live webhooks that are not changed; several if the declaration is ambiguous.
 
     With `Reason.LATER` it is the declared webhook whose `id` is no longer live. `position` is the
-    line that explains the reason: the `protect` glob, or the declaration of that name. `detail`
+    line that explains the reason: the `protect` glob, or the declaration with that name. `detail`
     has the unknown type or events. `unapplied` means that a declaration is not applied because of
     this.
     """
@@ -332,7 +332,7 @@ def declared_snapshot(webhook: Webhook) -> Snapshot:
 
 
 def plain_value(field: Field, value: LiveValue | Unknown) -> str | bool | Unknown:
-    """Return the value of a plain field for comparison and display: a text or a flag.
+    """Return the value of a plain field for comparison and display: text or a flag.
 
     A value of another type is UNKNOWN, which differs from every declared value.
     """

@@ -163,7 +163,7 @@ def _compare(
     out = _Comparing(updates=[], matched=[], unreadable=[], unavailable=[], notes=[])
     compared = [
         (webhook, found, compare(webhook, found, secrets, evidence, resends.causes(webhook)))
-        for webhook, found in table.pairs  # as they lie in memory, which is faster than by name
+        for webhook, found in table.pairs  # in memory order, which is faster than by name
     ]
     for webhook, found, comparison in sorted(compared, key=lambda each: (each[0].name, each[1].id)):
         fields = with_lost(webhook, found, comparison.fields)
@@ -218,7 +218,7 @@ def _operations(table: Match, updates: list[Update], unpaired: Set[str]) -> tupl
 
 
 def _awaiting(webhook: Webhook, unpaired: Set[str]) -> Webhook:
-    """Keep the names in `previously` that require a rename if a webhook with them appears.
+    """Keep only names in `previously` that no unpaired live webhook has.
 
     `unpaired` are the names of live webhooks that the plan does not rename.
     """

@@ -75,7 +75,7 @@ class Resends:
         named: Iterable[str] = (),
         reviewed: Iterable[Resend] = (),
     ) -> None:
-        """Take the request: the references and webhooks in `named`, everything if it has `*`."""
+        """Resend the references and webhooks in `named`, or everything for `*`."""
         self._named = frozenset(named) - {_ALL}
         self._everything = self._named != frozenset(named)
         self._reviewed = {(each.webhook, each.field): each for each in reviewed}
@@ -133,7 +133,7 @@ class Resends:
                     "dropped-unseen",
                     f"{field.name} of {webhook.name!r} is no longer declared; "
                     "the server does not show whether it is still set",
-                    "the next change of the configuration removes it; "
+                    "the next change to the configuration removes it; "
                     "or delete the webhook with `state: absent`, then declare it again",
                     webhook.position,
                 )
@@ -145,7 +145,7 @@ class Resends:
                 "unknown-resend",
                 f"--resend-secret {name!r} matches no declared secret reference "
                 "and no declared webhook with a secret",
-                "give a reference such as env:SLACK_BOT_TOKEN, or the name of a webhook",
+                "pass a reference such as env:SLACK_BOT_TOKEN, or the name of a webhook",
             )
 
     def _requested(self, webhook: Webhook, value: Value) -> bool:

@@ -215,9 +215,7 @@ def judge(plan: Plan, review: Review, *, values: bool) -> Judgment:
     for index, (operation, found) in enumerate(zip(plan.operations, plan.digests, strict=True)):
         id_ = None if isinstance(operation, Create) else operation.before.id
         if _moves(operation):
-            unreviewed[index] = (
-                f"the secret is for another host than the live webhook: {_bump(operation)}"
-            )
+            unreviewed[index] = f"the secret would go to a different host: {_bump(operation)}"
         elif not found and not values:
             unreviewed[index] = (
                 "only the value of a secret differs, which a review cannot show: "

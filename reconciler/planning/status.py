@@ -31,7 +31,7 @@ class ManagementStatus(StrEnum):
     PROTECTED = "protected"  # not declared, never deleted
     UNAPPLIED = "not applied"  # declared, with a type or event that this version does not know
     UNKNOWN = "not supported"  # not declared, with such a type or event
-    UNMANAGED = "unmanaged"  # in no file's scope
+    UNMANAGED = "unmanaged"  # outside all scopes
     IGNORED = "ignored"
     UNCHECKED = "no file"  # no configuration to compare with
 

@@ -80,8 +80,8 @@ def render_report(report: Report, view: View = PLAIN) -> str:
     outcomes = sorted(report.outcomes, key=lambda each: isinstance(each, Applied))
     rows = [_outcome_row(each, view) for each in outcomes]
     after = [
-        f"- Healed: duplicate {code(quote(each.removed))} of {code(quote(each.name))} was "
-        f"deleted, {code(quote(each.kept))} is kept"
+        f"- Removed duplicate: {code(quote(each.name))} was created twice; deleted id "
+        f"{code(quote(each.removed))}, kept id {code(quote(each.kept))}"
         for each in report.healed
     ]
     if not planned:  # the plan was not printed before
@@ -215,7 +215,7 @@ def _foot(plan: Plan) -> list[str]:
 
 
 def _heading(plan: Plan, title: str) -> str:
-    return f"### CloudTruth webhooks of {code(quote(plan.organization.name))}: {title}"
+    return f"### CloudTruth webhooks for {code(quote(plan.organization.name))}: {title}"
 
 
 def _plan_row(row: Row) -> str:
@@ -255,7 +255,7 @@ def _notes(plan: Plan, view: View) -> Iterable[str]:
         yield f"- Apply needs {code(reference(ref))}{missing}"
     if names := outside_digest(plan):
         listed = ", ".join(map(code, names))
-        yield f"- Not in the digest, as only the value of a secret differs: {listed}"
+        yield f"- Not in the digest (only a secret's value differs): {listed}"
     for purpose, text in unblocking(plan, view):
         yield f"- To unblock it, {purpose}: {code(text)}"
 

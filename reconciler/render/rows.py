@@ -168,7 +168,7 @@ def operation_row(
         case Delete(before=before):
             what, where = _live(before), operation.position
             if operation.reason is Reason.DUPLICATE:
-                why += f" {quote(before.id)} of {quote(operation.keeps or '')}, which stays"
+                why = f"id {quote(before.id)} duplicates id {quote(operation.keeps or '')} (kept)"
                 why += "; their secrets are not shown and may differ" if operation.hidden else ""
             details = _with_last_run((*_pieces(why), *labels), before, now)
     return Row(
@@ -236,7 +236,7 @@ def kept_row(kept: Kept) -> Row:
         ids = ", ".join(quote(each.id) for each in kept.webhooks)
         why = f"{len(kept.webhooks)} {why} (ids {ids}): pin one with `id`"
         if len(kept.webhooks) == 1:
-            why = f"1 live webhook of this name differs (id {ids}): pin it with `id`"
+            why = f"1 live webhook with this name differs (id {ids}): pin it with `id`"
     elif kept.detail:
         why = f"{why}: {quote(kept.detail)}"
     if kept.unapplied:
@@ -330,7 +330,7 @@ def _set_atoms(change: SetChange) -> Iterator[Atom]:
 
 
 def _secret_atoms(change: SecretChange, what: str) -> Iterator[Atom]:
-    """Yield a secret's change, with its destination unless the row has it as well."""
+    """Yield a secret's change, with its destination unless the row shows it."""
     if change.cause is SecretCause.ADDED:
         yield Atom("(not set)", sign="-")
     else:

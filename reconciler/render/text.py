@@ -89,14 +89,18 @@ def render_report(report: Report, view: View = PLAIN) -> str:
     # A plan with operations was printed before the apply.
     rows += other_rows(report.plan, PLAIN if report.outcomes else view)
     healed = [
-        f"a create without a response left duplicate {quote(each.removed)} of {quote(each.name)}: "
-        f"deleted, {quote(each.kept)} is kept"
+        f"{quote(each.name)} was created twice (a lost response); deleted id "
+        f"{quote(each.removed)}, kept id {quote(each.kept)}"
         for each in report.healed
     ]
     return _joined(
         [] if is_quiet else _header(report.plan, view),
         lay_out(rows, width=view.width, color=view.color),
-        [line for each in healed for line in paragraph(each, start="Healed:", width=view.width)],
+        [
+            line
+            for each in healed
+            for line in paragraph(each, start="Removed duplicate:", width=view.width)
+        ],
         *(_notes(report.plan, view) if not report.plan.operations else ()),
         list(_result(report, view)),
     )
@@ -144,7 +148,7 @@ def _header(plan: Plan, view: View) -> list[str]:
         about.append("in maintenance")
     if plan.files:
         about.append(plural(plan.files, "file"))
-    title = f"CloudTruth webhooks of {paint(quote(plan.organization.name), 'strong', view.color)}"
+    title = f"CloudTruth webhooks for {paint(quote(plan.organization.name), 'strong', view.color)}"
     return flow(_listed(about, end=")"), start=title, indent=2, width=view.width)
 
 
@@ -219,7 +223,7 @@ def _end(plan: Plan, view: View) -> list[str]:
     if not plan.operations:
         return [paint(lines[0], "good", view.color), *lines[1:]] if not plan.blocked else lines
     if outside := outside_digest(plan):
-        said = "in the digest, as only the value of a secret differs:"
+        said = "in the digest (only a secret's value differs):"
         more = _listed(outside, end=".")
         lines += paragraph(said, start="Not", width=view.width, more=more)
     if plan.digest:
@@ -321,7 +325,7 @@ def render_status(
     The last lines count fields that were not compared and differences from the configuration;
     `drift` is None without one.
     """
-    lines = [f"CloudTruth webhooks of {quote(organization.name)}", ""]
+    lines = [f"CloudTruth webhooks for {quote(organization.name)}", ""]
     names = [quote(each.name) for each in statuses]
     width = min(max(map(columns, names), default=0), max(12, view.width // 3))
     for name, each in zip(names, statuses, strict=True):

@@ -44,10 +44,10 @@ REASONS: Final = {
     Reason.PROTECTED: "protected",
     Reason.UNKNOWN_TYPE: "of a type this version does not know",
     Reason.UNKNOWN_EVENT: "with an event this version does not know",
-    Reason.AMBIGUOUS: "live webhooks of this name differ",
-    Reason.LATER: "only one webhook of a name is created per run: apply again",
-    Reason.PRUNE_OFF: "not declared, nothing prunes it",
-    Reason.OUT_OF_SCOPE: "in no file's scope",
+    Reason.AMBIGUOUS: "live webhooks with this name differ",
+    Reason.LATER: "one webhook per name is created in each run: apply again",
+    Reason.PRUNE_OFF: "not declared, prune is off",
+    Reason.OUT_OF_SCOPE: "outside all scopes",
 }
 
 _STOPPED: Final = "stopped by a signal: run the same command again to finish"
@@ -275,7 +275,7 @@ def unblocking(plan: Plan, view: View) -> Iterator[tuple[str, str]]:
         del words[(place := words.index("--allow-deletes")) : place + 2]
     saved = [] if view.plan_file is None else [view.plan_file]
     command = ["webhooks", "apply", *saved, *words, "--allow-deletes", str(number)]
-    purpose = f"allow {plural(number, 'delete')} once" if number else "lift the guards once"
+    purpose = f"allow {plural(number, 'delete')} once" if number else "override the guards once"
     yield purpose, prose(shlex.join(command))
 
 

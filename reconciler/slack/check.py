@@ -41,9 +41,9 @@ _REINSTALL: Final = (
 )
 _COPY_AGAIN: Final = "copy the app's Bot User OAuth Token (xoxb-...) again and store it"
 _ARCHIVED: Final = ("the channel is archived", "unarchive it, or choose another channel")
-_SLOW_DOWN: Final = ("Slack limits the request rate", "run again in a minute")
+_SLOW_DOWN: Final = ("Slack rate limit exceeded", "run again in a minute")
 _ERRORS: Final = {
-    "invalid_auth": ("Slack does not know the token", _COPY_AGAIN),
+    "invalid_auth": ("Slack rejected the token", _COPY_AGAIN),
     "not_authed": ("Slack received no token", _COPY_AGAIN),
     "token_revoked": ("the token was revoked", _COPY_AGAIN),
     "token_expired": (
@@ -187,7 +187,7 @@ def _kind(token: Secret) -> Check:
     for shape, meaning in OTHER_TOKENS.items():
         if token.matches(shape):
             return warn("token", meaning, fix=USE_A_BOT)
-    return warn("token", "a Slack token of an unusual kind", fix=_COPY_AGAIN)
+    return warn("token", "an unrecognized Slack token type", fix=_COPY_AGAIN)
 
 
 def _identity(reply: _Reply) -> Check:
@@ -225,7 +225,7 @@ def _channel(channel: str, token: _Token, api: Slack) -> Check:
     except ApiError as problem:
         return unknown("channel", f"{shown}: {problem.message}", fix=problem.hint)
     if listed is None:
-        return unknown("channel", f"{shown}: Slack does not list its channels")
+        return unknown("channel", f"{shown}: Slack did not list channels")
     known = listed.get(bare(channel))
     return _missing(shown, scopes) if known is None else _described(shown, known, scopes)
 
@@ -244,7 +244,7 @@ def _channel_by_id(shown: str, reply: _Reply, scopes: frozenset[str]) -> Check:
 
 
 def _hidden_channel(shown: str, scopes: frozenset[str] | None) -> Check:
-    detail = f"{shown}: not checked, which requires {SEE_CHANNELS}"
+    detail = f"{shown}: not checked: requires {SEE_CHANNELS}"
     if scopes is not None and POST_ANYWHERE not in scopes:
         detail += f"; without {POST_ANYWHERE} the bot must be invited"
     return unknown("channel", detail, fix="use --send to post a test message")
@@ -277,7 +277,7 @@ def _described(shown: str, found: Mapping[str, Any], scopes: frozenset[str]) -> 
 def _post(name: str, channel: str, username: str, api: Slack) -> Check:
     # Slack reads mentions and links from these characters.
     name = name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    text = f"Messages of the CloudTruth webhook {name} arrive here. (Sent by webhooks slack check.)"
+    text = f"Test: CloudTruth webhook {name} posts here. (Sent by webhooks slack check.)"
     try:
         reply = api.call("POST", "chat.postMessage", channel=channel, username=username, text=text)
     except ApiError as problem:
@@ -371,7 +371,7 @@ def origin_of(url: str) -> Origin:
         return Origin.parse(url)
     except UsageError:
         raise UsageError(
-            "the URL of Slack cannot be used",
+            "the Slack URL is invalid",
             hint=f"set --slack-url or WEBHOOKS_SLACK_URL to a URL such as {DEFAULT_URL}",
         ) from None
 

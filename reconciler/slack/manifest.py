@@ -36,9 +36,9 @@ _UNFIT: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
 
 STEPS: Final = (
     "Open the link, choose your workspace, review the scopes, create the app.",
-    "OAuth & Permissions: Install to workspace. After a change of scopes: Reinstall.",
+    "OAuth & Permissions: Install to workspace. After changing scopes: Reinstall.",
     "Copy the Bot User OAuth Token (xoxb-...) into the variable that your file names, such as "
-    "SLACK_BOT_TOKEN. Never into the file.",
+    "SLACK_BOT_TOKEN. Keep it out of the file.",
     "In private channels, and in public ones without chat:write.public, type /invite @{app}.",
     "Check it: `webhooks slack check`, then `webhooks slack check --send`.",
 )
@@ -55,8 +55,8 @@ def manifest(name: str = APP_NAME, *, see_channels: bool = False) -> dict[str, A
     """Return the manifest of the app `name`. Raises UsageError for an invalid name."""
     if not name.strip() or len(name) > _LONGEST_NAME or _UNFIT.search(name):
         raise UsageError(
-            f"the name of a Slack app has 1 to {_LONGEST_NAME} characters in one line",
-            hint=f"leave --name out to call it {APP_NAME!r}",
+            f"a Slack app name must be 1 to {_LONGEST_NAME} characters, on one line",
+            hint=f"omit --name to use {APP_NAME!r}",
         )
     return {
         "display_information": {

@@ -76,7 +76,7 @@ def refusal(ref: SecretRef, allow: Sequence[str] = ()) -> Finding | None:
 
 
 def forbidden_prefix(name: str) -> str | None:
-    """Return the prefix because of which a variable is never sent, None if it may be sent."""
+    """Return the forbidden prefix of a variable, None if it may be sent."""
     upper = name.upper()
     if not upper.startswith(FORBIDDEN_VARIABLES):  # fast path for most variables
         return None
@@ -178,7 +178,7 @@ def sent_key(name: str) -> Finding:
     return error(
         "forbidden-secret",
         f"{masked(name)} is the `api_key` of an organization, which is never sent to a webhook",
-        "refer to the secret of this webhook",
+        "use this webhook's own secret",
     )
 
 
@@ -229,7 +229,7 @@ VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 BAD_NAME: Final = error(
     "bad-variable-name",
-    "this is not a valid name of a variable",
+    "this is not a valid variable name",
     "write the name of the variable that holds the secret, not the secret",
 )
 

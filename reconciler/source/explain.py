@@ -77,7 +77,7 @@ def _explained(part: Part) -> Iterator[Finding]:
 
 _EXCLUDED: Final = error(
     "exclude-unknown",
-    "`exclude` removes a webhook of a parent file, but this file has no `extends`",
+    "`exclude` removes a webhook from a parent file, but this file has no `extends`",
     "delete the entry, or name the parent in `extends`",
     Place("", ("exclude",), key=True),
 )
@@ -191,9 +191,9 @@ def _missing(rejected: _Rejection) -> Iterator[Finding]:
         if properties[name] is True:  # required because its partner is set
             message = f"{_pair(name)} go together: {message}"
         if path == () and name == "webhooks":
-            hint = f"{_NO_WEBHOOKS}; move a file of another kind out of this directory"
+            hint = f"{_NO_WEBHOOKS}; move other files out of this directory"
         elif name in INHERITED or path[-1:] == ("configuration",):
-            hint = "set it here, or for all webhooks of the file under `defaults`"
+            hint = "set it here, or under `defaults` for all webhooks"
         elif name == "name":
             hint = "add `name: ...`"
         yield error("missing-field", message, hint, _at((*path, name), key=True))
@@ -240,7 +240,7 @@ def _not(expected: str, value: object, path: Path) -> Finding:
 
 
 _EXPECTED: Final = {
-    "string": ("text", "write a single text; in quotes it may contain any character"),
+    "string": ("text", "write one string; use quotes for special characters"),
     "object": ("a mapping", "write `key: value`, on indented lines below"),
     "array": ("a list", "write a list, even for one item: `[item]`"),
     "boolean": ("true or false", "write `true` or `false`, without quotes"),
@@ -293,7 +293,7 @@ _MESSAGES: Final[Mapping[str | int, Finding]] = {
     # keywords
     "maxLength": error("text-too-long", "{name} is longer than {limit} characters", "shorten it"),
     "minItems": error(
-        "empty-list", "{name} is an empty list", 'name events, or write `["*"]` for all'
+        "empty-list", "{name} is an empty list", 'list events, or write `["*"]` for all'
     ),
     "minLength": error("empty-text", "{name} is empty", "write some text, or delete the key"),
     "minimum": error(
@@ -306,8 +306,8 @@ _MESSAGES: Final[Mapping[str | int, Finding]] = {
     "channel": error(
         "bad-channel",
         "{name} is not the name or id of a Slack channel",
-        "names have lower-case letters, digits, `-` and `_`, at most 80, such as "
-        '`"#deploys"`; ids look like C0123456789',
+        "use up to 80 lower-case letters, digits, `-` and `_`, as in "
+        '`"#deploys"`, or an id like C0123456789',
     ),
     "url": error(
         "bad-url",
@@ -317,7 +317,7 @@ _MESSAGES: Final[Mapping[str | int, Finding]] = {
     "version": error(
         "unsupported-version",
         "unknown version of the file format",
-        "write `version: {limit}`; for a newer version, install a newer webhooks",
+        "write `version: {limit}`; for a newer version, upgrade webhooks",
     ),
 }
 """The error for a value that violates a keyword, or for the value of a key."""
@@ -359,7 +359,7 @@ def _bad_secret(value: Any, path: Path) -> Iterator[Finding]:
     takes_text = path != ("api_key",)
     if not isinstance(value, dict):
         found = _not("string" if takes_text else "object", value, path)
-        yield found if value is None else replace(found, hint=f"refer to it: {REFERENCE}")
+        yield found if value is None else replace(found, hint=f"use {REFERENCE}")
         return
     schemes = [scheme for key in value if (scheme := near(key, ("env", "file")))]
     if len(set(schemes)) == 1:

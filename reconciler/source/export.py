@@ -53,7 +53,7 @@ _MODELINE: Final = (
 _LONGEST_VARIABLE: Final = 100
 _UNKNOWN: Final = "this version does not know the"
 _HOW_TO_DECLARE: Final = (
-    "to declare one, remove its line and add a declaration in one change, or it is deleted"
+    "to declare one, remove its line and declare it in the same change; else it is deleted"
 )
 
 
@@ -89,7 +89,7 @@ def export(live: Live, *, only: Sequence[str] = (), token: SecretRef = SLACK_TOK
     reasons = {each.id: _inexpressible(each, visible) for each in everything}
     ignored = {each.name: reason for each in reversed(webhooks) if (reason := reasons[each.id])}
     left_out = [
-        (each.name, reasons[each.id] or "another webhook of this name is ignored")
+        (each.name, reasons[each.id] or "another webhook with this name is ignored")
         for each in webhooks
         if each.name in ignored
     ]
@@ -183,9 +183,9 @@ def _references(
 ) -> dict[tuple[str, str], SecretRef]:
     """Return a reference for each secret in the file, by webhook id and field name.
 
-    A variable is named after the host of a URL that several webhooks have, else after the first
-    webhook that has the value: of all `webhooks`, so that a file with a part of them, `written`,
-    has the same names. Only the Slack token that most of `written` share is `token`.
+    A shared URL's variable is named after its host, any other after the first of all `webhooks`
+    with the value, so a partial export uses the same names. `token` is used for the Slack token
+    that most of `written` share.
     """
     ids = {each.id for each in written}
     found: dict[tuple[str, str], SecretRef] = {}
@@ -338,11 +338,10 @@ def _notes(
             elif field.name in others:
                 yield f"the same {field.name} as {in_quotes(others[field.name])}"
         elif field.partner is None and field.name not in {*written, *known}:
-            add = f"add it to each {kind.type} webhook that has one"
-            yield f"the server shows no {field.name}s: {add}"
+            yield f"no {field.name} is shown by the server: add it where one is set"
     strange = sorted(name for name, value in shown.items() if value and kind.field(name) is None)
     if strange:
-        yield f"not supported in files, lost when the webhook is changed: {', '.join(strange)}"
+        yield f"not supported in files, removed by the next update: {', '.join(strange)}"
 
 
 def _defaults(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -354,7 +353,7 @@ def _defaults(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _usual(data: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the values that all of `data` have a key for, and at least two and most share."""
+    """Return the values of keys in all of `data` that most, and at least two, share."""
     usual = {}
     for key in data[0] if data else ():
         values = [each.get(key) for each in data]

@@ -135,7 +135,7 @@ class _Merged(NamedTuple):
 
 
 class _Merge:
-    """The merge of one document over another; parents of one file are extended at `through`."""
+    """The merge of one document over another; `through` is the `extends` position."""
 
     def __init__(
         self,
@@ -202,7 +202,7 @@ class _Merge:
                 error(
                     "guard-removed",
                     f"an overlay cannot remove the guard `{at[-1]}`",
-                    "set another value; reviews show that as a change of a guard",
+                    "set another value; the change shows in review",
                     place,
                 )
             )
@@ -290,7 +290,7 @@ class _Merge:
             Related(message="the earlier one", place=earlier),
             Related(message="extended here", place=self._through),
         )
-        message = f"two parents declare {in_quotes(name)}: the later one changes the earlier"
+        message = f"two parents declare {in_quotes(name)}: the later one overrides the earlier"
         return note("extends-twice", message, at=self._over.written_at(at), related=related)
 
 

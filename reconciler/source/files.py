@@ -95,11 +95,11 @@ class Sources:
     read_parent: ReadParent = field(default=lambda file, path: _no_parents(path), compare=False)
 
 
-_NAME_HINT: Final = "give a readable YAML file, or a directory with `*.yaml` or `*.yml` files"
+_NAME_HINT: Final = "pass a readable YAML file, or a directory with `*.yaml` or `*.yml` files"
 _PIPE_HINT: Final = "to read another program's output, pipe it in with `-f -`"
-_SPLIT_HINT: Final = "split it, and give each part with `-f`"
+_SPLIT_HINT: Final = "split it, and pass each part with `-f`"
 _EMPTY_HINT: Final = "a variable in the command line may be empty; check what follows -f"
-_PARENT_HINT: Final = "extend a YAML file of this repository"
+_PARENT_HINT: Final = "extend a YAML file in this repository"
 _LINK_HINT: Final = "restore the target of the link, or remove the link"
 
 
@@ -114,8 +114,8 @@ class NotReadableError(Exception):
 def read(paths: Sequence[str], *, directory: Path, stdin: Callable[[], bytes]) -> Sources:
     """Read the files that `paths` name, or `webhooks.yaml` of `directory` without paths.
 
-    Relative paths start at `directory`, the working directory. A file that is named twice, also
-    through a directory or a link, is read once, at its first position. `stdin` is called at most
+    Relative paths start at `directory`, the working directory. A file named twice, even via
+    a directory or link, is read once, at its first position. `stdin` is called at most
     once, and only if a path is `-`.
     """
     files: list[SourceFile] = []
@@ -128,7 +128,7 @@ def read(paths: Sequence[str], *, directory: Path, stdin: Callable[[], bytes]) -
     for path in paths or (DEFAULT_FILE,):
         if path == STDIN:
             if STDIN in seen:
-                refuse("standard input (`-`) is given twice", "give `-` once")
+                refuse("standard input (`-`) is passed twice", "pass `-` once")
                 continue
             seen.add(STDIN)
             raw = stdin()

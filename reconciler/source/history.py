@@ -165,9 +165,7 @@ def read_revision(
         return Base(commit=revision, files=())
     commit = commit_of(revision, git)
     if commit is None:
-        return NoBase(
-            reason="there is no such revision in this clone; a shallow clone lacks old ones"
-        )
+        return NoBase(reason="neither a path nor a revision in this clone (is it shallow?)")
     return _read(commit, paths, directory=directory, git=git)
 
 
@@ -191,9 +189,9 @@ def _read(commit: str, paths: Sequence[str], *, directory: Path, git: Git) -> Ba
     files: dict[str, SourceFile] = {}
     for path in paths or (DEFAULT_FILE,):
         if path == STDIN:
-            return NoBase(reason="standard input has no history")
+            return NoBase(reason="standard input (-f -) has no history")
         if is_glob(path, directory):
-            return NoBase(reason="a glob has no history; name a directory or files")
+            return NoBase(reason="globs have no history; pass a directory or files")
         there = PurePosixPath(display_name(directory / path, directory=directory))
         listing = git(["--literal-pathspecs", "ls-tree", "-r", "-z", commit, "--", str(there)])
         if listing is None:

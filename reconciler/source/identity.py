@@ -98,8 +98,8 @@ def _organizations_differ(organizations: list[tuple[Place, str]]) -> Iterator[Fi
         if name != known:
             yield error(
                 "organizations-differ",
-                f"organization {in_quotes(name)} is not {in_quotes(known)}",
-                "these files are combined: write the same name or id everywhere",
+                f"two organizations: {in_quotes(name)} and {in_quotes(known)}",
+                "these files are combined: set the same name or id everywhere",
                 where,
                 _related("the other organization", first),
             )
@@ -127,7 +127,7 @@ def _keys_differ(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
         for where, first in _differing(written):
             yield error(
                 "keys-differ",
-                f"two files of one organization have different values of `{key}`",
+                f"two files of one organization set different `{key}` values",
                 "write it in one file",
                 where,
                 _related("the other value", first),
@@ -158,7 +158,7 @@ def _out_of_scope(entries: Iterable[_Entry], file: str, scope: object) -> Iterat
             yield error(
                 "out-of-scope",
                 f"{in_quotes(entry.name)} is not in the scope of this file",
-                "declare it in the file whose scope has it, or extend `scope`",
+                "declare it in the file whose scope includes it, or extend `scope`",
                 entry.at("name"),
                 _related("the scope of this file", Place(file, ("scope",), key=True)),
             )
@@ -183,7 +183,7 @@ def _ids_twice(entries: list[_Entry], by_name: dict[str, list[_Entry]]) -> Itera
             yield error(
                 "declared-twice",
                 f"the id {masked(entry.id)} is also declared as a name",
-                "rename one of them",
+                "rename the webhook",
                 entry.at("id"),
                 _related("the name", by_name[entry.id][0].at("name")),
             )
@@ -206,7 +206,7 @@ def _names_twice(by_name: dict[str, list[_Entry]]) -> Iterator[Finding]:
             yield error(
                 "declared-twice",
                 f"{in_quotes(name)} is declared with an id and without one",
-                "pin each of the two with `id`, or give one another name",
+                "set `id` on both, or rename one of them",
                 nameless[0].at("name"),
                 _related("declared with an id here", pinned.at("id", key=True)),
             )
@@ -224,7 +224,7 @@ def _lookalikes(by_name: dict[str, list[_Entry]]) -> Iterator[Finding]:
             found = warning(
                 "names-look-alike",
                 f"{in_quotes(name)} looks like {in_quotes(other.name)}{only_one}",
-                "give them names that are easy to distinguish",
+                "use names that are easy to distinguish",
                 entry.at("name"),
                 _related("the other one", other.at("name")),
             )

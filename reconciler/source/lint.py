@@ -88,7 +88,7 @@ def name_findings(name: str) -> Iterator[Finding]:
     if name.isascii() and name.isprintable() and name != "" and name == name.strip():
         return  # fast path for most names
     if not name.strip():
-        yield error("empty-name", "the name is empty", "give it a name")
+        yield error("empty-name", "the name is empty", "set a name")
         return
     bad = {
         char for char in name if char in _BIDI_CONTROLS or unicodedata.category(char) in _REFUSED
@@ -116,7 +116,7 @@ def name_findings(name: str) -> Iterator[Finding]:
     if not unicodedata.is_normalized("NFC", name[:NORMALIZED]):
         yield warning(
             "name-not-normalized",
-            "the name is not in Unicode's composed form (NFC), which a server may change",
+            "the name is not in Unicode's composed form (NFC); a server may change it",
             "write accented letters as one character",
         )
 
@@ -130,7 +130,7 @@ def _literal_in_name(name: str) -> Iterator[Finding]:
     if secrets.holds_token(name):
         yield _slack_token("`name`")
     elif secrets.PLACEHOLDER.fullmatch(name):
-        yield warning("unreplaced-placeholder", _replaces_none("name"), "write the text itself")
+        yield warning("unreplaced-placeholder", _replaces_none("name"), "write the actual value")
 
 
 def _settings(
@@ -161,7 +161,7 @@ def _value(
             return error(
                 "reference-not-allowed",
                 f"`{name}` is not a secret: write the value as text, not as a reference",
-                f"only {only} may be references; `{name}` is visible to all users",
+                f"references are for {only} only; `{name}` is visible to all users",
             )
         names = ((each, value[each]) for each in named if isinstance(value[each], str))
         refusals = (_refusal(*each, file, rules) for each in names)
@@ -173,7 +173,7 @@ def _value(
     if secrets.holds_token(value) and not rules.allow_literal_secrets:
         return _slack_token(f"`{name}`" if name in _ANY_FIELD else "an unknown key")
     if name in _ANY_FIELD and secrets.is_placeholder(value):
-        return error("unreplaced-placeholder", _replaces_none(name), "write the text itself")
+        return error("unreplaced-placeholder", _replaces_none(name), "write the actual value")
     return None
 
 
@@ -192,7 +192,7 @@ def _literal(field: Field, value: str, rules: Rules) -> Finding | None:
     problem = secrets.flaw(secret)
     if problem is not None:
         message = f"the value of `{name}` {problem}"
-        return error("unusable-secret", message, f"refer to it: {REFERENCE}")
+        return error("unusable-secret", message, f"use {REFERENCE}")
     if secrets.holds_token(value) and not rules.allow_literal_secrets:
         return _slack_token(f"`{name}`")
     in_address = field.address and ("<" in value or secrets.is_placeholder(value))
@@ -212,11 +212,12 @@ def _literal(field: Field, value: str, rules: Rules) -> Finding | None:
     reason = secrets.url_credential(value) if field.address else None
     if rules.allow_literal_secrets or (field.address and reason is None):
         return None
-    subject, hint = f"`{name}` is a secret", f"keep it in a variable or a file: {REFERENCE}"
+    message = f"`{name}` is a secret, but the file contains its value"
+    hint = f"keep it in a variable or a file: {REFERENCE}"
     if reason is not None:
-        subject = f"the URL {reason}, so it is a secret"
+        message = f"the URL {reason}: keep it out of the file"
         hint = f"keep the whole URL in a variable or a file: `{name}: {{env: NAME}}`"
-    return warning("literal-secret", f"{subject}, but the file contains its value", hint)
+    return warning("literal-secret", message, hint)
 
 
 def _example(field: Field, value: str) -> str:
@@ -231,7 +232,7 @@ _NAMED: Final = re.compile(r"\$\{?([A-Z][A-Z_]{2,40}+)\}?")
 
 
 def _replaces_none(name: str) -> str:
-    return f"`{name}` contains a placeholder, which is never replaced"
+    return f"`{name}` contains a placeholder, which is not expanded"
 
 
 def _slack_token(holder: str) -> Finding:

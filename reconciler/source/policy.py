@@ -33,7 +33,7 @@ def judge(
     """Return valid files with the violations of policies; `read` returns a policy by its path.
 
     `met` are the policies that a saved plan conforms to, with their SHA-256. Raises StalePlanError
-    if one of them has changed, ConfigurationError for a policy that cannot be used.
+    if one of them has changed, ConfigurationError for an invalid policy.
     """
     assert loaded.desired is not None
     data = configurations(loaded.desired)
@@ -85,10 +85,10 @@ def _rejections(name: str, schema: Any, data: Any) -> Iterator[ValidationError]:
         match cause.kind:
             case ValidationErrorKind.Referencing():
                 message = f"the policy {name} refers to another document, or to a missing part"
-                hint = "a `$ref` points into the policy, as in `#/$defs/NAME`; nothing is fetched"
+                hint = "use local `$ref`s only, as in `#/$defs/NAME`; nothing is fetched"
             case ValidationErrorKind.Format():
                 message = f"the policy {name} has an unsupported regular expression"
-                hint = f"correct `{where}`, without look-around and backreferences"
+                hint = f"remove look-around and backreferences from `{where}`"
         raise ConfigurationError(message, hint=hint) from None
 
 

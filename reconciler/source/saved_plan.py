@@ -105,7 +105,7 @@ def load(raw: bytes, file: str) -> SavedPlan:
     tree = _document(raw, file)
     if tree.get("format_version") != FORMAT_VERSION:
         raise StalePlanError(
-            f"{file} has another format: this version reads plan format {FORMAT_VERSION}",
+            f"{file} is not in plan format {FORMAT_VERSION}, which this version reads",
             hint=_AGAIN,
         )
     if tree.get("checksum") != checksum(tree):
@@ -189,7 +189,7 @@ def _refuse_literals(desired: Desired | None) -> None:
         error(
             "literal-in-plan",
             f"{field} of webhook {json.dumps(webhook.name)} is a literal value in the file",
-            "put the value into a variable or a file and refer to it: {env: NAME}",
+            "put the value into a variable or a file and use {env: NAME}",
             webhook.position,
         )
         for webhook in (desired.webhooks if desired is not None else ())

@@ -84,7 +84,7 @@ def url_credential(url: str) -> str | None:
     except ValueError:
         return "cannot be parsed, so it may contain a credential"
     if "@" in parts.netloc:
-        return "contains a user or password"
+        return "contains credentials"
     if parts.query:
         return "has a query, which often contains a key"
     host = host.lower().rstrip(".")
@@ -261,7 +261,7 @@ def _read(ref: SecretRef, directory: Path, allow: Sequence[str]) -> str | Findin
         return _unusable(f"{shown} is not a UTF-8 text file", _READABLE)
 
 
-_READABLE: Final = "name a readable text file that contains only the value"
+_READABLE: Final = "use a readable text file with only the value"
 
 
 def _unsuitable(
@@ -280,9 +280,9 @@ def _unsuitable(
         yield _unusable(f"{subject} {problem}", "store only the value, without line breaks")
     elif whose is not None:
         message = f"{subject} {whose}, which is never sent to a webhook"
-        yield error("forbidden-secret", message, "refer to the secret of this webhook")
+        yield error("forbidden-secret", message, "use this webhook's own secret")
     elif secret.matches(PLACEHOLDER):
-        message = f"{subject} is a placeholder that was not replaced"
+        message = f"{subject} is a placeholder that was not expanded"
         hint = "store the value itself; check the step that writes the variable or the file"
         yield error("unreplaced-placeholder", message, hint)
     elif padded:
@@ -303,7 +303,7 @@ def _misused(
         if not fits(known, secret):
             hint = "store only the value there, without quotes or other text"
             if ref.scheme is Scheme.LITERAL:
-                hint = f"refer to it: `{name}: {{env: NAME}}`, with the name of your variable"
+                hint = f"use `{name}: {{env: NAME}}`, with the name of your variable"
             yield ref, error("unfit-secret", f"{_subject(ref)} is not {known.noun}", hint)
         elif known.shape is slack.TOKEN:
             for shape, meaning in slack.OTHER_TOKENS.items():

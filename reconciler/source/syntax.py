@@ -48,7 +48,7 @@ _AT_THE_MARK: Final[Mapping[str, tuple[str, str | None]]] = {
     r"node content": ("a value is missing here", 'write `""` for empty text'),
     r"expected '?<document start>'?": (
         "this line is not part of the mapping above",
-        "give all top-level keys the same indentation",
+        "use the same indentation for all top-level keys",
     ),
     "": (
         "this is not valid YAML",
@@ -186,7 +186,7 @@ def _unclosed(problem: str, at: _Place, before: _Place, rows: list[str]) -> _Cau
         return None
     closer, opening = match[1], rows[before[0]][before[1] :]
     if "${" in opening:
-        return at, "`${...}` is not replaced in this file", "write `{env: NAME}` for a secret"
+        return at, "`${...}` is not expanded in this file", "write `{env: NAME}` for a secret"
     if closer is None:
         return at, "unexpected colon", _QUOTE_IT
     hint = "separate the entries with commas, close the bracket, or quote the text"
@@ -270,7 +270,7 @@ _FOREIGN: Final = (
         "start the comment with `#`",
     ),
 )
-_SAME: Final = "give the keys of one mapping, and the items of one list, the same indentation"
+_SAME: Final = "use the same indentation for all keys of a mapping and all items of a list"
 _GLUED_DASH: Final = re.compile(r" *-\w")
 _GLUED_COLON: Final = re.compile(r" *(?:- +)?[a-z_]+:(?=[^\s/:])")
 _WORD: Final = re.compile(r" *[\w-]+")

@@ -72,7 +72,7 @@ _CHECKS: Final[tuple[_Check, ...]] = (
         "\t",
         # A tab is certainly in a comment only if no quoted text can start before the `#`.
         r"""(?m)^(?![^"'\t#\n]*+(?<!\S)#)[^\t\n]*+(\t)""",
-        "a tab outside of a comment: YAML readers disagree about its meaning",
+        "a tab outside of a comment: YAML parsers treat it differently",
         'indent with spaces; in double quotes write "\\t"',
     ),
     _check(
@@ -96,7 +96,7 @@ def decode(raw: bytes, file: str) -> tuple[str, Finding | None]:
     start = Position(file=file, line=1)
     if len(raw) > MAX_FILE_BYTES:
         message = f"the file is larger than {MAX_FILE_BYTES // (1024 * 1024)} MiB"
-        return "", error("file-too-large", message, "split it and give each part with -f", start)
+        return "", error("file-too-large", message, "split it and pass each part with -f", start)
     # Also without a byte order mark: the first character is ASCII, so one of two bytes is NUL.
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")) or raw[:2].count(0) == 1:
         message = "the file is UTF-16, not UTF-8"

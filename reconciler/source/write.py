@@ -5,7 +5,7 @@ full disk nor a crash leaves a partial file or loses the old one. Only the owner
 Targets that are not regular files, such as a pipe or /dev/stdout, are written to directly.
 
 A file is only replaced by a file of the same kind, so that an output option cannot overwrite the
-configuration, a secret or another file, also through links.
+configuration, a secret or another file, even via links.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _JSON: Final = rb'\A\{\s*"format_version": "\w+",\s*"kind": '
 PLAN: Final = FileKind("a saved plan", re.compile(_JSON + rb'"plan"'))
 REPORT: Final = FileKind("a report", re.compile(_JSON + rb'"(report|error)"'))
 WEBHOOKS: Final = FileKind(
-    "a file of webhooks", re.compile(rb"""^["']?webhooks["']? *:""", re.MULTILINE)
+    "a webhooks file", re.compile(rb"""^["']?webhooks["']? *:""", re.MULTILINE)
 )
 WORKFLOW: Final = FileKind(
-    "a workflow of webhooks",
+    "a webhooks workflow",
     re.compile(rb"^ *(WEBHOOKS_ALLOW_SECRETS: |uses: .*/workflows/webhooks\.yml)", re.MULTILINE),
 )
-REQUESTS: Final = FileKind("a log of requests", re.compile(rb'\A\{"seq": '))
+REQUESTS: Final = FileKind("a request log", re.compile(rb'\A\{"seq": '))
 
 
 def write_atomically(path: Path, data: bytes, *, over: FileKind | None = None) -> None:
@@ -67,7 +67,7 @@ def make_folder(path: Path) -> None:
     except OSError as cause:
         raise OutputError(
             f"cannot create the directory {path}: {_reason(cause)}",
-            hint="fix this, then run the command again",
+            hint="fix the path, then run the command again",
         ) from None
 
 
@@ -75,7 +75,7 @@ def check_kind(path: Path, over: FileKind | None) -> None:
     """Raise UsageError if `path` is a file that is neither of the kind `over` nor empty."""
     if not os.path.isfile(path):
         return
-    why = "exists"
+    why = "already exists"
     if over is not None:
         try:
             content = read_regular(path)
@@ -84,10 +84,8 @@ def check_kind(path: Path, over: FileKind | None) -> None:
         else:
             if not content or over.pattern.search(content):
                 return
-            why = f"exists and is not {over.noun}"
-    raise UsageError(
-        f"{path} {why}: it is not replaced", hint="name another file, or rename this one"
-    )
+            why = f"already exists and is not {over.noun}"
+    raise UsageError(f"{path} {why}", hint="choose another file name, or rename this file")
 
 
 def check_writable(path: Path, *, over: FileKind | None = None) -> None:
@@ -134,12 +132,10 @@ def _replace(path: Path, data: bytes) -> None:
 
 
 def _refusal(path: Path, cause: OSError | ValueError) -> OutputError:
-    return OutputError(
-        f"cannot write {path}: {_reason(cause)}", hint="fix this, or name another file"
-    )
+    return OutputError(f"cannot write {path}: {_reason(cause)}", hint="use a writable path")
 
 
 def _reason(cause: OSError | ValueError) -> str:
     if isinstance(cause, OSError) and cause.errno is not None:
         return os.strerror(cause.errno).lower()
-    return "the name is not valid for a file"
+    return "invalid file name"

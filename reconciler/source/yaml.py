@@ -353,7 +353,7 @@ class _Reader:
             return known.setdefault(key, key)
         message, hint = FAULTS["key-not-text"]
         if self._text.startswith("{{", event.start_mark.index - 1):
-            hint = "templates such as `{{ ... }}` are not rendered: write the text itself"
+            hint = "templates such as `{{ ... }}` are not rendered: write the actual value"
         self.findings.append(error("key-not-text", message, hint, self._position(event)))
         return None
 

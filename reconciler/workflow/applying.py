@@ -175,7 +175,7 @@ def _refuse_blocked(made: Plan, command: str) -> None:
     if made.blocked:
         reasons = "; ".join(each.message for each in made.blocked)
         # The last one is the most serious, and its hint resolves all of them.
-        hint = f"`{command}` shows which; {made.blocked[-1].hint}"
+        hint = f"run `{command}` to see them; {made.blocked[-1].hint}"
         raise BlockedError(f"nothing was written: {reasons}", hint=hint)
 
 

@@ -34,11 +34,11 @@ class Inputs:
     `parsed` are the files if they were read before, or the configuration of a saved plan.
     `organization` is a guard in addition to that of the files. `allow_secrets` are patterns that
     every reference must match, () for all; with `listed_only` and no list, `apply` sends no secret.
-    `hide` is called with every secret as it is fetched, before anything is made with it, so that
-    output can be searched for it. `git` runs git in `directory`. `policies` are JSON
+    `hide` is called with every secret as it is fetched, before any use, so that output can be
+    redacted. `git` runs git in `directory`. `policies` are JSON
     Schemas that the configuration must meet, read at the commit `policy_base` if there is one, so
-    that a pull request cannot relax what judges it. `again` are the options with which
-    `webhooks apply` plans the same, for advice; None gives none. Webhooks must not contain an API
+    that a pull request cannot relax its checks. `again` are options for suggested `webhooks apply`
+    commands; None suggests none. Webhooks must not contain an API
     key of the run, either as one of `api_keys` or as a reference of `key_references`.
     """
 
@@ -205,7 +205,7 @@ def validate(inputs: Inputs) -> Loaded:
 def accept(declared: Loaded, inputs: Inputs) -> Checked:
     """Return files without errors. Raises ConfigurationError with all findings."""
     if declared.desired is None:
-        raise ConfigurationError("the files cannot be used", findings=declared.findings)
+        raise ConfigurationError("the files are invalid", findings=declared.findings)
     return Checked(desired=declared.desired, declared=declared, inputs=inputs)
 
 
@@ -226,8 +226,8 @@ def previous(named: tuple[str, ...], checked: Checked) -> Desired:
         found = read_revision(named[0], inputs.paths, directory=inputs.directory, git=inputs.git)
         if isinstance(found, NoBase):
             raise ConfigurationError(
-                f"--base {named[0]} is not a path, and {found.reason}",
-                hint="use a revision that `git log` shows, or the previous files",
+                f"--base {named[0]}: {found.reason}",
+                hint="pass a revision from `git log`, or the previous files",
             )
         sources: files.Sources = found
     else:
@@ -242,7 +242,7 @@ def previous(named: tuple[str, ...], checked: Checked) -> Desired:
         parsed = own[0].parsed if own else Parsed()
     declared = load_parsed(parsed, _EARLIER)
     if declared.desired is None:
-        raise ConfigurationError("the base cannot be used", findings=declared.findings)
+        raise ConfigurationError("the base is invalid", findings=declared.findings)
     names = _counterparts([each.file for each in parsed.documents], [*checked.declared.documents])
     renamed = tuple(replace(each, file=names[each.file]) for each in parsed.documents)
     return load_parsed(replace(parsed, documents=renamed), _EARLIER).desired or declared.desired
@@ -295,7 +295,7 @@ def gather(checked: Checked, api_key: Secret | None = None, *, writing: bool = F
     if inputs.strict:
         others = strict(others)
     if has_errors(others):
-        raise ConfigurationError("some secrets cannot be used", findings=others)
+        raise ConfigurationError("some secrets are invalid", findings=others)
     return Gathered(
         checked=checked,
         secrets=values,

@@ -44,7 +44,7 @@ if TYPE_CHECKING:  # planning needs no report
 
 _OTHERWISE: Final = "set another one with --organization or WEBHOOKS_ORGANIZATION"
 _REVISIONS: Final = (
-    ("HEAD", "uncommitted edits change", "these are committed and followed by another commit"),
+    ("HEAD", "uncommitted edits change", "two commits from now"),
     ("HEAD^", "the last commit changes", "the next commit"),
 )
 
@@ -193,8 +193,8 @@ def _unsent(gathered: Gathered, made: Plan) -> list[Finding]:
                 names = sorted({repr(name) for name, _ in changed})
                 command = shlex.join(["webhooks", "apply", *_without_base(inputs.again)])
                 message = (
-                    f"{who} the reference or `version` of a secret, and this plan does not send "
-                    f"it: {references} of {some(names, 3)}; the server does not show whether it "
+                    f"{who} the reference or `version` of a secret, but this plan does not send "
+                    f"it: {references} for {some(names, 3)}; CloudTruth does not show whether it "
                     f"was sent, so this note stays until {until}"
                 )
                 hint = f"if not sent yet: {command} --base {commit[:SHORT]}"

@@ -283,9 +283,7 @@ def test_a_deadline_between_two_attempts_reports_the_failure() -> None:
             super().sleep(seconds * 10)
 
     one, server, _ = transport(REFUSED, clock=Drowsy(), deadline=3.0)
-    with pytest.raises(
-        UnreachableError, match="cannot be reached; the time limit of the run is over"
-    ) as e:
+    with pytest.raises(UnreachableError, match="cannot be reached; the run timed out") as e:
         one.request("GET", "/")
     assert e.value.hint == "allow more time with --deadline"
     assert len(server.requests) == 1
@@ -303,7 +301,7 @@ def test_a_request_cut_off_at_the_deadline_reports_it_once() -> None:
     with pytest.raises(ServerError) as caught:
         one.request("GET", "/")
     assert caught.value.message == (
-        "the time limit of the run ended before api.cloudtruth.io sent its complete response"
+        "the run timed out before api.cloudtruth.io sent a complete response"
     )
     assert caught.value.hint == "allow more time with --deadline"
 

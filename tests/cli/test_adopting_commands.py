@@ -37,7 +37,7 @@ def test_an_export_gives_a_plan_without_changes(shell: Shell, applied: None, tmp
     """It is written to the given file, --check verifies it, and --force is needed to replace it."""
     done = shell("export", LOCAL, "--check", "-o", "out.yaml")
     needed = "set its secrets: SLACK_BOT_TOKEN, WEBHOOK_PAGER_PASSWORD.\n"
-    expect(done, 0, "A plan of the export has no changes", needed)
+    expect(done, 0, "A plan of applying it would make no changes", needed)
     assert "token: {env: SLACK_BOT_TOKEN}" in (tmp_path / "out.yaml").read_text()
     assert shell("plan", LOCAL, "-f", "out.yaml", "--detailed-exitcode").code == 0
 
@@ -155,7 +155,7 @@ def test_init_adopts_an_organization(shell: Shell, applied: None, tmp_path: Path
   1. review {target}, and commit it
   2. before you change a `configuration`, set its secrets: SLACK_BOT_TOKEN, WEBHOOK_PAGER_PASSWORD
   3. after an edit, run `webhooks plan{more}` and `webhooks apply{more}`
-  4. `webhooks init{more} --github` adds workflows that plan and apply
+  4. run `webhooks init{more} --github` to add GitHub workflows
 """)
     again = shell("init", LOCAL, *given)
     assert (again.code, again.out) == (64, "")
@@ -346,7 +346,7 @@ def test_init_refuses_workflows(shell: Shell, tmp_path: Path, monkeypatch: pytes
     assert (done.code, done.out, "--commit" in done.err) == (64, "", True)
     write(tmp_path, {".github/workflows/webhooks.yml": "on: push"})
     commit = ("--commit", "a" * 40)
-    expect(shell("init", "--github", *commit), 64, "is not a workflow of webhooks")
+    expect(shell("init", "--github", *commit), 64, "is not a webhooks workflow")
     rmtree(tmp_path / ".github")
     (tmp_path / ".github").write_text("a file")
     expect(shell("init", "--github", *commit), 1, "cannot create the directory")

@@ -56,8 +56,8 @@ def test_secrets_are_masked() -> None:
     ("problem", "why"),
     [
         (OSError(errno.ENOSPC, "full"), "the disk is full"),
-        (OSError(errno.EIO, "gone"), "the system refused it"),
-        (ValueError("closed"), "the system refused it"),
+        (OSError(errno.EIO, "gone"), "write error"),
+        (ValueError("closed"), "write error"),
     ],
 )
 def test_an_unwritable_result_is_a_failure(problem: Exception, why: str) -> None:

@@ -15,7 +15,7 @@ from tests.folders import ROOT
 
 PAGE = " ".join((ROOT / "docs" / "commands.md").read_text("utf-8").split())
 MOST = 12
-"""The maximum number of options in the help of a command."""
+"""The maximum number of options in help for a command."""
 
 
 def commands(group: Group, before: str = "") -> Iterator[tuple[str, click.Command]]:

@@ -95,7 +95,7 @@ def test_standard_output(shell: Shell, file: File) -> None:
     assert json.loads(applied.out)["kind"] == "report"
     exported = shell("export", "--local", "-o", "-", "--check")
     assert exported.out == shell("export", "--local").out
-    assert "A plan of the export has no changes" in exported.err
+    assert "A plan of applying it would make no changes" in exported.err
 
 
 def test_saved_plan(shell: Shell, file: File, tmp_path: Path) -> None:
@@ -122,7 +122,10 @@ def test_blocked_plan(shell: Shell, file: File, cloud: MakeCloud) -> None:
     expect(preview, 0, "--allow-deletes 2", without=("BLOCKED",))
     assert shell("plan", "--allow-deletes", "1", **service.environ).code == 5
     expect(
-        shell("plan", "--no-prune", **service.environ), 5, "No changes.", "lift the guards once:"
+        shell("plan", "--no-prune", **service.environ),
+        5,
+        "No changes.",
+        "override the guards once:",
     )
     refused = shell("apply", "--yes", **service.environ)
     assert (refused.code, service.names()) == (5, ["Deploys", "Pager"])

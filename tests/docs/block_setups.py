@@ -51,7 +51,7 @@ class BlockSetup:
     """The preconditions of a block, and its effects.
 
     `files` are written into the folder, which with `clone` is a copy of the repository; `before` is
-    committed on the branch `main` first. `live` is a file of webhooks that is applied first.
+    committed on the branch `main` first. `live` is a webhooks file that is applied first.
     `choices` are the emulator's. `smaller` replaces parts of the block that would take too long.
     Every text of `says` is printed, in this order; `calls` are all calls of the stand-ins, and
     `unchanged` the folders that stay as in the repository.

@@ -44,7 +44,7 @@ def test_http_to_this_machine() -> None:
     [
         ({}, "ok none: direct connection"),
         ({"HTTPS_PROXY": "http://me:canary@proxy.example:3128"},
-         "ok requests go through the proxy of HTTPS_PROXY"),
+         "ok requests go through the proxy in HTTPS_PROXY"),
         ({"HTTPS_PROXY": "http://"}, "fail HTTPS_PROXY is not the address of a proxy"),
         ({"HTTPS_PROXY": "http://[::1"}, "fail HTTPS_PROXY is not the address of a proxy"),
         ({"HTTPS_PROXY": "http://a", "NO_PROXY": "localhost, .invalid"},
@@ -55,7 +55,7 @@ def test_proxies(environ: dict[str, str], expected: str) -> None:
     """Behind a proxy, DNS and TLS are not checked; its user and password are never shown."""
     assert statuses(**environ)["proxy"] == expected
     if "through" in expected:
-        assert statuses(**environ)["tls"] == "unknown the proxy connects to the server"
+        assert statuses(**environ)["tls"] == "unknown not checked: uses the proxy"
         assert checks(**environ)["proxy"].aside == "http://proxy.example:3128"
         assert "canary" not in repr(checks(**environ))
 
@@ -100,7 +100,7 @@ def test_certificates_of_a_variable() -> None:
     """
     assert statuses()["ca"] == "ok trusting the system's certificates"
     ours = checks(SSL_CERT_FILE=certifi.where(), CURL_CA_BUNDLE="/x.pem")["ca"]
-    assert ours.detail == "trusting the certificates of SSL_CERT_FILE"
+    assert ours.detail == "trusting the certificates in SSL_CERT_FILE"
     assert ours.aside == certifi.where()
     assert statuses(CURL_CA_BUNDLE="/x.pem")["ca"].startswith("warn CURL_CA_BUNDLE is set")
     unusable = checks(REQUESTS_CA_BUNDLE="/canary/nowhere.pem")

@@ -66,7 +66,7 @@ def test_only_the_webhook_of_an_earlier_probe_is_deleted() -> None:
     foreign = world.client.create(GENERIC, world.organization).id
     ours = replace(GENERIC, configuration={"url": Secret(URL)})
     world.client.create(ours, world.organization)
-    assert "ok clean-up: deleted 1 webhook of an earlier probe" in details(run(world))
+    assert "ok clean-up: deleted 1 webhook from an earlier probe" in details(run(world))
     assert [each.id for each in world.client.list()] == [foreign]
 
 
@@ -77,7 +77,7 @@ def test_a_lost_response_leaves_no_webhook(lost: str) -> None:
     world.faults.add(drop(commit=True), method=lost, times=99)
     found = details(run(world))
     assert "fail probe: " in found
-    assert "ok clean-up: deleted 1 webhook of an earlier probe" in found
+    assert "ok clean-up: deleted 1 webhook from an earlier probe" in found
     assert world.client.list() == ()
 
 

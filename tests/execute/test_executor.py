@@ -167,8 +167,8 @@ def test_an_operation_done_by_another_process_is_applied() -> None:
     assert (api.writes(), report.exit_code, api.count("list")) == ([], ExitCode.OK, 1)
     notes = [(each.id, each.note) for each in report.applied]
     assert notes == [
-        ("1", "it is already live"),
-        ("9", "it is already live"),
+        ("1", "it is already applied"),
+        ("9", "it is already applied"),
         ("3", "it is already deleted"),
     ]
 
@@ -181,7 +181,7 @@ def test_a_reviewed_plan_is_refused_completely() -> None:
     with pytest.raises(StalePlanError) as caught:
         run(api, plan, reviewed=True)
     assert api.writes() == []
-    assert caught.value.differences == ("a: it was changed after the plan was made",)
+    assert caught.value.differences == ("a: it was changed since the plan",)
     assert caught.value.hint == "plan and review again"
 
 

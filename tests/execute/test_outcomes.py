@@ -27,7 +27,7 @@ RECREATE = (
     "absent`, then "
     "declare it again"
 )
-ELSEWHERE = "declare it as CloudTruth stores it; otherwise the next apply tries again"
+ELSEWHERE = "declare the value that CloudTruth stores, or the next apply retries"
 
 
 def outcome_of(api: Memory, *webhooks: object, **more: object) -> Outcome:
@@ -69,7 +69,7 @@ def test_a_conflict_has_the_id_of_the_other_webhook() -> None:
     assert outcome == Failed(
         operation=outcome.operation,
         code="conflict",
-        message="another webhook of this name was created after the plan (id 9)",
+        message="another webhook with this name was created since the plan (id 9)",
         hint="plan again to update it, or declare `previously` or `id`",
     )
 
@@ -103,7 +103,7 @@ def test_a_different_stored_value_lists_every_field() -> None:
         outcome_of(api, slack("a", "#new")),
         ("name",),
         ("configuration", "channel"),
-        message="CloudTruth stored other values than it was sent: name, configuration.channel",
+        message="CloudTruth stored different values: name, configuration.channel",
         hint=ELSEWHERE,
     )
 
@@ -128,7 +128,7 @@ def test_a_token_kept_by_a_change_of_type_is_reported(
     differs(
         outcome_of(memory(row("a", "1"), stores=stored), hook),
         *(("configuration", path) for path in paths),
-        message="CloudTruth stored other values than it was sent: "
+        message="CloudTruth stored different values: "
         + ", ".join(f"configuration.{path}" for path in paths),
         hint=hint,
     )
@@ -140,8 +140,7 @@ def test_a_create_stored_under_another_name_is_deleted() -> None:
     differs(
         outcome_of(api, slack("a")),
         ("name",),
-        message="CloudTruth stored other values than it was sent: name; "
-        "the new webhook was deleted",
+        message="CloudTruth stored different values: name; the new webhook was deleted",
         hint="declare the name as CloudTruth stores it",
     )
     assert api.rows == {}
@@ -172,8 +171,7 @@ def test_a_create_under_another_name_that_cannot_be_deleted_is_reported() -> Non
     differs(
         outcome_of(api, slack("a")),
         ("name",),
-        message="CloudTruth stored other values than it was sent: name; "
-        "it still exists, with the id id-101",
+        message="CloudTruth stored different values: name; it still exists, with the id id-101",
         hint="declare the name as CloudTruth stores it",
     )
     assert list(api.rows) == ["id-101"]
@@ -194,7 +192,7 @@ def test_a_create_with_another_field_is_kept() -> None:
     differs(
         outcome_of(api, slack("a")),
         ("event_types",),
-        message="CloudTruth stored other values than it was sent: event_types",
+        message="CloudTruth stored different values: event_types",
         hint=ELSEWHERE,
     )
     assert api.names() == ["a"]
@@ -249,7 +247,7 @@ def test_an_overwritten_update_has_a_next_step() -> None:
     assert outcome == Failed(
         operation=outcome.operation,
         code="conflict",
-        message="it was changed after the plan was made",
+        message="it was changed since the plan",
         hint="plan again",
     )
 
@@ -261,8 +259,8 @@ def test_another_webhook_of_the_name_is_reported_with_its_id() -> None:
     assert outcome == Failed(
         operation=outcome.operation,
         code="conflict",
-        message="another webhook of this name was created after the plan (id 9)",
-        hint="plan again; to keep both, give each its `id`",
+        message="another webhook with this name was created since the plan (id 9)",
+        hint="plan again; to keep both, set `id` on each",
     )
 
 
@@ -276,7 +274,7 @@ def test_all_missing_secrets_are_reported_before_the_first_request() -> None:
     with pytest.raises(UnresolvedSecretsError) as caught:
         run(api, plan, secrets={})
     assert str(caught.value) == ("no value for env OTHER, env SLACK_BOT_TOKEN; nothing was written")
-    assert caught.value.hint == "set them in the environment of the apply"
+    assert caught.value.hint == "set them where apply runs"
     assert api.calls == []
 
 

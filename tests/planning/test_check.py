@@ -45,7 +45,7 @@ def states(result: Plan, found: tuple[LiveWebhook, ...], secrets: Any = SECRETS)
     return [state for state, _, _ in checks(result, found, secrets)]
 
 
-def done(why: str = "it is already live", id: str | None = "id-1") -> Response:
+def done(why: str = "it is already applied", id: str | None = "id-1") -> Response:
     return (State.DONE, why, id)
 
 
@@ -57,9 +57,9 @@ def pending(id: str | None = None) -> Response:
     return (State.PENDING, "", id)
 
 
-ANOTHER = "another webhook of this name was created after the plan was made"
-EDITED_SINCE = "it was changed after the plan was made"
-VANISHED = "it was deleted after the plan was made"
+ANOTHER = "another webhook with this name was created after the plan was made"
+EDITED_SINCE = "it was changed since the plan"
+VANISHED = "it was deleted since the plan"
 KEEPER = "the webhook to keep was deleted"
 
 

@@ -98,13 +98,13 @@ def shown(found: Finding) -> list[str]:
                 [live_slack("old", "1"), live_slack("new", "2", channel="#x")],
                 {},
                 [
-                    "5 error name-held: 'old' cannot become 'new': another webhook of that name "
+                    "5 error name-held: 'old' cannot become 'new': another webhook with that name "
                     f"{why}",
                     "  delete or rename it in an earlier apply, or choose another name",
                 ],
             )
             for gone, why in (
-                ((absent("new", 9, id="2"),), "is deleted only at the end"),
+                ((absent("new", 9, id="2"),), "is deleted last"),
                 ((), "is kept"),
             )
         ),
@@ -113,11 +113,11 @@ def shown(found: Finding) -> list[str]:
             [live_slack("a", "1"), live_slack("b", "2")],
             {},
             [
-                "1 error name-held: 'a' cannot become 'b': another webhook of that name "
-                "becomes 'c d' in this plan",
+                "1 error name-held: 'a' cannot become 'b': another webhook with that name "
+                "is renamed to 'c d' in this plan",
                 "  use two applies: the first with --only 'c d'",
-                "1 error name-held: cannot create 'a': another webhook of that name "
-                "becomes 'b' in this plan",
+                "1 error name-held: cannot create 'a': another webhook with that name "
+                "is renamed to 'b' in this plan",
                 "  use two applies: the first with --only b",
             ],
         ),
@@ -138,7 +138,7 @@ def shown(found: Finding) -> list[str]:
             [
                 "4 error live-out-of-scope: 'b-zz' would delete 'a-x' (id id-1), which is not in "
                 "the scope of this file",
-                "  delete it in the file whose scope has it, or extend `scope`",
+                "  delete it in the file whose scope includes it, or extend `scope`",
             ],
         ),
         *(
@@ -172,7 +172,7 @@ def shown(found: Finding) -> list[str]:
             [
                 "3 note looks-like-rename: deleting 'früher' and creating 'new: one' "
                 "looks like a rename",
-                "  to rename in place, add to 'new: one': previously: [\"früher\"]",
+                "  to rename it, add `previously: [\"früher\"]` to 'new: one'",
             ],
         ),
         (
@@ -183,7 +183,7 @@ def shown(found: Finding) -> list[str]:
                 "- warning only-matches-nothing: --only 'deploys' matches no declared or "
                 "live webhook",
                 "  a glob must match the whole name, and case matters (`team-*`, not `team`); "
-                "`webhooks status` lists them",
+                "`webhooks status` lists names",
             ],
         ),
         (
@@ -196,7 +196,7 @@ def shown(found: Finding) -> list[str]:
                 for line in (
                     f"- error unknown-resend: --resend-secret {name!r} matches no declared "
                     "secret reference and no declared webhook with a secret",
-                    "  give a reference such as env:SLACK_BOT_TOKEN, or the name of a webhook",
+                    "  pass a reference such as env:SLACK_BOT_TOKEN, or the name of a webhook",
                 )
             ],
         ),
@@ -217,7 +217,7 @@ def shown(found: Finding) -> list[str]:
             [
                 "1 note dropped-unseen: token of 'Pager' is no longer declared; the server does "
                 "not show whether it is still set",
-                "  the next change of the configuration removes it; or delete the webhook with "
+                "  the next change to the configuration removes it; or delete the webhook with "
                 "`state: absent`, then declare it again",
             ],
         ),

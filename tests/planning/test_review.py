@@ -226,9 +226,7 @@ def test_another_host_behind_a_reference_is_not_reviewed() -> None:
     review = review_of(made(declared, found, secrets={}))
     judgment = judge(made(declared, found, secrets=MOVED), review, values=True)
     (why,) = judgment.unreviewed.values()
-    assert why.startswith(
-        "the secret is for another host than the live webhook: bump its `version`"
-    )
+    assert why.startswith("the secret would go to a different host: bump its `version`")
     same = {HOOK: Secret(f"{OLD}/another")}
     assert classified(made(declared, found, secrets=same), review)[0] == ["Pager"]
 

@@ -326,7 +326,7 @@ FINDINGS = {
 }
 ERRORS = {
     "configuration": ConfigurationError(
-        "the files cannot be used", findings=FINDINGS["wide"], hint="correct them"
+        "the files are invalid", findings=FINDINGS["wide"], hint="correct them"
     ),
     "stale": StalePlanError(
         "the plan is not what would happen now",

@@ -69,7 +69,7 @@ def test_a_raised_version_has_a_note(
     shown = shell(*command, **environ)
     assert "No changes" in shown.out
     assert "note[version-not-sent]" in shown.out
-    until = "the next commit" if committed else "these are committed and followed by another commit"
+    until = "the next commit" if committed else "two commits from now"
     assert f"so this note stays until {until}\n" in shown.out
     words = advised(shown.out)
     first = git(tmp_path, "rev-list", "--max-parents=0", "HEAD")

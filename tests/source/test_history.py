@@ -116,7 +116,7 @@ def test_a_path_is_not_a_git_pattern(repository: Repository) -> None:
         ("", "webhooks.yaml", "names no base"),
         ("--output=x", "webhooks.yaml", "names no base"),
         ("f" * 40, "webhooks.yaml", "fetch-depth"),
-        (None, "-", "standard input has no history"),
+        (None, "-", "standard input (-f -) has no history"),
         (None, "*.yaml", "a glob has no history"),
         (None, "../elsewhere.yaml", "cannot list"),  # its content is then unknown, not empty
     ],

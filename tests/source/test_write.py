@@ -92,7 +92,7 @@ def test_unwritable_paths_are_errors(tmp_path: Path) -> None:
         (tmp_path / "no" / "plan.json", "no such file or directory"),
         (tmp_path, "is a directory"),
         (tmp_path / "file" / "plan.json", "not a directory"),
-        (tmp_path / "a\0b", "the name is not valid for a file"),
+        (tmp_path / "a\0b", "invalid file name"),
     ):
         with pytest.raises(OutputError, match=reason) as odd:
             write_atomically(path, b"x")

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
         ("in a pipeline: apply exactly what was reviewed",
          "webhooks apply --yes --expect-digest sha256:9c1e..."),
         ("apply a saved plan", "webhooks apply plan.json"),
-        ("delete more than the guards allow, counted", "webhooks apply --allow-deletes 12"),
+        ("delete more than the guards allow (exactly N)", "webhooks apply --allow-deletes 12"),
         ("try a file without an account", "webhooks apply -f examples/webhooks.yaml --local"),
     ),
     reads=True,
@@ -57,19 +57,19 @@ if TYPE_CHECKING:
         click.Argument(["planfile"], required=False),
         *PLAN_OPTIONS,
         Option("--expect-digest", group="Plan", metavar="DIGEST", env="WEBHOOKS_EXPECT_DIGEST",
-               help="Apply only the plan with this digest, or an empty one."),
+               help="Apply only if the plan has this digest or is empty."),
         Option("-y", "--yes", group="Plan", is_flag=True, help="Do not ask for confirmation."),
         Option("--keep-going", group="Plan", is_flag=True, expose_value=False,
                help="Continue with the next organization if one fails."),
         format_option(*RENDERERS),
         Option("--report", group="Output", metavar="FILE", env="WEBHOOKS_REPORT",
-               help="Write the report as JSON, too; - is standard output."),
+               help="Also write the report as JSON; - is standard output."),
     ),
 )  # fmt: skip
 def run(context: Context, planfile: str | None, report: str | None, format: str, **own: Any) -> int:
-    """Shows the plan and asks for confirmation. Nothing is written before files, organization,
-    listing, secrets and guards are in order. Deletes come last, and only if all else is done.
-    Run it again to finish what is left.
+    """Shows the plan and asks for confirmation. Checks files, organization, listing, secrets and
+    guards before the first write. Deletes last, and only if everything else succeeded. Run it
+    again to finish.
     """
     console, target = context.console, named(context, report)
     if target is not None:
@@ -109,7 +109,7 @@ def _saved(context: Context, planfile: str | None, expect_digest: str | None) ->
         return None
     if decided := context.words([*FILE_OPTIONS[:1], *SAVED_OPTIONS]):
         raise UsageError(
-            f"a saved plan cannot be changed with {shlex.join(decided)}",
+            f"{shlex.join(decided)} cannot be used with a saved plan",
             hint="plan again with these options, and save the new plan",
         )
     saved = workflow.load_plan(planfile, context.process.directory)
@@ -117,7 +117,7 @@ def _saved(context: Context, planfile: str | None, expect_digest: str | None) ->
         raise StalePlanError(
             f"{planfile} is not the reviewed plan; nothing was written",
             differences=(f"reviewed  {expect_digest}", f"{planfile}  {saved.review.digest}"),
-            hint="use the digest of this file, or the file with this digest",
+            hint="pass this file's digest, or the matching plan file",
         )
     return saved
 

@@ -55,7 +55,7 @@ _COMMANDS: Final = {
         Option("--expect-digest", group="Plan", metavar="DIGEST", env="WEBHOOKS_EXPECT_DIGEST",
                help="Apply exactly the plan with this digest."),
         Option("--allow-deletes", group="Plan", metavar="N", env="WEBHOOKS_ALLOW_DELETES",
-               help="Lift the guards, if the plan deletes exactly N webhooks."),
+               help="Override the guards if the plan deletes exactly N webhooks."),
         Option("--resend-secret", group="Plan", metavar="REF|NAME", env="WEBHOOKS_RESEND_SECRET",
                help="Resend these secrets, one per line; * for all."),
         Option("--branch", group="Plan", metavar="NAME", env="WEBHOOKS_BRANCH",
@@ -63,7 +63,7 @@ _COMMANDS: Final = {
         Option("--comment", group="Output", metavar="WHEN", env="WEBHOOKS_COMMENT",
                help="Comment on the pull request: true, changes-only or false. [default: true]"),
         Option("--label", group="Output", metavar="TEXT", env="WEBHOOKS_LABEL",
-               help="Distinguish the comments and issues of several uses in one repository."),
+               help="Label comments and issues, if one repository has several setups."),
     ),
 )  # fmt: skip
 def run(context: Context, what: str | None, **own: str | None) -> int:
@@ -154,7 +154,7 @@ def _read_event(environ: Mapping[str, str]) -> Mapping[str, Any]:
     if not isinstance(found, dict):
         raise UsageError(
             "the event of this run cannot be read as JSON",
-            hint="GITHUB_EVENT_PATH names the file; outside GitHub leave it unset",
+            hint="check the file in GITHUB_EVENT_PATH; unset it outside GitHub",
         )
     return found
 
@@ -171,7 +171,7 @@ def _write_document(context: Context, outcome: Outcome) -> str | None:
     try:
         write_atomically(path, context.console.clean(outcome.document).encode())
     except OutputError as problem:
-        hint = "RUNNER_TEMP names the directory; GitHub sets it, elsewhere leave it unset"
+        hint = "check the directory in RUNNER_TEMP; unset it outside GitHub"
         report_error(context, OutputError(problem.message, hint=hint))
         return None
     return str(path)
@@ -190,8 +190,8 @@ def _leave(context: Context, outcome: Outcome) -> bool:
             with open(path, "a", encoding="utf-8", errors="replace") as file:
                 file.write(context.console.clean(text))
         except OSError:
-            hint = "GitHub sets the variable; elsewhere leave it unset"
-            message = f"cannot write the file in {name}"
+            hint = "check the variable; unset it outside GitHub"
+            message = f"cannot write to ${name}"
             report_error(context, OutputError(message, hint=hint))
             is_whole = False
     return is_whole

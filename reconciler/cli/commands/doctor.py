@@ -39,7 +39,7 @@ _DEADLINE: Final = 60.0
 )  # fmt: skip
 def run(context: Context, format: str, probe: bool, yes: bool) -> int:
     """Checks settings and their sources, files, secrets, proxy, certificates, the connection, key,
-    organization, role, maintenance, the API's own description, how secrets read back, and the
+    organization, role, maintenance, the API schema, how secrets read back, and the
     clock. Exit code 1 if a check failed. --format json contains no key, secret, host or live
     name: paste it into a bug report. --probe also creates, changes and deletes one webhook, to
     find out how this server behaves.

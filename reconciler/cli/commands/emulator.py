@@ -31,7 +31,7 @@ from reconciler.errors import ExitCode, ReconcilerError
         Option("--db", group="Server", metavar="FILE",
                help="Store webhooks in this file, not in memory."),
         Option("--seed", group="Server", metavar="FILE",
-               help="Create the webhooks of this JSON list if there are none."),
+               help="If there are no webhooks, create those in this JSON list."),
         Option("--read-back", group="Server", show_default=True, default="plain",
                type=click.Choice(["plain", "mask", "null", "omitted"]),
                help="Return secrets in this form."),
@@ -57,13 +57,13 @@ def run(context: Context, host: str, port: int, key: str | None, **own: Any) -> 
     try:
         Server(emulator, host=host, port=port).run(
             lambda url: context.console.note(
-                f"An emulated CloudTruth is at {url}\n"
+                f"Emulator listening on {url}\n"
                 f"  export CLOUDTRUTH_SERVER_URL={url} CLOUDTRUTH_API_KEY={key or 'any'}"
             )
         )
     except OSError:
         raise ReconcilerError(
-            f"cannot listen on {host} port {port}", hint="choose another port, or 0 for a free one"
+            f"cannot listen on {host} port {port}", hint="choose another --host or --port"
         ) from None
     except KeyboardInterrupt:
         pass

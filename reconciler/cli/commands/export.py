@@ -57,15 +57,15 @@ def run(
     check: bool,
     token: str | None,
 ) -> int:
-    """Secrets become references: one for each value that the server shows, one for all Slack tokens
-    that it hides. What a file cannot express is ignored in it, with the reason.
+    """Secrets become references: one per visible value, one for all hidden Slack tokens. Webhooks
+    that a file cannot express are added to `ignore`, with the reason.
     """
     slack_token = SLACK_TOKEN if token is None else reference(token)
     console, path = context.console, named(context, out)
     over = WEBHOOKS if force else None
     if path is not None:
         if os.path.exists(path) and not force:  # pathlib raises for a directory without permission
-            raise UsageError(f"{out} exists", hint="name another file, or add --force")
+            raise UsageError(f"{out} already exists", hint="use another file, or add --force")
         check_writable(path, over=over)
     with connected(context, settings_of(context)) as connection:
         live = workflow.read_live(connection.api, context.organization)
@@ -78,7 +78,9 @@ def run(
             raise ConfigurationError("the export is not a valid file", findings=declared.findings)
         plan = make_plan(declared.desired, live, {}, PlanOptions())
         if plan.operations:
-            console.message("error", f"the export has {plural(len(plan.operations), 'change')}")
+            console.message(
+                "error", f"applying it would make {plural(len(plan.operations), 'change')}"
+            )
             return ExitCode.FAILED
     warn(context, notes)
     if path is not None:
@@ -87,8 +89,8 @@ def run(
     elif not check or out == STDOUT:
         console.result(made.text, essential=True)
     if check:
-        can = f"{plural(made.declared, 'webhook')} can be declared."
-        show(context, f"A plan of the export has no changes. {can}", beside=out == STDOUT)
+        can = f"{plural(made.declared, 'webhook')} declared."
+        show(context, f"Applying the export would change nothing. {can}", beside=out == STDOUT)
     explain(context, made)
     if path is not None and made.references:
         console.note(f"Before you change a `configuration`, set its secrets: {listed(made)}.")

@@ -55,7 +55,7 @@ _UNSET: Final = "# organization: Acme"
 
 _ORGANIZATION: Final = re.compile(r"^organization: .*$", re.MULTILINE)
 _AGREED: Final = ("", "y", "yes")
-_PRINT: Final = "`webhooks export` prints the content of the file"
+_PRINT: Final = "run `webhooks export` to preview the file"
 
 
 @command(
@@ -93,9 +93,9 @@ def run(
     commit: str | None,
     yes: bool,
 ) -> int:
-    """With an API key the live webhooks are written to the file, which is then planned: nothing
-    should differ. Otherwise it is a commented starter, which a later run replaces if you have not
-    edited it. Other existing files are kept.
+    """With an API key, exports the live webhooks and plans the file, which should show no changes.
+    Without one, writes a commented starter file, which a later run replaces unless edited. Other
+    existing files are kept.
     """
     slack_token = None if token is None else reference(token)
     directory, console = context.process.directory, context.console
@@ -110,16 +110,16 @@ def run(
         )
     if is_new and (target == STDOUT or target.endswith("/")):
         raise UsageError(
-            f"{target} is not a file to write",
-            hint="name a file, such as webhooks.yaml; `webhooks export` writes to standard output",
+            f"cannot write to {target}",
+            hint="use a file, such as webhooks.yaml; `webhooks export` writes to standard output",
         )
     if not github and (directory / target).is_dir():
         inside = shlex.quote(f"{target.rstrip('/')}/{DEFAULT_FILE}")
         raise UsageError(f"{target} is a directory", hint=f"use `webhooks init -f {inside}`")
     if not is_new and not github:
         raise UsageError(
-            f"{target} exists",
-            hint=f"compare it with `webhooks plan{file}`, or name another file with -f",
+            f"{target} already exists",
+            hint=f"compare it with `webhooks plan{file}`, or use another file with -f",
         )
     revision = commit or (installed_commit(git_in) if github else None)
     installed = package(revision) if github else ""
@@ -159,7 +159,7 @@ def run(
         again = f"run `webhooks init{file} --github` again"
         steps.append(f"after you change which secrets the files use, {again}")
     else:
-        steps.append(f"`webhooks init{file} --github` adds workflows that plan and apply")
+        steps.append(f"run `webhooks init{file} --github` to add GitHub workflows")
     console.note("Next:")
     for number, step in enumerate(steps, 1):
         console.note(f"  {number}. {step}")
@@ -179,7 +179,7 @@ def _write_configuration(
     if live is not None and live.webhooks:
         return _adopt(context, live, target, file, token, yes=yes)
     context.console.note(
-        f"No {'API key' if live is None else 'live webhooks'}: this is a starter, not an export."
+        f"No {'API key' if live is None else 'live webhooks'}: writing a starter, not an export."
     )
     text = _starter()
     if live is not None:
@@ -267,7 +267,7 @@ def _ask_token(context: Context) -> SecretRef:
 def _write_workflows(context: Context, setup: Setup, *, yes: bool) -> None:
     """Write missing workflows; update existing ones after asking.
 
-    Raises NotConfirmedError, and UsageError for another file of that name.
+    Raises NotConfirmedError, and UsageError for another file with that name.
     """
     directory, console = context.process.directory, context.console
     changed: dict[str, str] = {}

@@ -58,15 +58,15 @@ SAVED_OPTIONS: Final = (
            help="Limit to webhooks whose name matches GLOB."),
     Option("--no-prune", group="Plan", is_flag=True, help="Do not delete undeclared webhooks."),
     Option("--base", group="Plan", multiple=True, metavar="REV|PATH", env="WEBHOOKS_BASE",
-           help="Compare with a git revision or earlier files, to find drift and raised versions."),
+           help="Compare with a git revision or earlier files, to detect drift and new versions."),
     Option("--resend-secret", group="Plan", multiple=True, metavar="REF|NAME",
            env="WEBHOOKS_RESEND_SECRET",
-           help="Resend a secret, or all of a webhook; * for all."),
+           help="Resend a secret, or a webhook's secrets; * for all."),
 )  # fmt: skip
 """The options whose effect a saved plan contains."""
 _ALLOW_DELETES: Final = Option(
     "--allow-deletes", group="Plan", type=click.IntRange(0), metavar="N",
-    env="WEBHOOKS_ALLOW_DELETES", help="Lift the guards, if the plan deletes exactly N webhooks."
+    env="WEBHOOKS_ALLOW_DELETES", help="Override the guards if the plan deletes exactly N webhooks."
 )  # fmt: skip
 PLAN_OPTIONS: Final = (*SAVED_OPTIONS, _ALLOW_DELETES)
 """The options that determine a plan, shared with `apply`."""
@@ -97,14 +97,14 @@ def refuse_input(target: Path | None, checked: workflow.Checked) -> None:
             why = f"-f {path} reads it as a configuration file"
     if why is not None:
         raise UsageError(
-            f"{target} cannot be written: {why}", hint="name another file for the output"
+            f"{target} cannot be written: {why}", hint="use another file for the output"
         )
 
 
 def again(
     context: Context, files: Sequence[str], options: Sequence[click.Parameter] = PLAN_OPTIONS
 ) -> tuple[str, ...]:
-    """Return the options with which `apply` reads `files`, in the same place and with `options`.
+    """Return the options that make `apply` use the same files, server and `options`.
 
     They still mean the same after a commit.
     """
@@ -139,8 +139,8 @@ def again(
     ),
 )  # fmt: skip
 def run(context: Context, out: str | None, format: str, detailed_exitcode: bool, **own: Any) -> int:
-    """Secrets may be missing: those that apply needs are listed. The digest at the end names
-    exactly this plan. A plan that a guard blocks is shown and saved, and exits with 5.
+    """Secrets may be missing: those that apply needs are listed. The digest at the end
+    identifies this plan. A plan that a guard blocks is shown and saved, and exits with 5.
     """
     target = named(context, out)
     if target is not None:
