@@ -262,8 +262,8 @@ def test_inheritance_ends_at_default(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("profiles: {a: {source_profile: a}}", "leads back to 'a'"),
-        ("profiles: {a: {source_profile: b}, b: {source_profile: a}}", "leads back to 'a'"),
+        ("profiles: {a: {source_profile: a}}", "loops back to 'a'"),
+        ("profiles: {a: {source_profile: b}, b: {source_profile: a}}", "loops back to 'a'"),
         ("profiles: {a: {source_profile: gone}}", r"no profile 'gone' \(from source_profile"),
         ("profiles: {a: {source_profile: default}}", "no profile 'default'"),
         ("profiles: {b: {}}", r"no profile 'a' \(from --profile\)"),
@@ -298,7 +298,7 @@ def test_a_missing_default_profile_is_empty(tmp_path: Path, text: str) -> None:
 
 def test_a_named_profile_needs_a_file(tmp_path: Path) -> None:
     """Without a file it is an error; a file that cannot be read always is."""
-    with pytest.raises(UsageError, match=r"no profile 'x' \(from CLOUDTRUTH_PROFILE\)"):
+    with pytest.raises(UsageError, match=r"profile 'x' \(from CLOUDTRUTH_PROFILE\) not found"):
         settings(tmp_path, {"CLOUDTRUTH_PROFILE": "x"})
     (tmp_path / ".config/cloudtruth/cli.yml").mkdir(parents=True)
     with pytest.raises(UsageError, match="cannot be read"):

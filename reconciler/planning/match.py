@@ -300,10 +300,10 @@ class _Table:
     def match_by_content(self, name: str, entries: Sequence[Webhook]) -> None:
         """Match entries with the same name whose ids are no longer live.
 
-        The name does not distinguish them, so each only matches a webhook that equals it. If other
-        webhooks with the name remain, they may be the pinned ones and are kept. If none remains, one
-        entry is matched by name and therefore created. Each apply creates only one webhook of a
-        name, so that it can identify its own.
+        The name does not distinguish them, so each only matches an identical webhook. If others
+        with the name remain, they may be the pinned ones and are kept. If none remains, one entry
+        is matched by name and therefore created. Each apply creates only one webhook with a name,
+        so that it can identify its own.
         """
         left: list[Webhook] = []
         rest = self.free(name)

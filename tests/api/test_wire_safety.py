@@ -132,7 +132,7 @@ def test_the_deadline_ends_a_request_in_flight() -> None:
         transport_to(server.url) as transport,
         pytest.raises(
             AmbiguousWriteError,
-            match=r"^the time limit of the run ended before 127\.0\.0\.1:\d+ sent its complete",
+            match=r"^the run timed out before 127\.0\.0\.1:\d+ sent a complete",
         ),
     ):
         transport.request("POST", "/", json={})

@@ -102,7 +102,7 @@ def test_a_changed_base_is_planned_and_applied_for_each(three: Organizations) ->
     assert labels == ["dev", "production", "staging"]
     texts = [each.partition("\n")[2] for each in github.bodies(1)]
     for label, text in zip(labels, texts, strict=True):
-        assert text.startswith(f"**`{label}`**\n\n### CloudTruth webhooks of `{label.title()}`: ")
+        assert text.startswith(f"**`{label}`**\n\n### CloudTruth webhooks for `{label.title()}`: ")
 
     three.set_channel("staging", "by-hand")
     three.merge(1)

@@ -745,7 +745,7 @@ def test_a_partly_failed_apply_lists_what_was_applied(here: World) -> None:
     here.emulator.faults = Script([Rule(fault=status(400), method="POST")])
     assert here.push().code == 7
     review, outcome, failure = here.github.bodies(1)
-    assert "**Applied in part** by [this run]" in outcome
+    assert "**Partially applied** by [this run]" in outcome
     assert "1 of 2 operations" in outcome
     assert "`apply-incomplete`" in failure
     assert here.push().code == 0

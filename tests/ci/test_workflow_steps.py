@@ -70,7 +70,7 @@ def test_a_cancelled_apply_is_finished_by_the_next_run(here: World) -> None:
     stopped = here.interrupted("apply")
     assert stopped.code == 130, stopped.stdout + stopped.stderr
     assert stopped.outputs["failure-reason"] == "apply-incomplete"
-    assert any("**Applied in part**" in each for each in here.github.bodies(1))
+    assert any("**Partially applied**" in each for each in here.github.bodies(1))
     assert 1 < len(here.live()) < 151
     here.emulator.faults = Script()
     assert here.push().code == 0

@@ -237,7 +237,7 @@ def test_init_does_not_add_a_second_file(shell: Shell, file: File, tmp_path: Pat
     """With webhooks.yml, the new webhooks.yaml would be read instead."""
     file(name="webhooks.yml")
     for name in ("-", "new/"):
-        assert "is not a file to write" in shell("init", "-f", name).err
+        assert "cannot write to" in shell("init", "-f", name).err
     expect(shell("init"), 64, "rename it to webhooks.yaml")
     assert not (tmp_path / "webhooks.yaml").exists()
     assert not (tmp_path / "-").exists()

@@ -42,7 +42,7 @@ def test_a_note_about_a_file_is_one_line(shell: Shell, file: File) -> None:
     line = "note: 'deploys' looks like 'Deploys' (webhooks.yaml:6, names-look-alike)\n"
     expect(shell("plan", "--local", **SECRETS), 0, line, without=("help: give them",))
     for command in (("plan", "--local", "-v"), ("validate",)):
-        expect(shell(*command, **SECRETS), 0, "note[names-look-alike]", "help: give them names")
+        expect(shell(*command, **SECRETS), 0, "note[names-look-alike]", "help: use names")
 
 
 def test_local(shell: Shell, file: File, tmp_path: Path) -> None:
@@ -51,8 +51,8 @@ def test_local(shell: Shell, file: File, tmp_path: Path) -> None:
     done = shell("plan", "--local", CLOUDTRUTH_API_KEY="not a key", WEBHOOKS_ORGANIZATION="Initech")
     assert (done.code, "emulator.localhost" in done.out) == (0, True)
     assert done.err == (
-        f"LOCAL: emulated CloudTruth in {tmp_path.as_posix()}/.webhooks-local/webhooks.db. "
-        "Nothing is delivered; it accepts any organization.\n"
+        f"LOCAL: CloudTruth emulator in {tmp_path.as_posix()}/.webhooks-local/webhooks.db. "
+        "Nothing is delivered; any organization is accepted.\n"
     )
     assert shell("plan", "--local-db", "a.db").code == 0
     assert shell("plan", "--local", WEBHOOKS_LOCAL_DB="b.db").code == 0
@@ -79,7 +79,7 @@ def test_quiet(shell: Shell, file: File) -> None:
     file("webhooks: []")
     blocked = shell("plan", "--local", "-q", "-o", "plan.json")
     assert (blocked.code, blocked.out.splitlines()[0][:8]) == (5, "BLOCKED:")
-    expect(shell("show", "plan.json"), 0, "CloudTruth webhooks of")
+    expect(shell("show", "plan.json"), 0, "CloudTruth webhooks for")
     file(Deploys="Others")
     unasked = shell("apply", "--local", "-q", **SECRETS)
     assert (unasked.code, unasked.out, unasked.err[:6]) == (8, "", "error[")

@@ -72,5 +72,5 @@ def test_a_long_wait_is_reported_once(shell: Shell, file: File, cloud: MakeCloud
     rule = Rule(fault=status(429, retry_after=6), method="GET", times=1)
     done = shell("plan", **cloud(faults=Script([rule])).environ)
     assert done.code == 0
-    assert done.err.count("limits the request rate (HTTP 429); trying again in 6 s\n") == 1
+    assert done.err.count(": rate limit exceeded (HTTP 429); trying again in 6 s\n") == 1
     assert shell("plan", "-q", **cloud(faults=Script([rule])).environ).err == ""

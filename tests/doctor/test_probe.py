@@ -45,7 +45,7 @@ def details(section: Section) -> str:
         ({"read_back": ReadBack.CONFIGURATION_NULL}, "read-back: the configuration is not shown"),
         ({"read_back": ReadBack.CIPHERTEXT}, "ok read-back: password: masked or encrypted"),
         ({"default_keys": True}, "ok defaults: the server adds token, verify"),
-        ({"merges": True}, "warn configuration: an update merges"),
+        ({"merges": True}, "warn configuration: updates merge"),
         ({"methods": ("PUT", "DELETE")}, "ok update: changes the name and keeps everything else"),
     ],
     ids=str,

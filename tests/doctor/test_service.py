@@ -89,7 +89,7 @@ SMALL = {"page_size": 2, "max_page_size": 2}
         ({"key": "no", "bad_key_status": 403}, "key", "does not accept the API key (HTTP 403)"),
         # The key is accepted; the error of the listing is that the role is too low.
         (UNREADABLE, "key", "ok accepted"),
-        (UNREADABLE, "role", "warn VIEWER may read webhooks at most"),
+        (UNREADABLE, "role", "warn VIEWER can only read webhooks"),
         (UNREADABLE, "webhooks", "lacks permission"),
         ({"shown_role": "CONTRIB"}, "role", "warn CONTRIB may read"),
         ({"shown_role": "viewer"}, "role", "warn VIEWER may read"),

@@ -221,7 +221,7 @@ def test_an_error_without_fields_has_none(error: type[ApiError], message: str) -
         ),
         (
             Fault(call="delete", error=AmbiguousWriteError, happens=True),
-            "no response (1 attempt); it is gone",
+            "no response (1 attempt); it was deleted",
         ),
     ],
 )

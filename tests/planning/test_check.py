@@ -57,7 +57,7 @@ def pending(id: str | None = None) -> Response:
     return (State.PENDING, "", id)
 
 
-ANOTHER = "another webhook with this name was created after the plan was made"
+ANOTHER = "another webhook with this name was created since the plan"
 EDITED_SINCE = "it was changed since the plan"
 VANISHED = "it was deleted since the plan"
 KEEPER = "the webhook to keep was deleted"
@@ -198,7 +198,7 @@ def test_webhooks_of_the_plan_do_not_make_it_stale() -> None:
 def test_a_create_is_stale_if_a_rename_is_possible() -> None:
     """The next plan renames the webhook that has appeared under the previous name."""
     result = made(desired(slack("a"), slack("b", previously=("was",))))
-    why = "a webhook to rename to this name was created after the plan was made"
+    why = "a webhook that must be renamed to this was created since the plan"
 
     assert checks(result, (live_slack("was", "id-9"),)) == [pending(), stale(why, None)]
 

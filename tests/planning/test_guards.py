@@ -45,7 +45,7 @@ OR_SET = ", or set limits.max_deletes in the file"
         ),
         (
             {"declared": False, "found": False},
-            "nothing-declared: no webhooks are declared, but the scope has 20 webhooks",
+            "nothing-declared: no webhooks are declared, but 20 are live in scope",
             f"check that the right file was read; {INTENDED} 0",
         ),
         (

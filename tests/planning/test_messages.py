@@ -69,7 +69,7 @@ def shown(found: Finding) -> list[str]:
             [live_slack("a", "1"), live_slack("c", "2")],
             {},
             [
-                "4 error several-previous: 'new' would be renamed from more than one live webhook: "
+                "4 error several-previous: more than one live webhook would be renamed to 'new': "
                 "'a', 'c'",
                 "  keep only one of them in `previously`",
             ],
@@ -89,7 +89,8 @@ def shown(found: Finding) -> list[str]:
             {},
             [
                 "4 note unknown-id: no live webhook has the id that 'a' is pinned to",
-                "  others have this name, so only an equal webhook is matched; set `id` to 2",
+                "  other webhooks have this name, so only an identical one is matched; "
+                "set `id` to 2",
             ],
         ),
         *(

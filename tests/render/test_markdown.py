@@ -16,7 +16,7 @@ MANY = plan(
     *(Delete(before=live(f"old-{index}"), reason=Reason.NOT_DECLARED) for index in range(20)),
     *MIXED.updates,
 )
-TITLE = "### CloudTruth webhooks of `Acme`: 300 to create, 1 to update, 20 to delete"
+TITLE = "### CloudTruth webhooks for `Acme`: 300 to create, 1 to update, 20 to delete"
 
 
 @pytest.mark.parametrize("limit", [6_000, 20_000, 34_000, 60_000])

@@ -151,7 +151,7 @@ def test_a_base_that_is_neither_is_an_error(
     """The error names both possibilities."""
     done = shell("plan", f"--base={base}", **server.environ)
     assert done.code == 3
-    assert "and there is no such revision in this clone" in " ".join(done.err.split())
+    assert "neither a path nor a revision in this clone" in " ".join(done.err.split())
 
 
 def test_a_new_file_has_an_empty_base(

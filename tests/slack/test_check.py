@@ -86,7 +86,7 @@ CHECKS: list[tuple[str, str, str, dict[str, Any]]] = [
     ("token", "fail", "not sent to Slack", {"value": "xoxb-"}),
     ("token", "fail", "not sent to Slack", {"value": "https://hooks.example.com/x"}),
     ("token", "fail", "not sent to Slack", {"value": " "}),
-    ("slack", "fail", "does not know the token", {"auth": "invalid_auth"}),
+    ("slack", "fail", "rejected the token", {"auth": "invalid_auth"}),
     ("slack", "fail", "was revoked", {"auth": "token_revoked"}),
     ("slack", "fail", "deactivated", {"auth": "account_inactive"}),
     ("slack", "fail", "rotation", {"auth": "token_expired"}),

@@ -190,7 +190,7 @@ def test_each_hidden_password_has_a_variable() -> None:
 def test_a_token_that_may_be_hidden_is_referenced() -> None:
     """A server that shows no token may hide one; if others are shown, there is none."""
     hooks = [live_generic("A", "id-1"), live_slack("B", "id-2", token=None), live_generic("D", "4")]
-    note = "# the server shows no tokens: add it to each generic webhook that has one\n"
+    note = "# no token is shown by the server: add it where one is set\n"
     assert export(live(*hooks)).text.count(note) == 1
     hooks.append(live_slack("C", "id-3", token="*****"))
     assert note not in export(live(*hooks)).text

@@ -117,7 +117,7 @@ def test_a_path_is_not_a_git_pattern(repository: Repository) -> None:
         ("--output=x", "webhooks.yaml", "names no base"),
         ("f" * 40, "webhooks.yaml", "fetch-depth"),
         (None, "-", "standard input (-f -) has no history"),
-        (None, "*.yaml", "a glob has no history"),
+        (None, "*.yaml", "globs have no history"),
         (None, "../elsewhere.yaml", "cannot list"),  # its content is then unknown, not empty
     ],
 )

@@ -183,7 +183,7 @@ SEALED: tuple[tuple[Edit, str], ...] = (
     (lambda tree: tree["operations"][0].update(digests=[]), CHANGED),
     (lambda tree: tree.update(origin="https://elsewhere.example"), CHANGED),
     *(
-        (partial(dict.update, format_version=version), "has another format")
+        (partial(dict.update, format_version=version), "is not in plan format")
         for version in ("1", "0", 2, None)
     ),
     (lambda tree: tree.update(origin=1), f"{NO_PLAN}: origin"),
