@@ -99,8 +99,8 @@ def shown(found: Finding) -> list[str]:
                 [live_slack("old", "1"), live_slack("new", "2", channel="#x")],
                 {},
                 [
-                    "5 error name-held: 'old' cannot become 'new': another webhook with that name "
-                    f"{why}",
+                    "5 error name-held: 'old' cannot be renamed to 'new': another webhook with "
+                    f"that name {why}",
                     "  delete or rename it in an earlier apply, or choose another name",
                 ],
             )
@@ -114,8 +114,8 @@ def shown(found: Finding) -> list[str]:
             [live_slack("a", "1"), live_slack("b", "2")],
             {},
             [
-                "1 error name-held: 'a' cannot become 'b': another webhook with that name "
-                "is renamed to 'c d' in this plan",
+                "1 error name-held: 'a' cannot be renamed to 'b': another webhook with that "
+                "name is renamed to 'c d' in this plan",
                 "  use two applies: the first with --only 'c d'",
                 "1 error name-held: cannot create 'a': another webhook with that name "
                 "is renamed to 'b' in this plan",

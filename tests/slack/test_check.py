@@ -81,7 +81,7 @@ CHECKS: list[tuple[str, str, str, dict[str, Any]]] = [
     ("token", "warn", "app-level", {"value": "xapp-" + "canary-12345"}),
     ("token", "warn", "refresh", {"value": "xoxe-" + "canary-12345"}),
     ("token", "warn", "12 hours", {"value": "xoxe.xoxb-" + "canary-12345"}),
-    ("token", "warn", "unusual", {"value": "xoxs-" + "canary-12345"}),
+    ("token", "warn", "unrecognized", {"value": "xoxs-" + "canary-12345"}),
     ("token", "fail", "not sent to Slack", {"value": "hunter2-hunter2"}),
     ("token", "fail", "not sent to Slack", {"value": "xoxb-"}),
     ("token", "fail", "not sent to Slack", {"value": "https://hooks.example.com/x"}),
