@@ -61,8 +61,8 @@ def test_the_example_plans_two_organizations(both: Cloud) -> None:
     """It shows the plan of each organization and writes nothing."""
     done = run_example(both, "production", "staging")
     assert done.returncode == 2, done.stderr
-    staging = done.stdout.index("of Acme Staging")
-    assert done.stdout.index("of Acme (") < done.stdout.index("Plan: 3 to create") < staging
+    staging = done.stdout.index("for Acme Staging")
+    assert done.stdout.index("for Acme (") < done.stdout.index("Plan: 3 to create") < staging
     assert "Plan: 1 to create" in done.stdout[staging:]
     assert both.writes() == []
 
