@@ -40,7 +40,7 @@ def create(shop: Workspace) -> Iterator[Line]:
             peers=", ".join(f"{name} {wall / limit:.3g}" for name, wall in peers.items()),
         )
         yield Line(
-            what=f"the same: maximum of requests in flight, --parallelism {parallelism}",
+            what=f"the same: maximum requests in flight, --parallelism {parallelism}",
             figure=counts[parallelism]["most in flight"],
             unit="requests",
             budget=parallelism,

@@ -18,8 +18,8 @@ _INTRODUCTION = """\
 `python -m benchmarks` writes this page. Edit the script, not the page.
 
 Times differ between machines, and on one machine from hour to hour. So every result is a ratio to
-a baseline (the floor) that is measured in alternation, and each budget is a limit for that ratio.
-Times are of complete processes, as seen from the shell.
+a baseline (the floor), measured alternately with it; each budget limits that ratio. Times are for
+complete processes, as seen from the shell.
 
 `tests/performance` tests what does not depend on a clock: which modules a command loads, how many
 requests it makes, how many of them run concurrently, and that no step takes quadratic time.
@@ -34,18 +34,18 @@ python -m benchmarks --quick    # smaller and fewer, as a smoke test
 python -m benchmarks --row plan-10000 --out results
 ```
 
-The program is installed into a separate environment, as a user would do; octoDNS and
+The program is installed into a separate environment, as a user would; octoDNS and
 check-jsonschema are installed from PyPI into others. The API is `benchmarks/server.py`, which
 returns prepared responses after a fixed latency. The peers are in `benchmarks/peers`. octoDNS
 compares two sets of small records in YAML; `webhooks` compares larger objects in YAML with an API.
-In the rows with creates, the peers create a tenth, and their time is multiplied by ten. Results are
+In rows with creates, peers create a tenth as many; their time is multiplied by ten. Results are
 in `results.json` beside the table.
 """
 
 
 def table(lines: Sequence[Line]) -> str:
     rows = [
-        "| what | it takes | floor | figure | budget | met | peers, in floors |",
+        "| what | result | floor | figure | budget | met | peers, x floor |",
         "|---|---|---|---|---|---|---|",
     ]
     for line in lines:
@@ -109,7 +109,7 @@ def page(
         + "\n".join(growth)
         + "\n",
         f"## Where the time of `plan` goes\n\n{profiled:,} webhooks in sync, sampled by "
-        "processor time, including startup:\n\n"
+        "CPU time, including startup:\n\n"
         + "\n".join(profile)
         + "\n\nThe three largest, and why they are not smaller:\n\n"
         + "\n".join(why)

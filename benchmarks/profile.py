@@ -14,7 +14,7 @@ WHY = {
     "This takes a fraction of the time of PyYAML's fastest loader; the rest is one Python object "
     "for each key and value, which every YAML reader for Python creates.",
     "checks and values of the file": "every field of every webhook is checked once, because "
-    "accepting an invalid file would cost more than the time. jsonschema-rs validates the file; "
+    "accepting an invalid file would cost more. jsonschema-rs validates the file; "
     "the Python library `jsonschema`, about forty times as slow, is only imported to explain a "
     "refused plan.",
     "HTTP and decoding of the listing": "the C parser decodes the JSON, page by page, and refuses "

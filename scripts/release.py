@@ -31,8 +31,7 @@ _REQUIREMENT: Final = re.compile(
 SENTENCES: Final = {
     "README.md": (
         (
-            "There is no release on PyPI yet: install from a clone, or this repository at a "
-            "commit.",
+            "It is not on PyPI yet: install from a clone or from a commit of this repository.",
             "To install a release: `pipx install cloudtruth-webhooks`.",
         ),
         (
