@@ -54,11 +54,11 @@ def test_each_organization_has_a_section(run: Run) -> None:
     assert run("validate orgs/*.yaml").code == 0
     done = run(plan)
     assert done.code == 2
-    assert done.out.index("webhooks of Acme") < done.out.index("webhooks of Globex")
+    assert done.out.index("webhooks for Acme") < done.out.index("webhooks for Globex")
     assert run("apply -f orgs --yes").code == 0
     done = run(plan)
     assert (done.code, done.out.count("No changes.")) == (0, 2)
-    expect(run(plan, GLOBEX_KEY="wrong"), 4, "webhooks of Acme")
+    expect(run(plan, GLOBEX_KEY="wrong"), 4, "webhooks for Acme")
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_two_names_of_one_organization_are_refused(both: Cloud, run: Run, tmp_pa
     text = FILE.format(name=acme.id, head="api_key: {env: ACME_KEY}")
     write(tmp_path, {"orgs/Globex.yaml": text})
     for line in ("apply -f orgs --yes", "plan orgs"):
-        expect(run(line), 4, "use keys of one organization")
+        expect(run(line), 4, "use keys of the same organization")
     assert both.writes() == []
 
 
@@ -194,7 +194,7 @@ def test_an_invalid_file_stops_an_apply_before_its_first_write(
     """Other commands continue with the other organizations."""
     write(tmp_path, {"orgs/Globex.yaml": FILE.format(name="Globex", head="webhook: x")})
     assert (run("apply -f orgs --yes --keep-going").code, both.writes()) == (3, [])
-    expect(run("plan orgs"), 3, "webhooks of Acme")
+    expect(run("plan orgs"), 3, "webhooks for Acme")
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_a_saved_plan_is_applied_with_the_key_of_its_file(
     expect(run("apply p.json --yes", GLOBEX_KEY=""), 4, "GLOBEX_KEY is empty")
     assert both.writes() == []
     done = run("apply p.json --yes", CLOUDTRUTH_API_KEY=KEYS["ACME_KEY"], CI="true")
-    expect(done, 0, "webhooks of Globex", "1 created")
+    expect(done, 0, "webhooks for Globex", "1 created")
 
 
 def test_a_file_names_a_profile(run: Run, tmp_path: Path) -> None:
@@ -281,11 +281,11 @@ def test_a_local_run_has_an_emulated_organization_for_each(shell: Shell, tmp_pat
     """Each keeps its webhooks, also for a run of its file alone; the second run changes nothing."""
     files(tmp_path, Acme="", Globex="")
     line = ["apply", "-f", "orgs", "--local", "--yes"]
-    expect(shell(*line), 0, "webhooks of Acme", "webhooks of Globex", "1 created")
+    expect(shell(*line), 0, "webhooks for Acme", "webhooks for Globex", "1 created")
     expect(shell(*line), 0, without=("1 created", "1 updated"))
     expect(shell("plan", "orgs/Globex.yaml", "--local"), 0, "No changes. 1 webhook matches.")
     for name in ("Globex", "Acme"):
-        expect(shell("status", "--local", "--organization", name), 0, f"webhooks of {name}")
+        expect(shell("status", "--local", "--organization", name), 0, f"webhooks for {name}")
 
 
 def test_results_of_several_organizations_are_one_stream(shell: Shell, tmp_path: Path) -> None:

@@ -177,7 +177,7 @@ SETUPS: Final[Mapping[str, BlockSetup]] = {
         clone=True, says=("organization: Acme Staging", "Plan: 1 to create")
     ),
     "docs/organizations.md: Try it": BlockSetup(
-        clone=True, says=("Valid: 1 webhook", "CloudTruth webhooks of Acme Staging")
+        clone=True, says=("Valid: 1 webhook", "CloudTruth webhooks for Acme Staging")
     ),
     "docs/organizations.md: On GitHub": BlockSetup(
         files={
