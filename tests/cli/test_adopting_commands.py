@@ -37,7 +37,7 @@ def test_an_export_gives_a_plan_without_changes(shell: Shell, applied: None, tmp
     """It is written to the given file, --check verifies it, and --force is needed to replace it."""
     done = shell("export", LOCAL, "--check", "-o", "out.yaml")
     needed = "set its secrets: SLACK_BOT_TOKEN, WEBHOOK_PAGER_PASSWORD.\n"
-    expect(done, 0, "A plan of applying it would make no changes", needed)
+    expect(done, 0, "Applying the export would change nothing", needed)
     assert "token: {env: SLACK_BOT_TOKEN}" in (tmp_path / "out.yaml").read_text()
     assert shell("plan", LOCAL, "-f", "out.yaml", "--detailed-exitcode").code == 0
 
@@ -159,7 +159,7 @@ def test_init_adopts_an_organization(shell: Shell, applied: None, tmp_path: Path
 """)
     again = shell("init", LOCAL, *given)
     assert (again.code, again.out) == (64, "")
-    assert f"{target} exists\n  = help: compare it with `webhooks plan{more}`" in again.err
+    assert f"{target} already exists\n  = help: compare it with `webhooks plan{more}`" in again.err
 
 
 def test_init_prompts_on_a_terminal(shell: Shell, applied: None, tmp_path: Path):
@@ -229,7 +229,7 @@ def test_init_replaces_a_starter_without_edits(
     path.unlink()
     assert shell("init").code == 0
     path.write_text(edited := path.read_text() + "# mine\n")
-    expect(shell("init", **made.environ), 64, "webhooks.yaml exists")
+    expect(shell("init", **made.environ), 64, "webhooks.yaml already exists")
     assert path.read_text() == edited
 
 

@@ -95,7 +95,7 @@ def test_standard_output(shell: Shell, file: File) -> None:
     assert json.loads(applied.out)["kind"] == "report"
     exported = shell("export", "--local", "-o", "-", "--check")
     assert exported.out == shell("export", "--local").out
-    assert "A plan of applying it would make no changes" in exported.err
+    assert "Applying the export would change nothing" in exported.err
 
 
 def test_saved_plan(shell: Shell, file: File, tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_blocked_plan(shell: Shell, file: File, cloud: MakeCloud) -> None:
     refused = shell("apply", "--yes", **service.environ)
     assert (refused.code, service.names()) == (5, ["Deploys", "Pager"])
     assert refused.err.endswith(
-        "  = help: `webhooks plan` shows which; check that the right file was read; "
+        "  = help: run `webhooks plan` to see them; check that the right file was read; "
         "if this is intended, add --allow-deletes 2\n"
     )
     assert shell("apply", "--yes", "--allow-deletes", "2", **service.environ).code == 0
