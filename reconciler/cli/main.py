@@ -15,12 +15,12 @@ from reconciler.errors import ExitCode
 
 PROGRAM: Final = "webhooks"
 TABLE: Final = {
-    "init": "Write a first configuration file, and the workflows for GitHub.",
-    "validate": "Check files, without connecting.",
+    "init": "Create a configuration file and GitHub workflows.",
+    "validate": "Check files offline.",
     "render": "Show the effective configuration: defaults merged, event globs expanded.",
     "plan": "Show what apply would do; change nothing.",
     "apply": "Make CloudTruth match the files.",
-    "status": "Show each webhook: its drift, its declaration and its last delivery error.",
+    "status": "Show each webhook's drift, declaration and last delivery error.",
     "export": "Write the live webhooks as YAML.",
     "slack": "Create and check the Slack app behind the webhooks.",
     "doctor": "Check settings, files, network and CloudTruth.",
@@ -28,7 +28,7 @@ TABLE: Final = {
     "ci": "Run a step of the GitHub Action.",
     "schema": "Print a JSON Schema.",
     "completion": "Print the completion script for a shell.",
-    "emulator": "Serve an emulated CloudTruth over HTTP.",
+    "emulator": "Run the CloudTruth emulator over HTTP.",
     "help": "Show help for a command, or the common options.",
 }
 """Every command, in the order of use. A new command is a module in `commands` and a line here."""

@@ -314,7 +314,7 @@ FILE_OPTIONS: Final = (
 
 CONNECTION_OPTIONS: Final = (
     _connect("--local", common=False, is_flag=True,
-             help="Use an emulated CloudTruth: no account, no network, no key."),
+             help="Use the built-in emulator: no account, no network, no key."),
     _connect("--local-db", metavar="FILE", env="WEBHOOKS_LOCAL_DB",
              help="Use the emulator with this database."),
     _connect("--organization", metavar="NAME", env="WEBHOOKS_ORGANIZATION",
@@ -322,13 +322,13 @@ CONNECTION_OPTIONS: Final = (
     _connect("--api-key-file", metavar="FILE", env="WEBHOOKS_API_KEY_FILE",
              help="Read the API key from a file."),
     _connect("--profile", metavar="NAME", env="CLOUDTRUTH_PROFILE",
-             help="Use a profile of CloudTruth's cli.yml."),
+             help="Use a profile from CloudTruth's cli.yml."),
     _connect("--server-url", metavar="URL", env="CLOUDTRUTH_SERVER_URL",
-             help="Use another server."),
+             help="Use this server."),
     _connect("--timeout", type=float, metavar="SECONDS", env="CLOUDTRUTH_REQUEST_TIMEOUT",
              help="Timeout per request in seconds. [default: 30]"),
     _connect("--deadline", type=float, metavar="SECONDS", env="WEBHOOKS_DEADLINE",
-             help="Time limit of the whole run in seconds. [default: 600]"),
+             help="Time limit for the run in seconds. [default: 600]"),
     _connect("--parallelism", type=click.IntRange(1, 16), metavar="N", env="WEBHOOKS_PARALLELISM",
              help="Maximum number of concurrent requests. [default: 10]"),
 )  # fmt: skip

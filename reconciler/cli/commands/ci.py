@@ -51,7 +51,7 @@ _COMMANDS: Final = {
         click.Argument(["what"], required=False, metavar="COMMAND",
                        type=click.Choice(list(_COMMANDS))),
         Option("--reviewed-plan", group="Plan", metavar="HOW", env="WEBHOOKS_REVIEWED_PLAN",
-               help="Require, warn about or ignore review of each operation. [default: require]"),
+               help="If an operation has no review: require, warn or ignore. [default: require]"),
         Option("--expect-digest", group="Plan", metavar="DIGEST", env="WEBHOOKS_EXPECT_DIGEST",
                help="Apply exactly the plan with this digest."),
         Option("--allow-deletes", group="Plan", metavar="N", env="WEBHOOKS_ALLOW_DELETES",
@@ -69,7 +69,7 @@ _COMMANDS: Final = {
 def run(context: Context, what: str | None, **own: str | None) -> int:
     """Reads the event, then validates, plans, applies or checks for drift, and writes annotations,
     a step summary, outputs, and one comment on the pull request or one issue. Warnings about
-    files are errors here. Without COMMAND, WEBHOOKS_COMMAND names it.
+    files are errors here. COMMAND defaults to WEBHOOKS_COMMAND.
     """
     try:
         outcome = _outcome(context, what, own)

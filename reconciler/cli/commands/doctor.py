@@ -25,7 +25,7 @@ _DEADLINE: Final = 60.0
     examples=(
         ("check everything", "webhooks doctor"),
         ("for a bug report", "webhooks doctor --format json"),
-        ("with the files of a job", "webhooks doctor -f webhooks/ --organization Acme"),
+        ("check a job's files", "webhooks doctor -f webhooks/ --organization Acme"),
         ("try one webhook on this server", "webhooks doctor --probe"),
     ),
     reads=True,

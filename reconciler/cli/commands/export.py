@@ -25,7 +25,7 @@ from reconciler.source.write import WEBHOOKS, check_writable, write_atomically
 
 TOKEN: Final = Option(
     "--token", group="Files", metavar="REF",
-    help=f"Refer to the Slack token by env:NAME or file:PATH. [default: env:{SLACK_TOKEN.name}]",
+    help=f"Slack token reference: env:NAME or file:PATH. [default: env:{SLACK_TOKEN.name}]",
 )  # fmt: skip
 
 
@@ -33,8 +33,8 @@ TOKEN: Final = Option(
     examples=(
         ("adopt an organization", "webhooks export -o webhooks.yaml"),
         ("check that applying the export would change nothing", "webhooks export --check"),
-        ("name the variable of the Slack token", "webhooks export --token env:SLACK_TOKEN"),
-        ("adopt a part", "webhooks export --only 'team-a-*' -o team-a.yaml"),
+        ("choose the Slack token's variable", "webhooks export --token env:SLACK_TOKEN"),
+        ("adopt part of it", "webhooks export --only 'team-a-*' -o team-a.yaml"),
     ),
     connects=True,
     options=(

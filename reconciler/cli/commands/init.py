@@ -60,7 +60,7 @@ _PRINT: Final = "run `webhooks export` to preview the file"
 
 @command(
     examples=(
-        ("begin", "webhooks init"),
+        ("start", "webhooks init"),
         ("create a file without prompts", "webhooks init --yes --token env:SLACK_BOT_TOKEN"),
         ("add workflows that plan, apply and check for drift", "webhooks init --github"),
         ("the same for a directory of files", "webhooks init --github -f webhooks/"),
@@ -79,7 +79,7 @@ _PRINT: Final = "run `webhooks export` to preview the file"
         Option("--policy", group="Files", multiple=True, metavar="FILE", env="WEBHOOKS_POLICY",
                help="Require in the workflows that the files meet this JSON Schema."),
         Option("--commit", group="Files", metavar="SHA",
-               help="Install webhooks from this commit in workflows. [default: the installed one]"),
+               help="Make workflows install webhooks at this commit. [default: the installed one]"),
         Option("-y", "--yes", group="Files", is_flag=True, help="Do not prompt."),
     ),
 )  # fmt: skip

@@ -132,7 +132,7 @@ def again(
         paths(),
         *PLAN_OPTIONS,
         Option("-o", "--out", group="Output", metavar="FILE",
-               help="Save the plan for apply FILE; - is standard output."),
+               help="Save the plan to apply later; - is standard output."),
         format_option(*RENDERERS),
         Option("--detailed-exitcode", group="Output", is_flag=True,
                help="Exit with 2 if there are changes."),

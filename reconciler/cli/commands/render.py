@@ -27,9 +27,7 @@ from reconciler.source.rendered import configurations, origins, scalar, yaml_tex
     ),
 )  # fmt: skip
 def run(context: Context, format: str, origin: bool) -> int:
-    """Event globs are expanded and defaults are merged. Secrets are shown as references. Makes no
-    request.
-    """
+    """Shows secrets as references. Makes no requests."""
     checked = workflow.load(inputs(context))
     files = configurations(checked.desired)
     if format == "json":

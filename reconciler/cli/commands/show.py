@@ -18,7 +18,7 @@ from reconciler.render.quote import prose
     options=(click.Argument(["planfile"]), format_option("text", "json")),
 )
 def run(context: Context, planfile: str, format: str) -> int:
-    """Makes no request, so the live webhooks may have changed since."""
+    """Makes no requests, so the live webhooks may have changed."""
     saved = workflow.load_plan(planfile, context.process.directory)
     text = "\n".join(map(prose, saved.text.split("\n")))
     context.console.result(saved.document if format == "json" else text, essential=True)

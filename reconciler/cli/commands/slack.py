@@ -61,7 +61,7 @@ def _manifest(context: Context, format: str, url: bool, name: str, see_channels:
 
 
 @command(
-    summary="Check token, scopes and channel of each Slack webhook.",
+    summary="Check each Slack webhook's token, scopes and channel.",
     examples=(
         ("check, without posting", "webhooks slack check"),
         ("post a message for each webhook", "webhooks slack check --send"),
@@ -82,9 +82,10 @@ def _manifest(context: Context, format: str, url: bool, name: str, see_channels:
     ),
 )  # fmt: skip
 def _check(context: Context, only: tuple[str, ...], send: bool, slack_url: str, format: str) -> int:
-    """Checks for each declared Slack webhook that its token is set, has the right kind and scopes
-    and is known to Slack, and that the bot can post in the channel. A check that needs a missing
-    scope is unknown, not failed. Makes no request to CloudTruth. Exits with 1 if a check failed.
+    """For each declared Slack webhook, checks that the token is set, is the right kind, has the
+    scopes and is known to Slack, and that the bot can post in the channel. A check that needs a
+    missing scope is unknown, not failed. Makes no request to CloudTruth. Exits with 1 if a check
+    failed.
     """
     only_organization(parse(inputs(context)), "slack check")
     checked = load(context)

@@ -30,8 +30,8 @@ from reconciler.source.files import DEFAULT_FILE, suggestion
     ),
 )  # fmt: skip
 def run(context: Context, failing: bool, format: str) -> int:
-    """Reads files if they are named or webhooks.yaml exists. It then also lists declared webhooks
-    that are not live, and counts the drift in the last line. The last delivery error is shown as
+    """Reads the given files, or webhooks.yaml if it exists. Then it also lists declared webhooks
+    that are not live and counts the drift in the last line. The last delivery error is shown as
     the server reports it; a later delivery may have succeeded.
     """
     default = context.process.directory / DEFAULT_FILE

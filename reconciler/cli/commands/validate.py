@@ -21,8 +21,8 @@ from reconciler.render.quote import quote
     options=(paths(), format_option(*FINDINGS_RENDERERS)),
 )
 def run(context: Context, format: str) -> int:
-    """Reports the errors of all files, each with its position and a fix. Secrets may be
-    missing: apply needs them only to create a webhook or to change its configuration.
+    """Reports all errors in all files, each with its position and a fix. Needs no secrets: apply
+    needs them only to create a webhook or change its configuration.
     """
     found = inputs(context)
     declared = workflow.validate(found)
