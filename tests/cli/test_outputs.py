@@ -117,5 +117,5 @@ def test_every_option_with_a_file_is_in_this_test() -> None:
         (words[0], "--out" if words[-1] == "-o" else words[-1]) for words in WRITERS.values()
     }
     new = {("init", "--file")}  # never replaced
-    read = {("emulator", "--seed"), ("emulator", "--db")}
+    read = {("emulator", "--seed"), ("emulator", "--db"), ("init", "--policy")}
     assert found == written | new | read

@@ -171,7 +171,7 @@ def test_a_changed_destination_behind_a_reference(
     writes = server.writes()
     done = shell("apply", "plan.json", "--yes", **environ("two.example.com"))
     assert (done.code, server.writes()) == (6, writes)
-    assert "another host" in words(done)
+    assert "a different host" in words(done)
     assert "bump its `version`" in words(done)
     assert "secret-path" not in words(done)
 
