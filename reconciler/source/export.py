@@ -40,7 +40,7 @@ from reconciler.planning.names import Globs
 from reconciler.planning.readback import Reading, plausible, secrets_alike
 from reconciler.source.lint import name_findings
 from reconciler.source.rendered import yaml_text
-from reconciler.source.secrets import public_url
+from reconciler.source.secrets import is_placeholder, public_url
 from reconciler.source.text import in_quotes
 
 SLACK_TOKEN: Final = SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN")
@@ -267,6 +267,8 @@ def _inexpressible(found: LiveWebhook, visible: Collection[str]) -> str | None:
             return f"it has a {each.name} without a {each.partner}"
         if each.pattern and isinstance(value, str) and not re.search(each.pattern, value):
             return f"its {each.name} {in_quotes(value)} is not {each.noun}"
+        if not each.secret and isinstance(value, str) and is_placeholder(value):
+            return f"its {each.name} {in_quotes(value)} looks like a placeholder"
     return None
 
 

@@ -189,6 +189,8 @@ def parse(raw: bytes, file: str, *, parser: Parser = PARSER) -> Document:
             if key == "name" and second.line > first.line:
                 same_webhook = range(first.line, second.line)
                 hint = "write `- name:` if a webhook starts here; otherwise remove one of the two"
+            elif key in LISTED:
+                hint = f"move its items to the other one, on line {first.line}, and remove the key"
             related = Related(message="first written here", position=first)
             reader.findings.append(error("duplicate-key", message, hint, second, (related,)))
     return Document(

@@ -215,6 +215,7 @@ def test_a_token_that_may_be_hidden_is_referenced() -> None:
         ),
         "it has no channel": live_slack("X", channel=None),
         "it has no username": live_slack("X", username=""),
+        "its username '*' looks like a placeholder": live_slack("X", username="*"),
         "it has no token": live_slack("X", token=None),
         "it has no url": live_generic("X", url=None),
         "it has no password": live_generic("X", username="u"),

@@ -68,8 +68,8 @@ if TYPE_CHECKING:
 )  # fmt: skip
 def run(context: Context, planfile: str | None, report: str | None, format: str, **own: Any) -> int:
     """Shows the plan and asks for confirmation. Checks files, organization, listing, secrets and
-    guards before the first write. Deletes last, and only if everything else succeeded. Run it
-    again to finish.
+    guards before the first write. Deletes last (except duplicates), and only if everything else
+    succeeded. Run it again to finish.
     """
     console, target = context.console, named(context, report)
     if target is not None:
