@@ -54,8 +54,6 @@ class Setting(Generic[_T]):
 class Settings:
     """The settings of a connection.
 
-
-
     `timeout` is for one request, `deadline` for the whole run, both in seconds. `key` is None if
     there is none.
     """

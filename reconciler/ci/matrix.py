@@ -21,7 +21,14 @@ from reconciler.model import Scheme
 from reconciler.source.history import covered
 from reconciler.source.load import Loaded
 from reconciler.source.secrets import references
-from reconciler.workflow.inputs import Inputs, OrganizationFiles, organizations, parse, validate
+from reconciler.workflow.inputs import (
+    Inputs,
+    OrganizationFiles,
+    key_references,
+    organizations,
+    parse,
+    validate,
+)
 
 MOST: Final = 256
 """The maximum number of jobs in a matrix on GitHub."""
@@ -40,7 +47,7 @@ def matrix(run: Run) -> Outcome:
     allowed, UsageError for an unknown label and for more organizations than GitHub can run.
     """
     labels = labeled(run.inputs, run.paths)
-    keys = frozenset(each.api_key for each in labels.values() if each.api_key is not None)
+    keys = key_references(labels.values())
     checking = replace(run.inputs, policies=(), key_references=keys)
     loaded = {name: validate(replace(checking, parsed=it.parsed)) for name, it in labels.items()}
     found = (finding for each in loaded.values() for finding in each.findings)

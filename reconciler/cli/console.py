@@ -49,7 +49,7 @@ class Console:
         self._has_status = False
         self._lock = threading.Lock()
         # Cached, because it is needed for each write and does not change.
-        self._rewrites = _terminal(process.stderr) and not process.shows_escapes
+        self._rewrites = _terminal(process.stderr) and process.interprets_escapes
 
     @property
     def verbosity(self) -> int:
@@ -137,7 +137,7 @@ class Console:
             return False
         if environ.get("FORCE_COLOR", "0") not in ("", "0"):
             return True
-        return not self._process.shows_escapes and _terminal(stream)
+        return self._process.interprets_escapes and _terminal(stream)
 
     def clean(self, text: str) -> str:
         """Return text without the run's secrets, for output to other places."""

@@ -26,7 +26,7 @@ from reconciler.render.quote import quote
 from reconciler.settings import Settings
 from reconciler.source.load import Parsed
 from reconciler.source.text import masked
-from reconciler.workflow.inputs import OrganizationFiles, key_of, organizations
+from reconciler.workflow.inputs import OrganizationFiles, key_of, key_references, organizations
 from reconciler.workflow.planning import check_organization
 
 _ONE_ORGANIZATION: Final = "name the files of one organization with -f"
@@ -64,7 +64,7 @@ def run_each(
     context.console.json_lines = context.options.get("format") == "json"
     writes = "yes" in own
     stops = writes and not context.options.get("keep_going")
-    references = frozenset(each.api_key for each in groups if each.api_key is not None)
+    references = key_references(groups)
     parts = [(_narrowed(context, each, references), each) for each in groups]
     if writes:
         for each, group in parts:

@@ -40,14 +40,14 @@ class Process:
     clock: Clock | None = None
 
     @property
-    def shows_escapes(self) -> bool:
-        """Whether a terminal shows escape sequences as text:
+    def interprets_escapes(self) -> bool:
+        """Whether terminals interpret escape sequences.
 
-        a dumb terminal, or the old console of Windows.
+        A dumb terminal and the old console of Windows show them as text.
         """
         if self.platform == "win32" and self.environ.keys().isdisjoint(_WINDOWS_TERMINALS):
-            return True
-        return self.environ.get("TERM") == "dumb"
+            return False
+        return self.environ.get("TERM") != "dumb"
 
     def columns(self, otherwise: int) -> int:
         """Return the width of the terminal, `otherwise` if it is unknown."""

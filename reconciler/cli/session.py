@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from reconciler import workflow
 from reconciler.checks import Checklist, strict
@@ -16,6 +16,9 @@ from reconciler.render import RENDERERS, View
 from reconciler.render.quote import prose, quote
 from reconciler.source.files import MAX_FILE_BYTES
 from reconciler.source.history import git_in
+
+if TYPE_CHECKING:
+    from reconciler.source.load import Parsed
 
 STDOUT: Final = "-"
 """The file name that means standard output."""
@@ -47,16 +50,23 @@ def inputs(context: Context, again: tuple[str, ...] | None = None) -> workflow.I
     )
 
 
-def for_each_organization(
-    context: Context, body: Callable[..., int], own: Mapping[str, Any], *, keyed: bool
-) -> int:
-    """Run a command once, or for each organization that the files declare; `keyed` needs keys."""
-    from reconciler.workflow.inputs import organizations, parse
+def read(context: Context) -> Parsed:
+    """Read and parse the files; later inputs of this context have the result."""
+    from reconciler.workflow.inputs import parse
 
     found = inputs(context)
     parsed = parse(found)
     context.inputs = replace(found, parsed=parsed)
-    groups = organizations(parsed)
+    return parsed
+
+
+def for_each_organization(
+    context: Context, body: Callable[..., int], own: Mapping[str, Any], *, keyed: bool
+) -> int:
+    """Run a command once, or for each organization that the files declare; `keyed` needs keys."""
+    from reconciler.workflow.inputs import organizations
+
+    groups = organizations(read(context))
     if len(groups) == 1 and not (keyed and (groups[0].api_key or groups[0].profile)):
         return body(context, **own)
     from reconciler.cli.organizations import run_each  # most runs have one, and no key in a file

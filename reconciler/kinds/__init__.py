@@ -13,5 +13,9 @@ KINDS: Final[Mapping[str, Kind]] = {
     "generic": generic.KIND,
 }
 """Every known type. A new type is a module in this folder and a line here."""
+FIELDS: Final[Mapping[str, Mapping[str, Field]]] = {
+    kind.type: {each.name: each for each in kind.fields} for kind in KINDS.values()
+}
+"""The fields of each type by name."""
 
-__all__ = ["KINDS", "Field", "Kind"]
+__all__ = ["FIELDS", "KINDS", "Field", "Kind"]

@@ -267,13 +267,14 @@ class _Table:
         names = Counter(each.name for each in self.webhooks)
         for entry in self.entries():
             pinned_to_gone = entry.id is not None and entry.id not in self.by_id
-            hint = "nothing is deleted; remove `id` to delete by name"
             if isinstance(entry, Webhook):
-                hint = self.other_id(entry.name, names[entry.name])
                 (gone if pinned_to_gone else declared).setdefault(entry.name, []).append(entry)
             elif not self.free(entry.name):
                 continue
             if pinned_to_gone and self.selects(entry.name):
+                hint = "nothing is deleted; remove `id` to delete by name"
+                if isinstance(entry, Webhook):
+                    hint = self.other_id(entry.name, names[entry.name])
                 message = f"no live webhook has the id that {entry.name!r} is pinned to"
                 self.finding(note, "unknown-id", message, entry, hint)
         self.webhooks = [each for entries in declared.values() for each in entries]

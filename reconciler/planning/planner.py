@@ -277,8 +277,8 @@ def _uses(operations: tuple[Operation, ...]) -> tuple[SecretUse, ...]:
 
 def _used(webhook: Webhook, fields: Iterable[str]) -> Iterator[SecretUse]:
     """Return the secret references of the given fields."""
-    where = destination(webhook)
     for name in fields:
         value = webhook.configuration[name]
         if isinstance(value, SecretRef):
+            where = destination(webhook)
             yield SecretUse(reference=value, webhook=webhook.name, field=name, destination=where)

@@ -130,11 +130,11 @@ def rest(plan: Plan, *, names: bool, shown: Callable[[str], str] = quote) -> lis
 
 def uncompared(plan: Plan, *, names: bool, shown: Callable[[str], str] = quote) -> list[str]:
     """Return lines with the fields that a plan cannot compare: counted, or with all `names`."""
+    unavailable = plan.uncompared
     missing = [
-        (each.webhook, each.field, f" ({shown(reference(each.reference))})")
-        for each in plan.uncompared
+        (each.webhook, each.field, f" ({shown(reference(each.reference))})") for each in unavailable
     ]
-    references = list(dict.fromkeys(shown(reference(each.reference)) for each in plan.uncompared))
+    references = list(dict.fromkeys(shown(reference(each.reference)) for each in unavailable))
     lines = []
     for title, uses, end in (
         ("Cannot be read back", [(*each, "") for each in plan.uncertain], ""),
@@ -290,7 +290,7 @@ def _listed(globs: Sequence[str]) -> str:
 def _edits(plan: Plan, view: View) -> Iterator[tuple[str, str, Plan]]:
     """Yield edits, each with its purpose and the guards' view of the plan that it leads to."""
     undeclared = [each for each in plan.deletes if each.reason is Reason.NOT_DECLARED]
-    others = tuple(each for each in plan.operations if each not in undeclared)
+    others = tuple(each for each in plan.operations if each.reason is not Reason.NOT_DECLARED)
     without = replace(plan, operations=others)
     managed = [escape(each) for each in sorted(plan.names)]
     if undeclared and plan.files == 1 and _listable(managed):

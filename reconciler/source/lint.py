@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from reconciler.findings import Finding, Place, error, note, warning
-from reconciler.kinds import KINDS, Field
+from reconciler.kinds import FIELDS, Field
 from reconciler.kinds.events import GLOBS, MAX_EVENT_GLOB, expand
 from reconciler.model import EVENT_TYPES, Path, Scheme, SecretRef
 from reconciler.planning.names import INVISIBLE, NORMALIZED
@@ -53,11 +53,10 @@ _KNOWN_EVENTS: Final = frozenset(EVENT_TYPES)
 # Embeddings, overrides and isolates make the displayed order differ from the stored one.
 _BIDI_CONTROLS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _REFUSED: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
-_FIELDS: Final = {kind.type: {each.name: each for each in kind.fields} for kind in KINDS.values()}
 _ANY_FIELD: Final = {
     # A field of several types is checked in the webhooks that inherit it.
     name: replace(field, shape=None, example="NAME")
-    for fields in _FIELDS.values()
+    for fields in FIELDS.values()
     for name, field in fields.items()
 }
 
@@ -141,7 +140,7 @@ def _settings(
     for index, event in enumerate(events if isinstance(events, list) else ()):
         if isinstance(event, str) and event not in _KNOWN_EVENTS and (found := _event(event)):
             yield replace(found, place=Place(file, (*path, "event_types", index)))
-    fields = _FIELDS.get(type, _ANY_FIELD) if isinstance(type, str) else _ANY_FIELD
+    fields = FIELDS.get(type, _ANY_FIELD) if isinstance(type, str) else _ANY_FIELD
     for name, value in configuration.items() if isinstance(configuration, dict) else ():
         found = _value(name, value, fields, file, rules)
         if found is not None:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from reconciler.findings import Finding, Position, Severity, sort_key
-from reconciler.kinds import KINDS, Field
+from reconciler.kinds import FIELDS, Field
 from reconciler.kinds.events import expand
 from reconciler.model import (
     Absent,
@@ -34,8 +34,6 @@ from reconciler.source.lint import Rules, lint
 from reconciler.source.schema import Part, accepts, origin, parts
 from reconciler.source.secrets import references, url_credential, wrap
 from reconciler.source.yaml import Document, parse
-
-_FIELDS = {kind.type: {each.name: each for each in kind.fields} for kind in KINDS.values()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +165,7 @@ def build(documents: Collection[Document], accepted: Mapping[str, Iterable[Part]
                     Absent(name=name, id=pin, position=position, index=index, file=document.file)
                 )
                 continue
-            fields = _FIELDS[data["type"]]
+            fields = FIELDS[data["type"]]
             key = name if pin is None else pin
             webhooks.append(
                 Webhook(

@@ -46,12 +46,10 @@ def judge(
                 f"the policy {name} has changed since the plan was saved",
                 hint="save a new plan with `webhooks plan --out FILE` and have it reviewed",
             )
-        for file, content in data.items():
-            for rejected in _rejections(name, schema, content):
-                path = source_path(loaded, file, tuple(rejected.instance_path))
-                message = _message(schema, list(rejected.schema_path))
-                hint = f"required by policy {name}"
-                found.append(error("policy", message, hint, Place(file, path)))
+        for file, rejected in _rejections(name, schema, data):
+            path = source_path(loaded, file, tuple(rejected.instance_path))
+            message = _message(schema, list(rejected.schema_path))
+            found.append(error("policy", message, f"required by policy {name}", Place(file, path)))
     found = placed({**loaded.parents, **loaded.documents}, found)
     return replace(
         loaded,
@@ -75,9 +73,14 @@ def _policy(name: str, read: Callable[[str], bytes], hint: str) -> tuple[Any, st
         raise ConfigurationError(f"the policy {name} is not JSON", hint=_HINT) from None
 
 
-def _rejections(name: str, schema: Any, data: Any) -> Iterator[ValidationError]:
+def _rejections(
+    name: str, schema: Any, data: Mapping[str, Any]
+) -> Iterator[tuple[str, ValidationError]]:
+    """Yield the files whose configurations violate a policy, with the violations."""
     try:
-        yield from own_validator(schema).iter_errors(data)
+        validator = own_validator(schema)
+        for file, content in data.items():
+            yield from ((file, rejected) for rejected in validator.iter_errors(content))
     except ValidationError as cause:
         where = ".".join(map(str, cause.instance_path))
         message = f"the policy {name} is not a JSON Schema"

@@ -84,14 +84,12 @@ def source_path(loaded: Loaded, file: str, path: Path) -> Path:
     """Return the path in the file's data of a value in the rendered configuration.
 
     For a value without an exact path, such as an event from a glob, it is the nearest one: the list
-    of globs.
+    of globs. The rendered webhooks have the order of the file, so their indexes are the same.
     """
-    assert loaded.desired is not None
     match path:
         case ("webhooks", int(index), *rest):
             rest = rest[:1] if rest[:1] == ["event_types"] else rest
-            entry = _entries(loaded.desired, file)[index]
-            return origin(loaded.documents[file].data, entry.index, tuple(rest))
+            return origin(loaded.documents[file].data, index, tuple(rest))
     return path
 
 

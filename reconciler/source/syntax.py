@@ -98,8 +98,7 @@ def explain(cause: yaml.YAMLError, text: str, file: str) -> Finding:
     else:
         place, message, hint = (
             _foreign(at, before, rows)
-            or _runaway(at, text)
-            or _hidden_end(at, text, rows)
+            or _misread(at, text, rows)
             or _unclosed(problem, at, before, rows)
             or _misfit(problem, at, rows)
             or _no_key(problem, at, rows)
@@ -139,35 +138,32 @@ def _foreign(at: _Place, before: _Place, rows: list[str]) -> _Cause | None:
     return None
 
 
-def _runaway(at: _Place, text: str) -> _Cause | None:
-    """Return the start of a quoted text that continues to the line of the error, because its
-    closing quote is missing.
-
-    It ends at the opening quote of the next text.
+def _misread(at: _Place, text: str, rows: list[str]) -> _Cause | None:
+    """Return what the parser takes for something else before the error, if anything: the rest of
+    the file for a quoted text without its end, or the end of a bracket for a comment.
     """
-    found: _Place | None = None
-    with suppress(yaml.YAMLError, ValueError):
-        for token in yaml.scan(text, PARSER):
-            if isinstance(token, yaml.ScalarToken) and token.style in ("'", '"'):
-                start, end = token.start_mark, token.end_mark
-                found = (start.line, start.column) if start.line < end.line == at[0] else found
-    if found is None:
-        return None
-    message = f"the quoted text that starts here ends on line {at[0] + 1}"
-    return found, message, "add the closing quote where the text ends"
-
-
-def _hidden_end(at: _Place, text: str, rows: list[str]) -> _Cause | None:
-    """Return the comment that hides the end of the bracket that is open at the error, if any."""
+    quoted: _Place | None = None
     opened: list[yaml.Mark] = []
     with suppress(yaml.YAMLError, ValueError):
         for token in yaml.scan(text, PARSER):
-            if (token.start_mark.line, token.start_mark.column) >= at:
+            start, end = token.start_mark, token.end_mark
+            if (start.line, start.column) >= at:
                 break
             if isinstance(token, _OPENING):
-                opened.append(token.start_mark)
+                opened.append(start)
             elif isinstance(token, _CLOSING) and opened:
                 opened.pop()
+            elif isinstance(token, yaml.ScalarToken) and token.style in ("'", '"'):
+                # A text without its end reaches to the opening quote of the next one.
+                quoted = (start.line, start.column) if start.line < end.line == at[0] else quoted
+    if quoted is None:
+        return _hidden_end(opened, rows)
+    message = f"the quoted text that starts here ends on line {at[0] + 1}"
+    return quoted, message, "add the closing quote where the text ends"
+
+
+def _hidden_end(opened: list[yaml.Mark], rows: list[str]) -> _Cause | None:
+    """Return the comment that hides the end of one of the `opened` brackets, if any."""
     for mark in opened:
         line = rows[mark.line]
         before = _COMMENT.match(line, mark.column)

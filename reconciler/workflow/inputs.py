@@ -169,6 +169,11 @@ def _text(document: Document, key: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
+def key_references(groups: Iterable[OrganizationFiles]) -> frozenset[SecretRef]:
+    """Return the references to the API keys that files name."""
+    return frozenset(each.api_key for each in groups if each.api_key is not None)
+
+
 def key_of(group: OrganizationFiles, inputs: Inputs) -> Secret | None:
     """Return the API key that the files of an organization refer to, if any.
 

@@ -54,6 +54,23 @@ def test_standard_input_and_folders(shell: Shell, file: File) -> None:
     assert shell("-f", "folder", "validate", "-f", "webhooks.yaml").code == 3  # declared twice
 
 
+@pytest.mark.parametrize(
+    "command",
+    [("slack", "check"), ("doctor", "--server-url", "http://127.0.0.1:1"), ("ci", "validate"), ("ci", "plan")],
+    ids=" ".join,
+)
+def test_commands_read_standard_input_once(
+    shell: Shell, file: File, command: tuple[str, ...]
+) -> None:
+    """A second read finds no file; a key without a value is no reason to read again."""
+    text = file().read_text()
+    for keyed in (text, f"api_key: {{env: ABSENT}}\n{text}"):
+        done = shell(*command, "-f", "-", keys=keyed)
+        printed = done.out + done.err
+        assert "empty-document" not in printed
+        assert "invalid: " not in printed
+
+
 def test_allowed_secrets(shell: Shell, file: File) -> None:
     """A reference outside the list of this run is refused; the option replaces the variable."""
     file()

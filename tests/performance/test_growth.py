@@ -20,8 +20,10 @@ from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions, plan
 from reconciler.planning.review import digests, plan_digest
 from reconciler.render import RENDERERS, View
+from reconciler.render.words import unblocking
 from reconciler.source.export import export
 from reconciler.source.load import Loaded
+from reconciler.source.rendered import configurations, origins, yaml_text
 from reconciler.source.saved_plan import load, save_plan
 from tests.execute.world import memory, run
 from tests.loading import load_text, load_texts
@@ -131,6 +133,18 @@ def _planned(change: str, *, base: bool = False) -> Callable[[int], Work]:
     return stage
 
 
+def _undeclared(count: int) -> Plan:
+    made = plan(desired(1), live(count), SECRETS)
+    assert made.blocked
+    return made
+
+
+def _commented(count: int) -> str:
+    found = loaded(count)
+    (data,) = configurations(desired(count)).values()
+    return yaml_text(data, origins(found, "webhooks.yaml"))
+
+
 def _applied(change: str, *, masked: bool = False) -> Callable[[int], Work]:
     """Apply a plan; `masked`: no token is shown, and all webhooks except one are live already."""
 
@@ -166,6 +180,10 @@ STAGES: dict[str, Callable[[int], Work]] = {
     "plan, all created": _planned("name"),
     "digest": lambda count: partial(_digest, changed(count)),
     "text": _rendered("text", View()),
+    "edits that unblock": lambda count: partial(
+        lambda made: list(unblocking(made, View())), _undeclared(count)
+    ),
+    "render --origin": lambda count: partial(_commented, count),
     "json": _rendered("json", View()),
     "markdown": _rendered("markdown", View()),
     "short markdown": _rendered("markdown", View(limit=6_000)),

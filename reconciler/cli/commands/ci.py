@@ -24,13 +24,13 @@ from reconciler.cli.connection import connected, settings_of
 from reconciler.cli.errors import report_error
 from reconciler.cli.options import Context, Option, command
 from reconciler.cli.organizations import with_own_key
-from reconciler.cli.session import inputs
+from reconciler.cli.session import inputs, read
 from reconciler.errors import ExitCode, Interrupted, OutputError, ReconcilerError, UsageError
 from reconciler.model import Scheme, Secret, SecretRef
 from reconciler.source.files import NotReadableError, read_regular
 from reconciler.source.text import masked
 from reconciler.source.write import write_atomically
-from reconciler.workflow.inputs import OrganizationFiles, organizations, parse
+from reconciler.workflow.inputs import OrganizationFiles, organizations
 
 _EVENT_BYTES: Final = 64 * 1024 * 1024
 _COMMANDS: Final = {
@@ -96,7 +96,7 @@ def _outcome(context: Context, what: str | None, own: Mapping[str, str | None]) 
         raise UsageError(f"command must be one of: {', '.join(_COMMANDS)}")
     absent: SecretRef | None = None
     if name != "matrix":
-        parsed = parse(inputs(context))
+        parsed = read(context)
         absent = _absent_key(context, organizations(parsed))
         if absent is None:
             hint = "run a job for each, see docs/organizations.md"

@@ -10,12 +10,11 @@ from reconciler.checks import Checklist, Section, Status, unknown
 from reconciler.cli.connection import Progress, connected, settings_of
 from reconciler.cli.options import FILE_OPTIONS, Context, Option, command, format_option
 from reconciler.cli.organizations import only_organization, with_own_key
-from reconciler.cli.session import confirm, inputs, show_checks
+from reconciler.cli.session import confirm, inputs, read, show_checks
 from reconciler.doctor.local import check_files, check_settings, reading
 from reconciler.errors import ReconcilerError
 from reconciler.render.quote import quote
 from reconciler.settings import Settings
-from reconciler.workflow.inputs import parse
 
 _DEADLINE: Final = 60.0
 """Seconds for all requests together."""
@@ -46,7 +45,7 @@ def run(context: Context, format: str, probe: bool, yes: bool) -> int:
     """
     settings: Settings | ReconcilerError
     key = None
-    parsed = parse(inputs(context))
+    parsed = read(context)
     only_organization(parsed, "doctor")
     try:
         context = with_own_key(context, parsed)

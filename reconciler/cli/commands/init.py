@@ -49,6 +49,7 @@ from reconciler.source.history import git_in
 from reconciler.source.rendered import scalar
 from reconciler.source.secrets import references
 from reconciler.source.write import WEBHOOKS, WORKFLOW, check_kind, make_folder, write_atomically
+from reconciler.workflow.inputs import key_references
 
 _UNSET: Final = "# organization: Acme"
 """The line of the starter that is replaced if there is an API key."""
@@ -335,7 +336,7 @@ def _organizations(
     parents: set[str] = set()
     warnings: list[Finding] = []
     groups = labeled(asked, (target,))
-    keys = frozenset(each.api_key for each in groups.values() if each.api_key is not None)
+    keys = key_references(groups.values())
     for label, group in groups.items():
         checked = workflow.load(replace(asked, parsed=group.parsed, key_references=keys))
         declared = checked.declared

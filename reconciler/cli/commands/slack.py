@@ -11,13 +11,12 @@ from reconciler import workflow
 from reconciler.cli.connection import Progress, settings_of
 from reconciler.cli.options import COMMON, Context, Group, Option, command, format_option, paths
 from reconciler.cli.organizations import only_organization
-from reconciler.cli.session import inputs, load, result_view, show_checks
+from reconciler.cli.session import load, read, result_view, show_checks
 from reconciler.errors import ExitCode
 from reconciler.model import Secret
 from reconciler.planning.names import Globs
 from reconciler.render.quote import prose
 from reconciler.slack.manifest import APP_NAME, STEPS, as_json, as_yaml, link, manifest
-from reconciler.workflow.inputs import parse
 
 
 @command(
@@ -87,7 +86,7 @@ def _check(context: Context, only: tuple[str, ...], send: bool, slack_url: str, 
     missing scope is unknown, not failed. Makes no request to CloudTruth. Exits with 1 if a check
     failed.
     """
-    only_organization(parse(inputs(context)), "slack check")
+    only_organization(read(context), "slack check")
     checked = load(context)
     settings = settings_of(context)
     gathered = workflow.gather(checked, None if settings.key is None else settings.key.value)
