@@ -92,6 +92,10 @@ class ConfigurationError(ReconcilerError, code="invalid-configuration", exit_cod
     """The files have errors; `findings` has all of them."""
 
 
+class RunConfigurationError(ConfigurationError):
+    """A policy, `--base` or the list of allowed secrets: the same error for every organization."""
+
+
 class UnresolvedSecretsError(ConfigurationError, code="unresolved-secrets"):
     """Secret references without a usable value; the message names all of them."""
 

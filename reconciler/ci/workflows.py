@@ -139,9 +139,8 @@ def workflows(setup: Setup) -> Mapping[str, str]:
     Raises UsageError for a name that cannot be written into YAML.
     """
     values = {"package": setup.package, "lock": setup.lock, "server": setup.server}
-    values["branch"] = setup.branch
-    listed = {"file": setup.file, "paths": " ".join(setup.paths), "allow": setup.allowed}
-    listed["policy"] = " ".join(setup.policies)
+    listed = {"branch": setup.branch, "file": setup.file, "paths": " ".join(setup.paths)}
+    listed |= {"allow": setup.allowed, "policy": " ".join(setup.policies)}
     for name, value in {**values, **listed}.items():
         if value and not _PLAIN.fullmatch(value):
             raise UsageError(f"the workflow cannot contain the {name} {value!r}")

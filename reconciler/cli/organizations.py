@@ -13,12 +13,12 @@ from reconciler.cli.options import Context
 from reconciler.cli.session import inputs
 from reconciler.errors import (
     AuthenticationError,
-    ConfigurationError,
     ExitCode,
     Interrupted,
     OrganizationError,
     PermissionDeniedError,
     ReconcilerError,
+    RunConfigurationError,
     UsageError,
 )
 from reconciler.model import Secret, SecretRef
@@ -70,8 +70,10 @@ def run_each(
         for each, group in parts:
             try:
                 workflow.load(inputs(each))
+            except RunConfigurationError:
+                raise
             except ReconcilerError as problem:
-                raise problem if _of_the_run(problem) else _named(problem, each, group) from None
+                raise _named(problem, each, group) from None
     refused = _check_keys(parts) if keyed and not context.local else {}
     codes: dict[str | None, ExitCode] = {}
     for each, group in parts:
@@ -85,7 +87,7 @@ def run_each(
                 raise refused[name]
             codes[name] = ExitCode(body(each, **own))
         except (Exception, KeyboardInterrupt) as problem:
-            ends = isinstance(problem, Exception) and _of_the_run(problem)
+            ends = isinstance(problem, RunConfigurationError)
             error = problem if ends else _named(problem, each, group)
             codes[name] = explain(error, context)
             if ends:
@@ -95,11 +97,6 @@ def run_each(
     if writes:
         _summarize(context, parts, codes)
     return max(codes.values(), key=_WORST.index)
-
-
-def _of_the_run(problem: Exception) -> bool:
-    """Return whether an error, as of a policy or of --base, is the same for each organization."""
-    return type(problem) is ConfigurationError and not problem.findings
 
 
 def _summarize(context: Context, parts: _Parts, codes: Mapping[str | None, ExitCode]) -> None:

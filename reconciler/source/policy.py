@@ -13,7 +13,7 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any, Final
 
-from reconciler.errors import ConfigurationError, StalePlanError
+from reconciler.errors import RunConfigurationError, StalePlanError
 from reconciler.findings import Place, error, sort_key
 from reconciler.source.excerpt import placed
 from reconciler.source.files import NotReadableError
@@ -33,7 +33,7 @@ def judge(
     """Return valid files with the violations of policies; `read` returns a policy by its path.
 
     `met` are the policies that a saved plan conforms to, with their SHA-256. Raises StalePlanError
-    if one of them has changed, ConfigurationError for an invalid policy.
+    if one of them has changed, RunConfigurationError for an invalid policy.
     """
     assert loaded.desired is not None
     data = configurations(loaded.desired)
@@ -65,12 +65,12 @@ def _policy(name: str, read: Callable[[str], bytes], hint: str) -> tuple[Any, st
         raw = read(name)
         return json.loads(raw), f"sha256:{sha256(raw).hexdigest()}"
     except FileNotFoundError:
-        raise ConfigurationError(f"there is no policy {name}", hint=hint) from None
+        raise RunConfigurationError(f"there is no policy {name}", hint=hint) from None
     except NotReadableError as refusal:
         message = f"cannot read the policy {name}: it {refusal}"
-        raise ConfigurationError(message, hint=refusal.hint) from None
+        raise RunConfigurationError(message, hint=refusal.hint) from None
     except (ValueError, RecursionError):
-        raise ConfigurationError(f"the policy {name} is not JSON", hint=_HINT) from None
+        raise RunConfigurationError(f"the policy {name} is not JSON", hint=_HINT) from None
 
 
 def _rejections(
@@ -92,7 +92,7 @@ def _rejections(
             case ValidationErrorKind.Format():
                 message = f"the policy {name} has an unsupported regular expression"
                 hint = f"remove look-around and backreferences from `{where}`"
-        raise ConfigurationError(message, hint=hint) from None
+        raise RunConfigurationError(message, hint=hint) from None
 
 
 def _message(schema: Any, path: list[str | int]) -> str:

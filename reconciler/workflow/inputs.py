@@ -8,7 +8,7 @@ from itertools import product, takewhile
 from pathlib import Path
 from typing import Final
 
-from reconciler.errors import ConfigurationError, CredentialError
+from reconciler.errors import ConfigurationError, CredentialError, RunConfigurationError
 from reconciler.findings import Finding, Place, has_errors, strict
 from reconciler.model import Desired, Scheme, Secret, SecretRef
 from reconciler.source import files, secrets
@@ -230,7 +230,7 @@ def previous(named: tuple[str, ...], checked: Checked) -> Desired:
     if is_revision(named, inputs.directory):
         found = read_revision(named[0], inputs.paths, directory=inputs.directory, git=inputs.git)
         if isinstance(found, NoBase):
-            raise ConfigurationError(
+            raise RunConfigurationError(
                 f"--base {named[0]}: {found.reason}",
                 hint="pass a revision from `git log`, or the previous files",
             )
@@ -344,5 +344,5 @@ def _unlisted(
         return ()
     warning = no_list(named)
     if writing or inputs.strict:
-        raise ConfigurationError(warning.message, hint=warning.hint)
+        raise RunConfigurationError(warning.message, hint=warning.hint)
     return (warning,)

@@ -56,7 +56,12 @@ def test_standard_input_and_folders(shell: Shell, file: File) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [("slack", "check"), ("doctor", "--server-url", "http://127.0.0.1:1"), ("ci", "validate"), ("ci", "plan")],
+    [
+        ("slack", "check"),
+        ("doctor", "--server-url", "http://127.0.0.1:1"),
+        ("ci", "validate"),
+        ("ci", "plan"),
+    ],
     ids=" ".join,
 )
 def test_commands_read_standard_input_once(
