@@ -67,7 +67,7 @@ class Related:
 class Finding:
     """An error, a warning or useful information.
 
-    `rule` is a key of `rules.RULES`. A finding about a file has a `place`; `source/excerpt.py`
+    `rule` is one of docs/rules.md. A finding about a file has a `place`; `source/excerpt.py`
     replaces it with `position` and `excerpt`, the source line with secrets masked, or the part of a
     long line around the column (see `EXCERPT_BEFORE`).
     """
