@@ -178,7 +178,7 @@ def _not_sent(error: Exception, server: str, proxy: Proxy | None) -> FailedAttem
     causes = list(_causes(error))
     tls = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None)
     if isinstance(tls, ssl.SSLCertVerificationError):
-        flaw, hint = certificate_flaw(tls)
+        flaw, hint = _certificate_flaw(tls)
         message = f"the certificate of {server} is not trusted: {flaw}"
         return FailedAttempt(failure=Failure.REJECTED, error=UnreachableError(message, hint=hint))
     refused = any(isinstance(cause, ConnectionRefusedError) for cause in causes)
@@ -198,7 +198,7 @@ def _not_sent(error: Exception, server: str, proxy: Proxy | None) -> FailedAttem
         message += ": connection refused"
         hint = f"check the host and the port in {SERVER_URL}, and that the server is running"
     elif tls is not None:
-        flaw, hint = handshake_flaw(tls)
+        flaw, hint = _handshake_flaw(tls)
         message += f": {flaw}"
     return FailedAttempt(
         failure=Failure.NOT_SENT,
@@ -230,7 +230,7 @@ _FLAWS: Final = {
 }
 
 
-def handshake_flaw(error: ssl.SSLError) -> tuple[str, str]:
+def _handshake_flaw(error: ssl.SSLError) -> tuple[str, str]:
     """Return why a TLS handshake failed, and what to do about it."""
     if error.reason in _NO_TLS:
         hint = "check the port in the server URL; http:// is allowed only for this machine"
@@ -239,7 +239,7 @@ def handshake_flaw(error: ssl.SSLError) -> tuple[str, str]:
     return "the TLS handshake failed", hint
 
 
-def certificate_flaw(error: ssl.SSLCertVerificationError) -> tuple[str, str]:
+def _certificate_flaw(error: ssl.SSLCertVerificationError) -> tuple[str, str]:
     """Return why a certificate is not trusted, and what to do about it."""
     code = getattr(error, "verify_code", 0)
     return _FLAWS.get(code, ("this machine does not trust its issuer", _ISSUER))

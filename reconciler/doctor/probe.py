@@ -15,8 +15,8 @@ from typing import Final
 
 from reconciler.api.client import Client
 from reconciler.checks import Check, Section, fail, ok, unknown, warn
-from reconciler.doctor.service import COMPLETE, failure, form
-from reconciler.errors import ReconcilerError
+from reconciler.doctor.service import COMPLETE, collected, form
+from reconciler.errors import ProtocolError
 from reconciler.kinds import generic
 from reconciler.model import LiveValue, LiveWebhook, Organization, Secret, Unknown
 from reconciler.planning.readback import plausible
@@ -24,36 +24,29 @@ from reconciler.ports import Clock, Draft
 from reconciler.render.words import plural
 
 NAME: Final = "doctor probe (safe to delete)"
-RENAMED: Final = f"{NAME} renamed"
 URL: Final = "https://webhooks-probe.example/"
 """`.example` is reserved (RFC 2606): no name in it resolves."""
+_RENAMED: Final = f"{NAME} renamed"
 _EVENT: Final = "template_deleted"
 _SETTLED: Final = 2.0
 """Seconds until a listing shows a create whose response was lost."""
-_MANUALLY: Final = f"delete the webhook {NAME!r}, or run the probe again"
+_REPORT: Final = "paste this output into an issue"
+_ASSUMPTION: Final = f"{_REPORT} (assumption {{}} in docs/guarantees.md)"
+_AS_SENT: Final = "shown as sent"
+_EMULATED: Final = {
+    _AS_SENT: "plain", "masked or encrypted": "mask", "null": "null", "omitted": "omitted",
+}  # fmt: skip
+"""The option of the emulator for each form of a secret."""
 
 
 def probe(api: Client, clock: Clock, organization: Organization) -> Section:
     """Run the test and return the checks. They contain no name, host or secret."""
-    checks: list[Check] = []
-    try:
-        checks += _clean_up(api)
-        checks += _trial(api, organization)
-    except ReconcilerError as problem:
-        checks.append(failure(api, "probe", problem))
+    checks = [*collected(api, "probe", _trial(api, organization))]
+    if checks[-1].name == "probe":
         clock.sleep(_SETTLED)
-    try:
-        checks += _clean_up(api)
-    except ReconcilerError as problem:
-        checks.append(fail("clean-up", failure(api, "", problem).detail, fix=_MANUALLY))
+    manually = f"delete the webhook {NAME!r}, or run the probe again"
+    checks += collected(api, "clean-up", _clean_up(api), fix=manually)
     return Section(name="Probe", checks=tuple(checks))
-
-
-def _is_ours(webhook: LiveWebhook) -> bool:
-    shown = webhook.configuration
-    url = None if isinstance(shown, Unknown) else shown.get("url")
-    elsewhere = plausible(url) and url != Secret(URL)
-    return webhook.name in (NAME, RENAMED) and webhook.type == generic.KIND.type and not elsewhere
 
 
 def _clean_up(api: Client) -> Iterator[Check]:
@@ -64,61 +57,58 @@ def _clean_up(api: Client) -> Iterator[Check]:
         yield ok("clean-up", f"deleted {plural(len(left), 'webhook')} from an earlier probe")
 
 
+def _is_ours(webhook: LiveWebhook) -> bool:
+    shown = webhook.configuration
+    url = None if isinstance(shown, Unknown) else shown.get("url")
+    elsewhere = plausible(url) and url != Secret(URL)
+    return webhook.name in (NAME, _RENAMED) and webhook.type == generic.KIND.type and not elsewhere
+
+
 def _trial(api: Client, organization: Organization) -> Iterator[Check]:
+    yield from _clean_up(api)
     sent: dict[str, str | bool | Secret] = {
         "url": Secret(URL),
         "username": "probe",
         "password": Secret(secrets.token_urlsafe(24)),
     }
     draft = Draft(name=NAME, type=generic.KIND.type, event_types=(_EVENT,), configuration=sent)
-    created = api.create(draft, organization.id)
+    own_id = api.create(draft, organization.id).id
     yield ok("create", "accepted")
-    yield _expect(
-        "listing",
-        any(each.id == created.id for each in api.list()),
-        "shows a new webhook immediately",
-        "does not show a new webhook immediately",
-        assumption=2,
-    )
-    found = api.get(created.id)
-    if found is None:
-        yield fail("read", "a new webhook cannot be read by id", fix=_report(2))
-        return
-    yield _expect(
-        "fields",
-        (found.name, found.event_types) == (draft.name, frozenset(draft.event_types)),
-        "name and event types read back as sent",
-        "name or event types do not read back as sent",
-    )
+    if any(each.id == own_id for each in api.list()):
+        yield ok("listing", "shows a new webhook immediately")
+    else:
+        detail = "does not show a new webhook immediately"
+        yield warn("listing", detail, fix=_ASSUMPTION.format(2))
+    found = _read(api, own_id)
+    if (found.name, found.event_types) == (draft.name, frozenset(draft.event_types)):
+        yield ok("fields", "name and event types read back as sent")
+    else:
+        yield warn("fields", "name or event types do not read back as sent", fix=_REPORT)
     if isinstance(found.configuration, Unknown):
         yield unknown("read-back", "the configuration is not shown")
     else:
         yield from _read_back(found.configuration, sent)
 
-    renamed = replace(draft, name=RENAMED)
-    api.update(created.id, renamed, frozenset({"name"}))
-    after = api.get(created.id)
-    if after is None or after.name != RENAMED:
-        yield fail("update", "a changed name does not read back", fix=_report(2))
-        return
-    yield _expect(
-        "update",
-        (after.event_types, after.configuration) == (found.event_types, found.configuration),
-        "changes the name and keeps everything else",
-        "also changes fields that were not sent",
-    )
+    renamed = replace(draft, name=_RENAMED)
+    api.update(own_id, renamed, frozenset({"name"}))
+    after = _read(api, own_id)
+    if after == replace(found, name=_RENAMED):
+        yield ok("update", "changes the name and keeps everything else")
+    else:
+        yield warn("update", "the name and no other field should have changed", fix=_REPORT)
     smaller = replace(renamed, configuration={"url": Secret(URL)})
-    api.update(created.id, smaller, frozenset({"configuration"}))
-    yield _replaced(api.get(created.id))
+    api.update(own_id, smaller, frozenset({"configuration"}))
+    yield _replaced(_read(api, own_id).configuration)
 
-    if not api.delete(created.id):
-        yield warn("delete", "the webhook was already deleted", fix=_report(3))
-    elif api.get(created.id) is not None:
-        yield fail("delete", "a deleted webhook can still be read by id", fix=_report(2))
+    if not api.delete(own_id):
+        yield warn("delete", "the webhook was already deleted", fix=_ASSUMPTION.format(3))
+    elif api.get(own_id) is not None:
+        detail = "a deleted webhook can still be read by id"
+        yield fail("delete", detail, fix=_ASSUMPTION.format(2))
     else:
         yield ok("delete", "accepted; the webhook no longer exists")
-    if any(each.id == created.id for each in api.list()):
-        yield warn("listing", "shows a deleted webhook", fix=_report(2))
+    if any(each.id == own_id for each in api.list()):
+        yield warn("listing", "shows a deleted webhook", fix=_ASSUMPTION.format(2))
 
 
 def _read_back(
@@ -135,7 +125,7 @@ def _read_back(
     if added := sorted(shown.keys() - sent.keys()):
         yield ok("defaults", f"the server adds {', '.join(added)}")
     if forms["username"] != _AS_SENT:
-        yield warn("read-back", "a field that is not secret is not shown", fix=_report())
+        yield warn("read-back", "a field that is not secret is not shown", fix=_REPORT)
     option = _EMULATED.get(forms["password"])
     if option is None:
         yield unknown("emulator", "the emulator has no matching --read-back setting")
@@ -143,16 +133,8 @@ def _read_back(
         yield ok("emulator", f"`webhooks emulator --read-back {option}` reads back the same")
 
 
-_AS_SENT: Final = "shown as sent"
-_EMULATED: Final = {
-    _AS_SENT: "plain", "masked or encrypted": "mask", "null": "null", "omitted": "omitted",
-}  # fmt: skip
-"""The option of the emulator for each form of a secret."""
-
-
-def _replaced(after: LiveWebhook | None) -> Check:
-    shown = None if after is None else after.configuration
-    if shown is None or isinstance(shown, Unknown):
+def _replaced(shown: Mapping[str, LiveValue] | Unknown) -> Check:
+    if isinstance(shown, Unknown):
         return unknown("configuration", "not shown, so it is unknown if an update replaces it")
     if "username" in shown:
         return warn(
@@ -163,12 +145,8 @@ def _replaced(after: LiveWebhook | None) -> Check:
     return ok("configuration", "updates replace: removed fields are deleted")
 
 
-def _expect(
-    name: str, holds: bool, detail: str, otherwise: str, *, assumption: int | None = None
-) -> Check:
-    return ok(name, detail) if holds else warn(name, otherwise, fix=_report(assumption))
-
-
-def _report(assumption: int | None = None) -> str:
-    which = f" (assumption {assumption} in docs/guarantees.md)" if assumption else ""
-    return f"paste this output into an issue{which}"
+def _read(api: Client, id: str) -> LiveWebhook:
+    found = api.get(id)
+    if found is None:
+        raise ProtocolError("a new webhook cannot be read by id", hint=_ASSUMPTION.format(2))
+    return found

@@ -156,16 +156,31 @@ def test_settings_and_their_sources(shell: Shell, cloud: Clouds) -> None:
     text = " ".join(done.out.split())
     assert "7 s per request, from CLOUDTRUTH_REQUEST_TIMEOUT" in text
     assert "20 s per run, from --deadline" in text
-    assert "not the default, from CLOUDTRUTH_SERVER_URL" in text
+    assert f"from CLOUDTRUTH_SERVER_URL ({environ['CLOUDTRUTH_SERVER_URL']})" in text
 
 
-def test_an_unreachable_server(shell: Shell) -> None:
-    """One failure has the cause and the first step."""
+@pytest.mark.parametrize(
+    ("environ", "detail", "fix"),
+    [
+        ({}, "the server cannot be reached: connection refused", "check the host and the port"),
+        ({"REQUESTS_CA_BUNDLE": "/canary/nowhere.pem"},
+         "the connection cannot be made as configured", "correct REQUESTS_CA_BUNDLE"),
+        ({"SSL_CERT_FILE": "/canary/nowhere.pem"},
+         "the connection cannot be made as configured", "correct SSL_CERT_FILE"),
+    ],
+)  # fmt: skip
+def test_an_unreachable_server(
+    shell: Shell, environ: dict[str, str], detail: str, fix: str
+) -> None:
+    """One failure has the cause and the first step, without a host or a path."""
     with closed_port() as url:
-        done = shell("doctor", "--server-url", url, CLOUDTRUTH_API_KEY="k" * 9)
-    assert done.code == 1
-    assert "connection refused" in done.out
-    assert "1 failed" in done.out
+        url = url.replace("http:", "https:")
+        done = shell("doctor", "--server-url", url, "--format", "json",
+                     CLOUDTRUTH_API_KEY="k" * 9, **environ)  # fmt: skip
+    (found,) = checks(done.out)["http"]
+    assert (done.code, found["detail"], found["status"]) == (1, detail, "fail")
+    assert found["fix"].startswith(fix)
+    assert "canary" not in done.out
 
 
 def test_it_only_reads(shell: Shell, file: File, cloud: Clouds) -> None:

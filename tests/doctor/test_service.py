@@ -13,8 +13,9 @@ import pytest
 from reconciler.api.client import connect
 from reconciler.api.wire import live_webhook
 from reconciler.checks import Check, Status
-from reconciler.doctor.service import check_server, read_back
+from reconciler.doctor.service import check_server, failure, read_back
 from reconciler.emulator.emulator import schema as published
+from reconciler.errors import UnreachableError
 from reconciler.model import EVENT_TYPES, Secret
 from tests.api.support import URL, Scripted, World, answer
 from tests.emulated.emulator import LOCAL_KEY
@@ -37,7 +38,7 @@ def check(
         workers=InlineWorkers(),
         adapter=adapter,
     )
-    return check_server(api, clock, keyed=key is not None, guards=guards)
+    return tuple(check_server(api, clock, keyed=key is not None, guards=guards))
 
 
 def check_with(
@@ -105,7 +106,7 @@ SMALL = {"page_size": 2, "max_page_size": 2}
         ({"names": ()}, "read-back", "unknown no live webhook has secrets"),
         ({"methods": ("PUT", "DELETE")}, "methods", "warn webhook: GET, PUT, DELETE; no PATCH"),
         ({"methods": ("PATCH", "DELETE")}, "methods", "ok webhook: GET, PATCH, DELETE"),
-        ({"methods": ("DELETE",)}, "methods", "fail webhook: GET, DELETE; updates"),
+        ({"methods": ("DELETE",)}, "methods", "fail webhook: GET, DELETE; no PATCH or PUT"),
         ({"read_back": "plain"}, "read-back", "slack token: complete (3 webhooks)"),
         ({"read_back": "partial"}, "read-back", "masked or encrypted (3 webhooks);"),
         ({"read_back": "ciphertext"}, "read-back", "masked or encrypted (3 webhooks);"),
@@ -146,14 +147,13 @@ def shown(type: str, **configuration: Any) -> str:
     live = live_webhook(
         {"id": "1", "name": "a", "type": type, "event_types": [], "configuration": configuration}
     )
-    return read_back([live])[0].detail.partition(" (")[0]
+    return next(read_back([live])).detail.partition(" (")[0]
 
 
 def test_only_a_known_shape_is_readable() -> None:
     """A password has no shape, so any text may be masked; a number is not text."""
     assert shown("slack", token="xoxb-" + "0123456789") == "slack token: complete"
     assert shown("slack", token="something else") == "slack token: possibly complete"
-    assert shown("slack", token=7) == "slack token: not text"
     assert shown("generic", password="hunter2") == "generic password: possibly complete"
 
 
@@ -180,10 +180,10 @@ def test_another_web_server() -> None:
 
 
 def test_a_redirect() -> None:
-    """The check has the new location as a detail."""
+    """The new location is in the aside only."""
     moved = httpx.Response(302, headers={"Location": "https://login.canary.example/?x=1"})
     found = row(scripted(moved), "key")
-    assert found.detail == "the server redirects (HTTP 302)"
+    assert found.detail.startswith("the server redirects to [address] (HTTP 302)")
     assert "login.canary.example" in str(found.aside)
 
 
@@ -194,6 +194,15 @@ def test_an_unreachable_server(problem: Exception) -> None:
     assert [(each.name, str(each.status)) for each in checks] == [("http", "fail")]
     assert "cloudtruth.io" not in checks[0].detail
     assert checks[0].fix
+
+
+def test_the_address_of_a_proxy_is_not_in_the_detail() -> None:
+    """A server or proxy in a message is in the aside only."""
+    api = connect(server_url=URL, key=None, clock=VirtualClock(), workers=InlineWorkers())
+    problem = UnreachableError("the proxy http://canary.example:1 (HTTPS_PROXY) cannot be reached")
+    found = failure(api, "http", problem)
+    assert found.detail == "the proxy [address] (HTTPS_PROXY) cannot be reached"
+    assert found.aside == "http://canary.example:1"
 
 
 def test_invalid_lists() -> None:

@@ -72,18 +72,15 @@ def _remote(
 ) -> list[Section]:
     # Imported here, so that invalid settings are reported without loading the HTTP library.
     from reconciler.api.client import Client
-    from reconciler.doctor import network, service
     from reconciler.doctor import probe as trial
+    from reconciler.doctor import service
 
     sections = []
     if not settings.local:
         context.console.status(f"checking {quote(settings.server_url.value)}")
         origin = Origin.parse(settings.server_url.value)
-        checks = network.check_network(origin, context.process.environ)
-        sections = [Section(name="Network", checks=checks)]
-        if _failed(sections):
-            skipped = unknown("http", "not checked: the connection fails")
-            return [*sections, Section(name="CloudTruth", checks=(skipped,))]
+        checks = service.check_network(origin, context.process.environ)
+        sections = [Section(name="Network", checks=tuple(checks))]
     deadline = replace(settings.deadline, value=min(settings.deadline.value, _DEADLINE))
     settings = replace(settings, deadline=deadline)
     progress = Progress(context)
@@ -91,9 +88,9 @@ def _remote(
         api, clock, keyed = connection.api, connection.clock, connection.key is not None
         assert isinstance(api, Client)
         expected = () if settings.local else guards
-        checks = service.check_server(api, clock, keyed=keyed, guards=expected)
-        sections.append(Section(name="CloudTruth", checks=checks))
-        if probe and (not keyed or _failed(sections)):
+        cloudtruth = tuple(service.check_server(api, clock, keyed=keyed, guards=expected))
+        sections.append(Section(name="CloudTruth", checks=cloudtruth))
+        if probe and (not keyed or any(each.status is Status.FAIL for each in cloudtruth)):
             skipped = unknown("probe", "not run: fix the failed checks first")
             sections.append(Section(name="Probe", checks=(skipped,)))
         elif probe:
@@ -110,7 +107,3 @@ def _remote(
             connection.restart()  # the confirmation may have taken long
             sections.append(trial.probe(api, clock, organization))
         return sections
-
-
-def _failed(sections: list[Section]) -> bool:
-    return any(each.status is Status.FAIL for section in sections for each in section.checks)
