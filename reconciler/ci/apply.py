@@ -39,7 +39,7 @@ from reconciler.render import RENDERERS, View
 from reconciler.render.markdown import code_block
 from reconciler.render.quote import quote
 from reconciler.report import NOT_REVIEWED, Applied, Report
-from reconciler.source.history import covered
+from reconciler.source.files import covered
 from reconciler.workflow import Checked, Connection, gather
 from reconciler.workflow import apply as apply_plan
 from reconciler.workflow import plan as make_plan

@@ -18,7 +18,7 @@ from reconciler.ci.run import MergeGroup, PullRequest, Run
 from reconciler.errors import ConfigurationError, UsageError
 from reconciler.findings import Finding
 from reconciler.model import Scheme
-from reconciler.source.history import covered
+from reconciler.source.files import covered
 from reconciler.source.load import Loaded
 from reconciler.source.secrets import references
 from reconciler.workflow.inputs import (

@@ -10,17 +10,16 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from itertools import pairwise
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any, Final
 
 from reconciler.errors import UsageError
-from reconciler.findings import Finding, error, warning
+from reconciler.findings import Finding, error
 from reconciler.model import Scheme, SecretRef
-from reconciler.source.files import STDIN_NAME
+from reconciler.source.files import file_name
 from reconciler.source.text import masked
 
 FORBIDDEN_VARIABLES: Final = (
@@ -60,8 +59,8 @@ def refusal(ref: SecretRef, allow: Sequence[str] = ()) -> Finding | None:
     """Return why `ref` may not be used, None if it may. Checks names only."""
     if ref.scheme is Scheme.LITERAL:
         return None
-    if ref.scheme is Scheme.FILE and is_forbidden(ref.name):
-        return forbidden_file(ref)
+    if ref.scheme is Scheme.FILE and _is_forbidden(ref.name):
+        return _forbidden_file(ref)
     prefix = forbidden_prefix(ref.name) if ref.scheme is Scheme.ENV else None
     if prefix is not None:
         return error(
@@ -71,7 +70,21 @@ def refusal(ref: SecretRef, allow: Sequence[str] = ()) -> Finding | None:
         )
     name = posixpath.normpath(ref.name) if ref.scheme is Scheme.FILE else ref.name
     if allow and not any(fnmatchcase(f"{ref.scheme}:{name}", each) for each in allow):
-        return not_allowed(ref)
+        return _not_allowed(ref)
+    return None
+
+
+def target_refusal(
+    ref: SecretRef, target: Path, allow: Sequence[str], directory: Path
+) -> Finding | None:
+    """Return why the file that `ref` names may not be used, after `refusal` accepted the name.
+
+    `target` is its path with links resolved; relative patterns of `allow` start at `directory`.
+    """
+    if _is_forbidden(target.as_posix()):
+        return _forbidden_file(ref)
+    if allow and not any(_leads_to(target, each, directory) for each in allow):
+        return _not_allowed(ref)
     return None
 
 
@@ -96,16 +109,7 @@ def allow_patterns(patterns: Iterable[str]) -> tuple[str, ...]:
     return found
 
 
-def file_name(path: str, declaring: str) -> str:
-    """Return the name of a referenced file, relative to the working directory if possible.
-
-    `path` is relative to the file `declaring`, which contains it.
-    """
-    folder = "" if declaring == STDIN_NAME else posixpath.dirname(declaring)
-    return posixpath.normpath(PurePath(folder, path).as_posix())
-
-
-def leads_to(path: Path, pattern: str, directory: Path) -> bool:
+def _leads_to(path: Path, pattern: str, directory: Path) -> bool:
     """Return whether `pattern` allows `path`, whose links are resolved.
 
     Folders of `pattern` before its first glob may be links, because the user of the command chose
@@ -126,7 +130,7 @@ def leads_to(path: Path, pattern: str, directory: Path) -> bool:
     return fnmatchcase(path.as_posix(), f"{home}/{rest}{last}")
 
 
-def is_forbidden(name: str) -> bool:
+def _is_forbidden(name: str) -> bool:
     """Return whether a path is in a folder with credentials of the machine or the run."""
     # normpath keeps two leading slashes, which mean the same as one.
     path = posixpath.normpath(name)
@@ -144,8 +148,7 @@ def is_forbidden(name: str) -> bool:
     )
 
 
-def forbidden_file(ref: SecretRef) -> Finding:
-    """Return the error for a file that is never sent."""
+def _forbidden_file(ref: SecretRef) -> Finding:
     return error(
         "forbidden-secret",
         f"system files and credentials of other programs are never sent: {masked(ref.name)}",
@@ -153,13 +156,18 @@ def forbidden_file(ref: SecretRef) -> Finding:
     )
 
 
-def not_allowed(ref: SecretRef) -> Finding:
-    """Return the error for a reference that no pattern allows."""
+def _not_allowed(ref: SecretRef) -> Finding:
     return error(
         "secret-not-allowed",
         f"{ref.scheme} {masked(ref.name)} is not in the list of allowed secrets",
-        f"add --allow-secret '{ref.scheme}:{masked(ref.name)}' if it may be sent",
+        f"if it may be sent, add '{pattern(ref)}' to --allow-secret or WEBHOOKS_ALLOW_SECRETS",
     )
+
+
+def pattern(ref: SecretRef) -> str:
+    """Return a pattern of `--allow-secret` that allows a reference."""
+    # Spaces and commas separate patterns, and a glob in a name would not match itself.
+    return re.sub(r"[\s,*?\[]", "?", f"{ref.scheme}:{masked(ref.name)}")
 
 
 def key_reference(data: Mapping[str, Any], file: str) -> SecretRef | None:
@@ -173,48 +181,14 @@ def key_reference(data: Mapping[str, Any], file: str) -> SecretRef | None:
             return None
 
 
-def sent_key(name: str) -> Finding:
-    """Return the error for a webhook with the reference of a CloudTruth API key."""
-    return error(
-        "forbidden-secret",
-        f"{masked(name)} is the `api_key` of an organization, which is never sent to a webhook",
-        "use this webhook's own secret",
-    )
-
-
-def not_a_key(prefix: str, ref: SecretRef) -> Finding:
-    """Return the error for an `api_key` in a variable that belongs to the machine or to the run."""
-    return error(
-        "forbidden-secret",
-        f"{prefix}* variables are never used as an API key: {masked(ref.name)}",
-        "store the key in a variable with another name",
-    )
-
-
-def no_list(refs: Iterable[SecretRef]) -> Finding:
-    """Return the warning that a CI job does not list the references that may be sent."""
-    return warning(
-        "no-allow-list",
-        "in CI, apply sends only secrets listed in WEBHOOKS_ALLOW_SECRETS, which is not set",
-        f"if all of these may be sent, set {setting(refs)}",
-    )
-
-
-def setting(refs: Iterable[SecretRef], allow: Sequence[str] = ()) -> str:
-    """Return WEBHOOKS_ALLOW_SECRETS with the patterns `allow` and those of `refs`, for a shell."""
-    names = {f"{each.scheme}:{masked(each.name)}" for each in refs}
-    # Spaces and commas separate patterns, and a glob in a name would not match itself.
-    patterns = [*allow, *(re.sub(r"[\s,*?\[]", "?", each) for each in sorted(names))]
-    return f"WEBHOOKS_ALLOW_SECRETS={shlex.quote(' '.join(patterns))}"
-
-
 def reference(text: str) -> SecretRef:
     """Return the reference for `env:NAME` or `file:PATH`.
 
     Raises UsageError, without the text in the message, because it may be the secret itself.
     """
     scheme, _, name = text.partition(":")
-    if scheme not in (Scheme.ENV, Scheme.FILE) or not _REFERABLE[Scheme(scheme)].fullmatch(name):
+    is_name = VARIABLE.fullmatch(name) if scheme == Scheme.ENV else name and scheme == Scheme.FILE
+    if not is_name:
         raise UsageError(
             "a secret reference is env:NAME or file:PATH", hint="for example env:SLACK_BOT_TOKEN"
         )
@@ -232,8 +206,3 @@ BAD_NAME: Final = error(
     "this is not a valid variable name",
     "write the name of the variable that holds the secret, not the secret",
 )
-
-_REFERABLE: Final = {
-    Scheme.ENV: VARIABLE,
-    Scheme.FILE: re.compile(r".+"),
-}

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import takewhile
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Final
 
 from reconciler.findings import Finding, error
@@ -35,22 +35,31 @@ _SUFFIXES: Final = (".yaml", ".yml")
 _GLOB: Final = re.compile(r"[*?\[]")
 
 
-def is_read(path: PurePath) -> bool:
+def _is_read(path: PurePath) -> bool:
     """Return whether the file at `path`, relative to a named directory, is read."""
     return path.suffix.lower() in _SUFFIXES and not any(part.startswith(".") for part in path.parts)
 
 
-def reads(named: str, target: Path, directory: Path) -> bool:
-    """Return whether `named` reads the file `target`, which need not exist yet."""
-    place = PurePath(os.path.realpath(target))
-    if not is_glob(named, directory):
-        folder = os.path.realpath(directory / named)
-        return place.is_relative_to(folder) and is_read(place.relative_to(folder))
-    pattern = PurePath(os.path.realpath(directory), named).parts
-    return any(
-        _matches(each.parts, pattern) and is_read(place.relative_to(each.parent))
-        for each in (place, *place.parents)
-    )
+def covered(named: str, directory: Path) -> Callable[[str], bool]:
+    """Return a predicate for the files that `named` includes, whether or not they exist.
+
+    It takes a name as `display_name` returns it.
+    """
+    there = PurePosixPath(display_name(directory / named, directory=directory))
+    pattern = there.parts if is_glob(named, directory) else None
+
+    def inside(name: str) -> bool:
+        file = PurePosixPath(name)
+        if pattern is None:
+            return file == there or (
+                file.is_relative_to(there) and _is_read(file.relative_to(there))
+            )
+        return any(
+            _matches(each.parts, pattern) and _is_read(file.relative_to(each.parent))
+            for each in (file, *file.parents)
+        )
+
+    return inside
 
 
 def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
@@ -97,7 +106,6 @@ class Sources:
 
 _NAME_HINT: Final = "pass a readable YAML file, or a directory with `*.yaml` or `*.yml` files"
 _PIPE_HINT: Final = "to read another program's output, pipe it in with `-f -`"
-_SPLIT_HINT: Final = "split it, and pass each part with `-f`"
 _EMPTY_HINT: Final = "a variable in the command line may be empty; check what follows -f"
 _PARENT_HINT: Final = "extend a YAML file in this repository"
 _LINK_HINT: Final = "restore the target of the link, or remove the link"
@@ -122,25 +130,19 @@ def read(paths: Sequence[str], *, directory: Path, stdin: Callable[[], bytes]) -
     findings: list[Finding] = []
     seen: set[str] = set()
 
-    def refuse(message: str, hint: str) -> None:
-        findings.append(error("unreadable-file", message, hint))
+    def refuse(shown: str, refusal: NotReadableError) -> None:
+        message = f"cannot read {shown}: it {refusal}"
+        findings.append(error("unreadable-file", message, refusal.hint))
 
     for path in paths or (DEFAULT_FILE,):
-        if path == STDIN:
-            if STDIN in seen:
-                refuse("standard input (`-`) is passed twice", "pass `-` once")
-                continue
-            seen.add(STDIN)
-            raw = stdin()
-            if len(raw) > MAX_FILE_BYTES:
-                refuse(f"standard input is larger than {_cap()}", _SPLIT_HINT)
-            else:
-                files.append(SourceFile(file=STDIN_NAME, raw=raw))
-            continue
         try:
+            if path == STDIN:
+                if path not in seen:
+                    seen.add(path)
+                    files.append(SourceFile(file=STDIN_NAME, raw=_limited(stdin())))
+                continue
             for found in _expand(path, directory):
                 name = display_name(found, directory=directory)
-                shown = path if found == directory / path else name
                 try:
                     identity = os.path.realpath(found)  # fails in a deleted directory
                     if identity in seen:
@@ -148,13 +150,12 @@ def read(paths: Sequence[str], *, directory: Path, stdin: Callable[[], bytes]) -
                     seen.add(identity)
                     files.append(SourceFile(file=name, raw=read_regular(found)))
                 except FileNotFoundError:
-                    refuse(*_missing(path, found, directory, named=bool(paths)))
+                    missing = _missing(path, found, directory, named=bool(paths))
+                    findings.append(error("unreadable-file", *missing))
                 except NotReadableError as refusal:
-                    refuse(f"cannot read {shown}: it {refusal}", refusal.hint)
+                    refuse(path if found == directory / path else name, refusal)
         except NotReadableError as refusal:
-            refuse(f"cannot read {path or '``'}: it {refusal}", refusal.hint)
-        except ValueError:  # a NUL in a path: no file system knows it
-            refuse("a path contains a NUL character", "check what follows -f")
+            refuse(path or "``", refusal)
     return Sources(files=tuple(files), findings=tuple(findings), read_parent=_parents_in(directory))
 
 
@@ -162,8 +163,15 @@ def parent_name(file: str, path: str) -> str:
     """Return the name of the parent at `path` in `file`. Raises NotReadableError."""
     if "://" in path:
         raise NotReadableError("is a URL", _PARENT_HINT)
-    folder = "" if file == STDIN_NAME else posixpath.dirname(file)
-    return posixpath.normpath(posixpath.join(folder, path))
+    return file_name(path, file)
+
+
+def file_name(path: str, declaring: str) -> str:
+    """Return the name of the file at `path` in the file `declaring`, as `display_name` does.
+
+    It is relative to the working directory if that is possible.
+    """
+    return posixpath.normpath(PurePath(posixpath.dirname(declaring), path).as_posix())
 
 
 def _parents_in(directory: Path) -> ReadParent:
@@ -216,27 +224,25 @@ def read_regular(path: Path, *, limit: int = MAX_FILE_BYTES) -> bytes:
         raise NotReadableError("is a directory") from None
     except OSError as cause:
         raise NotReadableError(_why(cause)) from None
+    return _limited(raw, limit)
+
+
+def _limited(raw: bytes, limit: int = MAX_FILE_BYTES) -> bytes:
     if len(raw) > limit:
-        raise NotReadableError(f"is larger than {_cap(limit)}", _SPLIT_HINT)
+        size = f"{limit >> 10} KiB" if limit < 1 << 20 else f"{limit >> 20} MiB"
+        raise NotReadableError(f"is larger than {size}", "split it, and pass each part with `-f`")
     return raw
 
 
 def display_name(path: Path, *, directory: Path) -> str:
-    """Return `path` relative to `directory` if it is inside, with forward slashes.
+    """Return `path` relative to `directory`, with forward slashes.
 
-    If the working directory was deleted, `path` is returned unchanged.
+    If the working directory was deleted, or is on another drive, `path` is returned unchanged.
     """
     try:
-        whole = Path(os.path.abspath(path))
-        home = Path(os.path.abspath(directory))
-    except FileNotFoundError:
+        return Path(os.path.relpath(path, directory)).as_posix()
+    except (FileNotFoundError, ValueError):
         return path.as_posix()
-    if whole.is_relative_to(home):
-        return whole.relative_to(home).as_posix()
-    try:
-        return Path(os.path.relpath(whole, home)).as_posix()
-    except ValueError:  # another drive
-        return whole.as_posix()
 
 
 def _expand(named: str, directory: Path) -> Iterator[Path]:
@@ -263,7 +269,7 @@ def _expand(named: str, directory: Path) -> Iterator[Path]:
     if not os.path.isdir(path):  # Path.is_dir raises if a parent directory is not accessible
         yield path
         return
-    found = [each for each in _below(path) if is_read(each)]
+    found = [each for each in _below(path) if _is_read(each)]
     if not found:
         raise NotReadableError("is a directory without *.yaml or *.yml files")
     for each in sorted(found, key=PurePath.as_posix):
@@ -311,10 +317,6 @@ def suggestion(found: Path, directory: Path, *, named: bool = False) -> str | No
         return None
     name = display_name(found.parent / near[0], directory=directory)
     return f"did you mean `{name if named else f'-f {name}'}`?"
-
-
-def _cap(limit: int = MAX_FILE_BYTES) -> str:
-    return f"{limit // 1024} KiB" if limit < 1024 * 1024 else f"{limit // (1024 * 1024)} MiB"
 
 
 def _why(cause: OSError) -> str:

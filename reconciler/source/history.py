@@ -20,9 +20,9 @@ from reconciler.source.files import (
     ReadParent,
     SourceFile,
     Sources,
+    covered,
     display_name,
     is_glob,
-    is_read,
     parent_name,
 )
 
@@ -107,17 +107,6 @@ def read_base(branch_tip: str, paths: Sequence[str], *, directory: Path, git: Gi
     return replace(found, files=tuple(files.values()), renamed=bool(renames))
 
 
-def covered(path: str, directory: Path) -> Callable[[str], bool]:
-    """Return a predicate for the files, named with slashes, that `path` includes."""
-    there = PurePosixPath(display_name(directory / path, directory=directory))
-
-    def inside(name: str) -> bool:
-        file = PurePosixPath(name)
-        return file == there or (file.is_relative_to(there) and is_read(file.relative_to(there)))
-
-    return inside
-
-
 def _renames(commit: str, paths: Sequence[str], *, directory: Path, git: Git) -> Mapping[str, str]:
     """Return the current names of included files that were renamed, by their old names."""
     options = ["--name-status", "-z", "--find-renames", "--diff-filter=R", "--relative"]
@@ -171,13 +160,11 @@ def read_revision(
 
 def tracked(names: Iterable[str], *, directory: Path, git: Git) -> frozenset[str]:
     """Return the paths of `names` whose content git tracks; none without git."""
-    wanted = {name: display_name(directory / name, directory=directory) for name in names}
     command = ["--literal-pathspecs", "ls-files", "--stage", "-z", "--"]
-    listing = git([*command, *wanted.values()]) if wanted else b""
-    if listing is None:  # one path outside of the repository makes the command fail for all
-        listing = b"".join(git([*command, each]) or b"" for each in wanted.values())
-    found = {name for name, _ in _blobs(listing)}
-    return frozenset(name for name, shown in wanted.items() if shown in found)
+    shown = {name: display_name(directory / name, directory=directory) for name in names}
+    return frozenset(
+        name for name, path in shown.items() if path in dict(_blobs(git([*command, path]) or b""))
+    )
 
 
 def _commit(answer: bytes | None) -> str | None:

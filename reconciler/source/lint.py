@@ -20,9 +20,10 @@ from reconciler.kinds.events import GLOBS, MAX_EVENT_GLOB, expand
 from reconciler.model import EVENT_TYPES, Path, Scheme, SecretRef
 from reconciler.planning.names import INVISIBLE, NORMALIZED
 from reconciler.source import secrets
-from reconciler.source.allowed import VARIABLE, file_name, forbidden_prefix, refusal, sent_key
+from reconciler.source.allowed import VARIABLE, forbidden_prefix, refusal
+from reconciler.source.files import file_name
 from reconciler.source.schema import written_webhooks
-from reconciler.source.text import meant, quoted
+from reconciler.source.text import masked, meant, quoted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +183,12 @@ def _refusal(scheme: Scheme, name: str, file: str, rules: Rules) -> Finding | No
         return None  # the schema reports it
     whole = file_name(name, file) if scheme is Scheme.FILE else name
     ref = SecretRef(scheme=scheme, name=whole)
-    return sent_key(whole) if ref in rules.api_keys else refusal(ref, rules.allow_secrets)
+    if ref not in rules.api_keys:
+        return refusal(ref, rules.allow_secrets)
+    message = (
+        f"{masked(whole)} is the `api_key` of an organization, which is never sent to a webhook"
+    )
+    return error("forbidden-secret", message, "use this webhook's own secret")
 
 
 def _literal(field: Field, value: str, rules: Rules) -> Finding | None:

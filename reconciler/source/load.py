@@ -6,12 +6,12 @@ Every finding points at the position to fix, which is in `defaults` for an inher
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
-from reconciler.findings import Finding, Position, Severity, sort_key
+from reconciler.findings import Finding, Position, Severity, has_errors, sort_key
 from reconciler.kinds import FIELDS, Field
 from reconciler.kinds.events import expand
 from reconciler.model import (
@@ -28,11 +28,11 @@ from reconciler.model import (
     Webhook,
 )
 from reconciler.source import identity
-from reconciler.source.allowed import file_name, key_reference, refusal, setting
-from reconciler.source.files import Sources
+from reconciler.source.allowed import key_reference
+from reconciler.source.files import Sources, file_name
 from reconciler.source.lint import Rules, lint
 from reconciler.source.schema import Part, accepts, origin, parts
-from reconciler.source.secrets import references, url_credential, wrap
+from reconciler.source.secrets import url_credential, wrap
 from reconciler.source.yaml import Document, parse
 
 
@@ -111,25 +111,10 @@ def load_parsed(parsed: Parsed, rules: Rules) -> Loaded:
     found = [each for each in found if each.position is None or each.position not in better]
     ordered = sorted(dict.fromkeys((*found, *checked)), key=sort_key)
     desired = None
-    if errors := {each.rule for each in ordered if each.severity is Severity.ERROR}:
-        if errors == {"secret-not-allowed"}:
-            declared = build(documents.values(), accepted).webhooks
-            ordered = _with_setting(ordered, declared, rules.allow_secrets)
-    else:
+    if not has_errors(ordered):
         assert all(each.usable for each in read)  # without one, its webhooks would be deleted
         desired = build(documents.values(), accepted)
     return Loaded(desired=desired, findings=tuple(ordered), documents=documents, parents=parents)
-
-
-def _with_setting(
-    findings: list[Finding], webhooks: Iterable[Webhook], allow: Sequence[str]
-) -> list[Finding]:
-    """Add the setting that allows all references of the files to the findings."""
-    refused = [ref for ref in references(webhooks) if refusal(ref, allow)]
-    hint = f"if it may be sent, set {setting(refused, allow)}, without --allow-secret"
-    return [
-        replace(each, hint=hint) if each.rule == "secret-not-allowed" else each for each in findings
-    ]
 
 
 def place(loaded: Loaded, webhook: Webhook, path: Path = ()) -> Position | None:

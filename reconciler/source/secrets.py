@@ -190,7 +190,11 @@ def fetch_key(
         return allowed.BAD_NAME
     prefix = allowed.forbidden_prefix(ref.name) if ref.scheme is Scheme.ENV else None
     if prefix not in (None, "CLOUDTRUTH_"):
-        return allowed.not_a_key(prefix, ref)
+        return error(
+            "forbidden-secret",
+            f"{prefix}* variables are never used as an API key: {masked(ref.name)}",
+            "store the key in a variable with another name",
+        )
     found = _fetch(ref, environ, directory, {}, ())
     if isinstance(found, Finding):
         return found
@@ -248,11 +252,8 @@ def _read(ref: SecretRef, directory: Path, allow: Sequence[str]) -> str | Findin
     try:
         # Check the target of a link, not its name.
         path = Path(os.path.realpath(directory / ref.name))
-        if allowed.is_forbidden(path.as_posix()):
-            return allowed.forbidden_file(ref)
-        if allow and not any(allowed.leads_to(path, each, directory) for each in allow):
-            return allowed.not_allowed(ref)
-        return read_regular(path, limit=_MAX_BYTES).decode()
+        refused = allowed.target_refusal(ref, path, allow, directory)
+        return refused or read_regular(path, limit=_MAX_BYTES).decode()
     except FileNotFoundError:
         return _unusable(f"there is no file {shown}", "create it, or correct the reference")
     except NotReadableError as cause:

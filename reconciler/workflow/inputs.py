@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import product, takewhile
@@ -9,10 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.errors import ConfigurationError, CredentialError, RunConfigurationError
-from reconciler.findings import Finding, Place, has_errors, strict
+from reconciler.findings import Finding, Place, has_errors, strict, warning
 from reconciler.model import Desired, Scheme, Secret, SecretRef
 from reconciler.source import files, secrets
-from reconciler.source.allowed import allow_patterns, key_reference, no_list
+from reconciler.source.allowed import allow_patterns, key_reference, pattern
 from reconciler.source.history import Git, NoBase, is_revision, no_git, read_revision
 from reconciler.source.lint import Rules
 from reconciler.source.load import Loaded, Parsed, load_files, load_parsed, parse_files
@@ -342,7 +343,9 @@ def _unlisted(
     named = [each for each in references if each.scheme is not Scheme.LITERAL]
     if not named or inputs.allow_secrets or not inputs.listed_only:
         return ()
-    warning = no_list(named)
+    message = "in CI, apply sends only secrets listed in WEBHOOKS_ALLOW_SECRETS, which is not set"
+    patterns = shlex.quote(" ".join(sorted({pattern(each) for each in named})))
+    hint = f"if all of these may be sent, set WEBHOOKS_ALLOW_SECRETS={patterns}"
     if writing or inputs.strict:
-        raise RunConfigurationError(warning.message, hint=warning.hint)
-    return (warning,)
+        raise RunConfigurationError(message, hint=hint)
+    return (warning("no-allow-list", message, hint),)

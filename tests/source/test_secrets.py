@@ -17,9 +17,9 @@ from reconciler.source.allowed import (
     FORBIDDEN_FOLDERS,
     FORBIDDEN_VARIABLES,
     allow_patterns,
-    file_name,
     refusal,
 )
+from reconciler.source.files import file_name
 from reconciler.source.secrets import fetch_key, references, wrap
 from reconciler.source.secrets import resolve as resolve_all
 
