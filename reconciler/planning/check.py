@@ -72,7 +72,11 @@ def check(
     if isinstance(operation, Delete):
         return _PENDING if snapshot(live) == operation.before else _changed(live)
     compared = compare(operation.after, live, secrets, evidence)
-    differing = _answered_for(operation, compared.fields)
+    differing = compared.fields
+    if "configuration" not in operation.sends:
+        # A plan made without the values of secrets does not contain them. Every other difference
+        # counts, sent or not, because the reviewed result includes it.
+        differing = tuple(each for each in differing if not isinstance(each, SecretChange))
     done = Check(state=State.DONE, why="it is already applied", id=live.id)
     if isinstance(operation, Create):
         return _changed(live, differing, _APPEARED) if differing else done
@@ -93,19 +97,6 @@ def _changed(
     why: str = "it was changed since the plan",
 ) -> Check:
     return Check(state=State.STALE, why=why, id=live.id, differing=differing)
-
-
-def _answered_for(
-    operation: Create | Update, compared: tuple[FieldChange, ...]
-) -> tuple[FieldChange, ...]:
-    """Return the differences without the secrets that an operation does not send.
-
-    A plan made without their values does not contain them. Every other difference counts, sent or
-    not, because the reviewed result includes it.
-    """
-    if "configuration" in operation.sends:
-        return compared
-    return tuple(each for each in compared if not isinstance(each, SecretChange))
 
 
 def _undecided(operation: Update, live: LiveWebhook, compared: Comparison) -> bool:
@@ -133,9 +124,25 @@ class Listing:
         for each in webhooks:
             self._by_name.setdefault(each.name, []).append(each)
         self._secrets = secrets
-        self.evidence = self._evidence(plan)
-        self._known = _known(plan)
-        self._renamed_instead = self._find_renamed_instead(plan)
+        declared = {each.before.id: each.after for each in plan.updates}
+        declared |= {each.id: each.webhook for each in plan.matched}
+        created = [each.after for each in plan.creates]
+        pairs = [(each, self.by_id[key]) for key, each in declared.items() if key in self.by_id]
+        pairs += [(each, live) for each in created for live in self.named(each.name)]
+        self.evidence = gather(pairs, webhooks, secrets)
+        # Id and name of each webhook in the plan, before and after it. A webhook with a different
+        # name was renamed since the plan.
+        before = [each.before for each in (*plan.updates, *plan.deletes, *plan.left_out)]
+        before += [each for kept in plan.kept for each in kept.webhooks]
+        self._known = {(each.id, each.name) for each in before}
+        self._known |= {(key, each.name) for key, each in declared.items()}
+        # Declared names that a webhook outside the plan should be renamed to. Such a webhook was
+        # created after the plan, or was missing from the paged listing of the plan.
+        unseen = {each.name for each in webhooks if each.id not in declared}
+        entries = [*declared.values(), *created]
+        self._renamed_instead = {
+            each.name for each in entries if not unseen.isdisjoint(each.previously)
+        }
 
     def named(self, name: str) -> Sequence[LiveWebhook]:
         """Return the live webhooks with a name."""
@@ -188,36 +195,3 @@ class Listing:
             return "the webhook to keep was deleted"
         differs = likeness(keeper, live) is Reading.DIFFERENT
         return "it differs from the webhook to keep" if differs else ""
-
-    def _evidence(self, plan: Plan) -> Evidence:
-        declared = [(each.before.id, each.after) for each in plan.updates]
-        declared += [(each.id, each.webhook) for each in plan.matched]
-        pairs = [(webhook, self.by_id[key]) for key, webhook in declared if key in self.by_id]
-        pairs += [(each.after, live) for each in plan.creates for live in self.named(each.name)]
-        return gather(pairs, self.by_id.values(), self._secrets)
-
-    def _find_renamed_instead(self, plan: Plan) -> set[str]:
-        """Return declared names that a webhook outside the plan should be renamed to.
-
-        Such a webhook was created after the plan, or was missing from the paged listing of the
-        plan.
-        """
-        planned = {each.before.id for each in plan.updates} | {each.id for each in plan.matched}
-        unseen = {each.name for each in self.by_id.values() if each.id not in planned}
-        entries = [each.after for each in plan.operations if not isinstance(each, Delete)]
-        entries += [each.webhook for each in plan.matched]
-        return {each.name for each in entries if not unseen.isdisjoint(each.previously)}
-
-
-def _known(plan: Plan) -> set[tuple[str, str]]:
-    """Return id and name of each webhook in the plan, before and after it.
-
-    A webhook with a different name was renamed since the plan.
-    """
-    known = {(each.before.id, each.before.name) for each in plan.updates}
-    known |= {
-        (each.before.id, each.name) for each in plan.operations if not isinstance(each, Create)
-    }
-    known |= {(each.id, each.webhook.name) for each in plan.matched}
-    known |= {(each.before.id, each.before.name) for each in plan.left_out}
-    return known | {(each.id, each.name) for kept in plan.kept for each in kept.webhooks}

@@ -19,9 +19,8 @@ Fields are compared in compare.py.
 from __future__ import annotations
 
 import shlex
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
 
 from reconciler.findings import Finding, Position, Related, error, note, warning
@@ -43,35 +42,6 @@ from reconciler.planning.readback import Evidence, Reading
 _KNOWN_EVENTS: Final = frozenset(EVENT_TYPES)
 
 
-@dataclass(slots=True, kw_only=True)
-class Match:
-    """The result of matching. With a finding of severity error there is no plan.
-
-    `pairs` are declared webhooks with their live ones; `adopted` has the ids of those outside the
-    scope. `new` are declared webhooks that are not live. `declared` is true if anything is
-    declared, `found` if any declaration matches a live webhook.
-    """
-
-    pairs: list[tuple[Webhook, LiveWebhook]] = field(default_factory=list)
-    new: list[Webhook] = field(default_factory=list)
-    deletes: list[Delete] = field(default_factory=list)
-    kept: list[Kept] = field(default_factory=list)
-    unmanaged: list[Unmanaged] = field(default_factory=list)
-    ignored: int = 0
-    in_scope: int = 0
-    declared: bool = False
-    found: bool = False
-    adopted: set[str] = field(default_factory=set)
-    findings: list[Finding] = field(default_factory=list)
-
-
-def match(
-    desired: Desired, live: Sequence[LiveWebhook], *, only: tuple[str, ...], prune: bool
-) -> Match:
-    """Return how the declarations match the live webhooks, by the table above."""
-    return _Table(desired, live, only, prune).fill()
-
-
 def not_understood(found: LiveWebhook) -> tuple[Reason, str] | None:
     """Return what this version does not know about a live webhook: the type, or the events."""
     if found.type not in KINDS:
@@ -81,93 +51,105 @@ def not_understood(found: LiveWebhook) -> tuple[Reason, str] | None:
     return Reason.UNKNOWN_EVENT, ", ".join(sorted(found.event_types - _KNOWN_EVENTS))
 
 
-class _Table:
-    """The state of one call of `match`.
+class Match:
+    """The webhooks by what happens to them. With a finding of severity error there is no plan.
 
-    `taken` has the ids of live webhooks that are already matched, which no other entry may match.
-    `ignored` are those that match the policy's `ignore`.
+    `pairs` are declared webhooks with their live ones; `adopted` has the ids of those outside the
+    scope. `new` are declared webhooks that are not live. `declared` is true if anything is
+    declared, `found` if any declaration matches a live webhook.
     """
 
     def __init__(
-        self, desired: Desired, live: Sequence[LiveWebhook], only: tuple[str, ...], prune: bool
+        self, desired: Desired, live: Sequence[LiveWebhook], *, only: tuple[str, ...], prune: bool
     ) -> None:
-        self.policy = desired.policy
-        self.prune = prune
-        self.only = Globs(only) if only else None
-        self.ignore = Globs(pattern.glob for pattern in self.policy.ignore)
-        self.protect = Globs(pattern.glob for pattern in self.policy.protect)
-        self.scopes = [(each, Globs(each.globs)) for each in self.policy.scopes]
-        self.live = sorted(live, key=lambda each: (each.name, each.id))
-        self.by_id = {each.id: each for each in self.live}
-        self.by_name: dict[str, list[LiveWebhook]] = {}
-        for each in self.live:
-            self.by_name.setdefault(each.name, []).append(each)
-        self.webhooks = list(desired.webhooks)
-        self.absent = list(desired.absent)
-        # An id identifies one webhook, so no name may match that webhook.
-        self.taken = {each.id for each in self.entries() if each.id in self.by_id}
-        self.ignored: set[str] = set()
-        self.out = Match()
-
-    def fill(self) -> Match:
-        self.out.declared = any(map(self.is_selected, self.entries()))
-        self.drop_ignored()
-        self.drop_missing_ids()
-        for webhook in self.webhooks:
-            self.settle(webhook)
+        """Match the declarations with the live webhooks, by the table above."""
+        self.pairs: list[tuple[Webhook, LiveWebhook]] = []
+        self.new: list[Webhook] = []
+        self.deletes: list[Delete] = []
+        self.kept: list[Kept] = []
+        self.unmanaged: list[Unmanaged] = []
+        self.ignored = 0
+        self.in_scope = 0
+        self.found = False
+        self.adopted: set[str] = set()
+        self.findings: list[Finding] = []
+        self._policy = desired.policy
+        self._prune = prune
+        self._only = Globs(only) if only else None
+        self._ignore = Globs(pattern.glob for pattern in self._policy.ignore)
+        self._protect = Globs(pattern.glob for pattern in self._policy.protect)
+        self._scopes = [(each, Globs(each.globs)) for each in self._policy.scopes]
+        self._live = sorted(live, key=lambda each: (each.name, each.id))
+        self._by_id: dict[str | None, LiveWebhook] = {each.id: each for each in self._live}
+        self._by_name: dict[str, list[LiveWebhook]] = {}
+        for each in self._live:
+            self._by_name.setdefault(each.name, []).append(each)
+        self._webhooks = list(desired.webhooks)
+        self._absent = list(desired.absent)
+        # The ids that no other entry may match. An id identifies one webhook, so no name may match
+        # that webhook.
+        self._taken = {each.id for each in self._entries() if each.id in self._by_id}
+        self._ignored_ids: set[str] = set()
+        self.declared = any(map(self._is_selected, self._entries()))
+        if self._policy.ignore:
+            self._drop_ignored()
+        self._drop_missing_ids()
+        for webhook in self._webhooks:
+            self._settle(webhook)
             if webhook.id is not None:
-                self.settle_others(webhook)
-        for absent in self.absent:
-            self.settle(absent)
-        self.out.findings.extend(self.taken_names())
-        self.rest()
-        return self.out
+                self._settle_others(webhook)
+        for absent in self._absent:
+            self._settle(absent)
+        self.findings.extend(self._taken_names())
+        self._rest()
 
-    def entries(self) -> list[Webhook | Absent]:
-        return [*self.webhooks, *self.absent]
+    def _entries(self) -> list[Webhook | Absent]:
+        return [*self._webhooks, *self._absent]
 
     # Names
 
-    def selects(self, *names: str) -> bool:
+    def _selects(self, *names: str) -> bool:
         """Return whether `--only` selects a webhook by its declared or its live name.
 
         It only filters the result. Entries that it does not select are still matched with their
         live webhooks, so that these are neither matched by other entries nor pruned.
         """
-        return self.only is None or any(map(self.only.match, names))
+        return self._only is None or any(map(self._only.match, names))
 
-    def is_selected(self, entry: Webhook | Absent) -> bool:
+    def _is_selected(self, entry: Webhook | Absent) -> bool:
         """Return whether an entry is selected by one of its names."""
-        if entry.id is not None and entry.id in self.by_id:
-            return self.selects(entry.name, self.by_id[entry.id].name)
-        return self.selects(entry.name, *(entry.previously if isinstance(entry, Webhook) else ()))
+        if (found := self._by_id.get(entry.id)) is not None:
+            return self._selects(entry.name, found.name)
+        return self._selects(entry.name, *(entry.previously if isinstance(entry, Webhook) else ()))
 
-    def free(self, *names: str) -> list[LiveWebhook]:
+    def _free(self, *names: str) -> list[LiveWebhook]:
         """Return the live webhooks that are not matched yet, by name, then id."""
         return [
             each
             for name in names
-            for each in self.by_name.get(name, ())
-            if each.id not in self.taken and each.id not in self.ignored
+            for each in self._by_name.get(name, ())
+            if each.id not in self._taken and each.id not in self._ignored_ids
         ]
 
-    def is_outside(self, entry: Webhook | Absent, found: LiveWebhook) -> bool:
+    def _is_outside(self, entry: Webhook | Absent, found: LiveWebhook) -> bool:
         """Return whether the name of a live webhook is not in the scope of the entry's file."""
         if found.name == entry.name:
             return False
-        scopes = [globs for scope, globs in self.scopes if scope.file == entry.file]
-        scopes = scopes or [globs for _, globs in self.scopes]
+        scopes = [globs for scope, globs in self._scopes if scope.file == entry.file]
+        scopes = scopes or [globs for _, globs in self._scopes]
         return bool(scopes) and not any(globs.match(found.name) for globs in scopes)
 
-    def protecting(self, found: LiveWebhook) -> Pattern | None:
+    def _protecting(self, found: LiveWebhook) -> Pattern | None:
         """Return the pattern that protects a webhook, or None."""
-        if not self.protect.match(found.name):
-            return None
-        return first_match(self.policy.protect, found.name)
+        return (
+            first_match(self._policy.protect, found.name)
+            if self._protect.match(found.name)
+            else None
+        )
 
     # Results
 
-    def finding(
+    def _finding(
         self,
         build: Callable[..., Finding],
         rule: str,
@@ -180,27 +162,21 @@ class _Table:
         related: tuple[Related, ...] = ()
         if pattern is not None and pattern.position is not None:
             related = (Related(message=f"matched by {pattern.glob!r}", position=pattern.position),)
-        self.out.findings.append(build(rule, message, hint, entry.position, related))
+        self.findings.append(build(rule, message, hint, entry.position, related))
 
-    def delete(
-        self,
-        live: LiveWebhook,
-        reason: Reason,
-        position: Position | None = None,
-        keeper: LiveWebhook | None = None,
-    ) -> None:
-        """Add the delete of a live webhook, as a duplicate if there is a `keeper`."""
-        self.out.deletes.append(
+    def _duplicate(self, live: LiveWebhook, webhook: Webhook, keeper: LiveWebhook) -> None:
+        """Add the delete of a duplicate of the `keeper`, which stays."""
+        self.deletes.append(
             Delete(
                 before=snapshot(live),
-                reason=reason,
-                position=position,
-                keeps=None if keeper is None else keeper.id,
-                hidden=keeper is not None and likeness(keeper, live) is Reading.UNKNOWN,
+                reason=Reason.DUPLICATE,
+                position=webhook.position,
+                keeps=keeper.id,
+                hidden=likeness(keeper, live) is Reading.UNKNOWN,
             )
         )
 
-    def keep(
+    def _keep(
         self,
         reason: Reason,
         position: Position | None,
@@ -209,7 +185,7 @@ class _Table:
         unapplied: bool = False,
     ) -> None:
         """Keep webhooks, as one entry."""
-        self.out.kept.append(
+        self.kept.append(
             Kept(
                 webhooks=webhooks,
                 reason=reason,
@@ -219,86 +195,66 @@ class _Table:
             )
         )
 
-    def keep_unknown(
+    def _keep_unknown(
         self, found: LiveWebhook, position: Position | None, *, unapplied: bool = False
     ) -> bool:
         """Keep webhooks with an unknown type or event (row 2)."""
         unknown = not_understood(found)
         if unknown is not None:
             reason, detail = unknown
-            self.keep(reason, position, snapshot(found), detail=detail, unapplied=unapplied)
+            self._keep(reason, position, snapshot(found), detail=detail, unapplied=unapplied)
         return unknown is not None
 
     # The rows of the table
 
-    def drop_ignored(self) -> None:
+    def _drop_ignored(self) -> None:
         """Remove entries whose declared or live name is ignored (row 1)."""
-        if not self.policy.ignore:
-            return
-        self.webhooks = [each for each in self.webhooks if not self.is_ignored(each)]
-        self.absent = [each for each in self.absent if not self.is_ignored(each)]
-        self.ignored.update(each.id for each in self.live if self.ignore.match(each.name))
+        self._webhooks = [each for each in self._webhooks if not self._is_ignored(each)]
+        self._absent = [each for each in self._absent if not self._is_ignored(each)]
+        self._ignored_ids.update(each.id for each in self._live if self._ignore.match(each.name))
 
-    def is_ignored(self, entry: Webhook | Absent) -> bool:
-        found = None if entry.id is None else self.by_id.get(entry.id)
-        names = [each.name for each in (entry, found) if each and self.ignore.match(each.name)]
-        if not names:
-            return False
-        if self.is_selected(entry):
-            self.finding(
+    def _is_ignored(self, entry: Webhook | Absent) -> bool:
+        found = self._by_id.get(entry.id)
+        names = [each.name for each in (entry, found) if each and self._ignore.match(each.name)]
+        if names and self._is_selected(entry):
+            self._finding(
                 warning,
                 "ignored-and-declared",
                 f"{entry.name!r} is declared but also ignored, so it is not changed",
                 entry,
                 "remove it from `ignore` to manage it",
-                first_match(self.policy.ignore, names[0]),
+                first_match(self._policy.ignore, names[0]),
             )
-        if found is not None:
-            self.ignored.add(found.id)
-        return True
+        if names and found is not None:
+            self._ignored_ids.add(found.id)
+        return bool(names)
 
-    def drop_missing_ids(self) -> None:
+    def _drop_missing_ids(self) -> None:
         """Match by name each entry whose id is not live; an absent one is done.
 
         A webhook that was pinned was deleted in the web interface, or its id is mistyped.
         """
         gone: dict[str, list[Webhook]] = {}
         declared: dict[str, list[Webhook]] = {}
-        names = Counter(each.name for each in self.webhooks)
-        for entry in self.entries():
-            pinned_to_gone = entry.id is not None and entry.id not in self.by_id
+        for entry in self._entries():
+            pinned_to_gone = entry.id is not None and entry.id not in self._by_id
+            hint = "nothing is deleted; remove `id` to delete by name"
             if isinstance(entry, Webhook):
                 (gone if pinned_to_gone else declared).setdefault(entry.name, []).append(entry)
-            elif not self.free(entry.name):
+                hint = "copy the right `id` from `webhooks status`, or remove it to match by name"
+            elif not self._free(entry.name):
                 continue
-            if pinned_to_gone and self.selects(entry.name):
-                hint = "nothing is deleted; remove `id` to delete by name"
-                if isinstance(entry, Webhook):
-                    hint = self.other_id(entry.name, names[entry.name])
+            if pinned_to_gone and self._selects(entry.name):
                 message = f"no live webhook has the id that {entry.name!r} is pinned to"
-                self.finding(note, "unknown-id", message, entry, hint)
-        self.webhooks = [each for entries in declared.values() for each in entries]
+                self._finding(note, "unknown-id", message, entry, hint)
+        self._webhooks = [each for entries in declared.values() for each in entries]
         for name, entries in gone.items():
             if len(entries) == 1 and name not in declared:
-                self.webhooks.append(replace(entries[0], id=None))
+                self._webhooks.append(replace(entries[0], id=None))
             else:
-                self.match_by_content(name, entries)
+                self._match_by_content(name, entries)
 
-    def other_id(self, name: str, declared: int) -> str:
-        """Return how to correct an id that is not live, for one of `declared` webhooks with a name.
-
-        A shared name requires an id.
-        """
-        if declared < 2 and len(self.by_name.get(name, ())) < 2:
-            return (
-                "it is matched by name, or created if none matches; remove `id`, or copy the right "
-                "one from `webhooks status`"
-            )
-        free = ", ".join(each.id for each in self.free(name))
-        new = f"set `id` to {free}" if free else "after apply, copy its `id` from `webhooks status`"
-        return f"other webhooks have this name, so only an identical one is matched; {new}"
-
-    def match_by_content(self, name: str, entries: Sequence[Webhook]) -> None:
+    def _match_by_content(self, name: str, entries: Sequence[Webhook]) -> None:
         """Match entries with the same name whose ids are no longer live.
 
         The name does not distinguish them, so each only matches an identical webhook. If others
@@ -307,27 +263,27 @@ class _Table:
         so that it can identify its own.
         """
         left: list[Webhook] = []
-        rest = self.free(name)
+        rest = self._free(name)
         for entry in sorted(entries, key=lambda each: each.id or ""):
             same = (each for each in rest if not compare(entry, each, {}, Evidence()).fields)
             if (found := next(same, None)) is None:
                 left.append(entry)
             else:
                 rest.remove(found)
-                self.taken.add(found.id)
-                self.webhooks.append(replace(entry, id=found.id))
+                self._taken.add(found.id)
+                self._webhooks.append(replace(entry, id=found.id))
         if left and rest:
-            self.taken.update(each.id for each in rest)
-            if self.selects(name):
-                self.out.found = True
+            self._taken.update(each.id for each in rest)
+            if self._selects(name):
+                self.found = True
                 first = entries[0].position
-                self.keep(Reason.AMBIGUOUS, first, *map(snapshot, rest), unapplied=True)
+                self._keep(Reason.AMBIGUOUS, first, *map(snapshot, rest), unapplied=True)
         elif left:
-            self.webhooks.append(replace(left[0], id=None))
-            for each in left[1:] if self.selects(name) else ():
-                self.keep(Reason.LATER, each.position, declared_snapshot(each), unapplied=True)
+            self._webhooks.append(replace(left[0], id=None))
+            for each in left[1:] if self._selects(name) else ():
+                self._keep(Reason.LATER, each.position, declared_snapshot(each), unapplied=True)
 
-    def settle(self, entry: Webhook | Absent) -> None:
+    def _settle(self, entry: Webhook | Absent) -> None:
         """Classify the webhooks that match an entry (rows 2 to 5).
 
         If none matches, the declared webhook is new. It is a rename if the match has another name:
@@ -335,31 +291,31 @@ class _Table:
         """
         earlier: list[LiveWebhook] = []
         if entry.id is not None:
-            found = [self.by_id[entry.id]] if entry.id in self.by_id else []
+            found = [self._by_id[entry.id]] if entry.id in self._by_id else []
         else:
-            found = self.free(entry.name)
-            earlier = self.free(*entry.previously) if isinstance(entry, Webhook) else []
+            found = self._free(entry.name)
+            earlier = self._free(*entry.previously) if isinstance(entry, Webhook) else []
         old = list(dict.fromkeys(each.name for each in earlier))
         renaming = not found
         found = found or earlier
-        self.taken.update(each.id for each in found)
-        if not self.selects(entry.name, *(each.name for each in found)):
+        self._taken.update(each.id for each in found)
+        if not self._selects(entry.name, *(each.name for each in found)):
             return
-        self.out.found |= bool(found)
+        self.found |= bool(found)
         known = [each for each in found if not_understood(each) is None]
         if isinstance(entry, Absent):
             for each in found:
-                if not self.keep_unknown(each, entry.position, unapplied=True):
-                    self.delete_absent(entry, each)
+                if not self._keep_unknown(each, entry.position, unapplied=True):
+                    self._delete_absent(entry, each)
         elif not found:
-            self.out.new.append(entry)
+            self.new.append(entry)
         elif renaming and len(found) > 1:
-            self.several_previous(entry, old, found)
+            self._several_previous(entry, found)
         else:
             for each in found:
-                self.keep_unknown(each, entry.position, unapplied=not known)
+                self._keep_unknown(each, entry.position, unapplied=not known)
             for name in () if renaming else old:
-                self.finding(
+                self._finding(
                     note,
                     "previously-inert",
                     f"{entry.name!r} already exists, so `previously: {name}` has no effect",
@@ -367,9 +323,9 @@ class _Table:
                     "remove `previously`",
                 )
             if known:
-                self.pair(entry, known)
+                self._pair(entry, known)
 
-    def pair(self, webhook: Webhook, known: list[LiveWebhook]) -> None:
+    def _pair(self, webhook: Webhook, known: list[LiveWebhook]) -> None:
         """Pair an entry with its webhook (rows 3 to 5).
 
         If several webhooks with the name are equal, the one with the smallest id stays. If they
@@ -378,47 +334,39 @@ class _Table:
         found, *others = sorted(known, key=lambda each: each.id)
         if any(likeness(found, each) is Reading.DIFFERENT for each in others):
             shots = map(snapshot, known)
-            self.keep(Reason.AMBIGUOUS, webhook.position, *shots, unapplied=True)
+            self._keep(Reason.AMBIGUOUS, webhook.position, *shots, unapplied=True)
             return
-        if self.is_outside(webhook, found):
+        if self._is_outside(webhook, found):
             if not webhook.adopt:
-                self.outside(
-                    webhook,
-                    "take over",
-                    found,
-                    "add `adopt: true` to take it over, or remove the `id` or `previously` that "
-                    "matches it",
-                )
+                hint = "add `adopt: true`, or remove the `id` or `previously` that matches it"
+                self._outside(webhook, "take over", found, hint)
                 return
-            self.out.adopted.add(found.id)
-        self.out.pairs.append((webhook, found))
+            self.adopted.add(found.id)
+        self.pairs.append((webhook, found))
         for each in others:
-            self.delete(each, Reason.DUPLICATE, webhook.position, found)
+            self._duplicate(each, webhook, found)
 
-    def outside(self, entry: Webhook | Absent, verb: str, found: LiveWebhook, hint: str) -> None:
+    def _outside(self, entry: Webhook | Absent, verb: str, found: LiveWebhook, hint: str) -> None:
         message = (
             f"{entry.name!r} would {verb} {found.name!r} (id {found.id}), which is not in "
             "the scope of this file"
         )
-        self.finding(error, "live-out-of-scope", message, entry, hint)
+        self._finding(error, "live-out-of-scope", message, entry, hint)
 
-    def several_previous(self, webhook: Webhook, old: list[str], found: list[LiveWebhook]) -> None:
-        """Report several former names that are live, and prune none of these webhooks."""
+    def _several_previous(self, webhook: Webhook, found: list[LiveWebhook]) -> None:
+        """Report several live webhooks with former names, and prune none of them."""
         message = f"more than one live webhook would be renamed to {webhook.name!r}: "
-        message += ", ".join(map(repr, old))
-        hint = "keep only one of them in `previously`"
-        if len(old) == 1:
-            message = f"{len(found)} live webhooks are named {old[0]!r}"
-            hint = f"set `id` to the intended one: {', '.join(each.id for each in found)}"
-        self.finding(error, "several-previous", message, webhook, hint)
+        message += ", ".join(f"{each.name!r} (id {each.id})" for each in found)
+        hint = "keep only one name in `previously`, or set `id` to the intended one"
+        self._finding(error, "several-previous", message, webhook, hint)
 
-    def delete_absent(self, entry: Absent, found: LiveWebhook) -> None:
+    def _delete_absent(self, entry: Absent, found: LiveWebhook) -> None:
         """Delete every webhook with the name, or the one with the id, for `state: absent`."""
-        if self.is_outside(entry, found):
+        if self._is_outside(entry, found):
             hint = "delete it in the file whose scope includes it, or extend `scope`"
-            self.outside(entry, "delete", found, hint)
-        elif (protecting := self.protecting(found)) is not None:
-            self.finding(
+            self._outside(entry, "delete", found, hint)
+        elif (protecting := self._protecting(found)) is not None:
+            self._finding(
                 error,
                 "absent-and-protected",
                 f"{found.name!r} is both declared absent and protected",
@@ -427,39 +375,41 @@ class _Table:
                 protecting,
             )
         else:
-            self.delete(found, Reason.ABSENT, entry.position)
+            self.deletes.append(
+                Delete(before=snapshot(found), reason=Reason.ABSENT, position=entry.position)
+            )
 
-    def settle_others(self, webhook: Webhook) -> None:
+    def _settle_others(self, webhook: Webhook) -> None:
         """Delete duplicates and keep different webhooks under the names of entries with an id."""
-        others = self.free(webhook.name)
+        others = self._free(webhook.name)
         if not others:
             return
-        self.taken.update(each.id for each in others)
-        pins = {each.id for each in self.webhooks if each.name == webhook.name}
-        pinned = [each for each in self.by_name[webhook.name] if each.id in pins]
-        for each in others if self.selects(webhook.name) else ():
-            if self.keep_unknown(each, webhook.position):
+        self._taken.update(each.id for each in others)
+        pins = {each.id for each in self._webhooks if each.name == webhook.name}
+        pinned = [each for each in self._by_name[webhook.name] if each.id in pins]
+        for each in others if self._selects(webhook.name) else ():
+            if self._keep_unknown(each, webhook.position):
                 continue
             same = (one for one in pinned if likeness(one, each) is not Reading.DIFFERENT)
             if (keeper := next(same, None)) is not None:
-                self.delete(each, Reason.DUPLICATE, webhook.position, keeper)
+                self._duplicate(each, webhook, keeper)
             else:
-                self.keep(Reason.AMBIGUOUS, webhook.position, snapshot(each))
+                self._keep(Reason.AMBIGUOUS, webhook.position, snapshot(each))
 
-    def taken_names(self) -> Iterator[Finding]:
+    def _taken_names(self) -> Iterator[Finding]:
         """Return an error for each name that an operation needs and another live webhook has.
 
         No operation of a plan frees a name for another one: deletes come last, and renames are not
         ordered. A create may use the name of a webhook that is deleted afterwards, but not of one
         that is renamed: if the rename failed, two webhooks would have the name.
         """
-        pairs = [pair for pair in self.out.pairs if pair[0].name != pair[1].name]
+        pairs = [pair for pair in self.pairs if pair[0].name != pair[1].name]
         renamed = {found.id: webhook.name for webhook, found in pairs}
-        deleted = {each.before.id for each in self.out.deletes}
+        deleted = {each.before.id for each in self.deletes}
         wanted = [(webhook, f"{found.name!r} cannot be renamed to") for webhook, found in pairs]
-        wanted += [(webhook, "cannot create") for webhook in self.out.new]
+        wanted += [(webhook, "cannot create") for webhook in self.new]
         for place, (webhook, verb) in enumerate(wanted):
-            for holder in self.by_name.get(webhook.name, ()):
+            for holder in self._by_name.get(webhook.name, ()):
                 if holder.id in renamed:
                     new = renamed[holder.id]
                     why = f"is renamed to {new!r} in this plan"
@@ -472,40 +422,34 @@ class _Table:
                 message = f"{verb} {webhook.name!r}: another webhook with that name {why}"
                 yield error("name-held", message, hint, webhook.position)
 
-    def rest(self) -> None:
+    def _rest(self) -> None:
         """Handle live webhooks that match no entry (rows 1, 2, 6 and 7)."""
-        shown = {found.id for _, found in self.out.pairs}
-        shown |= {each.before.id for each in self.out.deletes}
-        left_out = self.left_out()
-        for each in self.live:
-            if each.id not in shown and (not self.selects(each.name) or left_out(each.name)):
-                continue
-            if each.id in self.ignored:
-                self.out.ignored += 1
-                continue
-            within = [scope.prune for scope, globs in self.scopes if globs.match(each.name)]
-            self.out.in_scope += bool(within)
-            if each.id in self.taken or self.keep_unknown(each, None):
-                continue
-            if not (self.prune and any(within)):
-                reason = Reason.PRUNE_OFF if within else Reason.OUT_OF_SCOPE
-                self.out.unmanaged.append(Unmanaged(webhook=snapshot(each), reason=reason))
-            elif (protecting := self.protecting(each)) is not None:
-                self.keep(Reason.PROTECTED, protecting.position, snapshot(each))
-            else:
-                self.delete(each, Reason.NOT_DECLARED)
-
-    def left_out(self) -> Callable[[str], bool]:
-        """Return whether a live name may be a declared one that `--only` leaves out.
-
-        A server that changes names may store a declared webhook under another spelling. A complete
-        plan creates it again before that one is deleted; a plan without the create also leaves out
-        the delete.
-        """
-        declared = (each.name for each in self.webhooks)
-        keys = {
-            lookalike_key(name)
-            for name in declared
-            if name not in self.by_name and not self.selects(name)
+        shown = {found.id for _, found in self.pairs}
+        shown |= {each.before.id for each in self.deletes}
+        # A server that changes names may store a declared webhook under another spelling. A
+        # complete plan creates it again before that one is deleted; a plan without the create also
+        # leaves out the delete.
+        left_out = {
+            lookalike_key(each.name)
+            for each in self._webhooks
+            if each.name not in self._by_name and not self._selects(each.name)
         }
-        return lambda name: bool(keys) and lookalike_key(name) in keys
+        for each in self._live:
+            if each.id not in shown and not self._selects(each.name):
+                continue
+            if each.id not in shown and left_out and lookalike_key(each.name) in left_out:
+                continue
+            if each.id in self._ignored_ids:
+                self.ignored += 1
+                continue
+            within = [scope.prune for scope, globs in self._scopes if globs.match(each.name)]
+            self.in_scope += bool(within)
+            if each.id in self._taken or self._keep_unknown(each, None):
+                continue
+            if not (self._prune and any(within)):
+                reason = Reason.PRUNE_OFF if within else Reason.OUT_OF_SCOPE
+                self.unmanaged.append(Unmanaged(webhook=snapshot(each), reason=reason))
+            elif (protecting := self._protecting(each)) is not None:
+                self._keep(Reason.PROTECTED, protecting.position, snapshot(each))
+            else:
+                self.deletes.append(Delete(before=snapshot(each), reason=Reason.NOT_DECLARED))

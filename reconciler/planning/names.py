@@ -40,10 +40,7 @@ class Globs:
 
 def first_match(patterns: Iterable[Pattern], name: str) -> Pattern | None:
     """Return the first pattern that matches `name`, to show where it was written."""
-    for each in patterns:
-        if Globs((each.glob,)).match(name):
-            return each
-    return None
+    return next((each for each in patterns if Globs((each.glob,)).match(name)), None)
 
 
 def unmatched(only: Iterable[str], names: Collection[str], nothing: str) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from reconciler.findings import Finding, has_errors, sort_key
 from reconciler.model import Desired, Live, LiveWebhook, Secret, SecretRef, Webhook
 from reconciler.planning.compare import compare, with_lost
 from reconciler.planning.guards import guard, mistaken, relaxed, rename_hints
-from reconciler.planning.match import Match, match
+from reconciler.planning.match import Match
 from reconciler.planning.names import unmatched
 from reconciler.planning.plan import (
     Attribution,
@@ -61,10 +61,7 @@ _PLAIN = PlanOptions()
 
 
 def plan(
-    desired: Desired,
-    live: Live,
-    secrets: Mapping[SecretRef, Secret],
-    options: PlanOptions = _PLAIN,
+    desired: Desired, live: Live, secrets: Mapping[SecretRef, Secret], options: PlanOptions = _PLAIN
 ) -> Plan:
     """Return the plan that makes `live` equal to `desired`.
 
@@ -72,13 +69,8 @@ def plan(
     everything else in the plan is the same. Raises ConfigurationError, with a finding for each
     position, if declarations conflict with the live webhooks.
     """
-    table = match(desired, live.webhooks, only=options.only, prune=options.prune)
-    resends = Resends(
-        desired,
-        options.previous,
-        named=options.resend,
-        reviewed=options.reviewed,
-    )
+    table = Match(desired, live.webhooks, only=options.only, prune=options.prune)
+    resends = Resends(desired, options.previous, named=options.resend, reviewed=options.reviewed)
     comparing = _compare(table, live.webhooks, secrets, resends, options)
     findings = [*table.findings, *resends.unmatched(), *_selecting_nothing(options, desired, live)]
     if has_errors(tuple(findings)):
@@ -113,11 +105,12 @@ def plan(
         found=table.found,
         max_deletes=desired.policy.max_deletes,
         names=frozenset(
-            (
-                *(each.name for each in desired.webhooks),
-                *(each.name for each in desired.absent),
-                *(found.name for _, found in table.pairs),
-                *(each.name for each in table.deletes if each.reason is Reason.ABSENT),
+            each.name
+            for each in (
+                *desired.webhooks,
+                *desired.absent,
+                *(found for _, found in table.pairs),
+                *(each for each in table.deletes if each.reason is Reason.ABSENT),
             )
         ),
         notes=tuple(notes),
@@ -134,9 +127,7 @@ def plan(
 def _selecting_nothing(options: PlanOptions, desired: Desired, live: Live) -> Iterator[Finding]:
     """Warn of each glob of `--only` that matches no live, declared or former name."""
     if options.only:
-        names = {each.name for each in live.webhooks}
-        names.update(each.name for each in desired.webhooks)
-        names.update(each.name for each in desired.absent)
+        names = {each.name for each in (*live.webhooks, *desired.webhooks, *desired.absent)}
         names.update(old for each in desired.webhooks for old in each.previously)
         yield from unmatched(options.only, names, "no declared or live webhook")
 
@@ -245,14 +236,11 @@ def _attributed(
     with suppress(ConfigurationError):
         made = plan(previous, live, {**secrets, **previous.literals}, before)
         drifting = {_identity(each, options.shown) for each in made.operations}
-
-    def labeled(operation: Operation) -> Operation:
-        drifts = _identity(operation, options.shown) in drifting
-        return replace(
-            operation, attribution=Attribution.DRIFT if drifts else Attribution.THIS_CHANGE
-        )
-
-    return tuple(map(labeled, operations))
+    labels = {True: Attribution.DRIFT, False: Attribution.THIS_CHANGE}
+    return tuple(
+        replace(each, attribution=labels[_identity(each, options.shown) in drifting])
+        for each in operations
+    )
 
 
 def _identity(operation: Operation, shown: Shown) -> object:
@@ -267,12 +255,12 @@ def _uses(operations: tuple[Operation, ...]) -> tuple[SecretUse, ...]:
 
     Values are not used, so a plan lists the same with and without available secrets.
     """
-    uses: list[SecretUse] = []
-    for operation in operations:
-        if isinstance(operation, Delete) or "configuration" not in operation.sends:
-            continue
-        uses += _used(operation.after, sorted(operation.after.configuration))
-    return tuple(uses)
+    return tuple(
+        use
+        for each in operations
+        if not isinstance(each, Delete) and "configuration" in each.sends
+        for use in _used(each.after, sorted(each.after.configuration))
+    )
 
 
 def _used(webhook: Webhook, fields: Iterable[str]) -> Iterator[SecretUse]:

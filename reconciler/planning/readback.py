@@ -15,15 +15,7 @@ from enum import Enum
 from typing import Final
 
 from reconciler.kinds import KINDS, Field
-from reconciler.model import (
-    LiveValue,
-    LiveWebhook,
-    Secret,
-    SecretRef,
-    Unknown,
-    Value,
-    Webhook,
-)
+from reconciler.model import LiveValue, LiveWebhook, Secret, SecretRef, Unknown, Value, Webhook
 
 _ENCRYPTED: Final = re.compile(
     r"(?i:enc|encrypted|cipher|ciphertext|vault|kms|aes|gpg|pgp)[:\[({].*"
@@ -160,29 +152,23 @@ def gather(
     secrets: Mapping[SecretRef, Secret],
 ) -> Evidence:
     """Return the evidence of a listing; `pairs` are declared webhooks with their live ones."""
-    # Fields without evidence so far; usually the first webhook has evidence for all of them.
-    unread = {kind.type: set(kind.secret_fields) for kind in KINDS.values()}
-    unseen = set().union(*unread.values())
     readable: set[tuple[str, str]] = set()
     shown: set[str] = set()
     for webhook, found in pairs:
-        left = unread[webhook.type]
-        if not left or found.type != webhook.type or isinstance(found.configuration, Unknown):
+        if found.type != webhook.type or isinstance(found.configuration, Unknown):
             continue
-        for name in left & webhook.configuration.keys():
-            value = found.configuration.get(name)
-            wanted = declared_secret(webhook.configuration[name], secrets)
-            if isinstance(value, Secret) and wanted is not None and wanted.same_as(value):
-                readable.add((webhook.type, name))
-                left.remove(name)
+        for name in KINDS[webhook.type].secret_fields & webhook.configuration.keys():
+            # Usually the first webhook has evidence for all of them.
+            if (webhook.type, name) not in readable:
+                value = found.configuration.get(name)
+                wanted = declared_secret(webhook.configuration[name], secrets)
+                if isinstance(value, Secret) and wanted is not None and wanted.same_as(value):
+                    readable.add((webhook.type, name))
     for found in live:
-        if not unseen:
-            break
         if isinstance(found.configuration, Unknown) or found.type not in KINDS:
             continue
-        for name in tuple(unseen):
+        for name in KINDS[found.type].secret_fields - shown:
             value = found.configuration.get(name)
             if isinstance(value, Secret) and not value.matches(_EMPTY):
                 shown.add(name)
-                unseen.remove(name)
     return Evidence(readable=frozenset(readable), shown=frozenset(shown))

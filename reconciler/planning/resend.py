@@ -14,20 +14,8 @@ from typing import Final
 
 from reconciler.findings import Finding, error, note
 from reconciler.kinds import KINDS
-from reconciler.model import (
-    Desired,
-    LiveWebhook,
-    SecretRef,
-    Value,
-    Webhook,
-)
-from reconciler.planning.plan import (
-    Operation,
-    SecretCause,
-    SecretChange,
-    Update,
-    is_resend,
-)
+from reconciler.model import Desired, LiveWebhook, SecretRef, Value, Webhook
+from reconciler.planning.plan import Operation, SecretCause, SecretChange, Update, is_resend
 from reconciler.planning.readback import Evidence
 
 _ALL: Final = "*"

@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.findings import Severity
 from reconciler.model import Webhook
-from reconciler.planning.match import match
+from reconciler.planning.match import Match
 from tests.planning.builders import desired, guarded, live, live_slack, made, slack
 
 INTENDED = "if this is intended, add --allow-deletes"
@@ -119,5 +119,5 @@ def test_only_limits_what_the_guards_count() -> None:
 def test_only_limits_what_counts_as_declared(webhook: Webhook, glob: str, declared: bool) -> None:
     """A selection without a declaration is treated like an empty file."""
     found = live(live_slack("b", "id-1"))
-    table = match(desired(webhook), found.webhooks, only=(glob,), prune=True)
+    table = Match(desired(webhook), found.webhooks, only=(glob,), prune=True)
     assert table.declared is declared

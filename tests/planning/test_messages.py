@@ -70,17 +70,8 @@ def shown(found: Finding) -> list[str]:
             {},
             [
                 "4 error several-previous: more than one live webhook would be renamed to 'new': "
-                "'a', 'c'",
-                "  keep only one of them in `previously`",
-            ],
-        ),
-        (
-            desired(slack("new", previously=("a",), line=4)),
-            [live_slack("a", "2"), live_slack("a", "1")],
-            {},
-            [
-                "4 error several-previous: 2 live webhooks are named 'a'",
-                "  set `id` to the intended one: 1, 2",
+                "'a' (id 1), 'c' (id 2)",
+                "  keep only one name in `previously`, or set `id` to the intended one",
             ],
         ),
         (
@@ -89,8 +80,7 @@ def shown(found: Finding) -> list[str]:
             {},
             [
                 "4 note unknown-id: no live webhook has the id that 'a' is pinned to",
-                "  other webhooks have this name, so only an identical one is matched; "
-                "set `id` to 2",
+                "  copy the right `id` from `webhooks status`, or remove it to match by name",
             ],
         ),
         *(

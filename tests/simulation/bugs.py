@@ -102,14 +102,14 @@ BUGS = (
     Bug(
         name="--only that reads part of the declarations",
         file="planning/match.py",
-        old="        self.webhooks = list(desired.webhooks)\n",
-        new="        self.webhooks = [w for w in desired.webhooks if self.selects(w.name)]\n",
+        old="        self._webhooks = list(desired.webhooks)\n",
+        new="        self._webhooks = [w for w in desired.webhooks if self._selects(w.name)]\n",
         start=2125,
     ),
     Bug(
         name="--no-prune that prunes",
         file="planning/match.py",
-        old="            if not (self.prune and any(within)):\n",
+        old="            if not (self._prune and any(within)):\n",
         new="            if not any(within):\n",
         start=185,
     ),
@@ -176,7 +176,7 @@ BUGS = (
     Bug(
         name="a scope that is not enforced",
         file="planning/match.py",
-        old="        if self.is_outside(webhook, found):\n",
+        old="        if self._is_outside(webhook, found):\n",
         new="        if False:\n",
     ),
     Bug(
