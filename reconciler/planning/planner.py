@@ -104,14 +104,9 @@ def plan(
         declared=table.declared,
         found=table.found,
         max_deletes=desired.policy.max_deletes,
-        names=frozenset(
-            each.name
-            for each in (
-                *desired.webhooks,
-                *desired.absent,
-                *(found for _, found in table.pairs),
-                *(each for each in table.deletes if each.reason is Reason.ABSENT),
-            )
+        names=_declared_names(desired).union(
+            (found.name for _, found in table.pairs),
+            (each.name for each in table.deletes if each.reason is Reason.ABSENT),
         ),
         notes=tuple(notes),
         relaxed=loosened,
@@ -127,9 +122,16 @@ def plan(
 def _selecting_nothing(options: PlanOptions, desired: Desired, live: Live) -> Iterator[Finding]:
     """Warn of each glob of `--only` that matches no live, declared or former name."""
     if options.only:
-        names = {each.name for each in (*live.webhooks, *desired.webhooks, *desired.absent)}
-        names.update(old for each in desired.webhooks for old in each.previously)
+        names = _declared_names(desired).union(
+            (each.name for each in live.webhooks),
+            (old for each in desired.webhooks for old in each.previously),
+        )
         yield from unmatched(options.only, names, "no declared or live webhook")
+
+
+def _declared_names(desired: Desired) -> frozenset[str]:
+    absent = frozenset(each.name for each in desired.absent)
+    return absent.union(each.name for each in desired.webhooks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
