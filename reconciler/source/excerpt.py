@@ -23,7 +23,7 @@ from reconciler.findings import EXCERPT_BEFORE, Finding, Place, Position, Relate
 from reconciler.kinds import KINDS
 from reconciler.model import EVENT_TYPES
 from reconciler.source.allowed import VARIABLE
-from reconciler.source.position import Node, lines, locate, tree
+from reconciler.source.position import Node, lines, locate, nodes
 from reconciler.source.schema import schema
 from reconciler.source.text import LOOKS_SECRET, MASK, is_word
 from reconciler.source.yaml import Document
@@ -164,7 +164,7 @@ def narrow(text: str, position: Position) -> Position:
 def _veiled(text: str, number: int) -> str:
     """Return a line, counted from 0, with a placeholder for each hidden character."""
     line = lines(text)[number]
-    known = _hidden(text).get(number, ()) if tree(text).complete else _guessed(line)
+    known = _hidden(text).get(number, ()) if nodes(text) else _guessed(line)
     shown = list(line)
     for first, last in (*known, *(match.span() for match in LOOKS_SECRET.finditer(line))):
         end = len(line.rstrip()) if last < 0 else min(last, len(line))
@@ -180,8 +180,8 @@ def _hidden(text: str) -> dict[int, list[_Span]]:
     """Return the columns to hide by line, counted from 0; an end of -1 is the end of the line."""
     found: dict[int, list[_Span]] = defaultdict(list)
     ends: dict[int, int] = defaultdict(int)  # comments start after them
-    root, rows = tree(text).root, lines(text)
-    stack: list[tuple[Node, str | None, bool]] = [(root, None, False)] if root is not None else []
+    rows = lines(text)
+    stack: list[tuple[Node, str | None, bool]] = [(nodes(text)[-1], None, False)]
     while stack:
         node, key, secret = stack.pop()
         ends[node.end_line] = max(ends[node.end_line], node.end_column)

@@ -1,9 +1,9 @@
 """Find the positions of findings in a file.
 
 The parser keeps few positions, because valid files need none. To locate a finding, the text is
-parsed again into a tree: slowly, and tolerant of errors. An alias stays an alias, both duplicate
-keys are kept, and a syntax error ends the tree early. Paths are paths of the data: aliases and
-merges are followed to the value itself, which is the position to fix.
+parsed again into nodes, which is slow. An alias stays an alias, and both duplicate keys are kept.
+Paths are paths of the data: aliases and merges are followed to the value itself, which is the
+position to fix.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any, Final, TypeAlias
 
 import yaml
 
-from reconciler.findings import Position
+from reconciler.findings import Finding, Position, Related, error
 from reconciler.model import Path
 from reconciler.source.text import check
-from reconciler.source.yaml import PARSER
+from reconciler.source.yaml import LISTED, PARSER
 
 _COMMENT: Final = re.compile(r"(?:\s*+:)?+\s++(?=#)")
 _NEXT_COMMENT: Final = re.compile(r"\s#")
@@ -32,7 +32,7 @@ class Node:
     `form` is the class of its first event. `text` is a scalar's text, `plain` is true if it is not
     quoted. `items` has a sequence's items, or a mapping's alternating keys and values. `target` is
     the node that an alias refers to, or None. `entries` has a mapping's keys and values by name,
-    merged ones included; `_with_entries` fills it in.
+    merged ones included; `_root` fills it in.
     """
 
     form: type
@@ -48,7 +48,7 @@ class Node:
 
     def pairs(self) -> list[tuple[Node, Node]]:
         """Return a mapping's keys with their values."""
-        return list(zip(self.items[::2], self.items[1::2], strict=False))
+        return list(zip(self.items[::2], self.items[1::2], strict=True))
 
     @property
     def is_merge(self) -> bool:
@@ -65,60 +65,46 @@ _Step: TypeAlias = "tuple[Node | None, Node]"
 """A value, and its key if it is in a mapping."""
 
 
-@dataclass(slots=True, eq=False)
-class Tree:
-    """The parsed part of a text.
-
-    `root` is None for an empty text. `mappings` has all mappings in the order of their ends.
-    """
-
-    root: Node | None = None
-    mappings: list[Node] = field(default_factory=list)
-    complete: bool = False
-
-
 @lru_cache(maxsize=2)  # findings of one file are located consecutively
-def tree(text: str) -> Tree:
-    """Parse `text`, which ends in a line break, into a tree as far as possible."""
-    parsed = Tree()
-    if check(text, "") is not None:
-        return parsed
+def nodes(text: str) -> list[Node]:
+    """Return the nodes of `text` in the order of their ends, the root last.
+
+    The list is empty if the text is not one valid document.
+    """
+    found: list[Node] = []
     stack: list[Node] = []
     anchors: dict[str, Node] = {}
+    if check(text, "") is not None:
+        return []
     parser: Any = PARSER(text)
     event: Any
     try:
         while not isinstance(event := parser.get_event(), yaml.StreamEndEvent):
             start, end = event.start_mark, event.end_mark
             if isinstance(event, yaml.CollectionEndEvent):
-                done = stack.pop()
-                done.end_line, done.end_column = end.line, end.column
-                if done.form is yaml.MappingStartEvent:
-                    parsed.mappings.append(done)
+                node = stack.pop()
+                node.end_line, node.end_column = end.line, end.column
+                found.append(node)
             if not isinstance(event, yaml.NodeEvent):
                 continue
+            if found and not stack:  # a second document
+                return []
             node = Node(type(event), start.line, start.column, end.line, end.column)
+            if stack:
+                stack[-1].items.append(node)
             if node.form is yaml.AliasEvent:
                 node.target = anchors.get(str(event.anchor))
             elif event.anchor is not None:
                 anchors[event.anchor] = node
             if isinstance(event, yaml.ScalarEvent):
                 node.text, node.plain = event.value, not event.style
-            if stack:
-                stack[-1].items.append(node)
-            elif parsed.root is None:
-                parsed.root = node
-            else:  # a second document
-                return parsed
             if isinstance(event, yaml.CollectionStartEvent):
                 stack.append(node)
-        parsed.complete = True
-    except (yaml.YAMLError, ValueError):  # the pure parser raises ValueError for some escapes
-        pass
-    finally:
-        parser.dispose()
-        parsed.mappings += [each for each in stack[::-1] if each.form is yaml.MappingStartEvent]
-    return parsed
+            else:
+                found.append(node)
+    except yaml.YAMLError:
+        return []
+    return found
 
 
 @lru_cache(maxsize=2)
@@ -160,16 +146,27 @@ def is_null(text: str, path: Path) -> bool:
     return len(steps) == len(path) + 1 and steps[-1][1].plain and steps[-1][1].text == "null"
 
 
-def duplicate_keys(text: str, file: str) -> Iterator[tuple[str, Position, Position]]:
-    """Yield the text, the first and the repeated position of each duplicate key."""
-    for node in tree(text).mappings:
+def duplicate_keys(text: str, file: str) -> Iterator[Finding]:
+    """Yield the findings for the duplicate keys of a file."""
+    same_webhook = range(0)
+    for node in nodes(text):
         first: dict[str, Node] = {}
-        for key, _ in node.pairs():
+        for key, _ in node.pairs() if node.form is yaml.MappingStartEvent else ():
             if key.form is not yaml.ScalarEvent or key.is_merge:
                 continue
-            if first.setdefault(key.text, key) is not key:
-                before = _position(text, file, first[key.text])
-                yield key.text, before, _position(text, file, key)
+            before = first.setdefault(key.text, key)
+            if before is key or before.line in same_webhook:
+                continue
+            hint = f"remove one of the two; the other is on line {before.line + 1}"
+            if key.text == "name" and key.line > before.line:
+                # The other keys follow from the `name` without a dash.
+                same_webhook = range(before.line, key.line)
+                hint = "write `- name:` if a webhook starts here; otherwise remove one of the two"
+            elif key.text in LISTED:
+                hint = f"move its items to the other one, on line {before.line + 1}; remove the key"
+            where, other = _position(text, file, key), _position(text, file, before)
+            related = (Related(message="first written here", position=other),)
+            yield error("duplicate-key", "duplicate key in a mapping", hint, where, related)
 
 
 def _comment(text: str, key: Node | None, value: Node) -> tuple[int, int, str] | None:
@@ -190,9 +187,7 @@ def _comment(text: str, key: Node | None, value: Node) -> tuple[int, int, str] |
 
 def _follow(text: str, path: Path) -> list[_Step]:
     """Return (key, value) of the root and of each step of `path`, as far as they exist."""
-    root = _with_entries(text).root
-    assert root is not None, "only files that hold something have findings with paths"
-    steps: list[_Step] = [(None, root)]
+    steps: list[_Step] = [(None, _root(text))]
     for part in path:
         node, step = _resolved(steps[-1][1]), None
         if isinstance(part, str):
@@ -206,13 +201,13 @@ def _follow(text: str, path: Path) -> list[_Step]:
 
 
 @lru_cache(maxsize=2)
-def _with_entries(text: str) -> Tree:
-    """Return the tree of `text` with the `entries` of its mappings."""
-    parsed = tree(text)
-    # Merged mappings end before the one that merges them; only invalid files have merge cycles.
-    for node in parsed.mappings:
+def _root(text: str) -> Node:
+    """Return the root of a valid `text` after setting the `entries` of all mappings."""
+    found = nodes(text)
+    # Merged mappings end before the one that merges them.
+    for node in found:
         merged: dict[str, _Step] = {}
-        for key, value in node.pairs():
+        for key, value in node.pairs() if node.form is yaml.MappingStartEvent else ():
             if key.is_merge:
                 value = _resolved(value)
                 parts = value.items if value.form is yaml.SequenceStartEvent else [value]
@@ -221,12 +216,12 @@ def _with_entries(text: str) -> Tree:
             elif key.form is yaml.ScalarEvent:
                 node.entries.setdefault(key.text, (key, value))
         node.entries = {**merged, **node.entries}
-    return parsed
+    return found[-1]
 
 
 def _resolved(node: Node) -> Node:
     """Return the node that an alias refers to, or the node itself."""
-    return node.target if node.form is yaml.AliasEvent and node.target is not None else node
+    return node.target or node
 
 
 def _identifying_part(node: Node) -> Node:

@@ -7,9 +7,9 @@ Python parser. They only select one of the messages here.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import yaml
 
@@ -20,11 +20,11 @@ from reconciler.source.yaml import FAULTS, PARSER
 _Place: TypeAlias = tuple[int, int]
 """Line and column, from 0."""
 
-_Cause: TypeAlias = tuple[_Place, str, str | None]
+_Cause: TypeAlias = tuple[_Place, str, str]
 """The position of an error, the message and the hint."""
 
 _QUOTE_IT: Final = "put the text in quotes"
-_AT_THE_MARK: Final[Mapping[str, tuple[str, str | None]]] = {
+_AT_THE_MARK: Final[Mapping[str, tuple[str, str]]] = {
     r"cannot start any token": ("an unquoted value cannot start with this character", _QUOTE_IT),
     r"mapping values are not allowed": (
         "unexpected colon: a key is not allowed here",
@@ -34,16 +34,13 @@ _AT_THE_MARK: Final[Mapping[str, tuple[str, str | None]]] = {
         "a list cannot start here",
         "start it on a new line, or write `[one, two]`",
     ),
-    r"mapping keys are not allowed": (
-        "a key cannot start here",
-        "put the text in quotes, or the key on a new line",
-    ),
     r"unknown escape|hexadecimal|hexdecimal|invalid Unicode": (
         "unknown escape in double quotes",
         r"write `\\` for a backslash, or use single quotes",
     ),
     r"indentation (indicator|or chomping)|chomping or indentation|comment or (a )?line break": (
-        FAULTS["yaml-syntax"]
+        "invalid text after the `|` or `>` of a text block",
+        "start the text on the next line",
     ),
     r"node content": ("a value is missing here", 'write `""` for empty text'),
     r"expected '?<document start>'?": (
@@ -57,7 +54,7 @@ _AT_THE_MARK: Final[Mapping[str, tuple[str, str | None]]] = {
 }
 """Messages and hints by the parser's message, for errors where the parser stops."""
 
-_AT_THE_CONTEXT: Final = {
+_AT_THE_CONTEXT: Final[Mapping[str, tuple[str, str]]] = {
     r"unexpected end of stream|document (indicator|separator)": (
         "missing closing quote for the text that starts here",
         "add the closing quote",
@@ -72,182 +69,6 @@ _AT_THE_CONTEXT: Final = {
     ),
 }
 """The same for errors at the start of the parser's context."""
-
-_TAG: Final = re.compile(r"\btag\b")
-_UNCLOSED: Final = re.compile(r"expected ',' or '([\]}])'|unexpected ':'")
-_OPENING: Final = (yaml.FlowMappingStartToken, yaml.FlowSequenceStartToken)
-_CLOSING: Final = (yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
-_COMMENT: Final = re.compile(r"""(?:"[^"]*"|'[^']*'|(?<!\s)#|[^"'#])*+(?=#)""")
-"""The text before the first comment of a line."""
-_QUOTE_HASH: Final = 'quote it: `"#..."`'
-_MISFIT: Final = re.compile(r"expected key|expected '-'|expected <block end>")
-
-
-def explain(cause: yaml.YAMLError, text: str, file: str) -> Finding:
-    """Return the finding for a parser error, without text of the parser or of the file."""
-    problem = str(getattr(cause, "problem", None) or "")
-    context = str(getattr(cause, "context", None) or "")
-    rows = lines(text)
-    at = _mark(getattr(cause, "problem_mark", None), rows) or (0, 0)
-    before = _mark(getattr(cause, "context_mark", None), rows) or at
-    rule = "yaml-syntax"
-    if "nesting depth" in problem:
-        rule, place, (message, hint) = "too-deep", at, FAULTS["too-deep"]
-    elif _TAG.search(context):
-        rule, place, (message, hint) = "tag", before, FAULTS["tag"]
-    else:
-        place, message, hint = (
-            _foreign(at, before, rows)
-            or _misread(at, text, rows)
-            or _unclosed(problem, at, before, rows)
-            or _misfit(problem, at, rows)
-            or _no_key(problem, at, rows)
-            or _known(problem, at, before, rows)
-        )
-    where = Position(file=file, line=place[0] + 1, column=place[1] + 1)
-    return error(rule, message, hint, where)
-
-
-def _known(problem: str, at: _Place, before: _Place, rows: list[str]) -> _Cause:
-    """Return the table entry for a problem."""
-    for pattern, found in _AT_THE_CONTEXT.items():
-        if re.search(pattern, problem):
-            return before, *found
-    line, column = at
-    if "unknown escape" in problem and column and rows[line][column : column + 1] != "\\":
-        at = line, column - 1  # one parser points at the backslash, the other after it
-    return at, *next(ours for each, ours in _AT_THE_MARK.items() if re.search(each, problem))
-
-
-def _mark(mark: yaml.Mark | None, rows: list[str]) -> _Place | None:
-    """Return line and column, from 0; a position after the last line is the last character."""
-    if mark is None:
-        return None
-    if mark.line > len(rows) - 2:
-        line = max((number for number, row in enumerate(rows) if row.strip()), default=0)
-        return line, max(0, len(rows[line].rstrip()) - 1)
-    return mark.line, min(mark.column, max(0, len(rows[mark.line]) - 1))
-
-
-def _foreign(at: _Place, before: _Place, rows: list[str]) -> _Cause | None:
-    """Return syntax of other languages on the lines of the error or just above, if any."""
-    for number in (before[0], at[0] - 1, at[0]):
-        for pattern, message, hint in _FOREIGN if number >= 0 else ():
-            if found := pattern.search(rows[number]):
-                return (number, found.start()), message, hint
-    return None
-
-
-def _misread(at: _Place, text: str, rows: list[str]) -> _Cause | None:
-    """Return what the parser takes for something else before the error, if anything: the rest of
-    the file for a quoted text without its end, or the end of a bracket for a comment.
-    """
-    quoted: _Place | None = None
-    opened: list[yaml.Mark] = []
-    with suppress(yaml.YAMLError, ValueError):
-        for token in yaml.scan(text, PARSER):
-            start, end = token.start_mark, token.end_mark
-            if (start.line, start.column) >= at:
-                break
-            if isinstance(token, _OPENING):
-                opened.append(start)
-            elif isinstance(token, _CLOSING) and opened:
-                opened.pop()
-            elif isinstance(token, yaml.ScalarToken) and token.style in ("'", '"'):
-                # A text without its end reaches to the opening quote of the next one.
-                quoted = (start.line, start.column) if start.line < end.line == at[0] else quoted
-    if quoted is None:
-        return _hidden_end(opened, rows)
-    message = f"the quoted text that starts here ends on line {at[0] + 1}"
-    return quoted, message, "add the closing quote where the text ends"
-
-
-def _hidden_end(opened: list[yaml.Mark], rows: list[str]) -> _Cause | None:
-    """Return the comment that hides the end of one of the `opened` brackets, if any."""
-    for mark in opened:
-        line = rows[mark.line]
-        before = _COMMENT.match(line, mark.column)
-        if before is None:
-            continue
-        is_value = before[0].rstrip().endswith((":", "["))
-        if is_value or any(closer in line[before.end() :] for closer in "]}"):
-            place = mark.line, before.end()
-            return place, "`#` starts a comment, which hides the rest of the line", _QUOTE_HASH
-    return None
-
-
-def _unclosed(problem: str, at: _Place, before: _Place, rows: list[str]) -> _Cause | None:
-    match = _UNCLOSED.search(problem)
-    if match is None:
-        return None
-    closer, opening = match[1], rows[before[0]][before[1] :]
-    if "${" in opening:
-        return at, "`${...}` is not expanded in this file", "write `{env: NAME}` for a secret"
-    if closer is None:
-        return at, "unexpected colon", _QUOTE_IT
-    hint = "separate the entries with commas, close the bracket, or quote the text"
-    here = rows[at[0]][at[1] : at[1] + 1]
-    opener = {"]": "[", "}": "{"}[closer]
-    if here in ("]", "}"):
-        hint = f"close the `{opener}` of line {before[0] + 1} before this, or delete this"
-        return at, f"expected `{closer}` here, not `{here}`", hint
-    if here == "=":
-        return at, "unexpected `=`", "write `key: value`, or put the text in quotes"
-    if at[0] != before[0] and here not in ("{", "[", '"'):
-        return before, f"this `{opener}` is never closed", hint
-    return at, f"a comma or `{closer}` is missing before this", hint
-
-
-def _misfit(problem: str, at: _Place, rows: list[str]) -> _Cause | None:
-    if _MISFIT.search(problem) is None:
-        return None
-    line = rows[at[0]]
-    if _GLUED_DASH.match(line):
-        return at, "a list item needs a space after its dash", "add a space after the dash"
-    if line[: at[1]].strip():
-        message = "unexpected text after the end of a value"
-        return (
-            at,
-            message,
-            "put the whole value in quotes; inside single quotes, write '' for one '",
-        )
-    if line.lstrip().startswith("- ") and _indented(at[0], rows) is None:
-        hint = "add the key of the list above it, such as `webhooks:`, or check the indentation"
-        return at, "a list item is not allowed here", hint
-    other = "the indentation of this line does not match the lines around it"
-    return at, _indented(at[0], rows) or other, _SAME
-
-
-def _no_key(problem: str, at: _Place, rows: list[str]) -> _Cause | None:
-    """Return a known cause for a colon that does not form a key, or None."""
-    if re.search("mapping values|could not find", problem) is None:
-        return None
-    for number in (at[0], max(0, at[0] - 1)):
-        if glued := _GLUED_COLON.match(rows[number]):
-            message = "a key needs a space after its colon"
-            return (number, glued.end() - 1), message, "add a space after the colon"
-    line = rows[at[0]]
-    found = _indented(at[0], rows) if _WORD.fullmatch(line[: at[1]]) else None
-    return ((at[0], len(line) - len(line.lstrip())), found, _SAME) if found else None
-
-
-def _indented(number: int, rows: list[str]) -> str | None:
-    """Compare the indentation of a line with the nearest level that is open there."""
-    line = rows[number]
-    mine, columns, limit = len(line) - len(line.lstrip()), set[int](), float("inf")
-    for above in reversed(rows[:number]):
-        start = _START.match(above)
-        if start is not None and start.end() < limit:
-            columns |= {start.end(1), start.end()}
-            limit = start.end(1)
-    if not columns or mine in columns:
-        return None
-    others = min(columns, key=lambda each: (abs(each - mine), -each))
-    return (
-        f"this line starts in column {mine + 1}, but the lines around it start in column "
-        f"{others + 1}"
-    )
-
 
 _FOREIGN: Final = (
     (
@@ -265,9 +86,162 @@ _FOREIGN: Final = (
         "`//` does not start a comment",
         "start the comment with `#`",
     ),
+    (
+        re.compile(
+            r"""[\[{](?:"[^"]*"|'[^']*'|\{[^{}"'#]*\}|(?<!\s)#|[^\[\]{}"'#])*+"""
+            r"""(?:(?<=[:\[] )|(?=.*[\]}]))(#)"""
+        ),
+        "`#` starts a comment, which hides the rest of the line",
+        'quote it: `"#..."`',
+    ),
 )
+"""Patterns of lines that are not what their author means, with messages and hints."""
+
+_GLUED: Final = (
+    (
+        re.compile(r"^ *(-)(?=\w)"),
+        "a list item needs a space after its dash",
+        "add a space after the dash",
+    ),
+    (
+        re.compile(r"^ *(?:- +)?[a-z_]+(:)(?=[^\s/:])"),
+        "a key needs a space after its colon",
+        "add a space after the colon",
+    ),
+)
+"""The same for lines that are probably misread as text."""
+
 _SAME: Final = "use the same indentation for all keys of a mapping and all items of a list"
-_GLUED_DASH: Final = re.compile(r" *-\w")
-_GLUED_COLON: Final = re.compile(r" *(?:- +)?[a-z_]+:(?=[^\s/:])")
-_WORD: Final = re.compile(r" *[\w-]+")
+_MISFIT: Final = re.compile(r"expected key|expected '-'|expected <block end>")
+_NO_KEY: Final = re.compile("mapping values|could not find")
+_UNCLOSED: Final = re.compile(r"expected ',' or '([\]}])'")
+_TAG: Final = re.compile(r"\btag\b")
+_NO_CONTENT: Final = re.compile(r" *(?:#|$)")
+_WORD: Final = re.compile(r" *[\w-]*")
 _START: Final = re.compile(r"( *)(?:- +)?(?=[^\s#-])")
+
+
+def explain(cause: yaml.MarkedYAMLError, text: str, file: str) -> Finding:
+    """Return the finding for a parser error, without text of the parser or of the file."""
+    problem, rows = cause.problem or "", lines(text)
+    at = _place(cause.problem_mark, rows)
+    before = _place(cause.context_mark or cause.problem_mark, rows)
+
+    def position(place: _Place) -> Position:
+        return Position(file=file, line=place[0] + 1, column=place[1] + 1)
+
+    if "nesting depth" in problem:
+        return error("too-deep", *FAULTS["too-deep"], position(at))
+    if _TAG.search(cause.context or ""):
+        return error("tag", *FAULTS["tag"], position(before))
+    contents = (number for number in range(at[0]) if not _NO_CONTENT.match(rows[number]))
+    above = max(contents, default=0)
+    place, message, hint = (
+        _in_lines(_FOREIGN, (before[0], above, at[0]), rows)
+        or _quoted(at, text)
+        or _unclosed(problem, at, before, rows)
+        or _misplaced(problem, at, above, rows)
+        or _known(problem, at, before, rows)
+    )
+    return error("yaml-syntax", message, hint, position(place))
+
+
+def _place(mark: Any, rows: list[str]) -> _Place:
+    """Return line and column, from 0; a position after the last line is the last character."""
+    if mark.line < len(rows) - 1:
+        return mark.line, min(mark.column, max(0, len(rows[mark.line]) - 1))
+    line = max((number for number, row in enumerate(rows) if row.strip()), default=0)
+    return line, max(0, len(rows[line].rstrip()) - 1)
+
+
+def _known(problem: str, at: _Place, before: _Place, rows: list[str]) -> _Cause:
+    """Return the table entry for a problem."""
+    for pattern, found in _AT_THE_CONTEXT.items():
+        if re.search(pattern, problem):
+            return before, *found
+    line, column = at
+    if "unknown escape" in problem and column and rows[line][column : column + 1] != "\\":
+        at = line, column - 1  # one parser points at the backslash, the other after it
+    return at, *next(ours for each, ours in _AT_THE_MARK.items() if re.search(each, problem))
+
+
+def _in_lines(
+    table: Iterable[tuple[re.Pattern[str], str, str]], numbers: Iterable[int], rows: list[str]
+) -> _Cause | None:
+    """Return the first entry of a table that matches one of the lines, if any."""
+    for number in numbers:
+        for pattern, message, hint in table:
+            if found := pattern.search(rows[number]):
+                return (number, found.start(found.lastindex or 0)), message, hint
+    return None
+
+
+def _quoted(at: _Place, text: str) -> _Cause | None:
+    """Return the quoted text that ends on the line of the error but starts above, if any.
+
+    Without its end, it reaches to the opening quote of the next one.
+    """
+    with suppress(yaml.YAMLError):
+        for token in yaml.scan(text, PARSER):
+            place, end = (token.start_mark.line, token.start_mark.column), token.end_mark.line
+            is_quoted = isinstance(token, yaml.ScalarToken) and token.style in ("'", '"')
+            if is_quoted and place[0] < end == at[0] and place < at:
+                message = f"the quoted text that starts here ends on line {end + 1}"
+                return place, message, "add the closing quote where the text ends"
+    return None
+
+
+def _unclosed(problem: str, at: _Place, before: _Place, rows: list[str]) -> _Cause | None:
+    """Return what is wrong in the brackets that start at `before`, if the error is in brackets."""
+    match = _UNCLOSED.search(problem)
+    if match is None:
+        return None
+    closer = match[1]
+    if "${" in rows[before[0]][before[1] :]:
+        return at, "`${...}` is not expanded in this file", "write `{env: NAME}` for a secret"
+    hint = "separate the entries with commas, close the bracket, or quote the text"
+    here = rows[at[0]][at[1] : at[1] + 1]
+    opener = {"]": "[", "}": "{"}[closer]
+    if here in ("]", "}"):
+        hint = f"close the `{opener}` of line {before[0] + 1} before this, or delete this"
+        return at, f"expected `{closer}` here, not `{here}`", hint
+    if at[0] != before[0] and here not in ("{", "[", '"'):
+        return before, f"this `{opener}` is never closed", hint
+    return at, f"a comma or `{closer}` is missing before this", hint
+
+
+def _misplaced(problem: str, at: _Place, above: int, rows: list[str]) -> _Cause | None:
+    """Return why a line does not belong to the mapping or list around it, if that is the error."""
+    is_misfit, line = _MISFIT.search(problem) is not None, rows[at[0]]
+    if not is_misfit and _NO_KEY.search(problem) is None:
+        return None
+    if glued := _in_lines(_GLUED, (at[0], above), rows):
+        return glued
+    indent = len(line) - len(line.lstrip())
+    if _WORD.fullmatch(line, 0, at[1]) and (other := _other_column(at[0], indent, rows)):
+        message = (
+            f"this line starts in column {indent + 1}, but the lines around it start in column "
+        )
+        return (at[0], indent), f"{message}{other}", _SAME
+    if not is_misfit:
+        return None
+    if indent < at[1]:
+        hint = "put the whole value in quotes; inside single quotes, write '' for one '"
+        return at, "unexpected text after the end of a value", hint
+    if line.lstrip().startswith("- "):
+        hint = "add the key of the list above it, such as `webhooks:`, or check the indentation"
+        return at, "a list item is not allowed here", hint
+    return at, "the indentation of this line does not match the lines around it", _SAME
+
+
+def _other_column(number: int, indent: int, rows: list[str]) -> int | None:
+    """Return the column, from 1, of the nearest level that is open at a line, None if it fits."""
+    columns, limit = set[int](), float("inf")
+    for above in reversed(rows[:number]):
+        start = _START.match(above)
+        if start is not None and start.end() < limit:
+            columns |= {start.end(1), start.end()}
+            limit = start.end(1)
+    if not columns or indent in columns:
+        return None
+    return 1 + min(columns, key=lambda each: (abs(each - indent), -each))

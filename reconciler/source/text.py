@@ -15,13 +15,6 @@ from reconciler.findings import Finding, Position, error
 from reconciler.kinds import slack
 from reconciler.source.files import MAX_FILE_BYTES
 
-MAX_DEPTH: Final = 32
-TOO_DEEP: Final = error(
-    "too-deep",
-    f"nested more than {MAX_DEPTH} levels deep",
-    "flatten it; the content of aliases counts too",
-)
-
 _BOM: Final = b"\xef\xbb\xbf"
 _PLAIN: Final = bytes([*range(0x20, 0x7F), 0x0A, 0x09])
 
@@ -82,9 +75,6 @@ _CHECKS: Final[tuple[_Check, ...]] = (
         "a line that starts with % is a YAML directive, which is not supported",
         "delete the line; quote the text if it belongs to a value",
     ),
-    # libyaml reads ahead, and fails before the first of these brackets can be counted.
-    ("[" * 100, r"\[(?=\[{99})", TOO_DEEP),
-    ("{" * 100, r"\{(?=\{{99})", TOO_DEEP),
 )
 
 

@@ -21,10 +21,10 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import yaml
 
-from reconciler.findings import Finding, Place, Position, Related, error
+from reconciler.findings import Finding, Place, Position, error
 from reconciler.model import Path
 from reconciler.source.schema import holds
-from reconciler.source.text import MAX_DEPTH, TOO_DEEP, decode
+from reconciler.source.text import decode
 
 Parser: TypeAlias = Any
 """A class that takes text and returns events from `get_event()` until the stream ends."""
@@ -32,10 +32,13 @@ Parser: TypeAlias = Any
 PARSER: Final[Parser] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's parser if PyYAML includes it, else the pure one, which is about 20 times slower."""
 
+MAX_DEPTH: Final = 32
+"""The maximum depth of mappings and lists in a file."""
+
 _MAX_INTEGER: Final = 2**53 - 1
 """The largest integer that every JSON reader keeps exact."""
 
-FAULTS: Final[Mapping[str, tuple[str, str | None]]] = {
+FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     "empty-document": (
         "the file is empty",
         "to declare that there are no webhooks, write `webhooks: []`",
@@ -54,7 +57,10 @@ FAULTS: Final[Mapping[str, tuple[str, str | None]]] = {
         "YAML tags (`!`) are not supported",
         "put the text in quotes if the `!` is part of it; write a secret as `{env: NAME}`",
     ),
-    TOO_DEEP.rule: (TOO_DEEP.message, TOO_DEEP.hint),
+    "too-deep": (
+        f"nested more than {MAX_DEPTH} levels deep",
+        "flatten it; the content of aliases counts too",
+    ),
     "unknown-alias": (
         "undefined YAML alias",
         'put the text in quotes if it is not an alias, as in `"*_deleted"`',
@@ -70,10 +76,6 @@ FAULTS: Final[Mapping[str, tuple[str, str | None]]] = {
     "merge": (
         "`<<` takes a mapping or a list of mappings, once in each mapping",
         "merge several with a list: `<<: [*one, *two]`",
-    ),
-    "yaml-syntax": (
-        "invalid text after the `|` or `>` of a text block",
-        "start the text on the next line",
     ),
 }
 """The message and hint for each rule of the parser."""
@@ -91,9 +93,7 @@ _NUMERIC: Final = frozenset("-0123456789")
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 _TOO_LARGE: Final = object()
 _OPEN: Final = object()
-_MISSING: Final = object()
 _WORD: Final = re.compile(r"\S+")
-_HEADER_COMMENT: Final = re.compile(r"[|>][-+0-9]*#")
 LISTED: Final = ("webhooks", "ignore", "protect")
 """Lists of the root whose items get positions."""
 
@@ -169,30 +169,16 @@ def parse(raw: bytes, file: str, *, parser: Parser = PARSER) -> Document:
         data = reader.document()
     except _Stopped:
         pass
-    except yaml.YAMLError as cause:
+    except yaml.MarkedYAMLError as cause:
         from reconciler.source import syntax  # only for an error
 
         reader.usable = False
         reader.findings.append(syntax.explain(cause, text, file))
-    finally:
-        reader.parser.dispose()
     data = data if reader.usable else {}
     if reader.duplicates:
         from reconciler.source.position import duplicate_keys  # only for an error
 
-        same_webhook = range(0)
-        for key, first, second in duplicate_keys(text, file):
-            if first.line in same_webhook:
-                continue  # it follows from the `name` without a dash
-            message = "duplicate key in a mapping"
-            hint = f"remove one of the two; the other is on line {first.line}"
-            if key == "name" and second.line > first.line:
-                same_webhook = range(first.line, second.line)
-                hint = "write `- name:` if a webhook starts here; otherwise remove one of the two"
-            elif key in LISTED:
-                hint = f"move its items to the other one, on line {first.line}, and remove the key"
-            related = Related(message="first written here", position=first)
-            reader.findings.append(error("duplicate-key", message, hint, second, (related,)))
+        reader.findings += duplicate_keys(text, file)
     return Document(
         file=file,
         text=text,
@@ -227,8 +213,7 @@ class _Reader:
         self.duplicates = False
         self._text = text
         self._file = file
-        self.parser = parser(text)
-        self._next: Callable[[], Any] = self.parser.get_event
+        self._next: Callable[[], Any] = parser(text).get_event
         self._keys: dict[str, str] = {}  # plain keys known to be text; equal ones share one object
         self._strings: dict[str, str] = {}
         self._anchors: dict[str, Any] = {}
@@ -240,19 +225,15 @@ class _Reader:
         """Return the data of the text, which must be a single document."""
         self._next()  # the stream's start
         start = self._next()
-        root = start if isinstance(start, yaml.StreamEndEvent) else self._next()
-        if root is start or (
-            isinstance(root, yaml.ScalarEvent)
-            and not root.style
-            and root.tag is None
-            and _WORDS.get(root.value, root) is None
-        ):
+        data: Any = None
+        if not isinstance(start, yaml.StreamEndEvent):
+            start = self._next()
+            data = self._value(start, 1)
+            self._next()  # the document's end, or a syntax error, which explains more
+        if data is None:
             raise self._stop("empty-document", Position(file=self._file, line=1))
-        if not isinstance(root, yaml.MappingStartEvent):
-            self._next()  # a syntax error after the first word explains more
-            raise self._stop("root-not-mapping", self._position(root))
-        data = self._mapping(root, 1)
-        self._next()  # the document's end
+        if not isinstance(data, dict):
+            raise self._stop("root-not-mapping", self._position(start))
         end = self._next()
         if not isinstance(end, yaml.StreamEndEvent):
             raise self._stop("several-documents", self._position(end))
@@ -325,27 +306,16 @@ class _Reader:
 
     def _scalar(self, event: Any) -> Any:
         value: Any = event.value
-        style = event.style
-        if not style:
+        if not event.style:
             if value[:1] not in _NUMERIC:
                 value = _WORDS.get(value, value)
             elif (value := _number(value)) is _TOO_LARGE:
                 self._note("number-too-large", self._position(event))
-        elif style in "|>":
-            self._check_header(event)
         if event.tag is not None:
             self._tag(event)
         if event.anchor is not None:
             self._anchors[event.anchor] = value
         return value
-
-    def _check_header(self, event: Any) -> None:
-        """Refuse a comment directly after | or >: libyaml accepts it, the pure parser does not."""
-        match = _HEADER_COMMENT.match(self._text, event.start_mark.index)
-        if match is not None:
-            start = event.start_mark
-            column = start.column + match.end() - start.index
-            self._note("yaml-syntax", Position(file=self._file, line=start.line + 1, column=column))
 
     def _key(self, event: Any, depth: int) -> str | None:
         """Read a key that was not seen before; None if it is not text."""
@@ -369,9 +339,9 @@ class _Reader:
             self._anchors[start.anchor] = _OPEN
 
     def _alias(self, event: Any, depth: int) -> Any:
-        value = self._anchors.get(event.anchor, _MISSING)
-        if value is _MISSING:
+        if event.anchor not in self._anchors:
             raise self._stop("unknown-alias", self._position(event))
+        value = self._anchors[event.anchor]
         if value is _OPEN:
             raise self._stop("alias-cycle", self._position(event))
         size, height = self._measure(value)

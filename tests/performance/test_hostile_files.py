@@ -44,7 +44,7 @@ FILES: dict[str, Callable[[int], str]] = {
     "merges of no mapping": lambda n: f"{HEAD}- {{{'<<: 1, ' * n}}}\n",
     "keys twice, not closed": lambda n: f"{HEAD}- {{{'a: 1, ' * n}]\n",
     "secrets, not closed": lambda n: f"{HEAD}- {'token: x, ' * n}]\n",
-    "text blocks": lambda n: HEAD + "- |#\n  a\n" * n,
+    "text blocks": lambda n: HEAD + "- |\n  a\n" * n,
     "minified, a typo in each": lambda n: (
         f'{{"webhooks": [{_list(lambda i: _webhook(i)[2:-1].replace("name", "nam"), n)}]}}'
     ),

@@ -46,9 +46,8 @@ def bomb(levels: int, width: int) -> str:
 X0 = ", ".join(f"k{number}: 1" for number in range(200))
 HOSTILE = {
     "5000 digits": ("a: " + "9" * 5000, "number-too-large 1:4+3"),
-    "5000 levels": ("a: " + "[" * 5000, "too-deep 1:4+1"),
-    "5000 levels, mapped": ("a: " + "{" * 5000, "too-deep 1:4+1"),
-    # libyaml fails during lookahead, before the first level is counted
+    "5000 levels": ("a: " + "[" * 5000, "too-deep"),
+    "5000 levels, mapped": ("a: " + "{" * 5000, "too-deep"),
     "600 levels, mixed": ("a: " + "[{" * 600, "too-deep"),
     "600 levels, mixed (2)": ("a: " + "{[" * 600, "too-deep"),
     "40 levels of aliases": (

@@ -113,8 +113,8 @@ def test_any_text_gives_findings_or_plain_data(text: str) -> None:
 def test_both_parsers_give_the_same_result(text: str) -> None:
     """A file means the same with and without libyaml."""
     one, two = (parse(text.encode(), "w.yaml", parser=parser) for parser in (FAST, PURE))
-    if "?" in text and not two.usable:
-        return  # inside brackets only PyYAML refuses a plain text with a question mark
+    if re.search(r"\?|[|>][-+0-9]*#", text) and not two.usable:
+        return  # only PyYAML refuses some question marks in brackets, and a comment beside `|`
     assert one.usable == two.usable
     if one.usable:
         assert one == two
