@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from reconciler import workflow
 from reconciler.api.pace import Pause
-from reconciler.cli.options import Context
+from reconciler.cli.session import Session
 from reconciler.execute.stop import GRACE
 from reconciler.planning.plan import Create, Delete, Operation, Update
 from reconciler.render.quote import quote
@@ -28,47 +28,59 @@ _TICK: Final = 1.0  # seconds
 _WIDEST: Final = 60
 
 
-def settings_of(context: Context) -> Settings:
-    """Resolve the settings of the connection. Raises UsageError, CredentialError."""
-    process = context.process
+def settings_of(session: Session) -> Settings:
+    """Resolve the settings of the connection, once. With -v, print each with its source.
+
+    Raises UsageError, CredentialError, and ConfigurationError for a key that files must not name.
+    """
+    if session.settings is not None:
+        return session.settings
+    process, group = session.process, session.group
+    profile = key = None
+    if group is not None and not session.local:
+        profile = group.profile and (group.profile, f"profile in {group.paths[0]}")
+        from reconciler.workflow.inputs import key_of  # help needs no YAML
+
+        key = key_of(group, session.inputs)
     found = resolve(
-        context.command_line,
+        session.command_line,
         process.environ,
         platform=process.platform,
         directory=process.directory,
-        local=context.local,
-        profile_of_files=context.profile,
+        local=session.local,
+        profile_of_files=profile or None,
     )
-    if context.key is None or context.local:
-        return found
-    key, source = context.key
-    return replace(found, key=Setting(value=key, source=source))
+    if group is not None and key is not None:
+        found = replace(found, key=Setting(value=key, source=f"api_key in {group.paths[0]}"))
+    session.settings = found
+    for name in ("server_url", "profile", "key", "timeout", "deadline"):
+        setting = getattr(found, name)
+        if setting is not None and setting.value not in ("", None):
+            shown = "***" if name == "key" else setting.value
+            shown = f"{shown:g} s" if isinstance(shown, float) else quote(str(shown))
+            title = name.replace("_url", " URL")
+            session.console.detail(f"{title}: {shown} (from {setting.source})")
+    return found
 
 
 @contextmanager
 def connected(
-    context: Context,
-    settings: Settings,
-    *,
-    progress: Progress | None = None,
-    needs_key: bool = True,
+    session: Session, *, progress: Progress | None = None, needs_key: bool = True
 ) -> Iterator[workflow.Connection]:
-    """Connect until the end of the block. Raises UsageError, CredentialError.
+    """Connect until the end of the block. Raises the errors of `settings_of`.
 
     `progress` shows reading and writing; without it only the connection is shown.
     """
-    clock = context.process.time()
-    progress = progress or Progress(context)
+    settings, progress = settings_of(session), progress or Progress(session)
     with ExitStack() as stack:
         adapter, key = None, None if settings.key is None else settings.key.value
         if settings.local:
             from reconciler.cli.local import emulated
 
-            adapter, key = stack.enter_context(emulated(context))
+            adapter, key = stack.enter_context(emulated(session))
         else:
             key = settings.require_key() if needs_key else key
-            context.console.hide([] if key is None else [key])
-        _describe(context, settings)
+            session.console.hide([] if key is None else [key])
         progress.phase(f"reading from {settings.server_url.value}")
         stack.enter_context(progress)
         yield stack.enter_context(
@@ -77,26 +89,15 @@ def connected(
                 server_url=settings.server_url.value,
                 timeout=settings.timeout.value,
                 deadline=settings.deadline.value,
-                parallelism=context.options.get("parallelism", 10),
-                environment=context.process.environ,
-                clock=clock,
+                parallelism=session.options.get("parallelism", 10),
+                environment=session.process.environ,
+                clock=session.process.time(),
                 watcher=progress,
                 signaled=progress.interrupted,
                 observer=progress.observe,
                 adapter=adapter,
             )
         )
-
-
-def _describe(context: Context, settings: Settings) -> None:
-    """Print each setting and its source."""
-    for name in ("server_url", "profile", "key", "timeout", "deadline"):
-        setting = getattr(settings, name)
-        if setting is not None and setting.value not in ("", None):
-            shown = "***" if name == "key" else setting.value
-            shown = f"{shown:g} s" if isinstance(shown, float) else quote(str(shown))
-            title = name.replace("_url", " URL")
-            context.console.detail(f"{title}: {shown} (from {setting.source})")
 
 
 class Progress:
@@ -108,10 +109,10 @@ class Progress:
     may have happened.
     """
 
-    def __init__(self, context: Context) -> None:
-        self._console = context.console
-        self._debug = bool(context.options.get("debug"))
-        self._clock = context.process.time()
+    def __init__(self, session: Session) -> None:
+        self._console = session.console
+        self._debug = bool(session.options.get("debug"))
+        self._clock = session.process.time()
         self._waits_until = self._clock.monotonic()
         self._notes: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._lock = threading.Lock()

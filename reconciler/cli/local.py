@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from reconciler.api.connections import InProcess
-from reconciler.cli.options import Context
-from reconciler.cli.session import STDOUT
+from reconciler.cli.session import STDOUT, Session
 from reconciler.emulator.behavior import MASK, Behavior
 from reconciler.emulator.emulator import LOCAL_KEY, ORGANIZATION, Emulator
 from reconciler.emulator.messages import Request
@@ -30,14 +29,13 @@ from reconciler.model import Secret
 from reconciler.render.quote import prose, quote
 from reconciler.source.secrets import url_credential
 from reconciler.source.write import REQUESTS, check_kind
-from reconciler.workflow.inputs import organizations
 
 _FOLDER: Final = ".webhooks-local"
 """The default folder of the database."""
 
 
 @contextmanager
-def emulated(context: Context) -> Iterator[tuple[InProcess, Secret]]:
+def emulated(session: Session) -> Iterator[tuple[InProcess, Secret]]:
     """Run the emulator of `--local`: yield a transport to it and a key of the organization.
 
     The database has an organization for each name that files declare. Without one, the key is that
@@ -45,7 +43,7 @@ def emulated(context: Context) -> Iterator[tuple[InProcess, Secret]]:
     Raises UsageError if the file cannot be opened as the emulator's database, or if the command
     also writes its result to it.
     """
-    options, directory = context.options, context.process.directory
+    options, directory = session.options, session.process.directory
     path = directory / (options.get("local_db") or f"{_FOLDER}/webhooks.db")
     for option in ("report", "out"):
         named = options.get(option)
@@ -54,26 +52,20 @@ def emulated(context: Context) -> Iterator[tuple[InProcess, Secret]]:
                 f"--{option} and --local-db are the same file, {quote(str(named))}",
                 hint=f"use another file for --{option}",
             )
-    context.console.note(
+    session.console.note(
         f"LOCAL: CloudTruth emulator in {quote(path.as_posix())}. Nothing is delivered; any "
         "organization is accepted."
     )
     if path.parent.name == _FOLDER:
         _make_folder(path.parent)
-    store_of = partial(_LocalStore, redacted=context.console.redacted)
+    store_of = partial(_LocalStore, redacted=session.console.redacted)
     with closing(_open_store(path, store_of)) as store:
-        name = _declared(context)
+        declared = None if session.group is None else session.group.organization
+        name = declared or session.options.get("organization")
         behavior = Behavior(any_key=True, **_known_types())
         emulator = Emulator(store, behavior, organization=name or ORGANIZATION)
         key = LOCAL_KEY if name is None else _key_of(store, name)
         yield InProcess(emulator.handle, request=Request), Secret(key)
-
-
-def _declared(context: Context) -> str | None:
-    """Return the organization of the files, or else of --organization."""
-    parsed = None if context.inputs is None else context.inputs.parsed
-    names = () if parsed is None else (each.organization for each in organizations(parsed))
-    return next(filter(None, names), None) or context.options.get("organization")
 
 
 def _key_of(store: Store, name: str) -> str:
@@ -88,7 +80,7 @@ def _key_of(store: Store, name: str) -> str:
 
 
 def build(
-    context: Context,
+    session: Session,
     *,
     key: str | None,
     db: str | None,
@@ -102,7 +94,7 @@ def build(
 
     Raises UsageError and OutputError for files that cannot be used.
     """
-    directory = context.process.directory
+    directory = session.process.directory
     behavior = Behavior(
         any_key=key is None,
         read_back=read_back,
@@ -120,7 +112,7 @@ def build(
     if seed is not None and not store.webhooks():
         _create(emulator, directory / seed, seed)
     # After the database, so that one file cannot be used for both.
-    emulator.listener = _log(context, log) if log is not None else None
+    emulator.listener = _log(session, log) if log is not None else None
     if key is not None and store.user_of_key(key) is None:
         store.add_user(emulator.organization, key=key, role="OWNER")
     return emulator
@@ -146,11 +138,11 @@ def _create(emulator: Emulator, path: Path, name: str) -> None:
             raise UsageError(rejected, hint="correct it in the seed file")
 
 
-def _log(context: Context, name: str) -> Callable[[Any], None]:
+def _log(session: Session, name: str) -> Callable[[Any], None]:
     """Return a function that writes each request as a line of JSON."""
-    file = context.process.stdout
+    file = session.process.stdout
     if name != STDOUT:
-        path = context.process.directory / name
+        path = session.process.directory / name
         check_kind(path, REQUESTS)
         try:
             file = path.open("a", encoding="utf-8")

@@ -8,22 +8,17 @@ from __future__ import annotations
 
 import re
 from collections import ChainMap
-from collections.abc import Callable, Iterable, MutableMapping, Sequence
-from copy import copy
+from collections.abc import Callable, MutableMapping, Sequence
 from functools import partial
 from importlib import import_module
 from inspect import getdoc
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 from click.core import ParameterSource
 
 from reconciler.cli.console import Console
 from reconciler.cli.process import Process
-
-if TYPE_CHECKING:
-    from reconciler.model import Secret
-    from reconciler.workflow import Inputs
 
 _LINES: Final = r"[\r\n]+"
 # Shells complete it. Commands report unreadable files themselves.
@@ -40,33 +35,20 @@ _PRECEDENCE: Final = {ParameterSource.COMMANDLINE: 0, ParameterSource.ENVIRONMEN
 
 
 class Context:
-    """The argument of every command: the process, its console, and the options.
+    """The process of a run, its console, and its options.
 
-    `options` has each option from the command line or its variable, by name. `inputs` has the files
-    once they are read; `key` and `profile` are those named by them, each with its source. `section`
-    is the organization in a run over several.
+    `options` has each option from the command line or its variable, by name.
     """
 
     def __init__(self, process: Process) -> None:
         self.process = process
         self.options: ChainMap[str, Any] = ChainMap({}, {})
         self.console = Console(process, self.options)
-        self.inputs: Inputs | None = None
-        self.key: tuple[Secret, str] | None = None
-        self.profile: tuple[str, str] | None = None
-        self.section: str | None = None
 
     @property
     def command_line(self) -> MutableMapping[str, Any]:
         """The options of the command line, without those of variables."""
         return self.options.maps[0]
-
-    def narrowed(self, inputs: Inputs, **options: Any) -> Context:
-        """Return this context with other options, and with some of the files."""
-        made = copy(self)
-        made.options = ChainMap({**self.command_line, **options}, self.options.maps[1])
-        made.inputs = inputs
-        return made
 
     def give(self, name: str, value: Any, source: ParameterSource | None) -> None:
         """Record an option. A later value replaces an earlier one; lists are extended."""
@@ -76,37 +58,6 @@ class Context:
         if isinstance(value, tuple) and level is self.command_line:
             value = (*level.get(name, ()), *value)
         level[name] = value
-
-    def words(self, options: Iterable[click.Parameter], **other: Any) -> tuple[str, ...]:
-        """Return the command line words for `options`, ready to paste.
-
-        The values in `other` replace those of the command line.
-        """
-        values = {**self.command_line, **other}
-        found: list[str] = []
-        for option in options:
-            value = values.get(option.name or "")
-            if value in (None, "", ()) or value is False or not isinstance(option, Option):
-                continue
-            for each in value if option.multiple else (value,):
-                text = f"{each:g}" if isinstance(each, float) else str(each)
-                found += [option.opts[0]] if option.is_flag else [option.opts[0], text]
-        return tuple(found)
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """The paths of the configuration; empty means webhooks.yaml."""
-        return tuple(self.options.get("file", ()))
-
-    @property
-    def local(self) -> bool:
-        """Whether the emulator in this process is used instead of CloudTruth."""
-        return bool(self.options.get("local")) or "local_db" in self.command_line
-
-    @property
-    def organization(self) -> str | None:
-        """The organization that the API key must belong to; the emulator accepts any."""
-        return None if self.local else self.options.get("organization")
 
 
 class Option(click.Option):
@@ -232,7 +183,7 @@ def command(
 ) -> Callable[[Callable[..., int]], _Command]:
     """Turn a function that returns an exit code into a command; its docstring is the help.
 
-    The function receives the context, and its own options by name. `reads` adds the options of
+    The function receives the session, and its own options by name. `reads` adds the options of
     files, `connects` those of the connection; those of output are always added. With
     `organizations` it runs for each organization that the files declare. The first example is the
     simplest. Commands of the program have their `summary` in main.py.
@@ -242,11 +193,12 @@ def command(
         @click.pass_context
         def callback(ctx: click.Context, /, **own: Any) -> int:
             _refuse_foreign(ctx)
-            if not organizations or own.get("planfile") is not None:
-                return body(ctx.obj, **own)
-            from reconciler.cli.session import for_each_organization  # help runs no command
+            from reconciler.cli.session import Session  # help runs no command
 
-            return for_each_organization(ctx.obj, body, own, keyed=connects)
+            session = Session(ctx.obj)
+            if not organizations or own.get("planfile") is not None:
+                return body(session, **own)
+            return session.for_each_organization(body, own, keyed=connects)
 
         shared = (*(CONNECTION_OPTIONS if connects else ()), *_OUTPUT_OPTIONS)
         params = [*(FILE_OPTIONS if reads else ()), *options, *shared]

@@ -1,153 +1,230 @@
-"""Functions shared by commands: read files, print and write results."""
+"""A run of one command: its options, files, messages and results."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import click
+
 from reconciler import workflow
 from reconciler.checks import Checklist, strict
-from reconciler.cli.options import Context
-from reconciler.errors import ExitCode, NotConfirmedError
+from reconciler.cli.options import Context, Option
+from reconciler.errors import ExitCode, NotConfirmedError, UsageError
 from reconciler.findings import Finding, Severity
 from reconciler.render import RENDERERS, View
 from reconciler.render.quote import prose, quote
 from reconciler.source.files import MAX_FILE_BYTES
 from reconciler.source.history import git_in
+from reconciler.source.text import masked
 
 if TYPE_CHECKING:
-    from reconciler.source.load import Parsed
+    from reconciler.model import SecretRef
+    from reconciler.settings import Settings
+    from reconciler.workflow.inputs import OrganizationFiles
 
 STDOUT: Final = "-"
 """The file name that means standard output."""
 
+_ONE_ORGANIZATION: Final = "name the files of one organization with -f"
 _WIDTH: Final = 100
 _NARROWEST: Final = 40
 
 
-def inputs(context: Context, again: tuple[str, ...] | None = None) -> workflow.Inputs:
-    """Return the sources of files and secrets; `again` are the options for suggested commands."""
-    if context.inputs is not None:
-        return replace(context.inputs, again=again)
-    options, process = context.options, context.process
-    in_ci = process.environ.get("CI", "").strip().lower() not in ("", "0", "false")
-    return workflow.Inputs(
-        directory=process.directory,
-        environ=process.environ,
-        stdin=lambda: process.read_stdin(MAX_FILE_BYTES + 1),
-        paths=context.files,
-        organization=context.organization,
-        allow_secrets=tuple(options.get("allow_secret", ())),
-        listed_only=in_ci and not context.local,
-        allow_literals=bool(options.get("allow_literal_secrets")),
-        strict=bool(options.get("strict")),
-        policies=tuple(options.get("policy", ())),
-        hide=context.console.hide,
-        git=git_in(process.directory),
-        again=again,
-    )
+class Session(Context):
+    """The argument of every command: the options, and the sources of files and secrets.
 
-
-def read(context: Context) -> Parsed:
-    """Read and parse the files; later inputs of this context have the result."""
-    from reconciler.workflow.inputs import parse
-
-    found = inputs(context)
-    parsed = parse(found)
-    context.inputs = replace(found, parsed=parsed)
-    return parsed
-
-
-def for_each_organization(
-    context: Context, body: Callable[..., int], own: Mapping[str, Any], *, keyed: bool
-) -> int:
-    """Run a command once, or for each organization that the files declare; `keyed` needs keys."""
-    from reconciler.workflow.inputs import organizations
-
-    groups = organizations(read(context))
-    if len(groups) == 1 and not (keyed and (groups[0].api_key or groups[0].profile)):
-        return body(context, **own)
-    from reconciler.cli.organizations import run_each  # most runs have one, and no key in a file
-
-    return run_each(context, groups, body, own, keyed=keyed)
-
-
-def load(context: Context, again: tuple[str, ...] | None = None) -> workflow.Checked:
-    """Read and check the files, and print warnings, and notes on one line each.
-
-    With -v, as in `validate`, notes are complete. Raises ConfigurationError.
+    `group` has the files of the organization once they are read, `settings` the connection once it
+    is resolved. `section` is the organization's name in a run over several.
     """
-    checked = workflow.load(inputs(context, again))
-    found, is_full = checked.declared.findings, context.console.verbosity > 0
-    warn(context, [each for each in found if is_full or each.severity is not Severity.NOTE])
-    for each in found:
-        if not is_full and each.severity is Severity.NOTE:
+
+    def __init__(self, context: Context) -> None:
+        self.process = context.process
+        self.options = context.options
+        self.console = context.console
+        self.group: OrganizationFiles | None = None
+        self.settings: Settings | None = None
+        self.section: str | None = None
+
+    @cached_property
+    def inputs(self) -> workflow.Inputs:
+        """The sources of files and secrets."""
+        options, process = self.options, self.process
+        in_ci = process.environ.get("CI", "").strip().lower() not in ("", "0", "false")
+        return workflow.Inputs(
+            directory=process.directory,
+            environ=process.environ,
+            stdin=lambda: process.read_stdin(MAX_FILE_BYTES + 1),
+            paths=self.files,
+            organization=self.organization,
+            allow_secrets=tuple(options.get("allow_secret", ())),
+            listed_only=in_ci and not self.local,
+            allow_literals=bool(options.get("allow_literal_secrets")),
+            strict=bool(options.get("strict")),
+            policies=tuple(options.get("policy", ())),
+            hide=self.console.hide,
+            git=git_in(process.directory),
+        )
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The paths of the configuration; empty means webhooks.yaml."""
+        return tuple(self.options.get("file", ()))
+
+    @property
+    def local(self) -> bool:
+        """Whether the emulator in this process is used instead of CloudTruth."""
+        return bool(self.options.get("local")) or "local_db" in self.command_line
+
+    @property
+    def organization(self) -> str | None:
+        """The organization that the API key must belong to; the emulator accepts any."""
+        return None if self.local else self.options.get("organization")
+
+    def words(self, options: Iterable[click.Parameter], **other: Any) -> tuple[str, ...]:
+        """Return the command line words for `options`, ready to paste.
+
+        The values in `other` replace those of the command line.
+        """
+        values = {**self.command_line, **other}
+        found: list[str] = []
+        for option in options:
+            value = values.get(option.name or "")
+            if value in (None, "", ()) or value is False or not isinstance(option, Option):
+                continue
+            for each in value if option.multiple else (value,):
+                text = f"{each:g}" if isinstance(each, float) else str(each)
+                found += [option.opts[0]] if option.is_flag else [option.opts[0], text]
+        return tuple(found)
+
+    def path(self, name: str | None) -> Path | None:
+        """Return the path of a result, None without one or for standard output."""
+        return None if name in (None, STDOUT) else self.process.directory / str(name)
+
+    def organizations(self) -> tuple[OrganizationFiles, ...]:
+        """Read the files, once, and return the organizations that they declare."""
+        from reconciler.workflow.inputs import organizations, parse
+
+        parsed = parse(self.inputs)
+        self.inputs = replace(self.inputs, parsed=parsed)
+        return organizations(parsed)
+
+    def for_each_organization(
+        self, body: Callable[..., int], own: Mapping[str, Any], *, keyed: bool
+    ) -> int:
+        """Run a command for each organization that the files declare; `keyed` needs keys."""
+        groups = self.organizations()
+        if len(groups) == 1:
+            self.group = groups[0]
+            return body(self, **own)
+        from reconciler.cli.organizations import run_each  # most runs have one
+
+        return run_each(self, groups, body, own, keyed=keyed)
+
+    def only_organization(
+        self, what: str = "this command", hint: str = _ONE_ORGANIZATION
+    ) -> OrganizationFiles:
+        """Use the organization of the files, and return it. Raises UsageError for several."""
+        groups = self.organizations()
+        if len(groups) > 1:
+            raise several(what, groups, hint)
+        self.group = groups[0]
+        return self.group
+
+    def part(self, group: OrganizationFiles, keys: frozenset[SecretRef]) -> Session:
+        """Return the session of one of several organizations.
+
+        Its webhooks must not contain a reference of `keys`.
+        """
+        made = copy(self)
+        made.options = ChainMap({**self.command_line, "file": group.paths}, self.options.maps[1])
+        made.inputs = replace(
+            self.inputs, paths=group.paths, parsed=group.parsed, key_references=keys
+        )
+        made.group = group
+        made.section = quote(masked(group.organization or "no organization"))
+        return made
+
+    def load(self, again: tuple[str, ...] | None = None) -> workflow.Checked:
+        """Read and check the files, and print warnings, and notes on one line each.
+
+        With -v, as in `validate`, notes are complete. `again` are the options for suggested
+        commands. Raises ConfigurationError.
+        """
+        self.inputs = replace(self.inputs, again=again)
+        checked = workflow.load(self.inputs)
+        full, short = list[Finding](), list[Finding]()
+        for each in checked.declared.findings:
+            is_short = self.console.verbosity <= 0 and each.severity is Severity.NOTE
+            (short if is_short else full).append(each)
+        self.warn(full)
+        for each in short:
             at = each.position
             where = "" if at is None else f"{quote(at.file)}:{at.line}, "
-            context.console.message("note", f"{prose(each.message)} ({where}{each.rule})")
-    for file in (*checked.declared.documents, *checked.declared.parents):
-        context.console.detail(f"read {quote(file)}")
-    return checked
+            self.console.message("note", f"{prose(each.message)} ({where}{each.rule})")
+        for file in (*checked.declared.documents, *checked.declared.parents):
+            self.console.detail(f"read {quote(file)}")
+        return checked
+
+    def warn(self, findings: Sequence[Finding]) -> None:
+        """Print findings to standard error."""
+        if findings:
+            text = RENDERERS["text"]().render_findings(tuple(findings), self.message_view())
+            self.console.note(text)
+
+    def show(self, text: str, *, failed: bool = False, beside: bool = False) -> None:
+        """Print a result. With --quiet only failures and documents are printed.
+
+        It is printed to standard error if it is `beside` a document on standard output.
+        """
+        if beside:
+            self.console.note(text)
+        else:
+            document = self.options.get("format", "text") != "text"
+            self.console.result(text, essential=failed or document)
+
+    def show_checks(self, checklist: Checklist, format: str) -> ExitCode:
+        """Print checks; with --strict warnings are failures. Return the exit code."""
+        result = strict(checklist) if self.options.get("strict") else checklist
+        text = RENDERERS[format]().render_checks(result, self.view())
+        self.show(text, failed=result.exit_code != 0)
+        return result.exit_code
+
+    def view(self, **more: Any) -> View:
+        """Return the view of results."""
+        process, console, width = self.process, self.console, _WIDTH
+        if console.color_results or process.stdout.isatty():
+            width = max(_NARROWEST, process.columns(_WIDTH))
+        own = {"color": console.color_results, "verbosity": console.verbosity}
+        return View(width=width, now=process.now(), **{**own, **more})
+
+    def message_view(self, **more: Any) -> View:
+        """Return the view of messages on standard error."""
+        return self.view(color=self.console.color_messages, **more)
+
+    def confirm(self, question: str, *, otherwise: str = "nothing was written") -> None:
+        """Ask for confirmation. Raises NotConfirmedError for any answer but yes.
+
+        Without a terminal there is no answer. `otherwise` is added to the message.
+        """
+        why = "the answer was not `yes`"
+        if not self.console.interactive or STDOUT in self.files:
+            why = "no terminal to confirm on"
+        elif self.console.ask(f"{question} Type `yes` to confirm: ") == "yes":
+            return
+        hint = "type `yes` in a terminal, or add --yes after a review"
+        raise NotConfirmedError(f"{why}: {otherwise}", hint=hint)
 
 
-def warn(context: Context, findings: Iterable[Finding]) -> None:
-    """Print findings to standard error."""
-    found = tuple(findings)
-    if found:
-        context.console.note(RENDERERS["text"]().render_findings(found, message_view(context)))
-
-
-def show(context: Context, text: str, *, failed: bool = False, beside: bool = False) -> None:
-    """Print a result. With --quiet only failures and documents are printed.
-
-    It is printed to standard error if it is `beside` a document on standard output.
-    """
-    if beside:
-        context.console.note(text)
-    else:
-        document = context.options.get("format", "text") != "text"
-        context.console.result(text, essential=failed or document)
-
-
-def show_checks(context: Context, checklist: Checklist, format: str) -> ExitCode:
-    """Print checks; with --strict warnings are failures. Return the exit code."""
-    result = strict(checklist) if context.options.get("strict") else checklist
-    shown = RENDERERS[format]().render_checks(result, result_view(context))
-    show(context, shown, failed=result.exit_code != 0)
-    return result.exit_code
-
-
-def result_view(context: Context, **more: Any) -> View:
-    """Return the view of results."""
-    console = context.console
-    view = {"color": console.color_results, "verbosity": console.verbosity, **more}
-    process, width = context.process, _WIDTH
-    if console.color_results or process.stdout.isatty():
-        width = max(_NARROWEST, process.columns(_WIDTH))
-    return View(width=width, now=process.now(), **view)
-
-
-def message_view(context: Context, **more: Any) -> View:
-    """Return the view of messages on standard error."""
-    return result_view(context, color=context.console.color_messages, **more)
-
-
-def named(context: Context, name: str | None) -> Path | None:
-    """Return the path of a result, None without one or for standard output."""
-    return None if name in (None, STDOUT) else context.process.directory / str(name)
-
-
-def confirm(context: Context, question: str, *, otherwise: str) -> None:
-    """Ask for confirmation. Raises NotConfirmedError without a terminal or for any answer but yes.
-
-    `otherwise` is added to its message.
-    """
-    why = "the answer was not `yes`"
-    if not context.console.interactive or STDOUT in context.files:
-        why = "no terminal to confirm on"
-    elif context.console.ask(f"{question} Type `yes` to confirm: ") == "yes":
-        return
-    hint = "type `yes` in a terminal, or add --yes after a review"
-    raise NotConfirmedError(f"{why}: {otherwise}", hint=hint)
+def several(
+    what: str, groups: Iterable[OrganizationFiles], hint: str = _ONE_ORGANIZATION
+) -> UsageError:
+    """Return the error of something that is for one organization."""
+    names = ", ".join(quote(masked(each.organization or "none")) for each in groups)
+    message = f"{what} works with one organization, but the files declare several: {names}"
+    return UsageError(message, hint=hint)

@@ -160,14 +160,14 @@ def _require_secrets(made: Plan, gathered: Gathered) -> None:
     names = {str(replace(each, version=None)) for each in missing}
     unresolved = {ref: found for ref, found in gathered.problems.items() if ref in missing}
     raise UnresolvedSecretsError(
-        f"secrets that would be sent are not available: {', '.join(sorted(names))}",
+        f"nothing was written: secrets to send are not available: {', '.join(sorted(names))}",
         findings=tuple(
             each
             for found in located(unresolved, gathered.checked).values()
             for each in found
             if each.severity is Severity.ERROR
         ),
-        hint="nothing was written; set them, then run the same command again",
+        hint="set them, then run the same command again",
     )
 
 

@@ -19,22 +19,12 @@ from reconciler.cli.commands.plan import (
 )
 from reconciler.cli.connection import Progress, connected, settings_of
 from reconciler.cli.errors import report_error, translate
-from reconciler.cli.options import FILE_OPTIONS, Context, Option, command, format_option
-from reconciler.cli.session import (
-    STDOUT,
-    confirm,
-    inputs,
-    load,
-    message_view,
-    named,
-    result_view,
-    show,
-)
+from reconciler.cli.options import FILE_OPTIONS, Option, command, format_option
+from reconciler.cli.session import STDOUT, Session
 from reconciler.errors import ExitCode, OutputError, StalePlanError, UsageError
 from reconciler.planning.review import check_digest
 from reconciler.render import PLAIN, RENDERERS, View
 from reconciler.render.words import plural, unshown
-from reconciler.settings import Settings
 from reconciler.source.write import REPORT, check_writable, write_atomically
 
 if TYPE_CHECKING:
@@ -66,53 +56,100 @@ if TYPE_CHECKING:
                help="Also write the report as JSON; - is standard output."),
     ),
 )  # fmt: skip
-def run(context: Context, planfile: str | None, report: str | None, format: str, **own: Any) -> int:
+def run(session: Session, planfile: str | None, report: str | None, format: str, **own: Any) -> int:
     """Shows the plan and asks for confirmation. Checks files, organization, listing, secrets and
     guards before the first write. Deletes last (except duplicates), and only if everything else
     succeeded. Run it again to finish.
     """
-    console, target = context.console, named(context, report)
+    console, target = session.console, session.path(report)
     if target is not None:
         check_writable(target, over=REPORT)
     try:
-        saved = _saved(context, planfile, own["expect_digest"])
-        if saved is not None:
-            from reconciler.cli.organizations import with_own_key  # few runs have a saved plan
-
-            context = with_own_key(context, saved.parsed)
-        settings = settings_of(context)
-        done = _apply(context, settings, target, saved, **own)
+        done = _apply(session, planfile, target, **own)
     except UsageError:
         raise
     except (Exception, KeyboardInterrupt) as problem:
         if report is not None:
-            _write(context, target, RENDERERS["json"]().render_error(translate(problem)))
+            _write(session, target, RENDERERS["json"]().render_error(translate(problem)))
         raise
-    shown = _rendered(context, done, format, result_view(context, key_source=settings.key_source))
+    view = session.view(key_source=settings_of(session).key_source)
+    shown = _rendered(session, done, format, view)
     if shown is not None:
-        show(context, shown, failed=done.exit_code != 0, beside=report == STDOUT)
+        session.show(shown, failed=done.exit_code != 0, beside=report == STDOUT)
     if console.failed:
         console.message("error", unshown(done))
         console.failed = False  # the exit code is that of the apply
     if report is not None:
-        document = _rendered(context, done, "json", PLAIN)
-        if document is None or not _write(context, target, document):
+        document = _rendered(session, done, "json", PLAIN)
+        if document is None or not _write(session, target, document):
             return max(done.exit_code, ExitCode.PARTIAL if done.writes else ExitCode.FAILED)
     return done.exit_code
 
 
-def _saved(context: Context, planfile: str | None, expect_digest: str | None) -> SavedPlan | None:
+def _apply(
+    session: Session,
+    planfile: str | None,
+    target: Path | None,
+    yes: bool,
+    expect_digest: str | None,
+    **own: Any,
+) -> workflow.Report:
+    """Load the files or the saved plan, connect, and apply."""
+    review: workflow.Review | str | None = expect_digest
+    if planfile is None:
+        checked = session.load(again(session, session.files))
+        options = plan_options(checked, own)
+    else:
+        saved = _saved(session, planfile, expect_digest)
+        review, options = saved.review, replace(saved.options, allow_deletes=own["allow_deletes"])
+        files = [each.file for each in saved.parsed.documents]
+        words = again(session, files, ())
+        session.inputs = replace(session.inputs, parsed=saved.parsed, again=words)
+        session.only_organization()
+        checked = workflow.load(session.inputs)
+    refuse_input(target, checked)
+    console, progress = session.console, Progress(session)
+
+    def agree(plan: workflow.Plan) -> bool:
+        view = session.message_view(
+            key_source=settings_of(session).key_source,
+            again=None,
+            verbosity=max(0, console.verbosity),  # confirms what was shown
+        )
+        try:
+            shown = RENDERERS["text"]().render_plan(plan, view)
+        except Exception as problem:
+            if not yes:
+                raise
+            # --yes needs no shown plan.
+            shown = f"The plan cannot be shown: internal error ({type(problem).__name__})."
+        progress.phase("")
+        if yes or not console.interactive:
+            console.note(shown)
+        else:
+            console.block(f"{shown}\n")
+        if not yes:
+            session.confirm(_question(plan, session.section))
+            connection.restart()  # waiting for an answer does not use up the run's time
+        progress.phase("checking that the plan is still current", total=len(plan.operations))
+        return True
+
+    with connected(session, progress=progress) as connection:
+        return workflow.apply(
+            checked, connection, options=options, confirm=agree, review=review, values=yes
+        )
+
+
+def _saved(session: Session, planfile: str, expect_digest: str | None) -> SavedPlan:
     """Return the plan in a file. Raises StalePlanError if it has another digest."""
     if expect_digest is not None:
         check_digest(expect_digest)
-    if planfile is None:
-        return None
-    if decided := context.words([*FILE_OPTIONS[:1], *SAVED_OPTIONS]):
+    if decided := session.words([*FILE_OPTIONS[:1], *SAVED_OPTIONS]):
         raise UsageError(
             f"{shlex.join(decided)} cannot be used with a saved plan",
             hint="plan again with these options, and save the new plan",
         )
-    saved = workflow.load_plan(planfile, context.process.directory)
+    saved = workflow.load_plan(planfile, session.process.directory)
     if expect_digest is not None and saved.review.digest not in ("", expect_digest):
         raise StalePlanError(
             f"{planfile} is not the reviewed plan; nothing was written",
@@ -120,60 +157,6 @@ def _saved(context: Context, planfile: str | None, expect_digest: str | None) ->
             hint="pass this file's digest, or the matching plan file",
         )
     return saved
-
-
-def _apply(
-    context: Context,
-    settings: Settings,
-    target: Path | None,
-    saved: SavedPlan | None,
-    yes: bool,
-    expect_digest: str | None,
-    **own: Any,
-) -> workflow.Report:
-    """Load the files, connect, and apply them or the saved plan."""
-    review: workflow.Review | str | None = expect_digest
-    if saved is None:
-        checked = load(context, again(context, context.files))
-        options = plan_options(checked, own)
-    else:
-        files = [each.file for each in saved.parsed.documents]
-        checked = workflow.load(inputs(context, again(context, files, ())))
-        options = replace(saved.options, allow_deletes=own["allow_deletes"])
-        review = saved.review
-    refuse_input(target, checked)
-    console = context.console
-    progress = Progress(context)
-    with connected(context, settings, progress=progress) as connection:
-
-        def agree(plan: workflow.Plan) -> bool:
-            view = message_view(
-                context,
-                key_source=settings.key_source,
-                again=None,
-                verbosity=max(0, console.verbosity),  # confirms what was shown
-            )
-            try:
-                shown = RENDERERS["text"]().render_plan(plan, view)
-            except Exception as problem:
-                if not yes:
-                    raise
-                # --yes needs no shown plan.
-                shown = f"The plan cannot be shown: internal error ({type(problem).__name__})."
-            progress.phase("")
-            if yes or not console.interactive:
-                console.note(shown)
-            else:
-                console.block(f"{shown}\n")
-            if not yes:
-                confirm(context, _question(plan, context.section), otherwise="nothing was written")
-                connection.restart()  # waiting for an answer does not use up the run's time
-            progress.phase("checking that the plan is still current", total=len(plan.operations))
-            return True
-
-        return workflow.apply(
-            checked, connection, options=options, confirm=agree, review=review, values=yes
-        )
 
 
 def _question(plan: workflow.Plan, organization: str | None) -> str:
@@ -184,26 +167,26 @@ def _question(plan: workflow.Plan, organization: str | None) -> str:
     return f"Apply {what}{where}{risk}?"
 
 
-def _rendered(context: Context, done: workflow.Report, format: str, view: View) -> str | None:
+def _rendered(session: Session, done: workflow.Report, format: str, view: View) -> str | None:
     """Return the rendered report; None, after printing a summary line, if rendering fails."""
     try:
         return RENDERERS[format]().render_report(done, view)
     except Exception as problem:
-        context.console.message("error", unshown(done, problem))
+        session.console.message("error", unshown(done, problem))
         return None
 
 
-def _write(context: Context, target: Path | None, text: str) -> bool:
+def _write(session: Session, target: Path | None, text: str) -> bool:
     """Write the report.
 
     Return False, after an error message, on failure: the apply itself is complete.
     """
     if target is None:
-        context.console.result(text, essential=True)
-        return not context.console.failed
+        session.console.result(text, essential=True)
+        return not session.console.failed
     try:
         write_atomically(target, text.encode(), over=REPORT)
     except (OutputError, UsageError) as problem:
-        report_error(context, problem)
+        report_error(session, problem)
         return False
     return True

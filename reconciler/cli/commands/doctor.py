@@ -8,9 +8,8 @@ from typing import Final
 from reconciler.api.origin import Origin
 from reconciler.checks import Checklist, Section, Status, unknown
 from reconciler.cli.connection import Progress, connected, settings_of
-from reconciler.cli.options import FILE_OPTIONS, Context, Option, command, format_option
-from reconciler.cli.organizations import only_organization, with_own_key
-from reconciler.cli.session import confirm, inputs, read, show_checks
+from reconciler.cli.options import FILE_OPTIONS, Option, command, format_option
+from reconciler.cli.session import Session
 from reconciler.doctor.local import check_files, check_settings, reading
 from reconciler.errors import ReconcilerError
 from reconciler.render.quote import quote
@@ -36,7 +35,7 @@ _DEADLINE: Final = 60.0
         format_option("text", "json"),
     ),
 )  # fmt: skip
-def run(context: Context, format: str, probe: bool, yes: bool) -> int:
+def run(session: Session, format: str, probe: bool, yes: bool) -> int:
     """Checks settings and their sources, files, secrets, proxy, certificates, the connection, key,
     organization, role, maintenance, the API schema, how secrets read back, and the
     clock. Exit code 1 if a check failed. --format json contains no key, secret, host or live
@@ -45,30 +44,27 @@ def run(context: Context, format: str, probe: bool, yes: bool) -> int:
     """
     settings: Settings | ReconcilerError
     key = None
-    parsed = read(context)
-    only_organization(parsed, "doctor")
+    session.only_organization("doctor")
     try:
-        context = with_own_key(context, parsed)
-        settings = settings_of(context)
+        settings = settings_of(session)
         key = settings.key.value if settings.key is not None else None
     except ReconcilerError as problem:
         settings = problem
-    found = inputs(context)
     # JSON is for bug reports, so it contains no file names.
-    words = () if format == "json" else context.words(FILE_OPTIONS)
-    files, desired = check_files(found, key, words)
+    words = () if format == "json" else session.words(FILE_OPTIONS)
+    files, desired = check_files(session.inputs, key, words)
     sections = [check_settings(settings)]
     if isinstance(settings, Settings):
-        guards = [found.organization, None if desired is None else desired.organization]
-        sections += _remote(context, settings, tuple(filter(None, guards)), probe=probe, yes=yes)
+        guards = [session.organization, None if desired is None else desired.organization]
+        sections += _remote(session, settings, tuple(filter(None, guards)), probe=probe, yes=yes)
     slack = desired is not None and any(each.type == "slack" for each in desired.webhooks)
     notes = (f"`{reading('slack check', words)}` checks tokens and channels.",) if slack else ()
     result = Checklist(command="doctor", sections=(*sections, files), notes=notes)
-    return show_checks(context, result, format)
+    return session.show_checks(result, format)
 
 
 def _remote(
-    context: Context, settings: Settings, guards: tuple[str, ...], *, probe: bool, yes: bool
+    session: Session, settings: Settings, guards: tuple[str, ...], *, probe: bool, yes: bool
 ) -> list[Section]:
     # Imported here, so that invalid settings are reported without loading the HTTP library.
     from reconciler.api.client import Client
@@ -77,14 +73,14 @@ def _remote(
 
     sections = []
     if not settings.local:
-        context.console.status(f"checking {quote(settings.server_url.value)}")
+        session.console.status(f"checking {quote(settings.server_url.value)}")
         origin = Origin.parse(settings.server_url.value)
-        checks = service.check_network(origin, context.process.environ)
+        checks = service.check_network(origin, session.process.environ)
         sections = [Section(name="Network", checks=tuple(checks))]
     deadline = replace(settings.deadline, value=min(settings.deadline.value, _DEADLINE))
-    settings = replace(settings, deadline=deadline)
-    progress = Progress(context)
-    with connected(context, settings, progress=progress, needs_key=False) as connection:
+    session.settings = replace(settings, deadline=deadline)
+    progress = Progress(session)
+    with connected(session, progress=progress, needs_key=False) as connection:
         api, clock, keyed = connection.api, connection.clock, connection.key is not None
         assert isinstance(api, Client)
         expected = () if settings.local else guards
@@ -102,7 +98,7 @@ def _remote(
                     f"{quote(organization.name)}, changes it and deletes it. It sends to a "
                     "reserved domain, so nothing is delivered."
                 )
-                confirm(context, question, otherwise="nothing was written")
+                session.confirm(question)
             progress.phase("probing")
             connection.restart()  # the confirmation may have taken long
             sections.append(trial.probe(api, clock, organization))

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from reconciler.cli.options import Context, Option, command
+from reconciler.cli.options import Option, command
+from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, ReconcilerError
 
 
@@ -41,7 +42,7 @@ from reconciler.errors import ExitCode, ReconcilerError
                help="Append each request as JSON, secrets included; - is standard output."),
     ),
 )  # fmt: skip
-def run(context: Context, host: str, port: int, key: str | None, **own: Any) -> int:
+def run(session: Session, host: str, port: int, key: str | None, **own: Any) -> int:
     """Implements CloudTruth's published API. Needs no account. Stop it with Ctrl-C."""
     try:
         from reconciler.emulator.server import Server
@@ -53,10 +54,10 @@ def run(context: Context, host: str, port: int, key: str | None, **own: Any) -> 
     from reconciler.cli.local import build  # help needs no emulator
 
     gc.enable()  # a server may run for days
-    emulator = build(context, key=key, **own)
+    emulator = build(session, key=key, **own)
     try:
         Server(emulator, host=host, port=port).run(
-            lambda url: context.console.note(
+            lambda url: session.console.note(
                 f"Emulator listening on {url}\n"
                 f"  export CLOUDTRUTH_SERVER_URL={url} CLOUDTRUTH_API_KEY={key or 'any'}"
             )

@@ -6,9 +6,9 @@ import os
 from typing import Final
 
 from reconciler import workflow
-from reconciler.cli.connection import connected, settings_of
-from reconciler.cli.options import Context, Option, command
-from reconciler.cli.session import STDOUT, named, show, warn
+from reconciler.cli.connection import connected
+from reconciler.cli.options import Option, command
+from reconciler.cli.session import STDOUT, Session
 from reconciler.errors import ConfigurationError, ExitCode, SelectionError, UsageError
 from reconciler.findings import Finding
 from reconciler.model import Live, Scheme
@@ -50,7 +50,7 @@ TOKEN: Final = Option(
     ),
 )  # fmt: skip
 def run(
-    context: Context,
+    session: Session,
     out: str | None,
     force: bool,
     only: tuple[str, ...],
@@ -61,14 +61,14 @@ def run(
     that a file cannot express are added to `ignore`, with the reason.
     """
     slack_token = SLACK_TOKEN if token is None else reference(token)
-    console, path = context.console, named(context, out)
+    console, path = session.console, session.path(out)
     over = WEBHOOKS if force else None
     if path is not None:
         if os.path.exists(path) and not force:  # pathlib raises for a directory without permission
             raise UsageError(f"{out} already exists", hint="use another file, or add --force")
         check_writable(path, over=over)
-    with connected(context, settings_of(context)) as connection:
-        live = workflow.read_live(connection.api, context.organization)
+    with connected(session) as connection:
+        live = workflow.read_live(connection.api, session.organization)
     notes = _idle(only, live)
     made = export(live, only=only, token=slack_token)
     if check:
@@ -82,7 +82,7 @@ def run(
                 "error", f"applying it would make {plural(len(plan.operations), 'change')}"
             )
             return ExitCode.FAILED
-    warn(context, notes)
+    session.warn(notes)
     if path is not None:
         write_atomically(path, made.text.encode(), over=over)
         console.result(f"{plural(made.declared, 'webhook')} written to {quote(str(out))}.")
@@ -90,18 +90,18 @@ def run(
         console.result(made.text, essential=True)
     if check:
         can = f"{plural(made.declared, 'webhook')} declared."
-        show(context, f"Applying the export would change nothing. {can}", beside=out == STDOUT)
-    explain(context, made)
+        session.show(f"Applying the export would change nothing. {can}", beside=out == STDOUT)
+    explain(session, made)
     if path is not None and made.references:
         console.note(f"Before you change a `configuration`, set its secrets: {listed(made)}.")
     return ExitCode.OK
 
 
-def explain(context: Context, made: Export) -> None:
+def explain(session: Session, made: Export) -> None:
     """Print what an export leaves out, and why."""
     for name, reason in made.left_out:
         text = f"{quote(name)} is ignored in the file: {prose(reason)}"
-        context.console.message("note", text)
+        session.console.message("note", text)
 
 
 def listed(made: Export) -> str:

@@ -33,8 +33,8 @@ from reconciler.ci.workflows import (
 )
 from reconciler.cli.commands.export import TOKEN, explain, listed
 from reconciler.cli.connection import connected, settings_of
-from reconciler.cli.options import Context, Option, command
-from reconciler.cli.session import STDOUT, confirm, inputs, load, result_view, show, warn
+from reconciler.cli.options import Option, command
+from reconciler.cli.session import STDOUT, Session
 from reconciler.errors import CredentialError, ExitCode, NotConfirmedError, UsageError
 from reconciler.findings import Finding, Severity
 from reconciler.model import Live, SecretRef
@@ -85,7 +85,7 @@ _PRINT: Final = "run `webhooks export` to preview the file"
     ),
 )  # fmt: skip
 def run(
-    context: Context,
+    session: Session,
     target: str,
     token: str | None,
     github: bool,
@@ -99,7 +99,7 @@ def run(
     existing files are kept.
     """
     slack_token = None if token is None else reference(token)
-    directory, console = context.process.directory, context.console
+    directory, console = session.process.directory, session.console
     target = target.replace(os.sep, "/")  # it is written into workflows
     file = "" if target == DEFAULT_FILE else f" -f {shlex.quote(target)}"
     is_new = not (directory / target).exists() or _is_starter(directory / target)
@@ -126,13 +126,13 @@ def run(
     installed = package(revision) if github else ""
     steps = []
     if is_new:
-        steps = _write_configuration(context, target, file, slack_token, yes=yes)
+        steps = _write_configuration(session, target, file, slack_token, yes=yes)
     if github:
         before = directory / CALLER
         text = before.read_text(encoding="utf-8", errors="replace") if before.is_file() else ""
         branch = branch or next(iter(written(text, "branch")), default_branch(git_in(directory)))
         policies = policy or written(text, "policy")
-        organizations, parents = _organizations(context, target, policies)
+        organizations, parents = _organizations(session, target, policies)
         setup = Setup(
             package=installed,
             lock=lock(revision),
@@ -141,9 +141,9 @@ def run(
             organizations=organizations,
             parents=parents,
             policies=policies,
-            server=_server_of_workflows(context),
+            server=_server_of_workflows(session),
         )
-        _write_workflows(context, setup, yes=yes)
+        _write_workflows(session, setup, yes=yes)
         console.result(f"The workflows install {installed}")
         plans, applies = (
             ", ".join(each) for each in zip(*setup.environments.values(), strict=True)
@@ -168,29 +168,29 @@ def run(
 
 
 def _write_configuration(
-    context: Context, target: str, file: str, token: SecretRef | None, *, yes: bool
+    session: Session, target: str, file: str, token: SecretRef | None, *, yes: bool
 ) -> list[str]:
     """Write an export, or the starter if there is nothing to export; return the next steps.
 
     `file` are the options that name the configuration in commands.
     """
     live = None
-    with suppress(CredentialError), connected(context, settings_of(context)) as connection:
-        live = workflow.read_live(connection.api, context.organization)
+    with suppress(CredentialError), connected(session) as connection:
+        live = workflow.read_live(connection.api, session.organization)
     if live is not None and live.webhooks:
-        return _adopt(context, live, target, file, token, yes=yes)
-    context.console.note(
+        return _adopt(session, live, target, file, token, yes=yes)
+    session.console.note(
         f"No {'API key' if live is None else 'live webhooks'}: writing a starter, not an export."
     )
     text = _starter()
     if live is not None:
         name = scalar(live.organization.name or live.organization.id)
-        _write(context, target, text.replace(_UNSET, f"organization: {name}"))
+        _write(session, target, text.replace(_UNSET, f"organization: {name}"))
         return [
             f"review {target}",
             f"set SLACK_BOT_TOKEN, then run `webhooks plan{file}` and `webhooks apply{file}`",
         ]
-    _write(context, target, text)
+    _write(session, target, text)
     return [
         f"review {target}, and set `organization`",
         f"set CLOUDTRUTH_API_KEY and SLACK_BOT_TOKEN, then run `webhooks plan{file}`; "
@@ -213,31 +213,31 @@ def _is_starter(path: Path) -> bool:
 
 
 def _adopt(
-    context: Context, live: Live, target: str, file: str, token: SecretRef | None, *, yes: bool
+    session: Session, live: Live, target: str, file: str, token: SecretRef | None, *, yes: bool
 ) -> list[str]:
     """Write the live webhooks to a file, and print its plan; return the next steps.
 
     Raises NotConfirmedError.
     """
-    console = context.console
+    console = session.console
     if console.interactive and not yes:
         question = f"{quote(live.organization.name)} has {plural(len(live.webhooks), 'webhook')}. "
         answer = console.ask(f"{question}Write them to {target}? [Y/n] ")
         if answer is None or answer.lower() not in _AGREED:
             raise NotConfirmedError("the answer was not `y`: nothing was written", hint=_PRINT)
         if token is None and any(each.type == "slack" for each in live.webhooks):
-            token = _ask_token(context)
+            token = _ask_token(session)
     made = export(live, token=token or SLACK_TOKEN)
-    _write(context, target, made.text)
-    explain(context, made)
+    _write(session, target, made.text)
+    explain(session, made)
     if file:
-        context.give("file", (target,), ParameterSource.COMMANDLINE)
-    checked = load(context)
-    with connected(context, settings_of(context)) as connection:
+        session.give("file", (target,), ParameterSource.COMMANDLINE)
+    checked = session.load()
+    with connected(session) as connection:
         gathered = workflow.gather(checked, connection.key)
         plan = workflow.plan(gathered, connection.api, options=workflow.PlanOptions())
-    view = result_view(context, missing=gathered.missing_references)
-    show(context, RENDERERS["text"]().render_plan(plan, view))
+    view = session.view(missing=gathered.missing_references)
+    session.show(RENDERERS["text"]().render_plan(plan, view))
     steps = [f"review {target}, and commit it"]
     if plan.operations:
         steps.append(f"edit {target} until the plan shows only changes that you want")
@@ -251,33 +251,33 @@ def _adopt(
     return steps
 
 
-def _ask_token(context: Context) -> SecretRef:
+def _ask_token(session: Session) -> SecretRef:
     """Ask for the reference of the Slack token."""
     usual = f"{SLACK_TOKEN.scheme}:{SLACK_TOKEN.name}"
     while True:
         question = f"Slack token: press Enter for {usual}, or type env:NAME or file:PATH: "
-        answer = context.console.ask(question)
+        answer = session.console.ask(question)
         if answer is None:
             raise NotConfirmedError("no reference was given: nothing was written", hint=_PRINT)
         try:
             return SLACK_TOKEN if answer.lower() in _AGREED else reference(answer)
         except UsageError as problem:
-            context.console.message("error", f"{problem.message}; {problem.hint}")
+            session.console.message("error", f"{problem.message}; {problem.hint}")
 
 
-def _write_workflows(context: Context, setup: Setup, *, yes: bool) -> None:
+def _write_workflows(session: Session, setup: Setup, *, yes: bool) -> None:
     """Write missing workflows; update existing ones after asking.
 
     Raises NotConfirmedError, and UsageError for another file with that name.
     """
-    directory, console = context.process.directory, context.console
+    directory, console = session.process.directory, session.console
     changed: dict[str, str] = {}
     texts = workflows(setup)
     for name in texts:
         check_kind(directory / name, WORKFLOW)
     for name, text in texts.items():
         if not (directory / name).exists():
-            _write(context, name, text)
+            _write(session, name, text)
             continue
         old = (directory / name).read_text(encoding="utf-8")
         new = updated(old, setup)
@@ -288,36 +288,36 @@ def _write_workflows(context: Context, setup: Setup, *, yes: bool) -> None:
             lines = unified_diff(old.splitlines(), new.splitlines(), name, name, lineterm="")
             console.result("\n".join(lines))
     if changed and not yes:
-        confirm(context, "Update these workflows?", otherwise="these workflows were not changed")
+        session.confirm("Update these workflows?", otherwise="these workflows were not changed")
     for name, text in changed.items():
-        _write(context, name, text)
+        _write(session, name, text)
 
 
-def _server_of_workflows(context: Context) -> str:
+def _server_of_workflows(session: Session) -> str:
     """Return the server to write into workflows, and print it; empty for the default."""
-    setting = settings_of(context).server_url
+    setting = settings_of(session).server_url
     server, source = setting.value, setting.source
     if server in (DEFAULT_SERVER, LOCAL_SERVER):
         return ""
     if Origin.parse(server).is_loopback:
         text = f"{server} (from {source}) is this machine: new workflows use {DEFAULT_SERVER}"
-        context.console.message("warning", text)
+        session.console.message("warning", text)
         return ""
-    context.console.result(f"New workflows use the server {server} (from {source})")
+    session.console.result(f"New workflows use the server {server} (from {source})")
     return server
 
 
-def _write(context: Context, name: str, text: str) -> None:
-    path = context.process.directory / name
+def _write(session: Session, name: str, text: str) -> None:
+    path = session.process.directory / name
     is_new = not path.exists()
     make_folder(path.parent)
     write_atomically(path, text.encode(), over=WEBHOOKS if _is_starter(path) else WORKFLOW)
     path.chmod(0o644)  # files of the repository, without secrets
-    context.console.result(f"{'wrote' if is_new else 'updated'} {name}")
+    session.console.result(f"{'wrote' if is_new else 'updated'} {name}")
 
 
 def _organizations(
-    context: Context, target: str, policies: tuple[str, ...]
+    session: Session, target: str, policies: tuple[str, ...]
 ) -> tuple[Mapping[str, Needs], tuple[str, ...]]:
     """Return the secrets of each organization in the files by its label, and the files' parents.
 
@@ -325,7 +325,7 @@ def _organizations(
     ConfigurationError, UsageError.
     """
     asked = replace(
-        inputs(context),
+        session.inputs,
         paths=(target,),
         allow_secrets=(),
         listed_only=False,
@@ -345,8 +345,8 @@ def _organizations(
         secrets = {replace(each, version=None) for each in references(checked.desired.webhooks)}
         found[label] = Needs(references=tuple(secrets), key=group.api_key)
     if warnings:
-        warn(context, warnings)
-        context.console.message("warning", "in the workflows these warnings are errors: fix them")
+        session.warn(warnings)
+        session.console.message("warning", "in the workflows these warnings are errors: fix them")
     if len(found) == 1:
         found = dict(zip([""], found.values(), strict=True))
     return found, tuple(sorted(parents))

@@ -19,13 +19,12 @@ from reconciler.cli.connection import connected, settings_of
 from reconciler.cli.options import (
     CONNECTION_OPTIONS,
     FILE_OPTIONS,
-    Context,
     Option,
     command,
     format_option,
     paths,
 )
-from reconciler.cli.session import STDOUT, inputs, load, named, result_view, show
+from reconciler.cli.session import STDOUT, Session
 from reconciler.errors import ExitCode, ReconcilerError, UsageError
 from reconciler.model import Scheme
 from reconciler.render import RENDERERS
@@ -43,10 +42,10 @@ Others are not completed, because a shell would run them as code.
 
 def _names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Return the names that the files declare; empty if they cannot be read."""
-    if ctx.obj is None or STDIN in ctx.obj.files:  # the shell uses the terminal
+    if ctx.obj is None or STDIN in ctx.obj.options.get("file", ()):  # the shell uses the terminal
         return []
     with suppress(ReconcilerError):
-        desired = workflow.load(inputs(ctx.obj)).desired
+        desired = workflow.load(Session(ctx.obj).inputs).desired
         names = {each.name for each in desired.webhooks} | {each.name for each in desired.absent}
         fitting = (name for name in sorted(names) if name.startswith(incomplete))
         return [CompletionItem(name) for name in fitting if _PLAIN.fullmatch(name)]
@@ -103,7 +102,7 @@ def refuse_input(target: Path | None, checked: workflow.Checked) -> None:
 
 
 def again(
-    context: Context, files: Sequence[str], options: Sequence[click.Parameter] = PLAN_OPTIONS
+    session: Session, files: Sequence[str], options: Sequence[click.Parameter] = PLAN_OPTIONS
 ) -> tuple[str, ...]:
     """Return the options that make `apply` use the same files, server and `options`.
 
@@ -111,10 +110,10 @@ def again(
     """
     named = [] if list(files) == [DEFAULT_FILE] else files
     words = [("-f", STDIN if each == STDIN_NAME else each) for each in named]
-    directory = context.process.directory
-    base = context.command_line.get("base", ())
+    directory = session.process.directory
+    base = session.command_line.get("base", ())
     base = fixed_base(base, directory=directory, git=git_in(directory))
-    rest = context.words((*FILE_OPTIONS[1:], *CONNECTION_OPTIONS, *options), base=base)
+    rest = session.words((*FILE_OPTIONS[1:], *CONNECTION_OPTIONS, *options), base=base)
     return (*chain.from_iterable(words), *rest)
 
 
@@ -139,29 +138,27 @@ def again(
                help="Exit with 2 if there are changes."),
     ),
 )  # fmt: skip
-def run(context: Context, out: str | None, format: str, detailed_exitcode: bool, **own: Any) -> int:
+def run(session: Session, out: str | None, format: str, detailed_exitcode: bool, **own: Any) -> int:
     """Secrets may be missing: those that apply needs are listed. The digest at the end
     identifies this plan. A plan that a guard blocks is shown and saved, and exits with 5.
     """
-    target = named(context, out)
+    target = session.path(out)
     if target is not None:
         write.check_writable(target, over=write.PLAN)
-    planned = again(context, context.files)
-    checked = load(context, planned)
+    planned = again(session, session.files)
+    checked = session.load(planned)
     refuse_input(target, checked)
     options = plan_options(checked, own)
-    settings = settings_of(context)
-    with connected(context, settings) as connection:
+    with connected(session) as connection:
         gathered = workflow.gather(checked, connection.key)
         made = workflow.plan(gathered, connection.api, options=options)
-    view = result_view(
-        context,
-        key_source=settings.key_source,
+    view = session.view(
+        key_source=settings_of(session).key_source,
         missing=gathered.missing_references,
         plan_file=out,
         # A saved plan has its files and the other options.
-        again=planned if out is None else again(context, (), [_ALLOW_DELETES]),
-        connection=context.words(CONNECTION_OPTIONS),
+        again=planned if out is None else again(session, (), [_ALLOW_DELETES]),
+        connection=session.words(CONNECTION_OPTIONS),
     )
     if out is not None:
         text = RENDERERS["text"]().render_plan(made, replace(view, color=False, verbosity=0))
@@ -169,9 +166,9 @@ def run(context: Context, out: str | None, format: str, detailed_exitcode: bool,
         if target is not None:
             write.write_atomically(target, saved, over=write.PLAN)
         else:
-            context.console.result(saved.decode(), essential=True)
+            session.console.result(saved.decode(), essential=True)
     shown = RENDERERS[format]().render_plan(made, view)
-    show(context, shown, failed=bool(made.blocked), beside=out == STDOUT)
+    session.show(shown, failed=bool(made.blocked), beside=out == STDOUT)
     if made.blocked:
         return ExitCode.BLOCKED
     differs = bool(made.operations or made.unapplied)

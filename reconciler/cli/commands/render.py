@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from reconciler import workflow
-from reconciler.cli.options import Context, Option, command, format_option, paths
-from reconciler.cli.session import inputs
+from reconciler.cli.options import Option, command, format_option, paths
+from reconciler.cli.session import Session
 from reconciler.errors import ExitCode
 from reconciler.planning.document import write_json
 from reconciler.source.rendered import configurations, origins, scalar, yaml_text
@@ -26,19 +26,19 @@ from reconciler.source.rendered import configurations, origins, scalar, yaml_tex
         format_option("yaml", "json"),
     ),
 )  # fmt: skip
-def run(context: Context, format: str, origin: bool) -> int:
+def run(session: Session, format: str, origin: bool) -> int:
     """Shows secrets as references. Makes no requests."""
-    checked = workflow.load(inputs(context))
+    checked = workflow.load(session.inputs)
     files = configurations(checked.desired)
     if format == "json":
         document = {"format_version": "1", "kind": "configuration", "files": files}
-        context.console.result(write_json(document), essential=True)
+        session.console.result(write_json(document), essential=True)
         return ExitCode.OK
     texts = []
     for file, data in files.items():
         text = yaml_text(data, *([origins(checked.declared, file)] if origin else []))
-        titled = len(files) > 1 or context.section is not None
+        titled = len(files) > 1 or session.section is not None
         texts.append(f"# {scalar(file)}\n{text}" if titled else text)
-    before = "" if context.section is None else "---\n"
-    context.console.result(before + "---\n".join(texts), essential=True)
+    before = "" if session.section is None else "---\n"
+    session.console.result(before + "---\n".join(texts), essential=True)
     return ExitCode.OK

@@ -6,7 +6,8 @@ from typing import Final
 
 import click
 
-from reconciler.cli.options import Context, command
+from reconciler.cli.options import command
+from reconciler.cli.session import Session
 from reconciler.errors import ExitCode
 from reconciler.source.schema import schema_text
 
@@ -23,10 +24,10 @@ _NAMES: Final = ("webhooks", "plan", "report", "findings", "status", "checks", "
                        default="webhooks"),
     ),
 )  # fmt: skip
-def run(context: Context, name: str) -> int:
+def run(session: Session, name: str) -> int:
     """`webhooks` is the configuration file. The others are the output of commands with --format
     json: plan and show (plan), apply (report), validate (findings), status, doctor and slack check
     (checks), and any command that fails (error).
     """
-    context.console.result(schema_text(f"{name}.schema.json"), essential=True)
+    session.console.result(schema_text(f"{name}.schema.json"), essential=True)
     return ExitCode.OK

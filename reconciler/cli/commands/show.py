@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from reconciler import workflow
-from reconciler.cli.options import Context, command, format_option
+from reconciler.cli.options import command, format_option
+from reconciler.cli.session import Session
 from reconciler.errors import ExitCode
 from reconciler.render.quote import prose
 
@@ -17,9 +18,9 @@ from reconciler.render.quote import prose
     ),
     options=(click.Argument(["planfile"]), format_option("text", "json")),
 )
-def run(context: Context, planfile: str, format: str) -> int:
+def run(session: Session, planfile: str, format: str) -> int:
     """Makes no requests, so the live webhooks may have changed."""
-    saved = workflow.load_plan(planfile, context.process.directory)
+    saved = workflow.load_plan(planfile, session.process.directory)
     text = "\n".join(map(prose, saved.text.split("\n")))
-    context.console.result(saved.document if format == "json" else text, essential=True)
+    session.console.result(saved.document if format == "json" else text, essential=True)
     return ExitCode.OK

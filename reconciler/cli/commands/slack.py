@@ -9,9 +9,8 @@ import click
 
 from reconciler import workflow
 from reconciler.cli.connection import Progress, settings_of
-from reconciler.cli.options import COMMON, Context, Group, Option, command, format_option, paths
-from reconciler.cli.organizations import only_organization
-from reconciler.cli.session import load, read, result_view, show_checks
+from reconciler.cli.options import COMMON, Group, Option, command, format_option, paths
+from reconciler.cli.session import Session
 from reconciler.errors import ExitCode
 from reconciler.model import Secret
 from reconciler.planning.names import Globs
@@ -39,11 +38,11 @@ from reconciler.slack.manifest import APP_NAME, STEPS, as_json, as_yaml, link, m
         Option("--url", group="Output", is_flag=True, help="Print the link, not the manifest."),
     ),
 )  # fmt: skip
-def _manifest(context: Context, format: str, url: bool, name: str, see_channels: bool) -> int:
+def _manifest(session: Session, format: str, url: bool, name: str, see_channels: bool) -> int:
     """The manifest goes to standard output; the link that creates the app, and the steps after it,
     go to standard error. Makes no request.
     """
-    console = context.console
+    console = session.console
     app = manifest(name, see_channels=see_channels)
     address = link(app)
     if url:
@@ -51,7 +50,7 @@ def _manifest(context: Context, format: str, url: bool, name: str, see_channels:
         return ExitCode.OK
     console.result(as_json(app) if format == "json" else as_yaml(app), essential=True)
     console.note(f"\nCreate the app:\n\n  {address}\n\nThen:")
-    shown, width = app["display_information"]["name"], result_view(context).width
+    shown, width = app["display_information"]["name"], session.view().width
     for number, step in enumerate(STEPS, start=1):
         first = f"  {number}. "
         text = prose(step.format(app=shown))
@@ -80,15 +79,15 @@ def _manifest(context: Context, format: str, url: bool, name: str, see_channels:
         format_option("text", "json"),
     ),
 )  # fmt: skip
-def _check(context: Context, only: tuple[str, ...], send: bool, slack_url: str, format: str) -> int:
+def _check(session: Session, only: tuple[str, ...], send: bool, slack_url: str, format: str) -> int:
     """For each declared Slack webhook, checks that the token is set, is the right kind, has the
     scopes and is known to Slack, and that the bot can post in the channel. A check that needs a
     missing scope is unknown, not failed. Makes no request to CloudTruth. Exits with 1 if a check
     failed.
     """
-    only_organization(read(context), "slack check")
-    checked = load(context)
-    settings = settings_of(context)
+    session.only_organization("slack check")
+    checked = session.load()
+    settings = settings_of(session)
     gathered = workflow.gather(checked, None if settings.key is None else settings.key.value)
     wanted = Globs(only or ("*",))
     chosen = [each for each in checked.desired.webhooks if wanted.match(each.name)]
@@ -97,11 +96,11 @@ def _check(context: Context, only: tuple[str, ...], send: bool, slack_url: str, 
 
     where = origin_of(slack_url)
     if slack_url != DEFAULT_URL:
-        context.console.note(f"The tokens are sent to {where}, not to Slack.")
-    clock = context.process.time()
+        session.console.note(f"The tokens are sent to {where}, not to Slack.")
+    clock = session.process.time()
     end = clock.monotonic() + settings.deadline.value
     with ExitStack() as stack:
-        progress = stack.enter_context(Progress(context))
+        progress = stack.enter_context(Progress(session))
         progress.phase(f"checking {len(chosen)} with {where}")
 
         def connect(token: Secret) -> Any:
@@ -111,14 +110,14 @@ def _check(context: Context, only: tuple[str, ...], send: bool, slack_url: str, 
                 clock=clock,
                 timeout=settings.timeout.value,
                 deadline=max(0.0, end - clock.monotonic()),
-                environment=context.process.environ,
+                environment=session.process.environ,
                 observer=progress.observe,
             )
             stack.callback(slack.close)
             return slack
 
         result = check(chosen, gathered.secrets, connect, send=send)
-    return show_checks(context, result, format)
+    return session.show_checks(result, format)
 
 
 run = Group(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from reconciler import workflow
 from reconciler.cli.commands.plan import again
-from reconciler.cli.connection import connected, settings_of
-from reconciler.cli.options import Context, Option, command, format_option, paths
-from reconciler.cli.session import load, result_view, show, warn
+from reconciler.cli.connection import connected
+from reconciler.cli.options import Option, command, format_option, paths
+from reconciler.cli.session import Session
 from reconciler.errors import ExitCode
 from reconciler.findings import Severity
 from reconciler.planning.status import drift
@@ -29,27 +29,27 @@ from reconciler.source.files import DEFAULT_FILE, suggestion
         format_option("text", "json"),
     ),
 )  # fmt: skip
-def run(context: Context, failing: bool, format: str) -> int:
+def run(session: Session, failing: bool, format: str) -> int:
     """Reads the given files, or webhooks.yaml if it exists. Then it also lists declared webhooks
     that are not live and counts the drift in the last line. The last delivery error is shown as
     the server reports it; a later delivery may have succeeded.
     """
-    default = context.process.directory / DEFAULT_FILE
+    default = session.process.directory / DEFAULT_FILE
     checked = (
-        load(context, again(context, context.files)) if context.files or default.exists() else None
+        session.load(again(session, session.files)) if session.files or default.exists() else None
     )
     if checked is None and (similar := suggestion(default, default.parent)):
-        context.console.message("warning", f"there is no {DEFAULT_FILE} here: {similar}")
-    with connected(context, settings_of(context)) as connection:
-        live = workflow.read_live(connection.api, context.organization)
+        session.console.message("warning", f"there is no {DEFAULT_FILE} here: {similar}")
+    with connected(session) as connection:
+        live = workflow.read_live(connection.api, session.organization)
     rows, plan = workflow.status(live, checked)
     if plan is not None:
-        warn(context, [each for each in plan.notes if each.severity is Severity.WARNING])
+        session.warn([each for each in plan.notes if each.severity is Severity.WARNING])
     drifted = None if checked is None else drift(rows)
     if failing:
         rows = tuple(each for each in rows if each.failing)
     if rows or not failing or format != "text":
         render = RENDERERS[format]().render_status
-        shown = render(live.organization, rows, drifted, result_view(context), plan)
-        show(context, shown, failed=failing)
+        shown = render(live.organization, rows, drifted, session.view(), plan)
+        session.show(shown, failed=failing)
     return ExitCode.FAILED if failing and rows else ExitCode.OK

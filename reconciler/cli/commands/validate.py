@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from reconciler import workflow
-from reconciler.cli.options import Context, command, format_option, paths
-from reconciler.cli.session import inputs, result_view, show
+from reconciler.cli.options import command, format_option, paths
+from reconciler.cli.session import Session
 from reconciler.errors import ExitCode
 from reconciler.render import FINDINGS_RENDERERS
 from reconciler.render.quote import quote
@@ -20,27 +20,27 @@ from reconciler.render.quote import quote
     organizations=True,
     options=(paths(), format_option(*FINDINGS_RENDERERS)),
 )
-def run(context: Context, format: str) -> int:
+def run(session: Session, format: str) -> int:
     """Reports all errors in all files, each with its position and a fix. Needs no secrets: apply
     needs them only to create a webhook or change its configuration.
     """
-    found = inputs(context)
+    found = session.inputs
     declared = workflow.validate(found)
     desired, findings = declared.desired, declared.findings
     if desired is not None:
         gathered = workflow.gather(workflow.accept(declared, found))
         findings = (*findings, *gathered.doubtful)
     if findings or format != "text":  # empty without findings
-        shown = FINDINGS_RENDERERS[format]().render_findings(findings, result_view(context))
-        show(context, shown, failed=desired is None)
+        shown = FINDINGS_RENDERERS[format]().render_findings(findings, session.view())
+        session.show(shown, failed=desired is None)
     if desired is None:
         return ExitCode.INVALID
     if format == "text":
         number = len(desired.webhooks) + len(desired.absent)
         noun = "webhook" if number == 1 else "webhooks"
-        show(context, f"Valid: {number} {noun} in {', '.join(map(quote, declared.documents))}.")
+        session.show(f"Valid: {number} {noun} in {', '.join(map(quote, declared.documents))}.")
         missing = sorted(quote(str(each)) for each in gathered.missing_references)
         if missing:
             need = "needed only to create a webhook or to change its configuration"
-            show(context, f"Not set here, {need}: {', '.join(missing)}.")
+            session.show(f"Not set here, {need}: {', '.join(missing)}.")
     return ExitCode.OK

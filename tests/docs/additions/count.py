@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from reconciler.cli.options import Context, command
-from reconciler.cli.session import load
+from reconciler.cli.options import command
+from reconciler.cli.session import Session
 from reconciler.errors import ExitCode
 
 
 @command(examples=(("count them", "webhooks count"),), reads=True)
-def run(context: Context) -> int:
+def run(session: Session) -> int:
     """Count and print."""
-    context.console.result(str(len(load(context).desired.webhooks)))
+    session.console.result(str(len(session.load().desired.webhooks)))
     return ExitCode.OK
