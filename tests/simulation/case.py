@@ -52,11 +52,6 @@ class Case:
     maintenance: tuple[int, int]
 
     @property
-    def stale(self) -> bool:
-        """Return whether lists are stale."""
-        return self.variant.stale
-
-    @property
     def conflicting(self) -> bool:
         """Return whether two teams declare the same names, some of them differently."""
         return len(self.teams) > 1 and len({each.desired.policy.scopes for each in self.teams}) == 1

@@ -133,10 +133,18 @@ class ConsoleUser:
             name = draw.choice([f"person-{self.made}", *self._names])
             if self._unique and name in [row["name"] for row in rows]:
                 return None
-            return self._do(store, "creates", _new(organization, name))
+            token = f"xoxb-5555555555-{CANARY}person"
+            row = {
+                "organization": organization,
+                "name": name,
+                "type": "slack",
+                "event_types": ["template_created"],
+                "configuration": {"token": token, "channel": "#mine", "username": "me"},
+            }
+            return self._do(store, "creates", row)
         names = [row["name"] for row in rows]
         duplicates = [row for row in rows if names.count(row["name"]) > 1]
-        row: Mapping[str, Any] = draw.choice(duplicates or rows)
+        row = draw.choice(duplicates or rows)
         if IGNORED in row["name"]:
             return None
         if what == "delete":
@@ -161,17 +169,3 @@ class ConsoleUser:
             case _:
                 store.update(row["id"], row)
         return f"person {verb} {row['name']}"
-
-
-def _new(organization: str, name: str) -> dict[str, Any]:
-    return {
-        "organization": organization,
-        "name": name,
-        "type": "slack",
-        "event_types": ["template_created"],
-        "configuration": {
-            "token": f"xoxb-5555555555-{CANARY}person",
-            "channel": "#mine",
-            "username": "me",
-        },
-    }

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from reconciler.errors import ExitCode, NotReviewedError, ReconcilerError
 from reconciler.planning.plan import Plan, Reason
@@ -27,8 +27,6 @@ from tests.simulation.scheduler import Crash
 from tests.simulation.team import Team, can_change_type
 from tests.simulation.world import KEY, World
 
-T = TypeVar("T")
-
 _MOST_REQUESTS = 500
 _LONGEST_RUN = 650.0  # seconds: the deadline plus the last request in flight
 _THREAD_GRACE = 1.0  # seconds for which abandoned threads may continue
@@ -43,16 +41,10 @@ class Program:
 
     def plan(self, process: Process, *, blind: bool = False) -> Plan | None:
         """Make a plan, `blind` without secrets; return None on failure."""
-        made: list[Plan] = []
-
-        def read() -> None:
-            with self._world.connected(process) as (api, _, _):
-                checked = _checked(process, blind=blind)
-                options = process.team.options
-                made.append(plan(gather(checked, KEY), api, options=options))
-
-        self._run_process(process, read)
-        return made[0] if made else None
+        with self._checked_errors(process), self._world.connected(process) as (api, _, _):
+            gathered = gather(_checked(process, blind=blind), KEY)
+            return plan(gathered, api, options=process.team.options)
+        return None
 
     def saved(self, process: Process, *, blind: bool) -> bytes | None:
         """Make a plan and save it; return None on failure."""
@@ -87,37 +79,29 @@ class Program:
         options: PlanOptions,
         review: Review | str | None,
     ) -> None:
-        def body() -> None:
+        began = self._world.scheduler.now
+        with self._checked_errors(process):
             with self._world.connected(process) as (api, clock, workers):
-                connection = Connection(
-                    api=api, key=KEY, clock=clock, workers=workers, stop=process
-                )
                 report = applying.apply(
                     checked,
-                    connection,
+                    Connection(api=api, key=KEY, clock=clock, workers=workers, stop=process),
                     options=options,
-                    confirm=self._confirm(process, review),
+                    confirm=partial(self._confirm, process, review),
                     review=review,
                     values=True,
                 )
             self._record_report(process, report)
-
-        began = self._world.scheduler.now
-        self._run_process(process, body)
         if process.steps > _MOST_REQUESTS or self._world.scheduler.now - began > _LONGEST_RUN:
             raise Violation(f"{process.name} does not stop")
 
-    def _confirm(self, process: Process, review: Review | str | None) -> Callable[[Plan], bool]:
-        def agree(made: Plan) -> bool:
-            if isinstance(review, Review):
-                planned = {each.digest for found in made.digests for each in found}
-                if planned - {each.digest for each in review.operations}:
-                    raise Violation("unreviewed operations are about to be applied")
-            process.activity.plan = made
-            process.activity.ids_before = frozenset(self._world.invariants.names())
-            return True
-
-        return agree
+    def _confirm(self, process: Process, review: Review | str | None, made: Plan) -> bool:
+        if isinstance(review, Review):
+            planned = {each.digest for found in made.digests for each in found}
+            if planned - {each.digest for each in review.operations}:
+                raise Violation("unreviewed operations are about to be applied")
+        process.activity.plan = made
+        process.activity.ids_before = frozenset(self._world.invariants.names())
+        return True
 
     def _record_report(self, process: Process, report: Report) -> None:
         process.report, process.code = report, report.exit_code
@@ -133,10 +117,11 @@ class Program:
             self._world.scheduler.sleep(_THREAD_GRACE)
             process.state.killed = True
 
-    def _run_process(self, process: Process, body: Callable[[], None]) -> None:
-        """Run `body` and check how it fails."""
+    @contextmanager
+    def _checked_errors(self, process: Process) -> Iterator[None]:
+        """Check the error with which a block fails."""
         try:
-            body()
+            yield
         except ReconcilerError as error:
             process.code = error.exit_code
             process.needs_review = isinstance(error, NotReviewedError)
@@ -174,12 +159,18 @@ class History:
         else:
             second = Process("second", team=case.teams[-1])
             other = start if case.teams[-1] is case.teams[0] else self.program.apply
-            self._run_concurrently([(first, start), (second, other)])
+            scheduler = self.world.scheduler
+            pairs = ((first, start), (second, other))
+            tasks = [scheduler.spawn(each.state, partial(run, each)) for each, run in pairs]
+            scheduler.join(tasks)
+            for task in tasks:
+                if task.error is not None and not isinstance(task.error, Crash):
+                    raise task.error
             if case.conflicting:
                 self.report_checks.check_concurrent((first, second), case.teams[0])
         done = case.calm and _complete(first)
         if done:
-            self._check_success(first, whole=case.mode is not ApplyMode.BLIND)
+            self._check_success(first)
         if case.mode in (ApplyMode.SAVED, ApplyMode.BLIND):
             self.world.faults.active = True
             again = self._run(Process("again", team=case.teams[0]), start)
@@ -198,15 +189,16 @@ class History:
         """Review the plan if the mode requires it; return the function that applies it."""
         case, program = self.case, self.program
         reviewer = Process("reviewer", team=team)
+        run_as = partial(self.world.scheduler.run_as, reviewer.state)
         match case.mode:
             case ApplyMode.DIRECT:
                 return program.apply
             case ApplyMode.DIGEST:
-                planned = self._call(reviewer, lambda: program.plan(reviewer))
+                planned = run_as(lambda: program.plan(reviewer))
                 start = partial(program.apply, digest=planned.digest if planned else None)
             case ApplyMode.SAVED | ApplyMode.BLIND:
                 blind = case.mode is ApplyMode.BLIND
-                document = self._call(reviewer, lambda: program.saved(reviewer, blind=blind))
+                document = run_as(lambda: program.saved(reviewer, blind=blind))
                 start = program.apply
                 if document is not None:
                     start = partial(program.apply_saved, document=document)
@@ -214,34 +206,17 @@ class History:
             self.world.edit_by_hand()
         return start
 
-    def _call(self, process: Process, body: Callable[[], T]) -> T | None:
-        found: list[T] = []
-        self.world.scheduler.run_as(process.state, lambda: found.append(body()))
-        return found[0] if found else None
-
     def _run(self, process: Process, start: Callable[[Process], None]) -> Process:
         self.world.scheduler.run_as(process.state, lambda: start(process))
         return process
 
-    def _run_concurrently(self, pairs: Sequence[tuple[Process, Callable[[Process], None]]]) -> None:
-        scheduler = self.world.scheduler
-        tasks = [scheduler.spawn(each.state, partial(start, each)) for each, start in pairs]
-        scheduler.join(tasks)
-        for task in tasks:
-            if task.error is not None and not isinstance(task.error, Crash):
-                raise task.error
-
-    def _check_success(self, process: Process, *, whole: bool = True) -> None:
+    def _check_success(self, process: Process) -> None:
         """Check, without faults, that a second apply would do nothing."""
         self.world.quiesce()
         again = self._plan_again(process.team)
-        if not whole:
-            again = replace(
-                again,
-                operations=tuple(
-                    c for c, o in zip(again.operations, again.digests, strict=True) if o
-                ),
-            )
+        if self.case.mode is ApplyMode.BLIND:
+            pairs = zip(again.operations, again.digests, strict=True)
+            again = replace(again, operations=tuple(each for each, found in pairs if found))
         assert process.report is not None
         self.report_checks.check_converged(process.team, process.report.plan, again)
 
@@ -249,7 +224,7 @@ class History:
         """Plan again, without the resends that were requested before."""
         options = replace(team.options, previous=None, resend=())
         process = Process("look", team=replace(team, options=options))
-        planned = self._call(process, lambda: self.program.plan(process))
+        planned = self.world.scheduler.run_as(process.state, lambda: self.program.plan(process))
         if planned is None:
             raise Violation(f"a plan without faults ends with {process.code!r}")
         return planned
@@ -332,10 +307,7 @@ def _complete(process: Process) -> bool:
 
 def _resends(process: Process) -> bool:
     """Return whether a process wrote only secrets that cannot be read back."""
-    plan = process.activity.plan
-    return plan is not None and all(
-        method in ("PATCH", "PUT") for method, _ in process.activity.sent
-    )
+    return all(method in ("PATCH", "PUT") for method, _ in process.activity.sent)
 
 
 def run_seed(seed: int) -> Result:

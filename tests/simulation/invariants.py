@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Set
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from reconciler.emulator.store import Store
 from reconciler.planning.plan import Delete, Plan, Reason
@@ -21,12 +20,11 @@ class Violation(BaseException):
     """A broken guarantee. Not an Exception, which the client would turn into its own errors."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """The live webhooks at one moment: names by id, and the declared names among them."""
 
-    names: dict[str, str] = field(default_factory=dict)
-    present: Set[str] = frozenset()
+    names: dict[str, str]
+    present: Set[str]
 
 
 class Invariants:
@@ -90,7 +88,11 @@ class Invariants:
         ):
             raise Violation(f"DELETE {path}: the duplicate to keep was not read")
         if method == "POST":
-            self._post(activity, plan, json.loads(body)["name"])
+            name = json.loads(body)["name"]
+            if name not in {each.name for each in plan.creates}:
+                raise Violation(f"POST {name}: the plan names no such create")
+            if activity.listings.get(name, 3) < 3:
+                raise Violation(f"POST {name} again after {activity.listings[name]} listings")
         elif method in ("PATCH", "PUT"):
             updates = [each for each in plan.updates if each.before.id == key]
             if not updates:
@@ -103,12 +105,6 @@ class Invariants:
             self._delete(activity, plan, key)
         if method != "DELETE" and activity.deleting:
             raise Violation(f"{method} after a delete of the plan")
-
-    def _post(self, activity: Activity, plan: Plan, name: str) -> None:
-        if name not in {each.name for each in plan.creates}:
-            raise Violation(f"POST {name}: the plan names no such create")
-        if name in activity.listings and activity.listings[name] < 3:
-            raise Violation(f"POST {name} again after {activity.listings[name]} listings")
 
     def _delete(self, activity: Activity, plan: Plan, id: str) -> None:
         planned = {each.before.id: each for each in plan.deletes}
@@ -179,7 +175,8 @@ class Invariants:
             return
         name = json.loads(body)["name"]
         surely_not = fault is not None and not fault.commit and fault.commit_after is None
-        if fault is None or (surely_not and (fault.wire is Wire.REFUSE or _refuses(fault.status))):
+        refused = fault is not None and 400 <= (fault.status or 0) < 500
+        if fault is None or (surely_not and (fault.wire is Wire.REFUSE or refused)):
             activity.listings.pop(name, None)
         elif fault.label not in ("delay", "content type"):
             activity.listings[name] = 0
@@ -218,7 +215,3 @@ class Invariants:
             )
             if name in before.present - now.present or (same in before.names.keys() - now.names):
                 raise Violation(f"{name}: no webhook is left")
-
-
-def _refuses(status: int | None) -> bool:
-    return status is not None and 400 <= status < 500

@@ -43,7 +43,10 @@ class ReportChecks:
 
     def check_report(self, process: Process, report: Report) -> None:
         """Check that the report of an apply is correct and complete."""
-        if CANARY in repr(report) or (self._case.seed % 8 == 0 and CANARY in _rendered(report)):
+        shown = repr(report)
+        if self._case.seed % 8 == 0:
+            shown += "".join(make().render_report(report, PLAIN) for make in RENDERERS.values())
+        if CANARY in shown:
             raise Violation("a secret is in the report")
         if [each.operation for each in report.outcomes] != list(report.plan.operations):
             raise Violation("the report does not list every operation")
@@ -53,20 +56,19 @@ class ReportChecks:
         if report.exit_code is ExitCode.OK and report.plan.unapplied:
             raise Violation("success, and a declaration was not applied")
         for each in report.outcomes:
+            name = each.operation.name
             if _unreviewed(each) and process.activity.was_sent(each.operation):
-                raise Violation(f"{each.operation.name} was not reviewed, and was sent")
+                raise Violation(f"{name} was not reviewed, and was sent")
             unsent = isinstance(each, Skipped) and each.code in ("interrupted", "run-ended")
             if unsent and process.activity.was_sent(each.operation):
-                raise Violation(f"{each.operation.name} was sent, and is reported as not started")
+                raise Violation(f"{name} was sent, and is reported as not started")
             if isinstance(each, Failed) and _differs_only_in_unsent_secrets(each):
-                raise Violation(
-                    f"{each.operation.name} failed because of a secret that it did not send"
-                )
+                raise Violation(f"{name} failed because of a secret that it did not send")
             # A delete may be reported on a stale list until the final verification.
             sure = report.verified or not isinstance(each.operation, Delete)
             if isinstance(each, Applied) and sure and self._case.calm:
                 self._check_applied(process.team, each)
-        if report.complete and report.writes and not self._case.stale:
+        if report.complete and report.writes and not self._case.variant.stale:
             self._check_last_listing(process, report.plan)
         firm = [each for each in report.outcomes if not isinstance(each.operation, Delete)]
         undone = [each for each in firm if not isinstance(each, Applied) and not _unreviewed(each)]
@@ -119,14 +121,12 @@ class ReportChecks:
                 return change.name in sent - team.shared
             return change.before.id in deleted
 
-        left = [
-            each
+        left = {
+            _names([each])
             for each in again.operations
             if in_scope(each) and not (each.name in without_configuration and _only_secrets(each))
-        ]
-        doing = (
-            set[str]() if self._case.mode is ApplyMode.BLIND else {_names([each]) for each in left}
-        )
+        }
+        doing = set() if self._case.mode is ApplyMode.BLIND else left
         # Webhooks that were kept at the start are still kept.
         kept = sent - team.shared - {each.name for each in plan.kept}
         return doing | {f"duplicates of {each.name}" for each in again.kept if each.name in kept}
@@ -154,19 +154,15 @@ class ReportChecks:
 
     def check_converged(self, team: Team, plan: Plan, again: Plan) -> None:
         """Check after a success that the next plan is empty and the store agrees."""
-        left = [each for each in again.operations if not revealed(plan, each)]
-        if left:
+        if left := [each for each in again.operations if not revealed(plan, each)]:
             raise Violation(f"success, and the next plan has {_names(left)}")
         self._check_store(team, plan)
 
     def check_nearly_converged(self, team: Team, again: Plan) -> None:
         """Check after an unavoidable failure that everything else is as declared."""
-        left = [
-            each
-            for each in again.operations
-            if not isinstance(each, Delete) and each.name not in team.inapplicable
-        ]
-        if left:
+        kept = team.inapplicable
+        firm = [each for each in again.operations if not isinstance(each, Delete)]
+        if left := [each for each in firm if each.name not in kept]:
             raise Violation(f"an apply without faults leaves {_names(left)}")
 
     def _check_store(self, team: Team, plan: Plan) -> None:
@@ -187,17 +183,15 @@ class ReportChecks:
             if self._touched and self._touched & team.related_names(webhook):
                 continue
             found = [row for row in rows if row["name"] == name]
+            declared = [each for each in team.desired.webhooks if each.name == name]
+            if len(found) != len(declared):
+                raise Violation(f"{name}: {len(found)} live, {len(declared)} declared")
             if name in team.shared:
-                entries = [each for each in team.desired.webhooks if each.name == name]
-                if len(found) != len(entries):
-                    raise Violation(f"{name}: {len(found)} live, {len(entries)} declared")
                 continue
-            if len(found) != 1:
-                raise Violation(f"{name}: {len(found)} webhooks")
-            for row in found:
-                self._check_row(team, webhook, row, sent=name in created)
-                if not self._case.conflicting and row["id"] != team.same.get(name, row["id"]):
-                    raise Violation(f"{name} has another id than before")
+            (row,) = found
+            self._check_row(team, webhook, row, sent=name in created)
+            if not self._case.conflicting and row["id"] != team.same.get(name, row["id"]):
+                raise Violation(f"{name} has another id than before")
         for entry in team.desired.absent:
             there = any(row["name"] == entry.name for row in rows)
             if there and team.selects(entry.name) and entry.name not in self._touched:
@@ -218,7 +212,8 @@ class ReportChecks:
             kind = KINDS[webhook.type].field(name)
             found, wanted = row["configuration"].get(name), value_of(value)
             if isinstance(value, SecretRef):
-                other = (sent or _requested(team, value)) and found != wanted
+                wishes = {"*", f"{value.scheme}:{value.name}"}.intersection(team.options.resend)
+                other = (sent or wishes) and found != wanted
             else:
                 shown = kind is not None and not kind.secret and self._shows(row)
                 other = (
@@ -246,15 +241,11 @@ class ReportChecks:
     def check_concurrent(self, processes: Sequence[Process], team: Team) -> None:
         """Check that two concurrent applies do not both succeed and leave duplicates."""
         names = [row["name"] for row in self._invariants.rows()]
-        doubled = (
-            {each for each in names if names.count(each) > 1}
-            - team.held
-            - team.shared
-            - self._touched
-        )
+        several = {each for each in names if names.count(each) > 1}
+        doubled = several - team.held - team.shared - self._touched
         declared = {each.name for each in team.desired.webhooks if each.name not in team.was}
         done = all(each.code is ExitCode.OK for each in processes)
-        if done and not self._case.stale and not self._case.late and doubled & declared:
+        if done and not self._case.variant.stale and not self._case.late and doubled & declared:
             raise Violation(f"both report success, and there are duplicates of {doubled}")
 
     def check_untouched(self, initial: Sequence[Row]) -> None:
@@ -290,16 +281,6 @@ def _only_secrets(change: Operation) -> bool:
     return isinstance(change, Update) and all(
         isinstance(each, SecretChange) for each in change.fields
     )
-
-
-def _requested(team: Team, value: SecretRef) -> bool:
-    options = team.options
-    return "*" in options.resend or f"{value.scheme}:{value.name}" in options.resend
-
-
-def _rendered(report: Report) -> str:
-    """Render a report in every format."""
-    return "".join(make().render_report(report, PLAIN) for make in RENDERERS.values())
 
 
 def _names(changes: Sequence[Operation]) -> str:

@@ -82,13 +82,13 @@ class Scheduler:
         if me.state.killed:
             raise Crash
 
-    def run_as(self, state: ProcessState, body: Callable[[], None]) -> None:
-        """Run `body` in the current task on behalf of that process."""
+    def run_as(self, state: ProcessState, body: Callable[[], T]) -> T | None:
+        """Run `body` in the current task on behalf of that process; None if it is killed."""
         previous, self.current.state = self.current.state, state
         try:
-            body()
+            return body()
         except Crash:
-            pass
+            return None
         finally:
             self.current.state = previous
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import unicodedata
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -63,12 +62,7 @@ def draw_variant(draw: random.Random, *, odd_names: bool) -> Variant:
 
 def stored_name(name: str, variant: Variant) -> str | None:
     """Return the name under which a server stores a webhook, None if it rejects the name."""
-    if variant.trim_names:
-        name = name.strip()
-    if variant.lower_names:
-        name = name.lower()
-    if variant.composed_names:
-        name = unicodedata.normalize("NFC", name)
+    name = variant.name(name)
     return None if variant.name_max is not None and len(name) > variant.name_max else name
 
 

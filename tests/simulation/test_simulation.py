@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.bugs import BUGS, SEEDS, Bug, run_with_bug
+from tests.folders import ProgramCopy, replacing
+from tests.simulation.bugs import BUGS, SEEDS, Bug
 from tests.simulation.case import case
 from tests.simulation.history import run_case, run_seed
 
@@ -52,12 +53,13 @@ def test_the_next_apply_recovers_from_a_crash_at_any_step(seed: int) -> None:
             assert result.violation is None, "\n".join(result.trace)
 
 
-@pytest.mark.parametrize(
-    "bug",
-    [pytest.param(bug, id=bug.name) for bug in BUGS],
-)
+@pytest.mark.parametrize("bug", BUGS.values(), ids=BUGS)
 def test_a_bug_is_found(bug: Bug, tmp_path: Path) -> None:
     """The simulation finds a violation in a copy of the package with a bug."""
-    found = run_with_bug(bug, tmp_path)
+    parts = ("tests/simulation", "tests/emulated", "tests/__init__.py", "tests/loading.py")
+    copy = ProgramCopy(tmp_path, *parts)
+    copy.add({f"reconciler/{bug.file}": replacing(bug.old, bug.new)})
+    seeds = ("--start", str(bug.start), "--seeds", str(SEEDS))
+    found = copy.python("-m", "tests.simulation", *seeds)
     assert found.returncode == 1, found.stdout + found.stderr
     assert "again: python -m tests.simulation --seed " in found.stdout
