@@ -11,8 +11,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
+from reconciler.api.attempt import SERVER_URL
 from reconciler.api.origin import Credential, Origin
 from reconciler.api.transport import LARGE, Transport
 from reconciler.checks import Check, Checklist, Section, Status, fail, ok, unknown, warn
@@ -26,25 +27,20 @@ from reconciler.slack.manifest import POST, POST_ANYWHERE, POST_AS, SEE_CHANNELS
 
 DEFAULT_URL: Final = "https://slack.com/api"
 
-_Channels: TypeAlias = Mapping[str, Mapping[str, Any]]
-"""Channels by name, as Slack describes them."""
-
 _MOST_PAGES: Final = 50
 _PAGE: Final = 900  # channels; Slack advises fewer than 1000
 _WORD: Final = re.compile(r"[a-z][a-z0-9_.:-]{0,79}")
-_ID: Final = re.compile(r"[CG][A-Z0-9]{8,}")
 _USER: Final = re.compile(r"[DUW][A-Z0-9]{8,}|@.*", re.DOTALL)
 _INVITE: Final = "type /invite @BOT in the channel, with the bot's name from above"
+_FIND: Final = f"correct the channel; if it is private, {_INVITE}"
 _REINSTALL: Final = (
     "add it under OAuth & Permissions and reinstall the app; "
     "`webhooks slack manifest` lists all scopes"
 )
 _COPY_AGAIN: Final = "copy the app's Bot User OAuth Token (xoxb-...) again and store it"
 _ARCHIVED: Final = ("the channel is archived", "unarchive it, or choose another channel")
-_SLOW_DOWN: Final = ("Slack rate limit exceeded", "run again in a minute")
 _ERRORS: Final = {
     "invalid_auth": ("Slack rejected the token", _COPY_AGAIN),
-    "not_authed": ("Slack received no token", _COPY_AGAIN),
     "token_revoked": ("the token was revoked", _COPY_AGAIN),
     "token_expired": (
         "the token expired: its app uses token rotation",
@@ -53,18 +49,16 @@ _ERRORS: Final = {
     "account_inactive": ("the app was removed, or its user is deactivated", "install it again"),
     "channel_not_found": (
         "Slack finds no such channel, or it is private and the bot is not in it",
-        f"correct the channel; if it is private, {_INVITE}",
+        _FIND,
     ),
     "not_in_channel": ("the bot is not in the channel", _INVITE),
     "is_archived": _ARCHIVED,
     "missing_scope": ("the token lacks a scope", _REINSTALL),
-    "ratelimited": _SLOW_DOWN,
-    "rate_limited": _SLOW_DOWN,
+    "restricted_action": (
+        "the workspace does not allow the app to post there",
+        "ask a workspace administrator to allow it",
+    ),
 }
-_RESTRICTED: Final = (
-    "the workspace does not allow the app to post there",
-    "ask a workspace administrator to allow it",
-)
 
 
 def check(
@@ -93,11 +87,8 @@ def check(
                 tokens.append(token)
             checks += token.checks
             if token.api is not None:
-                channel, username = (
-                    str(each.configuration[key]) for key in ("channel", "username")
-                )
-                checks.append(_scopes(token.scopes, username))
-                checks.append(_channel(channel, token, token.api))
+                channel, username = (str(each.configuration[k]) for k in ("channel", "username"))
+                checks += [_scopes(token.scopes, username), _channel(channel, token)]
                 checks += [_post(each.name, channel, username, token.api)] if send else []
         sections.append(Section(name=each.name, position=each.position, checks=tuple(checks)))
     notes = [] if sections else ["No Slack webhook is declared."]
@@ -133,15 +124,21 @@ class _Token:
             return
         try:
             api = connect(secret)
-            reply = api.call("POST", "auth.test")
+            reply = api.call("GET", "auth.test")
         except CredentialError as problem:
             self.checks.append(fail("slack", problem.message, fix=problem.hint or _COPY_AGAIN))
         except ApiError as problem:
-            self.checks.append(_no_reply("slack", problem))
+            self.checks.append(fail("slack", problem.message, fix=_fix(problem)))
         else:
             self.scopes = reply.scopes
-            self.api = api if reply.error is None else None
-            self.checks.append(_identity(reply))
+            if reply.error is not None:
+                self.checks.append(_refused("slack", reply.error))
+                return
+            self.api = api
+            team, bot = (
+                quote(str(reply.data.get(each) or "(unnamed)")) for each in ("team", "user")
+            )
+            self.checks.append(ok("slack", f"team {team}, bot {bot}"))
 
     @property
     def types(self) -> str:
@@ -150,8 +147,8 @@ class _Token:
         return ",".join(kind for scope, kind in kinds if scope in (self.scopes or ()))
 
     @cached_property
-    def channels(self) -> _Channels | None:
-        """Return the channels by name, None if there are too many or Slack refuses.
+    def channels(self) -> Mapping[str, Mapping[str, Any]] | None:
+        """Return the channels by name and by id, None if there are too many or Slack refuses.
 
         Raises ApiError.
         """
@@ -169,7 +166,7 @@ class _Token:
                 return None
             for each in rows if isinstance(rows, list) else ():
                 if isinstance(each, dict):
-                    found[str(each.get("name"))] = each
+                    found |= {str(each.get(key)): each for key in ("name", "id")}
             following = after.get("next_cursor") if isinstance(after, dict) else None
             if not following or not isinstance(following, str):
                 return found
@@ -190,13 +187,6 @@ def _kind(token: Secret) -> Check:
     return warn("token", "an unrecognized Slack token type", fix=_COPY_AGAIN)
 
 
-def _identity(reply: _Reply) -> Check:
-    if reply.error is not None:
-        return _refused("slack", reply)
-    team, bot = (quote(str(reply.data.get(key) or "(unnamed)")) for key in ("team", "user"))
-    return ok("slack", f"team {team}, bot {bot}")
-
-
 def _scopes(scopes: frozenset[str] | None, username: str) -> Check:
     if scopes is None:
         return unknown("scopes", "Slack does not report the token's scopes")
@@ -211,60 +201,33 @@ def _scopes(scopes: frozenset[str] | None, username: str) -> Check:
     return ok("scopes", ", ".join(sorted(scopes & {POST, POST_AS, POST_ANYWHERE})))
 
 
-def _channel(channel: str, token: _Token, api: Slack) -> Check:
+def _channel(channel: str, token: _Token) -> Check:
+    """Check whether the bot can post in a channel."""
     shown, scopes = quote(channel), token.scopes or frozenset()
     if _USER.fullmatch(channel):
         return unknown("channel", f"{shown}: a user, not a channel")
     if not token.types:
-        return _hidden_channel(shown, token.scopes)
+        detail = f"{shown}: not checked: requires {SEE_CHANNELS}"
+        if token.scopes is not None and POST_ANYWHERE not in scopes:
+            detail += f"; without {POST_ANYWHERE} the bot must be invited"
+        return unknown("channel", detail, fix="use --send to post a test message")
     try:
-        if _ID.fullmatch(channel):
-            reply = api.call("GET", "conversations.info", channel=channel)
-            return _channel_by_id(shown, reply, scopes)
         listed = token.channels
     except ApiError as problem:
-        return unknown("channel", f"{shown}: {problem.message}", fix=problem.hint)
+        return unknown("channel", f"{shown}: {problem.message}", fix=_fix(problem))
     if listed is None:
         return unknown("channel", f"{shown}: Slack did not list channels")
-    known = listed.get(bare(channel))
-    return _missing(shown, scopes) if known is None else _described(shown, known, scopes)
-
-
-def _channel_by_id(shown: str, reply: _Reply, scopes: frozenset[str]) -> Check:
-    match reply.error:
-        case None:
-            described = reply.data.get("channel")
-            return _described(shown, described if isinstance(described, Mapping) else {}, scopes)
-        case "channel_not_found":
-            return _missing(shown, scopes)
-        case "missing_scope":
-            return _hidden_channel(shown, scopes)
-        case error:
-            return unknown("channel", f"{shown}: Slack returns the error {error}")
-
-
-def _hidden_channel(shown: str, scopes: frozenset[str] | None) -> Check:
-    detail = f"{shown}: not checked: requires {SEE_CHANNELS}"
-    if scopes is not None and POST_ANYWHERE not in scopes:
-        detail += f"; without {POST_ANYWHERE} the bot must be invited"
-    return unknown("channel", detail, fix="use --send to post a test message")
-
-
-def _missing(shown: str, scopes: frozenset[str]) -> Check:
-    fix = f"correct the channel; if it is private, {_INVITE}"
-    if {SEE_CHANNELS, SEE_PRIVATE} <= scopes:
-        return fail("channel", f"{shown}: no such channel, or a private one", fix=fix)
-    return warn("channel", f"{shown}: not among the channels that this token can see", fix=fix)
-
-
-def _described(shown: str, found: Mapping[str, Any], scopes: frozenset[str]) -> Check:
-    """Check whether the bot can post in a channel, from Slack's description of it."""
+    found = listed.get(bare(channel))
+    if found is None and {SEE_CHANNELS, SEE_PRIVATE} <= scopes:
+        return fail("channel", f"{shown}: no such channel, or a private one", fix=_FIND)
+    if found is None:
+        return warn(
+            "channel", f"{shown}: not among the channels that this token can see", fix=_FIND
+        )
     if found.get("is_archived") is True:
         return fail("channel", f"{shown}: {_ARCHIVED[0]}", fix=_ARCHIVED[1])
     if found.get("is_member") is True:
         return ok("channel", f"{shown}, the bot is in it")
-    if found.get("is_private") is True:
-        return fail("channel", f"{shown}: private, and the bot is not in it", fix=_INVITE)
     if POST_ANYWHERE in scopes:
         return ok("channel", f"{shown}, a public channel")
     return fail(
@@ -280,30 +243,26 @@ def _post(name: str, channel: str, username: str, api: Slack) -> Check:
     text = f"Test: CloudTruth webhook {name} posts here. (Sent by webhooks slack check.)"
     try:
         reply = api.call("POST", "chat.postMessage", channel=channel, username=username, text=text)
+    except AmbiguousWriteError:
+        detail = "incomplete response from Slack; the message may have been posted"
+        return unknown("send", detail)
     except ApiError as problem:
-        return _no_reply("send", problem)
+        return fail("send", problem.message, fix=_fix(problem))
     if reply.error is not None:
-        return _refused("send", reply)
+        return _refused("send", reply.error)
     return ok("send", f"posted in {quote(channel)} as {quote(username)}")
 
 
-def _no_reply(name: str, problem: ApiError) -> Check:
-    """Return the check `name` for a request without a usable response."""
-    message = problem.message
-    if isinstance(problem, AmbiguousWriteError):
-        message = "incomplete response from Slack"
-        if name == "send":
-            return unknown(name, f"{message}; the message may have been posted")
-        message += f" (HTTP {problem.status})" if problem.status is not None else ""
-    return fail(name, message, fix=problem.hint or "run again; status.slack.com lists outages")
+def _fix(problem: ApiError) -> str:
+    if problem.hint is None or SERVER_URL in problem.hint:  # that of CloudTruth
+        return "check --slack-url, the network and the proxy; status.slack.com lists outages"
+    return problem.hint
 
 
-def _refused(name: str, reply: _Reply) -> Check:
-    code = reply.error or ""
+def _refused(name: str, code: str) -> Check:
+    known = "restricted_action" if code.startswith("restricted_action") else code
     other = f"Slack returns the error {code}", "look up this code in Slack's documentation"
-    detail, fix = _RESTRICTED if code.startswith("restricted_action") else _ERRORS.get(code, other)
-    if code == "missing_scope" and reply.needed is not None:
-        detail = f"the scope {reply.needed} is missing"
+    detail, fix = _ERRORS.get(known, other)
     return fail(name, detail, fix=fix)
 
 
@@ -315,12 +274,11 @@ class _Reply:
     """A response of Slack.
 
     `error` is its error code, a short word, None for success. `scopes` are those of the token, None
-    if Slack does not report them; `needed` is the scope that is missing.
+    if Slack does not report them.
     """
 
     error: str | None
     scopes: frozenset[str] | None
-    needed: str | None = None
     data: Mapping[str, Any] = field(repr=False)
 
 
@@ -356,7 +314,6 @@ class Slack:
         return _Reply(
             error=None if data["ok"] else next(iter(_words(data.get("error"))), "unknown_error"),
             scopes=None if listed is None else frozenset(_words(listed)),
-            needed=next(iter(_words(data.get("needed"))), None),
             data=data,
         )
 

@@ -77,24 +77,17 @@ class FakeSlack:
     def auth_test(self, arguments: dict[str, Any], scopes: set[str]) -> Any:
         return {"ok": True, "team": "Acme", "user": "cloudtruth", "url": "https://acme.slack.com/"}
 
-    def conversations_info(self, arguments: dict[str, Any], scopes: set[str]) -> Any:
-        found = [each for each in self.channels if each["id"] == arguments["channel"]]
-        if not found:
-            return {"ok": False, "error": "channel_not_found"}
-        need = "groups:read" if found[0]["is_private"] else "channels:read"
-        if need not in scopes:
-            return {"ok": False, "error": "missing_scope", "needed": need}
-        return {"ok": True, "channel": found[0]}
-
     def conversations_list(self, arguments: dict[str, Any], scopes: set[str]) -> Any:
         types = arguments["types"].split(",")
         needs = {"public_channel": "channels:read", "private_channel": "groups:read"}
         if any(needs[each] not in scopes for each in types):
             return {"ok": False, "error": "missing_scope"}
+        # Private channels are listed only for their members.
         rows = [
             each
             for each in self.channels
             if ("private_channel" if each["is_private"] else "public_channel") in types
+            and (each["is_member"] or not each["is_private"])
         ]
         start = int(arguments.get("cursor") or 0)
         end = start + self.page
@@ -109,7 +102,7 @@ class FakeSlack:
         wanted = str(arguments["channel"]).removeprefix("#")
         found = [each for each in self.channels if wanted in (each["id"], each["name"])]
         if "chat:write" not in scopes:
-            return {"ok": False, "error": "missing_scope", "needed": "chat:write"}
+            return {"ok": False, "error": "missing_scope"}
         if not found or (found[0]["is_private"] and not found[0]["is_member"]):
             return {"ok": False, "error": "channel_not_found"}
         if found[0]["is_archived"]:

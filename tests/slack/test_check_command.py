@@ -10,6 +10,7 @@ from jsonschema import Draft7Validator
 from reconciler.source.schema import schema_text
 from tests.cli.conftest import SECRETS, File, Shell
 from tests.fakes import serve
+from tests.served import closed_port
 from tests.slack.fake_slack import GOOD, SEEING, FakeSlack
 
 
@@ -52,7 +53,7 @@ def test_json_matches_its_schema_without_tokens(shell: Shell, file: File) -> Non
             assert (done.code, document["exit_code"]) == (code, code)
             assert document["command"] == "slack check"
             assert token not in done.out + done.err
-            assert "POST /auth.test 200" in done.err
+            assert "GET /auth.test 200" in done.err
             assert url.removesuffix("/api") in done.err
 
 
@@ -76,6 +77,16 @@ def test_the_api_key_is_not_a_slack_token(shell: Shell, file: File) -> None:
         done = shell("slack", "check", "--slack-url", url, TOKEN=GOOD, CLOUDTRUTH_API_KEY=GOOD)
     assert done.code == 3
     assert slack.log == []
+
+
+def test_an_unreachable_slack(shell: Shell, file: File) -> None:
+    """The fix names the option of Slack, not that of CloudTruth."""
+    file()
+    with closed_port() as url:
+        done = shell("slack", "check", "--slack-url", url, **{**SECRETS, "TOKEN": GOOD})
+    assert done.code == 1
+    assert "connection refused" in done.out
+    assert "fix: check --slack-url, the network and the proxy" in done.out
 
 
 @pytest.mark.parametrize(
