@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from reconciler.emulator.messages import Exchange, dump
@@ -20,18 +19,7 @@ EVENTS = tuple(
     for subject in ("parameter", "template", "project", "environment", "value")
     for verb in ("created", "updated", "deleted")
 )
-ROLES = ("NO_SECRETS", "VIEWER", "CONTRIB", "ADMIN", "OWNER")
-"""From the least to the most privileged."""
 MASK = "*****"
-
-
-class ReadBack(StrEnum):
-    """The form in which a stored secret is read back."""
-
-    PLAIN = "plain"
-    MASK = "mask"
-    NULL = "null"
-    OMITTED = "omitted"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +32,8 @@ class Behavior:
     """The known event types."""
     masked_fields: tuple[str, ...] = ("token", "password")
     """Configuration keys that are stored encrypted."""
-    read_back: str = ReadBack.PLAIN
-    """The form in which those are read back."""
+    read_back: str = "plain"
+    """The form in which those are read back: plain, mask, null or omitted."""
     page_size: int = 100
     """The default number of rows per page."""
     max_page_size: int = 1000
@@ -117,14 +105,14 @@ class Behavior:
 
     def shown(self, exchange: Exchange, data: str, *, wrote: bool) -> str:
         """Return the JSON text of a webhook in a response; `wrote` is true after a write."""
-        if self.read_back == ReadBack.PLAIN:
+        if self.read_back == "plain":
             return data
         record = json.loads(data)
         for key in self.masked_fields & record["configuration"].keys():
             match self.read_back:
-                case ReadBack.OMITTED:
+                case "omitted":
                     del record["configuration"][key]
-                case ReadBack.NULL:
+                case "null":
                     record["configuration"][key] = None
                 case _:
                     record["configuration"][key] = MASK

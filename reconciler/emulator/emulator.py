@@ -23,7 +23,6 @@ from reconciler.emulator.messages import (
     Request,
     Response,
     dump,
-    html,
     json_value,
     page,
     refuse,
@@ -44,6 +43,8 @@ _ROUTE = re.compile(
     r"|memberships/(?P<membership>[^/]+)/"
     r")|(?P<schema>schema/))"
 )
+_HTML = "text/html; charset=utf-8"
+_NOT_FOUND = b"<!doctype html>\n<html lang=en><title>Not Found</title><h1>Not Found</h1></html>\n"
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
@@ -94,8 +95,8 @@ class Emulator:
     def carry_out(self, exchange: Exchange) -> Response:
         """Find the route, process the request, and return the response."""
         answer = _answer(exchange)
-        for cookie in exchange.behavior.cookies:
-            answer = answer.with_headers(("set-cookie", cookie))
+        cookies = (("set-cookie", each) for each in exchange.behavior.cookies)
+        answer = answer.with_headers(*cookies)
         return replace(answer, body=b"") if exchange.request.method == "HEAD" else answer
 
     def record(self, exchange: Exchange, status: int) -> LogEntry:
@@ -122,11 +123,9 @@ def _answer(exchange: Exchange) -> Response:
     found = _ROUTE.fullmatch(path)
     if found is None:
         if _ROUTE.fullmatch(f"{path}/") is None:
-            return html(404, "Not Found")
+            return sized(404, _NOT_FOUND, _HTML)
         location = f"{path}/{'?' if query else ''}{query}"
-        return sized(301, content_type="text/html; charset=utf-8").with_headers(
-            ("location", location)
-        )
+        return sized(301, content_type=_HTML).with_headers(("location", location))
     route = found.groupdict()
     methods: tuple[str, ...] = ("POST",) if route["webhooks"] else ()
     allowed = ("GET", *(exchange.behavior.methods if route["webhook"] else methods), *_SAFE[1:])
@@ -165,15 +164,18 @@ def _dispatch(
         return _retrieve_membership(exchange, unquote(membership))
     if method not in _SAFE and behavior.maintenance:
         raise refuse(403, "Changes are disabled during maintenance.")
-    if not (webhook := route["webhook"]):
-        return webhooks.create(exchange) if method == "POST" else webhooks.list_webhooks(exchange)
+    webhook = unquote(route["webhook"] or "")
     match method:
         case "PUT" | "PATCH":
-            return webhooks.update(exchange, unquote(webhook), partial=method == "PATCH")
+            return webhooks.update(exchange, webhook, partial=method == "PATCH")
         case "DELETE":
-            return webhooks.destroy(exchange, unquote(webhook))
+            return webhooks.destroy(exchange, webhook)
+        case "POST":
+            return webhooks.create(exchange)
+        case _ if webhook:
+            return webhooks.retrieve(exchange, webhook)
         case _:
-            return webhooks.retrieve(exchange, unquote(webhook))
+            return webhooks.list_webhooks(exchange)
 
 
 def _accepts_json(accept: str) -> bool:
@@ -187,9 +189,7 @@ def _user(exchange: Exchange) -> User:
     key = key.strip()
     if scheme.lower() not in ("api-key", "bearer") or not key:
         raise refuse(behavior.bad_key_status, "Authentication credentials were not provided.")
-    user = store.user_of_key(key)
-    if user is None and behavior.any_key:
-        user = store.user_of_key(None)
+    user = store.user_of_key(key) or (store.user_of_key(None) if behavior.any_key else None)
     if user is None:
         raise refuse(behavior.bad_key_status, "Incorrect authentication credentials.")
     return user

@@ -41,8 +41,6 @@ class Request:
 class Response:
     """One HTTP response.
 
-
-
     Headers are pairs, because `set-cookie` can repeat; their names are in lower case.
     `content-length` is that of the complete `body` (for HEAD, of the body of a GET).
     """
@@ -106,12 +104,6 @@ def json_text(text: str, *, status: int = 200) -> Response:
 def json_value(value: Any, *, status: int = 200) -> Response:
     """Return a response with a value as JSON."""
     return json_text(dump(value), status=status)
-
-
-def html(status: int, title: str) -> Response:
-    """Return a response with one of Django's HTML pages."""
-    page = f"<!doctype html>\n<html lang=en><title>{title}</title><h1>{title}</h1></html>\n"
-    return sized(status, page.encode(), "text/html; charset=utf-8")
 
 
 def sized(status: int, body: bytes = b"", content_type: str | None = None) -> Response:

@@ -7,12 +7,14 @@ texts. Read-only fields are dropped. Whether a name is taken is not checked here
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from reconciler.emulator.behavior import Behavior
 from reconciler.emulator.messages import RefusedError, json_value
 
+FIELDS = ("name", "organization", "event_types", "type", "configuration")
+"""The fields that a client can write."""
 _REQUIRED = "This field is required."
 _NULL = "This field may not be null."
 _BLANK = "This field may not be blank."
@@ -41,9 +43,10 @@ def validate(
         raise _invalid({"non_field_errors": [text]}, behavior)
     errors: _Errors = {}
     out: dict[str, Any] = {}
-    for field, read in _FIELDS.items():
+    for field in FIELDS:
         if field in data:
-            value, problem = (None, [_NULL]) if data[field] is None else read(data[field], behavior)
+            value = data[field]
+            value, problem = (None, [_NULL]) if value is None else _read(field, value, behavior)
             if problem:
                 errors[field] = problem
             else:
@@ -70,43 +73,32 @@ def _invalid(errors: _Errors, behavior: Behavior) -> RefusedError:
     return RefusedError(json_value(behavior.error_body(errors), status=400))
 
 
-def _name(value: Any, behavior: Behavior) -> tuple[Any, Any]:
-    # The framework accepts numbers as text, but neither booleans nor containers.
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        value = str(value)
-    problem = _text_error(value)
-    return None if problem else behavior.name(value), problem and [problem]
-
-
-def _organization(value: Any, behavior: Behavior) -> tuple[Any, Any]:
-    if isinstance(value, str):
-        return value, None
-    return None, [f"Incorrect type. Expected pk value, received {type(value).__name__}."]
-
-
-def _events(value: Any, behavior: Behavior) -> tuple[Any, Any]:
-    if not isinstance(value, list):
-        return None, [f'Expected a list of items but got type "{type(value).__name__}".']
-    wrong = {str(i): [_choice(e)] for i, e in enumerate(value) if e not in behavior.events}
-    return behavior.event_types(value), wrong
-
-
-def _type(value: Any, behavior: Behavior) -> tuple[Any, Any]:
-    return value, None if value in behavior.types else [_choice(value)]
-
-
-def _configuration(value: Any, behavior: Behavior) -> tuple[Any, Any]:
-    good = isinstance(value, dict) and _storable(value)
-    return value, None if good else ["Value must be valid JSON."]
-
-
-_FIELDS: Mapping[str, Callable[[Any, Behavior], tuple[Any, Any]]] = {
-    "name": _name,
-    "organization": _organization,
-    "event_types": _events,
-    "type": _type,
-    "configuration": _configuration,
-}
+def _read(field: str, value: Any, behavior: Behavior) -> tuple[Any, Any]:
+    """Return the form of a value to store, and its errors, if any."""
+    problem: Any = None
+    match field:
+        case "name":
+            # The framework accepts numbers as text, but neither booleans nor containers.
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                value = str(value)
+            if text := _text_error(value):
+                problem = [text]
+            else:
+                value = behavior.name(value)
+        case "organization" if not isinstance(value, str):
+            problem = [f"Incorrect type. Expected pk value, received {type(value).__name__}."]
+        case "event_types" if not isinstance(value, list):
+            problem = [f'Expected a list of items but got type "{type(value).__name__}".']
+        case "event_types":
+            problem = {
+                str(i): [_choice(e)] for i, e in enumerate(value) if e not in behavior.events
+            }
+            value = behavior.event_types(value)
+        case "type" if value not in behavior.types:
+            problem = [_choice(value)]
+        case "configuration" if not (isinstance(value, dict) and _storable(value)):
+            problem = ["Value must be valid JSON."]
+    return value, problem
 
 
 def _configuration_errors(kind: str, value: Mapping[str, Any]) -> _Errors:

@@ -116,7 +116,6 @@ class Store:
         """Open or create the file at `path`, readable by its owner only."""
         path = os.fspath(path)
         self._lock = threading.RLock()
-        self._depth = 0
         if path != ":memory:":
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             if os.path.isfile(path):  # not a device
@@ -141,20 +140,16 @@ class Store:
     def transaction(self) -> Iterator[None]:
         """Run a block as one transaction, with exclusive use of the store; can be nested."""
         with self._lock:
-            if self._depth:
+            if self._connection.in_transaction:
                 yield
                 return
             self._connection.execute("BEGIN IMMEDIATE")
-            self._depth = 1
             try:
                 yield
             except BaseException:
                 self._connection.execute("ROLLBACK")
                 raise
-            else:
-                self._connection.execute("COMMIT")
-            finally:
-                self._depth = 0
+            self._connection.execute("COMMIT")
 
     def new_id(self) -> str:
         """Return a new unique id."""
@@ -198,11 +193,10 @@ class Store:
             self.add_membership(own_id, organization, role=role)
             return user
 
-    def add_membership(self, user: str, organization: str, *, role: str) -> _Membership:
+    def add_membership(self, user: str, organization: str, *, role: str) -> None:
         """Add a user to another organization; their key still targets the first one."""
         values = {"id": self.new_id(), "user": user, "organization": organization, "role": role}
         self._insert("memberships", values)
-        return _Membership(**values)
 
     def user_of_key(self, key: str | None) -> User | None:
         """Return the owner of a key; without a key, the first user."""
@@ -213,10 +207,6 @@ class Store:
             (None if key is None else _digest(key),) * 2,
         )
         return User(*found[0]) if found else None
-
-    def revoke(self, key: str) -> None:
-        """Revoke a key."""
-        self._execute("DELETE FROM users WHERE key = ?", (_digest(key),))
 
     def memberships(self, user: str) -> list[_Membership]:
         """Return a user's memberships, oldest first."""

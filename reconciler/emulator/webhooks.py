@@ -18,11 +18,10 @@ from reconciler.emulator.messages import (
     refuse,
     sized,
 )
-from reconciler.emulator.rules import validate
+from reconciler.emulator.rules import FIELDS, validate
 from reconciler.emulator.store import Row
 
 PATH = "/api/v1/webhooks/"
-_FIELDS = ("name", "organization", "event_types", "type", "configuration")
 
 
 def list_webhooks(exchange: Exchange) -> Response:
@@ -37,7 +36,7 @@ def create(exchange: Exchange) -> Response:
     fields = _validated(exchange, stored=None, partial=False)
     fields.setdefault("organization", exchange.caller.organization)
     exchange.behavior.check_name(exchange, fields, None)
-    row = exchange.store.insert({"id": None, **{key: fields[key] for key in _FIELDS}})
+    row = exchange.store.insert({"id": None, **{key: fields[key] for key in FIELDS}})
     exchange.changed = row.id
     return _one(exchange, row.data, wrote=True, status=201)
 

@@ -15,10 +15,13 @@ from enum import StrEnum
 from hashlib import blake2b
 from typing import Any, Literal
 
-from reconciler.emulator.behavior import EVENTS, MASK, ROLES, Behavior
+from reconciler.emulator.behavior import EVENTS, MASK, Behavior
 from reconciler.emulator.messages import RefusedError, dump, json_value
 
-__all__ = ["EVENTS", "MASK", "ROLES"]
+__all__ = ["EVENTS", "MASK"]
+
+_ROLES = ("NO_SECRETS", "VIEWER", "CONTRIB", "ADMIN", "OWNER")
+"""From the least to the most privileged."""
 
 
 class ReadBack(StrEnum):
@@ -277,7 +280,7 @@ class Variant(Behavior):
 
 
 def _power(role: str) -> int:
-    return ROLES.index(role.upper())
+    return _ROLES.index(role.upper())
 
 
 def _shaped(errors: Any, shape: ErrorShape) -> Any:
