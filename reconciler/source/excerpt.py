@@ -43,7 +43,6 @@ _KNOWN_KEYS: Final = _SHOWN_KEYS.union(
 _OPEN_KEYS: Final = _SHOWN_KEYS | {"limits", "defaults", "webhooks"}
 """Keys whose value is not secret as a whole; its parts are checked."""
 
-_HOLDERS: Final = frozenset(("configuration", "defaults", "webhooks", "<<"))
 _KNOWN_WORDS: Final = frozenset(
     (*EVENT_TYPES, *KINDS, "absent", "true", "false", "null", "~", "yes", "no", "on", "off")
 )
@@ -59,7 +58,7 @@ _KEY: Final = re.compile(
 )
 """A key at the beginning of a line or of an entry in flow style."""
 
-_LETTERS: Final = re.compile(r"[a-z_]{1,20}")
+_LETTERS: Final = re.compile(r"[A-Za-z_-]{1,20}")
 _EDGES: Final = " \t-{}[],?"
 _AFTER: Final = 400
 
@@ -69,53 +68,44 @@ _VEILED: Final = re.compile(f"{_VEIL}+")
 _Span: TypeAlias = tuple[int, int]
 
 
-def _where_written(documents: Mapping[str, Document], finding: Finding) -> Finding:
-    """Return a finding with the position in the parent file that contains the value."""
-
-    def written(at: Place) -> Place:
-        document = documents.get(at.file)
-        if document is None or not document.layers:
-            return at
-        return replace(document.written_at(at.path), key=at.key)
-
-    at = finding.place
-    related = tuple(
-        each if each.place is None else replace(each, place=written(each.place))
-        for each in finding.related
-    )
-    if at is None:
-        return replace(finding, related=related)
-    there = written(at)
-    if there.file != at.file:
-        through = Related(message="extended here", place=Place(at.file, ("extends",)))
-        related = (*related, through)
-    return replace(finding, place=there, related=related)
-
-
 def placed(documents: Mapping[str, Document], findings: Iterable[Finding]) -> list[Finding]:
     """Return findings with positions and excerpts from the documents, given by name.
 
-    For a document without text only the lines of its items are known.
+    A value of a parent file has its position there. For a document without text only the lines of
+    its items are known.
     """
-    found = [_where_written(documents, each) for each in findings]
-    places = {each.place or each.position for each in found}
-    places |= {related.place for each in found for related in each.related}
-    known = [each for each in places if each is not None and each.file in documents]
-    shown: dict[Place | Position | None, tuple[Position, str | None]] = {
-        # one tree at a time
+    found = list(findings)
+    written: dict[Place | Position | None, Place | Position] = {
+        at: replace(documents[at.file].written_at(at.path), key=at.key)
+        if isinstance(at, Place)
+        else at
+        for each in found
+        for at in (each.place or each.position, *(other.place for other in each.related))
+        if at is not None and at.file in documents
+    }
+    through = {
+        at: Place(at.file, ("extends",))
+        for at, there in written.items()
+        if at is not None and at.file != there.file
+    }
+    shown: dict[Place | Position | None, tuple[Position | None, str | None]] = {
         at: _shown(documents[at.file], at)
-        for at in sorted(known, key=lambda each: each.file)
+        for at in sorted({*written.values(), *through.values()}, key=lambda each: each.file)
+        if at.file in documents
     }
 
     def finished(each: Finding) -> Finding:
-        position, line = shown.get(each.place or each.position, (each.position, None))
-        related = tuple(
-            replace(other, place=None, position=shown[other.place][0])
-            if other.place in shown
-            else replace(other, place=None)
+        at = each.place or each.position
+        position, line = shown.get(written.get(at), (each.position, None))
+        related = [
+            replace(other, place=None, position=shown[written[other.place]][0])
+            if other.place in written
+            else other
             for other in each.related
-        )
-        return replace(each, place=None, position=position, excerpt=line, related=related)
+        ]
+        if at in through:
+            related.append(Related(message="extended here", position=shown[through[at]][0]))
+        return replace(each, place=None, position=position, excerpt=line, related=tuple(related))
 
     return list(map(finished, found))
 
@@ -167,17 +157,13 @@ def _veiled(text: str, number: int) -> str:
     known = _hidden(text).get(number, ()) if nodes(text) else _guessed(line)
     shown = list(line)
     for first, last in (*known, *(match.span() for match in LOOKS_SECRET.finditer(line))):
-        end = len(line.rstrip()) if last < 0 else min(last, len(line))
-        if first < end:
-            shown[first:end] = _VEIL * (end - first)
-        elif last < 0:  # also hide that a line of a secret is empty
-            shown.append(_VEIL)
+        shown[first:last] = _VEIL * (last - first)
     return "".join(shown)
 
 
 @lru_cache(maxsize=2)
 def _hidden(text: str) -> dict[int, list[_Span]]:
-    """Return the columns to hide by line, counted from 0; an end of -1 is the end of the line."""
+    """Return the columns to hide by line, counted from 0."""
     found: dict[int, list[_Span]] = defaultdict(list)
     ends: dict[int, int] = defaultdict(int)  # comments start after them
     rows = lines(text)
@@ -189,20 +175,17 @@ def _hidden(text: str) -> dict[int, list[_Span]]:
             stack.extend(_parts(node, secret))
         elif node.form is yaml.SequenceStartEvent:
             stack.extend((item, key, secret) for item in node.items)
-        else:
-            inner = range(node.line, node.end_line)
-            ends |= {line: len(rows[line]) for line in inner}
-            if not _may_show(node, key, secret):
-                firsts = [node.column, *(0 for _ in inner)]
-                lasts = [*(-1 for _ in inner), node.end_column]
-                for line, (first, last) in enumerate(zip(firsts, lasts, strict=True), node.line):
-                    found[line] += [(first, last)] if first != last else []
+        elif not _may_show(node, key, secret):
+            first = node.column
+            for line in range(node.line, node.end_line):
+                ends[line] = max(first + 1, len(rows[line]))  # hide that a line is empty, too
+                found[line].append((first, ends[line]))
+                first = 0
+            found[node.end_line].append((first, node.end_column))
     for number, row in enumerate(rows):
         start = row.find("#", ends[number])
         if start >= 0:
-            before = len(row[:start].rstrip())
-            hidden = any(last == before for _, last in found[number])
-            found[number].append((before if hidden else start, -1))
+            found[number].append((start, len(row)))
     return found
 
 
@@ -215,23 +198,16 @@ def _parts(node: Node, secret: bool) -> Iterator[tuple[Node, str | None, bool]]:
     is_reference = all(name.text in _REFERENCE for name, _ in pairs)
     for name, value in pairs:
         key = name.text
-        is_anchored = not secret and key.startswith("x-")
-        if name.form is not yaml.ScalarEvent or not (name.is_merge or is_anchored or is_known(key)):
+        is_open = name.is_merge or (not secret and key.startswith("x-"))
+        if name.form is not yaml.ScalarEvent or not (is_open or is_known(key)):
             yield name, None, True
-        is_open = (
-            name.is_merge
-            or is_anchored
-            or _is_near(key, _OPEN_KEYS)
-            or (value.form is yaml.AliasEvent and key in _HOLDERS)
-        )
-        yield value, key, not is_reference and (secret or not is_open)
+        yield value, key, not is_reference and (secret or not (is_open or key in _OPEN_KEYS))
 
 
 def _may_show(node: Node, key: str | None, secret: bool) -> bool:
     if node.form is yaml.AliasEvent:
         # Text that looks like an alias may be a secret that starts with `*`.
-        may_have = key in _HOLDERS or (key is not None and _is_near(key, _SHOWN_KEYS))
-        return node.target is not None or (not secret and may_have)
+        return node.target is not None or (not secret and key in _SHOWN_KEYS)
     if node.text in _KNOWN_WORDS:
         return True
     if key == "channel" and node.line == node.end_line and node.text[:1] in ("#", "@"):
@@ -240,31 +216,22 @@ def _may_show(node: Node, key: str | None, secret: bool) -> bool:
         return False
     if key in _REFERENCE:
         return _REFERENCE[key].fullmatch(node.text) is not None
-    if _is_near(key, _WORD_KEYS):
+    if key in _WORD_KEYS:
         return not node.text or is_word(node.text)
-    return _is_near(key, _SHOWN_KEYS)
+    return key in _SHOWN_KEYS
 
 
+@lru_cache(maxsize=4096)
 def is_known(key: str) -> bool:
-    """Return whether a key is a word of the schema, or a likely misspelling of one."""
-    return key in _KNOWN_WORDS or _is_near(key, _KNOWN_KEYS) or _is_meant(key)
+    """Return whether a key is a word of the schema, or a likely misspelling of one.
 
-
-@lru_cache(maxsize=4096)
-def _is_meant(key: str) -> bool:
-    """Return whether `key` is one word similar to a known key, with less than 6 other letters."""
-    longer = [each for each in _KNOWN_KEYS if len(key) <= len(each) + 2]
-    return _LETTERS.fullmatch(key) is not None and bool(get_close_matches(key, longer, 1, 0.6))
-
-
-@lru_cache(maxsize=4096)
-def _is_near(key: str, known: frozenset[str]) -> bool:
-    """Return whether `key` is one of `known`, or too similar to contain anything else."""
-    if key in known:
+    A misspelling is one word with less than 6 other letters, too few for a secret.
+    """
+    if key in _KNOWN_WORDS or key in _KNOWN_KEYS:
         return True
-    lower = key.lower()
-    alike = [each for each in known if abs(len(key) - len(each)) <= 2]
-    return sorted(lower) in map(sorted, alike) or bool(get_close_matches(lower, alike, 1, 0.8))
+    longer = [each for each in _KNOWN_KEYS if len(key) <= len(each) + 2]
+    matches = get_close_matches(key.lower(), longer, 1, 0.6)
+    return bool(matches) and _LETTERS.fullmatch(key) is not None
 
 
 def _guessed(line: str) -> Iterator[_Span]:
