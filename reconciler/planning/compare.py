@@ -11,7 +11,6 @@ from reconciler.model import (
     UNKNOWN,
     LiveValue,
     LiveWebhook,
-    Path,
     Secret,
     SecretRef,
     Unknown,
@@ -79,16 +78,17 @@ def compare(
     fields are new, and all other live ones are removed.
     """
     retyped = live.type != webhook.type
+    shown = {} if retyped else live.configuration
     unreadable: list[str] = []
     mistaken: list[str] = []
     unavailable: list[str] = []
-    secret_changes: list[SecretChange] = []
-    hidden: list[FieldChange] = []
-    shown = {} if retyped else live.configuration
+    sent: list[FieldChange] = []
     configured: dict[str, Any] = {}
     wanted: dict[str, Any] = {}
-    for name, value in webhook.configuration.items():
-        field = _field(webhook, name)
+    for field in KINDS[webhook.type].fields:
+        if (name := field.name) not in webhook.configuration:
+            continue
+        value, cause = webhook.configuration[name], resent.get(name)
         found = UNKNOWN if isinstance(shown, Unknown) else shown.get(name)
         if retyped:
             reading = Reading.ABSENT
@@ -96,22 +96,20 @@ def compare(
             reading = secret_reading(webhook.type, field, value, found, secrets, evidence)
         else:
             reading = _plain_reading(field, value, found)
-        cause = resent.get(name)
-        unknown = reading in (Reading.UNKNOWN, Reading.UNAVAILABLE)
         if reading is Reading.UNAVAILABLE:
             unavailable.append(name)
         elif reading is Reading.UNKNOWN:
             wrong = cause is None and is_mistaken(field, found)
             (mistaken if wrong else unreadable).append(name)
         if isinstance(value, SecretRef) and cause is not None:
-            secret_changes.append(_secret_change(webhook, name, cause, found, secrets))
-        elif unknown:
+            sent.append(_secret_change(webhook, name, cause, found, secrets))
+        elif reading in (Reading.UNKNOWN, Reading.UNAVAILABLE):
             if cause is not None and not isinstance(value, SecretRef):
                 path = ("configuration", name)
-                hidden.append(ValueChange(path=path, before=UNKNOWN, after=value, hidden=True))
+                sent.append(ValueChange(path=path, before=UNKNOWN, after=value, hidden=True))
         elif reading is not Reading.SAME and field.secret:
             cause = SecretCause.ADDED if reading is Reading.ABSENT else SecretCause.DIFFERS
-            secret_changes.append(_secret_change(webhook, name, cause, found, secrets))
+            sent.append(_secret_change(webhook, name, cause, found, secrets))
         elif reading is not Reading.SAME:
             wanted[name] = value
             if reading is Reading.DIFFERENT:
@@ -119,10 +117,10 @@ def compare(
     fields: list[FieldChange] = []
     before = {"name": live.name, "type": live.type, "configuration": configured}
     after = {"name": webhook.name, "type": webhook.type, "configuration": wanted}
+    if before != after:
+        fields += _plain_changes(before, after)
     added = webhook.event_types - live.event_types
     removed = live.event_types - webhook.event_types
-    if before != after:
-        fields.extend(_plain_changes(before, after))
     if added | removed:
         fields.append(
             SetChange(
@@ -132,13 +130,12 @@ def compare(
                 unchanged=len(webhook.event_types) - len(added),
             )
         )
-    fields.sort(key=_rank)
-    fields.extend(secret_changes)
-    fields.extend(hidden)
+    fields.sort(key=lambda change: (_ORDER.index(str(change.path[0])), change.path))
+    fields += sent
     if isinstance(shown, Unknown):
         dropped = sorted(resent.keys() - webhook.configuration.keys())
-        fields.extend(KeyLost(path=("configuration", name), hidden=True) for name in dropped)
-    fields.extend(KeyLost(path=("configuration", name)) for name in _undeclared(webhook, live))
+        fields += [KeyLost(path=("configuration", name), hidden=True) for name in dropped]
+    fields += [KeyLost(path=("configuration", name)) for name in _undeclared(webhook, live)]
     return Comparison(
         fields=tuple(fields),
         unreadable=tuple(unreadable),
@@ -147,18 +144,14 @@ def compare(
     )
 
 
-def _field(webhook: Webhook, name: str) -> Field:
-    field = KINDS[webhook.type].field(name)
-    if field is None:
-        raise AssertionError(f"{webhook.type} has no field {name}")
-    return field
+_ORDER: Final = ("name", "type", "event_types", "configuration")
 
 
 def _plain_reading(field: Field, declared: Value, live: LiveValue | Unknown) -> Reading:
     """Compare one field that is not secret; `live` is as in `secret_reading`."""
     if isinstance(live, Unknown):
         return Reading.UNKNOWN
-    if _missing(live):
+    if live in (None, ""):
         return Reading.SAME if declared in (live, field.default) else Reading.ABSENT
     shown = plain_value(field, live)
     if isinstance(shown, str) and isinstance(declared, str):
@@ -176,23 +169,19 @@ def _undeclared(webhook: Webhook, live: LiveWebhook) -> tuple[str, ...]:
     names = sorted(field.name for field in KINDS[webhook.type].fields)
     if live.type != webhook.type and not isinstance(live.configuration, Unknown):
         names = sorted(live.configuration)
-    return tuple(name for name in names if name not in webhook.configuration and shows(live, name))
+    return tuple(name for name in names if name not in webhook.configuration and _shows(live, name))
 
 
-def shows(live: LiveWebhook, name: str) -> bool:
+def _shows(live: LiveWebhook, name: str) -> bool:
     """Return whether `live` shows a value of a field other than the server's default."""
     if isinstance(live.configuration, Unknown):
         return False
     value = live.configuration.get(name)
-    if _missing(value) or (isinstance(value, Secret) and value.same_as(Secret(""))):
+    if value in (None, "", Secret("")):
         return False
     kind = KINDS.get(live.type)
     field = kind.field(name) if kind is not None else None
     return field is None or value != field.default
-
-
-def _missing(found: LiveValue | Unknown) -> bool:
-    return found is None or found == ""
 
 
 def _secret_change(
@@ -229,11 +218,8 @@ def with_lost(
         return fields
     kind = KINDS[webhook.type]
     unknown = sorted(name for name in live.configuration if kind.field(name) is None)
-    lost = (KeyLost(path=("configuration", name)) for name in unknown if shows(live, name))
+    lost = (KeyLost(path=("configuration", name)) for name in unknown if _shows(live, name))
     return (*fields, *lost)
-
-
-_FIRST: Final = ("name", "type", "event_types")
 
 
 def _plain_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[FieldChange]:
@@ -258,12 +244,6 @@ def _plain_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[
     ]
 
 
-def _rank(change: FieldChange) -> tuple[int, Path]:
-    path = change.path
-    first = path[0]
-    return (_FIRST.index(first) if first in _FIRST else len(_FIRST), path)
-
-
 def likeness(one: LiveWebhook, other: LiveWebhook) -> Reading:
     """Compare two live webhooks with the same name.
 
@@ -277,20 +257,15 @@ def likeness(one: LiveWebhook, other: LiveWebhook) -> Reading:
         return Reading.UNKNOWN if a is b else Reading.DIFFERENT
     if visible(one) != visible(other):
         return Reading.DIFFERENT
-    readings = [_secrets(field, a, b) for field in KINDS[one.type].fields if field.secret]
-    for worst in (Reading.DIFFERENT, Reading.UNKNOWN):
-        if worst in readings:
-            return worst
-    return Reading.SAME
-
-
-def _secrets(field: Field, a: Mapping[str, LiveValue], b: Mapping[str, LiveValue]) -> Reading:
-    """Compare a secret field; a required field that neither webhook shows is hidden."""
-    reading = secrets_alike(field, a.get(field.name), b.get(field.name))
-    if reading is not Reading.ABSENT:
-        return reading
-    expected = field.required or (field.partner is not None and a.get(field.partner))
-    return Reading.UNKNOWN if expected else Reading.SAME
+    readings: set[Reading] = set()
+    for field in KINDS[one.type].fields:
+        if field.secret:
+            reading = secrets_alike(field, a.get(field.name), b.get(field.name))
+            expected = field.required or (field.partner is not None and a.get(field.partner))
+            # A required field that neither webhook shows is hidden.
+            readings.add(Reading.UNKNOWN if reading is Reading.ABSENT and expected else reading)
+    worst = (each for each in (Reading.DIFFERENT, Reading.UNKNOWN) if each in readings)
+    return next(worst, Reading.SAME)
 
 
 def visible(webhook: Webhook | LiveWebhook | Snapshot) -> dict[str, object]:
