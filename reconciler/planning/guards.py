@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Final
 
 from reconciler.findings import Finding, error, note, warning
 from reconciler.kinds import KINDS
-from reconciler.model import Desired, Pattern, Webhook
+from reconciler.model import Desired, Webhook
 from reconciler.planning.compare import visible
 from reconciler.planning.plan import Create, Delete, Operation, Plan, Reason, Snapshot
 
@@ -70,34 +70,25 @@ def _webhooks(number: int) -> str:
 def relaxed(previous: Desired, now: Desired) -> Iterator[Finding]:
     """Return a finding for each policy line that permits more than before."""
     old, new = previous.policy, now.policy
-    for name in sorted(_globs(old.protect) - _globs(new.protect)):
+    lost = {pattern.glob for pattern in old.protect} - {pattern.glob for pattern in new.protect}
+    for name in sorted(lost):
         yield warning("relaxed-protect", f"protect no longer covers {name!r}")
-    for name in sorted(_globs(old.ignore) - _globs(new.ignore)):
+    lost = {pattern.glob for pattern in old.ignore} - {pattern.glob for pattern in new.ignore}
+    for name in sorted(lost):
         yield warning("relaxed-ignore", f"ignore no longer covers {name!r}")
     old_scopes = {scope.file: scope for scope in old.scopes}
     for scope in new.scopes:
-        was = old_scopes.get(scope.file)
-        if was is None:
-            continue
+        was = old_scopes.get(scope.file, scope)  # a new file relaxes nothing
         if scope.prune and not was.prune:
             yield warning("relaxed-prune", f"{scope.file} now deletes undeclared webhooks")
         for glob in sorted(set(scope.globs) - set(was.globs)):
             yield warning("relaxed-scope", f"the scope of {scope.file} now includes {glob!r}")
-    if old.max_deletes is not None and (
-        new.max_deletes is None or new.max_deletes > old.max_deletes
-    ):
-        limit = "the built-in limit" if new.max_deletes is None else str(new.max_deletes)
-        yield warning(
-            "relaxed-limits", f"limits.max_deletes changes from {old.max_deletes} to {limit}"
-        )
-    elif old.max_deletes is None and new.max_deletes is not None:
-        yield warning("relaxed-limits", f"limits.max_deletes is now {new.max_deletes}")
+    before, limit = old.max_deletes, new.max_deletes
+    if before != limit and not (before is not None and limit is not None and limit < before):
+        first, last = ("the built-in limit" if each is None else each for each in (before, limit))
+        yield warning("relaxed-limits", f"limits.max_deletes changes from {first} to {last}")
     if previous.organization is not None and now.organization is None:
         yield warning("relaxed-organization", "`organization` was removed: any key is accepted")
-
-
-def _globs(patterns: Iterable[Pattern]) -> set[str]:
-    return {pattern.glob for pattern in patterns}
 
 
 def rename_hints(operations: tuple[Operation, ...]) -> Iterator[Finding]:

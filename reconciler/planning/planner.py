@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -71,7 +71,12 @@ def plan(
     """
     table = Match(desired, live.webhooks, only=options.only, prune=options.prune)
     resends = Resends(desired, options.previous, named=options.resend, reviewed=options.reviewed)
-    comparing = _compare(table, live.webhooks, secrets, resends, options)
+    evidence = gather(table.pairs, live.webhooks, secrets)
+    compared = [
+        (webhook, found, compare(webhook, found, secrets, evidence, resends.causes(webhook)))
+        for webhook, found in table.pairs  # in memory order, which is faster than by name
+    ]
+    compared.sort(key=lambda each: (each[0].name, each[1].id))
     findings = [*table.findings, *resends.unmatched(), *_selecting_nothing(options, desired, live)]
     if has_errors(tuple(findings)):
         raise ConfigurationError(
@@ -80,21 +85,31 @@ def plan(
         )
     paired = {found.id for _, found in table.pairs}
     unpaired = {each.name for each in live.webhooks if each.id not in paired}
-    operations = _operations(table, comparing.updates, unpaired)
-    notes = sorted((*findings, *comparing.notes, *rename_hints(operations)), key=sort_key)
-    loosened: tuple[Finding, ...] = ()
+    updates: list[Update] = []
+    matched: list[Matched] = []
+    for webhook, found, comparison in compared:
+        after = _awaiting(webhook, unpaired)
+        fields = with_lost(webhook, found, comparison.fields)
+        fields = tuple(_with_shown_host(each, options.shown) for each in fields)
+        if fields:
+            reason = _reason(webhook, found, comparison.fields, table.adopted)
+            before = snapshot(found, webhook)
+            updates.append(Update(before=before, after=after, fields=fields, reason=reason))
+        else:
+            matched.append(Matched(id=found.id, webhook=after))
+        findings += [mistaken(webhook, name, options.again) for name in comparison.mistaken]
+        if not any(each.path[0] == "configuration" for each in fields):
+            findings += resends.unseen(webhook, found, evidence)
+    operations = _operations(table, updates, unpaired)
+    findings += rename_hints(operations)
     if options.previous is not None:
-        loosened = tuple(relaxed(options.previous, desired))
         operations = _attributed(operations, options.previous, options, live, secrets)
     reviewable = tuple(digests(operation, options.shown) for operation in operations)
     made = Plan(
         origin=live.origin,
         organization=live.organization,
         operations=operations,
-        matched=tuple(
-            Matched(id=found.id, webhook=_awaiting(webhook, unpaired))
-            for webhook, found in comparing.matched
-        ),
+        matched=tuple(matched),
         kept=tuple(sorted(table.kept, key=lambda each: (each.name, each.webhooks[0].id))),
         unmanaged=tuple(sorted(table.unmanaged, key=lambda each: (each.name, each.webhook.id))),
         ignored=table.ignored,
@@ -108,10 +123,18 @@ def plan(
             (found.name for _, found in table.pairs),
             (each.name for each in table.deletes if each.reason is Reason.ABSENT),
         ),
-        notes=tuple(notes),
-        relaxed=loosened,
-        unreadable=tuple(comparing.unreadable),
-        unavailable=tuple(comparing.unavailable),
+        notes=tuple(sorted(findings, key=sort_key)),
+        relaxed=tuple(relaxed(options.previous, desired)) if options.previous else (),
+        unreadable=tuple(
+            (webhook.name, name)
+            for webhook, _, comparison in compared
+            for name in comparison.unreadable
+        ),
+        unavailable=tuple(
+            use
+            for webhook, _, comparison in compared
+            for use in _used(webhook, comparison.unavailable)
+        ),
         secrets=_uses(operations),
         digests=reviewable,
         digest=plan_digest(live.origin, live.organization.id, chain.from_iterable(reviewable)),
@@ -132,53 +155,6 @@ def _selecting_nothing(options: PlanOptions, desired: Desired, live: Live) -> It
 def _declared_names(desired: Desired) -> frozenset[str]:
     absent = frozenset(each.name for each in desired.absent)
     return absent.union(each.name for each in desired.webhooks)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Comparing:
-    """The results of comparing all pairs."""
-
-    updates: list[Update]
-    matched: list[tuple[Webhook, LiveWebhook]]
-    unreadable: list[tuple[str, str]]
-    unavailable: list[SecretUse]
-    notes: list[Finding]
-
-
-def _compare(
-    table: Match,
-    live: Sequence[LiveWebhook],
-    secrets: Mapping[SecretRef, Secret],
-    resends: Resends,
-    options: PlanOptions,
-) -> _Comparing:
-    evidence = gather(table.pairs, live, secrets)
-    out = _Comparing(updates=[], matched=[], unreadable=[], unavailable=[], notes=[])
-    compared = [
-        (webhook, found, compare(webhook, found, secrets, evidence, resends.causes(webhook)))
-        for webhook, found in table.pairs  # in memory order, which is faster than by name
-    ]
-    for webhook, found, comparison in sorted(compared, key=lambda each: (each[0].name, each[1].id)):
-        fields = with_lost(webhook, found, comparison.fields)
-        if options.shown:
-            fields = tuple(_with_shown_host(each, options.shown) for each in fields)
-        if fields:
-            out.updates.append(
-                Update(
-                    before=snapshot(found, webhook),
-                    after=webhook,
-                    fields=fields,
-                    reason=_reason(webhook, found, comparison.fields, table.adopted),
-                )
-            )
-        else:
-            out.matched.append((webhook, found))
-        out.notes.extend(mistaken(webhook, name, options.again) for name in comparison.mistaken)
-        out.unreadable.extend((webhook.name, name) for name in comparison.unreadable)
-        out.unavailable.extend(_used(webhook, comparison.unavailable))
-        if not any(each.path[0] == "configuration" for each in fields):
-            out.notes.extend(resends.unseen(webhook, found, evidence))
-    return out
 
 
 def _with_shown_host(change: FieldChange, shown: Shown) -> FieldChange:
@@ -204,7 +180,7 @@ def _operations(table: Match, updates: list[Update], unpaired: Set[str]) -> tupl
     creates = sorted(table.new, key=lambda each: each.name)
     return (
         *(each for each in deletes if each.reason is Reason.DUPLICATE),
-        *(replace(each, after=_awaiting(each.after, unpaired)) for each in updates),
+        *updates,
         *(Create(after=_awaiting(each, unpaired)) for each in creates),
         *(each for each in deletes if each.reason is not Reason.DUPLICATE),
     )

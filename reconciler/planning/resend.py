@@ -64,10 +64,8 @@ class Resends:
         reviewed: Iterable[Resend] = (),
     ) -> None:
         """Resend the references and webhooks in `named`, or everything for `*`."""
-        self._named = frozenset(named) - {_ALL}
-        self._everything = self._named != frozenset(named)
+        self._named = frozenset(named)
         self._reviewed = {(each.webhook, each.field): each for each in reviewed}
-        self._asked = bool(self._reviewed or self._everything or self._named)
         self._old_literals = previous.literals if previous is not None else {}
         self._literals = desired.literals
         self._previous: dict[str, Webhook] = {}
@@ -76,7 +74,7 @@ class Resends:
             if webhook.id is not None:
                 self._previous[webhook.id] = webhook
         # Any declared webhook may be requested, live or not, selected or not.
-        self._known = {
+        self._known = {_ALL} | {
             name
             for webhook in (desired.webhooks if self._named else ())
             for field, value in webhook.configuration.items()
@@ -87,15 +85,15 @@ class Resends:
     def causes(self, webhook: Webhook) -> Mapping[str, SecretCause]:
         """Return the cause for each field that is sent or removed without a visible difference."""
         before = self._before(webhook)
-        if before is None and not self._asked:
+        if before is None and not self._named and not self._reviewed:
             return {}
         found: dict[str, SecretCause] = {}
         for name, value in webhook.configuration.items():
-            cause = self._cause(before, webhook, name)
-            if cause is None and _is_secret(webhook, name) and self._requested(webhook, value):
-                cause = SecretCause.REQUESTED
-            if cause is not None:
+            requested = not self._named.isdisjoint(_names(webhook, value))
+            if (cause := self._cause(before, webhook, name)) is not None:
                 found[name] = cause
+            elif requested and _is_secret(webhook, name):
+                found[name] = SecretCause.REQUESTED
         dropped = set(before.configuration if before is not None else ())
         dropped |= {
             each.field
@@ -136,9 +134,6 @@ class Resends:
                 "pass a reference such as env:SLACK_BOT_TOKEN, or the name of a webhook",
             )
 
-    def _requested(self, webhook: Webhook, value: Value) -> bool:
-        return self._everything or not self._named.isdisjoint(_names(webhook, value))
-
     def _before(self, webhook: Webhook) -> Webhook | None:
         for key in (webhook.id, webhook.name, *webhook.previously):
             if key is not None and key in self._previous:
@@ -170,10 +165,9 @@ def _is_secret(webhook: Webhook, name: str) -> bool:
     return field is not None and field.secret
 
 
-def _names(webhook: Webhook, value: Value) -> frozenset[str]:
+def _names(webhook: Webhook, value: Value) -> set[str]:
     """Return the names that the command line accepts for a secret of a webhook."""
-    if not isinstance(value, SecretRef):
-        return frozenset((webhook.name,))
-    return frozenset(
-        (webhook.name, value.name, f"{value.scheme}:{value.name}", f"{value.scheme} {value.name}")
-    )
+    names = {_ALL, webhook.name}
+    if isinstance(value, SecretRef):
+        names |= {value.name, f"{value.scheme}:{value.name}", f"{value.scheme} {value.name}"}
+    return names

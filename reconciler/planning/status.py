@@ -14,6 +14,7 @@ from reconciler.planning.plan import (
     Plan,
     Reason,
     Snapshot,
+    Update,
     declared_snapshot,
     snapshot,
 )
@@ -76,6 +77,7 @@ _KEPT = {
     Reason.AMBIGUOUS: ManagementStatus.DUPLICATE,
     Reason.UNKNOWN_TYPE: ManagementStatus.UNKNOWN,
     Reason.UNKNOWN_EVENT: ManagementStatus.UNKNOWN,
+    Reason.LATER: ManagementStatus.MISSING,
 }
 _DELETED = {
     Reason.ABSENT: ManagementStatus.ABSENT,
@@ -90,59 +92,50 @@ def statuses(live: Live, plan: Plan | None) -> tuple[WebhookStatus, ...]:
     Without a plan all are unchecked.
     """
     states: dict[str, tuple[ManagementStatus, Position | None]] = {}
-    missing: list[WebhookStatus] = []
+    missing: list[tuple[Snapshot, Position | None]] = []
     if plan is not None:
         for each in plan.matched:
             states[each.id] = (ManagementStatus.IN_SYNC, each.webhook.position)
-        for update in plan.updates:
-            states[update.before.id] = (ManagementStatus.DIFFERS, update.after.position)
         for operation in plan.operations:
-            if isinstance(operation, Delete):
-                states[operation.before.id] = (_DELETED[operation.reason], operation.position)
-            elif isinstance(operation, Create):
-                after = operation.after
-                missing.append(
-                    _status(declared_snapshot(after), ManagementStatus.MISSING, after.position)
-                )
+            match operation:
+                case Create(after=after):
+                    missing.append((declared_snapshot(after), after.position))
+                case Update(before=before, after=after):
+                    states[before.id] = (ManagementStatus.DIFFERS, after.position)
+                case Delete(before=before):
+                    states[before.id] = (_DELETED[operation.reason], operation.position)
         for kept in plan.kept:
-            for shot in kept.webhooks:
-                if kept.reason is Reason.LATER:
-                    missing.append(_status(shot, ManagementStatus.MISSING, kept.position))
-                else:
-                    state = _KEPT[kept.reason]
-                    if state is ManagementStatus.UNKNOWN and kept.unapplied:
-                        state = ManagementStatus.UNAPPLIED
-                    states[shot.id] = (state, kept.position)
+            state = _KEPT[kept.reason]
+            if state is ManagementStatus.UNKNOWN and kept.unapplied:
+                state = ManagementStatus.UNAPPLIED
+            if state is ManagementStatus.MISSING:
+                missing += [(shot, kept.position) for shot in kept.webhooks]
+            else:
+                states |= {shot.id: (state, kept.position) for shot in kept.webhooks}
         for unmanaged in plan.unmanaged:
             states[unmanaged.webhook.id] = (ManagementStatus.UNMANAGED, None)
     other = (ManagementStatus.UNCHECKED if plan is None else ManagementStatus.IGNORED, None)
+    errors = {each.id: each.last_error for each in live.webhooks}
+    rows = [(shot, ManagementStatus.MISSING, position) for shot, position in missing]
+    rows += [(snapshot(each), *states.get(each.id, other)) for each in live.webhooks]
     found = [
-        _status(snapshot(each), *states.get(each.id, other), each.last_error)
-        for each in live.webhooks
+        WebhookStatus(
+            id=None if state is ManagementStatus.MISSING else shot.id,
+            name=shot.name,
+            type=shot.type,
+            state=state,
+            destination=shot.destination,
+            event_types=shot.event_types,
+            position=position,
+            last_run=shot.last_run,
+            last_error=errors.get(shot.id),
+        )
+        for shot, state, position in rows
     ]
-    return tuple(sorted([*missing, *found], key=lambda each: (each.name, each.id or "")))
+    return tuple(sorted(found, key=lambda each: (each.name, each.id or "")))
 
 
 def drift(statuses: Iterable[WebhookStatus]) -> dict[ManagementStatus, int]:
     """Return the number of webhooks in each of the `DRIFTED` states, without zeros."""
     states = [each.state for each in statuses]
     return {each: states.count(each) for each in DRIFTED if each in states}
-
-
-def _status(
-    shot: Snapshot,
-    state: ManagementStatus,
-    position: Position | None,
-    error: DeliveryError | None = None,
-) -> WebhookStatus:
-    return WebhookStatus(
-        id=None if state is ManagementStatus.MISSING else shot.id,
-        name=shot.name,
-        type=shot.type,
-        state=state,
-        destination=shot.destination,
-        event_types=shot.event_types,
-        position=position,
-        last_run=shot.last_run,
-        last_error=error,
-    )

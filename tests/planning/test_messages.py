@@ -261,7 +261,7 @@ LOOSE = Policy(
     [
         (1, 2, "changes from 1 to 2"),
         (1, None, "changes from 1 to the built-in limit"),
-        (None, 9, "is now 9"),
+        (None, 9, "changes from the built-in limit to 9"),
     ],
 )
 def test_everything_that_relaxes_a_policy_is_listed(

@@ -81,8 +81,8 @@ BUGS = {
     ),
     "a resend that is not sent": Bug(
         "planning/resend.py",
-        "self._everything or not self._named.isdisjoint(",
-        "False and self._named.isdisjoint(",
+        "requested = not self._named.isdisjoint(",
+        "requested = False and self._named.isdisjoint(",
         85,
     ),
     "a differing duplicate of another user ignored": Bug(
