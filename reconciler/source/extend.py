@@ -28,11 +28,10 @@ from reconciler.source.yaml import LISTED, Document, Layer, parse
 MAX_DEPTH: Final = 10
 """The maximum number of files from an overlay to its last parent, including the overlay."""
 
-_LONGEST_CHAIN: Final = 50
-"""The maximum number of files that are followed, so that endless chains are refused."""
-
 _MAPPINGS: Final = frozenset({"defaults", "limits", "configuration"})
 _GUARDS: Final = frozenset({"protect", "limits", "max_deletes"})
+_KEYS: Final = frozenset({"name", "id"})
+"""The keys of an excluded webhook besides `exclude`."""
 
 
 def extend(read: Iterable[Document], read_parent: ReadParent) -> tuple[Document, ...]:
@@ -40,8 +39,9 @@ def extend(read: Iterable[Document], read_parent: ReadParent) -> tuple[Document,
 
     An overlay has the findings of its parents, too.
     """
-    reader = _Reader({each.file: each for each in read}, read_parent)
-    merged = [reader.merged(each, (each.file,)) for each in reader.given]
+    given = {each.file: each for each in read}
+    reader = _Reader(given, read_parent)
+    merged = [reader.merged(each, (file,)) for file, each in given.items()]
     parents = {parent.file for each in merged for parent in each.parents}
     return tuple(each for each in merged if each.file not in parents)
 
@@ -50,11 +50,9 @@ class _Reader:
     """Reads and merges files; a parent is parsed and merged once."""
 
     def __init__(self, given: Mapping[str, Document], read_parent: ReadParent) -> None:
-        self.given = tuple(given.values())
         self._known = dict(given)
         self._read_parent = read_parent
         self._merged: dict[str, Document] = {}
-        self._depths: dict[str, int] = {}
 
     def merged(self, document: Document, chain: tuple[str, ...]) -> Document:
         """Return a document merged with its parents, unchanged if it has none.
@@ -111,18 +109,13 @@ class _Reader:
         if found.file in chain:
             circle = " -> ".join((*chain[chain.index(found.file) :], found.file))
             raise NotReadableError(f"extends itself: {circle}", "remove one `extends`")
+        if len(chain) == MAX_DEPTH:
+            raise NotReadableError(
+                f"would be file {MAX_DEPTH + 1} of a chain", "use fewer levels of `extends`"
+            )
         if found.file not in self._known:
             self._known[found.file] = parse(found.raw, found.file)
-        depth = MAX_DEPTH
-        if len(chain) < _LONGEST_CHAIN:
-            merged = self.merged(self._known[found.file], (*chain, found.file))
-            depth = self._depths.get(found.file, 1)
-        if depth == MAX_DEPTH:
-            raise NotReadableError(
-                f"already has {MAX_DEPTH} levels of files", "use fewer levels of `extends`"
-            )
-        self._depths[file] = max(self._depths.get(file, 1), depth + 1)
-        return merged
+        return self.merged(self._known[found.file], (*chain, found.file))
 
 
 class _Merged(NamedTuple):
@@ -198,22 +191,15 @@ class _Merge:
         if place.file != self._over.file or not is_null(self._over.text, place.path):
             return False
         if at[-1] in _GUARDS:
-            self._findings.append(
-                error(
-                    "guard-removed",
-                    f"an overlay cannot remove the guard `{at[-1]}`",
-                    "set another value; the change shows in review",
-                    place,
-                )
-            )
+            message = f"an overlay cannot remove the guard `{at[-1]}`"
+            hint = "set another value; the change shows in review"
+            self._findings.append(error("guard-removed", message, hint, place))
         return True
 
     def _webhooks(self, types: tuple[object, object]) -> list[_Merged]:
         """Merge two lists of webhooks; `types` are the default types before and after."""
-        over, changes = (
-            [self._checked(*each) for each in enumerate(self._over.webhooks)],
-            self._changes(),
-        )
+        over = [self._checked(*each) for each in enumerate(self._over.webhooks)]
+        changes = self._changes()
         here, there = (each.items.get("webhooks", []) for each in (self._over, self._below))
         merged: list[_Merged] = []
         for old, lower in enumerate(self._below.webhooks):
@@ -238,20 +224,17 @@ class _Merge:
 
     def _checked(self, index: int, entry: Any) -> Any:
         """Return an entry without an `exclude` that is invalid, which is an error."""
-        others = _mapping(entry).keys() - {"name", "id", "exclude"}
-        if "exclude" not in _mapping(entry):
-            return entry
-        key, message = "exclude", "`exclude` has no value besides `true`"
-        hint = "write `exclude: true`, or remove the key"
-        if _is_excluded(entry):
-            if not others:
-                return entry
-            key = min(others, key=list(entry).index)
-            message = "an excluded webhook has no keys besides `name` and `id`"
+        rest = {key: value for key, value in _mapping(entry).items() if key != "exclude"}
+        if "exclude" in _mapping(entry) and not (_is_excluded(entry) and rest.keys() <= _KEYS):
+            message = "an excluded webhook has only `exclude: true`, `name` and `id`"
             hint = "remove the other keys, or remove `exclude`"
-        place = self._over.written_at(("webhooks", index, key))
+            self._refuse(message, hint, ("webhooks", index, "exclude"))
+            return rest
+        return entry
+
+    def _refuse(self, message: str, hint: str, at: Path) -> None:
+        place = self._over.written_at(at)
         self._findings.append(error("exclude-unknown", message, hint, place))
-        return {each: value for each, value in entry.items() if each != "exclude"}
 
     def _changes(self) -> dict[int, int]:
         """Return the index of the upper entry for each lower entry that it changes."""
@@ -272,16 +255,11 @@ class _Merge:
                 if self._through is not None:
                     self._findings.append(self._twice(name, at, same[0]))
             elif not same and _is_excluded(entry):
-                hint = "remove the entry, or correct its name"
                 message = f"no parent declares {in_quotes(name)}, which is excluded here"
-                place = self._over.written_at(at)
-                self._findings.append(error("exclude-unknown", message, hint, place))
+                self._refuse(message, "remove the entry, or correct its name", at)
             elif same and (_is_excluded(entry) or _is_excluded(over[found[same[0]]])):
                 message = f"{in_quotes(name)} is excluded by one entry and changed by another"
-                place = self._over.written_at(at)
-                self._findings.append(
-                    error("exclude-unknown", message, "remove one of the two", place)
-                )
+                self._refuse(message, "remove one of the two", at)
         return found
 
     def _twice(self, name: object, at: Path, below: int) -> Finding:
