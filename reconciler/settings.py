@@ -11,13 +11,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 from reconciler.api.origin import Origin
 from reconciler.errors import CredentialError, UsageError
 from reconciler.model import Secret
+from reconciler.source.files import NotReadableError, read_regular
 from reconciler.source.secrets import PLACEHOLDER, bare
 
 _T = TypeVar("_T")
@@ -97,38 +98,33 @@ def resolve(
     `profile_of_files` is a profile that the configuration files name, and its source. Raises
     UsageError and CredentialError.
     """
-    if local:
-        profile, key = _Profile(name="", origin=""), None
-        server = Setting(value=LOCAL_SERVER, source="--local")
-    else:
-        profile = _profile(arguments.get("profile"), profile_of_files, environ, platform)
-        _refuse_invalid_certificates(_find("accept_invalid_certs", arguments, environ, profile))
-        key = _key(arguments, environ, profile, directory)
-        server = _server_url(_find("server_url", arguments, environ, profile))
-    timeout = _find("timeout", arguments, environ, profile)
-    deadline = _find("deadline", arguments, environ, profile)
+    values: Mapping[str, Setting[str]] = {}
+
+    def find(name: str) -> Setting[str] | None:
+        """Return a setting from the argument, the environment or the profile, in this order."""
+        variable, key = _SOURCES[name]
+        if (argument := arguments.get(name)) is not None:
+            return Setting(value=str(argument), source=f"--{name.replace('_', '-')}")
+        if found := bare(environ.get(variable, "")):
+            return Setting(value=found, source=variable)
+        return None if key is None else values.get(key)
+
+    profile, key = Setting(value="", source=""), None
+    server = Setting(value=LOCAL_SERVER, source="--local")
+    if not local:
+        profile = _chosen(arguments.get("profile"), profile_of_files, environ)
+        values = _inherited(profile, _read_profiles(_profile_file(environ, platform)))
+        _refuse_invalid_certificates(find("accept_invalid_certs"))
+        key = _key(find("api_key"), arguments.get("api_key_file"), environ, directory)
+        server = _server_url(find("server_url"))
     return Settings(
         server_url=server,
-        profile=Setting(value=profile.name, source=profile.origin),
+        profile=profile,
         key=key,
-        timeout=_seconds("the request timeout", timeout, DEFAULT_TIMEOUT),
-        deadline=_seconds("the deadline", deadline, DEFAULT_DEADLINE),
+        timeout=_seconds("the request timeout", find("timeout"), DEFAULT_TIMEOUT),
+        deadline=_seconds("the deadline", find("deadline"), DEFAULT_DEADLINE),
         local=local,
     )
-
-
-def _find(
-    name: str, arguments: Mapping[str, Any], environ: Mapping[str, str], profile: _Profile
-) -> Setting[str] | None:
-    """Return a setting from the argument, the environment or the profile, in this order."""
-    variable, key = _SOURCES[name]
-    argument = arguments.get(name)
-    if argument is not None:
-        return Setting(value=str(argument), source=f"--{name.replace('_', '-')}")
-    found = bare(environ.get(variable, ""))
-    if found:
-        return Setting(value=found, source=variable)
-    return profile.get(key) if key is not None else None
 
 
 def _server_url(found: Setting[str] | None) -> Setting[str]:
@@ -149,42 +145,41 @@ def _server_url(found: Setting[str] | None) -> Setting[str]:
 
 
 def _key(
-    arguments: Mapping[str, Any], environ: Mapping[str, str], profile: _Profile, directory: Path
+    found: Setting[str] | None, file: str | None, environ: Mapping[str, str], directory: Path
 ) -> Setting[Secret] | None:
-    """Resolve the API key. An empty one is treated as missing, except in a file."""
-    name, source = arguments.get("api_key_file"), "--api-key-file"
-    if name is None and not bare(environ.get("CLOUDTRUTH_API_KEY", "")):
-        name, source = environ.get("WEBHOOKS_API_KEY_FILE") or None, "WEBHOOKS_API_KEY_FILE"
-    if name is not None:
-        key = _checked(_read_key(directory / name, source), source)
-        return Setting(value=key, source=source)
-    found = _find("api_key", arguments, environ, profile)
-    if found is None:
-        return None
-    return Setting(value=_checked(found.value, found.source), source=found.source)
+    """Return the API key: that of `file`, else `found`. An empty one is missing, except in a file.
+
+    WEBHOOKS_API_KEY_FILE comes after a key in the environment and before one in a profile.
+    """
+    source = "--api-key-file"
+    if file is None and (found is None or found.source != "CLOUDTRUTH_API_KEY"):
+        file, source = environ.get("WEBHOOKS_API_KEY_FILE") or None, "WEBHOOKS_API_KEY_FILE"
+    if file is not None:
+        found = _read_key(directory / file, source)
+    return None if found is None else _checked(found)
 
 
-def _read_key(path: Path, source: str) -> str:
+def _read_key(path: Path, source: str) -> Setting[str]:
     hint = "use a file that contains only the API key"
     try:
-        with path.open("rb") as file:
+        with path.open("rb") as file:  # or a pipe
             data = file.read(_KEY_FILE_MAX + 1)
-    except FileNotFoundError:
-        raise CredentialError(f"the file named by {source} does not exist", hint=hint) from None
-    except OSError:
-        raise CredentialError(f"the file named by {source} cannot be read", hint=hint) from None
+    except OSError as cause:
+        why = "does not exist" if isinstance(cause, FileNotFoundError) else "cannot be read"
+        raise CredentialError(f"the file named by {source} {why}", hint=hint) from None
     text = bare(data.decode(errors="replace"))
     if not text or len(data) > _KEY_FILE_MAX:
         why = "too large to be an API key" if text else "empty"
         raise CredentialError(f"the file named by {source} is {why}", hint=hint)
-    return text
+    return Setting(value=text, source=source)
 
 
-def _checked(text: str, source: str) -> Secret:
+def _checked(found: Setting[str]) -> Setting[Secret]:
     """Return the key if it can be sent in a header.
 
     Raises CredentialError, without the key, otherwise.
     """
+    text = found.value
     if text[:1] in _QUOTES and text[-1:] == text[:1]:
         why, hint = "is in quotes", "remove the quotes: they are read as part of the key"
     elif PLACEHOLDER.fullmatch(text):
@@ -194,8 +189,8 @@ def _checked(text: str, source: str) -> Secret:
         why = "contains spaces, line breaks or characters outside ASCII"
         hint = "copy the key from CloudTruth again"
     else:
-        return Secret(text)
-    raise CredentialError(f"the API key from {source} {why}", hint=hint)
+        return Setting(value=Secret(text), source=found.source)
+    raise CredentialError(f"the API key from {found.source} {why}", hint=hint)
 
 
 def _seconds(what: str, found: Setting[str] | None, default: float) -> Setting[float]:
@@ -230,53 +225,17 @@ _FILE_MAX: Final = 1024 * 1024
 _UNSET: Final = ("", "~", "null")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Profile:
-    """A profile with its inherited values.
-
-    `origin` is the source of its name. `links` are the profiles of the chain, the chosen one first,
-    each with its values.
-    """
-
-    name: str
-    origin: str
-    links: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-
-    def get(self, key: str) -> Setting[str] | None:
-        """Return the first value set for `key`, None if there is none."""
-        for name, values in self.links.items():
-            if key in values:
-                return Setting(value=bare(values[key]), source=f"profile {name}")
-        return None
-
-
-def _profile(
-    argument: str | None,
-    of_files: tuple[str, str] | None,
-    environ: Mapping[str, str],
-    platform: str,
-) -> _Profile:
-    """Read the profile that the argument, the files or the environment choose.
-
-    It inherits from its `source_profile`, and finally from `default`. A missing file counts as
-    empty unless a profile is named.
-    """
-    name, origin = _DEFAULT_PROFILE, "default"
-    if environ.get("CLOUDTRUTH_PROFILE"):
-        name, origin = environ["CLOUDTRUTH_PROFILE"], "CLOUDTRUTH_PROFILE"
-    if of_files is not None:
-        name, origin = of_files
+def _chosen(
+    argument: str | None, of_files: tuple[str, str] | None, environ: Mapping[str, str]
+) -> Setting[str]:
+    """Return the name of the profile that the argument, the files or the environment choose."""
     if argument:
-        name, origin = argument, "--profile"
-    file = _profile_file(environ, platform)
-    profiles = None if file is None else _read_profiles(file)
-    if profiles is None and name != _DEFAULT_PROFILE:
-        raise UsageError(
-            f"profile {name!r} (from {origin}) not found: no CloudTruth CLI configuration on this "
-            "machine",
-            hint="create it with `cloudtruth configuration profiles set`, or do not name it",
-        )
-    return _Profile(name=name, origin=origin, links=_chain(name, origin, profiles or {}))
+        return Setting(value=argument, source="--profile")
+    if of_files is not None:
+        return Setting(value=of_files[0], source=of_files[1])
+    if named := environ.get("CLOUDTRUTH_PROFILE"):
+        return Setting(value=named, source="CLOUDTRUTH_PROFILE")
+    return Setting(value=_DEFAULT_PROFILE, source="default")
 
 
 def _profile_file(environ: Mapping[str, str], platform: str) -> Path | None:
@@ -294,51 +253,48 @@ def _profile_file(environ: Mapping[str, str], platform: str) -> Path | None:
     return Path(base, rest, "cli.yml") if base else None
 
 
-def _chain(
-    name: str, origin: str, profiles: Mapping[str, Mapping[str, str]]
-) -> dict[str, Mapping[str, str]]:
-    """Return a profile and those it inherits from, which must exist, except the default one."""
-    links: dict[str, Mapping[str, str]] = {}
-    wanted, by = name, None if name == _DEFAULT_PROFILE else origin
-    while wanted in profiles or by is not None:
-        if wanted in links:
+def _inherited(
+    chosen: Setting[str], profiles: Mapping[str, Mapping[str, str]]
+) -> dict[str, Setting[str]]:
+    """Return the values of a profile and of those it inherits from, by key.
+
+    It inherits from its `source_profile`, and finally from `default`, which may be missing.
+    """
+    found: dict[str, Setting[str]] = {}
+    seen: list[str] = []
+    name, by = chosen.value, chosen.source
+    while True:
+        if name in seen:
             raise UsageError(
-                f"the source_profile chain of {list(links)[-1]!r} loops back to {wanted!r}",
+                f"the source_profile chain of {seen[-1]!r} loops back to {name!r}",
                 hint="correct it in CloudTruth's cli.yml",
             )
-        if wanted not in profiles:
+        if name not in profiles and name != _DEFAULT_PROFILE:
             known = ", ".join(sorted(profiles)) or "none"
             raise UsageError(
-                f"there is no profile {wanted!r} (from {by})",
+                f"there is no profile {name!r} (from {by})",
                 hint=f"profiles in CloudTruth's cli.yml: {known}",
             )
-        links[wanted] = profiles[wanted]
-        if following := links[wanted].get("source_profile"):
-            wanted, by = following, f"source_profile of {wanted!r}"
-        elif _DEFAULT_PROFILE in links:
-            break
+        seen.append(name)
+        values = profiles.get(name, {})
+        for key, text in values.items():
+            found.setdefault(key, Setting(value=bare(text), source=f"profile {name}"))
+        if following := values.get("source_profile"):
+            name, by = following, f"source_profile of {name!r}"
+        elif _DEFAULT_PROFILE in seen:
+            return found
         else:
-            wanted, by = _DEFAULT_PROFILE, None
-    return links
+            name = _DEFAULT_PROFILE
 
 
-def _read_profiles(file: Path) -> dict[str, dict[str, str]] | None:
+def _read_profiles(file: Path | None) -> dict[str, dict[str, str]]:
     """Return the values that each profile sets, every scalar as it was written."""
     import yaml
 
+    if file is None:
+        return {}
     try:
-        with file.open("rb") as stream:
-            data = stream.read(_FILE_MAX + 1)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError:
-        raise UsageError(
-            "CloudTruth's cli.yml cannot be read", hint="check the permissions of the file"
-        ) from None
-    try:
-        if len(data) > _FILE_MAX:
-            raise ValueError
-        tree = yaml.load(data, Loader=yaml.BaseLoader)  # noqa: S506 - only creates text
+        tree = yaml.load(read_regular(file, limit=_FILE_MAX), Loader=yaml.BaseLoader)  # noqa: S506 - only creates text
         found = tree.get("profiles") if isinstance(tree, dict) else tree
         return {
             name: {
@@ -348,6 +304,13 @@ def _read_profiles(file: Path) -> dict[str, dict[str, str]] | None:
             }
             for name, values in ({} if found in (None, *_UNSET) else found).items()
         }
+    except FileNotFoundError:
+        return {}
+    except NotReadableError as refusal:
+        raise UsageError(
+            f"CloudTruth's cli.yml cannot be read: it {refusal}",
+            hint="check the file and its permissions",
+        ) from None
     except (AttributeError, yaml.YAMLError, ValueError, RecursionError):
         # The library's message would quote the file, which contains keys.
         raise UsageError(

@@ -265,13 +265,12 @@ def test_inheritance_ends_at_default(tmp_path: Path) -> None:
         ("profiles: {a: {source_profile: a}}", "loops back to 'a'"),
         ("profiles: {a: {source_profile: b}, b: {source_profile: a}}", "loops back to 'a'"),
         ("profiles: {a: {source_profile: gone}}", r"no profile 'gone' \(from source_profile"),
-        ("profiles: {a: {source_profile: default}}", "no profile 'default'"),
         ("profiles: {b: {}}", r"no profile 'a' \(from --profile\)"),
         ("profiles: [a]", "not a list of profiles"),
         ("profiles: {a: [1]}", "not a list of profiles"),
         ("profiles: {default: {api_key: 'hunter2hunter2", "not a list of profiles"),
         ("- a", "not a list of profiles"),
-        ("#" * 1_100_000, "not a list of profiles"),
+        ("#" * 1_100_000, "cannot be read: it is larger than 1 MiB"),
         ("[" * 5000, "not a list of profiles"),
     ],
 )
@@ -298,7 +297,7 @@ def test_a_missing_default_profile_is_empty(tmp_path: Path, text: str) -> None:
 
 def test_a_named_profile_needs_a_file(tmp_path: Path) -> None:
     """Without a file it is an error; a file that cannot be read always is."""
-    with pytest.raises(UsageError, match=r"profile 'x' \(from CLOUDTRUTH_PROFILE\) not found"):
+    with pytest.raises(UsageError, match=r"no profile 'x' \(from CLOUDTRUTH_PROFILE\)"):
         settings(tmp_path, {"CLOUDTRUTH_PROFILE": "x"})
     (tmp_path / ".config/cloudtruth/cli.yml").mkdir(parents=True)
     with pytest.raises(UsageError, match="cannot be read"):
