@@ -234,12 +234,7 @@ class Desired:
     absent: tuple[Absent, ...] = ()
     policy: Policy = field(default_factory=Policy)
     organization: str | None = None
-    literals: Mapping[SecretRef, Secret] = field(
-        default_factory=lambda: _NO_LITERALS, compare=False, repr=False
-    )
-
-
-_NO_LITERALS: Final[Mapping[SecretRef, Secret]] = {}
+    literals: Mapping[SecretRef, Secret] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -133,9 +133,9 @@ def _usable_defaults(data: dict[str, Any]) -> dict[str, Any]:
 def _effective(webhook: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
     """Return a declared webhook merged with the usable `defaults`."""
     merged = {**defaults, **webhook}
-    inherited = _inherited_configuration(webhook, defaults)
-    own = webhook.get("configuration", {})
-    if inherited and isinstance(own, dict):
+    inherited, own = defaults.get("configuration"), webhook.get("configuration", {})
+    is_meant = isinstance(inherited, dict) and defaults.get("type") in (None, merged.get("type"))
+    if inherited and is_meant and isinstance(own, dict):
         merged["configuration"] = {**inherited, **own}
     elif "configuration" not in webhook:
         # Ignore an empty value or one of another type.
@@ -143,30 +143,15 @@ def _effective(webhook: dict[str, Any], defaults: dict[str, Any]) -> dict[str, A
     return merged
 
 
-def _inherited_configuration(webhook: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
-    """Return the configuration that this webhook inherits, without its own fields."""
-    configuration = defaults.get("configuration")
-    if not isinstance(configuration, dict):
-        return {}
-    meant_for = defaults.get("type")
-    if meant_for is not None and webhook.get("type", meant_for) != meant_for:
-        return {}
-    return configuration
-
-
 def origin(data: dict[str, Any], index: int, path: DataPath) -> DataPath:
     """Return the path, from the root of a file, of the value at `path` of a webhook.
 
     A missing value belongs to the webhook itself, not to the defaults.
     """
-    webhooks = data.get("webhooks")
-    webhook = webhooks[index] if isinstance(webhooks, list) and 0 <= index < len(webhooks) else None
-    defaults = _usable_defaults(data)
-    if isinstance(webhook, dict) and defaults and not holds(webhook, path):
-        if path[:1] == ("configuration",):
-            inherited = _inherited_configuration(webhook, defaults)
-            defaults = {"configuration": inherited} if inherited else {}
-        if holds(defaults, path):
+    webhook = dict(written_webhooks(data)).get(index)
+    if webhook is not None and not holds(webhook, path):
+        defaults = _usable_defaults(data)
+        if defaults and holds(_effective(webhook, defaults), path):
             return ("defaults", *path)
     return ("webhooks", index, *path)
 

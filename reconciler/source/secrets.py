@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, assert_never
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from reconciler.findings import Finding, Position, error, has_errors, note, warning
@@ -236,8 +236,6 @@ def _fetch(
             text = environ.get(ref.name) or _unset(ref, environ)
         case Scheme.FILE:
             text = _read(ref, directory, allow)
-        case _:
-            assert_never(ref.scheme)
     return text if isinstance(text, Finding) else (wrap(text), is_padded(text))
 
 
