@@ -14,10 +14,10 @@ from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, Final
 
-from reconciler.planning.document import plain, read_resend
+from reconciler.planning.document import plain
 from reconciler.planning.plan import OperationDigest, Plan
 from reconciler.planning.resend import Resend
-from reconciler.planning.review import DIGITS
+from reconciler.planning.review import DIGITS, read_resend
 
 COMMENT_CHARACTERS: Final = 60_000
 """The maximum length of a comment or issue. GitHub allows 65,536 characters."""

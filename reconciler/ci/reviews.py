@@ -8,7 +8,7 @@ recorded in a separate comment, so that the review itself is not edited after th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final, TypeAlias
@@ -20,7 +20,7 @@ from reconciler.errors import UsageError
 from reconciler.model import Desired, Value
 from reconciler.planning.plan import Create, Delete, OperationDigest, Plan, Reason
 from reconciler.planning.resend import Resend
-from reconciler.planning.review import Mentioned, Review
+from reconciler.planning.review import Review, mentions
 from reconciler.render.words import plural
 
 _MOST_RECORDED: Final = 800
@@ -102,7 +102,7 @@ def read_reviews(merges: Merges, subject: Marker) -> tuple[Merged, ...]:
     replaces only resends of the same field.
     """
     found: list[Merged] = []
-    newer: list[tuple[int, Mentioned, set[tuple[str, str]]]] = []
+    newer: list[tuple[int, Callable[[str | None, str], bool], set[tuple[str, str]]]] = []
     for pull, comments in merges:
         review = _read(pull, comments, subject)
         replaced: dict[str, int] = {}
@@ -118,7 +118,7 @@ def read_reviews(merges: Merges, subject: Marker) -> tuple[Merged, ...]:
         found.append(replace(review, replaced=replaced))
         plain = [each for each in review.operations if each.digest not in review.resends]
         fields = {(each.webhook, each.field) for each in review.resends.values()}
-        newer.append((pull.number, Mentioned(plain), fields))
+        newer.append((pull.number, mentions(plain), fields))
     return tuple(found)
 
 
@@ -213,7 +213,7 @@ def settle(
             return State.VOID if now != resend.value else None
         if operation.digest in pending:
             return None
-        mentioned = Mentioned((operation,))
+        mentioned = mentions((operation,))
         # Another operation of the webhook is pending: the reviewed one was not applied.
         return None if any(mentioned(*each) for each in touched) else State.DONE
 

@@ -14,20 +14,17 @@ from hashlib import sha256
 from typing import Any, Final
 
 from reconciler.findings import Finding, Related
-from reconciler.model import Scheme, SecretRef, Unknown, Webhook
+from reconciler.model import SecretRef, Unknown, Webhook
 from reconciler.planning.plan import (
     Create,
     KeyLost,
     Operation,
-    OperationDigest,
     Plan,
-    SecretCause,
     SecretChange,
     SetChange,
     ValueChange,
 )
-from reconciler.planning.resend import Resend, resends
-from reconciler.planning.review import Review
+from reconciler.planning.resend import resends
 
 FORMAT_VERSION: Final = "2"
 
@@ -151,36 +148,6 @@ def reference_tree(reference: SecretRef) -> Tree:
     """Return a reference as files write it; a literal is named, never shown."""
     shown: Tree = {str(reference.scheme): reference.name}
     return shown if reference.version is None else {**shown, "version": reference.version}
-
-
-def read_resend(tree: Mapping[str, Any]) -> Resend:
-    """Return the resend from its plain data; the inverse of `plain`."""
-    value = tree["value"]
-    return Resend(
-        webhook=tree["webhook"],
-        field=tree["field"],
-        value=_read_reference(value) if isinstance(value, dict) else value,
-        cause=SecretCause(tree["cause"]),
-    )
-
-
-def read_review(tree: Mapping[str, Any]) -> Review:
-    """Return the review of a plan document that conforms to its schema."""
-    return Review(
-        origin=tree["origin"],
-        organization=tree["organization"]["id"],
-        operations=frozenset(
-            OperationDigest(digest=digest, name=each["name"], id=each["id"])
-            for each in tree["operations"]
-            for digest in each["digests"]
-        ),
-        resends=tuple(map(read_resend, tree["resends"])),
-    )
-
-
-def _read_reference(tree: Mapping[str, Any]) -> SecretRef:
-    (scheme,) = (each for each in Scheme if each in tree)
-    return SecretRef(scheme=scheme, name=tree[scheme], version=tree.get("version"))
 
 
 def operation_summary(operation: Operation) -> Tree:

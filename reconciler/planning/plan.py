@@ -267,16 +267,14 @@ class Unmanaged:
 def destination(webhook: Webhook, secrets: Mapping[SecretRef, Secret] | None = None) -> str:
     """Return the destination of a declared webhook: `slack #channel`, or scheme and host."""
     kind = KINDS[webhook.type]
-    value = webhook.configuration.get(kind.destination)
     field = kind.field(kind.destination)
-    if field is None or not field.secret:
-        if field is None or not isinstance(value, str):
-            return kind.type
-        return f"{kind.type} {field.written(value)}"
+    value = webhook.configuration.get(kind.destination)
     if isinstance(value, SecretRef):
         secret = (secrets or {}).get(value)
-        return f"{kind.type} {address(secret) if secret is not None else value}"
-    return f"{kind.type} {address(Secret(str(value)))}"
+        return f"{kind.type} {value if secret is None else address(secret)}"
+    if field is None or not isinstance(value, str):
+        return kind.type
+    return f"{kind.type} {address(Secret(value)) if field.secret else field.written(value)}"
 
 
 def address(url: Secret) -> str:
@@ -293,21 +291,23 @@ def snapshot(live: LiveWebhook, declared: Webhook | None = None) -> Snapshot:
     kind = KINDS.get(live.type)
     shown: dict[str, str | bool | Unknown] = {}
     where = live.type
+    declarations = {} if declared is None else declared.configuration
     if kind is not None and not isinstance(live.configuration, Unknown):
         for field in kind.fields:
-            value = live.configuration.get(field.name)
-            if not field.secret:
-                if field.name in live.configuration:
-                    shown[field.name] = plain_value(field, value)
-                    if field.name == kind.destination and isinstance(value, str):
-                        where = f"{live.type} {field.written(value)}"
+            if field.name not in live.configuration:
                 continue
-            wanted = None if declared is None else declared.configuration.get(field.name)
-            if isinstance(value, Secret):
+            value = live.configuration[field.name]
+            text = ""
+            if not field.secret:
+                shown[field.name] = plain_value(field, value)
+                text = field.written(value) if isinstance(value, str) else ""
+            elif isinstance(value, Secret):
+                wanted = declarations.get(field.name)
                 if isinstance(wanted, str) and Secret(wanted).same_as(value):
                     shown[field.name] = wanted
-                if field.name == kind.destination:
-                    where = f"{live.type} {address(value)}"
+                text = address(value)
+            if field.name == kind.destination and text:
+                where = f"{live.type} {text}"
     return Snapshot(
         id=live.id,
         name=live.name,

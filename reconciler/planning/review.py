@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import chain
@@ -24,6 +24,7 @@ from typing import Any, Final, TypeAlias
 from reconciler.errors import UsageError
 from reconciler.kinds import KINDS, Kind
 from reconciler.model import Scheme, SecretRef, Unknown, Webhook
+from reconciler.planning.document import reference_tree
 from reconciler.planning.plan import (
     Create,
     Delete,
@@ -129,7 +130,8 @@ def _content(webhook: Webhook | Snapshot, shown: Shown) -> dict[str, Any]:
     for name, value in webhook.configuration.items():
         field = kind.field(name) if kind is not None else None
         if isinstance(value, SecretRef):
-            configuration[name] = _reference(value)
+            is_literal = value.scheme is Scheme.LITERAL  # it has no name to look up
+            configuration[name] = {"literal": True} if is_literal else reference_tree(value)
             if kind is not None and name == kind.destination and value in shown:
                 configuration[name]["destination"] = shown[value]
         elif isinstance(value, Unknown):
@@ -144,15 +146,6 @@ def _content(webhook: Webhook | Snapshot, shown: Shown) -> dict[str, Any]:
         "event_types": sorted(webhook.event_types),
         "configuration": configuration,
     }
-
-
-def _reference(reference: SecretRef) -> dict[str, Any]:
-    if reference.scheme is Scheme.LITERAL:
-        return {"literal": True}
-    shown: dict[str, Any] = {str(reference.scheme): reference.name}
-    if reference.version is not None:
-        shown["version"] = reference.version
-    return shown
 
 
 def _digest(content: Any) -> str:
@@ -208,7 +201,7 @@ def judge(plan: Plan, review: Review, *, values: bool) -> Judgment:
     With `values`, operations in which only the value of a secret differs need no review.
     """
     digests = {each.digest for each in review.operations}
-    mentioned = Mentioned(review.operations)
+    mentioned = mentions(review.operations)
     agreed: set[int] = set()
     unreviewed: dict[int, str] = {}
     stale: list[Operation | Kept] = []
@@ -263,17 +256,40 @@ def _bump(operation: Operation) -> str:
     return "bump its `version`" + (f" ({' and '.join(edits)}{where})" if edits else "")
 
 
-class Mentioned:
-    """The webhooks in a review: by id, else by name."""
+def mentions(operations: Iterable[OperationDigest]) -> Callable[[str | None, str], bool]:
+    """Return whether operations include a webhook: by id (None if it is not live), else by name."""
+    found = tuple(operations)
+    ids = {each.id for each in found}
+    names = {each.name for each in found}
+    created = {each.name for each in found if each.id is None}
+    return lambda key, name: name in names if key is None else key in ids or name in created
 
-    def __init__(self, operations: Iterable[OperationDigest]) -> None:
-        found = tuple(operations)
-        self._ids = {each.id for each in found}
-        self._names = {each.name for each in found}
-        self._created = {each.name for each in found if each.id is None}
 
-    def __call__(self, id: str | None, name: str) -> bool:
-        """Return whether the review mentions a webhook, by id (None if not live) or name."""
-        if id is None:
-            return name in self._names
-        return id in self._ids or name in self._created
+def read_resend(tree: Mapping[str, Any]) -> Resend:
+    """Return the resend from its plain data; the inverse of `plain`."""
+    value = tree["value"]
+    return Resend(
+        webhook=tree["webhook"],
+        field=tree["field"],
+        value=_read_reference(value) if isinstance(value, dict) else value,
+        cause=SecretCause(tree["cause"]),
+    )
+
+
+def read_review(tree: Mapping[str, Any]) -> Review:
+    """Return the review of a plan document that conforms to its schema."""
+    return Review(
+        origin=tree["origin"],
+        organization=tree["organization"]["id"],
+        operations=frozenset(
+            OperationDigest(digest=digest, name=each["name"], id=each["id"])
+            for each in tree["operations"]
+            for digest in each["digests"]
+        ),
+        resends=tuple(map(read_resend, tree["resends"])),
+    )
+
+
+def _read_reference(tree: Mapping[str, Any]) -> SecretRef:
+    (scheme,) = (each for each in Scheme if each in tree)
+    return SecretRef(scheme=scheme, name=tree[scheme], version=tree.get("version"))

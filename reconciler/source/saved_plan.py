@@ -23,13 +23,12 @@ from reconciler.planning.document import (
     FORMAT_VERSION,
     checksum,
     plan_tree,
-    read_review,
     write_json,
 )
 from reconciler.planning.guards import guard
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
-from reconciler.planning.review import Review
+from reconciler.planning.review import Review, read_review
 from reconciler.source.files import NotReadableError, read_regular
 from reconciler.source.load import Loaded, Parsed
 from reconciler.source.schema import PLAN, ROOT, parts, validator
