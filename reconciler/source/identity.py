@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import reduce
+from operator import getitem
 from typing import Any, NamedTuple
 
 from reconciler.findings import Finding, Place, Related, Severity, error, warning
 from reconciler.planning.names import MAX_GLOB, Globs, lookalike_key
 from reconciler.source.lint import listed
-from reconciler.source.schema import written_webhooks
+from reconciler.source.schema import holds, written_webhooks
 from reconciler.source.text import in_quotes, masked
 
 
@@ -41,9 +43,7 @@ def check(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
     without an organization belongs to the first one.
     """
     organizations = list(named_organizations(files))
-    yield from _organizations_differ(organizations)
-    yield from _limits_differ(files)
-    yield from _keys_differ(files)
+    yield from _settings_differ(files, organizations)
     first = organizations[0][1] if organizations else None
     groups: dict[str | None, list[_Entry]] = defaultdict(list)
     for file, data in files.items():
@@ -92,61 +92,49 @@ def _related(message: str, place: Place) -> tuple[Related, ...]:
     return (Related(message=message, place=place),)
 
 
-def _organizations_differ(organizations: list[tuple[Place, str]]) -> Iterator[Finding]:
-    for where, name in organizations:
-        first, known = organizations[0]
-        if name != known:
-            yield error(
-                "organizations-differ",
-                f"two organizations: {in_quotes(name)} and {in_quotes(known)}",
-                "these files are combined: set the same name or id everywhere",
-                where,
-                _related("the other organization", first),
-            )
+def _settings_differ(
+    files: Mapping[str, dict[str, Any]], organizations: list[tuple[Place, str]]
+) -> Iterator[Finding]:
+    """Yield the settings of the run that files set to different values."""
 
+    def written(*path: str) -> list[tuple[Place, Any]]:
+        holders = [(file, data) for file, data in files.items() if holds(data, path)]
+        return [(Place(file, path), reduce(getitem, path, data)) for file, data in holders]
 
-def _limits_differ(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
-    limits = [
-        (Place(file, ("limits", "max_deletes")), data["limits"]["max_deletes"])
-        for file, data in files.items()
-        if isinstance(data.get("limits"), dict) and "max_deletes" in data["limits"]
-    ]
-    for where, first in _differing(limits):
-        yield error(
-            "limits-differ",
-            "two files set different values of `max_deletes`",
-            "the limit is for the whole run: set it in one file",
-            where,
-            _related("the other value", first),
-        )
-
-
-def _keys_differ(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
-    for key in ("api_key", "profile"):
-        written = [(Place(file, (key,)), data[key]) for file, data in files.items() if key in data]
-        for where, first in _differing(written):
-            yield error(
-                "keys-differ",
-                f"two files of one organization set different `{key}` values",
-                "write it in one file",
-                where,
-                _related("the other value", first),
-            )
-    keys = [Place(file, ("api_key",)) for file, data in files.items() if "api_key" in data]
-    profiles = [Place(file, ("profile",)) for file, data in files.items() if "profile" in data]
+    keys, profiles = written("api_key"), written("profile")
+    yield from _different(
+        "organizations-differ",
+        "two organizations: {} and {}",
+        "these files are combined: set the same name or id everywhere",
+        organizations,
+    )
+    yield from _different(
+        "limits-differ",
+        "two files set different values of `max_deletes`",
+        "the limit is for the whole run: set it in one file",
+        written("limits", "max_deletes"),
+    )
+    for key, values in (("api_key", keys), ("profile", profiles)):
+        message = f"two files of one organization set different `{key}` values"
+        yield from _different("keys-differ", message, "write it in one file", values)
     if keys and profiles:
         yield error(
             "keys-differ",
             "an organization has `api_key` or `profile`, not both",
             "remove one of the two",
-            profiles[0],
-            _related("the `api_key`", keys[0]),
+            profiles[0][0],
+            _related("the `api_key`", keys[0][0]),
         )
 
 
-def _differing(written: list[tuple[Place, Any]]) -> Iterator[tuple[Place, Place]]:
-    """Yield the places whose value is not the first one, with the place of that."""
-    yield from ((where, written[0][0]) for where, value in written if value != written[0][1])
+def _different(
+    rule: str, message: str, hint: str, written: list[tuple[Place, Any]]
+) -> Iterator[Finding]:
+    for at, value in written:
+        first, known = written[0]
+        if value != known:
+            text = message.format(in_quotes(value), in_quotes(known))
+            yield error(rule, text, hint, at, _related("the other value", first))
 
 
 def _out_of_scope(entries: Iterable[_Entry], file: str, scope: object) -> Iterator[Finding]:
@@ -169,23 +157,15 @@ def _ids_twice(entries: list[_Entry], by_name: dict[str, list[_Entry]]) -> Itera
     for entry in entries:
         if entry.id is None:
             continue
-        first = by_id.setdefault(entry.id, entry)
+        what, first = f"the id {masked(entry.id)} is", by_id.setdefault(entry.id, entry)
         if first is not entry:
-            yield error(
-                "declared-twice",
-                f"the id {masked(entry.id)} is declared twice",
-                "remove one of the two entries",
-                entry.at("id"),
-                _related("first declared here", first.at("id")),
-            )
+            hint = "remove one of the two entries"
+            yield _twice(f"{what} declared twice", hint, entry.at("id"), first.at("id"))
         elif entry.id in by_name:
             # Ids and names are both keys, so the key would be ambiguous.
-            yield error(
-                "declared-twice",
-                f"the id {masked(entry.id)} is also declared as a name",
-                "rename the webhook",
-                entry.at("id"),
-                _related("the name", by_name[entry.id][0].at("name")),
+            other = by_name[entry.id][0].at("name")
+            yield _twice(
+                f"{what} also declared as a name", "rename the webhook", entry.at("id"), other
             )
 
 
@@ -193,23 +173,25 @@ def _names_twice(by_name: dict[str, list[_Entry]]) -> Iterator[Finding]:
     for name, same in by_name.items():
         nameless = [entry for entry in same if entry.id is None]
         for entry in nameless[1:]:
-            yield error(
-                "declared-twice",
+            yield _twice(
                 f"{in_quotes(name)} is declared twice",
                 "remove one of the two, or pin each to its own webhook with `id`",
                 entry.at("name"),
-                _related("first declared here", nameless[0].at("name")),
+                nameless[0].at("name"),
             )
         pinned = next((entry for entry in same if entry.id is not None), None)
         if nameless and pinned is not None:
             # The name of the entry without an id may match the webhook with the id.
-            yield error(
-                "declared-twice",
+            yield _twice(
                 f"{in_quotes(name)} is declared with an id and without one",
                 "set `id` on both, or rename one of them",
                 nameless[0].at("name"),
-                _related("declared with an id here", pinned.at("id", key=True)),
+                pinned.at("id", key=True),
             )
+
+
+def _twice(message: str, hint: str, at: Place, other: Place) -> Finding:
+    return error("declared-twice", message, hint, at, _related("also declared here", other))
 
 
 def _lookalikes(by_name: dict[str, list[_Entry]]) -> Iterator[Finding]:
@@ -239,7 +221,7 @@ def _renames(entries: list[_Entry], by_name: dict[str, list[_Entry]]) -> Iterato
                 continue
             at, was, now = entry.at("previously", index), in_quotes(old), in_quotes(entry.name)
             if old == entry.name:
-                message = f"{was} lists its own name {was} in `previously`"
+                message = f"{was} lists its own name in `previously`"
                 yield error("previously-itself", message, "remove it from `previously`", at)
                 continue
             first = claimed.setdefault(old, at)
@@ -251,8 +233,7 @@ def _renames(entries: list[_Entry], by_name: dict[str, list[_Entry]]) -> Iterato
                     at,
                     _related("first used here", first),
                 )
-            # With an id, `state: absent` deletes a different webhook of this name than the renamed
-            # one.
+            # An entry that deletes a webhook by its id does not declare the name.
             holders = (each for each in by_name.get(old, ()) if not (each.absent and each.id))
             if (holder := next(holders, None)) is not None:
                 yield error(
