@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
 
@@ -11,17 +10,17 @@ import httpx
 from reconciler.api.client import Client, connect
 from reconciler.api.origin import Credential, Origin
 from reconciler.api.transport import Transport
-from reconciler.execute.execute import execute
-from reconciler.model import Live, Secret, SecretRef, Webhook
-from reconciler.planning.planner import plan
+from reconciler.execute.operation import draft
+from reconciler.model import Live, Secret, Webhook
 from reconciler.ports import Draft
 from reconciler.report import Report
 from tests.emulated.emulator import LOCAL_KEY, Emulator
 from tests.emulated.faults import Script
 from tests.emulated.in_process import InProcess
 from tests.emulated.variant import Variant
-from tests.execute.world import Memory, RecordingWatcher, StopAfter
-from tests.planning.builders import EVENTS, SECRETS, TOKEN, desired
+from tests.execute.world import run
+from tests.planning import builders
+from tests.planning.builders import EVENTS, SECRETS, TOKEN, desired, made
 from tests.ports import InlineWorkers, VirtualClock
 
 URL = "https://api.cloudtruth.io"
@@ -73,29 +72,27 @@ def transport(
 
 
 class World:
-    """An emulator, a client of it, and their clock."""
+    """An emulator with the variant's choices given by name, a client of it, and their clock."""
 
-    def __init__(self, variant: Variant | None = None, **options: Any) -> None:
+    def __init__(self, **choices: Any) -> None:
         self.clock = VirtualClock()
         self.faults = Script()
-        self.emulator = Emulator(behavior=variant, faults=self.faults, clock=self.clock.monotonic)
-        self.client = self.connect(**options)
+        self.emulator = Emulator(
+            behavior=Variant(**choices), faults=self.faults, clock=self.clock.monotonic
+        )
+        self.organization = self.emulator.organization
+        self.adapter = InProcess(self.emulator.handle, clock=self.clock)
+        self.client = self.connect(self.adapter)
 
-    def connect(self, *, key: str = LOCAL_KEY, **options: Any) -> Client:
-        """Create another client."""
-        adapter = InProcess(self.emulator.handle, clock=self.clock)
+    def connect(self, adapter: httpx.BaseTransport) -> Client:
+        """Create another client, whose requests go to `adapter`."""
         return connect(
             server_url=URL,
-            key=Secret(key),
+            key=Secret(LOCAL_KEY),
             clock=self.clock,
             workers=InlineWorkers(),
             adapter=adapter,
-            **options,
         )
-
-    @property
-    def organization(self) -> str:
-        return self.emulator.organization
 
     def create(self, *names: str) -> list[str]:
         """Create webhooks through the client; return their ids."""
@@ -103,34 +100,21 @@ class World:
 
     def insert(self, name: str, **fields: Any) -> None:
         """Store a Slack webhook, or another one given by `fields`."""
-        configuration = {"token": TOKEN, "channel": "#ops", "username": "CT"}
         row = {
+            "organization": self.organization,
             "name": name,
             "type": "slack",
             "event_types": [*EVENTS],
-            "configuration": configuration,
+            "configuration": {"token": TOKEN, "channel": "#ops", "username": "CT"},
         }
-        self.emulator.store.insert({"organization": self.organization, **row, **fields})
+        self.emulator.store.insert({**row, **fields})
 
-    def apply(
-        self,
-        *webhooks: Webhook,
-        reviewed: bool = False,
-        secrets: Mapping[SecretRef, Secret] = SECRETS,
-    ) -> Report:
-        """Plan and apply declarations."""
-        with closing(self.connect()) as api:
+    def apply(self, *webhooks: Webhook, **settings: Any) -> Report:
+        """Plan and apply declarations with a new client; `settings` are those of `run`."""
+        with closing(self.connect(self.adapter)) as api:
             live = Live(origin=api.origin, organization=api.organization(), webhooks=api.list())
-            return execute(
-                plan(desired(*webhooks), live, secrets),
-                secrets,
-                api,
-                clock=self.clock,
-                workers=InlineWorkers(),
-                stop=StopAfter(Memory()),
-                watcher=RecordingWatcher(),
-                reviewed=reviewed,
-            )
+            plan = made(desired(*webhooks), live, secrets=settings.get("secrets", SECRETS))
+            return run(api, plan, clock=self.clock, **settings)
 
     def names(self) -> list[str]:
         """Return the names of the stored webhooks."""
@@ -141,16 +125,6 @@ class World:
         return [f"{entry.method} {entry.path}" for entry in self.emulator.store.log()]
 
 
-def slack(name: str = "Deploys", **configuration: str | bool | Secret) -> Draft:
+def slack(name: str = "Deploys", **fields: Any) -> Draft:
     """Make a Slack webhook to send."""
-    return Draft(
-        name=name,
-        type="slack",
-        event_types=("value_created", "value_updated"),
-        configuration={
-            "token": Secret("xoxb-token-canary-0815"),
-            "channel": "#deploys",
-            "username": "CloudTruth",
-            **configuration,
-        },
-    )
+    return draft(builders.slack(name, **fields), SECRETS)

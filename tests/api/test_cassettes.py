@@ -7,9 +7,8 @@ tests/api/test_cassettes.py`.
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,19 +17,15 @@ import httpx
 import pytest
 import vcr
 
-from reconciler.api.client import Client, connect
-from reconciler.model import Secret
-from reconciler.ports import Draft
-from tests.emulated.emulator import LOCAL_KEY, Emulator
-from tests.emulated.in_process import InProcess
-from tests.emulated.variant import Variant
-from tests.ports import InlineWorkers, VirtualClock
+from reconciler.api.client import Client
+from tests.api.support import World, slack
+from tests.emulated.emulator import LOCAL_KEY
+from tests.planning.builders import TOKEN
 
 FOLDER = Path(__file__).resolve().parents[1] / "cassettes" / "emulated" / "cloudtruth"
 RECORDING = bool(os.environ.get("RECORD_CASSETTES"))
 SENT = {"accept", "accept-encoding", "content-type"}
 RECEIVED = {"content-type", "retry-after", "location", "allow"}
-TOKEN = "xoxb-" + "canary-of-the-cassettes"
 
 
 def scrub_request(request: Any) -> Any:
@@ -68,34 +63,12 @@ def tape(name: str, **choices: Any) -> Iterator[Client]:
         before_record_response=scrub_response,
         decode_compressed_response=True,
     )
-    clock = VirtualClock()
-    emulator = Emulator(behavior=Variant(**choices), clock=clock.monotonic)
-    inside = InProcess(emulator.handle, clock=clock)
-    handler: Callable[[httpx.Request], httpx.Response] = (
-        inside.handle_request if RECORDING else refuse
-    )
-    client = connect(
-        server_url="https://api.cloudtruth.io",
-        key=Secret(LOCAL_KEY),
-        clock=clock,
-        workers=InlineWorkers(),
-        adapter=httpx.MockTransport(handler),
-    )
-    with (
-        recorder.use_cassette(str(path)) as cassette,
-        closing(client),
-    ):
+    world = World(**choices)
+    handler = world.adapter.handle_request if RECORDING else refuse
+    client = world.connect(httpx.MockTransport(handler))
+    with recorder.use_cassette(str(path)) as cassette, closing(client):
         yield client
         assert RECORDING or cassette.all_played
-
-
-def draft(name: str, channel: str = "#deploys") -> Draft:
-    return Draft(
-        name=name,
-        type="slack",
-        event_types=("value_created", "value_deleted"),
-        configuration={"token": Secret(TOKEN), "channel": channel, "username": "CloudTruth"},
-    )
 
 
 def test_a_webhook_from_create_to_delete() -> None:
@@ -103,8 +76,8 @@ def test_a_webhook_from_create_to_delete() -> None:
     with tape("life") as client:
         organization = client.organization()
         assert client.list() == ()
-        made = client.create(draft("Deploys"), organization.id)
-        client.update(made.id, draft("Deploys", "#ops"), frozenset({"configuration"}))
+        made = client.create(slack("Deploys"), organization.id)
+        client.update(made.id, slack("Deploys", channel="#ops"), frozenset({"configuration"}))
         found = client.get(made.id)
         assert found is not None
         assert (found.name, client.delete(made.id)) == ("Deploys", True)
@@ -116,7 +89,7 @@ def test_pages_are_requested_by_number() -> None:
     with tape("pages", max_page_size=2, page_size=2) as client:
         organization = client.organization()
         for number in range(5):
-            client.create(draft(f"Webhook {number}"), organization.id)
+            client.create(slack(f"Webhook {number}"), organization.id)
 
         assert len(client.list()) == 5
 
@@ -125,18 +98,14 @@ def test_put_is_used_after_patch_is_refused() -> None:
     """After a 405 to PATCH the complete webhook is sent, and PUT is remembered."""
     with tape("put", methods=("PUT", "DELETE")) as client:
         organization = client.organization()
-        made = client.create(draft("Deploys"), organization.id)
-        client.update(made.id, draft("Deploys", "#a"), frozenset({"configuration"}))
-        client.update(made.id, draft("Deploys", "#b"), frozenset({"configuration"}))
+        made = client.create(slack("Deploys"), organization.id)
+        client.update(made.id, slack("Deploys", channel="#a"), frozenset({"configuration"}))
+        client.update(made.id, slack("Deploys", channel="#b"), frozenset({"configuration"}))
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
 def test_no_cassette_holds_a_credential(path: Path) -> None:
     """Neither the key nor a token is recorded, in any encoding."""
     text = path.read_text(encoding="utf-8")
-
-    assert "Api-Key" not in text
-    assert LOCAL_KEY not in text
-    assert TOKEN not in text
-    assert json.dumps(TOKEN)[1:-1] not in text
-    assert "!!binary" not in text
+    found = [each for each in ("Api-Key", LOCAL_KEY, TOKEN, "!!binary") if each in text]
+    assert found == []

@@ -18,49 +18,38 @@ from reconciler.errors import (
 from tests.api.support import World, slack
 from tests.emulated import faults
 from tests.emulated.emulator import LOCAL_KEY
-from tests.emulated.variant import CurrentFlag, Variant
+from tests.emulated.variant import CurrentFlag
 
 HOOKS = "/api/v1/webhooks/"
 ORGANIZATIONS = "/api/v1/organizations/"
 
 
-def bodies(world: World, method: str) -> list[Any]:
-    """Return the bodies of all requests with this method."""
-    return [
-        json.loads(entry.body) for entry in world.emulator.store.log() if entry.method == method
-    ]
-
-
 # --- the organization ---
+
+
+def _member_of(others: int, **choices: Any) -> World:
+    """Create a world in which the user of the key is a member of other organizations, too."""
+    world = World(**choices)
+    store = world.emulator.store
+    user = store.user_of_key(LOCAL_KEY)
+    assert user is not None
+    for number in range(others):
+        store.add_membership(user.id, store.add_organization(f"Other {number}").id, role="VIEWER")
+    return world
 
 
 @pytest.mark.parametrize("flag", get_args(CurrentFlag))
 @pytest.mark.parametrize("others", [0, 2])
 def test_the_organization_of_the_key_is_found(flag: CurrentFlag, others: int) -> None:
-    """It is found by the current flag, as the only one, or by the user's membership."""
-    world = World(Variant(current_flag=flag))
-    user = world.emulator.store.user_of_key(LOCAL_KEY)
-    assert user is not None
-    for number in range(others):
-        more = world.emulator.store.add_organization(f"Other {number}")
-        world.emulator.store.add_membership(user.id, more.id, role="VIEWER")
+    """The current flag, being the only one, or the user's membership shows the organization."""
+    world = _member_of(others, current_flag=flag)
     found = world.client.organization()
     assert (found.id, found.name, found.role) == (world.organization, "Acme", "OWNER")
 
 
-def _ambiguous_world(**choices: Any) -> World:
-    """Create a world in which the organization of the key is ambiguous."""
-    world = World(Variant(current_flag="missing", **choices))
-    user = world.emulator.store.user_of_key(LOCAL_KEY)
-    assert user is not None
-    more = world.emulator.store.add_organization("Other")
-    world.emulator.store.add_membership(user.id, more.id, role="VIEWER")
-    return world
-
-
 def test_live_webhooks_identify_the_organization_as_a_last_resort() -> None:
     """If all live webhooks belong to one organization, that is the organization of the key."""
-    world = _ambiguous_world(membership_shown=False)
+    world = _member_of(1, current_flag="missing", membership_shown=False)
     world.create("A", "B")
     assert world.client.organization().name == "Acme"
 
@@ -77,7 +66,7 @@ def test_live_webhooks_identify_the_organization_as_a_last_resort() -> None:
 )
 def test_an_unreadable_user_is_skipped(fault: faults.Fault) -> None:
     """The next way to find the organization is tried."""
-    world = _ambiguous_world()
+    world = _member_of(1, current_flag="missing")
     world.create("A")
     world.faults.add(fault, path="/api/v1/users/current/")
     assert world.client.organization().name == "Acme"
@@ -85,7 +74,7 @@ def test_an_unreadable_user_is_skipped(fault: faults.Fault) -> None:
 
 def test_an_unknown_organization_is_not_guessed() -> None:
     """The run stops with a hint."""
-    world = _ambiguous_world(membership_shown=False)
+    world = _member_of(1, current_flag="missing", membership_shown=False)
     with pytest.raises(OrganizationError) as caught:
         world.client.organization()
     assert caught.value.hint
@@ -103,13 +92,8 @@ def test_a_webhook_of_another_organization_is_an_error() -> None:
     """A listing or a response that contains one raises an error that names it."""
     world = World()
     world.client.organization()
-    row = {
-        "id": "w1",
-        "name": "A",
-        "type": "slack",
-        "event_types": [],
-        "organization": "https://h/api/v1/organizations/other/",
-    }
+    row = {"id": "w1", "name": "A", "type": "slack", "event_types": []}
+    row["organization"] = "https://h/api/v1/organizations/other/"
     document = json.dumps({"count": 1, "next": None, "results": [row]}).encode()
     world.faults.add(faults.raw(document), method="GET", path=HOOKS)
     with pytest.raises(ProtocolError, match="w1"):
@@ -130,7 +114,7 @@ def test_a_webhook_of_another_organization_is_an_error() -> None:
 )
 def test_put_without_secrets_names_the_missing_ones(type: str, fields: str) -> None:
     """No request is sent that would erase a token."""
-    world = World(Variant(methods=("PUT", "DELETE")))
+    world = World(methods=("PUT", "DELETE"))
     own = world.create("A")[0]
     draft = replace(slack("B"), configuration=None, type=type)
     with pytest.raises(InvalidRequestError, match=fields) as caught:
@@ -141,7 +125,7 @@ def test_put_without_secrets_names_the_missing_ones(type: str, fields: str) -> N
 
 def test_a_server_without_patch_and_put_is_an_error() -> None:
     """If both are refused, the client does not delete and create instead."""
-    world = World(Variant(methods=("DELETE",)))
+    world = World(methods=("DELETE",))
     own = world.create("A")[0]
     with pytest.raises(InvalidRequestError) as caught:
         world.client.update(own, slack("B"), frozenset({"name"}))
@@ -176,7 +160,7 @@ def test_an_unconfirmed_create_is_in_doubt(fault: faults.Fault) -> None:
     with pytest.raises(AmbiguousWriteError):
         world.create("A")
     assert len(world.client.list()) == 1
-    assert len(bodies(world, "POST")) == 1
+    assert world.requests().count(f"POST {HOOKS}") == 1
 
 
 def test_a_response_about_another_webhook_confirms_nothing() -> None:

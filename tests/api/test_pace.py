@@ -13,14 +13,10 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DATE = "Thu, 01 Jan 2026 00:00:00 GMT"
 
 
-def pace(deadline: float = 600.0) -> tuple[Pace, VirtualClock]:
-    clock = VirtualClock()
-    return Pace(clock, deadline=deadline), clock
-
-
 def test_a_wait_beyond_the_deadline_is_not_started() -> None:
     """The client does not sleep past the deadline."""
-    one, clock = pace(deadline=10.0)
+    clock = VirtualClock()
+    one = Pace(clock, deadline=10.0)
     assert one.sleep(9.0)
     assert not one.sleep(1.0)
     assert sum(clock.slept) == 9.0

@@ -42,21 +42,12 @@ from tests.api.wire_server import (
     serving,
     trickles,
 )
-from tests.ports import SkippingClock
+from tests.ports import SkippingClock, VirtualClock
 from tests.served import closed_port
 from tests.waiting import TIMEOUT, wait_until
 
 TRICKLE = b"HTTP/1.1 200 OK\r\nX: " + b"x" * 4000
 """Takes minutes, byte by byte, so a test that ends earlier did not receive all of it."""
-
-
-class HandClock(SkippingClock):
-    """A clock that the test sets."""
-
-    time = 1000.0
-
-    def monotonic(self) -> float:
-        return self.time
 
 
 @contextmanager
@@ -98,7 +89,7 @@ UNREADABLE: dict[str, Behavior] = {
 @pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
 @pytest.mark.parametrize("fault", [*BROKEN, *UNREADABLE])
 def test_a_broken_response_leaves_a_write_in_doubt(method: str, fault: str) -> None:
-    """It is neither repeated nor reported as failed."""
+    """The write is neither repeated nor reported as failed."""
     with serving((BROKEN | UNREADABLE)[fault]) as server:
         with pytest.raises(AmbiguousWriteError) as caught:
             send(server, method)
@@ -140,7 +131,7 @@ def test_the_deadline_ends_a_request_in_flight() -> None:
 
 def test_the_watchdog_serves_one_request_after_another() -> None:
     """After it has aborted a request, the watchdog still watches the next."""
-    clock = HandClock()
+    clock = VirtualClock()
 
     def outlast(connection: socket.socket) -> object:
         clock.time += 31.0
@@ -212,7 +203,7 @@ def test_a_redirect_is_reported_and_never_followed(status: int, method: str) -> 
 
 @pytest.mark.parametrize("location", ["/api/v1/webhooks/", "http://[bad", "ftp://x", "", "\x01"])
 def test_a_redirect_to_any_location_is_a_redirect(location: str) -> None:
-    """Its location may be relative, malformed or empty."""
+    """The location may be relative, malformed or empty."""
     with (
         serving(replies({}, 301, f"Location: {location}")) as server,
         pytest.raises((ProtocolError, ServerError)),

@@ -20,7 +20,7 @@ from reconciler.model import Scheme, Secret, SecretRef, Webhook
 from reconciler.render import RENDERERS
 from tests.api.support import World
 from tests.cli.conftest import Cloud, MakeCloud, Shell
-from tests.emulated.variant import ReadBack, Variant
+from tests.emulated.variant import ReadBack
 
 SECRETS: Final = {
     "URL": "https://hooks.example.com/ct",
@@ -154,7 +154,7 @@ def test_all_pairs_at_once(
 def test_each_pair_separately(form: ReadBack) -> None:
     """No other webhook reveals the server's behavior."""
     for name, (live, declared) in PAIRS.items():
-        world = World(Variant(read_back=str(form), default_keys=True))
+        world = World(read_back=str(form), default_keys=True)
         world.insert(name, type=kind(live), configuration=values(live))
         webhook = Webhook(
             name=name,

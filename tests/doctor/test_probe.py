@@ -52,7 +52,7 @@ def details(section: Section) -> str:
 )
 def test_a_probe_reports_the_behavior_of_the_server(choices: dict[str, Any], expected: str) -> None:
     """Each behavior has its line, and the test webhook is deleted at the end."""
-    world = World(Variant(**choices))
+    world = World(**choices)
     other = world.create("Deploys")
     found = details(run(world))
     assert expected in found
