@@ -19,7 +19,6 @@ from reconciler.api.transport import LARGE
 from reconciler.checks import Check, fail, ok, unknown, warn
 from reconciler.errors import (
     ApiError,
-    AuthenticationError,
     OrganizationError,
     PermissionDeniedError,
     ReconcilerError,
@@ -110,21 +109,13 @@ def failure(api: Client, name: str, problem: ReconcilerError, *, fix: str | None
     if not isinstance(problem, ApiError | OrganizationError):
         detail = "the connection cannot be made as configured"
         return fail(name, detail, fix=fix, aside=quote(problem.message))
-    if isinstance(problem, AuthenticationError):
-        fix = "create a new key in CloudTruth, or check which key is used; " + fix
-    origin = api.transport.origin
     message = problem.message
-    for own in (str(origin), origin.address):
+    for own in (api.origin, api.transport.origin.address):
         message = message.replace(own, "the server")
-    detail, aside = _URL.sub("[address]", message), None
-    if detail != message:
-        aside = quote(", ".join(_URL.findall(message)))
-    elif isinstance(problem, ApiError):
-        if problem.status is not None and "HTTP" not in detail:
-            detail += f" (HTTP {problem.status})"
-        if problem.detail is not None:
-            aside = f"server: {quote(problem.detail)}"
-    return fail(name, detail, fix=fix, aside=aside)
+    aside = ", ".join(map(quote, _URL.findall(message))) or None
+    if isinstance(problem, ApiError) and problem.detail is not None:
+        aside = f"server: {quote(problem.detail)}"
+    return fail(name, _URL.sub("[address]", message), fix=fix, aside=aside)
 
 
 def _skew(seconds: float) -> Check:
