@@ -168,9 +168,9 @@ class Store:
 
     # Organizations and users
 
-    def add_organization(self, name: str, *, id: str | None = None) -> Organization:
+    def add_organization(self, name: str) -> Organization:
         """Create an organization."""
-        made = Organization(id=id or self.new_id(), name=name)
+        made = Organization(id=self.new_id(), name=name)
         self._insert("organizations", {"id": made.id, "name": name})
         return made
 

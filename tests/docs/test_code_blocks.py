@@ -75,11 +75,6 @@ def test_python_blocks_run(block: Block, tmp_path: Path, cloud: MakeCloud) -> No
     assert expected in done.stdout
 
 
-def test_every_part_of_a_program_is_on_a_page() -> None:
-    """No entry is left for a removed block."""
-    assert set(PARTS) <= {each.name for each in BLOCKS}
-
-
 @pytest.mark.parametrize("block", of("yaml"))
 def test_yaml_blocks_are_valid(block: Block, shell: Shell, tmp_path: Path) -> None:
     """A configuration file or a part of one is valid without a warning."""

@@ -16,7 +16,7 @@ from reconciler.ports import Draft
 from tests.api import support
 from tests.api.support import World
 from tests.cli.conftest import Shell
-from tests.emulated.faults import drop
+from tests.emulated.faults import Fault, drop, status
 from tests.emulated.variant import ReadBack, Variant
 
 GENERIC = Draft(
@@ -70,30 +70,17 @@ def test_only_the_webhook_of_an_earlier_probe_is_deleted() -> None:
     assert [each.id for each in world.client.list()] == [foreign]
 
 
-@pytest.mark.parametrize("lost", ["POST", "PATCH"])
-def test_a_lost_response_leaves_no_webhook(lost: str) -> None:
-    """The lost response is reported, and the webhook is deleted."""
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
+@pytest.mark.parametrize("fault", [drop(commit=True), status(403, commit=True)], ids=str)
+def test_a_failed_probe_leaves_no_webhook(method: str, fault: Fault) -> None:
+    """The failure is reported without the host, and the webhook is deleted."""
     world = World()
-    world.faults.add(drop(commit=True), method=lost, times=99)
+    world.faults.add(fault, method=method, times=99)
     found = details(run(world))
     assert "fail probe: " in found
+    assert support.URL.removeprefix("https://") not in found
     assert "ok clean-up: deleted 1 webhook from an earlier probe" in found
     assert world.client.list() == ()
-
-
-def test_a_refusal_is_reported_without_the_host() -> None:
-    """A read-only key ends the probe; the text has no host."""
-    world = World()
-
-    class ReadOnly(Variant):
-        def may(self, role: str, *, write: bool) -> bool:
-            return not write
-
-    world.emulator.behavior = ReadOnly()
-    found = details(run(world))
-    assert "fail probe: " in found
-    assert "HTTP 403" in found
-    assert support.URL.removeprefix("https://") not in found
 
 
 def test_a_probe_needs_confirmation(
