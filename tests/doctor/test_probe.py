@@ -17,7 +17,7 @@ from tests.api import support
 from tests.api.support import World
 from tests.cli.conftest import Shell
 from tests.emulated.faults import Fault, drop, status
-from tests.emulated.variant import ReadBack, Variant
+from tests.emulated.variant import ReadBack
 
 GENERIC = Draft(
     name=NAME,
