@@ -123,48 +123,55 @@ def run(
             hint=f"compare it with `webhooks plan{file}`, or use another file with -f",
         )
     revision = commit or (installed_commit(git_in) if github else None)
-    installed = package(revision) if github else ""
+    installed = package(revision) if github else ""  # an unknown commit is an error before a write
     steps = []
     if is_new:
         steps = _write_configuration(session, target, file, slack_token, yes=yes)
+    add_workflows = f"run `webhooks init{file} --github`"
     if github:
         before = directory / CALLER
         text = before.read_text(encoding="utf-8", errors="replace") if before.is_file() else ""
-        branch = branch or next(iter(written(text, "branch")), default_branch(git_in(directory)))
         policies = policy or written(text, "policy")
         organizations, parents = _organizations(session, target, policies)
         setup = Setup(
             package=installed,
             lock=lock(revision),
             file=target,
-            branch=branch,
+            branch=branch or next(iter(written(text, "branch")), default_branch(git_in(directory))),
             organizations=organizations,
             parents=parents,
             policies=policies,
             server=_server_of_workflows(session),
         )
         _write_workflows(session, setup, yes=yes)
-        console.result(f"The workflows install {installed}")
-        plans, applies = (
-            ", ".join(each) for each in zip(*setup.environments.values(), strict=True)
-        )
-        console.result(f"Create these environments in GitHub: {plans}, {applies}.")
-        console.result(f"Restrict {applies} to branch {quote(branch)}, and add required reviewers:")
-        console.result("they are the security boundary. Then run:")
-        for line in setup.commands:
-            console.result(f"  {line}")
-        console.result("A secret whose value you do not know can wait until you change the")
-        console.result("`configuration` of its webhook: an unchanged webhook needs none.")
-        console.result(f"Each step is explained in {GUIDE}")
-        steps.append("commit the workflows, and open a pull request with a change")
-        again = f"run `webhooks init{file} --github` again"
-        steps.append(f"after you change which secrets the files use, {again}")
+        console.result(_instructions(setup))
+        steps += [
+            "commit the workflows, and open a pull request with a change",
+            f"after you change which secrets the files use, {add_workflows} again",
+        ]
     else:
-        steps.append(f"run `webhooks init{file} --github` to add GitHub workflows")
+        steps.append(f"{add_workflows} to add GitHub workflows")
     console.note("Next:")
     for number, step in enumerate(steps, 1):
         console.note(f"  {number}. {step}")
     return ExitCode.OK
+
+
+def _instructions(setup: Setup) -> str:
+    """Return what to set up in GitHub."""
+    pairs = zip(*setup.environments.values(), strict=True)
+    plans, applies = (", ".join(each) for each in pairs)
+    commands = "\n".join(f"  {line}" for line in setup.commands)
+    return f"""\
+New workflows install {setup.package}
+(existing ones keep their WEBHOOKS_PACKAGE and WEBHOOKS_LOCK).
+Create these environments in GitHub: {plans}, {applies}.
+Restrict {applies} to branch {quote(setup.branch)}, and add required reviewers:
+they are the security boundary. Then run:
+{commands}
+A secret whose value you do not know can wait until you change the
+`configuration` of its webhook: an unchanged webhook needs none.
+Each step is explained in {GUIDE}"""
 
 
 def _write_configuration(
@@ -179,24 +186,19 @@ def _write_configuration(
         live = workflow.read_live(connection.api, session.organization)
     if live is not None and live.webhooks:
         return _adopt(session, live, target, file, token, yes=yes)
-    session.console.note(
-        f"No {'API key' if live is None else 'live webhooks'}: writing a starter, not an export."
-    )
-    text = _starter()
+    lacking, text = "live webhooks", _starter()
+    review, variables, trial = f"review {target}", "SLACK_BOT_TOKEN", ""
     if live is not None:
         name = scalar(live.organization.name or live.organization.id)
-        _write(session, target, text.replace(_UNSET, f"organization: {name}"))
-        return [
-            f"review {target}",
-            f"set SLACK_BOT_TOKEN, then run `webhooks plan{file}` and `webhooks apply{file}`",
-        ]
+        text = text.replace(_UNSET, f"organization: {name}")
+    else:
+        lacking, review = "API key", f"{review}, and set `organization`"
+        variables = f"CLOUDTRUTH_API_KEY and {variables}"
+        trial = f"; without an account: `webhooks plan{file} --local`"
+    session.console.note(f"No {lacking}: writing a starter, not an export.")
     _write(session, target, text)
-    return [
-        f"review {target}, and set `organization`",
-        f"set CLOUDTRUTH_API_KEY and SLACK_BOT_TOKEN, then run `webhooks plan{file}`; "
-        f"without an account: `webhooks plan{file} --local`",
-        f"run `webhooks apply{file}`",
-    ]
+    plan = f"set {variables}, then run `webhooks plan{file}`{trial}"
+    return [review, plan, f"run `webhooks apply{file}`"]
 
 
 def _starter() -> str:
@@ -254,15 +256,13 @@ def _adopt(
 def _ask_token(session: Session) -> SecretRef:
     """Ask for the reference of the Slack token."""
     usual = f"{SLACK_TOKEN.scheme}:{SLACK_TOKEN.name}"
-    while True:
-        question = f"Slack token: press Enter for {usual}, or type env:NAME or file:PATH: "
-        answer = session.console.ask(question)
-        if answer is None:
-            raise NotConfirmedError("no reference was given: nothing was written", hint=_PRINT)
+    question = f"Slack token: press Enter for {usual}, or type env:NAME or file:PATH: "
+    while (answer := session.console.ask(question)) is not None:
         try:
             return SLACK_TOKEN if answer.lower() in _AGREED else reference(answer)
         except UsageError as problem:
             session.console.message("error", f"{problem.message}; {problem.hint}")
+    raise NotConfirmedError("no reference was given: nothing was written", hint=_PRINT)
 
 
 def _write_workflows(session: Session, setup: Setup, *, yes: bool) -> None:
