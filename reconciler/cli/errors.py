@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
@@ -21,9 +21,11 @@ from reconciler.errors import ExitCode, Interrupted, ReconcilerError, UsageError
 from reconciler.render import RENDERERS, View
 
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
-_NEVER_OPTIONS: Final = ("--api-key", "--key", "--token", "--apikey")
-_DRY_RUN: Final = ("--dry-run", "--dryrun", "--check")
+_KEY: Final = "set CLOUDTRUTH_API_KEY or use --api-key-file; other users can see command lines"
+_DRY_RUN: Final = "`webhooks plan` shows what apply would do"
 _OPTIONS: Final = {
+    **dict.fromkeys(("--api-key", "--key", "--token", "--apikey"), (_KEY,)),
+    **dict.fromkeys(("--dry-run", "--dryrun", "--check"), (_DRY_RUN,)),
     **dict.fromkeys(("--auto-approve", "--approve", "--force"), ("--yes",)),
     **dict.fromkeys(("--json", "--output-format"), ("--format json",)),
     **dict.fromkeys(("--output", "-o"), ("--out", "--report")),
@@ -33,7 +35,8 @@ _OPTIONS: Final = {
     "--url": ("--server-url",),
     "-V": ("--version",),
 }
-"""Options of other tools, and those used here; the first that the command has is suggested."""
+"""Options of other tools, with a hint or those used here; the first one of a command is suggested.
+"""
 
 _REMOVE: Final = "remove the webhook from the file, or set `state: absent`; then `webhooks apply`"
 _COMMANDS: Final = {
@@ -87,45 +90,32 @@ def translate(problem: BaseException) -> ReconcilerError:
 
 def _usage(problem: click.ClickException) -> UsageError:
     context = getattr(problem, "ctx", None)
-    command = context.command_path if context is not None else "webhooks"
-    message = " ".join(problem.format_message().split())
-    hint = ""
+    command = "webhooks" if context is None else context.command_path
+    message, hint = " ".join(problem.format_message().split()), ""
     match problem:
-        case click.NoSuchOption():
-            message, hint = problem.message, _option(problem, context)
-        case click.exceptions.NoSuchCommand():
-            message = problem.message
-            hint = _COMMANDS.get(problem.command_name) or _similar(
-                problem.command_name, problem.possibilities, f"{command} "
-            )
+        case click.NoSuchOption(option_name=name, message=message):
+            own = () if context is None else context.command.params
+            known = {each for option in own for each in option.opts}
+            hint = _option(name, known, problem.possibilities or ())
+        case click.exceptions.NoSuchCommand(command_name=name, message=message):
+            similar = _similar(name, problem.possibilities or (), f"{command} ")
+            hint = _COMMANDS.get(name) or similar
     return UsageError(message.removesuffix("."), hint=hint or f"see `{command} --help`")
 
 
-def _option(problem: click.NoSuchOption, context: click.Context | None) -> str:
+def _option(name: str, own: Collection[str], similar: Sequence[str]) -> str:
     """Return what to use instead of an unknown option; empty if that is not clear."""
-    name = problem.option_name
-    if name in _NEVER_OPTIONS:
-        return "set CLOUDTRUTH_API_KEY or use --api-key-file; other users can see command lines"
-    if name in _DRY_RUN:
-        match None if context is None else context.command_path:
-            case "webhooks plan":
-                return "`plan` never writes: remove the option"
-            case "webhooks" | "webhooks apply":
-                return "use `webhooks plan`"
-            case _:
-                return ""
-    if context is None or name not in _OPTIONS:
-        return _similar(name, problem.possibilities)
-    known = {option for each in context.command.params for option in each.opts}
-    for meant in _OPTIONS[name]:
-        if meant.partition(" ")[0] in known:
+    for meant in _OPTIONS.get(name, ()):
+        if not meant.startswith("-"):
+            return meant
+        if meant.partition(" ")[0] in own:
             return f"did you mean `{meant}`?"
-    return ""
+    return "" if name in _OPTIONS else _similar(name, similar)
 
 
-def _similar(name: str, possibilities: Sequence[str] | None, before: str = "") -> str:
+def _similar(name: str, possibilities: Sequence[str], before: str = "") -> str:
     """Return a `did you mean` hint for the closest name, if it is a typo or prefix."""
-    best = next(iter(possibilities or ()), "")
+    best = next(iter(possibilities), "")
     word, other = name.lstrip("-"), best.lstrip("-")
     if len(word) > 2 and (other.startswith(word) or get_close_matches(word, [other], 1, 0.75)):
         return f"did you mean `{before}{best}`?"
