@@ -123,12 +123,10 @@ def _create(emulator: Emulator, path: Path, name: str) -> None:
     hint = 'use a file with a list such as [{"name": "Deploys", "type": "slack", ...}]'
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UsageError(f"the seed file {name} does not exist", hint=hint) from None
     except (OSError, ValueError):
-        raise UsageError(f"cannot read the seed file {name} as JSON", hint=hint) from None
+        rows = None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise UsageError(f"the seed file {name} is not a list of webhooks", hint=hint)
+        raise UsageError(f"cannot read a JSON list of webhooks from {name}", hint=hint)
     headers = {"authorization": f"Api-Key {LOCAL_KEY}", "content-type": "application/json"}
     for number, row in enumerate(rows, 1):
         body = json.dumps({"organization": emulator.organization, **row}).encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -77,12 +78,10 @@ def run(session: Session, what: str | None, **own: str | None) -> int:
     except ReconcilerError as problem:
         # No result: the workflow's last step reports a run that could not start.
         outcome = failed(problem, began=False)
-    path = _write_document(session, outcome)
-    outcome = replace(outcome, outputs={**outcome.outputs, "plan-json": path or ""})
     session.console.result(outcome.log)
     if outcome.annotations:
         session.console.result(outcome.annotations, essential=True)
-    if _leave(session, outcome) and path is not None:
+    if _leave(session, outcome):
         return outcome.exit_code
     # A lost output must fail the step, without changing the result of the run.
     return max(outcome.exit_code, ExitCode.PARTIAL if outcome.wrote else ExitCode.FAILED)
@@ -156,39 +155,33 @@ def _read_event(environ: Mapping[str, str]) -> Mapping[str, Any]:
     return found
 
 
-def _write_document(session: Session, outcome: Outcome) -> str | None:
-    """Write the plan as JSON for later steps, and return its path.
-
-    Empty without a plan or RUNNER_TEMP; None after a failure, which is reported.
-    """
-    folder = session.process.environ.get("RUNNER_TEMP")
-    if outcome.document is None or not folder:
-        return ""
-    path = Path(folder) / f"webhooks-plan-{secrets.token_hex(4)}.json"
-    try:
-        write_atomically(path, session.console.clean(outcome.document).encode())
-    except OutputError as problem:
-        hint = "check the directory in RUNNER_TEMP; unset it outside GitHub"
-        report_error(session, OutputError(problem.message, hint=hint))
-        return None
-    return str(path)
-
-
 def _leave(session: Session, outcome: Outcome) -> bool:
-    """Write GitHub's outputs and summary. Return False, after an error message, on failure."""
-    end = f"end-{secrets.token_hex(16)}"  # random, so that no value can set another output
-    outputs = "".join(f"{key}<<{end}\n{each}\n{end}\n" for key, each in outcome.outputs.items())
-    is_whole = True
-    for name, text in (("GITHUB_OUTPUT", outputs), ("GITHUB_STEP_SUMMARY", outcome.summary)):
-        path = session.process.environ.get(name)
-        if not path:
-            continue
+    """Write the plan as JSON for later steps, and GitHub's outputs and summary.
+
+    Return False, after an error message, on failure.
+    """
+    environ, clean = session.process.environ, session.console.clean
+    failures: dict[str, str] = {}
+    plan = ""
+    if outcome.document is not None and (folder := environ.get("RUNNER_TEMP")):
+        path = Path(folder) / f"webhooks-plan-{secrets.token_hex(4)}.json"
         try:
-            with open(path, "a", encoding="utf-8", errors="replace") as file:
-                file.write(session.console.clean(text))
+            write_atomically(path, clean(outcome.document).encode())
+            plan = str(path)
+        except OutputError as problem:
+            failures["RUNNER_TEMP"] = problem.message
+    end = f"end-{secrets.token_hex(16)}"  # random, so that no value can set another output
+    values = {**outcome.outputs, "plan-json": plan}
+    outputs = "".join(f"{key}<<{end}\n{each}\n{end}\n" for key, each in values.items())
+    for name, text in (("GITHUB_OUTPUT", outputs), ("GITHUB_STEP_SUMMARY", outcome.summary)):
+        try:
+            with open(
+                environ.get(name) or os.devnull, "a", encoding="utf-8", errors="replace"
+            ) as file:
+                file.write(clean(text))
         except OSError:
-            hint = "check the variable; unset it outside GitHub"
-            message = f"cannot write to ${name}"
-            report_error(session, OutputError(message, hint=hint))
-            is_whole = False
-    return is_whole
+            failures[name] = f"cannot write to ${name}"
+    for name, message in failures.items():
+        hint = f"check the variable {name}; unset it outside GitHub"
+        report_error(session, OutputError(message, hint=hint))
+    return not failures
