@@ -109,14 +109,12 @@ def run(
             f"{other} exists, and without -f, only {DEFAULT_FILE} is read",
             hint=f"rename it to {DEFAULT_FILE}",
         )
-    if is_new and (target == STDOUT or target.endswith("/")):
+    is_folder = target.endswith("/") if is_new else not github and (directory / target).is_dir()
+    if is_folder or (is_new and target == STDOUT):
         raise UsageError(
             f"cannot write to {target}",
             hint="use a file, such as webhooks.yaml; `webhooks export` writes to standard output",
         )
-    if not github and (directory / target).is_dir():
-        inside = shlex.quote(f"{target.rstrip('/')}/{DEFAULT_FILE}")
-        raise UsageError(f"{target} is a directory", hint=f"use `webhooks init -f {inside}`")
     if not is_new and not github:
         raise UsageError(
             f"{target} already exists",
