@@ -54,15 +54,17 @@ def apply(
     whole = plan(gathered, connection.api, options=options, writing=True, review=known)
     made, skipped = whole, dict[int, Skipped]()
     command = shlex.join(["webhooks", "plan", *(checked.inputs.again or ())])
-    if review is not None:
-        if isinstance(review, str):
-            known = _expected(whole, review, command, based=options.previous is not None)
-        else:
-            known = review
+    if isinstance(review, str):
+        known = _expected(whole, review, command, based=options.previous is not None)
+    if known is not None:
         made, skipped = _reviewed(whole, known, command, values=values)
         made = replace(made, blocked=tuple(guard(made, options.allow_deletes)))
     _require_secrets(made, gathered)
-    _refuse_blocked(made, command)
+    if made.blocked:
+        reasons = "; ".join(each.message for each in made.blocked)
+        # The last one is the most serious, and its hint resolves all of them.
+        hint = f"run `{command}` to see them; {made.blocked[-1].hint}"
+        raise BlockedError(f"nothing was written: {reasons}", hint=hint)
     if made.operations and not confirm(made):
         raise NotConfirmedError(
             "not confirmed: nothing was written",
@@ -158,25 +160,17 @@ def _require_secrets(made: Plan, gathered: Gathered) -> None:
     if not missing:
         return
     names = {str(replace(each, version=None)) for each in missing}
-    unresolved = {ref: found for ref, found in gathered.problems.items() if ref in missing}
+    unresolved = [
+        (ref, each)
+        for ref, found in gathered.problems.items()
+        for each in found
+        if ref in missing and each.severity is Severity.ERROR
+    ]
     raise UnresolvedSecretsError(
         f"nothing was written: secrets to send are not available: {', '.join(sorted(names))}",
-        findings=tuple(
-            each
-            for found in located(unresolved, gathered.checked).values()
-            for each in found
-            if each.severity is Severity.ERROR
-        ),
+        findings=located(unresolved, gathered.checked),
         hint="set them, then run the same command again",
     )
-
-
-def _refuse_blocked(made: Plan, command: str) -> None:
-    if made.blocked:
-        reasons = "; ".join(each.message for each in made.blocked)
-        # The last one is the most serious, and its hint resolves all of them.
-        hint = f"run `{command}` to see them; {made.blocked[-1].hint}"
-        raise BlockedError(f"nothing was written: {reasons}", hint=hint)
 
 
 def _completed(report: Report, whole: Plan, skipped: Mapping[int, Skipped]) -> Report:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product, takewhile
 from pathlib import Path
@@ -292,12 +292,9 @@ def gather(checked: Checked, api_key: Secret | None = None, *, writing: bool = F
         allow=allow_patterns(inputs.allow_secrets),
     )
     inputs.hide(values.values())
-    unfit = {
-        ref: tuple(each for each in found if each.rule != _UNRESOLVED)
-        for ref, found in problems.items()
-    }
-    unfit = {ref: found for ref, found in unfit.items() if found}
-    others = tuple(each for found in located(unfit, checked).values() for each in found)
+    pairs = ((ref, each) for ref, found in problems.items() for each in found)
+    unfit = [(ref, each) for ref, each in pairs if each.rule != _UNRESOLVED]
+    others = located(unfit, checked)
     if inputs.strict:
         others = strict(others)
     if has_errors(others):
@@ -310,27 +307,22 @@ def gather(checked: Checked, api_key: Secret | None = None, *, writing: bool = F
     )
 
 
-def located(
-    problems: Mapping[SecretRef, tuple[Finding, ...]], checked: Checked
-) -> Mapping[SecretRef, tuple[Finding, ...]]:
+def located(problems: Sequence[tuple[SecretRef, Finding]], checked: Checked) -> tuple[Finding, ...]:
     """Return problems of references at the first position of each, with an excerpt."""
-    documents = {**checked.declared.parents, **checked.declared.documents}
     if not problems:
-        return problems
+        return ()
     from reconciler.source.excerpt import placed  # needed only for a problem
 
-    places: dict[SecretRef, Place] = {}
+    documents = {**checked.declared.parents, **checked.declared.documents}
+    wanted, places = {ref for ref, _ in problems}, dict[SecretRef, Place]()
     for webhook in checked.desired.webhooks:
         for name, value in webhook.configuration.items():
-            if isinstance(value, SecretRef) and value in problems and value not in places:
+            if isinstance(value, SecretRef) and value in wanted:
+                wanted.remove(value)
                 path = origin(documents[webhook.file].data, webhook.index, ("configuration", name))
                 places[value] = Place(webhook.file, path)
-    return {
-        ref: tuple(
-            placed(documents, [replace(each, position=None, place=places[ref]) for each in found])
-        )
-        for ref, found in problems.items()
-    }
+    found = (replace(each, position=None, place=places[ref]) for ref, each in problems)
+    return tuple(placed(documents, found))
 
 
 def _unlisted(

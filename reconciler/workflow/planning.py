@@ -118,8 +118,7 @@ def _with_pinned(desired: Desired, reader: WebhookReader) -> tuple[LiveWebhook, 
     listing = reader.list()
     listed = {each.id for each in listing}
     pinned = [each.id for each in desired.webhooks] + [each.id for each in desired.absent]
-    missing = sorted({each for each in pinned if each and each not in listed})
-    found = (reader.get(each) for each in missing)
+    found = (reader.get(each) for each in sorted({*filter(None, pinned)} - listed))
     return (*listing, *(each for each in found if each is not None))
 
 
