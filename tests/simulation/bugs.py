@@ -97,9 +97,7 @@ BUGS = {
     "a review that approves every change of a reviewed webhook": Bug(
         "planning/review.py", "stale.append(operation)", "agreed.add(index)"
     ),
-    "a guard that does not block": Bug(
-        "workflow/applying.py", "    _refuse_blocked(made, command)\n", ""
-    ),
+    "a guard that does not block": Bug("workflow/applying.py", "if made.blocked:", "if False:"),
     "a lost write that is not counted": Bug(
         "execute/ledger.py", "self._writes += 1", "self._writes += 0"
     ),
