@@ -9,38 +9,19 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from reconciler.api.wire import live_webhook
 from reconciler.errors import ExitCode, ReconcilerError
-from reconciler.model import LiveWebhook, Organization
 from reconciler.planning.planner import PlanOptions
 from reconciler.render import RENDERERS, View
 from reconciler.workflow import Inputs, gather, load, plan, previous
+from tests.execute.world import memory
 
 HERE = Path(__file__).parent
 SITUATIONS = sorted(path.parent.name for path in HERE.glob("*/webhooks.yaml"))
 FORMATS = {"text": "plan.txt", "json": "plan.json", "markdown": "plan.md"}
-
-
-class Listed:
-    """A CloudTruth with the webhooks of a file."""
-
-    origin = "https://api.cloudtruth.io"
-
-    def __init__(self, answer: dict[str, Any]) -> None:
-        self._answer = answer
-
-    def organization(self) -> Organization:
-        return Organization(id="org-1", name="Acme", role="ADMIN")
-
-    def list(self) -> tuple[LiveWebhook, ...]:
-        return tuple(map(live_webhook, self._answer["results"]))
-
-    def get(self, id: str) -> LiveWebhook | None:
-        return next((each for each in self.list() if each.id == id), None)
 
 
 def outputs(folder: Path) -> dict[str, str]:
@@ -48,7 +29,8 @@ def outputs(folder: Path) -> dict[str, str]:
     told = folder / "options.json"
     options = json.loads(told.read_text("utf-8")) if told.exists() else {}
     inputs = Inputs(directory=folder, environ=options.get("environ", {}), stdin=bytes)
-    listed = Listed(json.loads((folder / "live.json").read_text("utf-8")))
+    live = json.loads((folder / "live.json").read_text("utf-8"))["results"]
+    api = memory(*map(live_webhook, live))
     try:
         checked = load(inputs)
         before = previous((options["base"],), checked) if "base" in options else None
@@ -60,7 +42,7 @@ def outputs(folder: Path) -> dict[str, str]:
             previous=before,
         )
         gathered = gather(checked)
-        planned = plan(gathered, listed, options=chosen)
+        planned = plan(gathered, api, options=chosen)
     except ReconcilerError as error:
         view = View()
         shown = {

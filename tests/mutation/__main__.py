@@ -13,24 +13,22 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from tests.folders import ROOT, copy_parts
 from tests.mutation.verdict import (
     LIST,
-    Mutant,
     Result,
     equivalents,
+    mark_equivalent,
     mutants,
-    remove_equivalent,
     score,
     summary,
 )
 
-ROOT = Path(__file__).resolve().parents[2]
 THRESHOLD = 95.0  # per cent of the counted mutants
 PACKAGES = ("planning", "execute")
 
@@ -46,14 +44,13 @@ def main() -> int:
         "parts", nargs="*", metavar="PART", help="as planning/match.py; all if none"
     )
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="tests run side by side")
-    parser.add_argument("--threshold", type=float, default=THRESHOLD, help="per cent (%(default)s)")
     asked = parser.parse_args()
     files = _files(asked.parts)
     if not files:
         parser.error(f"no module of planning/ or execute/ is called {', '.join(asked.parts)}")
     with tempfile.TemporaryDirectory(prefix="mutation-") as folder:
         copy = Path(folder)
-        _copy(copy)
+        copy_parts(copy, "reconciler", "schemas", "tests")
         settings = copy / "pyproject.toml"
         only = f"only_mutate = {json.dumps(files)}"
         text = settings.read_text(encoding="utf-8")
@@ -65,50 +62,29 @@ def main() -> int:
         with contextlib.chdir(copy):
             made = [each for file in files for each in mutants(file)]
     listed = equivalents(LIST.read_text(encoding="utf-8"))
-    return _report(
-        *remove_equivalent(made, [each for each in listed if each.file in files]), asked.threshold
-    )
+    made, stale = mark_equivalent(made, [each for each in listed if each[0] in files])
+    for each in made:
+        if each.result is Result.SURVIVED:
+            print(f"\n{each.name}\n{each.diff}")
+    for entry in stale:
+        print(f"\nno surviving mutant matches an entry of equivalent.toml: {entry}")
+    print()
+    for file in sorted({each.file for each in made}):
+        print(summary(file, [each for each in made if each.file == file]))
+    print(summary("together", made))
+    print(f"the threshold is {THRESHOLD:g} %")
+    return 1 if stale or score(made) < THRESHOLD else 0
 
 
 def _files(parts: list[str]) -> list[str]:
     """Return the modules to mutate, as paths in the repository."""
     found = sorted(
-        str(path.relative_to(ROOT))
+        path.relative_to(ROOT).as_posix()
         for package in PACKAGES
-        for path in (ROOT / "reconciler" / package).glob("*.py")
-        if path.name != "__init__.py"
+        for path in (ROOT / "reconciler" / package).glob("[!_]*.py")
     )
-    wanted = [f"reconciler/{part.removeprefix('reconciler/').strip('/')}" for part in parts]
-    return [
-        file
-        for file in found
-        if not wanted or any(file == part or file.startswith(f"{part}/") for part in wanted)
-    ]
-
-
-def _copy(to: Path) -> None:
-    """Copy the working tree without files that git ignores."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    for name in listed.split("\0"):
-        source = ROOT / name
-        if name and source.is_file():
-            (to / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, to / name)
-
-
-def _report(made: list[Mutant], stale: list[str], threshold: float) -> int:
-    for each in made:
-        if each.result is Result.SURVIVED:
-            print(f"\n{each.file}:{each.line}\n{each.diff}")
-    for entry in stale:
-        print(f"\nequivalent.toml, {entry}")
-    print()
-    for file in sorted({each.file for each in made}):
-        print(summary(file, [each for each in made if each.file == file]))
-    print(summary("together", made))
-    print(f"the threshold is {threshold:g} %")
-    return 1 if stale or score(made) < threshold else 0
+    wanted = tuple(f"reconciler/{part}" for part in parts)
+    return [file for file in found if not parts or file.startswith(wanted)]
 
 
 if __name__ == "__main__":
