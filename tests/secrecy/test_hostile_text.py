@@ -96,10 +96,8 @@ def _declared(kind: str) -> str:
             document["organization"] = NAME
         case "broken":
             return "webhooks:\n" + "\n".join(f"  - {{name: {each}: [}}" for each in ATTACKS)
-        case "bytes":
-            return f"webhooks: [\n  {ALL}\n# ##[group]\n::evil::\n - ] : ##[x]\n&a *b !<##[x]> c"
         case _:
-            raise AssertionError(kind)
+            return f"webhooks: [\n  {ALL}\n# ##[group]\n::evil::\n - ] : ##[x]\n&a *b !<##[x]> c"
     return json.dumps(document, ensure_ascii=kind != "names", indent=1)
 
 
@@ -107,28 +105,21 @@ _ROWS: Final = '{"count":1,"next":null,"previous":null,"results":[{"id":%s,"name
 FILES: Final = ("valid", "names", "values", "organization", "broken", "bytes")
 
 
-def _fault(kind: str) -> Script:
-    said = json.dumps({"detail": ALL, NAME: [ALL, {ALL: ALL}], "configuration": {ALL: [ALL]}})
-    faults: dict[str, Sequence[tuple[Fault, str | None]]] = {
-        "none": (),
-        "detail": [(answer(409, detail=ALL), "POST"), (answer(409, detail=ALL), "PATCH"),
-                   (answer(400, detail=ALL), "DELETE")],
-        "fields": [(raw(said.encode(), code=400), each) for each in ("POST", "PATCH", "DELETE")],
-        "page": [(raw(ALL.encode(), content_type="text/html ##[x]"), "GET")],
-        "refused": [(answer(403, detail=ALL), None)],
-        "throttled": [(answer(429, detail=ALL, retry_after="##[x] ::evil::"), "GET")],
-        "redirected": [(redirect("https://x.example/##[group]x?::evil::"), None)],
-        "keys": [(raw(json.dumps({ALL: 1, "results": [{ALL: ALL}], "next": ALL}).encode()), "GET")],
-        "id": [(raw((_ROWS % json.dumps(ALL)).encode()), "GET")],
-        "twice": [(raw(f'{{"{NAME}": 1, "{NAME}": 2}}'.encode()), "GET")],
-    }  # fmt: skip
-    rules = [Rule(fault=fault, method=method, times=None) for fault, method in faults[kind]]
-    return Script(rules)
-
-
-FAULTS: Final = (
-    "detail", "fields", "page", "refused", "throttled", "redirected", "keys", "twice", "id",
-)  # fmt: skip
+_SAID: Final = json.dumps({"detail": ALL, NAME: [ALL, {ALL: ALL}], "configuration": {ALL: [ALL]}})
+_KEYS: Final = json.dumps({ALL: 1, "results": [{ALL: ALL}], "next": ALL})
+FAULTS: Final[dict[str, Sequence[tuple[Fault, str | None]]]] = {
+    "none": (),
+    "detail": [(answer(409, detail=ALL), "POST"), (answer(409, detail=ALL), "PATCH"),
+               (answer(400, detail=ALL), "DELETE")],
+    "fields": [(raw(_SAID.encode(), code=400), each) for each in ("POST", "PATCH", "DELETE")],
+    "page": [(raw(ALL.encode(), content_type="text/html ##[x]"), "GET")],
+    "refused": [(answer(403, detail=ALL), None)],
+    "throttled": [(answer(429, detail=ALL, retry_after="##[x] ::evil::"), "GET")],
+    "redirected": [(redirect("https://x.example/##[group]x?::evil::"), None)],
+    "keys": [(raw(_KEYS.encode()), "GET")],
+    "id": [(raw((_ROWS % json.dumps(ALL)).encode()), "GET")],
+    "twice": [(raw(f'{{"{NAME}": 1, "{NAME}": 2}}'.encode()), "GET")],
+}  # fmt: skip
 
 
 def _populated() -> Emulator:
@@ -189,27 +180,24 @@ def run(
 ) -> tuple[int, str]:
     servers.runs += 1
     home = servers.folder / f"{servers.runs} {VISIBLE[0]}"
+    profiles: dict[str, Any] = {"default": {}, NAME: {"server_url": NAME}}
     files = {
         VISIBLE[3]: TOKEN,
         "event.json": event(NAME, ALL),
         "old.yaml": json.dumps({"webhooks": [_webhook(each) for each in VISIBLE[:-1]]}),
-        ".config/cloudtruth/cli.yml": json.dumps(
-            {"profiles": {"default": {}, NAME: {"server_url": NAME}}}
-        ),
+        ".config/cloudtruth/cli.yml": json.dumps({"profiles": profiles}),
     }
     if file is not None:
         files["webhooks.yaml"] = _declared(file)
     write(home, files)
     servers.emulator = emulator = _populated()
-    here = {
-        **servers.environ(home, "pipe", " ".join(arguments)),
-        "CLOUDTRUTH_API_KEY": LOCAL_KEY,
-        "SLACK_BOT_TOKEN": TOKEN,
-        **environ,
-    }
+    keyed = {"CLOUDTRUTH_API_KEY": LOCAL_KEY, "SLACK_BOT_TOKEN": TOKEN}
+    here = {**servers.environ(home, "pipe", " ".join(arguments)), **keyed, **environ}
     if first:
         perform(first.split(), here, home, "pipe", "")
-    emulator.faults = _fault(fault)
+    emulator.faults = Script(
+        Rule(fault=each, method=method, times=None) for each, method in FAULTS[fault]
+    )
     done = perform(arguments, here, home, sink, keys)
     emulator.store.close()
     return done.code, printable(done.printed) if sink == "terminal" else done.printed
@@ -218,7 +206,7 @@ def run(
 def _cases() -> dict[str, list[Case]]:
     """Return cases by command: configuration, fault and output, pairwise."""
     shown = {"format": (0, 1, 2), "sink": ("pipe", "terminal"), "more": ("", "-vv --debug")}
-    answers = {"fault": ("none", *FAULTS), "key": (LOCAL_KEY, "other")}
+    answers = {"fault": tuple(FAULTS), "key": (LOCAL_KEY, "other")}
     offline = [line for line, each in COMMANDS.items() if not each.connects]
     online = [line for line, each in COMMANDS.items() if each.connects]
     found: dict[str, list[Case]] = {line: [] for line in COMMANDS}
@@ -259,7 +247,7 @@ ARGUMENTS: Final = (
     ["plan", "--local-db", f"{H}/{H}"], ["plan", "--local-db", H], ["plan", "--organization", H],
     ["plan", "--allow-secret", H], ["plan", "--allow-secret", f"env:{H}"], ["plan", "--base", H],
     ["plan", "--base", "old.yaml", "--base", H], ["plan", "--resend-secret", H],
-    ["plan", "--resend-secret", f"env:{H}"], ["plan", "--timeout", H], ["plan", "--format", H],
+    ["plan", "--resend-secret", f"env:{H}"], ["plan", "--timeout", H],
     ["plan", "--out", f"{H}/{H}"], ["plan", "--out", H], ["plan", "--out", "webhooks.yaml"],
     ["plan", H, H], ["apply", "--yes", "--report", f"{H}/{H}"], ["apply", "--yes", "--report", H],
     ["apply", "--expect-digest", H], ["apply", "--allow-deletes", H], ["show", H], ["schema", H],

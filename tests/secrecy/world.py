@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 import reconciler
@@ -19,20 +19,9 @@ from reconciler.cli.options import Context
 from reconciler.cli.process import Process
 from tests.ci.fake_github import FakeGitHub
 from tests.cli.conftest import Terminal
+from tests.emulated import faults
 from tests.emulated.emulator import Emulator, Request, Response
-from tests.emulated.faults import (
-    Fault,
-    Rule,
-    Script,
-    drop,
-    html,
-    raw,
-    redirect,
-    refuse,
-    truncate,
-)
-from tests.emulated.faults import reset as broken
-from tests.emulated.faults import status as answer
+from tests.emulated.faults import Fault, Rule, Script
 from tests.emulated.variant import Variant
 from tests.fakes import serve
 from tests.folders import write
@@ -115,87 +104,81 @@ class Echo:
 
 def _fields(text: str) -> Fault:
     said = {"configuration": {"token": [text], "url": {text: [text]}}, "non_field_errors": [text]}
-    return raw(json.dumps(said).encode(), code=400)
+    return faults.raw(json.dumps(said).encode(), code=400)
 
 
 FAULTS: Final[Mapping[str, tuple[Rule, ...] | Echo]] = {
     "none": (),
     "fields echoed": Echo(_fields),
-    "detail echoed": Echo(lambda text: answer(409, detail=text)),
-    "list echoed": Echo(lambda text: raw(json.dumps([text, [text]]).encode(), code=422)),
-    "throttled": Echo(lambda text: answer(429, detail=text, retry_after="9999")),
-    "key refused": (Rule(fault=answer(401, detail=_QUOTED), times=None),),
-    "role refused": (Rule(fault=answer(403, detail=_QUOTED), times=None),),
-    "not there": (_on(raw(_PAGE, code=404, content_type="text/html"), "GET"),),
-    "crash of the server": (_on(raw(_PAGE, code=500, content_type="text/html"), "GET", 1),),
-    "page instead of a list": (_on(raw(_PAGE, content_type="text/html"), "GET"),),
-    "page after a write": _writes(raw(_PAGE, content_type="text/html", commit=True)),
-    "no JSON": (_on(raw(b'{"results": [' + _PAGE), "GET"),),
-    "double key": (_on(raw(f'{{"{c.BODY.value}":1,"{c.BODY.value}":2}}'.encode()), "GET"),),
-    "too deep": (_on(raw((_LIST % (_ROW % _DEEP)).encode()), "GET"),),
-    "redirect": (Rule(fault=redirect(_LOCATION), times=None),),
-    "redirected write": _writes(redirect(_LOCATION, 307)),
-    "refused connection": (Rule(fault=refuse(), times=None),),
-    "lost answer": (_on(drop(commit=True), "POST", 1), _on(drop(commit=True), "PATCH", 1)),
-    "cut answer": (_on(truncate(), "PATCH", 1), _on(broken(), "GET", 1)),
-    "gateway": _writes(html(502)),
+    "detail echoed": Echo(lambda text: faults.status(409, detail=text)),
+    "list echoed": Echo(lambda text: faults.raw(json.dumps([text, [text]]).encode(), code=422)),
+    "throttled": Echo(lambda text: faults.status(429, detail=text, retry_after="9999")),
+    "key refused": (Rule(fault=faults.status(401, detail=_QUOTED), times=None),),
+    "role refused": (Rule(fault=faults.status(403, detail=_QUOTED), times=None),),
+    "not there": (_on(faults.raw(_PAGE, code=404, content_type="text/html"), "GET"),),
+    "crash of the server": (_on(faults.raw(_PAGE, code=500, content_type="text/html"), "GET", 1),),
+    "page instead of a list": (_on(faults.raw(_PAGE, content_type="text/html"), "GET"),),
+    "page after a write": _writes(faults.raw(_PAGE, content_type="text/html", commit=True)),
+    "no JSON": (_on(faults.raw(b'{"results": [' + _PAGE), "GET"),),
+    "double key": (_on(faults.raw(f'{{"{c.BODY.value}":1,"{c.BODY.value}":2}}'.encode()), "GET"),),
+    "too deep": (_on(faults.raw((_LIST % (_ROW % _DEEP)).encode()), "GET"),),
+    "redirect": (Rule(fault=faults.redirect(_LOCATION), times=None),),
+    "redirected write": _writes(faults.redirect(_LOCATION, 307)),
+    "refused connection": (Rule(fault=faults.refuse(), times=None),),
+    "lost answer": tuple(_on(faults.drop(commit=True), each, 1) for each in ("POST", "PATCH")),
+    "cut answer": (_on(faults.truncate(), "PATCH", 1), _on(faults.reset(), "GET", 1)),
+    "gateway": _writes(faults.html(502)),
 }  # fmt: skip
 """Faults of requests."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """A command line; `{format}` is replaced from `formats`. `first` runs before it, without
-    faults.
-    """
+    """A command line, with one of the words in `a|b`. `first` runs before it, without faults."""
 
     line: str
-    formats: tuple[str, ...] = ("",)
     connects: bool = True
     first: str = ""
     keys: str = ""
 
     def arguments(self, number: int) -> list[str]:
-        return self.line.format(format=self.formats[number % len(self.formats)]).split()
+        choices = [word.split("|") for word in self.line.split()]
+        return [each[number % len(each)] for each in choices]
 
 
-_PRINTED: Final = ("text", "json", "markdown")
+_SAVED: Final = "plan --out plan.json"
+_PRINTED: Final = "--format text|json|markdown"
 COMMANDS: Final = {
     each.line: each
     for each in (
-        Command(line="validate --format {format}", formats=("text", "json", "github"),
-                connects=False),
-        Command(line="show plan.json --format {format}", formats=("text", "json"), connects=False,
-                first="plan --out plan.json"),
-        Command(line="slack manifest --format {format}", formats=("yaml", "json"), connects=False),
+        Command(line="validate --format text|json|github", connects=False),
+        Command(line="show plan.json --format text|json", connects=False, first=_SAVED),
+        Command(line="slack manifest --format yaml|json", connects=False),
         Command(line="schema", connects=False),
         Command(line="completion bash", connects=False),
         Command(line=f"plan --api-key={c.KEY.value}", connects=False),
         Command(line=f"plan --token {c.KEY.value}", connects=False),
         Command(line="init", connects=False, first="-"),
         Command(line="ci validate", connects=False),
-        Command(line="plan --format {format}", formats=_PRINTED),
-        Command(line="plan --out plan.json -v --resend-secret * --format {format}",
-                formats=_PRINTED),
-        Command(line="plan --base old.yaml --format {format}", formats=_PRINTED),
-        Command(line="apply --yes --report report.json --format {format}", formats=_PRINTED),
-        Command(line="apply --resend-secret env:SLACK_BOT_TOKEN --format {format}",
-                formats=_PRINTED, keys="yes\n"),
-        Command(line="apply plan.json --yes --report report.json --format {format}",
-                formats=_PRINTED, first="plan --out plan.json"),
+        Command(line=f"plan {_PRINTED}"),
+        Command(line=f"{_SAVED} -v --resend-secret * {_PRINTED}"),
+        Command(line=f"plan --base old.yaml {_PRINTED}"),
+        Command(line=f"apply --yes --report report.json {_PRINTED}"),
+        Command(line=f"apply --resend-secret env:SLACK_BOT_TOKEN {_PRINTED}", keys="yes\n"),
+        Command(line=f"apply plan.json --yes --report report.json {_PRINTED}", first=_SAVED),
         Command(line="export"),
         Command(line="export -o export.yaml"),
         Command(line="export --check"),
         Command(line="init -f adopted.yaml", keys="yes\nyes\n"),
-        Command(line="status --format {format}", formats=("text", "json")),
-        Command(line="doctor --format {format}", formats=("text", "json")),
-        Command(line="slack check --send --format {format}", formats=("text", "json")),
+        Command(line="status --format text|json"),
+        Command(line="doctor --format text|json"),
+        Command(line="slack check --send --format text|json"),
         Command(line="init --github", first="-"),
         Command(line="ci plan --label x"),
         Command(line="ci apply --label x --reviewed-plan ignore"),
         Command(line="ci drift --label x"),
     )
-}  # fmt: skip
+}
 """Every command except the server, which prints its URL."""
 
 VERBOSITIES: Final = ("", "--quiet", "-vv", "--debug")
@@ -203,8 +186,7 @@ SINKS: Final = ("pipe", "terminal", "actions")
 READ_BACKS: Final = ("plain", "mask", "partial", "ciphertext", "plain-on-write")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
+class Done(NamedTuple):
     """The result of a run, its output, and how often the final filter masked something."""
 
     code: int
@@ -223,7 +205,7 @@ class World:
     emulator: Emulator = field(default_factory=Emulator)
     urls: dict[str, str] = field(default_factory=dict)
     runs: int = 0
-    codes: dict[int, int] = field(default_factory=dict)
+    codes: set[int] = field(default_factory=set)
 
     def handle(self, request: Request) -> Response:
         """Let one running server serve another object in each case."""
@@ -244,16 +226,14 @@ class World:
         self.runs += 1
         home = self.folder / str(self.runs)
         planted = self._plant(home, input, declared=command.first != "-")
-        emulator = Emulator(
-            behavior=Variant(
-                read_back=read_back,
-                types=("slack", "generic", "teams"),
-                masked_fields=("token", "password", "url"),
-                cookies=(f"sessionid={c.COOKIE.value}; Path=/",),
-            ),
+        behavior = Variant(
+            read_back=read_back,
+            types=("slack", "generic", "teams"),
+            masked_fields=("token", "password", "url"),
+            cookies=(f"sessionid={c.COOKIE.value}; Path=/",),
         )
+        self.emulator = emulator = Emulator(behavior=behavior)
         _populate(emulator, shown=read_back == "plain")
-        self.emulator = emulator
         self.github.comments.clear()
         self.github.issues.clear()
         self.slack.posted.clear()
@@ -264,7 +244,7 @@ class World:
         emulator.faults = failing if isinstance(failing, Echo) else Script(failing)
         arguments = [*command.arguments(format), *verbosity.split()]
         done = perform(arguments, environ, home, sink, command.keys)
-        self.codes[done.code] = self.codes.get(done.code, 0) + 1
+        self.codes.add(done.code)
         hits = [
             *find(done.printed.encode(), "output"),
             *_in_files(home, planted),
@@ -395,27 +375,23 @@ def perform(
     """
     stream = Terminal if sink == "terminal" else io.StringIO
     out, err = stream(), stream()
-    context = Context(
-        Process(
-            environ=environ,
-            directory=home,
-            stdin=stream(keys),
-            stdout=out,
-            stderr=err,
-            clock=SkippingClock(),
-        )
+    process = Process(
+        environ=environ,
+        directory=home,
+        stdin=stream(keys),
+        stdout=out,
+        stderr=err,
+        clock=SkippingClock(),
     )
+    context = Context(process)
     problem: BaseException | None = None
     try:
-        code = program().main(
-            args=list(arguments), prog_name=PROGRAM, standalone_mode=False, obj=context
-        )
+        code = program().main([*arguments], PROGRAM, standalone_mode=False, obj=context)
     except BaseException as error:
         problem = error
         code = explain(error, context)
     printed = out.getvalue() + err.getvalue()
-    caught = context.console.caught
-    return Done(code=int(code or 0), printed=printed, caught=caught, problem=problem)
+    return Done(int(code or 0), printed, context.console.caught, problem)
 
 
 def _in_files(home: Path, planted: Mapping[Path, bytes]) -> Iterator[str]:
@@ -439,9 +415,8 @@ def _in_chain(problem: BaseException | None) -> Iterator[str]:
             continue
         seen.append(error)
         waiting += [error.__cause__, error.__context__]
-        told = [str(error), repr(error), repr(error.args), repr(getattr(error, "__notes__", ""))]
-        for name in (*getattr(error, "__dict__", ()), *getattr(error, "__slots__", ())):
-            told.append(repr(getattr(error, name, None)))
+        names = (*getattr(error, "__dict__", ()), *getattr(error, "__slots__", ()), "args")
+        told = [str(error), repr(error), *(repr(getattr(error, name, None)) for name in names)]
         yield from find("\n".join(told).encode("utf-8", "replace"), type(error).__name__)
         yield from _in_frames(error.__traceback__)
 
