@@ -9,15 +9,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
-from reconciler.api.attempt import SERVER_URL
+from reconciler.api.attempt import SERVER_URL, Reply
 from reconciler.api.origin import Credential, Origin
 from reconciler.api.transport import LARGE, Transport
 from reconciler.checks import Check, Checklist, Section, Status, fail, ok, unknown, warn
-from reconciler.errors import AmbiguousWriteError, ApiError, CredentialError, UsageError
+from reconciler.errors import (
+    AmbiguousWriteError,
+    ApiError,
+    CredentialError,
+    InvalidRequestError,
+    ProtocolError,
+    ReconcilerError,
+    UsageError,
+)
 from reconciler.kinds.slack import BOT_TOKEN, OTHER_TOKENS, TOKEN, USE_A_BOT
 from reconciler.kinds.slack import channel as bare
 from reconciler.model import Scheme, Secret, SecretRef, Value, Webhook
@@ -125,20 +132,14 @@ class _Token:
         try:
             api = connect(secret)
             reply = api.call("GET", "auth.test")
-        except CredentialError as problem:
-            self.checks.append(fail("slack", problem.message, fix=problem.hint or _COPY_AGAIN))
-        except ApiError as problem:
-            self.checks.append(fail("slack", problem.message, fix=_fix(problem)))
-        else:
-            self.scopes = reply.scopes
-            if reply.error is not None:
-                self.checks.append(_refused("slack", reply.error))
-                return
-            self.api = api
-            team, bot = (
-                quote(str(reply.data.get(each) or "(unnamed)")) for each in ("team", "user")
-            )
-            self.checks.append(ok("slack", f"team {team}, bot {bot}"))
+        except (ApiError, CredentialError) as problem:
+            self.checks.append(_failed("slack", problem))
+            return
+        self.api = api
+        if (listed := reply.headers.get("x-oauth-scopes")) is not None:
+            self.scopes = frozenset(_words(listed))
+        team, bot = (quote(str(reply.data.get(key) or "(unnamed)")) for key in ("team", "user"))
+        self.checks.append(ok("slack", f"team {team}, bot {bot}"))
 
     @property
     def types(self) -> str:
@@ -147,23 +148,17 @@ class _Token:
         return ",".join(kind for scope, kind in kinds if scope in (self.scopes or ()))
 
     @cached_property
-    def channels(self) -> Mapping[str, Mapping[str, Any]] | None:
-        """Return the channels by name and by id, None if there are too many or Slack refuses.
-
-        Raises ApiError.
-        """
+    def channels(self) -> Mapping[str, Mapping[str, Any]] | ApiError:
+        """Return the channels by name and by id, or the reason why Slack does not list them."""
         assert self.api is not None
         found: dict[str, Mapping[str, Any]] = {}
-        page: dict[str, str | int] = {
-            "types": self.types,
-            "limit": _PAGE,
-            "exclude_archived": "false",
-        }
+        page: dict[str, str | int] = {"types": self.types, "limit": _PAGE}
         for _ in range(_MOST_PAGES):
-            reply = self.api.call("GET", "conversations.list", **page)
-            rows, after = reply.data.get("channels"), reply.data.get("response_metadata")
-            if reply.error is not None:
-                return None
+            try:
+                data = self.api.call("GET", "conversations.list", **page).data
+            except ApiError as problem:
+                return problem
+            rows, after = data.get("channels"), data.get("response_metadata")
             for each in rows if isinstance(rows, list) else ():
                 if isinstance(each, dict):
                     found |= {str(each.get(key)): each for key in ("name", "id")}
@@ -171,7 +166,7 @@ class _Token:
             if not following or not isinstance(following, str):
                 return found
             page["cursor"] = following
-        return None
+        return ProtocolError("Slack lists too many channels")
 
 
 def _kind(token: Secret) -> Check:
@@ -211,12 +206,9 @@ def _channel(channel: str, token: _Token) -> Check:
         if token.scopes is not None and POST_ANYWHERE not in scopes:
             detail += f"; without {POST_ANYWHERE} the bot must be invited"
         return unknown("channel", detail, fix="use --send to post a test message")
-    try:
-        listed = token.channels
-    except ApiError as problem:
-        return unknown("channel", f"{shown}: {problem.message}", fix=_fix(problem))
-    if listed is None:
-        return unknown("channel", f"{shown}: Slack did not list channels")
+    listed = token.channels
+    if isinstance(listed, ApiError):
+        return unknown("channel", f"{shown}: {listed.message}", fix=_fix(listed))
     found = listed.get(bare(channel))
     if found is None and {SEE_CHANNELS, SEE_PRIVATE} <= scopes:
         return fail("channel", f"{shown}: no such channel, or a private one", fix=_FIND)
@@ -242,44 +234,26 @@ def _post(name: str, channel: str, username: str, api: Slack) -> Check:
     name = name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     text = f"Test: CloudTruth webhook {name} posts here. (Sent by webhooks slack check.)"
     try:
-        reply = api.call("POST", "chat.postMessage", channel=channel, username=username, text=text)
+        api.call("POST", "chat.postMessage", channel=channel, username=username, text=text)
     except AmbiguousWriteError:
         detail = "incomplete response from Slack; the message may have been posted"
         return unknown("send", detail)
     except ApiError as problem:
-        return fail("send", problem.message, fix=_fix(problem))
-    if reply.error is not None:
-        return _refused("send", reply.error)
+        return _failed("send", problem)
     return ok("send", f"posted in {quote(channel)} as {quote(username)}")
 
 
-def _fix(problem: ApiError) -> str:
+def _failed(name: str, problem: ReconcilerError) -> Check:
+    return fail(name, problem.message, fix=_fix(problem))
+
+
+def _fix(problem: ReconcilerError) -> str:
     if problem.hint is None or SERVER_URL in problem.hint:  # that of CloudTruth
         return "check --slack-url, the network and the proxy; status.slack.com lists outages"
     return problem.hint
 
 
-def _refused(name: str, code: str) -> Check:
-    known = "restricted_action" if code.startswith("restricted_action") else code
-    other = f"Slack returns the error {code}", "look up this code in Slack's documentation"
-    detail, fix = _ERRORS.get(known, other)
-    return fail(name, detail, fix=fix)
-
-
 # The client
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Reply:
-    """A response of Slack.
-
-    `error` is its error code, a short word, None for success. `scopes` are those of the token, None
-    if Slack does not report them.
-    """
-
-    error: str | None
-    scopes: frozenset[str] | None
-    data: Mapping[str, Any] = field(repr=False)
 
 
 class Slack:
@@ -294,28 +268,28 @@ class Slack:
         credential = Credential.of("Bearer", token, "Slack token")
         self._transport = Transport(origin=origin_of(url), credential=credential, **options)
 
-    def call(self, verb: str, method: str, **arguments: str | int) -> _Reply:
+    def call(self, verb: str, method: str, **arguments: str | int) -> Reply:
         """Call a method of Slack's Web API. Waits for the pause that Slack requests.
 
-        Raises ApiError if there is no usable response; for a POST, AmbiguousWriteError if it may
-        have been processed.
+        Raises ApiError if there is no usable response or if it has an error; for a POST,
+        AmbiguousWriteError if it may have been processed.
         """
         reply = self._transport.request(
             verb,
             f"/{method}",
             params=arguments if verb == "GET" else None,
-            json=(arguments or None) if verb == "POST" else None,
+            json=arguments if verb == "POST" else None,
             expect=200,
             accept=_is_reply,
             cap=LARGE,
         )
-        data: dict[str, Any] = reply.data
-        listed = reply.headers.get("x-oauth-scopes")
-        return _Reply(
-            error=None if data["ok"] else next(iter(_words(data.get("error"))), "unknown_error"),
-            scopes=None if listed is None else frozenset(_words(listed)),
-            data=data,
-        )
+        if reply.data["ok"]:
+            return reply
+        code = next(iter(_words(reply.data.get("error"))), "unknown_error")
+        known = "restricted_action" if code.startswith("restricted_action") else code
+        other = f"Slack returns the error {code}", "look up this code in Slack's documentation"
+        message, hint = _ERRORS.get(known, other)
+        raise InvalidRequestError(message, hint=hint)
 
     def close(self) -> None:
         """Close the connections."""
