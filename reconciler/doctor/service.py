@@ -79,7 +79,7 @@ def check_server(
         reply = api.transport.request("GET", SCHEMA, params=asked, expect=200, cap=LARGE)
     except ReconcilerError as problem:
         if not isinstance(problem, ApiError) or problem.status is None:
-            yield failure(api, "http", problem)
+            yield _failure(api, "http", problem)
             return
         yield ok("http", f"the server responds (HTTP {problem.status})")
         yield unknown("schema", "the server publishes no description of its API")
@@ -100,10 +100,10 @@ def collected(
     try:
         yield from checks
     except ReconcilerError as problem:
-        yield failure(api, name, problem, fix=fix)
+        yield _failure(api, name, problem, fix=fix)
 
 
-def failure(api: Client, name: str, problem: ReconcilerError, *, fix: str | None = None) -> Check:
+def _failure(api: Client, name: str, problem: ReconcilerError, *, fix: str | None = None) -> Check:
     """Return the check of a failed request; hosts and the server's text are in the aside."""
     fix = fix or problem.hint or "run again; if it persists, contact CloudTruth support"
     if not isinstance(problem, ApiError | OrganizationError):

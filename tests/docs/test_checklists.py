@@ -6,18 +6,14 @@ webhook type is validated, planned, applied and exported.
 
 from __future__ import annotations
 
-import json
 import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
-from jsonschema import Draft7Validator
 
 from reconciler.render import FINDINGS_RENDERERS, RENDERERS
-from reconciler.source.yaml import parse
 from tests.folders import ROOT, Edit, ProgramCopy, by_script, line_after, new_file, replacing, write
 
 PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
@@ -140,28 +136,6 @@ def test_errors_in_the_third_type_are_explained(copy: ProgramCopy) -> None:
     assert done.returncode == 3
     assert [each for each in MISTAKES.values() if each not in done.stdout] == []
     assert "in-the-file" not in done.stdout
-
-
-def test_editors_know_the_third_type(copy: ProgramCopy) -> None:
-    """The editors' schema accepts it, refuses its errors and offers a skeleton."""
-    schema: dict[str, Any] = json.loads((copy.folder / "schemas/webhooks.schema.json").read_text())
-    Draft7Validator.check_schema(schema)
-    judge = Draft7Validator(schema)
-    assert judge.is_valid(_data(EXAMPLE))
-    assert not judge.is_valid(_data(EXAMPLE.replace("routing_key", "routing_kye")))
-    # `defaults` without a type accept the fields of every type.
-    assert judge.is_valid(_data(EXAMPLE.replace("type: pager", "event_types: [value_created]")))
-    snippets = schema["$defs"]["webhook"]["defaultSnippets"]
-    assert snippets[-1]["body"]["configuration"] == {
-        "routing_key": {"env": "${3:PAGER_ROUTING_KEY}"},
-        "service": "${4:night-shift}",
-    }
-
-
-def _data(text: str) -> object:
-    document = parse(text.encode(), "pager.yaml")
-    assert document.usable
-    return document.data
 
 
 def test_every_format_is_in_the_contract() -> None:

@@ -13,7 +13,7 @@ import pytest
 from reconciler.api.client import connect
 from reconciler.api.wire import live_webhook
 from reconciler.checks import Check
-from reconciler.doctor.service import check_server, failure, read_back
+from reconciler.doctor.service import check_server, read_back
 from reconciler.emulator.emulator import schema as published
 from reconciler.errors import UnreachableError
 from reconciler.model import EVENT_TYPES, Secret
@@ -196,11 +196,15 @@ def test_an_unreachable_server(problem: Exception) -> None:
 def test_an_address_in_a_message_is_in_the_aside_only() -> None:
     """Neither another server nor a proxy is in the detail."""
     assert "login.canary.example" in str(row(scripted(MOVED), "key").aside)
-    api = connect(server_url=URL, key=None, clock=VirtualClock(), workers=InlineWorkers())
-    problem = UnreachableError("the proxy http://canary.example:1 (HTTPS_PROXY) cannot be reached")
-    found = failure(api, "http", problem)
-    assert found.detail == "the proxy [address] (HTTPS_PROXY) cannot be reached"
-    assert found.aside == "http://canary.example:1"
+
+    class Behind(httpx.BaseTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            raise UnreachableError("the proxy http://canary.example:1 cannot be reached")
+
+    (found,) = check(Behind(), VirtualClock())
+    assert (found.detail, found.aside) == (
+        "the proxy [address] cannot be reached", "http://canary.example:1"
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
