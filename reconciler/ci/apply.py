@@ -7,7 +7,7 @@ issue, with the command to run next.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -15,7 +15,7 @@ from reconciler.ci import reviews
 from reconciler.ci.github import GitHub, GitHubError
 from reconciler.ci.marker import COMMENT_CHARACTERS, Marker, MarkerKind, find
 from reconciler.ci.matrix import files_of
-from reconciler.ci.outcome import Outcome, attempt, failed, planned, reported
+from reconciler.ci.outcome import Outcome, failed, reporting
 from reconciler.ci.plan import check, files_only, only_checked
 from reconciler.ci.run import MergeGroup, PullRequest, Reviewing, Run
 from reconciler.errors import (
@@ -29,23 +29,19 @@ from reconciler.errors import (
     UnresolvedSecretsError,
     UsageError,
 )
-from reconciler.findings import Finding, note, warning
-from reconciler.model import Scheme, SecretRef
+from reconciler.findings import Finding
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
-from reconciler.planning.resend import Resend, resends
+from reconciler.planning.resend import resends
 from reconciler.planning.review import Review, judge
 from reconciler.render import RENDERERS, View
 from reconciler.render.markdown import code_block
-from reconciler.render.quote import quote
-from reconciler.report import NOT_REVIEWED, Applied, Report
+from reconciler.report import NOT_REVIEWED, Applied
 from reconciler.source.files import covered
 from reconciler.workflow import Checked, Connection, gather
 from reconciler.workflow import apply as apply_plan
 from reconciler.workflow import plan as make_plan
 
-_MOST_DIFFERENCES: Final = 20
-_MOST_NOTES: Final = 10
 _HALF: Final = View(limit=COMMENT_CHARACTERS // 2)
 _REPORT_SECONDS: Final = 60.0
 """Seconds to report a failure after the run's deadline."""
@@ -85,6 +81,7 @@ class _Attempt:
         self._plan: Plan | None = None
         self._findings: list[Finding] = []
         self._by_review = run.expect_digest is None and run.reviewing is not Reviewing.IGNORE
+        self._next = "then run", run.again
 
     def carry_out(self) -> Outcome:
         """Apply, or raise the error that prevents it."""
@@ -101,32 +98,19 @@ class _Attempt:
         with run.connected() as connection:
             return self._apply(checked, connection)
 
-    def give_up(self, problem: ReconcilerError, by_digest: str | None = None) -> Outcome:
-        """Report an error raised before the first write, with the next command.
-
-        `by_digest` is the command that applies the plan as it is now.
-        """
-        command = by_digest or self._again(problem)
-        if command is not None:
-            way = "or apply this plan" if by_digest else "then run"
-            problem.hint = f"{problem.hint}; {way}: {command}" if problem.hint else command
-        text = RENDERERS["markdown"]().render_error(problem, _HALF)
-        if isinstance(problem, StalePlanError):
-            shown = (each[:500] for each in problem.differences[:_MOST_DIFFERENCES])
-            text += f"\n{code_block(chr(10).join(shown), 'text')}\n"
-        self._report_failure(problem.code, text, command)
-        return failed(problem, self._findings, plan=self._plan)
-
-    def _again(self, problem: ReconcilerError) -> str | None:
-        """Return the command to run after an error, None if there is only a hint."""
+    def give_up(self, problem: ReconcilerError) -> Outcome:
+        """Report an error raised before the first write, with the next command."""
+        way, command = self._next
         if isinstance(problem, ConfigurationError) and not isinstance(
             problem, UnresolvedSecretsError
         ):
             named = " ".join(f"-f {shlex.quote(each)}" for each in self._run.paths)
-            return f"webhooks validate --strict {named}"
-        if isinstance(problem, StalePlanError) and not isinstance(problem, _NotTheTipError):
-            return None
-        return self._run.again
+            command = f"webhooks validate --strict {named}"
+        if command is not None:
+            problem.hint = f"{problem.hint}; {way}: {command}" if problem.hint else command
+        text = RENDERERS["markdown"]().render_error(problem, _HALF)
+        self._report_failure(problem.code, text, command)
+        return failed(problem, self._findings, plan=self._plan)
 
     def _read_reviews(self) -> None:
         try:
@@ -170,10 +154,9 @@ class _Attempt:
         self._reviews = reviews.read_reviews(self._merges or (), self._subject)
         merged = reviews.combined(self._reviews, self._subject)
         review: Review | str | None = run.expect_digest
-        if self._by_review and run.reviewing is Reviewing.REQUIRE:
-            review = merged
         options = PlanOptions(allow_deletes=run.allow_deletes, resend=run.resend)
         if self._by_review:
+            review = merged if run.reviewing is Reviewing.REQUIRE else None
             options = replace(options, reviewed=merged.resends)
         try:
             report = apply_plan(
@@ -182,69 +165,58 @@ class _Attempt:
         except (StalePlanError, BlockedError, UnresolvedSecretsError) as problem:
             made = make_plan(gather(checked, connection.key), api, options=options)
             self._settle(made, frozenset(), merged, checked)
-            command = None
             if not isinstance(problem, UnresolvedSecretsError):
-                unsent = resends(made.operations)
-                command = self._by_digest(checked, connection, options, unsent=unsent)
-            return self.give_up(problem, command)
+                unsent = {each.webhook for each in resends(made.operations)}
+                command = self._by_digest(checked, connection, options, unsent)
+                self._next = "or apply this plan", command
+            raise
         made = report.plan
-        self._settle(made, _applied(report), merged, checked)
+        outcomes = zip(report.outcomes, made.digests, strict=True)
+        applied = [found for outcome, found in outcomes if isinstance(outcome, Applied)]
+        digests = frozenset(each.digest for found in applied for each in found)
+        self._settle(made, digests, merged, checked)
+        result, code = "applied" if made.operations else "converged", ""
         if report.exit_code is ExitCode.OK:
             self._close_issues()
-            if not made.operations:
-                return planned("converged", made, self._findings, run.options())
-            return reported(report, self._findings, reason="")
-        code, command = "apply-incomplete", run.again
-        if report.needs_review:
-            code, command = NOT_REVIEWED, self._by_digest(checked, connection, options)
-        text = RENDERERS["markdown"]().render_report(report, _HALF)
-        self._report_failure(code, f"### Apply incomplete: `{code}`\n\n{text}", command)
-        return reported(report, self._findings, reason=code)
+        else:
+            result, code, command = "failed", "apply-incomplete", run.again
+            if report.needs_review:
+                code, command = NOT_REVIEWED, self._by_digest(checked, connection, options)
+            text = RENDERERS["markdown"]().render_report(report, _HALF)
+            self._report_failure(code, f"### Apply incomplete: `{code}`\n\n{text}", command)
+        return Outcome(
+            result=result, findings=self._findings, plan=made, report=report, reason=code
+        )
 
     def _settle(
         self, made: Plan, applied: frozenset[str], review: Review, checked: Checked
     ) -> None:
         """Record the plan, what was applied, and the outcome of each review."""
         self._plan, before = made, self._reviews
-        self._findings += self._notes(made, review)
+        if self._by_review and made.operations:
+            self._findings += reviews.unapproved(before)
+            if self._run.reviewing is Reviewing.WARN:
+                self._findings += reviews.unreviewed(made, judge(made, review, values=False))
         self._reviews = reviews.settle(before, made, applied, checked.desired)
         github, link = self._run.github, self._run.link
         if github is not None:
-            what = "could not post the outcome on the pull request"
-            with attempt(self._findings, "outcome-not-commented", what):
+            with reporting(self._findings, "could not post the outcome on the pull request"):
                 reviews.record(github, link, self._subject, before, self._reviews)
-
-    def _notes(self, made: Plan, review: Review) -> list[Finding]:
-        """Return findings for pull requests that approve nothing and for unreviewed operations."""
-        if not self._by_review or not made.operations:
-            return []
-        found = [
-            note("no-review", f"pull request {each.number} has no approved plan: {each.problem}")
-            for place, each in enumerate(self._reviews[:_MOST_NOTES])
-            if each.problem is not None
-            and (place == 0 or each.problem is not reviews.NoReview.NO_COMMENT)
-        ]
-        if self._run.reviewing is Reviewing.WARN:
-            judgment = judge(made, review, values=False)
-            found += [
-                warning("not-reviewed", f"{quote(each.name)}: applied without a review")
-                for place, each in enumerate(made.operations)
-                if place not in judgment.reviewed
-            ]
-        return found
 
     def _close_issues(self) -> None:
         """Close the issues of resolved failures."""
-        github, link = self._run.github, self._run.link
-        if github is None:
-            return
-        with attempt(self._findings, "issue-not-closed", "could not close an issue"):
-            for issue in github.open_issues():
-                if issue.marker.kind is MarkerKind.FAILURE and issue.marker.same_subject(
-                    self._subject
-                ):
-                    text = f"Resolved: {link} found nothing left to apply."
-                    github.close_issue(issue.number, text)
+        github = self._run.github
+        if github is not None:
+            with reporting(self._findings, "could not close an issue"):
+                resolved = [
+                    each
+                    for each in github.open_issues()
+                    if each.marker.kind is MarkerKind.FAILURE
+                    if each.marker.same_subject(self._subject)
+                ]
+                github.close_issues(
+                    resolved, f"Resolved: {self._run.link} found nothing left to apply."
+                )
 
     def _report_failure(self, code: str, text: str, command: str | None) -> None:
         """Comment on the newest affected pull request, or open an issue: once for each code.
@@ -258,21 +230,15 @@ class _Attempt:
         if command is not None:
             text += f" To continue:\n\n{code_block(command)}\n"
         marker = replace(self._subject, kind=MarkerKind.FAILURE, code=code)
-        what = "could not report this on a pull request or in an issue"
-        with attempt(self._findings, "failure-not-reported", what):
-            problem = None
+        commented = False
+        github.extend(_REPORT_SECONDS)
+        with reporting(self._findings, "could not report this on a pull request"):
+            commented = self._commented(github, marker, text)
+        if not commented:
             github.extend(_REPORT_SECONDS)
-            try:
-                if self._commented(github, marker, text):
-                    return
-            except GitHubError as first:
-                problem = first
-                github.extend(_REPORT_SECONDS)
-            try:
+            with reporting(self._findings, "could not report this in an issue"):
                 title = self._run.title(f"the files are not applied ({code})")
                 github.issue(title, marker, text, find(github.open_issues(), marker))
-            except GitHubError as second:
-                raise problem or second from None
 
     def _commented(self, github: GitHub, marker: Marker, text: str) -> bool:
         """Comment on the newest unsettled pull request, if any."""
@@ -282,8 +248,7 @@ class _Attempt:
             merges = [(pull, github.comments(pull.number)) for pull in pulls]
             found = reviews.read_reviews(merges, self._subject)
         for each in (*(each for each in found if each.left), *found):
-            old = next(iter(find(each.comments, marker)), None)
-            github.comment(each.number, marker, text, old)
+            github.comment(each.number, marker, text, find(each.comments, marker))
             return True
         return False
 
@@ -292,52 +257,17 @@ class _Attempt:
         checked: Checked,
         connection: Connection,
         options: PlanOptions,
-        *,
-        unsent: Sequence[Resend] = (),
+        unsent: Iterable[str] = (),
     ) -> str | None:
         """Return the command that applies the pending operations; None if no digest covers them.
 
-        It passes --resend-secret for each pending resend: the run's, and those of reviews that
-        were not sent.
+        It passes --resend-secret for each pending resend: the run's, and those of the webhooks in
+        `unsent`, whose reviewed resends were not sent.
         """
-        again = sorted({*self._run.resend, *map(_name, unsent)})
-        options = replace(options, reviewed=(), resend=tuple(again))
+        again = tuple(sorted({*self._run.resend, *unsent}))
+        options = replace(options, reviewed=(), resend=again)
         try:
             made = make_plan(gather(checked), connection.api, options=options)
         except (ReconcilerError, KeyboardInterrupt):  # the writes must still be reported
             return self._run.again
-        return by_digest(self._run, made, resend=again) if made.digest else None
-
-
-def _applied(report: Report) -> frozenset[str]:
-    """Return the digests of what a run applied."""
-    outcomes = zip(report.outcomes, report.plan.digests, strict=True)
-    return frozenset(
-        each.digest for outcome, found in outcomes if isinstance(outcome, Applied) for each in found
-    )
-
-
-def by_digest(run: Run, made: Plan, *, workflow: str = "", resend: Sequence[str] = ()) -> str:
-    """Return the command that starts the apply workflow by hand for exactly this plan.
-
-    It includes the number of deletes, if a guard blocks the plan.
-    """
-    workflow = workflow or run.workflow
-    allowed = made.counted_deletes if made.blocked else run.allow_deletes
-    if not workflow or not run.branch:
-        words = ["webhooks", "apply", "--yes", "--expect-digest", made.digest]
-        return shlex.join([*words, *run.options(resend, allowed)])
-    given = [f"digest={made.digest}"]
-    given += [f"organization={run.label}"] if run.label else []
-    given += ["resend-secret=" + "\n".join(resend)] if resend else []
-    given += [f"allow-deletes={allowed}"] if allowed is not None else []
-    words = ["gh", "workflow", "run", workflow, "--repo", run.repository, "--ref", run.branch]
-    return shlex.join(words + [word for each in given for word in ("-f", each)])
-
-
-def _name(resend: Resend) -> str:
-    """Return the value of --resend-secret for a resend."""
-    value = resend.value
-    if isinstance(value, SecretRef) and value.scheme is not Scheme.LITERAL:
-        return f"{value.scheme}:{value.name}"
-    return resend.webhook
+        return self._run.by_digest(made, again) if made.digest else None

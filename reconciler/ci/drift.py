@@ -9,10 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from reconciler.ci.apply import by_digest
 from reconciler.ci.github import GitHub
 from reconciler.ci.marker import COMMENT_CHARACTERS, MarkerKind, encode, find
-from reconciler.ci.outcome import Outcome, attempt, failed, planned
+from reconciler.ci.outcome import Outcome, failed, reporting
 from reconciler.ci.plan import check, files_only, only_checked
 from reconciler.ci.run import Run
 from reconciler.errors import CredentialError, ReconcilerError
@@ -37,31 +36,37 @@ def drift(run: Run) -> Outcome:
         why = only_checked(run, instead="nothing was compared with CloudTruth")
         if why is not None:
             missing = CredentialError(why.message, hint=why.hint)
-            told = _cannot_run(run, missing)
-            return failed(missing, told) if told else files_only(checked, why, result="skipped")
+            unwritten = _cannot_run(run, missing)
+            if unwritten:
+                return failed(missing, unwritten)
+            return files_only(checked, why, result="skipped")
         with run.connected() as connection:
             api = connection.api
             made = make_plan(gather(checked, connection.key), api, options=PlanOptions())
             live = read_live(api)
     except ReconcilerError as problem:
         return failed(problem, _cannot_run(run, problem))
-    failing = [
-        each
-        for each in statuses(live, made)
-        if each.failing and each.state not in (ManagementStatus.UNMANAGED, ManagementStatus.IGNORED)
-    ]
+    drifted = bool(made.operations or made.unapplied)
+    others = (ManagementStatus.UNMANAGED, ManagementStatus.IGNORED)
+    failing = [each for each in statuses(live, made) if each.failing and each.state not in others]
     findings = []
     if run.github is None:
         findings = [warning("no-token", "no GitHub token: the drift issue was not updated")]
     else:
-        _keep_issue(run, run.github, made, failing[:_MOST_FAILING])
-    result = "drift" if made.operations or made.unapplied else "no-drift"
-    return planned(result, made, findings, run.options())
+        _keep_issue(run, run.github, made, failing[:_MOST_FAILING], drifted=drifted)
+    result = "drift" if drifted else "no-drift"
+    return Outcome(result=result, findings=findings, plan=made, again=run.options())
 
 
-def _keep_issue(run: Run, github: GitHub, made: Plan, failing: Sequence[WebhookStatus]) -> None:
+def _keep_issue(
+    run: Run, github: GitHub, made: Plan, failing: Sequence[WebhookStatus], *, drifted: bool
+) -> None:
     marker = run.marker(MarkerKind.DRIFT).of_plan(made)
     mine = find(github.open_issues(), marker)
+    if not drifted and not failing:
+        compared = " in the compared fields" if made.uncompared else ""
+        github.close_issues(mine, f"Resolved: {run.link} found no drift{compared}.")
+        return
     known = dict(mine[0].marker.failing) if mine else {}
     since = {
         each.id: known.get(each.id) or each.last_error.timestamp or ""
@@ -69,35 +74,27 @@ def _keep_issue(run: Run, github: GitHub, made: Plan, failing: Sequence[WebhookS
         if each.id is not None and each.last_error is not None
     }
     marker = replace(marker, failing=tuple(sorted(since.items())))
-    drifted = bool(made.operations or made.unapplied)
-    if not drifted and not failing:
-        for issue in mine:
-            compared = " in the compared fields" if made.uncompared else ""
-            github.close_issue(issue.number, f"Resolved: {run.link} found no drift{compared}.")
-        return
-    title = f"{plural(len(failing), 'webhook')} cannot deliver"
-    foot = f"Found by {run.link}. It closes when no problem is left."
+    title = [f"drift, {counts(made)}"] if drifted else []
+    if made.unapplied:
+        title.append(f"{plural(len(made.unapplied), 'declaration')} not applied")
+    if failing:
+        title.append(f"{plural(len(failing), 'webhook')} cannot deliver")
+    foot = f"Found by {run.link}. This issue closes when no problem is left."
     if drifted:
-        title = f"drift, {counts(made)}"
-        if made.unapplied:
-            title += f", {plural(len(made.unapplied), 'declaration')} not applied"
-        foot = (
-            "The live webhooks differ from the configuration in this repository, according to "
-            f"{run.link}. To keep a live change, add it to the configuration. This issue "
-            "closes when no problem is left."
-        )
+        foot += " To keep a live change, add it to the configuration."
     if made.digest:
-        applying = replace(run, branch=run.applies or run.branch)  # a schedule runs on the default
-        command = by_digest(applying, made, workflow=run.workflow.replace("drift", "apply"))
-        foot += f" To apply the plan above:\n\n{code_block(command)}"
+        # A schedule runs on the default branch.
+        workflow = run.workflow.replace("drift", "apply")
+        applying = replace(run, branch=run.applies or run.branch, workflow=workflow)
+        foot += f" To apply the plan above:\n\n{code_block(applying.by_digest(made))}"
     listed = _deliveries(failing, since)
     room = COMMENT_CHARACTERS - len(encode(marker)) - len(foot) - len(listed) - 10
     shown = RENDERERS["markdown"]().render_plan(made, View(limit=room, again=run.options()))
-    github.issue(run.title(title), marker, f"{shown}{listed}\n\n{foot}\n", mine)
+    github.issue(run.title(", ".join(title)), marker, f"{shown}{listed}\n\n{foot}\n", mine)
 
 
 def _cannot_run(run: Run, problem: ReconcilerError) -> list[Finding]:
-    """Open or update the issue for a failed check. If that fails, add a warning."""
+    """Open or update the issue for a failed check. If that fails, return a warning."""
     github, findings = run.github, list[Finding]()
     if github is None:
         return findings
@@ -105,8 +102,8 @@ def _cannot_run(run: Run, problem: ReconcilerError) -> list[Finding]:
     text += f"\n{run.link} could not compare the webhooks. This issue closes automatically."
     if run.again is not None:
         text += f" To try again:\n\n{code_block(run.again)}\n"
-    with attempt(findings, "issue-not-written", "could not write the drift issue"):
-        marker = replace(run.marker(MarkerKind.DRIFT), code=problem.code)
+    with reporting(findings, "could not write the drift issue"):
+        marker = run.marker(MarkerKind.DRIFT)
         mine = find(github.open_issues(), marker)
         # Keep the failing deliveries for the next check.
         marker = replace(marker, failing=mine[0].marker.failing if mine else ())

@@ -8,16 +8,15 @@ both its author and its marker match.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import islice
+from itertools import count, islice
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from reconciler.ci.marker import Marker, Post, decode, encode
 from reconciler.errors import (
-    AmbiguousWriteError,
     ApiError,
     AuthenticationError,
     PermissionDeniedError,
@@ -31,7 +30,6 @@ _ACTIONS_LOGIN: Final = "github-actions[bot]"  # the author of comments with a w
 
 _API: Final = "https://api.github.com"
 _PAGE: Final = 100
-_MOST_PAGES: Final = 300
 _MOST_FILES: Final = 300
 """The maximum number of changed files that GitHub lists between two commits."""
 
@@ -179,28 +177,30 @@ class GitHub:
         query = {"state": "open", "sort": "created", "direction": "asc"}
         return self._mine("/issues", query, need=_ISSUES)
 
-    def comment(self, number: int, marker: Marker, text: str, old: Post | None = None) -> None:
-        """Comment on an issue or pull request, or replace the text of an `old` comment.
+    def comment(self, number: int, marker: Marker, text: str, mine: Sequence[Post]) -> None:
+        """Comment on an issue or pull request, or replace the text of the first of `mine`.
 
         An unchanged comment is not edited, because a review that is edited later is ignored.
         """
         body = self.body(marker, text)
-        if old is None:
+        if not mine:
             self._post(number, body)
-        elif old.body != body:
-            path = f"/issues/comments/{old.id}"
+        elif mine[0].body != body:
+            path = f"/issues/comments/{mine[0].id}"
             self._request("PATCH", path, body={"body": body}, need=_COMMENTS)
 
-    def issue(self, title: str, marker: Marker, text: str, mine: Sequence[Post] = ()) -> None:
+    def issue(self, title: str, marker: Marker, text: str, mine: Sequence[Post]) -> None:
         """Open an issue, or replace the text of the first of `mine`."""
         method, path = ("PATCH", f"/issues/{mine[0].number}") if mine else ("POST", "/issues")
         body = {"title": title, "body": self.body(marker, text)}
         self._request(method, path, body=body, need=_ISSUES)
 
-    def close_issue(self, number: int, comment: str) -> None:
-        """Close an issue with a comment."""
-        self._post(number, comment)
-        self._request("PATCH", f"/issues/{number}", body={"state": "closed"}, need=_ISSUES)
+    def close_issues(self, issues: Iterable[Post], comment: str) -> None:
+        """Close issues with a comment."""
+        for each in issues:
+            self._post(each.number, comment)
+            path = f"/issues/{each.number}"
+            self._request("PATCH", path, body={"state": "closed"}, need=_ISSUES)
 
     def body(self, marker: Marker, text: str) -> str:
         """Return the body of a comment or issue, with its label above the text."""
@@ -208,16 +208,7 @@ class GitHub:
         return self._clean(f"{encode(marker)}\n{label}{text}")
 
     def _post(self, number: int, body: str) -> None:
-        """Post a comment.
-
-        After a lost response, look for the comment before reporting a failure.
-        """
-        try:
-            self._request("POST", f"/issues/{number}/comments", body={"body": body}, need=_COMMENTS)
-        except GitHubError as problem:
-            lost = isinstance(problem.__cause__, AmbiguousWriteError)
-            if not lost or all(each.body != body for each in self.comments(number)):
-                raise
+        self._request("POST", f"/issues/{number}/comments", body={"body": body}, need=_COMMENTS)
 
     def _mine(self, path: str, query: Mapping[str, str], *, need: str) -> tuple[Post, ...]:
         """Return this workflow's comments, or issues, in a list."""
@@ -226,18 +217,18 @@ class GitHub:
             body = text(row, "body")
             if "pull_request" in row or text(row, "user", "login") != self.login:
                 continue
-            about = text(row, "issue_url")  # only comments have it
-            number = _last_number(about) if about else row.get("number")
-            id_ = row.get("id") if about else 0
             marker, updated = decode(body), text(row, "updated_at")
-            if marker is not None and isinstance(number, int) and isinstance(id_, int):
+            number, id_ = row.get("number", 0), 0
+            if about := text(row, "issue_url"):  # only comments have it
+                number, id_ = int(about.rpartition("/")[2]), row.get("id", 0)
+            if marker is not None:
                 found.append(Post(number=number, id=id_, body=body, marker=marker, updated=updated))
         return tuple(found)
 
     def _pages(
         self, path: str, query: Mapping[str, str], *, need: str
     ) -> Iterator[Mapping[str, Any]]:
-        for page in range(1, _MOST_PAGES + 1):
+        for page in count(1):  # the deadline ends an endless list
             pages = {"per_page": str(_PAGE), "page": str(page)}
             rows = self._request("GET", path, query={**query, **pages}, need=need)
             if not isinstance(rows, list):
@@ -245,7 +236,6 @@ class GitHub:
             yield from (row for row in rows if isinstance(row, Mapping))
             if len(rows) < _PAGE:
                 return
-        raise GitHubError(f"GitHub's list has more than {_MOST_PAGES} pages")
 
     def _request(
         self,
@@ -296,11 +286,6 @@ def _pull(row: Any) -> Pull:
         merged=text(row, "merged_at"),
         commit=text(row, "merge_commit_sha"),
     )
-
-
-def _last_number(url: str) -> int | None:
-    found = re.search(r"/([0-9]{1,12})\Z", url)
-    return int(found[1]) if found else None
 
 
 def text(value: Any, *keys: str) -> str:

@@ -17,7 +17,7 @@ from typing import Any, Final
 from reconciler.planning.document import plain
 from reconciler.planning.plan import OperationDigest, Plan
 from reconciler.planning.resend import Resend
-from reconciler.planning.review import DIGITS, read_resend
+from reconciler.planning.review import read_resend
 
 COMMENT_CHARACTERS: Final = 60_000
 """The maximum length of a comment or issue. GitHub allows 65,536 characters."""
@@ -81,10 +81,8 @@ class Marker:
         """
         if self.label or other.label:
             return self.label == other.label
-        if self.file != other.file:
-            return False
-        unknown = not self.organization or not other.organization
-        return unknown or self.organization == other.organization
+        known = {self.organization, other.organization} - {""}
+        return self.file == other.file and len(known) <= 1
 
     def of_plan(self, plan: Plan) -> Marker:
         """Return the marker with the plan's organization, origin and digest."""
@@ -116,8 +114,8 @@ def find(posts: Sequence[Post], marker: Marker) -> Sequence[Post]:
     same = [
         each
         for each in posts
-        if each.marker.kind is marker.kind and each.marker.same_subject(marker)
-        if marker.kind is not MarkerKind.FAILURE or each.marker.code == marker.code
+        if (each.marker.kind, each.marker.code) == (marker.kind, marker.code)
+        if each.marker.same_subject(marker)
     ]
     known = [each.marker.organization for each in same]
     mine = marker.organization if marker.organization in known else next(iter(known), "")
@@ -134,7 +132,7 @@ def encode(marker: Marker) -> str:
         value = getattr(marker, each.name)
         if value != each.default:
             content[each.name] = value
-    text = json.dumps(content, default=_tree, separators=(",", ":"))
+    text = json.dumps(content, default=_plain, separators=(",", ":"))
     text = re.sub(r"[<>&@#\x7f]|(?<=-)-", lambda found: f"\\u{ord(found[0]):04x}", text)
     return f"<!-- cloudtruth-webhooks {text} -->"
 
@@ -146,64 +144,34 @@ def decode(body: str) -> Marker | None:
     if match is None:
         return None
     try:
-        content = json.loads(match.group(1))
-        if content.pop("v") != _FORMAT:
-            return None
-        found = Marker(**{name: _READ.get(name, _text)(value) for name, value in content.items()})
+        content = json.loads(match[1])
+        del content["v"]
+        found = Marker(**{name: _READ.get(name, str)(value) for name, value in content.items()})
         return found if encode(found) == line else None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
-
-
-def _tree(value: OperationDigest | Resend) -> Any:
-    if isinstance(value, Resend):
-        return plain(value)
-    return value.digest, value.id, value.name
-
-
-# Each function reads one value of a marker and raises ValueError, KeyError or TypeError if it is
-# invalid. Accepted values are compared with the result of `encode`.
-
-
-def _matching(pattern: str) -> Callable[[Any], str]:
-    def read(value: Any) -> str:
-        if re.fullmatch(pattern, value, re.DOTALL) is None:
-            raise ValueError(pattern)
-        return str(value)
-
-    return read
-
-
-_text: Final[Callable[[Any], Any]] = _matching(r".*")
-_operation: Final = _matching(rf"[0-9a-f]{{{DIGITS}}}")
-
-
-def _count(value: Any) -> int:
-    if type(value) is not int or value < 1:
-        raise TypeError("count")
-    return value
-
-
-def _resend(tree: Any) -> Resend:
-    found = read_resend(tree)
-    _text(found.webhook)
-    _text(found.field)
-    return found
 
 
 _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
     "kind": MarkerKind,
-    "digest": _matching(r"(sha256:[0-9a-f]{64})?"),
-    "part": _count,
-    "total": _count,
+    "part": int,
+    "total": int,
     "operations": lambda rows: tuple(
-        OperationDigest(
-            digest=_operation(digest), id=None if id_ is None else _text(id_), name=_text(name)
-        )
+        OperationDigest(digest=str(digest), id=id_ and str(id_), name=str(name))
         for digest, id_, name in rows
     ),
-    "resends": lambda rows: tuple((_operation(digest), _resend(tree)) for digest, tree in rows),
-    "settled": lambda rows: tuple((_operation(digest), State(state)) for digest, state in rows),
+    "resends": lambda rows: tuple((str(digest), _resend(tree)) for digest, tree in rows),
+    "settled": lambda rows: tuple((str(digest), State(state)) for digest, state in rows),
     "complete": bool,
-    "failing": lambda rows: tuple((_text(id_), _text(since)) for id_, since in rows),
+    "failing": lambda rows: tuple((str(id_), str(since)) for id_, since in rows),
 }
+"""Functions that convert the values of a marker; the encoding of a changed value is another one."""
+
+
+def _resend(tree: Any) -> Resend:
+    found = read_resend(tree)
+    return replace(found, webhook=str(found.webhook), field=str(found.field))
+
+
+def _plain(value: OperationDigest | Resend) -> Any:
+    return plain(value) if isinstance(value, Resend) else (value.digest, value.id, value.name)

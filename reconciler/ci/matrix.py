@@ -10,9 +10,8 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Final
 
-from reconciler.ci.github import GitHub
 from reconciler.ci.marker import Marker, MarkerKind
-from reconciler.ci.outcome import Outcome, attempt, ended
+from reconciler.ci.outcome import Outcome, reporting
 from reconciler.ci.reviews import merged_reviews, read_reviews
 from reconciler.ci.run import MergeGroup, PullRequest, Run
 from reconciler.errors import ConfigurationError, UsageError
@@ -86,26 +85,21 @@ def matrix(run: Run) -> Outcome:
         for name, each in chosen.items()
     ]
     findings = list[Finding]()
-    if run.event is None and run.github is not None:
-        with attempt(findings, "issue-not-closed", "could not close an issue"):
-            _close_issues(run, run.github)
+    github, own = run.github, replace(run.marker(MarkerKind.FAILURE), label="")
+    if run.event is None and github is not None:
+        # Issues about runs that failed before they found the organizations.
+        resolved = (replace(own, code="not-run"), replace(own, kind=MarkerKind.DRIFT))
+        with reporting(findings, "could not close an issue"):
+            issues = [each for each in github.open_issues() if each.marker in resolved]
+            github.close_issues(issues, f"Resolved: {run.link} found the organizations.")
     names = ", ".join(chosen) or "none"
-    done = ended(
-        "validated", findings, heading=f"{len(include)} of {len(labels)} organizations: {names}"
-    )
     text = json.dumps({"include": include}, separators=(",", ":"))
-    return replace(
-        done, outputs={**done.outputs, "matrix": text, "organizations": str(len(include))}
+    return Outcome(
+        result="validated",
+        findings=findings,
+        heading=f"{len(include)} of {len(labels)} organizations: {names}",
+        more={"matrix": text, "organizations": str(len(include))},
     )
-
-
-def _close_issues(run: Run, github: GitHub) -> None:
-    """Close the issues about runs that failed before they found the organizations."""
-    own = replace(run.marker(MarkerKind.FAILURE), label="")
-    resolved = (replace(own, code="not-run"), replace(own, kind=MarkerKind.DRIFT))
-    for issue in github.open_issues():
-        if issue.marker in resolved:
-            github.close_issue(issue.number, f"Resolved: {run.link} found the organizations.")
 
 
 def labeled(inputs: Inputs, roots: Sequence[str]) -> Mapping[str, OrganizationFiles]:

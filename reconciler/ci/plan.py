@@ -12,8 +12,15 @@ from typing import Final
 
 from reconciler.ci.github import GitHub, queued
 from reconciler.ci.marker import COMMENT_CHARACTERS, Marker, MarkerKind, Post, encode, find
-from reconciler.ci.outcome import Outcome, attempt, ended, failed, planned
-from reconciler.ci.reviews import combined, history, merged_reviews, read_reviews
+from reconciler.ci.outcome import Outcome, failed, reporting
+from reconciler.ci.reviews import (
+    combined,
+    history,
+    merged_reviews,
+    read_reviews,
+    unapproved,
+    unreviewed,
+)
 from reconciler.ci.run import Commenting, MergeGroup, PullRequest, Run
 from reconciler.errors import (
     ConfigurationError,
@@ -100,7 +107,7 @@ def files_only(checked: Checked, *why: Finding, result: str = "validated") -> Ou
     """Return the outcome of a run that only checked the files, with the reason."""
     entries = plural(len(checked.desired.webhooks) + len(checked.desired.absent), "webhook")
     heading = f"The files are valid: {entries} declared"
-    return ended(result, (*checked.declared.findings, *why), heading=heading)
+    return Outcome(result=result, findings=(*checked.declared.findings, *why), heading=heading)
 
 
 def plan(run: Run) -> Outcome:
@@ -142,7 +149,8 @@ def plan(run: Run) -> Outcome:
 
 def _planned(run: Run, made: Plan, findings: tuple[Finding, ...]) -> Outcome:
     result = "blocked" if made.blocked else "planned" if made.operations else "no-changes"
-    return planned(result, made, findings, run.options(run.resend, run.allow_deletes))
+    again = run.options(run.resend, run.allow_deletes)
+    return Outcome(result=result, findings=findings, plan=made, again=again)
 
 
 def _judge_group(run: Run, group: MergeGroup, checked: Checked) -> Outcome:
@@ -167,11 +175,7 @@ def _judge_group(run: Run, group: MergeGroup, checked: Checked) -> Outcome:
         review = combined(reviews, subject)
         options = PlanOptions(allow_deletes=run.allow_deletes)
         made = make_plan(gather(checked, connection.key), api, options=options, review=review)
-    findings = tuple(
-        warning("no-review", f"pull request {each.number} has no approved plan: {each.problem}")
-        for each in reviews[: len(queue)]
-        if each.problem is not None
-    )
+    findings = tuple(unapproved(reviews[: len(queue)]))
     judgment = judge(made, review, values=True)
     if judgment.stale:
         names = ", ".join(quote(each.name) for each in judgment.stale[:5])
@@ -180,11 +184,7 @@ def _judge_group(run: Run, group: MergeGroup, checked: Checked) -> Outcome:
             hint="plan the pull request again: push to its branch or re-run its check",
         )
         return failed(stale, findings, plan=made)
-    findings += tuple(
-        warning("not-reviewed", f"{quote(made.operations[each].name)}: {why}")
-        for each, why in judgment.unreviewed.items()
-    )
-    return _planned(run, made, findings)
+    return _planned(run, made, (*findings, *unreviewed(made, judgment)))
 
 
 def _queued(github: GitHub, group: MergeGroup, contained: Mapping[str, int]) -> list[int]:
@@ -283,7 +283,7 @@ def _invalidate(run: Run, problem: ReconcilerError) -> tuple[Finding, ...]:
     view = View(limit=COMMENT_CHARACTERS // 2)
     text = f"{RENDERERS['markdown']().render_error(problem, view)}\n{foot}\n"
     findings = list[Finding]()
-    with attempt(findings, "comment-not-edited", "could not edit the comment"):
+    with reporting(findings, "could not edit the comment"):
         findings += _comment(run, pull, [(run.marker(MarkerKind.PLAN), text)], create=False)
     return tuple(findings)
 
@@ -322,8 +322,8 @@ def put(
     first, *others = (*parts, *[(empty, _UNNEEDED)] * (len(found) - len(parts)))
     if others and [each.body for each in found[1:]] != [github.body(*each) for each in others]:
         # While the other comments change, the first one must not approve them.
-        github.comment(number, empty, _UPDATING, found[0] if found else None)
+        github.comment(number, empty, _UPDATING, found)
         found = find(github.comments(number), empty)
         for index, (marker, text) in enumerate(others, start=1):
-            github.comment(number, marker, text, found[index] if index < len(found) else None)
-    github.comment(number, *first, found[0] if found else None)
+            github.comment(number, marker, text, found[index:])
+    github.comment(number, *first, found)

@@ -17,12 +17,15 @@ from reconciler.ci.github import GitHub, Pull
 from reconciler.ci.marker import Marker, MarkerKind, Post, State, find
 from reconciler.ci.run import Run
 from reconciler.errors import UsageError
+from reconciler.findings import Finding, note, warning
 from reconciler.model import Desired, Value
 from reconciler.planning.plan import Create, Delete, OperationDigest, Plan, Reason
 from reconciler.planning.resend import Resend
-from reconciler.planning.review import Review, mentions
+from reconciler.planning.review import Judgment, Review, mentions
+from reconciler.render.quote import quote
 from reconciler.render.words import plural
 
+_STALE: Final = "it differs from the reviewed operation"
 _MOST_RECORDED: Final = 800
 """The number of settled operations that fit into the comment of a review in progress."""
 
@@ -40,15 +43,13 @@ class NoReview(StrEnum):
 class Merged:
     """A merged pull request, its review and its settled operations.
 
-    `comments` has all comments of this workflow, `outcome` is the one that records settled
-    operations. `resends` are the resends of secrets, by digest; `replaced` has the
-    number of the newer pull request that applies instead, by digest. `problem` is why the pull
-    request approves nothing.
+    `comments` has all comments of this workflow. `resends` are the resends of secrets, by digest;
+    `replaced` has the number of the newer pull request that applies instead, by digest. `problem`
+    is why the pull request approves nothing.
     """
 
     number: int
     comments: Sequence[Post] = ()
-    outcome: Post | None = None
     operations: tuple[OperationDigest, ...] = ()
     resends: Mapping[str, Resend] = field(default_factory=dict)
     replaced: Mapping[str, int] = field(default_factory=dict)
@@ -128,8 +129,7 @@ def _read(pull: Pull, comments: Sequence[Post], subject: Marker) -> Merged:
     A comment that was edited after the merge is ignored.
     """
     parts = find(comments, replace(subject, kind=MarkerKind.PLAN))
-    outcome = next(iter(find(comments, replace(subject, kind=MarkerKind.OUTCOME))), None)
-    found = Merged(number=pull.number, comments=comments, outcome=outcome)
+    found = Merged(number=pull.number, comments=comments)
     if not parts:
         return replace(found, problem=NoReview.NO_COMMENT)
     if pull.merged and any(each.updated > pull.merged for each in parts):
@@ -145,15 +145,38 @@ def _read(pull: Pull, comments: Sequence[Post], subject: Marker) -> Merged:
     ):
         return replace(found, problem=NoReview.OTHER_ORGANIZATION)
     operations = tuple(each for marker in shown for each in marker.operations)
-    settled = dict(outcome.marker.settled) if outcome is not None else {}
-    if outcome is not None and outcome.marker.complete:
-        settled = dict.fromkeys((each.digest for each in operations), State.DONE)
+    settled = dict[str, State]()
+    for outcome in find(comments, replace(subject, kind=MarkerKind.OUTCOME))[:1]:
+        settled = dict(outcome.marker.settled)
+        if outcome.marker.complete:
+            settled = dict.fromkeys((each.digest for each in operations), State.DONE)
     return replace(
         found,
         operations=operations,
         resends={digest: each for marker in shown for digest, each in marker.resends},
         settled=settled,
     )
+
+
+def unapproved(reviews: Sequence[Merged]) -> list[Finding]:
+    """Return a note for each pull request that has a plan, but approves nothing.
+
+    Most pull requests without a plan do not change the configuration: only the newest is named.
+    """
+    return [
+        note("no-review", f"pull request {each.number} has no approved plan: {each.problem}")
+        for place, each in enumerate(reviews)
+        if each.problem is not None and (place == 0 or each.problem is not NoReview.NO_COMMENT)
+    ]
+
+
+def unreviewed(plan: Plan, judgment: Judgment) -> list[Finding]:
+    """Return a warning for each operation that no review approves."""
+    return [
+        warning("not-reviewed", f"{quote(each.name)}: {judgment.unreviewed.get(place, _STALE)}")
+        for place, each in enumerate(plan.operations)
+        if place not in judgment.reviewed
+    ]
 
 
 def combined(reviews: Sequence[Merged], subject: Marker) -> Review:
@@ -246,7 +269,8 @@ def record(
             settled=tuple(resends[:_MOST_RECORDED]) if new.left else (),
             complete=not new.left,
         )
-        github.comment(new.number, marker, f"{_outcome_text(new, link)}\n", new.outcome)
+        old_comment = find(new.comments, marker)
+        github.comment(new.number, marker, f"{_outcome_text(new, link)}\n", old_comment)
 
 
 def _outcome_text(review: Merged, link: str) -> str:

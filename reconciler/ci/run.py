@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Mapping
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,6 +18,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 from reconciler.ci.github import GitHub, text
 from reconciler.ci.marker import Marker, MarkerKind
 from reconciler.errors import UsageError
+from reconciler.planning.plan import Plan
 from reconciler.planning.review import check_digest
 from reconciler.source.files import DEFAULT_FILE
 from reconciler.workflow import Connection, Inputs
@@ -81,8 +83,7 @@ class Run:
 
     `repository` is owner/name. `branch` is the branch of the run, `applies` the branch whose files
     are applied, `workflow` the name of the workflow file, `since` the commit before the change;
-    each is empty if GitHub does not provide it. `given` has the command line options that select
-    files and server.
+    each is empty if GitHub does not provide it.
     """
 
     inputs: Inputs
@@ -102,7 +103,6 @@ class Run:
     url: str = ""
     workflow: str = ""
     since: str = ""
-    given: tuple[str, ...] = ()
     key: str = "CLOUDTRUTH_API_KEY"
 
     def options(
@@ -111,7 +111,28 @@ class Run:
         """Return the options with which `webhooks apply` computes the same plan."""
         words = [word for each in resend for word in ("--resend-secret", each)]
         words += ["--allow-deletes", str(allow_deletes)] if allow_deletes is not None else []
-        return (*self.given, *words)
+        return (*(self.inputs.again or ()), *words)
+
+    def by_digest(self, made: Plan, resend: Sequence[str] = ()) -> str:
+        """Return the command that starts the apply workflow by hand for exactly this plan.
+
+        It includes the number of deletes, if a guard blocks the plan.
+        """
+        allowed = made.counted_deletes if made.blocked else self.allow_deletes
+        if not self.workflow or not self.branch:
+            words = ["webhooks", "apply", "--yes", "--expect-digest", made.digest]
+            return shlex.join([*words, *self.options(resend, allowed)])
+        given = {
+            "digest": made.digest,
+            "organization": self.label,
+            "resend-secret": "\n".join(resend),
+            "allow-deletes": "" if allowed is None else str(allowed),
+        }
+        words = ["gh", "workflow", "run", self.workflow, "--repo", self.repository]
+        words += ["--ref", self.branch]
+        for name, value in given.items():
+            words += ["-f", f"{name}={value}"] if value else []
+        return shlex.join(words)
 
     @property
     def link(self) -> str:

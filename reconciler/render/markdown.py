@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
 
-from reconciler.errors import ReconcilerError
+from reconciler.errors import ReconcilerError, StalePlanError
 from reconciler.findings import Finding, leading, sort_key
 from reconciler.planning.plan import Delete, Plan
 from reconciler.render import PLAIN, View
@@ -108,7 +108,10 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
     head = [f"### Failed: {code(error.code)}", "", code(prose(error.message))]
     if error.hint:
         head += ["", f"Help: {code(prose(error.hint))}"]
-    return _fit(view, head=head, table=[""], rows=_findings(error.findings))
+    rows = _findings(error.findings)
+    if isinstance(error, StalePlanError):
+        rows += [f"- {code(prose(each))}" for each in error.differences]
+    return _fit(view, head=head, table=[""], rows=rows)
 
 
 def paged_plan(

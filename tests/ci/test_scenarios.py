@@ -640,7 +640,7 @@ def test_the_suggested_command_includes_reviewed_resends(read_back_world: World)
     read_back_world.edit_live("Audit", channel="by-hand")
     assert read_back_world.push().code == 6
     failure = read_back_world.github.bodies(1)[-1]
-    assert "resend-secret=env:SLACK_BOT_TOKEN" in failure
+    assert "resend-secret=Audit" in failure
     assert read_back_world.follow(failure).code == 0
     assert read_back_world.live() == {"Audit": "mine"}
     assert read_back_world.token("Audit") == read_back_world.secrets["SLACK_BOT_TOKEN"]
@@ -810,7 +810,7 @@ def test_a_failed_comment_does_not_undo_an_apply(here: World, fault: str) -> Non
     )
     done = here.push()
     assert (done.code, done.outputs["result"]) == (0, "applied")
-    assert "outcome-not-commented" in done.stdout
+    assert "could not post the outcome on the pull request" in done.stdout
     here.github.fault = lambda method, path: None
     before = here.writes()
     assert here.push().outputs["result"] == "converged"
@@ -841,7 +841,7 @@ def test_a_token_without_permission_is_named(here: World) -> None:
     here.github.read_only = True
     done = here.push()
     assert done.code == 6
-    assert "::warning title=failure-not-reported::" in done.stdout
+    assert "::warning title=not-reported::" in done.stdout
     assert "pull-requests: write" in done.stdout
 
 

@@ -148,7 +148,7 @@ def test_a_refused_comment_does_not_hide_the_result(
     done = quick.pull()
     assert (done.code, done.outputs["failure-reason"]) == (code, reason)
     assert shown in done.stdout
-    assert ("comment-not-edited" in done.stdout) is bool(text)
+    assert ("could not edit the comment" in done.stdout) is bool(text)
 
 
 HOSTILE = (

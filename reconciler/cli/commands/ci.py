@@ -17,7 +17,7 @@ from reconciler.ci.apply import apply
 from reconciler.ci.drift import drift
 from reconciler.ci.github import GitHub
 from reconciler.ci.matrix import matrix
-from reconciler.ci.outcome import Outcome, failed
+from reconciler.ci.outcome import Outcome
 from reconciler.ci.plan import plan, validate
 from reconciler.ci.run import read_run
 from reconciler.cli.commands.plan import again
@@ -27,6 +27,7 @@ from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, Interrupted, OutputError, ReconcilerError, UsageError
 from reconciler.model import Scheme, Secret, SecretRef
+from reconciler.render import RENDERERS, View
 from reconciler.source.files import NotReadableError, read_regular
 from reconciler.source.text import masked
 from reconciler.source.write import write_atomically
@@ -77,14 +78,15 @@ def run(session: Session, what: str | None, **own: str | None) -> int:
         raise
     except ReconcilerError as problem:
         # No result: the workflow's last step reports a run that could not start.
-        outcome = failed(problem, began=False)
-    session.console.result(outcome.log)
+        outcome = Outcome(result="", problem=problem)
+    session.console.result(outcome.shown("text"))
     if outcome.annotations:
         session.console.result(outcome.annotations, essential=True)
     if _leave(session, outcome):
         return outcome.exit_code
     # A lost output must fail the step, without changing the result of the run.
-    return max(outcome.exit_code, ExitCode.PARTIAL if outcome.wrote else ExitCode.FAILED)
+    wrote = outcome.report is not None and outcome.report.writes
+    return max(outcome.exit_code, ExitCode.PARTIAL if wrote else ExitCode.FAILED)
 
 
 def _outcome(session: Session, what: str | None, own: Mapping[str, str | None]) -> Outcome:
@@ -98,8 +100,8 @@ def _outcome(session: Session, what: str | None, own: Mapping[str, str | None]) 
         missing = None if session.local else _missing_key(group.api_key, session.inputs)
         if missing is not None:
             session.group = None  # the files are checked without its key
-    settings, given = settings_of(session), again(session, session.files, ())
-    session.inputs = replace(session.inputs, again=given)
+    settings = settings_of(session)
+    session.inputs = replace(session.inputs, again=again(session, session.files, ()))
     with ExitStack() as stack:
         github, repository = None, environ.get("GITHUB_REPOSITORY", "")
         if environ.get("GITHUB_TOKEN") and repository:
@@ -119,7 +121,7 @@ def _outcome(session: Session, what: str | None, own: Mapping[str, str | None]) 
             connect=(lambda: connected(session)) if reachable else None,
             github=github,
         )
-        return _COMMANDS[name](replace(found, given=given, key=missing or found.key))
+        return _COMMANDS[name](replace(found, key=missing or found.key))
 
 
 def _missing_key(ref: SecretRef | None, inputs: Inputs) -> str | None:
@@ -163,17 +165,19 @@ def _leave(session: Session, outcome: Outcome) -> bool:
     environ, clean = session.process.environ, session.console.clean
     failures: dict[str, str] = {}
     plan = ""
-    if outcome.document is not None and (folder := environ.get("RUNNER_TEMP")):
+    if outcome.plan is not None and (folder := environ.get("RUNNER_TEMP")):
+        document = RENDERERS["json"]().render_plan(outcome.plan, View(again=outcome.again))
         path = Path(folder) / f"webhooks-plan-{secrets.token_hex(4)}.json"
         try:
-            write_atomically(path, clean(outcome.document).encode())
+            write_atomically(path, clean(document).encode())
             plan = str(path)
         except OutputError as problem:
             failures["RUNNER_TEMP"] = problem.message
     end = f"end-{secrets.token_hex(16)}"  # random, so that no value can set another output
     values = {**outcome.outputs, "plan-json": plan}
     outputs = "".join(f"{key}<<{end}\n{each}\n{end}\n" for key, each in values.items())
-    for name, text in (("GITHUB_OUTPUT", outputs), ("GITHUB_STEP_SUMMARY", outcome.summary)):
+    summary = outcome.shown("markdown")
+    for name, text in (("GITHUB_OUTPUT", outputs), ("GITHUB_STEP_SUMMARY", summary)):
         try:
             with open(
                 environ.get(name) or os.devnull, "a", encoding="utf-8", errors="replace"
