@@ -68,9 +68,11 @@ _BARE: Final = error(
 
 def _explained(part: Part) -> Iterator[Finding]:
     yield from _words(part.definition, part.data)
-    if part.definition == UNTYPED and isinstance(part.data, dict) and "exclude" in part.data:
+    if part.definition != UNTYPED or not isinstance(part.data, dict):
+        return
+    if "exclude" in part.data:
         yield _EXCLUDED
-    elif part.definition == UNTYPED and isinstance(part.data, dict) and "type" not in part.data:
+    elif "type" not in part.data:
         known = schema()["$defs"][f"{next(iter(KINDS))}Webhook"]["properties"]
         yield from _missing(_Rejection("required", (), part.data, ["type"], {"properties": known}))
 
@@ -88,10 +90,11 @@ def _words(definition: str, data: Any, at: Path = ()) -> Iterator[Finding]:
     found = []
     for each in validator(definition).iter_errors(data):
         holder: Any = schema()
-        for name in each.schema_path[:-1]:
+        *holders, keyword = each.schema_path
+        for name in holders:
             holder = holder[name]
-        keyword, path = str(each.schema_path[-1]), (*at, *each.instance_path)
-        found.append(_Rejection(keyword, path, each.instance, holder[keyword], holder))
+        path = (*at, *each.instance_path)
+        found.append(_Rejection(str(keyword), path, each.instance, holder[keyword], holder))
     if ("state",) in (each.path for each in found):
         # A misspelled `absent`, probably: an entry that deletes a webhook needs only a name.
         found = [each for each in found if each.keyword != "required"]
@@ -124,10 +127,6 @@ def _named(path: Path) -> str:
             return "a webhook"
 
 
-def _at(path: Path, *, key: bool = False) -> Place:
-    return Place("", path, key)
-
-
 # Keys
 
 
@@ -139,7 +138,7 @@ def _unknown_keys(rejected: _Rejection) -> Iterator[Finding]:
             "unknown-key",
             f"unknown key `{key}`" if is_known(key) else "unknown key",
             _better_key(key, meant, path),
-            _at((*path, key), key=True),
+            Place("", (*path, key), key=True),
         )
 
 
@@ -187,16 +186,14 @@ def _missing(rejected: _Rejection) -> Iterator[Finding]:
     for name in rejected.limit:
         if name in rejected.value or name in meant:
             continue  # a misspelled key is already reported as unknown
-        message, hint = f"`{name}` is missing", None
+        message, hint = f"`{name}` is missing", f"add `{name}: ...`"
         if properties[name] is True:  # required because its partner is set
             message = f"{_pair(name)} go together: {message}"
         if path == () and name == "webhooks":
             hint = f"{_NO_WEBHOOKS}; move other files out of this directory"
         elif name in INHERITED or path[-1:] == ("configuration",):
             hint = "set it here, or under `defaults` for all webhooks"
-        elif name == "name":
-            hint = "add `name: ...`"
-        yield error("missing-field", message, hint, _at((*path, name), key=True))
+        yield error("missing-field", message, hint, Place("", (*path, name), key=True))
 
 
 def _pair(name: str) -> str:
@@ -215,7 +212,7 @@ def _wrong_type(rejected: _Rejection) -> Iterator[Finding]:
 
 def _not(expected: str, value: object, path: Path) -> Finding:
     """Yield the finding for a value of the wrong JSON Schema type."""
-    name, at = _named(path), _at(path)
+    name, at = _named(path), Place("", path)
     if value is None:
         hint = "set a value, or delete the key"
         if path == ("webhooks",):
@@ -224,16 +221,12 @@ def _not(expected: str, value: object, path: Path) -> Finding:
             hint = "set a value, or delete the line"
         return error("null-value", f"{name} has no value", hint, at)
     form = _FORMS[type(value)]
-    if expected == "string" and form in ("a number", "true or false"):
+    if expected == "string" and not isinstance(value, (dict, list)):
         message = f"{name} must be text, but YAML reads this as {form}"
         return error("not-text", message, "put it in quotes", at)
     noun, hint = _EXPECTED[expected]
     if (expected, form, path) == ("array", "a mapping", ("webhooks",)):
         hint = "start each webhook with `- name: ...`"
-    elif (expected, form) == ("integer", "text"):
-        hint = "write the number without quotes"
-    elif (expected, form) == ("integer", "a number"):
-        form = "a fraction"
     elif (expected, path) == ("object", ()):
         hint = "write the webhook's fields, starting with `- name: ...`"
     return error("wrong-type", f"{name} must be {noun}, not {form}", hint, at)
@@ -244,10 +237,11 @@ _EXPECTED: Final = {
     "object": ("a mapping", "write `key: value`, on indented lines below"),
     "array": ("a list", "write a list, even for one item: `[item]`"),
     "boolean": ("true or false", "write `true` or `false`, without quotes"),
-    "integer": ("a whole number", "write a number such as `5`"),
+    "integer": ("a whole number", "write a whole number, without quotes"),
 }
 _FORMS: Final[Mapping[type, str]] = {
-    **dict.fromkeys((int, float), "a number"),
+    int: "a number",
+    float: "a fraction",
     bool: "true or false",
     str: "text",
     list: "a list",
@@ -257,7 +251,7 @@ _FORMS: Final[Mapping[type, str]] = {
 
 def _unknown_constant(rejected: _Rejection) -> Iterator[Finding]:
     """Yield the finding for an unknown type, state or version."""
-    at, value = _at(rejected.path), rejected.value
+    at, value = Place("", rejected.path), rejected.value
     match rejected.path[-1:]:
         case ("type",):
             hint = meant(value, KINDS) or f"the types are {ticked(KINDS)}"
@@ -275,7 +269,7 @@ def _duplicates(rejected: _Rejection) -> Iterator[Finding]:
         written = json.dumps(item, sort_keys=True)
         if written in seen:
             message, at = f"duplicate item in {_named(rejected.path)}", (*rejected.path, index)
-            yield error("duplicate-item", message, "delete one of the two", _at(at))
+            yield error("duplicate-item", message, "delete one of the two", Place("", at))
         seen.add(written)
 
 
@@ -286,7 +280,7 @@ def _stated(rejected: _Rejection) -> Iterator[Finding]:
     message, hint = (
         each.format(name=_named(path), limit=limit) for each in (found.message, found.hint or "")
     )
-    yield replace(found, message=message, hint=hint, place=_at(path))
+    yield replace(found, message=message, hint=hint, place=Place("", path))
 
 
 _MESSAGES: Final[Mapping[str | int, Finding]] = {
@@ -343,7 +337,7 @@ def _union(rejected: _Rejection) -> Iterator[Finding]:
 
 
 def _bad_event(rejected: _Rejection) -> Iterator[Finding]:
-    value, at = rejected.value, _at(rejected.path)
+    value, at = rejected.value, Place("", rejected.path)
     if not isinstance(value, str):
         yield _not("string", value, rejected.path)
     elif not value:
@@ -371,7 +365,7 @@ def _bad_secret(value: Any, path: Path) -> Iterator[Finding]:
         takes = "`env` or `file`, not both" if schemes else usual
         glued = any(_before_colon(key) in ("env", "file") for key in value)
         hint = f"{_SPACE}: {REFERENCE}" if glued and not schemes else f"write {REFERENCE}"
-        yield error("bad-reference", f"{_named(path)} takes {takes}", hint, _at(path))
+        yield error("bad-reference", f"{_named(path)} takes {takes}", hint, Place("", path))
 
 
 def _branch(value: dict[str, Any], names: list[str]) -> str:
