@@ -7,7 +7,6 @@ webhook that inherits them.
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from reconciler.kinds.events import GLOBS, MAX_EVENT_GLOB, expand
 from reconciler.model import EVENT_TYPES, Path, Scheme, SecretRef
 from reconciler.planning.names import INVISIBLE, NORMALIZED
 from reconciler.source import secrets
-from reconciler.source.allowed import VARIABLE, forbidden_prefix, refusal
+from reconciler.source.allowed import VARIABLE, refusal
 from reconciler.source.files import file_name
 from reconciler.source.schema import written_webhooks
 from reconciler.source.text import masked, meant, quoted
@@ -153,25 +152,25 @@ def _value(
 ) -> Finding | None:
     """Yield findings for the value of a configuration field."""
     field = fields.get(name)
-    is_secret = field is not None and field.secret
     if isinstance(value, dict) and name in _ANY_FIELD:
-        named = [each for each in (Scheme.ENV, Scheme.FILE) if each in value]
-        if named and not is_secret:
+        scheme = next((each for each in (Scheme.ENV, Scheme.FILE) if each in value), None)
+        if scheme is None:
+            return None
+        if field is None or not field.secret:
             only = ticked(sorted(each.name for each in fields.values() if each.secret))
             return error(
                 "reference-not-allowed",
                 f"`{name}` is not a secret: write the value as text, not as a reference",
                 f"references are for {only} only; `{name}` is visible to all users",
             )
-        names = ((each, value[each]) for each in named if isinstance(value[each], str))
-        refusals = (_refusal(*each, file, rules) for each in names)
-        return next(filter(None, refusals), None)
+        target = value[scheme]
+        return _refusal(scheme, target, file, rules) if isinstance(target, str) else None
     if not isinstance(value, str):
         return None
-    if field is not None and field.secret:
-        return _literal(field, value, rules)
     if secrets.holds_token(value) and not rules.allow_literal_secrets:
         return _slack_token(f"`{name}`" if name in _ANY_FIELD else "an unknown key")
+    if field is not None and field.secret:
+        return _literal(field, value, rules)
     if name in _ANY_FIELD and secrets.is_placeholder(value):
         return error("unreplaced-placeholder", _replaces_none(name), "write the actual value")
     return None
@@ -198,16 +197,13 @@ def _literal(field: Field, value: str, rules: Rules) -> Finding | None:
     if problem is not None:
         message = f"the value of `{name}` {problem}"
         return error("unusable-secret", message, f"use {REFERENCE}")
-    if secrets.holds_token(value) and not rules.allow_literal_secrets:
-        return _slack_token(f"`{name}`")
+    variable = "NAME" if field.address else field.example
+    example = f"write `{name}: {{env: {variable}}}`, with the name of your variable"
     in_address = field.address and ("<" in value or secrets.is_placeholder(value))
     if in_address or secrets.PLACEHOLDER.fullmatch(value):
-        hint = f"for a secret write {_example(field, value)}"
-        return error("unreplaced-placeholder", _replaces_none(name), hint)
+        return error("unreplaced-placeholder", _replaces_none(name), f"for a secret {example}")
     if not field.address and not secrets.fits(field, secret):
-        return error(
-            "unfit-secret", f"`{name}` is not {field.noun}", f"write {_example(field, value)}"
-        )
+        return error("unfit-secret", f"`{name}` is not {field.noun}", example)
     if secrets.is_padded(value) and not field.address:  # the schema rejects a URL with spaces
         return note(
             "trimmed-secret",
@@ -223,17 +219,6 @@ def _literal(field: Field, value: str, rules: Rules) -> Finding | None:
         message = f"the URL {reason}: keep it out of the file"
         hint = f"keep the whole URL in a variable or a file: `{name}: {{env: NAME}}`"
     return warning("literal-secret", message, hint)
-
-
-def _example(field: Field, value: str) -> str:
-    meant = _NAMED.fullmatch(value)
-    if meant is not None and forbidden_prefix(meant[1]) is None:
-        return f"`{field.name}: {{env: {meant[1]}}}`"
-    variable = "NAME" if field.address else field.example
-    return f"`{field.name}: {{env: {variable}}}`, with the name of your variable"
-
-
-_NAMED: Final = re.compile(r"\$\{?([A-Z][A-Z_]{2,40}+)\}?")
 
 
 def _replaces_none(name: str) -> str:

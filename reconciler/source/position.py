@@ -119,13 +119,11 @@ def locate(text: str, file: str, path: Path, *, key: bool = False) -> Position:
     A missing value has the position of its nearest existing ancestor: the key, or for a list item
     the `name`. An empty value has the position of a comment in its place, else of its key.
     """
-    steps = _follow(text, path)
-    name, node = steps[-1]
-    if len(steps) == len(path) + 1 and not key:
+    name, node, exists = _follow(text, path)
+    if exists and not key:
         if not node.is_empty:
             return _position(text, file, node)
-        instead = _comment(text, name, node)
-        if instead is not None:
+        if (instead := _comment(text, name, node)) is not None:
             line, column, words = instead
             return Position(file=file, line=line + 1, column=column + 1, width=len(words))
     return _position(text, file, name if name is not None else _identifying_part(node))
@@ -133,17 +131,15 @@ def locate(text: str, file: str, path: Path, *, key: bool = False) -> Position:
 
 def comment_after(text: str, path: Path) -> str | None:
     """Return the comment in place of the empty value at `path`, or None."""
-    steps = _follow(text, path)
-    if len(steps) != len(path) + 1 or not steps[-1][1].is_empty:
-        return None
-    instead = _comment(text, *steps[-1])
+    name, node, exists = _follow(text, path)
+    instead = _comment(text, name, node) if exists and node.is_empty else None
     return instead[2] if instead is not None else None
 
 
 def is_null(text: str, path: Path) -> bool:
     """Return whether the value at `path` is written as the literal `null`."""
-    steps = _follow(text, path)
-    return len(steps) == len(path) + 1 and steps[-1][1].plain and steps[-1][1].text == "null"
+    _, node, exists = _follow(text, path)
+    return exists and node.plain and node.text == "null"
 
 
 def duplicate_keys(text: str, file: str) -> Iterator[Finding]:
@@ -185,19 +181,19 @@ def _comment(text: str, key: Node | None, value: Node) -> tuple[int, int, str] |
     return line, before.end(), written[before.end() : end].rstrip()
 
 
-def _follow(text: str, path: Path) -> list[_Step]:
-    """Return (key, value) of the root and of each step of `path`, as far as they exist."""
-    steps: list[_Step] = [(None, _root(text))]
+def _follow(text: str, path: Path) -> tuple[Node | None, Node, bool]:
+    """Return key and value of the last step of `path` that exists, and whether all steps do."""
+    name, node = None, _root(text)
     for part in path:
-        node, step = _resolved(steps[-1][1]), None
+        holder, step = _resolved(node), None
         if isinstance(part, str):
-            step = node.entries.get(part)
-        elif node.form is yaml.SequenceStartEvent and part < len(node.items):
-            step = None, node.items[part]
+            step = holder.entries.get(part)
+        elif holder.form is yaml.SequenceStartEvent and part < len(holder.items):
+            step = None, holder.items[part]
         if step is None:
-            break
-        steps.append(step)
-    return steps
+            return name, node, False
+        name, node = step
+    return name, node, True
 
 
 @lru_cache(maxsize=2)

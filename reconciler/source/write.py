@@ -65,10 +65,7 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as cause:
-        raise OutputError(
-            f"cannot create the directory {path}: {_reason(cause)}",
-            hint="fix the path, then run the command again",
-        ) from None
+        raise _refusal(path, cause) from None
 
 
 def check_kind(path: Path, over: FileKind | None) -> None:
@@ -123,19 +120,10 @@ def _replace(path: Path, data: bytes) -> None:
         with suppress(OSError):
             temporary.unlink()
         raise
-    with suppress(OSError):  # so that the rename survives a crash, if the system supports it
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def _refusal(path: Path, cause: OSError | ValueError) -> OutputError:
-    return OutputError(f"cannot write {path}: {_reason(cause)}", hint="use a writable path")
-
-
-def _reason(cause: OSError | ValueError) -> str:
+    reason = "invalid file name"
     if isinstance(cause, OSError) and cause.errno is not None:
-        return os.strerror(cause.errno).lower()
-    return "invalid file name"
+        reason = os.strerror(cause.errno).lower()
+    return OutputError(f"cannot write {path}: {reason}", hint="use a writable path")
