@@ -17,7 +17,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, count
+from itertools import chain, count, takewhile
 from typing import Any, Final
 
 from reconciler.findings import Severity
@@ -80,13 +80,9 @@ def export(live: Live, *, only: Sequence[str] = (), token: SecretRef = SLACK_TOK
     chosen = Globs(only) if only else None
     everything = sorted(live.webhooks, key=lambda each: (each.name, each.id))
     webhooks = [each for each in everything if chosen is None or chosen.match(each.name)]
-    visible = {
-        name
-        for each in live.webhooks
-        for name in (_shown(each) if each.type in KINDS else ())
-        if _secret(each, name)
-    }
-    reasons = {each.id: _inexpressible(each, visible) for each in everything}
+    known = [each for each in everything if each.type in KINDS]
+    visible = {name for each in known for name in _shown(each) if _secret(each, name)}
+    reasons = {each.id: _inexpressible(each, visible) for each in webhooks}
     ignored = {each.name: reason for each in reversed(webhooks) if (reason := reasons[each.id])}
     left_out = [
         (each.name, reasons[each.id] or "another webhook with this name is ignored")
@@ -94,12 +90,11 @@ def export(live: Live, *, only: Sequence[str] = (), token: SecretRef = SLACK_TOK
         if each.name in ignored
     ]
     written = [each for each in webhooks if each.name not in ignored]
-    known_types = [each for each in everything if each.type in KINDS]
-    names, references = (
-        Counter(each.name for each in webhooks),
-        _references(known_types, written, token),
-    )
-    entries = [_entry(each, references, pinned=names[each.name] > 1) for each in written]
+    alike: defaultdict[str, list[LiveWebhook]] = defaultdict(list)
+    for each in written:
+        alike[each.name].append(each)
+    references = _references(known, written, token)
+    entries = [_entry(each, references, pinned=len(alike[each.name]) > 1) for each in written]
     data: dict[str, Any] = {"organization": live.organization.name, "prune": True}
     comments: dict[Path, str] = {
         ("prune",): "deletes live webhooks in scope that this file does not declare"
@@ -111,8 +106,7 @@ def export(live: Live, *, only: Sequence[str] = (), token: SecretRef = SLACK_TOK
     elif "" in ignored:
         data["scope"] = ["?*"]
         comments["scope",] = "a live webhook has no name, so no file can declare it"
-    globs = {as_glob(name): ignored[name] for name, _ in left_out if name}
-    if globs:
+    if globs := {as_glob(name): ignored[name] for name, _ in left_out if name}:
         data["ignore"] = list(globs)
         if not all(map(_is_unknown, globs.values())):
             comments["ignore",] = _HOW_TO_DECLARE
@@ -122,24 +116,17 @@ def export(live: Live, *, only: Sequence[str] = (), token: SecretRef = SLACK_TOK
     if defaults := _defaults(entries):
         data["defaults"] = defaults
     data["webhooks"] = [_without(each, defaults) for each in entries]
-    owners = {references[key]: key[0] for key in reversed(references)}
-    shown = {each.id: each.name for each in written}
-    known = set(visible)
-    distinct: defaultdict[str, list[LiveWebhook]] = defaultdict(list)
+    first: dict[SecretRef, str] = {}
     for number, (found, entry) in enumerate(zip(written, entries, strict=True)):
         own = {each: references.get((found.id, each)) for each in entry["configuration"]}
-        others = {
-            field: shown[owners[ref]]
-            for field, ref in own.items()
-            if ref not in (None, token) and owners[ref] != found.id
-        }
-        notes = [
-            *_pinned(found, names[found.name], distinct[found.name]),
-            *_notes(found, own, others, known),
-        ]
+        notes = [*_pinned(found, alike[found.name]), *_notes(found, own, first, visible)]
         if notes:
             comments["webhooks", number] = "; ".join(notes)
-        known |= {each.name for each in KINDS[found.type].fields} - own.keys()  # noted once
+        # A missing field has one note, and the reference of the usual token none.
+        visible |= {each.name for each in KINDS[found.type].fields} - own.keys()
+        for ref in own.values():
+            if ref is not None and ref != token:
+                first.setdefault(ref, found.name)
     return Export(
         text=f"{_MODELINE}\n\n{yaml_text(data, lambda path: comments.get(path, ''))}",
         references=tuple(sorted(set(references.values()), key=str)),
@@ -154,18 +141,13 @@ def _is_unknown(reason: str) -> bool:
     return reason.startswith(_UNKNOWN)
 
 
-def _pinned(found: LiveWebhook, number: int, distinct: list[LiveWebhook]) -> Iterator[str]:
-    """Yield why an entry has an `id`, if a `number` of live webhooks have its name.
-
-    `distinct` are earlier ones that differ; `found` is added if it does, too.
-    """
-    if number < 2:
-        return
-    yield f"`id` because {number} live webhooks have this name"
-    if all(likeness(each, found) is Reading.DIFFERENT for each in distinct):
-        distinct.append(found)
-    else:
-        yield "it looks equal to an earlier one: remove it if it is a duplicate"
+def _pinned(found: LiveWebhook, alike: Sequence[LiveWebhook]) -> Iterator[str]:
+    """Yield why an entry has an `id`, given all entries with its name."""
+    if len(alike) > 1:
+        yield f"`id` because {len(alike)} live webhooks have this name"
+        earlier = takewhile(lambda each: each.id != found.id, alike)
+        if any(likeness(each, found) is not Reading.DIFFERENT for each in earlier):
+            yield "it looks equal to an earlier one: remove it if it is a duplicate"
 
 
 def _shown(found: LiveWebhook) -> Mapping[str, LiveValue]:
@@ -322,23 +304,23 @@ def _has_partner(known: Field, found: LiveWebhook) -> bool:
 def _notes(
     found: LiveWebhook,
     written: Mapping[str, SecretRef | None],
-    others: Mapping[str, str],
+    first: Mapping[SecretRef, str],
     known: Collection[str],
 ) -> Iterator[str]:
     """Yield notes on secrets, and on what the file cannot express.
 
-    `written` has the fields in the file, with the references of secrets; `others` the names of
-    webhooks that have the same value and an earlier place in the file. `known` are the secret
-    fields that the server shows, or for which there is a note.
+    `written` has the fields in the file, with the references of secrets; `first` the names of
+    earlier webhooks, by their references. `known` are the secret fields that the server shows, or
+    for which there is a note.
     """
     kind, shown = KINDS[found.type], _shown(found)
     for field in (each for each in kind.fields if each.secret):
-        value = _secret(found, field.name)
-        if value is not None and written.get(field.name) is not None:
+        value, ref = _secret(found, field.name), written.get(field.name)
+        if value is not None and ref is not None:
             if (origin := value.origin()) is not None:
                 yield f"{origin}/***"
-            elif field.name in others:
-                yield f"the same {field.name} as {in_quotes(others[field.name])}"
+            elif ref in first:
+                yield f"the same {field.name} as {in_quotes(first[ref])}"
         elif field.partner is None and field.name not in {*written, *known}:
             yield f"no {field.name} is shown by the server: add it where one is set"
     strange = sorted(name for name, value in shown.items() if value and kind.field(name) is None)
