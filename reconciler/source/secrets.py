@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from reconciler.findings import Finding, Position, error, has_errors, note, warning
+from reconciler.findings import Finding, error, has_errors, note, warning
 from reconciler.kinds import KINDS, Field, slack
 from reconciler.model import Scheme, Secret, SecretRef, Webhook
 from reconciler.planning.readback import declared_secret
@@ -118,14 +118,10 @@ _COMPARABLE: Final = re.compile(r".{8,}", re.DOTALL)
 _HOLDS_TOKEN: Final = re.compile(f".*(?:{slack.TOKEN.pattern}).*", re.DOTALL)
 
 
-def references(webhooks: Iterable[Webhook]) -> dict[SecretRef, Position | None]:
-    """Return every reference of `webhooks`, with the position of the first webhook that has it."""
-    found: dict[SecretRef, Position | None] = {}
-    for webhook in webhooks:
-        for value in webhook.configuration.values():
-            if isinstance(value, SecretRef):
-                found.setdefault(value, webhook.position)
-    return found
+def references(webhooks: Iterable[Webhook]) -> tuple[SecretRef, ...]:
+    """Return every reference of `webhooks`, each once."""
+    values = (each for webhook in webhooks for each in webhook.configuration.values())
+    return tuple(dict.fromkeys(each for each in values if isinstance(each, SecretRef)))
 
 
 def resolve(
@@ -145,21 +141,20 @@ def resolve(
     fit its field.
     `allow` is the list of `--allow-secret`, () for none.
     """
-    places = references(webhooks)
     forbidden = {
         name: wrap(value) for name, value in environ.items() if allowed.forbidden_prefix(name)
     }
-    by_name = sorted(places, key=lambda each: (each.scheme, each.name, each.version or 0))
-    problems: dict[SecretRef, list[Finding]] = {ref: [] for ref in by_name}
+    problems: dict[SecretRef, list[Finding]] = defaultdict(list)
     fetched: dict[SecretRef, Secret] = {}
-    for ref, found in problems.items():
+    named = references(webhooks)
+    for ref in sorted(named, key=lambda each: (each.scheme, each.name, each.version or 0)):
         value = allowed.refusal(ref, allow) or _fetch(ref, environ, directory, literals, allow)
         if isinstance(value, Finding):
-            found.append(value)
+            problems[ref].append(value)
             continue
         secret, padded = value
-        found += _unsuitable(_subject(ref), secret, padded, api_keys, forbidden)
-        if not has_errors(found):
+        problems[ref] += _unsuitable(_subject(ref), secret, padded, api_keys, forbidden)
+        if not has_errors(problems[ref]):
             fetched[ref] = secret
     for webhook in webhooks:
         for ref, problem in _misused(webhook, fetched):
@@ -167,11 +162,7 @@ def resolve(
                 problems[ref].append(problem)
     return (
         {ref: secret for ref, secret in fetched.items() if not has_errors(problems[ref])},
-        {
-            ref: tuple(replace(each, position=places[ref]) for each in found)
-            for ref, found in problems.items()
-            if found
-        },
+        {ref: tuple(found) for ref, found in problems.items() if found},
     )
 
 
@@ -229,20 +220,15 @@ def _fetch(
     allow: Sequence[str],
 ) -> tuple[Secret, bool] | Finding:
     """Return a value, and whether more than one line break was removed around it."""
-    match ref.scheme:
-        case Scheme.LITERAL:
-            return literals[ref], False
-        case Scheme.ENV:
-            text = environ.get(ref.name) or _unset(ref, environ)
-        case Scheme.FILE:
-            text = _read(ref, directory, allow)
+    if ref.scheme is Scheme.LITERAL:
+        return literals[ref], False
+    if ref.scheme is Scheme.FILE:
+        text = _read(ref, directory, allow)
+    elif not (text := environ.get(ref.name, "")):
+        what, shown = "empty" if ref.name in environ else "not set", masked(ref.name)
+        hint = f"set {shown} in the environment of this command"
+        return _unusable(f"the variable {shown} is {what}", hint)
     return text if isinstance(text, Finding) else (wrap(text), is_padded(text))
-
-
-def _unset(ref: SecretRef, environ: Mapping[str, str]) -> Finding:
-    what, shown = "empty" if ref.name in environ else "not set", masked(ref.name)
-    hint = f"set {shown} in the environment of this command"
-    return _unusable(f"the variable {shown} is {what}", hint)
 
 
 def _read(ref: SecretRef, directory: Path, allow: Sequence[str]) -> str | Finding:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from reconciler.errors import UsageError
-from reconciler.findings import Finding, Position, Severity
+from reconciler.findings import Finding, Severity
 from reconciler.model import Scheme, Secret, SecretRef, Webhook
 from reconciler.source.allowed import (
     FORBIDDEN_FOLDERS,
@@ -20,7 +20,7 @@ from reconciler.source.allowed import (
     refusal,
 )
 from reconciler.source.files import file_name
-from reconciler.source.secrets import fetch_key, references, wrap
+from reconciler.source.secrets import fetch_key, wrap
 from reconciler.source.secrets import resolve as resolve_all
 
 
@@ -359,15 +359,6 @@ def test_the_wrong_kind_of_slack_token_is_a_warning(token: str) -> None:
     assert "Bot User OAuth Token" in (finding.hint or "")
     assert token not in repr(finding)
     assert dict(resolution.secrets) == {env("TOKEN"): Secret(token)}
-
-
-def test_references_have_positions() -> None:
-    """Each reference is listed once, with the first webhook that uses it."""
-    place = Position(file="webhooks.yaml", line=3)
-    webhooks = [replace(webhook(env("TOKEN")), position=place), webhook(env("TOKEN"))]
-    assert references(webhooks) == {env("TOKEN"): place}
-    resolution = resolve(webhooks, environ={})
-    assert resolution.findings[0].position == place
 
 
 @pytest.mark.parametrize(
