@@ -39,7 +39,7 @@ from reconciler.render import RENDERERS, View
 from reconciler.render.markdown import code, paged_plan
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
-from reconciler.source.history import NoBase, read_base
+from reconciler.source.history import NoBaseError, read_base
 from reconciler.workflow import Checked, gather, load
 from reconciler.workflow import plan as make_plan
 from reconciler.workflow.inputs import Inputs, load_earlier
@@ -200,9 +200,10 @@ def _before(run: Run, checked: Checked) -> tuple[tuple[Finding, ...], Desired | 
     if not isinstance(run.event, PullRequest):
         return (), None, True
     inputs = run.inputs
-    found = read_base(run.event.base, inputs.paths, directory=inputs.directory, git=inputs.git)
-    if isinstance(found, NoBase):
-        return (_no_base(found.reason),), None, True
+    try:
+        found = read_base(run.event.base, inputs.paths, directory=inputs.directory, git=inputs.git)
+    except NoBaseError as problem:
+        return (_no_base(str(problem)),), None, True
     earlier = load_earlier(found)
     before, now = (
         {each.file: each.text for each in (*loaded.documents.values(), *loaded.parents.values())}

@@ -10,7 +10,6 @@ the other files are still returned, so that one run reports all errors.
 
 from __future__ import annotations
 
-import errno
 import glob
 import os
 import posixpath
@@ -223,7 +222,7 @@ def read_regular(path: Path, *, limit: int = MAX_FILE_BYTES) -> bytes:
     except IsADirectoryError:  # `fdopen` refuses it
         raise NotReadableError("is a directory") from None
     except OSError as cause:
-        raise NotReadableError(_why(cause)) from None
+        raise NotReadableError(f"cannot be opened ({cause.strerror})") from None
     return _limited(raw, limit)
 
 
@@ -282,7 +281,7 @@ def _below(directory: Path) -> Iterator[PurePath]:
     def refuse(cause: OSError) -> None:
         inside = Path(cause.filename).relative_to(directory).as_posix()
         where = "" if inside == "." else f"contains a directory, {inside}, that "
-        raise NotReadableError(f"{where}{_why(cause)}") from None
+        raise NotReadableError(f"{where}cannot be opened ({cause.strerror})") from None
 
     for folder, folders, names in os.walk(directory, onerror=refuse):
         here = Path(folder).relative_to(directory)
@@ -317,15 +316,3 @@ def suggestion(found: Path, directory: Path, *, named: bool = False) -> str | No
         return None
     name = display_name(found.parent / near[0], directory=directory)
     return f"did you mean `{name if named else f'-f {name}'}`?"
-
-
-def _why(cause: OSError) -> str:
-    match cause:
-        case PermissionError():
-            return "is not readable by this user"
-        case OSError(errno=errno.ELOOP):
-            return "is a link to itself"
-        case OSError(errno=errno.ENAMETOOLONG):
-            return "has too long a name"
-        case _:
-            return "cannot be opened"

@@ -17,7 +17,6 @@ from reconciler.source.files import (
     DEFAULT_FILE,
     STDIN,
     NotReadableError,
-    ReadParent,
     SourceFile,
     Sources,
     covered,
@@ -34,26 +33,20 @@ _COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _SECONDS: Final = 60.0
 SHORT: Final = 12
 """The digits of a commit in suggested commands."""
-_STAGES: Final = (b"1", b"2", b"3")
-"""The stages of a file with a merge conflict; without a conflict the stage is 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Base(Sources):
-    """The files at `commit`; a file that did not exist then is not in `files`.
+    """The files at a commit; a file that did not exist then is not in `files`.
 
-    A file that was renamed later has its current name, which is in `renamed`.
+    If one was `renamed` later, it has its current name.
     """
 
-    commit: str
     renamed: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoBase:
-    """The reason why there is no base, as a sentence."""
-
-    reason: str
+class NoBaseError(Exception):
+    """There is no base; the message is the reason, as a sentence."""
 
 
 def git_in(directory: Path) -> Git:
@@ -83,20 +76,18 @@ def no_git(arguments: Sequence[str]) -> bytes | None:
     return None
 
 
-def read_base(branch_tip: str, paths: Sequence[str], *, directory: Path, git: Git) -> Base | NoBase:
+def read_base(branch_tip: str, paths: Sequence[str], *, directory: Path, git: Git) -> Base:
     """Return the files of `paths` at the merge base of this work tree and `branch_tip`.
 
     Later commits on the branch are therefore not changes of this work tree. A file that was
-    renamed later is read under its old name.
+    renamed later is read under its old name. Raises NoBaseError.
     """
     if not _COMMIT.fullmatch(branch_tip):
-        return NoBase(reason="the event names no base commit")
+        raise NoBaseError("the event names no base commit")
     commit = _commit(git(["merge-base", branch_tip, "HEAD"]))
     if commit is None:
-        return NoBase(reason="the base commit is not in this clone; check out with fetch-depth: 0")
+        raise NoBaseError("the base commit is not in this clone; check out with fetch-depth: 0")
     found = _read(commit, paths, directory=directory, git=git)
-    if isinstance(found, NoBase):
-        return found
     files = {each.file: each for each in found.files}
     renames = _renames(commit, paths, directory=directory, git=git)
     for old, new in renames.items():
@@ -143,18 +134,17 @@ def fixed_base(named: Sequence[str], *, directory: Path, git: Git) -> Sequence[s
     return named if commit is None else (commit[:SHORT],)
 
 
-def read_revision(
-    revision: str, paths: Sequence[str], *, directory: Path, git: Git
-) -> Base | NoBase:
+def read_revision(revision: str, paths: Sequence[str], *, directory: Path, git: Git) -> Base:
     """Return the files of `paths` at a revision, in any form that git understands.
 
-    The null commit, which CI systems pass before a branch's first push, has no files.
+    The null commit, which CI systems pass before a branch's first push, has no files. Raises
+    NoBaseError.
     """
     if _NULL.fullmatch(revision):
-        return Base(commit=revision, files=())
+        return Base()
     commit = commit_of(revision, git)
     if commit is None:
-        return NoBase(reason="neither a path nor a revision in this clone (is it shallow?)")
+        raise NoBaseError("neither a path nor a revision in this clone (is it shallow?)")
     return _read(commit, paths, directory=directory, git=git)
 
 
@@ -172,42 +162,32 @@ def _commit(answer: bytes | None) -> str | None:
     return commit if _COMMIT.fullmatch(commit) else None
 
 
-def _read(commit: str, paths: Sequence[str], *, directory: Path, git: Git) -> Base | NoBase:
+def _read(commit: str, paths: Sequence[str], *, directory: Path, git: Git) -> Base:
     files: dict[str, SourceFile] = {}
     for path in paths or (DEFAULT_FILE,):
         if path == STDIN:
-            return NoBase(reason="standard input (-f -) has no history")
+            raise NoBaseError("standard input (-f -) has no history")
         if is_glob(path, directory):
-            return NoBase(reason="globs have no history; pass a directory or files")
+            raise NoBaseError("globs have no history; pass a directory or files")
         there = PurePosixPath(display_name(directory / path, directory=directory))
         listing = git(["--literal-pathspecs", "ls-tree", "-r", "-z", commit, "--", str(there)])
         if listing is None:
-            return NoBase(reason="git cannot list the files of the base commit")
+            raise NoBaseError("git cannot list the files of the base commit")
         included = covered(path, directory)
         for name, blob in sorted(each for each in _blobs(listing) if included(each[0])):
             raw = git(["cat-file", "blob", blob])
             if raw is None:
-                return NoBase(reason="git cannot read the files of the base commit")
+                raise NoBaseError("git cannot read the files of the base commit")
             files.setdefault(name, SourceFile(file=name, raw=raw))
-    return Base(
-        commit=commit,
-        files=tuple(files.values()),
-        read_parent=_parents_at(commit, directory=directory, git=git),
-    )
 
-
-def _parents_at(commit: str, *, directory: Path, git: Git) -> ReadParent:
     def read_parent(file: str, path: str) -> SourceFile:
         name = parent_name(file, path)
-        found = _read(commit, [name], directory=directory, git=git)
-        if isinstance(found, NoBase):
-            raise NotReadableError("cannot be read at the base commit")
-        for each in found.files:
-            if each.file == name:
-                return each
-        raise NotReadableError("does not exist at the base commit")
+        raw = git(["cat-file", "blob", f"{commit}:./{name}"])
+        if raw is None:
+            raise NotReadableError("does not exist at the base commit")
+        return SourceFile(file=name, raw=raw)
 
-    return read_parent
+    return Base(files=tuple(files.values()), read_parent=read_parent)
 
 
 def _blobs(listing: bytes) -> Iterable[tuple[str, str]]:
@@ -215,7 +195,6 @@ def _blobs(listing: bytes) -> Iterable[tuple[str, str]]:
     for line in listing.split(b"\0"):
         about, _, name = line.partition(b"\t")
         words = about.split()
-        # Skip links and submodules, and files with a conflict, whose content is undecided.
-        if len(words) == 3 and words[0] in (b"100644", b"100755") and words[2] not in _STAGES:
+        if len(words) == 3 and words[0] in (b"100644", b"100755"):  # no links and submodules
             blob = words[2] if words[1] == b"blob" else words[1]
             yield str(PurePosixPath(os.fsdecode(name))), blob.decode("ascii")

@@ -14,7 +14,7 @@ from reconciler.findings import Finding, Place, has_errors, strict, warning
 from reconciler.model import Desired, Scheme, Secret, SecretRef
 from reconciler.source import files, secrets
 from reconciler.source.allowed import allow_patterns, key_reference, pattern
-from reconciler.source.history import Git, NoBase, is_revision, no_git, read_revision
+from reconciler.source.history import Git, NoBaseError, is_revision, no_git, read_revision
 from reconciler.source.lint import Rules
 from reconciler.source.load import Loaded, Parsed, load_files, load_parsed, parse_files
 from reconciler.source.schema import origin
@@ -228,16 +228,18 @@ def previous(named: tuple[str, ...], checked: Checked) -> Desired:
     Raises ConfigurationError.
     """
     inputs = checked.inputs
-    if is_revision(named, inputs.directory):
-        found = read_revision(named[0], inputs.paths, directory=inputs.directory, git=inputs.git)
-        if isinstance(found, NoBase):
-            raise RunConfigurationError(
-                f"--base {named[0]}: {found.reason}",
-                hint="pass a revision from `git log`, or the previous files",
-            )
-        sources: files.Sources = found
-    else:
-        sources = files.read(named, directory=inputs.directory, stdin=inputs.stdin)
+    directory = inputs.directory
+    try:
+        sources: files.Sources = (
+            read_revision(named[0], inputs.paths, directory=directory, git=inputs.git)
+            if is_revision(named, directory)
+            else files.read(named, directory=directory, stdin=inputs.stdin)
+        )
+    except NoBaseError as problem:
+        raise RunConfigurationError(
+            f"--base {named[0]}: {problem}",
+            hint="pass a revision from `git log`, or the previous files",
+        ) from None
     texts = {name: each.text for name, each in checked.declared.documents.items()}
     earlier = {each.file: decode(each.raw, each.file)[0] for each in sources.files}
     if earlier == texts and not checked.declared.parents:  # parsing takes longer than git
