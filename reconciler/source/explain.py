@@ -214,21 +214,15 @@ def _not(expected: str, value: object, path: Path) -> Finding:
     """Yield the finding for a value of the wrong JSON Schema type."""
     name, at = _named(path), Place("", path)
     if value is None:
-        hint = "set a value, or delete the key"
-        if path == ("webhooks",):
-            hint = _NO_WEBHOOKS
-        elif not path or isinstance(path[-1], int):
-            hint = "set a value, or delete the line"
+        hint = _NO_WEBHOOKS if path == ("webhooks",) else "set a value, or delete the entry"
         return error("null-value", f"{name} has no value", hint, at)
     form = _FORMS[type(value)]
     if expected == "string" and not isinstance(value, (dict, list)):
         message = f"{name} must be text, but YAML reads this as {form}"
         return error("not-text", message, "put it in quotes", at)
     noun, hint = _EXPECTED[expected]
-    if (expected, form, path) == ("array", "a mapping", ("webhooks",)):
+    if isinstance(value, dict) and path == ("webhooks",):
         hint = "start each webhook with `- name: ...`"
-    elif (expected, path) == ("object", ()):
-        hint = "write the webhook's fields, starting with `- name: ...`"
     return error("wrong-type", f"{name} must be {noun}, not {form}", hint, at)
 
 

@@ -32,7 +32,7 @@ Parser: TypeAlias = Any
 PARSER: Final[Parser] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's parser if PyYAML includes it, else the pure one, which is about 20 times slower."""
 
-MAX_DEPTH: Final = 32
+_MAX_DEPTH: Final = 32
 """The maximum depth of mappings and lists in a file."""
 
 _MAX_INTEGER: Final = 2**53 - 1
@@ -58,7 +58,7 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
         "put the text in quotes if the `!` is part of it; write a secret as `{env: NAME}`",
     ),
     "too-deep": (
-        f"nested more than {MAX_DEPTH} levels deep",
+        f"nested more than {_MAX_DEPTH} levels deep",
         "flatten it; the content of aliases counts too",
     ),
     "unknown-alias": (
@@ -242,7 +242,7 @@ class _Reader:
     def _mapping(self, start: Any, depth: int) -> dict[str, Any]:
         data: dict[str, Any] = {}
         merged: list[dict[str, Any]] | None = None
-        if start.tag is not None or start.anchor is not None or depth > MAX_DEPTH:
+        if start.tag is not None or start.anchor is not None or depth > _MAX_DEPTH:
             self._open(start, depth)
         following, keys = self._next, self._keys
         while (event := following()).__class__ is not yaml.MappingEndEvent:
@@ -279,7 +279,7 @@ class _Reader:
         places: list[Position] | None = None
         if listed or start.anchor is not None:  # an alias of it may be a list of the root
             places = self.places[id(data)] = []
-        if start.tag is not None or start.anchor is not None or depth > MAX_DEPTH:
+        if start.tag is not None or start.anchor is not None or depth > _MAX_DEPTH:
             self._open(start, depth)
         following, strings = self._next, self._strings
         while (event := following()).__class__ is not yaml.SequenceEndEvent:
@@ -331,7 +331,7 @@ class _Reader:
 
     def _open(self, start: Any, depth: int) -> None:
         """Check the rare properties of a collection: excessive depth, a tag, an anchor."""
-        if depth > MAX_DEPTH:
+        if depth > _MAX_DEPTH:
             raise self._stop("too-deep", self._position(start))
         if start.tag is not None:
             self._tag(start)
@@ -348,7 +348,7 @@ class _Reader:
         self._room -= size
         if self._room < 0:
             raise self._stop("alias-expansion", self._position(event))
-        if depth - 1 + height > MAX_DEPTH:
+        if depth - 1 + height > _MAX_DEPTH:
             raise self._stop("too-deep", self._position(event))
         return value
 
