@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import yaml
@@ -93,7 +93,6 @@ _NUMERIC: Final = frozenset("-0123456789")
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 _TOO_LARGE: Final = object()
 _OPEN: Final = object()
-_WORD: Final = re.compile(r"\S+")
 LISTED: Final = ("webhooks", "ignore", "protect")
 """Lists of the root whose items get positions."""
 
@@ -241,7 +240,7 @@ class _Reader:
 
     def _mapping(self, start: Any, depth: int) -> dict[str, Any]:
         data: dict[str, Any] = {}
-        merged: list[dict[str, Any]] | None = None
+        merged: list[dict[str, Any]] = []
         if start.tag is not None or start.anchor is not None or depth > _MAX_DEPTH:
             self._open(start, depth)
         following, keys = self._next, self._keys
@@ -251,7 +250,7 @@ class _Reader:
                 key = keys.get(event.value)
             if key is None or event.tag is not None or event.anchor is not None:
                 if event.__class__ is yaml.ScalarEvent and event.value == "<<" and not event.style:
-                    merged = self._merge(event, depth, merged)
+                    merged += self._merge(event, depth, is_second=bool(merged))
                     continue
                 key = self._key(event, depth)
             event = following()
@@ -267,7 +266,7 @@ class _Reader:
                 self.duplicates = True
             else:
                 data[key] = value
-        for other in merged or ():
+        for other in merged:
             for key, value in other.items():
                 data.setdefault(key, value)
         if start.anchor is not None:
@@ -312,7 +311,7 @@ class _Reader:
             elif (value := _number(value)) is _TOO_LARGE:
                 self._note("number-too-large", self._position(event))
         if event.tag is not None:
-            self._tag(event)
+            self._note("tag", self._position(event))
         if event.anchor is not None:
             self._anchors[event.anchor] = value
         return value
@@ -334,7 +333,7 @@ class _Reader:
         if depth > _MAX_DEPTH:
             raise self._stop("too-deep", self._position(start))
         if start.tag is not None:
-            self._tag(start)
+            self._note("tag", self._position(start))
         if start.anchor is not None:
             self._anchors[start.anchor] = _OPEN
 
@@ -352,27 +351,17 @@ class _Reader:
             raise self._stop("too-deep", self._position(event))
         return value
 
-    def _merge(
-        self, key: Any, depth: int, before: list[dict[str, Any]] | None
-    ) -> list[dict[str, Any]]:
+    def _merge(self, key: Any, depth: int, *, is_second: bool) -> list[dict[str, Any]]:
         """Read the value of a `<<` and return the mappings to merge, highest priority first."""
         if key.tag is not None:
-            self._tag(key)
+            self._note("tag", self._position(key))
         event = self._next()
         value = self._value(event, depth + 1)
-        if before is not None:
-            self._note("merge", self._position(key))
-            return before
         mappings = value if isinstance(value, list) else [value]
-        if all(isinstance(each, dict) for each in mappings):
-            return mappings
-        self._note("merge", self._position(event))
-        return []
-
-    def _tag(self, event: Any) -> None:
-        word = _WORD.match(self._text, event.start_mark.index)
-        width = len(word[0]) if word is not None else 1
-        self._note("tag", replace(self._position(event), width=width))
+        if is_second or not all(isinstance(each, dict) for each in mappings):
+            self._note("merge", self._position(event))
+            return []
+        return mappings
 
     def _position(self, event: Any) -> Position:
         start, end = event.start_mark, event.end_mark
