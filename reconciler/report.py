@@ -119,17 +119,11 @@ class Report:
             return self.stopped
         if self.complete and not self.plan.unapplied:
             return ExitCode.OK
-        return ExitCode.PARTIAL if self.writes else self._unwritten()
-
-    def _unwritten(self) -> ExitCode:
-        """Return the exit code of an incomplete run, by whether it may have written something."""
-        if self.problem is None and self.needs_review:
-            return ExitCode.STALE
-        if any(isinstance(each, Unconfirmed) for each in self.outcomes):
+        if self.writes or any(isinstance(each, Unconfirmed) for each in self.outcomes):
             return ExitCode.PARTIAL
         if self.problem is not None:
             return ExitCode.FAILED
         denied = {"authentication", "permission-denied"}
         if any(isinstance(each, Failed) and each.code in denied for each in self.outcomes):
             return ExitCode.DENIED
-        return ExitCode.FAILED
+        return ExitCode.STALE if self.needs_review else ExitCode.FAILED
