@@ -44,6 +44,11 @@ def details(section: Section) -> str:
         ({"read_back": ReadBack.OMITTED}, "emulator --read-back omitted` reads back the same"),
         ({"read_back": ReadBack.CONFIGURATION_NULL}, "read-back: the configuration is not shown"),
         ({"read_back": ReadBack.CIPHERTEXT}, "ok read-back: password: masked or encrypted"),
+        ({"stale_list_reads": 1}, "warn listing: not true: shows a new webhook immediately"),
+        (
+            {"masked_fields": ("username",), "read_back": ReadBack.MASK},
+            "warn read-back: username: masked",
+        ),
         ({"default_keys": True}, "ok defaults: the server adds token, verify"),
         ({"merges": True}, "warn configuration: updates merge"),
         ({"methods": ("PUT", "DELETE")}, "ok update: changes the name and keeps everything else"),
