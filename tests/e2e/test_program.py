@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import socket
-import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,7 +17,6 @@ import pytest
 
 from tests.folders import ROOT
 from tests.installing import Release, environment
-from tests.performance.sample import TOKEN, declaration
 from tests.served import closed_port
 from tests.waiting import TIMEOUT
 
@@ -145,22 +143,6 @@ def new_user(user: User) -> User:
 LOCAL = ("-f", "examples/webhooks.yaml", "--local")
 
 
-def test_a_second_apply_writes_nothing(new_user: User) -> None:
-    """The first apply creates; the second finds no changes."""
-    first = new_user.webhooks("apply", *LOCAL, "--yes")
-    assert first.returncode == 0
-    assert "3 created" in first.stdout
-    assert "LOCAL" in first.stderr
-    second = new_user.webhooks("apply", *LOCAL, "--yes")
-    assert second.returncode == 0
-    assert "No changes. 3 webhooks match." in second.stdout
-    with sqlite3.connect(new_user.directory / ".webhooks-local/webhooks.db") as database:
-        methods = [row[0] for row in database.execute("SELECT method FROM log ORDER BY seq")]
-    database.close()
-    assert methods.count("POST") == 3
-    assert set(methods) == {"GET", "POST"}
-
-
 @pytest.mark.parametrize("redirected", ["/dev/full", "closed"])
 def test_unwritable_output_does_not_change_the_result(new_user: User, redirected: str) -> None:
     """A full disk or a closed pipe keeps the exit code, and everything is applied."""
@@ -235,29 +217,6 @@ def test_exit_codes(user: User, serve: Serve) -> None:
     assert code("plan", CLOUDTRUTH_ACCEPT_INVALID_CERTS="true") == 64
 
 
-def test_profiles(user: User, serve: Serve) -> None:
-    """A profile sets server and key; environment and options override it."""
-    site = serve()
-    user.write(EXAMPLE)
-    user.write(
-        "profiles:\n"
-        f"  default: {{api_key: from-profile-1, server_url: {site.url}}}\n"
-        "  broken: {source_profile: nowhere}\n"
-        "  other: {api_key: from-profile-2, source_profile: default}\n",
-        ".config/cloudtruth/cli.yml",
-    )
-    assert "key from profile default" in user.webhooks("plan").stdout
-    assert "key from profile other" in user.webhooks("plan", CLOUDTRUTH_PROFILE="other").stdout
-    chosen = user.webhooks("plan", "--profile", "other", CLOUDTRUTH_API_KEY="from-environment")
-    assert "key from CLOUDTRUTH_API_KEY" in chosen.stdout
-    user.write("from-file\n", "key")
-    given = user.webhooks("plan", "--api-key-file", "key", CLOUDTRUTH_API_KEY="from-environment")
-    assert "key from --api-key-file" in given.stdout
-    assert user.webhooks("plan", "--profile", "broken").returncode == 64
-    with closed_port() as url:
-        assert user.webhooks("plan", "--server-url", url, "--deadline", "1").returncode == 1
-
-
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
 )
@@ -283,29 +242,3 @@ def test_a_signal_before_the_first_write(user: User, number: int, code: int) -> 
             _, said = process.communicate(timeout=TIMEOUT)
     assert process.returncode == code
     assert "stopped by a signal" in said
-
-
-def many(number: int, *, changed: int = 0) -> str:
-    """Return a file with this many webhooks, the first `changed` with another channel."""
-    rest = declaration(range(changed, number)).removeprefix("webhooks:\n")
-    head = "prune: true\nlimits: {max_deletes: 100}\n"
-    return head + declaration(range(changed), channel="#changed") + rest
-
-
-def test_a_thousand(user: User, serve: Serve) -> None:
-    """1,000 webhooks are created, unchanged, 10 changed, 10 deleted, without an extra request."""
-    site = serve()
-    user.environ.update(site.environ(TOKEN=TOKEN))
-
-    def apply(text: str) -> tuple[int, int, list[str]]:
-        user.write(text)
-        before, written = len(site.requests()), len(site.writes())
-        done = user.webhooks("apply", "--yes", "-q")
-        assert done.returncode == 0, done.stderr
-        writes = site.writes(after=written)
-        return len(site.requests()) - before - len(writes), len(writes), sorted(set(writes))
-
-    assert apply(many(1000)) == (4, 1000, ["POST"])  # organization and three one-page listings
-    assert apply(many(1000)) == (2, 0, [])
-    assert apply(many(1000, changed=10)) == (4, 10, ["PATCH"])
-    assert apply(many(990, changed=10)) == (4, 10, ["DELETE"])

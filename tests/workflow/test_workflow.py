@@ -146,14 +146,6 @@ def test_the_order_of_the_checks(
     )
 
 
-@pytest.mark.parametrize("name", ["Acme", "o-1"])
-def test_a_plan_works_during_maintenance(check: Callable[..., Checked], name: str) -> None:
-    """The organization may be a name or an id. Maintenance stops only writes."""
-    checked = check(a=f"organization: {name}\n{slack()}")
-    server = Server(replace(ACME, maintenance=True))
-    assert plan(gather(checked), server, options=PlanOptions()).creates
-
-
 def test_failed_writes_are_in_the_report(check: Callable[..., Checked]) -> None:
     """A refusal of the server is not an exception."""
     report = apply(
@@ -164,13 +156,6 @@ def test_failed_writes_are_in_the_report(check: Callable[..., Checked]) -> None:
     )
     assert report.exit_code == 1
     assert not report.applied
-
-
-def test_the_api_key_is_refused_as_a_secret(check: Callable[..., Checked]) -> None:
-    """It is refused under any name."""
-    checked = check({"TOKEN": "key-0123456789"}, a=slack())
-    with pytest.raises(ConfigurationError, match="some secrets are invalid"):
-        gather(checked, Secret("key-0123456789"))
 
 
 def test_inputs_show_no_variable(tmp_path: Path) -> None:
