@@ -40,18 +40,10 @@ def emulated(session: Session) -> Iterator[tuple[InProcess, Secret]]:
 
     The database has an organization for each name that files declare. Without one, the key is that
     of the oldest.
-    Raises UsageError if the file cannot be opened as the emulator's database, or if the command
-    also writes its result to it.
+    Raises UsageError if the file cannot be opened as the emulator's database.
     """
     options, directory = session.options, session.process.directory
     path = directory / (options.get("local_db") or f"{_FOLDER}/webhooks.db")
-    for option in ("report", "out"):
-        named = options.get(option)
-        if named and (directory / named).resolve() == path.resolve():
-            raise UsageError(
-                f"--{option} and --local-db are the same file, {quote(str(named))}",
-                hint=f"use another file for --{option}",
-            )
     session.console.note(
         f"LOCAL: CloudTruth emulator in {quote(path.as_posix())}. Nothing is delivered; any "
         "organization is accepted."

@@ -91,19 +91,6 @@ def test_a_result_is_not_written_where_a_glob_reads(shell: Shell, file: File, gl
     assert shell("plan", "--local", "-f", "d/*[!n].yaml", "-o", "d/plan.yaml", **SECRETS).code == 0
 
 
-@pytest.mark.parametrize(
-    "command", [("plan", "--out"), ("apply", "--yes", "--report"), ("export", "--out")]
-)
-def test_a_result_does_not_replace_the_database_of_the_emulator(
-    shell: Shell, file: File, tmp_path: Path, command: tuple[str, ...]
-) -> None:
-    """Two options with one file are refused before anything is written."""
-    file()
-    done = shell(*command, "./same", "--local-db", "same", **ENVIRON)
-    expect(done, 64, f"{command[-1]} and --local-db are the same file")
-    assert not (tmp_path / "same").exists() or b"SQLite" not in (tmp_path / "same").read_bytes()
-
-
 def test_every_option_with_a_file_is_in_this_test() -> None:
     """A new option must be an input, or be refused like the others."""
     group = program()
