@@ -2,8 +2,9 @@
 
 The precedence is that of CloudTruth's command line: argument, environment, profile, default.
 Arguments, environment, platform and directory are parameters, so the same call returns the same
-settings anywhere. With `local` neither a key nor a profile is read. Unsafe servers, malformed keys,
-and disabled certificate checks are refused.
+settings anywhere. With `local` neither a key nor a profile is read. Unsafe servers and
+malformed keys are refused. Certificates are always checked, whatever CloudTruth's command line is
+told about invalid ones.
 """
 
 from __future__ import annotations
@@ -34,7 +35,6 @@ _SOURCES: Final = {
     "api_key": ("CLOUDTRUTH_API_KEY", "api_key"),
     "timeout": ("CLOUDTRUTH_REQUEST_TIMEOUT", "request_timeout"),
     "deadline": ("WEBHOOKS_DEADLINE", None),
-    "accept_invalid_certs": ("CLOUDTRUTH_ACCEPT_INVALID_CERTS", "accept_invalid_certs"),
 }
 """The variable of a setting, and its name in a profile. An argument has the name of the setting."""
 
@@ -114,7 +114,6 @@ def resolve(
     if not local:
         profile = _chosen(arguments.get("profile"), profile_of_files, environ)
         values = _inherited(profile, _read_profiles(_profile_file(environ, platform)))
-        _refuse_invalid_certificates(find("accept_invalid_certs"))
         key = _key(find("api_key"), arguments.get("api_key_file"), environ, directory)
         server = _server_url(find("server_url"))
     return Settings(
@@ -206,16 +205,6 @@ def _seconds(what: str, found: Setting[str] | None, default: float) -> Setting[f
             hint=f"write a number such as {default:g}",
         )
     return Setting(value=seconds, source=found.source)
-
-
-def _refuse_invalid_certificates(found: Setting[str] | None) -> None:
-    if found is not None and found.value.lower() in ("true", "1", "yes", "on"):
-        raise UsageError(
-            f"invalid certificates cannot be accepted (from {found.source}): anyone on the "
-            "network could read the API key and the webhooks' tokens",
-            hint="for a private CA, set SSL_CERT_FILE or REQUESTS_CA_BUNDLE to its file, "
-            "and unset CLOUDTRUTH_ACCEPT_INVALID_CERTS or set it to false",
-        )
 
 
 # Profiles of CloudTruth's command line

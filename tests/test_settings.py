@@ -197,23 +197,6 @@ def test_invalid_timeouts(tmp_path: Path, seconds: str) -> None:
         settings(tmp_path, {"WEBHOOKS_DEADLINE": seconds})
 
 
-@pytest.mark.parametrize("yes", ["true", "1", "yes", "TRUE"])
-def test_invalid_certificates_are_never_accepted(tmp_path: Path, yes: str) -> None:
-    """The setting of CloudTruth's CLI is refused with an alternative."""
-    with pytest.raises(UsageError, match="cannot be accepted") as caught:
-        settings(tmp_path, {"CLOUDTRUTH_ACCEPT_INVALID_CERTS": yes})
-    assert "SSL_CERT_FILE" in (caught.value.hint or "")
-
-
-def test_invalid_certificates_in_a_profile(tmp_path: Path) -> None:
-    """A profile's setting is refused too, unless the environment overrides it."""
-    profiles = "profiles: {default: {accept_invalid_certs: true}}"
-    environ = {"CLOUDTRUTH_ACCEPT_INVALID_CERTS": "false"}
-    assert settings(tmp_path, environ, profiles=profiles).key is None
-    with pytest.raises(UsageError, match="profile default"):
-        settings(tmp_path, profiles=profiles)
-
-
 def test_a_repr_hides_the_key(tmp_path: Path) -> None:
     """Settings can be printed without showing the key."""
     assert KEY not in repr(settings(tmp_path, {"CLOUDTRUTH_API_KEY": KEY}))

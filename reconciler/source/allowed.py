@@ -90,10 +90,7 @@ def target_refusal(
 
 def forbidden_prefix(name: str) -> str | None:
     """Return the forbidden prefix of a variable, None if it may be sent."""
-    upper = name.upper()
-    if not upper.startswith(FORBIDDEN_VARIABLES):  # fast path for most variables
-        return None
-    return next((each for each in FORBIDDEN_VARIABLES if upper.startswith(each)), None)
+    return next((each for each in FORBIDDEN_VARIABLES if name.upper().startswith(each)), None)
 
 
 def allow_patterns(patterns: Iterable[str]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 from reconciler.findings import Finding, Place, Position, Related, error, note
@@ -89,8 +89,9 @@ class _Reader:
         if usable:
             below = parents[0]
             for each in parents[1:]:
-                below = _Merge(below, each, found, Place(document.file, ("extends",))).document()
-            over = _Merge(below, over, found).document()
+                place = Place(document.file, ("extends",))
+                below = _Merge(_moved(below, each.file), each, found, place).document()
+            over = _Merge(_moved(below, over.file), over, found).document()
         if found:
             from reconciler.source.excerpt import placed  # valid files need no positions
 
@@ -127,24 +128,18 @@ class _Merged(NamedTuple):
     below: int | None
 
 
+@dataclass(frozen=True, slots=True)
 class _Merge:
     """The merge of one document over another; `through` is the `extends` position."""
 
-    def __init__(
-        self,
-        below: Document,
-        over: Document,
-        findings: list[Finding],
-        through: Place | None = None,
-    ) -> None:
-        self._below = _moved(below, over.file)
-        self._over = over
-        self._findings = findings
-        self._through = through
+    below: Document
+    over: Document
+    findings: list[Finding]
+    through: Place | None = None
 
     def document(self) -> Document:
         """Return the merged document, under the name of the upper one."""
-        below, over = self._below, self._over
+        below, over = self.below, self.over
         lower, earlier = dict(below.data), _mapping(below.data.get("defaults"))
         if _retyped(earlier.get("type"), _mapping(over.data.get("defaults")).get("type")):
             lower["defaults"] = _without_configuration(earlier)
@@ -187,22 +182,22 @@ class _Merge:
         """Return whether an empty value is the literal `null`; for a guard, report an error."""
         from reconciler.source.position import is_null  # most overlays remove nothing
 
-        place = self._over.written_at(at)
-        if place.file != self._over.file or not is_null(self._over.text, place.path):
+        place = self.over.written_at(at)
+        if place.file != self.over.file or not is_null(self.over.text, place.path):
             return False
         if at[-1] in _GUARDS:
             message = f"an overlay cannot remove the guard `{at[-1]}`"
             hint = "set another value; the change shows in review"
-            self._findings.append(error("guard-removed", message, hint, place))
+            self.findings.append(error("guard-removed", message, hint, place))
         return True
 
     def _webhooks(self, types: tuple[object, object]) -> list[_Merged]:
         """Merge two lists of webhooks; `types` are the default types before and after."""
-        over = [self._checked(*each) for each in enumerate(self._over.webhooks)]
+        over = [self._checked(*each) for each in enumerate(self.over.webhooks)]
         changes = self._changes()
-        here, there = (each.items.get("webhooks", []) for each in (self._over, self._below))
+        here, there = (each.items.get("webhooks", []) for each in (self.over, self.below))
         merged: list[_Merged] = []
-        for old, lower in enumerate(self._below.webhooks):
+        for old, lower in enumerate(self.below.webhooks):
             new = changes.get(old)
             upper = {} if new is None else over[new]
             if isinstance(lower, dict) and _retyped(
@@ -233,12 +228,12 @@ class _Merge:
         return entry
 
     def _refuse(self, message: str, hint: str, at: Path) -> None:
-        place = self._over.written_at(at)
-        self._findings.append(error("exclude-unknown", message, hint, place))
+        place = self.over.written_at(at)
+        self.findings.append(error("exclude-unknown", message, hint, place))
 
     def _changes(self) -> dict[int, int]:
         """Return the index of the upper entry for each lower entry that it changes."""
-        below, over = self._below.webhooks, self._over.webhooks
+        below, over = self.below.webhooks, self.over.webhooks
         by_name: dict[str, list[int]] = {}
         for index, entry in enumerate(below):
             if isinstance(name := _mapping(entry).get("name"), str):
@@ -252,8 +247,8 @@ class _Merge:
             at: Path = ("webhooks", index, "name")
             if same and same[0] not in found:
                 found[same[0]] = index
-                if self._through is not None:
-                    self._findings.append(self._twice(name, at, same[0]))
+                if self.through is not None:
+                    self.findings.append(self._twice(name, at, same[0]))
             elif not same and _is_excluded(entry):
                 message = f"no parent declares {in_quotes(name)}, which is excluded here"
                 self._refuse(message, "remove the entry, or correct its name", at)
@@ -263,13 +258,13 @@ class _Merge:
         return found
 
     def _twice(self, name: object, at: Path, below: int) -> Finding:
-        earlier = self._below.written_at(("webhooks", below, "name"))
+        earlier = self.below.written_at(("webhooks", below, "name"))
         related = (
             Related(message="the earlier one", place=earlier),
-            Related(message="extended here", place=self._through),
+            Related(message="extended here", place=self.through),
         )
         message = f"two parents declare {in_quotes(name)}: the later one overrides the earlier"
-        return note("extends-twice", message, at=self._over.written_at(at), related=related)
+        return note("extends-twice", message, at=self.over.written_at(at), related=related)
 
 
 def _moved(document: Document, file: str) -> Document:

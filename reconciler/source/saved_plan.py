@@ -105,9 +105,10 @@ def load(raw: bytes, file: str) -> SavedPlan:
         )
     if tree.get("checksum") != checksum(tree):
         _refuse_edited(file)
-    odd = _invalid_part(tree)
-    if odd is not None:
-        raise ConfigurationError(f"{file} is not a saved plan: {odd}", hint=_AGAIN)
+    if (odd := next(validator(ROOT, PLAN).iter_errors(tree), None)) is not None:
+        where = ".".join(map(str, odd.instance_path))
+        why = f"{where} is not valid" if where else "its keys are not those of a plan"
+        raise ConfigurationError(f"{file} is not a saved plan: {why}", hint=_AGAIN)
     review = read_review(tree)
     if review.digest != tree["digest"]:
         _refuse_edited(file)
@@ -144,15 +145,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse(why: str) -> NoReturn:
     raise ValueError(why)
-
-
-def _invalid_part(tree: dict[str, Any]) -> str | None:
-    """Return the part of a document that violates its schema, or None."""
-    odd = next(validator(ROOT, PLAN).iter_errors(tree), None)
-    if odd is None:
-        return None
-    where = ".".join(map(str, odd.instance_path))
-    return f"{where} is not valid" if where else "its keys are not those of a plan"
 
 
 def _refuse_edited(file: str) -> NoReturn:

@@ -214,7 +214,6 @@ def test_exit_codes(user: User, serve: Serve) -> None:
     user.write("webhooks: []\n")
     assert code("apply", "--yes") == 5
     assert code("plan", "--server-url", "http://example.com") == 64
-    assert code("plan", CLOUDTRUTH_ACCEPT_INVALID_CERTS="true") == 64
 
 
 @pytest.mark.parametrize(
