@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.api.wire import live_webhook
 from reconciler.model import Desired, Live, Scheme, Secret, SecretRef
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions, plan
@@ -27,9 +28,8 @@ from reconciler.source.rendered import configurations, origins, yaml_text
 from reconciler.source.saved_plan import load, save_plan
 from tests.execute.world import memory, run
 from tests.loading import load_text, load_texts
-from tests.performance.sample import EVENTS, TOKEN, declaration
+from tests.performance.sample import TOKEN, declaration, row
 from tests.planning.builders import live as live_webhooks
-from tests.planning.builders import live_slack
 
 FEW, MANY = 100, 400
 MOST = 4.2
@@ -85,23 +85,13 @@ def desired(count: int) -> Desired:
 @cache
 def live(count: int, *, change: str = "") -> Live:
     """Return the live webhooks as declared; with `change`, each with another channel or name."""
-
-    def differing(field: str) -> str:
-        return "-before" if change == field else ""
-
-    return live_webhooks(
-        *(
-            live_slack(
-                f"webhook-{number:05}{differing('name')}",
-                f"id-{number:05}",
-                channel=f"#channel-{number % 50}{differing('channel')}",
-                events=EVENTS,
-                token=TOKEN,
-                username="CT",
-            )
-            for number in range(count)
-        )
-    )
+    found = [live_webhook(row(number)) for number in range(count)]
+    if change == "name":
+        found = [replace(each, name=f"{each.name}-before") for each in found]
+    if change == "channel":
+        other = {"token": Secret(TOKEN), "channel": "#before", "username": "CT"}
+        found = [replace(each, configuration=other) for each in found]
+    return live_webhooks(*found)
 
 
 @cache
