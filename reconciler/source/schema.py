@@ -148,8 +148,9 @@ def origin(data: dict[str, Any], index: int, path: DataPath) -> DataPath:
 
     A missing value belongs to the webhook itself, not to the defaults.
     """
-    webhook = dict(written_webhooks(data)).get(index)
-    if webhook is not None and not holds(webhook, path):
+    webhooks = data.get("webhooks")
+    webhook = webhooks[index] if isinstance(webhooks, list) and 0 <= index < len(webhooks) else None
+    if isinstance(webhook, dict) and not holds(webhook, path):
         defaults = _usable_defaults(data)
         if defaults and holds(_effective(webhook, defaults), path):
             return ("defaults", *path)
