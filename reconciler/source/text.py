@@ -13,7 +13,6 @@ from typing import Final, TypeAlias
 
 from reconciler.findings import Finding, Position, error
 from reconciler.kinds import slack
-from reconciler.source.files import MAX_FILE_BYTES
 
 _BOM: Final = b"\xef\xbb\xbf"
 _PLAIN: Final = bytes([*range(0x20, 0x7F), 0x0A, 0x09])
@@ -81,12 +80,9 @@ _CHECKS: Final[tuple[_Check, ...]] = (
 def decode(raw: bytes, file: str) -> tuple[str, Finding | None]:
     """Return the text of a file, ending in a line break, and its first error.
 
-    The text is empty if it is not UTF-8 or too large.
+    The text is empty if it is not UTF-8.
     """
     start = Position(file=file, line=1)
-    if len(raw) > MAX_FILE_BYTES:
-        message = f"the file is larger than {MAX_FILE_BYTES // (1024 * 1024)} MiB"
-        return "", error("file-too-large", message, "split it and pass each part with -f", start)
     # Also without a byte order mark: the first character is ASCII, so one of two bytes is NUL.
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")) or raw[:2].count(0) == 1:
         message = "the file is UTF-16, not UTF-8"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from reconciler.findings import Finding, Position, Severity, strict
 from reconciler.model import Scheme, Secret, SecretRef, Webhook
 from reconciler.source.files import SourceFile, Sources
@@ -155,21 +153,3 @@ def test_ignore_and_protect_are_merged() -> None:
     assert [each.glob for each in policy.ignore] == ["a", "b"]
     assert [str(each.position) for each in policy.ignore] == ["a.yaml:1", "b.yaml:1"]
     assert [str(each.position) for each in policy.protect] == ["a.yaml:2"]
-
-
-@pytest.mark.parametrize(
-    ("text", "line", "column"),
-    [
-        ("protect:\n  - a\n  - 'b'\nwebhooks:\n  - {name: a, state: absent}\n", 3, 5),
-        ("webhooks:\n  - {name: a, state: absent}\nprotect: [a, b]\n", 3, 14),
-        ("{protect: [a, b], webhooks:\n  [{name: a, state: absent}]}\n", 1, 15),
-        ("x-g: &g [a, b]\nprotect: *g\nwebhooks: []\n", 1, 13),
-    ],
-)
-def test_globs_have_exact_positions(text: str, line: int, column: int) -> None:
-    """Before the webhooks, after them, in JSON and in an anchor."""
-    outcome = declared(text)
-    assert outcome.desired is not None
-    position = outcome.desired.policy.protect[1].position
-    assert position is not None
-    assert (position.line, position.column) == (line, column)

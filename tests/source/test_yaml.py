@@ -7,7 +7,6 @@ import yaml
 
 from reconciler.findings import Finding
 from reconciler.source.excerpt import placed
-from reconciler.source.files import MAX_FILE_BYTES
 from reconciler.source.yaml import PARSER, Document, Parser, parse
 
 both_parsers = pytest.mark.parametrize(
@@ -83,24 +82,30 @@ def test_ordinary_aliases_are_accepted(parser: Parser) -> None:
 
 @both_parsers
 @pytest.mark.parametrize(
-    ("text", "lines"),
+    ("text", "places"),
     [
-        ("webhooks:\n  - name: a\n    type: b\n\n  -\n    name: c\n", [2, 6]),
-        ("webhooks: [{name: a}, {name: b},\n  x]\n", [1, 1, 2]),
-        ("x-a: &a {name: a}\nwebhooks:\n  - *a\n  - {<<: *a}\n", [3, 4]),
-        ("x-l: &l\n  - {name: a}\n  - {name: b}\nwebhooks: *l\n", [2, 3]),
-        ("x-r: &r\n  webhooks:\n    - {name: a}\n<<: *r\n", [3]),
+        ("webhooks:\n  - name: a\n    type: b\n\n  -\n    name: c\n", [(2, 4), (6, 4)]),
+        ("webhooks: [{name: a}, {name: b},\n  x]\n", [(1, 12), (1, 23), (2, 3)]),
+        ("x-a: &a {name: a}\nwebhooks:\n  - *a\n  - {<<: *a}\n", [(3, 5), (4, 5)]),
+        ("x-l: &l\n  - {name: a}\n  - {name: b}\nwebhooks: *l\n", [(2, 5), (3, 5)]),
+        ("x-r: &r\n  webhooks:\n    - {name: a}\n<<: *r\n", [(3, 7)]),
         ("a: {webhooks: [1]}\nwebhooks: []\n", []),
-        ("webhooks: [1]\nwebhooks: [\n2, 3]\n", [1]),
+        ("webhooks: [1]\nwebhooks: [\n2, 3]\n", [(1, 12)]),
         ("webhooks: text\n", []),
         ("webhooks: {a: 1}\n", []),
+        ("protect:\n  - a\n  - 'b'\nwebhooks:\n", [(2, 5), (3, 5)]),
+        ("webhooks:\nprotect: [a, b]\n", [(2, 11), (2, 14)]),
+        ("{protect: [a, b], webhooks:\n}\n", [(1, 12), (1, 15)]),
+        ("x-g: &g [a, b]\nprotect: *g\nwebhooks: []\n", [(1, 10), (1, 13)]),
     ],
 )
-def test_the_first_line_of_each_webhook_is_known(
-    text: str, lines: list[int], parser: Parser
+def test_each_webhook_and_glob_has_its_position(
+    text: str, places: list[tuple[int, int]], parser: Parser
 ) -> None:
-    """Webhooks from an alias or a merge have their lines too."""
-    assert [each.line for each in read(text, parser).items.get("webhooks", ())] == lines
+    """Those from an alias or a merge have their positions, too."""
+    items = read(text, parser).items
+    found = [*items.get("webhooks", ()), *items.get("protect", ())]
+    assert [(each.line, each.column) for each in found] == places
 
 
 def test_equal_keys_and_events_are_one_object() -> None:
@@ -109,10 +114,3 @@ def test_equal_keys_and_events_are_one_object() -> None:
     one, two = data["w"]
     assert [key is other for key, other in zip(one, two, strict=True)] == [True, True]
     assert one["e"][0] is two["e"][0]
-
-
-def test_too_large_input_is_not_decoded() -> None:
-    """The limit is checked first."""
-    (finding,) = refused(b"\xff" * (MAX_FILE_BYTES + 1))
-    assert finding.rule == "file-too-large"
-    assert finding.message == "the file is larger than 64 MiB"
