@@ -1,4 +1,4 @@
-"""The preconditions and the effects of each block of shell commands.
+"""The fenced code blocks of Markdown, and what each block of shell commands needs and does.
 
 A block runs as written, in a new folder, against an emulated CloudTruth and a fake Slack. `SETUPS`
 has an entry for every block, by its name. A program that no test can run is replaced by a small one
@@ -8,15 +8,57 @@ with the record. Blocks run in another test are in `ELSEWHERE`.
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from textwrap import dedent
 from typing import Any, Final
 
 from reconciler.ci.workflows import package
-from tests.docs.blocks import blocks
 from tests.folders import ROOT
 from tests.slack.fake_slack import GOOD
+
+_BLOCK = re.compile(r"^[ ]*```(?P<language>\w*)\n(?P<text>.*?)^[ ]*```$", re.M | re.S)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """A block: its position and its text.
+
+    `name` does not depend on line numbers: the page, the heading above it and, if several blocks of
+    one language follow a heading, a number.
+    """
+
+    name: str
+    page: str
+    line: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.line}"
+
+
+def blocks(path: Path, root: Path) -> Iterator[Block]:
+    """Yield each fenced block of a page."""
+    page = path.read_text("utf-8")
+    seen: Counter[tuple[str, str]] = Counter()
+    for found in _BLOCK.finditer(page):
+        where = path.relative_to(root).as_posix()
+        heading = re.findall(r"^#+ (.+)$", _BLOCK.sub("", page[: found.start()]), flags=re.M)[-1]
+        seen[heading, found["language"]] += 1
+        number = seen[heading, found["language"]]
+        yield Block(
+            name=f"{where}: {heading}" + (f" ({number})" if number > 1 else ""),
+            page=where,
+            line=page[: found.start("language")].count("\n") + 1,
+            language=found["language"],
+            text=dedent(found["text"]),
+        )
+
 
 SECRETS: Final = {"SLACK_BOT_TOKEN": GOOD, "PAGER_PASSWORD": "an example password"}
 _RECORD: Final = '#!/bin/sh\necho "${0##*/}${*:+ $*}" >> "$CALLS"\n'

@@ -17,8 +17,7 @@ import pytest
 import yaml
 
 from tests.cli.conftest import MakeCloud, Shell
-from tests.docs.block_setups import README, SECRETS
-from tests.docs.blocks import Block, blocks
+from tests.docs.block_setups import README, SECRETS, Block, blocks
 from tests.fakes import serve
 from tests.folders import ROOT, python
 from tests.slack.fake_slack import GOOD, SCOPES, FakeSlack

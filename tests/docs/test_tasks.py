@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import MakeCloud, Shell
-from tests.docs.block_setups import SECRETS
-from tests.docs.blocks import Block, blocks
+from tests.docs.block_setups import SECRETS, Block, blocks
 from tests.docs.test_shell_blocks import commit, run, stand_in_environment
 from tests.folders import ROOT
 

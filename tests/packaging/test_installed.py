@@ -64,25 +64,6 @@ def pipx_home(folder: Path) -> dict[str, str]:
     return {name: str(folder / "pipx" / part) for name, part in names.items()}
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        ("uvx", "--from", "{wheel}", "webhooks"),
-        ("uvx", "--from", "{wheel}", "cloudtruth-webhooks"),
-        ("pipx", "run", "--spec", "{wheel}", "webhooks"),
-    ],
-    ids=["uvx", "uvx-by-name", "pipx"],
-)
-def test_running_without_installing(
-    release: Release, tmp_path: Path, command: tuple[str, ...]
-) -> None:
-    """Both tools that run a package without installing it find the program."""
-    words = [word.format(wheel=release.wheel) for word in command[1:]]
-    environ = pipx_home(tmp_path)
-    done = run(tool(command[0]), *words, "--version", cwd=tmp_path, **environ)
-    assert done.stdout == VERSION, done.stderr
-
-
 SENTENCE = re.search(
     r"Other ways to run it: (.*?`)\. ", (ROOT / "README.md").read_text("utf-8"), re.S
 )
