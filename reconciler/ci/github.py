@@ -153,12 +153,12 @@ class GitHub:
     def queue(self, branch: str) -> Mapping[str, int]:
         """Return the pull requests in a branch's merge queue, keyed by test commit."""
         path = f"/git/matching-refs/heads/gh-readonly-queue/{quote(branch)}/"
-        rows = self._request("GET", path, need=_CONTENTS)
-        found = {
-            text(row, "object", "sha"): queued(text(row, "ref"))
-            for row in (rows if isinstance(rows, list) else ())
-        }
-        return {commit: number for commit, number in found.items() if number is not None}
+        found: dict[str, int] = {}
+        for row in self._list(path, {}, need=_CONTENTS):
+            # As in `refs/heads/gh-readonly-queue/main/pr-12-COMMIT`.
+            if name := _QUEUE.search(text(row, "ref")):
+                found[text(row, "object", "sha")] = int(name[1])
+        return found
 
     def comments(self, number: int) -> tuple[Post, ...]:
         """Return this workflow's comments on an issue or pull request, oldest first."""
@@ -230,12 +230,16 @@ class GitHub:
     ) -> Iterator[Mapping[str, Any]]:
         for page in count(1):  # the deadline ends an endless list
             pages = {"per_page": str(_PAGE), "page": str(page)}
-            rows = self._request("GET", path, query={**query, **pages}, need=need)
-            if not isinstance(rows, list):
-                raise GitHubError("GitHub returned something other than a list")
-            yield from (row for row in rows if isinstance(row, Mapping))
+            rows = self._list(path, {**query, **pages}, need=need)
+            yield from rows
             if len(rows) < _PAGE:
                 return
+
+    def _list(self, path: str, query: Mapping[str, str], *, need: str) -> list[Any]:
+        rows = self._request("GET", path, query=query, need=need)
+        if not isinstance(rows, list):
+            raise GitHubError("GitHub returned something other than a list")
+        return rows
 
     def _request(
         self,
@@ -262,15 +266,6 @@ class GitHub:
             ) from refused
         except ApiError as failed:
             raise GitHubError(failed.message, hint=failed.hint) from failed
-
-
-def queued(reference: str) -> int | None:
-    """Return the pull request of a merge queue's branch, None for other branches.
-
-    The branch is called `refs/heads/gh-readonly-queue/main/pr-12-COMMIT`.
-    """
-    found = _QUEUE.search(reference)
-    return int(found[1]) if found else None
 
 
 def _pull(row: Any) -> Pull:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Final
 
-from reconciler.ci.marker import Marker, MarkerKind
+from reconciler.ci.marker import MarkerKind
 from reconciler.ci.outcome import Outcome, reporting
 from reconciler.ci.reviews import merged_reviews, read_reviews
 from reconciler.ci.run import MergeGroup, PullRequest, Run
@@ -54,16 +54,13 @@ def matrix(run: Run) -> Outcome:
     if refused:
         raise ConfigurationError("the files refer to credentials", findings=tuple(refused))
     chosen = labels
-    if run.label:
+    if run.label or run.expect_digest is not None:
         if run.label not in labels:
-            known = ", ".join(labels)
-            raise UsageError(f"no organization has the label {run.label}", hint=f"known: {known}")
+            raise UsageError(
+                f"no organization has the label {run.label!r}, and a digest covers only one",
+                hint=f"start the workflow with one of these as organization: {', '.join(labels)}",
+            )
         chosen = {run.label: labels[run.label]}
-    elif run.expect_digest is not None:
-        raise UsageError(
-            "a digest covers only one organization",
-            hint=f"start the workflow with one of these as organization: {', '.join(labels)}",
-        )
     elif (changed := _changed(run)) is not None:
         pending = _open(run, labels)
         chosen = {}
@@ -77,28 +74,23 @@ def matrix(run: Run) -> Outcome:
             hint="split the files across several workflows",
         )
     include = [
-        {
-            "organization": each.organization or "",
-            "file": "\n".join(each.paths),
-            "label": name,
-        }
-        for name, each in chosen.items()
+        {"organization": it.organization or "", "file": "\n".join(it.paths), "label": name}
+        for name, it in chosen.items()
     ]
     findings = list[Finding]()
-    github, own = run.github, replace(run.marker(MarkerKind.FAILURE), label="")
-    if run.event is None and github is not None:
+    if run.event is None and run.github is not None:
         # Issues about runs that failed before they found the organizations.
-        resolved = (replace(own, code="not-run"), replace(own, kind=MarkerKind.DRIFT))
+        failed = replace(run.marker(MarkerKind.FAILURE, ""), code="not-run")
+        resolved = (failed, run.marker(MarkerKind.DRIFT, ""))
         with reporting(findings, "could not close an issue"):
-            issues = [each for each in github.open_issues() if each.marker in resolved]
-            github.close_issues(issues, f"Resolved: {run.link} found the organizations.")
-    names = ", ".join(chosen) or "none"
+            issues = [each for each in run.github.open_issues() if each.marker in resolved]
+            run.github.close_issues(issues, f"Resolved: {run.link} found the organizations.")
     text = json.dumps({"include": include}, separators=(",", ":"))
     return Outcome(
         result="validated",
         findings=findings,
-        heading=f"{len(include)} of {len(labels)} organizations: {names}",
-        more={"matrix": text, "organizations": str(len(include))},
+        heading=f"{len(chosen)} of {len(labels)} organizations: {', '.join(chosen) or 'none'}",
+        more={"matrix": text, "organizations": str(len(chosen))},
     )
 
 
@@ -140,11 +132,10 @@ def _open(run: Run, labels: Iterable[str]) -> frozenset[str]:
         posts = () if run.event.distrust else run.github.comments(run.event.number)
         return frozenset(each.marker.label for each in posts if each.marker.kind is MarkerKind.PLAN)
     merges = merged_reviews(run, run.branch)
-    subjects = {each: Marker(kind=MarkerKind.PLAN, label=each) for each in labels}
     return frozenset(
         label
-        for label, subject in subjects.items()
-        if any(each.left for each in read_reviews(merges, subject))
+        for label in labels
+        if any(each.left for each in read_reviews(merges, run.marker(MarkerKind.PLAN, label)))
     )
 
 
@@ -167,8 +158,6 @@ def _changed(run: Run) -> frozenset[str] | None:
 
 def files_of(loaded: Loaded) -> frozenset[str]:
     """Return all files of a configuration: its files, their parents and secret files."""
-    names = {*loaded.documents, *loaded.parents}
-    if loaded.desired is not None:
-        refs = references(loaded.desired.webhooks)
-        names.update(each.name for each in refs if each.scheme is Scheme.FILE)
-    return frozenset(map(posixpath.normpath, names))
+    refs = references(loaded.desired.webhooks if loaded.desired is not None else ())
+    secrets = (each.name for each in refs if each.scheme is Scheme.FILE)
+    return frozenset(map(posixpath.normpath, (*loaded.documents, *loaded.parents, *secrets)))

@@ -6,11 +6,11 @@ first and completed last. The oldest comment of a subject is part 1, the next on
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from reconciler.ci.github import GitHub, queued
+from reconciler.ci.github import GitHub
 from reconciler.ci.marker import COMMENT_CHARACTERS, Marker, MarkerKind, Post, encode, find
 from reconciler.ci.outcome import Outcome, failed, reporting
 from reconciler.ci.reviews import (
@@ -158,14 +158,13 @@ def _judge_group(run: Run, group: MergeGroup, checked: Checked) -> Outcome:
 
     Merged reviews not yet applied also count, as they do after the merge.
     """
-    if not group.branch:
-        raise UsageError("the merge queue event has no branch")
     merges = merged_reviews(run, group.branch)
-    github = run.github
+    github, contained = run.github, history(run)
     assert github is not None
-    queue = [
-        (github.pull(each), github.comments(each)) for each in _queued(github, group, history(run))
-    ]
+    commits = github.queue(group.branch)
+    newest = sorted((each for each in commits if each in contained), key=contained.__getitem__)
+    numbers = dict.fromkeys(commits[each] for each in newest)
+    queue = [(github.pull(each), github.comments(each)) for each in numbers]
     with run.connected() as connection:
         api = connection.api
         subject = replace(
@@ -185,14 +184,6 @@ def _judge_group(run: Run, group: MergeGroup, checked: Checked) -> Outcome:
         )
         return failed(stale, findings, plan=made)
     return _planned(run, made, (*findings, *unreviewed(made, judgment)))
-
-
-def _queued(github: GitHub, group: MergeGroup, contained: Mapping[str, int]) -> list[int]:
-    """Return the pull requests of the group, newest first."""
-    commits = github.queue(group.branch)
-    inside = sorted((contained[each], commits[each]) for each in commits if each in contained)
-    own = queued(group.reference)
-    return list(dict.fromkeys([*([own] if own else []), *(number for _, number in inside)]))
 
 
 def _before(run: Run, checked: Checked) -> tuple[tuple[Finding, ...], Desired | None, bool]:
@@ -221,7 +212,7 @@ def _no_base(reason: str) -> Finding:
 def _parts(made: Plan, run: Run, pull: PullRequest) -> list[tuple[Marker, str]]:
     """Return the comments for a plan, each with its operations."""
     marker = run.marker(MarkerKind.PLAN).of_plan(made)
-    foot = _foot(run, pull)
+    foot = f"Commit {pull.head[:12]} · [run]({run.url})"
     if run.applies and pull.branch and pull.branch != run.applies:
         here, there = code(quote(pull.branch)), code(quote(run.applies))
         text = (
@@ -266,12 +257,6 @@ def _resends(made: Plan, place: int) -> Sequence[tuple[str, Resend]]:
     return list(zip(digests[len(digests) - len(sent) :], sent, strict=True))
 
 
-def _foot(run: Run, pull: PullRequest) -> str:
-    parts = [f"Commit {pull.head[:12]}"] if pull.head else []
-    parts += [f"[run]({run.url})"] if run.url else []
-    return " · ".join(parts)
-
-
 def _invalidate(run: Run, problem: ReconcilerError) -> tuple[Finding, ...]:
     """Invalidate the plan of an earlier commit, because this commit has no plan.
 
@@ -280,9 +265,9 @@ def _invalidate(run: Run, problem: ReconcilerError) -> tuple[Finding, ...]:
     pull = run.event
     if not isinstance(pull, PullRequest) or pull.distrust is not None or run.connect is None:
         return ()
-    foot = f"Merging applies nothing. {_foot(run, pull)}"
     view = View(limit=COMMENT_CHARACTERS // 2)
-    text = f"{RENDERERS['markdown']().render_error(problem, view)}\n{foot}\n"
+    text = RENDERERS["markdown"]().render_error(problem, view)
+    text += f"\nMerging applies nothing. Commit {pull.head[:12]} · [run]({run.url})\n"
     findings = list[Finding]()
     with reporting(findings, "could not edit the comment"):
         findings += _comment(run, pull, [(run.marker(MarkerKind.PLAN), text)], create=False)
@@ -305,12 +290,9 @@ def _comment(
     if not found and not create and run.commenting is not Commenting.ALWAYS:
         return ()
     now = github.pull(pull.number)
-    if not now.is_open:
-        why = "the pull request is closed, so its reviewed plan is not changed"
-        return (warning("review-frozen", why),)
-    if pull.head and now.head != pull.head:
-        why = "the pull request has a newer commit, whose plan is posted instead"
-        return (note("older-commit", why),)
+    if not now.is_open or now.head != pull.head:
+        why = "the pull request is closed or has a newer commit, so its plan is not changed"
+        return (note("review-frozen", why),)
     put(github, pull.number, found, parts)
     return ()
 

@@ -64,10 +64,9 @@ class PullRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MergeGroup:
-    """A merge queue tests a group of pull requests. `reference` is the branch of the queue."""
+    """A merge queue for `branch` tests a group of pull requests."""
 
     branch: str
-    reference: str
 
 
 Event: TypeAlias = PullRequest | MergeGroup | None
@@ -158,9 +157,10 @@ class Run:
         prefix = (self.inputs.git(["rev-parse", "--show-prefix"]) or b"").decode().strip()
         return tuple(posixpath.relpath(each, prefix or ".") for each in names)
 
-    def marker(self, kind: MarkerKind) -> Marker:
-        """Return the marker for the run's subject; it approves nothing."""
-        return Marker(kind=kind, label=self.label, file=", ".join(self.paths))
+    def marker(self, kind: MarkerKind, label: str | None = None) -> Marker:
+        """Return the marker for a label, by default the run's; it approves nothing."""
+        label = self.label if label is None else label
+        return Marker(kind=kind, label=label, file=", ".join(self.paths))
 
     def connected(self) -> AbstractContextManager[Connection]:
         """Connect to CloudTruth with the run's API key."""
@@ -195,13 +195,8 @@ def read_run(
     repository = environ.get("GITHUB_REPOSITORY", "")
     server = environ.get("GITHUB_SERVER_URL") or "https://github.com"
     number = environ.get("GITHUB_RUN_ID", "")
-    attempt = environ.get("GITHUB_RUN_ATTEMPT", "")
-    url = f"{server}/{repository}/actions/runs/{number}" if repository and number else ""
-    if url and attempt not in ("", "1"):
-        url += f"/attempts/{attempt}"
     # As in `owner/name/.github/workflows/apply.yml@refs/heads/main`.
-    named = environ.get("GITHUB_WORKFLOW_REF", "")
-    workflow = re.search(r"/\.github/workflows/([A-Za-z0-9._-]+)@", named)
+    workflow = environ.get("GITHUB_WORKFLOW_REF", "").partition("@")[0]
     return Run(
         inputs=inputs,
         connect=connect,
@@ -217,8 +212,8 @@ def read_run(
         branch=environ.get("GITHUB_REF_NAME", ""),
         applies=values.get("branch", "").strip() or text(payload, "repository", "default_branch"),
         id=number,
-        url=url,
-        workflow=workflow[1] if workflow else "",
+        url=f"{server}/{repository}/actions/runs/{number}" if repository and number else "",
+        workflow=posixpath.basename(workflow),
         since=text(payload, "pull_request", "base", "sha")
         or text(payload, "merge_group", "base_sha")
         or text(payload, "before"),
@@ -228,8 +223,7 @@ def read_run(
 def _read_event(name: str, payload: Mapping[str, Any], *, repository: str) -> Event:
     """Return the event `name` in `repository` (owner/name) from its payload."""
     if name == "merge_group":
-        branch = text(payload, name, "base_ref").removeprefix("refs/heads/")
-        return MergeGroup(branch=branch, reference=text(payload, name, "head_ref"))
+        return MergeGroup(branch=text(payload, name, "base_ref").removeprefix("refs/heads/"))
     pull = payload.get("pull_request")
     number = pull.get("number") if isinstance(pull, Mapping) else None
     if name not in ("pull_request", "pull_request_target") or type(number) is not int or number < 1:

@@ -27,11 +27,10 @@ GUIDE: Final = f"{_REPOSITORY}/blob/main/docs/github.md"
 _RELEASED: Final = False
 """Whether this version is on PyPI. Until then workflows install the repository at a commit."""
 
-_KEY: Final = "CLOUDTRUTH_API_KEY"
 _PLAIN: Final = re.compile(r"[^\x00-\x1f\x7f\"\\$]+")
 _ENVIRONMENTS: Final = (("cloudtruth-plan", "plan"), ("cloudtruth-production", "apply"))
 """The environments of one organization, and the suffixes after the label of each of several."""
-_PATHS: Final = re.compile(r"^( *paths: \[)(.*)\]$", re.MULTILINE)
+_PATHS: Final = re.compile(r"^( *paths: \[)(.*\])$", re.MULTILINE)
 _SECRETS: Final = re.compile(
     r"^(?P<heading>(?P<indent> *)"
     r"# (?P<kind>Names of API keys and secrets|API keys and secrets|API keys)"
@@ -42,15 +41,10 @@ _SECRETS: Final = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needs:
-    """The secrets of one organization: references in its files, and that of an API key."""
+    """The secrets of one organization: references in its files, and the variable of its key."""
 
     references: tuple[SecretRef, ...] = ()
-    key: SecretRef | None = None
-
-    @property
-    def variable(self) -> str:
-        """Return the variable of the API key."""
-        return self.key.name if self.key and self.key.scheme is Scheme.ENV else _KEY
+    key: str = "CLOUDTRUTH_API_KEY"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,20 +71,12 @@ class Setup:
     @property
     def references(self) -> frozenset[SecretRef]:
         """Return the references in all files."""
-        needs = self.organizations.values()
-        found = {each.key for each in needs if each.key is not None}
-        return frozenset(found.union(*(each.references for each in needs)))
-
-    @property
-    def keys(self) -> frozenset[str]:
-        """Return the variables of API keys."""
-        return frozenset(each.variable for each in self.organizations.values())
+        return frozenset(ref for each in self.organizations.values() for ref in each.references)
 
     @property
     def allowed(self) -> str:
-        """Return the value of WEBHOOKS_ALLOW_SECRETS: the references of webhooks, without keys."""
-        needs = self.organizations.values()
-        names = (f"{ref.scheme}:{ref.name}" for each in needs for ref in each.references)
+        """Return the value of WEBHOOKS_ALLOW_SECRETS."""
+        names = (f"{each.scheme}:{each.name}" for each in self.references)
         return " ".join(sorted({re.sub(r"[\s,\[]", "?", name) for name in names}))
 
     @property
@@ -109,11 +95,10 @@ class Setup:
         for label, needs in self.organizations.items():
             plan, apply = self.environments[label]
             found += [
-                f"gh secret set {needs.variable} --env {plan}  # a read-only key",
-                f"gh secret set {needs.variable} --env {apply}  # a key that can write",
+                f"gh secret set {needs.key} --env {plan}  # a read-only key",
+                f"gh secret set {needs.key} --env {apply}  # a key that can write",
+                *(f"gh secret set {each} --env {apply}" for each in _variables(needs.references)),
             ]
-            names = _variables(needs.references)
-            found += [f"gh secret set {each} --env {apply}" for each in names]
         return tuple(found)
 
     @property
@@ -130,7 +115,7 @@ class Setup:
 
 
 def _variables(references: Iterable[SecretRef]) -> tuple[str, ...]:
-    return tuple(sorted({each.name for each in references if each.scheme is Scheme.ENV} - {_KEY}))
+    return tuple(sorted({each.name for each in references if each.scheme is Scheme.ENV}))
 
 
 def workflows(setup: Setup) -> Mapping[str, str]:
@@ -177,7 +162,7 @@ def updated(text: str, setup: Setup) -> str:
     for before, old, new in edits:
         value = new.replace("\\", r"\\")
         text = re.sub(f"^({before}){old}", rf"\g<1>{value}", text, flags=re.MULTILINE)
-    text = _PATHS.sub(lambda found: f"{found[1]}{_added(found[2], setup.paths)}]", text)
+    text = _PATHS.sub(lambda found: found[1] + _missing(setup.paths, found[2]) + found[2], text)
     return _SECRETS.sub(lambda found: _listed(found, setup), text)
 
 
@@ -187,15 +172,15 @@ def written(text: str, name: str) -> tuple[str, ...]:
     return tuple(found[1].split(r"\n")) if found else ()
 
 
-def _added(text: str, paths: Iterable[str]) -> str:
-    """Return a list of paths with missing ones added in front."""
-    return ", ".join([*(f'"{each}"' for each in paths if f'"{each}"' not in text), text])
+def _missing(paths: Iterable[str], text: str) -> str:
+    """Return the paths that a list does not contain, as its first items."""
+    return "".join(f'"{each}", ' for each in paths if f'"{each}"' not in text)
 
 
 def _listed(found: re.Match[str], setup: Setup) -> str:
     """Return a list of secrets in which only lines of missing or unneeded secrets change."""
     kind = found["kind"]
-    variables = set(setup.keys)
+    variables = {each.key for each in setup.organizations.values()}
     if kind != "API keys":
         variables |= set(_variables(setup.references))
     value = "{required: false}" if kind.startswith("N") else "${{ secrets.%s }}"
@@ -244,17 +229,12 @@ def installed_commit(git_in: Callable[[Path], Git]) -> str | None:
 
 def default_branch(git: Git) -> str:
     """Return the branch that is applied; `main` if git does not know the default branch."""
-    remote = _line(git, "symbolic-ref", "--short", "refs/remotes/origin/HEAD")
-    if remote is not None:
-        return remote.removeprefix("origin/")
-    found = git(["for-each-ref", "--format=%(refname:short)", "refs/heads"])
-    local = () if found is None else tuple(found.decode().split())
-    configured = _line(git, "config", "init.defaultBranch")
-    current = _line(git, "symbolic-ref", "--short", "HEAD")
-    usual = [each for each in (configured, "main", "master", "trunk") if each in local]
-    return (usual or [current or "main"])[0]
 
+    def line(*arguments: str) -> str:
+        return (git(arguments) or b"").decode().strip()
 
-def _line(git: Git, *arguments: str) -> str | None:
-    found = git(arguments)
-    return (found or b"").decode().strip() or None
+    remote = line("symbolic-ref", "--short", "refs/remotes/origin/HEAD").removeprefix("origin/")
+    local = line("for-each-ref", "--format=%(refname:short)", "refs/heads").split()
+    usual = [each for each in ("main", "master", "trunk") if each in local]
+    current = line("symbolic-ref", "--short", "HEAD")
+    return next(filter(None, (remote, *usual, current)), "main")

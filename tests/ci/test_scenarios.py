@@ -213,7 +213,7 @@ def test_the_plan_of_an_older_commit_does_not_replace_a_newer_one(here: World) -
     (review,) = here.github.bodies(1)
     here.git("checkout", "-q", old)
     late = here.pull(1, newest=here.git("rev-parse", "topic-1"))
-    assert "older-commit" in late.stdout
+    assert "review-frozen" in late.stdout
     assert here.github.bodies(1) == [review]
 
 

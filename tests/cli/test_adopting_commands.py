@@ -314,6 +314,9 @@ def test_init_writes_workflows_for_a_folder(shell: Shell, tmp_path: Path):
     assert 'paths: ["orgs/**", "base.yaml", ' in texts["apply-webhooks.yml"]
     assert "environment: plan # LABEL-plan " in texts["drift-webhooks.yml"]
     assert "Restrict eu-apply, us-apply to branch main, and add required reviewers" in done.out
+    write(tmp_path, {"orgs/eu.yaml": eu.replace("{env: EU_KEY}", "{file: eu-key}")})
+    done = shell("init", "--github", "-f", "orgs/")
+    assert (done.code, "`api_key` in orgs/eu.yaml is a file, which" in done.err) == (64, True)
 
 
 def test_init_writes_branch_and_policies(shell: Shell, file: File, tmp_path: Path):

@@ -37,7 +37,7 @@ from reconciler.cli.options import Option, command
 from reconciler.cli.session import STDOUT, Session
 from reconciler.errors import CredentialError, ExitCode, NotConfirmedError, UsageError
 from reconciler.findings import Finding, Severity
-from reconciler.model import Live, SecretRef
+from reconciler.model import Live, Scheme, SecretRef
 from reconciler.render import RENDERERS
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
@@ -341,7 +341,13 @@ def _organizations(
         warnings += [each for each in declared.findings if each.severity is Severity.WARNING]
         parents.update(declared.parents)
         secrets = {replace(each, version=None) for each in references(checked.desired.webhooks)}
-        found[label] = Needs(references=tuple(secrets), key=group.api_key)
+        needs, key = Needs(references=tuple(secrets)), group.api_key
+        if key is not None and key.scheme is not Scheme.ENV:
+            raise UsageError(
+                f"`api_key` in {group.paths[0]} is a file, which GitHub's runners do not have",
+                hint="refer to a variable, such as `api_key: {env: CLOUDTRUTH_API_KEY}`",
+            )
+        found[label] = needs if key is None else replace(needs, key=key.name)
     if warnings:
         session.warn(warnings)
         session.console.message("warning", "in the workflows these warnings are errors: fix them")
