@@ -74,9 +74,8 @@ class LanguageServer:
         yaml = {"schemas": {schema.as_uri(): "*.yaml"}, "schemaStore": {"enable": False}}
         on = dict.fromkeys(("validate", "completion", "hover"), True)
         self._settings = {"yaml": {**yaml, **on}, "http": {}}
-        self._answers: dict[int, queue.Queue[Any]] = {}
+        self._results: queue.Queue[Any] = queue.Queue()
         self._diagnostics: queue.Queue[Mapping[str, Any]] = queue.Queue()
-        self._last = 0
         self._documents = 0
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
@@ -128,22 +127,14 @@ class LanguageServer:
         return value
 
     def _request(self, method: str, params: Any) -> Any:
-        self._last += 1
-        box: queue.Queue[Any] = queue.Queue()
-        self._answers[self._last] = box
-        self._send({"id": self._last, "method": method, "params": params})
-        return box.get(timeout=TIMEOUT)
+        self._send({"id": 0, "method": method, "params": params})
+        return self._results.get(timeout=TIMEOUT)
 
     def close(self) -> None:
         """End the server."""
-        self._request("shutdown", None)
-        self._notify("exit", None)
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.wait(timeout=TIMEOUT)
-        self._thread.join(timeout=TIMEOUT)
-        self._process.stdin.close()
-        self._process.stdout.close()
+        with self._process:  # closes the pipes and waits
+            self._process.kill()
+            self._thread.join(timeout=TIMEOUT)
 
     def _at(self, what: str, text: str) -> Any:
         before, bar, after = text.partition("|")
@@ -183,7 +174,5 @@ class LanguageServer:
                 self._diagnostics.put(published)
             case {"method": _, "id": id}:
                 self._send({"id": id, "result": None})
-            case {"id": id, **rest} if id in self._answers:
-                self._answers.pop(id).put(rest.get("result"))
-            case _:
-                pass
+            case {"id": _, **rest}:
+                self._results.put(rest.get("result"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 import pytest
@@ -14,10 +15,6 @@ from tests.editors.test_validators import validate
 
 GENERIC = "webhooks:\n  - name: a\n    type: generic\n    configuration: "
 WEBHOOK = "webhooks:\n  - name: a\n    type: slack\n"
-
-
-def texts(items: list[dict[str, Any]]) -> dict[str, str]:
-    return {each["label"]: each.get("insertText", "") for each in items}
 
 
 def documented(item: dict[str, Any]) -> bool:
@@ -68,59 +65,48 @@ def test_a_file_finds_the_schema_by_its_first_line(editor: LanguageServer) -> No
     assert "not-there.json" in found[0]["message"]
 
 
-def test_types_are_offered(editor: LanguageServer) -> None:
-    """After `type:` every known type is offered with its purpose."""
-    items = editor.complete("webhooks:\n  - name: a\n    type: |\n")
-    assert {each["label"] for each in items} == set(KINDS)
-    assert all(documented(each) for each in items)
+EVENTS = {*EVENT_TYPES, '"*"', '"*_deleted"', "value_*"}
+ROOT_KEYS = {"version", "organization", "prune", "scope", "ignore", "protect", "limits",
+             "defaults", "webhooks"}  # fmt: skip
 
 
-@pytest.mark.parametrize("place", ["event_types: [|]\n", "event_types:\n      - |\n"])
-def test_events_are_offered(editor: LanguageServer, place: str) -> None:
-    """Every event and common glob is offered with an explanation, quoted where YAML needs it."""
-    items = {each["label"]: each for each in editor.complete(f"{WEBHOOK}    {place}")}
-    assert set(EVENT_TYPES) <= set(items)
-    assert {'"*"', '"*_deleted"', "value_*"} <= set(items)
-    assert all(documented(items[name]) for name in EVENT_TYPES)
+@pytest.mark.parametrize(
+    ("text", "offered", "others"),
+    [
+        ("|\n", ROOT_KEYS, True),
+        ("webhooks:\n  - name: a\n    type: |\n", KINDS.keys(), False),
+        (f"{WEBHOOK}    event_types: [|]\n", EVENTS, True),
+        (f"{WEBHOOK}    event_types:\n      - |\n", EVENTS, True),
+        *(
+            (
+                f"webhooks:\n  - name: a\n    type: {kind.type}\n    configuration:\n      |\n",
+                {each.name for each in kind.fields},
+                False,
+            )
+            for kind in KINDS.values()
+        ),
+    ],
+)
+def test_completions(
+    editor: LanguageServer, text: str, offered: Collection[str], others: bool
+) -> None:
+    """Each has an explanation. In `configuration` there are only the fields of the type."""
+    items = {each["label"]: each for each in editor.complete(text)}
+    assert set(offered) <= set(items)
+    assert others or set(offered) == set(items)
+    assert all(documented(items[each]) for each in offered)
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_a_skeleton_of_each_type_is_offered(editor: LanguageServer, kind: str) -> None:
     """A new webhook has a skeleton for each type, which is valid once it is filled in."""
     items = editor.complete("webhooks:\n  - |\n")
-    whole = [
-        filled(text)
-        for text in texts(items).values()
-        if f"type: {kind}" in text and "configuration:" in text
-    ]
-    assert len(whole) == 1
-    document = "webhooks:\n  - " + whole[0].replace("\n", "\n  ") + "\n"
+    offered = [filled(each.get("insertText", "")) for each in items]
+    (whole,) = (each for each in offered if f"type: {kind}" in each and "configuration:" in each)
+    document = "webhooks:\n  - " + whole.replace("\n", "\n  ") + "\n"
     assert validate(document), document
     assert editor.diagnostics(document) == []
-
-
-def test_a_webhook_to_delete_is_offered(editor: LanguageServer) -> None:
-    """There is a skeleton with `state: absent`."""
-    offered = texts(editor.complete("webhooks:\n  - |\n"))
-    assert any("state: absent" in filled(text) for text in offered.values())
-
-
-@pytest.mark.parametrize("kind", sorted(KINDS))
-def test_fields_are_those_of_the_type(editor: LanguageServer, kind: str) -> None:
-    """In `configuration` only the fields of the webhook's type are offered."""
-    text = f"webhooks:\n  - name: a\n    type: {kind}\n    configuration:\n      |\n"
-    items = editor.complete(text)
-    assert {each["label"] for each in items} == {each.name for each in KINDS[kind].fields}
-    assert all(documented(each) for each in items)
-
-
-def test_root_keys_are_offered(editor: LanguageServer) -> None:
-    """At the beginning of a file every key is offered with an explanation."""
-    items = {each["label"]: each for each in editor.complete("|\n")}
-    keys = {"version", "organization", "prune", "scope", "ignore", "protect", "limits",
-            "defaults", "webhooks"}  # fmt: skip
-    assert keys <= set(items)
-    assert all(documented(items[key]) for key in keys)
+    assert any("state: absent" in each for each in offered)
 
 
 @pytest.mark.parametrize(

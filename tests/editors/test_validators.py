@@ -1,11 +1,9 @@
-"""Four independent validators agree: `validate`, check-jsonschema, ajv, a language server."""
+"""Three independent validators agree: `validate`, ajv and a language server."""
 
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -43,26 +41,6 @@ def validate(text: str) -> bool:
 def test_validate(name: str) -> None:
     """It accepts only the valid files; the examples are run in tests/docs."""
     assert validate(ALL[name]) is (name in GOOD)
-
-
-def test_check_jsonschema(tmp_path: Path) -> None:
-    """check-jsonschema, with its own YAML parser, refuses what a schema can refuse."""
-    tool = shutil.which("check-jsonschema", path=str(Path(sys.executable).parent))
-    if tool is None:
-        pytest.skip("check-jsonschema is not installed")
-    paths = []
-    for number, text in enumerate(ALL.values()):
-        paths.append(tmp_path / f"{number:03}.yaml")
-        paths[-1].write_text(text, "utf-8")
-    done = subprocess.run(
-        [tool, "--schemafile", SCHEMA, "--output-format", "json", *paths],
-        capture_output=True,
-        text=True,
-    )
-    report = json.loads(done.stdout)
-    assert report["parse_errors"] == []
-    refused = {Path(each["filename"]).name for each in report["errors"]}
-    assert differing([path.name not in refused for path in paths]) == []
 
 
 def test_ajv_in_strict_mode(tools: Path) -> None:

@@ -172,14 +172,6 @@ def test_references_are_checked_offline(
     assert found(slack(reference)) == forbidden
 
 
-def test_a_token_in_place_of_a_reference_is_not_shown() -> None:
-    """A secret written in place of its variable's name is not repeated."""
-    for reference in (f"{{env: '{TOKEN}'}}", f"{{file: '{TOKEN}'}}", "{env: my-canary}"):
-        outcome = slack(reference, Rules(allow_secrets=("env:A",)))
-        assert outcome.findings
-        assert "canary" not in repr(outcome.findings)
-
-
 def test_half_of_a_surrogate_pair_in_a_live_name_is_an_error() -> None:
     """A file cannot contain it, but a server may."""
     assert [each.rule for each in name_findings("a\ud800b")] == ["unsafe-name"]
