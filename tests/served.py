@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from reconciler.emulator.store import LogEntry
+from reconciler.emulator.emulator import LogEntry
 from tests.emulated.emulator import Emulator
 from tests.emulated.server import Server
 from tests.waiting import TIMEOUT

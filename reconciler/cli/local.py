@@ -21,7 +21,7 @@ from reconciler.cli.session import STDOUT, Session
 from reconciler.emulator.behavior import MASK, Behavior
 from reconciler.emulator.emulator import LOCAL_KEY, ORGANIZATION, Emulator
 from reconciler.emulator.messages import Request
-from reconciler.emulator.store import LogEntry, Row, Store
+from reconciler.emulator.store import Row, Store
 from reconciler.emulator.webhooks import PATH
 from reconciler.errors import OutputError, UsageError
 from reconciler.kinds import KINDS
@@ -176,7 +176,7 @@ def _make_folder(folder: Path) -> None:
 
 
 class _LocalStore(Store):
-    """A store without secrets: neither those of webhooks, nor the bodies of requests in the log.
+    """A store of webhooks without their secrets.
 
     `redacted` removes the values of secret references from a text.
     """
@@ -190,9 +190,6 @@ class _LocalStore(Store):
 
     def update(self, id: str, record: Mapping[str, Any]) -> str:
         return super().update(id, self._without_secrets(record))
-
-    def record(self, **entry: Any) -> LogEntry:
-        return super().record(**{**entry, "body": ""})
 
     def _without_secrets(self, record: Mapping[str, Any]) -> dict[str, Any]:
         kind = KINDS[record["type"]]

@@ -12,7 +12,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from urllib.parse import quote, unquote
 
 from reconciler.emulator import webhooks
@@ -28,7 +28,7 @@ from reconciler.emulator.messages import (
     refuse,
     sized,
 )
-from reconciler.emulator.store import LogEntry, Store, User
+from reconciler.emulator.store import Store, User
 
 LOCAL_KEY = "local-emulator-key"
 """The key of the first organization of every new store."""
@@ -46,6 +46,27 @@ _ROUTE = re.compile(
 _HTML = "text/html; charset=utf-8"
 _NOT_FOUND = b"<!doctype html>\n<html lang=en><title>Not Found</title><h1>Not Found</h1></html>\n"
 _SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogEntry:
+    """A request, as received; `seq` counts the requests to one emulator.
+
+    `status` is the one that the client received, 0 if none; `body` is the body of the request, with
+    secrets but without keys; `changed` is the id of the written webhook, even if the client
+    received an error.
+    """
+
+    seq: int
+    time: float
+    method: str
+    path: str
+    query: str
+    status: int
+    body: str
+    organization: str | None
+    user: str | None
+    changed: str | None
 
 
 class Emulator:
@@ -70,6 +91,7 @@ class Emulator:
         self.clock = clock
         self.listener = listener
         self.lock = threading.RLock()
+        self._requests = 0
         with self.store.transaction():
             if not self.store.organizations():
                 first = self.store.add_organization(organization)
@@ -100,9 +122,14 @@ class Emulator:
         return replace(answer, body=b"") if exchange.request.method == "HEAD" else answer
 
     def record(self, exchange: Exchange, status: int) -> LogEntry:
-        """Append a request to the log; `status` is the client's, 0 without a response."""
+        """Return the log's line for a request, after the listener has received it.
+
+        `status` is the one that the client received, 0 without a response.
+        """
         request, user = exchange.request, exchange.user
-        entry = self.store.record(
+        self._requests += 1
+        entry = LogEntry(
+            seq=self._requests,
             time=exchange.now,
             method=request.method,
             path=request.path,

@@ -1,4 +1,4 @@
-"""Store organizations, users, webhooks and the log of the emulated server.
+"""Store organizations, users and webhooks of the emulated server.
 
 It is one SQLite database, in memory or in a file, usable from any thread. Transactions are
 exclusive and atomic. Keys are stored as digests only. Webhooks are stored as JSON text, so that
@@ -35,10 +35,6 @@ CREATE TABLE IF NOT EXISTS webhooks (
     name TEXT NOT NULL, data TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS webhooks_by_creation ON webhooks (organization, seq);
 CREATE INDEX IF NOT EXISTS webhooks_by_name ON webhooks (organization, name, seq);
-CREATE TABLE IF NOT EXISTS log (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, time REAL NOT NULL, method TEXT NOT NULL,
-    path TEXT NOT NULL, query TEXT NOT NULL, status INTEGER NOT NULL, body TEXT NOT NULL,
-    organization TEXT, user TEXT, changed TEXT);
 """
 _ORDERINGS = {
     "id": "id",
@@ -88,27 +84,6 @@ class Row:
     data: str
 
 
-@dataclass(frozen=True, slots=True)
-class LogEntry:
-    """A request, as received; the fields are the columns of the table.
-
-    `status` is the one that the client received, 0 if none; `body` is the body of the request, with
-    secrets but without keys; `changed` is the id of the written webhook, even if the client
-    received an error.
-    """
-
-    seq: int
-    time: float
-    method: str
-    path: str
-    query: str
-    status: int
-    body: str
-    organization: str | None
-    user: str | None
-    changed: str | None
-
-
 class Store:
     """The tables and the operations on them."""
 
@@ -154,17 +129,6 @@ class Store:
     def new_id(self) -> str:
         """Return a new unique id."""
         return str(uuid.uuid4())
-
-    # The log
-
-    def record(self, **entry: Any) -> LogEntry:
-        """Append to the log and return the entry with its number."""
-        return LogEntry(seq=self._insert("log", entry), **entry)
-
-    def log(self, *, after: int = 0) -> list[LogEntry]:
-        """Return the log's entries with a number above `after`, in order."""
-        query = "SELECT * FROM log WHERE seq > ? ORDER BY seq"
-        return [LogEntry(*row) for row in self._rows(query, (after,))]
 
     # Organizations and users
 

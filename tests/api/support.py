@@ -122,7 +122,7 @@ class World:
 
     def requests(self) -> list[str]:
         """Return method and path of every request to the server."""
-        return [f"{entry.method} {entry.path}" for entry in self.emulator.store.log()]
+        return [f"{entry.method} {entry.path}" for entry in self.emulator.log]
 
 
 def slack(name: str = "Deploys", **fields: Any) -> Draft:

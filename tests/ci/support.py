@@ -183,7 +183,7 @@ class World:
 
     def writes(self) -> list[str]:
         """Return method and path of each write that CloudTruth received."""
-        log = self.emulator.store.log()
+        log = self.emulator.log
         return [f"{each.method} {each.path}" for each in log if each.method != "GET"]
 
     # Actions of GitHub.

@@ -198,13 +198,13 @@ def test_a_fork_is_validated_and_never_applied(three: Organizations) -> None:
     here = three.world
     here.environments = {name: {} for name in here.environments}
     here.github.read_only = True
-    before = len(here.emulator.store.log())
+    before = len(here.emulator.log)
     found = three.propose(1, {"base.yaml": BASE.replace("CHANNEL", "evil")}, home="eve/hooks")
     assert [each.outputs["result"] for each in found.values()] == ["validated"] * 3
     event = here.opened(1, home="eve/hooks")
     assert here.run("apply", "pull_request", event) == {}
     assert here.run("plan", "pull_request_target", event) == {}
-    assert (len(here.emulator.store.log()), here.github.writes) == (before, [])
+    assert (len(here.emulator.log), here.github.writes) == (before, [])
 
 
 @pytest.mark.slow

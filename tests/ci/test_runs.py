@@ -23,7 +23,7 @@ def here(tmp_path: Path) -> Iterator[World]:
 def test_validate_needs_only_the_files(here: World) -> None:
     """The command may come from a variable, as in the action; no server is contacted."""
     done = here.call("", WEBHOOKS_COMMAND="validate")
-    assert here.emulator.store.log() == []
+    assert here.emulator.log == []
     assert (done.code, done.outputs["result"]) == (0, "validated")
     assert "The files are valid: 1 webhook declared" in done.summary
 
@@ -129,7 +129,7 @@ def test_a_fork_is_only_validated(here: World) -> None:
     assert (bad.code, bad.outputs["result"]) == (3, "failed")
     assert "::error file=webhooks.yaml,line=2," in bad.stdout
     assert here.github.log == []
-    assert here.emulator.store.log() == []
+    assert here.emulator.log == []
 
 
 def test_apply_is_refused_on_pull_requests(here: World) -> None:

@@ -96,9 +96,9 @@ def test_without_a_key_every_workflow_passes_with_a_notice(
     path = quick.work / "webhooks.yaml"
     path.write_text(key + path.read_text())
     event = {"plan": "pull_request", "apply": "push", "drift": "schedule"}[workflow]
-    before = len(quick.emulator.store.log())
+    before = len(quick.emulator.log)
     done = only(quick.run(workflow, event, PUSH, EMPTY_KEY=""))
-    assert (done.code, len(quick.emulator.store.log())) == (0, before), done.stdout
+    assert (done.code, len(quick.emulator.log)) == (0, before), done.stdout
     assert "::warning title=no-api-key::" in done.stdout
     assert f"{named} is not set" in done.stdout
     assert named in done.summary

@@ -84,7 +84,7 @@ class Scenario:
 
     def sent(self) -> Iterator[dict[str, Any]]:
         """Yield the configuration of each request."""
-        for entry in self.cloud.emulator.store.log():
+        for entry in self.cloud.emulator.log:
             body = json.loads(entry.body or "{}")
             if "configuration" in body:
                 yield body["configuration"]
@@ -193,7 +193,7 @@ def test_rotation(begin: Begin, form: ReadBack, hidden: tuple[str, ...]) -> None
     declared |= {"CloudTruth", "me", "#deploys", "https://second.example.com/x"}
     for configuration in scenario.sent():
         assert set(configuration.values()) <= declared
-    for entry in scenario.cloud.emulator.store.log():
+    for entry in scenario.cloud.emulator.log:
         assert MASK not in entry.body
         assert "gAAAA" not in entry.body
 

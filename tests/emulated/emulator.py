@@ -13,9 +13,9 @@ from urllib.parse import unquote
 
 from reconciler.emulator import emulator as product
 from reconciler.emulator import messages
-from reconciler.emulator.emulator import LOCAL_KEY
+from reconciler.emulator.emulator import LOCAL_KEY, LogEntry
 from reconciler.emulator.messages import Exchange, Request
-from reconciler.emulator.store import LogEntry, Row, Store
+from reconciler.emulator.store import Row, Store
 from tests.emulated.faults import FaultSource, Response, Script, with_fault
 from tests.emulated.variant import Variant
 
@@ -60,6 +60,8 @@ class Emulator(product.Emulator):
         listener: Callable[[LogEntry], None] | None = None,
     ) -> None:
         self.faults: FaultSource = Script() if faults is None else faults
+        self.log: list[LogEntry] = []
+        """Every request, in order."""
         self.labels: dict[int, str] = {}
         """The faults, by the number of the log entry."""
         self._randomness = random.Random(seed).random
@@ -111,6 +113,11 @@ class Emulator(product.Emulator):
             lag=self._lag,
             randomness=self._randomness,
         )
+
+    def record(self, exchange: Exchange, status: int) -> LogEntry:
+        entry = super().record(exchange, status)
+        self.log.append(entry)
+        return entry
 
     def carry_out(self, exchange: Exchange) -> messages.Response:
         behavior, store = exchange.behavior, self.store

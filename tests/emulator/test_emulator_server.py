@@ -25,7 +25,7 @@ def test_paths_reach_the_handler_unchanged(over_http: OverHttp) -> None:
     emulator = Emulator()
     url = over_http(emulator)
     httpx.get(f"{url}/api/v1/memberships/a%2Fb%7C/?x=%20", timeout=TIMEOUT)
-    (entry,) = emulator.store.log()
+    (entry,) = emulator.log
     assert (entry.path, entry.query) == ("/api/v1/memberships/a%2Fb%7C/", "x=%20")
 
 
@@ -49,7 +49,7 @@ def test_other_hosts_are_misdirected(over_http: OverHttp, host: str) -> None:
     headers = {"host": host, "authorization": f"Api-Key {LOCAL_KEY}"}
     answer = httpx.get(f"{url}{HOOKS}", headers=headers, timeout=TIMEOUT)
     assert (answer.status_code, url in answer.text) == (421, True)
-    assert emulator.store.log() == []
+    assert emulator.log == []
 
 
 def test_serving_reports_its_url_and_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
@@ -66,7 +66,7 @@ def test_serving_reports_its_url_and_prints_nothing(capfd: pytest.CaptureFixture
     assert capfd.readouterr() == ("", "")
     with suppress(httpx.HTTPError):  # the port is closed, or another server uses it by now
         httpx.get(f"{server.url}/api/schema/", timeout=TIMEOUT)
-    assert len(emulator.store.log()) == 1
+    assert len(emulator.log) == 1
 
 
 def test_ipv6_addresses_are_bracketed_in_the_url() -> None:

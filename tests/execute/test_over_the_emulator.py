@@ -41,7 +41,7 @@ def test_a_write_without_a_response_is_repeated_only_if_needed(
     declared = (slack("a"), slack("b", "#new"))
     report = world.apply(*declared)
     assert world.names() == ["a", "b"]
-    arrived = [each for each in world.emulator.store.log() if each.method == method]
+    arrived = [each for each in world.emulator.log if each.method == method]
     # A late write is in the log twice.
     assert sum(world.emulator.labels.get(each.seq) != LATE for each in arrived) == sends
     assert (report.exit_code, report.verified) == (ExitCode.OK, True)

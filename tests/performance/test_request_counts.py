@@ -57,7 +57,7 @@ class CountingEmulator(Emulator):
 
     def requests(self) -> Counter[str]:
         """Return method and path of every request, without queries."""
-        return Counter(f"{each.method} {each.path}" for each in self.store.log())
+        return Counter(f"{each.method} {each.path}" for each in self.log)
 
     def _met(self) -> bool:
         return self.most >= self._meeting

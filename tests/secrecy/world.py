@@ -441,7 +441,7 @@ _MASKS: Final = ("***", "gAAAAA")
 
 
 def _only_read(emulator: Emulator) -> Iterator[str]:
-    for entry in emulator.store.log():
+    for entry in emulator.log:
         text = f"{entry.path}?{entry.query}\n{entry.body}"
         for each in _READ:
             if each.core in text or json.dumps(each.core)[1:-1] in text:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import cast
 
 from reconciler.api.client import Client, connect
-from reconciler.emulator.store import LogEntry
+from reconciler.emulator.emulator import LogEntry
 from reconciler.model import Secret
 from tests.emulated.emulator import LOCAL_KEY, Emulator, Request, Response
 from tests.emulated.in_process import InProcess
