@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -47,38 +48,6 @@ def test_a_create_that_did_not_happen_is_repeated_after_three_listings() -> None
     assert (clock.slept, report.exit_code) == ([2.0, 1.0, 1.0], ExitCode.OK)
 
 
-def test_a_create_without_any_listing_is_unconfirmed() -> None:
-    """If the listings fail too, it is not repeated."""
-    api = memory(faults=[LOST, *(Fault(call="list", nth=n, error=ServerError) for n in (2, 3, 4))])
-    report = run(api, planned(api, slack("a")))
-    assert outcomes(report) == {"a": "unconfirmed"}
-    assert api.count("create") == 1
-
-
-def test_a_lost_create_whose_name_is_then_taken_is_in_doubt() -> None:
-    """The lost create may have taken the name without being listed yet."""
-    taken = Fault(call="create", nth=2, error=ConflictError)
-    api = memory(faults=[LOST, taken])
-    assert outcomes(run(api, planned(api, slack("a")))) == {"a": "unconfirmed"}
-    assert api.count("create") == 2
-
-
-def test_an_unrelated_new_webhook_is_not_a_conflict() -> None:
-    """Only a webhook of the sent name is relevant."""
-    other = appear(row("other", "9"))
-    api = memory(faults=[Fault(call="create", error=AmbiguousWriteError, interfere=other)])
-    report = run(api, planned(api, slack("a")))
-    assert (outcomes(report), api.names()) == ({"a": "applied"}, ["a", "other"])
-
-
-def test_nothing_is_repeated_after_a_signal() -> None:
-    """A stopped run reads the result, and stops."""
-    api = memory(faults=[LOST])
-    report = run(api, planned(api, slack("a")), stop=1)
-    assert outcomes(report) == {"a": "unconfirmed"}
-    assert (api.count("create"), report.exit_code) == (1, ExitCode.SIGTERM)
-
-
 @pytest.mark.parametrize(
     ("error", "detail"), [(InvalidRequestError, "name already exists."), (ConflictError, None)]
 )
@@ -95,26 +64,39 @@ def test_a_taken_name_is_read_back(
     assert api.names() == ["a"]
 
 
-def test_a_taken_name_that_no_webhook_has_is_a_failure() -> None:
-    """The server's error is reported, also when the listing fails."""
-    taken = Fault(call="create", error=ConflictError)
-    api = memory(faults=[taken])
-    assert outcomes(run(api, planned(api, slack("a")))) == {"a": "failed conflict"}
-    api = memory(faults=[taken, Fault(call="list", nth=2, error=ServerError)])
-    assert outcomes(run(api, planned(api, slack("a")))) == {"a": "failed conflict"}
+TAKEN = Fault(call="create", error=ConflictError)
+UNLISTED = [Fault(call="list", nth=n, error=ServerError) for n in (2, 3, 4)]
+BESIDE = replace(LOST, interfere=appear(row("other", "9")))
+CREATES = {
+    "lost, and no listing succeeds": ([LOST, *UNLISTED], None, "unconfirmed", 1),
+    "lost, then taken, but not listed": ([LOST, replace(TAKEN, nth=2)], None, "unconfirmed", 2),
+    "lost beside another new one": ([BESIDE], None, "applied", 2),
+    "lost and stopped": ([LOST], 1, "unconfirmed", 1),
+    "taken by no webhook": ([TAKEN], None, "failed conflict", 1),
+    "taken, and no listing succeeds": ([TAKEN, *UNLISTED], None, "failed conflict", 1),
+}
+
+
+@pytest.mark.parametrize(("faults", "stop", "outcome", "sent"), CREATES.values(), ids=CREATES)
+def test_a_create_is_repeated_only_if_it_surely_did_not_happen(
+    faults: list[Fault], stop: int | None, outcome: str, sent: int
+) -> None:
+    """The listings decide; without them the result is unknown, or the server's error."""
+    api = memory(faults=faults)
+    report = run(api, planned(api, slack("a")), stop=stop)
+    assert (outcomes(report), api.count("create")) == ({"a": outcome}, sent)
+    assert stop is None or report.exit_code is ExitCode.SIGTERM
 
 
 # Removal of duplicates
 
 
-def late(api: Memory) -> None:
-    if "late" not in api.rows:
-        api.rows["a-late"] = row("a", "a-late")
+LATE = Fault(call="create", interfere=appear(row("a", "a-late")))
 
 
 def test_a_late_duplicate_is_removed_and_the_smallest_id_is_kept() -> None:
     """The first POST is committed after the second: one webhook remains."""
-    api = memory(faults=[LOST, Fault(call="create", nth=2, interfere=late)])
+    api = memory(faults=[LOST, replace(LATE, nth=2)])
     report = run(api, planned(api, slack("a")))
     assert list(api.rows) == ["a-late"]
     assert [(each.removed, each.kept) for each in report.healed] == [("id-101", "a-late")]
@@ -134,14 +116,6 @@ def test_the_kept_duplicate_is_reported_for_its_own_create() -> None:
     assert found == {"u": "id-1", "a": "id-101", "b": "b-late"}
 
 
-def test_a_duplicate_with_another_token_is_another_webhook() -> None:
-    """The listing with both shows that tokens are readable."""
-    theirs = row("a", "a-first", token="xoxb-9876543210-other")
-    api = memory(faults=[Fault(call="create", interfere=appear(theirs))])
-    report = run(api, planned(api, slack("a")))
-    assert outcomes(report) == {"a": "failed conflict"}
-
-
 def test_a_duplicate_kept_by_another_run_is_reported() -> None:
     """The other run has removed ours, because its own has the smaller id."""
 
@@ -154,69 +128,49 @@ def test_a_duplicate_kept_by_another_run_is_reported() -> None:
     assert (report.outcomes[0].id, report.exit_code) == ("a-first", ExitCode.OK)
 
 
-def test_a_duplicate_of_a_different_webhook_is_a_conflict() -> None:
-    """Another process created the name with other fields, and its webhook has the smallest id."""
-    theirs = row("a", "a-first", "#elsewhere")
+@pytest.mark.parametrize(
+    ("theirs", "left"),
+    [
+        (row("a", "a-first", "#elsewhere"), ["a-first"]),
+        (row("a", "a-first", token="xoxb-9876543210-other"), ["a-first"]),
+        (row("a", "zz", "#manual"), ["id-101", "zz"]),
+    ],
+    ids=["other fields", "another token, which the listing shows", "the larger id"],
+)
+def test_a_webhook_of_another_process_that_differs_is_kept(
+    theirs: LiveWebhook, left: list[str]
+) -> None:
+    """The outcome is a conflict that names the other webhook."""
     api = memory(faults=[Fault(call="create", interfere=appear(theirs))])
     report = run(api, planned(api, slack("a")))
     assert outcomes(report) == {"a": "failed conflict"}
-    assert "a-first" in report.outcomes[0].message
-    assert list(api.rows) == ["a-first"]
+    assert theirs.id in report.outcomes[0].message  # type: ignore[union-attr]
+    assert sorted(api.rows) == left
 
 
-def test_older_or_differing_duplicates_are_never_removed() -> None:
-    """Only new ones that equal what was sent are deleted."""
-    other = row("a", "zz", "#manual")
-    api = memory(faults=[Fault(call="create", interfere=appear(other))])
+@pytest.mark.parametrize(
+    ("change", "left", "code"),
+    [
+        (lambda api: api.rows.pop("a-late", None), ["id-101"], ExitCode.OK),
+        (appear(row("a", "id-101", "#edited")), ["a-late", "id-101"], ExitCode.PARTIAL),
+        (lambda api: api.rows.pop("id-101", None), ["a-late"], ExitCode.OK),
+    ],
+    ids=["the keeper is gone", "the duplicate was edited", "another run removed it"],
+)
+def test_a_run_removes_and_reports_only_its_own_duplicates(
+    change: Callable[[Memory], None], left: list[str], code: ExitCode
+) -> None:
+    """The webhook to keep is read right before a duplicate is deleted."""
+    api = memory(faults=[LATE, Fault(call="get", interfere=change)])
     report = run(api, planned(api, slack("a")))
-    assert (api.names(), report.healed) == (["a", "a"], ())
-
-
-def test_no_duplicate_is_removed_once_the_keeper_is_gone() -> None:
-    """The webhook to keep is read first."""
-
-    def keeper_goes(api: Memory) -> None:
-        api.rows.pop("a-late", None)
-
-    api = memory(
-        faults=[
-            Fault(call="create", interfere=late),
-            Fault(call="get", interfere=keeper_goes),
-        ]
-    )
-    run(api, planned(api, slack("a")))
-    assert list(api.rows) == ["id-101"]
-
-
-def test_a_duplicate_edited_by_another_process_is_kept() -> None:
-    """It is no longer a duplicate; the run reports a conflict."""
-    edited = Fault(call="get", interfere=appear(row("a", "id-101", "#edited")))
-    api = memory(faults=[Fault(call="create", interfere=late), edited])
-    report = run(api, planned(api, slack("a")))
-    assert (sorted(api.rows), report.healed) == (["a-late", "id-101"], ())
-    assert report.exit_code is ExitCode.PARTIAL
-
-
-def test_a_duplicate_removed_by_another_run_is_not_reported() -> None:
-    """Two applies remove duplicates at once: each reports its own deletes."""
-
-    def delete_duplicate(api: Memory) -> None:
-        api.rows.pop("id-101", None)
-
-    late_and_deleted = [
-        Fault(call="create", interfere=late),
-        Fault(call="get", interfere=delete_duplicate),
-    ]
-    api = memory(faults=late_and_deleted)
-    report = run(api, planned(api, slack("a")))
-    assert (list(api.rows), report.healed, report.exit_code) == (["a-late"], (), ExitCode.OK)
+    assert (sorted(api.rows), report.healed, report.exit_code) == (left, (), code)
 
 
 def test_a_removal_with_a_lost_response_is_verified() -> None:
     """It is done or repeated; one webhook remains and the report names the other."""
     for happens in (True, False):
         lost = Fault(call="delete", error=AmbiguousWriteError, happens=happens)
-        api = memory(faults=[Fault(call="create", interfere=late), lost])
+        api = memory(faults=[LATE, lost])
         report = run(api, planned(api, slack("a")))
         assert (list(api.rows), report.exit_code) == (["a-late"], ExitCode.OK)
         assert len(report.healed) == 1
@@ -225,7 +179,7 @@ def test_a_removal_with_a_lost_response_is_verified() -> None:
 def test_a_duplicate_that_cannot_be_removed_is_a_failure() -> None:
     """Exit 7 while both exist."""
     lost = [Fault(call="delete", nth=n, error=AmbiguousWriteError) for n in range(1, 9)]
-    api = memory(faults=[Fault(call="create", interfere=late), *lost])
+    api = memory(faults=[LATE, *lost])
     report = run(api, planned(api, slack("a")))
     assert (report.exit_code, report.healed) == (ExitCode.PARTIAL, ())
     assert report.problem == "duplicates still exist: id-101"
@@ -234,7 +188,7 @@ def test_a_duplicate_that_cannot_be_removed_is_a_failure() -> None:
 def test_duplicates_are_removed_after_other_failures_too() -> None:
     """The removal is part of the create, regardless of other failures."""
     failing = Fault(call="create", nth=2, error=InvalidRequestError)
-    api = memory(faults=[Fault(call="create", interfere=late), failing])
+    api = memory(faults=[LATE, failing])
     report = run(api, planned(api, slack("a"), slack("b")))
     assert (api.names(), len(report.healed)) == (["a"], 1)
 
@@ -246,33 +200,21 @@ def write(nth: int = 1, error: type[ApiError] = AmbiguousWriteError, **more: Any
     return Fault(call="write", nth=nth, error=error, **more)
 
 
-def delete_live(api: Memory) -> None:
-    api.rows.clear()
-
-
 CONFLICT = write(error=ConflictError)
+OVERWRITTEN = write(interfere=appear(row("a", "1", "#manual")))
+REFUSED = [write(2, ConflictError), write(3, ConflictError)]
 UNREAD = Fault(call="get", error=ServerError)
 FATES = {
     "done, and only the last listing shows it": ([write(happens=True), UNREAD], None, "applied", 1),
     "never shown": ([write(), UNREAD], None, "unconfirmed", 1),
     "always lost": ([write(nth) for nth in range(1, 9)], None, "unconfirmed", 3),
     "stopped": ([write()], 1, "unconfirmed", 1),
-    "a change by another user": (
-        [write(interfere=appear(row("a", "1", "#manual")))],
-        None,
-        "failed conflict",
-        1,
-    ),
+    "a change by another user": ([OVERWRITTEN], None, "failed conflict", 1),
     "refused once": ([CONFLICT], None, "applied", 2),
     "refused twice": ([CONFLICT, write(2, ConflictError)], None, "failed conflict", 2),
     "refused and stopped": ([CONFLICT], 1, "skipped interrupted", 1),
     "refused and not shown": ([CONFLICT, UNREAD], None, "failed conflict", 1),
-    "lost, then refused twice": (
-        [write(), write(2, ConflictError), write(3, ConflictError)],
-        None,
-        "unconfirmed",
-        3,
-    ),
+    "lost, then refused twice": ([write(), *REFUSED], None, "unconfirmed", 3),
 }
 
 
@@ -303,7 +245,7 @@ def test_each_lost_update_is_read_back_separately() -> None:
 
 def test_an_update_lost_with_its_webhook_is_skipped() -> None:
     """It is read back and found missing."""
-    lost = Fault(call="update", error=AmbiguousWriteError, interfere=delete_live)
+    lost = Fault(call="update", error=AmbiguousWriteError, interfere=lambda api: api.rows.clear())
     api = memory(row("a", "1"), faults=[lost])
     assert outcomes(run(api, planned(api, slack("a", "#new")))) == {"a": "skipped vanished"}
 
