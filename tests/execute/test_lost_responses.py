@@ -22,6 +22,7 @@ from reconciler.model import LiveWebhook
 from tests.execute.world import Fault, Memory, appear, memory, outcomes, planned, row, run, slack
 from tests.ports import VirtualClock
 
+LATE = Fault(call="create", interfere=appear(row("a", "a-late")))
 LOST = Fault(call="create", error=AmbiguousWriteError)
 DONE_AND_LOST = Fault(call="create", error=AmbiguousWriteError, happens=True)
 
@@ -89,9 +90,6 @@ def test_a_create_is_repeated_only_if_it_surely_did_not_happen(
 
 
 # Removal of duplicates
-
-
-LATE = Fault(call="create", interfere=appear(row("a", "a-late")))
 
 
 def test_a_late_duplicate_is_removed_and_the_smallest_id_is_kept() -> None:

@@ -20,12 +20,10 @@ from reconciler.report import Applied, Failed, FieldMessage, Outcome, Unconfirme
 from tests.execute.world import Fault, Memory, appear, memory, planned, row, run, slack
 
 LOST = Fault(call="create", error=AmbiguousWriteError)
-UNSEEN = Fault(call="list", nth=3, error=ServerError)
 URL = "https://hooks.example.com/ct"
 RECREATE = (
-    "CloudTruth keeps a field that is no longer declared: delete the webhook with `state: "
-    "absent`, then "
-    "declare it again"
+    "CloudTruth keeps a field that is no longer declared: delete the webhook with "
+    "`state: absent`, then declare it again"
 )
 ELSEWHERE = "declare the value that CloudTruth stores, or the next apply retries"
 
@@ -35,43 +33,75 @@ def outcome_of(api: Memory, *webhooks: object, **more: object) -> Outcome:
     return run(api, planned(api, *webhooks), **more).outcomes[0]  # type: ignore[arg-type]
 
 
-def differs(outcome: Outcome, *paths: tuple[str, ...], message: str, hint: str) -> None:
-    fields = tuple(FieldMessage(path=path, message="differs from what was sent") for path in paths)
+def failed(
+    outcome: Outcome, code: str, message: str, hint: str | None = None, *fields: FieldMessage
+) -> None:
+    """Check every field of the outcome of an operation that failed."""
     assert outcome == Failed(
-        operation=outcome.operation,
-        code="does-not-converge",
-        message=message,
-        hint=hint,
-        fields=fields,
+        operation=outcome.operation, code=code, message=message, hint=hint, fields=fields
     )
+
+
+def differs(outcome: Outcome, hint: str, *fields: str, more: str = "") -> None:
+    """Check the outcome of a write whose fields CloudTruth stored differently."""
+    failed(
+        outcome,
+        "does-not-converge",
+        f"CloudTruth stored different values: {', '.join(fields)}{more}",
+        hint,
+        *(
+            FieldMessage(path=tuple(each.split(".")), message="differs from what was sent")
+            for each in fields
+        ),
+    )
+
+
+def upper(each: LiveWebhook) -> LiveWebhook:
+    """Store a webhook under another name."""
+    return replace(each, name=each.name.upper())
+
+
+LIVE, DELETED = (f"no response (1 attempt); {what}" for what in ("it is live", "it was deleted"))
+REFUSED = Fault(call="delete", error=ServerError)
+TAKEN = Fault(call="create", error=ConflictError, interfere=appear(row("a", "id-101")))
+GONE = Fault(call="delete", interfere=lambda api: api.rows.clear())
 
 
 @pytest.mark.parametrize(
-    ("fault", "note"),
+    ("fault", "id", "note"),
     [
-        (replace(LOST, happens=True), "no response (1 attempt); it is live"),
-        (
-            Fault(call="create", error=ConflictError, interfere=appear(row("a", "id-101"))),
-            "no response (1 attempt); it is live",
-        ),
+        (replace(LOST, happens=True), "id-101", LIVE),
+        (TAKEN, "id-101", LIVE),
+        (replace(LOST, call="update", happens=True), "1", LIVE),
+        (replace(LOST, call="delete", happens=True), "1", DELETED),
+        (GONE, "1", "it was already deleted"),
     ],
+    ids=["create", "create, taken", "update", "delete", "delete of a missing webhook"],
 )
-def test_a_create_that_is_found_has_its_id(fault: Fault, note: str) -> None:
-    """It does even if the final verification fails."""
-    outcome = outcome_of(memory(faults=[fault, UNSEEN]), slack("a"))
-    assert outcome == Applied(operation=outcome.operation, id="id-101", note=note)
+def test_an_operation_that_is_found_done_has_its_id_and_a_note(
+    fault: Fault, id: str, note: str
+) -> None:
+    """The report has both even if the final verification fails."""
+    live = () if fault.call == "create" else (row("a", "1"),)
+    hooks = {"create": [slack("a")], "update": [slack("a", "#new")], "delete": []}[fault.call]
+    unlisted = Fault(call="list", nth=3 if fault.call == "create" else 2, error=ServerError)
+    outcome = outcome_of(memory(*live, faults=[fault, unlisted]), *hooks)
+    assert outcome == Applied(operation=outcome.operation, id=id, note=note)
 
 
-def test_a_conflict_has_the_id_of_the_other_webhook() -> None:
-    """It also has the next step."""
-    other = row("a", "9", "#manual")
-    outcome = outcome_of(memory(faults=[replace(LOST, interfere=appear(other))]), slack("a"))
-    assert outcome == Failed(
-        operation=outcome.operation,
-        code="conflict",
-        message="another webhook with this name was created since the plan (id 9)",
-        hint="plan again to update it, or declare `previously` or `id`",
-    )
+def test_a_conflict_has_the_id_of_the_other_webhook_and_a_next_step() -> None:
+    """The hint depends on whether a user has to choose one of two webhooks."""
+    other = appear(row("a", "9", "#manual"))
+    message = "another webhook with this name was created since the plan (id 9)"
+    created = outcome_of(memory(faults=[replace(LOST, interfere=other)]), slack("a"))
+    hint = "plan again to update it, or declare `previously` or `id`"
+    failed(created, "conflict", message, hint)
+    another = Fault(call="list", nth=2, interfere=other)
+    updated = outcome_of(memory(row("a", "1"), faults=[another]), slack("a", "#new"))
+    failed(updated, "conflict", message, "plan again; to keep both, set `id` on each")
+    lost = replace(LOST, call="update", interfere=appear(row("a", "1", "#manual")))
+    overwritten = outcome_of(memory(row("a", "1"), faults=[lost]), slack("a", "#new"))
+    failed(overwritten, "conflict", "it was changed since the plan", "plan again")
 
 
 def test_a_refusal_has_the_message_of_the_server() -> None:
@@ -83,40 +113,31 @@ def test_a_refusal_has_the_message_of_the_server() -> None:
             "it was refused", hint="look at the channel", detail="Reserved.", fields=fields
         )
 
-    outcome = outcome_of(memory(faults=[Fault(call="create", interfere=refuse)]), slack("a"))
-    assert outcome == Failed(
-        operation=outcome.operation,
-        code="invalid-request",
-        message="it was refused",
-        hint="look at the channel",
-        fields=(
-            FieldMessage(path=(), message="Reserved."),
-            FieldMessage(path=("configuration", "channel"), message="no such channel"),
-        ),
+    failed(
+        outcome_of(memory(faults=[Fault(call="create", interfere=refuse)]), slack("a")),
+        "invalid-request",
+        "it was refused",
+        "look at the channel",
+        FieldMessage(path=(), message="Reserved."),
+        FieldMessage(path=("configuration", "channel"), message="no such channel"),
     )
 
 
 def test_a_different_stored_value_lists_every_field() -> None:
-    """It also has the two ways to fix it."""
+    """The outcome also has the two ways to fix it."""
     api = memory(row("a", "1"), stores=lambda each: row("b", each.id, "#else"))
-    differs(
-        outcome_of(api, slack("a", "#new")),
-        ("name",),
-        ("configuration", "channel"),
-        message="CloudTruth stored different values: name, configuration.channel",
-        hint=ELSEWHERE,
-    )
+    differs(outcome_of(api, slack("a", "#new")), ELSEWHERE, "name", "configuration.channel")
 
 
 @pytest.mark.parametrize(
-    ("url", "paths", "hint"),
+    ("url", "fields", "hint"),
     [
-        (URL, ("token",), RECREATE),
-        ("https://elsewhere.example.com/", ("url", "token"), ELSEWHERE),
+        (URL, ["configuration.token"], RECREATE),
+        ("https://else.example.com/", ["configuration.url", "configuration.token"], ELSEWHERE),
     ],
 )
 def test_a_token_kept_by_a_change_of_type_is_reported(
-    url: str, paths: tuple[str, ...], hint: str
+    url: str, fields: list[str], hint: str
 ) -> None:
     """The token would be sent to the new URL; only a new webhook certainly does not have it."""
 
@@ -125,25 +146,24 @@ def test_a_token_kept_by_a_change_of_type_is_reported(
         return replace(each, configuration=kept)
 
     hook = replace(slack("a"), type="generic", configuration={"url": URL})
-    differs(
-        outcome_of(memory(row("a", "1"), stores=stored), hook),
-        *(("configuration", path) for path in paths),
-        message="CloudTruth stored different values: "
-        + ", ".join(f"configuration.{path}" for path in paths),
-        hint=hint,
-    )
+    differs(outcome_of(memory(row("a", "1"), stores=stored), hook), hint, *fields)
 
 
-def test_a_create_stored_under_another_name_is_deleted() -> None:
-    """That name is not declared."""
-    api = memory(stores=lambda each: replace(each, name=each.name.upper()))
-    differs(
-        outcome_of(api, slack("a")),
-        ("name",),
-        message="CloudTruth stored different values: name; the new webhook was deleted",
-        hint="declare the name as CloudTruth stores it",
-    )
-    assert api.rows == {}
+@pytest.mark.parametrize(
+    ("faults", "more", "left"),
+    [
+        ([], "; the new webhook was deleted", []),
+        ([REFUSED], "; it still exists, with the id id-101", ["id-101"]),
+    ],
+)
+def test_a_create_stored_under_another_name_is_deleted(
+    faults: list[Fault], more: str, left: list[str]
+) -> None:
+    """That name is not declared. If the delete fails, the outcome has the id of the webhook."""
+    api = memory(stores=upper, faults=faults)
+    hint = "declare the name as CloudTruth stores it"
+    differs(outcome_of(api, slack("a")), hint, "name", more=more)
+    assert list(api.rows) == left
 
 
 def test_a_webhook_renamed_right_after_its_create_is_kept() -> None:
@@ -162,24 +182,9 @@ def test_a_webhook_renamed_right_after_its_create_is_kept() -> None:
     assert api.names() == ["theirs"]
 
 
-def test_a_create_under_another_name_that_cannot_be_deleted_is_reported() -> None:
-    """The outcome has the id of the remaining webhook."""
-    api = memory(
-        stores=lambda each: replace(each, name=each.name.upper()),
-        faults=[Fault(call="delete", error=ServerError)],
-    )
-    differs(
-        outcome_of(api, slack("a")),
-        ("name",),
-        message="CloudTruth stored different values: name; it still exists, with the id id-101",
-        hint="declare the name as CloudTruth stores it",
-    )
-    assert list(api.rows) == ["id-101"]
-
-
 def test_an_existing_webhook_returned_by_a_create_is_kept() -> None:
     """A server that returns an existing webhook for a create has created nothing to delete."""
-    api = memory(row("old", "id-101"), stores=lambda each: replace(each, name=each.name.upper()))
+    api = memory(row("old", "id-101"), stores=upper)
     outcome = outcome_of(api, slack("a"), slack("old"))
     assert isinstance(outcome, Failed)
     assert outcome.message.endswith("it still exists, with the id id-101")
@@ -189,12 +194,7 @@ def test_an_existing_webhook_returned_by_a_create_is_kept() -> None:
 def test_a_create_with_another_field_is_kept() -> None:
     """Its name is declared, so the next plan fixes it."""
     api = memory(stores=lambda each: replace(each, event_types=frozenset({"value_created"})))
-    differs(
-        outcome_of(api, slack("a")),
-        ("event_types",),
-        message="CloudTruth stored different values: event_types",
-        hint=ELSEWHERE,
-    )
+    differs(outcome_of(api, slack("a")), ELSEWHERE, "event_types")
     assert api.names() == ["a"]
 
 
@@ -207,65 +207,13 @@ def test_a_create_with_another_field_is_kept() -> None:
     ],
 )
 def test_an_error_without_fields_has_none(error: type[ApiError], message: str) -> None:
-    """The outcome has no fields."""
+    """The outcome has the code and the message of the error."""
     outcome = outcome_of(memory(faults=[Fault(call="create", error=error)]), slack("a"))
-    assert outcome == Failed(operation=outcome.operation, code=error.code, message=message)
-
-
-@pytest.mark.parametrize(
-    ("fault", "note"),
-    [
-        (
-            Fault(call="delete", interfere=lambda api: api.rows.clear()),
-            "it was already deleted",
-        ),
-        (
-            Fault(call="delete", error=AmbiguousWriteError, happens=True),
-            "no response (1 attempt); it was deleted",
-        ),
-    ],
-)
-def test_a_delete_of_a_missing_webhook_has_a_note(fault: Fault, note: str) -> None:
-    """The outcome also has its id."""
-    outcome = outcome_of(memory(row("old", "1"), faults=[fault, replace(UNSEEN, nth=2)]))
-    assert outcome == Applied(operation=outcome.operation, id="1", note=note)
-
-
-def test_an_update_found_done_has_a_note() -> None:
-    """The outcome also has its id."""
-    lost = Fault(call="update", error=AmbiguousWriteError, happens=True)
-    outcome = outcome_of(memory(row("a", "1"), faults=[lost]), slack("a", "#new"))
-    note = "no response (1 attempt); it is live"
-    assert outcome == Applied(operation=outcome.operation, id="1", note=note)
-
-
-def test_an_overwritten_update_has_a_next_step() -> None:
-    """Planning again shows the difference."""
-    theirs = appear(row("a", "1", "#manual"))
-    lost = Fault(call="update", error=AmbiguousWriteError, interfere=theirs)
-    outcome = outcome_of(memory(row("a", "1"), faults=[lost]), slack("a", "#new"))
-    assert outcome == Failed(
-        operation=outcome.operation,
-        code="conflict",
-        message="it was changed since the plan",
-        hint="plan again",
-    )
-
-
-def test_another_webhook_of_the_name_is_reported_with_its_id() -> None:
-    """A user has to choose one of the two."""
-    another = Fault(call="list", nth=2, interfere=appear(row("a", "9", "#manual")))
-    outcome = outcome_of(memory(row("a", "1"), faults=[another]), slack("a", "#new"))
-    assert outcome == Failed(
-        operation=outcome.operation,
-        code="conflict",
-        message="another webhook with this name was created since the plan (id 9)",
-        hint="plan again; to keep both, set `id` on each",
-    )
+    failed(outcome, error.code, message)
 
 
 def test_all_missing_secrets_are_reported_before_the_first_request() -> None:
-    """The secrets of creates, and of updates that send configuration."""
+    """These are the secrets of creates, and of updates that send configuration."""
     other = SecretRef(scheme=Scheme.ENV, name="OTHER")
     events = frozenset({"value_created"})
     api = memory(row("a", "1"), row("b", "2", events=events))
@@ -291,11 +239,7 @@ def unanswered(api: Memory) -> None:
     [
         ("update", (slack("a", "#new"),), "it has not changed yet"),
         ("delete", (), "the webhook still exists"),
-        (
-            "create",
-            (slack("a"), slack("b")),
-            "not listed yet",
-        ),
+        ("create", (slack("a"), slack("b")), "not listed yet"),
     ],
 )
 def test_a_write_that_always_fails_has_status_attempts_and_live_state(

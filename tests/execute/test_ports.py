@@ -51,22 +51,21 @@ def test_results_have_the_order_of_the_calls(workers: ThreadWorkers) -> None:
     assert workers.run([]) == []
 
 
-def test_calls_run_concurrently_up_to_the_limit(workers: ThreadWorkers) -> None:
-    """Three threads meet at a barrier of three; a fourth never runs."""
+@pytest.mark.parametrize("nested", [False, True], ids=["calls", "one call that runs calls"])
+def test_calls_use_all_threads_and_no_more(workers: ThreadWorkers, nested: bool) -> None:
+    """Three threads meet at a barrier, also for the pages of one listing. Threads are kept,
+    because connections belong to them.
+    """
     barrier = threading.Barrier(3, timeout=TIMEOUT)
-    busy, peak, lock = 0, 0, threading.Lock()
+    idents: set[int] = set()
 
     def call() -> None:
-        nonlocal busy, peak
-        with lock:
-            busy += 1
-            peak = max(peak, busy)
+        idents.add(threading.get_ident())
         barrier.wait()
-        with lock:
-            busy -= 1
 
-    workers.run([call] * 9)
-    assert peak == 3
+    for _ in range(2):
+        workers.run([lambda: workers.run([call] * 9)] if nested else [call] * 9)
+    assert len(idents) == 3
 
 
 def test_the_first_exception_is_raised_after_all_have_ended(workers: ThreadWorkers) -> None:
@@ -90,30 +89,6 @@ def test_a_call_may_run_calls(workers: ThreadWorkers) -> None:
     alone = ThreadWorkers(1)
     assert alone.run([lambda: sum(alone.run(inner))]) == [3]
     alone.close()
-
-
-def test_nested_calls_use_all_threads_and_no_more(workers: ThreadWorkers) -> None:
-    """A single call, such as a listing, that runs calls for its pages."""
-    barrier = threading.Barrier(3, timeout=TIMEOUT)
-    idents: set[int] = set()
-
-    def page() -> None:
-        idents.add(threading.get_ident())
-        barrier.wait()
-
-    workers.run([lambda: workers.run([page] * 9)])
-    assert len(idents) == 3
-
-
-def test_threads_are_kept(workers: ThreadWorkers) -> None:
-    """Connections belong to threads, so threads are kept."""
-    together = threading.Barrier(3, timeout=TIMEOUT)
-
-    def who() -> int:
-        together.wait()
-        return threading.get_ident()
-
-    assert set(workers.run([who] * 3)) == set(workers.run([who] * 3))
 
 
 @pytest.mark.parametrize("parallelism", [0, 17])

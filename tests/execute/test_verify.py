@@ -23,6 +23,7 @@ from tests.planning import builders
 from tests.planning.builders import desired, live_generic, made
 from tests.ports import VirtualClock
 
+LATE = Fault(call="create", interfere=appear(row("a", "a-late")))
 PASSWORD = SecretRef(scheme=Scheme.ENV, name="PASSWORD")
 
 
@@ -39,64 +40,45 @@ def applied(api: Memory, *webhooks: Webhook) -> Report:
     return run(api, planned(api, *webhooks, secrets=secrets), secrets=secrets)
 
 
-def stale_list(api: Memory, n: int) -> tuple[()]:
-    return ()
-
-
-def test_a_stale_list_is_read_four_times_a_second_apart() -> None:
-    """There is no wait after the last listing."""
-    api, clock = memory(lists=stale_list), VirtualClock()
-    report = run(api, planned(api, slack("a")), clock=clock)
-    assert (api.count("list"), clock.slept) == (5, [1.0, 1.0, 1.0])
+@pytest.mark.parametrize(("stop", "listings", "slept"), [(None, 5, [1.0] * 3), (1, 2, [])])
+def test_a_stale_list_is_read_four_times_a_second_apart(
+    stop: int | None, listings: int, slept: list[float]
+) -> None:
+    """After a signal it is read once. Webhooks that it does not show are read by id."""
+    api, clock = memory(lists=lambda api, nth: ()), VirtualClock()
+    report = run(api, planned(api, slack("a")), clock=clock, stop=stop)
+    assert (api.count("list"), clock.slept) == (listings, slept)
     assert (report.exit_code, api.calls[-1]) == (ExitCode.OK, "get id-101")
 
 
-def test_an_incomplete_listing_costs_one_round_of_the_final_verification() -> None:
-    """The next round may be complete; after the last one the result is unknown."""
-    api, clock = memory(), VirtualClock()
-    plan = planned(api, slack("a"))
-    api.faults = [Fault(call="list", nth=n, error=IncompleteListingError) for n in (2, 3, 4)]
-    report = run(api, plan, clock=clock)
-    assert (report.exit_code, report.verified) == (ExitCode.OK, True)
-    assert (api.count("list"), clock.slept) == (5, [1.0, 1.0, 1.0])
-    api, clock = memory(), VirtualClock()
-    api.faults = [Fault(call="list", nth=n, error=IncompleteListingError) for n in range(2, 6)]
-    report = run(api, planned(api, slack("a")), clock=clock)
-    assert (report.exit_code, report.verified) == (ExitCode.PARTIAL, False)
-    assert api.count("list") == 5
-
-
-def test_after_a_signal_an_incomplete_listing_is_not_read_again() -> None:
-    """A stopped run does not wait for another process."""
-    api, clock = memory(), VirtualClock()
-    api.faults = [Fault(call="list", nth=2, error=IncompleteListingError)]
-    report = run(api, planned(api, slack("a")), clock=clock, stop=1)
-    assert (report.verified, api.count("list"), clock.slept) == (False, 2, [])
-
-
-def test_after_a_signal_a_stale_list_is_not_read_again() -> None:
-    """Webhooks that it does not show are read by id."""
-    api, clock = memory(lists=stale_list), VirtualClock()
-    report = run(api, planned(api, slack("a")), clock=clock, stop=1)
-    assert (api.count("list"), clock.slept) == (2, [])
-    assert report.exit_code is ExitCode.OK
+@pytest.mark.parametrize(
+    ("incomplete", "stop", "verified", "listings", "slept"),
+    [(3, None, True, 5, [1.0] * 3), (4, None, False, 5, [1.0] * 3), (1, 1, False, 2, [])],
+    ids=["all but the last", "all", "after a signal"],
+)
+def test_an_incomplete_listing_costs_one_round_of_the_final_verification(
+    incomplete: int, stop: int | None, verified: bool, listings: int, slept: list[float]
+) -> None:
+    """The next round may be complete; after the last one, or a signal, the result is unknown."""
+    rounds = range(2, 2 + incomplete)
+    faults = [Fault(call="list", nth=nth, error=IncompleteListingError) for nth in rounds]
+    api, clock = memory(faults=faults), VirtualClock()
+    report = run(api, planned(api, slack("a")), clock=clock, stop=stop)
+    assert (report.verified, report.exit_code is ExitCode.OK) == (verified, verified)
+    assert (api.count("list"), clock.slept) == (listings, slept)
 
 
 def test_after_a_signal_duplicates_are_still_removed() -> None:
     """A stopped run leaves no duplicates if it can."""
-    api, clock = memory(), VirtualClock()
-    api.faults = [Fault(call="create", interfere=appear(row("a", "a-late")))]
+    api, clock = memory(faults=[LATE]), VirtualClock()
     report = run(api, planned(api, slack("a")), clock=clock, stop=1)
     assert (list(api.rows), len(report.healed), clock.slept) == (["a-late"], 1, [])
 
 
 def test_duplicates_found_one_after_another_are_all_reported() -> None:
     """Each listing may show another one."""
-    api = memory()
-    api.faults = [
-        Fault(call="create", interfere=appear(row("a", "a-late"))),
-        Fault(call="list", nth=3, interfere=appear(row("a", "b-late"))),
-    ]
+    later = Fault(call="list", nth=3, interfere=appear(row("a", "b-late")))
+    api = memory(faults=[LATE, later])
     report = run(api, planned(api, slack("a")))
     assert list(api.rows) == ["a-late"]
     assert [each.removed for each in report.healed] == ["id-101", "b-late"]
@@ -104,11 +86,7 @@ def test_duplicates_found_one_after_another_are_all_reported() -> None:
 
 def test_removed_duplicates_are_reported_even_if_the_last_listing_fails() -> None:
     """Completed operations are reported even if nothing more can be read."""
-    api = memory()
-    api.faults = [
-        Fault(call="create", interfere=appear(row("a", "a-late"))),
-        Fault(call="list", nth=3, error=ServerError),
-    ]
+    api = memory(faults=[LATE, Fault(call="list", nth=3, error=ServerError)])
     report = run(api, planned(api, slack("a")))
     assert [each.removed for each in report.healed] == ["id-101"]
     assert report.problem == "final verification failed: it failed"
@@ -131,7 +109,7 @@ def test_a_failure_does_not_hide_later_ones() -> None:
 
 
 def test_a_create_confirmed_by_the_last_listing_has_its_id() -> None:
-    """It was in doubt before."""
+    """The create was in doubt before."""
     lost = Fault(call="create", error=AmbiguousWriteError, happens=True)
     unseen = [Fault(call="list", nth=n, error=ServerError) for n in (2, 3, 4)]
     api, clock = memory(faults=[lost, *unseen]), VirtualClock()
