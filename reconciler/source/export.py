@@ -106,7 +106,7 @@ def export(live: Live, *, only: Sequence[str] = (), token: SecretRef = SLACK_TOK
     elif "" in ignored:
         data["scope"] = ["?*"]
         comments["scope",] = "a live webhook has no name, so no file can declare it"
-    if globs := {as_glob(name): ignored[name] for name, _ in left_out if name}:
+    if globs := {_as_glob(name): ignored[name] for name, _ in left_out if name}:
         data["ignore"] = list(globs)
         if not all(map(_is_unknown, globs.values())):
             comments["ignore",] = _HOW_TO_DECLARE
@@ -356,7 +356,7 @@ def _without(entry: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
     return {**rest, "configuration": own} if own else rest
 
 
-def as_glob(name: str) -> str:
+def _as_glob(name: str) -> str:
     """Return a glob that matches only this name, as far as a file can express it."""
     written = "".join(f"[{char}]" if char in "*?[" else char for char in name)
     if not any(each.severity is Severity.ERROR for each in name_findings(name)):

@@ -11,6 +11,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +19,6 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from reconciler.source.export import as_glob
 from tests.emulated.emulator import LOCAL_KEY, Emulator
 from tests.emulated.faults import Fault, Rule, Script, raw, redirect
 from tests.emulated.faults import status as answer
@@ -296,4 +296,5 @@ def test_an_export_on_standard_output_keeps_the_names(hostile: Hostile) -> None:
     assert (code, bad(printed)) == (0, [])
     declared = {each["name"] for each in read["webhooks"]}
     assert declared & set(VISIBLE)
-    assert {as_glob(each) for each in {*VISIBLE} - declared} <= set(read["ignore"])
+    for name in {*VISIBLE} - declared:
+        assert any(fnmatchcase(name, glob) for glob in read["ignore"])

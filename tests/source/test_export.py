@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from reconciler.findings import has_errors
 from reconciler.model import EVENT_TYPES, Live, LiveWebhook, Scheme, Secret, SecretRef
 from reconciler.planning.planner import plan
-from reconciler.source.export import Export, as_glob, export
+from reconciler.source.export import Export, export
 from reconciler.source.rendered import scalar
 from tests.loading import load_text
 from tests.planning.builders import live, live_generic, live_slack, unshown
@@ -48,22 +48,6 @@ def test_a_long_name_gives_a_valid_variable(letter: str, length: int) -> None:
     exported = assert_unchanged(live(live_generic(letter * length, token="abcdef")))
     (reference,) = exported.references
     assert reference.name.startswith("WEBHOOK_")
-
-
-def test_300_manual_webhooks_round_trip() -> None:
-    """Both types, malicious names, shared and own tokens, duplicates."""
-    hooks = [
-        live_slack(f"{name}{n}", f"id-{n}-{i}", token=f"xoxb-{n % 3}000000000-AAAA")
-        if (n + i) % 3
-        else live_generic(f"{name}{n}", f"id-{n}-{i}", username="u", password=f"pw{n}")
-        for n in range(9)
-        for i, name in enumerate(HOSTILE)
-    ]
-    hooks += [live_slack("twice", "id-a"), live_slack("twice", "id-b", channel="#other")]
-
-    exported = assert_unchanged(live(*hooks))
-
-    assert exported.declared > 270
 
 
 TOKENS = ("xoxb-1111111111-AAAA", "xoxb-2222222222-BBBB")
@@ -258,15 +242,6 @@ def test_server_text_stays_inside_its_comment() -> None:
     assert line.endswith(r'type a "b"\u000Aprune: false\u2028#, so no file can declare it')
 
 
-def test_an_edit_after_the_export_is_planned() -> None:
-    """The export is an ordinary file."""
-    text = export(live(live_slack())).text
-
-    changed = plan(read_back(text), live(live_slack(channel="#by-hand")), {})
-
-    assert [each.name for each in changed.updates] == ["Deploys"]
-
-
 def test_a_partial_export_has_its_own_scope() -> None:
     """Webhooks that are not exported are out of scope, so they are not deleted."""
     found = live(live_slack("a-1", "id-1"), live_slack("b-1", "id-2"))
@@ -323,14 +298,6 @@ def test_an_empty_organization_gives_an_empty_list() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "glob"), [("a*b", "a[*]b"), ("[x]?", "[[]x][?]"), ("bell\x07", "bell?")]
-)
-def test_a_name_becomes_a_glob_that_matches_it(name: str, glob: str) -> None:
-    """Special characters are escaped."""
-    assert as_glob(name) == glob
-
-
-@pytest.mark.parametrize(
     ("text", "yaml"),
     [
         ("plain", "plain"),
@@ -347,10 +314,3 @@ def test_a_name_becomes_a_glob_that_matches_it(name: str, glob: str) -> None:
 def test_quotes_are_written_only_where_needed(text: str, yaml: str) -> None:
     """As in a hand-written file."""
     assert scalar(text) == yaml
-
-
-def test_quoting_a_long_name_takes_linear_time() -> None:
-    """One pass determines whether quotes are needed, regardless of the length of a word."""
-    text = "a" * 10_000
-    assert scalar(text) == text
-    assert scalar(f"{text}!") == f'"{text}!"'

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import given
 
 from reconciler.findings import Position
@@ -16,15 +15,7 @@ from reconciler.model import Desired, FileScope, Pattern
 from reconciler.source.rendered import configurations, yaml_text
 from tests.cli.conftest import Shell
 from tests.laws import strategies
-from tests.loading import load_text, load_texts
-
-ROOT = Path(__file__).parents[2]
-FILES = sorted(
-    path
-    for folder in ("examples", "tests/golden")
-    for path in (ROOT / folder).rglob("*.yaml")
-    if load_text(path.read_bytes()).desired
-)
+from tests.loading import load_texts
 
 
 def read(file: str, text: bytes) -> Desired:
@@ -36,13 +27,6 @@ def read(file: str, text: bytes) -> Desired:
 def again(desired: Desired) -> Desired:
     ((file, data),) = configurations(desired).items()
     return read(file, yaml_text(data).encode())
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_each_example_renders_to_the_same_configuration(path: Path) -> None:
-    """Loading the rendered file gives the same configuration as the original."""
-    desired = read("f.yaml", path.read_bytes())
-    assert again(desired) == desired
 
 
 @given(desired=strategies.declarations())
