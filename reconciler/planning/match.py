@@ -141,11 +141,9 @@ class Match:
 
     def _protecting(self, found: LiveWebhook) -> Pattern | None:
         """Return the pattern that protects a webhook, or None."""
-        return (
-            first_match(self._policy.protect, found.name)
-            if self._protect.match(found.name)
-            else None
-        )
+        if not self._protect.match(found.name):
+            return None
+        return first_match(self._policy.protect, found.name)
 
     # Results
 

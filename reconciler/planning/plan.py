@@ -386,13 +386,12 @@ class Plan:
     `blocked` has the findings of the guards. They depend on the plan's numbers, on `declared` (true
     if anything is declared), `found` (true if a declaration matches a live webhook) and
     `max_deletes`, the limit in the files. `names` are the declared names and the live ones that
-    they match. `notes` are warnings and hints. `relaxed` has policy
-    lines that were relaxed since the previous configuration. `unreadable` has the declared fields
-    that cannot be read back, as (webhook, field), `unavailable` the secrets that are live and
-    visible, but whose declared value is not available for the comparison. `secrets` are those that
-    the operations send. `files` is the number of files read, `in_scope` the number of live webhooks
-    in scope, `live` the number of all live webhooks. `left_out` are the updates and deletes that
-    `only` excludes.
+    they match. `notes` are warnings and hints. `relaxed` has policy lines that were relaxed since
+    the previous configuration. `unreadable` has the declared fields that cannot be read back, as
+    (webhook, field). `secrets` are those that the operations send, `uncompared` other secrets that
+    are live and visible, but whose declared value is not available for the comparison. `files` is
+    the number of files read, `in_scope` the number of live webhooks in scope, `live` the number of
+    all live webhooks. `left_out` are the updates and deletes that `only` excludes.
     """
 
     origin: str
@@ -414,7 +413,7 @@ class Plan:
     notes: tuple[Finding, ...] = ()
     relaxed: tuple[Finding, ...] = ()
     unreadable: tuple[tuple[str, str], ...] = ()
-    unavailable: tuple[SecretUse, ...] = ()
+    uncompared: tuple[SecretUse, ...] = ()
     secrets: tuple[SecretUse, ...] = ()
     digests: tuple[tuple[OperationDigest, ...], ...] = ()
     digest: str = ""
@@ -424,12 +423,6 @@ class Plan:
         """Return the fields that cannot be read back and are not sent, as (webhook, field)."""
         sent = {(each.webhook, each.field) for each in self.secrets}
         return tuple(each for each in self.unreadable if each not in sent)
-
-    @property
-    def uncompared(self) -> tuple[SecretUse, ...]:
-        """Return the secrets that are not compared without their value, and are not sent."""
-        sent = {(each.webhook, each.field) for each in self.secrets}
-        return tuple(each for each in self.unavailable if (each.webhook, each.field) not in sent)
 
     @property
     def unapplied(self) -> tuple[Kept, ...]:

@@ -105,6 +105,14 @@ def plan(
     if options.previous is not None:
         operations = _attributed(operations, options.previous, options, live, secrets)
     reviewable = tuple(digests(operation, options.shown) for operation in operations)
+    # Values are not used, so a plan lists the same secrets with and without available ones.
+    uses = [
+        use
+        for each in operations
+        if not isinstance(each, Delete) and "configuration" in each.sends
+        for use in _used(each.after, sorted(each.after.configuration))
+    ]
+    sent = {(use.webhook, use.field) for use in uses}
     made = Plan(
         origin=live.origin,
         organization=live.organization,
@@ -130,12 +138,13 @@ def plan(
             for webhook, _, comparison in compared
             for name in comparison.unreadable
         ),
-        unavailable=tuple(
+        uncompared=tuple(
             use
             for webhook, _, comparison in compared
             for use in _used(webhook, comparison.unavailable)
+            if (use.webhook, use.field) not in sent
         ),
-        secrets=_uses(operations),
+        secrets=tuple(uses),
         digests=reviewable,
         digest=plan_digest(live.origin, live.organization.id, chain.from_iterable(reviewable)),
     )
@@ -226,19 +235,6 @@ def _identity(operation: Operation, shown: Shown) -> object:
     if not found and isinstance(operation, Update):
         return (operation.before.id, tuple(each.path for each in operation.fields))
     return found
-
-
-def _uses(operations: tuple[Operation, ...]) -> tuple[SecretUse, ...]:
-    """List the secrets that the operations send, each with its destination.
-
-    Values are not used, so a plan lists the same with and without available secrets.
-    """
-    return tuple(
-        use
-        for each in operations
-        if not isinstance(each, Delete) and "configuration" in each.sends
-        for use in _used(each.after, sorted(each.after.configuration))
-    )
 
 
 def _used(webhook: Webhook, fields: Iterable[str]) -> Iterator[SecretUse]:

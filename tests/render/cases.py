@@ -357,7 +357,7 @@ def status(
 UNCOMPARED = plan(
     matched=(OPS,),
     unreadable=(("Ops", "token"),),
-    unavailable=tuple(
+    uncompared=tuple(
         SecretUse(reference=ADDRESS, webhook=name, field="url", destination="generic")
         for name in ("Pager", "Audit")
     ),

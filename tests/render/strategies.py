@@ -180,7 +180,7 @@ def plans(draw: st.DrawFn) -> Plan:
             "notes": some_findings,
             "relaxed": some_findings,
             "unreadable": few(st.tuples(texts, texts)),
-            "unavailable": of_type(tuple[SecretUse, ...]),
+            "uncompared": of_type(tuple[SecretUse, ...]),
         }
     )
     made = plan(*draw(few(operations, 3)), **draw(more))
