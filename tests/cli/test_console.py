@@ -32,11 +32,16 @@ class Broken(io.StringIO):
 
 
 def console(
-    *, environ: dict[str, str] | None = None, no_color: bool = False, **streams: TextIO
+    *,
+    environ: dict[str, str] | None = None,
+    no_color: bool = False,
+    platform: str = "linux",
+    **streams: TextIO,
 ) -> Console:
     """Make a console whose other streams are discarded."""
-    all_streams = {name: io.StringIO() for name in ("stdin", "stdout", "stderr")}
-    process = Process(environ=environ or {}, directory=Path(), **{**all_streams, **streams})
+    streams = {**{name: io.StringIO() for name in ("stdin", "stdout", "stderr")}, **streams}
+    environ = environ or {}
+    process = Process(environ=environ, directory=Path(), platform=platform, **streams)
     return Console(process, {"no_color": no_color})
 
 
@@ -121,26 +126,31 @@ def test_prompts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("no_color", "environ", "terminal", "colored"),
+    ("no_color", "environ", "terminal", "platform", "colored"),
     [
-        (False, {}, True, True),
-        (False, {}, False, False),
-        (True, {"FORCE_COLOR": "1"}, True, False),
-        (False, {"NO_COLOR": "1", "FORCE_COLOR": "1"}, True, False),
-        (False, {"NO_COLOR": "0"}, True, False),
-        (False, {"NO_COLOR": ""}, True, True),
-        (False, {"FORCE_COLOR": "1"}, False, True),
-        (False, {"FORCE_COLOR": "0"}, False, False),
-        (False, {"TERM": "dumb"}, True, False),
-        (False, {"TERM": "dumb", "FORCE_COLOR": "1"}, True, True),
+        (False, {}, True, "linux", True),
+        (False, {}, False, "linux", False),
+        (True, {"FORCE_COLOR": "1"}, True, "linux", False),
+        (False, {"NO_COLOR": "1", "FORCE_COLOR": "1"}, True, "linux", False),
+        (False, {"NO_COLOR": "0"}, True, "linux", False),
+        (False, {"NO_COLOR": ""}, True, "linux", True),
+        (False, {"FORCE_COLOR": "1"}, False, "linux", True),
+        (False, {"FORCE_COLOR": "0"}, False, "linux", False),
+        (False, {"TERM": "dumb"}, True, "linux", False),
+        (False, {"TERM": "dumb", "FORCE_COLOR": "1"}, True, "linux", True),
+        (False, {}, True, "win32", False),
+        (False, {"WT_SESSION": "1"}, True, "win32", True),
     ],
 )
 def test_precedence_of_colors(
-    no_color: bool, environ: dict[str, str], terminal: bool, colored: bool
+    no_color: bool, environ: dict[str, str], terminal: bool, platform: str, colored: bool
 ) -> None:
-    """In order: --no-color, NO_COLOR, FORCE_COLOR, a dumb terminal."""
+    """In order: --no-color, NO_COLOR, FORCE_COLOR, a terminal without colors.
+
+    The old console of Windows shows escape sequences as text, so it gets none.
+    """
     out = Terminal() if terminal else io.StringIO()
-    shown = console(stdout=out, environ=environ, no_color=no_color)
+    shown = console(stdout=out, environ=environ, no_color=no_color, platform=platform)
     assert shown.color_results is colored
     err = Terminal()
     console(stderr=err).message("error", "wrong")

@@ -33,14 +33,6 @@ def test_a_signal_between_writes_prints_that_none_is_in_flight() -> None:
     assert err.getvalue().endswith("\nInterrupted: no write is in flight, stopping.\n")
 
 
-def test_the_result_replaces_the_status_line() -> None:
-    """On a terminal an operation's line is cleared before the result."""
-    err = Terminal()
-    with progress(err) as shown:
-        shown.starting(CREATE)
-    assert err.getvalue() == "\r\x1b[K0/0 creating Deploys\r\x1b[K"
-
-
 def test_the_count_of_parallel_writes_only_grows() -> None:
     """The status line has the number of completed operations."""
 

@@ -12,9 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.console import Console
 from reconciler.cli.process import Process
-from tests.cli.test_console import Terminal
 from tests.folders import ROOT
 
 WITHOUT = """
@@ -79,17 +77,3 @@ def test_redirected_output_is_utf_8(
     process = Process.of_this_process()
     assert (process.stdout.encoding, process.stderr.encoding) == (encoding, encoding)
     process.stdout.write("\N{ROCKET}")
-
-
-@pytest.mark.parametrize(
-    ("environ", "colored"), [({}, False), ({"WT_SESSION": "1"}, True), ({"TERM": "dumb"}, False)]
-)
-def test_colors_if_the_terminal_supports_them(environ: dict[str, str], colored: bool) -> None:
-    """The old console of Windows shows escape sequences as text, so it gets none."""
-    screen = Terminal()
-    process = Process(
-        environ=environ, directory=Path(), stdin=screen, stdout=screen, stderr=screen,
-        platform="win32",
-    )  # fmt: skip
-    console = Console(process, {})
-    assert (console.color_results, console.shows_progress) == (colored, colored)
