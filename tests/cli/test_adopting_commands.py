@@ -348,5 +348,5 @@ def test_init_refuses_workflows(shell: Shell, tmp_path: Path, monkeypatch: pytes
     expect(shell("init", "--github", *commit), 64, "is not a webhooks workflow")
     rmtree(tmp_path / ".github")
     (tmp_path / ".github").write_text("a file")
-    expect(shell("init", "--github", *commit), 1, "cannot create the directory")
+    expect(shell("init", "--github", *commit), 1, "not a directory")
     assert (tmp_path / ".github").read_text() == "a file"
