@@ -9,7 +9,7 @@ from reconciler import workflow
 from reconciler.cli.connection import connected
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import STDOUT, Session
-from reconciler.errors import ConfigurationError, ExitCode, SelectionError, UsageError
+from reconciler.errors import ExitCode, SelectionError, UsageError
 from reconciler.findings import Finding
 from reconciler.model import Live, Scheme
 from reconciler.planning.names import unmatched
@@ -73,10 +73,8 @@ def run(
     made = export(live, only=only, token=slack_token)
     if check:
         file = SourceFile(file="export", raw=made.text.encode())
-        declared = load_files(Sources(files=(file,)))
-        if declared.desired is None:
-            raise ConfigurationError("the export is not a valid file", findings=declared.findings)
-        plan = make_plan(declared.desired, live, {}, PlanOptions())
+        checked = workflow.accept(load_files(Sources(files=(file,))), session.inputs)
+        plan = make_plan(checked.desired, live, {}, PlanOptions())
         if plan.operations:
             console.message(
                 "error", f"applying it would make {plural(len(plan.operations), 'change')}"

@@ -109,8 +109,7 @@ def run(
             f"{other} exists, and without -f, only {DEFAULT_FILE} is read",
             hint=f"rename it to {DEFAULT_FILE}",
         )
-    is_folder = target.endswith("/") if is_new else not github and (directory / target).is_dir()
-    if is_folder or (is_new and target == STDOUT):
+    if is_new and (target == STDOUT or target.endswith("/")):
         raise UsageError(
             f"cannot write to {target}",
             hint="use a file, such as webhooks.yaml; `webhooks export` writes to standard output",
