@@ -1,9 +1,9 @@
 """The fenced code blocks of Markdown, and what each block of shell commands needs and does.
 
 A block runs as written, in a new folder, against an emulated CloudTruth and a fake Slack. `SETUPS`
-has an entry for every block, by its name. A program that no test can run is replaced by a small one
-on the PATH that records its calls and does as much of its work as possible; `calls` is compared
-with the record. Blocks run in another test are in `ELSEWHERE`.
+has an entry for every block on a page for users, by its name. A program that no test can run is
+replaced by a small one on the PATH that records its calls and does as much of its work as possible;
+`calls` is compared with the record. Blocks run in another test are in `ELSEWHERE`.
 """
 
 from __future__ import annotations
@@ -72,10 +72,9 @@ STAND_INS: Final[Mapping[str, str]] = {
 shift 6
 SLACK_BOT_TOKEN={GOOD} exec "$@"
 """,
-    # An environment is a folder with these stand-ins; measuring needs minutes and other programs.
+    # Measuring needs minutes and other programs.
     "python": f"""{_RECORD}
 case "$1 $2" in
-  "-m venv") mkdir -p "$3/bin" && cp "$STAND_INS/python" "$STAND_INS/pip" "$3/bin" ;;
   "-m benchmarks") shift 2
     exec {sys.executable} -c "
 import sys
@@ -95,8 +94,7 @@ class BlockSetup:
     `files` are written into the folder, which with `clone` is a copy of the repository; `before` is
     committed on the branch `main` first. `live` is a webhooks file that is applied first.
     `choices` are the emulator's. `smaller` replaces parts of the block that would take too long.
-    Every text of `says` is printed, in this order; `calls` are all calls of the stand-ins, and
-    `unchanged` the folders that stay as in the repository.
+    Every text of `says` is printed, in this order; `calls` are all calls of the stand-ins.
     """
 
     says: tuple[str, ...] = ()
@@ -108,7 +106,6 @@ class BlockSetup:
     environ: Mapping[str, str] = field(default_factory=lambda: SECRETS)
     smaller: Mapping[str, str] = field(default_factory=dict)
     calls: tuple[str, ...] = ()
-    unchanged: tuple[str, ...] = ()
 
 
 def of_page(page: str) -> str:
@@ -139,32 +136,6 @@ SETUPS: Final[Mapping[str, BlockSetup]] = {
         files={"webhooks.yaml": README},
         says=("3 created",),
         calls=(f"pip install {SOURCE}",),
-    ),
-    "CONTRIBUTING.md: Set up, test, check": BlockSetup(
-        clone=True,
-        # Running all tests inside a test would never end, so only a few are collected.
-        smaller={"--cov ": "--cov -n 0 --no-cov --collect-only -q tests/docs/test_generated.py "},
-        files={"scripts/check": _RECORD, ".ci/run": _RECORD},
-        says=("test_the_page_of_commands",),
-        calls=("python3 -m venv .venv", "pip install --upgrade pip",
-               "pip install --editable .[emulator] --group test",
-               "python -m pytest -n auto --cov -n 0 --no-cov --collect-only -q "
-               "tests/docs/test_generated.py", "check", "run"),
-    ),
-    "CONTRIBUTING.md: Mutation testing": BlockSetup(
-        clone=True,
-        files={".venv/bin/python": STAND_INS["python"], ".venv/bin/pip": STAND_INS["pip"]},
-        smaller={"-m tests.mutation ": "-m tests.mutation --help "},
-        says=("usage: python -m tests.mutation", "usage: python -m tests.mutation"),
-        calls=("pip install --group mutation", "python -m tests.mutation --help",
-               "python -m tests.mutation --help planning/guards.py"),
-    ),
-    "CONTRIBUTING.md: Cassettes": BlockSetup(
-        clone=True,
-        files={".venv/bin/python": STAND_INS["python"]},
-        says=(" passed",),
-        calls=("python -m pytest tests/api/test_cassettes.py",),
-        unchanged=("tests/cassettes",),
     ),
     "docs/doctor.md: Troubleshooting": BlockSetup(
         files={"webhooks.yaml": EXAMPLE},
