@@ -14,7 +14,7 @@ from typing import Final
 from reconciler.ci import reviews
 from reconciler.ci.github import GitHub, GitHubError
 from reconciler.ci.marker import COMMENT_CHARACTERS, Marker, MarkerKind, find
-from reconciler.ci.matrix import files_of
+from reconciler.ci.matrix import reads
 from reconciler.ci.outcome import Outcome, failed, reporting
 from reconciler.ci.plan import check, files_only, only_checked
 from reconciler.ci.run import MergeGroup, PullRequest, Reviewing, Run
@@ -37,7 +37,6 @@ from reconciler.planning.review import Review, judge
 from reconciler.render import RENDERERS, View
 from reconciler.render.markdown import code_block
 from reconciler.report import NOT_REVIEWED, Applied
-from reconciler.source.files import covered
 from reconciler.workflow import Checked, Connection, gather
 from reconciler.workflow import apply as apply_plan
 from reconciler.workflow import plan as make_plan
@@ -134,12 +133,10 @@ class _Attempt:
             if self._by_review:
                 raise
             return
-        named = files_of(checked.declared)
-        reads = [named.__contains__, *(covered(each, run.inputs.directory) for each in run.paths)]
-        if changed is not None:
-            names = run.relative(changed)
-            if not any(read(each) for each in names for read in reads):
-                return
+        if changed is not None and not any(
+            map(reads(run, checked.declared), run.relative(changed))
+        ):
+            return
         raise _NotTheTipError(
             f"{run.branch} and this checkout of {head[:12]} have different files; nothing "
             "was written",

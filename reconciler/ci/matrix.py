@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Final
@@ -61,12 +61,12 @@ def matrix(run: Run) -> Outcome:
                 hint=f"start the workflow with one of these as organization: {', '.join(labels)}",
             )
         chosen = {run.label: labels[run.label]}
-    elif (changed := _changed(run)) is not None:
+    elif (changed := changed_files(run)) is not None and not _removed(run, changed):
         pending = _open(run, labels)
         chosen = {}
         for name, each in labels.items():
-            reads = {*each.paths, *run.inputs.policies, *files_of(loaded[name])}
-            if name in pending or changed & reads:
+            named = {*each.paths, *run.inputs.policies, *_files(loaded[name])}
+            if name in pending or changed & named:
                 chosen[name] = each
     if len(chosen) > MOST:
         raise UsageError(
@@ -139,24 +139,32 @@ def _open(run: Run, labels: Iterable[str]) -> frozenset[str]:
     )
 
 
-def _changed(run: Run) -> frozenset[str] | None:
-    """Return the changed files, None if they are not known.
-
-    Also None if a configuration file was removed: its organization may have others.
-    """
-    git, directory = run.inputs.git, run.inputs.directory
+def changed_files(run: Run) -> frozenset[str] | None:
+    """Return the files that changed since the event's base commit, None if they are not known."""
+    git = run.inputs.git
     if not run.since or git(["cat-file", "-e", run.since]) is None:
         return None
     found = git(["diff", "--no-renames", "--name-only", "-z", f"{run.since}...HEAD"])
     if found is None:
         return None
-    changed = frozenset(run.relative(filter(None, found.decode().split("\0"))))
-    reads = [covered(each, directory) for each in run.paths]
-    gone = (each for each in changed if not (directory / each).exists())
-    return None if any(read(each) for each in gone for read in reads) else changed
+    return frozenset(run.relative(filter(None, found.decode().split("\0"))))
 
 
-def files_of(loaded: Loaded) -> frozenset[str]:
+def _removed(run: Run, changed: Iterable[str]) -> bool:
+    """Return whether a configuration file was removed: its organization may have others."""
+    reads = [covered(each, run.inputs.directory) for each in run.paths]
+    gone = (each for each in changed if not (run.inputs.directory / each).exists())
+    return any(read(each) for each in gone for read in reads)
+
+
+def reads(run: Run, loaded: Loaded) -> Callable[[str], bool]:
+    """Return a predicate for the files that a run for one organization reads."""
+    names = {*_files(loaded), *map(posixpath.normpath, run.inputs.policies)}
+    folders = [covered(each, run.inputs.directory) for each in run.paths]
+    return lambda name: name in names or any(each(name) for each in folders)
+
+
+def _files(loaded: Loaded) -> frozenset[str]:
     """Return all files of a configuration: its files, their parents and secret files."""
     refs = references(loaded.desired.webhooks if loaded.desired is not None else ())
     secrets = (each.name for each in refs if each.scheme is Scheme.FILE)

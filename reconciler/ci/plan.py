@@ -6,12 +6,14 @@ first and completed last. The oldest comment of a subject is part 1, the next on
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from reconciler.ci.github import GitHub
 from reconciler.ci.marker import COMMENT_CHARACTERS, Marker, MarkerKind, Post, encode, find
+from reconciler.ci.matrix import changed_files, reads
 from reconciler.ci.outcome import Outcome, failed, reporting
 from reconciler.ci.reviews import (
     combined,
@@ -42,11 +44,12 @@ from reconciler.render.words import plural
 from reconciler.source.history import NoBaseError, read_base
 from reconciler.workflow import Checked, gather, load
 from reconciler.workflow import plan as make_plan
-from reconciler.workflow.inputs import Inputs, load_earlier
+from reconciler.workflow.inputs import load_earlier
 
 _MOST_PARTS: Final = 10
 """The maximum number of comments for a plan."""
 
+_POLICY: Final = "a version in the base branch applies instead"
 _UPDATING: Final = "_Updating this plan. It approves nothing until complete._\n"
 _UNNEEDED: Final = "_This part of the plan is no longer needed._\n"
 
@@ -71,18 +74,9 @@ def check(run: Run, *, writing: bool = False) -> Checked:
                 "policies cannot be read: the base commit is not in this clone",
                 hint="check out with fetch-depth: 0",
             )
-        kept = (each for each in inputs.policies if _policy(inputs, each) is not None)
-        inputs = replace(inputs, policies=tuple(kept))
     checked = replace(load(inputs), inputs=run.inputs)
     gather(checked, writing=writing)
     return checked
-
-
-def _policy(inputs: Inputs, path: str) -> bytes | None:
-    try:
-        return inputs.read_policy(path)
-    except FileNotFoundError:
-        return None
 
 
 def only_checked(run: Run, *, instead: str) -> Finding | None:
@@ -119,7 +113,7 @@ def plan(run: Run) -> Outcome:
             return files_only(checked, why)
         if isinstance(run.event, MergeGroup):
             return _judge_group(run, run.event, checked)
-        findings, base, touched = _before(run, checked)
+        findings, base = _before(run)
         options = PlanOptions(allow_deletes=run.allow_deletes, resend=run.resend, previous=base)
         with run.connected() as connection:
             made = make_plan(gather(checked, connection.key), connection.api, options=options)
@@ -128,26 +122,23 @@ def plan(run: Run) -> Outcome:
     except ReconcilerError as problem:
         return failed(problem, _invalidate(run, problem))
     if isinstance(run.event, PullRequest):
-        before = replace(run.inputs, policy_base=run.event.base)
-        changed = tuple(
-            warning(
-                "policy-changed",
-                f"the policy {name} changes; the new version applies after the merge",
-            )
-            for name in run.inputs.policies
-            if _policy(before, name) != _policy(run.inputs, name)
+        changed = changed_files(run)
+        relaxed = tuple(
+            warning("policy-changed", f"the policy {each} changes; until the merge, {_POLICY}")
+            for each in run.inputs.policies
+            if changed is not None and posixpath.normpath(each) in changed
         )
-        touched = touched or bool(changed)
-        made = replace(made, relaxed=(*made.relaxed, *changed))
-        worth = bool(made.blocked) or (touched and bool(made.operations or made.relaxed))
+        made = replace(made, relaxed=(*made.relaxed, *relaxed))
+        is_touched = changed is None or any(map(reads(run, checked.declared), changed))
+        worth = made.blocked or (is_touched and (made.operations or made.relaxed))
         try:
-            findings += _comment(run, run.event, _parts(made, run, run.event), create=worth)
+            findings += _comment(run, run.event, _parts(made, run, run.event), create=bool(worth))
         except ReconcilerError as problem:
             return failed(problem, findings, plan=made)
     return _planned(run, made, findings)
 
 
-def _planned(run: Run, made: Plan, findings: tuple[Finding, ...]) -> Outcome:
+def _planned(run: Run, made: Plan, findings: list[Finding]) -> Outcome:
     result = "blocked" if made.blocked else "planned" if made.operations else "no-changes"
     again = run.options(run.resend, run.allow_deletes)
     return Outcome(result=result, findings=findings, plan=made, again=again)
@@ -174,7 +165,7 @@ def _judge_group(run: Run, group: MergeGroup, checked: Checked) -> Outcome:
         review = combined(reviews, subject)
         options = PlanOptions(allow_deletes=run.allow_deletes)
         made = make_plan(gather(checked, connection.key), api, options=options, review=review)
-    findings = tuple(unapproved(reviews[: len(queue)]))
+    findings = unapproved(reviews[: len(queue)])
     judgment = judge(made, review, values=True)
     if judgment.stale:
         names = ", ".join(quote(each.name) for each in judgment.stale[:5])
@@ -183,30 +174,21 @@ def _judge_group(run: Run, group: MergeGroup, checked: Checked) -> Outcome:
             hint="plan the pull request again: push to its branch or re-run its check",
         )
         return failed(stale, findings, plan=made)
-    return _planned(run, made, (*findings, *unreviewed(made, judgment)))
+    return _planned(run, made, findings + unreviewed(made, judgment))
 
 
-def _before(run: Run, checked: Checked) -> tuple[tuple[Finding, ...], Desired | None, bool]:
-    """Return the previous configuration, and whether the pull request changes the files."""
+def _before(run: Run) -> tuple[list[Finding], Desired | None]:
+    """Return the configuration before the pull request; None, with a warning, if not known."""
     if not isinstance(run.event, PullRequest):
-        return (), None, True
-    inputs = run.inputs
+        return [], None
+    paths, directory, git = run.inputs.paths, run.inputs.directory, run.inputs.git
     try:
-        found = read_base(run.event.base, inputs.paths, directory=inputs.directory, git=inputs.git)
-    except NoBaseError as problem:
-        return (_no_base(str(problem)),), None, True
-    earlier = load_earlier(found)
-    before, now = (
-        {each.file: each.text for each in (*loaded.documents.values(), *loaded.parents.values())}
-        for loaded in (earlier, checked.declared)
-    )
-    unknown = () if earlier.desired else (_no_base("the files of the base commit are not valid"),)
-    return unknown, earlier.desired, found.renamed or before != now
-
-
-def _no_base(reason: str) -> Finding:
+        found = read_base(run.event.base, paths, directory=directory, git=git)
+        before, problem = load_earlier(found).desired, "the files of the base commit are not valid"
+    except NoBaseError as error:
+        before, problem = None, str(error)
     what = "the plan does not separate this pull request's changes from drift"
-    return warning("no-base", f"{what}: {reason}")
+    return [] if before else [warning("no-base", f"{what}: {problem}")], before
 
 
 def _parts(made: Plan, run: Run, pull: PullRequest) -> list[tuple[Marker, str]]:
@@ -257,29 +239,29 @@ def _resends(made: Plan, place: int) -> Sequence[tuple[str, Resend]]:
     return list(zip(digests[len(digests) - len(sent) :], sent, strict=True))
 
 
-def _invalidate(run: Run, problem: ReconcilerError) -> tuple[Finding, ...]:
+def _invalidate(run: Run, problem: ReconcilerError) -> list[Finding]:
     """Invalidate the plan of an earlier commit, because this commit has no plan.
 
     If that fails, return a warning, so that the original problem is still reported.
     """
     pull = run.event
     if not isinstance(pull, PullRequest) or pull.distrust is not None or run.connect is None:
-        return ()
+        return []
     view = View(limit=COMMENT_CHARACTERS // 2)
     text = RENDERERS["markdown"]().render_error(problem, view)
     text += f"\nMerging applies nothing. Commit {pull.head[:12]} · [run]({run.url})\n"
     findings = list[Finding]()
     with reporting(findings, "could not edit the comment"):
         findings += _comment(run, pull, [(run.marker(MarkerKind.PLAN), text)], create=False)
-    return tuple(findings)
+    return findings
 
 
 def _comment(
     run: Run, pull: PullRequest, parts: list[tuple[Marker, str]], *, create: bool
-) -> tuple[Finding, ...]:
+) -> list[Finding]:
     """Write the comments, or return the reason for not changing them."""
     if run.commenting is Commenting.NEVER:
-        return ()
+        return []
     github = run.github
     if github is None:
         raise UsageError(
@@ -287,14 +269,13 @@ def _comment(
             hint="pass github-token, or set comment to false",
         )
     found = find(github.comments(pull.number), parts[0][0])
-    if not found and not create and run.commenting is not Commenting.ALWAYS:
-        return ()
-    now = github.pull(pull.number)
-    if not now.is_open or now.head != pull.head:
-        why = "the pull request is closed or has a newer commit, so its plan is not changed"
-        return (note("review-frozen", why),)
-    put(github, pull.number, found, parts)
-    return ()
+    if found or create or run.commenting is Commenting.ALWAYS:
+        now = github.pull(pull.number)
+        if not now.is_open or now.head != pull.head:
+            why = "the pull request is closed or has a newer commit, so its plan is not changed"
+            return [note("review-frozen", why)]
+        put(github, pull.number, found, parts)
+    return []
 
 
 def put(

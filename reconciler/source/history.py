@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Final, TypeAlias
 
@@ -33,16 +33,6 @@ _COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _SECONDS: Final = 60.0
 SHORT: Final = 12
 """The digits of a commit in suggested commands."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Base(Sources):
-    """The files at a commit; a file that did not exist then is not in `files`.
-
-    If one was `renamed` later, it has its current name.
-    """
-
-    renamed: bool = False
 
 
 class NoBaseError(Exception):
@@ -76,11 +66,11 @@ def no_git(arguments: Sequence[str]) -> bytes | None:
     return None
 
 
-def read_base(branch_tip: str, paths: Sequence[str], *, directory: Path, git: Git) -> Base:
+def read_base(branch_tip: str, paths: Sequence[str], *, directory: Path, git: Git) -> Sources:
     """Return the files of `paths` at the merge base of this work tree and `branch_tip`.
 
     Later commits on the branch are therefore not changes of this work tree. A file that was
-    renamed later is read under its old name. Raises NoBaseError.
+    renamed later is read under its old name, and has its current one. Raises NoBaseError.
     """
     if not _COMMIT.fullmatch(branch_tip):
         raise NoBaseError("the event names no base commit")
@@ -89,13 +79,12 @@ def read_base(branch_tip: str, paths: Sequence[str], *, directory: Path, git: Gi
         raise NoBaseError("the base commit is not in this clone; check out with fetch-depth: 0")
     found = _read(commit, paths, directory=directory, git=git)
     files = {each.file: each for each in found.files}
-    renames = _renames(commit, paths, directory=directory, git=git)
-    for old, new in renames.items():
+    for old, new in _renames(commit, paths, directory=directory, git=git).items():
         raw = git(["cat-file", "blob", f"{commit}:./{old}"])
         if raw is not None:
             files.pop(old, None)
             files[new] = SourceFile(file=new, raw=raw)
-    return replace(found, files=tuple(files.values()), renamed=bool(renames))
+    return replace(found, files=tuple(files.values()))
 
 
 def _renames(commit: str, paths: Sequence[str], *, directory: Path, git: Git) -> Mapping[str, str]:
@@ -134,14 +123,14 @@ def fixed_base(named: Sequence[str], *, directory: Path, git: Git) -> Sequence[s
     return named if commit is None else (commit[:SHORT],)
 
 
-def read_revision(revision: str, paths: Sequence[str], *, directory: Path, git: Git) -> Base:
+def read_revision(revision: str, paths: Sequence[str], *, directory: Path, git: Git) -> Sources:
     """Return the files of `paths` at a revision, in any form that git understands.
 
     The null commit, which CI systems pass before a branch's first push, has no files. Raises
     NoBaseError.
     """
     if _NULL.fullmatch(revision):
-        return Base()
+        return Sources()
     commit = commit_of(revision, git)
     if commit is None:
         raise NoBaseError("neither a path nor a revision in this clone (is it shallow?)")
@@ -162,7 +151,7 @@ def _commit(answer: bytes | None) -> str | None:
     return commit if _COMMIT.fullmatch(commit) else None
 
 
-def _read(commit: str, paths: Sequence[str], *, directory: Path, git: Git) -> Base:
+def _read(commit: str, paths: Sequence[str], *, directory: Path, git: Git) -> Sources:
     files: dict[str, SourceFile] = {}
     for path in paths or (DEFAULT_FILE,):
         if path == STDIN:
@@ -187,7 +176,7 @@ def _read(commit: str, paths: Sequence[str], *, directory: Path, git: Git) -> Ba
             raise NotReadableError("does not exist at the base commit")
         return SourceFile(file=name, raw=raw)
 
-    return Base(files=tuple(files.values()), read_parent=read_parent)
+    return Sources(files=tuple(files.values()), read_parent=read_parent)
 
 
 def _blobs(listing: bytes) -> Iterable[tuple[str, str]]:

@@ -37,7 +37,7 @@ class Inputs:
     every reference must match, () for all; with `listed_only` and no list, `apply` sends no secret.
     `hide` is called with every secret as it is fetched, before any use, so that output can be
     redacted. `git` runs git in `directory`. `policies` are JSON
-    Schemas that the configuration must meet, read at the commit `policy_base` if there is one, so
+    Schemas that the configuration must meet, read at the commit `policy_base` if it has them, so
     that a pull request cannot relax its checks. `again` are options for suggested `webhooks apply`
     commands; None suggests none. Webhooks must not contain an API
     key of the run, either as one of `api_keys` or as a reference of `key_references`.
@@ -67,9 +67,7 @@ class Inputs:
             return files.read_regular(self.directory / path)
         name = files.display_name(self.directory / path, directory=self.directory)
         found = self.git(["cat-file", "blob", f"{self.policy_base}:./{name}"])
-        if found is None:
-            raise FileNotFoundError
-        return found
+        return files.read_regular(self.directory / path) if found is None else found
 
     @property
     def rules(self) -> Rules:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.source.history import Base, NoBaseError, git_in, no_git, read_base, tracked
+from reconciler.source.files import Sources
+from reconciler.source.history import NoBaseError, git_in, no_git, read_base, tracked
 from tests.folders import git
 
 
@@ -28,7 +29,7 @@ class Repository:
         self.git("commit", "-q", "--allow-empty", "-m", "x")
         return self.git("rev-parse", "HEAD")
 
-    def base(self, tip: str, *paths: str, inside: str = ".") -> Base:
+    def base(self, tip: str, *paths: str, inside: str = ".") -> Sources:
         directory = self.folder / inside
         return read_base(tip, paths, directory=directory, git=git_in(directory))
 
@@ -38,7 +39,7 @@ def repository(tmp_path: Path) -> Repository:
     return Repository(tmp_path)
 
 
-def contents(found: Base) -> dict[str, bytes]:
+def contents(found: Sources) -> dict[str, bytes]:
     return {each.file: each.raw for each in found.files}
 
 
