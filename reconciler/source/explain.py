@@ -11,6 +11,7 @@ Values are quoted only if they are words of the schema.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
@@ -22,11 +23,12 @@ from reconciler.model import EVENT_TYPES, Path
 from reconciler.source.allowed import BAD_NAME
 from reconciler.source.excerpt import is_known
 from reconciler.source.lint import EVENTS, REFERENCE, ticked
-from reconciler.source.position import comment_after
+from reconciler.source.position import lines, locate
 from reconciler.source.schema import INHERITED, UNTYPED, Part, origin, schema, validator
 from reconciler.source.text import meant, near, quoted
 from reconciler.source.yaml import Document
 
+_COMMENT: Final = re.compile(r"#\S")
 _NO_WEBHOOKS: Final = "to declare that there are no webhooks, write `webhooks: []`"
 
 
@@ -105,8 +107,8 @@ def _words(definition: str, data: Any, at: Path = ()) -> Iterator[Finding]:
 
 def _commented(finding: Finding, text: str, path: Path) -> Finding:
     """Return a finding about a missing value, with a hint if a `#` made it a comment."""
-    comment = comment_after(text, path)
-    if comment is None or not comment[1:2].strip():
+    at = locate(text, "", path)
+    if _COMMENT.match(lines(text)[at.line - 1], at.column - 1) is None:
         return finding
     key = "-" if isinstance(path[-1], int) else f"{path[-1]}:"
     return error(

@@ -123,17 +123,9 @@ def locate(text: str, file: str, path: Path, *, key: bool = False) -> Position:
     if exists and not key:
         if not node.is_empty:
             return _position(text, file, node)
-        if (instead := _comment(text, name, node)) is not None:
-            line, column, words = instead
-            return Position(file=file, line=line + 1, column=column + 1, width=len(words))
+        if (instead := _comment(text, file, name, node)) is not None:
+            return instead
     return _position(text, file, name if name is not None else _identifying_part(node))
-
-
-def comment_after(text: str, path: Path) -> str | None:
-    """Return the comment in place of the empty value at `path`, or None."""
-    name, node, exists = _follow(text, path)
-    instead = _comment(text, name, node) if exists and node.is_empty else None
-    return instead[2] if instead is not None else None
 
 
 def is_null(text: str, path: Path) -> bool:
@@ -165,8 +157,8 @@ def duplicate_keys(text: str, file: str) -> Iterator[Finding]:
             yield error("duplicate-key", "duplicate key in a mapping", hint, where, related)
 
 
-def _comment(text: str, key: Node | None, value: Node) -> tuple[int, int, str] | None:
-    """Return line, column (from 0) and text of the comment in place of an empty `value`.
+def _comment(text: str, file: str, key: Node | None, value: Node) -> Position | None:
+    """Return the position of the comment in place of an empty `value`.
 
     `key` is its key, None for an item of a list.
     """
@@ -177,8 +169,8 @@ def _comment(text: str, key: Node | None, value: Node) -> tuple[int, int, str] |
     if before is None:
         return None
     second = _NEXT_COMMENT.search(written, before.end())
-    end = second.start() if second is not None else len(written)
-    return line, before.end(), written[before.end() : end].rstrip()
+    comment = written[before.end() : second and second.start()].rstrip()
+    return Position(file=file, line=line + 1, column=before.end() + 1, width=len(comment))
 
 
 def _follow(text: str, path: Path) -> tuple[Node | None, Node, bool]:

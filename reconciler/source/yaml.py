@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 import yaml
 
@@ -26,10 +26,7 @@ from reconciler.model import Path
 from reconciler.source.schema import holds
 from reconciler.source.text import decode
 
-Parser: TypeAlias = Any
-"""A class that takes text and returns events from `get_event()` until the stream ends."""
-
-PARSER: Final[Parser] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+PARSER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's parser if PyYAML includes it, else the pure one, which is about 20 times slower."""
 
 _MAX_DEPTH: Final = 32
@@ -157,7 +154,7 @@ class Document:
         return listed if isinstance(listed, list) else []
 
 
-def parse(raw: bytes, file: str, *, parser: Parser = PARSER) -> Document:
+def parse(raw: bytes, file: str, *, parser: Any = PARSER) -> Document:
     """Parse one file. Never raises."""
     text, odd = decode(raw, file)
     if odd is not None:
@@ -205,7 +202,7 @@ class _Reader:
     twice.
     """
 
-    def __init__(self, text: str, file: str, parser: Parser) -> None:
+    def __init__(self, text: str, file: str, parser: Any) -> None:
         self.places: dict[int, list[Position]] = {}
         self.findings: list[Finding] = []
         self.usable = True

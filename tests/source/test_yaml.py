@@ -7,21 +7,21 @@ import yaml
 
 from reconciler.findings import Finding
 from reconciler.source.excerpt import placed
-from reconciler.source.yaml import PARSER, Document, Parser, parse
+from reconciler.source.yaml import PARSER, Document, parse
 
 both_parsers = pytest.mark.parametrize(
     "parser", dict.fromkeys((yaml.SafeLoader, PARSER)), ids=lambda each: each.__name__
 )
 
 
-def read(text: str | bytes, parser: Parser = PARSER) -> Document:
+def read(text: str | bytes, parser: type = PARSER) -> Document:
     raw = text.encode() if isinstance(text, str) else text
     document = parse(raw, "w.yaml", parser=parser)
     assert document.usable, document
     return document
 
 
-def refused(text: str | bytes, parser: Parser = PARSER) -> list[Finding]:
+def refused(text: str | bytes, parser: type = PARSER) -> list[Finding]:
     raw = text.encode() if isinstance(text, str) else text
     document = parse(raw, "w.yaml", parser=parser)
     return placed({"w.yaml": document}, document.findings)
@@ -64,7 +64,7 @@ HOSTILE = {
 
 @both_parsers
 @pytest.mark.parametrize(("text", "expected"), HOSTILE.values(), ids=HOSTILE.keys())
-def test_hostile_files_are_refused_immediately(text: str, expected: str, parser: Parser) -> None:
+def test_hostile_files_are_refused_immediately(text: str, expected: str, parser: type) -> None:
     """Each file has one error, regardless of what it would expand to."""
     assert len(text) < 40_000
     (finding,) = refused(text, parser)
@@ -72,7 +72,7 @@ def test_hostile_files_are_refused_immediately(text: str, expected: str, parser:
 
 
 @both_parsers
-def test_ordinary_aliases_are_accepted(parser: Parser) -> None:
+def test_ordinary_aliases_are_accepted(parser: type) -> None:
     """A thousand webhooks may share a long list of events and a configuration."""
     head = "x-e: &e [" + ", ".join(["value_created"] * 15) + "]\nx-c: &c {a: 1, b: 2, c: 3}\n"
     items = "".join(f"  - {{n: {n}, e: *e, c: {{<<: *c, d: 4}}}}\n" for n in range(1_000))
@@ -100,7 +100,7 @@ def test_ordinary_aliases_are_accepted(parser: Parser) -> None:
     ],
 )
 def test_each_webhook_and_glob_has_its_position(
-    text: str, places: list[tuple[int, int]], parser: Parser
+    text: str, places: list[tuple[int, int]], parser: type
 ) -> None:
     """Those from an alias or a merge have their positions, too."""
     items = read(text, parser).items
