@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from tests.source.test_schema_file import BAD, GOOD
+
 _SLACK = """\
 webhooks:
   - name: Deploys
@@ -32,29 +34,7 @@ def _generic(old: str, new: str) -> str:
 
 VALID: Final = {
     "empty": "webhooks: []\n",
-    "slack": _SLACK,
-    "generic": _GENERIC,
-    "every root key": """\
-$schema: ../schemas/webhooks.schema.json
-version: 1
-organization: Acme
-prune: false
-scope: ["team-a-*", Deploys]
-ignore: ["manual-*"]
-protect: ["prod-*"]
-limits: {max_deletes: 0}
-x-anything: {a: 1}
-webhooks: []
-""",
-    "defaults": """\
-defaults:
-  type: slack
-  event_types: ["*_deleted"]
-  configuration: {token: {env: SLACK_BOT_TOKEN}, username: CloudTruth}
-webhooks:
-  - {name: a, configuration: {channel: "#a"}}
-  - {name: b, configuration: {channel: b}}
-""",
+    "every key": GOOD.replace("$schema: ./x.json\n", ""),
     "defaults of the other type": """\
 defaults: {type: generic, configuration: {verify: false}}
 webhooks:
@@ -67,27 +47,6 @@ defaults: {event_types: [value_created]}
 webhooks:
   - {name: a, type: generic, configuration: {url: https://x.example/}}
 """,
-    "anchors and merges": """\
-x-common: &common
-  type: slack
-  event_types: [value_created]
-webhooks:
-  - <<: *common
-    name: a
-    configuration: &c {token: {file: secrets/t}, channel: "#a", username: CT}
-  - <<: *common
-    name: b
-    configuration: {<<: *c, channel: "#b"}
-""",
-    "absent": "webhooks:\n  - {name: old, state: absent}\n  - {name: o2, state: absent, id: abc}\n",
-    "present": _slack("    type: slack", "    state: present\n    type: slack"),
-    "id and previously": _slack("    type", "    id: abc\n    previously: [a, b]\n    type"),
-    "organization of a payload": _slack("    type", "    organization: Acme\n    type"),
-    "basic authentication": _generic(
-        '"https://hooks.example.com/ct"}',
-        "https://x.example/, username: me, password: {env: P, version: 2}}",
-    ),
-    "bearer authentication": _generic('ct"}', 'ct", token: {env: T}, verify: true}'),
     "every event": _generic('"*"', "parameter_*, value_created, '*_deleted', '[pt]*_updated'"),
     "yaml 1.2 scalars": _slack("name: Deploys", "name: yes"),
     "a channel id": _slack('"#deploys"', "C0123456789"),
@@ -112,38 +71,19 @@ webhooks:
 }
 
 INVALID: Final = {
-    "no webhooks": "version: 1\n",
+    **{text: text for text in BAD},
     "webhooks that are no list": "webhooks: {}\n",
     "root that is a list": "- name: a\n",
     "unknown root key": "webhook: []\nwebhooks: []\n",
     "another version": "version: 2\nwebhooks: []\n",
-    "prune that is text": "prune: yes\nwebhooks: []\n",
     "an empty glob": 'ignore: [""]\nwebhooks: []\n',
     "a glob twice": "protect: [a, a]\nwebhooks: []\n",
-    "a negative limit": "limits: {max_deletes: -1}\nwebhooks: []\n",
-    "no name": _slack("name: Deploys\n    type", "type"),
     "an unknown type": _slack("type: slack", "type: teams"),
-    "an unknown key": _slack("    type", "    descripton: x\n    type"),
-    "an unknown event": _slack("[value_created]", "[value_creatd]"),
-    "no event": _slack("[value_created]", "[]"),
-    "an unknown field": _slack("channel:", "chanel:"),
-    "a field of the other type": _slack('channel: "#deploys"', "url: https://x.example/"),
-    "a channel that is a comment": (
-        "webhooks:\n  - name: a\n    type: slack\n    event_types: ['*']\n"
-        "    configuration:\n      channel: #alerts\n      token: {env: T}\n      username: a\n"
-    ),
-    "a reference to two places": _slack("{env: SLACK_BOT_TOKEN}", "{env: A, file: b}"),
     "a reference of another kind": _slack("{env: SLACK_BOT_TOKEN}", "{vault: a}"),
-    "a variable that cannot be": _slack("SLACK_BOT_TOKEN", '"SLACK BOT"'),
-    "a version of zero": _slack("{env: SLACK_BOT_TOKEN}", "{env: A, version: 0}"),
-    "verify that is text": _generic('ct"}', 'ct", verify: "no"}'),
-    "a url that is none": _generic("https://hooks", "hooks"),
     "an unknown state": "webhooks:\n  - {name: a, state: gone}\n",
-    "absent with a type": "webhooks:\n  - {name: a, state: absent, type: slack}\n",
     "defaults of mixed types": "defaults: {type: slack, configuration: {url: x}}\nwebhooks: []\n",
     "a webhook that is text": "webhooks: [Deploys]\n",
     "a key without a value": "prune:\nwebhooks: []\n",
-    "an id that is null": _slack("    type", "    id: null\n    type"),
     "a field that is null": _generic('ct"}', 'ct", verify: null}'),
     "a removed guard": "extends: base.yaml\nprotect: null\n",
 }
