@@ -112,19 +112,17 @@ def _leads_to(path: Path, pattern: str, directory: Path) -> bool:
     Folders of `pattern` before its first glob may be links, because the user of the command chose
     them.
     """
-    scheme, _, name = pattern.partition(":")
-    if scheme != Scheme.FILE:
+    match = _FILE_PATTERN.fullmatch(pattern)
+    if match is None:
         return False
-    folder, slash, last = name.rpartition("/")
-    fixed, rest = f"{folder}{slash}", ""
-    glob = re.search(r"[*?\[]", fixed)
-    if glob is not None:
-        cut = fixed.rfind("/", 0, glob.start()) + 1
-        fixed, rest = fixed[:cut], fixed[cut:]
-    home = Path(os.path.realpath(directory / fixed)).as_posix()
+    home = Path(os.path.realpath(directory / match[1])).as_posix()
     # The path of the working directory is not a glob, even if it contains wildcards.
     home = re.sub(r"[*?\[]", r"[\g<0>]", home.rstrip("/"))
-    return fnmatchcase(path.as_posix(), f"{home}/{rest}{last}")
+    return fnmatchcase(path.as_posix(), f"{home}/{match[2]}")
+
+
+_FILE_PATTERN: Final = re.compile(r"file:((?:[^*?\[]*/)?)(.*)", re.DOTALL)
+"""A pattern for files: the folders before its first glob, and the rest."""
 
 
 def _is_forbidden(name: str) -> bool:

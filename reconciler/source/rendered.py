@@ -22,7 +22,6 @@ from reconciler.source.schema import origin
 Comment: TypeAlias = Callable[[Path], str]
 """Returns the comment for the value at a path, or an empty text."""
 
-_Write: TypeAlias = Callable[[Any, Comment, Path], Iterator[str]]
 _WIDTH: Final = 80
 """The maximum width of a line with a list or a mapping, if it can be broken."""
 
@@ -129,8 +128,8 @@ def _mapping(data: Mapping[str, Any], comment: Comment, path: Path) -> Iterator[
         if (section and value) or not _fits(key, value, comment, at):
             is_plain_list = isinstance(value, list) and not section
             yield f"{key}:{_behind(comment(at)) if is_plain_list else ''}"
-            write: _Write = _list if isinstance(value, list) else _mapping
-            yield from (f"  {each}".rstrip() for each in write(value, comment, at))
+            inner = (_list if isinstance(value, list) else _mapping)(value, comment, at)
+            yield from (f"  {each}".rstrip() for each in inner)
         else:
             yield f"{key}: {_inline(value)}{_behind(comment(at))}"
 
