@@ -24,7 +24,7 @@ from reconciler.ports import Clock, Draft
 from reconciler.render.words import plural
 
 NAME: Final = "doctor probe (safe to delete)"
-URL: Final = "https://webhooks-probe.example/"
+_URL: Final = "https://webhooks-probe.example/"
 """`.example` is reserved (RFC 2606): no name in it resolves."""
 _RENAMED: Final = f"{NAME} renamed"
 _EVENT: Final = "template_deleted"
@@ -59,14 +59,14 @@ def _clean_up(api: Client) -> Iterator[Check]:
 def _is_ours(webhook: LiveWebhook) -> bool:
     shown = webhook.configuration
     url = None if isinstance(shown, Unknown) else shown.get("url")
-    elsewhere = plausible(url) and url != Secret(URL)
+    elsewhere = plausible(url) and url != Secret(_URL)
     return webhook.name in (NAME, _RENAMED) and webhook.type == generic.KIND.type and not elsewhere
 
 
 def _trial(api: Client, organization: Organization) -> Iterator[Check]:
     yield from _clean_up(api)
     sent: dict[str, str | bool | Secret] = {
-        "url": Secret(URL),
+        "url": Secret(_URL),
         "username": "probe",
         "password": Secret(secrets.token_urlsafe(24)),
     }
@@ -87,7 +87,7 @@ def _trial(api: Client, organization: Organization) -> Iterator[Check]:
     api.update(own_id, renamed, frozenset({"name"}))
     same = _read(api, own_id) == replace(found, name=_RENAMED)
     yield _expect("update", "changes the name and keeps everything else", same)
-    smaller = replace(renamed, configuration={"url": Secret(URL)})
+    smaller = replace(renamed, configuration={"url": Secret(_URL)})
     api.update(own_id, smaller, frozenset({"configuration"}))
     yield _replaced(_read(api, own_id).configuration)
 

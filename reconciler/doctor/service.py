@@ -238,7 +238,7 @@ def _listing(api: Client) -> Iterator[Check]:
         yield ok("pages", f"{pages}, {plural(count, 'webhook')} in all")
     else:
         yield unknown("pages", f"{pages}; the server reports no count")
-    yield from read_back(rows)
+    yield from _read_back(rows)
     yield _methods("list", reply.headers, "POST")
     if rows:
         path = f"{WEBHOOKS}{percent_encoded(rows[0].id, safe='')}/"
@@ -260,7 +260,7 @@ def _methods(what: str, headers: Mapping[str, str], *needed: str) -> Check:
     return ok("methods", shown)
 
 
-def read_back(webhooks: Iterable[LiveWebhook]) -> Iterator[Check]:
+def _read_back(webhooks: Iterable[LiveWebhook]) -> Iterator[Check]:
     """Yield a check for each secret field of each type: the form in which the server shows it.
 
     No value is revealed. `plan` cannot compare values that are not completely visible

@@ -178,7 +178,7 @@ def _dispatch(
     if route["schema"]:
         if exchange.asked.get("format", "json") != "json":
             raise refuse(404, "Not found.")
-        return schema(behavior)
+        return _schema(behavior)
     if method == "OPTIONS":
         return json_value(
             {"name": "", "description": "", "renders": ["application/json"], "parses": []}
@@ -281,7 +281,7 @@ def _url(exchange: Exchange, path: str, id: str) -> str:
     return exchange.url(f"{path}{quote(id, safe='')}/")
 
 
-def schema(behavior: Behavior) -> Response:
+def _schema(behavior: Behavior) -> Response:
     """Return the published OpenAPI description of webhooks."""
     text, events = {"type": "string"}, {"$ref": "#/components/schemas/EventTypesEnum"}
     fields = {

@@ -26,7 +26,6 @@ TOKEN: Final = re.compile(
 TOKEN_PART: Final = re.compile(r"(?:xox[a-z]|xapp)[-.][A-Za-z0-9._-]*")
 """Text that starts like a Slack token, complete or not."""
 
-BOT_TOKEN: Final = re.compile(r"xoxb-.*", re.DOTALL)
 OTHER_TOKENS: Final = {
     re.compile(r"xoxe\..*", re.DOTALL): "a rotated token, which expires within 12 hours",
     re.compile(r"xoxe-.*", re.DOTALL): "a refresh token, which cannot post",

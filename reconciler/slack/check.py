@@ -25,7 +25,7 @@ from reconciler.errors import (
     ReconcilerError,
     UsageError,
 )
-from reconciler.kinds.slack import BOT_TOKEN, OTHER_TOKENS, TOKEN, USE_A_BOT
+from reconciler.kinds.slack import OTHER_TOKENS, TOKEN, USE_A_BOT
 from reconciler.kinds.slack import channel as bare
 from reconciler.model import Scheme, Secret, SecretRef, Value, Webhook
 from reconciler.render.quote import quote
@@ -36,6 +36,7 @@ DEFAULT_URL: Final = "https://slack.com/api"
 
 _MOST_PAGES: Final = 50
 _PAGE: Final = 900  # channels; Slack advises fewer than 1000
+_BOT_TOKEN: Final = re.compile(r"xoxb-.*", re.DOTALL)
 _WORD: Final = re.compile(r"[a-z][a-z0-9_.:-]{0,79}")
 _USER: Final = re.compile(r"[DUW][A-Z0-9]{8,}|@.*", re.DOTALL)
 _INVITE: Final = "type /invite @BOT in the channel, with the bot's name from above"
@@ -174,7 +175,7 @@ def _kind(token: Secret) -> Check:
     if not token.matches(TOKEN):
         fix = "refer to the app's Bot User OAuth Token (xoxb-...)"
         return fail("token", "not a Slack token; it was not sent to Slack", fix=fix)
-    if token.matches(BOT_TOKEN):
+    if token.matches(_BOT_TOKEN):
         return ok("token", "a bot token")
     for shape, meaning in OTHER_TOKENS.items():
         if token.matches(shape):

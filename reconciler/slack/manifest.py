@@ -27,8 +27,9 @@ _SCOPES: Final[Mapping[str, str]] = {
     POST: "post messages",
     POST_ANYWHERE: "post in public channels without an invitation",
     POST_AS: "without it Slack silently ignores a webhook's username",
+    SEE_CHANNELS: "lets webhooks slack check see public channels",
 }
-"""The scopes that the app needs, each with its use."""
+"""The scopes of the app, each with its use. It does not need the last one."""
 
 _CREATE: Final = "https://api.slack.com/apps?new_app=1&manifest_json="
 _LONGEST_NAME: Final = 35  # characters; Slack's limit for the name of an app
@@ -45,26 +46,24 @@ STEPS: Final = (
 """The steps from the manifest to a working token."""
 
 
-def scopes(*, see_channels: bool = False) -> dict[str, str]:
-    """Return the scopes to request; `see_channels` adds the one that shows channels."""
-    extra = {SEE_CHANNELS: "lets webhooks slack check see public channels"} if see_channels else {}
-    return {**_SCOPES, **extra}
-
-
 def manifest(name: str = APP_NAME, *, see_channels: bool = False) -> dict[str, Any]:
-    """Return the manifest of the app `name`. Raises UsageError for an invalid name."""
+    """Return the manifest of the app `name`; `see_channels` adds the scope that shows channels.
+
+    Raises UsageError for an invalid name.
+    """
     if not name.strip() or len(name) > _LONGEST_NAME or _UNFIT.search(name):
         raise UsageError(
             f"a Slack app name must be 1 to {_LONGEST_NAME} characters, on one line",
             hint=f"omit --name to use {APP_NAME!r}",
         )
+    scopes = [each for each in _SCOPES if see_channels or each != SEE_CHANNELS]
     return {
         "display_information": {
             "name": name,
             "description": "Posts what changes in CloudTruth.",
         },
         "features": {"bot_user": {"display_name": name, "always_online": False}},
-        "oauth_config": {"scopes": {"bot": list(scopes(see_channels=see_channels))}},
+        "oauth_config": {"scopes": {"bot": scopes}},
         "settings": {
             "org_deploy_enabled": False,
             "socket_mode_enabled": False,
@@ -73,20 +72,16 @@ def manifest(name: str = APP_NAME, *, see_channels: bool = False) -> dict[str, A
     }
 
 
-def as_json(app: Mapping[str, Any]) -> str:
-    """Return a manifest as JSON."""
-    return json.dumps(app, indent=2, ensure_ascii=False) + "\n"
-
-
-def as_yaml(app: Mapping[str, Any]) -> str:
-    """Return a manifest as YAML, each scope with its use in a comment."""
-    uses = scopes(see_channels=True)
+def rendered(app: Mapping[str, Any], format: str) -> str:
+    """Return a manifest as JSON, or as YAML with the use of each scope in a comment."""
+    if format == "json":
+        return json.dumps(app, indent=2, ensure_ascii=False) + "\n"
     listed = app["oauth_config"]["scopes"]["bot"]
 
     def use(path: Path) -> str:
         match path:
             case ("oauth_config", "scopes", "bot", int(index)):
-                return uses.get(listed[index], "")
+                return _SCOPES[listed[index]]
         return ""
 
     return yaml_text(app, use)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from reconciler.checks import Section
-from reconciler.doctor.probe import NAME, URL, probe
+from reconciler.doctor.probe import NAME, probe
 from reconciler.model import Secret
 from reconciler.ports import Draft
 from tests.api import support
@@ -69,7 +69,7 @@ def test_only_the_webhook_of_an_earlier_probe_is_deleted() -> None:
     """A webhook with the probe's name and another destination is kept."""
     world = World()
     foreign = world.client.create(GENERIC, world.organization).id
-    ours = replace(GENERIC, configuration={"url": Secret(URL)})
+    ours = replace(GENERIC, configuration={"url": Secret("https://webhooks-probe.example/")})
     world.client.create(ours, world.organization)
     assert "ok clean-up: deleted 1 webhook from an earlier probe" in details(run(world))
     assert [each.id for each in world.client.list()] == [foreign]

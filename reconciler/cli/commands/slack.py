@@ -15,7 +15,7 @@ from reconciler.errors import ExitCode
 from reconciler.model import Secret
 from reconciler.planning.names import Globs
 from reconciler.render.quote import prose
-from reconciler.slack.manifest import APP_NAME, STEPS, as_json, as_yaml, link, manifest
+from reconciler.slack.manifest import APP_NAME, STEPS, link, manifest, rendered
 
 
 @command(
@@ -48,7 +48,7 @@ def _manifest(session: Session, format: str, url: bool, name: str, see_channels:
     if url:
         console.result(address, essential=True)
         return ExitCode.OK
-    console.result(as_json(app) if format == "json" else as_yaml(app), essential=True)
+    console.result(rendered(app, format), essential=True)
     console.note(f"\nCreate the app:\n\n  {address}\n\nThen:")
     shown, width = app["display_information"]["name"], session.view().width
     for number, step in enumerate(STEPS, start=1):
