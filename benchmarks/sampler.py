@@ -58,8 +58,8 @@ def main() -> None:
     gc.disable()  # like the command itself
     signal.signal(signal.SIGPROF, look)
     signal.setitimer(signal.ITIMER_PROF, 0.001, 0.001)
+    from reconciler.cli.console import Process
     from reconciler.cli.main import run
-    from reconciler.cli.process import Process
 
     code = run(sys.argv[2:], Process.of_this_process())
     signal.setitimer(signal.ITIMER_PROF, 0)

@@ -11,8 +11,8 @@ def main() -> None:
     # A run allocates much and releases little: collecting cycles takes a seventh of a small run and
     # half of a large one, and frees almost nothing.
     gc.disable()
+    from reconciler.cli.console import Process
     from reconciler.cli.main import run
-    from reconciler.cli.process import Process
 
     code = run(sys.argv[1:], Process.of_this_process())
     gc.freeze()  # excludes all objects from the collection at exit

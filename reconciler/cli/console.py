@@ -1,4 +1,7 @@
-"""The only module that writes output: results to stdout, everything else to stderr.
+"""The process as a value, and its console, which writes all output.
+
+Everything else receives the process, so that tests can run complete commands in process. Results
+go to standard output, everything else to standard error.
 
 A closed pipe or a full disk never raises here, because it could interrupt a write to CloudTruth;
 check `failed` afterwards. As a last line of defense, secrets of the run and Slack tokens are
@@ -10,17 +13,23 @@ from __future__ import annotations
 import errno
 import os
 import re
+import signal
+import sys
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO
 
-from reconciler.cli.process import Process
 from reconciler.errors import ExitCode, Interrupted
 from reconciler.kinds import slack
 
 if TYPE_CHECKING:
     from reconciler.model import Secret
+    from reconciler.ports import Clock
 
 _TOKENS: Final = re.compile(
     slack.TOKEN.pattern
@@ -30,6 +39,91 @@ _LONG_ENOUGH: Final = re.compile(r".{8,}", re.DOTALL)
 _STYLES: Final = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "note": "\x1b[1;36m"}
 _RESET: Final = "\x1b[0m"
 _CLEAR: Final = "\r\x1b[K"
+_WINDOWS_TERMINALS: Final = {"WT_SESSION", "TERM", "TERM_PROGRAM", "CONEMUANSI"}
+"""Variables of terminals on Windows that interpret escape sequences."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """The process that a command runs in.
+
+    `platform` is the value of `sys.platform`; `clock` is None for the system's.
+    """
+
+    environ: Mapping[str, str] = field(repr=False)
+    directory: Path
+    stdin: TextIO
+    stdout: TextIO
+    stderr: TextIO
+    platform: str = "linux"
+    clock: Clock | None = None
+
+    @property
+    def interprets_escapes(self) -> bool:
+        """Whether terminals interpret escape sequences.
+
+        A dumb terminal and the old console of Windows show them as text.
+        """
+        if self.platform == "win32" and self.environ.keys().isdisjoint(_WINDOWS_TERMINALS):
+            return False
+        return self.environ.get("TERM") != "dumb"
+
+    def columns(self, otherwise: int) -> int:
+        """Return the width of the terminal, `otherwise` if it is unknown."""
+        told = self.environ.get("COLUMNS", "")
+        if told.isdecimal() and int(told) > 0:
+            return int(told)
+        try:
+            return os.get_terminal_size(self.stdout.fileno()).columns or otherwise
+        except (OSError, ValueError):
+            return otherwise
+
+    def now(self) -> datetime:
+        """Return the current time in UTC."""
+        return datetime.now(UTC) if self.clock is None else self.clock.now()
+
+    def time(self) -> Clock:
+        """Return the clock of this run."""
+        from reconciler.execute.stop import SystemClock
+
+        return self.clock or SystemClock()
+
+    def read_stdin(self, limit: int) -> bytes:
+        """Return all of standard input, or its first `limit` bytes."""
+        buffer = getattr(self.stdin, "buffer", None)
+        if buffer is None:
+            return self.stdin.read().encode()
+        data: bytes = buffer.read(limit)
+        return data
+
+    @classmethod
+    def of_this_process(cls) -> Process:
+        """Return the running process.
+
+        Characters missing from the terminal's encoding are escaped; Windows writes files and pipes
+        in UTF-8, as it reads them. SIGTERM and SIGHUP now raise Interrupted, as SIGINT raises
+        KeyboardInterrupt. SIGHUP stays ignored under `nohup`; Windows has none.
+        """
+        signal.signal(signal.SIGTERM, _terminate)
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, _terminate)
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                redirected = sys.platform == "win32" and not stream.isatty()
+                encoding = "utf-8" if redirected else None
+                stream.reconfigure(encoding=encoding, errors="backslashreplace")
+        return cls(
+            environ=os.environ,
+            directory=Path(),
+            stdin=sys.stdin or open(os.devnull),
+            stdout=sys.stdout or open(os.devnull, "w"),
+            stderr=sys.stderr or open(os.devnull, "w"),
+            platform=sys.platform,
+        )
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    raise Interrupted("stopped by a signal", signal_exit=ExitCode(128 + number))
 
 
 class Console:

@@ -9,8 +9,8 @@ from typing import Final
 import click
 
 from reconciler import __version__
+from reconciler.cli.console import Process
 from reconciler.cli.options import COMMON, Context, Group, Option, command, write_options
-from reconciler.cli.process import Process
 from reconciler.errors import ExitCode
 
 PROGRAM: Final = "webhooks"

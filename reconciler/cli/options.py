@@ -17,8 +17,7 @@ from typing import Any, Final
 import click
 from click.core import ParameterSource
 
-from reconciler.cli.console import Console
-from reconciler.cli.process import Process
+from reconciler.cli.console import Console, Process
 
 _LINES: Final = r"[\r\n]+"
 # Shells complete it. Commands report unreadable files themselves.

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from reconciler.cli.console import Process
 from reconciler.cli.main import run
-from reconciler.cli.process import Process
 from reconciler.ports import Clock
 from tests.emulated.emulator import LOCAL_KEY, Emulator
 from tests.emulated.faults import FaultSource

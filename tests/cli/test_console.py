@@ -10,8 +10,7 @@ from typing import TextIO
 
 import pytest
 
-from reconciler.cli.console import Console
-from reconciler.cli.process import Process
+from reconciler.cli.console import Console, Process
 from reconciler.errors import Interrupted
 from reconciler.model import Secret
 from tests.cli.conftest import Terminal

@@ -9,8 +9,8 @@ from threading import Thread
 from time import sleep
 
 from reconciler.cli.connection import Progress
+from reconciler.cli.console import Process
 from reconciler.cli.options import Context
-from reconciler.cli.process import Process
 from reconciler.cli.session import Session
 from reconciler.report import Applied
 from tests.cli.conftest import File, MakeCloud, Shell, Terminal

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.process import Process
+from reconciler.cli.console import Process
 from tests.folders import ROOT
 
 WITHOUT = """

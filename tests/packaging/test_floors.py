@@ -47,7 +47,7 @@ COMMANDS = (
 HELP = """
 import sys
 from reconciler.cli.main import run
-from reconciler.cli.process import Process
+from reconciler.cli.console import Process
 process = Process.of_this_process()
 sys.exit(max(run([*each.split(), "--help"], process) for each in sys.argv[1:]))
 """

@@ -13,8 +13,8 @@ import pytest
 from reconciler.api import responses
 from reconciler.api.attempt import Call, Exchange
 from reconciler.api.transport import Transport
+from reconciler.cli.console import Process
 from reconciler.cli.main import run
-from reconciler.cli.process import Process
 from reconciler.model import Secret
 from reconciler.source import excerpt
 from tests.cli.conftest import Shell

@@ -13,10 +13,10 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 import reconciler
+from reconciler.cli.console import Process
 from reconciler.cli.errors import explain
 from reconciler.cli.main import PROGRAM, program
 from reconciler.cli.options import Context
-from reconciler.cli.process import Process
 from tests.ci.fake_github import FakeGitHub
 from tests.cli.conftest import Terminal
 from tests.emulated import faults
