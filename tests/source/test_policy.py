@@ -13,7 +13,7 @@ import pytest
 from reconciler.errors import ConfigurationError
 from reconciler.source.policy import judge
 from tests.cli.conftest import SECRETS, Shell
-from tests.folders import ROOT, write
+from tests.folders import write
 from tests.loading import load_texts
 from tests.source.test_extend import BASE
 
@@ -105,14 +105,6 @@ def test_a_command_with_a_policy(shell: Shell, tmp_path: Path) -> None:
     for path, message in (("none.json", "there is no policy"), ("q.json", "is not JSON")):
         done = shell("plan", "over.yaml", "--local", "--policy", path)
         assert (done.code, message in done.err) == (3, True)
-
-
-def test_the_example_meets_its_policy(shell: Shell, tmp_path: Path) -> None:
-    """The example's organizations have no violation."""
-    policy = str(ROOT / "examples/organizations/policy.schema.json")
-    for name in ("staging", "production"):
-        file = str(ROOT / f"examples/organizations/{name}.yaml")
-        assert shell("validate", file, "--policy", policy).code == 0
 
 
 def test_a_saved_plan_keeps_its_policies(shell: Shell, tmp_path: Path) -> None:
