@@ -48,7 +48,9 @@ def drift(run: Run) -> Outcome:
         return failed(problem, _cannot_run(run, problem))
     drifted = bool(made.operations or made.unapplied)
     others = (ManagementStatus.UNMANAGED, ManagementStatus.IGNORED)
-    failing = [each for each in statuses(live, made) if each.failing and each.state not in others]
+    failing = [
+        each for each in statuses(live, made) if each.last_error and each.state not in others
+    ]
     findings = []
     if run.github is None:
         findings = [warning("no-token", "no GitHub token: the drift issue was not updated")]

@@ -87,8 +87,7 @@ def check(
     return _changed(live, differing) if differing else done
 
 
-_SINCE = " was created since the plan"
-_APPEARED = f"another webhook with this name{_SINCE}"
+_APPEARED = "another webhook with this name was created since the plan"
 
 
 def _changed(
@@ -102,10 +101,11 @@ def _changed(
 def _undecided(operation: Update, live: LiveWebhook, compared: Comparison) -> bool:
     """Return whether an operation sends or removes a value that the live webhook does not show."""
     hidden = isinstance(live.configuration, Unknown)
+    undecided = compared.unreadable + compared.mistaken + compared.unavailable
     return any(
         hidden
         if isinstance(each, KeyLost)
-        else not isinstance(each, SetChange) and str(each.path[-1]) in compared.undecided
+        else not isinstance(each, SetChange) and str(each.path[-1]) in undecided
         for each in operation.fields
     )
 
@@ -187,7 +187,8 @@ class Listing:
         """Return why a pending operation is stale because of another webhook, else None."""
         if not isinstance(operation, Delete):
             renamed = operation.name in self._renamed_instead
-            return "a webhook that must be renamed to this" + _SINCE if renamed else ""
+            why = "a webhook that must be renamed to this was created since the plan"
+            return why if renamed else ""
         if operation.keeps is None or live is None:
             return ""
         keeper = self.by_id.get(operation.keeps)

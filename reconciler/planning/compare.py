@@ -55,11 +55,6 @@ class Comparison:
     mistaken: tuple[str, ...] = ()
     unavailable: tuple[str, ...] = ()
 
-    @property
-    def undecided(self) -> tuple[str, ...]:
-        """Return the fields that are neither equal nor different."""
-        return self.unreadable + self.mistaken + self.unavailable
-
 
 def compare(
     webhook: Webhook,

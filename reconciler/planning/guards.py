@@ -108,10 +108,11 @@ def rename_hints(operations: tuple[Operation, ...]) -> Iterator[Finding]:
         deletes = going.get(key, [])
         if len(creates) == len(deletes) == 1:
             old, new = deletes[0].name, creates[0]
+            written = json.dumps(old, ensure_ascii=False)  # YAML reads the same text
             yield note(
                 "looks-like-rename",
                 f"deleting {old!r} and creating {new.name!r} looks like a rename",
-                f"to rename it, add `previously: [{_yaml(old)}]` to {new.name!r}",
+                f"to rename it, add `previously: [{written}]` to {new.name!r}",
                 new.after.position,
             )
 
@@ -133,10 +134,4 @@ def mistaken(webhook: Webhook, name: str, again: Sequence[str] = ()) -> Finding:
 
 
 def _likeness(webhook: Webhook | Snapshot) -> Hashable:
-    shown = visible(webhook)
-    return (webhook.type, webhook.event_types, tuple(sorted(shown.items())) if shown else ())
-
-
-def _yaml(name: str) -> str:
-    """Return a name as YAML that is read back as the same text."""
-    return json.dumps(name, ensure_ascii=False)
+    return (webhook.type, webhook.event_types, tuple(sorted(visible(webhook).items())))

@@ -128,7 +128,7 @@ class Match:
             each
             for name in names
             for each in self._by_name.get(name, ())
-            if each.id not in self._taken and each.id not in self._ignored_ids
+            if each.id not in self._taken
         ]
 
     def _is_outside(self, entry: Webhook | Absent, found: LiveWebhook) -> bool:
@@ -209,7 +209,8 @@ class Match:
         """Remove entries whose declared or live name is ignored (row 1)."""
         self._webhooks = [each for each in self._webhooks if not self._is_ignored(each)]
         self._absent = [each for each in self._absent if not self._is_ignored(each)]
-        self._ignored_ids.update(each.id for each in self._live if self._ignore.match(each.name))
+        self._ignored_ids |= {each.id for each in self._live if self._ignore.match(each.name)}
+        self._taken |= self._ignored_ids
 
     def _is_ignored(self, entry: Webhook | Absent) -> bool:
         found = self._by_id.get(entry.id)
@@ -308,7 +309,10 @@ class Match:
         elif not found:
             self.new.append(entry)
         elif renaming and len(found) > 1:
-            self._several_previous(entry, found)
+            message = f"more than one live webhook would be renamed to {entry.name!r}: "
+            message += ", ".join(f"{each.name!r} (id {each.id})" for each in found)
+            hint = "keep only one name in `previously`, or set `id` to the intended one"
+            self._finding(error, "several-previous", message, entry, hint)
         else:
             for each in found:
                 self._keep_unknown(each, entry.position, unapplied=not known)
@@ -350,13 +354,6 @@ class Match:
             "the scope of this file"
         )
         self._finding(error, "live-out-of-scope", message, entry, hint)
-
-    def _several_previous(self, webhook: Webhook, found: list[LiveWebhook]) -> None:
-        """Report several live webhooks with former names, and prune none of them."""
-        message = f"more than one live webhook would be renamed to {webhook.name!r}: "
-        message += ", ".join(f"{each.name!r} (id {each.id})" for each in found)
-        hint = "keep only one name in `previously`, or set `id` to the intended one"
-        self._finding(error, "several-previous", message, webhook, hint)
 
     def _delete_absent(self, entry: Absent, found: LiveWebhook) -> None:
         """Delete every webhook with the name, or the one with the id, for `state: absent`."""

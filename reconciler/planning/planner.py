@@ -100,7 +100,14 @@ def plan(
         findings += [mistaken(webhook, name, options.again) for name in comparison.mistaken]
         if not any(each.path[0] == "configuration" for each in fields):
             findings += resends.unseen(webhook, found, evidence)
-    operations = _operations(table, updates, unpaired)
+    deletes = sorted(table.deletes, key=lambda each: (each.name, each.before.id))
+    creates = sorted(table.new, key=lambda each: each.name)
+    operations: tuple[Operation, ...] = (
+        *(each for each in deletes if each.reason is Reason.DUPLICATE),
+        *updates,
+        *(Create(after=_awaiting(each, unpaired)) for each in creates),
+        *(each for each in deletes if each.reason is not Reason.DUPLICATE),
+    )
     findings += rename_hints(operations)
     if options.previous is not None:
         operations = _attributed(operations, options.previous, options, live, secrets)
@@ -182,17 +189,6 @@ def _reason(
     if webhook.name != found.name:
         return Reason.RENAMED
     return Reason.RESEND if all(map(is_resend, fields)) else Reason.DIFFERS
-
-
-def _operations(table: Match, updates: list[Update], unpaired: Set[str]) -> tuple[Operation, ...]:
-    deletes = sorted(table.deletes, key=lambda each: (each.name, each.before.id))
-    creates = sorted(table.new, key=lambda each: each.name)
-    return (
-        *(each for each in deletes if each.reason is Reason.DUPLICATE),
-        *updates,
-        *(Create(after=_awaiting(each, unpaired)) for each in creates),
-        *(each for each in deletes if each.reason is not Reason.DUPLICATE),
-    )
 
 
 def _awaiting(webhook: Webhook, unpaired: Set[str]) -> Webhook:

@@ -78,7 +78,7 @@ class Resends:
             name
             for webhook in (desired.webhooks if self._named else ())
             for field, value in webhook.configuration.items()
-            if _is_secret(webhook, field)
+            if field in KINDS[webhook.type].secret_fields
             for name in _names(webhook, value)
         }
 
@@ -92,7 +92,7 @@ class Resends:
             requested = not self._named.isdisjoint(_names(webhook, value))
             if (cause := self._cause(before, webhook, name)) is not None:
                 found[name] = cause
-            elif requested and _is_secret(webhook, name):
+            elif requested and name in KINDS[webhook.type].secret_fields:
                 found[name] = SecretCause.REQUESTED
         dropped = set(before.configuration if before is not None else ())
         dropped |= {
@@ -157,12 +157,6 @@ class Resends:
         # A resend in a review applies while the files still declare the same.
         resend = self._reviewed.get((webhook.name, name))
         return resend.cause if resend is not None and resend.value == new else None
-
-
-def _is_secret(webhook: Webhook, name: str) -> bool:
-    """Return whether a field is secret, and so possibly hidden, also if its value is text."""
-    field = KINDS[webhook.type].field(name)
-    return field is not None and field.secret
 
 
 def _names(webhook: Webhook, value: Value) -> set[str]:

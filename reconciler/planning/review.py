@@ -125,14 +125,14 @@ def plan_digest(origin: str, organization: str, found: Iterable[OperationDigest]
 
 
 def _content(webhook: Webhook | Snapshot, shown: Shown) -> dict[str, Any]:
-    kind = KINDS.get(webhook.type)
+    kind = KINDS[webhook.type]
     configuration: dict[str, Any] = {}
     for name, value in webhook.configuration.items():
-        field = kind.field(name) if kind is not None else None
+        field = kind.field(name)
         if isinstance(value, SecretRef):
             is_literal = value.scheme is Scheme.LITERAL  # it has no name to look up
             configuration[name] = {"literal": True} if is_literal else reference_tree(value)
-            if kind is not None and name == kind.destination and value in shown:
+            if name == kind.destination and value in shown:
                 configuration[name]["destination"] = shown[value]
         elif isinstance(value, Unknown):
             configuration[name] = {"unknown": True}

@@ -53,7 +53,7 @@ class WebhookStatus:
     """The status of one webhook. `id` is None if it is not live.
 
     `position` is the line that declares it, protects it or declares it absent. `last_run` is the
-    server's time of the last delivery, `last_error` its error, if it failed.
+    server's time of the last delivery, `last_error` its error, None if it did not fail.
     """
 
     id: str | None
@@ -66,24 +66,18 @@ class WebhookStatus:
     last_run: str | None = None
     last_error: DeliveryError | None = None
 
-    @property
-    def failing(self) -> bool:
-        """Return whether the last delivery failed."""
-        return self.last_error is not None
 
-
-_KEPT = {
+_STATES = {
+    Reason.ABSENT: ManagementStatus.ABSENT,
+    Reason.DUPLICATE: ManagementStatus.DUPLICATE,
+    Reason.NOT_DECLARED: ManagementStatus.UNDECLARED,
     Reason.PROTECTED: ManagementStatus.PROTECTED,
     Reason.AMBIGUOUS: ManagementStatus.DUPLICATE,
     Reason.UNKNOWN_TYPE: ManagementStatus.UNKNOWN,
     Reason.UNKNOWN_EVENT: ManagementStatus.UNKNOWN,
     Reason.LATER: ManagementStatus.MISSING,
 }
-_DELETED = {
-    Reason.ABSENT: ManagementStatus.ABSENT,
-    Reason.DUPLICATE: ManagementStatus.DUPLICATE,
-    Reason.NOT_DECLARED: ManagementStatus.UNDECLARED,
-}
+"""The states of webhooks that are deleted or kept."""
 
 
 def statuses(live: Live, plan: Plan | None) -> tuple[WebhookStatus, ...]:
@@ -103,9 +97,9 @@ def statuses(live: Live, plan: Plan | None) -> tuple[WebhookStatus, ...]:
                 case Update(before=before, after=after):
                     states[before.id] = (ManagementStatus.DIFFERS, after.position)
                 case Delete(before=before):
-                    states[before.id] = (_DELETED[operation.reason], operation.position)
+                    states[before.id] = (_STATES[operation.reason], operation.position)
         for kept in plan.kept:
-            state = _KEPT[kept.reason]
+            state = _STATES[kept.reason]
             if state is ManagementStatus.UNKNOWN and kept.unapplied:
                 state = ManagementStatus.UNAPPLIED
             if state is ManagementStatus.MISSING:

@@ -329,7 +329,7 @@ def render_status(
     names = [quote(each.name) for each in statuses]
     width = min(max(map(columns, names), default=0), max(12, view.width // 3))
     for name, each in zip(names, statuses, strict=True):
-        sign = "!" if each.failing or each.state in DRIFTED else " "
+        sign = "!" if each.last_error or each.state in DRIFTED else " "
         where = f" ({place(each.position)})" if each.position else ""
         lines.append(f"{at(f'{sign} {name}', width + 4)}{each.state}{where}")
         about = [quote(each.destination), " ".join(events(each.event_types)) or "no events"]
@@ -345,7 +345,7 @@ def render_status(
             lines.append(f"    last delivery failed: {why}")
     if not statuses:
         lines.append("  none")
-    failing = sum(each.failing for each in statuses)
+    failing = sum(each.last_error is not None for each in statuses)
     said = plural(sum(each.id is not None for each in statuses), "live webhook")
     said += f", {failing} with a failed delivery" if failing else ""
     limits = uncompared(plan, names=view.verbosity > 0) if plan is not None else []

@@ -47,7 +47,7 @@ def run(session: Session, failing: bool, format: str) -> int:
         session.warn([each for each in plan.notes if each.severity is Severity.WARNING])
     drifted = None if checked is None else drift(rows)
     if failing:
-        rows = tuple(each for each in rows if each.failing)
+        rows = tuple(each for each in rows if each.last_error)
     if rows or not failing or format != "text":
         render = RENDERERS[format]().render_status
         shown = render(live.organization, rows, drifted, session.view(), plan)
