@@ -92,7 +92,11 @@ class Match:
         self._ignored_ids: set[str] = set()
         self.declared = any(map(self._is_selected, self._entries()))
         if self._policy.ignore:
-            self._drop_ignored()
+            # Remove entries whose declared or live name is ignored (row 1).
+            self._webhooks = [each for each in self._webhooks if not self._is_ignored(each)]
+            self._absent = [each for each in self._absent if not self._is_ignored(each)]
+            self._ignored_ids |= {each.id for each in self._live if self._ignore.match(each.name)}
+            self._taken |= self._ignored_ids
         self._drop_missing_ids()
         for webhook in self._webhooks:
             self._settle(webhook)
@@ -205,14 +209,8 @@ class Match:
 
     # The rows of the table
 
-    def _drop_ignored(self) -> None:
-        """Remove entries whose declared or live name is ignored (row 1)."""
-        self._webhooks = [each for each in self._webhooks if not self._is_ignored(each)]
-        self._absent = [each for each in self._absent if not self._is_ignored(each)]
-        self._ignored_ids |= {each.id for each in self._live if self._ignore.match(each.name)}
-        self._taken |= self._ignored_ids
-
     def _is_ignored(self, entry: Webhook | Absent) -> bool:
+        """Return whether `ignore` matches the declared or live name; warn of a selected entry."""
         found = self._by_id.get(entry.id)
         names = [each.name for each in (entry, found) if each and self._ignore.match(each.name)]
         if names and self._is_selected(entry):

@@ -150,13 +150,9 @@ _RESENT: Final = frozenset(
 
 def is_resend(field: FieldChange) -> bool:
     """Return whether a field is sent or removed although no difference is visible."""
-    match field:
-        case SecretChange(cause=cause):
-            return cause in _RESENT
-        case ValueChange(hidden=hidden) | KeyLost(hidden=hidden):
-            return hidden
-        case SetChange():
-            return False
+    if isinstance(field, SecretChange):
+        return field.cause in _RESENT
+    return not isinstance(field, SetChange) and field.hidden
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -87,6 +87,7 @@ def plan(
     unpaired = {each.name for each in live.webhooks if each.id not in paired}
     updates: list[Update] = []
     matched: list[Matched] = []
+    unreadable: list[tuple[str, str]] = []
     for webhook, found, comparison in compared:
         after = _awaiting(webhook, unpaired)
         fields = with_lost(webhook, found, comparison.fields)
@@ -97,6 +98,7 @@ def plan(
             updates.append(Update(before=before, after=after, fields=fields, reason=reason))
         else:
             matched.append(Matched(id=found.id, webhook=after))
+        unreadable += [(webhook.name, name) for name in comparison.unreadable]
         findings += [mistaken(webhook, name, options.again) for name in comparison.mistaken]
         if not any(each.path[0] == "configuration" for each in fields):
             findings += resends.unseen(webhook, found, evidence)
@@ -140,11 +142,7 @@ def plan(
         ),
         notes=tuple(sorted(findings, key=sort_key)),
         relaxed=tuple(relaxed(options.previous, desired)) if options.previous else (),
-        unreadable=tuple(
-            (webhook.name, name)
-            for webhook, _, comparison in compared
-            for name in comparison.unreadable
-        ),
+        unreadable=tuple(unreadable),
         uncompared=tuple(
             use
             for webhook, _, comparison in compared

@@ -97,13 +97,9 @@ def _visible(field: FieldChange, kind: Kind) -> bool:
     """
     if is_resend(field):
         return False
-    match field:
-        case SecretChange(after=after, cause=cause):
-            return isinstance(after, str) or cause is SecretCause.DESTINATION
-        case KeyLost(path=path):
-            return kind.field(str(path[-1])) is not None
-        case _:
-            return True
+    if isinstance(field, SecretChange):
+        return isinstance(field.after, str) or field.cause is SecretCause.DESTINATION
+    return not isinstance(field, KeyLost) or kind.field(str(field.path[-1])) is not None
 
 
 def check_digest(text: str) -> None:
