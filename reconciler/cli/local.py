@@ -28,7 +28,7 @@ from reconciler.kinds import KINDS
 from reconciler.model import Secret
 from reconciler.render.quote import prose, quote
 from reconciler.source.secrets import url_credential
-from reconciler.source.write import REQUESTS, check_kind
+from reconciler.source.write import FileKind, check_kind
 
 _FOLDER: Final = ".webhooks-local"
 """The default folder of the database."""
@@ -133,7 +133,7 @@ def _log(session: Session, name: str) -> Callable[[Any], None]:
     file = session.process.stdout
     if name != STDOUT:
         path = session.process.directory / name
-        check_kind(path, REQUESTS)
+        check_kind(path, FileKind.REQUESTS)
         try:
             file = path.open("a", encoding="utf-8")
         except OSError:

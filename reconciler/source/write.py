@@ -16,31 +16,27 @@ import re
 import stat
 import tempfile
 from contextlib import suppress
+from enum import Enum
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from reconciler.errors import OutputError, UsageError
 from reconciler.source.files import NotReadableError, read_regular
 
+_JSON: Final = rb'\A\{\s*"format_version": "\w+",\s*"kind": '
 
-class FileKind(NamedTuple):
+
+class FileKind(Enum):
     """A kind of file: its name, and a pattern that recognizes its content."""
 
-    noun: str
-    pattern: re.Pattern[bytes]
-
-
-_JSON: Final = rb'\A\{\s*"format_version": "\w+",\s*"kind": '
-PLAN: Final = FileKind("a saved plan", re.compile(_JSON + rb'"plan"'))
-REPORT: Final = FileKind("a report", re.compile(_JSON + rb'"(report|error)"'))
-WEBHOOKS: Final = FileKind(
-    "a webhooks file", re.compile(rb"""^["']?webhooks["']? *:""", re.MULTILINE)
-)
-WORKFLOW: Final = FileKind(
-    "a webhooks workflow",
-    re.compile(rb"^ *(WEBHOOKS_ALLOW_SECRETS: |uses: .*/workflows/webhooks\.yml)", re.MULTILINE),
-)
-REQUESTS: Final = FileKind("a request log", re.compile(rb'\A\{"seq": '))
+    PLAN = ("a saved plan", re.compile(_JSON + rb'"plan"'))
+    REPORT = ("a report", re.compile(_JSON + rb'"(report|error)"'))
+    WEBHOOKS = ("a webhooks file", re.compile(rb"""(?m)^["']?webhooks["']? *:"""))
+    WORKFLOW = (
+        "a webhooks workflow",
+        re.compile(rb"(?m)^ *(WEBHOOKS_ALLOW_SECRETS: |uses: .*/workflows/webhooks\.yml)"),
+    )
+    REQUESTS = ("a request log", re.compile(rb'\A\{"seq": '))
 
 
 def write_atomically(path: Path, data: bytes, *, over: FileKind | None = None) -> None:
@@ -79,9 +75,10 @@ def check_kind(path: Path, over: FileKind | None) -> None:
         except (FileNotFoundError, NotReadableError) as cause:
             why = f"exists and {cause}"
         else:
-            if not content or over.pattern.search(content):
+            noun, pattern = over.value
+            if not content or pattern.search(content):
                 return
-            why = f"already exists and is not {over.noun}"
+            why = f"already exists and is not {noun}"
     raise UsageError(f"{path} {why}", hint="choose another file name, or rename this file")
 
 

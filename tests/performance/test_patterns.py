@@ -12,6 +12,7 @@ import json
 import pkgutil
 import re
 from collections.abc import Iterator
+from enum import Enum
 from itertools import product
 from re import _constants, _parser  # type: ignore[attr-defined]
 from time import thread_time
@@ -39,6 +40,9 @@ def _within(value: Any, name: str) -> Iterator[tuple[str, re.Pattern[str]]]:
     elif isinstance(value, dict):
         for each in value.values():
             yield from _within(each, name)
+    elif isinstance(value, type) and issubclass(value, Enum):
+        for each in value:
+            yield from _within(each.value, name)
 
 
 def _patterns() -> Iterator[tuple[str, re.Pattern[str], str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import resource
 import stat
 import threading
@@ -15,17 +14,17 @@ from reconciler.errors import OutputError, UsageError
 from reconciler.source.write import FileKind, write_atomically
 from tests.waiting import TIMEOUT
 
-OLD = FileKind("old", re.compile(rb"\Aold"))
+KIND, OLD = FileKind.REQUESTS, b'{"seq": 1}'
 
 
-@pytest.mark.parametrize("old", [None, b"old and longer"])
+@pytest.mark.parametrize("old", [None, OLD * 2])
 def test_writes_a_private_file(tmp_path: Path, old: bytes | None) -> None:
     """Only the owner can read it, also if it replaces one with looser permissions."""
     path = tmp_path / "plan.json"
     if old is not None:
         path.write_bytes(old)
         path.chmod(0o644)
-    write_atomically(path, b"new", over=OLD)
+    write_atomically(path, b"new", over=KIND)
     assert path.read_bytes() == b"new"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert list(tmp_path.iterdir()) == [path]
@@ -37,8 +36,8 @@ def test_follows_a_link(tmp_path: Path) -> None:
     folder.mkdir()
     link = tmp_path / "link"
     link.symlink_to(folder / "real")
-    write_atomically(link, b"old and to be replaced")
-    write_atomically(link, b"new", over=OLD)
+    write_atomically(link, OLD)
+    write_atomically(link, b"new", over=KIND)
     assert link.is_symlink()
     assert (folder / "real").read_bytes() == b"new"
 
@@ -46,21 +45,21 @@ def test_follows_a_link(tmp_path: Path) -> None:
 def test_a_full_disk_keeps_the_old_file(tmp_path: Path) -> None:
     """If the content does not fit, the old file is complete and no partial file is left."""
     path = tmp_path / "plan.json"
-    path.write_bytes(b"old")
+    path.write_bytes(OLD)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
         with pytest.raises(OutputError, match=r"cannot write .*plan\.json: file too large"):
-            write_atomically(path, b"x" * 100_000, over=OLD)
+            write_atomically(path, b"x" * 100_000, over=KIND)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert path.read_bytes() == b"old"
+    assert path.read_bytes() == OLD
     assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize(
     ("over", "why"),
-    [(None, "already exists$"), (OLD, "already exists and is not old$")],
+    [(None, "already exists$"), (KIND, "already exists and is not a request log$")],
     ids=["any", "another"],
 )
 def test_a_file_of_another_kind_is_not_replaced(

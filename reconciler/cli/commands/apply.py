@@ -25,7 +25,7 @@ from reconciler.errors import ExitCode, OutputError, StalePlanError, UsageError
 from reconciler.planning.review import check_digest
 from reconciler.render import PLAIN, RENDERERS, View
 from reconciler.render.words import plural, unshown
-from reconciler.source.write import REPORT, check_writable, write_atomically
+from reconciler.source.write import FileKind, check_writable, write_atomically
 
 if TYPE_CHECKING:
     from reconciler.source.saved_plan import SavedPlan
@@ -63,7 +63,7 @@ def run(session: Session, planfile: str | None, report: str | None, format: str,
     """
     console, target = session.console, session.path(report)
     if target is not None:
-        check_writable(target, over=REPORT)
+        check_writable(target, over=FileKind.REPORT)
     try:
         done = _apply(session, planfile, target, **own)
     except UsageError:
@@ -185,7 +185,7 @@ def _write(session: Session, target: Path | None, text: str) -> bool:
         session.console.result(text, essential=True)
         return not session.console.failed
     try:
-        write_atomically(target, text.encode(), over=REPORT)
+        write_atomically(target, text.encode(), over=FileKind.REPORT)
     except (OutputError, UsageError) as problem:
         report_error(session, problem)
         return False

@@ -21,7 +21,7 @@ from reconciler.source.allowed import reference
 from reconciler.source.export import SLACK_TOKEN, Export, export
 from reconciler.source.files import SourceFile, Sources
 from reconciler.source.load import load_files
-from reconciler.source.write import WEBHOOKS, check_writable, write_atomically
+from reconciler.source.write import FileKind, check_writable, write_atomically
 
 TOKEN: Final = Option(
     "--token", group="Files", metavar="REF",
@@ -62,7 +62,7 @@ def run(
     """
     slack_token = SLACK_TOKEN if token is None else reference(token)
     console, path = session.console, session.path(out)
-    over = WEBHOOKS if force else None
+    over = FileKind.WEBHOOKS if force else None
     if path is not None:
         if os.path.exists(path) and not force:  # pathlib raises for a directory without permission
             raise UsageError(f"{out} already exists", hint="use another file, or add --force")

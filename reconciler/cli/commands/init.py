@@ -48,7 +48,7 @@ from reconciler.source.files import DEFAULT_FILE
 from reconciler.source.history import git_in
 from reconciler.source.rendered import scalar
 from reconciler.source.secrets import references
-from reconciler.source.write import WEBHOOKS, WORKFLOW, check_kind, make_folder, write_atomically
+from reconciler.source.write import FileKind, check_kind, make_folder, write_atomically
 from reconciler.workflow.inputs import key_references
 
 _UNSET: Final = "# organization: Acme"
@@ -271,7 +271,7 @@ def _write_workflows(session: Session, setup: Setup, *, yes: bool) -> None:
     changed: dict[str, str] = {}
     texts = workflows(setup)
     for name in texts:
-        check_kind(directory / name, WORKFLOW)
+        check_kind(directory / name, FileKind.WORKFLOW)
     for name, text in texts.items():
         if not (directory / name).exists():
             _write(session, name, text)
@@ -308,7 +308,8 @@ def _write(session: Session, name: str, text: str) -> None:
     path = session.process.directory / name
     is_new = not path.exists()
     make_folder(path.parent)
-    write_atomically(path, text.encode(), over=WEBHOOKS if _is_starter(path) else WORKFLOW)
+    kind = FileKind.WEBHOOKS if _is_starter(path) else FileKind.WORKFLOW
+    write_atomically(path, text.encode(), over=kind)
     path.chmod(0o644)  # files of the repository, without secrets
     session.console.result(f"{'wrote' if is_new else 'updated'} {name}")
 

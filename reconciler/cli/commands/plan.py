@@ -144,7 +144,7 @@ def run(session: Session, out: str | None, format: str, detailed_exitcode: bool,
     """
     target = session.path(out)
     if target is not None:
-        write.check_writable(target, over=write.PLAN)
+        write.check_writable(target, over=write.FileKind.PLAN)
     planned = again(session, session.files)
     checked = session.load(planned)
     refuse_input(target, checked)
@@ -164,7 +164,7 @@ def run(session: Session, out: str | None, format: str, detailed_exitcode: bool,
         text = RENDERERS["text"]().render_plan(made, replace(view, color=False, verbosity=0))
         saved = workflow.save_plan(made, checked.declared, options, text)
         if target is not None:
-            write.write_atomically(target, saved, over=write.PLAN)
+            write.write_atomically(target, saved, over=write.FileKind.PLAN)
         else:
             session.console.result(saved.decode(), essential=True)
     shown = RENDERERS[format]().render_plan(made, view)
