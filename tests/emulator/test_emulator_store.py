@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -55,14 +54,6 @@ def test_a_file_keeps_everything(tmp_path: Path, start: Start) -> None:
     assert len(second.emulator.store.organizations()) == 1
     second.emulator.store.close()
     second.emulator.store.close()
-
-
-def test_a_new_file_is_readable_only_by_its_owner(tmp_path: Path) -> None:
-    """It contains tokens."""
-    path = tmp_path / "db"
-    Store(path).close()
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert [item.name for item in tmp_path.iterdir()] == ["db"]
 
 
 def test_a_failed_transaction_changes_nothing(api: Any) -> None:

@@ -61,13 +61,8 @@ def test_a_valid_token() -> None:
     """It passes with all scopes; a channel that it cannot see is unknown, and nothing is posted."""
     slack = FakeSlack()
     result = check_slack(slack)
-    assert statuses(result) == {
-        "secret": "ok",
-        "token": "ok",
-        "slack": "ok",
-        "scopes": "ok",
-        "channel": "unknown",
-    }
+    passed = dict.fromkeys(("secret", "token", "slack", "scopes"), "ok")
+    assert statuses(result) == {**passed, "channel": "unknown"}
     assert "team Acme, bot cloudtruth" in row(result, "slack").detail
     assert result.exit_code == 0
     assert slack.posted == []
@@ -101,15 +96,11 @@ CHECKS: list[tuple[str, str, str, dict[str, Any]]] = [
     ("channel", "fail", "private", {"scopes": SEEING, "channel": "secret"}),
     ("channel", "fail", "no such channel", {"scopes": SEEING, "channel": "#not-there"}),
     ("channel", "ok", "", {"scopes": SEEING, "channel": "C00000001"}),
-    ("channel", "fail", "archived", {"scopes": SEEING, "channel": "C00000003"}),
-    ("channel", "fail", "private", {"scopes": SEEING, "channel": "G00000004"}),
     ("channel", "fail", "no such channel", {"scopes": SEEING, "channel": "C99999999"}),
     ("channel", "unknown", "a user", {"scopes": SEEING, "channel": "D00000001"}),
     ("channel", "unknown", "a user", {"scopes": SEEING, "channel": "@someone"}),
     # It may be a private one, which this token cannot see.
     ("channel", "warn", "not among", {"scopes": PUBLIC_ONLY, "channel": "#not-there"}),
-    ("channel", "warn", "not among", {"scopes": PUBLIC_ONLY, "channel": "C99999999"}),
-    ("channel", "warn", "not among", {"scopes": PUBLIC_ONLY, "channel": "G00000004"}),
     ("channel", "fail", "is missing", {"scopes": (*NO_PUBLIC, "channels:read")}),
     ("channel", "unknown", "must be invited", {"scopes": NO_PUBLIC}),
     ("channel", "unknown", "not checked", {"scopes": None}),
