@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from reconciler.api.origin import Origin
 from reconciler.checks import Checklist, Section, Status, unknown
 from reconciler.cli.connection import Progress, connected, settings_of
 from reconciler.cli.options import FILE_OPTIONS, Option, command, format_option
@@ -71,18 +70,14 @@ def _remote(
     from reconciler.doctor import probe as trial
     from reconciler.doctor import service
 
-    sections = []
-    if not settings.local:
-        session.console.status(f"checking {quote(settings.server_url.value)}")
-        origin = Origin.parse(settings.server_url.value)
-        checks = service.check_network(origin, session.process.environ)
-        sections = [Section(name="Network", checks=tuple(checks))]
     deadline = replace(settings.deadline, value=min(settings.deadline.value, _DEADLINE))
     session.settings = replace(settings, deadline=deadline)
     progress = Progress(session)
     with connected(session, progress=progress, needs_key=False) as connection:
         api, clock, keyed = connection.api, connection.clock, connection.key is not None
         assert isinstance(api, Client)
+        network = tuple(service.check_network(api.transport.origin, session.process.environ))
+        sections = [] if settings.local else [Section(name="Network", checks=network)]
         expected = () if settings.local else guards
         cloudtruth = tuple(service.check_server(api, clock, keyed=keyed, guards=expected))
         sections.append(Section(name="CloudTruth", checks=cloudtruth))
