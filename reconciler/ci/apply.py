@@ -88,7 +88,7 @@ class _Attempt:
         if run.connect is not None or run.github is not None:
             self._read_reviews()
         checked = check(run, writing=True)
-        why = only_checked(run, instead="nothing was applied")
+        why = only_checked(run)
         if why is not None:
             if any(each.left for each in self._reviews):
                 raise CredentialError(why.message, hint=why.hint)
@@ -122,27 +122,22 @@ class _Attempt:
 
     def _require_tip(self, checked: Checked) -> None:
         """Raise an error if the files are not those of the branch's newest commit."""
-        run, git = self._run, self._run.inputs.git
-        head = (git(["rev-parse", "HEAD"]) or b"").decode("ascii").strip()
-        if run.github is None or not head:
+        run, github = self._run, self._run.github
+        head = (run.inputs.git(["rev-parse", "HEAD"]) or b"").decode("ascii").strip()
+        if github is None or not head:
             return
         try:
-            tip = run.github.tip(run.branch)
-            changed = () if tip == head else run.github.changed(head, tip)
+            changed = github.changed(head, run.branch)
         except GitHubError:
             if self._by_review:
                 raise
             return
-        if changed is not None and not any(
-            map(reads(run, checked.declared), run.relative(changed))
-        ):
-            return
-        raise _NotTheTipError(
-            f"{run.branch} and this checkout of {head[:12]} have different files; nothing "
-            "was written",
-            differences=(f"checked out  {head}", f"{run.branch}  {tip}"),
-            hint="the newer commit's run applies the change; if there is none, re-run this job",
-        )
+        if changed is None or any(map(reads(run, checked.declared), run.relative(changed))):
+            raise _NotTheTipError(
+                f"{run.branch} and this checkout of {head[:12]} have different files; nothing "
+                "was written",
+                hint="the newer commit's run applies the change; if there is none, re-run this job",
+            )
 
     def _apply(self, checked: Checked, connection: Connection) -> Outcome:
         run, api = self._run, connection.api

@@ -33,7 +33,7 @@ def drift(run: Run) -> Outcome:
     """Plan, and open, edit or close the issue. Drift is not a failure of the run."""
     try:
         checked = check(run)
-        why = only_checked(run, instead="nothing was compared with CloudTruth")
+        why = only_checked(run)
         if why is not None:
             missing = CredentialError(why.message, hint=why.hint)
             unwritten = _cannot_run(run, missing)

@@ -119,17 +119,12 @@ class GitHub:
             return _ACTIONS_LOGIN
         return text(answer, "data", "viewer", "login") or _ACTIONS_LOGIN
 
-    def tip(self, branch: str) -> str:
-        """Return the newest commit of a branch."""
-        found = self._request("GET", f"/git/ref/heads/{quote(branch)}", need=_CONTENTS)
-        return text(found, "object", "sha")
+    def changed(self, commit: str, branch: str) -> tuple[str, ...] | None:
+        """Return the files that differ between a commit and the newest commit of a branch.
 
-    def changed(self, old: str, new: str) -> tuple[str, ...] | None:
-        """Return the files that differ between two commits.
-
-        None if `new` does not follow `old`, or if there are too many files to list.
+        None if that does not follow the commit, or if there are too many files to list.
         """
-        found = self._request("GET", f"/compare/{quote(old)}...{quote(new)}", need=_CONTENTS)
+        found = self._request("GET", f"/compare/{quote(commit)}...{quote(branch)}", need=_CONTENTS)
         rows = found.get("files") if isinstance(found, Mapping) else None
         if text(found, "status") not in ("ahead", "identical") or not isinstance(rows, list):
             return None

@@ -79,19 +79,18 @@ def check(run: Run, *, writing: bool = False) -> Checked:
     return checked
 
 
-def only_checked(run: Run, *, instead: str) -> Finding | None:
+def only_checked(run: Run) -> Finding | None:
     """Return why only the files can be checked, None if a plan can be made."""
     if isinstance(run.event, PullRequest) and run.event.distrust is not None:
         return note(
             "only-validated",
-            f"{run.event.distrust}, so GitHub gives its runs no secrets: the files were checked, "
-            f"and {instead}",
+            f"{run.event.distrust}, so GitHub gives it no secrets: only the files are checked",
             "for a plan, ask a maintainer to push the branch to this repository",
         )
     if run.connect is None:
         return warning(
             "no-api-key",
-            f"{run.key} is not set: the files were checked, and {instead}",
+            f"{run.key} is not set: only the files are checked",
             "put the key into the job's environment and pass it in the step's env",
         )
     return None
@@ -108,7 +107,7 @@ def plan(run: Run) -> Outcome:
     """Plan, and comment on the pull request. A plan that a guard blocks fails the check."""
     try:
         checked = check(run)
-        why = only_checked(run, instead="no plan was made")
+        why = only_checked(run)
         if why is not None:
             return files_only(checked, why)
         if isinstance(run.event, MergeGroup):

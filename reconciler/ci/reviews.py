@@ -8,7 +8,7 @@ recorded in a separate comment, so that the review itself is not edited after th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final, TypeAlias
@@ -18,8 +18,8 @@ from reconciler.ci.marker import Marker, MarkerKind, Post, State, find
 from reconciler.ci.run import Run
 from reconciler.errors import UsageError
 from reconciler.findings import Finding, note, warning
-from reconciler.model import Desired, Value
-from reconciler.planning.plan import Create, Delete, OperationDigest, Plan, Reason
+from reconciler.model import Desired
+from reconciler.planning.plan import Delete, OperationDigest, Plan, Reason
 from reconciler.planning.resend import Resend
 from reconciler.planning.review import Judgment, Review, mentions
 from reconciler.render.quote import quote
@@ -44,17 +44,22 @@ class Merged:
     """A merged pull request, its review and its settled operations.
 
     `comments` has all comments of this workflow. `resends` are the resends of secrets, by digest;
-    `replaced` has the number of the newer pull request that applies instead, by digest. `problem`
-    is why the pull request approves nothing.
+    `replaced` has the digests of operations that newer reviews replace. `problem` is why the pull
+    request approves nothing.
     """
 
     number: int
     comments: Sequence[Post] = ()
     operations: tuple[OperationDigest, ...] = ()
     resends: Mapping[str, Resend] = field(default_factory=dict)
-    replaced: Mapping[str, int] = field(default_factory=dict)
+    replaced: frozenset[str] = frozenset()
     problem: NoReview | None = None
     settled: Mapping[str, State] = field(default_factory=dict)
+
+    @property
+    def plain(self) -> tuple[OperationDigest, ...]:
+        """Return the operations other than resends."""
+        return tuple(each for each in self.operations if each.digest not in self.resends)
 
     @property
     def left(self) -> tuple[OperationDigest, ...]:
@@ -88,7 +93,7 @@ def history(run: Run) -> Mapping[str, int]:
     """Return the checked-out commit and its ancestors, newest first, numbered from 0."""
     shallow = run.inputs.git(["rev-parse", "--is-shallow-repository"])
     listed = run.inputs.git(["rev-list", "HEAD"])
-    if listed is None or shallow is None or shallow.strip() == b"true":
+    if listed is None or shallow != b"false\n":
         raise UsageError(
             "this checkout has no complete git history, so the merged pull requests are unknown",
             hint="check out with fetch-depth: 0",
@@ -103,23 +108,16 @@ def read_reviews(merges: Merges, subject: Marker) -> tuple[Merged, ...]:
     replaces only resends of the same field.
     """
     found: list[Merged] = []
-    newer: list[tuple[int, Callable[[str | None, str], bool], set[tuple[str, str]]]] = []
+    newer: list[OperationDigest] = []
+    resent: set[tuple[str, str]] = set()
     for pull, comments in merges:
-        review = _read(pull, comments, subject)
-        replaced: dict[str, int] = {}
-        for each in review.operations:
-            resend = review.resends.get(each.digest)
-            for number, mentioned, resent in newer:
-                if (
-                    mentioned(each.id, each.name)
-                    if resend is None
-                    else (resend.webhook, resend.field) in resent
-                ):
-                    replaced.setdefault(each.digest, number)
-        found.append(replace(review, replaced=replaced))
-        plain = [each for each in review.operations if each.digest not in review.resends]
-        fields = {(each.webhook, each.field) for each in review.resends.values()}
-        newer.append((pull.number, mentions(plain), fields))
+        review, mentioned = _read(pull, comments, subject), mentions(newer)
+        replaced = [each.digest for each in review.plain if mentioned(each.id, each.name)]
+        fields = {digest: (each.webhook, each.field) for digest, each in review.resends.items()}
+        replaced += [digest for digest, each in fields.items() if each in resent]
+        found.append(replace(review, replaced=frozenset(replaced)))
+        newer += review.plain
+        resent.update(fields.values())
     return tuple(found)
 
 
@@ -202,20 +200,19 @@ def settle(
 
     `plan` has the operations pending before the run, `applied` the digests of applied ones.
     """
-    pending = {each.digest for found in plan.digests for each in found}
+    pending = {each.digest: each for found in plan.digests for each in found}
     declared = {each.name: each.configuration for each in desired.webhooks}
-    # Webhooks that still differ, by id and name, and fields that were sent with their webhook: the
-    # configuration is sent completely, with the secret of a separately reviewed resend.
-    touched: list[tuple[str | None, str]] = []
-    sent: dict[tuple[str, str], Value] = {}
-    for operation, found in zip(plan.operations, plan.digests, strict=True):
-        if not found or not applied.issuperset(each.digest for each in found):
-            touched.append(
-                (None if isinstance(operation, Create) else operation.before.id, operation.name)
-            )
-        elif not isinstance(operation, Delete) and "configuration" in operation.sends:
-            fields = operation.after.configuration.items()
-            sent |= {(operation.name, name): value for name, value in fields}
+    # Fields that were sent with their webhook: the configuration is sent completely, with the
+    # secret of a separately reviewed resend.
+    sent = {
+        (operation.name, name): value
+        for operation, found in zip(plan.operations, plan.digests, strict=True)
+        if not isinstance(operation, Delete) and "configuration" in operation.sends
+        if any(each.digest in applied for each in found)
+        for name, value in operation.after.configuration.items()
+    }
+    # Webhooks that still differ, by id and name.
+    touched = [(each.id, each.name) for each in pending.values() if each.digest not in applied]
     touched += [
         (each.id, each.name)
         for kept in plan.kept
@@ -277,11 +274,9 @@ def _outcome_text(review: Merged, link: str) -> str:
     """Return the outcome of a review as text."""
     states = Counter(review.settled.values())
     applied, void = states[State.APPLIED], plural(states[State.VOID], "resend")
-    by = sorted({number for digest, number in review.replaced.items() if digest in review.settled})
-    numbers = ", ".join(f"#{each}" for each in by) or "a newer review"
     became = {
         f"{applied} of {plural(len(review.operations), 'operation')} applied": applied,
-        f"{states[State.REPLACED]} replaced by {numbers}": states[State.REPLACED],
+        f"{states[State.REPLACED]} replaced by a newer review": states[State.REPLACED],
         f"{void} void: the files now declare another value": states[State.VOID],
         f"{states[State.DONE]} no longer pending": states[State.DONE],
         f"{len(review.left)} left": len(review.left),

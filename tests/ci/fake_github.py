@@ -189,10 +189,8 @@ class FakeGitHub:
             return Response(200, rows)
         if self.git is None:
             return Response(404, {"message": "Not Found"})
-        if found := re.fullmatch(r"/git/ref/heads/(.+)", rest):
-            return Response(200, {"object": {"sha": self.git("rev-parse", found[1])}})
-        if found := re.fullmatch(r"/compare/([0-9a-f]+)\.\.\.([0-9a-f]+)", rest):
-            old, new = found[1], found[2]
+        if found := re.fullmatch(r"/compare/([0-9a-f]+)\.\.\.(.+)", rest):
+            old, new = found[1], self.git("rev-parse", found[2])
             fork = self.git("merge-base", old, new)
             status = {new: "behind", old: "ahead"}.get(fork, "diverged")
             names = self.git("diff", "--name-only", fork, new).splitlines()

@@ -355,7 +355,7 @@ class World:
         return done
 
     def _pausing(self, method: str, path: str) -> None:
-        if "/git/ref/" in path:  # the last request before the plan
+        if "/compare/" in path:  # the last request before the plan
             self.hold.stop()
 
     def workflow(self, name: str) -> Any:

@@ -173,7 +173,7 @@ def test_every_documented_message_exists() -> None:
     ).lower()
     flat = re.sub(r'"\s*"', "", re.sub(r"\s+", " ", source))
     for message in (
-        "is not set: the files were checked",
+        "is not set: only the files are checked",
         "lacks permission to do this",
         "the plan does not separate this pull request's changes from drift",
         "there is no github token to comment with",

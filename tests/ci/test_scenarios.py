@@ -104,7 +104,7 @@ def test_merges_without_a_run_are_applied_by_the_next_run(here: World) -> None:
     here.merged(2, "Audit", Audit="two")
     assert here.push().code == 0
     assert here.live() == {"Audit": "two"}
-    assert "replaced by #2" in here.github.bodies(1)[1]
+    assert "replaced by a newer review" in here.github.bodies(1)[1]
     assert "**Applied**" not in here.github.bodies(1)[1]
     assert "**Applied** by" in here.github.bodies(2)[1]
 
@@ -779,8 +779,8 @@ FAULTS = {
         *((fault, "/pulls") for fault in FAULTS),
         ("500", "/issues/comments"),
         ("HTML", "/issues/comments"),
-        ("404", "/git/ref/heads/main"),
-        ("dropped", "/git/ref/heads/main"),
+        ("404", "...main"),
+        ("dropped", "...main"),
     ],
 )
 def test_missing_responses_of_github_are_not_guessed(here: World, fault: str, path: str) -> None:
