@@ -197,41 +197,34 @@ def test_an_invalid_file_stops_an_apply_before_its_first_write(
     expect(run("plan orgs"), 3, "webhooks for Acme")
 
 
+OVERLAYS = {
+    f"{name}.yaml": f"extends: [b.yaml, b2.yaml]\norganization: {name}\n" for name in ("A", "B")
+}
+BASES = dict.fromkeys(("b.yaml", "b2.yaml"), FILE.format(name="Any", head=""))
+
+
 @pytest.mark.parametrize(
-    ("file", "expected"),
-    [("Initech.yaml", "error[yaml-syntax]"), ("none.txt", "there is no file orgs/none.txt")],
-)
-def test_an_invalid_file_does_not_hide_organizations(
-    shell: Shell, tmp_path: Path, file: str, expected: str
+    ("more", "line", "code", "shown", "valid"),
+    [
+        # An invalid file has a separate section, without an organization.
+        ({"C.yaml": "webhooks: [\n"}, "Acme.yaml Globex.yaml C.yaml", 3, "[yaml-syntax]", 2),
+        ({}, "Acme.yaml Globex.yaml none.txt", 3, "there is no file none.txt", 2),
+        # No overlay is valid without its base, and a note about parents does not combine them.
+        ({**OVERLAYS, "b.yaml": "webhooks: [\n", "b2.yaml": "webhooks: []\n"}, "A.yaml B.yaml", 3,
+         "extended here: B.yaml:1", 0),
+        ({**OVERLAYS, **BASES}, "A.yaml B.yaml", 0, "[extends-twice]", 2),
+    ],
+    ids=["invalid", "missing", "broken base", "base with a note"],
+)  # fmt: skip
+def test_files_with_findings_do_not_combine_organizations(
+    shell: Shell, tmp_path: Path, more: dict[str, str], line: str, code: int, shown: str, valid: int
 ) -> None:
-    """It has a separate section, without an organization."""
-    files(tmp_path, Acme="", Globex="")
-    write(tmp_path, {"orgs/Initech.yaml": "webhooks: [\n"} if file == "Initech.yaml" else {})
-    done = shell("validate", "orgs/Acme.yaml", "orgs/Globex.yaml", f"orgs/{file}")
-    expect(done, 3, expected, without=("organizations-differ",))
-    assert done.out.count("Valid: 1 webhook") == 2
-
-
-def test_a_broken_base_is_an_error_of_each_organization(shell: Shell, tmp_path: Path) -> None:
-    """None of them is valid without it."""
-    overlays = {f"{name}.yaml": f"extends: base.yaml\norganization: {name}\n" for name in "AB"}
-    write(tmp_path, {**overlays, "base.yaml": "webhooks: [\n"})
-    done = shell("validate", ".")
-    assert (done.code, done.out.count("error[yaml-syntax]"), "Valid" in done.out) == (3, 2, False)
-    assert "extended here: B.yaml:1" in done.out
-
-
-def test_overlays_of_a_base_with_a_note_are_several_organizations(
-    shell: Shell, tmp_path: Path
-) -> None:
-    """A note about parents does not combine the overlays."""
-    parents = {"a.yaml": "webhooks: []\n", "b.yaml": FILE.format(name="Any", head="")}
-    overlay = "extends: [b.yaml, b2.yaml]\norganization: {}\n"
-    names = {f"{name}.yaml": overlay.format(name) for name in ("Acme", "Globex")}
-    write(tmp_path, {**parents, "b2.yaml": parents["b.yaml"], **names})
-    done = shell("validate", "Acme.yaml", "Globex.yaml")
-    expect(done, 0, "[extends-twice]")
-    assert done.out.count("Valid: 1 webhook in") == 2
+    """Each of the others is valid, or shows the errors that concern it."""
+    own = {f"{name}.yaml": FILE.format(name=name, head="") for name in ("Acme", "Globex")}
+    write(tmp_path, {**own, **more})
+    done = shell("validate", *line.split())
+    expect(done, code, shown, without=("organizations-differ",))
+    assert done.out.count("Valid: 1 webhook in") == valid
 
 
 def test_a_saved_plan_is_applied_with_the_key_of_its_file(
