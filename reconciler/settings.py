@@ -164,12 +164,11 @@ def _read_key(path: Path, source: str) -> Setting[str]:
         with path.open("rb") as file:  # or a pipe
             data = file.read(_KEY_FILE_MAX + 1)
     except OSError as cause:
-        why = "does not exist" if isinstance(cause, FileNotFoundError) else "cannot be read"
-        raise CredentialError(f"the file named by {source} {why}", hint=hint) from None
+        why = f"the file named by {source} cannot be read ({cause.strerror})"
+        raise CredentialError(why, hint=hint) from None
     text = bare(data.decode(errors="replace"))
     if not text or len(data) > _KEY_FILE_MAX:
-        why = "too large to be an API key" if text else "empty"
-        raise CredentialError(f"the file named by {source} is {why}", hint=hint)
+        raise CredentialError(f"the file named by {source} is empty or too large", hint=hint)
     return Setting(value=text, source=source)
 
 

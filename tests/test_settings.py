@@ -122,7 +122,7 @@ def test_invalid_key_files(tmp_path: Path, content: bytes, message: str) -> None
         settings(tmp_path, api_key_file="key")
     shown = f"{caught.value} {caught.value.hint}"
     assert not content or content.decode("utf-8", "replace") not in shown
-    for name, why in (("missing", "does not exist"), (".", "cannot be read")):
+    for name, why in (("missing", "No such file"), (".", "Is a directory")):
         with pytest.raises(CredentialError, match=why):
             settings(tmp_path, api_key_file=name)
 

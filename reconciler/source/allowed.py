@@ -97,8 +97,7 @@ def allow_patterns(patterns: Iterable[str]) -> tuple[str, ...]:
     """Return the `patterns` of `--allow-secret`. Raises UsageError if one cannot match anything."""
     found = tuple(patterns)
     for pattern in found:
-        scheme, separator, name = pattern.partition(":")
-        if not separator or not name or scheme not in (Scheme.ENV, Scheme.FILE):
+        if re.match(r"(?:env|file):(?s:.)", pattern) is None:
             raise UsageError(
                 f"--allow-secret takes env:NAME or file:PATH (globs allowed), not '{pattern}'",
                 hint="for example --allow-secret 'env:SLACK_*'",

@@ -295,24 +295,18 @@ def _missing(path: str, found: Path, directory: Path, *, named: bool) -> tuple[s
     if not named:
         message = f"there is no {DEFAULT_FILE} in the working directory"
         hint = "create one with `webhooks init`, or name your file with `-f FILE`"
-    return message, suggestion(found, directory, named=named) or hint
+    return message, suggestion(found, directory) or hint
 
 
-def suggestion(found: Path, directory: Path, *, named: bool = False) -> str | None:
-    """Return a hint with a similar file name beside the missing `found`, None without one.
-
-    If the file was not `named` by the user, only configuration files count.
-    """
+def suggestion(found: Path, directory: Path) -> str | None:
+    """Return a hint with a similar file name beside the missing `found`, None without one."""
     from difflib import get_close_matches  # only for an error
 
     try:
-        others = os.listdir(found.parent)
+        others = [each for each in os.listdir(found.parent) if each.lower().endswith(_SUFFIXES)]
     except OSError:
         return None
-    if not named:
-        others = [each for each in others if each.lower().endswith(_SUFFIXES)]
     near = get_close_matches(found.name, others, n=1)
     if not near:
         return None
-    name = display_name(found.parent / near[0], directory=directory)
-    return f"did you mean `{name if named else f'-f {name}'}`?"
+    return f"did you mean `-f {display_name(found.parent / near[0], directory=directory)}`?"

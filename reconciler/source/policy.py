@@ -19,7 +19,7 @@ from reconciler.source.excerpt import placed
 from reconciler.source.files import NotReadableError
 from reconciler.source.load import Loaded
 from reconciler.source.rendered import configurations, source_path
-from reconciler.source.schema import ValidationError, ValidationErrorKind, own_validator
+from reconciler.source.schema import ValidationError, own_validator
 
 _HINT: Final = "write a JSON Schema (see docs/organizations.md)"
 
@@ -83,16 +83,11 @@ def _rejections(
             yield from ((file, rejected) for rejected in validator.iter_errors(content))
     except ValidationError as cause:
         where = ".".join(map(str, cause.instance_path))
-        message = f"the policy {name} is not a JSON Schema"
-        hint = f"correct `{where}`" if where else _HINT
-        match cause.kind:
-            case ValidationErrorKind.Referencing():
-                message = f"the policy {name} refers to another document, or to a missing part"
-                hint = "use local `$ref`s only, as in `#/$defs/NAME`; nothing is fetched"
-            case ValidationErrorKind.Format():
-                message = f"the policy {name} has an unsupported regular expression"
-                hint = f"remove look-around and backreferences from `{where}`"
-        raise RunConfigurationError(message, hint=hint) from None
+        raise RunConfigurationError(
+            f"the policy {name} is not a usable JSON Schema: `$ref`s must be local, as in "
+            "`#/$defs/NAME`, and patterns without look-around and backreferences",
+            hint=f"correct `{where}`" if where else _HINT,
+        ) from None
 
 
 def _message(schema: Any, path: list[str | int]) -> str:

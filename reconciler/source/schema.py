@@ -21,7 +21,6 @@ from typing import Any, Final, NamedTuple, NoReturn
 
 from jsonschema_rs import Draft7Validator, RegexOptions, validator_for
 from jsonschema_rs import ValidationError as ValidationError
-from jsonschema_rs import ValidationErrorKind as ValidationErrorKind
 
 from reconciler.kinds import KINDS
 from reconciler.model import Path as DataPath

@@ -94,7 +94,7 @@ REFUSED = [
     (
         ("conf/webhooks.yaml",),
         ("conf/webhoks.yaml",),
-        "there is no file conf/webhoks.yaml | did you mean `conf/webhooks.yaml`?",
+        "there is no file conf/webhoks.yaml | did you mean `-f conf/webhooks.yaml`?",
     ),
     ((), ("nowhere/at/all.yaml",), "there is no file nowhere/at/all.yaml | check the path"),
     (("webhooks.yaml",), ("webhooks.yaml/below",), "there is no file webhooks.yaml/below | "),

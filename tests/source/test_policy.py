@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from pathlib import Path
 from typing import Any
@@ -70,19 +69,19 @@ def test_a_violation_has_the_position_of_the_value(
 
 
 @pytest.mark.parametrize(
-    ("policy", "message", "hint"),
+    ("policy", "hint"),
     [
-        ({"$ref": "https://example.com/policy.json"}, "refers to another document", "nothing is"),
-        ({"$ref": "other.json"}, "refers to another document", "#/$defs/NAME"),
-        ({"$ref": "#/$defs/none"}, "or to a missing part", "#/$defs/NAME"),
-        ({"properties": {"a": {"type": "nothing"}}}, "is not a JSON Schema", "`properties.a.type`"),
-        ({"pattern": "(?=a)"}, "has an unsupported regular expression", "remove look-around"),
-        ([], "is not a JSON Schema", "write a JSON Schema"),
+        ({"$ref": "https://example.com/policy.json"}, "write a JSON Schema"),
+        ({"$ref": "other.json"}, "write a JSON Schema"),
+        ({"$ref": "#/$defs/none"}, "write a JSON Schema"),
+        ({"properties": {"a": {"type": "nothing"}}}, "`properties.a.type`"),
+        ({"pattern": "(?=a)"}, "`pattern`"),
+        ([], "write a JSON Schema"),
     ],
 )
-def test_an_unusable_policy_is_an_error(policy: Any, message: str, hint: str) -> None:
+def test_an_unusable_policy_is_an_error(policy: Any, hint: str) -> None:
     """Nothing is fetched."""
-    with pytest.raises(ConfigurationError, match=re.escape(message)) as refused:
+    with pytest.raises(ConfigurationError, match="is not a usable JSON Schema") as refused:
         violations(policy)
     assert hint in str(refused.value.hint)
 
