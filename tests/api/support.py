@@ -116,10 +116,6 @@ class World:
             plan = made(desired(*webhooks), live, secrets=settings.get("secrets", SECRETS))
             return run(api, plan, clock=self.clock, **settings)
 
-    def names(self) -> list[str]:
-        """Return the names of the stored webhooks."""
-        return sorted(row["name"] for row in self.emulator.store.webhooks())
-
     def requests(self) -> list[str]:
         """Return method and path of every request to the server."""
         return [f"{entry.method} {entry.path}" for entry in self.emulator.log]

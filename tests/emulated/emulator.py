@@ -21,8 +21,6 @@ from tests.emulated.variant import Variant
 
 __all__ = ["LOCAL_KEY", "Emulator", "Request", "Response"]
 
-LATE = "late commit"
-
 
 class SeededStore(Store):
     """A store whose ids depend on a seed and on the number of earlier ids."""
@@ -62,8 +60,6 @@ class Emulator(product.Emulator):
         self.faults: FaultSource = Script() if faults is None else faults
         self.log: list[LogEntry] = []
         """Every request, in order."""
-        self.labels: dict[int, str] = {}
-        """The faults, by the number of the log entry."""
         self._randomness = random.Random(seed).random
         self._lag = Lag()
         self._late: list[tuple[float, Request]] = []
@@ -93,11 +89,8 @@ class Emulator(product.Emulator):
                     status=complete.status, headers=complete.headers, body=complete.body
                 )
             answer = with_fault(complete, fault)
-            entry = self.record(exchange, answer.status if fault.answers else 0)
-            self.labels[entry.seq] = fault.label
-            if request.method != "HEAD":
-                return answer
-            return Response(status=answer.status, headers=answer.headers, fault=fault)
+            self.record(exchange, answer.status if fault.answers else 0)
+            return answer
 
     def settle(self) -> None:
         """Commit the late writes that are due; `handle` does this first."""
@@ -147,7 +140,7 @@ class Emulator(product.Emulator):
         for moment, request in sorted(due, key=lambda item: item[0]):
             exchange = self.begin(request, moment)
             self.carry_out(exchange)
-            self.labels[self.record(exchange, 0).seq] = LATE
+            self.record(exchange, 0)
 
 
 @dataclass(slots=True, kw_only=True)
