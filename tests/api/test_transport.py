@@ -123,16 +123,33 @@ def test_a_read_fails_after_four_attempts(fault: Any, error: type[ApiError]) -> 
     assert sum(clock.slept) == 3.5
 
 
-def test_an_untrusted_certificate_is_final_and_has_a_next_step() -> None:
-    """A TLS verification error is not retried."""
+@pytest.mark.parametrize(
+    ("code", "flaw", "fix"),
+    [
+        (62, "it is for another host", "check the host in the server URL"),
+        (64, "it is for another address", "check the host in the server URL"),
+        (9, "it is not valid yet", "check this machine's clock"),
+        (10, "it has expired", "check this machine's clock"),
+        (18, "it is self-signed", "SSL_CERT_FILE, SSL_CERT_DIR or REQUESTS_CA_BUNDLE"),
+        (20, "this machine does not trust its issuer", "if a proxy on your network re-signs TLS"),
+    ],
+)
+def test_an_untrusted_certificate_is_final_and_has_a_next_step(
+    code: int, flaw: str, fix: str
+) -> None:
+    """A TLS verification error is not retried. Only an unknown issuer may be that of a proxy."""
+    cause = ssl.SSLCertVerificationError("canary")
+    cause.verify_code = code
     error = httpx.ConnectError("canary")
-    error.__cause__ = ssl.SSLCertVerificationError("canary")
+    error.__cause__ = cause
     one, server, _ = transport(error)
-    with pytest.raises(UnreachableError, match="not trusted") as caught:
+    with pytest.raises(UnreachableError) as caught:
         one.request("POST", "/")
     assert len(server.requests) == 1
-    for variable in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"):
-        assert variable in (caught.value.hint or "")
+    assert caught.value.message.endswith(
+        f"the certificate of api.cloudtruth.io is not trusted: {flaw}"
+    )
+    assert fix in (caught.value.hint or "")
 
 
 # --- 429 ---
