@@ -220,10 +220,6 @@ def _renames(entries: list[_Entry], by_name: dict[str, list[_Entry]]) -> Iterato
             if not isinstance(old, str):
                 continue
             at, was, now = entry.at("previously", index), in_quotes(old), in_quotes(entry.name)
-            if old == entry.name:
-                message = f"{was} lists its own name in `previously`"
-                yield error("previously-itself", message, "remove it from `previously`", at)
-                continue
             first = claimed.setdefault(old, at)
             if first is not at:
                 yield error(

@@ -56,18 +56,14 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "too-deep": (
         f"nested more than {_MAX_DEPTH} levels deep",
-        "flatten it; the content of aliases counts too",
+        "use fewer levels of mappings and lists",
     ),
     "unknown-alias": (
         "undefined YAML alias",
         'put the text in quotes if it is not an alias, as in `"*_deleted"`',
     ),
-    "alias-cycle": (
-        "this alias would make a value contain itself",
-        "write the value out, without the alias",
-    ),
     "alias-expansion": (
-        "the file is too large after its aliases are expanded",
+        "the file is too large or too deep after its aliases are expanded",
         "write the values out, or use fewer levels of aliases",
     ),
     "merge": (
@@ -89,7 +85,6 @@ _WORDS: Final[Mapping[str, Any]] = {
 _NUMERIC: Final = frozenset("-0123456789")
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 _TOO_LARGE: Final = object()
-_OPEN: Final = object()
 LISTED: Final = ("webhooks", "ignore", "protect")
 """Lists of the root whose items get positions."""
 
@@ -331,21 +326,17 @@ class _Reader:
             raise self._stop("too-deep", self._position(start))
         if start.tag is not None:
             self._note("tag", self._position(start))
-        if start.anchor is not None:
-            self._anchors[start.anchor] = _OPEN
+        if start.anchor is not None:  # undefined inside its own value
+            self._anchors.pop(start.anchor, None)
 
     def _alias(self, event: Any, depth: int) -> Any:
         if event.anchor not in self._anchors:
             raise self._stop("unknown-alias", self._position(event))
         value = self._anchors[event.anchor]
-        if value is _OPEN:
-            raise self._stop("alias-cycle", self._position(event))
         size, height = self._measure(value)
         self._room -= size
-        if self._room < 0:
+        if self._room < 0 or depth - 1 + height > _MAX_DEPTH:
             raise self._stop("alias-expansion", self._position(event))
-        if depth - 1 + height > _MAX_DEPTH:
-            raise self._stop("too-deep", self._position(event))
         return value
 
     def _merge(self, key: Any, depth: int, *, is_second: bool) -> list[dict[str, Any]]:
