@@ -17,13 +17,12 @@ from typing import Any, Final, TypeAlias
 import httpx
 
 from reconciler.api.connections import CA_VARIABLES, PROXY_HINT, Proxy
+from reconciler.api.origin import Origin
 from reconciler.api.pace import Pause
 from reconciler.errors import ApiError, ProtocolError, ServerError, UnreachableError
 
 FOREIGN: Final = "check the server URL: a proxy or another server may be responding"
 LONGER: Final = "allow more time with --deadline"
-SERVER_URL: Final = "the server URL (--server-url, CLOUDTRUTH_SERVER_URL)"
-_CHECK_NETWORK: Final = f"check {SERVER_URL}, the network and the proxy, or run `webhooks doctor`"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +129,7 @@ class BadResponseError(Exception):
 def failed_attempt(
     error: Exception,
     *,
-    server: str,
+    origin: Origin,
     proxy: Proxy | None,
     expired: bool,
     timeout: float,
@@ -138,12 +137,13 @@ def failed_attempt(
 ) -> FailedAttempt:
     """Return the failure for an exception of the HTTP library or of reading a response.
 
-    `server` is the server's address for messages and `proxy` what requests to it go through;
+    `origin` is the server and `proxy` what requests to it go through;
     `expired` is true if the watchdog ended the request. `timeout` is the limit of one request, in
     seconds; `run_over` is true if the end of the run came first.
     """
     if isinstance(error, _NEVER_SENT):
-        return _not_sent(error, server, proxy)
+        return _not_sent(error, origin, proxy)
+    server = origin.address
     slow = expired or isinstance(error, (httpx.TimeoutException, TimeoutError))
     found: ApiError
     if slow and run_over:
@@ -157,7 +157,7 @@ def failed_attempt(
     else:
         found = ServerError(
             f"the connection to {server} closed before the response was complete",
-            hint=f"run again; if it happens again, {_CHECK_NETWORK}",
+            hint=f"run again; if it happens again, {_check_network(origin)}",
         )
     return FailedAttempt(failure=Failure.AMBIGUOUS, error=found, timeout=slow)
 
@@ -174,7 +174,12 @@ _NEVER_SENT: Final = (
 _NO_TLS: Final = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
 
 
-def _not_sent(error: Exception, server: str, proxy: Proxy | None) -> FailedAttempt:
+def _check_network(origin: Origin) -> str:
+    return f"check {origin.setting}, the network and the proxy, or run `webhooks doctor`"
+
+
+def _not_sent(error: Exception, origin: Origin, proxy: Proxy | None) -> FailedAttempt:
+    server = origin.address
     causes = list(_causes(error))
     tls = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None)
     if isinstance(tls, ssl.SSLCertVerificationError):
@@ -186,17 +191,17 @@ def _not_sent(error: Exception, server: str, proxy: Proxy | None) -> FailedAttem
     first = server  # the host that we connect to
     if proxy is not None and (refused or nameless):
         first = f"the proxy {proxy.address or ''}".rstrip() + f" ({proxy.variable})"
-    message, hint = f"{first} cannot be reached", _CHECK_NETWORK
+    message, hint = f"{first} cannot be reached", _check_network(origin)
     if isinstance(error, httpx.ProxyError):
         message, hint = f"the proxy refused to connect to {server}", PROXY_HINT
     elif isinstance(error, httpx.TimeoutException):
         message += ": connection timed out"
     elif nameless:
         message += ": its host name was not found"
-        hint = f"check the host in {SERVER_URL}, and DNS"
+        hint = f"check the host in {origin.setting}, and DNS"
     elif refused:
         message += ": connection refused"
-        hint = f"check the host and the port in {SERVER_URL}, and that the server is running"
+        hint = f"check the host and the port in {origin.setting}, and that the server is running"
     elif tls is not None:
         flaw, hint = _handshake_flaw(tls)
         message += f": {flaw}"

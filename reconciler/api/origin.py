@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -20,6 +20,8 @@ from reconciler.model import Secret
 if TYPE_CHECKING:  # settings check the URL of a server without loading the HTTP library
     import httpx
 
+_SERVER_URL: Final = "the server URL (--server-url, CLOUDTRUTH_SERVER_URL)"
+"""The setting of CloudTruth's URL."""
 _LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _BASE: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 _VISIBLE: Final = re.compile(r"[\x21-\x7e]+")
@@ -28,12 +30,16 @@ _PORTS: Final = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Scheme, host and port of a server, and the base path of its API."""
+    """Scheme, host and port of a server, and the base path of its API.
+
+    `setting` is the name of the setting with its URL, for messages.
+    """
 
     scheme: str
     host: str
     port: int
     base: str = ""
+    setting: str = field(default=_SERVER_URL, compare=False)
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.address}"
@@ -45,7 +51,7 @@ class Origin:
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
     @classmethod
-    def parse(cls, url: str) -> Origin:
+    def parse(cls, url: str, setting: str = _SERVER_URL) -> Origin:
         """Parse a server's URL.
 
         It must be https (http only to this machine), a host, and optionally a port and a plain
@@ -78,7 +84,8 @@ class Origin:
                 "the server URL is plain http, which would expose the credential on the network",
                 hint="use https; only this machine (localhost, 127.0.0.1, [::1]) may use http",
             )
-        return cls(scheme=parts.scheme, host=host, port=port or _PORTS[parts.scheme], base=base)
+        port = port or _PORTS[parts.scheme]
+        return cls(scheme=parts.scheme, host=host, port=port, base=base, setting=setting)
 
     @property
     def is_loopback(self) -> bool:

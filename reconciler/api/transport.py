@@ -201,7 +201,7 @@ class Transport:
         except Exception as error:
             body = failed_attempt(
                 error,
-                server=self.origin.address,
+                origin=self.origin,
                 proxy=self._connections.proxy(),
                 expired=watched.expired,
                 timeout=self._timeout,

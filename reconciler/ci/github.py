@@ -83,7 +83,7 @@ class GitHub:
 
         api_url = environ.get("GITHUB_API_URL") or _API
         try:
-            origin = Origin.parse(api_url)
+            origin = Origin.parse(api_url, "GITHUB_API_URL")
         except UsageError:
             raise UsageError(
                 "GITHUB_API_URL must be an https URL", hint=f"unset it, or set it as in {_API}"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
 
-from reconciler.api.attempt import SERVER_URL, Reply
+from reconciler.api.attempt import Reply
 from reconciler.api.origin import Credential, Origin
 from reconciler.api.transport import LARGE, Transport
 from reconciler.checks import Check, Checklist, Section, Status, fail, ok, unknown, warn
@@ -209,7 +209,7 @@ def _channel(channel: str, token: _Token) -> Check:
         return unknown("channel", detail, fix="use --send to post a test message")
     listed = token.channels
     if isinstance(listed, ApiError):
-        return unknown("channel", f"{shown}: {listed.message}", fix=_fix(listed))
+        return unknown("channel", f"{shown}: {listed.message}", fix=listed.hint)
     found = listed.get(bare(channel))
     if found is None and {SEE_CHANNELS, SEE_PRIVATE} <= scopes:
         return fail("channel", f"{shown}: no such channel, or a private one", fix=_FIND)
@@ -245,13 +245,8 @@ def _post(name: str, channel: str, username: str, api: Slack) -> Check:
 
 
 def _failed(name: str, problem: ReconcilerError) -> Check:
-    return fail(name, problem.message, fix=_fix(problem))
-
-
-def _fix(problem: ReconcilerError) -> str:
-    if problem.hint is None or SERVER_URL in problem.hint:  # that of CloudTruth
-        return "check --slack-url, the network and the proxy; status.slack.com lists outages"
-    return problem.hint
+    fix = problem.hint or "run again; status.slack.com lists outages"
+    return fail(name, problem.message, fix=fix)
 
 
 # The client
@@ -300,7 +295,7 @@ class Slack:
 def origin_of(url: str) -> Origin:
     """Return the server that receives the tokens. Raises UsageError for an unsafe URL."""
     try:
-        return Origin.parse(url)
+        return Origin.parse(url, "--slack-url")
     except UsageError:
         raise UsageError(
             "the Slack URL is invalid",

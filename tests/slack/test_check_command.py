@@ -61,7 +61,7 @@ def test_an_unreachable_slack(shell: Shell, file: File) -> None:
         done = shell("slack", "check", "--slack-url", url, **{**SECRETS, "TOKEN": GOOD})
     assert done.code == 1
     assert "connection refused" in done.out
-    assert "fix: check --slack-url, the network and the proxy" in done.out
+    assert "fix: check the host and the port in --slack-url" in done.out
 
 
 @pytest.mark.parametrize(
