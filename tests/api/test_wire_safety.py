@@ -339,7 +339,12 @@ def test_an_unknown_proxy_host_is_named(address: str | None, first: str) -> None
         (None, "h:8443"),
     ):
         found = failed_attempt(
-            error, server="h:8443", proxy=proxy, expired=False, timeout=1, run_over=False
+            error,
+            origin=Origin.parse("https://h:8443"),
+            proxy=proxy,
+            expired=False,
+            timeout=1,
+            run_over=False,
         )
         assert found.error.message == f"{name} cannot be reached: its host name was not found"
 
