@@ -24,6 +24,9 @@ from reconciler.report import Applied, Failed, Report, Skipped, Unconfirmed
 _MOST_NAMES: Final = 100
 """Names in a suggested edit."""
 
+_ACTIONS: Final = {Create: ("+", "created"), Update: ("~", "updated"), Delete: ("-", "deleted")}
+"""The sign of each operation, and its past participle."""
+
 OUTCOMES: Final = {
     Applied: ("applied", "", "{done}"),
     Failed: ("failed", "x", "not {done}"),
@@ -48,19 +51,6 @@ REASONS: Final = {
     Reason.LATER: "one webhook per name is created in each run: apply again",
     Reason.PRUNE_OFF: "not declared, prune is off",
     Reason.OUT_OF_SCOPE: "outside all scopes",
-}
-
-_STOPPED: Final = "stopped by a signal: run the same command again to finish"
-_PARTIAL: Final = "incomplete: run the same command again to finish"
-_NEEDS_REVIEW: Final = "skipped operations need a review: plan again and have the new plan reviewed"
-_CHANGED: Final = "the live webhooks changed since the plan: run the same command again"
-
-_EXIT_MEANINGS: Final = {
-    ExitCode.FAILED: "failed, see above",
-    ExitCode.DENIED: "the API key lacks permission",
-    ExitCode.SIGHUP: _STOPPED,
-    ExitCode.SIGINT: _STOPPED,
-    ExitCode.SIGTERM: _STOPPED,
 }
 
 
@@ -157,16 +147,13 @@ def uncompared(plan: Plan, *, names: bool, shown: Callable[[str], str] = quote) 
 def tally(report: Report) -> dict[str, int]:
     """Count applied operations by action, and the others by outcome."""
     done = [each.operation for each in report.applied]
-    return {
-        "created": sum(isinstance(each, Create) for each in done),
-        "updated": sum(isinstance(each, Update) for each in done),
-        "deleted": sum(isinstance(each, Delete) for each in done),
-        **{
-            name: sum(type(each) is outcome for each in report.outcomes)
-            for outcome, (name, *_) in OUTCOMES.items()
-            if outcome is not Applied
-        },
+    counted = {
+        word: sum(type(each) is kind for each in done) for kind, (_, word) in _ACTIONS.items()
     }
+    for outcome, (name, *_) in OUTCOMES.items():
+        if outcome is not Applied:
+            counted[name] = sum(type(each) is outcome for each in report.outcomes)
+    return counted
 
 
 def outcome_counts(report: Report) -> str:
@@ -195,33 +182,30 @@ def verification(report: Report) -> str:
 def ending(report: Report) -> str | None:
     """Return the meaning of the exit code and the next step, None on success."""
     code = report.exit_code
+    number = len(report.plan.unapplied)
+    meaning = "incomplete: run the same command again to finish"
     if code is ExitCode.OK:
         return None
-    meaning = _EXIT_MEANINGS.get(code, _PARTIAL)
-    number = len(report.plan.unapplied)
-    if report.complete:
+    if report.stopped is not None:
+        meaning = "stopped by a signal: run the same command again to finish"
+    elif report.complete:
         is_ = "is" if number == 1 else "are"
         meaning = f"{plural(number, 'declaration')} {is_} not applied, see above"
-    elif code is ExitCode.FAILED and not report.problem and not tally(report)["failed"]:
-        meaning = _CHANGED
-    elif code in (ExitCode.STALE, ExitCode.PARTIAL) and report.needs_review and not report.problem:
-        meaning = _NEEDS_REVIEW
+    elif report.needs_review and not report.problem:
+        meaning = "skipped operations need a review: plan again and have the new plan reviewed"
+    elif code is ExitCode.DENIED:
+        meaning = "the API key lacks permission"
+    elif code is ExitCode.FAILED and (report.problem or tally(report)["failed"]):
+        meaning = "failed, see above"
+    elif code is ExitCode.FAILED:
+        meaning = "the live webhooks changed since the plan: run the same command again"
     return f"Exit {int(code)}: {meaning}."
 
 
 def action(operation: Operation) -> tuple[str, str]:
     """Return the sign of an operation, and its past participle."""
-    match operation:
-        case Create():
-            return "+", "created"
-        case Delete():
-            return "-", "deleted"
-        case Update(reason=Reason.RENAMED):
-            return "~", "renamed"
-        case Update(reason=Reason.ADOPTED):
-            return "~", "adopted"
-        case Update():
-            return "~", "updated"
+    sign, done = _ACTIONS[type(operation)]
+    return sign, {Reason.RENAMED: "renamed", Reason.ADOPTED: "adopted"}.get(operation.reason, done)
 
 
 def reference(ref: SecretRef) -> str:
