@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import accumulate
 from math import inf
 
 from reconciler.errors import ReconcilerError, StalePlanError
@@ -308,7 +309,7 @@ def code(text: str) -> str:
 
 def code_block(text: str, language: str = "sh") -> str:
     """Return text, by default commands, as a code block that its content cannot close."""
-    fence = "`" * (max(2, _longest_run(text)) + 1)
+    fence = _fence(text)
     return f"{fence}{language}\n{text}\n{fence}"
 
 
@@ -331,32 +332,19 @@ def _fit(
     If it exceeds the limit, leave out details, then the text after the table, then rows, line by
     line; `head` and `foot` are never cut.
     """
-    room: float = inf
-
-    def size(lines: Iterable[str]) -> int:
-        return sum(len(line.encode("utf-8", "replace")) + 1 for line in lines)
-
-    def take(lines: Sequence[str]) -> Sequence[str]:
-        nonlocal room
-        for taken, line in enumerate(lines):
-            if size([line]) > room:
-                return lines[:taken]
-            room -= size([line])
-        return lines
-
     beside = ["", *after] if after else []
+    room = inf
     if view.limit is not None:
-        room = view.limit - size([*head, *table, *beside, *foot]) - _CUT_SPACE
+        room = view.limit - _size([*head, *table, *beside, *foot]) - _CUT_SPACE
     if room < 0:
-        room, beside = room + size(beside), []
-    shown = take(rows)
-    fence = "`" * (max(2, *map(_longest_run, details), 2) + 1)  # longer than any fence in the text
+        room, beside = room + _size(beside), []
+    shown = _fitting(rows, room)
+    fence = _fence(*details)  # longer than any fence in the text
     before = ["", "<details><summary>Details</summary>", "", f"{fence}diff"]
     behind = [fence, "", "</details>"]
     unfolded: Sequence[str] = ()
     if len(shown) == len(rows):
-        room -= size([*before, *behind])
-        unfolded = take(details)
+        unfolded = _fitting(details, room - _size([*shown, *before, *behind]))
     lines = [*head, *(table if shown else ()), *shown, *beside]
     if unfolded:
         lines += [*before, *unfolded, *behind]
@@ -365,6 +353,21 @@ def _fit(
     elif (left := len(details) - len(unfolded)) or (after and not beside):
         lines += ["", f"_Cut to fit: {plural(left, 'line')} of details are not shown{_CUT}"]
     return "\n".join([*lines, *foot]) + "\n"
+
+
+def _size(lines: Iterable[str]) -> int:
+    return sum(len(line.encode("utf-8", "replace")) + 1 for line in lines)
+
+
+def _fitting(lines: Sequence[str], room: float) -> Sequence[str]:
+    """Return the first lines, as many as fit."""
+    totals = accumulate(_size([line]) for line in lines)
+    return lines[: sum(total <= room for total in totals)]
+
+
+def _fence(*texts: str) -> str:
+    """Return a fence that no text can close."""
+    return "`" * (max([2, *map(_longest_run, texts)]) + 1)
 
 
 def _longest_run(text: str) -> int:
