@@ -6,8 +6,7 @@ import pytest
 
 from reconciler.planning.plan import Create, Delete, Reason
 from reconciler.render import View
-from reconciler.render.markdown import render_plan, render_report
-from reconciler.report import Applied, Failed, Report
+from reconciler.render.markdown import render_plan
 from tests.render.cases import MIXED, live, plan, slack
 from tests.render.oracle import read_markdown
 
@@ -39,28 +38,3 @@ def test_the_limit_is_in_bytes() -> None:
     text = render_plan(wide, View(limit=20_000))
     assert "Cut to fit" in text
     assert 15_000 < len(text.encode()) <= 20_000
-
-
-def test_deletes_come_first_and_unfolded() -> None:
-    """They are visible without a click."""
-    rows = read_markdown(render_plan(MANY)).cells
-    assert [row[0] for row in rows[:20]] == [["-"]] * 20
-
-
-def test_failures_come_first() -> None:
-    """A report shows failures before successes, and keeps its limit too."""
-    creates = MANY.creates
-    report = Report(
-        plan=plan(*creates),
-        outcomes=(
-            *(Applied(operation=each) for each in creates[:-1]),
-            Failed(operation=creates[-1], code="server-error", message="no"),
-        ),
-        writes=300,
-        verified=True,
-    )
-    text = render_report(report, View(limit=5_000))
-    assert "Cut to fit" in text
-    assert len(text) <= 5_000
-    assert read_markdown(text).cells[0][0] == ["x"]
-    assert "299 created, 0 updated, 0 deleted; 1 failed" in text.splitlines()[0]

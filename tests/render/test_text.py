@@ -17,16 +17,9 @@ from reconciler.render import View
 from reconciler.render.layout import columns
 from reconciler.render.text import render_findings, render_plan, render_report
 from reconciler.render.words import age
-from tests.render.cases import ADDRESS, GENERIC, MIXED, REPORTS, plan, slack
+from tests.render.cases import ADDRESS, GENERIC, REPORTS, plan, slack
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
-
-
-def test_the_digest_has_the_command_that_applies_it() -> None:
-    """It is on one line, to be copied."""
-    for width in (40, 100, 300):
-        lines = render_plan(MIXED, View(width=width)).splitlines()
-        assert any(f"webhooks apply --expect-digest {MIXED.digest})" in line for line in lines)
 
 
 def test_a_url_is_shown_with_the_host_known_to_the_plan() -> None:
