@@ -10,7 +10,7 @@ from typing import Any, Final
 from reconciler import workflow
 from reconciler.cli.connection import connected, settings_of
 from reconciler.cli.errors import explain, translate
-from reconciler.cli.session import Session, several
+from reconciler.cli.session import Session
 from reconciler.errors import (
     AuthenticationError,
     ExitCode,
@@ -26,8 +26,6 @@ from reconciler.source.text import masked
 from reconciler.workflow.inputs import OrganizationFiles, key_references
 from reconciler.workflow.planning import check_organization
 
-_SINGLE: Final = ("out", "report", "expect_digest")
-"""Options that apply to a single plan."""
 _WORST: Final = (
     ExitCode.OK, ExitCode.CHANGES, ExitCode.NOT_CONFIRMED, ExitCode.STALE, ExitCode.BLOCKED,
     ExitCode.INVALID, ExitCode.DENIED, ExitCode.FAILED, ExitCode.PARTIAL, ExitCode.USAGE,
@@ -58,9 +56,6 @@ def run_each(
     all files, too; it stops at the first organization that fails, unless it has --keep-going, and
     ends with a summary.
     """
-    for option in _SINGLE:
-        if own.get(option) is not None:
-            raise several(f"--{option.replace('_', '-')}", groups)
     session.console.json_lines = session.options.get("format") == "json"
     writes = "yes" in own
     stops = writes and not session.options.get("keep_going")

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 STDOUT: Final = "-"
 """The file name that means standard output."""
 
-_ONE_ORGANIZATION: Final = "name the files of one organization with -f"
+_SINGLE: Final = ("out", "report", "expect_digest")
+"""Options that apply to a single plan."""
 _WIDTH: Final = 100
 _NARROWEST: Final = 40
 
@@ -118,6 +119,9 @@ class Session(Context):
         self, body: Callable[..., int], own: Mapping[str, Any], *, keyed: bool
     ) -> int:
         """Run a command for each organization that the files declare; `keyed` needs keys."""
+        for option in _SINGLE:
+            if own.get(option) is not None:
+                self.only_organization(f"--{option.replace('_', '-')}")
         groups = self.organizations()
         if len(groups) == 1:
             self.group = groups[0]
@@ -127,12 +131,14 @@ class Session(Context):
         return run_each(self, groups, body, own, keyed=keyed)
 
     def only_organization(
-        self, what: str = "this command", hint: str = _ONE_ORGANIZATION
+        self, what: str = "this command", hint: str = "name the files of one organization with -f"
     ) -> OrganizationFiles:
         """Use the organization of the files, and return it. Raises UsageError for several."""
         groups = self.organizations()
         if len(groups) > 1:
-            raise several(what, groups, hint)
+            names = ", ".join(quote(masked(each.organization or "none")) for each in groups)
+            message = f"{what} works with one organization, but the files declare several: {names}"
+            raise UsageError(message, hint=hint)
         self.group = groups[0]
         return self.group
 
@@ -219,12 +225,3 @@ class Session(Context):
             return
         hint = "type `yes` in a terminal, or add --yes after a review"
         raise NotConfirmedError(f"{why}: {otherwise}", hint=hint)
-
-
-def several(
-    what: str, groups: Iterable[OrganizationFiles], hint: str = _ONE_ORGANIZATION
-) -> UsageError:
-    """Return the error of something that is for one organization."""
-    names = ", ".join(quote(masked(each.organization or "none")) for each in groups)
-    message = f"{what} works with one organization, but the files declare several: {names}"
-    return UsageError(message, hint=hint)
