@@ -143,30 +143,28 @@ def build(documents: Collection[Document], accepted: Mapping[str, Iterable[Part]
             if index is None:  # the root
                 continue
             place = document.items["webhooks"][index]
-            position = Position(file=place.file, line=place.line)
-            name, pin = data["name"], data.get("id")
+            common: dict[str, Any] = {
+                "name": data["name"],
+                "id": data.get("id"),
+                "position": Position(file=place.file, line=place.line),
+                "index": index,
+                "file": document.file,
+            }
             if data.get("state") == "absent":
-                absent.append(
-                    Absent(name=name, id=pin, position=position, index=index, file=document.file)
-                )
+                absent.append(Absent(**common))
                 continue
-            fields = FIELDS[data["type"]]
-            key = name if pin is None else pin
+            fields, key = FIELDS[data["type"]], data.get("id") or data["name"]
             webhooks.append(
                 Webhook(
-                    name=name,
+                    **common,
                     type=data["type"],
                     event_types=_events(tuple(data["event_types"])),
                     configuration={
                         field: _value(fields[field], value, key, document.file, literals)
                         for field, value in data["configuration"].items()
                     },
-                    id=pin,
                     previously=tuple(data.get("previously", ())),
                     adopt=data.get("adopt", False),
-                    position=position,
-                    index=index,
-                    file=document.file,
                 )
             )
     roots = {each.file: each.data for each in documents}
