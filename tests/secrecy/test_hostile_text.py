@@ -10,9 +10,8 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -156,15 +155,10 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield made
 
 
-@pytest.fixture
-def hostile(servers: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hostile:
-    """Run commands with malicious texts; return the exit code and both streams."""
-    # Files named by a variable of the job are outside the project.
+@pytest.fixture(autouse=True)
+def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run outside the project: files may be named by a variable of the job."""
     monkeypatch.chdir(tmp_path)
-    return partial(run, servers)
-
-
-Hostile = Callable[..., tuple[int, str]]
 
 
 def run(
@@ -178,6 +172,7 @@ def run(
     sink: str = "pipe",
     **environ: str,
 ) -> tuple[int, str]:
+    """Run a command with malicious texts; return the exit code and both streams."""
     servers.runs += 1
     home = servers.folder / f"{servers.runs} {VISIBLE[0]}"
     profiles: dict[str, Any] = {"default": {}, NAME: {"server_url": NAME}}
@@ -222,11 +217,12 @@ CASES: Final = _cases()
 
 
 @pytest.mark.parametrize("line", COMMANDS)
-def test_every_command_with_malicious_texts(hostile: Hostile, line: str) -> None:
+def test_every_command_with_malicious_texts(servers: World, line: str) -> None:
     """Live names, responses and configuration files are malicious, in every kind of output."""
     command = COMMANDS[line]
     for case in CASES[line]:
-        code, printed = hostile(
+        code, printed = run(
+            servers,
             [*command.arguments(case["format"]), *case["more"].split()],
             first=command.first.strip("-"),
             file=None if command.first == "-" else case["file"],
@@ -264,9 +260,9 @@ ARGUMENTS: Final = (
 
 
 @pytest.mark.parametrize("arguments", ARGUMENTS, ids=lambda each: " ".join(each).replace(H, "H"))
-def test_malicious_arguments(hostile: Hostile, arguments: Sequence[str]) -> None:
+def test_malicious_arguments(servers: World, arguments: Sequence[str]) -> None:
     """All arguments that take text, and files with such names."""
-    code, printed = hostile([*arguments, "-vv"])
+    code, printed = run(servers, [*arguments, "-vv"])
     assert (code != 70, bad(printed)) == (True, []), printed
 
 
@@ -281,17 +277,17 @@ VARIABLES: Final = (
 
 
 @pytest.mark.parametrize("variable", VARIABLES)
-def test_malicious_environment(hostile: Hostile, variable: str) -> None:
+def test_malicious_environment(servers: World, variable: str) -> None:
     """All variables that the program reads."""
     for value in (ALL, f"https://{NAME}"):
         for line in ("plan -vv", "ci plan --label x"):
-            code, printed = hostile(line.split(), **{variable: value})
+            code, printed = run(servers, line.split(), **{variable: value})
             assert (code != 70, bad(printed)) == (True, []), (line, printed)
 
 
-def test_an_export_on_standard_output_keeps_the_names(hostile: Hostile) -> None:
+def test_an_export_on_standard_output_keeps_the_names(servers: World) -> None:
     """YAML reads back as the live names or globs for them, though none is in the text itself."""
-    code, printed = hostile(["export", "--quiet"])
+    code, printed = run(servers, ["export", "--quiet"])
     read = yaml.safe_load(printed)
     assert (code, bad(printed)) == (0, [])
     declared = {each["name"] for each in read["webhooks"]}
