@@ -18,15 +18,17 @@ from reconciler.errors import (
 from tests.api.support import Scripted, answer, transport
 from tests.ports import InlineWorkers
 
-Rows = list[dict[str, Any]]
-
-
-def rows(*ids: int) -> Rows:
-    return [{"id": str(number)} for number in ids]
-
 
 def page(count: Any, *ids: int, more: Any = None) -> httpx.Response:
-    return answer(200, {"count": count, "next": more, "previous": None, "results": rows(*ids)})
+    return answer(
+        200,
+        {
+            "count": count,
+            "next": more,
+            "previous": None,
+            "results": [{"id": str(each)} for each in ids],
+        },
+    )
 
 
 GONE = answer(404, {"detail": "Invalid page."})
@@ -39,15 +41,11 @@ def listing(*answers: Any) -> tuple[list[str], Scripted]:
     return list(found), server
 
 
-def requested_pages(server: Scripted) -> list[str]:
-    return [request.url.params["page"] for request in server.requests]
-
-
 def test_without_a_count_the_next_link_decides() -> None:
     """A server without a count is read page by page."""
     found, server = listing(page(None, 1, 2, more="x"), page(None, 3, more=None))
     assert found == ["1", "2", "3"]
-    assert requested_pages(server) == ["1", "2"]
+    assert [each.url.params["page"] for each in server.requests] == ["1", "2"]
 
 
 INCONSISTENT = {

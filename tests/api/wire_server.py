@@ -20,8 +20,7 @@ class WireServer:
     def __init__(self, *behaviors: Behavior) -> None:
         self._behaviors = list(behaviors)
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.connections = 0
         self.closed = 0
         """The number of connections that have ended on this side."""
@@ -90,6 +89,7 @@ def serving(*behaviors: Behavior) -> Iterator[WireServer]:
         server.close()
 
 
+_GAP = 0.05  # seconds between two bytes
 CLOSE = object()
 """The result of a behavior that closes the connection."""
 
@@ -126,13 +126,13 @@ def resets(connection: socket.socket) -> object:
     return CLOSE
 
 
-def trickles(data: bytes, gap: float = 0.05) -> Behavior:
+def trickles(data: bytes) -> Behavior:
     """Send byte by byte."""
 
     def behave(connection: socket.socket) -> object:
         for at in range(len(data)):
             connection.sendall(data[at : at + 1])
-            time.sleep(gap)
+            time.sleep(_GAP)
         return CLOSE
 
     return behave

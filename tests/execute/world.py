@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any, TypeVar
 
 from reconciler.errors import ApiError, ExitCode, NotFoundError
@@ -45,8 +46,8 @@ class Memory:
     faults: Sequence[Fault] = ()
     calls: list[str] = field(default_factory=list)
     stores: Callable[[LiveWebhook], LiveWebhook] = lambda row: row
-    lists: Callable[[Memory, int], tuple[LiveWebhook, ...]] | None = None
-    ids: int = 100
+    lists: Callable[[Memory, int], tuple[LiveWebhook, ...]] = lambda api, _: (*api.rows.values(),)
+    ids: Iterator[int] = field(default_factory=lambda: count(101))
 
     origin = "https://api.cloudtruth.io"
 
@@ -54,15 +55,13 @@ class Memory:
         return ACME
 
     def list(self) -> tuple[LiveWebhook, ...]:
-        if self.lists is not None:
-            return self._do("list", "", lambda: self.lists(self, self.count("list")))  # type: ignore[misc]
-        return self._do("list", "", lambda: tuple(self.rows.values()))
+        return self._do("list", "", lambda: self.lists(self, self.count("list")))
 
     def get(self, id: str) -> LiveWebhook | None:
         return self._do("get", id, lambda: self.rows.get(id))
 
     def create(self, draft: Draft, organization: str) -> LiveWebhook:
-        return self._do("create", draft.name, lambda: self.put(live(draft, f"id-{self.next()}")))
+        return self._do("create", draft.name, lambda: self.put(live(draft, f"id-{next(self.ids)}")))
 
     def update(self, id: str, draft: Draft, sends: frozenset[str]) -> LiveWebhook:
         def operation() -> LiveWebhook:
@@ -81,10 +80,6 @@ class Memory:
     def put(self, row: LiveWebhook) -> LiveWebhook:
         self.rows[row.id] = self.stores(row)
         return self.rows[row.id]
-
-    def next(self) -> int:
-        self.ids += 1
-        return self.ids
 
     def names(self) -> list[str]:
         return sorted(row.name for row in self.rows.values())
@@ -182,8 +177,6 @@ def run(api: Memory, plan: Plan, *, stop: int | None = None, **more: Any) -> Rep
 def outcomes(report: Report) -> dict[str, str]:
     """Return, by name, the kind of each outcome and its code if it has one."""
     return {
-        each.operation.name: " ".join(
-            [type(each).__name__.lower(), *([each.code] if hasattr(each, "code") else [])]
-        )
+        each.operation.name: f"{type(each).__name__.lower()} {getattr(each, 'code', '')}".rstrip()
         for each in report.outcomes
     }

@@ -20,25 +20,25 @@ def main() -> int:
     parser.add_argument("--keep-going", action="store_true", help="do not stop at a violation")
     asked = parser.parse_args()
     gc.freeze()
-    began, ran, violations, requests, crashes = time.perf_counter(), 0, 0, 0, 0
+    began, ran = time.perf_counter(), []
     one = asked.seed is not None
     for seed in [asked.seed] if one else range(asked.start, asked.start + asked.seeds):
         result = run_seed(seed)
-        ran += 1
-        requests += result.requests
-        crashes += result.crashed
-        if asked.trace or (result.violation is not None and not asked.keep_going):
+        ran.append(result)
+        failed = result.violation is not None
+        if asked.trace or (failed and not asked.keep_going):
             print("\n".join(result.trace))
-        if result.violation is not None:
-            violations += 1
+        if failed:
             print(f"seed {seed}: {result.violation}")
             print(f"again: python -m tests.simulation --seed {seed} --trace")
             if not asked.keep_going:
                 break
     seconds = time.perf_counter() - began
+    violations = sum(each.violation is not None for each in ran)
     print(
-        f"{ran} seeds in {seconds:.1f} s: {ran / seconds:.0f} a second, {requests} requests, "
-        f"{crashes} crashes, {violations} violations"
+        f"{len(ran)} seeds in {seconds:.1f} s: {len(ran) / seconds:.0f} a second, "
+        f"{sum(each.requests for each in ran)} requests, "
+        f"{sum(each.crashed for each in ran)} crashes, {violations} violations"
     )
     return violations > 0
 

@@ -77,6 +77,9 @@ _SCOPE = tuple(
 """The scope of the first team where two teams share no names."""
 
 
+_MODES = [ApplyMode(each) for each in [*["direct"] * 4, "digest", *["saved", "blind"] * 2]]
+
+
 def case(seed: int) -> Case:
     """Draw everything that a seed determines before the first request."""
     draw = random.Random(f"case {seed}")
@@ -107,14 +110,7 @@ def case(seed: int) -> Case:
         live=tuple(live),
         untouchable=frozenset(left),
         applies=applies,
-        mode=draw.choice(
-            (
-                *[ApplyMode.DIRECT] * 4,
-                ApplyMode.DIGEST,
-                *[ApplyMode.SAVED] * 2,
-                *[ApplyMode.BLIND] * 2,
-            )
-        ),
+        mode=draw.choice(_MODES),
         parallelism=draw.choice((1, 1, 2, 3)),
         latency=draw.choice((0.02, 0.2, 1.0)),
         odds=0.0 if peril < 0.15 else draw.choice((0.05, 0.15, 0.4)),

@@ -155,26 +155,19 @@ def team(
     """Make a team from an initial state."""
     limit = draw.choice((0, 1, None)) if draw.random() < 0.15 else 99
     desired = initial.desired(globs=globs, max_deletes=limit)
-    options = PLAIN if initial.invalid else draw_options(draw, desired)
     return Team(
         desired=desired,
-        options=options,
+        options=PLAIN if initial.invalid else draw_options(draw, desired),
         same=initial.same,
         was=initial.was,
         held=frozenset(initial.held),
         shared=frozenset(initial.shared),
-        inapplicable=_inapplicable(desired, options, variant, initial.retyped, initial.was),
+        inapplicable=_inapplicable(desired, variant, initial.retyped),
         invalid=initial.invalid,
     )
 
 
-def _inapplicable(
-    desired: Desired,
-    options: PlanOptions,
-    variant: Variant,
-    retyped: Set[str],
-    was: Mapping[str, str],
-) -> frozenset[str]:
+def _inapplicable(desired: Desired, variant: Variant, retyped: Set[str]) -> frozenset[str]:
     found = {each.name for each in desired.webhooks if not can_store(each, variant)}
     if not can_change_type(variant):
         found |= retyped
@@ -257,6 +250,6 @@ def conflicting_team(draw: random.Random, team: Team, variant: Variant) -> Team:
         team,
         desired=desired,
         options=PLAIN,
-        inapplicable=_inapplicable(desired, PLAIN, variant, team.inapplicable, team.was),
+        inapplicable=_inapplicable(desired, variant, team.inapplicable),
         same={name: team.same[name] for name in names & team.same.keys()},
     )
