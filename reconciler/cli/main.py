@@ -57,7 +57,7 @@ def program() -> Group:
     """Return the command line."""
     stubs = {name: click.Command(name, short_help=does) for name, does in TABLE.items()}
     return Group(
-        PROGRAM,
+        name=PROGRAM,
         commands={**stubs, "completion": _completion, "help": _help},
         short_help="Keep your CloudTruth webhooks in sync with YAML in git.",
         examples=(

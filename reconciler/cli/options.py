@@ -106,12 +106,8 @@ class Option(click.Option):
 class _Command(click.Command):
     """A command with grouped options and examples in its help."""
 
-    def __init__(
-        self, name: str | None, *, examples: Sequence[tuple[str, str]] = (), **attributes: Any
-    ) -> None:
-        super().__init__(
-            name, add_help_option=False, context_settings={"max_content_width": 100}, **attributes
-        )
+    def __init__(self, *, examples: Sequence[tuple[str, str]] = (), **attributes: Any) -> None:
+        super().__init__(add_help_option=False, **attributes)
         self.examples = examples
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -201,9 +197,13 @@ def command(
 
         shared = (*(CONNECTION_OPTIONS if connects else ()), *_OUTPUT_OPTIONS)
         params = [*(FILE_OPTIONS if reads else ()), *options, *shared]
-        text = getdoc(body)
         return _Command(
-            None, help=text, short_help=summary, examples=examples, params=params, callback=callback
+            name=None,
+            help=getdoc(body),
+            short_help=summary,
+            examples=examples,
+            params=params,
+            callback=callback,
         )
 
     return wrap

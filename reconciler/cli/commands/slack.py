@@ -121,7 +121,7 @@ def _check(session: Session, only: tuple[str, ...], send: bool, slack_url: str, 
 
 
 run = Group(
-    None,
+    name=None,
     commands={"manifest": _manifest, "check": _check},
     examples=(
         ("create the app", "webhooks slack manifest"),
