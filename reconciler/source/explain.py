@@ -18,7 +18,6 @@ from typing import Any, Final, NamedTuple
 
 from reconciler.findings import Finding, Place, error
 from reconciler.kinds import KINDS
-from reconciler.kinds.events import MAX_EVENT_GLOB
 from reconciler.model import EVENT_TYPES, Path
 from reconciler.source.allowed import BAD_NAME
 from reconciler.source.excerpt import is_known
@@ -156,7 +155,7 @@ def _unknown(rejected: _Rejection) -> list[str]:
 
 def _better_key(key: str, known: Sequence[str], path: Path) -> str:
     if _before_colon(key) in known:
-        return _SPACE
+        return f"add a space after the colon: `{_before_colon(key)}: ...`"
     if hint := meant(key, known):
         return hint
     owners = [kind.type for kind in KINDS.values() if kind.field(key) is not None]
@@ -178,13 +177,10 @@ def _before_colon(key: str) -> str:
     return key.partition(":")[0]
 
 
-_SPACE: Final = "add a space after the colon"
-
-
 def _missing(rejected: _Rejection) -> Iterator[Finding]:
     path, properties = rejected.path, rejected.schema["properties"]
     unknown = _unknown(rejected)
-    meant = {near(key, properties) for key in unknown} | {_before_colon(key) for key in unknown}
+    meant = {near(_before_colon(key), properties) for key in unknown}
     for name in rejected.limit:
         if name in rejected.value or name in meant:
             continue  # a misspelled key is already reported as unknown
@@ -320,8 +316,11 @@ def _union(rejected: _Rejection) -> Iterator[Finding]:
     """Yield the findings for the branch of a union that matches best."""
     value, path = rejected.value, rejected.path
     names = [each["$ref"].rpartition("/")[2] for each in rejected.limit if "$ref" in each]
-    if not names:
-        yield from _bad_event(rejected)
+    if not names and isinstance(value, str):
+        hint = meant(value[:80], EVENT_TYPES) or EVENTS
+        yield error("unknown-event", quoted("unknown event", value), hint, Place("", path))
+    elif not names:
+        yield _not("string", value, path)
     elif "envSecret" in names:
         yield from _bad_secret(value, path)
     elif len(names) == 1:  # the other branch is null, valid only in an overlay
@@ -332,35 +331,21 @@ def _union(rejected: _Rejection) -> Iterator[Finding]:
         yield _not("object", value, path)
 
 
-def _bad_event(rejected: _Rejection) -> Iterator[Finding]:
-    value, at = rejected.value, Place("", rejected.path)
-    if not isinstance(value, str):
-        yield _not("string", value, rejected.path)
-    elif not value:
-        yield error("empty-text", "an event is empty", EVENTS, at)
-    elif len(value) > MAX_EVENT_GLOB:
-        yield from _stated(rejected._replace(keyword="maxLength", limit=MAX_EVENT_GLOB))
-    else:
-        hint = meant(value, EVENT_TYPES) or EVENTS
-        yield error("unknown-event", quoted("unknown event", value), hint, at)
-
-
 def _bad_secret(value: Any, path: Path) -> Iterator[Finding]:
     takes_text = path != ("api_key",)
     if not isinstance(value, dict):
         found = _not("string" if takes_text else "object", value, path)
         yield found if value is None else replace(found, hint=f"use {REFERENCE}")
         return
-    schemes = [scheme for key in value if (scheme := near(key, ("env", "file")))]
-    if len(set(schemes)) == 1:
-        branch = _words(f"{schemes[0]}Secret", value, path)
+    schemes = {near(_before_colon(key), ("env", "file")) for key in value} - {None}
+    if len(schemes) == 1:
+        branch = _words(f"{schemes.pop()}Secret", value, path)
         # If `env` is missing, a similar key has just been reported as unknown.
         yield from (each for each in branch if each.rule != "missing-field")
     else:
         usual = "text or a reference to a secret" if takes_text else "a reference to a secret"
         takes = "`env` or `file`, not both" if schemes else usual
-        glued = any(_before_colon(key) in ("env", "file") for key in value)
-        hint = f"{_SPACE}: {REFERENCE}" if glued and not schemes else f"write {REFERENCE}"
+        hint = f"write {REFERENCE}"
         yield error("bad-reference", f"{_named(path)} takes {takes}", hint, Place("", path))
 
 

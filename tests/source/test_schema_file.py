@@ -148,7 +148,7 @@ def test_every_keyword_of_the_schema_is_explained() -> None:
                 found |= keywords(each)
         return found
 
-    explained_elsewhere = {"enum"}  # of a union: `_bad_event`
+    explained_elsewhere = {"enum"}  # of a union of events
     assert keywords(SCHEMA) - explained_elsewhere == WORDS.keys()
 
 
