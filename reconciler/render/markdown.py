@@ -16,7 +16,7 @@ from math import inf
 from reconciler.errors import ReconcilerError, StalePlanError
 from reconciler.findings import Finding, leading, sort_key
 from reconciler.planning.plan import Delete, Plan
-from reconciler.render import PLAIN, View
+from reconciler.render import PLAIN, View, words
 from reconciler.render.quote import prose, quote
 from reconciler.render.rows import (
     Row,
@@ -27,31 +27,14 @@ from reconciler.render.rows import (
     place,
     plan_rows,
 )
-from reconciler.render.words import (
-    REASONS,
-    counts,
-    ending,
-    finding_counts,
-    more_findings,
-    outcome_counts,
-    plural,
-    reference,
-    rest,
-    scope,
-    some,
-    summary,
-    unblocking,
-    verification,
-)
 from reconciler.report import Applied, Failed, Outcome, Report
 
-_OUR_WORDS = frozenset(REASONS.values())
+_OUR_WORDS = frozenset(words.REASONS.values())
 _VERBS = {"+": "create", "-": "**delete**", "~": "update"}
 _MOST_FIELDS = 8
 _BACKTICKS = re.compile(r"`+")
 _TABLE = ("", "| | Webhook | Change | Why | Where |", "|---|---|---|---|---|")
 _OUTCOMES = ("", "| | Webhook | Outcome | Why | Where |", "|---|---|---|---|---|")
-_CUT = "; the full plan has them._"
 _CUT_SPACE = 200
 """Characters reserved for the line that describes what was cut."""
 _PAGE_SPACE = 3_000
@@ -75,7 +58,7 @@ def render_plan(plan: Plan, view: View = PLAIN) -> str:
 def render_report(report: Report, view: View = PLAIN) -> str:
     """Render a report, within the view's limit if it has one."""
     planned = bool(report.plan.operations)
-    head = [_heading(report.plan, outcome_counts(report) if planned else "no changes")]
+    head = [_heading(report.plan, words.outcome_counts(report) if planned else "no changes")]
     if report.problem:
         head += ["", f"**Problem**: {code(prose(report.problem))}"]
     outcomes = sorted(report.outcomes, key=lambda each: isinstance(each, Applied))
@@ -87,20 +70,20 @@ def render_report(report: Report, view: View = PLAIN) -> str:
     ]
     if not planned:  # the plan was not printed before
         after += _notes(report.plan, view)
-    foot = ["", verification(report) if planned else summary(report.plan)]
+    foot = ["", words.verification(report) if planned else words.summary(report.plan)]
     return _fit(
         view,
         head=head,
         table=_OUTCOMES,
         rows=rows + list(map(_plan_row, other_rows(report.plan, PLAIN if planned else view))),
         after=after,
-        foot=[*foot, *filter(None, [ending(report)])],
+        foot=[*foot, *filter(None, [words.ending(report)])],
     )
 
 
 def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
     """Render findings as a list, sorted by position."""
-    head = [f"### {finding_counts(findings) or 'No findings'}"]
+    head = [f"### {words.finding_counts(findings) or 'No findings'}"]
     return _fit(view, head=head, table=[""], rows=_findings(findings))
 
 
@@ -148,7 +131,7 @@ def paged_plan(
     pages, unshown = _distributed(sizes, rooms)
     texts = []
     for number, places in enumerate(pages, start=1):
-        head = [f"{_heading(plan, counts(plan))}, part {number} of {len(pages)}"]
+        head = [f"{_heading(plan, words.counts(plan))}, part {number} of {len(pages)}"]
         if number == 1:
             head = [*_head(plan), *_about_pages(plan, unshown, len(pages))]
         text = _fit(
@@ -184,12 +167,12 @@ def _distributed(
 
 def _about_pages(plan: Plan, unshown: Sequence[int], pages: int) -> Iterable[str]:
     if unshown:
-        names = some([code(quote(plan.operations[each].name[:40])) for each in unshown], 5)
+        names = words.some([code(quote(plan.operations[each].name[:40])) for each in unshown], 5)
+        share = f"{len(unshown)} of {words.plural(len(plan.operations), 'change')}"
         yield ""
         yield (
-            f"**Not approved**: {len(unshown)} of {plural(len(plan.operations), 'change')} did not "
-            f"fit here: {names}. Merging does not apply them; split the pull request. The run's "
-            "summary has the complete plan."
+            f"**Not approved**: {share} did not fit here: {names}. Merging does not apply them; "
+            "split the pull request. The run's summary has the complete plan."
         )
     if pages > 1:
         yield from ("", f"Part 1 of {pages}; the next comments have the other parts.")
@@ -202,8 +185,8 @@ def _deletes_first(plan: Plan, view: View) -> list[tuple[int, Row]]:
 
 
 def _head(plan: Plan) -> list[str]:
-    head = [_heading(plan, counts(plan) if plan.operations else "no changes")]
-    head += ["", scope(plan)] if plan.live else []
+    head = [_heading(plan, words.counts(plan) if plan.operations else "no changes")]
+    head += ["", words.scope(plan)] if plan.live else []
     for held in plan.blocked:
         head += ["", f"**BLOCKED**: {code(prose(held.message))}"]
         if held.hint:
@@ -212,7 +195,7 @@ def _head(plan: Plan) -> list[str]:
 
 
 def _foot(plan: Plan) -> list[str]:
-    foot = ["", f"{summary(plan)} Read from {plural(plan.files, 'file')}."]
+    foot = ["", f"{words.summary(plan)} Read from {words.plural(plan.files, 'file')}."]
     if plan.operations and plan.digest:
         foot += ["", f"Digest {code(quote(plan.digest))}"]
     return foot
@@ -229,7 +212,7 @@ def _plan_row(row: Row) -> str:
     elif row.sign in ".=":
         what = _cell(what)
     if row.fields:
-        what += f": {some([_cell(each.label) for each in row.fields], _MOST_FIELDS)}"
+        what += f": {words.some([_cell(each.label) for each in row.fields], _MOST_FIELDS)}"
     why = row.why if row.why in _OUR_WORDS else _cell(row.why)
     why += f" ({row.attribution})" if row.attribution else ""
     return _table_row(row, what, why)
@@ -252,15 +235,15 @@ def _notes(plan: Plan, view: View) -> Iterable[str]:
     for each in plan.relaxed:
         yield _finding("policy relaxed", each)
     yield from _findings(plan.notes)
-    lines = rest(plan, names=view.verbosity > 0, shown=lambda name: code(quote(name)))
+    lines = words.rest(plan, names=view.verbosity > 0, shown=lambda name: code(quote(name)))
     yield from (f"- {each}" for each in lines)
     for ref in dict.fromkeys(use.reference for use in plan.secrets):
         missing = " (missing here)" if ref in view.missing else ""
-        yield f"- Apply needs {code(reference(ref))}{missing}"
+        yield f"- Apply needs {code(words.reference(ref))}{missing}"
     if names := outside_digest(plan):
         listed = ", ".join(map(code, names))
         yield f"- Not in the digest (only a secret's value differs): {listed}"
-    for purpose, text in unblocking(plan, view):
+    for purpose, text in words.unblocking(plan, view):
         yield f"- To unblock it, {purpose}: {code(text)}"
 
 
@@ -286,7 +269,7 @@ def _details(rows: Iterable[Row]) -> list[str]:
 def _findings(findings: Iterable[Finding]) -> list[str]:
     shown, left = leading(findings)
     rows = [_finding(str(each.severity), each) for each in sorted(shown, key=sort_key)]
-    return [*rows, *(f"- {each}" for each in more_findings(left))]
+    return [*rows, *(f"- {each}" for each in words.more_findings(left))]
 
 
 def _finding(title: str, finding: Finding) -> str:
@@ -348,10 +331,13 @@ def _fit(
     lines = [*head, *(table if shown else ()), *shown, *beside]
     if unfolded:
         lines += [*before, *unfolded, *behind]
+    cut = ""
     if lost := len(rows) - len(shown):
-        lines += ["", f"_Cut to fit: {plural(lost, 'row')} and the details are not shown{_CUT}"]
+        cut = f"{words.plural(lost, 'row')} and the details"
     elif (left := len(details) - len(unfolded)) or (after and not beside):
-        lines += ["", f"_Cut to fit: {plural(left, 'line')} of details are not shown{_CUT}"]
+        cut = f"{words.plural(left, 'line')} of details"
+    if cut:
+        lines += ["", f"_Cut to fit: {cut} are not shown; the full plan has them._"]
     return "\n".join([*lines, *foot]) + "\n"
 
 

@@ -17,7 +17,7 @@ from reconciler.findings import EXCERPT_BEFORE, Finding, Position, Severity, lea
 from reconciler.model import Organization, SecretRef
 from reconciler.planning.plan import Plan
 from reconciler.planning.status import DRIFTED, ManagementStatus, WebhookStatus
-from reconciler.render import PLAIN, View
+from reconciler.render import PLAIN, View, words
 from reconciler.render.layout import at, columns, flow, lay_out, paint, paragraph
 from reconciler.render.quote import prose, quote
 from reconciler.render.rows import (
@@ -30,21 +30,6 @@ from reconciler.render.rows import (
     outside_digest,
     place,
     plan_rows,
-)
-from reconciler.render.words import (
-    age,
-    ending,
-    finding_counts,
-    more_findings,
-    outcome_counts,
-    plural,
-    reference,
-    rest,
-    scope,
-    summary,
-    unblocking,
-    uncompared,
-    verification,
 )
 from reconciler.report import Applied, Report
 
@@ -73,7 +58,9 @@ def render_plan(plan: Plan, view: View = PLAIN) -> str:
     rows = plan_rows(plan, view.now)
     rows = [*(rows if view.verbosity > 0 else folded(rows)), *other_rows(plan, view)]
     table = lay_out(rows, width=view.width, color=view.color)
-    header = _header(plan, view) + (paragraph(scope(plan), width=view.width) if plan.live else [])
+    header = _header(plan, view)
+    if plan.live:
+        header += paragraph(words.scope(plan), width=view.width)
     end = (_end(plan, view), _unblocking(plan, view))
     return _joined(header, table, *_notes(plan, view), *end)
 
@@ -110,7 +97,7 @@ def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
     """Render findings, sorted by position, and their number; empty without findings."""
     if view.verbosity < 0:
         findings = tuple(each for each in findings if each.severity is Severity.ERROR)
-    return f"{_blocks(findings, view)}\n\n{finding_counts(findings)}\n" if findings else ""
+    return f"{_blocks(findings, view)}\n\n{words.finding_counts(findings)}\n" if findings else ""
 
 
 def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
@@ -119,7 +106,7 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
     message = error.message
     if error.findings:
         lines += [_blocks(error.findings, view), ""]
-        message = f"{message} ({finding_counts(error.findings)})"
+        message = f"{message} ({words.finding_counts(error.findings)})"
     lines.append(_title("error", error.code, message, view))
     if isinstance(error, ApiError):
         if error.detail:
@@ -147,7 +134,7 @@ def _header(plan: Plan, view: View) -> list[str]:
     if plan.organization.maintenance:
         about.append("in maintenance")
     if plan.files:
-        about.append(plural(plan.files, "file"))
+        about.append(words.plural(plan.files, "file"))
     title = f"CloudTruth webhooks for {paint(quote(plan.organization.name), 'strong', view.color)}"
     return flow(_listed(about, end=")"), start=title, indent=2, width=view.width)
 
@@ -155,16 +142,15 @@ def _header(plan: Plan, view: View) -> list[str]:
 def _notes(plan: Plan, view: View) -> Iterable[Sequence[str]]:
     """Yield the notes of a plan, in sections, some of which may be empty."""
     is_listed = view.verbosity > 0
-    lines = [
-        f"{each}{'.' if is_listed else '; listed with -v.'}" for each in rest(plan, names=is_listed)
-    ]
+    end = "." if is_listed else "; listed with -v."
+    lines = [f"{each}{end}" for each in words.rest(plan, names=is_listed)]
     lines += [_RESEND] if is_listed and plan.uncertain else []
     yield [line for each in lines for line in paragraph(each, width=view.width)]
     yield _secrets(plan, view)
     shown, left = leading(plan.notes)
     for note in sorted(shown, key=sort_key):
         yield list(_block(note, view))
-    yield more_findings(left)
+    yield words.more_findings(left)
     yield [line for each in plan.relaxed for line in _labeled("POLICY RELAXED:", "!", each, view)]
     yield from _blocked(plan, view)
 
@@ -178,7 +164,7 @@ def _blocked(plan: Plan, view: View) -> Iterable[Sequence[str]]:
 def _unblocking(plan: Plan, view: View) -> list[str]:
     """List the edits that unblock a plan, each on one line to be copied."""
     lines = []
-    for purpose, text in unblocking(plan, view):
+    for purpose, text in words.unblocking(plan, view):
         lines += paragraph(f"{purpose}:", start=" ", width=view.width)
         lines.append(f"    {text}")
     return ["To unblock it, choose one:", *lines] if lines else []
@@ -200,7 +186,7 @@ def _secrets(plan: Plan, view: View) -> list[str]:
         atoms = [Atom(f"-> {first.text}", gap="  "), *others]
         if ref in view.missing:
             atoms.append(Atom(paint("missing here", "warning", view.color), gap="   "))
-        lines += flow(atoms, start=f"  {reference(ref)}", indent=6, width=view.width)
+        lines += flow(atoms, start=f"  {words.reference(ref)}", indent=6, width=view.width)
     return lines
 
 
@@ -219,7 +205,7 @@ def _labeled(label: str, style: str, finding: Finding, view: View) -> list[str]:
 
 
 def _end(plan: Plan, view: View) -> list[str]:
-    lines = paragraph(summary(plan), width=view.width)
+    lines = paragraph(words.summary(plan), width=view.width)
     if not plan.operations:
         return [paint(lines[0], "good", view.color), *lines[1:]] if not plan.blocked else lines
     if outside := outside_digest(plan):
@@ -238,32 +224,32 @@ def _command(plan: Plan, view: View) -> str:
     """Return the command that applies exactly this plan."""
     again = view.again or ()
     if view.plan_file is None:
-        words = ["webhooks", "apply", *again, "--expect-digest", plan.digest]
+        command = ["webhooks", "apply", *again, "--expect-digest", plan.digest]
     else:
-        words = ["webhooks", "apply", view.plan_file, *again]
-    return shlex.join(map(prose, words))
+        command = ["webhooks", "apply", view.plan_file, *again]
+    return shlex.join(map(prose, command))
 
 
 def _result(report: Report, view: View) -> Iterable[str]:
     """Yield what was applied, whether it was verified, and what to do next."""
     if report.plan.operations or report.problem or report.stopped is not None:
-        numbers = f"{len(report.applied)} of {plural(len(report.plan.operations), 'change')}"
-        said = f"Applied {numbers}: {outcome_counts(report)}."
+        numbers = f"{len(report.applied)} of {words.plural(len(report.plan.operations), 'change')}"
+        said = f"Applied {numbers}: {words.outcome_counts(report)}."
         yield from paragraph(said, width=view.width)
-        yield from paragraph(verification(report), width=view.width)
+        yield from paragraph(words.verification(report), width=view.width)
     else:
-        yield from paragraph(summary(report.plan), width=view.width)
+        yield from paragraph(words.summary(report.plan), width=view.width)
     if report.problem:
         start = paint("Problem:", "error", view.color)
         yield from paragraph(prose(report.problem), start=start, width=view.width)
-    if last := ending(report):
+    if last := words.ending(report):
         yield from paragraph(last, width=view.width)
 
 
 def _blocks(findings: tuple[Finding, ...], view: View) -> str:
     shown, left = leading(findings)
     blocks = ["\n".join(_block(each, view)) for each in sorted(shown, key=sort_key)]
-    return "\n\n".join((*blocks, *more_findings(left)))
+    return "\n\n".join((*blocks, *words.more_findings(left)))
 
 
 def _block(finding: Finding, view: View) -> Iterable[str]:
@@ -334,21 +320,21 @@ def render_status(
         lines.append(f"{at(f'{sign} {name}', width + 4)}{each.state}{where}")
         about = [quote(each.destination), " ".join(events(each.event_types)) or "no events"]
         if each.id is not None:
-            ran = f"last ran {age(each.last_run, view.now)}" if each.last_run else "never ran"
+            ran = f"last ran {words.age(each.last_run, view.now)}" if each.last_run else "never ran"
             about += [ran, f"id {quote(each.id)}"]
         atoms = [Atom(part, gap=" · " if index else "") for index, part in enumerate(about)]
         lines += flow(atoms, start="    ", indent=4, width=view.width)
         if (error := each.last_error) is not None:
             parts = [quote(part) for part in (error.code, error.text) if part]
-            parts += [f"({age(error.timestamp, view.now)})"] if error.timestamp else []
+            parts += [f"({words.age(error.timestamp, view.now)})"] if error.timestamp else []
             why = " ".join(parts) or "no reason given"
             lines.append(f"    last delivery failed: {why}")
     if not statuses:
         lines.append("  none")
     failing = sum(each.last_error is not None for each in statuses)
-    said = plural(sum(each.id is not None for each in statuses), "live webhook")
+    said = words.plural(sum(each.id is not None for each in statuses), "live webhook")
     said += f", {failing} with a failed delivery" if failing else ""
-    limits = uncompared(plan, names=view.verbosity > 0) if plan is not None else []
+    limits = words.uncompared(plan, names=view.verbosity > 0) if plan is not None else []
     lines += ["", *(line for each in limits for line in paragraph(f"{each}.", width=view.width))]
     lines.append(f"{said}. {_drift(drift, plan)}")
     return "\n".join(lines) + "\n"
@@ -389,7 +375,7 @@ def render_checks(checklist: Checklist, view: View = PLAIN) -> str:
     for note in checklist.notes if view.verbosity >= 0 else ():
         lines += paragraph(prose(note), indent=0, width=view.width)
     counts = [
-        plural(count, word) if status is Status.WARN else f"{count} {word}"
+        words.plural(count, word) if status is Status.WARN else f"{count} {word}"
         for status, (_, _, word) in statuses.items()
         if (count := checklist.count(status))
     ]

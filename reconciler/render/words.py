@@ -108,13 +108,13 @@ def rest(plan: Plan, *, names: bool, shown: Callable[[str], str] = quote) -> lis
     """
     if names:
         return uncompared(plan, names=True, shown=shown)
-    kept = Counter(REASONS[each.reason] for each in plan.kept if not each.unapplied)
-    unmanaged = Counter(REASONS[each.reason] for each in plan.unmanaged)
-    counted = (
-        ("Kept", (f"{number} ({why})" for why, number in kept.items())),
-        ("Unmanaged", (f"{number} ({why})" for why, number in unmanaged.items())),
-    )
-    lines = [f"{title}: {said}" for title, parts in counted if (said := ", ".join(parts))]
+    kept = Counter(each.reason for each in plan.kept if not each.unapplied)
+    unmanaged = Counter(each.reason for each in plan.unmanaged)
+    lines = [
+        f"{title}: {', '.join(f'{number} ({REASONS[why]})' for why, number in counted.items())}"
+        for title, counted in (("Kept", kept), ("Unmanaged", unmanaged))
+        if counted
+    ]
     return lines + uncompared(plan, names=False, shown=shown)
 
 
