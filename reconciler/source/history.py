@@ -29,10 +29,8 @@ Git: TypeAlias = Callable[[Sequence[str]], bytes | None]
 """Runs git with the arguments in the working directory; None if it fails."""
 
 _NULL: Final = re.compile(r"0{40}(?:0{24})?")
-_COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_COMMIT: Final = re.compile(r"[0-9a-f]{12,64}")
 _SECONDS: Final = 60.0
-SHORT: Final = 12
-"""The digits of a commit in suggested commands."""
 
 
 class NoBaseError(Exception):
@@ -106,10 +104,9 @@ def is_revision(named: Sequence[str], directory: Path) -> bool:
 
 
 def commit_of(revision: str, git: Git) -> str | None:
-    """Return the full hash of the commit that a revision names now; None if git finds none."""
-    return _commit(
-        git(["rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"])
-    )
+    """Return the abbreviated hash of the commit that a revision names now; None without one."""
+    named = ["--end-of-options", f"{revision}^{{commit}}"]
+    return _commit(git(["rev-parse", "--verify", "--quiet", "--short=12", *named]))
 
 
 def fixed_base(named: Sequence[str], *, directory: Path, git: Git) -> Sequence[str]:
@@ -120,7 +117,7 @@ def fixed_base(named: Sequence[str], *, directory: Path, git: Git) -> Sequence[s
     if not is_revision(named, directory):
         return named
     commit = commit_of(named[0], git)
-    return named if commit is None else (commit[:SHORT],)
+    return named if commit is None else (commit,)
 
 
 def read_revision(revision: str, paths: Sequence[str], *, directory: Path, git: Git) -> Sources:

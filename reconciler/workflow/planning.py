@@ -35,7 +35,7 @@ from reconciler.ports import WebhookReader
 from reconciler.render import RENDERERS, View
 from reconciler.render.words import some
 from reconciler.settings import LOCAL_SERVER
-from reconciler.source.history import SHORT, commit_of, tracked
+from reconciler.source.history import commit_of, tracked
 from reconciler.source.text import in_quotes
 from reconciler.workflow.inputs import Checked, Gathered, gather, previous
 
@@ -196,7 +196,7 @@ def _unsent(gathered: Gathered, made: Plan) -> list[Finding]:
                     f"it: {references} for {some(names, 3)}; CloudTruth does not show whether it "
                     f"was sent, so this note stays until {until}"
                 )
-                hint = f"if not sent yet: {command} --base {commit[:SHORT]}"
+                hint = f"if not sent yet: {command} --base {commit}"
                 return [note("version-not-sent", message, hint)]
     return []
 
