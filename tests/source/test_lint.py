@@ -15,18 +15,22 @@ ERROR, WARNING, NOTE = Severity
 TOKEN = "xoxb-" + "0123456789-canary"
 
 
-def entries(fields: str) -> str:
-    return f"webhooks:\n  - {{{fields}}}\n"
+def entry(type: str, configuration: str, name: str = "A") -> str:
+    """Return the text of a file with one webhook."""
+    return (
+        f"webhooks:\n  - {{name: {name}, type: {type}, event_types: ['*'], "
+        f"configuration: {{{configuration}}}}}\n"
+    )
 
 
-def slack(token: str, rules: Rules | None = None) -> Loaded:
-    fields = f"type: slack, configuration: {{token: {token}, channel: a, username: b}}"
-    return load_text(entries(f"name: A, event_types: ['*'], {fields}"), rules=rules)
+def generic(configuration: str) -> str:
+    return entry("generic", configuration)
 
 
-def generic(configuration: str, rules: Rules | None = None) -> Loaded:
-    fields = f"type: generic, configuration: {{{configuration}}}"
-    return load_text(entries(f"name: A, event_types: ['*'], {fields}"), rules=rules)
+def slack(**fields: str) -> str:
+    whole = {"token": "{env: T}", "channel": "a", "username": "b", **fields}
+    name = whole.pop("name", "A")
+    return entry("slack", ", ".join(f"{key}: {value}" for key, value in whole.items()), name)
 
 
 def found(outcome: Loaded) -> list[tuple[str, Severity]]:
@@ -38,77 +42,67 @@ LITERAL = [("literal-secret", WARNING)]
 TOKEN_FOUND = [("slack-token-in-file", ERROR)]
 PLACEHOLDER = [("unreplaced-placeholder", ERROR)]
 PLACEHOLDERS = ["$TOKEN", "${TOKEN}", "%TOKEN%", "{{ token }}", "<token>", "{env: TOKEN}"]
-GENERIC = [
-    # fields of a generic webhook, findings, findings with --allow-literal-secrets
-    ("url: 'https://a.example/x', username: u, password: hush, token: hush", LITERAL * 2, []),
-    ("url: 'https://u:hush@a.example/x'", LITERAL, []),
-    ("url: 'https://a.example/x'", [], []),
-    (f"url: 'https://a.example/{TOKEN}'", TOKEN_FOUND, []),
-    (f"{PLAIN}, token: 'hush%TOKEN%'", LITERAL, []),
-    (f"{PLAIN}, token: ' hush '", [("trimmed-secret", NOTE)], [("trimmed-secret", NOTE)]),
+LITERALS = [
+    # a file, findings, findings with --allow-literal-secrets
     *(
-        (f"{PLAIN}, token: '{value}'", PLACEHOLDER, PLACEHOLDER)
+        (generic(configuration), strictly, allowed)
+        for configuration, strictly, allowed in (
+            (
+                "url: 'https://a.example/x', username: u, password: hush, token: hush",
+                LITERAL * 2,
+                [],
+            ),
+            ("url: 'https://u:hush@a.example/x'", LITERAL, []),
+            ("url: 'https://a.example/x'", [], []),
+            (f"url: 'https://a.example/{TOKEN}'", TOKEN_FOUND, []),
+            (f"{PLAIN}, token: 'hush%TOKEN%'", LITERAL, []),
+            (f"{PLAIN}, token: ' hush '", [("trimmed-secret", NOTE)], [("trimmed-secret", NOTE)]),
+            # only upper-case names are placeholders
+            ("url: 'https://a.example/x?$filter=a'", LITERAL, []),
+            ("url: 'https://a.example/$f/$A'", [], []),
+        )
+    ),
+    *(
+        (generic(f"{PLAIN}, token: '{value}'"), PLACEHOLDER, PLACEHOLDER)
         for value in (*PLACEHOLDERS, "env:TOKEN", "hush${TOKEN}")
     ),
-    ("url: 'https://<hush>/x'", PLACEHOLDER, PLACEHOLDER),
-    ("url: 'https://$HOST/a'", PLACEHOLDER, PLACEHOLDER),
-    ("url: '$URL'", PLACEHOLDER, PLACEHOLDER),
-    ("url: 'https://a/{{ hush }}'", PLACEHOLDER, PLACEHOLDER),
-    # only upper-case names are placeholders
-    ("url: 'https://a.example/x?$filter=a'", LITERAL, []),
-    ("url: 'https://a.example/$f/$A'", [], []),
-]
-SLACK_FIELDS = [
-    # changed fields of a Slack webhook, and the same findings
-    ({"token": TOKEN}, TOKEN_FOUND, []),
-    ({"name": TOKEN}, TOKEN_FOUND, TOKEN_FOUND),
-    ({"channel": TOKEN}, TOKEN_FOUND, []),
-    ({"username": TOKEN}, TOKEN_FOUND, []),
     *(
-        ({field: f"'{value}'"}, PLACEHOLDER, PLACEHOLDER)
+        (generic(f"url: '{url}'"), PLACEHOLDER, PLACEHOLDER)
+        for url in ("https://<hush>/x", "https://$HOST/a", "$URL", "https://a/{{ hush }}")
+    ),
+    (slack(name=TOKEN), TOKEN_FOUND, TOKEN_FOUND),
+    *((slack(**{field: TOKEN}), TOKEN_FOUND, []) for field in ("token", "channel", "username")),
+    *(
+        (slack(**{field: f"'{value}'"}), PLACEHOLDER, PLACEHOLDER)
         for field in ("channel", "username")
         for value in (*PLACEHOLDERS, "#${ROOM}", "#$ROOM", "to $ENV_1", "a $X_Y b")
     ),
     *(
-        ({"token": f"'{value}'"}, [("unfit-secret", ERROR)], [("unfit-secret", ERROR)])
+        (slack(token=f"'{value}'"), [("unfit-secret", ERROR)], [("unfit-secret", ERROR)])
         for value in ("HUSH_TOKEN", "hush", "xoxb-your-hush", "xoxb-HUSHXXXXXXXX", "hushhush2hush")
     ),
     *(
-        ({"token": value}, [("unusable-secret", ERROR)], [("unusable-secret", ERROR)])
+        (slack(token=value), [("unusable-secret", ERROR)], [("unusable-secret", ERROR)])
         for value in ('"a\\nb"', '"\\n"', '"a\\tb"')
     ),
 ]
-GOOD = {"name": "A", "token": "{env: T}", "channel": "a", "username": "b"}
 
 
-@pytest.mark.parametrize(("fields", "strictly", "allowed"), GENERIC)
-def test_literals_of_a_generic_webhook(fields: str, strictly: object, allowed: object) -> None:
-    """A secret or a placeholder in the file is found, and not shown."""
-    for rules, expected in ((Rules(), strictly), (Rules(allow_literal_secrets=True), allowed)):
-        outcome = generic(fields, rules)
-        assert found(outcome) == expected
-        assert "hush" not in repr(outcome.findings).replace("hush%TOKEN%", "")
-
-
-@pytest.mark.parametrize(("fields", "strictly", "allowed"), SLACK_FIELDS)
-def test_literals_of_a_slack_webhook(
-    fields: dict[str, str], strictly: object, allowed: object
-) -> None:
-    """A token is found in every field, and an invalid one is refused as the token."""
-    name, *configuration = (f"{key}: {value}" for key, value in (GOOD | fields).items())
-    text = entries(
-        f"{name}, type: slack, event_types: ['*'], configuration: {{{', '.join(configuration)}}}"
-    )
+@pytest.mark.parametrize(("text", "strictly", "allowed"), LITERALS)
+def test_literals(text: str, strictly: object, allowed: object) -> None:
+    """A secret, a token or a placeholder in the file is found, and not shown."""
     for rules, expected in ((Rules(), strictly), (Rules(allow_literal_secrets=True), allowed)):
         outcome = load_text(text, rules=rules)
         assert found(outcome) == expected
-        assert "canary" not in repr(outcome.findings)
-        assert "hush" not in repr(outcome.findings).lower()
+        shown = repr(outcome.findings).lower()
+        assert "canary" not in shown
+        assert "hush" not in shown.replace("hush%token%", "")
 
 
 def test_a_literal_secret_is_trimmed() -> None:
     """It is sent without surrounding blanks."""
-    outcome = generic(f"{PLAIN}, token: ' hush '", Rules(allow_literal_secrets=True))
+    text = generic(f"{PLAIN}, token: ' hush '")
+    outcome = load_text(text, rules=Rules(allow_literal_secrets=True))
     assert outcome.desired is not None
     assert list(outcome.desired.literals.values()) == [Secret("hush")]
 
@@ -167,9 +161,9 @@ def test_references_are_checked_offline(
 ) -> None:
     """Forbidden references, and those not on the allow-list, are found without a value."""
     allow = Rules(allow_secrets=("env:SLACK_*", "file:secrets/*"))
-    assert found(slack(reference, allow)) == expected
+    assert found(load_text(slack(token=reference), rules=allow)) == expected
     forbidden = [each for each in expected if each[0] == "forbidden-secret"]
-    assert found(slack(reference)) == forbidden
+    assert found(load_text(slack(token=reference))) == forbidden
 
 
 def test_half_of_a_surrogate_pair_in_a_live_name_is_an_error() -> None:
