@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.findings import Finding, Position, Severity, strict
+from reconciler.findings import Finding, Position, Severity
 from reconciler.model import Scheme, Secret, SecretRef, Webhook
 from reconciler.source.files import SourceFile, Sources
 from reconciler.source.load import Loaded, load_files, place
@@ -34,7 +34,6 @@ webhooks:
       {url: https://hooks.example.com/ct, username: ct, password: {env: PAGER_PASSWORD}}
   - {name: tmp-test, state: absent}
 """
-SLACK = "type: slack, event_types: ['*'], configuration: {token: {env: T}, channel: a, username: b}"
 
 
 def declared(*texts: str) -> Loaded:
@@ -88,18 +87,6 @@ def test_findings_of_unreadable_files_are_included() -> None:
     assert outcome.desired is None
 
 
-def test_warnings_stop_only_with_strict() -> None:
-    """With a warning the configuration is usable; --strict makes it an error and keeps notes."""
-    outcome = declared(entry(f"name: 'A ', {SLACK}"))
-    assert only(outcome).severity is Severity.WARNING
-    assert outcome.desired is not None
-    note = Finding(rule="a-note", severity=Severity.NOTE, message="")
-    assert [each.severity for each in strict((*outcome.findings, note))] == [
-        Severity.ERROR,
-        Severity.NOTE,
-    ]
-
-
 def test_literal_secrets_are_hidden() -> None:
     """A literal becomes a reference to itself; its value is only in `literals`."""
     outcome = declared(
@@ -131,16 +118,3 @@ def test_literals_of_defaults_belong_to_each_webhook() -> None:
     assert str(only(outcome).position) == "a.yaml:1"
     assert outcome.desired is not None
     assert sorted(each.name for each in outcome.desired.literals) == ["7/token", "A/token"]
-
-
-def test_ignore_and_protect_are_merged() -> None:
-    """Globs of all files apply to the run, each once, at its first position."""
-    outcome = declared(
-        "ignore: [a]\nprotect: [p]\nwebhooks: []\n",
-        "ignore: [b, a]\nprotect: [p]\nwebhooks: []\n",
-    )
-    assert outcome.desired is not None
-    policy = outcome.desired.policy
-    assert [each.glob for each in policy.ignore] == ["a", "b"]
-    assert [str(each.position) for each in policy.ignore] == ["a.yaml:1", "b.yaml:1"]
-    assert [str(each.position) for each in policy.protect] == ["a.yaml:2"]
