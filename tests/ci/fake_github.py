@@ -39,7 +39,6 @@ class FakeGitHub:
         self.base = ""
         self.graphql = True
         self.read_only = False
-        self.page_size = 100
         self.pulls: dict[int, dict[str, Any]] = {}
         self.queue: dict[str, str] = {}
         self.comments: list[dict[str, Any]] = []
@@ -98,10 +97,9 @@ class FakeGitHub:
         """Return the comments on an issue or pull request."""
         return [each for each in self.comments if each["issue_url"].endswith(f"/{number}")]
 
-    def bodies(self, number: int, *, login: str | None = None) -> list[str]:
-        """Return the texts of comments on a pull request or issue by `login`."""
-        author = login or self.login
-        return [each["body"] for each in self.on(number) if each["user"]["login"] == author]
+    def bodies(self, number: int) -> list[str]:
+        """Return the texts of this workflow's comments on a pull request or issue."""
+        return [each["body"] for each in self.on(number) if each["user"]["login"] == self.login]
 
     @property
     def writes(self) -> list[tuple[str, str]]:
@@ -147,24 +145,24 @@ class FakeGitHub:
             message = f"body is too long (maximum is {MAX_BODY} characters)"
             return Response(422, {"message": "Validation Failed", "errors": [{"message": message}]})
         if method == "GET" and rest.startswith(("/git/", "/compare/", "/pulls")):
-            return self._history(rest, path, query)
+            return self._history(rest, query)
         if method == "GET" and rest == "/issues/comments":
             since = query.get("since", "")
             return self._page(
-                [each for each in self.comments if each["updated_at"] >= since], path, query
+                [each for each in self.comments if each["updated_at"] >= since], query
             )
         if found := re.fullmatch(r"/issues/(\d+)/comments", rest):
             number = int(found[1])
             if method == "POST":
                 return Response(201, self.comment(number, value["body"], login=self.login))
-            return self._page(self.on(number), path, query)
+            return self._page(self.on(number), query)
         if method == "PATCH" and (found := re.fullmatch(r"/issues/comments/(\d+)", rest)):
             for each in self.comments:
                 if each["id"] == int(found[1]):
                     self.edit(each, value["body"])
                     return Response(200, each)
         if rest == "/issues":
-            return self._issues(method, path, query, value)
+            return self._issues(method, query, value)
         if method == "PATCH" and (found := re.fullmatch(r"/issues/(\d+)", rest)):
             for each in self.issues:
                 if each["number"] == int(found[1]):
@@ -172,7 +170,7 @@ class FakeGitHub:
                     return Response(200, each)
         return Response(404, {"message": "Not Found"})
 
-    def _history(self, rest: str, path: str, query: dict[str, str]) -> Response:
+    def _history(self, rest: str, query: dict[str, str]) -> Response:
         """Process requests for commits and pull requests."""
         if rest == "/pulls":
             rows = [
@@ -181,7 +179,7 @@ class FakeGitHub:
                 if each["state"] == query["state"] and each["base"]["ref"] == query["base"]
             ]
             rows.sort(key=lambda each: str(each["updated_at"]), reverse=True)
-            return self._page(rows, path, query)
+            return self._page(rows, query)
         if (found := re.fullmatch(r"/pulls/(\d+)", rest)) and int(found[1]) in self.pulls:
             return Response(200, self.pulls[int(found[1])])
         if rest.startswith("/git/matching-refs/"):
@@ -198,7 +196,7 @@ class FakeGitHub:
             return Response(200, {"status": status, "files": files})
         return Response(404, {"message": "Not Found"})
 
-    def _issues(self, method: str, path: str, query: dict[str, str], value: Any) -> Response:
+    def _issues(self, method: str, query: dict[str, str], value: Any) -> Response:
         if method == "POST":
             issue = {
                 "number": self._next(),
@@ -210,17 +208,11 @@ class FakeGitHub:
             self.issues.append(issue)
             return Response(201, issue)
         state = query.get("state", "open")
-        return self._page([each for each in self.issues if each["state"] == state], path, query)
+        return self._page([each for each in self.issues if each["state"] == state], query)
 
-    def _page(self, rows: list[Any], path: str, query: dict[str, str]) -> Response:
-        size = min(int(query.get("per_page", "30")), self.page_size)
-        page = int(query.get("page", "1"))
-        chosen = rows[(page - 1) * size : page * size]
-        headers = {}
-        if page * size < len(rows):
-            link = f"http://elsewhere.invalid{path}?per_page={size}&page={page + 1}"
-            headers["Link"] = f'<{link}>; rel="next"'
-        return Response(200, chosen, headers)
+    def _page(self, rows: list[Any], query: dict[str, str]) -> Response:
+        size, page = int(query.get("per_page", "30")), int(query.get("page", "1"))
+        return Response(200, rows[(page - 1) * size : page * size])
 
     def _now(self) -> str:
         self._seconds += 1

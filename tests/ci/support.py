@@ -134,21 +134,14 @@ class World:
         (self.work / "webhooks.yaml").write_text("\n".join(lines) + "\n")
 
     def propose(
-        self,
-        number: int,
-        *names: str,
-        head: str = "",
-        version: int | None = None,
-        base: str = "main",
-        plan: bool = True,
-        **channels: str,
+        self, number: int, *names: str, base: str = "main", plan: bool = True, **declared: Any
     ) -> Done:
         """Open or update a pull request that declares `names`, and plan it."""
         branch = f"topic-{number}"
         if branch not in self.git("branch", "--format=%(refname:short)").split():
             self.git("branch", branch, base)
         self.git("checkout", "-q", branch)
-        self.declare(*names, head=head, version=version, **channels)
+        self.declare(*names, **declared)
         self.commit(f"topic {number}")
         return self.pull(number, branch=base) if plan else Done(0, "", "", {}, "")
 
@@ -169,11 +162,10 @@ class World:
         return found
 
     def edit_live(self, name: str, **configuration: str) -> None:
-        """Change a live webhook directly."""
+        """Change the configuration of a live webhook directly."""
         for row in self.emulator.store.webhooks(self.emulator.organization):
             if row["name"] == name:
-                changed = {**row, "configuration": {**row["configuration"], **configuration}}
-                self.emulator.store.update(row["id"], changed)
+                self.set_live(name, configuration={**row["configuration"], **configuration})
 
     def set_live(self, name: str, **fields: Any) -> None:
         """Change what CloudTruth reports about a webhook."""
@@ -193,19 +185,13 @@ class World:
         done = self.push(WEBHOOKS_REVIEWED_PLAN="ignore")
         assert done.code == 0, done.stderr + done.stdout
 
-    def pull(
-        self,
-        number: int = 1,
-        *,
-        branch: str = "main",
-        base: str = "",
-        newest: str = "",
-        home: str = "",
-        **environ: str,
-    ) -> Done:
-        """Run the plan workflow for a pull request of the checked-out branch."""
-        event = self.opened(number, branch=branch, base=base, newest=newest, home=home)
-        return only(self.run("plan", "pull_request", event, **environ))
+    def pull(self, number: int = 1, **given: str) -> Done:
+        """Run the plan workflow for a pull request of the checked-out branch.
+
+        `given` are variables, in upper case, and what `opened` takes.
+        """
+        environ = {name: given.pop(name) for name in list(given) if name.isupper()}
+        return only(self.run("plan", "pull_request", self.opened(number, **given), **environ))
 
     def opened(
         self,
@@ -248,22 +234,6 @@ class World:
         """Open a pull request as `propose` does, and squash it."""
         self.propose(number, *names, **changes)
         self.squash(number)
-
-    def merge(self, number: int) -> str:
-        """Merge a pull request with a merge commit; return the commit."""
-        self.git("checkout", "-q", "main")
-        self.git("merge", "-q", "--no-ff", "-m", f"merged {number}", f"topic-{number}")
-        commit = self.git("rev-parse", "HEAD")
-        self.github.merge(number, commit)
-        return commit
-
-    def rebase(self, number: int) -> str:
-        """Merge a pull request by rebasing its commits; return the last one."""
-        self.git("checkout", "-q", "main")
-        self.git("cherry-pick", f"main..topic-{number}")
-        commit = self.git("rev-parse", "HEAD")
-        self.github.merge(number, commit)
-        return commit
 
     def push(self, *, at: str = "", **environ: str) -> Done:
         """Run the apply workflow after a push to main, on the tip of main or on the commit `at`."""
@@ -433,10 +403,6 @@ class World:
         _, environment, temp = self._prepared("webhooks", contexts)
         environment.pop("WEBHOOKS_COMMAND")
         return self._done(f"exec webhooks ci {what}", environment | environ, temp)
-
-    def bare(self, what: str, **environ: str) -> Done:
-        """Run `webhooks ci` with only `environ` in its environment."""
-        return self._done(f"exec webhooks ci {what}", environ, self._temp())
 
     def _temp(self) -> Path:
         self.runs += 1

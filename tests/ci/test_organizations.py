@@ -150,20 +150,6 @@ def test_a_merge_without_a_run_is_applied_by_the_next(three: Organizations) -> N
     assert list(three.push()) == ["staging"]
 
 
-def test_the_merge_queue_judges_each_organization(three: Organizations) -> None:
-    """Only the organization whose review is stale fails before the merge."""
-    three.propose(1, {"base.yaml": BASE.replace("CHANNEL", "alerts")})
-    three.set_channel("staging", "by-hand")
-    here = three.world
-    here.git("checkout", "-q", "-B", "queue", "topic-1")
-    head = f"refs/heads/gh-readonly-queue/main/pr-1-{here.git('rev-parse', 'main')}"
-    here.github.queue[head] = here.git("rev-parse", "HEAD")
-    group = {"base_ref": "refs/heads/main", "head_ref": head}
-    group["base_sha"] = here.git("rev-parse", "main")
-    done = here.run("plan", "merge_group", {"merge_group": group})
-    assert [each.code for each in done.values()] == [0, 0, 6]
-
-
 def test_each_organization_has_its_drift_issue(three: Organizations) -> None:
     """The check covers all; the issue of one closes while that of another stays open."""
     here = three.world
@@ -191,20 +177,6 @@ def test_a_run_that_found_no_organization_has_an_issue(
     assert "runs/7 failed before" in issue["body"]
     here.run(name, event, PUSH)
     assert issue["state"] == "closed"
-
-
-def test_a_fork_is_validated_and_never_applied(three: Organizations) -> None:
-    """Its runs have no secrets: nothing is sent to CloudTruth or written to GitHub."""
-    here = three.world
-    here.environments = {name: {} for name in here.environments}
-    here.github.read_only = True
-    before = len(here.emulator.log)
-    found = three.propose(1, {"base.yaml": BASE.replace("CHANNEL", "evil")}, home="eve/hooks")
-    assert [each.outputs["result"] for each in found.values()] == ["validated"] * 3
-    event = here.opened(1, home="eve/hooks")
-    assert here.run("apply", "pull_request", event) == {}
-    assert here.run("plan", "pull_request_target", event) == {}
-    assert (len(here.emulator.log), here.github.writes) == (before, [])
 
 
 @pytest.mark.slow
