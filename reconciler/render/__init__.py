@@ -54,7 +54,7 @@ PLAIN: Final = View()
 
 
 class Renderer(Protocol):
-    """A format. `github` shows findings and errors only; `markdown` no status and no checklist."""
+    """A format. `github` shows findings only; `markdown` no status and no checklist."""
 
     def render_findings(self, findings: tuple[Finding, ...], view: View = PLAIN) -> str:
         """Render findings, sorted by position, and their number."""

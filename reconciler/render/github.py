@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from reconciler.errors import ReconcilerError
 from reconciler.findings import Finding, Severity, leading
 from reconciler.render import PLAIN, View
 from reconciler.render.quote import prose
@@ -23,14 +22,6 @@ def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
     lines = [_annotation(each) for each in shown]
     lines += [f"::notice::{each}" for each in more_findings(left)]
     return "".join(f"{line}\n" for line in lines)
-
-
-def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
-    """Return the annotations of an error's findings and of the error itself."""
-    itself = Finding(
-        rule=error.code, severity=Severity.ERROR, message=error.message, hint=error.hint
-    )
-    return render_findings(error.findings or (itself,), view)
 
 
 def _annotation(finding: Finding) -> str:

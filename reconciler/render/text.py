@@ -76,18 +76,19 @@ def render_report(report: Report, view: View = PLAIN) -> str:
     # A plan with operations was printed before the apply.
     rows += other_rows(report.plan, PLAIN if report.outcomes else view)
     healed = [
-        f"{quote(each.name)} was created twice (a lost response); deleted id "
-        f"{quote(each.removed)}, kept id {quote(each.kept)}"
+        line
         for each in report.healed
+        for line in paragraph(
+            f"{quote(each.name)} was created twice (a lost response); deleted id "
+            f"{quote(each.removed)}, kept id {quote(each.kept)}",
+            start="Removed duplicate:",
+            width=view.width,
+        )
     ]
     return _joined(
         [] if is_quiet else _header(report.plan, view),
         lay_out(rows, width=view.width, color=view.color),
-        [
-            line
-            for each in healed
-            for line in paragraph(each, start="Removed duplicate:", width=view.width)
-        ],
+        healed,
         *(_notes(report.plan, view) if not report.plan.operations else ()),
         list(_result(report, view)),
     )

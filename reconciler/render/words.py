@@ -267,10 +267,6 @@ def _listable(globs: Sequence[str]) -> bool:
     return 0 < len(globs) <= _MOST_NAMES and all(0 < len(each) <= MAX_GLOB for each in globs)
 
 
-def _listed(globs: Sequence[str]) -> str:
-    return f"[{', '.join(json.dumps(each, ensure_ascii=False) for each in globs)}]"
-
-
 def _edits(plan: Plan, view: View) -> Iterator[tuple[str, str, Plan]]:
     """Yield edits, each with its purpose and the guards' view of the plan that it leads to."""
     undeclared = [each for each in plan.deletes if each.reason is Reason.NOT_DECLARED]
@@ -281,7 +277,7 @@ def _edits(plan: Plan, view: View) -> Iterator[tuple[str, str, Plan]]:
         left = len(plan.matched) + sum(not isinstance(each, Create) for each in others)
         yield (
             "manage only declared webhooks (in the file, in place of its `scope` if it has one)",
-            f"scope: {_listed(managed)}",
+            f"scope: {json.dumps(managed, ensure_ascii=False)}",
             replace(without, in_scope=left),
         )
     where = "in the file" if plan.files == 1 else "in each file that prunes"
@@ -293,7 +289,7 @@ def _edits(plan: Plan, view: View) -> Iterator[tuple[str, str, Plan]]:
         ignored = len(undeclared) + sum(each.name in names for each in plan.kept)
         yield (
             "ignore undeclared webhooks (in the file; add them to its `ignore` if it has one)",
-            f"ignore: {_listed(globs)}",
+            f"ignore: {json.dumps(globs, ensure_ascii=False)}",
             replace(without, in_scope=plan.in_scope - ignored),
         )
         command = ["webhooks", "export", *view.connection]

@@ -54,8 +54,9 @@ def appearances() -> Iterator[tuple[str, str]]:
     for form, load in FINDINGS_RENDERERS.items():
         for name, findings in FINDINGS.items():
             yield f"findings-{name}.{form}", load().render_findings(findings)
-        for name, error in ERRORS.items():
-            yield f"error-{name}.{form}", load().render_error(error)
+    for name, error in ERRORS.items():
+        yield f"error-{name}.text", text.render_error(error)
+        yield f"error-{name}.json", json.render_error(error)
     yield "findings-several.md", markdown.render_findings(FINDINGS["several"])
     yield "findings-none.md", markdown.render_findings(())
     yield "error-configuration.md", markdown.render_error(ERRORS["configuration"])

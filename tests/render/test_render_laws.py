@@ -119,22 +119,19 @@ def test_output_is_inert_and_deterministic(form: str, found: Any, view: View) ->
 
 
 @few
-@given(findings=some_findings, error=errors)
-def test_annotations_are_only_our_commands(
-    findings: tuple[Finding, ...], error: ReconcilerError
-) -> None:
+@given(findings=some_findings)
+def test_annotations_are_only_our_commands(findings: tuple[Finding, ...]) -> None:
     """Each line of annotations is one command, whose properties are escaped."""
-    github = FINDINGS_RENDERERS["github"]()
-    for text in (github.render_findings(findings), github.render_error(error)):
-        lines = text.splitlines()
-        assert runner_commands(text) == lines
-        assert control_characters(text) == []
-        for line in lines:
-            command, _, properties = line[2:].split("::", 1)[0].partition(" ")
-            assert command in {"error", "warning", "notice"}
-            assert {each.partition("=")[0] for each in properties.split(",")} <= {
-                "file", "line", "col", "endColumn", "title",
-            }  # fmt: skip
+    text = FINDINGS_RENDERERS["github"]().render_findings(findings)
+    lines = text.splitlines()
+    assert runner_commands(text) == lines
+    assert control_characters(text) == []
+    for line in lines:
+        command, _, properties = line[2:].split("::", 1)[0].partition(" ")
+        assert command in {"error", "warning", "notice"}
+        assert {each.partition("=")[0] for each in properties.split(",")} <= {
+            "file", "line", "col", "endColumn", "title",
+        }  # fmt: skip
 
 
 @few
