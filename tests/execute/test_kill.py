@@ -7,7 +7,7 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -20,64 +20,49 @@ from tests.waiting import TIMEOUT
 _COUNT = 200
 
 
-class Site:
-    """An HTTP server, and a directory from which 200 webhooks are applied to it."""
+@pytest.mark.slow
+@pytest.mark.parametrize("saved", [False, True], ids=["files", "saved plan"])
+def test_the_next_apply_finishes_after_each_of_twenty_kills(tmp_path: Path, saved: bool) -> None:
+    """After `kill -9` the same command continues, and no webhook is duplicated."""
+    chance = random.Random(20)
+    hold = PauseAtWrite()
+    emulator = Emulator(listener=hold)
+    (tmp_path / "webhooks.yaml").write_text(declaration(range(_COUNT)))
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.url = ""
-        self.hold = PauseAtWrite()
-        self.emulator = Emulator(listener=self.hold)
-        (folder / "webhooks.yaml").write_text(declaration(range(_COUNT)))
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        site = {"CLOUDTRUTH_API_KEY": LOCAL_KEY, "CLOUDTRUTH_SERVER_URL": self.url}
+    def start(*arguments: str) -> subprocess.Popen[str]:
+        site = {"CLOUDTRUTH_API_KEY": LOCAL_KEY, "CLOUDTRUTH_SERVER_URL": url, "TOKEN": TOKEN}
         return subprocess.Popen(
             [sys.executable, "-m", "reconciler", *arguments],
-            cwd=self.folder,
-            env={"PATH": os.environ.get("PATH", ""), "TOKEN": TOKEN, **site},
+            cwd=tmp_path,
+            env={"PATH": os.environ.get("PATH", ""), **site},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
 
-    def run(self, *arguments: str) -> None:
-        with self.start(*arguments) as process:
+    def finish(*arguments: str) -> list[str]:
+        with start(*arguments) as process:
             output, _ = process.communicate(timeout=TIMEOUT)
         assert process.returncode == 0, output
+        return names()
 
-    def names(self) -> list[str]:
-        return sorted(row["name"] for row in self.emulator.store.webhooks())
+    def names() -> list[str]:
+        return sorted(row["name"] for row in emulator.store.webhooks())
 
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    here = Site(tmp_path)
-    with served(here.emulator) as here.url:
-        yield here
-        here.hold.release()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("saved", [False, True], ids=["files", "saved plan"])
-def test_the_next_apply_finishes_after_each_of_twenty_kills(site: Site, saved: bool) -> None:
-    """After `kill -9` the same command continues, and no webhook is duplicated."""
-    chance = random.Random(20)
-    what = ["apply", "--yes", "--parallelism", "4"]
-    if saved:
-        site.run("plan", "--out", "plan.json")
-        what.insert(1, "plan.json")
-    for _ in range(20):
-        site.hold.after(chance.randrange(1, 10))
-        with site.start(*what) as process:
-            site.hold.wait(process)
-            process.kill()
-            process.communicate()
-        site.hold.release()
-        assert process.returncode == -signal.SIGKILL
-    assert 20 <= len(site.names()) < _COUNT
-    site.run(*what)
-    assert site.names() == [f"webhook-{number:05}" for number in range(_COUNT)]
-    before = site.hold.writes
-    site.run(*what)
-    assert site.hold.writes == before
+    apply = ["apply", *(["plan.json"] if saved else []), "--yes", "--parallelism", "4"]
+    with served(emulator) as url, ExitStack() as stack:
+        stack.callback(hold.release)
+        finish("plan", "--out", "plan.json")
+        for _ in range(20):
+            hold.after(chance.randrange(1, 10))
+            with start(*apply) as process:
+                hold.wait(process)
+                process.kill()
+                process.communicate()
+            hold.release()
+            assert process.returncode == -signal.SIGKILL
+        assert 20 <= len(names()) < _COUNT
+        assert finish(*apply) == [f"webhook-{number:05}" for number in range(_COUNT)]
+        before = hold.writes
+        finish(*apply)
+        assert hold.writes == before
