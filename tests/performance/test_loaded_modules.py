@@ -48,14 +48,26 @@ def existing(*names: str) -> set[str]:
     return {f"reconciler.{name}" for name in names}
 
 
+ONE = declaration(range(1))
+HELP = ("--version", "--help", "help options", "completion bash", "plan --help", "emulator -h")
+
+
 @pytest.mark.parametrize(
-    "line",
-    ["--version", "--help", "help options", "completion bash", "plan --help", "apply -h",
-     "validate -h", "emulator -h"],
-)  # fmt: skip
-def test_help_and_version_load_nothing_heavy(tmp_path: Path, line: str) -> None:
-    code, modules = loaded(tmp_path, line)
-    assert (code, modules & HEAVY) == (0, set())
+    ("line", "text", "code", "unneeded"),
+    [
+        *((line, ONE, 0, HEAVY) for line in HELP),
+        # A missing key and an invalid file are reported before the HTTP library is loaded.
+        *((line, ONE, 4, {"httpx", "deepdiff"}) for line in ("plan", "apply --yes", "export")),
+        ("plan", "webhooks: [{}]\n", 3, {"httpx"}),
+    ],
+)
+def test_a_run_without_requests_loads_nothing_heavy(
+    file: File, tmp_path: Path, line: str, text: str, code: int, unneeded: set[str]
+) -> None:
+    """Help, versions and early errors appear at once."""
+    file(text)
+    found, modules = loaded(tmp_path, line)
+    assert (found, modules & unneeded) == (code, set())
 
 
 def test_completing_a_command_loads_no_command(tmp_path: Path) -> None:
@@ -63,20 +75,6 @@ def test_completing_a_command_loads_no_command(tmp_path: Path) -> None:
     code, modules = loaded(tmp_path, "", _WEBHOOKS_COMPLETE="bash_complete", **words)
     assert (code, modules & HEAVY) == (0, set())
     assert not [name for name in modules if name.startswith("reconciler.cli.commands.")]
-
-
-@pytest.mark.parametrize("line", ["plan", "apply --yes", "status", "export"])
-def test_without_a_key_http_is_not_loaded(file: File, tmp_path: Path, line: str) -> None:
-    """A missing key is reported before the HTTP library is loaded."""
-    file(declaration(range(1)))
-    code, modules = loaded(tmp_path, line)
-    assert (code, modules & {"httpx", "deepdiff"}) == (4, set())
-
-
-def test_refusal_before_a_request_needs_no_http(file: File, tmp_path: Path) -> None:
-    file("webhooks: [{}]\n")
-    code, modules = loaded(tmp_path, "plan")
-    assert (code, "httpx" in modules) == (3, False)
 
 
 def test_validate_loads_only_its_own_stage(file: File, tmp_path: Path) -> None:
