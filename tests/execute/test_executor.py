@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 import pytest
 
@@ -103,12 +104,9 @@ def test_an_error_that_will_repeat_ends_the_run(
 
 @pytest.mark.parametrize(("status", "writes"), [(200, 1), (399, 1), (400, 0), (499, 0), (500, 1)])
 def test_a_refusal_with_an_unreadable_body_is_not_a_write(status: int, writes: int) -> None:
-    """Its status is enough, regardless of the body."""
-
-    def answer(api: Memory) -> None:
-        raise ProtocolError("what is this", status=status)
-
-    api = memory(faults=[Fault(call="create", interfere=answer)])
+    """The status of a refusal is enough, regardless of the body."""
+    error = partial(ProtocolError, status=status)
+    api = memory(faults=[Fault(call="create", error=error)])
     assert run(api, planned(api, slack("a"))).writes == writes
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -106,17 +107,13 @@ def test_a_conflict_has_the_id_of_the_other_webhook_and_a_next_step() -> None:
 
 def test_a_refusal_has_the_message_of_the_server() -> None:
     """The outcome has its message, its hint, and the error of each field."""
-
-    def refuse(api: Memory) -> None:
-        fields = ((("configuration", "channel"), "no such channel"),)
-        raise InvalidRequestError(
-            "it was refused", hint="look at the channel", detail="Reserved.", fields=fields
-        )
-
+    fields = ((("configuration", "channel"), "no such channel"),)
+    error = partial(InvalidRequestError, hint="look at the channel", fields=fields)
+    refused = Fault(call="create", error=error, detail="Reserved.")
     failed(
-        outcome_of(memory(faults=[Fault(call="create", interfere=refuse)]), slack("a")),
+        outcome_of(memory(faults=[refused]), slack("a")),
         "invalid-request",
-        "it was refused",
+        "it failed",
         "look at the channel",
         FieldMessage(path=(), message="Reserved."),
         FieldMessage(path=("configuration", "channel"), message="no such channel"),
@@ -226,14 +223,6 @@ def test_all_missing_secrets_are_reported_before_the_first_request() -> None:
     assert api.calls == []
 
 
-def answered(api: Memory) -> None:
-    raise AmbiguousWriteError("it failed", status=500)
-
-
-def unanswered(api: Memory) -> None:
-    raise AmbiguousWriteError("it failed")
-
-
 @pytest.mark.parametrize(
     ("call", "webhooks", "now"),
     [
@@ -247,12 +236,13 @@ def test_a_write_that_always_fails_has_status_attempts_and_live_state(
 ) -> None:
     """HTTP 500 is a response; a request without a response has no status."""
     attempts = 2 if call == "create" else 3
-    for first, said in ((answered, "HTTP 500"), (unanswered, "no response, HTTP 500")):
-        faults = [
-            Fault(call=call, nth=nth + 1, interfere=answered if nth else first)
-            for nth in range(attempts)
-        ]
-        api = memory(row("a", "1"), faults=faults)
+    answered = partial(AmbiguousWriteError, status=500)
+    later = [Fault(call=call, nth=nth, error=answered) for nth in range(2, attempts + 1)]
+    for first, said in (
+        (answered, "HTTP 500"),
+        (AmbiguousWriteError, "no response, HTTP 500"),
+    ):
+        api = memory(row("a", "1"), faults=[Fault(call=call, error=first), *later])
         report = run(api, planned(api, *webhooks))
         (outcome,) = [each for each in report.outcomes if not isinstance(each, Applied)]
         message = f"{said} ({attempts} attempts); {now}"

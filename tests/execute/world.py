@@ -32,7 +32,7 @@ class Fault:
 
     call: str
     nth: int = 1
-    error: type[ApiError] | None = None
+    error: Callable[..., ApiError] | None = None
     happens: bool = False
     detail: str | None = None
     interfere: Callable[[Memory], None] | None = None
