@@ -142,7 +142,7 @@ def test_references_are_resolved_or_refused(
         assert CANARY not in repr(found)
 
 
-PLACEHOLDERS = ["${SLACK_BOT_TOKEN}", "$SLACK_BOT_TOKEN", "<token>", "{{ token }}", "{env: X}"]
+PLACEHOLDERS = ["${TOKEN}", "$SLACK_BOT_TOKEN", "<token>", "{{ token }}", "{env: X}", "env:TOKEN"]
 UNFIT, TRIMMED = ["unresolved-secret"], ["trimmed-secret"]
 VALUES = [
     # the content of a variable or a file, and the finding; without an error CANARY is sent
@@ -221,57 +221,43 @@ def test_useless_allow_patterns_are_refused(pattern: str) -> None:
     assert allow_patterns(["env:A", "file:b/*"]) == ("env:A", "file:b/*")
 
 
-NO_TOKENS = [
-    "SLACK_BOT_TOKEN",
-    "env:SLACK_BOT_TOKEN",
-    "changeme",
-    "xoxb-your-token",
-    "xoxb-",
-    "Bearer xoxb-0123456789-example",
-    '"xoxb-0123456789-example"',
-    "'xoxb-0123456789-example'",
-    "https://hooks.example.com",
-]
-
-
-@pytest.mark.parametrize("value", [*NO_TOKENS, *PLACEHOLDERS])
-def test_a_slack_token_must_be_one(tmp_path: Path, value: str) -> None:
-    """Other text is refused as the token of a Slack webhook, and not shown."""
-    (tmp_path / "token").write_text(value)
-    literal = SecretRef(scheme=Scheme.LITERAL, name="A/token")
-    for ref in (env("TOKEN"), file("token"), literal):
-        finding = only_finding(
-            run(
-                ref,
-                directory=tmp_path,
-                environ={"TOKEN": value},
-                literals={literal: Secret(value)},
-                type="slack",
-            )
-        )
-        assert finding.severity is Severity.ERROR
-        assert finding.rule in ("unfit-secret", "unreplaced-placeholder")
-        assert value not in finding.message.replace("Slack token", "").replace("A/token", "")
-
-
 UNREPLACED = ["***", "${HOST}", "$HOST", "$HOST/x", "{{ host }}"]
+UNFIT_TOKENS = """\
+SLACK_BOT_TOKEN
+changeme
+xoxb-your-token
+xoxb-
+Bearer xoxb-0123456789-example
+"xoxb-0123456789-example"
+'xoxb-0123456789-example'
+https://hooks.example.com
+""".splitlines()
+UNFIT_URLS = ["pager.example.com", "PAGER_URL", "'https://a.example.com'", "https://a.b/<host>"]
 
 
 @pytest.mark.parametrize(
-    ("value", "rule"),
+    ("type", "value", "rule"),
     [
-        *((f"https://pager.example.com/{each}", "unreplaced-placeholder") for each in UNREPLACED),
-        ("https://pager.example.com/<host>", "unfit-secret"),
-        ("pager.example.com", "unfit-secret"),
-        ("PAGER_URL", "unfit-secret"),
-        ("'https://a.example.com'", "unfit-secret"),
+        *(("slack", value, "unreplaced-placeholder") for value in PLACEHOLDERS),
+        *(("slack", value, "unfit-secret") for value in UNFIT_TOKENS),
+        *(("url", f"https://a.b/{each}", "unreplaced-placeholder") for each in UNREPLACED),
+        *(("url", value, "unfit-secret") for value in UNFIT_URLS),
     ],
 )
-def test_a_url_must_be_valid(value: str, rule: str) -> None:
-    """A URL from a variable is checked like one in a file."""
-    one = replace(webhook(env("URL")), configuration={"url": env("URL")})
-    found = resolve([one], environ={"URL": value})
-    assert only_finding(found).rule == rule
+def test_a_value_must_fit_its_field(tmp_path: Path, type: str, value: str, rule: str) -> None:
+    """Other text is refused as a Slack token or a URL, from any source, and not shown."""
+    (tmp_path / "token").write_text(value)
+    literal = SecretRef(scheme=Scheme.LITERAL, name="A/token")
+    for ref in (env("TOKEN"), file("token"), literal):
+        one = webhook(ref, "slack" if type == "slack" else "generic")
+        if type == "url":
+            one = replace(one, configuration={"url": ref})
+        found = resolve(
+            [one], directory=tmp_path, environ={"TOKEN": value}, literals={literal: Secret(value)}
+        )
+        finding = only_finding(found)
+        assert (finding.rule, finding.severity) == (rule, Severity.ERROR)
+        assert value not in finding.message.replace("Slack token", "").replace("A/token", "")
 
 
 @pytest.mark.parametrize(
