@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from reconciler.findings import Position
 from reconciler.model import Absent, Desired, Pattern, Webhook
-from reconciler.source.files import NotReadableError, SourceFile, Sources, parent_name
+from reconciler.source.files import NotReadableError, SourceFile, Sources
 from reconciler.source.lint import Rules
 from reconciler.source.load import Loaded, load_files
 from reconciler.source.rendered import configurations
@@ -29,8 +29,7 @@ def load_texts(texts: Mapping[str, str | bytes], *given: str, rules: Rules | Non
         for name, text in texts.items()
     }
 
-    def read_parent(file: str, path: str) -> SourceFile:
-        name = parent_name(file, path)
+    def read_parent(name: str) -> SourceFile:
         if name not in read:
             raise NotReadableError("does not exist", "check the path")
         return read[name]

@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 
 from reconciler.findings import Finding, Place, Position, Related, error, note
 from reconciler.model import Path
-from reconciler.source.files import NotReadableError, ReadParent
+from reconciler.source.files import NotReadableError, ReadParent, file_name
 from reconciler.source.text import in_quotes
 from reconciler.source.yaml import LISTED, Document, Layer, parse
 
@@ -106,7 +106,9 @@ class _Reader:
         """Return the merged parent at `path` of a file. Raises NotReadableError."""
         if not isinstance(path, str) or not path:
             raise NotReadableError("is not a file path", "write `extends: base.yaml`")
-        found = self._read_parent(file, path)
+        if "://" in path:
+            raise NotReadableError("is a URL", "extend a YAML file in this repository")
+        found = self._read_parent(file_name(path, file))
         if found.file in chain:
             circle = " -> ".join((*chain[chain.index(found.file) :], found.file))
             raise NotReadableError(f"extends itself: {circle}", "remove one `extends`")

@@ -87,11 +87,8 @@ class SourceFile:
     raw: bytes
 
 
-ReadParent = Callable[[str, str], SourceFile]
-"""Reads a parent file, given the name of the file that extends it and the path in that file.
-
-Raises NotReadableError.
-"""
+ReadParent = Callable[[str], SourceFile]
+"""Reads a parent file, given its name. Raises NotReadableError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +97,7 @@ class Sources:
 
     files: tuple[SourceFile, ...] = ()
     findings: tuple[Finding, ...] = ()
-    read_parent: ReadParent = field(default=lambda file, path: _no_parents(path), compare=False)
+    read_parent: ReadParent = field(default=lambda name: _no_parents(name), compare=False)
 
 
 _NAME_HINT: Final = "pass a readable YAML file, or a directory with `*.yaml` or `*.yml` files"
@@ -158,13 +155,6 @@ def read(paths: Sequence[str], *, directory: Path, stdin: Callable[[], bytes]) -
     return Sources(files=tuple(files), findings=tuple(findings), read_parent=_parents_in(directory))
 
 
-def parent_name(file: str, path: str) -> str:
-    """Return the name of the parent at `path` in `file`. Raises NotReadableError."""
-    if "://" in path:
-        raise NotReadableError("is a URL", _PARENT_HINT)
-    return file_name(path, file)
-
-
 def file_name(path: str, declaring: str) -> str:
     """Return the name of the file at `path` in the file `declaring`, as `display_name` does.
 
@@ -176,13 +166,11 @@ def file_name(path: str, declaring: str) -> str:
 def _parents_in(directory: Path) -> ReadParent:
     """Return a reader of parents on disk, limited to the repository of the working directory."""
 
-    def read_parent(file: str, path: str) -> SourceFile:
-        found = directory / parent_name(file, path)
+    def read_parent(name: str) -> SourceFile:
+        found = directory / name
         homes = (each for each in (directory, *directory.parents) if (each / ".git").exists())
-        home = next(homes, None)
-        if home is not None and not Path(os.path.realpath(found)).is_relative_to(
-            os.path.realpath(home)
-        ):
+        real = Path(os.path.realpath(found))
+        if not real.is_relative_to(os.path.realpath(next(homes, real.anchor))):
             raise NotReadableError("is outside of this repository", _PARENT_HINT)
         try:
             raw = read_regular(found)
@@ -197,7 +185,7 @@ def _parents_in(directory: Path) -> ReadParent:
     return read_parent
 
 
-def _no_parents(path: str) -> SourceFile:
+def _no_parents(name: str) -> SourceFile:
     raise NotReadableError("is not among the files given", "name files, not their content")
 
 

@@ -22,7 +22,6 @@ from reconciler.source.files import (
     covered,
     display_name,
     is_glob,
-    parent_name,
 )
 
 Git: TypeAlias = Callable[[Sequence[str]], bytes | None]
@@ -166,8 +165,7 @@ def _read(commit: str, paths: Sequence[str], *, directory: Path, git: Git) -> So
                 raise NoBaseError("git cannot read the files of the base commit")
             files.setdefault(name, SourceFile(file=name, raw=raw))
 
-    def read_parent(file: str, path: str) -> SourceFile:
-        name = parent_name(file, path)
+    def read_parent(name: str) -> SourceFile:
         raw = git(["cat-file", "blob", f"{commit}:./{name}"])
         if raw is None:
             raise NotReadableError("does not exist at the base commit")

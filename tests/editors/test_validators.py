@@ -33,7 +33,7 @@ def validate(text: str) -> bool:
     base = SourceFile(file="base.yaml", raw=(_EXAMPLES / "organizations/base.yaml").read_bytes())
     file = SourceFile(file="a.yaml", raw=text.encode())
     return not has_errors(
-        load_files(Sources(files=(file,), read_parent=lambda file, path: base)).findings
+        load_files(Sources(files=(file,), read_parent=lambda name: base)).findings
     )
 
 
