@@ -23,7 +23,6 @@ from reconciler.source.secrets import references
 from reconciler.workflow.inputs import (
     Inputs,
     OrganizationFiles,
-    key_references,
     organizations,
     parse,
     validate,
@@ -45,10 +44,8 @@ def matrix(run: Run) -> Outcome:
     Raises ConfigurationError for files that cannot be read and for a reference that is never
     allowed, UsageError for an unknown label and for more organizations than GitHub can run.
     """
-    labels = labeled(run.inputs, run.paths)
-    keys = key_references(labels.values())
-    checking = replace(run.inputs, policies=(), key_references=keys)
-    loaded = {name: validate(replace(checking, parsed=it.parsed)) for name, it in labels.items()}
+    labels = labeled(replace(run.inputs, policies=()), run.paths)
+    loaded = {name: validate(each.inputs) for name, each in labels.items()}
     found = (finding for each in loaded.values() for finding in each.findings)
     refused = dict.fromkeys(each for each in found if each.rule == "forbidden-secret")
     if refused:
@@ -104,7 +101,7 @@ def labeled(inputs: Inputs, roots: Sequence[str]) -> Mapping[str, OrganizationFi
     parsed = parse(inputs)
     if parsed.findings:
         raise ConfigurationError("the files are invalid", findings=parsed.findings)
-    groups = organizations(parsed)
+    groups = organizations(replace(inputs, parsed=parsed))
     found = {_label(PurePosixPath(each.paths[0]), roots): each for each in groups}
     if len({each.casefold() for each in found}) < len(groups):
         raise UsageError(

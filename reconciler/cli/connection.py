@@ -39,9 +39,7 @@ def settings_of(session: Session) -> Settings:
     profile = key = None
     if group is not None and not session.local:
         profile = group.profile and (group.profile, f"profile in {group.paths[0]}")
-        from reconciler.workflow.inputs import key_of  # help needs no YAML
-
-        key = key_of(group, session.inputs)
+        key = group.key()
     found = resolve(
         session.command_line,
         process.environ,

@@ -23,7 +23,7 @@ from reconciler.errors import (
 from reconciler.model import Secret
 from reconciler.render.quote import quote
 from reconciler.source.text import masked
-from reconciler.workflow.inputs import OrganizationFiles, key_references
+from reconciler.workflow.inputs import OrganizationFiles
 from reconciler.workflow.planning import check_organization
 
 _WORST: Final = (
@@ -59,8 +59,7 @@ def run_each(
     session.console.json_lines = session.options.get("format") == "json"
     writes = "yes" in own
     stops = writes and not session.options.get("keep_going")
-    keys = key_references(groups)
-    parts = [session.part(each, keys) for each in groups]
+    parts = [session.part(each) for each in groups]
     for part in parts if writes else ():
         with _named(part):
             workflow.load(part.inputs)

@@ -24,7 +24,6 @@ from reconciler.source.history import git_in
 from reconciler.source.text import masked
 
 if TYPE_CHECKING:
-    from reconciler.model import SecretRef
     from reconciler.settings import Settings
     from reconciler.workflow.inputs import OrganizationFiles
 
@@ -107,13 +106,13 @@ class Session(Context):
         """Return the path of a result, None without one or for standard output."""
         return None if name in (None, STDOUT) else self.process.directory / str(name)
 
-    def organizations(self) -> tuple[OrganizationFiles, ...]:
-        """Read the files, once, and return the organizations that they declare."""
-        from reconciler.workflow.inputs import organizations, parse
+    def _organizations(self) -> tuple[OrganizationFiles, ...]:
+        from reconciler.workflow.inputs import organizations  # help needs no YAML
 
-        parsed = parse(self.inputs)
-        self.inputs = replace(self.inputs, parsed=parsed)
-        return organizations(parsed)
+        return organizations(self.inputs)
+
+    def _use(self, group: OrganizationFiles) -> None:
+        self.group, self.inputs = group, group.inputs
 
     def for_each_organization(
         self, body: Callable[..., int], own: Mapping[str, Any], *, keyed: bool
@@ -122,9 +121,9 @@ class Session(Context):
         for option in _SINGLE:
             if own.get(option) is not None:
                 self.only_organization(f"--{option.replace('_', '-')}")
-        groups = self.organizations()
+        groups = self._organizations()
         if len(groups) == 1:
-            self.group = groups[0]
+            self._use(groups[0])
             return body(self, **own)
         from reconciler.cli.organizations import run_each  # most runs have one
 
@@ -134,25 +133,19 @@ class Session(Context):
         self, what: str = "this command", hint: str = "name the files of one organization with -f"
     ) -> OrganizationFiles:
         """Use the organization of the files, and return it. Raises UsageError for several."""
-        groups = self.organizations()
+        groups = self._organizations()
         if len(groups) > 1:
             names = ", ".join(quote(masked(each.organization or "none")) for each in groups)
             message = f"{what} works with one organization, but the files declare several: {names}"
             raise UsageError(message, hint=hint)
-        self.group = groups[0]
-        return self.group
+        self._use(groups[0])
+        return groups[0]
 
-    def part(self, group: OrganizationFiles, keys: frozenset[SecretRef]) -> Session:
-        """Return the session of one of several organizations.
-
-        Its webhooks must not contain a reference of `keys`.
-        """
+    def part(self, group: OrganizationFiles) -> Session:
+        """Return the session of one of several organizations."""
         made = copy(self)
         made.options = ChainMap({**self.command_line, "file": group.paths}, self.options.maps[1])
-        made.inputs = replace(
-            self.inputs, paths=group.paths, parsed=group.parsed, key_references=keys
-        )
-        made.group = group
+        made._use(group)
         made.section = quote(masked(group.organization or "no organization"))
         return made
 

@@ -114,18 +114,33 @@ class Gathered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrganizationFiles:
-    """The files of one organization, and the reference or profile of its key."""
+    """The files of one organization, and the reference or profile of its key.
+
+    `inputs` are limited to its files, and know the references to the keys of all organizations.
+    """
 
     organization: str | None
-    parsed: Parsed
+    inputs: Inputs
+    paths: tuple[str, ...]
     api_key: SecretRef | None = None
     profile: str | None = None
 
-    @property
-    def paths(self) -> tuple[str, ...]:
-        """Return the paths of the files."""
-        names = (each.file for each in self.parsed.documents)
-        return tuple(files.STDIN if each == files.STDIN_NAME else each for each in names)
+    def key(self) -> Secret | None:
+        """Return the API key that the files refer to, if any.
+
+        Raises CredentialError if it has no value, ConfigurationError if it is a credential of the
+        machine or of the run.
+        """
+        if self.api_key is None:
+            return None
+        environ, directory = self.inputs.environ, self.inputs.directory
+        found = fetch_key(self.api_key, environ=environ, directory=directory)
+        if isinstance(found, Finding):
+            missing = found.rule == _UNRESOLVED
+            kind = CredentialError if missing else ConfigurationError
+            raise kind(f"there is no API key for {', '.join(self.paths)}", findings=(found,))
+        self.inputs.hide([found])
+        return found
 
 
 def parse(inputs: Inputs) -> Parsed:
@@ -135,60 +150,48 @@ def parse(inputs: Inputs) -> Parsed:
     )
 
 
-def organizations(parsed: Parsed) -> tuple[OrganizationFiles, ...]:
-    """Return the organizations that files declare, in the order of the files.
+def organizations(inputs: Inputs) -> tuple[OrganizationFiles, ...]:
+    """Read the files, and return the organizations that they declare, in the order of the files.
 
     Files without an organization belong to that of the others, if there is only one.
     """
+    parsed = parse(inputs)
     groups: dict[str | None, list[Document]] = {}
     for document in parsed.documents:
         groups.setdefault(_text(document, "organization"), []).append(document)
     if parsed.findings or not groups:
         groups.setdefault(None, [])
     if len(groups) == 2 and None in groups:
-        (name,) = (each for each in groups if each is not None)
-        groups = {name: list(parsed.documents)}
-    return tuple(
-        OrganizationFiles(
-            organization=name,
-            parsed=replace(
-                parsed,
-                documents=tuple(members),
-                findings=parsed.findings if name is None or len(groups) == 1 else (),
-            ),
-            api_key=next(filter(None, (key_reference(m.data, m.file) for m in members)), None),
-            profile=next(filter(None, (_text(each, "profile") for each in members)), None),
-        )
+        groups = {next(each for each in groups if each is not None): list(parsed.documents)}
+    keys = {
+        name: next(filter(None, (key_reference(each.data, each.file) for each in members)), None)
         for name, members in groups.items()
-    )
+    }
+    found = []
+    for name, members in groups.items():
+        findings = parsed.findings if len(groups) == 1 or name is None else ()
+        own = replace(
+            inputs,
+            parsed=replace(parsed, documents=tuple(members), findings=findings),
+            key_references=frozenset(filter(None, keys.values())),
+        )
+        names = (each.file for each in members)
+        paths = tuple(files.STDIN if each == files.STDIN_NAME else each for each in names)
+        found.append(
+            OrganizationFiles(
+                organization=name,
+                inputs=own if len(groups) == 1 else replace(own, paths=paths),
+                paths=paths,
+                api_key=keys[name],
+                profile=next(filter(None, (_text(each, "profile") for each in members)), None),
+            )
+        )
+    return tuple(found)
 
 
 def _text(document: Document, key: str) -> str | None:
     value = document.data.get(key)
     return value if isinstance(value, str) else None
-
-
-def key_references(groups: Iterable[OrganizationFiles]) -> frozenset[SecretRef]:
-    """Return the references to the API keys that files name."""
-    return frozenset(each.api_key for each in groups if each.api_key is not None)
-
-
-def key_of(group: OrganizationFiles, inputs: Inputs) -> Secret | None:
-    """Return the API key that the files of an organization refer to, if any.
-
-    Raises CredentialError if it has no value, ConfigurationError if it is a credential of the
-    machine or of the run.
-    """
-    if group.api_key is None:
-        return None
-    found = fetch_key(group.api_key, environ=inputs.environ, directory=inputs.directory)
-    if isinstance(found, Finding):
-        named = ", ".join(group.paths)
-        missing = found.rule == _UNRESOLVED
-        kind = CredentialError if missing else ConfigurationError
-        raise kind(f"there is no API key for {named}", findings=(found,))
-    inputs.hide([found])
-    return found
 
 
 def validate(inputs: Inputs) -> Loaded:
@@ -243,9 +246,10 @@ def previous(named: tuple[str, ...], checked: Checked) -> Desired:
     if earlier == texts and not checked.declared.parents:  # parsing takes longer than git
         return checked.desired
     parsed = parse_files(replace(sources, findings=()))
-    if len(groups := organizations(parsed)) > 1:  # paths with files of other organizations, too
-        own = [each for each in groups if each.organization == checked.desired.organization]
-        parsed = own[0].parsed if own else Parsed()
+    groups = organizations(replace(inputs, parsed=parsed))
+    if len(groups) > 1:  # paths with files of other organizations, too
+        own = (each for each in groups if each.organization == checked.desired.organization)
+        parsed = next((each.inputs.parsed for each in own), None) or Parsed()
     declared = load_parsed(parsed, _EARLIER)
     if declared.desired is None:
         raise ConfigurationError("the base is invalid", findings=declared.findings)

@@ -49,7 +49,6 @@ from reconciler.source.history import git_in
 from reconciler.source.rendered import scalar
 from reconciler.source.secrets import references
 from reconciler.source.write import FileKind, check_kind, make_folder, write_atomically
-from reconciler.workflow.inputs import key_references
 
 _UNSET: Final = "# organization: Acme"
 """The line of the starter that is replaced if there is an API key."""
@@ -334,9 +333,8 @@ def _organizations(
     parents: set[str] = set()
     warnings: list[Finding] = []
     groups = labeled(asked, (target,))
-    keys = key_references(groups.values())
     for label, group in groups.items():
-        checked = workflow.load(replace(asked, parsed=group.parsed, key_references=keys))
+        checked = workflow.load(group.inputs)
         declared = checked.declared
         warnings += [each for each in declared.findings if each.severity is Severity.WARNING]
         parents.update(declared.parents)
