@@ -117,9 +117,9 @@ class Document:
     empty if it is not text. `data` contains only dict (with text keys), list, str, bool, int, float
     and None. Aliases share objects, so treat it as read-only. It is empty if the file is not
     `usable`. `items` has the position of each item of the root's `webhooks`, `ignore` and
-    `protect`. `findings` has all errors, unordered. The first of two equal keys counts; keys that
-    are not text are left out. For an overlay merged with its parents, `layers` are the two merged
-    documents, the upper one first, and `parents` all files that it extends.
+    `protect`. `findings` has all errors, unordered. The first of two equal keys counts. For an
+    overlay merged with its parents, `layers` are the two merged documents, the upper one first, and
+    `parents` all files that it extends.
     """
 
     file: str
@@ -163,9 +163,10 @@ def parse(raw: bytes, file: str, *, parser: Any = PARSER) -> Document:
     except yaml.MarkedYAMLError as cause:
         from reconciler.source import syntax  # only for an error
 
-        reader.usable = False
         reader.findings.append(syntax.explain(cause, text, file))
-    data = data if reader.usable else {}
+    usable = not reader.findings
+    if not usable:
+        data = {}
     if reader.duplicates:
         from reconciler.source.position import duplicate_keys  # only for an error
 
@@ -174,7 +175,7 @@ def parse(raw: bytes, file: str, *, parser: Any = PARSER) -> Document:
         file=file,
         text=text,
         data=data,
-        usable=reader.usable,
+        usable=usable,
         items={
             key: reader.places[id(listed)]
             for key in LISTED
@@ -192,15 +193,13 @@ class _Reader:
     """Reads one text that `check` accepts; use it once.
 
     `document` may raise `_Stopped`, or the parser's `yaml.YAMLError`. Afterwards `findings` has the
-    errors, `usable` is true if the data can be used despite them, `places` has the positions of the
-    items of lists that may be `LISTED`, by their ids, and `duplicates` is true if a key is written
-    twice.
+    errors; with one, the data cannot be used. `places` has the positions of the items of lists that
+    may be `LISTED`, by their ids, and `duplicates` is true if a key is written twice.
     """
 
     def __init__(self, text: str, file: str, parser: Any) -> None:
         self.places: dict[int, list[Position]] = {}
         self.findings: list[Finding] = []
-        self.usable = True
         self.duplicates = False
         self._text = text
         self._file = file
@@ -361,8 +360,7 @@ class _Reader:
         return Position(file=self._file, line=start.line + 1, column=column + 1, width=width)
 
     def _note(self, rule: str, position: Position) -> None:
-        """Record an error that makes the data unusable."""
-        self.usable = False
+        """Record an error, which makes the data unusable."""
         self.findings.append(error(rule, *FAULTS[rule], position))
 
     def _stop(self, rule: str, position: Position) -> _Stopped:
