@@ -45,7 +45,13 @@ def explain(document: Document, rejected: Iterable[Part]) -> list[Finding]:
     """Return the errors in the rejected parts of a file: one finding for each position."""
     data = document.data
     if "webhooks" not in data and {"name", "type", "event_types"} <= data.keys():
-        return [replace(_BARE, place=Place(document.file, ("name",), key=True))]
+        bare = error(
+            "missing-field",
+            "`webhooks` is missing: the file contains only one webhook",
+            "start the file with `webhooks:`, and the webhook below it with `- name: ...`",
+            Place(document.file, ("name",), key=True),
+        )
+        return [bare]
     found: dict[Place, Finding] = {}
     for part in rejected:
         for each in _explained(part):
@@ -60,30 +66,20 @@ def explain(document: Document, rejected: Iterable[Part]) -> list[Finding]:
     return list(found.values())
 
 
-_BARE: Final = error(
-    "missing-field",
-    "`webhooks` is missing: the file contains only one webhook",
-    "start the file with `webhooks:`, and the webhook below it with `- name: ...`",
-)
-
-
 def _explained(part: Part) -> Iterator[Finding]:
     yield from _words(part.definition, part.data)
     if part.definition != UNTYPED or not isinstance(part.data, dict):
         return
     if "exclude" in part.data:
-        yield _EXCLUDED
+        yield error(
+            "exclude-unknown",
+            "`exclude` removes a webhook from a parent file, but this file has no `extends`",
+            "delete the entry, or name the parent in `extends`",
+            Place("", ("exclude",), key=True),
+        )
     elif "type" not in part.data:
         known = schema()["$defs"][f"{next(iter(KINDS))}Webhook"]["properties"]
         yield from _missing(_Rejection("required", (), part.data, ["type"], {"properties": known}))
-
-
-_EXCLUDED: Final = error(
-    "exclude-unknown",
-    "`exclude` removes a webhook from a parent file, but this file has no `extends`",
-    "delete the entry, or name the parent in `extends`",
-    Place("", ("exclude",), key=True),
-)
 
 
 def _words(definition: str, data: Any, at: Path = ()) -> Iterator[Finding]:
@@ -366,11 +362,7 @@ WORDS: Final[Mapping[str, Callable[[_Rejection], Iterator[Finding]]]] = {
     "additionalProperties": _unknown_keys,
     "anyOf": _union,
     "const": _unknown_constant,
-    "maxLength": _stated,
-    "minItems": _stated,
-    "minLength": _stated,
-    "minimum": _stated,
-    "pattern": _stated,
+    **dict.fromkeys(("maxLength", "minItems", "minLength", "minimum", "pattern"), _stated),
     "required": _missing,
     "type": _wrong_type,
     "uniqueItems": _duplicates,

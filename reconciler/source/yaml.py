@@ -251,8 +251,6 @@ class _Reader:
                 value = self._sequence(event, depth + 1, listed=key in LISTED)
             else:
                 value = self._value(event, depth + 1)
-            if key is None:
-                continue
             if key in data:
                 self.duplicates = True
             else:
@@ -307,8 +305,8 @@ class _Reader:
             self._anchors[event.anchor] = value
         return value
 
-    def _key(self, event: Any, depth: int) -> str | None:
-        """Read a key that was not seen before; None if it is not text."""
+    def _key(self, event: Any, depth: int) -> str:
+        """Read a key that was not seen before; empty if it is not text."""
         key = self._value(event, depth + 1)
         if key.__class__ is str and event.__class__ is yaml.ScalarEvent:
             known = self._strings if event.style else self._keys
@@ -317,7 +315,7 @@ class _Reader:
         if self._text.startswith("{{", event.start_mark.index - 1):
             hint = "templates such as `{{ ... }}` are not rendered: write the actual value"
         self.findings.append(error("key-not-text", message, hint, self._position(event)))
-        return None
+        return ""
 
     def _open(self, start: Any, depth: int) -> None:
         """Check the rare properties of a collection: excessive depth, a tag, an anchor."""
