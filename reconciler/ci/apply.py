@@ -190,10 +190,8 @@ class _Attempt:
             if self._run.reviewing is Reviewing.WARN:
                 self._findings += reviews.unreviewed(made, judge(made, review, values=False))
         self._reviews = reviews.settle(before, made, applied, checked.desired)
-        github, link = self._run.github, self._run.link
-        if github is not None:
-            with reporting(self._findings, "could not post the outcome on the pull request"):
-                reviews.record(github, link, self._subject, before, self._reviews)
+        with reporting(self._findings, "could not post the outcome on the pull request"):
+            reviews.record(self._run, self._subject, before, self._reviews)
 
     def _close_issues(self) -> None:
         """Close the issues of resolved failures."""

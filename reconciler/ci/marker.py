@@ -35,15 +35,6 @@ class MarkerKind(StrEnum):
     DRIFT = "drift"  # the drift issue
 
 
-class State(StrEnum):
-    """The final state of a reviewed operation."""
-
-    APPLIED = "applied"
-    REPLACED = "replaced"  # a newer pull request has another operation for the webhook
-    VOID = "void"  # a resend whose reference and version are no longer declared
-    DONE = "done"  # no longer pending; no run recorded applying it
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marker:
     """The metadata of a comment or issue.
@@ -53,9 +44,9 @@ class Marker:
 
     For a plan: `digest` is None if no plan was made and empty if it has no operations; comment
     `part` of `total` shows `operations`, and `resends` are the secrets that are resent, by digest.
-    For an outcome: `settled` has the state of operations by digest; `complete` means that all of
-    them are settled. `code` is the code of a failure. `failing` has the webhooks whose deliveries
-    fail, by id, with the time of the first failure.
+    For an outcome: `settled` has the digests of operations that are no longer pending, each with
+    whether a run applied it; `complete` means that none is left. `code` is the code of a failure.
+    `failing` has the webhooks whose deliveries fail, by id, with the time of the first failure.
     """
 
     kind: MarkerKind
@@ -68,7 +59,7 @@ class Marker:
     total: int = 1
     operations: tuple[OperationDigest, ...] = ()
     resends: tuple[tuple[str, Resend], ...] = ()
-    settled: tuple[tuple[str, State], ...] = ()
+    settled: tuple[tuple[str, bool], ...] = ()
     complete: bool = False
     code: str = ""
     failing: tuple[tuple[str, str], ...] = ()
@@ -161,7 +152,7 @@ _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
         for digest, id_, name in rows
     ),
     "resends": lambda rows: tuple((str(digest), _resend(tree)) for digest, tree in rows),
-    "settled": lambda rows: tuple((str(digest), State(state)) for digest, state in rows),
+    "settled": lambda rows: tuple((str(digest), bool(applied)) for digest, applied in rows),
     "complete": bool,
     "failing": lambda rows: tuple((str(id_), str(since)) for id_, since in rows),
 }

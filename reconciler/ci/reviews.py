@@ -7,14 +7,13 @@ recorded in a separate comment, so that the review itself is not edited after th
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final, TypeAlias
 
-from reconciler.ci.github import GitHub, Pull
-from reconciler.ci.marker import Marker, MarkerKind, Post, State, find
+from reconciler.ci.github import Pull
+from reconciler.ci.marker import Marker, MarkerKind, Post, find
 from reconciler.ci.run import Run
 from reconciler.errors import UsageError
 from reconciler.findings import Finding, note, warning
@@ -45,7 +44,8 @@ class Merged:
 
     `comments` has all comments of this workflow. `resends` are the resends of secrets, by digest;
     `replaced` has the digests of operations that newer reviews replace. `problem` is why the pull
-    request approves nothing.
+    request approves nothing. `settled` has the digests of operations that are no longer pending,
+    each with whether a run applied it.
     """
 
     number: int
@@ -54,7 +54,7 @@ class Merged:
     resends: Mapping[str, Resend] = field(default_factory=dict)
     replaced: frozenset[str] = frozenset()
     problem: NoReview | None = None
-    settled: Mapping[str, State] = field(default_factory=dict)
+    settled: Mapping[str, bool] = field(default_factory=dict)
 
     @property
     def plain(self) -> tuple[OperationDigest, ...]:
@@ -137,17 +137,15 @@ def _read(pull: Pull, comments: Sequence[Post], subject: Marker) -> Merged:
     places = [(each.part, each.total, each.digest) for each in shown]
     if places != [(part + 1, first.total, first.digest) for part in range(first.total)]:
         return replace(found, problem=NoReview.NO_PLAN)
-    if (first.organization, first.origin) != (
-        subject.organization or first.organization,
-        subject.origin or first.origin,
-    ):
+    known = (subject.organization, subject.origin)
+    if subject.origin and (first.organization, first.origin) != known:
         return replace(found, problem=NoReview.OTHER_ORGANIZATION)
     operations = tuple(each for marker in shown for each in marker.operations)
-    settled = dict[str, State]()
+    settled = dict[str, bool]()
     for outcome in find(comments, replace(subject, kind=MarkerKind.OUTCOME))[:1]:
         settled = dict(outcome.marker.settled)
         if outcome.marker.complete:
-            settled = dict.fromkeys((each.digest for each in operations), State.DONE)
+            settled = dict.fromkeys((each.digest for each in operations), False)
     return replace(
         found,
         operations=operations,
@@ -220,44 +218,34 @@ def settle(
         for each in kept.webhooks
     ]
 
-    def state(review: Merged, operation: OperationDigest) -> State | None:
+    def is_settled(review: Merged, operation: OperationDigest) -> bool:
+        if operation.digest in applied or operation.digest in review.replaced:
+            return True
         resend = review.resends.get(operation.digest)
-        if operation.digest in applied:
-            return State.APPLIED
-        if operation.digest in review.replaced:
-            return State.REPLACED
-        if resend is not None:
-            if sent.get((resend.webhook, resend.field)) == resend.value is not None:
-                return State.DONE
-            now = declared.get(resend.webhook, {}).get(resend.field)
-            return State.VOID if now != resend.value else None
-        if operation.digest in pending:
-            return None
-        mentioned = mentions((operation,))
-        # Another operation of the webhook is pending: the reviewed one was not applied.
-        return None if any(mentioned(*each) for each in touched) else State.DONE
+        if resend is None:
+            # If another operation of the webhook is pending, the reviewed one was not applied.
+            mentioned = mentions((operation,))
+            return operation.digest not in pending and not any(mentioned(*it) for it in touched)
+        now = declared.get(resend.webhook, {}).get(resend.field)
+        was_sent = sent.get((resend.webhook, resend.field)) == resend.value is not None
+        return was_sent or now != resend.value
 
-    def settled(review: Merged) -> Merged:
-        now = {each.digest: state(review, each) for each in review.left}
-        new = {digest: found for digest, found in now.items() if found is not None}
-        return replace(review, settled={**review.settled, **new})
-
-    return tuple(map(settled, reviews))
+    return tuple(
+        replace(
+            review,
+            settled={
+                **review.settled,
+                **{it.digest: it.digest in applied for it in review.left if is_settled(review, it)},
+            },
+        )
+        for review in reviews
+    )
 
 
-def record(
-    github: GitHub,
-    link: str,
-    subject: Marker,
-    before: Sequence[Merged],
-    after: Sequence[Merged],
-) -> None:
-    """Post the outcome of each review that changed, in a separate comment.
-
-    `link` is the link to the run, as Markdown.
-    """
+def record(run: Run, subject: Marker, before: Sequence[Merged], after: Sequence[Merged]) -> None:
+    """Post the outcome of each review that changed, in a separate comment."""
     for old, new in zip(before, after, strict=True):
-        if old.settled == new.settled:
+        if run.github is None or old.settled == new.settled:
             continue
         resends = sorted(new.settled.items(), key=lambda each: each[0] not in new.resends)
         marker = replace(
@@ -266,23 +254,20 @@ def record(
             settled=tuple(resends[:_MOST_RECORDED]) if new.left else (),
             complete=not new.left,
         )
-        old_comment = find(new.comments, marker)
-        github.comment(new.number, marker, f"{_outcome_text(new, link)}\n", old_comment)
+        text = f"{_outcome_text(new, run.link)}\n"
+        run.github.comment(new.number, marker, text, find(new.comments, marker))
 
 
 def _outcome_text(review: Merged, link: str) -> str:
     """Return the outcome of a review as text."""
-    states = Counter(review.settled.values())
-    applied, void = states[State.APPLIED], plural(states[State.VOID], "resend")
+    applied, total = sum(review.settled.values()), plural(len(review.operations), "operation")
+    others, left = len(review.settled) - applied, len(review.left)
     became = {
-        f"{applied} of {plural(len(review.operations), 'operation')} applied": applied,
-        f"{states[State.REPLACED]} replaced by a newer review": states[State.REPLACED],
-        f"{void} void: the files now declare another value": states[State.VOID],
-        f"{states[State.DONE]} no longer pending": states[State.DONE],
-        f"{len(review.left)} left": len(review.left),
+        f"{applied} of {total} applied": applied,
+        f"{others} no longer pending": others,
+        f"{left} left": left,
     }
-    heading = f"**{'Partially applied' if review.left else 'Applied'}** by {link}"
+    heading = f"**{'Partially applied' if left else 'Applied'}** by {link}"
     if not applied:
-        what = "Not applied" if review.left else "Nothing left to apply"
-        heading = f"**{what}** according to {link}"
+        heading = f"**{'Not applied' if left else 'Nothing left to apply'}** according to {link}"
     return f"{heading}: {'; '.join(words for words, number in became.items() if number)}."

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from reconciler.ci.marker import Marker, MarkerKind, State, decode, encode
+from reconciler.ci.marker import Marker, MarkerKind, decode, encode
 from reconciler.model import Scheme, SecretRef
 from reconciler.planning.plan import OperationDigest, SecretCause
 from reconciler.planning.resend import Resend
@@ -48,7 +48,7 @@ markers = st.builds(
     total=st.integers(1, 10),
     operations=st.lists(operations, max_size=3).map(tuple),
     resends=st.lists(st.tuples(digests, resends), max_size=3).map(tuple),
-    settled=st.lists(st.tuples(digests, st.sampled_from(State)), max_size=3).map(tuple),
+    settled=st.lists(st.tuples(digests, st.booleans()), max_size=3).map(tuple),
     complete=st.booleans(),
     code=names,
     failing=st.lists(st.tuples(names, names), max_size=3).map(tuple),

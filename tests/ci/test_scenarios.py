@@ -71,7 +71,7 @@ def test_merges_without_a_run_are_applied_by_the_next_run(here: World) -> None:
     here.merged(2, "Audit", Audit="two")
     assert here.push().code == 0
     assert here.live() == {"Audit": "two"}
-    assert "replaced by a newer review" in here.github.bodies(1)[1]
+    assert "1 no longer pending" in here.github.bodies(1)[1]
     assert "**Applied**" not in here.github.bodies(1)[1]
     assert "**Applied** by" in here.github.bodies(2)[1]
 
@@ -498,7 +498,7 @@ def test_a_rotation_is_not_sent_after_the_files_changed(here: World) -> None:
     here.commit("past review")
     done = here.push()
     assert done.outputs["result"] == "converged"
-    assert "1 resend void" in here.github.bodies(1)[1]
+    assert "1 no longer pending" in here.github.bodies(1)[1]
     assert "**Applied**" not in here.github.bodies(1)[1]
 
 
