@@ -232,12 +232,12 @@ class Proxy:
 def proxy_for(host: str, environ: Mapping[str, str]) -> Proxy | None:
     """Return the proxy of https requests to `host`, None for a direct connection."""
     named = next((name for name in PROXY_VARIABLES if environ.get(name)), None)
-    if named is None or bypassed(host, environ):
+    if named is None or _bypassed(host, environ):
         return None
     return Proxy(variable=named, address=_address(environ[named]))
 
 
-def bypassed(host: str, environ: Mapping[str, str]) -> bool:
+def _bypassed(host: str, environ: Mapping[str, str]) -> bool:
     """Return whether NO_PROXY excludes `host`."""
     listed = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
     return any(_covers(each.strip().lower(), host) for each in listed.split(","))

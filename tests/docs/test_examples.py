@@ -84,16 +84,6 @@ def test_the_index_names_every_example() -> None:
 
 
 @pytest.mark.parametrize(
-    "path",
-    [*EXAMPLES.rglob("*.yaml"), EXAMPLES / "library.py", *EXAMPLES.rglob("*.json")],
-    ids=lambda path: path.name,
-)
-def test_the_first_line_of_an_example_describes_its_use(path: Path) -> None:
-    """The first comment, or the description, begins with `For`."""
-    assert re.search(r'\A(#.*\n\n)?# For |\A"""For |"description": "For ', path.read_text("utf-8"))
-
-
-@pytest.mark.parametrize(
     "name", [*sorted(each.name for each in EXAMPLES.glob("*.yaml")), "team", "team/payments.yaml"]
 )
 def test_an_example_is_valid(shell: Shell, tmp_path: Path, name: str) -> None:
