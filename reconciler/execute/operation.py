@@ -1,4 +1,4 @@
-"""Carry out one operation: send it, confirm it, remove its duplicates.
+"""Carry out one operation: send it and confirm it.
 
 After a lost response, the live webhooks are read before a write is repeated.
 
@@ -11,7 +11,7 @@ After a lost response, the live webhooks are read before a write is repeated.
   another user changed it, and it is not changed again.
 
 An operation whose result stays unknown is reported as unconfirmed, and the final verification looks
-for it. The final verification also removes duplicates from a lost response or a concurrent apply.
+for it (`execute.verify`).
 """
 
 from __future__ import annotations
@@ -39,7 +39,6 @@ from reconciler.planning.plan import (
     Operation,
     Plan,
     Update,
-    snapshot,
 )
 from reconciler.ports import Clock, Draft, WebhookAPI
 from reconciler.report import Applied, Failed, FieldMessage, Outcome, Skipped, Unconfirmed
@@ -342,53 +341,3 @@ def name_conflict(operation: Create, id: str) -> Failed:
         message=f"another webhook with this name was created since the plan (id {id})",
         hint="plan again to update it, or declare `previously` or `id`",
     )
-
-
-# Remove duplicates
-#
-# Only webhooks with a name that this run sent, that did not exist before the run and that equal
-# what was sent are deleted; the webhook with the smallest id stays. Every run follows this rule, so
-# concurrent runs all keep the same webhook. These deletes are not in the plan.
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Duplicate:
-    """A webhook to delete, and the one of the same name that stays."""
-
-    live: LiveWebhook
-    keeper: LiveWebhook
-
-
-def duplicates(listing: Listing, run: Run) -> list[Duplicate]:
-    """Return the duplicates to remove: at most all but one of each name that was sent."""
-    pinned = {each.before.id for each in run.plan.updates} | {each.id for each in run.plan.matched}
-    found: list[Duplicate] = []
-    for operation in sorted(run.ledger.sent, key=lambda each: each.name):
-        same = [each for each in listing.named(operation.name) if each.id not in pinned]
-        keeper = min(same, key=lambda each: each.id, default=None)
-        for each in equal(operation, listing, run):
-            if keeper is not None and each.id not in pinned and each.id != keeper.id:
-                found.append(Duplicate(live=each, keeper=keeper))
-    return found
-
-
-def remove(duplicate: Duplicate, run: Run) -> bool:
-    """Delete a duplicate; return whether this run has or may have removed it.
-
-    Both webhooks are read first: one that has changed since the listing is not a duplicate any
-    more. Raises ApiError if it was not removed.
-    """
-    if run.ledger.closed:
-        return False
-    live, keeper = run.api.get(duplicate.live.id), run.api.get(duplicate.keeper.id)
-    if live is None or keeper is None or keeper.name != duplicate.keeper.name:
-        return False
-    if snapshot(live) != snapshot(duplicate.live):
-        return False
-    try:
-        removed = run.api.delete(live.id)
-    except AmbiguousWriteError:
-        removed = True  # or may be removed: the next listing shows it
-    if removed:
-        run.ledger.wrote()
-    return removed

@@ -4,26 +4,25 @@ If the listing does not yet show a write that the server confirmed, it is read a
 and then the webhook is read by id. Only then is the operation reported as failed. A second webhook
 under the name of a written one is a conflict. Changes by others to webhooks that the run does not
 write show in the next plan.
+
+The verification also removes duplicates, which a lost response or a concurrent apply may have left.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from reconciler.errors import ApiError, IncompleteListingError
+from reconciler.errors import AmbiguousWriteError, ApiError, IncompleteListingError
 from reconciler.execute.operation import (
     SPACING,
-    Duplicate,
     Run,
-    duplicates,
     equal,
     name_conflict,
-    remove,
     unlike,
 )
 from reconciler.model import LiveWebhook
 from reconciler.planning.check import Listing, State, check
-from reconciler.planning.plan import Create, Delete
+from reconciler.planning.plan import Create, Delete, snapshot
 from reconciler.report import Applied, Failed, Healed, Outcome, Unconfirmed
 
 
@@ -38,7 +37,7 @@ class Verification:
 
 def verify(run: Run) -> Verification:
     """Read the listing, remove duplicates, and correct the outcomes in the ledger."""
-    tried: dict[str, Duplicate] = {}
+    tried: dict[str, _Duplicate] = {}
     left: set[str] = set()
     verified, problem = True, None
     try:
@@ -50,12 +49,12 @@ def verify(run: Run) -> Verification:
                     raise
                 run.clock.sleep(SPACING)
                 continue
-            extra = duplicates(listing, run)
+            extra = _duplicates(listing, run)
             waiting = _open(listing, run)
             if last or not (extra or waiting) or (run.ledger.stopping and not extra):
                 break
             for each in extra:
-                if remove(each, run):
+                if _remove(each, run):
                     tried[each.live.id] = each
                     _reassign(each, listing, run)
             if not extra:
@@ -75,7 +74,7 @@ def verify(run: Run) -> Verification:
     return Verification(verified=verified, healed=healed, problem=problem)
 
 
-def _reassign(gone: Duplicate, listing: Listing, run: Run) -> None:
+def _reassign(gone: _Duplicate, listing: Listing, run: Run) -> None:
     """Assign the kept webhook to the create whose webhook was removed as a duplicate."""
     for index, outcome in run.ledger.settled():
         operation = outcome.operation
@@ -174,3 +173,53 @@ def _by_id(outcome: Applied | Unconfirmed, listing: Listing, run: Run) -> Outcom
                 hint="plan again; to keep both, set `id` on each",
             )
     return outcome
+
+
+# Remove duplicates
+#
+# Only webhooks with a name that this run sent, that did not exist before the run and that equal
+# what was sent are deleted; the webhook with the smallest id stays. Every run follows this rule, so
+# concurrent runs all keep the same webhook. These deletes are not in the plan.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Duplicate:
+    """A webhook to delete, and the one of the same name that stays."""
+
+    live: LiveWebhook
+    keeper: LiveWebhook
+
+
+def _duplicates(listing: Listing, run: Run) -> list[_Duplicate]:
+    """Return the duplicates to remove: at most all but one of each name that was sent."""
+    pinned = {each.before.id for each in run.plan.updates} | {each.id for each in run.plan.matched}
+    found: list[_Duplicate] = []
+    for operation in sorted(run.ledger.sent, key=lambda each: each.name):
+        same = [each for each in listing.named(operation.name) if each.id not in pinned]
+        keeper = min(same, key=lambda each: each.id, default=None)
+        for each in equal(operation, listing, run):
+            if keeper is not None and each.id not in pinned and each.id != keeper.id:
+                found.append(_Duplicate(live=each, keeper=keeper))
+    return found
+
+
+def _remove(duplicate: _Duplicate, run: Run) -> bool:
+    """Delete a duplicate; return whether this run has or may have removed it.
+
+    Both webhooks are read first: one that has changed since the listing is not a duplicate any
+    more. Raises ApiError if it was not removed.
+    """
+    if run.ledger.closed:
+        return False
+    live, keeper = run.api.get(duplicate.live.id), run.api.get(duplicate.keeper.id)
+    if live is None or keeper is None or keeper.name != duplicate.keeper.name:
+        return False
+    if snapshot(live) != snapshot(duplicate.live):
+        return False
+    try:
+        removed = run.api.delete(live.id)
+    except AmbiguousWriteError:
+        removed = True  # or may be removed: the next listing shows it
+    if removed:
+        run.ledger.wrote()
+    return removed

@@ -26,7 +26,7 @@ BUGS = {
     ),
     "no read-back": Bug("execute/operation.py", "_confirm(operation, run, answers)\n", "None\n"),
     "keep-mine heal": Bug(
-        "execute/operation.py",
+        "execute/verify.py",
         "        keeper = min(same, key=lambda each: each.id, default=None)\n",
         """        mine = [getattr(each, "id", "") for _, each in run.ledger.settled()]
         keeper = min(same, key=lambda each: (each.id not in mine, each.id), default=None)
@@ -42,7 +42,7 @@ BUGS = {
     ),
     "success without verification": Bug(
         "execute/verify.py",
-        "    tried: dict[str, Duplicate] = {}\n",
+        "    tried: dict[str, _Duplicate] = {}\n",
         "    return Verification(verified=True)\n",
     ),
     "a delete that does not read the webhook to keep": Bug(
@@ -114,7 +114,7 @@ BUGS = {
         "planning/match.py", "if self._is_outside(webhook, found):", "if False:"
     ),
     "webhooks that share a name taken for duplicates": Bug(
-        "execute/operation.py",
+        "execute/verify.py",
         "listing.named(operation.name) if each.id not in pinned]",
         "listing.named(operation.name)]",
         355,
