@@ -26,6 +26,7 @@ from reconciler.errors import (
 from tests.api.support import URL, Scripted, answer, transport
 from tests.ports import VirtualClock
 
+METHODS = ("GET", "POST", "PATCH", "DELETE")
 OK = answer(200, {"id": "a"})
 REFUSED = httpx.ConnectError("canary refused")
 NEVER_SENT = [
@@ -60,7 +61,7 @@ def name(case: Any) -> str:
     return f"HTTP {case.status_code}" if isinstance(case, httpx.Response) else type(case).__name__
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE"])
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("fault", NEVER_SENT, ids=name)
 def test_an_unsent_request_is_retried(method: str, fault: Exception) -> None:
     """Every method is retried if the request cannot have arrived."""
@@ -155,26 +156,25 @@ def test_an_untrusted_certificate_is_final_and_has_a_next_step(
 # --- 429 ---
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE"])
-def test_a_429_waits_for_retry_after(method: str) -> None:
-    """`Retry-After: 7` is seven seconds, for every method."""
-    one, server, clock = transport(answer(429, {"detail": "x"}, retry_after="7"), OK)
+@pytest.mark.parametrize(("status", "method"), [*((429, each) for each in METHODS), (503, "GET")])
+def test_retry_after_is_a_minimum(status: int, method: str) -> None:
+    """`Retry-After: 7` is seven seconds, for every method and for a busy server, too."""
+    one, server, clock = transport(answer(status, {"detail": "x"}, retry_after="7"), OK)
     assert one.request(method, "/").data == {"id": "a"}
-    assert sum(clock.slept) == 7.0
-    assert len(server.requests) == 2
+    assert (sum(clock.slept), len(server.requests)) == (7.0, 2)
 
 
-@pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_pause_beyond_the_deadline_is_an_error(method: str) -> None:
+@pytest.mark.parametrize(("status", "method"), [(429, "GET"), (429, "POST"), (503, "GET")])
+def test_a_pause_beyond_the_deadline_is_an_error(status: int, method: str) -> None:
     """The client does not wait for a day; the error has the number of seconds."""
-    one, server, clock = transport(answer(429, None, retry_after="86400"))
-    with pytest.raises(RateLimitedError, match="86400 s"):
+    one, server, clock = transport(answer(status, None, retry_after="86400"))
+    with pytest.raises(RateLimitedError, match="86400 s") as caught:
         one.request(method, "/")
-    assert clock.slept == []
-    # The other workers know it without a request.
+    assert (caught.value.status, clock.slept) == (status, [])
+    # The other workers know of a 429 without a request.
     with pytest.raises(RateLimitedError):
         one.request("GET", "/other")
-    assert len(server.requests) == 1
+    assert len(server.requests) == 1 + (status == 503)
 
 
 def test_throttling_costs_no_attempt_and_no_budget() -> None:
@@ -221,18 +221,6 @@ def test_a_429_pauses_every_worker() -> None:
     thread.join()
     # ... and the pause holds for the other worker.
     assert times == [("/first", 0.0), ("/second", 5.0)]
-
-
-def test_retry_after_of_a_busy_server_is_a_minimum() -> None:
-    """A 503 may request a pause, too; a pause beyond the deadline is an error with the number."""
-    one, _, clock = transport(answer(503, None, retry_after="9"), OK)
-    one.request("GET", "/")
-    assert sum(clock.slept) == 9.0
-    one, _, clock = transport(answer(503, None, retry_after="3600"))
-    with pytest.raises(RateLimitedError, match="3600 s") as caught:
-        one.request("GET", "/")
-    assert caught.value.status == 503
-    assert clock.slept == []
 
 
 # --- budget and deadlines ---

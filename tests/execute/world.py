@@ -64,15 +64,13 @@ class Memory:
         return self._do("create", draft.name, lambda: self.put(live(draft, f"id-{next(self.ids)}")))
 
     def update(self, id: str, draft: Draft, sends: frozenset[str]) -> LiveWebhook:
-        def operation() -> LiveWebhook:
+        def act() -> LiveWebhook:
             if id not in self.rows:
                 raise NotFoundError("no such object")
-            complete = live(draft, id)
-            return self.put(
-                replace(self.rows[id], **{key: getattr(complete, key) for key in sends})
-            )
+            fields = {key: getattr(live(draft, id), key) for key in sends}
+            return self.put(replace(self.rows[id], **fields))
 
-        return self._do("update", id, operation)
+        return self._do("update", id, act)
 
     def delete(self, id: str) -> bool:
         return self._do("delete", id, lambda: self.rows.pop(id, None) is not None)
