@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from typing import TypeVar
+from collections.abc import Mapping
 
 from reconciler.findings import Position
-from reconciler.model import Absent, Desired, Pattern, Webhook
+from reconciler.model import Desired
 from reconciler.source.files import NotReadableError, SourceFile, Sources
 from reconciler.source.lint import Rules
 from reconciler.source.load import Loaded, load_files
 from reconciler.source.rendered import configurations
 from reconciler.source.yaml import Document
-
-_T = TypeVar("_T", Webhook, Absent, Pattern)
 
 
 def load_text(text: str | bytes, *, rules: Rules | None = None) -> Loaded:
@@ -39,36 +35,12 @@ def load_texts(texts: Mapping[str, str | bytes], *given: str, rules: Rules | Non
 
 
 def loaded(desired: Desired) -> Loaded:
-    """Return the result of loading files with these declarations.
-
-    Settings without a file are in the first.
-    """
-    policy = desired.policy
-    first = policy.scopes[0].file
-
-    def placed(values: Iterable[_T]) -> tuple[_T, ...]:
-        return tuple(replace(each, file=each.file or first) for each in values)
-
-    entries = [*placed(desired.webhooks), *placed(desired.absent)]
-    written = replace(
-        desired,
-        webhooks=placed(desired.webhooks),
-        absent=placed(desired.absent),
-        policy=replace(policy, ignore=placed(policy.ignore), protect=placed(policy.protect)),
-    )
-    documents = {
-        file: Document(
-            file=file,
-            text="",
-            data=data,
-            items={
-                "webhooks": [
-                    each.position or Position(file=file, line=1)
-                    for each in entries
-                    if each.file == file
-                ]
-            },
-        )
-        for file, data in configurations(written).items()
-    }
+    """Return the result of loading files with these declarations."""
+    entries = [*desired.webhooks, *desired.absent]
+    documents: dict[str, Document] = {}
+    for file, data in configurations(desired).items():
+        lines = [
+            each.position or Position(file=file, line=1) for each in entries if each.file == file
+        ]
+        documents[file] = Document(file=file, text="", data=data, items={"webhooks": lines})
     return Loaded(desired=desired, documents=documents)

@@ -108,7 +108,7 @@ def declarations(draw: st.DrawFn) -> Desired:
     absent = draw(st.lists(st.sampled_from(free), max_size=1)) if free else []
     return Desired(
         webhooks=tuple(clean),
-        absent=tuple(Absent(name=name) for name in absent),
+        absent=tuple(Absent(name=name, file="f.yaml") for name in absent),
         policy=Policy(
             scopes=(
                 FileScope(
@@ -117,8 +117,8 @@ def declarations(draw: st.DrawFn) -> Desired:
                     prune=draw(st.booleans()),
                 ),
             ),
-            ignore=tuple(Pattern(glob=each) for each in draw(globs) if each != "*"),
-            protect=tuple(Pattern(glob=each) for each in draw(globs)),
+            ignore=tuple(Pattern(glob=each, file="f.yaml") for each in draw(globs) if each != "*"),
+            protect=tuple(Pattern(glob=each, file="f.yaml") for each in draw(globs)),
             max_deletes=draw(st.sampled_from((None, 0, 100))),
         ),
     )

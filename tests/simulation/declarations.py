@@ -35,6 +35,7 @@ ENVIRONMENT = {reference.name: value for reference, value in VALUES.items()}
 OLD_TOKEN = f"xoxb-9999999999-{CANARY}old"
 OLD_URL = f"https://older.example.com/{CANARY}"
 
+FILE = "webhooks.yaml"
 IGNORED, PROTECTED, STRAY = "manual-", "prod-", "stray-"
 
 Row = Mapping[str, Any]
@@ -77,11 +78,11 @@ class InitialState:
 
     def desired(self, *, globs: tuple[str, ...], max_deletes: int | None) -> Desired:
         """Return everything declared so far."""
-        scope = FileScope(file="webhooks.yaml", globs=globs, prune=self.draw.random() < 0.7)
+        scope = FileScope(file=FILE, globs=globs, prune=self.draw.random() < 0.7)
         policy = Policy(
             scopes=(scope,),
-            ignore=(Pattern(glob=f"{self.prefix}{IGNORED}*"),),
-            protect=(Pattern(glob=f"{self.prefix}{PROTECTED}*"),),
+            ignore=(Pattern(glob=f"{self.prefix}{IGNORED}*", file=FILE),),
+            protect=(Pattern(glob=f"{self.prefix}{PROTECTED}*", file=FILE),),
             max_deletes=max_deletes,
         )
         return Desired(webhooks=tuple(self.declared), absent=tuple(self.absent), policy=policy)
@@ -158,7 +159,7 @@ class InitialState:
         webhook = some(self.draw, f"{self.prefix}gone")
         ids = [self.add(webhook, other=True) for _ in range(self.draw.choice((0, 1, 1, 2)))]
         pinned = ids[0] if len(ids) == 1 and self.chance(0.3) else None
-        self.absent.append(Absent(name=webhook.name, id=pinned))
+        self.absent.append(Absent(name=webhook.name, id=pinned, file=FILE))
 
     def differing_duplicates(self) -> None:
         """Add duplicates of a declared webhook that differ: a user must choose one."""
@@ -224,7 +225,7 @@ class InitialState:
         webhook = some(self.draw, f"else-{self.prefix}2")
         pin = self.add(webhook)
         self.untouchable.add(pin)
-        self.absent.append(Absent(name=f"{self.prefix}gone-2", id=pin))
+        self.absent.append(Absent(name=f"{self.prefix}gone-2", id=pin, file=FILE))
 
     def contradictory(self) -> None:
         """Add declarations that contradict the live webhooks until a user edits one of them."""
@@ -248,7 +249,7 @@ class InitialState:
             case _:  # absent and protected
                 webhook = some(self.draw, f"{self.prefix}{PROTECTED}gone")
                 self.add(webhook)
-                self.absent.append(Absent(name=webhook.name))
+                self.absent.append(Absent(name=webhook.name, file=FILE))
 
 
 _PARTS = (
@@ -288,7 +289,9 @@ def some(draw: random.Random, name: str, **more: Any) -> Webhook:
     """Return a webhook of a random type and content."""
     events = frozenset(draw.sample(EVENT_TYPES, draw.randrange(1, 4)))
     kind, configuration = content(draw, "slack" if draw.random() < 0.7 else "generic")
-    return Webhook(name=name, type=kind, event_types=events, configuration=configuration, **more)
+    return Webhook(
+        name=name, type=kind, event_types=events, configuration=configuration, file=FILE, **more
+    )
 
 
 def content(draw: random.Random, kind: str) -> tuple[str, dict[str, str | bool | SecretRef]]:
