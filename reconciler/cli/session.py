@@ -199,8 +199,9 @@ class Session(Context):
         process, console, width = self.process, self.console, _WIDTH
         if console.color_results or process.stdout.isatty():
             width = max(_NARROWEST, process.columns(_WIDTH))
+        source = None if self.settings is None else self.settings.key_source
         own = {"color": console.color_results, "verbosity": console.verbosity}
-        return View(width=width, now=process.now(), **{**own, **more})
+        return View(width=width, now=process.now(), key_source=source, **{**own, **more})
 
     def message_view(self, **more: Any) -> View:
         """Return the view of messages on standard error."""

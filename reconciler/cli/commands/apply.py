@@ -17,7 +17,7 @@ from reconciler.cli.commands.plan import (
     plan_options,
     refuse_input,
 )
-from reconciler.cli.connection import Progress, connected, settings_of
+from reconciler.cli.connection import Progress, connected
 from reconciler.cli.errors import report_error, translate
 from reconciler.cli.options import FILE_OPTIONS, Option, command, format_option
 from reconciler.cli.session import STDOUT, Session
@@ -72,8 +72,7 @@ def run(session: Session, planfile: str | None, report: str | None, format: str,
         if report is not None:
             _write(session, target, RENDERERS["json"]().render_error(translate(problem)))
         raise
-    view = session.view(key_source=settings_of(session).key_source)
-    shown = _rendered(session, done, format, view)
+    shown = _rendered(session, done, format, session.view())
     if shown is not None:
         session.show(shown, failed=done.exit_code != 0, beside=report == STDOUT)
     if console.failed:
@@ -112,7 +111,6 @@ def _apply(
 
     def agree(plan: workflow.Plan) -> bool:
         view = session.message_view(
-            key_source=settings_of(session).key_source,
             again=None,
             verbosity=max(0, console.verbosity),  # confirms what was shown
         )

@@ -15,7 +15,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from reconciler import workflow
-from reconciler.cli.connection import connected, settings_of
+from reconciler.cli.connection import connected
 from reconciler.cli.options import (
     CONNECTION_OPTIONS,
     FILE_OPTIONS,
@@ -153,7 +153,6 @@ def run(session: Session, out: str | None, format: str, detailed_exitcode: bool,
         gathered = workflow.gather(checked, connection.key)
         made = workflow.plan(gathered, connection.api, options=options)
     view = session.view(
-        key_source=settings_of(session).key_source,
         missing=gathered.missing_references,
         plan_file=out,
         # A saved plan has its files and the other options.
