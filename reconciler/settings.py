@@ -19,7 +19,7 @@ from typing import Any, Final, Generic, TypeVar
 from reconciler.api.origin import Origin
 from reconciler.errors import CredentialError, UsageError
 from reconciler.model import Secret
-from reconciler.source.files import NotReadableError, read_regular
+from reconciler.source.files import MissingFileError, NotReadableError, read_regular
 from reconciler.source.secrets import PLACEHOLDER, bare
 
 _T = TypeVar("_T")
@@ -292,7 +292,7 @@ def _read_profiles(file: Path | None) -> dict[str, dict[str, str]]:
             }
             for name, values in ({} if found in (None, *_UNSET) else found).items()
         }
-    except FileNotFoundError:
+    except MissingFileError:
         return {}
     except NotReadableError as refusal:
         raise UsageError(

@@ -103,7 +103,7 @@ class Sources:
 _NAME_HINT: Final = "pass a readable YAML file, or a directory with `*.yaml` or `*.yml` files"
 _PIPE_HINT: Final = "to read another program's output, pipe it in with `-f -`"
 _EMPTY_HINT: Final = "a variable in the command line may be empty; check what follows -f"
-_PARENT_HINT: Final = "extend a YAML file in this repository"
+_PARENT_HINT: Final = "extend a YAML file in this repository; the path is relative to the file"
 _LINK_HINT: Final = "restore the target of the link, or remove the link"
 
 
@@ -113,6 +113,10 @@ class NotReadableError(Exception):
     def __init__(self, reason: str, hint: str = _NAME_HINT) -> None:
         super().__init__(reason)
         self.hint = hint
+
+
+class MissingFileError(NotReadableError):
+    """A file does not exist."""
 
 
 def read(paths: Sequence[str], *, directory: Path, stdin: Callable[[], bytes]) -> Sources:
@@ -145,7 +149,7 @@ def read(paths: Sequence[str], *, directory: Path, stdin: Callable[[], bytes]) -
                         continue
                     seen.add(identity)
                     files.append(SourceFile(file=name, raw=read_regular(found)))
-                except FileNotFoundError:
+                except (FileNotFoundError, MissingFileError):
                     missing = _missing(path, found, directory, named=bool(paths))
                     findings.append(error("unreadable-file", *missing))
                 except NotReadableError as refusal:
@@ -174,10 +178,6 @@ def _parents_in(directory: Path) -> ReadParent:
             raise NotReadableError("is outside of this repository", _PARENT_HINT)
         try:
             raw = read_regular(found)
-        except FileNotFoundError:
-            raise NotReadableError(
-                "does not exist", "check the path; it is relative to the file"
-            ) from None
         except NotReadableError as cause:
             raise NotReadableError(str(cause), _PARENT_HINT) from None
         return SourceFile(file=display_name(found, directory=directory), raw=raw)
@@ -192,7 +192,7 @@ def _no_parents(name: str) -> SourceFile:
 def read_regular(path: Path, *, limit: int = MAX_FILE_BYTES) -> bytes:
     """Return the content of a regular file, at most `limit` bytes.
 
-    Raises FileNotFoundError if it does not exist, NotReadableError with the reason otherwise.
+    Raises MissingFileError if it does not exist, NotReadableError with the reason otherwise.
     """
     flags = ("O_NONBLOCK", "O_NOCTTY", "O_BINARY")
     try:
@@ -206,7 +206,7 @@ def read_regular(path: Path, *, limit: int = MAX_FILE_BYTES) -> bytes:
     except (FileNotFoundError, NotADirectoryError):
         if os.path.islink(path):
             raise NotReadableError("is a broken link", _LINK_HINT) from None
-        raise FileNotFoundError from None
+        raise MissingFileError("does not exist") from None
     except IsADirectoryError:  # `fdopen` refuses it
         raise NotReadableError("is a directory") from None
     except OSError as cause:

@@ -60,15 +60,13 @@ def judge(
 
 
 def _policy(name: str, read: Callable[[str], bytes], hint: str) -> tuple[Any, str]:
-    """Return a policy and its SHA-256; `hint` is for a missing one."""
+    """Return a policy and its SHA-256; `hint` is for one that cannot be read."""
     try:
         raw = read(name)
         return json.loads(raw), f"sha256:{sha256(raw).hexdigest()}"
-    except FileNotFoundError:
-        raise RunConfigurationError(f"there is no policy {name}", hint=hint) from None
     except NotReadableError as refusal:
         message = f"cannot read the policy {name}: it {refusal}"
-        raise RunConfigurationError(message, hint=refusal.hint) from None
+        raise RunConfigurationError(message, hint=hint) from None
     except (ValueError, RecursionError):
         raise RunConfigurationError(f"the policy {name} is not JSON", hint=_HINT) from None
 

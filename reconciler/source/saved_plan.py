@@ -78,16 +78,14 @@ def load_plan(name: str, directory: Path) -> SavedPlan:
     """Read the plan file `name` in `directory`. Raises what `load` raises."""
     try:
         if not name:
-            raise FileNotFoundError
+            raise NotReadableError("is empty")
         raw = read_regular(directory / name)
-    except (FileNotFoundError, ValueError):
-        message = f"there is no file {name}" if name else "the name of the saved plan is empty"
-        raise ConfigurationError(message, hint=_HINT) from None
     except NotReadableError as problem:
         hint = _HINT
-        if (directory / name).is_dir():
+        if name and (directory / name).is_dir():
             hint = f"to apply its files, run `webhooks apply -f {shlex.quote(name)}`"
-        raise ConfigurationError(f"cannot read {name}: it {problem}", hint=hint) from None
+        message = f"cannot read {name or '``'}: it {problem}"
+        raise ConfigurationError(message, hint=hint) from None
     return load(raw, name)
 
 

@@ -238,8 +238,6 @@ def _read(ref: SecretRef, directory: Path, allow: Sequence[str]) -> str | Findin
         path = Path(os.path.realpath(directory / ref.name))
         refused = allowed.target_refusal(ref, path, allow, directory)
         return refused or read_regular(path, limit=_MAX_BYTES).decode()
-    except FileNotFoundError:
-        return _unusable(f"there is no file {shown}", "create it, or correct the reference")
     except NotReadableError as cause:
         return _unusable(f"cannot read {shown}: it {cause}", _READABLE)
     except (ValueError, OSError):  # the text of the decoding error contains the value

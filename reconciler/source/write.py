@@ -72,7 +72,7 @@ def check_kind(path: Path, over: FileKind | None) -> None:
     if over is not None:
         try:
             content = read_regular(path)
-        except (FileNotFoundError, NotReadableError) as cause:
+        except NotReadableError as cause:
             why = f"exists and {cause}"
         else:
             noun, pattern = over.value

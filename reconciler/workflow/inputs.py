@@ -62,7 +62,7 @@ class Inputs:
     key_references: frozenset[SecretRef] = frozenset()
 
     def read_policy(self, path: str) -> bytes:
-        """Return a policy. Raises FileNotFoundError, NotReadableError."""
+        """Return a policy. Raises NotReadableError."""
         if self.policy_base is None:
             return files.read_regular(self.directory / path)
         name = files.display_name(self.directory / path, directory=self.directory)

@@ -305,4 +305,4 @@ def test_an_invalid_policy_is_reported_once(shell: Shell, tmp_path: Path) -> Non
     """It is an error of the run."""
     files(tmp_path, Acme="", Globex="")
     done = shell("validate", "orgs", "--policy", "none.json")
-    assert (done.code, done.err.count("there is no policy none.json")) == (3, 1)
+    assert (done.code, done.err.count("cannot read the policy none.json")) == (3, 1)

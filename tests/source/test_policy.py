@@ -101,7 +101,7 @@ def test_a_command_with_a_policy(shell: Shell, tmp_path: Path) -> None:
     write(tmp_path, {"p.json": '{"required": ["organization"], "title": "Name it"}', "q.json": "{"})
     done = shell("validate", "over.yaml", "--policy", "p.json")
     assert (done.code, "error[policy]: Name it" in done.out) == (3, True)
-    for path, message in (("none.json", "there is no policy"), ("q.json", "is not JSON")):
+    for path, message in (("none.json", "it does not exist"), ("q.json", "is not JSON")):
         done = shell("plan", "over.yaml", "--local", "--policy", path)
         assert (done.code, message in done.err) == (3, True)
 
@@ -118,7 +118,7 @@ def test_a_saved_plan_keeps_its_policies(shell: Shell, tmp_path: Path) -> None:
     done = shell(*apply, "--policy", "q.json", **SECRETS)
     assert (done.code, "error[policy]" in done.err) == (3, True)
     (tmp_path / "p.json").unlink()
-    assert "there is no policy p.json" in shell(*apply, **SECRETS).err
+    assert "cannot read the policy p.json: it does not exist" in shell(*apply, **SECRETS).err
     write(tmp_path, {"p.json": "{}"})
     done = shell(*apply, **SECRETS)
     assert (done.code, "the policy p.json has changed since" in done.err) == (6, True)

@@ -119,7 +119,7 @@ FETCHED = [
     # an empty variable is missing, too
     (env("EMPTY"), "", "the variable EMPTY is empty"),
     (env("NOT_SET"), "", "the variable NOT_SET is not set"),
-    (file("none"), "", "there is no file none"),
+    (file("none"), "", "cannot read none: it does not exist"),
     # reading does not wait for a pipe
     (file("pipe"), "", "it is not a regular file"),
     (file("."), "", "it is a directory"),

@@ -147,7 +147,7 @@ def _read_event(environ: Mapping[str, str]) -> Mapping[str, Any]:
         return {}
     try:
         found = json.loads(read_regular(Path(path), limit=_EVENT_BYTES))
-    except (FileNotFoundError, NotReadableError, ValueError, RecursionError):
+    except (NotReadableError, ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise UsageError(
