@@ -20,7 +20,7 @@ from tests.emulated.in_process import InProcess
 from tests.emulated.variant import Variant
 from tests.execute.world import run
 from tests.planning import builders
-from tests.planning.builders import EVENTS, SECRETS, TOKEN, desired, made
+from tests.planning.builders import SECRETS, desired, made
 from tests.ports import InlineWorkers, VirtualClock
 
 URL = "https://api.cloudtruth.io"
@@ -97,17 +97,6 @@ class World:
     def create(self, *names: str) -> list[str]:
         """Create webhooks through the client; return their ids."""
         return [self.client.create(slack(name), self.organization).id for name in names]
-
-    def insert(self, name: str, **fields: Any) -> None:
-        """Store a Slack webhook, or another one given by `fields`."""
-        row = {
-            "organization": self.organization,
-            "name": name,
-            "type": "slack",
-            "event_types": [*EVENTS],
-            "configuration": {"token": TOKEN, "channel": "#ops", "username": "CT"},
-        }
-        self.emulator.store.insert({**row, **fields})
 
     def apply(self, *webhooks: Webhook, **settings: Any) -> Report:
         """Plan and apply declarations with a new client; `settings` are those of `run`."""

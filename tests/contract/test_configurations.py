@@ -8,7 +8,6 @@ the token of a generic webhook differs and the server shows none. The plan names
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -20,9 +19,9 @@ from reconciler.errors import ExitCode
 from reconciler.model import Scheme, Secret, SecretRef, Webhook
 from reconciler.render import RENDERERS
 from tests.api.support import World
-from tests.cli.conftest import Cloud, MakeCloud, Shell
+from tests.cli.conftest import MakeCloud, Shell
+from tests.emulated.emulator import Emulator
 from tests.emulated.variant import ReadBack
-from tests.planning.builders import EVENTS
 
 SECRETS: Final = {
     "URL": "https://hooks.example.com/ct",
@@ -74,36 +73,20 @@ def settled(configuration: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in configuration.items() if (key, value) != ("verify", True)}
 
 
-@dataclass(frozen=True, slots=True)
-class Scenario:
-    """One organization with the first of each pair, and a file that declares the second."""
+def insert(emulator: Emulator, name: str, live: dict[str, Any]) -> None:
+    """Store the live webhook of a pair."""
+    row = {"name": name, "event_types": ["value_updated"], "organization": emulator.organization}
+    emulator.store.insert({**row, "type": kind(live), "configuration": values(live)})
 
-    shell: Shell
-    server: Cloud
 
-    def begin(self, folder: Path) -> None:
-        declared = []
-        for name, (live, wanted) in PAIRS.items():
-            more = {"name": name, "event_types": ["value_updated"]}
-            row = {**more, "type": kind(live), "configuration": values(live)}
-            row["organization"] = self.server.emulator.organization
-            self.server.emulator.store.insert(row)
-            declared.append({**more, "type": kind(wanted), "configuration": wanted})
-        (folder / "webhooks.yaml").write_text(json.dumps({"webhooks": declared}))
-
-    def run(self, *arguments: str) -> str:
-        done = self.shell(*arguments, **(self.server.environ | SECRETS))
-        assert done.code == 0, done.err
-        return done.out
-
-    def missing(self) -> set[str]:
-        """Return the names of webhooks that are not stored as declared."""
-        return {
-            each["name"]
-            for each in self.server.emulator.store.webhooks()
-            if settled(each["configuration"]) != settled(values(PAIRS[each["name"]][1]))
-            or each["type"] != kind(PAIRS[each["name"]][1])
-        }
+def missing(emulator: Emulator) -> set[str]:
+    """Return the names of webhooks that are not stored as declared."""
+    return {
+        each["name"]
+        for each in emulator.store.webhooks()
+        if settled(each["configuration"]) != settled(values(PAIRS[each["name"]][1]))
+        or each["type"] != kind(PAIRS[each["name"]][1])
+    }
 
 
 def without_token(configuration: dict[str, Any]) -> dict[str, Any]:
@@ -126,23 +109,35 @@ def test_all_pairs_at_once(
     shell: Shell, tmp_path: Path, cloud: MakeCloud, form: ReadBack, saved: bool
 ) -> None:
     """Webhooks can reveal how the server treats others; a saved plan has the same result."""
-    scenario = Scenario(shell, cloud(read_back=str(form), default_keys=saved))
-    scenario.begin(tmp_path)
-    for shape in ("text", "markdown", "json"):
-        shown = scenario.run("plan", "--out", "plan.json", "--format", shape)
-    scenario.run("show", "plan.json")
-    scenario.run("apply", *(["plan.json"] if saved else []), "--yes")
+    server = cloud(read_back=str(form), default_keys=saved)
+    declared: list[Any] = []
+    for name, (live, wanted) in PAIRS.items():
+        insert(server.emulator, name, live)
+        declared.append({"name": name, "type": kind(wanted), "configuration": wanted})
+    defaults = {"event_types": ["value_updated"]}
+    document = {"defaults": defaults, "webhooks": declared}
+    (tmp_path / "webhooks.yaml").write_text(json.dumps(document))
 
-    left = scenario.missing()
+    def run(*arguments: str) -> str:
+        done = shell(*arguments, **(server.environ | SECRETS))
+        assert done.code == 0, done.err
+        return done.out
+
+    for shape in ("text", "markdown", "json"):
+        shown = run("plan", "--out", "plan.json", "--format", shape)
+    run("show", "plan.json")
+    run("apply", *(["plan.json"] if saved else []), "--yes")
+
+    left = missing(server.emulator)
     assert {name for name in left if not may_be_missed(name, form)} == set()
     named = {(each["webhook"], each["field"]) for each in json.loads(shown)["unreadable"]}
     for name in left:
-        live, declared = PAIRS[name]
-        assert {(name, key) for key in settled(declared).keys() - live.keys()} <= named
-    assert json.loads(scenario.run("plan", "--format", "json"))["operations"] == []
-    scenario.run("apply", "--yes", "--resend-secret", "*")
+        live, wanted = PAIRS[name]
+        assert {(name, key) for key in settled(wanted).keys() - live.keys()} <= named
+    assert json.loads(run("plan", "--format", "json"))["operations"] == []
+    run("apply", "--yes", "--resend-secret", "*")
     hidden = form.startswith("configuration")
-    assert [each for each in scenario.missing() if hidden or "token" in PAIRS[each][1]] == []
+    assert [each for each in missing(server.emulator) if hidden or "token" in PAIRS[each][1]] == []
 
 
 @pytest.mark.parametrize("form", list(ReadBack))
@@ -150,11 +145,11 @@ def test_each_pair_separately(form: ReadBack) -> None:
     """No other webhook reveals the server's behavior."""
     for name, (live, declared) in PAIRS.items():
         world = World(read_back=str(form), default_keys=True)
-        world.insert(name, type=kind(live), configuration=values(live))
+        insert(world.emulator, name, live)
         webhook = Webhook(
             name=name,
             type=kind(declared),
-            event_types=frozenset(EVENTS),
+            event_types=frozenset({"value_updated"}),
             configuration={
                 key: reference(name=value["env"]) if isinstance(value, dict) else value
                 for key, value in declared.items()
