@@ -17,7 +17,7 @@ from reconciler.findings import Finding, Place, Related, Severity, error, warnin
 from reconciler.planning.names import MAX_GLOB, Globs, lookalike_key
 from reconciler.source.lint import listed
 from reconciler.source.schema import holds, written_webhooks
-from reconciler.source.text import in_quotes, masked
+from reconciler.source.text import in_quotes
 
 
 class _Entry(NamedTuple):
@@ -55,8 +55,7 @@ def check(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
         by_name: dict[str, list[_Entry]] = defaultdict(list)
         for entry in group:
             by_name[entry.name].append(entry)
-        yield from _ids_twice(group, by_name)
-        yield from _names_twice(by_name)
+        yield from _twice(group, by_name)
         yield from _lookalikes(by_name)
         yield from _renames(group, by_name)
 
@@ -152,46 +151,36 @@ def _out_of_scope(entries: Iterable[_Entry], file: str, scope: object) -> Iterat
             )
 
 
-def _ids_twice(entries: list[_Entry], by_name: dict[str, list[_Entry]]) -> Iterator[Finding]:
-    by_id: dict[str, _Entry] = {}
+def _twice(entries: list[_Entry], by_name: dict[str, list[_Entry]]) -> Iterator[Finding]:
+    seen: dict[tuple[str, str], _Entry] = {}
     for entry in entries:
-        if entry.id is None:
-            continue
-        what, first = f"the id {masked(entry.id)} is", by_id.setdefault(entry.id, entry)
+        field, key = ("name", entry.name) if entry.id is None else ("id", entry.id)
+        first = seen.setdefault((field, key), entry)
+        where, message = entry.at(field), f"{in_quotes(key)} is declared twice"
         if first is not entry:
-            hint = "remove one of the two entries"
-            yield _twice(f"{what} declared twice", hint, entry.at("id"), first.at("id"))
-        elif entry.id in by_name:
-            # Ids and names are both keys, so the key would be ambiguous.
-            other = by_name[entry.id][0].at("name")
-            yield _twice(
-                f"{what} also declared as a name", "rename the webhook", entry.at("id"), other
+            hint = "remove one of the two, or pin each to its own webhook with `id`"
+            yield error("declared-twice", message, hint, where, _also(first.at(field)))
+        elif entry.id in by_name:  # ids and names are both keys, so the key would be ambiguous
+            message, other = f"{message}, as an id and as a name", by_name[entry.id][0]
+            yield error(
+                "declared-twice", message, "rename the webhook", where, _also(other.at("name"))
             )
-
-
-def _names_twice(by_name: dict[str, list[_Entry]]) -> Iterator[Finding]:
     for name, same in by_name.items():
-        nameless = [entry for entry in same if entry.id is None]
-        for entry in nameless[1:]:
-            yield _twice(
-                f"{in_quotes(name)} is declared twice",
-                "remove one of the two, or pin each to its own webhook with `id`",
-                entry.at("name"),
-                nameless[0].at("name"),
-            )
+        nameless = next((entry for entry in same if entry.id is None), None)
         pinned = next((entry for entry in same if entry.id is not None), None)
-        if nameless and pinned is not None:
+        if nameless is not None and pinned is not None:
             # The name of the entry without an id may match the webhook with the id.
-            yield _twice(
+            yield error(
+                "declared-twice",
                 f"{in_quotes(name)} is declared with an id and without one",
                 "set `id` on both, or rename one of them",
-                nameless[0].at("name"),
-                pinned.at("id", key=True),
+                nameless.at("name"),
+                _also(pinned.at("id", key=True)),
             )
 
 
-def _twice(message: str, hint: str, at: Place, other: Place) -> Finding:
-    return error("declared-twice", message, hint, at, _related("also declared here", other))
+def _also(place: Place) -> tuple[Related, ...]:
+    return _related("also declared here", place)
 
 
 def _lookalikes(by_name: dict[str, list[_Entry]]) -> Iterator[Finding]:
