@@ -7,7 +7,6 @@ the same with and without color.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -148,10 +147,7 @@ def _notes(plan: Plan, view: View) -> Iterable[Sequence[str]]:
     lines += [_RESEND] if is_listed and plan.uncertain else []
     yield [line for each in lines for line in paragraph(each, width=view.width)]
     yield _secrets(plan, view)
-    shown, left = leading(plan.notes)
-    for note in sorted(shown, key=sort_key):
-        yield list(_block(note, view))
-    yield words.more_findings(left)
+    yield [_blocks(plan.notes, view)] if plan.notes else []
     yield [line for each in plan.relaxed for line in _labeled("POLICY RELAXED:", "!", each, view)]
     yield from _blocked(plan, view)
 
@@ -214,21 +210,13 @@ def _end(plan: Plan, view: View) -> list[str]:
         more = _listed(outside, end=".")
         lines += paragraph(said, start="Not", width=view.width, more=more)
     if plan.digest:
+        option = ("--expect-digest", plan.digest) if view.plan_file is None else ()
         way = not plan.blocked and view.again is not None
-        advice = [Atom(f"(apply exactly this: {_command(plan, view)})", gap="  ")] if way else []
+        said = f"(apply exactly this: {words.apply_command(view, *option)})"
+        advice = [Atom(said, gap="  ")] if way else []
         start = f"Digest {quote(plan.digest)}"
         lines += flow(advice, start=start, indent=2, width=view.width)
     return lines
-
-
-def _command(plan: Plan, view: View) -> str:
-    """Return the command that applies exactly this plan."""
-    again = view.again or ()
-    if view.plan_file is None:
-        command = ["webhooks", "apply", *again, "--expect-digest", plan.digest]
-    else:
-        command = ["webhooks", "apply", view.plan_file, *again]
-    return shlex.join(map(prose, command))
 
 
 def _result(report: Report, view: View) -> Iterable[str]:

@@ -254,13 +254,17 @@ def unblocking(plan: Plan, view: View) -> Iterator[tuple[str, str]]:
         for purpose, text, changed in _edits(plan, view):
             if prose(text) == text and not any(guard(changed)):
                 yield purpose, text
-    words = list(view.again or ())
-    if "--allow-deletes" in words:  # with another number
-        del words[(place := words.index("--allow-deletes")) : place + 2]
-    saved = [] if view.plan_file is None else [view.plan_file]
-    command = ["webhooks", "apply", *saved, *words, "--allow-deletes", str(number)]
     purpose = f"allow {plural(number, 'delete')} once" if number else "override the guards once"
-    yield purpose, prose(shlex.join(command))
+    yield purpose, apply_command(view, "--allow-deletes", str(number))
+
+
+def apply_command(view: View, *option: str) -> str:
+    """Return the command that applies the shown plan; `option` replaces the same one in `again`."""
+    again = list(view.again or ())
+    if option and option[0] in again:
+        del again[(place := again.index(option[0])) : place + 2]
+    saved = [] if view.plan_file is None else [view.plan_file]
+    return prose(shlex.join(["webhooks", "apply", *saved, *again, *option]))
 
 
 def _listable(globs: Sequence[str]) -> bool:
