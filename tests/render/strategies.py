@@ -156,10 +156,12 @@ PLAIN[KeyLost] = any_of(KeyLost, path=configured)
 
 
 fields = st.one_of(*(PLAIN[kind] for kind in (ValueChange, SetChange, SecretChange, KeyLost)))
+# Webhooks of unknown types are kept.
+before = st.builds(replace, PLAIN[Snapshot], type=st.sampled_from(("slack", "generic")))
 operations: st.SearchStrategy[Operation] = st.one_of(
     any_of(Create),
-    any_of(Update, fields=st.lists(fields, min_size=1, max_size=3).map(tuple)),
-    any_of(Delete),
+    any_of(Update, before=before, fields=st.lists(fields, min_size=1, max_size=3).map(tuple)),
+    any_of(Delete, before=before),
 )
 kept = any_of(Kept, webhooks=st.lists(PLAIN[Snapshot], min_size=1, max_size=3).map(tuple))
 
