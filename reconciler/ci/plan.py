@@ -194,14 +194,6 @@ def _parts(made: Plan, run: Run, pull: PullRequest) -> list[tuple[Marker, str]]:
     """Return the comments for a plan, each with its operations."""
     marker = run.marker(MarkerKind.PLAN).of_plan(made)
     foot = f"Commit {pull.head[:12]} · [run]({run.url})"
-    if run.applies and pull.branch and pull.branch != run.applies:
-        here, there = code(quote(pull.branch)), code(quote(run.applies))
-        text = (
-            f"### CloudTruth webhooks: not applied from {here}\n\n"
-            f"This pull request targets {here}, but only {there} is "
-            f"applied. Merging it applies nothing. {foot}\n"
-        )
-        return [(replace(marker, digest=None), text)]
 
     def shown(places: tuple[int, ...]) -> Marker:
         return replace(
@@ -212,7 +204,11 @@ def _parts(made: Plan, run: Run, pull: PullRequest) -> list[tuple[Marker, str]]:
         )
 
     bare = len(encode(replace(shown(()), part=_MOST_PARTS)))
-    if made.blocked:
+    if run.applies not in ("", pull.branch):
+        marker = replace(marker, digest=None)
+        here, there = code(quote(pull.branch)), code(quote(run.applies))
+        foot = f"This pull request targets {here}, but only {there} is applied. {foot}"
+    elif made.blocked:
         foot = f"Until this is fixed, merging applies nothing. {foot}"
     elif made.operations:
         foot = f"Merging applies exactly the changes shown here and rejects any others. {foot}"

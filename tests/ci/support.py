@@ -410,30 +410,26 @@ class World:
         temp.mkdir()
         return temp
 
-    def _done(self, script: str, environ: dict[str, str], temp: Path) -> Done:
-        return _done(*self._run(script, environ), temp)
-
     def _shell_environ(self, environ: dict[str, str]) -> dict[str, str]:
         measured = {key: value for key, value in os.environ.items() if key.startswith("COVERAGE")}
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         return {"PATH": path, **measured, **environ}
 
-    def _run(self, script: str, environ: dict[str, str]) -> tuple[int, str, str]:
-        if self.shell:
-            done = subprocess.run(
-                [*_BASH, script],
-                cwd=self.work,
-                env=self._shell_environ(environ),
-                capture_output=True,
-                text=True,
-                timeout=TIMEOUT,
-                check=False,
-            )
-            return done.returncode, done.stdout, done.stderr
-        words = script.split()
-        assert words[:2] == ["exec", "webhooks"]
-        ran = perform(*words[2:], directory=self.work, **environ)
-        return ran.code, ran.out, ran.err
+    def _done(self, script: str, environ: dict[str, str], temp: Path) -> Done:
+        if not self.shell:
+            ran = perform(*script.removeprefix("exec webhooks ").split(),
+                          directory=self.work, **environ)  # fmt: skip
+            return _done(ran.code, ran.out, ran.err, temp)
+        done = subprocess.run(
+            [*_BASH, script],
+            cwd=self.work,
+            env=self._shell_environ(environ),
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+        return _done(done.returncode, done.stdout, done.stderr, temp)
 
 
 @contextmanager
@@ -480,16 +476,9 @@ def _text(path: Path) -> str:
 
 def _outputs(path: Path) -> dict[str, str]:
     """Parse a file of outputs like the runner."""
-    found: dict[str, str] = {}
-    lines = iter(_text(path).split("\n"))
-    for line in lines:
-        if not line:
-            continue
-        name, delimiter = line.split("<<")
-        value: list[str] = []
-        for inner in lines:
-            if inner == delimiter:
-                break
-            value.append(inner)
-        found[name] = "\n".join(value)
-    return found
+    return {
+        name: value
+        for name, _, value in re.findall(
+            r"^(\S+)<<(\S+)\n(.*?)\n\2$", _text(path), re.DOTALL | re.MULTILINE
+        )
+    }

@@ -96,22 +96,6 @@ def test_the_gitlab_recipe_from_the_merge_request_to_the_rotation(
     assert tokens == {"xoxb-rotated-0123456789"}
 
 
-def test_the_gitlab_recipe_fails_a_blocked_plan_and_never_applies_on_a_schedule(
-    here: World, tmp_path: Path
-) -> None:
-    """Exit 5 fails the check; only pushes to the default branch apply."""
-    jobs = jobs_of_gitlab()
-    here.declare(*(f"hook-{number}" for number in range(8)))
-    full = here.commit("many")
-    assert script(here, jobs["apply"], CI_COMMIT_BEFORE_SHA="0" * 40).returncode == 0
-    here.declare("hook-1")
-    runner = checked_out(here, here.commit("few"), tmp_path / "one")
-    planned = script(runner, jobs["plan"], CI_MERGE_REQUEST_DIFF_BASE_SHA=full)
-    assert planned.returncode == 5, planned.stdout
-    (rule,) = jobs["apply"]["rules"]
-    assert '$CI_PIPELINE_SOURCE == "push"' in rule["if"]
-
-
 def test_the_smallest_workflow_applies_and_rotates(here: World, tmp_path: Path) -> None:
     """README's apply step, in a clone with the fetch-depth 0 of actions/checkout."""
     (text,) = re.findall(

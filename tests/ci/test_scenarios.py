@@ -152,18 +152,6 @@ def test_a_plan_job_rerun_after_the_merge_edits_nothing(here: World) -> None:
     assert here.github.bodies(1) == [review]
 
 
-def test_the_plan_of_an_older_commit_does_not_replace_a_newer_one(here: World) -> None:
-    """Two plan jobs of one pull request finish in the wrong order."""
-    here.propose(1, "Audit", "Deploys")
-    old = here.git("rev-parse", "HEAD")
-    here.propose(1, "Audit", "Deploys", "Pager")
-    (review,) = here.github.bodies(1)
-    here.git("checkout", "-q", old)
-    late = here.pull(1, newest=here.git("rev-parse", "topic-1"))
-    assert "review-frozen" in late.stdout
-    assert here.github.bodies(1) == [review]
-
-
 # Reviews that do not count.
 
 
@@ -636,25 +624,14 @@ def test_a_shallow_checkout_is_reported_with_its_fix(here: World) -> None:
 
 FAULTS = {
     "403": Response(403, {"message": "Resource not accessible by integration"}),
-    "404": Response(404, {"message": "Not Found"}),
-    "422": Response(422, {"message": "Validation Failed"}),
-    "429": Response(429, {"message": "API rate limit exceeded"}),
     "500": Response(500, {"message": "Server Error"}),
     "HTML": Response(200, b"<html>Unicorn!</html>", {"Content-Type": "text/html"}),
     "dropped": Response(0),
 }
 
 
-@pytest.mark.parametrize(
-    ("fault", "path"),
-    [
-        *((fault, "/pulls") for fault in FAULTS),
-        ("500", "/issues/comments"),
-        ("HTML", "/issues/comments"),
-        ("404", "...main"),
-        ("dropped", "...main"),
-    ],
-)
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("path", ["/pulls", "/issues/comments", "...main"])
 def test_missing_responses_of_github_are_not_guessed(here: World, fault: str, path: str) -> None:
     """Unreadable reviews approve nothing; the next run with GitHub available applies them."""
     here.merged(1, "Audit", "Deploys")
@@ -673,12 +650,11 @@ def test_missing_responses_of_github_are_not_guessed(here: World, fault: str, pa
     assert here.push().code == 0
 
 
-@pytest.mark.parametrize("fault", ["403", "422", "500", "dropped"])
-def test_a_failed_comment_does_not_undo_an_apply(here: World, fault: str) -> None:
+def test_a_failed_comment_does_not_undo_an_apply(here: World) -> None:
     """The log has GitHub's refusal, and nothing is sent twice."""
     here.merged(1, "Audit", "Deploys")
     here.github.fault = lambda method, path: (
-        FAULTS[fault] if method == "POST" and "/issues/" in path else None
+        FAULTS["403"] if method == "POST" and "/issues/" in path else None
     )
     done = here.push()
     assert (done.code, done.outputs["result"]) == (0, "applied")
