@@ -35,6 +35,7 @@ _SOURCES: Final = {
     "api_key": ("CLOUDTRUTH_API_KEY", "api_key"),
     "timeout": ("CLOUDTRUTH_REQUEST_TIMEOUT", "request_timeout"),
     "deadline": ("WEBHOOKS_DEADLINE", None),
+    "profile": ("CLOUDTRUTH_PROFILE", None),
 }
 """The variable of a setting, and its name in a profile. An argument has the name of the setting."""
 
@@ -112,7 +113,9 @@ def resolve(
     profile, key = Setting(value="", source=""), None
     server = Setting(value=LOCAL_SERVER, source="--local")
     if not local:
-        profile = _chosen(arguments.get("profile"), profile_of_files, environ)
+        profile = find("profile") or Setting(value=_DEFAULT_PROFILE, source="default")
+        if profile_of_files is not None and profile.source != "--profile":
+            profile = Setting(value=profile_of_files[0], source=profile_of_files[1])
         values = _inherited(profile, _read_profiles(_profile_file(environ, platform)))
         key = _key(find("api_key"), arguments.get("api_key_file"), environ, directory)
         server = _server_url(find("server_url"))
@@ -211,19 +214,6 @@ def _seconds(what: str, found: Setting[str] | None, default: float) -> Setting[f
 _DEFAULT_PROFILE: Final = "default"
 _FILE_MAX: Final = 1024 * 1024
 _UNSET: Final = ("", "~", "null")
-
-
-def _chosen(
-    argument: str | None, of_files: tuple[str, str] | None, environ: Mapping[str, str]
-) -> Setting[str]:
-    """Return the name of the profile that the argument, the files or the environment choose."""
-    if argument:
-        return Setting(value=argument, source="--profile")
-    if of_files is not None:
-        return Setting(value=of_files[0], source=of_files[1])
-    if named := environ.get("CLOUDTRUTH_PROFILE"):
-        return Setting(value=named, source="CLOUDTRUTH_PROFILE")
-    return Setting(value=_DEFAULT_PROFILE, source="default")
 
 
 def _profile_file(environ: Mapping[str, str], platform: str) -> Path | None:
