@@ -57,7 +57,9 @@ def _patterns() -> Iterator[tuple[str, re.Pattern[str], str]]:
                 uses = re.findall(rf"\b{name}\.(search|finditer|sub|match)\b", source)
                 use = "fullmatch" if not uses else "match" if set(uses) == {"match"} else "search"
                 if isinstance(pattern.pattern, bytes):  # of the beginning of a file
-                    pattern, use = re.compile(pattern.pattern.decode(), pattern.flags), "search"
+                    pattern = re.compile(pattern.pattern.decode(), pattern.flags)
+                if not isinstance(value, re.Pattern):  # of a table
+                    use = "search"
                 yield f"{found.name}.{each}", pattern, use
     for pattern in sorted(
         set(re.findall(r'"pattern": (".*")', schema_text("webhooks.schema.json")))
