@@ -6,7 +6,6 @@ import copy
 import dataclasses
 import json
 import pickle
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -74,12 +73,6 @@ def test_secrets_are_equal_if_their_values_are() -> None:
 def test_the_origin_of_an_address(url: str, origin: str | None) -> None:
     """Only the scheme and the host are returned."""
     assert Secret(url).origin() == origin
-
-
-def test_a_pattern_must_match_the_complete_value() -> None:
-    """A partial match is not enough."""
-    assert Secret("abc").matches(re.compile("[a-c]+"))
-    assert not Secret("abcd").matches(re.compile("[a-c]+"))
 
 
 def test_a_secret_contains_another() -> None:

@@ -292,11 +292,6 @@ def test_a_nameless_webhook_is_in_no_scope() -> None:
     assert exported.left_out == (("", "it has no name"),)
 
 
-def test_an_empty_organization_gives_an_empty_list() -> None:
-    """The file declares no webhooks."""
-    assert "webhooks: []" in export(live()).text
-
-
 @pytest.mark.parametrize(
     ("text", "yaml"),
     [

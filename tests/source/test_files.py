@@ -146,14 +146,10 @@ def test_an_unreadable_subdirectory_is_an_error(
 
 def test_names_are_relative_to_the_working_directory(tmp_path: Path) -> None:
     """Any path has a short name with forward slashes."""
-    work = tmp_path / "work"
-    (work / "conf").mkdir(parents=True)
-    (work / "conf" / "a.yaml").touch()
-    (tmp_path / "outside.yaml").touch()
-    assert names(read_in(work, str(work / "conf" / "a.yaml"), "../outside.yaml")) == [
-        "conf/a.yaml",
-        "../outside.yaml",
-    ]
+    make(tmp_path, ("work/conf/a.yaml", "outside.yaml"))
+    paths = (str(tmp_path / "work/conf/a.yaml"), "../outside.yaml")
+    found = names(read_in(tmp_path / "work", *paths))
+    assert found == ["conf/a.yaml", "../outside.yaml"]
 
 
 def test_stdin_is_read_for_a_dash(tmp_path: Path) -> None:
@@ -168,7 +164,9 @@ def test_stdin_is_read_for_a_dash(tmp_path: Path) -> None:
 
 
 def test_too_large_input_is_refused(tmp_path: Path) -> None:
-    """The limit holds for files (sparse ones too) and for standard input."""
+    """The limit holds for files, also sparse ones and those with a wrong size, and for input."""
+    with pytest.raises(files.NotReadableError, match="larger than 0 KiB"):
+        files.read_regular(Path("/proc/self/maps"), limit=4)
     with (tmp_path / "big.yaml").open("wb") as stream:
         stream.truncate(files.MAX_FILE_BYTES + 1)
     assert "larger than 64 MiB" in only_message(read_in(tmp_path, "big.yaml"))
@@ -176,12 +174,6 @@ def test_too_large_input_is_refused(tmp_path: Path) -> None:
     assert "larger than 64 MiB" in only_message(
         read(("-",), directory=tmp_path, stdin=lambda: large)
     )
-
-
-def test_a_file_that_grows_is_limited() -> None:
-    """A file with a wrong size (as in /proc) is limited too."""
-    with pytest.raises(files.NotReadableError, match="larger than 0 KiB"):
-        files.read_regular(Path("/proc/self/maps"), limit=4)
 
 
 def test_all_problems_are_reported_together(tmp_path: Path) -> None:
