@@ -16,7 +16,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from reconciler.findings import Finding, error, has_errors, note, warning
-from reconciler.kinds import KINDS, Field, slack
+from reconciler.kinds import FIELDS, KINDS, Field, slack
 from reconciler.model import Scheme, Secret, SecretRef, Webhook
 from reconciler.planning.readback import declared_secret
 from reconciler.source import allowed
@@ -279,10 +279,9 @@ def _misused(
     """Yield the references of `webhook` whose values do not fit their fields."""
     kind = KINDS[webhook.type]
     for name, ref in webhook.configuration.items():
-        known = kind.field(name)
-        if known is None or not isinstance(ref, SecretRef) or ref not in fetched:
+        if not isinstance(ref, SecretRef) or ref not in fetched:
             continue
-        secret = fetched[ref]
+        known, secret = FIELDS[webhook.type][name], fetched[ref]
         if not fits(known, secret):
             hint = "store only the value there, without quotes or other text"
             if ref.scheme is Scheme.LITERAL:
@@ -296,14 +295,9 @@ def _misused(
         elif secret.matches(_HOLDS_TOKEN):
             url = declared_secret(webhook.configuration.get(kind.destination, ""), fetched)
             if url is not None and not url.matches(slack.HOST):
-                message = (
-                    f"{_subject(ref)} contains a Slack token, but this webhook is not for Slack"
-                )
-                hint = (
-                    "a Slack token is sent only by webhooks of type `slack` and to hosts under "
-                    "slack.com"
-                )
-                yield ref, error("slack-token-elsewhere", message, hint)
+                what = "contains a Slack token, but this webhook is not for Slack"
+                hint = "use `type: slack`; a Slack token is only sent to hosts under slack.com"
+                yield ref, error("slack-token-elsewhere", f"{_subject(ref)} {what}", hint)
 
 
 def fits(field: Field, secret: Secret) -> bool:
