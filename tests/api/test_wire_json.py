@@ -76,7 +76,7 @@ def test_every_possible_secret_is_wrapped(type: str) -> None:
 
 
 def test_other_fields_are_plain_text() -> None:
-    """They can be compared and shown."""
+    """Fields that hold no secret can be compared and shown."""
     assert configuration({"username": "u", "verify": True}, "generic") == {
         "username": "u",
         "verify": True,
@@ -146,7 +146,7 @@ def test_any_json_is_a_webhook_or_a_protocol_error(value: Any) -> None:
     ],
 )
 def test_the_last_delivery_error(value: Any, expected: DeliveryError | None) -> None:
-    """It is read in any format, without tokens, URLs and parts of secrets."""
+    """The error is read in any format, without tokens, URLs and parts of secrets."""
     configured = {"token": "xoxb-canary", "new": [{"key": "canary-deep"}]}
     row = ROW | {"last_error": value, "configuration": configured}
     assert wire.live_webhook(row).last_error == expected
@@ -164,7 +164,7 @@ def test_the_last_delivery_error(value: Any, expected: DeliveryError | None) -> 
     ],
 )
 def test_an_organization_may_be_written_as_a_url(value: Any, expected: str | None) -> None:
-    """Its id is the last segment of the path."""
+    """The id is the last segment of the path."""
     assert wire.bare_id(value) == expected
 
 

@@ -320,7 +320,7 @@ def test_an_abandoned_write_is_reported_as_a_write() -> None:
 
 
 def test_the_watcher_receives_every_operation_once() -> None:
-    """This includes operations that are done or skipped without a request."""
+    """Progress includes operations that are done or skipped without a request."""
     api = memory(row("a", "1"), row("b", "2"))
     plan = planned(api, slack("a", "#new"), slack("b", "#new"), slack("c"))
     api.put(row("a", "1", "#new"))

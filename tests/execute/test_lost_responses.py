@@ -165,7 +165,7 @@ def test_a_run_removes_and_reports_only_its_own_duplicates(
 
 
 def test_a_removal_with_a_lost_response_is_verified() -> None:
-    """It is done or repeated; one webhook remains and the report names the other."""
+    """The removal is done or repeated; one webhook remains and the report names the other."""
     for happens in (True, False):
         lost = Fault(call="delete", error=AmbiguousWriteError, happens=happens)
         api = memory(faults=[LATE, lost])

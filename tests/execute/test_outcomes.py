@@ -156,7 +156,7 @@ def test_a_token_kept_by_a_change_of_type_is_reported(
 def test_a_create_stored_under_another_name_is_deleted(
     faults: list[Fault], more: str, left: list[str]
 ) -> None:
-    """That name is not declared. If the delete fails, the outcome has the id of the webhook."""
+    """The stored name is not declared. If the delete fails, the outcome has the webhook's id."""
     api = memory(stores=upper, faults=faults)
     hint = "declare the name as CloudTruth stores it"
     differs(outcome_of(api, slack("a")), hint, "name", more=more)
@@ -189,7 +189,7 @@ def test_an_existing_webhook_returned_by_a_create_is_kept() -> None:
 
 
 def test_a_create_with_another_field_is_kept() -> None:
-    """Its name is declared, so the next plan fixes it."""
+    """The name is declared, so the next plan fixes it."""
     api = memory(stores=lambda each: replace(each, event_types=frozenset({"value_created"})))
     differs(outcome_of(api, slack("a")), ELSEWHERE, "event_types")
     assert api.names() == ["a"]

@@ -247,7 +247,7 @@ def test_a_duplicate_is_removed_if_its_keeper_is_missing_in_the_second_listing()
 
 
 def test_an_ignored_webhook_with_a_previous_name_does_not_stop_an_apply() -> None:
-    """It keeps its name, as planned."""
+    """The ignored webhook keeps its name, as planned."""
     api = memory(row("old", "1"))
     plan = made(desired(*RENAME, ignore=("old",)), *api.rows.values())
     assert run(api, plan).exit_code is ExitCode.OK

@@ -92,7 +92,7 @@ def test_validate_loads_only_its_own_stage(file: File, tmp_path: Path) -> None:
 def test_a_run_without_changes_loads_no_engine(
     file: File, tmp_path: Path, line: str, renderers: set[str]
 ) -> None:
-    """It loads no explanations either."""
+    """A run without changes loads neither the engine nor explanations."""
     file(declaration(range(10)))
     emulator = Emulator()
     for number in range(10):
