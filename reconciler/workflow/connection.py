@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from reconciler.errors import ExitCode
 from reconciler.execute.stop import SignalStop, SystemClock
 from reconciler.execute.workers import ThreadWorkers
 from reconciler.model import Secret
@@ -19,13 +18,6 @@ if TYPE_CHECKING:
     from reconciler.api.attempt import Observer
     from reconciler.api.connections import Adapter
     from reconciler.report import Outcome
-
-
-class _NoStop:
-    """Implements the Stop port without signals."""
-
-    def requested(self) -> ExitCode | None:
-        return None
 
 
 class _NoWatcher:
@@ -43,14 +35,17 @@ class Connection:
     """A client for one organization, its key, and what an apply needs.
 
     `key` is refused as a webhook's secret. `stop` is entered only for the writes: before them a
-    signal ends the run immediately. `restart` restarts the deadline, for example after a prompt.
+    signal ends the run immediately. By default it receives no signals. `restart` restarts the
+    deadline, for example after a prompt.
     """
 
     api: WebhookAPI
     key: Secret | None = None
     clock: Clock = field(default_factory=SystemClock)
     workers: Workers
-    stop: AbstractContextManager[Stop] = field(default_factory=lambda: nullcontext(_NoStop()))
+    stop: AbstractContextManager[Stop] = field(
+        default_factory=lambda: nullcontext(SignalStop(SystemClock().monotonic))
+    )
     watcher: Watcher = field(default_factory=_NoWatcher)
     restart: Callable[[], None] = lambda: None
 
@@ -86,15 +81,14 @@ def connect(
     from reconciler.api.client import connect as open_client
 
     clock = clock or SystemClock()
-    stop: SignalStop | None = None
-    if signaled is not None:
 
-        def hurry(seconds: float) -> None:
-            api.deadline_in(seconds)
+    def hurry(seconds: float) -> None:
+        api.deadline_in(seconds)
+        if signaled is not None:
             signaled()
 
-        stop = SignalStop(clock.monotonic, hurry=hurry)
-    workers = ThreadWorkers(parallelism, halted=None if stop is None else stop.halted)
+    stop = SignalStop(clock.monotonic, hurry=hurry)
+    workers = ThreadWorkers(parallelism, halted=stop.halted)
     with closing(workers):
         client = open_client(
             server_url=server_url,
@@ -113,7 +107,7 @@ def connect(
                 key=key,
                 clock=clock,
                 workers=workers,
-                stop=stop or nullcontext(_NoStop()),
+                stop=nullcontext(stop) if signaled is None else stop,
                 watcher=watcher or _NoWatcher(),
                 restart=lambda: api.deadline_in(deadline),
             )
