@@ -35,7 +35,7 @@ PROXY_VARIABLES: Final = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"
 PROXY_HINT: Final = "check the variables HTTPS_PROXY, ALL_PROXY and NO_PROXY"
 
 # After longer idle time, the server may close the connection while we write to it.
-KEEP_ALIVE: Final = 2.0
+_KEEP_ALIVE: Final = 2.0
 
 Adapter: TypeAlias = httpx.BaseTransport
 """A replacement for the network, for modules that do not import the HTTP library."""
@@ -126,7 +126,7 @@ class Connections:
                 follow_redirects=False,
                 event_hooks={"response": [_keep_location]},
                 limits=httpx.Limits(
-                    max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEP_ALIVE
+                    max_connections=1, max_keepalive_connections=1, keepalive_expiry=_KEEP_ALIVE
                 ),
                 transport=self._adapter,
             )

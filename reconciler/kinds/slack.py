@@ -6,11 +6,17 @@ import re
 from typing import Final
 
 from reconciler.kinds.base import Field, Kind
+from reconciler.model import Secret
 
 
-def channel(value: str) -> str:
+def _bare(value: str) -> str:
     """Return a channel without a leading `#`, which is optional for Slack."""
     return value.removeprefix("#")
+
+
+def not_a_bot(token: Secret) -> str | None:
+    """Return what a Slack token is, None if it is a bot token or of an unknown type."""
+    return next((what for shape, what in _OTHER_TOKENS.items() if token.matches(shape)), None)
 
 
 def _written(value: str) -> str:
@@ -26,15 +32,13 @@ TOKEN: Final = re.compile(
 TOKEN_PART: Final = re.compile(r"(?:xox[a-z]|xapp)[-.][A-Za-z0-9._-]*")
 """Text that starts like a Slack token, complete or not."""
 
-OTHER_TOKENS: Final = {
+_OTHER_TOKENS: Final = {
     re.compile(r"xoxe\..*", re.DOTALL): "a rotated token, which expires within 12 hours",
     re.compile(r"xoxe-.*", re.DOTALL): "a refresh token, which cannot post",
     re.compile(r"xoxp-.*", re.DOTALL): "a user token: messages are posted as that user, and stop "
     "when the user leaves",
     re.compile(r"xapp-.*", re.DOTALL): "an app-level token, which cannot post",
 }
-"""Patterns of Slack tokens that are not bot tokens, with their description."""
-
 USE_A_BOT: Final = (
     "use the Bot User OAuth Token (xoxb-...) of an app without token rotation: "
     "`webhooks slack manifest`"
@@ -75,7 +79,7 @@ KIND: Final = Kind(
             required=True,
             pattern=_CHANNEL,
             noun="the name or id of a Slack channel",
-            normal=channel,
+            normal=_bare,
             written=_written,
         ),
         Field(

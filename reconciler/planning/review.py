@@ -43,7 +43,7 @@ from reconciler.planning.plan import (
 )
 from reconciler.planning.resend import Resend, resends
 
-DIGITS: Final = 32
+_DIGITS: Final = 32
 """The length of an operation's digest in hexadecimal digits: 128 bits."""
 
 Shown: TypeAlias = Mapping[SecretRef, str]
@@ -65,7 +65,7 @@ def digests(operation: Operation, shown: Shown) -> tuple[OperationDigest, ...]:
         case Delete(before=before):
             contents = [["delete", id_, _content(before, shown), None]]
     return tuple(
-        OperationDigest(digest=_digest(each)[:DIGITS], name=operation.name, id=id_)
+        OperationDigest(digest=_digest(each)[:_DIGITS], name=operation.name, id=id_)
         for each in contents
     )
 

@@ -25,12 +25,12 @@ from reconciler.errors import (
     ReconcilerError,
     UsageError,
 )
-from reconciler.kinds.slack import OTHER_TOKENS, TOKEN, USE_A_BOT
-from reconciler.kinds.slack import channel as bare
+from reconciler.kinds import FIELDS
+from reconciler.kinds.slack import TOKEN, USE_A_BOT, not_a_bot
 from reconciler.model import Scheme, Secret, SecretRef, Value, Webhook
 from reconciler.render.quote import quote
 from reconciler.render.words import plural, reference
-from reconciler.slack.manifest import POST, POST_ANYWHERE, POST_AS, SEE_CHANNELS, SEE_PRIVATE
+from reconciler.slack.manifest import Scope
 
 DEFAULT_URL: Final = "https://slack.com/api"
 
@@ -145,7 +145,7 @@ class _Token:
     @property
     def types(self) -> str:
         """Return the types of channels that the token may list, in Slack's format."""
-        kinds = ((SEE_CHANNELS, "public_channel"), (SEE_PRIVATE, "private_channel"))
+        kinds = ((Scope.SEE_CHANNELS, "public_channel"), (Scope.SEE_PRIVATE, "private_channel"))
         return ",".join(kind for scope, kind in kinds if scope in (self.scopes or ()))
 
     @cached_property
@@ -177,24 +177,26 @@ def _kind(token: Secret) -> Check:
         return fail("token", "not a Slack token; it was not sent to Slack", fix=fix)
     if token.matches(_BOT_TOKEN):
         return ok("token", "a bot token")
-    for shape, meaning in OTHER_TOKENS.items():
-        if token.matches(shape):
-            return warn("token", meaning, fix=USE_A_BOT)
+    if meaning := not_a_bot(token):
+        return warn("token", meaning, fix=USE_A_BOT)
     return warn("token", "an unrecognized Slack token type", fix=_COPY_AGAIN)
 
 
 def _scopes(scopes: frozenset[str] | None, username: str) -> Check:
     if scopes is None:
         return unknown("scopes", "Slack does not report the token's scopes")
-    if POST not in scopes:
-        return fail("scopes", f"{POST} is missing: nothing can be posted", fix=_REINSTALL)
-    if POST_AS not in scopes:
+    if Scope.POST not in scopes:
+        return fail("scopes", f"{Scope.POST} is missing: nothing can be posted", fix=_REINSTALL)
+    if Scope.POST_AS not in scopes:
         return warn(
             "scopes",
-            f"{POST_AS} is missing: messages appear under the app's name, not as {quote(username)}",
+            f"{Scope.POST_AS} is missing: messages appear under the app's name, "
+            f"not as {quote(username)}",
             fix=_REINSTALL,
         )
-    return ok("scopes", ", ".join(sorted(scopes & {POST, POST_AS, POST_ANYWHERE})))
+    return ok(
+        "scopes", ", ".join(sorted({Scope.POST, Scope.POST_AS, Scope.POST_ANYWHERE} & scopes))
+    )
 
 
 def _channel(channel: str, token: _Token) -> Check:
@@ -203,15 +205,15 @@ def _channel(channel: str, token: _Token) -> Check:
     if _USER.fullmatch(channel):
         return unknown("channel", f"{shown}: a user, not a channel")
     if not token.types:
-        detail = f"{shown}: not checked: requires {SEE_CHANNELS}"
-        if token.scopes is not None and POST_ANYWHERE not in scopes:
-            detail += f"; without {POST_ANYWHERE} the bot must be invited"
+        detail = f"{shown}: not checked: requires {Scope.SEE_CHANNELS}"
+        if token.scopes is not None and Scope.POST_ANYWHERE not in scopes:
+            detail += f"; without {Scope.POST_ANYWHERE} the bot must be invited"
         return unknown("channel", detail, fix="use --send to post a test message")
     listed = token.channels
     if isinstance(listed, ApiError):
         return unknown("channel", f"{shown}: {listed.message}", fix=listed.hint)
-    found = listed.get(bare(channel))
-    if found is None and {SEE_CHANNELS, SEE_PRIVATE} <= scopes:
+    found = listed.get(FIELDS["slack"]["channel"].normal(channel))
+    if found is None and {Scope.SEE_CHANNELS, Scope.SEE_PRIVATE} <= scopes:
         return fail("channel", f"{shown}: no such channel, or a private one", fix=_FIND)
     if found is None:
         return warn(
@@ -221,11 +223,11 @@ def _channel(channel: str, token: _Token) -> Check:
         return fail("channel", f"{shown}: {_ARCHIVED[0]}", fix=_ARCHIVED[1])
     if found.get("is_member") is True:
         return ok("channel", f"{shown}, the bot is in it")
-    if POST_ANYWHERE in scopes:
+    if Scope.POST_ANYWHERE in scopes:
         return ok("channel", f"{shown}, a public channel")
     return fail(
         "channel",
-        f"{shown}: the bot is not in it, and {POST_ANYWHERE} is missing",
+        f"{shown}: the bot is not in it, and {Scope.POST_ANYWHERE} is missing",
         fix=f"{_INVITE}, or add the scope and reinstall the app",
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -17,17 +18,23 @@ from reconciler.model import Path
 from reconciler.source.rendered import yaml_text
 
 APP_NAME: Final = "CloudTruth Webhook"
-POST: Final = "chat:write"
-POST_ANYWHERE: Final = "chat:write.public"
-POST_AS: Final = "chat:write.customize"
-SEE_CHANNELS: Final = "channels:read"
-SEE_PRIVATE: Final = "groups:read"
+
+
+class Scope(StrEnum):
+    """A permission of a token."""
+
+    POST = "chat:write"
+    POST_ANYWHERE = "chat:write.public"
+    POST_AS = "chat:write.customize"
+    SEE_CHANNELS = "channels:read"
+    SEE_PRIVATE = "groups:read"
+
 
 _SCOPES: Final[Mapping[str, str]] = {
-    POST: "post messages",
-    POST_ANYWHERE: "post in public channels without an invitation",
-    POST_AS: "without it Slack silently ignores a webhook's username",
-    SEE_CHANNELS: "lets webhooks slack check see public channels",
+    Scope.POST: "post messages",
+    Scope.POST_ANYWHERE: "post in public channels without an invitation",
+    Scope.POST_AS: "without it Slack silently ignores a webhook's username",
+    Scope.SEE_CHANNELS: "lets webhooks slack check see public channels",
 }
 """The scopes of the app, each with its use. It does not need the last one."""
 
@@ -56,7 +63,7 @@ def manifest(name: str = APP_NAME, *, see_channels: bool = False) -> dict[str, A
             f"a Slack app name must be 1 to {_LONGEST_NAME} characters, on one line",
             hint=f"omit --name to use {APP_NAME!r}",
         )
-    scopes = [each for each in _SCOPES if see_channels or each != SEE_CHANNELS]
+    scopes = [str(each) for each in _SCOPES if see_channels or each != Scope.SEE_CHANNELS]
     return {
         "display_information": {
             "name": name,

@@ -288,10 +288,9 @@ def _misused(
                 hint = f"use `{name}: {{env: NAME}}`, with the name of your variable"
             yield ref, error("unfit-secret", f"{_subject(ref)} is not {known.noun}", hint)
         elif known.shape is slack.TOKEN:
-            for shape, meaning in slack.OTHER_TOKENS.items():
-                if secret.matches(shape):
-                    message = f"{_subject(ref)} is {meaning}"
-                    yield ref, warning("not-a-bot-token", message, slack.USE_A_BOT)
+            if meaning := slack.not_a_bot(secret):
+                message = f"{_subject(ref)} is {meaning}"
+                yield ref, warning("not-a-bot-token", message, slack.USE_A_BOT)
         elif secret.matches(_HOLDS_TOKEN):
             url = declared_secret(webhook.configuration.get(kind.destination, ""), fetched)
             if url is not None and not url.matches(slack.HOST):
