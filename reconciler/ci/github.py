@@ -125,11 +125,11 @@ class GitHub:
         None if that does not follow the commit, or if there are too many files to list.
         """
         found = self._request("GET", f"/compare/{quote(commit)}...{quote(branch)}", need=_CONTENTS)
-        rows = found.get("files") if isinstance(found, Mapping) else None
-        if text(found, "status") not in ("ahead", "identical") or not isinstance(rows, list):
+        rows = found["files"]
+        if found["status"] not in ("ahead", "identical") or len(rows) >= _MOST_FILES:
             return None
         names = (text(row, key) for row in rows for key in ("filename", "previous_filename"))
-        return tuple(filter(None, names)) if len(rows) < _MOST_FILES else None
+        return tuple(filter(None, names))
 
     def merged_pulls(self, branch: str) -> tuple[Pull, ...]:
         """Return the pull requests merged into a branch, newest first.
@@ -264,11 +264,8 @@ class GitHub:
 
 
 def _pull(row: Any) -> Pull:
-    number = row.get("number") if isinstance(row, Mapping) else None
-    if not isinstance(number, int):
-        raise GitHubError("GitHub returned something other than a pull request")
     return Pull(
-        number=number,
+        number=row["number"],
         is_open=text(row, "state") == "open",
         head=text(row, "head", "sha"),
         branch=text(row, "base", "ref"),

@@ -224,10 +224,9 @@ def _read_event(name: str, payload: Mapping[str, Any], *, repository: str) -> Ev
     """Return the event `name` in `repository` (owner/name) from its payload."""
     if name == "merge_group":
         return MergeGroup(branch=text(payload, name, "base_ref").removeprefix("refs/heads/"))
-    pull = payload.get("pull_request")
-    number = pull.get("number") if isinstance(pull, Mapping) else None
-    if name not in ("pull_request", "pull_request_target") or type(number) is not int or number < 1:
+    if name not in ("pull_request", "pull_request_target"):
         return None
+    pull = payload.get("pull_request", {})
     home = text(pull, "head", "repo", "full_name")
     distrust = None
     if not repository or home.lower() != repository.lower():
@@ -235,7 +234,7 @@ def _read_event(name: str, payload: Mapping[str, Any], *, repository: str) -> Ev
     elif _DEPENDABOT in (text(payload, "sender", "login"), text(pull, "user", "login")):
         distrust = "this pull request is from Dependabot"
     return PullRequest(
-        number=number,
+        number=pull.get("number", 0),
         head=text(pull, "head", "sha"),
         branch=text(pull, "base", "ref"),
         base=text(pull, "base", "sha"),

@@ -120,12 +120,7 @@ def event(name: str, payload: Any, repository: str = REPOSITORY) -> Any:
             MergeGroup(branch="team/main"),
         ),
         ("merge_group", {}, MergeGroup(branch="")),
-        ("push", {"after": "c"}, None),
-        ("schedule", {}, None),
         ("push", pull(), None),
-        ("pull_request", {}, None),
-        ("pull_request", {"pull_request": 3}, None),
-        ("pull_request", {"pull_request": {"number": True}}, None),
     ],
 )
 def test_an_event_without_a_pull_request_applies_the_tip(
@@ -141,6 +136,7 @@ def test_an_event_without_a_pull_request_applies_the_tip(
         (pull(home="eve/hooks"), REPOSITORY, "fork"),
         (pull(home=None), REPOSITORY, "fork"),
         (pull(home=""), "", "fork"),
+        ({}, REPOSITORY, "fork"),
         (pull(author="dependabot[bot]"), REPOSITORY, "Dependabot"),
         (pull(sender="dependabot[bot]"), REPOSITORY, "Dependabot"),
     ],

