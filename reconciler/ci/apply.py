@@ -141,10 +141,7 @@ class _Attempt:
 
     def _apply(self, checked: Checked, connection: Connection) -> Outcome:
         run, api = self._run, connection.api
-        organization = api.organization().id
-        self._subject = replace(self._subject, organization=organization, origin=api.origin)
-        self._reviews = reviews.read_reviews(self._merges or (), self._subject)
-        merged = reviews.combined(self._reviews, self._subject)
+        self._subject, self._reviews, merged = reviews.collect(run, self._merges or (), api)
         review: Review | str | None = run.expect_digest
         options = PlanOptions(allow_deletes=run.allow_deletes, resend=run.resend)
         if self._by_review:

@@ -15,14 +15,7 @@ from reconciler.ci.github import GitHub
 from reconciler.ci.marker import COMMENT_CHARACTERS, Marker, MarkerKind, Post, encode, find
 from reconciler.ci.matrix import changed_files, reads
 from reconciler.ci.outcome import Outcome, failed, reporting
-from reconciler.ci.reviews import (
-    combined,
-    history,
-    merged_reviews,
-    read_reviews,
-    unapproved,
-    unreviewed,
-)
+from reconciler.ci.reviews import collect, history, merged_reviews, unapproved, unreviewed
 from reconciler.ci.run import Commenting, MergeGroup, PullRequest, Run
 from reconciler.errors import (
     ConfigurationError,
@@ -157,11 +150,7 @@ def _judge_group(run: Run, group: MergeGroup, checked: Checked) -> Outcome:
     queue = [(github.pull(each), github.comments(each)) for each in numbers]
     with run.connected() as connection:
         api = connection.api
-        subject = replace(
-            run.marker(MarkerKind.PLAN), organization=api.organization().id, origin=api.origin
-        )
-        reviews = read_reviews([*queue, *merges], subject)
-        review = combined(reviews, subject)
+        _, reviews, review = collect(run, [*queue, *merges], api)
         options = PlanOptions(allow_deletes=run.allow_deletes)
         made = make_plan(gather(checked, connection.key), api, options=options, review=review)
     findings = unapproved(reviews[: len(queue)])

@@ -21,6 +21,7 @@ from reconciler.model import Desired
 from reconciler.planning.plan import Delete, OperationDigest, Plan, Reason
 from reconciler.planning.resend import Resend
 from reconciler.planning.review import Judgment, Review, mentions
+from reconciler.ports import WebhookReader
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
 
@@ -175,20 +176,26 @@ def unreviewed(plan: Plan, judgment: Judgment) -> list[Finding]:
     ]
 
 
-def combined(reviews: Sequence[Merged], subject: Marker) -> Review:
-    """Return one review of all merged, unsettled operations for a subject's organization."""
+def collect(
+    run: Run, merges: Merges, api: WebhookReader
+) -> tuple[Marker, tuple[Merged, ...], Review]:
+    """Return the subject of a run, the reviews about it, and one review of what they have left."""
+    organization = api.organization().id
+    subject = replace(run.marker(MarkerKind.PLAN), organization=organization, origin=api.origin)
+    reviews = read_reviews(merges, subject)
     left = [
         (each, review.resends.get(each.digest))
         for review in reviews
         for each in review.left
         if each.digest not in review.replaced
     ]
-    return Review(
-        origin=subject.origin,
-        organization=subject.organization,
+    combined = Review(
+        origin=api.origin,
+        organization=organization,
         operations=frozenset(each for each, _ in left),
         resends=tuple(resend for _, resend in left if resend is not None),
     )
+    return subject, reviews, combined
 
 
 def settle(

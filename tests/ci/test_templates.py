@@ -340,13 +340,9 @@ def test_the_lock_pins_everything_without_an_index() -> None:
     text = LOCK.read_text("utf-8")
     assert "://" not in text
     blocks = re.split(r"\n(?=[a-z])", text.strip())
-    assert len(blocks) > 10
-    for block in blocks:
-        assert re.match(r"[a-z0-9._-]+==[^\s]+ ", block), block
-        assert "--hash=sha256:" in block
+    assert [each for each in blocks if not re.match(r"\S+==\S+ (?s:.*)--hash=sha256:", each)] == []
     locked = {block.split("==")[0] for block in blocks}
     assert {"click", "deepdiff", "httpx", "jsonschema-rs", "pyyaml", "hatchling"} <= locked
-    assert "hatch-fancy-pypi-readme" in locked
 
 
 @pytest.mark.slow
