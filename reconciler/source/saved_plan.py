@@ -31,7 +31,7 @@ from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review, read_review
 from reconciler.source.files import NotReadableError, read_regular
 from reconciler.source.load import Loaded, Parsed
-from reconciler.source.schema import PLAN, ROOT, parts, validator
+from reconciler.source.schema import PLAN, ROOT, parts, schema, validator
 from reconciler.source.yaml import LISTED, Document
 
 _HINT: Final = "save a plan with `webhooks plan --out FILE`; pass configuration files with -f"
@@ -103,8 +103,8 @@ def load(raw: bytes, file: str) -> SavedPlan:
         )
     if tree.get("checksum") != checksum(tree):
         _refuse_edited(file)
-    if (odd := next(validator(ROOT, PLAN).iter_errors(tree), None)) is not None:
-        where = ".".join(map(str, odd.instance_path))
+    if not validator(ROOT, PLAN).is_valid(tree):
+        where = _invalid_part(tree)
         why = f"{where} is not valid" if where else "its keys are not those of a plan"
         raise ConfigurationError(f"{file} is not a saved plan: {why}", hint=_AGAIN)
     review = read_review(tree)
@@ -143,6 +143,16 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse(why: str) -> NoReturn:
     raise ValueError(why)
+
+
+def _invalid_part(tree: dict[str, Any]) -> str:
+    """Return the path in a document of the most relevant violation of its schema."""
+    import jsonschema  # slow, so only for a refused plan
+
+    odd = jsonschema.exceptions.best_match(
+        jsonschema.Draft7Validator(schema(PLAN)).iter_errors(tree)
+    )
+    return ".".join(map(str, odd.absolute_path)) if odd is not None else ""
 
 
 def _refuse_edited(file: str) -> NoReturn:
