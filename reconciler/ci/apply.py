@@ -29,14 +29,14 @@ from reconciler.errors import (
     UnresolvedSecretsError,
     UsageError,
 )
-from reconciler.findings import Finding
+from reconciler.findings import Finding, warning
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import resends
 from reconciler.planning.review import Review, judge
 from reconciler.render import RENDERERS, View
 from reconciler.render.markdown import code_block
-from reconciler.report import NOT_REVIEWED, Applied
+from reconciler.report import NOT_REVIEWED, Applied, Report
 from reconciler.workflow import Checked, Connection, gather
 from reconciler.workflow import apply as apply_plan
 from reconciler.workflow import plan as make_plan
@@ -62,11 +62,8 @@ def apply(run: Run) -> Outcome:
     attempted = _Attempt(run)
     try:
         return attempted.carry_out()
-    except ReconcilerError as problem:
+    except (ReconcilerError, KeyboardInterrupt) as problem:
         return attempted.give_up(problem)
-    except KeyboardInterrupt:
-        stopped = "stopped by a signal: nothing was written"
-        return attempted.give_up(Interrupted(stopped, signal_exit=ExitCode.SIGINT))
 
 
 class _Attempt:
@@ -78,6 +75,7 @@ class _Attempt:
         self._merges: reviews.Merges | None = None
         self._reviews: tuple[reviews.Merged, ...] = ()
         self._plan: Plan | None = None
+        self._report: Report | None = None
         self._findings: list[Finding] = []
         self._by_review = run.expect_digest is None and run.reviewing is not Reviewing.IGNORE
         self._next = "then run", run.again
@@ -97,8 +95,15 @@ class _Attempt:
         with run.connected() as connection:
             return self._apply(checked, connection)
 
-    def give_up(self, problem: ReconcilerError) -> Outcome:
-        """Report an error raised before the first write, with the next command."""
+    def give_up(self, problem: ReconcilerError | KeyboardInterrupt) -> Outcome:
+        """Report why the run ended early, with the next command."""
+        if isinstance(problem, KeyboardInterrupt):
+            stopped = "stopped by a signal: nothing was written"
+            problem = Interrupted(stopped, signal_exit=ExitCode.SIGINT)
+        if self._report is not None:  # a signal after the writes, which must be reported
+            why = "a signal stopped the run before it posted the outcome on the pull request"
+            self._findings.append(warning("not-reported", why, "re-run the job"))
+            return self._ended(self._report)
         way, command = self._next
         if isinstance(problem, ConfigurationError) and not isinstance(
             problem, UnresolvedSecretsError
@@ -159,22 +164,30 @@ class _Attempt:
                 command = self._by_digest(checked, connection, options, unsent)
                 self._next = "or apply this plan", command
             raise
-        made = report.plan
+        self._report, made = report, report.plan
         outcomes = zip(report.outcomes, made.digests, strict=True)
         applied = [found for outcome, found in outcomes if isinstance(outcome, Applied)]
         digests = frozenset(each.digest for found in applied for each in found)
         self._settle(made, digests, merged, checked)
-        result, code = "applied" if made.operations else "converged", ""
+        outcome = self._ended(report)
         if report.exit_code is ExitCode.OK:
             self._close_issues()
         else:
-            result, code, command = "failed", "apply-incomplete", run.again
+            command = run.again
             if report.needs_review:
-                code, command = NOT_REVIEWED, self._by_digest(checked, connection, options)
+                command = self._by_digest(checked, connection, options)
             text = RENDERERS["markdown"]().render_report(report, _HALF)
-            self._report_failure(code, f"### Apply incomplete: `{code}`\n\n{text}", command)
+            heading = f"### Apply incomplete: `{outcome.reason}`"
+            self._report_failure(outcome.reason, f"{heading}\n\n{text}", command)
+        return outcome
+
+    def _ended(self, report: Report) -> Outcome:
+        """Return the outcome of an apply; warnings of later steps are added to it."""
+        result, code = "applied" if report.plan.operations else "converged", ""
+        if report.exit_code is not ExitCode.OK:
+            result, code = "failed", NOT_REVIEWED if report.needs_review else "apply-incomplete"
         return Outcome(
-            result=result, findings=self._findings, plan=made, report=report, reason=code
+            result=result, findings=self._findings, plan=report.plan, report=report, reason=code
         )
 
     def _settle(

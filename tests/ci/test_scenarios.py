@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.ci.marker import MarkerKind, decode
+from reconciler.errors import ExitCode, Interrupted
 from tests.ci.support import SLACK, Done, World, only, world
 from tests.emulated.faults import Rule, Script, status
 from tests.fakes import Response
@@ -664,6 +665,26 @@ def test_a_failed_comment_does_not_undo_an_apply(here: World) -> None:
     assert here.push().outputs["result"] == "converged"
     assert here.writes() == before
     assert "no longer pending" in here.github.bodies(1)[1]
+
+
+@pytest.mark.parametrize(
+    "signal", [KeyboardInterrupt(), Interrupted("stopped", signal_exit=ExitCode.SIGTERM)]
+)
+def test_a_signal_after_the_writes_does_not_hide_them(
+    here: World, signal: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that a signal stops while it settles the reviews reports what it applied."""
+
+    def stop(*_: object) -> None:
+        raise signal
+
+    here.merged(1, "Audit", "Deploys")
+    monkeypatch.setattr("reconciler.ci.reviews.settle", stop)
+    done = here.push()
+    assert (done.code, done.outputs["result"]) == (0, "applied")
+    assert "a signal stopped the run before it posted the outcome" in done.stdout
+    assert "nothing was written" not in done.stdout
+    assert set(here.live()) == {"Audit", "Deploys"}
 
 
 def test_a_locked_pull_request_is_reported_in_an_issue(here: World) -> None:
