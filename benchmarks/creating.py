@@ -9,39 +9,40 @@ from pathlib import Path
 
 from benchmarks.data import body
 from benchmarks.line import LATENCY, PROGRAM, Line, seconds
-from benchmarks.measure import Command, Sample, alternate, middle, run
+from benchmarks.measure import Command, Sample, alternate, median_of, run
 from benchmarks.workspace import Server, Workspace, serving
 
 
-def create(shop: Workspace) -> Iterator[Line]:
+def create(workspace: Workspace) -> Iterator[Line]:
     """`apply` of creates with 20 ms of latency, compared with the unavoidable waiting time."""
-    count = 100 if shop.quick else 1000
-    folder = shop.file(count)
+    count = 100 if workspace.quick else 1000
+    folder = workspace.file(count)
     ours: dict[int, list[Sample]] = {}
     counts: dict[int, dict[str, int]] = {}
-    for _ in range(shop.rounds(5)):
+    for _ in range(workspace.rounds(5)):
         for parallelism in (10, 16):
             with serving(0, latency=LATENCY) as server:
-                command = shop.webhooks(
+                command = workspace.webhooks(
                     folder, "apply", "--yes", "--parallelism", str(parallelism), server=server
                 )
                 ours.setdefault(parallelism, []).extend(alternate({PROGRAM: command}, 1)[PROGRAM])
                 counts[parallelism] = server.counts()
-    peers = _creating_peers(shop, count)
+    peers = _creating_peers(workspace, count)
     for parallelism, samples in ours.items():
         limit = count * LATENCY / 1000 / parallelism
         yield Line(
-            what=f"`apply` of {count:,} creates, {parallelism} at a time",
-            figure=middle(samples) / limit,
+            title=f"`apply` of {count:,} creates, {parallelism} at a time",
+            value=median_of(samples) / limit,
             unit="x",
             budget=1.4,
-            ours=seconds(middle(samples)),
+            ours=seconds(median_of(samples)),
             against=f"{count:,} x 20 ms / {parallelism} = {seconds(limit)}",
             peers=", ".join(f"{name} {wall / limit:.3g}" for name, wall in peers.items()),
         )
         yield Line(
-            what=f"the same: maximum requests in flight, --parallelism {parallelism}",
-            figure=counts[parallelism]["most in flight"],
+            title=f"`apply` of {count:,} creates: maximum requests in flight, "
+            f"--parallelism {parallelism}",
+            value=counts[parallelism]["max in flight"],
             unit="requests",
             budget=parallelism,
             ours=", ".join(
@@ -51,44 +52,47 @@ def create(shop: Workspace) -> Iterator[Line]:
             ),
             against=str(parallelism),
         )
-    yield from _processor(shop, count, ours[10])
+    yield from _processor(workspace, count, ours[10])
 
 
-def _creating_peers(shop: Workspace, count: int) -> dict[str, float]:
-    """Return how many seconds other tools need. They create a tenth: their time is linear."""
+def _creating_peers(workspace: Workspace, count: int) -> dict[str, float]:
+    """Return the seconds that other tools need, scaled up from a tenth of the creates."""
     part = count // 10
-    folder = shop.file(part)
+    folder = workspace.file(part)
     bodies = folder / "bodies"
     bodies.write_text("".join(json.dumps(body(number)) + "\n" for number in range(part)))
     curl = str(Path(__file__).parent / "peers" / "curl.sh")
     peers: dict[str, Callable[[Server], Command]] = {
-        "one httpx.Client": lambda server: shop.script(
+        "one httpx.Client": lambda server: workspace.script(
             folder, "one_by_one.py", str(part), server=server
         ),
-        "naive script": lambda server: shop.script(folder, "naive.py", "apply", server=server),
+        "naive script": lambda server: workspace.script(folder, "naive.py", "apply", server=server),
     }
     if shutil.which("curl"):
-        peers["curl loop"] = lambda server: shop.command(
+        peers["curl loop"] = lambda server: workspace.command(
             folder, "/bin/sh", curl, str(bodies), server=server
         )
-    found = {}
+    times = {}
     for name, command in peers.items():
         with serving(0, latency=LATENCY) as server:
-            found[name] = run(command(server)).wall * count / part
-    return found
+            times[name] = run(command(server)).wall * count / part
+    return times
 
 
-def _processor(shop: Workspace, count: int, ours: list[Sample]) -> Iterator[Line]:
+def _processor(workspace: Workspace, count: int, ours: list[Sample]) -> Iterator[Line]:
     part = count // 5
     with serving(0, latency=LATENCY) as server:
-        theirs = run(shop.script(shop.empty, "one_by_one.py", str(part), server=server)).cpu / part
-    figure = middle(ours, "cpu") / count * 1000
+        theirs = (
+            run(workspace.script(workspace.empty, "one_by_one.py", str(part), server=server)).cpu
+            / part
+        )
+    value = median_of(ours, "cpu") / count * 1000
     yield Line(
-        what="CPU time per create, including all of `apply`",
-        figure=figure,
+        title="CPU time per create, including all of `apply`",
+        value=value,
         unit="ms",
         budget=1.1,
-        ours=f"{figure:.2f} ms",
+        ours=f"{value:.2f} ms",
         against="",
         peers=f"one httpx.Client, one by one {theirs * 1000:.2f} ms",
     )

@@ -48,7 +48,7 @@ def row(number: int, id: str | None = None) -> dict[str, Any]:
 
 
 def body(number: int) -> dict[str, Any]:
-    """Return a webhook as it is created."""
+    """Return the body of the request that creates a webhook."""
     wanted = ("name", "organization", "type", "event_types", "configuration")
     return {key: value for key, value in row(number).items() if key in wanted}
 
@@ -69,7 +69,7 @@ def declaration(count: int) -> Iterator[str]:
 
 
 def zone(count: int) -> Iterator[str]:
-    """Yield the lines of a zone of as many records."""
+    """Yield the lines of a zone with `count` records."""
     yield "---\n"
     for number in range(count):
         yield (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from benchmarks.measure import Sample, Samples, middle, ratio
+from benchmarks.measure import Sample, Samples, median_of, ratio
 
 PROGRAM = "webhooks"
 LATENCY = 20.0  # milliseconds
@@ -15,8 +15,8 @@ LATENCY = 20.0  # milliseconds
 class Line:
     """One line of the table: a value, its unit (x: times the lower bound), and its budget."""
 
-    what: str
-    figure: float
+    title: str
+    value: float
     unit: str
     budget: float
     ours: str
@@ -25,33 +25,33 @@ class Line:
 
     @property
     def met(self) -> bool:
-        return self.figure <= self.budget
+        return self.value <= self.budget
 
 
-def compared(
+def compare(
     title: str,
     samples: Samples,
-    floor: str,
+    baseline: str,
     budget: float,
     more: Mapping[str, list[Sample]] | None = None,
     *,
-    what: str = "wall",
+    metric: str = "wall",
 ) -> Line:
     """Compare this program with its lower bound, and return the ratios of all tools."""
-    show = seconds if what == "wall" else mebibytes
-    base = middle(samples[floor], what)
+    show = seconds if metric == "wall" else mebibytes
+    base = median_of(samples[baseline], metric)
     others = {**samples, **(more or {})}
     return Line(
-        what=title,
-        figure=ratio(samples[PROGRAM], samples[floor], what),
+        title=title,
+        value=ratio(samples[PROGRAM], samples[baseline], metric),
         unit="x",
         budget=budget,
-        ours=show(middle(samples[PROGRAM], what)),
-        against=f"{floor}: {show(base)}",
+        ours=show(median_of(samples[PROGRAM], metric)),
+        against=f"{baseline}: {show(base)}",
         peers=", ".join(
-            f"{name} {middle(each, what) / base:.3g}"
+            f"{name} {median_of(each, metric) / base:.3g}"
             for name, each in others.items()
-            if name not in (PROGRAM, floor)
+            if name not in (PROGRAM, baseline)
         ),
     )
 

@@ -37,9 +37,15 @@ Samples = dict[str, list[Sample]]
 
 
 def run(command: Command) -> Sample:
-    """Run once, output to a file. Raises RuntimeError if it fails: a failure is no measurement."""
-    heard = command.directory / "output"
-    opened = (os.POSIX_SPAWN_OPEN, 1, str(heard), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    """Run once, with output to a file. Raises RuntimeError if the program fails."""
+    output_file = command.directory / "output"
+    opened = (
+        os.POSIX_SPAWN_OPEN,
+        1,
+        str(output_file),
+        os.O_WRONLY | os.O_CREAT | os.O_TRUNC,
+        0o644,
+    )
     # posix_spawn has no working directory; the shell's cd would be measured.
     here = Path.cwd()
     os.chdir(command.directory)
@@ -56,7 +62,9 @@ def run(command: Command) -> Sample:
     finally:
         os.chdir(here)
     if os.waitstatus_to_exitcode(status) != 0:
-        raise RuntimeError(f"{' '.join(command.arguments)} failed:\n{heard.read_text()[-2000:]}")
+        raise RuntimeError(
+            f"{' '.join(command.arguments)} failed:\n{output_file.read_text()[-2000:]}"
+        )
     unit = 1024 * 1024 if sys.platform == "darwin" else 1024
     return Sample(wall=wall, cpu=usage.ru_utime + usage.ru_stime, memory=usage.ru_maxrss / unit)
 
@@ -73,13 +81,13 @@ def alternate(commands: Mapping[str, Command], rounds: int) -> Samples:
     return samples
 
 
-def middle(samples: Sequence[Sample], what: str = "wall") -> float:
-    values: list[float] = [getattr(each, what) for each in samples]
+def median_of(samples: Sequence[Sample], metric: str = "wall") -> float:
+    values: list[float] = [getattr(each, metric) for each in samples]
     return median(values)
 
 
-def ratio(ours: Sequence[Sample], theirs: Sequence[Sample], what: str = "wall") -> float:
+def ratio(ours: Sequence[Sample], theirs: Sequence[Sample], metric: str = "wall") -> float:
     """Return how many times longer our runs took, round by round."""
     pairs = zip(ours, theirs, strict=True)
-    values: list[float] = [getattr(a, what) / getattr(b, what) for a, b in pairs]
+    values: list[float] = [getattr(a, metric) / getattr(b, metric) for a, b in pairs]
     return median(values)

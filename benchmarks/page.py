@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.line import Line
-from benchmarks.measure import Sample, middle
+from benchmarks.measure import Sample, median_of
 from benchmarks.profile import WHY
 
 _INTRODUCTION = """\
@@ -18,7 +18,7 @@ _INTRODUCTION = """\
 `python -m benchmarks` writes this page. Edit the script, not the page.
 
 Times differ between machines, and on one machine from hour to hour. So every result is a ratio to
-a baseline (the floor), measured alternately with it; each budget limits that ratio. Times are for
+a baseline, measured alternately with it; each budget limits that ratio. Times are for
 complete processes, as seen from the shell.
 
 `tests/performance` tests what does not depend on a clock: which modules a command loads, how many
@@ -30,13 +30,13 @@ _METHOD = """\
 
 ```sh
 python -m benchmarks            # everything; about ten minutes, on an idle machine
-python -m benchmarks --quick    # smaller and fewer, as a smoke test
+python -m benchmarks --quick    # fewer webhooks and rounds, as a smoke test
 python -m benchmarks --row plan-10000 --out results
 ```
 
 The program is installed into a separate environment, as a user would; octoDNS and
 check-jsonschema are installed from PyPI into others. The API is `benchmarks/server.py`, which
-returns prepared responses after a fixed latency. The peers are in `benchmarks/peers`. octoDNS
+returns canned responses after a fixed latency. The peers are in `benchmarks/peers`. octoDNS
 compares two sets of small records in YAML; `webhooks` compares larger objects in YAML with an API.
 In rows with creates, peers create a tenth as many; their time is multiplied by ten. Results are
 in `results.json` beside the table.
@@ -45,17 +45,17 @@ in `results.json` beside the table.
 
 def table(lines: Sequence[Line]) -> str:
     rows = [
-        "| what | result | floor | figure | budget | met | peers, x floor |",
+        "| benchmark | result | baseline | ratio or value | budget | met | peers, x baseline |",
         "|---|---|---|---|---|---|---|",
     ]
     for line in lines:
         unit = "x" if line.unit == "x" else f" {line.unit}"
-        figure = f"{line.figure:.3g}" if line.unit != "requests" else f"{line.figure:.0f}"
+        value = f"{line.value:.3g}" if line.unit != "requests" else f"{line.value:.0f}"
         cells = (
-            line.what,
+            line.title,
             line.ours,
             line.against,
-            f"{figure}{unit}",
+            f"{value}{unit}",
             f"{line.budget:g}{unit}",
             "yes" if line.met else "**no**",
             line.peers,
@@ -76,20 +76,21 @@ def machine() -> str:
 
 def page(
     lines: Sequence[Line],
-    grown: dict[int, list[Sample]],
+    growth: dict[int, list[Sample]],
     shares: Sequence[tuple[str, float]],
     profiled: int,
     reasons: str,
 ) -> str:
-    missed = [line.what for line in lines if not line.met]
+    missed = [line.title for line in lines if not line.met]
     verdict = f"Not met: {'; '.join(missed)}." if missed else "Every budget is met."
-    growth = [
-        "| webhooks | time | for each webhook | peak memory |",
+    growth_rows = [
+        "| webhooks | time | per webhook | peak memory |",
         "|---|---|---|---|",
         *(
-            f"| {size:,} | {middle(samples) * 1000:,.0f} ms "
-            f"| {middle(samples) / size * 1e6:,.0f} µs | {middle(samples, 'memory'):.0f} MiB |"
-            for size, samples in sorted(grown.items())
+            f"| {size:,} | {median_of(samples) * 1000:,.0f} ms "
+            f"| {median_of(samples) / size * 1e6:,.0f} µs "
+            f"| {median_of(samples, 'memory'):.0f} MiB |"
+            for size, samples in sorted(growth.items())
         ),
     ]
     profile = [
@@ -106,7 +107,7 @@ def page(
         f"## Budgets\n\n{machine()} {verdict}\n\n{table(lines)}{reasons}",
         "## Growth\n\n`plan` of webhooks in sync, over HTTP without latency:\n\n"
         "![Time and memory of plan, from 10 to 100,000 webhooks](images/growth.svg)\n\n"
-        + "\n".join(growth)
+        + "\n".join(growth_rows)
         + "\n",
         f"## Where the time of `plan` goes\n\n{profiled:,} webhooks in sync, sampled by "
         "CPU time, including startup:\n\n"

@@ -29,15 +29,17 @@ WHY = {
 }
 
 
-def shares(shop: Workspace, count: int) -> list[tuple[str, float]]:
+def shares(workspace: Workspace, count: int) -> list[tuple[str, float]]:
     """Return each stage's share of the CPU time of a `plan` in sync, largest first."""
-    folder = shop.file(count)
+    folder = workspace.file(count)
     found = folder / "profile.json"
     script = str(Path(__file__).parent / "sampler.py")
     total: Counter[str] = Counter()
     with serving(count) as server:
-        command = shop.command(folder, shop.python(), script, str(found), "plan", server=server)
-        for _ in range(shop.rounds(8)):
+        command = workspace.command(
+            folder, workspace.python(), script, str(found), "plan", server=server
+        )
+        for _ in range(workspace.rounds(8)):
             run(command)
             total.update(json.loads(found.read_text()))
     everything = sum(total.values())

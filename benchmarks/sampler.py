@@ -46,7 +46,7 @@ def stage(frame: FrameType | None) -> str | None:
     return found or "the rest"
 
 
-def look(number: int, frame: FrameType | None) -> None:
+def sample(number: int, frame: FrameType | None) -> None:
     threads: dict[int, FrameType | None] = {**sys._current_frames()}
     threads[threading.get_ident()] = frame
     working = [name for each in threads.values() if (name := stage(each)) is not None]
@@ -56,7 +56,7 @@ def look(number: int, frame: FrameType | None) -> None:
 
 def main() -> None:
     gc.disable()  # like the command itself
-    signal.signal(signal.SIGPROF, look)
+    signal.signal(signal.SIGPROF, sample)
     signal.setitimer(signal.ITIMER_PROF, 0.001, 0.001)
     from reconciler.cli.console import Process
     from reconciler.cli.main import run

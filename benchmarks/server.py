@@ -1,4 +1,4 @@
-"""A CloudTruth with almost no cost: a fixed latency, and prepared answers.
+"""A minimal CloudTruth server with a fixed latency and canned responses.
 
 It has just the API that the client needs: the organization, pages, and the writes of webhooks. One
 thread and no framework, so that only the client is measured. It accepts every key.
@@ -22,7 +22,7 @@ from urllib.parse import parse_qs
 from benchmarks.data import row
 
 WEBHOOKS = b"/api/v1/webhooks/"
-_LARGEST = 1000
+_MAX_PAGE_SIZE = 1000
 _ORGANIZATIONS = {
     "count": 1,
     "next": None,
@@ -53,18 +53,18 @@ class Store:
 
     def page(self, number: int, size: int) -> bytes:
         if (number, size) not in self._pages:
-            all_of_them = list(self.shown.values())
+            rows = list(self.shown.values())
             start = (number - 1) * size
-            more = b'"more"' if start + size < len(all_of_them) else b"null"
+            more = b'"more"' if start + size < len(rows) else b"null"
             self._pages[number, size] = b'{"count":%d,"next":%b,"previous":null,"results":[%b]}' % (
-                len(all_of_them), more, b",".join(all_of_them[start : start + size])
+                len(rows), more, b",".join(rows[start : start + size])
             )  # fmt: skip
         return self._pages[number, size]
 
     def answer(self, method: str, target: bytes, body: bytes) -> tuple[int, bytes]:
         path, _, query = target.partition(b"?")
         if path == b"/counts":
-            counts = {**self.counts, "most in flight": self.most}
+            counts = {**self.counts, "max in flight": self.most}
             self.counts.clear()
             self.most = 0
             return 200, json.dumps(counts).encode()
@@ -81,7 +81,7 @@ class Store:
             sent = json.loads(body)
             return 201, self.put({**row(0, f"11111111-0000-4000-8000-{self.made:012}"), **sent})
         asked = parse_qs(query.decode())
-        size = min(_LARGEST, int(asked.get("page_size", ["100"])[0]))
+        size = min(_MAX_PAGE_SIZE, int(asked.get("page_size", ["100"])[0]))
         return 200, self.page(int(asked.get("page", ["1"])[0]), size)
 
     def _one(self, method: str, id: str, body: bytes) -> tuple[int, bytes]:

@@ -26,17 +26,17 @@ class Server:
     url: str
 
     def counts(self) -> dict[str, int]:
-        """Return the requests since the last call, by method, and the most in flight."""
+        """Return the requests since the last call, by method, and the maximum in flight."""
         with urllib.request.urlopen(f"{self.url}/counts") as answer:
             found: dict[str, int] = json.load(answer)
         return found
 
 
 class Workspace:
-    """A folder with everything needed; existing parts are used again."""
+    """A folder with everything that the benchmarks need; existing parts are reused."""
 
-    def __init__(self, place: Path, *, quick: bool) -> None:
-        self.place = place.resolve()
+    def __init__(self, directory: Path, *, quick: bool) -> None:
+        self.directory = directory.resolve()
         self.quick = quick
         self.empty = self._folder("empty")
         self._product: Path | None = None
@@ -65,7 +65,7 @@ class Workspace:
 
     def peer(self, package: str, program: str) -> str:
         """Return a program of a package in its own environment."""
-        found = self.place / "environments" / package / "bin" / program
+        found = self.directory / "environments" / package / "bin" / program
         if not found.exists():
             made = self._environment(package)
             _call(str(made / "bin" / "python"), "-m", "pip", "install", "-q", package)
@@ -80,7 +80,7 @@ class Workspace:
 
     def zone(self, count: int) -> Path:
         """Return a folder with an octoDNS configuration of this many records."""
-        folder = self.place / "data" / f"records-{count}"
+        folder = self.directory / "data" / f"records-{count}"
         if not folder.exists():
             self._write("dns", folder, count)
         return folder
@@ -107,13 +107,13 @@ class Workspace:
         return Command(arguments=arguments, directory=folder, environ=environ)
 
     def _environment(self, name: str) -> Path:
-        place = self.place / "environments" / name
+        place = self.directory / "environments" / name
         if not (place / "bin" / "python").exists():
             venv.create(place, with_pip=True, symlinks=True)
         return place
 
     def _folder(self, name: str) -> Path:
-        folder = self.place / "data" / name
+        folder = self.directory / "data" / name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
