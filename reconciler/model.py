@@ -16,13 +16,6 @@ from urllib.parse import urlsplit
 
 from reconciler.findings import Position
 
-EVENT_TYPES: Final = tuple(
-    f"{subject}_{verb}"
-    for subject in ("parameter", "template", "project", "environment", "value")
-    for verb in ("created", "updated", "deleted")
-)
-"""The events CloudTruth can send, as its API names them."""
-
 
 class Unknown(Enum):
     """A value that the server does not show: neither equal to anything nor different from it."""

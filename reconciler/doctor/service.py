@@ -24,7 +24,8 @@ from reconciler.errors import (
     ReconcilerError,
 )
 from reconciler.kinds import FIELDS, KINDS
-from reconciler.model import EVENT_TYPES, LiveValue, LiveWebhook, Secret, Unknown
+from reconciler.kinds.events import EVENT_TYPES
+from reconciler.model import LiveValue, LiveWebhook, Secret, Unknown
 from reconciler.planning.readback import plausible
 from reconciler.ports import Clock
 from reconciler.render.quote import quote

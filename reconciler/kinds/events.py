@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Final
 
-from reconciler.model import EVENT_TYPES
+_SUBJECTS: Final = ("parameter", "template", "project", "environment", "value")
+_VERBS: Final = ("created", "updated", "deleted")
+
+EVENT_TYPES: Final = tuple(f"{subject}_{verb}" for subject in _SUBJECTS for verb in _VERBS)
+"""The events CloudTruth can send, as its API names them."""
+
+EVENTS: Final = (
+    f"the events are {', '.join(_SUBJECTS[:-1])} or {_SUBJECTS[-1]}, with "
+    f"_{', _'.join(_VERBS[:-1])} or _{_VERBS[-1]}, such as `value_created`"
+)
+"""A list of all events in one line, for hints."""
 
 MAX_EVENT_GLOB: Final = 128
 """The maximum length of a glob over events, in characters."""
 
-_SUBJECTS: Final = tuple(dict.fromkeys(f"{event.rpartition('_')[0]}_*" for event in EVENT_TYPES))
-_VERBS: Final = tuple(dict.fromkeys(f"*_{event.rpartition('_')[2]}" for event in EVENT_TYPES))
-GLOBS: Final = (*_SUBJECTS, *_VERBS)
+_OF_SUBJECTS: Final = tuple(f"{subject}_*" for subject in _SUBJECTS)
+_OF_VERBS: Final = tuple(f"*_{verb}" for verb in _VERBS)
+GLOBS: Final = (*_OF_SUBJECTS, *_OF_VERBS)
 """The globs for all events of a subject, and of a verb."""
 
 
@@ -34,7 +44,7 @@ def compress(events: Iterable[str]) -> tuple[str, ...]:
     if left >= every:
         return ("*", *unknown)
     known = left & every
-    shortest = min(_members(known, GLOBS), _members(known, (*_VERBS, *_SUBJECTS)), key=len)
+    shortest = min(_members(known, GLOBS), _members(known, (*_OF_VERBS, *_OF_SUBJECTS)), key=len)
     return (*shortest, *unknown)
 
 
@@ -45,4 +55,9 @@ def _members(left: set[str], globs: Iterable[str]) -> list[str]:
         if expand(glob) <= left:
             used.append(glob)
             left = left - expand(glob)
-    return [*(event for event in EVENT_TYPES if event in left), *used]
+    return [*ordered(left), *used]
+
+
+def ordered(events: Collection[str]) -> list[str]:
+    """Return the known events of `events`, in the order of `EVENT_TYPES`."""
+    return [event for event in EVENT_TYPES if event in events]

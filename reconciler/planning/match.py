@@ -25,7 +25,8 @@ from typing import Final
 
 from reconciler.findings import Finding, Position, Related, error, note, warning
 from reconciler.kinds import KINDS
-from reconciler.model import EVENT_TYPES, Absent, Desired, LiveWebhook, Pattern, Webhook
+from reconciler.kinds.events import EVENT_TYPES
+from reconciler.model import Absent, Desired, LiveWebhook, Pattern, Webhook
 from reconciler.planning.compare import compare, likeness
 from reconciler.planning.names import Globs, first_match, lookalike_key
 from reconciler.planning.plan import (

@@ -21,7 +21,7 @@ import yaml
 
 from reconciler.findings import EXCERPT_BEFORE, Finding, Place, Position, Related
 from reconciler.kinds import KINDS
-from reconciler.model import EVENT_TYPES
+from reconciler.kinds.events import EVENT_TYPES
 from reconciler.source.allowed import VARIABLE
 from reconciler.source.position import Node, lines, locate, nodes
 from reconciler.source.schema import schema

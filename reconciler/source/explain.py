@@ -18,10 +18,11 @@ from typing import Any, Final, NamedTuple
 
 from reconciler.findings import Finding, Place, error
 from reconciler.kinds import KINDS
-from reconciler.model import EVENT_TYPES, Path
+from reconciler.kinds.events import EVENT_TYPES, EVENTS
+from reconciler.model import Path
 from reconciler.source.allowed import BAD_NAME
 from reconciler.source.excerpt import is_known
-from reconciler.source.lint import EVENTS, REFERENCE, ticked
+from reconciler.source.lint import REFERENCE, ticked
 from reconciler.source.position import lines, locate
 from reconciler.source.schema import INHERITED, UNTYPED, Part, origin, schema, validator
 from reconciler.source.text import meant, near, quoted

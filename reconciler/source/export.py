@@ -22,8 +22,8 @@ from typing import Any, Final
 
 from reconciler.findings import Severity
 from reconciler.kinds import KINDS, Field, slack
+from reconciler.kinds.events import EVENT_TYPES, ordered
 from reconciler.model import (
-    EVENT_TYPES,
     Live,
     LiveValue,
     LiveWebhook,
@@ -285,7 +285,7 @@ def _entry(
             configuration[each.name] = reference_tree(reference)
         elif (value := _plain(each, found)) is not None:
             configuration[each.name] = value
-    events = [each for each in EVENT_TYPES if each in found.event_types]
+    events = ordered(found.event_types)
     return {
         "name": found.name,
         **({"id": found.id} if pinned else {}),

@@ -7,6 +7,7 @@ webhook that inherits them.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -15,11 +16,11 @@ from typing import Any, Final
 
 from reconciler.findings import Finding, Place, error, note, warning
 from reconciler.kinds import FIELDS, Field
-from reconciler.kinds.events import GLOBS, MAX_EVENT_GLOB, expand
-from reconciler.model import EVENT_TYPES, Path, Scheme, SecretRef
+from reconciler.kinds.events import EVENT_TYPES, EVENTS, GLOBS, MAX_EVENT_GLOB, expand
+from reconciler.model import Path, Scheme, SecretRef
 from reconciler.planning.names import INVISIBLE, NORMALIZED
 from reconciler.source import secrets
-from reconciler.source.allowed import VARIABLE, refusal
+from reconciler.source.allowed import VARIABLE, forbidden_prefix, refusal
 from reconciler.source.files import file_name
 from reconciler.source.schema import written_webhooks
 from reconciler.source.text import masked, meant, quoted
@@ -40,16 +41,6 @@ class Rules:
 
 
 REFERENCE: Final = "`{env: NAME}` or `{file: PATH}`"
-_SUBJECTS, _VERBS = (
-    list(dict.fromkeys(event.rpartition("_")[end] for event in EVENT_TYPES)) for end in (0, 2)
-)
-EVENTS: Final = (
-    f"the events are {', '.join(_SUBJECTS[:-1])} or {_SUBJECTS[-1]}, with "
-    f"_{', _'.join(_VERBS[:-1])} or _{_VERBS[-1]}, such as `value_created`"
-)
-"""A list of all events in one line, for hints."""
-
-_KNOWN_EVENTS: Final = frozenset(EVENT_TYPES)
 # Embeddings, overrides and isolates make the displayed order differ from the stored one.
 _BIDI_CONTROLS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _REFUSED: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
@@ -138,7 +129,7 @@ def _settings(
     """Yield findings for the events and the configuration of a webhook or of defaults."""
     events, configuration = data.get("event_types"), data.get("configuration")
     for index, event in enumerate(events if isinstance(events, list) else ()):
-        if isinstance(event, str) and event not in _KNOWN_EVENTS and (found := _event(event)):
+        if isinstance(event, str) and (found := _event(event)):
             yield replace(found, place=Place(file, (*path, "event_types", index)))
     fields = FIELDS.get(type, _ANY_FIELD) if isinstance(type, str) else _ANY_FIELD
     for name, value in configuration.items() if isinstance(configuration, dict) else ():
@@ -198,6 +189,8 @@ def _literal(field: Field, value: str, rules: Rules) -> Finding | None:
         message = f"the value of `{name}` {problem}"
         return error("unusable-secret", message, f"use {REFERENCE}")
     variable = "NAME" if field.address else field.example
+    if (named := _NAMED.fullmatch(value)) and forbidden_prefix(named[1]) is None:
+        variable = named[1]
     example = f"write `{name}: {{env: {variable}}}`, with the name of your variable"
     in_address = field.address and ("<" in value or secrets.is_placeholder(value))
     if in_address or secrets.PLACEHOLDER.fullmatch(value):
@@ -221,6 +214,10 @@ def _literal(field: Field, value: str, rules: Rules) -> Finding | None:
     return warning("literal-secret", message, hint)
 
 
+_NAMED: Final = re.compile(r"\$\{?([A-Z][A-Z_]{2,40}+)\}?")
+"""A placeholder for a variable whose name is certainly not a secret."""
+
+
 def _replaces_none(name: str) -> str:
     return f"`{name}` contains a placeholder, which is not expanded"
 
@@ -238,7 +235,7 @@ def _event(event: str) -> Finding | None:
     """Yield findings for a glob over events; the schema checks entries that are not globs."""
     if len(event) > MAX_EVENT_GLOB:
         return None  # the schema reports it
-    if not any(char in event for char in "*?[") or expand(event):
+    if expand(event) or not any(char in event for char in "*?["):
         return None
     hint = meant(event[:80], (*GLOBS, *EVENT_TYPES)) or EVENTS
     return error("unknown-event", f"{quoted('the glob', event)} matches no event", hint)

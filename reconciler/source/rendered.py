@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Final, TypeAlias
 
-from reconciler.model import EVENT_TYPES, Absent, Desired, FileScope, Path, SecretRef, Webhook
+from reconciler.kinds.events import ordered
+from reconciler.model import Absent, Desired, FileScope, Path, SecretRef, Webhook
 from reconciler.planning.document import reference_tree, without_commands
 from reconciler.source.load import Loaded
 from reconciler.source.position import locate
@@ -71,7 +72,7 @@ def _entry(entry: Webhook | Absent) -> dict[str, Any]:
     return {
         **data,
         "type": entry.type,
-        "event_types": [each for each in EVENT_TYPES if each in entry.event_types],
+        "event_types": ordered(entry.event_types),
         "configuration": {
             field: reference_tree(value) if isinstance(value, SecretRef) else value
             for field, value in entry.configuration.items()

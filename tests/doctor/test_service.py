@@ -14,7 +14,8 @@ from reconciler.api.client import connect
 from reconciler.checks import Check
 from reconciler.doctor.service import check_server
 from reconciler.errors import UnreachableError
-from reconciler.model import EVENT_TYPES, Secret
+from reconciler.kinds.events import EVENT_TYPES
+from reconciler.model import Secret
 from tests.api.support import URL, Scripted, World, answer
 from tests.emulated.emulator import LOCAL_KEY, Emulator, Request
 from tests.emulated.in_process import InProcess

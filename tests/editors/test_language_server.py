@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reconciler.kinds import KINDS
-from reconciler.model import EVENT_TYPES
+from reconciler.kinds.events import EVENT_TYPES
 from tests.editors.language_server import LanguageServer
 from tests.editors.test_validators import validate
 

@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from reconciler.findings import Position
+from reconciler.kinds.events import EVENT_TYPES
 from reconciler.model import (
-    EVENT_TYPES,
     Absent,
     Desired,
     FileScope,

@@ -9,7 +9,8 @@ import pytest
 
 from reconciler.errors import ConfigurationError
 from reconciler.findings import Position
-from reconciler.model import EVENT_TYPES, Absent, Desired, FileScope, LiveWebhook, Policy
+from reconciler.kinds.events import EVENT_TYPES
+from reconciler.model import Absent, Desired, FileScope, LiveWebhook, Policy
 from reconciler.planning.plan import (
     Create,
     Delete,

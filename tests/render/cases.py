@@ -15,8 +15,8 @@ from reconciler.errors import (
     StalePlanError,
 )
 from reconciler.findings import EXCERPT_BEFORE, Position, Related, error, note, warning
+from reconciler.kinds.events import EVENT_TYPES
 from reconciler.model import (
-    EVENT_TYPES,
     UNKNOWN,
     DeliveryError,
     Organization,

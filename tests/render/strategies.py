@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from reconciler.errors import ExitCode
 from reconciler.findings import Finding, Place, Position, Related
-from reconciler.model import EVENT_TYPES, UNKNOWN, Organization, Scheme, SecretRef, Unknown, Webhook
+from reconciler.kinds.events import EVENT_TYPES
+from reconciler.model import UNKNOWN, Organization, Scheme, SecretRef, Unknown, Webhook
 from reconciler.planning.plan import (
     Create,
     Delete,

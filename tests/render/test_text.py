@@ -10,8 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from reconciler.findings import Position, error
-from reconciler.kinds.events import compress, expand
-from reconciler.model import EVENT_TYPES
+from reconciler.kinds.events import EVENT_TYPES, compress, expand
 from reconciler.planning.plan import Create, SecretUse
 from reconciler.render import View
 from reconciler.render.layout import columns

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from reconciler.kinds.events import EVENT_TYPES
 from reconciler.model import (
-    EVENT_TYPES,
     Absent,
     Desired,
     FileScope,

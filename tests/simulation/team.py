@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any, get_args
 
-from reconciler.model import EVENT_TYPES, Desired, SecretRef, Webhook
+from reconciler.kinds.events import EVENT_TYPES
+from reconciler.model import Desired, SecretRef, Webhook
 from reconciler.planning.planner import PlanOptions
 from tests.emulated.variant import ErrorShape, EventOrder, Hash, ReadBack, Uniqueness, Variant
 from tests.simulation.declarations import IGNORED, PASSWORD, PROTECTED, STRAY, InitialState, content

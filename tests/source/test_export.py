@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.findings import has_errors
-from reconciler.model import EVENT_TYPES, Live, LiveWebhook, Scheme, Secret, SecretRef
+from reconciler.kinds.events import EVENT_TYPES
+from reconciler.model import Live, LiveWebhook, Scheme, Secret, SecretRef
 from reconciler.planning.planner import plan
 from reconciler.source.export import Export, export
 from reconciler.source.rendered import scalar

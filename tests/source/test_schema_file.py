@@ -13,7 +13,7 @@ import yaml
 from jsonschema import Draft7Validator, Draft202012Validator
 
 from reconciler.kinds import KINDS
-from reconciler.model import EVENT_TYPES
+from reconciler.kinds.events import EVENT_TYPES
 from reconciler.source.explain import WORDS
 from reconciler.source.schema import schema_text
 

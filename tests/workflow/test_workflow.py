@@ -20,7 +20,8 @@ from reconciler.errors import (
 )
 from reconciler.execute.workers import ThreadWorkers
 from reconciler.findings import Severity
-from reconciler.model import EVENT_TYPES, LiveWebhook, Organization, Secret, SecretRef
+from reconciler.kinds.events import EVENT_TYPES
+from reconciler.model import LiveWebhook, Organization, Secret, SecretRef
 from reconciler.planning.planner import PlanOptions
 from reconciler.ports import Draft
 from reconciler.workflow import (
