@@ -145,7 +145,7 @@ def live(*webhooks: LiveWebhook) -> Live:
     return Live(origin="https://api.cloudtruth.io", organization=ACME, webhooks=webhooks)
 
 
-def made(
+def make_plan(
     declaration: Desired,
     *found: LiveWebhook | Live,
     secrets: Mapping[SecretRef, Secret] = SECRETS,
@@ -161,7 +161,7 @@ def guarded(
     *, deletes: int = 0, in_scope: int = 20, allow_deletes: int | None = None, **more: Any
 ) -> tuple[Finding, ...]:
     """Return the guards that block a plan of this many deletes; `more` are fields of Plan."""
-    found = made(desired(), *(live_slack(f"w{n}", f"id-{n}") for n in range(deletes)))
+    found = make_plan(desired(), *(live_slack(f"w{n}", f"id-{n}") for n in range(deletes)))
     numbers: dict[str, Any] = {"declared": True, "found": True, "max_deletes": None, **more}
     found = replace(found, in_scope=in_scope, **numbers)
     return tuple(guard(found, allow_deletes))

@@ -1,4 +1,4 @@
-"""Whether an operation is pending, done or stale."""
+"""Live webhooks decide whether an operation is pending, done or stale."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from tests.planning.builders import (
     live,
     live_generic,
     live_slack,
-    made,
+    make_plan,
     slack,
     unshown,
 )
 
 EDITED = live_slack(channel="#edited")
-CREATE = made(desired(slack()))
-UPDATE = made(desired(slack()), EDITED)
-DELETE = made(desired(absent=(Absent(name="Deploys"),)), live_slack())
+CREATE = make_plan(desired(slack()))
+UPDATE = make_plan(desired(slack()), EDITED)
+DELETE = make_plan(desired(absent=(Absent(name="Deploys"),)), live_slack())
 NAMESAKE = live_slack(id="id-2")
-RENAME = made(desired(slack(previously=("Old",))), live_slack("Old"))
-PINNED = made(desired(slack(id="id-1")), EDITED)
-DUPLICATE = made(desired(slack()), live_slack(), NAMESAKE)
+RENAME = make_plan(desired(slack(previously=("Old",))), live_slack("Old"))
+PINNED = make_plan(desired(slack(id="id-1")), EDITED)
+DUPLICATE = make_plan(desired(slack()), live_slack(), NAMESAKE)
 
 
 Response = tuple[State, str, str | None]
@@ -103,37 +103,37 @@ KEEPER = "the webhook to keep was deleted"
 def test_a_change_is_pending_done_or_stale(
     result: Plan, found: tuple[LiveWebhook, ...], answer: Response
 ) -> None:
-    """The state before, the state after, or any other; with the reason and the live webhook."""
+    """The live webhook is as before the change, as after it, or different."""
     assert checks(result, found) == [answer]
 
 
 def test_a_rotation_is_pending_until_the_new_value_is_live() -> None:
     """The other fields are the same before and after."""
     found = live_slack(token=OTHER_TOKEN)
-    rotation = made(desired(slack()), found)
+    rotation = make_plan(desired(slack()), found)
 
     assert states(rotation, (found,)) == [State.PENDING]
     assert states(rotation, (live_slack(),)) == [State.DONE]
 
 
 def test_a_resend_of_an_unreadable_secret_is_always_pending() -> None:
-    """Its result is not visible, so it is sent again."""
+    """The result of a resend is not visible, so the secret is sent again."""
     masked = live_slack(token="*****")
-    resend = made(desired(slack()), masked, resend=("*",))
+    resend = make_plan(desired(slack()), masked, resend=("*",))
 
     assert states(resend, (masked,)) == [State.PENDING]
 
 
 def test_a_resend_with_a_visible_change_is_done_with_it() -> None:
-    """Both were sent in one request."""
+    """The resend and the change were sent in one request."""
     before = live_slack(token="*****", channel="#x")
-    resend = made(desired(slack()), before, resend=("*",))
+    resend = make_plan(desired(slack()), before, resend=("*",))
 
     assert checks(resend, (live_slack(token="*****"),)) == [done()]
 
 
 def test_a_removed_field_is_done_when_it_is_gone() -> None:
-    """A field that is shown or hidden may not be gone."""
+    """A field that is still shown, or hidden, may still be set."""
     reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
     before, gone = live_generic(token="***"), live_generic()
     options = PlanOptions(previous=desired(generic(token=reference)))
@@ -152,23 +152,23 @@ def test_a_removed_field_is_done_when_it_is_gone() -> None:
 
 
 def test_a_removed_flag_is_done_when_the_default_is_back() -> None:
-    """The server shows its default."""
+    """A server shows the default of a flag that is not set."""
     before = live_generic(verify=False)
-    drop = made(desired(generic()), before, secrets={})
+    drop = make_plan(desired(generic()), before, secrets={})
 
     assert states(drop, (before,), {}) == [State.PENDING]
     assert checks(drop, (live_generic(verify=True),), {}) == [done(id="id-9")]
 
 
 def test_a_rotation_is_not_done_while_the_old_secret_is_live() -> None:
-    """An unchanged webhook shows that passwords are readable, and this one's is old."""
+    """An unchanged webhook shows that passwords are readable; the live one is the old one."""
     reference = SecretRef(scheme=Scheme.ENV, name="PASSWORD")
     secrets = {reference: Secret("the new password")}
     declared = [generic(name, username="u", password=reference) for name in ("A", "B")]
     same = live_generic("A", "id-1", username="u", password="the new password")
     before = live_generic("B", "id-2", username="before", password="the old password")
     half = live_generic("B", "id-2", username="u", password="the old password")
-    result = made(desired(*declared), same, before, secrets=secrets)
+    result = make_plan(desired(*declared), same, before, secrets=secrets)
 
     assert states(result, (same, before), secrets) == [State.PENDING]
     assert checks(result, (same, half), secrets) == [stale(EDITED_SINCE, "id-2")]
@@ -177,7 +177,7 @@ def test_a_rotation_is_not_done_while_the_old_secret_is_live() -> None:
 def test_unsent_secrets_do_not_make_a_change_pending() -> None:
     """A plan made without secrets is done although an older token is live."""
     before = live_slack("Old", token=OTHER_TOKEN)
-    rename = made(desired(slack(previously=("Old",))), before, secrets={})
+    rename = make_plan(desired(slack(previously=("Old",))), before, secrets={})
 
     assert states(rename, (before,)) == [State.PENDING]
     after = live_slack(token=OTHER_TOKEN)
@@ -185,10 +185,10 @@ def test_unsent_secrets_do_not_make_a_change_pending() -> None:
 
 
 def test_webhooks_of_the_plan_do_not_make_it_stale() -> None:
-    """They may already have the names, or release them."""
+    """They may already have the names, or give them up."""
     declared = desired(slack("b", previously=("a",)), slack("d", previously=("c",)))
     found = (live_slack("a", "id-1"), live_slack("c", "id-2"))
-    renames = made(declared, *found)
+    renames = make_plan(declared, *found)
 
     assert states(renames, found) == [State.PENDING, State.PENDING]
     later = (live_slack("b", "id-1"), live_slack("c", "id-2"), live_slack("d", "id-9"))
@@ -197,16 +197,16 @@ def test_webhooks_of_the_plan_do_not_make_it_stale() -> None:
 
 def test_a_create_is_stale_if_a_rename_is_possible() -> None:
     """The next plan renames the webhook that has appeared under the previous name."""
-    result = made(desired(slack("a"), slack("b", previously=("was",))))
+    result = make_plan(desired(slack("a"), slack("b", previously=("was",))))
     why = "a webhook that must be renamed to this was created since the plan"
 
     assert checks(result, (live_slack("was", "id-9"),)) == [pending(), stale(why, None)]
 
 
 def test_an_unreviewed_operation_does_not_make_others_stale() -> None:
-    """The webhook that it would change is not new."""
+    """The webhook that the unreviewed operation would change is not new."""
     declared = desired(slack(id="id-1"), slack(id="id-2", channel="#b"))
-    result = made(declared, EDITED, live_slack(id="id-2"))
+    result = make_plan(declared, EDITED, live_slack(id="id-2"))
     assert len(result.operations) == 2
 
     listing = Listing(result.only({0}), (live_slack(), live_slack(id="id-2")), SECRETS)

@@ -30,7 +30,7 @@ from tests.planning.builders import (
     live,
     live_generic,
     live_slack,
-    made,
+    make_plan,
     slack,
     unshown,
 )
@@ -53,20 +53,20 @@ PASSWORD, HOOK = (SecretRef(scheme=Scheme.ENV, name=name) for name in ("PAGER_PA
 
 @pytest.mark.parametrize("shown", HIDDEN.values(), ids=HIDDEN)
 def test_a_hidden_token_is_unknown(shown: object) -> None:
-    """It is neither a change nor equal, and is reported as unreadable."""
+    """A hidden token counts as neither changed nor equal, and is reported as unreadable."""
     answer = compare(slack(), live_slack(token=shown), SECRETS, Evidence())
 
     assert (answer.fields, answer.unreadable) == ((), ("token",))
 
 
 def test_a_hidden_configuration_is_completely_unknown() -> None:
-    """Missing, null and {} come as UNKNOWN: no field is compared."""
+    """Missing, null and {} become UNKNOWN: no field is compared."""
     answer = compare(slack(), unshown(live_slack()), SECRETS, Evidence())
 
     assert (answer.fields, answer.unreadable) == ((), ("token", "channel", "username"))
 
 
-def test_a_password_has_no_shape_and_stays_unknown_without_evidence() -> None:
+def test_a_password_has_no_pattern_and_stays_unknown_without_evidence() -> None:
     """Any text may be an encrypted value."""
     declared = generic(username="ct", password=PASSWORD)
     found = live_generic(username="ct", password="something else")
@@ -85,7 +85,7 @@ def test_another_equal_password_is_evidence() -> None:
         live_generic("Two", "id-2", username="ct", password="rotated!"),
     )
 
-    result = made(desired(one, two), found, secrets={PASSWORD: Secret("hunter22")})
+    result = make_plan(desired(one, two), found, secrets={PASSWORD: Secret("hunter22")})
 
     assert [(each.name, each.fields[0].path[-1]) for each in result.updates] == [
         ("Two", "password")
@@ -93,7 +93,7 @@ def test_another_equal_password_is_evidence() -> None:
 
 
 def test_a_missing_secret_is_added_where_others_are_shown() -> None:
-    """With the same evidence, a missing secret is not set."""
+    """On a server that shows passwords, a missing one is not set."""
     one = generic("One", username="ct", password=PASSWORD)
     two = generic("Two", username="ct", password=PASSWORD)
     found = live(
@@ -101,13 +101,13 @@ def test_a_missing_secret_is_added_where_others_are_shown() -> None:
         live_generic("Two", "id-2", username=None),
     )
 
-    (update,) = made(desired(one, two), found, secrets={PASSWORD: Secret("hunter22")}).updates
+    (update,) = make_plan(desired(one, two), found, secrets={PASSWORD: Secret("hunter22")}).updates
 
     assert {getattr(each, "cause", None) for each in update.fields} == {None, SecretCause.ADDED}
 
 
 def test_a_plain_url_is_compared_and_shown_as_its_origin() -> None:
-    """It may contain a credential: a change shows only hosts."""
+    """A URL may contain a credential, so a change shows only hosts."""
     found = live_generic(url="https://old.example.com/secret/path")
 
     (change,) = compare(generic(), found, {}, Evidence()).fields
@@ -121,7 +121,7 @@ def test_a_plain_url_is_compared_and_shown_as_its_origin() -> None:
 
 @pytest.mark.parametrize("shown", [*HIDDEN.values(), 7, ["#deploys"], {"name": "#a"}, True])
 def test_only_secrets_can_be_hidden(shown: object) -> None:
-    """Any other text for a channel is another channel; other values are not shown."""
+    """Any other string is a different channel; values that are not strings are not shown."""
     (change,) = compare(slack(), live_slack(channel=shown), SECRETS, Evidence()).fields
 
     before: Any = None if shown in (None, "", ...) else shown
@@ -169,15 +169,15 @@ def test_no_difference(declared: Webhook, found: LiveWebhook) -> None:
         ),
     ],
 )
-def test_a_secret_without_a_value_is_undecided(declared: Webhook, found: LiveWebhook) -> None:
-    """There is no value to compare: no change, and not unreadable either."""
+def test_a_secret_without_a_value_is_not_compared(declared: Webhook, found: LiveWebhook) -> None:
+    """A secret whose value is not available is neither changed nor unreadable."""
     answer = compare(declared, found, {}, Evidence())
     secret = "token" if declared.type == "slack" else "password"
     assert (answer.fields, answer.unreadable, answer.unavailable) == ((), (), (secret,))
 
 
 def test_undeclared_keys_are_a_difference() -> None:
-    """A masked secret is one too: only a set one is shown masked."""
+    """So is a masked secret: a server masks only a secret that is set."""
     found = live_generic(verify=False, username="u", password="*****", token="abc")
     lost = ("password", "token", "username", "verify")
 
@@ -186,17 +186,17 @@ def test_undeclared_keys_are_a_difference() -> None:
     )
 
 
-def test_unknown_keys_are_named_when_they_are_lost() -> None:
-    """The configuration is sent completely, so undeclared keys are lost, except defaults."""
+def test_an_unknown_key_is_listed_when_it_is_removed() -> None:
+    """The configuration is sent completely, which removes undeclared keys, except defaults."""
     found = live_generic(url="https://old.example.com/", verify=True, extra="y", more=None)
 
-    (update,) = made(desired(generic()), found, secrets={}).updates
+    (update,) = make_plan(desired(generic()), found, secrets={}).updates
 
     assert update.fields[1:] == (KeyLost(path=("configuration", "extra")),)
 
 
 def test_a_snapshot_contains_no_secret() -> None:
-    """It has the destination, but neither the token nor the URL."""
+    """A snapshot has the destination, but neither the token nor the URL."""
     shots = [snapshot(live_slack()), snapshot(live_generic(token="abc"))]
 
     assert TOKEN not in repr(shots)
@@ -222,13 +222,13 @@ def test_a_destination_does_not_show_the_url() -> None:
     ("value", "text"), [("ops", "#ops"), ("#ops", "#ops"), ("C0123", "C0123"), ("@me", "@me")]
 )
 def test_a_channel_has_its_usual_form(value: str, text: str) -> None:
-    """A `#` for names, none for ids and users."""
+    """A name has a `#`; an id or a user has none."""
     assert destination(slack(channel=value)) == f"slack {text}"
 
 
 @pytest.mark.parametrize("value", ["a", "a*b", "xx", True, 0])
 def test_ordinary_values_are_plausible(value: str | bool | int) -> None:
-    """Two stars are not a mask."""
+    """A value is a mask only if it is hidden completely or in part; `a*b` is not."""
     assert plausible(value)
 
 
@@ -236,7 +236,7 @@ def test_a_change_of_type_lists_every_field() -> None:
     """Nothing of the old configuration is kept, so every declared field is new."""
     retyped = replace(slack("Pager", events=("value_created",)), id="id-9")
 
-    (update,) = made(desired(retyped), live_generic("Old"), secrets={}).updates
+    (update,) = make_plan(desired(retyped), live_generic("Old"), secrets={}).updates
 
     assert update.fields == (
         ValueChange(path=("name",), before="Old", after="Pager"),
@@ -255,10 +255,10 @@ def test_a_change_of_type_lists_every_field() -> None:
 
 
 def test_a_referenced_url_is_shown_as_its_origin() -> None:
-    """Before and after, and never the path, which may be a secret."""
+    """A change shows both hosts and never the path, which may be a secret."""
     secrets = {HOOK: Secret("https://new.example.com/secret")}
 
-    (update,) = made(desired(generic(url=HOOK)), live_generic(), secrets=secrets).updates
+    (update,) = make_plan(desired(generic(url=HOOK)), live_generic(), secrets=secrets).updates
 
     assert update.fields == (
         SecretChange(
@@ -279,10 +279,10 @@ def test_a_referenced_url_is_shown_as_its_origin() -> None:
         *(("username", shown, bool(shown)) for shown in (None, "", "someone")),
     ],
 )
-def test_an_unset_field_is_not_lost(field: str, shown: str | None, lost: bool) -> None:
-    """A server shows null or empty text for it."""
+def test_an_unset_field_is_not_removed(field: str, shown: str | None, lost: bool) -> None:
+    """A server shows null or an empty string for an unset field."""
     found = live_generic(verify=True, **{field: shown})
-    (update,) = made(desired(generic(verify=False)), found, secrets={}).updates
+    (update,) = make_plan(desired(generic(verify=False)), found, secrets={}).updates
 
     assert (KeyLost(path=("configuration", field)) in update.fields) is lost
 
@@ -301,9 +301,9 @@ MISTAKEN = [
 
 
 @pytest.mark.parametrize("shown", MISTAKEN)
-def test_an_invalid_live_token_is_a_warning(shown: str) -> None:
-    """A live token that is readable and invalid never matches silently: the plan has the fix."""
-    result = made(desired(slack("My ops")), live_slack("My ops", token=shown))
+def test_an_invalid_live_token_gives_a_warning(shown: str) -> None:
+    """A readable, invalid live token never matches silently: the warning has the fix."""
+    result = make_plan(desired(slack("My ops")), live_slack("My ops", token=shown))
 
     (note,) = result.notes
     assert (note.rule, result.operations) == ("live-secret-mistaken", ())
@@ -316,8 +316,8 @@ def test_an_invalid_live_token_is_a_warning(shown: str) -> None:
 
 
 @pytest.mark.parametrize("shown", [*HIDDEN.values(), TOKEN, OTHER_TOKEN, "a1b2c3d4", "hidden"])
-def test_a_hidden_or_valid_token_is_not_a_warning(shown: object) -> None:
-    """A value that may be masked or encrypted, or is correct, has no warning."""
-    result = made(desired(slack()), live_slack(token=shown))
+def test_a_hidden_or_valid_token_gives_no_warning(shown: object) -> None:
+    """A token that may be masked or encrypted, or is correct, gives no warning."""
+    result = make_plan(desired(slack()), live_slack(token=shown))
 
     assert result.notes == ()

@@ -1,4 +1,4 @@
-"""Guards above and below their limits."""
+"""A guard blocks a plan above its limit, and only then."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from reconciler.findings import Severity
 from reconciler.model import Webhook
 from reconciler.planning.match import Match
-from tests.planning.builders import desired, guarded, live, live_slack, made, slack
+from tests.planning.builders import desired, guarded, live, live_slack, make_plan, slack
 
 INTENDED = "if this is intended, add --allow-deletes"
 OR_SET = ", or set limits.max_deletes in the file"
@@ -60,8 +60,8 @@ OR_SET = ", or set limits.max_deletes in the file"
         ),
     ],
 )
-def test_a_guard_blocks_at_its_limit(numbers: dict[str, Any], message: str, hint: str) -> None:
-    """Limits, an empty configuration, an unrecognized organization, a wrong --allow-deletes."""
+def test_a_guard_blocks_a_plan(numbers: dict[str, Any], message: str, hint: str) -> None:
+    """A guard checks limits, an empty configuration, the organization, or `--allow-deletes`."""
     (block,) = guarded(**numbers)
     assert (block.severity, block.hint) == (Severity.ERROR, hint)
     assert f"{block.rule}: {block.message}" == message
@@ -82,7 +82,7 @@ def test_a_guard_blocks_at_its_limit(numbers: dict[str, Any], message: str, hint
     ],
 )
 def test_no_guard_blocks_below_its_limit(numbers: dict[str, Any]) -> None:
-    """A guard that a user overrides does not block, either."""
+    """A guard that a user overrides does not block either."""
     assert guarded(**numbers) == ()
 
 
@@ -90,17 +90,19 @@ def test_a_blocked_plan_is_complete() -> None:
     """Only apply is blocked; a plan shows all operations."""
     found = live(*(live_slack(f"w{number}", f"id-{number}") for number in range(9)))
 
-    result = made(desired(slack(), max_deletes=None), found)
+    result = make_plan(desired(slack(), max_deletes=None), found)
 
     assert len(result.deletes) == 9
     assert {each.rule for each in result.blocked} == {"too-many-deletes", "no-declared-live"}
 
 
 def test_only_limits_what_the_guards_count() -> None:
-    """Guards check the plan after the filter."""
+    """Guards check the plan after `--only` selects its webhooks."""
     found = live(*(live_slack(f"w{number}", f"id-{number}") for number in range(9)))
 
-    result = made(desired(slack("w1"), slack("w2"), max_deletes=None), found, only=("w1", "w3"))
+    result = make_plan(
+        desired(slack("w1"), slack("w2"), max_deletes=None), found, only=("w1", "w3")
+    )
 
     assert ([each.name for each in result.deletes], result.blocked) == (["w3"], ())
 

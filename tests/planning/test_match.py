@@ -1,4 +1,4 @@
-"""Each row of the table of decisions about live webhooks."""
+"""Each row of the decision table for live webhooks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from reconciler.planning.plan import (
 )
 from reconciler.planning.planner import PlanOptions, plan
 from reconciler.planning.status import ManagementStatus, statuses
-from tests.planning.builders import SECRETS, desired, live, live_slack, made, slack
+from tests.planning.builders import SECRETS, desired, live, live_slack, make_plan, slack
 
 STRANGE = LiveWebhook(
     id="id-7", name="Deploys", type="teams", event_types=frozenset(), configuration={"card": "x"}
@@ -209,7 +209,7 @@ TWO_SCOPES = Policy(
 )
 def test_the_table(declared: Desired, found: list[LiveWebhook], lines: list[str]) -> None:
     """Each row gives the operation or status of each webhook, and the warnings."""
-    assert decisions(made(declared, *found)) == lines
+    assert decisions(make_plan(declared, *found)) == lines
 
 
 @pytest.mark.parametrize(
@@ -261,17 +261,17 @@ def test_an_ignored_webhook_is_not_counted_in_scope() -> None:
     """Row 1: an ignored webhook does not relax the guard on half of the webhooks in scope."""
     found = live(live_slack("manual-1", "id-1"), live_slack("Other", "id-2"))
 
-    result = made(desired(slack(id="id-1"), ignore=("manual-*",)), found)
+    result = make_plan(desired(slack(id="id-1"), ignore=("manual-*",)), found)
 
     assert (result.ignored, result.in_scope) == (1, 1)
 
 
 def test_deleting_one_of_two_pinned_webhooks_plans_to_create_it() -> None:
-    """An export pins webhooks that share a name; the other one is not changed, now or later."""
+    """An export pins webhooks that share a name; the remaining one never changes."""
     declared = desired(slack(id="id-1"), slack(id="id-2", channel="#x"))
 
-    drifted = made(declared, live_slack(id="id-1"))
-    again = made(declared, live_slack(id="id-1"), live_slack(id="id-9", channel="#x"))
+    drifted = make_plan(declared, live_slack(id="id-1"))
+    again = make_plan(declared, live_slack(id="id-1"), live_slack(id="id-9", channel="#x"))
 
     assert [(each.name, each.after.configuration["channel"]) for each in drifted.creates] == [
         ("Deploys", "#x")
@@ -288,17 +288,17 @@ PINNED = (
 
 
 def test_webhooks_that_share_a_name_are_created_one_in_each_apply() -> None:
-    """Each apply can then identify its webhook; equal ones are not duplicates."""
+    """Each apply can then identify its new webhook; equal webhooks are not duplicates."""
     declared = desired(*PINNED)
     found = [live_slack(id="id-1")]
     for nth, left in (("id-4", ["id-3"]), ("id-5", [])):
-        result = made(declared, *found)
+        result = make_plan(declared, *found)
         (create,) = result.operations
         assert isinstance(create, Create)
         later = [(each.webhooks[0].id, each.position) for each in result.unapplied]
         assert later == [(id_, PINNED[2].position) for id_ in left]
         assert {each.reason for each in result.kept} <= {Reason.LATER}
-        assert made(declared, *found, only=("other",)).kept == ()
+        assert make_plan(declared, *found, only=("other",)).kept == ()
         missing = [
             each
             for each in statuses(live(*found), result)
@@ -307,7 +307,7 @@ def test_webhooks_that_share_a_name_are_created_one_in_each_apply() -> None:
         assert len(missing) == len(left) + 1
         found.append(live_slack(id=nth, channel=str(create.after.configuration["channel"])))
 
-    end = made(declared, *found)
+    end = make_plan(declared, *found)
 
     assert (end.operations, end.kept, len(end.matched)) == ((), (), 3)
 
@@ -316,14 +316,14 @@ def test_a_webhook_that_may_have_the_missing_id_is_kept() -> None:
     """Only a webhook equal to the declaration is recognized; others of its name block a create."""
     found = live(live_slack(id="id-1"), live_slack(id="id-9", channel="#manual"))
 
-    result = made(desired(*PINNED), found)
+    result = make_plan(desired(*PINNED), found)
 
     assert result.operations == ()
     assert [(each.reason, each.webhooks[0].id, each.position) for each in result.kept] == [
         (Reason.AMBIGUOUS, "id-9", PINNED[1].position)
     ]
     assert result.unapplied
-    assert made(desired(*PINNED), *found.webhooks[1:]).found
+    assert make_plan(desired(*PINNED), *found.webhooks[1:]).found
 
 
 def test_each_file_has_its_own_scope() -> None:
@@ -335,7 +335,7 @@ def test_each_file_has_its_own_scope() -> None:
     declared = Desired(webhooks=(slack("b-x", id="id-1"),), policy=Policy(scopes=scopes))
 
     with pytest.raises(ConfigurationError) as error:
-        made(declared, live_slack("a-x"))
+        make_plan(declared, live_slack("a-x"))
 
     assert rules(error) == ["live-out-of-scope"]
 
@@ -345,26 +345,26 @@ def test_an_entry_needs_adopt_outside_its_scope() -> None:
     outside = live(live_slack("a-x", "id-1"))
     for way in ({"id": "id-1"}, {"previously": ("a-x",)}):
         with pytest.raises(ConfigurationError) as error:
-            made(desired(slack("b-x", **way), scope=("b-*",)), outside)
+            make_plan(desired(slack("b-x", **way), scope=("b-*",)), outside)
         assert rules(error) == ["live-out-of-scope"]
 
-        adopted = made(desired(slack("b-x", adopt=True, **way), scope=("b-*",)), outside)
+        adopted = make_plan(desired(slack("b-x", adopt=True, **way), scope=("b-*",)), outside)
         assert [(each.name, each.reason) for each in adopted.updates] == [("b-x", Reason.ADOPTED)]
 
     gone = Absent(name="b-zz", id="id-1", position=Position(file="webhooks.yaml", line=4))
     with pytest.raises(ConfigurationError) as error:
-        made(desired(absent=(gone,), scope=("b-*",)), outside)
+        make_plan(desired(absent=(gone,), scope=("b-*",)), outside)
     assert rules(error) == ["live-out-of-scope"]
 
 
 def test_a_name_freed_by_a_rename_is_created_in_the_next_apply() -> None:
-    """Row 4: otherwise a failed rename would leave two webhooks of the name."""
+    """Row 4: otherwise a failed rename would leave two webhooks with the name."""
     declared = desired(slack("b", id="id-1"), slack("a"))
 
     with pytest.raises(ConfigurationError) as error:
-        made(declared, live_slack("a", "id-1"))
-    first = made(declared, live_slack("a", "id-1"), only=("b",))
-    then = made(declared, live_slack("b", "id-1"))
+        make_plan(declared, live_slack("a", "id-1"))
+    first = make_plan(declared, live_slack("a", "id-1"), only=("b",))
+    then = make_plan(declared, live_slack("b", "id-1"))
 
     assert rules(error) == ["name-held"]
     assert [(type(each), each.name) for each in first.operations] == [(Update, "b")]
@@ -375,25 +375,25 @@ def test_a_name_freed_by_a_rename_is_created_in_the_next_apply() -> None:
 def test_only_does_not_delete_a_possible_match_of_an_unselected_entry(name: str) -> None:
     """A server may store a declared webhook under another spelling of its name."""
     declaration, found = desired(slack("Hook")), live(live_slack(name, "id-1"))
-    complete = made(declaration, found)
+    complete = make_plan(declaration, found)
     assert [(type(each), each.name) for each in complete.operations] == [
         (Create, "Hook"),
         (Delete, name),
     ]
-    assert made(declaration, found, only=(name,)).operations == ()
+    assert make_plan(declaration, found, only=(name,)).operations == ()
     both = live(live_slack("Hook", "id-2"), live_slack(name, "id-1"))
-    [delete] = made(declaration, both, only=(name,)).operations
+    [delete] = make_plan(declaration, both, only=(name,)).operations
     assert isinstance(delete, Delete)
     other = live(live_slack("other", "id-3"))
-    [delete] = made(declaration, other, only=("other",)).operations
+    [delete] = make_plan(declaration, other, only=("other",)).operations
     assert isinstance(delete, Delete)
 
 
 def test_only_ignores_errors_of_other_entries() -> None:
-    """An error of an entry that is not selected stops no plan."""
+    """An error in an unselected entry does not stop the plan."""
     found = live(live_slack("was", "id-1"), live_slack("was", "id-2"), live_slack("x", "id-3"))
     declaration = desired(slack("now", previously=("was",)), slack("x"), slack("pin", id="id-9"))
-    part = made(declaration, found, only=("x",))
+    part = make_plan(declaration, found, only=("x",))
     assert (part.operations, part.kept, part.in_scope) == ((), (), 1)
     with pytest.raises(ConfigurationError):
-        made(declaration, found, only=("was",))
+        make_plan(declaration, found, only=("was",))

@@ -1,4 +1,4 @@
-"""The exact findings of planning, with their lines."""
+"""The exact findings of planning, with their positions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.planning.builders import (
     generic,
     live_generic,
     live_slack,
-    made,
+    make_plan,
     slack,
 )
 
@@ -219,7 +219,7 @@ def test_the_findings_of_a_plan(
 ) -> None:
     """Each finding has a line, a rule, a message and a hint; errors end the plan."""
     try:
-        findings = made(declared, *found, **options).notes
+        findings = make_plan(declared, *found, **options).notes
         assert not any("error" in line for line in lines)
     except ConfigurationError as error:
         findings = error.findings
@@ -267,7 +267,7 @@ LOOSE = Policy(
 def test_everything_that_relaxes_a_policy_is_listed(
     before: int | None, now: int | None, limit: str
 ) -> None:
-    """Line by line; a new file relaxes nothing, and an unchanged file hides nothing."""
+    """Each relaxed setting is one warning; a new file relaxes nothing."""
     old = Desired(policy=replace(STRICT, max_deletes=before), organization="Acme")
     found = relaxed(old, Desired(policy=replace(LOOSE, max_deletes=now)))
     expected = [f"- warning {each.format(limit=limit)}" for each in RELAXED]
@@ -282,7 +282,7 @@ def test_tightening_is_not_relaxing() -> None:
 
 
 def test_a_kept_webhook_points_at_its_entry() -> None:
-    """By name, by id, as another webhook of the name, or as absent; otherwise at no line."""
+    """A kept webhook that no entry matches by name or id has no position."""
     declaration = desired(
         slack("a", line=1),
         slack("b", id="2", line=2),
@@ -291,7 +291,7 @@ def test_a_kept_webhook_points_at_its_entry() -> None:
     )
     found = [strange(name, own) for name, own in zip("abcdea", "124567", strict=True)]
     others = live_slack("c", "8"), live_slack("c", "9", channel="#x")
-    result = made(declaration, live_slack("c", "3"), *others, *found)
+    result = make_plan(declaration, live_slack("c", "3"), *others, *found)
     assert [(each.before.id, each.position) for each in result.deletes] == [
         ("8", Position(file="webhooks.yaml", line=3))
     ]
@@ -310,7 +310,7 @@ def test_a_kept_webhook_points_at_its_entry() -> None:
 def test_any_declared_webhook_identifies_the_organization(
     declared: Desired, found: list[LiveWebhook]
 ) -> None:
-    """Including an absent one, and one that this version does not know."""
-    result = made(declared, *found, live_slack("z", "3"))
+    """An absent webhook, or one of an unknown type, also identifies the organization."""
+    result = make_plan(declared, *found, live_slack("z", "3"))
     assert result.deletes
     assert result.blocked == ()

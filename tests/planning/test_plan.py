@@ -1,4 +1,4 @@
-"""A plan: its order, its counts, its secrets, and drift."""
+"""The order, counts, secrets and drift of a plan."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.planning.builders import (
     live,
     live_generic,
     live_slack,
-    made,
+    make_plan,
     slack,
     unshown,
 )
@@ -36,7 +36,7 @@ def test_operations_are_sorted_by_name_and_id() -> None:
     found += [("copy", "11"), ("x-2", "43"), ("x-1", "42"), ("x-1", "41"), ("twice", "54")]
     edited = [("up-2", "22"), ("up-1", "21"), ("twice", "53")]
 
-    result = made(
+    result = make_plan(
         declared,
         *(live_slack(name, pin) for name, pin in found),
         *(live_slack(name, pin, channel="#x") for name, pin in edited),
@@ -55,7 +55,7 @@ def test_operations_are_sorted_by_name_and_id() -> None:
 
 
 def test_the_sent_secrets_have_their_destinations() -> None:
-    """Only secrets of creates, and of updates that send configuration."""
+    """Only secrets of creates, and of updates that send configuration, are listed."""
     declared = desired(
         slack("a"),
         generic("b", url=HOOK, token=BEARER),
@@ -70,7 +70,7 @@ def test_the_sent_secrets_have_their_destinations() -> None:
         live_slack("z", "6"),
     )
 
-    assert made(declared, found).secrets == (
+    assert make_plan(declared, found).secrets == (
         SecretUse(reference=TOKEN_REF, webhook="c", field="token", destination="slack #c"),
         SecretUse(reference=TOKEN_REF, webhook="a", field="token", destination="slack #deploys"),
         SecretUse(reference=BEARER, webhook="b", field="token", destination="generic env HOOK"),
@@ -79,10 +79,10 @@ def test_the_sent_secrets_have_their_destinations() -> None:
 
 
 def test_unreadable_fields_are_listed_by_webhook() -> None:
-    """Including fields of unchanged webhooks."""
+    """Unreadable fields of unchanged webhooks are listed too."""
     found = live(unshown(live_slack("a", "1")), live_slack("b", "2", token="*****"))
 
-    result = made(desired(slack("b"), slack("a")), found)
+    result = make_plan(desired(slack("b"), slack("a")), found)
 
     assert set(result.unreadable) == {
         ("a", "token"),
@@ -97,25 +97,25 @@ def test_an_update_includes_requested_resends() -> None:
     found = live(live_generic("Pager", token="***", verify=True, extra="x"))
     declared = desired(generic("Pager", token=BEARER, verify=False))
 
-    (update,) = made(declared, found, secrets={}, resend=("*",)).updates
+    (update,) = make_plan(declared, found, secrets={}, resend=("*",)).updates
 
     assert update.reason is Reason.DIFFERS
     assert [each.path[-1] for each in update.fields] == ["verify", "token", "extra"]
 
 
 def test_no_document_contains_a_secret() -> None:
-    """Not even a masked one."""
+    """A document contains no secret, masked or not."""
     with pytest.raises(TypeError, match="no document holds a Secret"):
         plain((Secret("xoxb-0000000000-AAAAAAAA"),))
 
 
 def test_the_base_makes_no_difference_to_the_digest() -> None:
-    """Labels are only displayed."""
+    """The base only changes labels, which are displayed but not part of the digest."""
     declaration, found = desired(slack()), live()
 
-    with_base = made(declaration, found, previous=desired())
+    with_base = make_plan(declaration, found, previous=desired())
 
-    assert with_base.digest == made(declaration, found).digest
+    assert with_base.digest == make_plan(declaration, found).digest
 
 
 @pytest.mark.parametrize(
@@ -170,5 +170,5 @@ def test_drift_is_distinguished_from_this_change(
     lines: list[str],
 ) -> None:
     """An operation that the previous configuration also plans is drift."""
-    result = made(desired(*now), *found, previous=desired(*base), **options)
+    result = make_plan(desired(*now), *found, previous=desired(*base), **options)
     assert [f"{each.name} {each.attribution}" for each in result.operations] == lines

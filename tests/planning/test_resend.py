@@ -27,7 +27,7 @@ from tests.planning.builders import (
     live,
     live_generic,
     live_slack,
-    made,
+    make_plan,
     slack,
     unshown,
 )
@@ -56,13 +56,13 @@ def test_a_requested_resend_is_an_operation(options: PlanOptions) -> None:
     assert update.reason is Reason.RESEND
     assert [getattr(each, "cause", None) for each in update.fields] == [SecretCause.REQUESTED]
     assert [len(each) for each in result.digests] == [1]
-    assert made(desired(slack()), MASKED).digest == ""
+    assert make_plan(desired(slack()), MASKED).digest == ""
     new = plan(desired(slack()), live(), SECRETS, options)
     assert [each.name for each in new.creates] == ["Deploys"]
 
 
 def test_a_request_has_the_same_plan_for_every_live_value() -> None:
-    """With or without the value, readable or not: a reviewer sees one operation."""
+    """A reviewer sees one operation, whether or not the value is available or readable."""
     options = PlanOptions(resend=("*",))
     digests = {
         plan(desired(slack()), found, secrets, options).digest
@@ -75,7 +75,7 @@ def test_a_request_has_the_same_plan_for_every_live_value() -> None:
 
 
 def test_other_requests_have_other_digests() -> None:
-    """Three webhooks, all, none: plans that send different secrets have different digests."""
+    """Plans that send different secrets have different digests."""
     names = ("A", "B", "C", "D")
     declared = desired(*(slack(name, channel=f"#{name}") for name in names))
     found = live(*(live_slack(n, f"id-{n}", channel=f"#{n}", token="*****") for n in names))
@@ -94,7 +94,7 @@ def test_other_requests_have_other_digests() -> None:
 
 
 def test_a_reviewed_resend_is_valid_while_the_files_declare_it() -> None:
-    """It is sent without base and request; a changed reference makes it invalid."""
+    """The resend needs no `--base`; a changed reference makes it invalid."""
     base = PlanOptions(previous=desired(slack()))
     planned = plan(desired(slack(token=BUMPED)), MASKED, {}, base)
     options = PlanOptions(reviewed=resends(planned.operations))
@@ -107,9 +107,11 @@ def test_a_reviewed_resend_is_valid_while_the_files_declare_it() -> None:
 
 
 def test_a_reviewed_undeclared_field_is_removed() -> None:
-    """Without the base it was planned against, and only where live shows no configuration."""
+    """The removal needs no base, and only happens where the server shows no configuration."""
     found = live(HIDDEN)
-    planned = made(desired(generic()), found, secrets={}, previous=desired(generic(token=BEARER)))
+    planned = make_plan(
+        desired(generic()), found, secrets={}, previous=desired(generic(token=BEARER))
+    )
     options = PlanOptions(reviewed=resends(planned.operations))
 
     assert plan(desired(generic()), found, {}, options).digest == planned.digest
@@ -127,7 +129,7 @@ def test_a_reviewed_undeclared_field_is_removed() -> None:
 def test_a_changed_reference_is_sent_if_the_live_value_is_unreadable(
     before: SecretRef, now: SecretRef, cause: SecretCause
 ) -> None:
-    """Only git has the previous value."""
+    """Only git shows that the value may have changed."""
     options = PlanOptions(previous=desired(slack(token=before)))
 
     (update,) = plan(desired(slack(token=now)), MASKED, {}, options).updates
@@ -137,8 +139,8 @@ def test_a_changed_reference_is_sent_if_the_live_value_is_unreadable(
     assert (change.cause, update.attribution) == (cause, Attribution.THIS_CHANGE)
 
 
-def test_a_raised_version_is_an_operation_for_every_live_value() -> None:
-    """The reviewer without the value and the apply with it have the same plan."""
+def test_a_bumped_version_is_an_operation_for_every_live_value() -> None:
+    """A reviewer without the value and an apply with it have the same plan."""
     options = PlanOptions(previous=desired(slack()))
     secrets = {BUMPED: Secret(OTHER_TOKEN)}
     declaration = desired(slack(token=BUMPED))
@@ -156,12 +158,12 @@ def test_a_changed_literal_is_sent_with_the_same_reference() -> None:
     now = replace(desired(slack(token=reference)), literals={reference: Secret("new")})
     before = replace(now, literals={reference: Secret("old")})
 
-    assert len(made(now, MASKED, secrets={}, previous=before).operations) == 1
-    assert len(made(now, MASKED, secrets={}, previous=now).operations) == 0
+    assert len(make_plan(now, MASKED, secrets={}, previous=before).operations) == 1
+    assert len(make_plan(now, MASKED, secrets={}, previous=now).operations) == 0
 
 
 def test_an_unreadable_plain_field_is_sent_if_the_file_changed() -> None:
-    """A channel, edited in git, of a webhook whose configuration is not shown."""
+    """The configuration is not shown, but git shows that the channel was edited."""
     found = live(unshown(live_slack()))
     options = PlanOptions(previous=desired(slack(channel="#old")))
 
@@ -175,20 +177,20 @@ def test_an_unreadable_plain_field_is_sent_if_the_file_changed() -> None:
 
 
 @pytest.mark.parametrize("requested", ["Pager", "*"])
-def test_a_url_as_text_that_the_server_hides_can_be_resent(requested: str) -> None:
-    """Without a request it is not sent, because no plan would ever be empty."""
+def test_a_literal_url_that_the_server_hides_can_be_resent(requested: str) -> None:
+    """The URL is sent only on request; otherwise no plan would ever be empty."""
     found = live(live_generic(url="https://hooks.example.com/***"))
 
-    assert made(desired(generic()), found).updates == ()
-    (update,) = made(desired(generic()), found, resend=(requested,)).updates
+    assert make_plan(desired(generic()), found).updates == ()
+    (update,) = make_plan(desired(generic()), found, resend=(requested,)).updates
     assert [each.path for each in update.fields] == [("configuration", "url")]
     shown = live(live_generic())
-    assert made(desired(generic()), shown, resend=(requested,)).updates == ()
+    assert make_plan(desired(generic()), shown, resend=(requested,)).updates == ()
 
 
 @pytest.mark.parametrize("shown", [live_generic(token="***"), HIDDEN])
 def test_an_undeclared_field_is_removed(shown: LiveWebhook) -> None:
-    """Live shows it, or the base had it and live shows no configuration."""
+    """The server shows it, or the base had it and the server shows no configuration."""
     options = PlanOptions(previous=desired(generic(token=BEARER)))
 
     (update,) = plan(desired(generic()), live(shown), {}, options).updates
@@ -200,7 +202,7 @@ def test_an_undeclared_field_is_removed(shown: LiveWebhook) -> None:
 
 
 def test_a_renamed_webhook_finds_its_base() -> None:
-    """It is found by a name in `previously`."""
+    """The base webhook is found by a name in `previously`."""
     options = PlanOptions(previous=desired(slack("old")))
     found = live(live_slack("old", token="*****"))
 
@@ -209,11 +211,11 @@ def test_a_renamed_webhook_finds_its_base() -> None:
     assert {type(each) for each in update.fields} == {ValueChange, SecretChange}
 
 
-def test_a_resend_names_what_the_configuration_drops() -> None:
+def test_a_resend_lists_the_fields_that_it_removes() -> None:
     """Resending a secret resends the complete configuration."""
     found = live(live_generic(token="***", extra="x"))
 
-    (update,) = made(desired(generic(token=BEARER)), found, secrets={}, resend=("*",)).updates
+    (update,) = make_plan(desired(generic(token=BEARER)), found, secrets={}, resend=("*",)).updates
 
     assert KeyLost(path=("configuration", "extra")) in update.fields
 
@@ -225,17 +227,17 @@ def test_only_the_changed_secret_is_resent() -> None:
     now = generic(username="u", password=password, token=after)
     found = live(live_generic(username="u", password="***", token="***"))
 
-    (update,) = made(desired(now), found, secrets={}, previous=desired(before)).updates
+    (update,) = make_plan(desired(now), found, secrets={}, previous=desired(before)).updates
 
     assert [each.path for each in update.fields] == [("configuration", "token")]
 
 
 def test_a_resent_url_shows_the_previous_destination() -> None:
-    """The part of it that the server shows."""
+    """A resend shows the part of the live URL that the server shows."""
     hook = generic(url=SecretRef(scheme=Scheme.ENV, name="HOOK"))
     found = live(live_generic(url="https://hooks.example.com/***"))
 
-    (update,) = made(desired(hook), found, secrets={}, resend=("*",)).updates
+    (update,) = make_plan(desired(hook), found, secrets={}, resend=("*",)).updates
 
     (change,) = update.fields
     assert isinstance(change, SecretChange)
@@ -243,7 +245,7 @@ def test_a_resent_url_shows_the_previous_destination() -> None:
 
 
 def test_a_base_of_another_type_is_ignored() -> None:
-    """It has the fields of another type."""
+    """A base of another type has other fields."""
     options = PlanOptions(previous=desired(slack("Pager")))
     found = live(live_generic(token="***"))
 
@@ -258,13 +260,13 @@ def rules(of: Plan) -> list[str]:
 
 
 def test_a_visible_difference_is_planned_instead() -> None:
-    """A live token that is shown is removed, and there is no warning."""
+    """A token that the server shows is removed without a warning."""
     result = plan(desired(generic()), live(live_generic(token="***")), {}, BASE)
     assert [each.fields for each in result.updates] == [(KeyLost(path=("configuration", "token")),)]
     assert rules(result) == []
 
 
-def test_fields_removed_with_another_change_are_not_in_doubt() -> None:
+def test_fields_removed_with_another_change_give_no_warning() -> None:
     """The configuration is sent completely, so omitted fields are removed."""
     changed = desired(generic(verify=False))
     result = plan(changed, live(live_generic()), {}, BASE)
@@ -273,6 +275,6 @@ def test_fields_removed_with_another_change_are_not_in_doubt() -> None:
 
 
 @pytest.mark.parametrize("options", [PlanOptions(), PlanOptions(previous=desired(generic()))])
-def test_without_a_base_there_is_not_a_warning(options: PlanOptions) -> None:
-    """Only a base that had the secret gives a reason."""
+def test_without_a_base_there_is_no_warning(options: PlanOptions) -> None:
+    """Only a base that had the secret is a reason for a warning."""
     assert rules(plan(desired(generic()), live(live_generic()), {}, options)) == []

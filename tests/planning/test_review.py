@@ -19,21 +19,21 @@ from tests.planning.builders import (
     live,
     live_generic,
     live_slack,
-    made,
+    make_plan,
     slack,
 )
 
 
 def digest(declaration: object, found: Live, secrets: object = SECRETS) -> str:
-    return made(declaration, found, secrets=secrets).digest  # type: ignore[arg-type]
+    return make_plan(declaration, found, secrets=secrets).digest  # type: ignore[arg-type]
 
 
 def test_available_secrets_do_not_change_the_digest() -> None:
-    """The job of a pull request has none, the apply job has all."""
+    """The job of a pull request has no secrets, the apply job has all."""
     declaration = desired(slack(), slack("B", channel="#b"), slack("New"))
     found = live(live_slack(token=OTHER_TOKEN), live_slack("B", "id-2", token=OTHER_TOKEN))
 
-    with_all, with_none = made(declaration, found), made(declaration, found, secrets={})
+    with_all, with_none = make_plan(declaration, found), make_plan(declaration, found, secrets={})
 
     assert with_all.digest == with_none.digest
     assert len(with_all.operations) == len(with_none.operations) + 1
@@ -64,12 +64,12 @@ def test_positions_guards_and_hash_marks_do_not_change_the_digest() -> None:
     ids=["channel", "events", "reference", "version", "literal", "name", "type", "more", "none"],
 )
 def test_every_visible_change_changes_the_digest(other: object) -> None:
-    """Each of these needs a new approval."""
+    """Each of these changes needs a new approval."""
     assert digest(desired(slack()), live()) != digest(other, live())
 
 
 def test_the_digest_covers_the_previous_live_state() -> None:
-    """The same result from another previous state is another operation."""
+    """The same result from a different live state is a different operation."""
     declaration = desired(slack())
 
     digests = {
@@ -92,7 +92,7 @@ def test_the_digest_covers_organization_and_origin() -> None:
 
 
 def test_a_plain_url_is_reviewed_completely() -> None:
-    """Everyone can read it in the file."""
+    """A literal URL is readable in the file, so its path is part of the digest."""
     found = live(live_generic())
 
     assert digest(desired(generic(url="https://a.example.com/1")), found) != digest(
@@ -101,12 +101,12 @@ def test_a_plain_url_is_reviewed_completely() -> None:
 
 
 def test_the_digest_covers_a_removed_field_with_and_without_secrets() -> None:
-    """The removal of a field is a visible line of a change; its value does not matter."""
+    """A reviewer sees that a field is removed; its value does not matter."""
     reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
     base, now = desired(generic(token=reference)), desired(generic())
     found = live(live_generic(token="abcdef"))
 
-    result = made(now, found, secrets={}, previous=base)
+    result = make_plan(now, found, secrets={}, previous=base)
 
     assert len(result.updates) == 1
     assert () not in result.digests
@@ -146,7 +146,7 @@ HALF_HIDDEN = live_slack(channel=["#deploys"], username="old")
 )
 def test_a_digest_never_changes_between_versions(declaration: Desired, found: Live, digest: str):
     """A plan reviewed with one version of the program can be applied with the next."""
-    ((operation,),) = made(declaration, found, secrets={}).digests
+    ((operation,),) = make_plan(declaration, found, secrets={}).digests
 
     assert operation.digest == digest
 
@@ -156,8 +156,8 @@ OLD, NEW = "https://hooks.example.com", "https://new.example.com"
 MOVED = {HOOK: Secret(f"{NEW}/secret")}
 
 
-def classified(result: Plan, review: Review, *, values: bool = False) -> tuple[list[str], ...]:
-    """Return the names of reviewed, unreviewed and stale operations."""
+def classify(result: Plan, review: Review, *, values: bool = False) -> tuple[list[str], ...]:
+    """Return the names of the reviewed, unreviewed and stale operations."""
     found: Judgment = judge(result, review, values=values)
     return (
         [result.operations[index].name for index in sorted(found.reviewed)],
@@ -171,17 +171,17 @@ TWO = desired(slack("A", channel="#a"), slack("B", channel="#b"))
 
 def test_a_done_operation_is_no_longer_planned() -> None:
     """When half of the plan is done, the other half is still reviewed."""
-    review = review_of(made(TWO))
-    result = made(TWO, live_slack("A", channel="#a"))
-    assert classified(result, review) == (["B"], [], [])
+    review = review_of(make_plan(TWO))
+    result = make_plan(TWO, live_slack("A", channel="#a"))
+    assert classify(result, review) == (["B"], [], [])
     done = live(live_slack("A", channel="#a"), live_slack("B", "id-2", channel="#b"))
-    assert classified(made(TWO, done), review) == ([], [], [])
+    assert classify(make_plan(TWO, done), review) == ([], [], [])
 
 
 def test_another_webhook_is_not_reviewed() -> None:
-    """A review of one webhook approves nothing of another."""
-    review = review_of(made(desired(slack("A", channel="#a"))))
-    assert classified(made(TWO), review) == (["A"], ["B"], [])
+    """A review of one webhook does not approve changes to another."""
+    review = review_of(make_plan(desired(slack("A", channel="#a"))))
+    assert classify(make_plan(TWO), review) == (["A"], ["B"], [])
 
 
 @pytest.mark.parametrize(
@@ -192,47 +192,55 @@ def test_another_webhook_is_not_reviewed() -> None:
         (live(live_slack("A", channel="#x")), live()),
         (live(live_slack("old", channel="#x")), live(live_slack("A", channel="#y"))),
     ],
-    ids=["created by someone", "changed by someone", "deleted by someone", "renamed by someone"],
+    ids=[
+        "created by another user",
+        "changed by another user",
+        "deleted by another user",
+        "renamed by another user",
+    ],
 )
 def test_a_different_change_of_a_reviewed_webhook_is_stale(reviewed: Live, found: Live) -> None:
-    """It matches by id, and by name without an id."""
+    """A review matches a webhook by id, or by name if it has no id."""
     declared = desired(slack("A", channel="#a", previously=("old",)), slack("B", channel="#b"))
-    review = review_of(made(declared, reviewed))
-    assert classified(made(declared, found), review)[2] == ["A"]
+    review = review_of(make_plan(declared, reviewed))
+    assert classify(make_plan(declared, found), review)[2] == ["A"]
 
 
 def test_a_reviewed_webhook_that_is_kept_is_stale() -> None:
-    """Two webhooks of the name differ: neither is written, and the review is stale."""
-    review = review_of(made(TWO))
+    """Two webhooks with the name differ, so neither is written and the review is stale."""
+    review = review_of(make_plan(TWO))
     namesakes = live(live_slack("A", "1", channel="#x"), live_slack("A", "2", channel="#y"))
-    assert classified(made(TWO, namesakes), review)[2] == ["A"]
+    assert classify(make_plan(TWO, namesakes), review)[2] == ["A"]
 
 
-def test_a_value_alone_needs_no_review_only_with_the_option() -> None:
-    """No review can show it; it is sent with an update of the same webhook."""
+def test_a_change_of_only_a_value_needs_a_review_unless_allowed() -> None:
+    """No review can show a value; with the option, it is sent without one."""
     rotated = live(live_slack("A", channel="#a", token=OTHER_TOKEN))
-    review = review_of(made(TWO, rotated, secrets={}))
-    result = made(TWO, rotated)
-    assert classified(result, review) == (["B"], ["A"], [])
-    assert classified(result, review, values=True) == (["A", "B"], [], [])
+    review = review_of(make_plan(TWO, rotated, secrets={}))
+    result = make_plan(TWO, rotated)
+    assert classify(result, review) == (["B"], ["A"], [])
+    assert classify(result, review, values=True) == (["A", "B"], [], [])
     other = live(live_slack("A", channel="#x", token=OTHER_TOKEN))
-    assert classified(made(TWO, other), review_of(made(TWO, other, secrets={})))[0] == ["A", "B"]
+    assert classify(make_plan(TWO, other), review_of(make_plan(TWO, other, secrets={})))[0] == [
+        "A",
+        "B",
+    ]
 
 
 def test_another_host_behind_a_reference_is_not_reviewed() -> None:
-    """It is not visible in the commit, even if the rest of the webhook was reviewed."""
+    """The new host is not visible in the commit, even if the rest of the webhook was reviewed."""
     declared = desired(generic(url=HOOK, verify=False))
     found = live(live_generic(verify=True))
-    review = review_of(made(declared, found, secrets={}))
-    judgment = judge(made(declared, found, secrets=MOVED), review, values=True)
+    review = review_of(make_plan(declared, found, secrets={}))
+    judgment = judge(make_plan(declared, found, secrets=MOVED), review, values=True)
     (why,) = judgment.unreviewed.values()
     assert why.startswith("the secret would go to a different host: bump its `version`")
     same = {HOOK: Secret(f"{OLD}/another")}
-    assert classified(made(declared, found, secrets=same), review)[0] == ["Pager"]
+    assert classify(make_plan(declared, found, secrets=same), review)[0] == ["Pager"]
 
 
-def test_a_raised_version_reviews_another_host() -> None:
-    """The reference with its version is what a reviewer sees of the destination."""
+def test_bumping_the_version_makes_a_new_host_reviewable() -> None:
+    """A reviewer sees the reference and its version in place of the host."""
     bumped = replace(HOOK, version=2)
     declared = desired(generic(url=bumped))
     options = PlanOptions(previous=desired(generic(url=HOOK)))
@@ -240,19 +248,19 @@ def test_a_raised_version_reviews_another_host() -> None:
     review = review_of(planned)
     again = PlanOptions(reviewed=review.resends)
     result = plan(declared, live(live_generic()), {bumped: MOVED[HOOK]}, again)
-    assert classified(result, review) == (["Pager"], [], [])
+    assert classify(result, review) == (["Pager"], [], [])
 
 
 def test_a_resend_request_does_not_review_another_host() -> None:
-    """A resend does not approve another destination."""
+    """A resend does not approve a different host."""
     declared, found = desired(generic(url=HOOK)), live(live_generic())
-    review = review_of(made(declared, found, secrets={}, resend=("*",)))
-    result = made(declared, found, secrets=MOVED, reviewed=review.resends)
-    assert classified(result, review, values=True) == ([], ["Pager"], [])
+    review = review_of(make_plan(declared, found, secrets={}, resend=("*",)))
+    result = make_plan(declared, found, secrets=MOVED, reviewed=review.resends)
+    assert classify(result, review, values=True) == ([], ["Pager"], [])
 
 
 def test_a_host_visible_in_the_commit_is_reviewed() -> None:
-    """The content of a tracked file is part of the digest, as far as its host."""
+    """The digest covers the host in a tracked file, but not the rest of the URL."""
     declared, found = desired(generic(url=HOOK)), live(live_generic())
     shown = PlanOptions(shown={HOOK: NEW})
     result = plan(declared, found, MOVED, shown)
@@ -260,18 +268,19 @@ def test_a_host_visible_in_the_commit_is_reviewed() -> None:
     (change,) = result.updates[0].fields
     assert isinstance(change, SecretChange)
     assert change.cause is SecretCause.DESTINATION
-    assert classified(result, review_of(result)) == (["Pager"], [], [])
+    assert classify(result, review_of(result)) == (["Pager"], [], [])
     elsewhere = live(live_generic(url="https://third.example.com/x"))
     assert plan(declared, elsewhere, MOVED, shown).digests != ((operation,),)
     nothing = Review(origin=result.origin, organization=result.organization.id)
-    assert classified(result, nothing, values=True) == ([], ["Pager"], [])
+    assert classify(result, nothing, values=True) == ([], ["Pager"], [])
 
 
 def test_a_create_with_another_visible_host_has_another_digest() -> None:
-    """A push that only changes the file is therefore not reviewed."""
+    """A push that changes only the tracked file is therefore not reviewed."""
     declared = desired(generic(url=HOOK))
     digests = {
-        made(declared, secrets={}, shown=shown).digest for shown in ({}, {HOOK: OLD}, {HOOK: NEW})
+        make_plan(declared, secrets={}, shown=shown).digest
+        for shown in ({}, {HOOK: OLD}, {HOOK: NEW})
     }
     assert len(digests) == 3
 
@@ -283,14 +292,16 @@ def test_a_half_done_resend_is_still_reviewed() -> None:
     review = review_of(
         plan(declared, live(live_slack("A", channel="#x", token="***")), {}, options)
     )
-    result = made(declared, live_slack("A", channel="#a", token="***"), reviewed=review.resends)
+    result = make_plan(
+        declared, live_slack("A", channel="#a", token="***"), reviewed=review.resends
+    )
     assert len(review.operations) == 2
-    assert classified(result, review) == (["A"], [], [])
+    assert classify(result, review) == (["A"], [], [])
 
 
 def test_part_of_a_plan_can_be_selected() -> None:
     """The part has only the reviewed operations, with their digests and secrets."""
-    result = made(TWO)
+    result = make_plan(TWO)
     half = result.only({1})
     assert [each.name for each in half.operations] == ["B"]
     assert half.digests == result.digests[1:]

@@ -1,4 +1,4 @@
-"""Details of the table: duplicates, names selected by `--only`, hints about renames."""
+"""Details of the decision table: duplicates, `--only`, and hints about renames."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.planning.builders import (
     live,
     live_generic,
     live_slack,
-    made,
+    make_plan,
     slack,
     unshown,
 )
@@ -44,7 +44,7 @@ def second(found: LiveWebhook, **more: object) -> LiveWebhook:
     ],
     ids=[
         "all fields",
-        "a channel without its sign",
+        "a channel without `#`",
         "a default that is shown",
         "an empty field that is shown",
         "a null that is shown",
@@ -54,8 +54,8 @@ def second(found: LiveWebhook, **more: object) -> LiveWebhook:
 def test_a_single_fully_visible_duplicate_is_deleted_without_a_guard(
     one: LiveWebhook, other: LiveWebhook
 ) -> None:
-    """Deleting it loses nothing."""
-    result = made(NO_DELETES, one, other)
+    """Deleting a fully visible duplicate loses nothing."""
+    result = make_plan(NO_DELETES, one, other)
 
     assert [(each.before.id, each.reason, each.hidden) for each in result.deletes] == [
         ("id-2", Reason.DUPLICATE, False)
@@ -82,17 +82,17 @@ def test_a_single_fully_visible_duplicate_is_deleted_without_a_guard(
         "a partially masked token",
         "no token",
         "a null",
-        "a word for a token",
+        "a word in place of a token",
         "no configuration",
-        "a masked address",
+        "a masked URL",
         "no password for a user name",
         "a masked password",
         "a masked bearer token",
     ],
 )
 def test_a_duplicate_with_hidden_fields_counts_as_a_delete(shown: LiveWebhook) -> None:
-    """It may differ from the webhook to keep, so a limit blocks the plan."""
-    result = made(NO_DELETES, replace(shown, id="id-1"), second(shown))
+    """The duplicate may differ from the webhook to keep, so a limit blocks the plan."""
+    result = make_plan(NO_DELETES, replace(shown, id="id-1"), second(shown))
 
     assert [(each.reason, each.hidden) for each in result.deletes] == [(Reason.DUPLICATE, True)]
     assert [each.rule for each in result.blocked] == ["too-many-deletes"]
@@ -103,17 +103,17 @@ def test_encrypted_secrets_that_differ_are_hidden(letter: str) -> None:
     """Some servers encrypt a secret differently at each read."""
     one, other = (live_slack(token=f"gAAAAA{each * 60}") for each in ("a", letter))
 
-    result = made(NO_DELETES, one, second(other))
+    result = make_plan(NO_DELETES, one, second(other))
 
     assert [each.hidden for each in result.deletes] == [True]
 
 
 def test_several_duplicates_of_a_name_need_permission() -> None:
-    """Only a single one can be deleted without a loss."""
+    """Only a single duplicate can be deleted without losing anything."""
     found = [replace(ONE, id=f"id-{number}") for number in range(3)]
 
-    assert [each.rule for each in made(NO_DELETES, *found).blocked] == ["too-many-deletes"]
-    assert made(NO_DELETES, *found, allow_deletes=2).blocked == ()
+    assert [each.rule for each in make_plan(NO_DELETES, *found).blocked] == ["too-many-deletes"]
+    assert make_plan(NO_DELETES, *found, allow_deletes=2).blocked == ()
 
 
 @pytest.mark.parametrize(
@@ -136,37 +136,37 @@ def test_several_duplicates_of_a_name_need_permission() -> None:
     ],
     ids=[
         "another token",
-        "a token that is shown of one",
-        "an address that is shown of one",
+        "a token that only one shows",
+        "a URL that only one shows",
         "events",
         "a field",
         "type",
-        "events of hidden ones",
-        "the address",
+        "events of hidden webhooks",
+        "the URL",
         "a flag",
         "the shown parts of masked tokens",
         "the password",
         "a password that only one shows",
         "a token that only one has",
-        "an address that only one shows",
+        "no URL",
     ],
 )
 def test_a_differing_webhook_is_not_a_duplicate(one: LiveWebhook, other: LiveWebhook) -> None:
     """A user must choose, so both are kept."""
     declared = desired(slack("Deploys"), generic("Pager"))
 
-    result = made(declared, one, other)
+    result = make_plan(declared, one, other)
 
     assert result.deletes == ()
     assert [(each.reason, len(each.webhooks)) for each in result.kept] == [(Reason.AMBIGUOUS, 2)]
 
 
 def test_a_webhook_selected_by_its_new_name_is_in_scope() -> None:
-    """Renamed, or absent by id: guards count what the plan changes."""
+    """Guards count a webhook that the plan renames, or deletes by id."""
     declared = desired(slack("new", id="id-1"), absent=(Absent(name="new-2", id="id-2"),))
     found = live(live_slack("old", "id-1"), live_slack("old-2", "id-2"), live_slack("z", "id-3"))
 
-    result = made(declared, found, only=("new*",))
+    result = make_plan(declared, found, only=("new*",))
 
     assert (len(result.operations), result.in_scope) == (2, 2)
 
@@ -174,8 +174,8 @@ def test_a_webhook_selected_by_its_new_name_is_in_scope() -> None:
 OLD_HOOK = live_generic("old")
 
 
-def hinted(declared: tuple[Webhook, ...], *found: LiveWebhook) -> bool:
-    notes = made(desired(*declared), *found).notes
+def suggests_rename(declared: tuple[Webhook, ...], *found: LiveWebhook) -> bool:
+    notes = make_plan(desired(*declared), *found).notes
     return "looks-like-rename" in {each.rule for each in notes}
 
 
@@ -200,43 +200,43 @@ def test_webhooks_with_equal_visible_fields_are_alike(
     declared: Webhook, found: LiveWebhook, alike: bool
 ) -> None:
     """Secrets, defaults, and unknown fields make no difference."""
-    assert hinted((declared,), found) is alike
+    assert suggests_rename((declared,), found) is alike
 
 
-def test_of_several_alike_none_is_suggested_as_a_rename() -> None:
+def test_no_rename_is_suggested_if_several_webhooks_match() -> None:
     """With two creates or two deletes the match is ambiguous."""
-    assert not hinted((slack("new"), slack("newer")), live_slack("old"))
-    assert not hinted((slack("new"),), live_slack("old", "1"), live_slack("older", "2"))
+    assert not suggests_rename((slack("new"), slack("newer")), live_slack("old"))
+    assert not suggests_rename((slack("new"),), live_slack("old", "1"), live_slack("older", "2"))
 
 
 @pytest.mark.parametrize("glob", ["new", "old", "live-*", "*"])
-def test_a_glob_that_matches_something_is_not_warned_of(glob: str) -> None:
-    """A declared name, a previous one or a live one is enough."""
+def test_a_glob_that_matches_something_gives_no_warning(glob: str) -> None:
+    """A glob may match a declared name, a previous name or a live name."""
     declared = desired(slack("new", previously=("old",)))
-    result = made(declared, live_slack("live-1"), secrets={}, only=(glob,))
+    result = make_plan(declared, live_slack("live-1"), secrets={}, only=(glob,))
     assert "only-matches-nothing" not in {each.rule for each in result.notes}
 
 
 @pytest.mark.parametrize("glob", ["gone", "live"])
 def test_an_absent_webhook_is_selected_by_either_of_its_names(glob: str) -> None:
-    """The declared name, and the live name of the webhook of its id."""
+    """An entry with `id` is selected by its declared name or by the live name of the webhook."""
     declared = desired(slack(), absent=(Absent(name="gone", id="id-1"),))
-    result = made(declared, live_slack("live"), secrets={}, only=(glob,))
+    result = make_plan(declared, live_slack("live"), secrets={}, only=(glob,))
     assert [each.before.id for each in result.operations] == ["id-1"]  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("glob", ["new", "old", "older"])
-def test_an_ambiguous_rename_is_refused_under_each_of_its_names(glob: str) -> None:
+def test_an_ambiguous_rename_is_rejected_under_each_of_its_names(glob: str) -> None:
     """Whichever name is selected, the webhook is ambiguous."""
     declared = desired(slack("new", previously=("old", "older")))
     found = live(live_slack("old", "id-1"), live_slack("older", "id-2"))
     with pytest.raises(ConfigurationError):
-        made(declared, found, secrets={}, only=(glob,))
+        make_plan(declared, found, secrets={}, only=(glob,))
 
 
 def test_duplicates_of_a_pinned_name_are_not_renamed() -> None:
-    """They are duplicates of an entry that is not selected."""
+    """The webhooks are duplicates of an entry that is not selected."""
     declared = desired(slack("A", id="id-1"), slack("B", previously=("A",)))
     found = live(*(live_slack("A", f"id-{number}") for number in (1, 2, 3)))
-    result = made(declared, found, secrets={}, only=("B",))
+    result = make_plan(declared, found, secrets={}, only=("B",))
     assert [(type(each), each.name) for each in result.operations] == [(Create, "B")]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from reconciler.findings import Position
 from reconciler.model import Absent, DeliveryError, LiveWebhook
 from reconciler.planning.status import ManagementStatus, drift, statuses
-from tests.planning.builders import desired, live, live_slack, made, slack
+from tests.planning.builders import desired, live, live_slack, make_plan, slack
 
 FOUND = live(
     live_slack("z-unmanaged", "1"),
@@ -38,8 +38,8 @@ DECLARED = desired(
 
 
 def test_every_webhook_has_its_status_and_line() -> None:
-    """Sorted by name and id, including missing ones; duplicates have their declaration's line."""
-    shown = statuses(FOUND, made(DECLARED, FOUND))
+    """Webhooks are sorted by name and id; a duplicate has its declaration's line."""
+    shown = statuses(FOUND, make_plan(DECLARED, FOUND))
 
     assert [(each.id, each.state, each.position and each.position.line) for each in shown] == [
         ("12", ManagementStatus.UNKNOWN, None),
@@ -60,14 +60,14 @@ def test_every_webhook_has_its_status_and_line() -> None:
 
 
 def test_a_missing_webhook_has_its_destination() -> None:
-    """It is the declared one."""
-    (shown,) = statuses(live(), made(desired(slack())))
+    """The status shows the declared destination."""
+    (shown,) = statuses(live(), make_plan(desired(slack())))
     assert (shown.state, shown.destination) == (ManagementStatus.MISSING, "slack #deploys")
 
 
 def test_drift_is_counted() -> None:
-    """By status; an undeclared webhook is not drift."""
-    assert drift(statuses(FOUND, made(DECLARED, FOUND))) == {
+    """The status decides what counts as drift: an undeclared webhook does not."""
+    assert drift(statuses(FOUND, make_plan(DECLARED, FOUND))) == {
         ManagementStatus.MISSING: 1,
         ManagementStatus.DIFFERS: 1,
         ManagementStatus.ABSENT: 1,
@@ -78,7 +78,7 @@ def test_drift_is_counted() -> None:
 
 
 def test_without_a_configuration_nothing_is_compared() -> None:
-    """Every webhook only has its live state."""
+    """The status shows only the live state of every webhook."""
     shown = statuses(FOUND, None)
 
     assert {each.state for each in shown} == {ManagementStatus.UNCHECKED}
@@ -86,7 +86,7 @@ def test_without_a_configuration_nothing_is_compared() -> None:
 
 
 def test_the_last_delivery_error_is_shown() -> None:
-    """It is the error that the server stores."""
+    """The status shows the error that the server reports."""
     failed = DeliveryError(code="channel_not_found")
     found = replace(live_slack(), last_error=failed)
 
@@ -96,7 +96,7 @@ def test_the_last_delivery_error_is_shown() -> None:
 
 
 def test_an_inapplicable_declaration_is_drift() -> None:
-    """Its webhook has an event that this version does not know."""
+    """The live webhook has an event that this version does not support."""
     found = live(live_slack("b", "13", events=("value_created", "unheard_of")))
-    shown = statuses(found, made(desired(slack("b")), found))
+    shown = statuses(found, make_plan(desired(slack("b")), found))
     assert drift(shown) == {ManagementStatus.UNAPPLIED: 1}
