@@ -8,7 +8,7 @@ import sys
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    # A run allocates much and releases little: collecting cycles takes a seventh of a small run and
+    # A run allocates a lot and frees little: collecting cycles takes a seventh of a small run and
     # half of a large one, and frees almost nothing.
     gc.disable()
     from reconciler.cli.console import Process

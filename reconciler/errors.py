@@ -1,15 +1,15 @@
 """The exceptions that end a run, each with its exit code.
 
 Errors in a user's files are `Finding` values, reported together; an exception means that the run
-cannot continue. Messages never contain a request or response body, a header, or the text of a
-library.
+cannot continue. Messages never contain a request or response body, a header, or text from a
+library's exception.
 
     ReconcilerError                       1
     ├─ UsageError                        64   the command line or a setting is invalid
     ├─ ConfigurationError                 3   findings: the files have errors
     ├─ UnresolvedSecretsError             3   references without a usable value
     ├─ CredentialError                    4   no API key, or a malformed one
-    ├─ OrganizationError                  4   the key belongs to another or an unknown one
+    ├─ OrganizationError                  4   wrong organization, or it cannot be determined
     ├─ MaintenanceError                   4   the organization temporarily rejects changes
     ├─ BlockedError                       5   a guard blocks the plan
     ├─ StalePlanError                     6   the plan differs from the reviewed one
@@ -23,7 +23,7 @@ library.
        ├─ PermissionDeniedError           4   403
        ├─ NotFoundError                   1   404 with a JSON detail: no such object
        ├─ ConflictError                   1   409
-       ├─ InvalidRequestError             1   400, 422 and similar refusals
+       ├─ InvalidRequestError             1   400, 422 and other permanent rejections
        ├─ RateLimitedError                1   429, for longer than the deadline
        ├─ ServerError                     1   5xx
        ├─ ProtocolError                   1   a response that violates the API
@@ -61,7 +61,10 @@ class ExitCode(IntEnum):
 
 
 class ReconcilerError(Exception):
-    """The run cannot continue. `findings` are its causes in files, `hint` is one sentence."""
+    """The run cannot continue.
+
+    `findings` are the causes in files, `hint` is the next step, in one sentence.
+    """
 
     exit_code: ExitCode = ExitCode.FAILED
     code: ClassVar[str] = "failed"
@@ -93,7 +96,7 @@ class ConfigurationError(ReconcilerError, code="invalid-configuration", exit_cod
 
 
 class RunConfigurationError(ConfigurationError):
-    """A policy, `--base` or the list of allowed secrets: the same error for every organization."""
+    """A policy, `--base` or the list of allowed secrets is invalid, so all organizations fail."""
 
 
 class UnresolvedSecretsError(ConfigurationError, code="unresolved-secrets"):
@@ -105,7 +108,7 @@ class CredentialError(ReconcilerError, code="no-api-key", exit_code=ExitCode.DEN
 
 
 class OrganizationError(ReconcilerError, code="wrong-organization", exit_code=ExitCode.DENIED):
-    """The key belongs to another organization than declared, or to an unknown one."""
+    """The key does not belong to the declared organization, or its organization is unknown."""
 
 
 class MaintenanceError(ReconcilerError, code="maintenance", exit_code=ExitCode.DENIED):
@@ -146,7 +149,7 @@ class ApiError(ReconcilerError, code="api"):
     """A request failed.
 
     `fields` maps the path of a field, as in `("configuration", "token")`, to the server's message
-    about it; `()` is the object itself. `detail` is the server's sentence, limited in length and
+    about it; `()` is the object itself. `detail` is the server's message, limited in length and
     quoted when printed. Neither contains data that was sent.
     """
 
@@ -174,7 +177,7 @@ class AuthenticationError(ApiError, code="authentication", exit_code=ExitCode.DE
 
 
 class PermissionDeniedError(ApiError, code="permission-denied", exit_code=ExitCode.DENIED):
-    """The role of the key is too low."""
+    """The API key's role does not allow this request."""
 
 
 class NotFoundError(ApiError, code="not-found"):
@@ -194,7 +197,7 @@ class RateLimitedError(ApiError, code="rate-limited"):
 
 
 class ServerError(ApiError, code="server-error"):
-    """The server failed at every attempt."""
+    """Every attempt failed on the server."""
 
 
 class ProtocolError(ApiError, code="protocol"):
@@ -202,7 +205,7 @@ class ProtocolError(ApiError, code="protocol"):
 
 
 class IncompleteListingError(ProtocolError, code="incomplete-listing"):
-    """The pages of a listing are inconsistent: twice in the same way, or for too long."""
+    """The pages of a listing are inconsistent: twice in the same way, or until the time limit."""
 
 
 class UnreachableError(ApiError, code="unreachable"):

@@ -16,7 +16,7 @@ from typing import Final
 EXCERPT_BEFORE: Final = 200
 """The maximum number of characters in an excerpt before the column of its position.
 
-If the column is greater, the excerpt starts with `...` and these characters.
+A longer prefix is replaced by `...` and its last characters.
 """
 
 
@@ -65,11 +65,11 @@ class Related:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """An error, a warning or useful information.
+    """An error, a warning or a note.
 
-    `rule` is one of docs/rules.md. A finding about a file has a `place`; `source/excerpt.py`
-    replaces it with `position` and `excerpt`, the source line with secrets masked, or the part of a
-    long line around the column (see `EXCERPT_BEFORE`).
+    `rule` is a rule id from docs/rules.md. A finding about a file has a `place`;
+    `source/excerpt.py` replaces it with `position` and `excerpt`, the source line with secrets
+    masked, or the part of a long line around the column (see `EXCERPT_BEFORE`).
     """
 
     rule: str
@@ -120,11 +120,11 @@ def strict(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 def sort_key(finding: Finding) -> tuple[str, int, int, str, str]:
-    """Return the sort key of a finding: file, line and column, without a place first."""
-    place = finding.position
-    if place is None:
+    """Return the key by which findings are sorted: file, line, column; without a position first."""
+    position = finding.position
+    if position is None:
         return ("", 0, 0, finding.rule, finding.message)
-    return (place.file, place.line, place.column, finding.rule, finding.message)
+    return (position.file, position.line, position.column, finding.rule, finding.message)
 
 
 def has_errors(findings: Iterable[Finding]) -> bool:

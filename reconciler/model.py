@@ -44,15 +44,15 @@ class Secret:
         return self.__value
 
     def same_as(self, other: Secret) -> bool:
-        """Compare in constant time."""
+        """Return whether the values are equal. The comparison takes constant time."""
         import hmac  # imports hashlib, and most runs end before the first comparison
 
         mine = self.__value.encode("utf-8", "surrogatepass")
         return hmac.compare_digest(mine, other.__value.encode("utf-8", "surrogatepass"))
 
-    def matches(self, shape: re.Pattern[str]) -> bool:
-        """Return whether the complete value has `shape`."""
-        return shape.fullmatch(self.__value) is not None
+    def matches(self, pattern: re.Pattern[str]) -> bool:
+        """Return whether the whole value matches `pattern`."""
+        return pattern.fullmatch(self.__value) is not None
 
     def origin(self) -> str | None:
         """Return scheme and host of a URL, without user, port, path or query; None for other text.
@@ -122,7 +122,7 @@ class SecretRef:
     """A reference to a secret: data that may be shown, planned, saved and compared.
 
     `name` is the variable's name, the file's path relative to the working directory (with forward
-    slashes), or for a literal the webhook and field that contain it (`Deploys/token`). Users raise
+    slashes), or for a literal the webhook and field that contain it (`Deploys/token`). Users bump
     `version` to resend a changed value.
     """
 
@@ -139,7 +139,7 @@ Value: TypeAlias = str | bool | SecretRef
 """The type of a declared configuration field."""
 
 LiveValue: TypeAlias = "str | bool | int | float | Secret | list[Any] | dict[str, Any] | None"
-"""The type of a live configuration field: JSON, with every string that may be secret wrapped."""
+"""The type of a live configuration field: JSON, with strings that may be secrets as `Secret`."""
 
 Path: TypeAlias = tuple[str | int, ...]
 """The path of a field inside a webhook, as in `("configuration", "channel")`."""

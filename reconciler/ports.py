@@ -16,7 +16,7 @@ from reconciler.errors import ExitCode
 from reconciler.model import LiveWebhook, Organization, Secret
 from reconciler.planning.plan import Operation
 
-if TYPE_CHECKING:  # planning needs no report
+if TYPE_CHECKING:  # only for annotations: avoids importing report at run time
     from reconciler.report import Outcome
 
 _T = TypeVar("_T")
@@ -71,7 +71,7 @@ class WebhookAPI(WebhookReader, Protocol):
         ...
 
     def delete(self, id: str) -> bool:
-        """Delete; False if it was already deleted. Raises AmbiguousWriteError."""
+        """Delete a webhook. Return False if it did not exist. Raises AmbiguousWriteError."""
         ...
 
 
@@ -107,7 +107,7 @@ class Workers(Protocol):
 
 
 class Stop(Protocol):
-    """Shows whether a signal requested the end of the run."""
+    """Reports whether a signal has asked the run to stop."""
 
     def requested(self) -> ExitCode | None:
         """Return the exit code of the received signal, None without one."""
@@ -122,5 +122,5 @@ class Watcher(Protocol):
         ...
 
     def finished(self, outcome: Outcome) -> None:
-        """Receive its outcome."""
+        """Receive the outcome of a finished operation."""
         ...

@@ -15,7 +15,7 @@ NOT_REVIEWED: Final = "not-reviewed"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """The operation was applied. `note` explains how, if not simply by this run."""
+    """The operation was applied. `note` explains how, if not by a confirmed request of this run."""
 
     operation: Operation
     id: str | None = None
@@ -33,10 +33,10 @@ class FieldMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """The operation was not applied, or differs from what was sent.
+    """The operation was not applied, or the server stored something else.
 
-    `code` is an error's code, or `does-not-converge` if the server stored other values than it was
-    sent; `fields` are then the fields that differ.
+    `code` is an error's code, or `does-not-converge` if the stored values differ from those sent;
+    `fields` are then the fields that differ.
     """
 
     operation: Operation
@@ -57,7 +57,7 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unconfirmed:
-    """Unknown whether the operation was applied; the next run checks it."""
+    """The run could not determine whether the operation was applied; the next run checks."""
 
     operation: Operation
     message: str
@@ -81,8 +81,8 @@ class Report:
 
     `outcomes` are in the order of `plan.operations`. `writes` counts requests that may have changed
     something. `verified` is true if the listing after the last write was read and compared.
-    `stopped` is the signal's exit code if one ended the run early. `problem` is a failure of the
-    run itself after writing began, such as a listing that could not be read at the end.
+    If a signal ended the run early, `stopped` is its exit code. `problem` is a failure of the run
+    itself after writing began, such as a listing that could not be read at the end.
     """
 
     plan: Plan

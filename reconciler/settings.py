@@ -1,10 +1,10 @@
 """Resolve the settings of a connection: server, API key and time limits, each with its source.
 
-The precedence is that of CloudTruth's command line: argument, environment, profile, default.
-Arguments, environment, platform and directory are parameters, so the same call returns the same
-settings anywhere. With `local` neither a key nor a profile is read. Unsafe servers and
-malformed keys are refused. Certificates are always checked, whatever CloudTruth's command line is
-told about invalid ones.
+Precedence follows the CloudTruth CLI: argument, environment, profile, default. Arguments,
+environment, platform and directory are parameters, so the same call returns the same settings
+anywhere. With `local` neither a key nor a profile is read. Unsafe servers and malformed keys are
+rejected. Certificates are always verified; the CloudTruth CLI's setting to accept invalid ones is
+ignored.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _SOURCES: Final = {
     "deadline": ("WEBHOOKS_DEADLINE", None),
     "profile": ("CLOUDTRUTH_PROFILE", None),
 }
-"""The variable of a setting, and its name in a profile. An argument has the name of the setting."""
+"""For each setting: its environment variable, and its key in a profile."""
 
 _KEY_FILE_MAX: Final = 64 * 1024
 _KEY_SHAPE: Final = re.compile(r"[\x21-\x7e]+")
@@ -149,7 +149,7 @@ def _server_url(found: Setting[str] | None) -> Setting[str]:
 def _key(
     found: Setting[str] | None, file: str | None, environ: Mapping[str, str], directory: Path
 ) -> Setting[Secret] | None:
-    """Return the API key: that of `file`, else `found`. An empty one is missing, except in a file.
+    """Return the API key: that of `file`, else `found`. An empty file is an error.
 
     WEBHOOKS_API_KEY_FILE comes after a key in the environment and before one in a profile.
     """
@@ -164,7 +164,7 @@ def _key(
 def _read_key(path: Path, source: str) -> Setting[str]:
     hint = "use a file that contains only the API key"
     try:
-        with path.open("rb") as file:  # or a pipe
+        with path.open("rb") as file:  # not `read_regular`: the path may be a pipe
             data = file.read(_KEY_FILE_MAX + 1)
     except OSError as cause:
         why = f"the file named by {source} cannot be read ({cause.strerror})"
@@ -178,7 +178,7 @@ def _read_key(path: Path, source: str) -> Setting[str]:
 def _checked(found: Setting[str]) -> Setting[Secret]:
     """Return the key if it can be sent in a header.
 
-    Raises CredentialError, without the key, otherwise.
+    Raises CredentialError otherwise; the message does not contain the key.
     """
     text = found.value
     if text[:1] in _QUOTES and text[-1:] == text[:1]:
@@ -209,7 +209,7 @@ def _seconds(what: str, found: Setting[str] | None, default: float) -> Setting[f
     return Setting(value=seconds, source=found.source)
 
 
-# Profiles of CloudTruth's command line
+# Profiles of the CloudTruth CLI
 
 _DEFAULT_PROFILE: Final = "default"
 _FILE_MAX: Final = 1024 * 1024
@@ -266,7 +266,7 @@ def _inherited(
 
 
 def _read_profiles(file: Path | None) -> dict[str, dict[str, str]]:
-    """Return the values that each profile sets, every scalar as it was written."""
+    """Return the values that each profile sets, all as text."""
     import yaml
 
     if file is None:

@@ -2,7 +2,7 @@
 
 Every exception of the HTTP library becomes a `FailedAttempt`, without the library's text, headers
 or bodies in its message. It is returned, not raised, so that the library's exception is not the
-context of our error.
+context of the ApiError.
 """
 
 from __future__ import annotations
@@ -98,13 +98,13 @@ class Failure(Enum):
     NOT_SENT = (Action.REPEAT, Action.REPEAT)
     """The request never arrived."""
     THROTTLED = (Action.WAIT, Action.WAIT)
-    """The server refused before processing: 429."""
+    """The server rejected the request before processing it: 429."""
     REJECTED = (Action.REPORT, Action.REPORT)
-    """The server refused permanently, or did not prove its identity."""
+    """The server rejected the request permanently, or did not prove its identity."""
     AMBIGUOUS = (Action.REPEAT, Action.RESOLVE)
     """The request may have been processed: no response, or a broken or unclear one."""
     MOVED = (Action.REPORT, Action.RESOLVE)
-    """A redirect: never followed, permanent, and the request may have been processed."""
+    """A redirect. It is not followed and not retried; the request may have been processed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,12 +118,12 @@ class FailedAttempt:
 
     @property
     def cost(self) -> int:
-        """The cost of a retry, of the retry budget of 30."""
+        """The tokens that a retry takes from the budget of 30."""
         return 10 if self.timeout else 5
 
 
 class BadResponseError(Exception):
-    """A response rejected while reading; no library text."""
+    """A response was rejected while it was read. The message contains no library text."""
 
 
 def failed_attempt(
@@ -137,9 +137,9 @@ def failed_attempt(
 ) -> FailedAttempt:
     """Return the failure for an exception of the HTTP library or of reading a response.
 
-    `origin` is the server and `proxy` what requests to it go through;
-    `expired` is true if the watchdog ended the request. `timeout` is the limit of one request, in
-    seconds; `run_over` is true if the end of the run came first.
+    `origin` is the server, `proxy` the proxy that its requests use, if any. `expired` is true if
+    the watchdog ended the request. `timeout` is the limit of one request, in seconds; `run_over` is
+    true if the run's deadline came before it.
     """
     if isinstance(error, _NEVER_SENT):
         return _not_sent(error, origin, proxy)

@@ -52,7 +52,7 @@ class Client:
     def organization(self) -> Organization:
         """Return the organization of the API key, read again each time.
 
-        Raises OrganizationError if it cannot be determined, ApiError.
+        Raises OrganizationError if it cannot be determined, ApiError if a request fails.
         """
         self._organization = _find_organization(self.transport, self._workers, self._rows)
         return self._organization
@@ -93,9 +93,8 @@ class Client:
     def update(self, id: str, draft: Draft, sends: frozenset[str]) -> LiveWebhook:
         """Change the top-level fields named in `sends`.
 
-        If the server refuses PATCH with 405, this and all later updates send the complete webhook
-        by PUT.
-        Raises NotFoundError if it was deleted, AmbiguousWriteError if it may have changed.
+        If the server rejects PATCH with 405, this and all later updates send the complete webhook
+        by PUT. Raises NotFoundError if it was deleted, AmbiguousWriteError if it may have changed.
         """
         if not self._uses_put:
             try:
@@ -119,7 +118,7 @@ class Client:
         return self._send("PUT", id, draft, wire.full_body(draft, organization.id))
 
     def delete(self, id: str) -> bool:
-        """Delete; False if it was already deleted. Raises AmbiguousWriteError."""
+        """Delete a webhook. Return False if it did not exist. Raises AmbiguousWriteError."""
         try:
             self.transport.request("DELETE", _path(id), expect=204)
         except NotFoundError:

@@ -141,8 +141,8 @@ class InProcess(httpx.BaseTransport):
     """Passes requests to `handle`, a server in the same process.
 
     `request` creates the argument of `handle` from method, path, query, headers (names in lower
-    case) and body. `handle` returns a value with `status`, `headers` (pairs, `content-length` among
-    them) and `body`.
+    case) and body. `handle` returns a value with `status`, `headers` (pairs, including
+    `content-length`) and `body`.
     """
 
     def __init__(self, handle: Callable[[Any], Any], *, request: Callable[..., Any]) -> None:

@@ -1,7 +1,7 @@
-"""The only server of a client, and the credential that is sent only to it.
+"""The server that a client talks to, and the credential sent only to that server.
 
 A credential is added only to requests to its own origin, over https or to this machine. A malformed
-credential is refused before it is passed to a library, because libraries quote invalid headers in
+credential is rejected before it is passed to a library, because libraries quote invalid headers in
 errors.
 """
 
@@ -32,7 +32,7 @@ _PORTS: Final = {"http": 80, "https": 443}
 class Origin:
     """Scheme, host and port of a server, and the base path of its API.
 
-    `setting` is the name of the setting with its URL, for messages.
+    `setting` is the name of the setting that holds the URL, for messages.
     """
 
     scheme: str
@@ -54,8 +54,8 @@ class Origin:
     def parse(cls, url: str, setting: str = _SERVER_URL) -> Origin:
         """Parse a server's URL.
 
-        It must be https (http only to this machine), a host, and optionally a port and a plain
-        path. Raises UsageError, without the URL's text.
+        It must have the scheme https (http only for this machine), a host, and optionally a port
+        and a plain path. Raises UsageError; the message does not quote the URL.
         """
         parts = None
         try:
@@ -113,7 +113,7 @@ class Credential:
 
     @classmethod
     def of(cls, scheme: str, secret: Secret, label: str) -> Credential:
-        """Return a credential without its file's trailing newline. Raises CredentialError."""
+        """Return a credential; one newline at the end is removed. Raises CredentialError."""
         text = secret.reveal()
         text = text.removesuffix("\n").removesuffix("\r")
         if not text:

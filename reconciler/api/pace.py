@@ -89,7 +89,7 @@ class Pace:
     def pay(self, cost: int) -> bool:
         """Take `cost` tokens for a retry.
 
-        Return False, and close the budget, if there are too few.
+        Return False, and mark the budget exhausted, if there are too few.
         """
         with self._lock:
             if self.exhausted or self._tokens < cost:

@@ -1,10 +1,10 @@
 """Read a complete listing, or raise an error.
 
-Pages are requested by number with the largest size, all after the first in parallel; a `next` link
-only shows whether there are more. Rows move between pages while another process writes, so the
-count, duplicate ids, and missing or repeated pages are checked. An inconsistent listing is read
-again, with growing pauses, while it keeps changing and at least half of the run's remaining time is
-left. A listing with the same problem twice is a server error.
+Pages are requested by number, with the maximum page size: the first alone, the others in parallel.
+A `next` link only shows that more pages exist. Rows move between pages while another process
+writes, so the count, duplicate ids, and missing or repeated pages are checked. An inconsistent
+listing is read again, with growing pauses, while it keeps changing and at least half of the run's
+remaining time is left. A listing with the same problem twice is a server error.
 
 A single page is a snapshot. A row can still be missed between several consistent pages; the second
 listing before the first write finds it.

@@ -1,7 +1,7 @@
 """Convert the bytes of a response to a `Reply` or a `FailedAttempt`.
 
-A body never takes more memory than its cap, compressed or not. Only the status and body that the
-caller expects make a `Reply`; JSON is strict. Errors about redirects contain both origins, and no
+A body never takes more memory than its cap, compressed or not. Only an expected status and body
+become a `Reply`. JSON is parsed strictly. Errors about redirects contain both origins, and no
 other part of the address. Text from the server is limited in length, separate from our message, and
 contains no Slack token and no secret that was sent or read, whole or in part, in any encoding that
 a server may use. Secrets that only the server knows cannot be recognized.
@@ -44,7 +44,7 @@ from reconciler.errors import (
 from reconciler.kinds.slack import TOKEN
 from reconciler.model import Secret
 
-_LONGEST: Final = 500  # maximum length of a sentence from the server, in characters
+_LONGEST: Final = 500  # maximum length of a message from the server, in characters
 
 _MOST_FIELDS: Final = 50
 _DEEPEST: Final = 8
@@ -131,7 +131,7 @@ def classify(
     )
 
 
-# The request was refused, or the status by definition precedes any processing.
+# The request was rejected, or the status by definition precedes any processing.
 _REFUSALS: Final = frozenset((400, 401, 403, 404, 405, 406, 409, 410, 411, 413, 414, 415, 422))
 _BEFORE_PROCESSING: Final = frozenset((402, 412, 416, 417, 421, 424, 425, 426, 428, 431, 451))
 
@@ -275,7 +275,7 @@ def _is_json(content_type: str) -> bool:
 
 
 def decode(data: bytes) -> Any:
-    """Parse JSON strictly. Raises NotJsonError, without text of the document.
+    """Parse JSON strictly. Raises NotJsonError; the message does not quote the document.
 
     The document must be valid UTF-8, without NaN, Infinity, numbers outside a double's range,
     duplicate keys, or nesting too deep for the interpreter.
@@ -328,9 +328,9 @@ _AFTER_ORIGIN: Final = re.compile(r"https?://(?:[^/?#@]*@)?[^/?#]*", re.IGNORECA
 
 
 def without_secrets(text: str, hidden: Sequence[str] = ()) -> str:
-    """Return `text` of a server without the values of `hidden` and other secrets.
+    """Return text from a server, with the values in `hidden` and other secrets masked.
 
-    Of a URL, only scheme and host remain.
+    URLs keep only their scheme and host.
     """
     text = _URL.sub(lambda found: f"{Secret(found.group()).origin() or ''}/***", text)
     for form in sorted({each for value in hidden for each in _forms(value)}, key=len, reverse=True):

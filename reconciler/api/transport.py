@@ -1,10 +1,10 @@
 """Send requests, and handle failures according to the table in `attempt`.
 
 CloudTruth, GitHub and Slack each have a `Transport` with their origin and credential. Every failure
-is one of our errors, without a library's text. Redirects are not followed, and no write of unknown
-outcome is repeated. No request takes longer than its timeout, starts after the run's deadline, or
-reads more of a response than the call allows. Waiting and randomness use the Clock. Each thread has
-its own connection (see `connections`).
+is raised as an ApiError whose message contains no library text. Redirects are not followed, and no
+write of unknown outcome is repeated. No request takes longer than its timeout, starts after the
+run's deadline, or reads more of a response than the call allows. Waiting and randomness use the
+Clock. Each thread has its own connection (see `connections`).
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ from reconciler.errors import (
 )
 from reconciler.ports import Clock
 
-_SMALL: Final = 1024 * 1024  # the maximum body except of a list, in bytes
+_SMALL: Final = 1024 * 1024  # the maximum body of a response that is not a list, in bytes
 LARGE: Final = 64 * _SMALL
 """The maximum body of a list, in bytes."""
 
-_ATTEMPTS: Final = 4  # of one request, without throttled ones
+_ATTEMPTS: Final = 4  # per request, not counting throttled attempts
 _CONNECT_TIMEOUT: Final = 10.0
 _NO_CREDENTIAL: Final = "request without a credential"
 
@@ -235,7 +235,7 @@ class Transport:
                 self._observer(event)
 
     def _admit(self, call: Call) -> None:
-        """Refuse writes once the budget is empty; charge a repeated unresolved write as a retry."""
+        """Reject writes once the budget is empty; charge a repeated ambiguous write as a retry."""
         if not call.writes:
             return
         cost = self._unresolved.pop((call.method, call.path, call.content), 0)

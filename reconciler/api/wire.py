@@ -45,7 +45,7 @@ def usable_id(row: Any) -> str | None:
 
 
 def live_webhook(row: Any) -> LiveWebhook:
-    """Read one webhook. Raises ProtocolError, which names its id."""
+    """Parse a webhook. Raises ProtocolError; the message has the webhook's id."""
     own = usable_id(row)
     if own is None:
         raise ProtocolError("the server lists a webhook without a usable id")
@@ -72,7 +72,7 @@ def live_webhook(row: Any) -> LiveWebhook:
 
 
 def written_webhook(row: Any, draft: Draft) -> LiveWebhook:
-    """Read the response to a write. Only its id is required; other fields default to `draft`."""
+    """Parse the response to a write. Only its id is required; other fields default to `draft`."""
     name, kind, events = row.get("name"), row.get("type"), row.get("event_types")
     filled = {
         "name": name if isinstance(name, str) else draft.name,
@@ -83,7 +83,7 @@ def written_webhook(row: Any, draft: Draft) -> LiveWebhook:
 
 
 def organization(row: Any) -> Organization:
-    """Read one organization. Raises ProtocolError if it has no usable id."""
+    """Parse an organization. Raises ProtocolError if it has no usable id."""
     own = usable_id(row)
     if own is None:
         raise ProtocolError("the server lists an organization without a usable id", hint=FOREIGN)
@@ -97,7 +97,7 @@ def organization(row: Any) -> Organization:
 
 
 def bare_id(value: Any) -> str | None:
-    """Return an id from an id or a URL that ends with it."""
+    """Return the id from an id or from a URL that ends with an id."""
     if not isinstance(value, str):
         return None
     if "/" in value:
@@ -106,13 +106,13 @@ def bare_id(value: Any) -> str | None:
 
 
 def full_body(draft: Draft, organization: str) -> dict[str, Any]:
-    """Return the body of a create, or of a replacement: every field. Reveals secrets."""
+    """Return the body of a POST or PUT: every field. Reveals secrets."""
     everything = frozenset({"name", "type", "event_types", "configuration"})
     return {**changed_body(draft, everything), "organization": organization}
 
 
 def changed_body(draft: Draft, sends: frozenset[str]) -> dict[str, Any]:
-    """Return the body of a change of the fields in `sends`. Reveals secrets.
+    """Return the body of a PATCH with the fields in `sends`. Reveals secrets.
 
     A type is sent with its configuration, because one depends on the other.
     """
@@ -148,7 +148,7 @@ def _configuration(value: Any, type: str, id: str) -> Mapping[str, LiveValue] | 
 
 @lru_cache(maxsize=1024)
 def _events(names: tuple[str, ...]) -> frozenset[str]:
-    """Return a set of names, cached because webhooks share few different sets."""
+    """Return a set of names, cached because most webhooks use the same few sets."""
     return frozenset(names)
 
 

@@ -78,7 +78,7 @@ def check_files(
 
 
 def reading(name: str, words: Sequence[str]) -> str:
-    """Return a command that reads the files of `words`."""
+    """Return a webhooks command with these file options."""
     return f"webhooks {shlex.join([*name.split(), *words])}"
 
 

@@ -97,7 +97,7 @@ def check_server(
 def collected(
     api: Client, name: str, checks: Iterator[Check], *, fix: str | None = None
 ) -> Iterator[Check]:
-    """Yield the checks; an error ends them with the failed check `name`."""
+    """Yield the checks. If one raises, yield a failed check `name` and stop."""
     try:
         yield from checks
     except ReconcilerError as problem:
@@ -136,7 +136,7 @@ def _compare_schema(description: Any) -> Iterator[Check]:
     schemas = _inner(description, "components", "schemas")
     fields = _inner(schemas, "WebHooks", "properties")
     if not isinstance(fields, dict):
-        yield unknown("schema", "the server's description has no webhooks")
+        yield unknown("schema", "the server's API description does not define webhooks")
         return
     events, types = (_values(fields.get(name), schemas) for name in ("event_types", "type"))
     for what, theirs, ours in (
@@ -148,11 +148,12 @@ def _compare_schema(description: Any) -> Iterator[Check]:
         lists = (("new", list(map(quote, new))), ("missing", list(map(quote, missing))))
         shown = "; ".join(f"{title}: {some(names, 10)}" for title, names in lists if names)
         if not theirs:
-            yield unknown("schema", f"the server's description names no {what}")
+            yield unknown("schema", f"the server's API description does not list {what}")
         elif not shown:
             yield ok("schema", f"{what}: all {len(ours)} known, no others")
         else:
-            fix = "look for a newer version of webhooks; do not declare what is missing"
+            fix = "upgrade webhooks if a newer version is available; "
+            fix += f"do not declare {what} that are missing"
             yield warn("schema", f"{what}: {shown}", fix=fix)
 
 
@@ -184,7 +185,7 @@ def _with_key(api: Client, guards: tuple[str, ...]) -> Iterator[Check]:
     try:
         api.transport.request("GET", ORGANIZATIONS, expect=200)
     except PermissionDeniedError as problem:
-        if problem.detail is None:  # a refusal of the API shows that the key is valid
+        if problem.detail is None:  # a rejection by the API shows that the key is valid
             raise
     yield ok("key", "accepted")
     yield from collected(api, "organization", _organization(api, guards))

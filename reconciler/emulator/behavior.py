@@ -33,7 +33,7 @@ class Behavior:
     masked_fields: tuple[str, ...] = ("token", "password")
     """Configuration keys that are stored encrypted."""
     read_back: str = "plain"
-    """The form in which those are read back: plain, mask, null or omitted."""
+    """How these keys read back: plain, mask, null or omitted."""
     page_size: int = 100
     """The default number of rows per page."""
     max_page_size: int = 1000
@@ -45,7 +45,7 @@ class Behavior:
     maintenance: bool = False
     """Whether changes are disabled in every organization."""
     methods: tuple[str, ...] = ("PUT", "PATCH", "DELETE")
-    """The methods that update a webhook."""
+    """The methods allowed on a webhook, besides GET."""
     cookies: tuple[str, ...] = (
         "AWSALB=emulated; Path=/",
         "sessionid=emulated; HttpOnly; Path=/; SameSite=Lax",

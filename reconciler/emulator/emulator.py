@@ -33,7 +33,7 @@ from reconciler.emulator.store import Store, User
 LOCAL_KEY = "local-emulator-key"
 """The key of the first organization of every new store."""
 ORGANIZATION = "Acme"
-"""Its default name."""
+"""The default name of the first organization."""
 
 _ROUTE = re.compile(
     r"/api/(?:v1/(?:"
@@ -81,7 +81,7 @@ class Emulator:
         listener: Callable[[LogEntry], None] | None = None,
         organization: str = ORGANIZATION,
     ) -> None:
-        """Serve a store; a new one gets an organization of that name.
+        """Serve `store`. If it is empty, add an organization named `organization`.
 
         `clock` returns seconds. `listener` receives each line of the log, in order, and must not
         call the emulator.

@@ -1,7 +1,7 @@
 """Serve the emulator over HTTP, for clients in other processes.
 
 Creating a `Server` binds the port, so requests sent before `run` wait instead of failing. A request
-whose Host is neither this server's address nor `localhost` is refused, because it may be a DNS
+whose Host is neither this server's address nor `localhost` is rejected, because it may be a DNS
 rebinding attack from a web page. It prints and logs nothing. It needs Starlette and uvicorn, the
 extra `emulator`; the rest of the emulator does not.
 """
@@ -50,7 +50,7 @@ class Server:
             timeout_graceful_shutdown=1,
         )
         self.server = uvicorn.Server(config)
-        """The server that does the work."""
+        """The underlying uvicorn server."""
 
     def run(self, ready: Callable[[str], None] | None = None) -> None:
         """Serve until `stop` is called, or in the main thread until SIGINT or SIGTERM.

@@ -1,10 +1,10 @@
 """Apply a plan.
 
 Nothing is written before the listing is read again and every operation is checked against it.
-Duplicates of a webhook that stays are deleted first, then come updates and renames, then creates,
-then deletes, and these only if no operation before them failed, was skipped or is unconfirmed.
-Independent operations neither wait for each other nor stop each other. After the last write the
-listing is read and compared again. Each operation has exactly one outcome.
+The order is: deletes of duplicates, updates and renames, creates, other deletes. The last stage is
+skipped if any earlier operation failed, was skipped or is unconfirmed. Independent operations
+neither wait for each other nor stop each other. After the last write the listing is read and
+compared again. Each operation has exactly one outcome.
 
 The plan makes all decisions. Files, organization, secrets, guards and confirmation are checked
 before `execute` is called.
@@ -36,7 +36,7 @@ from reconciler.planning.plan import Create, Delete, Operation, Plan, Update
 from reconciler.ports import Clock, Stop, Watcher, WebhookAPI, Workers
 from reconciler.report import Applied, Report, Skipped
 
-# Errors that every further operation would have, too: a refused key, a wait that is too long, an
+# Errors that every later operation would hit as well: a rejected key, a wait that is too long, an
 # empty retry budget.
 _FINAL = (AuthenticationError, PermissionDeniedError, RateLimitedError, ServerError)
 
@@ -94,7 +94,7 @@ def _require(plan: Plan, secrets: Mapping[SecretRef, Secret]) -> None:
 
 
 def _list(plan: Plan, api: WebhookAPI, workers: Workers) -> tuple[LiveWebhook, ...]:
-    """Return the live webhooks; read webhooks that the plan needs by id if not listed.
+    """Return the live webhooks; those that the plan needs but the listing lacks are read by id.
 
     Such a webhook was deleted, or is missing from a paged listing; only reading it by id shows
     which.

@@ -44,7 +44,7 @@ class Ledger:
 
     @property
     def answered(self) -> bool:
-        """Return whether a response of the server confirmed an operation, including a deletion."""
+        """Return whether any operation was confirmed by the server, including a delete."""
         return any(map(self.applied, self._started))
 
     @property
@@ -66,7 +66,7 @@ class Ledger:
         return isinstance(self._outcomes.get(index), Applied)
 
     def settled(self) -> Iterator[tuple[int, Outcome]]:
-        """Yield all outcomes so far, in the plan's order."""
+        """Yield the outcomes recorded so far, in the plan's order."""
         yield from sorted(self._outcomes.items())
 
     def start(self, index: int) -> bool:

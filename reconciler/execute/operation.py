@@ -4,14 +4,15 @@ After a lost response, the live webhooks are read before a write is repeated.
 
 - A create has no id, and the API has no idempotency keys. A create whose response was lost may have
   happened, happen a little later, or never happen. After a pause the listing is read, up to three
-  times. A new webhook with that name that matches what was sent is the result; any other is
-  another user's. If no listing shows it, the create is sent a second and last time.
+  times. A new webhook with that name that matches what was sent is the result; a different one with
+  that name belongs to another user. If no listing shows it, the create is sent a second and last
+  time.
 - An update or a delete applies to one id. That webhook is read: if it is as desired, the operation
   is done; if it is unchanged, the request is sent again, up to three times in total; otherwise
   another user changed it, and it is not changed again.
 
-An operation whose result stays unknown is reported as unconfirmed, and the final verification looks
-for it (`execute.verify`).
+An operation whose outcome stays unknown is unconfirmed until the final verification finds its
+result (`execute.verify`).
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ def perform(operation: Operation, run: Run) -> Outcome:
 
 
 def _is_conflict(operation: Operation, error: ApiError) -> bool:
-    """Return whether a refusal may be a conflict: for a create, that its name is taken."""
+    """Return whether an error may be a conflict: for a create, that its name is taken."""
     if isinstance(operation, Create) and isinstance(error, InvalidRequestError):
         texts = (error.detail, *(text for _, text in error.fields))
         return any(text and _TAKEN.search(text) for text in texts)
@@ -196,7 +197,7 @@ def _answered(
     """Return the outcome of a write from its response.
 
     If the response differs from what was sent, the webhook is read, because some servers return
-    less than they store. The final verification decides what remains unknown.
+    less than they store. The final verification resolves the rest.
     """
     if not run.before.differences(operation, live):
         return Applied(operation=operation, id=live.id)
@@ -211,7 +212,7 @@ def _answered(
 
 
 def unlike(operation: Create | Update, differing: Sequence[FieldChange]) -> Failed:
-    """Return the outcome if the server stored other values than it was sent, with the fields."""
+    """Return the outcome if the stored values differ from those sent, with the fields."""
     paths = [tuple(str(part) for part in each.path) for each in differing]
     named = ", ".join(".".join(path) for path in paths)
     hint = "declare the value that CloudTruth stores, or the next apply retries"
@@ -292,7 +293,7 @@ def _confirm(operation: Operation, run: Run, answers: Sequence[ApiError]) -> Out
 def _find_created(
     operation: Create, run: Run, answers: Sequence[ApiError]
 ) -> Applied | Failed | None:
-    """Find a created webhook in several listings after a lost response, in one after a refusal.
+    """Find a created webhook in several listings after a lost response, in one after a rejection.
 
     Raises ApiError if a listing failed and no other listing shows it.
     """
@@ -328,13 +329,13 @@ def _new(operation: Create, listing: Listing, run: Run) -> list[LiveWebhook]:
 
 
 def equal(operation: Create, listing: Listing, run: Run) -> list[LiveWebhook]:
-    """Return those of the new webhooks that equal what was sent, as far as the server shows."""
+    """Return the new webhooks that equal what was sent, comparing only what the server shows."""
     new = _new(operation, listing, run)
     return [each for each in new if not listing.differences(operation, each)]
 
 
 def name_conflict(operation: Create, id: str) -> Failed:
-    """Return the failure of a create whose name another user's webhook has."""
+    """Return the failure of a create whose name is already taken by another user's webhook."""
     return Failed(
         operation=operation,
         code="conflict",

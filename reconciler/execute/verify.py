@@ -158,7 +158,7 @@ def _by_id(outcome: Applied | Unconfirmed, listing: Listing, run: Run) -> Outcom
         return Failed(operation=operation, code="does-not-converge", message="it still exists")
     if found is None:
         return Failed(
-            operation=operation, code="vanished", message="it was deleted after it was sent"
+            operation=operation, code="vanished", message="it was deleted after it was written"
         )
     if differing := listing.differences(operation, found):
         return unlike(operation, differing)

@@ -30,13 +30,13 @@ class ThreadWorkers:
     """The Workers port with `parallelism` threads, 1 to 16.
 
     While `run` waits for calls, it checks `halted`; if that returns true, it raises Halted and
-    leaves them. A call may itself call `run`: its thread then runs calls, too, so a full pool does
-    not deadlock.
+    abandons them. A call may itself call `run`: its thread then runs calls, too, so a full pool
+    does not deadlock.
     """
 
     def __init__(self, parallelism: int, *, halted: Callable[[], bool] | None = None) -> None:
         if not _LEAST <= parallelism <= _MOST:
-            raise ValueError(f"parallelism is {_LEAST} to {_MOST}")
+            raise ValueError(f"parallelism must be {_LEAST} to {_MOST}")
         self._parallelism = parallelism
         self._halted = halted
         self._tickets: SimpleQueue[_Work[Any] | None] = SimpleQueue()

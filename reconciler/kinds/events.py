@@ -28,7 +28,7 @@ GLOBS: Final = (*_OF_SUBJECTS, *_OF_VERBS)
 """The globs for all events of a subject, and of a verb."""
 
 
-@lru_cache(maxsize=256)  # webhooks share few different globs
+@lru_cache(maxsize=256)  # most webhooks use the same few globs
 def expand(pattern: str) -> frozenset[str]:
     """Return the known events that match `pattern`."""
     return frozenset(event for event in EVENT_TYPES if fnmatchcase(event, pattern))
@@ -37,7 +37,8 @@ def expand(pattern: str) -> frozenset[str]:
 def compress(events: Iterable[str]) -> tuple[str, ...]:
     """Abbreviate `events`: use a glob for all events of a subject or a verb.
 
-    Expanding the result returns `events`, each from one member; unknown events are not changed.
+    Expanding the result returns `events`. No event is covered by two members, and unknown events
+    are not changed.
     """
     left, every = set(events), frozenset(EVENT_TYPES)
     unknown = sorted(left - every)

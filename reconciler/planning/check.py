@@ -149,7 +149,7 @@ class Listing:
         return self._by_name.get(name, ())
 
     def strangers(self, *names: str) -> list[LiveWebhook]:
-        """Return the live webhooks with these names that are not in the plan under that name."""
+        """Return live webhooks with these names that the plan does not know under that name."""
         found = [each for name in names for each in self.named(name)]
         return [each for each in found if (each.id, each.name) not in self._known]
 
@@ -184,10 +184,10 @@ class Listing:
         return Check(state=State.STALE, why=why, id=None if live is None else live.id)
 
     def _obsolete(self, operation: Operation, live: LiveWebhook | None) -> str:
-        """Return why a pending operation is stale because of another webhook, else None."""
+        """Return why another webhook makes a pending operation stale, else an empty text."""
         if not isinstance(operation, Delete):
             renamed = operation.name in self._renamed_instead
-            why = "a webhook that must be renamed to this was created since the plan"
+            why = "a webhook that must be renamed to this name was created since the plan"
             return why if renamed else ""
         if operation.keeps is None or live is None:
             return ""

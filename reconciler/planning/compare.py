@@ -224,7 +224,7 @@ def _plain_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[
     of `before`. Call it only if the trees differ: comparing with `==` first is a hundred times
     cheaper.
     """
-    from deepdiff import DeepDiff  # importing it takes many times the startup of the program
+    from deepdiff import DeepDiff  # takes several times longer than the program's startup
 
     # With a threshold, trees with few common keys would be reported as one change.
     found = DeepDiff(before, after, view="tree", threshold_to_diff_deeper=0)

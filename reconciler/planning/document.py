@@ -123,7 +123,7 @@ def plain(value: Any) -> Any:
         case None | bool() | int():
             return value
         case str():
-            return str(value)  # the text, not the enumeration
+            return str(value)  # the plain text of an enumeration's member
         case Unknown():
             return {"unknown": True}
         case SecretRef():
@@ -135,7 +135,7 @@ def plain(value: Any) -> Any:
         case tuple():
             return [plain(each) for each in value]
     if not is_dataclass(value):
-        raise TypeError(f"no document holds a {type(value).__name__}")
+        raise TypeError(f"cannot convert {type(value).__name__} to plain data")
     kind = type(value)
     shown: Tree = {"change": _TAGS[kind]} if kind in _TAGS else {}
     for each in fields(value):
@@ -145,7 +145,7 @@ def plain(value: Any) -> Any:
 
 
 def reference_tree(reference: SecretRef) -> Tree:
-    """Return a reference as files write it; a literal is named, never shown."""
+    """Return a reference in the form used in files. A literal appears by name only."""
     shown: Tree = {str(reference.scheme): reference.name}
     return shown if reference.version is None else {**shown, "version": reference.version}
 

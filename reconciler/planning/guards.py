@@ -17,11 +17,14 @@ from reconciler.planning.compare import visible
 from reconciler.planning.plan import Create, Delete, Operation, Plan, Reason, Snapshot
 
 _MAX_DELETES: Final = 5
-"""The maximum number of deletes if no file sets a limit; at most half of those in scope."""
+"""The maximum number of deletes if no file sets a limit.
+
+Deleting more than half of the webhooks in scope is blocked, too.
+"""
 
 
 def guard(plan: Plan, allow_deletes: int | None = None) -> Iterator[Finding]:
-    """Return what blocks a plan.
+    """Yield a finding for each guard that blocks the plan.
 
     `allow_deletes` is the number of deletes that a user has allowed. It overrides every guard. A
     number other than the planned one blocks the plan, unless the plan has no deletes.

@@ -53,8 +53,9 @@ def not_understood(found: LiveWebhook) -> tuple[Reason, str] | None:
 
 
 class Match:
-    """The webhooks by what happens to them. With a finding of severity error there is no plan.
+    """The live and declared webhooks, grouped by decision.
 
+    If `findings` has an error, no plan is made.
     `pairs` are declared webhooks with their live ones; `adopted` has the ids of those outside the
     scope. `new` are declared webhooks that are not live. `declared` is true if anything is
     declared, `found` if any declaration matches a live webhook.
@@ -228,7 +229,7 @@ class Match:
         return bool(names)
 
     def _drop_missing_ids(self) -> None:
-        """Match by name each entry whose id is not live; an absent one is done.
+        """Match by name each entry whose id is not live; one with `state: absent` needs nothing.
 
         A webhook that was pinned was deleted in the web interface, or its id is mistyped.
         """
@@ -258,7 +259,7 @@ class Match:
         The name does not distinguish them, so each only matches an identical webhook. If others
         with the name remain, they may be the pinned ones and are kept. If none remains, one entry
         is matched by name and therefore created. Each apply creates only one webhook with a name,
-        so that it can identify its own.
+        so that it can tell which webhook it created.
         """
         left: list[Webhook] = []
         rest = self._free(name)
@@ -284,8 +285,8 @@ class Match:
     def _settle(self, entry: Webhook | Absent) -> None:
         """Classify the webhooks that match an entry (rows 2 to 5).
 
-        If none matches, the declared webhook is new. It is a rename if the match has another name:
-        one with its `id`, or one of `previously` while no webhook has the new name.
+        If none matches, the declared webhook is new. A match under another name is a rename: by
+        `id`, or by `previously` while no webhook has the new name.
         """
         earlier: list[LiveWebhook] = []
         if entry.id is not None:

@@ -12,7 +12,7 @@ from reconciler.findings import Finding, warning
 from reconciler.model import Pattern
 
 MAX_GLOB: Final = 256
-"""The maximum length of a glob over names, in characters: that of a name."""
+"""The maximum length of a glob over names, in characters; names have the same limit."""
 
 _SPECIAL: Final = compile_pattern(r"[*?\[]")
 
@@ -64,22 +64,23 @@ _LATIN: Final = str.maketrans(
     "abeikmhopctyxjshdqwvlabezhikmnoptyxiag------'''''\"\"\" ",
 )
 _SMALL: Final = str.maketrans("νηυγօսհոցզ", "vnuyouhngq")
-"""Small Greek and Armenian letters that look like another Latin letter than their capital."""
+"""Greek and Armenian letters whose capitals look like a different Latin letter."""
 
 INVISIBLE: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
 """Invisible or blank characters, besides those of the category `Cf`."""
 
 _HIDDEN: Final = INVISIBLE.union(map(chr, range(0xFE00, 0xFE10)), map(chr, range(0xE0100, 0xE01F0)))
 NORMALIZED: Final = 1000
-"""The maximum length of text that is normalized, which takes quadratic time."""
+"""Longer text is not normalized, because that takes quadratic time."""
 
 
 def lookalike_key(name: str) -> str:
     """Return the form in which names that look alike are equal.
 
-    They differ only in case, in spaces at the ends or in a row, in the kind of spaces, dashes and
-    quotation marks, in invisible characters, in forms of the same letter (NFKC), or in Cyrillic,
-    Greek and Armenian letters that look like Latin ones. Very long names only differ in case.
+    Such names differ only in case, in leading, trailing or repeated spaces, in the kind of spaces,
+    dashes and quotation marks, in invisible characters, in forms of the same letter (NFKC), or in
+    Cyrillic, Greek and Armenian letters that look like Latin ones. Very long names are compared
+    without case and spaces only.
     """
     if not name.isascii() and len(name) <= NORMALIZED:
         name = unicodedata.normalize("NFKC", name).translate(_SMALL)

@@ -34,7 +34,7 @@ class Reason(StrEnum):
     MISSING = "missing"  # declared, not live: create
     DIFFERS = "differs"  # live, but different from the declaration: update
     RENAMED = "renamed"  # live under a name of `previously`, or pinned by id under another name
-    ADOPTED = "adopted"  # the same, with a name outside the scope of the file: `adopt: true`
+    ADOPTED = "adopted"  # as above, and the live name is outside the scope: `adopt: true`
     RESEND = "resend"  # no visible difference; a secret is resent
     ABSENT = "absent"  # declared with `state: absent`: delete
     NOT_DECLARED = "not-declared"  # not declared, in scope of a file that prunes: delete
@@ -103,7 +103,7 @@ class ValueChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetChange:
-    """Members added to and removed from a set; `unchanged` is the number of the others."""
+    """Members added to and removed from a set; `unchanged` is the number of members in both."""
 
     path: Path
     added: tuple[str, ...]
@@ -116,8 +116,8 @@ class SecretChange:
     """A secret field is set to the value of `after`: a reference, or a plain URL.
 
     `before` and `destination` are for display: scheme and host of a live URL (None for other
-    fields), and the destination of deliveries with this secret. `moved` means that the two hosts
-    differ and that no commit shows this.
+    fields), and the destination of deliveries with this secret. `moved` means that the host of the
+    URL changes and that no commit shows the new host.
     """
 
     path: Path
@@ -328,7 +328,7 @@ def declared_snapshot(webhook: Webhook) -> Snapshot:
 
 
 def plain_value(field: Field, value: LiveValue | Unknown) -> str | bool | Unknown:
-    """Return the value of a plain field for comparison and display: text or a flag.
+    """Return the value of a plain field for comparison and display: a string or a boolean.
 
     A value of another type is UNKNOWN, which differs from every declared value.
     """
@@ -379,7 +379,7 @@ class Plan:
     other deletes; each group by name, then id. `digests` has the digests of each operation, none if
     only the value of a secret differs. `digest` covers what a reviewer sees (planning/review.py).
 
-    `blocked` has the findings of the guards. They depend on the plan's numbers, on `declared` (true
+    `blocked` has the findings of the guards. They depend on the plan's counts, on `declared` (true
     if anything is declared), `found` (true if a declaration matches a live webhook) and
     `max_deletes`, the limit in the files. `names` are the declared names and the live ones that
     they match. `notes` are warnings and hints. `relaxed` has policy lines that were relaxed since

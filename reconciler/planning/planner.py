@@ -114,7 +114,7 @@ def plan(
     if options.previous is not None:
         operations = _attributed(operations, options.previous, options, live, secrets)
     reviewable = tuple(digests(operation, options.shown) for operation in operations)
-    # Values are not used, so a plan lists the same secrets with and without available ones.
+    # Values are not used, so a plan lists the same secrets whether or not they are available.
     uses = [
         use
         for each in operations

@@ -93,7 +93,7 @@ def secrets_alike(field: Field, one: LiveValue | Unknown, other: LiveValue | Unk
     """Compare the same secret field of two live webhooks.
 
     DIFFERENT if both are visible and differ, even if only in the visible part of a mask; UNKNOWN if
-    the visible parts do not decide, as for equal masks and encrypted values.
+    the visible parts are not conclusive, as for equal masks and encrypted values.
     """
     a, b = (
         each if isinstance(each, Secret) and not each.matches(_EMPTY) else None

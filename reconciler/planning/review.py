@@ -75,7 +75,7 @@ def _update(operation: Update, shown: Shown) -> Iterable[Any]:
     kind = KINDS[operation.after.type]
     seen = [each for each in operation.fields if _visible(each, kind)]
     if seen:
-        # The rest excludes secret fields: add the previous host of a URL, and which fields change.
+        # Snapshots omit secret fields: add which ones change, and the previous host of a URL.
         secret = [
             [str(each.path[-1]), each.before if isinstance(each, SecretChange) else None]
             for each in seen
@@ -204,7 +204,7 @@ def judge(plan: Plan, review: Review, *, values: bool) -> Judgment:
     for index, (operation, found) in enumerate(zip(plan.operations, plan.digests, strict=True)):
         id_ = None if isinstance(operation, Create) else operation.before.id
         if _moves(operation):
-            unreviewed[index] = f"the secret would go to a different host: {_bump(operation)}"
+            unreviewed[index] = f"the secret would be sent to a different host: {_bump(operation)}"
         elif not found and not values:
             unreviewed[index] = (
                 "only the value of a secret differs, which a review cannot show: "
@@ -226,7 +226,7 @@ def judge(plan: Plan, review: Review, *, values: bool) -> Judgment:
 
 
 def _moves(operation: Operation) -> bool:
-    """Return whether a secret changes the host without a visible change in the commit."""
+    """Return whether a secret would be sent to a different host that the commit does not show."""
     return isinstance(operation, Update) and any(
         isinstance(each, SecretChange)
         and isinstance(each.after, SecretRef)
@@ -253,7 +253,10 @@ def _bump(operation: Operation) -> str:
 
 
 def mentions(operations: Iterable[OperationDigest]) -> Callable[[str | None, str], bool]:
-    """Return whether operations include a webhook: by id (None if it is not live), else by name."""
+    """Return a function that returns whether `operations` include a webhook.
+
+    Its arguments are the id, None if the webhook is not live, and the name.
+    """
     found = tuple(operations)
     ids = {each.id for each in found}
     names = {each.name for each in found}

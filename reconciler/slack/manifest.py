@@ -36,7 +36,7 @@ _SCOPES: Final[Mapping[str, str]] = {
     Scope.POST_AS: "without it Slack silently ignores a webhook's username",
     Scope.SEE_CHANNELS: "lets webhooks slack check see public channels",
 }
-"""The scopes of the app, each with its use. It does not need the last one."""
+"""The scopes of the app, each with its use. The app works without the last scope."""
 
 _CREATE: Final = "https://api.slack.com/apps?new_app=1&manifest_json="
 _LONGEST_NAME: Final = 35  # characters; Slack's limit for the name of an app
@@ -67,7 +67,7 @@ def manifest(name: str = APP_NAME, *, see_channels: bool = False) -> dict[str, A
     return {
         "display_information": {
             "name": name,
-            "description": "Posts what changes in CloudTruth.",
+            "description": "Posts CloudTruth changes to Slack.",
         },
         "features": {"bot_user": {"display_name": name, "always_online": False}},
         "oauth_config": {"scopes": {"bot": scopes}},

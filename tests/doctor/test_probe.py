@@ -44,7 +44,10 @@ def details(section: Section) -> str:
         ({"read_back": ReadBack.OMITTED}, "emulator --read-back omitted` reads back the same"),
         ({"read_back": ReadBack.CONFIGURATION_NULL}, "read-back: the configuration is not shown"),
         ({"read_back": ReadBack.CIPHERTEXT}, "ok read-back: password: masked or encrypted"),
-        ({"stale_list_reads": 1}, "warn listing: not true: shows a new webhook immediately"),
+        (
+            {"stale_list_reads": 1},
+            "warn listing: expected, but not the case: shows a new webhook immediately",
+        ),
         (
             {"masked_fields": ("username",), "read_back": ReadBack.MASK},
             "warn read-back: username: masked",

@@ -251,7 +251,7 @@ def test_an_invalid_date_is_ignored(date: str) -> None:
 
 EVENT = "#/components/schemas/EventTypesEnum"
 TYPE = {"$ref": "#/components/schemas/WebHooksTypeEnum"}
-NO_WEBHOOKS = "unknown the server's description has no webhooks"
+NO_WEBHOOKS = "unknown the server's API description does not define webhooks"
 
 
 def described(fields: dict[str, Any], **schemas: Any) -> dict[str, Any]:
@@ -279,7 +279,7 @@ def described(fields: dict[str, Any], **schemas: Any) -> dict[str, Any]:
          "warn event types: new: one"),
         # Circular references end.
         (described({}, EventTypesEnum={"$ref": EVENT}),
-         "unknown the server's description names no event types"),
+         "unknown the server's API description does not list event types"),
         ([], NO_WEBHOOKS),
         ({"components": {"schemas": {}}}, NO_WEBHOOKS),
         (described({}, WebHooks=1), NO_WEBHOOKS),

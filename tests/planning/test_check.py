@@ -198,7 +198,7 @@ def test_webhooks_of_the_plan_do_not_make_it_stale() -> None:
 def test_a_create_is_stale_if_a_rename_is_possible() -> None:
     """The next plan renames the webhook that has appeared under the previous name."""
     result = make_plan(desired(slack("a"), slack("b", previously=("was",))))
-    why = "a webhook that must be renamed to this was created since the plan"
+    why = "a webhook that must be renamed to this name was created since the plan"
 
     assert checks(result, (live_slack("was", "id-9"),)) == [pending(), stale(why, None)]
 

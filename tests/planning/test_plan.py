@@ -105,7 +105,7 @@ def test_an_update_includes_requested_resends() -> None:
 
 def test_no_document_contains_a_secret() -> None:
     """A document contains no secret, masked or not."""
-    with pytest.raises(TypeError, match="no document holds a Secret"):
+    with pytest.raises(TypeError, match="cannot convert Secret to plain data"):
         plain((Secret("xoxb-0000000000-AAAAAAAA"),))
 
 

@@ -234,7 +234,7 @@ def test_another_host_behind_a_reference_is_not_reviewed() -> None:
     review = review_of(make_plan(declared, found, secrets={}))
     judgment = judge(make_plan(declared, found, secrets=MOVED), review, values=True)
     (why,) = judgment.unreviewed.values()
-    assert why.startswith("the secret would go to a different host: bump its `version`")
+    assert why.startswith("the secret would be sent to a different host: bump its `version`")
     same = {HOOK: Secret(f"{OLD}/another")}
     assert classify(make_plan(declared, found, secrets=same), review)[0] == ["Pager"]
 
