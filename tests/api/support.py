@@ -20,7 +20,7 @@ from tests.emulated.in_process import InProcess
 from tests.emulated.variant import Variant
 from tests.execute.world import run
 from tests.planning import builders
-from tests.planning.builders import SECRETS, desired, made
+from tests.planning.builders import SECRETS, desired, make_plan
 from tests.ports import InlineWorkers, VirtualClock
 
 URL = "https://api.cloudtruth.io"
@@ -102,7 +102,7 @@ class World:
         """Plan and apply declarations with a new client; `settings` are those of `run`."""
         with closing(self.connect(self.adapter)) as api:
             live = Live(origin=api.origin, organization=api.organization(), webhooks=api.list())
-            plan = made(desired(*webhooks), live, secrets=settings.get("secrets", SECRETS))
+            plan = make_plan(desired(*webhooks), live, secrets=settings.get("secrets", SECRETS))
             return run(api, plan, clock=self.clock, **settings)
 
     def requests(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Order, stale plans, stopping and the report."""
+"""Apply keeps its order, skips stale operations, stops on a signal, and reports everything."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ from tests.waiting import TIMEOUT
 
 
 def test_an_empty_plan_makes_no_request() -> None:
-    """With nothing to do the engine sends nothing."""
+    """An apply with nothing to do sends no request."""
     api = memory(row("a", "1"))
     report = run(api, planned(api, slack("a")))
     assert (api.calls, report.exit_code, report.verified) == ([], ExitCode.OK, True)
 
 
 def test_updates_come_first_then_creates_then_deletes_between_two_listings() -> None:
-    """The stages follow each other, with a listing before and after."""
+    """The stages run one after another, with a listing before and after."""
     api = memory(row("a", "1"), row("old", "2"))
     report = run(api, planned(api, slack("a", "#new"), slack("b")))
     assert api.calls == ["list", "update 1", "create b", "delete 2", "list"]
@@ -89,9 +89,7 @@ def test_a_failed_delete_does_not_stop_other_deletes() -> None:
 def test_an_error_that_will_repeat_ends_the_run(
     error: type[AuthenticationError], code: str, exit_code: ExitCode
 ) -> None:
-    """A refused key or a long pause is reported once, and the exit code says that nothing was
-    written.
-    """
+    """A rejected key or a long pause is reported once, and the exit code is 1 or 3."""
     api = memory(row("old", "1"), faults=[Fault(call="create", error=error)])
     report = run(api, planned(api, slack("a"), slack("b")))
     assert outcomes(report) == {
@@ -103,15 +101,15 @@ def test_an_error_that_will_repeat_ends_the_run(
 
 
 @pytest.mark.parametrize(("status", "writes"), [(200, 1), (399, 1), (400, 0), (499, 0), (500, 1)])
-def test_a_refusal_with_an_unreadable_body_is_not_a_write(status: int, writes: int) -> None:
-    """The status of a refusal is enough, regardless of the body."""
+def test_a_rejection_with_an_unreadable_body_is_not_a_write(status: int, writes: int) -> None:
+    """The status of a rejection is enough, regardless of the body."""
     error = partial(ProtocolError, status=status)
     api = memory(faults=[Fault(call="create", error=error)])
     assert run(api, planned(api, slack("a"))).writes == writes
 
 
 def test_a_failed_first_listing_ends_the_run_before_any_write() -> None:
-    """Without the second read nothing is written."""
+    """Without the second listing nothing is written."""
     api = memory(faults=[Fault(call="list", error=ServerError)])
     with pytest.raises(ServerError):
         run(api, planned(api, slack("a")))
@@ -130,7 +128,7 @@ def test_an_update_without_configuration_needs_no_secret() -> None:
 
 
 def test_changes_since_the_plan_are_skipped() -> None:
-    """A direct apply does not write unplanned changes, reports them, and deletes nothing."""
+    """An unreviewed apply skips webhooks that changed since the plan, and deletes nothing."""
     api = memory(row("a", "1"), row("b", "2"), row("old", "3"))
     plan = planned(api, slack("a", "#new"), slack("b", "#new"), slack("c"))
     api.rows["1"] = row("a", "1", "#manual")
@@ -142,7 +140,7 @@ def test_changes_since_the_plan_are_skipped() -> None:
 
 
 def test_an_operation_done_by_another_process_is_applied() -> None:
-    """There is no write, and the exit code is 0."""
+    """An operation that another process has applied needs no write; the exit code is 0."""
     api = memory(row("a", "1"), row("old", "3"))
     plan = planned(api, slack("a", "#new"), slack("c"))
     api.rows = {"1": row("a", "1", "#new"), "9": row("c", "9")}
@@ -156,7 +154,7 @@ def test_an_operation_done_by_another_process_is_applied() -> None:
     ]
 
 
-def test_a_reviewed_plan_is_refused_completely() -> None:
+def test_a_reviewed_plan_is_rejected_completely() -> None:
     """If one operation is stale, nothing of a reviewed plan is applied."""
     api = memory(row("a", "1"))
     plan = planned(api, slack("a", "#new"), slack("b"))
@@ -169,7 +167,7 @@ def test_a_reviewed_plan_is_refused_completely() -> None:
 
 
 def test_a_second_run_finishes_a_reviewed_plan() -> None:
-    """Operations of the first run are done; the rest is applied."""
+    """Operations of the first run count as applied; the others are applied."""
     api = memory(row("a", "1"))
     plan = planned(api, slack("a", "#new"), slack("b"))
     api.put(row("a", "1", "#new"))
@@ -182,7 +180,7 @@ def delete_live(api: Memory) -> None:
 
 
 def test_a_plan_made_without_secrets_is_applied_with_them() -> None:
-    """An older token, which that plan could not see and does not send, is not a failure."""
+    """An older token that the plan could not read and does not send is not a failure."""
     api = memory(row("old", "id-1", token="xoxb-9876543210-old"))
     blind = planned(api, slack("new", previously=("old",)), secrets={})
     assert run(api, blind, reviewed=True).exit_code is ExitCode.OK
@@ -191,7 +189,7 @@ def test_a_plan_made_without_secrets_is_applied_with_them() -> None:
 
 
 def test_an_update_of_a_missing_webhook_makes_a_reviewed_plan_stale() -> None:
-    """Exit 6 before the first write, exit 7 after it."""
+    """The run exits 6 before the first write, 7 after it."""
     api = memory(row("a", "1"), faults=[Fault(call="update", interfere=delete_live)])
     with pytest.raises(StalePlanError):
         run(api, planned(api, slack("a", "#new")), reviewed=True)
@@ -212,7 +210,7 @@ def test_a_duplicate_is_kept_when_its_keeper_is_gone() -> None:
 # Final verification
 
 
-class Denies(Memory):
+class ReportsMissing(Memory):
     """A server, or a proxy, that reports existing webhooks as missing."""
 
     times = 0
@@ -228,23 +226,23 @@ class Denies(Memory):
 def test_a_duplicate_is_not_gone_while_it_is_listed(
     times: int, code: ExitCode, channel: str
 ) -> None:
-    """Only then is the webhook to keep updated; otherwise the two would differ."""
-    api = Denies(rows={key: row("a", key, "#old") for key in ("1", "2")})
+    """The webhook to keep is updated after its duplicate is gone, or the two would differ."""
+    api = ReportsMissing(rows={key: row("a", key, "#old") for key in ("1", "2")})
     plan = planned(api, slack("a"))
     api.times = times
     assert run(api, plan).exit_code is code
     assert {each.configuration["channel"] for each in api.rows.values()} == {channel}  # type: ignore[index]
 
 
-def test_a_delete_that_the_server_denies_is_verified() -> None:
+def test_a_delete_that_the_server_reports_as_missing_is_verified() -> None:
     """A webhook that is still listed is not deleted, regardless of the response."""
-    api = Denies(rows={"1": row("old", "1")})
+    api = ReportsMissing(rows={"1": row("old", "1")})
     api.times = 9
     assert outcomes(run(api, planned(api))) == {"old": "failed does-not-converge"}
 
 
 def test_reverted_operations_fail() -> None:
-    """Updates that were reverted, creates that vanished, deletes that came back."""
+    """A reverted update, a create that vanished, or a delete that came back is a failure."""
 
     def edit_live(api: Memory) -> None:
         if api.count("list") == 2:
@@ -276,7 +274,7 @@ def test_after_a_signal_nothing_starts_and_the_rest_is_verified() -> None:
 
 
 def test_a_signal_after_the_last_operation_changes_nothing() -> None:
-    """A complete run is a success."""
+    """A run that was already complete is a success."""
     api = memory()
     report = run(api, planned(api, slack("a")), stop=1)
     assert report.exit_code is ExitCode.OK
@@ -329,7 +327,7 @@ def test_the_watcher_receives_every_operation_once() -> None:
     assert (heard.started, sorted(heard.ended)) == (["b", "c"], ["a", "b", "c"])
 
 
-class Mute:
+class RaisingWatcher:
     """A watcher that always raises an exception."""
 
     def starting(self, operation: object) -> None:
@@ -339,10 +337,10 @@ class Mute:
         raise AttributeError("finished")
 
 
-def test_a_failing_watcher_interrupts_nothing() -> None:
+def test_a_failing_watcher_does_not_interrupt_the_run() -> None:
     """Every operation is applied and reported."""
     api = memory(row("b", "2"), row("old", "3"))
-    report = run(api, planned(api, slack("a"), slack("b", "#new")), watcher=Mute())
+    report = run(api, planned(api, slack("a"), slack("b", "#new")), watcher=RaisingWatcher())
     assert outcomes(report) == {"a": "applied", "b": "applied", "old": "applied"}
     assert report.exit_code is ExitCode.OK
 

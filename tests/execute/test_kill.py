@@ -1,4 +1,4 @@
-"""The program as a process that is killed at any moment."""
+"""`webhooks apply` as a process that is killed at any moment."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ DONE_AND_LOST = Fault(call="create", error=AmbiguousWriteError, happens=True)
 
 
 def test_a_create_that_happened_is_found() -> None:
-    """One POST, one webhook, exit 0."""
+    """A create whose response was lost sends one POST, and the run exits 0."""
     api = memory(faults=[DONE_AND_LOST])
     clock = VirtualClock()
     report = run(api, planned(api, slack("a")), clock=clock)
@@ -58,7 +58,7 @@ def test_a_create_that_did_not_happen_is_repeated_after_three_listings() -> None
 def test_a_taken_name_is_read_back(
     error: type[ApiError], detail: str | None, other: LiveWebhook, outcome: str
 ) -> None:
-    """An equal webhook is the created one, another one is a conflict."""
+    """A webhook equal to the create is the created one; a different one is a conflict."""
     taken = Fault(call="create", error=error, detail=detail, interfere=appear(other))
     api = memory(faults=[taken])
     assert outcomes(run(api, planned(api, slack("a")))) == {"a": outcome}
@@ -67,11 +67,11 @@ def test_a_taken_name_is_read_back(
 
 TAKEN = Fault(call="create", error=ConflictError)
 UNLISTED = [Fault(call="list", nth=n, error=ServerError) for n in (2, 3, 4)]
-BESIDE = replace(LOST, interfere=appear(row("other", "9")))
+ANOTHER_WEBHOOK = replace(LOST, interfere=appear(row("other", "9")))
 CREATES = {
     "lost, and no listing succeeds": ([LOST, *UNLISTED], None, "unconfirmed", 1),
     "lost, then taken, but not listed": ([LOST, replace(TAKEN, nth=2)], None, "unconfirmed", 2),
-    "lost beside another new one": ([BESIDE], None, "applied", 2),
+    "lost, and another webhook is new": ([ANOTHER_WEBHOOK], None, "applied", 2),
     "lost and stopped": ([LOST], 1, "unconfirmed", 1),
     "taken by no webhook": ([TAKEN], None, "failed conflict", 1),
     "taken, and no listing succeeds": ([TAKEN, *UNLISTED], None, "failed conflict", 1),
@@ -79,10 +79,10 @@ CREATES = {
 
 
 @pytest.mark.parametrize(("faults", "stop", "outcome", "sent"), CREATES.values(), ids=CREATES)
-def test_a_create_is_repeated_only_if_it_surely_did_not_happen(
+def test_a_create_is_repeated_only_if_it_definitely_did_not_happen(
     faults: list[Fault], stop: int | None, outcome: str, sent: int
 ) -> None:
-    """The listings decide; without them the result is unknown, or the server's error."""
+    """The listings decide; without them the outcome is unconfirmed, or the server's error."""
     api = memory(faults=faults)
     report = run(api, planned(api, slack("a")), stop=stop)
     assert (outcomes(report), api.count("create")) == ({"a": outcome}, sent)
@@ -103,7 +103,7 @@ def test_a_late_duplicate_is_removed_and_the_smallest_id_is_kept() -> None:
 
 
 def test_the_kept_duplicate_is_reported_for_its_own_create() -> None:
-    """Others were updated and created before it."""
+    """Other webhooks were updated and created before the kept one."""
     api = memory(row("u", "id-1", "#elsewhere"))
     plan = planned(api, slack("a"), slack("b"), slack("u"))
     api.faults = [
@@ -115,7 +115,7 @@ def test_the_kept_duplicate_is_reported_for_its_own_create() -> None:
 
 
 def test_a_duplicate_kept_by_another_run_is_reported() -> None:
-    """The other run has removed ours, because its own has the smaller id."""
+    """The other run removes this run's duplicate and keeps its own, which has the smaller id."""
 
     def kept(api: Memory) -> None:
         del api.rows["id-101"]
@@ -138,7 +138,7 @@ def test_a_duplicate_kept_by_another_run_is_reported() -> None:
 def test_a_webhook_of_another_process_that_differs_is_kept(
     theirs: LiveWebhook, left: list[str]
 ) -> None:
-    """The outcome is a conflict that names the other webhook."""
+    """The outcome is a conflict with the id of the other webhook."""
     api = memory(faults=[Fault(call="create", interfere=appear(theirs))])
     report = run(api, planned(api, slack("a")))
     assert outcomes(report) == {"a": "failed conflict"}
@@ -165,7 +165,7 @@ def test_a_run_removes_and_reports_only_its_own_duplicates(
 
 
 def test_a_removal_with_a_lost_response_is_verified() -> None:
-    """The removal is done or repeated; one webhook remains and the report names the other."""
+    """The removal is confirmed or repeated; the report has the ids of both webhooks."""
     for happens in (True, False):
         lost = Fault(call="delete", error=AmbiguousWriteError, happens=happens)
         api = memory(faults=[LATE, lost])
@@ -175,7 +175,7 @@ def test_a_removal_with_a_lost_response_is_verified() -> None:
 
 
 def test_a_duplicate_that_cannot_be_removed_is_a_failure() -> None:
-    """Exit 7 while both exist."""
+    """The run exits 7 while both webhooks exist."""
     lost = [Fault(call="delete", nth=n, error=AmbiguousWriteError) for n in range(1, 9)]
     api = memory(faults=[LATE, *lost])
     report = run(api, planned(api, slack("a")))
@@ -200,24 +200,26 @@ def write(nth: int = 1, error: type[ApiError] = AmbiguousWriteError, **more: Any
 
 CONFLICT = write(error=ConflictError)
 OVERWRITTEN = write(interfere=appear(row("a", "1", "#manual")))
-REFUSED = [write(2, ConflictError), write(3, ConflictError)]
+REJECTED = [write(2, ConflictError), write(3, ConflictError)]
 UNREAD = Fault(call="get", error=ServerError)
-FATES = {
+LOST_WRITES = {
     "done, and only the last listing shows it": ([write(happens=True), UNREAD], None, "applied", 1),
     "never shown": ([write(), UNREAD], None, "unconfirmed", 1),
     "always lost": ([write(nth) for nth in range(1, 9)], None, "unconfirmed", 3),
     "stopped": ([write()], 1, "unconfirmed", 1),
     "a change by another user": ([OVERWRITTEN], None, "failed conflict", 1),
-    "refused once": ([CONFLICT], None, "applied", 2),
-    "refused twice": ([CONFLICT, write(2, ConflictError)], None, "failed conflict", 2),
-    "refused and stopped": ([CONFLICT], 1, "skipped interrupted", 1),
-    "refused and not shown": ([CONFLICT, UNREAD], None, "failed conflict", 1),
-    "lost, then refused twice": ([write(), *REFUSED], None, "unconfirmed", 3),
+    "rejected once": ([CONFLICT], None, "applied", 2),
+    "rejected twice": ([CONFLICT, write(2, ConflictError)], None, "failed conflict", 2),
+    "rejected and stopped": ([CONFLICT], 1, "skipped interrupted", 1),
+    "rejected and not shown": ([CONFLICT, UNREAD], None, "failed conflict", 1),
+    "lost, then rejected twice": ([write(), *REJECTED], None, "unconfirmed", 3),
 }
 
 
 @pytest.mark.parametrize("call", ["update", "delete"])
-@pytest.mark.parametrize(("faults", "stop", "outcome", "sent"), FATES.values(), ids=FATES)
+@pytest.mark.parametrize(
+    ("faults", "stop", "outcome", "sent"), LOST_WRITES.values(), ids=LOST_WRITES
+)
 def test_a_write_is_read_back_before_it_is_sent_again(
     call: str, faults: list[Fault], stop: int | None, outcome: str, sent: int
 ) -> None:
@@ -233,8 +235,8 @@ def test_a_write_is_read_back_before_it_is_sent_again(
     assert (outcomes(report), api.count(call)) == ({"a": outcome}, sent)
 
 
-def test_an_update_lost_with_its_webhook_is_skipped() -> None:
-    """The webhook is read and found missing."""
+def test_an_update_of_a_deleted_webhook_is_skipped() -> None:
+    """The webhook is read after the response was lost, and is missing."""
     lost = Fault(call="update", error=AmbiguousWriteError, interfere=lambda api: api.rows.clear())
     api = memory(row("a", "1"), faults=[lost])
     assert outcomes(run(api, planned(api, slack("a", "#new")))) == {"a": "skipped vanished"}
@@ -263,7 +265,7 @@ def test_a_response_that_differs_is_read_again() -> None:
 
 
 def test_a_response_that_differs_and_cannot_be_verified_is_not_a_success() -> None:
-    """Whether the name was stored as sent is unknown."""
+    """Without a read, it is unknown whether the name was stored as sent."""
     api = memory(
         stores=lambda each: replace(each, name=each.name.upper()),
         faults=[Fault(call="get", error=ServerError), Fault(call="list", nth=2, error=ServerError)],
@@ -275,7 +277,9 @@ def test_a_response_that_differs_and_cannot_be_verified_is_not_a_success() -> No
 
 @pytest.mark.parametrize("error", [ServerError, UnreachableError, PermissionDeniedError])
 @pytest.mark.parametrize("call", ["create", "update", "delete"])
-def test_a_lost_write_that_is_then_refused_is_in_doubt(call: str, error: type[ApiError]) -> None:
+def test_a_lost_write_that_is_then_rejected_is_unconfirmed(
+    call: str, error: type[ApiError]
+) -> None:
     """The lost request may still be committed."""
     hooks = {"create": (slack("a"),), "update": (slack("a", "#new"),), "delete": ()}[call]
     rows = () if call == "create" else (row("a", "1"),)
@@ -286,7 +290,7 @@ def test_a_lost_write_that_is_then_refused_is_in_doubt(call: str, error: type[Ap
     assert outcomes(run(api, planned(api, *hooks))) == {"a": f"failed {error.code}"}
 
 
-def test_a_lost_delete_of_a_duplicate_is_in_doubt_without_its_keeper() -> None:
+def test_a_lost_delete_of_a_duplicate_is_unconfirmed_without_its_keeper() -> None:
     """The delete may have happened, although the read before the next one fails."""
     faults = [
         Fault(call="delete", error=AmbiguousWriteError),

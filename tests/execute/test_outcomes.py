@@ -34,7 +34,7 @@ def outcome_of(api: Memory, *webhooks: object, **more: object) -> Outcome:
     return run(api, planned(api, *webhooks), **more).outcomes[0]  # type: ignore[arg-type]
 
 
-def failed(
+def check_failed(
     outcome: Outcome, code: str, message: str, hint: str | None = None, *fields: FieldMessage
 ) -> None:
     """Check every field of the outcome of an operation that failed."""
@@ -43,9 +43,9 @@ def failed(
     )
 
 
-def differs(outcome: Outcome, hint: str, *fields: str, more: str = "") -> None:
+def check_stored_differently(outcome: Outcome, hint: str, *fields: str, more: str = "") -> None:
     """Check the outcome of a write whose fields CloudTruth stored differently."""
-    failed(
+    check_failed(
         outcome,
         "does-not-converge",
         f"CloudTruth stored different values: {', '.join(fields)}{more}",
@@ -63,7 +63,7 @@ def upper(each: LiveWebhook) -> LiveWebhook:
 
 
 LIVE, DELETED = (f"no response (1 attempt); {what}" for what in ("it is live", "it was deleted"))
-REFUSED = Fault(call="delete", error=ServerError)
+REJECTED = Fault(call="delete", error=ServerError)
 TAKEN = Fault(call="create", error=ConflictError, interfere=appear(row("a", "id-101")))
 GONE = Fault(call="delete", interfere=lambda api: api.rows.clear())
 
@@ -79,10 +79,10 @@ GONE = Fault(call="delete", interfere=lambda api: api.rows.clear())
     ],
     ids=["create", "create, taken", "update", "delete", "delete of a missing webhook"],
 )
-def test_an_operation_that_is_found_done_has_its_id_and_a_note(
+def test_an_operation_that_was_already_done_has_its_id_and_a_note(
     fault: Fault, id: str, note: str
 ) -> None:
-    """The report has both, whatever the final verification finds."""
+    """The report has both, whatever the final verification shows."""
     live = () if fault.call == "create" else (row("a", "1"),)
     hooks = {"create": [slack("a")], "update": [slack("a", "#new")], "delete": []}[fault.call]
     unlisted = Fault(call="list", nth=3 if fault.call == "create" else 2, error=ServerError)
@@ -97,22 +97,22 @@ def test_a_conflict_has_the_id_of_the_other_webhook_and_a_next_step() -> None:
     message = "another webhook with this name was created since the plan (id 9)"
     created = outcome_of(memory(faults=[replace(LOST, interfere=other)]), slack("a"))
     hint = "plan again to update it, or declare `previously` or `id`"
-    failed(created, "conflict", message, hint)
+    check_failed(created, "conflict", message, hint)
     another = Fault(call="list", nth=2, interfere=other)
     updated = outcome_of(memory(row("a", "1"), faults=[another]), slack("a", "#new"))
-    failed(updated, "conflict", message, "plan again; to keep both, set `id` on each")
+    check_failed(updated, "conflict", message, "plan again; to keep both, set `id` on each")
     lost = replace(LOST, call="update", interfere=appear(row("a", "1", "#manual")))
     overwritten = outcome_of(memory(row("a", "1"), faults=[lost]), slack("a", "#new"))
-    failed(overwritten, "conflict", "it was changed since the plan", "plan again")
+    check_failed(overwritten, "conflict", "it was changed since the plan", "plan again")
 
 
-def test_a_refusal_has_the_message_of_the_server() -> None:
-    """The outcome has its message, its hint, and the error of each field."""
+def test_a_rejected_request_has_the_message_of_the_server() -> None:
+    """The outcome has the server's message, a hint, and the error of each field."""
     fields = ((("configuration", "channel"), "no such channel"),)
     error = partial(InvalidRequestError, hint="look at the channel", fields=fields)
-    refused = Fault(call="create", error=error, detail="Reserved.")
-    failed(
-        outcome_of(memory(faults=[refused]), slack("a")),
+    rejected = Fault(call="create", error=error, detail="Reserved.")
+    check_failed(
+        outcome_of(memory(faults=[rejected]), slack("a")),
         "invalid-request",
         "it failed",
         "look at the channel",
@@ -124,7 +124,9 @@ def test_a_refusal_has_the_message_of_the_server() -> None:
 def test_a_different_stored_value_lists_every_field() -> None:
     """The outcome also has the two ways to fix it."""
     api = memory(row("a", "1"), stores=lambda each: row("b", each.id, "#else"))
-    differs(outcome_of(api, slack("a", "#new")), ELSEWHERE, "name", "configuration.channel")
+    check_stored_differently(
+        outcome_of(api, slack("a", "#new")), ELSEWHERE, "name", "configuration.channel"
+    )
 
 
 @pytest.mark.parametrize(
@@ -137,21 +139,21 @@ def test_a_different_stored_value_lists_every_field() -> None:
 def test_a_token_kept_by_a_change_of_type_is_reported(
     url: str, fields: list[str], hint: str
 ) -> None:
-    """The token would be sent to the new URL; only a new webhook certainly does not have it."""
+    """The token would be sent to the new URL; only a new webhook is certain not to have it."""
 
     def stored(each: LiveWebhook) -> LiveWebhook:
         kept = {"url": Secret(url), "token": Secret("xoxb-0000000000-AAAAAAAA")}
         return replace(each, configuration=kept)
 
     hook = replace(slack("a"), type="generic", configuration={"url": URL})
-    differs(outcome_of(memory(row("a", "1"), stores=stored), hook), hint, *fields)
+    check_stored_differently(outcome_of(memory(row("a", "1"), stores=stored), hook), hint, *fields)
 
 
 @pytest.mark.parametrize(
     ("faults", "more", "left"),
     [
         ([], "; the new webhook was deleted", []),
-        ([REFUSED], "; it still exists, with the id id-101", ["id-101"]),
+        ([REJECTED], "; it still exists, with the id id-101", ["id-101"]),
     ],
 )
 def test_a_create_stored_under_another_name_is_deleted(
@@ -160,7 +162,7 @@ def test_a_create_stored_under_another_name_is_deleted(
     """The stored name is not declared. If the delete fails, the outcome has the webhook's id."""
     api = memory(stores=upper, faults=faults)
     hint = "declare the name as CloudTruth stores it"
-    differs(outcome_of(api, slack("a")), hint, "name", more=more)
+    check_stored_differently(outcome_of(api, slack("a")), hint, "name", more=more)
     assert list(api.rows) == left
 
 
@@ -181,7 +183,7 @@ def test_a_webhook_renamed_right_after_its_create_is_kept() -> None:
 
 
 def test_an_existing_webhook_returned_by_a_create_is_kept() -> None:
-    """A server that returns an existing webhook for a create has created nothing to delete."""
+    """A server that responds with an existing webhook has created nothing to delete."""
     api = memory(row("old", "id-101"), stores=upper)
     outcome = outcome_of(api, slack("a"), slack("old"))
     assert isinstance(outcome, Failed)
@@ -192,7 +194,7 @@ def test_an_existing_webhook_returned_by_a_create_is_kept() -> None:
 def test_a_create_with_another_field_is_kept() -> None:
     """The name is declared, so the next plan fixes it."""
     api = memory(stores=lambda each: replace(each, event_types=frozenset({"value_created"})))
-    differs(outcome_of(api, slack("a")), ELSEWHERE, "event_types")
+    check_stored_differently(outcome_of(api, slack("a")), ELSEWHERE, "event_types")
     assert api.names() == ["a"]
 
 
@@ -207,11 +209,11 @@ def test_a_create_with_another_field_is_kept() -> None:
 def test_an_error_without_fields_has_none(error: type[ApiError], message: str) -> None:
     """The outcome has the code and the message of the error."""
     outcome = outcome_of(memory(faults=[Fault(call="create", error=error)]), slack("a"))
-    failed(outcome, error.code, message)
+    check_failed(outcome, error.code, message)
 
 
 def test_all_missing_secrets_are_reported_before_the_first_request() -> None:
-    """These are the secrets of creates, and of updates that send configuration."""
+    """Every secret of a create, or of an update that sends configuration, must be available."""
     other = SecretRef(scheme=Scheme.ENV, name="OTHER")
     events = frozenset({"value_created"})
     api = memory(row("a", "1"), row("b", "2", events=events))

@@ -1,4 +1,4 @@
-"""Threads, signals and the clock."""
+"""The threads, signals and clock of a run."""
 
 from __future__ import annotations
 
@@ -52,10 +52,8 @@ def test_results_have_the_order_of_the_calls(workers: ThreadWorkers) -> None:
 
 
 @pytest.mark.parametrize("nested", [False, True], ids=["calls", "one call that runs calls"])
-def test_calls_use_all_threads_and_no_more(workers: ThreadWorkers, nested: bool) -> None:
-    """Three threads meet at a barrier, also for the pages of one listing. Threads are kept,
-    because connections belong to them.
-    """
+def test_calls_use_all_threads(workers: ThreadWorkers, nested: bool) -> None:
+    """Three threads meet at a barrier, and are kept, because connections belong to a thread."""
     barrier = threading.Barrier(3, timeout=TIMEOUT)
     idents: set[int] = set()
 
@@ -69,7 +67,7 @@ def test_calls_use_all_threads_and_no_more(workers: ThreadWorkers, nested: bool)
 
 
 def test_the_first_exception_is_raised_after_all_have_ended(workers: ThreadWorkers) -> None:
-    """The order is that of the calls, not of their ends."""
+    """The first exception is that of the first call given, not of the first to end."""
 
     def fail(n: int) -> int:
         if n:
@@ -83,7 +81,7 @@ def test_the_first_exception_is_raised_after_all_have_ended(workers: ThreadWorke
 
 
 def test_a_call_may_run_calls(workers: ThreadWorkers) -> None:
-    """A full pool does not wait for itself."""
+    """A call that runs further calls does not wait for itself when all threads are busy."""
     inner: list[Callable[[], int]] = [lambda: 1, lambda: 2]
     assert workers.run([lambda: sum(workers.run(inner))] * 6) == [3] * 6
     alone = ThreadWorkers(1)
@@ -93,7 +91,7 @@ def test_a_call_may_run_calls(workers: ThreadWorkers) -> None:
 
 @pytest.mark.parametrize("parallelism", [0, 17])
 def test_parallelism_is_bounded(parallelism: int) -> None:
-    """1 to 16, as documented."""
+    """Parallelism is 1 to 16, as documented."""
     with pytest.raises(ValueError, match="1 to 16"):
         ThreadWorkers(parallelism)
 
@@ -147,7 +145,7 @@ def test_six_seconds_after_the_first_signal_the_run_halts() -> None:
 
 
 def test_the_system_clock_never_goes_backwards() -> None:
-    """Time advances, random values stay in range."""
+    """Time only advances, and random values stay in range."""
     clock = SystemClock()
     start = clock.monotonic()
     clock.sleep(0.01)
@@ -158,7 +156,7 @@ def test_the_system_clock_never_goes_backwards() -> None:
 
 
 def test_the_grace_period_starts_with_the_signal_for_every_thread() -> None:
-    """A thread that checks while the signal is being recorded is not told to halt."""
+    """`halted` is false for a thread that checks while the signal is being recorded."""
     seen: list[bool] = []
 
     def monotonic() -> float:
@@ -183,7 +181,7 @@ def test_a_closing_terminal_may_send_its_signal_twice() -> None:
 
 
 def test_under_nohup_a_run_continues() -> None:
-    """An ignored SIGHUP stays ignored."""
+    """A SIGHUP that was ignored before the run stays ignored."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with SignalStop(lambda: 0.0) as stop:

@@ -20,7 +20,7 @@ from reconciler.model import LiveWebhook, Scheme, Secret, SecretRef, Webhook
 from reconciler.report import Applied, Report
 from tests.execute.world import Fault, Memory, appear, memory, outcomes, planned, row, run, slack
 from tests.planning import builders
-from tests.planning.builders import desired, live_generic, made
+from tests.planning.builders import desired, live_generic, make_plan
 from tests.ports import VirtualClock
 
 LATE = Fault(call="create", interfere=appear(row("a", "a-late")))
@@ -44,7 +44,7 @@ def applied(api: Memory, *webhooks: Webhook) -> Report:
 def test_a_stale_list_is_read_four_times_a_second_apart(
     stop: int | None, listings: int, slept: list[float]
 ) -> None:
-    """After a signal it is read once. Webhooks that it does not show are read by id."""
+    """After a signal a stale list is read once. Webhooks that it lacks are read by id."""
     api, clock = memory(lists=lambda api, nth: ()), VirtualClock()
     report = run(api, planned(api, slack("a")), clock=clock, stop=stop)
     assert (api.count("list"), clock.slept) == (listings, slept)
@@ -59,7 +59,7 @@ def test_a_stale_list_is_read_four_times_a_second_apart(
 def test_an_incomplete_listing_costs_one_round_of_the_final_verification(
     incomplete: int, stop: int | None, verified: bool, listings: int, slept: list[float]
 ) -> None:
-    """The next round may be complete; after the last one, or a signal, the result is unknown."""
+    """The next listing may be complete; after the last one the outcome is unconfirmed."""
     rounds = range(2, 2 + incomplete)
     faults = [Fault(call="list", nth=nth, error=IncompleteListingError) for nth in rounds]
     api, clock = memory(faults=faults), VirtualClock()
@@ -69,14 +69,14 @@ def test_an_incomplete_listing_costs_one_round_of_the_final_verification(
 
 
 def test_after_a_signal_duplicates_are_still_removed() -> None:
-    """A stopped run leaves no duplicates if it can."""
+    """A run that was stopped removes its duplicates if it can."""
     api, clock = memory(faults=[LATE]), VirtualClock()
     report = run(api, planned(api, slack("a")), clock=clock, stop=1)
     assert (list(api.rows), len(report.healed), clock.slept) == (["a-late"], 1, [])
 
 
 def test_duplicates_found_one_after_another_are_all_reported() -> None:
-    """Each listing may show another one."""
+    """Each listing may show another duplicate."""
     later = Fault(call="list", nth=3, interfere=appear(row("a", "b-late")))
     api = memory(faults=[LATE, later])
     report = run(api, planned(api, slack("a")))
@@ -94,7 +94,7 @@ def test_removed_duplicates_are_reported_even_if_the_last_listing_fails() -> Non
 
 
 def test_a_failure_does_not_hide_later_ones() -> None:
-    """The rest of the plan is verified too."""
+    """Operations after a failed one are verified too."""
 
     def revert(api: Memory) -> None:
         api.rows["2"] = row("b", "2")
@@ -109,7 +109,7 @@ def test_a_failure_does_not_hide_later_ones() -> None:
 
 
 def test_a_create_confirmed_by_the_last_listing_has_its_id() -> None:
-    """The create was in doubt before."""
+    """The create was unconfirmed until the last listing."""
     lost = Fault(call="create", error=AmbiguousWriteError, happens=True)
     unseen = [Fault(call="list", nth=n, error=ServerError) for n in (2, 3, 4)]
     api, clock = memory(faults=[lost, *unseen]), VirtualClock()
@@ -130,7 +130,7 @@ def test_a_missing_password_is_found_when_passwords_become_readable() -> None:
 
 
 def test_a_readable_secret_identifies_the_webhook_of_another_run() -> None:
-    """A create of this run that reads back shows that the other one's password differs."""
+    """A create of this run that reads back shows that the other run's password differs."""
     other = appear(row("B", "9", "another password"))
     lost = Fault(call="create", nth=2, error=AmbiguousWriteError, interfere=other)
     api = memory(faults=[lost])
@@ -141,7 +141,7 @@ def test_a_readable_secret_identifies_the_webhook_of_another_run() -> None:
 
 
 def test_a_difference_that_becomes_readable_is_left_to_the_next_plan() -> None:
-    """The new webhook's password reads back equal, so the old one's really differs."""
+    """The new webhook's password reads back equal, so the old webhook's password really differs."""
     api = memory(generic_row("Old", "1", "the old password"))
     assert applied(api, generic("Old"), generic("New")).exit_code is ExitCode.OK
     assert outcomes(applied(api, generic("Old"), generic("New"))) == {"Old": "applied"}
@@ -171,7 +171,7 @@ def test_a_duplicate_removed_by_the_other_run_is_not_a_conflict() -> None:
 
 @pytest.mark.parametrize("channel", ["#ops", "#elsewhere"])
 def test_a_new_name_of_a_rename_must_be_unique(channel: str) -> None:
-    """Another process has just created the new name, equal or not."""
+    """Another process has just created a webhook with the new name, equal or not."""
     api = memory(
         row("old", "id-1"), faults=[before_the_last_listing(appear(row("new", "id-9", channel)))]
     )
@@ -206,7 +206,7 @@ def names_by_id(api: Memory) -> dict[str, str]:
 
 
 def test_a_create_is_skipped_if_its_previous_name_appears() -> None:
-    """This plan writes nothing; the next one renames the webhook."""
+    """The next plan renames the webhook with the previous name."""
     api = memory()
     plan = planned(api, *RENAME)
     api.put(row("old", "1"))
@@ -227,7 +227,7 @@ def test_a_create_is_skipped_if_its_previous_name_appears() -> None:
 def test_a_webhook_missing_in_the_second_listing_is_read_by_id(
     webhooks: tuple[Webhook, ...], reviewed: bool
 ) -> None:
-    """A webhook that is missing in a list may still exist."""
+    """A webhook that is missing in a listing may still exist."""
     api = memory(row("a", "1"))
     plan = planned(api, *webhooks)
     api.lists = lambda api, nth: () if nth == 1 else tuple(api.rows.values())
@@ -249,7 +249,7 @@ def test_a_duplicate_is_removed_if_its_keeper_is_missing_in_the_second_listing()
 def test_an_ignored_webhook_with_a_previous_name_does_not_stop_an_apply() -> None:
     """The ignored webhook keeps its name, as planned."""
     api = memory(row("old", "1"))
-    plan = made(desired(*RENAME, ignore=("old",)), *api.rows.values())
+    plan = make_plan(desired(*RENAME, ignore=("old",)), *api.rows.values())
     assert run(api, plan).exit_code is ExitCode.OK
     assert names_by_id(api) == {"1": "old", "id-101": "new"}
 
@@ -267,10 +267,10 @@ def test_an_ignored_webhook_with_a_previous_name_does_not_stop_an_apply() -> Non
     ],
     ids=["an unchanged webhook", "one to be updated", "one to be renamed"],
 )
-def test_a_webhook_of_the_plan_takes_a_planned_name(
+def test_an_operation_whose_name_was_taken_since_the_plan_is_skipped(
     rows: list[LiveWebhook], webhooks: list[Webhook], left: list[str]
 ) -> None:
-    """A create or a rename is skipped if another webhook now has its name."""
+    """A webhook of the plan was renamed to the name of a create or a rename."""
 
     def rename(api: Memory) -> None:
         api.rows["zz"] = replace(api.rows["zz"], name="new")

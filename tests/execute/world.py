@@ -1,4 +1,4 @@
-"""A small CloudTruth in memory for the engine's tests, with failures as data.
+"""An in-memory fake of the CloudTruth API for the engine's tests; failures are data.
 
 `faults` are applied in order; each has a call and an effect.
 """
@@ -17,7 +17,7 @@ from reconciler.planning.plan import Plan
 from reconciler.ports import Draft
 from reconciler.report import Report
 from tests.planning import builders
-from tests.planning.builders import ACME, SECRETS, desired, live_slack, made
+from tests.planning.builders import ACME, SECRETS, desired, live_slack, make_plan
 from tests.ports import InlineWorkers, VirtualClock
 
 T = TypeVar("T")
@@ -156,7 +156,7 @@ def appear(*rows: LiveWebhook) -> Callable[[Memory], None]:
 
 def planned(api: Memory, *webhooks: Webhook, secrets: Any = SECRETS) -> Plan:
     """Plan without requests: the memory against the declarations."""
-    return made(desired(*webhooks), *api.rows.values(), secrets=secrets)
+    return make_plan(desired(*webhooks), *api.rows.values(), secrets=secrets)
 
 
 def run(api: Memory, plan: Plan, *, stop: int | None = None, **more: Any) -> Report:

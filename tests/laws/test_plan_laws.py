@@ -80,10 +80,10 @@ def carry_out(operations: Iterable[Operation], live: Live, *, serial: int = 0) -
 def test_an_applied_plan_leaves_nothing_to_do(
     shown: Callable[[Live], Live], desired: Desired, live: Live
 ) -> None:
-    """Fixed point.
+    """Fixed point: a second plan is empty.
 
-    One kind of operation may follow: for a secret that the plan could not read and that is readable
-    after it was sent.
+    One kind of operation may follow: for a secret that the plan could not read and that is
+    readable after it was sent.
     """
     first = planned(desired, shown(live))
     after = carry_out(first.operations, live)
@@ -185,7 +185,7 @@ def test_undeclared_webhooks_are_not_changed(desired: Desired, live: Live) -> No
 def test_any_part_of_a_plan_converges_to_the_same_end(
     desired: Desired, live: Live, data: st.DataObject
 ) -> None:
-    """Convergence after a run that failed half-way: deletes come last."""
+    """Convergence: after a run that failed half-way, the next plan reaches the same end."""
     result = planned(desired, live)
     first = [
         each
@@ -258,7 +258,7 @@ def test_every_operation_is_necessary(desired: Desired, live: Live) -> None:
 @many
 @given(declarations(), live_organizations())
 def test_no_prune_omits_only_deletes(desired: Desired, live: Live) -> None:
-    """Prune is monotone."""
+    """Monotone: with `--no-prune` the plan is the same without deletes of undeclared webhooks."""
     full = planned(desired, live)
     gentle = planned(desired, live, PlanOptions(prune=False))
 
@@ -290,7 +290,7 @@ def _states(made: Plan, live: Live) -> set[State]:
 
 @many
 @given(declarations(), live_organizations(), live_organizations())
-def test_a_plan_matches_exactly_its_organization(desired: Desired, live: Live, other: Live) -> None:
+def test_a_plan_matches_only_its_own_live_state(desired: Desired, live: Live, other: Live) -> None:
     """Staleness:
 
     operations are pending before the apply and done after it; stale ones are reported.

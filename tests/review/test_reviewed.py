@@ -67,7 +67,7 @@ def server(shell: Shell, file: File, cloud: MakeCloud) -> Cloud:
 def test_a_reviewed_webhook_that_changed_is_stale(
     shell: Shell, file: File, server: Cloud, how: str
 ) -> None:
-    """Nothing is written, and the current plan is shown."""
+    """A stale review writes nothing, and the current plan is shown."""
     file(TEAM.replace("#deploys", "#ops").replace("#audit", "#log"))
     planned = shell("plan", "--out", "plan.json", **server.environ)
     edit_live(server, "Deploys", channel="#elsewhere")
@@ -104,7 +104,7 @@ def test_unreviewed_operations_are_not_applied(shell: Shell, file: File, server:
 def test_resends_of_a_saved_plan_are_sent_each_time(
     shell: Shell, file: File, cloud: MakeCloud
 ) -> None:
-    """The result of sending a hidden secret is unknown, and the output states it."""
+    """The result of resending a hidden secret is unknown, which the output explains."""
     server = cloud(read_back="mask")
     file(TEAM)
     assert shell("apply", "--yes", **server.environ).code == 0
@@ -118,7 +118,7 @@ def test_resends_of_a_saved_plan_are_sent_each_time(
 
 
 def test_a_digest_covers_resends(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """One, both and none have different digests; the printed command repeats the options."""
+    """Different resends have different digests; the printed command repeats the options."""
     server = cloud(read_back="mask")
     file(TEAM)
     assert shell("apply", "--yes", **server.environ).code == 0
@@ -139,7 +139,7 @@ def test_a_digest_covers_resends(shell: Shell, file: File, cloud: MakeCloud) -> 
 
 
 def test_an_unreviewable_value_needs_yes(shell: Shell, file: File, server: Cloud) -> None:
-    """No review can show it: it is listed, and sent only with --yes."""
+    """A value that no review can show is listed, and sent only with `--yes`."""
     file(TEAM.replace("#deploys", "#ops"))
     assert shell("plan", "--out", "plan.json", **server.environ).code == 0
     rotated = {**server.environ, "TOKEN": "xoxb-9999999999-rotated"}
@@ -151,10 +151,10 @@ def test_an_unreviewable_value_needs_yes(shell: Shell, file: File, server: Cloud
 
 
 @pytest.mark.parametrize("source", ["file", "env"])
-def test_a_changed_destination_behind_a_reference(
+def test_a_new_host_behind_a_reference_needs_a_review(
     shell: Shell, file: File, cloud: MakeCloud, tmp_path: Path, source: str
 ) -> None:
-    """Another host needs a review that shows it: a raised `version`."""
+    """Bumping `version` makes the change visible to a reviewer."""
     server = cloud()
     text = PAGER if source == "file" else PAGER.replace("{file: hooks/pager}", "{env: PAGER}")
 
@@ -186,7 +186,7 @@ def test_a_changed_destination_behind_a_reference(
 
 
 def test_guards_count_only_what_is_applied(shell: Shell, file: File, server: Cloud) -> None:
-    """Unreviewed deletes are not applied, so they block nothing."""
+    """Unreviewed deletes are not applied, so no guard counts them."""
     file(TEAM.replace("#deploys", "#ops"))
     assert shell("plan", "--out", "plan.json", **server.environ).code == 0
     row = server.emulator.store.webhooks()[0]

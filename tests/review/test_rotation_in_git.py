@@ -33,7 +33,7 @@ def token(server: Cloud) -> str:
     return found
 
 
-def advised(text: str) -> list[str]:
+def command_in(text: str) -> list[str]:
     """Return the command of a note as a list of words."""
     found = re.search(r"if not sent yet: webhooks (.*)", " ".join(text.split()))
     assert found is not None, text
@@ -69,9 +69,7 @@ def test_any_change_of_a_reference_has_a_note(
     changed: str,
     committed: bool,
 ) -> None:
-    """Edited or just committed, also a rotation that is undone or that uses another variable: the
-    note has a command that sends the secret.
-    """
+    """The note of every change, edited or committed, has the command that resends the secret."""
     file(OLD.replace("{env: TOKEN, version: 1}", changed))
     if committed:
         commit(tmp_path)
@@ -81,7 +79,7 @@ def test_any_change_of_a_reference_has_a_note(
     assert "note[version-not-sent]" in shown.out
     until = "the next commit" if committed else "two commits from now"
     assert f"so this note stays until {until}\n" in shown.out
-    words = advised(shown.out)
+    words = command_in(shown.out)
     first = git(tmp_path, "rev-list", "--max-parents=0", "HEAD")
     assert words == ["apply", "--base", first[:12]]
     assert token(server) != ROTATED["TOKEN"]
@@ -108,7 +106,7 @@ def test_a_base_is_a_revision_or_a_path(
 def test_the_suggested_command_still_sends_after_a_commit(
     shell: Shell, file: File, server: Cloud, tmp_path: Path
 ) -> None:
-    """It names the commit, because `HEAD` is another one later."""
+    """The command has the commit, because `HEAD` moves."""
     file(NEW)
     environ = {**server.environ, **ROTATED}
     shown = shell("plan", "--base", "HEAD", **environ)
@@ -123,7 +121,7 @@ def test_the_suggested_command_still_sends_after_a_commit(
 def test_a_digest_of_a_plan_with_a_base_needs_the_base(
     shell: Shell, file: File, server: Cloud
 ) -> None:
-    """Without it, the plan has another digest, and the hint names `--base`."""
+    """The plan without the base has another digest; the hint mentions `--base`."""
     file(NEW.replace("value_updated", "value_created"))
     planned = shell("plan", "--base", "HEAD", **server.environ)
     found = re.search(r"Digest (\S+)", planned.out)
@@ -138,10 +136,10 @@ def test_a_digest_of_a_plan_with_a_base_needs_the_base(
 
 
 @pytest.mark.parametrize("base", ["nowhere", "--output=x", "HEAD~99", "\0", "x" * 5000])
-def test_a_base_that_is_neither_is_an_error(
+def test_a_base_that_is_neither_a_revision_nor_a_path_is_an_error(
     shell: Shell, file: File, server: Cloud, base: str
 ) -> None:
-    """The error names both possibilities."""
+    """The error mentions both possibilities."""
     done = shell("plan", f"--base={base}", **server.environ)
     assert done.code == 3
     assert "neither a path nor a revision in this clone" in " ".join(done.err.split())
@@ -150,7 +148,7 @@ def test_a_base_that_is_neither_is_an_error(
 def test_a_new_file_has_an_empty_base(
     shell: Shell, file: File, server: Cloud, tmp_path: Path
 ) -> None:
-    """Everything is part of this change."""
+    """Every operation of a new file is part of this change."""
     file(OLD.replace("Deploys", "New"), "more.yaml")
     done = shell("plan", "-f", "more.yaml", "--base", "HEAD", "--no-prune", **server.environ)
     assert (done.code, "(this change)" in done.out) == (0, True)
@@ -171,7 +169,7 @@ def test_an_old_rotation_has_no_note(
 def test_a_visible_rotation_has_no_note(
     shell: Shell, file: File, cloud: MakeCloud, tmp_path: Path
 ) -> None:
-    """If the server shows tokens, a new one is an update by itself."""
+    """If the server shows tokens, a new token is an update without a note."""
     server = cloud()
     file(OLD)
     git(tmp_path, "init", "-q")
@@ -217,7 +215,7 @@ def test_a_plan_needs_no_history(
 def test_a_host_in_a_tracked_file_is_an_operation(
     shell: Shell, file: File, cloud: MakeCloud, tmp_path: Path
 ) -> None:
-    """Another host, pushed without a review, is unreviewed; another path is reviewed."""
+    """A changed host that is pushed without a review is not reviewed; a changed path still is."""
     server = cloud()
     file(
         "webhooks:\n  - name: Pager\n    type: generic\n    event_types: [value_updated]\n"
