@@ -1,4 +1,4 @@
-"""Transports with prepared responses, and the real client and engine on an emulator in process."""
+"""Transports with canned responses, and the real client and engine on an emulator in process."""
 
 from __future__ import annotations
 
@@ -28,26 +28,28 @@ KEY = "key-canary-4711"
 
 
 class Scripted(httpx.BaseTransport):
-    """A handler with prepared results: a response, an exception, or a function of the request."""
+    """A handler with canned results: a response, an exception, or a function of the request."""
 
-    def __init__(self, *answers: Any) -> None:
-        self.answers = list(answers)
+    def __init__(self, *responses: Any) -> None:
+        self.responses = list(responses)
         self.requests: list[httpx.Request] = []
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         request.read()
         self.requests.append(request)
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if callable(answer):
-            answer = answer(request)
-        if isinstance(answer, Exception):
-            raise answer
+        response = self.responses.pop(0) if len(self.responses) > 1 else self.responses[0]
+        if callable(response):
+            response = response(request)
+        if isinstance(response, Exception):
+            raise response
         # A new one each time: a response can be read only once.
-        content = answer.content
-        return httpx.Response(answer.status_code, headers=answer.headers, content=iter((content,)))
+        content = response.content
+        return httpx.Response(
+            response.status_code, headers=response.headers, content=iter((content,))
+        )
 
 
-def answer(status: int = 200, body: object = None, **headers: str) -> httpx.Response:
+def json_response(status: int = 200, body: object = None, **headers: str) -> httpx.Response:
     """Return a JSON response."""
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     if body is None:
@@ -56,11 +58,11 @@ def answer(status: int = 200, body: object = None, **headers: str) -> httpx.Resp
 
 
 def transport(
-    *answers: Any, clock: VirtualClock | None = None, **more: Any
+    *responses: Any, clock: VirtualClock | None = None, **more: Any
 ) -> tuple[Transport, Scripted, VirtualClock]:
-    """Make a transport with prepared responses."""
+    """Make a transport with canned responses."""
     clock = clock or VirtualClock()
-    adapter = Scripted(*answers)
+    adapter = Scripted(*responses)
     made = Transport(
         origin=Origin.parse(URL),
         credential=Credential.api_key(Secret(KEY)),
@@ -71,7 +73,7 @@ def transport(
     return made, adapter, clock
 
 
-class World:
+class EmulatedApi:
     """An emulator with the variant's choices given by name, a client of it, and their clock."""
 
     def __init__(self, **choices: Any) -> None:

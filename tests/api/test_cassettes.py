@@ -18,7 +18,7 @@ import pytest
 import vcr
 
 from reconciler.api.client import Client
-from tests.api.support import World, slack
+from tests.api.support import EmulatedApi, slack
 from tests.emulated.emulator import LOCAL_KEY
 from tests.planning.builders import TOKEN
 
@@ -63,16 +63,16 @@ def tape(name: str, **choices: Any) -> Iterator[Client]:
         before_record_response=scrub_response,
         decode_compressed_response=True,
     )
-    world = World(**choices)
-    handler = world.adapter.handle_request if RECORDING else refuse
-    client = world.connect(httpx.MockTransport(handler))
+    emulated = EmulatedApi(**choices)
+    handler = emulated.adapter.handle_request if RECORDING else refuse
+    client = emulated.connect(httpx.MockTransport(handler))
     with recorder.use_cassette(str(path)) as cassette, closing(client):
         yield client
         assert RECORDING or cassette.all_played
 
 
 def test_a_webhook_from_create_to_delete() -> None:
-    """Organization, list, POST, PATCH of a change, GET, DELETE, DELETE of a missing one."""
+    """Every request from reading the organization to deleting a missing webhook is as recorded."""
     with tape("life") as client:
         organization = client.organization()
         assert client.list() == ()
@@ -85,7 +85,7 @@ def test_a_webhook_from_create_to_delete() -> None:
 
 
 def test_pages_are_requested_by_number() -> None:
-    """The largest page size first, then the page size that the server used."""
+    """The client requests the maximum page size first, then the size that the server used."""
     with tape("pages", max_page_size=2, page_size=2) as client:
         organization = client.organization()
         for number in range(5):
@@ -94,8 +94,8 @@ def test_pages_are_requested_by_number() -> None:
         assert len(client.list()) == 5
 
 
-def test_put_is_used_after_patch_is_refused() -> None:
-    """After a 405 to PATCH the complete webhook is sent, and PUT is remembered."""
+def test_put_is_used_after_patch_is_rejected() -> None:
+    """After a 405 for PATCH the client sends the complete webhook with PUT, then and later."""
     with tape("put", methods=("PUT", "DELETE")) as client:
         organization = client.organization()
         made = client.create(slack("Deploys"), organization.id)
@@ -104,7 +104,7 @@ def test_put_is_used_after_patch_is_refused() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
-def test_no_cassette_holds_a_credential(path: Path) -> None:
+def test_no_cassette_contains_a_credential(path: Path) -> None:
     """Neither the key nor a token is recorded, in any encoding."""
     text = path.read_text(encoding="utf-8")
     found = [each for each in ("Api-Key", LOCAL_KEY, TOKEN, "!!binary") if each in text]

@@ -15,7 +15,7 @@ from reconciler.errors import (
     OrganizationError,
     ProtocolError,
 )
-from tests.api.support import World, slack
+from tests.api.support import EmulatedApi, slack
 from tests.emulated import faults
 from tests.emulated.emulator import LOCAL_KEY
 from tests.emulated.variant import CurrentFlag
@@ -27,31 +27,31 @@ ORGANIZATIONS = "/api/v1/organizations/"
 # --- the organization ---
 
 
-def _member_of(others: int, **choices: Any) -> World:
-    """Create a world in which the user of the key is a member of other organizations, too."""
-    world = World(**choices)
-    store = world.emulator.store
+def _member_of(others: int, **choices: Any) -> EmulatedApi:
+    """Create an emulated API whose key belongs to a user in `others` further organizations."""
+    emulated = EmulatedApi(**choices)
+    store = emulated.emulator.store
     user = store.user_of_key(LOCAL_KEY)
     assert user is not None
     for number in range(others):
         store.add_membership(user.id, store.add_organization(f"Other {number}").id, role="VIEWER")
-    return world
+    return emulated
 
 
 @pytest.mark.parametrize("flag", get_args(CurrentFlag))
 @pytest.mark.parametrize("others", [0, 2])
 def test_the_organization_of_the_key_is_found(flag: CurrentFlag, others: int) -> None:
-    """The current flag, being the only one, or the user's membership shows the organization."""
-    world = _member_of(others, current_flag=flag)
-    found = world.client.organization()
-    assert (found.id, found.name, found.role) == (world.organization, "Acme", "OWNER")
+    """It is the organization marked current, the only one, or that of the user's membership."""
+    emulated = _member_of(others, current_flag=flag)
+    found = emulated.client.organization()
+    assert (found.id, found.name, found.role) == (emulated.organization, "Acme", "OWNER")
 
 
 def test_live_webhooks_identify_the_organization_as_a_last_resort() -> None:
     """If all live webhooks belong to one organization, that is the organization of the key."""
-    world = _member_of(1, current_flag="missing", membership_shown=False)
-    world.create("A", "B")
-    assert world.client.organization().name == "Acme"
+    emulated = _member_of(1, current_flag="missing", membership_shown=False)
+    emulated.create("A", "B")
+    assert emulated.client.organization().name == "Acme"
 
 
 @pytest.mark.parametrize(
@@ -65,45 +65,49 @@ def test_live_webhooks_identify_the_organization_as_a_last_resort() -> None:
     ],
 )
 def test_an_unreadable_user_is_skipped(fault: faults.Fault) -> None:
-    """The next way to find the organization is tried."""
-    world = _member_of(1, current_flag="missing")
-    world.create("A")
-    world.faults.add(fault, path="/api/v1/users/current/")
-    assert world.client.organization().name == "Acme"
+    """The client tries the next way to find the organization."""
+    emulated = _member_of(1, current_flag="missing")
+    emulated.create("A")
+    emulated.faults.add(fault, path="/api/v1/users/current/")
+    assert emulated.client.organization().name == "Acme"
 
 
 def test_an_unknown_organization_is_not_guessed() -> None:
-    """The run stops with a hint."""
-    world = _member_of(1, current_flag="missing", membership_shown=False)
+    """An organization that cannot be determined is an error with a hint."""
+    emulated = _member_of(1, current_flag="missing", membership_shown=False)
     with pytest.raises(OrganizationError) as caught:
-        world.client.organization()
+        emulated.client.organization()
     assert caught.value.hint
 
 
 def test_unlisted_organizations_are_found_by_membership() -> None:
-    """After a 403 for the organizations the membership is used; the name is unknown."""
-    world = World()
-    world.faults.add(faults.status(403), path=ORGANIZATIONS)
-    found = world.client.organization()
-    assert (found.id, found.name, found.role) == (world.organization, world.organization, None)
+    """After a 403 for the list of organizations, the membership has the id, but no name."""
+    emulated = EmulatedApi()
+    emulated.faults.add(faults.status(403), path=ORGANIZATIONS)
+    found = emulated.client.organization()
+    assert (found.id, found.name, found.role) == (
+        emulated.organization,
+        emulated.organization,
+        None,
+    )
 
 
 def test_a_webhook_of_another_organization_is_an_error() -> None:
-    """A listing or a response that contains one raises an error that names it."""
-    world = World()
-    world.client.organization()
+    """A listing or a response with a webhook of another organization is an error with its id."""
+    emulated = EmulatedApi()
+    emulated.client.organization()
     row = {"id": "w1", "name": "A", "type": "slack", "event_types": []}
     row["organization"] = "https://h/api/v1/organizations/other/"
     document = json.dumps({"count": 1, "next": None, "results": [row]}).encode()
-    world.faults.add(faults.raw(document), method="GET", path=HOOKS)
+    emulated.faults.add(faults.raw(document), method="GET", path=HOOKS)
     with pytest.raises(ProtocolError, match="w1"):
-        world.client.list()
-    world.faults.add(faults.raw(json.dumps(row).encode(), code=201), method="POST")
+        emulated.client.list()
+    emulated.faults.add(faults.raw(json.dumps(row).encode(), code=201), method="POST")
     with pytest.raises(ProtocolError, match="w1"):
-        world.create("A")
-    world.faults.add(faults.raw(json.dumps(row).encode()), method="GET", path=f"{HOOKS}w1/")
+        emulated.create("A")
+    emulated.faults.add(faults.raw(json.dumps(row).encode()), method="GET", path=f"{HOOKS}w1/")
     with pytest.raises(ProtocolError, match="w1"):
-        world.client.get("w1")
+        emulated.client.get("w1")
 
 
 # --- PUT instead of PATCH ---
@@ -112,23 +116,23 @@ def test_a_webhook_of_another_organization_is_an_error() -> None:
 @pytest.mark.parametrize(
     ("type", "fields"), [("slack", "token"), ("generic", "password, token, url"), ("new", "all")]
 )
-def test_put_without_secrets_names_the_missing_ones(type: str, fields: str) -> None:
-    """No request is sent that would erase a token."""
-    world = World(methods=("PUT", "DELETE"))
-    own = world.create("A")[0]
+def test_put_without_secrets_reports_the_missing_ones(type: str, fields: str) -> None:
+    """The client never sends a request that would erase a token."""
+    emulated = EmulatedApi(methods=("PUT", "DELETE"))
+    own = emulated.create("A")[0]
     draft = replace(slack("B"), configuration=None, type=type)
     with pytest.raises(InvalidRequestError, match=fields) as caught:
-        world.client.update(own, draft, frozenset({"name"}))
+        emulated.client.update(own, draft, frozenset({"name"}))
     assert caught.value.hint
-    assert not any(line.startswith("PUT") for line in world.requests())
+    assert not any(line.startswith("PUT") for line in emulated.requests())
 
 
 def test_a_server_without_patch_and_put_is_an_error() -> None:
-    """If both are refused, the client does not delete and create instead."""
-    world = World(methods=("DELETE",))
-    own = world.create("A")[0]
+    """If both are rejected, the client does not delete and create instead."""
+    emulated = EmulatedApi(methods=("DELETE",))
+    own = emulated.create("A")[0]
     with pytest.raises(InvalidRequestError) as caught:
-        world.client.update(own, slack("B"), frozenset({"name"}))
+        emulated.client.update(own, slack("B"), frozenset({"name"}))
     assert caught.value.status == 405
 
 
@@ -136,9 +140,9 @@ def test_a_server_without_patch_and_put_is_an_error() -> None:
 
 
 def test_an_update_of_a_missing_webhook_is_not_found() -> None:
-    """The engine decides how to continue."""
+    """The client reports a missing webhook; the engine decides how to continue."""
     with pytest.raises(NotFoundError):
-        World().client.update("gone", slack(), frozenset({"name"}))
+        EmulatedApi().client.update("gone", slack(), frozenset({"name"}))
 
 
 @pytest.mark.parametrize(
@@ -153,50 +157,50 @@ def test_an_update_of_a_missing_webhook_is_not_found() -> None:
     ],
     ids=lambda fault: fault.label,
 )
-def test_an_unconfirmed_create_is_in_doubt(fault: faults.Fault) -> None:
+def test_an_unconfirmed_create_is_ambiguous(fault: faults.Fault) -> None:
     """Only 201 with a usable id confirms a create; it is never sent twice."""
-    world = World()
-    world.faults.add(fault, method="POST")
+    emulated = EmulatedApi()
+    emulated.faults.add(fault, method="POST")
     with pytest.raises(AmbiguousWriteError):
-        world.create("A")
-    assert len(world.client.list()) == 1
-    assert world.requests().count(f"POST {HOOKS}") == 1
+        emulated.create("A")
+    assert len(emulated.client.list()) == 1
+    assert emulated.requests().count(f"POST {HOOKS}") == 1
 
 
 def test_a_response_about_another_webhook_confirms_nothing() -> None:
-    """The id must be the requested one."""
-    world = World()
-    own = world.create("A")[0]
-    world.faults.add(faults.raw(b'{"id": "other"}'), method="PATCH")
+    """A response must have the id of the requested webhook."""
+    emulated = EmulatedApi()
+    own = emulated.create("A")[0]
+    emulated.faults.add(faults.raw(b'{"id": "other"}'), method="PATCH")
     with pytest.raises(AmbiguousWriteError):
-        world.client.update(own, slack("B"), frozenset({"name"}))
-    world.faults.add(faults.raw(b'{"id": "other"}'), path=f"{HOOKS}{own}/", times=None)
+        emulated.client.update(own, slack("B"), frozenset({"name"}))
+    emulated.faults.add(faults.raw(b'{"id": "other"}'), path=f"{HOOKS}{own}/", times=None)
     with pytest.raises(ProtocolError):
-        world.client.get(own)
+        emulated.client.get(own)
 
 
 @pytest.mark.parametrize("code", [200, 202])
 def test_only_204_confirms_a_deletion(code: int) -> None:
-    """After any other response the deletion is in doubt."""
-    world = World()
-    own = world.create("A")[0]
-    world.faults.add(faults.raw(b"{}", code=code, commit=True), method="DELETE")
+    """After any other response it is unknown whether the webhook was deleted."""
+    emulated = EmulatedApi()
+    own = emulated.create("A")[0]
+    emulated.faults.add(faults.raw(b"{}", code=code, commit=True), method="DELETE")
     with pytest.raises(AmbiguousWriteError):
-        world.client.delete(own)
+        emulated.client.delete(own)
 
 
 def test_an_html_404_is_not_a_missing_webhook() -> None:
     """A 404 that does not come from the API does not prove that the webhook is gone."""
-    world = World()
-    own = world.create("A")[0]
-    world.faults.add(faults.html(404), method="DELETE")
+    emulated = EmulatedApi()
+    own = emulated.create("A")[0]
+    emulated.faults.add(faults.html(404), method="DELETE")
     with pytest.raises(ProtocolError):
-        world.client.delete(own)
-    assert world.client.get(own) is not None
+        emulated.client.delete(own)
+    assert emulated.client.get(own) is not None
 
 
 def test_an_id_is_one_path_segment() -> None:
     """The URL of a webhook is correct for any characters in its id."""
-    world = World()
-    assert world.client.get("a/b?c#d%2F") is None
-    assert world.requests()[-1] == f"GET {HOOKS}a%2Fb%3Fc%23d%252F/"
+    emulated = EmulatedApi()
+    assert emulated.client.get("a/b?c#d%2F") is None
+    assert emulated.requests()[-1] == f"GET {HOOKS}a%2Fb%3Fc%23d%252F/"

@@ -1,4 +1,4 @@
-"""Trusted certificates."""
+"""The certificates that a connection trusts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reconciler.errors import UsageError
 
 
 def test_system_certificates_are_trusted_and_verification_is_on() -> None:
-    """Without variables the system's authorities are trusted and host names are checked."""
+    """By default the system's authorities are trusted and host names are checked."""
     found = tls_context({"SSL_CERT_FILE": ""})
     assert found.cert_store_stats()["x509_ca"] > 0
     assert found.verify_mode is ssl.CERT_REQUIRED
@@ -21,7 +21,7 @@ def test_system_certificates_are_trusted_and_verification_is_on() -> None:
 
 
 def test_a_system_without_certificates_gets_a_bundle(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A minimal container can connect."""
+    """In a minimal container, the certificates of certifi are trusted."""
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/file")
     monkeypatch.setenv("SSL_CERT_DIR", "/nowhere/directory")
     assert tls_context({}).cert_store_stats()["x509_ca"] > 0
@@ -29,7 +29,7 @@ def test_a_system_without_certificates_gets_a_bundle(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("name", CA_VARIABLES)
 def test_each_variable_replaces_the_system_certificates(name: str, tmp_path: Path) -> None:
-    """The value is a file or a directory."""
+    """The variable has the path of a file or a directory."""
     bundle = tmp_path / "one.pem"
     text = Path(certifi.where()).read_text("utf-8")
     end = "-----END CERTIFICATE-----"
@@ -39,14 +39,14 @@ def test_each_variable_replaces_the_system_certificates(name: str, tmp_path: Pat
 
 
 def test_the_first_variable_wins(tmp_path: Path) -> None:
-    """SSL_CERT_FILE takes precedence over the others."""
+    """SSL_CERT_FILE takes precedence over the other variables."""
     with pytest.raises(UsageError, match="SSL_CERT_FILE"):
         tls_context({"REQUESTS_CA_BUNDLE": certifi.where(), "SSL_CERT_FILE": "/nowhere"})
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])
 def test_an_unusable_certificate_variable_is_an_error(content: str | None, tmp_path: Path) -> None:
-    """The error names the variable and the path."""
+    """The error has the variable and the path."""
     path = tmp_path / "ca.pem"
     if content is not None:
         path.write_text(content)

@@ -56,23 +56,23 @@ def test_an_origin_has_one_form(url: str, shown: str, base: str) -> None:
         "http://localhost.example.com",
     ],
 )
-def test_an_invalid_url_is_refused_without_quoting_it(url: str) -> None:
-    """Allowed are https, and http to this machine, with a host and optionally a port and a path."""
+def test_an_invalid_url_is_rejected_without_quoting_it(url: str) -> None:
+    """A valid URL is https (or http to this machine) with a host, optionally a port and a path."""
     with pytest.raises(UsageError) as caught:
         Origin.parse(url)
     assert "canary" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["key", "key\n", "key\r\n"])
-def test_one_line_end_is_stripped_from_a_key(text: str) -> None:
-    """A key read from a file does not put its line end into the header."""
+def test_one_trailing_newline_is_stripped_from_a_key(text: str) -> None:
+    """A key that was read from a file is a valid header without its trailing newline."""
     assert Credential.api_key(Secret(text)).secret.same_as(Secret("key"))
 
 
 @pytest.mark.parametrize(
     "text", ["", "\n", "key canary", " canary", "canary\n\n", "canary\r\nX: 1", "canäry", "c\x00"]
 )
-def test_an_invalid_key_is_refused_without_quoting_it(text: str) -> None:
+def test_an_invalid_key_is_rejected_without_quoting_it(text: str) -> None:
     """A value that is invalid in a header never reaches the HTTP library, which would quote it."""
     with pytest.raises(CredentialError) as caught:
         Credential.api_key(Secret(text))
@@ -86,8 +86,8 @@ def _headers(url: str) -> httpx.Headers:
     return add(httpx.Request("GET", url)).headers
 
 
-def test_requests_to_the_origin_carry_the_credential() -> None:
-    """The header has scheme and value."""
+def test_requests_to_the_origin_have_the_credential() -> None:
+    """The `authorization` header has a scheme and the key."""
     assert _headers("https://api.cloudtruth.io/x")["Authorization"] == "Bearer t-canary"
 
 
@@ -101,7 +101,7 @@ def test_requests_to_the_origin_carry_the_credential() -> None:
     ],
 )
 def test_other_origins_never_receive_the_credential(url: str) -> None:
-    """Another host, scheme or port gets no request."""
+    """A request to a different host, scheme or port is never sent."""
     with pytest.raises(CredentialError, match="Slack token") as caught:
         _headers(url)
     assert "canary" not in str(caught.value)

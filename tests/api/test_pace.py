@@ -23,7 +23,7 @@ def test_a_wait_beyond_the_deadline_is_not_started() -> None:
 
 
 def test_a_wait_notices_a_new_deadline() -> None:
-    """A long wait is split, so that a signal can shorten it."""
+    """A long wait is split into short ones, so that a signal can shorten it."""
 
     class Hurried(VirtualClock):
         def sleep(self, seconds: float) -> None:

@@ -15,12 +15,12 @@ from reconciler.errors import (
     IncompleteListingError,
     ProtocolError,
 )
-from tests.api.support import Scripted, answer, transport
+from tests.api.support import Scripted, json_response, transport
 from tests.ports import InlineWorkers
 
 
 def page(count: Any, *ids: int, more: Any = None) -> httpx.Response:
-    return answer(
+    return json_response(
         200,
         {
             "count": count,
@@ -31,7 +31,7 @@ def page(count: Any, *ids: int, more: Any = None) -> httpx.Response:
     )
 
 
-GONE = answer(404, {"detail": "Invalid page."})
+GONE = json_response(404, {"detail": "Invalid page."})
 
 
 def listing(*answers: Any) -> tuple[list[str], Scripted]:
@@ -42,7 +42,7 @@ def listing(*answers: Any) -> tuple[list[str], Scripted]:
 
 
 def test_without_a_count_the_next_link_decides() -> None:
-    """A server without a count is read page by page."""
+    """A listing without a count is read until a page has no `next` link."""
     found, server = listing(page(None, 1, 2, more="x"), page(None, 3, more=None))
     assert found == ["1", "2", "3"]
     assert [each.url.params["page"] for each in server.requests] == ["1", "2"]
@@ -66,18 +66,18 @@ INCONSISTENT = {
     "no count and an endless next": [page(None, 1, more="x"), page(None, more="x")],
     "no count and a repeated page": [page(None, 1, more="x"), page(None, 1, more=None)],
     "no count and a page that is gone": [page(None, 1, more="x"), GONE],
-    "a bare list": [answer(200, [])],
-    "results that are no list": [answer(200, {"results": {}})],
-    "no results": [answer(200, {"count": 0})],
-    "neither count nor next": [answer(200, {"results": []})],
-    "a count that is no number": [answer(200, {"results": [], "count": True})],
-    "no object": [answer(200, "text")],
+    "a bare list": [json_response(200, [])],
+    "results that are no list": [json_response(200, {"results": {}})],
+    "no results": [json_response(200, {"count": 0})],
+    "neither count nor next": [json_response(200, {"results": []})],
+    "a count that is no number": [json_response(200, {"results": [], "count": True})],
+    "no object": [json_response(200, "text")],
 }
 
 
 @pytest.mark.parametrize("answers", INCONSISTENT.values(), ids=INCONSISTENT)
 def test_an_inconsistent_listing_is_read_twice(answers: list[Any]) -> None:
-    """The same inconsistency twice is an error; a consistent second listing is returned."""
+    """The same problem twice is an error; a consistent second listing is returned."""
     with pytest.raises(IncompleteListingError, match="returns an incomplete listing") as caught:
         listing(*answers, *answers)
     assert caught.value.path == "/x/"
@@ -92,7 +92,7 @@ def test_an_inconsistent_listing_is_read_twice(answers: list[Any]) -> None:
     ids=["rows", "pages"],
 )
 def test_an_excessive_count_is_not_read(answers: list[Any]) -> None:
-    """A count over the limit takes one request."""
+    """A count above the limit is an error after one request."""
     one, server, _ = transport(*answers)
     with pytest.raises(IncompleteListingError, match="more than 2000 pages or 200000 rows"):
         complete(one, "/x/", lambda row: row["id"], str, InlineWorkers())
@@ -100,7 +100,7 @@ def test_an_excessive_count_is_not_read(answers: list[Any]) -> None:
 
 
 def test_an_endless_list_ends() -> None:
-    """A server that always has another page gets a limited number of requests."""
+    """A server that always has a next page gets a limited number of requests."""
     numbers = iter(range(10**9))
 
     def endless(request: httpx.Request) -> httpx.Response:
@@ -135,7 +135,7 @@ def test_a_changing_listing_is_read_again_with_growing_pauses() -> None:
 
 
 def test_a_listing_that_never_stops_changing_is_an_error_at_half_the_deadline() -> None:
-    """The other half is left for the rest of the run."""
+    """The other half of the time is left for the rest of the run."""
     one, _, clock = transport(growing(10**6), deadline=100.0)
     began = clock.time
     with pytest.raises(IncompleteListingError, match="changed each time it was read") as caught:

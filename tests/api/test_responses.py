@@ -1,4 +1,4 @@
-"""Responses of a server: errors, quoted secrets, JSON."""
+"""What the client makes of responses: errors, masked secrets, JSON."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CALL = Call(
 )
 
 
-def refused(status: int, document: Any = None, *hidden: str, kind: str = "") -> ApiError:
+def error_for(status: int, document: Any = None, *hidden: str, kind: str = "") -> ApiError:
     """Return the error for a response with this status and JSON; with None the body is not JSON."""
     found = classify(
         replace(CALL, hidden=hidden),
@@ -73,11 +73,11 @@ def refused(status: int, document: Any = None, *hidden: str, kind: str = "") -> 
         ({"name": None, "x": 5, "y": []}, None, []),
     ],
 )
-def test_every_shape_of_an_error_is_understood(
+def test_every_form_of_an_error_is_understood(
     document: Any, detail: str | None, fields: list[str]
 ) -> None:
     """The message and the errors of each field are read at any nesting."""
-    found = refused(400, document)
+    found = error_for(400, document)
     shown = [f"{'.'.join(path)}: {text}" for path, text in found.fields]
     assert (found.detail, shown) == (detail, fields)
 
@@ -106,19 +106,18 @@ def test_every_shape_of_an_error_is_understood(
         (503, {"detail": "x"}, ServerError),
     ],
 )
-def test_the_error_of_a_refusal(status: int, document: Any, error: type[ApiError]) -> None:
-    """Status and text determine the error:
-
-    a bad key may result in 401 or 403. Each error has a next step.
-    """
-    found = refused(status, document)
+def test_the_error_of_a_rejected_request(status: int, document: Any, error: type[ApiError]) -> None:
+    """Status and text determine the error: a bad key may result in 401 or 403."""
+    found = error_for(status, document)
     assert type(found) is error
     assert found.hint
 
 
-def test_error_texts_are_bounded() -> None:
-    """Long texts, many texts and deeply nested ones are cut."""
-    found = refused(400, {"detail": "x" * 5000, **{f"{n}" * 500: ["y" * 5000] for n in range(200)}})
+def test_error_messages_are_limited() -> None:
+    """Long messages, many messages and deeply nested ones are cut."""
+    found = error_for(
+        400, {"detail": "x" * 5000, **{f"{n}" * 500: ["y" * 5000] for n in range(200)}}
+    )
     assert len(found.detail or "") == 500
     assert len(found.fields) <= 50
     assert all(len(text) <= 500 for _, text in found.fields)
@@ -126,22 +125,22 @@ def test_error_texts_are_bounded() -> None:
     deep: Any = "canary"
     for _ in range(400):
         deep = {"x": deep}
-    assert refused(400, deep).fields == ()
+    assert error_for(400, deep).fields == ()
 
 
 def test_sent_secrets_are_removed_from_texts_and_paths() -> None:
-    """An echo of a secret, complete or truncated, is not repeated."""
+    """A secret that the server repeats, complete or truncated, is masked."""
     secret = "xoxb-canary-1234567890"
     echo = {"detail": f"bad {secret}!", secret: [f"'{secret[:15]}...' is wrong"]}
-    found = refused(400, echo, secret)
+    found = error_for(400, echo, secret)
     assert found.detail == "bad ***!"
     assert found.fields == ((("***",), "'***...' is wrong"),)
 
 
 def test_secrets_are_removed_before_a_text_is_truncated() -> None:
-    """Truncation does not leave the beginning of a secret."""
+    """Truncating a message never leaves the first part of a secret."""
     text = "x" * (500 - 5) + "s-canary-9876"
-    assert "s-ca" not in (refused(400, {"detail": text}, "s-canary-9876").detail or "")
+    assert "s-ca" not in (error_for(400, {"detail": text}, "s-canary-9876").detail or "")
 
 
 @given(st.text(max_size=30), st.text(min_size=8, max_size=30), st.text(max_size=30), st.data())
@@ -157,7 +156,7 @@ def test_no_long_part_of_a_secret_remains(
 
 
 def test_short_secrets_are_removed_and_empty_ones_ignored() -> None:
-    """Even a short secret is removed."""
+    """A short secret is masked too."""
     assert without_secrets("a pin 1234 here", ["1234", ""]) == "a pin *** here"
 
 
@@ -181,7 +180,7 @@ TOKEN = "xoxb-" + "0123456789-abcdef"
     ],
 )
 def test_a_secret_is_removed_in_every_quoted_form(form: str) -> None:
-    """No recognizable part of a sent secret remains; the text around it does."""
+    """No recognizable part of a sent secret remains; the text around it is kept."""
     shown = without_secrets(f"bad value {form}!", [SECRET])
     assert shown.startswith("bad value ")
     assert "***" in shown
@@ -189,7 +188,7 @@ def test_a_secret_is_removed_in_every_quoted_form(form: str) -> None:
 
 
 def test_a_url_keeps_its_host() -> None:
-    """The host is shown, the rest of the URL is not."""
+    """A message shows the host of a URL, but not the rest."""
     said = "403 from https://ann:pw@hooks.example.com:8443/way/in?k=1 twice"
     assert without_secrets(said) == "403 from https://hooks.example.com/*** twice"
     other = "see https://docs.example.com/errors"
@@ -206,7 +205,7 @@ def test_a_url_keeps_its_host() -> None:
     st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "replace"))
 )
 def test_any_bytes_give_a_value_or_not_json_error(data: bytes) -> None:
-    """The only error is NotJsonError; the standard parser accepts everything that is accepted."""
+    """Everything that `decode` accepts is accepted by the standard parser, too."""
     try:
         value = decode(data)
     except NotJsonError:
@@ -232,7 +231,7 @@ def test_any_bytes_give_a_value_or_not_json_error(data: bytes) -> None:
         b"{} canary",
     ],
 )
-def test_invalid_json_is_refused_without_quoting_it(text: bytes) -> None:
+def test_invalid_json_is_rejected_without_quoting_it(text: bytes) -> None:
     """Neither the error nor its cause quotes the text."""
     with pytest.raises(NotJsonError) as caught:
         decode(text)
@@ -252,5 +251,5 @@ def test_invalid_json_is_refused_without_quoting_it(text: bytes) -> None:
     ],
 )
 def test_content_types_of_json(kind: str, json: bool) -> None:
-    """JSON types are accepted; other types are not, even with a JSON body."""
-    assert (refused(400, {"detail": "said"}, kind=kind).detail == "said") is json
+    """Only JSON types are accepted, even if the body of another type is JSON."""
+    assert (error_for(400, {"detail": "said"}, kind=kind).detail == "said") is json

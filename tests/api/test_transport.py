@@ -23,21 +23,21 @@ from reconciler.errors import (
     ServerError,
     UnreachableError,
 )
-from tests.api.support import URL, Scripted, answer, transport
+from tests.api.support import URL, Scripted, json_response, transport
 from tests.ports import VirtualClock
 
 METHODS = ("GET", "POST", "PATCH", "DELETE")
-OK = answer(200, {"id": "a"})
-REFUSED = httpx.ConnectError("canary refused")
+OK = json_response(200, {"id": "a"})
+CONNECTION_REFUSED = httpx.ConnectError("canary refused")
 NEVER_SENT = [
-    REFUSED,
+    CONNECTION_REFUSED,
     httpx.ConnectTimeout("canary"),
     httpx.PoolTimeout("canary"),
     httpx.ProxyError("canary"),
     httpx.LocalProtocolError("canary"),
     httpx.UnsupportedProtocol("canary"),
 ]
-IN_DOUBT = [
+AMBIGUOUS = [
     httpx.ReadError("canary"),
     httpx.WriteError("canary"),
     httpx.ReadTimeout("canary"),
@@ -50,9 +50,9 @@ IN_DOUBT = [
     RecursionError("canary"),
     AttributeError("canary"),
     OSError("canary"),
-    *[answer(status, {"detail": "x"}) for status in (408, 500, 502, 503, 504, 507, 520)],
-    answer(200),
-    answer(200, "text", content_type="text/html"),
+    *[json_response(status, {"detail": "x"}) for status in (408, 500, 502, 503, 504, 507, 520)],
+    json_response(200),
+    json_response(200, "text", content_type="text/html"),
 ]
 REJECTED = [400, 401, 403, 404, 405, 406, 409, 410, 411, 413, 414, 415, 422]
 
@@ -70,7 +70,7 @@ def test_an_unsent_request_is_retried(method: str, fault: Exception) -> None:
     assert len(server.requests) == 2
 
 
-@pytest.mark.parametrize("fault", IN_DOUBT, ids=name)
+@pytest.mark.parametrize("fault", AMBIGUOUS, ids=name)
 def test_a_read_is_always_retried(fault: Any) -> None:
     """A read changes nothing, so it is safe to repeat."""
     one, _, _ = transport(fault, OK)
@@ -78,9 +78,9 @@ def test_a_read_is_always_retried(fault: Any) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH", "PUT", "DELETE"])
-@pytest.mark.parametrize("fault", IN_DOUBT, ids=name)
-def test_a_write_in_doubt_is_never_repeated(method: str, fault: Any) -> None:
-    """One request, then an error that the write may have been processed."""
+@pytest.mark.parametrize("fault", AMBIGUOUS, ids=name)
+def test_an_ambiguous_write_is_never_repeated(method: str, fault: Any) -> None:
+    """After one request the error reports that the write may have been processed."""
     one, server, _ = transport(fault, OK)
     with pytest.raises(AmbiguousWriteError, match="may have been made") as caught:
         one.request(method, "/x/", json={"a": 1})
@@ -92,9 +92,9 @@ def test_a_write_in_doubt_is_never_repeated(method: str, fault: Any) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 @pytest.mark.parametrize("status", REJECTED)
-def test_a_refusal_is_final(method: str, status: int) -> None:
-    """The client does not retry what the server refuses."""
-    one, server, clock = transport(answer(status, {"detail": "said"}), OK)
+def test_a_rejection_is_final(method: str, status: int) -> None:
+    """The client does not retry what the server rejects."""
+    one, server, clock = transport(json_response(status, {"detail": "said"}), OK)
     with pytest.raises(ApiError) as caught:
         one.request(method, "/")
     assert (caught.value.status, caught.value.detail) == (status, "said")
@@ -106,16 +106,16 @@ def test_a_refusal_is_final(method: str, status: int) -> None:
 @pytest.mark.parametrize(
     ("fault", "error"),
     [
-        (REFUSED, UnreachableError),
+        (CONNECTION_REFUSED, UnreachableError),
         (httpx.ReadError("x"), ServerError),
-        (answer(500), ServerError),
-        (answer(502, None, content_type="text/html"), ServerError),
-        (answer(200), ProtocolError),
+        (json_response(500), ServerError),
+        (json_response(502, None, content_type="text/html"), ServerError),
+        (json_response(200), ProtocolError),
     ],
     ids=["not sent", "broken", "500", "502", "unreadable"],
 )
 def test_a_read_fails_after_four_attempts(fault: Any, error: type[ApiError]) -> None:
-    """The waits double; the error describes the last attempt."""
+    """The waits double, and the error describes the last attempt."""
     one, server, clock = transport(fault)
     with pytest.raises(error):
         one.request("GET", "/")
@@ -138,7 +138,7 @@ def test_a_read_fails_after_four_attempts(fault: Any, error: type[ApiError]) -> 
 def test_an_untrusted_certificate_is_final_and_has_a_next_step(
     code: int, flaw: str, fix: str
 ) -> None:
-    """A TLS verification error is not retried. Only an unknown issuer may be that of a proxy."""
+    """A TLS error is not retried. Only an unknown issuer may be that of a proxy."""
     cause = ssl.SSLCertVerificationError("canary")
     cause.verify_code = code
     error = httpx.ConnectError("canary")
@@ -158,8 +158,8 @@ def test_an_untrusted_certificate_is_final_and_has_a_next_step(
 
 @pytest.mark.parametrize(("status", "method"), [*((429, each) for each in METHODS), (503, "GET")])
 def test_retry_after_is_a_minimum(status: int, method: str) -> None:
-    """`Retry-After: 7` is seven seconds, for every method and for a busy server, too."""
-    one, server, clock = transport(answer(status, {"detail": "x"}, retry_after="7"), OK)
+    """`Retry-After: 7` waits at least 7 s: after a 429 for every method, after a 503 for a read."""
+    one, server, clock = transport(json_response(status, {"detail": "x"}, retry_after="7"), OK)
     assert one.request(method, "/").data == {"id": "a"}
     assert (sum(clock.slept), len(server.requests)) == (7.0, 2)
 
@@ -167,7 +167,7 @@ def test_retry_after_is_a_minimum(status: int, method: str) -> None:
 @pytest.mark.parametrize(("status", "method"), [(429, "GET"), (429, "POST"), (503, "GET")])
 def test_a_pause_beyond_the_deadline_is_an_error(status: int, method: str) -> None:
     """The client does not wait for a day; the error has the number of seconds."""
-    one, server, clock = transport(answer(status, None, retry_after="86400"))
+    one, server, clock = transport(json_response(status, None, retry_after="86400"))
     with pytest.raises(RateLimitedError, match="86400 s") as caught:
         one.request(method, "/")
     assert (caught.value.status, clock.slept) == (status, [])
@@ -178,8 +178,8 @@ def test_a_pause_beyond_the_deadline_is_an_error(status: int, method: str) -> No
 
 
 def test_throttling_costs_no_attempt_and_no_budget() -> None:
-    """Any number of 429s succeeds if the last response is valid."""
-    many = [answer(429, None, retry_after="1")] * 30
+    """A request succeeds after any number of 429s if the last response is valid."""
+    many = [json_response(429, None, retry_after="1")] * 30
     one, server, _ = transport(*many, httpx.ReadError("x"), OK)
     assert one.request("GET", "/").data == {"id": "a"}
     assert len(server.requests) == 32
@@ -187,7 +187,7 @@ def test_throttling_costs_no_attempt_and_no_budget() -> None:
 
 def test_endless_throttling_ends_at_the_deadline() -> None:
     """Requests to a server that always returns 429 stop at the deadline of the run."""
-    one, server, clock = transport(answer(429), deadline=100.0)
+    one, server, clock = transport(json_response(429), deadline=100.0)
     with pytest.raises(RateLimitedError) as caught:
         one.request("POST", "/")
     assert sum(clock.slept) < 100.0
@@ -206,8 +206,8 @@ def test_a_429_pauses_every_worker() -> None:
     def serve(request: httpx.Request) -> httpx.Response:
         times.append((request.url.path, clock.time))
         if len(times) == 1:
-            # While this request is refused, another worker wants to send.
-            return answer(429, None, retry_after="5")
+            # While this request is rejected, another worker wants to send.
+            return json_response(429, None, retry_after="5")
         return OK
 
     one, _, _ = transport(serve, clock=clock)
@@ -228,7 +228,7 @@ def test_a_429_pauses_every_worker() -> None:
 
 def test_an_empty_budget_ends_all_retries_and_all_writes() -> None:
     """A server that is down receives a few requests, then no further writes."""
-    one, server, _ = transport(answer(503))
+    one, server, _ = transport(json_response(503))
     for _ in range(20):
         with pytest.raises(ServerError):
             one.request("GET", "/")
@@ -239,10 +239,10 @@ def test_an_empty_budget_ends_all_retries_and_all_writes() -> None:
     assert len(server.requests) == 26
 
 
-def test_a_repeated_doubtful_write_is_a_retry() -> None:
+def test_a_repeated_ambiguous_write_is_a_retry() -> None:
     """A write that is repeated after reading back uses the retry budget."""
-    one, server, _ = transport(answer(500))
-    # The first is free, the budget pays for six retries, the next is refused.
+    one, server, _ = transport(json_response(500))
+    # The first is free, the budget pays for six retries, the next is rejected.
     for _ in range(7):
         with pytest.raises(AmbiguousWriteError):
             one.request("POST", "/", json={"name": "a"})
@@ -251,7 +251,7 @@ def test_a_repeated_doubtful_write_is_a_retry() -> None:
     assert len(server.requests) == 7
 
 
-def test_different_doubtful_writes_are_not_retries() -> None:
+def test_different_ambiguous_writes_are_not_retries() -> None:
     """Ten workers whose connections break at once do not empty the budget."""
     one, _, _ = transport(*[httpx.ReadError("x")] * 10, OK)
     for number in range(10):
@@ -279,13 +279,13 @@ def test_no_request_starts_after_the_deadline() -> None:
 
 
 def test_a_deadline_between_two_attempts_reports_the_failure() -> None:
-    """The last failure is reported even if a busy machine sleeps too long."""
+    """The error is that of the last attempt, even if a busy machine sleeps too long."""
 
     class Drowsy(VirtualClock):
         def sleep(self, seconds: float) -> None:
             super().sleep(seconds * 10)
 
-    one, server, _ = transport(REFUSED, clock=Drowsy(), deadline=3.0)
+    one, server, _ = transport(CONNECTION_REFUSED, clock=Drowsy(), deadline=3.0)
     with pytest.raises(UnreachableError, match="cannot be reached; the run timed out") as e:
         one.request("GET", "/")
     assert e.value.hint == "allow more time with --deadline"
@@ -293,7 +293,7 @@ def test_a_deadline_between_two_attempts_reports_the_failure() -> None:
 
 
 def test_a_request_cut_off_at_the_deadline_reports_it_once() -> None:
-    """The error has the limit, never a negative number of seconds."""
+    """The error has the time limit, never a negative number of seconds."""
     clock = VirtualClock()
 
     def late(request: httpx.Request) -> httpx.Response:
@@ -310,7 +310,7 @@ def test_a_request_cut_off_at_the_deadline_reports_it_once() -> None:
 
 
 def test_a_slow_body_is_cut_off_between_chunks() -> None:
-    """A body that trickles in ends with the request's timeout, in virtual time too."""
+    """A body that arrives byte by byte ends with the request's timeout."""
     clock = VirtualClock()
 
     def slow(request: httpx.Request) -> httpx.Response:
@@ -326,9 +326,9 @@ def test_a_slow_body_is_cut_off_between_chunks() -> None:
 
 
 def test_an_observer_receives_every_attempt_without_secrets() -> None:
-    """Method, path without query, status, size and attempt; each wait with its reason."""
+    """An attempt has method, path without query, status and size; a pause has its reason."""
     events: list[Exchange | Pause] = []
-    throttled = answer(429, retry_after="6")
+    throttled = json_response(429, retry_after="6")
     one, _, _ = transport(httpx.ReadError("x"), throttled, OK, observer=events.append)
     one.request("GET", "/x/", params={"page": 1})
     seen = [each for each in events if isinstance(each, Exchange)]
@@ -343,8 +343,8 @@ def test_an_observer_receives_every_attempt_without_secrets() -> None:
     assert "HTTP 429" in pauses[1].error.message
 
 
-def test_a_failing_observer_changes_no_response() -> None:
-    """Display errors never affect requests."""
+def test_a_failing_observer_does_not_change_the_response() -> None:
+    """An error in the progress output never affects a request."""
 
     def fail(_: Exchange) -> None:
         raise AttributeError("a bug")
@@ -354,7 +354,7 @@ def test_a_failing_observer_changes_no_response() -> None:
 
 
 def test_a_path_cannot_redirect_the_credential() -> None:
-    """A path that would turn the origin into a user name is refused before sending."""
+    """A path that would turn the origin into a user name is rejected before sending."""
     one, server, _ = transport(OK)
     with pytest.raises(CredentialError, match="not sent elsewhere"):
         one.request("GET", "@evil.example/x")
@@ -362,7 +362,7 @@ def test_a_path_cannot_redirect_the_credential() -> None:
 
 
 def test_an_error_with_an_unreadable_body_is_classified_by_status() -> None:
-    """Broken JSON in a refusal is still a refusal."""
+    """A rejection with broken JSON is still a rejection."""
     broken = httpx.Response(400, headers={"content-type": "application/json"}, content=b"{")
     one, server, _ = transport(broken)
     with pytest.raises(InvalidRequestError) as caught:
@@ -372,7 +372,7 @@ def test_an_error_with_an_unreadable_body_is_classified_by_status() -> None:
 
 
 def test_without_a_credential_there_is_no_header() -> None:
-    """Public URLs can be read without one."""
+    """A public URL can be read without a key."""
     server = Scripted(OK)
     one = Transport(
         origin=Origin.parse(f"{URL}/base"), credential=None, clock=VirtualClock(), adapter=server
@@ -384,7 +384,7 @@ def test_without_a_credential_there_is_no_header() -> None:
 
 def test_a_repr_of_a_reply_hides_its_document() -> None:
     """Data from a server is never part of a repr."""
-    one, _, _ = transport(answer(200, {"token": "canary"}, x_other="canary"))
+    one, _, _ = transport(json_response(200, {"token": "canary"}, x_other="canary"))
     reply = one.request("GET", "/")
     assert reply.headers["x-other"] == "canary"
     assert "canary" not in repr(reply)

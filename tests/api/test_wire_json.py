@@ -1,4 +1,4 @@
-"""Conversion of JSON to values and back."""
+"""Conversion of the API's JSON to values and back."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_hidden_configuration_is_unknown(value: Any) -> None:
 
 @pytest.mark.parametrize("type", ["slack", "generic", "teams"])
 def test_every_possible_secret_is_wrapped(type: str) -> None:
-    """Secret fields, unknown fields, and all fields of an unknown type."""
+    """Secret fields, unknown fields, and all fields of an unknown type are wrapped in `Secret`."""
     found = configuration(
         {
             "token": ["canary", {"in": "canary"}],
@@ -76,7 +76,7 @@ def test_every_possible_secret_is_wrapped(type: str) -> None:
 
 
 def test_other_fields_are_plain_text() -> None:
-    """Fields that hold no secret can be compared and shown."""
+    """Fields without a secret can be compared and shown."""
     assert configuration({"username": "u", "verify": True}, "generic") == {
         "username": "u",
         "verify": True,
@@ -85,8 +85,8 @@ def test_other_fields_are_plain_text() -> None:
     assert "canary" not in repr(found)
 
 
-def test_a_deeply_nested_configuration_is_refused() -> None:
-    """Nesting is limited, and the webhook is named."""
+def test_a_deeply_nested_configuration_is_rejected() -> None:
+    """The error for too many levels has the id of the webhook."""
     deep: LiveValue = "x"
     for _ in range(50):
         deep = [deep]
@@ -107,14 +107,14 @@ def test_a_deeply_nested_configuration_is_refused() -> None:
     ],
 )
 def test_an_essential_field_of_a_wrong_type_is_an_error(field: str, value: Any) -> None:
-    """An invalid row is never skipped silently."""
+    """An invalid webhook is never skipped silently."""
     with pytest.raises(ProtocolError, match=f"4f6c.*{field}"):
         wire.live_webhook(ROW | {field: value})
 
 
 @pytest.mark.parametrize("value", [None, 5, "", ".", "..", "a b", "\n", "é", "x" * 300, ["a"]])
 def test_an_unusable_id_is_an_error(value: Any) -> None:
-    """Ids are part of paths: an id that could change a path is refused."""
+    """An id is part of a path, so an id that could change the path is rejected."""
     assert wire.usable_id({"id": value}) is None
     with pytest.raises(ProtocolError, match="usable id"):
         wire.live_webhook(ROW | {"id": value})
@@ -122,7 +122,7 @@ def test_an_unusable_id_is_an_error(value: Any) -> None:
 
 @given(_JSON)
 def test_any_json_is_a_webhook_or_a_protocol_error(value: Any) -> None:
-    """No document raises another error."""
+    """No document raises any other error."""
     for read in (wire.live_webhook, wire.organization):
         with contextlib.suppress(ProtocolError):
             read(value)
@@ -164,12 +164,12 @@ def test_the_last_delivery_error(value: Any, expected: DeliveryError | None) -> 
     ],
 )
 def test_an_organization_may_be_written_as_a_url(value: Any, expected: str | None) -> None:
-    """The id is the last segment of the path."""
+    """The id is the last segment of the URL's path."""
     assert wire.bare_id(value) == expected
 
 
 def test_the_row_of_an_organization() -> None:
-    """Role and maintenance are optional."""
+    """The role and the maintenance flag are optional."""
     assert wire.organization({"id": "o", "name": "Acme", "role": "ADMIN", "maintenance": True}) == (
         Organization(id="o", name="Acme", role="ADMIN", maintenance=True)
     )
@@ -179,7 +179,7 @@ def test_the_row_of_an_organization() -> None:
 
 
 def test_the_response_to_a_write_needs_only_an_id() -> None:
-    """Missing or invalid fields in it are assumed to be what was sent."""
+    """Missing or invalid fields of a response count as stored as sent."""
     live = wire.written_webhook({"id": "x", "name": 5, "event_types": "no"}, slack("N"))
     assert (live.name, live.type) == ("N", "slack")
     assert live.event_types == {"value_created", "value_updated"}

@@ -86,7 +86,7 @@ UNREADABLE: dict[str, Behavior] = {
 
 @pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
 @pytest.mark.parametrize("fault", [*BROKEN, *UNREADABLE])
-def test_a_broken_response_leaves_a_write_in_doubt(method: str, fault: str) -> None:
+def test_a_write_with_a_broken_response_is_ambiguous(method: str, fault: str) -> None:
     """The write is neither repeated nor reported as failed."""
     with serving((BROKEN | UNREADABLE)[fault]) as server:
         with pytest.raises(AmbiguousWriteError) as caught:
@@ -101,7 +101,7 @@ def test_a_broken_response_leaves_a_write_in_doubt(method: str, fault: str) -> N
     ids=["in the head", "in the body"],
 )
 def test_a_trickling_response_ends_with_the_request_timeout(slow: Behavior) -> None:
-    """The response of a server that sends a byte now and then is aborted at the timeout."""
+    """A response that arrives byte by byte is aborted at the timeout."""
     with (
         serving(slow) as server,
         pytest.raises(AmbiguousWriteError, match=r"did not respond completely within 0\.3 s"),
@@ -164,7 +164,7 @@ def test_a_connection_made_after_the_timeout_is_closed() -> None:
 
 
 @pytest.mark.parametrize("form", ["gzip", "plain", "announced"])
-def test_an_oversized_response_is_refused(form: str) -> None:
+def test_an_oversized_response_is_rejected(form: str) -> None:
     """A response over the limit is never kept in memory, compressed or not."""
     bombs = {
         "gzip": replies(gzip.compress(b" " * 64 * 1024 * 1024, 6), 200, "Content-Encoding: gzip"),
@@ -183,7 +183,7 @@ def test_an_oversized_response_is_refused(form: str) -> None:
 @pytest.mark.parametrize("status", [301, 303, 307])
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 def test_a_redirect_is_reported_and_never_followed(status: int, method: str) -> None:
-    """The other host gets no connection; the error names only the two origins."""
+    """The other host gets no connection, and the error shows only the two origins."""
     with serving(replies({})) as other:
         away = f"Location: {other.url}/secret-path?token=secret-query"
         with serving(replies({}, status, away)) as server:
@@ -210,7 +210,7 @@ def test_a_redirect_to_any_location_is_a_redirect(location: str) -> None:
 
 
 def test_refused_connections_count_as_not_sent() -> None:
-    """A closed port results in four attempts, even of a create, and a clear error."""
+    """A closed port results in four attempts, even for a create, and a clear error."""
     clock = VirtualClock()
     with (
         closed_port() as url,
@@ -259,7 +259,7 @@ def test_consecutive_requests_share_a_connection() -> None:
 
 
 def test_a_connection_that_the_server_closed_is_not_used_again() -> None:
-    """A server that closes idle connections does not cause unknown writes."""
+    """A server that closes idle connections does not cause ambiguous writes."""
 
     def once(connection: object) -> object:
         replies({"id": "a"})(connection)  # type: ignore[arg-type]
@@ -289,7 +289,7 @@ def test_each_thread_has_its_own_connection() -> None:
 
 
 def test_cookies_are_returned_by_the_same_client() -> None:
-    """A cookie goes to its server, and no other client sends it."""
+    """A cookie is sent only to its server, and only by the client that received it."""
     cookie = replies({}, 200, "Set-Cookie: session=cookie-canary; Path=/")
     with serving(cookie) as server:
         for _ in range(2):
@@ -302,7 +302,7 @@ def test_cookies_are_returned_by_the_same_client() -> None:
 
 
 def test_an_invalid_proxy_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The variable is named, and the proxy's password is not."""
+    """The error has the variable, but not the proxy's password."""
     monkeypatch.setenv("HTTPS_PROXY", "gopher://user:proxy-canary@proxy")
     with transport_to("https://example.com") as transport, pytest.raises(UsageError) as caught:
         transport.request("GET", "/")
@@ -312,7 +312,7 @@ def test_an_invalid_proxy_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_unreachable_proxy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error names the proxy instead of the server, without the proxy's password."""
+    """The error shows the proxy in place of the server, without the proxy's password."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         there = f"127.0.0.1:{listening.getsockname()[1]}"
     for variable in ("https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"):
@@ -331,7 +331,7 @@ def test_an_unreachable_proxy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     [("http://proxy.corp:3128", "the proxy http://proxy.corp:3128"), (None, "the proxy")],
 )
 def test_an_unknown_proxy_host_is_named(address: str | None, first: str) -> None:
-    """If its URL is unusual, only the variable is named."""
+    """If the proxy's URL is unusual, the error shows only the variable."""
     error = httpx.ConnectError("canary")
     error.__cause__ = socket.gaierror("canary")
     for proxy, name in (

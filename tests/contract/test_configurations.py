@@ -18,7 +18,7 @@ import pytest
 from reconciler.errors import ExitCode
 from reconciler.model import Scheme, Secret, SecretRef, Webhook
 from reconciler.render import RENDERERS
-from tests.api.support import World
+from tests.api.support import EmulatedApi
 from tests.cli.conftest import MakeCloud, Shell
 from tests.emulated.emulator import Emulator
 from tests.emulated.variant import ReadBack
@@ -144,8 +144,8 @@ def test_all_pairs_at_once(
 def test_each_pair_separately(form: ReadBack) -> None:
     """No other webhook reveals the server's behavior."""
     for name, (live, declared) in PAIRS.items():
-        world = World(read_back=str(form), default_keys=True)
-        insert(world.emulator, name, live)
+        emulated = EmulatedApi(read_back=str(form), default_keys=True)
+        insert(emulated.emulator, name, live)
         webhook = Webhook(
             name=name,
             type=kind(declared),
@@ -155,16 +155,16 @@ def test_each_pair_separately(form: ReadBack) -> None:
                 for key, value in declared.items()
             },
         )
-        report = world.apply(webhook, secrets=REFERENCES, reviewed=True)
+        report = emulated.apply(webhook, secrets=REFERENCES, reviewed=True)
         assert report.exit_code is ExitCode.OK
         for render in RENDERERS.values():
             assert render().render_plan(report.plan)
             assert render().render_report(report)
-        (stored,) = world.emulator.store.webhooks()
+        (stored,) = emulated.emulator.store.webhooks()
         if settled(stored["configuration"]) != settled(values(declared)):
             # Without other webhooks, a missing value proves nothing.
             gains = "token" not in live and without_token(live) == without_token(declared)
             assert may_be_missed(name, form) or gains
             hidden = {(name, key) for key in settled(declared).keys() - live.keys()}
             assert hidden <= set(report.plan.unreadable)
-        assert world.apply(webhook, secrets=REFERENCES).writes == 0
+        assert emulated.apply(webhook, secrets=REFERENCES).writes == 0

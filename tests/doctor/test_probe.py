@@ -14,7 +14,7 @@ from reconciler.doctor.probe import NAME, probe
 from reconciler.model import Secret
 from reconciler.ports import Draft
 from tests.api import support
-from tests.api.support import World
+from tests.api.support import EmulatedApi
 from tests.cli.conftest import Shell
 from tests.emulated.faults import Fault, drop, status
 from tests.emulated.variant import ReadBack
@@ -27,8 +27,8 @@ GENERIC = Draft(
 )
 
 
-def run(world: World) -> Section:
-    return probe(world.client, world.clock, world.client.organization())
+def run(emulated: EmulatedApi) -> Section:
+    return probe(emulated.client, emulated.clock, emulated.client.organization())
 
 
 def details(section: Section) -> str:
@@ -60,35 +60,35 @@ def details(section: Section) -> str:
 )
 def test_a_probe_reports_the_behavior_of_the_server(choices: dict[str, Any], expected: str) -> None:
     """Each behavior has its line, and the test webhook is deleted at the end."""
-    world = World(**choices)
-    other = world.create("Deploys")
-    found = details(run(world))
+    emulated = EmulatedApi(**choices)
+    other = emulated.create("Deploys")
+    found = details(run(emulated))
     assert expected in found
     assert "fail" not in found
-    assert [each.id for each in world.client.list()] == other
+    assert [each.id for each in emulated.client.list()] == other
 
 
 def test_only_the_webhook_of_an_earlier_probe_is_deleted() -> None:
     """A webhook with the probe's name and another destination is kept."""
-    world = World()
-    foreign = world.client.create(GENERIC, world.organization).id
+    emulated = EmulatedApi()
+    foreign = emulated.client.create(GENERIC, emulated.organization).id
     ours = replace(GENERIC, configuration={"url": Secret("https://webhooks-probe.example/")})
-    world.client.create(ours, world.organization)
-    assert "ok clean-up: deleted 1 webhook from an earlier probe" in details(run(world))
-    assert [each.id for each in world.client.list()] == [foreign]
+    emulated.client.create(ours, emulated.organization)
+    assert "ok clean-up: deleted 1 webhook from an earlier probe" in details(run(emulated))
+    assert [each.id for each in emulated.client.list()] == [foreign]
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
 @pytest.mark.parametrize("fault", [drop(commit=True), status(403, commit=True)], ids=str)
 def test_a_failed_probe_leaves_no_webhook(method: str, fault: Fault) -> None:
     """The failure is reported without the host, and the webhook is deleted."""
-    world = World()
-    world.faults.add(fault, method=method, times=99)
-    found = details(run(world))
+    emulated = EmulatedApi()
+    emulated.faults.add(fault, method=method, times=99)
+    found = details(run(emulated))
     assert "fail probe: " in found
     assert support.URL.removeprefix("https://") not in found
     assert "ok clean-up: deleted 1 webhook from an earlier probe" in found
-    assert world.client.list() == ()
+    assert emulated.client.list() == ()
 
 
 def test_a_probe_needs_confirmation(

@@ -16,7 +16,7 @@ from reconciler.doctor.service import check_server
 from reconciler.errors import UnreachableError
 from reconciler.kinds.events import EVENT_TYPES
 from reconciler.model import Secret
-from tests.api.support import URL, Scripted, World, answer
+from tests.api.support import URL, EmulatedApi, Scripted, json_response
 from tests.emulated.emulator import LOCAL_KEY, Emulator, Request
 from tests.emulated.in_process import InProcess
 from tests.emulated.variant import EVENTS, Variant
@@ -44,11 +44,11 @@ def check_with(
     *names: str, key: str | None = LOCAL_KEY, guards: tuple[str, ...] = (), **choices: Any
 ) -> tuple[Check, ...]:
     """Check an emulator with these choices and live webhooks of these names."""
-    world = World()
-    world.create(*names)
-    world.emulator.behavior = Variant(**choices)
-    adapter = InProcess(world.emulator.handle, clock=world.clock)
-    return check(adapter, world.clock, key=key, guards=guards)
+    emulated = EmulatedApi()
+    emulated.create(*names)
+    emulated.emulator.behavior = Variant(**choices)
+    adapter = InProcess(emulated.emulator.handle, clock=emulated.clock)
+    return check(adapter, emulated.clock, key=key, guards=guards)
 
 
 def scripted(*answers: Any, key: str | None = LOCAL_KEY) -> tuple[Check, ...]:
@@ -140,10 +140,13 @@ def test_without_a_key_the_server_is_checked() -> None:
 
 ACME = {"id": "o-1", "name": "Acme", "current": True}
 HOOK = {"id": "w-1", "name": "a", "type": "slack", "event_types": []}
-TWO = answer(200, {"results": [{"id": "o-1"}, {"id": "o-2"}], "count": 2, "next": None})
-EMPTY = answer(200, {"results": [], "count": 0, "next": None})
-GONE = answer(404, {"detail": "Not found."})
-KNOWN = (answer(200, {}), *[answer(200, {"results": [ACME], "count": 1, "next": None})] * 2)
+TWO = json_response(200, {"results": [{"id": "o-1"}, {"id": "o-2"}], "count": 2, "next": None})
+EMPTY = json_response(200, {"results": [], "count": 0, "next": None})
+GONE = json_response(404, {"detail": "Not found."})
+KNOWN = (
+    json_response(200, {}),
+    *[json_response(200, {"results": [ACME], "count": 1, "next": None})] * 2,
+)
 """The responses before that of the listing."""
 HTML = httpx.Response(404, headers={"Content-Type": "text/html"}, content=b"<h1>canary</h1>")
 MOVED = httpx.Response(302, headers={"Location": "https://login.canary.example/?x=1"})
@@ -152,7 +155,7 @@ MOVED = httpx.Response(302, headers={"Location": "https://login.canary.example/?
 def methods(listed: str, single: str) -> tuple[Any, ...]:
     """Return responses of a server that allows these methods."""
     page = {"results": [HOOK], "count": 1, "next": None}
-    return (*KNOWN, answer(200, page, allow=listed), answer(200, HOOK, allow=single))
+    return (*KNOWN, json_response(200, page, allow=listed), json_response(200, HOOK, allow=single))
 
 
 @pytest.mark.parametrize(
@@ -164,12 +167,12 @@ def methods(listed: str, single: str) -> tuple[Any, ...]:
         ([HTML], "key", "fail the server returned HTTP 404 without JSON: it does not have this API",
          "server URL"),
         ([MOVED], "key", "fail the server redirects to [address] (HTTP 302)", "server URL"),
-        ([answer(200, {}), TWO, TWO, GONE, EMPTY], "organization",
+        ([json_response(200, {}), TWO, TWO, GONE, EMPTY], "organization",
          "fail the organization of the API key cannot be determined", "service account"),
-        ([*KNOWN, answer(200, [])], "webhooks", "fail ", ""),
-        ([*KNOWN, answer(200, {"results": None})], "webhooks", "fail ", ""),
-        ([*KNOWN, answer(200, {"results": [{"name": "x"}]})], "webhooks", "fail ", ""),
-        ([*KNOWN, answer(200, [])], "role", "unknown the server does not report", ""),
+        ([*KNOWN, json_response(200, [])], "webhooks", "fail ", ""),
+        ([*KNOWN, json_response(200, {"results": None})], "webhooks", "fail ", ""),
+        ([*KNOWN, json_response(200, {"results": [{"name": "x"}]})], "webhooks", "fail ", ""),
+        ([*KNOWN, json_response(200, [])], "role", "unknown the server does not report", ""),
         (methods("GET", "GET, PATCH, DELETE"), "methods", "fail list: GET; no POST", "proxy"),
         (methods("GET, POST", "GET, PATCH"), "methods", "webhook: GET, PATCH; no DELETE", "proxy"),
         (methods("", ""), "methods", "unknown list: no Allow header | unknown webhook: no", ""),
@@ -222,7 +225,7 @@ def test_an_address_in_a_message_is_in_the_aside_only() -> None:
 def test_forms_of_secrets(type: str, configuration: dict[str, Any], expected: str) -> None:
     """Only a value of a known shape is complete."""
     shown = {**HOOK, "type": type, "configuration": configuration}
-    page = answer(200, {"results": [shown], "count": 1, "next": None})
+    page = json_response(200, {"results": [shown], "count": 1, "next": None})
     assert row(scripted(*KNOWN, page, GONE), "read-back").detail.partition(" (")[0] == expected
 
 
@@ -235,7 +238,7 @@ def test_clocks(seconds: float, expected: str) -> None:
     """The server's Date header may differ by a minute, in both directions."""
     clock = VirtualClock()
     date = format_datetime(clock.now() - timedelta(seconds=seconds), usegmt=True)
-    checks = check(Scripted(answer(200, {}, date=date)), clock, key=None)
+    checks = check(Scripted(json_response(200, {}, date=date)), clock, key=None)
     assert all_of(checks, "clock").startswith(expected)
 
 
@@ -243,7 +246,10 @@ def test_clocks(seconds: float, expected: str) -> None:
 def test_an_invalid_date_is_ignored(date: str) -> None:
     """There is no check of the clocks."""
     assert (
-        all_of(check(Scripted(answer(200, {}, date=date)), VirtualClock(), key=None), "clock") == ""
+        all_of(
+            check(Scripted(json_response(200, {}, date=date)), VirtualClock(), key=None), "clock"
+        )
+        == ""
     )
 
 
@@ -287,4 +293,4 @@ def described(fields: dict[str, Any], **schemas: Any) -> dict[str, Any]:
 )  # fmt: skip
 def test_descriptions(document: Any, expected: str) -> None:
     """New and missing events, types and fields are named."""
-    assert expected in all_of(scripted(answer(200, document), key=None), "schema")
+    assert expected in all_of(scripted(json_response(200, document), key=None), "schema")
