@@ -8,7 +8,7 @@ API client sends the value of a reference.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Any, Final, NoReturn, TypeAlias
@@ -134,6 +134,11 @@ class SecretRef:
         shown = "literal" if self.scheme is Scheme.LITERAL else f"{self.scheme} {self.name}"
         return shown if self.version is None else f"{shown} (version {self.version})"
 
+    def tree(self) -> dict[str, Any]:
+        """Return the reference in the form used in files. A literal appears by name only."""
+        shown: dict[str, Any] = {str(self.scheme): self.name}
+        return shown if self.version is None else {**shown, "version": self.version}
+
 
 Value: TypeAlias = str | bool | SecretRef
 """The type of a declared configuration field."""
@@ -174,6 +179,13 @@ class Webhook:
     position: Position | None = field(default=None, compare=False)
     index: int = field(default=-1, compare=False)
     file: str = field(default="", compare=False)
+
+    @property
+    def references(self) -> Iterator[tuple[str, SecretRef]]:
+        """Yield the fields that are references to secrets, with the references."""
+        for name, value in self.configuration.items():
+            if isinstance(value, SecretRef):
+                yield name, value
 
     @property
     def key(self) -> str:

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 from reconciler import __version__
 from reconciler.errors import UsageError
 from reconciler.model import Scheme, SecretRef
+from reconciler.source.allowed import pattern
 from reconciler.source.history import Git
 
 _FOLDER: Final = ".github/workflows"
@@ -76,8 +77,7 @@ class Setup:
     @property
     def allowed(self) -> str:
         """Return the value of WEBHOOKS_ALLOW_SECRETS."""
-        names = (f"{each.scheme}:{each.name}" for each in self.references)
-        return " ".join(sorted({re.sub(r"[\s,\[]", "?", name) for name in names}))
+        return " ".join(sorted(set(map(pattern, self.references))))
 
     @property
     def environments(self) -> Mapping[str, tuple[str, str]]:

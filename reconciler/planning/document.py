@@ -127,7 +127,7 @@ def plain(value: Any) -> Any:
         case Unknown():
             return {"unknown": True}
         case SecretRef():
-            return reference_tree(value)
+            return value.tree()
         case Mapping():
             return {key: plain(each) for key, each in sorted(value.items())}
         case frozenset():
@@ -142,12 +142,6 @@ def plain(value: Any) -> Any:
         if each.name not in _OMITTED.get(kind, ()):
             shown[each.name] = plain(getattr(value, each.name))
     return {**shown, "adopt": True} if isinstance(value, Webhook) and value.adopt else shown
-
-
-def reference_tree(reference: SecretRef) -> Tree:
-    """Return a reference in the form used in files. A literal appears by name only."""
-    shown: Tree = {str(reference.scheme): reference.name}
-    return shown if reference.version is None else {**shown, "version": reference.version}
 
 
 def operation_summary(operation: Operation) -> Tree:

@@ -24,7 +24,6 @@ from typing import Any, Final, TypeAlias
 from reconciler.errors import UsageError
 from reconciler.kinds import KINDS, Kind
 from reconciler.model import Scheme, SecretRef, Unknown, Webhook
-from reconciler.planning.document import reference_tree
 from reconciler.planning.plan import (
     Create,
     Delete,
@@ -127,7 +126,7 @@ def _content(webhook: Webhook | Snapshot, shown: Shown) -> dict[str, Any]:
         field = kind.field(name)
         if isinstance(value, SecretRef):
             is_literal = value.scheme is Scheme.LITERAL  # it has no name to look up
-            configuration[name] = {"literal": True} if is_literal else reference_tree(value)
+            configuration[name] = {"literal": True} if is_literal else value.tree()
             if name == kind.destination and value in shown:
                 configuration[name]["destination"] = shown[value]
         elif isinstance(value, Unknown):

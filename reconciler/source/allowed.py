@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from reconciler.errors import UsageError
 from reconciler.findings import Finding, error
@@ -154,19 +154,20 @@ def _not_allowed(ref: SecretRef) -> Finding:
     return error(
         "secret-not-allowed",
         f"{ref.scheme} {masked(ref.name)} is not in the list of allowed secrets",
-        f"if it may be sent, add '{pattern(ref)}' to --allow-secret or WEBHOOKS_ALLOW_SECRETS",
+        f"if it may be sent, add '{masked(pattern(ref))}' to --allow-secret or "
+        "WEBHOOKS_ALLOW_SECRETS",
     )
 
 
 def pattern(ref: SecretRef) -> str:
     """Return a pattern of `--allow-secret` that allows a reference."""
-    # Spaces and commas separate patterns, and a glob in a name would not match itself.
-    return re.sub(r"[\s,*?\[]", "?", f"{ref.scheme}:{masked(ref.name)}")
+    # Spaces and commas separate patterns, and a glob in a name would allow others.
+    return re.sub(r"[\s,*?\[]", "?", f"{ref.scheme}:{ref.name}")
 
 
-def key_reference(data: Mapping[str, Any], file: str) -> SecretRef | None:
-    """Return the reference to an API key in the data of a file, None if it has none."""
-    match data.get("api_key"):
+def reference_in(data: object, file: str) -> SecretRef | None:
+    """Return the reference that data of a file is, without its version; None for other data."""
+    match data:
         case {"env": str(name)}:
             return SecretRef(scheme=Scheme.ENV, name=name)
         case {"file": str(path)}:

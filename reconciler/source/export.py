@@ -34,7 +34,6 @@ from reconciler.model import (
     Unknown,
 )
 from reconciler.planning.compare import likeness
-from reconciler.planning.document import reference_tree
 from reconciler.planning.match import not_understood
 from reconciler.planning.names import Globs
 from reconciler.planning.readback import Reading, plausible, secrets_alike
@@ -282,7 +281,7 @@ def _entry(
     configuration: dict[str, Any] = {}
     for each in KINDS[found.type].fields:
         if (reference := references.get((found.id, each.name))) is not None:
-            configuration[each.name] = reference_tree(reference)
+            configuration[each.name] = reference.tree()
         elif (value := _plain(each, found)) is not None:
             configuration[each.name] = value
     events = ordered(found.event_types)

@@ -20,8 +20,7 @@ from reconciler.kinds.events import EVENT_TYPES, EVENTS, GLOBS, MAX_EVENT_GLOB, 
 from reconciler.model import Path, Scheme, SecretRef
 from reconciler.planning.names import INVISIBLE, NORMALIZED
 from reconciler.source import secrets
-from reconciler.source.allowed import VARIABLE, forbidden_prefix, refusal
-from reconciler.source.files import file_name
+from reconciler.source.allowed import VARIABLE, forbidden_prefix, reference_in, refusal
 from reconciler.source.schema import written_webhooks
 from reconciler.source.text import masked, meant, quoted
 
@@ -144,8 +143,8 @@ def _value(
     """Yield findings for the value of a configuration field."""
     field = fields.get(name)
     if isinstance(value, dict) and name in _ANY_FIELD:
-        scheme = next((each for each in (Scheme.ENV, Scheme.FILE) if each in value), None)
-        if scheme is None:
+        ref = reference_in(value, file)
+        if ref is None:
             return None
         if field is None or not field.secret:
             only = ticked(sorted(each.name for each in fields.values() if each.secret))
@@ -154,8 +153,7 @@ def _value(
                 f"`{name}` is not a secret: write the value as text, not as a reference",
                 f"references are for {only} only; `{name}` is visible to all users",
             )
-        target = value[scheme]
-        return _refusal(scheme, target, file, rules) if isinstance(target, str) else None
+        return _refusal(ref, rules)
     if not isinstance(value, str):
         return None
     if secrets.holds_token(value) and not rules.allow_literal_secrets:
@@ -168,16 +166,13 @@ def _value(
 
 
 @lru_cache(maxsize=256)  # most webhooks share their references
-def _refusal(scheme: Scheme, name: str, file: str, rules: Rules) -> Finding | None:
-    if scheme is Scheme.ENV and VARIABLE.fullmatch(name) is None:
+def _refusal(ref: SecretRef, rules: Rules) -> Finding | None:
+    if ref.scheme is Scheme.ENV and VARIABLE.fullmatch(ref.name) is None:
         return None  # the schema reports it
-    whole = file_name(name, file) if scheme is Scheme.FILE else name
-    ref = SecretRef(scheme=scheme, name=whole)
     if ref not in rules.api_keys:
         return refusal(ref, rules.allow_secrets)
-    message = (
-        f"{masked(whole)} is the `api_key` of an organization, which is never sent to a webhook"
-    )
+    shown = masked(ref.name)
+    message = f"{shown} is the `api_key` of an organization, which is never sent to a webhook"
     return error("forbidden-secret", message, "use this webhook's own secret")
 
 

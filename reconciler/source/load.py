@@ -6,7 +6,7 @@ Every finding points at the position to fix, which is in `defaults` for an inher
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -28,8 +28,8 @@ from reconciler.model import (
     Webhook,
 )
 from reconciler.source import identity
-from reconciler.source.allowed import key_reference
-from reconciler.source.files import Sources, file_name
+from reconciler.source.allowed import reference_in
+from reconciler.source.files import Sources
 from reconciler.source.lint import Rules, lint
 from reconciler.source.schema import Part, accepts, origin, parts
 from reconciler.source.secrets import url_credential, wrap
@@ -84,7 +84,7 @@ def load_parsed(parsed: Parsed, rules: Rules) -> Loaded:
     read = parsed.documents
     parents = {above.file: above for each in read for above in each.parents}
     documents = {each.file: each for each in read if each.usable}
-    if own := frozenset(filter(None, (key_reference(each.data, each.file) for each in read))):
+    if own := frozenset(key_references(read)):
         rules = replace(rules, api_keys=rules.api_keys | own)
     # Overlays of one parent have the same findings about it.
     distinct: dict[Finding, Finding] = {}
@@ -115,6 +115,13 @@ def load_parsed(parsed: Parsed, rules: Rules) -> Loaded:
         assert all(each.usable for each in read)  # without one, its webhooks would be deleted
         desired = build(documents.values(), accepted)
     return Loaded(desired=desired, findings=tuple(ordered), documents=documents, parents=parents)
+
+
+def key_references(documents: Iterable[Document]) -> Iterator[SecretRef]:
+    """Yield the references to API keys in files."""
+    for each in documents:
+        if (found := reference_in(each.data.get("api_key"), each.file)) is not None:
+            yield found
 
 
 def place(loaded: Loaded, webhook: Webhook, path: Path = ()) -> Position | None:
@@ -196,12 +203,8 @@ def _events(globs: tuple[str, ...]) -> frozenset[str]:
 def _value(
     field: Field, data: Any, key: str, file: str, literals: dict[SecretRef, Secret]
 ) -> Value:
-    if isinstance(data, dict):
-        if "file" in data:
-            scheme, name = Scheme.FILE, file_name(data["file"], file)
-        else:
-            scheme, name = Scheme.ENV, data["env"]
-        return SecretRef(scheme=scheme, name=name, version=data.get("version"))
+    if (found := reference_in(data, file)) is not None:
+        return replace(found, version=data.get("version"))
     if not field.secret or (field.address and url_credential(data) is None):
         value: Value = data
         return value

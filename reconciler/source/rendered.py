@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 
 from reconciler.kinds.events import ordered
 from reconciler.model import Absent, Desired, FileScope, Path, SecretRef, Webhook
-from reconciler.planning.document import reference_tree, without_commands
+from reconciler.planning.document import without_commands
 from reconciler.source.load import Loaded
 from reconciler.source.position import locate
 from reconciler.source.schema import origin
@@ -74,7 +74,7 @@ def _entry(entry: Webhook | Absent) -> dict[str, Any]:
         "type": entry.type,
         "event_types": ordered(entry.event_types),
         "configuration": {
-            field: reference_tree(value) if isinstance(value, SecretRef) else value
+            field: value.tree() if isinstance(value, SecretRef) else value
             for field, value in entry.configuration.items()
         },
     }

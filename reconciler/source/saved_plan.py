@@ -18,7 +18,7 @@ from typing import Any, Final, NoReturn
 from reconciler import __version__
 from reconciler.errors import ConfigurationError, StalePlanError
 from reconciler.findings import Position, error
-from reconciler.model import Desired, Scheme, SecretRef
+from reconciler.model import Desired, Scheme
 from reconciler.planning.document import (
     FORMAT_VERSION,
     checksum,
@@ -168,8 +168,8 @@ def _refuse_literals(desired: Desired | None) -> None:
             webhook.position,
         )
         for webhook in (desired.webhooks if desired is not None else ())
-        for field, value in webhook.configuration.items()
-        if isinstance(value, SecretRef) and value.scheme is Scheme.LITERAL
+        for field, ref in webhook.references
+        if ref.scheme is Scheme.LITERAL
     )
     if findings:
         raise ConfigurationError(

@@ -120,8 +120,7 @@ _HOLDS_TOKEN: Final = re.compile(f".*(?:{slack.TOKEN.pattern}).*", re.DOTALL)
 
 def references(webhooks: Iterable[Webhook]) -> tuple[SecretRef, ...]:
     """Return every reference of `webhooks`, each once."""
-    values = (each for webhook in webhooks for each in webhook.configuration.values())
-    return tuple(dict.fromkeys(each for each in values if isinstance(each, SecretRef)))
+    return tuple(dict.fromkeys(ref for each in webhooks for _, ref in each.references))
 
 
 def resolve(
@@ -278,8 +277,8 @@ def _misused(
 ) -> Iterator[tuple[SecretRef, Finding]]:
     """Yield the references of `webhook` whose values do not fit their fields."""
     kind = KINDS[webhook.type]
-    for name, ref in webhook.configuration.items():
-        if not isinstance(ref, SecretRef) or ref not in fetched:
+    for name, ref in webhook.references:
+        if ref not in fetched:
             continue
         known, secret = FIELDS[webhook.type][name], fetched[ref]
         if not fits(known, secret):

@@ -13,13 +13,20 @@ from reconciler.errors import ConfigurationError, CredentialError, RunConfigurat
 from reconciler.findings import Finding, Place, has_errors, strict, warning
 from reconciler.model import Desired, Scheme, Secret, SecretRef
 from reconciler.source import files, secrets
-from reconciler.source.allowed import allow_patterns, key_reference, pattern
+from reconciler.source.allowed import allow_patterns, pattern
 from reconciler.source.history import Git, NoBaseError, is_revision, no_git, read_revision
 from reconciler.source.lint import Rules
-from reconciler.source.load import Loaded, Parsed, load_files, load_parsed, parse_files
+from reconciler.source.load import (
+    Loaded,
+    Parsed,
+    key_references,
+    load_files,
+    load_parsed,
+    parse_files,
+)
 from reconciler.source.schema import origin
 from reconciler.source.secrets import fetch_key
-from reconciler.source.text import decode
+from reconciler.source.text import decode, masked
 from reconciler.source.yaml import Document
 
 _UNRESOLVED: Final = "unresolved-secret"
@@ -163,10 +170,7 @@ def organizations(inputs: Inputs) -> tuple[OrganizationFiles, ...]:
         groups.setdefault(None, [])
     if len(groups) == 2 and None in groups:
         groups = {next(each for each in groups if each is not None): list(parsed.documents)}
-    keys = {
-        name: next(filter(None, (key_reference(each.data, each.file) for each in members)), None)
-        for name, members in groups.items()
-    }
+    keys = {name: next(key_references(members), None) for name, members in groups.items()}
     found = []
     for name, members in groups.items():
         findings = parsed.findings if len(groups) == 1 or name is None else ()
@@ -320,11 +324,11 @@ def located(problems: Sequence[tuple[SecretRef, Finding]], checked: Checked) -> 
     documents = {**checked.declared.parents, **checked.declared.documents}
     wanted, places = {ref for ref, _ in problems}, dict[SecretRef, Place]()
     for webhook in checked.desired.webhooks:
-        for name, value in webhook.configuration.items():
-            if isinstance(value, SecretRef) and value in wanted:
-                wanted.remove(value)
+        for name, ref in webhook.references:
+            if ref in wanted:
+                wanted.remove(ref)
                 path = origin(documents[webhook.file].data, webhook.index, ("configuration", name))
-                places[value] = Place(webhook.file, path)
+                places[ref] = Place(webhook.file, path)
     found = (replace(each, position=None, place=places[ref]) for ref, each in problems)
     return tuple(placed(documents, found))
 
@@ -340,7 +344,7 @@ def _unlisted(
     if not named or inputs.allow_secrets or not inputs.listed_only:
         return ()
     message = "in CI, apply sends only secrets listed in WEBHOOKS_ALLOW_SECRETS, which is not set"
-    patterns = shlex.quote(" ".join(sorted({pattern(each) for each in named})))
+    patterns = shlex.quote(" ".join(sorted({masked(pattern(each)) for each in named})))
     hint = f"if all of these may be sent, set WEBHOOKS_ALLOW_SECRETS={patterns}"
     if writing or inputs.strict:
         raise RunConfigurationError(message, hint=hint)

@@ -218,9 +218,8 @@ def _doubtful(made: Plan, secrets: Mapping[SecretRef, Secret]) -> Collection[tup
     return {
         (webhook.name, field)
         for webhook in left
-        for field, value in webhook.configuration.items()
-        if isinstance(value, SecretRef)
-        if value not in secrets or (webhook.name, field) in unreadable
+        for field, ref in webhook.references
+        if ref not in secrets or (webhook.name, field) in unreadable
     }
 
 

@@ -244,10 +244,13 @@ def test_a_workflow_watches_all_files_of_the_configuration(file: str, watched: l
 
 
 def test_the_lists_are_exactly_the_references() -> None:
-    """The allow-list has all of them, the step one line per variable."""
-    setup = one(*env("B", "A"), SecretRef(scheme=Scheme.FILE, name="a b,c"))
+    """The allow-list has all of them, the step one line per variable.
+
+    A wildcard in the name of a file is not one in the list.
+    """
+    setup = one(*env("B", "A"), SecretRef(scheme=Scheme.FILE, name="a b,c*"))
     (step,) = (each for each in called(setup)["jobs"]["webhooks"]["steps"] if each["name"] == "Run")
-    assert step["env"]["WEBHOOKS_ALLOW_SECRETS"] == "env:A env:B file:a?b?c"
+    assert step["env"]["WEBHOOKS_ALLOW_SECRETS"] == "env:A env:B file:a?b?c?"
     assert {"A", "B"} <= set(step["env"])
 
 

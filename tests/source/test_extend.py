@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from reconciler.findings import has_errors
 from reconciler.model import Scheme, SecretRef
 from reconciler.source import files
-from reconciler.source.allowed import key_reference
+from reconciler.source.allowed import reference_in
 from reconciler.source.extend import MAX_DEPTH
 from reconciler.source.load import Loaded, load_files
 from reconciler.source.rendered import configurations, yaml_text
@@ -45,7 +45,7 @@ def test_a_file_of_a_secret_is_relative_to_the_file_that_names_it() -> None:
     found = load_texts(texts, next(iter(texts)))
     assert found.desired is not None
     (document,) = found.documents.values()
-    assert key_reference(document.data, document.file) == SecretRef(
+    assert reference_in(document.data["api_key"], document.file) == SecretRef(
         scheme=Scheme.FILE, name="base/key"
     )
     references = [str(each.configuration.get("token")) for each in found.desired.webhooks]
