@@ -46,11 +46,12 @@ Exit codes:
  64 usage                   70 internal error            129, 130, 143 a signal
 """
 _COMMON: Final = """\
-Several commands share these options. Pass them before or after the command's name. A command only \
-has the options that it uses: `validate` does not connect, `export` reads no files.
+Several commands share these options. Pass them before or after the command's name. A command \
+accepts only the options that it uses: `validate` has no connection options, `export` has no -f.
 
 An option overrides its environment variable. An empty variable is treated as not set. In a \
-variable, write the values of a repeatable option on separate lines."""
+variable, write the values of a repeatable option on separate lines; in WEBHOOKS_ALLOW_SECRETS, \
+spaces and commas also separate them."""
 
 
 def program() -> Group:
@@ -61,8 +62,9 @@ def program() -> Group:
         commands={**stubs, "completion": _completion, "help": _help},
         short_help="Keep your CloudTruth webhooks in sync with YAML in git.",
         examples=(
-            ("see what would happen, without an account", "webhooks plan --local"),
-            ("apply it", "webhooks apply"),
+            ("try it without an account", "webhooks plan --local"),
+            ("compare the files with CloudTruth", "webhooks plan"),
+            ("show the plan, confirm, apply", "webhooks apply"),
             ("check files in a pull request", "webhooks validate webhooks/ --format github"),
         ),
         epilog=_EPILOG,

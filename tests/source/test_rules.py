@@ -13,7 +13,7 @@ RULE = re.compile(r"[a-z]+(-[a-z]+)*")
 PAGE, _, TABLE = (
     (ROOT / "docs" / "rules.md").read_text("utf-8").partition("\n## Where each rule is raised\n")
 )
-RULES = dict(re.findall(r"^\| `(.+)` \| .+ \| `(.+)` \|$", TABLE, flags=re.MULTILINE))
+RULES = dict(re.findall(r"^\| `(.+)` \| `(.+)` \|$", TABLE, flags=re.MULTILINE))
 """What raises each rule of the table."""
 
 

@@ -52,7 +52,8 @@ _COMMANDS: Final = {
         click.Argument(["what"], required=False, metavar="COMMAND",
                        type=click.Choice(list(_COMMANDS))),
         Option("--reviewed-plan", group="Plan", metavar="HOW", env="WEBHOOKS_REVIEWED_PLAN",
-               help="If an operation has no review: require, warn or ignore. [default: require]"),
+               help="How apply handles operations without a review: require (refuse), warn or "
+                    "ignore. [default: require]"),
         Option("--expect-digest", group="Plan", metavar="DIGEST", env="WEBHOOKS_EXPECT_DIGEST",
                help="Apply exactly the plan with this digest."),
         Option("--allow-deletes", group="Plan", metavar="N", env="WEBHOOKS_ALLOW_DELETES",

@@ -22,7 +22,8 @@ _DEADLINE: Final = 60.0
     examples=(
         ("check everything", "webhooks doctor"),
         ("for a bug report", "webhooks doctor --format json"),
-        ("check a job's files", "webhooks doctor -f webhooks/ --organization Acme"),
+        ("check the files and the organization of a job",
+         "webhooks doctor -f webhooks/ --organization Acme"),
         ("try one webhook on this server", "webhooks doctor --probe"),
     ),
     reads=True,

@@ -57,8 +57,9 @@ def run(
     check: bool,
     token: str | None,
 ) -> int:
-    """Secrets become references: one per visible value, one for all hidden Slack tokens. Webhooks
-    that a file cannot express are added to `ignore`, with the reason.
+    """Secrets become references: one per visible value. Hidden Slack tokens share one, unless the
+    visible parts of their masks differ. Webhooks that a file cannot express are added to `ignore`,
+    with the reason.
     """
     slack_token = SLACK_TOKEN if token is None else reference(token)
     console, path = session.console, session.path(out)

@@ -77,7 +77,7 @@ _PRINT: Final = "run `webhooks export` to preview the file"
         Option("--branch", group="Files", metavar="NAME",
                help="Apply on pushes to this branch. [default: the repository's default branch]"),
         Option("--policy", group="Files", multiple=True, metavar="FILE", env="WEBHOOKS_POLICY",
-               help="Require in the workflows that the files meet this JSON Schema."),
+               help="Make the workflows validate the files against this JSON Schema."),
         Option("--commit", group="Files", metavar="SHA",
                help="Make workflows install webhooks at this commit. [default: the installed one]"),
         Option("-y", "--yes", group="Files", is_flag=True, help="Do not prompt."),
@@ -94,8 +94,8 @@ def run(
     yes: bool,
 ) -> int:
     """With an API key, exports the live webhooks and plans the file, which should show no changes.
-    Without one, writes a commented starter file, which a later run replaces unless edited. Other
-    existing files are kept.
+    Without one, writes a commented starter file; a later run replaces it if you have not edited
+    it. Other existing files are kept.
     """
     slack_token = None if token is None else reference(token)
     directory, console = session.process.directory, session.console

@@ -57,7 +57,8 @@ SAVED_OPTIONS: Final = (
            help="Limit to webhooks whose name matches GLOB."),
     Option("--no-prune", group="Plan", is_flag=True, help="Do not delete undeclared webhooks."),
     Option("--base", group="Plan", multiple=True, metavar="REV|PATH", env="WEBHOOKS_BASE",
-           help="Compare with a git revision or earlier files, to detect drift and new versions."),
+           help="Compare with a git revision or earlier files, to tell drift from edits and to "
+                "resend secrets whose version changed."),
     Option("--resend-secret", group="Plan", multiple=True, metavar="REF|NAME",
            env="WEBHOOKS_RESEND_SECRET",
            help="Resend a secret, or a webhook's secrets; * for all."),
@@ -139,8 +140,9 @@ def again(
     ),
 )  # fmt: skip
 def run(session: Session, out: str | None, format: str, detailed_exitcode: bool, **own: Any) -> int:
-    """Secrets may be missing: those that apply needs are listed. The digest at the end
-    identifies this plan. A plan that a guard blocks is shown and saved, and exits with 5.
+    """Works without the secrets, and lists those that apply needs. The digest at the end
+    identifies this plan. If a guard blocks the plan, it is still shown and saved; the exit code is
+    5.
     """
     target = session.path(out)
     if target is not None:

@@ -30,9 +30,9 @@ from reconciler.source.files import DEFAULT_FILE, suggestion
     ),
 )  # fmt: skip
 def run(session: Session, failing: bool, format: str) -> int:
-    """Reads the given files, or webhooks.yaml if it exists. Then it also lists declared webhooks
-    that are not live and counts the drift in the last line. The last delivery error is shown as
-    the server reports it; a later delivery may have succeeded.
+    """With files (default: webhooks.yaml, if it exists), also lists declared webhooks that are not
+    live, and counts the drift in the last line. The last delivery error is shown as the server
+    reports it; a later delivery may have succeeded.
     """
     default = session.process.directory / DEFAULT_FILE
     checked = (
