@@ -36,16 +36,16 @@ python -m benchmarks --row plan-10000 --out results
 
 The program is installed into a separate environment, as a user would; octoDNS and
 check-jsonschema are installed from PyPI into others. The API is `benchmarks/server.py`, which
-returns canned responses after a fixed latency. The peers are in `benchmarks/peers`. octoDNS
+returns canned responses after a fixed latency. The other tools are in `benchmarks/peers`. octoDNS
 compares two sets of small records in YAML; `webhooks` compares larger objects in YAML with an API.
-In rows with creates, peers create a tenth as many; their time is multiplied by ten. Results are
-in `results.json` beside the table.
+In rows with creates, the other tools create a tenth as many; their time is multiplied by ten.
+Results are in `results.json` beside the table.
 """
 
 
 def table(lines: Sequence[Line]) -> str:
     rows = [
-        "| benchmark | result | baseline | ratio or value | budget | met | peers, x baseline |",
+        "| benchmark | result | baseline | ratio or value | budget | met | other tools, x baseline |",
         "|---|---|---|---|---|---|---|",
     ]
     for line in lines:

@@ -1,4 +1,4 @@
-"""For programs that use the library: plan two organizations side by side, and write nothing.
+"""Plan two organizations side by side with the library. Writes nothing to CloudTruth.
 
     PRODUCTION_API_KEY=... STAGING_API_KEY=... python examples/library.py
 
