@@ -259,7 +259,7 @@ class Match:
         The name does not distinguish them, so each only matches an identical webhook. If others
         with the name remain, they may be the pinned ones and are kept. If none remains, one entry
         is matched by name and therefore created. Each apply creates only one webhook with a name,
-        so that it can tell which webhook it created.
+        so that it can identify the webhook that it created.
         """
         left: list[Webhook] = []
         rest = self._free(name)
