@@ -10,13 +10,18 @@ ignored.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
-from reconciler.api.origin import Origin
+from reconciler.api.origin import (
+    DEFAULT_DEADLINE,
+    DEFAULT_SERVER,
+    DEFAULT_TIMEOUT,
+    Credential,
+    Origin,
+)
 from reconciler.errors import CredentialError, UsageError
 from reconciler.model import Secret
 from reconciler.source.files import MissingFileError, NotReadableError, read_regular
@@ -24,11 +29,8 @@ from reconciler.source.secrets import PLACEHOLDER, bare
 
 _T = TypeVar("_T")
 
-DEFAULT_SERVER: Final = "https://api.cloudtruth.io"
 LOCAL_SERVER: Final = "http://emulator.localhost"
 """The server name of the emulator in this process, so that its plans differ from real ones."""
-DEFAULT_TIMEOUT: Final = 30.0
-DEFAULT_DEADLINE: Final = 600.0
 
 _SOURCES: Final = {
     "server_url": ("CLOUDTRUTH_SERVER_URL", "server_url"),
@@ -40,7 +42,6 @@ _SOURCES: Final = {
 """For each setting: its environment variable, and its key in a profile."""
 
 _KEY_FILE_MAX: Final = 64 * 1024
-_KEY_SHAPE: Final = re.compile(r"[\x21-\x7e]+")
 _QUOTES: Final = ("'", '"')
 
 
@@ -134,13 +135,10 @@ def _server_url(found: Setting[str] | None) -> Setting[str]:
     if found is None:
         return Setting(value=DEFAULT_SERVER, source="default")
     url, source = found.value.rstrip("/"), found.source
-    try:
-        base = Origin.parse(url).base
-    except UsageError as problem:
-        raise UsageError(f"{problem.message} (from {source})", hint=problem.hint) from None
-    if base.endswith(("/api", "/api/v1")):
+    what = f"the server URL from {source}"
+    if Origin.parse(url, what).base.endswith(("/api", "/api/v1")):
         raise UsageError(
-            f"the server URL from {source} contains the path of the API",
+            f"{what} contains the path of the API",
             hint=f"use only scheme and host, such as {DEFAULT_SERVER}",
         )
     return Setting(value=url, source=source)
@@ -180,18 +178,16 @@ def _checked(found: Setting[str]) -> Setting[Secret]:
 
     Raises CredentialError otherwise; the message does not contain the key.
     """
-    text = found.value
+    text, what = found.value, f"API key from {found.source}"
     if text[:1] in _QUOTES and text[-1:] == text[:1]:
         why, hint = "is in quotes", "remove the quotes: they are read as part of the key"
     elif PLACEHOLDER.fullmatch(text):
         why = "is a placeholder, not a key"
         hint = "it was not expanded: check the step that writes the variable or the file"
-    elif not _KEY_SHAPE.fullmatch(text):
-        why = "contains spaces, line breaks or characters outside ASCII"
-        hint = "copy the key from CloudTruth again"
     else:
-        return Setting(value=Secret(text), source=found.source)
-    raise CredentialError(f"the API key from {found.source} {why}", hint=hint)
+        key = Credential.api_key(Secret(text), what)
+        return Setting(value=key.secret, source=found.source)
+    raise CredentialError(f"the {what} {why}", hint=hint)
 
 
 def _seconds(what: str, found: Setting[str] | None, default: float) -> Setting[float]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from reconciler.api import wire
-from reconciler.api.origin import Credential, Origin
+from reconciler.api.origin import Credential, Network, Origin
 from reconciler.api.paging import complete
 from reconciler.api.transport import Transport
 from reconciler.errors import (
@@ -160,13 +160,13 @@ def _has(id: str) -> Callable[[Any], bool]:
     return lambda document: wire.usable_id(document) == id
 
 
-def connect(*, server_url: str, key: Secret | None, workers: Workers, **settings: Any) -> Client:
-    """Return a client. No request is made yet; `settings` are those of `Transport`.
+def connect(*, server_url: str, key: Secret | None, workers: Workers, network: Network) -> Client:
+    """Return a client. No request is made yet.
 
     Raises UsageError for an unsafe URL, CredentialError for a malformed key.
     """
     origin, credential = Origin.parse(server_url), None if key is None else Credential.api_key(key)
-    return Client(Transport(origin=origin, credential=credential, **settings), workers)
+    return Client(Transport(origin=origin, credential=credential, network=network), workers)
 
 
 def _find_organization(

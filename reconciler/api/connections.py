@@ -23,10 +23,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from reconciler.api.origin import Origin
+from reconciler.api.origin import Network, Origin
 from reconciler.api.watchdog import Watchdog, WatchedSocket
 from reconciler.errors import UnreachableError, UsageError
-from reconciler.ports import Clock
 
 CA_VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
 """The variables that replace the system's certificates; the first one set is used."""
@@ -50,18 +49,16 @@ class Connections:
         origin: Origin,
         auth: Callable[[httpx.Request], httpx.Request] | None,
         headers: Mapping[str, str],
-        clock: Clock,
-        environment: Mapping[str, str],
-        adapter: Adapter | None,
+        network: Network,
     ) -> None:
         self._origin = origin
         self._auth = auth
         self._headers = dict(headers)
-        self._environment = environment
-        self._adapter = adapter
-        self._watchdog = Watchdog(clock) if adapter is None else None
+        self._environment = network.environment
+        self._adapter = network.adapter
+        self._watchdog = Watchdog(network.clock) if network.adapter is None else None
         # No proxy without TLS, because it would see the credential.
-        self._secure = adapter is None and origin.scheme == "https"
+        self._secure = network.adapter is None and origin.scheme == "https"
         self._tls: ssl.SSLContext | None = None
         self._lock = threading.Lock()
         self._closed = False

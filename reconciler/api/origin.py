@@ -1,4 +1,4 @@
-"""The server that a client talks to, and the credential sent only to that server.
+"""The server that a client talks to, how it is reached, and the credential sent only to it.
 
 A credential is added only to requests to its own origin, over https or to this machine. A malformed
 credential is rejected before it is passed to a library, because libraries quote invalid headers in
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -20,12 +20,37 @@ from reconciler.model import Secret
 if TYPE_CHECKING:  # settings check the URL of a server without loading the HTTP library
     import httpx
 
+    from reconciler.api.attempt import Observer
+    from reconciler.api.connections import Adapter
+    from reconciler.ports import Clock
+
+DEFAULT_SERVER: Final = "https://api.cloudtruth.io"
+DEFAULT_TIMEOUT: Final = 30.0
+DEFAULT_DEADLINE: Final = 600.0
 _SERVER_URL: Final = "the server URL (--server-url, CLOUDTRUTH_SERVER_URL)"
 """The setting of CloudTruth's URL."""
 _LABEL: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _BASE: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 _VISIBLE: Final = re.compile(r"[\x21-\x7e]+")
 _PORTS: Final = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """How requests reach a server.
+
+    `timeout` is the limit of one request and `deadline` that of the run, in seconds. `environment`
+    may name certificates. `observer` is called with every request. With an `adapter`, requests go
+    to the adapter instead of the network: no thread is started, no certificate is read and no proxy
+    is used.
+    """
+
+    clock: Clock
+    timeout: float = DEFAULT_TIMEOUT
+    deadline: float = DEFAULT_DEADLINE
+    environment: Mapping[str, str] = field(default_factory=dict)
+    observer: Observer | None = None
+    adapter: Adapter | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +76,14 @@ class Origin:
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
     @classmethod
-    def parse(cls, url: str, setting: str = _SERVER_URL) -> Origin:
+    def parse(
+        cls, url: str, setting: str = _SERVER_URL, *, example: str = DEFAULT_SERVER
+    ) -> Origin:
         """Parse a server's URL.
 
         It must have the scheme https (http only for this machine), a host, and optionally a port
-        and a plain path. Raises UsageError; the message does not quote the URL.
+        and a plain path. Raises UsageError; the message names the setting, and does not quote the
+        URL. The hint has `example`.
         """
         parts = None
         try:
@@ -65,23 +93,22 @@ class Origin:
             host, port = "", None
         if parts is None or parts.scheme not in _PORTS or not _is_host(host) or port == 0:
             raise UsageError(
-                "the server URL is not an absolute https URL",
-                hint="use a URL such as https://api.cloudtruth.io",
+                f"{setting} is not an absolute https URL", hint=f"use a URL such as {example}"
             )
         if "@" in parts.netloc or "?" in url or "#" in url:
             raise UsageError(
-                "the server URL contains a user name, a query or a fragment",
-                hint="use scheme, host and port only; set the API key separately",
+                f"{setting} contains a user name, a query or a fragment",
+                hint=f"use a URL such as {example}; credentials have their own settings",
             )
         base = parts.path.rstrip("/")
         if not _BASE.fullmatch(base) or {".", ".."} & set(base.split("/")):
             raise UsageError(
-                "the path of the server URL contains characters that are not allowed",
-                hint="use a URL such as https://proxy.example.com/cloudtruth",
+                f"the path of {setting} contains characters that are not allowed",
+                hint=f"use a URL such as {example}",
             )
         if parts.scheme == "http" and not _is_loopback(host):
             raise UsageError(
-                "the server URL is plain http, which would expose the credential on the network",
+                f"{setting} is plain http, which would expose the credential on the network",
                 hint="use https; only this machine (localhost, 127.0.0.1, [::1]) may use http",
             )
         port = port or _PORTS[parts.scheme]
@@ -107,9 +134,9 @@ class Credential:
     label: str
 
     @classmethod
-    def api_key(cls, key: Secret) -> Credential:
+    def api_key(cls, key: Secret, label: str = "API key") -> Credential:
         """Return the credential of a CloudTruth API key. Raises CredentialError."""
-        return cls.of("Api-Key", key, "API key")
+        return cls.of("Api-Key", key, label)
 
     @classmethod
     def of(cls, scheme: str, secret: Secret, label: str) -> Credential:

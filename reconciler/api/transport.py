@@ -20,12 +20,11 @@ from reconciler.api.attempt import (
     Call,
     Exchange,
     FailedAttempt,
-    Observer,
     Reply,
     failed_attempt,
 )
-from reconciler.api.connections import Adapter, Connections, headers_of
-from reconciler.api.origin import Credential, Origin, authorization
+from reconciler.api.connections import Connections, headers_of
+from reconciler.api.origin import Credential, Network, Origin, authorization
 from reconciler.api.pace import Pace, Pause
 from reconciler.api.responses import classify, encode, read_body
 from reconciler.errors import (
@@ -36,7 +35,6 @@ from reconciler.errors import (
     ServerError,
     UnreachableError,
 )
-from reconciler.ports import Clock
 
 _SMALL: Final = 1024 * 1024  # the maximum body of a response that is not a list, in bytes
 LARGE: Final = 64 * _SMALL
@@ -48,32 +46,22 @@ _NO_CREDENTIAL: Final = "request without a credential"
 
 
 class Transport:
-    """One origin, one credential. Use it from any number of threads, and close it.
-
-    `timeout` is the limit of one request and `deadline` that of the run, in seconds. With an
-    `adapter`, requests go to the adapter instead of the network: no thread is started, no
-    certificate is read and no proxy is used.
-    """
+    """One origin, one credential. Use it from any number of threads, and close it."""
 
     def __init__(
         self,
         *,
         origin: Origin,
         credential: Credential | None,
-        clock: Clock,
-        timeout: float = 30.0,
-        deadline: float = 600.0,
-        environment: Mapping[str, str] | None = None,
+        network: Network,
         headers: Mapping[str, str] | None = None,
-        adapter: Adapter | None = None,
-        observer: Observer | None = None,
     ) -> None:
         self.origin = origin
         self._credential = credential
-        self._clock = clock
-        self._timeout = timeout
-        self._observer = observer
-        self.pace = Pace(clock, deadline=deadline)
+        self._clock = network.clock
+        self._timeout = network.timeout
+        self._observer = network.observer
+        self.pace = Pace(network.clock, deadline=network.deadline)
         self._connections = Connections(
             origin=origin,
             auth=authorization(credential, origin) if credential else None,
@@ -83,9 +71,7 @@ class Transport:
                 "Accept-Encoding": "identity",
                 **(headers or {}),
             },
-            clock=clock,
-            environment=environment or {},
-            adapter=adapter,
+            network=network,
         )
         # Writes whose outcome is unknown: sending the same write again is a retry.
         self._unresolved: dict[tuple[str, str, bytes | None], int] = {}

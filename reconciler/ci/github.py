@@ -13,18 +13,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import count, islice
 from typing import Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
+from reconciler.api.origin import Credential, Network, Origin
 from reconciler.ci.marker import Marker, Post, decode, encode
 from reconciler.errors import (
     ApiError,
     AuthenticationError,
     PermissionDeniedError,
     ReconcilerError,
-    UsageError,
 )
 from reconciler.model import Secret
-from reconciler.ports import Clock
 
 _ACTIONS_LOGIN: Final = "github-actions[bot]"  # the author of comments with a workflow's token
 
@@ -68,38 +67,28 @@ class GitHub:
         *,
         repository: str,
         token: Secret,
-        clock: Clock,
-        environ: Mapping[str, str],
+        network: Network,
         clean: Callable[[str], str],
-        adapter: Any = None,
     ) -> None:
-        """Take the URLs from `environ`; with an `adapter` (see `api`) no network is used.
+        """Take the URL from GITHUB_API_URL in the environment of `network`.
 
         `clean` removes secrets from each text that is sent to GitHub. Raises UsageError,
         CredentialError.
         """
-        from reconciler.api.origin import Credential, Origin
         from reconciler.api.transport import LARGE, Transport
 
-        api_url = environ.get("GITHUB_API_URL") or _API
-        try:
-            origin = Origin.parse(api_url, "GITHUB_API_URL")
-        except UsageError:
-            raise UsageError(
-                "GITHUB_API_URL must be an https URL", hint=f"unset it, or set it as in {_API}"
-            ) from None
+        url = network.environment.get("GITHUB_API_URL") or _API
+        origin = Origin.parse(url, "GITHUB_API_URL", example=_API)
         self._repository = f"{origin.base}/repos/{repository}"
-        self._graphql = urlsplit(api_url).path.rstrip("/").removesuffix("/v3") + "/graphql"
+        self._graphql = origin.base.removesuffix("/v3") + "/graphql"
         self._clean = clean
         self._cap = LARGE
         self._transport = Transport(
             # An enterprise server has GraphQL beside the base of the REST API, not under it.
             origin=replace(origin, base=""),
             credential=Credential.of("Bearer", token, "GitHub token"),
-            clock=clock,
-            environment=environ,
+            network=network,
             headers={"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": _VERSION},
-            adapter=adapter,
         )
 
     def extend(self, seconds: float) -> None:

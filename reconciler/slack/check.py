@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from reconciler.api.attempt import Reply
-from reconciler.api.origin import Credential, Origin
+from reconciler.api.origin import Credential, Network, Origin
 from reconciler.api.transport import LARGE, Transport
 from reconciler.checks import Check, Checklist, Section, Status, fail, ok, unknown, warn
 from reconciler.errors import (
@@ -23,7 +23,6 @@ from reconciler.errors import (
     InvalidRequestError,
     ProtocolError,
     ReconcilerError,
-    UsageError,
 )
 from reconciler.kinds import FIELDS
 from reconciler.kinds.slack import TOKEN, USE_A_BOT, not_a_bot
@@ -31,8 +30,6 @@ from reconciler.model import Scheme, Secret, SecretRef, Value, Webhook
 from reconciler.render.quote import quote
 from reconciler.render.words import plural, reference
 from reconciler.slack.manifest import Scope
-
-DEFAULT_URL: Final = "https://slack.com/api"
 
 _MOST_PAGES: Final = 50
 _PAGE: Final = 900  # channels; Slack advises fewer than 1000
@@ -257,14 +254,13 @@ def _failed(name: str, problem: ReconcilerError) -> Check:
 class Slack:
     """A client of Slack with one token, which is sent only to the configured origin."""
 
-    def __init__(self, token: Secret, *, url: str = DEFAULT_URL, **options: Any) -> None:
-        """Create a client, without a request. `options` are those of `api.transport.Transport`.
+    def __init__(self, token: Secret, *, origin: Origin, network: Network) -> None:
+        """Create a client, without a request.
 
-        Raises UsageError for an unsafe URL, CredentialError for a token that cannot be sent in a
-        header.
+        Raises CredentialError for a token that cannot be sent in a header.
         """
         credential = Credential.of("Bearer", token, "Slack token")
-        self._transport = Transport(origin=origin_of(url), credential=credential, **options)
+        self._transport = Transport(origin=origin, credential=credential, network=network)
 
     def call(self, verb: str, method: str, **arguments: str | int) -> Reply:
         """Call a method of Slack's Web API. Waits for the pause that Slack requests.
@@ -292,17 +288,6 @@ class Slack:
     def close(self) -> None:
         """Close the connections."""
         self._transport.close()
-
-
-def origin_of(url: str) -> Origin:
-    """Return the server that receives the tokens. Raises UsageError for an unsafe URL."""
-    try:
-        return Origin.parse(url, "--slack-url")
-    except UsageError:
-        raise UsageError(
-            "the Slack URL is invalid",
-            hint=f"set --slack-url or WEBHOOKS_SLACK_URL to a URL such as {DEFAULT_URL}",
-        ) from None
 
 
 def _is_reply(document: Any) -> bool:

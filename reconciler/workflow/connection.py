@@ -7,12 +7,12 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from reconciler.api.origin import DEFAULT_DEADLINE, DEFAULT_SERVER, DEFAULT_TIMEOUT, Network
 from reconciler.execute.stop import SignalStop, SystemClock
 from reconciler.execute.workers import ThreadWorkers
 from reconciler.model import Secret
 from reconciler.planning.plan import Operation
 from reconciler.ports import Clock, Stop, Watcher, WebhookAPI, Workers
-from reconciler.settings import DEFAULT_DEADLINE, DEFAULT_SERVER, DEFAULT_TIMEOUT
 
 if TYPE_CHECKING:
     from reconciler.api.attempt import Observer
@@ -93,13 +93,15 @@ def connect(
         client = open_client(
             server_url=server_url,
             key=key,
-            clock=clock,
             workers=workers,
-            timeout=timeout,
-            deadline=deadline,
-            environment=environment or {},
-            observer=observer,
-            adapter=adapter,
+            network=Network(
+                clock=clock,
+                timeout=timeout,
+                deadline=deadline,
+                environment=environment or {},
+                observer=observer,
+                adapter=adapter,
+            ),
         )
         with closing(client) as api:
             yield Connection(

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from reconciler.api.client import Client, connect
-from reconciler.api.origin import Credential, Origin
+from reconciler.api.origin import Credential, Network, Origin
 from reconciler.api.transport import Transport
 from reconciler.execute.operation import draft
 from reconciler.model import Live, Secret, Webhook
@@ -66,9 +66,7 @@ def transport(
     made = Transport(
         origin=Origin.parse(URL),
         credential=Credential.api_key(Secret(KEY)),
-        clock=clock,
-        adapter=adapter,
-        **more,
+        network=Network(clock=clock, adapter=adapter, **more),
     )
     return made, adapter, clock
 
@@ -91,9 +89,8 @@ class EmulatedApi:
         return connect(
             server_url=URL,
             key=Secret(LOCAL_KEY),
-            clock=self.clock,
             workers=InlineWorkers(),
-            adapter=adapter,
+            network=Network(clock=self.clock, adapter=adapter),
         )
 
     def create(self, *names: str) -> list[str]:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from reconciler.api.attempt import Exchange
-from reconciler.api.origin import Origin
+from reconciler.api.origin import Network, Origin
 from reconciler.api.pace import Pause
 from reconciler.api.transport import Transport
 from reconciler.errors import (
@@ -375,7 +375,9 @@ def test_without_a_credential_there_is_no_header() -> None:
     """A public URL can be read without a key."""
     server = Scripted(OK)
     one = Transport(
-        origin=Origin.parse(f"{URL}/base"), credential=None, clock=VirtualClock(), adapter=server
+        origin=Origin.parse(f"{URL}/base"),
+        credential=None,
+        network=Network(clock=VirtualClock(), adapter=server),
     )
     one.request("GET", "/x", params={"q": "ü"})
     assert "authorization" not in server.requests[0].headers

@@ -16,7 +16,7 @@ import pytest
 
 from reconciler.api.attempt import failed_attempt
 from reconciler.api.connections import Proxy
-from reconciler.api.origin import Credential, Origin
+from reconciler.api.origin import Credential, Network, Origin
 from reconciler.api.transport import Transport
 from reconciler.api.watchdog import WatchedSocket
 from reconciler.errors import (
@@ -52,7 +52,9 @@ TRICKLE = b"HTTP/1.1 200 OK\r\nX: " + b"x" * 4000
 def transport_to(url: str, **settings: Any) -> Iterator[Transport]:
     settings = {"clock": SkippingClock(), "timeout": TIMEOUT, **settings}
     made = Transport(
-        origin=Origin.parse(url), credential=Credential.api_key(Secret(KEY)), **settings
+        origin=Origin.parse(url),
+        credential=Credential.api_key(Secret(KEY)),
+        network=Network(**settings),
     )
     with closing(made):
         yield made

@@ -22,6 +22,7 @@ from typing import Any, Final
 import httpx
 import yaml
 
+from reconciler.api.origin import Network
 from reconciler.ci.github import GitHub
 from reconciler.ci.workflows import Needs, Setup, workflows
 from reconciler.model import Scheme, Secret, SecretRef
@@ -55,10 +56,10 @@ def client(
     github = GitHub(
         repository=fake.repository,
         token=Secret(fake.token),
-        clock=VirtualClock(),
-        environ=environ,
+        network=Network(
+            clock=VirtualClock(), environment=environ, adapter=transport or in_process(fake)
+        ),
         clean=str,
-        adapter=transport or in_process(fake),
     )
     with closing(github):
         yield github

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.api.origin import Network
 from reconciler.ci.github import GitHub, GitHubError
 from reconciler.ci.marker import Marker, MarkerKind, find
 from reconciler.ci.plan import put
@@ -131,9 +132,8 @@ def test_a_token_is_not_sent_to_an_unsafe_url(fake: FakeGitHub) -> None:
     token = Secret(fake.token)
 
     def connect(token: Secret, **environ: str) -> GitHub:
-        return GitHub(
-            repository="a/b", token=token, clock=VirtualClock(), environ=environ, clean=str
-        )
+        network = Network(clock=VirtualClock(), environment=environ)
+        return GitHub(repository="a/b", token=token, network=network, clean=str)
 
     with pytest.raises(UsageError, match="GITHUB_API_URL"):
         connect(token, GITHUB_API_URL="http://git.example")

@@ -61,6 +61,13 @@ def test_without_github_it_prints_a_plan(here: World) -> None:
     assert "Plan: 1 to create" in done.out
 
 
+def test_debug_shows_requests_to_both_servers(here: World) -> None:
+    """A slow job shows which server it waits for."""
+    done = here.call("apply --reviewed-plan ignore --debug")
+    assert "POST /api/v1/webhooks/ 201" in done.stderr
+    assert f"GET /repos/{here.github.repository}/pulls 200" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("what", "name", "code"),
     [

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from reconciler.api.client import connect
+from reconciler.api.origin import Network
 from reconciler.checks import Check
 from reconciler.doctor.service import check_server
 from reconciler.errors import UnreachableError
@@ -33,9 +34,8 @@ def check(
     api = connect(
         server_url=URL,
         key=None if key is None else Secret(key),
-        clock=clock,
         workers=InlineWorkers(),
-        adapter=adapter,
+        network=Network(clock=clock, adapter=adapter),
     )
     return tuple(check_server(api, clock, keyed=key is not None, guards=guards))
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import cast
 
 from reconciler.api.client import Client, connect
+from reconciler.api.origin import Network
 from reconciler.emulator.emulator import LogEntry
 from reconciler.model import Secret
 from tests.emulated.emulator import LOCAL_KEY, Emulator, Request, Response
@@ -68,9 +69,8 @@ class World:
         client = connect(
             server_url="https://api.cloudtruth.io",
             key=KEY,
-            clock=clock,
             workers=workers,
-            adapter=adapter,
+            network=Network(clock=clock, adapter=adapter),
         )
         with closing(client) as api:
             process.now, process.hurry = clock.monotonic, api.deadline_in

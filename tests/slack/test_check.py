@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.api.origin import Network, Origin
 from reconciler.checks import Check, Checklist, Status
 from reconciler.errors import CredentialError
 from reconciler.model import Scheme, Secret, SecretRef, Value, Webhook
@@ -43,7 +44,8 @@ def check_slack(
     slack.breaking = breaking
 
     def connect(token: Secret) -> Slack:
-        return Slack(token, clock=clock or VirtualClock(), adapter=in_process(slack))
+        network = Network(clock=clock or VirtualClock(), adapter=in_process(slack))
+        return Slack(token, origin=Origin.parse("https://slack.com/api"), network=network)
 
     secrets = {} if value is None else dict.fromkeys((REF, OTHER), Secret(value))
     return check(found or (hook(),), secrets, connect, send=send)

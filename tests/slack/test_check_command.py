@@ -55,13 +55,16 @@ def test_the_api_key_is_not_a_slack_token(shell: Shell, file: File) -> None:
 
 
 def test_an_unreachable_slack(shell: Shell, file: File) -> None:
-    """The fix names the option of Slack, not that of CloudTruth."""
+    """The fix names the settings of Slack, not those of CloudTruth."""
     file()
     with closed_port() as url:
         done = shell("slack", "check", "--slack-url", url, **{**SECRETS, "TOKEN": GOOD})
     assert done.code == 1
     assert "connection refused" in done.out
-    assert "fix: check the host and the port in --slack-url" in done.out
+    assert (
+        "fix: check the host and the port in the Slack URL (--slack-url, WEBHOOKS_SLACK_URL)"
+        in done.out
+    )
 
 
 @pytest.mark.parametrize(

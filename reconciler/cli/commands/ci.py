@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import click
 
+from reconciler.api.origin import Network
 from reconciler.ci.apply import apply
 from reconciler.ci.drift import drift
 from reconciler.ci.github import GitHub
@@ -21,7 +22,7 @@ from reconciler.ci.outcome import Outcome
 from reconciler.ci.plan import plan, validate
 from reconciler.ci.run import read_run
 from reconciler.cli.commands.plan import again
-from reconciler.cli.connection import connected, settings_of
+from reconciler.cli.connection import Progress, connected, settings_of
 from reconciler.cli.errors import report_error
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
@@ -106,12 +107,12 @@ def _outcome(session: Session, what: str | None, own: Mapping[str, str | None]) 
     with ExitStack() as stack:
         github, repository = None, environ.get("GITHUB_REPOSITORY", "")
         if environ.get("GITHUB_TOKEN") and repository:
-            token, clock = Secret(environ["GITHUB_TOKEN"]), session.process.time()
+            token = Secret(environ["GITHUB_TOKEN"])
             session.console.hide([token])
-            clean = session.console.clean
-            github = GitHub(
-                repository=repository, token=token, clock=clock, environ=environ, clean=clean
-            )
+            progress = stack.enter_context(Progress(session))
+            clock, clean = session.process.time(), session.console.clean
+            network = Network(clock=clock, environment=environ, observer=progress.observe)
+            github = GitHub(repository=repository, token=token, network=network, clean=clean)
             stack.callback(github.close)
         reachable = missing is None and (settings.local or settings.key is not None)
         found = read_run(

@@ -16,7 +16,7 @@ from typing import Final
 from click.core import ParameterSource
 
 from reconciler import workflow
-from reconciler.api.origin import Origin
+from reconciler.api.origin import DEFAULT_SERVER, Origin
 from reconciler.ci.matrix import labeled
 from reconciler.ci.workflows import (
     CALLER,
@@ -41,7 +41,7 @@ from reconciler.model import Live, Scheme, SecretRef
 from reconciler.render import RENDERERS
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
-from reconciler.settings import DEFAULT_SERVER, LOCAL_SERVER
+from reconciler.settings import LOCAL_SERVER
 from reconciler.source.allowed import reference
 from reconciler.source.export import SLACK_TOKEN, export
 from reconciler.source.files import DEFAULT_FILE

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from reconciler import workflow
+from reconciler.api.origin import Network, Origin
 from reconciler.cli.connection import Progress, settings_of
 from reconciler.cli.options import COMMON, Group, Option, command, format_option, paths
 from reconciler.cli.session import Session
@@ -16,6 +17,8 @@ from reconciler.model import Secret
 from reconciler.planning.names import Globs
 from reconciler.render.quote import prose
 from reconciler.slack.manifest import APP_NAME, STEPS, link, manifest, rendered
+
+_SLACK: Final = "https://slack.com/api"
 
 
 @command(
@@ -74,7 +77,7 @@ def _manifest(session: Session, format: str, url: bool, name: str, see_channels:
         Option("--send", group="Check", is_flag=True,
                help="Post a message for each webhook, visible to everyone in the channel."),
         Option("--slack-url", group="Check", metavar="URL", env="WEBHOOKS_SLACK_URL",
-               default="https://slack.com/api", show_default=True,
+               default=_SLACK, show_default=True,
                help="Send the tokens to this Web API."),
         format_option("text", "json"),
     ),
@@ -92,10 +95,12 @@ def _check(session: Session, only: tuple[str, ...], send: bool, slack_url: str, 
     wanted = Globs(only or ("*",))
     chosen = [each for each in checked.desired.webhooks if wanted.match(each.name)]
     # Imported here, so that an error before does not load the HTTP library.
-    from reconciler.slack.check import DEFAULT_URL, Slack, check, origin_of
+    from reconciler.slack.check import Slack, check
 
-    where = origin_of(slack_url)
-    if slack_url != DEFAULT_URL:
+    where = Origin.parse(
+        slack_url, "the Slack URL (--slack-url, WEBHOOKS_SLACK_URL)", example=_SLACK
+    )
+    if slack_url != _SLACK:
         session.console.note(f"The tokens are sent to {where}, not to Slack.")
     clock = session.process.time()
     end = clock.monotonic() + settings.deadline.value
@@ -106,12 +111,14 @@ def _check(session: Session, only: tuple[str, ...], send: bool, slack_url: str, 
         def connect(token: Secret) -> Any:
             slack = Slack(
                 token,
-                url=slack_url,
-                clock=clock,
-                timeout=settings.timeout.value,
-                deadline=max(0.0, end - clock.monotonic()),
-                environment=session.process.environ,
-                observer=progress.observe,
+                origin=where,
+                network=Network(
+                    clock=clock,
+                    timeout=settings.timeout.value,
+                    deadline=max(0.0, end - clock.monotonic()),
+                    environment=session.process.environ,
+                    observer=progress.observe,
+                ),
             )
             stack.callback(slack.close)
             return slack
