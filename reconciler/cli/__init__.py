@@ -1,1 +1,1 @@
-"""The command line: the only folder that prints, reads the process environment, or exits."""
+"""The command line: the only folder that prints or exits. It passes on the process environment."""
