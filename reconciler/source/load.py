@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
-from reconciler.findings import Finding, Position, Severity, has_errors, sort_key
+from reconciler.findings import Finding, Place, Position, Severity, has_errors, sort_key
 from reconciler.kinds import FIELDS, Field
 from reconciler.kinds.events import expand
 from reconciler.model import (
@@ -49,6 +49,25 @@ class Loaded:
     documents: Mapping[str, Document] = field(default_factory=dict, repr=False)
     parents: Mapping[str, Document] = field(default_factory=dict, repr=False)
     policies: Mapping[str, str] = field(default_factory=dict)
+
+    def place(self, file: str, index: int, path: Path) -> Place:
+        """Return the place of a field of the webhook at `index`: in `defaults` if it is inherited.
+
+        A missing field has the place where it belongs.
+        """
+        return Place(file, origin(self.documents[file].data, index, path))
+
+    def position(self, place: Place) -> Position | None:
+        """Return the position of a place, which may be in a parent; None for a saved plan."""
+        document = self.documents[place.file]
+        if not document.text:
+            return None
+        from reconciler.source.excerpt import narrow
+        from reconciler.source.position import locate
+
+        at = document.written_at(place.path)
+        text = self.parents.get(at.file, document).text
+        return narrow(text, locate(text, at.file, at.path))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,22 +141,6 @@ def key_references(documents: Iterable[Document]) -> Iterator[SecretRef]:
     for each in documents:
         if (found := reference_in(each.data.get("api_key"), each.file)) is not None:
             yield found
-
-
-def place(loaded: Loaded, webhook: Webhook, path: Path = ()) -> Position | None:
-    """Return the position of a field of `webhook`, in `defaults` if it is inherited.
-
-    A missing field has the position where it belongs; None if the file is not known.
-    """
-    document = loaded.documents.get(webhook.file)
-    if document is None or not document.text:  # of a saved plan
-        return None
-    from reconciler.source.excerpt import narrow
-    from reconciler.source.position import locate
-
-    at = document.written_at(origin(document.data, webhook.index, path))
-    document = loaded.parents.get(at.file, document)
-    return narrow(document.text, locate(document.text, at.file, at.path))
 
 
 def build(documents: Collection[Document], accepted: Mapping[str, Iterable[Part]]) -> Desired:

@@ -14,11 +14,11 @@ from hashlib import sha256
 from typing import Any, Final
 
 from reconciler.errors import RunConfigurationError, StalePlanError
-from reconciler.findings import Place, error, sort_key
+from reconciler.findings import error, sort_key
 from reconciler.source.excerpt import placed
 from reconciler.source.files import NotReadableError
 from reconciler.source.load import Loaded
-from reconciler.source.rendered import configurations, source_path
+from reconciler.source.rendered import configurations, source_place
 from reconciler.source.schema import ValidationError, own_validator
 
 _HINT: Final = "write a JSON Schema (see docs/organizations.md)"
@@ -47,9 +47,9 @@ def judge(
                 hint="save a new plan with `webhooks plan --out FILE` and have it reviewed",
             )
         for file, rejected in _rejections(name, schema, data):
-            path = source_path(loaded, file, tuple(rejected.instance_path))
+            place = source_place(loaded, file, tuple(rejected.instance_path))
             message = _message(schema, list(rejected.schema_path))
-            found.append(error("policy", message, f"required by policy {name}", Place(file, path)))
+            found.append(error("policy", message, f"required by policy {name}", place))
     found = placed({**loaded.parents, **loaded.documents}, found)
     return replace(
         loaded,

@@ -13,12 +13,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Final, TypeAlias
 
+from reconciler.findings import Place
 from reconciler.kinds.events import ordered
 from reconciler.model import Absent, Desired, FileScope, Path, SecretRef, Webhook
 from reconciler.planning.document import without_commands
 from reconciler.source.load import Loaded
-from reconciler.source.position import locate
-from reconciler.source.schema import origin
 
 Comment: TypeAlias = Callable[[Path], str]
 """Returns the comment for the value at a path, or an empty text."""
@@ -80,8 +79,8 @@ def _entry(entry: Webhook | Absent) -> dict[str, Any]:
     }
 
 
-def source_path(loaded: Loaded, file: str, path: Path) -> Path:
-    """Return the path in the file's data of a value in the rendered configuration.
+def source_place(loaded: Loaded, file: str, path: Path) -> Place:
+    """Return the place in the file's data of a value in the rendered configuration.
 
     For a value without an exact path, such as an event from a glob, it is the nearest one: the list
     of globs. The rendered webhooks have the order of the file, so their indexes are the same.
@@ -89,24 +88,21 @@ def source_path(loaded: Loaded, file: str, path: Path) -> Path:
     match path:
         case ("webhooks", int(index), *rest):
             rest = rest[:1] if rest[:1] == ["event_types"] else rest
-            return origin(loaded.documents[file].data, index, tuple(rest))
-    return path
+            return loaded.place(file, index, tuple(rest))
+    return Place(file, path)
 
 
 def origins(loaded: Loaded, file: str) -> Comment:
     """Return the source of comments for rendered values: file and line, or `default`."""
-    document = loaded.documents[file]
 
     @cache
     def comment(path: Path) -> str:
         match path:
             case (*_, int()) | ("webhooks", _, "configuration", _, _):
                 return ""  # a webhook, a part of a list or of a reference
-        at = document.written_at(source_path(loaded, file, path))
-        if path[0] != "webhooks" and path[0] not in document.data:
+        if path[0] != "webhooks" and path[0] not in loaded.documents[file].data:
             return "default"
-        text = loaded.parents.get(at.file, document).text
-        return f"{at.file}:{locate(text, at.file, at.path).line}"
+        return str(loaded.position(source_place(loaded, file, path)))
 
     return comment
 

@@ -22,7 +22,7 @@ from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review, check_digest, judge, review_of
 from reconciler.render.rows import kept_row, operation_row
 from reconciler.report import NOT_REVIEWED, Failed, Outcome, Report, Skipped
-from reconciler.source.load import Loaded, place
+from reconciler.source.load import Loaded
 from reconciler.workflow.connection import Connection
 from reconciler.workflow.inputs import Checked, Gathered, gather, located
 from reconciler.workflow.planning import plan
@@ -189,8 +189,9 @@ def _placed(outcome: Outcome, declared: Loaded) -> Outcome:
     if not isinstance(outcome, Failed) or isinstance(outcome.operation, Delete):
         return outcome
     webhook = outcome.operation.after
+    places = (declared.place(webhook.file, webhook.index, each.path) for each in outcome.fields)
     fields = tuple(
-        each if each.position else replace(each, position=place(declared, webhook, each.path))
-        for each in outcome.fields
+        replace(each, position=declared.position(place))
+        for each, place in zip(outcome.fields, places, strict=True)
     )
     return replace(outcome, fields=fields)

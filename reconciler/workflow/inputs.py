@@ -24,7 +24,6 @@ from reconciler.source.load import (
     load_parsed,
     parse_files,
 )
-from reconciler.source.schema import origin
 from reconciler.source.secrets import fetch_key
 from reconciler.source.text import decode, masked
 from reconciler.source.yaml import Document
@@ -327,8 +326,8 @@ def located(problems: Sequence[tuple[SecretRef, Finding]], checked: Checked) -> 
         for name, ref in webhook.references:
             if ref in wanted:
                 wanted.remove(ref)
-                path = origin(documents[webhook.file].data, webhook.index, ("configuration", name))
-                places[ref] = Place(webhook.file, path)
+                path = ("configuration", name)
+                places[ref] = checked.declared.place(webhook.file, webhook.index, path)
     found = (replace(each, position=None, place=places[ref]) for ref, each in problems)
     return tuple(placed(documents, found))
 
