@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Draw the README's pictures from the program's output: `python scripts/pictures.py`.
 
-The scene is `docs/images/scene/`: a file, its previous version, and the live webhooks. The same
-scene always gives the same bytes, so a test compares them with the repository. The pictures follow
+The input is `docs/images/example/`: a file, its previous version, and the live webhooks. The same
+input always gives the same bytes, so a test compares them with the repository. The pictures follow
 the reader's light or dark theme, and use only common fonts.
 """
 
@@ -31,10 +31,10 @@ from reconciler.render import RENDERERS, View
 from reconciler.workflow import Inputs, gather, load, plan
 
 IMAGES: Final = Path(__file__).parents[1] / "docs" / "images"
-SCENE: Final = IMAGES / "scene"
+EXAMPLE: Final = IMAGES / "example"
 _TODAY: Final = datetime(2026, 11, 25, tzinfo=UTC)
 _COMMIT: Final = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
-_INPUTS: Final = Inputs(directory=SCENE, environ={}, stdin=bytes)
+_INPUTS: Final = Inputs(directory=EXAMPLE, environ={}, stdin=bytes)
 
 _LINE: Final = 18  # pixels from one line of the terminal to the next
 _COLUMNS: Final = 100  # of the terminal, which breaks longer lines
@@ -78,18 +78,18 @@ _MONO: Final = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono
 _SANS: Final = "-apple-system, 'Segoe UI', 'Noto Sans', Helvetica, Arial, sans-serif"
 
 
-class Listed:
-    """A CloudTruth with the live webhooks of the scene."""
+class FakeApi:
+    """A fake CloudTruth API that returns the example's webhooks."""
 
     origin = "https://api.cloudtruth.io"
 
     def organization(self) -> Organization:
-        """Return the organization of the scene."""
+        """Return the organization of the example."""
         return Organization(id="org-1", name="Acme", role="ADMIN")
 
     def list(self) -> tuple[LiveWebhook, ...]:
         """Return the live webhooks."""
-        rows = json.loads((SCENE / "live.json").read_text("utf-8"))["results"]
+        rows = json.loads((EXAMPLE / "live.json").read_text("utf-8"))["results"]
         return tuple(map(live_webhook, rows))
 
     def get(self, id: str) -> LiveWebhook | None:
@@ -98,7 +98,7 @@ class Listed:
 
 
 class Recorder:
-    """A GitHub without comments that records the one that is written."""
+    """A fake GitHub API that has no comments and records the new one."""
 
     def __init__(self) -> None:
         self.body = ""
@@ -126,28 +126,28 @@ class Recorder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Connection:
-    api: Listed
+    api: FakeApi
     key: None = None
 
 
 def terminal() -> str:
     """Return the output of `webhooks plan`, with colors."""
-    made = plan(gather(load(_INPUTS)), Listed(), options=PlanOptions())
+    made = plan(gather(load(_INPUTS)), FakeApi(), options=PlanOptions())
     view = View(color=True, key_source="CLOUDTRUTH_API_KEY", now=_TODAY)
     return RENDERERS["text"]().render_plan(made, view)
 
 
 def comment() -> str:
-    """Return the comment of `webhooks ci plan` on a pull request with the scene's change."""
+    """Return the comment of `webhooks ci plan` on a pull request with the example's change."""
 
     @contextmanager
     def connect() -> Iterator[Any]:
-        yield _Connection(api=Listed())
+        yield _Connection(api=FakeApi())
 
     def git(arguments: Sequence[str]) -> bytes | None:
         if "ls-tree" in arguments:
             return f"100644 blob {_COMMIT}\twebhooks.yaml\0".encode()
-        blob = (SCENE / "before.yaml").read_bytes()
+        blob = (EXAMPLE / "before.yaml").read_bytes()
         return blob if "cat-file" in arguments else _COMMIT.encode()
 
     recorder = Recorder()
@@ -204,7 +204,7 @@ def draw_comment(text: str) -> str:
 
 
 def pictures() -> dict[str, str]:
-    """Return every picture by its file's name."""
+    """Return each picture by its file name."""
     return {"plan.svg": draw_terminal(terminal()), "comment.svg": draw_comment(comment())}
 
 
@@ -241,7 +241,7 @@ def _diff(found: re.Match[str]) -> str:
 
 
 def _height(html: str) -> int:
-    """Return the height by the style sheet; lines of a comment are never wrapped."""
+    """Return the height according to the style sheet; lines of a comment are never wrapped."""
     return (
         36 * html.count("<h3>")
         + 33 * html.count("<tr>")

@@ -4,7 +4,7 @@
     python scripts/release.py prepare 0.2.0    edits the files of the release commit
     python scripts/release.py notes v0.2.0     prints the changelog's section, for the workflow
 
-`prepare` raises the version, gives the changelog's `Unreleased` section the version and the date,
+`prepare` bumps the version, gives the changelog's `Unreleased` section the version and the date,
 and makes workflows and documents install that version from PyPI instead of a commit.
 """
 
@@ -19,7 +19,7 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[1]
 VERSION_FILE: Final = ROOT / "reconciler" / "__init__.py"
 CHANGELOG: Final = ROOT / "CHANGELOG.md"
-SETTING: Final = ROOT / "reconciler" / "ci" / "workflows.py"
+WORKFLOWS_MODULE: Final = ROOT / "reconciler" / "ci" / "workflows.py"
 """The module that decides what workflows install: `_RELEASED`."""
 
 _VERSION: Final = re.compile(r'^__version__ = "(.+)"$', re.MULTILINE)
@@ -87,8 +87,10 @@ def prepare(new: str) -> None:
     today = datetime.now(UTC).date().isoformat()
     _edit(VERSION_FILE, _VERSION, f'__version__ = "{new}"')
     _edit(CHANGELOG, re.compile(r"^## \[Unreleased\]$", re.M), f"\\g<0>\n\n## [{new}] - {today}")
-    first = "_RELEASED: Final = False" in SETTING.read_text("utf-8")
-    _edit(SETTING, re.compile(r"^_RELEASED: Final = \w+$", re.M), "_RELEASED: Final = True")
+    first = "_RELEASED: Final = False" in WORKFLOWS_MODULE.read_text("utf-8")
+    _edit(
+        WORKFLOWS_MODULE, re.compile(r"^_RELEASED: Final = \w+$", re.M), "_RELEASED: Final = True"
+    )
     for name, sentences in SENTENCES.items():
         _edit(ROOT / name, _REQUIREMENT, f"cloudtruth-webhooks=={new}")
         for before, after in sentences if first else ():

@@ -57,7 +57,7 @@ def text() -> str:
     }
     used = set(_references(schema)) | {f"{name}Webhook" for name in KINDS}
     schema["$defs"] = {name: part for name, part in definitions.items() if name in used}
-    return f"{written(schema)}\n"
+    return f"{format_json(schema)}\n"
 
 
 def _of_kind(kind: Kind) -> dict[str, Schema]:
@@ -212,7 +212,7 @@ def _fields_of_any_type() -> tuple[Schema, dict[str, Schema]]:
             continue
         constraints = _constraints(field)
         if any(_constraints(other) != constraints for _, other in found):
-            raise SystemExit(f"types disagree about what the field {name!r} may hold")
+            raise SystemExit(f"webhook types define the field {name!r} with different constraints")
         title = name.replace("_", " ").capitalize()
         description = " ".join(f"{kind.title}: {each.description}" for kind, each in found)
         common = f"any{_capitals(name)}"
@@ -308,10 +308,10 @@ def _references(part: Any) -> Iterator[str]:
             yield from _references(each)
 
 
-def written(value: Any, indent: str = "", used: int = 0) -> str:
-    """Return JSON in which a container without containers, if it fits, is on one line.
+def format_json(value: Any, indent: str = "", used: int = 0) -> str:
+    """Return formatted JSON. A list or object with no nested ones goes on one line if it fits.
 
-    `used` is the number of characters before it on its line.
+    `used` is the number of characters before the value on its line.
     """
     if not isinstance(value, dict | list) or not value:
         return json.dumps(value, ensure_ascii=False)
@@ -325,9 +325,9 @@ def written(value: Any, indent: str = "", used: int = 0) -> str:
         items = []
         for key, each in value.items():
             head = f"{deeper}{json.dumps(key, ensure_ascii=False)}: "
-            items.append(f"{head}{written(each, deeper, len(head))}")
+            items.append(f"{head}{format_json(each, deeper, len(head))}")
         return "{\n" + ",\n".join(items) + f"\n{indent}}}"
-    items = [f"{deeper}{written(each, deeper, len(deeper))}" for each in value]
+    items = [f"{deeper}{format_json(each, deeper, len(deeper))}" for each in value]
     return "[\n" + ",\n".join(items) + f"\n{indent}]"
 
 

@@ -94,10 +94,10 @@ class BlockSetup:
     `files` are written into the folder, which with `clone` is a copy of the repository; `before` is
     committed on the branch `main` first. `live` is a webhooks file that is applied first.
     `choices` are the emulator's. `smaller` replaces parts of the block that would take too long.
-    Every text of `says` is printed, in this order; `calls` are all calls of the stand-ins.
+    Every text in `prints` is printed, in this order; `calls` are all calls of the stand-ins.
     """
 
-    says: tuple[str, ...] = ()
+    prints: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     clone: bool = False
     before: Mapping[str, str] = field(default_factory=dict)
@@ -108,15 +108,15 @@ class BlockSetup:
     calls: tuple[str, ...] = ()
 
 
-def of_page(page: str) -> str:
+def first_file_on(page: str) -> str:
     """Return the first configuration file on a page."""
     found = (each for each in blocks(ROOT / page, ROOT) if each.language == "yaml")
     return next(each.text for each in found if "\nwebhooks:" in f"\n{each.text}")
 
 
 EXAMPLE: Final = (ROOT / "examples" / "webhooks.yaml").read_text("utf-8")
-README: Final = of_page("README.md")
-SECRETS_PAGE: Final = of_page("docs/secrets.md")
+README: Final = first_file_on("README.md")
+SECRETS_PAGE: Final = first_file_on("docs/secrets.md")
 _PAGER_URL: Final = {"secrets/pager-url": "https://pager.example.com/v1/an-example\n"}
 _ROTATED: Final = SECRETS_PAGE.replace(
     "{env: SLACK_BOT_TOKEN}", "{env: SLACK_BOT_TOKEN, version: 2}"
@@ -129,38 +129,38 @@ SOURCE: Final = package("COMMIT")
 SETUPS: Final[Mapping[str, BlockSetup]] = {
     "README.md: Adopt an organization": BlockSetup(
         live=EXAMPLE,
-        says=("wrote webhooks.yaml", *["No changes. 3 webhooks match in the compared fields."] * 3),
+        prints=("wrote webhooks.yaml", *["No changes. 3 webhooks match in the compared field"] * 3),
     ),
     "README.md: On GitHub": BlockSetup(
         smaller={"${{ github.event.before }}": "0" * 40},
         files={"webhooks.yaml": README},
-        says=("3 created",),
+        prints=("3 created",),
         calls=(f"pip install {SOURCE}",),
     ),
     "docs/doctor.md: Troubleshooting": BlockSetup(
         files={"webhooks.yaml": EXAMPLE},
-        says=("Settings", "Network", "CloudTruth", "Files"),
+        prints=("Settings", "Network", "CloudTruth", "Files"),
     ),
     "docs/doctor.md: Test with one webhook": BlockSetup(
         files={"webhooks.yaml": EXAMPLE},
         smaller={"--probe": "--probe --yes"},
-        says=("Probe", "create", "the webhook no longer exists"),
+        prints=("Probe", "create", "the webhook no longer exists"),
     ),
     "docs/doctor.md: For a bug report": BlockSetup(
-        files={"webhooks.yaml": EXAMPLE}, says=('"format_version": "2"',)
+        files={"webhooks.yaml": EXAMPLE}, prints=('"format_version": "2"',)
     ),
     "docs/file.md: The configuration file": BlockSetup(
-        files={"webhooks.yaml": EXAMPLE}, says=("Valid: 4 webhooks",)
+        files={"webhooks.yaml": EXAMPLE}, prints=("Valid: 4 webhooks",)
     ),
     "docs/github.md: Set up in five minutes": BlockSetup(
         environ={"CLOUDTRUTH_API_KEY": ""},
-        says=("webhooks.yaml", "plan-webhooks.yml"),
+        prints=("webhooks.yaml", "plan-webhooks.yml"),
         calls=(f"pip install {SOURCE}",),
     ),
     "docs/guarantees.md: How it is tested": BlockSetup(
         clone=True,
         smaller={"10000 ": "3 "},
-        says=("3 seeds in", " 0 violations", "GET", "1 seeds in", " 0 violations"),
+        prints=("3 seeds in", " 0 violations", "GET", "1 seeds in", " 0 violations"),
         calls=("python -m tests.simulation --seeds 3",
                "python -m tests.simulation --seed 4711 --trace"),
     ),
@@ -170,41 +170,41 @@ SETUPS: Final[Mapping[str, BlockSetup]] = {
                "python -m benchmarks --row plan-10000 --out results"),
     ),
     "docs/secrets.md: Which secrets may be used": BlockSetup(
-        files=_SECRETS_FILES, says=("2 to create", "Type `yes` to confirm", "2 created")
+        files=_SECRETS_FILES, prints=("2 to create", "Type `yes` to confirm", "2 created")
     ),
     "docs/secrets.md: Rotate a secret": BlockSetup(
         before=_SECRETS_FILES, live=SECRETS_PAGE, files=_ROTATION, choices={"read_back": "mask"},
-        says=("1 to update", "this change", "Type `yes` to confirm", "1 updated"),
+        prints=("1 to update", "this change", "Type `yes` to confirm", "1 updated"),
     ),
     "docs/secrets.md: Rotate a secret (2)": BlockSetup(
         live=SECRETS_PAGE, files=_SECRETS_FILES, choices={"read_back": "mask"},
-        says=("1 updated", "Type `yes` to confirm", "1 updated", "2 updated"),
+        prints=("1 updated", "Type `yes` to confirm", "1 updated", "2 updated"),
     ),
     "docs/secrets.md: Secrets kept in CloudTruth": BlockSetup(
         files={"webhooks.yaml": EXAMPLE},
         environ={"PAGER_PASSWORD": "an example password"},
-        says=("Type `yes` to confirm", "3 created"),
+        prints=("Type `yes` to confirm", "3 created"),
         calls=("cloudtruth --env production --project notifications run -- webhooks apply",),
     ),
     "docs/organizations.md: Several organizations from one parent file": BlockSetup(
-        clone=True, says=("organization: Acme Staging", "Plan: 1 to create")
+        clone=True, prints=("organization: Acme Staging", "Plan: 1 to create")
     ),
     "docs/organizations.md: Try it": BlockSetup(
-        clone=True, says=("Valid: 1 webhook", "CloudTruth webhooks for Acme Staging")
+        clone=True, prints=("Valid: 1 webhook", "CloudTruth webhooks for Acme Staging")
     ),
     "docs/organizations.md: On GitHub": BlockSetup(
         files={
             f"organizations/{each.name}": each.read_text("utf-8")
             for each in (ROOT / "examples/organizations").glob("*.yaml")
         },
-        says=("wrote .github/workflows/webhooks.yml", "--env staging-apply"),
+        prints=("wrote .github/workflows/webhooks.yml", "--env staging-apply"),
     ),
-    "docs/organizations.md: Policies": BlockSetup(clone=True, says=("Valid: 1 webhook",)),
+    "docs/organizations.md: Policies": BlockSetup(clone=True, prints=("Valid: 1 webhook",)),
     "docs/slack.md: Create the app": BlockSetup(
-        says=("chat:write.customize", "https://api.slack.com/apps?new_app=1&manifest_json="),
+        prints=("chat:write.customize", "https://api.slack.com/apps?new_app=1&manifest_json="),
     ),
     "docs/slack.md: In a pipeline": BlockSetup(
-        files={"webhooks.yaml": EXAMPLE}, says=('"format_version": "2"', '"channel"'),
+        files={"webhooks.yaml": EXAMPLE}, prints=('"format_version": "2"', '"channel"'),
     ),
 }  # fmt: skip
 """Every block of type `sh`, and every workflow with commands, by its name."""

@@ -94,7 +94,7 @@ def test_a_list_is_complete(title: str, name: str, edits: Mapping[str, Edit]) ->
 
 @pytest.mark.slow
 def test_a_new_command_works(copy: ProgramCopy) -> None:
-    """It runs, is in the help, and the script writes it into the page of commands."""
+    """A new command runs, is in the help, and is written to docs/commands.md."""
     done = copy.webhooks("count", "-f", "examples/webhooks.yaml")
     assert (done.returncode, done.stdout) == (0, "3\n"), done.stderr
     assert "count " in copy.webhooks("--help").stdout
@@ -103,7 +103,7 @@ def test_a_new_command_works(copy: ProgramCopy) -> None:
 
 @pytest.mark.slow
 def test_a_new_output_works(copy: ProgramCopy) -> None:
-    """The format can be selected, and shows plans, reports and failures."""
+    """The new format can be selected, and shows plans, reports and failures."""
     secrets = {"SLACK_BOT_TOKEN": "xoxb-" + "0123456789-abcdef", "PAGER_PASSWORD": "example"}
     file = ("-f", "examples/webhooks.yaml", "--local", "--format", "brief")
     for command, shown in ((("plan",), "3 planned\n"), (("apply", "--yes"), "3 applied\n")):
@@ -113,7 +113,7 @@ def test_a_new_output_works(copy: ProgramCopy) -> None:
 
 
 def test_the_third_type_works(copy: ProgramCopy) -> None:
-    """It is validated, planned, applied and then in sync, and its secret is masked."""
+    """A webhook of the third type can be planned and applied; its secret is masked."""
     file, plan = "-f examples/pager.yaml", "plan --detailed-exitcode --local-db pager.db"
     for line, code, shown in (
         (f"validate --strict {file}", 0, "Valid: 1 webhook"),
@@ -128,7 +128,7 @@ def test_the_third_type_works(copy: ProgramCopy) -> None:
 
 
 def test_errors_in_the_third_type_are_explained(copy: ProgramCopy) -> None:
-    """They have the same messages as those of other types."""
+    """Errors in the third type have the same messages as in other types."""
     assert all(old in EXAMPLE for old, _ in MISTAKES)
     files = {f"bad/{n}.yaml": EXAMPLE.replace(*each) for n, each in enumerate(MISTAKES)}
     write(copy.folder, files)
@@ -139,7 +139,7 @@ def test_errors_in_the_third_type_are_explained(copy: ProgramCopy) -> None:
 
 
 def test_every_format_is_in_the_contract() -> None:
-    """The line in pyproject.toml, which only `lint-imports` reads, includes it."""
+    """The contract in pyproject.toml, which only `lint-imports` reads, includes every format."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     (contract,) = (
         each
@@ -151,7 +151,7 @@ def test_every_format_is_in_the_contract() -> None:
 
 
 def test_every_folder_is_explained() -> None:
-    """Each folder and module of the package is in docs/architecture.md."""
+    """docs/architecture.md explains each folder and module of the package."""
     section = PAGE.partition("## Folders")[2].partition("\n## ")[0]
     for each in sorted((ROOT / "reconciler").iterdir()):
         if each.is_dir() and (each / "__init__.py").exists():

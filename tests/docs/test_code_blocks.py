@@ -58,7 +58,7 @@ def of(language: str) -> list[Any]:
 
 
 def test_every_block_has_a_language() -> None:
-    """Each language has a checker."""
+    """The language of each block has a checker."""
     assert [str(each) for each in BLOCKS if each.language not in LANGUAGES] == []
     assert {"sh", "yaml", "python"} <= {each.language for each in BLOCKS}
 
@@ -76,7 +76,7 @@ def test_python_blocks_run(block: Block, tmp_path: Path, cloud: MakeCloud) -> No
 
 @pytest.mark.parametrize("block", of("yaml"))
 def test_yaml_blocks_are_valid(block: Block, shell: Shell, tmp_path: Path) -> None:
-    """A configuration file or a part of one is valid without a warning."""
+    """A configuration file, or a part of one, is valid without a warning."""
     data = yaml.safe_load(block.text)
     file = complete_file(data)
     if file is not None:

@@ -1,4 +1,4 @@
-"""The examples: files, the program that uses the library and its page, many organizations."""
+"""The examples: files, the program that uses the library, and many organizations."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ORGANIZATIONS = sorted(name for name, text in TEXTS.items() if "\norganization:"
 
 @pytest.fixture
 def both(cloud: MakeCloud) -> Cloud:
-    """One CloudTruth with two organizations and a key for each."""
+    """One emulator with two organizations and a key for each."""
     made = cloud()
     store = made.emulator.store
     acme = next(each for each in store.organizations() if each.name == "Acme")
@@ -41,7 +41,7 @@ def both(cloud: MakeCloud) -> Cloud:
 
 
 def test_the_page_lists_the_public_names() -> None:
-    """The table on the page and `__all__` are the same."""
+    """The table on the page and `__all__` have the same names."""
     section = PAGE.partition("## Public names")[2]
     named = re.findall(r"^\| `(\w+)` \|", section, flags=re.M)
     assert sorted(named) == sorted(reconciler.workflow.__all__)
@@ -50,7 +50,7 @@ def test_the_page_lists_the_public_names() -> None:
 
 
 def test_the_example_plans_two_organizations(both: Cloud) -> None:
-    """It shows the plan of each organization and writes nothing."""
+    """The example prints the plan of each organization and writes nothing."""
     keys = {f"{each.upper()}_API_KEY": f"{each}-example-key" for each in ORGANIZATIONS}
     done = python(ROOT, "examples/library.py", **{**both.environ, **SECRETS, **keys})
     assert done.returncode == 2, done.stderr
@@ -62,7 +62,7 @@ def test_the_example_plans_two_organizations(both: Cloud) -> None:
 
 @pytest.mark.parametrize("name", ORGANIZATIONS)
 def test_each_organization(both: Cloud, shell: Shell, tmp_path: Path, name: str) -> None:
-    """Each job's file is valid, is applied with its own key, and refuses the other keys."""
+    """Each job's file is valid, is applied with its own key, and rejects the other keys."""
     copytree(ORGANIZED, tmp_path / "organizations")
     names = set(re.findall(r"env: (\w+)", "".join(TEXTS.values())))
     environ = {**both.environ, **SECRETS, "CLOUDTRUTH_API_KEY": f"{name}-example-key"}
@@ -75,8 +75,8 @@ def test_each_organization(both: Cloud, shell: Shell, tmp_path: Path, name: str)
     assert shell("plan", *file, **wrong).code == 4
 
 
-def test_the_index_names_every_example() -> None:
-    """The index has every file of the folder."""
+def test_the_index_lists_every_example() -> None:
+    """The index links to every file of the folder."""
     index = (EXAMPLES / "README.md").read_text("utf-8")
     for each in EXAMPLES.iterdir():
         if each.name not in ("README.md", "__pycache__"):

@@ -27,12 +27,12 @@ def compare(path: Path, text: str, request: pytest.FixtureRequest) -> None:
 
 
 def test_the_page_of_commands(request: pytest.FixtureRequest) -> None:
-    """Every command's help is on the page, word for word."""
+    """The page has the complete help of every command."""
     compare(ROOT / "docs" / "commands.md", script("commands").page(), request)
 
 
 def test_the_schema_of_files(request: pytest.FixtureRequest) -> None:
-    """Its definitions of webhook types follow from `reconciler.kinds`."""
+    """The schema's definitions of webhook types follow from `reconciler.kinds`."""
     schema = script("schema")
     compare(schema.FILE, schema.text(), request)
 
@@ -47,7 +47,7 @@ def test_the_pictures(request: pytest.FixtureRequest) -> None:
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_a_picture_is_self_contained(name: str) -> None:
-    """It is well-formed, has a light and a dark theme, and loads no other resources."""
+    """A picture is well-formed, has a light and a dark theme, and loads no other resources."""
     svg = (ROOT / "docs" / "images" / name).read_text("utf-8")
     root = ElementTree.fromstring(svg)
     assert root.find("{http://www.w3.org/2000/svg}title") is not None

@@ -29,7 +29,7 @@ class Expected(NamedTuple):
     Undeclared `live` webhooks of these names exist; `without` is not in the folder.
     """
 
-    says: str = ""
+    prints: str = ""
     live: tuple[str, ...] = ()
     without: str = ""
     code: int = 0
@@ -72,8 +72,8 @@ EXAMPLES = [
 RUN = sorted({line for path, line in EXAMPLES if path not in ELSEWHERE})
 
 
-def test_no_entry_is_left_over() -> None:
-    """Every entry names an existing example or test."""
+def test_every_entry_is_used() -> None:
+    """Every entry belongs to an existing example or test."""
     assert set(EXPECTED) <= set(RUN)
     assert set(ELSEWHERE) <= {path for path, _ in EXAMPLES}
     assert all((ROOT / file).exists() for file in ELSEWHERE.values())
@@ -92,7 +92,7 @@ def site() -> Iterator[tuple[Emulator, Mapping[str, str]]]:
 def test_an_example_works(
     line: str, shell: Shell, tmp_path: Path, site: tuple[Emulator, Mapping[str, str]]
 ) -> None:
-    """It succeeds and does what it demonstrates."""
+    """The example exits 0 and has the effect that it demonstrates."""
     emulator, environ = site
     expected = EXPECTED.get(line, Expected())
     (tmp_path / "webhooks").mkdir()
@@ -118,4 +118,4 @@ def test_an_example_works(
     assert words[0] == "webhooks"
     done = shell(*words[1:], keys="yes\n", terminal=True, **environ)
     assert done.code == expected.code, done.out + done.err
-    assert expected.says in done.out
+    assert expected.prints in done.out

@@ -76,15 +76,15 @@ def test_links_have_targets() -> None:
     assert broken == []
 
 
-def test_the_readme_links_every_page() -> None:
-    """Each page is under one kind of documentation: tasks, reference or why."""
+def test_the_readme_links_to_every_page() -> None:
+    """Each page is listed once, under tasks, reference or why."""
     index = (ROOT / "README.md").read_text("utf-8").partition("## Documentation")[2]
     pages = sorted(each.relative_to(ROOT).as_posix() for each in ROOT.glob("docs/*.md"))
     assert [index.count(f"]({page})") for page in pages] == [1] * len(pages)
 
 
 def test_a_guarantee_has_its_test() -> None:
-    """Each guarantee names a test in the linked file."""
+    """Each guarantee links to a file that has the test it mentions."""
     text = (ROOT / "docs" / "guarantees.md").read_text("utf-8")
     section = text.partition("## In short")[2].partition("\n## ")[0]
     promises = re.split(r"^\d+\. ", section, flags=re.M)[1:]

@@ -51,13 +51,13 @@ SHELL = {
 
 
 def test_every_block_has_an_entry() -> None:
-    """No block lacks an entry, and no entry lacks its block."""
+    """Every block has an entry, and every entry has a block."""
     assert sorted(SHELL) == sorted([*SETUPS, *ELSEWHERE])
 
 
 @pytest.mark.parametrize("name", ELSEWHERE)
 def test_blocks_run_elsewhere_are_mentioned_there(name: str) -> None:
-    """The file that an entry names contains the block."""
+    """The file in the entry contains the text that shows that it runs the block."""
     file, holds, reason = ELSEWHERE[name]
     assert holds in (ROOT / file).read_text("utf-8")
     assert reason
@@ -89,7 +89,7 @@ def test_a_block_runs(
     code, screen = run(block, folder, {**stand_in_environment(tmp_path), **site, **setup.environ})
     assert code == 0, screen
     rest = screen
-    for text in setup.says:
+    for text in setup.prints:
         assert text in rest, screen
         rest = rest.partition(text)[2]
     assert (tmp_path / "calls").read_text().splitlines() == list(setup.calls)

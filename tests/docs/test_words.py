@@ -1,4 +1,4 @@
-"""Words that the project replaces by those of the field, and the spelling of all others.
+"""Words that must not be used, with the terms to use instead; and the spelling of everything else.
 
 The table covers every tracked text: documents, messages, docstrings, comments and names.
 """

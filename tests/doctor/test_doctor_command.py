@@ -58,7 +58,7 @@ def test_a_working_setup(shell: Shell, file: File, cloud: Clouds) -> None:
 def test_the_json_report_is_anonymous(
     shell: Shell, file: File, cloud: Clouds, tmp_path: Path
 ) -> None:
-    """JSON has no key, secret, host, path, organization or name of a webhook."""
+    """JSON contains no key, secret, host, path, organization or name of a webhook."""
     home = tmp_path / "canary-home"
     (home / ".config/cloudtruth").mkdir(parents=True)
     (home / ".config/cloudtruth/cli.yml").write_text(
@@ -90,7 +90,7 @@ def test_the_json_report_is_anonymous(
 
 
 def test_the_key_in_the_file_of_an_organization(shell: Shell, file: File, cloud: Clouds) -> None:
-    """The key is the one that the file names; its path is not in the JSON."""
+    """The key is read from the file that the organization declares; its path is not in the JSON."""
     server = cloud()
     environ = {**server.environ, "CLOUDTRUTH_API_KEY": "wrong", "CANARY_KEY": LOCAL_KEY}
     file("api_key: {env: CANARY_KEY}\nwebhooks: []\n", name="canary.yaml")
@@ -112,7 +112,7 @@ def test_the_key_in_the_file_of_an_organization(shell: Shell, file: File, cloud:
 def test_a_wrong_setting_is_a_failed_check(
     shell: Shell, cloud: Clouds, words: tuple[str, ...], shown: tuple[str, ...]
 ) -> None:
-    """The other checks still run."""
+    """The other checks still run after a wrong setting."""
     url = cloud().environ["CLOUDTRUTH_SERVER_URL"]
     done = shell("doctor", *words, CLOUDTRUTH_SERVER_URL=url)
     assert done.code == 1
@@ -128,7 +128,7 @@ def test_a_wrong_setting_is_a_failed_check(
     ],
 )
 def test_files(shell: Shell, file: File, text: str | None, status: str, word: str) -> None:
-    """Files are valid, or the check names the command that shows the errors or creates a file."""
+    """Files are valid, or the check has the command that shows the errors or creates a file."""
     if text is not None:
         file(text)
     found = checks(shell("doctor", "--local", "--format", "json").out)["files"][0]
@@ -145,7 +145,7 @@ def test_a_file_of_a_similar_name(shell: Shell, file: File, command: str) -> Non
 
 
 def test_secrets(shell: Shell, file: File, cloud: Clouds) -> None:
-    """References without a value are named; the API key is never used as a value."""
+    """References without a value are listed; the API key is never used as a value."""
     file()
     url = cloud().environ["CLOUDTRUTH_SERVER_URL"]
 

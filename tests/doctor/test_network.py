@@ -38,7 +38,7 @@ SHOWN = f"{USED}HTTPS_PROXY (http://proxy.example:3128)"
     ],
 )  # fmt: skip
 def test_proxy_and_certificates(environ: dict[str, str], expected: str) -> None:
-    """The used variables are named; the user and password of a proxy are never shown."""
+    """The variables in use are shown; the user and password of a proxy never are."""
     checks = [*check_network(Origin.parse("https://a.example"), environ)]
     lines = [
         f"{each.status} {each.detail}" + (f" ({each.aside})" if each.aside else "")

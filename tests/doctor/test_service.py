@@ -124,7 +124,7 @@ SMALL = {"page_size": 2, "max_page_size": 2}
     ],
 )
 def test_each_variant_is_reported(choices: dict[str, Any], name: str, said: str) -> None:
-    """The check names the behavior; it has no secret and no other organization."""
+    """The check reports the behavior, and shows no secret and no other organization."""
     checks = check_with(
         *choices.get("names", "abc"), **{k: choices[k] for k in choices if k != "names"}
     )
@@ -133,7 +133,7 @@ def test_each_variant_is_reported(choices: dict[str, Any], name: str, said: str)
 
 
 def test_without_a_key_the_server_is_checked() -> None:
-    """Only the server's description is requested."""
+    """Without a key, only the server's API description is requested."""
     checks = check_with(key=None)
     assert {each.name for each in checks} == {"http", "schema"}
 
@@ -188,7 +188,7 @@ def test_other_servers(answers: Any, name: str, said: str, fix: str) -> None:
 
 @pytest.mark.parametrize("problem", [httpx.ConnectError("x"), httpx.ReadTimeout("x")])
 def test_an_unreachable_server(problem: Exception) -> None:
-    """It is one failure, not five, without the host in the detail."""
+    """An unreachable server is one failure, not five, and the detail does not contain the host."""
     checks = scripted(problem)
     assert [(each.name, str(each.status)) for each in checks] == [("http", "fail")]
     assert "cloudtruth.io" not in checks[0].detail
@@ -223,7 +223,7 @@ def test_an_address_in_a_message_is_in_the_aside_only() -> None:
     ],
 )
 def test_forms_of_secrets(type: str, configuration: dict[str, Any], expected: str) -> None:
-    """Only a value of a known shape is complete."""
+    """Only a value that has the pattern of a complete secret counts as readable."""
     shown = {**HOOK, "type": type, "configuration": configuration}
     page = json_response(200, {"results": [shown], "count": 1, "next": None})
     assert row(scripted(*KNOWN, page, GONE), "read-back").detail.partition(" (")[0] == expected
@@ -244,7 +244,7 @@ def test_clocks(seconds: float, expected: str) -> None:
 
 @pytest.mark.parametrize("date", ["soon", "Mon, 01 Jan 2024 00:00:00 +99999999999999999999"])
 def test_an_invalid_date_is_ignored(date: str) -> None:
-    """There is no check of the clocks."""
+    """A server whose `Date` header is invalid has no check of the clock."""
     assert (
         all_of(
             check(Scripted(json_response(200, {}, date=date)), VirtualClock(), key=None), "clock"
@@ -292,5 +292,5 @@ def described(fields: dict[str, Any], **schemas: Any) -> dict[str, Any]:
     ],
 )  # fmt: skip
 def test_descriptions(document: Any, expected: str) -> None:
-    """New and missing events, types and fields are named."""
+    """Differences of the API description are reported: events, types and fields."""
     assert expected in all_of(scripted(json_response(200, document), key=None), "schema")

@@ -98,7 +98,7 @@ class Emulator(product.Emulator):
             self._settle(self.clock())
 
     def begin(self, request: Request, now: float) -> Exchange:
-        return Late(
+        return StaleExchange(
             request=request,
             store=self.store,
             behavior=self.behavior,
@@ -167,14 +167,14 @@ class Lag:
         self._writes: list[Write] = []
 
     def add(self, write: Write) -> None:
-        """Hide a write."""
+        """Hide a write from listings until it is due."""
         self._writes.append(write)
 
     def begin_listing(self, organization: str, now: float) -> None:
-        """Start another listing of the organization: show writes that are due, count for the
-        others.
+        """Start the next listing of the organization.
 
-        Only a first page starts a listing: the later pages are as stale as the first.
+        Show the writes that are due, and decrement the counters of the others. Only a first page
+        starts a listing: the later pages are as stale as the first.
         """
         if not self._writes:
             return
@@ -206,7 +206,7 @@ class Lag:
         return sorted(seen.values(), key=lambda row: row.seq)
 
 
-class Late(Exchange):
+class StaleExchange(Exchange):
     """An exchange with a server whose lists are stale and whose order may be random."""
 
     def __init__(self, *, lag: Lag, randomness: Callable[[], float], **known: Any) -> None:

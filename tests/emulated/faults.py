@@ -2,8 +2,8 @@
 
 For example, only the third POST is dropped after it was stored. Rules are deterministic and
 thread-safe; each counts the requests that match it, in order of arrival, and the first matching
-rule wins. The emulator applies the fault to the response and the store; the carrier (HTTP server or
-in-process transport) applies `Fault.wire`.
+rule wins. The emulator applies the fault to the response and the store; the transport (HTTP server
+or in-process) applies `Fault.wire`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from reconciler.emulator import messages
 
 
 class Wire(StrEnum):
-    """How the carrier sends a response."""
+    """How the transport sends a response."""
 
     SEND = "send"
     """Send it completely; the fault is in the response."""

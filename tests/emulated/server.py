@@ -67,9 +67,9 @@ class Application(product.Application):
             case Wire.DROP:
                 await _break(transport)
             case Wire.HANG:
-                await _is_there_after(None, receive)
+                await _still_connected_after(None, receive)
             case Wire.DELAY:
-                if await _is_there_after(fault.seconds, receive):
+                if await _still_connected_after(fault.seconds, receive):
                     await super().send(answer, scope, receive, send)
             case Wire.TRUNCATE | Wire.RESET as wire:
                 headers = [(name.encode(), value.encode()) for name, value in answer.headers]
@@ -82,8 +82,8 @@ class Application(product.Application):
                 await _break(transport, reset=wire is Wire.RESET)
 
 
-async def _is_there_after(seconds: float | None, receive: Receive) -> bool:
-    """Wait, without limit for None; return whether the client is still connected."""
+async def _still_connected_after(seconds: float | None, receive: Receive) -> bool:
+    """Wait `seconds`, without limit for None; return whether the client is still connected."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             while (await receive())["type"] != "http.disconnect":

@@ -51,7 +51,7 @@ ErrorShape = Literal["fields", "non_field_errors", "__all__", "list", "detail"]
 EventOrder = Literal["keep", "sort", "reverse"]
 """The order in which event types are stored."""
 
-Hash = Literal["keep", "strip", "add"]
+HashSign = Literal["keep", "strip", "add"]
 """What is stored for the leading `#` of a Slack channel."""
 
 CurrentFlag = Literal["true", "missing", "all-false", "all-true"]
@@ -66,7 +66,7 @@ _DEFAULTS = {"generic": {"verify": True, "username": None, "password": None, "to
 
 @dataclass(frozen=True, kw_only=True)
 class Variant(Behavior):
-    """One possible CloudTruth."""
+    """One possible behavior of the CloudTruth API."""
 
     default_keys: bool = False
     """Reads show keys of the type that were never sent (`verify: true`, `username: null`)."""
@@ -102,7 +102,7 @@ class Variant(Behavior):
     """Names are stored in Unicode's composed form (NFC)."""
     name_max: int | None = None
     """The length limit of names, in characters."""
-    channel_hash: Hash = "keep"
+    channel_hash: HashSign = "keep"
     """What is stored for the `#` of a channel."""
     lower_channels: bool = False
     """Channels are stored in lower case."""
@@ -127,7 +127,7 @@ class Variant(Behavior):
         return self.stale_list_reads > 0 or self.stale_list_seconds > 0
 
     @property
-    def patches(self) -> bool:
+    def allows_patch(self) -> bool:
         """Whether PATCH is allowed."""
         return "PATCH" in self.methods
 

@@ -51,8 +51,8 @@ def _served() -> Iterator[None]:
         yield
 
 
-def belong(case: schemathesis.Case) -> None:
-    """Use the existing organization in examples, because the schema allows any text."""
+def use_existing_organization(case: schemathesis.Case) -> None:
+    """Replace the organization in an example, because the schema allows any text."""
     body: Any = case.body
     if isinstance(body, dict) and isinstance(body.get("organization"), str):
         body["organization"] = Served.organization
@@ -61,8 +61,8 @@ def belong(case: schemathesis.Case) -> None:
 @schema.parametrize()
 @LIMITS
 def test_every_response_follows_the_contract(case: schemathesis.Case) -> None:
-    """Status, content type, headers and body conform; bad keys and methods are refused."""
-    belong(case)
+    """Status, content type, headers and body conform; bad keys and methods are rejected."""
+    use_existing_organization(case)
     case.call_and_validate(
         base_url=Served.url,
         headers=HEADERS,
@@ -76,7 +76,7 @@ class WebhookLifecycle(schema.as_state_machine()):  # type: ignore[misc]
     """Webhooks are created, read, changed and deleted in any order."""
 
     def before_call(self, case: schemathesis.Case) -> None:
-        belong(case)
+        use_existing_organization(case)
 
     def get_call_kwargs(self, case: schemathesis.Case) -> dict[str, Any]:
         return {"base_url": Served.url, "headers": HEADERS}
@@ -101,6 +101,6 @@ def test_the_example_in_the_contract_is_accepted() -> None:
     operation = schema.find_operation_by_id("webhooks_create")
     content = operation.definition.raw["requestBody"]["content"]["application/json"]
     case = operation.Case(body=dict(content["example"]), media_type="application/json")
-    belong(case)
+    use_existing_organization(case)
     response = case.call(base_url=Served.url, headers=HEADERS)
     assert response.status_code == 201

@@ -1,4 +1,4 @@
-"""Routes, bodies, roles and pages, like Django."""
+"""The emulator's routes, bodies, roles and pages are like Django's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Start = Callable[..., Any]
 
 
 def test_a_webhook_from_create_to_delete(api: Any) -> None:
-    """Create, read, change and delete return 201, 200, 200, 204; then it is gone."""
+    """Create, read, change and delete return 201, 200, 200, 204; then the webhook is gone."""
     made = api.create()
     path = f"{HOOKS}{made['id']}/"
     assert api.read(made["id"]) == made
@@ -24,7 +24,7 @@ def test_a_webhook_from_create_to_delete(api: Any) -> None:
 
 
 def test_server_fields_are_read_only(api: Any) -> None:
-    """id, last_run and last_error in a body are ignored."""
+    """`id`, `last_run` and `last_error` in a body are ignored."""
     made = api.create(api.slack(id="mine", last_run="2020-01-01T00:00:00Z", last_error={"code": 1}))
     assert made["id"] != "mine"
     assert (made["last_run"], made["last_error"]) == (None, None)
@@ -38,7 +38,7 @@ def test_a_missing_trailing_slash_is_a_redirect(api: Any) -> None:
 
 
 def test_a_body_that_is_not_json_is_415(api: Any) -> None:
-    """The content type decides."""
+    """A body is JSON only if its content type is."""
     answer = api("POST", HOOKS, api.slack(), content_type="text/plain")
     assert answer.status == 415
     assert answer.json() == {"detail": 'Unsupported media type "text/plain" in request.'}
@@ -46,7 +46,7 @@ def test_a_body_that_is_not_json_is_415(api: Any) -> None:
 
 @pytest.mark.parametrize("raw", [b"{", b"\xff", b'{"name": NaN}', b"[" * 100_000])
 def test_malformed_json_is_400(api: Any, raw: bytes) -> None:
-    """The parser's error is in `detail`."""
+    """The response has the parser's error in `detail`."""
     answer = api("POST", HOOKS, raw=raw)
     assert answer.status == 400
     assert answer.json()["detail"].startswith("JSON parse error - ")
@@ -54,7 +54,7 @@ def test_malformed_json_is_400(api: Any, raw: bytes) -> None:
 
 @pytest.mark.parametrize("role", ["VIEWER", "contrib", "NO_SECRETS"])
 def test_a_low_role_can_read_and_not_write(start: Start, role: str) -> None:
-    """Writes are 403, before the body is checked."""
+    """A write without the role is 403, before the body is checked."""
     api = start(shown_role=role)
     answer = api("POST", HOOKS, raw=b"{")
     assert answer.status == 403
@@ -114,7 +114,7 @@ def test_pages_have_counts_and_links(start: Start) -> None:
 def test_page_sizes_are_limited_and_invalid_ones_ignored(
     start: Start, query: str, rows: int
 ) -> None:
-    """An invalid size means the default, without an error."""
+    """An invalid page size means the default, without an error."""
     api = fill(start(page_size=3, max_page_size=4), 5)
     assert len(api.names(query)) == rows
 
@@ -127,8 +127,8 @@ def test_a_missing_page_is_404(api: Any, page: str) -> None:
     assert (answer.status, answer.json()) == (404, {"detail": "Invalid page."})
 
 
-def test_rows_have_the_requested_order(api: Any) -> None:
-    """Ascending, descending, by several keys; unknown keys are ignored."""
+def test_webhooks_have_the_requested_order(api: Any) -> None:
+    """The order is ascending or descending, by one or more keys; unknown keys are ignored."""
     fill(api, 3)
     assert api.names() == ["w0", "w1", "w2"]
     api.create(api.generic("w0"))

@@ -1,4 +1,4 @@
-"""Validation, the form of errors, and the normalization of accepted values."""
+"""The emulator's validation, errors, and normalization of values."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ NULL = ["This field may not be null."]
 BLANK = ["This field may not be blank."]
 
 
-def test_all_missing_fields_are_named_together(api: Any) -> None:
-    """An empty object lacks all five, and so does a missing body."""
+def test_all_missing_fields_are_reported_together(api: Any) -> None:
+    """An empty object lacks all five fields, and so does a missing body."""
     fields = ("name", "organization", "event_types", "type", "configuration")
     for answer in (api("POST", HOOKS, {}), api("POST", HOOKS)):
         assert (answer.status, answer.json()) == (400, dict.fromkeys(fields, REQUIRED))
@@ -62,7 +62,7 @@ def test_all_missing_fields_are_named_together(api: Any) -> None:
         ),
     ],
 )
-def test_slack_input_is_refused_per_field(api: Any, change: Any, errors: Any) -> None:
+def test_slack_input_is_rejected_per_field(api: Any, change: Any, errors: Any) -> None:
     """Each wrong field has its own message, and nothing is stored."""
     answer = api("POST", HOOKS, api.slack(**change))
     assert (answer.status, answer.json()) == (400, errors)
@@ -81,8 +81,8 @@ def test_slack_input_is_refused_per_field(api: Any, change: Any, errors: Any) ->
         ({"token": 1}, {"token": ["Not a valid string."]}),
     ],
 )
-def test_generic_input_is_refused_per_key(api: Any, configuration: Any, errors: Any) -> None:
-    """The url is required; user and password must be set together."""
+def test_generic_input_is_rejected_per_key(api: Any, configuration: Any, errors: Any) -> None:
+    """The URL is required; user and password must be set together."""
     answer = api("POST", HOOKS, api.generic(**configuration))
     assert (answer.status, answer.json()) == (400, {"configuration": errors})
 

@@ -1,4 +1,4 @@
-"""The emulator over HTTP: the same responses, only for its own host names."""
+"""Over HTTP the emulator gives the same responses, only for its own host names."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_paths_reach_the_handler_unchanged(over_http: OverHttp) -> None:
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1", "[::1]:8080"])
 def test_its_own_address_and_localhost_are_served(over_http: OverHttp, host: str) -> None:
-    """Any port is accepted, because a container's may be published under another."""
+    """Any port is accepted, because a container's port may be published as another."""
     url = over_http(Emulator())
     answer = httpx.get(f"{url}/api/schema/", headers={"host": host}, timeout=TIMEOUT)
     assert answer.status_code == 200
@@ -43,7 +43,7 @@ def test_its_own_address_and_localhost_are_served(over_http: OverHttp, host: str
      "192.0.2.1", "[2001:db8::1]", "", "[::1", "localhost:80:80", "user@localhost"],
 )  # fmt: skip
 def test_other_hosts_are_misdirected(over_http: OverHttp, host: str) -> None:
-    """A web page that rebinds its own name to this address can neither read nor write."""
+    """A web page whose own name resolves to this address can neither read nor write."""
     emulator = Emulator()
     url = over_http(emulator)
     headers = {"host": host, "authorization": f"Api-Key {LOCAL_KEY}"}
@@ -64,13 +64,13 @@ def test_serving_reports_its_url_and_prints_nothing(capfd: pytest.CaptureFixture
     thread.join(TIMEOUT)
     assert urls == [server.url]
     assert capfd.readouterr() == ("", "")
-    with suppress(httpx.HTTPError):  # the port is closed, or another server uses it by now
+    with suppress(httpx.HTTPError):  # the port is closed, or another server already uses it
         httpx.get(f"{server.url}/api/schema/", timeout=TIMEOUT)
     assert len(emulator.log) == 1
 
 
 def test_ipv6_addresses_are_bracketed_in_the_url() -> None:
-    """Requires a machine with IPv6."""
+    """On a machine with IPv6, the URL has brackets around the address."""
     if not socket.has_ipv6:
         pytest.skip("no IPv6")
     try:
@@ -82,7 +82,7 @@ def test_ipv6_addresses_are_bracketed_in_the_url() -> None:
 
 
 def test_the_handler_needs_neither_starlette_nor_uvicorn() -> None:
-    """They are optional and slow to import; asyncio is not needed either."""
+    """Starlette and uvicorn are optional and slow to import; asyncio is not needed either."""
     code = (
         "import sys, reconciler.emulator.emulator;"
         "print({'starlette', 'uvicorn', 'asyncio', 'httpx'} & set(sys.modules))"

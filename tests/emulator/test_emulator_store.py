@@ -1,4 +1,4 @@
-"""What is stored: the log, files, ids, threads."""
+"""What the emulator stores: the log, files, ids, and writes of several threads."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_every_request_is_in_the_log(api: Any) -> None:
 
 
 def test_the_key_is_not_in_the_file(tmp_path: Path, start: Start) -> None:
-    """Only its digest is."""
+    """Only the key's digest is stored."""
     path = tmp_path / "db"
     api = start(store=Store(path))
     api.create()
@@ -43,7 +43,7 @@ def test_the_key_is_not_in_the_file(tmp_path: Path, start: Start) -> None:
 
 
 def test_a_file_keeps_everything(tmp_path: Path, start: Start) -> None:
-    """A second run continues where the first one ended."""
+    """A second run of the emulator continues where the first one ended."""
     path = tmp_path / "db"
     first = start(store=Store(path))
     made = first.create()
@@ -57,7 +57,7 @@ def test_a_file_keeps_everything(tmp_path: Path, start: Start) -> None:
 
 
 def test_a_failed_transaction_changes_nothing(api: Any) -> None:
-    """Nested transactions are part of the outermost."""
+    """A nested transaction is part of the outermost one."""
     store = api.emulator.store
 
     def fail() -> None:

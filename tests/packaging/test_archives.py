@@ -1,4 +1,4 @@
-"""The contents, the metadata and the types of the archives."""
+"""The archives have the right contents, metadata and types."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def inside(wheel: Path, ending: str) -> str:
 
 
 def test_the_wheel_contains_only_the_package(release: Release) -> None:
-    """Every file of the package, every schema, and metadata."""
+    """The wheel has every file of the package, every schema, and metadata."""
     with zipfile.ZipFile(release.wheel) as archive:
         found = {name for name in archive.namelist() if ".dist-info/" not in name}
     package = {name for name in tracked() if name.startswith("reconciler/")}
@@ -42,7 +42,7 @@ def test_the_wheel_contains_only_the_package(release: Release) -> None:
 
 
 def test_the_sdist_contains_the_repository(release: Release) -> None:
-    """It has exactly the sources, tests, documents and locks."""
+    """The sdist has exactly the sources, tests, documents and locks."""
     with tarfile.open(release.sdist) as archive:
         found = {each.name.partition("/")[2] for each in archive.getmembers() if each.isfile()}
     assert found - {"PKG-INFO"} <= set(tracked())
@@ -53,7 +53,7 @@ def test_the_sdist_contains_the_repository(release: Release) -> None:
 
 
 def test_metadata(release: Release) -> None:
-    """Name, version, license, home page and Python version are set for PyPI."""
+    """The metadata for PyPI has name, version, license, home page and Python version."""
     metadata = message_from_string(inside(release.wheel, ".dist-info/METADATA"))
     assert metadata["Name"] == "cloudtruth-webhooks"
     assert metadata["Version"] == __version__
@@ -66,7 +66,7 @@ def test_metadata(release: Release) -> None:
 
 
 def test_links_and_pictures_of_the_long_description(release: Release) -> None:
-    """On PyPI, they point to the files of this version in the repository."""
+    """Links and pictures on PyPI point to the files of this version in the repository."""
     metadata = message_from_string(inside(release.wheel, ".dist-info/METADATA"))
     html = MarkdownIt().render(str(metadata.get_payload()))
     address = GUIDE.removesuffix("/blob/main/docs/github.md")

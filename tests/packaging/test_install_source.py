@@ -1,4 +1,4 @@
-"""One address and one install source, in the program, the metadata and the documents."""
+"""The program, the metadata and the documents have one repository and one requirement."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def texts() -> dict[str, str]:
 
 @pytest.mark.parametrize("name", SENTENCES)
 def test_a_document_installs_what_the_workflows_install(name: str) -> None:
-    """Its requirement and text are those before the first release, or those after it."""
+    """A document has the pre-release requirement and text, or the released ones, never a mix."""
     text = " ".join((ROOT / name).read_text("utf-8").split())
     assert REQUIREMENT in text
     for before, after in SENTENCES[name]:
@@ -46,8 +46,8 @@ def test_nothing_else_is_installed() -> None:
             assert not re.search(by_name, text), name
 
 
-def test_one_address() -> None:
-    """The metadata, the schemas, the documents and the program name the same repository."""
+def test_one_repository() -> None:
+    """The metadata, schemas, documents and program all refer to the same repository."""
     urls = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["urls"]
     assert urls["Source"] == ADDRESS
     assert all(url.startswith(ADDRESS) for url in urls.values())

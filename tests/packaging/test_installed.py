@@ -1,4 +1,4 @@
-"""The wheel in clean environments of every available Python, installed in every documented way."""
+"""The wheel works with every available Python, installed in every documented way."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def python(version: str) -> str:
 
 @pytest.mark.parametrize("version", PYTHONS)
 def test_a_clean_environment_works(release: Release, tmp_path: Path, version: str) -> None:
-    """Both scripts and the module run; the example is applied, then nothing is left to do."""
+    """The scripts and the module run; the example is applied, then the plan is empty."""
     # pip installs in `test_the_first_command_of_the_readme`
     program = environment(tmp_path / "environment", release.wheel, python=python(version))
     for command in (
@@ -86,7 +86,7 @@ def test_the_other_ways_of_the_readme(checkout: Path, tmp_path: Path, command: s
 
 
 def test_the_first_command_of_the_readme(checkout: Path) -> None:
-    """It works as written in a new clone; then nothing is left to do."""
+    """The command works as written in a new clone; then the plan is empty."""
     text = (ROOT / "README.md").read_text("utf-8")
     found = re.search(r"<!-- first command -->\s*```sh\n(.*?)```", text, re.S)
     assert found is not None

@@ -88,8 +88,9 @@ def commit(folder: Path, branch: str = "main") -> None:
 
 
 def test_a_release(clone: Clone, tmp_path: Path) -> None:
-    """A prepared commit and a tag give both archives, an SBOM and the notes of a release; the
-    program then writes workflows that install this version from PyPI.
+    """A prepared commit and a tag give both archives, an SBOM and release notes.
+
+    The program then writes workflows that install this version from PyPI.
     """
     done = clone.prepare("0.2.0")
     assert done.returncode == 0, done.stderr
@@ -121,7 +122,7 @@ def test_a_release(clone: Clone, tmp_path: Path) -> None:
 
 
 def test_the_documents_of_a_release(clone: Clone) -> None:
-    """They have its version, and later the version of the next release."""
+    """After each release, the documents install that release's version."""
     for version in ("0.2.0", "0.3.0"):
         done = clone.prepare(version)
         assert done.returncode == 0, done.stderr
@@ -135,7 +136,7 @@ def test_the_documents_of_a_release(clone: Clone) -> None:
 
 
 def test_what_is_not_released(clone: Clone) -> None:
-    """Nothing is built for another version, an empty section or a commit beside main."""
+    """Nothing is built for another version, an empty section or a commit that is not on main."""
     assert "does not match version" in clone.job("build", "v9.9.9")
     assert clone.prepare("0.2").returncode == 1
     assert clone.prepare("0.2.0").returncode == 0

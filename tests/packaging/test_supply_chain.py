@@ -1,4 +1,4 @@
-"""The workflows of CI and of a release: pinned, locked, with minimal permissions."""
+"""The workflows of CI and of a release are pinned, locked, and have minimal permissions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_every_action_is_pinned_to_a_commit(path: Path) -> None:
-    """Its version is in a comment. No workflow that is started has permissions at the top level."""
+    """A comment has the action's version. No triggered workflow sets top-level permissions."""
     text = path.read_text("utf-8")
     for used in re.findall(r"uses: (?![$.]/\.github/)(.+)", text):
         assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", used), used
@@ -29,8 +29,9 @@ def test_every_action_is_pinned_to_a_commit(path: Path) -> None:
 
 
 def test_only_the_job_that_publishes_may_publish() -> None:
-    """It runs after all tests in an environment with reviewers, runs no code of the repository, and
-    attests the archives.
+    """The publish job runs after all tests, in an environment with required reviewers.
+
+    It runs no code of the repository, and attests the archives.
     """
     publish = RELEASE["jobs"]["publish"]
     assert publish["permissions"] == {"id-token": "write"}
@@ -46,7 +47,7 @@ def test_only_the_job_that_publishes_may_publish() -> None:
 
 
 def test_ci_covers_what_the_metadata_promises() -> None:
-    """Every Python version, on Linux all tests, on Windows and macOS a selection."""
+    """CI tests every Python version: completely on Linux, a selection on Windows and macOS."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     promised = re.findall(r"Python :: (3\.\d+)", "\n".join(project["classifiers"]))
     linux, others = CI["jobs"]["check"], CI["jobs"]["platforms"]
@@ -62,7 +63,7 @@ def test_ci_covers_what_the_metadata_promises() -> None:
 
 @pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.name)
 def test_a_lock_is_complete(path: Path) -> None:
-    """Every version is exact and hashed, every requirement is in it, and no index is named."""
+    """A lock has every requirement, with exact versions and hashes, and no URL of an index."""
     text = path.read_text("utf-8")
     entries = re.findall(
         r"^([\w.-]+)==(\S+)[^\n]*((?:\n    --hash=sha256:[0-9a-f]{64}[^\n]*)*)", text, re.M

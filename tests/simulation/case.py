@@ -17,7 +17,9 @@ class ApplyMode(StrEnum):
     DIRECT = "direct"  # planned and applied in one run
     DIGEST = "digest"  # planned twice; applied if the digest matches the reviewed one
     SAVED = "saved"  # saved to a file, loaded and applied
-    BLIND = "blind"  # the same, planned by a user without secrets
+    WITHOUT_SECRETS = (
+        "without-secrets"  # saved, loaded and applied; planned by a user without secrets
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +31,8 @@ class Case:
     without a response is still committed. `crash` is the step of the first apply at which it is
     killed, and whether that is after the commit. `stop` is the number of steps from the first write
     to a signal, `halt` from that to a second signal. `maintenance` is the range of requests in
-    which the server refuses writes. `odds` is the probability that a request fails, `most` the
-    highest number of failures.
+    which the server refuses writes. `odds` is the probability that a request fails; there are at
+    most `max_failures`.
     """
 
     seed: int
@@ -43,7 +45,7 @@ class Case:
     parallelism: int
     latency: float
     odds: float
-    most: int
+    max_failures: int
     late: float
     manual_edit_odds: float
     crash: tuple[int, bool] | None
@@ -57,15 +59,15 @@ class Case:
         return len(self.teams) > 1 and len({each.desired.policy.scopes for each in self.teams}) == 1
 
     @property
-    def calm(self) -> bool:
-        """Return whether the only faults are failing requests, within what `Settle` waits for.
+    def only_request_failures(self) -> bool:
+        """Return whether requests only fail within the time that the final verification waits.
 
         Success then means that everything is as declared.
         """
         return self.applies == 1 and not self.manual_edit_odds and self.late <= _SHORT
 
 
-_SHORT = 1.9  # plus the same again for a stale list: the third read of `Settle` sees it
+_SHORT = 1.9  # plus the same for a stale list: the third read of the final verification sees it
 _SCOPE = tuple(
     f"{start}*"
     for start in (
@@ -77,7 +79,9 @@ _SCOPE = tuple(
 """The scope of the first team where two teams share no names."""
 
 
-_MODES = [ApplyMode(each) for each in [*["direct"] * 4, "digest", *["saved", "blind"] * 2]]
+_MODES = [
+    ApplyMode(each) for each in [*["direct"] * 4, "digest", *["saved", "without-secrets"] * 2]
+]
 
 
 def case(seed: int) -> Case:
@@ -114,7 +118,7 @@ def case(seed: int) -> Case:
         parallelism=draw.choice((1, 1, 2, 3)),
         latency=draw.choice((0.02, 0.2, 1.0)),
         odds=0.0 if peril < 0.15 else draw.choice((0.05, 0.15, 0.4)),
-        most=draw.choice((1, 2, 4, 8, 1000)),
+        max_failures=draw.choice((1, 2, 4, 8, 1000)),
         late=draw.choice((0.0, 0.0, _SHORT, 60.0)),
         manual_edit_odds=0.1
         if draw.random() < 0.25 and not any(each.invalid for each in teams)

@@ -49,11 +49,11 @@ ODD = ("Hook-{}", "cafe\u0301-{}", " spaced-{}", "much-too-long-{}", "plain-{}")
 class InitialState:
     """Declarations and live webhooks under construction.
 
-    `same` maps a declared name to the id of the live webhook that it must keep, `was` to that
-    webhook's name. `untouchable` holds ids that no apply may write. `held` names declarations that
-    are not applied: ignored, of an unknown event, or live as duplicates that differ. `retyped`
-    names webhooks that are live with another type. `shared` names declarations that share a name,
-    each pinned by id. `invalid`: the declarations contradict the live webhooks.
+    `expected_ids` maps a declared name to the id of the live webhook that it must keep, `old_names`
+    to that webhook's name. `untouchable` holds ids that no apply may write. `not_applied` has
+    declarations that are not applied: ignored, of an unknown event, or live as duplicates that
+    differ. `retyped` names webhooks that are live with another type. `shared` names declarations
+    that share a name, each pinned by id. `invalid`: the declarations contradict the live webhooks.
 
     `scoped`: the scope does not cover every name. `plain`: the server shows secrets. `unique`: the
     server rejects a second webhook of a name.
@@ -68,10 +68,10 @@ class InitialState:
     declared: list[Webhook] = field(default_factory=list)
     absent: list[Absent] = field(default_factory=list)
     live: list[dict[str, Any]] = field(default_factory=list)
-    same: dict[str, str] = field(default_factory=dict)
-    was: dict[str, str] = field(default_factory=dict)
+    expected_ids: dict[str, str] = field(default_factory=dict)
+    old_names: dict[str, str] = field(default_factory=dict)
     untouchable: set[str] = field(default_factory=set)
-    held: set[str] = field(default_factory=set)
+    not_applied: set[str] = field(default_factory=set)
     retyped: set[str] = field(default_factory=set)
     shared: set[str] = field(default_factory=set)
     invalid: bool = False
@@ -104,14 +104,14 @@ class InitialState:
         row |= {"name": webhook.name if name is None else self.prefix + name}
         row |= {"id": webhook.id or new_id(self.draw)}
         self.live.append(row)
-        self.was[webhook.name] = row["name"]
+        self.old_names[webhook.name] = row["name"]
         return str(row["id"])
 
     # What a history may contain
 
     def hooks(self) -> None:
         """Add webhooks that are live as declared, different, under an older name, duplicated, or
-        not.
+        not live.
         """
         for n in range(self.draw.randrange(1, 6)):
             name = self.draw.choice((f"hook-{n}", f"{PROTECTED}{n}"))
@@ -123,19 +123,21 @@ class InitialState:
             if was < 0.35:
                 continue
             if old and was < 0.7:
-                self.same[webhook.name] = self.add(webhook, name=f"old-{n}", other=self.chance(0.5))
+                self.expected_ids[webhook.name] = self.add(
+                    webhook, name=f"old-{n}", other=self.chance(0.5)
+                )
                 continue
-            self.same[webhook.name] = first = self.add(webhook, other=self.chance(0.5))
+            self.expected_ids[webhook.name] = first = self.add(webhook, other=self.chance(0.5))
             if self.chance(0.25):
                 more = [new_id(self.draw) for _ in range(self.draw.choice((1, 1, 2)))]
                 self.live += [{**self.live[-1], "id": each} for each in more]
-                self.same[webhook.name] = min(first, *more)
+                self.expected_ids[webhook.name] = min(first, *more)
 
     def pinned(self) -> None:
         """Add two renames by id."""
         for old, name in (("pin-a", "pin-b"), ("pin-c", "pin-d")):
             webhook = self.declare(name, id=new_id(self.draw))
-            self.same[webhook.name] = self.add(webhook, name=old)
+            self.expected_ids[webhook.name] = self.add(webhook, name=old)
 
     def strays(self) -> None:
         """Add two undeclared webhooks."""
@@ -148,7 +150,7 @@ class InitialState:
         self.untouchable.add(self.add(webhook, other=True))
         if self.chance(0.3):
             self.declared.append(webhook)
-            self.held.add(webhook.name)
+            self.not_applied.add(webhook.name)
 
     def protected(self) -> None:
         """Add a webhook that is undeclared and protected from deletion."""
@@ -171,7 +173,7 @@ class InitialState:
         for row in (one, other):
             self.live.append({**row, "id": new_id(self.draw)})
             self.untouchable.add(self.live[-1]["id"])
-        self.held.add(webhook.name)
+        self.not_applied.add(webhook.name)
 
     def unknown_event(self) -> None:
         """Add a webhook with an event that only a later version knows."""
@@ -180,7 +182,7 @@ class InitialState:
         self.live[-1]["event_types"] = ["moon_landed"]
         if self.chance(0.5):
             self.declared.append(webhook)
-            self.held.add(webhook.name)
+            self.not_applied.add(webhook.name)
 
     def missing_id(self) -> None:
         """Add a webhook whose id is gone: live under its name, an older name, or not at all."""
@@ -188,7 +190,7 @@ class InitialState:
         if self.chance(0.6):
             again = replace(webhook, id=None)
             name = self.draw.choice(("lost", "old-lost"))
-            self.same[webhook.name] = self.add(again, name=name, other=self.chance(0.5))
+            self.expected_ids[webhook.name] = self.add(again, name=name, other=self.chance(0.5))
 
     def sharing(self) -> None:
         """Add webhooks that share a name, each pinned by id; one of them may have been deleted."""
@@ -212,8 +214,8 @@ class InitialState:
         more = {"id": pin} if self.chance(0.5) else {"previously": (old,)}
         webhook = self.declare("taken", adopt=self.chance(0.7), **more)
         self.invalid |= not webhook.adopt
-        self.same[webhook.name] = self.add(replace(webhook, id=pin), other=self.chance(0.5))
-        self.live[-1]["name"] = self.was[webhook.name] = old
+        self.expected_ids[webhook.name] = self.add(replace(webhook, id=pin), other=self.chance(0.5))
+        self.live[-1]["name"] = self.old_names[webhook.name] = old
         if not webhook.adopt:
             self.untouchable.add(pin)
 

@@ -21,7 +21,7 @@ class SeededFaults:
     def __init__(self, case: Case) -> None:
         self._case = case
         self._draw = random.Random(f"faults {case.seed}")
-        self._left = case.most
+        self._left = case.max_failures
         self.active = True
         self._hollow = 0
         self.last: Fault | None = None
@@ -120,7 +120,7 @@ class ConsoleUser:
         self.made = 0
         self._now = 0.0
 
-    def maybe(self, store: Store, organization: str, now: float) -> str | None:
+    def maybe_edit(self, store: Store, organization: str, now: float) -> str | None:
         """Maybe change a webhook; return a description of the change."""
         draw = self._draw
         if not self._odds or draw.random() >= self._odds:

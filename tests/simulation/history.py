@@ -27,8 +27,8 @@ from tests.simulation.scheduler import Crash
 from tests.simulation.team import Team, can_change_type
 from tests.simulation.world import KEY, World
 
-_MOST_REQUESTS = 500
-_LONGEST_RUN = 650.0  # seconds: the deadline plus the last request in flight
+_MAX_REQUESTS = 500
+_MAX_RUN = 650.0  # seconds: the deadline plus the last request in flight
 _THREAD_GRACE = 1.0  # seconds for which abandoned threads may continue
 
 
@@ -39,16 +39,16 @@ class Program:
         self._world = world
         self.checks = ReportChecks(world.case, world.invariants, world.console_user.touched.keys())
 
-    def plan(self, process: Process, *, blind: bool = False) -> Plan | None:
-        """Make a plan, `blind` without secrets; return None on failure."""
+    def plan(self, process: Process, *, without_secrets: bool = False) -> Plan | None:
+        """Make a plan, with or without secrets; return None on failure."""
         with self._checked_errors(process), self._world.connected(process) as (api, _, _):
-            gathered = gather(_checked(process, blind=blind), KEY)
+            gathered = gather(_checked(process, without_secrets=without_secrets), KEY)
             return plan(gathered, api, options=process.team.options)
         return None
 
-    def saved(self, process: Process, *, blind: bool) -> bytes | None:
+    def saved(self, process: Process, *, without_secrets: bool) -> bytes | None:
         """Make a plan and save it; return None on failure."""
-        made = self.plan(process, blind=blind)
+        made = self.plan(process, without_secrets=without_secrets)
         if made is None:
             return None
         document = save_plan(made, loaded(process.team.desired), process.team.options)
@@ -91,7 +91,7 @@ class Program:
                     values=True,
                 )
             self._record_report(process, report)
-        if process.steps > _MOST_REQUESTS or self._world.scheduler.now - began > _LONGEST_RUN:
+        if process.steps > _MAX_REQUESTS or self._world.scheduler.now - began > _MAX_RUN:
             raise Violation(f"{process.name} does not stop")
 
     def _confirm(self, process: Process, review: Review | str | None, made: Plan) -> bool:
@@ -134,8 +134,10 @@ class Program:
             raise Violation(f"{process.name} crashed: {error!r}") from error
 
 
-def _checked(process: Process, *, blind: bool = False) -> Checked:
-    inputs = Inputs(directory=Path(), environ={} if blind else ENVIRONMENT, stdin=lambda: b"")
+def _checked(process: Process, *, without_secrets: bool = False) -> Checked:
+    inputs = Inputs(
+        directory=Path(), environ={} if without_secrets else ENVIRONMENT, stdin=lambda: b""
+    )
     desired = process.team.desired
     return Checked(desired=desired, declared=Loaded(desired=desired), inputs=inputs)
 
@@ -168,16 +170,16 @@ class History:
                     raise task.error
             if case.conflicting:
                 self.report_checks.check_concurrent((first, second), case.teams[0])
-        done = case.calm and _complete(first)
+        done = case.only_request_failures and _complete(first)
         if done:
             self._check_success(first)
-        if case.mode in (ApplyMode.SAVED, ApplyMode.BLIND):
+        if case.mode in (ApplyMode.SAVED, ApplyMode.WITHOUT_SECRETS):
             self.world.faults.active = True
             again = self._run(Process("again", team=case.teams[0]), start)
             if done and again.activity.committed and not _resends(again):
                 raise Violation("an applied plan is applied again")
         self.world.quiesce()
-        if case.mode in (ApplyMode.SAVED, ApplyMode.BLIND) and case.calm:
+        if case.mode in (ApplyMode.SAVED, ApplyMode.WITHOUT_SECRETS) and case.only_request_failures:
             self._check_saved_plan(start)
         for team in case.teams:
             if team.options != team.plain.options:
@@ -196,9 +198,9 @@ class History:
             case ApplyMode.DIGEST:
                 planned = run_as(lambda: program.plan(reviewer))
                 start = partial(program.apply, digest=planned.digest if planned else None)
-            case ApplyMode.SAVED | ApplyMode.BLIND:
-                blind = case.mode is ApplyMode.BLIND
-                document = run_as(lambda: program.saved(reviewer, blind=blind))
+            case ApplyMode.SAVED | ApplyMode.WITHOUT_SECRETS:
+                without_secrets = case.mode is ApplyMode.WITHOUT_SECRETS
+                document = run_as(lambda: program.saved(reviewer, without_secrets=without_secrets))
                 start = program.apply
                 if document is not None:
                     start = partial(program.apply_saved, document=document)
@@ -214,7 +216,7 @@ class History:
         """Check, without faults, that a second apply would do nothing."""
         self.world.quiesce()
         again = self._plan_again(process.team)
-        if self.case.mode is ApplyMode.BLIND:
+        if self.case.mode is ApplyMode.WITHOUT_SECRETS:
             pairs = zip(again.operations, again.digests, strict=True)
             again = replace(again, operations=tuple(each for each, found in pairs if found))
         assert process.report is not None

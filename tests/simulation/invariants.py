@@ -60,7 +60,7 @@ class Invariants:
         present = {
             each.name
             for each in team.desired.webhooks
-            if found & {each.name, *each.previously} or team.same.get(each.name) in names
+            if found & {each.name, *each.previously} or team.expected_ids.get(each.name) in names
         }
         return Snapshot(names=names, present=present)
 
@@ -211,7 +211,7 @@ class Invariants:
             same = (
                 None
                 if self._console_user.touched.keys() & team.related_names(webhook)
-                else team.same.get(name)
+                else team.expected_ids.get(name)
             )
             if name in before.present - now.present or (same in before.names.keys() - now.names):
                 raise Violation(f"{name}: no webhook is left")

@@ -66,19 +66,20 @@ class ReportChecks:
                 raise Violation(f"{name} failed because of a secret that it did not send")
             # A delete may be reported on a stale list until the final verification.
             sure = report.verified or not isinstance(each.operation, Delete)
-            if isinstance(each, Applied) and sure and self._case.calm:
+            if isinstance(each, Applied) and sure and self._case.only_request_failures:
                 self._check_applied(process.team, each)
         if report.complete and report.writes and not self._case.variant.stale:
             self._check_last_listing(process, report.plan)
         firm = [each for each in report.outcomes if not isinstance(each.operation, Delete)]
         undone = [each for each in firm if not isinstance(each, Applied) and not _unreviewed(each)]
-        # Operations that only the final verification found undone were done when deletes began.
+        # Operations that only the final verification finds undone still counted as applied when
+        # the deletes began.
         early = [each for each in undone if not (isinstance(each, Failed) and each.code in _LATE)]
         if early and process.activity.deleting:
             raise Violation(f"deletes were sent although {early[0].operation.name} is not done")
 
     def _check_last_listing(self, process: Process, plan: Plan) -> None:
-        """Check that the last listing shows the success, regardless of others."""
+        """Check that the last listing shows what was applied, ignoring other users' changes."""
         now = self._invariants.names()
         shown = self._remaining(process, plan, process.seen)
         # A webhook that is gone or renamed since the listing may have been read in between.
@@ -126,7 +127,7 @@ class ReportChecks:
             for each in again.operations
             if in_scope(each) and not (each.name in without_configuration and _only_secrets(each))
         }
-        doing = set() if self._case.mode is ApplyMode.BLIND else left
+        doing = set() if self._case.mode is ApplyMode.WITHOUT_SECRETS else left
         # Webhooks that were kept at the start are still kept.
         kept = sent - team.shared - {each.name for each in plan.kept}
         return doing | {f"duplicates of {each.name}" for each in again.kept if each.name in kept}
@@ -178,7 +179,7 @@ class ReportChecks:
         rows = self._invariants.rows()
         for webhook in team.desired.webhooks:
             name = webhook.name
-            if name in team.held or name in differing or not team.selects(name):
+            if name in team.not_applied or name in differing or not team.selects(name):
                 continue
             if self._touched and self._touched & team.related_names(webhook):
                 continue
@@ -190,7 +191,7 @@ class ReportChecks:
                 continue
             (row,) = found
             self._check_row(team, webhook, row, sent=name in created)
-            if not self._case.conflicting and row["id"] != team.same.get(name, row["id"]):
+            if not self._case.conflicting and row["id"] != team.expected_ids.get(name, row["id"]):
                 raise Violation(f"{name} has another id than before")
         for entry in team.desired.absent:
             there = any(row["name"] == entry.name for row in rows)
@@ -242,8 +243,8 @@ class ReportChecks:
         """Check that two concurrent applies do not both succeed and leave duplicates."""
         names = [row["name"] for row in self._invariants.rows()]
         several = {each for each in names if names.count(each) > 1}
-        doubled = several - team.held - team.shared - self._touched
-        declared = {each.name for each in team.desired.webhooks if each.name not in team.was}
+        doubled = several - team.not_applied - team.shared - self._touched
+        declared = {each.name for each in team.desired.webhooks if each.name not in team.old_names}
         done = all(each.code is ExitCode.OK for each in processes)
         if done and not self._case.variant.stale and not self._case.late and doubled & declared:
             raise Violation(f"both report success, and there are duplicates of {doubled}")

@@ -11,7 +11,7 @@ from typing import Any, get_args
 from reconciler.kinds.events import EVENT_TYPES
 from reconciler.model import Desired, SecretRef, Webhook
 from reconciler.planning.planner import PlanOptions
-from tests.emulated.variant import ErrorShape, EventOrder, Hash, ReadBack, Uniqueness, Variant
+from tests.emulated.variant import ErrorShape, EventOrder, HashSign, ReadBack, Uniqueness, Variant
 from tests.simulation.declarations import IGNORED, PASSWORD, PROTECTED, STRAY, InitialState, content
 
 NAME_MAX = 12  # characters, where names are limited
@@ -50,7 +50,7 @@ def draw_variant(draw: random.Random, *, odd_names: bool) -> Variant:
         counts=draw.random() >= (0.4 if size < 10 else 0.15),
         event_order=draw.choice(get_args(EventOrder)),
         event_dedupe=draw.random() < 0.5,
-        channel_hash=draw.choice(get_args(Hash)),
+        channel_hash=draw.choice(get_args(HashSign)),
         lower_channels=seldom(True, False),
         lower_names=odd_names and draw.random() < 0.4,
         trim_names=not odd_names or draw.random() < 0.7,
@@ -69,7 +69,7 @@ def stored_name(name: str, variant: Variant) -> str | None:
 
 def merges_configuration(variant: Variant) -> bool:
     """Return whether keys of a configuration that are not sent are kept."""
-    return variant.patches and variant.merges
+    return variant.allows_patch and variant.merges
 
 
 def can_store(webhook: Webhook, variant: Variant) -> bool:
@@ -91,17 +91,17 @@ PLAIN = PlanOptions()
 class Team:
     """One configuration and the options it is applied with.
 
-    `same` maps a declared name to the id that its webhook must keep, `was` to the name that it had
-    at first. `held` names declarations that are not applied, `inapplicable` those that this server
-    may be unable to store as declared, `shared` those that share a name. `invalid`: the
-    declarations contradict the live webhooks.
+    `expected_ids` maps a declared name to the id that its webhook must keep, `old_names` to the
+    name that it had at first. `not_applied` has declarations that are not applied, `inapplicable`
+    those that this server may be unable to store as declared, `shared` those that share a name.
+    `invalid`: the declarations contradict the live webhooks.
     """
 
     desired: Desired
     options: PlanOptions = PLAIN
-    same: Mapping[str, str] = field(default_factory=dict)
-    was: Mapping[str, str] = field(default_factory=dict)
-    held: frozenset[str] = frozenset()
+    expected_ids: Mapping[str, str] = field(default_factory=dict)
+    old_names: Mapping[str, str] = field(default_factory=dict)
+    not_applied: frozenset[str] = frozenset()
     inapplicable: frozenset[str] = frozenset()
     shared: frozenset[str] = frozenset()
     invalid: bool = False
@@ -142,7 +142,7 @@ class Team:
 
     def _own(self, webhook: Webhook) -> set[str]:
         name = webhook.name
-        return {name, *webhook.previously, self.was.get(name, name)}
+        return {name, *webhook.previously, self.old_names.get(name, name)}
 
     def _names(self, name: str) -> set[str]:
         """Return all names of the declarations that mention a webhook of this name."""
@@ -159,9 +159,9 @@ def team(
     return Team(
         desired=desired,
         options=PLAIN if initial.invalid else draw_options(draw, desired),
-        same=initial.same,
-        was=initial.was,
-        held=frozenset(initial.held),
+        expected_ids=initial.expected_ids,
+        old_names=initial.old_names,
+        not_applied=frozenset(initial.not_applied),
         shared=frozenset(initial.shared),
         inapplicable=_inapplicable(desired, variant, initial.retyped),
         invalid=initial.invalid,
@@ -231,10 +231,12 @@ def conflicting_team(draw: random.Random, team: Team, variant: Variant) -> Team:
     def otherwise(webhook: Webhook) -> list[Webhook]:
         match draw.randrange(5):
             case _ if (
-                webhook.name in team.held or len(team.related_names(webhook)) > 2 or webhook.id
+                webhook.name in team.not_applied
+                or len(team.related_names(webhook)) > 2
+                or webhook.id
             ):
                 return [webhook]
-            case 0 if webhook.name in team.was:
+            case 0 if webhook.name in team.old_names:
                 return []
             case 0 | 1 | 3:
                 return [replace(webhook, event_types=frozenset(draw.sample(EVENT_TYPES, 2)))]
@@ -252,5 +254,5 @@ def conflicting_team(draw: random.Random, team: Team, variant: Variant) -> Team:
         desired=desired,
         options=PLAIN,
         inapplicable=_inapplicable(desired, variant, team.inapplicable),
-        same={name: team.same[name] for name in names & team.same.keys()},
+        expected_ids={name: team.expected_ids[name] for name in names & team.expected_ids.keys()},
     )

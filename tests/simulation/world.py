@@ -104,7 +104,7 @@ class World:
     def edit_by_hand(self) -> None:
         """Give the console user a chance to change a webhook."""
         if self.faults.active:
-            done = self.console_user.maybe(
+            done = self.console_user.maybe_edit(
                 self.emulator.store, self.emulator.organization, self.scheduler.now
             )
             if done is not None:

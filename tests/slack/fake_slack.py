@@ -1,4 +1,4 @@
-"""A small Slack with tokens, channels and messages."""
+"""A fake Slack API with tokens, channels and messages."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def row(result: Checklist, name: str, section: int = 0) -> Check:
 
 
 def test_a_valid_token() -> None:
-    """It passes with all scopes; a channel that it cannot see is unknown, and nothing is posted."""
+    """A token with all scopes passes; a channel that it cannot see is unknown."""
     slack = FakeSlack()
     result = check_slack(slack)
     passed = dict.fromkeys(("secret", "token", "slack", "scopes"), "ok")
@@ -136,7 +136,7 @@ def test_each_check(name: str, status: str, detail: str, given: dict[str, Any]) 
 
 
 def test_each_distinct_token_is_looked_up_once() -> None:
-    """Webhooks with equal tokens share the result, even with different references."""
+    """Webhooks with equal tokens share the result, even if their references differ."""
     slack = FakeSlack()
     result = check_slack(slack, hook("a"), hook("b"), hook("c", token=OTHER))
     assert slack.methods() == ["auth.test"]
@@ -161,7 +161,7 @@ def test_channels_are_listed_once_and_completely() -> None:
 def test_an_unlisted_channel_is_unknown(
     slack: FakeSlack, channel: str, breaking: str, calls: int
 ) -> None:
-    """It is not a failure; the list is requested once for two webhooks."""
+    """An unlisted channel is not a failure; the list is requested once for two webhooks."""
     slack.tokens = {GOOD: SEEING}
     result = check_slack(slack, hook(channel=channel), hook(channel=channel), breaking=breaking)
     assert [statuses(result, at)["channel"] for at in (0, 1)] == ["unknown", "unknown"]
@@ -190,7 +190,7 @@ def test_a_rate_limit_is_respected() -> None:
 
 
 def test_a_message_that_may_have_been_posted_is_unknown() -> None:
-    """After a lost response nothing is posted again."""
+    """After a lost response the message is not posted again."""
     slack = FakeSlack()
     result = check_slack(slack, breaking="chat.postMessage", send=True)
     assert row(result, "send").status is Status.UNKNOWN
@@ -206,7 +206,7 @@ def test_a_failing_slack_is_a_failure() -> None:
     assert slack.methods() == ["auth.test"] * 4
 
 
-def test_a_token_that_no_header_can_hold() -> None:
+def test_a_token_that_is_not_a_valid_header_value() -> None:
     """A credential that cannot be sent is a failure."""
 
     def connect(token: Secret) -> Slack:

@@ -1,4 +1,4 @@
-"""`webhooks slack check`, against a small Slack over HTTP."""
+"""`webhooks slack check` against a fake Slack over HTTP."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.slack.fake_slack import GOOD, FakeSlack
 
 
 def test_json_matches_its_schema_without_tokens(shell: Shell, file: File) -> None:
-    """The document is valid, also when a check fails."""
+    """The document is valid even when a check fails."""
     file()
     with serve(FakeSlack()) as url:
         for token, code in ((GOOD, 0), ("xoxb-" + "canary-bad-0002", 1)):
@@ -33,7 +33,7 @@ def test_json_matches_its_schema_without_tokens(shell: Shell, file: File) -> Non
 
 
 def test_send(shell: Shell, file: File) -> None:
-    """--send posts, and --only selects the webhooks."""
+    """`--send` posts a message, and `--only` selects the webhooks."""
     file()
     slack = FakeSlack()
     with serve(slack) as url:
@@ -45,7 +45,7 @@ def test_send(shell: Shell, file: File) -> None:
 
 
 def test_the_api_key_is_not_a_slack_token(shell: Shell, file: File) -> None:
-    """A reference to CloudTruth's own key is refused before a request."""
+    """A reference to CloudTruth's own key is rejected before any request."""
     file()
     slack = FakeSlack()
     with serve(slack) as url:
@@ -55,7 +55,7 @@ def test_the_api_key_is_not_a_slack_token(shell: Shell, file: File) -> None:
 
 
 def test_an_unreachable_slack(shell: Shell, file: File) -> None:
-    """The fix names the settings of Slack, not those of CloudTruth."""
+    """The fix has the settings of Slack, not those of CloudTruth."""
     file()
     with closed_port() as url:
         done = shell("slack", "check", "--slack-url", url, **{**SECRETS, "TOKEN": GOOD})
@@ -71,7 +71,7 @@ def test_an_unreachable_slack(shell: Shell, file: File) -> None:
     "url", ["http://slack.example.com/api", "ftp://x", "https://u:p@slack.com", ""]
 )
 def test_tokens_are_not_sent_to_an_invalid_url(shell: Shell, file: File, url: str) -> None:
-    """Plain http to another host, or an invalid URL, is a usage error; nothing is repeated."""
+    """Plain http to another host, or an invalid URL, is a usage error that does not quote it."""
     file()
     done = shell("slack", "check", "--slack-url", url or "x", **SECRETS)
     assert done.code == 64

@@ -1,4 +1,4 @@
-"""The manifest of the Slack app."""
+"""The manifest of the Slack app has the needed scopes in every output."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_the_scopes_are_those_of_deliveries() -> None:
     "name", ["CloudTruth Webhook", 'a "b": #c', "yes", "Überwachung 🚨", "- x"]
 )
 def test_json_yaml_and_link_have_the_same_manifest(name: str) -> None:
-    """For any name of the app."""
+    """The three outputs agree for any name of the app."""
     app = manifest(name)
     assert json.loads(rendered(app, "json")) == app
     assert yaml.safe_load(rendered(app, "yaml")) == app
@@ -34,21 +34,21 @@ def test_json_yaml_and_link_have_the_same_manifest(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "  ", "x" * 36, "a\nb", "a\x1b[31m"])
-def test_a_name_that_slack_refuses_is_an_error(name: str) -> None:
+def test_a_name_that_slack_rejects_is_an_error(name: str) -> None:
     """An empty, too long or multi-line name is a usage error."""
     with pytest.raises(UsageError):
         manifest(name)
 
 
 def test_the_docs_explain_every_scope() -> None:
-    """docs/slack.md has each scope of the manifest."""
+    """docs/slack.md explains each scope of the manifest."""
     text = (Path(__file__).parents[2] / "docs/slack.md").read_text("utf-8")
     for scope in manifest(see_channels=True)["oauth_config"]["scopes"]["bot"]:
         assert f"| `{scope}` |" in text
 
 
 def test_standard_output_has_only_the_manifest(shell: Shell) -> None:
-    """The result can be piped; link and steps go to standard error."""
+    """The manifest can be piped; the link and the steps go to standard error."""
     done = shell("slack", "manifest")
     assert done.code == 0
     assert yaml.safe_load(done.out) == manifest()
@@ -57,6 +57,6 @@ def test_standard_output_has_only_the_manifest(shell: Shell) -> None:
 
 
 def test_url_prints_only_the_link(shell: Shell) -> None:
-    """--url prints one line."""
+    """`--url` prints one line."""
     done = shell("slack", "manifest", "--url", "--name", "Ops")
     assert (done.out, done.err) == (link(manifest("Ops")) + "\n", "")

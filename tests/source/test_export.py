@@ -1,4 +1,4 @@
-"""Live webhooks exported to a file, and loaded again."""
+"""Export: live webhooks are written to a file that declares them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def assert_unchanged(found: Live) -> Export:
 @pytest.mark.parametrize("letter", ["1", "github-", "é-", "-"])
 @pytest.mark.parametrize("length", range(90, 120))
 def test_a_long_name_gives_a_valid_variable(letter: str, length: int) -> None:
-    """A truncated name starts neither with a digit nor with a forbidden prefix."""
+    """A truncated variable starts neither with a digit nor with a forbidden prefix."""
     exported = assert_unchanged(live(live_generic(letter * length, token="abcdef")))
     (reference,) = exported.references
     assert reference.name.startswith("WEBHOOK_")
@@ -102,7 +102,7 @@ def test_any_organization_round_trips(hooks: list[int], data: st.DataObject) -> 
 
 
 def test_the_file_is_readable(request: pytest.FixtureRequest) -> None:
-    """It has defaults, plain URLs, all events as a glob, and quotes only where needed."""
+    """The file has defaults, plain URLs, all events as a glob, and quotes only where needed."""
     values = ("value_deleted", "value_created", "value_updated")
     found = live(
         live_slack("Deploys", "id-1", channel="#deploys", events=values),
@@ -141,7 +141,7 @@ def test_the_file_is_readable(request: pytest.FixtureRequest) -> None:
 def test_webhooks_of_one_slack_workspace_share_one_reference(
     tokens: tuple[object, ...], names: str
 ) -> None:
-    """Hidden tokens have one reference, unless their masks differ; shown ones have one each."""
+    """Hidden tokens have one reference, unless their masks differ; each shown token has its own."""
     reference = SecretRef(scheme=Scheme.FILE, name="secrets/slack")
     hooks = [
         live_slack(name, f"id-{name}", token=token)
@@ -159,7 +159,7 @@ def test_webhooks_of_one_slack_workspace_share_one_reference(
 
 
 def test_each_hidden_password_has_a_variable() -> None:
-    """Equal masks do not share a variable, equal values do; colliding names are numbered."""
+    """Equal masks have different variables, equal values share one; equal names get numbers."""
     hooks = [
         live_generic("A", "id-1", token="*****"),
         live_generic("B", "id-2", token="*****"),
@@ -173,7 +173,7 @@ def test_each_hidden_password_has_a_variable() -> None:
 
 
 def test_a_token_that_may_be_hidden_is_referenced() -> None:
-    """A server that shows no token may hide one; if others are shown, there is none."""
+    """A missing token may be hidden, unless the server shows the tokens of other webhooks."""
     hooks = [live_generic("A", "id-1"), live_slack("B", "id-2", token=None), live_generic("D", "4")]
     note = "# no token is shown by the server: add it where one is set\n"
     assert export(live(*hooks)).text.count(note) == 1
@@ -208,7 +208,7 @@ def test_a_token_that_may_be_hidden_is_referenced() -> None:
     }.items(),
 )
 def test_webhooks_that_a_file_cannot_declare_are_ignored(reason: str, found: LiveWebhook) -> None:
-    """The entry has the reason, and the first apply does not delete them."""
+    """The ignore entry has the reason, and the first apply does not delete the webhooks."""
     others = (live_slack("A", "id-2"), live_generic("B", "id-3", username="u", password="pw"))
     organization = live(found, *others)
     exported = assert_unchanged(organization)
@@ -254,8 +254,8 @@ def test_a_partial_export_has_its_own_scope() -> None:
     assert (result.operations, [each.name for each in result.unmanaged]) == ((), ["b-1"])
 
 
-def test_a_partial_export_names_the_same_variables() -> None:
-    """Their names depend on all live webhooks; only the Slack token has the usual name."""
+def test_a_partial_export_uses_the_same_variables() -> None:
+    """A variable depends on all live webhooks; only the Slack token has the usual name."""
     url = "https://hooks.slack.com/services/T0/B0/hunter22"
     found = live(
         live_generic("a", "id-1", url=url, token="t"),
@@ -271,7 +271,7 @@ def test_a_partial_export_names_the_same_variables() -> None:
     assert "the same" not in part.text
 
 
-def test_webhooks_of_one_name_explain_their_ids() -> None:
+def test_the_ids_of_webhooks_that_share_a_name_are_explained() -> None:
     """A comment has the reason for `id`, and the likely duplicates."""
     found = live(live_slack("a", "1"), live_slack("a", "2"), live_slack("a", "3", channel="#x"))
 
@@ -283,7 +283,7 @@ def test_webhooks_of_one_name_explain_their_ids() -> None:
 
 
 def test_a_nameless_webhook_is_in_no_scope() -> None:
-    """A glob of stars matches it, but the first apply must not delete it."""
+    """The glob `*` matches an empty name, but the first apply must not delete the webhook."""
     found = live(live_slack("", "id-1"), live_slack("a", "id-2"))
 
     exported = export(found, only=("*", "a", "**"))
@@ -308,5 +308,5 @@ def test_a_nameless_webhook_is_in_no_scope() -> None:
     ],
 )
 def test_quotes_are_written_only_where_needed(text: str, yaml: str) -> None:
-    """As in a hand-written file."""
+    """The file has quotes where a user would write them."""
     assert scalar(text) == yaml

@@ -1,4 +1,4 @@
-"""Overlays: the configuration of a file with `extends`, and its errors."""
+"""The configuration of a file with `extends`, and its errors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ webhooks:
 
 
 def test_a_file_of_a_secret_is_relative_to_the_file_that_names_it() -> None:
-    """An overlay in another folder has the same file."""
+    """A reference in the parent file means the same file for an overlay in another folder."""
     texts = {
         "orgs/dev/over.yaml": "extends: ../../base/b.yaml\norganization: Acme\n",
         "base/b.yaml": f"api_key: {{file: key}}\n{BASE}",
@@ -53,7 +53,7 @@ def test_a_file_of_a_secret_is_relative_to_the_file_that_names_it() -> None:
 
 
 def test_overlays_may_be_nested() -> None:
-    """Ten files deep is allowed, eleven are not."""
+    """Ten levels of `extends` are allowed, eleven are not."""
 
     def chain(length: int, *given: str) -> Loaded:
         texts = {f"{n}.yaml": f"extends: {n - 1}.yaml\n" for n in range(2, length + 1)}
@@ -67,8 +67,8 @@ def test_overlays_may_be_nested() -> None:
     assert chain(5000, "5000.yaml").desired is None
 
 
-def test_a_parent_outside_the_repository_is_refused(tmp_path: Path) -> None:
-    """Neither by its path nor by a link."""
+def test_a_parent_outside_the_repository_is_rejected(tmp_path: Path) -> None:
+    """Neither a path nor a link leads to a parent outside."""
     home = tmp_path / "repository"
     (home / ".git").mkdir(parents=True)
     (tmp_path / "outside.yaml").write_text(BASE)
@@ -128,7 +128,7 @@ def merged(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
 
 @given(overlays())
 def test_an_overlay_declares_what_its_rendered_file_does(texts: dict[str, str]) -> None:
-    """It declares what the documentation says, also with files of secrets in two folders."""
+    """The rendered file means what the documentation says, with secrets' files in two folders."""
     upper = json.loads(texts["over.yaml"])
     del upper["extends"]
     lower = json.loads(texts["base/base.yaml"].replace('"two"', '"base/two"'))

@@ -1,4 +1,4 @@
-"""The files that are read, and read errors."""
+"""Which files are read, and the errors of those that cannot be."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ READ = [
 def test_files_that_are_read(
     tmp_path: Path, there: tuple[str, ...], paths: str, expected: str
 ) -> None:
-    """A directory and a glob stand for the YAML files in them, each once, in order."""
+    """A directory or a glob means the YAML files in it, each once, in order."""
     make(tmp_path, there)
     assert names(read_in(tmp_path, *paths.split())) == expected.split()
 
@@ -116,7 +116,7 @@ REFUSED = [
 def test_unreadable_paths(
     tmp_path: Path, there: tuple[str, ...], paths: tuple[str, ...], expected: str
 ) -> None:
-    """One finding has the path, the reason, and the next step; reading does not wait for a pipe."""
+    """One finding has the path, the reason and the next step; reading never waits for a pipe."""
     make(tmp_path, there)
     sources = read_in(tmp_path, *paths)
     assert sources.files == ()
@@ -126,7 +126,7 @@ def test_unreadable_paths(
 def test_an_unreadable_subdirectory_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may contain webhooks, so the others are not complete."""
+    """The subdirectory may contain webhooks, so the others would be incomplete."""
     (tmp_path / "conf" / "locked").mkdir(parents=True)
     (tmp_path / "conf" / "a.yaml").touch()
     scandir = os.scandir
@@ -153,7 +153,7 @@ def test_names_are_relative_to_the_working_directory(tmp_path: Path) -> None:
 
 
 def test_stdin_is_read_for_a_dash(tmp_path: Path) -> None:
-    """A dash is standard input, read once, also among files."""
+    """Standard input is read once, also among files."""
     (tmp_path / "a.yaml").write_bytes(b"a")
     typed = iter([b"typed"])
     sources = read(("-", "a.yaml", "-"), directory=tmp_path, stdin=lambda: next(typed))
@@ -163,8 +163,8 @@ def test_stdin_is_read_for_a_dash(tmp_path: Path) -> None:
     ]
 
 
-def test_too_large_input_is_refused(tmp_path: Path) -> None:
-    """The limit holds for files, also sparse ones and those with a wrong size, and for input."""
+def test_too_large_input_is_rejected(tmp_path: Path) -> None:
+    """The limit applies to standard input and to files, also those that report a wrong size."""
     with pytest.raises(files.NotReadableError, match="larger than 0 KiB"):
         files.read_regular(Path("/proc/self/maps"), limit=4)
     with (tmp_path / "big.yaml").open("wb") as stream:

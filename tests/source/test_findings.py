@@ -120,7 +120,7 @@ def test_what_yaml_means(title: str, parser: type, request: pytest.FixtureReques
 @both_parsers
 @pytest.mark.parametrize("title", cases("unreadable.txt"))
 def test_unreadable_files(title: str, parser: type, request: pytest.FixtureRequest) -> None:
-    """Each error has one finding, at its character, with any parser."""
+    """Each error is one finding, at its character, with any parser."""
     document = parse(raw(cases("unreadable.txt")[title][0]), "w.yaml", parser=parser)
     found = shown(placed({"w.yaml": document}, document.findings))
     assert found.count("[") >= 1

@@ -44,7 +44,7 @@ def contents(found: Sources) -> dict[str, bytes]:
 
 
 def test_the_base_is_the_merge_base(repository: Repository) -> None:
-    """Later commits on the branch are not part of it."""
+    """Later commits on the base branch are not part of the base."""
     repository.commit(webhooks_yaml="old")
     repository.git("checkout", "-q", "-b", "topic")
     repository.commit(webhooks_yaml="mine")
@@ -55,7 +55,7 @@ def test_the_base_is_the_merge_base(repository: Repository) -> None:
 
 
 def test_the_base_of_a_merge_commit_is_the_branch(repository: Repository) -> None:
-    """GitHub checks out the merge of a pull request, and the plan is for the merge."""
+    """GitHub checks out the merge of a pull request, so its base is the branch to merge into."""
     repository.commit(webhooks_yaml="old")
     repository.git("checkout", "-q", "-b", "topic")
     repository.commit(other_txt="mine")
@@ -67,7 +67,7 @@ def test_the_base_of_a_merge_commit_is_the_branch(repository: Repository) -> Non
 
 
 def test_a_directory_gives_its_yaml_files(repository: Repository) -> None:
-    """Like reading a directory: with subdirectories, without hidden files and links."""
+    """A directory in git is read like one on disk, without hidden files and links."""
     (repository.folder / "hooks").mkdir()
     (repository.folder / "hooks" / "link.yaml").symlink_to("a.yaml")
     tip = repository.commit(
@@ -96,7 +96,7 @@ def test_paths_are_relative_to_the_working_directory(repository: Repository) -> 
 
 
 def test_a_new_file_has_an_empty_base(repository: Repository) -> None:
-    """An empty base is a base: everything is new. A path is not one of git's patterns."""
+    """Every webhook of a new file is new. A path is not one of git's patterns."""
     tip = repository.commit(readme_md="x")
     repository.commit(webhooks_yaml="new")
     assert contents(repository.base(tip)) == contents(repository.base(tip, ":(top)readme.md")) == {}
@@ -116,7 +116,7 @@ def test_a_new_file_has_an_empty_base(repository: Repository) -> None:
 def test_without_a_base_there_is_a_reason(
     repository: Repository, tip: str | None, path: str, word: str
 ) -> None:
-    """For a shallow clone it includes the command that deepens it."""
+    """The reason for a shallow clone includes the command that deepens it."""
     commit = repository.commit(webhooks_yaml="x")
     with pytest.raises(NoBaseError, match=re.escape(word)):
         repository.base(commit if tip is None else tip, path)
@@ -140,7 +140,7 @@ def test_without_git_there_is_no_base(tmp_path: Path) -> None:
 
 
 def test_only_files_in_git_are_tracked(repository: Repository) -> None:
-    """Links, new and outside files are not; names are those requested."""
+    """Links, new files and files outside the repository are not tracked."""
     folder = repository.folder
     (folder / "link").symlink_to("elsewhere")
     repository.commit(a_txt="a", sub__b_txt="b")

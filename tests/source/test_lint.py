@@ -1,4 +1,4 @@
-"""Secrets in files, literal and as references: refused ones, and masking."""
+"""Secrets in files, literal or as references: findings and masking."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ LITERALS = [
 
 @pytest.mark.parametrize(("text", "strictly", "allowed"), LITERALS)
 def test_literals(text: str, strictly: object, allowed: object) -> None:
-    """A secret, a token or a placeholder in the file is found, and not shown."""
+    """A secret, a token or a placeholder in the file is reported, and not shown."""
     for rules, expected in ((Rules(), strictly), (Rules(allow_literal_secrets=True), allowed)):
         outcome = load_text(text, rules=rules)
         assert found(outcome) == expected
@@ -100,7 +100,7 @@ def test_literals(text: str, strictly: object, allowed: object) -> None:
 
 
 def test_a_literal_secret_is_trimmed() -> None:
-    """It is sent without surrounding blanks."""
+    """A literal is sent without surrounding blanks."""
     text = generic(f"{PLAIN}, token: ' hush '")
     outcome = load_text(text, rules=Rules(allow_literal_secrets=True))
     assert outcome.desired is not None
@@ -159,7 +159,7 @@ def test_secret_urls(url: str, secret: bool) -> None:
 def test_references_are_checked_offline(
     reference: str, expected: list[tuple[str, Severity]]
 ) -> None:
-    """Forbidden references, and those not on the allow-list, are found without a value."""
+    """Forbidden references, and those not on the allow-list, are reported without a value."""
     allow = Rules(allow_secrets=("env:SLACK_*", "file:secrets/*"))
     assert found(load_text(slack(token=reference), rules=allow)) == expected
     forbidden = [each for each in expected if each[0] == "forbidden-secret"]
@@ -167,5 +167,5 @@ def test_references_are_checked_offline(
 
 
 def test_half_of_a_surrogate_pair_in_a_live_name_is_an_error() -> None:
-    """A file cannot contain it, but a server may."""
+    """A file cannot contain half a surrogate pair, but a server may send one."""
     assert [each.rule for each in name_findings("a\ud800b")] == ["unsafe-name"]

@@ -1,4 +1,4 @@
-"""From files to declarations: merging, several files, findings and positions."""
+"""Files become declarations: merging, several files, findings and positions."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def only(outcome: Loaded) -> Finding:
 
 
 def test_any_field_has_a_position() -> None:
-    """It is the field's line, or that of `defaults` if it is inherited."""
+    """The position is the field's line, or that of `defaults` if the field is inherited."""
     outcome = declared(EXAMPLE)
     assert outcome.desired is not None
     deploys, _, pager = outcome.desired.webhooks
@@ -76,7 +76,7 @@ def test_any_field_has_a_position() -> None:
 
 
 def test_findings_of_unreadable_files_are_included() -> None:
-    """They are reported with the rest, and nothing is declared."""
+    """Findings of unreadable files are reported with the others, and nothing is declared."""
     lost = Finding(rule="unreadable-file", severity=Severity.ERROR, message="gone")
     outcome = load_files(
         Sources(files=(SourceFile(file="a.yaml", raw=b"webhooks: []"),), findings=(lost,))

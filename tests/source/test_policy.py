@@ -1,4 +1,4 @@
-"""A team's policy for the rendered configuration."""
+"""A team's policy checks the rendered configuration."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def violations(policy: Any) -> list[str]:
 def test_a_violation_has_the_position_of_the_value(
     policy: dict[str, Any], expected: list[str]
 ) -> None:
-    """It is in the declaring file; the message is the policy's own."""
+    """The position is in the declaring file; the message is the policy's."""
     assert violations(policy) == expected
 
 
@@ -80,14 +80,14 @@ def test_a_violation_has_the_position_of_the_value(
     ],
 )
 def test_an_unusable_policy_is_an_error(policy: Any, hint: str) -> None:
-    """Nothing is fetched."""
+    """An invalid policy is an error, and its references are never fetched."""
     with pytest.raises(ConfigurationError, match="is not a usable JSON Schema") as refused:
         violations(policy)
     assert hint in str(refused.value.hint)
 
 
 def test_a_policy_takes_linear_time() -> None:
-    """A pattern that makes other engines take minutes is fast."""
+    """A pattern that takes other engines minutes is fast."""
     files = {"a.yaml": BASE.replace("Deploys", "a" * 200 + "!")}
     policy = json.dumps(webhooks(name={"pattern": "^([a-z]+)+$"})).encode()
     started = time.process_time()
@@ -107,7 +107,7 @@ def test_a_command_with_a_policy(shell: Shell, tmp_path: Path) -> None:
 
 
 def test_a_saved_plan_keeps_its_policies(shell: Shell, tmp_path: Path) -> None:
-    """Its policies and those of the apply are judged; one that changed or is missing refuses it."""
+    """The policies of the plan and of the apply are checked; a changed one is an error."""
     limited = '{"required": ["limits"]}'
     write(tmp_path, {**FILES, "p.json": limited, "q.json": '{"required": ["organization"]}'})
     write(tmp_path, {"pager-token": "example-of-a-token"})

@@ -1,4 +1,4 @@
-"""Positions and source lines: where a path is written, and which part of a line is shown."""
+"""Where a path is written, and which part of the line an error shows."""
 
 from __future__ import annotations
 
@@ -119,14 +119,14 @@ def test_merges_of_merges_are_followed_once() -> None:
 
 
 def test_columns_up_to_the_position_do_not_change() -> None:
-    """The mark below the line is therefore aligned."""
+    """The caret below the line is therefore aligned."""
     text, position = "{token: abcdefgh, nam: x}\n", Position(file="w.yaml", line=1)
     assert excerpt(text, replace(position, column=18)) == "{token: ********, nam: ***}"
     assert excerpt(text, replace(position, column=2)) == "{token: ***, nam: ***}"
 
 
 def test_quoted_user_text_is_limited() -> None:
-    """Messages quote neither tokens nor long texts."""
+    """A message quotes neither tokens nor long texts."""
     assert masked("type xoxb-12345-abc") == "type ***"
     assert masked("slak") == "slak"
     assert masked("x" * 200) == "x" * 117 + "..."

@@ -1,4 +1,4 @@
-"""A configuration rendered as a file: its content, and a round trip."""
+"""A configuration that is rendered as a file declares the same."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_rendered_files_have_globs_expanded_and_defaults_merged(
 
 
 def test_a_literal_secret_is_not_shown(shell: Shell, file: Callable[..., Path]) -> None:
-    """It is replaced by a name that is invalid in a file."""
+    """A literal is replaced by a name that is invalid in a file."""
     file(
         "webhooks:\n"
         "  - name: A\n"

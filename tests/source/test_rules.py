@@ -72,7 +72,7 @@ def test_each_row_names_what_raises_its_rule() -> None:
 
 
 def test_every_rule_has_a_section() -> None:
-    """The sections follow the table, and have the meaning and the fix."""
+    """Each section, in the order of the table, has the meaning of the rule and the fix."""
     parts = re.split(r"^### `(.*)`\n", PAGE, flags=re.MULTILINE)
     assert parts[1::2] == list(RULES)
     for rule, section in zip(parts[1::2], parts[2::2], strict=True):

@@ -1,4 +1,4 @@
-"""Saved plans are loaded unchanged, or refused."""
+"""A saved plan is loaded unchanged, or rejected."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def positions(desired: Desired) -> list[str]:
 
 
 def test_several_files_round_trip() -> None:
-    """Scopes, guards, references and lines are those of the planned files."""
+    """The saved plan keeps the scopes, guards, references and lines of the planned files."""
     files = load_texts({"team.yaml": TEAM, "teams/other.yaml": OTHER})
     desired = files.desired
     assert desired is not None
@@ -125,7 +125,7 @@ def test_several_files_round_trip() -> None:
 @few
 @given(declarations(), live_organizations())
 def test_any_configuration_round_trips(desired: Desired, found: Live) -> None:
-    """Declarations and the review round-trip; invalid ones are refused."""
+    """Declarations and the review round-trip; invalid ones are rejected."""
     try:
         raw = saved(desired, found)
     except ConfigurationError:
@@ -140,7 +140,7 @@ def test_any_configuration_round_trips(desired: Desired, found: Live) -> None:
 
 
 def test_the_review_and_the_options_round_trip() -> None:
-    """Operations with their webhooks, resends, and the options of planning."""
+    """The saved plan keeps operations with their webhooks, resends, and the options of planning."""
     found = live(live_slack(token="*****"))
     raw = saved(ONE, found, resend=("*",), only=("Dep*",), prune=False)
     loaded = load(raw, FILE)
@@ -152,7 +152,7 @@ def test_the_review_and_the_options_round_trip() -> None:
 
 
 def test_formatting_does_not_matter() -> None:
-    """A plan rewritten by a tool with other spaces and order of keys is the same."""
+    """A plan that a tool wrote again with other spaces and order of keys is the same."""
     tree = json.loads(SAVED)
     again = json.dumps(dict(reversed(tree.items())), indent=7, ensure_ascii=False).encode()
     assert replace(load(again, FILE), document="") == replace(load(SAVED, FILE), document="")
@@ -213,8 +213,8 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("raw", "message"), REFUSED, ids=[each for _, each in REFUSED])
-def test_another_or_a_changed_file_is_refused(raw: bytes, message: str) -> None:
-    """The error has the reason and the next step, without the content; nothing is used."""
+def test_another_or_a_changed_file_is_rejected(raw: bytes, message: str) -> None:
+    """The error has the reason and the next step, but not the content."""
     with pytest.raises((ConfigurationError, StalePlanError), match=message) as odd:
         load(raw, FILE)
     invalid = NO_PLAN in message
@@ -249,7 +249,7 @@ def test_no_edit_causes_a_crash(data: st.DataObject) -> None:
 
 
 def test_a_literal_secret_cannot_be_saved() -> None:
-    """The value must not be stored, and the configuration is useless without it."""
+    """A literal must not be stored, and the configuration is useless without it."""
     webhook = replace(slack(), position=Position(file="w.yaml", line=4))
     literal = SecretRef(scheme=Scheme.LITERAL, name="Deploys/token")
     webhook = replace(webhook, configuration={**webhook.configuration, "token": literal})
@@ -274,7 +274,7 @@ def test_a_literal_secret_cannot_be_saved() -> None:
 def test_a_saved_plan_declares_only_what_a_file_may(
     name: str, token: Any, allow: tuple[str, ...], rules: list[str]
 ) -> None:
-    """An edit is checked as in a file, and not shown."""
+    """A saved plan that was edited is checked like a file, and not shown."""
 
     def edit(tree: dict[str, Any]) -> None:
         webhook = part(tree)["content"]["webhooks"][0]
@@ -287,8 +287,8 @@ def test_a_saved_plan_declares_only_what_a_file_may(
     assert str(token) not in repr(loaded.findings)
 
 
-def test_an_allowance_is_not_saved() -> None:
-    """Deletes allowed for one run must be allowed again for the saved plan."""
+def test_allow_deletes_is_not_saved() -> None:
+    """`--allow-deletes` must be given again to apply the saved plan."""
     raw = saved(declared(), live(live_slack()), allow_deletes=1)
     assert [each["rule"] for each in json.loads(raw)["blocked"]] == ["nothing-declared"]
     assert load(raw, FILE).options.allow_deletes is None

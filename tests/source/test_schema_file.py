@@ -1,4 +1,4 @@
-"""The shipped schema: valid by both drafts, the same in both, found when installed."""
+"""The shipped schema is valid and means the same in both drafts."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def parts(node: Any) -> Iterator[dict[str, Any]]:
 
 @pytest.mark.parametrize("draft", [Draft7Validator, Draft202012Validator])
 def test_the_schema_is_equivalent_in_both_drafts(draft: Any) -> None:
-    """Editors use old drafts: only constructs with one meaning are used."""
+    """Editors use old drafts, so the schema has only constructs with one meaning."""
     draft.check_schema(SCHEMA)
     # In Python, `$` also matches before a line break at the end of a text.
     validator = draft(json.loads(FILE.read_text("utf-8").replace('$"', '\\\\Z"')))
@@ -89,14 +89,14 @@ def test_the_schema_is_equivalent_in_both_drafts(draft: Any) -> None:
 
 
 def test_no_validating_keyword_is_next_to_a_reference() -> None:
-    """Draft 7 ignores keywords next to `$ref`; only descriptions are allowed."""
+    """Draft 7 ignores keywords next to `$ref`, so only descriptions are allowed there."""
     for part in parts(SCHEMA):
         if "$ref" in part:
             assert part.keys() <= {"$ref", "description", "markdownDescription"}
 
 
 def test_every_definition_is_used() -> None:
-    """No definition is dead, and there is one complete webhook for each type."""
+    """Every definition is used, and there is one complete webhook for each type."""
     used = {part["$ref"].rpartition("/")[2] for part in parts(SCHEMA) if "$ref" in part}
     assert DEFINITIONS.keys() - used == {f"{name}Webhook" for name in KINDS}
     assert used <= DEFINITIONS.keys()
@@ -123,7 +123,7 @@ def test_objects_are_closed_and_described() -> None:
 
 
 def test_patterns_are_equivalent_in_python_and_ecmascript() -> None:
-    """They are anchored at both ends."""
+    """Every pattern is anchored at both ends."""
     patterns = {part["pattern"] for part in parts(SCHEMA) if isinstance(part.get("pattern"), str)}
     assert len(patterns) == 4
     for pattern in patterns:
@@ -134,7 +134,7 @@ def test_patterns_are_equivalent_in_python_and_ecmascript() -> None:
 
 
 def test_every_keyword_of_the_schema_is_explained() -> None:
-    """Each keyword that the engine reports has a message."""
+    """Every keyword that can reject a value has a message."""
 
     def keywords(part: Any) -> set[str]:
         found: set[str] = set()

@@ -1,4 +1,4 @@
-"""The engine and an independent validator accept the same files, and those can be loaded."""
+"""The program and an independent validator accept the same files, and those can be loaded."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def changed(data: dict[str, Any], path: tuple[Any, ...], *value: Any) -> dict[st
 
 
 def test_both_engines_accept_the_same_files() -> None:
-    """Any value in any place, also with a line break at the end of a text; any value missing."""
+    """Both validators agree about any value in any place, and about any missing value."""
     files = [changed(WHOLE, path, value) for path in PLACES for value in VALUES]
     results = set()
     for data in (WHOLE, *files, *(changed(WHOLE, path) for path in PLACES)):
@@ -150,7 +150,7 @@ SECRETS = (
 
 
 def test_a_secret_in_any_place_is_not_shown() -> None:
-    """Neither a Slack token nor a URL with a password, for any error at that place."""
+    """No error shows a Slack token or a URL with a password, wherever it is in the file."""
     for data in (changed(WHOLE, path, value) for path in PLACES for value in SECRETS):
         outcome = load_text(json.dumps(data), rules=Rules(allow_secrets=("env:A",)))
         assert outcome.findings, data

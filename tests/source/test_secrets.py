@@ -1,4 +1,4 @@
-"""References to secrets: refused ones, values of the others, and leaks."""
+"""References to secrets: forbidden ones, the values of others, and leaks."""
 
 from __future__ import annotations
 
@@ -129,10 +129,10 @@ FETCHED = [
 
 
 @pytest.mark.parametrize(("ref", "allow", "problem"), FETCHED)
-def test_references_are_resolved_or_refused(
+def test_references_are_resolved_or_rejected(
     folder: Path, ref: SecretRef, allow: str, problem: str
 ) -> None:
-    """The message names the reference, and shows no byte of a file."""
+    """The message has the reference, and no byte of a file."""
     environ = {"TOKEN": CANARY, "EMPTY": ""}
     found = run(ref, directory=folder, environ=environ, allow=allow.split())
     if problem:
@@ -161,8 +161,8 @@ VALUES = [
 
 
 @pytest.mark.parametrize(("value", "rules"), VALUES)
-def test_values_are_trimmed_or_refused(tmp_path: Path, value: str, rules: list[str]) -> None:
-    """The finding names the reference, and shows nothing of the value."""
+def test_values_are_trimmed_or_rejected(tmp_path: Path, value: str, rules: list[str]) -> None:
+    """The finding has the reference, and nothing of the value."""
     (tmp_path / "token").write_bytes(value.encode("utf-8", "surrogatepass"))
     resolution = run(env("TOKEN"), file("token"), directory=tmp_path, environ={"TOKEN": value})
     sent = [Secret(CANARY)] if rules in ([], TRIMMED) else []
@@ -177,7 +177,7 @@ def test_values_are_trimmed_or_refused(tmp_path: Path, value: str, rules: list[s
 
 @pytest.mark.parametrize("value", [API_KEY, f"{API_KEY}\n", f"https://example.com/?key={API_KEY}"])
 def test_api_key_is_never_a_secret_of_a_webhook(value: str) -> None:
-    """It is refused under any name, alone or inside another value."""
+    """The API key is rejected under any name, alone or inside another value."""
     literal = SecretRef(scheme=Scheme.LITERAL, name="Pager/token")
     finding = only_finding(run(env("TOKEN"), environ={"TOKEN": value}))
     assert finding.rule == "forbidden-secret"
@@ -204,7 +204,7 @@ C:/Users/me/AppData/Roaming/CloudTruth/config/cli.yml
     "ref", [*map(env, FORBIDDEN_NAMES.split()), *map(file, FORBIDDEN_FILES.split())]
 )
 def test_forbidden_references(ref: SecretRef) -> None:
-    """References to the machine or the run are refused by name, also in a saved plan."""
+    """References to the machine or the run are rejected by name, also in a saved plan."""
     for allow in ((), (f"{ref.scheme}:*",)):
         found = refusal(ref, allow)
         assert found is not None
@@ -214,8 +214,8 @@ def test_forbidden_references(ref: SecretRef) -> None:
 
 
 @pytest.mark.parametrize("pattern", ["SLACK_*", "env:", "literal:x", "vault:x", ""])
-def test_useless_allow_patterns_are_refused(pattern: str) -> None:
-    """A pattern that can match nothing is a usage error."""
+def test_useless_allow_patterns_are_rejected(pattern: str) -> None:
+    """A pattern that can never match is a usage error."""
     with pytest.raises(UsageError, match="--allow-secret"):
         allow_patterns(["env:OK", pattern])
     assert allow_patterns(["env:A", "file:b/*"]) == ("env:A", "file:b/*")
@@ -245,7 +245,7 @@ UNFIT_URLS = ["pager.example.com", "PAGER_URL", "'https://a.example.com'", "http
     ],
 )
 def test_a_value_must_fit_its_field(tmp_path: Path, type: str, value: str, rule: str) -> None:
-    """Other text is refused as a Slack token or a URL, from any source, and not shown."""
+    """A value that is no Slack token or URL is rejected, from any source, and not shown."""
     (tmp_path / "token").write_text(value)
     literal = SecretRef(scheme=Scheme.LITERAL, name="A/token")
     for ref in (env("TOKEN"), file("token"), literal):
@@ -292,10 +292,10 @@ def test_a_slack_token_is_sent_only_to_slack(url: str, sent: bool, value: str) -
 
 
 @pytest.mark.parametrize("name", ["GITHUB_TOKEN", "CI_JOB_TOKEN", "AWS_SECRET_ACCESS_KEY"])
-def test_the_value_of_a_forbidden_variable_is_refused_under_any_name(
+def test_the_value_of_a_forbidden_variable_is_rejected_under_any_name(
     tmp_path: Path, name: str
 ) -> None:
-    """It must not be sent through another variable or a file either."""
+    """A forbidden value must not be sent through another variable or a file either."""
     (tmp_path / "token").write_text(f"{CANARY}\n")
     for ref in (env("TOKEN"), file("token")):
         environ = {"TOKEN": CANARY, name: f"{CANARY} "}
@@ -307,8 +307,8 @@ def test_the_value_of_a_forbidden_variable_is_refused_under_any_name(
 
 
 @pytest.mark.parametrize("token", ["xoxp-1234567890", "xapp-1234567890", "xoxe.xoxb-1234567890"])
-def test_the_wrong_kind_of_slack_token_is_a_warning(token: str) -> None:
-    """A Slack token that is no bot token is usable."""
+def test_the_wrong_kind_of_slack_token_gives_a_warning(token: str) -> None:
+    """A Slack token that is not a bot token is sent, with a warning."""
     resolution = run(env("TOKEN"), environ={"TOKEN": token}, type="slack")
     (finding,) = resolution.findings
     assert finding.severity is Severity.WARNING
@@ -318,14 +318,14 @@ def test_the_wrong_kind_of_slack_token_is_a_warning(token: str) -> None:
 
 
 def test_an_api_key_in_place_of_its_variable_is_not_shown() -> None:
-    """A file is read for its key before it is validated."""
+    """The key is read from the file before the file is validated."""
     found = fetch_key(env(CANARY), environ={}, directory=Path())
     assert isinstance(found, Finding)
     assert (found.rule, CANARY in repr(found)) == ("bad-variable-name", False)
 
 
 def test_a_credential_of_the_run_is_no_api_key() -> None:
-    """A file cannot make the run send the token of GitHub to CloudTruth."""
+    """A file cannot make the run send GitHub's token to CloudTruth."""
     names = ("GITHUB_TOKEN", "CLOUDTRUTH_API_KEY")
     found = [fetch_key(env(each), environ=dict.fromkeys(names, "x"), directory=Path())
              for each in names]  # fmt: skip

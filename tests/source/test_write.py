@@ -1,4 +1,4 @@
-"""Files are written completely and privately, and a failure keeps the old one."""
+"""Files are written completely and privately; a failure keeps the old file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KIND, OLD = FileKind.REQUESTS, b'{"seq": 1}'
 
 @pytest.mark.parametrize("old", [None, OLD * 2])
 def test_writes_a_private_file(tmp_path: Path, old: bytes | None) -> None:
-    """Only the owner can read it, also if it replaces one with looser permissions."""
+    """Only the owner can read the file, also if it replaces one with looser permissions."""
     path = tmp_path / "plan.json"
     if old is not None:
         path.write_bytes(old)
@@ -43,7 +43,7 @@ def test_follows_a_link(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_keeps_the_old_file(tmp_path: Path) -> None:
-    """If the content does not fit, the old file is complete and no partial file is left."""
+    """If the content does not fit, the old file is complete and no partial file remains."""
     path = tmp_path / "plan.json"
     path.write_bytes(OLD)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -65,7 +65,7 @@ def test_a_full_disk_keeps_the_old_file(tmp_path: Path) -> None:
 def test_a_file_of_another_kind_is_not_replaced(
     tmp_path: Path, over: FileKind | None, why: str
 ) -> None:
-    """The error names the kind."""
+    """The error has the kind of the existing file."""
     path = tmp_path / "token"
     path.write_bytes(b"secret")
     with pytest.raises(UsageError, match=f"token {why}"):
@@ -74,7 +74,7 @@ def test_a_file_of_another_kind_is_not_replaced(
 
 
 def test_unwritable_paths_are_errors(tmp_path: Path) -> None:
-    """A missing folder, a folder in place of the file, a file in place of the folder."""
+    """A missing folder, or a path with a file where a folder must be, is an error."""
     (tmp_path / "file").write_bytes(b"")
     for path, reason in (
         (tmp_path / "no" / "plan.json", "no such file or directory"),

@@ -21,7 +21,7 @@ def read(text: str | bytes, parser: type = PARSER) -> Document:
     return document
 
 
-def refused(text: str | bytes, parser: type = PARSER) -> list[Finding]:
+def findings_of(text: str | bytes, parser: type = PARSER) -> list[Finding]:
     raw = text.encode() if isinstance(text, str) else text
     document = parse(raw, "w.yaml", parser=parser)
     return placed({"w.yaml": document}, document.findings)
@@ -64,10 +64,10 @@ HOSTILE = {
 
 @both_parsers
 @pytest.mark.parametrize(("text", "expected"), HOSTILE.values(), ids=HOSTILE.keys())
-def test_hostile_files_are_refused_immediately(text: str, expected: str, parser: type) -> None:
-    """Each file has one error, regardless of what it would expand to."""
+def test_hostile_files_are_rejected_immediately(text: str, expected: str, parser: type) -> None:
+    """Each file has one error, regardless of its size when expanded."""
     assert len(text) < 40_000
-    (finding,) = refused(text, parser)
+    (finding,) = findings_of(text, parser)
     assert spot(finding).startswith(expected)
 
 
@@ -102,14 +102,14 @@ def test_ordinary_aliases_are_accepted(parser: type) -> None:
 def test_each_webhook_and_glob_has_its_position(
     text: str, places: list[tuple[int, int]], parser: type
 ) -> None:
-    """Those from an alias or a merge have their positions, too."""
+    """Webhooks and globs from an alias or a merge have their positions, too."""
     items = read(text, parser).items
     found = [*items.get("webhooks", ()), *items.get("protect", ())]
     assert [(each.line, each.column) for each in found] == places
 
 
 def test_equal_keys_and_events_are_one_object() -> None:
-    """Ten thousand webhooks hold each key and event name once in memory."""
+    """Ten thousand webhooks keep each key and event name once in memory."""
     data = read("w:\n- {name: a, e: [value_created]}\n- {name: b, e: [value_created]}\n").data
     one, two = data["w"]
     assert [key is other for key, other in zip(one, two, strict=True)] == [True, True]

@@ -82,7 +82,7 @@ def is_plain(value: Any) -> bool:
 @example(b"a: *")
 @example(b"?")
 def test_any_bytes_give_findings_or_plain_data(raw: bytes) -> None:
-    """No bytes make the reader raise, and every error has a position in the file."""
+    """Any bytes give data or errors, and every error has a position in the file."""
     loaded = parse(raw, "w.yaml")
     assert loaded.usable or loaded.findings
     assert is_plain(loaded.data)
@@ -104,10 +104,10 @@ def test_any_bytes_give_findings_or_plain_data(raw: bytes) -> None:
 @given(st.one_of(pieces, mutated()))
 @settings(max_examples=300)
 def test_both_parsers_give_the_same_result(text: str) -> None:
-    """A file means the same with and without libyaml."""
+    """A file has the same meaning with and without libyaml."""
     one, two = (parse(text.encode(), "w.yaml", parser=parser) for parser in (FAST, PURE))
     if re.search(r"\?|[|>][-+0-9]*#", text) and not two.usable:
-        return  # only PyYAML refuses some question marks in brackets, and a comment beside `|`
+        return  # only PyYAML rejects some question marks in brackets, and a comment beside `|`
     assert one.usable == two.usable
     if one.usable:
         assert one == two
@@ -135,13 +135,13 @@ roots = st.dictionaries(keys, trees, min_size=1, max_size=5)
 def test_the_output_of_pyyaml_and_json_round_trips(
     data: Any, unicode: bool, flow: bool | None
 ) -> None:
-    """The writers and this reader agree about every value."""
+    """The reader returns every value that a writer wrote."""
     text = yaml.safe_dump(
         data, allow_unicode=unicode, default_flow_style=flow, sort_keys=False, width=60
     )
     for written in (text, json.dumps(data, ensure_ascii=False)):
         if re.search(r"(?i)\\ud|[\t\u2018-\u201f\u00ab]", written):
-            continue  # escapes of surrogate pairs, tabs and typographic quotes are refused
+            continue  # escapes of surrogate pairs, tabs and typographic quotes are rejected
         loaded = parse(written.encode(), "w.yaml")
         assert loaded.usable, (written, loaded)
         assert json.dumps(loaded.data) == json.dumps(data)
@@ -161,7 +161,7 @@ def places(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[tuple[str
 @given(roots)
 @settings(max_examples=60)
 def test_positions_point_at_their_paths(data: Any) -> None:
-    """The text at the position of any path is the key or the value itself."""
+    """The text at the position of a path is its key or value."""
     text = json.dumps(data, ensure_ascii=False, indent=1) + "\n"
     rows = lines(text)
     for path, value in places(data):

@@ -1,4 +1,4 @@
-"""Every command with the oldest dependencies that pyproject.toml allows."""
+"""Every command runs with the oldest dependencies that pyproject.toml allows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.packaging.test_installed import SECRETS
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("package_index")]
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-FLOORS = [
+MINIMUM_VERSIONS = [
     re.sub(r">=([\d.]+).*", r"==\1", each)
     for each in (*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["emulator"])
 ]
@@ -57,8 +57,8 @@ sys.exit(max(run([*each.split(), "--help"], process) for each in sys.argv[1:]))
 @pytest.fixture(scope="module")
 def program(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel's program with exactly the oldest versions."""
-    home = tmp_path_factory.mktemp("floors") / "environment"
-    return environment(home, f"{release.wheel}[emulator]", *FLOORS) / "webhooks"
+    home = tmp_path_factory.mktemp("minimum-versions") / "environment"
+    return environment(home, f"{release.wheel}[emulator]", *MINIMUM_VERSIONS) / "webhooks"
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def emulator(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def test_every_command_runs(program: Path, emulator: str, tmp_path: Path) -> None:
-    """Over HTTP: webhooks are created, one is updated, then nothing is left to do."""
+    """Webhooks are created over HTTP, one is updated, then the plan is empty."""
     environ = {"CLOUDTRUTH_SERVER_URL": emulator, "CLOUDTRUTH_API_KEY": "any", **SECRETS}
     file = tmp_path / "webhooks.yaml"
     (tmp_path / "none.yaml").write_text("webhooks: []\n")
@@ -101,5 +101,5 @@ def test_every_command_runs(program: Path, emulator: str, tmp_path: Path) -> Non
 
 
 def test_every_command_is_in_the_list() -> None:
-    """A new command must be added."""
+    """A new command must be added to this module."""
     assert {words[0] for words in COMMANDS} | {"emulator"} == set(TABLE)
