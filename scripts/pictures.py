@@ -151,7 +151,7 @@ def comment() -> str:
         return blob if "cat-file" in arguments else _COMMIT.encode()
 
     recorder = Recorder()
-    event = PullRequest(number=7, head=_COMMIT, branch="main", base=_COMMIT, distrust=None)
+    event = PullRequest(number=7, head=_COMMIT, branch="main", base=_COMMIT, no_secrets_reason=None)
     address = "https://github.com/acme/config/actions/runs/1"
     github: Any = recorder
     plan_pull_request(

@@ -14,7 +14,7 @@ from typing import Final
 from reconciler.ci import reviews
 from reconciler.ci.github import GitHub, GitHubError
 from reconciler.ci.marker import COMMENT_CHARACTERS, Marker, MarkerKind, find
-from reconciler.ci.matrix import reads
+from reconciler.ci.matrix import input_matcher
 from reconciler.ci.outcome import Outcome, failed, reporting
 from reconciler.ci.plan import check, files_only, only_checked
 from reconciler.ci.run import MergeGroup, PullRequest, Reviewing, Run
@@ -61,9 +61,9 @@ def apply(run: Run) -> Outcome:
         )
     attempted = _Attempt(run)
     try:
-        return attempted.carry_out()
+        return attempted.run()
     except (ReconcilerError, KeyboardInterrupt) as problem:
-        return attempted.give_up(problem)
+        return attempted.report_error(problem)
 
 
 class _Attempt:
@@ -78,24 +78,24 @@ class _Attempt:
         self._report: Report | None = None
         self._findings: list[Finding] = []
         self._by_review = run.expect_digest is None and run.reviewing is not Reviewing.IGNORE
-        self._next = "then run", run.again
+        self._next_step = "then run", run.again
 
-    def carry_out(self) -> Outcome:
-        """Apply, or raise the error that prevents it."""
+    def run(self) -> Outcome:
+        """Apply the plan, or raise the error that prevents it."""
         run = self._run
         if run.connect is not None or run.github is not None:
             self._read_reviews()
         checked = check(run, writing=True)
         why = only_checked(run)
         if why is not None:
-            if any(each.left for each in self._reviews):
+            if any(each.pending for each in self._reviews):
                 raise CredentialError(why.message, hint=why.hint)
             return files_only(checked, why, result="skipped")
         self._require_tip(checked)
         with run.connected() as connection:
             return self._apply(checked, connection)
 
-    def give_up(self, problem: ReconcilerError | KeyboardInterrupt) -> Outcome:
+    def report_error(self, problem: ReconcilerError | KeyboardInterrupt) -> Outcome:
         """Report why the run ended early, with the next command."""
         if isinstance(problem, KeyboardInterrupt):
             stopped = "stopped by a signal: nothing was written"
@@ -104,14 +104,14 @@ class _Attempt:
             why = "a signal stopped the run before it posted the outcome on the pull request"
             self._findings.append(warning("not-reported", why, "re-run the job"))
             return self._ended(self._report)
-        way, command = self._next
+        lead_in, command = self._next_step
         if isinstance(problem, ConfigurationError) and not isinstance(
             problem, UnresolvedSecretsError
         ):
             named = " ".join(f"-f {shlex.quote(each)}" for each in self._run.paths)
             command = f"webhooks validate --strict {named}"
         if command is not None:
-            problem.hint = f"{problem.hint}; {way}: {command}" if problem.hint else command
+            problem.hint = f"{problem.hint}; {lead_in}: {command}" if problem.hint else command
         text = RENDERERS["markdown"]().render_error(problem, _HALF)
         self._report_failure(problem.code, text, command)
         return failed(problem, self._findings, plan=self._plan)
@@ -137,11 +137,12 @@ class _Attempt:
             if self._by_review:
                 raise
             return
-        if changed is None or any(map(reads(run, checked.declared), run.relative(changed))):
+        if changed is None or any(map(input_matcher(run, checked.declared), run.relative(changed))):
             raise _NotTheTipError(
-                f"{run.branch} and this checkout of {head[:12]} have different files; nothing "
-                "was written",
-                hint="the newer commit's run applies the change; if there is none, re-run this job",
+                f"this checkout of {head[:12]} does not have the newest files of {run.branch}; "
+                "nothing was written",
+                hint="the run for the newest commit applies the change; if it did not start, "
+                "re-run this job",
             )
 
     def _apply(self, checked: Checked, connection: Connection) -> Outcome:
@@ -161,8 +162,8 @@ class _Attempt:
             self._settle(made, frozenset(), merged, checked)
             if not isinstance(problem, UnresolvedSecretsError):
                 unsent = {each.webhook for each in resends(made.operations)}
-                command = self._by_digest(checked, connection, options, unsent)
-                self._next = "or apply this plan", command
+                command = self._digest_command(checked, connection, options, unsent)
+                self._next_step = "or apply this plan", command
             raise
         self._report, made = report, report.plan
         outcomes = zip(report.outcomes, made.digests, strict=True)
@@ -175,14 +176,14 @@ class _Attempt:
         else:
             command = run.again
             if report.needs_review:
-                command = self._by_digest(checked, connection, options)
+                command = self._digest_command(checked, connection, options)
             text = RENDERERS["markdown"]().render_report(report, _HALF)
             heading = f"### Apply incomplete: `{outcome.reason}`"
             self._report_failure(outcome.reason, f"{heading}\n\n{text}", command)
         return outcome
 
     def _ended(self, report: Report) -> Outcome:
-        """Return the outcome of an apply; warnings of later steps are added to it."""
+        """Return the result. It shares the list of findings, so later warnings are included."""
         result, code = "applied" if report.plan.operations else "converged", ""
         if report.exit_code is not ExitCode.OK:
             result, code = "failed", NOT_REVIEWED if report.needs_review else "apply-incomplete"
@@ -231,28 +232,31 @@ class _Attempt:
             text += f" To continue:\n\n{code_block(command)}\n"
         marker = replace(self._subject, kind=MarkerKind.FAILURE, code=code)
         commented = False
-        github.extend(_REPORT_SECONDS)
-        with reporting(self._findings, "could not report this on a pull request"):
+        github.extend_deadline(_REPORT_SECONDS)
+        with reporting(self._findings, "could not comment on the pull request"):
             commented = self._commented(github, marker, text)
         if not commented:
-            github.extend(_REPORT_SECONDS)
-            with reporting(self._findings, "could not report this in an issue"):
-                title = self._run.title(f"the files are not applied ({code})")
+            github.extend_deadline(_REPORT_SECONDS)
+            with reporting(self._findings, "could not open or update the failure issue"):
+                title = self._run.title(f"apply failed ({code})")
                 github.issue(title, marker, text, find(github.open_issues(), marker))
 
     def _commented(self, github: GitHub, marker: Marker, text: str) -> bool:
-        """Comment on the newest unsettled pull request, if any."""
+        """Comment on the newest pull request with pending operations, else on the newest one.
+
+        Return false if there is none.
+        """
         found = self._reviews
         if self._merges is None:  # the newest merged one, without git's history
             pulls = github.merged_pulls(self._run.branch)[:1]
             merges = [(pull, github.comments(pull.number)) for pull in pulls]
             found = reviews.read_reviews(merges, self._subject)
-        for each in (*(each for each in found if each.left), *found):
+        for each in (*(each for each in found if each.pending), *found):
             github.comment(each.number, marker, text, find(each.comments, marker))
             return True
         return False
 
-    def _by_digest(
+    def _digest_command(
         self,
         checked: Checked,
         connection: Connection,
@@ -270,4 +274,4 @@ class _Attempt:
             made = make_plan(gather(checked), connection.api, options=options)
         except (ReconcilerError, KeyboardInterrupt):  # the writes must still be reported
             return self._run.again
-        return self._run.by_digest(made, again) if made.digest else None
+        return self._run.digest_command(made, again) if made.digest else None

@@ -36,7 +36,7 @@ def drift(run: Run) -> Outcome:
         why = only_checked(run)
         if why is not None:
             missing = CredentialError(why.message, hint=why.hint)
-            unwritten = _cannot_run(run, missing)
+            unwritten = _report_failed_check(run, missing)
             if unwritten:
                 return failed(missing, unwritten)
             return files_only(checked, why, result="skipped")
@@ -45,7 +45,7 @@ def drift(run: Run) -> Outcome:
             made = make_plan(gather(checked, connection.key), api, options=PlanOptions())
             live = read_live(api)
     except ReconcilerError as problem:
-        return failed(problem, _cannot_run(run, problem))
+        return failed(problem, _report_failed_check(run, problem))
     drifted = bool(made.operations or made.unapplied)
     others = (ManagementStatus.UNMANAGED, ManagementStatus.IGNORED)
     failing = [
@@ -53,14 +53,18 @@ def drift(run: Run) -> Outcome:
     ]
     findings = []
     if run.github is None:
-        findings = [warning("no-token", "no GitHub token: the drift issue was not updated")]
+        findings = [
+            warning(
+                "no-token", "no GitHub token: the drift issue was not updated", "pass github-token"
+            )
+        ]
     else:
-        _keep_issue(run, run.github, made, failing[:_MOST_FAILING], drifted=drifted)
+        _update_issue(run, run.github, made, failing[:_MOST_FAILING], drifted=drifted)
     result = "drift" if drifted else "no-drift"
     return Outcome(result=result, findings=findings, plan=made, again=run.options())
 
 
-def _keep_issue(
+def _update_issue(
     run: Run, github: GitHub, made: Plan, failing: Sequence[WebhookStatus], *, drifted: bool
 ) -> None:
     marker = run.marker(MarkerKind.DRIFT).of_plan(made)
@@ -81,27 +85,28 @@ def _keep_issue(
         title.append(f"{plural(len(made.unapplied), 'declaration')} not applied")
     if failing:
         title.append(f"{plural(len(failing), 'webhook')} cannot deliver")
-    foot = f"Found by {run.link}. This issue closes when no problem is left."
+    foot = f"Found by {run.link}. This issue closes when the next check finds no problem."
     if drifted:
         foot += " To keep a live change, add it to the configuration."
     if made.digest:
         # A schedule runs on the default branch.
         workflow = run.workflow.replace("drift", "apply")
-        applying = replace(run, branch=run.applies or run.branch, workflow=workflow)
-        foot += f" To apply the plan above:\n\n{code_block(applying.by_digest(made))}"
+        applying = replace(run, branch=run.applied_branch or run.branch, workflow=workflow)
+        foot += f" To apply the plan above:\n\n{code_block(applying.digest_command(made))}"
     listed = _deliveries(failing, since)
     room = COMMENT_CHARACTERS - len(encode(marker)) - len(foot) - len(listed) - 10
     shown = RENDERERS["markdown"]().render_plan(made, View(limit=room, again=run.options()))
     github.issue(run.title(", ".join(title)), marker, f"{shown}{listed}\n\n{foot}\n", mine)
 
 
-def _cannot_run(run: Run, problem: ReconcilerError) -> list[Finding]:
+def _report_failed_check(run: Run, problem: ReconcilerError) -> list[Finding]:
     """Open or update the issue for a failed check. If that fails, return a warning."""
     github, findings = run.github, list[Finding]()
     if github is None:
         return findings
     text = RENDERERS["markdown"]().render_error(problem, View(limit=COMMENT_CHARACTERS // 2))
-    text += f"\n{run.link} could not compare the webhooks. This issue closes automatically."
+    text += f"\n{run.link} could not compare the webhooks. "
+    text += "This issue closes when a check succeeds."
     if run.again is not None:
         text += f" To try again:\n\n{code_block(run.again)}\n"
     with reporting(findings, "could not write the drift issue"):
@@ -115,7 +120,7 @@ def _cannot_run(run: Run, problem: ReconcilerError) -> list[Finding]:
 
 
 def _deliveries(failing: Sequence[WebhookStatus], since: Mapping[str, str]) -> str:
-    lines = ["", "### Deliveries fail", ""] if failing else []
+    lines = ["", "### Failing deliveries", ""] if failing else []
     for each in failing:
         error = each.last_error
         what = " ".join(filter(None, (error.code, error.text))) if error is not None else ""

@@ -91,8 +91,8 @@ class GitHub:
             headers={"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": _VERSION},
         )
 
-    def extend(self, seconds: float) -> None:
-        """Allow requests for `seconds` from now, even if the time for GitHub is used up."""
+    def extend_deadline(self, seconds: float) -> None:
+        """Allow requests for `seconds` from now, even after the deadline."""
         self._transport.deadline_in(seconds)
 
     def close(self) -> None:
@@ -111,7 +111,8 @@ class GitHub:
     def changed(self, commit: str, branch: str) -> tuple[str, ...] | None:
         """Return the files that differ between a commit and the newest commit of a branch.
 
-        None if that does not follow the commit, or if there are too many files to list.
+        Return None if the branch does not contain the commit, or if there are too many changed
+        files.
         """
         found = self._request("GET", f"/compare/{quote(commit)}...{quote(branch)}", need=_CONTENTS)
         rows = found["files"]
@@ -123,7 +124,7 @@ class GitHub:
     def merged_pulls(self, branch: str) -> tuple[Pull, ...]:
         """Return the pull requests merged into a branch, newest first.
 
-        Reads the 100 most recently updated closed pull requests: every later merge is among them.
+        Reads only the 100 most recently updated closed pull requests.
         """
         query = {"state": "closed", "base": branch, "sort": "updated", "direction": "desc"}
         pulls = map(_pull, islice(self._pages("/pulls", query, need=_COMMENTS), _PAGE))
@@ -222,7 +223,10 @@ class GitHub:
     def _list(self, path: str, query: Mapping[str, str], *, need: str) -> list[Any]:
         rows = self._request("GET", path, query=query, need=need)
         if not isinstance(rows, list):
-            raise GitHubError("GitHub returned something other than a list")
+            raise GitHubError(
+                f"unexpected response from GitHub: GET {path} did not return a list",
+                hint="try again",
+            )
         return rows
 
     def _request(
@@ -246,7 +250,7 @@ class GitHub:
             ).data
         except (AuthenticationError, PermissionDeniedError) as refused:
             raise GitHubError(
-                refused.message, hint=f"give the job `permissions: {need}` and its own token"
+                refused.message, hint=f"give the job `permissions: {need}` and pass `github.token`"
             ) from refused
         except ApiError as failed:
             raise GitHubError(failed.message, hint=failed.hint) from failed

@@ -67,8 +67,8 @@ class Marker:
     def same_subject(self, other: Marker) -> bool:
         """Return whether both are about the same webhooks.
 
-        Without a label, an organization that one of them does not know is not a difference: a plan
-        that failed before the organization was known belongs to the comment of an earlier plan.
+        Without a label, an unset organization matches any organization: a plan that failed before
+        the organization was known replaces the comment of an earlier plan.
         """
         if self.label or other.label:
             return self.label == other.label
@@ -99,8 +99,8 @@ class Post:
 def find(posts: Sequence[Post], marker: Marker) -> Sequence[Post]:
     """Return the comments or issues of a marker's kind about its subject.
 
-    For failures, only those with the same code. Without a label, only those of one organization:
-    the marker's or, if one side does not know it, that of the oldest.
+    For failures, only those with the same code. Without a label, only those of the marker's
+    organization or, if no match has it, those of the organization of the oldest match.
     """
     same = [
         each
@@ -156,7 +156,7 @@ _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
     "complete": bool,
     "failing": lambda rows: tuple((str(id_), str(since)) for id_, since in rows),
 }
-"""Functions that convert the values of a marker; the encoding of a changed value is another one."""
+"""Converters for marker fields. `decode` re-encodes the result: a changed value does not match."""
 
 
 def _resend(tree: Any) -> Resend:

@@ -17,6 +17,7 @@ from reconciler.ci.run import MergeGroup, PullRequest, Run
 from reconciler.errors import ConfigurationError, UsageError
 from reconciler.findings import Finding
 from reconciler.model import Scheme
+from reconciler.render.quote import quote
 from reconciler.source.files import covered
 from reconciler.source.load import Loaded
 from reconciler.source.secrets import references
@@ -35,11 +36,12 @@ MOST: Final = 256
 def matrix(run: Run) -> Outcome:
     """Return the organizations to run jobs for, as the output `matrix`.
 
-    No webhook may refer to the API key of an organization: the job of another one does not know it.
+    These are the organizations that read a changed file or have an open plan. If the changed files
+    are unknown (a schedule, a manual start, a missing commit), these are all organizations; with a
+    label, only that organization.
 
-    These are the organizations that read a changed file or have an open plan. Without a known
-    change (a schedule, a manual start, a commit that git does not know) these are all
-    organizations; with a label, only that organization.
+    Webhooks must not reference the API key of any organization. This is checked here, because each
+    job knows only its own key.
 
     Raises ConfigurationError for files that cannot be read and for a reference that is never
     allowed, UsageError for an unknown label and for more organizations than GitHub can run.
@@ -49,17 +51,18 @@ def matrix(run: Run) -> Outcome:
     found = (finding for each in loaded.values() for finding in each.findings)
     refused = dict.fromkeys(each for each in found if each.rule == "forbidden-secret")
     if refused:
-        raise ConfigurationError("the files refer to credentials", findings=tuple(refused))
+        raise ConfigurationError("the files reference forbidden secrets", findings=tuple(refused))
     chosen = labels
     if run.label or run.expect_digest is not None:
         if run.label not in labels:
+            unknown = f"no organization has the label {run.label!r}"
             raise UsageError(
-                f"no organization has the label {run.label!r}, and a digest covers only one",
+                unknown if run.label else "a digest needs the label of its organization",
                 hint=f"start the workflow with one of these as organization: {', '.join(labels)}",
             )
         chosen = {run.label: labels[run.label]}
     elif (changed := changed_files(run)) is not None and not _removed(run, changed):
-        pending = _open(run, labels)
+        pending = _pending_labels(run, labels)
         chosen = {}
         for name, each in labels.items():
             named = {*each.paths, *run.inputs.policies, *_files(loaded[name])}
@@ -87,7 +90,7 @@ def matrix(run: Run) -> Outcome:
         result="validated",
         findings=findings,
         heading=f"{len(chosen)} of {len(labels)} organizations: {', '.join(chosen) or 'none'}",
-        more={"matrix": text, "organizations": str(len(chosen))},
+        extra_outputs={"matrix": text, "organizations": str(len(chosen))},
     )
 
 
@@ -102,12 +105,18 @@ def labeled(inputs: Inputs, roots: Sequence[str]) -> Mapping[str, OrganizationFi
     if parsed.findings:
         raise ConfigurationError("the files are invalid", findings=parsed.findings)
     groups = organizations(replace(inputs, parsed=parsed))
-    found = {_label(PurePosixPath(each.paths[0]), roots): each for each in groups}
-    if len({each.casefold() for each in found}) < len(groups):
-        raise UsageError(
-            "files of two organizations have the same name, which would be the label of both",
-            hint="rename one of the files",
-        )
+    found: dict[str, OrganizationFiles] = {}
+    labels: dict[str, str] = {}
+    for each in groups:
+        label, file = _label(PurePosixPath(each.paths[0]), roots), each.paths[0]
+        other = labels.setdefault(label.casefold(), file)
+        if other != file:
+            raise UsageError(
+                f"{quote(other)} and {quote(file)} belong to different organizations but have the "
+                f"same label {quote(label)}",
+                hint="rename one of the files",
+            )
+        found[label] = each
     return found
 
 
@@ -117,7 +126,7 @@ def _label(file: PurePosixPath, roots: Sequence[str]) -> str:
     return re.sub(r"[^\w.]+", "-", str(name))
 
 
-def _open(run: Run, labels: Iterable[str]) -> frozenset[str]:
+def _pending_labels(run: Run, labels: Iterable[str]) -> frozenset[str]:
     """Return the labels with a plan on the pull request, or with merged plans that are not applied.
 
     So a commit that reverts a change replaces its plan, and a change that was merged is applied
@@ -126,35 +135,38 @@ def _open(run: Run, labels: Iterable[str]) -> frozenset[str]:
     if run.github is None or isinstance(run.event, MergeGroup):
         return frozenset()
     if isinstance(run.event, PullRequest):
-        posts = () if run.event.distrust else run.github.comments(run.event.number)
+        posts = () if run.event.no_secrets_reason else run.github.comments(run.event.number)
         return frozenset(each.marker.label for each in posts if each.marker.kind is MarkerKind.PLAN)
     merges = merged_reviews(run, run.branch)
     return frozenset(
         label
         for label in labels
-        if any(each.left for each in read_reviews(merges, run.marker(MarkerKind.PLAN, label)))
+        if any(each.pending for each in read_reviews(merges, run.marker(MarkerKind.PLAN, label)))
     )
 
 
 def changed_files(run: Run) -> frozenset[str] | None:
     """Return the files that changed since the event's base commit, None if they are not known."""
     git = run.inputs.git
-    if not run.since or git(["cat-file", "-e", run.since]) is None:
+    if not run.base_commit or git(["cat-file", "-e", run.base_commit]) is None:
         return None
-    found = git(["diff", "--no-renames", "--name-only", "-z", f"{run.since}...HEAD"])
+    found = git(["diff", "--no-renames", "--name-only", "-z", f"{run.base_commit}...HEAD"])
     if found is None:
         return None
     return frozenset(run.relative(filter(None, found.decode().split("\0"))))
 
 
 def _removed(run: Run, changed: Iterable[str]) -> bool:
-    """Return whether a configuration file was removed: its organization may have others."""
-    reads = [covered(each, run.inputs.directory) for each in run.paths]
-    gone = (each for each in changed if not (run.inputs.directory / each).exists())
-    return any(read(each) for each in gone for read in reads)
+    """Return whether a configuration file was removed.
+
+    Its organization then cannot be determined.
+    """
+    matchers = [covered(each, run.inputs.directory) for each in run.paths]
+    removed = (each for each in changed if not (run.inputs.directory / each).exists())
+    return any(matches(each) for each in removed for matches in matchers)
 
 
-def reads(run: Run, loaded: Loaded) -> Callable[[str], bool]:
+def input_matcher(run: Run, loaded: Loaded) -> Callable[[str], bool]:
     """Return a predicate for the files that a run for one organization reads."""
     names = {*_files(loaded), *map(posixpath.normpath, run.inputs.policies)}
     folders = [covered(each, run.inputs.directory) for each in run.paths]

@@ -15,8 +15,8 @@ from reconciler.render.words import unshown
 from reconciler.report import Report
 
 # GitHub discards a step summary over 1 MiB, so stay well below.
-_MAIN: Final = View(limit=800_000)
-_BESIDE: Final = View(limit=90_000)
+_MAIN_VIEW: Final = View(limit=800_000)
+_SECONDARY_VIEW: Final = View(limit=90_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +26,8 @@ class Outcome:
     `result` is the output of that name, empty for a run that did not start. The texts show
     `findings` and what the run ended with: `problem`, the error before the first write; `report`,
     after an apply; `plan`; or only `heading`. `again` has the options with which `webhooks apply`
-    computes the same plan. `reason` is why a report is incomplete, empty if it is complete. `more`
-    are additional outputs.
+    computes the same plan. `reason` is why a report is incomplete, empty if it is complete.
+    `extra_outputs` are additional outputs.
     """
 
     result: str
@@ -38,7 +38,7 @@ class Outcome:
     report: Report | None = None
     problem: ReconcilerError | None = None
     reason: str = ""
-    more: Mapping[str, str] = field(default_factory=dict)
+    extra_outputs: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> ExitCode:
@@ -66,7 +66,7 @@ class Outcome:
             "plan-json": "",
             "matrix": "",
             "organizations": "",
-            **self.more,
+            **self.extra_outputs,
         }
 
     @property
@@ -89,18 +89,18 @@ class Outcome:
         """
         renderer, parts = RENDERERS[format](), list[str]()
         if self.problem is not None:
-            parts.append(renderer.render_error(self.problem, _BESIDE))
+            parts.append(renderer.render_error(self.problem, _SECONDARY_VIEW))
         if self.report is not None:
             try:
-                parts.append(renderer.render_report(self.report, _MAIN))
+                parts.append(renderer.render_report(self.report, _MAIN_VIEW))
             except Exception as problem:
                 parts.append(f"{unshown(self.report, problem)}\n")
         elif self.plan is not None:
-            parts.append(renderer.render_plan(self.plan, replace(_MAIN, again=self.again)))
+            parts.append(renderer.render_plan(self.plan, replace(_MAIN_VIEW, again=self.again)))
         if self.heading:
             parts.append(f"{'### ' if format == 'markdown' else ''}{self.heading}\n")
         if self.findings:
-            parts.append(renderer.render_findings(tuple(self.findings), _BESIDE))
+            parts.append(renderer.render_findings(tuple(self.findings), _SECONDARY_VIEW))
         # A log ends with the result, a summary starts with it.
         return "\n".join(parts if format == "markdown" else reversed(parts))
 

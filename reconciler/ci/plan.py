@@ -1,7 +1,8 @@
 """Plan a pull request, and post and update the plan in comments.
 
-A plan in several comments approves nothing while it is incomplete: the first comment is invalidated
-first and completed last. The oldest comment of a subject is part 1, the next one part 2, and so on.
+A plan that spans several comments counts as reviewed only once all of them are written: the first
+comment is invalidated first and completed last. The oldest comment of a subject is part 1, the next
+one part 2, and so on.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Final
 
 from reconciler.ci.github import GitHub
 from reconciler.ci.marker import COMMENT_CHARACTERS, Marker, MarkerKind, Post, encode, find
-from reconciler.ci.matrix import changed_files, reads
+from reconciler.ci.matrix import changed_files, input_matcher
 from reconciler.ci.outcome import Outcome, failed, reporting
 from reconciler.ci.reviews import collect, history, merged_reviews, unapproved, unreviewed
 from reconciler.ci.run import Commenting, MergeGroup, PullRequest, Run
@@ -42,8 +43,8 @@ from reconciler.workflow.inputs import load_earlier
 _MOST_PARTS: Final = 10
 """The maximum number of comments for a plan."""
 
-_POLICY: Final = "a version in the base branch applies instead"
-_UPDATING: Final = "_Updating this plan. It approves nothing until complete._\n"
+_POLICY: Final = "until it is merged, the version in the base branch applies, if there is one"
+_UPDATING: Final = "_Updating this plan. Merging applies nothing until the update is complete._\n"
 _UNNEEDED: Final = "_This part of the plan is no longer needed._\n"
 
 
@@ -55,8 +56,8 @@ def validate(run: Run) -> Outcome:
 def check(run: Run, *, writing: bool = False) -> Checked:
     """Validate the files with warnings as errors. Raises ConfigurationError with all findings.
 
-    With `writing`, secrets that no list allows are errors, too. Later warnings depend on the live
-    webhooks, not on the reviewed change, and do not fail the run.
+    With `writing`, a missing list of allowed secrets is an error, too. Warnings from planning
+    depend on the live webhooks, not on the reviewed change, and do not fail the run.
     """
     inputs = replace(run.inputs, strict=True)
     if isinstance(run.event, PullRequest) and inputs.policies:
@@ -74,16 +75,17 @@ def check(run: Run, *, writing: bool = False) -> Checked:
 
 def only_checked(run: Run) -> Finding | None:
     """Return why only the files can be checked, None if a plan can be made."""
-    if isinstance(run.event, PullRequest) and run.event.distrust is not None:
+    if isinstance(run.event, PullRequest) and run.event.no_secrets_reason is not None:
         return note(
             "only-validated",
-            f"{run.event.distrust}, so GitHub gives it no secrets: only the files are checked",
+            f"{run.event.no_secrets_reason}, so GitHub gives it no secrets: only the files are "
+            "checked",
             "for a plan, ask a maintainer to push the branch to this repository",
         )
     if run.connect is None:
         return warning(
             "no-api-key",
-            f"{run.key} is not set: only the files are checked",
+            f"{run.key_variable} is not set: only the files are checked",
             "put the key into the job's environment and pass it in the step's env",
         )
     return None
@@ -104,8 +106,8 @@ def plan(run: Run) -> Outcome:
         if why is not None:
             return files_only(checked, why)
         if isinstance(run.event, MergeGroup):
-            return _judge_group(run, run.event, checked)
-        findings, base = _before(run)
+            return _check_merge_group(run, run.event, checked)
+        findings, base = _base_configuration(run)
         options = PlanOptions(allow_deletes=run.allow_deletes, resend=run.resend, previous=base)
         with run.connected() as connection:
             made = make_plan(gather(checked, connection.key), connection.api, options=options)
@@ -116,12 +118,12 @@ def plan(run: Run) -> Outcome:
     if isinstance(run.event, PullRequest):
         changed = changed_files(run)
         relaxed = tuple(
-            warning("policy-changed", f"the policy {each} changes; until the merge, {_POLICY}")
+            warning("policy-changed", f"this pull request changes the policy {each}; {_POLICY}")
             for each in run.inputs.policies
             if changed is not None and posixpath.normpath(each) in changed
         )
         made = replace(made, relaxed=(*made.relaxed, *relaxed))
-        is_touched = changed is None or any(map(reads(run, checked.declared), changed))
+        is_touched = changed is None or any(map(input_matcher(run, checked.declared), changed))
         worth = made.blocked or (is_touched and (made.operations or made.relaxed))
         try:
             findings += _comment(run, run.event, _parts(made, run, run.event), create=bool(worth))
@@ -136,7 +138,7 @@ def _planned(run: Run, made: Plan, findings: list[Finding]) -> Outcome:
     return Outcome(result=result, findings=findings, plan=made, again=again)
 
 
-def _judge_group(run: Run, group: MergeGroup, checked: Checked) -> Outcome:
+def _check_merge_group(run: Run, group: MergeGroup, checked: Checked) -> Outcome:
     """Check the plan of a merge queue's commit against the reviews of its pull requests.
 
     Merged reviews not yet applied also count, as they do after the merge.
@@ -158,14 +160,15 @@ def _judge_group(run: Run, group: MergeGroup, checked: Checked) -> Outcome:
     if judgment.stale:
         names = ", ".join(quote(each.name) for each in judgment.stale[:5])
         stale = StalePlanError(
-            f"the plan for {len(judgment.stale)} webhooks differs from the reviewed plan: {names}",
+            f"the plan for {plural(len(judgment.stale), 'webhook')} differs from the reviewed "
+            f"plan: {names}",
             hint="plan the pull request again: push to its branch or re-run its check",
         )
         return failed(stale, findings, plan=made)
     return _planned(run, made, findings + unreviewed(made, judgment))
 
 
-def _before(run: Run) -> tuple[list[Finding], Desired | None]:
+def _base_configuration(run: Run) -> tuple[list[Finding], Desired | None]:
     """Return the configuration before the pull request; None, with a warning, if not known."""
     if not isinstance(run.event, PullRequest):
         return [], None
@@ -193,9 +196,9 @@ def _parts(made: Plan, run: Run, pull: PullRequest) -> list[tuple[Marker, str]]:
         )
 
     bare = len(encode(replace(shown(()), part=_MOST_PARTS)))
-    if run.applies not in ("", pull.branch):
+    if run.applied_branch not in ("", pull.branch):
         marker = replace(marker, digest=None)
-        here, there = code(quote(pull.branch)), code(quote(run.applies))
+        here, there = code(quote(pull.branch)), code(quote(run.applied_branch))
         foot = f"This pull request targets {here}, but only {there} is applied. {foot}"
     elif made.blocked:
         foot = f"Until this is fixed, merging applies nothing. {foot}"
@@ -229,7 +232,11 @@ def _invalidate(run: Run, problem: ReconcilerError) -> list[Finding]:
     If that fails, return a warning, so that the original problem is still reported.
     """
     pull = run.event
-    if not isinstance(pull, PullRequest) or pull.distrust is not None or run.connect is None:
+    if (
+        not isinstance(pull, PullRequest)
+        or pull.no_secrets_reason is not None
+        or run.connect is None
+    ):
         return []
     view = View(limit=COMMENT_CHARACTERS // 2)
     text = RENDERERS["markdown"]().render_error(problem, view)
@@ -258,11 +265,11 @@ def _comment(
         if not now.is_open or now.head != pull.head:
             why = "the pull request is closed or has a newer commit, so its plan is not changed"
             return [note("review-frozen", why)]
-        put(github, pull.number, found, parts)
+        write_comments(github, pull.number, found, parts)
     return []
 
 
-def put(
+def write_comments(
     github: GitHub, number: int, found: Sequence[Post], parts: Sequence[tuple[Marker, str]]
 ) -> None:
     """Replace the text of the comments in `found` with `parts`; create missing comments."""

@@ -58,12 +58,12 @@ class Merged:
     settled: Mapping[str, bool] = field(default_factory=dict)
 
     @property
-    def plain(self) -> tuple[OperationDigest, ...]:
+    def non_resends(self) -> tuple[OperationDigest, ...]:
         """Return the operations other than resends."""
         return tuple(each for each in self.operations if each.digest not in self.resends)
 
     @property
-    def left(self) -> tuple[OperationDigest, ...]:
+    def pending(self) -> tuple[OperationDigest, ...]:
         """Return the operations that are not settled."""
         return tuple(each for each in self.operations if each.digest not in self.settled)
 
@@ -96,7 +96,7 @@ def history(run: Run) -> Mapping[str, int]:
     listed = run.inputs.git(["rev-list", "HEAD"])
     if listed is None or shallow != b"false\n":
         raise UsageError(
-            "this checkout has no complete git history, so the merged pull requests are unknown",
+            "this checkout lacks the full git history, which lists the merged pull requests",
             hint="check out with fetch-depth: 0",
         )
     return {commit: number for number, commit in enumerate(listed.decode("ascii").split())}
@@ -113,11 +113,11 @@ def read_reviews(merges: Merges, subject: Marker) -> tuple[Merged, ...]:
     resent: set[tuple[str, str]] = set()
     for pull, comments in merges:
         review, mentioned = _read(pull, comments, subject), mentions(newer)
-        replaced = [each.digest for each in review.plain if mentioned(each.id, each.name)]
+        replaced = [each.digest for each in review.non_resends if mentioned(each.id, each.name)]
         fields = {digest: (each.webhook, each.field) for digest, each in review.resends.items()}
         replaced += [digest for digest, each in fields.items() if each in resent]
         found.append(replace(review, replaced=frozenset(replaced)))
-        newer += review.plain
+        newer += review.non_resends
         resent.update(fields.values())
     return tuple(found)
 
@@ -162,31 +162,31 @@ def unapproved(reviews: Sequence[Merged]) -> list[Finding]:
     """
     return [
         note("no-review", f"pull request {each.number} has no approved plan: {each.problem}")
-        for place, each in enumerate(reviews)
-        if each.problem is not None and (place == 0 or each.problem is not NoReview.NO_COMMENT)
+        for index, each in enumerate(reviews)
+        if each.problem is not None and (index == 0 or each.problem is not NoReview.NO_COMMENT)
     ]
 
 
 def unreviewed(plan: Plan, judgment: Judgment) -> list[Finding]:
     """Return a warning for each operation that no review approves."""
     return [
-        warning("not-reviewed", f"{quote(each.name)}: {judgment.unreviewed.get(place, _STALE)}")
-        for place, each in enumerate(plan.operations)
-        if place not in judgment.reviewed
+        warning("not-reviewed", f"{quote(each.name)}: {judgment.unreviewed.get(index, _STALE)}")
+        for index, each in enumerate(plan.operations)
+        if index not in judgment.reviewed
     ]
 
 
 def collect(
     run: Run, merges: Merges, api: WebhookReader
 ) -> tuple[Marker, tuple[Merged, ...], Review]:
-    """Return the subject of a run, the reviews about it, and one review of what they have left."""
+    """Return the subject of a run, its reviews, and one review of all pending operations."""
     organization = api.organization().id
     subject = replace(run.marker(MarkerKind.PLAN), organization=organization, origin=api.origin)
     reviews = read_reviews(merges, subject)
     left = [
         (each, review.resends.get(each.digest))
         for review in reviews
-        for each in review.left
+        for each in review.pending
         if each.digest not in review.replaced
     ]
     combined = Review(
@@ -242,7 +242,11 @@ def settle(
             review,
             settled={
                 **review.settled,
-                **{it.digest: it.digest in applied for it in review.left if is_settled(review, it)},
+                **{
+                    it.digest: it.digest in applied
+                    for it in review.pending
+                    if is_settled(review, it)
+                },
             },
         )
         for review in reviews
@@ -258,8 +262,8 @@ def record(run: Run, subject: Marker, before: Sequence[Merged], after: Sequence[
         marker = replace(
             subject,
             kind=MarkerKind.OUTCOME,
-            settled=tuple(resends[:_MOST_RECORDED]) if new.left else (),
-            complete=not new.left,
+            settled=tuple(resends[:_MOST_RECORDED]) if new.pending else (),
+            complete=not new.pending,
         )
         text = f"{_outcome_text(new, run.link)}\n"
         run.github.comment(new.number, marker, text, find(new.comments, marker))
@@ -268,7 +272,7 @@ def record(run: Run, subject: Marker, before: Sequence[Merged], after: Sequence[
 def _outcome_text(review: Merged, link: str) -> str:
     """Return the outcome of a review as text."""
     applied, total = sum(review.settled.values()), plural(len(review.operations), "operation")
-    others, left = len(review.settled) - applied, len(review.left)
+    others, left = len(review.settled) - applied, len(review.pending)
     became = {
         f"{applied} of {total} applied": applied,
         f"{others} no longer pending": others,

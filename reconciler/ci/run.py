@@ -51,15 +51,15 @@ class Reviewing(StrEnum):
 class PullRequest:
     """A pull request was opened or changed.
 
-    `branch` is the target branch, `base` the commit of that branch. `distrust` is the reason if
-    GitHub gives this run no secrets and a read-only token, else None.
+    `branch` is the target branch, `base` the commit of that branch. `no_secrets_reason` is the
+    reason if GitHub gives this run no secrets and a read-only token, else None.
     """
 
     number: int
     head: str
     branch: str
     base: str
-    distrust: str | None
+    no_secrets_reason: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,12 +77,13 @@ Event: TypeAlias = PullRequest | MergeGroup | None
 class Run:
     """The task of a run, its inputs and its connections.
 
-    `connect` is None without an API key, which `key` names; `github` is None without a token.
-    `label` is empty by default, `expect_digest` the digest of a plan that was reviewed elsewhere.
+    `connect` is None without an API key, which is read from `key_variable`; `github` is None
+    without a token. `label` is empty by default, `expect_digest` the digest of a plan that was
+    reviewed elsewhere.
 
-    `repository` is owner/name. `branch` is the branch of the run, `applies` the branch whose files
-    are applied, `workflow` the name of the workflow file, `since` the commit before the change;
-    each is empty if GitHub does not provide it.
+    `repository` is owner/name. `branch` is the branch of the run, `applied_branch` the branch whose
+    files are applied, `workflow` the name of the workflow file, `base_commit` the commit before the
+    change; each is empty if GitHub does not provide it.
     """
 
     inputs: Inputs
@@ -97,12 +98,12 @@ class Run:
     resend: tuple[str, ...] = ()
     repository: str = ""
     branch: str = ""
-    applies: str = ""
+    applied_branch: str = ""
     id: str = ""
     url: str = ""
     workflow: str = ""
-    since: str = ""
-    key: str = "CLOUDTRUTH_API_KEY"
+    base_commit: str = ""
+    key_variable: str = "CLOUDTRUTH_API_KEY"
 
     def options(
         self, resend: Iterable[str] = (), allow_deletes: int | None = None
@@ -112,10 +113,11 @@ class Run:
         words += ["--allow-deletes", str(allow_deletes)] if allow_deletes is not None else []
         return (*(self.inputs.again or ()), *words)
 
-    def by_digest(self, made: Plan, resend: Sequence[str] = ()) -> str:
-        """Return the command that starts the apply workflow by hand for exactly this plan.
+    def digest_command(self, made: Plan, resend: Sequence[str] = ()) -> str:
+        """Return the command that applies exactly this plan.
 
-        It includes the number of deletes, if a guard blocks the plan.
+        It starts the apply workflow; outside a workflow, it is `webhooks apply`. It includes the
+        number of deletes, if a guard blocks the plan.
         """
         allowed = made.counted_deletes if made.blocked else self.allow_deletes
         if not self.workflow or not self.branch:
@@ -144,7 +146,7 @@ class Run:
 
     @property
     def again(self) -> str | None:
-        """Return the command that re-runs it."""
+        """Return the command that re-runs this workflow run, None outside GitHub."""
         return f"gh run rerun {self.id} --repo {self.repository}" if self.id else None
 
     @property
@@ -158,7 +160,7 @@ class Run:
         return tuple(posixpath.relpath(each, prefix or ".") for each in names)
 
     def marker(self, kind: MarkerKind, label: str | None = None) -> Marker:
-        """Return the marker for a label, by default the run's; it approves nothing."""
+        """Return the marker for a label (by default the run's), without digest and operations."""
         label = self.label if label is None else label
         return Marker(kind=kind, label=label, file=", ".join(self.paths))
 
@@ -210,11 +212,12 @@ def read_run(
         resend=tuple(filter(None, resend)),
         repository=repository,
         branch=environ.get("GITHUB_REF_NAME", ""),
-        applies=values.get("branch", "").strip() or text(payload, "repository", "default_branch"),
+        applied_branch=values.get("branch", "").strip()
+        or text(payload, "repository", "default_branch"),
         id=number,
         url=f"{server}/{repository}/actions/runs/{number}" if repository and number else "",
         workflow=posixpath.basename(workflow),
-        since=text(payload, "pull_request", "base", "sha")
+        base_commit=text(payload, "pull_request", "base", "sha")
         or text(payload, "merge_group", "base_sha")
         or text(payload, "before"),
     )
@@ -228,17 +231,17 @@ def _read_event(name: str, payload: Mapping[str, Any], *, repository: str) -> Ev
         return None
     pull = payload.get("pull_request", {})
     home = text(pull, "head", "repo", "full_name")
-    distrust = None
+    no_secrets_reason = None
     if not repository or home.lower() != repository.lower():
-        distrust = "this pull request comes from a fork"
+        no_secrets_reason = "this pull request comes from a fork"
     elif _DEPENDABOT in (text(payload, "sender", "login"), text(pull, "user", "login")):
-        distrust = "this pull request is from Dependabot"
+        no_secrets_reason = "this pull request is from Dependabot"
     return PullRequest(
         number=pull.get("number", 0),
         head=text(pull, "head", "sha"),
         branch=text(pull, "base", "ref"),
         base=text(pull, "base", "sha"),
-        distrust=distrust,
+        no_secrets_reason=no_secrets_reason,
     )
 
 

@@ -30,7 +30,7 @@ _RELEASED: Final = False
 
 _PLAIN: Final = re.compile(r"[^\x00-\x1f\x7f\"\\$]+")
 _ENVIRONMENTS: Final = (("cloudtruth-plan", "plan"), ("cloudtruth-production", "apply"))
-"""The environments of one organization, and the suffixes after the label of each of several."""
+"""Environments for a single organization, and the suffixes appended to the label for several."""
 _PATHS: Final = re.compile(r"^( *paths: \[)(.*\])$", re.MULTILINE)
 _SECRETS: Final = re.compile(
     r"^(?P<heading>(?P<indent> *)"
@@ -41,7 +41,7 @@ _SECRETS: Final = re.compile(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Needs:
+class RequiredSecrets:
     """The secrets of one organization: references in its files, and the variable of its key."""
 
     references: tuple[SecretRef, ...] = ()
@@ -64,7 +64,9 @@ class Setup:
     lock: str = "requirements/action.lock"
     file: str = "webhooks.yaml"
     branch: str = "main"
-    organizations: Mapping[str, Needs] = field(default_factory=lambda: {"": Needs()})
+    organizations: Mapping[str, RequiredSecrets] = field(
+        default_factory=lambda: {"": RequiredSecrets()}
+    )
     parents: tuple[str, ...] = ()
     policies: tuple[str, ...] = ()
     server: str = ""
@@ -81,7 +83,7 @@ class Setup:
 
     @property
     def environments(self) -> Mapping[str, tuple[str, str]]:
-        """Return by label the environments of GitHub to plan in and to apply in."""
+        """Return the GitHub environments for plan and apply, by label."""
         (plan, plans), (apply, applies) = _ENVIRONMENTS
         return {
             label: (f"{label}-{plans}", f"{label}-{applies}") if label else (plan, apply)
@@ -128,7 +130,10 @@ def workflows(setup: Setup) -> Mapping[str, str]:
     listed |= {"allow": setup.allowed, "policy": " ".join(setup.policies)}
     for name, value in {**values, **listed}.items():
         if value and not _PLAIN.fullmatch(value):
-            raise UsageError(f"the workflow cannot contain the {name} {value!r}")
+            raise UsageError(
+                f"the {name} {value!r} cannot be written into a workflow",
+                hint="use a value without quotes, `$`, backslashes and control characters",
+            )
     source = files("reconciler.ci") / "templates"
     found: dict[str, str] = {}
     for name in _NAMES:
@@ -166,19 +171,19 @@ def updated(text: str, setup: Setup) -> str:
     return _SECRETS.sub(lambda found: _listed(found, setup), text)
 
 
-def written(text: str, name: str) -> tuple[str, ...]:
+def setting_lines(text: str, name: str) -> tuple[str, ...]:
     """Return the lines of a setting of a calling workflow, () if it has none."""
     found = re.search(rf'^ *{name}: "([^"\n]+)"', text, re.MULTILINE)
     return tuple(found[1].split(r"\n")) if found else ()
 
 
 def _missing(paths: Iterable[str], text: str) -> str:
-    """Return the paths that a list does not contain, as its first items."""
+    """Return the missing paths as text to insert at the start of a list."""
     return "".join(f'"{each}", ' for each in paths if f'"{each}"' not in text)
 
 
 def _listed(found: re.Match[str], setup: Setup) -> str:
-    """Return a list of secrets in which only lines of missing or unneeded secrets change."""
+    """Return the list of secrets with missing lines added and unneeded lines removed."""
     kind = found["kind"]
     variables = {each.key for each in setup.organizations.values()}
     if kind != "API keys":
@@ -201,8 +206,8 @@ def package(commit: str | None) -> str:
         return f"{_PACKAGE}=={__version__}"
     if commit is None:
         raise UsageError(
-            "this installation does not record the commit that the workflows must install",
-            hint="pass it with --commit, as `git rev-parse HEAD` prints it in a clone",
+            "cannot determine which commit of cloudtruth-webhooks the workflows should install",
+            hint="pass --commit SHA, from `git rev-parse HEAD` in a clone of cloudtruth-webhooks",
         )
     return f"{_PACKAGE} @ git+{_REPOSITORY}@{commit}"
 

@@ -24,7 +24,7 @@ import yaml
 
 from reconciler.api.origin import Network
 from reconciler.ci.github import GitHub
-from reconciler.ci.workflows import Needs, Setup, workflows
+from reconciler.ci.workflows import RequiredSecrets, Setup, workflows
 from reconciler.model import Scheme, Secret, SecretRef
 from tests.ci.actions import evaluate, filled
 from tests.ci.fake_github import FakeGitHub
@@ -42,7 +42,7 @@ SLACK = "xoxb-canary-0123456789"
 SETUP = Setup(
     package="cloudtruth-webhooks",
     organizations={
-        "": Needs(references=(SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN"),)),
+        "": RequiredSecrets(references=(SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN"),)),
     },
 )
 _BASH = ("bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from reconciler.api.origin import Network
 from reconciler.ci.github import GitHub, GitHubError
 from reconciler.ci.marker import Marker, MarkerKind, find
-from reconciler.ci.plan import put
+from reconciler.ci.plan import write_comments
 from reconciler.errors import CredentialError, UsageError
 from reconciler.model import Secret
 from tests.ci.fake_github import FakeGitHub
@@ -29,7 +29,7 @@ def write(github: GitHub, number: int, *texts: str, marker: Marker = MARKER) -> 
         (replace(marker, part=part, total=len(texts)), text)
         for part, text in enumerate(texts, start=1)
     ]
-    put(github, number, found, parts)
+    write_comments(github, number, found, parts)
 
 
 def texts(fake: FakeGitHub, number: int) -> list[str]:

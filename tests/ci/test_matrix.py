@@ -136,7 +136,7 @@ def test_labels_are_the_paths_below_the_directory(shell: Shell, tmp_path: Path) 
     git(tmp_path, "init", "-q")
     assert labels(shell, tmp_path, {}) == ["eu-a", "it-s", "us-a"]
     done = shell("ci", "matrix", "-f", "orgs/*/*.yaml")
-    assert (done.code, "would be the label of both" in done.out) == (64, True)
+    assert (done.code, "have the same label" in done.out) == (64, True)
 
 
 def test_a_removed_file_is_planned_for_all(shell: Shell, repository: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.ci.matrix import MOST
-from reconciler.ci.workflows import Needs, Setup
+from reconciler.ci.workflows import RequiredSecrets, Setup
 from reconciler.model import Scheme, SecretRef
 from tests.ci.fake_github import MAX_BODY
 from tests.ci.support import PUSH, SLACK, Done, World, world
@@ -41,7 +41,7 @@ class Organizations:
         here.setup = Setup(
             package=".",
             file=here.file,
-            organizations=dict.fromkeys(labels, Needs(references=(token,))),
+            organizations=dict.fromkeys(labels, RequiredSecrets(references=(token,))),
         )
         here.git("rm", "-q", "webhooks.yaml")
         overlay = "extends: ../base.yaml\norganization: {}\n"

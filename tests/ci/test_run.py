@@ -63,7 +63,7 @@ def test_every_input_and_variable_is_read() -> None:
         resend=("env SLACK", "Audit", "*"),
         repository=REPOSITORY,
         branch="main",
-        applies="release",
+        applied_branch="release",
         id="12",
         url="https://git.example/acme/hooks/actions/runs/12",
         workflow="apply.yml",
@@ -112,7 +112,9 @@ def event(name: str, payload: Any, repository: str = REPOSITORY) -> Any:
         (
             "pull_request",
             pull(home="Acme/Hooks"),
-            PullRequest(number=7, head="a" * 40, branch="main", base="b" * 40, distrust=None),
+            PullRequest(
+                number=7, head="a" * 40, branch="main", base="b" * 40, no_secrets_reason=None
+            ),
         ),
         (
             "merge_group",
@@ -143,4 +145,4 @@ def test_an_event_without_a_pull_request_applies_the_tip(
 )
 def test_a_run_without_secrets_has_a_reason(payload: Any, repository: str, word: str) -> None:
     """Forks, deleted forks, Dependabot and unknown authors get no secrets."""
-    assert word in event("pull_request", payload, repository).distrust
+    assert word in event("pull_request", payload, repository).no_secrets_reason

@@ -197,7 +197,7 @@ def test_without_a_pull_request_an_issue_is_opened(here: World) -> None:
     for _ in range(2):
         assert here.push().code == 6
     (issue,) = here.github.issues
-    assert issue["title"] == "CloudTruth webhooks: the files are not applied (not-reviewed)"
+    assert issue["title"] == "CloudTruth webhooks: apply failed (not-reviewed)"
     assert here.follow(issue["body"]).code == 0
     assert issue["state"] == "closed"
 
@@ -646,7 +646,7 @@ def test_missing_responses_of_github_are_not_guessed(here: World, fault: str, pa
     if path != "/pulls":
         assert failures(here) == ["github"]
     else:  # without the list of pull requests the report is an issue
-        assert here.github.issues[0]["title"].endswith("not applied (github)")
+        assert here.github.issues[0]["title"].endswith("apply failed (github)")
     here.github.fault = lambda method, asked: None
     assert here.push().code == 0
 

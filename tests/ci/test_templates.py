@@ -16,7 +16,7 @@ import yaml
 
 from reconciler.ci.outcome import Outcome
 from reconciler.ci.workflows import (
-    Needs,
+    RequiredSecrets,
     Setup,
     default_branch,
     lock,
@@ -45,14 +45,16 @@ def env(*names: str) -> tuple[SecretRef, ...]:
 
 def one(*references: SecretRef, **values: Any) -> Setup:
     """Return the setup of a single organization."""
-    return Setup(**{"package": ".", "organizations": {"": Needs(references=references)}, **values})
+    return Setup(
+        **{"package": ".", "organizations": {"": RequiredSecrets(references=references)}, **values}
+    )
 
 
 SHIPPED = workflows(one(*env("PAGER_PASSWORD", "SLACK_BOT_TOKEN"), file="examples/webhooks.yaml"))
 SEVERAL = Setup(
     package=package("0" * 40),
     file="orgs/",
-    organizations={"eu": Needs(references=env("A")), "us": Needs(key="US_KEY")},
+    organizations={"eu": RequiredSecrets(references=env("A")), "us": RequiredSecrets(key="US_KEY")},
 )
 CALLERS = {"plan": "pull_request", "apply": "push", "drift": "schedule"}
 

@@ -123,7 +123,7 @@ def _outcome(session: Session, what: str | None, own: Mapping[str, str | None]) 
             connect=(lambda: connected(session)) if reachable else None,
             github=github,
         )
-        return _COMMANDS[name](replace(found, key=missing or found.key))
+        return _COMMANDS[name](replace(found, key_variable=missing or found.key_variable))
 
 
 def _missing_key(ref: SecretRef | None, inputs: Inputs) -> str | None:

@@ -21,15 +21,15 @@ from reconciler.ci.matrix import labeled
 from reconciler.ci.workflows import (
     CALLER,
     GUIDE,
-    Needs,
+    RequiredSecrets,
     Setup,
     default_branch,
     installed_commit,
     lock,
     package,
+    setting_lines,
     updated,
     workflows,
-    written,
 )
 from reconciler.cli.commands.export import TOKEN, explain, listed
 from reconciler.cli.connection import connected, settings_of
@@ -127,13 +127,14 @@ def run(
     if github:
         before = directory / CALLER
         text = before.read_text(encoding="utf-8", errors="replace") if before.is_file() else ""
-        policies = policy or written(text, "policy")
+        policies = policy or setting_lines(text, "policy")
         organizations, parents = _organizations(session, target, policies)
         setup = Setup(
             package=installed,
             lock=lock(revision),
             file=target,
-            branch=branch or next(iter(written(text, "branch")), default_branch(git_in(directory))),
+            branch=branch
+            or next(iter(setting_lines(text, "branch")), default_branch(git_in(directory))),
             organizations=organizations,
             parents=parents,
             policies=policies,
@@ -315,7 +316,7 @@ def _write(session: Session, name: str, text: str) -> None:
 
 def _organizations(
     session: Session, target: str, policies: tuple[str, ...]
-) -> tuple[Mapping[str, Needs], tuple[str, ...]]:
+) -> tuple[Mapping[str, RequiredSecrets], tuple[str, ...]]:
     """Return the secrets of each organization in the files by its label, and the files' parents.
 
     The files must conform to the policies. The label is empty if there is only one. Raises
@@ -329,7 +330,7 @@ def _organizations(
         strict=False,
         policies=policies,
     )
-    found: dict[str, Needs] = {}
+    found: dict[str, RequiredSecrets] = {}
     parents: set[str] = set()
     warnings: list[Finding] = []
     groups = labeled(asked, (target,))
@@ -339,7 +340,7 @@ def _organizations(
         warnings += [each for each in declared.findings if each.severity is Severity.WARNING]
         parents.update(declared.parents)
         secrets = {replace(each, version=None) for each in references(checked.desired.webhooks)}
-        needs, key = Needs(references=tuple(secrets)), group.api_key
+        needs, key = RequiredSecrets(references=tuple(secrets)), group.api_key
         if key is not None and key.scheme is not Scheme.ENV:
             raise UsageError(
                 f"`api_key` in {group.paths[0]} is a file, which GitHub's runners do not have",
