@@ -67,7 +67,7 @@ Outcome: TypeAlias = Applied | Failed | Skipped | Unconfirmed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Healed:
+class RemovedDuplicate:
     """A removed duplicate of a create whose response was lost; `kept` is the id that stays."""
 
     name: str
@@ -87,7 +87,7 @@ class Report:
 
     plan: Plan
     outcomes: tuple[Outcome, ...] = ()
-    healed: tuple[Healed, ...] = ()
+    duplicates_removed: tuple[RemovedDuplicate, ...] = ()
     writes: int = 0
     verified: bool = False
     stopped: ExitCode | None = None

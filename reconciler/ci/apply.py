@@ -15,8 +15,8 @@ from reconciler.ci import reviews
 from reconciler.ci.github import GitHub, GitHubError
 from reconciler.ci.marker import COMMENT_CHARACTERS, Marker, MarkerKind, find
 from reconciler.ci.matrix import input_matcher
-from reconciler.ci.outcome import Outcome, failed, reporting
 from reconciler.ci.plan import check, files_only, only_checked
+from reconciler.ci.result import JobResult, failed, reporting
 from reconciler.ci.run import MergeGroup, PullRequest, Reviewing, Run
 from reconciler.errors import (
     BlockedError,
@@ -52,7 +52,7 @@ class _NotTheTipError(StalePlanError):
     code = "not-the-tip"
 
 
-def apply(run: Run) -> Outcome:
+def apply(run: Run) -> JobResult:
     """Apply the reviewed operations, and record the outcome on each pull request."""
     if isinstance(run.event, PullRequest | MergeGroup):
         raise UsageError(
@@ -78,9 +78,9 @@ class _Attempt:
         self._report: Report | None = None
         self._findings: list[Finding] = []
         self._by_review = run.expect_digest is None and run.reviewing is not Reviewing.IGNORE
-        self._next_step = "then run", run.again
+        self._next_step = "then run", run.rerun_command
 
-    def run(self) -> Outcome:
+    def run(self) -> JobResult:
         """Apply the plan, or raise the error that prevents it."""
         run = self._run
         if run.connect is not None or run.github is not None:
@@ -95,7 +95,7 @@ class _Attempt:
         with run.connected() as connection:
             return self._apply(checked, connection)
 
-    def report_error(self, problem: ReconcilerError | KeyboardInterrupt) -> Outcome:
+    def report_error(self, problem: ReconcilerError | KeyboardInterrupt) -> JobResult:
         """Report why the run ended early, with the next command."""
         if isinstance(problem, KeyboardInterrupt):
             stopped = "stopped by a signal: nothing was written"
@@ -145,7 +145,7 @@ class _Attempt:
                 "re-run this job",
             )
 
-    def _apply(self, checked: Checked, connection: Connection) -> Outcome:
+    def _apply(self, checked: Checked, connection: Connection) -> JobResult:
         run, api = self._run, connection.api
         self._subject, self._reviews, merged = reviews.collect(run, self._merges or (), api)
         review: Review | str | None = run.expect_digest
@@ -170,24 +170,24 @@ class _Attempt:
         applied = [found for outcome, found in outcomes if isinstance(outcome, Applied)]
         digests = frozenset(each.digest for found in applied for each in found)
         self._settle(made, digests, merged, checked)
-        outcome = self._ended(report)
+        result = self._ended(report)
         if report.exit_code is ExitCode.OK:
             self._close_issues()
         else:
-            command = run.again
+            command = run.rerun_command
             if report.needs_review:
                 command = self._digest_command(checked, connection, options)
             text = RENDERERS["markdown"]().render_report(report, _HALF)
-            heading = f"### Apply incomplete: `{outcome.reason}`"
-            self._report_failure(outcome.reason, f"{heading}\n\n{text}", command)
-        return outcome
+            heading = f"### Apply incomplete: `{result.reason}`"
+            self._report_failure(result.reason, f"{heading}\n\n{text}", command)
+        return result
 
-    def _ended(self, report: Report) -> Outcome:
+    def _ended(self, report: Report) -> JobResult:
         """Return the result. It shares the list of findings, so later warnings are included."""
         result, code = "applied" if report.plan.operations else "converged", ""
         if report.exit_code is not ExitCode.OK:
             result, code = "failed", NOT_REVIEWED if report.needs_review else "apply-incomplete"
-        return Outcome(
+        return JobResult(
             result=result, findings=self._findings, plan=report.plan, report=report, reason=code
         )
 
@@ -268,10 +268,10 @@ class _Attempt:
         It passes --resend-secret for each pending resend: the run's, and those of the webhooks in
         `unsent`, whose reviewed resends were not sent.
         """
-        again = tuple(sorted({*self._run.resend, *unsent}))
-        options = replace(options, reviewed=(), resend=again)
+        resend = tuple(sorted({*self._run.resend, *unsent}))
+        options = replace(options, reviewed=(), resend=resend)
         try:
             made = make_plan(gather(checked), connection.api, options=options)
         except (ReconcilerError, KeyboardInterrupt):  # the writes must still be reported
-            return self._run.again
-        return self._run.digest_command(made, again) if made.digest else None
+            return self._run.rerun_command
+        return self._run.digest_command(made, resend) if made.digest else None

@@ -11,8 +11,8 @@ from typing import Final
 
 from reconciler.ci.github import GitHub
 from reconciler.ci.marker import COMMENT_CHARACTERS, MarkerKind, encode, find
-from reconciler.ci.outcome import Outcome, failed, reporting
 from reconciler.ci.plan import check, files_only, only_checked
+from reconciler.ci.result import JobResult, failed, reporting
 from reconciler.ci.run import Run
 from reconciler.errors import CredentialError, ReconcilerError
 from reconciler.findings import Finding, warning
@@ -29,7 +29,7 @@ from reconciler.workflow import plan as make_plan
 _MOST_FAILING: Final = 50
 
 
-def drift(run: Run) -> Outcome:
+def drift(run: Run) -> JobResult:
     """Plan, and open, edit or close the issue. Drift is not a failure of the run."""
     try:
         checked = check(run)
@@ -61,7 +61,7 @@ def drift(run: Run) -> Outcome:
     else:
         _update_issue(run, run.github, made, failing[:_MOST_FAILING], drifted=drifted)
     result = "drift" if drifted else "no-drift"
-    return Outcome(result=result, findings=findings, plan=made, again=run.options())
+    return JobResult(result=result, findings=findings, plan=made, apply_options=run.apply_options())
 
 
 def _update_issue(
@@ -95,7 +95,9 @@ def _update_issue(
         foot += f" To apply the plan above:\n\n{code_block(applying.digest_command(made))}"
     listed = _deliveries(failing, since)
     room = COMMENT_CHARACTERS - len(encode(marker)) - len(foot) - len(listed) - 10
-    shown = RENDERERS["markdown"]().render_plan(made, View(limit=room, again=run.options()))
+    shown = RENDERERS["markdown"]().render_plan(
+        made, View(limit=room, apply_options=run.apply_options())
+    )
     github.issue(run.title(", ".join(title)), marker, f"{shown}{listed}\n\n{foot}\n", mine)
 
 
@@ -107,8 +109,8 @@ def _report_failed_check(run: Run, problem: ReconcilerError) -> list[Finding]:
     text = RENDERERS["markdown"]().render_error(problem, View(limit=COMMENT_CHARACTERS // 2))
     text += f"\n{run.link} could not compare the webhooks. "
     text += "This issue closes when a check succeeds."
-    if run.again is not None:
-        text += f" To try again:\n\n{code_block(run.again)}\n"
+    if run.rerun_command is not None:
+        text += f" To try apply_options:\n\n{code_block(run.rerun_command)}\n"
     with reporting(findings, "could not write the drift issue"):
         marker = run.marker(MarkerKind.DRIFT)
         mine = find(github.open_issues(), marker)

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from reconciler.ci.marker import MarkerKind
-from reconciler.ci.outcome import Outcome, reporting
+from reconciler.ci.result import JobResult, reporting
 from reconciler.ci.reviews import merged_reviews, read_reviews
 from reconciler.ci.run import MergeGroup, PullRequest, Run
 from reconciler.errors import ConfigurationError, UsageError
@@ -33,7 +33,7 @@ MOST: Final = 256
 """The maximum number of jobs in a matrix on GitHub."""
 
 
-def matrix(run: Run) -> Outcome:
+def matrix(run: Run) -> JobResult:
     """Return the organizations to run jobs for, as the output `matrix`.
 
     These are the organizations that read a changed file or have an open plan. If the changed files
@@ -86,7 +86,7 @@ def matrix(run: Run) -> Outcome:
             issues = [each for each in run.github.open_issues() if each.marker in resolved]
             run.github.close_issues(issues, f"Resolved: {run.link} found the organizations.")
     text = json.dumps({"include": include}, separators=(",", ":"))
-    return Outcome(
+    return JobResult(
         result="validated",
         findings=findings,
         heading=f"{len(chosen)} of {len(labels)} organizations: {', '.join(chosen) or 'none'}",

@@ -15,7 +15,7 @@ from typing import Final
 from reconciler.ci.github import GitHub
 from reconciler.ci.marker import COMMENT_CHARACTERS, Marker, MarkerKind, Post, encode, find
 from reconciler.ci.matrix import changed_files, input_matcher
-from reconciler.ci.outcome import Outcome, failed, reporting
+from reconciler.ci.result import JobResult, failed, reporting
 from reconciler.ci.reviews import collect, history, merged_reviews, unapproved, unreviewed
 from reconciler.ci.run import Commenting, MergeGroup, PullRequest, Run
 from reconciler.errors import (
@@ -48,8 +48,8 @@ _UPDATING: Final = "_Updating this plan. Merging applies nothing until the updat
 _UNNEEDED: Final = "_This part of the plan is no longer needed._\n"
 
 
-def validate(run: Run) -> Outcome:
-    """Validate the files and return the outcome."""
+def validate(run: Run) -> JobResult:
+    """Validate the files and return the result."""
     return files_only(check(run))
 
 
@@ -91,14 +91,14 @@ def only_checked(run: Run) -> Finding | None:
     return None
 
 
-def files_only(checked: Checked, *why: Finding, result: str = "validated") -> Outcome:
-    """Return the outcome of a run that only checked the files, with the reason."""
+def files_only(checked: Checked, *why: Finding, result: str = "validated") -> JobResult:
+    """Return the result of a run that only checked the files, with the reason."""
     entries = plural(len(checked.desired.webhooks) + len(checked.desired.absent), "webhook")
     heading = f"The files are valid: {entries} declared"
-    return Outcome(result=result, findings=(*checked.declared.findings, *why), heading=heading)
+    return JobResult(result=result, findings=(*checked.declared.findings, *why), heading=heading)
 
 
-def plan(run: Run) -> Outcome:
+def plan(run: Run) -> JobResult:
     """Plan, and comment on the pull request. A plan that a guard blocks fails the check."""
     try:
         checked = check(run)
@@ -132,13 +132,13 @@ def plan(run: Run) -> Outcome:
     return _planned(run, made, findings)
 
 
-def _planned(run: Run, made: Plan, findings: list[Finding]) -> Outcome:
+def _planned(run: Run, made: Plan, findings: list[Finding]) -> JobResult:
     result = "blocked" if made.blocked else "planned" if made.operations else "no-changes"
-    again = run.options(run.resend, run.allow_deletes)
-    return Outcome(result=result, findings=findings, plan=made, again=again)
+    apply_options = run.apply_options(run.resend, run.allow_deletes)
+    return JobResult(result=result, findings=findings, plan=made, apply_options=apply_options)
 
 
-def _check_merge_group(run: Run, group: MergeGroup, checked: Checked) -> Outcome:
+def _check_merge_group(run: Run, group: MergeGroup, checked: Checked) -> JobResult:
     """Check the plan of a merge queue's commit against the reviews of its pull requests.
 
     Merged reviews not yet applied also count, as they do after the merge.
@@ -162,7 +162,7 @@ def _check_merge_group(run: Run, group: MergeGroup, checked: Checked) -> Outcome
         stale = StalePlanError(
             f"the plan for {plural(len(judgment.stale), 'webhook')} differs from the reviewed "
             f"plan: {names}",
-            hint="plan the pull request again: push to its branch or re-run its check",
+            hint="plan the pull request apply_options: push to its branch or re-run its check",
         )
         return failed(stale, findings, plan=made)
     return _planned(run, made, findings + unreviewed(made, judgment))
@@ -208,7 +208,7 @@ def _parts(made: Plan, run: Run, pull: PullRequest) -> list[tuple[Marker, str]]:
         made,
         limit=COMMENT_CHARACTERS - bare,
         most=_MOST_PARTS,
-        again=run.options(run.resend, run.allow_deletes),
+        apply_options=run.apply_options(run.resend, run.allow_deletes),
         extra=lambda place: len(encode(shown((place,)))) - bare,
         foot=foot,
     )

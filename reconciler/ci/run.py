@@ -105,13 +105,13 @@ class Run:
     base_commit: str = ""
     key_variable: str = "CLOUDTRUTH_API_KEY"
 
-    def options(
+    def apply_options(
         self, resend: Iterable[str] = (), allow_deletes: int | None = None
     ) -> tuple[str, ...]:
         """Return the options with which `webhooks apply` computes the same plan."""
         words = [word for each in resend for word in ("--resend-secret", each)]
         words += ["--allow-deletes", str(allow_deletes)] if allow_deletes is not None else []
-        return (*(self.inputs.again or ()), *words)
+        return (*(self.inputs.apply_options or ()), *words)
 
     def digest_command(self, made: Plan, resend: Sequence[str] = ()) -> str:
         """Return the command that applies exactly this plan.
@@ -122,7 +122,7 @@ class Run:
         allowed = made.counted_deletes if made.blocked else self.allow_deletes
         if not self.workflow or not self.branch:
             words = ["webhooks", "apply", "--yes", "--expect-digest", made.digest]
-            return shlex.join([*words, *self.options(resend, allowed)])
+            return shlex.join([*words, *self.apply_options(resend, allowed)])
         given = {
             "digest": made.digest,
             "organization": self.label,
@@ -145,7 +145,7 @@ class Run:
         return f"CloudTruth webhooks{f' ({self.label})' if self.label else ''}: {text}"
 
     @property
-    def again(self) -> str | None:
+    def rerun_command(self) -> str | None:
         """Return the command that re-runs this workflow run, None outside GitHub."""
         return f"gh run rerun {self.id} --repo {self.repository}" if self.id else None
 

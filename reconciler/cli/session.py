@@ -149,13 +149,13 @@ class Session(Context):
         made.section = quote(masked(group.organization or "no organization"))
         return made
 
-    def load(self, again: tuple[str, ...] | None = None) -> workflow.Checked:
+    def load(self, apply_options: tuple[str, ...] | None = None) -> workflow.Checked:
         """Read and check the files, and print warnings, and notes on one line each.
 
-        With -v, as in `validate`, notes are complete. `again` are the options for suggested
+        With -v, as in `validate`, notes are complete. `apply_options` are the options for suggested
         commands. Raises ConfigurationError.
         """
-        self.inputs = replace(self.inputs, again=again)
+        self.inputs = replace(self.inputs, apply_options=apply_options)
         checked = workflow.load(self.inputs)
         full, short = list[Finding](), list[Finding]()
         for each in checked.declared.findings:

@@ -208,7 +208,7 @@ def _report(
     return Report(
         plan=plan,
         outcomes=outcomes,
-        healed=verification.healed,
+        duplicates_removed=verification.duplicates_removed,
         writes=ledger.writes,
         verified=verification.verified,
         stopped=stop.requested() if cut else None,

@@ -23,7 +23,7 @@ from reconciler.execute.operation import (
 from reconciler.model import LiveWebhook
 from reconciler.planning.check import Listing, State, check
 from reconciler.planning.plan import Create, Delete, snapshot
-from reconciler.report import Applied, Failed, Healed, Outcome, Unconfirmed
+from reconciler.report import Applied, Failed, Outcome, RemovedDuplicate, Unconfirmed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class Verification:
     """The result of the final verification; `problem` is the reason if it failed."""
 
     verified: bool
-    healed: tuple[Healed, ...] = ()
+    duplicates_removed: tuple[RemovedDuplicate, ...] = ()
     problem: str | None = None
 
 
@@ -66,12 +66,12 @@ def verify(run: Run) -> Verification:
             problem = f"duplicates still exist: {', '.join(sorted(left))}"
     except ApiError as error:
         verified, problem = False, f"final verification failed: {error}"
-    healed = tuple(
-        Healed(name=each.live.name, removed=each.live.id, kept=each.keeper.id)
+    duplicates_removed = tuple(
+        RemovedDuplicate(name=each.live.name, removed=each.live.id, kept=each.keeper.id)
         for each in tried.values()
         if each.live.id not in left
     )
-    return Verification(verified=verified, healed=healed, problem=problem)
+    return Verification(verified=verified, duplicates_removed=duplicates_removed, problem=problem)
 
 
 def _reassign(gone: _Duplicate, listing: Listing, run: Run) -> None:

@@ -120,12 +120,12 @@ def rename_hints(operations: tuple[Operation, ...]) -> Iterator[Finding]:
             )
 
 
-def mistaken(webhook: Webhook, name: str, again: Sequence[str] = ()) -> Finding:
+def mistaken(webhook: Webhook, name: str, apply_options: Sequence[str] = ()) -> Finding:
     """Return a warning that a visible live secret cannot be a valid value.
 
-    `again` has the options with which `apply` computes the same plan.
+    `apply_options` has the options with which `apply` computes the same plan.
     """
-    command = shlex.join(["webhooks", "apply", *again, "--resend-secret", webhook.name])
+    command = shlex.join(["webhooks", "apply", *apply_options, "--resend-secret", webhook.name])
     field = KINDS[webhook.type].field(name)
     noun = field.noun if field is not None else "the value"
     return warning(

@@ -44,7 +44,7 @@ class PlanOptions:
     deleted. `allow_deletes` is the number of deletes to allow. `resend` has references or webhooks
     whose secrets are resent, `*` for all, `reviewed` the resends of a review. `previous` is the
     previous configuration. `shown` has scheme and host of the references that a reviewer can look
-    up in the commit. `again` has the options with which `apply` computes the same plan.
+    up in the commit. `apply_options` has the options with which `apply` computes the same plan.
     """
 
     only: tuple[str, ...] = ()
@@ -54,7 +54,7 @@ class PlanOptions:
     reviewed: tuple[Resend, ...] = ()
     previous: Desired | None = None
     shown: Shown = field(default_factory=dict)
-    again: tuple[str, ...] = ()
+    apply_options: tuple[str, ...] = ()
 
 
 _PLAIN = PlanOptions()
@@ -99,7 +99,7 @@ def plan(
         else:
             matched.append(Matched(id=found.id, webhook=after))
         unreadable += [(webhook.name, name) for name in comparison.unreadable]
-        findings += [mistaken(webhook, name, options.again) for name in comparison.mistaken]
+        findings += [mistaken(webhook, name, options.apply_options) for name in comparison.mistaken]
         if not any(each.path[0] == "configuration" for each in fields):
             findings += resends.unseen(webhook, found, evidence)
     deletes = sorted(table.deletes, key=lambda each: (each.name, each.before.id))

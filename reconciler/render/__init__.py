@@ -32,9 +32,9 @@ class View:
     everything, -1 for errors only. `key_source` is where the API key came from, such as
     `CLOUDTRUTH_API_KEY`. `missing` are references without a value on this machine. `now` turns
     times into ages; without it dates are shown. `plan_file` is the saved plan that is shown or was
-    just written. `again` are the options with which `apply` applies exactly this plan; None during
-    an apply. `connection` are the options to reach the same server with any command. `limit` is the
-    maximum size of Markdown in bytes.
+    just written. `apply_options` are the options with which `apply` applies exactly this plan; None
+    during an apply. `connection` are the options to reach the same server with any command. `limit`
+    is the maximum size of Markdown in bytes.
     """
 
     color: bool = False
@@ -44,7 +44,7 @@ class View:
     missing: frozenset[SecretRef] = frozenset()
     now: datetime | None = None
     plan_file: str | None = None
-    again: tuple[str, ...] | None = ()
+    apply_options: tuple[str, ...] | None = ()
     connection: tuple[str, ...] = ()
     limit: int | None = None
 

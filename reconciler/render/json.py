@@ -51,11 +51,11 @@ def render_report(report: Report, view: View = PLAIN) -> str:
             "exit_code": int(report.exit_code),
             "counts": {
                 **tally(report),
-                "healed": len(report.healed),
+                "duplicates_removed": len(report.duplicates_removed),
                 "unchanged": len(plan.matched),
             },
             "outcomes": [_outcome(each) for each in report.outcomes],
-            "healed": plain(report.healed),
+            "duplicates_removed": plain(report.duplicates_removed),
             "kept": [_kept(each) for each in plan.kept],
             "writes": report.writes,
             "verified": report.verified,

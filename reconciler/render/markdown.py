@@ -66,7 +66,7 @@ def render_report(report: Report, view: View = PLAIN) -> str:
     after = [
         f"- Removed duplicate: {code(quote(each.name))} was created twice; deleted id "
         f"{code(quote(each.removed))}, kept id {code(quote(each.kept))}"
-        for each in report.healed
+        for each in report.duplicates_removed
     ]
     if not planned:  # the plan was not printed before
         after += _notes(report.plan, view)
@@ -105,14 +105,14 @@ def paged_plan(
     most: int,
     extra: Callable[[int], int],
     foot: str,
-    again: tuple[str, ...] = (),
+    apply_options: tuple[str, ...] = (),
 ) -> list[tuple[str, tuple[int, ...]]]:
     """Render a plan on at most `most` pages, each with the indexes of the changes that it shows.
 
     A page has at most `limit` characters. A change is on one page with all its details, or on none;
     `extra` is the number of characters that the change at an index needs beside the text. The first
     page has `foot`, the kept webhooks and the notes, and lists the changes that no page shows.
-    `again` are the options with which `apply` makes this plan.
+    `apply_options` are the options with which `apply` makes this plan.
     """
     rows = dict(_deletes_first(plan, PLAIN))
     # Everything except the changes gets at most a third of the first page.
@@ -120,7 +120,7 @@ def paged_plan(
         View(limit=limit // 3),
         table=_TABLE,
         rows=list(map(_plan_row, other_rows(plan, PLAIN))),
-        after=list(_notes(plan, View(again=again))),
+        after=list(_notes(plan, View(apply_options=apply_options))),
         foot=[*_foot(plan), "", foot],
     )
     rooms = [limit - len(ending) - _PAGE_SPACE, *([limit - _PAGE_SPACE] * (most - 1))]

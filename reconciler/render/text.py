@@ -74,9 +74,9 @@ def render_report(report: Report, view: View = PLAIN) -> str:
     rows = [outcome_row(each, view.now) for each in outcomes]
     # A plan with operations was printed before the apply.
     rows += other_rows(report.plan, PLAIN if report.outcomes else view)
-    healed = [
+    removed_duplicates = [
         line
-        for each in report.healed
+        for each in report.duplicates_removed
         for line in paragraph(
             f"{quote(each.name)} was created twice (a lost response); deleted id "
             f"{quote(each.removed)}, kept id {quote(each.kept)}",
@@ -87,7 +87,7 @@ def render_report(report: Report, view: View = PLAIN) -> str:
     return _joined(
         [] if is_quiet else _header(report.plan, view),
         lay_out(rows, width=view.width, color=view.color),
-        healed,
+        removed_duplicates,
         *(_notes(report.plan, view) if not report.plan.operations else ()),
         list(_result(report, view)),
     )
@@ -211,9 +211,9 @@ def _end(plan: Plan, view: View) -> list[str]:
         lines += paragraph(said, start="Not", width=view.width, more=more)
     if plan.digest:
         option = ("--expect-digest", plan.digest) if view.plan_file is None else ()
-        way = not plan.blocked and view.again is not None
-        said = f"(apply exactly this: {words.apply_command(view, *option)})"
-        advice = [Atom(said, gap="  ")] if way else []
+        can_apply = not plan.blocked and view.apply_options is not None
+        command = words.apply_command(view, *option)
+        advice = [Atom(f"(to apply exactly this plan: {command})", gap="  ")] if can_apply else []
         start = f"Digest {quote(plan.digest)}"
         lines += flow(advice, start=start, indent=2, width=view.width)
     return lines

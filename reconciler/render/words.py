@@ -259,12 +259,12 @@ def unblocking(plan: Plan, view: View) -> Iterator[tuple[str, str]]:
 
 
 def apply_command(view: View, *option: str) -> str:
-    """Return the command that applies the shown plan; `option` replaces the same one in `again`."""
-    again = list(view.again or ())
-    if option and option[0] in again:
-        del again[(place := again.index(option[0])) : place + 2]
+    """Return the command that applies the shown plan; `option` replaces the view's same option."""
+    apply_options = list(view.apply_options or ())
+    if option and option[0] in apply_options:
+        del apply_options[(place := apply_options.index(option[0])) : place + 2]
     saved = [] if view.plan_file is None else [view.plan_file]
-    return prose(shlex.join(["webhooks", "apply", *saved, *again, *option]))
+    return prose(shlex.join(["webhooks", "apply", *saved, *apply_options, *option]))
 
 
 def _listable(globs: Sequence[str]) -> bool:

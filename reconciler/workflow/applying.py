@@ -53,7 +53,7 @@ def apply(
     known = review if isinstance(review, Review) else None
     whole = plan(gathered, connection.api, options=options, writing=True, review=known)
     made, skipped = whole, dict[int, Skipped]()
-    command = shlex.join(["webhooks", "plan", *(checked.inputs.again or ())])
+    command = shlex.join(["webhooks", "plan", *(checked.inputs.apply_options or ())])
     if isinstance(review, str):
         known = _expected(whole, review, command, based=options.previous is not None)
     if known is not None:

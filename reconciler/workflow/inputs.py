@@ -42,11 +42,11 @@ class Inputs:
     `organization` is a guard in addition to that of the files. `allow_secrets` are patterns that
     every reference must match, () for all; with `listed_only` and no list, `apply` sends no secret.
     `hide` is called with every secret as it is fetched, before any use, so that output can be
-    redacted. `git` runs git in `directory`. `policies` are JSON
-    Schemas that the configuration must meet, read at the commit `policy_base` if it has them, so
-    that a pull request cannot relax its checks. `again` are options for suggested `webhooks apply`
-    commands; None suggests none. Webhooks must not contain an API
-    key of the run, either as one of `api_keys` or as a reference of `key_references`.
+    redacted. `git` runs git in `directory`. `policies` are JSON Schemas that the configuration must
+    meet, read at the commit `policy_base` if it has them, so that a pull request cannot relax its
+    checks. `apply_options` are options for suggested `webhooks apply` commands; None suggests none.
+    Webhooks must not contain an API key of the run, either as one of `api_keys` or as a reference
+    of `key_references`.
     """
 
     directory: Path
@@ -63,7 +63,7 @@ class Inputs:
     git: Git = no_git
     policies: tuple[str, ...] = ()
     policy_base: str | None = None
-    again: tuple[str, ...] | None = None
+    apply_options: tuple[str, ...] | None = None
     api_keys: tuple[Secret, ...] = field(default=(), repr=False)
     key_references: frozenset[SecretRef] = frozenset()
 

@@ -77,7 +77,9 @@ def plan(
         )
     webhooks = _with_pinned(desired, reader)
     live = Live(origin=reader.origin, organization=organization, webhooks=webhooks)
-    options = replace(options, shown=_destinations(gathered), again=inputs.again or ())
+    options = replace(
+        options, shown=_destinations(gathered), apply_options=inputs.apply_options or ()
+    )
     made = planner.plan(desired, live, gathered.secrets, options)
     notes = [*made.notes, *gathered.doubtful]
     if review is None:
@@ -105,7 +107,7 @@ def status(live: Live, checked: Checked | None) -> tuple[tuple[WebhookStatus, ..
         return statuses(live, None), None
     if live.origin != LOCAL_SERVER:  # it accepts any organization
         check_organization(live.organization, declared=checked.desired.organization)
-    options = PlanOptions(again=checked.inputs.again or ())
+    options = PlanOptions(apply_options=checked.inputs.apply_options or ())
     made = planner.plan(checked.desired, live, gather(checked).secrets, options)
     return statuses(live, made), made
 
@@ -172,7 +174,7 @@ def _unsent(gathered: Gathered, made: Plan) -> list[Finding]:
     """
     inputs, desired = gathered.checked.inputs, gathered.checked.desired
     doubtful = _doubtful(made, gathered.secrets)
-    if inputs.again is None or not doubtful:
+    if inputs.apply_options is None or not doubtful:
         return []
     for revision, who, until in _REVISIONS:
         commit = commit_of(revision, inputs.git)
@@ -190,7 +192,7 @@ def _unsent(gathered: Gathered, made: Plan) -> list[Finding]:
             if changed:
                 references = ", ".join(sorted({str(value) for _, value in changed}))
                 names = sorted({repr(name) for name, _ in changed})
-                command = shlex.join(["webhooks", "apply", *_without_base(inputs.again)])
+                command = shlex.join(["webhooks", "apply", *_without_base(inputs.apply_options)])
                 message = (
                     f"{who} the reference or `version` of a secret, but this plan does not send "
                     f"it: {references} for {some(names, 3)}; CloudTruth does not show whether it "

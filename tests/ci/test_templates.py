@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from reconciler.ci.outcome import Outcome
+from reconciler.ci.result import JobResult
 from reconciler.ci.workflows import (
     RequiredSecrets,
     Setup,
@@ -337,7 +337,7 @@ def test_the_action_passes_every_input_and_output() -> None:
     options = {each.opts[-1].removeprefix("--") for each in ci.run.params if each.envvar}
     known = options & set(passed) | {"command"}
     assert set(passed) == known
-    assert set(action["outputs"]) == set(Outcome(result="").outputs)
+    assert set(action["outputs"]) == set(JobResult(result="").outputs)
 
 
 def test_the_lock_pins_everything_without_an_index() -> None:

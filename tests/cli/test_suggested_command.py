@@ -10,7 +10,9 @@ import pytest
 from tests.cli.conftest import SECRETS, File, MakeCloud, Shell, expect
 
 
-def advised(text: str, advice: str = r"\(apply exactly this: webhooks (.*)\)$") -> list[str]:
+def advised(
+    text: str, advice: str = r"\(to apply exactly this plan: webhooks (.*)\)$"
+) -> list[str]:
     found = re.search(advice, text, re.MULTILINE)
     assert found is not None, text
     return shlex.split(found[1])

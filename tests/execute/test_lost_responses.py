@@ -97,7 +97,9 @@ def test_a_late_duplicate_is_removed_and_the_smallest_id_is_kept() -> None:
     api = memory(faults=[LOST, replace(LATE, nth=2)])
     report = run(api, planned(api, slack("a")))
     assert list(api.rows) == ["a-late"]
-    assert [(each.removed, each.kept) for each in report.healed] == [("id-101", "a-late")]
+    assert [(each.removed, each.kept) for each in report.duplicates_removed] == [
+        ("id-101", "a-late")
+    ]
     assert report.exit_code is ExitCode.OK
     assert report.outcomes[0].id == "a-late"  # type: ignore[union-attr]
 
@@ -161,7 +163,7 @@ def test_a_run_removes_and_reports_only_its_own_duplicates(
     """The webhook to keep is read right before a duplicate is deleted."""
     api = memory(faults=[LATE, Fault(call="get", interfere=change)])
     report = run(api, planned(api, slack("a")))
-    assert (sorted(api.rows), report.healed, report.exit_code) == (left, (), code)
+    assert (sorted(api.rows), report.duplicates_removed, report.exit_code) == (left, (), code)
 
 
 def test_a_removal_with_a_lost_response_is_verified() -> None:
@@ -171,7 +173,7 @@ def test_a_removal_with_a_lost_response_is_verified() -> None:
         api = memory(faults=[LATE, lost])
         report = run(api, planned(api, slack("a")))
         assert (list(api.rows), report.exit_code) == (["a-late"], ExitCode.OK)
-        assert len(report.healed) == 1
+        assert len(report.duplicates_removed) == 1
 
 
 def test_a_duplicate_that_cannot_be_removed_is_a_failure() -> None:
@@ -179,7 +181,7 @@ def test_a_duplicate_that_cannot_be_removed_is_a_failure() -> None:
     lost = [Fault(call="delete", nth=n, error=AmbiguousWriteError) for n in range(1, 9)]
     api = memory(faults=[LATE, *lost])
     report = run(api, planned(api, slack("a")))
-    assert (report.exit_code, report.healed) == (ExitCode.PARTIAL, ())
+    assert (report.exit_code, report.duplicates_removed) == (ExitCode.PARTIAL, ())
     assert report.problem == "duplicates still exist: id-101"
 
 
@@ -188,7 +190,7 @@ def test_duplicates_are_removed_after_other_failures_too() -> None:
     failing = Fault(call="create", nth=2, error=InvalidRequestError)
     api = memory(faults=[LATE, failing])
     report = run(api, planned(api, slack("a"), slack("b")))
-    assert (api.names(), len(report.healed)) == (["a"], 1)
+    assert (api.names(), len(report.duplicates_removed)) == (["a"], 1)
 
 
 # Updates and deletes

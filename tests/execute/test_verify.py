@@ -72,7 +72,7 @@ def test_after_a_signal_duplicates_are_still_removed() -> None:
     """A run that was stopped removes its duplicates if it can."""
     api, clock = memory(faults=[LATE]), VirtualClock()
     report = run(api, planned(api, slack("a")), clock=clock, stop=1)
-    assert (list(api.rows), len(report.healed), clock.slept) == (["a-late"], 1, [])
+    assert (list(api.rows), len(report.duplicates_removed), clock.slept) == (["a-late"], 1, [])
 
 
 def test_duplicates_found_one_after_another_are_all_reported() -> None:
@@ -81,14 +81,14 @@ def test_duplicates_found_one_after_another_are_all_reported() -> None:
     api = memory(faults=[LATE, later])
     report = run(api, planned(api, slack("a")))
     assert list(api.rows) == ["a-late"]
-    assert [each.removed for each in report.healed] == ["id-101", "b-late"]
+    assert [each.removed for each in report.duplicates_removed] == ["id-101", "b-late"]
 
 
 def test_removed_duplicates_are_reported_even_if_the_last_listing_fails() -> None:
     """Completed operations are reported even if nothing more can be read."""
     api = memory(faults=[LATE, Fault(call="list", nth=3, error=ServerError)])
     report = run(api, planned(api, slack("a")))
-    assert [each.removed for each in report.healed] == ["id-101"]
+    assert [each.removed for each in report.duplicates_removed] == ["id-101"]
     assert report.problem == "final verification failed: it failed"
     assert report.exit_code is ExitCode.PARTIAL
 

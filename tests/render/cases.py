@@ -52,8 +52,8 @@ from reconciler.report import (
     Applied,
     Failed,
     FieldMessage,
-    Healed,
     Outcome,
+    RemovedDuplicate,
     Report,
     Skipped,
     Unconfirmed,
@@ -278,7 +278,8 @@ WAITS = skipped(ABSENT, "deletes-wait", "deletes wait until everything else is d
 REPORTS = {
     "done": report(
         MIXED, RENAMED, CREATED, Applied(operation=ABSENT, id="9", note="was gone already"),
-        healed=(Healed(name="Deploys", removed="100", kept="99"),), writes=3, verified=True,
+        duplicates_removed=(RemovedDuplicate(name="Deploys", removed="100", kept="99"),),
+        writes=3, verified=True,
     ),
     "partial": report(MIXED, REFUSED, CREATED, WAITS, writes=2, verified=True),
     "unconfirmed": report(

@@ -31,7 +31,15 @@ from reconciler.planning.plan import (
     ValueChange,
 )
 from reconciler.planning.status import WebhookStatus
-from reconciler.report import Applied, Failed, Healed, Outcome, Report, Skipped, Unconfirmed
+from reconciler.report import (
+    Applied,
+    Failed,
+    Outcome,
+    RemovedDuplicate,
+    Report,
+    Skipped,
+    Unconfirmed,
+)
 from tests.render.cases import plan
 
 SNIPPETS = (
@@ -204,7 +212,7 @@ def reports(draw: st.DrawFn) -> Report:
     return Report(
         plan=plan,
         outcomes=tuple(outcomes),
-        healed=draw(few(of_type(Healed))),
+        duplicates_removed=draw(few(of_type(RemovedDuplicate))),
         writes=draw(st.integers(0, 3)),
         verified=draw(st.booleans()),
         stopped=draw(st.none() | st.sampled_from((ExitCode.SIGINT, ExitCode.SIGTERM))),

@@ -51,7 +51,7 @@ views = st.builds(
     missing=st.frozensets(references, max_size=2),
     now=st.none() | st.just(NOW),
     plan_file=st.none() | texts,
-    again=st.none() | st.lists(texts, max_size=2).map(tuple),
+    apply_options=st.none() | st.lists(texts, max_size=2).map(tuple),
 )
 errors = st.one_of(
     st.builds(ReconcilerError, texts, hint=st.none() | texts),

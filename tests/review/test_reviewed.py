@@ -129,7 +129,7 @@ def test_a_digest_covers_resends(shell: Shell, file: File, cloud: MakeCloud) -> 
     assert len({digest(each) for each in (one, other, both)}) == 3
     assert digest(none) == ""
     assert "--expect-digest" not in none.out
-    command = re.search(r"\(apply exactly this: webhooks (.*)\)", one.out)
+    command = re.search(r"\(to apply exactly this plan: webhooks (.*)\)", one.out)
     assert command is not None
     writes = len(server.writes())
     assert shell(*shlex.split(command[1]), "--yes", **server.environ).code == 0

@@ -110,7 +110,9 @@ def test_the_suggested_command_still_sends_after_a_commit(
     file(NEW)
     environ = {**server.environ, **ROTATED}
     shown = shell("plan", "--base", "HEAD", **environ)
-    found = re.search(r"\(apply exactly this: webhooks (apply .*)\)$", shown.out, re.MULTILINE)
+    found = re.search(
+        r"\(to apply exactly this plan: webhooks (apply .*)\)$", shown.out, re.MULTILINE
+    )
     assert found is not None
     commit(tmp_path)
     assert "No changes" in shell("plan", "--base", "HEAD", **environ).out

@@ -13,7 +13,7 @@ from reconciler import workflow
 from reconciler.cli.commands.plan import (
     PLAN_OPTIONS,
     SAVED_OPTIONS,
-    again,
+    apply_options,
     plan_options,
     refuse_input,
 )
@@ -96,14 +96,14 @@ def _apply(
     """Load the files or the saved plan, connect, and apply."""
     review: workflow.Review | str | None = expect_digest
     if planfile is None:
-        checked = session.load(again(session, session.files))
+        checked = session.load(apply_options(session, session.files))
         options = plan_options(checked, own)
     else:
         saved = _saved(session, planfile, expect_digest)
         review, options = saved.review, replace(saved.options, allow_deletes=own["allow_deletes"])
         files = [each.file for each in saved.parsed.documents]
-        words = again(session, files, ())
-        session.inputs = replace(session.inputs, parsed=saved.parsed, again=words)
+        words = apply_options(session, files, ())
+        session.inputs = replace(session.inputs, parsed=saved.parsed, apply_options=words)
         session.only_organization()
         checked = workflow.load(session.inputs)
     refuse_input(target, checked)
@@ -111,7 +111,7 @@ def _apply(
 
     def agree(plan: workflow.Plan) -> bool:
         view = session.message_view(
-            again=None,
+            apply_options=None,
             verbosity=max(0, console.verbosity),  # confirms what was shown
         )
         try:

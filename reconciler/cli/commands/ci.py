@@ -18,10 +18,10 @@ from reconciler.ci.apply import apply
 from reconciler.ci.drift import drift
 from reconciler.ci.github import GitHub
 from reconciler.ci.matrix import matrix
-from reconciler.ci.outcome import Outcome
 from reconciler.ci.plan import plan, validate
+from reconciler.ci.result import JobResult
 from reconciler.ci.run import read_run
-from reconciler.cli.commands.plan import again
+from reconciler.cli.commands.plan import apply_options
 from reconciler.cli.connection import Progress, connected, settings_of
 from reconciler.cli.errors import report_error
 from reconciler.cli.options import Option, command
@@ -75,23 +75,23 @@ def run(session: Session, what: str | None, **own: str | None) -> int:
     files are errors here. COMMAND defaults to WEBHOOKS_COMMAND.
     """
     try:
-        outcome = _outcome(session, what, own)
+        result = _job_result(session, what, own)
     except Interrupted:
         raise
     except ReconcilerError as problem:
         # No result: the workflow's last step reports a run that could not start.
-        outcome = Outcome(result="", problem=problem)
-    session.console.result(outcome.shown("text"))
-    if outcome.annotations:
-        session.console.result(outcome.annotations, essential=True)
-    if _leave(session, outcome):
-        return outcome.exit_code
+        result = JobResult(result="", problem=problem)
+    session.console.result(result.shown("text"))
+    if result.annotations:
+        session.console.result(result.annotations, essential=True)
+    if _write_outputs(session, result):
+        return result.exit_code
     # A lost output must fail the step, without changing the result of the run.
-    wrote = outcome.report is not None and outcome.report.writes
-    return max(outcome.exit_code, ExitCode.PARTIAL if wrote else ExitCode.FAILED)
+    wrote = result.report is not None and result.report.writes
+    return max(result.exit_code, ExitCode.PARTIAL if wrote else ExitCode.FAILED)
 
 
-def _outcome(session: Session, what: str | None, own: Mapping[str, str | None]) -> Outcome:
+def _job_result(session: Session, what: str | None, own: Mapping[str, str | None]) -> JobResult:
     environ = session.process.environ
     name = (what or environ.get("WEBHOOKS_COMMAND", "")).strip().lower()
     if name not in _COMMANDS:
@@ -103,7 +103,9 @@ def _outcome(session: Session, what: str | None, own: Mapping[str, str | None]) 
         if missing is not None:
             session.group = None  # the files are checked without its key
     settings = settings_of(session)
-    session.inputs = replace(session.inputs, again=again(session, session.files, ()))
+    session.inputs = replace(
+        session.inputs, apply_options=apply_options(session, session.files, ())
+    )
     with ExitStack() as stack:
         github, repository = None, environ.get("GITHUB_REPOSITORY", "")
         if environ.get("GITHUB_TOKEN") and repository:
@@ -159,7 +161,7 @@ def _read_event(environ: Mapping[str, str]) -> Mapping[str, Any]:
     return found
 
 
-def _leave(session: Session, outcome: Outcome) -> bool:
+def _write_outputs(session: Session, result: JobResult) -> bool:
     """Write the plan as JSON for later steps, and GitHub's outputs and summary.
 
     Return False, after an error message, on failure.
@@ -167,8 +169,10 @@ def _leave(session: Session, outcome: Outcome) -> bool:
     environ, clean = session.process.environ, session.console.clean
     failures: dict[str, str] = {}
     plan = ""
-    if outcome.plan is not None and (folder := environ.get("RUNNER_TEMP")):
-        document = RENDERERS["json"]().render_plan(outcome.plan, View(again=outcome.again))
+    if result.plan is not None and (folder := environ.get("RUNNER_TEMP")):
+        document = RENDERERS["json"]().render_plan(
+            result.plan, View(apply_options=result.apply_options)
+        )
         path = Path(folder) / f"webhooks-plan-{secrets.token_hex(4)}.json"
         try:
             write_atomically(path, clean(document).encode())
@@ -176,9 +180,9 @@ def _leave(session: Session, outcome: Outcome) -> bool:
         except OutputError as problem:
             failures["RUNNER_TEMP"] = problem.message
     end = f"end-{secrets.token_hex(16)}"  # random, so that no value can set another output
-    values = {**outcome.outputs, "plan-json": plan}
+    values = {**result.outputs, "plan-json": plan}
     outputs = "".join(f"{key}<<{end}\n{each}\n{end}\n" for key, each in values.items())
-    summary = outcome.shown("markdown")
+    summary = result.shown("markdown")
     for name, text in (("GITHUB_OUTPUT", outputs), ("GITHUB_STEP_SUMMARY", summary)):
         try:
             with open(

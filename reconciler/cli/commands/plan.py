@@ -102,7 +102,7 @@ def refuse_input(target: Path | None, checked: workflow.Checked) -> None:
         )
 
 
-def again(
+def apply_options(
     session: Session, files: Sequence[str], options: Sequence[click.Parameter] = PLAN_OPTIONS
 ) -> tuple[str, ...]:
     """Return the options that make `apply` use the same files, server and `options`.
@@ -147,7 +147,7 @@ def run(session: Session, out: str | None, format: str, detailed_exitcode: bool,
     target = session.path(out)
     if target is not None:
         write.check_writable(target, over=write.FileKind.PLAN)
-    planned = again(session, session.files)
+    planned = apply_options(session, session.files)
     checked = session.load(planned)
     refuse_input(target, checked)
     options = plan_options(checked, own)
@@ -158,7 +158,7 @@ def run(session: Session, out: str | None, format: str, detailed_exitcode: bool,
         missing=gathered.missing_references,
         plan_file=out,
         # A saved plan has its files and the other options.
-        again=planned if out is None else again(session, (), [_ALLOW_DELETES]),
+        apply_options=planned if out is None else apply_options(session, (), [_ALLOW_DELETES]),
         connection=session.words(CONNECTION_OPTIONS),
     )
     if out is not None:

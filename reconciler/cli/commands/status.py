@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler import workflow
-from reconciler.cli.commands.plan import again
+from reconciler.cli.commands.plan import apply_options
 from reconciler.cli.connection import connected
 from reconciler.cli.options import Option, command, format_option, paths
 from reconciler.cli.session import Session
@@ -36,7 +36,9 @@ def run(session: Session, failing: bool, format: str) -> int:
     """
     default = session.process.directory / DEFAULT_FILE
     checked = (
-        session.load(again(session, session.files)) if session.files or default.exists() else None
+        session.load(apply_options(session, session.files))
+        if session.files or default.exists()
+        else None
     )
     if checked is None and (similar := suggestion(default, default.parent)):
         session.console.message("warning", f"there is no {DEFAULT_FILE} here: {similar}")

@@ -20,13 +20,13 @@ _SECONDARY_VIEW: Final = View(limit=90_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class JobResult:
     """The result of a run.
 
     `result` is the output of that name, empty for a run that did not start. The texts show
     `findings` and what the run ended with: `problem`, the error before the first write; `report`,
-    after an apply; `plan`; or only `heading`. `again` has the options with which `webhooks apply`
-    computes the same plan. `reason` is why a report is incomplete, empty if it is complete.
+    after an apply; `plan`; or only `heading`. `apply_options` has the options with which `webhooks
+    apply` computes the same plan. `reason` is why a report is incomplete, empty if it is complete.
     `extra_outputs` are additional outputs.
     """
 
@@ -34,7 +34,7 @@ class Outcome:
     findings: Sequence[Finding] = ()
     heading: str = ""
     plan: Plan | None = None
-    again: tuple[str, ...] = ()
+    apply_options: tuple[str, ...] = ()
     report: Report | None = None
     problem: ReconcilerError | None = None
     reason: str = ""
@@ -96,7 +96,11 @@ class Outcome:
             except Exception as problem:
                 parts.append(f"{unshown(self.report, problem)}\n")
         elif self.plan is not None:
-            parts.append(renderer.render_plan(self.plan, replace(_MAIN_VIEW, again=self.again)))
+            parts.append(
+                renderer.render_plan(
+                    self.plan, replace(_MAIN_VIEW, apply_options=self.apply_options)
+                )
+            )
         if self.heading:
             parts.append(f"{'### ' if format == 'markdown' else ''}{self.heading}\n")
         if self.findings:
@@ -107,11 +111,11 @@ class Outcome:
 
 def failed(
     problem: ReconcilerError, findings: Sequence[Finding] = (), *, plan: Plan | None = None
-) -> Outcome:
-    """Return the outcome of a run that failed before anything was written to CloudTruth."""
+) -> JobResult:
+    """Return the result of a run that failed before anything was written to CloudTruth."""
     results = {ExitCode.BLOCKED: "blocked", ExitCode.STALE: "refused"}
     result = results.get(problem.exit_code, "failed")
-    return Outcome(result=result, findings=findings, plan=plan, problem=problem)
+    return JobResult(result=result, findings=findings, plan=plan, problem=problem)
 
 
 @contextmanager
