@@ -25,7 +25,7 @@ from reconciler.source.files import NotReadableError, ReadParent, file_name
 from reconciler.source.text import in_quotes
 from reconciler.source.yaml import LISTED, Document, Layer, parse
 
-MAX_DEPTH: Final = 10
+_MAX_DEPTH: Final = 10
 """The maximum number of files from an overlay to its last parent, including the overlay."""
 
 _MAPPINGS: Final = frozenset({"defaults", "limits", "configuration"})
@@ -112,9 +112,9 @@ class _Reader:
         if found.file in chain:
             circle = " -> ".join((*chain[chain.index(found.file) :], found.file))
             raise NotReadableError(f"extends itself: {circle}", "remove one `extends`")
-        if len(chain) == MAX_DEPTH:
+        if len(chain) == _MAX_DEPTH:
             raise NotReadableError(
-                f"would be file {MAX_DEPTH + 1} of a chain", "use fewer levels of `extends`"
+                f"would be file {_MAX_DEPTH + 1} of a chain", "use fewer levels of `extends`"
             )
         if found.file not in self._known:
             self._known[found.file] = parse(found.raw, found.file)

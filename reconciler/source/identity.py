@@ -36,7 +36,7 @@ class _Entry(NamedTuple):
         return Place(self.file, ("webhooks", self.item, *path), key)
 
 
-def check(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
+def conflicts(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
     """Yield the conflicts between the entries of all files, given as data by file name.
 
     If the files name several organizations, names and ids are compared within each. An entry

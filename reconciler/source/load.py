@@ -111,7 +111,7 @@ def load_parsed(parsed: Parsed, rules: Rules) -> Loaded:
         for finding in each.findings:
             distinct.setdefault(replace(finding, related=()), finding)
     found = [*parsed.findings, *distinct.values()]
-    checked = list(identity.check({file: each.data for file, each in documents.items()}))
+    checked = list(identity.conflicts({file: each.data for file, each in documents.items()}))
     accepted: dict[str, list[Part]] = {}
     for file, document in documents.items():
         accepted[file] = list(parts(document.data))

@@ -24,7 +24,7 @@ from reconciler.source.schema import ValidationError, own_validator
 _HINT: Final = "write a JSON Schema (see docs/organizations.md)"
 
 
-def judge(
+def check_policies(
     loaded: Loaded,
     policies: Iterable[str],
     read: Callable[[str], bytes],

@@ -18,7 +18,7 @@ import yaml
 
 from reconciler.findings import Finding, Position, Related, error
 from reconciler.model import Path
-from reconciler.source.text import check
+from reconciler.source.text import oddity
 from reconciler.source.yaml import LISTED, PARSER
 
 _COMMENT: Final = re.compile(r"(?:\s*+:)?+\s++(?=#)")
@@ -74,7 +74,7 @@ def nodes(text: str) -> list[Node]:
     found: list[Node] = []
     stack: list[Node] = []
     anchors: dict[str, Node] = {}
-    if check(text, "") is not None:
+    if oddity(text, "") is not None:
         return []
     parser: Any = PARSER(text)
     event: Any

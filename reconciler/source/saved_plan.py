@@ -75,7 +75,7 @@ def save_plan(plan: Plan, loaded: Loaded, options: PlanOptions, text: str = "") 
 
 
 def load_plan(name: str, directory: Path) -> SavedPlan:
-    """Read the plan file `name` in `directory`. Raises what `load` raises."""
+    """Read the plan file `name` in `directory`. Raises what `parse_plan` raises."""
     try:
         if not name:
             raise NotReadableError("is empty")
@@ -86,10 +86,10 @@ def load_plan(name: str, directory: Path) -> SavedPlan:
             hint = f"to apply its files, run `webhooks apply -f {shlex.quote(name)}`"
         message = f"cannot read {name or '``'}: it {problem}"
         raise ConfigurationError(message, hint=hint) from None
-    return load(raw, name)
+    return parse_plan(raw, name)
 
 
-def load(raw: bytes, file: str) -> SavedPlan:
+def parse_plan(raw: bytes, file: str) -> SavedPlan:
     """Return the plan in `raw`; `file` is its name in messages.
 
     Raises StalePlanError if the plan was changed after it was saved or has another format version,

@@ -97,10 +97,10 @@ def decode(raw: bytes, file: str) -> tuple[str, Finding | None]:
     text = text.replace("\r\n", "\n")
     if not text.endswith("\n"):
         text += "\n"
-    return text, check(text, file)
+    return text, oddity(text, file)
 
 
-def check(text: str, file: str) -> Finding | None:
+def oddity(text: str, file: str) -> Finding | None:
     """Return the error for the first part of `text` that readers may interpret differently."""
     is_plain = text.isascii() and not text.encode().translate(None, _PLAIN)
     for holds, pattern, found in _CHECKS if is_plain else _ODD + _CHECKS:

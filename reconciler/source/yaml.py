@@ -190,7 +190,7 @@ class _Stopped(Exception):  # noqa: N818 - the error is the finding
 
 
 class _Reader:
-    """Reads one text that `check` accepts; use it once.
+    """Reads one text that `oddity` accepts; use it once.
 
     `document` may raise `_Stopped`, or the parser's `yaml.YAMLError`. Afterwards `findings` has the
     errors; with one, the data cannot be used. `places` has the positions of the items of lists that

@@ -202,9 +202,9 @@ def validate(inputs: Inputs) -> Loaded:
     parsed = parse(inputs)
     declared = load_parsed(parsed, inputs.rules)
     if (inputs.policies or parsed.policies) and declared.desired is not None:
-        from reconciler.source.policy import judge  # slow to import, and needed only for policies
+        from reconciler.source.policy import check_policies  # slow, and rarely needed
 
-        declared = judge(declared, inputs.policies, inputs.read_policy, parsed.policies)
+        declared = check_policies(declared, inputs.policies, inputs.read_policy, parsed.policies)
     if not inputs.strict:
         return declared
     findings = strict(declared.findings)

@@ -25,7 +25,7 @@ from reconciler.render.words import unblocking
 from reconciler.source.export import export
 from reconciler.source.load import Loaded
 from reconciler.source.rendered import configurations, origins, yaml_text
-from reconciler.source.saved_plan import load, save_plan
+from reconciler.source.saved_plan import parse_plan, save_plan
 from tests.execute.world import memory, run
 from tests.loading import load_text, load_texts
 from tests.performance.sample import TOKEN, declaration, row
@@ -178,7 +178,7 @@ STAGES: dict[str, Callable[[int], Work]] = {
     "markdown": _rendered("markdown", View()),
     "short markdown": _rendered("markdown", View(limit=6_000)),
     "save": lambda count: partial(save_plan, changed(count), loaded(count), PlanOptions()),
-    "load a saved plan": lambda count: partial(load, saved(count), "plan.json"),
+    "load a saved plan": lambda count: partial(parse_plan, saved(count), "plan.json"),
     "export": lambda count: partial(export, live(count)),
     "plan against a base": _planned("channel", base=True),
     "apply, all changed": _applied("channel"),

@@ -15,7 +15,7 @@ from reconciler.planning.review import Review, review_of
 from reconciler.report import Report
 from reconciler.source.lint import Rules
 from reconciler.source.load import Loaded, load_parsed
-from reconciler.source.saved_plan import load, save_plan
+from reconciler.source.saved_plan import parse_plan, save_plan
 from reconciler.workflow import Checked, Connection, Inputs, applying, gather, plan
 from tests.loading import loaded
 from tests.simulation.case import ApplyMode, Case, case
@@ -54,7 +54,7 @@ class Program:
         document = save_plan(made, loaded(process.team.desired), process.team.options)
         if CANARY in document.decode():
             raise Violation("a secret is in the saved plan")
-        if load(document, "plan.json").review != review_of(made):
+        if parse_plan(document, "plan.json").review != review_of(made):
             raise Violation("a saved plan loads as another one")
         return document
 
@@ -64,7 +64,7 @@ class Program:
 
     def apply_saved(self, process: Process, document: bytes) -> None:
         """Apply a saved plan."""
-        saved = load(document, "plan.json")
+        saved = parse_plan(document, "plan.json")
         found = load_parsed(saved.parsed, Rules())
         if found.desired is None:
             raise Violation(f"a saved plan cannot be loaded: {found.findings}")

@@ -13,7 +13,6 @@ from reconciler.findings import has_errors
 from reconciler.model import Scheme, SecretRef
 from reconciler.source import files
 from reconciler.source.allowed import reference_in
-from reconciler.source.extend import MAX_DEPTH
 from reconciler.source.load import Loaded, load_files
 from reconciler.source.rendered import configurations, yaml_text
 from tests.laws import strategies
@@ -59,8 +58,8 @@ def test_overlays_may_be_nested() -> None:
         texts = {f"{n}.yaml": f"extends: {n - 1}.yaml\n" for n in range(2, length + 1)}
         return load_texts({**texts, "1.yaml": BASE}, *given)
 
-    assert chain(MAX_DEPTH, "10.yaml").desired is not None
-    found = chain(MAX_DEPTH + 1, "11.yaml")
+    assert chain(10, "10.yaml").desired is not None
+    found = chain(11, "11.yaml")
     assert [f"{each.position} {each.message}" for each in found.findings] == [
         "2.yaml:1 cannot extend '1.yaml': it would be file 11 of a chain"
     ]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from reconciler.errors import ConfigurationError
-from reconciler.source.policy import judge
+from reconciler.source.policy import check_policies
 from tests.cli.conftest import SECRETS, Shell
 from tests.folders import write
 from tests.loading import load_texts
@@ -29,7 +29,9 @@ def configuration(**properties: Any) -> dict[str, Any]:
 
 def violations(policy: Any) -> list[str]:
     """Return the violations of `FILES`, with positions."""
-    found = judge(load_texts(FILES), ["p.json"], lambda path: json.dumps(policy).encode(), {})
+    found = check_policies(
+        load_texts(FILES), ["p.json"], lambda path: json.dumps(policy).encode(), {}
+    )
     assert (found.desired is None) == bool(found.findings)
     return [f"{each.position} {each.message}" for each in found.findings]
 
@@ -91,7 +93,7 @@ def test_a_policy_takes_linear_time() -> None:
     files = {"a.yaml": BASE.replace("Deploys", "a" * 200 + "!")}
     policy = json.dumps(webhooks(name={"pattern": "^([a-z]+)+$"})).encode()
     started = time.process_time()
-    assert len(judge(load_texts(files), ["p.json"], lambda path: policy, {}).findings) == 2
+    assert len(check_policies(load_texts(files), ["p.json"], lambda path: policy, {}).findings) == 2
     assert time.process_time() - started < 5
 
 

@@ -21,7 +21,7 @@ from reconciler.planning.review import review_of
 from reconciler.render import RENDERERS
 from reconciler.source.lint import Rules
 from reconciler.source.load import Loaded, load_parsed
-from reconciler.source.saved_plan import SavedPlan, load, save_plan
+from reconciler.source.saved_plan import SavedPlan, parse_plan, save_plan
 from tests.laws.strategies import declarations, live_organizations
 from tests.loading import load_texts
 from tests.loading import loaded as files
@@ -92,7 +92,7 @@ def edited(raw: bytes, edit: Edit, *, sealed: bool = True) -> bytes:
 
 def reread(raw: bytes, allow: tuple[str, ...] = ()) -> Loaded:
     """Return the declarations in a saved plan."""
-    return load_parsed(load(raw, FILE).parsed, Rules(allow_secrets=allow))
+    return load_parsed(parse_plan(raw, FILE).parsed, Rules(allow_secrets=allow))
 
 
 JSON = RENDERERS["json"]()
@@ -136,14 +136,14 @@ def test_any_configuration_round_trips(desired: Desired, found: Live) -> None:
         assert {each.severity for each in loaded.findings} >= {Severity.ERROR}
         return
     assert loaded.desired == desired
-    assert load(raw, FILE).review == review_of(plan(desired, found, {}))
+    assert parse_plan(raw, FILE).review == review_of(plan(desired, found, {}))
 
 
 def test_the_review_and_the_options_round_trip() -> None:
     """The saved plan keeps operations with their webhooks, resends, and the options of planning."""
     found = live(live_slack(token="*****"))
     raw = saved(ONE, found, resend=("*",), only=("Dep*",), prune=False)
-    loaded = load(raw, FILE)
+    loaded = parse_plan(raw, FILE)
     planned = plan(ONE, found, {}, PlanOptions(resend=("*",)))
     assert loaded.review == review_of(planned)
     assert loaded.review.digest == planned.digest
@@ -155,7 +155,9 @@ def test_formatting_does_not_matter() -> None:
     """A plan that a tool wrote again with other spaces and order of keys is the same."""
     tree = json.loads(SAVED)
     again = json.dumps(dict(reversed(tree.items())), indent=7, ensure_ascii=False).encode()
-    assert replace(load(again, FILE), document="") == replace(load(SAVED, FILE), document="")
+    assert replace(parse_plan(again, FILE), document="") == replace(
+        parse_plan(SAVED, FILE), document=""
+    )
 
 
 CHANGED = r"^plan\.json was changed after it was saved$"
@@ -216,7 +218,7 @@ REFUSED = [
 def test_another_or_a_changed_file_is_rejected(raw: bytes, message: str) -> None:
     """The error has the reason and the next step, but not the content."""
     with pytest.raises((ConfigurationError, StalePlanError), match=message) as odd:
-        load(raw, FILE)
+        parse_plan(raw, FILE)
     invalid = NO_PLAN in message
     assert odd.value.exit_code is (ExitCode.INVALID if invalid else ExitCode.STALE)
     assert "--out FILE" in (odd.value.hint or "")
@@ -242,7 +244,7 @@ def test_no_edit_causes_a_crash(data: st.DataObject) -> None:
     )
     tree["checksum"] = checksum(tree) if key != "checksum" else node[key]
     try:
-        loaded = load(json.dumps(tree).encode(), FILE)
+        loaded = parse_plan(json.dumps(tree).encode(), FILE)
     except (ConfigurationError, StalePlanError):
         return
     assert isinstance(loaded, SavedPlan)
@@ -291,4 +293,4 @@ def test_allow_deletes_is_not_saved() -> None:
     """`--allow-deletes` must be given again to apply the saved plan."""
     raw = saved(declared(), live(live_slack()), allow_deletes=1)
     assert [each["rule"] for each in json.loads(raw)["blocked"]] == ["nothing-declared"]
-    assert load(raw, FILE).options.allow_deletes is None
+    assert parse_plan(raw, FILE).options.allow_deletes is None
