@@ -1,4 +1,4 @@
-"""What a secret reveals."""
+"""A secret never reveals its value."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_secret_cannot_be_serialized_inspected_or_hashed(write: Callable[[Any]
 
 
 def test_secrets_are_equal_if_their_values_are() -> None:
-    """Any text compares, with lone surrogates too; a secret never equals a text."""
+    """Secrets compare by value, also with lone surrogates; a secret never equals a string."""
     assert Secret("a\udcff") == Secret("a\udcff") != Secret("a")
     assert Secret(CANARY) != CANARY
     assert copy.copy(Secret(CANARY)) == Secret(CANARY)
@@ -70,13 +70,13 @@ def test_secrets_are_equal_if_their_values_are() -> None:
         ("", None),
     ],
 )
-def test_the_origin_of_an_address(url: str, origin: str | None) -> None:
+def test_the_origin_of_a_url(url: str, origin: str | None) -> None:
     """Only the scheme and the host are returned."""
     assert Secret(url).origin() == origin
 
 
 def test_a_secret_contains_another() -> None:
-    """Only a part of 8 or more characters counts: shorter ones match by chance."""
+    """Only a part of 8 or more characters counts, because shorter ones match by chance."""
     assert Secret(f"Bearer {CANARY}").holds(Secret(CANARY))
     assert not Secret(CANARY).holds(Secret(f"Bearer {CANARY}"))
     assert Secret("12345678").holds(Secret("12345678"))

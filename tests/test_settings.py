@@ -1,4 +1,4 @@
-"""The source of each setting, and refused values."""
+"""The source of each setting, and invalid values."""
 
 from __future__ import annotations
 
@@ -98,9 +98,9 @@ def test_local_reads_no_key(tmp_path: Path) -> None:
 
 
 def test_key_file(tmp_path: Path) -> None:
-    """It is relative to the directory; the line end and the byte order mark are removed.
+    """The path is relative to the directory; a line end and a byte order mark are removed.
 
-    An option overrides a key in the environment, which overrides a file named there.
+    An option overrides a key in the environment, which overrides a file that a variable has.
     """
     (tmp_path / "key").write_bytes(f"{KEY}\r\n".encode("utf-8-sig"))
     found = settings(tmp_path, {"CLOUDTRUTH_API_KEY": "other"}, api_key_file="key")
@@ -112,7 +112,7 @@ def test_key_file(tmp_path: Path) -> None:
 
 
 FILES = {"empty": b"", "big": b"x" * 70_000, "spaces": b"hunter2 b", "bytes": b"\xff\xfehunter2"}
-REFUSED = [
+INVALID = [
     # arguments or one variable, and the message
     ({"api_key_file": "empty"}, "is empty"),
     ({"api_key_file": "big"}, "is empty or too large"),
@@ -164,8 +164,8 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("given", "message"), REFUSED)
-def test_refused_settings(tmp_path: Path, given: dict[str, Any], message: str) -> None:
+@pytest.mark.parametrize(("given", "message"), INVALID)
+def test_invalid_settings(tmp_path: Path, given: dict[str, Any], message: str) -> None:
     """The error has the source and the next step, and does not show the value."""
     for name, raw in FILES.items():
         (tmp_path / name).write_bytes(raw)
@@ -183,7 +183,7 @@ def test_refused_settings(tmp_path: Path, given: dict[str, Any], message: str) -
     ["https://ct.example.com:8443", "http://127.1.2.3:80", "https://proxy.example.com/cloudtruth"],
 )
 def test_valid_servers(tmp_path: Path, url: str) -> None:
-    """https anywhere and http on this machine; trailing slashes are removed."""
+    """A server is https, or http on this machine; trailing slashes are removed."""
     found = settings(tmp_path, {"CLOUDTRUTH_SERVER_URL": f"{url}/"})
     assert found.server_url.value == url
 
@@ -205,7 +205,7 @@ def test_valid_servers(tmp_path: Path, url: str) -> None:
 def test_the_file_of_each_platform(
     tmp_path: Path, platform: str, environ: dict[str, str], path: str
 ) -> None:
-    """Each platform has its own place; without a home there is no file."""
+    """Each platform has a different path; without a home there is no file."""
     (tmp_path / path).parent.mkdir(parents=True)
     (tmp_path / path).write_text("profiles: {default: {api_key: found}}")
     homes = {name: value.format(tmp_path) for name, value in environ.items()}
@@ -220,7 +220,7 @@ def test_the_file_of_each_platform(
      "profiles: {default: ~}"],
 )  # fmt: skip
 def test_a_missing_default_profile_is_empty(tmp_path: Path, text: str) -> None:
-    """Requesting it by name makes no difference, with or without a file."""
+    """A default profile that does not exist is no error, even if it is requested by name."""
     for _ in range(2):
         assert settings(tmp_path, profiles=text).key is None
         assert settings(tmp_path, profile="default").key is None
@@ -228,7 +228,7 @@ def test_a_missing_default_profile_is_empty(tmp_path: Path, text: str) -> None:
 
 
 def test_a_file_of_profiles_that_cannot_be_read(tmp_path: Path) -> None:
-    """It is an error, whether or not a profile is named."""
+    """An unreadable file is an error, whether or not a profile is requested."""
     (tmp_path / ".config/cloudtruth/cli.yml").mkdir(parents=True)
     with pytest.raises(UsageError, match="cannot be read"):
         settings(tmp_path)

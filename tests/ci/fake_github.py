@@ -1,7 +1,7 @@
-"""A small GitHub in memory with the endpoints that `webhooks ci` uses, and GitHub's limits.
+"""A fake GitHub API in memory with the endpoints that `webhooks ci` uses, and GitHub's limits.
 
 `FakeGitHub.handle` processes one request. Comments and issues have an author, lists are paged, a
-body over 65,536 characters is refused, and a read-only token cannot write.
+body over 65,536 characters is rejected, and a read-only token cannot write.
 """
 
 from __future__ import annotations

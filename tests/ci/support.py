@@ -1,7 +1,4 @@
-"""Shared by the tests of `webhooks ci`:
-
-a client of the fake GitHub, and a world to run commands in.
-"""
+"""A client of the fake GitHub, and a repository in which to run `webhooks ci`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The GitHub client against the fake."""
+"""The GitHub client against the fake API."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def fake() -> FakeGitHub:
 
 
 def test_an_unchanged_comment_is_not_edited(fake: FakeGitHub) -> None:
-    """An edit without a change would notify no user."""
+    """An edit without a change would be a pointless write."""
     with client(fake) as github:
         write(github, 7, "one", "two")
         before = list(fake.writes)
@@ -79,7 +79,7 @@ def test_a_comment_is_found_on_any_page(fake: FakeGitHub) -> None:
 def test_the_author_is_the_user_of_the_token_or_the_workflow_bot(
     fake: FakeGitHub, graphql: bool
 ) -> None:
-    """The token's user is requested; if that is forbidden, it is the workflow's bot."""
+    """If the token's user cannot be read, the author is the workflow's bot."""
     fake.graphql = graphql
     if graphql:
         fake.login = "our-app[bot]"
@@ -90,7 +90,7 @@ def test_the_author_is_the_user_of_the_token_or_the_workflow_bot(
 
 
 def test_organizations_of_one_file_have_separate_comments(fake: FakeGitHub) -> None:
-    """A plan or failure of one organization changes only its own comment."""
+    """A plan or failure of one organization changes only the comment of that organization."""
     other = replace(MARKER, organization="p")
     failure = replace(MARKER, organization="", digest=None)
     with client(fake) as github:
@@ -103,7 +103,7 @@ def test_organizations_of_one_file_have_separate_comments(fake: FakeGitHub) -> N
 
 
 def test_an_invalid_list_is_an_error(fake: FakeGitHub) -> None:
-    """It is never read as "no comment yet"."""
+    """An unreadable list of comments never means that there is no comment yet."""
     fake.fault = lambda method, path: Response(200, {"message": "hello"})
     with client(fake) as github, pytest.raises(GitHubError, match="list"):
         write(github, 7, "one")
@@ -111,7 +111,7 @@ def test_an_invalid_list_is_an_error(fake: FakeGitHub) -> None:
 
 
 def test_an_enterprise_server_has_its_own_urls(fake: FakeGitHub) -> None:
-    """REST has a different path there, with GraphQL beside it."""
+    """An enterprise server has another path for REST, and one for GraphQL."""
     seen: list[str] = []
     handle = fake.handle
 
@@ -128,7 +128,7 @@ def test_an_enterprise_server_has_its_own_urls(fake: FakeGitHub) -> None:
 
 
 def test_a_token_is_not_sent_to_an_unsafe_url(fake: FakeGitHub) -> None:
-    """Plain http to another machine is refused, and so is a malformed token."""
+    """Plain http to another machine is rejected, and so is a malformed token."""
     token = Secret(fake.token)
 
     def connect(token: Secret, **environ: str) -> GitHub:

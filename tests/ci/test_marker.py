@@ -57,7 +57,7 @@ markers = st.builds(
 
 @given(markers)
 def test_an_encoded_marker_decodes_to_the_same(marker: Marker) -> None:
-    """A marker is one line inside an HTML comment, with any names in it."""
+    """A marker is one line inside an HTML comment, whatever names it has."""
     line = encode(marker)
     assert decode(f"{line}\nrest") == marker
     assert decode(f"{line}\r\nrest") == marker  # the line breaks of the web editor

@@ -101,7 +101,7 @@ def test_a_violated_policy_does_not_hide_organizations(shell: Shell, repository:
 
 
 def test_only_the_organization_of_a_label_is_planned(shell: Shell, repository: Path) -> None:
-    """A manual start names one; a name that does not exist is refused, and a digest without one."""
+    """A manual start with an unknown label is rejected, and so is a digest without a label."""
     digest = ("--expect-digest", f"sha256:{'0' * 64}")
     assert labels(shell, repository, {}, "--label", "two", *digest) == ["two"]
     for wrong in (("--label", "three"), digest):
@@ -110,7 +110,7 @@ def test_only_the_organization_of_a_label_is_planned(shell: Shell, repository: P
 
 
 def test_a_file_that_cannot_be_parsed_has_a_job(shell: Shell, repository: Path) -> None:
-    """Its job reports the error; the other organizations are not affected."""
+    """The job of the broken file reports the error; other organizations are not affected."""
     before = git(repository, "rev-parse", "HEAD")
     write(repository, {"orgs/two.yaml": "webhooks: [\n"})
     commit(repository)
@@ -120,7 +120,7 @@ def test_a_file_that_cannot_be_parsed_has_a_job(shell: Shell, repository: Path) 
 def test_no_webhook_refers_to_the_key_of_another_organization(
     shell: Shell, repository: Path
 ) -> None:
-    """Its job would not know that key; this one knows all, also if the files did not change."""
+    """An organization's job lacks the other keys, so they are checked before the jobs start."""
     text = f"api_key: {{env: OTHER_KEY}}\n{OTHER}"
     stolen = FILE.format("One").replace("general", "general, token: {env: OTHER_KEY}")
     write(repository, {"orgs/other.yaml": text, "orgs/one.yaml": stolen})
@@ -130,7 +130,7 @@ def test_no_webhook_refers_to_the_key_of_another_organization(
 
 
 def test_labels_are_the_paths_below_the_directory(shell: Shell, tmp_path: Path) -> None:
-    """Files of the same name in different folders have different labels; others are refused."""
+    """Equal file names in different folders have different labels; unsafe paths are rejected."""
     files = {"orgs/eu/a.yaml": "A", "orgs/us/a.yaml": "B", "orgs/it's.yaml": "C"}
     write(tmp_path, {name: f"organization: {each}\n{OTHER[20:]}" for name, each in files.items()})
     git(tmp_path, "init", "-q")
@@ -140,7 +140,7 @@ def test_labels_are_the_paths_below_the_directory(shell: Shell, tmp_path: Path) 
 
 
 def test_a_removed_file_is_planned_for_all(shell: Shell, repository: Path) -> None:
-    """Its organization may have other files, and its webhooks may be pruned."""
+    """The organization of the file may have other files, and its webhooks may be pruned."""
     before = git(repository, "rev-parse", "HEAD")
     git(repository, "mv", "orgs/one.yaml", "archived.yaml")
     commit(repository)
@@ -155,7 +155,7 @@ def test_without_a_known_change_all_are_planned(
     assert labels(shell, repository, event) == ["one", "other", "two"]
 
 
-def test_more_organizations_than_jobs_are_refused(shell: Shell, tmp_path: Path) -> None:
+def test_more_organizations_than_jobs_are_rejected(shell: Shell, tmp_path: Path) -> None:
     """257 organizations are more than a workflow can have jobs."""
     texts = {f"orgs/{n}.yaml": f"organization: o{n}\nwebhooks: []\n" for n in range(257)}
     write(tmp_path, texts)

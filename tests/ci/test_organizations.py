@@ -93,8 +93,8 @@ def three(tmp_path: Path) -> Iterator[Organizations]:
         yield found
 
 
-def test_a_changed_base_is_planned_and_applied_for_each(three: Organizations) -> None:
-    """One organization is stale: its job fails with the command to continue, the others apply."""
+def test_a_changed_parent_is_planned_and_applied_for_each(three: Organizations) -> None:
+    """One stale organization fails with the command to continue; the others are applied."""
     github = three.world.github
     planned = three.propose(1, {"base.yaml": BASE.replace("CHANNEL", "alerts")})
     assert [each.outputs["updates"] for each in planned.values()] == ["1", "1", "1"]
@@ -126,7 +126,7 @@ def test_a_changed_base_is_planned_and_applied_for_each(three: Organizations) ->
 
 
 def test_only_organizations_that_changed_have_a_job(three: Organizations) -> None:
-    """If a later commit reverts a change, its plan is invalidated."""
+    """If a later commit reverts a change, the plan of the organization is invalidated."""
     file = "orgs/dev.yaml"
     text = (three.world.work / file).read_text()
     changed = text + "webhooks: [{name: Audit, configuration: {channel: alerts}}]\n"
@@ -139,7 +139,7 @@ def test_only_organizations_that_changed_have_a_job(three: Organizations) -> Non
 
 
 def test_a_merge_without_a_run_is_applied_by_the_next(three: Organizations) -> None:
-    """The run of pull request 1 is lost; that of 2, of another organization, applies both."""
+    """The run of pull request 1 is lost; the run of 2, of another organization, applies both."""
     for number, label in enumerate(("dev", "staging"), 1):
         text = (three.world.work / f"orgs/{label}.yaml").read_text()
         changed = text + "webhooks: [{name: Audit, configuration: {channel: alerts}}]\n"
@@ -151,7 +151,7 @@ def test_a_merge_without_a_run_is_applied_by_the_next(three: Organizations) -> N
 
 
 def test_each_organization_has_its_drift_issue(three: Organizations) -> None:
-    """The check covers all; the issue of one closes while that of another stays open."""
+    """The issue of one organization closes while that of another stays open."""
     here = three.world
     here.git("checkout", "-q", "main")
     assert here.not_run("drift", "7", label="dev").code == 0
@@ -181,7 +181,7 @@ def test_a_run_that_found_no_organization_has_an_issue(
 
 @pytest.mark.slow
 def test_sixty_organizations_fit_in_one_pull_request(tmp_path: Path) -> None:
-    """The numbers in docs/organizations.md: jobs, size of the matrix, comments, requests."""
+    """Jobs, size of the matrix, comments and requests are those in docs/organizations.md."""
     labels = [f"organization-{number:02}" for number in range(60)]
     with world(tmp_path, any_key=False) as made:
         found = Organizations(made, labels)

@@ -1,4 +1,4 @@
-"""Recipes of the docs for GitLab and pre-commit, run as written."""
+"""The recipes of the docs for GitLab and pre-commit run as written."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def checked_out(here: World, commit: str, folder: Path) -> World:
 def test_the_gitlab_recipe_from_the_merge_request_to_the_rotation(
     here: World, tmp_path: Path
 ) -> None:
-    """Every job works as named; a new version is planned and applied once."""
+    """Every job does what its name says; a new version is planned and applied once."""
     jobs = jobs_of_gitlab()
     first = here.git("rev-parse", "HEAD")
     here.declare("Audit", "Deploys")
@@ -97,7 +97,7 @@ def test_the_gitlab_recipe_from_the_merge_request_to_the_rotation(
 
 
 def test_the_smallest_workflow_applies_and_rotates(here: World, tmp_path: Path) -> None:
-    """README's apply step, in a clone with the fetch-depth 0 of actions/checkout."""
+    """README's apply step works in a clone with the fetch-depth 0 of actions/checkout."""
     (text,) = re.findall(
         r"```yaml\n(on: .*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL
     )
@@ -121,7 +121,7 @@ def test_the_smallest_workflow_applies_and_rotates(here: World, tmp_path: Path) 
 
 
 def test_the_pre_commit_hook_checks_the_files(here: World) -> None:
-    """Its entry is an existing command, and it fails on a broken file."""
+    """The hook's entry is an existing command that fails on a broken file."""
     (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text("utf-8"))
     assert hook["pass_filenames"] is False
     job = {"script": [hook["entry"]]}
@@ -149,7 +149,7 @@ def test_every_documented_reason_exists() -> None:
 
 
 def test_every_documented_message_exists() -> None:
-    """The page has the exact messages of the program, and every one of them."""
+    """The page has every message of the program, word for word."""
     text = (ROOT / "docs/github.md").read_text("utf-8").split("## Troubleshooting by message")[1]
     source = " ".join(
         path.read_text("utf-8").replace('"\n', "").replace('f"', '"')

@@ -28,13 +28,13 @@ REACH: dict[str, Any] = {
 
 
 def test_without_github_and_inputs_everything_is_unset() -> None:
-    """An action passes every input; an empty one counts as unset."""
+    """An action passes every input, so an empty input counts as unset."""
     names = ("label", "comment", "reviewed-plan", "expect-digest", "allow-deletes", "resend-secret")
     assert read_run(dict.fromkeys(names, ""), {}, {}, **REACH) == Run(**REACH)
 
 
 def test_every_input_and_variable_is_read() -> None:
-    """Spaces and case do not matter."""
+    """Spaces and case make no difference."""
     values = {
         "label": "eu",
         "comment": " Changes-only",
@@ -83,7 +83,7 @@ def test_every_input_and_variable_is_read() -> None:
     ],
 )
 def test_a_malformed_input_is_named(name: str, value: str, word: str) -> None:
-    """The error names the input and its valid values."""
+    """The error has the input and its valid values."""
     with pytest.raises(UsageError, match=word):
         read_run({name: value}, {}, {}, **REACH)
 

@@ -1,4 +1,4 @@
-"""`webhooks ci` in this process: inputs, refusals and situations that no workflow test covers."""
+"""`webhooks ci` in this process: inputs, errors, and situations that no workflow test covers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_malformed_input_still_writes_outputs(here: World) -> None:
     assert "changes-only" in done.stderr + done.stdout + done.summary
 
 
-def test_an_event_of_invalid_json_is_refused(here: World) -> None:
+def test_an_event_of_invalid_json_is_rejected(here: World) -> None:
     """An invalid event is never treated as "no pull request"."""
     for content in (b"[]", b"{", b"\xff"):
         (here.folder / "event").write_bytes(content)
@@ -88,7 +88,7 @@ def test_unwritable_github_files_are_an_error(here: World, what: str, name: str,
 
 @pytest.mark.parametrize(("mode", "comments"), [("true", 1), ("changes-only", 0), ("false", 0)])
 def test_when_a_plan_without_changes_is_commented(here: World, mode: str, comments: int) -> None:
-    """The comment is written always, only with changes, or never."""
+    """By setting, the comment is written always, only with changes, or never."""
     here.settle()
     done = here.pull(WEBHOOKS_COMMENT=mode)
     assert done.outputs["result"] == "no-changes"
@@ -102,7 +102,7 @@ def test_when_a_plan_without_changes_is_commented(here: World, mode: str, commen
 def test_a_pull_request_without_a_base_is_planned(
     here: World, text: str, base: str, why: str
 ) -> None:
-    """A shallow clone, or files that the pull request fixes: a warning has the reason."""
+    """A warning has the reason: a shallow clone, or files that the pull request fixes."""
     if text:
         (here.work / "webhooks.yaml").write_text(text)
         here.commit()
@@ -113,8 +113,8 @@ def test_a_pull_request_without_a_base_is_planned(
     assert why in done.summary
 
 
-def test_apply_is_refused_on_pull_requests(here: World) -> None:
-    """A pull request is not merged yet."""
+def test_apply_is_rejected_on_pull_requests(here: World) -> None:
+    """A pull request is not merged, so nothing may be applied."""
     event = {"pull_request": {"number": 1, "head": {}, "base": {}}}
     write(here.folder, {"event": json.dumps(event)})
     file = str(here.folder / "event")
@@ -125,7 +125,7 @@ def test_apply_is_refused_on_pull_requests(here: World) -> None:
 
 @pytest.mark.parametrize(("mode", "code"), [("require", 6), ("warn", 0), ("ignore", 0)])
 def test_unreviewed_operations_follow_the_setting(here: World, mode: str, code: int) -> None:
-    """They are refused, applied with a warning, or applied without one."""
+    """By setting, unreviewed operations are not applied, applied with a warning, or applied."""
     done = here.push(WEBHOOKS_REVIEWED_PLAN=mode)
     assert done.code == code
     assert bool(here.live()) is (code == 0)
@@ -165,7 +165,7 @@ def test_a_broken_report_does_not_change_the_result(
 
 
 def test_an_inapplicable_declaration_fails_the_run(here: World) -> None:
-    """No operation is left, but a declaration is not applied."""
+    """The plan is empty, but a declaration is not applied."""
     here.settle()
     here.declare("Audit", "Deploys")
     here.commit()

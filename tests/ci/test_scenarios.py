@@ -52,7 +52,7 @@ def test_an_old_checkout_with_the_same_files_is_applied(here: World) -> None:
     assert set(here.live()) == {"Audit", "Deploys"}
 
 
-def test_after_a_force_push_the_old_checkout_is_refused(here: World) -> None:
+def test_after_a_force_push_the_old_checkout_is_rejected(here: World) -> None:
     """The merged commit is no longer part of the branch."""
     start = here.git("rev-parse", "main")
     here.propose(1, "Audit", "Deploys")
@@ -67,7 +67,7 @@ def test_after_a_force_push_the_old_checkout_is_refused(here: World) -> None:
 
 
 def test_merges_without_a_run_are_applied_by_the_next_run(here: World) -> None:
-    """Two pull requests wait, one of them outdated: each gets a comment with its outcome."""
+    """Two pull requests wait, one with an outdated plan: each gets a comment with its outcome."""
     here.merged(1, "Audit", Audit="one")
     here.merged(2, "Audit", Audit="two")
     assert here.push().code == 0
@@ -78,7 +78,7 @@ def test_merges_without_a_run_are_applied_by_the_next_run(here: World) -> None:
 
 
 def test_a_usual_run_makes_at_most_ten_requests_to_github(here: World) -> None:
-    """There are 100 merged pull requests, and more comments than fit on a page."""
+    """The repository has 100 merged pull requests, and more comments than fit on a page."""
     start = here.git("rev-parse", "main")
     for number in range(10, 110):
         here.github.merge(number, start)
@@ -94,7 +94,7 @@ def test_a_usual_run_makes_at_most_ten_requests_to_github(here: World) -> None:
 
 
 def test_a_manual_change_makes_a_review_stale(here: World) -> None:
-    """Nothing is written; the comment has a command that applies exactly what it lists."""
+    """A stale review writes nothing; the comment has a command that applies exactly its plan."""
     here.propose(1, "Audit", "Deploys", Audit="mine")
     here.edit_live("Audit", channel="by-hand")
     here.squash(1)
@@ -111,7 +111,7 @@ def test_a_manual_change_makes_a_review_stale(here: World) -> None:
 
 
 def test_unreviewed_drift_is_kept_and_reviewed_changes_are_applied(here: World) -> None:
-    """Exit code 7: something was written, and the comment lists what needs a review."""
+    """The run exits 7, because something was written; the comment lists what needs a review."""
     here.merged(1, "Audit", "Deploys")
     here.edit_live("Audit", channel="by-hand")
     done = here.push()
@@ -125,7 +125,7 @@ def test_unreviewed_drift_is_kept_and_reviewed_changes_are_applied(here: World) 
 
 
 def test_the_next_plan_shows_an_edit_made_during_the_review(here: World) -> None:
-    """Its comment lists the change apart from the drift, and merging applies both."""
+    """The comment lists the change apart from the drift, and merging applies both."""
     here.propose(1, "Audit", "Deploys")
     here.edit_live("Audit", channel="by-hand")
     assert here.pull(1).code == 0
@@ -179,7 +179,7 @@ def test_a_changed_review_approves_nothing(here: World, edit: str) -> None:
 
 
 def test_a_direct_push_is_reported_on_the_newest_pull_request(here: World) -> None:
-    """An unreviewed revert is refused, reported, and applied by the digest in the comment."""
+    """An unreviewed revert is not applied, reported, and applied by the digest in the comment."""
     here.merged(1, "Audit", "Deploys", head="prune: true\nscope: ['*']")
     assert here.push().code == 0
     here.declare("Audit", head="prune: true\nscope: ['*']")
@@ -191,7 +191,7 @@ def test_a_direct_push_is_reported_on_the_newest_pull_request(here: World) -> No
 
 
 def test_without_a_pull_request_an_issue_is_opened(here: World) -> None:
-    """One issue for each reason; the next run updates it."""
+    """Each reason has one issue, which the next run updates."""
     here.declare("Audit", "Deploys")
     here.commit("past review")
     for _ in range(2):
@@ -208,7 +208,7 @@ def test_without_a_pull_request_an_issue_is_opened(here: World) -> None:
 def test_a_job_that_fails_before_its_command_has_one_issue(
     here: World, name: str, file: str
 ) -> None:
-    """The installation fails twice: the issue names the later run; the next success closes it."""
+    """After two failed installations the issue has the later run; the next success closes it."""
     here.git("mv", "-k", here.file, file)
     here.commit()
     here.file = file
@@ -222,7 +222,7 @@ def test_a_job_that_fails_before_its_command_has_one_issue(
 
 
 def test_a_run_cancelled_before_its_first_write_is_reported(here: World) -> None:
-    """It is cancelled while it plans: the comment has the command that continues."""
+    """The comment of a run that was cancelled while it plans has the command that continues."""
     here.merged(1, "Audit", "Deploys")
     stopped = here.interrupted("apply", early=True)
     assert (stopped.code, stopped.outputs["failure-reason"]) == (130, "interrupted")
@@ -232,7 +232,7 @@ def test_a_run_cancelled_before_its_first_write_is_reported(here: World) -> None
 
 
 def test_a_fork_is_not_planned_and_not_applied(here: World) -> None:
-    """Its files are checked without a request; its merge is refused until a digest is applied."""
+    """The files of a fork are checked without a request; applying its merge needs a digest."""
     here.propose(1, "Audit", "Deploys", plan=False)
     requests = len(here.emulator.log)
     here.github.log.clear()
@@ -248,7 +248,7 @@ def test_a_fork_is_not_planned_and_not_applied(here: World) -> None:
 
 
 def test_a_pull_request_to_another_branch_is_not_a_review(here: World) -> None:
-    """Only main is applied: another base changes the comment, and its merge is not a review."""
+    """Only main is applied, so a merge into another branch approves nothing."""
     here.git("branch", "release")
     here.propose(1, "Audit", "Deploys")
     assert here.pull(1, branch="release", WEBHOOKS_BRANCH="release").code == 0
@@ -269,7 +269,7 @@ def test_a_pull_request_to_another_branch_is_not_a_review(here: World) -> None:
 
 @pytest.mark.parametrize(("count", "code"), [(400, 0), (1000, 7)])
 def test_a_long_plan_has_up_to_ten_comments(here: World, count: int, code: int) -> None:
-    """Only operations that they show are approved; the first has the number of the others."""
+    """Only operations in the comments are approved; the first comment counts the others."""
     names = [f"hook-{number:04} " + "x" * 240 for number in range(count)]
     assert here.propose(1, "Audit", *names).code == 0
     parts = here.github.bodies(1)
@@ -288,7 +288,7 @@ def test_a_long_plan_has_up_to_ten_comments(here: World, count: int, code: int) 
 def test_a_plan_job_cancelled_between_two_comments_approves_nothing(
     here: World, written: int
 ) -> None:
-    """The first comment is invalidated first and completed last."""
+    """The first comment is invalidated before all others, and completed after them."""
     names = [f"hook-{number:03} " + "x" * 240 for number in range(200)]
     here.propose(1, "Audit", *names)
     count = 0
@@ -343,8 +343,8 @@ def test_a_pull_request_cannot_relax_its_own_policy(here: World) -> None:
     assert "the policy policy.json changes" in here.github.bodies(1)[-1]
 
 
-def test_a_file_names_the_key_of_its_organization(here: World) -> None:
-    """Its reference needs no entry in the list of allowed secrets; a job has one organization."""
+def test_a_file_declares_the_key_of_its_organization(here: World) -> None:
+    """The reference to the key needs no entry in the list of allowed secrets."""
     text = (here.work / "webhooks.yaml").read_text()
     (here.work / "webhooks.yaml").write_text(f"api_key: {{env: OTHER_KEY}}\n{text}")
     here.commit("key")
@@ -377,7 +377,7 @@ def test_a_changed_parent_is_planned_and_applied(here: World) -> None:
 
 
 def test_a_guard_removed_in_a_renamed_file_is_commented(here: World) -> None:
-    """The file is recognized by its content, not only by its name."""
+    """The renamed file is recognized by its content."""
     here.declare("Audit", head="protect: [Audit]")
     here.commit("guards")
     here.git("checkout", "-q", "-b", "topic-1")
@@ -394,9 +394,7 @@ def test_a_guard_removed_in_a_renamed_file_is_commented(here: World) -> None:
 
 
 def test_a_removed_file_fails_the_plan_and_the_apply(here: World) -> None:
-    """Nothing is deleted because a file is missing, and the merge is reported with the missing
-    file.
-    """
+    """Nothing is deleted because a file is missing; the report has the missing file."""
     here.git("checkout", "-q", "-b", "topic-1")
     here.git("rm", "-q", "webhooks.yaml")
     here.commit("removed")
@@ -408,7 +406,7 @@ def test_a_removed_file_fails_the_plan_and_the_apply(here: World) -> None:
 
 
 def test_a_blocked_plan_fails_and_its_merge_needs_a_digest(here: World) -> None:
-    """If it is merged anyway, the comment has the digest and the number of deletes."""
+    """The comment on a merge of a blocked plan has the digest and the number of deletes."""
     names = [f"hook-{number}" for number in range(8)]
     head = "prune: true\nscope: ['*']"
     here.merged(1, "Audit", *names, head=head)
@@ -453,7 +451,7 @@ def read_back_world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[
 
 
 def test_a_rotation_is_reviewed_and_sent(read_back_world: World) -> None:
-    """Raise `version`, merge: the secret is sent once, for every read-back form."""
+    """After a merge that bumps `version`, the secret is sent once, in every read-back form."""
     rotated(read_back_world)
     assert "1 to update" in read_back_world.github.bodies(1)[0]
     before = len(read_back_world.writes())
@@ -466,7 +464,7 @@ def test_a_rotation_is_reviewed_and_sent(read_back_world: World) -> None:
 
 
 @pytest.mark.parametrize("read_back_world", ["plain", "mask"], indirect=True)
-def test_a_rotation_whose_write_is_refused_is_not_reported_as_applied(
+def test_a_rotation_whose_write_is_rejected_is_not_reported_as_applied(
     read_back_world: World,
 ) -> None:
     """The comment has the next step, and running it again sends the secret."""
@@ -493,11 +491,7 @@ def test_a_rotation_is_not_sent_after_the_files_changed(here: World) -> None:
 
 @pytest.mark.parametrize("read_back_world", ["mask"], indirect=True)
 def test_a_newer_change_of_the_webhook_keeps_a_rotation(read_back_world: World) -> None:
-    """1 rotates the token, 2 moves the webhook to another channel; no review covers the token
-    there.
-
-    One command applies both.
-    """
+    """One command applies both: no review covers the token in the new channel."""
     rotated(read_back_world)
     read_back_world.merged(2, "Audit", version=2, Audit="elsewhere")
     assert (read_back_world.push().code, read_back_world.token("Audit")) == (6, SLACK)
@@ -508,7 +502,7 @@ def test_a_newer_change_of_the_webhook_keeps_a_rotation(read_back_world: World) 
 
 
 def test_a_secret_changed_without_a_version_is_not_sent(here: World) -> None:
-    """No review can show it; the run names the reference whose version must be raised."""
+    """No review can show the change; the run lists the reference whose `version` must be bumped."""
     here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
     refused = here.push()
     assert (refused.code, here.token("Audit")) == (6, SLACK)
@@ -520,7 +514,7 @@ def test_a_secret_changed_without_a_version_is_not_sent(here: World) -> None:
 
 
 def test_another_host_behind_a_file_needs_a_review(here: World) -> None:
-    """The URL comes from a file in git; its host changes in an unreviewed push."""
+    """The URL is in a file in git, and an unreviewed push changes its host."""
     (here.work / "pager-url").write_text("https://pager.example/hook")
     (here.work / "webhooks.yaml").write_text(
         "prune: false\nwebhooks:\n"
@@ -558,7 +552,7 @@ FAILURES = {
 
 @pytest.mark.parametrize("code", FAILURES)
 def test_an_unapplied_merge_is_reported_once(here: World, code: str) -> None:
-    """A new comment on the pull request, because edits notify no user; a second run adds none."""
+    """The first run adds a comment, because edits notify no user; a second run adds none."""
     secrets, rule, exit_code = FAILURES[code]
     here.merged(1, "Audit", "Deploys")
     good = dict(here.secrets)
@@ -591,7 +585,7 @@ def test_an_unapplied_merge_is_reported_once(here: World, code: str) -> None:
 def test_files_that_cannot_be_applied_are_reported(
     here: World, text: str, exit_code: int, code: str, expected: str
 ) -> None:
-    """A direct push names another organization or breaks files; the comment has the position."""
+    """A direct push breaks files or changes the organization; the comment has the position."""
     here.merged(1, "Audit", "Deploys")
     (here.work / "webhooks.yaml").write_text(text)
     here.commit("past review")
@@ -652,7 +646,7 @@ def test_missing_responses_of_github_are_not_guessed(here: World, fault: str, pa
 
 
 def test_a_failed_comment_does_not_undo_an_apply(here: World) -> None:
-    """The log has GitHub's refusal, and nothing is sent twice."""
+    """The log has GitHub's error, and nothing is sent twice."""
     here.merged(1, "Audit", "Deploys")
     here.github.fault = lambda method, path: (
         FAULTS["403"] if method == "POST" and "/issues/" in path else None
@@ -673,7 +667,7 @@ def test_a_failed_comment_does_not_undo_an_apply(here: World) -> None:
 def test_a_signal_after_the_writes_does_not_hide_them(
     here: World, signal: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run that a signal stops while it settles the reviews reports what it applied."""
+    """A run that a signal stops while it writes outcome comments reports what it applied."""
 
     def stop(*_: object) -> None:
         raise signal
@@ -688,7 +682,7 @@ def test_a_signal_after_the_writes_does_not_hide_them(
 
 
 def test_a_locked_pull_request_is_reported_in_an_issue(here: World) -> None:
-    """GitHub refuses the comment."""
+    """GitHub rejects the comment, so the run opens an issue."""
     here.propose(1, "Audit", "Deploys", Audit="mine")
     here.edit_live("Audit", channel="by-hand")
     here.squash(1)
@@ -703,7 +697,7 @@ def test_a_locked_pull_request_is_reported_in_an_issue(here: World) -> None:
 
 
 def test_a_token_without_permission_is_named(here: World) -> None:
-    """Neither a comment nor an issue can be written: the step fails and the log has the reason."""
+    """If no comment and no issue can be written, the step fails and the log has the reason."""
     here.propose(1, "Audit", "Deploys", Audit="mine")
     here.edit_live("Audit", channel="by-hand")
     here.squash(1)
@@ -732,7 +726,7 @@ def queue(here: World, *numbers: int) -> Done:
 
 
 def test_a_merge_group_with_valid_reviews_passes(here: World) -> None:
-    """Two pull requests of one group, each for a different webhook."""
+    """Two pull requests in one group each change a different webhook."""
     here.propose(1, "Audit", "Deploys")
     here.propose(2, "Audit", base="topic-1", plan=False)
     here.declare("Audit", "Deploys", "Pager")
@@ -744,7 +738,7 @@ def test_a_merge_group_with_valid_reviews_passes(here: World) -> None:
 
 
 def test_a_merge_group_with_a_stale_review_fails_before_the_merge(here: World) -> None:
-    """The webhook was changed by hand since the review."""
+    """A user changed the webhook by hand since the review."""
     here.propose(1, "Audit", Audit="mine")
     here.edit_live("Audit", channel="by-hand")
     done = queue(here, 1)
@@ -762,7 +756,7 @@ def test_a_merge_group_includes_merges_not_applied_yet(here: World) -> None:
 
 
 def test_drift_has_one_issue(here: World) -> None:
-    """It is opened, updated by each run, and closed when the drift is gone."""
+    """The issue is opened, updated by each run, and closed when the drift is gone."""
     assert here.drift().outputs["result"] == "no-drift"
     assert here.github.issues == []
     here.edit_live("Audit", channel="by-hand")
@@ -781,7 +775,7 @@ def test_drift_has_one_issue(here: World) -> None:
 
 
 def test_a_failing_drift_check_uses_the_same_issue(here: World) -> None:
-    """The key is invalid for a while: the issue has the error, and closes after a success."""
+    """While the key is invalid the issue has the error; it closes after a success."""
     here.emulator.faults = Script([Rule(fault=status(401), times=None)])
     for _ in range(2):
         assert here.drift().code == 4
@@ -806,7 +800,7 @@ def test_a_drift_check_without_a_key_passes_and_opens_the_issue(here: World) -> 
 
 
 def test_an_inapplicable_declaration_is_drift(here: World) -> None:
-    """No operation is left, and yet not everything is as declared."""
+    """The plan is empty, and yet a declaration is not applied."""
     here.set_live("Audit", type="carrier-pigeon")
     done = here.drift()
     assert done.outputs["result"] == "drift"

@@ -1,4 +1,4 @@
-"""The workflows, the action and its locked requirements as files."""
+"""The workflows, the action and its locked requirements are valid, minimal and pinned."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def tool(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_this_repository_runs_the_workflows_it_ships() -> None:
-    """They differ only in the values that are filled in: package, file and secrets."""
+    """The two sets of workflows differ only in package, file and secrets."""
     for name, text in SHIPPED.items():
         assert (ROOT / name).read_text(encoding="utf-8") == text
 
@@ -108,7 +108,7 @@ def test_the_workflows_match_the_schemas_of_github(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", CALLERS)
 def test_a_workflow_has_minimal_permissions(name: str) -> None:
-    """None at the top; a job reads the files, and writes only what its command writes."""
+    """A job reads the files, and writes only what its command writes; the top level has nothing."""
     workflow = caller(name)
     assert workflow["permissions"] == {}
     (job,) = workflow["jobs"].values()
@@ -164,8 +164,9 @@ MAIN = "refs/heads/main"
 def test_apply_runs_only_for_one_branch(
     command: str, event: str, ref: str, runs: bool, several: bool, branch: str, default: str
 ) -> None:
-    """That of the caller, by default that of the repository, for any caller: no event that a fork
-    can cause applies or gets secrets.
+    """The branch is that of the caller, by default the repository's.
+
+    No event that a fork can cause applies or gets secrets.
     """
     payload = {"repository": {"default_branch": default}}
     result = {"result": "success" if several else "skipped", "outputs": {}}
@@ -184,7 +185,7 @@ def test_apply_runs_only_for_one_branch(
 
 @pytest.mark.parametrize("name", CALLERS)
 def test_a_caller_passes_what_the_called_workflow_declares(name: str) -> None:
-    """GitHub refuses an input or a secret that is not declared."""
+    """GitHub rejects an input or a secret that is not declared."""
     for setup in (SETUP, SEVERAL):
         declared = called(setup)[True]["workflow_call"]
         (job,) = caller(name, setup)["jobs"].values()
@@ -246,10 +247,7 @@ def test_a_workflow_watches_all_files_of_the_configuration(file: str, watched: l
 
 
 def test_the_lists_are_exactly_the_references() -> None:
-    """The allow-list has all of them, the step one line per variable.
-
-    A wildcard in the name of a file is not one in the list.
-    """
+    """The allow-list has all references, the step one line per variable."""
     setup = one(*env("B", "A"), SecretRef(scheme=Scheme.FILE, name="a b,c*"))
     (step,) = (each for each in called(setup)["jobs"]["webhooks"]["steps"] if each["name"] == "Run")
     assert step["env"]["WEBHOOKS_ALLOW_SECRETS"] == "env:A env:B file:a?b?c?"
@@ -257,7 +255,7 @@ def test_the_lists_are_exactly_the_references() -> None:
 
 
 def test_an_update_changes_only_the_lists() -> None:
-    """Other edits of the user are kept, including lines that were mapped by hand."""
+    """Other edits by the user are kept, including lines that were mapped by hand."""
     text = workflows(one(*env("A", "B")))[".github/workflows/webhooks.yml"]
     edited = text.replace("secrets.A }}", "secrets.OTHER }}").replace("minutes: 30", "minutes: 9")
     done = updated(edited, one(*env("A", "C")))
@@ -282,9 +280,7 @@ def test_an_update_changes_only_the_lists() -> None:
     ],
 )
 def test_an_update_follows_the_configuration(old: Setup, new: Setup) -> None:
-    """From one organization to several and back: file, branch, secrets, environments, policies;
-    paths are added.
-    """
+    """File, branch, secrets, environments and policies follow the files; paths are added."""
     expected = workflows(replace(new, package=old.package))
     for name, text in workflows(old).items():
         done, wanted = updated(text, new), expected[name]
@@ -295,7 +291,7 @@ def test_an_update_follows_the_configuration(old: Setup, new: Setup) -> None:
 
 
 @pytest.mark.parametrize("value", ['a"b', "a\nb", "a\\b", "${{ secrets.X }}"])
-def test_a_value_that_would_break_the_workflow_is_refused(value: str) -> None:
+def test_a_value_that_would_break_the_workflow_is_rejected(value: str) -> None:
     """No value can add lines or expressions."""
     with pytest.raises(UsageError, match="file"):
         workflows(Setup(package=".", file=value))
@@ -311,10 +307,7 @@ def test_a_value_that_would_break_the_workflow_is_refused(value: str) -> None:
     ],
 )
 def test_the_default_branch_is_that_of_the_repository(answers: dict[str, str], branch: str) -> None:
-    """In order:
-
-    the default of the remote, an existing branch with a usual name, the current branch.
-    """
+    """The remote's default comes first, then a branch with a usual name, then the current one."""
 
     def git(arguments: Sequence[str]) -> bytes | None:
         found = answers.get(arguments[-1])
@@ -324,7 +317,7 @@ def test_the_default_branch_is_that_of_the_repository(answers: dict[str, str], b
 
 
 def test_the_action_passes_every_input_and_output() -> None:
-    """None is missing, and every one exists in the program."""
+    """The action and the program have the same inputs and outputs."""
     action = yaml.safe_load(ACTION.read_text("utf-8"))
     env = action["runs"]["steps"][-1]["env"]
     passed = {re.findall(r"inputs\.([a-z-]+)", value)[0]: name for name, value in env.items()}

@@ -1,4 +1,4 @@
-"""The steps of the shipped workflows, run against CloudTruth and GitHub over HTTP.
+"""The steps of the shipped workflows run against CloudTruth and GitHub over HTTP.
 
 Each kind of step runs in a real shell in one test; preparing steps run in this process, which takes
 a tenth of the time.
@@ -34,7 +34,7 @@ def here(quick: World) -> World:
 
 
 def test_a_pull_request_is_planned_changed_merged_and_applied(here: World) -> None:
-    """One comment is updated for the pull request; exactly its plan is applied on the merge."""
+    """The pull request's one comment is updated; exactly its plan is applied on the merge."""
     first = here.propose(1, "Audit", "Deploys")
     assert (first.code, first.outputs["result"], first.outputs["creates"]) == (0, "planned", "1")
     assert json.loads(Path(first.outputs["plan-json"]).read_text())["digest"]
@@ -107,7 +107,7 @@ def test_without_a_key_every_workflow_passes_with_a_notice(
 
 
 def test_a_pull_request_without_file_changes_gets_no_comment(quick: World) -> None:
-    """With changes-only, drift alone is not commented."""
+    """With `changes-only`, a comment is not written for drift alone."""
     quick.edit_live("Audit", channel="by-hand")
     quick.git("checkout", "-q", "-b", "topic-1")
     (quick.work / "readme.md").write_text("x")
@@ -137,7 +137,7 @@ def test_a_commit_that_breaks_the_files_revokes_the_approval(quick: World) -> No
         ("", 1, "github", "+ Deploys"),
     ],
 )
-def test_a_refused_comment_does_not_hide_the_result(
+def test_a_rejected_comment_does_not_hide_the_result(
     quick: World, text: str, code: int, reason: str, shown: str
 ) -> None:
     """The job fails, and its log has the errors in the files or the plan."""

@@ -34,7 +34,7 @@ def edit(directory: Path, **changed: Any) -> None:
 
 
 def test_an_export_gives_a_plan_without_changes(shell: Shell, applied: None, tmp_path: Path):
-    """It is written to the given file, --check verifies it, and --force is needed to replace it."""
+    """`--check` verifies that the plan is empty; `--force` replaces an existing file."""
     done = shell("export", LOCAL, "--check", "-o", "out.yaml")
     needed = "set its secrets: SLACK_BOT_TOKEN, WEBHOOK_PAGER_PASSWORD.\n"
     expect(done, 0, "Applying the export would change nothing", needed)
@@ -51,7 +51,7 @@ def test_an_export_gives_a_plan_without_changes(shell: Shell, applied: None, tmp
 
 
 def test_only_limits_an_export(shell: Shell, applied: None, tmp_path: Path):
-    """--only narrows the file's scope too; a glob that matches nothing is a warning."""
+    """`--only` narrows the file's scope too; a glob that matches nothing gives a warning."""
     idle = "warning[only-matches-nothing]: --only 'nope' matches no live webhook\n"
     done = shell("export", LOCAL, "--only", "Dep*", "--only", "nope")
     expect(done, 0, idle, 'scope: ["Dep*", nope]', without=("Pager",))
@@ -61,15 +61,15 @@ def test_only_limits_an_export(shell: Shell, applied: None, tmp_path: Path):
     assert "# mine" in (tmp_path / "team.yaml").read_text()
 
 
-def test_webhooks_that_cannot_be_exported_are_named(shell: Shell, applied: None, tmp_path: Path):
-    """The reason is in the file and on the terminal."""
+def test_webhooks_that_cannot_be_exported_are_listed(shell: Shell, applied: None, tmp_path: Path):
+    """The file and the terminal have the reason for each webhook that is not exported."""
     edit(tmp_path, type="teams")
     in_the_file = "- Pager  # this version does not know the type teams"
     expect(shell("export", LOCAL), 0, in_the_file, "Pager is ignored in the file")
 
 
 def test_status(shell: Shell, applied: None, file: File, tmp_path: Path):
-    """File and line, destination, events, deliveries; missing and undeclared webhooks."""
+    """The status shows position, destination, events, deliveries, and undeclared webhooks."""
     shown = ("Deploys  in sync (webhooks.yaml:2)", "slack #deploys · *_deleted · never ran")
     expect(shell("status", LOCAL), 0, *shown)
     failing = shell("status", LOCAL, "--failing")
@@ -102,7 +102,7 @@ def test_a_url_without_its_value_is_not_compared(shell: Shell, tmp_path: Path):
 
 
 def test_failed_deliveries(shell: Shell, applied: None, tmp_path: Path):
-    """Code and text of the server, escaped; exit 1 for cron."""
+    """A failed delivery shows the server's code and text, escaped; cron gets exit 1."""
     ran = "2026-01-01T00:00:00Z"
     failed = {"timestamp": ran, "code": 404, "text": "channel_not_found\n::error::x"}
     edit(tmp_path, last_run=ran, last_error=failed)
@@ -127,7 +127,7 @@ def test_status_follows_its_schema(shell: Shell, applied: None, file: File, tmp_
 
 
 def test_slack_token_takes_a_reference(shell: Shell, applied: None):
-    """It is a variable or a file; a token instead of a reference is refused and not repeated."""
+    """`--slack-token` takes a variable or a file; a token is rejected and not repeated."""
     done = shell("export", LOCAL, "--token", "file:secrets/slack")
     expect(done, 0, "token: {file: secrets/slack}")
     for command in ("export", "init"):
@@ -160,7 +160,7 @@ def test_init_adopts_an_organization(shell: Shell, applied: None, tmp_path: Path
 
 
 def test_init_prompts_on_a_terminal(shell: Shell, applied: None, tmp_path: Path):
-    """It confirms first, then prompts for the token until it is a reference; --yes skips both."""
+    """`init` confirms, then prompts for the token until it is a reference; `--yes` skips both."""
     path = tmp_path / "webhooks.yaml"
     path.unlink()
     done = shell("init", LOCAL, terminal=True, keys="n\n")
@@ -179,7 +179,7 @@ def test_init_prompts_on_a_terminal(shell: Shell, applied: None, tmp_path: Path)
 
 
 def test_init_shows_differences(shell: Shell, cloud: MakeCloud, tmp_path: Path, file: File):
-    """The token in the variable differs from the live one; one webhook is ignored."""
+    """A token that differs from the variable is an update; an ignored webhook has its reason."""
     made = cloud()
     file()
     assert shell("apply", "--yes", **made.environ).code == 0
@@ -214,7 +214,7 @@ def test_init_without_a_key(shell: Shell):
 def test_init_replaces_a_starter_without_edits(
     shell: Shell, cloud: MakeCloud, file: File, tmp_path: Path
 ) -> None:
-    """After `init` without a key, one with a key adopts; an edited starter is kept."""
+    """`init` with a key replaces the starter of one without a key, unless it was edited."""
     made, path = cloud(), file()
     assert shell("apply", "--yes", **made.environ).code == 0
     path.unlink()
@@ -231,7 +231,7 @@ def test_init_replaces_a_starter_without_edits(
 
 
 def test_init_does_not_add_a_second_file(shell: Shell, file: File, tmp_path: Path):
-    """With webhooks.yml, the new webhooks.yaml would be read instead."""
+    """A new webhooks.yaml would be read in place of an existing webhooks.yml."""
     file(name="webhooks.yml")
     for name in ("-", "new/"):
         assert "cannot write to" in shell("init", "-f", name).err
@@ -275,7 +275,7 @@ def test_init_writes_workflows(shell: Shell, file: File, tmp_path: Path):
 def test_init_reports_the_server_of_the_workflows(
     shell: Shell, file: File, tmp_path: Path, server: str, message: str, is_written: bool
 ):
-    """Another server is written into new workflows, unless only this machine can reach it."""
+    """New workflows use the server of the run, unless only this machine can reach it."""
     file()
     done = shell("init", "--github", CLOUDTRUTH_SERVER_URL=server)
     assert message.format(server, "CLOUDTRUTH_SERVER_URL") in done.out + done.err
@@ -320,7 +320,7 @@ def test_init_writes_workflows_for_a_folder(shell: Shell, tmp_path: Path):
 
 
 def test_init_writes_branch_and_policies(shell: Shell, file: File, tmp_path: Path):
-    """They are kept until the options change them; the files must conform to the policies."""
+    """Branch and policies are kept until an option changes them; the files must conform to them."""
     file()
     write(tmp_path, {"policy.json": "{}", "strict.json": '{"required": ["limits"]}'})
     assert shell("init", "--github", "--branch", "release", "--policy", "policy.json").code == 0
@@ -338,8 +338,8 @@ def test_init_writes_branch_and_policies(shell: Shell, file: File, tmp_path: Pat
     expect(shell("init", "--github", "--policy", "strict.json"), 3, "policy strict.json")
 
 
-def test_init_refuses_workflows(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """The commit of the program is unknown, or another file has the name of one or of a folder."""
+def test_init_rejects_workflows(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The program's commit is unknown, or a name is already that of another file or folder."""
     monkeypatch.setattr("reconciler.cli.commands.init.installed_commit", lambda git: None)
     done = shell("init", "--github")
     assert (done.code, done.out, "--commit" in done.err) == (64, "", True)

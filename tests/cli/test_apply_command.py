@@ -1,4 +1,4 @@
-"""`webhooks apply`."""
+"""`webhooks apply`, with and without a saved plan."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_without_a_terminal_apply_needs_yes(shell: Shell, file: File, cloud: Mak
 
 
 def test_no_changes_need_no_confirmation(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """But a misspelled selection is an error."""
+    """A plan without changes is not confirmed, but a misspelled selection is an error."""
     file()
     idle = "warning[only-matches-nothing]: --only 'deploys' matches no declared or live webhook"
     expect(shell("apply", "--only", "deploys", **cloud().environ), 0, idle, "No changes.")
@@ -62,9 +62,7 @@ def test_expected_digest(shell: Shell, file: File, cloud: MakeCloud) -> None:
 
 
 def test_plan_file(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """It is applied once and without its files; it prompts, and needs its secrets and
-    organization.
-    """
+    """A saved plan is applied once and without its files; it needs its secrets and organization."""
     declared = file()
     server = cloud()
     saved = digest(shell("plan", "--out", "plan.json", **server.environ).out)
@@ -129,7 +127,7 @@ class Vanishing:
 
 
 def test_unwritable_report(shell: Shell, file: File, cloud: MakeCloud, tmp_path: Path) -> None:
-    """It is refused before the apply if possible; otherwise the result is shown with exit 7."""
+    """A report that cannot be written is an error before the apply, or exit 7 after it."""
     file()
     (tmp_path / "reports").mkdir()
     server = cloud(faults=Vanishing(tmp_path / "reports"))
@@ -144,7 +142,7 @@ def test_unwritable_report(shell: Shell, file: File, cloud: MakeCloud, tmp_path:
 
 
 def test_a_live_webhook_of_an_unknown_type(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """It is not changed. A declaration of it is a failure: exit 7 after a write, else 1."""
+    """A webhook of an unknown type is not changed; a declaration of it is a failure."""
     file()
     server = cloud(types=["slack", "generic", "teams"])
     row = {"name": "Deploys", "type": "teams", "event_types": ["value_updated"]}
@@ -160,7 +158,7 @@ def test_a_live_webhook_of_an_unknown_type(shell: Shell, file: File, cloud: Make
 def test_only_secrets_that_are_sent_are_required(
     shell: Shell, file: File, cloud: MakeCloud
 ) -> None:
-    """Each missing one is named, with exit 3 and without a write; unused secrets may be missing."""
+    """Each missing secret is listed, with exit 3 and no write; unused secrets may be missing."""
     file()
     server = cloud()
     without = {**server.environ, "TOKEN": "", "PASSWORD": ""}
@@ -177,7 +175,7 @@ def test_only_secrets_that_are_sent_are_required(
 
 
 def test_maintenance(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """It stops an apply; a plan is still possible."""
+    """During maintenance an apply stops; a plan is still possible."""
     file()
     server = cloud(maintenance=True)
     assert shell("plan", **server.environ).code == 0

@@ -1,4 +1,4 @@
-"""Completion: the scripts and the suggestions."""
+"""Completion scripts, and the words they suggest."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ def test_commands_options_and_choices(tmp_path: Path) -> None:
 
 
 def test_names_of_the_file(file: File, tmp_path: Path) -> None:
-    """--only completes declared names, except those that a shell would interpret.
+    """`--only` completes declared names, except those that a shell would interpret.
 
-    The terminal belongs to the shell, so `-f -` offers none.
+    The terminal belongs to the shell, so `-f -` offers no names.
     """
     assert complete(tmp_path, "webhooks plan --only D") == []  # no file yet
     file()

@@ -65,7 +65,7 @@ def test_secrets_are_masked() -> None:
     ],
 )
 def test_an_unwritable_result_is_a_failure(problem: Exception, why: str) -> None:
-    """It is reported once, without an exception; a lost message is not a failure."""
+    """An unwritable result is reported once, without a traceback; a lost message is no failure."""
     err = io.StringIO()
     shown = console(stdout=Broken(problem), stderr=err)
     for text in ("one", "two"):
@@ -101,7 +101,7 @@ def test_interactive() -> None:
 
 
 def test_status_only_on_a_terminal() -> None:
-    """The status line is cleared before other output, and appears only on a capable terminal."""
+    """The status line is cleared before other output, and appears only on a suitable terminal."""
     terminal, plain, dumb = Terminal(), io.StringIO(), Terminal()
     shown = console(stderr=terminal)
     shown.status("reading")
@@ -114,7 +114,7 @@ def test_status_only_on_a_terminal() -> None:
 
 
 def test_prompts() -> None:
-    """The line end of an answer is removed; the end of the input is None; Ctrl-C ends the run."""
+    """An answer has no line end; the end of the input is None; Ctrl-C ends the run."""
     err = Terminal()
     shown = console(stdin=Terminal("yes\n"), stderr=err)
     assert (shown.ask("sure? "), shown.ask("sure? ")) == ("yes", None)
@@ -144,7 +144,7 @@ def test_prompts() -> None:
 def test_precedence_of_colors(
     no_color: bool, environ: dict[str, str], terminal: bool, platform: str, colored: bool
 ) -> None:
-    """In order: --no-color, NO_COLOR, FORCE_COLOR, a terminal without colors.
+    """The order is --no-color, NO_COLOR, FORCE_COLOR, a terminal without colors.
 
     The old console of Windows shows escape sequences as text, so it gets none.
     """

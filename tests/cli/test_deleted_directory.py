@@ -1,4 +1,4 @@
-"""A deleted working directory: absolute paths work, relative ones are missing."""
+"""In a deleted working directory, absolute paths work and relative ones are missing."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_absolute_paths_work(run_in_deleted: RunInDeleted, file: File, tmp_path:
 def test_relative_paths_are_missing(
     run_in_deleted: RunInDeleted, file: File, tmp_path: Path, error: str, agree: Agree
 ) -> None:
-    """The error names them, as in deleted_directory.txt; the command does not crash."""
+    """The error has the path; the command does not crash."""
     file(name="a.yaml")
     done = run_in_deleted(error.partition("\n")[0])
     output = f"{done.code}\n{done.out}{done.err}\n"

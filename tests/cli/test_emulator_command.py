@@ -74,7 +74,7 @@ def hook(name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("number", "codes"), [(signal.SIGINT, {0}), (signal.SIGTERM, {0, 143})])
 def test_serves_until_a_signal(start: Start, number: int, codes: set[int]) -> None:
-    """It prints its URL, accepts any key, and exits cleanly."""
+    """The server prints its URL, accepts any key, and exits cleanly."""
     server = start()
     assert server.url.startswith("http://127.0.0.1:")
     assert server.get("/api/v1/webhooks/")["count"] == 0
@@ -100,7 +100,7 @@ def test_options(start: Start, tmp_path: Path) -> None:
 
 
 def test_a_database_keeps_its_organization(shell: Shell) -> None:
-    """Another name is refused: any key would get the webhooks of the first one."""
+    """Another name is rejected: any key would get the webhooks of the first organization."""
     expect(shell("apply", "--local-db", "ct.db", "-f", "-", "--yes", keys="webhooks: []\n"), 0)
     expect(shell("emulator", "--db", "ct.db", "--organization", "Globex"), 64,
            "ct.db is that of organization Acme")  # fmt: skip

@@ -24,7 +24,7 @@ FILES = {
     "error", AGREED.read_text("utf-8").split("### ")[1:], ids=lambda each: each.partition("\n")[0]
 )
 def test_a_failure_is_as_expected(shell: Shell, tmp_path: Path, error: str, agree: Agree) -> None:
-    """The exit code and messages on standard error, and nothing on standard output."""
+    """A failure prints its message to standard error, and nothing to standard output."""
     write(tmp_path, FILES)
     done = shell(*error.partition("\n")[0].split())
     assert (done.out, done.code > 0) == ("", True)
@@ -45,7 +45,7 @@ def test_a_failure_is_as_expected(shell: Shell, tmp_path: Path, error: str, agre
 def test_a_failure_is_json_if_the_result_would_be(
     shell: Shell, tmp_path: Path, line: str, code: int
 ) -> None:
-    """Also if parsing ends before the option."""
+    """A failure is JSON even if parsing ends before the option."""
     write(tmp_path, FILES)
     for form in (("--format", "json"), ("--format=json",)):
         done = shell(*line.split(), *form)

@@ -1,4 +1,4 @@
-"""Help texts."""
+"""The help of every command, and its options."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_an_option_has_the_same_names_everywhere() -> None:
 
 
 def test_the_common_options_are_documented(shell: Shell) -> None:
-    """Each is on the page, with its variable."""
+    """The page has each common option, with its variable."""
     page = " ".join(shell("help", "options").out.split())
     for option in COMMON:
         assert option.opts[-1] in page
@@ -93,12 +93,12 @@ def test_commands_are_in_the_order_of_use(shell: Shell) -> None:
 
 
 def test_no_command(shell: Shell) -> None:
-    """Help goes to standard error, and the run is a usage error."""
+    """A run without a command prints help to standard error, and is a usage error."""
     done = shell()
     assert (done.code, done.out, "Usage: webhooks" in done.err) == (64, "", True)
 
 
 def test_version(shell: Shell) -> None:
-    """It is one line."""
+    """`--version` prints one line."""
     done = shell("--version")
     assert (done.code, done.out) == (0, f"webhooks {__version__}\n")

@@ -1,4 +1,4 @@
-"""One command for the files of several organizations."""
+"""One command works on the files of several organizations."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def run(both: Cloud, shell: Shell) -> Run:
 
 
 def test_each_organization_has_a_section(run: Run) -> None:
-    """Every command runs for each, with its key; the worst exit code wins."""
+    """Every command runs for each organization, with its key; the worst exit code wins."""
     plan = "plan orgs --detailed-exitcode"
     assert run("validate orgs/*.yaml").code == 0
     done = run(plan)
@@ -104,7 +104,7 @@ def test_an_apply_stops_at_the_first_failure_without_keep_going(run: Run, tmp_pa
 def test_keep_going_continues_after_every_error_of_one_organization(
     both: Cloud, run: Run, tmp_path: Path, head: str, more: dict[str, str], code: int, expected: str
 ) -> None:
-    """The error names the organization and its file, and the last line what was done."""
+    """The error has the organization and its file; the last line has the result of each."""
     expect(run("apply -f orgs --yes"), 0, "applied: Acme, Globex")
     text = FILE.format(name="Globex", head=head).replace("name: A,", "name: B,")
     profile = "profiles: {far: {api_key: some-example-key, server_url: 'http://127.0.0.1:9'}}"
@@ -126,16 +126,16 @@ def test_keep_going_continues_after_every_error_of_one_organization(
     assert len(both.writes()) == before + 1
 
 
-def test_options_and_commands_for_one_organization_are_refused(run: Run) -> None:
-    """A saved plan, a report and a digest belong to one; so do the checks of two commands."""
+def test_options_and_commands_for_one_organization_are_rejected(run: Run) -> None:
+    """A saved plan, a report and a digest belong to one organization; so do two commands."""
     one = ("plan orgs -o p.json", "apply -f orgs --report r", "doctor -f orgs", "slack check orgs")
     for line in one:
         expect(run(line), 64, "the files declare several: Acme, Globex")
     expect(run("apply orgs"), 3, "run `webhooks apply -f orgs`")
 
 
-def test_doctor_names_the_variable_of_a_missing_key(run: Run) -> None:
-    """It is that of the file."""
+def test_doctor_reports_the_variable_of_a_missing_key(run: Run) -> None:
+    """The variable is the one that the file declares."""
     done = run("doctor -f orgs/Globex.yaml", GLOBEX_KEY="")
     expect(done, 1, "the variable GLOBEX_KEY is empty", "set GLOBEX_KEY in the environment")
 
@@ -144,7 +144,7 @@ def test_doctor_names_the_variable_of_a_missing_key(run: Run) -> None:
 def test_the_name_of_an_organization_is_shown_like_other_names(
     shell: Shell, tmp_path: Path, line: str
 ) -> None:
-    """Without what may be a secret, and with control characters escaped."""
+    """Possible secrets in the name are masked, and control characters are escaped."""
     names = ('"https://x.example/hunter2"', r'"Acme\e[1m"')
     for number, name in enumerate(names):
         write(tmp_path, {f"{number}.yaml": f"organization: {name}\nwebhooks: []\n"})
@@ -154,8 +154,8 @@ def test_the_name_of_an_organization_is_shown_like_other_names(
     assert not any(each in done.err + done.out for each in ("hunter2", "\x1b"))
 
 
-def test_two_names_of_one_organization_are_refused(both: Cloud, run: Run, tmp_path: Path) -> None:
-    """Each would delete what the other declares."""
+def test_two_names_of_one_organization_are_rejected(both: Cloud, run: Run, tmp_path: Path) -> None:
+    """Each file would delete what the other declares."""
     acme = next(each for each in both.emulator.store.organizations() if each.name == "Acme")
     text = FILE.format(name=acme.id, head="api_key: {env: ACME_KEY}")
     write(tmp_path, {"orgs/Globex.yaml": text})
@@ -178,7 +178,7 @@ def test_two_names_of_one_organization_are_refused(both: Cloud, run: Run, tmp_pa
 def test_no_webhook_contains_a_key_of_the_run(
     both: Cloud, run: Run, tmp_path: Path, token: str, command: str
 ) -> None:
-    """Neither by value nor by reference, including the key of another organization."""
+    """A webhook has no organization's key, neither by value nor by reference."""
     text = FILE.format(name="Acme", head="api_key: {env: ACME_KEY}")
     url = '"https://a.example.com"'
     text = text.replace(url, f"{url}, token: {{env: {token}}}")
@@ -219,7 +219,7 @@ BASES = dict.fromkeys(("b.yaml", "b2.yaml"), FILE.format(name="Any", head=""))
 def test_files_with_findings_do_not_combine_organizations(
     shell: Shell, tmp_path: Path, more: dict[str, str], line: str, code: int, shown: str, valid: int
 ) -> None:
-    """Each of the others is valid, or shows the errors that concern it."""
+    """Every other organization is valid, or shows only the errors that concern it."""
     own = {f"{name}.yaml": FILE.format(name=name, head="") for name in ("Acme", "Globex")}
     write(tmp_path, {**own, **more})
     done = shell("validate", *line.split())
@@ -230,7 +230,7 @@ def test_files_with_findings_do_not_combine_organizations(
 def test_a_saved_plan_is_applied_with_the_key_of_its_file(
     both: Cloud, run: Run, tmp_path: Path
 ) -> None:
-    """The reference is in the plan, and must be available where it is applied."""
+    """The plan has the reference to the key, whose value must be available for the apply."""
     assert run("plan orgs/Globex.yaml -o p.json").code == 0
     (tmp_path / "orgs/Globex.yaml").unlink()
     expect(run("apply p.json --yes", GLOBEX_KEY=""), 4, "GLOBEX_KEY is empty")
@@ -239,8 +239,8 @@ def test_a_saved_plan_is_applied_with_the_key_of_its_file(
     expect(done, 0, "webhooks for Globex", "1 created")
 
 
-def test_a_file_names_a_profile(run: Run, tmp_path: Path) -> None:
-    """Its key is used, also for a saved plan; suggested commands need no option for it."""
+def test_a_file_declares_a_profile(run: Run, tmp_path: Path) -> None:
+    """The key of the profile is used, also for a saved plan; suggested commands need no option."""
     profile = f"profiles: {{globex: {{api_key: {KEYS['GLOBEX_KEY']}}}}}"
     write(tmp_path, {".config/cloudtruth/cli.yml": profile})
     files(tmp_path, Globex="profile: globex")
@@ -252,14 +252,14 @@ def test_a_file_names_a_profile(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["plan", "status"])
-def test_a_key_of_another_organization_is_refused(run: Run, tmp_path: Path, command: str) -> None:
+def test_a_key_of_another_organization_is_rejected(run: Run, tmp_path: Path, command: str) -> None:
     """The webhooks of one organization are never shown as those of another."""
     files(tmp_path, Globex="api_key: {env: ACME_KEY}")
     expect(run(f"{command} orgs/Globex.yaml"), 4, "belongs to organization 'Acme', not to 'Globex'")
 
 
 def test_earlier_files_of_several_organizations(run: Run, tmp_path: Path) -> None:
-    """`--base` takes a directory of them: each is compared with its own."""
+    """`--base` takes a directory: each organization is compared with its file there."""
     expect(run("apply -f orgs --yes"), 0)
     (tmp_path / "orgs").rename(tmp_path / "before")
     text = FILE.format(name="Acme", head="api_key: {env: ACME_KEY}").replace(
@@ -271,7 +271,7 @@ def test_earlier_files_of_several_organizations(run: Run, tmp_path: Path) -> Non
 
 
 def test_a_local_run_has_an_emulated_organization_for_each(shell: Shell, tmp_path: Path) -> None:
-    """Each keeps its webhooks, also for a run of its file alone; the second run changes nothing."""
+    """Each organization keeps its webhooks, also for a run of its file alone."""
     files(tmp_path, Acme="", Globex="")
     line = ["apply", "-f", "orgs", "--local", "--yes"]
     expect(shell(*line), 0, "webhooks for Acme", "webhooks for Globex", "1 created")
@@ -282,7 +282,7 @@ def test_a_local_run_has_an_emulated_organization_for_each(shell: Shell, tmp_pat
 
 
 def test_results_of_several_organizations_are_one_stream(shell: Shell, tmp_path: Path) -> None:
-    """JSON has a line for each, YAML a document."""
+    """JSON has a line for each organization, YAML a document."""
     files(tmp_path, Acme="", Globex="")
     for command in ("render", "validate", "plan --local", "status --local"):
         done = shell(*command.split(), "-f", "orgs", "--format", "json")
@@ -291,8 +291,8 @@ def test_results_of_several_organizations_are_one_stream(shell: Shell, tmp_path:
     assert [each["organization"] for each in found] == ["Acme", "Globex"]
 
 
-def test_the_question_names_the_organization(shell: Shell, tmp_path: Path) -> None:
-    """So does the message if the answer is no, after which the run ends."""
+def test_the_prompt_names_the_organization(shell: Shell, tmp_path: Path) -> None:
+    """The message after a `no` has the organization, too; then the run ends."""
     files(tmp_path, Acme="", Globex="")
     done = shell("apply", "-f", "orgs", "--local", terminal=True, keys="yes\nno\n")
     refused = "Globex (orgs/Globex.yaml): the answer was not `yes`: nothing was written"
@@ -302,7 +302,7 @@ def test_the_question_names_the_organization(shell: Shell, tmp_path: Path) -> No
 
 
 def test_an_invalid_policy_is_reported_once(shell: Shell, tmp_path: Path) -> None:
-    """It is an error of the run."""
+    """An invalid policy is an error of the run, not of each organization."""
     files(tmp_path, Acme="", Globex="")
     done = shell("validate", "orgs", "--policy", "none.json")
     assert (done.code, done.err.count("cannot read the policy none.json")) == (3, 1)

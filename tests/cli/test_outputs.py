@@ -52,7 +52,7 @@ def inputs(file: File, tmp_path: Path, shell: Shell) -> dict[str, Path]:
 def test_only_a_file_of_the_same_kind_is_replaced(
     shell: Shell, inputs: dict[str, Path], kind: str, own: tuple[str, ...]
 ) -> None:
-    """Configuration files, keys, tokens, links and other documents are refused."""
+    """Configuration files, keys, tokens, links and other documents are never replaced."""
     for name in inputs.keys() - set(own):
         before = inputs[name].read_bytes()
         done = shell(*WRITERS[kind], name, **ENVIRON)
@@ -66,7 +66,7 @@ def test_only_a_file_of_the_same_kind_is_replaced(
 def test_a_result_does_not_replace_an_input(
     shell: Shell, file: File, tmp_path: Path, exists: bool
 ) -> None:
-    """A missing or empty secret's file, and new files in a directory of -f, are refused too."""
+    """A result is never written to a secret's file, or as a new file in a directory of `-f`."""
     file(GOOD.replace("env: TOKEN", "file: ../token"), "dir/a.yaml")
     (tmp_path / "link").symlink_to("token")
     if exists:
@@ -83,7 +83,7 @@ def test_a_result_does_not_replace_an_input(
 
 @pytest.mark.parametrize("glob", ["d/*.yaml", "d/**/*.yaml", "**", "d/**", "[d]", "*/p*", "d*/"])
 def test_a_result_is_not_written_where_a_glob_reads(shell: Shell, file: File, glob: str) -> None:
-    """A new file that the next run would read with the glob, or in a directory of it."""
+    """The next run would read the new file with the glob, or in a directory of it."""
     file(name="d/pa.yaml")
     done = shell("plan", "--local", "-f", glob, "-o", "d/plan.yaml", **SECRETS)
     expect(done, 64, "as a configuration file")
@@ -92,7 +92,7 @@ def test_a_result_is_not_written_where_a_glob_reads(shell: Shell, file: File, gl
 
 
 def test_every_option_with_a_file_is_in_this_test() -> None:
-    """A new option must be an input, or be refused like the others."""
+    """A new option must be an input, or be rejected like the others."""
     group = program()
     found = {
         (name, parameter.opts[-1])

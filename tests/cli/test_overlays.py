@@ -1,4 +1,4 @@
-"""Files that extend others."""
+"""Commands with files that extend others."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_an_overlay_is_applied_like_its_rendered_file(shell: Shell, repository: 
 
 
 def test_rendered_lines_have_their_origin(shell: Shell, repository: Path) -> None:
-    """Each line names the file and line of its value; the text parses the same."""
+    """Each line has the file and line of its value in a comment; the YAML means the same."""
     done = shell("render", "orgs/staging.yaml", "--origin")
     for line in (
         "organization: Acme Staging  # orgs/staging.yaml:2",
@@ -64,7 +64,7 @@ def test_rendered_lines_have_their_origin(shell: Shell, repository: Path) -> Non
 
 
 def test_a_saved_plan_contains_the_overlay_and_its_parent(shell: Shell, repository: Path) -> None:
-    """Applying it reads no file, and its positions name the declaring file."""
+    """Applying the plan reads no file, and its positions are those of the declaring file."""
     file = ("-f", "orgs/staging.yaml", "--local")
     assert shell("plan", *file, "-o", "plan.json", **SECRETS).code == 0
     (repository / "base/webhooks.yaml").unlink()

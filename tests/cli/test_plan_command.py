@@ -14,7 +14,7 @@ from tests.emulated.emulator import LOCAL_KEY
 
 
 def test_plan_without_secrets(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """A plan needs no secret, names those that apply needs, and writes nothing."""
+    """A plan needs no secret, lists those that apply needs, and writes nothing."""
     file()
     service = cloud()
     done = shell("plan", **{**service.environ, "TOKEN": "", "PASSWORD": ""})
@@ -37,7 +37,7 @@ def test_a_directory_is_read_recursively(shell: Shell, file: File) -> None:
 
 
 def test_a_note_about_a_file_is_one_line(shell: Shell, file: File) -> None:
-    """Unless the plan is verbose; `validate` shows it in full."""
+    """A plan shows notes in full only if it is verbose; `validate` always does."""
     file(Pager="deploys")
     line = "note: 'deploys' looks like 'Deploys' (webhooks.yaml:6, names-look-alike)\n"
     expect(shell("plan", "--local", **SECRETS), 0, line, without=("help: give them",))
@@ -46,7 +46,7 @@ def test_a_note_about_a_file_is_one_line(shell: Shell, file: File) -> None:
 
 
 def test_local(shell: Shell, file: File, tmp_path: Path) -> None:
-    """One line names the emulator, which accepts any organization and needs no key."""
+    """One line mentions the emulator, which accepts any organization and needs no key."""
     file(**{"webhooks:\n": "organization: Globex\nwebhooks:\n"})
     done = shell("plan", "--local", CLOUDTRUTH_API_KEY="not a key", WEBHOOKS_ORGANIZATION="Initech")
     assert (done.code, "emulator.localhost" in done.out) == (0, True)
@@ -61,7 +61,7 @@ def test_local(shell: Shell, file: File, tmp_path: Path) -> None:
 
 
 def test_quiet(shell: Shell, file: File) -> None:
-    """-q prints only errors and requested documents."""
+    """With `-q` only errors and requested documents are printed."""
     file(Pager="'Pager '")
     assert "warning[" in shell("plan", "--local").err
     assert shell("plan", "--local", "-q").err == ""
@@ -99,7 +99,7 @@ def test_standard_output(shell: Shell, file: File) -> None:
 
 
 def test_saved_plan(shell: Shell, file: File, tmp_path: Path) -> None:
-    """Only its owner can read it; it has no secrets, and can be shown."""
+    """Only the owner can read a saved plan; it has no secrets, and can be shown."""
     file()
     assert shell("plan", "--local", "--out", "plan.json", **SECRETS).code == 0
     saved = tmp_path / "plan.json"
@@ -110,7 +110,7 @@ def test_saved_plan(shell: Shell, file: File, tmp_path: Path) -> None:
 
 
 def test_blocked_plan(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """It is shown and saved, and exits with 5, as apply does."""
+    """A blocked plan is shown and saved, and exits with 5, as apply does."""
     service = cloud()
     file()
     assert shell("apply", "--yes", **service.environ).code == 0
@@ -135,7 +135,7 @@ def test_blocked_plan(shell: Shell, file: File, cloud: MakeCloud) -> None:
 
 
 def test_debug_and_verbose(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """They print requests and settings, never the key."""
+    """`--debug` and `--verbose` print requests and settings, never the key."""
     file()
     service = cloud()
     done = shell("plan", "-v", "--debug", "--only", "Pa*", **service.environ)
@@ -159,7 +159,7 @@ def test_errors_before_the_listing(
     shell: Shell, file: File, cloud: MakeCloud,
     environ: dict[str, str], code: int, reads: int, expected: str,
 ) -> None:  # fmt: skip
-    """A wrong key, the key as a secret, another organization, an unreachable server."""
+    """A wrong key, organization or server is an error before the listing is read."""
     file()
     file(name="other.yaml", **{"webhooks:\n": "organization: Globex\nwebhooks:\n"})
     service = cloud()
@@ -168,7 +168,7 @@ def test_errors_before_the_listing(
 
 
 def test_status_warns_as_plan_does(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """Both report an invalid live token, and the suggested command names the file."""
+    """`plan` and `status` report an invalid live token, with a command for the file."""
     service = cloud()
     file(name="mine.yaml")
     assert shell("apply", "-f", "mine.yaml", "--yes", **service.environ).code == 0
@@ -181,7 +181,7 @@ def test_status_warns_as_plan_does(shell: Shell, file: File, cloud: MakeCloud) -
 
 @pytest.mark.parametrize("what", ["plan", "drift"])
 def test_ci_prints_a_command_that_works(shell: Shell, file: File, what: str) -> None:
-    """It names the file and the server of the plan."""
+    """The command in a CI log has the file and the server of the plan."""
     file(name="mine.yaml")
     shown = " ".join(shell("ci", what, "--local", "-f", "mine.yaml", **SECRETS).out.split())
     assert "webhooks apply -f mine.yaml --local --expect-digest sha256:" in shown

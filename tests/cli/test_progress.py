@@ -1,4 +1,4 @@
-"""Output during a long run: waits and signals."""
+"""The output during a long run: waits and signals."""
 
 from __future__ import annotations
 

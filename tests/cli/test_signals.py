@@ -1,4 +1,4 @@
-"""Signals during `apply` with a stopped clock: only they can end the run."""
+"""Signals during `apply` with a stopped clock, so that only they can end the run."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def reported(out: str) -> list[tuple[str, str]]:
 def test_after_a_signal_writes_in_flight_finish_and_no_other_starts(
     shell: Shell, file: File, cloud: MakeCloud, handled: threading.Event, number: int, code: int
 ) -> None:
-    """The report lists correctly what is done and what is not."""
+    """The report correctly lists which operations were applied and which were not."""
     file(FILE)
     there = cloud(faults=Interrupting(handled, number))
     done = shell(*STOPPING, clock=VirtualClock(), **there.environ)

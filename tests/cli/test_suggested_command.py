@@ -10,7 +10,7 @@ import pytest
 from tests.cli.conftest import SECRETS, File, MakeCloud, Shell, expect
 
 
-def advised(
+def command_in(
     text: str, advice: str = r"\(to apply exactly this plan: webhooks (.*)\)$"
 ) -> list[str]:
     found = re.search(advice, text, re.MULTILINE)
@@ -32,22 +32,22 @@ def advised(
 def test_the_suggested_command_runs_as_printed(
     shell: Shell, file: File, options: tuple[str, ...]
 ) -> None:
-    """It applies exactly that plan, with the same files, selection and server."""
+    """The command applies exactly that plan, with the same files, selection and server."""
     name = file(name="conf/hooks.yaml").parent.name
     file(name="base.yaml")
     planned = shell("plan", "-f", f"{name}/hooks.yaml", "--local", *options, **SECRETS)
-    line = advised(planned.out)
+    line = command_in(planned.out)
     assert not {"--no-color", "-v"} & set(line)
     expect(shell(*line, "--yes", **SECRETS), 0, "created, 0 updated, 0 deleted")
 
 
-def test_a_shown_plan_names_the_emulator(shell: Shell, file: File) -> None:
+def test_a_shown_plan_of_the_emulator_is_applied_locally(shell: Shell, file: File) -> None:
     """A saved plan of `--local` is shown without options and applied with `--local`."""
     file()
     assert shell("plan", "--local", "--out", "plan.json", **SECRETS).code == 0
     shown = shell("show", "plan.json")
-    assert advised(shown.out) == ["apply", "plan.json", "--local"]
-    assert shell(*advised(shown.out), "--yes", **SECRETS).code == 0
+    assert command_in(shown.out) == ["apply", "plan.json", "--local"]
+    assert shell(*command_in(shown.out), "--yes", **SECRETS).code == 0
 
 
 def test_apply_does_not_suggest_itself(shell: Shell, file: File) -> None:
@@ -57,16 +57,14 @@ def test_apply_does_not_suggest_itself(shell: Shell, file: File) -> None:
     expect(done, 0, "Digest sha256:", without=("apply exactly this",))
 
 
-def test_the_advice_of_a_saved_plan_names_its_files(
-    shell: Shell, file: File, cloud: MakeCloud
-) -> None:
-    """If the live token is invalid, the hint of `apply PLANFILE` has the plan's files."""
+def test_the_hint_of_a_saved_plan_has_its_files(shell: Shell, file: File, cloud: MakeCloud) -> None:
+    """The hint about an invalid live token has a command with the files of the plan."""
     there = cloud()
     file(name="other.yaml")
     assert shell("apply", "-f", "other.yaml", "--yes", **there.environ).code == 0
     there.configure("Deploys", token="some other text")
     assert shell("plan", "-f", "other.yaml", "-o", "plan.json", **there.environ).code == 0
     done = shell("apply", "plan.json", "--timeout", "7", "--yes", **there.environ)
-    line = advised(done.err + done.out, r"resend the secret: `webhooks (apply -f .*)`")
+    line = command_in(done.err + done.out, r"resend the secret: `webhooks (apply -f .*)`")
     assert line[-4:-2] == ["--timeout", "7"]
     assert shell(*line, "--yes", **there.environ).code == 0

@@ -49,7 +49,7 @@ SITUATIONS = {
 
 @pytest.mark.parametrize("situation", sorted(SITUATIONS))
 def test_each_edit_unblocks(shell: Shell, file: File, situation: str) -> None:
-    """Text, Markdown and JSON have the same edits, and no others unblock the plan."""
+    """Each edit of the text, Markdown and JSON output is the same, and unblocks the plan."""
     names, declared, expected = SITUATIONS[situation]
     write(file, declaring("kept", *names))
     assert shell("apply", "--local", "--yes", **SECRETS).code == 0
@@ -77,7 +77,7 @@ def test_each_edit_unblocks(shell: Shell, file: File, situation: str) -> None:
 
 
 def test_another_number_is_replaced(shell: Shell, file: File) -> None:
-    """If --allow-deletes has another number, the only suggestion is the correct number."""
+    """If `--allow-deletes` has another number, the only suggestion is the correct number."""
     write(file, declaring("kept", *EASY))
     assert shell("apply", "--local", "--yes", **SECRETS).code == 0
     write(file, declaring("kept"))

@@ -1,4 +1,4 @@
-"""Usage errors."""
+"""Usage errors, options that every command has, and internal errors."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def test_a_valid_file(shell: Shell, file: File) -> None:
 
 
 def test_no_file(shell: Shell) -> None:
-    """The error has the first command to run."""
+    """The error without a file has the first command to run."""
     expect(shell("validate"), 3, "there is no webhooks.yaml", "webhooks init")
 
 
@@ -77,7 +77,7 @@ def test_commands_read_standard_input_once(
 
 
 def test_allowed_secrets(shell: Shell, file: File) -> None:
-    """A reference outside the list of this run is refused; the option replaces the variable."""
+    """A reference outside the list of this run is rejected; the option replaces the variable."""
     file()
     for given, code in (("env:*", 0), ("env:TOKEN", 3), ("PASSWORD", 64)):
         assert shell("validate", "--allow-secret", given).code == code

@@ -1,4 +1,4 @@
-"""Differences of Windows, as far as other systems can test them.
+"""Differences of Windows that other systems can test.
 
 CI runs tests/e2e/test_platforms.py on Windows and macOS.
 """

@@ -142,7 +142,7 @@ def test_all_pairs_at_once(
 
 @pytest.mark.parametrize("form", list(ReadBack))
 def test_each_pair_separately(form: ReadBack) -> None:
-    """No other webhook reveals the server's behavior."""
+    """A single webhook reveals nothing about how the server treats others."""
     for name, (live, declared) in PAIRS.items():
         emulated = EmulatedApi(read_back=str(form), default_keys=True)
         insert(emulated.emulator, name, live)

@@ -46,7 +46,7 @@ def webhooks(tmp_path: Path) -> Webhooks:
 
 
 def test_validate_plan_and_apply(webhooks: Webhooks) -> None:
-    """A file, a folder and a glob are read; a saved plan is applied; then nothing is left to do."""
+    """A file, a folder and a glob are read; a saved plan is applied; then the plan is empty."""
     for named in (FILE, FOLDER, os.path.join("*", "*.yaml")):
         assert b"Valid: 4 webhooks in" in webhooks("validate", "-f", named).stdout
     plan = webhooks("plan", "-f", FILE, "--local", "--format", "json", "--out", "plan.json")
@@ -58,7 +58,7 @@ def test_validate_plan_and_apply(webhooks: Webhooks) -> None:
 
 
 def test_an_error_has_its_position(webhooks: Webhooks, tmp_path: Path) -> None:
-    """The path has forward slashes on every platform, as in GitHub's annotations."""
+    """The path of a position has forward slashes on every platform, as in GitHub's annotations."""
     path = tmp_path / FILE
     path.write_text(path.read_text("utf-8").replace("channel:", "channl:", 1), "utf-8")
     done = webhooks("validate", "-f", FILE, code=3)
@@ -74,7 +74,7 @@ def test_redirected_export_is_a_configuration(webhooks: Webhooks, tmp_path: Path
 
 
 def test_the_previous_revision(webhooks: Webhooks, tmp_path: Path) -> None:
-    """`--base` finds the file at a commit."""
+    """`--base` finds the file at a commit on every platform."""
     webhooks("apply", "--local", "--yes", "-f", FILE)
     path = tmp_path / FILE
     path.write_text(path.read_text("utf-8").replace("#audit", "#audits"), "utf-8")
@@ -84,7 +84,7 @@ def test_the_previous_revision(webhooks: Webhooks, tmp_path: Path) -> None:
 
 
 def test_workflows_for_a_file_in_a_folder(webhooks: Webhooks, tmp_path: Path) -> None:
-    """They name the file with forward slashes."""
+    """The workflows have the path of the file with forward slashes."""
     webhooks("init", "--github", "--commit", "0" * 40, "-f", FILE)
     text = (tmp_path / ".github/workflows/webhooks.yml").read_text("utf-8")
     assert f'default: "{FOLDER}/webhooks.yaml"' in text

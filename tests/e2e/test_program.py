@@ -159,7 +159,7 @@ def test_unwritable_output_does_not_change_the_result(new_user: User, redirected
 
 
 def test_everyday_changes(user: User, serve: Serve) -> None:
-    """Create, no change, events, channel, rename, removal: exactly the necessary writes."""
+    """Each change of events, channel, name or presence makes exactly the necessary writes."""
     site = serve()
     user.environ.update(site.environ())
     user.write(EXAMPLE)
@@ -192,7 +192,7 @@ def test_everyday_changes(user: User, serve: Serve) -> None:
 
 
 def test_exit_codes(user: User, serve: Serve) -> None:
-    """Each result has its exit code."""
+    """Each result has the documented exit code."""
     site = serve()
     user.write(EXAMPLE)
 

@@ -58,9 +58,10 @@ def node_tools() -> Path:
 
 
 class LanguageServer:
-    """The server, with the schema for every file. Lines and characters count from 0.
+    """The server, with the schema for every file.
 
-    Documents are unsaved files of `folder`; they may name the schema themselves.
+    Lines and characters count from 0. Documents are unsaved files of `folder`; they may contain the
+    path of a schema.
     """
 
     def __init__(self, tools: Path, schema: Path, folder: Path) -> None:

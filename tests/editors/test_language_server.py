@@ -1,4 +1,4 @@
-"""What an editor shows: diagnostics, completions, hover texts."""
+"""What an editor shows: diagnostics, completions and hover texts."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ ROOT_KEYS = {"version", "organization", "prune", "scope", "ignore", "protect", "
 def test_completions(
     editor: LanguageServer, text: str, offered: Collection[str], others: bool
 ) -> None:
-    """Each has an explanation. In `configuration` there are only the fields of the type."""
+    """Each completion has an explanation; `configuration` offers only the fields of the type."""
     items = {each["label"]: each for each in editor.complete(text)}
     assert set(offered) <= set(items)
     assert others or set(offered) == set(items)

@@ -39,12 +39,12 @@ def validate(text: str) -> bool:
 
 @pytest.mark.parametrize("name", sorted(ALL.keys() - EXAMPLES.keys()))
 def test_validate(name: str) -> None:
-    """It accepts only the valid files; the examples are run in tests/docs."""
+    """`validate` accepts only the valid files; the examples are run in tests/docs."""
     assert validate(ALL[name]) is (name in GOOD)
 
 
 def test_ajv_in_strict_mode(tools: Path) -> None:
-    """ajv accepts the schema in its strictest mode and refuses the same files."""
+    """ajv accepts the schema in its strictest mode and rejects the same files."""
     documents = []
     for text in ALL.values():
         loaded = parse(text.encode(), "webhooks.yaml")
@@ -63,7 +63,7 @@ def test_ajv_in_strict_mode(tools: Path) -> None:
 
 
 def test_the_language_server(editor: LanguageServer) -> None:
-    """It reports diagnostics only for the files that the schema refuses."""
+    """The language server has diagnostics only for the files that the schema rejects."""
     folders = {name: path.parent for name, path in _PATHS.items()}
     found = editor.diagnostics_of((text, folders.get(name)) for name, text in ALL.items())
     verdicts = [not [each for each in one if each["severity"] == 1] for one in found]

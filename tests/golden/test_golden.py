@@ -63,7 +63,7 @@ def outputs(folder: Path) -> dict[str, str]:
 def test_the_outputs_of_a_situation_are_as_expected(
     situation: str, request: pytest.FixtureRequest
 ) -> None:
-    """Every output, and the exit code with --detailed-exitcode, equals the golden file."""
+    """Every output equals its golden file, and the exit code is that of --detailed-exitcode."""
     folder = HERE / situation
     found = outputs(folder)
     if request.config.getoption("--update-golden"):

@@ -1,4 +1,4 @@
-"""The list of equivalent mutants, and the evaluation of results."""
+"""Entries of equivalent.toml are still in the code."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Costs that can be counted: modules, requests, connections, steps."""
+"""Costs that can be counted: modules, requests, connections and steps."""

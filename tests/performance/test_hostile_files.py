@@ -102,7 +102,7 @@ def test_steps_grow_in_proportion(name: str) -> None:
 
 @pytest.mark.slow
 def test_accents_on_one_letter_are_normalized_in_proportion() -> None:
-    """Four times as many take about four times as long, measured in time."""
+    """Four times as many accents take about four times as long, measured in time."""
     taken = []
     for count in (10, 5_000, 20_000):
         text = f'{HEAD}- {{name: "a{(chr(0x301) + chr(0x327)) * count}"}}\n'

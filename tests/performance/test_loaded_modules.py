@@ -64,7 +64,7 @@ HELP = ("--version", "--help", "help options", "completion bash", "plan --help",
 def test_a_run_without_requests_loads_nothing_heavy(
     file: File, tmp_path: Path, line: str, text: str, code: int, unneeded: set[str]
 ) -> None:
-    """Help, versions and early errors appear at once."""
+    """Help, versions and early errors appear without a delay."""
     file(text)
     found, modules = loaded(tmp_path, line)
     assert (found, modules & unneeded) == (code, set())
@@ -107,7 +107,7 @@ def test_a_run_without_changes_loads_no_engine(
 
 
 def test_a_small_plan_loads_few_modules(file: File, tmp_path: Path) -> None:
-    """At most 60 modules of the program, without packages and the emulator."""
+    """A small plan loads at most 60 modules of the program."""
     file()
     code, modules = loaded(tmp_path, "plan --local")
     packages = {name.rpartition(".")[0] for name in modules}

@@ -107,7 +107,7 @@ def slow(pattern: re.Pattern[str], use: str) -> str | None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PATTERNS)
 def test_a_pattern_does_not_backtrack_excessively(name: str) -> None:
-    """No repeated text takes long."""
+    """No text that repeats a part of the pattern takes long."""
     assert slow(*PATTERNS[name]) is None
 
 
@@ -122,5 +122,5 @@ def test_a_pattern_does_not_backtrack_excessively(name: str) -> None:
     ],
 )
 def test_quadratic_patterns_are_detected(pattern: str, use: str) -> None:
-    """Patterns that took minutes for a file of 30 KB are found."""
+    """Patterns that took minutes for a file of 30 KB are reported."""
     assert slow(re.compile(pattern), use) is not None

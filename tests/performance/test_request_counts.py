@@ -1,4 +1,4 @@
-"""The requests of each command, and how many are concurrent."""
+"""The number of requests of each command, and how many are concurrent."""
 
 from __future__ import annotations
 
@@ -127,12 +127,12 @@ def further(request: Request) -> bool:
 
 @pytest.mark.parametrize("parallelism", [1, 3, 8])
 def test_parallelism_limits_requests_in_flight(command: Command, parallelism: int) -> None:
-    """At most as many requests at a time as allowed."""
+    """No more requests are in flight than `--parallelism` allows."""
     line = f"apply --yes --parallelism {parallelism}"
     code, seen = command(line, range(ROWS + 40), of=writes, meeting=parallelism)
     assert (code, seen.requests()[CREATE], seen.most) == (0, 40, parallelism)
 
 
 def test_pages_are_read_concurrently(command: Command) -> None:
-    """After the first page has the count, the others are read at once."""
+    """The first page has the count, so the others are requested at once."""
     assert command("plan", max_page_size=2, of=further, meeting=10)[1].most == 10

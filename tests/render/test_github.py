@@ -1,4 +1,4 @@
-"""Annotations: the runner decodes the original text."""
+"""Annotations are decoded by the runner as the original text."""
 
 from __future__ import annotations
 

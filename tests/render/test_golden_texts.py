@@ -1,4 +1,4 @@
-"""The complete output for users, compared with golden/; `--update-golden` rewrites it."""
+"""The complete output for users equals golden/; `--update-golden` rewrites it."""
 
 from __future__ import annotations
 

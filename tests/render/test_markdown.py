@@ -1,4 +1,4 @@
-"""Comments on pull requests, and how they are cut."""
+"""Comments on pull requests are cut to GitHub's limit."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ TITLE = "### CloudTruth webhooks for `Acme`: 300 to create, 1 to update, 20 to d
 
 @pytest.mark.parametrize("limit", [6_000, 20_000, 34_000, 60_000])
 def test_a_long_plan_fits(limit: int) -> None:
-    """Complete lines are cut: counts, deletes and digest stay, and the text has the number of
-    lines.
-    """
+    """Only complete lines are cut: counts, deletes and digest stay, and cut lines are counted."""
     text = render_plan(MANY, View(limit=limit))
     assert len(text) <= limit
     assert text.startswith(TITLE)
@@ -33,7 +31,7 @@ def test_a_long_plan_fits(limit: int) -> None:
 
 
 def test_the_limit_is_in_bytes() -> None:
-    """Non-ASCII characters take several bytes."""
+    """A character outside ASCII counts as several bytes."""
     wide = plan(*(Create(after=slack("漢字" * 50, line=index)) for index in range(100)))
     text = render_plan(wide, View(limit=20_000))
     assert "Cut to fit" in text

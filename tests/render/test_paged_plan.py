@@ -1,4 +1,4 @@
-"""Plans on several pages."""
+"""A long plan has several pages."""
 
 from __future__ import annotations
 

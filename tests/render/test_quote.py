@@ -41,22 +41,20 @@ HARMLESS = ("Deploys", "#deploys", "a b", "Ünïcødé 漢字 😀", "a::b", "x#
     ],
 )
 def test_quote(name: str, shown: str) -> None:
-    """Harmless text is itself; control characters, invisible ones and text that imitates the tool's
-    output are escaped.
-    """
+    """Only control characters, invisible characters and imitated output are escaped."""
     assert quote(name) == shown
 
 
 @given(texts)
 def test_quoted_text_can_be_decoded(text: str) -> None:
-    """Every value can be restored from its quoted form, so that quoting is unique."""
+    """Every text can be restored from its quoted form, so no two texts look the same."""
     shown = quote(text)
     assert (json.loads(shown) if shown.startswith('"') else shown) == text
 
 
 @given(texts)
 def test_quoted_text_is_inert(text: str) -> None:
-    """It controls neither a terminal nor a runner, at the start of a line or later."""
+    """Quoted text controls neither a terminal nor a runner, at the start of a line or later."""
     for shown in (quote(text), prose(text)):
         assert control_characters(shown) == []
         assert runner_commands(shown) == []
@@ -64,5 +62,5 @@ def test_quoted_text_is_inert(text: str) -> None:
 
 
 def test_a_sentence_stays_readable() -> None:
-    """Quotes and backslashes of a sentence stay; only dangerous characters are escaped."""
+    """Quotes and backslashes are kept; only dangerous characters are escaped."""
     assert prose('"a" is\ttwice: C:\\x ##[x]') == '"a" is\\ttwice: C:\\x ##\\u005bx]'

@@ -111,7 +111,7 @@ def check_document(text: str, name: str) -> None:
 @few
 @given(found=results(), view=views)
 def test_output_is_inert_and_deterministic(form: str, found: Any, view: View) -> None:
-    """It has no control characters and no workflow commands, and equal values render equally."""
+    """Output has no control characters and no workflow commands; equal values render equally."""
     texts = shown(form, found, view)
     check_harmless(*texts)
     assert shown(form, found, view) == texts
@@ -121,7 +121,7 @@ def test_output_is_inert_and_deterministic(form: str, found: Any, view: View) ->
 @few
 @given(findings=some_findings)
 def test_annotations_are_only_our_commands(findings: tuple[Finding, ...]) -> None:
-    """Each line of annotations is one command, whose properties are escaped."""
+    """Each line of annotations is one command of this program, with escaped properties."""
     text = FINDINGS_RENDERERS["github"]().render_findings(findings)
     lines = text.splitlines()
     assert runner_commands(text) == lines
@@ -217,7 +217,7 @@ def test_the_schema_requires_exactly_the_keys(plan: Plan, data: st.DataObject) -
 def test_a_status_is_inert(
     organization: Organization, found: list[WebhookStatus], width: int, plan: Plan
 ) -> None:
-    """The same law holds, and the JSON document has the original names."""
+    """A status is harmless in every format, and its JSON document has the original names."""
     text = RENDERERS["text"]().render_status(
         organization, found, drift(found), View(width=width, now=NOW), plan
     )

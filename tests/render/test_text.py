@@ -1,4 +1,4 @@
-"""Text for terminals."""
+"""The text output for terminals."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_rows_are_aligned_in_any_script() -> None:
     ],
 )
 def test_times_are_ages(moment: str, shown: str) -> None:
-    """A time is shown as its age; a future or invalid one unchanged."""
+    """A time is shown as its age; a future or invalid time is not changed."""
     assert age(moment, NOW) == shown
     assert age("2026-11-22T08:00:00Z", None) == "2026-11-22"
 
@@ -80,7 +80,7 @@ def test_carets_point_at_a_character(line: str, column: int) -> None:
 
 @pytest.mark.parametrize("left_out", EVENT_TYPES)
 def test_abbreviated_events_do_not_overlap(left_out: str) -> None:
-    """Each event is in one member, so that a reader counts it once."""
+    """Each event is covered once, so that a reader counts it once."""
     members = compress(each for each in EVENT_TYPES if each != left_out)
 
     found = Counter(event for member in members for event in expand(member))

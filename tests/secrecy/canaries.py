@@ -1,4 +1,4 @@
-"""Unique test secrets, and the search for them in everything a run leaves."""
+"""Unique test secrets, and the search for them in everything that a run leaves."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ NAME = "WEBHOOKS_ALLOW_SECRETS"
 def test_apply_in_ci_needs_the_list(
     shell: Shell, file: File, cloud: MakeCloud, ci: str, given: dict[str, str], hint: str
 ) -> None:
-    """Nothing is sent; the message has the setting, or what the list lacks."""
+    """Without the list nothing is sent; the message has the setting, or what the list lacks."""
     server = cloud()
     file()
     assert shell("plan", "--out", "plan.json", **server.environ).code == 0
@@ -60,7 +60,7 @@ def test_reading_in_ci_warns(shell: Shell, file: File, cloud: MakeCloud) -> None
 
 
 def test_local_needs_no_list(shell: Shell, file: File) -> None:
-    """`--local` sends nothing over the network."""
+    """A run with `--local` sends nothing over the network."""
     file()
     assert shell("apply", "--local", "--yes", CI="true", **SECRETS).code == 0
 

@@ -29,23 +29,23 @@ EVERY: Final = 3
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Start the servers once."""
     with world(tmp_path_factory.mktemp("canaries")) as found:
         yield found
 
 
-def test_no_canary_leaks(made: World, request: pytest.FixtureRequest) -> None:
-    """Every command, fault, file, format, verbosity and kind of output, pairwise."""
+def test_no_canary_leaks(servers: World, request: pytest.FixtureRequest) -> None:
+    """No secret leaks from any pair of command, fault, file, format, verbosity and output."""
     every = 1 if request.config.getoption("--all-canaries") else EVERY
     chosen = some(cases(), every)
     assert {each["command"] for each in chosen} == set(COMMANDS)
     assert {each.get("fault", "none") for each in chosen} == set(FAULTS)
     assert {each["input"] for each in chosen} == set(INPUTS)
-    found = list(leaks(made, chosen))
+    found = list(leaks(servers, chosen))
     assert not found, "\n".join(found)
     # The runs cover every result: done, failed, invalid, denied, partly done, misused.
-    assert {0, 1, 3, 4, 7, 64} <= made.codes
+    assert {0, 1, 3, 4, 7, 64} <= servers.codes
 
 
 def _address_with_user(secret: Secret) -> str:
@@ -89,7 +89,7 @@ APPLY: Final = PLAN.replace("plan", "apply --yes --report report.json")
     ],
 )  # fmt: skip
 def test_a_leak_is_found(
-    made: World,
+    servers: World,
     monkeypatch: pytest.MonkeyPatch,
     owner: object,
     name: str,
@@ -97,9 +97,9 @@ def test_a_leak_is_found(
     case: Case,
     seen: str,
 ) -> None:
-    """A leak that is deliberately added to the program is detected."""
+    """A leak that is added to the program on purpose is detected."""
     monkeypatch.setattr(owner, name, mistake)
-    assert seen in "\n".join(leaks(made, [{"command": PLAN, **case}]))
+    assert seen in "\n".join(leaks(servers, [{"command": PLAN, **case}]))
 
 
 class Broken(io.StringIO):
@@ -154,7 +154,7 @@ def test_an_internal_error_does_not_show_its_text(tmp_path: Path) -> None:
 def test_settings_do_not_show_the_key(
     shell: Shell, tmp_path: Path, environ: dict[str, str], files: dict[str, str]
 ) -> None:
-    """Errors about key, profile or URL do not repeat them."""
+    """Errors about a key, profile or URL do not repeat it."""
     write(tmp_path, {"webhooks.yaml": "webhooks: []\n", **files})
     given = ["--api-key-file", "key"] if "key" in files else []
     with closed_port() as url:

@@ -1,4 +1,4 @@
-"""Requests in --debug output."""
+"""Requests in the output of `--debug`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LINE = re.compile(
 
 
 def test_debug_shows_no_content_of_requests(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """Method, path, status, milliseconds, bytes, attempt; no header, body or query."""
+    """A request shows method, path, status, time and size, but no header, body or query."""
     faults = Script()
     faults.add(status(503), method="GET", path="/api/v1/webhooks/")
     there = cloud(faults=faults, cookies=["sessionid=hunter2cookie; Path=/"])

@@ -261,7 +261,7 @@ ARGUMENTS: Final = (
 
 @pytest.mark.parametrize("arguments", ARGUMENTS, ids=lambda each: " ".join(each).replace(H, "H"))
 def test_malicious_arguments(servers: World, arguments: Sequence[str]) -> None:
-    """All arguments that take text, and files with such names."""
+    """Every argument that takes text is malicious, and so are file names."""
     code, printed = run(servers, [*arguments, "-vv"])
     assert (code != 70, bad(printed)) == (True, []), printed
 
@@ -278,7 +278,7 @@ VARIABLES: Final = (
 
 @pytest.mark.parametrize("variable", VARIABLES)
 def test_malicious_environment(servers: World, variable: str) -> None:
-    """All variables that the program reads."""
+    """Every variable that the program reads is malicious."""
     for value in (ALL, f"https://{NAME}"):
         for line in ("plan -vv", "ci plan --label x"):
             code, printed = run(servers, line.split(), **{variable: value})
@@ -286,7 +286,7 @@ def test_malicious_environment(servers: World, variable: str) -> None:
 
 
 def test_an_export_on_standard_output_keeps_the_names(servers: World) -> None:
-    """YAML reads back as the live names or globs for them, though none is in the text itself."""
+    """The exported YAML reads back as the live names, or globs for them, with each name escaped."""
     code, printed = run(servers, ["export", "--quiet"])
     read = yaml.safe_load(printed)
     assert (code, bad(printed)) == (0, [])

@@ -1,4 +1,4 @@
-"""Values of secrets are read in one folder only."""
+"""The values of secrets are read in one folder only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _uses(name: str) -> Iterator[str]:
 
 
 def test_reveal_is_called_only_where_requests_are_made() -> None:
-    """In `api`: twice for a header, for a body, and to remove sent secrets from responses.
+    """Only `api` reads secrets: for headers, for a body, and to mask them in responses.
 
     The only other place checks whether a live URL contains a credential, for `export`.
     """
@@ -32,7 +32,7 @@ def test_reveal_is_called_only_where_requests_are_made() -> None:
     }  # fmt: skip
 
 
-def test_only_secret_reads_its_value() -> None:
-    """The value itself is accessed only by its own class."""
+def test_only_the_class_secret_reads_its_value() -> None:
+    """Other code uses the methods of `Secret`."""
     assert set(_uses("__value")) == {"model.py"}
     assert not set(_uses("_Secret__value"))

@@ -27,7 +27,7 @@ PATTERNS = {
 
 
 def test_no_file_contains_a_secret() -> None:
-    """Neither a canary, which exists only in memory, nor anything that looks like a real secret."""
+    """No file contains a canary, which exists only in memory, or anything like a real secret."""
     found: list[str] = []
     files = tracked()
     assert len(files) > 100

@@ -1,4 +1,4 @@
-"""Run commands in a world full of canaries, and search everything they leave."""
+"""Run commands whose inputs are full of canaries, and search everything that they leave."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _writes(fault: Fault) -> tuple[Rule, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Echo:
-    """Refuses writes and quotes what was sent: complete, value by value, and truncated."""
+    """Rejects writes and quotes what was sent: complete, value by value, and truncated."""
 
     make: Callable[[str], Fault]
 

@@ -1,4 +1,4 @@
-"""The package's public names."""
+"""The names that the package exports."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_every_public_name_exists(name: str) -> None:
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
-    """As in any module."""
+    """Python's message has the name of the package and the attribute."""
     with pytest.raises(AttributeError, match="no attribute 'destroy'"):
         _ = reconciler.workflow.destroy
 

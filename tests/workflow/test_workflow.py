@@ -132,7 +132,7 @@ def test_the_order_of_the_checks(
     error: type[ReconcilerError],
     asked: list[str],
 ) -> None:
-    """Organization, maintenance, listing, secrets, guards, then the confirmation."""
+    """Organization, maintenance, listing, secrets and guards come before the confirmation."""
     server = Server(organization, rows)
 
     def confirm(made: Any) -> bool:
@@ -148,7 +148,7 @@ def test_the_order_of_the_checks(
 
 
 def test_failed_writes_are_in_the_report(check: Callable[..., Checked]) -> None:
-    """A refusal of the server is not an exception."""
+    """A write that the server rejects is not an exception."""
     report = apply(
         check({"TOKEN": TOKEN}, a=slack()),
         connection(Server()),
@@ -160,7 +160,7 @@ def test_failed_writes_are_in_the_report(check: Callable[..., Checked]) -> None:
 
 
 def test_inputs_show_no_variable(tmp_path: Path) -> None:
-    """Their repr does not contain the environment."""
+    """The repr of `Inputs` does not contain the environment."""
     inputs = Inputs(directory=tmp_path, environ={"TOKEN": TOKEN}, stdin=bytes)
     assert TOKEN not in repr(inputs)
 
@@ -188,7 +188,7 @@ def test_base_files_match_by_name(
     named: str,
     references: list[str],
 ) -> None:
-    """Files of the base are earlier versions of this run's, with references as written."""
+    """A file of the base is the earlier version of the file with the same name."""
     checked = check(**{name: slack(name, f"file: secrets/{name}") for name in now})
     for name in before:
         path = tmp_path / "before" / f"{name}.yaml"
@@ -200,7 +200,7 @@ def test_base_files_match_by_name(
 
 
 def test_strict_applies_to_plan_warnings(check: Callable[..., Checked], tmp_path: Path) -> None:
-    """If warnings are errors, those of a plan are, too."""
+    """If warnings are errors, warnings of the plan are, too."""
     checked = check(a=f'ignore: ["A"]\n{slack()}')
     server = Server(rows=(live("A"),))
     made = plan(gather(checked), server, options=PlanOptions())
@@ -211,7 +211,7 @@ def test_strict_applies_to_plan_warnings(check: Callable[..., Checked], tmp_path
 
 
 class Slipping(Server):
-    """A server whose list lacks an existing webhook."""
+    """A server whose listing lacks an existing webhook."""
 
     def list(self) -> tuple[LiveWebhook, ...]:
         return ()
@@ -223,7 +223,7 @@ class Slipping(Server):
 def test_a_pinned_webhook_missing_in_the_list_is_read_by_id(
     check: Callable[..., Checked],
 ) -> None:
-    """It may have moved between two pages: it is renamed, not created again."""
+    """The webhook may have moved between two pages, so it is renamed, not created again."""
     pinned = slack("New").replace("type: slack", "id: id-1\n    type: slack")
     for rows, created in (((live("Old"),), []), ((), ["New"])):
         made = plan(gather(check(a=pinned)), Slipping(rows=rows), options=PlanOptions())
