@@ -132,11 +132,11 @@ def has_errors(findings: Iterable[Finding]) -> bool:
     return any(finding.severity is Severity.ERROR for finding in findings)
 
 
-MOST_SHOWN: Final = 100
+_MOST_SHOWN: Final = 100
 """The maximum number of findings in text output; JSON has all of them."""
 
 
-def leading(findings: Iterable[Finding], most: int = MOST_SHOWN) -> tuple[list[Finding], int]:
+def leading(findings: Iterable[Finding], most: int = _MOST_SHOWN) -> tuple[list[Finding], int]:
     """Return the first `most` findings by severity and position, and the number of others."""
     severities = tuple(Severity)
     ranked = sorted(findings, key=lambda each: (severities.index(each.severity), *sort_key(each)))

@@ -22,10 +22,9 @@ from reconciler.kinds.events import EVENT_TYPES, EVENTS
 from reconciler.model import Path
 from reconciler.source.allowed import BAD_NAME
 from reconciler.source.excerpt import is_known
-from reconciler.source.lint import REFERENCE, ticked
 from reconciler.source.position import lines, locate
 from reconciler.source.schema import INHERITED, UNTYPED, Part, origin, schema, validator
-from reconciler.source.text import meant, near, quoted
+from reconciler.source.text import REFERENCE, meant, near, quoted, ticked
 from reconciler.source.yaml import Document
 
 _COMMENT: Final = re.compile(r"#\S")

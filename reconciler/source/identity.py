@@ -15,9 +15,8 @@ from typing import Any, NamedTuple
 
 from reconciler.findings import Finding, Place, Related, Severity, error, warning
 from reconciler.planning.names import MAX_GLOB, Globs, lookalike_key
-from reconciler.source.lint import listed
 from reconciler.source.schema import holds, written_webhooks
-from reconciler.source.text import in_quotes
+from reconciler.source.text import code_points, in_quotes
 
 
 class _Entry(NamedTuple):
@@ -189,7 +188,7 @@ def _lookalikes(by_name: dict[str, list[_Entry]]) -> Iterator[Finding]:
         other = seen.setdefault(lookalike_key(name), entry)
         if other is not entry:
             odd = sorted(char for char in {*name} ^ {*other.name} if not char.isascii())
-            only_one = f"; only one has {listed(odd)}" if odd else ""
+            only_one = f"; only one has {code_points(odd)}" if odd else ""
             # Names that differ in case only are common, and a reader sees the difference.
             case_only = name.isascii() and name.lower() == other.name.lower()
             found = warning(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final
@@ -22,7 +22,7 @@ from reconciler.planning.names import INVISIBLE, NORMALIZED
 from reconciler.source import secrets
 from reconciler.source.allowed import VARIABLE, forbidden_prefix, reference_in, refusal
 from reconciler.source.schema import written_webhooks
-from reconciler.source.text import masked, meant, quoted
+from reconciler.source.text import REFERENCE, code_points, masked, meant, quoted, ticked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,6 @@ class Rules:
     api_keys: frozenset[SecretRef] = frozenset()
 
 
-REFERENCE: Final = "`{env: NAME}` or `{file: PATH}`"
 # Embeddings, overrides and isolates make the displayed order differ from the stored one.
 _BIDI_CONTROLS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _REFUSED: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
@@ -85,7 +84,7 @@ def name_findings(name: str) -> Iterator[Finding]:
     if bad:
         yield error(
             "unsafe-name",
-            f"the name contains {listed(bad)}, which is invisible",
+            f"the name contains {code_points(bad)}, which is invisible",
             "remove control, line separator, surrogate and text direction characters",
         )
         return
@@ -99,7 +98,7 @@ def name_findings(name: str) -> Iterator[Finding]:
     if invisible:
         yield warning(
             "invisible-characters",
-            f"the name contains {listed(invisible)}, which is invisible",
+            f"the name contains {code_points(invisible)}, which is invisible",
             "remove it, unless an emoji needs it",
         )
     if not unicodedata.is_normalized("NFC", name[:NORMALIZED]):
@@ -108,11 +107,6 @@ def name_findings(name: str) -> Iterator[Finding]:
             "the name is not in Unicode's composed form (NFC); a server may change it",
             "write accented letters as one character",
         )
-
-
-def listed(characters: Iterable[str]) -> str:
-    """Return the code points of at most five characters, in order."""
-    return ", ".join(f"U+{ord(char):04X}" for char in sorted(characters)[:5])
 
 
 def _literal_in_name(name: str) -> Iterator[Finding]:
@@ -234,9 +228,3 @@ def _event(event: str) -> Finding | None:
         return None
     hint = meant(event[:80], (*GLOBS, *EVENT_TYPES)) or EVENTS
     return error("unknown-event", f"{quoted('the glob', event)} matches no event", hint)
-
-
-def ticked(listed: Iterable[str]) -> str:
-    """Return words of the file format as a list for a message."""
-    *most, last = [f"`{word}`" for word in listed]
-    return f"{', '.join(most)} and {last}" if most else last

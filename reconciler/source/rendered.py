@@ -19,7 +19,7 @@ from reconciler.model import Absent, Desired, FileScope, Path, SecretRef, Webhoo
 from reconciler.planning.document import without_commands
 from reconciler.source.load import Loaded
 
-Comment: TypeAlias = Callable[[Path], str]
+_Comment: TypeAlias = Callable[[Path], str]
 """Returns the comment for the value at a path, or an empty text."""
 
 _WIDTH: Final = 80
@@ -92,7 +92,7 @@ def source_place(loaded: Loaded, file: str, path: Path) -> Place:
     return Place(file, path)
 
 
-def origins(loaded: Loaded, file: str) -> Comment:
+def origins(loaded: Loaded, file: str) -> _Comment:
     """Return the source of comments for rendered values: file and line, or `default`."""
 
     @cache
@@ -107,7 +107,7 @@ def origins(loaded: Loaded, file: str) -> Comment:
     return comment
 
 
-def yaml_text(data: Mapping[str, Any], comment: Comment = lambda path: "") -> str:
+def yaml_text(data: Mapping[str, Any], comment: _Comment = lambda path: "") -> str:
     """Return the data of a file as YAML.
 
     The comment for a webhook is above it, that for a list of several lines after its key, others
@@ -116,7 +116,7 @@ def yaml_text(data: Mapping[str, Any], comment: Comment = lambda path: "") -> st
     return "".join(f"{line}\n" for line in _mapping(data, comment, ()))
 
 
-def _mapping(data: Mapping[str, Any], comment: Comment, path: Path) -> Iterator[str]:
+def _mapping(data: Mapping[str, Any], comment: _Comment, path: Path) -> Iterator[str]:
     """Yield the lines of a mapping; a value that fits is on the line of its key."""
     for key, value in data.items():
         at = (*path, key)
@@ -131,7 +131,7 @@ def _mapping(data: Mapping[str, Any], comment: Comment, path: Path) -> Iterator[
             yield f"{key}: {_inline(value)}{_behind(comment(at))}"
 
 
-def _fits(key: str, value: Any, comment: Comment, path: Path) -> bool:
+def _fits(key: str, value: Any, comment: _Comment, path: Path) -> bool:
     """Return whether a value fits on the line of its key; values with comments do not."""
     if not isinstance(value, (dict, list)) or not value:
         return True
@@ -139,7 +139,7 @@ def _fits(key: str, value: Any, comment: Comment, path: Path) -> bool:
     return width <= _WIDTH and not _has_comments(value, comment, path)
 
 
-def _has_comments(value: Any, comment: Comment, path: Path) -> bool:
+def _has_comments(value: Any, comment: _Comment, path: Path) -> bool:
     """Return whether a part of a value has a comment."""
     if not isinstance(value, (dict, list)):
         return False
@@ -149,7 +149,7 @@ def _has_comments(value: Any, comment: Comment, path: Path) -> bool:
     )
 
 
-def _list(data: Sequence[Any], comment: Comment, path: Path) -> Iterator[str]:
+def _list(data: Sequence[Any], comment: _Comment, path: Path) -> Iterator[str]:
     """Yield the lines of a list, with blank lines between mappings."""
     for number, item in enumerate(data):
         note = comment((*path, number))

@@ -124,6 +124,7 @@ def _place(text: str, file: str, index: int, width: int = 1) -> Position:
 # Text of files in messages
 
 MASK: Final = "***"
+REFERENCE: Final = "`{env: NAME}` or `{file: PATH}`"
 LOOKS_SECRET: Final = re.compile(
     # A URL with more than a host. Normalized as a path, it has only one slash after the colon.
     slack.TOKEN_PART.pattern
@@ -174,3 +175,14 @@ def meant(word: object, known: Iterable[str]) -> str | None:
     """Return a hint with the most similar word of `known`, if any."""
     found = near(word, known) if isinstance(word, str) else None
     return f"did you mean `{found}`?" if found else None
+
+
+def code_points(characters: Iterable[str]) -> str:
+    """Return the code points of at most five characters, in order."""
+    return ", ".join(f"U+{ord(char):04X}" for char in sorted(characters)[:5])
+
+
+def ticked(listed: Iterable[str]) -> str:
+    """Return words of the file format as a list for a message."""
+    *most, last = [f"`{word}`" for word in listed]
+    return f"{', '.join(most)} and {last}" if most else last

@@ -12,7 +12,7 @@ from time import process_time
 
 import pytest
 
-from reconciler.findings import MOST_SHOWN, Finding, Position
+from reconciler.findings import Finding, Position
 from reconciler.render import FINDINGS_RENDERERS
 from reconciler.source.excerpt import excerpt
 from tests.loading import load_text
@@ -143,10 +143,10 @@ def test_output_grows_in_proportion(name: str, format: str) -> None:
 
 def test_text_has_the_number_of_omitted_findings() -> None:
     """The last lines count all findings and the omitted ones."""
-    found = load_text(FILES["unknown keys"](MOST_SHOWN + 20)).findings
-    left = len(found) - MOST_SHOWN
+    found = load_text(FILES["unknown keys"](120)).findings
+    left = len(found) - 100
     shown = FINDINGS_RENDERERS["text"]().render_findings(found)
-    assert shown.count("error[") == MOST_SHOWN
+    assert shown.count("error[") == 100
     assert shown.endswith(f"\n\nand {left} more findings\n\n{len(found)} errors\n")
 
 
