@@ -33,7 +33,7 @@ from reconciler.findings import Finding, warning
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import resends
-from reconciler.planning.review import Review, judge
+from reconciler.planning.review import Review, compare_with_review
 from reconciler.render import RENDERERS, View
 from reconciler.render.markdown import code_block
 from reconciler.report import NOT_REVIEWED, Applied, Report
@@ -199,7 +199,9 @@ class _Attempt:
         if self._by_review and made.operations:
             self._findings += reviews.unapproved(before)
             if self._run.reviewing is Reviewing.WARN:
-                self._findings += reviews.unreviewed(made, judge(made, review, values=False))
+                self._findings += reviews.unreviewed(
+                    made, compare_with_review(made, review, allow_value_changes=False)
+                )
         self._reviews = reviews.settle(before, made, applied, checked.desired)
         with reporting(self._findings, "could not post the outcome on the pull request"):
             reviews.record(self._run, self._subject, before, self._reviews)

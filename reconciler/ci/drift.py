@@ -70,7 +70,7 @@ def _update_issue(
     marker = run.marker(MarkerKind.DRIFT).of_plan(made)
     mine = find(github.open_issues(), marker)
     if not drifted and not failing:
-        compared = " in the compared fields" if made.uncompared else ""
+        compared = " in the compared fields" if made.not_compared else ""
         github.close_issues(mine, f"Resolved: {run.link} found no drift{compared}.")
         return
     known = dict(mine[0].marker.failing) if mine else {}

@@ -30,7 +30,7 @@ from reconciler.model import Desired
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import Resend, resends
-from reconciler.planning.review import judge
+from reconciler.planning.review import compare_with_review
 from reconciler.render import RENDERERS, View
 from reconciler.render.markdown import code, paged_plan
 from reconciler.render.quote import quote
@@ -156,16 +156,16 @@ def _check_merge_group(run: Run, group: MergeGroup, checked: Checked) -> JobResu
         options = PlanOptions(allow_deletes=run.allow_deletes)
         made = make_plan(gather(checked, connection.key), api, options=options, review=review)
     findings = unapproved(reviews[: len(queue)])
-    judgment = judge(made, review, values=True)
-    if judgment.stale:
-        names = ", ".join(quote(each.name) for each in judgment.stale[:5])
+    comparison = compare_with_review(made, review, allow_value_changes=True)
+    if comparison.stale:
+        names = ", ".join(quote(each.name) for each in comparison.stale[:5])
         stale = StalePlanError(
-            f"the plan for {plural(len(judgment.stale), 'webhook')} differs from the reviewed "
+            f"the plan for {plural(len(comparison.stale), 'webhook')} differs from the reviewed "
             f"plan: {names}",
-            hint="plan the pull request apply_options: push to its branch or re-run its check",
+            hint="plan the pull request again: push to its branch or re-run its check",
         )
         return failed(stale, findings, plan=made)
-    return _planned(run, made, findings + unreviewed(made, judgment))
+    return _planned(run, made, findings + unreviewed(made, comparison))
 
 
 def _base_configuration(run: Run) -> tuple[list[Finding], Desired | None]:

@@ -20,7 +20,7 @@ from reconciler.findings import Finding, note, warning
 from reconciler.model import Desired
 from reconciler.planning.plan import Delete, OperationDigest, Plan, Reason
 from reconciler.planning.resend import Resend
-from reconciler.planning.review import Judgment, Review, mentions
+from reconciler.planning.review import Review, ReviewComparison, mentions
 from reconciler.ports import WebhookReader
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
@@ -167,12 +167,12 @@ def unapproved(reviews: Sequence[Merged]) -> list[Finding]:
     ]
 
 
-def unreviewed(plan: Plan, judgment: Judgment) -> list[Finding]:
+def unreviewed(plan: Plan, comparison: ReviewComparison) -> list[Finding]:
     """Return a warning for each operation that no review approves."""
     return [
-        warning("not-reviewed", f"{quote(each.name)}: {judgment.unreviewed.get(index, _STALE)}")
+        warning("not-reviewed", f"{quote(each.name)}: {comparison.unreviewed.get(index, _STALE)}")
         for index, each in enumerate(plan.operations)
-        if index not in judgment.reviewed
+        if index not in comparison.reviewed
     ]
 
 

@@ -101,7 +101,7 @@ def _list(plan: Plan, api: WebhookAPI, workers: Workers) -> tuple[LiveWebhook, .
     """
     listing = workers.run([api.list])[0]
     needed = {each.before.id for each in plan.updates} | {each.before.id for each in plan.deletes}
-    needed |= {each.keeps for each in plan.deletes if each.keeps is not None}
+    needed |= {each.kept_id for each in plan.deletes if each.kept_id is not None}
     missed = sorted(needed - {each.id for each in listing})
     found = workers.run([partial(api.get, each) for each in missed])
     return (*listing, *(each for each in found if each is not None))
@@ -113,9 +113,9 @@ def _check(run: Run) -> None:
     for index, operation in enumerate(run.plan.operations):
         now = run.before.check(operation)
         if now.state is State.DONE:
-            run.ledger.finish(index, Applied(operation=operation, id=now.id, note=now.why))
+            run.ledger.finish(index, Applied(operation=operation, id=now.id, note=now.reason))
         elif now.state is State.STALE:
-            stale.append((index, Skipped(operation=operation, code="changed", message=now.why)))
+            stale.append((index, Skipped(operation=operation, code="changed", message=now.reason)))
     if stale and run.reviewed:
         raise _refusal([each for _, each in stale])
     for index, skipped in stale:
@@ -133,7 +133,7 @@ def _refusal(skipped: Sequence[Skipped]) -> StalePlanError:
 def _stage(operation: Operation) -> int:
     match operation:
         case Delete():
-            return _LAST if operation.keeps is None else 0
+            return _LAST if operation.kept_id is None else 0
         case Update():
             return 1
         case Create():
@@ -154,7 +154,7 @@ def _write(run: Run, workers: Workers) -> None:
         for index in stage:
             operation = run.plan.operations[index]
             if isinstance(operation, Delete) and not run.ledger.applied(index):
-                held.add(operation.keeps)
+                held.add(operation.kept_id)
     begun = chain.from_iterable(stages[:_LAST])
     undone = next((index for index in begun if not run.ledger.applied(index)), None)
     if undone is None:

@@ -36,7 +36,7 @@ from reconciler.planning.plan import (
     Create,
     Delete,
     FieldChange,
-    KeyLost,
+    FieldRemoved,
     Operation,
     Plan,
     Update,
@@ -155,16 +155,16 @@ def _send(operation: Operation, run: Run) -> Outcome:
             run.ledger.wrote()
             return _answered(operation, live, run)
         case Delete(before=before):
-            if operation.keeps is not None:
+            if operation.kept_id is not None:
                 # Delete a duplicate only while the webhook that stays exists.
-                keeper = run.api.get(operation.keeps)
+                keeper = run.api.get(operation.kept_id)
                 if keeper is None or keeper.name != before.name:
                     why = "the webhook to keep was deleted"
                     return Skipped(operation=operation, code="changed", message=why)
             if run.api.delete(before.id):
                 run.ledger.wrote()
                 return Applied(operation=operation, id=before.id)
-            if operation.keeps is not None and run.api.get(before.id) is not None:
+            if operation.kept_id is not None and run.api.get(before.id) is not None:
                 # The webhook that stays is updated next and would then differ from this one.
                 raise ConflictError(
                     "CloudTruth reports that the duplicate does not exist, but still returns it"
@@ -216,7 +216,7 @@ def unlike(operation: Create | Update, differing: Sequence[FieldChange]) -> Fail
     paths = [tuple(str(part) for part in each.path) for each in differing]
     named = ", ".join(".".join(path) for path in paths)
     hint = "declare the value that CloudTruth stores, or the next apply retries"
-    if all(isinstance(each, KeyLost) for each in differing):
+    if all(isinstance(each, FieldRemoved) for each in differing):
         hint = (
             "CloudTruth keeps a field that is no longer declared: delete the webhook with "
             "`state: absent`, "
@@ -287,7 +287,9 @@ def _confirm(operation: Operation, run: Run, answers: Sequence[ApiError]) -> Out
         case State.PENDING:
             return None
         case State.STALE:
-            return Failed(operation=operation, code="conflict", message=now.why, hint="plan again")
+            return Failed(
+                operation=operation, code="conflict", message=now.reason, hint="plan again"
+            )
 
 
 def _find_created(

@@ -135,7 +135,7 @@ def _others(outcome: Applied, listing: Listing, run: Run) -> list[LiveWebhook]:
     """Return other webhooks under the name of a created or updated one."""
     if isinstance(outcome.operation, Delete):
         return []
-    found = [each for each in listing.strangers(outcome.operation.name) if each.id != outcome.id]
+    found = [each for each in listing.not_in_plan(outcome.operation.name) if each.id != outcome.id]
     if not found:
         return []
     mine = {

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from enum import Enum
 
 from reconciler.model import LiveWebhook, Secret, SecretRef, Unknown
-from reconciler.planning.compare import Comparison, compare, likeness
+from reconciler.planning.compare import Comparison, compare, compare_live
 from reconciler.planning.plan import (
     Create,
     Delete,
     FieldChange,
-    KeyLost,
+    FieldRemoved,
     Operation,
     Plan,
     Reason,
@@ -27,7 +27,7 @@ from reconciler.planning.plan import (
     Update,
     snapshot,
 )
-from reconciler.planning.readback import Evidence, Reading, gather
+from reconciler.planning.readback import Evidence, Reading, gather_evidence
 
 
 class State(Enum):
@@ -39,19 +39,19 @@ class State(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class CheckResult:
     """The state of one operation, the reason, and the id of the live webhook if there is one.
 
     `differing` is the difference between that webhook and the result of a create or an update.
     """
 
     state: State
-    why: str = ""
+    reason: str = ""
     id: str | None = None
     differing: tuple[FieldChange, ...] = ()
 
 
-_PENDING = Check(state=State.PENDING)
+_PENDING = CheckResult(state=State.PENDING)
 
 
 def check(
@@ -59,16 +59,18 @@ def check(
     live: LiveWebhook | None,
     secrets: Mapping[SecretRef, Secret],
     evidence: Evidence,
-) -> Check:
+) -> CheckResult:
     """Check an operation against its webhook: by id or, for a create, by name."""
     if live is None:
         match operation:
             case Create():
                 return _PENDING
             case Update():
-                return Check(state=State.STALE, why="it was deleted since the plan")
+                return CheckResult(state=State.STALE, reason="it was deleted since the plan")
             case Delete():
-                return Check(state=State.DONE, why="it is already deleted", id=operation.before.id)
+                return CheckResult(
+                    state=State.DONE, reason="it is already deleted", id=operation.before.id
+                )
     if isinstance(operation, Delete):
         return _PENDING if snapshot(live) == operation.before else _changed(live)
     compared = compare(operation.after, live, secrets, evidence)
@@ -77,13 +79,13 @@ def check(
         # A plan made without the values of secrets does not contain them. Every other difference
         # counts, sent or not, because the reviewed result includes it.
         differing = tuple(each for each in differing if not isinstance(each, SecretChange))
-    done = Check(state=State.DONE, why="it is already applied", id=live.id)
+    done = CheckResult(state=State.DONE, reason="it is already applied", id=live.id)
     if isinstance(operation, Create):
         return _changed(live, differing, _APPEARED) if differing else done
     if not differing and not _undecided(operation, live, compared):
         return done
     if snapshot(live, operation.after) == operation.before:
-        return Check(state=State.PENDING, id=live.id, differing=differing)
+        return CheckResult(state=State.PENDING, id=live.id, differing=differing)
     return _changed(live, differing) if differing else done
 
 
@@ -93,18 +95,18 @@ _APPEARED = "another webhook with this name was created since the plan"
 def _changed(
     live: LiveWebhook,
     differing: tuple[FieldChange, ...] = (),
-    why: str = "it was changed since the plan",
-) -> Check:
-    return Check(state=State.STALE, why=why, id=live.id, differing=differing)
+    reason: str = "it was changed since the plan",
+) -> CheckResult:
+    return CheckResult(state=State.STALE, reason=reason, id=live.id, differing=differing)
 
 
 def _undecided(operation: Update, live: LiveWebhook, compared: Comparison) -> bool:
     """Return whether an operation sends or removes a value that the live webhook does not show."""
     hidden = isinstance(live.configuration, Unknown)
-    undecided = compared.unreadable + compared.mistaken + compared.unavailable
+    undecided = compared.not_shown + compared.malformed + compared.unavailable
     return any(
         hidden
-        if isinstance(each, KeyLost)
+        if isinstance(each, FieldRemoved)
         else not isinstance(each, SetChange) and str(each.path[-1]) in undecided
         for each in operation.fields
     )
@@ -129,7 +131,7 @@ class Listing:
         created = [each.after for each in plan.creates]
         pairs = [(each, self.by_id[key]) for key, each in declared.items() if key in self.by_id]
         pairs += [(each, live) for each in created for live in self.named(each.name)]
-        self.evidence = gather(pairs, webhooks, secrets)
+        self.evidence = gather_evidence(pairs, webhooks, secrets)
         # Id and name of each webhook in the plan, before and after it. A webhook with a different
         # name was renamed since the plan.
         before = [each.before for each in (*plan.updates, *plan.deletes, *plan.left_out)]
@@ -148,7 +150,7 @@ class Listing:
         """Return the live webhooks with a name."""
         return self._by_name.get(name, ())
 
-    def strangers(self, *names: str) -> list[LiveWebhook]:
+    def not_in_plan(self, *names: str) -> list[LiveWebhook]:
         """Return live webhooks with these names that the plan does not know under that name."""
         found = [each for name in names for each in self.named(name)]
         return [each for each in found if (each.id, each.name) not in self._known]
@@ -157,12 +159,12 @@ class Listing:
         """Return the known differences between a webhook and the result of an operation."""
         return check(operation, live, self._secrets, self.evidence).differing
 
-    def check(self, operation: Operation) -> Check:
+    def check(self, operation: Operation) -> CheckResult:
         """Return the state of an operation. If two webhooks have its name, it is stale."""
         others: list[LiveWebhook] = []
         match operation:
             case Create():
-                found = self.strangers(operation.name)
+                found = self.not_in_plan(operation.name)
                 live = found[0] if found else None
                 others = found[:1] if len(found) > 1 else []
             case Update(before=before):
@@ -170,29 +172,29 @@ class Listing:
                 names = {operation.name} if operation.name != before.name else set()
                 if operation.after.id is None:
                     names |= {operation.name, before.name}
-                others = self.strangers(*sorted(names))
+                others = self.not_in_plan(*sorted(names))
             case Delete(before=before):
                 live = self.by_id.get(before.id)
                 if live is not None and operation.reason in (Reason.ABSENT, Reason.DUPLICATE):
-                    others = self.strangers(before.name)
-        answer = check(operation, live, self._secrets, self.evidence)
-        if others and (answer.state is State.PENDING or not isinstance(operation, Delete)):
-            return _changed(others[0], why=_APPEARED)
-        why = self._obsolete(operation, live) if answer.state is State.PENDING else ""
-        if not why:
-            return answer
-        return Check(state=State.STALE, why=why, id=None if live is None else live.id)
+                    others = self.not_in_plan(before.name)
+        result = check(operation, live, self._secrets, self.evidence)
+        if others and (result.state is State.PENDING or not isinstance(operation, Delete)):
+            return _changed(others[0], reason=_APPEARED)
+        reason = self._obsolete(operation, live) if result.state is State.PENDING else ""
+        if not reason:
+            return result
+        return CheckResult(state=State.STALE, reason=reason, id=None if live is None else live.id)
 
     def _obsolete(self, operation: Operation, live: LiveWebhook | None) -> str:
         """Return why another webhook makes a pending operation stale, else an empty text."""
         if not isinstance(operation, Delete):
             renamed = operation.name in self._renamed_instead
-            why = "a webhook that must be renamed to this name was created since the plan"
-            return why if renamed else ""
-        if operation.keeps is None or live is None:
+            reason = "a webhook that must be renamed to this name was created since the plan"
+            return reason if renamed else ""
+        if operation.kept_id is None or live is None:
             return ""
-        keeper = self.by_id.get(operation.keeps)
+        keeper = self.by_id.get(operation.kept_id)
         if keeper is None or keeper.name != live.name:
             return "the webhook to keep was deleted"
-        differs = likeness(keeper, live) is Reading.DIFFERENT
+        differs = compare_live(keeper, live) is Reading.DIFFERENT
         return "it differs from the webhook to keep" if differs else ""

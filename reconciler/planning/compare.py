@@ -19,21 +19,21 @@ from reconciler.model import (
 )
 from reconciler.planning.plan import (
     FieldChange,
-    KeyLost,
+    FieldRemoved,
     SecretCause,
     SecretChange,
     SetChange,
     Snapshot,
     ValueChange,
-    address,
     destination,
     plain_value,
+    shown_url,
 )
 from reconciler.planning.readback import (
     Evidence,
     Reading,
     declared_secret,
-    is_mistaken,
+    is_malformed,
     secret_reading,
     secrets_alike,
 )
@@ -45,14 +45,14 @@ _NONE: Final[Mapping[str, SecretCause]] = {}
 class Comparison:
     """The differences between a live and a declared webhook; without `fields` they are equal.
 
-    `unreadable` has the declared fields that the server does not show, `mistaken` the secret fields
-    that contain other text and are not sent, `unavailable` the secret fields that are shown but
-    whose declared value is not available.
+    `not_shown` has the declared fields that the server does not show, `malformed` the secret fields
+    that are visible, but not a valid value, and are not sent, `unavailable` the secret fields that
+    are shown but whose declared value is not available.
     """
 
     fields: tuple[FieldChange, ...] = ()
-    unreadable: tuple[str, ...] = ()
-    mistaken: tuple[str, ...] = ()
+    not_shown: tuple[str, ...] = ()
+    malformed: tuple[str, ...] = ()
     unavailable: tuple[str, ...] = ()
 
 
@@ -74,8 +74,8 @@ def compare(
     """
     retyped = live.type != webhook.type
     shown = {} if retyped else live.configuration
-    unreadable: list[str] = []
-    mistaken: list[str] = []
+    not_shown: list[str] = []
+    malformed: list[str] = []
     unavailable: list[str] = []
     sent: list[FieldChange] = []
     configured: dict[str, Any] = {}
@@ -94,14 +94,14 @@ def compare(
         if reading is Reading.UNAVAILABLE:
             unavailable.append(name)
         elif reading is Reading.UNKNOWN:
-            wrong = cause is None and is_mistaken(field, found)
-            (mistaken if wrong else unreadable).append(name)
+            wrong = cause is None and is_malformed(field, found)
+            (malformed if wrong else not_shown).append(name)
         if isinstance(value, SecretRef) and cause is not None:
             sent.append(_secret_change(webhook, name, cause, found, secrets))
         elif reading in (Reading.UNKNOWN, Reading.UNAVAILABLE):
             if cause is not None and not isinstance(value, SecretRef):
                 path = ("configuration", name)
-                sent.append(ValueChange(path=path, before=UNKNOWN, after=value, hidden=True))
+                sent.append(ValueChange(path=path, before=UNKNOWN, after=value, not_shown=True))
         elif reading is not Reading.SAME and field.secret:
             cause = SecretCause.ADDED if reading is Reading.ABSENT else SecretCause.DIFFERS
             sent.append(_secret_change(webhook, name, cause, found, secrets))
@@ -129,12 +129,12 @@ def compare(
     fields += sent
     if isinstance(shown, Unknown):
         dropped = sorted(resent.keys() - webhook.configuration.keys())
-        fields += [KeyLost(path=("configuration", name), hidden=True) for name in dropped]
-    fields += [KeyLost(path=("configuration", name)) for name in _undeclared(webhook, live)]
+        fields += [FieldRemoved(path=("configuration", name), not_shown=True) for name in dropped]
+    fields += [FieldRemoved(path=("configuration", name)) for name in _undeclared(webhook, live)]
     return Comparison(
         fields=tuple(fields),
-        unreadable=tuple(unreadable),
-        mistaken=tuple(mistaken),
+        not_shown=tuple(not_shown),
+        malformed=tuple(malformed),
         unavailable=tuple(unavailable),
     )
 
@@ -195,13 +195,13 @@ def _secret_change(
         path=("configuration", name),
         after=value if isinstance(value, SecretRef) else str(value),
         cause=cause,
-        before=address(found) if is_address and isinstance(found, Secret) else None,
+        before=shown_url(found) if is_address and isinstance(found, Secret) else None,
         destination=destination(webhook, secrets),
         moved=is_address and None not in hosts and hosts[0] != hosts[1],
     )
 
 
-def with_lost(
+def with_removed_unknown_fields(
     webhook: Webhook, live: LiveWebhook, fields: tuple[FieldChange, ...]
 ) -> tuple[FieldChange, ...]:
     """Add the fields unknown to this version that a new configuration removes.
@@ -213,7 +213,7 @@ def with_lost(
         return fields
     kind = KINDS[webhook.type]
     unknown = sorted(name for name in live.configuration if kind.field(name) is None)
-    lost = (KeyLost(path=("configuration", name)) for name in unknown if _shows(live, name))
+    lost = (FieldRemoved(path=("configuration", name)) for name in unknown if _shows(live, name))
     return (*fields, *lost)
 
 
@@ -239,7 +239,7 @@ def _plain_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[
     ]
 
 
-def likeness(one: LiveWebhook, other: LiveWebhook) -> Reading:
+def compare_live(one: LiveWebhook, other: LiveWebhook) -> Reading:
     """Compare two live webhooks with the same name.
 
     SAME if they are equal and completely visible, UNKNOWN if all visible fields are equal and

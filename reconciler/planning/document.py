@@ -17,7 +17,7 @@ from reconciler.findings import Finding, Related
 from reconciler.model import SecretRef, Unknown, Webhook
 from reconciler.planning.plan import (
     Create,
-    KeyLost,
+    FieldRemoved,
     Operation,
     Plan,
     SecretChange,
@@ -48,10 +48,10 @@ def plan_tree(plan: Plan, version: str) -> Tree:
             "unchanged": len(plan.matched),
             "kept": len(plan.kept),
             "unmanaged": len(plan.unmanaged),
-            "ignored": plan.ignored,
-            "files": plan.files,
-            "in_scope": plan.in_scope,
-            "live": plan.live,
+            "ignored": plan.ignored_count,
+            "files": plan.file_count,
+            "in_scope": plan.in_scope_count,
+            "live": plan.live_count,
         },
         "blocked": plain(plan.blocked),
         "operations": [
@@ -66,8 +66,8 @@ def plan_tree(plan: Plan, version: str) -> Tree:
         "kept": [{"name": each.name, **plain(each)} for each in plan.kept],
         "unmanaged": plain(plan.unmanaged),
         "matched": plain(plan.matched),
-        "unreadable": [{"webhook": name, "field": field} for name, field in plan.uncertain],
-        "not_compared": plain(plan.uncompared),
+        "unreadable": [{"webhook": name, "field": field} for name, field in plan.unreadable],
+        "not_compared": plain(plan.not_compared),
         "secrets": plain(plan.secrets),
         "notes": plain(plan.notes),
         "relaxed": plain(plan.relaxed),
@@ -100,9 +100,9 @@ _OMITTED: Final[Mapping[type, tuple[str, ...]]] = {
     Finding: ("place",),
     Related: ("place",),
     Webhook: ("index", "file", "adopt"),
-    ValueChange: ("hidden",),
+    ValueChange: ("not_shown",),
     SecretChange: ("moved",),
-    KeyLost: ("hidden",),
+    FieldRemoved: ("not_shown",),
 }
 """Fields that a document omits, by class."""
 
@@ -110,7 +110,7 @@ _TAGS: Final[Mapping[type, str]] = {
     ValueChange: "value",
     SetChange: "set",
     SecretChange: "secret",
-    KeyLost: "lost",
+    FieldRemoved: "removed",
 }
 
 

@@ -29,7 +29,7 @@ def guard(plan: Plan, allow_deletes: int | None = None) -> Iterator[Finding]:
     `allow_deletes` is the number of deletes that a user has allowed. It overrides every guard. A
     number other than the planned one blocks the plan, unless the plan has no deletes.
     """
-    deletes, in_scope, max_deletes = plan.counted_deletes, plan.in_scope, plan.max_deletes
+    deletes, in_scope, max_deletes = plan.counted_deletes, plan.in_scope_count, plan.max_deletes
     if allow_deletes is not None:
         if deletes and allow_deletes != deletes:
             yield error(
@@ -38,7 +38,7 @@ def guard(plan: Plan, allow_deletes: int | None = None) -> Iterator[Finding]:
                 f"review the deletes, then use --allow-deletes {deletes}",
             )
         return
-    way_on = f"if this is intended, add --allow-deletes {deletes}"
+    override_hint = f"if this is intended, add --allow-deletes {deletes}"
     limit: str | None = None
     if max_deletes is not None:
         if deletes > max_deletes:
@@ -50,19 +50,19 @@ def guard(plan: Plan, allow_deletes: int | None = None) -> Iterator[Finding]:
     if limit is not None:
         or_set = "" if max_deletes is not None else ", or set limits.max_deletes in the file"
         message = f"{_webhooks(deletes)} would be deleted{limit}"
-        yield error("too-many-deletes", message, f"{way_on}{or_set}")
-    if not plan.declared and in_scope:
+        yield error("too-many-deletes", message, f"{override_hint}{or_set}")
+    if not plan.any_declared and in_scope:
         verb = "is" if in_scope == 1 else "are"
         yield error(
             "nothing-declared",
             f"no webhooks are declared, but {in_scope} {verb} live in scope",
-            f"check that the right file was read; {way_on}",
+            f"check that the right file was read; {override_hint}",
         )
-    elif not plan.found and deletes:
+    elif not plan.any_declared_live and deletes:
         yield error(
             "no-declared-live",
             f"no declared webhook is live, but {_webhooks(deletes)} would be deleted",
-            f"check that the key belongs to the right organization; {way_on}",
+            f"check that the key belongs to the right organization; {override_hint}",
         )
 
 
@@ -99,16 +99,16 @@ def rename_hints(operations: tuple[Operation, ...]) -> Iterator[Finding]:
 
     Only if exactly one delete and one create have the same type, events and visible configuration.
     """
-    going: dict[Hashable, list[Delete]] = {}
-    coming: dict[Hashable, list[Create]] = {}
+    deletes_by_key: dict[Hashable, list[Delete]] = {}
+    creates_by_key: dict[Hashable, list[Create]] = {}
     for operation in operations:
         match operation:
             case Create(after=after):
-                coming.setdefault(_likeness(after), []).append(operation)
+                creates_by_key.setdefault(_visible_key(after), []).append(operation)
             case Delete(reason=Reason.NOT_DECLARED, before=before):
-                going.setdefault(_likeness(before), []).append(operation)
-    for key, creates in coming.items():
-        deletes = going.get(key, [])
+                deletes_by_key.setdefault(_visible_key(before), []).append(operation)
+    for key, creates in creates_by_key.items():
+        deletes = deletes_by_key.get(key, [])
         if len(creates) == len(deletes) == 1:
             old, new = deletes[0].name, creates[0]
             written = json.dumps(old, ensure_ascii=False)  # YAML reads the same text
@@ -120,7 +120,9 @@ def rename_hints(operations: tuple[Operation, ...]) -> Iterator[Finding]:
             )
 
 
-def mistaken(webhook: Webhook, name: str, apply_options: Sequence[str] = ()) -> Finding:
+def malformed_secret_warning(
+    webhook: Webhook, name: str, apply_options: Sequence[str] = ()
+) -> Finding:
     """Return a warning that a visible live secret cannot be a valid value.
 
     `apply_options` has the options with which `apply` computes the same plan.
@@ -129,12 +131,12 @@ def mistaken(webhook: Webhook, name: str, apply_options: Sequence[str] = ()) -> 
     field = KINDS[webhook.type].field(name)
     noun = field.noun if field is not None else "the value"
     return warning(
-        "live-secret-mistaken",
+        "live-secret-malformed",
         f"the live {name} of {webhook.name!r} is not {noun}, so deliveries fail",
         f"resend the secret: `{command}`",
         webhook.position,
     )
 
 
-def _likeness(webhook: Webhook | Snapshot) -> Hashable:
+def _visible_key(webhook: Webhook | Snapshot) -> Hashable:
     return (webhook.type, webhook.event_types, tuple(sorted(visible(webhook).items())))

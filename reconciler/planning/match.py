@@ -27,7 +27,7 @@ from reconciler.findings import Finding, Position, Related, error, note, warning
 from reconciler.kinds import KINDS
 from reconciler.kinds.events import EVENT_TYPES
 from reconciler.model import Absent, Desired, LiveWebhook, Pattern, Webhook
-from reconciler.planning.compare import compare, likeness
+from reconciler.planning.compare import compare, compare_live
 from reconciler.planning.names import Globs, first_match, lookalike_key
 from reconciler.planning.plan import (
     Delete,
@@ -43,7 +43,7 @@ from reconciler.planning.readback import Evidence, Reading
 _KNOWN_EVENTS: Final = frozenset(EVENT_TYPES)
 
 
-def not_understood(found: LiveWebhook) -> tuple[Reason, str] | None:
+def unknown_type_or_event(found: LiveWebhook) -> tuple[Reason, str] | None:
     """Return what this version does not know about a live webhook: the type, or the events."""
     if found.type not in KINDS:
         return Reason.UNKNOWN_TYPE, found.type
@@ -57,8 +57,8 @@ class Match:
 
     If `findings` has an error, no plan is made.
     `pairs` are declared webhooks with their live ones; `adopted` has the ids of those outside the
-    scope. `new` are declared webhooks that are not live. `declared` is true if anything is
-    declared, `found` if any declaration matches a live webhook.
+    scope. `new` are declared webhooks that are not live. `any_declared_live` is true if any
+    declaration matches a live webhook.
     """
 
     def __init__(
@@ -70,9 +70,9 @@ class Match:
         self.deletes: list[Delete] = []
         self.kept: list[Kept] = []
         self.unmanaged: list[Unmanaged] = []
-        self.ignored = 0
-        self.in_scope = 0
-        self.found = False
+        self.ignored_count = 0
+        self.in_scope_count = 0
+        self.any_declared_live = False
         self.adopted: set[str] = set()
         self.findings: list[Finding] = []
         self._policy = desired.policy
@@ -92,7 +92,7 @@ class Match:
         # that webhook.
         self._taken = {each.id for each in self._entries() if each.id in self._by_id}
         self._ignored_ids: set[str] = set()
-        self.declared = any(map(self._is_selected, self._entries()))
+        self.any_declared = any(map(self._is_selected, self._entries()))
         if self._policy.ignore:
             # Remove entries whose declared or live name is ignored (row 1).
             self._webhooks = [each for each in self._webhooks if not self._is_ignored(each)]
@@ -175,8 +175,8 @@ class Match:
                 before=snapshot(live),
                 reason=Reason.DUPLICATE,
                 position=webhook.position,
-                keeps=keeper.id,
-                hidden=likeness(keeper, live) is Reading.UNKNOWN,
+                kept_id=keeper.id,
+                may_differ=compare_live(keeper, live) is Reading.UNKNOWN,
             )
         )
 
@@ -203,7 +203,7 @@ class Match:
         self, found: LiveWebhook, position: Position | None, *, unapplied: bool = False
     ) -> bool:
         """Keep webhooks with an unknown type or event (row 2)."""
-        unknown = not_understood(found)
+        unknown = unknown_type_or_event(found)
         if unknown is not None:
             reason, detail = unknown
             self._keep(reason, position, snapshot(found), detail=detail, unapplied=unapplied)
@@ -274,7 +274,7 @@ class Match:
         if left and rest:
             self._taken.update(each.id for each in rest)
             if self._selects(name):
-                self.found = True
+                self.any_declared_live = True
                 first = entries[0].position
                 self._keep(Reason.AMBIGUOUS, first, *map(snapshot, rest), unapplied=True)
         elif left:
@@ -300,8 +300,8 @@ class Match:
         self._taken.update(each.id for each in found)
         if not self._selects(entry.name, *(each.name for each in found)):
             return
-        self.found |= bool(found)
-        known = [each for each in found if not_understood(each) is None]
+        self.any_declared_live |= bool(found)
+        known = [each for each in found if unknown_type_or_event(each) is None]
         if isinstance(entry, Absent):
             for each in found:
                 if not self._keep_unknown(each, entry.position, unapplied=True):
@@ -334,7 +334,7 @@ class Match:
         differ, all of them stay.
         """
         found, *others = sorted(known, key=lambda each: each.id)
-        if any(likeness(found, each) is Reading.DIFFERENT for each in others):
+        if any(compare_live(found, each) is Reading.DIFFERENT for each in others):
             shots = map(snapshot, known)
             self._keep(Reason.AMBIGUOUS, webhook.position, *shots, unapplied=True)
             return
@@ -385,7 +385,7 @@ class Match:
         for each in others if self._selects(webhook.name) else ():
             if self._keep_unknown(each, webhook.position):
                 continue
-            same = (one for one in pinned if likeness(one, each) is not Reading.DIFFERENT)
+            same = (one for one in pinned if compare_live(one, each) is not Reading.DIFFERENT)
             if (keeper := next(same, None)) is not None:
                 self._duplicate(each, webhook, keeper)
             else:
@@ -415,7 +415,7 @@ class Match:
                 else:
                     continue
                 message = f"{verb} {webhook.name!r}: another webhook with that name {why}"
-                yield error("name-held", message, hint, webhook.position)
+                yield error("name-taken", message, hint, webhook.position)
 
     def _rest(self) -> None:
         """Handle live webhooks that match no entry (rows 1, 2, 6 and 7)."""
@@ -435,10 +435,10 @@ class Match:
             if each.id not in shown and left_out and lookalike_key(each.name) in left_out:
                 continue
             if each.id in self._ignored_ids:
-                self.ignored += 1
+                self.ignored_count += 1
                 continue
             within = [scope.prune for scope, globs in self._scopes if globs.match(each.name)]
-            self.in_scope += bool(within)
+            self.in_scope_count += bool(within)
             if each.id in self._taken or self._keep_unknown(each, None):
                 continue
             if not (self._prune and any(within)):

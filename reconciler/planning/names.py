@@ -43,16 +43,16 @@ def first_match(patterns: Iterable[Pattern], name: str) -> Pattern | None:
     return next((each for each in patterns if Globs((each.glob,)).match(name)), None)
 
 
-def unmatched(only: Iterable[str], names: Collection[str], nothing: str) -> Iterator[Finding]:
+def unmatched(only: Iterable[str], names: Collection[str], searched: str) -> Iterator[Finding]:
     """Warn of each glob of `--only` that matches no name, so that a typo does not go unnoticed.
 
-    `nothing` describes what was searched, as in `no live webhook`.
+    `searched` is the kind of name, as in `live webhook`.
     """
     for glob in dict.fromkeys(only):
         if not any(map(Globs((glob,)).match, names)):
             yield warning(
                 "only-matches-nothing",
-                f"--only {glob!r} matches {nothing}",
+                f"--only {glob!r} matches no {searched}",
                 "a glob must match the whole name, and case matters (`team-*`, not `team`); "
                 "`webhooks status` lists names",
             )
@@ -70,7 +70,7 @@ INVISIBLE: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
 """Invisible or blank characters, besides those of the category `Cf`."""
 
 _HIDDEN: Final = INVISIBLE.union(map(chr, range(0xFE00, 0xFE10)), map(chr, range(0xE0100, 0xE01F0)))
-NORMALIZED: Final = 1000
+MAX_NORMALIZED_LENGTH: Final = 1000
 """Longer text is not normalized, because that takes quadratic time."""
 
 
@@ -82,7 +82,7 @@ def lookalike_key(name: str) -> str:
     Cyrillic, Greek and Armenian letters that look like Latin ones. Very long names are compared
     without case and spaces only.
     """
-    if not name.isascii() and len(name) <= NORMALIZED:
+    if not name.isascii() and len(name) <= MAX_NORMALIZED_LENGTH:
         name = unicodedata.normalize("NFKC", name).translate(_SMALL)
         name = unicodedata.normalize("NFKC", name.casefold())
         name = "".join(

@@ -91,14 +91,14 @@ class Snapshot:
 class ValueChange:
     """A change of a plain field; None means that the field is missing.
 
-    The path is `("name",)`, `("type",)` or `("configuration", field)`. `hidden` means that the
+    The path is `("name",)`, `("type",)` or `("configuration", field)`. `not_shown` means that the
     server shows no configuration, and the previous configuration had another value.
     """
 
     path: Path
     before: str | bool | Unknown | None
     after: str | bool
-    hidden: bool = False
+    not_shown: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,18 +129,18 @@ class SecretChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeyLost:
+class FieldRemoved:
     """An undeclared configuration field is removed, because the complete configuration is sent.
 
-    `hidden` means that the server shows no configuration, and the previous configuration had the
+    `not_shown` means that the server shows no configuration, and the previous configuration had the
     field.
     """
 
     path: Path
-    hidden: bool = False
+    not_shown: bool = False
 
 
-FieldChange: TypeAlias = ValueChange | SetChange | SecretChange | KeyLost
+FieldChange: TypeAlias = ValueChange | SetChange | SecretChange | FieldRemoved
 
 _RESENT: Final = frozenset(
     (SecretCause.REFERENCE_CHANGED, SecretCause.VERSION_CHANGED, SecretCause.REQUESTED)
@@ -152,7 +152,7 @@ def is_resend(field: FieldChange) -> bool:
     """Return whether a field is sent or removed although no difference is visible."""
     if isinstance(field, SecretChange):
         return field.cause in _RESENT
-    return not isinstance(field, SetChange) and field.hidden
+    return not isinstance(field, SetChange) and field.not_shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,15 +205,15 @@ class Update:
 class Delete:
     """A live webhook that is deleted. `position` is the line that requests it, if there is one.
 
-    For a duplicate, `keeps` is the id of the webhook that stays. `hidden` means that the server
-    does not show both completely, so they may differ.
+    For a duplicate, `kept_id` is the id of the webhook that stays. `may_differ` means that the
+    server does not show both completely, so they may differ.
     """
 
     before: Snapshot
     reason: Reason
     position: Position | None = field(default=None, compare=False)
-    keeps: str | None = None
-    hidden: bool = False
+    kept_id: str | None = None
+    may_differ: bool = False
     attribution: Attribution | None = field(default=None, compare=False)
 
     @property
@@ -267,13 +267,13 @@ def destination(webhook: Webhook, secrets: Mapping[SecretRef, Secret] | None = N
     value = webhook.configuration.get(kind.destination)
     if isinstance(value, SecretRef):
         secret = (secrets or {}).get(value)
-        return f"{kind.type} {value if secret is None else address(secret)}"
+        return f"{kind.type} {value if secret is None else shown_url(secret)}"
     if field is None or not isinstance(value, str):
         return kind.type
-    return f"{kind.type} {address(Secret(value)) if field.secret else field.written(value)}"
+    return f"{kind.type} {shown_url(Secret(value)) if field.secret else field.written(value)}"
 
 
-def address(url: Secret) -> str:
+def shown_url(url: Secret) -> str:
     """Return the part of a URL that may be shown: its scheme and host."""
     origin = url.origin()
     return "***" if origin is None else f"{origin}/***"
@@ -301,7 +301,7 @@ def snapshot(live: LiveWebhook, declared: Webhook | None = None) -> Snapshot:
                 wanted = declarations.get(field.name)
                 if isinstance(wanted, str) and Secret(wanted).same_as(value):
                     shown[field.name] = wanted
-                text = address(value)
+                text = shown_url(value)
             if field.name == kind.destination and text:
                 where = f"{live.type} {text}"
     return Snapshot(
@@ -379,15 +379,14 @@ class Plan:
     other deletes; each group by name, then id. `digests` has the digests of each operation, none if
     only the value of a secret differs. `digest` covers what a reviewer sees (planning/review.py).
 
-    `blocked` has the findings of the guards. They depend on the plan's counts, on `declared` (true
-    if anything is declared), `found` (true if a declaration matches a live webhook) and
-    `max_deletes`, the limit in the files. `names` are the declared names and the live ones that
-    they match. `notes` are warnings and hints. `relaxed` has policy lines that were relaxed since
-    the previous configuration. `unreadable` has the declared fields that cannot be read back, as
-    (webhook, field). `secrets` are those that the operations send, `uncompared` other secrets that
-    are live and visible, but whose declared value is not available for the comparison. `files` is
-    the number of files read, `in_scope` the number of live webhooks in scope, `live` the number of
-    all live webhooks. `left_out` are the updates and deletes that `only` excludes.
+    `blocked` has the findings of the guards. They depend on the plan's counts, on `any_declared`,
+    `any_declared_live` (true if a declaration matches a live webhook) and `max_deletes`, the limit
+    in the files. `names` are the declared names and the live ones that they match. `notes` are
+    warnings and hints. `relaxed` has policy lines that were relaxed since the previous
+    configuration. `not_shown` has the declared fields that the server does not show, as (webhook,
+    field). `secrets` are those that the operations send, `not_compared` other secrets that are live
+    and visible, but whose declared value is not available for the comparison. `left_out` are the
+    updates and deletes that `select` excludes.
     """
 
     origin: str
@@ -397,37 +396,37 @@ class Plan:
     matched: tuple[Matched, ...] = ()
     kept: tuple[Kept, ...] = ()
     unmanaged: tuple[Unmanaged, ...] = ()
-    ignored: int = 0
-    files: int = 0
-    in_scope: int = 0
-    live: int = 0
-    declared: bool = True
-    found: bool = True
+    ignored_count: int = 0
+    file_count: int = 0
+    in_scope_count: int = 0
+    live_count: int = 0
+    any_declared: bool = True
+    any_declared_live: bool = True
     max_deletes: int | None = None
     names: frozenset[str] = frozenset()
     blocked: tuple[Finding, ...] = ()
     notes: tuple[Finding, ...] = ()
     relaxed: tuple[Finding, ...] = ()
-    unreadable: tuple[tuple[str, str], ...] = ()
-    uncompared: tuple[SecretUse, ...] = ()
+    not_shown: tuple[tuple[str, str], ...] = ()
+    not_compared: tuple[SecretUse, ...] = ()
     secrets: tuple[SecretUse, ...] = ()
     digests: tuple[tuple[OperationDigest, ...], ...] = ()
     digest: str = ""
 
     @property
-    def uncertain(self) -> tuple[tuple[str, str], ...]:
+    def unreadable(self) -> tuple[tuple[str, str], ...]:
         """Return the fields that cannot be read back and are not sent, as (webhook, field)."""
         sent = {(each.webhook, each.field) for each in self.secrets}
-        return tuple(each for each in self.unreadable if each not in sent)
+        return tuple(each for each in self.not_shown if each not in sent)
 
     @property
     def unapplied(self) -> tuple[Kept, ...]:
         """Return the kept webhooks whose declaration is not applied."""
         return tuple(each for each in self.kept if each.unapplied)
 
-    def only(self, kept: Collection[int]) -> Plan:
-        """Return the plan with only the operations at the given indexes."""
-        operations = tuple(each for index, each in enumerate(self.operations) if index in kept)
+    def select(self, indexes: Collection[int]) -> Plan:
+        """Return the plan with only the operations at `indexes`."""
+        operations = tuple(each for index, each in enumerate(self.operations) if index in indexes)
         names = {each.name for each in operations if not isinstance(each, Delete)}
         return replace(
             self,
@@ -435,10 +434,10 @@ class Plan:
             left_out=tuple(
                 each
                 for index, each in enumerate(self.operations)
-                if index not in kept and not isinstance(each, Create)
+                if index not in indexes and not isinstance(each, Create)
             ),
             secrets=tuple(each for each in self.secrets if each.webhook in names),
-            digests=tuple(each for index, each in enumerate(self.digests) if index in kept),
+            digests=tuple(each for index, each in enumerate(self.digests) if index in indexes),
         )
 
     @property
@@ -465,5 +464,5 @@ class Plan:
         """
         duplicates = [each for each in self.deletes if each.reason is Reason.DUPLICATE]
         of_name = Counter(each.name for each in duplicates)
-        harmless = sum(not each.hidden and of_name[each.name] == 1 for each in duplicates)
+        harmless = sum(not each.may_differ and of_name[each.name] == 1 for each in duplicates)
         return len(self.deletes) - harmless

@@ -10,8 +10,8 @@ from itertools import chain
 from reconciler.errors import ConfigurationError
 from reconciler.findings import Finding, has_errors, sort_key
 from reconciler.model import Desired, Live, LiveWebhook, Secret, SecretRef, Webhook
-from reconciler.planning.compare import compare, with_lost
-from reconciler.planning.guards import guard, mistaken, relaxed, rename_hints
+from reconciler.planning.compare import compare, with_removed_unknown_fields
+from reconciler.planning.guards import guard, malformed_secret_warning, relaxed, rename_hints
 from reconciler.planning.match import Match
 from reconciler.planning.names import unmatched
 from reconciler.planning.plan import (
@@ -31,9 +31,9 @@ from reconciler.planning.plan import (
     is_resend,
     snapshot,
 )
-from reconciler.planning.readback import gather
+from reconciler.planning.readback import gather_evidence
 from reconciler.planning.resend import Resend, Resends
-from reconciler.planning.review import Shown, digests, plan_digest
+from reconciler.planning.review import CommittedHosts, digests, plan_digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +43,9 @@ class PlanOptions:
     `only` are globs over live or declared names. With `prune` false, undeclared webhooks are not
     deleted. `allow_deletes` is the number of deletes to allow. `resend` has references or webhooks
     whose secrets are resent, `*` for all, `reviewed` the resends of a review. `previous` is the
-    previous configuration. `shown` has scheme and host of the references that a reviewer can look
-    up in the commit. `apply_options` has the options with which `apply` computes the same plan.
+    previous configuration. `committed_hosts` has scheme and host of the references that a reviewer
+    can look up in the commit. `apply_options` has the options with which `apply` computes the same
+    plan.
     """
 
     only: tuple[str, ...] = ()
@@ -53,7 +54,7 @@ class PlanOptions:
     resend: tuple[str, ...] = ()
     reviewed: tuple[Resend, ...] = ()
     previous: Desired | None = None
-    shown: Shown = field(default_factory=dict)
+    committed_hosts: CommittedHosts = field(default_factory=dict)
     apply_options: tuple[str, ...] = ()
 
 
@@ -71,7 +72,7 @@ def plan(
     """
     table = Match(desired, live.webhooks, only=options.only, prune=options.prune)
     resends = Resends(desired, options.previous, named=options.resend, reviewed=options.reviewed)
-    evidence = gather(table.pairs, live.webhooks, secrets)
+    evidence = gather_evidence(table.pairs, live.webhooks, secrets)
     compared = [
         (webhook, found, compare(webhook, found, secrets, evidence, resends.causes(webhook)))
         for webhook, found in table.pairs  # in memory order, which is faster than by name
@@ -87,21 +88,24 @@ def plan(
     unpaired = {each.name for each in live.webhooks if each.id not in paired}
     updates: list[Update] = []
     matched: list[Matched] = []
-    unreadable: list[tuple[str, str]] = []
+    not_shown: list[tuple[str, str]] = []
     for webhook, found, comparison in compared:
         after = _awaiting(webhook, unpaired)
-        fields = with_lost(webhook, found, comparison.fields)
-        fields = tuple(_with_shown_host(each, options.shown) for each in fields)
+        fields = with_removed_unknown_fields(webhook, found, comparison.fields)
+        fields = tuple(_with_shown_host(each, options.committed_hosts) for each in fields)
         if fields:
             reason = _reason(webhook, found, comparison.fields, table.adopted)
             before = snapshot(found, webhook)
             updates.append(Update(before=before, after=after, fields=fields, reason=reason))
         else:
             matched.append(Matched(id=found.id, webhook=after))
-        unreadable += [(webhook.name, name) for name in comparison.unreadable]
-        findings += [mistaken(webhook, name, options.apply_options) for name in comparison.mistaken]
+        not_shown += [(webhook.name, name) for name in comparison.not_shown]
+        findings += [
+            malformed_secret_warning(webhook, name, options.apply_options)
+            for name in comparison.malformed
+        ]
         if not any(each.path[0] == "configuration" for each in fields):
-            findings += resends.unseen(webhook, found, evidence)
+            findings += resends.dropped_secret_notes(webhook, found, evidence)
     deletes = sorted(table.deletes, key=lambda each: (each.name, each.before.id))
     creates = sorted(table.new, key=lambda each: each.name)
     operations: tuple[Operation, ...] = (
@@ -113,7 +117,7 @@ def plan(
     findings += rename_hints(operations)
     if options.previous is not None:
         operations = _attributed(operations, options.previous, options, live, secrets)
-    reviewable = tuple(digests(operation, options.shown) for operation in operations)
+    reviewable = tuple(digests(operation, options.committed_hosts) for operation in operations)
     # Values are not used, so a plan lists the same secrets whether or not they are available.
     uses = [
         use
@@ -129,12 +133,12 @@ def plan(
         matched=tuple(matched),
         kept=tuple(sorted(table.kept, key=lambda each: (each.name, each.webhooks[0].id))),
         unmanaged=tuple(sorted(table.unmanaged, key=lambda each: (each.name, each.webhook.id))),
-        ignored=table.ignored,
-        files=len(desired.policy.scopes),
-        in_scope=table.in_scope,
-        live=len(live.webhooks),
-        declared=table.declared,
-        found=table.found,
+        ignored_count=table.ignored_count,
+        file_count=len(desired.policy.scopes),
+        in_scope_count=table.in_scope_count,
+        live_count=len(live.webhooks),
+        any_declared=table.any_declared,
+        any_declared_live=table.any_declared_live,
         max_deletes=desired.policy.max_deletes,
         names=_declared_names(desired).union(
             (found.name for _, found in table.pairs),
@@ -142,8 +146,8 @@ def plan(
         ),
         notes=tuple(sorted(findings, key=sort_key)),
         relaxed=tuple(relaxed(options.previous, desired)) if options.previous else (),
-        unreadable=tuple(unreadable),
-        uncompared=tuple(
+        not_shown=tuple(not_shown),
+        not_compared=tuple(
             use
             for webhook, _, comparison in compared
             for use in _used(webhook, comparison.unavailable)
@@ -171,9 +175,9 @@ def _declared_names(desired: Desired) -> frozenset[str]:
     return absent.union(each.name for each in desired.webhooks)
 
 
-def _with_shown_host(change: FieldChange, shown: Shown) -> FieldChange:
+def _with_shown_host(change: FieldChange, hosts: CommittedHosts) -> FieldChange:
     """Mark a secret with a changed destination as shown, if the commit shows the new one."""
-    if not isinstance(change, SecretChange) or not change.moved or change.after not in shown:
+    if not isinstance(change, SecretChange) or not change.moved or change.after not in hosts:
         return change
     cause = change.cause if is_resend(change) else SecretCause.DESTINATION
     return replace(change, moved=False, cause=cause)
@@ -216,16 +220,16 @@ def _attributed(
     drifting: set[object] = set()
     with suppress(ConfigurationError):
         made = plan(previous, live, {**secrets, **previous.literals}, before)
-        drifting = {_identity(each, options.shown) for each in made.operations}
+        drifting = {_identity(each, options.committed_hosts) for each in made.operations}
     labels = {True: Attribution.DRIFT, False: Attribution.THIS_CHANGE}
     return tuple(
-        replace(each, attribution=labels[_identity(each, options.shown) in drifting])
+        replace(each, attribution=labels[_identity(each, options.committed_hosts) in drifting])
         for each in operations
     )
 
 
-def _identity(operation: Operation, shown: Shown) -> object:
-    found = digests(operation, shown)
+def _identity(operation: Operation, hosts: CommittedHosts) -> object:
+    found = digests(operation, hosts)
     if not found and isinstance(operation, Update):
         return (operation.before.id, tuple(each.path for each in operation.fields))
     return found

@@ -68,7 +68,7 @@ def plausible(value: LiveValue | Unknown) -> bool:
 _EMPTY: Final = re.compile(r"\s*")
 
 
-def is_mistaken(field: Field, live: LiveValue | Unknown) -> bool:
+def is_malformed(field: Field, live: LiveValue | Unknown) -> bool:
     """Return whether `live` is visible text that a user stored instead of the secret by mistake.
 
     Masked and encrypted values never match.
@@ -146,7 +146,7 @@ def secret_reading(
     return Reading.UNAVAILABLE if wanted is None else Reading.DIFFERENT
 
 
-def gather(
+def gather_evidence(
     pairs: Iterable[tuple[Webhook, LiveWebhook]],
     live: Iterable[LiveWebhook],
     secrets: Mapping[SecretRef, Secret],

@@ -104,7 +104,9 @@ class Resends:
             found[name] = SecretCause.REFERENCE_CHANGED
         return found
 
-    def unseen(self, webhook: Webhook, live: LiveWebhook, evidence: Evidence) -> Iterable[Finding]:
+    def dropped_secret_notes(
+        self, webhook: Webhook, live: LiveWebhook, evidence: Evidence
+    ) -> Iterable[Finding]:
         """Return a note for each secret that is no longer declared and may still be set.
 
         It is not removed, because every plan would remove it again: its removal is not visible.

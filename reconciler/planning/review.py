@@ -7,8 +7,8 @@ reasons and values of secrets, so a plan has the same digest with and without th
 order of files.
 
 A review is a set of such digests, from a saved plan, from comments on a pull request, or as the
-digest of a complete plan. `apply` always plans again; `judge` decides for each operation whether it
-was reviewed. A reviewed operation that is no longer planned is done.
+digest of a complete plan. `apply` always plans again; `compare_with_review` decides for each
+operation whether it was reviewed. A reviewed operation that is no longer planned is done.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from reconciler.planning.plan import (
     Create,
     Delete,
     FieldChange,
+    FieldRemoved,
     Kept,
-    KeyLost,
     Operation,
     OperationDigest,
     Plan,
@@ -42,14 +42,14 @@ from reconciler.planning.plan import (
 )
 from reconciler.planning.resend import Resend, resends
 
-_DIGITS: Final = 32
+_DIGEST_LENGTH: Final = 32
 """The length of an operation's digest in hexadecimal digits: 128 bits."""
 
-Shown: TypeAlias = Mapping[SecretRef, str]
+CommittedHosts: TypeAlias = Mapping[SecretRef, str]
 """Scheme and host by reference, for files that git tracks: a reviewer can look them up."""
 
 
-def digests(operation: Operation, shown: Shown) -> tuple[OperationDigest, ...]:
+def digests(operation: Operation, hosts: CommittedHosts) -> tuple[OperationDigest, ...]:
     """Return the digests of one operation and of each secret that it resends.
 
     Empty if only the value of a secret differs: a reviewer cannot see that, because the difference
@@ -58,19 +58,19 @@ def digests(operation: Operation, shown: Shown) -> tuple[OperationDigest, ...]:
     id_ = None if isinstance(operation, Create) else operation.before.id
     match operation:
         case Create(after=after):
-            contents: list[Any] = [["create", None, None, _content(after, shown)]]
+            contents: list[Any] = [["create", None, None, _content(after, hosts)]]
         case Update():
-            contents = list(_update(operation, shown))
+            contents = list(_update(operation, hosts))
         case Delete(before=before):
-            contents = [["delete", id_, _content(before, shown), None]]
+            contents = [["delete", id_, _content(before, hosts), None]]
     return tuple(
-        OperationDigest(digest=_digest(each)[:_DIGITS], name=operation.name, id=id_)
+        OperationDigest(digest=_digest(each)[:_DIGEST_LENGTH], name=operation.name, id=id_)
         for each in contents
     )
 
 
-def _update(operation: Update, shown: Shown) -> Iterable[Any]:
-    before, after = operation.before, _content(operation.after, shown)
+def _update(operation: Update, hosts: CommittedHosts) -> Iterable[Any]:
+    before, after = operation.before, _content(operation.after, hosts)
     kind = KINDS[operation.after.type]
     seen = [each for each in operation.fields if _visible(each, kind)]
     if seen:
@@ -78,9 +78,9 @@ def _update(operation: Update, shown: Shown) -> Iterable[Any]:
         secret = [
             [str(each.path[-1]), each.before if isinstance(each, SecretChange) else None]
             for each in seen
-            if isinstance(each, SecretChange | KeyLost)
+            if isinstance(each, SecretChange | FieldRemoved)
         ]
-        yield ["update", before.id, _content(before, shown), after, secret]
+        yield ["update", before.id, _content(before, hosts), after, secret]
     goal = after["configuration"].get(kind.destination)
     for each in operation.fields:
         if is_resend(each):
@@ -98,7 +98,7 @@ def _visible(field: FieldChange, kind: Kind) -> bool:
         return False
     if isinstance(field, SecretChange):
         return isinstance(field.after, str) or field.cause is SecretCause.DESTINATION
-    return not isinstance(field, KeyLost) or kind.field(str(field.path[-1])) is not None
+    return not isinstance(field, FieldRemoved) or kind.field(str(field.path[-1])) is not None
 
 
 def check_digest(text: str) -> None:
@@ -119,7 +119,7 @@ def plan_digest(origin: str, organization: str, found: Iterable[OperationDigest]
     return f"sha256:{_digest([origin, organization, digests])}" if digests else ""
 
 
-def _content(webhook: Webhook | Snapshot, shown: Shown) -> dict[str, Any]:
+def _content(webhook: Webhook | Snapshot, hosts: CommittedHosts) -> dict[str, Any]:
     kind = KINDS[webhook.type]
     configuration: dict[str, Any] = {}
     for name, value in webhook.configuration.items():
@@ -127,8 +127,8 @@ def _content(webhook: Webhook | Snapshot, shown: Shown) -> dict[str, Any]:
         if isinstance(value, SecretRef):
             is_literal = value.scheme is Scheme.LITERAL  # it has no name to look up
             configuration[name] = {"literal": True} if is_literal else value.tree()
-            if name == kind.destination and value in shown:
-                configuration[name]["destination"] = shown[value]
+            if name == kind.destination and value in hosts:
+                configuration[name]["destination"] = hosts[value]
         elif isinstance(value, Unknown):
             configuration[name] = {"unknown": True}
         elif isinstance(value, str) and field is not None:
@@ -168,7 +168,7 @@ class Review:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judgment:
+class ReviewComparison:
     """The comparison of a plan with a review; numbers are indexes of `plan.operations`.
 
     `unreviewed` has the reason for each operation that still needs a review. `stale` are
@@ -180,7 +180,7 @@ class Judgment:
     stale: tuple[Operation | Kept, ...]
 
 
-def review_of(plan: Plan) -> Review:
+def approve_all(plan: Plan) -> Review:
     """Return the review that approves all operations of a plan."""
     return Review(
         origin=plan.origin,
@@ -190,10 +190,13 @@ def review_of(plan: Plan) -> Review:
     )
 
 
-def judge(plan: Plan, review: Review, *, values: bool) -> Judgment:
+def compare_with_review(
+    plan: Plan, review: Review, *, allow_value_changes: bool
+) -> ReviewComparison:
     """Compare a plan with a review.
 
-    With `values`, operations in which only the value of a secret differs need no review.
+    With `allow_value_changes`, operations in which only the value of a secret differs need no
+    review.
     """
     digests = {each.digest for each in review.operations}
     mentioned = mentions(review.operations)
@@ -204,7 +207,7 @@ def judge(plan: Plan, review: Review, *, values: bool) -> Judgment:
         id_ = None if isinstance(operation, Create) else operation.before.id
         if _moves(operation):
             unreviewed[index] = f"the secret would be sent to a different host: {_bump(operation)}"
-        elif not found and not values:
+        elif not found and not allow_value_changes:
             unreviewed[index] = (
                 "only the value of a secret differs, which a review cannot show: "
                 f"{_bump(operation)}"
@@ -221,7 +224,7 @@ def judge(plan: Plan, review: Review, *, values: bool) -> Judgment:
         if kept.reason is not Reason.PROTECTED
         and any(mentioned(each.id, each.name) for each in kept.webhooks)
     ]
-    return Judgment(reviewed=frozenset(agreed), unreviewed=unreviewed, stale=tuple(stale))
+    return ReviewComparison(reviewed=frozenset(agreed), unreviewed=unreviewed, stale=tuple(stale))
 
 
 def _moves(operation: Operation) -> bool:

@@ -127,7 +127,7 @@ def render_status(
             "organization": {"id": organization.id, "name": organization.name},
             "drift": None if drift is None else sum(drift.values()),
             "webhooks": [plain(each) for each in statuses],
-            "not_compared": [] if plan is None else plain(plan.uncompared),
+            "not_compared": [] if plan is None else plain(plan.not_compared),
         },
     )
 

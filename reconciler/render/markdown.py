@@ -186,7 +186,7 @@ def _deletes_first(plan: Plan, view: View) -> list[tuple[int, Row]]:
 
 def _head(plan: Plan) -> list[str]:
     head = [_heading(plan, words.counts(plan) if plan.operations else "no changes")]
-    head += ["", words.scope(plan)] if plan.live else []
+    head += ["", words.scope(plan)] if plan.live_count else []
     for held in plan.blocked:
         head += ["", f"**BLOCKED**: {code(prose(held.message))}"]
         if held.hint:
@@ -195,7 +195,7 @@ def _head(plan: Plan) -> list[str]:
 
 
 def _foot(plan: Plan) -> list[str]:
-    foot = ["", f"{words.summary(plan)} Read from {words.plural(plan.files, 'file')}."]
+    foot = ["", f"{words.summary(plan)} Read from {words.plural(plan.file_count, 'file')}."]
     if plan.operations and plan.digest:
         foot += ["", f"Digest {code(quote(plan.digest))}"]
     return foot

@@ -19,8 +19,8 @@ from reconciler.planning.plan import (
     Create,
     Delete,
     FieldChange,
+    FieldRemoved,
     Kept,
-    KeyLost,
     Matched,
     Operation,
     Plan,
@@ -32,8 +32,8 @@ from reconciler.planning.plan import (
     Unmanaged,
     Update,
     ValueChange,
-    address,
     destination,
+    shown_url,
 )
 from reconciler.render import View
 from reconciler.render.quote import prose, quote
@@ -168,8 +168,10 @@ def operation_row(
         case Delete(before=before):
             what, where = _live(before), operation.position
             if operation.reason is Reason.DUPLICATE:
-                why = f"id {quote(before.id)} duplicates id {quote(operation.keeps or '')} (kept)"
-                why += "; their secrets are not shown and may differ" if operation.hidden else ""
+                why = f"id {quote(before.id)} duplicates id {quote(operation.kept_id or '')} (kept)"
+                why += (
+                    "; their secrets are not shown and may differ" if operation.may_differ else ""
+                )
             details = _with_last_run((*_pieces(why), *labels), before, now)
     return Row(
         sign=action(operation)[0],
@@ -306,7 +308,7 @@ def _field(change: FieldChange, what: str) -> _FieldLine:
             atoms = _set_atoms(change)
         case SecretChange():
             atoms = _secret_atoms(change, what)
-        case KeyLost():
+        case FieldRemoved():
             name = f"- {name}"
             atoms = sentence("live, not declared: removed")
     return _FieldLine(name, tuple(atoms))
@@ -337,7 +339,7 @@ def _secret_atoms(change: SecretChange, what: str) -> Iterator[Atom]:
         yield Atom(quote(change.before or "***"), sign="-")
         yield Atom("(before)", sign="-")
     # Scheme and host only, of a plain URL too: its path may be the credential.
-    after = "***" if isinstance(change.after, SecretRef) else quote(address(Secret(change.after)))
+    after = "***" if isinstance(change.after, SecretRef) else quote(shown_url(Secret(change.after)))
     yield Atom(after, sign="+", lead="-> ")
     yield Atom("(after)", sign="+")
     if isinstance(change.after, SecretRef):

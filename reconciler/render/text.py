@@ -58,7 +58,7 @@ def render_plan(plan: Plan, view: View = PLAIN) -> str:
     rows = [*(rows if view.verbosity > 0 else folded(rows)), *other_rows(plan, view)]
     table = lay_out(rows, width=view.width, color=view.color)
     header = _header(plan, view)
-    if plan.live:
+    if plan.live_count:
         header += paragraph(words.scope(plan), width=view.width)
     end = (_end(plan, view), _unblocking(plan, view))
     return _joined(header, table, *_notes(plan, view), *end)
@@ -133,8 +133,8 @@ def _header(plan: Plan, view: View) -> list[str]:
         about.append(f"role {quote(plan.organization.role)}")
     if plan.organization.maintenance:
         about.append("in maintenance")
-    if plan.files:
-        about.append(words.plural(plan.files, "file"))
+    if plan.file_count:
+        about.append(words.plural(plan.file_count, "file"))
     title = f"CloudTruth webhooks for {paint(quote(plan.organization.name), 'strong', view.color)}"
     return flow(_listed(about, end=")"), start=title, indent=2, width=view.width)
 
@@ -144,7 +144,7 @@ def _notes(plan: Plan, view: View) -> Iterable[Sequence[str]]:
     is_listed = view.verbosity > 0
     end = "." if is_listed else "; listed with -v."
     lines = [f"{each}{end}" for each in words.rest(plan, names=is_listed)]
-    lines += [_RESEND] if is_listed and plan.uncertain else []
+    lines += [_RESEND] if is_listed and plan.unreadable else []
     yield [line for each in lines for line in paragraph(each, width=view.width)]
     yield _secrets(plan, view)
     yield [_blocks(plan.notes, view)] if plan.notes else []
@@ -323,7 +323,7 @@ def render_status(
     failing = sum(each.last_error is not None for each in statuses)
     said = words.plural(sum(each.id is not None for each in statuses), "live webhook")
     said += f", {failing} with a failed delivery" if failing else ""
-    limits = words.uncompared(plan, names=view.verbosity > 0) if plan is not None else []
+    limits = words.not_compared(plan, names=view.verbosity > 0) if plan is not None else []
     lines += ["", *(line for each in limits for line in paragraph(f"{each}.", width=view.width))]
     lines.append(f"{said}. {_drift(drift, plan)}")
     return "\n".join(lines) + "\n"
@@ -336,7 +336,7 @@ def _drift(drift: Mapping[ManagementStatus, int] | None, plan: Plan | None) -> s
         f"{number} {'differ' if state is ManagementStatus.DIFFERS and number > 1 else state}"
         for state, number in drift.items()
     ]
-    none = "No drift in the compared fields." if plan and plan.uncompared else "No drift."
+    none = "No drift in the compared fields." if plan and plan.not_compared else "No drift."
     return f"Drift: {', '.join(counts)}." if counts else none
 
 

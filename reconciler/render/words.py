@@ -78,16 +78,16 @@ def summary(plan: Plan) -> str:
     number = len(plan.matched)
     if plan.operations:
         rest = f"; {number} unchanged" if number else ""
-        return f"Plan: {counts(plan)} of {plan.in_scope} in scope{rest}."
+        return f"Plan: {counts(plan)} of {plan.in_scope_count} in scope{rest}."
     match = "matches" if number == 1 else "match"
-    limit = " in the compared fields" if plan.uncompared else ""
+    limit = " in the compared fields" if plan.not_compared else ""
     return f"No changes. {plural(number, 'webhook')} {match}{limit}."
 
 
 def scope(plan: Plan) -> str:
     """Summarize scope, ignore and prune in one line."""
-    share = f"{plan.in_scope} of {plural(plan.live, 'live webhook')} in scope"
-    ignored = f", {plan.ignored} ignored" if plan.ignored else ""
+    share = f"{plan.in_scope_count} of {plural(plan.live_count, 'live webhook')} in scope"
+    ignored = f", {plan.ignored_count} ignored" if plan.ignored_count else ""
     deleted = sum(each.reason is Reason.NOT_DECLARED for each in plan.deletes)
     kept = sum(each.reason is Reason.PRUNE_OFF for each in plan.unmanaged)
     kept += sum(each.reason is Reason.PROTECTED for each in plan.kept)
@@ -107,7 +107,7 @@ def rest(plan: Plan, *, names: bool, shown: Callable[[str], str] = quote) -> lis
     others have rows too; then the lines name what cannot be compared. `shown` quotes names.
     """
     if names:
-        return uncompared(plan, names=True, shown=shown)
+        return not_compared(plan, names=True, shown=shown)
     kept = Counter(each.reason for each in plan.kept if not each.unapplied)
     unmanaged = Counter(each.reason for each in plan.unmanaged)
     lines = [
@@ -115,19 +115,19 @@ def rest(plan: Plan, *, names: bool, shown: Callable[[str], str] = quote) -> lis
         for title, counted in (("Kept", kept), ("Unmanaged", unmanaged))
         if counted
     ]
-    return lines + uncompared(plan, names=False, shown=shown)
+    return lines + not_compared(plan, names=False, shown=shown)
 
 
-def uncompared(plan: Plan, *, names: bool, shown: Callable[[str], str] = quote) -> list[str]:
+def not_compared(plan: Plan, *, names: bool, shown: Callable[[str], str] = quote) -> list[str]:
     """Return lines with the fields that a plan cannot compare: counted, or with all `names`."""
-    unavailable = plan.uncompared
+    unavailable = plan.not_compared
     missing = [
         (each.webhook, each.field, f" ({shown(reference(each.reference))})") for each in unavailable
     ]
     references = list(dict.fromkeys(shown(reference(each.reference)) for each in unavailable))
     lines = []
     for title, uses, end in (
-        ("Cannot be read back", [(*each, "") for each in plan.uncertain], ""),
+        ("Cannot be read back", [(*each, "") for each in plan.unreadable], ""),
         ("Not compared, value missing here", missing, f" ({some(references, 5)})"),
     ):
         groups: dict[tuple[str, str], list[str]] = {}
@@ -277,14 +277,14 @@ def _edits(plan: Plan, view: View) -> Iterator[tuple[str, str, Plan]]:
     others = tuple(each for each in plan.operations if each.reason is not Reason.NOT_DECLARED)
     without = replace(plan, operations=others)
     managed = [escape(each) for each in sorted(plan.names)]
-    if undeclared and plan.files == 1 and _listable(managed):
+    if undeclared and plan.file_count == 1 and _listable(managed):
         left = len(plan.matched) + sum(not isinstance(each, Create) for each in others)
         yield (
             "manage only declared webhooks (in the file, in place of its `scope` if it has one)",
             f"scope: {json.dumps(managed, ensure_ascii=False)}",
-            replace(without, in_scope=left),
+            replace(without, in_scope_count=left),
         )
-    where = "in the file" if plan.files == 1 else "in each file that prunes"
+    where = "in the file" if plan.file_count == 1 else "in each file that prunes"
     place = f"{where}, in place of its `prune` if it has one"
     yield f"keep undeclared webhooks ({place})", "prune: false", without
     globs = list(dict.fromkeys(escape(each.name) for each in undeclared))
@@ -294,14 +294,14 @@ def _edits(plan: Plan, view: View) -> Iterator[tuple[str, str, Plan]]:
         yield (
             "ignore undeclared webhooks (in the file; add them to its `ignore` if it has one)",
             f"ignore: {json.dumps(globs, ensure_ascii=False)}",
-            replace(without, in_scope=plan.in_scope - ignored),
+            replace(without, in_scope_count=plan.in_scope_count - ignored),
         )
         command = ["webhooks", "export", *view.connection]
         command += [word for each in globs for word in ("--only", each)]
         yield (
             "declare undeclared webhooks (in a new file; add it with --file)",
             shlex.join([*command, "-o", "undeclared.yaml"]),
-            replace(without, declared=True, found=True),
+            replace(without, any_declared=True, any_declared_live=True),
         )
     number = plan.counted_deletes
     yield (

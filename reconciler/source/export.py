@@ -33,8 +33,8 @@ from reconciler.model import (
     SecretRef,
     Unknown,
 )
-from reconciler.planning.compare import likeness
-from reconciler.planning.match import not_understood
+from reconciler.planning.compare import compare_live
+from reconciler.planning.match import unknown_type_or_event
 from reconciler.planning.names import Globs
 from reconciler.planning.readback import Reading, plausible, secrets_alike
 from reconciler.source.lint import name_findings
@@ -145,7 +145,7 @@ def _pinned(found: LiveWebhook, alike: Sequence[LiveWebhook]) -> Iterator[str]:
     if len(alike) > 1:
         yield f"`id` because {len(alike)} live webhooks have this name"
         earlier = takewhile(lambda each: each.id != found.id, alike)
-        if any(likeness(each, found) is not Reading.DIFFERENT for each in earlier):
+        if any(compare_live(each, found) is not Reading.DIFFERENT for each in earlier):
             yield "it looks equal to an earlier one: remove it if it is a duplicate"
 
 
@@ -224,7 +224,7 @@ def _inexpressible(found: LiveWebhook, visible: Collection[str]) -> str | None:
 
     `visible` has the secret fields that any live webhook shows, masked or not.
     """
-    if (unknown := not_understood(found)) is not None:
+    if (unknown := unknown_type_or_event(found)) is not None:
         _, what = unknown
         subject = "type" if found.type not in KINDS else "event"
         return f"{_UNKNOWN} {subject} {what}"

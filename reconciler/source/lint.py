@@ -18,7 +18,7 @@ from reconciler.findings import Finding, Place, error, note, warning
 from reconciler.kinds import FIELDS, Field
 from reconciler.kinds.events import EVENT_TYPES, EVENTS, GLOBS, MAX_EVENT_GLOB, expand
 from reconciler.model import Path, Scheme, SecretRef
-from reconciler.planning.names import INVISIBLE, NORMALIZED
+from reconciler.planning.names import INVISIBLE, MAX_NORMALIZED_LENGTH
 from reconciler.source import secrets
 from reconciler.source.allowed import VARIABLE, forbidden_prefix, reference_in, refusal
 from reconciler.source.schema import written_webhooks
@@ -101,7 +101,7 @@ def name_findings(name: str) -> Iterator[Finding]:
             f"the name contains {code_points(invisible)}, which is invisible",
             "remove it, unless an emoji needs it",
         )
-    if not unicodedata.is_normalized("NFC", name[:NORMALIZED]):
+    if not unicodedata.is_normalized("NFC", name[:MAX_NORMALIZED_LENGTH]):
         yield warning(
             "name-not-normalized",
             "the name is not in Unicode's composed form (NFC); a server may change it",

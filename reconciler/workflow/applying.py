@@ -19,7 +19,7 @@ from reconciler.findings import Severity, note, warning
 from reconciler.planning.guards import guard
 from reconciler.planning.plan import Delete, Kept, Operation, Plan
 from reconciler.planning.planner import PlanOptions
-from reconciler.planning.review import Review, check_digest, judge, review_of
+from reconciler.planning.review import Review, approve_all, check_digest, compare_with_review
 from reconciler.render.rows import kept_row, operation_row
 from reconciler.report import NOT_REVIEWED, Failed, Outcome, Report, Skipped
 from reconciler.source.load import Loaded
@@ -102,7 +102,7 @@ def _expected(made: Plan, digest: str, command: str, *, based: bool) -> Review:
             differences=(f"reviewed  {digest}", f"now       {made.digest}"),
             hint=hint,
         )
-    return review_of(made)
+    return approve_all(made)
 
 
 def _reviewed(
@@ -112,7 +112,7 @@ def _reviewed(
 
     Raises StalePlanError, NotReviewedError; `command` shows the plan.
     """
-    found = judge(made, review, values=values)
+    found = compare_with_review(made, review, allow_value_changes=values)
     if found.stale:
         raise StalePlanError(
             "the plan has changed since it was reviewed; nothing was written",
@@ -130,7 +130,7 @@ def _reviewed(
             differences=left_out,
             hint=f"run `{command}`, and have the new plan reviewed",
         )
-    agreed = made.only(found.reviewed)
+    agreed = made.select(found.reviewed)
     notes = [warning(NOT_REVIEWED, f"not applied: {each}") for each in left_out]
     if review.resends and agreed.operations:
         resent = "each apply of this review resends these secrets: "

@@ -78,7 +78,7 @@ def plan(
     webhooks = _with_pinned(desired, reader)
     live = Live(origin=reader.origin, organization=organization, webhooks=webhooks)
     options = replace(
-        options, shown=_destinations(gathered), apply_options=inputs.apply_options or ()
+        options, committed_hosts=_destinations(gathered), apply_options=inputs.apply_options or ()
     )
     made = planner.plan(desired, live, gathered.secrets, options)
     notes = [*made.notes, *gathered.doubtful]
@@ -214,14 +214,14 @@ def _without_base(words: tuple[str, ...]) -> list[str]:
 
 def _doubtful(made: Plan, secrets: Mapping[SecretRef, Secret]) -> Collection[tuple[str, str]]:
     """Return the secrets that are neither sent by the plan nor visible."""
-    unreadable = set(made.unreadable)
+    not_shown = set(made.not_shown)
     left = [each.webhook for each in made.matched]
     left += [each.after for each in made.updates if "configuration" not in each.sends]
     return {
         (webhook.name, field)
         for webhook in left
         for field, ref in webhook.references
-        if ref not in secrets or (webhook.name, field) in unreadable
+        if ref not in secrets or (webhook.name, field) in not_shown
     }
 
 

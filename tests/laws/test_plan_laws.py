@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from reconciler.errors import ConfigurationError
 from reconciler.model import Desired, Live, LiveWebhook, Secret, SecretRef, Unknown, Webhook
 from reconciler.planning.check import Listing, State
-from reconciler.planning.plan import Create, Delete, KeyLost, Operation, Plan, Reason, Update
+from reconciler.planning.plan import Create, Delete, FieldRemoved, Operation, Plan, Reason, Update
 from reconciler.planning.planner import PlanOptions, plan
 from tests.laws.strategies import SECRETS, VALUES, declarations, live_organizations, masked
 
@@ -93,8 +93,8 @@ def test_an_applied_plan_leaves_nothing_to_do(
         (each.name, field.path[-1])
         for each in second.operations
         for field in each.fields  # type: ignore[union-attr]
-        if not isinstance(field, KeyLost)
-    } <= set(first.unreadable)
+        if not isinstance(field, FieldRemoved)
+    } <= set(first.not_shown)
     after = carry_out(second.operations, after, serial=1)
     assert plan(desired, shown(after), SECRETS).operations == ()
 
@@ -107,7 +107,7 @@ def understood(live: Live) -> list[LiveWebhook]:
     return [each for each in live.webhooks if each.type != "teams"]
 
 
-def looks_as_declared(found: LiveWebhook, wanted: Webhook, unreadable: set[str]) -> bool:
+def looks_as_declared(found: LiveWebhook, wanted: Webhook, not_shown: set[str]) -> bool:
     """Compare with known secrets, without `#`, and without the server's defaults."""
     assert not isinstance(found.configuration, Unknown)
     shown = {"verify": True, **found.configuration}
@@ -119,7 +119,7 @@ def looks_as_declared(found: LiveWebhook, wanted: Webhook, unreadable: set[str])
             value, seen = str(value).lstrip("#"), str(seen).lstrip("#")
         if isinstance(value, SecretRef):
             value = SECRETS[value]
-        if name not in unreadable and seen != value:
+        if name not in not_shown and seen != value:
             return False
     return (found.type, found.event_types) == (wanted.type, wanted.event_types)
 
@@ -140,9 +140,9 @@ def test_declared_webhooks_are_live_and_absent_ones_are_gone(desired: Desired, l
     for webhook in desired.webhooks:
         names = {webhook.name, *webhook.previously}
         if names.isdisjoint(kept) and not matches(webhook.name, ignored):
-            unreadable = {field for name, field in result.unreadable if name == webhook.name}
+            not_shown = {field for name, field in result.not_shown if name == webhook.name}
             (found,) = [each for each in after.webhooks if each.name == webhook.name]
-            assert looks_as_declared(found, webhook, unreadable)
+            assert looks_as_declared(found, webhook, not_shown)
     for gone in desired.absent:
         if gone.name not in kept and not matches(gone.name, ignored):
             assert gone.name not in {each.name for each in after.webhooks}
@@ -194,7 +194,7 @@ def test_any_part_of_a_plan_converges_to_the_same_end(
     ]
     some = [each for each in first if data.draw(st.booleans())]
     waiting = {
-        each.keeps for each in first if isinstance(each, Delete) and each not in some
+        each.kept_id for each in first if isinstance(each, Delete) and each not in some
     }  # an update waits until the duplicates of its webhook are deleted
     some = [each for each in some if not isinstance(each, Update) or each.before.id not in waiting]
     names = {each.before.name for each in first if isinstance(each, Update)}
@@ -320,13 +320,13 @@ def test_a_plan_is_blocked_whenever_it_deletes_more_than_the_limit(desired: Desi
     counted = [
         each
         for each in result.deletes
-        if each.reason is not Reason.DUPLICATE or each.hidden or duplicates[each.name] > 1
+        if each.reason is not Reason.DUPLICATE or each.may_differ or duplicates[each.name] > 1
     ]
     limit = desired.policy.max_deletes
     over = (
         len(counted) > limit
         if limit is not None
-        else len(counted) > 5 or len(counted) * 2 > result.in_scope
+        else len(counted) > 5 or len(counted) * 2 > result.in_scope_count
     )
 
     assert not over or result.blocked

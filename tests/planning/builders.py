@@ -162,6 +162,11 @@ def guarded(
 ) -> tuple[Finding, ...]:
     """Return the guards that block a plan of this many deletes; `more` are fields of Plan."""
     found = make_plan(desired(), *(live_slack(f"w{n}", f"id-{n}") for n in range(deletes)))
-    numbers: dict[str, Any] = {"declared": True, "found": True, "max_deletes": None, **more}
-    found = replace(found, in_scope=in_scope, **numbers)
+    numbers: dict[str, Any] = {
+        "any_declared": True,
+        "any_declared_live": True,
+        "max_deletes": None,
+        **more,
+    }
+    found = replace(found, in_scope_count=in_scope, **numbers)
     return tuple(guard(found, allow_deletes))

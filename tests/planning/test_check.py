@@ -38,7 +38,7 @@ Response = tuple[State, str, str | None]
 
 def checks(result: Plan, found: tuple[LiveWebhook, ...], secrets: Any = SECRETS) -> list[Response]:
     listing = Listing(result, found, secrets)
-    return [(each.state, each.why, each.id) for each in map(listing.check, result.operations)]
+    return [(each.state, each.reason, each.id) for each in map(listing.check, result.operations)]
 
 
 def states(result: Plan, found: tuple[LiveWebhook, ...], secrets: Any = SECRETS) -> list[State]:
@@ -209,6 +209,6 @@ def test_an_unreviewed_operation_does_not_make_others_stale() -> None:
     result = make_plan(declared, EDITED, live_slack(id="id-2"))
     assert len(result.operations) == 2
 
-    listing = Listing(result.only({0}), (live_slack(), live_slack(id="id-2")), SECRETS)
+    listing = Listing(result.select({0}), (live_slack(), live_slack(id="id-2")), SECRETS)
 
-    assert listing.strangers("Deploys") == []
+    assert listing.not_in_plan("Deploys") == []

@@ -10,7 +10,7 @@ import pytest
 from reconciler.model import UNKNOWN, LiveWebhook, Scheme, Secret, SecretRef, Webhook
 from reconciler.planning.compare import compare
 from reconciler.planning.plan import (
-    KeyLost,
+    FieldRemoved,
     SecretCause,
     SecretChange,
     SetChange,
@@ -56,14 +56,14 @@ def test_a_hidden_token_is_unknown(shown: object) -> None:
     """A hidden token counts as neither changed nor equal, and is reported as unreadable."""
     answer = compare(slack(), live_slack(token=shown), SECRETS, Evidence())
 
-    assert (answer.fields, answer.unreadable) == ((), ("token",))
+    assert (answer.fields, answer.not_shown) == ((), ("token",))
 
 
 def test_a_hidden_configuration_is_completely_unknown() -> None:
     """Missing, null and {} become UNKNOWN: no field is compared."""
     answer = compare(slack(), unshown(live_slack()), SECRETS, Evidence())
 
-    assert (answer.fields, answer.unreadable) == ((), ("token", "channel", "username"))
+    assert (answer.fields, answer.not_shown) == ((), ("token", "channel", "username"))
 
 
 def test_a_password_has_no_pattern_and_stays_unknown_without_evidence() -> None:
@@ -73,7 +73,7 @@ def test_a_password_has_no_pattern_and_stays_unknown_without_evidence() -> None:
 
     answer = compare(declared, found, {PASSWORD: Secret("hunter22")}, Evidence())
 
-    assert (answer.fields, answer.unreadable) == ((), ("password",))
+    assert (answer.fields, answer.not_shown) == ((), ("password",))
 
 
 def test_another_equal_password_is_evidence() -> None:
@@ -173,7 +173,7 @@ def test_a_secret_without_a_value_is_not_compared(declared: Webhook, found: Live
     """A secret whose value is not available is neither changed nor unreadable."""
     answer = compare(declared, found, {}, Evidence())
     secret = "token" if declared.type == "slack" else "password"
-    assert (answer.fields, answer.unreadable, answer.unavailable) == ((), (), (secret,))
+    assert (answer.fields, answer.not_shown, answer.unavailable) == ((), (), (secret,))
 
 
 def test_undeclared_keys_are_a_difference() -> None:
@@ -182,7 +182,7 @@ def test_undeclared_keys_are_a_difference() -> None:
     lost = ("password", "token", "username", "verify")
 
     assert compare(generic(), found, {}, Evidence()).fields == tuple(
-        KeyLost(path=("configuration", name)) for name in lost
+        FieldRemoved(path=("configuration", name)) for name in lost
     )
 
 
@@ -192,7 +192,7 @@ def test_an_unknown_key_is_listed_when_it_is_removed() -> None:
 
     (update,) = make_plan(desired(generic()), found, secrets={}).updates
 
-    assert update.fields[1:] == (KeyLost(path=("configuration", "extra")),)
+    assert update.fields[1:] == (FieldRemoved(path=("configuration", "extra")),)
 
 
 def test_a_snapshot_contains_no_secret() -> None:
@@ -250,7 +250,7 @@ def test_a_change_of_type_lists_every_field() -> None:
             cause=SecretCause.ADDED,
             destination="slack #deploys",
         ),
-        KeyLost(path=("configuration", "url")),
+        FieldRemoved(path=("configuration", "url")),
     )
 
 
@@ -284,7 +284,7 @@ def test_an_unset_field_is_not_removed(field: str, shown: str | None, lost: bool
     found = live_generic(verify=True, **{field: shown})
     (update,) = make_plan(desired(generic(verify=False)), found, secrets={}).updates
 
-    assert (KeyLost(path=("configuration", field)) in update.fields) is lost
+    assert (FieldRemoved(path=("configuration", field)) in update.fields) is lost
 
 
 MISTAKEN = [
@@ -306,8 +306,8 @@ def test_an_invalid_live_token_gives_a_warning(shown: str) -> None:
     result = make_plan(desired(slack("My ops")), live_slack("My ops", token=shown))
 
     (note,) = result.notes
-    assert (note.rule, result.operations) == ("live-secret-mistaken", ())
-    assert result.uncertain == ()  # the value to compare with is known
+    assert (note.rule, result.operations) == ("live-secret-malformed", ())
+    assert result.unreadable == ()  # the value to compare with is known
     assert "`webhooks apply --resend-secret 'My ops'`" in (note.hint or "")
     assert shown not in repr(result).replace("name='SLACK_BOT_TOKEN'", "")
     asked = PlanOptions(resend=("My ops",))

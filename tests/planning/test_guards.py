@@ -44,12 +44,12 @@ OR_SET = ", or set limits.max_deletes in the file"
             f"{INTENDED} 1",
         ),
         (
-            {"declared": False, "found": False},
+            {"any_declared": False, "any_declared_live": False},
             "nothing-declared: no webhooks are declared, but 20 are live in scope",
             f"check that the right file was read; {INTENDED} 0",
         ),
         (
-            {"deletes": 1, "found": False},
+            {"deletes": 1, "any_declared_live": False},
             "no-declared-live: no declared webhook is live, but 1 webhook would be deleted",
             f"check that the key belongs to the right organization; {INTENDED} 1",
         ),
@@ -74,11 +74,11 @@ def test_a_guard_blocks_a_plan(numbers: dict[str, Any], message: str, hint: str)
         {"deletes": 2, "in_scope": 4},
         {"deletes": 8, "max_deletes": 8},
         {"deletes": 2, "in_scope": 3, "max_deletes": 2},
-        {"declared": False, "found": False, "in_scope": 0},
-        {"found": False},
+        {"any_declared": False, "any_declared_live": False, "in_scope": 0},
+        {"any_declared_live": False},
         {"deletes": 6, "allow_deletes": 6},
         {"deletes": 0, "allow_deletes": 1},
-        {"deletes": 3, "declared": False, "found": False, "allow_deletes": 3},
+        {"deletes": 3, "any_declared": False, "any_declared_live": False, "allow_deletes": 3},
     ],
 )
 def test_no_guard_blocks_below_its_limit(numbers: dict[str, Any]) -> None:
@@ -122,4 +122,4 @@ def test_only_limits_what_counts_as_declared(webhook: Webhook, glob: str, declar
     """A selection without a declaration is treated like an empty file."""
     found = live(live_slack("b", "id-1"))
     table = Match(desired(webhook), found.webhooks, only=(glob,), prune=True)
-    assert table.declared is declared
+    assert table.any_declared is declared

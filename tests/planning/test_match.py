@@ -41,14 +41,14 @@ def decisions(result: Plan) -> list[str]:
             case Update():
                 lines.append(f"update {each.before.id} {each.name} ({each.reason})")
             case Delete():
-                keeps = f", {each.keeps} stays" if each.keeps else ""
+                keeps = f", {each.kept_id} stays" if each.kept_id else ""
                 lines.append(f"delete {each.before.id} ({each.reason}{keeps})")
     lines += [f"match {each.id}" for each in result.matched]
     for kept in result.kept:
         why = f"{kept.reason} {kept.detail}".strip() + ", not applied" * kept.unapplied
         lines.append(f"keep {' '.join(each.id for each in kept.webhooks)} ({why})")
     lines += [f"unmanaged {each.webhook.id} ({each.reason})" for each in result.unmanaged]
-    lines += [f"ignored {result.ignored}"] * bool(result.ignored)
+    lines += [f"ignored {result.ignored_count}"] * bool(result.ignored_count)
     return lines + [each.rule for each in result.notes]
 
 
@@ -263,7 +263,7 @@ def test_an_ignored_webhook_is_not_counted_in_scope() -> None:
 
     result = make_plan(desired(slack(id="id-1"), ignore=("manual-*",)), found)
 
-    assert (result.ignored, result.in_scope) == (1, 1)
+    assert (result.ignored_count, result.in_scope_count) == (1, 1)
 
 
 def test_deleting_one_of_two_pinned_webhooks_plans_to_create_it() -> None:
@@ -323,7 +323,7 @@ def test_a_webhook_that_may_have_the_missing_id_is_kept() -> None:
         (Reason.AMBIGUOUS, "id-9", PINNED[1].position)
     ]
     assert result.unapplied
-    assert make_plan(desired(*PINNED), *found.webhooks[1:]).found
+    assert make_plan(desired(*PINNED), *found.webhooks[1:]).any_declared_live
 
 
 def test_each_file_has_its_own_scope() -> None:
@@ -366,7 +366,7 @@ def test_a_name_freed_by_a_rename_is_created_in_the_next_apply() -> None:
     first = make_plan(declared, live_slack("a", "id-1"), only=("b",))
     then = make_plan(declared, live_slack("b", "id-1"))
 
-    assert rules(error) == ["name-held"]
+    assert rules(error) == ["name-taken"]
     assert [(type(each), each.name) for each in first.operations] == [(Update, "b")]
     assert [(type(each), each.name) for each in then.operations] == [(Create, "a")]
 
@@ -394,6 +394,6 @@ def test_only_ignores_errors_of_other_entries() -> None:
     found = live(live_slack("was", "id-1"), live_slack("was", "id-2"), live_slack("x", "id-3"))
     declaration = desired(slack("now", previously=("was",)), slack("x"), slack("pin", id="id-9"))
     part = make_plan(declaration, found, only=("x",))
-    assert (part.operations, part.kept, part.in_scope) == ((), (), 1)
+    assert (part.operations, part.kept, part.in_scope_count) == ((), (), 1)
     with pytest.raises(ConfigurationError):
         make_plan(declaration, found, only=("was",))

@@ -89,7 +89,7 @@ def shown(found: Finding) -> list[str]:
                 [live_slack("old", "1"), live_slack("new", "2", channel="#x")],
                 {},
                 [
-                    "5 error name-held: 'old' cannot be renamed to 'new': another webhook with "
+                    "5 error name-taken: 'old' cannot be renamed to 'new': another webhook with "
                     f"that name {why}",
                     "  delete or rename it in an earlier apply, or choose another name",
                 ],
@@ -104,10 +104,10 @@ def shown(found: Finding) -> list[str]:
             [live_slack("a", "1"), live_slack("b", "2")],
             {},
             [
-                "1 error name-held: 'a' cannot be renamed to 'b': another webhook with that "
+                "1 error name-taken: 'a' cannot be renamed to 'b': another webhook with that "
                 "name is renamed to 'c d' in this plan",
                 "  use two applies: the first with --only 'c d'",
-                "1 error name-held: cannot create 'a': another webhook with that name "
+                "1 error name-taken: cannot create 'a': another webhook with that name "
                 "is renamed to 'b' in this plan",
                 "  use two applies: the first with --only b",
             ],
@@ -196,7 +196,7 @@ def shown(found: Finding) -> list[str]:
             [live_slack("My ops", token="changeme")],
             {},
             [
-                "3 warning live-secret-mistaken: the live token of 'My ops' is not a Slack token, "
+                "3 warning live-secret-malformed: the live token of 'My ops' is not a Slack token, "
                 "so deliveries fail",
                 "  resend the secret: `webhooks apply --resend-secret 'My ops'`",
             ],

@@ -51,7 +51,7 @@ def test_operations_are_sorted_by_name_and_id() -> None:
     assert [each.webhook.id for each in result.unmanaged] == ["41", "42", "43"]
     assert {each.reason for each in result.unmanaged} == {Reason.OUT_OF_SCOPE}
     assert [[shot.id for shot in each.webhooks] for each in result.kept] == [["53", "54"]]
-    assert (result.live, result.in_scope, result.ignored) == (13, 10, 0)
+    assert (result.live_count, result.in_scope_count, result.ignored_count) == (13, 10, 0)
 
 
 def test_the_sent_secrets_have_their_destinations() -> None:
@@ -84,7 +84,7 @@ def test_unreadable_fields_are_listed_by_webhook() -> None:
 
     result = make_plan(desired(slack("b"), slack("a")), found)
 
-    assert set(result.unreadable) == {
+    assert set(result.not_shown) == {
         ("a", "token"),
         ("a", "channel"),
         ("a", "username"),

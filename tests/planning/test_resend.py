@@ -9,7 +9,7 @@ import pytest
 from reconciler.model import UNKNOWN, LiveWebhook, Scheme, Secret, SecretRef
 from reconciler.planning.plan import (
     Attribution,
-    KeyLost,
+    FieldRemoved,
     Plan,
     Reason,
     SecretCause,
@@ -171,7 +171,7 @@ def test_an_unreadable_plain_field_is_sent_if_the_file_changed() -> None:
 
     assert update.fields == (
         ValueChange(
-            path=("configuration", "channel"), before=UNKNOWN, after="#deploys", hidden=True
+            path=("configuration", "channel"), before=UNKNOWN, after="#deploys", not_shown=True
         ),
     )
 
@@ -196,8 +196,8 @@ def test_an_undeclared_field_is_removed(shown: LiveWebhook) -> None:
     (update,) = plan(desired(generic()), live(shown), {}, options).updates
 
     (field,) = update.fields
-    assert isinstance(field, KeyLost)
-    assert (field.path, field.hidden) == (("configuration", "token"), shown is HIDDEN)
+    assert isinstance(field, FieldRemoved)
+    assert (field.path, field.not_shown) == (("configuration", "token"), shown is HIDDEN)
     assert update.sends == {"configuration"}
 
 
@@ -217,7 +217,7 @@ def test_a_resend_lists_the_fields_that_it_removes() -> None:
 
     (update,) = make_plan(desired(generic(token=BEARER)), found, secrets={}, resend=("*",)).updates
 
-    assert KeyLost(path=("configuration", "extra")) in update.fields
+    assert FieldRemoved(path=("configuration", "extra")) in update.fields
 
 
 def test_only_the_changed_secret_is_resent() -> None:
@@ -262,7 +262,9 @@ def rules(of: Plan) -> list[str]:
 def test_a_visible_difference_is_planned_instead() -> None:
     """A token that the server shows is removed without a warning."""
     result = plan(desired(generic()), live(live_generic(token="***")), {}, BASE)
-    assert [each.fields for each in result.updates] == [(KeyLost(path=("configuration", "token")),)]
+    assert [each.fields for each in result.updates] == [
+        (FieldRemoved(path=("configuration", "token")),)
+    ]
     assert rules(result) == []
 
 

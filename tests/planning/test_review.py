@@ -10,7 +10,7 @@ from reconciler.findings import Position
 from reconciler.model import Absent, Desired, Live, Scheme, Secret, SecretRef
 from reconciler.planning.plan import Create, Plan, SecretCause, SecretChange, Update
 from reconciler.planning.planner import PlanOptions, plan
-from reconciler.planning.review import Judgment, Review, judge, review_of
+from reconciler.planning.review import Review, ReviewComparison, approve_all, compare_with_review
 from tests.planning.builders import (
     OTHER_TOKEN,
     SECRETS,
@@ -158,7 +158,7 @@ MOVED = {HOOK: Secret(f"{NEW}/secret")}
 
 def classify(result: Plan, review: Review, *, values: bool = False) -> tuple[list[str], ...]:
     """Return the names of the reviewed, unreviewed and stale operations."""
-    found: Judgment = judge(result, review, values=values)
+    found: ReviewComparison = compare_with_review(result, review, allow_value_changes=values)
     return (
         [result.operations[index].name for index in sorted(found.reviewed)],
         [result.operations[index].name for index in sorted(found.unreviewed)],
@@ -171,7 +171,7 @@ TWO = desired(slack("A", channel="#a"), slack("B", channel="#b"))
 
 def test_a_done_operation_is_no_longer_planned() -> None:
     """When half of the plan is done, the other half is still reviewed."""
-    review = review_of(make_plan(TWO))
+    review = approve_all(make_plan(TWO))
     result = make_plan(TWO, live_slack("A", channel="#a"))
     assert classify(result, review) == (["B"], [], [])
     done = live(live_slack("A", channel="#a"), live_slack("B", "id-2", channel="#b"))
@@ -180,7 +180,7 @@ def test_a_done_operation_is_no_longer_planned() -> None:
 
 def test_another_webhook_is_not_reviewed() -> None:
     """A review of one webhook does not approve changes to another."""
-    review = review_of(make_plan(desired(slack("A", channel="#a"))))
+    review = approve_all(make_plan(desired(slack("A", channel="#a"))))
     assert classify(make_plan(TWO), review) == (["A"], ["B"], [])
 
 
@@ -202,13 +202,13 @@ def test_another_webhook_is_not_reviewed() -> None:
 def test_a_different_change_of_a_reviewed_webhook_is_stale(reviewed: Live, found: Live) -> None:
     """A review matches a webhook by id, or by name if it has no id."""
     declared = desired(slack("A", channel="#a", previously=("old",)), slack("B", channel="#b"))
-    review = review_of(make_plan(declared, reviewed))
+    review = approve_all(make_plan(declared, reviewed))
     assert classify(make_plan(declared, found), review)[2] == ["A"]
 
 
 def test_a_reviewed_webhook_that_is_kept_is_stale() -> None:
     """Two webhooks with the name differ, so neither is written and the review is stale."""
-    review = review_of(make_plan(TWO))
+    review = approve_all(make_plan(TWO))
     namesakes = live(live_slack("A", "1", channel="#x"), live_slack("A", "2", channel="#y"))
     assert classify(make_plan(TWO, namesakes), review)[2] == ["A"]
 
@@ -216,12 +216,12 @@ def test_a_reviewed_webhook_that_is_kept_is_stale() -> None:
 def test_a_change_of_only_a_value_needs_a_review_unless_allowed() -> None:
     """No review can show a value; with the option, it is sent without one."""
     rotated = live(live_slack("A", channel="#a", token=OTHER_TOKEN))
-    review = review_of(make_plan(TWO, rotated, secrets={}))
+    review = approve_all(make_plan(TWO, rotated, secrets={}))
     result = make_plan(TWO, rotated)
     assert classify(result, review) == (["B"], ["A"], [])
     assert classify(result, review, values=True) == (["A", "B"], [], [])
     other = live(live_slack("A", channel="#x", token=OTHER_TOKEN))
-    assert classify(make_plan(TWO, other), review_of(make_plan(TWO, other, secrets={})))[0] == [
+    assert classify(make_plan(TWO, other), approve_all(make_plan(TWO, other, secrets={})))[0] == [
         "A",
         "B",
     ]
@@ -231,9 +231,11 @@ def test_another_host_behind_a_reference_is_not_reviewed() -> None:
     """The new host is not visible in the commit, even if the rest of the webhook was reviewed."""
     declared = desired(generic(url=HOOK, verify=False))
     found = live(live_generic(verify=True))
-    review = review_of(make_plan(declared, found, secrets={}))
-    judgment = judge(make_plan(declared, found, secrets=MOVED), review, values=True)
-    (why,) = judgment.unreviewed.values()
+    review = approve_all(make_plan(declared, found, secrets={}))
+    comparison = compare_with_review(
+        make_plan(declared, found, secrets=MOVED), review, allow_value_changes=True
+    )
+    (why,) = comparison.unreviewed.values()
     assert why.startswith("the secret would be sent to a different host: bump its `version`")
     same = {HOOK: Secret(f"{OLD}/another")}
     assert classify(make_plan(declared, found, secrets=same), review)[0] == ["Pager"]
@@ -245,7 +247,7 @@ def test_bumping_the_version_makes_a_new_host_reviewable() -> None:
     declared = desired(generic(url=bumped))
     options = PlanOptions(previous=desired(generic(url=HOOK)))
     planned = plan(declared, live(live_generic()), {}, options)
-    review = review_of(planned)
+    review = approve_all(planned)
     again = PlanOptions(reviewed=review.resends)
     result = plan(declared, live(live_generic()), {bumped: MOVED[HOOK]}, again)
     assert classify(result, review) == (["Pager"], [], [])
@@ -254,7 +256,7 @@ def test_bumping_the_version_makes_a_new_host_reviewable() -> None:
 def test_a_resend_request_does_not_review_another_host() -> None:
     """A resend does not approve a different host."""
     declared, found = desired(generic(url=HOOK)), live(live_generic())
-    review = review_of(make_plan(declared, found, secrets={}, resend=("*",)))
+    review = approve_all(make_plan(declared, found, secrets={}, resend=("*",)))
     result = make_plan(declared, found, secrets=MOVED, reviewed=review.resends)
     assert classify(result, review, values=True) == ([], ["Pager"], [])
 
@@ -262,13 +264,13 @@ def test_a_resend_request_does_not_review_another_host() -> None:
 def test_a_host_visible_in_the_commit_is_reviewed() -> None:
     """The digest covers the host in a tracked file, but not the rest of the URL."""
     declared, found = desired(generic(url=HOOK)), live(live_generic())
-    shown = PlanOptions(shown={HOOK: NEW})
+    shown = PlanOptions(committed_hosts={HOOK: NEW})
     result = plan(declared, found, MOVED, shown)
     ((operation,),) = result.digests
     (change,) = result.updates[0].fields
     assert isinstance(change, SecretChange)
     assert change.cause is SecretCause.DESTINATION
-    assert classify(result, review_of(result)) == (["Pager"], [], [])
+    assert classify(result, approve_all(result)) == (["Pager"], [], [])
     elsewhere = live(live_generic(url="https://third.example.com/x"))
     assert plan(declared, elsewhere, MOVED, shown).digests != ((operation,),)
     nothing = Review(origin=result.origin, organization=result.organization.id)
@@ -279,7 +281,7 @@ def test_a_create_with_another_visible_host_has_another_digest() -> None:
     """A push that changes only the tracked file is therefore not reviewed."""
     declared = desired(generic(url=HOOK))
     digests = {
-        make_plan(declared, secrets={}, shown=shown).digest
+        make_plan(declared, secrets={}, committed_hosts=shown).digest
         for shown in ({}, {HOOK: OLD}, {HOOK: NEW})
     }
     assert len(digests) == 3
@@ -289,7 +291,7 @@ def test_a_half_done_resend_is_still_reviewed() -> None:
     """The visible part of an update is done; the resend, which cannot be verified, is repeated."""
     options = PlanOptions(resend=("A",))
     declared = desired(slack("A", channel="#a"))
-    review = review_of(
+    review = approve_all(
         plan(declared, live(live_slack("A", channel="#x", token="***")), {}, options)
     )
     result = make_plan(
@@ -302,7 +304,7 @@ def test_a_half_done_resend_is_still_reviewed() -> None:
 def test_part_of_a_plan_can_be_selected() -> None:
     """The part has only the reviewed operations, with their digests and secrets."""
     result = make_plan(TWO)
-    half = result.only({1})
+    half = result.select({1})
     assert [each.name for each in half.operations] == ["B"]
     assert half.digests == result.digests[1:]
     assert {each.webhook for each in half.secrets} == {"B"}

@@ -57,7 +57,7 @@ def test_a_single_fully_visible_duplicate_is_deleted_without_a_guard(
     """Deleting a fully visible duplicate loses nothing."""
     result = make_plan(NO_DELETES, one, other)
 
-    assert [(each.before.id, each.reason, each.hidden) for each in result.deletes] == [
+    assert [(each.before.id, each.reason, each.may_differ) for each in result.deletes] == [
         ("id-2", Reason.DUPLICATE, False)
     ]
     assert result.blocked == ()
@@ -94,7 +94,7 @@ def test_a_duplicate_with_hidden_fields_counts_as_a_delete(shown: LiveWebhook) -
     """The duplicate may differ from the webhook to keep, so a limit blocks the plan."""
     result = make_plan(NO_DELETES, replace(shown, id="id-1"), second(shown))
 
-    assert [(each.reason, each.hidden) for each in result.deletes] == [(Reason.DUPLICATE, True)]
+    assert [(each.reason, each.may_differ) for each in result.deletes] == [(Reason.DUPLICATE, True)]
     assert [each.rule for each in result.blocked] == ["too-many-deletes"]
 
 
@@ -105,7 +105,7 @@ def test_encrypted_secrets_that_differ_are_hidden(letter: str) -> None:
 
     result = make_plan(NO_DELETES, one, second(other))
 
-    assert [each.hidden for each in result.deletes] == [True]
+    assert [each.may_differ for each in result.deletes] == [True]
 
 
 def test_several_duplicates_of_a_name_need_permission() -> None:
@@ -168,7 +168,7 @@ def test_a_webhook_selected_by_its_new_name_is_in_scope() -> None:
 
     result = make_plan(declared, found, only=("new*",))
 
-    assert (len(result.operations), result.in_scope) == (2, 2)
+    assert (len(result.operations), result.in_scope_count) == (2, 2)
 
 
 OLD_HOOK = live_generic("old")

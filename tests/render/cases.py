@@ -130,9 +130,9 @@ def plan(
             if isinstance(ref, SecretRef)
         ),
         digest=plan_digest(origin, organization.id, chain.from_iterable(found)),
-        files=2,
-        in_scope=9,
-        live=12,
+        file_count=2,
+        in_scope_count=9,
+        live_count=12,
     )  # fmt: skip
     made = replace(base, **more)  # type: ignore[arg-type]
     return replace(made, blocked=tuple(guard(made)))
@@ -167,9 +167,9 @@ MIXED = plan(
     ABSENT,
     kept=(PROTECTED,),
     matched=(OPS,) * 6,
-    ignored=2,
+    ignored_count=2,
     unmanaged=(Unmanaged(webhook=live("by hand", "77"), reason=Reason.OUT_OF_SCOPE),),
-    unreadable=(("Ops", "token"), ("Audit", "token"), ("a", "token"), ("b", "token")),
+    not_shown=(("Ops", "token"), ("Audit", "token"), ("a", "token"), ("b", "token")),
 )
 
 ADDRESS = SecretRef(scheme=Scheme.ENV, name="HOOK_URL")
@@ -205,7 +205,7 @@ def kept(reason: Reason, *webhooks: Snapshot, **more: Any) -> Kept:
 
 
 KEPT = plan(
-    Delete(before=live("Ops", "31"), reason=Reason.DUPLICATE, keeps="3"),
+    Delete(before=live("Ops", "31"), reason=Reason.DUPLICATE, kept_id="3"),
     kept=(
         kept(Reason.AMBIGUOUS, live("Same", "5"), live("Same", "6"), position=at(8)),
         kept(Reason.AMBIGUOUS, live("Alone", "11"), unapplied=True),
@@ -220,7 +220,7 @@ KEPT = plan(
         Unmanaged(webhook=live("other team", last_run="no date"), reason=Reason.OUT_OF_SCOPE),
     ),
     matched=(OPS,),
-    unreadable=(("Ops", "token"),),
+    not_shown=(("Ops", "token"),),
 )
 HOSTILE = plan(
     Create(after=slack("x ##[set-output name=changed]false", channel="#`code`|pipe", line=1)),
@@ -270,7 +270,7 @@ def report(plan: Plan, *outcomes: Outcome, **more: Any) -> Report:
 WARNED = replace(
     PLANS["one"],
     notes=(warning("only-matches-nothing", "no such name"),),
-    unreadable=(("Ops", "token"),),
+    not_shown=(("Ops", "token"),),
 )
 CHANGED = skipped(RENAME, "changed", "changed since the plan")
 DOUBTFUL = Unconfirmed(operation=CREATE, message="no response")
@@ -357,8 +357,8 @@ def status(
 
 UNCOMPARED = plan(
     matched=(OPS,),
-    unreadable=(("Ops", "token"),),
-    uncompared=tuple(
+    not_shown=(("Ops", "token"),),
+    not_compared=tuple(
         SecretUse(reference=ADDRESS, webhook=name, field="url", destination="generic")
         for name in ("Pager", "Audit")
     ),

@@ -17,8 +17,8 @@ from reconciler.model import UNKNOWN, Organization, Scheme, SecretRef, Unknown, 
 from reconciler.planning.plan import (
     Create,
     Delete,
+    FieldRemoved,
     Kept,
-    KeyLost,
     Matched,
     Operation,
     Plan,
@@ -161,10 +161,10 @@ PLAIN[SecretChange] = any_of(
     path=configured,
     after=references | st.just("https://hooks.example.com/path") | texts,
 )
-PLAIN[KeyLost] = any_of(KeyLost, path=configured)
+PLAIN[FieldRemoved] = any_of(FieldRemoved, path=configured)
 
 
-fields = st.one_of(*(PLAIN[kind] for kind in (ValueChange, SetChange, SecretChange, KeyLost)))
+fields = st.one_of(*(PLAIN[kind] for kind in (ValueChange, SetChange, SecretChange, FieldRemoved)))
 # Webhooks of unknown types are kept.
 before = st.builds(replace, PLAIN[Snapshot], type=st.sampled_from(("slack", "generic")))
 operations: st.SearchStrategy[Operation] = st.one_of(
@@ -185,13 +185,15 @@ def plans(draw: st.DrawFn) -> Plan:
             "matched": few(of_type(Matched)),
             "kept": few(kept),
             "unmanaged": few(of_type(Unmanaged)),
-            **dict.fromkeys(("ignored", "files", "in_scope", "live"), counts),
-            **dict.fromkeys(("declared", "found"), st.booleans()),
+            **dict.fromkeys(
+                ("ignored_count", "file_count", "in_scope_count", "live_count"), counts
+            ),
+            **dict.fromkeys(("any_declared", "any_declared_live"), st.booleans()),
             "max_deletes": st.none() | counts,
             "notes": some_findings,
             "relaxed": some_findings,
-            "unreadable": few(st.tuples(texts, texts)),
-            "uncompared": of_type(tuple[SecretUse, ...]),
+            "not_shown": few(st.tuples(texts, texts)),
+            "not_compared": of_type(tuple[SecretUse, ...]),
         }
     )
     made = plan(*draw(few(operations, 3)), **draw(more))

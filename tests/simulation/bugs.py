@@ -47,7 +47,7 @@ BUGS = {
     ),
     "a delete that does not read the webhook to keep": Bug(
         "execute/operation.py",
-        "                keeper = run.api.get(operation.keeps)\n"
+        "                keeper = run.api.get(operation.kept_id)\n"
         "                if keeper is None or keeper.name != before.name:\n",
         "                if False:\n",
     ),
@@ -108,7 +108,7 @@ BUGS = {
         95,
     ),
     "another webhook of the name ignored before the first write": Bug(
-        "planning/check.py", "self.strangers(*sorted(names))", "[]", 1450
+        "planning/check.py", "self.not_in_plan(*sorted(names))", "[]", 1450
     ),
     "a scope that is not enforced": Bug(
         "planning/match.py", "if self._is_outside(webhook, found):", "if False:"
@@ -120,6 +120,6 @@ BUGS = {
         355,
     ),
     "several duplicates without a guard": Bug(
-        "planning/plan.py", "not each.hidden and of_name[each.name] == 1", "True", 375
+        "planning/plan.py", "not each.may_differ and of_name[each.name] == 1", "True", 375
     ),
 }

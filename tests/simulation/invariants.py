@@ -127,7 +127,7 @@ class Invariants:
 
     def _duplicate(self, change: Delete) -> None:
         """Check that a duplicate has the same secrets as the webhook that is kept."""
-        found, keeper = self._store.row(change.before.id), self._store.row(change.keeps or "")
+        found, keeper = self._store.row(change.before.id), self._store.row(change.kept_id or "")
         if found is None or keeper is None or self._case.variant.read_back is not ReadBack.PLAIN:
             return
         if found.name in self._console_user.touched:

@@ -262,7 +262,7 @@ class ReportChecks:
 def revealed(plan: Plan, change: Operation) -> bool:
     """Return whether an operation changes only secrets that were unreadable before the plan."""
     return _only_secrets(change) and all(
-        (change.name, each.path[-1]) in plan.unreadable for each in change.fields
+        (change.name, each.path[-1]) in plan.not_shown for each in change.fields
     )
 
 

@@ -17,7 +17,7 @@ from reconciler.findings import Position, Severity
 from reconciler.model import Desired, Live, Scheme, SecretRef
 from reconciler.planning.document import checksum
 from reconciler.planning.planner import PlanOptions, plan
-from reconciler.planning.review import review_of
+from reconciler.planning.review import approve_all
 from reconciler.render import RENDERERS
 from reconciler.source.lint import Rules
 from reconciler.source.load import Loaded, load_parsed
@@ -136,7 +136,7 @@ def test_any_configuration_round_trips(desired: Desired, found: Live) -> None:
         assert {each.severity for each in loaded.findings} >= {Severity.ERROR}
         return
     assert loaded.desired == desired
-    assert parse_plan(raw, FILE).review == review_of(plan(desired, found, {}))
+    assert parse_plan(raw, FILE).review == approve_all(plan(desired, found, {}))
 
 
 def test_the_review_and_the_options_round_trip() -> None:
@@ -145,7 +145,7 @@ def test_the_review_and_the_options_round_trip() -> None:
     raw = saved(ONE, found, resend=("*",), only=("Dep*",), prune=False)
     loaded = parse_plan(raw, FILE)
     planned = plan(ONE, found, {}, PlanOptions(resend=("*",)))
-    assert loaded.review == review_of(planned)
+    assert loaded.review == approve_all(planned)
     assert loaded.review.digest == planned.digest
     assert [each.field for each in loaded.review.resends] == ["token"]
     assert loaded.options == PlanOptions(only=("Dep*",), prune=False)

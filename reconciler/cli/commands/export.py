@@ -115,7 +115,7 @@ def _idle(only: tuple[str, ...], live: Live) -> tuple[Finding, ...]:
     Raises SelectionError if all of them select nothing: replacing a valid file with an empty one
     would look like success.
     """
-    notes = tuple(unmatched(only, {each.name for each in live.webhooks}, "no live webhook"))
+    notes = tuple(unmatched(only, {each.name for each in live.webhooks}, "live webhook"))
     if only and len(notes) == len(set(only)):
         raise SelectionError(
             f"--only selects none of {len(live.webhooks)} live webhooks: nothing is exported",
