@@ -167,7 +167,7 @@ def _selecting_nothing(options: PlanOptions, desired: Desired, live: Live) -> It
             (each.name for each in live.webhooks),
             (old for each in desired.webhooks for old in each.previously),
         )
-        yield from unmatched(options.only, names, "no declared or live webhook")
+        yield from unmatched(options.only, names, "declared or live webhook")
 
 
 def _declared_names(desired: Desired) -> frozenset[str]:
