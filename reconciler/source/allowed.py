@@ -176,7 +176,7 @@ def reference_in(data: object, file: str) -> SecretRef | None:
             return None
 
 
-def reference(text: str) -> SecretRef:
+def parse_reference(text: str) -> SecretRef:
     """Return the reference for `env:NAME` or `file:PATH`.
 
     Raises UsageError, without the text in the message, because it may be the secret itself.

@@ -123,7 +123,7 @@ def references(webhooks: Iterable[Webhook]) -> tuple[SecretRef, ...]:
     return tuple(dict.fromkeys(ref for each in webhooks for _, ref in each.references))
 
 
-def resolve(
+def fetch(
     webhooks: Sequence[Webhook],
     *,
     environ: Mapping[str, str],
@@ -147,7 +147,7 @@ def resolve(
     fetched: dict[SecretRef, Secret] = {}
     named = references(webhooks)
     for ref in sorted(named, key=lambda each: (each.scheme, each.name, each.version or 0)):
-        value = allowed.refusal(ref, allow) or _fetch(ref, environ, directory, literals, allow)
+        value = allowed.refusal(ref, allow) or _value(ref, environ, directory, literals, allow)
         if isinstance(value, Finding):
             problems[ref].append(value)
             continue
@@ -185,7 +185,7 @@ def fetch_key(
             f"{prefix}* variables are never used as an API key: {masked(ref.name)}",
             "store the key in a variable with another name",
         )
-    found = _fetch(ref, environ, directory, {}, ())
+    found = _value(ref, environ, directory, {}, ())
     if isinstance(found, Finding):
         return found
     if (reason := flaw(found[0])) is not None:
@@ -211,7 +211,7 @@ _BLANK: Final = re.compile(r"\s*")
 _CONTROL: Final = re.compile(r".*[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff].*", re.DOTALL)
 
 
-def _fetch(
+def _value(
     ref: SecretRef,
     environ: Mapping[str, str],
     directory: Path,

@@ -290,7 +290,7 @@ def gather(checked: Checked, api_key: Secret | None = None, *, writing: bool = F
     """
     inputs, webhooks = checked.inputs, checked.desired.webhooks
     unlisted = _unlisted(secrets.references(webhooks), inputs, writing=writing)
-    values, problems = secrets.resolve(
+    values, problems = secrets.fetch(
         webhooks,
         environ=inputs.environ,
         directory=inputs.directory,

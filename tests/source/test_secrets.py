@@ -19,8 +19,7 @@ from reconciler.source.allowed import (
     allow_patterns,
     refusal,
 )
-from reconciler.source.secrets import fetch_key, wrap
-from reconciler.source.secrets import resolve as resolve_all
+from reconciler.source.secrets import fetch, fetch_key, wrap
 
 
 class Resolution(NamedTuple):
@@ -31,7 +30,7 @@ class Resolution(NamedTuple):
 
 
 def resolve(webhooks: Sequence[Webhook], **options: Any) -> Resolution:
-    secrets, problems = resolve_all(webhooks, **{"directory": Path(), "literals": {}, **options})
+    secrets, problems = fetch(webhooks, **{"directory": Path(), "literals": {}, **options})
     return Resolution(secrets, tuple(each for found in problems.values() for each in found))
 
 

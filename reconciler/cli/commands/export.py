@@ -17,7 +17,7 @@ from reconciler.planning.planner import PlanOptions
 from reconciler.planning.planner import plan as make_plan
 from reconciler.render.quote import prose, quote
 from reconciler.render.words import plural, some
-from reconciler.source.allowed import reference
+from reconciler.source.allowed import parse_reference
 from reconciler.source.export import SLACK_TOKEN, Export, export
 from reconciler.source.files import SourceFile, Sources
 from reconciler.source.load import load_files
@@ -61,7 +61,7 @@ def run(
     visible parts of their masks differ. Webhooks that a file cannot express are added to `ignore`,
     with the reason.
     """
-    slack_token = SLACK_TOKEN if token is None else reference(token)
+    slack_token = SLACK_TOKEN if token is None else parse_reference(token)
     console, path = session.console, session.path(out)
     over = FileKind.WEBHOOKS if force else None
     if path is not None:

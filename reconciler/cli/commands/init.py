@@ -42,7 +42,7 @@ from reconciler.render import RENDERERS
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
 from reconciler.settings import LOCAL_SERVER
-from reconciler.source.allowed import reference
+from reconciler.source.allowed import parse_reference
 from reconciler.source.export import SLACK_TOKEN, export
 from reconciler.source.files import DEFAULT_FILE
 from reconciler.source.history import git_in
@@ -97,7 +97,7 @@ def run(
     Without one, writes a commented starter file; a later run replaces it if you have not edited
     it. Other existing files are kept.
     """
-    slack_token = None if token is None else reference(token)
+    slack_token = None if token is None else parse_reference(token)
     directory, console = session.process.directory, session.console
     target = target.replace(os.sep, "/")  # it is written into workflows
     file = "" if target == DEFAULT_FILE else f" -f {shlex.quote(target)}"
@@ -256,7 +256,7 @@ def _ask_token(session: Session) -> SecretRef:
     question = f"Slack token: press Enter for {usual}, or type env:NAME or file:PATH: "
     while (answer := session.console.ask(question)) is not None:
         try:
-            return SLACK_TOKEN if answer.lower() in _AGREED else reference(answer)
+            return SLACK_TOKEN if answer.lower() in _AGREED else parse_reference(answer)
         except UsageError as problem:
             session.console.message("error", f"{problem.message}; {problem.hint}")
     raise NotConfirmedError("no reference was given: nothing was written", hint=_PRINT)
