@@ -75,7 +75,7 @@ def execute(
         )
         _check(run)
         _write(run, workers)
-        if ledger.writes or ledger.answered:
+        if ledger.writes or ledger.any_confirmed:
             verification = workers.run([lambda: verify(run)])[0]
         else:
             verification = Verification(verified=True)
@@ -117,12 +117,12 @@ def _check(run: Run) -> None:
         elif now.state is State.STALE:
             stale.append((index, Skipped(operation=operation, code="changed", message=now.reason)))
     if stale and run.reviewed:
-        raise _refusal([each for _, each in stale])
+        raise _stale_error([each for _, each in stale])
     for index, skipped in stale:
         run.ledger.finish(index, skipped)
 
 
-def _refusal(skipped: Sequence[Skipped]) -> StalePlanError:
+def _stale_error(skipped: Sequence[Skipped]) -> StalePlanError:
     return StalePlanError(
         "the plan has changed since it was reviewed; nothing was written",
         differences=[f"{each.operation.name}: {each.message}" for each in skipped],
@@ -191,7 +191,7 @@ def _attempt(run: Run, index: int, held: Set[str | None]) -> None:
     except ApiError as error:
         outcome = failed(operation, error)
         if isinstance(error, ProtocolError) and not 400 <= (error.status or 0) < 500:
-            ledger.wrote()  # an unreadable response may belong to a write that happened
+            ledger.count_write()  # an unreadable response may belong to a write that happened
         if isinstance(error, _FINAL):
             ledger.end(f"the run stopped after {operation.name!r} failed")
     ledger.finish(index, outcome)
@@ -203,7 +203,7 @@ def _report(
     outcomes = ledger.close()
     stale = [each for each in outcomes if isinstance(each, Skipped) and each.code == "stale"]
     if reviewed and stale and not ledger.writes:
-        raise _refusal(stale)
+        raise _stale_error(stale)
     cut = not verification.verified or not all(isinstance(each, Applied) for each in outcomes)
     return Report(
         plan=plan,

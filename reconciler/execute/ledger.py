@@ -43,7 +43,7 @@ class Ledger:
         return tuple(self._sent.values())
 
     @property
-    def answered(self) -> bool:
+    def any_confirmed(self) -> bool:
         """Return whether any operation was confirmed by the server, including a delete."""
         return any(map(self.applied, self._started))
 
@@ -65,7 +65,7 @@ class Ledger:
         """Return whether an operation was applied."""
         return isinstance(self._outcomes.get(index), Applied)
 
-    def settled(self) -> Iterator[tuple[int, Outcome]]:
+    def recorded(self) -> Iterator[tuple[int, Outcome]]:
         """Yield the outcomes recorded so far, in the plan's order."""
         yield from sorted(self._outcomes.items())
 
@@ -104,12 +104,12 @@ class Ledger:
         with self._lock:
             self._outcomes[index] = outcome
 
-    def wrote(self) -> None:
+    def count_write(self) -> None:
         """Count a request that changed or may have changed something."""
         with self._lock:
             self._writes += 1
 
-    def sends(self, create: Create) -> None:
+    def record_create_sent(self, create: Create) -> None:
         """Record that a duplicate of this webhook may exist from now on."""
         with self._lock:
             self._sent[create.name] = create

@@ -80,40 +80,40 @@ def perform(operation: Operation, run: Run) -> Outcome:
     the first one; a second conflict is final. After a lost response, a later
     error is not final: the lost write may still happen.
     """
-    answers: list[ApiError] = []
+    errors: list[ApiError] = []
     lost = conflict = False
     for _ in range(_SENDS[type(operation)]):
         try:
             return _send(operation, run)
         except AmbiguousWriteError as error:
-            run.ledger.wrote()
-            answers.append(error)
+            run.ledger.count_write()
+            errors.append(error)
             lost = True
         except ApiError as error:
             if conflict or not _is_conflict(operation, error):
                 if lost:
-                    return _in_doubt(operation, answers, f"then: {error.message}")
+                    return _unconfirmed(operation, errors, f"then: {error.message}")
                 raise
-            answers.append(error)
+            errors.append(error)
             conflict = True
         try:
-            outcome = _confirm(operation, run, answers)
+            outcome = _confirm(operation, run, errors)
         except ApiError as error:
             if lost:
-                return _in_doubt(operation, answers, f"then: {error.message}")
-            raise answers[-1] from error
+                return _unconfirmed(operation, errors, f"then: {error.message}")
+            raise errors[-1] from error
         if outcome is not None:
             return outcome
         if conflict and isinstance(operation, Create):
             if lost:
-                return _in_doubt(operation, answers, f"then: {answers[-1].message}")
-            raise answers[-1]
+                return _unconfirmed(operation, errors, f"then: {errors[-1].message}")
+            raise errors[-1]
         if run.ledger.stopping:
             if lost:
                 why = f"{_UNSEEN[type(operation)]}; the run was interrupted"
-                return _in_doubt(operation, answers, why)
+                return _unconfirmed(operation, errors, why)
             return interrupted(operation)
-    return _in_doubt(operation, answers, _UNSEEN[type(operation)])
+    return _unconfirmed(operation, errors, _UNSEEN[type(operation)])
 
 
 def _is_conflict(operation: Operation, error: ApiError) -> bool:
@@ -124,14 +124,14 @@ def _is_conflict(operation: Operation, error: ApiError) -> bool:
     return isinstance(error, ConflictError)
 
 
-def _in_doubt(operation: Operation, answers: Sequence[ApiError], now: str) -> Unconfirmed:
+def _unconfirmed(operation: Operation, errors: Sequence[ApiError], now: str) -> Unconfirmed:
     """Return the outcome of an operation that may have been applied."""
-    return Unconfirmed(operation=operation, message=f"{_returned(answers)}; {now}")
+    return Unconfirmed(operation=operation, message=f"{_attempts(errors)}; {now}")
 
 
-def _returned(answers: Sequence[ApiError]) -> str:
+def _attempts(errors: Sequence[ApiError]) -> str:
     """Return the results of the attempts of one write, as in `HTTP 500 (3 attempts)`."""
-    said = ["no response" if each.status is None else f"HTTP {each.status}" for each in answers]
+    said = ["no response" if each.status is None else f"HTTP {each.status}" for each in errors]
     attempts = f"{len(said)} attempt{'' if len(said) == 1 else 's'}"
     return f"{', '.join(dict.fromkeys(said))} ({attempts})"
 
@@ -143,17 +143,17 @@ def _send(operation: Operation, run: Run) -> Outcome:
     """Make one request. Raises ApiError."""
     match operation:
         case Create(after=after):
-            run.ledger.sends(operation)
+            run.ledger.record_create_sent(operation)
             made = run.api.create(draft(after, run.secrets), run.plan.organization.id)
-            run.ledger.wrote()
-            return _delete_misnamed(_answered(operation, made, run), made, run)
+            run.ledger.count_write()
+            return _delete_misnamed(_from_response(operation, made, run), made, run)
         case Update(before=before, after=after):
             try:
                 live = run.api.update(before.id, draft(after, run.secrets), operation.sends)
             except NotFoundError:
                 return _vanished(operation, run)
-            run.ledger.wrote()
-            return _answered(operation, live, run)
+            run.ledger.count_write()
+            return _from_response(operation, live, run)
         case Delete(before=before):
             if operation.kept_id is not None:
                 # Delete a duplicate only while the webhook that stays exists.
@@ -162,7 +162,7 @@ def _send(operation: Operation, run: Run) -> Outcome:
                     why = "the webhook to keep was deleted"
                     return Skipped(operation=operation, code="changed", message=why)
             if run.api.delete(before.id):
-                run.ledger.wrote()
+                run.ledger.count_write()
                 return Applied(operation=operation, id=before.id)
             if operation.kept_id is not None and run.api.get(before.id) is not None:
                 # The webhook that stays is updated next and would then differ from this one.
@@ -191,7 +191,7 @@ def draft(webhook: Webhook, secrets: Mapping[SecretRef, Secret]) -> Draft:
     )
 
 
-def _answered(
+def _from_response(
     operation: Create | Update, live: LiveWebhook, run: Run
 ) -> Applied | Failed | Unconfirmed:
     """Return the outcome of a write from its response.
@@ -207,11 +207,11 @@ def _answered(
         message = f"the response differs from what was sent, then: {error.message}"
         return Unconfirmed(operation=operation, message=message)
     if again is not None and (differing := run.before.differences(operation, again)):
-        return unlike(operation, differing)
+        return stored_differently(operation, differing)
     return Applied(operation=operation, id=live.id)
 
 
-def unlike(operation: Create | Update, differing: Sequence[FieldChange]) -> Failed:
+def stored_differently(operation: Create | Update, differing: Sequence[FieldChange]) -> Failed:
     """Return the outcome if the stored values differ from those sent, with the fields."""
     paths = [tuple(str(part) for part in each.path) for each in differing]
     named = ", ".join(".".join(path) for path in paths)
@@ -270,10 +270,10 @@ def _vanished(operation: Update, run: Run) -> Skipped:
 # Confirm
 
 
-def _confirm(operation: Operation, run: Run, answers: Sequence[ApiError]) -> Outcome | None:
+def _confirm(operation: Operation, run: Run, errors: Sequence[ApiError]) -> Outcome | None:
     """Read the outcome of an operation; None if it did not happen. Raises ApiError."""
     if isinstance(operation, Create):
-        return _find_created(operation, run, answers)
+        return _find_created(operation, run, errors)
     run.clock.sleep(SPACING)
     found = run.api.get(operation.before.id)
     if found is None and isinstance(operation, Update):
@@ -282,7 +282,7 @@ def _confirm(operation: Operation, run: Run, answers: Sequence[ApiError]) -> Out
     match now.state:
         case State.DONE:
             end = "was deleted" if isinstance(operation, Delete) else "is live"
-            note = f"{_returned(answers)}; it {end}"
+            note = f"{_attempts(errors)}; it {end}"
             return Applied(operation=operation, id=operation.before.id, note=note)
         case State.PENDING:
             return None
@@ -293,13 +293,13 @@ def _confirm(operation: Operation, run: Run, answers: Sequence[ApiError]) -> Out
 
 
 def _find_created(
-    operation: Create, run: Run, answers: Sequence[ApiError]
+    operation: Create, run: Run, errors: Sequence[ApiError]
 ) -> Applied | Failed | None:
     """Find a created webhook in several listings after a lost response, in one after a rejection.
 
     Raises ApiError if a listing failed and no other listing shows it.
     """
-    lost = isinstance(answers[-1], AmbiguousWriteError)
+    lost = isinstance(errors[-1], AmbiguousWriteError)
     failure: ApiError | None = None
     for pause in _WAITS:
         if lost:
@@ -309,8 +309,8 @@ def _find_created(
         except ApiError as error:
             failure = error
         else:
-            if found := equal(operation, listing, run):
-                note = f"{_returned(answers)}; it is live"
+            if found := find_equal(operation, listing, run):
+                note = f"{_attempts(errors)}; it is live"
                 return Applied(operation=operation, id=found[0].id, note=note)
             if others := _new(operation, listing, run):
                 return name_conflict(operation, others[0].id)
@@ -330,7 +330,7 @@ def _new(operation: Create, listing: Listing, run: Run) -> list[LiveWebhook]:
     return sorted(found, key=lambda each: each.id)
 
 
-def equal(operation: Create, listing: Listing, run: Run) -> list[LiveWebhook]:
+def find_equal(operation: Create, listing: Listing, run: Run) -> list[LiveWebhook]:
     """Return the new webhooks that equal what was sent, comparing only what the server shows."""
     new = _new(operation, listing, run)
     return [each for each in new if not listing.differences(operation, each)]

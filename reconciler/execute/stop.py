@@ -26,7 +26,7 @@ from reconciler.errors import ExitCode
 GRACE: Final = 6.0
 """Seconds that operations in flight have after the first signal."""
 
-_HURRY: Final = GRACE - 1.0  # seconds for requests, so that unknown outcomes can still be reported
+_REQUEST_GRACE: Final = GRACE - 1.0  # for requests, so that the report can name unknown outcomes
 _HANGUP: Final = getattr(signal, "SIGHUP", None)
 
 
@@ -34,18 +34,18 @@ class SignalStop:
     """The Stop port for SIGINT, SIGTERM and SIGHUP, as a context manager.
 
     Enter it in the main thread, around `execute` only; on exit the previous handlers are restored.
-    Pass `halted` to the workers. `hurry` is called at the first signal with the seconds left for
-    requests, a little less than the grace; it must only set values, too.
+    Pass `halted` to the workers. `shorten_deadline` is called at the first signal with the seconds
+    left for requests, a little less than the grace; it must only set values, too.
     """
 
     def __init__(
         self,
         monotonic: Callable[[], float],
         *,
-        hurry: Callable[[float], None] | None = None,
+        shorten_deadline: Callable[[float], None] | None = None,
     ) -> None:
         self._monotonic = monotonic
-        self._hurry = hurry
+        self._shorten_deadline = shorten_deadline
         self._code: ExitCode | None = None
         self._since = 0.0
         self._again = False
@@ -84,8 +84,8 @@ class SignalStop:
             # Set the time first: threads that see the code measure the grace from it.
             self._since = self._monotonic()
             self._code = ExitCode(128 + number)
-            if self._hurry is not None:
-                self._hurry(_HURRY)
+            if self._shorten_deadline is not None:
+                self._shorten_deadline(_REQUEST_GRACE)
         elif number != _HANGUP:
             self._again = True
 

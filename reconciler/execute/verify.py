@@ -16,9 +16,9 @@ from reconciler.errors import AmbiguousWriteError, ApiError, IncompleteListingEr
 from reconciler.execute.operation import (
     SPACING,
     Run,
-    equal,
+    find_equal,
     name_conflict,
-    unlike,
+    stored_differently,
 )
 from reconciler.model import LiveWebhook
 from reconciler.planning.check import Listing, State, check
@@ -76,7 +76,7 @@ def verify(run: Run) -> Verification:
 
 def _reassign(gone: _Duplicate, listing: Listing, run: Run) -> None:
     """Assign the kept webhook to the create whose webhook was removed as a duplicate."""
-    for index, outcome in run.ledger.settled():
+    for index, outcome in run.ledger.recorded():
         operation = outcome.operation
         if not isinstance(outcome, Applied) or not isinstance(operation, Create):
             continue
@@ -90,7 +90,7 @@ def _reassign(gone: _Duplicate, listing: Listing, run: Run) -> None:
 def _open(listing: Listing, run: Run) -> list[tuple[int, Applied | Unconfirmed]]:
     """Record the operations that the listing shows as done, and return the others."""
     left: list[tuple[int, Applied | Unconfirmed]] = []
-    for index, outcome in run.ledger.settled():
+    for index, outcome in run.ledger.recorded():
         if not isinstance(outcome, Applied | Unconfirmed):
             continue
         operation = outcome.operation
@@ -99,7 +99,7 @@ def _open(listing: Listing, run: Run) -> list[tuple[int, Applied | Unconfirmed]]
             mine = operation.before.id
         found = listing.by_id.get(mine or "")
         if isinstance(operation, Create) and found is None:
-            found = next(iter(equal(operation, listing, run)), None)
+            found = next(iter(find_equal(operation, listing, run)), None)
         if not _shown(outcome, found, listing, run):
             left.append((index, outcome))
             continue
@@ -140,7 +140,7 @@ def _others(outcome: Applied, listing: Listing, run: Run) -> list[LiveWebhook]:
         return []
     mine = {
         each.id
-        for _, each in run.ledger.settled()
+        for _, each in run.ledger.recorded()
         if isinstance(each, Applied) and isinstance(each.operation, Create)
     }
     return [each for each in found if each.id not in mine]
@@ -161,7 +161,7 @@ def _by_id(outcome: Applied | Unconfirmed, listing: Listing, run: Run) -> Outcom
             operation=operation, code="vanished", message="it was deleted after it was written"
         )
     if differing := listing.differences(operation, found):
-        return unlike(operation, differing)
+        return stored_differently(operation, differing)
     for other in _others(outcome, listing, run):
         again = run.api.get(other.id)  # a listing may be stale
         if again is not None and again.name == operation.name:
@@ -197,7 +197,7 @@ def _duplicates(listing: Listing, run: Run) -> list[_Duplicate]:
     for operation in sorted(run.ledger.sent, key=lambda each: each.name):
         same = [each for each in listing.named(operation.name) if each.id not in pinned]
         keeper = min(same, key=lambda each: each.id, default=None)
-        for each in equal(operation, listing, run):
+        for each in find_equal(operation, listing, run):
             if keeper is not None and each.id not in pinned and each.id != keeper.id:
                 found.append(_Duplicate(live=each, keeper=keeper))
     return found
@@ -221,5 +221,5 @@ def _remove(duplicate: _Duplicate, run: Run) -> bool:
     except AmbiguousWriteError:
         removed = True  # or may be removed: the next listing shows it
     if removed:
-        run.ledger.wrote()
+        run.ledger.count_write()
     return removed

@@ -14,8 +14,8 @@ from typing import Any, Final, Generic, TypeVar
 
 _T = TypeVar("_T")
 
-_LEAST: Final = 1
-_MOST: Final = 16
+_MIN: Final = 1
+_MAX: Final = 16
 _POLL_SECONDS: Final = 0.1  # seconds between two checks of `halted`
 
 
@@ -35,8 +35,8 @@ class ThreadWorkers:
     """
 
     def __init__(self, parallelism: int, *, halted: Callable[[], bool] | None = None) -> None:
-        if not _LEAST <= parallelism <= _MOST:
-            raise ValueError(f"parallelism must be {_LEAST} to {_MOST}")
+        if not _MIN <= parallelism <= _MAX:
+            raise ValueError(f"parallelism must be {_MIN} to {_MAX}")
         self._parallelism = parallelism
         self._halted = halted
         self._tickets: SimpleQueue[_Work[Any] | None] = SimpleQueue()

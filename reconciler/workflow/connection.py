@@ -82,12 +82,12 @@ def connect(
 
     clock = clock or SystemClock()
 
-    def hurry(seconds: float) -> None:
+    def shorten_deadline(seconds: float) -> None:
         api.deadline_in(seconds)
         if signaled is not None:
             signaled()
 
-    stop = SignalStop(clock.monotonic, hurry=hurry)
+    stop = SignalStop(clock.monotonic, shorten_deadline=shorten_deadline)
     workers = ThreadWorkers(parallelism, halted=stop.halted)
     with closing(workers):
         client = open_client(

@@ -124,7 +124,7 @@ def test_the_first_signal_stops_and_the_second_halts(number: int, code: ExitCode
     """Handlers only set flags, shorten the deadline once, and are restored at the end."""
     hurried: list[float] = []
     theirs = signal.signal(number, signal.SIG_IGN)
-    with SignalStop(lambda: 0.0, hurry=hurried.append) as stop:
+    with SignalStop(lambda: 0.0, shorten_deadline=hurried.append) as stop:
         assert (stop.requested(), stop.halted()) == (None, False)
         os.kill(os.getpid(), number)
         assert (stop.requested(), stop.halted(), hurried) == (code, False, [5.0])

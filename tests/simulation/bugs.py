@@ -24,11 +24,11 @@ BUGS = {
     "blind POST retry": Bug(
         "api/attempt.py", "(Action.REPEAT, Action.RESOLVE)", "(Action.REPEAT, Action.REPEAT)"
     ),
-    "no read-back": Bug("execute/operation.py", "_confirm(operation, run, answers)\n", "None\n"),
+    "no read-back": Bug("execute/operation.py", "_confirm(operation, run, errors)\n", "None\n"),
     "keep-mine heal": Bug(
         "execute/verify.py",
         "        keeper = min(same, key=lambda each: each.id, default=None)\n",
-        """        mine = [getattr(each, "id", "") for _, each in run.ledger.settled()]
+        """        mine = [getattr(each, "id", "") for _, each in run.ledger.recorded()]
         keeper = min(same, key=lambda each: (each.id not in mine, each.id), default=None)
 """,
         180,

@@ -136,7 +136,7 @@ class Process:
     code: ExitCode | None = None
     seen: tuple[LiveWebhook, ...] = ()
     now: Callable[[], float] = lambda: 0.0
-    hurry: Callable[[float], None] = lambda seconds: None
+    shorten_deadline: Callable[[float], None] = lambda seconds: None
     _armed: bool = False
     _since: float | None = None
 
@@ -154,7 +154,7 @@ class Process:
         due = self.stop is not None and self.writing > self.stop
         if due and self._armed and self._since is None:
             self._since = self.now()
-            self.hurry(GRACE - 1.0)
+            self.shorten_deadline(GRACE - 1.0)
 
     def requested(self) -> ExitCode | None:
         """Return the signal's exit code once it has come."""
