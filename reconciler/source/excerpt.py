@@ -13,7 +13,6 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from difflib import get_close_matches
 from functools import lru_cache
 from typing import Final, TypeAlias
 
@@ -25,7 +24,7 @@ from reconciler.kinds.events import EVENT_TYPES
 from reconciler.source.allowed import VARIABLE
 from reconciler.source.position import Node, lines, locate, nodes
 from reconciler.source.schema import schema
-from reconciler.source.text import LOOKS_SECRET, MASK, is_word
+from reconciler.source.text import LOOKS_SECRET, MASK, is_word, near
 from reconciler.source.yaml import Document
 
 _WORD_KEYS: Final = frozenset(("type", "event_types", "state"))
@@ -230,8 +229,7 @@ def is_known(key: str) -> bool:
     if key in _KNOWN_WORDS or key in _KNOWN_KEYS:
         return True
     longer = [each for each in _KNOWN_KEYS if len(key) <= len(each) + 2]
-    matches = get_close_matches(key.lower(), longer, 1, 0.6)
-    return bool(matches) and _LETTERS.fullmatch(key) is not None
+    return near(key, longer) is not None and _LETTERS.fullmatch(key) is not None
 
 
 def _guessed(line: str) -> Iterator[_Span]:

@@ -23,6 +23,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import Final
 
 from reconciler.findings import Finding, error
+from reconciler.source.text import near
 
 DEFAULT_FILE: Final = "webhooks.yaml"
 STDIN: Final = "-"
@@ -288,13 +289,10 @@ def _missing(path: str, found: Path, directory: Path, *, named: bool) -> tuple[s
 
 def suggestion(found: Path, directory: Path) -> str | None:
     """Return a hint with a similar file name beside the missing `found`, None without one."""
-    from difflib import get_close_matches  # only for an error
-
     try:
         others = [each for each in os.listdir(found.parent) if each.lower().endswith(_SUFFIXES)]
     except OSError:
         return None
-    near = get_close_matches(found.name, others, n=1)
-    if not near:
+    if (similar := near(found.name, others)) is None:
         return None
-    return f"did you mean `-f {display_name(found.parent / near[0], directory=directory)}`?"
+    return f"did you mean `-f {display_name(found.parent / similar, directory=directory)}`?"
