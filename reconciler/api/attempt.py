@@ -21,8 +21,8 @@ from reconciler.api.origin import Origin
 from reconciler.api.pace import Pause
 from reconciler.errors import ApiError, ProtocolError, ServerError, UnreachableError
 
-FOREIGN: Final = "check the server URL: a proxy or another server may be responding"
-LONGER: Final = "allow more time with --deadline"
+WRONG_SERVER_HINT: Final = "check the server URL: a proxy or another server may be responding"
+MORE_TIME_HINT: Final = "allow more time with --deadline"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,7 @@ class Call:
     """One request, and the expected response.
 
     `expect` is the only status that means success, None for any 2xx; `accept` checks the document;
-    `cap` limits the body, in bytes; `hidden` are the secret values inside `content`.
+    `cap` limits the body, in bytes; `secret_values` are the secret values inside `content`.
     """
 
     method: str
@@ -40,7 +40,7 @@ class Call:
     expect: int | None
     accept: Callable[[Any], object]
     cap: int
-    hidden: Sequence[str] = field(repr=False)
+    secret_values: Sequence[str] = field(repr=False)
 
     @property
     def writes(self) -> bool:
@@ -58,7 +58,7 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
+class AttemptRecord:
     """One attempt, for `--debug`, without headers, body and query.
 
     `status` is None if there was no response; `size` counts the body's bytes.
@@ -72,7 +72,7 @@ class Exchange:
     attempt: int
 
 
-Observer: TypeAlias = Callable[[Exchange | Pause], None]
+Observer: TypeAlias = Callable[[AttemptRecord | Pause], None]
 """Called after every attempt and before every wait, from any thread. Its exceptions are ignored."""
 
 
@@ -133,27 +133,27 @@ def failed_attempt(
     proxy: Proxy | None,
     expired: bool,
     timeout: float,
-    run_over: bool,
+    past_deadline: bool,
 ) -> FailedAttempt:
     """Return the failure for an exception of the HTTP library or of reading a response.
 
     `origin` is the server, `proxy` the proxy that its requests use, if any. `expired` is true if
-    the watchdog ended the request. `timeout` is the limit of one request, in seconds; `run_over` is
-    true if the run's deadline came before it.
+    the watchdog ended the request. `timeout` is the limit of one request, in seconds;
+    `past_deadline` is true if the run's deadline came before it.
     """
     if isinstance(error, _NEVER_SENT):
         return _not_sent(error, origin, proxy)
     server = origin.address
     slow = expired or isinstance(error, (httpx.TimeoutException, TimeoutError))
     found: ApiError
-    if slow and run_over:
+    if slow and past_deadline:
         message = f"the run timed out before {server} sent a complete response"
-        found = ServerError(message, hint=LONGER)
+        found = ServerError(message, hint=MORE_TIME_HINT)
     elif slow:
         message = f"{server} did not respond completely within {timeout:g} s"
         found = ServerError(message, hint="allow more time with --timeout")
     elif isinstance(error, BadResponseError):
-        found = ProtocolError(f"{server} sent {error}", hint=FOREIGN)
+        found = ProtocolError(f"{server} sent {error}", hint=WRONG_SERVER_HINT)
     else:
         found = ServerError(
             f"the connection to {server} closed before the response was complete",

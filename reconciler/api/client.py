@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from reconciler.api import wire
 from reconciler.api.origin import Credential, Network, Origin
-from reconciler.api.paging import complete
+from reconciler.api.paging import read_all
 from reconciler.api.transport import Transport
 from reconciler.errors import (
     InvalidRequestError,
@@ -86,7 +86,7 @@ class Client:
             json=wire.full_body(draft, organization),
             expect=201,
             accept=wire.usable_id,
-            hidden=wire.secret_values(draft),
+            secret_values=wire.secret_values(draft),
         ).data
         return self._checked(wire.written_webhook(data, draft))
 
@@ -126,7 +126,7 @@ class Client:
         return True
 
     def _rows(self) -> tuple[LiveWebhook, ...]:
-        return complete(
+        return read_all(
             self.transport, WEBHOOKS, wire.live_webhook, lambda row: row.id, self._workers
         )
 
@@ -147,7 +147,7 @@ class Client:
             json=body,
             expect=200,
             accept=_has(id),
-            hidden=wire.secret_values(draft),
+            secret_values=wire.secret_values(draft),
         ).data
         return self._checked(wire.written_webhook(data, draft))
 
@@ -181,7 +181,7 @@ def _find_organization(
     Raises OrganizationError if there is none. Raises ApiError.
     """
     try:
-        rows = complete(transport, ORGANIZATIONS, _row, lambda row: row[0].id, workers)
+        rows = read_all(transport, ORGANIZATIONS, _row, lambda row: row[0].id, workers)
     except PermissionDeniedError:
         rows = ()
     current = [organization for organization, is_current in rows if is_current]

@@ -65,7 +65,7 @@ class Connections:
         self._thread = threading.local()
         self._clients: list[httpx.Client] = []
 
-    def of_this_thread(self) -> tuple[httpx.Client, WatchedSocket]:
+    def for_this_thread(self) -> tuple[httpx.Client, WatchedSocket]:
         """Return this thread's client, and its socket for the watchdog.
 
         Raises UsageError for an invalid proxy or certificate, UnreachableError after `close`.
@@ -167,7 +167,7 @@ class InProcess(httpx.BaseTransport):
         )
 
 
-def headers_of(response: httpx.Response) -> dict[str, str]:
+def response_headers(response: httpx.Response) -> dict[str, str]:
     """Return a response's headers, names in lower case, without cookies."""
     found = {name.lower(): value for name, value in response.headers.items()}
     found.pop("set-cookie", None)

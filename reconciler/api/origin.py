@@ -119,7 +119,7 @@ class Origin:
         """Whether only this machine can reach the server."""
         return _is_loopback(self.host)
 
-    def holds(self, url: httpx.URL) -> bool:
+    def is_origin_of(self, url: httpx.URL) -> bool:
         """Return whether a URL is on this server."""
         port = url.port or _PORTS.get(url.scheme)
         return (url.scheme, url.host, port) == (self.scheme, self.host, self.port)
@@ -162,7 +162,7 @@ def authorization(
     """
 
     def add(request: httpx.Request) -> httpx.Request:
-        if not origin.holds(request.url):
+        if not origin.is_origin_of(request.url):
             raise CredentialError(
                 f"the {credential.label} is for {origin} and was not sent elsewhere"
             )

@@ -18,7 +18,7 @@ from reconciler.errors import ApiError
 from reconciler.ports import Clock
 
 _TOKENS: Final = 30  # a full retry budget; each success returns one token
-_LONGEST_DELAY: Final = 20.0
+_MAX_DELAY: Final = 20.0
 _FIRST_DELAY: Final = 0.5
 # Long waits are split, so that a new deadline takes effect.
 _SLICE: Final = 1.0
@@ -61,7 +61,7 @@ class Pace:
         with self._lock:
             self._resume = max(self._resume, self._clock.monotonic() + seconds)
 
-    def wait_turn(self) -> float | None:
+    def wait_for_pause(self) -> float | None:
         """Wait until the workers' pause is over, and return None.
 
         If time would run out first, return the remaining pause in seconds.
@@ -83,10 +83,10 @@ class Pace:
 
     def delay(self, earlier: int, floor: float | None = None) -> float:
         """Return the delay after `earlier` previous failures, with full jitter."""
-        longest = min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** min(earlier, 10))
+        longest = min(_MAX_DELAY, _FIRST_DELAY * 2 ** min(earlier, 10))
         return max(floor or 0.0, self._clock.uniform(0.0, longest))
 
-    def pay(self, cost: int) -> bool:
+    def take_tokens(self, cost: int) -> bool:
         """Take `cost` tokens for a retry.
 
         Return False, and mark the budget exhausted, if there are too few.
@@ -98,7 +98,7 @@ class Pace:
             self._tokens -= cost
             return True
 
-    def succeeded(self) -> None:
+    def return_token(self) -> None:
         """Return a token to the budget."""
         with self._lock:
             self._tokens = min(_TOKENS, self._tokens + 1)
@@ -115,15 +115,15 @@ def retry_after(value: str | None, date: str | None, now: datetime) -> float | N
     value = value.strip()
     if re.fullmatch(r"[0-9]{1,15}", value):
         return float(value)
-    until = moment(value)
+    until = parse_http_date(value)
     if until is None:
         return None
-    since = moment(date) if date is not None else None
+    since = parse_http_date(date) if date is not None else None
     seconds = (until - (since or now)).total_seconds()
     return seconds if seconds >= 0 else None
 
 
-def moment(text: str) -> datetime | None:
+def parse_http_date(text: str) -> datetime | None:
     """Parse an HTTP date; None if it is invalid."""
     try:
         found = parsedate_to_datetime(text)

@@ -18,15 +18,15 @@ from functools import partial
 from itertools import count as attempts
 from typing import Any, Final, Generic, TypeVar
 
-from reconciler.api.attempt import FOREIGN
-from reconciler.api.transport import LARGE, Transport
+from reconciler.api.attempt import WRONG_SERVER_HINT
+from reconciler.api.transport import MAX_LISTING_BYTES, Transport
 from reconciler.errors import IncompleteListingError, NotFoundError, ProtocolError
 from reconciler.ports import Workers
 
 PAGE_SIZE: Final = 1000
 """The requested number of rows per page; the server may return fewer."""
-_MOST_PAGES: Final = 2000
-_MOST_ROWS: Final = 200_000
+_MAX_PAGES: Final = 2000
+_MAX_ROWS: Final = 200_000
 
 _T = TypeVar("_T")
 
@@ -44,7 +44,7 @@ class _Page(Generic[_T]):
     problem: str | None = None
 
 
-def complete(
+def read_all(
     transport: Transport,
     path: str,
     decode: Callable[[Any], _T],
@@ -89,7 +89,7 @@ def _pages(read: Callable[[int], _Page[_T]], workers: Workers, path: str) -> Seq
     if len(first.rows) >= first.count or not first.rows:
         return [first]
     last = -(-first.count // len(first.rows))
-    if last > _MOST_PAGES or first.count > _MOST_ROWS:
+    if last > _MAX_PAGES or first.count > _MAX_ROWS:
         raise _endless(path)
     return [first, *workers.run([partial(read, number) for number in range(2, last + 1)])]
 
@@ -99,7 +99,7 @@ def _one_by_one(first: _Page[_T], read: Callable[[int], _Page[_T]], path: str) -
     pages = [first]
     rows = len(first.rows)
     while pages[-1].more and pages[-1].rows:
-        if len(pages) == _MOST_PAGES or rows > _MOST_ROWS:
+        if len(pages) == _MAX_PAGES or rows > _MAX_ROWS:
             raise _endless(path)
         pages.append(read(len(pages) + 1))
         rows += len(pages[-1].rows)
@@ -107,10 +107,10 @@ def _one_by_one(first: _Page[_T], read: Callable[[int], _Page[_T]], path: str) -
 
 
 def _endless(path: str) -> IncompleteListingError:
-    return _incomplete(path, f"the listing has more than {_MOST_PAGES} pages or {_MOST_ROWS} rows")
+    return _incomplete(path, f"the listing has more than {_MAX_PAGES} pages or {_MAX_ROWS} rows")
 
 
-def _incomplete(path: str, message: str, hint: str = FOREIGN) -> IncompleteListingError:
+def _incomplete(path: str, message: str, hint: str = WRONG_SERVER_HINT) -> IncompleteListingError:
     return IncompleteListingError(message, method="GET", path=path, hint=hint)
 
 
@@ -136,7 +136,7 @@ def _problem(pages: Sequence[_Page[_T]], key: Callable[[_T], str]) -> str | None
 def _read(transport: Transport, path: str, decode: Callable[[Any], _T], number: int) -> _Page[_T]:
     params: dict[str, str | int] = {"ordering": "name", "page": number, "page_size": PAGE_SIZE}
     try:
-        data = transport.request("GET", path, params=params, expect=200, cap=LARGE).data
+        data = transport.request("GET", path, params=params, expect=200, cap=MAX_LISTING_BYTES).data
     except NotFoundError:
         if number > 1:
             return _Page(problem=f"page {number} is missing")
@@ -145,7 +145,7 @@ def _read(transport: Transport, path: str, decode: Callable[[Any], _T], number: 
             method="GET",
             path=path,
             status=404,
-            hint=FOREIGN,
+            hint=WRONG_SERVER_HINT,
         ) from None
     rows = data.get("results") if isinstance(data, dict) else None
     if not isinstance(rows, list):

@@ -21,7 +21,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from reconciler.api.attempt import (
-    FOREIGN,
+    WRONG_SERVER_HINT,
     BadResponseError,
     Call,
     FailedAttempt,
@@ -44,13 +44,13 @@ from reconciler.errors import (
 from reconciler.kinds.slack import TOKEN
 from reconciler.model import Secret
 
-_LONGEST: Final = 500  # maximum length of a message from the server, in characters
+_MAX_MESSAGE: Final = 500  # maximum length of a message from the server, in characters
 
-_MOST_FIELDS: Final = 50
-_DEEPEST: Final = 8
+_MAX_FIELDS: Final = 50
+_MAX_DEPTH: Final = 8
 _WHOLE: Final = frozenset({"__all__", "non_field_errors", "detail", "message"})
-_OF_CREDENTIALS: Final = re.compile(r"credential|authenticat|api.?key|\btoken\b", re.IGNORECASE)
-_OF_PERMISSION: Final = re.compile(r"permission|role", re.IGNORECASE)
+_CREDENTIAL_WORDS: Final = re.compile(r"credential|authenticat|api.?key|\btoken\b", re.IGNORECASE)
+_PERMISSION_WORDS: Final = re.compile(r"permission|role", re.IGNORECASE)
 _NOT_THE_API: Final = (
     "the response is not from the API: check proxies and firewalls between here and the server"
 )
@@ -126,13 +126,13 @@ def classify(
             document = decode(body)
     return FailedAttempt(
         failure=failure,
-        error=_refusal(status, document, origin.address, label, call.hidden),
+        error=_rejection(status, document, origin.address, label, call.secret_values),
         retry_after=retry_after(headers.get("retry-after"), headers.get("date"), now),
     )
 
 
 # The request was rejected, or the status by definition precedes any processing.
-_REFUSALS: Final = frozenset((400, 401, 403, 404, 405, 406, 409, 410, 411, 413, 414, 415, 422))
+_REJECTIONS: Final = frozenset((400, 401, 403, 404, 405, 406, 409, 410, 411, 413, 414, 415, 422))
 _BEFORE_PROCESSING: Final = frozenset((402, 412, 416, 417, 421, 424, 425, 426, 428, 431, 451))
 
 
@@ -143,7 +143,7 @@ def _failure_of(status: int) -> Failure:
     """
     if status == 429:
         return Failure.THROTTLED
-    if status in _REFUSALS | _BEFORE_PROCESSING:
+    if status in _REJECTIONS | _BEFORE_PROCESSING:
         return Failure.REJECTED
     return Failure.MOVED if 300 <= status < 400 else Failure.AMBIGUOUS
 
@@ -174,7 +174,8 @@ def _success(
 
 def _unexpected(status: int, message: str) -> FailedAttempt:
     return FailedAttempt(
-        failure=Failure.AMBIGUOUS, error=ProtocolError(message, hint=FOREIGN, status=status)
+        failure=Failure.AMBIGUOUS,
+        error=ProtocolError(message, hint=WRONG_SERVER_HINT, status=status),
     )
 
 
@@ -187,17 +188,17 @@ def _target(headers: Mapping[str, str]) -> str:
     return offered if _ORIGIN.fullmatch(offered) else "another server"
 
 
-def _refusal(
-    status: int, document: Any, server: str, label: str, hidden: Sequence[str]
+def _rejection(
+    status: int, document: Any, server: str, label: str, secret_values: Sequence[str]
 ) -> ApiError:
     """Return the error for a response. `document` is its JSON, None if it has none."""
-    detail, fields = _sentences(document, hidden)
+    detail, fields = _sentences(document, secret_values)
     is_json = document is not None
     error: type[ApiError] = ServerError
     message, hint = f"{server} failed (HTTP {status})", "the server has a problem: run again later"
     if status in (401, 403):
-        of_permission = _OF_PERMISSION.search(detail or "") is not None
-        if not of_permission and (status == 401 or _OF_CREDENTIALS.search(detail or "")):
+        is_permission = _PERMISSION_WORDS.search(detail or "") is not None
+        if not is_permission and (status == 401 or _CREDENTIAL_WORDS.search(detail or "")):
             error, message = AuthenticationError, f"{server} does not accept the {label}"
             hint = f"check that the {label} is complete, is for this server, and is not revoked"
         else:
@@ -225,7 +226,7 @@ def _refusal(
     return error(message, hint=hint, status=status, detail=detail, fields=fields)
 
 
-def _sentences(document: Any, hidden: Sequence[str]) -> tuple[str | None, _Fields]:
+def _sentences(document: Any, secret_values: Sequence[str]) -> tuple[str | None, _Fields]:
     """Return the server's errors about the object and about fields.
 
     Handles every form of Django REST Framework's errors, and the `message` of other APIs.
@@ -233,17 +234,17 @@ def _sentences(document: Any, hidden: Sequence[str]) -> tuple[str | None, _Field
     detail: str | None = None
     fields: list[tuple[tuple[str, ...], str]] = []
     for path, text in _flat(document, (), 0):
-        said = _bounded(without_secrets(text, hidden))
+        said = _bounded(without_secrets(text, secret_values))
         if path in (("detail",), ("message",)) and detail is None:
             detail = said
             continue
         shown = tuple(
-            _bounded(without_secrets(key, hidden), 100)
+            _bounded(without_secrets(key, secret_values), 100)
             for key in path
             if key not in _WHOLE or len(path) > 1
         )
         fields.append((shown, said))
-        if len(fields) == _MOST_FIELDS:
+        if len(fields) == _MAX_FIELDS:
             break
     return detail, tuple(fields)
 
@@ -251,18 +252,18 @@ def _sentences(document: Any, hidden: Sequence[str]) -> tuple[str | None, _Field
 def _flat(value: Any, path: tuple[str, ...], depth: int) -> Iterator[tuple[tuple[str, ...], str]]:
     if isinstance(value, str):
         yield path, value
-    elif depth < _DEEPEST and isinstance(value, dict):
+    elif depth < _MAX_DEPTH and isinstance(value, dict):
         for key, inner in value.items():
             yield from _flat(inner, (*path, key), depth + 1)
-    elif depth < _DEEPEST and isinstance(value, list):
+    elif depth < _MAX_DEPTH and isinstance(value, list):
         for index, inner in enumerate(value):
             # A list of texts is about the field, a list of objects about its members.
             below = path if isinstance(inner, str) else (*path, str(index))
             yield from _flat(inner, below, depth + 1)
 
 
-def _bounded(text: str, longest: int = _LONGEST) -> str:
-    return text if len(text) <= longest else text[: longest - 1] + "…"
+def _bounded(text: str, limit: int = _MAX_MESSAGE) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 class NotJsonError(ValueError):
@@ -327,16 +328,17 @@ _URL: Final = re.compile(r"(?i:https?)://\S+")
 _AFTER_ORIGIN: Final = re.compile(r"https?://(?:[^/?#@]*@)?[^/?#]*", re.IGNORECASE)
 
 
-def without_secrets(text: str, hidden: Sequence[str] = ()) -> str:
-    """Return text from a server, with the values in `hidden` and other secrets masked.
+def without_secrets(text: str, secret_values: Sequence[str] = ()) -> str:
+    """Return text from a server, with the values in `secret_values` and other secrets masked.
 
     URLs keep only their scheme and host.
     """
     text = _URL.sub(lambda found: f"{Secret(found.group()).origin() or ''}/***", text)
-    for form in sorted({each for value in hidden for each in _forms(value)}, key=len, reverse=True):
+    forms = {each for value in secret_values for each in _forms(value)}
+    for form in sorted(forms, key=len, reverse=True):
         text = text.replace(form, "***")
     text = TOKEN.sub("***", text)
-    for value in hidden:
+    for value in secret_values:
         # The origin of a URL is not secret, and many URLs have the same one.
         rest = _AFTER_ORIGIN.sub("", value, count=1)
         if len(rest) > _WINDOW:

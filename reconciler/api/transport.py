@@ -15,15 +15,15 @@ from typing import Any, Final
 
 from reconciler import __version__
 from reconciler.api.attempt import (
-    LONGER,
+    MORE_TIME_HINT,
     Action,
+    AttemptRecord,
     Call,
-    Exchange,
     FailedAttempt,
     Reply,
     failed_attempt,
 )
-from reconciler.api.connections import Connections, headers_of
+from reconciler.api.connections import Connections, response_headers
 from reconciler.api.origin import Credential, Network, Origin, authorization
 from reconciler.api.pace import Pace, Pause
 from reconciler.api.responses import classify, encode, read_body
@@ -36,8 +36,8 @@ from reconciler.errors import (
     UnreachableError,
 )
 
-_SMALL: Final = 1024 * 1024  # the maximum body of a response that is not a list, in bytes
-LARGE: Final = 64 * _SMALL
+_MAX_BYTES: Final = 1024 * 1024  # the maximum body of a response that is not a list, in bytes
+MAX_LISTING_BYTES: Final = 64 * _MAX_BYTES
 """The maximum body of a list, in bytes."""
 
 _ATTEMPTS: Final = 4  # per request, not counting throttled attempts
@@ -74,7 +74,7 @@ class Transport:
             network=network,
         )
         # Writes whose outcome is unknown: sending the same write again is a retry.
-        self._unresolved: dict[tuple[str, str, bytes | None], int] = {}
+        self._ambiguous: dict[tuple[str, str, bytes | None], int] = {}
 
     def request(
         self,
@@ -85,15 +85,15 @@ class Transport:
         json: object = None,
         expect: int | None = None,
         accept: Callable[[Any], object] = lambda _: True,
-        cap: int = _SMALL,
-        hidden: Sequence[str] = (),
+        cap: int = _MAX_BYTES,
+        secret_values: Sequence[str] = (),
     ) -> Reply:
         """Send a request and return its reply.
 
         `path` is percent-encoded and relative to the origin's base. `json` is the body, if any.
         `expect` is the only status that means success (None: any 2xx), `accept` checks the
-        document, `cap` limits the response in bytes. `hidden` are secret values in the body, kept
-        out of errors that quote the server.
+        document, `cap` limits the response in bytes. `secret_values` are secret values in the body,
+        kept out of errors that quote the server.
 
         Raises ApiError; AmbiguousWriteError for a write that may have been processed.
         """
@@ -105,7 +105,9 @@ class Transport:
             expect=expect,
             accept=accept,
             cap=cap,
-            hidden=(*hidden, self._credential.secret.reveal()) if self._credential else hidden,
+            secret_values=(*secret_values, self._credential.secret.reveal())
+            if self._credential
+            else secret_values,
         )
         try:
             return self._with_retries(call)
@@ -119,11 +121,11 @@ class Transport:
         sends = failures = throttled = 0
         earlier: FailedAttempt | None = None
         while True:
-            self._await_turn(call, earlier, sends)
+            self._wait_for_pause(call, earlier, sends)
             sends += 1
             outcome = self._send(call, sends)
             if isinstance(outcome, Reply):
-                self.pace.succeeded()
+                self.pace.return_token()
                 return outcome
             earlier = outcome
             action = outcome.failure.value[call.writes]
@@ -151,7 +153,7 @@ class Transport:
 
         Raises UsageError for an invalid proxy or certificate.
         """
-        client, watched = self._connections.of_this_thread()
+        client, watched = self._connections.for_this_thread()
         started = self._clock.monotonic()
         status: int | None = None
         headers: dict[str, str] = {}
@@ -179,8 +181,8 @@ class Transport:
                 self._connections.watching(watched, end),
                 closing(client.send(request, stream=True)) as response,
             ):
-                status, headers = response.status_code, headers_of(response)
-                cap = call.cap if status < 300 else _SMALL
+                status, headers = response.status_code, response_headers(response)
+                cap = call.cap if status < 300 else _MAX_BYTES
                 body = read_body(response.iter_raw(), headers, cap, check)
         except ReconcilerError:
             raise
@@ -191,9 +193,9 @@ class Transport:
                 proxy=self._connections.proxy(),
                 expired=watched.expired,
                 timeout=self._timeout,
-                run_over=self.pace.end < started + self._timeout,
+                past_deadline=self.pace.end < started + self._timeout,
             )
-        exchange = Exchange(
+        record = AttemptRecord(
             method=call.method,
             path=call.path,
             status=status,
@@ -201,7 +203,7 @@ class Transport:
             size=len(body) if isinstance(body, bytes) else 0,
             attempt=attempt,
         )
-        self._observe(exchange)
+        self._observe(record)
         if status is None:
             assert isinstance(body, FailedAttempt)
             return body
@@ -215,7 +217,7 @@ class Transport:
             now=self._clock.now(),
         )
 
-    def _observe(self, event: Exchange | Pause) -> None:
+    def _observe(self, event: AttemptRecord | Pause) -> None:
         if self._observer is not None:
             with suppress(Exception):  # display errors must not affect requests
                 self._observer(event)
@@ -224,17 +226,17 @@ class Transport:
         """Reject writes once the budget is empty; charge a repeated ambiguous write as a retry."""
         if not call.writes:
             return
-        cost = self._unresolved.pop((call.method, call.path, call.content), 0)
-        if self.pace.exhausted or (cost and not self.pace.pay(cost)):
+        cost = self._ambiguous.pop((call.method, call.path, call.content), 0)
+        if self.pace.exhausted or (cost and not self.pace.take_tokens(cost)):
             raise ServerError(
                 f"too many requests to {self.origin.address} failed: the retry budget is used up, "
                 "so no more changes are sent",
                 hint="run again when the server responds reliably",
             )
 
-    def _await_turn(self, call: Call, earlier: FailedAttempt | None, sends: int) -> None:
+    def _wait_for_pause(self, call: Call, earlier: FailedAttempt | None, sends: int) -> None:
         """Wait while workers are paused; if time is up, raise the failure of `earlier` sends."""
-        pause = self.pace.wait_turn()
+        pause = self.pace.wait_for_pause()
         if pause is not None:
             raise self._too_long(pause, 429, sends)
         if self.pace.left() <= 0:
@@ -242,14 +244,14 @@ class Transport:
                 raise self._error(call, earlier, Action.REPEAT, sends)
             raise UnreachableError(
                 f"the run timed out; the request to {self.origin.address} was not sent",
-                hint=LONGER,
+                hint=MORE_TIME_HINT,
             )
 
     def _wait_to_repeat(self, failed: FailedAttempt, failures: int) -> bool:
         if failures + 1 >= _ATTEMPTS:
             return False
         delay = self.pace.delay(failures, failed.retry_after)
-        if delay >= self.pace.left() or not self.pace.pay(failed.cost):
+        if delay >= self.pace.left() or not self.pace.take_tokens(failed.cost):
             return False
         self._observe(Pause(seconds=delay, error=failed.error))
         return self.pace.sleep(delay)
@@ -258,13 +260,13 @@ class Transport:
         error = failed.error
         kind, message, hint = type(error), error.message, error.hint
         if action is Action.RESOLVE:
-            self._unresolved[(call.method, call.path, call.content)] = failed.cost
+            self._ambiguous[(call.method, call.path, call.content)] = failed.cost
             kind, message = AmbiguousWriteError, f"{message}; the change may have been made"
         elif action is Action.REPEAT and (pause := failed.retry_after or 0.0) >= self.pace.left():
             if pause:
                 return self._too_long(pause, error.status, sends)
-            if hint != LONGER:
-                message, hint = f"{message}; the run timed out", LONGER
+            if hint != MORE_TIME_HINT:
+                message, hint = f"{message}; the run timed out", MORE_TIME_HINT
         return kind(
             message, status=error.status, detail=error.detail, fields=error.fields, hint=hint
         )

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from reconciler.api.attempt import FOREIGN
+from reconciler.api.attempt import WRONG_SERVER_HINT
 from reconciler.api.responses import without_secrets
 from reconciler.errors import ProtocolError
 from reconciler.kinds import KINDS
@@ -34,8 +34,8 @@ _PLAIN: Final = {
     kind.type: frozenset(field.name for field in kind.fields if not field.secret)
     for kind in KINDS.values()
 }
-_DEEPEST: Final = 32
-_MOST_TEXT: Final = 2000
+_MAX_DEPTH: Final = 32
+_MAX_TEXT: Final = 2000
 
 
 def usable_id(row: Any) -> str | None:
@@ -86,7 +86,9 @@ def organization(row: Any) -> Organization:
     """Parse an organization. Raises ProtocolError if it has no usable id."""
     own = usable_id(row)
     if own is None:
-        raise ProtocolError("the server lists an organization without a usable id", hint=FOREIGN)
+        raise ProtocolError(
+            "the server lists an organization without a usable id", hint=WRONG_SERVER_HINT
+        )
     name, role = row.get("name"), row.get("role")
     return Organization(
         id=own,
@@ -159,9 +161,9 @@ def _wrapped(value: Any, id: str, depth: int) -> LiveValue:
     if not isinstance(value, (dict, list)):
         number: LiveValue = value
         return number
-    if depth == _DEEPEST:
+    if depth == _MAX_DEPTH:
         raise ProtocolError(
-            f"the server lists webhook {id} with a configuration deeper than {_DEEPEST} levels"
+            f"the server lists webhook {id} with a configuration deeper than {_MAX_DEPTH} levels"
         )
     if isinstance(value, list):
         return [_wrapped(inner, id, depth + 1) for inner in value]
@@ -182,9 +184,9 @@ def _redacted(value: Any, configuration: Mapping[str, LiveValue] | Unknown) -> s
     """Return the server's text about a delivery without the destination that it may quote."""
     if not isinstance(value, (str, int, float)) or isinstance(value, bool):
         return None
-    hidden = () if isinstance(configuration, Unknown) else tuple(_values(configuration))
+    secrets = () if isinstance(configuration, Unknown) else tuple(_values(configuration))
     # Truncate last, because a partial secret would not be recognized.
-    return without_secrets(str(value)[: 2 * _MOST_TEXT], hidden)[:_MOST_TEXT]
+    return without_secrets(str(value)[: 2 * _MAX_TEXT], secrets)[:_MAX_TEXT]
 
 
 def _values(value: Any) -> Iterator[str]:

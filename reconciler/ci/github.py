@@ -75,14 +75,14 @@ class GitHub:
         `clean` removes secrets from each text that is sent to GitHub. Raises UsageError,
         CredentialError.
         """
-        from reconciler.api.transport import LARGE, Transport
+        from reconciler.api.transport import MAX_LISTING_BYTES, Transport
 
         url = network.environment.get("GITHUB_API_URL") or _API
         origin = Origin.parse(url, "GITHUB_API_URL", example=_API)
         self._repository = f"{origin.base}/repos/{repository}"
         self._graphql = origin.base.removesuffix("/v3") + "/graphql"
         self._clean = clean
-        self._cap = LARGE
+        self._cap = MAX_LISTING_BYTES
         self._transport = Transport(
             # An enterprise server has GraphQL beside the base of the REST API, not under it.
             origin=replace(origin, base=""),

@@ -19,7 +19,7 @@ from reconciler.render.words import some
 from reconciler.settings import Setting, Settings, resolve
 
 if TYPE_CHECKING:
-    from reconciler.api.attempt import Exchange
+    from reconciler.api.attempt import AttemptRecord
     from reconciler.report import Outcome
 
 _VERBS: Final = {Create: "creating", Update: "updating", Delete: "deleting"}
@@ -156,7 +156,7 @@ class Progress:
             if self._in_flight:
                 self._console.status(self._state())
 
-    def observe(self, event: Exchange | Pause) -> None:
+    def observe(self, event: AttemptRecord | Pause) -> None:
         """Print a long wait, once for all threads, and with --debug each request."""
         if isinstance(event, Pause):
             with self._lock:

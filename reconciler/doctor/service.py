@@ -13,9 +13,9 @@ from reconciler.api import wire
 from reconciler.api.client import ORGANIZATIONS, SCHEMA, WEBHOOKS, Client
 from reconciler.api.connections import CA_VARIABLES, PROXY_VARIABLES, proxy_for
 from reconciler.api.origin import Origin
-from reconciler.api.pace import moment
+from reconciler.api.pace import parse_http_date
 from reconciler.api.paging import PAGE_SIZE
-from reconciler.api.transport import LARGE
+from reconciler.api.transport import MAX_LISTING_BYTES
 from reconciler.checks import Check, fail, ok, unknown, warn
 from reconciler.errors import (
     ApiError,
@@ -77,7 +77,9 @@ def check_server(
     started = clock.monotonic()
     try:
         asked = {"format": "json"}
-        reply = api.transport.request("GET", SCHEMA, params=asked, expect=200, cap=LARGE)
+        reply = api.transport.request(
+            "GET", SCHEMA, params=asked, expect=200, cap=MAX_LISTING_BYTES
+        )
     except ReconcilerError as problem:
         if not isinstance(problem, ApiError) or problem.status is None:
             yield _failure(api, "http", problem)
@@ -87,7 +89,7 @@ def check_server(
     else:
         took = (clock.monotonic() - started) * 1000
         yield ok("http", f"the server responds, in {took:.0f} ms")
-        if (theirs := moment(reply.headers.get("date", ""))) is not None:
+        if (theirs := parse_http_date(reply.headers.get("date", ""))) is not None:
             yield _skew((clock.now() - theirs).total_seconds())
         yield from _compare_schema(reply.data)
     if keyed:
@@ -232,7 +234,7 @@ def _listing(api: Client) -> Iterator[Check]:
         params={"ordering": "name", "page": 1, "page_size": PAGE_SIZE},
         expect=200,
         accept=lambda page: isinstance(_inner(page, "results"), list),
-        cap=LARGE,
+        cap=MAX_LISTING_BYTES,
     )
     rows = tuple(wire.live_webhook(each) for each in reply.data["results"])
     count, pages = reply.data.get("count"), f"{PAGE_SIZE} rows requested, {len(rows)} returned"

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from reconciler.api.attempt import Reply
 from reconciler.api.origin import Credential, Network, Origin
-from reconciler.api.transport import LARGE, Transport
+from reconciler.api.transport import MAX_LISTING_BYTES, Transport
 from reconciler.checks import Check, Checklist, Section, Status, fail, ok, unknown, warn
 from reconciler.errors import (
     AmbiguousWriteError,
@@ -31,7 +31,7 @@ from reconciler.render.quote import quote
 from reconciler.render.words import plural, reference
 from reconciler.slack.manifest import Scope
 
-_MOST_PAGES: Final = 50
+_MAX_PAGES: Final = 50
 _PAGE: Final = 900  # channels; Slack advises fewer than 1000
 _BOT_TOKEN: Final = re.compile(r"xoxb-.*", re.DOTALL)
 _WORD: Final = re.compile(r"[a-z][a-z0-9_.:-]{0,79}")
@@ -151,7 +151,7 @@ class _Token:
         assert self.api is not None
         found: dict[str, Mapping[str, Any]] = {}
         page: dict[str, str | int] = {"types": self.types, "limit": _PAGE}
-        for _ in range(_MOST_PAGES):
+        for _ in range(_MAX_PAGES):
             try:
                 data = self.api.call("GET", "conversations.list", **page).data
             except ApiError as problem:
@@ -275,7 +275,7 @@ class Slack:
             json=arguments if verb == "POST" else None,
             expect=200,
             accept=_is_reply,
-            cap=LARGE,
+            cap=MAX_LISTING_BYTES,
         )
         if reply.data["ok"]:
             return reply

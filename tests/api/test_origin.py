@@ -28,7 +28,7 @@ def test_an_origin_has_one_form(url: str, shown: str, base: str) -> None:
     """Case, default ports and trailing slashes make no difference."""
     origin = Origin.parse(url)
     assert (str(origin), origin.base) == (shown, base)
-    assert origin.holds(httpx.URL(f"{url.rstrip('/')}/anything?x=1"))
+    assert origin.is_origin_of(httpx.URL(f"{url.rstrip('/')}/anything?x=1"))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.api.paging import complete
+from reconciler.api.paging import read_all
 from reconciler.errors import (
     IncompleteListingError,
     ProtocolError,
@@ -37,7 +37,7 @@ GONE = json_response(404, {"detail": "Invalid page."})
 def listing(*answers: Any) -> tuple[list[str], Scripted]:
     """List all webhooks; return the ids and the server."""
     one, server, _ = transport(*answers)
-    found = complete(one, "/x/", lambda row: row["id"], str, InlineWorkers())
+    found = read_all(one, "/x/", lambda row: row["id"], str, InlineWorkers())
     return list(found), server
 
 
@@ -95,7 +95,7 @@ def test_an_excessive_count_is_not_read(answers: list[Any]) -> None:
     """A count above the limit is an error after one request."""
     one, server, _ = transport(*answers)
     with pytest.raises(IncompleteListingError, match="more than 2000 pages or 200000 rows"):
-        complete(one, "/x/", lambda row: row["id"], str, InlineWorkers())
+        read_all(one, "/x/", lambda row: row["id"], str, InlineWorkers())
     assert len(server.requests) == 1
 
 
@@ -108,7 +108,7 @@ def test_an_endless_list_ends() -> None:
 
     one, server, _ = transport(endless)
     with pytest.raises(IncompleteListingError, match="more than 2000 pages"):
-        complete(one, "/x/", lambda row: row["id"], str, InlineWorkers())
+        read_all(one, "/x/", lambda row: row["id"], str, InlineWorkers())
     assert len(server.requests) == 2000
 
 
@@ -128,7 +128,7 @@ def growing(writes: int) -> Callable[[httpx.Request], httpx.Response]:
 def test_a_changing_listing_is_read_again_with_growing_pauses() -> None:
     """The listing waits for a concurrent apply of another scope that writes 60 webhooks."""
     one, server, clock = transport(growing(60))
-    found = complete(one, "/x/", lambda row: row["id"], str, InlineWorkers())
+    found = read_all(one, "/x/", lambda row: row["id"], str, InlineWorkers())
     assert found == tuple(str(number) for number in range(80))
     assert clock.asked[:5] == [0.5, 1.0, 2.0, 4.0, 8.0]
     assert len(server.requests) > 60
@@ -139,7 +139,7 @@ def test_a_listing_that_never_stops_changing_is_an_error_at_half_the_deadline() 
     one, _, clock = transport(growing(10**6), deadline=100.0)
     began = clock.time
     with pytest.raises(IncompleteListingError, match="changed each time it was read") as caught:
-        complete(one, "/x/", lambda row: row["id"], str, InlineWorkers())
+        read_all(one, "/x/", lambda row: row["id"], str, InlineWorkers())
     assert caught.value.hint is not None
     assert "--deadline" in caught.value.hint
     assert 20.0 < clock.time - began <= 50.0

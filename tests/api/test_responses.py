@@ -35,14 +35,14 @@ CALL = Call(
     expect=200,
     accept=lambda document: True,
     cap=1,
-    hidden=(),
+    secret_values=(),
 )
 
 
-def error_for(status: int, document: Any = None, *hidden: str, kind: str = "") -> ApiError:
+def error_for(status: int, document: Any = None, *secret_values: str, kind: str = "") -> ApiError:
     """Return the error for a response with this status and JSON; with None the body is not JSON."""
     found = classify(
-        replace(CALL, hidden=hidden),
+        replace(CALL, secret_values=secret_values),
         status,
         {"content-type": kind or ("application/json" if document is not None else "text/html")},
         encode(document),

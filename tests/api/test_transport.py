@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from reconciler.api.attempt import Exchange
+from reconciler.api.attempt import AttemptRecord
 from reconciler.api.origin import Network, Origin
 from reconciler.api.pace import Pause
 from reconciler.api.transport import Transport
@@ -327,11 +327,11 @@ def test_a_slow_body_is_cut_off_between_chunks() -> None:
 
 def test_an_observer_receives_every_attempt_without_secrets() -> None:
     """An attempt has method, path without query, status and size; a pause has its reason."""
-    events: list[Exchange | Pause] = []
+    events: list[AttemptRecord | Pause] = []
     throttled = json_response(429, retry_after="6")
     one, _, _ = transport(httpx.ReadError("x"), throttled, OK, observer=events.append)
     one.request("GET", "/x/", params={"page": 1})
-    seen = [each for each in events if isinstance(each, Exchange)]
+    seen = [each for each in events if isinstance(each, AttemptRecord)]
     assert [(each.attempt, each.status, each.size) for each in seen] == [
         (1, None, 0),
         (2, 429, 0),
@@ -346,7 +346,7 @@ def test_an_observer_receives_every_attempt_without_secrets() -> None:
 def test_a_failing_observer_does_not_change_the_response() -> None:
     """An error in the progress output never affects a request."""
 
-    def fail(_: Exchange) -> None:
+    def fail(_: AttemptRecord) -> None:
         raise AttributeError("a bug")
 
     one, _, _ = transport(OK, observer=fail)

@@ -346,7 +346,7 @@ def test_an_unknown_proxy_host_is_named(address: str | None, first: str) -> None
             proxy=proxy,
             expired=False,
             timeout=1,
-            run_over=False,
+            past_deadline=False,
         )
         assert found.error.message == f"{name} cannot be reached: its host name was not found"
 
