@@ -10,6 +10,7 @@ import json
 import re
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -21,6 +22,23 @@ BOT = "github-actions[bot]"
 
 Faulty = Callable[[str, str], "Response | None"]
 """Returns a response, by method and path, in place of GitHub's, or None."""
+
+
+def runner_environ(folder: Path, event: str, commit: str, run: int = 1) -> dict[str, str]:
+    """Return the variables of a job that was started by `event` and has its files in `folder`."""
+    return {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_EVENT_NAME": event,
+        "GITHUB_EVENT_PATH": str(folder / "event.json"),
+        "GITHUB_OUTPUT": str(folder / "output"),
+        "GITHUB_REF_NAME": "main",
+        "GITHUB_REPOSITORY": "acme/hooks",
+        "GITHUB_RUN_ID": str(run),
+        "GITHUB_SERVER_URL": "https://github.com",
+        "GITHUB_SHA": commit,
+        "GITHUB_STEP_SUMMARY": str(folder / "summary"),
+        "RUNNER_TEMP": str(folder),
+    }
 
 
 class FakeGitHub:

@@ -24,7 +24,7 @@ from reconciler.ci.github import GitHub
 from reconciler.ci.workflows import RequiredSecrets, Setup, workflows
 from reconciler.model import Scheme, Secret, SecretRef
 from tests.ci.actions import evaluate, filled
-from tests.ci.fake_github import FakeGitHub
+from tests.ci.fake_github import FakeGitHub, runner_environ
 from tests.cli.conftest import perform
 from tests.emulated.emulator import Emulator
 from tests.emulated.variant import Variant
@@ -369,20 +369,11 @@ class World:
         (temp / "event.json").write_text(json.dumps(github["event"]))
         (step,) = (each for each in job["steps"] if each.get("run", "").startswith("exec "))
         called_by = f"{github['workflow']}-webhooks.yml"
+        commit = self.git("rev-parse", "HEAD")
         variables = {
-            "GITHUB_ACTIONS": "true",
+            **runner_environ(temp, github["event_name"], commit, self.runs),
             "GITHUB_API_URL": self.github_url,
-            "GITHUB_EVENT_NAME": github["event_name"],
-            "GITHUB_EVENT_PATH": str(temp / "event.json"),
-            "GITHUB_OUTPUT": str(temp / "output"),
-            "GITHUB_REF_NAME": "main",
-            "GITHUB_REPOSITORY": self.github.repository,
-            "GITHUB_RUN_ID": str(self.runs),
-            "GITHUB_SERVER_URL": "https://github.com",
-            "GITHUB_SHA": self.git("rev-parse", "HEAD"),
-            "GITHUB_STEP_SUMMARY": str(temp / "summary"),
             "GITHUB_WORKFLOW_REF": f"x/y/.github/workflows/{called_by}@refs/heads/main",
-            "RUNNER_TEMP": str(temp),
             "CLOUDTRUTH_SERVER_URL": self.cloudtruth_url,
         }
         variables |= self._variables(job, step, {**contexts, "secrets": secrets})

@@ -39,7 +39,7 @@ def test_unwritable_output_does_not_change_the_result(
 
 
 def test_everyday_changes(shell: Shell, cloud: MakeCloud, tmp_path: Path) -> None:
-    """Create, no change, events, channel, rename, removal: exactly the necessary writes."""
+    """Each change of events, channel, name or presence makes exactly the necessary writes."""
     site = cloud()
     environ = {**site.environ, **SECRETS}
 

@@ -17,7 +17,7 @@ from reconciler.cli.console import Process
 from reconciler.cli.errors import explain
 from reconciler.cli.main import PROGRAM, program
 from reconciler.cli.options import Context
-from tests.ci.fake_github import FakeGitHub
+from tests.ci.fake_github import FakeGitHub, runner_environ
 from tests.cli.conftest import Terminal
 from tests.emulated import faults
 from tests.emulated.emulator import Emulator, Request, Response
@@ -283,27 +283,14 @@ class World:
             "COPY_OF_KEY": c.KEY.value,
             "HTTPS_PROXY": f"http://user:{c.PROXY.value}@proxy.example.com:3128",
             "NO_PROXY": "127.0.0.1",
-            "RUNNER_TEMP": str(home),
             "WEBHOOKS_ALLOW_SECRETS": "env:* file:*",
         }
         if line == "init":
             del environ["CLOUDTRUTH_API_KEY"]
         if sink == "actions" or line.startswith("ci "):
             name = "pull_request" if " plan" in line else "push" if " apply" in line else "schedule"
-            environ |= {
-                "GITHUB_ACTIONS": "true",
-                "CI": "true",
-                "GITHUB_EVENT_NAME": name,
-                "GITHUB_EVENT_PATH": str(home / "event.json"),
-                "GITHUB_OUTPUT": str(home / "output"),
-                "GITHUB_STEP_SUMMARY": str(home / "summary"),
-                "GITHUB_REF_NAME": "main",
-                "GITHUB_REPOSITORY": self.github.repository,
-                "GITHUB_RUN_ID": "1",
-                "GITHUB_SERVER_URL": "https://github.com",
-                "GITHUB_SHA": "1" * 40,
-                "GITHUB_TOKEN": c.GITHUB.value,
-            }
+            job = runner_environ(home, name, "1" * 40)
+            environ |= {**job, "CI": "true", "GITHUB_TOKEN": c.GITHUB.value}
         return environ
 
 
