@@ -11,7 +11,6 @@ import pytest
 
 from reconciler.render import markdown, text
 from tests.ci.support import World, world
-from tests.cli.conftest import perform
 from tests.folders import write
 
 
@@ -51,14 +50,6 @@ def test_an_event_of_invalid_json_is_rejected(here: World) -> None:
         done = here.call("plan", GITHUB_EVENT_PATH=str(here.folder / "event"))
         assert done.code == 64
     assert here.call("plan", GITHUB_EVENT_PATH=str(here.folder / "missing")).code == 64
-
-
-def test_without_github_it_prints_a_plan(here: World) -> None:
-    """Without GitHub's variables the run still has a log and an exit code."""
-    environ = {"CLOUDTRUTH_API_KEY": "k", "CLOUDTRUTH_SERVER_URL": here.cloudtruth_url}
-    done = perform("ci", "plan", directory=here.work, **environ)
-    assert done.code == 0
-    assert "Plan: 1 to create" in done.out
 
 
 def test_debug_shows_requests_to_both_servers(here: World) -> None:

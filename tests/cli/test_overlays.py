@@ -37,14 +37,6 @@ def repository(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_an_overlay_is_applied_like_its_rendered_file(shell: Shell, repository: Path) -> None:
-    """After the overlay is applied, neither it nor the rendered file has changes."""
-    assert shell("apply", "-f", "orgs/staging.yaml", "--local", "--yes", **SECRETS).code == 0
-    (repository / "rendered.yaml").write_text(shell("render", "orgs/staging.yaml").out)
-    for file in ("rendered.yaml", "orgs/staging.yaml"):
-        assert "No changes. 2 webhooks match." in shell("plan", file, "--local", **SECRETS).out
-
-
 def test_rendered_lines_have_their_origin(shell: Shell, repository: Path) -> None:
     """Each line has the file and line of its value in a comment; the YAML means the same."""
     done = shell("render", "orgs/staging.yaml", "--origin")

@@ -13,7 +13,6 @@ from reconciler.findings import Position, error
 from reconciler.kinds.events import EVENT_TYPES, compress, expand
 from reconciler.planning.plan import Create, SecretUse
 from reconciler.render import View
-from reconciler.render.layout import columns
 from reconciler.render.text import render_findings, render_plan, render_report
 from reconciler.render.words import age
 from tests.render.cases import ADDRESS, GENERIC, REPORTS, plan, slack
@@ -35,13 +34,6 @@ def test_a_name_is_never_wrapped() -> None:
     """A name with spaces stays on one line at any width."""
     name = "one two three four five six seven eight nine ten"
     assert name in render_plan(plan(Create(after=slack(name))), View(width=20))
-
-
-def test_rows_are_aligned_in_any_script() -> None:
-    """East Asian characters take two columns."""
-    shown = render_plan(plan(Create(after=slack("漢字")), Create(after=slack("four"))))
-    starts = {columns(line[: line.index("slack")]) for line in shown.splitlines() if " + " in line}
-    assert len(starts) == 1
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ from reconciler.kinds.events import EVENT_TYPES
 from reconciler.model import Live, LiveWebhook, Scheme, Secret, SecretRef
 from reconciler.planning.planner import plan
 from reconciler.source.export import Export, export
-from reconciler.source.rendered import scalar
 from tests.loading import load_text
 from tests.planning.builders import live, live_generic, live_slack, unshown
 
@@ -291,22 +290,3 @@ def test_a_nameless_webhook_is_in_no_scope() -> None:
     result = plan(read_back(exported.text), found, {})
     assert (result.operations, [each.name for each in result.unmanaged]) == ((), [""])
     assert exported.left_out == (("", "it has no name"),)
-
-
-@pytest.mark.parametrize(
-    ("text", "yaml"),
-    [
-        ("plain", "plain"),
-        ("two words", "two words"),
-        ("yes", '"yes"'),
-        ("007", '"007"'),
-        ("#x", '"#x"'),
-        ('a "b" \\', r'"a \"b\" \\"'),
-        ("no-break\u00a0space", r'"no-break\u00A0space"'),
-        ("zero\u200bwidth", r'"zero\u200Bwidth"'),
-        ("\U000e0041", r'"\U000E0041"'),
-    ],
-)
-def test_quotes_are_written_only_where_needed(text: str, yaml: str) -> None:
-    """The file has quotes where a user would write them."""
-    assert scalar(text) == yaml

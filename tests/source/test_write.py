@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.errors import OutputError, UsageError
+from reconciler.errors import OutputError
 from reconciler.source.write import FileKind, write_atomically
 from tests.waiting import TIMEOUT
 
@@ -55,36 +55,6 @@ def test_a_full_disk_keeps_the_old_file(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert path.read_bytes() == OLD
     assert list(tmp_path.iterdir()) == [path]
-
-
-@pytest.mark.parametrize(
-    ("over", "why"),
-    [(None, "already exists$"), (KIND, "already exists and is not a request log$")],
-    ids=["any", "another"],
-)
-def test_a_file_of_another_kind_is_not_replaced(
-    tmp_path: Path, over: FileKind | None, why: str
-) -> None:
-    """The error has the kind of the existing file."""
-    path = tmp_path / "token"
-    path.write_bytes(b"secret")
-    with pytest.raises(UsageError, match=f"token {why}"):
-        write_atomically(path, b"new", over=over)
-    assert path.read_bytes() == b"secret"
-
-
-def test_unwritable_paths_are_errors(tmp_path: Path) -> None:
-    """A missing folder, or a path with a file where a folder must be, is an error."""
-    (tmp_path / "file").write_bytes(b"")
-    for path, reason in (
-        (tmp_path / "no" / "plan.json", "no such file or directory"),
-        (tmp_path, "is a directory"),
-        (tmp_path / "file" / "plan.json", "not a directory"),
-        (tmp_path / "a\0b", "invalid file name"),
-    ):
-        with pytest.raises(OutputError, match=reason) as odd:
-            write_atomically(path, b"x")
-        assert odd.value.__cause__ is None
 
 
 def test_writes_into_a_pipe(tmp_path: Path) -> None:

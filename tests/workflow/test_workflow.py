@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from reconciler import workflow
 from reconciler.errors import (
     BlockedError,
     ConfigurationError,
@@ -44,6 +45,12 @@ TOKEN = "xoxb-" + "0123456789-abcdef"
 
 def slack(name: str = "A", token: str = "env: TOKEN") -> str:
     return SLACK.format(name=name, token=token)
+
+
+@pytest.mark.parametrize("name", workflow.__all__)
+def test_every_public_name_exists(name: str) -> None:
+    """Each public name can be imported from the package."""
+    assert getattr(workflow, name).__name__ == name
 
 
 @pytest.fixture
