@@ -11,7 +11,7 @@ from reconciler.errors import ExitCode, ReconcilerError
 from reconciler.findings import Finding, error, warning
 from reconciler.planning.plan import Plan
 from reconciler.render import FINDINGS_RENDERERS, RENDERERS, View
-from reconciler.render.words import unshown
+from reconciler.render.words import fallback_summary
 from reconciler.report import Report
 
 # GitHub discards a step summary over 1 MiB, so stay well below.
@@ -94,7 +94,7 @@ class JobResult:
             try:
                 parts.append(renderer.render_report(self.report, _MAIN_VIEW))
             except Exception as problem:
-                parts.append(f"{unshown(self.report, problem)}\n")
+                parts.append(f"{fallback_summary(self.report, problem)}\n")
         elif self.plan is not None:
             parts.append(
                 renderer.render_plan(

@@ -15,7 +15,7 @@ from reconciler.cli.session import Session
 from reconciler.execute.stop import GRACE
 from reconciler.planning.plan import Create, Delete, Operation, Update
 from reconciler.render.quote import quote
-from reconciler.render.words import some
+from reconciler.render.words import shorten
 from reconciler.settings import Setting, Settings, resolve
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from reconciler.report import Outcome
 
 _VERBS: Final = {Create: "creating", Update: "updating", Delete: "deleting"}
-_LONG: Final = 1.0  # seconds that need no message
+_SILENT_WAIT: Final = 1.0  # seconds; shorter waits are not reported
 _TICK: Final = 1.0  # seconds
 _WIDEST: Final = 60
 
@@ -142,7 +142,7 @@ class Progress:
             self._in_flight.append(text)
             self._console.status(self._state())
         if not self._console.shows_progress:
-            self._console.note(text)
+            self._console.info(text)
 
     def finished(self, outcome: Outcome) -> None:
         """Count an outcome."""
@@ -162,15 +162,15 @@ class Progress:
             with self._lock:
                 now = self._clock.monotonic()
                 before, end = max(self._waits_until, now), now + event.seconds
-                if end - before <= _LONG:
+                if end - before <= _SILENT_WAIT:
                     return
                 self._waits_until = end
             text = f"{event.error.message}; trying again in {event.seconds:.0f} s"
-            self._notes.put(lambda: self._console.note(text))
+            self._notes.put(lambda: self._console.info(text))
         elif self._debug:
             status = event.status if event.status is not None else "no response"
             again = f" attempt {event.attempt}" if event.attempt > 1 else ""
-            self._console.block(
+            self._console.write_stderr(
                 f"{event.method} {event.path} {status} "
                 f"{event.seconds * 1000:.0f} ms {event.size} B{again}"
             )
@@ -203,15 +203,15 @@ class Progress:
 
     def _report_signal(self) -> None:
         with self._lock:
-            flying = list(self._in_flight)
+            in_flight = list(self._in_flight)
         text = "Interrupted: no write is in flight, stopping."
-        if flying:
+        if in_flight:
             text = (
-                f"Interrupted. Waiting up to {GRACE:g} s for: {some(flying, 3)}.\n"
+                f"Interrupted. Waiting up to {GRACE:g} s for: {shorten(in_flight, 3)}.\n"
                 "Press Ctrl-C again to stop immediately; "
                 "writes in flight are then reported as unconfirmed."
             )
-        self._console.block(text)
+        self._console.write_stderr(text)
 
 
 def _progress_text(operation: Operation) -> str:

@@ -5,7 +5,7 @@ go to standard output, everything else to standard error.
 
 A closed pipe or a full disk never raises here, because it could interrupt a write to CloudTruth;
 check `failed` afterwards. As a last line of defense, secrets of the run and Slack tokens are
-removed from every text. `caught` counts them: above zero, there is a bug elsewhere.
+removed from every text. `redactions` counts them: above zero, there is a bug elsewhere.
 """
 
 from __future__ import annotations
@@ -68,15 +68,15 @@ class Process:
             return False
         return self.environ.get("TERM") != "dumb"
 
-    def columns(self, otherwise: int) -> int:
-        """Return the width of the terminal, `otherwise` if it is unknown."""
-        told = self.environ.get("COLUMNS", "")
-        if told.isdecimal() and int(told) > 0:
-            return int(told)
+    def columns(self, default: int) -> int:
+        """Return the width of the terminal, `default` if it is unknown."""
+        columns = self.environ.get("COLUMNS", "")
+        if columns.isdecimal() and int(columns) > 0:
+            return int(columns)
         try:
-            return os.get_terminal_size(self.stdout.fileno()).columns or otherwise
+            return os.get_terminal_size(self.stdout.fileno()).columns or default
         except (OSError, ValueError):
-            return otherwise
+            return default
 
     def now(self) -> datetime:
         """Return the current time in UTC."""
@@ -100,8 +100,8 @@ class Process:
     def of_this_process(cls) -> Process:
         """Return the running process.
 
-        Characters missing from the terminal's encoding are escaped; Windows writes files and pipes
-        in UTF-8, as it reads them. SIGTERM and SIGHUP now raise Interrupted, as SIGINT raises
+        Characters that the terminal cannot encode are escaped. On Windows, redirected output is in
+        UTF-8, like input. SIGTERM and SIGHUP now raise Interrupted, as SIGINT raises
         KeyboardInterrupt. SIGHUP stays ignored under `nohup`; Windows has none.
         """
         signal.signal(signal.SIGTERM, _terminate)
@@ -127,13 +127,13 @@ def _terminate(number: int, frame: FrameType | None) -> NoReturn:
 
 
 class Console:
-    """Standard output and standard error, as `options` request them.
+    """Write to standard output and standard error, according to `options`.
 
     With `json_lines`, results are JSON documents, each written as one line.
     """
 
     def __init__(self, process: Process, options: Mapping[str, Any]) -> None:
-        self.caught = 0
+        self.redactions = 0
         self.failed = False
         self.json_lines = False
         self._process = process
@@ -184,23 +184,23 @@ class Console:
         if essential or self.verbosity >= 0:
             self._write(self._process.stdout, text if text.endswith("\n") else f"{text}\n")
 
-    def note(self, text: str) -> None:
+    def info(self, text: str) -> None:
         """Write a message to standard error, unless the run is quiet."""
         if self.verbosity >= 0:
-            self.block(text)
+            self.write_stderr(text)
 
     def detail(self, text: str) -> None:
         """Write a message to standard error if the run is verbose."""
         if self.verbosity >= 1:
-            self.block(text)
+            self.write_stderr(text)
 
     def message(self, level: str, text: str) -> None:
         """Write an error, warning or note to standard error; with `--quiet` only errors."""
         if self.verbosity >= 0 or level == "error":
             label = f"{_STYLES[level]}{level}{_RESET}" if self.color_messages else level
-            self.block(f"{label}: {text}")
+            self.write_stderr(f"{label}: {text}")
 
-    def block(self, text: str) -> None:
+    def write_stderr(self, text: str) -> None:
         """Write lines to standard error, even if the run is quiet."""
         self._write(self._process.stderr, text if text.endswith("\n") else f"{text}\n")
 
@@ -236,7 +236,7 @@ class Console:
     def clean(self, text: str) -> str:
         """Return text without the run's secrets, for output to other places."""
         clean = self.redacted(text)
-        self.caught += clean != text
+        self.redactions += clean != text
         return clean
 
     def redacted(self, text: str) -> str:

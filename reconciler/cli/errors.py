@@ -1,7 +1,8 @@
 """Turn an exception into a message on standard error, JSON if the result is JSON, and an exit code.
 
 All exceptions are handled here. Those of click become usage errors. Unexpected exceptions are
-internal errors: their type and our lines are shown, never their text, which may contain a secret.
+internal errors: only the type and the lines of this package are printed, never the message, which
+may contain a secret.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ _OPTIONS: Final = {
     "--url": ("--server-url",),
     "-V": ("--version",),
 }
-"""Options of other tools, with a hint or those used here; the first one of a command is suggested.
+"""Options of other tools, each with a hint or with our options; of these, the first one that the
+command has is suggested.
 """
 
 _REMOVE: Final = "remove the webhook from the file, or set `state: absent`; then `webhooks apply`"
@@ -55,12 +57,12 @@ class _BugError(ReconcilerError, code="bug", exit_code=ExitCode.BUG):
     """An unexpected exception."""
 
 
-def explain(problem: BaseException, context: Context) -> ExitCode:
+def handle_error(problem: BaseException, context: Context) -> ExitCode:
     """Print the error that ends the run, and return the exit code."""
     console = context.console
     console.status("")
     if isinstance(problem, click.exceptions.NoArgsIsHelpError):
-        console.block(problem.format_message())
+        console.write_stderr(problem.format_message())
         return ExitCode.USAGE
     error = translate(problem)
     report_error(context, error)
@@ -72,7 +74,7 @@ def explain(problem: BaseException, context: Context) -> ExitCode:
 def report_error(context: Context, error: ReconcilerError) -> None:
     """Print an error to standard error."""
     view = View(color=context.console.color_messages)
-    context.console.block(RENDERERS["text"]().render_error(error, view))
+    context.console.write_stderr(RENDERERS["text"]().render_error(error, view))
 
 
 def translate(problem: BaseException) -> ReconcilerError:

@@ -1,4 +1,4 @@
-"""The emulators of the command line: in this process for `--local`, or to be served over HTTP.
+"""Create emulators: in this process for `--local`, or for `webhooks emulator` to serve over HTTP.
 
 `--local` is for trying files and commands without an account. It stores that a secret is set, not
 its value, so it cannot compare secrets: it reads back a mask, as a server that hides them does.
@@ -38,14 +38,14 @@ _FOLDER: Final = ".webhooks-local"
 def emulated(session: Session) -> Iterator[tuple[InProcess, Secret]]:
     """Run the emulator of `--local`: yield a transport to it and a key of the organization.
 
-    The database has an organization for each name that files declare. Without one, the key is that
-    of the oldest.
-    Raises UsageError if the file cannot be opened as the emulator's database.
+    The database has an organization for each name that files declare. If none is declared, the key
+    is that of the oldest organization. Raises UsageError if the file cannot be opened as the
+    emulator's database.
     """
     options, directory = session.options, session.process.directory
     path = directory / (options.get("local_db") or f"{_FOLDER}/webhooks.db")
-    session.console.note(
-        f"LOCAL: CloudTruth emulator in {quote(path.as_posix())}. Nothing is delivered; any "
+    session.console.info(
+        f"LOCAL: using the emulator database {quote(path.as_posix())}. Nothing is delivered; any "
         "organization is accepted."
     )
     if path.parent.name == _FOLDER:
@@ -98,7 +98,7 @@ def build(
     emulator = Emulator(store, behavior, organization=organization)
     if (name := store.organizations()[0].name) != organization and organization != ORGANIZATION:
         raise UsageError(
-            f"the database {db} is that of organization {quote(name)}",
+            f"the database {db} belongs to organization {quote(name)}",
             hint="use another --db for this organization",
         )
     if seed is not None and not store.webhooks():

@@ -14,7 +14,7 @@ from reconciler.cli.options import COMMON, Context, Group, Option, command, writ
 from reconciler.errors import ExitCode
 
 PROGRAM: Final = "webhooks"
-TABLE: Final = {
+COMMAND_SUMMARIES: Final = {
     "init": "Create a configuration file and GitHub workflows.",
     "validate": "Check files offline.",
     "render": "Show the effective configuration: defaults merged, event globs expanded.",
@@ -33,7 +33,7 @@ TABLE: Final = {
 }
 """Every command, in the order of use. A new command is a module in `commands` and a line here."""
 
-_NARROWEST: Final = 50  # maximum width of help in columns
+_NARROWEST: Final = 50  # minimum and maximum width of help in columns
 _WIDEST: Final = 100
 _EPILOG: Final = """Help for a command: webhooks help COMMAND.
 Common options: webhooks help options.
@@ -56,7 +56,7 @@ spaces and commas also separate them."""
 
 def program() -> Group:
     """Return the command line."""
-    stubs = {name: click.Command(name, short_help=does) for name, does in TABLE.items()}
+    stubs = {name: click.Command(name, short_help=does) for name, does in COMMAND_SUMMARIES.items()}
     return Group(
         name=PROGRAM,
         commands={**stubs, "completion": _completion, "help": _help},
@@ -91,12 +91,12 @@ def run(arguments: Sequence[str], process: Process) -> int:
         code = end.code
     except BaseException as problem:
         # Imported here, because most runs have no error to explain.
-        from reconciler.cli.errors import explain
+        from reconciler.cli.errors import handle_error
 
-        asked = "--format=json" in arguments or ("--format", "json") in pairwise(arguments)
-        if isinstance(problem, click.UsageError) and asked:
+        json_requested = "--format=json" in arguments or ("--format", "json") in pairwise(arguments)
+        if isinstance(problem, click.UsageError) and json_requested:
             context.options["format"] = "json"  # parsing may have failed before it was set
-        code = explain(problem, context)
+        code = handle_error(problem, context)
     # If the result could not be written, the run failed, unless it has a more severe exit code.
     return int(code or context.console.failed)
 
@@ -116,7 +116,7 @@ def _version(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
 
 
 @command(
-    summary=TABLE["help"],
+    summary=COMMAND_SUMMARIES["help"],
     examples=(
         ("the options that commands share", "webhooks help options"),
         ("help for a command", "webhooks help slack check"),
@@ -132,7 +132,7 @@ def _help(context: Context, words: tuple[str, ...]) -> int:
 
 
 @command(
-    summary=TABLE["completion"],
+    summary=COMMAND_SUMMARIES["completion"],
     examples=(
         ("bash: add to ~/.bashrc", 'eval "$(webhooks completion bash)"'),
         ("zsh: add to ~/.zshrc", 'eval "$(webhooks completion zsh)"'),
@@ -141,7 +141,7 @@ def _help(context: Context, words: tuple[str, ...]) -> int:
     options=(click.Argument(["shell"], type=click.Choice(["bash", "zsh", "fish"])),),
 )
 def _completion(context: Context, shell: str) -> int:
-    """It completes commands, options and the names that files declare."""
+    """Completes commands, options and the names of declared webhooks."""
     from click.shell_completion import get_completion_class  # only this command needs it
 
     make = get_completion_class(shell)

@@ -1,7 +1,7 @@
 """Options and commands: their help, and the values of a command line.
 
-Every option is under a heading of the help. Options that most commands share are explained once, by
-`webhooks help options`. They can be passed before or after the command's name.
+Each option is listed under a heading of the help. Options that most commands share are explained
+once, by `webhooks help options`. They can be passed before or after the command's name.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from click.core import ParameterSource
 from reconciler.cli.console import Console, Process
 
 _LINES: Final = r"[\r\n]+"
-# Shells complete it. Commands report unreadable files themselves.
+# A type for shell completion. Commands report unreadable files themselves.
 _PATH: Final = click.Path(readable=False)
 _ORDER: Final = {"Files": 0, "Connection": 2, "Output": 3}
-"""The order of headings; those of a single command are between files and connection."""
+"""The order of help headings; headings specific to a command come after Files."""
 
 _READ_ELSEWHERE: Final = (
     "api_key_file", "deadline", "no_color", "profile", "server_url", "timeout",
@@ -49,7 +49,7 @@ class Context:
         """The options of the command line, without those of variables."""
         return self.options.maps[0]
 
-    def give(self, name: str, value: Any, source: ParameterSource | None) -> None:
+    def record(self, name: str, value: Any, source: ParameterSource | None) -> None:
         """Record an option. A later value replaces an earlier one; lists are extended."""
         if source not in _PRECEDENCE:
             return
@@ -187,13 +187,13 @@ def command(
     def wrap(body: Callable[..., int]) -> _Command:
         @click.pass_context
         def callback(ctx: click.Context, /, **own: Any) -> int:
-            _refuse_foreign(ctx)
+            _reject_unsupported(ctx)
             from reconciler.cli.session import Session  # help runs no command
 
             session = Session(ctx.obj)
             if not organizations or own.get("planfile") is not None:
                 return body(session, **own)
-            return session.for_each_organization(body, own, keyed=connects)
+            return session.for_each_organization(body, own, needs_key=connects)
 
         shared = (*(CONNECTION_OPTIONS if connects else ()), *_OUTPUT_OPTIONS)
         params = [*(FILE_OPTIONS if reads else ()), *options, *shared]
@@ -223,7 +223,7 @@ def write_options(
             formatter.write_dl(groups[title])
 
 
-def _refuse_foreign(ctx: click.Context) -> None:
+def _reject_unsupported(ctx: click.Context) -> None:
     """Raise UsageError for options before the command's name that the command does not have."""
     own = {each.name for each in ctx.command.params}
     for option in ctx.parent.command.params if ctx.parent is not None else ():
@@ -235,7 +235,7 @@ def _record(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
     """Record the value of a parameter and its source in the context; arguments are files."""
     name = parameter.name or ""
     if ctx.obj is not None:
-        ctx.obj.give("file" if name == "paths" else name, value, ctx.get_parameter_source(name))
+        ctx.obj.record("file" if name == "paths" else name, value, ctx.get_parameter_source(name))
     return value
 
 
@@ -300,7 +300,7 @@ COMMON: Final = (*FILE_OPTIONS, *CONNECTION_OPTIONS, *_OUTPUT_OPTIONS)
 
 
 def paths() -> click.Argument:
-    """Return paths without `-f`."""
+    """Return the argument for paths without `-f`."""
     return click.Argument(["paths"], nargs=-1, metavar="[PATH]...", expose_value=False, type=_PATH,
                           callback=_record)  # fmt: skip
 

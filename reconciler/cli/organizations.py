@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from reconciler import workflow
 from reconciler.cli.connection import connected, settings_of
-from reconciler.cli.errors import explain, translate
+from reconciler.cli.errors import handle_error, translate
 from reconciler.cli.session import Session
 from reconciler.errors import (
     AuthenticationError,
@@ -26,7 +26,7 @@ from reconciler.source.text import masked
 from reconciler.workflow.inputs import OrganizationFiles
 from reconciler.workflow.planning import check_organization
 
-_WORST: Final = (
+_BY_SEVERITY: Final = (
     ExitCode.OK, ExitCode.CHANGES, ExitCode.NOT_CONFIRMED, ExitCode.STALE, ExitCode.BLOCKED,
     ExitCode.INVALID, ExitCode.DENIED, ExitCode.FAILED, ExitCode.PARTIAL, ExitCode.USAGE,
     ExitCode.BUG, ExitCode.SIGHUP, ExitCode.SIGTERM, ExitCode.SIGINT,
@@ -46,44 +46,44 @@ def run_each(
     session: Session,
     groups: Sequence[OrganizationFiles],
     body: Callable[..., int],
-    own: Mapping[str, Any],
+    command_options: Mapping[str, Any],
     *,
-    keyed: bool,
+    needs_key: bool,
 ) -> int:
-    """Run a command for each organization of its files; return the worst exit code.
+    """Run a command for each organization in the files; return the worst exit code.
 
-    All keys are checked first, and two groups for one organization are refused. An apply checks
-    all files, too; it stops at the first organization that fails, unless it has --keep-going, and
-    ends with a summary.
+    All keys are checked first, and files whose keys belong to the same organization are refused. An
+    apply checks all files, too; it stops at the first organization that fails, unless it has
+    --keep-going, and ends with a summary.
     """
     session.console.json_lines = session.options.get("format") == "json"
-    writes = "yes" in own
+    writes = "yes" in command_options
     stops = writes and not session.options.get("keep_going")
-    parts = [session.part(each) for each in groups]
+    parts = [session.for_organization(each) for each in groups]
     for part in parts if writes else ():
         with _named(part):
             workflow.load(part.inputs)
-    refused = _refused(parts) if keyed and not session.local else {}
+    refused = _refused(parts) if needs_key and not session.local else {}
     codes: dict[Session, ExitCode] = {}
     for part in parts:
         if stops and refused and part not in refused:
             continue  # nothing is written before every key is accepted
-        session.console.note(f"{part.section}: {_files(part)}")
+        session.console.info(f"{part.organization_label}: {_files(part)}")
         try:
             with _named(part):
                 if part in refused:
                     workflow.load(part.inputs)  # errors in files come first
                     raise refused[part]
-                codes[part] = ExitCode(body(part, **own))
+                codes[part] = ExitCode(body(part, **command_options))
         except (Exception, KeyboardInterrupt) as problem:
-            codes[part] = explain(problem, session)
+            codes[part] = handle_error(problem, session)
             if isinstance(problem, RunConfigurationError):
                 break
         if codes[part] >= ExitCode.SIGHUP or (stops and not refused and codes[part]):
             break
     if writes:
         _summarize(session, parts, codes)
-    return max(codes.values(), key=_WORST.index)
+    return max(codes.values(), key=_BY_SEVERITY.index)
 
 
 def _summarize(
@@ -93,12 +93,12 @@ def _summarize(
     results: dict[str, list[str]] = {}
     for part in parts:
         result = _RESULTS.get(codes.get(part), "failed")
-        results.setdefault(result, []).append(str(part.section))
+        results.setdefault(result, []).append(str(part.organization_label))
     text = "; ".join(f"{result}: {', '.join(names)}" for result, names in results.items())
     if results.keys() >= {"not started", "failed"} and "keep_going" not in session.options:
         text += "; --keep-going continues with the next organization"
     text = f"Organizations {text}"
-    session.console.block(text) if any(codes.values()) else session.console.note(text)
+    session.console.write_stderr(text) if any(codes.values()) else session.console.info(text)
 
 
 def _files(part: Session) -> str:
@@ -107,9 +107,9 @@ def _files(part: Session) -> str:
 
 @contextmanager
 def _named(part: Session) -> Iterator[None]:
-    """Make errors name the organization, its files and, if it is refused, its key.
+    """Add the organization, its files and, for a rejected key, the key's source to errors.
 
-    Another organization may have been written, so that "nothing was written" needs a name.
+    Other organizations may already have changed, so the error must name the one that did not.
     """
     try:
         yield
@@ -121,15 +121,15 @@ def _named(part: Session) -> Iterator[None]:
             ref = None if part.group is None else part.group.api_key
             source = settings_of(part).key_source if ref is None else masked(str(ref))
             where += f", key from {source}"
-        error.message = f"{part.section} ({where}): {error.message}"
+        error.message = f"{part.organization_label} ({where}): {error.message}"
         raise error from None
 
 
 def _refused(parts: Sequence[Session]) -> dict[Session, ReconcilerError]:
     """Return the errors of missing and refused keys, by organization.
 
-    Webhooks must not contain any of the keys. Raises OrganizationError if two belong to one
-    organization.
+    Also adds all keys to each session's inputs, so that webhooks cannot contain them. Raises
+    OrganizationError if two belong to one organization.
     """
     refused: dict[Session, ReconcilerError] = {}
     keys: dict[Session, Secret] = {}

@@ -40,7 +40,7 @@ class Session(Context):
     """The argument of every command: the options, and the sources of files and secrets.
 
     `group` has the files of the organization once they are read, `settings` the connection once it
-    is resolved. `section` is the organization's name in a run over several.
+    is resolved. `organization_label` is the organization's name in a run over several.
     """
 
     def __init__(self, context: Context) -> None:
@@ -49,7 +49,7 @@ class Session(Context):
         self.console = context.console
         self.group: OrganizationFiles | None = None
         self.settings: Settings | None = None
-        self.section: str | None = None
+        self.organization_label: str | None = None
 
     @cached_property
     def inputs(self) -> workflow.Inputs:
@@ -87,7 +87,7 @@ class Session(Context):
         return None if self.local else self.options.get("organization")
 
     def words(self, options: Iterable[click.Parameter], **other: Any) -> tuple[str, ...]:
-        """Return the command line words for `options`, ready to paste.
+        """Return the arguments that reproduce `options` on a command line, not yet quoted.
 
         The values in `other` replace those of the command line.
         """
@@ -115,9 +115,9 @@ class Session(Context):
         self.group, self.inputs = group, group.inputs
 
     def for_each_organization(
-        self, body: Callable[..., int], own: Mapping[str, Any], *, keyed: bool
+        self, body: Callable[..., int], own: Mapping[str, Any], *, needs_key: bool
     ) -> int:
-        """Run a command for each organization that the files declare; `keyed` needs keys."""
+        """Run a command for each declared organization; `needs_key` checks the keys first."""
         for option in _SINGLE:
             if own.get(option) is not None:
                 self.only_organization(f"--{option.replace('_', '-')}")
@@ -127,7 +127,7 @@ class Session(Context):
             return body(self, **own)
         from reconciler.cli.organizations import run_each  # most runs have one
 
-        return run_each(self, groups, body, own, keyed=keyed)
+        return run_each(self, groups, body, own, needs_key=needs_key)
 
     def only_organization(
         self, what: str = "this command", hint: str = "name the files of one organization with -f"
@@ -141,19 +141,19 @@ class Session(Context):
         self._use(groups[0])
         return groups[0]
 
-    def part(self, group: OrganizationFiles) -> Session:
+    def for_organization(self, group: OrganizationFiles) -> Session:
         """Return the session of one of several organizations."""
         made = copy(self)
         made.options = ChainMap({**self.command_line, "file": group.paths}, self.options.maps[1])
         made._use(group)
-        made.section = quote(masked(group.organization or "no organization"))
+        made.organization_label = quote(masked(group.organization or "no organization"))
         return made
 
     def load(self, apply_options: tuple[str, ...] | None = None) -> workflow.Checked:
-        """Read and check the files, and print warnings, and notes on one line each.
+        """Read and check the files. Print warnings in full, and each note on one line.
 
-        With -v, as in `validate`, notes are complete. `apply_options` are the options for suggested
-        commands. Raises ConfigurationError.
+        With -v, notes are printed in full. `apply_options` are the options for suggested commands.
+        Raises ConfigurationError.
         """
         self.inputs = replace(self.inputs, apply_options=apply_options)
         checked = workflow.load(self.inputs)
@@ -174,15 +174,15 @@ class Session(Context):
         """Print findings to standard error."""
         if findings:
             text = RENDERERS["text"]().render_findings(tuple(findings), self.message_view())
-            self.console.note(text)
+            self.console.info(text)
 
-    def show(self, text: str, *, failed: bool = False, beside: bool = False) -> None:
+    def show(self, text: str, *, failed: bool = False, to_stderr: bool = False) -> None:
         """Print a result. With --quiet only failures and documents are printed.
 
-        It is printed to standard error if it is `beside` a document on standard output.
+        With `to_stderr` it goes to standard error, because standard output has a document.
         """
-        if beside:
-            self.console.note(text)
+        if to_stderr:
+            self.console.info(text)
         else:
             document = self.options.get("format", "text") != "text"
             self.console.result(text, essential=failed or document)
@@ -207,10 +207,10 @@ class Session(Context):
         """Return the view of messages on standard error."""
         return self.view(color=self.console.color_messages, **more)
 
-    def confirm(self, question: str, *, otherwise: str = "nothing was written") -> None:
+    def confirm(self, question: str, *, consequence: str = "nothing was written") -> None:
         """Ask for confirmation. Raises NotConfirmedError for any answer but yes.
 
-        Without a terminal there is no answer. `otherwise` is added to the message.
+        Without a terminal there is no answer. `consequence` completes the error message.
         """
         why = "the answer was not `yes`"
         if not self.console.interactive or STDOUT in self.files:
@@ -218,4 +218,4 @@ class Session(Context):
         elif self.console.ask(f"{question} Type `yes` to confirm: ") == "yes":
             return
         hint = "type `yes` in a terminal, or add --yes after a review"
-        raise NotConfirmedError(f"{why}: {otherwise}", hint=hint)
+        raise NotConfirmedError(f"{why}: {consequence}", hint=hint)

@@ -29,7 +29,7 @@ from reconciler.model import LiveValue, LiveWebhook, Secret, Unknown
 from reconciler.planning.readback import plausible
 from reconciler.ports import Clock
 from reconciler.render.quote import quote
-from reconciler.render.words import plural, some
+from reconciler.render.words import plural, shorten
 
 COMPLETE: Final = "possibly complete"
 """The form of a secret that may be shown in full."""
@@ -148,7 +148,7 @@ def _compare_schema(description: Any) -> Iterator[Check]:
     ):
         new, missing = sorted(theirs - ours), sorted(ours - theirs)
         lists = (("new", list(map(quote, new))), ("missing", list(map(quote, missing))))
-        shown = "; ".join(f"{title}: {some(names, 10)}" for title, names in lists if names)
+        shown = "; ".join(f"{title}: {shorten(names, 10)}" for title, names in lists if names)
         if not theirs:
             yield unknown("schema", f"the server's API description does not list {what}")
         elif not shown:

@@ -50,7 +50,7 @@ class View:
 
 
 PLAIN: Final = View()
-"""No color, 100 columns, nothing extra."""
+"""The default view: no color, 100 columns, changes and counts."""
 
 
 class Renderer(Protocol):

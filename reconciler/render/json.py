@@ -31,7 +31,7 @@ from reconciler.report import Outcome, Report
 
 
 def render_plan(plan: Plan, view: View = PLAIN) -> str:
-    """Return the document of a plan, complete enough to apply it (schemas/plan.schema.json)."""
+    """Return the plan as JSON (schemas/plan.schema.json). `plan --out` saves one to apply later."""
     tree = plan_tree(plan, __version__)
     if edits := [{"purpose": purpose, "text": text} for purpose, text in unblocking(plan, view)]:
         tree["unblock"] = edits

@@ -57,7 +57,7 @@ def columns(text: str) -> int:
 
 
 def flow(atoms: Iterable[Atom], *, start: str, indent: int, width: int) -> list[str]:
-    """Append atoms to `start`, wrapping to column `indent` of the next line."""
+    """Return `start` and the atoms as lines, wrapped at `width` and continued at `indent`."""
     lines: list[str] = []
     line, used, fresh = start, columns(start), False
     for atom in atoms:
@@ -74,7 +74,7 @@ def flow(atoms: Iterable[Atom], *, start: str, indent: int, width: int) -> list[
 def paragraph(
     text: str, *, width: int, start: str = "", indent: int = 2, more: Iterable[Atom] = ()
 ) -> list[str]:
-    """Append a sentence and `more` atoms to `start`."""
+    """Return `start`, a sentence and `more` atoms as wrapped lines."""
     first, *others = sentence(text)
     atoms = [Atom(first.text, gap=" " if start else ""), *others, *more]
     return flow(atoms, start=start, indent=indent, width=width)
@@ -91,19 +91,25 @@ def lay_out(rows: Sequence[Row], *, width: int, color: bool) -> list[str]:
     name = _widest(names, _INDENT + 2 + max(12, width // 3))
     label = _widest((columns(line.label) for row in rows for line in row.fields), 20)
     values = _FIELDS + label + 2 if any(row.fields for row in rows) else 0
-    what = max(name + 2, values)
-    details = what + _widest((columns(row.what) for row in rows), max(12, width // 4)) + 2
-    room = width - max((columns(row.place) for row in rows), default=0) - 2 - details
+    what_start = max(name + 2, values)
+    details_start = (
+        what_start + _widest((columns(row.what) for row in rows), max(12, width // 4)) + 2
+    )
+    room = width - max((columns(row.place) for row in rows), default=0) - 2 - details_start
     fitting = (size for row in rows if (size := columns(" ".join(row.details))) <= room)
-    place = details + max(fitting, default=0) + 2
-    left, deep = (what, what) if what <= width // 2 else (_FIELDS, _FIELDS + 2)
+    place_start = details_start + max(fitting, default=0) + 2
+    row_indent, field_indent = _FIELDS, _FIELDS + 2
+    if what_start <= width // 2:
+        row_indent = field_indent = what_start
     lines: list[str] = []
     for row, indent in zip(rows, indents, strict=True):
-        head = at(" " * indent + paint(f"{row.sign} {row.name}", row.sign, color), what)
+        head = pad_to(" " * indent + paint(f"{row.sign} {row.name}", row.sign, color), what_start)
         where = paint(row.place, "faint", color)
-        line = at(head + row.what, details) if row.what and row.details else head + row.what
+        line = head + row.what
+        if row.what and row.details:
+            line = pad_to(line, details_start)
         line += " ".join(row.details)
-        line = at(line, place) + where if where else line
+        line = pad_to(line, place_start) + where if where else line
         if columns(line) <= width:
             lines.append(line.rstrip(" "))
         else:
@@ -113,15 +119,15 @@ def lay_out(rows: Sequence[Row], *, width: int, color: bool) -> list[str]:
                 Atom(each, gap=" " if index else first) for index, each in enumerate(row.details)
             ]
             atoms += [Atom(where, gap="   ")] if where else []
-            lines += flow(atoms, start=head, indent=left, width=width)
+            lines += flow(atoms, start=head, indent=row_indent, width=width)
         for each in row.fields:
-            start = at(" " * _FIELDS + paint(each.label, each.label[:1], color), what)
+            start = pad_to(" " * _FIELDS + paint(each.label, each.label[:1], color), what_start)
             atoms = [
                 Atom(paint(f"{atom.lead}{atom.text}", atom.sign, color), gap=atom.gap)
                 for atom in each.atoms
             ]
             atoms[:1] = [Atom(first.text, gap="") for first in atoms[:1]]
-            lines += flow(atoms, start=start, indent=deep, width=width)
+            lines += flow(atoms, start=start, indent=field_indent, width=width)
     return lines
 
 
@@ -130,6 +136,6 @@ def _widest(sizes: Iterable[int], most: int) -> int:
     return max((size for size in sizes if size <= most), default=0)
 
 
-def at(text: str, column: int) -> str:
+def pad_to(text: str, column: int) -> str:
     """Pad `text` to `column`, with at least two spaces."""
     return text + " " * max(2, column - columns(text))

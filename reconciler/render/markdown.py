@@ -20,16 +20,16 @@ from reconciler.render import PLAIN, View, words
 from reconciler.render.quote import prose, quote
 from reconciler.render.rows import (
     Row,
-    folded,
+    group_resends,
     other_rows,
     outcome_row,
     outside_digest,
-    place,
     plan_rows,
+    position_text,
 )
 from reconciler.report import Applied, Failed, Outcome, Report
 
-_OUR_WORDS = frozenset(words.REASONS.values())
+_REASON_TEXTS = frozenset(words.REASONS.values())
 _VERBS = {"+": "create", "-": "**delete**", "~": "update"}
 _MOST_FIELDS = 8
 _BACKTICKS = re.compile(r"`+")
@@ -50,7 +50,7 @@ def render_plan(plan: Plan, view: View = PLAIN) -> str:
         table=_TABLE,
         rows=[_plan_row(row) for row in rows],
         after=list(_notes(plan, view)),
-        details=_details(rows if view.verbosity > 0 else folded(rows)),
+        details=_details(rows if view.verbosity > 0 else group_resends(rows)),
         foot=_foot(plan),
     )
 
@@ -124,7 +124,7 @@ def paged_plan(
         foot=[*_foot(plan), "", foot],
     )
     rooms = [limit - len(ending) - _PAGE_SPACE, *([limit - _PAGE_SPACE] * (most - 1))]
-    sizes = {  # details of a page that are folded need less
+    sizes = {  # grouped details of a page need less
         index: sum(len(each) + 1 for each in (_plan_row(row), *_details([row]))) + extra(index) + 1
         for index, row in rows.items()
     }
@@ -139,7 +139,7 @@ def paged_plan(
             head=head,
             table=_TABLE,
             rows=[_plan_row(rows[index]) for index in places],
-            details=_details(folded(rows[index] for index in places)),
+            details=_details(group_resends(rows[index] for index in places)),
             foot=[ending.rstrip("\n")] if number == 1 else (),
         )
         texts.append((text, tuple(places)))
@@ -167,7 +167,7 @@ def _distributed(
 
 def _about_pages(plan: Plan, unshown: Sequence[int], pages: int) -> Iterable[str]:
     if unshown:
-        names = words.some([code(quote(plan.operations[each].name[:40])) for each in unshown], 5)
+        names = words.shorten([code(quote(plan.operations[each].name[:40])) for each in unshown], 5)
         share = f"{len(unshown)} of {words.plural(len(plan.operations), 'change')}"
         yield ""
         yield (
@@ -187,15 +187,15 @@ def _deletes_first(plan: Plan, view: View) -> list[tuple[int, Row]]:
 def _head(plan: Plan) -> list[str]:
     head = [_heading(plan, words.counts(plan) if plan.operations else "no changes")]
     head += ["", words.scope(plan)] if plan.live_count else []
-    for held in plan.blocked:
-        head += ["", f"**BLOCKED**: {code(prose(held.message))}"]
-        if held.hint:
-            head[-1] += f" (help: {code(prose(held.hint))})"
+    for guard in plan.blocked:
+        head += ["", f"**BLOCKED**: {code(prose(guard.message))}"]
+        if guard.hint:
+            head[-1] += f" (help: {code(prose(guard.hint))})"
     return head
 
 
 def _foot(plan: Plan) -> list[str]:
-    foot = ["", f"{words.summary(plan)} Read from {words.plural(plan.file_count, 'file')}."]
+    foot = ["", f"{words.summary(plan)} Configuration: {words.plural(plan.file_count, 'file')}."]
     if plan.operations and plan.digest:
         foot += ["", f"Digest {code(quote(plan.digest))}"]
     return foot
@@ -212,8 +212,8 @@ def _plan_row(row: Row) -> str:
     elif row.sign in ".=":
         what = _cell(what)
     if row.fields:
-        what += f": {words.some([_cell(each.label) for each in row.fields], _MOST_FIELDS)}"
-    why = row.why if row.why in _OUR_WORDS else _cell(row.why)
+        what += f": {words.shorten([_cell(each.label) for each in row.fields], _MOST_FIELDS)}"
+    why = row.why if row.why in _REASON_TEXTS else _cell(row.why)
     why += f" ({row.attribution})" if row.attribution else ""
     return _table_row(row, what, why)
 
@@ -235,7 +235,9 @@ def _notes(plan: Plan, view: View) -> Iterable[str]:
     for each in plan.relaxed:
         yield _finding("policy relaxed", each)
     yield from _findings(plan.notes)
-    lines = words.rest(plan, names=view.verbosity > 0, shown=lambda name: code(quote(name)))
+    lines = words.remaining_counts(
+        plan, names=view.verbosity > 0, shown=lambda name: code(quote(name))
+    )
     yield from (f"- {each}" for each in lines)
     for ref in dict.fromkeys(use.reference for use in plan.secrets):
         missing = " (missing here)" if ref in view.missing else ""
@@ -244,7 +246,7 @@ def _notes(plan: Plan, view: View) -> Iterable[str]:
         listed = ", ".join(map(code, names))
         yield f"- Not in the digest (only a secret's value differs): {listed}"
     for purpose, text in words.unblocking(plan, view):
-        yield f"- To unblock it, {purpose}: {code(text)}"
+        yield f"- To unblock this plan, {purpose}: {code(text)}"
 
 
 def _details(rows: Iterable[Row]) -> list[str]:
@@ -273,9 +275,10 @@ def _findings(findings: Iterable[Finding]) -> list[str]:
 
 
 def _finding(title: str, finding: Finding) -> str:
-    where = f" at {code(place(finding.position))}" if finding.position else ""
+    where = f" at {code(position_text(finding.position))}" if finding.position else ""
     related = "".join(
-        f"; {code(prose(each.message))} at {code(place(each.position))}" for each in finding.related
+        f"; {code(prose(each.message))} at {code(position_text(each.position))}"
+        for each in finding.related
     )
     advice = f" (help: {code(prose(finding.hint))})" if finding.hint else ""
     return f"- **{title}**: {code(prose(finding.message))}{where}{related}{advice}"
@@ -323,14 +326,14 @@ def _fit(
         room, beside = room + _size(beside), []
     shown = _fitting(rows, room)
     fence = _fence(*details)  # longer than any fence in the text
-    before = ["", "<details><summary>Details</summary>", "", f"{fence}diff"]
-    behind = [fence, "", "</details>"]
+    opening = ["", "<details><summary>Details</summary>", "", f"{fence}diff"]
+    closing = [fence, "", "</details>"]
     unfolded: Sequence[str] = ()
     if len(shown) == len(rows):
-        unfolded = _fitting(details, room - _size([*shown, *before, *behind]))
+        unfolded = _fitting(details, room - _size([*shown, *opening, *closing]))
     lines = [*head, *(table if shown else ()), *shown, *beside]
     if unfolded:
-        lines += [*before, *unfolded, *behind]
+        lines += [*opening, *unfolded, *closing]
     cut = ""
     if lost := len(rows) - len(shown):
         cut = f"{words.plural(lost, 'row')} and the details"

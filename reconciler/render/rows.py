@@ -67,10 +67,11 @@ class _FieldLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One webhook: `sign` and `what` are the action, `details` its reason or new values.
+    """One webhook: `sign` is the action, `what` the destination, `rename` or the outcome.
 
-    `why` is the reason alone, `attribution` the author of the change (in `details` too), `place`
-    the declaring line. A `nested` row belongs to the block above it.
+    `details` are the reason or new values, `why` is the reason alone, `attribution` the author of
+    the change (in `details` too), `place` the declaring line. A `nested` row belongs to the block
+    above it.
     """
 
     sign: str
@@ -89,7 +90,7 @@ def sentence(text: str) -> list[Atom]:
     return [Atom(each) for each in _pieces(text)]
 
 
-def place(position: Position | None) -> str:
+def position_text(position: Position | None) -> str:
     """Return `file:line`, empty without a position."""
     return "" if position is None else f"{quote(position.file)}:{position.line}"
 
@@ -109,12 +110,12 @@ def events(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def plan_rows(plan: Plan, now: datetime | None) -> list[Row]:
-    """Describe the operations of a plan, in their order."""
+    """Return one row per operation, in plan order."""
     known = {(use.webhook, use.field): use.destination for use in plan.secrets}
     return [operation_row(each, now, known) for each in plan.operations]
 
 
-def folded(rows: Iterable[Row]) -> list[Row]:
+def group_resends(rows: Iterable[Row]) -> list[Row]:
     """Group the rows that only resend the same secrets, at the position of the first of them.
 
     A heading has the number of webhooks, the fields and references, and is followed by the
@@ -142,9 +143,9 @@ def operation_row(
     now: datetime | None = None,
     known: Mapping[tuple[str, str], str] | None = None,
 ) -> Row:
-    """Describe one operation. `known` holds destinations of secrets, by webhook and field."""
-    whose = "" if operation.attribution is None else str(operation.attribution).replace("-", " ")
-    labels = (f"({whose})",) if whose else ()
+    """Return the row of an operation. `known` has destinations of secrets, by webhook and field."""
+    author = "" if operation.attribution is None else str(operation.attribution).replace("-", " ")
+    labels = (f"({author})",) if author else ()
     why = REASONS[operation.reason]
     fields: tuple[_FieldLine, ...] = ()
     match operation:
@@ -166,7 +167,7 @@ def operation_row(
             changes = (each for each in operation.fields if each.path != ("name",))
             fields = tuple(_field(each, what) for each in changes)
         case Delete(before=before):
-            what, where = _live(before), operation.position
+            what, where = _live_destination(before), operation.position
             if operation.reason is Reason.DUPLICATE:
                 why = f"id {quote(before.id)} duplicates id {quote(operation.kept_id or '')} (kept)"
                 why += (
@@ -179,21 +180,21 @@ def operation_row(
         what=what,
         details=details,
         why=why,
-        attribution=whose,
-        place=place(where),
+        attribution=author,
+        place=position_text(where),
         fields=fields,
     )
 
 
 def outcome_row(outcome: Outcome, now: datetime | None = None) -> Row:
-    """Describe the outcome of an operation; `why` is empty if it was applied as planned."""
+    """Return the row of an outcome; `why` is empty if it was applied as planned."""
     planned = operation_row(outcome.operation, now)
     _, sign, what = OUTCOMES[type(outcome)]
     why = prose(outcome.note or "" if isinstance(outcome, Applied) else outcome.message)
     shown = why
     fields: tuple[_FieldLine, ...] = ()
     match outcome:
-        case Applied() if not why:  # repeat where it delivers, or its names
+        case Applied() if not why:  # repeat the destination, or both names of a rename
             shown = " ".join(planned.details) if planned.what == "rename" else planned.what
         case Failed():
             fields = tuple(map(_refused, outcome.fields))
@@ -218,7 +219,7 @@ def outside_digest(plan: Plan) -> list[str]:
 
 
 def other_rows(plan: Plan, view: View) -> list[Row]:
-    """Describe declarations that are not applied; with `verbosity`, unchanged webhooks too."""
+    """Return rows of unapplied declarations; with `verbosity`, of all unchanged webhooks."""
     if view.verbosity <= 0:
         return list(map(kept_row, plan.unapplied))
     return [
@@ -229,8 +230,8 @@ def other_rows(plan: Plan, view: View) -> list[Row]:
 
 
 def kept_row(kept: Kept) -> Row:
-    """Describe live webhooks that a declaration matches and that are not changed."""
-    why, where = REASONS[kept.reason], place(kept.position)
+    """Return the row of kept webhooks: protected, ambiguous, or of an unknown type or event."""
+    why, where = REASONS[kept.reason], position_text(kept.position)
     if kept.reason is Reason.PROTECTED:
         why = f"protected ({where}), not declared" if where else "protected, not declared"
         where = ""
@@ -248,24 +249,24 @@ def kept_row(kept: Kept) -> Row:
 
 
 def _unmanaged_row(found: Unmanaged, now: datetime | None) -> Row:
-    """Describe a live webhook that no file declares or prunes."""
+    """Return the row of a live webhook that no file declares or prunes."""
     return Row(
         sign=".",
         name=quote(found.name),
-        what=_live(found.webhook),
+        what=_live_destination(found.webhook),
         why=REASONS[found.reason],
         details=_with_last_run(_pieces(REASONS[found.reason]), found.webhook, now),
     )
 
 
 def _matched_row(found: Matched) -> Row:
-    """Describe a live webhook that matches its declaration."""
+    """Return the row of a live webhook that matches its declaration."""
     return Row(
         sign="=",
         name=quote(found.webhook.name),
         what=_destination(found.webhook, {}),
         details=events(found.webhook.event_types),
-        place=place(found.webhook.position),
+        place=position_text(found.webhook.position),
     )
 
 
@@ -280,7 +281,7 @@ def _destination(webhook: Webhook, known: Mapping[tuple[str, str], str]) -> str:
     return quote(known.get(key) or destination(webhook))
 
 
-def _live(found: Snapshot) -> str:
+def _live_destination(found: Snapshot) -> str:
     return quote(found.destination or found.type)
 
 
@@ -294,7 +295,7 @@ def _with_last_run(
 
 
 def _refused(message: FieldMessage) -> _FieldLine:
-    where = [Atom(place(message.position), gap="   ")] if message.position else []
+    where = [Atom(position_text(message.position), gap="   ")] if message.position else []
     return _FieldLine(label(message.path), (*sentence(prose(message.message)), *where))
 
 

@@ -17,25 +17,25 @@ from reconciler.model import Organization, SecretRef
 from reconciler.planning.plan import Plan
 from reconciler.planning.status import DRIFTED, ManagementStatus, WebhookStatus
 from reconciler.render import PLAIN, View, words
-from reconciler.render.layout import at, columns, flow, lay_out, paint, paragraph
+from reconciler.render.layout import columns, flow, lay_out, pad_to, paint, paragraph
 from reconciler.render.quote import prose, quote
 from reconciler.render.rows import (
     Atom,
     events,
-    folded,
+    group_resends,
     label,
     other_rows,
     outcome_row,
     outside_digest,
-    place,
     plan_rows,
+    position_text,
 )
 from reconciler.report import Applied, Report
 
 _LEAST_EXCERPT = 60
 _RESEND = (
-    "To resend one, use --resend-secret, or bump `version` in its reference and apply with "
-    "--base REVISION."
+    "To resend a secret, use --resend-secret, or increment `version` in its reference and apply "
+    "with --base REVISION."
 )
 _STATUSES: Final = {
     Status.FAIL: ("✗", "error", "failed"),
@@ -50,12 +50,12 @@ _WIDEST_CHECK: Final = 16
 def render_plan(plan: Plan, view: View = PLAIN) -> str:
     """Render the operations, the kept webhooks, and the command that applies exactly this plan.
 
-    With errors only, render what blocks it.
+    If `verbosity` is -1, render only the guards that block the plan.
     """
     if view.verbosity < 0:
         return _joined(*_blocked(plan, view), _unblocking(plan, view))
     rows = plan_rows(plan, view.now)
-    rows = [*(rows if view.verbosity > 0 else folded(rows)), *other_rows(plan, view)]
+    rows = [*(rows if view.verbosity > 0 else group_resends(rows)), *other_rows(plan, view)]
     table = lay_out(rows, width=view.width, color=view.color)
     header = _header(plan, view)
     if plan.live_count:
@@ -67,7 +67,7 @@ def render_plan(plan: Plan, view: View = PLAIN) -> str:
 def render_report(report: Report, view: View = PLAIN) -> str:
     """Render the outcome of each operation and of the run.
 
-    With errors only, applied operations are counted.
+    If `verbosity` is -1, applied operations are only counted.
     """
     is_quiet = view.verbosity < 0
     outcomes = [each for each in report.outcomes if not (is_quiet and isinstance(each, Applied))]
@@ -143,7 +143,7 @@ def _notes(plan: Plan, view: View) -> Iterable[Sequence[str]]:
     """Yield the notes of a plan, in sections, some of which may be empty."""
     is_listed = view.verbosity > 0
     end = "." if is_listed else "; listed with -v."
-    lines = [f"{each}{end}" for each in words.rest(plan, names=is_listed)]
+    lines = [f"{each}{end}" for each in words.remaining_counts(plan, names=is_listed)]
     lines += [_RESEND] if is_listed and plan.unreadable else []
     yield [line for each in lines for line in paragraph(each, width=view.width)]
     yield _secrets(plan, view)
@@ -154,8 +154,8 @@ def _notes(plan: Plan, view: View) -> Iterable[Sequence[str]]:
 
 def _blocked(plan: Plan, view: View) -> Iterable[Sequence[str]]:
     """Yield the guards that block a plan."""
-    for held in plan.blocked:
-        yield _labeled("BLOCKED:", "error", held, view)
+    for guard in plan.blocked:
+        yield _labeled("BLOCKED:", "error", guard, view)
 
 
 def _unblocking(plan: Plan, view: View) -> list[str]:
@@ -164,22 +164,22 @@ def _unblocking(plan: Plan, view: View) -> list[str]:
     for purpose, text in words.unblocking(plan, view):
         lines += paragraph(f"{purpose}:", start=" ", width=view.width)
         lines.append(f"    {text}")
-    return ["To unblock it, choose one:", *lines] if lines else []
+    return ["To unblock this plan, do one of these:", *lines] if lines else []
 
 
 def _secrets(plan: Plan, view: View) -> list[str]:
     """List the references that `apply` resolves, each with its destinations."""
     uses: dict[SecretRef, dict[str, None]] = {}
     for use in plan.secrets:
-        # If the address is known only by its reference, the name of the webhook says more.
+        # Show the webhook's name if only the reference of its address is known.
         known = use.destination and str(use.reference) not in use.destination
-        goal = quote(use.destination if known else use.webhook)
-        uses.setdefault(use.reference, {})[goal] = None
+        destination = quote(use.destination if known else use.webhook)
+        uses.setdefault(use.reference, {})[destination] = None
     if not uses:
         return []
     lines = ["Secrets that apply needs:"]
-    for ref, goals in uses.items():
-        first, *others = _listed(goals)
+    for ref, destinations in uses.items():
+        first, *others = _listed(destinations)
         atoms = [Atom(f"-> {first.text}", gap="  "), *others]
         if ref in view.missing:
             atoms.append(Atom(paint("missing here", "warning", view.color), gap="   "))
@@ -194,7 +194,7 @@ def _listed(items: Iterable[str], end: str = "") -> list[Atom]:
 
 def _labeled(label: str, style: str, finding: Finding, view: View) -> list[str]:
     start = paint(label, style, view.color)
-    more = [Atom(f"({place(finding.position)})")] if finding.position else []
+    more = [Atom(f"({position_text(finding.position)})")] if finding.position else []
     lines = paragraph(prose(finding.message), start=start, width=view.width, more=more)
     if finding.hint:
         lines += paragraph(prose(finding.hint), start="  help:", indent=4, width=view.width)
@@ -206,9 +206,9 @@ def _end(plan: Plan, view: View) -> list[str]:
     if not plan.operations:
         return [paint(lines[0], "good", view.color), *lines[1:]] if not plan.blocked else lines
     if outside := outside_digest(plan):
-        said = "in the digest (only a secret's value differs):"
+        text = "in the digest (only a secret's value differs):"
         more = _listed(outside, end=".")
-        lines += paragraph(said, start="Not", width=view.width, more=more)
+        lines += paragraph(text, start="Not", width=view.width, more=more)
     if plan.digest:
         option = ("--expect-digest", plan.digest) if view.plan_file is None else ()
         can_apply = not plan.blocked and view.apply_options is not None
@@ -223,8 +223,8 @@ def _result(report: Report, view: View) -> Iterable[str]:
     """Yield what was applied, whether it was verified, and what to do next."""
     if report.plan.operations or report.problem or report.stopped is not None:
         numbers = f"{len(report.applied)} of {words.plural(len(report.plan.operations), 'change')}"
-        said = f"Applied {numbers}: {words.outcome_counts(report)}."
-        yield from paragraph(said, width=view.width)
+        text = f"Applied {numbers}: {words.outcome_counts(report)}."
+        yield from paragraph(text, width=view.width)
         yield from paragraph(words.verification(report), width=view.width)
     else:
         yield from paragraph(words.summary(report.plan), width=view.width)
@@ -248,11 +248,11 @@ def _block(finding: Finding, view: View) -> Iterable[str]:
     gutter = len(str(where.line)) if where is not None else 1
     if where is not None:
         arrow = paint("-->", "faint", view.color)
-        yield f"{' ' * gutter}{arrow} {place(where)}:{where.column}"
+        yield f"{' ' * gutter}{arrow} {position_text(where)}:{where.column}"
         if finding.excerpt is not None:
             yield from _excerpt(finding.excerpt, where, str(finding.severity), view)
     for related in finding.related:
-        yield _aside("note", f"{related.message}: {place(related.position)}", gutter, view)
+        yield _aside("note", f"{related.message}: {position_text(related.position)}", gutter, view)
     if finding.hint:
         yield _aside("help", finding.hint, gutter, view)
 
@@ -266,7 +266,7 @@ def _aside(word: str, message: str, gutter: int, view: View) -> str:
 
 
 def _excerpt(line: str, where: Position, severity: str, view: View) -> Iterable[str]:
-    """Yield the source line with carets below it, of a long line the marked part.
+    """Yield the source line with carets below it; for a long line, only the marked part.
 
     Columns are counted as printed: characters before the carets may be escaped.
     """
@@ -305,8 +305,8 @@ def render_status(
     width = min(max(map(columns, names), default=0), max(12, view.width // 3))
     for name, each in zip(names, statuses, strict=True):
         sign = "!" if each.last_error or each.state in DRIFTED else " "
-        where = f" ({place(each.position)})" if each.position else ""
-        lines.append(f"{at(f'{sign} {name}', width + 4)}{each.state}{where}")
+        where = f" ({position_text(each.position)})" if each.position else ""
+        lines.append(f"{pad_to(f'{sign} {name}', width + 4)}{each.state}{where}")
         about = [quote(each.destination), " ".join(events(each.event_types)) or "no events"]
         if each.id is not None:
             ran = f"last ran {words.age(each.last_run, view.now)}" if each.last_run else "never ran"
@@ -321,11 +321,11 @@ def render_status(
     if not statuses:
         lines.append("  none")
     failing = sum(each.last_error is not None for each in statuses)
-    said = words.plural(sum(each.id is not None for each in statuses), "live webhook")
-    said += f", {failing} with a failed delivery" if failing else ""
+    count = words.plural(sum(each.id is not None for each in statuses), "live webhook")
+    count += f", {failing} with a failed delivery" if failing else ""
     limits = words.not_compared(plan, names=view.verbosity > 0) if plan is not None else []
     lines += ["", *(line for each in limits for line in paragraph(f"{each}.", width=view.width))]
-    lines.append(f"{said}. {_drift(drift, plan)}")
+    lines.append(f"{count}. {_drift(drift, plan)}")
     return "\n".join(lines) + "\n"
 
 
@@ -343,7 +343,7 @@ def _drift(drift: Mapping[ManagementStatus, int] | None, plan: Plan | None) -> s
 def render_checks(checklist: Checklist, view: View = PLAIN) -> str:
     """Render every check with its sign, and the fix below a failed one.
 
-    With errors only, render the failed ones.
+    If `verbosity` is -1, render only failed checks.
     """
     statuses = _STATUSES if view.verbosity >= 0 else {Status.FAIL: _STATUSES[Status.FAIL]}
     names = [columns(check.name) for each in checklist.sections for check in each.checks]
@@ -356,7 +356,7 @@ def render_checks(checklist: Checklist, view: View = PLAIN) -> str:
         if not checks and view.verbosity < 0:
             continue
         title = paint(quote(section.name), "strong", view.color)
-        where = f"  {paint(place(section.position), 'faint', view.color)}"
+        where = f"  {paint(position_text(section.position), 'faint', view.color)}"
         lines.append(title + (where if section.position else ""))
         for check in checks:
             lines += _check(check, column, view)
@@ -373,9 +373,9 @@ def render_checks(checklist: Checklist, view: View = PLAIN) -> str:
 
 def _check(check: Check, column: int, view: View) -> list[str]:
     sign, style, _ = _STATUSES[check.status]
-    head = at(f"  {paint(sign, style, view.color)} {check.name}", column)
-    said = check.detail if check.aside is None else f"{check.detail} ({check.aside})"
-    lines = paragraph(prose(said), start=head[:-1], indent=column, width=view.width)
+    head = pad_to(f"  {paint(sign, style, view.color)} {check.name}", column)
+    text = check.detail if check.aside is None else f"{check.detail} ({check.aside})"
+    lines = paragraph(prose(text), start=head[:-1], indent=column, width=view.width)
     if check.fix is not None:
         label = f"{' ' * column}{paint('fix:', 'strong', view.color)}"
         lines += paragraph(prose(check.fix), start=label, indent=column + 2, width=view.width)

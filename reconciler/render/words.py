@@ -45,8 +45,8 @@ REASONS: Final = {
     Reason.NOT_DECLARED: "not declared",
     Reason.DUPLICATE: "duplicate",
     Reason.PROTECTED: "protected",
-    Reason.UNKNOWN_TYPE: "of a type this version does not know",
-    Reason.UNKNOWN_EVENT: "with an event this version does not know",
+    Reason.UNKNOWN_TYPE: "unknown type",
+    Reason.UNKNOWN_EVENT: "unknown event",
     Reason.AMBIGUOUS: "live webhooks with this name differ",
     Reason.LATER: "one webhook per name is created in each run: apply again",
     Reason.PRUNE_OFF: "not declared, prune is off",
@@ -59,7 +59,7 @@ def plural(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def some(items: Sequence[str], most: int) -> str:
+def shorten(items: Sequence[str], most: int) -> str:
     """Return the first `most` items as a list, and the number of the others."""
     more = f" and {len(items) - most} more" if len(items) > most else ""
     return f"{', '.join(items[:most])}{more}"
@@ -100,11 +100,12 @@ def scope(plan: Plan) -> str:
     return f"{share}{ignored}; {prune}"
 
 
-def rest(plan: Plan, *, names: bool, shown: Callable[[str], str] = quote) -> list[str]:
-    """Return one line each with the number of kept, unmanaged and not comparable webhooks.
+def remaining_counts(plan: Plan, *, names: bool, shown: Callable[[str], str] = quote) -> list[str]:
+    """Return one line per group with counts: kept, unmanaged, and not compared webhooks.
 
-    Declarations that are not applied are not counted, because each has a row. With `names` the
-    others have rows too; then the lines name what cannot be compared. `shown` quotes names.
+    Declarations that are not applied are not counted, because each has a row. With `names`, kept
+    and unmanaged webhooks have rows, too, so only fields that are not compared are returned, with
+    names. `shown` quotes names.
     """
     if names:
         return not_compared(plan, names=True, shown=shown)
@@ -128,7 +129,7 @@ def not_compared(plan: Plan, *, names: bool, shown: Callable[[str], str] = quote
     lines = []
     for title, uses, end in (
         ("Cannot be read back", [(*each, "") for each in plan.unreadable], ""),
-        ("Not compared, value missing here", missing, f" ({some(references, 5)})"),
+        ("Not compared, value missing here", missing, f" ({shorten(references, 5)})"),
     ):
         groups: dict[tuple[str, str], list[str]] = {}
         for name, field, where in uses:
@@ -157,13 +158,13 @@ def tally(report: Report) -> dict[str, int]:
 
 
 def outcome_counts(report: Report) -> str:
-    """Return the tally in words, without outcomes that have none."""
+    """Return the tally in words; skipped, failed and unconfirmed are omitted if 0."""
     counted = [(number, f"{number} {word}") for word, number in tally(report).items()]
     done, left = counted[:3], [each for each in counted[3:] if each[0]]
     return "; ".join(", ".join(text for _, text in part) for part in (done, left) if part)
 
 
-def unshown(report: Report, problem: Exception | None = None) -> str:
+def fallback_summary(report: Report, problem: Exception | None = None) -> str:
     """Return one line for a report that cannot be rendered or written."""
     done = f"{len(report.applied)} of {plural(len(report.plan.operations), 'change')}"
     why = f"shown: internal error ({type(problem).__name__})" if problem else "written"
@@ -243,7 +244,7 @@ def finding_counts(findings: tuple[Finding, ...]) -> str:
 
 
 def unblocking(plan: Plan, view: View) -> Iterator[tuple[str, str]]:
-    """Yield the edits that each unblock a plan: purpose and place, then the text, one line.
+    """Yield purpose and text of each edit that would unblock a plan; the text is one line.
 
     The guards check the plan that an edit leads to, so only edits that unblock it are shown.
     """
@@ -272,7 +273,7 @@ def _listable(globs: Sequence[str]) -> bool:
 
 
 def _edits(plan: Plan, view: View) -> Iterator[tuple[str, str, Plan]]:
-    """Yield edits, each with its purpose and the guards' view of the plan that it leads to."""
+    """Yield edits: purpose, text, and the plan after the edit, as far as guards check it."""
     undeclared = [each for each in plan.deletes if each.reason is Reason.NOT_DECLARED]
     others = tuple(each for each in plan.operations if each.reason is not Reason.NOT_DECLARED)
     without = replace(plan, operations=others)
@@ -280,12 +281,12 @@ def _edits(plan: Plan, view: View) -> Iterator[tuple[str, str, Plan]]:
     if undeclared and plan.file_count == 1 and _listable(managed):
         left = len(plan.matched) + sum(not isinstance(each, Create) for each in others)
         yield (
-            "manage only declared webhooks (in the file, in place of its `scope` if it has one)",
+            "manage only declared webhooks (in the file, replacing its `scope` if it has one)",
             f"scope: {json.dumps(managed, ensure_ascii=False)}",
             replace(without, in_scope_count=left),
         )
     where = "in the file" if plan.file_count == 1 else "in each file that prunes"
-    place = f"{where}, in place of its `prune` if it has one"
+    place = f"{where}, replacing its `prune` if it has one"
     yield f"keep undeclared webhooks ({place})", "prune: false", without
     globs = list(dict.fromkeys(escape(each.name) for each in undeclared))
     if _listable(globs):
@@ -305,7 +306,7 @@ def _edits(plan: Plan, view: View) -> Iterator[tuple[str, str, Plan]]:
         )
     number = plan.counted_deletes
     yield (
-        "raise the limit (in the file, in place of its `limits`)",
+        "raise the limit (in the file, replacing its `limits`)",
         f"limits: {{max_deletes: {number}}}",
         replace(plan, max_deletes=number),
     )

@@ -33,7 +33,7 @@ from reconciler.planning.review import Review
 from reconciler.planning.status import WebhookStatus, statuses
 from reconciler.ports import WebhookReader
 from reconciler.render import RENDERERS, View
-from reconciler.render.words import some
+from reconciler.render.words import shorten
 from reconciler.settings import LOCAL_SERVER
 from reconciler.source.history import commit_of, tracked
 from reconciler.source.text import in_quotes
@@ -44,7 +44,7 @@ if TYPE_CHECKING:  # planning needs no report
 
 _OTHERWISE: Final = "set another one with --organization or WEBHOOKS_ORGANIZATION"
 _REVISIONS: Final = (
-    ("HEAD", "uncommitted edits change", "two commits from now"),
+    ("HEAD", "uncommitted edits change", "two commits"),
     ("HEAD^", "the last commit changes", "the next commit"),
 )
 
@@ -194,9 +194,9 @@ def _unsent(gathered: Gathered, made: Plan) -> list[Finding]:
                 names = sorted({repr(name) for name, _ in changed})
                 command = shlex.join(["webhooks", "apply", *_without_base(inputs.apply_options)])
                 message = (
-                    f"{who} the reference or `version` of a secret, but this plan does not send "
-                    f"it: {references} for {some(names, 3)}; CloudTruth does not show whether it "
-                    f"was sent, so this note stays until {until}"
+                    f"{who} the reference or `version` of {references} for {shorten(names, 3)}, "
+                    "but this plan does not send it; CloudTruth does not show whether it was sent "
+                    f"before, so this note disappears only after {until}"
                 )
                 hint = f"if not sent yet: {command} --base {commit}"
                 return [note("version-not-sent", message, hint)]

@@ -165,4 +165,4 @@ def test_an_inapplicable_declaration_fails_the_run(here: World) -> None:
     here.emulator.store.insert({"organization": organization, "name": "Deploys", **row})
     done = here.push(WEBHOOKS_REVIEWED_PLAN="ignore")
     assert (done.code, done.outputs["failure-reason"]) == (1, "apply-incomplete")
-    assert "declaration not applied: with an event this version does not know" in done.summary
+    assert "declaration not applied: unknown event" in done.summary

@@ -340,7 +340,7 @@ def test_a_pull_request_cannot_relax_its_own_policy(here: World) -> None:
     here.commit("only the policy")
     done = here.pull(1, WEBHOOKS_POLICY="policy.json")
     assert (done.code, done.outputs["result"]) == (0, "no-changes"), done.stdout
-    assert "the policy policy.json changes" in here.github.bodies(1)[-1]
+    assert "this pull request changes the policy policy.json" in here.github.bodies(1)[-1]
 
 
 def test_a_file_declares_the_key_of_its_organization(here: World) -> None:

@@ -50,10 +50,10 @@ def test_secrets_are_masked() -> None:
     shown = console(stdout=out, stderr=err)
     shown.hide([Secret("hunter2hunter2"), Secret("short")])
     shown.result("a hunter2hunter2 b xoxb-" + "0123456789-abcdef c")
-    shown.block("https://hooks.slack.com/services/T0/B0/abcdefgh short")
+    shown.write_stderr("https://hooks.slack.com/services/T0/B0/abcdefgh short")
     assert out.getvalue() == "a *** b *** c\n"
     assert err.getvalue() == "https://hooks.slack.com/*** short\n"
-    assert shown.caught == 2
+    assert shown.redactions == 2
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_an_unwritable_result_is_a_failure(problem: Exception, why: str) -> None
         f"error[output]: the result could not be written to standard output: {why}\n"
     )
     shown = console(stderr=Broken(problem))
-    shown.block("text")
+    shown.write_stderr("text")
     assert not shown.failed
 
 
@@ -107,8 +107,8 @@ def test_status_only_on_a_terminal() -> None:
     shown.status("reading")
     console(stderr=plain).status("reading")
     console(stderr=dumb, environ={"TERM": "dumb"}).status("reading")
-    shown.note("done")
-    shown.note("more")
+    shown.info("done")
+    shown.info("more")
     assert terminal.getvalue() == "\r\x1b[Kreading\r\x1b[Kdone\nmore\n"
     assert plain.getvalue() == dumb.getvalue() == ""
 
@@ -119,9 +119,9 @@ def test_prompts() -> None:
     shown = console(stdin=Terminal("yes\n"), stderr=err)
     assert (shown.ask("sure? "), shown.ask("sure? ")) == ("yes", None)
     assert err.getvalue() == "sure? sure? \n"
-    with pytest.raises(Interrupted, match="nothing was written") as caught:
+    with pytest.raises(Interrupted, match="nothing was written") as redactions:
         console(stdin=Broken(KeyboardInterrupt())).ask("sure? ")
-    assert caught.value.exit_code == 130
+    assert redactions.value.exit_code == 130
 
 
 @pytest.mark.parametrize(

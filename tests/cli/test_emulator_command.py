@@ -103,7 +103,7 @@ def test_a_database_keeps_its_organization(shell: Shell) -> None:
     """Another name is rejected: any key would get the webhooks of the first organization."""
     expect(shell("apply", "--local-db", "ct.db", "-f", "-", "--yes", keys="webhooks: []\n"), 0)
     expect(shell("emulator", "--db", "ct.db", "--organization", "Globex"), 64,
-           "ct.db is that of organization Acme")  # fmt: skip
+           "ct.db belongs to organization Acme")  # fmt: skip
 
 
 def test_log_on_standard_output(start: Start) -> None:

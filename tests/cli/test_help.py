@@ -8,7 +8,7 @@ import click
 import pytest
 
 from reconciler import __version__
-from reconciler.cli.main import TABLE, program
+from reconciler.cli.main import COMMAND_SUMMARIES, program
 from reconciler.cli.options import COMMON, Group, Option
 from tests.cli.conftest import Shell
 from tests.folders import ROOT
@@ -88,7 +88,7 @@ def test_help_is_as_wide_as_the_terminal(shell: Shell, columns: str, widest: int
 def test_commands_are_in_the_order_of_use(shell: Shell) -> None:
     """The program's help lists the commands as in the table."""
     out = shell("--help").out
-    places = [out.index(f"\n  {name} ") for name in TABLE]
+    places = [out.index(f"\n  {name} ") for name in COMMAND_SUMMARIES]
     assert places == sorted(places)
 
 

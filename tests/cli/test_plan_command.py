@@ -51,7 +51,7 @@ def test_local(shell: Shell, file: File, tmp_path: Path) -> None:
     done = shell("plan", "--local", CLOUDTRUTH_API_KEY="not a key", WEBHOOKS_ORGANIZATION="Initech")
     assert (done.code, "emulator.localhost" in done.out) == (0, True)
     assert done.err == (
-        f"LOCAL: CloudTruth emulator in {tmp_path.as_posix()}/.webhooks-local/webhooks.db. "
+        f"LOCAL: using the emulator database {tmp_path.as_posix()}/.webhooks-local/webhooks.db. "
         "Nothing is delivered; any organization is accepted.\n"
     )
     assert shell("plan", "--local-db", "a.db").code == 0

@@ -77,8 +77,8 @@ def test_any_change_of_a_reference_has_a_note(
     shown = shell(*command.split(), **environ)
     assert "No changes" in shown.out
     assert "note[version-not-sent]" in shown.out
-    until = "the next commit" if committed else "two commits from now"
-    assert f"so this note stays until {until}\n" in shown.out
+    until = "the next commit" if committed else "two commits"
+    assert f"so this note disappears only after {until}\n" in shown.out
     words = command_in(shown.out)
     first = git(tmp_path, "rev-list", "--max-parents=0", "HEAD")
     assert words == ["apply", "--base", first[:12]]

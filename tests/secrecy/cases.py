@@ -77,7 +77,7 @@ def leaks(world: World, chosen: list[Case]) -> Iterator[str]:
         done, hits, sent = world.run(**{**case, "command": COMMANDS[case["command"]]})
         yield from (f"{hit} (exit {done.code}) {case}" for hit in dict.fromkeys(hits))
         yield from (f"sent: {each} {case}" for each in sent)
-        if done.caught:
-            yield f"the last net had to catch {done.caught} (exit {done.code}) {case}"
+        if done.redactions:
+            yield f"the last net had to catch {done.redactions} (exit {done.code}) {case}"
         if done.code == 70:
             yield f"a bug: {done.problem!r} {case}"

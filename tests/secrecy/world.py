@@ -191,7 +191,7 @@ class Done(NamedTuple):
 
     code: int
     printed: str
-    caught: int
+    redactions: int
     problem: BaseException | None
 
 
@@ -378,7 +378,7 @@ def perform(
         problem = error
         code = explain(error, context)
     printed = out.getvalue() + err.getvalue()
-    return Done(int(code or 0), printed, context.console.caught, problem)
+    return Done(int(code or 0), printed, context.console.redactions, problem)
 
 
 def _in_files(home: Path, planted: Mapping[Path, bytes]) -> Iterator[str]:

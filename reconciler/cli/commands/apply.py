@@ -14,8 +14,8 @@ from reconciler.cli.commands.plan import (
     PLAN_OPTIONS,
     SAVED_OPTIONS,
     apply_options,
+    check_output_path,
     plan_options,
-    refuse_input,
 )
 from reconciler.cli.connection import Progress, connected
 from reconciler.cli.errors import report_error, translate
@@ -24,7 +24,7 @@ from reconciler.cli.session import STDOUT, Session
 from reconciler.errors import ExitCode, OutputError, StalePlanError, UsageError
 from reconciler.planning.review import check_digest
 from reconciler.render import PLAIN, RENDERERS, View
-from reconciler.render.words import plural, unshown
+from reconciler.render.words import fallback_summary, plural
 from reconciler.source.write import FileKind, check_writable, write_atomically
 
 if TYPE_CHECKING:
@@ -74,9 +74,9 @@ def run(session: Session, planfile: str | None, report: str | None, format: str,
         raise
     shown = _rendered(session, done, format, session.view())
     if shown is not None:
-        session.show(shown, failed=done.exit_code != 0, beside=report == STDOUT)
+        session.show(shown, failed=done.exit_code != 0, to_stderr=report == STDOUT)
     if console.failed:
-        console.message("error", unshown(done))
+        console.message("error", fallback_summary(done))
         console.failed = False  # the exit code is that of the apply
     if report is not None:
         document = _rendered(session, done, "json", PLAIN)
@@ -106,28 +106,28 @@ def _apply(
         session.inputs = replace(session.inputs, parsed=saved.parsed, apply_options=words)
         session.only_organization()
         checked = workflow.load(session.inputs)
-    refuse_input(target, checked)
+    check_output_path(target, checked)
     console, progress = session.console, Progress(session)
 
     def agree(plan: workflow.Plan) -> bool:
         view = session.message_view(
             apply_options=None,
-            verbosity=max(0, console.verbosity),  # confirms what was shown
+            verbosity=max(0, console.verbosity),  # with --quiet, too, to show what is confirmed
         )
         try:
             shown = RENDERERS["text"]().render_plan(plan, view)
         except Exception as problem:
             if not yes:
                 raise
-            # --yes needs no shown plan.
+            # With --yes, apply even if the plan cannot be displayed.
             shown = f"The plan cannot be shown: internal error ({type(problem).__name__})."
         progress.phase("")
         if yes or not console.interactive:
-            console.note(shown)
+            console.info(shown)
         else:
-            console.block(f"{shown}\n")
+            console.write_stderr(f"{shown}\n")
         if not yes:
-            session.confirm(_question(plan, session.section))
+            session.confirm(_question(plan, session.organization_label))
             connection.restart()  # waiting for an answer does not use up the run's time
         progress.phase("checking that the plan is still current", total=len(plan.operations))
         return True
@@ -142,9 +142,9 @@ def _saved(session: Session, planfile: str, expect_digest: str | None) -> SavedP
     """Return the plan in a file. Raises StalePlanError if it has another digest."""
     if expect_digest is not None:
         check_digest(expect_digest)
-    if decided := session.words([*FILE_OPTIONS[:1], *SAVED_OPTIONS]):
+    if conflicting := session.words([*FILE_OPTIONS[:1], *SAVED_OPTIONS]):
         raise UsageError(
-            f"{shlex.join(decided)} cannot be used with a saved plan",
+            f"{shlex.join(conflicting)} cannot be used with a saved plan",
             hint="plan again with these options, and save the new plan",
         )
     saved = workflow.load_plan(planfile, session.process.directory)
@@ -170,7 +170,7 @@ def _rendered(session: Session, done: workflow.Report, format: str, view: View) 
     try:
         return RENDERERS[format]().render_report(done, view)
     except Exception as problem:
-        session.console.message("error", unshown(done, problem))
+        session.console.message("error", fallback_summary(done, problem))
         return None
 
 

@@ -131,7 +131,7 @@ def _job_result(session: Session, what: str | None, own: Mapping[str, str | None
 def _missing_key(ref: SecretRef | None, inputs: Inputs) -> str | None:
     """Return the name of the API key that the files refer to if it has no value here.
 
-    A job before the keys are set and one of a fork have none, and only validate the files.
+    Jobs from forks, or before the keys are set, have no key and only validate the files.
     """
     match ref:
         case SecretRef(scheme=Scheme.ENV) if not inputs.environ.get(ref.name, "").strip():

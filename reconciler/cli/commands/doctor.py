@@ -55,8 +55,8 @@ def run(session: Session, format: str, probe: bool, yes: bool) -> int:
     files, desired = check_files(session.inputs, key, words)
     sections = [check_settings(settings)]
     if isinstance(settings, Settings):
-        guards = [session.organization, None if desired is None else desired.organization]
-        sections += _remote(session, settings, tuple(filter(None, guards)), probe=probe, yes=yes)
+        expected = [session.organization, None if desired is None else desired.organization]
+        sections += _remote(session, settings, tuple(filter(None, expected)), probe=probe, yes=yes)
     slack = desired is not None and any(each.type == "slack" for each in desired.webhooks)
     notes = (f"`{reading('slack check', words)}` checks tokens and channels.",) if slack else ()
     result = Checklist(command="doctor", sections=(*sections, files), notes=notes)
@@ -64,7 +64,7 @@ def run(session: Session, format: str, probe: bool, yes: bool) -> int:
 
 
 def _remote(
-    session: Session, settings: Settings, guards: tuple[str, ...], *, probe: bool, yes: bool
+    session: Session, settings: Settings, organizations: tuple[str, ...], *, probe: bool, yes: bool
 ) -> list[Section]:
     # Imported here, so that invalid settings are reported without loading the HTTP library.
     from reconciler.api.client import Client
@@ -79,7 +79,7 @@ def _remote(
         assert isinstance(api, Client)
         network = tuple(service.check_network(api.transport.origin, session.process.environ))
         sections = [] if settings.local else [Section(name="Network", checks=network)]
-        expected = () if settings.local else guards
+        expected = () if settings.local else organizations
         cloudtruth = tuple(service.check_server(api, clock, keyed=keyed, guards=expected))
         sections.append(Section(name="CloudTruth", checks=cloudtruth))
         if probe and (not keyed or any(each.status is Status.FAIL for each in cloudtruth)):
@@ -96,6 +96,6 @@ def _remote(
                 )
                 session.confirm(question)
             progress.phase("probing")
-            connection.restart()  # the confirmation may have taken long
+            connection.restart()  # the user may have taken a while to confirm
             sections.append(trial.probe(api, clock, organization))
         return sections

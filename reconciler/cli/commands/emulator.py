@@ -57,7 +57,7 @@ def run(session: Session, host: str, port: int, key: str | None, **own: Any) -> 
     emulator = build(session, key=key, **own)
     try:
         Server(emulator, host=host, port=port).run(
-            lambda url: session.console.note(
+            lambda url: session.console.info(
                 f"Emulator listening on {url}\n"
                 f"  export CLOUDTRUTH_SERVER_URL={url} CLOUDTRUTH_API_KEY={key or 'any'}"
             )

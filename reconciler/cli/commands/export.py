@@ -16,7 +16,7 @@ from reconciler.planning.names import unmatched
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.planner import plan as make_plan
 from reconciler.render.quote import prose, quote
-from reconciler.render.words import plural, some
+from reconciler.render.words import plural, shorten
 from reconciler.source.allowed import parse_reference
 from reconciler.source.export import SLACK_TOKEN, Export, export
 from reconciler.source.files import SourceFile, Sources
@@ -70,7 +70,7 @@ def run(
         check_writable(path, over=over)
     with connected(session) as connection:
         live = workflow.read_live(connection.api, session.organization)
-    notes = _idle(only, live)
+    notes = _unmatched_globs(only, live)
     made = export(live, only=only, token=slack_token)
     if check:
         file = SourceFile(file="export", raw=made.text.encode())
@@ -78,7 +78,9 @@ def run(
         plan = make_plan(checked.desired, live, {}, PlanOptions())
         if plan.operations:
             console.message(
-                "error", f"applying it would make {plural(len(plan.operations), 'change')}"
+                "error",
+                f"applying the export would make {plural(len(plan.operations), 'change')}; to see "
+                "them, save it with -o FILE and run `webhooks plan -f FILE`",
             )
             return ExitCode.FAILED
     session.warn(notes)
@@ -88,28 +90,32 @@ def run(
     elif not check or out == STDOUT:
         console.result(made.text, essential=True)
     if check:
-        can = f"{plural(made.declared, 'webhook')} declared."
-        session.show(f"Applying the export would change nothing. {can}", beside=out == STDOUT)
-    explain(session, made)
+        declared = f"{plural(made.declared, 'webhook')} declared."
+        session.show(
+            f"Applying the export would change nothing. {declared}", to_stderr=out == STDOUT
+        )
+    print_left_out(session, made)
     if path is not None and made.references:
-        console.note(f"Before you change a `configuration`, set its secrets: {listed(made)}.")
+        console.info(
+            f"Before you change a `configuration`, set its secrets: {reference_list(made)}."
+        )
     return ExitCode.OK
 
 
-def explain(session: Session, made: Export) -> None:
+def print_left_out(session: Session, made: Export) -> None:
     """Print what an export leaves out, and why."""
     for name, reason in made.left_out:
         text = f"{quote(name)} is ignored in the file: {prose(reason)}"
         session.console.message("note", text)
 
 
-def listed(made: Export) -> str:
+def reference_list(made: Export) -> str:
     """Return the references of an export as text, at most five."""
     names = [each.name if each.scheme is Scheme.ENV else str(each) for each in made.references]
-    return some(names, 5)
+    return shorten(names, 5)
 
 
-def _idle(only: tuple[str, ...], live: Live) -> tuple[Finding, ...]:
+def _unmatched_globs(only: tuple[str, ...], live: Live) -> tuple[Finding, ...]:
     """Return a warning for each glob that selects nothing.
 
     Raises SelectionError if all of them select nothing: replacing a valid file with an empty one

@@ -31,7 +31,7 @@ from reconciler.ci.workflows import (
     updated,
     workflows,
 )
-from reconciler.cli.commands.export import TOKEN, explain, listed
+from reconciler.cli.commands.export import TOKEN, print_left_out, reference_list
 from reconciler.cli.connection import connected, settings_of
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import STDOUT, Session
@@ -55,7 +55,7 @@ _UNSET: Final = "# organization: Acme"
 
 _ORGANIZATION: Final = re.compile(r"^organization: .*$", re.MULTILINE)
 _AGREED: Final = ("", "y", "yes")
-_PRINT: Final = "run `webhooks export` to preview the file"
+_PREVIEW_HINT: Final = "run `webhooks export` to preview the file"
 
 
 @command(
@@ -148,9 +148,9 @@ def run(
         ]
     else:
         steps.append(f"{add_workflows} to add GitHub workflows")
-    console.note("Next:")
+    console.info("Next:")
     for number, step in enumerate(steps, 1):
-        console.note(f"  {number}. {step}")
+        console.info(f"  {number}. {step}")
     return ExitCode.OK
 
 
@@ -166,8 +166,8 @@ Create these environments in GitHub: {plans}, {applies}.
 Restrict {applies} to branch {quote(setup.branch)}, and add required reviewers:
 they are the security boundary. Then run:
 {commands}
-A secret whose value you do not know can wait until you change the
-`configuration` of its webhook: an unchanged webhook needs none.
+You can set a webhook's secret later: apply needs it only to create the
+webhook or to change its `configuration`.
 Each step is explained in {GUIDE}"""
 
 
@@ -183,16 +183,16 @@ def _write_configuration(
         live = workflow.read_live(connection.api, session.organization)
     if live is not None and live.webhooks:
         return _adopt(session, live, target, file, token, yes=yes)
-    lacking, text = "live webhooks", _starter()
+    missing, text = "live webhooks", _starter()
     review, variables, trial = f"review {target}", "SLACK_BOT_TOKEN", ""
     if live is not None:
         name = scalar(live.organization.name or live.organization.id)
         text = text.replace(_UNSET, f"organization: {name}")
     else:
-        lacking, review = "API key", f"{review}, and set `organization`"
+        missing, review = "API key", f"{review}, and set `organization`"
         variables = f"CLOUDTRUTH_API_KEY and {variables}"
         trial = f"; without an account: `webhooks plan{file} --local`"
-    session.console.note(f"No {lacking}: writing a starter, not an export.")
+    session.console.info(f"No {missing}: writing a starter, not an export.")
     _write(session, target, text)
     plan = f"set {variables}, then run `webhooks plan{file}`{trial}"
     return [review, plan, f"run `webhooks apply{file}`"]
@@ -223,14 +223,16 @@ def _adopt(
         question = f"{quote(live.organization.name)} has {plural(len(live.webhooks), 'webhook')}. "
         answer = console.ask(f"{question}Write them to {target}? [Y/n] ")
         if answer is None or answer.lower() not in _AGREED:
-            raise NotConfirmedError("the answer was not `y`: nothing was written", hint=_PRINT)
+            raise NotConfirmedError(
+                "the answer was not `y`: nothing was written", hint=_PREVIEW_HINT
+            )
         if token is None and any(each.type == "slack" for each in live.webhooks):
             token = _ask_token(session)
     made = export(live, token=token or SLACK_TOKEN)
     _write(session, target, made.text)
-    explain(session, made)
+    print_left_out(session, made)
     if file:
-        session.give("file", (target,), ParameterSource.COMMANDLINE)
+        session.record("file", (target,), ParameterSource.COMMANDLINE)
     checked = session.load()
     with connected(session) as connection:
         gathered = workflow.gather(checked, connection.key)
@@ -241,7 +243,9 @@ def _adopt(
     if plan.operations:
         steps.append(f"edit {target} until the plan shows only changes that you want")
     elif made.references:
-        steps.append(f"before you change a `configuration`, set its secrets: {listed(made)}")
+        steps.append(
+            f"before you change a `configuration`, set its secrets: {reference_list(made)}"
+        )
     if made.declarable:
         ignored = plural(made.declarable, "ignored webhook")
         how = f"remove its line in {target} and add its declaration in the same change"
@@ -259,7 +263,7 @@ def _ask_token(session: Session) -> SecretRef:
             return SLACK_TOKEN if answer.lower() in _AGREED else parse_reference(answer)
         except UsageError as problem:
             session.console.message("error", f"{problem.message}; {problem.hint}")
-    raise NotConfirmedError("no reference was given: nothing was written", hint=_PRINT)
+    raise NotConfirmedError("no reference was given: nothing was written", hint=_PREVIEW_HINT)
 
 
 def _write_workflows(session: Session, setup: Setup, *, yes: bool) -> None:
@@ -279,13 +283,13 @@ def _write_workflows(session: Session, setup: Setup, *, yes: bool) -> None:
         old = (directory / name).read_text(encoding="utf-8")
         new = updated(old, setup)
         if new == old:
-            console.note(f"kept {name}, which is up to date")
+            console.info(f"kept {name}, which is up to date")
         else:
             changed[name] = new
             lines = unified_diff(old.splitlines(), new.splitlines(), name, name, lineterm="")
             console.result("\n".join(lines))
     if changed and not yes:
-        session.confirm("Update these workflows?", otherwise="these workflows were not changed")
+        session.confirm("Update these workflows?", consequence="these workflows were not changed")
     for name, text in changed.items():
         _write(session, name, text)
 

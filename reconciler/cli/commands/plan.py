@@ -42,7 +42,9 @@ Others are not completed, because a shell would run them as code.
 
 def _names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Return the names that the files declare; empty if they cannot be read."""
-    if ctx.obj is None or STDIN in ctx.obj.options.get("file", ()):  # the shell uses the terminal
+    if ctx.obj is None or STDIN in ctx.obj.options.get(
+        "file", ()
+    ):  # completion must not read standard input
         return []
     with suppress(ReconcilerError):
         desired = workflow.load(Session(ctx.obj).inputs).desired
@@ -83,7 +85,7 @@ def plan_options(checked: workflow.Checked, own: dict[str, Any]) -> workflow.Pla
     )
 
 
-def refuse_input(target: Path | None, checked: workflow.Checked) -> None:
+def check_output_path(target: Path | None, checked: workflow.Checked) -> None:
     """Raise UsageError if an output path is a secret file, or one that the next run would read."""
     if target is None:
         return
@@ -93,8 +95,8 @@ def refuse_input(target: Path | None, checked: workflow.Checked) -> None:
         if ref.scheme is Scheme.FILE and real == Path(os.path.realpath(directory / ref.name)):
             why = "it is a secret file of the configuration"
     for path in checked.inputs.paths:
-        reads = covered(os.path.realpath(directory / path), directory)
-        if path != STDIN and reads(display_name(real, directory=directory)):
+        is_read = covered(os.path.realpath(directory / path), directory)
+        if path != STDIN and is_read(display_name(real, directory=directory)):
             why = f"-f {path} reads it as a configuration file"
     if why is not None:
         raise UsageError(
@@ -107,7 +109,7 @@ def apply_options(
 ) -> tuple[str, ...]:
     """Return the options that make `apply` use the same files, server and `options`.
 
-    They still mean the same after a commit.
+    Revisions are replaced by commit hashes, so the options stay valid after a commit.
     """
     named = [] if list(files) == [DEFAULT_FILE] else files
     words = [("-f", STDIN if each == STDIN_NAME else each) for each in named]
@@ -149,7 +151,7 @@ def run(session: Session, out: str | None, format: str, detailed_exitcode: bool,
         write.check_writable(target, over=write.FileKind.PLAN)
     planned = apply_options(session, session.files)
     checked = session.load(planned)
-    refuse_input(target, checked)
+    check_output_path(target, checked)
     options = plan_options(checked, own)
     with connected(session) as connection:
         gathered = workflow.gather(checked, connection.key)
@@ -169,7 +171,7 @@ def run(session: Session, out: str | None, format: str, detailed_exitcode: bool,
         else:
             session.console.result(saved.decode(), essential=True)
     shown = RENDERERS[format]().render_plan(made, view)
-    session.show(shown, failed=bool(made.blocked), beside=out == STDOUT)
+    session.show(shown, failed=bool(made.blocked), to_stderr=out == STDOUT)
     if made.blocked:
         return ExitCode.BLOCKED
     differs = bool(made.operations or made.unapplied)

@@ -37,8 +37,8 @@ def run(session: Session, format: str, origin: bool) -> int:
     texts = []
     for file, data in files.items():
         text = yaml_text(data, *([origins(checked.declared, file)] if origin else []))
-        titled = len(files) > 1 or session.section is not None
+        titled = len(files) > 1 or session.organization_label is not None
         texts.append(f"# {scalar(file)}\n{text}" if titled else text)
-    before = "" if session.section is None else "---\n"
+    before = "" if session.organization_label is None else "---\n"
     session.console.result(before + "---\n".join(texts), essential=True)
     return ExitCode.OK

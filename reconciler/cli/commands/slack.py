@@ -16,6 +16,7 @@ from reconciler.errors import ExitCode
 from reconciler.model import Secret
 from reconciler.planning.names import Globs
 from reconciler.render.quote import prose
+from reconciler.render.words import plural
 from reconciler.slack.manifest import APP_NAME, STEPS, link, manifest, rendered
 
 _SLACK: Final = "https://slack.com/api"
@@ -52,12 +53,12 @@ def _manifest(session: Session, format: str, url: bool, name: str, see_channels:
         console.result(address, essential=True)
         return ExitCode.OK
     console.result(rendered(app, format), essential=True)
-    console.note(f"\nCreate the app:\n\n  {address}\n\nThen:")
+    console.info(f"\nCreate the app:\n\n  {address}\n\nThen:")
     shown, width = app["display_information"]["name"], session.view().width
     for number, step in enumerate(STEPS, start=1):
         first = f"  {number}. "
         text = prose(step.format(app=shown))
-        console.note(click.wrap_text(text, width, first, " " * len(first)))
+        console.info(click.wrap_text(text, width, first, " " * len(first)))
     return ExitCode.OK
 
 
@@ -101,12 +102,12 @@ def _check(session: Session, only: tuple[str, ...], send: bool, slack_url: str, 
         slack_url, "the Slack URL (--slack-url, WEBHOOKS_SLACK_URL)", example=_SLACK
     )
     if slack_url != _SLACK:
-        session.console.note(f"The tokens are sent to {where}, not to Slack.")
+        session.console.info(f"The tokens are sent to {where}, not to Slack.")
     clock = session.process.time()
     end = clock.monotonic() + settings.deadline.value
     with ExitStack() as stack:
         progress = stack.enter_context(Progress(session))
-        progress.phase(f"checking {len(chosen)} with {where}")
+        progress.phase(f"checking {plural(len(chosen), 'webhook')} with {where}")
 
         def connect(token: Secret) -> Any:
             slack = Slack(
