@@ -137,7 +137,7 @@ class _Attempt:
             if self._by_review:
                 raise
             return
-        if changed is None or any(map(input_matcher(run, checked.declared), run.relative(changed))):
+        if changed is None or any(map(input_matcher(run, checked.loaded), run.relative(changed))):
             raise _NotTheTipError(
                 f"this checkout of {head[:12]} does not have the newest files of {run.branch}; "
                 "nothing was written",

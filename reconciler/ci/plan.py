@@ -95,7 +95,7 @@ def files_only(checked: Checked, *why: Finding, result: str = "validated") -> Jo
     """Return the result of a run that only checked the files, with the reason."""
     entries = plural(len(checked.desired.webhooks) + len(checked.desired.absent), "webhook")
     heading = f"The files are valid: {entries} declared"
-    return JobResult(result=result, findings=(*checked.declared.findings, *why), heading=heading)
+    return JobResult(result=result, findings=(*checked.loaded.findings, *why), heading=heading)
 
 
 def plan(run: Run) -> JobResult:
@@ -123,7 +123,7 @@ def plan(run: Run) -> JobResult:
             if changed is not None and posixpath.normpath(each) in changed
         )
         made = replace(made, relaxed=(*made.relaxed, *relaxed))
-        is_touched = changed is None or any(map(input_matcher(run, checked.declared), changed))
+        is_touched = changed is None or any(map(input_matcher(run, checked.loaded), changed))
         worth = made.blocked or (is_touched and (made.operations or made.relaxed))
         try:
             findings += _comment(run, run.event, _parts(made, run, run.event), create=bool(worth))

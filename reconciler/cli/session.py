@@ -63,7 +63,7 @@ class Session(Context):
             paths=self.files,
             organization=self.organization,
             allow_secrets=tuple(options.get("allow_secret", ())),
-            listed_only=in_ci and not self.local,
+            require_allow_list=in_ci and not self.local,
             allow_literals=bool(options.get("allow_literal_secrets")),
             strict=bool(options.get("strict")),
             policies=tuple(options.get("policy", ())),
@@ -158,7 +158,7 @@ class Session(Context):
         self.inputs = replace(self.inputs, apply_options=apply_options)
         checked = workflow.load(self.inputs)
         full, short = list[Finding](), list[Finding]()
-        for each in checked.declared.findings:
+        for each in checked.loaded.findings:
             is_short = self.console.verbosity <= 0 and each.severity is Severity.NOTE
             (short if is_short else full).append(each)
         self.warn(full)
@@ -166,7 +166,7 @@ class Session(Context):
             at = each.position
             where = "" if at is None else f"{quote(at.file)}:{at.line}, "
             self.console.message("note", f"{prose(each.message)} ({where}{each.rule})")
-        for file in (*checked.declared.documents, *checked.declared.parents):
+        for file in (*checked.loaded.documents, *checked.loaded.parents):
             self.console.detail(f"read {quote(file)}")
         return checked
 

@@ -1,4 +1,4 @@
-"""The operations of commands, CI jobs and other programs, as functions of values.
+"""The public API: what commands, CI jobs and other programs call.
 
     load -> gather -> connect -> plan -> review, guards, confirmation -> execute -> report -> show
 

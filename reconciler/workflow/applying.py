@@ -40,9 +40,9 @@ def apply(
     """Make the live webhooks match the files, if `confirm` returns true for the plan.
 
     With `review` only reviewed operations are applied: the others are skipped, and nothing is
-    written if the review has a different operation for a webhook. A digest is the review of a
-    complete plan, which must have that digest or be empty. `values` allows operations in which only
-    the value of a secret differs, which no review can include.
+    written if the review has a different operation for a webhook. If `review` is a digest, the plan
+    must have that digest or be empty. `values` allows operations in which only the value of a
+    secret differs, which no review can include.
 
     Raises the errors of `plan`, StalePlanError, UnresolvedSecretsError, BlockedError,
     NotConfirmedError: in each case nothing was written.
@@ -51,13 +51,13 @@ def apply(
         check_digest(review)
     gathered = gather(checked, connection.key, writing=True)
     known = review if isinstance(review, Review) else None
-    whole = plan(gathered, connection.api, options=options, writing=True, review=known)
-    made, skipped = whole, dict[int, Skipped]()
+    complete_plan = plan(gathered, connection.api, options=options, writing=True, review=known)
+    made, skipped = complete_plan, dict[int, Skipped]()
     command = shlex.join(["webhooks", "plan", *(checked.inputs.apply_options or ())])
     if isinstance(review, str):
-        known = _expected(whole, review, command, based=options.previous is not None)
+        known = _expected(complete_plan, review, command, based=options.previous is not None)
     if known is not None:
-        made, skipped = _reviewed(whole, known, command, values=values)
+        made, skipped = _reviewed(complete_plan, known, command, values=values)
         made = replace(made, blocked=tuple(guard(made, options.allow_deletes)))
     _require_secrets(made, gathered)
     if made.blocked:
@@ -81,17 +81,17 @@ def apply(
             watcher=connection.watcher,
             reviewed=review is not None,
         )
-    report = _completed(report, whole, skipped)
+    report = _completed(report, complete_plan, skipped)
     with suppress(Exception):  # positions are for display only
-        placed = tuple(_placed(each, checked.declared) for each in report.outcomes)
+        placed = tuple(_placed(each, checked.loaded) for each in report.outcomes)
         return replace(report, outcomes=placed)
     return report
 
 
 def _expected(made: Plan, digest: str, command: str, *, based: bool) -> Review:
-    """Return the review of a complete plan. Raises StalePlanError if its digest is another one.
+    """Return the review of a complete plan. Raises StalePlanError for a different digest.
 
-    `command` shows the plan, which is `based` on a previous configuration or not.
+    `command` is the command to show the plan; `based` is true if the plan was made with --base.
     """
     if made.digest and made.digest != digest:
         hint = f"run `{command}`; if the plan is right, apply with its digest"
@@ -133,10 +133,8 @@ def _reviewed(
     agreed = made.select(found.reviewed)
     notes = [warning(NOT_REVIEWED, f"not applied: {each}") for each in left_out]
     if review.resends and agreed.operations:
-        resent = "each apply of this review resends these secrets: "
-        notes.append(
-            note("resent-each-time", f"{resent}the live webhook does not show that they were sent")
-        )
+        resent = "every apply of this review resends its secrets, because CloudTruth does not show "
+        notes.append(note("resent-each-time", f"{resent}whether they were sent"))
     return replace(agreed, notes=(*agreed.notes, *notes)), skipped
 
 
@@ -173,15 +171,16 @@ def _require_secrets(made: Plan, gathered: Gathered) -> None:
     )
 
 
-def _completed(report: Report, whole: Plan, skipped: Mapping[int, Skipped]) -> Report:
+def _completed(report: Report, complete_plan: Plan, skipped: Mapping[int, Skipped]) -> Report:
     """Return the report of the complete plan, with excluded operations as skipped."""
     if not skipped:
         return report
     done = iter(report.outcomes)
     outcomes = tuple(
-        skipped[index] if index in skipped else next(done) for index in range(len(whole.operations))
+        skipped[index] if index in skipped else next(done)
+        for index in range(len(complete_plan.operations))
     )
-    return replace(report, plan=whole, outcomes=outcomes)
+    return replace(report, plan=complete_plan, outcomes=outcomes)
 
 
 def _placed(outcome: Outcome, declared: Loaded) -> Outcome:

@@ -65,14 +65,13 @@ def connect(
     observer: Observer | None = None,
     adapter: Adapter | None = None,
 ) -> Iterator[Connection]:
-    """Return a context manager that connects with an API key, without a request.
+    """Connect with an API key until the end of the block. Sends no request.
 
-    Without a key, only the server's description can be read.
-    `timeout` is the limit of a request and `deadline` that of the block, in seconds; `parallelism`
-    is the number of concurrent requests, 1 to 16. `environment` may name certificates, as in
-    `SSL_CERT_FILE`. With `signaled`, a signal ends a run cleanly while it writes (see
-    `execute.stop`), and the handler calls `signaled` at the first signal. `observer` is called
-    with every request; `adapter` replaces the network.
+    Without a key, only the API schema can be read. `timeout` is the limit of a request and
+    `deadline` that of the block, in seconds; `parallelism` is the number of concurrent requests, 1
+    to 16. `environment` may name certificates, as in `SSL_CERT_FILE`. With `signaled`, a signal
+    ends a run cleanly while it writes (see `execute.stop`), and the handler calls `signaled` at the
+    first signal. `observer` is called with every request; `adapter` replaces the network.
 
     Raises UsageError for an unsafe URL, CredentialError for a malformed key, ValueError for an
     invalid parallelism.

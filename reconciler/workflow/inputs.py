@@ -38,15 +38,15 @@ class Inputs:
     """The sources of configuration and secrets, and what is allowed in them.
 
     `paths` are files, directories or `-`, relative to `directory`; () means `webhooks.yaml`.
-    `parsed` are the files if they were read before, or the configuration of a saved plan.
-    `organization` is a guard in addition to that of the files. `allow_secrets` are patterns that
-    every reference must match, () for all; with `listed_only` and no list, `apply` sends no secret.
-    `hide` is called with every secret as it is fetched, before any use, so that output can be
-    redacted. `git` runs git in `directory`. `policies` are JSON Schemas that the configuration must
-    meet, read at the commit `policy_base` if it has them, so that a pull request cannot relax its
-    checks. `apply_options` are options for suggested `webhooks apply` commands; None suggests none.
-    Webhooks must not contain an API key of the run, either as one of `api_keys` or as a reference
-    of `key_references`.
+    `parsed` are the files if they were read before, or the configuration of a saved plan. The API
+    key must belong to `organization`, too, not only to that of the files. `allow_secrets` are
+    patterns that every reference must match, () for all; with `require_allow_list`, an apply
+    without the list is an error. `hide` is called with every secret as it is fetched, before any
+    use, so that output can be redacted. `git` runs git in `directory`. `policies` are JSON Schemas
+    that the configuration must meet, read at the commit `policy_base` if it has them, so that a
+    pull request cannot relax its checks. `apply_options` are options for suggested `webhooks apply`
+    commands; None suggests none. Webhooks must not contain an API key of the run, either as one of
+    `api_keys` or as a reference of `key_references`.
     """
 
     directory: Path
@@ -56,7 +56,7 @@ class Inputs:
     parsed: Parsed | None = None
     organization: str | None = None
     allow_secrets: tuple[str, ...] = ()
-    listed_only: bool = False
+    require_allow_list: bool = False
     allow_literals: bool = False
     strict: bool = False
     hide: Callable[[Iterable[Secret]], None] = lambda secrets: None
@@ -90,7 +90,7 @@ class Checked:
     """Files without errors, and their inputs."""
 
     desired: Desired
-    declared: Loaded
+    loaded: Loaded
     inputs: Inputs
 
 
@@ -98,14 +98,14 @@ class Checked:
 class Gathered:
     """Files without errors, and the available secrets that they refer to.
 
-    `problems` are the errors of references without a usable value, `doubtful` warnings about the
+    `problems` are the errors of references without a usable value, `warnings` warnings about the
     others.
     """
 
     checked: Checked
     secrets: Mapping[SecretRef, Secret] = field(repr=False)
     problems: Mapping[SecretRef, tuple[Finding, ...]] = field(default_factory=dict)
-    doubtful: tuple[Finding, ...] = ()
+    warnings: tuple[Finding, ...] = ()
 
     @property
     def references(self) -> frozenset[SecretRef]:
@@ -122,7 +122,7 @@ class Gathered:
 class OrganizationFiles:
     """The files of one organization, and the reference or profile of its key.
 
-    `inputs` are limited to its files, and know the references to the keys of all organizations.
+    `inputs` are limited to its files, and contain the key references of all organizations.
     """
 
     organization: str | None
@@ -216,7 +216,7 @@ def accept(declared: Loaded, inputs: Inputs) -> Checked:
     """Return files without errors. Raises ConfigurationError with all findings."""
     if declared.desired is None:
         raise ConfigurationError("the files are invalid", findings=declared.findings)
-    return Checked(desired=declared.desired, declared=declared, inputs=inputs)
+    return Checked(desired=declared.desired, loaded=declared, inputs=inputs)
 
 
 def load(inputs: Inputs) -> Checked:
@@ -227,9 +227,8 @@ def load(inputs: Inputs) -> Checked:
 def previous(named: tuple[str, ...], checked: Checked) -> Desired:
     """Read the previous configuration for `PlanOptions.previous`, from paths or a git revision.
 
-    A single name that is not a path is a revision. Files are earlier versions of this run's files
-    of the same name, in any directory, so that references and scopes compare as they were written.
-    Raises ConfigurationError.
+    A single name that is not a path is a revision. Earlier files are matched with this run's files
+    by name, so that references and scopes compare correctly. Raises ConfigurationError.
     """
     inputs = checked.inputs
     directory = inputs.directory
@@ -244,9 +243,9 @@ def previous(named: tuple[str, ...], checked: Checked) -> Desired:
             f"--base {named[0]}: {problem}",
             hint="pass a revision from `git log`, or the previous files",
         ) from None
-    texts = {name: each.text for name, each in checked.declared.documents.items()}
+    texts = {name: each.text for name, each in checked.loaded.documents.items()}
     earlier = {each.file: decode(each.raw, each.file)[0] for each in sources.files}
-    if earlier == texts and not checked.declared.parents:  # parsing takes longer than git
+    if earlier == texts and not checked.loaded.parents:  # parsing takes longer than git
         return checked.desired
     parsed = parse_files(replace(sources, findings=()))
     groups = organizations(replace(inputs, parsed=parsed))
@@ -255,8 +254,10 @@ def previous(named: tuple[str, ...], checked: Checked) -> Desired:
         parsed = next((each.inputs.parsed for each in own), None) or Parsed()
     declared = load_parsed(parsed, _EARLIER)
     if declared.desired is None:
-        raise ConfigurationError("the base is invalid", findings=declared.findings)
-    names = _counterparts([each.file for each in parsed.documents], [*checked.declared.documents])
+        raise ConfigurationError(
+            f"the files of --base {named[0]} are invalid", findings=declared.findings
+        )
+    names = _counterparts([each.file for each in parsed.documents], [*checked.loaded.documents])
     renamed = tuple(replace(each, file=names[each.file]) for each in parsed.documents)
     return load_parsed(replace(parsed, documents=renamed), _EARLIER).desired or declared.desired
 
@@ -310,7 +311,7 @@ def gather(checked: Checked, api_key: Secret | None = None, *, writing: bool = F
         checked=checked,
         secrets=values,
         problems=problems,
-        doubtful=(*unlisted, *others),
+        warnings=(*unlisted, *others),
     )
 
 
@@ -320,14 +321,14 @@ def located(problems: Sequence[tuple[SecretRef, Finding]], checked: Checked) -> 
         return ()
     from reconciler.source.excerpt import placed  # needed only for a problem
 
-    documents = {**checked.declared.parents, **checked.declared.documents}
+    documents = {**checked.loaded.parents, **checked.loaded.documents}
     wanted, places = {ref for ref, _ in problems}, dict[SecretRef, Place]()
     for webhook in checked.desired.webhooks:
         for name, ref in webhook.references:
             if ref in wanted:
                 wanted.remove(ref)
                 path = ("configuration", name)
-                places[ref] = checked.declared.place(webhook.file, webhook.index, path)
+                places[ref] = checked.loaded.place(webhook.file, webhook.index, path)
     found = (replace(each, position=None, place=places[ref]) for ref, each in problems)
     return tuple(placed(documents, found))
 
@@ -340,7 +341,7 @@ def _unlisted(
     Raises ConfigurationError instead if `writing`, or if warnings are errors.
     """
     named = [each for each in references if each.scheme is not Scheme.LITERAL]
-    if not named or inputs.allow_secrets or not inputs.listed_only:
+    if not named or inputs.allow_secrets or not inputs.require_allow_list:
         return ()
     message = "in CI, apply sends only secrets listed in WEBHOOKS_ALLOW_SECRETS, which is not set"
     patterns = shlex.quote(" ".join(sorted({masked(pattern(each)) for each in named})))

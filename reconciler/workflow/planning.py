@@ -42,7 +42,7 @@ from reconciler.workflow.inputs import Checked, Gathered, gather, previous
 if TYPE_CHECKING:  # planning needs no report
     from reconciler.report import Report
 
-_OTHERWISE: Final = "set another one with --organization or WEBHOOKS_ORGANIZATION"
+_ORGANIZATION_HINT: Final = "set another one with --organization or WEBHOOKS_ORGANIZATION"
 _REVISIONS: Final = (
     ("HEAD", "uncommitted edits change", "two commits"),
     ("HEAD^", "the last commit changes", "the next commit"),
@@ -65,10 +65,10 @@ def plan(
     """
     inputs, desired = gathered.checked.inputs, gathered.checked.desired
     organization = reader.organization()
-    if reader.origin != LOCAL_SERVER:  # it accepts any organization
+    if reader.origin != LOCAL_SERVER:  # the emulator accepts any organization
         check_organization(organization, declared=desired.organization, asked=inputs.organization)
     if review is not None:
-        _refuse_elsewhere(review, reader.origin, organization)
+        _check_review_target(review, reader.origin, organization)
         options = replace(options, reviewed=review.resends)
     if writing and organization.maintenance:
         raise MaintenanceError(
@@ -81,12 +81,16 @@ def plan(
         options, committed_hosts=_destinations(gathered), apply_options=inputs.apply_options or ()
     )
     made = planner.plan(desired, live, gathered.secrets, options)
-    notes = [*made.notes, *gathered.doubtful]
+    notes = [*made.notes, *gathered.warnings]
     if review is None:
         notes += _unsent(gathered, made)
     made = replace(made, notes=tuple(sorted(notes, key=sort_key)))
     if inputs.strict and has_errors(strict(made.notes)):
-        raise ConfigurationError("warnings are errors in this run", findings=strict(made.notes))
+        raise ConfigurationError(
+            "warnings are treated as errors (--strict)",
+            findings=strict(made.notes),
+            hint="resolve the warnings",
+        )
     return made
 
 
@@ -98,14 +102,14 @@ def read_live(reader: WebhookReader, organization: str | None = None) -> Live:
 
 
 def status(live: Live, checked: Checked | None) -> tuple[tuple[WebhookStatus, ...], Plan | None]:
-    """Return the management status of each webhook, live or missing; without files, unchecked.
+    """Return the management status of each webhook, and the plan.
 
-    Also returns the plan. Raises OrganizationError, and ConfigurationError if the configuration
-    conflicts with the live webhooks.
+    Without files, no webhook is checked and there is no plan. Raises OrganizationError, and
+    ConfigurationError if the configuration conflicts with the live webhooks.
     """
     if checked is None:
         return statuses(live, None), None
-    if live.origin != LOCAL_SERVER:  # it accepts any organization
+    if live.origin != LOCAL_SERVER:  # the emulator accepts any organization
         check_organization(live.organization, declared=checked.desired.organization)
     options = PlanOptions(apply_options=checked.inputs.apply_options or ())
     made = planner.plan(checked.desired, live, gather(checked).secrets, options)
@@ -115,7 +119,7 @@ def status(live: Live, checked: Checked | None) -> tuple[tuple[WebhookStatus, ..
 def _with_pinned(desired: Desired, reader: WebhookReader) -> tuple[LiveWebhook, ...]:
     """List the live webhooks, and read each declared id that the list does not show.
 
-    Such a webhook was deleted, or moved between two pages; only reading it by id shows which.
+    A pinned webhook may be missing because it was deleted, or moved between pages while listing.
     """
     listing = reader.list()
     listed = {each.id for each in listing}
@@ -128,7 +132,7 @@ def check_organization(
     organization: Organization, *, declared: str | None = None, asked: str | None = None
 ) -> None:
     """Raise OrganizationError for a key of another organization than the files or options name."""
-    wanted = ((declared, "correct `organization`"), (asked, _OTHERWISE))
+    wanted = ((declared, "correct `organization`"), (asked, _ORGANIZATION_HINT))
     for each, otherwise in wanted:
         if each is not None and each not in (organization.id, organization.name):
             raise OrganizationError(
@@ -138,7 +142,7 @@ def check_organization(
             )
 
 
-def _refuse_elsewhere(review: Review, origin: str, organization: Organization) -> None:
+def _check_review_target(review: Review, origin: str, organization: Organization) -> None:
     if (review.origin, review.organization) != (origin, organization.id):
         raise StalePlanError(
             "the plan was made for another server or organization",
@@ -151,7 +155,7 @@ def _refuse_elsewhere(review: Review, origin: str, organization: Organization) -
 
 
 def _destinations(gathered: Gathered) -> dict[SecretRef, str]:
-    """Return scheme and host of each secret URL in a tracked file, visible to a reviewer."""
+    """Return scheme and host of URLs in secret files that git tracks: reviewers see them anyway."""
     inputs, secrets = gathered.checked.inputs, gathered.secrets
     webhooks = gathered.checked.desired.webhooks
     urls = (each.configuration.get(KINDS[each.type].destination) for each in webhooks)
@@ -169,12 +173,12 @@ def _destinations(gathered: Gathered) -> dict[SecretRef, str]:
 def _unsent(gathered: Gathered, made: Plan) -> list[Finding]:
     """Return a note about references that were changed in git and that the plan does not send.
 
-    The last sent reference and version are not stored, and a hidden secret does not show them. The
-    note has the command that sends them.
+    CloudTruth stores neither the reference nor the version of a secret, so this compares with git.
+    The note has the command that sends them.
     """
     inputs, desired = gathered.checked.inputs, gathered.checked.desired
-    doubtful = _doubtful(made, gathered.secrets)
-    if inputs.apply_options is None or not doubtful:
+    unverifiable = _unverifiable_secrets(made, gathered.secrets)
+    if inputs.apply_options is None or not unverifiable:
         return []
     for revision, who, until in _REVISIONS:
         commit = commit_of(revision, inputs.git)
@@ -187,7 +191,7 @@ def _unsent(gathered: Gathered, made: Plan) -> list[Finding]:
                 (webhook.name, webhook.configuration[field])
                 for webhook in desired.webhooks
                 for field in resends.causes(webhook)
-                if (webhook.name, field) in doubtful
+                if (webhook.name, field) in unverifiable
             }
             if changed:
                 references = ", ".join(sorted({str(value) for _, value in changed}))
@@ -212,7 +216,9 @@ def _without_base(words: tuple[str, ...]) -> list[str]:
     ]
 
 
-def _doubtful(made: Plan, secrets: Mapping[SecretRef, Secret]) -> Collection[tuple[str, str]]:
+def _unverifiable_secrets(
+    made: Plan, secrets: Mapping[SecretRef, Secret]
+) -> Collection[tuple[str, str]]:
     """Return the secrets that are neither sent by the plan nor visible."""
     not_shown = set(made.not_shown)
     left = [each.webhook for each in made.matched]

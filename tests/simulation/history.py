@@ -139,7 +139,7 @@ def _checked(process: Process, *, without_secrets: bool = False) -> Checked:
         directory=Path(), environ={} if without_secrets else ENVIRONMENT, stdin=lambda: b""
     )
     desired = process.team.desired
-    return Checked(desired=desired, declared=Loaded(desired=desired), inputs=inputs)
+    return Checked(desired=desired, loaded=Loaded(desired=desired), inputs=inputs)
 
 
 class History:

@@ -156,7 +156,7 @@ def test_strict_applies_to_plan_warnings(check: Callable[..., Checked], tmp_path
     made = plan(gather(checked), api.client, options=PlanOptions())
     assert [each.severity for each in made.notes] == [Severity.WARNING]
     inputs = Inputs(directory=tmp_path, environ={}, stdin=bytes, paths=("a.yaml",), strict=True)
-    with pytest.raises(ConfigurationError, match="warnings are errors in this run"):
+    with pytest.raises(ConfigurationError, match="warnings are treated as errors"):
         plan(gather(load(inputs)), api.client, options=PlanOptions())
 
 

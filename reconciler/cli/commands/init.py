@@ -330,7 +330,7 @@ def _organizations(
         session.inputs,
         paths=(target,),
         allow_secrets=(),
-        listed_only=False,
+        require_allow_list=False,
         strict=False,
         policies=policies,
     )
@@ -340,7 +340,7 @@ def _organizations(
     groups = labeled(asked, (target,))
     for label, group in groups.items():
         checked = workflow.load(group.inputs)
-        declared = checked.declared
+        declared = checked.loaded
         warnings += [each for each in declared.findings if each.severity is Severity.WARNING]
         parents.update(declared.parents)
         secrets = {replace(each, version=None) for each in references(checked.desired.webhooks)}

@@ -165,7 +165,7 @@ def run(session: Session, out: str | None, format: str, detailed_exitcode: bool,
     )
     if out is not None:
         text = RENDERERS["text"]().render_plan(made, replace(view, color=False, verbosity=0))
-        saved = workflow.save_plan(made, checked.declared, options, text)
+        saved = workflow.save_plan(made, checked.loaded, options, text)
         if target is not None:
             write.write_atomically(target, saved, over=write.FileKind.PLAN)
         else:

@@ -36,7 +36,7 @@ def run(session: Session, format: str, origin: bool) -> int:
         return ExitCode.OK
     texts = []
     for file, data in files.items():
-        text = yaml_text(data, *([origins(checked.declared, file)] if origin else []))
+        text = yaml_text(data, *([origins(checked.loaded, file)] if origin else []))
         titled = len(files) > 1 or session.organization_label is not None
         texts.append(f"# {scalar(file)}\n{text}" if titled else text)
     before = "" if session.organization_label is None else "---\n"

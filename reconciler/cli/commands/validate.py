@@ -29,7 +29,7 @@ def run(session: Session, format: str) -> int:
     desired, findings = declared.desired, declared.findings
     if desired is not None:
         gathered = workflow.gather(workflow.accept(declared, found))
-        findings = (*findings, *gathered.doubtful)
+        findings = (*findings, *gathered.warnings)
     if findings or format != "text":  # empty without findings
         shown = FINDINGS_RENDERERS[format]().render_findings(findings, session.view())
         session.show(shown, failed=desired is None)
