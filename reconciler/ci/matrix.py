@@ -65,7 +65,7 @@ def matrix(run: Run) -> JobResult:
         pending = _pending_labels(run, labels)
         chosen = {}
         for name, each in labels.items():
-            named = {*each.paths, *run.inputs.policies, *_files(loaded[name])}
+            named = {*each.paths, *read_files(run, loaded[name])}
             if name in pending or changed & named:
                 chosen[name] = each
     if len(chosen) > MOST:
@@ -168,13 +168,14 @@ def _removed(run: Run, changed: Iterable[str]) -> bool:
 
 def input_matcher(run: Run, loaded: Loaded) -> Callable[[str], bool]:
     """Return a predicate for the files that a run for one organization reads."""
-    names = {*_files(loaded), *map(posixpath.normpath, run.inputs.policies)}
+    names = read_files(run, loaded)
     folders = [covered(each, run.inputs.directory) for each in run.paths]
     return lambda name: name in names or any(each(name) for each in folders)
 
 
-def _files(loaded: Loaded) -> frozenset[str]:
-    """Return all files of a configuration: its files, their parents and secret files."""
+def read_files(run: Run, loaded: Loaded) -> frozenset[str]:
+    """Return all files that a run reads: the configuration, its parents, secrets and policies."""
     refs = references(loaded.desired.webhooks if loaded.desired is not None else ())
     secrets = (each.name for each in refs if each.scheme is Scheme.FILE)
-    return frozenset(map(posixpath.normpath, (*loaded.documents, *loaded.parents, *secrets)))
+    named = (*loaded.documents, *loaded.parents, *secrets, *run.inputs.policies)
+    return frozenset(map(posixpath.normpath, named))

@@ -14,10 +14,11 @@ from typing import Final
 
 from reconciler.ci.github import GitHub
 from reconciler.ci.marker import COMMENT_CHARACTERS, Marker, MarkerKind, Post, encode, find
-from reconciler.ci.matrix import changed_files, input_matcher
+from reconciler.ci.matrix import changed_files, input_matcher, read_files
 from reconciler.ci.result import JobResult, failed, reporting
 from reconciler.ci.reviews import collect, history, merged_reviews, unapproved, unreviewed
 from reconciler.ci.run import Commenting, MergeGroup, PullRequest, Run
+from reconciler.ci.workflows import CALLER, not_triggering
 from reconciler.errors import (
     ConfigurationError,
     Interrupted,
@@ -36,6 +37,7 @@ from reconciler.render.markdown import code, paged_plan
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
 from reconciler.source.history import NoBaseError, read_base
+from reconciler.source.load import Loaded
 from reconciler.workflow import Checked, gather, load
 from reconciler.workflow import plan as make_plan
 from reconciler.workflow.inputs import load_earlier
@@ -73,6 +75,20 @@ def check(run: Run, *, writing: bool = False) -> Checked:
     return checked
 
 
+def _require_trigger(run: Run, loaded: Loaded) -> None:
+    """Raise ConfigurationError if a later change of one of the files would not start the apply."""
+    workflow = run.inputs.directory / CALLER
+    if not workflow.is_file():
+        return
+    text = workflow.read_text(encoding="utf-8")
+    if missing := not_triggering(text, read_files(run, loaded)):
+        raise ConfigurationError(
+            f"{CALLER} does not run if {' or '.join(missing)} changes, so the change would not be "
+            "applied",
+            hint="run `webhooks init --github` again, or add the file to `paths` in the workflow",
+        )
+
+
 def only_checked(run: Run) -> Finding | None:
     """Return why only the files can be checked, None if a plan can be made."""
     if isinstance(run.event, PullRequest) and run.event.no_secrets_reason is not None:
@@ -102,6 +118,7 @@ def plan(run: Run) -> JobResult:
     """Plan, and comment on the pull request. A plan that a guard blocks fails the check."""
     try:
         checked = check(run)
+        _require_trigger(run, checked.loaded)
         why = only_checked(run)
         if why is not None:
             return files_only(checked, why)

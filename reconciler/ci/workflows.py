@@ -6,12 +6,15 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files
 from pathlib import Path
 from posixpath import normpath
 from typing import Final
 from urllib.parse import unquote, urlsplit
+
+import yaml
 
 from reconciler import __version__
 from reconciler.errors import UsageError
@@ -175,6 +178,21 @@ def setting_lines(text: str, name: str) -> tuple[str, ...]:
     """Return the lines of a setting of a calling workflow, () if it has none."""
     found = re.search(rf'^ *{name}: "([^"\n]+)"', text, re.MULTILINE)
     return tuple(found[1].split(r"\n")) if found else ()
+
+
+def not_triggering(workflow: str, names: Iterable[str]) -> list[str]:
+    """Return the files whose change does not start a workflow, because its `paths` lack them.
+
+    Absolute names and those outside of the repository are left out: git has no changes of them.
+    """
+    found = _PATHS.search(workflow)
+    globs = [] if found is None else [str(each) for each in yaml.safe_load(f"[{found[2]}")]
+    if not globs or any(each.startswith("!") for each in globs):
+        return []
+    # fnmatch lets `*` match slashes, so that no glob of GitHub's matches more.
+    loose = [re.sub(r"\*\*/?", "*", each) for each in globs]
+    tracked = (each for each in sorted(names) if not each.startswith(("/", "..")))
+    return [each for each in tracked if not any(fnmatchcase(each, glob) for glob in loose)]
 
 
 def _missing(paths: Iterable[str], text: str) -> str:

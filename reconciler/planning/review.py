@@ -250,8 +250,8 @@ def _bump(operation: Operation) -> str:
         and isinstance(each.after, SecretRef)
         and each.after.scheme is not Scheme.LITERAL
     ]
-    where = f" at {operation.after.position}" if edits and operation.after.position else ""
-    return "bump its `version`" + (f" ({' and '.join(edits)}{where})" if edits else "")
+    # Without a position: the reference may be in `defaults` or in a file that this one extends.
+    return "bump its `version`" + (f" ({' and '.join(edits)})" if edits else "")
 
 
 def mentions(operations: Iterable[OperationDigest]) -> Callable[[str | None, str], bool]:

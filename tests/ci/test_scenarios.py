@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from reconciler.ci.marker import MarkerKind, decode
+from reconciler.ci.workflows import CALLER, updated, workflows
 from reconciler.errors import ExitCode, Interrupted
 from tests.ci.support import SLACK, Done, World, only, world
 from tests.emulated.faults import Rule, Script, status
@@ -376,6 +378,30 @@ def test_a_changed_parent_is_planned_and_applied(here: World) -> None:
     assert here.live() == {"Audit": "other"}
 
 
+def test_a_file_that_does_not_start_the_apply_fails_the_plan(here: World) -> None:
+    """A file that is missing in `paths` of the apply workflow would change without an apply."""
+    workflow = here.work / CALLER
+    workflow.parent.mkdir(parents=True)
+    workflow.write_text(workflows(here.setup)[CALLER])
+    here.commit("workflows")
+    here.git("checkout", "-q", "-b", "topic-1")
+    (here.work / "shared").mkdir()
+    (here.work / "webhooks.yaml").rename(here.work / "shared/base.yaml")
+    (here.work / "webhooks.yaml").write_text("extends: shared/base.yaml\n")
+    here.commit("overlay")
+    refused = here.pull(1)
+    assert (refused.code, refused.outputs["result"]) == (3, "failed")
+    assert f"{CALLER} does not run if shared/base.yaml changes" in refused.stdout
+    workflow.write_text(
+        updated(workflow.read_text(), replace(here.setup, parents=("shared/base.yaml",)))
+    )
+    here.commit("init --github")
+    assert here.pull(1).code == 0
+    workflow.write_text(workflow.read_text().replace('"shared/base.yaml"', "'shared/**'"))
+    here.commit("a glob")
+    assert here.pull(1).code == 0
+
+
 def test_a_guard_removed_in_a_renamed_file_is_commented(here: World) -> None:
     """The renamed file is recognized by its content."""
     here.declare("Audit", head="protect: [Audit]")
@@ -506,7 +532,7 @@ def test_a_secret_changed_without_a_version_is_not_sent(here: World) -> None:
     here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
     refused = here.push()
     assert (refused.code, here.token("Audit")) == (6, SLACK)
-    edit = "bump its `version` (`token: {env: SLACK_BOT_TOKEN, version: 2}` at webhooks.yaml:4)"
+    edit = "bump its `version` (`token: {env: SLACK_BOT_TOKEN, version: 2}`)"
     (issue,) = here.github.issues
     for text in (refused.stdout, issue["body"]):
         assert "update Audit" in text
