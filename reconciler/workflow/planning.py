@@ -187,15 +187,16 @@ def _unsent(gathered: Gathered, made: Plan) -> list[Finding]:
         with suppress(ConfigurationError):  # not in git, or not valid there
             before = previous((commit,), gathered.checked)
             resends = Resends(desired, before)
-            changed = {
-                (webhook.name, webhook.configuration[field])
+            changed = [
+                (webhook, str(webhook.configuration[field]))
                 for webhook in desired.webhooks
                 for field in resends.causes(webhook)
                 if (webhook.name, field) in unverifiable
-            }
+            ]
             if changed:
-                references = ", ".join(sorted({str(value) for _, value in changed}))
-                names = sorted({repr(name) for name, _ in changed})
+                references = ", ".join(sorted({reference for _, reference in changed}))
+                distinct = {(each.file, each.index): repr(each.name) for each, _ in changed}
+                names = sorted(distinct.values())  # webhooks may share a name
                 command = shlex.join(["webhooks", "apply", *_without_base(inputs.apply_options)])
                 message = (
                     f"{who} the reference or `version` of {references} for {shorten(names, 3)}, "

@@ -156,6 +156,24 @@ def test_a_new_file_has_an_empty_base(
     assert (done.code, "(this change)" in done.out) == (0, True)
 
 
+def test_the_note_counts_webhooks_that_share_a_name(
+    shell: Shell, file: File, server: Cloud, tmp_path: Path
+) -> None:
+    """Each webhook counts, as in the summary of the plan."""
+    (row,) = server.emulator.store.webhooks()
+    text = "webhooks:\n"
+    for number in range(5):
+        live = {**row, "configuration": {**row["configuration"], "channel": f"#ops{number}"}}
+        added = server.emulator.store.insert({**live, "id": server.emulator.store.new_id()})
+        entry = OLD.removeprefix("webhooks:\n").replace("deploys", f"ops{number}")
+        text += entry.replace("type:", f"id: {added.id}\n    type:")
+    file(text)
+    commit(tmp_path)
+    file(text.replace("version: 1", "version: 2"))
+    shown = " ".join(shell("plan", "--no-prune", **server.environ).out.split())
+    assert "for 'Deploys', 'Deploys', 'Deploys' and 2 more" in shown
+
+
 def test_an_old_rotation_has_no_note(
     shell: Shell, file: File, server: Cloud, tmp_path: Path
 ) -> None:
