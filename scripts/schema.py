@@ -162,21 +162,21 @@ def _field(field: Field) -> Schema:
 
 def _constraints(field: Field) -> Schema:
     """Return the constraints of a value."""
-    if field.flag:
+    if field.is_boolean:
         return {"type": "boolean"}
     if not field.secret:
-        pattern = {"pattern": field.pattern} if field.pattern else {}
+        pattern = {"pattern": field.schema_pattern} if field.schema_pattern else {}
         return {"type": "string", "minLength": 1, **pattern}
     return {
         "if": {"type": "string"},
-        "then": _ref("literalUrl" if field.address else "literalSecret"),
+        "then": _ref("literalUrl" if field.is_url else "literalSecret"),
         "else": {"anyOf": [_ref("envSecret"), _ref("fileSecret")]},
     }
 
 
 def _offered(field: Field) -> Schema:
     """Return the values for completion in editors."""
-    if field.flag:
+    if field.is_boolean:
         return {} if field.default is None else {"default": field.default}
     if not field.secret:
         return {"examples": [field.example]} if field.example else {}
@@ -234,7 +234,7 @@ def _webhook_snippet(kind: Kind) -> Schema:
     """Return a skeleton with every field that a webhook of a type needs."""
     configuration: Schema = {}
     for number, field in enumerate((each for each in kind.fields if each.required), start=3):
-        if field.secret and not field.address:
+        if field.secret and not field.is_url:
             configuration[field.name] = {"env": f"${{{number}:{_variable(field)}}}"}
         else:
             configuration[field.name] = f"${{{number}:{_yaml_text(field.example)}}}"
@@ -258,7 +258,7 @@ def _yaml_example(kind: Kind) -> str:
         "  configuration:",
     ]
     for field in kind.fields:
-        if field.required and field.secret and not field.address:
+        if field.required and field.secret and not field.is_url:
             lines.append(f"    {field.name}: {{env: {_variable(field)}}}")
         elif field.required:
             lines.append(f"    {field.name}: {_yaml_text(field.example)}")
@@ -270,7 +270,7 @@ def _yaml_text(example: str) -> str:
 
 
 def _variable(field: Field) -> str:
-    if field.example and not field.address:
+    if field.example and not field.is_url:
         return field.example
     return f"WEBHOOK_{field.name.upper()}"
 

@@ -122,9 +122,9 @@ def _create(emulator: Emulator, path: Path, name: str) -> None:
     headers = {"authorization": f"Api-Key {LOCAL_KEY}", "content-type": "application/json"}
     for number, row in enumerate(rows, 1):
         body = json.dumps({"organization": emulator.organization, **row}).encode()
-        answer = emulator.handle(Request(method="POST", path=PATH, headers=headers, body=body))
-        if answer.status != 201:
-            rejected = f"{name}: webhook {number} was rejected: {answer.body.decode()}"
+        response = emulator.handle(Request(method="POST", path=PATH, headers=headers, body=body))
+        if response.status != 201:
+            rejected = f"{name}: webhook {number} was rejected: {response.body.decode()}"
             raise UsageError(rejected, hint="correct it in the seed file")
 
 
@@ -163,7 +163,7 @@ def _open_store(path: Path | str, kind: Callable[..., Store] = Store) -> Store:
 def _known_types() -> dict[str, Any]:
     """Return the known types for the emulator, which shares no code with the product."""
     fields = [field for kind in KINDS.values() for field in kind.fields]
-    secret = dict.fromkeys(each.name for each in fields if each.secret and not each.address)
+    secret = dict.fromkeys(each.name for each in fields if each.secret and not each.is_url)
     return {"types": tuple(KINDS), "masked_fields": tuple(secret)}
 
 
@@ -196,7 +196,7 @@ class _LocalStore(Store):
         shown = dict(record["configuration"])
         for field in kind.fields:
             if field.secret and shown.get(field.name):
-                shown[field.name] = self._masked(shown[field.name]) if field.address else MASK
+                shown[field.name] = self._masked(shown[field.name]) if field.is_url else MASK
         return {**record, "configuration": shown}
 
     def _masked(self, url: str) -> str:

@@ -280,7 +280,7 @@ def _read_back(webhooks: Iterable[LiveWebhook]) -> Iterator[Check]:
             if isinstance(shown, Unknown):
                 forms["not shown, like the rest of the configuration"] += 1
             elif field.name in shown or field.required or field.partner in shown:
-                forms[form(shown, field.name, field.shape)] += 1
+                forms[form(shown, field.name, field.secret_pattern)] += 1
     found = sorted((field, forms) for field, forms in seen.items() if forms)
     if not found:
         yield unknown("read-back", "no live webhook has secrets")

@@ -56,7 +56,7 @@ class Behavior:
         """Return the displayed form of a stored role."""
         return stored
 
-    def may(self, role: str, *, write: bool) -> bool:
+    def allows(self, role: str, *, write: bool) -> bool:
         """Return whether a role may read or write webhooks."""
         return not write or role.upper() in ("ADMIN", "OWNER")
 
@@ -91,7 +91,7 @@ class Behavior:
         return errors
 
     def check_name(self, exchange: Exchange, record: Mapping[str, Any], own_id: str | None) -> None:
-        """Raise RefusedError if a name is taken."""
+        """Raise RejectedError if a name is taken."""
 
     def listed(self, exchange: Exchange, ordering: str) -> list[str]:
         """Return the JSON texts of all webhooks in a list."""

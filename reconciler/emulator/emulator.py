@@ -19,14 +19,14 @@ from reconciler.emulator import webhooks
 from reconciler.emulator.behavior import Behavior
 from reconciler.emulator.messages import (
     Exchange,
-    RefusedError,
+    RejectedError,
     Request,
     Response,
+    bytes_response,
     dump,
     json_value,
     page,
-    refuse,
-    sized,
+    reject,
 )
 from reconciler.emulator.store import Store, User
 
@@ -106,9 +106,9 @@ class Emulator:
         """Process a request."""
         with self.lock, self.store.transaction():
             exchange = self.begin(request, self.clock())
-            answer = self.carry_out(exchange)
-            self.record(exchange, answer.status)
-            return answer
+            response = self.carry_out(exchange)
+            self.record(exchange, response.status)
+            return response
 
     def begin(self, request: Request, now: float) -> Exchange:
         """Return the exchange for a new request."""
@@ -116,10 +116,10 @@ class Emulator:
 
     def carry_out(self, exchange: Exchange) -> Response:
         """Find the route, process the request, and return the response."""
-        answer = _answer(exchange)
+        response = _respond(exchange)
         cookies = (("set-cookie", each) for each in exchange.behavior.cookies)
-        answer = answer.with_headers(*cookies)
-        return replace(answer, body=b"") if exchange.request.method == "HEAD" else answer
+        response = response.with_headers(*cookies)
+        return replace(response, body=b"") if exchange.request.method == "HEAD" else response
 
     def record(self, exchange: Exchange, status: int) -> LogEntry:
         """Return the log's line for a request, after the listener has received it.
@@ -145,22 +145,22 @@ class Emulator:
         return entry
 
 
-def _answer(exchange: Exchange) -> Response:
+def _respond(exchange: Exchange) -> Response:
     path, query = exchange.request.path, exchange.request.query
     found = _ROUTE.fullmatch(path)
     if found is None:
         if _ROUTE.fullmatch(f"{path}/") is None:
-            return sized(404, _NOT_FOUND, _HTML)
+            return bytes_response(404, _NOT_FOUND, _HTML)
         location = f"{path}/{'?' if query else ''}{query}"
-        return sized(301, content_type=_HTML).with_headers(("location", location))
+        return bytes_response(301, content_type=_HTML).with_headers(("location", location))
     route = found.groupdict()
     methods: tuple[str, ...] = ("POST",) if route["webhooks"] else ()
     allowed = ("GET", *(exchange.behavior.methods if route["webhook"] else methods), *_SAFE[1:])
     try:
-        answer = _dispatch(exchange, route, allowed)
-    except RefusedError as refusal:
-        answer = refusal.answer
-    return answer.with_headers(("allow", ", ".join(allowed)), ("vary", "Accept, Cookie"))
+        response = _dispatch(exchange, route, allowed)
+    except RejectedError as error:
+        response = error.response
+    return response.with_headers(("allow", ", ".join(allowed)), ("vary", "Accept, Cookie"))
 
 
 def _dispatch(
@@ -168,16 +168,16 @@ def _dispatch(
 ) -> Response:
     method, behavior = exchange.request.method, exchange.behavior
     if not _accepts_json(exchange.request.headers.get("accept", "*/*")):
-        raise refuse(406, "Could not satisfy the request Accept header.")
+        raise reject(406, "Could not satisfy the request Accept header.")
     if not route["schema"]:
         exchange.user = _user(exchange)
-        if route["webhooks"] and not behavior.may(exchange.role, write=method not in _SAFE):
-            raise refuse(403, "You do not have permission to perform this action.")
+        if route["webhooks"] and not behavior.allows(exchange.role, write=method not in _SAFE):
+            raise reject(403, "You do not have permission to perform this action.")
     if method not in allowed:
-        raise refuse(405, f'Method "{method}" not allowed.')
+        raise reject(405, f'Method "{method}" not allowed.')
     if route["schema"]:
-        if exchange.asked.get("format", "json") != "json":
-            raise refuse(404, "Not found.")
+        if exchange.query_params.get("format", "json") != "json":
+            raise reject(404, "Not found.")
         return _schema(behavior)
     if method == "OPTIONS":
         return json_value(
@@ -190,7 +190,7 @@ def _dispatch(
     if membership := route["membership"]:
         return _retrieve_membership(exchange, unquote(membership))
     if method not in _SAFE and behavior.maintenance:
-        raise refuse(403, "Changes are disabled during maintenance.")
+        raise reject(403, "Changes are disabled during maintenance.")
     webhook = unquote(route["webhook"] or "")
     match method:
         case "PUT" | "PATCH":
@@ -215,10 +215,10 @@ def _user(exchange: Exchange) -> User:
     scheme, _, key = exchange.request.headers.get("authorization", "").partition(" ")
     key = key.strip()
     if scheme.lower() not in ("api-key", "bearer") or not key:
-        raise refuse(behavior.bad_key_status, "Authentication credentials were not provided.")
+        raise reject(behavior.bad_key_status, "Authentication credentials were not provided.")
     user = store.user_of_key(key) or (store.user_of_key(None) if behavior.any_key else None)
     if user is None:
-        raise refuse(behavior.bad_key_status, "Incorrect authentication credentials.")
+        raise reject(behavior.bad_key_status, "Incorrect authentication credentials.")
     return user
 
 
@@ -238,7 +238,7 @@ def _list_organizations(exchange: Exchange) -> Response:
             "subscription_features": [],
         }
         for item in store.organizations()
-        if item.id in roles and exchange.asked.get("name") in (None, item.name)
+        if item.id in roles and exchange.query_params.get("name") in (None, item.name)
     ]
     return page(exchange, "/api/v1/organizations/", [dump(behavior.account(row)) for row in rows])
 
@@ -274,7 +274,7 @@ def _retrieve_membership(exchange: Exchange, id: str) -> Response:
                 "role": exchange.behavior.role(item.role),
             }
             return json_value(row)
-    raise refuse(404, "Not found.")
+    raise reject(404, "Not found.")
 
 
 def _url(exchange: Exchange, path: str, id: str) -> str:

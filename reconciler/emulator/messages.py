@@ -77,7 +77,7 @@ class Exchange:
         return self.behavior.role(self.caller.role)
 
     @property
-    def asked(self) -> dict[str, str]:
+    def query_params(self) -> dict[str, str]:
         """The parameters of the query."""
         return dict(parse_qsl(self.request.query))
 
@@ -87,18 +87,18 @@ class Exchange:
         return f"{'http' if host.startswith(_LOOPBACK) else 'https'}://{host}{path}"
 
 
-class RefusedError(Exception):
+class RejectedError(Exception):
     """Ends a request with an error response; raised anywhere during the request."""
 
-    def __init__(self, answer: Response) -> None:
+    def __init__(self, response: Response) -> None:
         """Keep the response to send."""
-        super().__init__(answer.status)
-        self.answer = answer
+        super().__init__(response.status)
+        self.response = response
 
 
 def json_text(text: str, *, status: int = 200) -> Response:
     """Return a response with JSON text."""
-    return sized(status, text.encode("utf-8", "backslashreplace"), "application/json")
+    return bytes_response(status, text.encode("utf-8", "backslashreplace"), "application/json")
 
 
 def json_value(value: Any, *, status: int = 200) -> Response:
@@ -106,31 +106,33 @@ def json_value(value: Any, *, status: int = 200) -> Response:
     return json_text(dump(value), status=status)
 
 
-def sized(status: int, body: bytes = b"", content_type: str | None = None) -> Response:
+def bytes_response(status: int, body: bytes = b"", content_type: str | None = None) -> Response:
     """Return a response with these bytes."""
-    answer = Response(status=status, headers=(("content-length", str(len(body))),), body=body)
-    return answer if content_type is None else answer.with_headers(("content-type", content_type))
+    response = Response(status=status, headers=(("content-length", str(len(body))),), body=body)
+    return (
+        response if content_type is None else response.with_headers(("content-type", content_type))
+    )
 
 
-def refuse(status: int, detail: str) -> RefusedError:
+def reject(status: int, detail: str) -> RejectedError:
     """Return an error with a JSON `detail`."""
-    answer = json_value({"detail": detail}, status=status)
+    response = json_value({"detail": detail}, status=status)
     if status == 401:
-        answer = answer.with_headers(("www-authenticate", "Api-Key"))
-    return RefusedError(answer)
+        response = response.with_headers(("www-authenticate", "Api-Key"))
+    return RejectedError(response)
 
 
 def page(
     exchange: Exchange, path: str, rows: list[str], show: Callable[[str], str] = str
 ) -> Response:
     """Return the requested page; `show` turns a row into JSON."""
-    asked, behavior, total = exchange.asked, exchange.behavior, len(rows)
-    size = _positive(asked.get("page_size", "")) or behavior.page_size
+    params, behavior, total = exchange.query_params, exchange.behavior, len(rows)
+    size = _positive(params.get("page_size", "")) or behavior.page_size
     size = min(size, behavior.max_page_size)
-    named = asked.get("page", "1")
+    named = params.get("page", "1")
     number = max(1, -(-total // size)) if named == "last" else _positive(named)
     if number is None or (number > 1 and (number - 1) * size >= total):
-        raise refuse(404, "Invalid page.")
+        raise reject(404, "Invalid page.")
     query = parse_qsl(exchange.request.query, keep_blank_values=True)
     others = [pair for pair in query if pair[0] != "page"]
 

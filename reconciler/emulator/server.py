@@ -100,16 +100,16 @@ class Application:
             body=await web.body(),
         )
         # In a thread, because the emulator waits for its lock and the disk.
-        answer = await run_in_threadpool(self._emulator.handle, request)
-        await self.send(answer, scope, receive, send)
+        response = await run_in_threadpool(self._emulator.handle, request)
+        await self.send(response, scope, receive, send)
 
-    async def send(self, answer: Response, scope: Scope, receive: Receive, send: Send) -> None:
+    async def send(self, response: Response, scope: Scope, receive: Receive, send: Send) -> None:
         """Send a response."""
         headers = [
-            (name.encode("latin-1"), text.encode("latin-1")) for name, text in answer.headers
+            (name.encode("latin-1"), text.encode("latin-1")) for name, text in response.headers
         ]
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": answer.body})
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await send({"type": "http.response.body", "body": response.body})
 
     def _is_own(self, named: str, scope: Scope) -> bool:
         """Return whether a Host header names this server, on any port (which may be mapped)."""

@@ -1,7 +1,7 @@
 """The routes for webhooks: list, create, read, change, delete.
 
 A key has access to the webhooks of its organization only. A refused request changes nothing. Checks
-run in the framework's order: existence, body, fields, name. `RefusedError` reports the errors of
+run in the framework's order: existence, body, fields, name. `RejectedError` reports the errors of
 all fields at once, with the framework's texts. Read-only fields are dropped.
 """
 
@@ -15,13 +15,13 @@ from typing import Any, NoReturn
 from reconciler.emulator.behavior import Behavior
 from reconciler.emulator.messages import (
     Exchange,
-    RefusedError,
+    RejectedError,
     Response,
+    bytes_response,
     json_text,
     json_value,
     page,
-    refuse,
-    sized,
+    reject,
 )
 from reconciler.emulator.store import Row
 
@@ -41,7 +41,7 @@ _Errors = dict[str, Any]
 def list_webhooks(exchange: Exchange) -> Response:
     """Return one page."""
     behavior = exchange.behavior
-    rows = behavior.listed(exchange, exchange.asked.get("ordering", ""))
+    rows = behavior.listed(exchange, exchange.query_params.get("ordering", ""))
     return page(exchange, PATH, rows, lambda row: behavior.shown(exchange, row, wrote=False))
 
 
@@ -75,13 +75,13 @@ def destroy(exchange: Exchange, id: str) -> Response:
     row = _find(exchange, id)
     exchange.store.delete(row.id)
     exchange.changed = row.id
-    return sized(204)
+    return bytes_response(204)
 
 
 def _find(exchange: Exchange, id: str) -> Row:
     row = exchange.store.row(id) or exchange.store.row(id.lower())
     if row is None or row.organization != exchange.caller.organization:
-        raise refuse(404, "Not found.")
+        raise reject(404, "Not found.")
     return row
 
 
@@ -95,13 +95,13 @@ def _body(exchange: Exchange) -> Any:
         return {}
     kind = request.headers.get("content-type", "")
     if kind.partition(";")[0].strip().lower() != "application/json":
-        raise refuse(415, f'Unsupported media type "{kind}" in request.')
+        raise reject(415, f'Unsupported media type "{kind}" in request.')
     try:
         return json.loads(request.body.decode("utf-8"), parse_constant=_no_constant)
     except RecursionError:
-        raise refuse(400, "JSON parse error - too deeply nested") from None
+        raise reject(400, "JSON parse error - too deeply nested") from None
     except ValueError as error:
-        raise refuse(400, f"JSON parse error - {error}") from None
+        raise reject(400, f"JSON parse error - {error}") from None
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -148,8 +148,8 @@ def _validated(
     return out
 
 
-def _invalid(errors: _Errors, behavior: Behavior) -> RefusedError:
-    return RefusedError(json_value(behavior.error_body(errors), status=400))
+def _invalid(errors: _Errors, behavior: Behavior) -> RejectedError:
+    return RejectedError(json_value(behavior.error_body(errors), status=400))
 
 
 def _read(field: str, value: Any, behavior: Behavior) -> tuple[Any, Any]:

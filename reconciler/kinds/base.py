@@ -17,16 +17,16 @@ from dataclasses import dataclass
 class Field:
     """One field of a kind's configuration.
 
-    `flag` fields hold true or false, all others text. `shape` is the pattern of a complete secret:
-    other values are not sent, and a value that is read back is readable if it matches. `pattern` is
-    the schema's pattern for text that is not secret, with the same meaning in Python and
-    ECMAScript. `noun` names such a value in messages. `normal` maps text to the form for
-    comparison, `written` to the form for display. `default` is the server's default. A field and
-    its `partner` require each other. `address` marks a secret that is a URL: without a credential
-    it may be written into a file, and is then shown like any other value.
+    `is_boolean` fields hold true or false, all others text. `secret_pattern` is the pattern of a
+    complete secret: other values are not sent, and a value that is read back is readable if it
+    matches. `schema_pattern` is the schema's pattern for text that is not secret, with the same
+    meaning in Python and ECMAScript. `noun` names a valid value in messages. `normalize` maps text
+    to the form for comparison, `display` to the form for display. `default` is the server's
+    default. A field and its `partner` require each other. `is_url` marks a secret that is a URL:
+    without a credential it may be written into a file, and is then shown like any other value.
 
     `title`, `description` (one paragraph of Markdown) and `example` are for editors. The example
-    of a secret is the name of a variable, unless it is an address.
+    of a secret is the name of a variable, unless it is a URL.
     """
 
     name: str
@@ -35,20 +35,20 @@ class Field:
     example: str = ""
     required: bool = False
     secret: bool = False
-    flag: bool = False
-    shape: re.Pattern[str] | None = None
-    pattern: str = ""
+    is_boolean: bool = False
+    secret_pattern: re.Pattern[str] | None = None
+    schema_pattern: str = ""
     noun: str = "a complete value"
-    normal: Callable[[str], str] = str
-    written: Callable[[str], str] = str
+    normalize: Callable[[str], str] = str
+    display: Callable[[str], str] = str
     default: bool | None = None
     partner: str | None = None
-    address: bool = False
+    is_url: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """One webhook type. `destination` is the field with the destination of deliveries.
+    """One webhook type. `destination_field` is the name of the field with the destination.
 
     `title`, `description` (one paragraph of Markdown) and `example`, the name of a webhook, are for
     editors.
@@ -58,7 +58,7 @@ class Kind:
     title: str
     description: str
     fields: tuple[Field, ...]
-    destination: str
+    destination_field: str
     example: str = "Deploys"
 
     def field(self, name: str) -> Field | None:

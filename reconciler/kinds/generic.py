@@ -23,15 +23,15 @@ KIND: Final = Kind(
             example="https://hooks.example.com/cloudtruth",
             required=True,
             secret=True,
-            shape=_URL,
+            secret_pattern=_URL,
             noun="an absolute http or https URL",
-            address=True,
+            is_url=True,
         ),
         Field(
             name="verify",
             title="Verify TLS",
             description="Whether the certificate of an https URL is checked. True by default.",
-            flag=True,
+            is_boolean=True,
             default=True,
         ),
         Field(
@@ -57,6 +57,6 @@ KIND: Final = Kind(
             secret=True,
         ),
     ),
-    destination="url",
+    destination_field="url",
     example="Pager",
 )

@@ -14,9 +14,9 @@ def _bare(value: str) -> str:
     return value.removeprefix("#")
 
 
-def not_a_bot(token: Secret) -> str | None:
-    """Return what a Slack token is, None if it is a bot token or of an unknown type."""
-    return next((what for shape, what in _OTHER_TOKENS.items() if token.matches(shape)), None)
+def non_bot_description(token: Secret) -> str | None:
+    """Return a description of a token that is not a bot token, None for any other text."""
+    return next((what for pattern, what in _OTHER_TOKENS.items() if token.matches(pattern)), None)
 
 
 def _written(value: str) -> str:
@@ -44,7 +44,7 @@ USE_A_BOT: Final = (
     "`webhooks slack manifest`"
 )
 
-HOST: Final = re.compile(
+SLACK_URL: Final = re.compile(
     r"https://(?:[a-z0-9-]+\.)*slack(?:-gov)?\.com(?::443)?(?:[/?#][^\\]*)?",
     re.IGNORECASE | re.DOTALL,
 )
@@ -68,7 +68,7 @@ KIND: Final = Kind(
             example="SLACK_BOT_TOKEN",
             required=True,
             secret=True,
-            shape=TOKEN,
+            secret_pattern=TOKEN,
             noun="a Slack token",
         ),
         Field(
@@ -77,10 +77,10 @@ KIND: Final = Kind(
             'In YAML, `#` starts a comment, so use quotes: `"#deploys"`. The `#` is optional.',
             example="#deploys",
             required=True,
-            pattern=_CHANNEL,
+            schema_pattern=_CHANNEL,
             noun="the name or id of a Slack channel",
-            normal=_bare,
-            written=_written,
+            normalize=_bare,
+            display=_written,
         ),
         Field(
             name="username",
@@ -90,5 +90,5 @@ KIND: Final = Kind(
             required=True,
         ),
     ),
-    destination="channel",
+    destination_field="channel",
 )

@@ -150,7 +150,7 @@ def _plain_reading(field: Field, declared: Value, live: LiveValue | Unknown) -> 
         return Reading.SAME if declared in (live, field.default) else Reading.ABSENT
     shown = plain_value(field, live)
     if isinstance(shown, str) and isinstance(declared, str):
-        same = field.normal(shown) == field.normal(declared)
+        same = field.normalize(shown) == field.normalize(declared)
     else:
         same = shown == declared
     return Reading.SAME if same else Reading.DIFFERENT
@@ -188,7 +188,7 @@ def _secret_change(
 ) -> SecretChange:
     """Return the change that sends a secret field; `found` is the live value."""
     value = webhook.configuration[name]
-    is_address = name == KINDS[webhook.type].destination
+    is_address = name == KINDS[webhook.type].destination_field
     wanted = declared_secret(value, secrets)
     hosts = [each.origin() if isinstance(each, Secret) else None for each in (found, wanted)]
     return SecretChange(
@@ -271,5 +271,5 @@ def visible(webhook: Webhook | LiveWebhook | Snapshot) -> dict[str, object]:
     for field in KINDS[webhook.type].fields:
         value = webhook.configuration.get(field.name)
         if not field.secret and value not in (None, "", UNKNOWN, field.default):
-            shown[field.name] = field.normal(value) if isinstance(value, str) else value
+            shown[field.name] = field.normalize(value) if isinstance(value, str) else value
     return shown

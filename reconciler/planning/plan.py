@@ -263,14 +263,14 @@ class Unmanaged:
 def destination(webhook: Webhook, secrets: Mapping[SecretRef, Secret] | None = None) -> str:
     """Return the destination of a declared webhook: `slack #channel`, or scheme and host."""
     kind = KINDS[webhook.type]
-    field = kind.field(kind.destination)
-    value = webhook.configuration.get(kind.destination)
+    field = kind.field(kind.destination_field)
+    value = webhook.configuration.get(kind.destination_field)
     if isinstance(value, SecretRef):
         secret = (secrets or {}).get(value)
         return f"{kind.type} {value if secret is None else shown_url(secret)}"
     if field is None or not isinstance(value, str):
         return kind.type
-    return f"{kind.type} {shown_url(Secret(value)) if field.secret else field.written(value)}"
+    return f"{kind.type} {shown_url(Secret(value)) if field.secret else field.display(value)}"
 
 
 def shown_url(url: Secret) -> str:
@@ -296,13 +296,13 @@ def snapshot(live: LiveWebhook, declared: Webhook | None = None) -> Snapshot:
             text = ""
             if not field.secret:
                 shown[field.name] = plain_value(field, value)
-                text = field.written(value) if isinstance(value, str) else ""
+                text = field.display(value) if isinstance(value, str) else ""
             elif isinstance(value, Secret):
                 wanted = declarations.get(field.name)
                 if isinstance(wanted, str) and Secret(wanted).same_as(value):
                     shown[field.name] = wanted
                 text = shown_url(value)
-            if field.name == kind.destination and text:
+            if field.name == kind.destination_field and text:
                 where = f"{live.type} {text}"
     return Snapshot(
         id=live.id,
@@ -332,9 +332,9 @@ def plain_value(field: Field, value: LiveValue | Unknown) -> str | bool | Unknow
 
     A value of another type is UNKNOWN, which differs from every declared value.
     """
-    if isinstance(value, bool if field.flag else str):
+    if isinstance(value, bool if field.is_boolean else str):
         return value
-    if isinstance(value, int | float) and not isinstance(value, bool) and not field.flag:
+    if isinstance(value, int | float) and not isinstance(value, bool) and not field.is_boolean:
         return str(value)
     return UNKNOWN
 

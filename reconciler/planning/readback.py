@@ -74,10 +74,10 @@ def is_malformed(field: Field, live: LiveValue | Unknown) -> bool:
     Masked and encrypted values never match.
     """
     return (
-        field.shape is not None
+        field.secret_pattern is not None
         and isinstance(live, Secret)
         and plausible(live)
-        and not live.matches(field.shape)
+        and not live.matches(field.secret_pattern)
         and live.matches(_WRITTEN)
     )
 
@@ -106,7 +106,7 @@ def secrets_alike(field: Field, one: LiveValue | Unknown, other: LiveValue | Unk
     if not a.same_as(b):
         encrypted = a.matches(_ENCRYPTED) and b.matches(_ENCRYPTED)
         return Reading.UNKNOWN if encrypted else Reading.DIFFERENT
-    shown = plausible(a) and (field.shape is None or a.matches(field.shape))
+    shown = plausible(a) and (field.secret_pattern is None or a.matches(field.secret_pattern))
     return Reading.SAME if shown else Reading.UNKNOWN
 
 
@@ -138,9 +138,9 @@ def secret_reading(
         return Reading.SAME
     if not plausible(live):
         return Reading.UNKNOWN
-    if wanted is None and field.shape is None:
+    if wanted is None and field.secret_pattern is None:
         return Reading.UNAVAILABLE
-    shaped = field.shape is not None and live.matches(field.shape)
+    shaped = field.secret_pattern is not None and live.matches(field.secret_pattern)
     if not shaped and (kind, field.name) not in evidence.readable:
         return Reading.UNKNOWN
     return Reading.UNAVAILABLE if wanted is None else Reading.DIFFERENT

@@ -81,7 +81,7 @@ def _update(operation: Update, hosts: CommittedHosts) -> Iterable[Any]:
             if isinstance(each, SecretChange | FieldRemoved)
         ]
         yield ["update", before.id, _content(before, hosts), after, secret]
-    goal = after["configuration"].get(kind.destination)
+    goal = after["configuration"].get(kind.destination_field)
     for each in operation.fields:
         if is_resend(each):
             name = str(each.path[-1])
@@ -127,12 +127,12 @@ def _content(webhook: Webhook | Snapshot, hosts: CommittedHosts) -> dict[str, An
         if isinstance(value, SecretRef):
             is_literal = value.scheme is Scheme.LITERAL  # it has no name to look up
             configuration[name] = {"literal": True} if is_literal else value.tree()
-            if name == kind.destination and value in hosts:
+            if name == kind.destination_field and value in hosts:
                 configuration[name]["destination"] = hosts[value]
         elif isinstance(value, Unknown):
             configuration[name] = {"unknown": True}
         elif isinstance(value, str) and field is not None:
-            configuration[name] = field.normal(value)
+            configuration[name] = field.normalize(value)
         else:
             configuration[name] = value
     return {

@@ -277,7 +277,7 @@ def _pieces(text: str) -> tuple[str, ...]:
 
 def _destination(webhook: Webhook, known: Mapping[tuple[str, str], str]) -> str:
     """Return a destination; prefer the host that the plan resolved for a URL from a secret."""
-    key = (webhook.name, KINDS[webhook.type].destination)
+    key = (webhook.name, KINDS[webhook.type].destination_field)
     return quote(known.get(key) or destination(webhook))
 
 

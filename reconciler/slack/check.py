@@ -25,7 +25,7 @@ from reconciler.errors import (
     ReconcilerError,
 )
 from reconciler.kinds import FIELDS
-from reconciler.kinds.slack import TOKEN, USE_A_BOT, not_a_bot
+from reconciler.kinds.slack import TOKEN, USE_A_BOT, non_bot_description
 from reconciler.model import Scheme, Secret, SecretRef, Value, Webhook
 from reconciler.render.quote import quote
 from reconciler.render.words import plural, reference
@@ -174,7 +174,7 @@ def _kind(token: Secret) -> Check:
         return fail("token", "not a Slack token; it was not sent to Slack", fix=fix)
     if token.matches(_BOT_TOKEN):
         return ok("token", "a bot token")
-    if meaning := not_a_bot(token):
+    if meaning := non_bot_description(token):
         return warn("token", meaning, fix=USE_A_BOT)
     return warn("token", "an unrecognized Slack token type", fix=_COPY_AGAIN)
 
@@ -209,7 +209,7 @@ def _channel(channel: str, token: _Token) -> Check:
     listed = token.channels
     if isinstance(listed, ApiError):
         return unknown("channel", f"{shown}: {listed.message}", fix=listed.hint)
-    found = listed.get(FIELDS["slack"]["channel"].normal(channel))
+    found = listed.get(FIELDS["slack"]["channel"].normalize(channel))
     if found is None and {Scope.SEE_CHANNELS, Scope.SEE_PRIVATE} <= scopes:
         return fail("channel", f"{shown}: no such channel, or a private one", fix=_FIND)
     if found is None:

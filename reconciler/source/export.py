@@ -178,8 +178,8 @@ def _references(
             usual = max(groups, key=lambda group: sum(each.id in ids for each in group), default=[])
             for group in groups:
                 reference = token
-                if group is not usual or field.shape is not slack.TOKEN:
-                    url = _secret(group[0], field.name) if field.address else None
+                if group is not usual or field.secret_pattern is not slack.TOKEN:
+                    url = _secret(group[0], field.name) if field.is_url else None
                     origin = url.origin() if url is not None and len(group) > 1 else None
                     owner = origin.partition("://")[2] if origin else group[0].name
                     stem = _variable(owner, field.name)
@@ -199,7 +199,7 @@ def _groups(field: Field, webhooks: Sequence[LiveWebhook]) -> list[list[LiveWebh
     groups: dict[object, list[LiveWebhook]] = {}
     for found, value, group in zip(webhooks, values, numbers, strict=True):
         key: object = group if plausible(value) else found.id
-        if field.shape is slack.TOKEN and not plausible(value):
+        if field.secret_pattern is slack.TOKEN and not plausible(value):
             alike = (secrets_alike(field, each, value) is not Reading.DIFFERENT for each in masks)
             place = next((number for number, each in enumerate(alike) if each), len(masks))
             masks += [value] if place == len(masks) else []
@@ -246,7 +246,11 @@ def _inexpressible(found: LiveWebhook, visible: Collection[str]) -> str | None:
                 return f"it has no {each.name}"
         if each.secret and each.partner and value and not _has_partner(each, found):
             return f"it has a {each.name} without a {each.partner}"
-        if each.pattern and isinstance(value, str) and not re.search(each.pattern, value):
+        if (
+            each.schema_pattern
+            and isinstance(value, str)
+            and not re.search(each.schema_pattern, value)
+        ):
             return f"its {each.name} {in_quotes(value)} is not {each.noun}"
         if not each.secret and isinstance(value, str) and is_placeholder(value):
             return f"its {each.name} {in_quotes(value)} looks like a placeholder"
@@ -262,13 +266,13 @@ def _refers(field: Field, found: LiveWebhook) -> bool:
 def _plain(known: Field, found: LiveWebhook) -> str | bool | None:
     """Return a value that the file has as text or flag; None if it is not set, hidden or secret."""
     match _shown(found).get(known.name):
-        case Secret() as url if known.address:
+        case Secret() as url if known.is_url:
             return public_url(url)
         case bool(flag):
-            return flag if known.flag and flag != known.default else None
-        case str(text) if plausible(text) and not known.flag:
+            return flag if known.is_boolean and flag != known.default else None
+        case str(text) if plausible(text) and not known.is_boolean:
             return text
-        case int() | float() as number if not known.flag:
+        case int() | float() as number if not known.is_boolean:
             return str(number)
         case _:
             return None

@@ -44,7 +44,7 @@ _BIDI_CONTROLS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2
 _REFUSED: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _ANY_FIELD: Final = {
     # A field of several types is checked in the webhooks that inherit it.
-    name: replace(field, shape=None, example="NAME")
+    name: replace(field, secret_pattern=None, example="NAME")
     for fields in FIELDS.values()
     for name, field in fields.items()
 }
@@ -177,23 +177,23 @@ def _literal(field: Field, value: str, rules: Rules) -> Finding | None:
     if problem is not None:
         message = f"the value of `{name}` {problem}"
         return error("unusable-secret", message, f"use {REFERENCE}")
-    variable = "NAME" if field.address else field.example
+    variable = "NAME" if field.is_url else field.example
     if (named := _NAMED.fullmatch(value)) and forbidden_prefix(named[1]) is None:
         variable = named[1]
     example = f"write `{name}: {{env: {variable}}}`, with the name of your variable"
-    in_address = field.address and ("<" in value or secrets.is_placeholder(value))
+    in_address = field.is_url and ("<" in value or secrets.is_placeholder(value))
     if in_address or secrets.PLACEHOLDER.fullmatch(value):
         return error("unreplaced-placeholder", _replaces_none(name), f"for a secret {example}")
-    if not field.address and not secrets.fits(field, secret):
+    if not field.is_url and not secrets.fits(field, secret):
         return error("unfit-secret", f"`{name}` is not {field.noun}", example)
-    if secrets.is_padded(value) and not field.address:  # the schema rejects a URL with spaces
+    if secrets.is_padded(value) and not field.is_url:  # the schema rejects a URL with spaces
         return note(
             "trimmed-secret",
             f"`{name}` has surrounding whitespace or a byte order mark, which is not sent",
             "remove the whitespace",
         )
-    reason = secrets.url_credential(value) if field.address else None
-    if rules.allow_literal_secrets or (field.address and reason is None):
+    reason = secrets.url_credential(value) if field.is_url else None
+    if rules.allow_literal_secrets or (field.is_url and reason is None):
         return None
     message = f"`{name}` is a secret, but the file contains its value"
     hint = f"keep it in a variable or a file: {REFERENCE}"

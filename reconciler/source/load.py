@@ -208,7 +208,7 @@ def _value(
 ) -> Value:
     if (found := reference_in(data, file)) is not None:
         return replace(found, version=data.get("version"))
-    if not field.secret or (field.address and url_credential(data) is None):
+    if not field.secret or (field.is_url and url_credential(data) is None):
         value: Value = data
         return value
     ref = SecretRef(scheme=Scheme.LITERAL, name=f"{key}/{field.name}")

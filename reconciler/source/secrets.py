@@ -286,13 +286,13 @@ def _misused(
             if ref.scheme is Scheme.LITERAL:
                 hint = f"use `{name}: {{env: NAME}}`, with the name of your variable"
             yield ref, error("unfit-secret", f"{_subject(ref)} is not {known.noun}", hint)
-        elif known.shape is slack.TOKEN:
-            if meaning := slack.not_a_bot(secret):
+        elif known.secret_pattern is slack.TOKEN:
+            if meaning := slack.non_bot_description(secret):
                 message = f"{_subject(ref)} is {meaning}"
                 yield ref, warning("not-a-bot-token", message, slack.USE_A_BOT)
         elif secret.matches(_HOLDS_TOKEN):
-            url = declared_secret(webhook.configuration.get(kind.destination, ""), fetched)
-            if url is not None and not url.matches(slack.HOST):
+            url = declared_secret(webhook.configuration.get(kind.destination_field, ""), fetched)
+            if url is not None and not url.matches(slack.SLACK_URL):
                 what = "contains a Slack token, but this webhook is not for Slack"
                 hint = "use `type: slack`; a Slack token is only sent to hosts under slack.com"
                 yield ref, error("slack-token-elsewhere", f"{_subject(ref)} {what}", hint)
@@ -300,7 +300,7 @@ def _misused(
 
 def fits(field: Field, secret: Secret) -> bool:
     """Return whether a value can be sent as `field`."""
-    shape = _URL if field.address else field.shape
+    shape = _URL if field.is_url else field.secret_pattern
     return shape is None or secret.matches(shape)
 
 

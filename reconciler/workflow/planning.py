@@ -158,7 +158,7 @@ def _destinations(gathered: Gathered) -> dict[SecretRef, str]:
     """Return scheme and host of URLs in secret files that git tracks: reviewers see them anyway."""
     inputs, secrets = gathered.checked.inputs, gathered.secrets
     webhooks = gathered.checked.desired.webhooks
-    urls = (each.configuration.get(KINDS[each.type].destination) for each in webhooks)
+    urls = (each.configuration.get(KINDS[each.type].destination_field) for each in webhooks)
     files = {
         each: origin
         for each in urls

@@ -16,7 +16,7 @@ from hashlib import blake2b
 from typing import Any, Literal
 
 from reconciler.emulator.behavior import EVENTS, MASK, Behavior
-from reconciler.emulator.messages import RefusedError, dump, json_value
+from reconciler.emulator.messages import RejectedError, dump, json_value
 
 __all__ = ["EVENTS", "MASK"]
 
@@ -134,7 +134,7 @@ class Variant(Behavior):
     def role(self, stored: str) -> str:
         return self.shown_role or stored
 
-    def may(self, role: str, *, write: bool) -> bool:
+    def allows(self, role: str, *, write: bool) -> bool:
         return _power(role) >= _power("ADMIN" if write else self.read_role)
 
     def account(self, row: dict[str, Any]) -> dict[str, Any]:
@@ -208,11 +208,11 @@ class Variant(Behavior):
         }
         text = texts.get(self.unique_shape, "The fields organization, name must make a unique set.")
         body = _shaped({"name": [text]}, self.unique_shape)
-        raise RefusedError(json_value(body, status=self.unique_status))
+        raise RejectedError(json_value(body, status=self.unique_status))
 
     def listed(self, exchange: Any, ordering: str) -> list[str]:
         organization = exchange.caller.organization
-        if exchange.asked.get("page", "1") == "1":
+        if exchange.query_params.get("page", "1") == "1":
             exchange.lag.begin_listing(organization, exchange.now)
         if exchange.lag.hides(organization):
             shown = exchange.lag.overlay(organization, exchange.store.rows(organization))

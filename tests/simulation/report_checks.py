@@ -220,7 +220,7 @@ class ReportChecks:
                 other = (
                     (sent or shown) and webhook.name not in team.inapplicable and kind is not None
                 )
-                other = other and kind.normal(str(found)) != kind.normal(str(wanted))
+                other = other and kind.normalize(str(found)) != kind.normalize(str(wanted))
             if other:
                 raise Violation(f"{webhook.name} has another {name} than the one sent")
         if webhook.name in team.inapplicable:

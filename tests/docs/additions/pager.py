@@ -25,5 +25,5 @@ KIND: Final = Kind(
             required=True,
         ),
     ),
-    destination="service",
+    destination_field="service",
 )
