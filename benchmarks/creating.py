@@ -36,7 +36,7 @@ def create(workspace: Workspace) -> Iterator[Line]:
             unit="x",
             budget=1.4,
             ours=seconds(median_of(samples)),
-            against=f"{count:,} x 20 ms / {parallelism} = {seconds(limit)}",
+            baseline_result=f"{count:,} x 20 ms / {parallelism} = {seconds(limit)}",
             peers=", ".join(f"{name} {wall / limit:.3g}" for name, wall in peers.items()),
         )
         yield Line(
@@ -50,7 +50,7 @@ def create(workspace: Workspace) -> Iterator[Line]:
                 for each, value in sorted(counts[parallelism].items())
                 if each.isupper()
             ),
-            against=str(parallelism),
+            baseline_result=str(parallelism),
         )
     yield from _processor(workspace, count, ours[10])
 
@@ -93,6 +93,6 @@ def _processor(workspace: Workspace, count: int, ours: list[Sample]) -> Iterator
         unit="ms",
         budget=1.1,
         ours=f"{value:.2f} ms",
-        against="",
+        baseline_result="",
         peers=f"one httpx.Client, one by one {theirs * 1000:.2f} ms",
     )

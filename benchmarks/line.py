@@ -19,8 +19,8 @@ class Line:
     value: float
     unit: str
     budget: float
-    ours: str
-    against: str = ""
+    result: str
+    baseline_result: str = ""
     peers: str = ""
 
     @property
@@ -46,8 +46,8 @@ def compare(
         value=ratio(samples[PROGRAM], samples[baseline], metric),
         unit="x",
         budget=budget,
-        ours=show(median_of(samples[PROGRAM], metric)),
-        against=f"{baseline}: {show(base)}",
+        result=show(median_of(samples[PROGRAM], metric)),
+        baseline_result=f"{baseline}: {show(base)}",
         peers=", ".join(
             f"{name} {median_of(each, metric) / base:.3g}"
             for name, each in others.items()

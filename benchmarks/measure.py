@@ -86,8 +86,8 @@ def median_of(samples: Sequence[Sample], metric: str = "wall") -> float:
     return median(values)
 
 
-def ratio(ours: Sequence[Sample], theirs: Sequence[Sample], metric: str = "wall") -> float:
+def ratio(samples: Sequence[Sample], base: Sequence[Sample], metric: str = "wall") -> float:
     """Return how many times longer our runs took, round by round."""
-    pairs = zip(ours, theirs, strict=True)
+    pairs = zip(samples, base, strict=True)
     values: list[float] = [getattr(a, metric) / getattr(b, metric) for a, b in pairs]
     return median(values)

@@ -54,8 +54,8 @@ def table(lines: Sequence[Line]) -> str:
         value = f"{line.value:.3g}" if line.unit != "requests" else f"{line.value:.0f}"
         cells = (
             line.title,
-            line.ours,
-            line.against,
+            line.result,
+            line.baseline_result,
             f"{value}{unit}",
             f"{line.budget:g}{unit}",
             "yes" if line.met else "**no**",

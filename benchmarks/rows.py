@@ -34,8 +34,8 @@ def library(workspace: Workspace) -> Iterator[Line]:
     """What users download, and what importing the library costs."""
     size = workspace.wheel().stat().st_size / 1024
     yield Line(
-        title="the wheel", value=size, unit="KiB", budget=450, ours=f"{size:.0f} KiB",
-        against="without dependencies",
+        title="the wheel", value=size, unit="KiB", budget=450, result=f"{size:.0f} KiB",
+        baseline_result="without dependencies",
     )  # fmt: skip
     python, names = workspace.python(), "from reconciler.workflow import apply, connect, load, plan"
     samples = alternate(
@@ -151,8 +151,8 @@ def no_op(workspace: Workspace) -> Iterator[Line]:
         value=requests,
         unit="requests",
         budget=1 + pages,
-        ours=", ".join(f"{counts[each]} {each}" for each in sorted(counts) if each.isupper()),
-        against=f"the organization and {pages} pages",
+        result=", ".join(f"{counts[each]} {each}" for each in sorted(counts) if each.isupper()),
+        baseline_result=f"the organization and {pages} pages",
     )
 
 
@@ -169,8 +169,8 @@ def growth(workspace: Workspace) -> Iterator[Line]:
             value=big / little,
             unit="x",
             budget=11,
-            ours=show(big),
-            against=f"`plan` of {small:,}: {show(little)}",
+            result=show(big),
+            baseline_result=f"`plan` of {small:,}: {show(little)}",
         )
     for size, budget in ((10_000, 90), (100_000, 450)):
         if size in samples:
@@ -180,7 +180,7 @@ def growth(workspace: Workspace) -> Iterator[Line]:
                 value=value,
                 unit="MiB",
                 budget=budget,
-                ours=mebibytes(value),
+                result=mebibytes(value),
             )
 
 

@@ -80,9 +80,9 @@ class Store:
             self.made += 1
             sent = json.loads(body)
             return 201, self.put({**row(0, f"11111111-0000-4000-8000-{self.made:012}"), **sent})
-        asked = parse_qs(query.decode())
-        size = min(_MAX_PAGE_SIZE, int(asked.get("page_size", ["100"])[0]))
-        return 200, self.page(int(asked.get("page", ["1"])[0]), size)
+        parameters = parse_qs(query.decode())
+        size = min(_MAX_PAGE_SIZE, int(parameters.get("page_size", ["100"])[0]))
+        return 200, self.page(int(parameters.get("page", ["1"])[0]), size)
 
     def _one(self, method: str, id: str, body: bytes) -> tuple[int, bytes]:
         if id not in self.rows:

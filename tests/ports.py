@@ -18,7 +18,7 @@ class VirtualClock:
     def __init__(self) -> None:
         self.time = 0.0
         self.slept: list[float] = []
-        self.asked: list[float] = []
+        self.highs: list[float] = []
         self._lock = threading.Lock()
 
     def monotonic(self) -> float:
@@ -33,7 +33,7 @@ class VirtualClock:
             self.time += seconds
 
     def uniform(self, low: float, high: float) -> float:
-        self.asked.append(high)
+        self.highs.append(high)
         return high
 
 

@@ -189,8 +189,8 @@ def test_a_secret_is_removed_in_every_quoted_form(form: str) -> None:
 
 def test_a_url_keeps_its_host() -> None:
     """A message shows the host of a URL, but not the rest."""
-    said = "403 from https://ann:pw@hooks.example.com:8443/way/in?k=1 twice"
-    assert without_secrets(said) == "403 from https://hooks.example.com/*** twice"
+    message = "403 from https://ann:pw@hooks.example.com:8443/way/in?k=1 twice"
+    assert without_secrets(message) == "403 from https://hooks.example.com/*** twice"
     other = "see https://docs.example.com/errors"
     assert (
         without_secrets(other, ["https://hooks.example.com/way/in"])

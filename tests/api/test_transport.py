@@ -120,7 +120,7 @@ def test_a_read_fails_after_four_attempts(fault: Any, error: type[ApiError]) -> 
     with pytest.raises(error):
         one.request("GET", "/")
     assert len(server.requests) == 4
-    assert clock.asked == [0.5, 1.0, 2.0]
+    assert clock.highs == [0.5, 1.0, 2.0]
     assert sum(clock.slept) == 3.5
 
 

@@ -151,18 +151,18 @@ def test_the_watchdog_serves_one_request_after_another() -> None:
 
 def test_a_connection_made_after_the_timeout_is_closed() -> None:
     """A request that connects after its timeout does not continue without a watchdog."""
-    ours, theirs = socket.socketpair()
+    client_end, server_end = socket.socketpair()
 
     class Stream:
         def get_extra_info(self, name: str) -> socket.socket:
-            return ours
+            return client_end
 
-    with ours, theirs:
-        theirs.setblocking(False)
+    with client_end, server_end:
+        server_end.setblocking(False)
         watched = WatchedSocket()
         watched.shut()
         watched.trace("connection.connect_tcp.complete", {"return_value": Stream()})
-        assert theirs.recv(1) == b""
+        assert server_end.recv(1) == b""
 
 
 @pytest.mark.parametrize("form", ["gzip", "plain", "announced"])
@@ -222,7 +222,7 @@ def test_refused_connections_count_as_not_sent() -> None:
         ),
     ):
         transport.request("POST", "/", json={})
-    assert clock.asked == [0.5, 1.0, 2.0]
+    assert clock.highs == [0.5, 1.0, 2.0]
 
 
 def test_the_key_is_not_sent_to_a_server_without_tls() -> None:
@@ -233,18 +233,18 @@ def test_the_key_is_not_sent_to_a_server_without_tls() -> None:
             for _ in range(4):
                 connection, _ = listener.accept()
                 with connection:
-                    heard.append(connection.recv(65536))
+                    received.append(connection.recv(65536))
                     connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
-        heard: list[bytes] = []
+        received: list[bytes] = []
         thread = threading.Thread(target=refuse, daemon=True)
         thread.start()
         url = f"https://127.0.0.1:{listener.getsockname()[1]}"
         with transport_to(url) as transport, pytest.raises(UnreachableError) as caught:
             transport.request("POST", "/", json={})
         thread.join()
-    assert len(heard) == 4
-    assert not any(KEY.encode() in data for data in heard)
+    assert len(received) == 4
+    assert not any(KEY.encode() in data for data in received)
     assert caught.value.message == (
         f"{url.removeprefix('https://')} cannot be reached: this port does not use TLS"
     )

@@ -52,6 +52,6 @@ def evaluate(expression: str, contexts: Mapping[str, Any]) -> Any:
 
 def filled(value: str, contexts: Mapping[str, Any]) -> Any:
     """Return a value of a workflow with its expressions evaluated."""
-    if whole := re.fullmatch(r"\$\{\{ ((?:(?!\}\}).)*) \}\}", value):
-        return evaluate(whole[1], contexts)
+    if match := re.fullmatch(r"\$\{\{ ((?:(?!\}\}).)*) \}\}", value):
+        return evaluate(match[1], contexts)
     return re.sub(r"\$\{\{ (.*?) \}\}", lambda each: str(evaluate(each[1], contexts)), value)

@@ -657,8 +657,8 @@ def test_missing_responses_of_github_are_not_guessed(here: World, fault: str, pa
     """Unreadable reviews approve nothing; the next run with GitHub available applies them."""
     here.merged(1, "Audit", "Deploys")
     before = here.writes()
-    here.github.fault = lambda method, asked: (
-        FAULTS[fault] if method == "GET" and asked.endswith(path) else None
+    here.github.fault = lambda method, requested: (
+        FAULTS[fault] if method == "GET" and requested.endswith(path) else None
     )
     done = here.push()
     assert (done.code, done.outputs["failure-reason"]) == (1, "github"), done.stdout
@@ -667,7 +667,7 @@ def test_missing_responses_of_github_are_not_guessed(here: World, fault: str, pa
         assert failures(here) == ["github"]
     else:  # without the list of pull requests the report is an issue
         assert here.github.issues[0]["title"].endswith("apply failed (github)")
-    here.github.fault = lambda method, asked: None
+    here.github.fault = lambda method, requested: None
     assert here.push().code == 0
 
 

@@ -51,13 +51,13 @@ def test_expected_digest(shell: Shell, file: File, cloud: MakeCloud) -> None:
     file()
     server = cloud()
     reviewed = digest(shell("plan", **server.environ).out)
-    asked = ("apply", "--yes", "--expect-digest")
+    command = ("apply", "--yes", "--expect-digest")
     for text, code in (("", 64), ("sha256:", 64), (OTHER.replace("0", "G"), 64), (OTHER, 6)):
-        assert shell(*asked, text, **server.environ).code == code
+        assert shell(*command, text, **server.environ).code == code
     assert server.writes() == []
-    done = shell(*asked, reviewed, **server.environ)
+    done = shell(*command, reviewed, **server.environ)
     assert (done.code, done.err.count("creating Deploys\n")) == (0, 1)
-    assert shell(*asked, OTHER, **server.environ).code == 0
+    assert shell(*command, OTHER, **server.environ).code == 0
     assert server.writes() == ["POST", "POST"]
 
 
@@ -135,8 +135,8 @@ def test_unwritable_report(shell: Shell, file: File, cloud: MakeCloud, tmp_path:
         done = shell("apply", "--yes", "--report", name, **server.environ)
         assert (done.code, done.out, server.writes()) == (1, "", [])
         assert "error[output]: cannot write " in done.err
-    asked = ("apply", "--yes", "--format", "json", "--report", "reports/report.json")
-    done = shell(*asked, **server.environ)
+    command = ("apply", "--yes", "--format", "json", "--report", "reports/report.json")
+    done = shell(*command, **server.environ)
     assert (done.code, json.loads(done.out)["counts"]["created"]) == (7, 2)
     assert "report.json: no such file or directory\n  = help:" in done.err
 

@@ -82,7 +82,7 @@ SMALL = {"page_size": 2, "max_page_size": 2}
 
 
 @pytest.mark.parametrize(
-    ("choices", "name", "said"),
+    ("choices", "name", "shown"),
     [
         (NEW, "schema", "warn event types: new: secret_rotated | warn webhook types: new: teams"),
         (
@@ -123,12 +123,12 @@ SMALL = {"page_size": 2, "max_page_size": 2}
         ({"read_back": "configuration-null"}, "read-back", "not shown"),
     ],
 )
-def test_each_variant_is_reported(choices: dict[str, Any], name: str, said: str) -> None:
+def test_each_variant_is_reported(choices: dict[str, Any], name: str, shown: str) -> None:
     """The check reports the behavior, and shows no secret and no other organization."""
     checks = check_with(
         *choices.get("names", "abc"), **{k: choices[k] for k in choices if k != "names"}
     )
-    assert said in all_of(checks, name)
+    assert shown in all_of(checks, name)
     assert not any("canary" in each.detail or "Globex" in each.detail for each in checks)
 
 
@@ -159,7 +159,7 @@ def methods(listed: str, single: str) -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize(
-    ("answers", "name", "said", "fix"),
+    ("answers", "name", "shown", "fix"),
     [
         # A 404 without JSON is not a missing object: the server is not CloudTruth.
         ([HTML], "http", "ok the server responds (HTTP 404)", ""),
@@ -178,10 +178,10 @@ def methods(listed: str, single: str) -> tuple[Any, ...]:
         (methods("", ""), "methods", "unknown list: no Allow header | unknown webhook: no", ""),
     ],
 )  # fmt: skip
-def test_other_servers(answers: Any, name: str, said: str, fix: str) -> None:
+def test_other_servers(answers: Any, name: str, shown: str, fix: str) -> None:
     """Each problem fails only its check, which has a next step and no address."""
     checks = scripted(*answers)
-    assert said in all_of(checks, name)
+    assert shown in all_of(checks, name)
     assert fix in " ".join(str(each.fix) for each in checks if each.name == name)
     assert "canary" not in all_of(checks, name)
 

@@ -87,6 +87,6 @@ def test_a_signal_before_the_first_write(tmp_path: Path, number: int, code: int)
         with connection:
             assert connection.recv(1000)
             process.send_signal(number)
-            _, said = process.communicate(timeout=TIMEOUT)
+            _, output = process.communicate(timeout=TIMEOUT)
     assert process.returncode == code
-    assert "stopped by a signal" in said
+    assert "stopped by a signal" in output

@@ -102,8 +102,8 @@ def test_a_skeleton_of_each_type_is_offered(editor: LanguageServer, kind: str) -
     """A new webhook has a skeleton for each type, which is valid once it is filled in."""
     items = editor.complete("webhooks:\n  - |\n")
     offered = [filled(each.get("insertText", "")) for each in items]
-    (whole,) = (each for each in offered if f"type: {kind}" in each and "configuration:" in each)
-    document = "webhooks:\n  - " + whole.replace("\n", "\n  ") + "\n"
+    (skeleton,) = (each for each in offered if f"type: {kind}" in each and "configuration:" in each)
+    document = "webhooks:\n  - " + skeleton.replace("\n", "\n  ") + "\n"
     assert validate(document), document
     assert editor.diagnostics(document) == []
     assert any("state: absent" in each for each in offered)

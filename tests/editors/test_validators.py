@@ -75,6 +75,6 @@ def differing(verdicts: list[bool]) -> list[str]:
     assert len(verdicts) == len(EXPECTED)
     return [
         name
-        for name, said, expected in zip(ALL, verdicts, EXPECTED, strict=True)
-        if said is not expected
+        for name, verdict, expected in zip(ALL, verdicts, EXPECTED, strict=True)
+        if verdict is not expected
     ]

@@ -322,9 +322,9 @@ def test_the_watcher_receives_every_operation_once() -> None:
     api = memory(row("a", "1"), row("b", "2"))
     plan = planned(api, slack("a", "#new"), slack("b", "#new"), slack("c"))
     api.put(row("a", "1", "#new"))
-    heard = RecordingWatcher()
-    run(api, plan, watcher=heard)
-    assert (heard.started, sorted(heard.ended)) == (["b", "c"], ["a", "b", "c"])
+    watcher = RecordingWatcher()
+    run(api, plan, watcher=watcher)
+    assert (watcher.started, sorted(watcher.ended)) == (["b", "c"], ["a", "b", "c"])
 
 
 class RaisingWatcher:

@@ -129,7 +129,7 @@ def test_a_duplicate_kept_by_another_run_is_reported() -> None:
 
 
 @pytest.mark.parametrize(
-    ("theirs", "left"),
+    ("other", "left"),
     [
         (row("a", "a-first", "#elsewhere"), ["a-first"]),
         (row("a", "a-first", token="xoxb-9876543210-other"), ["a-first"]),
@@ -138,13 +138,13 @@ def test_a_duplicate_kept_by_another_run_is_reported() -> None:
     ids=["other fields", "another token, which the listing shows", "the larger id"],
 )
 def test_a_webhook_of_another_process_that_differs_is_kept(
-    theirs: LiveWebhook, left: list[str]
+    other: LiveWebhook, left: list[str]
 ) -> None:
     """The outcome is a conflict with the id of the other webhook."""
-    api = memory(faults=[Fault(call="create", interfere=appear(theirs))])
+    api = memory(faults=[Fault(call="create", interfere=appear(other))])
     report = run(api, planned(api, slack("a")))
     assert outcomes(report) == {"a": "failed conflict"}
-    assert theirs.id in report.outcomes[0].message  # type: ignore[union-attr]
+    assert other.id in report.outcomes[0].message  # type: ignore[union-attr]
     assert sorted(api.rows) == left
 
 

@@ -123,14 +123,14 @@ def test_a_halted_run_does_not_wait() -> None:
 def test_the_first_signal_stops_and_the_second_halts(number: int, code: ExitCode) -> None:
     """Handlers only set flags, shorten the deadline once, and are restored at the end."""
     hurried: list[float] = []
-    theirs = signal.signal(number, signal.SIG_IGN)
+    previous = signal.signal(number, signal.SIG_IGN)
     with SignalStop(lambda: 0.0, shorten_deadline=hurried.append) as stop:
         assert (stop.requested(), stop.halted()) == (None, False)
         os.kill(os.getpid(), number)
         assert (stop.requested(), stop.halted(), hurried) == (code, False, [5.0])
         os.kill(os.getpid(), signal.SIGINT)
         assert (stop.requested(), stop.halted(), hurried) == (code, True, [5.0])
-    assert signal.signal(number, theirs) is signal.SIG_IGN
+    assert signal.signal(number, previous) is signal.SIG_IGN
 
 
 def test_six_seconds_after_the_first_signal_the_run_halts() -> None:

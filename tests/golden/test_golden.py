@@ -26,8 +26,8 @@ FORMATS = {"text": "plan.txt", "json": "plan.json", "markdown": "plan.md"}
 
 def outputs(folder: Path) -> dict[str, str]:
     """Return the content of each output file of a situation."""
-    told = folder / "options.json"
-    options = json.loads(told.read_text("utf-8")) if told.exists() else {}
+    options_file = folder / "options.json"
+    options = json.loads(options_file.read_text("utf-8")) if options_file.exists() else {}
     inputs = Inputs(directory=folder, environ=options.get("environ", {}), stdin=bytes)
     live = json.loads((folder / "live.json").read_text("utf-8"))["results"]
     api = memory(*map(live_webhook, live))

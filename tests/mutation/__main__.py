@@ -44,10 +44,10 @@ def main() -> int:
         "parts", nargs="*", metavar="PART", help="as planning/match.py; all if none"
     )
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="tests run side by side")
-    asked = parser.parse_args()
-    files = _files(asked.parts)
+    options = parser.parse_args()
+    files = _files(options.parts)
     if not files:
-        parser.error(f"no module of planning/ or execute/ is called {', '.join(asked.parts)}")
+        parser.error(f"no module of planning/ or execute/ is called {', '.join(options.parts)}")
     with tempfile.TemporaryDirectory(prefix="mutation-") as folder:
         copy = Path(folder)
         copy_parts(copy, "reconciler", "schemas", "tests")
@@ -55,7 +55,7 @@ def main() -> int:
         only = f"only_mutate = {json.dumps(files)}"
         text = settings.read_text(encoding="utf-8")
         settings.write_text(re.sub(r"(?m)^only_mutate = .*$", only, text), encoding="utf-8")
-        command = [sys.executable, "-m", "mutmut", "run", "--max-children", str(asked.jobs)]
+        command = [sys.executable, "-m", "mutmut", "run", "--max-children", str(options.jobs)]
         ran = subprocess.run(command, cwd=copy, check=False)
         if ran.returncode:
             return ran.returncode

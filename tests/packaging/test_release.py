@@ -109,9 +109,9 @@ def test_a_release(clone: Clone, tmp_path: Path) -> None:
     assert set(re.findall(r"^[\w-]+", "\n".join(PROJECT["dependencies"]), re.M)) <= set(listed)
 
     assert clone.job("release", "v0.2.0") == ""
-    said = (clone.temporary / "called").read_text().split("\n")
-    assert said[:3] == ["release", "create", "v0.2.0"]
-    assert {f"dist/{wheel}", "notes/sbom.cdx.json", "notes/notes.md"} <= set(said)
+    arguments = (clone.temporary / "called").read_text().split("\n")
+    assert arguments[:3] == ["release", "create", "v0.2.0"]
+    assert {f"dist/{wheel}", "notes/sbom.cdx.json", "notes/notes.md"} <= set(arguments)
 
     program = environment(tmp_path / "environment", clone.folder / "dist" / wheel)
     assert run(program / "webhooks", "--version", cwd=tmp_path).stdout == "webhooks 0.2.0\n"

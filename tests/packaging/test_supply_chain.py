@@ -71,8 +71,8 @@ def test_a_lock_is_complete(path: Path) -> None:
     assert all(hashes for _, _, hashes in entries)
     lines = [line for line in text.splitlines() if line and line[0] not in " #"]
     assert len(entries) == len(lines)
-    asked = path.with_suffix(".in").read_text("utf-8").splitlines()
-    wanted = {line for line in asked if line and not line.startswith("#")}
+    requirements = path.with_suffix(".in").read_text("utf-8").splitlines()
+    wanted = {line for line in requirements if line and not line.startswith("#")}
     assert {each.partition("[")[0] for each in wanted} <= {name for name, _, _ in entries}
     assert "://" not in text
 

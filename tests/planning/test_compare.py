@@ -310,8 +310,10 @@ def test_an_invalid_live_token_gives_a_warning(shown: str) -> None:
     assert result.unreadable == ()  # the value to compare with is known
     assert "`webhooks apply --resend-secret 'My ops'`" in (note.hint or "")
     assert shown not in repr(result).replace("name='SLACK_BOT_TOKEN'", "")
-    asked = PlanOptions(resend=("My ops",))
-    again = plan(desired(slack("My ops")), live(live_slack("My ops", token=shown)), SECRETS, asked)
+    options = PlanOptions(resend=("My ops",))
+    again = plan(
+        desired(slack("My ops")), live(live_slack("My ops", token=shown)), SECRETS, options
+    )
     assert (len(again.operations), again.notes) == (1, ())
 
 

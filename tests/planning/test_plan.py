@@ -139,7 +139,7 @@ def test_the_base_makes_no_difference_to_the_digest() -> None:
             {},
             ["C this-change", "A drift", "B this-change"],
         ),
-        # Errors of other entries of the base hide no drift of the selected one.
+        # Errors in other base entries do not hide drift of the selected webhook.
         (
             [slack("A"), slack("X", id="not-live")],
             [slack("A")],
@@ -149,8 +149,14 @@ def test_the_base_makes_no_difference_to_the_digest() -> None:
         ),
         # A resend was requested; the files do not contain it.
         *(
-            ([slack("A")], [slack("A")], [live_slack("A", token="*****")], asked, ["A this-change"])
-            for asked in ({"resend": ("*",)}, {"resend": ("A",)})
+            (
+                [slack("A")],
+                [slack("A")],
+                [live_slack("A", token="*****")],
+                resend,
+                ["A this-change"],
+            )
+            for resend in ({"resend": ("*",)}, {"resend": ("A",)})
         ),
         # A base that conflicts with the live webhooks is ignored.
         (

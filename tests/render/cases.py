@@ -273,7 +273,7 @@ WARNED = replace(
     not_shown=(("Ops", "token"),),
 )
 CHANGED = skipped(RENAME, "changed", "changed since the plan")
-DOUBTFUL = Unconfirmed(operation=CREATE, message="no response")
+UNCONFIRMED_CREATE = Unconfirmed(operation=CREATE, message="no response")
 WAITS = skipped(ABSENT, "deletes-wait", "deletes wait until everything else is done")
 REPORTS = {
     "done": report(
@@ -296,7 +296,7 @@ REPORTS = {
     "nothing": report(PLANS["one"]),
     "warned": report(WARNED),
     "stale": report(plan(RENAME), CHANGED),
-    "doubtful": report(plan(RENAME, CREATE), CHANGED, DOUBTFUL, writes=1),
+    "unconfirmed-create": report(plan(RENAME, CREATE), CHANGED, UNCONFIRMED_CREATE, writes=1),
     "unapplied": report(plan(kept=(replace(KEPT.kept[2], unapplied=True),))),
     "unreviewed": report(
         MIXED, RENAMED, *(skipped(each, NOT_REVIEWED, "not reviewed") for each in (CREATE, ABSENT)),

@@ -108,8 +108,8 @@ def test_resends_of_a_saved_plan_are_sent_each_time(
     server = cloud(read_back="mask")
     file(TEAM)
     assert shell("apply", "--yes", **server.environ).code == 0
-    asked = ("plan", "--resend-secret", "Deploys", "--out", "plan.json")
-    assert shell(*asked, **server.environ).code == 0
+    command_line = ("plan", "--resend-secret", "Deploys", "--out", "plan.json")
+    assert shell(*command_line, **server.environ).code == 0
     for _ in range(2):
         writes = len(server.writes())
         done = shell("apply", "plan.json", "--yes", **server.environ)
@@ -178,8 +178,8 @@ def test_a_new_host_behind_a_reference_needs_a_review(
     file(text, "before.yaml")
     bumped = text.replace("pager}", "pager, version: 2}").replace("PAGER}", "PAGER, version: 2}")
     file(bumped)
-    asked = ("plan", "--base", "before.yaml", "--out", "plan.json")
-    assert shell(*asked, **environ("one.example.com")).code == 0
+    command_line = ("plan", "--base", "before.yaml", "--out", "plan.json")
+    assert shell(*command_line, **environ("one.example.com")).code == 0
     assert shell("apply", "plan.json", "--yes", **environ("two.example.com")).code == 0
     (row,) = server.emulator.store.webhooks()
     assert row["configuration"]["url"] == "https://two.example.com/secret-path"

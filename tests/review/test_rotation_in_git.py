@@ -129,11 +129,11 @@ def test_a_digest_of_a_plan_with_a_base_needs_the_base(
     found = re.search(r"Digest (\S+)", planned.out)
     assert found is not None
     hint = "if the reviewed plan was made with --base, apply with the same --base"
-    asked = ("apply", "--yes", "--expect-digest", found[1])
-    done = shell(*asked, **server.environ)
+    command = ("apply", "--yes", "--expect-digest", found[1])
+    done = shell(*command, **server.environ)
     assert (done.code, hint in done.err) == (6, True)
     file(OLD.replace("value_updated", "value_deleted"))
-    done = shell(*asked, "--base", "HEAD", **server.environ)
+    done = shell(*command, "--base", "HEAD", **server.environ)
     assert (done.code, hint in done.err) == (6, False)
 
 

@@ -76,9 +76,9 @@ CANARIES: Final = tuple(each for each in globals().values() if isinstance(each, 
 
 def find(data: bytes, where: str) -> Iterator[str]:
     """Yield each canary that `data` contains in any encoding, and `where`."""
-    for needle, told in _needles().items():
+    for needle, description in _needles().items():
         if needle in data:
-            yield f"{told}, in {where}"
+            yield f"{description}, in {where}"
 
 
 @cache

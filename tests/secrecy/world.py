@@ -96,15 +96,15 @@ class Echo:
     def take(self, method: str, path: str, body: bytes) -> Fault | None:
         if method == "GET":
             return None
-        said = [_QUOTED, body.decode()]
+        quotes = [_QUOTED, body.decode()]
         for value in json.loads(body or b"{}").get("configuration", {}).values():
-            said += [str(value), repr(value), quote(str(value)), str(value)[:-3], str(value)[4:]]
-        return self.make(" ; ".join(said))
+            quotes += [str(value), repr(value), quote(str(value)), str(value)[:-3], str(value)[4:]]
+        return self.make(" ; ".join(quotes))
 
 
 def _fields(text: str) -> Fault:
-    said = {"configuration": {"token": [text], "url": {text: [text]}}, "non_field_errors": [text]}
-    return faults.raw(json.dumps(said).encode(), code=400)
+    errors = {"configuration": {"token": [text], "url": {text: [text]}}, "non_field_errors": [text]}
+    return faults.raw(json.dumps(errors).encode(), code=400)
 
 
 FAULTS: Final[Mapping[str, tuple[Rule, ...] | Echo]] = {
@@ -321,10 +321,10 @@ def _populate(emulator: Emulator, *, shown: bool) -> None:
     """Create the webhooks. If secrets are hidden, a quote in a server error is undetectable."""
     store = emulator.store
     store.add_user(emulator.organization, key=c.KEY.value, role="OWNER", name="Canary")
-    told = f"{c.LIVE_URL.value} answered 403 to {c.LIVE_TOKEN.value}"
+    last_error = f"{c.LIVE_URL.value} answered 403 to {c.LIVE_TOKEN.value}"
     other = "refused"
     if shown:
-        told += f": {c.LIVE_PASSWORD.value} {quote(c.LIVE_BEARER.value)}"
+        last_error += f": {c.LIVE_PASSWORD.value} {quote(c.LIVE_BEARER.value)}"
         other += f" {c.OTHER_TYPE.value}"
     at = "2026-01-02T03:04:05Z"
     slack = {"channel": "#deploys", "username": "CloudTruth"}
@@ -335,7 +335,7 @@ def _populate(emulator: Emulator, *, shown: bool) -> None:
         ("Legacy", "slack", {**slack, "token": c.LIVE_TOKEN.value}, None),
         ("Pager", "generic", {"url": c.LIVE_URL.value, "username": "me", "verify": True,
                               "password": c.LIVE_PASSWORD.value, "token": c.LIVE_BEARER.value},
-         told),
+         last_error),
         ("Teams", "teams", {"url": c.LIVE_URL.value,
                             "deep": [{"a": c.OTHER_TYPE.value}, c.OTHER_TYPE.value]},
          other),
@@ -403,8 +403,8 @@ def _in_chain(problem: BaseException | None) -> Iterator[str]:
         seen.append(error)
         waiting += [error.__cause__, error.__context__]
         names = (*getattr(error, "__dict__", ()), *getattr(error, "__slots__", ()), "args")
-        told = [str(error), repr(error), *(repr(getattr(error, name, None)) for name in names)]
-        yield from find("\n".join(told).encode("utf-8", "replace"), type(error).__name__)
+        texts = [str(error), repr(error), *(repr(getattr(error, name, None)) for name in names)]
+        yield from find("\n".join(texts).encode("utf-8", "replace"), type(error).__name__)
         yield from _in_frames(error.__traceback__)
 
 

@@ -18,20 +18,20 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="this one alone")
     parser.add_argument("--trace", action="store_true", help="print what happened")
     parser.add_argument("--keep-going", action="store_true", help="do not stop at a violation")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     gc.freeze()
     began, ran = time.perf_counter(), []
-    one = asked.seed is not None
-    for seed in [asked.seed] if one else range(asked.start, asked.start + asked.seeds):
+    one = options.seed is not None
+    for seed in [options.seed] if one else range(options.start, options.start + options.seeds):
         result = run_seed(seed)
         ran.append(result)
         failed = result.violation is not None
-        if asked.trace or (failed and not asked.keep_going):
+        if options.trace or (failed and not options.keep_going):
             print("\n".join(result.trace))
         if failed:
             print(f"seed {seed}: {result.violation}")
             print(f"again: python -m tests.simulation --seed {seed} --trace")
-            if not asked.keep_going:
+            if not options.keep_going:
                 break
     seconds = time.perf_counter() - began
     violations = sum(each.violation is not None for each in ran)

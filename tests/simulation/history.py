@@ -126,8 +126,8 @@ class Program:
             process.code = error.exit_code
             process.needs_review = isinstance(error, NotReviewedError)
             self._world.note(f"{process.name} ends: exit {int(error.exit_code)}, {error}")
-            said = f"{error!r} {error} {error.__cause__!r} {error.__context__!r}"
-            if CANARY in said or CANARY in str(getattr(error, "findings", "")):
+            texts = f"{error!r} {error} {error.__cause__!r} {error.__context__!r}"
+            if CANARY in texts or CANARY in str(getattr(error, "findings", "")):
                 raise Violation("a secret is in an error") from None
             self.checks.check_exit_code(process, error.exit_code)
         except Exception as error:
@@ -225,7 +225,7 @@ class History:
     def _plan_again(self, team: Team) -> Plan:
         """Plan again, without the resends that were requested before."""
         options = replace(team.options, previous=None, resend=())
-        process = Process("look", team=replace(team, options=options))
+        process = Process("check", team=replace(team, options=options))
         planned = self.world.scheduler.run_as(process.state, lambda: self.program.plan(process))
         if planned is None:
             raise Violation(f"a plan without faults ends with {process.code!r}")

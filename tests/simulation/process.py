@@ -32,10 +32,10 @@ class Activity:
     """The writes and reads of one run, and its plan.
 
     `sent` holds every write that was sent and may have been committed, as method and name (for a
-    POST) or id. `listings` counts the listings since a create of that name was in doubt. `read_ids`
-    holds the ids that were read one by one. `last_read` is the time of the last read. `compared`
-    maps ids to what was read between confirmation and the first write: the listing, and webhooks
-    that it did not show.
+    POST) or id. `listings` counts the listings since the outcome of a create of that name was
+    unknown. `read_ids` holds the ids that were read one by one. `last_read` is the time of the last
+    read. `compared` maps ids to what was read between confirmation and the first write: the
+    listing, and webhooks that it did not show.
     """
 
     plan: Plan | None = None

@@ -68,11 +68,11 @@ class FakeSlack:
         if token not in self.tokens:
             return Response(200, {"ok": False, "error": "invalid_auth"})
         scopes = self.tokens[token]
-        told = {} if scopes is None else {"X-OAuth-Scopes": ",".join(scopes)}
+        response_headers = {} if scopes is None else {"X-OAuth-Scopes": ",".join(scopes)}
         if method in self.errors:
-            return Response(200, {"ok": False, "error": self.errors[method]}, told)
-        answer = getattr(self, method.replace(".", "_"))(arguments, set(scopes or ()))
-        return Response(200, answer, told)
+            return Response(200, {"ok": False, "error": self.errors[method]}, response_headers)
+        document = getattr(self, method.replace(".", "_"))(arguments, set(scopes or ()))
+        return Response(200, document, response_headers)
 
     def auth_test(self, arguments: dict[str, Any], scopes: set[str]) -> Any:
         return {"ok": True, "team": "Acme", "user": "cloudtruth", "url": "https://acme.slack.com/"}

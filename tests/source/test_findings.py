@@ -63,8 +63,8 @@ def check(name: str, title: str, found: str, request: pytest.FixtureRequest) -> 
     agreed = cases(name)
     if request.config.getoption("--update-golden"):
         agreed[title] = (agreed[title][0], found)
-        whole = (f"### {key}\n{text}=>\n{said}" for key, (text, said) in agreed.items())
-        (HERE / name).write_text("".join(whole), "utf-8")
+        sections = (f"### {key}\n{text}=>\n{result}" for key, (text, result) in agreed.items())
+        (HERE / name).write_text("".join(sections), "utf-8")
     assert found == agreed[title][1]
     assert SECRET not in found.lower()
 

@@ -28,9 +28,9 @@ def generic(configuration: str) -> str:
 
 
 def slack(**fields: str) -> str:
-    whole = {"token": "{env: T}", "channel": "a", "username": "b", **fields}
-    name = whole.pop("name", "A")
-    return entry("slack", ", ".join(f"{key}: {value}" for key, value in whole.items()), name)
+    values = {"token": "{env: T}", "channel": "a", "username": "b", **fields}
+    name = values.pop("name", "A")
+    return entry("slack", ", ".join(f"{key}: {value}" for key, value in values.items()), name)
 
 
 def found(outcome: Loaded) -> list[tuple[str, Severity]]:

@@ -51,7 +51,7 @@ def engine_accepts(data: dict[str, Any]) -> bool:
     return len(built.webhooks) + len(built.absent) == len(data["webhooks"])
 
 
-WHOLE: dict[str, Any] = yaml.safe_load(GOOD)
+VALID: dict[str, Any] = yaml.safe_load(GOOD)
 VALUES = (
     *(None, True, 0, 1, -1, 1.0, 0.5, 2**53, [], {}, [1], ["A"], ["A", "A"], {"x": None}),
     *("", "A", "x\n", "slack", "generic", "present", "absent"),
@@ -75,7 +75,7 @@ def places(data: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return found
 
 
-PLACES = places(WHOLE)
+PLACES = places(VALID)
 
 
 def changed(data: dict[str, Any], path: tuple[Any, ...], *value: Any) -> dict[str, Any]:
@@ -95,9 +95,9 @@ def changed(data: dict[str, Any], path: tuple[Any, ...], *value: Any) -> dict[st
 
 def test_both_engines_accept_the_same_files() -> None:
     """Both validators agree about any value in any place, and about any missing value."""
-    files = [changed(WHOLE, path, value) for path in PLACES for value in VALUES]
+    files = [changed(VALID, path, value) for path in PLACES for value in VALUES]
     results = set()
-    for data in (WHOLE, *files, *(changed(WHOLE, path) for path in PLACES)):
+    for data in (VALID, *files, *(changed(VALID, path) for path in PLACES)):
         results.add(engine_accepts(data))
         assert engine_accepts(data) is schema_accepts(data), data
     assert results == {True, False}
@@ -116,7 +116,7 @@ junk = st.recursive(
 @st.composite
 def files(draw: st.DrawFn) -> dict[str, Any]:
     """Return a file with two values replaced, removed or added anywhere, or any other tree."""
-    data = WHOLE
+    data = VALID
     for _ in range(2):
         path = draw(st.sampled_from(PLACES))
         path = draw(st.sampled_from([path, (*path[:-1], draw(st.sampled_from(KEYS)))]))
@@ -151,7 +151,7 @@ SECRETS = (
 
 def test_a_secret_in_any_place_is_not_shown() -> None:
     """No error shows a Slack token or a URL with a password, wherever it is in the file."""
-    for data in (changed(WHOLE, path, value) for path in PLACES for value in SECRETS):
+    for data in (changed(VALID, path, value) for path in PLACES for value in SECRETS):
         outcome = load_text(json.dumps(data), rules=Rules(allow_secrets=("env:A",)))
         assert outcome.findings, data
         assert "hunter2" not in repr(outcome.findings), data
