@@ -16,8 +16,8 @@ WHY = {
     "checks and values of the file": "every field of every webhook is checked once, because "
     "accepting an invalid file would cost more. jsonschema-rs validates the file; "
     "the Python library `jsonschema`, about forty times as slow, is only imported to explain a "
-    "refused plan.",
-    "HTTP and decoding of the listing": "the C parser decodes the JSON, page by page, and refuses "
+    "rejected plan.",
+    "HTTP and decoding of the listing": "the C parser decodes the JSON, page by page, and rejects "
     "duplicate keys and NaN. Every row becomes one frozen value, with its token wrapped so that it "
     "cannot be printed. Keeping raw rows would be faster and leak secrets.",
     "comparison": "every pair is compared field by field, secrets in constant time. Plain `==` "

@@ -41,12 +41,12 @@ def in_process(fake: Fake) -> httpx.MockTransport:
 
     def handle(request: httpx.Request) -> httpx.Response:
         headers = {name.lower(): value for name, value in request.headers.items()}
-        answer = fake.handle(request.method, str(request.url), headers, request.read())
+        response = fake.handle(request.method, str(request.url), headers, request.read())
         return httpx.Response(
-            answer.status,
-            headers={"content-type": "application/json", **answer.headers},
+            response.status,
+            headers={"content-type": "application/json", **response.headers},
             # Streamed, as over a network.
-            stream=httpx.ByteStream(answer.body()),
+            stream=httpx.ByteStream(response.body()),
         )
 
     return httpx.MockTransport(handle)
@@ -59,24 +59,24 @@ def serve(fake: Fake) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         wbufsize = -1  # one packet per response; a second one would wait for the first's receipt
 
-        def _answer(self) -> None:
+        def _respond(self) -> None:
             length = int(self.headers.get("content-length") or 0)
             headers = {name.lower(): value for name, value in self.headers.items()}
-            answer = fake.handle(self.command, self.path, headers, self.rfile.read(length))
-            if not answer.status:  # break the connection
+            response = fake.handle(self.command, self.path, headers, self.rfile.read(length))
+            if not response.status:  # break the connection
                 self.close_connection = True
                 return
-            body = answer.body()
-            self.send_response(answer.status)
-            if "Content-Type" not in answer.headers:
+            body = response.body()
+            self.send_response(response.status)
+            if "Content-Type" not in response.headers:
                 self.send_header("Content-Type", "application/json; charset=utf-8")
             self.send_header("Content-Length", str(len(body)))
-            for name, value in answer.headers.items():
+            for name, value in response.headers.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
 
-        do_GET = do_POST = do_PATCH = _answer  # noqa: N815
+        do_GET = do_POST = do_PATCH = _respond  # noqa: N815
 
         def log_message(self, format: str, *args: object) -> None:
             """Print nothing."""

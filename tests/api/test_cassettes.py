@@ -46,7 +46,7 @@ def scrub_response(response: dict[str, Any]) -> dict[str, Any]:
     return response
 
 
-def refuse(request: httpx.Request) -> httpx.Response:
+def reject(request: httpx.Request) -> httpx.Response:
     raise AssertionError("a request left the cassette")
 
 
@@ -64,7 +64,7 @@ def tape(name: str, **choices: Any) -> Iterator[Client]:
         decode_compressed_response=True,
     )
     emulated = EmulatedApi(**choices)
-    handler = emulated.adapter.handle_request if RECORDING else refuse
+    handler = emulated.adapter.handle_request if RECORDING else reject
     client = emulated.connect(httpx.MockTransport(handler))
     with recorder.use_cassette(str(path)) as cassette, closing(client):
         yield client

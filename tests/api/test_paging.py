@@ -34,9 +34,9 @@ def page(count: Any, *ids: int, more: Any = None) -> httpx.Response:
 GONE = json_response(404, {"detail": "Invalid page."})
 
 
-def listing(*answers: Any) -> tuple[list[str], Scripted]:
+def listing(*responses: Any) -> tuple[list[str], Scripted]:
     """List all webhooks; return the ids and the server."""
-    one, server, _ = transport(*answers)
+    one, server, _ = transport(*responses)
     found = read_all(one, "/x/", lambda row: row["id"], str, InlineWorkers())
     return list(found), server
 
@@ -75,25 +75,25 @@ INCONSISTENT = {
 }
 
 
-@pytest.mark.parametrize("answers", INCONSISTENT.values(), ids=INCONSISTENT)
-def test_an_inconsistent_listing_is_read_twice(answers: list[Any]) -> None:
+@pytest.mark.parametrize("responses", INCONSISTENT.values(), ids=INCONSISTENT)
+def test_an_inconsistent_listing_is_read_twice(responses: list[Any]) -> None:
     """The same problem twice is an error; a consistent second listing is returned."""
     with pytest.raises(IncompleteListingError, match="returns an incomplete listing") as caught:
-        listing(*answers, *answers)
+        listing(*responses, *responses)
     assert caught.value.path == "/x/"
     assert caught.value.__context__ is None
-    found, _ = listing(*answers, page(2, 7, 8))
+    found, _ = listing(*responses, page(2, 7, 8))
     assert found == ["7", "8"]
 
 
 @pytest.mark.parametrize(
-    "answers",
+    "responses",
     [[page(200_001, *range(1000))], [page(2001, 1)]],
     ids=["rows", "pages"],
 )
-def test_an_excessive_count_is_not_read(answers: list[Any]) -> None:
+def test_an_excessive_count_is_not_read(responses: list[Any]) -> None:
     """A count above the limit is an error after one request."""
-    one, server, _ = transport(*answers)
+    one, server, _ = transport(*responses)
     with pytest.raises(IncompleteListingError, match="more than 2000 pages or 200000 rows"):
         read_all(one, "/x/", lambda row: row["id"], str, InlineWorkers())
     assert len(server.requests) == 1

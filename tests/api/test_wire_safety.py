@@ -229,7 +229,7 @@ def test_the_key_is_not_sent_to_a_server_without_tls() -> None:
     """A failed TLS handshake ends the request."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
-        def refuse() -> None:
+        def reject() -> None:
             for _ in range(4):
                 connection, _ = listener.accept()
                 with connection:
@@ -237,7 +237,7 @@ def test_the_key_is_not_sent_to_a_server_without_tls() -> None:
                     connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
         received: list[bytes] = []
-        thread = threading.Thread(target=refuse, daemon=True)
+        thread = threading.Thread(target=reject, daemon=True)
         thread.start()
         url = f"https://127.0.0.1:{listener.getsockname()[1]}"
         with transport_to(url) as transport, pytest.raises(UnreachableError) as caught:

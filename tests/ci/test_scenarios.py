@@ -63,8 +63,8 @@ def test_after_a_force_push_the_old_checkout_is_rejected(here: World) -> None:
     here.declare("Audit", Audit="elsewhere")
     here.commit("forced")
     assert here.push(at=gone).outputs["failure-reason"] == "not-the-tip"
-    refused = here.push()
-    assert (refused.code, refused.outputs["failure-reason"]) == (6, "not-reviewed")
+    rejected = here.push()
+    assert (rejected.code, rejected.outputs["failure-reason"]) == (6, "not-reviewed")
     assert here.live() == {"Audit": "general"}
 
 
@@ -172,9 +172,9 @@ def test_a_changed_review_approves_nothing(here: World, edit: str) -> None:
     here.squash(1)
     if edit == "later":
         here.github.edit(comment, comment["body"] + "one more line")
-    refused = here.push()
-    assert (refused.code, refused.outputs["failure-reason"]) == (6, "not-reviewed")
-    assert "pull request 1 has no approved plan" in refused.stdout
+    rejected = here.push()
+    assert (rejected.code, rejected.outputs["failure-reason"]) == (6, "not-reviewed")
+    assert "pull request 1 has no approved plan" in rejected.stdout
     assert set(here.live()) == {"Audit"}
     assert here.follow(here.github.bodies(1)[-1]).code == 0
     assert set(here.live()) == {"Audit", "Deploys"}
@@ -186,8 +186,8 @@ def test_a_direct_push_is_reported_on_the_newest_pull_request(here: World) -> No
     assert here.push().code == 0
     here.declare("Audit", head="prune: true\nscope: ['*']")
     here.commit("revert")
-    refused = here.push()
-    assert (refused.code, set(here.live())) == (6, {"Audit", "Deploys"})
+    rejected = here.push()
+    assert (rejected.code, set(here.live())) == (6, {"Audit", "Deploys"})
     assert here.follow(here.github.bodies(1)[-1]).code == 0
     assert set(here.live()) == {"Audit"}
 
@@ -243,9 +243,9 @@ def test_a_fork_is_not_planned_and_not_applied(here: World) -> None:
     assert "comes from a fork" in forked.stdout
     assert (len(here.emulator.log), here.github.log) == (requests, [])
     here.squash(1)
-    refused = here.push()
-    assert refused.code == 6
-    assert "it has no plan comment from this workflow" in refused.stdout
+    rejected = here.push()
+    assert rejected.code == 6
+    assert "it has no plan comment from this workflow" in rejected.stdout
     assert here.follow(here.github.bodies(1)[-1]).code == 0
 
 
@@ -262,8 +262,8 @@ def test_a_pull_request_to_another_branch_is_not_a_review(here: World) -> None:
     here.squash(1, into="release")
     here.git("checkout", "-q", "main")
     here.git("merge", "-q", "release")
-    refused = here.push()
-    assert (refused.code, set(here.live())) == (6, {"Audit"})
+    rejected = here.push()
+    assert (rejected.code, set(here.live())) == (6, {"Audit"})
 
 
 # The contents of plan comments.
@@ -304,9 +304,9 @@ def test_a_plan_job_cancelled_between_two_comments_approves_nothing(
     assert here.propose(1, "Audit", *names, "Last").code == 1
     here.github.fault = lambda method, path: None
     here.squash(1)
-    refused = here.push()
-    assert (refused.code, refused.outputs["failure-reason"]) == (6, "not-reviewed")
-    assert "was not completed" in refused.stdout
+    rejected = here.push()
+    assert (rejected.code, rejected.outputs["failure-reason"]) == (6, "not-reviewed")
+    assert "was not completed" in rejected.stdout
     assert set(here.live()) == {"Audit"}
 
 
@@ -389,8 +389,8 @@ def test_a_file_that_does_not_start_the_apply_fails_the_plan(here: World) -> Non
     (here.work / "webhooks.yaml").rename(here.work / "shared/base.yaml")
     (here.work / "webhooks.yaml").write_text("extends: shared/base.yaml\n")
     here.commit("overlay")
-    refused = here.pull(1)
-    assert (refused.code, refused.outputs["result"]) == (3, "failed")
+    rejected = here.pull(1)
+    assert (rejected.code, refused.outputs["result"]) == (3, "failed")
     assert f"{CALLER} does not run if shared/base.yaml changes" in refused.stdout
     workflow.write_text(
         updated(workflow.read_text(), replace(here.setup, parents=("shared/base.yaml",)))
@@ -530,11 +530,11 @@ def test_a_newer_change_of_the_webhook_keeps_a_rotation(read_back_world: World) 
 def test_a_secret_changed_without_a_version_is_not_sent(here: World) -> None:
     """No review can show the change; the run lists the reference whose `version` must be bumped."""
     here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
-    refused = here.push()
-    assert (refused.code, here.token("Audit")) == (6, SLACK)
+    rejected = here.push()
+    assert (rejected.code, here.token("Audit")) == (6, SLACK)
     edit = "bump its `version` (`token: {env: SLACK_BOT_TOKEN, version: 2}`)"
     (issue,) = here.github.issues
-    for text in (refused.stdout, issue["body"]):
+    for text in (rejected.stdout, issue["body"]):
         assert "update Audit" in text
         assert edit in text
 
@@ -554,9 +554,9 @@ def test_another_host_behind_a_file_needs_a_review(here: World) -> None:
     (here.work / "pager-url").write_text("https://evil.example/hook")
     here.commit("past review")
     before = here.writes()
-    refused = here.push(**allow)
-    assert (refused.code, here.writes()) == (6, before), refused.stdout
-    assert "evil.example" in refused.stdout
+    rejected = here.push(**allow)
+    assert (rejected.code, here.writes()) == (6, before), rejected.stdout
+    assert "evil.example" in rejected.stdout
 
 
 # Every failure is reported.

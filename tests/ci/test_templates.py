@@ -284,7 +284,7 @@ def test_a_value_that_would_break_the_workflow_is_rejected(value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answers", "branch"),
+    ("outputs", "branch"),
     [
         ({"refs/remotes/origin/HEAD": "origin/trunk"}, "trunk"),
         ({"refs/heads": "topic\nmaster", "HEAD": "topic"}, "master"),
@@ -292,11 +292,11 @@ def test_a_value_that_would_break_the_workflow_is_rejected(value: str) -> None:
         ({}, "main"),
     ],
 )
-def test_the_default_branch_is_that_of_the_repository(answers: dict[str, str], branch: str) -> None:
+def test_the_default_branch_is_that_of_the_repository(outputs: dict[str, str], branch: str) -> None:
     """The remote's default comes first, then a branch with a usual name, then the current one."""
 
     def git(arguments: Sequence[str]) -> bytes | None:
-        found = answers.get(arguments[-1])
+        found = outputs.get(arguments[-1])
         return None if found is None else found.encode()
 
     assert default_branch(git) == branch

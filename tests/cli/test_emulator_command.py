@@ -30,11 +30,11 @@ class Running:
     def get(self, path: str, key: str = "any", body: bytes | None = None) -> Any:
         headers = {"Authorization": f"Api-Key {key}"}
         try:
-            with urlopen(Request(self.url + path, body, headers, method="GET")) as answer:
-                return json.load(answer)
-        except HTTPError as refusal:
-            refusal.close()
-            return refusal.code
+            with urlopen(Request(self.url + path, body, headers, method="GET")) as response:
+                return json.load(response)
+        except HTTPError as error:
+            error.close()
+            return error.code
 
     def stop(self, number: int) -> int:
         self.process.send_signal(number)

@@ -124,9 +124,9 @@ def test_blocked_plan(shell: Shell, file: File, cloud: MakeCloud) -> None:
         ("--no-prune", 5, "override the guards once:"),
     ):
         expect(shell("plan", *line.split(), **service.environ), code, shown)
-    refused = shell("apply", "--yes", **service.environ)
-    assert (refused.code, service.names()) == (5, ["Deploys", "Pager"])
-    assert refused.err.endswith(
+    rejected = shell("apply", "--yes", **service.environ)
+    assert (rejected.code, service.names()) == (5, ["Deploys", "Pager"])
+    assert rejected.err.endswith(
         "  = help: run `webhooks plan` to see them; check that the right file was read; "
         "if this is intended, add --allow-deletes 2\n"
     )

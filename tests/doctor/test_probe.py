@@ -96,8 +96,8 @@ def test_a_probe_needs_confirmation(
 ) -> None:
     """Without a terminal it needs --yes; its section follows the others."""
     file()
-    refused = shell("doctor", "--probe", "--local")
-    assert refused.code == 8
-    assert "add --yes" in refused.err
+    rejected = shell("doctor", "--probe", "--local")
+    assert rejected.code == 8
+    assert "add --yes" in rejected.err
     done = shell("doctor", "--probe", "--local", "--yes")
     assert "Probe\n  ✓ create         accepted" in done.out

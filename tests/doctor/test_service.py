@@ -51,10 +51,10 @@ def check_with(
     return check(adapter, emulated.clock, key=key, guards=guards)
 
 
-def scripted(*answers: Any, key: str | None = LOCAL_KEY) -> tuple[Check, ...]:
+def scripted(*responses: Any, key: str | None = LOCAL_KEY) -> tuple[Check, ...]:
     """Check a server that gives prepared responses."""
     clock = VirtualClock()
-    return check(Scripted(*answers), clock, key=key)
+    return check(Scripted(*responses), clock, key=key)
 
 
 def row(checks: tuple[Check, ...], name: str) -> Check:
@@ -159,7 +159,7 @@ def methods(listed: str, single: str) -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize(
-    ("answers", "name", "shown", "fix"),
+    ("responses", "name", "shown", "fix"),
     [
         # A 404 without JSON is not a missing object: the server is not CloudTruth.
         ([HTML], "http", "ok the server responds (HTTP 404)", ""),
@@ -178,9 +178,9 @@ def methods(listed: str, single: str) -> tuple[Any, ...]:
         (methods("", ""), "methods", "unknown list: no Allow header | unknown webhook: no", ""),
     ],
 )  # fmt: skip
-def test_other_servers(answers: Any, name: str, shown: str, fix: str) -> None:
+def test_other_servers(responses: Any, name: str, shown: str, fix: str) -> None:
     """Each problem fails only its check, which has a next step and no address."""
-    checks = scripted(*answers)
+    checks = scripted(*responses)
     assert shown in all_of(checks, name)
     assert fix in " ".join(str(each.fix) for each in checks if each.name == name)
     assert "canary" not in all_of(checks, name)

@@ -88,9 +88,9 @@ class Emulator(product.Emulator):
                 return Response(
                     status=complete.status, headers=complete.headers, body=complete.body
                 )
-            answer = with_fault(complete, fault)
-            self.record(exchange, answer.status if fault.answers else 0)
-            return answer
+            response = with_fault(complete, fault)
+            self.record(exchange, response.status if fault.has_response else 0)
+            return response
 
     def settle(self) -> None:
         """Commit the late writes that are due; `handle` does this first."""
@@ -118,7 +118,7 @@ class Emulator(product.Emulator):
             return super().carry_out(exchange)
         named = unquote(exchange.request.path.rstrip("/").rpartition("/")[2])
         before = store.row(named) or store.row(named.lower())
-        answer = super().carry_out(exchange)
+        response = super().carry_out(exchange)
         if exchange.changed is not None:
             after = store.row(exchange.changed)
             for organization in sorted({row.organization for row in (before, after) if row}):
@@ -130,7 +130,7 @@ class Emulator(product.Emulator):
                     listings_left=behavior.stale_list_reads,
                 )
                 self._lag.add(write)
-        return answer
+        return response
 
     def _settle(self, now: float) -> None:
         if not self._late:

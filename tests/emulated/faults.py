@@ -67,7 +67,7 @@ class Fault:
         return f"{what} after commit" if self.commit and either else what
 
     @property
-    def answers(self) -> bool:
+    def has_response(self) -> bool:
         """Return whether the client receives a status line."""
         return self.wire not in (Wire.REFUSE, Wire.DROP, Wire.HANG)
 
@@ -160,17 +160,17 @@ class Response(messages.Response):
         return json.loads(self.body)
 
 
-def with_fault(answer: messages.Response, fault: Fault) -> Response:
+def with_fault(response: messages.Response, fault: Fault) -> Response:
     """Return the response changed by the fault."""
-    body = answer.body if fault.body is None else fault.body
+    body = response.body if fault.body is None else fault.body
     replaced = {name for name, _ in fault.headers}
     length: tuple[tuple[str, str], ...] = ()
     if fault.body is not None:
         replaced.add("content-length")
         length = (("content-length", str(len(body))),)
-    kept = (pair for pair in answer.headers if pair[0] not in replaced)
+    kept = (pair for pair in response.headers if pair[0] not in replaced)
     return Response(
-        status=answer.status if fault.status is None else fault.status,
+        status=response.status if fault.status is None else fault.status,
         headers=(*kept, *fault.headers, *length),
         body=body,
         fault=fault,

@@ -27,25 +27,25 @@ class InProcess(Base):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Pass one request. Raises the errors of httpx for a response with a fault."""
-        answer: Any = self.respond(request)
-        fault: Any = getattr(answer, "fault", None)
+        response: Any = self.respond(request)
+        fault: Any = getattr(response, "fault", None)
         wire = Wire.SEND if fault is None else fault.wire
         match wire:
             case Wire.SEND:
-                return _response(answer, answer.body)
+                return _response(response, response.body)
             case Wire.REFUSE:
                 raise httpx.ConnectError("refused", request=request)
             case Wire.DROP:
-                raise httpx.RemoteProtocolError("no answer", request=request)
+                raise httpx.RemoteProtocolError("no response", request=request)
             case Wire.HANG | Wire.DELAY:
                 patience: float = request.extensions.get("timeout", {}).get("read") or math.inf
                 seconds = math.inf if wire is Wire.HANG else fault.seconds
                 self._clock.sleep(min(seconds, patience))
                 if seconds >= patience:
-                    raise httpx.ReadTimeout("no answer", request=request)
-                return _response(answer, answer.body)
+                    raise httpx.ReadTimeout("no response", request=request)
+                return _response(response, response.body)
             case _:
-                return _response(answer, _broken(answer.body, wire, request))
+                return _response(response, _broken(response.body, wire, request))
 
 
 def _broken(body: bytes, wire: Wire, request: httpx.Request) -> Iterator[bytes]:
@@ -55,6 +55,6 @@ def _broken(body: bytes, wire: Wire, request: httpx.Request) -> Iterator[bytes]:
     raise httpx.RemoteProtocolError("cut off", request=request)
 
 
-def _response(answer: Response, body: bytes | Iterator[bytes]) -> httpx.Response:
+def _response(response: Response, body: bytes | Iterator[bytes]) -> httpx.Response:
     content = iter((body,)) if isinstance(body, bytes) else body
-    return httpx.Response(answer.status, headers=list(answer.headers), content=content)
+    return httpx.Response(response.status, headers=list(response.headers), content=content)

@@ -56,12 +56,12 @@ class Application(product.Application):
         super().__init__(emulator, **more)
         self._transports = transports
 
-    async def send(self, answer: Response, scope: Scope, receive: Receive, send: Send) -> None:
-        fault: Any = getattr(answer, "fault", None)
+    async def send(self, response: Response, scope: Scope, receive: Receive, send: Send) -> None:
+        fault: Any = getattr(response, "fault", None)
         transport = self._transports[cast(Peer, scope["client"])]
         match fault.wire if fault is not None else Wire.SEND:
             case Wire.SEND:
-                await super().send(answer, scope, receive, send)
+                await super().send(response, scope, receive, send)
             case Wire.REFUSE:
                 await _break(transport, reset=True)
             case Wire.DROP:
@@ -70,12 +70,12 @@ class Application(product.Application):
                 await _still_connected_after(None, receive)
             case Wire.DELAY:
                 if await _still_connected_after(fault.seconds, receive):
-                    await super().send(answer, scope, receive, send)
+                    await super().send(response, scope, receive, send)
             case Wire.TRUNCATE | Wire.RESET as wire:
-                headers = [(name.encode(), value.encode()) for name, value in answer.headers]
-                start = {"type": "http.response.start", "status": answer.status}
+                headers = [(name.encode(), value.encode()) for name, value in response.headers]
+                start = {"type": "http.response.start", "status": response.status}
                 await send({**start, "headers": headers})
-                half = answer.body[: len(answer.body) // 2]
+                half = response.body[: len(response.body) // 2]
                 await send({"type": "http.response.body", "body": half, "more_body": True})
                 # Let the part arrive: a reset discards data that the client has not read yet.
                 await asyncio.sleep(0.05)

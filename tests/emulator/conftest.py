@@ -64,21 +64,21 @@ class Api:
 
     def create(self, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """Create a webhook and return it."""
-        answer = self("POST", HOOKS, body or self.slack())
-        assert answer.status == 201, answer.body
-        made: dict[str, Any] = answer.json()
+        response = self("POST", HOOKS, body or self.slack())
+        assert response.status == 201, response.body
+        made: dict[str, Any] = response.json()
         return made
 
     def read(self, id: str) -> dict[str, Any]:
-        answer = self("GET", f"{HOOKS}{id}/")
-        assert answer.status == 200, answer.body
-        found: dict[str, Any] = answer.json()
+        response = self("GET", f"{HOOKS}{id}/")
+        assert response.status == 200, response.body
+        found: dict[str, Any] = response.json()
         return found
 
     def names(self, query: str = "") -> list[str]:
-        answer = self("GET", HOOKS, query=query)
-        assert answer.status == 200, answer.body
-        return [row["name"] for row in answer.json()["results"]]
+        response = self("GET", HOOKS, query=query)
+        assert response.status == 200, response.body
+        return [row["name"] for row in response.json()["results"]]
 
     def stored(self) -> list[str]:
         """Return the names of the stored webhooks."""

@@ -32,33 +32,33 @@ def test_server_fields_are_read_only(api: Any) -> None:
 
 def test_a_missing_trailing_slash_is_a_redirect(api: Any) -> None:
     """Django redirects any method to the path with the slash, and keeps the query."""
-    answer = api("POST", "/api/v1/webhooks", api.slack(), query="page=1")
-    assert (answer.status, answer.header("location")) == (301, "/api/v1/webhooks/?page=1")
+    response = api("POST", "/api/v1/webhooks", api.slack(), query="page=1")
+    assert (response.status, response.header("location")) == (301, "/api/v1/webhooks/?page=1")
     assert api.stored() == []
 
 
 def test_a_body_that_is_not_json_is_415(api: Any) -> None:
     """A body is JSON only if its content type is."""
-    answer = api("POST", HOOKS, api.slack(), content_type="text/plain")
-    assert answer.status == 415
-    assert answer.json() == {"detail": 'Unsupported media type "text/plain" in request.'}
+    response = api("POST", HOOKS, api.slack(), content_type="text/plain")
+    assert response.status == 415
+    assert response.json() == {"detail": 'Unsupported media type "text/plain" in request.'}
 
 
 @pytest.mark.parametrize("raw", [b"{", b"\xff", b'{"name": NaN}', b"[" * 100_000])
 def test_malformed_json_is_400(api: Any, raw: bytes) -> None:
     """The response has the parser's error in `detail`."""
-    answer = api("POST", HOOKS, raw=raw)
-    assert answer.status == 400
-    assert answer.json()["detail"].startswith("JSON parse error - ")
+    response = api("POST", HOOKS, raw=raw)
+    assert response.status == 400
+    assert response.json()["detail"].startswith("JSON parse error - ")
 
 
 @pytest.mark.parametrize("role", ["VIEWER", "contrib", "NO_SECRETS"])
 def test_a_low_role_can_read_and_not_write(start: Start, role: str) -> None:
     """A write without the role is 403, before the body is checked."""
     api = start(shown_role=role)
-    answer = api("POST", HOOKS, raw=b"{")
-    assert answer.status == 403
-    assert answer.json() == {"detail": "You do not have permission to perform this action."}
+    response = api("POST", HOOKS, raw=b"{")
+    assert response.status == 403
+    assert response.json() == {"detail": "You do not have permission to perform this action."}
     assert api("GET").status == 200
     assert api("GET", "/api/v1/organizations/").json()["results"][0]["role"] == role
 
@@ -123,8 +123,8 @@ def test_page_sizes_are_limited_and_invalid_ones_ignored(
 def test_a_missing_page_is_404(api: Any, page: str) -> None:
     """The first page of an empty list exists."""
     assert api.names("page=1") == []
-    answer = api("GET", query=f"page={page}")
-    assert (answer.status, answer.json()) == (404, {"detail": "Invalid page."})
+    response = api("GET", query=f"page={page}")
+    assert (response.status, response.json()) == (404, {"detail": "Invalid page."})
 
 
 def test_webhooks_have_the_requested_order(api: Any) -> None:

@@ -17,8 +17,8 @@ BLANK = ["This field may not be blank."]
 def test_all_missing_fields_are_reported_together(api: Any) -> None:
     """An empty object lacks all five fields, and so does a missing body."""
     fields = ("name", "organization", "event_types", "type", "configuration")
-    for answer in (api("POST", HOOKS, {}), api("POST", HOOKS)):
-        assert (answer.status, answer.json()) == (400, dict.fromkeys(fields, REQUIRED))
+    for response in (api("POST", HOOKS, {}), api("POST", HOOKS)):
+        assert (response.status, response.json()) == (400, dict.fromkeys(fields, REQUIRED))
 
 
 @pytest.mark.parametrize(
@@ -64,8 +64,8 @@ def test_all_missing_fields_are_reported_together(api: Any) -> None:
 )
 def test_slack_input_is_rejected_per_field(api: Any, change: Any, errors: Any) -> None:
     """Each wrong field has its own message, and nothing is stored."""
-    answer = api("POST", HOOKS, api.slack(**change))
-    assert (answer.status, answer.json()) == (400, errors)
+    response = api("POST", HOOKS, api.slack(**change))
+    assert (response.status, response.json()) == (400, errors)
     assert api.stored() == []
 
 
@@ -83,8 +83,8 @@ def test_slack_input_is_rejected_per_field(api: Any, change: Any, errors: Any) -
 )
 def test_generic_input_is_rejected_per_key(api: Any, configuration: Any, errors: Any) -> None:
     """The URL is required; user and password must be set together."""
-    answer = api("POST", HOOKS, api.generic(**configuration))
-    assert (answer.status, answer.json()) == (400, {"configuration": errors})
+    response = api("POST", HOOKS, api.generic(**configuration))
+    assert (response.status, response.json()) == (400, {"configuration": errors})
 
 
 def test_patch_replaces_the_configuration(api: Any) -> None:
@@ -99,7 +99,7 @@ def test_the_type_can_change_with_its_configuration(api: Any) -> None:
     """The type cannot change without a matching configuration."""
     made = api.create()
     path = f"{HOOKS}{made['id']}/"
-    refused = api("PATCH", path, {"type": "generic"})
-    assert refused.json()["configuration"]["url"] == REQUIRED
+    rejected = api("PATCH", path, {"type": "generic"})
+    assert rejected.json()["configuration"]["url"] == REQUIRED
     body = {"type": "generic", "configuration": {"url": "https://x.example.com"}}
     assert api("PATCH", path, body).json()["type"] == "generic"

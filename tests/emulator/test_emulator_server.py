@@ -33,8 +33,8 @@ def test_paths_reach_the_handler_unchanged(over_http: OverHttp) -> None:
 def test_its_own_address_and_localhost_are_served(over_http: OverHttp, host: str) -> None:
     """Any port is accepted, because a container's port may be published as another."""
     url = over_http(Emulator())
-    answer = httpx.get(f"{url}/api/schema/", headers={"host": host}, timeout=TIMEOUT)
-    assert answer.status_code == 200
+    response = httpx.get(f"{url}/api/schema/", headers={"host": host}, timeout=TIMEOUT)
+    assert response.status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -47,8 +47,8 @@ def test_other_hosts_are_misdirected(over_http: OverHttp, host: str) -> None:
     emulator = Emulator()
     url = over_http(emulator)
     headers = {"host": host, "authorization": f"Api-Key {LOCAL_KEY}"}
-    answer = httpx.get(f"{url}{HOOKS}", headers=headers, timeout=TIMEOUT)
-    assert (answer.status_code, url in answer.text) == (421, True)
+    response = httpx.get(f"{url}{HOOKS}", headers=headers, timeout=TIMEOUT)
+    assert (response.status_code, url in response.text) == (421, True)
     assert emulator.log == []
 
 

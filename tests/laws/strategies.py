@@ -100,7 +100,7 @@ def declarations(draw: st.DrawFn) -> Desired:
     declared = [draw(webhooks(name)) for name in names]
     olds: set[str] = set(names)
     clean: list[Webhook] = []
-    for each in declared:  # refused when files are read, so the planner never receives it
+    for each in declared:  # rejected when files are read, so the planner never receives it
         kept = tuple(old for old in each.previously if old not in olds)
         olds.update(kept)
         clean.append(replace(each, previously=kept))

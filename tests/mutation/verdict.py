@@ -20,7 +20,7 @@ _TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
 class Result(StrEnum):
     """The result of a mutant. Only killed ones and survivors count."""
 
-    REFUSED = "refused by mypy"
+    REJECTED = "rejected by mypy"
     KILLED = "killed"
     SURVIVED = "survived"
     EQUIVALENT = "equivalent"
@@ -52,7 +52,7 @@ def mutants(file: str) -> Iterator[Mutant]:
         if code in _NOT_RUN:
             raise RuntimeError(f"no test was run on {name}: exit code {code}")
         if code == _BY_TYPE:
-            result = Result.REFUSED
+            result = Result.REJECTED
         elif code not in _UNNOTICED:
             result = Result.KILLED
         elif sentence_only(diff):

@@ -50,10 +50,10 @@ class CountingEmulator(Emulator):
             if self._of(request) and not self._changed.wait_for(self._met, TIMEOUT):
                 self._meeting = 0
         time.sleep(_TAKES)
-        answer = super().handle(request)
+        response = super().handle(request)
         with self._changed:
             self._in_flight -= 1
-        return answer
+        return response
 
     def requests(self) -> Counter[str]:
         """Return method and path of every request, without queries."""

@@ -64,7 +64,7 @@ KEEPER = "the webhook to keep was deleted"
 
 
 @pytest.mark.parametrize(
-    ("result", "found", "answer"),
+    ("result", "found", "expected"),
     [
         (CREATE, (), pending()),
         (CREATE, (live_slack(),), done()),
@@ -101,10 +101,10 @@ KEEPER = "the webhook to keep was deleted"
     ],
 )
 def test_a_change_is_pending_done_or_stale(
-    result: Plan, found: tuple[LiveWebhook, ...], answer: Response
+    result: Plan, found: tuple[LiveWebhook, ...], expected: Response
 ) -> None:
     """The live webhook is as before the change, as after it, or different."""
-    assert checks(result, found) == [answer]
+    assert checks(result, found) == [expected]
 
 
 def test_a_rotation_is_pending_until_the_new_value_is_live() -> None:

@@ -54,16 +54,16 @@ PASSWORD, HOOK = (SecretRef(scheme=Scheme.ENV, name=name) for name in ("PAGER_PA
 @pytest.mark.parametrize("shown", HIDDEN.values(), ids=HIDDEN)
 def test_a_hidden_token_is_unknown(shown: object) -> None:
     """A hidden token counts as neither changed nor equal, and is reported as unreadable."""
-    answer = compare(slack(), live_slack(token=shown), SECRETS, Evidence())
+    comparison = compare(slack(), live_slack(token=shown), SECRETS, Evidence())
 
-    assert (answer.fields, answer.not_shown) == ((), ("token",))
+    assert (comparison.fields, comparison.not_shown) == ((), ("token",))
 
 
 def test_a_hidden_configuration_is_completely_unknown() -> None:
     """Missing, null and {} become UNKNOWN: no field is compared."""
-    answer = compare(slack(), unshown(live_slack()), SECRETS, Evidence())
+    comparison = compare(slack(), unshown(live_slack()), SECRETS, Evidence())
 
-    assert (answer.fields, answer.not_shown) == ((), ("token", "channel", "username"))
+    assert (comparison.fields, comparison.not_shown) == ((), ("token", "channel", "username"))
 
 
 def test_a_password_has_no_pattern_and_stays_unknown_without_evidence() -> None:
@@ -71,9 +71,9 @@ def test_a_password_has_no_pattern_and_stays_unknown_without_evidence() -> None:
     declared = generic(username="ct", password=PASSWORD)
     found = live_generic(username="ct", password="something else")
 
-    answer = compare(declared, found, {PASSWORD: Secret("hunter22")}, Evidence())
+    comparison = compare(declared, found, {PASSWORD: Secret("hunter22")}, Evidence())
 
-    assert (answer.fields, answer.not_shown) == ((), ("password",))
+    assert (comparison.fields, comparison.not_shown) == ((), ("password",))
 
 
 def test_another_equal_password_is_evidence() -> None:
@@ -171,9 +171,9 @@ def test_no_difference(declared: Webhook, found: LiveWebhook) -> None:
 )
 def test_a_secret_without_a_value_is_not_compared(declared: Webhook, found: LiveWebhook) -> None:
     """A secret whose value is not available is neither changed nor unreadable."""
-    answer = compare(declared, found, {}, Evidence())
+    comparison = compare(declared, found, {}, Evidence())
     secret = "token" if declared.type == "slack" else "password"
-    assert (answer.fields, answer.not_shown, answer.unavailable) == ((), (), (secret,))
+    assert (comparison.fields, comparison.not_shown, comparison.unavailable) == ((), (), (secret,))
 
 
 def test_undeclared_keys_are_a_difference() -> None:

@@ -241,10 +241,10 @@ PLANS = {
     "one": plan(matched=(OPS,)),
 }
 
-REFUSED = Failed(
+REJECTED = Failed(
     operation=RENAME,
     code="invalid-request",
-    message="CloudTruth refuses it (400)",
+    message="CloudTruth rejects it (400)",
     hint="correct the field and apply again",
     fields=(
         FieldMessage(
@@ -255,7 +255,7 @@ REFUSED = Failed(
         FieldMessage(path=(), message="Nope."),
     ),
 )
-DENIED = replace(REFUSED, code="permission-denied", fields=(), hint=None)
+DENIED = replace(REJECTED, code="permission-denied", fields=(), hint=None)
 RENAMED, CREATED = Applied(operation=RENAME, id="7"), Applied(operation=CREATE, id="99")
 
 
@@ -281,17 +281,17 @@ REPORTS = {
         duplicates_removed=(RemovedDuplicate(name="Deploys", removed="100", kept="99"),),
         writes=3, verified=True,
     ),
-    "partial": report(MIXED, REFUSED, CREATED, WAITS, writes=2, verified=True),
+    "partial": report(MIXED, REJECTED, CREATED, WAITS, writes=2, verified=True),
     "unconfirmed": report(
         MIXED,
-        Unconfirmed(operation=RENAME, message="no answer came, and reading back failed"),
+        Unconfirmed(operation=RENAME, message="no response came, and reading back failed"),
         skipped(CREATE, "stopped", "not started"),
         WAITS,
         writes=1,
         stopped=ExitCode.SIGTERM,
         problem="the listing at the end could not be read",
     ),
-    "refused": report(plan(RENAME), REFUSED),
+    "rejected": report(plan(RENAME), REJECTED),
     "denied": report(plan(RENAME), DENIED),
     "nothing": report(PLANS["one"]),
     "warned": report(WARNED),
@@ -335,7 +335,7 @@ ERRORS = {
         hint="plan again",
     ),
     "api": InvalidRequestError(
-        "CloudTruth refuses the request (400)",
+        "CloudTruth rejects the request (400)",
         method="POST",
         path="/api/v1/webhooks/",
         status=400,

@@ -70,9 +70,9 @@ APPLY: Final = PLAN.replace("plan", "apply --yes --report report.json")
     ("owner", "name", "mistake", "case", "seen"),
     [
         # a secret that debuggers can read
-        (Secret, "__repr__", Secret.reveal, {"fault": "key refused"}, "API key, raw, in cli/"),
+        (Secret, "__repr__", Secret.reveal, {"fault": "key rejected"}, "API key, raw, in cli/"),
         # the server's text unchanged
-        (responses, "without_secrets", lambda text, hidden: text, {"fault": "key refused"},
+        (responses, "without_secrets", lambda text, hidden: text, {"fault": "key rejected"},
          "API key, a part, in output"),
         # a URL with its user
         (Secret, "origin", _address_with_user, {"verbosity": "-vv"},

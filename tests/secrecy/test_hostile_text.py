@@ -20,7 +20,7 @@ import yaml
 
 from tests.emulated.emulator import LOCAL_KEY, Emulator
 from tests.emulated.faults import Fault, Rule, Script, raw, redirect
-from tests.emulated.faults import status as answer
+from tests.emulated.faults import status as rejection
 from tests.folders import write
 from tests.secrecy.cases import Case, pairwise
 from tests.secrecy.world import COMMANDS, World, event, perform, world
@@ -108,12 +108,12 @@ _SAID: Final = json.dumps({"detail": ALL, NAME: [ALL, {ALL: ALL}], "configuratio
 _KEYS: Final = json.dumps({ALL: 1, "results": [{ALL: ALL}], "next": ALL})
 FAULTS: Final[dict[str, Sequence[tuple[Fault, str | None]]]] = {
     "none": (),
-    "detail": [(answer(409, detail=ALL), "POST"), (answer(409, detail=ALL), "PATCH"),
-               (answer(400, detail=ALL), "DELETE")],
+    "detail": [(rejection(409, detail=ALL), "POST"), (rejection(409, detail=ALL), "PATCH"),
+               (rejection(400, detail=ALL), "DELETE")],
     "fields": [(raw(_SAID.encode(), code=400), each) for each in ("POST", "PATCH", "DELETE")],
     "page": [(raw(ALL.encode(), content_type="text/html ##[x]"), "GET")],
-    "refused": [(answer(403, detail=ALL), None)],
-    "throttled": [(answer(429, detail=ALL, retry_after="##[x] ::evil::"), "GET")],
+    "rejected": [(rejection(403, detail=ALL), None)],
+    "throttled": [(rejection(429, detail=ALL, retry_after="##[x] ::evil::"), "GET")],
     "redirected": [(redirect("https://x.example/##[group]x?::evil::"), None)],
     "keys": [(raw(_KEYS.encode()), "GET")],
     "id": [(raw((_ROWS % json.dumps(ALL)).encode()), "GET")],
@@ -201,13 +201,13 @@ def run(
 def _cases() -> dict[str, list[Case]]:
     """Return cases by command: configuration, fault and output, pairwise."""
     shown = {"format": (0, 1, 2), "sink": ("pipe", "terminal"), "more": ("", "-vv --debug")}
-    answers = {"fault": tuple(FAULTS), "key": (LOCAL_KEY, "other")}
+    faults_and_keys = {"fault": tuple(FAULTS), "key": (LOCAL_KEY, "other")}
     offline = [line for line, each in COMMANDS.items() if not each.connects]
     online = [line for line, each in COMMANDS.items() if each.connects]
     found: dict[str, list[Case]] = {line: [] for line in COMMANDS}
     for case in (
         *pairwise({"line": offline, "file": FILES, **shown}),
-        *pairwise({"line": online, "file": FILES, **shown, **answers}),
+        *pairwise({"line": online, "file": FILES, **shown, **faults_and_keys}),
     ):
         found[case.pop("line")].append(case)
     return found

@@ -67,7 +67,7 @@ INPUTS: Final = {
 """Contents of the configuration file, by the error in it."""
 
 _QUOTED: Final = (
-    f"refused {c.ECHO.value} {c.KEY.value} {c.KEY.value[:-3]} at {c.ECHO_URL.value} "
+    f"rejected {c.ECHO.value} {c.KEY.value} {c.KEY.value[:-3]} at {c.ECHO_URL.value} "
     "and a permission"
 )
 _LOCATION: Final = (
@@ -113,8 +113,8 @@ FAULTS: Final[Mapping[str, tuple[Rule, ...] | Echo]] = {
     "detail echoed": Echo(lambda text: faults.status(409, detail=text)),
     "list echoed": Echo(lambda text: faults.raw(json.dumps([text, [text]]).encode(), code=422)),
     "throttled": Echo(lambda text: faults.status(429, detail=text, retry_after="9999")),
-    "key refused": (Rule(fault=faults.status(401, detail=_QUOTED), times=None),),
-    "role refused": (Rule(fault=faults.status(403, detail=_QUOTED), times=None),),
+    "key rejected": (Rule(fault=faults.status(401, detail=_QUOTED), times=None),),
+    "role rejected": (Rule(fault=faults.status(403, detail=_QUOTED), times=None),),
     "not there": (_on(faults.raw(_PAGE, code=404, content_type="text/html"), "GET"),),
     "crash of the server": (_on(faults.raw(_PAGE, code=500, content_type="text/html"), "GET", 1),),
     "page instead of a list": (_on(faults.raw(_PAGE, content_type="text/html"), "GET"),),
@@ -125,8 +125,8 @@ FAULTS: Final[Mapping[str, tuple[Rule, ...] | Echo]] = {
     "redirect": (Rule(fault=faults.redirect(_LOCATION), times=None),),
     "redirected write": _writes(faults.redirect(_LOCATION, 307)),
     "refused connection": (Rule(fault=faults.refuse(), times=None),),
-    "lost answer": tuple(_on(faults.drop(commit=True), each, 1) for each in ("POST", "PATCH")),
-    "cut answer": (_on(faults.truncate(), "PATCH", 1), _on(faults.reset(), "GET", 1)),
+    "lost response": tuple(_on(faults.drop(commit=True), each, 1) for each in ("POST", "PATCH")),
+    "cut response": (_on(faults.truncate(), "PATCH", 1), _on(faults.reset(), "GET", 1)),
     "gateway": _writes(faults.html(502)),
 }  # fmt: skip
 """Faults of requests."""
@@ -322,7 +322,7 @@ def _populate(emulator: Emulator, *, shown: bool) -> None:
     store = emulator.store
     store.add_user(emulator.organization, key=c.KEY.value, role="OWNER", name="Canary")
     last_error = f"{c.LIVE_URL.value} answered 403 to {c.LIVE_TOKEN.value}"
-    other = "refused"
+    other = "rejected"
     if shown:
         last_error += f": {c.LIVE_PASSWORD.value} {quote(c.LIVE_BEARER.value)}"
         other += f" {c.OTHER_TYPE.value}"

@@ -31,7 +31,7 @@ class Case:
     without a response is still committed. `crash` is the step of the first apply at which it is
     killed, and whether that is after the commit. `stop` is the number of steps from the first write
     to a signal, `halt` from that to a second signal. `maintenance` is the range of requests in
-    which the server refuses writes. `odds` is the probability that a request fails; there are at
+    which the server rejects writes. `odds` is the probability that a request fails; there are at
     most `max_failures`.
     """
 

@@ -220,7 +220,7 @@ class InitialState:
             self.untouchable.add(pin)
 
     def outside(self) -> None:
-        """Add a webhook outside the scope that is declared absent by id, which is refused."""
+        """Add a webhook outside the scope that is declared absent by id, which is rejected."""
         if not self.scoped:
             return
         self.invalid = True

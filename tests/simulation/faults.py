@@ -109,7 +109,7 @@ class ConsoleUser:
         self._odds = case.manual_edit_odds
         self._changes_type = can_change_type(case.variant)
         self._unique = case.variant.unique_names != "none"
-        # A server that merges configurations may refuse to change a type.
+        # A server that merges configurations may reject a change of type.
         self._names = [
             each.name
             for team in case.teams

@@ -167,16 +167,16 @@ class Invariants:
         names = {each.name for each in plan.creates}
         return names | {stored_name(name, self._case.variant) for name in names}
 
-    def note_answer(
+    def note_response(
         self, activity: Activity, method: str, body: bytes, fault: Fault | None
     ) -> None:
         """Record creates with an unknown result, so that none is repeated without reading."""
         if method != "POST":
             return
         name = json.loads(body)["name"]
-        surely_not = fault is not None and not fault.commit and fault.commit_after is None
-        refused = fault is not None and 400 <= (fault.status or 0) < 500
-        if fault is None or (surely_not and (fault.wire is Wire.REFUSE or refused)):
+        not_committed = fault is not None and not fault.commit and fault.commit_after is None
+        rejected = fault is not None and 400 <= (fault.status or 0) < 500
+        if fault is None or (not_committed and (fault.wire is Wire.REFUSE or rejected)):
             activity.listings.pop(name, None)
         elif fault.label not in ("delay", "content type"):
             activity.listings[name] = 0

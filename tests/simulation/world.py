@@ -125,30 +125,30 @@ class World:
         self._update_maintenance()
         self._maybe_crash(process, after=False)
         self.edit_by_hand()
-        answer = self._arrive(process, request)
+        response = self._arrive(process, request)
         self._maybe_crash(process, after=True)
         self.scheduler.sleep(clock.uniform(0, self.case.latency))
-        return answer
+        return response
 
     def _arrive(self, process: Process, request: Request) -> Response:
         self.requests += 1
         self.commit_late_writes()
         self.invariants.check_request(process, request.method, request.path, request.body)
         read = request.method == "GET"
-        answer = self.emulator.handle(request) if read else self._write(process, request)
+        response = self.emulator.handle(request) if read else self._write(process, request)
         if read and (self.faults.last is None or self.faults.last.label == "delay"):
             process.activity.last_read = self.scheduler.now
             if process.activity.plan is not None and request.path != _LIST.path:
                 process.activity.read_ids.add(_id(request))
-        self._trace_request(process.name, request, answer)
-        return answer
+        self._trace_request(process.name, request, response)
+        return response
 
     def _write(self, process: Process, request: Request) -> Response:
         teams = (process.team,) if self.case.conflicting else self.case.teams
         before, seen = [self.invariants.snapshot(team) for team in teams], len(self.log)
-        answer = self.emulator.handle(request)
+        response = self.emulator.handle(request)
         fault, activity = self.faults.last, process.activity
-        self.invariants.note_answer(activity, request.method, request.body, fault)
+        self.invariants.note_response(activity, request.method, request.body, fault)
         activity.committed += fault is not None and fault.commit_after is not None
         changed = [entry.changed for entry in self.log[seen:]]
         if not any(changed) and (fault is None or fault.commit_after is None):
@@ -162,7 +162,7 @@ class World:
                 exempt = self._touched_since_read(process, request)
                 for team, snapshot in zip(teams, before, strict=True):
                     self.invariants.check_present(team, snapshot, exempt)
-        return answer
+        return response
 
     def _touched_since_read(self, process: Process, request: Request) -> Set[str]:
         """Return the names that may be missing because the console user deleted the other
@@ -191,13 +191,13 @@ class World:
         if process.state.killed:
             raise Crash
 
-    def _trace_request(self, name: str, request: Request, answer: Response) -> None:
+    def _trace_request(self, name: str, request: Request, response: Response) -> None:
         fault = self.faults.last
         path = request.path.removeprefix("/api/v1/")
         query = f"?{request.query}" if request.query else ""
         what = " " + json.loads(request.body)["name"] if request.method == "POST" else ""
         wrong = f"  ! {fault.label}" if fault is not None else ""
-        self.note(f"{name} {request.method} {path}{query}{what} -> {answer.status}{wrong}")
+        self.note(f"{name} {request.method} {path}{query}{what} -> {response.status}{wrong}")
 
 
 def _key(request: Request) -> tuple[str, str]:

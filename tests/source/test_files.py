@@ -82,7 +82,7 @@ def test_files_that_are_read(
 
 NO_DEFAULT_FILE = "there is no webhooks.yaml in the working directory"
 LINK = "cannot read webhooks.yaml: it is a broken link | restore the target"
-REFUSED = [
+INVALID = [
     # files, paths, and the beginning of the error
     ((), (), f"{NO_DEFAULT_FILE} | create one with `webhooks init`, or name your file"),
     (
@@ -112,7 +112,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("there", "paths", "expected"), REFUSED)
+@pytest.mark.parametrize(("there", "paths", "expected"), INVALID)
 def test_unreadable_paths(
     tmp_path: Path, there: tuple[str, ...], paths: tuple[str, ...], expected: str
 ) -> None:
@@ -131,12 +131,12 @@ def test_an_unreadable_subdirectory_is_an_error(
     (tmp_path / "conf" / "a.yaml").touch()
     scandir = os.scandir
 
-    def refuse(path: str) -> object:  # root, which may run the tests, can read everything
+    def deny(path: str) -> object:  # root, which may run the tests, can read everything
         if os.path.basename(path) == "locked":
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
         return scandir(path)
 
-    monkeypatch.setattr(os, "scandir", refuse)
+    monkeypatch.setattr(os, "scandir", deny)
     sources = read_in(tmp_path, "conf")
     assert sources.files == ()
     assert only_message(sources).startswith(

@@ -125,12 +125,12 @@ def test_without_a_base_there_is_a_reason(
 def test_a_missing_blob_is_not_an_empty_file(tmp_path: Path) -> None:
     """A partial clone without the file's content gives no base instead of a wrong one."""
     commit = "a" * 40
-    answers = {
+    outputs = {
         "merge-base": commit.encode(),
         "--literal-pathspecs": b"100644 blob " + b"b" * 40 + b"\twebhooks.yaml\0",
     }
     with pytest.raises(NoBaseError, match="cannot read"):
-        read_base(commit, (), directory=tmp_path, git=lambda words: answers.get(words[0]))
+        read_base(commit, (), directory=tmp_path, git=lambda words: outputs.get(words[0]))
 
 
 def test_without_git_there_is_no_base(tmp_path: Path) -> None:

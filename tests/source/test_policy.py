@@ -83,9 +83,9 @@ def test_a_violation_has_the_position_of_the_value(
 )
 def test_an_unusable_policy_is_an_error(policy: Any, hint: str) -> None:
     """An invalid policy is an error, and its references are never fetched."""
-    with pytest.raises(ConfigurationError, match="is not a usable JSON Schema") as refused:
+    with pytest.raises(ConfigurationError, match="is not a usable JSON Schema") as caught:
         violations(policy)
-    assert hint in str(refused.value.hint)
+    assert hint in str(caught.value.hint)
 
 
 def test_a_policy_takes_linear_time() -> None:

@@ -207,14 +207,14 @@ OTHERS = [
     *((raw, "") for raw in (b"", SAVED[:300], JSON.render_findings(()).encode())),
     (JSON.render_plan(plan(ONE, live(), {})).encode(), ": it was printed with --format json"),
 ]
-REFUSED = [
+INVALID = [
     *((edited(SAVED, each, sealed=False), CHANGED) for each in UNSEALED),
     *((edited(SAVED, each), message) for each, message in SEALED),
     *((raw, f"{NO_PLAN}{why}$") for raw, why in OTHERS),
 ]
 
 
-@pytest.mark.parametrize(("raw", "message"), REFUSED, ids=[each for _, each in REFUSED])
+@pytest.mark.parametrize(("raw", "message"), INVALID, ids=[each for _, each in INVALID])
 def test_another_or_a_changed_file_is_rejected(raw: bytes, message: str) -> None:
     """The error has the reason and the next step, but not the content."""
     with pytest.raises((ConfigurationError, StalePlanError), match=message) as odd:
