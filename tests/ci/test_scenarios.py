@@ -390,8 +390,8 @@ def test_a_file_that_does_not_start_the_apply_fails_the_plan(here: World) -> Non
     (here.work / "webhooks.yaml").write_text("extends: shared/base.yaml\n")
     here.commit("overlay")
     rejected = here.pull(1)
-    assert (rejected.code, refused.outputs["result"]) == (3, "failed")
-    assert f"{CALLER} does not run if shared/base.yaml changes" in refused.stdout
+    assert (rejected.code, rejected.outputs["result"]) == (3, "failed")
+    assert f"{CALLER} does not run if shared/base.yaml changes" in rejected.stdout
     workflow.write_text(
         updated(workflow.read_text(), replace(here.setup, parents=("shared/base.yaml",)))
     )
