@@ -15,7 +15,7 @@ from reconciler.ci.result import JobResult, reporting
 from reconciler.ci.reviews import merged_reviews, read_reviews
 from reconciler.ci.run import MergeGroup, PullRequest, Run
 from reconciler.errors import ConfigurationError, UsageError
-from reconciler.findings import Finding
+from reconciler.findings import Finding, strict
 from reconciler.model import Scheme
 from reconciler.render.quote import quote
 from reconciler.source.files import covered
@@ -32,6 +32,8 @@ from reconciler.workflow.inputs import (
 MOST: Final = 256
 """The maximum number of jobs in a matrix on GitHub."""
 
+_REFUSED: Final = ("forbidden-secret", "no-organization")
+
 
 def matrix(run: Run) -> JobResult:
     """Return the organizations to run jobs for, as the output `matrix`.
@@ -40,18 +42,18 @@ def matrix(run: Run) -> JobResult:
     are unknown (a schedule, a manual start, a missing commit), these are all organizations; with a
     label, only that organization.
 
-    Webhooks must not reference the API key of any organization. This is checked here, because each
-    job knows only its own key.
+    Webhooks must not reference the API key of any organization, and each file must have an
+    organization if one has. This is checked here, because each job knows only its own file and key.
 
-    Raises ConfigurationError for files that cannot be read and for a reference that is never
-    allowed, UsageError for an unknown label and for more organizations than GitHub can run.
+    Raises ConfigurationError for files that cannot be read or fail these checks, UsageError for an
+    unknown label and for more organizations than GitHub can run.
     """
     labels = labeled(replace(run.inputs, policies=()), run.paths)
     loaded = {name: validate(each.inputs) for name, each in labels.items()}
     found = (finding for each in loaded.values() for finding in each.findings)
-    refused = dict.fromkeys(each for each in found if each.rule == "forbidden-secret")
+    refused = dict.fromkeys(each for each in found if each.rule in _REFUSED)
     if refused:
-        raise ConfigurationError("the files reference forbidden secrets", findings=tuple(refused))
+        raise ConfigurationError("the files are invalid", findings=strict(refused))
     chosen = labels
     if run.label or run.expect_digest is not None:
         if run.label not in labels:

@@ -13,7 +13,7 @@ from functools import reduce
 from operator import getitem
 from typing import Any, NamedTuple
 
-from reconciler.findings import Finding, Place, Related, Severity, error, warning
+from reconciler.findings import Finding, Place, Related, Severity, error, strict, warning
 from reconciler.planning.names import MAX_GLOB, Globs, lookalike_key
 from reconciler.source.schema import holds, written_webhooks
 from reconciler.source.text import code_points, in_quotes
@@ -70,6 +70,19 @@ def named_organizations(files: Mapping[str, dict[str, Any]]) -> Iterator[tuple[P
                 yield Place(file, ("webhooks", index, "organization")), name
 
 
+def without_organization(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
+    """Yield a warning for each file without `organization` if another file has one."""
+    named = [file for file, data in files.items() if isinstance(data.get("organization"), str)]
+    for file, data in files.items():
+        if named and "organization" not in data:
+            yield warning(
+                "no-organization",
+                f"{in_quotes(file)} has no `organization`, but {in_quotes(named[0])} has one",
+                "set `organization` in this file",
+                Place(file, ()),
+            )
+
+
 def _entries(file: str, data: dict[str, Any]) -> Iterator[_Entry]:
     for index, webhook in written_webhooks(data):
         pin, previously = webhook.get("id"), webhook.get("previously")
@@ -93,7 +106,10 @@ def _related(message: str, place: Place) -> tuple[Related, ...]:
 def _settings_differ(
     files: Mapping[str, dict[str, Any]], organizations: list[tuple[Place, str]]
 ) -> Iterator[Finding]:
-    """Yield the settings of the run that files set to different values."""
+    """Yield the settings of the run that files set to different values.
+
+    With a file without `organization`, which may belong to another one, only that is an error.
+    """
 
     def written(*path: str) -> list[tuple[Place, Any]]:
         holders = [(file, data) for file, data in files.items() if holds(data, path)]
@@ -106,23 +122,29 @@ def _settings_differ(
         "these files are combined: set the same name or id everywhere",
         organizations,
     )
-    yield from _different(
-        "limits-differ",
-        "two files set different values of `max_deletes`",
-        "the limit is for the whole run: set it in one file",
-        written("limits", "max_deletes"),
+    found = list(
+        _different(
+            "limits-differ",
+            "two files set different values of `max_deletes`",
+            "the limit is for the whole run: set it in one file",
+            written("limits", "max_deletes"),
+        )
     )
     for key, values in (("api_key", keys), ("profile", profiles)):
         message = f"two files of one organization set different `{key}` values"
-        yield from _different("keys-differ", message, "write it in one file", values)
+        found += _different("keys-differ", message, "write it in one file", values)
     if keys and profiles:
-        yield error(
-            "keys-differ",
-            "an organization has `api_key` or `profile`, not both",
-            "remove one of the two",
-            profiles[0][0],
-            _related("the `api_key`", keys[0][0]),
+        found.append(
+            error(
+                "keys-differ",
+                "an organization has `api_key` or `profile`, not both",
+                "remove one of the two",
+                profiles[0][0],
+                _related("the `api_key`", keys[0][0]),
+            )
         )
+    unnamed = tuple(without_organization(files))
+    yield from (strict(unnamed) if found else unnamed) or found
 
 
 def _different(

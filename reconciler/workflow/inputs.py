@@ -15,6 +15,7 @@ from reconciler.model import Desired, Scheme, Secret, SecretRef
 from reconciler.source import files, secrets
 from reconciler.source.allowed import allow_patterns, pattern
 from reconciler.source.history import Git, NoBaseError, is_revision, no_git, read_revision
+from reconciler.source.identity import without_organization
 from reconciler.source.lint import Rules
 from reconciler.source.load import (
     Loaded,
@@ -159,7 +160,8 @@ def parse(inputs: Inputs) -> Parsed:
 def organizations(inputs: Inputs) -> tuple[OrganizationFiles, ...]:
     """Read the files, and return the organizations that they declare, in the order of the files.
 
-    Files without an organization belong to that of the others, if there is only one.
+    Files without an organization belong to that of the others, if there is only one. They get a
+    warning.
     """
     parsed = parse(inputs)
     groups: dict[str | None, list[Document]] = {}
@@ -170,9 +172,12 @@ def organizations(inputs: Inputs) -> tuple[OrganizationFiles, ...]:
     if len(groups) == 2 and None in groups:
         groups = {next(each for each in groups if each is not None): list(parsed.documents)}
     keys = {name: next(key_references(members), None) for name, members in groups.items()}
+    data = {each.file: each.data for each in parsed.documents if each.usable}
+    unnamed = without_organization(data)
+    problems = (*parsed.findings, *(unnamed if len(groups) > 1 else ()))
     found = []
     for name, members in groups.items():
-        findings = parsed.findings if len(groups) == 1 or name is None else ()
+        findings = problems if len(groups) == 1 or name is None else ()
         own = replace(
             inputs,
             parsed=replace(parsed, documents=tuple(members), findings=findings),

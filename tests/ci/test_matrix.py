@@ -120,13 +120,15 @@ def test_a_file_that_cannot_be_parsed_has_a_job(shell: Shell, repository: Path) 
 def test_no_webhook_refers_to_the_key_of_another_organization(
     shell: Shell, repository: Path
 ) -> None:
-    """An organization's job lacks the other keys, so they are checked before the jobs start."""
+    """A job has one key and file, so keys and missing organizations are checked before."""
     text = f"api_key: {{env: OTHER_KEY}}\n{OTHER}"
     stolen = FILE.format("One").replace("general", "general, token: {env: OTHER_KEY}")
     write(repository, {"orgs/other.yaml": text, "orgs/one.yaml": stolen})
     for more in ((), ("--label", "two")):
         done = shell("ci", "matrix", "-f", "orgs", *more)
         assert (done.code, "OTHER_KEY is the `api_key` of an org" in done.out) == (3, True)
+    write(repository, {"orgs/one.yaml": "webhooks: []\n"})
+    assert "error[no-organization]" in shell("ci", "matrix", "-f", "orgs").out
 
 
 def test_labels_are_the_paths_below_the_directory(shell: Shell, tmp_path: Path) -> None:

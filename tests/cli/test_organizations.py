@@ -209,12 +209,14 @@ BASES = dict.fromkeys(("b.yaml", "b2.yaml"), FILE.format(name="Any", head=""))
         # An invalid file has a separate section, without an organization.
         ({"C.yaml": "webhooks: [\n"}, "Acme.yaml Globex.yaml C.yaml", 3, "[yaml-syntax]", 2),
         ({}, "Acme.yaml Globex.yaml none.txt", 3, "there is no file none.txt", 2),
+        ({"C.yaml": "webhooks: []\n"}, "Acme.yaml Globex.yaml C.yaml", 0,
+         "'C.yaml' has no `organization`, but 'Acme.yaml' has one", 2),
         # No overlay is valid without its base, and a note about parents does not combine them.
         ({**OVERLAYS, "b.yaml": "webhooks: [\n", "b2.yaml": "webhooks: []\n"}, "A.yaml B.yaml", 3,
          "extended here: B.yaml:1", 0),
         ({**OVERLAYS, **BASES}, "A.yaml B.yaml", 0, "[extends-twice]", 2),
     ],
-    ids=["invalid", "missing", "broken base", "base with a note"],
+    ids=["invalid", "missing", "no organization", "broken base", "base with a note"],
 )  # fmt: skip
 def test_files_with_findings_do_not_combine_organizations(
     shell: Shell, tmp_path: Path, more: dict[str, str], line: str, code: int, shown: str, valid: int
