@@ -217,7 +217,7 @@ def test_webhooks_that_a_file_cannot_declare_are_ignored(reason: str, found: Liv
     assert f"# {reason}{', so no file can declare it' if is_unknown else ''}\n" in exported.text
     assert ("ignore:  # to declare one" in exported.text) is not is_unknown
     assert exported.declarable == (not is_unknown)
-    assert plan(read_back(exported.text), organization, {}).ignored == 1
+    assert plan(read_back(exported.text), organization, {}).ignored_count == 1
 
 
 def test_a_hidden_password_is_referenced() -> None:
