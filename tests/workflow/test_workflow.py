@@ -90,7 +90,7 @@ def test_the_order_of_the_checks(
     error: type[ReconcilerError],
     requests: int,
 ) -> None:
-    """Organization, maintenance, listing, secrets, guards, then the confirmation."""
+    """Organization, maintenance, listing, secrets and guards come before the confirmation."""
     api = EmulatedApi(maintenance=maintenance)
     api.create(*live)
     connection = Connection(api=api.client, clock=api.clock, workers=InlineWorkers())
@@ -163,7 +163,7 @@ def test_strict_applies_to_plan_warnings(check: Callable[..., Checked], tmp_path
 def test_a_pinned_webhook_missing_in_the_list_is_read_by_id(
     check: Callable[..., Checked],
 ) -> None:
-    """It may have moved between two pages: it is renamed, not created again."""
+    """The webhook may have moved between two pages, so it is renamed, not created again."""
     for live, created in ((("Old",), []), ((), ["New"])):
         api = EmulatedApi(stale_list_reads=1)
         (pin,) = api.create(*live) or ["id-1"]
