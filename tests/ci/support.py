@@ -153,23 +153,24 @@ class World:
         rows = self.emulator.store.webhooks(self.emulator.organization)
         return {row["name"]: row["configuration"]["channel"] for row in rows}
 
+    def row(self, name: str) -> dict[str, Any]:
+        """Return a live webhook as CloudTruth stores it."""
+        rows = self.emulator.store.webhooks(self.emulator.organization)
+        (found,) = (each for each in rows if each["name"] == name)
+        return found
+
     def token(self, name: str) -> str:
         """Return the Slack token of a webhook as CloudTruth stores it."""
-        rows = self.emulator.store.webhooks(self.emulator.organization)
-        (found,) = (str(row["configuration"]["token"]) for row in rows if row["name"] == name)
-        return found
+        return str(self.row(name)["configuration"]["token"])
 
     def edit_live(self, name: str, **configuration: str) -> None:
         """Change the configuration of a live webhook directly."""
-        for row in self.emulator.store.webhooks(self.emulator.organization):
-            if row["name"] == name:
-                self.set_live(name, configuration={**row["configuration"], **configuration})
+        self.set_live(name, configuration={**self.row(name)["configuration"], **configuration})
 
     def set_live(self, name: str, **fields: Any) -> None:
         """Change what CloudTruth reports about a webhook."""
-        for row in self.emulator.store.webhooks(self.emulator.organization):
-            if row["name"] == name:
-                self.emulator.store.update(row["id"], {**row, **fields})
+        row = self.row(name)
+        self.emulator.store.update(row["id"], {**row, **fields})
 
     def writes(self) -> list[str]:
         """Return method and path of each write that CloudTruth received."""
@@ -409,8 +410,13 @@ class World:
             ran = perform(*script.removeprefix("exec webhooks ").split(),
                           directory=self.work, **environ)  # fmt: skip
             return _done(ran.code, ran.out, ran.err, temp)
-        done = subprocess.run(
-            [*_BASH, script],
+        done = self.script(script, environ)
+        return _done(done.returncode, done.stdout, done.stderr, temp)
+
+    def script(self, text: str, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
+        """Run a script in the checkout, in a shell as a runner starts it."""
+        return subprocess.run(
+            [*_BASH, text],
             cwd=self.work,
             env=self._shell_environ(environ),
             capture_output=True,
@@ -418,7 +424,6 @@ class World:
             timeout=TIMEOUT,
             check=False,
         )
-        return _done(done.returncode, done.stdout, done.stderr, temp)
 
 
 @contextmanager

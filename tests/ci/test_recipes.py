@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -26,22 +24,8 @@ def here(tmp_path: Path) -> Iterator[World]:
 
 
 def script(here: World, job: dict[str, Any], **variables: str) -> subprocess.CompletedProcess[str]:
-    environ = {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "CLOUDTRUTH_SERVER_URL": here.cloudtruth_url,
-        "CI": "true",
-        **here.secrets,
-        **job.get("variables", {}),
-        **variables,
-    }
-    return subprocess.run(
-        ["bash", "-e", "-o", "pipefail", "-c", "\n".join(job["script"])],
-        cwd=here.work,
-        env=environ,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    site = {"CLOUDTRUTH_SERVER_URL": here.cloudtruth_url, "CI": "true", **here.secrets}
+    return here.script("\n".join(job["script"]), {**site, **job.get("variables", {}), **variables})
 
 
 def jobs_of_gitlab() -> dict[str, Any]:

@@ -707,23 +707,8 @@ def test_a_signal_after_the_writes_does_not_hide_them(
     assert set(here.live()) == {"Audit", "Deploys"}
 
 
-def test_a_locked_pull_request_is_reported_in_an_issue(here: World) -> None:
-    """GitHub rejects the comment, so the run opens an issue."""
-    here.propose(1, "Audit", "Deploys", Audit="mine")
-    here.edit_live("Audit", channel="by-hand")
-    here.squash(1)
-    here.github.fault = lambda method, path: (
-        Response(403, {"message": "Unable to create comment because issue is locked."})
-        if method == "POST" and path.endswith("/issues/1/comments")
-        else None
-    )
-    assert here.push().code == 6
-    (issue,) = here.github.issues
-    assert here.follow(issue["body"]).code == 0
-
-
-def test_a_token_without_permission_is_named(here: World) -> None:
-    """If no comment and no issue can be written, the step fails and the log has the reason."""
+def test_a_failure_that_cannot_be_commented_is_reported_elsewhere(here: World) -> None:
+    """A read-only token is named in the log; a locked pull request's report is an issue."""
     here.propose(1, "Audit", "Deploys", Audit="mine")
     here.edit_live("Audit", channel="by-hand")
     here.squash(1)
@@ -732,6 +717,15 @@ def test_a_token_without_permission_is_named(here: World) -> None:
     assert done.code == 6
     assert "::warning title=not-reported::" in done.stdout
     assert "pull-requests: write" in done.stdout
+    here.github.read_only = False
+    here.github.fault = lambda method, path: (
+        Response(403, {"message": "Unable to create comment because issue is locked."})
+        if method == "POST" and path.endswith("/issues/1/comments")
+        else None
+    )
+    assert here.push().code == 6
+    (issue,) = here.github.issues
+    assert here.follow(issue["body"]).code == 0
 
 
 # The merge queue.

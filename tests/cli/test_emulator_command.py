@@ -10,9 +10,8 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
+import httpx
 import pytest
 
 from tests.cli.conftest import Shell, expect
@@ -27,14 +26,9 @@ class Running:
         assert process.stderr is not None
         self.url = process.stderr.readline().split()[-1]
 
-    def get(self, path: str, key: str = "any", body: bytes | None = None) -> Any:
+    def get(self, path: str, key: str = "any", body: bytes | None = None) -> httpx.Response:
         headers = {"Authorization": f"Api-Key {key}"}
-        try:
-            with urlopen(Request(self.url + path, body, headers, method="GET")) as response:
-                return json.load(response)
-        except HTTPError as error:
-            error.close()
-            return error.code
+        return httpx.request("GET", self.url + path, headers=headers, content=body)
 
     def stop(self, number: int) -> int:
         self.process.send_signal(number)
@@ -77,7 +71,7 @@ def test_serves_until_a_signal(start: Start, number: int, codes: set[int]) -> No
     """The server prints its URL, accepts any key, and exits cleanly."""
     server = start()
     assert server.url.startswith("http://127.0.0.1:")
-    assert server.get("/api/v1/webhooks/")["count"] == 0
+    assert server.get("/api/v1/webhooks/").json()["count"] == 0
     assert server.stop(number) in codes
 
 
@@ -86,15 +80,16 @@ def test_options(start: Start, tmp_path: Path) -> None:
     (tmp_path / "seed.json").write_text(json.dumps([hook("a"), hook("b")]))
     kept = ("--db", "ct.db", "--seed", "seed.json", "--key", "only", "--organization", "Globex")
     server = start(*kept, "--log", "log.jsonl", "--page-size", "1", "--read-back", "mask")
-    page = server.get("/api/v1/webhooks/", "only")
+    page = server.get("/api/v1/webhooks/", "only").json()
     assert (page["count"], len(page["results"])) == (2, 1)
     assert page["results"][0]["configuration"] == {"url": "https://example.com", "token": "*****"}
-    assert server.get("/api/v1/organizations/", "other") == 401
-    assert server.get("/api/v1/organizations/", "only")["results"][0]["name"] == "Globex"
+    assert server.get("/api/v1/organizations/", "other").status_code == 401
+    (organization,) = server.get("/api/v1/organizations/", "only").json()["results"]
+    assert organization["name"] == "Globex"
     server.stop(signal.SIGINT)
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line["status"] for line in lines] == [200, 401, 200]
-    found = start(*kept).get("/api/v1/webhooks/", "only")["results"]
+    found = start(*kept).get("/api/v1/webhooks/", "only").json()["results"]
     assert [each["name"] for each in found] == ["a", "b"]
     assert found[0]["id"] == page["results"][0]["id"]
 

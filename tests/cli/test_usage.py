@@ -46,7 +46,7 @@ def test_unexpected_errors(
         raise problem
 
     monkeypatch.setattr("reconciler.cli.session.Session.load", broken)
-    done = shell("plan", "--format", "json")
+    done = shell("plan", "--format", "json", "--debug", "-vv")
     expect(done, code, message, without=("hunter2", "Traceback"))
     assert json.loads(done.out)["error"]["exit_code"] == code
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -13,8 +12,6 @@ import pytest
 from reconciler.api import responses
 from reconciler.api.attempt import Call, Exchange
 from reconciler.api.transport import Transport
-from reconciler.cli.console import Process
-from reconciler.cli.main import run
 from reconciler.model import Secret
 from reconciler.source import excerpt
 from tests.cli.conftest import Shell
@@ -100,36 +97,6 @@ def test_a_leak_is_found(
     """A leak that is added to the program on purpose is detected."""
     monkeypatch.setattr(owner, name, mistake)
     assert seen in "\n".join(leaks(servers, [{"command": PLAN, **case}]))
-
-
-class Broken(io.StringIO):
-    """A stream that fails with a secret in its message."""
-
-    def isatty(self) -> bool:
-        return True
-
-    def readline(self, size: int = -1, /) -> str:
-        raise RuntimeError(c.ENV_TOKEN.value)
-
-
-def test_an_internal_error_does_not_show_its_text(tmp_path: Path) -> None:
-    """Only the type and place of an unexpected exception are printed."""
-    (tmp_path / "webhooks.yaml").write_text(
-        "webhooks:\n- {name: A, type: slack, event_types: ['*'], "
-        "configuration: {token: {env: T}, channel: c, username: u}}\n"
-    )
-    out, err = io.StringIO(), Broken()
-    process = Process(
-        environ={"T": c.ENV_TOKEN.value, "HOME": str(tmp_path)},
-        directory=tmp_path,
-        stdin=Broken(),
-        stdout=out,
-        stderr=err,
-    )
-    assert run(["apply", "--local", "--debug", "-vv"], process) == 70
-    shown = out.getvalue() + err.getvalue()
-    assert "RuntimeError at reconciler/cli/" in shown
-    assert not list(c.find(shown.encode(), "output"))
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from reconciler.findings import Finding, Position, Severity
+from reconciler.findings import Finding, Position
 from reconciler.model import Scheme, Secret, SecretRef, Webhook
-from reconciler.source.files import SourceFile, Sources
-from reconciler.source.load import Loaded, load_files
+from reconciler.source.load import Loaded
 from tests.loading import load_texts
 
 EXAMPLE = """\
@@ -73,16 +72,6 @@ def test_any_field_has_a_position() -> None:
     assert where(deploys, "event_types", 2) == (13, 49)
     assert where(pager, "configuration", "token") == (22, 5)  # absent: not the Slack default
     assert where(pager, "configuration", "url") == (23, 13)
-
-
-def test_findings_of_unreadable_files_are_included() -> None:
-    """Findings of unreadable files are reported with the others, and nothing is declared."""
-    lost = Finding(rule="unreadable-file", severity=Severity.ERROR, message="gone")
-    outcome = load_files(
-        Sources(files=(SourceFile(file="a.yaml", raw=b"webhooks: []"),), findings=(lost,))
-    )
-    assert outcome.findings == (lost,)
-    assert outcome.desired is None
 
 
 def test_literal_secrets_are_hidden() -> None:

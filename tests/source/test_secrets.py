@@ -55,22 +55,10 @@ def webhook(ref: SecretRef, type: str = "generic", url: str | SecretRef = URL) -
     )
 
 
-def run(
-    *refs: SecretRef,
-    directory: Path = Path(),
-    environ: Mapping[str, str] | None = None,
-    literals: Mapping[SecretRef, Secret] | None = None,
-    allow: Sequence[str] = (),
-    type: str = "generic",
-) -> Resolution:
-    return resolve(
-        [webhook(ref, type) for ref in refs],
-        environ=environ or {},
-        directory=directory,
-        literals=literals or {},
-        api_keys=[Secret(API_KEY)],
-        allow=allow,
-    )
+def run(*refs: SecretRef, type: str = "generic", **options: Any) -> Resolution:
+    """Resolve the tokens of webhooks while the API key is known."""
+    webhooks = [webhook(ref, type) for ref in refs]
+    return resolve(webhooks, **{"environ": {}, "api_keys": [Secret(API_KEY)], **options})
 
 
 def only_finding(resolution: Resolution) -> Finding:

@@ -14,17 +14,10 @@ both_parsers = pytest.mark.parametrize(
 )
 
 
-def read(text: str | bytes, parser: type = PARSER) -> Document:
-    raw = text.encode() if isinstance(text, str) else text
-    document = parse(raw, "w.yaml", parser=parser)
+def read(text: str, parser: type = PARSER) -> Document:
+    document = parse(text.encode(), "w.yaml", parser=parser)
     assert document.usable, document
     return document
-
-
-def findings_of(text: str | bytes, parser: type = PARSER) -> list[Finding]:
-    raw = text.encode() if isinstance(text, str) else text
-    document = parse(raw, "w.yaml", parser=parser)
-    return placed({"w.yaml": document}, document.findings)
 
 
 def spot(finding: Finding) -> str:
@@ -67,7 +60,8 @@ HOSTILE = {
 def test_hostile_files_are_rejected_immediately(text: str, expected: str, parser: type) -> None:
     """Each file has one error, regardless of its size when expanded."""
     assert len(text) < 40_000
-    (finding,) = findings_of(text, parser)
+    document = parse(text.encode(), "w.yaml", parser=parser)
+    (finding,) = placed({"w.yaml": document}, document.findings)
     assert spot(finding).startswith(expected)
 
 
