@@ -1,7 +1,7 @@
 """The results of `doctor` and `slack check`: checks in sections.
 
 A check that could not be run is *unknown*, which is not a failure. A failure always has a fix.
-`aside` has names, hosts and paths; it is shown on the screen only, never in JSON.
+`private` has names, hosts and paths; it is shown on the terminal only, never in JSON.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Check:
     name: str
     status: Status
     detail: str
-    aside: str | None = None
+    private: str | None = None
     fix: str | None = None
 
 
@@ -64,27 +64,27 @@ class Checklist:
         return ExitCode.FAILED if self.count(Status.FAIL) else ExitCode.OK
 
 
-def ok(name: str, detail: str, *, aside: str | None = None) -> Check:
+def ok(name: str, detail: str, *, private: str | None = None) -> Check:
     """Return a check that passed."""
-    return Check(name=name, status=Status.OK, detail=detail, aside=aside)
+    return Check(name=name, status=Status.OK, detail=detail, private=private)
 
 
-def warn(name: str, detail: str, *, fix: str, aside: str | None = None) -> Check:
+def warn(name: str, detail: str, *, fix: str, private: str | None = None) -> Check:
     """Return a check that passed with a warning."""
-    return Check(name=name, status=Status.WARN, detail=detail, aside=aside, fix=fix)
+    return Check(name=name, status=Status.WARN, detail=detail, private=private, fix=fix)
 
 
-def fail(name: str, detail: str, *, fix: str, aside: str | None = None) -> Check:
+def fail(name: str, detail: str, *, fix: str, private: str | None = None) -> Check:
     """Return a failed check."""
-    return Check(name=name, status=Status.FAIL, detail=detail, aside=aside, fix=fix)
+    return Check(name=name, status=Status.FAIL, detail=detail, private=private, fix=fix)
 
 
-def unknown(name: str, detail: str, *, fix: str | None = None, aside: str | None = None) -> Check:
+def unknown(name: str, detail: str, *, fix: str | None = None, private: str | None = None) -> Check:
     """Return a check that could not be run."""
-    return Check(name=name, status=Status.UNKNOWN, detail=detail, aside=aside, fix=fix)
+    return Check(name=name, status=Status.UNKNOWN, detail=detail, private=private, fix=fix)
 
 
-def strict(checklist: Checklist) -> Checklist:
+def warnings_as_failures(checklist: Checklist) -> Checklist:
     """Return `checklist` with warnings changed to failures."""
 
     def judged(check: Check) -> Check:

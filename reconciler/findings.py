@@ -13,7 +13,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Final
 
-EXCERPT_BEFORE: Final = 200
+MAX_EXCERPT_PREFIX: Final = 200
 """The maximum number of characters in an excerpt before the column of its position.
 
 A longer prefix is replaced by `...` and its last characters.
@@ -69,7 +69,7 @@ class Finding:
 
     `rule` is a rule id from docs/rules.md. A finding about a file has a `place`;
     `source/excerpt.py` replaces it with `position` and `excerpt`, the source line with secrets
-    masked, or the part of a long line around the column (see `EXCERPT_BEFORE`).
+    masked, or the part of a long line around the column (see `MAX_EXCERPT_PREFIX`).
     """
 
     rule: str
@@ -111,7 +111,7 @@ note: Final = partial(_finding, Severity.NOTE)
 """Return a finding that only informs."""
 
 
-def strict(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+def warnings_as_errors(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Return `findings` with warnings changed to errors."""
     return tuple(
         replace(each, severity=Severity.ERROR) if each.severity is Severity.WARNING else each
@@ -132,12 +132,12 @@ def has_errors(findings: Iterable[Finding]) -> bool:
     return any(finding.severity is Severity.ERROR for finding in findings)
 
 
-_MOST_SHOWN: Final = 100
+_MAX_SHOWN: Final = 100
 """The maximum number of findings in text output; JSON has all of them."""
 
 
-def leading(findings: Iterable[Finding], most: int = _MOST_SHOWN) -> tuple[list[Finding], int]:
-    """Return the first `most` findings by severity and position, and the number of others."""
+def most_severe(findings: Iterable[Finding], limit: int = _MAX_SHOWN) -> tuple[list[Finding], int]:
+    """Return the first `limit` findings by severity and position, and the number of others."""
     severities = tuple(Severity)
     ranked = sorted(findings, key=lambda each: (severities.index(each.severity), *sort_key(each)))
-    return ranked[:most], max(0, len(ranked) - most)
+    return ranked[:limit], max(0, len(ranked) - limit)

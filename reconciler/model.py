@@ -69,7 +69,7 @@ class Secret:
             return None
         return f"{parts.scheme}://[{host}]" if ":" in host else f"{parts.scheme}://{host}"
 
-    def holds(self, other: Secret) -> bool:
+    def contains(self, other: Secret) -> bool:
         """Return whether `other` equals this value or, with 8 or more characters, is part of it."""
         if len(other.__value) < 8:
             return self.same_as(other)
@@ -146,8 +146,8 @@ Value: TypeAlias = str | bool | SecretRef
 LiveValue: TypeAlias = "str | bool | int | float | Secret | list[Any] | dict[str, Any] | None"
 """The type of a live configuration field: JSON, with strings that may be secrets as `Secret`."""
 
-Path: TypeAlias = tuple[str | int, ...]
-"""The path of a field inside a webhook, as in `("configuration", "channel")`."""
+DataPath: TypeAlias = tuple[str | int, ...]
+"""The path of a value in data, as in `("configuration", "channel")`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,8 +63,8 @@ class WebhookAPI(WebhookReader, Protocol):
         """Create a webhook. Raises AmbiguousWriteError if it may have been created."""
         ...
 
-    def update(self, id: str, draft: Draft, sends: frozenset[str]) -> LiveWebhook:
-        """Change the top-level fields named in `sends`.
+    def update(self, id: str, draft: Draft, fields: frozenset[str]) -> LiveWebhook:
+        """Change the top-level fields named in `fields`.
 
         Raises NotFoundError if it was deleted, AmbiguousWriteError if it may have changed.
         """

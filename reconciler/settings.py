@@ -91,13 +91,13 @@ def resolve(
     platform: str,
     directory: Path,
     local: bool = False,
-    profile_of_files: tuple[str, str] | None = None,
+    file_profile: tuple[str, str] | None = None,
 ) -> Settings:
     """Resolve every setting.
 
     `arguments` may have `server_url`, `profile`, `api_key_file`, and `timeout` and `deadline` in
     seconds; `platform` is the value of `sys.platform`; files are relative to `directory`.
-    `profile_of_files` is a profile that the configuration files name, and its source. Raises
+    `file_profile` is a profile that the configuration files name, and its source. Raises
     UsageError and CredentialError.
     """
     values: Mapping[str, Setting[str]] = {}
@@ -115,8 +115,8 @@ def resolve(
     server = Setting(value=LOCAL_SERVER, source="--local")
     if not local:
         profile = find("profile") or Setting(value=_DEFAULT_PROFILE, source="default")
-        if profile_of_files is not None and profile.source != "--profile":
-            profile = Setting(value=profile_of_files[0], source=profile_of_files[1])
+        if file_profile is not None and profile.source != "--profile":
+            profile = Setting(value=file_profile[0], source=file_profile[1])
         values = _inherited(profile, _read_profiles(_profile_file(environ, platform)))
         key = _key(find("api_key"), arguments.get("api_key_file"), environ, directory)
         server = _server_url(find("server_url"))

@@ -90,15 +90,15 @@ class Client:
         ).data
         return self._checked(wire.written_webhook(data, draft))
 
-    def update(self, id: str, draft: Draft, sends: frozenset[str]) -> LiveWebhook:
-        """Change the top-level fields named in `sends`.
+    def update(self, id: str, draft: Draft, fields: frozenset[str]) -> LiveWebhook:
+        """Change the top-level fields named in `fields`.
 
         If the server rejects PATCH with 405, this and all later updates send the complete webhook
         by PUT. Raises NotFoundError if it was deleted, AmbiguousWriteError if it may have changed.
         """
         if not self._uses_put:
             try:
-                return self._send("PATCH", id, draft, wire.changed_body(draft, sends))
+                return self._send("PATCH", id, draft, wire.changed_body(draft, fields))
             except InvalidRequestError as refusal:
                 if refusal.status != 405:
                     raise

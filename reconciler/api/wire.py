@@ -113,14 +113,14 @@ def full_body(draft: Draft, organization: str) -> dict[str, Any]:
     return {**changed_body(draft, everything), "organization": organization}
 
 
-def changed_body(draft: Draft, sends: frozenset[str]) -> dict[str, Any]:
-    """Return the body of a PATCH with the fields in `sends`. Reveals secrets.
+def changed_body(draft: Draft, fields: frozenset[str]) -> dict[str, Any]:
+    """Return the body of a PATCH with the fields in `fields`. Reveals secrets.
 
     A type is sent with its configuration, because one depends on the other.
     """
     plain = {"name": draft.name, "type": draft.type, "event_types": sorted(draft.event_types)}
-    body: dict[str, Any] = {key: value for key, value in plain.items() if key in sends}
-    if sends & {"configuration", "type"}:
+    body: dict[str, Any] = {key: value for key, value in plain.items() if key in fields}
+    if fields & {"configuration", "type"}:
         assert draft.configuration is not None, "a configuration whose secrets are not set"
         body["configuration"] = {
             key: value.reveal() if isinstance(value, Secret) else value

@@ -212,7 +212,7 @@ def settle(
     sent = {
         (operation.name, name): value
         for operation, found in zip(plan.operations, plan.digests, strict=True)
-        if not isinstance(operation, Delete) and "configuration" in operation.sends
+        if not isinstance(operation, Delete) and "configuration" in operation.sent_fields
         if any(each.digest in applied for each in found)
         for name, value in operation.after.configuration.items()
     }

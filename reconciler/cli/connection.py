@@ -46,7 +46,7 @@ def settings_of(session: Session) -> Settings:
         platform=process.platform,
         directory=process.directory,
         local=session.local,
-        profile_of_files=profile or None,
+        file_profile=profile or None,
     )
     if group is not None and key is not None:
         found = replace(found, key=Setting(value=key, source=f"api_key in {group.paths[0]}"))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from reconciler import workflow
-from reconciler.checks import Checklist, strict
+from reconciler.checks import Checklist, warnings_as_failures
 from reconciler.cli.options import Context, Option
 from reconciler.errors import ExitCode, NotConfirmedError, UsageError
 from reconciler.findings import Finding, Severity
@@ -189,7 +189,7 @@ class Session(Context):
 
     def show_checks(self, checklist: Checklist, format: str) -> ExitCode:
         """Print checks; with --strict warnings are failures. Return the exit code."""
-        result = strict(checklist) if self.options.get("strict") else checklist
+        result = warnings_as_failures(checklist) if self.options.get("strict") else checklist
         text = RENDERERS[format]().render_checks(result, self.view())
         self.show(text, failed=result.exit_code != 0)
         return result.exit_code

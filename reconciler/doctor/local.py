@@ -31,11 +31,12 @@ def check_settings(settings: Settings | ReconcilerError) -> Section:
 
 
 def check_files(
-    inputs: Inputs, key: Secret | None, words: Sequence[str]
+    inputs: Inputs, key: Secret | None, file_options: Sequence[str]
 ) -> tuple[Section, Desired | None]:
     """Check the configuration files and the secrets that `apply` needs; return what they declare.
 
-    `words` are the options that name the files, for suggested commands; empty to name no file.
+    `file_options` are the options that name the files, for suggested commands; empty to name no
+    file.
     """
     wanted, desired, checks = {_KEY}, None, []
     if not inputs.paths and not (inputs.directory / DEFAULT_FILE).exists():
@@ -50,20 +51,19 @@ def check_files(
             errors = sum(each.severity is Severity.ERROR for each in declared.findings)
             detail, fix = (
                 f"invalid: {plural(errors, 'error')}",
-                f"run `{reading('validate', words)}`",
+                f"run `{command_line('validate', file_options)}`",
             )
-            checks.append(fail("files", detail, aside=names, fix=fix))
+            checks.append(fail("files", detail, private=names, fix=fix))
         else:
             count = plural(len(desired.webhooks), "webhook")
-            checks.append(ok("files", f"valid, {count} declared", aside=names))
+            checks.append(ok("files", f"valid, {count} declared", private=names))
             try:
                 gathered = gather(accept(declared, inputs), key)
                 wanted |= {each.name for each in gathered.references if each.scheme is Scheme.ENV}
                 checks.append(_secrets(gathered))
             except ReconcilerError as problem:
-                fix = (
-                    f"run `{reading('validate', words)}` and `{reading('plan', words)}` for details"
-                )
+                both = [command_line(name, file_options) for name in ("validate", "plan")]
+                fix = f"run `{both[0]}` and `{both[1]}` for details"
                 checks.append(fail("secrets", problem.message, fix=fix))
     if empty := sorted(each for each in wanted if not inputs.environ.get(each, "?").strip()):
         checks.append(
@@ -77,22 +77,22 @@ def check_files(
     return Section(name="Files", checks=tuple(checks)), desired
 
 
-def reading(name: str, words: Sequence[str]) -> str:
+def command_line(name: str, file_options: Sequence[str]) -> str:
     """Return a webhooks command with these file options."""
-    return f"webhooks {shlex.join([*name.split(), *words])}"
+    return f"webhooks {shlex.join([*name.split(), *file_options])}"
 
 
 def _settings(found: Settings | ReconcilerError) -> Iterator[Check]:
     if isinstance(found, ReconcilerError):
         cause = found.findings[0] if found.findings else found  # a missing key of a file
         fix = cause.hint or "set a valid value"
-        yield fail("settings", "a setting is invalid", fix=fix, aside=quote(cause.message))
+        yield fail("settings", "a setting is invalid", fix=fix, private=quote(cause.message))
         return
     if found.local:
         yield ok("server", "the emulator in this process (--local), no key")
         return
-    yield ok("server", _source(found.server_url), aside=quote(found.server_url.value))
-    yield ok("profile", _source(found.profile), aside=quote(found.profile.value))
+    yield ok("server", _source(found.server_url), private=quote(found.server_url.value))
+    yield ok("profile", _source(found.profile), private=quote(found.profile.value))
     if found.key is not None:
         yield ok("key", f"set, {_source(found.key)}")
     else:

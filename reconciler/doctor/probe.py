@@ -15,7 +15,7 @@ from typing import Final
 
 from reconciler.api.client import Client
 from reconciler.checks import Check, Section, ok, unknown, warn
-from reconciler.doctor.service import COMPLETE, collected, form
+from reconciler.doctor.service import COMPLETE, form, run_checks
 from reconciler.errors import ProtocolError
 from reconciler.kinds import generic
 from reconciler.model import LiveValue, LiveWebhook, Organization, Secret, Unknown
@@ -40,11 +40,11 @@ _EMULATED: Final = {
 
 def probe(api: Client, clock: Clock, organization: Organization) -> Section:
     """Run the test and return the checks. They contain no name, host or secret."""
-    checks = [*collected(api, "probe", _trial(api, organization))]
+    checks = [*run_checks(api, "probe", _trial(api, organization))]
     if checks[-1].name == "probe":
         clock.sleep(_SETTLED)
     manually = f"delete the webhook {NAME!r}, or run the probe again"
-    checks += collected(api, "clean-up", _clean_up(api), fix=manually)
+    checks += run_checks(api, "clean-up", _clean_up(api), fix=manually)
     return Section(name="Probe", checks=tuple(checks))
 
 

@@ -51,7 +51,11 @@ def check_network(origin: Origin, environ: Mapping[str, str]) -> Iterator[Check]
         return
     proxy = proxy_for(origin.host, environ)
     if proxy is not None:
-        yield ok("proxy", f"requests go through the proxy in {proxy.variable}", aside=proxy.address)
+        yield ok(
+            "proxy",
+            f"requests go through the proxy in {proxy.variable}",
+            private=proxy.address,
+        )
     elif any(environ.get(name) for name in PROXY_VARIABLES):
         yield ok("proxy", "NO_PROXY excludes this server: direct connection")
     else:
@@ -59,7 +63,7 @@ def check_network(origin: Origin, environ: Mapping[str, str]) -> Iterator[Check]
     named = next((name for name in CA_VARIABLES if environ.get(name)), None)
     if named is not None:
         path = quote(Path(environ[named]).as_posix())
-        yield ok("ca", f"uses the certificates in {named}", aside=path)
+        yield ok("ca", f"uses the certificates in {named}", private=path)
         return
     yield ok("ca", "uses the system's certificates")
     for name in filter(environ.get, _CA_NOT_READ):
@@ -68,11 +72,12 @@ def check_network(origin: Origin, environ: Mapping[str, str]) -> Iterator[Check]
 
 
 def check_server(
-    api: Client, clock: Clock, *, keyed: bool, guards: tuple[str, ...] = ()
+    api: Client, clock: Clock, *, has_key: bool, expected: tuple[str, ...] = ()
 ) -> Iterator[Check]:
     """Run all checks; an earlier failure skips those that depend on it.
 
-    `guards` are names and ids of the organization to expect. If not `keyed`, the client has no key.
+    `expected` are names and ids of the expected organization. `has_key` is false if the client has
+    no key.
     """
     started = clock.monotonic()
     try:
@@ -92,11 +97,11 @@ def check_server(
         if (theirs := parse_http_date(reply.headers.get("date", ""))) is not None:
             yield _skew((clock.now() - theirs).total_seconds())
         yield from _compare_schema(reply.data)
-    if keyed:
-        yield from collected(api, "key", _with_key(api, guards))
+    if has_key:
+        yield from run_checks(api, "key", _with_key(api, expected))
 
 
-def collected(
+def run_checks(
     api: Client, name: str, checks: Iterator[Check], *, fix: str | None = None
 ) -> Iterator[Check]:
     """Yield the checks. If one raises, yield a failed check `name` and stop."""
@@ -107,18 +112,18 @@ def collected(
 
 
 def _failure(api: Client, name: str, problem: ReconcilerError, *, fix: str | None = None) -> Check:
-    """Return the check of a failed request; hosts and the server's text are in the aside."""
+    """Return the check of a failed request; hosts and the server's text are in `private`."""
     fix = fix or problem.hint or "run again; if it persists, contact CloudTruth support"
     if not isinstance(problem, ApiError | OrganizationError):
         detail = "the connection cannot be made as configured"
-        return fail(name, detail, fix=fix, aside=quote(problem.message))
+        return fail(name, detail, fix=fix, private=quote(problem.message))
     message = problem.message
     for own in (api.origin, api.transport.origin.address):
         message = message.replace(own, "the server")
-    aside = ", ".join(map(quote, _URL.findall(message))) or None
+    private = ", ".join(map(quote, _URL.findall(message))) or None
     if isinstance(problem, ApiError) and problem.detail is not None:
-        aside = f"server: {quote(problem.detail)}"
-    return fail(name, _URL.sub("[address]", message), fix=fix, aside=aside)
+        private = f"server: {quote(problem.detail)}"
+    return fail(name, _URL.sub("[address]", message), fix=fix, private=private)
 
 
 def _skew(seconds: float) -> Check:
@@ -183,29 +188,33 @@ def _inner(value: Any, *keys: str) -> Any:
     return value
 
 
-def _with_key(api: Client, guards: tuple[str, ...]) -> Iterator[Check]:
+def _with_key(api: Client, expected: tuple[str, ...]) -> Iterator[Check]:
     try:
         api.transport.request("GET", ORGANIZATIONS, expect=200)
     except PermissionDeniedError as problem:
         if problem.detail is None:  # a rejection by the API shows that the key is valid
             raise
     yield ok("key", "accepted")
-    yield from collected(api, "organization", _organization(api, guards))
-    yield from collected(api, "webhooks", _listing(api))
+    yield from run_checks(api, "organization", _organization(api, expected))
+    yield from run_checks(api, "webhooks", _listing(api))
 
 
-def _organization(api: Client, guards: tuple[str, ...]) -> Iterator[Check]:
+def _organization(api: Client, expected: tuple[str, ...]) -> Iterator[Check]:
     found = api.organization()
-    aside = f"{quote(found.name)}, id {quote(found.id)}"
-    if others := [each for each in guards if each not in (found.id, found.name)]:
+    private = f"{quote(found.name)}, id {quote(found.id)}"
+    if others := [each for each in expected if each not in (found.id, found.name)]:
         yield fail(
             "organization",
             "the key belongs to another organization",
-            aside=f"{aside}; expected: {', '.join(map(quote, others))}",
+            private=f"{private}; expected: {', '.join(map(quote, others))}",
             fix="use a key of that organization, or correct `organization`",
         )
     else:
-        yield ok("organization", "found, as expected" if guards else "found", aside=aside)
+        yield ok(
+            "organization",
+            "found, as expected" if expected else "found",
+            private=private,
+        )
     role = (found.role or "").upper()
     if not role:
         yield unknown("role", "the server does not report the key's role")

@@ -149,7 +149,7 @@ def _send(operation: Operation, run: Run) -> Outcome:
             return _delete_misnamed(_from_response(operation, made, run), made, run)
         case Update(before=before, after=after):
             try:
-                live = run.api.update(before.id, draft(after, run.secrets), operation.sends)
+                live = run.api.update(before.id, draft(after, run.secrets), operation.sent_fields)
             except NotFoundError:
                 return _vanished(operation, run)
             run.ledger.count_write()

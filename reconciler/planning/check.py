@@ -75,7 +75,7 @@ def check(
         return _PENDING if snapshot(live) == operation.before else _changed(live)
     compared = compare(operation.after, live, secrets, evidence)
     differing = compared.fields
-    if "configuration" not in operation.sends:
+    if "configuration" not in operation.sent_fields:
         # A plan made without the values of secrets does not contain them. Every other difference
         # counts, sent or not, because the reviewed result includes it.
         differing = tuple(each for each in differing if not isinstance(each, SecretChange))

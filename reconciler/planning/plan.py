@@ -17,10 +17,10 @@ from reconciler.findings import Finding, Position
 from reconciler.kinds import KINDS, Field
 from reconciler.model import (
     UNKNOWN,
+    DataPath,
     LiveValue,
     LiveWebhook,
     Organization,
-    Path,
     Secret,
     SecretRef,
     Unknown,
@@ -95,7 +95,7 @@ class ValueChange:
     server shows no configuration, and the previous configuration had another value.
     """
 
-    path: Path
+    path: DataPath
     before: str | bool | Unknown | None
     after: str | bool
     not_shown: bool = False
@@ -105,7 +105,7 @@ class ValueChange:
 class SetChange:
     """Members added to and removed from a set; `unchanged` is the number of members in both."""
 
-    path: Path
+    path: DataPath
     added: tuple[str, ...]
     removed: tuple[str, ...]
     unchanged: int
@@ -120,7 +120,7 @@ class SecretChange:
     URL changes and that no commit shows the new host.
     """
 
-    path: Path
+    path: DataPath
     after: SecretRef | str
     cause: SecretCause
     before: str | None = None
@@ -136,7 +136,7 @@ class FieldRemoved:
     field.
     """
 
-    path: Path
+    path: DataPath
     not_shown: bool = False
 
 
@@ -174,7 +174,7 @@ class Create:
         return self.after.name
 
     @property
-    def sends(self) -> frozenset[str]:
+    def sent_fields(self) -> frozenset[str]:
         """Return the top-level fields that are sent."""
         return frozenset(("name", "type", "event_types", "configuration"))
 
@@ -195,7 +195,7 @@ class Update:
         return self.after.name
 
     @property
-    def sends(self) -> frozenset[str]:
+    def sent_fields(self) -> frozenset[str]:
         """Return the top-level fields that are sent. A type is never sent without configuration."""
         fields = frozenset(str(each.path[0]) for each in self.fields)
         return fields | {"configuration"} if "type" in fields else fields

@@ -122,7 +122,7 @@ def plan(
     uses = [
         use
         for each in operations
-        if not isinstance(each, Delete) and "configuration" in each.sends
+        if not isinstance(each, Delete) and "configuration" in each.sent_fields
         for use in _used(each.after, sorted(each.after.configuration))
     ]
     sent = {(use.webhook, use.field) for use in uses}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from reconciler.findings import Finding, Severity, leading
+from reconciler.findings import Finding, Severity, most_severe
 from reconciler.render import PLAIN, View
 from reconciler.render.quote import prose
 from reconciler.render.words import more_findings
@@ -18,7 +18,7 @@ _MOST: Final = 10  # annotations that GitHub shows per step
 
 def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
     """Return a workflow command for each of the ten most important findings, and count the rest."""
-    shown, left = leading(findings, _MOST)
+    shown, left = most_severe(findings, _MOST)
     lines = [_annotation(each) for each in shown]
     lines += [f"::notice::{each}" for each in more_findings(left)]
     return "".join(f"{line}\n" for line in lines)

@@ -149,7 +149,7 @@ def render_checks(checklist: Checklist, view: View = PLAIN) -> str:
 def _section(section: Section) -> Tree:
     shown: Tree = plain(section)
     for check in shown["checks"]:
-        del check["aside"]  # private details are shown on the screen only
+        del check["private"]  # private details are shown on the screen only
     return shown
 
 

@@ -14,7 +14,7 @@ from itertools import accumulate
 from math import inf
 
 from reconciler.errors import ReconcilerError, StalePlanError
-from reconciler.findings import Finding, leading, sort_key
+from reconciler.findings import Finding, most_severe, sort_key
 from reconciler.planning.plan import Delete, Plan
 from reconciler.render import PLAIN, View, words
 from reconciler.render.quote import prose, quote
@@ -269,7 +269,7 @@ def _details(rows: Iterable[Row]) -> list[str]:
 
 
 def _findings(findings: Iterable[Finding]) -> list[str]:
-    shown, left = leading(findings)
+    shown, left = most_severe(findings)
     rows = [_finding(str(each.severity), each) for each in sorted(shown, key=sort_key)]
     return [*rows, *(f"- {each}" for each in words.more_findings(left))]
 

@@ -14,7 +14,7 @@ from datetime import datetime
 from reconciler.findings import Position
 from reconciler.kinds import KINDS
 from reconciler.kinds.events import compress
-from reconciler.model import Path, Secret, SecretRef, Unknown, Webhook
+from reconciler.model import DataPath, Secret, SecretRef, Unknown, Webhook
 from reconciler.planning.plan import (
     Create,
     Delete,
@@ -95,7 +95,7 @@ def position_text(position: Position | None) -> str:
     return "" if position is None else f"{quote(position.file)}:{position.line}"
 
 
-def label(path: Path) -> str:
+def label(path: DataPath) -> str:
     """Return the name of a field without `configuration`; `webhook` for the empty path."""
     if not path:
         return "webhook"

@@ -12,7 +12,14 @@ from typing import Final
 
 from reconciler.checks import Check, Checklist, Status
 from reconciler.errors import ApiError, ReconcilerError, StalePlanError
-from reconciler.findings import EXCERPT_BEFORE, Finding, Position, Severity, leading, sort_key
+from reconciler.findings import (
+    MAX_EXCERPT_PREFIX,
+    Finding,
+    Position,
+    Severity,
+    most_severe,
+    sort_key,
+)
 from reconciler.model import Organization, SecretRef
 from reconciler.planning.plan import Plan
 from reconciler.planning.status import DRIFTED, ManagementStatus, WebhookStatus
@@ -236,7 +243,7 @@ def _result(report: Report, view: View) -> Iterable[str]:
 
 
 def _blocks(findings: tuple[Finding, ...], view: View) -> str:
-    shown, left = leading(findings)
+    shown, left = most_severe(findings)
     blocks = ["\n".join(_block(each, view)) for each in sorted(shown, key=sort_key)]
     return "\n\n".join((*blocks, *words.more_findings(left)))
 
@@ -274,8 +281,8 @@ def _excerpt(line: str, where: Position, severity: str, view: View) -> Iterable[
     margin = " " * len(number)
     room = max(_LEAST_EXCERPT, view.width - len(number) - 3)
     start = where.column - 1
-    if start > EXCERPT_BEFORE:  # the excerpt starts with `...`
-        start = EXCERPT_BEFORE + 3
+    if start > MAX_EXCERPT_PREFIX:  # the excerpt starts with `...`
+        start = MAX_EXCERPT_PREFIX + 3
     start = min(start, len(line))
     first = 0 if len(line) <= room or start < room // 2 else start - room // 2
     last = min(len(line), first + room)
@@ -374,7 +381,7 @@ def render_checks(checklist: Checklist, view: View = PLAIN) -> str:
 def _check(check: Check, column: int, view: View) -> list[str]:
     sign, style, _ = _STATUSES[check.status]
     head = pad_to(f"  {paint(sign, style, view.color)} {check.name}", column)
-    text = check.detail if check.aside is None else f"{check.detail} ({check.aside})"
+    text = check.detail if check.private is None else f"{check.detail} ({check.private})"
     lines = paragraph(prose(text), start=head[:-1], indent=column, width=view.width)
     if check.fix is not None:
         label = f"{' ' * column}{paint('fix:', 'strong', view.color)}"

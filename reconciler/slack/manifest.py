@@ -14,7 +14,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from reconciler.errors import UsageError
-from reconciler.model import Path
+from reconciler.model import DataPath
 from reconciler.source.rendered import yaml_text
 
 APP_NAME: Final = "CloudTruth Webhook"
@@ -85,7 +85,7 @@ def rendered(app: Mapping[str, Any], format: str) -> str:
         return json.dumps(app, indent=2, ensure_ascii=False) + "\n"
     listed = app["oauth_config"]["scopes"]["bot"]
 
-    def use(path: Path) -> str:
+    def use(path: DataPath) -> str:
         match path:
             case ("oauth_config", "scopes", "bot", int(index)):
                 return _SCOPES[listed[index]]

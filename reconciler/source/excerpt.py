@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 
 import yaml
 
-from reconciler.findings import EXCERPT_BEFORE, Finding, Place, Position, Related
+from reconciler.findings import MAX_EXCERPT_PREFIX, Finding, Place, Position, Related
 from reconciler.kinds import KINDS
 from reconciler.kinds.events import EVENT_TYPES
 from reconciler.source.allowed import VARIABLE
@@ -129,11 +129,11 @@ def excerpt(text: str, position: Position) -> str:
     """Return the source line of `position` with possible secrets masked.
 
     Columns up to the position do not change; after it, `***` replaces text of any length. For a
-    long line, only the part around the position is shown: at most `EXCERPT_BEFORE` characters
+    long line, only the part around the position is shown: at most `MAX_EXCERPT_PREFIX` characters
     before it and 400 from it on, with `...` for omitted text.
     """
     line, column = _veiled(text, position.line - 1), position.column - 1
-    start, stop = max(0, column - EXCERPT_BEFORE), column + _AFTER
+    start, stop = max(0, column - MAX_EXCERPT_PREFIX), column + _AFTER
     # Hidden text before the position keeps its length, so that the mark below it is aligned.
     around = _VEILED.match(line, column, stop) if line[column - 1 : column] == _VEIL else None
     split = column if around is None else around.end()

@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 from reconciler.findings import Finding, Place, error
 from reconciler.kinds import KINDS
 from reconciler.kinds.events import EVENT_TYPES, EVENTS
-from reconciler.model import Path
+from reconciler.model import DataPath
 from reconciler.source.allowed import BAD_NAME
 from reconciler.source.excerpt import is_known
 from reconciler.source.position import lines, locate
@@ -35,7 +35,7 @@ class _Rejection(NamedTuple):
     """A violated keyword: its value in the schema, and the schema it belongs to."""
 
     keyword: str
-    path: Path
+    path: DataPath
     value: Any
     limit: Any
     schema: Mapping[str, Any]
@@ -82,7 +82,7 @@ def _explained(part: Part) -> Iterator[Finding]:
         yield from _missing(_Rejection("required", (), part.data, ["type"], {"properties": known}))
 
 
-def _words(definition: str, data: Any, at: Path = ()) -> Iterator[Finding]:
+def _words(definition: str, data: Any, at: DataPath = ()) -> Iterator[Finding]:
     """Yield findings for violations of a definition, the most important first, without a file."""
     found = []
     for each in validator(definition).iter_errors(data):
@@ -100,7 +100,7 @@ def _words(definition: str, data: Any, at: Path = ()) -> Iterator[Finding]:
         yield from WORDS[rejected.keyword](rejected)
 
 
-def _commented(finding: Finding, text: str, path: Path) -> Finding:
+def _commented(finding: Finding, text: str, path: DataPath) -> Finding:
     """Return a finding about a missing value, with a hint if a `#` made it a comment."""
     at = locate(text, "", path)
     if _COMMENT.match(lines(text)[at.line - 1], at.column - 1) is None:
@@ -113,7 +113,7 @@ def _commented(finding: Finding, text: str, path: Path) -> Finding:
     )
 
 
-def _named(path: Path) -> str:
+def _named(path: DataPath) -> str:
     """Return the name of the value at `path` for messages; an unknown key may be a secret."""
     match path:
         case (*_, str(key)):
@@ -149,7 +149,7 @@ def _unknown(rejected: _Rejection) -> list[str]:
     ]
 
 
-def _better_key(key: str, known: Sequence[str], path: Path) -> str:
+def _better_key(key: str, known: Sequence[str], path: DataPath) -> str:
     if _before_colon(key) in known:
         return f"add a space after the colon: `{_before_colon(key)}: ...`"
     if hint := meant(key, known):
@@ -204,7 +204,7 @@ def _wrong_type(rejected: _Rejection) -> Iterator[Finding]:
     yield _not(expected, rejected.value, rejected.path)
 
 
-def _not(expected: str, value: object, path: Path) -> Finding:
+def _not(expected: str, value: object, path: DataPath) -> Finding:
     """Yield the finding for a value of the wrong JSON Schema type."""
     name, at = _named(path), Place("", path)
     if value is None:
@@ -327,7 +327,7 @@ def _union(rejected: _Rejection) -> Iterator[Finding]:
         yield _not("object", value, path)
 
 
-def _bad_secret(value: Any, path: Path) -> Iterator[Finding]:
+def _bad_secret(value: Any, path: DataPath) -> Iterator[Finding]:
     takes_text = path != ("api_key",)
     if not isinstance(value, dict):
         found = _not("string" if takes_text else "object", value, path)

@@ -24,10 +24,10 @@ from reconciler.findings import Severity
 from reconciler.kinds import KINDS, Field, slack
 from reconciler.kinds.events import EVENT_TYPES, ordered
 from reconciler.model import (
+    DataPath,
     Live,
     LiveValue,
     LiveWebhook,
-    Path,
     Scheme,
     Secret,
     SecretRef,
@@ -95,7 +95,7 @@ def export(live: Live, *, only: Sequence[str] = (), token: SecretRef = SLACK_TOK
     references = _references(known, written, token)
     entries = [_entry(each, references, pinned=len(alike[each.name]) > 1) for each in written]
     data: dict[str, Any] = {"organization": live.organization.name, "prune": True}
-    comments: dict[Path, str] = {
+    comments: dict[DataPath, str] = {
         ("prune",): "deletes live webhooks in scope that this file does not declare"
     }
     if only:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 from reconciler.findings import Finding, Place, Position, Related, error, note
-from reconciler.model import Path
+from reconciler.model import DataPath
 from reconciler.source.files import NotReadableError, ReadParent, file_name
 from reconciler.source.text import in_quotes
 from reconciler.source.yaml import LISTED, Document, Layer, parse
@@ -68,7 +68,7 @@ class _Reader:
     def _extended(self, document: Document, chain: tuple[str, ...]) -> Document:
         own = dict(document.data)
         written = own.pop("extends")
-        named: dict[Path, object] = {("extends",): written}
+        named: dict[DataPath, object] = {("extends",): written}
         if isinstance(written, list) and written:
             named = {("extends", number): path for number, path in enumerate(written)}
         parents: list[Document] = []
@@ -163,7 +163,7 @@ class _Merge:
         )
         return replace(over, data=data, items=items, layers=layers)
 
-    def _merged(self, lower: dict[str, Any], upper: dict[str, Any], at: Path) -> dict[str, Any]:
+    def _merged(self, lower: dict[str, Any], upper: dict[str, Any], at: DataPath) -> dict[str, Any]:
         """Merge two mappings; `at` is the path of the upper one.
 
         Keys keep the order of the lower mapping, followed by the keys that the upper one adds.
@@ -180,7 +180,7 @@ class _Merge:
                 merged[key] = new
         return merged
 
-    def _is_removed(self, at: Path) -> bool:
+    def _is_removed(self, at: DataPath) -> bool:
         """Return whether an empty value is the literal `null`; for a guard, report an error."""
         from reconciler.source.position import is_null  # most overlays remove nothing
 
@@ -229,7 +229,7 @@ class _Merge:
             return rest
         return entry
 
-    def _refuse(self, message: str, hint: str, at: Path) -> None:
+    def _refuse(self, message: str, hint: str, at: DataPath) -> None:
         place = self.over.written_at(at)
         self.findings.append(error("exclude-unknown", message, hint, place))
 
@@ -246,7 +246,7 @@ class _Merge:
             same = by_name.get(name, []) if isinstance(name, str) else []
             if len(same) > 1:  # entries with an id
                 same = [each for each in same if below[each].get("id") == entry.get("id")]
-            at: Path = ("webhooks", index, "name")
+            at: DataPath = ("webhooks", index, "name")
             if same and same[0] not in found:
                 found[same[0]] = index
                 if self.through is not None:
@@ -259,7 +259,7 @@ class _Merge:
                 self._refuse(message, "remove one of the two", at)
         return found
 
-    def _twice(self, name: object, at: Path, below: int) -> Finding:
+    def _twice(self, name: object, at: DataPath, below: int) -> Finding:
         earlier = self.below.written_at(("webhooks", below, "name"))
         related = (
             Related(message="the earlier one", place=earlier),

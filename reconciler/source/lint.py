@@ -17,7 +17,7 @@ from typing import Any, Final
 from reconciler.findings import Finding, Place, error, note, warning
 from reconciler.kinds import FIELDS, Field
 from reconciler.kinds.events import EVENT_TYPES, EVENTS, GLOBS, MAX_EVENT_GLOB, expand
-from reconciler.model import Path, Scheme, SecretRef
+from reconciler.model import DataPath, Scheme, SecretRef
 from reconciler.planning.names import INVISIBLE, MAX_NORMALIZED_LENGTH
 from reconciler.source import secrets
 from reconciler.source.allowed import VARIABLE, forbidden_prefix, reference_in, refusal
@@ -58,7 +58,7 @@ def lint(file: str, data: dict[str, Any], rules: Rules) -> Iterator[Finding]:
         default_type = defaults.get("type")
         yield from _settings(file, ("defaults",), defaults, default_type, rules)
     for index, webhook in written_webhooks(data):
-        path: Path = ("webhooks", index)
+        path: DataPath = ("webhooks", index)
         # An absent entry must be able to name any live webhook.
         name = webhook.get("name")
         if isinstance(name, str) and webhook.get("state") != "absent":
@@ -117,7 +117,7 @@ def _literal_in_name(name: str) -> Iterator[Finding]:
 
 
 def _settings(
-    file: str, path: Path, data: dict[str, Any], type: object, rules: Rules
+    file: str, path: DataPath, data: dict[str, Any], type: object, rules: Rules
 ) -> Iterator[Finding]:
     """Yield findings for the events and the configuration of a webhook or of defaults."""
     events, configuration = data.get("event_types"), data.get("configuration")

@@ -16,9 +16,9 @@ from reconciler.kinds import FIELDS, Field
 from reconciler.kinds.events import expand
 from reconciler.model import (
     Absent,
+    DataPath,
     Desired,
     FileScope,
-    Path,
     Pattern,
     Policy,
     Scheme,
@@ -50,7 +50,7 @@ class Loaded:
     parents: Mapping[str, Document] = field(default_factory=dict, repr=False)
     policies: Mapping[str, str] = field(default_factory=dict)
 
-    def place(self, file: str, index: int, path: Path) -> Place:
+    def place(self, file: str, index: int, path: DataPath) -> Place:
         """Return the place of a field of the webhook at `index`: in `defaults` if it is inherited.
 
         A missing field has the place where it belongs.

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias
 import yaml
 
 from reconciler.findings import Finding, Position, Related, error
-from reconciler.model import Path
+from reconciler.model import DataPath
 from reconciler.source.text import oddity
 from reconciler.source.yaml import LISTED, PARSER
 
@@ -113,7 +113,7 @@ def lines(text: str) -> list[str]:
     return text.split("\n")
 
 
-def locate(text: str, file: str, path: Path, *, key: bool = False) -> Position:
+def locate(text: str, file: str, path: DataPath, *, key: bool = False) -> Position:
     """Return the position of the value at `path`, or with `key` that of its key.
 
     A missing value has the position of its nearest existing ancestor: the key, or for a list item
@@ -128,7 +128,7 @@ def locate(text: str, file: str, path: Path, *, key: bool = False) -> Position:
     return _position(text, file, name if name is not None else _identifying_part(node))
 
 
-def is_null(text: str, path: Path) -> bool:
+def is_null(text: str, path: DataPath) -> bool:
     """Return whether the value at `path` is written as the literal `null`."""
     _, node, exists = _follow(text, path)
     return exists and node.plain and node.text == "null"
@@ -173,7 +173,7 @@ def _comment(text: str, file: str, key: Node | None, value: Node) -> Position | 
     return Position(file=file, line=line + 1, column=before.end() + 1, width=len(comment))
 
 
-def _follow(text: str, path: Path) -> tuple[Node | None, Node, bool]:
+def _follow(text: str, path: DataPath) -> tuple[Node | None, Node, bool]:
     """Return key and value of the last step of `path` that exists, and whether all steps do."""
     name, node = None, _root(text)
     for part in path:

@@ -15,11 +15,11 @@ from typing import Any, Final, TypeAlias
 
 from reconciler.findings import Place
 from reconciler.kinds.events import ordered
-from reconciler.model import Absent, Desired, FileScope, Path, SecretRef, Webhook
+from reconciler.model import Absent, DataPath, Desired, FileScope, SecretRef, Webhook
 from reconciler.planning.document import without_commands
 from reconciler.source.load import Loaded
 
-_Comment: TypeAlias = Callable[[Path], str]
+_Comment: TypeAlias = Callable[[DataPath], str]
 """Returns the comment for the value at a path, or an empty text."""
 
 _WIDTH: Final = 80
@@ -79,7 +79,7 @@ def _entry(entry: Webhook | Absent) -> dict[str, Any]:
     }
 
 
-def source_place(loaded: Loaded, file: str, path: Path) -> Place:
+def source_place(loaded: Loaded, file: str, path: DataPath) -> Place:
     """Return the place in the file's data of a value in the rendered configuration.
 
     For a value without an exact path, such as an event from a glob, it is the nearest one: the list
@@ -96,7 +96,7 @@ def origins(loaded: Loaded, file: str) -> _Comment:
     """Return the source of comments for rendered values: file and line, or `default`."""
 
     @cache
-    def comment(path: Path) -> str:
+    def comment(path: DataPath) -> str:
         match path:
             case (*_, int()) | ("webhooks", _, "configuration", _, _):
                 return ""  # a webhook, a part of a list or of a reference
@@ -116,7 +116,7 @@ def yaml_text(data: Mapping[str, Any], comment: _Comment = lambda path: "") -> s
     return "".join(f"{line}\n" for line in _mapping(data, comment, ()))
 
 
-def _mapping(data: Mapping[str, Any], comment: _Comment, path: Path) -> Iterator[str]:
+def _mapping(data: Mapping[str, Any], comment: _Comment, path: DataPath) -> Iterator[str]:
     """Yield the lines of a mapping; a value that fits is on the line of its key."""
     for key, value in data.items():
         at = (*path, key)
@@ -131,7 +131,7 @@ def _mapping(data: Mapping[str, Any], comment: _Comment, path: Path) -> Iterator
             yield f"{key}: {_inline(value)}{_behind(comment(at))}"
 
 
-def _fits(key: str, value: Any, comment: _Comment, path: Path) -> bool:
+def _fits(key: str, value: Any, comment: _Comment, path: DataPath) -> bool:
     """Return whether a value fits on the line of its key; values with comments do not."""
     if not isinstance(value, (dict, list)) or not value:
         return True
@@ -139,7 +139,7 @@ def _fits(key: str, value: Any, comment: _Comment, path: Path) -> bool:
     return width <= _WIDTH and not _has_comments(value, comment, path)
 
 
-def _has_comments(value: Any, comment: _Comment, path: Path) -> bool:
+def _has_comments(value: Any, comment: _Comment, path: DataPath) -> bool:
     """Return whether a part of a value has a comment."""
     if not isinstance(value, (dict, list)):
         return False
@@ -149,7 +149,7 @@ def _has_comments(value: Any, comment: _Comment, path: Path) -> bool:
     )
 
 
-def _list(data: Sequence[Any], comment: _Comment, path: Path) -> Iterator[str]:
+def _list(data: Sequence[Any], comment: _Comment, path: DataPath) -> Iterator[str]:
     """Yield the lines of a list, with blank lines between mappings."""
     for number, item in enumerate(data):
         note = comment((*path, number))

@@ -23,7 +23,7 @@ from jsonschema_rs import Draft7Validator, RegexOptions, validator_for
 from jsonschema_rs import ValidationError as ValidationError
 
 from reconciler.kinds import KINDS
-from reconciler.model import Path as DataPath
+from reconciler.model import DataPath
 
 _WEBHOOKS: Final = "webhooks.schema.json"
 PLAN: Final = "plan.schema.json"

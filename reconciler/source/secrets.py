@@ -256,7 +256,7 @@ def _unsuitable(
     """Yield the problem of a value that does not depend on its field."""
     same = [name for name in sorted(forbidden) if secret.same_as(forbidden[name])]
     whose = f"is also the value of {same[0]}" if same and secret.matches(_COMPARABLE) else None
-    if any(secret.holds(each) for each in api_keys):
+    if any(secret.contains(each) for each in api_keys):
         whose = "contains a CloudTruth API key"
     if (problem := flaw(secret)) is not None:
         yield _unusable(f"{subject} {problem}", "store only the value, without line breaks")

@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple
 import yaml
 
 from reconciler.findings import Finding, Place, Position, error
-from reconciler.model import Path
+from reconciler.model import DataPath
 from reconciler.source.schema import holds
 from reconciler.source.text import decode
 
@@ -100,7 +100,7 @@ class Layer(NamedTuple):
     document: Document
     indexes: tuple[int | None, ...]
 
-    def path(self, path: Path) -> Path | None:
+    def path(self, path: DataPath) -> DataPath | None:
         """Return the path in this document for one of the merged document, None without one."""
         match path:
             case ("webhooks", int(number), *rest):
@@ -131,7 +131,7 @@ class Document:
     layers: tuple[Layer, ...] = ()
     parents: tuple[Document, ...] = ()
 
-    def written_at(self, path: Path) -> Place:
+    def written_at(self, path: DataPath) -> Place:
         """Return the position of the value at `path`, which may be in a parent file."""
         length = len(path)
         while not holds(self.data, path[:length]):

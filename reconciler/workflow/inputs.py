@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.errors import ConfigurationError, CredentialError, RunConfigurationError
-from reconciler.findings import Finding, Place, has_errors, strict, warning
+from reconciler.findings import Finding, Place, has_errors, warning, warnings_as_errors
 from reconciler.model import Desired, Scheme, Secret, SecretRef
 from reconciler.source import files, secrets
 from reconciler.source.allowed import allow_patterns, pattern
@@ -212,7 +212,7 @@ def validate(inputs: Inputs) -> Loaded:
         declared = check_policies(declared, inputs.policies, inputs.read_policy, parsed.policies)
     if not inputs.strict:
         return declared
-    findings = strict(declared.findings)
+    findings = warnings_as_errors(declared.findings)
     desired = None if has_errors(findings) else declared.desired
     return replace(declared, findings=findings, desired=desired)
 
@@ -309,7 +309,7 @@ def gather(checked: Checked, api_key: Secret | None = None, *, writing: bool = F
     unfit = [(ref, each) for ref, each in pairs if each.rule != _UNRESOLVED]
     others = located(unfit, checked)
     if inputs.strict:
-        others = strict(others)
+        others = warnings_as_errors(others)
     if has_errors(others):
         raise ConfigurationError("some secrets are invalid", findings=others)
     return Gathered(

@@ -14,7 +14,7 @@ from reconciler.errors import (
     OrganizationError,
     StalePlanError,
 )
-from reconciler.findings import Finding, has_errors, note, sort_key, strict
+from reconciler.findings import Finding, has_errors, note, sort_key, warnings_as_errors
 from reconciler.kinds import KINDS
 from reconciler.model import (
     Desired,
@@ -85,10 +85,10 @@ def plan(
     if review is None:
         notes += _unsent(gathered, made)
     made = replace(made, notes=tuple(sorted(notes, key=sort_key)))
-    if inputs.strict and has_errors(strict(made.notes)):
+    if inputs.strict and has_errors(warnings_as_errors(made.notes)):
         raise ConfigurationError(
             "warnings are treated as errors (--strict)",
-            findings=strict(made.notes),
+            findings=warnings_as_errors(made.notes),
             hint="resolve the warnings",
         )
     return made
@@ -223,7 +223,7 @@ def _unverifiable_secrets(
     """Return the secrets that are neither sent by the plan nor visible."""
     not_shown = set(made.not_shown)
     left = [each.webhook for each in made.matched]
-    left += [each.after for each in made.updates if "configuration" not in each.sends]
+    left += [each.after for each in made.updates if "configuration" not in each.sent_fields]
     return {
         (webhook.name, field)
         for webhook in left

@@ -41,7 +41,7 @@ def test_proxy_and_certificates(environ: dict[str, str], expected: str) -> None:
     """The variables in use are shown; the user and password of a proxy never are."""
     checks = [*check_network(Origin.parse("https://a.example"), environ)]
     lines = [
-        f"{each.status} {each.detail}" + (f" ({each.aside})" if each.aside else "")
+        f"{each.status} {each.detail}" + (f" ({each.private})" if each.private else "")
         for each in checks
     ]
     assert expected in lines

@@ -37,7 +37,7 @@ def check(
         workers=InlineWorkers(),
         network=Network(clock=clock, adapter=adapter),
     )
-    return tuple(check_server(api, clock, keyed=key is not None, guards=guards))
+    return tuple(check_server(api, clock, has_key=key is not None, expected=guards))
 
 
 def check_with(
@@ -70,7 +70,7 @@ def test_a_correct_server() -> None:
     checks = check_with("Deploys", "Audit")
     assert {str(each.status) for each in checks} == {"ok"}
     assert row(checks, "role").detail == "OWNER"
-    assert "Acme" in str(row(checks, "organization").aside)
+    assert "Acme" in str(row(checks, "organization").private)
     assert not any("Acme" in each.detail or "Deploys" in each.detail for each in checks)
     assert all_of(checks, "methods") == ("ok list: GET, POST | ok webhook: GET, PATCH, PUT, DELETE")
 
@@ -197,14 +197,14 @@ def test_an_unreachable_server(problem: Exception) -> None:
 
 def test_an_address_in_a_message_is_in_the_aside_only() -> None:
     """Neither another server nor a proxy is in the detail."""
-    assert "login.canary.example" in str(row(scripted(MOVED), "key").aside)
+    assert "login.canary.example" in str(row(scripted(MOVED), "key").private)
 
     class Behind(httpx.BaseTransport):
         def handle_request(self, request: httpx.Request) -> httpx.Response:
             raise UnreachableError("the proxy http://canary.example:1 cannot be reached")
 
     (found,) = check(Behind(), VirtualClock())
-    assert (found.detail, found.aside) == (
+    assert (found.detail, found.private) == (
         "the proxy [address] cannot be reached", "http://canary.example:1"
     )  # fmt: skip
 

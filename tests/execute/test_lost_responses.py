@@ -251,8 +251,8 @@ def test_a_response_that_differs_is_read_again() -> None:
     honest = api.update
 
     class Terse(Memory):
-        def update(self, id, draft, sends):  # type: ignore[no-untyped-def]
-            honest(id, draft, sends)
+        def update(self, id, draft, fields):  # type: ignore[no-untyped-def]
+            honest(id, draft, fields)
             return row("a", "1")
 
     terse = Terse(rows=api.rows)

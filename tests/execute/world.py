@@ -63,12 +63,12 @@ class Memory:
     def create(self, draft: Draft, organization: str) -> LiveWebhook:
         return self._do("create", draft.name, lambda: self.put(live(draft, f"id-{next(self.ids)}")))
 
-    def update(self, id: str, draft: Draft, sends: frozenset[str]) -> LiveWebhook:
+    def update(self, id: str, draft: Draft, fields: frozenset[str]) -> LiveWebhook:
         def act() -> LiveWebhook:
             if id not in self.rows:
                 raise NotFoundError("no such object")
-            fields = {key: getattr(live(draft, id), key) for key in sends}
-            return self.put(replace(self.rows[id], **fields))
+            changed = {key: getattr(live(draft, id), key) for key in fields}
+            return self.put(replace(self.rows[id], **changed))
 
         return self._do("update", id, act)
 

@@ -54,12 +54,12 @@ def carry_out(operations: Iterable[Operation], live: Live, *, serial: int = 0) -
             webhooks[found.id] = replace(
                 found,
                 name=after.name,
-                type=after.type if "type" in operation.sends else found.type,
+                type=after.type if "type" in operation.sent_fields else found.type,
                 event_types=after.event_types
-                if "event_types" in operation.sends
+                if "event_types" in operation.sent_fields
                 else found.event_types,
                 configuration=configuration
-                if "configuration" in operation.sends
+                if "configuration" in operation.sent_fields
                 else found.configuration,
             )
         else:

@@ -142,7 +142,7 @@ def test_a_configuration_that_gains_keys_is_an_update(witness: tuple[LiveWebhook
         ValueChange(path=("configuration", "username"), before=None, after="ct"),
         ValueChange(path=("configuration", "verify"), before=None, after=False),
     )
-    assert update.sends == {"configuration"}
+    assert update.sent_fields == {"configuration"}
 
 
 @pytest.mark.parametrize(

@@ -198,7 +198,7 @@ def test_an_undeclared_field_is_removed(shown: LiveWebhook) -> None:
     (field,) = update.fields
     assert isinstance(field, FieldRemoved)
     assert (field.path, field.not_shown) == (("configuration", "token"), shown is HIDDEN)
-    assert update.sends == {"configuration"}
+    assert update.sent_fields == {"configuration"}
 
 
 def test_a_renamed_webhook_finds_its_base() -> None:

@@ -14,7 +14,7 @@ from reconciler.errors import (
     InvalidRequestError,
     StalePlanError,
 )
-from reconciler.findings import EXCERPT_BEFORE, Position, Related, error, note, warning
+from reconciler.findings import MAX_EXCERPT_PREFIX, Position, Related, error, note, warning
 from reconciler.kinds.events import EVENT_TYPES
 from reconciler.model import (
     UNKNOWN,
@@ -125,7 +125,7 @@ def plan(
             SecretUse(reference=ref, webhook=each.name, field=field,
                       destination=destination(each.after))
             for each in operations
-            if not isinstance(each, Delete) and "configuration" in each.sends
+            if not isinstance(each, Delete) and "configuration" in each.sent_fields
             for field, ref in sorted(each.after.configuration.items())
             if isinstance(ref, SecretRef)
         ),
@@ -311,7 +311,7 @@ TWICE = error(
     at=at(3, 11, 7),
     related=(Related(message="first declared here", position=at(1)),),
 )
-LONG = f"...{'a' * EXCERPT_BEFORE}bad{'c' * 397}..."
+LONG = f"...{'a' * MAX_EXCERPT_PREFIX}bad{'c' * 397}..."
 FINDINGS = {
     "several": (
         replace(CHANNEL, excerpt='    configuration: {chanel: "#deploys"}'),

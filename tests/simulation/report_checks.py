@@ -104,7 +104,7 @@ class ReportChecks:
         made = {each.name for each in plan.creates}
         sent = made | {each.name for each in plan.updates if each.after.id is None}
         without_configuration = {
-            each.name for each in plan.updates if "configuration" not in each.sends
+            each.name for each in plan.updates if "configuration" not in each.sent_fields
         }
 
         def in_scope(change: Operation) -> bool:
@@ -150,7 +150,7 @@ class ReportChecks:
         row = rows.get(outcome.id or "")
         if row is None or row["name"] != change.name:
             raise Violation(f"{change.name} is reported as applied, and does not exist")
-        sent = isinstance(change, Create) or "configuration" in change.sends
+        sent = isinstance(change, Create) or "configuration" in change.sent_fields
         self._check_row(team, change.after, row, sent=sent)
 
     def check_converged(self, team: Team, plan: Plan, again: Plan) -> None:
@@ -271,7 +271,7 @@ def _differs_only_in_unsent_secrets(outcome: Failed) -> bool:
     change = outcome.operation
     if outcome.code != "does-not-converge" or not isinstance(change, Update):
         return False
-    if "configuration" in change.sends:
+    if "configuration" in change.sent_fields:
         return False
     secret = KINDS[change.after.type].secret_fields
     return bool(outcome.fields) and all(each.path[-1] in secret for each in outcome.fields)

@@ -9,7 +9,7 @@ from reconciler.checks import Checklist, Section, Status, unknown
 from reconciler.cli.connection import Progress, connected, settings_of
 from reconciler.cli.options import FILE_OPTIONS, Option, command, format_option
 from reconciler.cli.session import Session
-from reconciler.doctor.local import check_files, check_settings, reading
+from reconciler.doctor.local import check_files, check_settings, command_line
 from reconciler.errors import ReconcilerError
 from reconciler.render.quote import quote
 from reconciler.settings import Settings
@@ -58,7 +58,9 @@ def run(session: Session, format: str, probe: bool, yes: bool) -> int:
         expected = [session.organization, None if desired is None else desired.organization]
         sections += _remote(session, settings, tuple(filter(None, expected)), probe=probe, yes=yes)
     slack = desired is not None and any(each.type == "slack" for each in desired.webhooks)
-    notes = (f"`{reading('slack check', words)}` checks tokens and channels.",) if slack else ()
+    notes = (
+        (f"`{command_line('slack check', words)}` checks tokens and channels.",) if slack else ()
+    )
     result = Checklist(command="doctor", sections=(*sections, files), notes=notes)
     return session.show_checks(result, format)
 
@@ -75,14 +77,14 @@ def _remote(
     session.settings = replace(settings, deadline=deadline)
     progress = Progress(session)
     with connected(session, progress=progress, needs_key=False) as connection:
-        api, clock, keyed = connection.api, connection.clock, connection.key is not None
+        api, clock, has_key = connection.api, connection.clock, connection.key is not None
         assert isinstance(api, Client)
         network = tuple(service.check_network(api.transport.origin, session.process.environ))
         sections = [] if settings.local else [Section(name="Network", checks=network)]
         expected = () if settings.local else organizations
-        cloudtruth = tuple(service.check_server(api, clock, keyed=keyed, guards=expected))
+        cloudtruth = tuple(service.check_server(api, clock, has_key=has_key, expected=expected))
         sections.append(Section(name="CloudTruth", checks=cloudtruth))
-        if probe and (not keyed or any(each.status is Status.FAIL for each in cloudtruth)):
+        if probe and (not has_key or any(each.status is Status.FAIL for each in cloudtruth)):
             skipped = unknown("probe", "not run: fix the failed checks first")
             sections.append(Section(name="Probe", checks=(skipped,)))
         elif probe:
