@@ -280,9 +280,9 @@ def _read_profiles(file: Path | None) -> dict[str, dict[str, str]]:
         }
     except MissingFileError:
         return {}
-    except NotReadableError as refusal:
+    except NotReadableError as error:
         raise UsageError(
-            f"CloudTruth's cli.yml cannot be read: it {refusal}",
+            f"CloudTruth's cli.yml cannot be read: it {error}",
             hint="check the file and its permissions",
         ) from None
     except (AttributeError, yaml.YAMLError, ValueError, RecursionError):

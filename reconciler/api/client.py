@@ -99,8 +99,8 @@ class Client:
         if not self._uses_put:
             try:
                 return self._send("PATCH", id, draft, wire.changed_body(draft, fields))
-            except InvalidRequestError as refusal:
-                if refusal.status != 405:
+            except InvalidRequestError as error:
+                if error.status != 405:
                     raise
             self._uses_put = True
         if draft.configuration is None:

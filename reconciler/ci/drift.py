@@ -26,7 +26,7 @@ from reconciler.render.words import counts, plural
 from reconciler.workflow import gather, read_live
 from reconciler.workflow import plan as make_plan
 
-_MOST_FAILING: Final = 50
+_MAX_FAILING: Final = 50
 
 
 def drift(run: Run) -> JobResult:
@@ -59,7 +59,7 @@ def drift(run: Run) -> JobResult:
             )
         ]
     else:
-        _update_issue(run, run.github, made, failing[:_MOST_FAILING], drifted=drifted)
+        _update_issue(run, run.github, made, failing[:_MAX_FAILING], drifted=drifted)
     result = "drift" if drifted else "no-drift"
     return JobResult(result=result, findings=findings, plan=made, apply_options=run.apply_options())
 

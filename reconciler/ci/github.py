@@ -29,7 +29,7 @@ _ACTIONS_LOGIN: Final = "github-actions[bot]"  # the author of comments with a w
 
 _API: Final = "https://api.github.com"
 _PAGE: Final = 100
-_MOST_FILES: Final = 300
+_MAX_FILES: Final = 300
 """The maximum number of changed files that GitHub lists between two commits."""
 
 _VERSION: Final = "2022-11-28"
@@ -116,7 +116,7 @@ class GitHub:
         """
         found = self._request("GET", f"/compare/{quote(commit)}...{quote(branch)}", need=_CONTENTS)
         rows = found["files"]
-        if found["status"] not in ("ahead", "identical") or len(rows) >= _MOST_FILES:
+        if found["status"] not in ("ahead", "identical") or len(rows) >= _MAX_FILES:
             return None
         names = (text(row, key) for row in rows for key in ("filename", "previous_filename"))
         return tuple(filter(None, names))

@@ -15,7 +15,7 @@ from reconciler.ci.result import JobResult, reporting
 from reconciler.ci.reviews import merged_reviews, read_reviews
 from reconciler.ci.run import MergeGroup, PullRequest, Run
 from reconciler.errors import ConfigurationError, UsageError
-from reconciler.findings import Finding, strict
+from reconciler.findings import Finding, warnings_as_errors
 from reconciler.model import Scheme
 from reconciler.render.quote import quote
 from reconciler.source.files import covered
@@ -53,7 +53,7 @@ def matrix(run: Run) -> JobResult:
     found = (finding for each in loaded.values() for finding in each.findings)
     refused = dict.fromkeys(each for each in found if each.rule in _REFUSED)
     if refused:
-        raise ConfigurationError("the files are invalid", findings=strict(refused))
+        raise ConfigurationError("the files are invalid", findings=warnings_as_errors(refused))
     chosen = labels
     if run.label or run.expect_digest is not None:
         if run.label not in labels:

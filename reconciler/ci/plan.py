@@ -42,7 +42,7 @@ from reconciler.workflow import Checked, gather, load
 from reconciler.workflow import plan as make_plan
 from reconciler.workflow.inputs import load_earlier
 
-_MOST_PARTS: Final = 10
+_MAX_PARTS: Final = 10
 """The maximum number of comments for a plan."""
 
 _POLICY: Final = "until it is merged, the version in the base branch applies, if there is one"
@@ -207,12 +207,12 @@ def _parts(made: Plan, run: Run, pull: PullRequest) -> list[tuple[Marker, str]]:
     def shown(places: tuple[int, ...]) -> Marker:
         return replace(
             marker,
-            total=_MOST_PARTS,
+            total=_MAX_PARTS,
             operations=tuple(each for place in places for each in made.digests[place]),
             resends=tuple(each for place in places for each in _resends(made, place)),
         )
 
-    bare = len(encode(replace(shown(()), part=_MOST_PARTS)))
+    bare = len(encode(replace(shown(()), part=_MAX_PARTS)))
     if run.applied_branch not in ("", pull.branch):
         marker = replace(marker, digest=None)
         here, there = code(quote(pull.branch)), code(quote(run.applied_branch))
@@ -224,7 +224,7 @@ def _parts(made: Plan, run: Run, pull: PullRequest) -> list[tuple[Marker, str]]:
     pages = paged_plan(
         made,
         limit=COMMENT_CHARACTERS - bare,
-        most=_MOST_PARTS,
+        most=_MAX_PARTS,
         apply_options=run.apply_options(run.resend, run.allow_deletes),
         extra=lambda place: len(encode(shown((place,)))) - bare,
         foot=foot,

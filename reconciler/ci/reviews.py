@@ -26,7 +26,7 @@ from reconciler.render.quote import quote
 from reconciler.render.words import plural
 
 _STALE: Final = "it differs from the reviewed operation"
-_MOST_RECORDED: Final = 800
+_MAX_RECORDED: Final = 800
 """The number of settled operations that fit into the comment of a review in progress."""
 
 
@@ -262,7 +262,7 @@ def record(run: Run, subject: Marker, before: Sequence[Merged], after: Sequence[
         marker = replace(
             subject,
             kind=MarkerKind.OUTCOME,
-            settled=tuple(resends[:_MOST_RECORDED]) if new.pending else (),
+            settled=tuple(resends[:_MAX_RECORDED]) if new.pending else (),
             complete=not new.pending,
         )
         text = f"{_outcome_text(new, run.link)}\n"

@@ -1,8 +1,8 @@
 """The routes for webhooks: list, create, read, change, delete.
 
-A key has access to the webhooks of its organization only. A refused request changes nothing. Checks
-run in the framework's order: existence, body, fields, name. `RejectedError` reports the errors of
-all fields at once, with the framework's texts. Read-only fields are dropped.
+A key has access to the webhooks of its organization only. A rejected request changes nothing.
+Checks run in the framework's order: existence, body, fields, name. `RejectedError` reports the
+errors of all fields at once, with the framework's texts. Read-only fields are dropped.
 """
 
 from __future__ import annotations

@@ -75,15 +75,15 @@ class Ledger:
         with self._lock:
             if self._closed or index in self._outcomes:
                 return False
-            refusal: Skipped | None = None
+            skipped: Skipped | None = None
             if self._stop.requested() is not None:
-                refusal = interrupted(operation)
+                skipped = interrupted(operation)
             elif self._ended is not None:
-                refusal = Skipped(operation=operation, code="run-ended", message=self._ended)
-            if refusal is None:
+                skipped = Skipped(operation=operation, code="run-ended", message=self._ended)
+            if skipped is None:
                 self._started.add(index)
-        if refusal is not None:
-            self.finish(index, refusal)
+        if skipped is not None:
+            self.finish(index, skipped)
             return False
         # Not under the lock: output may take long, and must not delay `close`.
         with suppress(Exception):  # output never affects writes

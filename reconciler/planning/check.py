@@ -82,7 +82,7 @@ def check(
     done = CheckResult(state=State.DONE, reason="it is already applied", id=live.id)
     if isinstance(operation, Create):
         return _changed(live, differing, _APPEARED) if differing else done
-    if not differing and not _undecided(operation, live, compared):
+    if not differing and not _sends_unknown(operation, live, compared):
         return done
     if snapshot(live, operation.after) == operation.before:
         return CheckResult(state=State.PENDING, id=live.id, differing=differing)
@@ -100,14 +100,14 @@ def _changed(
     return CheckResult(state=State.STALE, reason=reason, id=live.id, differing=differing)
 
 
-def _undecided(operation: Update, live: LiveWebhook, compared: Comparison) -> bool:
+def _sends_unknown(operation: Update, live: LiveWebhook, compared: Comparison) -> bool:
     """Return whether an operation sends or removes a value that the live webhook does not show."""
     hidden = isinstance(live.configuration, Unknown)
-    undecided = compared.not_shown + compared.malformed + compared.unavailable
+    unknown = compared.not_shown + compared.malformed + compared.unavailable
     return any(
         hidden
         if isinstance(each, FieldRemoved)
-        else not isinstance(each, SetChange) and str(each.path[-1]) in undecided
+        else not isinstance(each, SetChange) and str(each.path[-1]) in unknown
         for each in operation.fields
     )
 

@@ -13,12 +13,12 @@ from reconciler.render import PLAIN, View
 from reconciler.render.quote import prose
 from reconciler.render.words import more_findings
 
-_MOST: Final = 10  # annotations that GitHub shows per step
+_MAX_ANNOTATIONS: Final = 10  # annotations that GitHub shows per step
 
 
 def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
     """Return a workflow command for each of the ten most important findings, and count the rest."""
-    shown, left = most_severe(findings, _MOST)
+    shown, left = most_severe(findings, _MAX_ANNOTATIONS)
     lines = [_annotation(each) for each in shown]
     lines += [f"::notice::{each}" for each in more_findings(left)]
     return "".join(f"{line}\n" for line in lines)

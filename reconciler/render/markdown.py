@@ -31,7 +31,7 @@ from reconciler.report import Applied, Failed, Outcome, Report
 
 _REASON_TEXTS = frozenset(words.REASONS.values())
 _VERBS = {"+": "create", "-": "**delete**", "~": "update"}
-_MOST_FIELDS = 8
+_MAX_FIELDS = 8
 _BACKTICKS = re.compile(r"`+")
 _TABLE = ("", "| | Webhook | Change | Why | Where |", "|---|---|---|---|---|")
 _OUTCOMES = ("", "| | Webhook | Outcome | Why | Where |", "|---|---|---|---|---|")
@@ -212,7 +212,7 @@ def _plan_row(row: Row) -> str:
     elif row.sign in ".=":
         what = _cell(what)
     if row.fields:
-        what += f": {words.shorten([_cell(each.label) for each in row.fields], _MOST_FIELDS)}"
+        what += f": {words.shorten([_cell(each.label) for each in row.fields], _MAX_FIELDS)}"
     why = row.why if row.why in _REASON_TEXTS else _cell(row.why)
     why += f" ({row.attribution})" if row.attribution else ""
     return _table_row(row, what, why)

@@ -21,7 +21,7 @@ from reconciler.render import View
 from reconciler.render.quote import prose, quote
 from reconciler.report import Applied, Failed, Report, Skipped, Unconfirmed
 
-_MOST_NAMES: Final = 100
+_MAX_NAMES: Final = 100
 """Names in a suggested edit."""
 
 _ACTIONS: Final = {Create: ("+", "created"), Update: ("~", "updated"), Delete: ("-", "deleted")}
@@ -269,7 +269,7 @@ def apply_command(view: View, *option: str) -> str:
 
 
 def _listable(globs: Sequence[str]) -> bool:
-    return 0 < len(globs) <= _MOST_NAMES and all(0 < len(each) <= MAX_GLOB for each in globs)
+    return 0 < len(globs) <= _MAX_NAMES and all(0 < len(each) <= MAX_GLOB for each in globs)
 
 
 def _edits(plan: Plan, view: View) -> Iterator[tuple[str, str, Plan]]:

@@ -49,7 +49,7 @@ _MODELINE: Final = (
     "# yaml-language-server: $schema=https://raw.githubusercontent.com/cloudtruth-webhooks/"
     "cloudtruth-webhooks/main/schemas/webhooks.schema.json"
 )
-_LONGEST_VARIABLE: Final = 100
+_MAX_VARIABLE: Final = 100
 _UNKNOWN: Final = "this version does not know the"
 _HOW_TO_DECLARE: Final = (
     "to declare one, remove its line and declare it in the same change; else it is deleted"
@@ -213,9 +213,9 @@ def _variable(owner: str, field: str) -> str:
 
     It begins with WEBHOOK; if `owner` is too long, its end is kept.
     """
-    end = owner[-10 * _LONGEST_VARIABLE :]
+    end = owner[-10 * _MAX_VARIABLE :]
     plain = unicodedata.normalize("NFKD", end).encode("ascii", "ignore").decode()
-    words = "_".join(re.findall(r"[A-Za-z0-9]+", plain.upper()))[-_LONGEST_VARIABLE:].strip("_")
+    words = "_".join(re.findall(r"[A-Za-z0-9]+", plain.upper()))[-_MAX_VARIABLE:].strip("_")
     return "_".join(["WEBHOOK", *([words] if words else []), field.upper()])
 
 

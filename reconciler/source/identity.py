@@ -13,7 +13,15 @@ from functools import reduce
 from operator import getitem
 from typing import Any, NamedTuple
 
-from reconciler.findings import Finding, Place, Related, Severity, error, strict, warning
+from reconciler.findings import (
+    Finding,
+    Place,
+    Related,
+    Severity,
+    error,
+    warning,
+    warnings_as_errors,
+)
 from reconciler.planning.names import MAX_GLOB, Globs, lookalike_key
 from reconciler.source.schema import holds, written_webhooks
 from reconciler.source.text import code_points, in_quotes
@@ -144,7 +152,7 @@ def _settings_differ(
             )
         )
     unnamed = tuple(without_organization(files))
-    yield from (strict(unnamed) if found else unnamed) or found
+    yield from (warnings_as_errors(unnamed) if found else unnamed) or found
 
 
 def _different(

@@ -34,7 +34,7 @@ class _NoWatcher:
 class Connection:
     """A client for one organization, its key, and what an apply needs.
 
-    `key` is refused as a webhook's secret. `stop` is entered only for the writes: before them a
+    `key` is rejected as a webhook's secret. `stop` is entered only for the writes: before them a
     signal ends the run immediately. By default it receives no signals. `restart` restarts the
     deadline, for example after a prompt.
     """

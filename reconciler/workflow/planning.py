@@ -59,7 +59,7 @@ def plan(
 ) -> Plan:
     """Return the plan of an apply, without writing.
 
-    With `writing`, an organization in maintenance is refused. With `review`, its resends are
+    With `writing`, an organization in maintenance is rejected. With `review`, its resends are
     planned, too. Raises OrganizationError, MaintenanceError, StalePlanError for a review of another
     organization, ApiError, ConfigurationError.
     """
