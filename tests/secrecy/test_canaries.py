@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from reconciler.api import responses
-from reconciler.api.attempt import Call, Exchange
+from reconciler.api.attempt import AttemptRecord, Call
 from reconciler.api.transport import Transport
 from reconciler.model import Secret
 from reconciler.source import excerpt
@@ -51,9 +51,10 @@ def _address_with_user(secret: Secret) -> str:
 
 def _send(transport: Transport, call: Call, attempt: int) -> Any:
     path = f"{call.path} {call.content!r}"
-    transport._observe(
-        Exchange(method=call.method, path=path, status=None, seconds=0, size=0, attempt=attempt)
+    record = AttemptRecord(
+        method=call.method, path=path, status=None, seconds=0, size=0, attempt=attempt
     )
+    transport._observe(record)
     return SEND(transport, call, attempt)
 
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import reconciler
 from reconciler.cli.console import Process
-from reconciler.cli.errors import explain
+from reconciler.cli.errors import handle_error
 from reconciler.cli.main import PROGRAM, program
 from reconciler.cli.options import Context
 from tests.ci.fake_github import FakeGitHub, runner_environ
@@ -376,7 +376,7 @@ def perform(
         code = program().main([*arguments], PROGRAM, standalone_mode=False, obj=context)
     except BaseException as error:
         problem = error
-        code = explain(error, context)
+        code = handle_error(error, context)
     printed = out.getvalue() + err.getvalue()
     return Done(int(code or 0), printed, context.console.redactions, problem)
 
