@@ -53,6 +53,13 @@ _ODD: Final[tuple[_Check, ...]] = (
 
 _CHECKS: Final[tuple[_Check, ...]] = (
     _check(
+        "plan-as-configuration",
+        '"kind": "plan"',
+        r'\A\{\s*"format_version": \d+,\s*("kind": "plan")',
+        "this is a plan, not a configuration file",
+        "pass a saved plan to `webhooks show FILE` or `webhooks apply FILE`",
+    ),
+    _check(
         "control-character",
         "\\",
         r"\\(?:u|U0000)[dD][89a-fA-F][0-9a-fA-F]{2}|\\U(?!0010|000[0-9a-fA-F])[0-9a-fA-F]{8}",
