@@ -154,6 +154,9 @@ def _refused(parts: Sequence[Session]) -> dict[Session, ReconcilerError]:
             continue
         other = seen.setdefault(organization.id, part)
         if other is not part:
+            for each in parts:
+                with _named(each):
+                    workflow.load(each.inputs)  # errors in files come first
             raise OrganizationError(
                 f"{other.files[0]} and {part.files[0]} use keys of the same organization, "
                 f"{organization.name!r}",
