@@ -28,6 +28,9 @@ from reconciler.source.text import REFERENCE, meant, near, quoted, ticked
 from reconciler.source.yaml import Document
 
 _COMMENT: Final = re.compile(r"#\S")
+_SECRET_VERSION: Final = (
+    "the version of a secret belongs in its reference: `token: {{env: NAME, version: 2}}`"
+)
 _NO_WEBHOOKS: Final = "to declare that there are no webhooks, write `webhooks: []`"
 
 
@@ -152,6 +155,8 @@ def _unknown(rejected: _Rejection) -> list[str]:
 def _better_key(key: str, known: Sequence[str], path: DataPath) -> str:
     if _before_colon(key) in known:
         return f"add a space after the colon: `{_before_colon(key)}: ...`"
+    if key == "version":
+        return _SECRET_VERSION.format()
     if hint := meant(key, known):
         return hint
     owners = [kind.type for kind in KINDS.values() if kind.field(key) is not None]
@@ -299,7 +304,7 @@ _MESSAGES: Final[Mapping[str | int, Finding]] = {
     "version": error(
         "unsupported-version",
         "unknown version of the file format",
-        "write `version: {limit}`; for a newer version, upgrade webhooks",
+        f"write `version: {{limit}}`; for a newer version, upgrade webhooks; {_SECRET_VERSION}",
     ),
 }
 """The error for a value that violates a keyword, or for the value of a key."""
