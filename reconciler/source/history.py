@@ -129,6 +129,8 @@ def read_revision(revision: str, paths: Sequence[str], *, directory: Path, git: 
         return Sources()
     commit = commit_of(revision, git)
     if commit is None:
+        if git(["rev-parse", "--git-dir"]) is None:
+            raise NoBaseError("not an existing path, and git finds no repository here")
         raise NoBaseError("neither a path nor a revision in this clone (is it shallow?)")
     return _read(commit, paths, directory=directory, git=git)
 
