@@ -311,7 +311,8 @@ def gather(checked: Checked, api_key: Secret | None = None, *, writing: bool = F
     if inputs.strict:
         others = warnings_as_errors(others)
     if has_errors(others):
-        raise ConfigurationError("some secrets are invalid", findings=others)
+        effect = ": nothing was written" if writing else ""
+        raise ConfigurationError(f"some secrets are invalid{effect}", findings=others)
     return Gathered(
         checked=checked,
         secrets=values,
