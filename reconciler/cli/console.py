@@ -218,6 +218,7 @@ class Console:
         try:
             answer = self._process.stdin.readline()
         except KeyboardInterrupt:
+            self._write(self._process.stderr, "\n")
             raise Interrupted(
                 "interrupted at the prompt: nothing was written", signal_exit=ExitCode.SIGINT
             ) from None

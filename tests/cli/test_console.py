@@ -120,7 +120,8 @@ def test_prompts() -> None:
     assert (shown.ask("sure? "), shown.ask("sure? ")) == ("yes", None)
     assert err.getvalue() == "sure? sure? \n"
     with pytest.raises(Interrupted, match="nothing was written") as redactions:
-        console(stdin=Broken(KeyboardInterrupt())).ask("sure? ")
+        console(stdin=Broken(KeyboardInterrupt()), stderr=err).ask("sure? ")
+    assert err.getvalue().endswith("sure? \n")
     assert redactions.value.exit_code == 130
 
 
