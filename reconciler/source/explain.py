@@ -28,7 +28,7 @@ from reconciler.source.text import REFERENCE, meant, near, quoted, ticked
 from reconciler.source.yaml import Document
 
 _COMMENT: Final = re.compile(r"#\S")
-_SECRET_VERSION: Final = (
+_VERSION_HINT: Final = (
     "the version of a secret belongs in its reference: `token: {{env: NAME, version: 2}}`"
 )
 _NO_WEBHOOKS: Final = "to declare that there are no webhooks, write `webhooks: []`"
@@ -156,7 +156,7 @@ def _better_key(key: str, known: Sequence[str], path: DataPath) -> str:
     if _before_colon(key) in known:
         return f"add a space after the colon: `{_before_colon(key)}: ...`"
     if key == "version":
-        return _SECRET_VERSION.format()
+        return _VERSION_HINT.format()
     if hint := meant(key, known):
         return hint
     owners = [kind.type for kind in KINDS.values() if kind.field(key) is not None]
@@ -304,7 +304,7 @@ _MESSAGES: Final[Mapping[str | int, Finding]] = {
     "version": error(
         "unsupported-version",
         "unknown version of the file format",
-        f"write `version: {{limit}}`; for a newer version, upgrade webhooks; {_SECRET_VERSION}",
+        f"write `version: {{limit}}`; for a newer version, upgrade webhooks; {_VERSION_HINT}",
     ),
 }
 """The error for a value that violates a keyword, or for the value of a key."""
