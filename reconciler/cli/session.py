@@ -18,7 +18,7 @@ from reconciler.cli.options import Context, Option
 from reconciler.errors import ExitCode, NotConfirmedError, UsageError
 from reconciler.findings import Finding, Severity
 from reconciler.render import RENDERERS, View
-from reconciler.render.quote import prose, quote
+from reconciler.render.quote import quote
 from reconciler.source.files import MAX_FILE_BYTES
 from reconciler.source.history import git_in
 from reconciler.source.text import masked
@@ -150,22 +150,16 @@ class Session(Context):
         return made
 
     def load(self, apply_options: tuple[str, ...] | None = None) -> workflow.Checked:
-        """Read and check the files. Print warnings in full, and each note on one line.
+        """Read and check the files. Print warnings, and with -v notes.
 
-        With -v, notes are printed in full. `apply_options` are the options for suggested commands.
+        `apply_options` are the options for suggested commands.
         Raises ConfigurationError.
         """
         self.inputs = replace(self.inputs, apply_options=apply_options)
         checked = workflow.load(self.inputs)
-        full, short = list[Finding](), list[Finding]()
-        for each in checked.loaded.findings:
-            is_short = self.console.verbosity <= 0 and each.severity is Severity.NOTE
-            (short if is_short else full).append(each)
-        self.warn(full)
-        for each in short:
-            at = each.position
-            where = "" if at is None else f"{quote(at.file)}:{at.line}, "
-            self.console.message("note", f"{prose(each.message)} ({where}{each.rule})")
+        verbose = self.console.verbosity > 0
+        findings = checked.loaded.findings
+        self.warn([each for each in findings if verbose or each.severity is not Severity.NOTE])
         for file in (*checked.loaded.documents, *checked.loaded.parents):
             self.console.detail(f"read {quote(file)}")
         return checked
