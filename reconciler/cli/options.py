@@ -288,7 +288,8 @@ CONNECTION_OPTIONS: Final = (
 _OUTPUT_OPTIONS: Final = (
     _output("-q", "--quiet", is_flag=True, help="Print only errors."),
     _output("-v", "--verbose", count=True,
-            help="List kept, unmanaged, unchanged and resent webhooks, and sources of settings."),
+            help="List kept, unmanaged, unchanged and resent webhooks, notes about files, and "
+                 "sources of settings."),
     _output("--debug", is_flag=True, help="Print method, path, status and time of each request."),
     _output("--no-color", is_flag=True, env="NO_COLOR", help="Print without colors."),
     _output("-h", "--help", is_flag=True, is_eager=True, callback=_show_help,

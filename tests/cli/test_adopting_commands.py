@@ -50,6 +50,16 @@ def test_an_export_gives_a_plan_without_changes(shell: Shell, applied: None, tmp
     assert "organization: Acme" in (tmp_path / "out.yaml").read_text()
 
 
+def test_an_export_lists_the_first_five_references(shell: Shell, file: File):
+    """The message names the command that lists the others."""
+    entry = "  - {{name: P{0}, type: generic, event_types: ['*'], configuration: {1}}}\n"
+    secret = '{url: "https://p.example.com", username: u, password: {env: HOOK}}'
+    file("webhooks:\n" + "".join(entry.format(number, secret) for number in range(6)))
+    assert shell("apply", LOCAL, "--yes", HOOK="hunter2hunter2").code == 0
+    done = shell("export", LOCAL, "-o", "out.yaml")
+    expect(done, 0, " and 1 more; `webhooks validate FILE` lists all that are not set.\n")
+
+
 def test_only_limits_an_export(shell: Shell, applied: None, tmp_path: Path):
     """`--only` narrows the file's scope too; a glob that matches nothing gives a warning."""
     idle = "warning[only-matches-nothing]: --only 'nope' matches no live webhook\n"

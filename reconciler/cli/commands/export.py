@@ -112,7 +112,8 @@ def print_left_out(session: Session, made: Export) -> None:
 def reference_list(made: Export) -> str:
     """Return the references of an export as text, at most five."""
     names = [each.name if each.scheme is Scheme.ENV else str(each) for each in made.references]
-    return shorten(names, 5)
+    more = "; `webhooks validate FILE` lists all that are not set" if len(names) > 5 else ""
+    return shorten(names, 5) + more
 
 
 def _unmatched_globs(only: tuple[str, ...], live: Live) -> tuple[Finding, ...]:

@@ -17,7 +17,7 @@ from reconciler.source.files import DEFAULT_FILE, suggestion
 @command(
     examples=(
         ("show everything", "webhooks status"),
-        ("get mail from cron when a webhook fails to deliver", "webhooks status --failing"),
+        ("get mail from cron when a webhook fails to deliver", "webhooks status --failing -q"),
     ),
     reads=True,
     organizations=True,

@@ -21,8 +21,9 @@ from reconciler.render.quote import quote
     options=(paths(), format_option(*FINDINGS_RENDERERS)),
 )
 def run(session: Session, format: str) -> int:
-    """Reports all errors in all files, each with its position and a fix. Needs no secrets: apply
-    needs them only to create a webhook or change its configuration.
+    """Reports all errors in all files, each with its position and a fix. Only a plan reports that
+    `ignore` matches a declared webhook. Needs no secrets: apply needs them only to create a
+    webhook or change its configuration.
     """
     found = session.inputs
     declared = workflow.validate(found)
