@@ -34,6 +34,13 @@ def git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
+def commit(folder: Path, message: str = "a commit") -> str:
+    """Commit everything in a folder, also if nothing changed, and return the commit."""
+    git(folder, "add", "--all")
+    git(folder, "commit", "-q", "--allow-empty", "-m", message)
+    return git(folder, "rev-parse", "HEAD")
+
+
 def tracked() -> list[str]:
     """Return the files that git tracks; skip the test outside a git checkout."""
     if shutil.which("git") is None or not (ROOT / ".git").exists():

@@ -29,7 +29,7 @@ from tests.cli.conftest import perform
 from tests.emulated.emulator import Emulator
 from tests.emulated.variant import Variant
 from tests.fakes import in_process, serve
-from tests.folders import git
+from tests.folders import commit, git
 from tests.ports import VirtualClock
 from tests.served import PauseAtWrite, served
 from tests.waiting import TIMEOUT
@@ -144,9 +144,7 @@ class World:
         return self.pull(number, branch=base) if plan else Done(0, "", "", {}, "")
 
     def commit(self, message: str = "change") -> str:
-        self.git("add", "-A")
-        self.git("commit", "-q", "--allow-empty", "-m", message)
-        return self.git("rev-parse", "HEAD")
+        return commit(self.work, message)
 
     def live(self) -> dict[str, str]:
         """Return the channel of each live webhook by its name."""

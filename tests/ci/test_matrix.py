@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Shell
-from tests.folders import git, write
+from tests.folders import commit, git, write
 
 FILE = (
     "extends: ../base.yaml\norganization: {}\n"
@@ -37,12 +37,6 @@ def repository(tmp_path: Path) -> Path:
     git(tmp_path, "init", "-q")
     commit(tmp_path)
     return tmp_path
-
-
-def commit(folder: Path) -> str:
-    git(folder, "add", ".")
-    git(folder, "commit", "-q", "--allow-empty", "-m", "change")
-    return git(folder, "rev-parse", "HEAD")
 
 
 def labels(shell: Shell, folder: Path, event: object, *more: str) -> list[str]:

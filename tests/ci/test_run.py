@@ -27,12 +27,6 @@ REACH: dict[str, Any] = {
 }
 
 
-def test_without_github_and_inputs_everything_is_unset() -> None:
-    """An action passes every input, so an empty input counts as unset."""
-    names = ("label", "comment", "reviewed-plan", "expect-digest", "allow-deletes", "resend-secret")
-    assert read_run(dict.fromkeys(names, ""), {}, {}, **REACH) == Run(**REACH)
-
-
 def test_every_input_and_variable_is_read() -> None:
     """Spaces and case make no difference."""
     values = {

@@ -90,16 +90,6 @@ def test_a_closed_pipe_is_not_a_failure() -> None:
     assert not shown.failed
 
 
-def test_interactive() -> None:
-    """A prompt needs a terminal for input and output."""
-    closed = io.StringIO()
-    closed.close()
-    assert console(stdin=Terminal(), stderr=Terminal()).interactive
-    for other in (io.StringIO(), closed):
-        assert not console(stdin=other, stderr=Terminal()).interactive
-        assert not console(stdin=Terminal(), stderr=other).interactive
-
-
 def test_status_only_on_a_terminal() -> None:
     """The status line is cleared before other output, and appears only on a suitable terminal."""
     terminal, plain, dumb = Terminal(), io.StringIO(), Terminal()

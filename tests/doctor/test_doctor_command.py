@@ -136,14 +136,6 @@ def test_files(shell: Shell, file: File, text: str | None, status: str, word: st
     assert found["fix"] or status == "ok"
 
 
-@pytest.mark.parametrize("command", ["doctor", "status"])
-def test_a_file_of_a_similar_name(shell: Shell, file: File, command: str) -> None:
-    """A file that is not read because of its name is suggested, as in `plan`."""
-    file(name="webhooks.yml")
-    done = shell(command, "--local")
-    assert "did you mean `-f webhooks.yml`?" in done.out + done.err
-
-
 def test_secrets(shell: Shell, file: File, cloud: Clouds) -> None:
     """References without a value are listed; the API key is never used as a value."""
     file()

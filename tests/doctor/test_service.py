@@ -85,16 +85,8 @@ SMALL = {"page_size": 2, "max_page_size": 2}
     ("choices", "name", "shown"),
     [
         (NEW, "schema", "warn event types: new: secret_rotated | warn webhook types: new: teams"),
-        (
-            {"key": "no", "bad_key_status": 401},
-            "key",
-            "fail the server does not accept the API key",
-        ),
-        (
-            {"key": "no", "bad_key_status": 403},
-            "key",
-            "fail the server does not accept the API key",
-        ),
+        *(({"key": "no", "bad_key_status": status}, "key", "fail the server does not accept the")
+          for status in (401, 403)),
         # The key is accepted; the error of the listing is that the role is too low.
         (UNREADABLE, "key", "ok accepted"),
         (UNREADABLE, "role", "warn VIEWER can only read webhooks"),
@@ -115,14 +107,13 @@ SMALL = {"page_size": 2, "max_page_size": 2}
         ({"methods": ("PATCH", "DELETE")}, "methods", "ok webhook: GET, PATCH, DELETE"),
         ({"methods": ("DELETE",)}, "methods", "fail webhook: GET, DELETE; no PATCH or PUT"),
         ({"read_back": "plain"}, "read-back", "slack token: complete (3 webhooks)"),
-        ({"read_back": "partial"}, "read-back", "masked or encrypted (3 webhooks);"),
-        ({"read_back": "ciphertext"}, "read-back", "masked or encrypted (3 webhooks);"),
-        ({"read_back": "omitted"}, "read-back", "omitted (3 webhooks);"),
-        ({"read_back": "null"}, "read-back", "null (3 webhooks);"),
-        ({"read_back": "empty"}, "read-back", "empty (3 webhooks);"),
+        *(({"read_back": form}, "read-back", "masked or encrypted (3 webhooks);")
+          for form in ("partial", "ciphertext")),
+        *(({"read_back": form}, "read-back", f"{form} (3 webhooks);")
+          for form in ("omitted", "null", "empty")),
         ({"read_back": "configuration-null"}, "read-back", "not shown"),
     ],
-)
+)  # fmt: skip
 def test_each_variant_is_reported(choices: dict[str, Any], name: str, shown: str) -> None:
     """The check reports the behavior, and shows no secret and no other organization."""
     checks = check_with(
@@ -245,12 +236,8 @@ def test_clocks(seconds: float, expected: str) -> None:
 @pytest.mark.parametrize("date", ["soon", "Mon, 01 Jan 2024 00:00:00 +99999999999999999999"])
 def test_an_invalid_date_is_ignored(date: str) -> None:
     """A server whose `Date` header is invalid has no check of the clock."""
-    assert (
-        all_of(
-            check(Scripted(json_response(200, {}, date=date)), VirtualClock(), key=None), "clock"
-        )
-        == ""
-    )
+    checks = check(Scripted(json_response(200, {}, date=date)), VirtualClock(), key=None)
+    assert all_of(checks, "clock") == ""
 
 
 # The published description of the API.

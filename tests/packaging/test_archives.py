@@ -115,10 +115,3 @@ def test_a_consumer_is_checked_against_the_types(release: Release, tmp_path: Pat
         ("3", "assignment"),
         ("4", "arg-type"),
     ]
-
-
-def test_no_path_of_the_machine_is_in_the_wheel(release: Release) -> None:
-    """No file reveals where it was built."""
-    with zipfile.ZipFile(release.wheel) as archive:
-        for name in archive.namelist():
-            assert str(ROOT).encode() not in archive.read(name), name

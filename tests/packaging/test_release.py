@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.folders import ROOT, git
+from tests.folders import ROOT, commit, git
 from tests.installing import environment, run
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("package_index")]
@@ -77,13 +77,13 @@ def clone(checkout: Path, tmp_path: Path) -> Clone:
     git(tmp_path, "init", "-q", "--bare", "--initial-branch=main", "origin")
     git(folder, "init", "-q", "--initial-branch=main")
     git(folder, "remote", "add", "origin", str(tmp_path / "origin"))
-    commit(folder)
+    push(folder)
     return Clone(folder, temporary)
 
 
-def commit(folder: Path, branch: str = "main") -> None:
-    git(folder, "add", "--all")
-    git(folder, "commit", "-qm", "a commit")
+def push(folder: Path, branch: str = "main") -> None:
+    """Commit everything, and push it to a branch of the origin."""
+    commit(folder)
     git(folder, "push", "-q", "origin", f"HEAD:{branch}")
 
 
@@ -94,7 +94,7 @@ def test_a_release(clone: Clone, tmp_path: Path) -> None:
     """
     done = clone.prepare("0.2.0")
     assert done.returncode == 0, done.stderr
-    commit(clone.folder)
+    push(clone.folder)
     assert clone.job("build", "v0.2.0") == ""
     dist = {each.name for each in (clone.folder / "dist").iterdir()}
     wheel = "cloudtruth_webhooks-0.2.0-py3-none-any.whl"
@@ -140,7 +140,7 @@ def test_what_is_not_released(clone: Clone) -> None:
     assert "does not match version" in clone.job("build", "v9.9.9")
     assert clone.prepare("0.2").returncode == 1
     assert clone.prepare("0.2.0").returncode == 0
-    commit(clone.folder, branch="other")
+    push(clone.folder, branch="other")
     assert "The tag v0.2.0 is not on the branch main." in clone.job("build", "v0.2.0")
     git(clone.folder, "push", "-q", "origin", "HEAD:main")
     shutil.rmtree(clone.folder / "notes", ignore_errors=True)

@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.source.files import Sources
 from reconciler.source.history import NoBaseError, git_in, no_git, read_base, tracked
-from tests.folders import git
+from tests.folders import commit, git, write
 
 
 class Repository:
@@ -21,13 +21,9 @@ class Repository:
         return git(self.folder, *arguments)
 
     def commit(self, **files: str) -> str:
-        for name, text in files.items():
-            path = self.folder / name.replace("__", "/").replace("_", ".")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        self.git("add", "-A")
-        self.git("commit", "-q", "--allow-empty", "-m", "x")
-        return self.git("rev-parse", "HEAD")
+        paths = {name.replace("__", "/").replace("_", "."): files[name] for name in files}
+        write(self.folder, paths)
+        return commit(self.folder)
 
     def base(self, tip: str, *paths: str, inside: str = ".") -> Sources:
         directory = self.folder / inside

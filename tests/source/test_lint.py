@@ -40,51 +40,40 @@ def found(outcome: Loaded) -> list[tuple[str, Severity]]:
 PLAIN = "url: 'https://a.example'"
 LITERAL = [("literal-secret", WARNING)]
 TOKEN_FOUND = [("slack-token-in-file", ERROR)]
-PLACEHOLDER = [("unreplaced-placeholder", ERROR)]
-PLACEHOLDERS = ["$TOKEN", "${TOKEN}", "%TOKEN%", "{{ token }}", "<token>", "{env: TOKEN}"]
-LITERALS = [
+TRIMMED = [("trimmed-secret", NOTE)]
+WITH_LITERALS = [
     # a file, findings, findings with --allow-literal-secrets
-    *(
-        (generic(configuration), strictly, allowed)
-        for configuration, strictly, allowed in (
-            (
-                "url: 'https://a.example/x', username: u, password: hush, token: hush",
-                LITERAL * 2,
-                [],
-            ),
-            ("url: 'https://u:hush@a.example/x'", LITERAL, []),
-            ("url: 'https://a.example/x'", [], []),
-            (f"url: 'https://a.example/{TOKEN}'", TOKEN_FOUND, []),
-            (f"{PLAIN}, token: 'hush%TOKEN%'", LITERAL, []),
-            (f"{PLAIN}, token: ' hush '", [("trimmed-secret", NOTE)], [("trimmed-secret", NOTE)]),
-            # only upper-case names are placeholders
-            ("url: 'https://a.example/x?$filter=a'", LITERAL, []),
-            ("url: 'https://a.example/$f/$A'", [], []),
-        )
-    ),
-    *(
-        (generic(f"{PLAIN}, token: '{value}'"), PLACEHOLDER, PLACEHOLDER)
-        for value in (*PLACEHOLDERS, "env:TOKEN", "hush${TOKEN}")
-    ),
-    *(
-        (generic(f"url: '{url}'"), PLACEHOLDER, PLACEHOLDER)
-        for url in ("https://<hush>/x", "https://$HOST/a", "$URL", "https://a/{{ hush }}")
-    ),
+    (generic(f"{PLAIN}, username: u, password: hush, token: hush"), LITERAL * 2, []),
+    (generic("url: 'https://u:hush@a.example/x'"), LITERAL, []),
+    (generic("url: 'https://a.example/x'"), [], []),
+    (generic(f"url: 'https://a.example/{TOKEN}'"), TOKEN_FOUND, []),
+    (generic(f"{PLAIN}, token: 'hush%TOKEN%'"), LITERAL, []),
+    (generic(f"{PLAIN}, token: ' hush '"), TRIMMED, TRIMMED),
+    # only upper-case names are placeholders
+    (generic("url: 'https://a.example/x?$filter=a'"), LITERAL, []),
+    (generic("url: 'https://a.example/$f/$A'"), [], []),
     (slack(name=TOKEN), TOKEN_FOUND, TOKEN_FOUND),
     *((slack(**{field: TOKEN}), TOKEN_FOUND, []) for field in ("token", "channel", "username")),
-    *(
-        (slack(**{field: f"'{value}'"}), PLACEHOLDER, PLACEHOLDER)
-        for field in ("channel", "username")
-        for value in (*PLACEHOLDERS, "#${ROOM}", "#$ROOM", "to $ENV_1", "a $X_Y b")
-    ),
-    *(
-        (slack(token=f"'{value}'"), [("unfit-secret", ERROR)], [("unfit-secret", ERROR)])
-        for value in ("HUSH_TOKEN", "hush", "xoxb-your-hush", "xoxb-HUSHXXXXXXXX", "hushhush2hush")
-    ),
-    *(
-        (slack(token=value), [("unusable-secret", ERROR)], [("unusable-secret", ERROR)])
-        for value in ('"a\\nb"', '"\\n"', '"a\\tb"')
-    ),
+]
+PLACEHOLDERS = ["$TOKEN", "${TOKEN}", "%TOKEN%", "{{ token }}", "<token>", "{env: TOKEN}"]
+URLS = ["https://<hush>/x", "https://$HOST/a", "$URL", "https://a/{{ hush }}"]
+IN_TEXT = [*PLACEHOLDERS, "#${ROOM}", "#$ROOM", "to $ENV_1", "a $X_Y b"]
+UNFIT = ["HUSH_TOKEN", "hush", "xoxb-your-hush", "xoxb-HUSHXXXXXXXX", "hushhush2hush"]
+WRONG = {
+    "unreplaced-placeholder": [
+        *(generic(f"{PLAIN}, token: '{value}'") for value in (*PLACEHOLDERS, "env:TOKEN")),
+        generic(f"{PLAIN}, token: 'hush${{TOKEN}}'"),
+        *(generic(f"url: '{url}'") for url in URLS),
+        *(slack(channel=f"'{value}'") for value in IN_TEXT),
+        *(slack(username=f"'{value}'") for value in IN_TEXT),
+    ],
+    "unfit-secret": [slack(token=f"'{value}'") for value in UNFIT],
+    "unusable-secret": [slack(token=value) for value in ('"a\\nb"', '"\\n"', '"a\\tb"')],
+}
+"""Files with an error that --allow-literal-secrets does not allow, by its rule."""
+LITERALS = [
+    *WITH_LITERALS,
+    *((text, [(rule, ERROR)], [(rule, ERROR)]) for rule, texts in WRONG.items() for text in texts),
 ]
 
 

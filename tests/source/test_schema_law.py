@@ -18,6 +18,7 @@ from reconciler.source.schema import accepts, parts, schema_text
 from reconciler.source.yaml import LISTED, Document
 from tests.loading import load_text
 from tests.source.test_schema_file import GOOD
+from tests.source.test_yaml_laws import places
 
 # In Python, `$` also matches before a line break at the end of a text.
 SCHEMA = json.loads(schema_text("webhooks.schema.json").replace('$"', '\\\\Z"'))
@@ -64,18 +65,7 @@ VALUES = (
 KEYS = ("name", "chanel", "type", "token", "url", "state", "x-a", "id", "env", "exclude")
 
 
-def places(data: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Return every path in a tree except the root's."""
-    items = data.items() if isinstance(data, dict) else enumerate(data)
-    found: list[tuple[Any, ...]] = []
-    for key, value in items:
-        found.append((*path, key))
-        if isinstance(value, dict | list):
-            found.extend(places(value, (*path, key)))
-    return found
-
-
-PLACES = places(VALID)
+PLACES = [path for path, _ in places(VALID) if path]
 
 
 def changed(data: dict[str, Any], path: tuple[Any, ...], *value: Any) -> dict[str, Any]:
