@@ -168,7 +168,8 @@ def _better_key(key: str, known: Sequence[str], path: DataPath) -> str:
         return f"`{key}` belongs under `limits`"
     if "state" in known and "type" not in known:
         return f"an entry with `state: absent` takes only {ticked(known)}"
-    return f"known keys: {ticked(known)}"
+    more = "; in an overlay also `exclude`" if "adopt" in known else ""
+    return f"known keys: {ticked(known)}{more}"
 
 
 def _before_colon(key: str) -> str:

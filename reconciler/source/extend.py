@@ -22,7 +22,8 @@ from typing import Any, Final, NamedTuple
 from reconciler.findings import Finding, Place, Position, Related, error, note
 from reconciler.model import DataPath
 from reconciler.source.files import NotReadableError, ReadParent, file_name
-from reconciler.source.text import in_quotes
+from reconciler.source.schema import schema
+from reconciler.source.text import in_quotes, near
 from reconciler.source.yaml import LISTED, Document, Layer, parse
 
 _MAX_DEPTH: Final = 10
@@ -32,6 +33,7 @@ _MAPPINGS: Final = frozenset({"defaults", "limits", "configuration"})
 _GUARDS: Final = frozenset({"protect", "limits", "max_deletes"})
 _KEYS: Final = frozenset({"name", "id"})
 """The keys of an excluded webhook besides `exclude`."""
+_ENTRY_KEYS: Final = ("exclude", *schema()["$defs"]["genericWebhook"]["properties"])
 
 
 def extend(read: Iterable[Document], read_parent: ReadParent) -> tuple[Document, ...]:
@@ -220,7 +222,16 @@ class _Merge:
         return merged
 
     def _checked(self, index: int, entry: Any) -> Any:
-        """Return an entry without an `exclude` that is invalid, which is an error."""
+        """Return an entry without an invalid `exclude`, and with a misspelled one corrected.
+
+        Both are errors.
+        """
+        for key in _mapping(entry):
+            if key not in _ENTRY_KEYS and key.isalpha() and near(key, _ENTRY_KEYS) == "exclude":
+                place = replace(self.over.written_at(("webhooks", index, key)), key=True)
+                hint = "did you mean `exclude`?"
+                self.findings.append(error("unknown-key", f"unknown key `{key}`", hint, place))
+                return {"name": entry.get("name"), "exclude": True}
         rest = {key: value for key, value in _mapping(entry).items() if key != "exclude"}
         if "exclude" in _mapping(entry) and not (_is_excluded(entry) and rest.keys() <= _KEYS):
             message = "an excluded webhook has only `exclude: true`, `name` and `id`"
