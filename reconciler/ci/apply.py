@@ -204,7 +204,7 @@ class _Attempt:
                 )
         self._reviews = reviews.settle(before, made, applied, checked.desired)
         with reporting(self._findings, "could not post the outcome on the pull request"):
-            reviews.record(self._run, self._subject, before, self._reviews)
+            reviews.record(self._run, self._subject, before, self._reviews, applied)
 
     def _close_issues(self) -> None:
         """Close the issues of resolved failures."""

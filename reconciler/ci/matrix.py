@@ -18,6 +18,7 @@ from reconciler.errors import ConfigurationError, UsageError
 from reconciler.findings import Finding, warnings_as_errors
 from reconciler.model import Scheme
 from reconciler.render.quote import quote
+from reconciler.render.words import plural
 from reconciler.source.files import covered
 from reconciler.source.load import Loaded
 from reconciler.source.secrets import references
@@ -57,11 +58,11 @@ def matrix(run: Run) -> JobResult:
     chosen = labels
     if run.label or run.expect_digest is not None:
         if run.label not in labels:
-            unknown = f"no organization has the label {run.label!r}"
-            raise UsageError(
-                unknown if run.label else "a digest needs the label of its organization",
-                hint=f"start the workflow with one of these as organization: {', '.join(labels)}",
-            )
+            message = f"no organization has the label {run.label!r}"
+            hint = f"start the workflow with one of these as organization: {', '.join(labels)}"
+            if not run.label:
+                message = "a digest needs the input `organization`"
+            raise UsageError(message, hint=hint)
         chosen = {run.label: labels[run.label]}
     elif (changed := changed_files(run)) is not None and not _removed(run, changed):
         pending = _pending_labels(run, labels)
@@ -91,7 +92,8 @@ def matrix(run: Run) -> JobResult:
     return JobResult(
         result="validated",
         findings=findings,
-        heading=f"{len(chosen)} of {len(labels)} organizations: {', '.join(chosen) or 'none'}",
+        heading=f"{len(chosen)} of {plural(len(labels), 'organization')}: "
+        f"{', '.join(chosen) or 'none'}",
         extra_outputs={"matrix": text, "organizations": str(len(chosen))},
     )
 

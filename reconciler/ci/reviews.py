@@ -7,7 +7,7 @@ recorded in a separate comment, so that the review itself is not edited after th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final, TypeAlias
@@ -253,8 +253,18 @@ def settle(
     )
 
 
-def record(run: Run, subject: Marker, before: Sequence[Merged], after: Sequence[Merged]) -> None:
-    """Post the outcome of each review that changed, in a separate comment."""
+def record(
+    run: Run,
+    subject: Marker,
+    before: Sequence[Merged],
+    after: Sequence[Merged],
+    applied: Collection[str],
+) -> None:
+    """Post the outcome of each review that changed, in a separate comment.
+
+    `applied` has the digests of the operations that this run applied.
+    """
+    by_digest = " (this run applied a plan by its digest)" if applied and run.expect_digest else ""
     for old, new in zip(before, after, strict=True):
         if run.github is None or old.settled == new.settled:
             continue
@@ -265,17 +275,17 @@ def record(run: Run, subject: Marker, before: Sequence[Merged], after: Sequence[
             settled=tuple(resends[:_MAX_RECORDED]) if new.pending else (),
             complete=not new.pending,
         )
-        text = f"{_outcome_text(new, run.link)}\n"
+        text = f"{_outcome_text(new, run.link, by_digest)}\n"
         run.github.comment(new.number, marker, text, find(new.comments, marker))
 
 
-def _outcome_text(review: Merged, link: str) -> str:
+def _outcome_text(review: Merged, link: str, by_digest: str) -> str:
     """Return the outcome of a review as text."""
     applied, total = sum(review.settled.values()), plural(len(review.operations), "operation")
     others, left = len(review.settled) - applied, len(review.pending)
     became = {
         f"{applied} of {total} applied": applied,
-        f"{others} no longer pending": others,
+        f"{others} no longer pending{by_digest}": others,
         f"{left} left": left,
     }
     heading = f"**{'Partially applied' if left else 'Applied'}** by {link}"

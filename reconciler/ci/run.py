@@ -21,6 +21,7 @@ from reconciler.errors import UsageError
 from reconciler.planning.plan import Plan
 from reconciler.planning.review import check_digest
 from reconciler.source.files import DEFAULT_FILE
+from reconciler.source.text import in_quotes
 from reconciler.workflow import Connection, Inputs
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
@@ -249,11 +250,12 @@ def _choice(kind: type[_Choice], name: str, value: str) -> _Choice:
     try:
         return kind(value.strip().lower())
     except ValueError:
-        offered = ", ".join(kind)
-        raise UsageError(f"{name} must be one of: {offered}") from None
+        message = f"the input `{name}` is {in_quotes(value)}"
+        raise UsageError(message, hint=f"set it to one of: {', '.join(kind)}") from None
 
 
 def _number(name: str, value: str) -> int | None:
     if not re.fullmatch(r"\s*[0-9]{0,6}\s*", value):
-        raise UsageError(f"{name} must be a whole number, 0 or more")
+        message = f"the input `{name}` is {in_quotes(value)}"
+        raise UsageError(message, hint="set it to a whole number, 0 or more")
     return int(value) if value.strip() else None

@@ -156,7 +156,7 @@ def read(paths: Sequence[str], *, directory: Path, stdin: Callable[[], bytes]) -
                 except NotReadableError as refusal:
                     refuse(path if found == directory / path else name, refusal)
         except NotReadableError as refusal:
-            refuse(path or "``", refusal)
+            refuse(path or "an empty path", refusal)
     return Sources(files=tuple(files), findings=tuple(findings), read_parent=_parents_in(directory))
 
 
@@ -235,7 +235,7 @@ def display_name(path: Path, *, directory: Path) -> str:
 
 def _expand(named: str, directory: Path) -> Iterator[Path]:
     if not named:  # an empty path would be the working directory, which is never intended
-        raise NotReadableError("is empty", _EMPTY_HINT)
+        raise NotReadableError("names no file", _EMPTY_HINT)
     path = directory / named
     if is_glob(named, directory):
         matches = [Path(each) for each in glob.glob(named, root_dir=directory, recursive=True)]

@@ -78,13 +78,13 @@ def load_plan(name: str, directory: Path) -> SavedPlan:
     """Read the plan file `name` in `directory`. Raises what `parse_plan` raises."""
     try:
         if not name:
-            raise NotReadableError("is empty")
+            raise NotReadableError("names no file")
         raw = read_regular(directory / name)
     except NotReadableError as problem:
         hint = _HINT
         if name and (directory / name).is_dir():
             hint = f"to apply its files, run `webhooks apply -f {shlex.quote(name)}`"
-        message = f"cannot read {name or '``'}: it {problem}"
+        message = f"cannot read {name or 'an empty path'}: it {problem}"
         raise ConfigurationError(message, hint=hint) from None
     return parse_plan(raw, name)
 

@@ -67,11 +67,11 @@ def test_every_input_and_variable_is_read() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "word"),
     [
-        ("comment", "yes", "changes-only"),
-        ("reviewed-plan", "no", "require, warn, ignore"),
+        ("comment", "yes", "`comment` is 'yes'"),
+        ("reviewed-plan", "no", "`reviewed-plan` is 'no'"),
         ("expect-digest", "9c1e", "digest"),
-        ("allow-deletes", "-1", "whole number"),
-        ("allow-deletes", "1" * 30, "whole number"),
+        ("allow-deletes", "-1", "`allow-deletes` is '-1'"),
+        ("allow-deletes", "1" * 30, "`allow-deletes` is"),
         ("label", "a\nb", "label"),
         ("label", "a`b", "label"),
     ],

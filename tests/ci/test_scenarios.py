@@ -106,6 +106,7 @@ def test_a_manual_change_makes_a_review_stale(here: World) -> None:
     assert here.push().code == 6
     (failure,) = (each for each in here.github.bodies(1) if "`stale-plan`" in each)
     done = here.follow(failure)
+    assert "pending (this run applied a plan by its digest)" in here.github.bodies(1)[-1]
     assert (done.code, done.outputs["result"]) == (0, "applied")
     assert here.live() == {"Audit": "mine", "Deploys": "general"}
     assert "**Applied** by [this run]" in here.github.bodies(1)[-1]

@@ -77,6 +77,8 @@ def test_plan_file(shell: Shell, file: File, cloud: MakeCloud) -> None:
     ):
         done = shell("apply", "plan.json", *line.split(), **server.environ)
         expect(done, code, line.split()[0] if code == 64 else "")
+        if line == "-f x.yaml":
+            expect(done, 64, "repeat -f for each: `webhooks apply -f x.yaml -f plan.json`")
     assert server.writes() == []
     for _ in range(2):
         done = shell("apply", "plan.json", "--yes", "--expect-digest", saved, **server.environ)

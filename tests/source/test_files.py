@@ -101,7 +101,11 @@ INVALID = [
     (("conf/x.txt",), ("conf",), "cannot read conf: it is a directory without *.yaml or *.yml"),
     (("notes.md",), ("no/*.yaml",), "cannot read no/*.yaml: it matches no *.yaml or *.yml file"),
     (("notes.md",), ("*.md",), "cannot read *.md: it matches no *.yaml or *.yml file"),
-    (("webhooks.yaml",), ("",), "cannot read ``: it is empty | a variable in the command line"),
+    (
+        ("webhooks.yaml",),
+        ("",),
+        "cannot read an empty path: it names no file | a variable in the command line",
+    ),
     ((), ("/dev/null",), "cannot read /dev/null: it is not a regular file | "),
     ((), ("x" * 300,), f"cannot read {'x' * 300}: it cannot be opened (File name too long) | "),
     (("|pipe.yaml",), ("pipe.yaml",), "cannot read pipe.yaml: it is not a regular file | to read"),

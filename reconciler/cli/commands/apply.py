@@ -143,10 +143,11 @@ def _saved(session: Session, planfile: str, expect_digest: str | None) -> SavedP
     if expect_digest is not None:
         check_digest(expect_digest)
     if conflicting := session.words([*FILE_OPTIONS[:1], *SAVED_OPTIONS]):
-        raise UsageError(
-            f"{shlex.join(conflicting)} cannot be used with a saved plan",
-            hint="plan again with these options, and save the new plan",
-        )
+        hint = "plan again with these options, and save the new plan"
+        if conflicting[0] == "-f":
+            files = shlex.join((*conflicting, "-f", planfile))
+            hint = f"to apply files, repeat -f for each: `webhooks apply {files}`; or {hint}"
+        raise UsageError(f"{shlex.join(conflicting)} cannot be used with a saved plan", hint=hint)
     saved = workflow.load_plan(planfile, session.process.directory)
     if expect_digest is not None and saved.review.digest not in ("", expect_digest):
         raise StalePlanError(

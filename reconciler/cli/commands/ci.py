@@ -30,7 +30,7 @@ from reconciler.errors import ExitCode, Interrupted, OutputError, ReconcilerErro
 from reconciler.model import Scheme, Secret, SecretRef
 from reconciler.render import RENDERERS, View
 from reconciler.source.files import NotReadableError, read_regular
-from reconciler.source.text import masked
+from reconciler.source.text import in_quotes, masked
 from reconciler.source.write import write_atomically
 from reconciler.workflow import Inputs
 
@@ -95,7 +95,8 @@ def _job_result(session: Session, what: str | None, own: Mapping[str, str | None
     environ = session.process.environ
     name = (what or environ.get("WEBHOOKS_COMMAND", "")).strip().lower()
     if name not in _COMMANDS:
-        raise UsageError(f"command must be one of: {', '.join(_COMMANDS)}")
+        message = f"the input `command` is {in_quotes(name)}"
+        raise UsageError(message, hint=f"set it to one of: {', '.join(_COMMANDS)}")
     missing = None
     if name != "matrix":
         group = session.only_organization("a job", "run a job for each, see docs/organizations.md")
