@@ -40,7 +40,7 @@ class Store:
         self.rows: dict[str, dict[str, Any]] = {}
         self.shown: dict[str, bytes] = {}
         self.counts: Counter[str] = Counter()
-        self.in_flight = self.most = self.made = 0
+        self.in_flight = self.max_in_flight = self.made = 0
         self._pages: dict[tuple[int, int], bytes] = {}
         for number in range(webhooks):
             self.put(row(number))
@@ -64,9 +64,9 @@ class Store:
     def answer(self, method: str, target: bytes, body: bytes) -> tuple[int, bytes]:
         path, _, query = target.partition(b"?")
         if path == b"/counts":
-            counts = {**self.counts, "max in flight": self.most}
+            counts = {**self.counts, "max in flight": self.max_in_flight}
             self.counts.clear()
-            self.most = 0
+            self.max_in_flight = 0
             return 200, json.dumps(counts).encode()
         self.counts[method] += 1
         if path == b"/api/v1/organizations/":
@@ -121,7 +121,7 @@ class Connection(asyncio.Protocol):
         method, target, _ = head.split(b"\r\n", 1)[0].split(b" ")
         self._store.in_flight += 1
         if target != b"/counts":
-            self._store.most = max(self._store.most, self._store.in_flight)
+            self._store.max_in_flight = max(self._store.max_in_flight, self._store.in_flight)
         arguments = (method.decode(), target, rest[:length])
         if self._latency and target != b"/counts":
             asyncio.get_running_loop().call_later(self._latency, self._answer, *arguments)

@@ -41,7 +41,7 @@ def _member_of(others: int, **choices: Any) -> EmulatedApi:
 @pytest.mark.parametrize("flag", get_args(CurrentFlag))
 @pytest.mark.parametrize("others", [0, 2])
 def test_the_organization_of_the_key_is_found(flag: CurrentFlag, others: int) -> None:
-    """It is the organization marked current, the only one, or that of the user's membership."""
+    """The organization is the current one, the only one, or that of the user's membership."""
     emulated = _member_of(others, current_flag=flag)
     found = emulated.client.organization()
     assert (found.id, found.name, found.role) == (emulated.organization, "Acme", "OWNER")

@@ -125,7 +125,7 @@ def test_unreviewed_operations_follow_the_setting(here: World, mode: str, code: 
 
 
 def test_apply_needs_a_token_to_read_reviews(here: World) -> None:
-    """Without one, apply needs a digest or an explicit setting."""
+    """Without a token, apply needs a digest or an explicit setting."""
     done = here.push(GITHUB_TOKEN="")
     assert (done.code, done.outputs["failure-reason"]) == (64, "usage")
     assert here.push(GITHUB_TOKEN="", WEBHOOKS_REVIEWED_PLAN="ignore").code == 0

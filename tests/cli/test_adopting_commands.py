@@ -294,7 +294,7 @@ def test_init_reports_the_server_of_the_workflows(
 
 
 def test_init_writes_workflows_for_a_folder(shell: Shell, tmp_path: Path):
-    """Each organization has its environments; a key that a file names is passed to each command."""
+    """Each organization has its environments; each command gets the key that the file declares."""
     base = (
         "defaults: {configuration: {channel: general, username: CT}}\n"
         "webhooks: [{type: slack, name: A, event_types: [value_created]}]\n"

@@ -14,7 +14,7 @@ from tests.cli.conftest import Shell
 from tests.folders import ROOT
 
 PAGE = " ".join((ROOT / "docs" / "commands.md").read_text("utf-8").split())
-MOST = 12
+MAX_OPTIONS = 12
 """The maximum number of options in help for a command."""
 
 
@@ -52,7 +52,7 @@ def test_options(name: str) -> None:
     """A command has at most 12 options, each with a sentence."""
     options = [each for each in COMMANDS[name].params if isinstance(each, Option)]
     assert all(each.help and each.help.endswith((".", "]")) for each in options)
-    assert len([each for each in options if not each.common]) <= MOST
+    assert len([each for each in options if not each.common]) <= MAX_OPTIONS
 
 
 def test_an_option_has_the_same_names_everywhere() -> None:

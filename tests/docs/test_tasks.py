@@ -50,7 +50,7 @@ def test_a_task_works(title: str, tmp_path: Path, cloud: MakeCloud, shell: Shell
         match step.language:
             case "diff":
                 file = folder / "webhooks.yaml"
-                file.write_text(edited(file.read_text("utf-8"), step), "utf-8")
+                file.write_text(apply_diff(file.read_text("utf-8"), step), "utf-8")
             case "sh":
                 user = {f"GIT_{who}_{what}": "t@example.com" for who in ("AUTHOR", "COMMITTER")
                         for what in ("NAME", "EMAIL")}  # fmt: skip
@@ -76,7 +76,7 @@ def apply(shell: Shell, folder: Path, environ: dict[str, str]) -> None:
     assert done.code == 0, done.err
 
 
-def edited(text: str, block: Block) -> str:
+def apply_diff(text: str, block: Block) -> str:
     """Return `text` with the lines of a diff removed and added; without a removal, at the end."""
     at = len(text)
     for line in block.text.splitlines(keepends=True):

@@ -94,7 +94,7 @@ def test_a_failed_probe_leaves_no_webhook(method: str, fault: Fault) -> None:
 def test_a_probe_needs_confirmation(
     shell: Shell, tmp_path: Path, file: Callable[..., Path]
 ) -> None:
-    """Without a terminal it needs --yes; its section follows the others."""
+    """Without a terminal the probe needs `--yes`; its section comes last."""
     file()
     rejected = shell("doctor", "--probe", "--local")
     assert rejected.code == 8

@@ -186,8 +186,8 @@ def test_an_unreachable_server(problem: Exception) -> None:
     assert checks[0].fix
 
 
-def test_an_address_in_a_message_is_in_the_aside_only() -> None:
-    """Neither another server nor a proxy is in the detail."""
+def test_an_address_in_a_message_is_not_in_the_detail() -> None:
+    """The detail contains neither another server nor a proxy, because JSON shows it."""
     assert "login.canary.example" in str(row(scripted(MOVED), "key").private)
 
     class Behind(httpx.BaseTransport):

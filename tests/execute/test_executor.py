@@ -347,9 +347,7 @@ def test_a_failing_watcher_does_not_interrupt_the_run() -> None:
 
 @pytest.mark.parametrize("channel", ["#a", "#b"], ids=["an equal one", "a different one"])
 def test_one_of_several_webhooks_that_share_a_name_is_created_again(channel: str) -> None:
-    """One of two pinned webhooks was deleted by hand: the new one is neither a duplicate nor a
-    conflict.
-    """
+    """The new one of two pinned webhooks is neither a duplicate nor a conflict."""
     entries = (slack("x", "#a", id="9"), slack("x", channel, id="8"))
     api = memory(row("x", "9", "#a"), row("other", "7"))
     report = run(api, planned(api, *entries, slack("other", "#new")))

@@ -117,7 +117,7 @@ def test_the_kept_duplicate_is_reported_for_its_own_create() -> None:
 
 
 def test_a_duplicate_kept_by_another_run_is_reported() -> None:
-    """The other run removes this run's duplicate and keeps its own, which has the smaller id."""
+    """Another run removes this run's duplicate, because its webhook has the smaller id."""
 
     def kept(api: Memory) -> None:
         del api.rows["id-101"]

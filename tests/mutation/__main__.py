@@ -2,8 +2,8 @@
 
 mutmut makes small changes in a temporary copy of the tree, one at a time. mypy or a test should
 fail for each of them. A change that passes is printed as a diff, unless `equivalent.toml` explains
-why it makes no difference. Exit code 1 below the threshold, or with an entry in that file that no
-longer matches.
+why it makes no difference. The exit code is 1 below the threshold, or with an entry in that file
+that no longer matches.
 """
 
 from __future__ import annotations

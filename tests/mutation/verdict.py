@@ -13,7 +13,7 @@ from typing import NamedTuple
 LIST = Path(__file__).with_name("equivalent.toml")
 _NOT_RUN = (None, 2, 4, 255)  # interrupted, or the tests could not be started
 _BY_TYPE = 37
-_UNNOTICED = (0, 5, 33)  # all tests passed, or there were none; a crash or hang counts as killed
+_SURVIVED = (0, 5, 33)  # all tests passed, or there were none; a crash or hang counts as killed
 _TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
@@ -53,7 +53,7 @@ def mutants(file: str) -> Iterator[Mutant]:
             raise RuntimeError(f"no test was run on {name}: exit code {code}")
         if code == _BY_TYPE:
             result = Result.REJECTED
-        elif code not in _UNNOTICED:
+        elif code not in _SURVIVED:
             result = Result.KILLED
         elif sentence_only(diff):
             result = Result.WORDING

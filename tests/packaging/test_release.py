@@ -136,7 +136,7 @@ def test_the_documents_of_a_release(clone: Clone) -> None:
 
 
 def test_what_is_not_released(clone: Clone) -> None:
-    """Nothing is built for another version, an empty section or a commit that is not on main."""
+    """Nothing is built for another version, an empty section, or a commit that is not on main."""
     assert "does not match version" in clone.job("build", "v9.9.9")
     assert clone.prepare("0.2").returncode == 1
     assert clone.prepare("0.2.0").returncode == 0

@@ -32,7 +32,7 @@ from tests.performance.sample import TOKEN, declaration, row
 from tests.planning.builders import live as live_webhooks
 
 FEW, MANY = 100, 400
-MOST = 4.2
+MAX_FACTOR = 4.2
 """The maximum factor for four times as many webhooks, including the logarithm of sorting."""
 SECRETS = {SecretRef(scheme=Scheme.ENV, name="TOKEN"): Secret(TOKEN)}
 Work = Callable[[], object]
@@ -193,7 +193,7 @@ def test_steps_grow_in_proportion(stage: str) -> None:
     """Four times as many webhooks take about four times as many steps."""
     few, many = STAGES[stage](FEW), STAGES[stage](MANY)
     STAGES[stage](10)()  # loads modules; with another file, because its content is cached
-    assert steps(many) < MOST * steps(few)
+    assert steps(many) < MAX_FACTOR * steps(few)
 
 
 def test_quadratic_growth_is_detected() -> None:

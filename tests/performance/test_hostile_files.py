@@ -19,7 +19,7 @@ from tests.loading import load_text
 from tests.performance.test_growth import steps
 
 FEW, MANY = 100, 200
-MOST = 2.3
+MAX_FACTOR = 2.3
 """The maximum factor for twice the size: twice the steps, plus the overhead of sorting."""
 HEAD = "webhooks:\n"
 
@@ -97,7 +97,7 @@ def test_steps_grow_in_proportion(name: str) -> None:
     few, many = (partial(_check, FILES[name](count)) for count in (FEW, MANY))
     _check(FILES[name](10))  # loads modules
     counted = steps(few)
-    assert steps(many) < MOST * counted
+    assert steps(many) < MAX_FACTOR * counted
 
 
 @pytest.mark.slow

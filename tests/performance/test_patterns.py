@@ -25,7 +25,7 @@ from reconciler.source.schema import schema_text
 
 LENGTHS = (25, 200, 2_000, 20_000)
 """Lengths of texts, short ones first: an exponential pattern never ends on a long text."""
-MOST = 0.1
+MAX_SECONDS = 0.1
 """The maximum processor time per text, in seconds."""
 READERS = ("kinds", "planning", "render", "source")
 """The folders that read user input."""
@@ -99,7 +99,7 @@ def slow(pattern: re.Pattern[str], use: str) -> str | None:
     for text in texts(pattern):
         began = thread_time()
         pattern.sub("", text) if use == "search" else getattr(pattern, use)(text)
-        if thread_time() - began > MOST:
+        if thread_time() - began > MAX_SECONDS:
             return text
     return None
 

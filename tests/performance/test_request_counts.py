@@ -30,7 +30,7 @@ Of = Callable[[Request], bool]
 
 
 class CountingEmulator(Emulator):
-    """Counts requests. `most` is the highest number of them in flight.
+    """Counts requests; `max_in_flight` is the highest number at a time.
 
     Requests for which `of` is true get their responses when `meeting` of them have arrived: their
     number does not depend on speed.
@@ -38,14 +38,14 @@ class CountingEmulator(Emulator):
 
     def __init__(self, of: Of, meeting: int, **choices: Any) -> None:
         super().__init__(behavior=Variant(**choices))
-        self.most = self._in_flight = 0
+        self.max_in_flight = self._in_flight = 0
         self._of, self._meeting = of, meeting
         self._changed = threading.Condition()
 
     def handle(self, request: Request) -> Response:
         with self._changed:
             self._in_flight += 1
-            self.most = max(self.most, self._in_flight)
+            self.max_in_flight = max(self.max_in_flight, self._in_flight)
             self._changed.notify_all()
             if self._of(request) and not self._changed.wait_for(self._met, TIMEOUT):
                 self._meeting = 0
@@ -60,7 +60,7 @@ class CountingEmulator(Emulator):
         return Counter(f"{each.method} {each.path}" for each in self.log)
 
     def _met(self) -> bool:
-        return self.most >= self._meeting
+        return self.max_in_flight >= self._meeting
 
 
 Command = Callable[..., tuple[int, CountingEmulator]]
@@ -130,9 +130,9 @@ def test_parallelism_limits_requests_in_flight(command: Command, parallelism: in
     """No more requests are in flight than `--parallelism` allows."""
     line = f"apply --yes --parallelism {parallelism}"
     code, seen = command(line, range(ROWS + 40), of=writes, meeting=parallelism)
-    assert (code, seen.requests()[CREATE], seen.most) == (0, 40, parallelism)
+    assert (code, seen.requests()[CREATE], seen.max_in_flight) == (0, 40, parallelism)
 
 
 def test_pages_are_read_concurrently(command: Command) -> None:
     """The first page has the count, so the others are requested at once."""
-    assert command("plan", max_page_size=2, of=further, meeting=10)[1].most == 10
+    assert command("plan", max_page_size=2, of=further, meeting=10)[1].max_in_flight == 10

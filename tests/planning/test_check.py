@@ -185,7 +185,7 @@ def test_unsent_secrets_do_not_make_a_change_pending() -> None:
 
 
 def test_webhooks_of_the_plan_do_not_make_it_stale() -> None:
-    """They may already have the names, or give them up."""
+    """Webhooks that the plan renames may already have the names, or give them up."""
     declared = desired(slack("b", previously=("a",)), slack("d", previously=("c",)))
     found = (live_slack("a", "id-1"), live_slack("c", "id-2"))
     renames = make_plan(declared, *found)

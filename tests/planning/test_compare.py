@@ -177,7 +177,7 @@ def test_a_secret_without_a_value_is_not_compared(declared: Webhook, found: Live
 
 
 def test_undeclared_keys_are_a_difference() -> None:
-    """So is a masked secret: a server masks only a secret that is set."""
+    """A masked secret is a difference, too: a server masks only a secret that is set."""
     found = live_generic(verify=False, username="u", password="*****", token="abc")
     lost = ("password", "token", "username", "verify")
 

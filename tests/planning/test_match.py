@@ -253,7 +253,7 @@ def test_the_table(declared: Desired, found: list[LiveWebhook], lines: list[str]
 def test_the_table_with_options(
     declared: Desired, found: list[LiveWebhook], options: PlanOptions, lines: list[str]
 ) -> None:
-    """`--only` matches declared and live names; `--no-prune` deletes fewer."""
+    """`--only` matches declared and live names; `--no-prune` keeps undeclared webhooks."""
     assert decisions(plan(declared, live(*found), SECRETS, options)) == lines
 
 

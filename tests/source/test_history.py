@@ -82,7 +82,7 @@ def test_a_directory_gives_its_yaml_files(repository: Repository) -> None:
 
 
 def test_paths_are_relative_to_the_working_directory(repository: Repository) -> None:
-    """A run inside a folder of the repository names files as on disk."""
+    """A run inside a folder of the repository has the same paths in messages as on disk."""
     tip = repository.commit(team__webhooks_yaml="x", shared__w_yaml="y")
     assert contents(repository.base(tip, inside="team")) == {"webhooks.yaml": b"x"}
     absolute = str(repository.folder / "team" / "webhooks.yaml")

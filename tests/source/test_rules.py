@@ -59,7 +59,7 @@ def test_the_table_has_every_rule_that_is_raised() -> None:
     assert set(RULES) == {*raised(definitions())}
 
 
-def test_each_row_names_what_raises_its_rule() -> None:
+def test_each_row_lists_what_raises_its_rule() -> None:
     """An outdated row is shown with its possible names."""
     mentions: dict[object, set[str]] = {}
     for name, tree in definitions().items():

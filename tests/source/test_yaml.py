@@ -20,7 +20,7 @@ def read(text: str, parser: type = PARSER) -> Document:
     return document
 
 
-def spot(finding: Finding) -> str:
+def position_of(finding: Finding) -> str:
     """Return rule, line, column and width of a finding."""
     place = finding.position
     assert place is not None
@@ -62,7 +62,7 @@ def test_hostile_files_are_rejected_immediately(text: str, expected: str, parser
     assert len(text) < 40_000
     document = parse(text.encode(), "w.yaml", parser=parser)
     (finding,) = placed({"w.yaml": document}, document.findings)
-    assert spot(finding).startswith(expected)
+    assert position_of(finding).startswith(expected)
 
 
 @both_parsers
