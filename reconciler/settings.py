@@ -147,7 +147,7 @@ def _server_url(found: Setting[str] | None) -> Setting[str]:
 def _key(
     found: Setting[str] | None, file: str | None, environ: Mapping[str, str], directory: Path
 ) -> Setting[Secret] | None:
-    """Return the API key: that of `file`, else `found`. An empty file is an error.
+    """Return the API key from `file`, else from `found`. An empty file is an error.
 
     WEBHOOKS_API_KEY_FILE comes after a key in the environment and before one in a profile.
     """

@@ -82,7 +82,7 @@ class Action(Enum):
     REPEAT = "repeat"
     """Send it again after a pause, within the retry budget."""
     WAIT = "wait"
-    """Send it again after the server's pause; this uses no budget."""
+    """Send it again after the server's pause; this does not use the retry budget."""
     REPORT = "report"
     """Final: raise the error."""
     RESOLVE = "resolve"

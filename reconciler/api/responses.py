@@ -1,10 +1,10 @@
 """Convert the bytes of a response to a `Reply` or a `FailedAttempt`.
 
 A body never takes more memory than its cap, compressed or not. Only an expected status and body
-become a `Reply`. JSON is parsed strictly. Errors about redirects contain both origins, and no
-other part of the address. Text from the server is limited in length, separate from our message, and
-contains no Slack token and no secret that was sent or read, whole or in part, in any encoding that
-a server may use. Secrets that only the server knows cannot be recognized.
+become a `Reply`. JSON is parsed strictly. Errors about redirects contain both origins, and no other
+part of the address. Text from the server is limited in length, separate from the error's message,
+and contains no Slack token and no secret that was sent or read, whole or in part, in any encoding
+that a server may use. Secrets that only the server knows cannot be recognized.
 """
 
 from __future__ import annotations

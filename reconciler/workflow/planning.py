@@ -39,7 +39,7 @@ from reconciler.source.history import commit_of, tracked
 from reconciler.source.text import in_quotes
 from reconciler.workflow.inputs import Checked, Gathered, gather, previous
 
-if TYPE_CHECKING:  # planning needs no report
+if TYPE_CHECKING:  # only for annotations: avoids importing report at run time
     from reconciler.report import Report
 
 _ORGANIZATION_HINT: Final = "set another one with --organization or WEBHOOKS_ORGANIZATION"
