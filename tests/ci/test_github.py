@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.api.origin import Network
-from reconciler.ci.github import GitHub
+from reconciler.ci.github import GitHub, GitHubError
 from reconciler.ci.marker import Marker, MarkerKind, find
 from reconciler.ci.plan import write_comments
 from reconciler.errors import CredentialError, UsageError
@@ -100,6 +100,14 @@ def test_organizations_of_one_file_have_separate_comments(fake: FakeGitHub) -> N
         assert texts(fake, 7) == ["one", "two"]
         write(github, 7, "failed", marker=failure)
     assert texts(fake, 7) == ["failed", "two"]
+
+
+def test_an_invalid_list_is_an_error(fake: FakeGitHub) -> None:
+    """An unreadable list of comments never means that there is no comment yet."""
+    fake.fault = lambda method, path: Response(200, {"message": "hello"})
+    with client(fake) as github, pytest.raises(GitHubError, match="list"):
+        write(github, 7, "one")
+    assert fake.writes == []
 
 
 def test_an_enterprise_server_has_its_own_urls(fake: FakeGitHub) -> None:

@@ -648,7 +648,6 @@ FAULTS = {
     "403": Response(403, {"message": "Resource not accessible by integration"}),
     "500": Response(500, {"message": "Server Error"}),
     "HTML": Response(200, b"<html>Unicorn!</html>", {"Content-Type": "text/html"}),
-    "no list": Response(200, {"message": "hello"}),
     "dropped": Response(0),
 }
 
