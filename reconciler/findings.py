@@ -47,7 +47,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The value at `path` in the data of a file, or with `key` the key that introduces it."""
+    """The value at `path` in the data of a file or, if `key` is true, the mapping key before it."""
 
     file: str
     path: tuple[str | int, ...]
