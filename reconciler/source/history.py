@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Final, TypeAlias
 
@@ -66,28 +65,20 @@ def no_git(arguments: Sequence[str]) -> bytes | None:
 def read_base(branch_tip: str, paths: Sequence[str], *, directory: Path, git: Git) -> Sources:
     """Return the files of `paths` at the merge base of this work tree and `branch_tip`.
 
-    Later commits on the branch are therefore not changes of this work tree. A file that was
-    renamed later is read under its old name, and has its current one. Raises NoBaseError.
+    Later commits on the branch are therefore not changes of this work tree. Raises NoBaseError.
     """
     if not _COMMIT.fullmatch(branch_tip):
         raise NoBaseError("the event names no base commit")
     commit = _commit(git(["merge-base", branch_tip, "HEAD"]))
     if commit is None:
         raise NoBaseError("the base commit is not in this clone; check out with fetch-depth: 0")
-    found = _read(commit, paths, directory=directory, git=git)
-    files = {each.file: each for each in found.files}
-    for old, new in _renames(commit, paths, directory=directory, git=git).items():
-        raw = git(["cat-file", "blob", f"{commit}:./{old}"])
-        if raw is not None:
-            files.pop(old, None)
-            files[new] = SourceFile(file=new, raw=raw)
-    return replace(found, files=tuple(files.values()))
+    return _read(commit, paths, directory=directory, git=git)
 
 
 def _renames(commit: str, paths: Sequence[str], *, directory: Path, git: Git) -> Mapping[str, str]:
     """Return the current names of included files that were renamed, by their old names."""
     options = ["--name-status", "-z", "--find-renames", "--diff-filter=R", "--relative"]
-    listing = git(["diff", *options, commit, "HEAD"]) or b""
+    listing = git(["diff", "--cached", *options, commit]) or b""
     names = [os.fsdecode(each) for each in listing.split(b"\0")]
     reads = [covered(path, directory) for path in paths or (DEFAULT_FILE,)]
     return {
@@ -150,6 +141,7 @@ def _commit(answer: bytes | None) -> str | None:
 
 
 def _read(commit: str, paths: Sequence[str], *, directory: Path, git: Git) -> Sources:
+    """Read files at a commit. A file that was renamed later has its current name."""
     files: dict[str, SourceFile] = {}
     for path in paths or (DEFAULT_FILE,):
         if path == STDIN:
@@ -166,6 +158,11 @@ def _read(commit: str, paths: Sequence[str], *, directory: Path, git: Git) -> So
             if raw is None:
                 raise NoBaseError("git cannot read the files of the base commit")
             files.setdefault(name, SourceFile(file=name, raw=raw))
+    for old, new in _renames(commit, paths, directory=directory, git=git).items():
+        raw = git(["cat-file", "blob", f"{commit}:./{old}"])
+        if raw is not None:
+            files.pop(old, None)
+            files[new] = SourceFile(file=new, raw=raw)
 
     def read_parent(name: str) -> SourceFile:
         raw = git(["cat-file", "blob", f"{commit}:./{name}"])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.source.files import Sources
-from reconciler.source.history import NoBaseError, git_in, no_git, read_base, tracked
+from reconciler.source.history import NoBaseError, git_in, no_git, read_base, read_revision, tracked
 from tests.folders import commit, git, write
 
 
@@ -127,6 +127,17 @@ def test_a_missing_blob_is_not_an_empty_file(tmp_path: Path) -> None:
     }
     with pytest.raises(NoBaseError, match="cannot read"):
         read_base(commit, (), directory=tmp_path, git=lambda words: outputs.get(words[0]))
+
+
+def test_a_renamed_file_has_its_earlier_content(repository: Repository) -> None:
+    """The rename is in the index, or in a later commit."""
+    repository.commit(a_yaml="webhooks: []")
+    repository.git("mv", "a.yaml", "b.yaml")
+    for revision in ("HEAD", "HEAD^"):
+        folder = repository.folder
+        found = read_revision(revision, ("b.yaml",), directory=folder, git=git_in(folder))
+        assert contents(found) == {"b.yaml": b"webhooks: []"}
+        repository.commit()
 
 
 def test_without_git_there_is_no_base(tmp_path: Path) -> None:
