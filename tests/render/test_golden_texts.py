@@ -89,16 +89,3 @@ def test_output_is_as_expected(name: str, request: pytest.FixtureRequest) -> Non
 def test_every_golden_file_is_used() -> None:
     """Each file in golden/ belongs to a rendering."""
     assert {path.name for path in GOLDEN.iterdir()} == set(APPEARANCES)
-
-
-@pytest.mark.parametrize(
-    "name", [name for name in sorted(APPEARANCES) if ".40." in name and "hostile" not in name]
-)
-def test_narrow_lines_are_wrapped(name: str) -> None:
-    """At 40 columns only unbreakable text and lines to copy are wider."""
-    for line in APPEARANCES[name].splitlines():
-        words = line.split()
-        widest = max(map(len, words), default=0)
-        copied = ("=", "-->", "prune:", "ignore:", "limits:", "webhooks")
-        to_copy = "::" in line or "webhooks apply" in line or (words[:1] and words[0] in copied)
-        assert len(line) <= 40 or widest > 18 or to_copy or "[" in words[0], line

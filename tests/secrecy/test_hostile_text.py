@@ -11,12 +11,10 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import yaml
 
 from tests.emulated.emulator import LOCAL_KEY, Emulator
 from tests.emulated.faults import Fault, Rule, Script, raw, redirect
@@ -283,14 +281,3 @@ def test_malicious_environment(servers: World, variable: str) -> None:
         for line in ("plan -vv", "ci plan --label x"):
             code, printed = run(servers, line.split(), **{variable: value})
             assert (code != 70, bad(printed)) == (True, []), (line, printed)
-
-
-def test_an_export_on_standard_output_keeps_the_names(servers: World) -> None:
-    """The exported YAML reads back as the live names, or globs for them, with each name escaped."""
-    code, printed = run(servers, ["export", "--quiet"])
-    read = yaml.safe_load(printed)
-    assert (code, bad(printed)) == (0, [])
-    declared = {each["name"] for each in read["webhooks"]}
-    assert declared & set(VISIBLE)
-    for name in {*VISIBLE} - declared:
-        assert any(fnmatchcase(name, glob) for glob in read["ignore"])

@@ -49,11 +49,6 @@ webhooks:
     event_types: ["*"]
     configuration: {{url: "https://u:{KEY}@a.example", token: {TOKEN}}}
 """,
-    "json": f"""\
-{{"webhooks": [{{"name": "Pager", "type": "generic", "event_types": ["value_created"],
-  "configuration": {{"url": "https://a.example/?k={KEY}", "username": "ct",
-    "password": "{PASSWORD}", "token": "{TOKEN}"}}}}]}}
-""",
     "anchors": f"""\
 x-common: &common {{url: 'https://a.example/?{KEY}', username: ct, password: '{PASSWORD}'}}
 webhooks:
