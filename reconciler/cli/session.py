@@ -152,8 +152,7 @@ class Session(Context):
     def load(self, apply_options: tuple[str, ...] | None = None) -> workflow.Checked:
         """Read and check the files. Print warnings, and with -v notes.
 
-        `apply_options` are the options for suggested commands.
-        Raises ConfigurationError.
+        `apply_options` are the options for suggested commands. Raises ConfigurationError.
         """
         self.inputs = replace(self.inputs, apply_options=apply_options)
         checked = workflow.load(self.inputs)
