@@ -55,7 +55,7 @@ _CHECKS: Final[tuple[_Check, ...]] = (
     _check(
         "plan-as-configuration",
         '"kind": "plan"',
-        r'\A\{\s*"format_version": \d+,\s*("kind": "plan")',
+        r'\A\{\s*"format_version": [^,]+,\s*("kind": "plan")',
         "this is a plan, not a configuration file",
         "pass a saved plan to `webhooks show FILE` or `webhooks apply FILE`",
     ),

@@ -104,6 +104,9 @@ def test_saved_plan(shell: Shell, file: File, tmp_path: Path) -> None:
     saved = tmp_path / "plan.json"
     assert stat.S_IMODE(saved.stat().st_mode) == 0o600
     assert not [value for value in SECRETS.values() if value in saved.read_text()]
+    expect(
+        shell("plan", "--local", "-f", "plan.json"), 3, "this is a plan, not a configuration file"
+    )
     expect(shell("show", "plan.json"), 0, "Plan: 2 to create")
     assert json.loads(shell("show", "plan.json", "--format", "json").out)["counts"]["create"] == 2
 
