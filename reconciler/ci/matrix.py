@@ -19,7 +19,7 @@ from reconciler.findings import Finding, warnings_as_errors
 from reconciler.model import Scheme
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
-from reconciler.source.files import covered
+from reconciler.source.files import file_matcher
 from reconciler.source.load import Loaded
 from reconciler.source.secrets import references
 from reconciler.workflow.inputs import (
@@ -165,7 +165,7 @@ def _removed(run: Run, changed: Iterable[str]) -> bool:
 
     Its organization then cannot be determined.
     """
-    matchers = [covered(each, run.inputs.directory) for each in run.paths]
+    matchers = [file_matcher(each, run.inputs.directory) for each in run.paths]
     removed = (each for each in changed if not (run.inputs.directory / each).exists())
     return any(matches(each) for each in removed for matches in matchers)
 
@@ -173,7 +173,7 @@ def _removed(run: Run, changed: Iterable[str]) -> bool:
 def input_matcher(run: Run, loaded: Loaded) -> Callable[[str], bool]:
     """Return a predicate for the files that a run for one organization reads."""
     names = read_files(run, loaded)
-    folders = [covered(each, run.inputs.directory) for each in run.paths]
+    folders = [file_matcher(each, run.inputs.directory) for each in run.paths]
     return lambda name: name in names or any(each(name) for each in folders)
 
 

@@ -42,7 +42,7 @@ FORBIDDEN_FOLDERS: Final = (
     "/run/secrets/kubernetes.io", "/run/secrets/eks.amazonaws.com", "/run/secrets/azure",
     "/etc/kubernetes", "/etc/rancher", "/etc/shadow", "/etc/ssh", "/var/lib/kubelet",
 )  # fmt: skip
-_CONFIGURED: Final = frozenset({"cloudtruth", "gcloud", "gh", "github cli", "glab-cli"})
+_CREDENTIAL_FOLDERS: Final = frozenset({"cloudtruth", "gcloud", "gh", "github cli", "glab-cli"})
 """Programs whose folder under `.config`, or AppData/Roaming on Windows, contains credentials."""
 
 _FORBIDDEN_PARTS: Final = frozenset(
@@ -136,7 +136,7 @@ def _is_forbidden(name: str) -> bool:
         any(path == each or path.startswith(f"{each}/") for each in FORBIDDEN_FOLDERS)
         or not _FORBIDDEN_PARTS.isdisjoint(parts)
         or any(
-            folder in (".config", "roaming") and each in _CONFIGURED
+            folder in (".config", "roaming") and each in _CREDENTIAL_FOLDERS
             for folder, each in pairwise(parts)
         )
     )
@@ -185,7 +185,8 @@ def parse_reference(text: str) -> SecretRef:
     is_name = VARIABLE.fullmatch(name) if scheme == Scheme.ENV else name and scheme == Scheme.FILE
     if not is_name:
         raise UsageError(
-            "a secret reference is env:NAME or file:PATH", hint="for example env:SLACK_BOT_TOKEN"
+            "invalid secret reference: use env:NAME or file:PATH",
+            hint="for example env:SLACK_BOT_TOKEN",
         )
     found = SecretRef(scheme=Scheme(scheme), name=name)
     if (problem := refusal(found)) is not None:

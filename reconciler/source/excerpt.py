@@ -3,8 +3,8 @@
 Anything in a line that may be secret is masked. Keys of the schema and near misspellings of them
 are shown. A value is shown only outside of `configuration`, under a key of the schema, on one line,
 and only if the complete file can be parsed: after a syntax error, a typo may have moved a secret
-anywhere. A channel is shown if it is words after a `#` or `@`. Comments, and text that looks like a
-Slack token or a URL, are always hidden.
+anywhere. A channel is shown only if it is `#` or `@` followed by words. Comments, and text that
+looks like a Slack token or a URL, are always hidden.
 """
 
 from __future__ import annotations
@@ -61,13 +61,13 @@ _LETTERS: Final = re.compile(r"[A-Za-z_-]{1,20}")
 _EDGES: Final = " \t-{}[],?"
 _AFTER: Final = 400
 
-_VEIL: Final = "\0"
-_VEILED: Final = re.compile(f"{_VEIL}+")
+_HIDDEN: Final = "\0"
+_HIDDEN_RUN: Final = re.compile(f"{_HIDDEN}+")
 
 _Span: TypeAlias = tuple[int, int]
 
 
-def placed(documents: Mapping[str, Document], findings: Iterable[Finding]) -> list[Finding]:
+def add_positions(documents: Mapping[str, Document], findings: Iterable[Finding]) -> list[Finding]:
     """Return findings with positions and excerpts from the documents, given by name.
 
     A value of a parent file has its position there. For a document without text only the lines of
@@ -132,31 +132,33 @@ def excerpt(text: str, position: Position) -> str:
     long line, only the part around the position is shown: at most `MAX_EXCERPT_PREFIX` characters
     before it and 400 from it on, with `...` for omitted text.
     """
-    line, column = _veiled(text, position.line - 1), position.column - 1
+    line, column = _masked_line(text, position.line - 1), position.column - 1
     start, stop = max(0, column - MAX_EXCERPT_PREFIX), column + _AFTER
     # Hidden text before the position keeps its length, so that the mark below it is aligned.
-    around = _VEILED.match(line, column, stop) if line[column - 1 : column] == _VEIL else None
+    around = None
+    if line[column - 1 : column] == _HIDDEN:
+        around = _HIDDEN_RUN.match(line, column, stop)
     split = column if around is None else around.end()
-    before = line[start:split].replace(_VEIL, "*")
-    after = _VEILED.sub(MASK, line[split:stop])
+    before = line[start:split].replace(_HIDDEN, "*")
+    after = _HIDDEN_RUN.sub(MASK, line[split:stop])
     return f"{'...' if start else ''}{before}{after}{'...' if stop < len(line) else ''}"
 
 
 def narrow(text: str, position: Position) -> Position:
     """Return `position` with the width of the mask, if only a mask is shown there."""
     column = position.column - 1
-    is_hidden = _veiled(text, position.line - 1)[column : column + 1] == _VEIL
+    is_hidden = _masked_line(text, position.line - 1)[column : column + 1] == _HIDDEN
     return replace(position, width=min(position.width, len(MASK))) if is_hidden else position
 
 
 @lru_cache(maxsize=256)  # many findings may be on one long line
-def _veiled(text: str, number: int) -> str:
+def _masked_line(text: str, number: int) -> str:
     """Return a line, counted from 0, with a placeholder for each hidden character."""
     line = lines(text)[number]
     known = _hidden(text).get(number, ()) if nodes(text) else _guessed(line)
     shown = list(line)
     for first, last in (*known, *(match.span() for match in LOOKS_SECRET.finditer(line))):
-        shown[first:last] = _VEIL * (last - first)
+        shown[first:last] = _HIDDEN * (last - first)
     return "".join(shown)
 
 
@@ -224,7 +226,7 @@ def _may_show(node: Node, key: str | None, secret: bool) -> bool:
 def is_known(key: str) -> bool:
     """Return whether a key is a word of the schema, or a likely misspelling of one.
 
-    A misspelling is one word with less than 6 other letters, too few for a secret.
+    A misspelling is a single word close to a known key: too few other letters for a secret.
     """
     if key in _KNOWN_WORDS or key in _KNOWN_KEYS:
         return True

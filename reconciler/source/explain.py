@@ -2,8 +2,8 @@
 
 The engine's messages quote values, including secrets, and often explain the wrong branch of a
 union. So only the keyword, path and branches of an error are used; limits are read from the schema,
-values from the file. `WORDS` has the messages for each keyword. The branch of a union is selected
-by `type`, `state`, `env` or `file`.
+values from the file. `_EXPLAINERS` has the messages for each keyword. The branch of a union is
+selected by `type`, `state`, `env` or `file`.
 
 Values are quoted only if they are words of the schema.
 """
@@ -24,7 +24,7 @@ from reconciler.source.allowed import BAD_NAME
 from reconciler.source.excerpt import is_known
 from reconciler.source.position import lines, locate
 from reconciler.source.schema import INHERITED, UNTYPED, Part, origin, schema, validator
-from reconciler.source.text import REFERENCE, meant, near, quoted, ticked
+from reconciler.source.text import REFERENCE, did_you_mean, near, quoted, ticked
 from reconciler.source.yaml import Document
 
 _COMMENT: Final = re.compile(r"#\S")
@@ -70,7 +70,7 @@ def explain(document: Document, rejected: Iterable[Part]) -> list[Finding]:
 
 
 def _explained(part: Part) -> Iterator[Finding]:
-    yield from _words(part.definition, part.data)
+    yield from _violations(part.definition, part.data)
     if part.definition != UNTYPED or not isinstance(part.data, dict):
         return
     if "exclude" in part.data:
@@ -85,7 +85,7 @@ def _explained(part: Part) -> Iterator[Finding]:
         yield from _missing(_Rejection("required", (), part.data, ["type"], {"properties": known}))
 
 
-def _words(definition: str, data: Any, at: DataPath = ()) -> Iterator[Finding]:
+def _violations(definition: str, data: Any, at: DataPath = ()) -> Iterator[Finding]:
     """Yield findings for violations of a definition, the most important first, without a file."""
     found = []
     for each in validator(definition).iter_errors(data):
@@ -100,7 +100,7 @@ def _words(definition: str, data: Any, at: DataPath = ()) -> Iterator[Finding]:
         found = [each for each in found if each.keyword != "required"]
     # If the type of a value is wrong, its other errors follow from that.
     for rejected in sorted(found, key=lambda each: each.keyword != "type"):
-        yield from WORDS[rejected.keyword](rejected)
+        yield from _EXPLAINERS[rejected.keyword](rejected)
 
 
 def _commented(finding: Finding, text: str, path: DataPath) -> Finding:
@@ -133,11 +133,11 @@ def _named(path: DataPath) -> str:
 def _unknown_keys(rejected: _Rejection) -> Iterator[Finding]:
     path, known = rejected.path, list(rejected.schema["properties"])
     for key in _unknown(rejected):
-        meant = INHERITED if path == ("defaults",) else known
+        candidates = INHERITED if path == ("defaults",) else known
         yield error(
             "unknown-key",
             f"unknown key `{key}`" if is_known(key) else "unknown key",
-            _better_key(key, meant, path),
+            _better_key(key, candidates, path),
             Place("", (*path, key), key=True),
         )
 
@@ -157,7 +157,7 @@ def _better_key(key: str, known: Sequence[str], path: DataPath) -> str:
         return f"add a space after the colon: `{_before_colon(key)}: ...`"
     if key == "version":
         return _VERSION_HINT.format()
-    if hint := meant(key, known):
+    if hint := did_you_mean(key, known):
         return hint
     owners = [kind.type for kind in KINDS.values() if kind.field(key) is not None]
     if owners and path[-1:] == ("configuration",):
@@ -207,11 +207,11 @@ def _pair(name: str) -> str:
 
 def _wrong_type(rejected: _Rejection) -> Iterator[Finding]:
     expected = rejected.limit if isinstance(rejected.limit, str) else rejected.limit[0]
-    yield _not(expected, rejected.value, rejected.path)
+    yield _wrong_type_finding(expected, rejected.value, rejected.path)
 
 
-def _not(expected: str, value: object, path: DataPath) -> Finding:
-    """Yield the finding for a value of the wrong JSON Schema type."""
+def _wrong_type_finding(expected: str, value: object, path: DataPath) -> Finding:
+    """Return the finding for a value of the wrong JSON Schema type."""
     name, at = _named(path), Place("", path)
     if value is None:
         hint = _NO_WEBHOOKS if path == ("webhooks",) else "set a value, or delete the entry"
@@ -235,7 +235,7 @@ _EXPECTED: Final = {
 }
 _FORMS: Final[Mapping[type, str]] = {
     int: "a number",
-    float: "a fraction",
+    float: "a decimal number",
     bool: "true or false",
     str: "text",
     list: "a list",
@@ -248,13 +248,13 @@ def _unknown_constant(rejected: _Rejection) -> Iterator[Finding]:
     at, value = Place("", rejected.path), rejected.value
     match rejected.path[-1:]:
         case ("type",):
-            hint = meant(value, KINDS) or f"the types are {ticked(KINDS)}"
+            hint = did_you_mean(value, KINDS) or f"the types are {ticked(KINDS)}"
             yield error("unknown-type", quoted("unknown type", value), hint, at)
         case ("state",):
             hint = "write `state: absent` to delete the webhook; otherwise remove the key"
             yield error("unknown-state", quoted("unknown state", value), hint, at)
         case _:
-            yield from _stated(rejected)
+            yield from _fixed_message(rejected)
 
 
 def _duplicates(rejected: _Rejection) -> Iterator[Finding]:
@@ -267,7 +267,7 @@ def _duplicates(rejected: _Rejection) -> Iterator[Finding]:
         seen.add(written)
 
 
-def _stated(rejected: _Rejection) -> Iterator[Finding]:
+def _fixed_message(rejected: _Rejection) -> Iterator[Finding]:
     """Yield the finding for a keyword, or for a key, that has one message."""
     keyword, path, limit = rejected.keyword, rejected.path, rejected.limit
     found = _MESSAGES.get(keyword) or _MESSAGES.get(path[-1], _MESSAGES["url"])
@@ -319,29 +319,29 @@ def _union(rejected: _Rejection) -> Iterator[Finding]:
     value, path = rejected.value, rejected.path
     names = [each["$ref"].rpartition("/")[2] for each in rejected.limit if "$ref" in each]
     if not names and isinstance(value, str):
-        hint = meant(value[:80], EVENT_TYPES) or EVENTS
+        hint = did_you_mean(value[:80], EVENT_TYPES) or EVENTS
         yield error("unknown-event", quoted("unknown event", value), hint, Place("", path))
     elif not names:
-        yield _not("string", value, path)
+        yield _wrong_type_finding("string", value, path)
     elif "envSecret" in names:
         yield from _bad_secret(value, path)
     elif len(names) == 1:  # the other branch is null, valid only in an overlay
-        yield from _words(names[0], value, path)
+        yield from _violations(names[0], value, path)
     elif isinstance(value, dict):
-        yield from _words(_branch(value, names), value, path)
+        yield from _violations(_branch(value, names), value, path)
     else:
-        yield _not("object", value, path)
+        yield _wrong_type_finding("object", value, path)
 
 
 def _bad_secret(value: Any, path: DataPath) -> Iterator[Finding]:
     takes_text = path != ("api_key",)
     if not isinstance(value, dict):
-        found = _not("string" if takes_text else "object", value, path)
+        found = _wrong_type_finding("string" if takes_text else "object", value, path)
         yield found if value is None else replace(found, hint=f"use {REFERENCE}")
         return
     schemes = {near(_before_colon(key), ("env", "file")) for key in value} - {None}
     if len(schemes) == 1:
-        branch = _words(f"{schemes.pop()}Secret", value, path)
+        branch = _violations(f"{schemes.pop()}Secret", value, path)
         # If `env` is missing, a similar key has just been reported as unknown.
         yield from (each for each in branch if each.rule != "missing-field")
     else:
@@ -352,7 +352,7 @@ def _bad_secret(value: Any, path: DataPath) -> Iterator[Finding]:
 
 
 def _branch(value: dict[str, Any], names: list[str]) -> str:
-    """Return the definition that a mapping violates least; `absent` only if the file sets it."""
+    """Return the definition, other than `absent`, that a mapping violates least."""
     written = value.get("type")
     if isinstance(written, str) and (known := near(written, KINDS)):
         value = {**value, "type": known}
@@ -360,17 +360,17 @@ def _branch(value: dict[str, Any], names: list[str]) -> str:
     likely = [name for name in names if "type" not in value or "type" in properties[name]]
     return min(
         (name for name in likely if name != "absent"),
-        key=lambda name: sum(1 for _ in _words(name, value)),
+        key=lambda name: sum(1 for _ in _violations(name, value)),
     )
 
 
-WORDS: Final[Mapping[str, Callable[[_Rejection], Iterator[Finding]]]] = {
+_EXPLAINERS: Final[Mapping[str, Callable[[_Rejection], Iterator[Finding]]]] = {
     "additionalProperties": _unknown_keys,
     "anyOf": _union,
     "const": _unknown_constant,
-    **dict.fromkeys(("maxLength", "minItems", "minLength", "minimum", "pattern"), _stated),
+    **dict.fromkeys(("maxLength", "minItems", "minLength", "minimum", "pattern"), _fixed_message),
     "required": _missing,
     "type": _wrong_type,
     "uniqueItems": _duplicates,
 }
-"""The messages for each keyword of the schema."""
+"""The functions that yield the findings for each keyword of the schema."""

@@ -50,9 +50,9 @@ _MODELINE: Final = (
     "cloudtruth-webhooks/main/schemas/webhooks.schema.json"
 )
 _MAX_VARIABLE: Final = 100
-_UNKNOWN: Final = "this version does not know the"
+_UNKNOWN: Final = "unknown "
 _HOW_TO_DECLARE: Final = (
-    "to declare one, remove its line and declare it in the same change; else it is deleted"
+    "to manage one, replace its line with a declaration in the same change; otherwise it is deleted"
 )
 
 
@@ -81,7 +81,7 @@ def export(live: Live, *, only: Sequence[str] = (), token: SecretRef = SLACK_TOK
     webhooks = [each for each in everything if chosen is None or chosen.match(each.name)]
     known = [each for each in everything if each.type in KINDS]
     visible = {name for each in known for name in _shown(each) if _secret(each, name)}
-    reasons = {each.id: _inexpressible(each, visible) for each in webhooks}
+    reasons = {each.id: _unsupported_reason(each, visible) for each in webhooks}
     ignored = {each.name: reason for each in reversed(webhooks) if (reason := reasons[each.id])}
     left_out = [
         (each.name, reasons[each.id] or "another webhook with this name is ignored")
@@ -99,7 +99,7 @@ def export(live: Live, *, only: Sequence[str] = (), token: SecretRef = SLACK_TOK
         ("prune",): "deletes live webhooks in scope that this file does not declare"
     }
     if only:
-        # Only wildcards match a name that no file can declare.
+        # Exclude the webhook without a name, which only wildcards match.
         scope = ["?*" if "" in ignored and not each.strip("*") else each for each in only]
         data["scope"] = list(dict.fromkeys(scope))
     elif "" in ignored:
@@ -121,7 +121,7 @@ def export(live: Live, *, only: Sequence[str] = (), token: SecretRef = SLACK_TOK
         notes = [*_pinned(found, alike[found.name]), *_notes(found, own, first, visible)]
         if notes:
             comments["webhooks", number] = "; ".join(notes)
-        # A missing field has one note, and the reference of the usual token none.
+        # Note a missing field once. The shared token needs no note.
         visible |= {each.name for each in KINDS[found.type].fields} - own.keys()
         for ref in own.values():
             if ref is not None and ref != token:
@@ -219,7 +219,7 @@ def _variable(owner: str, field: str) -> str:
     return "_".join(["WEBHOOK", *([words] if words else []), field.upper()])
 
 
-def _inexpressible(found: LiveWebhook, visible: Collection[str]) -> str | None:
+def _unsupported_reason(found: LiveWebhook, visible: Collection[str]) -> str | None:
     """Return the reason if no file can declare a live webhook, else None.
 
     `visible` has the secret fields that any live webhook shows, masked or not.
@@ -227,7 +227,7 @@ def _inexpressible(found: LiveWebhook, visible: Collection[str]) -> str | None:
     if (unknown := unknown_type_or_event(found)) is not None:
         _, what = unknown
         subject = "type" if found.type not in KINDS else "event"
-        return f"{_UNKNOWN} {subject} {what}"
+        return f"{_UNKNOWN}{subject} {what}"
     if not found.name:
         return "it has no name"
     if any(each.severity is Severity.ERROR for each in name_findings(found.name)):
@@ -237,7 +237,7 @@ def _inexpressible(found: LiveWebhook, visible: Collection[str]) -> str | None:
     if isinstance(found.configuration, Unknown) or not found.configuration:
         return "the server hides its configuration"
     for each in KINDS[found.type].fields:
-        value = _secret(found, each.name) if each.secret else _plain(each, found)
+        value = _secret(found, each.name) if each.secret else _literal_value(each, found)
         shown = found.configuration.get(each.name)
         if value is None and (each.required or _has_partner(each, found)):
             if not each.secret and shown not in (None, ""):
@@ -260,19 +260,19 @@ def _inexpressible(found: LiveWebhook, visible: Collection[str]) -> str | None:
 def _refers(field: Field, found: LiveWebhook) -> bool:
     """Return whether a file refers to the value of a secret field, shown or hidden."""
     is_set = field.required or _secret(found, field.name) or _has_partner(field, found)
-    return bool(is_set) and _plain(field, found) is None
+    return bool(is_set) and _literal_value(field, found) is None
 
 
-def _plain(known: Field, found: LiveWebhook) -> str | bool | None:
+def _literal_value(field: Field, found: LiveWebhook) -> str | bool | None:
     """Return a value that the file has as text or flag; None if it is not set, hidden or secret."""
-    match _shown(found).get(known.name):
-        case Secret() as url if known.is_url:
+    match _shown(found).get(field.name):
+        case Secret() as url if field.is_url:
             return public_url(url)
         case bool(flag):
-            return flag if known.is_boolean and flag != known.default else None
-        case str(text) if plausible(text) and not known.is_boolean:
+            return flag if field.is_boolean and flag != field.default else None
+        case str(text) if plausible(text) and not field.is_boolean:
             return text
-        case int() | float() as number if not known.is_boolean:
+        case int() | float() as number if not field.is_boolean:
             return str(number)
         case _:
             return None
@@ -286,7 +286,7 @@ def _entry(
     for each in KINDS[found.type].fields:
         if (reference := references.get((found.id, each.name))) is not None:
             configuration[each.name] = reference.tree()
-        elif (value := _plain(each, found)) is not None:
+        elif (value := _literal_value(each, found)) is not None:
             configuration[each.name] = value
     events = ordered(found.event_types)
     return {
@@ -301,7 +301,7 @@ def _entry(
 def _has_partner(known: Field, found: LiveWebhook) -> bool:
     """Return whether the other field of a pair is set, such as the user name of a password."""
     partner = KINDS[found.type].field(known.partner or "")
-    return partner is not None and not partner.secret and _plain(partner, found) is not None
+    return partner is not None and not partner.secret and _literal_value(partner, found) is not None
 
 
 def _notes(
@@ -325,7 +325,7 @@ def _notes(
             elif ref in first:
                 yield f"the same {field.name} as {in_quotes(first[ref])}"
         elif field.partner is None and field.name not in {*written, *known}:
-            yield f"no {field.name} is shown by the server: add it where one is set"
+            yield f"the server shows no {field.name}: add it if the webhook has one"
     strange = sorted(name for name, value in shown.items() if value and kind.field(name) is None)
     if strange:
         yield f"not supported in files, removed by the next update: {', '.join(strange)}"

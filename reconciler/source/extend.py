@@ -1,9 +1,10 @@
-"""Overlays: merge a file that `extends` parents with their content.
+"""Overlays: merge a file with the parents named in its `extends`.
 
 Merges the data of documents, before the schema validates it:
 
 - Mappings (`defaults`, `limits`, a webhook, a `configuration`) merge key by key; everything else is
-  replaced. A secret reference is one value. The literal `null` removes a key, but no guard.
+  replaced. A secret reference is one value. The literal `null` removes a key,
+  except a guard (`protect`, `limits`, `max_deletes`).
 - `webhooks` merge by name. `exclude: true` leaves a webhook out, `state: absent` replaces it.
 - If an overlay changes the type of a webhook, the configuration of the old type is dropped.
 - `defaults` merge first and apply once, to the merged webhooks.
@@ -37,7 +38,7 @@ _ENTRY_KEYS: Final = ("exclude", *schema()["$defs"]["genericWebhook"]["propertie
 
 
 def extend(read: Iterable[Document], read_parent: ReadParent) -> tuple[Document, ...]:
-    """Merge each overlay with its parents. A file that another one extends is only a parent.
+    """Merge each overlay with its parents; files that are parents are not returned.
 
     An overlay has the findings of its parents, too.
     """
@@ -95,9 +96,9 @@ class _Reader:
                 below = _Merge(_moved(below, each.file), each, found, place).document()
             over = _Merge(_moved(below, over.file), over, found).document()
         if found:
-            from reconciler.source.excerpt import placed  # valid files need no positions
+            from reconciler.source.excerpt import add_positions  # valid files need no positions
 
-            found = placed(self._known, found)
+            found = add_positions(self._known, found)
         return replace(
             over,
             findings=(*document.findings, *found),
@@ -116,7 +117,8 @@ class _Reader:
             raise NotReadableError(f"extends itself: {circle}", "remove one `extends`")
         if len(chain) == _MAX_DEPTH:
             raise NotReadableError(
-                f"would be file {_MAX_DEPTH + 1} of a chain", "use fewer levels of `extends`"
+                f"exceeds the maximum of {_MAX_DEPTH} files in a chain",
+                "use fewer levels of `extends`",
             )
         if found.file not in self._known:
             self._known[found.file] = parse(found.raw, found.file)
@@ -191,7 +193,7 @@ class _Merge:
             return False
         if at[-1] in _GUARDS:
             message = f"an overlay cannot remove the guard `{at[-1]}`"
-            hint = "set another value; the change shows in review"
+            hint = "set a different value instead"
             self.findings.append(error("guard-removed", message, hint, place))
         return True
 

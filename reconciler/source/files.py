@@ -2,8 +2,8 @@
 
 A path may be a file, `-` for standard input, a directory, or a glob such as `teams/**/*.yaml`. A
 directory means every `*.yaml` and `*.yml` (in any case) in it and in its subdirectories, sorted by
-path. Hidden files and directories are skipped. Links to directories are not followed, unless a path
-or the beginning of a glob names one without a wildcard. Only regular files of limited size are
+path. Hidden files and directories are skipped. Links to directories are not followed, except in a
+path or in the part of a glob before its first wildcard. Only regular files of limited size are
 read, and reading never blocks: a pipe is refused. Every path that cannot be read is reported, and
 the other files are still returned, so that one run reports all errors.
 """
@@ -40,7 +40,7 @@ def _is_read(path: PurePath) -> bool:
     return path.suffix.lower() in _SUFFIXES and not any(part.startswith(".") for part in path.parts)
 
 
-def covered(named: str, directory: Path) -> Callable[[str], bool]:
+def file_matcher(named: str, directory: Path) -> Callable[[str], bool]:
     """Return a predicate for the files that `named` includes, whether or not they exist.
 
     It takes a name as `display_name` returns it.
@@ -187,7 +187,9 @@ def _parents_in(directory: Path) -> ReadParent:
 
 
 def _no_parents(name: str) -> SourceFile:
-    raise NotReadableError("is not among the files given", "name files, not their content")
+    raise NotReadableError(
+        "is not among the files given", "to use `extends`, read the files from paths"
+    )
 
 
 def read_regular(path: Path, *, limit: int = MAX_FILE_BYTES) -> bytes:

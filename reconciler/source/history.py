@@ -1,7 +1,7 @@
 """Read previous revisions of configuration files from git, and which files it tracks.
 
-The work tree is not changed, and no hook, filter or link of the repository is followed. If git
-cannot answer (a shallow clone, no repository, no git), the result is a reason.
+The work tree is not changed, no hooks or filters run, and no links are followed. If git cannot
+provide the files (a shallow clone, no repository, no git), NoBaseError has the reason.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from reconciler.source.files import (
     NotReadableError,
     SourceFile,
     Sources,
-    covered,
     display_name,
+    file_matcher,
     is_glob,
 )
 
@@ -32,7 +32,7 @@ _SECONDS: Final = 60.0
 
 
 class NoBaseError(Exception):
-    """There is no base; the message is the reason, as a sentence."""
+    """The base cannot be read; the message is the reason."""
 
 
 def git_in(directory: Path) -> Git:
@@ -68,7 +68,7 @@ def read_base(branch_tip: str, paths: Sequence[str], *, directory: Path, git: Gi
     Later commits on the branch are therefore not changes of this work tree. Raises NoBaseError.
     """
     if not _COMMIT.fullmatch(branch_tip):
-        raise NoBaseError("the event names no base commit")
+        raise NoBaseError("the event has no base commit")
     commit = _commit(git(["merge-base", branch_tip, "HEAD"]))
     if commit is None:
         raise NoBaseError("the base commit is not in this clone; check out with fetch-depth: 0")
@@ -80,7 +80,7 @@ def _renames(commit: str, paths: Sequence[str], *, directory: Path, git: Git) ->
     options = ["--name-status", "-z", "--find-renames", "--diff-filter=R", "--relative"]
     listing = git(["diff", "--cached", *options, commit]) or b""
     names = [os.fsdecode(each) for each in listing.split(b"\0")]
-    reads = [covered(path, directory) for path in paths or (DEFAULT_FILE,)]
+    reads = [file_matcher(path, directory) for path in paths or (DEFAULT_FILE,)]
     return {
         old: new
         for old, new in zip(names[1::3], names[2::3], strict=False)
@@ -122,7 +122,9 @@ def read_revision(revision: str, paths: Sequence[str], *, directory: Path, git: 
     if commit is None:
         if git(["rev-parse", "--git-dir"]) is None:
             raise NoBaseError("not an existing path, and git finds no repository here")
-        raise NoBaseError("neither a path nor a revision in this clone (is it shallow?)")
+        raise NoBaseError(
+            "not a path or a revision in this clone; if it is shallow, fetch its history"
+        )
     return _read(commit, paths, directory=directory, git=git)
 
 
@@ -152,7 +154,7 @@ def _read(commit: str, paths: Sequence[str], *, directory: Path, git: Git) -> So
         listing = git(["--literal-pathspecs", "ls-tree", "-r", "-z", commit, "--", str(there)])
         if listing is None:
             raise NoBaseError("git cannot list the files of the base commit")
-        included = covered(path, directory)
+        included = file_matcher(path, directory)
         for name, blob in sorted(each for each in _blobs(listing) if included(each[0])):
             raw = git(["cat-file", "blob", blob])
             if raw is None:

@@ -127,7 +127,7 @@ def _settings_differ(
     yield from _different(
         "organizations-differ",
         "two organizations: {} and {}",
-        "these files are combined: set the same name or id everywhere",
+        "set the same `organization` in these files, or run them separately",
         organizations,
     )
     found = list(
@@ -195,15 +195,15 @@ def _twice(entries: list[_Entry], by_name: dict[str, list[_Entry]]) -> Iterator[
                 "declared-twice", message, "rename the webhook", where, _also(other.at("name"))
             )
     for name, same in by_name.items():
-        nameless = next((entry for entry in same if entry.id is None), None)
+        unpinned = next((entry for entry in same if entry.id is None), None)
         pinned = next((entry for entry in same if entry.id is not None), None)
-        if nameless is not None and pinned is not None:
+        if unpinned is not None and pinned is not None:
             # The name of the entry without an id may match the webhook with the id.
             yield error(
                 "declared-twice",
                 f"{in_quotes(name)} is declared with an id and without one",
                 "set `id` on both, or rename one of them",
-                nameless.at("name"),
+                unpinned.at("name"),
                 _also(pinned.at("id", key=True)),
             )
 
@@ -232,13 +232,13 @@ def _lookalikes(by_name: dict[str, list[_Entry]]) -> Iterator[Finding]:
 
 
 def _renames(entries: list[_Entry], by_name: dict[str, list[_Entry]]) -> Iterator[Finding]:
-    claimed: dict[str, Place] = {}
+    first_use: dict[str, Place] = {}
     for entry in entries:
         for index, old in enumerate(entry.previously):
             if not isinstance(old, str):
                 continue
             at, was, now = entry.at("previously", index), in_quotes(old), in_quotes(entry.name)
-            first = claimed.setdefault(old, at)
+            first = first_use.setdefault(old, at)
             if first is not at:
                 yield error(
                     "previously-twice",

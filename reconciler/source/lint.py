@@ -22,7 +22,7 @@ from reconciler.planning.names import INVISIBLE, MAX_NORMALIZED_LENGTH
 from reconciler.source import secrets
 from reconciler.source.allowed import VARIABLE, forbidden_prefix, reference_in, refusal
 from reconciler.source.schema import written_webhooks
-from reconciler.source.text import REFERENCE, code_points, masked, meant, quoted, ticked
+from reconciler.source.text import REFERENCE, code_points, did_you_mean, masked, quoted, ticked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +84,7 @@ def name_findings(name: str) -> Iterator[Finding]:
     if bad:
         yield error(
             "unsafe-name",
-            f"the name contains {code_points(bad)}, which is invisible",
+            f"the name contains invisible characters: {code_points(bad)}",
             "remove control, line separator, surrogate and text direction characters",
         )
         return
@@ -98,8 +98,8 @@ def name_findings(name: str) -> Iterator[Finding]:
     if invisible:
         yield warning(
             "invisible-characters",
-            f"the name contains {code_points(invisible)}, which is invisible",
-            "remove it, unless an emoji needs it",
+            f"the name contains invisible characters: {code_points(invisible)}",
+            "remove them, unless an emoji needs them",
         )
     if not unicodedata.is_normalized("NFC", name[:MAX_NORMALIZED_LENGTH]):
         yield warning(
@@ -113,7 +113,9 @@ def _literal_in_name(name: str) -> Iterator[Finding]:
     if secrets.holds_token(name):
         yield _slack_token("`name`")
     elif secrets.PLACEHOLDER.fullmatch(name):
-        yield warning("unreplaced-placeholder", _replaces_none("name"), "write the actual value")
+        yield warning(
+            "unreplaced-placeholder", _placeholder_message("name"), "write the actual value"
+        )
 
 
 def _settings(
@@ -134,7 +136,7 @@ def _settings(
 def _value(
     name: str, value: object, fields: Mapping[str, Field], file: str, rules: Rules
 ) -> Finding | None:
-    """Yield findings for the value of a configuration field."""
+    """Return the finding for the value of a configuration field, if any."""
     field = fields.get(name)
     if isinstance(value, dict) and name in _ANY_FIELD:
         ref = reference_in(value, file)
@@ -155,7 +157,7 @@ def _value(
     if field is not None and field.secret:
         return _literal(field, value, rules)
     if name in _ANY_FIELD and secrets.is_placeholder(value):
-        return error("unreplaced-placeholder", _replaces_none(name), "write the actual value")
+        return error("unreplaced-placeholder", _placeholder_message(name), "write the actual value")
     return None
 
 
@@ -171,19 +173,21 @@ def _refusal(ref: SecretRef, rules: Rules) -> Finding | None:
 
 
 def _literal(field: Field, value: str, rules: Rules) -> Finding | None:
-    """Yield findings for text in place of a secret reference."""
+    """Return the finding for a literal value in a secret field, if any."""
     secret, name = secrets.wrap(value), field.name
     problem = secrets.flaw(secret)
     if problem is not None:
         message = f"the value of `{name}` {problem}"
         return error("unusable-secret", message, f"use {REFERENCE}")
     variable = "NAME" if field.is_url else field.example
-    if (named := _NAMED.fullmatch(value)) and forbidden_prefix(named[1]) is None:
+    if (named := _NAMED_PLACEHOLDER.fullmatch(value)) and forbidden_prefix(named[1]) is None:
         variable = named[1]
     example = f"write `{name}: {{env: {variable}}}`, with the name of your variable"
     in_address = field.is_url and ("<" in value or secrets.is_placeholder(value))
     if in_address or secrets.PLACEHOLDER.fullmatch(value):
-        return error("unreplaced-placeholder", _replaces_none(name), f"for a secret {example}")
+        return error(
+            "unreplaced-placeholder", _placeholder_message(name), f"for a secret {example}"
+        )
     if not field.is_url and not secrets.fits(field, secret):
         return error("unfit-secret", f"`{name}` is not {field.noun}", example)
     if secrets.is_padded(value) and not field.is_url:  # the schema rejects a URL with spaces
@@ -199,15 +203,15 @@ def _literal(field: Field, value: str, rules: Rules) -> Finding | None:
     hint = f"keep it in a variable or a file: {REFERENCE}"
     if reason is not None:
         message = f"the URL {reason}: keep it out of the file"
-        hint = f"keep the whole URL in a variable or a file: `{name}: {{env: NAME}}`"
+        hint = f"keep the full URL in a variable or a file: `{name}: {{env: NAME}}`"
     return warning("literal-secret", message, hint)
 
 
-_NAMED: Final = re.compile(r"\$\{?([A-Z][A-Z_]{2,40}+)\}?")
+_NAMED_PLACEHOLDER: Final = re.compile(r"\$\{?([A-Z][A-Z_]{2,40}+)\}?")
 """A placeholder for a variable whose name is certainly not a secret."""
 
 
-def _replaces_none(name: str) -> str:
+def _placeholder_message(name: str) -> str:
     return f"`{name}` contains a placeholder, which is not expanded"
 
 
@@ -221,10 +225,10 @@ def _slack_token(holder: str) -> Finding:
 
 
 def _event(event: str) -> Finding | None:
-    """Yield findings for a glob over events; the schema checks entries that are not globs."""
+    """Return the finding for an event glob without a match; the schema checks other entries."""
     if len(event) > MAX_EVENT_GLOB:
         return None  # the schema reports it
     if expand(event) or not any(char in event for char in "*?["):
         return None
-    hint = meant(event[:80], (*GLOBS, *EVENT_TYPES)) or EVENTS
+    hint = did_you_mean(event[:80], (*GLOBS, *EVENT_TYPES)) or EVENTS
     return error("unknown-event", f"{quoted('the glob', event)} matches no event", hint)

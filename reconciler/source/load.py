@@ -94,12 +94,12 @@ def parse_files(sources: Sources) -> Parsed:
 
 
 def load_files(sources: Sources, *, rules: Rules | None = None) -> Loaded:
-    """Load `sources`. Findings, including those of `sources`, are in order."""
+    """Return the desired configuration and all findings, sorted by position."""
     return load_parsed(parse_files(sources), rules or Rules())
 
 
 def load_parsed(parsed: Parsed, rules: Rules) -> Loaded:
-    """Load parsed files."""
+    """Return the desired configuration of parsed files, or the errors in them."""
     read = parsed.documents
     parents = {above.file: above for each in read for above in each.parents}
     documents = {each.file: each for each in read if each.usable}
@@ -121,17 +121,17 @@ def load_parsed(parsed: Parsed, rules: Rules) -> Loaded:
             found.extend(explain(document, rejected))
         checked.extend(lint(file, document.data, rules))
     if found or checked:
-        from reconciler.source.excerpt import placed  # valid files need no positions
+        from reconciler.source.excerpt import add_positions  # valid files need no positions
 
-        whole = placed(parents | {each.file: each for each in read}, [*found, *checked])
-        found, checked = whole[: len(found)], whole[len(found) :]
+        located = add_positions(parents | {each.file: each for each in read}, [*found, *checked])
+        found, checked = located[: len(found)], located[len(found) :]
     # At the same position, a check is more precise than the schema.
     better = {each.position for each in checked if each.severity is Severity.ERROR}
     found = [each for each in found if each.position is None or each.position not in better]
     ordered = sorted(dict.fromkeys((*found, *checked)), key=sort_key)
     desired = None
     if not has_errors(ordered):
-        assert all(each.usable for each in read)  # without one, its webhooks would be deleted
+        assert all(each.usable for each in read)  # a missing file's webhooks would be deleted
         desired = build(documents.values(), accepted)
     return Loaded(desired=desired, findings=tuple(ordered), documents=documents, parents=parents)
 

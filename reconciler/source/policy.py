@@ -15,11 +15,11 @@ from typing import Any, Final
 
 from reconciler.errors import RunConfigurationError, StalePlanError
 from reconciler.findings import error, sort_key
-from reconciler.source.excerpt import placed
+from reconciler.source.excerpt import add_positions
 from reconciler.source.files import NotReadableError
 from reconciler.source.load import Loaded
 from reconciler.source.rendered import configurations, source_place
-from reconciler.source.schema import ValidationError, own_validator
+from reconciler.source.schema import ValidationError, user_schema_validator
 
 _HINT: Final = "write a JSON Schema (see docs/organizations.md)"
 
@@ -28,20 +28,23 @@ def check_policies(
     loaded: Loaded,
     policies: Iterable[str],
     read: Callable[[str], bytes],
-    met: Mapping[str, str],
+    saved: Mapping[str, str],
 ) -> Loaded:
-    """Return valid files with the violations of policies; `read` returns a policy by its path.
+    """Check valid files against policies, and return them with the violations as findings.
 
-    `met` are the policies that a saved plan conforms to, with their SHA-256. Raises StalePlanError
-    if one of them has changed, RunConfigurationError for an invalid policy.
+    `read` returns a policy by its path. `saved` are those that a saved plan conforms to, with their
+    SHA-256. Raises StalePlanError if one of them has changed, RunConfigurationError for an invalid
+    policy.
     """
     assert loaded.desired is not None
     data = configurations(loaded.desired)
     found, digests = [], {}
-    for name in dict.fromkeys((*met, *policies)):
-        hint = "apply where the plan was saved" if name in met else "check the path"
+    for name in dict.fromkeys((*saved, *policies)):
+        hint = "check the path"
+        if name in saved:
+            hint = "run apply in the directory where the plan was saved"
         schema, digests[name] = _policy(name, read, hint)
-        if met.get(name, digests[name]) != digests[name]:
+        if saved.get(name, digests[name]) != digests[name]:
             raise StalePlanError(
                 f"the policy {name} has changed since the plan was saved",
                 hint="save a new plan with `webhooks plan --out FILE` and have it reviewed",
@@ -50,7 +53,7 @@ def check_policies(
             place = source_place(loaded, file, tuple(rejected.instance_path))
             message = _message(schema, list(rejected.schema_path))
             found.append(error("policy", message, f"required by policy {name}", place))
-    found = placed({**loaded.parents, **loaded.documents}, found)
+    found = add_positions({**loaded.parents, **loaded.documents}, found)
     return replace(
         loaded,
         desired=None if found else loaded.desired,
@@ -76,14 +79,14 @@ def _rejections(
 ) -> Iterator[tuple[str, ValidationError]]:
     """Yield the files whose configurations violate a policy, with the violations."""
     try:
-        validator = own_validator(schema)
+        validator = user_schema_validator(schema)
         for file, content in data.items():
             yield from ((file, rejected) for rejected in validator.iter_errors(content))
     except ValidationError as cause:
         where = ".".join(map(str, cause.instance_path))
         raise RunConfigurationError(
             f"the policy {name} is not a usable JSON Schema: `$ref`s must be local, as in "
-            "`#/$defs/NAME`, and patterns without look-around and backreferences",
+            "`#/$defs/NAME`, and patterns must not use look-around or backreferences",
             hint=f"correct `{where}`" if where else _HINT,
         ) from None
 

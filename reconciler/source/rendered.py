@@ -93,7 +93,7 @@ def source_place(loaded: Loaded, file: str, path: DataPath) -> Place:
 
 
 def origins(loaded: Loaded, file: str) -> _Comment:
-    """Return the source of comments for rendered values: file and line, or `default`."""
+    """Return a function that gives each rendered value its comment: `file:line` or `default`."""
 
     @cache
     def comment(path: DataPath) -> str:
@@ -124,11 +124,11 @@ def _mapping(data: Mapping[str, Any], comment: _Comment, path: DataPath) -> Iter
         yield from [""] if section else []
         if (section and value) or not _fits(key, value, comment, at):
             is_plain_list = isinstance(value, list) and not section
-            yield f"{key}:{_behind(comment(at)) if is_plain_list else ''}"
+            yield f"{key}:{_trailing_comment(comment(at)) if is_plain_list else ''}"
             inner = (_list if isinstance(value, list) else _mapping)(value, comment, at)
             yield from (f"  {each}".rstrip() for each in inner)
         else:
-            yield f"{key}: {_inline(value)}{_behind(comment(at))}"
+            yield f"{key}: {_inline(value)}{_trailing_comment(comment(at))}"
 
 
 def _fits(key: str, value: Any, comment: _Comment, path: DataPath) -> bool:
@@ -154,7 +154,7 @@ def _list(data: Sequence[Any], comment: _Comment, path: DataPath) -> Iterator[st
     for number, item in enumerate(data):
         note = comment((*path, number))
         if not isinstance(item, dict):
-            yield f"- {_inline(item)}{_behind(note)}"
+            yield f"- {_inline(item)}{_trailing_comment(note)}"
             continue
         yield from [""] if number else []
         yield from [f"# {_comment(note)}"] if note else []
@@ -162,7 +162,7 @@ def _list(data: Sequence[Any], comment: _Comment, path: DataPath) -> Iterator[st
             yield f"  {line}" if place else f"- {line}"
 
 
-def _behind(comment: str) -> str:
+def _trailing_comment(comment: str) -> str:
     return f"  # {_comment(comment)}" if comment else ""
 
 

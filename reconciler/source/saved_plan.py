@@ -98,21 +98,21 @@ def parse_plan(raw: bytes, file: str) -> SavedPlan:
     tree = _document(raw, file)
     if tree.get("format_version") != FORMAT_VERSION:
         raise StalePlanError(
-            f"{file} is not in plan format {FORMAT_VERSION}, which this version reads",
+            f"{file} is not in plan format {FORMAT_VERSION}, the only one this version reads",
             hint=_AGAIN,
         )
     if tree.get("checksum") != checksum(tree):
         _refuse_edited(file)
     if not validator(ROOT, PLAN).is_valid(tree):
         where = _invalid_part(tree)
-        why = f"{where} is not valid" if where else "its keys are not those of a plan"
+        why = f"{where} is not valid" if where else "it has missing or unknown keys"
         raise ConfigurationError(f"{file} is not a saved plan: {why}", hint=_AGAIN)
     review = read_review(tree)
     if review.digest != tree["digest"]:
         _refuse_edited(file)
     return SavedPlan(
         parsed=Parsed(
-            documents=tuple(map(_read_again, tree["configuration"])),
+            documents=tuple(map(_to_document, tree["configuration"])),
             policies=tree.get("policies", {}),
         ),
         options=PlanOptions(only=tuple(tree["options"]["only"]), prune=tree["options"]["prune"]),
@@ -149,10 +149,10 @@ def _invalid_part(tree: dict[str, Any]) -> str:
     """Return the path in a document of the most relevant violation of its schema."""
     import jsonschema  # slow, so only for a refused plan
 
-    odd = jsonschema.exceptions.best_match(
+    violation = jsonschema.exceptions.best_match(
         jsonschema.Draft7Validator(schema(PLAN)).iter_errors(tree)
     )
-    return ".".join(map(str, odd.absolute_path)) if odd is not None else ""
+    return ".".join(map(str, violation.absolute_path)) if violation is not None else ""
 
 
 def _refuse_edited(file: str) -> NoReturn:
@@ -203,7 +203,7 @@ def _position(file: str, saved: Any) -> Position:
     return Position(file=file, line=max(1, saved))
 
 
-def _read_again(saved: Mapping[str, Any]) -> Document:
+def _to_document(saved: Mapping[str, Any]) -> Document:
     """Return a file of the configuration as a document, with the lines of its list items."""
     file, data, lines = saved["file"], saved["content"], iter(saved["lines"])
     items = {

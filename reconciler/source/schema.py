@@ -58,7 +58,7 @@ def schema_text(name: str) -> str:
 
 @cache
 def schema(name: str = _WEBHOOKS) -> dict[str, Any]:
-    """Return a schema."""
+    """Return the parsed JSON Schema `name`."""
     loaded: dict[str, Any] = json.loads(schema_text(name))
     return loaded
 
@@ -72,7 +72,7 @@ def validator(definition: str, name: str = _WEBHOOKS) -> Draft7Validator:
     return Draft7Validator(content, pattern_options=RegexOptions())
 
 
-def own_validator(schema: Any) -> Any:
+def user_schema_validator(schema: Any) -> Any:
     """Return the validator for a user's schema, which must not refer to other documents.
 
     Raises ValidationError if it is not a valid JSON Schema.
@@ -98,10 +98,10 @@ def parts(data: dict[str, Any]) -> Iterator[Part]:
         elif webhook.get("state") == "absent":
             yield Part("absent", webhook, index)
         else:
-            whole = _effective(webhook, defaults) if defaults else webhook
-            name = whole.get("type")
+            effective = _effective(webhook, defaults) if defaults else webhook
+            name = effective.get("type")
             definition = _COMPLETE.get(name, UNTYPED) if isinstance(name, str) else UNTYPED
-            yield Part(definition, whole, index)
+            yield Part(definition, effective, index)
 
 
 def accepts(part: Part) -> bool:
@@ -133,8 +133,8 @@ def _effective(webhook: dict[str, Any], defaults: dict[str, Any]) -> dict[str, A
     """Return a declared webhook merged with the usable `defaults`."""
     merged = {**defaults, **webhook}
     inherited, own = defaults.get("configuration"), webhook.get("configuration", {})
-    is_meant = isinstance(inherited, dict) and defaults.get("type") in (None, merged.get("type"))
-    if inherited and is_meant and isinstance(own, dict):
+    inherits = isinstance(inherited, dict) and defaults.get("type") in (None, merged.get("type"))
+    if inherited and inherits and isinstance(own, dict):
         merged["configuration"] = {**inherited, **own}
     elif "configuration" not in webhook:
         # Ignore an empty value or one of another type.

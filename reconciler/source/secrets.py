@@ -31,8 +31,8 @@ PLACEHOLDER: Final = re.compile(
 )
 """Placeholders that other programs replace: `$NAME`, `${NAME}`, `<token>`, `env:NAME`.
 
-In a URL `$NAME` is a placeholder anywhere, and so is `***`, the form in which messages and servers
-hide a part of it; in a token it may be a coincidence.
+In a URL, `$NAME` and `***` (a masked part) are placeholders anywhere; in a token they may occur by
+chance.
 """
 
 _VARIABLE: Final = re.compile(r"\$[A-Z][A-Z0-9_]+\b")
@@ -173,8 +173,8 @@ def fetch_key(
 ) -> Secret | Finding:
     """Return the API key that a file refers to.
 
-    No list of secrets needs to allow it, because only CloudTruth receives it. So the list does not
-    let a webhook of another organization refer to it.
+    The key is not checked against the list of allowed secrets, because only CloudTruth receives it.
+    Keep it off the list, so that no webhook can reference it.
     """
     if ref.scheme is Scheme.ENV and allowed.VARIABLE.fullmatch(ref.name) is None:
         return allowed.BAD_NAME
@@ -253,15 +253,15 @@ def _unsuitable(
     api_keys: Sequence[Secret],
     forbidden: Mapping[str, Secret],
 ) -> Iterator[Finding]:
-    """Yield the problem of a value that does not depend on its field."""
+    """Yield the problems of a value that are independent of its field."""
     same = [name for name in sorted(forbidden) if secret.same_as(forbidden[name])]
-    whose = f"is also the value of {same[0]}" if same and secret.matches(_COMPARABLE) else None
+    reason = f"is also the value of {same[0]}" if same and secret.matches(_COMPARABLE) else None
     if any(secret.contains(each) for each in api_keys):
-        whose = "contains a CloudTruth API key"
+        reason = "contains a CloudTruth API key"
     if (problem := flaw(secret)) is not None:
         yield _unusable(f"{subject} {problem}", "store only the value, without line breaks")
-    elif whose is not None:
-        message = f"{subject} {whose}, which is never sent to a webhook"
+    elif reason is not None:
+        message = f"{subject} {reason}, which is never sent to a webhook"
         yield error("forbidden-secret", message, "use this webhook's own secret")
     elif secret.matches(PLACEHOLDER):
         message = f"{subject} is a placeholder that was not expanded"
@@ -280,13 +280,13 @@ def _misused(
     for name, ref in webhook.references:
         if ref not in fetched:
             continue
-        known, secret = FIELDS[webhook.type][name], fetched[ref]
-        if not fits(known, secret):
+        field, secret = FIELDS[webhook.type][name], fetched[ref]
+        if not fits(field, secret):
             hint = "store only the value there, without quotes or other text"
             if ref.scheme is Scheme.LITERAL:
                 hint = f"use `{name}: {{env: NAME}}`, with the name of your variable"
-            yield ref, error("unfit-secret", f"{_subject(ref)} is not {known.noun}", hint)
-        elif known.secret_pattern is slack.TOKEN:
+            yield ref, error("unfit-secret", f"{_subject(ref)} is not {field.noun}", hint)
+        elif field.secret_pattern is slack.TOKEN:
             if meaning := slack.non_bot_description(secret):
                 message = f"{_subject(ref)} is {meaning}"
                 yield ref, warning("not-a-bot-token", message, slack.USE_A_BOT)

@@ -70,7 +70,7 @@ _AT_THE_CONTEXT: Final[Mapping[str, tuple[str, str]]] = {
 }
 """The same for errors at the start of the parser's context."""
 
-_FOREIGN: Final = (
+_COMMON_MISTAKES: Final = (
     (
         re.compile(r"^ *[^\S \t\n]"),
         "this line is indented with a character that only looks like a space",
@@ -78,7 +78,7 @@ _FOREIGN: Final = (
     ),
     (
         re.compile(r"^(?:<{7}|={7}|>{7})(?= |$)"),
-        "this is a marker of a merge conflict",
+        "unresolved merge conflict",
         "resolve the conflict, and delete its markers",
     ),
     (
@@ -95,9 +95,9 @@ _FOREIGN: Final = (
         'quote it: `"#..."`',
     ),
 )
-"""Patterns of lines that are not what their author means, with messages and hints."""
+"""Patterns of lines that do not do what the author intended, with messages and hints."""
 
-_GLUED: Final = (
+_MISSING_SPACE: Final = (
     (
         re.compile(r"^ *(-)(?=\w)"),
         "a list item needs a space after its dash",
@@ -137,7 +137,7 @@ def explain(cause: yaml.MarkedYAMLError, text: str, file: str) -> Finding:
     contents = (number for number in range(at[0]) if not _NO_CONTENT.match(rows[number]))
     above = max(contents, default=0)
     place, message, hint = (
-        _in_lines(_FOREIGN, (before[0], above, at[0]), rows)
+        _in_lines(_COMMON_MISTAKES, (before[0], above, at[0]), rows)
         or _quoted(at, text)
         or _unclosed(problem, at, before, rows)
         or _misplaced(problem, at, above, rows)
@@ -179,7 +179,7 @@ def _in_lines(
 def _quoted(at: _Place, text: str) -> _Cause | None:
     """Return the quoted text that ends on the line of the error but starts above, if any.
 
-    Without its end, it reaches to the opening quote of the next one.
+    If the closing quote is missing, the text ends at the next opening quote.
     """
     with suppress(yaml.YAMLError):
         for token in yaml.scan(text, PARSER):
@@ -203,7 +203,7 @@ def _unclosed(problem: str, at: _Place, before: _Place, rows: list[str]) -> _Cau
     here = rows[at[0]][at[1] : at[1] + 1]
     opener = {"]": "[", "}": "{"}[closer]
     if here in ("]", "}"):
-        hint = f"close the `{opener}` of line {before[0] + 1} before this, or delete this"
+        hint = f"close the `{opener}` from line {before[0] + 1} first, or delete the `{here}`"
         return at, f"expected `{closer}` here, not `{here}`", hint
     if at[0] != before[0] and here not in ("{", "[", '"'):
         return before, f"this `{opener}` is never closed", hint
@@ -215,8 +215,8 @@ def _misplaced(problem: str, at: _Place, above: int, rows: list[str]) -> _Cause 
     is_misfit, line = _MISFIT.search(problem) is not None, rows[at[0]]
     if not is_misfit and _NO_KEY.search(problem) is None:
         return None
-    if glued := _in_lines(_GLUED, (at[0], above), rows):
-        return glued
+    if missing_space := _in_lines(_MISSING_SPACE, (at[0], above), rows):
+        return missing_space
     indent = len(line) - len(line.lstrip())
     if _WORD.fullmatch(line, 0, at[1]) and (other := _other_column(at[0], indent, rows)):
         message = (
@@ -235,7 +235,7 @@ def _misplaced(problem: str, at: _Place, above: int, rows: list[str]) -> _Cause 
 
 
 def _other_column(number: int, indent: int, rows: list[str]) -> int | None:
-    """Return the column, from 1, of the nearest level that is open at a line, None if it fits."""
+    """Return the column (from 1) of the nearest enclosing level, None if the line matches one."""
     columns, limit = set[int](), float("inf")
     for above in reversed(rows[:number]):
         start = _START.match(above)

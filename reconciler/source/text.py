@@ -18,14 +18,14 @@ _BOM: Final = b"\xef\xbb\xbf"
 _PLAIN: Final = bytes([*range(0x20, 0x7F), 0x0A, 0x09])
 
 _Check: TypeAlias = tuple[str, str, Finding]
-"""A substring of texts that violate a rule, a pattern, and the finding."""
+"""Substring, pattern, finding: only text with the substring is searched for the pattern."""
 
 
 def _check(rule: str, holds: str, pattern: str, message: str, hint: str) -> _Check:
     return holds, pattern, error(rule, message, hint)
 
 
-_ODD: Final[tuple[_Check, ...]] = (
+_NON_ASCII_CHECKS: Final[tuple[_Check, ...]] = (
     _check(
         "line-break",
         "",
@@ -110,7 +110,7 @@ def decode(raw: bytes, file: str) -> tuple[str, Finding | None]:
 def oddity(text: str, file: str) -> Finding | None:
     """Return the error for the first part of `text` that readers may interpret differently."""
     is_plain = text.isascii() and not text.encode().translate(None, _PLAIN)
-    for holds, pattern, found in _CHECKS if is_plain else _ODD + _CHECKS:
+    for holds, pattern, found in _CHECKS if is_plain else _NON_ASCII_CHECKS + _CHECKS:
         match = re.search(pattern, text) if holds in text else None
         if match is not None:
             first, last = match.span(match.lastindex or 0)
@@ -178,7 +178,7 @@ def near(word: str, known: Iterable[str]) -> str | None:
     return next(iter(get_close_matches(word.lower(), list(known), n=1)), None)
 
 
-def meant(word: object, known: Iterable[str]) -> str | None:
+def did_you_mean(word: object, known: Iterable[str]) -> str | None:
     """Return a hint with the most similar word of `known`, if any."""
     found = near(word, known) if isinstance(word, str) else None
     return f"did you mean `{found}`?" if found else None

@@ -95,7 +95,7 @@ _EXPANSION_PER_CHARACTER: Final = 4
 
 
 class Layer(NamedTuple):
-    """A document that is part of a merged one; `indexes` are its indexes of the merged webhooks."""
+    """A part of a merged document; `indexes[i]` is its own index of merged webhook `i`."""
 
     document: Document
     indexes: tuple[int | None, ...]
@@ -132,7 +132,7 @@ class Document:
     parents: tuple[Document, ...] = ()
 
     def written_at(self, path: DataPath) -> Place:
-        """Return the position of the value at `path`, which may be in a parent file."""
+        """Return the file, perhaps a parent, and the path where the value at `path` is written."""
         length = len(path)
         while not holds(self.data, path[:length]):
             length -= 1
@@ -151,9 +151,9 @@ class Document:
 
 def parse(raw: bytes, file: str, *, parser: Any = PARSER) -> Document:
     """Parse one file. Never raises."""
-    text, odd = decode(raw, file)
-    if odd is not None:
-        return Document(file=file, text=text, data={}, usable=False, findings=(odd,))
+    text, problem = decode(raw, file)
+    if problem is not None:
+        return Document(file=file, text=text, data={}, usable=False, findings=(problem,))
     reader = _Reader(text, file, parser)
     data: dict[str, Any] = {}
     try:
@@ -177,7 +177,7 @@ def parse(raw: bytes, file: str, *, parser: Any = PARSER) -> Document:
         data=data,
         usable=usable,
         items={
-            key: reader.places[id(listed)]
+            key: reader.positions[id(listed)]
             for key in LISTED
             if isinstance(listed := data.get(key), list)
         },
@@ -193,12 +193,12 @@ class _Reader:
     """Reads one text that `oddity` accepts; use it once.
 
     `document` may raise `_Stopped`, or the parser's `yaml.YAMLError`. Afterwards `findings` has the
-    errors; with one, the data cannot be used. `places` has the positions of the items of lists that
-    may be `LISTED`, by their ids, and `duplicates` is true if a key is written twice.
+    errors; if there are any, do not use the data. `positions` has the positions of the items of
+    lists that may be `LISTED`, by their ids, and `duplicates` is true if a key is written twice.
     """
 
     def __init__(self, text: str, file: str, parser: Any) -> None:
-        self.places: dict[int, list[Position]] = {}
+        self.positions: dict[int, list[Position]] = {}
         self.findings: list[Finding] = []
         self.duplicates = False
         self._text = text
@@ -234,8 +234,8 @@ class _Reader:
         merged: list[dict[str, Any]] = []
         if start.tag is not None or start.anchor is not None or depth > _MAX_DEPTH:
             self._open(start, depth)
-        following, keys = self._next, self._keys
-        while (event := following()).__class__ is not yaml.MappingEndEvent:
+        next_event, keys = self._next, self._keys
+        while (event := next_event()).__class__ is not yaml.MappingEndEvent:
             key = None
             if event.__class__ is yaml.ScalarEvent and not event.style:
                 key = keys.get(event.value)
@@ -244,7 +244,7 @@ class _Reader:
                     merged += self._merge(event, depth, is_second=bool(merged))
                     continue
                 key = self._key(event, depth)
-            event = following()
+            event = next_event()
             if event.__class__ is yaml.ScalarEvent:
                 value = self._scalar(event)
             elif event.__class__ is yaml.SequenceStartEvent:
@@ -264,15 +264,15 @@ class _Reader:
 
     def _sequence(self, start: Any, depth: int, *, listed: bool = False) -> list[Any]:
         data: list[Any] = []
-        places: list[Position] | None = None
+        positions: list[Position] | None = None
         if listed or start.anchor is not None:  # an alias of it may be a list of the root
-            places = self.places[id(data)] = []
+            positions = self.positions[id(data)] = []
         if start.tag is not None or start.anchor is not None or depth > _MAX_DEPTH:
             self._open(start, depth)
-        following, strings = self._next, self._strings
-        while (event := following()).__class__ is not yaml.SequenceEndEvent:
-            if places is not None:
-                places.append(self._position(event))
+        next_event, strings = self._next, self._strings
+        while (event := next_event()).__class__ is not yaml.SequenceEndEvent:
+            if positions is not None:
+                positions.append(self._position(event))
             if event.__class__ is yaml.ScalarEvent:
                 value = self._scalar(event)
                 data.append(strings.setdefault(value, value) if value.__class__ is str else value)
@@ -298,9 +298,9 @@ class _Reader:
             if value[:1] not in _NUMERIC:
                 value = _WORDS.get(value, value)
             elif (value := _number(value)) is _TOO_LARGE:
-                self._note("number-too-large", self._position(event))
+                self._record_error("number-too-large", self._position(event))
         if event.tag is not None:
-            self._note("tag", self._position(event))
+            self._record_error("tag", self._position(event))
         if event.anchor is not None:
             self._anchors[event.anchor] = value
         return value
@@ -322,7 +322,7 @@ class _Reader:
         if depth > _MAX_DEPTH:
             raise self._stop("too-deep", self._position(start))
         if start.tag is not None:
-            self._note("tag", self._position(start))
+            self._record_error("tag", self._position(start))
         if start.anchor is not None:  # undefined inside its own value
             self._anchors.pop(start.anchor, None)
 
@@ -339,12 +339,12 @@ class _Reader:
     def _merge(self, key: Any, depth: int, *, is_second: bool) -> list[dict[str, Any]]:
         """Read the value of a `<<` and return the mappings to merge, highest priority first."""
         if key.tag is not None:
-            self._note("tag", self._position(key))
+            self._record_error("tag", self._position(key))
         event = self._next()
         value = self._value(event, depth + 1)
         mappings = value if isinstance(value, list) else [value]
         if is_second or not all(isinstance(each, dict) for each in mappings):
-            self._note("merge", self._position(event))
+            self._record_error("merge", self._position(event))
             return []
         return mappings
 
@@ -357,12 +357,12 @@ class _Reader:
                 column = max(0, column - 1)
         return Position(file=self._file, line=start.line + 1, column=column + 1, width=width)
 
-    def _note(self, rule: str, position: Position) -> None:
+    def _record_error(self, rule: str, position: Position) -> None:
         """Record an error, which makes the data unusable."""
         self.findings.append(error(rule, *FAULTS[rule], position))
 
     def _stop(self, rule: str, position: Position) -> _Stopped:
-        self._note(rule, position)
+        self._record_error(rule, position)
         return _Stopped()
 
     def _measure(self, value: Any) -> tuple[int, int]:

@@ -325,7 +325,7 @@ def located(problems: Sequence[tuple[SecretRef, Finding]], checked: Checked) -> 
     """Return problems of references at the first position of each, with an excerpt."""
     if not problems:
         return ()
-    from reconciler.source.excerpt import placed  # needed only for a problem
+    from reconciler.source.excerpt import add_positions  # needed only for a problem
 
     documents = {**checked.loaded.parents, **checked.loaded.documents}
     wanted, places = {ref for ref, _ in problems}, dict[SecretRef, Place]()
@@ -336,7 +336,7 @@ def located(problems: Sequence[tuple[SecretRef, Finding]], checked: Checked) -> 
                 path = ("configuration", name)
                 places[ref] = checked.loaded.place(webhook.file, webhook.index, path)
     found = (replace(each, position=None, place=places[ref]) for ref, each in problems)
-    return tuple(placed(documents, found))
+    return tuple(add_positions(documents, found))
 
 
 def _unlisted(

@@ -72,7 +72,7 @@ def test_only_limits_an_export(shell: Shell, applied: None, tmp_path: Path):
 def test_webhooks_that_cannot_be_exported_are_listed(shell: Shell, applied: None, tmp_path: Path):
     """The file and the terminal have the reason for each webhook that is not exported."""
     edit(tmp_path, type="teams")
-    in_the_file = "- Pager  # this version does not know the type teams"
+    in_the_file = "- Pager  # unknown type teams"
     expect(shell("export", LOCAL), 0, in_the_file, "Pager is ignored in the file")
 
 
@@ -181,7 +181,7 @@ def test_init_shows_differences(shell: Shell, cloud: MakeCloud, tmp_path: Path, 
     done = shell("init", "-f", "a.yaml", SLACK_BOT_TOKEN="xoxb-9876543210-other", **made.environ)
     expect(
         done, 0, "1 to update",
-        "Pager is ignored in the file: this version does not know the type teams",
+        "Pager is ignored in the file: unknown type teams",
         "edit a.yaml until the plan shows only changes that you want",
         without=("to declare one",),
     )  # fmt: skip

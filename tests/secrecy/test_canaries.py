@@ -82,7 +82,7 @@ APPLY: Final = PLAN.replace("plan", "apply --yes --report report.json")
         (responses, "_target", lambda headers: headers["location"], {"fault": "redirect"},
          "redirect, raw, in output"),
         # an excerpt with the literal
-        (excerpt, "_veiled", lambda text, number: text.split("\n")[number],
+        (excerpt, "_masked_line", lambda text, number: text.split("\n")[number],
          {"input": "misspelt field"}, "literal in YAML, raw, in output"),
     ],
 )  # fmt: skip

@@ -61,7 +61,7 @@ def test_overlays_may_be_nested() -> None:
     assert chain(10, "10.yaml").desired is not None
     found = chain(11, "11.yaml")
     assert [f"{each.position} {each.message}" for each in found.findings] == [
-        "2.yaml:1 cannot extend '1.yaml': it would be file 11 of a chain"
+        "2.yaml:1 cannot extend '1.yaml': it exceeds the maximum of 10 files in a chain"
     ]
     assert chain(5000, "5000.yaml").desired is None
 

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from reconciler.findings import Finding, Position, sort_key
-from reconciler.source.excerpt import excerpt, placed
+from reconciler.source.excerpt import add_positions, excerpt
 from reconciler.source.load import Loaded
 from reconciler.source.rendered import configurations, yaml_text
 from reconciler.source.yaml import PARSER, parse
@@ -122,6 +122,6 @@ def test_what_yaml_means(title: str, parser: type, request: pytest.FixtureReques
 def test_unreadable_files(title: str, parser: type, request: pytest.FixtureRequest) -> None:
     """Each error is one finding, at its character, with any parser."""
     document = parse(raw(cases("unreadable.txt")[title][0]), "w.yaml", parser=parser)
-    found = shown(placed({"w.yaml": document}, document.findings))
+    found = shown(add_positions({"w.yaml": document}, document.findings))
     assert found.count("[") >= 1
     check("unreadable.txt", title, found, request)

@@ -101,8 +101,8 @@ def test_a_new_file_has_an_empty_base(repository: Repository) -> None:
 @pytest.mark.parametrize(
     ("tip", "path", "word"),
     [
-        ("", "webhooks.yaml", "names no base"),
-        ("--output=x", "webhooks.yaml", "names no base"),
+        ("", "webhooks.yaml", "has no base commit"),
+        ("--output=x", "webhooks.yaml", "has no base commit"),
         ("f" * 40, "webhooks.yaml", "fetch-depth"),
         (None, "-", "standard input (-f -) has no history"),
         (None, "*.yaml", "globs have no history"),

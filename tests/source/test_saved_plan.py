@@ -182,9 +182,9 @@ SEALED: tuple[tuple[Edit, str], ...] = (
         for version in ("1", "0", 2, None)
     ),
     (lambda tree: tree.update(origin=1), f"{NO_PLAN}: origin"),
-    (lambda tree: tree.pop("counts"), f"{NO_PLAN}: its keys are not"),
-    (lambda tree: tree.update(extra=1), f"{NO_PLAN}: its keys are not"),
-    (lambda tree: tree.pop("options"), f"{NO_PLAN}: its keys are not"),
+    (lambda tree: tree.pop("counts"), f"{NO_PLAN}: it has missing or unknown keys"),
+    (lambda tree: tree.update(extra=1), f"{NO_PLAN}: it has missing or unknown keys"),
+    (lambda tree: tree.pop("options"), f"{NO_PLAN}: it has missing or unknown keys"),
     (lambda tree: tree["counts"].update(live=-1), rf"{NO_PLAN}: counts\.live"),
     (lambda tree: tree["operations"].append(1), rf"{NO_PLAN}: operations\.1"),
     (lambda tree: tree["operations"][0].update(digests=["x"]), rf"{NO_PLAN}: operations\.0"),

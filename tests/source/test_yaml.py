@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from reconciler.findings import Finding
-from reconciler.source.excerpt import placed
+from reconciler.source.excerpt import add_positions
 from reconciler.source.yaml import PARSER, Document, parse
 
 both_parsers = pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_hostile_files_are_rejected_immediately(text: str, expected: str, parser
     """Each file has one error, regardless of its size when expanded."""
     assert len(text) < 40_000
     document = parse(text.encode(), "w.yaml", parser=parser)
-    (finding,) = placed({"w.yaml": document}, document.findings)
+    (finding,) = add_positions({"w.yaml": document}, document.findings)
     assert position_of(finding).startswith(expected)
 
 

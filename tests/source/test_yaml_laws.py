@@ -11,7 +11,7 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from reconciler.source.excerpt import placed
+from reconciler.source.excerpt import add_positions
 from reconciler.source.position import lines, locate
 from reconciler.source.yaml import parse
 
@@ -93,7 +93,7 @@ def test_any_bytes_give_findings_or_plain_data(raw: bytes) -> None:
     assert all(1 <= line <= loaded.text.count("\n") + 1 for line in (each.line for each in places))
     text = raw.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").replace("\r\n", "\n")
     rows = text.split("\n")
-    for finding in placed({"w.yaml": loaded}, loaded.findings):
+    for finding in add_positions({"w.yaml": loaded}, loaded.findings):
         place = finding.position
         assert place is not None
         assert 1 <= place.line <= len(rows)

@@ -29,7 +29,7 @@ from reconciler.errors import ExitCode, ReconcilerError, UsageError
 from reconciler.model import Scheme
 from reconciler.render import RENDERERS
 from reconciler.source import write
-from reconciler.source.files import DEFAULT_FILE, STDIN, STDIN_NAME, covered, display_name
+from reconciler.source.files import DEFAULT_FILE, STDIN, STDIN_NAME, display_name, file_matcher
 from reconciler.source.history import fixed_base, git_in
 from reconciler.source.secrets import references
 
@@ -95,7 +95,7 @@ def check_output_path(target: Path | None, checked: workflow.Checked) -> None:
         if ref.scheme is Scheme.FILE and real == Path(os.path.realpath(directory / ref.name)):
             why = "it is a secret file of the configuration"
     for path in checked.inputs.paths:
-        is_read = covered(os.path.realpath(directory / path), directory)
+        is_read = file_matcher(os.path.realpath(directory / path), directory)
         if path != STDIN and is_read(display_name(real, directory=directory)):
             why = f"-f {path} reads it as a configuration file"
     if why is not None:
