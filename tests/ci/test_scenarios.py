@@ -461,7 +461,7 @@ def test_a_blocked_plan_fails_and_its_merge_needs_a_digest(here: World) -> None:
 # Secrets.
 
 
-def rotated(here: World, **channels: str) -> None:
+def merge_rotation(here: World, **channels: str) -> None:
     """Merge a pull request that raises the token's version, and set the new token."""
     here.merged(1, "Audit", version=2, **channels)
     here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
@@ -479,7 +479,7 @@ def read_back_world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[
 
 def test_a_rotation_is_reviewed_and_sent(read_back_world: World) -> None:
     """After a merge that bumps `version`, the secret is sent once, in every read-back form."""
-    rotated(read_back_world)
+    merge_rotation(read_back_world)
     assert "1 to update" in read_back_world.github.bodies(1)[0]
     before = len(read_back_world.writes())
     assert read_back_world.push().code == 0
@@ -495,7 +495,7 @@ def test_a_rotation_whose_write_is_rejected_is_not_reported_as_applied(
     read_back_world: World,
 ) -> None:
     """The comment has the next step, and running it again sends the secret."""
-    rotated(read_back_world)
+    merge_rotation(read_back_world)
     read_back_world.emulator.faults = Script([Rule(fault=status(400), method="PATCH")])
     assert read_back_world.push().code == 1
     assert not any("**Applied" in each for each in read_back_world.github.bodies(1))
@@ -519,7 +519,7 @@ def test_a_rotation_is_not_sent_after_the_files_changed(here: World) -> None:
 @pytest.mark.parametrize("read_back_world", ["mask"], indirect=True)
 def test_a_newer_change_of_the_webhook_keeps_a_rotation(read_back_world: World) -> None:
     """One command applies both: no review covers the token in the new channel."""
-    rotated(read_back_world)
+    merge_rotation(read_back_world)
     read_back_world.merged(2, "Audit", version=2, Audit="elsewhere")
     assert (read_back_world.push().code, read_back_world.token("Audit")) == (6, SLACK)
     assert read_back_world.follow(read_back_world.github.bodies(2)[-1]).code == 0

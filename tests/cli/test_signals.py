@@ -67,7 +67,7 @@ def handled(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     return event
 
 
-def reported(out: str) -> list[tuple[str, str]]:
+def reported_outcomes(out: str) -> list[tuple[str, str]]:
     return [(each["name"], each["outcome"]) for each in json.loads(out)["outcomes"]]
 
 
@@ -86,7 +86,7 @@ def test_after_a_signal_writes_in_flight_finish_and_no_other_starts(
     assert done.code == code, done.err
     ends = ["applied"] * 3 + ["skipped"] * (len(NAMES) - 3)
     assert "Interrupted. Waiting up to " in done.err
-    assert reported(done.out) == list(zip(NAMES, ends, strict=True))
+    assert reported_outcomes(done.out) == list(zip(NAMES, ends, strict=True))
     assert there.names() == NAMES[:3]
 
 
@@ -103,7 +103,7 @@ def test_a_second_signal_abandons_a_pending_response(
     there = cloud(faults=Interrupting(handled, *numbers, fault=hang(commit=True)))
     done = shell(*STOPPING, clock=VirtualClock(), **there.environ)
     assert done.code == 143, done.err
-    assert Counter(outcome for _, outcome in reported(done.out)) == {
+    assert Counter(outcome for _, outcome in reported_outcomes(done.out)) == {
         "applied": 2, "unconfirmed": 1, "skipped": len(NAMES) - 3,
     }  # fmt: skip
     assert there.names() == NAMES[:3]

@@ -70,7 +70,7 @@ def test_each_edit_unblocks(shell: Shell, file: File, situation: str) -> None:
             assert shell(*shlex.split(edit)[1:], **SECRETS).code == 0, edit
             given = ("-f", "webhooks.yaml", "-f", "undeclared.yaml")
         else:
-            write(file, pasted(declared, yaml.safe_load(edit)))
+            write(file, paste(declared, yaml.safe_load(edit)))
         expect(shell(*plan, *given, **SECRETS), 0)
         write(file, declared)
     expect(shell(*shlex.split(edits[-1])[1:], "--yes", **SECRETS), 0)
@@ -97,7 +97,7 @@ def write(file: File, declared: dict[str, Any]) -> None:
     file(yaml.safe_dump(declared, allow_unicode=True))
 
 
-def pasted(declared: dict[str, Any], edit: dict[str, Any]) -> dict[str, Any]:
+def paste(declared: dict[str, Any], edit: dict[str, Any]) -> dict[str, Any]:
     """Return the declarations with an edit; lists get longer."""
     ((key, value),) = edit.items()
     return {**declared, key: [*declared.get(key, ()), *value] if key == "ignore" else value}

@@ -68,7 +68,7 @@ def values(configuration: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def settled(configuration: dict[str, Any]) -> dict[str, Any]:
+def without_defaults(configuration: dict[str, Any]) -> dict[str, Any]:
     """Return stored values without the server's own defaults."""
     return {key: value for key, value in configuration.items() if (key, value) != ("verify", True)}
 
@@ -84,13 +84,14 @@ def missing(emulator: Emulator) -> set[str]:
     return {
         each["name"]
         for each in emulator.store.webhooks()
-        if settled(each["configuration"]) != settled(values(PAIRS[each["name"]][1]))
+        if without_defaults(each["configuration"])
+        != without_defaults(values(PAIRS[each["name"]][1]))
         or each["type"] != kind(PAIRS[each["name"]][1])
     }
 
 
 def without_token(configuration: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in settled(configuration).items() if key != "token"}
+    return {key: value for key, value in without_defaults(configuration).items() if key != "token"}
 
 
 def may_be_missed(name: str, form: ReadBack) -> bool:
@@ -133,7 +134,7 @@ def test_all_pairs_at_once(
     named = {(each["webhook"], each["field"]) for each in json.loads(shown)["unreadable"]}
     for name in left:
         live, wanted = PAIRS[name]
-        assert {(name, key) for key in settled(wanted).keys() - live.keys()} <= named
+        assert {(name, key) for key in without_defaults(wanted).keys() - live.keys()} <= named
     assert json.loads(run("plan", "--format", "json"))["operations"] == []
     run("apply", "--yes", "--resend-secret", "*")
     hidden = form.startswith("configuration")
@@ -161,10 +162,10 @@ def test_each_pair_separately(form: ReadBack) -> None:
             assert render().render_plan(report.plan)
             assert render().render_report(report)
         (stored,) = emulated.emulator.store.webhooks()
-        if settled(stored["configuration"]) != settled(values(declared)):
+        if without_defaults(stored["configuration"]) != without_defaults(values(declared)):
             # Without other webhooks, a missing value proves nothing.
             gains = "token" not in live and without_token(live) == without_token(declared)
             assert may_be_missed(name, form) or gains
-            hidden = {(name, key) for key in settled(declared).keys() - live.keys()}
+            hidden = {(name, key) for key in without_defaults(declared).keys() - live.keys()}
             assert hidden <= set(report.plan.not_shown)
         assert emulated.apply(webhook, secrets=REFERENCES).writes == 0

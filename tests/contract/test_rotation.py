@@ -73,7 +73,7 @@ class Scenario:
         }
 
 
-def changed(document: dict[str, Any]) -> list[str]:
+def changed_names(document: dict[str, Any]) -> list[str]:
     """Return the names of webhooks that a plan changes."""
     return [each["name"] for each in document["operations"]]
 
@@ -94,7 +94,7 @@ def test_rotation(
     # Nothing is left to do, with or without the secrets, and unknown values are reported.
     for without in (False, True):
         plan = scenario.plan(without=without)
-        assert changed(plan) == []
+        assert changed_names(plan) == []
         assert bool(plan["unreadable"]) is not seen
     before = len(scenario.cloud.writes())
     scenario.apply()
@@ -104,7 +104,7 @@ def test_rotation(
     scenario.turn = 1
     plan = scenario.plan()
     expected = ["Deploys", "Pager"] if seen else ["Pager"] if url_visible else []
-    assert changed(plan) == expected
+    assert changed_names(plan) == expected
     shown = "*** (before) -> *** (after)" if seen else "Cannot be read back: "
     assert shown in scenario.run("plan").out
     scenario.apply()
@@ -116,24 +116,24 @@ def test_rotation(
         "ADDRESS": new["ADDRESS"] if url_visible else old["ADDRESS"],
         "OTHER": "never rotated",
     }
-    assert changed(scenario.plan()) == []
+    assert changed_names(scenario.plan()) == []
 
     # A raised version is sent once where the server hides it.
     file(FILE, "old.yaml")
     file(re.sub("(TOKEN|PASSWORD|ADDRESS)}", r"\1, version: 2}", FILE))
     scenario.turn = 2
     plan = scenario.plan("--base", "old.yaml")
-    assert changed(plan) == ["Deploys", "Pager"]
+    assert changed_names(plan) == ["Deploys", "Pager"]
     assert plan["digest"] == scenario.plan("--base", "old.yaml", without=True)["digest"]
     assert all(each["digests"] for each in plan["operations"])
     scenario.apply("--base", "old.yaml")
     assert scenario.stored() == values(2)
-    assert changed(scenario.plan()) == []
+    assert changed_names(scenario.plan()) == []
 
     # A secret with a changed reference is sent once, too.
     file(FILE.replace("{env: TOKEN}", "{env: TOKEN, version: 2}"), "old.yaml")
     file(FILE.replace("{env: TOKEN}", "{env: SECOND_TOKEN}"))
-    assert "Deploys" in changed(scenario.plan("--base", "old.yaml"))
+    assert "Deploys" in changed_names(scenario.plan("--base", "old.yaml"))
 
     # With --resend-secret: a reference, a webhook, all.
     file(FILE)
@@ -146,12 +146,12 @@ def test_rotation(
         scenario.turn = turn
         # A value known to be equal need not be sent.
         wanted = {each for each in names if not (seen and each == "Second")}
-        assert wanted <= set(changed(scenario.plan(*request)))
+        assert wanted <= set(changed_names(scenario.plan(*request)))
         scenario.apply(*request)
         assert scenario.stored()["TOKEN"] == values(turn)["TOKEN"]
         if "Pager" in names:
             assert scenario.stored() == values(turn)
-        assert changed(scenario.plan()) == []
+        assert changed_names(scenario.plan()) == []
 
     # Values that were only read are never sent.
     declared = {value for turn in range(6) for value in values(turn).values()}

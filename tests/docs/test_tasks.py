@@ -59,13 +59,13 @@ def test_a_task_works(title: str, tmp_path: Path, cloud: MakeCloud, shell: Shell
                 )
                 assert code == 0, screen
             case _:
-                rest = dedented(screen)
+                rest = strip_indentation(screen)
                 for part in step.text.split("...\n"):
-                    assert dedented(part) in rest, screen
-                    rest = rest.partition(dedented(part))[2]
+                    assert strip_indentation(part) in rest, screen
+                    rest = rest.partition(strip_indentation(part))[2]
 
 
-def dedented(text: str) -> str:
+def strip_indentation(text: str) -> str:
     """Return `text` without indentation and blank lines."""
     return "".join(f"{line.strip()}\n" for line in text.splitlines() if line.strip())
 

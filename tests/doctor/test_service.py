@@ -247,7 +247,7 @@ TYPE = {"$ref": "#/components/schemas/WebHooksTypeEnum"}
 NO_WEBHOOKS = "unknown the server's API description does not define webhooks"
 
 
-def described(fields: dict[str, Any], **schemas: Any) -> dict[str, Any]:
+def describe(fields: dict[str, Any], **schemas: Any) -> dict[str, Any]:
     """Return the published description, changed; None removes a field."""
     request = Request(method="GET", path="/api/schema/")
     found: dict[str, Any] = json.loads(Emulator().handle(request).body)
@@ -261,21 +261,21 @@ def described(fields: dict[str, Any], **schemas: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("document", "expected"),
     [
-        (described({}), "ok event types: all 15 known, no others | "
+        (describe({}), "ok event types: all 15 known, no others | "
          "ok webhook types: all 2 known, no others | ok fields: all 8 known, no others"),
-        (described({"description": {}, "x\x1b[31m": {}, "last_error": None}),
+        (describe({"description": {}, "x\x1b[31m": {}, "last_error": None}),
          'warn fields: new: description, "x\\u001b[31m"; missing: last_error'),
         # Generators add wrappers around references.
-        *[(described({"type": {wrapper: [TYPE]}}), "ok webhook types: all 2 known, no others")
+        *[(describe({"type": {wrapper: [TYPE]}}), "ok webhook types: all 2 known, no others")
           for wrapper in ("allOf", "oneOf", "anyOf")],
-        (described({"event_types": {"items": {"enum": ["one", *EVENT_TYPES]}}}),
+        (describe({"event_types": {"items": {"enum": ["one", *EVENT_TYPES]}}}),
          "warn event types: new: one"),
         # Circular references end.
-        (described({}, EventTypesEnum={"$ref": EVENT}),
+        (describe({}, EventTypesEnum={"$ref": EVENT}),
          "unknown the server's API description does not list event types"),
         ([], NO_WEBHOOKS),
         ({"components": {"schemas": {}}}, NO_WEBHOOKS),
-        (described({}, WebHooks=1), NO_WEBHOOKS),
+        (describe({}, WebHooks=1), NO_WEBHOOKS),
     ],
 )  # fmt: skip
 def test_descriptions(document: Any, expected: str) -> None:

@@ -17,12 +17,12 @@ GENERIC = "webhooks:\n  - name: a\n    type: generic\n    configuration: "
 WEBHOOK = "webhooks:\n  - name: a\n    type: slack\n"
 
 
-def documented(item: dict[str, Any]) -> bool:
+def has_documentation(item: dict[str, Any]) -> bool:
     said = item.get("documentation", "")
     return bool(said["value"] if isinstance(said, dict) else said)
 
 
-def filled(snippet: str) -> str:
+def fill_placeholders(snippet: str) -> str:
     """Return a snippet with the default of every placeholder."""
     return re.sub(r"\$\{\d+:([^}]*)\}", r"\1", snippet)
 
@@ -94,14 +94,14 @@ def test_completions(
     items = {each["label"]: each for each in editor.complete(text)}
     assert set(offered) <= set(items)
     assert others or set(offered) == set(items)
-    assert all(documented(items[each]) for each in offered)
+    assert all(has_documentation(items[each]) for each in offered)
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_a_skeleton_of_each_type_is_offered(editor: LanguageServer, kind: str) -> None:
     """A new webhook has a skeleton for each type, which is valid once it is filled in."""
     items = editor.complete("webhooks:\n  - |\n")
-    offered = [filled(each.get("insertText", "")) for each in items]
+    offered = [fill_placeholders(each.get("insertText", "")) for each in items]
     (skeleton,) = (each for each in offered if f"type: {kind}" in each and "configuration:" in each)
     document = "webhooks:\n  - " + skeleton.replace("\n", "\n  ") + "\n"
     assert validate(document), document

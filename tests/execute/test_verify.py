@@ -35,7 +35,7 @@ def generic_row(name: str, id: str, password: str) -> LiveWebhook:
     return live_generic(name, id, username="u", password=password)
 
 
-def applied(api: Memory, *webhooks: Webhook) -> Report:
+def apply_plan(api: Memory, *webhooks: Webhook) -> Report:
     secrets = {PASSWORD: Secret("the new password")}
     return run(api, planned(api, *webhooks, secrets=secrets), secrets=secrets)
 
@@ -125,7 +125,7 @@ def test_a_missing_password_is_found_when_passwords_become_readable() -> None:
     api = memory(live_generic("Old", "1", username="before", password="the old password"))
     stays = generic_row("Old", "1", "the old password")
     api.stores = lambda each: stays if each.name == "Old" else each
-    report = applied(api, generic("Old"), generic("New"))
+    report = apply_plan(api, generic("Old"), generic("New"))
     assert outcomes(report) == {"Old": "failed does-not-converge", "New": "applied"}
 
 
@@ -134,7 +134,7 @@ def test_a_readable_secret_identifies_the_webhook_of_another_run() -> None:
     other = appear(row("B", "9", "another password"))
     lost = Fault(call="create", nth=2, error=AmbiguousWriteError, interfere=other)
     api = memory(faults=[lost])
-    assert outcomes(applied(api, generic("A"), generic("B"))) == {
+    assert outcomes(apply_plan(api, generic("A"), generic("B"))) == {
         "A": "applied",
         "B": "failed conflict",
     }
@@ -143,9 +143,9 @@ def test_a_readable_secret_identifies_the_webhook_of_another_run() -> None:
 def test_a_difference_that_becomes_readable_is_left_to_the_next_plan() -> None:
     """The new webhook's password reads back equal, so the old webhook's password really differs."""
     api = memory(generic_row("Old", "1", "the old password"))
-    assert applied(api, generic("Old"), generic("New")).exit_code is ExitCode.OK
-    assert outcomes(applied(api, generic("Old"), generic("New"))) == {"Old": "applied"}
-    assert applied(api, generic("Old"), generic("New")).writes == 0
+    assert apply_plan(api, generic("Old"), generic("New")).exit_code is ExitCode.OK
+    assert outcomes(apply_plan(api, generic("Old"), generic("New"))) == {"Old": "applied"}
+    assert apply_plan(api, generic("Old"), generic("New")).writes == 0
 
 
 # Changes by others

@@ -157,7 +157,7 @@ def make_plan(
     return plan(declaration, listing, secrets, PlanOptions(**options))
 
 
-def guarded(
+def blocking_guards(
     *, deletes: int = 0, in_scope: int = 20, allow_deletes: int | None = None, **more: Any
 ) -> tuple[Finding, ...]:
     """Return the guards that block a plan of this many deletes; `more` are fields of Plan."""

@@ -9,7 +9,7 @@ import pytest
 from reconciler.findings import Severity
 from reconciler.model import Webhook
 from reconciler.planning.match import Match
-from tests.planning.builders import desired, guarded, live, live_slack, make_plan, slack
+from tests.planning.builders import blocking_guards, desired, live, live_slack, make_plan, slack
 
 INTENDED = "if this is intended, add --allow-deletes"
 OR_SET = ", or set limits.max_deletes in the file"
@@ -62,7 +62,7 @@ OR_SET = ", or set limits.max_deletes in the file"
 )
 def test_a_guard_blocks_a_plan(numbers: dict[str, Any], message: str, hint: str) -> None:
     """A guard checks limits, an empty configuration, the organization, or `--allow-deletes`."""
-    (block,) = guarded(**numbers)
+    (block,) = blocking_guards(**numbers)
     assert (block.severity, block.hint) == (Severity.ERROR, hint)
     assert f"{block.rule}: {block.message}" == message
 
@@ -83,7 +83,7 @@ def test_a_guard_blocks_a_plan(numbers: dict[str, Any], message: str, hint: str)
 )
 def test_no_guard_blocks_below_its_limit(numbers: dict[str, Any]) -> None:
     """A guard that a user overrides does not block either."""
-    assert guarded(**numbers) == ()
+    assert blocking_guards(**numbers) == ()
 
 
 def test_a_blocked_plan_is_complete() -> None:

@@ -52,7 +52,7 @@ def ignoring(glob: str, id: str | None = None) -> Desired:
     return replace(found, policy=replace(found.policy, ignore=patterns))
 
 
-def shown(found: Finding) -> list[str]:
+def format_finding(found: Finding) -> list[str]:
     where = "-" if found.position is None else found.position.line
     return [
         f"{where} {found.severity} {found.rule}: {found.message}",
@@ -223,7 +223,7 @@ def test_the_findings_of_a_plan(
         assert not any("error" in line for line in lines)
     except ConfigurationError as error:
         findings = error.findings
-    assert [line for each in findings for line in shown(each)] == lines
+    assert [line for each in findings for line in format_finding(each)] == lines
 
 
 RELAXED = [
@@ -271,7 +271,7 @@ def test_everything_that_relaxes_a_policy_is_listed(
     old = Desired(policy=replace(STRICT, max_deletes=before), organization="Acme")
     found = relaxed(old, Desired(policy=replace(LOOSE, max_deletes=now)))
     expected = [f"- warning {each.format(limit=limit)}" for each in RELAXED]
-    assert [line for each in found for line in shown(each)] == expected
+    assert [line for each in found for line in format_finding(each)] == expected
 
 
 def test_tightening_is_not_relaxing() -> None:

@@ -74,7 +74,7 @@ def results(draw: st.DrawFn) -> tuple[Plan, Report, tuple[Finding, ...], Reconci
     return draw(plans()), draw(reports()), draw(some_findings), draw(errors)
 
 
-def shown(
+def render_all(
     form: str, found: tuple[Plan, Report, tuple[Finding, ...], ReconcilerError], view: View = PLAIN
 ) -> list[str]:
     """Render a plan, a report, findings and an error as text."""
@@ -112,9 +112,9 @@ def check_document(text: str, name: str) -> None:
 @given(found=results(), view=views)
 def test_output_is_inert_and_deterministic(form: str, found: Any, view: View) -> None:
     """Output has no control characters and no workflow commands; equal values render equally."""
-    texts = shown(form, found, view)
+    texts = render_all(form, found, view)
     check_harmless(*texts)
-    assert shown(form, found, view) == texts
+    assert render_all(form, found, view) == texts
     assert all(text.endswith("\n") for text in texts if text)
 
 
@@ -138,15 +138,15 @@ def test_annotations_are_only_our_commands(findings: tuple[Finding, ...]) -> Non
 @given(found=results(), view=views)
 def test_color_changes_no_character(found: Any, view: View) -> None:
     """Colored text without escape sequences equals uncolored text."""
-    colored = shown("text", found, replace(view, color=True))
-    assert [strip(text) for text in colored] == shown("text", found, view)
+    colored = render_all("text", found, replace(view, color=True))
+    assert [strip(text) for text in colored] == render_all("text", found, view)
 
 
 @few
 @given(found=results())
 def test_documents_match_their_schemas(found: Any) -> None:
     """Every JSON document is valid by its published schema."""
-    for text, name in zip(shown("json", found), DOCUMENTS, strict=True):
+    for text, name in zip(render_all("json", found), DOCUMENTS, strict=True):
         check_document(text, name)
 
 

@@ -103,7 +103,7 @@ CONFIGURATIONS = [
 ]
 
 
-def leaked(text: str) -> str | None:
+def find_leak(text: str) -> str | None:
     """Return the part of a secret that appears when `text` is validated, in any format."""
     findings = load_text(text, rules=Rules(allow_literal_secrets=True)).findings
     findings += load_text(text).findings
@@ -133,7 +133,7 @@ def leaked(text: str) -> str | None:
 )
 def test_a_secret_is_not_shown(written: str, around: str) -> None:
     """A secret in wrong syntax does not appear in any format."""
-    assert leaked(around.replace("@", written.replace("%s", PASSWORD))) is None
+    assert find_leak(around.replace("@", written.replace("%s", PASSWORD))) is None
 
 
 @st.composite
@@ -163,9 +163,9 @@ def test_no_typo_shows_a_secret(data: st.DataObject, text: str, edits: int) -> N
     """One or two wrong indicators in a valid file show no six characters of a secret."""
     for _ in range(edits):
         text = data.draw(typo(text))
-    assert leaked(text) is None
+    assert find_leak(text) is None
 
 
 def test_the_check_finds_a_leak() -> None:
     """A secret in a place that is shown, such as a name, is found."""
-    assert leaked(f"webhooks: [{{name: ' {PASSWORD}', type: x}}]\n") is not None
+    assert find_leak(f"webhooks: [{{name: ' {PASSWORD}', type: x}}]\n") is not None

@@ -22,7 +22,7 @@ from tests.simulation.case import ApplyMode, Case, case
 from tests.simulation.declarations import CANARY, ENVIRONMENT
 from tests.simulation.invariants import Violation
 from tests.simulation.process import Process, Result
-from tests.simulation.report_checks import ReportChecks, revealed
+from tests.simulation.report_checks import ReportChecks, reveals_secret
 from tests.simulation.scheduler import Crash
 from tests.simulation.team import Team, can_change_type
 from tests.simulation.world import KEY, World
@@ -262,7 +262,7 @@ class History:
             again, plan = self._plan_again(team), last.report.plan
             later = any(each.reason is Reason.LATER for each in plan.kept)
             if again.operations and (
-                later or all(revealed(plan, each) for each in again.operations)
+                later or all(reveals_secret(plan, each) for each in again.operations)
             ):
                 last = self._run(Process("again", team=last.team), self.program.apply)
                 again = self._plan_again(team)

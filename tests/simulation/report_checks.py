@@ -155,7 +155,7 @@ class ReportChecks:
 
     def check_converged(self, team: Team, plan: Plan, again: Plan) -> None:
         """Check after a success that the next plan is empty and the store agrees."""
-        if left := [each for each in again.operations if not revealed(plan, each)]:
+        if left := [each for each in again.operations if not reveals_secret(plan, each)]:
             raise Violation(f"success, and the next plan has {_names(left)}")
         self._check_store(team, plan)
 
@@ -259,7 +259,7 @@ class ReportChecks:
                     raise Violation(f"{row['name']} ({row['id']}) has changed")
 
 
-def revealed(plan: Plan, change: Operation) -> bool:
+def reveals_secret(plan: Plan, change: Operation) -> bool:
     """Return whether an operation changes only secrets that were unreadable before the plan."""
     return _only_secrets(change) and all(
         (change.name, each.path[-1]) in plan.not_shown for each in change.fields

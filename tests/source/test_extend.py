@@ -101,15 +101,18 @@ def overlays(draw: st.DrawFn) -> dict[str, str]:
                 part.pop(key, None)
     upper = {key: upper[key] for key in upper if key == "webhooks" or draw(st.booleans())}
     overlay = json.dumps(upper).replace("{", '{"extends": "base/base.yaml", ', 1)
-    return {"over.yaml": filed(overlay), "base/base.yaml": filed(json.dumps(lower))}
+    return {
+        "over.yaml": with_secret_files(overlay),
+        "base/base.yaml": with_secret_files(json.dumps(lower)),
+    }
 
 
-def filed(text: str) -> str:
+def with_secret_files(text: str) -> str:
     """Return a file in which some references are files in its folder."""
     return text.replace('"env": "TWO"', '"file": "two"')
 
 
-def merged(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
+def merge(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
     """Return an overlay merged with its base, as docs/organizations.md describes it."""
     found = {each["name"]: each for each in lower["webhooks"]}
     for each in upper["webhooks"]:
@@ -132,7 +135,7 @@ def test_an_overlay_declares_what_its_rendered_file_does(texts: dict[str, str]) 
     del upper["extends"]
     lower = json.loads(texts["base/base.yaml"].replace('"two"', '"base/two"'))
     found = load_texts(texts)
-    assert found.desired == load_texts({"over.yaml": json.dumps(merged(lower, upper))}).desired
+    assert found.desired == load_texts({"over.yaml": json.dumps(merge(lower, upper))}).desired
     if found.desired is None:
         assert has_errors(found.findings)
         return

@@ -44,7 +44,7 @@ def raw(text: str) -> bytes:
     return text[8:].strip().encode().decode("unicode_escape").encode("latin-1")
 
 
-def shown(findings: Iterable[Finding]) -> str:
+def format_findings(findings: Iterable[Finding]) -> str:
     lines = []
     for each in sorted(findings, key=sort_key):
         at = each.position
@@ -80,7 +80,7 @@ def test_what_files_declare(title: str, request: pytest.FixtureRequest) -> None:
     loaded = load(cases("declared.txt")[title][0])
     assert loaded.desired is not None
     found = NEXT.join(map(yaml_text, configurations(loaded.desired).values()))
-    found = shown(loaded.findings) + found
+    found = format_findings(loaded.findings) + found
     check("declared.txt", title, found, request)
 
 
@@ -88,7 +88,7 @@ def test_what_files_declare(title: str, request: pytest.FixtureRequest) -> None:
 def test_findings(title: str, request: pytest.FixtureRequest) -> None:
     """Each error has its findings at their positions."""
     loaded = load(cases("findings.txt")[title][0])
-    check("findings.txt", title, shown(loaded.findings), request)
+    check("findings.txt", title, format_findings(loaded.findings), request)
 
 
 @pytest.mark.parametrize("title", cases("excerpts.txt"))
@@ -122,6 +122,6 @@ def test_what_yaml_means(title: str, parser: type, request: pytest.FixtureReques
 def test_unreadable_files(title: str, parser: type, request: pytest.FixtureRequest) -> None:
     """Each error is one finding, at its character, with any parser."""
     document = parse(raw(cases("unreadable.txt")[title][0]), "w.yaml", parser=parser)
-    found = shown(add_positions({"w.yaml": document}, document.findings))
+    found = format_findings(add_positions({"w.yaml": document}, document.findings))
     assert found.count("[") >= 1
     check("unreadable.txt", title, found, request)

@@ -48,7 +48,7 @@ def locate(text: str, file: str, path: tuple[str | int, ...], *, key: bool = Fal
     return narrow(text, locate_exactly(text, file, path, key=key))
 
 
-def shown(path: tuple[str | int, ...], *, key: bool = False) -> tuple[int, str]:
+def line_and_text(path: tuple[str | int, ...], *, key: bool = False) -> tuple[int, str]:
     """Return the line and the exact text of a path's position."""
     place = locate(TEXT, "w.yaml", path, key=key)
     row = ROWS[place.line - 1]
@@ -106,8 +106,8 @@ def test_paths_have_positions_that_users_can_fix(
     path: tuple[str | int, ...], value: tuple[int, str], key: tuple[int, str]
 ) -> None:
     """The value or key of every kind of path is found, through aliases and merges too."""
-    assert shown(path) == value
-    assert shown(path, key=True) == key
+    assert line_and_text(path) == value
+    assert line_and_text(path, key=True) == key
 
 
 def test_merges_of_merges_are_followed_once() -> None:

@@ -37,7 +37,7 @@ def definitions() -> dict[str, ast.stmt]:
     return found
 
 
-def raised(trees: dict[str, ast.stmt]) -> Iterator[str]:
+def raised_rules(trees: dict[str, ast.stmt]) -> Iterator[str]:
     """Return the rules that are the literal value of an argument `rule`."""
     takers = {"error": 0, "warning": 0, "note": 0}
     for node in (each for tree in trees.values() for each in ast.walk(tree)):
@@ -56,7 +56,7 @@ def raised(trees: dict[str, ast.stmt]) -> Iterator[str]:
 
 
 def test_the_table_has_every_rule_that_is_raised() -> None:
-    assert set(RULES) == {*raised(definitions())}
+    assert set(RULES) == {*raised_rules(definitions())}
 
 
 def test_each_row_lists_what_raises_its_rule() -> None:

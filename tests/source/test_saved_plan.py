@@ -81,7 +81,7 @@ def saved(desired: Desired, found: Live | None = None, **options: Any) -> bytes:
     )
 
 
-def edited(raw: bytes, edit: Edit, *, sealed: bool = True) -> bytes:
+def edit_plan(raw: bytes, edit: Edit, *, sealed: bool = True) -> bytes:
     """Return an edited saved plan, with the checksum corrected if `sealed`."""
     tree = json.loads(raw)
     edit(tree)
@@ -208,8 +208,8 @@ OTHERS = [
     (JSON.render_plan(plan(ONE, live(), {})).encode(), ": it was printed with --format json"),
 ]
 INVALID = [
-    *((edited(SAVED, each, sealed=False), CHANGED) for each in UNSEALED),
-    *((edited(SAVED, each), message) for each, message in SEALED),
+    *((edit_plan(SAVED, each, sealed=False), CHANGED) for each in UNSEALED),
+    *((edit_plan(SAVED, each), message) for each, message in SEALED),
     *((raw, f"{NO_PLAN}{why}$") for raw, why in OTHERS),
 ]
 
@@ -283,7 +283,7 @@ def test_a_saved_plan_declares_only_what_a_file_may(
         webhook["name"] = name
         webhook["configuration"]["token"] = token
 
-    loaded = reread(edited(SAVED, edit), allow)
+    loaded = reread(edit_plan(SAVED, edit), allow)
     assert [each.rule for each in loaded.findings] == rules
     assert (loaded.desired is None) == bool(rules)
     assert str(token) not in repr(loaded.findings)

@@ -68,7 +68,7 @@ KEYS = ("name", "chanel", "type", "token", "url", "state", "x-a", "id", "env", "
 PLACES = [path for path, _ in places(VALID) if path]
 
 
-def changed(data: dict[str, Any], path: tuple[Any, ...], *value: Any) -> dict[str, Any]:
+def with_value(data: dict[str, Any], path: tuple[Any, ...], *value: Any) -> dict[str, Any]:
     """Return a copy with `value` at a path, or without that path; as it is without the parent."""
     data = parent = copy.deepcopy(data)
     try:
@@ -85,9 +85,9 @@ def changed(data: dict[str, Any], path: tuple[Any, ...], *value: Any) -> dict[st
 
 def test_both_engines_accept_the_same_files() -> None:
     """Both validators agree about any value in any place, and about any missing value."""
-    files = [changed(VALID, path, value) for path in PLACES for value in VALUES]
+    files = [with_value(VALID, path, value) for path in PLACES for value in VALUES]
     results = set()
-    for data in (VALID, *files, *(changed(VALID, path) for path in PLACES)):
+    for data in (VALID, *files, *(with_value(VALID, path) for path in PLACES)):
         results.add(engine_accepts(data))
         assert engine_accepts(data) is schema_accepts(data), data
     assert results == {True, False}
@@ -110,7 +110,7 @@ def files(draw: st.DrawFn) -> dict[str, Any]:
     for _ in range(2):
         path = draw(st.sampled_from(PLACES))
         path = draw(st.sampled_from([path, (*path[:-1], draw(st.sampled_from(KEYS)))]))
-        data = changed(data, path, *draw(st.lists(junk, max_size=1)))
+        data = with_value(data, path, *draw(st.lists(junk, max_size=1)))
     other = st.dictionaries(st.sampled_from(["webhooks", "defaults", "limits"]), junk)
     return draw(st.sampled_from([data, data, draw(other)]))
 
@@ -141,7 +141,7 @@ SECRETS = (
 
 def test_a_secret_in_any_place_is_not_shown() -> None:
     """No error shows a Slack token or a URL with a password, wherever it is in the file."""
-    for data in (changed(VALID, path, value) for path in PLACES for value in SECRETS):
+    for data in (with_value(VALID, path, value) for path in PLACES for value in SECRETS):
         outcome = load_text(json.dumps(data), rules=Rules(allow_secrets=("env:A",)))
         assert outcome.findings, data
         assert "hunter2" not in repr(outcome.findings), data
