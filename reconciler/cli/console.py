@@ -234,7 +234,7 @@ class Console:
             return True
         return self._process.interprets_escapes and _terminal(stream)
 
-    def clean(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """Return text without the run's secrets, for output to other places."""
         clean = self.redacted(text)
         self.redactions += clean != text
@@ -248,7 +248,7 @@ class Console:
         return clean
 
     def _write(self, stream: TextIO, text: str, *, is_status: bool = False) -> None:
-        text = self.clean(text)
+        text = self.redact(text)
         with self._lock:
             if self._has_status or (is_status and text):
                 self._send(self._process.stderr, _CLEAR)

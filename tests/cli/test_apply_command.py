@@ -154,7 +154,7 @@ def test_a_live_webhook_of_an_unknown_type(shell: Shell, file: File, cloud: Make
         shown = f"Exit {code}: 1 declaration is not applied, see above."
         expect(shell("apply", "--yes", **server.environ), code, shown)
     file(Deploys="Releases")
-    expect(shell("apply", "--yes", **server.environ), 0, "Kept: 1 (of a type this version")
+    expect(shell("apply", "--yes", **server.environ), 0, "Kept: 1 (unknown type)")
 
 
 def test_only_secrets_that_are_sent_are_required(

@@ -65,24 +65,24 @@ def run(session: Session, planfile: str | None, report: str | None, format: str,
     if target is not None:
         check_writable(target, over=FileKind.REPORT)
     try:
-        done = _apply(session, planfile, target, **own)
+        result = _apply(session, planfile, target, **own)
     except UsageError:
         raise
     except (Exception, KeyboardInterrupt) as problem:
         if report is not None:
             _write(session, target, RENDERERS["json"]().render_error(translate(problem)))
         raise
-    shown = _rendered(session, done, format, session.view())
+    shown = _rendered(session, result, format, session.view())
     if shown is not None:
-        session.show(shown, failed=done.exit_code != 0, to_stderr=report == STDOUT)
+        session.show(shown, failed=result.exit_code != 0, to_stderr=report == STDOUT)
     if console.failed:
-        console.message("error", fallback_summary(done))
+        console.message("error", fallback_summary(result))
         console.failed = False  # the exit code is that of the apply
     if report is not None:
-        document = _rendered(session, done, "json", PLAIN)
+        document = _rendered(session, result, "json", PLAIN)
         if document is None or not _write(session, target, document):
-            return max(done.exit_code, ExitCode.PARTIAL if done.writes else ExitCode.FAILED)
-    return done.exit_code
+            return max(result.exit_code, ExitCode.PARTIAL if result.writes else ExitCode.FAILED)
+    return result.exit_code
 
 
 def _apply(
@@ -166,12 +166,12 @@ def _question(plan: workflow.Plan, organization: str | None) -> str:
     return f"Apply {what}{where}{risk}?"
 
 
-def _rendered(session: Session, done: workflow.Report, format: str, view: View) -> str | None:
+def _rendered(session: Session, result: workflow.Report, format: str, view: View) -> str | None:
     """Return the rendered report; None, after printing a summary line, if rendering fails."""
     try:
-        return RENDERERS[format]().render_report(done, view)
+        return RENDERERS[format]().render_report(result, view)
     except Exception as problem:
-        session.console.message("error", fallback_summary(done, problem))
+        session.console.message("error", fallback_summary(result, problem))
         return None
 
 

@@ -113,7 +113,7 @@ def _job_result(session: Session, what: str | None, own: Mapping[str, str | None
             token = Secret(environ["GITHUB_TOKEN"])
             session.console.hide([token])
             progress = stack.enter_context(Progress(session))
-            clock, clean = session.process.time(), session.console.clean
+            clock, clean = session.process.time(), session.console.redact
             network = Network(clock=clock, environment=environ, observer=progress.observe)
             github = GitHub(repository=repository, token=token, network=network, clean=clean)
             stack.callback(github.close)
@@ -167,7 +167,7 @@ def _write_outputs(session: Session, result: JobResult) -> bool:
 
     Return False, after an error message, on failure.
     """
-    environ, clean = session.process.environ, session.console.clean
+    environ, clean = session.process.environ, session.console.redact
     failures: dict[str, str] = {}
     plan = ""
     if result.plan is not None and (folder := environ.get("RUNNER_TEMP")):
