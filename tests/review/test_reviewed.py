@@ -114,7 +114,7 @@ def test_resends_of_a_saved_plan_are_sent_each_time(
         writes = len(server.writes())
         done = shell("apply", "plan.json", "--yes", **server.environ)
         assert (done.code, server.writes()[writes:]) == (0, ["PATCH"])
-        assert "each apply of this review resends" in words(done)
+        assert "every apply of this review resends" in words(done)
 
 
 def test_a_digest_covers_resends(shell: Shell, file: File, cloud: MakeCloud) -> None:
