@@ -35,7 +35,7 @@ def create(workspace: Workspace) -> Iterator[Line]:
             value=median_of(samples) / limit,
             unit="x",
             budget=1.4,
-            ours=seconds(median_of(samples)),
+            result=seconds(median_of(samples)),
             baseline_result=f"{count:,} x 20 ms / {parallelism} = {seconds(limit)}",
             peers=", ".join(f"{name} {wall / limit:.3g}" for name, wall in peers.items()),
         )
@@ -45,7 +45,7 @@ def create(workspace: Workspace) -> Iterator[Line]:
             value=counts[parallelism]["max in flight"],
             unit="requests",
             budget=parallelism,
-            ours=", ".join(
+            result=", ".join(
                 f"{value} {each}"
                 for each, value in sorted(counts[parallelism].items())
                 if each.isupper()
@@ -92,7 +92,7 @@ def _processor(workspace: Workspace, count: int, ours: list[Sample]) -> Iterator
         value=value,
         unit="ms",
         budget=1.1,
-        ours=f"{value:.2f} ms",
+        result=f"{value:.2f} ms",
         baseline_result="",
         peers=f"one httpx.Client, one by one {theirs * 1000:.2f} ms",
     )

@@ -36,7 +36,7 @@ def main() -> None:
     client = httpx.Client(
         base_url=os.environ["CLOUDTRUTH_SERVER_URL"], headers={"Authorization": f"Api-Key {key}"}
     )
-    live = {}
+    live: dict = {}
     page = 1
     while True:
         answer = client.get("/api/v1/webhooks/", params={"page": page, "page_size": 100}).json()
