@@ -115,8 +115,13 @@ class Setup:
             file = "**" if file == "." else f"{file}/**"
         others = {normpath(each.name) for each in self.references if each.scheme is Scheme.FILE}
         others |= set(map(normpath, (*self.parents, *self.policies)))
-        covered = ("/", "..", file.removesuffix("**")) if file.endswith("**") else ("/", "..")
-        return (file, *(each for each in sorted(others) if not each.startswith(covered)))
+        folder = (file.removesuffix("**"),) if file.endswith("**") else ()
+        return (file, *(each for each in _in_repository(others) if not each.startswith(folder)))
+
+
+def _in_repository(names: Iterable[str]) -> list[str]:
+    """Return the normalized names below the root, sorted; git has no changes of others."""
+    return sorted(each for each in names if not each.startswith(("/", "..")))
 
 
 def _variables(references: Iterable[SecretRef]) -> tuple[str, ...]:
@@ -181,18 +186,16 @@ def setting_lines(text: str, name: str) -> tuple[str, ...]:
 
 
 def not_triggering(workflow: str, names: Iterable[str]) -> list[str]:
-    """Return the files whose change does not start a workflow, because its `paths` lack them.
-
-    Absolute names and those outside of the repository are left out: git has no changes of them.
-    """
+    """Return the files whose change does not start a workflow, because its `paths` lack them."""
     found = _PATHS.search(workflow)
     globs = [] if found is None else [str(each) for each in yaml.safe_load(f"[{found[2]}")]
     if not globs or any(each.startswith("!") for each in globs):
         return []
     # fnmatch lets `*` match slashes, so that no glob of GitHub's matches more.
     loose = [re.sub(r"\*\*/?", "*", each) for each in globs]
-    tracked = (each for each in sorted(names) if not each.startswith(("/", "..")))
-    return [each for each in tracked if not any(fnmatchcase(each, glob) for glob in loose)]
+    return [
+        each for each in _in_repository(names) if not any(fnmatchcase(each, glob) for glob in loose)
+    ]
 
 
 def _missing(paths: Iterable[str], text: str) -> str:
