@@ -134,6 +134,9 @@ class SecretRef:
         shown = "literal" if self.scheme is Scheme.LITERAL else f"{self.scheme} {self.name}"
         return shown if self.version is None else f"{shown} (version {self.version})"
 
+    def __hash__(self) -> int:
+        return hash(self.name)  # cached in the text; the default would hash a tuple each time
+
     def tree(self) -> dict[str, Any]:
         """Return the reference in the form used in files. A literal appears by name only."""
         shown: dict[str, Any] = {str(self.scheme): self.name}
@@ -181,11 +184,13 @@ class Webhook:
     file: str = field(default="", compare=False)
 
     @property
-    def references(self) -> Iterator[tuple[str, SecretRef]]:
-        """Yield the fields that are references to secrets, with the references."""
-        for name, value in self.configuration.items():
-            if isinstance(value, SecretRef):
-                yield name, value
+    def references(self) -> list[tuple[str, SecretRef]]:
+        """Return the fields that are references to secrets, with the references."""
+        return [
+            (name, value)
+            for name, value in self.configuration.items()
+            if isinstance(value, SecretRef)
+        ]
 
     @property
     def key(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from reconciler.kinds import KINDS, Field
+from reconciler.kinds import FIELDS, KINDS, Field
 from reconciler.model import (
     UNKNOWN,
     LiveValue,
@@ -110,13 +110,13 @@ def compare(
             if reading is Reading.DIFFERENT:
                 configured[name] = plain_value(field, found)
     fields: list[FieldChange] = []
-    before = {"name": live.name, "type": live.type, "configuration": configured}
-    after = {"name": webhook.name, "type": webhook.type, "configuration": wanted}
-    if before != after:
+    if retyped or wanted or webhook.name != live.name:
+        before = {"name": live.name, "type": live.type, "configuration": configured}
+        after = {"name": webhook.name, "type": webhook.type, "configuration": wanted}
         fields += _plain_changes(before, after)
-    added = webhook.event_types - live.event_types
-    removed = live.event_types - webhook.event_types
-    if added | removed:
+    if webhook.event_types != live.event_types:
+        added = webhook.event_types - live.event_types
+        removed = live.event_types - webhook.event_types
         fields.append(
             SetChange(
                 path=("event_types",),
@@ -131,6 +131,8 @@ def compare(
         dropped = sorted(resent.keys() - webhook.configuration.keys())
         fields += [FieldRemoved(path=("configuration", name), not_shown=True) for name in dropped]
     fields += [FieldRemoved(path=("configuration", name)) for name in _undeclared(webhook, live)]
+    if not (fields or not_shown or malformed or unavailable):
+        return _EQUAL
     return Comparison(
         fields=tuple(fields),
         not_shown=tuple(not_shown),
@@ -139,11 +141,14 @@ def compare(
     )
 
 
+_EQUAL: Final = Comparison()
 _ORDER: Final = ("name", "type", "event_types", "configuration")
 
 
 def _plain_reading(field: Field, declared: Value, live: LiveValue | Unknown) -> Reading:
     """Compare one field that is not secret; `live` is as in `secret_reading`."""
+    if isinstance(live, str) and live == declared:
+        return Reading.SAME  # most fields
     if isinstance(live, Unknown):
         return Reading.UNKNOWN
     if live in (None, ""):
@@ -161,10 +166,12 @@ def _undeclared(webhook: Webhook, live: LiveWebhook) -> tuple[str, ...]:
 
     For a webhook of another type, these are all fields that the declared one does not have.
     """
-    names = sorted(field.name for field in KINDS[webhook.type].fields)
-    if live.type != webhook.type and not isinstance(live.configuration, Unknown):
-        names = sorted(live.configuration)
-    return tuple(name for name in names if name not in webhook.configuration and _shows(live, name))
+    if isinstance(live.configuration, Unknown):
+        return ()
+    names = live.configuration.keys() - webhook.configuration.keys()
+    if live.type == webhook.type:
+        names &= FIELDS[webhook.type].keys()
+    return tuple(sorted(name for name in names if _shows(live, name)))
 
 
 def _shows(live: LiveWebhook, name: str) -> bool:

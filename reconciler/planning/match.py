@@ -293,12 +293,12 @@ class Match:
             found = [self._by_id[entry.id]] if entry.id in self._by_id else []
         else:
             found = self._free(entry.name)
-            earlier = self._free(*entry.previously) if isinstance(entry, Webhook) else []
-        old = list(dict.fromkeys(each.name for each in earlier))
+            if isinstance(entry, Webhook) and entry.previously:
+                earlier = self._free(*entry.previously)
         renaming = not found
         found = found or earlier
-        self._taken.update(each.id for each in found)
-        if not self._selects(entry.name, *(each.name for each in found)):
+        self._taken.update([each.id for each in found])
+        if not self._selects(entry.name, *[each.name for each in found]):
             return
         self.any_declared_live |= bool(found)
         known = [each for each in found if unknown_type_or_event(each) is None]
@@ -316,7 +316,7 @@ class Match:
         else:
             for each in found:
                 self._keep_unknown(each, entry.position, unapplied=not known)
-            for name in () if renaming else old:
+            for name in () if renaming else dict.fromkeys(each.name for each in earlier):
                 self._finding(
                     note,
                     "previously-inert",

@@ -154,10 +154,11 @@ def gather_evidence(
     """Return the evidence of a listing; `pairs` are declared webhooks with their live ones."""
     readable: set[tuple[str, str]] = set()
     shown: set[str] = set()
+    secret_fields = {kind.type: kind.secret_fields for kind in KINDS.values()}
     for webhook, found in pairs:
         if found.type != webhook.type or isinstance(found.configuration, Unknown):
             continue
-        for name in KINDS[webhook.type].secret_fields & webhook.configuration.keys():
+        for name in secret_fields[webhook.type] & webhook.configuration.keys():
             # Usually the first webhook has evidence for all of them.
             if (webhook.type, name) not in readable:
                 value = found.configuration.get(name)
@@ -167,7 +168,7 @@ def gather_evidence(
     for found in live:
         if isinstance(found.configuration, Unknown) or found.type not in KINDS:
             continue
-        for name in KINDS[found.type].secret_fields - shown:
+        for name in secret_fields[found.type] - shown:
             value = found.configuration.get(name)
             if isinstance(value, Secret) and not value.matches(_EMPTY):
                 shown.add(name)

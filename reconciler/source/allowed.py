@@ -12,6 +12,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -165,15 +166,22 @@ def pattern(ref: SecretRef) -> str:
     return re.sub(r"[\s,*?\[]", "?", f"{ref.scheme}:{ref.name}")
 
 
-def reference_in(data: object, file: str) -> SecretRef | None:
-    """Return the reference that data of a file is, without its version; None for other data."""
-    match data:
-        case {"env": str(name)}:
-            return SecretRef(scheme=Scheme.ENV, name=name)
-        case {"file": str(path)}:
-            return SecretRef(scheme=Scheme.FILE, name=file_name(path, file))
-        case _:
-            return None
+def reference_in(data: object, file: str, *, versioned: bool = False) -> SecretRef | None:
+    """Return the reference that data of a file is; None for other data."""
+    if not isinstance(data, dict):
+        return None
+    version = data.get("version") if versioned else None
+    if isinstance(name := data.get("env"), str):
+        return _reference(Scheme.ENV, name, "", version)
+    if isinstance(path := data.get("file"), str):
+        return _reference(Scheme.FILE, path, file, version)
+    return None
+
+
+@lru_cache(maxsize=256)  # most webhooks share their references
+def _reference(scheme: Scheme, name: str, file: str, version: int | None) -> SecretRef:
+    name = file_name(name, file) if scheme is Scheme.FILE else name
+    return SecretRef(scheme=scheme, name=name, version=version)
 
 
 def parse_reference(text: str) -> SecretRef:

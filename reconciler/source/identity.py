@@ -185,15 +185,16 @@ def _twice(entries: list[_Entry], by_name: dict[str, list[_Entry]]) -> Iterator[
     for entry in entries:
         field, key = ("name", entry.name) if entry.id is None else ("id", entry.id)
         first = seen.setdefault((field, key), entry)
-        where, message = entry.at(field), f"{in_quotes(key)} is declared twice"
         if first is not entry:
+            other, also = first.at(field), ""
             hint = "remove one of the two, or pin each to its own webhook with `id`"
-            yield error("declared-twice", message, hint, where, _also(first.at(field)))
         elif entry.id in by_name:  # ids and names are both keys, so the key would be ambiguous
-            message, other = f"{message}, as an id and as a name", by_name[entry.id][0]
-            yield error(
-                "declared-twice", message, "rename the webhook", where, _also(other.at("name"))
-            )
+            other, also = by_name[entry.id][0].at("name"), ", as an id and as a name"
+            hint = "rename the webhook"
+        else:
+            continue
+        message = f"{in_quotes(key)} is declared twice{also}"
+        yield error("declared-twice", message, hint, entry.at(field), _also(other))
     for name, same in by_name.items():
         unpinned = next((entry for entry in same if entry.id is None), None)
         pinned = next((entry for entry in same if entry.id is not None), None)

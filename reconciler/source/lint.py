@@ -124,7 +124,7 @@ def _settings(
     """Yield findings for the events and the configuration of a webhook or of defaults."""
     events, configuration = data.get("event_types"), data.get("configuration")
     for index, event in enumerate(events if isinstance(events, list) else ()):
-        if isinstance(event, str) and (found := _event(event)):
+        if event not in EVENT_TYPES and isinstance(event, str) and (found := _event(event)):
             yield replace(found, place=Place(file, (*path, "event_types", index)))
     fields = FIELDS.get(type, _ANY_FIELD) if isinstance(type, str) else _ANY_FIELD
     for name, value in configuration.items() if isinstance(configuration, dict) else ():

@@ -152,25 +152,28 @@ def build(documents: Collection[Document], accepted: Mapping[str, Iterable[Part]
         for _, data, index in accepted[document.file]:
             if index is None:  # the root
                 continue
+            name, id = data["name"], data.get("id")
             place = document.items["webhooks"][index]
-            common: dict[str, Any] = {
-                "name": data["name"],
-                "id": data.get("id"),
-                "position": Position(file=place.file, line=place.line),
-                "index": index,
-                "file": document.file,
-            }
+            position = Position(file=place.file, line=place.line)
             if data.get("state") == "absent":
-                absent.append(Absent(**common))
+                absent.append(
+                    Absent(name=name, id=id, position=position, index=index, file=document.file)
+                )
                 continue
-            fields, key = FIELDS[data["type"]], data.get("id") or data["name"]
+            fields = FIELDS[data["type"]]
             webhooks.append(
                 Webhook(
-                    **common,
+                    name=name,
+                    id=id,
+                    position=position,
+                    index=index,
+                    file=document.file,
                     type=data["type"],
                     event_types=_events(tuple(data["event_types"])),
                     configuration={
-                        field: _value(fields[field], value, key, document.file, literals)
+                        field: _secret(fields[field], value, id or name, document.file, literals)
+                        if fields[field].secret
+                        else value
                         for field, value in data["configuration"].items()
                     },
                     previously=tuple(data.get("previously", ())),
@@ -203,12 +206,12 @@ def _events(globs: tuple[str, ...]) -> frozenset[str]:
     return frozenset().union(*map(expand, globs))
 
 
-def _value(
+def _secret(
     field: Field, data: Any, key: str, file: str, literals: dict[SecretRef, Secret]
 ) -> Value:
-    if (found := reference_in(data, file)) is not None:
-        return replace(found, version=data.get("version"))
-    if not field.secret or (field.is_url and url_credential(data) is None):
+    if (found := reference_in(data, file, versioned=True)) is not None:
+        return found
+    if field.is_url and url_credential(data) is None:
         value: Value = data
         return value
     ref = SecretRef(scheme=Scheme.LITERAL, name=f"{key}/{field.name}")

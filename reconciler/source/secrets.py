@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from reconciler.findings import Finding, error, has_errors, note, warning
 from reconciler.kinds import FIELDS, KINDS, Field, slack
-from reconciler.model import Scheme, Secret, SecretRef, Webhook
+from reconciler.model import Scheme, Secret, SecretRef, Value, Webhook
 from reconciler.planning.readback import declared_secret
 from reconciler.source import allowed
 from reconciler.source.files import NotReadableError, read_regular
@@ -120,7 +120,8 @@ _HOLDS_TOKEN: Final = re.compile(f".*(?:{slack.TOKEN.pattern}).*", re.DOTALL)
 
 def references(webhooks: Iterable[Webhook]) -> tuple[SecretRef, ...]:
     """Return every reference of `webhooks`, each once."""
-    return tuple(dict.fromkeys(ref for each in webhooks for _, ref in each.references))
+    values = (value for each in webhooks for value in each.configuration.values())
+    return tuple(dict.fromkeys(value for value in values if isinstance(value, SecretRef)))
 
 
 def fetch(
@@ -155,9 +156,15 @@ def fetch(
         problems[ref] += _unsuitable(_subject(ref), secret, padded, api_keys, forbidden)
         if not has_errors(problems[ref]):
             fetched[ref] = secret
-    for webhook in webhooks:
-        for ref, problem in _misused(webhook, fetched):
-            if problem not in problems[ref]:
+    uses = {
+        (webhook.type, name, ref, webhook.configuration.get(KINDS[webhook.type].destination_field))
+        for webhook in webhooks
+        for name, ref in webhook.references
+    }
+    for kind, name, ref, destination in uses:
+        if ref in fetched:
+            problem = _misused(FIELDS[kind][name], ref, destination, fetched)
+            if problem is not None and problem not in problems[ref]:
                 problems[ref].append(problem)
     return (
         {ref: secret for ref, secret in fetched.items() if not has_errors(problems[ref])},
@@ -273,29 +280,26 @@ def _unsuitable(
 
 
 def _misused(
-    webhook: Webhook, fetched: Mapping[SecretRef, Secret]
-) -> Iterator[tuple[SecretRef, Finding]]:
-    """Yield the references of `webhook` whose values do not fit their fields."""
-    kind = KINDS[webhook.type]
-    for name, ref in webhook.references:
-        if ref not in fetched:
-            continue
-        field, secret = FIELDS[webhook.type][name], fetched[ref]
-        if not fits(field, secret):
-            hint = "store only the value there, without quotes or other text"
-            if ref.scheme is Scheme.LITERAL:
-                hint = f"use `{name}: {{env: NAME}}`, with the name of your variable"
-            yield ref, error("unfit-secret", f"{_subject(ref)} is not {field.noun}", hint)
-        elif field.secret_pattern is slack.TOKEN:
-            if meaning := slack.non_bot_description(secret):
-                message = f"{_subject(ref)} is {meaning}"
-                yield ref, warning("not-a-bot-token", message, slack.USE_A_BOT)
-        elif secret.matches(_HOLDS_TOKEN):
-            url = declared_secret(webhook.configuration.get(kind.destination_field, ""), fetched)
-            if url is not None and not url.matches(slack.SLACK_URL):
-                what = "contains a Slack token, but this webhook is not for Slack"
-                hint = "use `type: slack`; a Slack token is only sent to hosts under slack.com"
-                yield ref, error("slack-token-elsewhere", f"{_subject(ref)} {what}", hint)
+    field: Field, ref: SecretRef, destination: Value | None, fetched: Mapping[SecretRef, Secret]
+) -> Finding | None:
+    """Return the problem of a value as `field` of webhooks with this destination, if any."""
+    secret = fetched[ref]
+    if not fits(field, secret):
+        hint = "store only the value there, without quotes or other text"
+        if ref.scheme is Scheme.LITERAL:
+            hint = f"use `{field.name}: {{env: NAME}}`, with the name of your variable"
+        return error("unfit-secret", f"{_subject(ref)} is not {field.noun}", hint)
+    if field.secret_pattern is slack.TOKEN:
+        if meaning := slack.non_bot_description(secret):
+            message = f"{_subject(ref)} is {meaning}"
+            return warning("not-a-bot-token", message, slack.USE_A_BOT)
+    elif secret.matches(_HOLDS_TOKEN):
+        url = declared_secret(destination or "", fetched)
+        if url is not None and not url.matches(slack.SLACK_URL):
+            what = "contains a Slack token, but this webhook is not for Slack"
+            hint = "use `type: slack`; a Slack token is only sent to hosts under slack.com"
+            return error("slack-token-elsewhere", f"{_subject(ref)} {what}", hint)
+    return None
 
 
 def fits(field: Field, secret: Secret) -> bool:

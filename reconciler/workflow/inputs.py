@@ -99,19 +99,15 @@ class Checked:
 class Gathered:
     """Files without errors, and the available secrets that they refer to.
 
-    `problems` are the errors of references without a usable value, `warnings` warnings about the
-    others.
+    `references` are all references of the files, `problems` the errors of those without a usable
+    value, `warnings` warnings about the others.
     """
 
     checked: Checked
+    references: frozenset[SecretRef]
     secrets: Mapping[SecretRef, Secret] = field(repr=False)
     problems: Mapping[SecretRef, tuple[Finding, ...]] = field(default_factory=dict)
     warnings: tuple[Finding, ...] = ()
-
-    @property
-    def references(self) -> frozenset[SecretRef]:
-        """Return all references of the files."""
-        return frozenset(secrets.references(self.checked.desired.webhooks))
 
     @property
     def missing_references(self) -> frozenset[SecretRef]:
@@ -295,7 +291,8 @@ def gather(checked: Checked, api_key: Secret | None = None, *, writing: bool = F
     without the required list of allowed secrets.
     """
     inputs, webhooks = checked.inputs, checked.desired.webhooks
-    unlisted = _unlisted(secrets.references(webhooks), inputs, writing=writing)
+    references = frozenset(secrets.references(webhooks))
+    unlisted = _unlisted(references, inputs, writing=writing)
     values, problems = secrets.fetch(
         webhooks,
         environ=inputs.environ,
@@ -315,6 +312,7 @@ def gather(checked: Checked, api_key: Secret | None = None, *, writing: bool = F
         raise ConfigurationError(f"some secrets are invalid{effect}", findings=others)
     return Gathered(
         checked=checked,
+        references=references,
         secrets=values,
         problems=problems,
         warnings=(*unlisted, *others),
