@@ -6,8 +6,8 @@ A check that could not be run is *unknown*, which is not a failure. A failure al
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 from reconciler.errors import ExitCode
 from reconciler.findings import Position
@@ -22,8 +22,7 @@ class Status(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class Check(NamedTuple):
     """One check.
 
     `name` is a stable identifier. `detail` and `fix` are sentences in which untrusted text is
@@ -37,8 +36,7 @@ class Check:
     fix: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
+class Section(NamedTuple):
     """Related checks. `position` is their position in a file."""
 
     name: str
@@ -46,8 +44,7 @@ class Section:
     position: Position | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checklist:
+class Checklist(NamedTuple):
     """All checks of a command. `command` is its name, `notes` are sentences printed after them."""
 
     command: str
@@ -88,9 +85,9 @@ def warnings_as_failures(checklist: Checklist) -> Checklist:
     """Return `checklist` with warnings changed to failures."""
 
     def judged(check: Check) -> Check:
-        return replace(check, status=Status.FAIL) if check.status is Status.WARN else check
+        return check._replace(status=Status.FAIL) if check.status is Status.WARN else check
 
     sections = (
-        replace(each, checks=tuple(map(judged, each.checks))) for each in checklist.sections
+        each._replace(checks=tuple(map(judged, each.checks))) for each in checklist.sections
     )
-    return replace(checklist, sections=tuple(sections))
+    return checklist._replace(sections=tuple(sections))

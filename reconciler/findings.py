@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 MAX_EXCERPT_PREFIX: Final = 200
 """The maximum number of characters in an excerpt before the column of its position.
@@ -28,8 +28,7 @@ class Severity(StrEnum):
     NOTE = "note"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
+class Position(NamedTuple):
     """A position in a configuration file.
 
     `line` and `column` are in characters and start at 1; `width` is the number of marked characters
@@ -45,8 +44,7 @@ class Position:
         return f"{self.file}:{self.line}"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """The value at `path` in the data of a file or, if `key` is true, the mapping key before it."""
 
     file: str
@@ -54,8 +52,7 @@ class Place:
     key: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Related:
+class Related(NamedTuple):
     """A second place that explains a finding, such as the first occurrence of a key."""
 
     message: str

@@ -8,10 +8,10 @@ API client sends the value of a reference.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
-from typing import Any, Final, NoReturn, TypeAlias
+from typing import Any, Final, NamedTuple, NoReturn, TypeAlias
 from urllib.parse import urlsplit
 
 from reconciler.findings import Position
@@ -209,8 +209,7 @@ class Absent:
     file: str = field(default="", compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileScope:
+class FileScope(NamedTuple):
     """The scope of one file: the names that match a glob of `globs`."""
 
     file: str
@@ -218,8 +217,7 @@ class FileScope:
     prune: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(NamedTuple):
     """Which webhooks may be changed and deleted, over all files.
 
     `max_deletes` is None if no file sets a limit; the built-in limit then applies.
@@ -247,8 +245,7 @@ class Desired:
     literals: Mapping[SecretRef, Secret] = field(default_factory=dict, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Organization:
+class Organization(NamedTuple):
     """The organization an API key belongs to."""
 
     id: str
@@ -257,8 +254,7 @@ class Organization:
     maintenance: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryError:
+class DeliveryError(NamedTuple):
     """The error of the last delivery, as the server reports it (untrusted text)."""
 
     timestamp: str | None = None
@@ -284,8 +280,7 @@ class LiveWebhook:
     last_error: DeliveryError | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Live:
+class Live(NamedTuple):
     """One complete listing. `origin` is scheme and host of the server it came from."""
 
     origin: str

@@ -8,9 +8,8 @@ time.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from reconciler.errors import ExitCode
 from reconciler.model import LiveWebhook, Organization, Secret
@@ -22,8 +21,7 @@ if TYPE_CHECKING:  # only for annotations: avoids importing report at run time
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class Draft(NamedTuple):
     """A webhook ready to be sent, with resolved secrets.
 
     `configuration` is None if one of its secrets is not available; then only other fields are sent.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from reconciler.errors import ExitCode
 from reconciler.findings import Position
@@ -22,8 +22,7 @@ class Applied:
     note: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldMessage:
+class FieldMessage(NamedTuple):
     """The server's message about one field, and the position that declares it."""
 
     path: tuple[str, ...]
@@ -66,8 +65,7 @@ class Unconfirmed:
 Outcome: TypeAlias = Applied | Failed | Skipped | Unconfirmed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RemovedDuplicate:
+class RemovedDuplicate(NamedTuple):
     """A removed duplicate of a create whose response was lost; `kept` is the id that stays."""
 
     name: str

@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from reconciler.api.origin import (
     DEFAULT_DEADLINE,
@@ -53,8 +53,7 @@ class Setting(Generic[_T]):
     source: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(NamedTuple):
     """The settings of a connection.
 
     `timeout` is for one request, `deadline` for the whole run, both in seconds. `key` is None if

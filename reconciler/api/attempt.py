@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import httpx
 
@@ -57,8 +57,7 @@ class Reply:
     data: Any = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptRecord:
+class AttemptRecord(NamedTuple):
     """One attempt, for `--debug`, without headers, body and query.
 
     `status` is None if there was no response; `size` counts the body's bytes.
@@ -107,8 +106,7 @@ class Failure(Enum):
     """A redirect. It is not followed and not retried; the request may have been processed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FailedAttempt:
+class FailedAttempt(NamedTuple):
     """A failed attempt. `error` is raised if the failure is final."""
 
     failure: Failure

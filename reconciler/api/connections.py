@@ -16,9 +16,8 @@ import ssl
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 import httpx
@@ -215,8 +214,7 @@ def _context_of(variable: str, path: Path) -> ssl.SSLContext:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proxy:
+class Proxy(NamedTuple):
     """The variable that names a proxy, and the proxy without user and password.
 
     `address` is None if the value is not a URL.

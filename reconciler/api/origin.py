@@ -11,7 +11,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from reconciler.errors import CredentialError, UsageError
@@ -125,8 +125,7 @@ class Origin:
         return (url.scheme, url.host, port) == (self.scheme, self.host, self.port)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credential:
+class Credential(NamedTuple):
     """The value of the `Authorization` header. `label` is its name in messages."""
 
     scheme: str

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import re
 import threading
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from reconciler.errors import ApiError
 from reconciler.ports import Clock
@@ -24,8 +23,7 @@ _FIRST_DELAY: Final = 0.5
 _SLICE: Final = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pause:
+class Pause(NamedTuple):
     """A wait before the next attempt, in seconds, because of `error`."""
 
     seconds: float

@@ -152,7 +152,7 @@ class _Attempt:
         options = PlanOptions(allow_deletes=run.allow_deletes, resend=run.resend)
         if self._by_review:
             review = merged if run.reviewing is Reviewing.REQUIRE else None
-            options = replace(options, reviewed=merged.resends)
+            options = options._replace(reviewed=merged.resends)
         try:
             report = apply_plan(
                 checked, connection, options=options, confirm=lambda plan: True, review=review
@@ -271,7 +271,7 @@ class _Attempt:
         `unsent`, whose reviewed resends were not sent.
         """
         resend = tuple(sorted({*self._run.resend, *unsent}))
-        options = replace(options, reviewed=(), resend=resend)
+        options = options._replace(reviewed=(), resend=resend)
         try:
             made = make_plan(gather(checked), connection.api, options=options)
         except (ReconcilerError, KeyboardInterrupt):  # the writes must still be reported

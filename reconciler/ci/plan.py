@@ -70,7 +70,7 @@ def check(run: Run, *, writing: bool = False) -> Checked:
                 "policies cannot be read: the base commit is not in this clone",
                 hint="check out with fetch-depth: 0",
             )
-    checked = replace(load(inputs), inputs=run.inputs)
+    checked = load(inputs)._replace(inputs=run.inputs)
     gather(checked, writing=writing)
     return checked
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from reconciler.errors import ExitCode, ReconcilerError
@@ -98,7 +98,7 @@ class JobResult:
         elif self.plan is not None:
             parts.append(
                 renderer.render_plan(
-                    self.plan, replace(_MAIN_VIEW, apply_options=self.apply_options)
+                    self.plan, _MAIN_VIEW._replace(apply_options=self.apply_options)
                 )
             )
         if self.heading:

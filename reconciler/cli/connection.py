@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final, Self
 
@@ -49,7 +48,7 @@ def settings_of(session: Session) -> Settings:
         file_profile=profile or None,
     )
     if group is not None and key is not None:
-        found = replace(found, key=Setting(value=key, source=f"api_key in {group.paths[0]}"))
+        found = found._replace(key=Setting(value=key, source=f"api_key in {group.paths[0]}"))
     session.settings = found
     for name in ("server_url", "profile", "key", "timeout", "deadline"):
         setting = getattr(found, name)

@@ -83,11 +83,11 @@ def _trial(api: Client, organization: Organization) -> Iterator[Check]:
     else:
         yield from _read_back(found.configuration, sent)
 
-    renamed = replace(draft, name=_RENAMED)
+    renamed = draft._replace(name=_RENAMED)
     api.update(own_id, renamed, frozenset({"name"}))
     same = _read(api, own_id) == replace(found, name=_RENAMED)
     yield _expect("update", "changes the name and keeps everything else", same)
-    smaller = replace(renamed, configuration={"url": Secret(_URL)})
+    smaller = renamed._replace(configuration={"url": Secret(_URL)})
     api.update(own_id, smaller, frozenset({"configuration"}))
     yield _replaced(_read(api, own_id).configuration)
 

@@ -9,8 +9,8 @@ and on the listing after the last write.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from reconciler.model import LiveWebhook, Secret, SecretRef, Unknown
 from reconciler.planning.compare import Comparison, compare, compare_live
@@ -38,8 +38,7 @@ class State(Enum):
     STALE = "stale"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckResult:
+class CheckResult(NamedTuple):
     """The state of one operation, the reason, and the id of the live webhook if there is one.
 
     `differing` is the difference between that webhook and the result of a create or an update.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from reconciler.kinds import FIELDS, KINDS, Field
 from reconciler.model import (
@@ -41,8 +40,7 @@ from reconciler.planning.readback import (
 _NONE: Final[Mapping[str, SecretCause]] = {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class Comparison(NamedTuple):
     """The differences between a live and a declared webhook; without `fields` they are equal.
 
     `not_shown` has the declared fields that the server does not show, `malformed` the secret fields

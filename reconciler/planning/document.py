@@ -132,15 +132,17 @@ def plain(value: Any) -> Any:
             return {key: plain(each) for key, each in sorted(value.items())}
         case frozenset():
             return sorted(value)
-        case tuple():
+        case tuple() if not hasattr(value, "_fields"):
             return [plain(each) for each in value]
-    if not is_dataclass(value):
-        raise TypeError(f"cannot convert {type(value).__name__} to plain data")
     kind = type(value)
+    if is_dataclass(kind):
+        names = [each.name for each in fields(kind)]
+    elif (names := getattr(kind, "_fields", [])) == []:
+        raise TypeError(f"cannot convert {kind.__name__} to plain data")
     shown: Tree = {"change": _TAGS[kind]} if kind in _TAGS else {}
-    for each in fields(value):
-        if each.name not in _OMITTED.get(kind, ()):
-            shown[each.name] = plain(getattr(value, each.name))
+    for name in names:
+        if name not in _OMITTED.get(kind, ()):
+            shown[name] = plain(getattr(value, name))
     return {**shown, "adopt": True} if isinstance(value, Webhook) and value.adopt else shown
 
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from reconciler.findings import Finding, Position
 from reconciler.kinds import KINDS, Field
@@ -247,8 +247,7 @@ class Kept:
         return self.webhooks[0].name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unmanaged:
+class Unmanaged(NamedTuple):
     """A live webhook that is neither declared nor pruned."""
 
     webhook: Snapshot
@@ -348,8 +347,7 @@ class OperationDigest:
     id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SecretUse:
+class SecretUse(NamedTuple):
     """A secret that a webhook uses, with its destination.
 
     `webhook` is the name of the webhook, `field` the configuration field, `destination` a channel,
@@ -362,8 +360,7 @@ class SecretUse:
     destination: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Matched:
+class Matched(NamedTuple):
     """A declared webhook that equals the live one. `id` is the id of the live webhook."""
 
     id: str

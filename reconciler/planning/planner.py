@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import chain
+from types import MappingProxyType
+from typing import NamedTuple
 
 from reconciler.errors import ConfigurationError
 from reconciler.findings import Finding, has_errors, sort_key
@@ -36,8 +38,7 @@ from reconciler.planning.resend import Resend, Resends
 from reconciler.planning.review import CommittedHosts, digests, plan_digest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanOptions:
+class PlanOptions(NamedTuple):
     """Options of planning besides the files.
 
     `only` are globs over live or declared names. With `prune` false, undeclared webhooks are not
@@ -54,7 +55,7 @@ class PlanOptions:
     resend: tuple[str, ...] = ()
     reviewed: tuple[Resend, ...] = ()
     previous: Desired | None = None
-    committed_hosts: CommittedHosts = field(default_factory=dict)
+    committed_hosts: CommittedHosts = MappingProxyType({})
     apply_options: tuple[str, ...] = ()
 
 
@@ -216,7 +217,7 @@ def _attributed(
 
     A previous configuration that conflicts with the live webhooks is ignored.
     """
-    before = replace(options, previous=None, resend=(), reviewed=())
+    before = options._replace(previous=None, resend=(), reviewed=())
     drifting: set[object] = set()
     with suppress(ConfigurationError):
         made = plan(previous, live, {**secrets, **previous.literals}, before)

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 from reconciler.kinds import KINDS, Field
 from reconciler.model import LiveValue, LiveWebhook, Secret, SecretRef, Unknown, Value, Webhook
@@ -33,8 +32,7 @@ _MASKED: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class Evidence(NamedTuple):
     """The evidence about secrets in one listing.
 
     `readable` has the fields, as (type, field), for which a declared value compares equal. `shown`

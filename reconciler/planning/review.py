@@ -16,10 +16,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 from itertools import chain
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from reconciler.errors import UsageError
 from reconciler.kinds import KINDS, Kind
@@ -148,8 +147,7 @@ def _digest(content: Any) -> str:
     return sha256(text.encode()).hexdigest()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Review:
+class Review(NamedTuple):
     """The reviewed operations of one organization (its id) on one server (scheme and host).
 
     `resends` are the secrets that the reviewed plan resends. They are always planned again, because
@@ -167,8 +165,7 @@ class Review:
         return plan_digest(self.origin, self.organization, self.operations)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReviewComparison:
+class ReviewComparison(NamedTuple):
     """The comparison of a plan with a review; numbers are indexes of `plan.operations`.
 
     `unreviewed` has the reason for each operation that still needs a review. `stale` are

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from reconciler.findings import Position
 from reconciler.model import DeliveryError, Live
@@ -48,8 +48,7 @@ DRIFTED = (
 """The states that are drift."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WebhookStatus:
+class WebhookStatus(NamedTuple):
     """The status of one webhook. `id` is None if it is not live.
 
     `position` is the line that declares it, protects it or declares it absent. `last_run` is the

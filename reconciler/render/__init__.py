@@ -8,11 +8,10 @@ the content of each webhook's row (`rows`) and the wording (`words`). Texts end 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
 
 if TYPE_CHECKING:  # validate needs neither plans nor reports
     from reconciler.checks import Checklist
@@ -24,8 +23,7 @@ if TYPE_CHECKING:  # validate needs neither plans nor reports
     from reconciler.report import Report
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class View(NamedTuple):
     """Display settings; each renderer uses those that apply to it.
 
     `width` is in terminal columns. `verbosity` is 0 for changes and counts of the rest, 1 for

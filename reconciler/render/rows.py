@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from reconciler.findings import Position
 from reconciler.kinds import KINDS
@@ -43,8 +43,7 @@ from reconciler.report import Applied, Failed, FieldMessage, Outcome, Unconfirme
 _BREAK = re.compile(r"(?<!\d) ")
 
 
-@dataclass(frozen=True, slots=True)
-class Atom:
+class Atom(NamedTuple):
     """A piece of a line that is never split.
 
     `gap` precedes it unless it starts a line. `sign` is `+` for a new value, `-` for an old one.
@@ -57,16 +56,14 @@ class Atom:
     lead: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _FieldLine:
+class _FieldLine(NamedTuple):
     """One field that changes, or that the server refused."""
 
     label: str
     atoms: tuple[Atom, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(NamedTuple):
     """One webhook: `sign` is the action, `what` the destination, `rename` or the outcome.
 
     `details` are the reason or new values, `why` is the reason alone, `attribution` the author of
@@ -135,7 +132,7 @@ def _block(rows: list[Row]) -> list[Row]:
     labels = (f"({first.attribution})",) if first.attribution else ()
     details = (*_pieces(f"{first.why}, nothing else changes"), *labels)
     heading = Row(sign=first.sign, name=name, details=details, fields=first.fields)
-    return [heading, *(replace(each, details=(), fields=(), nested=True) for each in rows)]
+    return [heading, *(each._replace(details=(), fields=(), nested=True) for each in rows)]
 
 
 def operation_row(
@@ -202,8 +199,7 @@ def outcome_row(outcome: Outcome, now: datetime | None = None) -> Row:
                 fields += (_FieldLine("help", tuple(sentence(prose(outcome.hint)))),)
         case Unconfirmed():
             shown = f"{why} (the next run checks it)"
-    return replace(
-        planned,
+    return planned._replace(
         sign=sign or planned.sign,
         what=what.format(done=action(outcome.operation)[1]),
         details=_pieces(shown) if shown else (),

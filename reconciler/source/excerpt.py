@@ -75,7 +75,7 @@ def add_positions(documents: Mapping[str, Document], findings: Iterable[Finding]
     """
     found = list(findings)
     written: dict[Place | Position | None, Place | Position] = {
-        at: replace(documents[at.file].written_at(at.path), key=at.key)
+        at: documents[at.file].written_at(at.path)._replace(key=at.key)
         if isinstance(at, Place)
         else at
         for each in found
@@ -97,7 +97,7 @@ def add_positions(documents: Mapping[str, Document], findings: Iterable[Finding]
         at = each.place or each.position
         position, line = shown.get(written.get(at), (each.position, None))
         related = [
-            replace(other, place=None, position=shown[written[other.place]][0])
+            other._replace(place=None, position=shown[written[other.place]][0])
             if other.place in written
             else other
             for other in each.related
@@ -148,7 +148,7 @@ def narrow(text: str, position: Position) -> Position:
     """Return `position` with the width of the mask, if only a mask is shown there."""
     column = position.column - 1
     is_hidden = _masked_line(text, position.line - 1)[column : column + 1] == _HIDDEN
-    return replace(position, width=min(position.width, len(MASK))) if is_hidden else position
+    return position._replace(width=min(position.width, len(MASK))) if is_hidden else position
 
 
 @lru_cache(maxsize=256)  # many findings may be on one long line

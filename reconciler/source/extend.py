@@ -230,7 +230,7 @@ class _Merge:
         """
         for key in _mapping(entry):
             if key not in _ENTRY_KEYS and key.isalpha() and near(key, _ENTRY_KEYS) == "exclude":
-                place = replace(self.over.written_at(("webhooks", index, key)), key=True)
+                place = self.over.written_at(("webhooks", index, key))._replace(key=True)
                 hint = "did you mean `exclude`?"
                 self.findings.append(error("unknown-key", f"unknown key `{key}`", hint, place))
                 return {"name": entry.get("name"), "exclude": True}

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import takewhile
 from pathlib import Path, PurePath, PurePosixPath
-from typing import Final
+from typing import Final, NamedTuple
 
 from reconciler.findings import Finding, error
 from reconciler.source.text import near
@@ -76,8 +76,7 @@ def is_glob(named: str, directory: Path) -> bool:
     return _GLOB.search(named) is not None and not os.path.lexists(directory / named)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceFile:
+class SourceFile(NamedTuple):
     """One file as it was read.
 
     `file` is its name for display and positions: relative to the working directory if the file is

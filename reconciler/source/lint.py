@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from reconciler.findings import Finding, Place, error, note, warning
 from reconciler.kinds import FIELDS, Field
@@ -25,8 +25,7 @@ from reconciler.source.schema import written_webhooks
 from reconciler.source.text import REFERENCE, code_points, did_you_mean, masked, quoted, ticked
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class Rules(NamedTuple):
     """The rules for secrets from the command line.
 
     `allow_secrets` has the patterns of `--allow-secret`; () allows everything that is not
@@ -44,7 +43,7 @@ _BIDI_CONTROLS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2
 _REFUSED: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _ANY_FIELD: Final = {
     # A field of several types is checked in the webhooks that inherit it.
-    name: replace(field, secret_pattern=None, example="NAME")
+    name: field._replace(secret_pattern=None, example="NAME")
     for fields in FIELDS.values()
     for name, field in fields.items()
 }

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from reconciler.findings import Finding, Place, Position, Severity, has_errors, sort_key
 from reconciler.kinds import FIELDS, Field
@@ -70,8 +71,7 @@ class Loaded:
         return narrow(text, locate(text, at.file, at.path))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parsed:
+class Parsed(NamedTuple):
     """Parsed files, overlays merged with their parents.
 
     `findings` are those of files that could not be read. `policies` are those that a saved plan
@@ -80,7 +80,7 @@ class Parsed:
 
     documents: tuple[Document, ...] = ()
     findings: tuple[Finding, ...] = ()
-    policies: Mapping[str, str] = field(default_factory=dict)
+    policies: Mapping[str, str] = MappingProxyType({})
 
 
 def parse_files(sources: Sources) -> Parsed:
@@ -104,7 +104,7 @@ def load_parsed(parsed: Parsed, rules: Rules) -> Loaded:
     parents = {above.file: above for each in read for above in each.parents}
     documents = {each.file: each for each in read if each.usable}
     if own := frozenset(key_references(read)):
-        rules = replace(rules, api_keys=rules.api_keys | own)
+        rules = rules._replace(api_keys=rules.api_keys | own)
     # Overlays of one parent have the same findings about it.
     distinct: dict[Finding, Finding] = {}
     for each in read:
@@ -152,26 +152,26 @@ def build(documents: Collection[Document], accepted: Mapping[str, Iterable[Part]
         for _, data, index in accepted[document.file]:
             if index is None:  # the root
                 continue
-            name, id = data["name"], data.get("id")
+            name, key = data["name"], data.get("id")
             place = document.items["webhooks"][index]
             position = Position(file=place.file, line=place.line)
             if data.get("state") == "absent":
                 absent.append(
-                    Absent(name=name, id=id, position=position, index=index, file=document.file)
+                    Absent(name=name, id=key, position=position, index=index, file=document.file)
                 )
                 continue
             fields = FIELDS[data["type"]]
             webhooks.append(
                 Webhook(
                     name=name,
-                    id=id,
+                    id=key,
                     position=position,
                     index=index,
                     file=document.file,
                     type=data["type"],
                     event_types=_events(tuple(data["event_types"])),
                     configuration={
-                        field: _secret(fields[field], value, id or name, document.file, literals)
+                        field: _secret(fields[field], value, key or name, document.file, literals)
                         if fields[field].secret
                         else value
                         for field, value in data["configuration"].items()

@@ -190,7 +190,7 @@ def _placed(outcome: Outcome, declared: Loaded) -> Outcome:
     webhook = outcome.operation.after
     places = (declared.place(webhook.file, webhook.index, each.path) for each in outcome.fields)
     fields = tuple(
-        replace(each, position=declared.position(place))
+        each._replace(position=declared.position(place))
         for each, place in zip(outcome.fields, places, strict=True)
     )
     return replace(outcome, fields=fields)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product, takewhile
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from reconciler.errors import ConfigurationError, CredentialError, RunConfigurationError
 from reconciler.findings import Finding, Place, has_errors, warning, warnings_as_errors
@@ -86,8 +86,7 @@ class Inputs:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
+class Checked(NamedTuple):
     """Files without errors, and their inputs."""
 
     desired: Desired
@@ -95,8 +94,7 @@ class Checked:
     inputs: Inputs
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gathered:
+class Gathered(NamedTuple):
     """Files without errors, and the available secrets that they refer to.
 
     `references` are all references of the files, `problems` the errors of those without a usable
@@ -105,8 +103,8 @@ class Gathered:
 
     checked: Checked
     references: frozenset[SecretRef]
-    secrets: Mapping[SecretRef, Secret] = field(repr=False)
-    problems: Mapping[SecretRef, tuple[Finding, ...]] = field(default_factory=dict)
+    secrets: Mapping[SecretRef, Secret]
+    problems: Mapping[SecretRef, tuple[Finding, ...]]
     warnings: tuple[Finding, ...] = ()
 
     @property
@@ -115,8 +113,7 @@ class Gathered:
         return self.references - frozenset(self.secrets)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrganizationFiles:
+class OrganizationFiles(NamedTuple):
     """The files of one organization, and the reference or profile of its key.
 
     `inputs` are limited to its files, and contain the key references of all organizations.
@@ -176,7 +173,7 @@ def organizations(inputs: Inputs) -> tuple[OrganizationFiles, ...]:
         findings = problems if len(groups) == 1 or name is None else ()
         own = replace(
             inputs,
-            parsed=replace(parsed, documents=tuple(members), findings=findings),
+            parsed=parsed._replace(documents=tuple(members), findings=findings),
             key_references=frozenset(filter(None, keys.values())),
         )
         names = (each.file for each in members)
@@ -260,7 +257,7 @@ def previous(named: tuple[str, ...], checked: Checked) -> Desired:
         )
     names = _counterparts([each.file for each in parsed.documents], [*checked.loaded.documents])
     renamed = tuple(replace(each, file=names[each.file]) for each in parsed.documents)
-    return load_parsed(replace(parsed, documents=renamed), _EARLIER).desired or declared.desired
+    return load_parsed(parsed._replace(documents=renamed), _EARLIER).desired or declared.desired
 
 
 def load_earlier(found: files.Sources) -> Loaded:

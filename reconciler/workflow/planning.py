@@ -69,7 +69,7 @@ def plan(
         check_organization(organization, declared=desired.organization, asked=inputs.organization)
     if review is not None:
         _check_review_target(review, reader.origin, organization)
-        options = replace(options, reviewed=review.resends)
+        options = options._replace(reviewed=review.resends)
     if writing and organization.maintenance:
         raise MaintenanceError(
             f"organization {organization.name!r} is in maintenance: nothing can be changed",
@@ -77,8 +77,8 @@ def plan(
         )
     webhooks = _with_pinned(desired, reader)
     live = Live(origin=reader.origin, organization=organization, webhooks=webhooks)
-    options = replace(
-        options, committed_hosts=_destinations(gathered), apply_options=inputs.apply_options or ()
+    options = options._replace(
+        committed_hosts=_destinations(gathered), apply_options=inputs.apply_options or ()
     )
     made = planner.plan(desired, live, gathered.secrets, options)
     notes = [*made.notes, *gathered.warnings]

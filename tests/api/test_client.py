@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
@@ -120,7 +119,7 @@ def test_put_without_secrets_reports_the_missing_ones(type: str, fields: str) ->
     """The client never sends a request that would erase a token."""
     emulated = EmulatedApi(methods=("PUT", "DELETE"))
     own = emulated.create("A")[0]
-    draft = replace(slack("B"), configuration=None, type=type)
+    draft = slack("B")._replace(configuration=None, type=type)
     with pytest.raises(InvalidRequestError, match=fields) as caught:
         emulated.client.update(own, draft, frozenset({"name"}))
     assert caught.value.hint

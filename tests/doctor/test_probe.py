@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +71,7 @@ def test_only_the_webhook_of_an_earlier_probe_is_deleted() -> None:
     """A webhook with the probe's name and another destination is kept."""
     emulated = EmulatedApi()
     foreign = emulated.client.create(GENERIC, emulated.organization).id
-    ours = replace(GENERIC, configuration={"url": Secret("https://webhooks-probe.example/")})
+    ours = GENERIC._replace(configuration={"url": Secret("https://webhooks-probe.example/")})
     emulated.client.create(ours, emulated.organization)
     assert "ok clean-up: deleted 1 webhook from an earlier probe" in details(run(emulated))
     assert [each.id for each in emulated.client.list()] == [foreign]

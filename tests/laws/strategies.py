@@ -135,4 +135,4 @@ def masked(live: Live) -> Live:
         }
         return replace(webhook, configuration=shown)
 
-    return replace(live, webhooks=tuple(map(mask, live.webhooks)))
+    return live._replace(webhooks=tuple(map(mask, live.webhooks)))

@@ -71,7 +71,7 @@ def carry_out(operations: Iterable[Operation], live: Live, *, serial: int = 0) -
                 event_types=after.event_types,
                 configuration=configuration,
             )
-    return replace(live, webhooks=tuple(webhooks.values()))
+    return live._replace(webhooks=tuple(webhooks.values()))
 
 
 @many
@@ -234,7 +234,7 @@ def test_order_makes_no_difference(desired: Desired, live: Live, seed: int) -> N
     """Files and pages in any order give an equal plan."""
     shuffle = random.Random(seed).sample
     other = replace(desired, webhooks=tuple(shuffle(desired.webhooks, len(desired.webhooks))))
-    pages = replace(live, webhooks=tuple(shuffle(live.webhooks, len(live.webhooks))))
+    pages = live._replace(webhooks=tuple(shuffle(live.webhooks, len(live.webhooks))))
 
     assert planned(desired, live) == planned(other, pages)
 

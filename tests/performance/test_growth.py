@@ -145,7 +145,7 @@ def _applied(change: str, *, masked: bool = False) -> Callable[[int], Work]:
             found = tuple(
                 replace(each, configuration={**each.configuration, **hidden}) for each in found[1:]
             )
-        made = plan(desired(count), replace(live(count), webhooks=found), SECRETS)
+        made = plan(desired(count), live(count)._replace(webhooks=found), SECRETS)
         return lambda: run(memory(*found), made, secrets=SECRETS)
 
     return stage

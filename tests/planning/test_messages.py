@@ -49,7 +49,7 @@ def absent(name: str, line: int, id: str | None = None) -> Absent:
 def ignoring(glob: str, id: str | None = None) -> Desired:
     found = desired(slack(id=id, line=3))
     patterns = (Pattern(glob="other"), Pattern(glob=glob, position=at(11)))
-    return replace(found, policy=replace(found.policy, ignore=patterns))
+    return replace(found, policy=found.policy._replace(ignore=patterns))
 
 
 def format_finding(found: Finding) -> list[str]:
@@ -268,17 +268,17 @@ def test_everything_that_relaxes_a_policy_is_listed(
     before: int | None, now: int | None, limit: str
 ) -> None:
     """Each relaxed setting is one warning; a new file relaxes nothing."""
-    old = Desired(policy=replace(STRICT, max_deletes=before), organization="Acme")
-    found = relaxed(old, Desired(policy=replace(LOOSE, max_deletes=now)))
+    old = Desired(policy=STRICT._replace(max_deletes=before), organization="Acme")
+    found = relaxed(old, Desired(policy=LOOSE._replace(max_deletes=now)))
     expected = [f"- warning {each.format(limit=limit)}" for each in RELAXED]
     assert [line for each in found for line in format_finding(each)] == expected
 
 
 def test_tightening_is_not_relaxing() -> None:
     """Only changes that permit more are listed."""
-    tight = Desired(policy=replace(STRICT, max_deletes=1), organization="Acme")
+    tight = Desired(policy=STRICT._replace(max_deletes=1), organization="Acme")
     assert list(relaxed(tight, tight)) == []
-    assert list(relaxed(Desired(policy=replace(LOOSE, max_deletes=2)), tight)) == []
+    assert list(relaxed(Desired(policy=LOOSE._replace(max_deletes=2)), tight)) == []
 
 
 def test_a_kept_webhook_points_at_its_entry() -> None:

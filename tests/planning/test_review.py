@@ -85,8 +85,8 @@ def test_the_digest_covers_the_previous_live_state() -> None:
 def test_the_digest_covers_organization_and_origin() -> None:
     """A digest approved for one organization is not valid in another."""
     here = live()
-    there = replace(here, organization=replace(here.organization, id="org-2"))
-    elsewhere = replace(here, origin="https://other.example.com")
+    there = here._replace(organization=here.organization._replace(id="org-2"))
+    elsewhere = here._replace(origin="https://other.example.com")
 
     assert len({digest(desired(slack()), each) for each in (here, there, elsewhere)}) == 3
 

@@ -92,7 +92,7 @@ def of_type(hint: Any) -> st.SearchStrategy[Any]:
         return PLAIN[hint]
     if isinstance(hint, type) and issubclass(hint, Enum):
         return st.sampled_from(hint)
-    assert is_dataclass(hint), hint
+    assert is_dataclass(hint) or hasattr(hint, "_fields"), hint
     return any_of(hint)
 
 
@@ -197,7 +197,7 @@ def plans(draw: st.DrawFn) -> Plan:
         }
     )
     made = plan(*draw(few(operations, 3)), **draw(more))
-    secrets = (replace(each, destination=draw(texts)) for each in made.secrets)
+    secrets = (each._replace(destination=draw(texts)) for each in made.secrets)
     return replace(made, secrets=tuple(secrets))
 
 

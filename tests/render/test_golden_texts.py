@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,12 +36,12 @@ def appearances() -> Iterator[tuple[str, str]]:
     text, markdown, json = (RENDERERS[form]() for form in ("text", "markdown", "json"))
     for name, plan in PLANS.items():
         for width in WIDTHS:
-            view = replace(VIEW, width=width, verbosity=0)
+            view = VIEW._replace(width=width, verbosity=0)
             yield f"plan-{name}.{width}.txt", text.render_plan(plan, view)
         yield f"plan-{name}.md", markdown.render_plan(plan, VIEW)
     for name, report in REPORTS.items():
         for width in WIDTHS:
-            view = replace(VIEW, width=width, verbosity=0)
+            view = VIEW._replace(width=width, verbosity=0)
             yield f"report-{name}.{width}.txt", text.render_report(report, view)
         yield f"report-{name}.md", markdown.render_report(report, VIEW)
     yield "plan-resent.folded.md", markdown.render_plan(PLANS["resent"])
@@ -65,7 +64,7 @@ def appearances() -> Iterator[tuple[str, str]]:
     failing = STATUSES["failing"]
     yield "status-no-file.txt", text.render_status(ACME, failing, None, VIEW)
     for verbosity in (0, 1):
-        view = replace(VIEW, verbosity=verbosity)
+        view = VIEW._replace(verbosity=verbosity)
         shown = text.render_status(ACME, failing, {}, view, UNCOMPARED)
         yield f"status-uncompared.{verbosity}.txt", shown
     yield "status-failing.json", json.render_status(ACME, failing, None)

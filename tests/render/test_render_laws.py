@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
@@ -138,7 +137,7 @@ def test_annotations_are_only_our_commands(findings: tuple[Finding, ...]) -> Non
 @given(found=results(), view=views)
 def test_color_changes_no_character(found: Any, view: View) -> None:
     """Colored text without escape sequences equals uncolored text."""
-    colored = render_all("text", found, replace(view, color=True))
+    colored = render_all("text", found, view._replace(color=True))
     assert [strip(text) for text in colored] == render_all("text", found, view)
 
 

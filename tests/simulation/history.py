@@ -68,8 +68,8 @@ class Program:
         found = load_parsed(saved.parsed, Rules())
         if found.desired is None:
             raise Violation(f"a saved plan cannot be loaded: {found.findings}")
-        checked = replace(_checked(process), desired=found.desired)
-        options = replace(saved.options, allow_deletes=process.team.options.allow_deletes)
+        checked = _checked(process)._replace(desired=found.desired)
+        options = saved.options._replace(allow_deletes=process.team.options.allow_deletes)
         self._apply(process, checked, options, saved.review)
 
     def _apply(
@@ -224,7 +224,7 @@ class History:
 
     def _plan_again(self, team: Team) -> Plan:
         """Plan again, without the resends that were requested before."""
-        options = replace(team.options, previous=None, resend=())
+        options = team.options._replace(previous=None, resend=())
         process = Process("check", team=replace(team, options=options))
         planned = self.world.scheduler.run_as(process.state, lambda: self.program.plan(process))
         if planned is None:
@@ -256,7 +256,7 @@ class History:
             return
         if last.code is ExitCode.BLOCKED:
             counted = self._plan_again(team).counted_deletes
-            allowed = replace(team, options=replace(team.options, allow_deletes=counted))
+            allowed = replace(team, options=team.options._replace(allow_deletes=counted))
             last = self._run(Process("allowed", team=allowed), self.program.apply)
         if _complete(last) and last.report is not None:
             again, plan = self._plan_again(team), last.report.plan

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import replace
 from typing import Any
 
 from reconciler.errors import ConfigurationError, ExitCode
@@ -95,7 +94,7 @@ class ReportChecks:
         """Return the operations of the plan that are not done according to a listing."""
         team = process.team
         live = Live(origin=plan.origin, organization=plan.organization, webhooks=tuple(seen))
-        options = replace(team.options, previous=None, resend=())
+        options = team.options._replace(previous=None, resend=())
         try:
             again = make_plan(team.desired, live, self._available_secrets(plan), options)
         except ConfigurationError:

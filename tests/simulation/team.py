@@ -185,11 +185,11 @@ def draw_options(draw: random.Random, desired: Desired) -> PlanOptions:
     options = PLAIN
     if draw.random() < 0.35:
         globs = ("hook-*", "pin-*", f"{PROTECTED}*", f"{STRAY}*", f"{IGNORED}*", "old-*")
-        options = replace(options, only=tuple(sorted({draw.choice(globs), draw.choice(declared)})))
+        options = options._replace(only=tuple(sorted({draw.choice(globs), draw.choice(declared)})))
     if draw.random() < 0.25:
-        options = replace(options, prune=False)
+        options = options._replace(prune=False)
     if draw.random() < 0.4:
-        options = replace(options, previous=before(draw, desired))
+        options = options._replace(previous=before(draw, desired))
     if draw.random() < 0.35:
         named = [
             f"{value.scheme}:{value.name}"
@@ -198,7 +198,7 @@ def draw_options(draw: random.Random, desired: Desired) -> PlanOptions:
             if isinstance(value, SecretRef)
         ]
         wanted = () if not named or draw.random() < 0.4 else (draw.choice(named),)
-        options = replace(options, resend=wanted or ("*",))
+        options = options._replace(resend=wanted or ("*",))
     return options
 
 

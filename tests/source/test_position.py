@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from reconciler.findings import Position
@@ -121,8 +119,8 @@ def test_merges_of_merges_are_followed_once() -> None:
 def test_columns_up_to_the_position_do_not_change() -> None:
     """The caret below the line is therefore aligned."""
     text, position = "{token: abcdefgh, nam: x}\n", Position(file="w.yaml", line=1)
-    assert excerpt(text, replace(position, column=18)) == "{token: ********, nam: ***}"
-    assert excerpt(text, replace(position, column=2)) == "{token: ***, nam: ***}"
+    assert excerpt(text, position._replace(column=18)) == "{token: ********, nam: ***}"
+    assert excerpt(text, position._replace(column=2)) == "{token: ***, nam: ***}"
 
 
 def test_quoted_user_text_is_limited() -> None:

@@ -60,8 +60,7 @@ def in_one_file(desired: Desired) -> Desired:
             for number, each in enumerate(desired.webhooks)
         ),
         absent=tuple(replace(each, position=start, file="f.yaml") for each in desired.absent),
-        policy=replace(
-            policy,
+        policy=policy._replace(
             scopes=(FileScope(file="f.yaml", prune=policy.scopes[0].prune),),
             ignore=written(policy.ignore),
             protect=written(policy.protect),

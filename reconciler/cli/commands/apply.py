@@ -100,7 +100,7 @@ def _apply(
         options = plan_options(checked, own)
     else:
         saved = _saved(session, planfile, expect_digest)
-        review, options = saved.review, replace(saved.options, allow_deletes=own["allow_deletes"])
+        review, options = saved.review, saved.options._replace(allow_deletes=own["allow_deletes"])
         files = [each.file for each in saved.parsed.documents]
         words = apply_options(session, files, ())
         session.inputs = replace(session.inputs, parsed=saved.parsed, apply_options=words)

@@ -74,7 +74,7 @@ def _remote(
     from reconciler.doctor import service
 
     deadline = replace(settings.deadline, value=min(settings.deadline.value, _DEADLINE))
-    session.settings = replace(settings, deadline=deadline)
+    session.settings = settings._replace(deadline=deadline)
     progress = Progress(session)
     with connected(session, progress=progress, needs_key=False) as connection:
         api, clock, has_key = connection.api, connection.clock, connection.key is not None

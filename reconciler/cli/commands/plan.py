@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
@@ -164,7 +163,7 @@ def run(session: Session, out: str | None, format: str, detailed_exitcode: bool,
         connection=session.words(CONNECTION_OPTIONS),
     )
     if out is not None:
-        text = RENDERERS["text"]().render_plan(made, replace(view, color=False, verbosity=0))
+        text = RENDERERS["text"]().render_plan(made, view._replace(color=False, verbosity=0))
         saved = workflow.save_plan(made, checked.loaded, options, text)
         if target is not None:
             write.write_atomically(target, saved, over=write.FileKind.PLAN)
