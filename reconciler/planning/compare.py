@@ -78,8 +78,8 @@ def compare(
     sent: list[FieldChange] = []
     configured: dict[str, Any] = {}
     wanted: dict[str, Any] = {}
-    for field in KINDS[webhook.type].fields:
-        if (name := field.name) not in webhook.configuration:
+    for name, field in FIELDS[webhook.type].items():
+        if name not in webhook.configuration:
             continue
         value, cause = webhook.configuration[name], resent.get(name)
         found = UNKNOWN if isinstance(shown, Unknown) else shown.get(name)
@@ -89,6 +89,8 @@ def compare(
             reading = secret_reading(webhook.type, field, value, found, secrets, evidence)
         else:
             reading = _plain_reading(field, value, found)
+        if reading is Reading.SAME and cause is None:
+            continue
         if reading is Reading.UNAVAILABLE:
             unavailable.append(name)
         elif reading is Reading.UNKNOWN:

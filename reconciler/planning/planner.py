@@ -91,10 +91,10 @@ def plan(
     matched: list[Matched] = []
     not_shown: list[tuple[str, str]] = []
     for webhook, found, comparison in compared:
-        after = _awaiting(webhook, unpaired)
-        fields = with_removed_unknown_fields(webhook, found, comparison.fields)
-        fields = tuple(_with_shown_host(each, options.committed_hosts) for each in fields)
+        after, fields = _awaiting(webhook, unpaired), comparison.fields
         if fields:
+            fields = with_removed_unknown_fields(webhook, found, fields)
+            fields = tuple(_with_shown_host(each, options.committed_hosts) for each in fields)
             reason = _reason(webhook, found, comparison.fields, table.adopted)
             before = snapshot(found, webhook)
             updates.append(Update(before=before, after=after, fields=fields, reason=reason))
@@ -105,7 +105,7 @@ def plan(
             malformed_secret_warning(webhook, name, options.apply_options)
             for name in comparison.malformed
         ]
-        if not any(each.path[0] == "configuration" for each in fields):
+        if options.previous and not any(each.path[0] == "configuration" for each in fields):
             findings += resends.dropped_secret_notes(webhook, found, evidence)
     deletes = sorted(table.deletes, key=lambda each: (each.name, each.before.id))
     creates = sorted(table.new, key=lambda each: each.name)

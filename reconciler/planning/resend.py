@@ -84,9 +84,9 @@ class Resends:
 
     def causes(self, webhook: Webhook) -> Mapping[str, SecretCause]:
         """Return the cause for each field that is sent or removed without a visible difference."""
-        before = self._before(webhook)
-        if before is None and not self._named and not self._reviewed:
+        if not (self._previous or self._named or self._reviewed):
             return {}
+        before = self._before(webhook)
         found: dict[str, SecretCause] = {}
         for name, value in webhook.configuration.items():
             requested = not self._named.isdisjoint(_names(webhook, value))
