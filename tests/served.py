@@ -1,4 +1,4 @@
-"""An emulated CloudTruth over HTTP, which may pause at a write; a port that refuses connections."""
+"""Services over HTTP, an emulator that pauses at a write, and a port that refuses connections."""
 
 from __future__ import annotations
 
@@ -7,17 +7,25 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from reconciler.emulator.emulator import LogEntry
-from tests.emulated.emulator import Emulator
+from reconciler.emulator.messages import Request, Response
 from tests.emulated.server import Server
 from tests.waiting import TIMEOUT
 
 
+class Service(Protocol):
+    """A server in memory: an emulated CloudTruth, or a fake of another service."""
+
+    def handle(self, request: Request) -> Response:
+        """Process one request."""
+
+
 @contextmanager
-def served(emulator: Emulator) -> Iterator[str]:
-    """Serve `emulator` on a free port and yield its URL."""
-    server = Server(emulator)
+def served(service: Service) -> Iterator[str]:
+    """Serve `service` on a free port and yield its URL."""
+    server = Server(service)  # type: ignore[arg-type]
     # A daemon thread, so that a failing test does not keep the test run from ending.
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -12,15 +12,15 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
-from tests.fakes import Response
+from reconciler.emulator.messages import Request, Response, json_value
 
 MAX_BODY = 65_536
 BOT = "github-actions[bot]"
 
 
-Faulty = Callable[[str, str], "Response | None"]
+Faulty = Callable[[str, str], Response | None]
 """Returns a response, by method and path, in place of GitHub's, or None."""
 
 
@@ -41,6 +41,11 @@ def runner_environ(folder: Path, event: str, commit: str, run: int = 1) -> dict[
     }
 
 
+def refusal(status: int, message: str, **more: Any) -> Response:
+    """Return an error like GitHub's."""
+    return json_value({"message": message, **more}, status=status)
+
+
 class FakeGitHub:
     """One repository on GitHub.
 
@@ -48,13 +53,10 @@ class FakeGitHub:
     second. `fault` may respond first.
     """
 
-    def __init__(
-        self, *, repository: str = "acme/hooks", token: str = "gh-canary-token", login: str = BOT
-    ) -> None:
-        self.repository = repository
+    def __init__(self, token: str = "gh-canary-token") -> None:
+        self.repository = "acme/hooks"
         self.token = token
-        self.login = login
-        self.base = ""
+        self.login = BOT
         self.graphql = True
         self.read_only = False
         self.pulls: dict[int, dict[str, Any]] = {}
@@ -130,38 +132,36 @@ class FakeGitHub:
 
     # GitHub's responses.
 
-    def handle(self, method: str, url: str, headers: dict[str, str], body: bytes) -> Response:
-        """Process one request; `headers` have lower-case names."""
-        parts = urlsplit(url)
-        path = parts.path.removeprefix("/api/v3")
-        query = dict(parse_qsl(parts.query))
+    def handle(self, request: Request) -> Response:
+        """Process one request."""
+        method, path = request.method, request.path.removeprefix("/api/v3")
         with self._lock:
             self.log.append((method, path))
             instead = self.fault(method, path)
             if instead is not None:
                 return instead
-            if headers.get("authorization") != f"Bearer {self.token}":
-                return Response(401, {"message": "Bad credentials"})
+            if request.headers.get("authorization") != f"Bearer {self.token}":
+                return refusal(401, "Bad credentials")
             if path.endswith("/graphql"):
                 return self._viewer()
             if method != "GET" and self.read_only:
-                return Response(403, {"message": "Resource not accessible by integration"})
-            value = json.loads(body) if body else {}
-            return self._route(method, path, query, value)
+                return refusal(403, "Resource not accessible by integration")
+            value = json.loads(request.body or b"{}")
+            return self._route(method, path, dict(parse_qsl(request.query)), value)
 
     def _viewer(self) -> Response:
         if not self.graphql:
-            return Response(403, {"message": "Resource not accessible by integration"})
-        return Response(200, {"data": {"viewer": {"login": self.login}}})
+            return refusal(403, "Resource not accessible by integration")
+        return json_value({"data": {"viewer": {"login": self.login}}})
 
     def _route(self, method: str, path: str, query: dict[str, str], value: Any) -> Response:
         prefix = f"/repos/{self.repository}"
         if not path.startswith(prefix):
-            return Response(404, {"message": "Not Found"})
+            return refusal(404, "Not Found")
         rest = path.removeprefix(prefix)
         if len(str(value.get("body") or "")) > MAX_BODY:
             message = f"body is too long (maximum is {MAX_BODY} characters)"
-            return Response(422, {"message": "Validation Failed", "errors": [{"message": message}]})
+            return refusal(422, "Validation Failed", errors=[{"message": message}])
         if method == "GET" and rest.startswith(("/git/", "/compare/", "/pulls")):
             return self._history(rest, query)
         if method == "GET" and rest == "/issues/comments":
@@ -172,21 +172,21 @@ class FakeGitHub:
         if found := re.fullmatch(r"/issues/(\d+)/comments", rest):
             number = int(found[1])
             if method == "POST":
-                return Response(201, self.comment(number, value["body"], login=self.login))
+                return json_value(self.comment(number, value["body"], login=self.login), status=201)
             return self._page(self.on(number), query)
         if method == "PATCH" and (found := re.fullmatch(r"/issues/comments/(\d+)", rest)):
             for each in self.comments:
                 if each["id"] == int(found[1]):
                     self.edit(each, value["body"])
-                    return Response(200, each)
+                    return json_value(each)
         if rest == "/issues":
             return self._issues(method, query, value)
         if method == "PATCH" and (found := re.fullmatch(r"/issues/(\d+)", rest)):
             for each in self.issues:
                 if each["number"] == int(found[1]):
                     each.update(value)
-                    return Response(200, each)
-        return Response(404, {"message": "Not Found"})
+                    return json_value(each)
+        return refusal(404, "Not Found")
 
     def _history(self, rest: str, query: dict[str, str]) -> Response:
         """Process requests for commits and pull requests."""
@@ -199,20 +199,20 @@ class FakeGitHub:
             rows.sort(key=lambda each: str(each["updated_at"]), reverse=True)
             return self._page(rows, query)
         if (found := re.fullmatch(r"/pulls/(\d+)", rest)) and int(found[1]) in self.pulls:
-            return Response(200, self.pulls[int(found[1])])
+            return json_value(self.pulls[int(found[1])])
         if rest.startswith("/git/matching-refs/"):
             rows = [{"ref": name, "object": {"sha": commit}} for name, commit in self.queue.items()]
-            return Response(200, rows)
+            return json_value(rows)
         if self.git is None:
-            return Response(404, {"message": "Not Found"})
+            return refusal(404, "Not Found")
         if found := re.fullmatch(r"/compare/([0-9a-f]+)\.\.\.(.+)", rest):
             old, new = found[1], self.git("rev-parse", found[2])
             fork = self.git("merge-base", old, new)
             status = {new: "behind", old: "ahead"}.get(fork, "diverged")
             names = self.git("diff", "--name-only", fork, new).splitlines()
             files = [{"filename": each} for each in names]
-            return Response(200, {"status": status, "files": files})
-        return Response(404, {"message": "Not Found"})
+            return json_value({"status": status, "files": files})
+        return refusal(404, "Not Found")
 
     def _issues(self, method: str, query: dict[str, str], value: Any) -> Response:
         if method == "POST":
@@ -224,13 +224,13 @@ class FakeGitHub:
                 "user": {"login": self.login},
             }
             self.issues.append(issue)
-            return Response(201, issue)
+            return json_value(issue, status=201)
         state = query.get("state", "open")
         return self._page([each for each in self.issues if each["state"] == state], query)
 
     def _page(self, rows: list[Any], query: dict[str, str]) -> Response:
         size, page = int(query.get("per_page", "30")), int(query.get("page", "1"))
-        return Response(200, rows[(page - 1) * size : page * size])
+        return json_value(rows[(page - 1) * size : page * size])
 
     def _now(self) -> str:
         self._seconds += 1

@@ -16,19 +16,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-import httpx
 import yaml
 
+from reconciler.api.connections import InProcess
 from reconciler.api.origin import Network
 from reconciler.ci.github import GitHub
 from reconciler.ci.workflows import RequiredSecrets, Setup, workflows
+from reconciler.emulator.messages import Request, Response
 from reconciler.model import Scheme, Secret, SecretRef
 from tests.ci.actions import evaluate, filled
 from tests.ci.fake_github import FakeGitHub, runner_environ
 from tests.cli.conftest import perform
 from tests.emulated.emulator import Emulator
 from tests.emulated.variant import Variant
-from tests.fakes import in_process, serve
 from tests.folders import commit, git
 from tests.ports import VirtualClock
 from tests.served import PauseAtWrite, served
@@ -42,20 +42,16 @@ SETUP = Setup(
         "": RequiredSecrets(references=(SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN"),)),
     },
 )
-_BASH = ("bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c")
 
 
 @contextmanager
-def client(
-    fake: FakeGitHub, transport: httpx.BaseTransport | None = None, **environ: str
-) -> Iterator[GitHub]:
+def client(fake: FakeGitHub, **environ: str) -> Iterator[GitHub]:
     """Yield a client of `fake` for the job described by `environ`."""
+    adapter = InProcess(fake.handle, request=Request)
     github = GitHub(
         repository=fake.repository,
         token=Secret(fake.token),
-        network=Network(
-            clock=VirtualClock(), environment=environ, adapter=transport or in_process(fake)
-        ),
+        network=Network(clock=VirtualClock(), environment=environ, adapter=adapter),
         clean=str,
     )
     with closing(github):
@@ -92,11 +88,12 @@ class World:
 
     folder: Path
     github: FakeGitHub
-    github_url: str
     emulator: Emulator
     hold: PauseAtWrite
-    cloudtruth_url: str
-    secrets: dict[str, str] = field(default_factory=dict)
+    url: str = ""
+    secrets: dict[str, str] = field(
+        default_factory=lambda: {"CLOUDTRUTH_API_KEY": KEY, "SLACK_BOT_TOKEN": SLACK}
+    )
     environments: dict[str, dict[str, str]] = field(default_factory=dict)
     setup: Setup = SETUP
     file: str = "webhooks.yaml"
@@ -107,6 +104,16 @@ class World:
     def work(self) -> Path:
         """The checkout."""
         return self.folder / "work"
+
+    def handle(self, request: Request) -> Response:
+        """Serve CloudTruth and an enterprise server of GitHub, which have different paths."""
+        service = self.emulator if request.path.startswith("/api/v1/") else self.github
+        return service.handle(request)
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """The addresses of both."""
+        return {"CLOUDTRUTH_SERVER_URL": self.url, "GITHUB_API_URL": f"{self.url}/api/v3"}
 
     # Actions of users.
 
@@ -291,20 +298,12 @@ class World:
             self.hold.clear()
         else:
             self.hold.after(1)
-        with subprocess.Popen(
-            [*_BASH, script],
-            cwd=self.work,
-            env=self._shell_environ(environment),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as process:
-            self.hold.wait(process)
-            process.send_signal(signal.SIGINT)
-            self.github.fault = lambda method, path: None
-            self.hold.release()
-            stdout, stderr = process.communicate(timeout=TIMEOUT)
-        return _done(process.returncode, stdout, stderr, temp)
+        process = self._start(script, environment)
+        self.hold.wait(process)
+        process.send_signal(signal.SIGINT)
+        self.github.fault = lambda method, path: None
+        self.hold.release()
+        return self._ended(process, temp)
 
     def not_run(self, workflow: str, run: str, job: str = "webhooks", label: str = "") -> Done:
         """Run the step that reports a job that failed before its command."""
@@ -315,11 +314,8 @@ class World:
         contexts["matrix"] = {"label": label}
         assert evaluate(step["if"], {**contexts, "failure": lambda: True})
         environ = self._variables(called, step, contexts)
-        address = {"GITHUB_API_URL": self.github_url, "GITHUB_REPOSITORY": self.github.repository}
-        self.shell = True
-        done = self._done(step["run"], environ | address, self._temp())
-        self.shell = False
-        return done
+        environ |= {**self.urls, "GITHUB_REPOSITORY": self.github.repository}
+        return self._ended(self._start(step["run"], environ), self._temp())
 
     def _pausing(self, method: str, path: str) -> None:
         if "/compare/" in path:  # the last request before the plan
@@ -371,9 +367,8 @@ class World:
         commit = self.git("rev-parse", "HEAD")
         variables = {
             **runner_environ(temp, github["event_name"], commit, self.runs),
-            "GITHUB_API_URL": self.github_url,
+            **self.urls,
             "GITHUB_WORKFLOW_REF": f"x/y/.github/workflows/{called_by}@refs/heads/main",
-            "CLOUDTRUTH_SERVER_URL": self.cloudtruth_url,
         }
         variables |= self._variables(job, step, {**contexts, "secrets": secrets})
         return step["run"], variables, temp
@@ -398,30 +393,33 @@ class World:
         temp.mkdir()
         return temp
 
-    def _shell_environ(self, environ: dict[str, str]) -> dict[str, str]:
+    def _done(self, script: str, environ: dict[str, str], temp: Path) -> Done:
+        if self.shell:
+            return self._ended(self._start(script, environ), temp)
+        words = script.removeprefix("exec webhooks ").split()
+        ran = perform(*words, directory=self.work, **environ)
+        return _done(ran.code, ran.out, ran.err, temp)
+
+    def script(self, text: str, environ: dict[str, str]) -> Done:
+        """Run a script in the checkout, in a shell as a runner starts it."""
+        return self._ended(self._start(text, environ), self._temp())
+
+    def _start(self, script: str, environ: dict[str, str]) -> subprocess.Popen[str]:
         measured = {key: value for key, value in os.environ.items() if key.startswith("COVERAGE")}
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return {"PATH": path, **measured, **environ}
-
-    def _done(self, script: str, environ: dict[str, str], temp: Path) -> Done:
-        if not self.shell:
-            ran = perform(*script.removeprefix("exec webhooks ").split(),
-                          directory=self.work, **environ)  # fmt: skip
-            return _done(ran.code, ran.out, ran.err, temp)
-        done = self.script(script, environ)
-        return _done(done.returncode, done.stdout, done.stderr, temp)
-
-    def script(self, text: str, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
-        """Run a script in the checkout, in a shell as a runner starts it."""
-        return subprocess.run(
-            [*_BASH, text],
+        return subprocess.Popen(
+            ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c", script],
             cwd=self.work,
-            env=self._shell_environ(environ),
-            capture_output=True,
+            env={"PATH": path, **measured, **environ},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=TIMEOUT,
-            check=False,
         )
+
+    def _ended(self, process: subprocess.Popen[str], temp: Path) -> Done:
+        with process:
+            stdout, stderr = process.communicate(timeout=TIMEOUT)
+        return _done(process.returncode, stdout, stderr, temp)
 
 
 @contextmanager
@@ -429,27 +427,15 @@ def world(folder: Path, **choices: Any) -> Iterator[World]:
     """Start CloudTruth and GitHub on this machine and create a repository with one commit."""
     hold = PauseAtWrite()
     emulator = Emulator(behavior=Variant(**{"any_key": True, **choices}), listener=hold)
-    github = FakeGitHub()
-    try:
-        with served(emulator) as cloudtruth_url, serve(github) as github_url:
-            made = World(
-                folder=folder,
-                github=github,
-                github_url=github_url,
-                emulator=emulator,
-                hold=hold,
-                cloudtruth_url=cloudtruth_url,
-                secrets={"CLOUDTRUTH_API_KEY": KEY, "SLACK_BOT_TOKEN": SLACK},
-            )
-            made.work.mkdir()
-            made.git("init", "-q", "-b", "main")
-            made.declare("Audit")
-            made.commit("start")
-            github.git = made.git
-            yield made
-            hold.release()
-    finally:
-        emulator.store.close()
+    made = World(folder, FakeGitHub(), emulator, hold)
+    made.work.mkdir()
+    made.git("init", "-q", "-b", "main")
+    made.declare("Audit")
+    made.commit("start")
+    made.github.git = made.git
+    with closing(emulator.store), served(made) as made.url:
+        yield made
+        hold.release()
 
 
 @cache

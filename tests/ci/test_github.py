@@ -12,11 +12,11 @@ from reconciler.api.origin import Network
 from reconciler.ci.github import GitHub, GitHubError
 from reconciler.ci.marker import Marker, MarkerKind, find
 from reconciler.ci.plan import write_comments
+from reconciler.emulator.messages import Request, Response, json_value
 from reconciler.errors import CredentialError, UsageError
 from reconciler.model import Secret
 from tests.ci.fake_github import FakeGitHub
 from tests.ci.support import client
-from tests.fakes import Response
 from tests.ports import VirtualClock
 
 MARKER = Marker(kind=MarkerKind.PLAN, file="w.yaml", organization="o", digest="sha256:" + "1" * 64)
@@ -104,7 +104,7 @@ def test_organizations_of_one_file_have_separate_comments(fake: FakeGitHub) -> N
 
 def test_an_invalid_list_is_an_error(fake: FakeGitHub) -> None:
     """An unreadable list of comments never means that there is no comment yet."""
-    fake.fault = lambda method, path: Response(200, {"message": "hello"})
+    fake.fault = lambda method, path: json_value({"message": "hello"})
     with client(fake) as github, pytest.raises(GitHubError, match="list"):
         write(github, 7, "one")
     assert fake.writes == []
@@ -115,16 +115,16 @@ def test_an_enterprise_server_has_its_own_urls(fake: FakeGitHub) -> None:
     seen: list[str] = []
     handle = fake.handle
 
-    def listen(method: str, url: str, headers: dict[str, str], body: bytes) -> Response:
-        seen.append(url.split("?")[0])
-        return handle(method, url, headers, body)
+    def listen(request: Request) -> Response:
+        seen.append(request.headers["host"] + request.path)
+        return handle(request)
 
     fake.handle = listen  # type: ignore[method-assign]
     with client(fake, GITHUB_API_URL="https://git.example/api/v3") as github:
         write(github, 7, "one")
         assert github.login
-    assert "https://git.example/api/graphql" in seen
-    assert f"https://git.example/api/v3/repos/{fake.repository}/issues/7/comments" in seen
+    assert "git.example/api/graphql" in seen
+    assert f"git.example/api/v3/repos/{fake.repository}/issues/7/comments" in seen
 
 
 def test_a_token_is_not_sent_to_an_unsafe_url(fake: FakeGitHub) -> None:

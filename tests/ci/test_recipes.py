@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.ci.support import World, world
+from tests.ci.support import Done, World, world
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,8 +22,8 @@ def here(tmp_path: Path) -> Iterator[World]:
         yield made
 
 
-def script(here: World, job: dict[str, Any], **variables: str) -> subprocess.CompletedProcess[str]:
-    site = {"CLOUDTRUTH_SERVER_URL": here.cloudtruth_url, "CI": "true", **here.secrets}
+def script(here: World, job: dict[str, Any], **variables: str) -> Done:
+    site = {"CLOUDTRUTH_SERVER_URL": here.url, "CI": "true", **here.secrets}
     return here.script("\n".join(job["script"]), {**site, **job.get("variables", {}), **variables})
 
 
@@ -55,17 +54,17 @@ def test_the_gitlab_recipe_from_the_merge_request_to_the_rotation(
     here.declare("Audit", "Deploys")
     second = here.commit("a webhook")
     runner = checked_out(here, second, tmp_path / "one")
-    assert script(runner, jobs["validate"]).returncode == 0
+    assert script(runner, jobs["validate"]).code == 0
     planned = script(runner, jobs["plan"], CI_MERGE_REQUEST_DIFF_BASE_SHA=first)
-    assert planned.returncode == 0, planned.stderr
+    assert planned.code == 0, planned.stderr
     assert "2 to create" in planned.stdout
     assert "this change" in planned.stdout
     drifting = script(runner, jobs["drift"])
-    assert drifting.returncode == 2
+    assert drifting.code == 2
     applied = script(runner, jobs["apply"], CI_COMMIT_BEFORE_SHA="0" * 40)
-    assert applied.returncode == 0, applied.stderr
+    assert applied.code == 0, applied.stderr
     assert set(here.live()) == {"Audit", "Deploys"}
-    assert script(runner, jobs["drift"]).returncode == 0
+    assert script(runner, jobs["drift"]).code == 0
 
     file = here.work / "webhooks.yaml"
     file.write_text(file.read_text().replace("SLACK_BOT_TOKEN}", "SLACK_BOT_TOKEN, version: 2}"))
@@ -75,7 +74,7 @@ def test_the_gitlab_recipe_from_the_merge_request_to_the_rotation(
     planned = script(runner, jobs["plan"], CI_MERGE_REQUEST_DIFF_BASE_SHA=second)
     assert "2 to update" in planned.stdout
     applied = script(runner, jobs["apply"], CI_COMMIT_BEFORE_SHA=second)
-    assert applied.returncode == 0, applied.stderr
+    assert applied.code == 0, applied.stderr
     tokens = {each["configuration"]["token"] for each in here.emulator.store.webhooks()}
     assert tokens == {"xoxb-rotated-0123456789"}
 
@@ -94,13 +93,13 @@ def test_the_smallest_workflow_applies_and_rotates(here: World, tmp_path: Path) 
     job = {"script": [step["run"]], "variables": allowed}
     first = here.git("rev-parse", "HEAD")
     runner = checked_out(here, first, tmp_path / "one")
-    assert script(runner, job, BEFORE="0" * 40).returncode == 0
+    assert script(runner, job, BEFORE="0" * 40).code == 0
     file = here.work / "webhooks.yaml"
     file.write_text(file.read_text().replace("SLACK_BOT_TOKEN}", "SLACK_BOT_TOKEN, version: 2}"))
     runner = checked_out(here, here.commit("rotate"), tmp_path / "two")
     here.secrets["SLACK_BOT_TOKEN"] = "xoxb-rotated-0123456789"
     done = script(runner, job, BEFORE=first)
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.stderr
     assert "1 updated" in done.stdout
 
 
@@ -109,9 +108,9 @@ def test_the_pre_commit_hook_checks_the_files(here: World) -> None:
     (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text("utf-8"))
     assert hook["pass_filenames"] is False
     job = {"script": [hook["entry"]]}
-    assert script(here, job).returncode == 0
+    assert script(here, job).code == 0
     (here.work / "webhooks.yaml").write_text("webhooks: []\nwebhooks: []\n")
-    assert script(here, job).returncode == 3
+    assert script(here, job).code == 3
 
 
 def test_every_documented_reason_exists() -> None:

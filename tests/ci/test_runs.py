@@ -56,7 +56,7 @@ def test_debug_shows_requests_to_both_servers(here: World) -> None:
     """A slow job shows which server it waits for."""
     done = here.call("apply --reviewed-plan ignore --debug")
     assert "POST /api/v1/webhooks/ 201" in done.stderr
-    assert f"GET /repos/{here.github.repository}/pulls 200" in done.stderr
+    assert f"/repos/{here.github.repository}/pulls 200" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,11 @@ import pytest
 
 from reconciler.ci.marker import MarkerKind, decode
 from reconciler.ci.workflows import CALLER, updated, workflows
+from reconciler.emulator.messages import Response, bytes_response
 from reconciler.errors import ExitCode, Interrupted
+from tests.ci.fake_github import refusal
 from tests.ci.support import SLACK, Done, World, only, world
-from tests.emulated.faults import Rule, Script, status
-from tests.fakes import Response
+from tests.emulated.faults import Rule, Script, drop, status, with_fault
 
 
 @pytest.fixture
@@ -299,7 +300,7 @@ def test_a_plan_job_cancelled_between_two_comments_approves_nothing(
     def cancel(method: str, path: str) -> Response | None:
         nonlocal count
         count += method != "GET" and not path.endswith("graphql")
-        return Response(500) if count > written else None
+        return bytes_response(500) if count > written else None
 
     here.github.fault = cancel
     assert here.propose(1, "Audit", *names, "Last").code == 1
@@ -645,10 +646,10 @@ def test_a_shallow_checkout_is_reported_with_its_fix(here: World) -> None:
 
 
 FAULTS = {
-    "403": Response(403, {"message": "Resource not accessible by integration"}),
-    "500": Response(500, {"message": "Server Error"}),
-    "HTML": Response(200, b"<html>Unicorn!</html>", {"Content-Type": "text/html"}),
-    "dropped": Response(0),
+    "403": refusal(403, "Resource not accessible by integration"),
+    "500": refusal(500, "Server Error"),
+    "HTML": bytes_response(200, b"<html>Unicorn!</html>", "text/html"),
+    "dropped": with_fault(bytes_response(200), drop()),
 }
 
 
@@ -720,7 +721,7 @@ def test_a_failure_that_cannot_be_commented_is_reported_elsewhere(here: World) -
     assert "pull-requests: write" in done.stdout
     here.github.read_only = False
     here.github.fault = lambda method, path: (
-        Response(403, {"message": "Unable to create comment because issue is locked."})
+        refusal(403, "Unable to create comment because issue is locked.")
         if method == "POST" and path.endswith("/issues/1/comments")
         else None
     )

@@ -18,8 +18,8 @@ import yaml
 
 from tests.cli.conftest import MakeCloud, Shell
 from tests.docs.block_setups import README, SECRETS, Block, blocks
-from tests.fakes import serve
 from tests.folders import ROOT, python
+from tests.served import served
 from tests.slack.fake_slack import GOOD, SCOPES, FakeSlack
 
 PAGES = [
@@ -124,7 +124,7 @@ def misspelt(shell: Shell, folder: Path) -> str:
 def checked_slack(shell: Shell, folder: Path) -> str:
     """Check a webhook of the README's file with a token that lacks a scope."""
     (folder / "webhooks.yaml").write_text(README, "utf-8")
-    with serve(FakeSlack(tokens={GOOD: SCOPES[:2]})) as url:
+    with served(FakeSlack(tokens={GOOD: SCOPES[:2]})) as url:
         return shell("slack", "check", "--only", "Deploys", "--slack-url", url, **SECRETS).out
 
 

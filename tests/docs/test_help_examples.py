@@ -17,7 +17,6 @@ from tests.cli.test_help import COMMANDS
 from tests.docs.block_setups import EXAMPLE, SECRETS
 from tests.emulated.emulator import Emulator
 from tests.emulated.variant import Variant
-from tests.fakes import serve
 from tests.folders import ROOT
 from tests.served import served
 from tests.slack.fake_slack import FakeSlack
@@ -83,7 +82,7 @@ def test_every_entry_is_used() -> None:
 def site() -> Iterator[tuple[Emulator, Mapping[str, str]]]:
     """One emulated CloudTruth and one fake Slack for all examples, and the environment for both."""
     emulator = Emulator(behavior=Variant(any_key=True), seed=1)
-    with served(emulator) as url, serve(FakeSlack()) as slack:
+    with served(emulator) as url, served(FakeSlack()) as slack:
         cloudtruth = {"CLOUDTRUTH_SERVER_URL": url, "CLOUDTRUTH_API_KEY": "an-example-key"}
         yield emulator, {**SECRETS, **cloudtruth, "WEBHOOKS_SLACK_URL": slack}
 

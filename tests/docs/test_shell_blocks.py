@@ -19,8 +19,8 @@ import yaml
 from tests.cli.conftest import MakeCloud, Shell
 from tests.docs.block_setups import ELSEWHERE, SECRETS, SETUPS, STAND_INS, BlockSetup
 from tests.docs.test_code_blocks import BLOCKS
-from tests.fakes import serve
 from tests.folders import ROOT, copy_parts, git, write
+from tests.served import served
 from tests.slack.fake_slack import FakeSlack
 from tests.waiting import TIMEOUT
 
@@ -65,7 +65,7 @@ def test_blocks_run_elsewhere_are_mentioned_there(name: str) -> None:
 
 @pytest.fixture
 def slack() -> Iterator[str]:
-    with serve(FakeSlack()) as url:
+    with served(FakeSlack()) as url:
         yield url
 
 

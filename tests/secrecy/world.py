@@ -23,7 +23,6 @@ from tests.emulated import faults
 from tests.emulated.emulator import Emulator, Request, Response
 from tests.emulated.faults import Fault, Rule, Script
 from tests.emulated.variant import Variant
-from tests.fakes import serve
 from tests.folders import write
 from tests.ports import SkippingClock
 from tests.secrecy import canaries as c
@@ -310,9 +309,9 @@ def world(folder: Path) -> Iterator[World]:
         slack = FakeSlack(tokens={c.ENV_TOKEN.value: SCOPES})
         made = World(folder=folder, github=FakeGitHub(token=c.GITHUB.value), slack=slack)
         made.urls = {
-            "CLOUDTRUTH_SERVER_URL": stack.enter_context(served(made)),  # type: ignore[arg-type]
-            "GITHUB_API_URL": stack.enter_context(serve(made.github)),
-            "WEBHOOKS_SLACK_URL": stack.enter_context(serve(slack)),
+            "CLOUDTRUTH_SERVER_URL": stack.enter_context(served(made)),
+            "GITHUB_API_URL": stack.enter_context(served(made.github)),
+            "WEBHOOKS_SLACK_URL": stack.enter_context(served(slack)),
         }
         yield made
 

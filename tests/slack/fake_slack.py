@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
-from tests.fakes import Response
+from reconciler.emulator.messages import Request, Response, json_value
 
 GOOD = "xoxb-" + "canary-good-0001"
 SCOPES = ("chat:write", "chat:write.public", "chat:write.customize")
@@ -24,8 +24,8 @@ def channel(id: str, name: str, *which: str) -> dict[str, Any]:
 class FakeSlack:
     """Workspace "Acme". `tokens` maps a token to its scopes, None if they are unknown.
 
-    The first `throttle` requests return 429, the first `broken` ones 503; `breaking` is a
-    method that always fails. `page` is the size of a page of channels.
+    The first `throttle` requests return 429; `breaking` is a method that always fails. `page` is
+    the size of a page of channels.
     """
 
     tokens: dict[str, tuple[str, ...] | None] = field(default_factory=lambda: {GOOD: SCOPES})
@@ -38,7 +38,6 @@ class FakeSlack:
         ]
     )
     throttle: int = 0
-    broken: int = 0
     breaking: str = ""
     page: int = 2
     errors: dict[str, str] = field(default_factory=dict)
@@ -47,32 +46,32 @@ class FakeSlack:
     """Method, token and arguments of each request."""
     posted: list[dict[str, Any]] = field(default_factory=list)
 
-    base = "/api"
-
     def methods(self) -> list[str]:
         return [method for method, _, _ in self.log]
 
-    def handle(self, verb: str, url: str, headers: dict[str, str], body: bytes) -> Response:
-        """Process one request; `headers` have lower-case names."""
-        parts = urlsplit(url)
-        method = parts.path.rpartition("/")[2]
-        arguments = dict(parse_qsl(parts.query)) if verb == "GET" else json.loads(body or b"{}")
-        token = headers.get("authorization", "").removeprefix("Bearer ")
+    def handle(self, request: Request) -> Response:
+        """Process one request."""
+        method = request.path.rpartition("/")[2]
+        arguments = dict(parse_qsl(request.query)) or json.loads(request.body or b"{}")
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
         self.log.append((method, token, arguments))
         if self.throttle:
             self.throttle -= 1
-            return Response(429, {"ok": False, "error": "ratelimited"}, {"Retry-After": "3"})
-        if self.broken or (self.breaking and method.endswith(self.breaking)):
-            self.broken = max(0, self.broken - 1)
-            return Response(503, {"ok": False})
+            limited = json_value({"ok": False, "error": "ratelimited"}, status=429)
+            return limited.with_headers(("retry-after", "3"))
+        if method == self.breaking:
+            return json_value({"ok": False}, status=503)
         if token not in self.tokens:
-            return Response(200, {"ok": False, "error": "invalid_auth"})
+            return json_value({"ok": False, "error": "invalid_auth"})
         scopes = self.tokens[token]
-        response_headers = {} if scopes is None else {"X-OAuth-Scopes": ",".join(scopes)}
         if method in self.errors:
-            return Response(200, {"ok": False, "error": self.errors[method]}, response_headers)
-        document = getattr(self, method.replace(".", "_"))(arguments, set(scopes or ()))
-        return Response(200, document, response_headers)
+            document = {"ok": False, "error": self.errors[method]}
+        else:
+            document = getattr(self, method.replace(".", "_"))(arguments, set(scopes or ()))
+        response = json_value(document)
+        if scopes is None:
+            return response
+        return response.with_headers(("x-oauth-scopes", ",".join(scopes)))
 
     def auth_test(self, arguments: dict[str, Any], scopes: set[str]) -> Any:
         return {"ok": True, "team": "Acme", "user": "cloudtruth", "url": "https://acme.slack.com/"}

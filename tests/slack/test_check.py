@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from reconciler.api.connections import InProcess
 from reconciler.api.origin import Network, Origin
 from reconciler.checks import Check, Checklist, Status
+from reconciler.emulator.messages import Request
 from reconciler.errors import CredentialError
 from reconciler.model import Scheme, Secret, SecretRef, Value, Webhook
 from reconciler.slack.check import Slack, check
-from tests.fakes import in_process
 from tests.ports import VirtualClock
 from tests.slack.fake_slack import GOOD, SCOPES, SEEING, FakeSlack
 
@@ -44,7 +45,8 @@ def check_slack(
     slack.breaking = breaking
 
     def connect(token: Secret) -> Slack:
-        network = Network(clock=clock or VirtualClock(), adapter=in_process(slack))
+        adapter = InProcess(slack.handle, request=Request)
+        network = Network(clock=clock or VirtualClock(), adapter=adapter)
         return Slack(token, origin=Origin.parse("https://slack.com/api"), network=network)
 
     secrets = {} if value is None else dict.fromkeys((REF, OTHER), Secret(value))
@@ -199,8 +201,8 @@ def test_a_message_that_may_have_been_posted_is_unknown() -> None:
 
 def test_a_failing_slack_is_a_failure() -> None:
     """A token that could not be checked is not treated as valid."""
-    slack = FakeSlack(broken=99)
-    found = row(check_slack(slack), "slack")
+    slack = FakeSlack()
+    found = row(check_slack(slack, breaking="auth.test"), "slack")
     assert found.status is Status.FAIL
     assert "503" in found.detail
     assert slack.methods() == ["auth.test"] * 4
