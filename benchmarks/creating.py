@@ -45,7 +45,8 @@ def create(workspace: Workspace) -> Iterator[Line]:
             value=counts[parallelism]["max in flight"],
             unit="requests",
             budget=parallelism,
-            result=", ".join(
+            result=f"{counts[parallelism]['max in flight']} at once; "
+            + ", ".join(
                 f"{value} {each}"
                 for each, value in sorted(counts[parallelism].items())
                 if each.isupper()

@@ -17,9 +17,10 @@ _INTRODUCTION = """\
 
 `python -m benchmarks` writes this page. Edit the script, not the page.
 
-Times differ between machines, and on one machine from hour to hour. So every result is a ratio to
-a baseline, measured alternately with it; each budget limits that ratio. Times are for
-complete processes, as seen from the shell.
+Times differ between machines, and on one machine from hour to hour. So most results are ratios to
+a baseline that is measured alternately with them, and the budget limits the ratio. The other
+results (sizes, requests, peak memory, CPU time) have absolute budgets. Times are for complete
+processes, as seen from the shell.
 
 `tests/performance` tests what does not depend on a clock: which modules a command loads, how many
 requests it makes, how many of them run concurrently, and that no step takes quadratic time.

@@ -110,7 +110,7 @@ def _report_failed_check(run: Run, problem: ReconcilerError) -> list[Finding]:
     text += f"\n{run.link} could not compare the webhooks. "
     text += "This issue closes when a check succeeds."
     if run.rerun_command is not None:
-        text += f" To try apply_options:\n\n{code_block(run.rerun_command)}\n"
+        text += f" To try again:\n\n{code_block(run.rerun_command)}\n"
     with reporting(findings, "could not write the drift issue"):
         marker = run.marker(MarkerKind.DRIFT)
         mine = find(github.open_issues(), marker)

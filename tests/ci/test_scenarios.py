@@ -803,7 +803,7 @@ def test_a_failing_drift_check_uses_the_same_issue(here: World) -> None:
         assert here.drift().code == 4
     (issue,) = here.github.issues
     assert "the drift check cannot run (authentication)" in issue["title"]
-    assert "gh run rerun" in issue["body"]
+    assert "To try again:\n\n```sh\ngh run rerun" in issue["body"]
     here.emulator.faults = Script()
     here.edit_live("Audit", channel="by-hand")
     here.drift()
