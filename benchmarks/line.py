@@ -37,7 +37,7 @@ def compare(
     *,
     metric: str = "wall",
 ) -> Line:
-    """Compare this program with its lower bound, and return the ratios of all tools."""
+    """Return the line that compares this program and other tools with the lower bound."""
     show = seconds if metric == "wall" else mebibytes
     base = median_of(samples[baseline], metric)
     others = {**samples, **(more or {})}

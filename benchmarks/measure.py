@@ -1,4 +1,4 @@
-"""Runs programs alternately and measures each: wall time, CPU time, peak memory.
+"""Run programs alternately and measure each: wall time, CPU time, peak memory.
 
 The speed of a machine varies over time. So compared programs run alternately, A B A B, and a ratio
 is the median of the ratios within each round.
@@ -87,7 +87,7 @@ def median_of(samples: Sequence[Sample], metric: str = "wall") -> float:
 
 
 def ratio(samples: Sequence[Sample], base: Sequence[Sample], metric: str = "wall") -> float:
-    """Return how many times longer our runs took, round by round."""
+    """Return the median over the rounds of a metric's ratio to that of `base`."""
     pairs = zip(samples, base, strict=True)
     values: list[float] = [getattr(a, metric) / getattr(b, metric) for a, b in pairs]
     return median(values)

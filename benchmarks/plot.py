@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 _WIDTH, _HEIGHT = 720, 420
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 150, 50, 60
-_COLOURS = ("#0b6bcb", "#c2410c")
+_COLORS = ("#0b6bcb", "#c2410c")
 
 Curve = Mapping[int, float]
 
@@ -26,7 +26,7 @@ def plot(title: str, across: str, curves: Mapping[str, Curve]) -> str:
         *_grid(x, y),
         _text((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 15, across, anchor="middle"),
     ]
-    for (name, curve), color in zip(curves.items(), _COLOURS, strict=False):
+    for (name, curve), color in zip(curves.items(), _COLORS, strict=False):
         points = [(x(count), y(value)) for count, value in sorted(curve.items())]
         joined = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
         lines.append(f'<polyline points="{joined}" fill="none" stroke="{color}" stroke-width="2"/>')

@@ -61,7 +61,7 @@ class Store:
             )  # fmt: skip
         return self._pages[number, size]
 
-    def answer(self, method: str, target: bytes, body: bytes) -> tuple[int, bytes]:
+    def respond(self, method: str, target: bytes, body: bytes) -> tuple[int, bytes]:
         path, _, query = target.partition(b"?")
         if path == b"/counts":
             counts = {**self.counts, "max in flight": self.max_in_flight}
@@ -97,7 +97,7 @@ class Store:
 
 
 class Connection(asyncio.Protocol):
-    """Reads requests from one connection, and answers each after its latency."""
+    """Read requests from one connection, and respond to each after the latency."""
 
     def __init__(self, store: Store, latency: float) -> None:
         self._store = store
@@ -124,16 +124,16 @@ class Connection(asyncio.Protocol):
             self._store.max_in_flight = max(self._store.max_in_flight, self._store.in_flight)
         arguments = (method.decode(), target, rest[:length])
         if self._latency and target != b"/counts":
-            asyncio.get_running_loop().call_later(self._latency, self._answer, *arguments)
+            asyncio.get_running_loop().call_later(self._latency, self._respond, *arguments)
         else:
-            self._answer(*arguments)
+            self._respond(*arguments)
 
-    def _answer(self, method: str, target: bytes, body: bytes) -> None:
-        status, answer = self._store.answer(method, target, body)
+    def _respond(self, method: str, target: bytes, body: bytes) -> None:
+        status, content = self._store.respond(method, target, body)
         self._store.in_flight -= 1
         self._transport.write(
             b"HTTP/1.1 %d OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
-            % (status, len(answer), answer)
+            % (status, len(content), content)
         )
 
 

@@ -27,8 +27,8 @@ class Server:
 
     def counts(self) -> dict[str, int]:
         """Return the requests since the last call, by method, and the maximum in flight."""
-        with urllib.request.urlopen(f"{self.url}/counts") as answer:
-            found: dict[str, int] = json.load(answer)
+        with urllib.request.urlopen(f"{self.url}/counts") as response:
+            found: dict[str, int] = json.load(response)
         return found
 
 
@@ -123,7 +123,7 @@ class Workspace:
 
 @contextmanager
 def serving(webhooks: int, latency: float = 0.0) -> Iterator[Server]:
-    """Serve this many webhooks during a block, each answer after `latency` milliseconds."""
+    """Serve this many webhooks during a block, each response after `latency` milliseconds."""
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.server",
          "--webhooks", str(webhooks), "--latency", str(latency)],

@@ -33,17 +33,17 @@ def _helps() -> Iterator[tuple[str, str]]:
     root = program()
     with _context(root, None, PROGRAM) as context:
         yield f"`{PROGRAM}`", root.get_help(context)
-        yield from _of_group(root, context)
+        yield from _group_helps(root, context)
         yield f"`{PROGRAM} help options`", options_page(context)
 
 
-def _of_group(group: Group, context: click.Context) -> Iterator[tuple[str, str]]:
+def _group_helps(group: Group, context: click.Context) -> Iterator[tuple[str, str]]:
     for name in group.list_commands(context):
         command = group.load(name)
         with _context(command, context, name) as inner:
             yield f"`{inner.command_path}`", command.get_help(inner)
             if isinstance(command, Group):
-                yield from _of_group(command, inner)
+                yield from _group_helps(command, inner)
 
 
 def _context(command: click.Command, parent: click.Context | None, name: str) -> click.Context:

@@ -48,7 +48,7 @@ def text() -> str:
     untyped, shared = _fields_of_any_type()
     definitions["untypedDefaults"]["properties"]["configuration"]["properties"] = untyped
     for kind in KINDS.values():
-        definitions |= _of_kind(kind)
+        definitions |= _kind_definitions(kind)
     definitions |= shared
     definitions |= {
         name: _removable(part, definitions)
@@ -60,7 +60,7 @@ def text() -> str:
     return f"{format_json(schema)}\n"
 
 
-def _of_kind(kind: Kind) -> dict[str, Schema]:
+def _kind_definitions(kind: Kind) -> dict[str, Schema]:
     """Return the definitions of one type."""
     camel, name = _camel(kind), kind.type
     required = [each.name for each in kind.fields if each.required]
@@ -222,7 +222,7 @@ def _fields_of_any_type() -> tuple[Schema, dict[str, Schema]]:
 
 
 def _pair(field: Field) -> Schema:
-    """Return the condition that a field needs its partner."""
+    """Return the condition that a field requires its partner."""
     partner = field.partner
     return {
         "if": {"properties": {field.name: True}, "required": [field.name]},

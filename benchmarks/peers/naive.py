@@ -39,9 +39,9 @@ def main() -> None:
     live: dict = {}
     page = 1
     while True:
-        answer = client.get("/api/v1/webhooks/", params={"page": page, "page_size": 100}).json()
-        live.update((row["name"], row) for row in answer["results"])
-        if not answer["next"]:
+        response = client.get("/api/v1/webhooks/", params={"page": page, "page_size": 100}).json()
+        live.update((row["name"], row) for row in response["results"])
+        if not response["next"]:
             break
         page += 1
     for webhook in desired:

@@ -1,4 +1,4 @@
-"""Creates webhooks one after the other with one httpx.Client, without planning.
+"""Create webhooks one after the other with one httpx.Client, without planning.
 
 one_by_one.py COUNT
 """
