@@ -1,7 +1,7 @@
 """The results of `doctor` and `slack check`: checks in sections.
 
 A check that could not be run is *unknown*, which is not a failure. A failure always has a fix.
-`private` has names, hosts and paths; it is shown on the terminal only, never in JSON.
+`private` contains names, hosts and paths, and is shown only on the terminal, never in JSON.
 """
 
 from __future__ import annotations
@@ -84,10 +84,10 @@ def unknown(name: str, detail: str, *, fix: str | None = None, private: str | No
 def warnings_as_failures(checklist: Checklist) -> Checklist:
     """Return `checklist` with warnings changed to failures."""
 
-    def judged(check: Check) -> Check:
+    def strict(check: Check) -> Check:
         return check._replace(status=Status.FAIL) if check.status is Status.WARN else check
 
     sections = (
-        each._replace(checks=tuple(map(judged, each.checks))) for each in checklist.sections
+        each._replace(checks=tuple(map(strict, each.checks))) for each in checklist.sections
     )
     return checklist._replace(sections=tuple(sections))

@@ -25,7 +25,7 @@ library's exception.
        ├─ ConflictError                   1   409
        ├─ InvalidRequestError             1   400, 422 and other permanent rejections
        ├─ RateLimitedError                1   429, for longer than the deadline
-       ├─ ServerError                     1   5xx
+       ├─ ServerError                     1   5xx, no complete response, too many failures
        ├─ ProtocolError                   1   a response that violates the API
        ├─ IncompleteListingError          1   inconsistent pages
        ├─ UnreachableError                1   not sent: safe to repeat
@@ -197,7 +197,7 @@ class RateLimitedError(ApiError, code="rate-limited"):
 
 
 class ServerError(ApiError, code="server-error"):
-    """Every attempt failed on the server."""
+    """The server failed or did not respond completely, or the retry budget is used up."""
 
 
 class ProtocolError(ApiError, code="protocol"):

@@ -117,7 +117,7 @@ def warnings_as_errors(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 def sort_key(finding: Finding) -> tuple[str, int, int, str, str]:
-    """Return the key by which findings are sorted: file, line, column; without a position first."""
+    """Return the key by which findings are sorted: file, line, column; those without one first."""
     position = finding.position
     if position is None:
         return ("", 0, 0, finding.rule, finding.message)

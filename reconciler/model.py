@@ -135,7 +135,7 @@ class SecretRef:
         return shown if self.version is None else f"{shown} (version {self.version})"
 
     def __hash__(self) -> int:
-        return hash(self.name)  # cached in the text; the default would hash a tuple each time
+        return hash(self.name)  # a str caches its hash; the default would hash a tuple each time
 
     def tree(self) -> dict[str, Any]:
         """Return the reference in the form used in files. A literal appears by name only."""
@@ -218,7 +218,7 @@ class FileScope(NamedTuple):
 
 
 class Policy(NamedTuple):
-    """Which webhooks may be changed and deleted, over all files.
+    """Which webhooks may be changed and deleted, across all files.
 
     `max_deletes` is None if no file sets a limit; the built-in limit then applies.
     """
@@ -234,8 +234,8 @@ class Desired:
     """The configuration that the files declare.
 
     `organization` is a guard: the name or id of the organization that the API key must belong to.
-    `literals` has the secrets written into the files, by reference; it is excluded from equality
-    and from all output.
+    `literals` maps references to the secrets that are written into the files; it is excluded from
+    equality and from all output.
     """
 
     webhooks: tuple[Webhook, ...] = ()
@@ -281,7 +281,7 @@ class LiveWebhook:
 
 
 class Live(NamedTuple):
-    """One complete listing. `origin` is scheme and host of the server it came from."""
+    """One complete listing. `origin` is the scheme and host of its server."""
 
     origin: str
     organization: Organization

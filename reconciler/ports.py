@@ -1,7 +1,7 @@
 """Protocols for the API, time, threads and signals.
 
 `plan` receives a `WebhookReader`, which cannot write, so there is no dry-run mode. Time,
-randomness, threads and signals are protocols too, so that tests can run every schedule in virtual
+randomness, threads and signals are protocols too, so that tests can run any schedule in virtual
 time.
 """
 
@@ -99,7 +99,7 @@ class Workers(Protocol):
     def run(self, calls: Sequence[Callable[[], _T]]) -> list[_T]:
         """Run every call; return the results in the order of the calls.
 
-        If calls raise, the exception of the first such call is raised after all have ended.
+        If calls raise, all of them end first; then the exception of the first in `calls` is raised.
         """
         ...
 

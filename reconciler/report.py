@@ -32,7 +32,7 @@ class FieldMessage(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """The operation was not applied, or the server stored something else.
+    """The operation was not applied, or the server stored other values.
 
     `code` is an error's code, or `does-not-converge` if the stored values differ from those sent;
     `fields` are then the fields that differ.
@@ -66,7 +66,7 @@ Outcome: TypeAlias = Applied | Failed | Skipped | Unconfirmed
 
 
 class RemovedDuplicate(NamedTuple):
-    """A removed duplicate of a create whose response was lost; `kept` is the id that stays."""
+    """A removed duplicate of a create whose response was lost; `kept` is the id that remains."""
 
     name: str
     removed: str

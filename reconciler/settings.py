@@ -30,7 +30,7 @@ from reconciler.source.secrets import PLACEHOLDER, bare
 _T = TypeVar("_T")
 
 LOCAL_SERVER: Final = "http://emulator.localhost"
-"""The server name of the emulator in this process, so that its plans differ from real ones."""
+"""The URL of the emulator in this process. No real server has it, so its plans are distinct."""
 
 _SOURCES: Final = {
     "server_url": ("CLOUDTRUTH_SERVER_URL", "server_url"),
@@ -155,7 +155,7 @@ def _key(
         file, source = environ.get("WEBHOOKS_API_KEY_FILE") or None, "WEBHOOKS_API_KEY_FILE"
     if file is not None:
         found = _read_key(directory / file, source)
-    return None if found is None else _checked(found)
+    return None if found is None else _checked_key(found)
 
 
 def _read_key(path: Path, source: str) -> Setting[str]:
@@ -172,7 +172,7 @@ def _read_key(path: Path, source: str) -> Setting[str]:
     return Setting(value=text, source=source)
 
 
-def _checked(found: Setting[str]) -> Setting[Secret]:
+def _checked_key(found: Setting[str]) -> Setting[Secret]:
     """Return the key if it can be sent in a header.
 
     Raises CredentialError otherwise; the message does not contain the key.
@@ -235,7 +235,7 @@ def _inherited(
     """
     found: dict[str, Setting[str]] = {}
     seen: list[str] = []
-    name, by = chosen.value, chosen.source
+    name, source = chosen.value, chosen.source
     while True:
         if name in seen:
             raise UsageError(
@@ -245,7 +245,7 @@ def _inherited(
         if name not in profiles and name != _DEFAULT_PROFILE:
             known = ", ".join(sorted(profiles)) or "none"
             raise UsageError(
-                f"there is no profile {name!r} (from {by})",
+                f"there is no profile {name!r} (from {source})",
                 hint=f"profiles in CloudTruth's cli.yml: {known}",
             )
         seen.append(name)
@@ -253,7 +253,7 @@ def _inherited(
         for key, text in values.items():
             found.setdefault(key, Setting(value=bare(text), source=f"profile {name}"))
         if following := values.get("source_profile"):
-            name, by = following, f"source_profile of {name!r}"
+            name, source = following, f"source_profile of {name!r}"
         elif _DEFAULT_PROFILE in seen:
             return found
         else:

@@ -1,4 +1,4 @@
-"""One attempt of a request: the call, the result, and how to handle a failure.
+"""One attempt at a request: the call, the result, and how to handle a failure.
 
 Every exception of the HTTP library becomes a `FailedAttempt`, without the library's text, headers
 or bodies in its message. It is returned, not raised, so that the library's exception is not the
@@ -148,7 +148,7 @@ def failed_attempt(
         message = f"the run timed out before {server} sent a complete response"
         found = ServerError(message, hint=MORE_TIME_HINT)
     elif slow:
-        message = f"{server} did not respond completely within {timeout:g} s"
+        message = f"{server} did not send a complete response within {timeout:g} s"
         found = ServerError(message, hint="allow more time with --timeout")
     elif isinstance(error, BadResponseError):
         found = ProtocolError(f"{server} sent {error}", hint=WRONG_SERVER_HINT)
@@ -185,16 +185,16 @@ def _not_sent(error: Exception, origin: Origin, proxy: Proxy | None) -> FailedAt
         message = f"the certificate of {server} is not trusted: {flaw}"
         return FailedAttempt(failure=Failure.REJECTED, error=UnreachableError(message, hint=hint))
     refused = any(isinstance(cause, ConnectionRefusedError) for cause in causes)
-    nameless = any(isinstance(cause, socket.gaierror) for cause in causes)
-    first = server  # the host that we connect to
-    if proxy is not None and (refused or nameless):
-        first = f"the proxy {proxy.address or ''}".rstrip() + f" ({proxy.variable})"
-    message, hint = f"{first} cannot be reached", _check_network(origin)
+    unresolved = any(isinstance(cause, socket.gaierror) for cause in causes)
+    peer = server  # the host that we connect to
+    if proxy is not None and (refused or unresolved):
+        peer = f"the proxy {proxy.address or ''}".rstrip() + f" ({proxy.variable})"
+    message, hint = f"{peer} cannot be reached", _check_network(origin)
     if isinstance(error, httpx.ProxyError):
         message, hint = f"the proxy refused to connect to {server}", PROXY_HINT
     elif isinstance(error, httpx.TimeoutException):
         message += ": connection timed out"
-    elif nameless:
+    elif unresolved:
         message += ": its host name was not found"
         hint = f"check the host in {origin.setting}, and DNS"
     elif refused:
@@ -205,7 +205,7 @@ def _not_sent(error: Exception, origin: Origin, proxy: Proxy | None) -> FailedAt
         message += f": {flaw}"
     return FailedAttempt(
         failure=Failure.NOT_SENT,
-        error=UnreachableError(message, hint=hint if first == server else PROXY_HINT),
+        error=UnreachableError(message, hint=hint if peer == server else PROXY_HINT),
         timeout=isinstance(error, httpx.TimeoutException),
     )
 

@@ -65,7 +65,7 @@ class Client:
         """Return one webhook, None if it does not exist. Raises ApiError."""
         path = _path(id)
         try:
-            data = self.transport.request("GET", path, expect=200, accept=_has(id)).data
+            data = self.transport.request("GET", path, expect=200, accept=_has_id(id)).data
         except NotFoundError:
             return None
         return self._checked(wire.live_webhook(data))
@@ -135,7 +135,7 @@ class Client:
         own, other = self._organization, webhook.organization
         if own is not None and other is not None and other not in (own.id, own.name):
             raise ProtocolError(
-                f"the server lists webhook {webhook.id}, which belongs to another organization",
+                f"the server returned webhook {webhook.id}, which belongs to another organization",
                 hint="use an API key that has access to one organization only",
             )
         return webhook
@@ -146,7 +146,7 @@ class Client:
             _path(id),
             json=body,
             expect=200,
-            accept=_has(id),
+            accept=_has_id(id),
             secret_values=wire.secret_values(draft),
         ).data
         return self._checked(wire.written_webhook(data, draft))
@@ -156,7 +156,7 @@ def _path(id: str) -> str:
     return f"{WEBHOOKS}{quote(id, safe='')}/"
 
 
-def _has(id: str) -> Callable[[Any], bool]:
+def _has_id(id: str) -> Callable[[Any], bool]:
     return lambda document: wire.usable_id(document) == id
 
 
@@ -190,7 +190,7 @@ def _find_organization(
     if len(rows) == 1:
         return rows[0][0]
     known = {organization.id: organization for organization, _ in rows}
-    found = _of_membership(transport) or _of_webhooks(webhooks)
+    found = _membership_organization(transport) or _webhooks_organization(webhooks)
     if found is None:
         raise OrganizationError(
             "the organization of the API key cannot be determined",
@@ -204,7 +204,7 @@ def _row(value: Any) -> tuple[Organization, bool]:
     return wire.organization(value), value.get("current") is True
 
 
-def _of_membership(transport: Transport) -> str | None:
+def _membership_organization(transport: Transport) -> str | None:
     user = _object(transport, _CURRENT_USER)
     membership = user.get("membership_id")
     if not isinstance(membership, str) or wire.usable_id({"id": membership}) is None:
@@ -221,6 +221,6 @@ def _object(transport: Transport, path: str) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def _of_webhooks(webhooks: Callable[[], tuple[LiveWebhook, ...]]) -> str | None:
+def _webhooks_organization(webhooks: Callable[[], tuple[LiveWebhook, ...]]) -> str | None:
     found = {webhook.organization for webhook in webhooks()}
     return found.pop() if len(found) == 1 else None

@@ -128,8 +128,8 @@ class Connections:
             )
         except (ValueError, ImportError, httpx.InvalidURL):
             pass
-        # Raised outside the handler: the library's error quotes the proxy's URL, maybe with a
-        # password.
+        # Raised outside the handler: the library's error quotes the proxy's URL, which may
+        # contain a password.
         raise UsageError("the proxy URL in the environment is not valid", hint=PROXY_HINT)
 
 
@@ -189,7 +189,7 @@ def tls_context(environment: Mapping[str, str]) -> ssl.SSLContext:
     """
     for name in CA_VARIABLES:
         if environment.get(name):
-            return _context_of(name, Path(environment[name]))
+            return _context_from(name, Path(environment[name]))
     found = ssl.create_default_context()
     if not found.cert_store_stats()["x509_ca"]:
         # The system has no bundle, as in some containers and on macOS.
@@ -199,7 +199,7 @@ def tls_context(environment: Mapping[str, str]) -> ssl.SSLContext:
     return found
 
 
-def _context_of(variable: str, path: Path) -> ssl.SSLContext:
+def _context_from(variable: str, path: Path) -> ssl.SSLContext:
     problem = "does not exist"
     if path.exists():
         try:

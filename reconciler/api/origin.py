@@ -40,9 +40,9 @@ class Network:
     """How requests reach a server.
 
     `timeout` is the limit of one request and `deadline` that of the run, in seconds. `environment`
-    may name certificates. `observer` is called with every request. With an `adapter`, requests go
-    to the adapter instead of the network: no thread is started, no certificate is read and no proxy
-    is used.
+    has the variables that name certificates. `observer` is called after every attempt and before
+    every wait. With an `adapter`, requests go to the adapter instead of the network: no thread is
+    started, no certificate is read and no proxy is used.
     """
 
     clock: Clock
@@ -83,7 +83,7 @@ class Origin:
 
         It must have the scheme https (http only for this machine), a host, and optionally a port
         and a plain path. Raises UsageError; the message names the setting, and does not quote the
-        URL. The hint has `example`.
+        URL. The hint shows `example`.
         """
         parts = None
         try:

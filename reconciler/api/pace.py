@@ -42,7 +42,7 @@ class Pace:
         self._tokens = _TOKENS
         self._resume = 0.0
         self.end = clock.monotonic() + deadline
-        """The monotonic moment at which the run's time is up."""
+        """The monotonic time at which the run's deadline passes."""
         self.exhausted = False
         """Whether the budget was too small for a retry; then no more retries are allowed."""
 
@@ -80,7 +80,7 @@ class Pace:
         return True
 
     def delay(self, earlier: int, floor: float | None = None) -> float:
-        """Return the delay after `earlier` previous failures, with full jitter."""
+        """Return the delay after `earlier` failures: full jitter, at least `floor` seconds."""
         longest = min(_MAX_DELAY, _FIRST_DELAY * 2 ** min(earlier, 10))
         return max(floor or 0.0, self._clock.uniform(0.0, longest))
 

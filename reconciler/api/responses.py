@@ -111,7 +111,7 @@ def classify(
     """
     if 200 <= status < 300:
         return _success(call, status, headers, body, origin.address)
-    failure = _failure_of(status)
+    failure = _failure_for(status)
     if failure is Failure.MOVED:
         error: ApiError = ProtocolError(
             f"{origin} redirects to {_target(headers)} (HTTP {status}); "
@@ -136,7 +136,7 @@ _REJECTIONS: Final = frozenset((400, 401, 403, 404, 405, 406, 409, 410, 411, 413
 _BEFORE_PROCESSING: Final = frozenset((402, 412, 416, 417, 421, 424, 425, 426, 428, 431, 451))
 
 
-def _failure_of(status: int) -> Failure:
+def _failure_for(status: int) -> Failure:
     """Return the class of a response that is not a success.
 
     An unknown status is ambiguous: a proxy's status does not show what happened behind it.
@@ -192,7 +192,7 @@ def _rejection(
     status: int, document: Any, server: str, label: str, secret_values: Sequence[str]
 ) -> ApiError:
     """Return the error for a response. `document` is its JSON, None if it has none."""
-    detail, fields = _sentences(document, secret_values)
+    detail, fields = _error_messages(document, secret_values)
     is_json = document is not None
     error: type[ApiError] = ServerError
     message, hint = f"{server} failed (HTTP {status})", "the server has a problem: run again later"
@@ -226,43 +226,45 @@ def _rejection(
     return error(message, hint=hint, status=status, detail=detail, fields=fields)
 
 
-def _sentences(document: Any, secret_values: Sequence[str]) -> tuple[str | None, _Fields]:
+def _error_messages(document: Any, secret_values: Sequence[str]) -> tuple[str | None, _Fields]:
     """Return the server's errors about the object and about fields.
 
     Handles every form of Django REST Framework's errors, and the `message` of other APIs.
     """
     detail: str | None = None
     fields: list[tuple[tuple[str, ...], str]] = []
-    for path, text in _flat(document, (), 0):
-        said = _bounded(without_secrets(text, secret_values))
+    for path, text in _texts_by_path(document, (), 0):
+        message = _truncated(without_secrets(text, secret_values))
         if path in (("detail",), ("message",)) and detail is None:
-            detail = said
+            detail = message
             continue
         shown = tuple(
-            _bounded(without_secrets(key, secret_values), 100)
+            _truncated(without_secrets(key, secret_values), 100)
             for key in path
             if key not in _WHOLE or len(path) > 1
         )
-        fields.append((shown, said))
+        fields.append((shown, message))
         if len(fields) == _MAX_FIELDS:
             break
     return detail, tuple(fields)
 
 
-def _flat(value: Any, path: tuple[str, ...], depth: int) -> Iterator[tuple[tuple[str, ...], str]]:
+def _texts_by_path(
+    value: Any, path: tuple[str, ...], depth: int
+) -> Iterator[tuple[tuple[str, ...], str]]:
     if isinstance(value, str):
         yield path, value
     elif depth < _MAX_DEPTH and isinstance(value, dict):
         for key, inner in value.items():
-            yield from _flat(inner, (*path, key), depth + 1)
+            yield from _texts_by_path(inner, (*path, key), depth + 1)
     elif depth < _MAX_DEPTH and isinstance(value, list):
         for index, inner in enumerate(value):
-            # A list of texts is about the field, a list of objects about its members.
+            # A list of strings is about the field, a list of objects about its members.
             below = path if isinstance(inner, str) else (*path, str(index))
-            yield from _flat(inner, below, depth + 1)
+            yield from _texts_by_path(inner, below, depth + 1)
 
 
-def _bounded(text: str, limit: int = _MAX_MESSAGE) -> str:
+def _truncated(text: str, limit: int = _MAX_MESSAGE) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

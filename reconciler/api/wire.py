@@ -46,21 +46,27 @@ def usable_id(row: Any) -> str | None:
 
 def live_webhook(row: Any) -> LiveWebhook:
     """Parse a webhook. Raises ProtocolError; the message has the webhook's id."""
-    own = usable_id(row)
-    if own is None:
-        raise ProtocolError("the server lists a webhook without a usable id")
+    id_ = usable_id(row)
+    if id_ is None:
+        raise ProtocolError(
+            "the server returned a webhook without a usable id", hint=WRONG_SERVER_HINT
+        )
     name, kind, events = row.get("name"), row.get("type"), row.get("event_types")
     if not (isinstance(name, str) and isinstance(kind, str)):
         field = "type" if isinstance(name, str) else "name"
-        raise ProtocolError(f"the server lists webhook {own} with a `{field}` that is not a string")
-    if not _is_texts(events):
         raise ProtocolError(
-            f"the server lists webhook {own} with `event_types` that are not a list of strings"
+            f"the server returned webhook {id_} with a `{field}` that is not a string",
+            hint=WRONG_SERVER_HINT,
         )
-    configuration = _configuration(row.get("configuration"), kind, own)
+    if not _is_string_list(events):
+        raise ProtocolError(
+            f"the server returned webhook {id_} with `event_types` that are not a list of strings",
+            hint=WRONG_SERVER_HINT,
+        )
+    configuration = _configuration(row.get("configuration"), kind, id_)
     last_run = row.get("last_run")
     return LiveWebhook(
-        id=own,
+        id=id_,
         name=name,
         type=sys.intern(kind),
         event_types=_events(tuple(events)),
@@ -77,22 +83,22 @@ def written_webhook(row: Any, draft: Draft) -> LiveWebhook:
     filled = {
         "name": name if isinstance(name, str) else draft.name,
         "type": kind if isinstance(kind, str) else draft.type,
-        "event_types": events if _is_texts(events) else list(draft.event_types),
+        "event_types": events if _is_string_list(events) else list(draft.event_types),
     }
     return live_webhook({**row, **filled})
 
 
 def organization(row: Any) -> Organization:
     """Parse an organization. Raises ProtocolError if it has no usable id."""
-    own = usable_id(row)
-    if own is None:
+    id_ = usable_id(row)
+    if id_ is None:
         raise ProtocolError(
             "the server lists an organization without a usable id", hint=WRONG_SERVER_HINT
         )
     name, role = row.get("name"), row.get("role")
     return Organization(
-        id=own,
-        name=name if isinstance(name, str) else own,
+        id=id_,
+        name=name if isinstance(name, str) else id_,
         role=role if isinstance(role, str) else None,
         maintenance=row.get("maintenance") is True,
     )
@@ -163,7 +169,8 @@ def _wrapped(value: Any, id: str, depth: int) -> LiveValue:
         return number
     if depth == _MAX_DEPTH:
         raise ProtocolError(
-            f"the server lists webhook {id} with a configuration deeper than {_MAX_DEPTH} levels"
+            f"the server returned webhook {id} with a configuration of over {_MAX_DEPTH} levels",
+            hint=WRONG_SERVER_HINT,
         )
     if isinstance(value, list):
         return [_wrapped(inner, id, depth + 1) for inner in value]
@@ -176,8 +183,8 @@ def _delivery_error(
     if not value:
         return None
     parts = value if isinstance(value, dict) else {"text": value}
-    said = (_redacted(parts.get(key), configuration) for key in ("timestamp", "code", "text"))
-    return DeliveryError(**dict(zip(("timestamp", "code", "text"), said, strict=True)))
+    texts = (_redacted(parts.get(key), configuration) for key in ("timestamp", "code", "text"))
+    return DeliveryError(**dict(zip(("timestamp", "code", "text"), texts, strict=True)))
 
 
 def _redacted(value: Any, configuration: Mapping[str, LiveValue] | Unknown) -> str | None:
@@ -198,5 +205,5 @@ def _values(value: Any) -> Iterator[str]:
             yield from _values(inner)
 
 
-def _is_texts(value: Any) -> bool:
+def _is_string_list(value: Any) -> bool:
     return isinstance(value, list) and all(type(each) is str for each in value)

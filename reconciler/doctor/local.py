@@ -84,7 +84,7 @@ def command_line(name: str, file_options: Sequence[str]) -> str:
 
 def _settings(found: Settings | ReconcilerError) -> Iterator[Check]:
     if isinstance(found, ReconcilerError):
-        cause = found.findings[0] if found.findings else found  # a missing key of a file
+        cause = found.findings[0] if found.findings else found  # for a key that a file names
         fix = cause.hint or "set a valid value"
         yield fail("settings", "a setting is invalid", fix=fix, private=quote(cause.message))
         return

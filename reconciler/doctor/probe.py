@@ -53,7 +53,7 @@ def _clean_up(api: Client) -> Iterator[Check]:
     for each in left:
         api.delete(each.id)
     if left:
-        yield ok("clean-up", f"deleted {plural(len(left), 'webhook')} from an earlier probe")
+        yield ok("clean-up", f"deleted {plural(len(left), 'probe webhook')}")
 
 
 def _is_ours(webhook: LiveWebhook) -> bool:

@@ -81,9 +81,9 @@ def check_server(
     """
     started = clock.monotonic()
     try:
-        asked = {"format": "json"}
+        query = {"format": "json"}
         reply = api.transport.request(
-            "GET", SCHEMA, params=asked, expect=200, cap=MAX_LISTING_BYTES
+            "GET", SCHEMA, params=query, expect=200, cap=MAX_LISTING_BYTES
         )
     except ReconcilerError as problem:
         if not isinstance(problem, ApiError) or problem.status is None:
@@ -157,7 +157,7 @@ def _compare_schema(description: Any) -> Iterator[Check]:
         if not theirs:
             yield unknown("schema", f"the server's API description does not list {what}")
         elif not shown:
-            yield ok("schema", f"{what}: all {len(ours)} known, no others")
+            yield ok("schema", f"{what}: the {len(ours)} that this version knows")
         else:
             fix = "upgrade webhooks if a newer version is available; "
             fix += f"do not declare {what} that are missing"
@@ -248,7 +248,7 @@ def _listing(api: Client) -> Iterator[Check]:
     rows = tuple(wire.live_webhook(each) for each in reply.data["results"])
     count, pages = reply.data.get("count"), f"{PAGE_SIZE} rows requested, {len(rows)} returned"
     if type(count) is int:
-        yield ok("pages", f"{pages}, {plural(count, 'webhook')} in all")
+        yield ok("pages", f"{pages}, {plural(count, 'webhook')} in total")
     else:
         yield unknown("pages", f"{pages}; the server reports no count")
     yield from _read_back(rows)

@@ -1,4 +1,4 @@
-"""Requests and responses as plain values, with the texts of Django REST Framework and Django.
+"""Requests and responses as plain values, with the messages of Django REST Framework.
 
 The emulator and its transports share them. Every response has the `content-length` of its complete
 body.

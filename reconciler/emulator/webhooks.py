@@ -2,7 +2,7 @@
 
 A key has access to the webhooks of its organization only. A rejected request changes nothing.
 Checks run in the framework's order: existence, body, fields, name. `RejectedError` reports the
-errors of all fields at once, with the framework's texts. Read-only fields are dropped.
+errors of all fields at once, with the framework's messages. Read-only fields are dropped.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _FIELDS = ("name", "organization", "event_types", "type", "configuration")
 _REQUIRED = "This field is required."
 _NULL = "This field may not be null."
 _BLANK = "This field may not be blank."
-_NO_TEXT = "Not a valid string."
+_NOT_A_STRING = "Not a valid string."
 _URL = re.compile(r"https?://[^\s/?#]+([/?#]\S*)?", re.IGNORECASE)
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
@@ -195,7 +195,7 @@ def _configuration_errors(kind: str, value: Mapping[str, Any]) -> _Errors:
         errors["verify"] = ["Must be a valid boolean."]
     for key, other in (("username", "password"), ("password", "username"), ("token", "")):
         if not isinstance(value.get(key), str | None):
-            errors[key] = [_NO_TEXT]
+            errors[key] = [_NOT_A_STRING]
         elif value.get(other) and not value.get(key):
             errors[key] = [f"This field is required together with {other}."]
     return errors
@@ -205,7 +205,7 @@ def _text_error(value: Any) -> str | None:
     if value is None:
         return _NULL
     if not isinstance(value, str):
-        return _NO_TEXT
+        return _NOT_A_STRING
     if not value.strip():
         return _BLANK
     if (bad := _UNSTORABLE.search(value)) is None:

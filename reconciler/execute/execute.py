@@ -160,7 +160,7 @@ def _write(run: Run, workers: Workers) -> None:
     if undone is None:
         workers.run([partial(_attempt, run, index, held) for index in stages[_LAST]])
         return
-    why = f"no deletes, because {run.plan.operations[undone].name!r} was not applied"
+    why = f"not deleted, because {run.plan.operations[undone].name!r} was not applied"
     for index in stages[_LAST]:
         _skip(run, index, why)
 
@@ -204,13 +204,15 @@ def _report(
     stale = [each for each in outcomes if isinstance(each, Skipped) and each.code == "stale"]
     if reviewed and stale and not ledger.writes:
         raise _stale_error(stale)
-    cut = not verification.verified or not all(isinstance(each, Applied) for each in outcomes)
+    incomplete = not verification.verified or not all(
+        isinstance(each, Applied) for each in outcomes
+    )
     return Report(
         plan=plan,
         outcomes=outcomes,
         duplicates_removed=verification.duplicates_removed,
         writes=ledger.writes,
         verified=verification.verified,
-        stopped=stop.requested() if cut else None,
+        stopped=stop.requested() if incomplete else None,
         problem=verification.problem,
     )

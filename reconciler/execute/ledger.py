@@ -126,11 +126,11 @@ class Ledger:
             # An operation that was started but not finished may have been sent.
             self._writes += len(self._started - self._outcomes.keys())
             return tuple(
-                self._outcomes.get(index) or self._open(index, operation)
+                self._outcomes.get(index) or self._unfinished(index, operation)
                 for index, operation in enumerate(self._operations)
             )
 
-    def _open(self, index: int, operation: Operation) -> Outcome:
+    def _unfinished(self, index: int, operation: Operation) -> Outcome:
         if index in self._started:
             return Unconfirmed(
                 operation=operation,
@@ -140,7 +140,7 @@ class Ledger:
 
 
 def interrupted(operation: Operation) -> Skipped:
-    """Return the outcome of an operation that a signal prevented: skipped."""
+    """Return the outcome of an operation that was not started because of a signal."""
     return Skipped(
         operation=operation, code="interrupted", message="not started: the run was interrupted"
     )
@@ -148,7 +148,7 @@ def interrupted(operation: Operation) -> Skipped:
 
 def failed(operation: Operation, error: ApiError) -> Failed:
     """Return the outcome of a failed operation, with the server's message."""
-    told = (((), error.detail),) if error.detail else ()
+    general = (((), error.detail),) if error.detail else ()
     unchanged = "; nothing was changed" if isinstance(error, RateLimitedError) else ""
     return Failed(
         operation=operation,
@@ -156,6 +156,6 @@ def failed(operation: Operation, error: ApiError) -> Failed:
         message=f"{error.message}{unchanged}",
         hint=error.hint,
         fields=tuple(
-            FieldMessage(path=path, message=text) for path, text in (*told, *error.fields)
+            FieldMessage(path=path, message=text) for path, text in (*general, *error.fields)
         ),
     )

@@ -77,8 +77,8 @@ def perform(operation: Operation, run: Run) -> Outcome:
     """Send an operation until its outcome is known. Raises ApiError if it was not applied.
 
     A conflict may be caused by an earlier request of this run, so the live webhooks are read after
-    the first one; a second conflict is final. After a lost response, a later
-    error is not final: the lost write may still happen.
+    the first one; a second conflict is final. After a lost response, a later error is not final:
+    the lost write may still happen.
     """
     errors: list[ApiError] = []
     lost = conflict = False
@@ -131,9 +131,9 @@ def _unconfirmed(operation: Operation, errors: Sequence[ApiError], now: str) -> 
 
 def _attempts(errors: Sequence[ApiError]) -> str:
     """Return the results of the attempts of one write, as in `HTTP 500 (3 attempts)`."""
-    said = ["no response" if each.status is None else f"HTTP {each.status}" for each in errors]
-    attempts = f"{len(said)} attempt{'' if len(said) == 1 else 's'}"
-    return f"{', '.join(dict.fromkeys(said))} ({attempts})"
+    results = ["no response" if each.status is None else f"HTTP {each.status}" for each in errors]
+    attempts = f"{len(results)} attempt{'' if len(results) == 1 else 's'}"
+    return f"{', '.join(dict.fromkeys(results))} ({attempts})"
 
 
 # Write
@@ -167,7 +167,8 @@ def _send(operation: Operation, run: Run) -> Outcome:
             if operation.kept_id is not None and run.api.get(before.id) is not None:
                 # The webhook that stays is updated next and would then differ from this one.
                 raise ConflictError(
-                    "CloudTruth reports that the duplicate does not exist, but still returns it"
+                    "CloudTruth reports that the duplicate does not exist, but still returns it",
+                    hint="run the same command again",
                 )
             return Applied(operation=operation, id=before.id, note="it was already deleted")
 
@@ -215,7 +216,7 @@ def stored_differently(operation: Create | Update, differing: Sequence[FieldChan
     """Return the outcome if the stored values differ from those sent, with the fields."""
     paths = [tuple(str(part) for part in each.path) for each in differing]
     named = ", ".join(".".join(path) for path in paths)
-    hint = "declare the value that CloudTruth stores, or the next apply retries"
+    hint = "declare the value that CloudTruth stores; otherwise the next apply sends it again"
     if all(isinstance(each, FieldRemoved) for each in differing):
         hint = (
             "CloudTruth keeps a field that is no longer declared: delete the webhook with "
@@ -295,7 +296,7 @@ def _confirm(operation: Operation, run: Run, errors: Sequence[ApiError]) -> Outc
 def _find_created(
     operation: Create, run: Run, errors: Sequence[ApiError]
 ) -> Applied | Failed | None:
-    """Find a created webhook in several listings after a lost response, in one after a rejection.
+    """Find a created webhook: in up to three listings after a lost response, one after a rejection.
 
     Raises ApiError if a listing failed and no other listing shows it.
     """

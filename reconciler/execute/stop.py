@@ -35,7 +35,7 @@ class SignalStop:
 
     Enter it in the main thread, around `execute` only; on exit the previous handlers are restored.
     Pass `halted` to the workers. `shorten_deadline` is called at the first signal with the seconds
-    left for requests, a little less than the grace; it must only set values, too.
+    left for requests, a little less than the grace period; like a handler, it must only set values.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class SignalStop:
         return self._code
 
     def halted(self) -> bool:
-        """Return whether to stop waiting: after a second signal, or when the grace has passed."""
+        """Return whether to stop waiting: after a second signal, or when the grace period ends."""
         if self._code is None:
             return False
         return self._again or self._monotonic() - self._since >= GRACE
@@ -66,7 +66,7 @@ class SignalStop:
         if _HANGUP is not None and signal.getsignal(_HANGUP) is not signal.SIG_IGN:
             numbers.append(_HANGUP)
         for number in numbers:
-            self._before[number] = signal.signal(number, self._note)
+            self._before[number] = signal.signal(number, self._on_signal)
         return self
 
     def __exit__(
@@ -79,9 +79,9 @@ class SignalStop:
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self._before.clear()
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._code is None:
-            # Set the time first: threads that see the code measure the grace from it.
+            # Set the time first: threads that see the code measure the grace period from it.
             self._since = self._monotonic()
             self._code = ExitCode(128 + number)
             if self._shorten_deadline is not None:

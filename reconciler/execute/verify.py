@@ -50,7 +50,7 @@ def verify(run: Run) -> Verification:
                 run.clock.sleep(SPACING)
                 continue
             extra = _duplicates(listing, run)
-            waiting = _open(listing, run)
+            waiting = _unconfirmed(listing, run)
             if last or not (extra or waiting) or (run.ledger.stopping and not extra):
                 break
             for each in extra:
@@ -60,7 +60,7 @@ def verify(run: Run) -> Verification:
             if not extra:
                 run.clock.sleep(SPACING)
         for index, outcome in waiting:
-            run.ledger.correct(index, _by_id(outcome, listing, run))
+            run.ledger.correct(index, _verify_by_id(outcome, listing, run))
         left = {each.live.id for each in extra if run.api.get(each.live.id) is not None}
         if left:
             problem = f"duplicates still exist: {', '.join(sorted(left))}"
@@ -87,7 +87,7 @@ def _reassign(gone: _Duplicate, listing: Listing, run: Run) -> None:
                 run.ledger.correct(index, replace(outcome, id=gone.keeper.id))
 
 
-def _open(listing: Listing, run: Run) -> list[tuple[int, Applied | Unconfirmed]]:
+def _unconfirmed(listing: Listing, run: Run) -> list[tuple[int, Applied | Unconfirmed]]:
     """Record the operations that the listing shows as done, and return the others."""
     left: list[tuple[int, Applied | Unconfirmed]] = []
     for index, outcome in run.ledger.recorded():
@@ -100,7 +100,7 @@ def _open(listing: Listing, run: Run) -> list[tuple[int, Applied | Unconfirmed]]
         found = listing.by_id.get(mine or "")
         if isinstance(operation, Create) and found is None:
             found = next(iter(find_equal(operation, listing, run)), None)
-        if not _shown(outcome, found, listing, run):
+        if not _is_confirmed(outcome, found, listing, run):
             left.append((index, outcome))
             continue
         mine = mine if found is None else found.id
@@ -117,7 +117,7 @@ def _open(listing: Listing, run: Run) -> list[tuple[int, Applied | Unconfirmed]]
     return left
 
 
-def _shown(
+def _is_confirmed(
     outcome: Applied | Unconfirmed, found: LiveWebhook | None, listing: Listing, run: Run
 ) -> bool:
     """Return whether a listing shows that an operation is done.
@@ -146,8 +146,8 @@ def _others(outcome: Applied, listing: Listing, run: Run) -> list[LiveWebhook]:
     return [each for each in found if each.id not in mine]
 
 
-def _by_id(outcome: Applied | Unconfirmed, listing: Listing, run: Run) -> Outcome:
-    """Read a webhook by id if no listing shows it as desired."""
+def _verify_by_id(outcome: Applied | Unconfirmed, listing: Listing, run: Run) -> Outcome:
+    """Return the outcome after reading by id a webhook that no listing shows as desired."""
     operation = outcome.operation
     if isinstance(outcome, Unconfirmed) or outcome.id is None:
         return outcome
@@ -155,10 +155,18 @@ def _by_id(outcome: Applied | Unconfirmed, listing: Listing, run: Run) -> Outcom
     if isinstance(operation, Delete):
         if found is None:
             return outcome
-        return Failed(operation=operation, code="does-not-converge", message="it still exists")
+        return Failed(
+            operation=operation,
+            code="does-not-converge",
+            message="it still exists",
+            hint="run the same command again",
+        )
     if found is None:
         return Failed(
-            operation=operation, code="vanished", message="it was deleted after it was written"
+            operation=operation,
+            code="vanished",
+            message="it was deleted after it was written",
+            hint="plan again",
         )
     if differing := listing.differences(operation, found):
         return stored_differently(operation, differing)

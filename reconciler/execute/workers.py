@@ -39,24 +39,24 @@ class ThreadWorkers:
             raise ValueError(f"parallelism must be {_MIN} to {_MAX}")
         self._parallelism = parallelism
         self._halted = halted
-        self._tickets: SimpleQueue[_Work[Any] | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Work[Any] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
-        self._inside = threading.local()
+        self._local = threading.local()
         self._lock = threading.Lock()
 
     def run(self, calls: Sequence[Callable[[], _T]]) -> list[_T]:
         """Run every call and return the results in the order of the calls.
 
-        If calls raise exceptions, raises that of the first such call after all have ended.
+        If calls raise, all of them end first; then the exception of the first in `calls` is raised.
         """
         if not calls:
             return []
         batch: _Work[_T] = _Work(calls)
-        nested = getattr(self._inside, "yes", False)
-        helpers = min(len(calls), self._parallelism)
-        self._grow(helpers)
-        for _ in range(helpers):
-            self._tickets.put(batch)
+        nested = getattr(self._local, "is_worker", False)
+        threads = min(len(calls), self._parallelism)
+        self._grow(threads)
+        for _ in range(threads):
+            self._queue.put(batch)
         if nested:
             batch.work()
         while not batch.ended.wait(_POLL_SECONDS):
@@ -69,7 +69,7 @@ class ThreadWorkers:
         """End idle threads now, and busy ones after their call."""
         with self._lock:
             for _ in self._threads:
-                self._tickets.put(None)
+                self._queue.put(None)
             self._threads.clear()
 
     def _grow(self, wanted: int) -> None:
@@ -80,8 +80,8 @@ class ThreadWorkers:
                 self._threads.append(thread)
 
     def _serve(self) -> None:
-        self._inside.yes = True
-        while (batch := self._tickets.get()) is not None:
+        self._local.is_worker = True
+        while (batch := self._queue.get()) is not None:
             batch.work()
 
 

@@ -22,9 +22,9 @@ EVENTS: Final = (
 MAX_EVENT_GLOB: Final = 128
 """The maximum length of a glob over events, in characters."""
 
-_OF_SUBJECTS: Final = tuple(f"{subject}_*" for subject in _SUBJECTS)
-_OF_VERBS: Final = tuple(f"*_{verb}" for verb in _VERBS)
-GLOBS: Final = (*_OF_SUBJECTS, *_OF_VERBS)
+_SUBJECT_GLOBS: Final = tuple(f"{subject}_*" for subject in _SUBJECTS)
+_VERB_GLOBS: Final = tuple(f"*_{verb}" for verb in _VERBS)
+GLOBS: Final = (*_SUBJECT_GLOBS, *_VERB_GLOBS)
 """The globs for all events of a subject, and of a verb."""
 
 
@@ -37,20 +37,22 @@ def expand(pattern: str) -> frozenset[str]:
 def compress(events: Iterable[str]) -> tuple[str, ...]:
     """Abbreviate `events`: use a glob for all events of a subject or a verb.
 
-    Expanding the result returns `events`. No event is covered by two members, and unknown events
-    are not changed.
+    Expanding the result returns `events`. No event is covered twice, and unknown events are not
+    changed.
     """
     left, every = set(events), frozenset(EVENT_TYPES)
     unknown = sorted(left - every)
     if left >= every:
         return ("*", *unknown)
     known = left & every
-    shortest = min(_members(known, GLOBS), _members(known, (*_OF_VERBS, *_OF_SUBJECTS)), key=len)
+    shortest = min(
+        _members(known, GLOBS), _members(known, (*_VERB_GLOBS, *_SUBJECT_GLOBS)), key=len
+    )
     return (*shortest, *unknown)
 
 
 def _members(left: set[str], globs: Iterable[str]) -> list[str]:
-    """Return globs, in this order of preference, that do not overlap, and the other events."""
+    """Return the events that no glob covers, and the globs: disjoint, earlier ones preferred."""
     used = []
     for glob in globs:
         if expand(glob) <= left:

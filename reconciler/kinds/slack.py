@@ -9,7 +9,7 @@ from reconciler.kinds.base import Field, Kind
 from reconciler.model import Secret
 
 
-def _bare(value: str) -> str:
+def _without_hash(value: str) -> str:
     """Return a channel without a leading `#`, which is optional for Slack."""
     return value.removeprefix("#")
 
@@ -19,7 +19,7 @@ def non_bot_description(token: Secret) -> str | None:
     return next((what for pattern, what in _OTHER_TOKENS.items() if token.matches(pattern)), None)
 
 
-def _written(value: str) -> str:
+def _with_hash(value: str) -> str:
     """Return a channel with its `#`, except for ids and other forms without one."""
     return value if value[:1] in "#@" or value[:1].isupper() else f"#{value}"
 
@@ -27,7 +27,7 @@ def _written(value: str) -> str:
 TOKEN: Final = re.compile(
     r"(?:xox[a-z](?:\.xox[a-z])?|xapp)-(?=[A-Za-z-]{0,40}[0-9])[A-Za-z0-9-]{8,}"
 )
-"""A complete Slack token, alone or inside a text. It always contains a digit."""
+"""A complete Slack token, alone or inside other text. It always contains a digit."""
 
 TOKEN_PART: Final = re.compile(r"(?:xox[a-z]|xapp)[-.][A-Za-z0-9._-]*")
 """Text that starts like a Slack token, complete or not."""
@@ -79,8 +79,8 @@ KIND: Final = Kind(
             required=True,
             schema_pattern=_CHANNEL,
             noun="the name or id of a Slack channel",
-            normalize=_bare,
-            display=_written,
+            normalize=_without_hash,
+            display=_with_hash,
         ),
         Field(
             name="username",

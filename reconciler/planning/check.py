@@ -185,7 +185,7 @@ class Listing:
         return CheckResult(state=State.STALE, reason=reason, id=None if live is None else live.id)
 
     def _obsolete(self, operation: Operation, live: LiveWebhook | None) -> str:
-        """Return why another webhook makes a pending operation stale, else an empty text."""
+        """Return why another webhook makes a pending operation stale, else an empty string."""
         if not isinstance(operation, Delete):
             renamed = operation.name in self._renamed_instead
             reason = "a webhook that must be renamed to this name was created since the plan"

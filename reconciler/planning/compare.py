@@ -148,7 +148,7 @@ _ORDER: Final = ("name", "type", "event_types", "configuration")
 def _plain_reading(field: Field, declared: Value, live: LiveValue | Unknown) -> Reading:
     """Compare one field that is not secret; `live` is as in `secret_reading`."""
     if isinstance(live, str) and live == declared:
-        return Reading.SAME  # most fields
+        return Reading.SAME  # the usual case
     if isinstance(live, Unknown):
         return Reading.UNKNOWN
     if live in (None, ""):

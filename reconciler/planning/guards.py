@@ -71,7 +71,7 @@ def _webhooks(number: int) -> str:
 
 
 def relaxed(previous: Desired, now: Desired) -> Iterator[Finding]:
-    """Return a finding for each policy line that permits more than before."""
+    """Yield a warning for each policy setting that permits more than before."""
     old, new = previous.policy, now.policy
     lost = {pattern.glob for pattern in old.protect} - {pattern.glob for pattern in new.protect}
     for name in sorted(lost):
@@ -95,7 +95,7 @@ def relaxed(previous: Desired, now: Desired) -> Iterator[Finding]:
 
 
 def rename_hints(operations: tuple[Operation, ...]) -> Iterator[Finding]:
-    """Return a hint for each delete and create that look like one rename.
+    """Yield a hint for each delete and create that look like a rename.
 
     Only if exactly one delete and one create have the same type, events and visible configuration.
     """

@@ -55,10 +55,9 @@ def unknown_type_or_event(found: LiveWebhook) -> tuple[Reason, str] | None:
 class Match:
     """The live and declared webhooks, grouped by decision.
 
-    If `findings` has an error, no plan is made.
-    `pairs` are declared webhooks with their live ones; `adopted` has the ids of those outside the
-    scope. `new` are declared webhooks that are not live. `any_declared_live` is true if any
-    declaration matches a live webhook.
+    If `findings` contains an error, no plan is made. `pairs` are declared webhooks with their live
+    ones; `adopted` has the ids of those outside the scope. `new` are declared webhooks that are not
+    live. `any_declared_live` is true if any declaration matches a live webhook.
     """
 
     def __init__(
@@ -101,13 +100,13 @@ class Match:
             self._taken |= self._ignored_ids
         self._drop_missing_ids()
         for webhook in self._webhooks:
-            self._settle(webhook)
+            self._classify(webhook)
             if webhook.id is not None:
-                self._settle_others(webhook)
+                self._classify_same_name(webhook)
         for absent in self._absent:
-            self._settle(absent)
+            self._classify(absent)
         self.findings.extend(self._taken_names())
-        self._rest()
+        self._classify_unmatched()
 
     def _entries(self) -> list[Webhook | Absent]:
         return [*self._webhooks, *self._absent]
@@ -145,7 +144,7 @@ class Match:
         scopes = scopes or [globs for _, globs in self._scopes]
         return bool(scopes) and not any(globs.match(found.name) for globs in scopes)
 
-    def _protecting(self, found: LiveWebhook) -> Pattern | None:
+    def _protecting_pattern(self, found: LiveWebhook) -> Pattern | None:
         """Return the pattern that protects a webhook, or None."""
         if not self._protect.match(found.name):
             return None
@@ -168,7 +167,7 @@ class Match:
             related = (Related(message=f"matched by {pattern.glob!r}", position=pattern.position),)
         self.findings.append(build(rule, message, hint, entry.position, related))
 
-    def _duplicate(self, live: LiveWebhook, webhook: Webhook, keeper: LiveWebhook) -> None:
+    def _delete_duplicate(self, live: LiveWebhook, webhook: Webhook, keeper: LiveWebhook) -> None:
         """Add the delete of a duplicate of the `keeper`, which stays."""
         self.deletes.append(
             Delete(
@@ -212,7 +211,7 @@ class Match:
     # The rows of the table
 
     def _is_ignored(self, entry: Webhook | Absent) -> bool:
-        """Return whether `ignore` matches the declared or live name; warn of a selected entry."""
+        """Return whether `ignore` matches the declared or live name; warn if it is selected."""
         found = self._by_id.get(entry.id)
         names = [each.name for each in (entry, found) if each and self._ignore.match(each.name)]
         if names and self._is_selected(entry):
@@ -282,7 +281,7 @@ class Match:
             for each in left[1:] if self._selects(name) else ():
                 self._keep(Reason.LATER, each.position, declared_snapshot(each), unapplied=True)
 
-    def _settle(self, entry: Webhook | Absent) -> None:
+    def _classify(self, entry: Webhook | Absent) -> None:
         """Classify the webhooks that match an entry (rows 2 to 5).
 
         If none matches, the declared webhook is new. A match under another name is a rename: by
@@ -335,20 +334,22 @@ class Match:
         """
         found, *others = sorted(known, key=lambda each: each.id)
         if any(compare_live(found, each) is Reading.DIFFERENT for each in others):
-            shots = map(snapshot, known)
-            self._keep(Reason.AMBIGUOUS, webhook.position, *shots, unapplied=True)
+            snapshots = map(snapshot, known)
+            self._keep(Reason.AMBIGUOUS, webhook.position, *snapshots, unapplied=True)
             return
         if self._is_outside(webhook, found):
             if not webhook.adopt:
                 hint = "add `adopt: true`, or remove the `id` or `previously` that matches it"
-                self._outside(webhook, "take over", found, hint)
+                self._report_outside(webhook, "take over", found, hint)
                 return
             self.adopted.add(found.id)
         self.pairs.append((webhook, found))
         for each in others:
-            self._duplicate(each, webhook, found)
+            self._delete_duplicate(each, webhook, found)
 
-    def _outside(self, entry: Webhook | Absent, verb: str, found: LiveWebhook, hint: str) -> None:
+    def _report_outside(
+        self, entry: Webhook | Absent, verb: str, found: LiveWebhook, hint: str
+    ) -> None:
         message = (
             f"{entry.name!r} would {verb} {found.name!r} (id {found.id}), which is not in "
             "the scope of this file"
@@ -359,8 +360,8 @@ class Match:
         """Delete every webhook with the name, or the one with the id, for `state: absent`."""
         if self._is_outside(entry, found):
             hint = "delete it in the file whose scope includes it, or extend `scope`"
-            self._outside(entry, "delete", found, hint)
-        elif (protecting := self._protecting(found)) is not None:
+            self._report_outside(entry, "delete", found, hint)
+        elif (protecting := self._protecting_pattern(found)) is not None:
             self._finding(
                 error,
                 "absent-and-protected",
@@ -374,7 +375,7 @@ class Match:
                 Delete(before=snapshot(found), reason=Reason.ABSENT, position=entry.position)
             )
 
-    def _settle_others(self, webhook: Webhook) -> None:
+    def _classify_same_name(self, webhook: Webhook) -> None:
         """Delete duplicates and keep different webhooks under the names of entries with an id."""
         others = self._free(webhook.name)
         if not others:
@@ -387,12 +388,12 @@ class Match:
                 continue
             same = (one for one in pinned if compare_live(one, each) is not Reading.DIFFERENT)
             if (keeper := next(same, None)) is not None:
-                self._duplicate(each, webhook, keeper)
+                self._delete_duplicate(each, webhook, keeper)
             else:
                 self._keep(Reason.AMBIGUOUS, webhook.position, snapshot(each))
 
     def _taken_names(self) -> Iterator[Finding]:
-        """Return an error for each name that an operation needs and another live webhook has.
+        """Yield an error for each name that an operation needs but another live webhook has.
 
         No operation of a plan frees a name for another one: deletes come last, and renames are not
         ordered. A create may use the name of a webhook that is deleted afterwards, but not of one
@@ -403,13 +404,13 @@ class Match:
         deleted = {each.before.id for each in self.deletes}
         wanted = [(webhook, f"{found.name!r} cannot be renamed to") for webhook, found in pairs]
         wanted += [(webhook, "cannot create") for webhook in self.new]
-        for place, (webhook, verb) in enumerate(wanted):
+        for index, (webhook, verb) in enumerate(wanted):
             for holder in self._by_name.get(webhook.name, ()):
                 if holder.id in renamed:
                     new = renamed[holder.id]
                     why = f"is renamed to {new!r} in this plan"
                     hint = f"use two applies: the first with --only {shlex.quote(new)}"
-                elif place < len(pairs):
+                elif index < len(pairs):
                     why = "is deleted last" if holder.id in deleted else "is kept"
                     hint = "delete or rename it in an earlier apply, or choose another name"
                 else:
@@ -417,8 +418,8 @@ class Match:
                 message = f"{verb} {webhook.name!r}: another webhook with that name {why}"
                 yield error("name-taken", message, hint, webhook.position)
 
-    def _rest(self) -> None:
-        """Handle live webhooks that match no entry (rows 1, 2, 6 and 7)."""
+    def _classify_unmatched(self) -> None:
+        """Classify the live webhooks that match no entry (rows 1, 2, 6 and 7)."""
         shown = {found.id for _, found in self.pairs}
         shown |= {each.before.id for each in self.deletes}
         # A server that changes names may store a declared webhook under another spelling. A
@@ -444,7 +445,7 @@ class Match:
             if not (self._prune and any(within)):
                 reason = Reason.PRUNE_OFF if within else Reason.OUT_OF_SCOPE
                 self.unmanaged.append(Unmanaged(webhook=snapshot(each), reason=reason))
-            elif (protecting := self._protecting(each)) is not None:
+            elif (protecting := self._protecting_pattern(each)) is not None:
                 self._keep(Reason.PROTECTED, protecting.position, snapshot(each))
             else:
                 self.deletes.append(Delete(before=snapshot(each), reason=Reason.NOT_DECLARED))

@@ -44,7 +44,7 @@ def first_match(patterns: Iterable[Pattern], name: str) -> Pattern | None:
 
 
 def unmatched(only: Iterable[str], names: Collection[str], searched: str) -> Iterator[Finding]:
-    """Warn of each glob of `--only` that matches no name, so that a typo does not go unnoticed.
+    """Warn about each glob of `--only` that matches no name, so that typos are noticed.
 
     `searched` is the kind of name, as in `live webhook`.
     """

@@ -75,7 +75,7 @@ class Snapshot:
 
     `configuration` has the plain fields of a known type, as read; it is UNKNOWN if the server does
     not show it. It includes a plain URL that equals the declared one. `destination` is for display:
-    a channel, or scheme and host of a URL.
+    a channel, or the scheme and host of a URL.
     """
 
     id: str
@@ -115,9 +115,9 @@ class SetChange:
 class SecretChange:
     """A secret field is set to the value of `after`: a reference, or a plain URL.
 
-    `before` and `destination` are for display: scheme and host of a live URL (None for other
-    fields), and the destination of deliveries with this secret. `moved` means that the host of the
-    URL changes and that no commit shows the new host.
+    `before` and `destination` are for display: the scheme and host of a live URL (None for
+    other fields), and the destination of deliveries with this secret. `moved` means that the host
+    of the URL changes and that no commit shows the new host.
     """
 
     path: DataPath
@@ -260,7 +260,7 @@ class Unmanaged(NamedTuple):
 
 
 def destination(webhook: Webhook, secrets: Mapping[SecretRef, Secret] | None = None) -> str:
-    """Return the destination of a declared webhook: `slack #channel`, or scheme and host."""
+    """Return the destination of a declared webhook: `slack #channel`, or a scheme and host."""
     kind = KINDS[webhook.type]
     field = kind.field(kind.destination_field)
     value = webhook.configuration.get(kind.destination_field)
@@ -351,7 +351,7 @@ class SecretUse(NamedTuple):
     """A secret that a webhook uses, with its destination.
 
     `webhook` is the name of the webhook, `field` the configuration field, `destination` a channel,
-    or scheme and host.
+    or the scheme and host of a URL.
     """
 
     reference: SecretRef
@@ -460,6 +460,6 @@ class Plan:
         equals the webhook that stays: deleting it loses nothing.
         """
         duplicates = [each for each in self.deletes if each.reason is Reason.DUPLICATE]
-        of_name = Counter(each.name for each in duplicates)
-        harmless = sum(not each.may_differ and of_name[each.name] == 1 for each in duplicates)
+        count_by_name = Counter(each.name for each in duplicates)
+        harmless = sum(not each.may_differ and count_by_name[each.name] == 1 for each in duplicates)
         return len(self.deletes) - harmless

@@ -44,7 +44,7 @@ class PlanOptions(NamedTuple):
     `only` are globs over live or declared names. With `prune` false, undeclared webhooks are not
     deleted. `allow_deletes` is the number of deletes to allow. `resend` has references or webhooks
     whose secrets are resent, `*` for all, `reviewed` the resends of a review. `previous` is the
-    previous configuration. `committed_hosts` has scheme and host of the references that a reviewer
+    previous configuration. `committed_hosts` maps references to the scheme and host that a reviewer
     can look up in the commit. `apply_options` has the options with which `apply` computes the same
     plan.
     """
@@ -79,7 +79,7 @@ def plan(
         for webhook, found in table.pairs  # in memory order, which is faster than by name
     ]
     compared.sort(key=lambda each: (each[0].name, each[1].id))
-    findings = [*table.findings, *resends.unmatched(), *_selecting_nothing(options, desired, live)]
+    findings = [*table.findings, *resends.unmatched(), *_unmatched_globs(options, desired, live)]
     if has_errors(tuple(findings)):
         raise ConfigurationError(
             "the configuration conflicts with the live webhooks",
@@ -91,7 +91,7 @@ def plan(
     matched: list[Matched] = []
     not_shown: list[tuple[str, str]] = []
     for webhook, found, comparison in compared:
-        after, fields = _awaiting(webhook, unpaired), comparison.fields
+        after, fields = _with_free_former_names(webhook, unpaired), comparison.fields
         if fields:
             fields = with_removed_unknown_fields(webhook, found, fields)
             fields = tuple(_with_shown_host(each, options.committed_hosts) for each in fields)
@@ -112,7 +112,7 @@ def plan(
     operations: tuple[Operation, ...] = (
         *(each for each in deletes if each.reason is Reason.DUPLICATE),
         *updates,
-        *(Create(after=_awaiting(each, unpaired)) for each in creates),
+        *(Create(after=_with_free_former_names(each, unpaired)) for each in creates),
         *(each for each in deletes if each.reason is not Reason.DUPLICATE),
     )
     findings += rename_hints(operations)
@@ -124,7 +124,7 @@ def plan(
         use
         for each in operations
         if not isinstance(each, Delete) and "configuration" in each.sent_fields
-        for use in _used(each.after, sorted(each.after.configuration))
+        for use in _secret_uses(each.after, sorted(each.after.configuration))
     ]
     sent = {(use.webhook, use.field) for use in uses}
     made = Plan(
@@ -151,7 +151,7 @@ def plan(
         not_compared=tuple(
             use
             for webhook, _, comparison in compared
-            for use in _used(webhook, comparison.unavailable)
+            for use in _secret_uses(webhook, comparison.unavailable)
             if (use.webhook, use.field) not in sent
         ),
         secrets=tuple(uses),
@@ -161,8 +161,8 @@ def plan(
     return replace(made, blocked=tuple(guard(made, options.allow_deletes)))
 
 
-def _selecting_nothing(options: PlanOptions, desired: Desired, live: Live) -> Iterator[Finding]:
-    """Warn of each glob of `--only` that matches no live, declared or former name."""
+def _unmatched_globs(options: PlanOptions, desired: Desired, live: Live) -> Iterator[Finding]:
+    """Warn about each glob of `--only` that matches no live, declared or former name."""
     if options.only:
         names = _declared_names(desired).union(
             (each.name for each in live.webhooks),
@@ -177,7 +177,7 @@ def _declared_names(desired: Desired) -> frozenset[str]:
 
 
 def _with_shown_host(change: FieldChange, hosts: CommittedHosts) -> FieldChange:
-    """Mark a secret with a changed destination as shown, if the commit shows the new one."""
+    """Mark a secret as reviewable if the commit shows its changed destination."""
     if not isinstance(change, SecretChange) or not change.moved or change.after not in hosts:
         return change
     cause = change.cause if is_resend(change) else SecretCause.DESTINATION
@@ -194,8 +194,8 @@ def _reason(
     return Reason.RESEND if all(map(is_resend, fields)) else Reason.DIFFERS
 
 
-def _awaiting(webhook: Webhook, unpaired: Set[str]) -> Webhook:
-    """Keep only names in `previously` that no unpaired live webhook has.
+def _with_free_former_names(webhook: Webhook, unpaired: Set[str]) -> Webhook:
+    """Return the webhook without the names in `previously` that an unpaired live webhook has.
 
     `unpaired` are the names of live webhooks that the plan does not rename.
     """
@@ -236,7 +236,7 @@ def _identity(operation: Operation, hosts: CommittedHosts) -> object:
     return found
 
 
-def _used(webhook: Webhook, fields: Iterable[str]) -> Iterator[SecretUse]:
+def _secret_uses(webhook: Webhook, fields: Iterable[str]) -> Iterator[SecretUse]:
     """Return the secret references of the given fields."""
     for name in fields:
         value = webhook.configuration[name]

@@ -76,13 +76,13 @@ def is_malformed(field: Field, live: LiveValue | Unknown) -> bool:
         and isinstance(live, Secret)
         and plausible(live)
         and not live.matches(field.secret_pattern)
-        and live.matches(_WRITTEN)
+        and live.matches(_STORED_BY_MISTAKE)
     )
 
 
-_WRITTEN: Final = re.compile(
+_STORED_BY_MISTAKE: Final = re.compile(
     r"[A-Za-z]+(?:[_ .-]+[A-Za-z0-9]+)*"  # a variable's name, changeme, xoxb-your-token
-    r"|(?:env|file):.*|[$<{%'\"\s\ufeff].*|.*\s",  # a reference, quotes, blanks around a value
+    r"|(?:env|file):.*|[$<{%'\"\s\ufeff].*|.*\s",  # a reference, quotes, spaces around a value
     re.DOTALL,
 )
 
@@ -138,8 +138,8 @@ def secret_reading(
         return Reading.UNKNOWN
     if wanted is None and field.secret_pattern is None:
         return Reading.UNAVAILABLE
-    shaped = field.secret_pattern is not None and live.matches(field.secret_pattern)
-    if not shaped and (kind, field.name) not in evidence.readable:
+    complete = field.secret_pattern is not None and live.matches(field.secret_pattern)
+    if not complete and (kind, field.name) not in evidence.readable:
         return Reading.UNKNOWN
     return Reading.UNAVAILABLE if wanted is None else Reading.DIFFERENT
 

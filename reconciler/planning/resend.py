@@ -107,7 +107,7 @@ class Resends:
     def dropped_secret_notes(
         self, webhook: Webhook, live: LiveWebhook, evidence: Evidence
     ) -> Iterable[Finding]:
-        """Return a note for each secret that is no longer declared and may still be set.
+        """Yield a note for each secret that is no longer declared but may still be set.
 
         It is not removed, because every plan would remove it again: its removal is not visible.
         """

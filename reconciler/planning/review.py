@@ -80,12 +80,12 @@ def _update(operation: Update, hosts: CommittedHosts) -> Iterable[Any]:
             if isinstance(each, SecretChange | FieldRemoved)
         ]
         yield ["update", before.id, _content(before, hosts), after, secret]
-    goal = after["configuration"].get(kind.destination_field)
+    target = after["configuration"].get(kind.destination_field)
     for each in operation.fields:
         if is_resend(each):
             name = str(each.path[-1])
             value = after["configuration"].get(name)
-            yield ["resend", before.id, operation.name, operation.after.type, name, value, goal]
+            yield ["resend", before.id, operation.name, operation.after.type, name, value, target]
 
 
 def _visible(field: FieldChange, kind: Kind) -> bool:
@@ -197,7 +197,7 @@ def compare_with_review(
     """
     digests = {each.digest for each in review.operations}
     mentioned = mentions(review.operations)
-    agreed: set[int] = set()
+    reviewed: set[int] = set()
     unreviewed: dict[int, str] = {}
     stale: list[Operation | Kept] = []
     for index, (operation, found) in enumerate(zip(plan.operations, plan.digests, strict=True)):
@@ -210,7 +210,7 @@ def compare_with_review(
                 f"{_bump(operation)}"
             )
         elif digests.issuperset(each.digest for each in found):
-            agreed.add(index)
+            reviewed.add(index)
         elif mentioned(id_, operation.name):
             stale.append(operation)
         else:
@@ -221,7 +221,7 @@ def compare_with_review(
         if kept.reason is not Reason.PROTECTED
         and any(mentioned(each.id, each.name) for each in kept.webhooks)
     ]
-    return ReviewComparison(reviewed=frozenset(agreed), unreviewed=unreviewed, stale=tuple(stale))
+    return ReviewComparison(reviewed=frozenset(reviewed), unreviewed=unreviewed, stale=tuple(stale))
 
 
 def _moves(operation: Operation) -> bool:
@@ -252,7 +252,7 @@ def _bump(operation: Operation) -> str:
 
 
 def mentions(operations: Iterable[OperationDigest]) -> Callable[[str | None, str], bool]:
-    """Return a function that returns whether `operations` include a webhook.
+    """Return a predicate: whether `operations` include a webhook.
 
     Its arguments are the id, None if the webhook is not live, and the name.
     """

@@ -45,7 +45,7 @@ DRIFTED = (
     ManagementStatus.UNDECLARED,
     ManagementStatus.UNAPPLIED,
 )
-"""The states that are drift."""
+"""The states that count as drift."""
 
 
 class WebhookStatus(NamedTuple):
@@ -102,28 +102,28 @@ def statuses(live: Live, plan: Plan | None) -> tuple[WebhookStatus, ...]:
             if state is ManagementStatus.UNKNOWN and kept.unapplied:
                 state = ManagementStatus.UNAPPLIED
             if state is ManagementStatus.MISSING:
-                missing += [(shot, kept.position) for shot in kept.webhooks]
+                missing += [(webhook, kept.position) for webhook in kept.webhooks]
             else:
-                states |= {shot.id: (state, kept.position) for shot in kept.webhooks}
+                states |= {webhook.id: (state, kept.position) for webhook in kept.webhooks}
         for unmanaged in plan.unmanaged:
             states[unmanaged.webhook.id] = (ManagementStatus.UNMANAGED, None)
     other = (ManagementStatus.UNCHECKED if plan is None else ManagementStatus.IGNORED, None)
     errors = {each.id: each.last_error for each in live.webhooks}
-    rows = [(shot, ManagementStatus.MISSING, position) for shot, position in missing]
+    rows = [(webhook, ManagementStatus.MISSING, position) for webhook, position in missing]
     rows += [(snapshot(each), *states.get(each.id, other)) for each in live.webhooks]
     found = [
         WebhookStatus(
-            id=None if state is ManagementStatus.MISSING else shot.id,
-            name=shot.name,
-            type=shot.type,
+            id=None if state is ManagementStatus.MISSING else webhook.id,
+            name=webhook.name,
+            type=webhook.type,
             state=state,
-            destination=shot.destination,
-            event_types=shot.event_types,
+            destination=webhook.destination,
+            event_types=webhook.event_types,
             position=position,
-            last_run=shot.last_run,
-            last_error=errors.get(shot.id),
+            last_run=webhook.last_run,
+            last_error=errors.get(webhook.id),
         )
-        for shot, state, position in rows
+        for webhook, state, position in rows
     ]
     return tuple(sorted(found, key=lambda each: (each.name, each.id or "")))
 

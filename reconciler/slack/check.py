@@ -98,7 +98,7 @@ def check(
         sections.append(Section(name=each.name, position=each.position, checks=tuple(checks)))
     notes = [] if sections else ["No Slack webhook is declared."]
     if others := len(webhooks) - len(sections):
-        notes.append(f"{plural(others, 'webhook')} of other types not checked.")
+        notes.append(f"Not checked: {plural(others, 'webhook')} of other types.")
     return Checklist(command="slack check", sections=tuple(sections), notes=tuple(notes))
 
 
@@ -122,7 +122,7 @@ class _Token:
 
     def __init__(self, secret: Secret, connect: Callable[[Secret], Slack]) -> None:
         self.secret = secret
-        self.checks = [_kind(secret)]
+        self.checks = [_check_form(secret)]
         self.api: Slack | None = None
         self.scopes: frozenset[str] | None = None
         if self.checks[0].status is Status.FAIL:
@@ -167,7 +167,7 @@ class _Token:
         return ProtocolError("Slack lists too many channels")
 
 
-def _kind(token: Secret) -> Check:
+def _check_form(token: Secret) -> Check:
     """Check the form of a token. A token that fails must not be sent to Slack."""
     if not token.matches(TOKEN):
         fix = "refer to the app's Bot User OAuth Token (xoxb-...)"
@@ -202,7 +202,7 @@ def _channel(channel: str, token: _Token) -> Check:
     if _USER.fullmatch(channel):
         return unknown("channel", f"{shown}: a user, not a channel")
     if not token.types:
-        detail = f"{shown}: not checked: requires {Scope.SEE_CHANNELS}"
+        detail = f"{shown}: not checked, requires {Scope.SEE_CHANNELS}"
         if token.scopes is not None and Scope.POST_ANYWHERE not in scopes:
             detail += f"; without {Scope.POST_ANYWHERE} the bot must be invited"
         return unknown("channel", detail, fix="use --send to post a test message")
@@ -295,6 +295,6 @@ def _is_reply(document: Any) -> bool:
 
 
 def _words(listed: Any) -> list[str]:
-    """Return the parts of a text that are plain words, such as codes and scopes."""
+    """Return the parts of a string that are plain words, such as codes and scopes."""
     parts = listed.split(",") if isinstance(listed, str) else []
     return [word for part in parts if _WORD.fullmatch(word := part.strip())]

@@ -43,7 +43,7 @@ _MAX_NAME: Final = 35  # characters; Slack's limit for the name of an app
 _UNFIT: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
 
 STEPS: Final = (
-    "Open the link, choose your workspace, review the scopes, create the app.",
+    "Open the link, choose your workspace, review the scopes, and create the app.",
     "OAuth & Permissions: Install to workspace. After changing scopes: Reinstall.",
     "Copy the Bot User OAuth Token (xoxb-...) into the variable that your file names, such as "
     "SLACK_BOT_TOKEN. Keep it out of the file.",

@@ -106,7 +106,7 @@ def test_a_trickling_response_ends_with_the_request_timeout(slow: Behavior) -> N
     """A response that arrives byte by byte is aborted at the timeout."""
     with (
         serving(slow) as server,
-        pytest.raises(AmbiguousWriteError, match=r"did not respond completely within 0\.3 s"),
+        pytest.raises(AmbiguousWriteError, match=r"did not send a complete response within 0\.3 s"),
     ):
         send(server, "POST", timeout=0.3)
 
@@ -304,7 +304,7 @@ def test_cookies_are_returned_by_the_same_client() -> None:
 
 
 def test_an_invalid_proxy_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error has the variable, but not the proxy's password."""
+    """The error names the variable, but does not show the proxy's password."""
     monkeypatch.setenv("HTTPS_PROXY", "gopher://user:proxy-canary@proxy")
     with transport_to("https://example.com") as transport, pytest.raises(UsageError) as caught:
         transport.request("GET", "/")

@@ -51,7 +51,7 @@ class Interrupting:
 def handled(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Set when the first signal was reported, and when a second one was handled."""
     event = threading.Event()
-    note, report = SignalStop._note, Progress._report_signal
+    note, report = SignalStop._on_signal, Progress._report_signal
 
     def noting(stop: SignalStop, number: int, frame: FrameType | None) -> None:
         note(stop, number, frame)
@@ -62,7 +62,7 @@ def handled(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
         report(progress)
         event.set()
 
-    monkeypatch.setattr(SignalStop, "_note", noting)
+    monkeypatch.setattr(SignalStop, "_on_signal", noting)
     monkeypatch.setattr(Progress, "_report_signal", reporting)
     return event
 

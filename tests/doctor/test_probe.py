@@ -73,7 +73,7 @@ def test_only_the_webhook_of_an_earlier_probe_is_deleted() -> None:
     foreign = emulated.client.create(GENERIC, emulated.organization).id
     ours = GENERIC._replace(configuration={"url": Secret("https://webhooks-probe.example/")})
     emulated.client.create(ours, emulated.organization)
-    assert "ok clean-up: deleted 1 webhook from an earlier probe" in details(run(emulated))
+    assert "ok clean-up: deleted 1 probe webhook" in details(run(emulated))
     assert [each.id for each in emulated.client.list()] == [foreign]
 
 
@@ -86,7 +86,7 @@ def test_a_failed_probe_leaves_no_webhook(method: str, fault: Fault) -> None:
     found = details(run(emulated))
     assert "fail probe: " in found
     assert support.URL.removeprefix("https://") not in found
-    assert "ok clean-up: deleted 1 webhook from an earlier probe" in found
+    assert "ok clean-up: deleted 1 probe webhook" in found
     assert emulated.client.list() == ()
 
 

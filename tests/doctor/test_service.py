@@ -97,10 +97,10 @@ SMALL = {"page_size": 2, "max_page_size": 2}
         ({"guards": ("Acme",)}, "organization", "ok found, as expected"),
         ({"guards": ("Acme", "Globex")}, "organization", "fail the key belongs to another"),
         # The page size is the server's, not the requested one.
-        ({}, "pages", "1000 rows requested, 3 returned, 3 webhooks in all"),
-        (SMALL, "pages", "1000 rows requested, 2 returned, 3 webhooks in all"),
+        ({}, "pages", "1000 rows requested, 3 returned, 3 webhooks in total"),
+        (SMALL, "pages", "1000 rows requested, 2 returned, 3 webhooks in total"),
         (NO_COUNT, "pages", "1000 rows requested, 3 returned; the server reports no count"),
-        ({"names": ()}, "pages", "0 webhooks in all"),
+        ({"names": ()}, "pages", "0 webhooks in total"),
         ({"names": ()}, "methods", "ok list: GET, POST"),
         ({"names": ()}, "read-back", "unknown no live webhook has secrets"),
         ({"methods": ("PUT", "DELETE")}, "methods", "warn webhook: GET, PUT, DELETE; no PATCH"),
@@ -261,12 +261,13 @@ def describe(fields: dict[str, Any], **schemas: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("document", "expected"),
     [
-        (describe({}), "ok event types: all 15 known, no others | "
-         "ok webhook types: all 2 known, no others | ok fields: all 8 known, no others"),
+        (describe({}), "ok event types: the 15 that this version knows | "
+         "ok webhook types: the 2 that this version knows | "
+         "ok fields: the 8 that this version knows"),
         (describe({"description": {}, "x\x1b[31m": {}, "last_error": None}),
          'warn fields: new: description, "x\\u001b[31m"; missing: last_error'),
         # Generators add wrappers around references.
-        *[(describe({"type": {wrapper: [TYPE]}}), "ok webhook types: all 2 known, no others")
+        *[(describe({"type": {wrapper: [TYPE]}}), "ok webhook types: the 2 that this version knows")
           for wrapper in ("allOf", "oneOf", "anyOf")],
         (describe({"event_types": {"items": {"enum": ["one", *EVENT_TYPES]}}}),
          "warn event types: new: one"),

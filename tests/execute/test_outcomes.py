@@ -26,7 +26,7 @@ RECREATE = (
     "CloudTruth keeps a field that is no longer declared: delete the webhook with "
     "`state: absent`, then declare it again"
 )
-ELSEWHERE = "declare the value that CloudTruth stores, or the next apply retries"
+ELSEWHERE = "declare the value that CloudTruth stores; otherwise the next apply sends it again"
 
 
 def outcome_of(api: Memory, *webhooks: object, **more: object) -> Outcome:
@@ -82,7 +82,7 @@ GONE = Fault(call="delete", interfere=lambda api: api.rows.clear())
 def test_an_operation_that_was_already_done_has_its_id_and_a_note(
     fault: Fault, id: str, note: str
 ) -> None:
-    """The report has both, whatever the final verification shows."""
+    """The report shows both, whatever the final verification shows."""
     live = () if fault.call == "create" else (row("a", "1"),)
     hooks = {"create": [slack("a")], "update": [slack("a", "#new")], "delete": []}[fault.call]
     unlisted = Fault(call="list", nth=3 if fault.call == "create" else 2, error=ServerError)
@@ -159,7 +159,7 @@ def test_a_token_kept_by_a_change_of_type_is_reported(
 def test_a_create_stored_under_another_name_is_deleted(
     faults: list[Fault], more: str, left: list[str]
 ) -> None:
-    """The stored name is not declared. If the delete fails, the outcome has the webhook's id."""
+    """The stored name is not declared. If the delete fails, the outcome names the webhook's id."""
     api = memory(stores=upper, faults=faults)
     hint = "declare the name as CloudTruth stores it"
     check_stored_differently(outcome_of(api, slack("a")), hint, "name", more=more)

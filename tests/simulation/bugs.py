@@ -95,7 +95,7 @@ BUGS = {
         "execute/operation.py", "            run.api.delete(made.id)\n", "", 85
     ),
     "a review that approves every change of a reviewed webhook": Bug(
-        "planning/review.py", "stale.append(operation)", "agreed.add(index)"
+        "planning/review.py", "stale.append(operation)", "reviewed.add(index)"
     ),
     "a guard that does not block": Bug("workflow/applying.py", "if made.blocked:", "if False:"),
     "a lost write that is not counted": Bug(
@@ -120,6 +120,6 @@ BUGS = {
         355,
     ),
     "several duplicates without a guard": Bug(
-        "planning/plan.py", "not each.may_differ and of_name[each.name] == 1", "True", 375
+        "planning/plan.py", "not each.may_differ and count_by_name[each.name] == 1", "True", 375
     ),
 }

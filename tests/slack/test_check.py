@@ -223,6 +223,6 @@ def test_nothing_to_check() -> None:
     result = check(others, {}, lambda token: pytest.fail("connected"))
     assert result.notes == (
         "No Slack webhook is declared.",
-        "2 webhooks of other types not checked.",
+        "Not checked: 2 webhooks of other types.",
     )
     assert result.exit_code == 0
