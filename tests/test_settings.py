@@ -166,7 +166,7 @@ INVALID = [
 
 @pytest.mark.parametrize(("given", "message"), INVALID)
 def test_invalid_settings(tmp_path: Path, given: dict[str, Any], message: str) -> None:
-    """The error has the source and the next step, and does not show the value."""
+    """The error names the source and the next step, and does not show the value."""
     for name, raw in FILES.items():
         (tmp_path / name).write_bytes(raw)
     arguments = {name: value for name, value in given.items() if name.islower()}

@@ -46,7 +46,7 @@ def test_the_first_variable_wins(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [None, "no certificate"])
 def test_an_unusable_certificate_variable_is_an_error(content: str | None, tmp_path: Path) -> None:
-    """The error has the variable and the path."""
+    """The error names the variable and the path."""
     path = tmp_path / "ca.pem"
     if content is not None:
         path.write_text(content)

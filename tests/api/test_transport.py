@@ -166,7 +166,7 @@ def test_retry_after_is_a_minimum(status: int, method: str) -> None:
 
 @pytest.mark.parametrize(("status", "method"), [(429, "GET"), (429, "POST"), (503, "GET")])
 def test_a_pause_beyond_the_deadline_is_an_error(status: int, method: str) -> None:
-    """The client does not wait for a day; the error has the number of seconds."""
+    """The client does not wait for a day; the error gives the number of seconds."""
     one, server, clock = transport(json_response(status, None, retry_after="86400"))
     with pytest.raises(RateLimitedError, match="86400 s") as caught:
         one.request(method, "/")
@@ -268,7 +268,7 @@ def test_successes_refill_the_budget() -> None:
 
 
 def test_no_request_starts_after_the_deadline() -> None:
-    """The request is not sent, and the error has the reason."""
+    """The request is not sent, and the error gives the reason."""
     one, server, clock = transport(OK, deadline=10.0)
     clock.time += 10.0
     with pytest.raises(UnreachableError, match=r"to api\.cloudtruth\.io was not sent"):
@@ -293,7 +293,7 @@ def test_a_deadline_between_two_attempts_reports_the_failure() -> None:
 
 
 def test_a_request_cut_off_at_the_deadline_reports_it_once() -> None:
-    """The error has the time limit, never a negative number of seconds."""
+    """The error gives the time limit, never a negative number of seconds."""
     clock = VirtualClock()
 
     def late(request: httpx.Request) -> httpx.Response:

@@ -184,7 +184,7 @@ class World:
 
     # Actions of GitHub.
 
-    def settle(self) -> None:
+    def apply_main(self) -> None:
         """Apply what main declares."""
         done = self.push(WEBHOOKS_REVIEWED_PLAN="ignore")
         assert done.code == 0, done.stderr + done.stdout

@@ -76,7 +76,7 @@ def test_every_input_and_variable_is_read() -> None:
     ],
 )
 def test_a_malformed_input_is_named(name: str, value: str, word: str) -> None:
-    """The error has the input and its valid values."""
+    """The error names the input and its valid values."""
     with pytest.raises(UsageError, match=word):
         read_run({name: value}, {}, {}, **REACH)
 

@@ -69,7 +69,7 @@ def test_debug_shows_requests_to_both_servers(here: World) -> None:
     ],
 )
 def test_unwritable_github_files_are_an_error(here: World, what: str, name: str, code: int) -> None:
-    """The log has what was applied and the exit code."""
+    """The log shows what was applied, and the exit code."""
     done = here.call(what, **{name: str(here.folder / "no" / "folder")})
     assert done.code == code
     assert ("1 created" in done.stdout) is (code == 7)
@@ -80,7 +80,7 @@ def test_unwritable_github_files_are_an_error(here: World, what: str, name: str,
 @pytest.mark.parametrize(("mode", "comments"), [("true", 1), ("changes-only", 0), ("false", 0)])
 def test_when_a_plan_without_changes_is_commented(here: World, mode: str, comments: int) -> None:
     """By setting, the comment is written always, only with changes, or never."""
-    here.settle()
+    here.apply_main()
     done = here.pull(WEBHOOKS_COMMENT=mode)
     assert done.outputs["result"] == "no-changes"
     assert len(here.github.comments) == comments
@@ -157,7 +157,7 @@ def test_a_broken_report_does_not_change_the_result(
 
 def test_an_inapplicable_declaration_fails_the_run(here: World) -> None:
     """The plan is empty, but a declaration is not applied."""
-    here.settle()
+    here.apply_main()
     here.declare("Audit", "Deploys")
     here.commit()
     row = {"type": "slack", "event_types": ["role_created"], "configuration": {"channel": "#x"}}

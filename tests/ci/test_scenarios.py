@@ -24,9 +24,9 @@ from tests.emulated.faults import Rule, Script, drop, status, with_fault
 
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[World]:
-    """Audit is declared on main and live."""
+    """A world in which Audit is declared on main and live."""
     with world(tmp_path) as made:
-        made.settle()
+        made.apply_main()
         yield made
 
 
@@ -97,7 +97,7 @@ def test_a_usual_run_makes_at_most_ten_requests_to_github(here: World) -> None:
 
 
 def test_a_manual_change_makes_a_review_stale(here: World) -> None:
-    """A stale review writes nothing; the comment has a command that applies exactly its plan."""
+    """A stale review writes nothing; the comment shows a command that applies exactly its plan."""
     here.propose(1, "Audit", "Deploys", Audit="mine")
     here.edit_live("Audit", channel="by-hand")
     here.squash(1)
@@ -212,7 +212,7 @@ def test_without_a_pull_request_an_issue_is_opened(here: World) -> None:
 def test_a_job_that_fails_before_its_command_has_one_issue(
     here: World, name: str, file: str
 ) -> None:
-    """After two failed installations the issue has the later run; the next success closes it."""
+    """After two failed installations the issue names the later run; the next success closes it."""
     here.git("mv", "-k", here.file, file)
     here.commit()
     here.file = file
@@ -422,7 +422,7 @@ def test_a_guard_removed_in_a_renamed_file_is_commented(here: World) -> None:
 
 
 def test_a_removed_file_fails_the_plan_and_the_apply(here: World) -> None:
-    """Nothing is deleted because a file is missing; the report has the missing file."""
+    """Nothing is deleted because a file is missing; the report names the missing file."""
     here.git("checkout", "-q", "-b", "topic-1")
     here.git("rm", "-q", "webhooks.yaml")
     here.commit("removed")
@@ -474,7 +474,7 @@ def read_back_world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[
     with world(tmp_path, read_back=request.param) as made:
         made.declare("Audit", version=1)
         made.commit("versions")
-        made.settle()
+        made.apply_main()
         yield made
 
 
@@ -495,7 +495,7 @@ def test_a_rotation_is_reviewed_and_sent(read_back_world: World) -> None:
 def test_a_rotation_whose_write_is_rejected_is_not_reported_as_applied(
     read_back_world: World,
 ) -> None:
-    """The comment has the next step, and running it again sends the secret."""
+    """The comment shows the next step, and running it again sends the secret."""
     merge_rotation(read_back_world)
     read_back_world.emulator.faults = Script([Rule(fault=status(400), method="PATCH")])
     assert read_back_world.push().code == 1
@@ -613,7 +613,7 @@ def test_an_unapplied_merge_is_reported_once(here: World, code: str) -> None:
 def test_files_that_cannot_be_applied_are_reported(
     here: World, text: str, exit_code: int, code: str, expected: str
 ) -> None:
-    """A direct push breaks files or changes the organization; the comment has the position."""
+    """A direct push breaks files or changes the organization; the comment shows the position."""
     here.merged(1, "Audit", "Deploys")
     (here.work / "webhooks.yaml").write_text(text)
     here.commit("past review")
@@ -674,7 +674,7 @@ def test_missing_responses_of_github_are_not_guessed(here: World, fault: str, pa
 
 
 def test_a_failed_comment_does_not_undo_an_apply(here: World) -> None:
-    """The log has GitHub's error, and nothing is sent twice."""
+    """The log shows GitHub's error, and nothing is sent twice."""
     here.merged(1, "Audit", "Deploys")
     here.github.fault = lambda method, path: (
         FAULTS["403"] if method == "POST" and "/issues/" in path else None
@@ -797,7 +797,7 @@ def test_drift_has_one_issue(here: World) -> None:
 
 
 def test_a_failing_drift_check_uses_the_same_issue(here: World) -> None:
-    """While the key is invalid the issue has the error; it closes after a success."""
+    """While the key is invalid the issue shows the error; it closes after a success."""
     here.emulator.faults = Script([Rule(fault=status(401), times=None)])
     for _ in range(2):
         assert here.drift().code == 4

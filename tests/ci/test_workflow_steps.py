@@ -19,9 +19,9 @@ from tests.emulated.faults import Rule, Script, delay
 
 @pytest.fixture
 def quick(tmp_path: Path) -> Iterator[World]:
-    """Audit is declared on main and live."""
+    """A world in which Audit is declared on main and live."""
     with world(tmp_path) as made:
-        made.settle()
+        made.apply_main()
         yield made
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import SECRETS, Agree, Done, File, Shell, expect
+from tests.cli.conftest import SECRETS, CompareOutput, Done, File, Shell, expect
 
 AGREED = Path(__file__).parent / "deleted_directory.txt"
 RunInDeleted = Callable[[str], Done]
@@ -48,10 +48,14 @@ def test_absolute_paths_work(run_in_deleted: RunInDeleted, file: File, tmp_path:
     "error", AGREED.read_text("utf-8").split("### ")[1:], ids=lambda each: each.partition("\n")[0]
 )
 def test_relative_paths_are_missing(
-    run_in_deleted: RunInDeleted, file: File, tmp_path: Path, error: str, agree: Agree
+    run_in_deleted: RunInDeleted,
+    file: File,
+    tmp_path: Path,
+    error: str,
+    compare_output: CompareOutput,
 ) -> None:
-    """The error has the path; the command does not crash."""
+    """The error names the path; the command does not crash."""
     file(name="a.yaml")
     done = run_in_deleted(error.partition("\n")[0])
     output = f"{done.code}\n{done.out}{done.err}\n"
-    agree(AGREED, error, output.replace(str(tmp_path), "@"))
+    compare_output(AGREED, error, output.replace(str(tmp_path), "@"))

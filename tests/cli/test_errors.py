@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import GOOD, Agree, Shell
+from tests.cli.conftest import GOOD, CompareOutput, Shell
 from tests.folders import write
 
 AGREED = Path(__file__).parent / "errors.txt"
@@ -23,12 +23,14 @@ FILES = {
 @pytest.mark.parametrize(
     "error", AGREED.read_text("utf-8").split("### ")[1:], ids=lambda each: each.partition("\n")[0]
 )
-def test_a_failure_is_as_expected(shell: Shell, tmp_path: Path, error: str, agree: Agree) -> None:
+def test_a_failure_is_as_expected(
+    shell: Shell, tmp_path: Path, error: str, compare_output: CompareOutput
+) -> None:
     """A failure prints its message to standard error, and nothing to standard output."""
     write(tmp_path, FILES)
     done = shell(*error.partition("\n")[0].split())
     assert (done.out, done.code > 0) == ("", True)
-    agree(AGREED, error, f"{done.code}\n{done.err.replace(tmp_path.as_posix(), '@')}\n")
+    compare_output(AGREED, error, f"{done.code}\n{done.err.replace(tmp_path.as_posix(), '@')}\n")
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def test_an_apply_stops_at_the_first_failure_without_keep_going(run: Run, tmp_pa
 def test_keep_going_continues_after_every_error_of_one_organization(
     both: Cloud, run: Run, tmp_path: Path, head: str, more: dict[str, str], code: int, expected: str
 ) -> None:
-    """The error has the organization and its file; the last line has the result of each."""
+    """The error names the organization and its file; the last line shows the result of each."""
     expect(run("apply -f orgs --yes"), 0, "applied: Acme, Globex")
     text = FILE.format(name="Globex", head=head).replace("name: A,", "name: B,")
     profile = "profiles: {far: {api_key: some-example-key, server_url: 'http://127.0.0.1:9'}}"

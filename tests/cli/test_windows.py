@@ -39,7 +39,7 @@ webhooks:
 
 
 @pytest.mark.slow
-def test_the_first_hour_without_posix(tmp_path: Path) -> None:
+def test_first_use_without_posix(tmp_path: Path) -> None:
     """Files with CRLF are validated, planned, applied and exported, with any encoding."""
     (tmp_path / "webhooks.yaml").write_bytes(FILE.replace("\n", "\r\n").encode())
     environ = {"TOKEN": "xoxb-" + "0123456789-example", "PYTHONIOENCODING": "cp1252"}

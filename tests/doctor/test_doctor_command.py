@@ -128,7 +128,7 @@ def test_a_wrong_setting_is_a_failed_check(
     ],
 )
 def test_files(shell: Shell, file: File, text: str | None, status: str, word: str) -> None:
-    """Files are valid, or the check has the command that shows the errors or creates a file."""
+    """Files are valid, or the check suggests a command that shows the errors or creates a file."""
     if text is not None:
         file(text)
     found = checks(shell("doctor", "--local", "--format", "json").out)["files"][0]

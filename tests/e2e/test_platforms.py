@@ -1,4 +1,4 @@
-"""The first hour on each platform: CI also runs this on Windows and macOS.
+"""First use on each platform: CI also runs this on Windows and macOS.
 
 It uses the running Python, no shell and no POSIX function, and paths with the system's separator.
 """

@@ -43,7 +43,7 @@ def fill_placeholders(snippet: str) -> str:
     ],
 )  # fmt: skip
 def test_errors_are_underlined(editor: LanguageServer, text: str, word: str, message: str) -> None:
-    """The underlined text is the wrong word, and the message has the valid ones."""
+    """The underlined text is the wrong word, and the message lists the valid ones."""
     found = editor.diagnostics(text)
     said = {_underlined(text, each["range"]): each["message"] for each in found}
     assert word in said

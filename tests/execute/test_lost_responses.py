@@ -167,7 +167,7 @@ def test_a_run_removes_and_reports_only_its_own_duplicates(
 
 
 def test_a_removal_with_a_lost_response_is_verified() -> None:
-    """The removal is confirmed or repeated; the report has the ids of both webhooks."""
+    """The removal is confirmed or repeated; the report names the ids of both webhooks."""
     for happens in (True, False):
         lost = Fault(call="delete", error=AmbiguousWriteError, happens=happens)
         api = memory(faults=[LATE, lost])

@@ -1,4 +1,4 @@
-"""The program, the metadata and the documents have one repository and one requirement."""
+"""The program, the metadata and the documents name the same repository and requirement."""
 
 from __future__ import annotations
 

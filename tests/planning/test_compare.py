@@ -302,7 +302,7 @@ MISTAKEN = [
 
 @pytest.mark.parametrize("shown", MISTAKEN)
 def test_an_invalid_live_token_gives_a_warning(shown: str) -> None:
-    """A readable, invalid live token never matches silently: the warning has the fix."""
+    """A readable, invalid live token never matches silently: the warning suggests the fix."""
     result = make_plan(desired(slack("My ops")), live_slack("My ops", token=shown))
 
     (note,) = result.notes

@@ -23,7 +23,7 @@ NAME = "WEBHOOKS_ALLOW_SECRETS"
 def test_apply_in_ci_needs_the_list(
     shell: Shell, file: File, cloud: MakeCloud, ci: str, given: dict[str, str], hint: str
 ) -> None:
-    """Without the list nothing is sent; the message has the setting, or what the list lacks."""
+    """Without the list nothing is sent; the message names the setting, or what the list lacks."""
     server = cloud()
     file()
     assert shell("plan", "--out", "plan.json", **server.environ).code == 0

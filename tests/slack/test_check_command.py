@@ -54,7 +54,7 @@ def test_the_api_key_is_not_a_slack_token(shell: Shell, file: File) -> None:
 
 
 def test_an_unreachable_slack(shell: Shell, file: File) -> None:
-    """The fix has the settings of Slack, not those of CloudTruth."""
+    """The fix names the settings of Slack, not those of CloudTruth."""
     file()
     with closed_port() as url:
         done = shell("slack", "check", "--slack-url", url, **{**SECRETS, "TOKEN": GOOD})

@@ -89,7 +89,7 @@ def test_literals(text: str, strictly: object, allowed: object) -> None:
 
 
 def test_a_literal_secret_is_trimmed() -> None:
-    """A literal is sent without surrounding blanks."""
+    """A literal is sent without surrounding whitespace."""
     text = generic(f"{PLAIN}, token: ' hush '")
     outcome = load_text(text, rules=Rules(allow_literal_secrets=True))
     assert outcome.desired is not None

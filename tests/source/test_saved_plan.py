@@ -216,7 +216,7 @@ INVALID = [
 
 @pytest.mark.parametrize(("raw", "message"), INVALID, ids=[each for _, each in INVALID])
 def test_another_or_a_changed_file_is_rejected(raw: bytes, message: str) -> None:
-    """The error has the reason and the next step, but not the content."""
+    """The error gives the reason and the next step, but does not quote the content."""
     with pytest.raises((ConfigurationError, StalePlanError), match=message) as odd:
         parse_plan(raw, FILE)
     invalid = NO_PLAN in message

@@ -119,7 +119,7 @@ FETCHED = [
 def test_references_are_resolved_or_rejected(
     folder: Path, ref: SecretRef, allow: str, problem: str
 ) -> None:
-    """The message has the reference, and no byte of a file."""
+    """The message names the reference, and quotes nothing of a file."""
     environ = {"TOKEN": CANARY, "EMPTY": ""}
     found = run(ref, directory=folder, environ=environ, allow=allow.split())
     if problem:
@@ -149,7 +149,7 @@ VALUES = [
 
 @pytest.mark.parametrize(("value", "rules"), VALUES)
 def test_values_are_trimmed_or_rejected(tmp_path: Path, value: str, rules: list[str]) -> None:
-    """The finding has the reference, and nothing of the value."""
+    """The finding names the reference, and quotes nothing of the value."""
     (tmp_path / "token").write_bytes(value.encode("utf-8", "surrogatepass"))
     resolution = run(env("TOKEN"), file("token"), directory=tmp_path, environ={"TOKEN": value})
     sent = [Secret(CANARY)] if rules in ([], TRIMMED) else []
