@@ -92,7 +92,7 @@ class UsageError(ReconcilerError, code="usage", exit_code=ExitCode.USAGE):
 
 
 class ConfigurationError(ReconcilerError, code="invalid-configuration", exit_code=ExitCode.INVALID):
-    """The files have errors; `findings` has all of them."""
+    """The files have errors; `findings` lists all of them."""
 
 
 class RunConfigurationError(ConfigurationError):

@@ -166,10 +166,10 @@ class Pattern:
 class Webhook:
     """A webhook as a file declares it, defaults merged and event globs expanded.
 
-    `configuration` has only declared fields. `file` is the file that declares the webhook and whose
-    scope applies. `index` is its index in the `webhooks` list of that file, used to look up the
-    positions of its fields. `position` is its first line, possibly in a parent file. `adopt` allows
-    `id` and `previously` to match a webhook outside the scope of the file.
+    `configuration` contains only declared fields. `file` is the file that declares the webhook and
+    whose scope applies. `index` is its index in the `webhooks` list of that file, used to look up
+    the positions of its fields. `position` is its first line, possibly in a parent file. `adopt`
+    allows `id` and `previously` to match a webhook outside the scope of the file.
     """
 
     name: str

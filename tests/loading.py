@@ -1,4 +1,4 @@
-"""Loaded configuration files, from a text or from declarations."""
+"""Loaded configuration files, from a string or from declarations."""
 
 from __future__ import annotations
 

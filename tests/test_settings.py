@@ -98,7 +98,7 @@ def test_local_reads_no_key(tmp_path: Path) -> None:
 
 
 def test_key_file(tmp_path: Path) -> None:
-    """The path is relative to the directory; a line end and a byte order mark are removed.
+    """The path is relative to the directory; a newline and a byte order mark are removed.
 
     An option overrides a key in the environment, which overrides a file that a variable has.
     """

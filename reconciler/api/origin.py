@@ -40,7 +40,7 @@ class Network:
     """How requests reach a server.
 
     `timeout` is the limit of one request and `deadline` that of the run, in seconds. `environment`
-    has the variables that name certificates. `observer` is called after every attempt and before
+    holds the variables that name certificates. `observer` is called after every attempt and before
     every wait. With an `adapter`, requests go to the adapter instead of the network: no thread is
     started, no certificate is read and no proxy is used.
     """

@@ -45,7 +45,7 @@ def usable_id(row: Any) -> str | None:
 
 
 def live_webhook(row: Any) -> LiveWebhook:
-    """Parse a webhook. Raises ProtocolError; the message has the webhook's id."""
+    """Parse a webhook. Raises ProtocolError; the message names the webhook's id."""
     id_ = usable_id(row)
     if id_ is None:
         raise ProtocolError(

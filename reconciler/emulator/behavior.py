@@ -94,7 +94,7 @@ class Behavior:
         """Raise RejectedError if a name is taken."""
 
     def listed(self, exchange: Exchange, ordering: str) -> list[str]:
-        """Return the JSON texts of all webhooks in a list."""
+        """Return the JSON of each webhook in a list."""
         return exchange.store.texts(exchange.caller.organization, ordering)
 
     def links(

@@ -43,9 +43,9 @@ _NONE: Final[Mapping[str, SecretCause]] = {}
 class Comparison(NamedTuple):
     """The differences between a live and a declared webhook; without `fields` they are equal.
 
-    `not_shown` has the declared fields that the server does not show, `malformed` the secret fields
-    that are visible, but not a valid value, and are not sent, `unavailable` the secret fields that
-    are shown but whose declared value is not available.
+    `not_shown` lists the declared fields that the server does not show, `malformed` the secret
+    fields that are visible, but not a valid value, and are not sent, `unavailable` the secret
+    fields that are shown but whose declared value is not available.
     """
 
     fields: tuple[FieldChange, ...] = ()
@@ -63,7 +63,7 @@ def compare(
 ) -> Comparison:
     """Return the changes that make `live` equal to `webhook`.
 
-    `resent` has the fields to send or remove although `live` does not show a difference. A secret
+    `resent` lists the fields to send or remove although `live` does not show a difference. A secret
     in it is sent in any case, a plain field only if the server hides it.
 
     Event types are sets; a channel is the same with and without `#`. A live field that is not

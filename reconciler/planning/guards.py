@@ -125,7 +125,7 @@ def malformed_secret_warning(
 ) -> Finding:
     """Return a warning that a visible live secret cannot be a valid value.
 
-    `apply_options` has the options with which `apply` computes the same plan.
+    `apply_options` are the options with which `apply` computes the same plan.
     """
     command = shlex.join(["webhooks", "apply", *apply_options, "--resend-secret", webhook.name])
     field = KINDS[webhook.type].field(name)

@@ -56,8 +56,8 @@ class Match:
     """The live and declared webhooks, grouped by decision.
 
     If `findings` contains an error, no plan is made. `pairs` are declared webhooks with their live
-    ones; `adopted` has the ids of those outside the scope. `new` are declared webhooks that are not
-    live. `any_declared_live` is true if any declaration matches a live webhook.
+    ones; `adopted` holds the ids of those outside the scope. `new` are declared webhooks that are
+    not live. `any_declared_live` is true if any declaration matches a live webhook.
     """
 
     def __init__(

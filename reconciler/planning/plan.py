@@ -73,9 +73,9 @@ class SecretCause(StrEnum):
 class Snapshot:
     """The fields of a live webhook that are not secret.
 
-    `configuration` has the plain fields of a known type, as read; it is UNKNOWN if the server does
-    not show it. It includes a plain URL that equals the declared one. `destination` is for display:
-    a channel, or the scheme and host of a URL.
+    `configuration` holds the plain fields of a known type, as read; it is UNKNOWN if the server
+    does not show it. It includes a plain URL that equals the declared one. `destination` is for
+    display: a channel, or the scheme and host of a URL.
     """
 
     id: str
@@ -159,9 +159,9 @@ def is_resend(field: FieldChange) -> bool:
 class Create:
     """A declared webhook that is not live.
 
-    `after.previously` has the former names that were not live when the plan was made. If a webhook
-    with such a name appears before the plan is applied, it must be renamed instead. The same
-    applies to updates and matching webhooks.
+    `after.previously` lists the former names that were not live when the plan was made. If a
+    webhook with such a name appears before the plan is applied, it must be renamed instead. The
+    same applies to updates and matching webhooks.
     """
 
     after: Webhook
@@ -231,7 +231,7 @@ class Kept:
 
     With `Reason.LATER` it is the declared webhook whose `id` is no longer live. `position` is the
     line that explains the reason: the `protect` glob, or the declaration with that name. `detail`
-    has the unknown type or events. `unapplied` means that a declaration is not applied because of
+    names the unknown type or events. `unapplied` means that a declaration is not applied because of
     this.
     """
 
@@ -373,16 +373,17 @@ class Plan:
 
     `operations` are in the order in which they are applied: deletes of duplicates (updating the
     webhook that stays first could leave webhooks that differ), updates and renames, creates, all
-    other deletes; each group by name, then id. `digests` has the digests of each operation, none if
-    only the value of a secret differs. `digest` covers what a reviewer sees (planning/review.py).
+    other deletes; each group by name, then id. `digests` holds the digests of each operation, none
+    if only the value of a secret differs. `digest` covers what a reviewer sees
+    (planning/review.py).
 
-    `blocked` has the findings of the guards. They depend on the plan's counts, on `any_declared`,
+    `blocked` holds the findings of the guards. They depend on the plan's counts, on `any_declared`,
     `any_declared_live` (true if a declaration matches a live webhook) and `max_deletes`, the limit
     in the files. `names` are the declared names and the live ones that they match. `notes` are
-    warnings and hints. `relaxed` has policy lines that were relaxed since the previous
-    configuration. `not_shown` has the declared fields that the server does not show, as (webhook,
-    field). `secrets` are those that the operations send, `not_compared` other secrets that are live
-    and visible, but whose declared value is not available for the comparison. `left_out` are the
+    warnings and hints. `relaxed` are warnings about policy settings that permit more than before.
+    `not_shown` lists the declared fields that the server does not show, as (webhook, field).
+    `secrets` are those that the operations send, `not_compared` other secrets that are live and
+    visible, but whose declared value is not available for the comparison. `left_out` are the
     updates and deletes that `select` excludes.
     """
 

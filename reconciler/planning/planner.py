@@ -42,11 +42,11 @@ class PlanOptions(NamedTuple):
     """Options of planning besides the files.
 
     `only` are globs over live or declared names. With `prune` false, undeclared webhooks are not
-    deleted. `allow_deletes` is the number of deletes to allow. `resend` has references or webhooks
-    whose secrets are resent, `*` for all, `reviewed` the resends of a review. `previous` is the
-    previous configuration. `committed_hosts` maps references to the scheme and host that a reviewer
-    can look up in the commit. `apply_options` has the options with which `apply` computes the same
-    plan.
+    deleted. `allow_deletes` is the number of deletes to allow. `resend` lists references or
+    webhooks whose secrets are resent, `*` for all, `reviewed` the resends of a review. `previous`
+    is the previous configuration. `committed_hosts` maps references to the scheme and host that a
+    reviewer can look up in the commit. `apply_options` are the options with which `apply` computes
+    the same plan.
     """
 
     only: tuple[str, ...] = ()
@@ -67,7 +67,7 @@ def plan(
 ) -> Plan:
     """Return the plan that makes `live` equal to `desired`.
 
-    `secrets` has the available values. Without a value, changes of that secret are not detected;
+    `secrets` holds the available values. Without a value, changes of that secret are not detected;
     everything else in the plan is the same. Raises ConfigurationError, with a finding for each
     position, if declarations conflict with the live webhooks.
     """

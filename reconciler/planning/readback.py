@@ -35,9 +35,9 @@ _MASKED: Final = re.compile(
 class Evidence(NamedTuple):
     """The evidence about secrets in one listing.
 
-    `readable` has the fields, as (type, field), for which a declared value compares equal. `shown`
-    has the secret fields for which any live webhook shows a value, in any form. If a webhook does
-    not show such a field, the field is not set.
+    `readable` lists the fields, as (type, field), for which a declared value compares equal.
+    `shown` lists the secret fields for which any live webhook shows a value, in any form. If a
+    webhook does not show such a field, the field is not set.
     """
 
     readable: frozenset[tuple[str, str]] = frozenset()

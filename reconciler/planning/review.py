@@ -168,7 +168,7 @@ class Review(NamedTuple):
 class ReviewComparison(NamedTuple):
     """The comparison of a plan with a review; numbers are indexes of `plan.operations`.
 
-    `unreviewed` has the reason for each operation that still needs a review. `stale` are
+    `unreviewed` gives the reason for each operation that still needs a review. `stale` are
     operations, or webhooks that the plan keeps, for which the review has a different operation.
     """
 

@@ -160,7 +160,7 @@ def test_short_secrets_are_removed_and_empty_ones_ignored() -> None:
     assert without_secrets("a pin 1234 here", ["1234", ""]) == "a pin *** here"
 
 
-# --- secrets in texts of a server ---
+# --- secrets in a server's messages ---
 
 SECRET = 'canary "7" + ünï/<x>'
 TOKEN = "xoxb-" + "0123456789-abcdef"

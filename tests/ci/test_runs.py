@@ -93,7 +93,7 @@ def test_when_a_plan_without_changes_is_commented(here: World, mode: str, commen
 def test_a_pull_request_without_a_base_is_planned(
     here: World, text: str, base: str, why: str
 ) -> None:
-    """A warning has the reason: a shallow clone, or files that the pull request fixes."""
+    """A warning gives the reason: a shallow clone, or files that the pull request fixes."""
     if text:
         (here.work / "webhooks.yaml").write_text(text)
         here.commit()

@@ -139,7 +139,7 @@ def test_a_commit_that_breaks_the_files_revokes_the_approval(quick: World) -> No
 def test_a_rejected_comment_does_not_hide_the_result(
     quick: World, text: str, code: int, reason: str, shown: str
 ) -> None:
-    """The job fails, and its log has the errors in the files or the plan."""
+    """The job fails, and its log shows the errors in the files or the plan."""
     quick.propose(1, "Audit", "Deploys", plan=bool(text))
     if text:
         (quick.work / "webhooks.yaml").write_text(text)

@@ -112,7 +112,7 @@ SECRETS = {"TOKEN": "xoxb-" + "0123456789-abcdef", "PASSWORD": "correct horse ba
 
 @pytest.fixture
 def file(tmp_path: Path) -> Callable[..., Path]:
-    """Write a file, `webhooks.yaml` by default, with some texts replaced."""
+    """Write a file, `webhooks.yaml` by default, with some strings replaced."""
 
     def file(text: str = GOOD, name: str = "webhooks.yaml", **replaced: str) -> Path:
         for old, new in replaced.items():

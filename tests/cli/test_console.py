@@ -104,7 +104,7 @@ def test_status_only_on_a_terminal() -> None:
 
 
 def test_prompts() -> None:
-    """An answer has no line end; the end of the input is None; Ctrl-C ends the run."""
+    """An answer has no newline; the end of the input is None; Ctrl-C ends the run."""
     err = Terminal()
     shown = console(stdin=Terminal("yes\n"), stderr=err)
     assert (shown.ask("sure? "), shown.ask("sure? ")) == ("yes", None)

@@ -40,7 +40,7 @@ def test_common_options_are_accepted_anywhere(shell: Shell, file: File) -> None:
 def test_unexpected_errors(
     shell: Shell, monkeypatch: pytest.MonkeyPatch, problem: BaseException, code: int, message: str
 ) -> None:
-    """An internal error has its type and place, never its text; Ctrl-C prints no traceback."""
+    """An internal error shows its type and location, never its text; Ctrl-C prints no traceback."""
 
     def broken(*_: object, **__: object) -> NoReturn:
         raise problem

@@ -46,7 +46,7 @@ _PATTERN = re.compile("|".join(rf"\b(?:{each})(?!\w)" for each in WORDS))
 
 
 def test_no_text_has_a_replaced_word() -> None:
-    """Neither prose nor a name uses a word of the table, even if it wraps at a line end."""
+    """Neither prose nor a name uses a word of the table, even if it wraps to the next line."""
     found = []
     for file in tracked():
         if file in _EXEMPT or file.endswith(_LOCKED) or (ROOT / file).suffix not in _SUFFIXES:

@@ -74,7 +74,7 @@ class Emulator(product.Emulator):
         """Process a request, or fail as the faults require."""
         with self.lock, self.store.transaction():
             now = self.clock()
-            self._settle(now)
+            self._commit_due_writes(now)
             fault = self.faults.take(request.method, request.path, request.body)
             exchange = self.begin(request, now)
             if fault is None or fault.commit:
@@ -92,10 +92,10 @@ class Emulator(product.Emulator):
             self.record(exchange, response.status if fault.has_response else 0)
             return response
 
-    def settle(self) -> None:
+    def commit_due_writes(self) -> None:
         """Commit the late writes that are due; `handle` does this first."""
         with self.lock, self.store.transaction():
-            self._settle(self.clock())
+            self._commit_due_writes(self.clock())
 
     def begin(self, request: Request, now: float) -> Exchange:
         return StaleExchange(
@@ -132,7 +132,7 @@ class Emulator(product.Emulator):
                 self._lag.add(write)
         return response
 
-    def _settle(self, now: float) -> None:
+    def _commit_due_writes(self, now: float) -> None:
         if not self._late:
             return
         due = [item for item in self._late if item[0] <= now]

@@ -24,9 +24,9 @@ import reconciler
 from reconciler.source.schema import schema_text
 
 LENGTHS = (25, 200, 2_000, 20_000)
-"""Lengths of texts, short ones first: an exponential pattern never ends on a long text."""
+"""Lengths of strings, short ones first: an exponential pattern never ends on a long one."""
 MAX_SECONDS = 0.1
-"""The maximum processor time per text, in seconds."""
+"""The maximum processor time per string, in seconds."""
 READERS = ("kinds", "planning", "render", "source")
 """The folders that read user input."""
 
@@ -86,7 +86,7 @@ def opening(tree: Any) -> str:
 
 
 def texts(pattern: re.Pattern[str]) -> Iterator[str]:
-    """Yield texts that repeat each character of a pattern after the start of a match."""
+    """Yield strings that repeat each character of a pattern after the start of a match."""
     begin = opening(_parser.parse(pattern.pattern, pattern.flags))
     for unit in dict.fromkeys((*pattern.pattern, begin or "b", "a", "A", " ", "a ", "-", "{a")):
         for before, after in product(dict.fromkeys(("", begin)), ("", "\0", " ")):

@@ -68,7 +68,7 @@ Command = Callable[..., tuple[int, CountingEmulator]]
 
 @pytest.fixture
 def command(shell: Shell, file: File) -> Command:
-    """Run a command line against 35 live webhooks, of which the file declares the first ones."""
+    """Run a command line against 35 live webhooks, the first of which the file declares."""
 
     def command(
         line: str,

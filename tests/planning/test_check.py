@@ -152,7 +152,7 @@ def test_a_removed_field_is_done_when_it_is_gone() -> None:
 
 
 def test_a_removed_flag_is_done_when_the_default_is_back() -> None:
-    """A server shows the default of a flag that is not set."""
+    """A server shows the default of a boolean that is not set."""
     before = live_generic(verify=False)
     drop = make_plan(desired(generic()), before, secrets={})
 

@@ -33,7 +33,7 @@ def runner_commands(text: str) -> list[str]:
 
 
 def control_characters(text: str) -> list[str]:
-    """Return the characters of a text, except LF, that may control a terminal or deceive."""
+    """Return the characters of a string, except LF, that may control a terminal or deceive."""
     return [
         char
         for char in text

@@ -1,4 +1,4 @@
-"""Any plan, report or finding, with malicious texts."""
+"""Any plan, report or finding, with malicious strings."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ SNIPPETS = (
 
 
 def pieces(snippets: tuple[str, ...] = SNIPPETS) -> st.SearchStrategy[str]:
-    """Return texts made of dangerous and harmless pieces."""
+    """Return strings made of dangerous and harmless pieces."""
     return st.lists(st.one_of(st.sampled_from(snippets), st.text(max_size=3)), max_size=4).map(
         "".join
     )

@@ -46,7 +46,7 @@ def test_quote(name: str, shown: str) -> None:
 
 @given(texts)
 def test_quoted_text_can_be_decoded(text: str) -> None:
-    """Every text can be restored from its quoted form, so no two texts look the same."""
+    """Every string can be restored from its quoted form, so no two strings look the same."""
     shown = quote(text)
     assert (json.loads(shown) if shown.startswith('"') else shown) == text
 

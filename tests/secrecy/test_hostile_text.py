@@ -170,7 +170,7 @@ def run(
     sink: str = "pipe",
     **environ: str,
 ) -> tuple[int, str]:
-    """Run a command with malicious texts; return the exit code and both streams."""
+    """Run a command with malicious strings; return the exit code and both streams."""
     servers.runs += 1
     home = servers.folder / f"{servers.runs} {VISIBLE[0]}"
     profiles: dict[str, Any] = {"default": {}, NAME: {"server_url": NAME}}

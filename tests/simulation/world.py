@@ -91,11 +91,11 @@ class World:
         if not self.case.late:
             return
         if self.case.conflicting:
-            self.emulator.settle()
+            self.emulator.commit_due_writes()
             return
         before = [self.invariants.snapshot(team) for team in self.case.teams]
         seen = len(self.log)
-        self.emulator.settle()
+        self.emulator.commit_due_writes()
         for entry in self.log[seen:]:
             self.note(f"late {entry.method} {entry.path} wrote {entry.changed}")
         for team, snapshot in zip(self.case.teams, before, strict=True):

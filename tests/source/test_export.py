@@ -269,7 +269,7 @@ def test_a_partial_export_uses_the_same_variables() -> None:
 
 
 def test_the_ids_of_webhooks_that_share_a_name_are_explained() -> None:
-    """A comment has the reason for `id`, and the likely duplicates."""
+    """A comment gives the reason for `id`, and the likely duplicates."""
     found = live(live_slack("a", "1"), live_slack("a", "2"), live_slack("a", "3", channel="#x"))
 
     text = assert_unchanged(found).text

@@ -120,7 +120,7 @@ INVALID = [
 def test_unreadable_paths(
     tmp_path: Path, there: tuple[str, ...], paths: tuple[str, ...], expected: str
 ) -> None:
-    """One finding has the path, the reason and the next step; reading never waits for a pipe."""
+    """One finding gives the path, the reason and the next step; reading never waits for a pipe."""
     make(tmp_path, there)
     sources = read_in(tmp_path, *paths)
     assert sources.files == ()

@@ -124,7 +124,7 @@ def test_columns_up_to_the_position_do_not_change() -> None:
 
 
 def test_quoted_user_text_is_limited() -> None:
-    """A message quotes neither tokens nor long texts."""
+    """A message quotes neither tokens nor long strings."""
     assert masked("type xoxb-12345-abc") == "type ***"
     assert masked("slak") == "slak"
     assert masked("x" * 200) == "x" * 117 + "..."

@@ -81,7 +81,7 @@ def parts(node: Any) -> Iterator[dict[str, Any]]:
 def test_the_schema_is_equivalent_in_both_drafts(draft: Any) -> None:
     """Editors use old drafts, so the schema has only constructs with one meaning."""
     draft.check_schema(SCHEMA)
-    # In Python, `$` also matches before a line break at the end of a text.
+    # In Python, `$` also matches before a line break at the end of a string.
     validator = draft(json.loads(FILE.read_text("utf-8").replace('$"', '\\\\Z"')))
     assert list(validator.iter_errors(yaml.safe_load(GOOD))) == []
     for text in BAD:

@@ -20,7 +20,7 @@ from tests.loading import load_text
 from tests.source.test_schema_file import GOOD
 from tests.source.test_yaml_laws import places
 
-# In Python, `$` also matches before a line break at the end of a text.
+# In Python, `$` also matches before a line break at the end of a string.
 SCHEMA = json.loads(schema_text("webhooks.schema.json").replace('$"', '\\\\Z"'))
 VALIDATOR = Draft7Validator(SCHEMA)
 COMPLETE = {

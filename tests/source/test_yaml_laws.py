@@ -1,4 +1,4 @@
-"""Laws of reading YAML, for any bytes and texts."""
+"""Laws of reading YAML, for any bytes and strings."""
 
 from __future__ import annotations
 
