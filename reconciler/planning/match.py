@@ -318,7 +318,7 @@ class Match:
             for name in () if renaming else dict.fromkeys(each.name for each in earlier):
                 self._finding(
                     note,
-                    "previously-inert",
+                    "previously-unused",
                     f"{entry.name!r} already exists, so `previously: {name}` has no effect",
                     entry,
                     "remove `previously`",

@@ -118,7 +118,7 @@ class Resends:
             dropped = field.name in before.configuration and field.name not in webhook.configuration
             if dropped and field.secret and field.name not in evidence.shown:
                 yield note(
-                    "dropped-unseen",
+                    "undeclared-secret",
                     f"{field.name} of {webhook.name!r} is no longer declared; "
                     "the server does not show whether it is still set",
                     "the next change to the configuration removes it; "

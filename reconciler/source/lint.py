@@ -188,7 +188,7 @@ def _literal(field: Field, value: str, rules: Rules) -> Finding | None:
             "unreplaced-placeholder", _placeholder_message(name), f"for a secret {example}"
         )
     if not field.is_url and not secrets.fits(field, secret):
-        return error("unfit-secret", f"`{name}` is not {field.noun}", example)
+        return error("malformed-secret", f"`{name}` is not {field.noun}", example)
     if secrets.is_padded(value) and not field.is_url:  # the schema rejects a URL with spaces
         return note(
             "trimmed-secret",

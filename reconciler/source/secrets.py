@@ -288,7 +288,7 @@ def _misused(
         hint = "store only the value there, without quotes or other text"
         if ref.scheme is Scheme.LITERAL:
             hint = f"use `{field.name}: {{env: NAME}}`, with the name of your variable"
-        return error("unfit-secret", f"{_subject(ref)} is not {field.noun}", hint)
+        return error("malformed-secret", f"{_subject(ref)} is not {field.noun}", hint)
     if field.secret_pattern is slack.TOKEN:
         if meaning := slack.non_bot_description(secret):
             message = f"{_subject(ref)} is {meaning}"

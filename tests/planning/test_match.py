@@ -143,7 +143,7 @@ TWO_SCOPES = Policy(
         (
             desired(slack(previously=("old",))),
             [one(), one("old", "2")],
-            ["delete 2 (not-declared)", "match 1", "previously-inert"],
+            ["delete 2 (not-declared)", "match 1", "previously-unused"],
         ),
         (
             desired(slack(), slack("B", previously=("Deploys",))),

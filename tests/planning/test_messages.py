@@ -151,7 +151,7 @@ def format_finding(found: Finding) -> list[str]:
             [live_slack(), live_slack("old", "2")],
             {},
             [
-                "3 note previously-inert: 'Deploys' already exists, "
+                "3 note previously-unused: 'Deploys' already exists, "
                 "so `previously: old` has no effect",
                 "  remove `previously`",
             ],
@@ -206,7 +206,7 @@ def format_finding(found: Finding) -> list[str]:
             [live_generic()],
             {"previous": BEARER},
             [
-                "1 note dropped-unseen: token of 'Pager' is no longer declared; the server does "
+                "1 note undeclared-secret: token of 'Pager' is no longer declared; the server does "
                 "not show whether it is still set",
                 "  the next change to the configuration removes it; or delete the webhook with "
                 "`state: absent`, then declare it again",

@@ -67,7 +67,7 @@ WRONG = {
         *(slack(channel=f"'{value}'") for value in IN_TEXT),
         *(slack(username=f"'{value}'") for value in IN_TEXT),
     ],
-    "unfit-secret": [slack(token=f"'{value}'") for value in UNFIT],
+    "malformed-secret": [slack(token=f"'{value}'") for value in UNFIT],
     "unusable-secret": [slack(token=value) for value in ('"a\\nb"', '"\\n"', '"a\\tb"')],
 }
 """Files with an error that --allow-literal-secrets does not allow, by its rule."""

@@ -226,9 +226,9 @@ UNFIT_URLS = ["pager.example.com", "PAGER_URL", "'https://a.example.com'", "http
     ("type", "value", "rule"),
     [
         *(("slack", value, "unreplaced-placeholder") for value in PLACEHOLDERS),
-        *(("slack", value, "unfit-secret") for value in UNFIT_TOKENS),
+        *(("slack", value, "malformed-secret") for value in UNFIT_TOKENS),
         *(("url", f"https://a.b/{each}", "unreplaced-placeholder") for each in UNREPLACED),
-        *(("url", value, "unfit-secret") for value in UNFIT_URLS),
+        *(("url", value, "malformed-secret") for value in UNFIT_URLS),
     ],
 )
 def test_a_value_must_fit_its_field(tmp_path: Path, type: str, value: str, rule: str) -> None:
