@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+import re
+import shlex
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -46,19 +48,37 @@ def expect(done: Done, code: int, *texts: str, without: tuple[str, ...] = ()) ->
     assert [each for each in without if each in printed] == []
 
 
+def digest(done: Done) -> str:
+    """Return the digest that a plan prints, empty if there is none."""
+    found = re.search(r"^Digest (sha256:[0-9a-f]{64})$", done.out, re.MULTILINE)
+    return found[1] if found else ""
+
+
+def command_in(
+    text: str, advice: str = r"\(to apply exactly this plan: webhooks (.*)\)$"
+) -> list[str]:
+    """Return the words of a suggested command, by the text before it."""
+    found = re.search(advice, text, re.MULTILINE)
+    assert found is not None, text
+    return shlex.split(found[1])
+
+
 Shell = Callable[..., Done]
 File = Callable[..., Path]
 
 
-def perform(
-    *arguments: str,
+def make_process(
+    environ: Mapping[str, str],
     directory: Path,
     keys: str = "",
+    *,
     terminal: bool = False,
     clock: Clock | None = None,
-    **environ: str,
-) -> Done:
-    """Run `webhooks` with arguments; `terminal` makes all streams a terminal, `keys` is typed."""
+) -> tuple[Process, io.StringIO, io.StringIO]:
+    """Return a process, its output and its errors.
+
+    `terminal` makes all streams a terminal, where `keys` is typed.
+    """
     stream = Terminal if terminal else io.StringIO
     out, err = stream(), stream()
     process = Process(
@@ -69,6 +89,19 @@ def perform(
         stderr=err,
         clock=clock or SkippingClock(),
     )
+    return process, out, err
+
+
+def perform(
+    *arguments: str,
+    directory: Path,
+    keys: str = "",
+    terminal: bool = False,
+    clock: Clock | None = None,
+    **environ: str,
+) -> Done:
+    """Run `webhooks` with arguments in a process, see `make_process`."""
+    process, out, err = make_process(environ, directory, keys, terminal=terminal, clock=clock)
     code = run(arguments, process)
     return Done(code=code, out=out.getvalue(), err=err.getvalue())
 
@@ -144,11 +177,19 @@ class Cloud:
     def names(self) -> list[str]:
         return sorted(each["name"] for each in self.emulator.store.webhooks())
 
-    def configure(self, name: str, **fields: str) -> None:
-        """Change fields of the configuration of the live webhook `name`."""
+    def row(self, name: str) -> dict[str, Any]:
+        """Return the live webhook `name` as CloudTruth stores it."""
         (row,) = (each for each in self.emulator.store.webhooks() if each["name"] == name)
-        changed = {**row, "configuration": {**row["configuration"], **fields}}
-        self.emulator.store.update(row["id"], changed)
+        return row
+
+    def change(self, name: str, **fields: Any) -> None:
+        """Change fields of the live webhook `name`, like another user."""
+        row = self.row(name)
+        self.emulator.store.update(row["id"], {**row, **fields})
+
+    def configure(self, name: str, **fields: str) -> None:
+        """Change fields of its configuration."""
+        self.change(name, configuration={**self.row(name)["configuration"], **fields})
 
 
 MakeCloud = Callable[..., Cloud]

@@ -176,8 +176,7 @@ def test_init_shows_differences(shell: Shell, cloud: MakeCloud, tmp_path: Path, 
     made = cloud()
     file()
     assert shell("apply", "--yes", **made.environ).code == 0
-    (pager,) = (each for each in made.emulator.store.webhooks() if each["name"] == "Pager")
-    made.emulator.store.update(pager["id"], {**pager, "type": "teams"})
+    made.change("Pager", type="teams")
     done = shell("init", "-f", "a.yaml", SLACK_BOT_TOKEN="xoxb-9876543210-other", **made.environ)
     expect(
         done, 0, "1 to update",

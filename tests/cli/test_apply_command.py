@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import File, MakeCloud, Shell, expect
+from tests.cli.conftest import File, MakeCloud, Shell, digest, expect
 
 OTHER = "sha256:" + "0" * 64
 
@@ -42,15 +42,11 @@ def test_no_changes_need_no_confirmation(shell: Shell, file: File, cloud: MakeCl
     expect(shell("apply", "--only", "deploys", **cloud().environ), 0, idle, "No changes.")
 
 
-def digest(text: str) -> str:
-    return next(word for word in text.split() if word.startswith("sha256:"))
-
-
 def test_expected_digest(shell: Shell, file: File, cloud: MakeCloud) -> None:
     """Only the plan with the expected digest is applied; without changes any digest is accepted."""
     file()
     server = cloud()
-    reviewed = digest(shell("plan", **server.environ).out)
+    reviewed = digest(shell("plan", **server.environ))
     command = ("apply", "--yes", "--expect-digest")
     for text, code in (("", 64), ("sha256:", 64), (OTHER.replace("0", "G"), 64), (OTHER, 6)):
         assert shell(*command, text, **server.environ).code == code
@@ -65,7 +61,7 @@ def test_plan_file(shell: Shell, file: File, cloud: MakeCloud) -> None:
     """A saved plan is applied once and without its files; it needs its secrets and organization."""
     declared = file()
     server = cloud()
-    saved = digest(shell("plan", "--out", "plan.json", **server.environ).out)
+    saved = digest(shell("plan", "--out", "plan.json", **server.environ))
     declared.unlink()
     assert shell("apply", "plan.json", "--yes", **{**server.environ, "TOKEN": ""}).code == 3
     for line, code in (

@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-import re
-import shlex
-
 import pytest
 
-from tests.cli.conftest import SECRETS, File, MakeCloud, Shell, expect
-
-
-def command_in(
-    text: str, advice: str = r"\(to apply exactly this plan: webhooks (.*)\)$"
-) -> list[str]:
-    found = re.search(advice, text, re.MULTILINE)
-    assert found is not None, text
-    return shlex.split(found[1])
+from tests.cli.conftest import SECRETS, File, MakeCloud, Shell, command_in, expect
 
 
 @pytest.mark.parametrize(

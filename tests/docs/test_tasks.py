@@ -40,9 +40,7 @@ def test_a_task_works(title: str, tmp_path: Path, cloud: MakeCloud, shell: Shell
         commit(folder, {"webhooks.yaml": START.text.replace(*MERGED[title])})
         apply(shell, folder, environ)
     if title == IGNORED:
-        (audit,) = (each for each in made.emulator.store.webhooks() if each["name"] == "Audit")
-        configuration = {**audit["configuration"], "channel": "#Audit Log!"}
-        made.emulator.store.update(audit["id"], {**audit, "configuration": configuration})
+        made.configure("Audit", channel="#Audit Log!")
     if title in WITHOUT_FILE:
         (folder / "webhooks.yaml").unlink()
     screen = ""

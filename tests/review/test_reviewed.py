@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Cloud, Done, File, MakeCloud, Shell
+from tests.cli.conftest import Cloud, Done, File, MakeCloud, Shell, command_in, digest
 
 TEAM = """\
 webhooks:
@@ -32,22 +30,7 @@ webhooks:
 
 def channel(server: Cloud, name: str) -> str:
     """Return the channel as CloudTruth stores it."""
-    rows = server.emulator.store.webhooks()
-    found: str = next(each["configuration"]["channel"] for each in rows if each["name"] == name)
-    return found
-
-
-def edit_live(server: Cloud, name: str, **configuration: object) -> None:
-    """Change a webhook, like a user of the web console."""
-    store = server.emulator.store
-    row = next(each for each in store.webhooks() if each["name"] == name)
-    store.update(row["id"], {**row, "configuration": {**row["configuration"], **configuration}})
-
-
-def digest(done: Done) -> str:
-    """Return the digest that a plan prints."""
-    found = re.search(r"^Digest (sha256:[0-9a-f]{64})$", done.out, re.MULTILINE)
-    return found[1] if found else ""
+    return str(server.row(name)["configuration"]["channel"])
 
 
 def words(done: Done) -> str:
@@ -70,7 +53,7 @@ def test_a_reviewed_webhook_that_changed_is_stale(
     """A stale review writes nothing, and the current plan is shown."""
     file(TEAM.replace("#deploys", "#ops").replace("#audit", "#log"))
     planned = shell("plan", "--out", "plan.json", **server.environ)
-    edit_live(server, "Deploys", channel="#elsewhere")
+    server.configure("Deploys", channel="#elsewhere")
     writes = server.writes()
     command = ("plan.json",) if how == "saved" else ("--expect-digest", digest(planned))
     done = shell("apply", *command, "--yes", **server.environ)
@@ -85,7 +68,7 @@ def test_unreviewed_operations_are_not_applied(shell: Shell, file: File, server:
     """The reviewed update is applied; drift elsewhere is listed and kept: exit 7."""
     file(TEAM.replace("#deploys", "#ops"))
     assert shell("plan", "--out", "plan.json", **server.environ).code == 0
-    edit_live(server, "Audit", channel="#elsewhere")
+    server.configure("Audit", channel="#elsewhere")
     done = shell("apply", "plan.json", "--yes", **server.environ)
     assert done.code == 7
     assert (channel(server, "Deploys"), channel(server, "Audit")) == ("#ops", "#elsewhere")
@@ -129,10 +112,8 @@ def test_a_digest_covers_resends(shell: Shell, file: File, cloud: MakeCloud) -> 
     assert len({digest(each) for each in (one, other, both)}) == 3
     assert digest(none) == ""
     assert "--expect-digest" not in none.out
-    command = re.search(r"\(to apply exactly this plan: webhooks (.*)\)", one.out)
-    assert command is not None
     writes = len(server.writes())
-    assert shell(*shlex.split(command[1]), "--yes", **server.environ).code == 0
+    assert shell(*command_in(one.out), "--yes", **server.environ).code == 0
     assert server.writes()[writes:] == ["PATCH"]
     bare = shell("apply", "--yes", "--expect-digest", digest(both), **server.environ)
     assert (bare.code, "No changes" in bare.out) == (0, True)

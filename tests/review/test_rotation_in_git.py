@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Cloud, File, MakeCloud, Shell
-from tests.folders import git
+from tests.cli.conftest import Cloud, File, MakeCloud, Shell, command_in, digest
+from tests.folders import commit, git
 
 OLD = """\
 webhooks:
@@ -22,22 +20,8 @@ NEW = OLD.replace("version: 1", "version: 2")
 ROTATED = {"TOKEN": "xoxb-9999999999-rotated"}
 
 
-def commit(folder: Path) -> None:
-    git(folder, "add", "webhooks.yaml")
-    git(folder, "commit", "-q", "-m", "x")
-
-
 def token(server: Cloud) -> str:
-    (row,) = server.emulator.store.webhooks()
-    found: str = row["configuration"]["token"]
-    return found
-
-
-def command_in(text: str) -> list[str]:
-    """Return the command of a note as a list of words."""
-    found = re.search(r"if not sent yet: webhooks (.*)", " ".join(text.split()))
-    assert found is not None, text
-    return shlex.split(found[1])[:3]
+    return str(server.row("Deploys")["configuration"]["token"])
 
 
 @pytest.fixture
@@ -79,7 +63,7 @@ def test_any_change_of_a_reference_has_a_note(
     assert "note[version-not-sent]" in shown.out
     until = "the next commit" if committed else "two commits"
     assert f"so this note disappears only after {until}\n" in shown.out
-    words = command_in(shown.out)
+    words = command_in(" ".join(shown.out.split()), "if not sent yet: webhooks (.*)")[:3]
     first = git(tmp_path, "rev-list", "--max-parents=0", "HEAD")
     assert words == ["apply", "--base", first[:12]]
     assert token(server) != ROTATED["TOKEN"]
@@ -99,7 +83,7 @@ def test_a_base_is_a_revision_or_a_path(
     for base in ("HEAD^", "main~1", "v1", "before.yaml"):
         done = shell("plan", "--base", base, **server.environ)
         assert "version changed" in done.out
-        digests.add(re.search(r"Digest (\S+)", done.out)[1])  # type: ignore[index]
+        digests.add(digest(done))
     assert len(digests) == 1
 
 
@@ -110,13 +94,9 @@ def test_the_suggested_command_still_sends_after_a_commit(
     file(NEW)
     environ = {**server.environ, **ROTATED}
     shown = shell("plan", "--base", "HEAD", **environ)
-    found = re.search(
-        r"\(to apply exactly this plan: webhooks (apply .*)\)$", shown.out, re.MULTILINE
-    )
-    assert found is not None
     commit(tmp_path)
     assert "No changes" in shell("plan", "--base", "HEAD", **environ).out
-    assert shell(*shlex.split(found[1]), "--yes", **environ).code == 0
+    assert shell(*command_in(shown.out), "--yes", **environ).code == 0
     assert token(server) == ROTATED["TOKEN"]
 
 
@@ -126,10 +106,8 @@ def test_a_digest_of_a_plan_with_a_base_needs_the_base(
     """The plan without the base has another digest; the hint mentions `--base`."""
     file(NEW.replace("value_updated", "value_created"))
     planned = shell("plan", "--base", "HEAD", **server.environ)
-    found = re.search(r"Digest (\S+)", planned.out)
-    assert found is not None
     hint = "if the reviewed plan was made with --base, apply with the same --base"
-    command = ("apply", "--yes", "--expect-digest", found[1])
+    command = ("apply", "--yes", "--expect-digest", digest(planned))
     done = shell(*command, **server.environ)
     assert (done.code, hint in done.err) == (6, True)
     file(OLD.replace("value_updated", "value_deleted"))
@@ -180,7 +158,7 @@ def test_an_old_rotation_has_no_note(
     """Users would ignore a permanent note."""
     file(NEW)
     commit(tmp_path)
-    git(tmp_path, "commit", "-q", "--allow-empty", "-m", "later")
+    commit(tmp_path)
     assert "version-not-sent" not in shell("plan", **server.environ).out
     file(NEW + "# a comment\n")
     assert "version-not-sent" not in shell("plan", **server.environ).out
@@ -245,8 +223,7 @@ def test_a_host_in_a_tracked_file_is_an_operation(
     hook.parent.mkdir()
     hook.write_text("https://one.example.com/a\n")
     git(tmp_path, "init", "-q")
-    git(tmp_path, "add", "-A")
-    git(tmp_path, "commit", "-q", "-m", "x")
+    commit(tmp_path)
     assert shell("plan", "--out", "plan.json", **server.environ).code == 0
 
     hook.write_text("https://two.example.com/a\n")
@@ -257,8 +234,6 @@ def test_a_host_in_a_tracked_file_is_an_operation(
     assert shell("apply", "plan.json", "--yes", **server.environ).code == 0
 
     hook.write_text("https://two.example.com/b\n")
-    shown = shell("plan", **server.environ).out
-    assert "destination changed" in shown
-    found = re.search(r"Digest (sha256:\S+)", shown)
-    assert found is not None
-    assert shell("apply", "--yes", "--expect-digest", found[1], **server.environ).code == 0
+    shown = shell("plan", **server.environ)
+    assert "destination changed" in shown.out
+    assert shell("apply", "--yes", "--expect-digest", digest(shown), **server.environ).code == 0

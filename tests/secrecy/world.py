@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -13,18 +12,16 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 import reconciler
-from reconciler.cli.console import Process
 from reconciler.cli.errors import handle_error
 from reconciler.cli.main import PROGRAM, program
 from reconciler.cli.options import Context
 from tests.ci.fake_github import FakeGitHub, runner_environ
-from tests.cli.conftest import Terminal
+from tests.cli.conftest import make_process
 from tests.emulated import faults
 from tests.emulated.emulator import Emulator, Request, Response
 from tests.emulated.faults import Fault, Rule, Script
 from tests.emulated.variant import Variant
 from tests.folders import write
-from tests.ports import SkippingClock
 from tests.secrecy import canaries as c
 from tests.secrecy.canaries import find
 from tests.served import served
@@ -359,16 +356,7 @@ def perform(
     """Run a command like `reconciler.cli.main.run`; keep the exception and the count of the
     filter.
     """
-    stream = Terminal if sink == "terminal" else io.StringIO
-    out, err = stream(), stream()
-    process = Process(
-        environ=environ,
-        directory=home,
-        stdin=stream(keys),
-        stdout=out,
-        stderr=err,
-        clock=SkippingClock(),
-    )
+    process, out, err = make_process(environ, home, keys, terminal=sink == "terminal")
     context = Context(process)
     problem: BaseException | None = None
     try:
