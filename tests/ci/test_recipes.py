@@ -12,8 +12,7 @@ import pytest
 import yaml
 
 from tests.ci.support import Done, World, world
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.folders import ROOT
 
 
 @pytest.fixture
@@ -66,8 +65,7 @@ def test_the_gitlab_recipe_from_the_merge_request_to_the_rotation(
     assert set(here.live()) == {"Audit", "Deploys"}
     assert script(runner, jobs["drift"]).code == 0
 
-    file = here.work / "webhooks.yaml"
-    file.write_text(file.read_text().replace("SLACK_BOT_TOKEN}", "SLACK_BOT_TOKEN, version: 2}"))
+    here.declare("Audit", "Deploys", version=2)
     third = here.commit("rotate the token")
     here.secrets["SLACK_BOT_TOKEN"] = "xoxb-rotated-0123456789"
     runner = checked_out(here, third, tmp_path / "two")
@@ -94,8 +92,7 @@ def test_the_smallest_workflow_applies_and_rotates(here: World, tmp_path: Path) 
     first = here.git("rev-parse", "HEAD")
     runner = checked_out(here, first, tmp_path / "one")
     assert script(runner, job, BEFORE="0" * 40).code == 0
-    file = here.work / "webhooks.yaml"
-    file.write_text(file.read_text().replace("SLACK_BOT_TOKEN}", "SLACK_BOT_TOKEN, version: 2}"))
+    here.declare("Audit", version=2)
     runner = checked_out(here, here.commit("rotate"), tmp_path / "two")
     here.secrets["SLACK_BOT_TOKEN"] = "xoxb-rotated-0123456789"
     done = script(runner, job, BEFORE=first)

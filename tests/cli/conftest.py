@@ -20,6 +20,7 @@ from reconciler.ports import Clock
 from tests.emulated.emulator import LOCAL_KEY, Emulator
 from tests.emulated.faults import FaultSource
 from tests.emulated.variant import Variant
+from tests.folders import write
 from tests.ports import SkippingClock
 from tests.served import served
 
@@ -151,9 +152,7 @@ def file(tmp_path: Path) -> Callable[..., Path]:
         for old, new in replaced.items():
             assert old in text
             text = text.replace(old, new)
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        (path,) = write(tmp_path, {name: text})
         return path
 
     return file

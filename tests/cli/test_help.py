@@ -8,8 +8,8 @@ import click
 import pytest
 
 from reconciler import __version__
-from reconciler.cli.main import COMMAND_SUMMARIES, program
-from reconciler.cli.options import COMMON, Group, Option
+from reconciler.cli.main import program
+from reconciler.cli.options import Group, Option
 from tests.cli.conftest import Shell
 from tests.folders import ROOT
 
@@ -67,14 +67,6 @@ def test_an_option_has_the_same_names_everywhere() -> None:
     assert seen["--out"] == {"-o --out"}
 
 
-def test_the_common_options_are_documented(shell: Shell) -> None:
-    """The page has each common option, with its variable."""
-    page = " ".join(shell("help", "options").out.split())
-    for option in COMMON:
-        assert option.opts[-1] in page
-        assert option.envvar is None or str(option.envvar) in page
-
-
 @pytest.mark.parametrize(
     ("columns", "widest"), [("20", 50), ("60", 58), ("300", 98), ("0", 78), ("wide", 78)]
 )
@@ -83,13 +75,6 @@ def test_help_is_as_wide_as_the_terminal(shell: Shell, columns: str, widest: int
     lines = shell("doctor", "--help", COLUMNS=columns).out.splitlines()
     longest = max(len(line) for line in lines if not line.startswith("  webhooks "))
     assert widest - 8 < longest <= widest
-
-
-def test_commands_are_in_the_order_of_use(shell: Shell) -> None:
-    """The program's help lists the commands as in the table."""
-    out = shell("--help").out
-    places = [out.index(f"\n  {name} ") for name in COMMAND_SUMMARIES]
-    assert places == sorted(places)
 
 
 def test_no_command(shell: Shell) -> None:

@@ -31,8 +31,7 @@ def both(cloud: MakeCloud, tmp_path: Path) -> Cloud:
     """Two organizations of one server, with a key and a file each."""
     made = cloud()
     store = made.emulator.store
-    acme = next(each for each in store.organizations() if each.name == "Acme")
-    store.add_user(acme.id, key=KEYS["ACME_KEY"], role="ADMIN")
+    store.add_user(made.emulator.organization, key=KEYS["ACME_KEY"], role="ADMIN")
     store.add_user(store.add_organization("Globex").id, key=KEYS["GLOBEX_KEY"], role="ADMIN")
     files(tmp_path, Acme="api_key: {env: ACME_KEY}", Globex="api_key: {env: GLOBEX_KEY}")
     return made
@@ -150,8 +149,7 @@ def test_the_name_of_an_organization_is_shown_like_other_names(
 
 def test_two_names_of_one_organization_are_rejected(both: Cloud, run: Run, tmp_path: Path) -> None:
     """Each file would delete what the other declares."""
-    acme = next(each for each in both.emulator.store.organizations() if each.name == "Acme")
-    text = FILE.format(name=acme.id, head="api_key: {env: ACME_KEY}")
+    text = FILE.format(name=both.emulator.organization, head="api_key: {env: ACME_KEY}")
     write(tmp_path, {"orgs/Globex.yaml": text})
     for line in ("apply -f orgs --yes", "plan orgs"):
         expect(run(line), 4, "use keys of the same organization")

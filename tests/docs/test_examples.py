@@ -33,10 +33,9 @@ def both(cloud: MakeCloud) -> Cloud:
     """One emulator with two organizations and a key for each."""
     made = cloud()
     store = made.emulator.store
-    acme = next(each for each in store.organizations() if each.name == "Acme")
-    both = {"production": acme, "staging": store.add_organization("Acme Staging")}
-    for name, organization in both.items():
-        store.add_user(organization.id, key=f"{name}-example-key", role="ADMIN")
+    staging = store.add_organization("Acme Staging").id
+    for name, organization in (("production", made.emulator.organization), ("staging", staging)):
+        store.add_user(organization, key=f"{name}-example-key", role="ADMIN")
     return made
 
 

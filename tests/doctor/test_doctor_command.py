@@ -12,9 +12,8 @@ from jsonschema import Draft7Validator
 from reconciler.source.schema import schema_text
 from tests.cli.conftest import SECRETS, File, MakeCloud, Shell
 from tests.emulated.emulator import LOCAL_KEY
+from tests.folders import write
 from tests.served import closed_port
-
-Clouds = MakeCloud
 
 
 def document(text: str) -> Any:
@@ -32,7 +31,7 @@ def checks(text: str) -> dict[str, list[dict[str, str]]]:
     return found
 
 
-def test_a_working_setup(shell: Shell, file: File, cloud: Clouds) -> None:
+def test_a_working_setup(shell: Shell, file: File, cloud: MakeCloud) -> None:
     """The exit code is 0, no check fails, and each setting has its source; nothing is written."""
     file()
     server = cloud()
@@ -56,14 +55,12 @@ def test_a_working_setup(shell: Shell, file: File, cloud: Clouds) -> None:
 
 
 def test_the_json_report_is_anonymous(
-    shell: Shell, file: File, cloud: Clouds, tmp_path: Path
+    shell: Shell, file: File, cloud: MakeCloud, tmp_path: Path
 ) -> None:
     """JSON contains no key, secret, host, path, organization or name of a webhook."""
     home = tmp_path / "canary-home"
-    (home / ".config/cloudtruth").mkdir(parents=True)
-    (home / ".config/cloudtruth/cli.yml").write_text(
-        "profiles: {canary-profile: {api_key: local-emulator-key}}"
-    )
+    profiles = "profiles: {canary-profile: {api_key: local-emulator-key}}"
+    write(home, {".config/cloudtruth/cli.yml": profiles})
     file(name="canary-file.yaml")
     server = cloud()
     environ = {
@@ -89,7 +86,7 @@ def test_the_json_report_is_anonymous(
     assert "canary-password" not in on_screen
 
 
-def test_the_key_in_the_file_of_an_organization(shell: Shell, file: File, cloud: Clouds) -> None:
+def test_the_key_in_the_file_of_an_organization(shell: Shell, file: File, cloud: MakeCloud) -> None:
     """The key is read from the file that the organization declares; its path is not in the JSON."""
     server = cloud()
     environ = {**server.environ, "CLOUDTRUTH_API_KEY": "wrong", "CANARY_KEY": LOCAL_KEY}
@@ -110,7 +107,7 @@ def test_the_key_in_the_file_of_an_organization(shell: Shell, file: File, cloud:
     ],
 )
 def test_a_wrong_setting_is_a_failed_check(
-    shell: Shell, cloud: Clouds, words: tuple[str, ...], shown: tuple[str, ...]
+    shell: Shell, cloud: MakeCloud, words: tuple[str, ...], shown: tuple[str, ...]
 ) -> None:
     """The other checks still run after a wrong setting."""
     url = cloud().environ["CLOUDTRUTH_SERVER_URL"]
@@ -136,7 +133,7 @@ def test_files(shell: Shell, file: File, text: str | None, status: str, word: st
     assert found["fix"] or status == "ok"
 
 
-def test_secrets(shell: Shell, file: File, cloud: Clouds) -> None:
+def test_secrets(shell: Shell, file: File, cloud: MakeCloud) -> None:
     """References without a value are listed; the API key is never used as a value."""
     file()
     url = cloud().environ["CLOUDTRUTH_SERVER_URL"]

@@ -19,7 +19,6 @@ from reconciler.kinds.events import EVENT_TYPES
 from reconciler.model import Secret
 from tests.api.support import URL, EmulatedApi, Scripted, json_response
 from tests.emulated.emulator import LOCAL_KEY, Emulator, Request
-from tests.emulated.in_process import InProcess
 from tests.emulated.variant import EVENTS, Variant
 from tests.ports import InlineWorkers, VirtualClock
 
@@ -47,14 +46,12 @@ def check_with(
     emulated = EmulatedApi()
     emulated.create(*names)
     emulated.emulator.behavior = Variant(**choices)
-    adapter = InProcess(emulated.emulator.handle, clock=emulated.clock)
-    return check(adapter, emulated.clock, key=key, guards=guards)
+    return check(emulated.adapter, emulated.clock, key=key, guards=guards)
 
 
 def scripted(*responses: Any, key: str | None = LOCAL_KEY) -> tuple[Check, ...]:
     """Check a server that gives prepared responses."""
-    clock = VirtualClock()
-    return check(Scripted(*responses), clock, key=key)
+    return check(Scripted(*responses), VirtualClock(), key=key)
 
 
 def row(checks: tuple[Check, ...], name: str) -> Check:

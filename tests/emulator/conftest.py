@@ -1,10 +1,9 @@
-"""Fixtures: an emulator to call in process, virtual time, and an emulator behind HTTP."""
+"""Fixtures: an emulator to call in process, with virtual time."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +13,6 @@ from reconciler.emulator.store import Store
 from tests.emulated.emulator import LOCAL_KEY, Emulator, Request, Response
 from tests.emulated.variant import Variant
 from tests.ports import VirtualClock
-from tests.served import served
 
 HOOKS = "/api/v1/webhooks/"
 
@@ -100,10 +98,3 @@ def start() -> Callable[..., Api]:
 def api(start: Callable[..., Api]) -> Api:
     """An emulator with the default variant."""
     return start()
-
-
-@pytest.fixture
-def over_http() -> Iterator[Callable[[Emulator], str]]:
-    """Serve emulators on real ports until the test ends; return the base URL."""
-    with ExitStack() as running:
-        yield lambda emulator: running.enter_context(served(emulator))

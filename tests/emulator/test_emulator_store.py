@@ -42,20 +42,6 @@ def test_the_key_is_not_in_the_file(tmp_path: Path, start: Start) -> None:
     assert LOCAL_KEY.encode() not in path.read_bytes()
 
 
-def test_a_file_keeps_everything(tmp_path: Path, start: Start) -> None:
-    """A second run of the emulator continues where the first one ended."""
-    path = tmp_path / "db"
-    first = start(store=Store(path))
-    made = first.create()
-    first.emulator.store.close()
-    second = start(store=Store(path))
-    assert second.read(made["id"]) == made
-    assert made["organization"] == second.emulator.organization
-    assert len(second.emulator.store.organizations()) == 1
-    second.emulator.store.close()
-    second.emulator.store.close()
-
-
 def test_a_failed_transaction_changes_nothing(api: Any) -> None:
     """A nested transaction is part of the outermost one."""
     store = api.emulator.store

@@ -25,7 +25,7 @@ from reconciler.planning.plan import Plan
 from reconciler.planning.status import WebhookStatus, drift
 from reconciler.render import FINDINGS_RENDERERS, PLAIN, RENDERERS, View
 from reconciler.render.layout import strip
-from reconciler.render.markdown import render_plan, render_report
+from reconciler.render.markdown import paged_plan, render_plan, render_report
 from reconciler.render.quote import quote
 from reconciler.report import Report
 from tests.render.oracle import control_characters, read_markdown, runner_commands
@@ -64,6 +64,7 @@ errors = st.one_of(
         fields=st.lists(st.tuples(st.lists(texts, max_size=2).map(tuple), texts), max_size=2),
     ),
 )
+FOOT = "Merging applies exactly what is shown here."
 few = settings(max_examples=40, deadline=None)
 
 
@@ -224,3 +225,26 @@ def test_a_status_is_inert(
     check_document(document, "status")
     check_harmless(text, document)
     assert [each["name"] for each in json.loads(document)["webhooks"]] == [e.name for e in found]
+
+
+@few
+@given(
+    plan=plans(),
+    limit=st.integers(4_000, 20_000),
+    most=st.integers(1, 4),
+    extra=st.integers(0, 5_000),
+)
+def test_each_operation_is_on_one_page_or_omitted(
+    plan: Plan, limit: int, most: int, extra: int
+) -> None:
+    """No page exceeds its limit, and the first one has the number of omitted operations."""
+    pages = paged_plan(plan, limit=limit, most=most, extra=lambda place: extra, foot=FOOT)
+    assert 1 <= len(pages) <= most
+    shown = [place for _, places in pages for place in places]
+    assert len(shown) == len(set(shown))
+    for text, places in pages:
+        assert len(text) + extra * len(places) <= limit
+        for place in places:
+            assert quote(plan.operations[place].name).replace("|", "\\|") in text
+    assert ("**Not approved**" in pages[0][0]) is (len(shown) < len(plan.operations))
+    assert FOOT in pages[0][0]

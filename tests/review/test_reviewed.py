@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Cloud, Done, File, MakeCloud, Shell, command_in, digest
+from tests.folders import write
 
 TEAM = """\
 webhooks:
@@ -140,9 +141,7 @@ def test_a_new_host_behind_a_reference_needs_a_review(
     text = PAGER if source == "file" else PAGER.replace("{file: hooks/pager}", "{env: PAGER}")
 
     def environ(host: str) -> dict[str, str]:
-        hook = tmp_path / "hooks" / "pager"
-        hook.parent.mkdir(exist_ok=True)
-        hook.write_text(f"https://{host}/secret-path\n")
+        write(tmp_path, {"hooks/pager": f"https://{host}/secret-path\n"})
         return {**server.environ, "PAGER": f"https://{host}/secret-path"}
 
     file(text)

@@ -219,9 +219,7 @@ def test_a_host_in_a_tracked_file_is_an_operation(
         "webhooks:\n  - name: Pager\n    type: generic\n    event_types: [value_updated]\n"
         "    configuration: {url: {file: hooks/pager}, verify: false}\n"
     )
-    hook = tmp_path / "hooks" / "pager"
-    hook.parent.mkdir()
-    hook.write_text("https://one.example.com/a\n")
+    hook = file("https://one.example.com/a\n", "hooks/pager")
     git(tmp_path, "init", "-q")
     commit(tmp_path)
     assert shell("plan", "--out", "plan.json", **server.environ).code == 0

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +19,7 @@ from tests.emulated.emulator import LOCAL_KEY, Emulator
 from tests.emulated.faults import Fault, Rule, Script, raw, redirect
 from tests.emulated.faults import status as rejection
 from tests.folders import write
+from tests.render.oracle import control_characters
 from tests.secrecy.cases import Case, pairwise
 from tests.secrecy.world import COMMANDS, World, event, perform, world
 
@@ -44,12 +44,8 @@ def bad(text: str) -> list[str]:
     found = []
     for line in text.split("\n"):
         acts = re.search(r"##\w*\[", line) or line.lstrip().startswith("::evil")
-        controls = any(
-            unicodedata.category(char) in ("Cc", "Zl", "Zp") or "\u202a" <= char <= "\u202e"
-            for char in line
-        )
         foreign = line.startswith("::") and not _COMMANDS.match(line)
-        if acts or controls or foreign:
+        if acts or foreign or control_characters(line):
             found.append(line)
     return found
 

@@ -11,26 +11,16 @@ from reconciler.api.origin import Network, Origin
 from reconciler.checks import Check, Checklist, Status
 from reconciler.emulator.messages import Request
 from reconciler.errors import CredentialError
-from reconciler.model import Scheme, Secret, SecretRef, Value, Webhook
+from reconciler.model import Scheme, Secret, SecretRef, Webhook
 from reconciler.slack.check import Slack, check
+from tests.planning.builders import TOKEN_REF, generic
+from tests.planning.builders import slack as hook
 from tests.ports import VirtualClock
 from tests.slack.fake_slack import GOOD, SCOPES, SEEING, FakeSlack
 
-REF = SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN")
 OTHER = SecretRef(scheme=Scheme.ENV, name="SAME_TOKEN")
 NO_PUBLIC = ("chat:write", "chat:write.customize")
 PUBLIC_ONLY = (*SCOPES, "channels:read")
-
-
-def hook(
-    name: str = "Deploys", *, channel: str = "#deploys", token: Value = REF, type: str = "slack"
-) -> Webhook:
-    return Webhook(
-        name=name,
-        type=type,
-        event_types=frozenset({"value_created"}),
-        configuration={"token": token, "channel": channel, "username": "CloudTruth"},
-    )
 
 
 def check_slack(
@@ -49,7 +39,7 @@ def check_slack(
         network = Network(clock=clock or VirtualClock(), adapter=adapter)
         return Slack(token, origin=Origin.parse("https://slack.com/api"), network=network)
 
-    secrets = {} if value is None else dict.fromkeys((REF, OTHER), Secret(value))
+    secrets = {} if value is None else dict.fromkeys((TOKEN_REF, OTHER), Secret(value))
     return check(found or (hook(),), secrets, connect, send=send)
 
 
@@ -125,7 +115,7 @@ def test_each_check(name: str, status: str, detail: str, given: dict[str, Any]) 
         tokens={value: given.get("scopes", SCOPES)},
         errors={method: code for method, code in errors.items() if code},
     )
-    declared = hook(channel=given.get("channel", "#deploys"), token=given.get("token", REF))
+    declared = hook(channel=given.get("channel", "#deploys"), token=given.get("token", TOKEN_REF))
     result = check_slack(slack, declared, value=value, send=name == "send")
     found = row(result, name)
     assert (str(found.status), detail in found.detail) == (status, True)
@@ -214,12 +204,12 @@ def test_a_token_that_is_not_a_valid_header_value() -> None:
     def connect(token: Secret) -> Slack:
         raise CredentialError("the Slack token holds spaces")
 
-    assert statuses(check((hook(),), {REF: Secret(GOOD)}, connect))["slack"] == "fail"
+    assert statuses(check((hook(),), {TOKEN_REF: Secret(GOOD)}, connect))["slack"] == "fail"
 
 
 def test_nothing_to_check() -> None:
     """Files without a Slack webhook are not a failure; webhooks of other types are counted."""
-    others = (hook("a", type="generic"), hook("b", type="generic"))
+    others = (generic("a"), generic("b"))
     result = check(others, {}, lambda token: pytest.fail("connected"))
     assert result.notes == (
         "No Slack webhook is declared.",

@@ -12,14 +12,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-import yaml
 
 from reconciler.findings import Finding, Position, sort_key
 from reconciler.source.excerpt import add_positions, excerpt
 from reconciler.source.load import Loaded
 from reconciler.source.rendered import configurations, yaml_text
-from reconciler.source.yaml import PARSER, parse
+from reconciler.source.yaml import parse
 from tests.loading import load_texts
+from tests.source.test_yaml import both_parsers
 
 HERE = Path(__file__).parent
 NEXT = "---- another file\n"
@@ -98,11 +98,6 @@ def test_excerpts(title: str, request: pytest.FixtureRequest) -> None:
     numbers = range(1, text.count("\n") + 1)
     found = (excerpt(text, Position(file="w.yaml", line=number)) for number in numbers)
     check("excerpts.txt", title, "".join(f"{line}\n" for line in found), request)
-
-
-both_parsers = pytest.mark.parametrize(
-    "parser", dict.fromkeys((yaml.SafeLoader, PARSER)), ids=lambda each: each.__name__
-)
 
 
 @both_parsers

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from reconciler.findings import Severity
-from reconciler.model import Secret
 from reconciler.source.lint import Rules, name_findings
 from reconciler.source.load import Loaded
 from reconciler.source.secrets import url_credential
@@ -86,14 +85,6 @@ def test_literals(text: str, strictly: object, allowed: object) -> None:
         shown = repr(outcome.findings).lower()
         assert "canary" not in shown
         assert "hush" not in shown.replace("hush%token%", "")
-
-
-def test_a_literal_secret_is_trimmed() -> None:
-    """A literal is sent without surrounding whitespace."""
-    text = generic(f"{PLAIN}, token: ' hush '")
-    outcome = load_text(text, rules=Rules(allow_literal_secrets=True))
-    assert outcome.desired is not None
-    assert list(outcome.desired.literals.values()) == [Secret("hush")]
 
 
 @pytest.mark.parametrize(

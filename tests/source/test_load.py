@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from reconciler.findings import Finding, Position
+from reconciler.findings import Position
 from reconciler.model import Scheme, Secret, SecretRef, Webhook
-from reconciler.source.load import Loaded
-from tests.loading import load_texts
+from tests.loading import load_text
 
 EXAMPLE = """\
 version: 1
@@ -35,32 +34,14 @@ webhooks:
 """
 
 
-def declared(*texts: str) -> Loaded:
-    names = ("a.yaml", "b.yaml")
-    return load_texts(dict(zip(names, texts, strict=False)))
-
-
-def entry(fields: str) -> str:
-    return f"webhooks:\n  - {{{fields}}}\n"
-
-
-def rules_of(outcome: Loaded) -> list[str]:
-    return [each.rule for each in outcome.findings]
-
-
-def only(outcome: Loaded) -> Finding:
-    assert rules_of(outcome) == rules_of(outcome)[:1], outcome.findings
-    return outcome.findings[0]
-
-
 def test_any_field_has_a_position() -> None:
     """The position is the field's line, or that of `defaults` if the field is inherited."""
-    outcome = declared(EXAMPLE)
+    outcome = load_text(EXAMPLE)
     assert outcome.desired is not None
     deploys, _, pager = outcome.desired.webhooks
-    assert (pager.index, pager.position) == (2, Position(file="a.yaml", line=19))
+    assert (pager.index, pager.position) == (2, Position(file="webhooks.yaml", line=19))
     (absent,) = outcome.desired.absent
-    assert (absent.index, absent.position) == (3, Position(file="a.yaml", line=24))
+    assert (absent.index, absent.position) == (3, Position(file="webhooks.yaml", line=24))
 
     def where(webhook: Webhook, *path: str | int) -> tuple[int, int] | None:
         position = outcome.position(outcome.place(webhook.file, webhook.index, path))
@@ -75,14 +56,12 @@ def test_any_field_has_a_position() -> None:
 
 
 def test_literal_secrets_are_hidden() -> None:
-    """A literal becomes a reference to itself; its value is only in `literals`."""
-    outcome = declared(
-        entry(
-            "name: A, type: generic, event_types: ['*'], configuration: "
-            "{url: 'https://hooks.slack.com/services/T0/B0/hush', token: hush-hush}"
-        ),
+    """A literal becomes a reference to itself; its value, without blanks, is in `literals`."""
+    outcome = load_text(
+        "webhooks: [{name: A, type: generic, event_types: ['*'], configuration: "
+        "{url: 'https://hooks.slack.com/services/T0/B0/hush', token: ' hush-hush '}}]\n"
     )
-    assert rules_of(outcome) == ["literal-secret", "literal-secret"]
+    assert [each.rule for each in outcome.findings] == ["literal-secret", "trimmed-secret"]
     assert outcome.desired is not None
     url = SecretRef(scheme=Scheme.LITERAL, name="A/url")
     token = SecretRef(scheme=Scheme.LITERAL, name="A/token")
@@ -96,12 +75,12 @@ def test_literal_secrets_are_hidden() -> None:
 
 def test_literals_of_defaults_belong_to_each_webhook() -> None:
     """An inherited literal has a reference for each webhook, and one warning."""
-    outcome = declared(
+    outcome = load_text(
         "defaults: {type: generic, event_types: ['*'], "
         "configuration: {url: 'https://a.example', token: 'secret'}}\n"
         "webhooks:\n  - {name: A}\n  - {name: B, id: '7'}\n"
     )
-    assert only(outcome).rule == "literal-secret"
-    assert str(only(outcome).position) == "a.yaml:1"
+    (finding,) = outcome.findings
+    assert (finding.rule, str(finding.position)) == ("literal-secret", "webhooks.yaml:1")
     assert outcome.desired is not None
     assert sorted(each.name for each in outcome.desired.literals) == ["7/token", "A/token"]

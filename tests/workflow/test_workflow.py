@@ -31,6 +31,7 @@ from reconciler.workflow import (
     previous,
 )
 from tests.api.support import EmulatedApi
+from tests.folders import write
 from tests.ports import InlineWorkers
 
 SLACK = """
@@ -58,17 +59,9 @@ def check(tmp_path: Path) -> Callable[..., Checked]:
     """Write files by name and check them."""
 
     def check(**files: str) -> Checked:
-        for name, text in files.items():
-            path = tmp_path / f"{name}.yaml"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        inputs = Inputs(
-            directory=tmp_path,
-            environ={},
-            stdin=bytes,
-            paths=tuple(f"{name}.yaml" for name in files),
-        )
-        return load(inputs)
+        written = {f"{name}.yaml": text for name, text in files.items()}
+        write(tmp_path, written)
+        return load(Inputs(directory=tmp_path, environ={}, stdin=bytes, paths=tuple(written)))
 
     return check
 
@@ -140,9 +133,8 @@ def test_base_files_match_by_name(
     """A file of the base is the earlier version of the file with the same name."""
     checked = check(**{name: slack(name, f"file: secrets/{name}") for name in now})
     for name in before:
-        path = tmp_path / "before" / f"{name}.yaml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(slack(f"W{name}", f"file: secrets/{name}"))
+        text = slack(f"W{name}", f"file: secrets/{name}")
+        write(tmp_path, {f"before/{name}.yaml": text})
     found = previous((named,), checked).webhooks
     tokens = [each.configuration["token"] for each in found]
     assert [each.name for each in tokens if isinstance(each, SecretRef)] == references
