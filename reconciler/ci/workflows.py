@@ -187,8 +187,11 @@ def setting_lines(text: str, name: str) -> tuple[str, ...]:
 
 def not_triggering(workflow: str, names: Iterable[str]) -> list[str]:
     """Return the files whose change does not start a workflow, because its `paths` lack them."""
-    found = _PATHS.search(workflow)
-    globs = [] if found is None else [str(each) for each in yaml.safe_load(f"[{found[2]}")]
+    try:
+        paths = yaml.safe_load(workflow)[True]["push"]["paths"]  # `on` is true in YAML 1.1
+        globs = [each for each in paths if isinstance(each, str)]
+    except (yaml.YAMLError, LookupError, TypeError):
+        return []  # it has no `paths`, or GitHub rejects it
     if not globs or any(each.startswith("!") for each in globs):
         return []
     # fnmatch lets `*` match slashes, so that no glob of GitHub's matches more.

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Final, Self
 from reconciler import workflow
 from reconciler.api.pace import Pause
 from reconciler.cli.session import Session
+from reconciler.errors import AuthenticationError, OrganizationError, PermissionDeniedError
 from reconciler.execute.stop import GRACE
 from reconciler.planning.plan import Create, Delete, Operation, Update
 from reconciler.render.quote import quote
 from reconciler.render.words import shorten
 from reconciler.settings import Setting, Settings, resolve
+from reconciler.source.text import masked
 
 if TYPE_CHECKING:
     from reconciler.api.attempt import AttemptRecord
@@ -80,6 +82,7 @@ def connected(
             session.console.hide([] if key is None else [key])
         progress.phase(f"reading from {settings.server_url.value}")
         stack.enter_context(progress)
+        stack.enter_context(_naming_key(session, settings))
         yield stack.enter_context(
             workflow.connect(
                 key,
@@ -95,6 +98,19 @@ def connected(
                 adapter=adapter,
             )
         )
+
+
+@contextmanager
+def _naming_key(session: Session, settings: Settings) -> Iterator[None]:
+    """Add where the key came from to the message of an error about it."""
+    try:
+        yield
+    except (AuthenticationError, PermissionDeniedError, OrganizationError) as error:
+        ref = None if session.group is None else session.group.api_key
+        source = settings.key_source if ref is None else masked(str(ref))
+        if source is not None:
+            error.message += f" (key from {source})"
+        raise
 
 
 class Progress:

@@ -12,17 +12,14 @@ from reconciler.cli.connection import connected, settings_of
 from reconciler.cli.errors import handle_error, translate
 from reconciler.cli.session import Session
 from reconciler.errors import (
-    AuthenticationError,
     ExitCode,
     Interrupted,
     OrganizationError,
-    PermissionDeniedError,
     ReconcilerError,
     RunConfigurationError,
 )
 from reconciler.model import Secret
 from reconciler.render.quote import quote
-from reconciler.source.text import masked
 from reconciler.workflow.inputs import OrganizationFiles
 from reconciler.workflow.planning import check_organization
 
@@ -107,7 +104,7 @@ def _files(part: Session) -> str:
 
 @contextmanager
 def _named(part: Session) -> Iterator[None]:
-    """Add the organization, its files and, for a rejected key, the key's source to errors.
+    """Add the organization and its files to errors.
 
     Other organizations may already have changed, so the error must name the one that did not.
     """
@@ -116,12 +113,8 @@ def _named(part: Session) -> Iterator[None]:
     except RunConfigurationError:
         raise
     except (Exception, KeyboardInterrupt) as problem:
-        error, where = translate(problem), _files(part)
-        if isinstance(error, AuthenticationError | PermissionDeniedError | OrganizationError):
-            ref = None if part.group is None else part.group.api_key
-            source = settings_of(part).key_source if ref is None else masked(str(ref))
-            where += f", key from {source}"
-        error.message = f"{part.organization_label} ({where}): {error.message}"
+        error = translate(problem)
+        error.message = f"{part.organization_label} ({_files(part)}): {error.message}"
         raise error from None
 
 
