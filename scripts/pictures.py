@@ -114,9 +114,9 @@ class Recorder:
             is_open=True,
             head=_COMMIT,
             branch="main",
-            created="",
-            merged="",
-            commit="",
+            created_at="",
+            merged_at="",
+            merge_commit="",
         )
 
     def comment(self, number: int, marker: Marker, text: str, old: None = None) -> None:

@@ -15,7 +15,7 @@ from reconciler.ci import reviews
 from reconciler.ci.github import GitHub, GitHubError
 from reconciler.ci.marker import COMMENT_CHARACTERS, Marker, MarkerKind, find
 from reconciler.ci.matrix import input_matcher
-from reconciler.ci.plan import check, files_only, only_checked
+from reconciler.ci.plan import check, files_only, files_only_reason
 from reconciler.ci.result import JobResult, failed, reporting
 from reconciler.ci.run import MergeGroup, PullRequest, Reviewing, Run
 from reconciler.errors import (
@@ -67,7 +67,7 @@ def apply(run: Run) -> JobResult:
 
 
 class _Attempt:
-    """One run and its state."""
+    """One attempt to apply, with the reviews, plan and report that it has so far."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -86,7 +86,7 @@ class _Attempt:
         if run.connect is not None or run.github is not None:
             self._read_reviews()
         checked = check(run, writing=True)
-        why = only_checked(run)
+        why = files_only_reason(run)
         if why is not None:
             if any(each.pending for each in self._reviews):
                 raise CredentialError(why.message, hint=why.hint)
@@ -132,7 +132,7 @@ class _Attempt:
         if github is None or not head:
             return
         try:
-            changed = github.changed(head, run.branch)
+            changed = github.changed_files(head, run.branch)
         except GitHubError:
             if self._by_review:
                 raise

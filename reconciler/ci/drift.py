@@ -11,7 +11,7 @@ from typing import Final
 
 from reconciler.ci.github import GitHub
 from reconciler.ci.marker import COMMENT_CHARACTERS, MarkerKind, encode, find
-from reconciler.ci.plan import check, files_only, only_checked
+from reconciler.ci.plan import check, files_only, files_only_reason
 from reconciler.ci.result import JobResult, failed, reporting
 from reconciler.ci.run import Run
 from reconciler.errors import CredentialError, ReconcilerError
@@ -33,7 +33,7 @@ def drift(run: Run) -> JobResult:
     """Plan, and open, edit or close the issue. Drift is not a failure of the run."""
     try:
         checked = check(run)
-        why = only_checked(run)
+        why = files_only_reason(run)
         if why is not None:
             missing = CredentialError(why.message, hint=why.hint)
             unwritten = _report_failed_check(run, missing)
@@ -47,9 +47,9 @@ def drift(run: Run) -> JobResult:
     except ReconcilerError as problem:
         return failed(problem, _report_failed_check(run, problem))
     drifted = bool(made.operations or made.unapplied)
-    others = (ManagementStatus.UNMANAGED, ManagementStatus.IGNORED)
+    not_managed = (ManagementStatus.UNMANAGED, ManagementStatus.IGNORED)
     failing = [
-        each for each in statuses(live, made) if each.last_error and each.state not in others
+        each for each in statuses(live, made) if each.last_error and each.state not in not_managed
     ]
     findings = []
     if run.github is None:
@@ -67,13 +67,13 @@ def drift(run: Run) -> JobResult:
 def _update_issue(
     run: Run, github: GitHub, made: Plan, failing: Sequence[WebhookStatus], *, drifted: bool
 ) -> None:
-    marker = run.marker(MarkerKind.DRIFT).of_plan(made)
-    mine = find(github.open_issues(), marker)
+    marker = run.marker(MarkerKind.DRIFT).for_plan(made)
+    existing = find(github.open_issues(), marker)
     if not drifted and not failing:
         compared = " in the compared fields" if made.not_compared else ""
-        github.close_issues(mine, f"Resolved: {run.link} found no drift{compared}.")
+        github.close_issues(existing, f"Resolved: {run.link} found no drift{compared}.")
         return
-    known = dict(mine[0].marker.failing) if mine else {}
+    known = dict(existing[0].marker.failing) if existing else {}
     since = {
         each.id: known.get(each.id) or each.last_error.timestamp or ""
         for each in failing
@@ -98,7 +98,7 @@ def _update_issue(
     shown = RENDERERS["markdown"]().render_plan(
         made, View(limit=room, apply_options=run.apply_options())
     )
-    github.issue(run.title(", ".join(title)), marker, f"{shown}{listed}\n\n{foot}\n", mine)
+    github.issue(run.title(", ".join(title)), marker, f"{shown}{listed}\n\n{foot}\n", existing)
 
 
 def _report_failed_check(run: Run, problem: ReconcilerError) -> list[Finding]:
@@ -107,17 +107,17 @@ def _report_failed_check(run: Run, problem: ReconcilerError) -> list[Finding]:
     if github is None:
         return findings
     text = RENDERERS["markdown"]().render_error(problem, View(limit=COMMENT_CHARACTERS // 2))
-    text += f"\n{run.link} could not compare the webhooks. "
+    text += f"\nThe webhooks could not be compared; see {run.link}. "
     text += "This issue closes when a check succeeds."
     if run.rerun_command is not None:
         text += f" To try again:\n\n{code_block(run.rerun_command)}\n"
     with reporting(findings, "could not write the drift issue"):
         marker = run.marker(MarkerKind.DRIFT)
-        mine = find(github.open_issues(), marker)
+        existing = find(github.open_issues(), marker)
         # Keep the failing deliveries for the next check.
-        marker = replace(marker, failing=mine[0].marker.failing if mine else ())
+        marker = replace(marker, failing=existing[0].marker.failing if existing else ())
         title = run.title(f"the drift check cannot run ({problem.code})")
-        github.issue(title, marker, text, mine)
+        github.issue(title, marker, text, existing)
     return findings
 
 

@@ -48,15 +48,15 @@ class GitHubError(ReconcilerError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pull:
-    """A pull request. `merged` is the time and `commit` the commit of its merge, else empty."""
+    """A pull request. `merged_at` and `merge_commit` are empty if it is not merged."""
 
     number: int
     is_open: bool
     head: str
     branch: str
-    created: str
-    merged: str
-    commit: str
+    created_at: str
+    merged_at: str
+    merge_commit: str
 
 
 class GitHub:
@@ -103,12 +103,12 @@ class GitHub:
     def login(self) -> str:
         """The login of this token; a token that cannot read it is the workflow's token."""
         try:
-            answer = self._request("POST", body={"query": _QUERY}, need="", at=self._graphql)
+            response = self._request("POST", body={"query": _QUERY}, need="", at=self._graphql)
         except GitHubError:
             return _ACTIONS_LOGIN
-        return text(answer, "data", "viewer", "login") or _ACTIONS_LOGIN
+        return text_at(response, "data", "viewer", "login") or _ACTIONS_LOGIN
 
-    def changed(self, commit: str, branch: str) -> tuple[str, ...] | None:
+    def changed_files(self, commit: str, branch: str) -> tuple[str, ...] | None:
         """Return the files that differ between a commit and the newest commit of a branch.
 
         Return None if the branch does not contain the commit, or if there are too many changed
@@ -118,7 +118,7 @@ class GitHub:
         rows = found["files"]
         if found["status"] not in ("ahead", "identical") or len(rows) >= _MAX_FILES:
             return None
-        names = (text(row, key) for row in rows for key in ("filename", "previous_filename"))
+        names = (text_at(row, key) for row in rows for key in ("filename", "previous_filename"))
         return tuple(filter(None, names))
 
     def merged_pulls(self, branch: str) -> tuple[Pull, ...]:
@@ -128,8 +128,8 @@ class GitHub:
         """
         query = {"state": "closed", "base": branch, "sort": "updated", "direction": "desc"}
         pulls = map(_pull, islice(self._pages("/pulls", query, need=_COMMENTS), _PAGE))
-        merged = [each for each in pulls if each.merged and each.branch == branch]
-        return tuple(sorted(merged, key=lambda each: (each.merged, each.number), reverse=True))
+        merged = [each for each in pulls if each.merged_at and each.branch == branch]
+        return tuple(sorted(merged, key=lambda each: (each.merged_at, each.number), reverse=True))
 
     def pull(self, number: int) -> Pull:
         """Return a pull request."""
@@ -141,13 +141,13 @@ class GitHub:
         found: dict[str, int] = {}
         for row in self._list(path, {}, need=_CONTENTS):
             # As in `refs/heads/gh-readonly-queue/main/pr-12-COMMIT`.
-            if name := _QUEUE.search(text(row, "ref")):
-                found[text(row, "object", "sha")] = int(name[1])
+            if name := _QUEUE.search(text_at(row, "ref")):
+                found[text_at(row, "object", "sha")] = int(name[1])
         return found
 
     def comments(self, number: int) -> tuple[Post, ...]:
         """Return this workflow's comments on an issue or pull request, oldest first."""
-        return self._mine(f"/issues/{number}/comments", {}, need=_COMMENTS)
+        return self._own_posts(f"/issues/{number}/comments", {}, need=_COMMENTS)
 
     def comments_since(self, moment: str) -> tuple[Post, ...]:
         """Return this workflow's comments in the repository that were edited since, oldest first.
@@ -155,28 +155,30 @@ class GitHub:
         `moment` is in RFC 3339.
         """
         query = {"sort": "created", "direction": "asc", "since": moment}
-        return self._mine("/issues/comments", query, need=_COMMENTS)
+        return self._own_posts("/issues/comments", query, need=_COMMENTS)
 
     def open_issues(self) -> tuple[Post, ...]:
         """Return this workflow's open issues without pull requests, oldest first."""
         query = {"state": "open", "sort": "created", "direction": "asc"}
-        return self._mine("/issues", query, need=_ISSUES)
+        return self._own_posts("/issues", query, need=_ISSUES)
 
-    def comment(self, number: int, marker: Marker, text: str, mine: Sequence[Post]) -> None:
-        """Comment on an issue or pull request, or replace the text of the first of `mine`.
+    def comment(self, number: int, marker: Marker, text: str, existing: Sequence[Post]) -> None:
+        """Comment on an issue or pull request, or replace the text of the first `existing` comment.
 
         An unchanged comment is not edited, because a review that is edited later is ignored.
         """
         body = self.body(marker, text)
-        if not mine:
+        if not existing:
             self._post(number, body)
-        elif mine[0].body != body:
-            path = f"/issues/comments/{mine[0].id}"
+        elif existing[0].body != body:
+            path = f"/issues/comments/{existing[0].id}"
             self._request("PATCH", path, body={"body": body}, need=_COMMENTS)
 
-    def issue(self, title: str, marker: Marker, text: str, mine: Sequence[Post]) -> None:
-        """Open an issue, or replace the text of the first of `mine`."""
-        method, path = ("PATCH", f"/issues/{mine[0].number}") if mine else ("POST", "/issues")
+    def issue(self, title: str, marker: Marker, text: str, existing: Sequence[Post]) -> None:
+        """Open an issue, or replace the text of the first `existing` one."""
+        method, path = (
+            ("PATCH", f"/issues/{existing[0].number}") if existing else ("POST", "/issues")
+        )
         body = {"title": title, "body": self.body(marker, text)}
         self._request(method, path, body=body, need=_ISSUES)
 
@@ -195,16 +197,16 @@ class GitHub:
     def _post(self, number: int, body: str) -> None:
         self._request("POST", f"/issues/{number}/comments", body={"body": body}, need=_COMMENTS)
 
-    def _mine(self, path: str, query: Mapping[str, str], *, need: str) -> tuple[Post, ...]:
+    def _own_posts(self, path: str, query: Mapping[str, str], *, need: str) -> tuple[Post, ...]:
         """Return this workflow's comments, or issues, in a list."""
         found: list[Post] = []
         for row in self._pages(path, query, need=need):
-            body = text(row, "body")
-            if "pull_request" in row or text(row, "user", "login") != self.login:
+            body = text_at(row, "body")
+            if "pull_request" in row or text_at(row, "user", "login") != self.login:
                 continue
-            marker, updated = decode(body), text(row, "updated_at")
+            marker, updated = decode(body), text_at(row, "updated_at")
             number, id_ = row.get("number", 0), 0
-            if about := text(row, "issue_url"):  # only comments have it
+            if about := text_at(row, "issue_url"):  # only comments have it
                 number, id_ = int(about.rpartition("/")[2]), row.get("id", 0)
             if marker is not None:
                 found.append(Post(number=number, id=id_, body=body, marker=marker, updated=updated))
@@ -259,16 +261,16 @@ class GitHub:
 def _pull(row: Any) -> Pull:
     return Pull(
         number=row["number"],
-        is_open=text(row, "state") == "open",
-        head=text(row, "head", "sha"),
-        branch=text(row, "base", "ref"),
-        created=text(row, "created_at"),
-        merged=text(row, "merged_at"),
-        commit=text(row, "merge_commit_sha"),
+        is_open=text_at(row, "state") == "open",
+        head=text_at(row, "head", "sha"),
+        branch=text_at(row, "base", "ref"),
+        created_at=text_at(row, "created_at"),
+        merged_at=text_at(row, "merged_at"),
+        merge_commit=text_at(row, "merge_commit_sha"),
     )
 
 
-def text(value: Any, *keys: str) -> str:
+def text_at(value: Any, *keys: str) -> str:
     """Return the text at `keys` of a JSON value, empty if there is none."""
     for key in keys:
         value = value.get(key) if isinstance(value, Mapping) else None

@@ -29,7 +29,7 @@ _LINE: Final = re.compile(r"<!-- cloudtruth-webhooks (\{[^\r\n]*\}) -->")
 class MarkerKind(StrEnum):
     """The kind of a comment or issue."""
 
-    PLAN = "plan"  # the plan of a pull request, one part of it
+    PLAN = "plan"  # the plan of a pull request, or one part of it
     OUTCOME = "outcome"  # the outcome of a pull request's plan
     FAILURE = "failure"  # why a run did not apply what was merged
     DRIFT = "drift"  # the drift issue
@@ -75,7 +75,7 @@ class Marker:
         known = {self.organization, other.organization} - {""}
         return self.file == other.file and len(known) <= 1
 
-    def of_plan(self, plan: Plan) -> Marker:
+    def for_plan(self, plan: Plan) -> Marker:
         """Return the marker with the plan's organization, origin and digest."""
         return replace(
             self, organization=plan.organization.id, origin=plan.origin, digest=plan.digest

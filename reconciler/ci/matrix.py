@@ -30,7 +30,7 @@ from reconciler.workflow.inputs import (
     validate,
 )
 
-MOST: Final = 256
+MAX_JOBS: Final = 256
 """The maximum number of jobs in a matrix on GitHub."""
 
 _REFUSED: Final = ("forbidden-secret", "no-organization")
@@ -71,9 +71,9 @@ def matrix(run: Run) -> JobResult:
             named = {*each.paths, *read_files(run, loaded[name])}
             if name in pending or changed & named:
                 chosen[name] = each
-    if len(chosen) > MOST:
+    if len(chosen) > MAX_JOBS:
         raise UsageError(
-            f"{len(chosen)} organizations exceed the limit of {MOST} jobs in a matrix",
+            f"{len(chosen)} organizations exceed the limit of {MAX_JOBS} jobs in a matrix",
             hint="split the files across several workflows",
         )
     include = [

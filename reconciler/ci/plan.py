@@ -89,7 +89,7 @@ def _require_trigger(run: Run, loaded: Loaded) -> None:
         )
 
 
-def only_checked(run: Run) -> Finding | None:
+def files_only_reason(run: Run) -> Finding | None:
     """Return why only the files can be checked, None if a plan can be made."""
     if isinstance(run.event, PullRequest) and run.event.no_secrets_reason is not None:
         return note(
@@ -119,7 +119,7 @@ def plan(run: Run) -> JobResult:
     try:
         checked = check(run)
         _require_trigger(run, checked.loaded)
-        why = only_checked(run)
+        why = files_only_reason(run)
         if why is not None:
             return files_only(checked, why)
         if isinstance(run.event, MergeGroup):
@@ -141,9 +141,9 @@ def plan(run: Run) -> JobResult:
         )
         made = replace(made, relaxed=(*made.relaxed, *relaxed))
         is_touched = changed is None or any(map(input_matcher(run, checked.loaded), changed))
-        worth = made.blocked or (is_touched and (made.operations or made.relaxed))
+        create = bool(made.blocked or (is_touched and (made.operations or made.relaxed)))
         try:
-            findings += _comment(run, run.event, _parts(made, run, run.event), create=bool(worth))
+            findings += _comment(run, run.event, _parts(made, run, run.event), create=create)
         except ReconcilerError as problem:
             return failed(problem, findings, plan=made)
     return _planned(run, made, findings)
@@ -201,10 +201,10 @@ def _base_configuration(run: Run) -> tuple[list[Finding], Desired | None]:
 
 def _parts(made: Plan, run: Run, pull: PullRequest) -> list[tuple[Marker, str]]:
     """Return the comments for a plan, each with its operations."""
-    marker = run.marker(MarkerKind.PLAN).of_plan(made)
+    marker = run.marker(MarkerKind.PLAN).for_plan(made)
     foot = f"Commit {pull.head[:12]} · [run]({run.url})"
 
-    def shown(places: tuple[int, ...]) -> Marker:
+    def marker_for(places: tuple[int, ...]) -> Marker:
         return replace(
             marker,
             total=_MAX_PARTS,
@@ -212,7 +212,7 @@ def _parts(made: Plan, run: Run, pull: PullRequest) -> list[tuple[Marker, str]]:
             resends=tuple(each for place in places for each in _resends(made, place)),
         )
 
-    bare = len(encode(replace(shown(()), part=_MAX_PARTS)))
+    empty_size = len(encode(replace(marker_for(()), part=_MAX_PARTS)))
     if run.applied_branch not in ("", pull.branch):
         marker = replace(marker, digest=None)
         here, there = code(quote(pull.branch)), code(quote(run.applied_branch))
@@ -223,14 +223,14 @@ def _parts(made: Plan, run: Run, pull: PullRequest) -> list[tuple[Marker, str]]:
         foot = f"Merging applies exactly the changes shown here and rejects any others. {foot}"
     pages = paged_plan(
         made,
-        limit=COMMENT_CHARACTERS - bare,
+        limit=COMMENT_CHARACTERS - empty_size,
         most=_MAX_PARTS,
         apply_options=run.apply_options(run.resend, run.allow_deletes),
-        extra=lambda place: len(encode(shown((place,)))) - bare,
+        extra=lambda place: len(encode(marker_for((place,)))) - empty_size,
         foot=foot,
     )
     return [
-        (replace(shown(places), part=number, total=len(pages)), text)
+        (replace(marker_for(places), part=number, total=len(pages)), text)
         for number, (text, places) in enumerate(pages, start=1)
     ]
 

@@ -82,7 +82,7 @@ class JobResult:
                 found = (*self.plan.blocked, *self.plan.relaxed, *found)
         return FINDINGS_RENDERERS["github"]().render_findings((*found, *self.findings))
 
-    def shown(self, format: str) -> str:
+    def render(self, format: str) -> str:
         """Return the result as `text` for the log, or as `markdown` for the summary.
 
         A report that cannot be shown is one line: the writes are not affected.
@@ -120,7 +120,7 @@ def failed(
 
 @contextmanager
 def reporting(findings: list[Finding], what: str) -> Iterator[None]:
-    """Write to GitHub; turn a failure into a warning, because the webhooks are not affected."""
+    """Turn an error while the block writes to GitHub into a warning: webhooks are not affected."""
     try:
         yield
     except ReconcilerError as problem:

@@ -83,10 +83,10 @@ def merged_reviews(run: Run, branch: str) -> Merges:
             hint="pass github-token, or set expect-digest to the plan's digest",
         )
     contained = history(run)
-    pulls = [each for each in run.github.merged_pulls(branch) if each.commit in contained]
+    pulls = [each for each in run.github.merged_pulls(branch) if each.merge_commit in contained]
     if not pulls:
         return ()
-    comments = run.github.comments_since(min(each.created for each in pulls))
+    comments = run.github.comments_since(min(each.created_at for each in pulls))
     return [(pull, [each for each in comments if each.number == pull.number]) for pull in pulls]
 
 
@@ -131,7 +131,7 @@ def _read(pull: Pull, comments: Sequence[Post], subject: Marker) -> Merged:
     found = Merged(number=pull.number, comments=comments)
     if not parts:
         return replace(found, problem=NoReview.NO_COMMENT)
-    if pull.merged and any(each.updated > pull.merged for each in parts):
+    if pull.merged_at and any(each.updated > pull.merged_at for each in parts):
         return replace(found, problem=NoReview.EDITED)
     first = parts[0].marker
     shown = [each.marker for each in parts if each.marker.digest is not None]
@@ -283,7 +283,7 @@ def _outcome_text(review: Merged, link: str, by_digest: str) -> str:
     """Return the outcome of a review as text."""
     applied, total = sum(review.settled.values()), plural(len(review.operations), "operation")
     others, left = len(review.settled) - applied, len(review.pending)
-    became = {
+    counts = {
         f"{applied} of {total} applied": applied,
         f"{others} no longer pending{by_digest}": others,
         f"{left} left": left,
@@ -291,4 +291,4 @@ def _outcome_text(review: Merged, link: str, by_digest: str) -> str:
     heading = f"**{'Partially applied' if left else 'Applied'}** by {link}"
     if not applied:
         heading = f"**{'Not applied' if left else 'Nothing left to apply'}** according to {link}"
-    return f"{heading}: {'; '.join(words for words, number in became.items() if number)}."
+    return f"{heading}: {'; '.join(words for words, number in counts.items() if number)}."

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, TypeAlias, TypeVar
 
-from reconciler.ci.github import GitHub, text
+from reconciler.ci.github import GitHub, text_at
 from reconciler.ci.marker import Marker, MarkerKind
 from reconciler.errors import UsageError
 from reconciler.planning.plan import Plan
@@ -79,8 +79,8 @@ class Run:
     """The task of a run, its inputs and its connections.
 
     `connect` is None without an API key, which is read from `key_variable`; `github` is None
-    without a token. `label` is empty by default, `expect_digest` the digest of a plan that was
-    reviewed elsewhere.
+    without a token. `label` identifies this setup in comments and issues if the repository has
+    several, else it is empty. `expect_digest` is the digest of a plan that was reviewed elsewhere.
 
     `repository` is owner/name. `branch` is the branch of the run, `applied_branch` the branch whose
     files are applied, `workflow` the name of the workflow file, `base_commit` the commit before the
@@ -214,34 +214,34 @@ def read_run(
         repository=repository,
         branch=environ.get("GITHUB_REF_NAME", ""),
         applied_branch=values.get("branch", "").strip()
-        or text(payload, "repository", "default_branch"),
+        or text_at(payload, "repository", "default_branch"),
         id=number,
         url=f"{server}/{repository}/actions/runs/{number}" if repository and number else "",
         workflow=posixpath.basename(workflow),
-        base_commit=text(payload, "pull_request", "base", "sha")
-        or text(payload, "merge_group", "base_sha")
-        or text(payload, "before"),
+        base_commit=text_at(payload, "pull_request", "base", "sha")
+        or text_at(payload, "merge_group", "base_sha")
+        or text_at(payload, "before"),
     )
 
 
 def _read_event(name: str, payload: Mapping[str, Any], *, repository: str) -> Event:
     """Return the event `name` in `repository` (owner/name) from its payload."""
     if name == "merge_group":
-        return MergeGroup(branch=text(payload, name, "base_ref").removeprefix("refs/heads/"))
+        return MergeGroup(branch=text_at(payload, name, "base_ref").removeprefix("refs/heads/"))
     if name not in ("pull_request", "pull_request_target"):
         return None
     pull = payload.get("pull_request", {})
-    home = text(pull, "head", "repo", "full_name")
+    head_repository = text_at(pull, "head", "repo", "full_name")
     no_secrets_reason = None
-    if not repository or home.lower() != repository.lower():
+    if not repository or head_repository.lower() != repository.lower():
         no_secrets_reason = "this pull request comes from a fork"
-    elif _DEPENDABOT in (text(payload, "sender", "login"), text(pull, "user", "login")):
+    elif _DEPENDABOT in (text_at(payload, "sender", "login"), text_at(pull, "user", "login")):
         no_secrets_reason = "this pull request is from Dependabot"
     return PullRequest(
         number=pull.get("number", 0),
-        head=text(pull, "head", "sha"),
-        branch=text(pull, "base", "ref"),
-        base=text(pull, "base", "sha"),
+        head=text_at(pull, "head", "sha"),
+        branch=text_at(pull, "base", "ref"),
+        base=text_at(pull, "base", "sha"),
         no_secrets_reason=no_secrets_reason,
     )
 
@@ -250,12 +250,12 @@ def _choice(kind: type[_Choice], name: str, value: str) -> _Choice:
     try:
         return kind(value.strip().lower())
     except ValueError:
-        message = f"the input `{name}` is {in_quotes(value)}"
+        message = f"invalid value {in_quotes(value)} for the input `{name}`"
         raise UsageError(message, hint=f"set it to one of: {', '.join(kind)}") from None
 
 
 def _number(name: str, value: str) -> int | None:
     if not re.fullmatch(r"\s*[0-9]{0,6}\s*", value):
-        message = f"the input `{name}` is {in_quotes(value)}"
+        message = f"invalid value {in_quotes(value)} for the input `{name}`"
         raise UsageError(message, hint="set it to a whole number, 0 or more")
     return int(value) if value.strip() else None

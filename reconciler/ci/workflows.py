@@ -120,7 +120,7 @@ class Setup:
 
 
 def _in_repository(names: Iterable[str]) -> list[str]:
-    """Return the normalized names below the root, sorted; git has no changes of others."""
+    """Return the normalized paths inside the repository, sorted; pushes change no others."""
     return sorted(each for each in names if not each.startswith(("/", "..")))
 
 
@@ -134,13 +134,13 @@ def workflows(setup: Setup) -> Mapping[str, str]:
     Raises UsageError for a name that cannot be written into YAML.
     """
     values = {"package": setup.package, "lock": setup.lock, "server": setup.server}
-    listed = {"branch": setup.branch, "file": setup.file, "paths": " ".join(setup.paths)}
-    listed |= {"allow": setup.allowed, "policy": " ".join(setup.policies)}
+    listed = {"branch": setup.branch, "file": setup.file, "list of paths": " ".join(setup.paths)}
+    listed |= {"list of secrets": setup.allowed, "policy": " ".join(setup.policies)}
     for name, value in {**values, **listed}.items():
         if value and not _PLAIN.fullmatch(value):
             raise UsageError(
                 f"the {name} {value!r} cannot be written into a workflow",
-                hint="use a value without quotes, `$`, backslashes and control characters",
+                hint="use a value without quotes, `$`, backslashes or control characters",
             )
     source = files("reconciler.ci") / "templates"
     found: dict[str, str] = {}
@@ -194,7 +194,7 @@ def not_triggering(workflow: str, names: Iterable[str]) -> list[str]:
         return []  # it has no `paths`, or GitHub rejects it
     if not globs or any(each.startswith("!") for each in globs):
         return []
-    # fnmatch lets `*` match slashes, so that no glob of GitHub's matches more.
+    # Here `*` also matches slashes, so that a glob matches at least what it matches on GitHub.
     loose = [re.sub(r"\*\*/?", "*", each) for each in globs]
     return [
         each for each in _in_repository(names) if not any(fnmatchcase(each, glob) for glob in loose)

@@ -127,7 +127,7 @@ class Progress:
         self._debug = bool(session.options.get("debug"))
         self._clock = session.process.time()
         self._waits_until = self._clock.monotonic()
-        self._notes: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._messages: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._progress_text = ""
         self._total = 0
@@ -140,7 +140,7 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._notes.put(None)
+        self._messages.put(None)
         self._thread.join()
         self._console.status("")
 
@@ -181,7 +181,7 @@ class Progress:
                     return
                 self._waits_until = end
             text = f"{event.error.message}; trying again in {event.seconds:.0f} s"
-            self._notes.put(lambda: self._console.info(text))
+            self._messages.put(lambda: self._console.info(text))
         elif self._debug:
             status = event.status if event.status is not None else "no response"
             again = f" attempt {event.attempt}" if event.attempt > 1 else ""
@@ -192,13 +192,13 @@ class Progress:
 
     def interrupted(self) -> None:
         """Report a signal. Safe in a signal handler: it takes no lock."""
-        self._notes.put(self._report_signal)
+        self._messages.put(self._report_signal)
 
     def _show(self) -> None:
         seconds, before = 0, ""
         while True:
             try:
-                note = self._notes.get(timeout=_TICK if self._console.shows_progress else None)
+                show = self._messages.get(timeout=_TICK if self._console.shows_progress else None)
             except Empty:
                 with self._lock:
                     state = self._state()
@@ -206,12 +206,12 @@ class Progress:
                     if state:
                         self._console.status(f"{state} ({seconds} s)")
                 continue
-            if note is None:
+            if show is None:
                 return
-            note()
+            show()
 
     def _state(self) -> str:
-        """Return the status line. Print it under the same lock, or an older count follows it."""
+        """Return the status line. Print it under the lock, or an older count may follow it."""
         if not self._in_flight:
             return self._progress_text
         return f"{self._done}/{self._total} {self._in_flight[-1][:_WIDEST]}"

@@ -5,7 +5,7 @@ go to standard output, everything else to standard error.
 
 A closed pipe or a full disk never raises here, because it could interrupt a write to CloudTruth;
 check `failed` afterwards. As a last line of defense, secrets of the run and Slack tokens are
-removed from every text. `redactions` counts them: above zero, there is a bug elsewhere.
+removed from every text. `redactions` counts such texts; above 0, another module has a bug.
 """
 
 from __future__ import annotations
@@ -235,7 +235,7 @@ class Console:
         return self._process.interprets_escapes and _terminal(stream)
 
     def redact(self, text: str) -> str:
-        """Return text without the run's secrets, for output to other places."""
+        """Return text without the run's secrets; count it in `redactions` if it had one."""
         clean = self.redacted(text)
         self.redactions += clean != text
         return clean

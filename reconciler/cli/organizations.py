@@ -60,7 +60,7 @@ def run_each(
     for part in parts if writes else ():
         with _named(part):
             workflow.load(part.inputs)
-    refused = _refused(parts) if needs_key and not session.local else {}
+    refused = _check_keys(parts) if needs_key and not session.local else {}
     codes: dict[Session, ExitCode] = {}
     for part in parts:
         if stops and refused and part not in refused:
@@ -118,8 +118,8 @@ def _named(part: Session) -> Iterator[None]:
         raise error from None
 
 
-def _refused(parts: Sequence[Session]) -> dict[Session, ReconcilerError]:
-    """Return the errors of missing and refused keys, by organization.
+def _check_keys(parts: Sequence[Session]) -> dict[Session, ReconcilerError]:
+    """Check the key of each session; return the errors of missing and refused keys.
 
     Also adds all keys to each session's inputs, so that webhooks cannot contain them. Raises
     OrganizationError if two belong to one organization.

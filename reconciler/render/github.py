@@ -30,12 +30,12 @@ def _annotation(finding: Finding) -> str:
         end = where.column + where.width
         at = {"file": where.file, "line": where.line, "col": where.column, "endColumn": end}
     properties = {**at, "title": finding.rule}
-    said = prose(finding.message)
+    message = prose(finding.message)
     if finding.hint:
-        said = f"{said} (help: {prose(finding.hint)})"
+        message = f"{message} (help: {prose(finding.hint)})"
     written = ",".join(f"{name}={_property(str(value))}" for name, value in properties.items())
     command = "notice" if finding.severity is Severity.NOTE else finding.severity
-    return f"::{command} {written}::{said.replace('%', '%25')}"
+    return f"::{command} {written}::{message.replace('%', '%25')}"
 
 
 def _property(text: str) -> str:

@@ -133,7 +133,7 @@ def render_status(
 
 
 def render_checks(checklist: Checklist, view: View = PLAIN) -> str:
-    """Return the document of a checklist, without its asides (schemas/checks.schema.json)."""
+    """Return the document of a checklist, without private details (schemas/checks.schema.json)."""
     return _document(
         "checks",
         {

@@ -36,7 +36,7 @@ _BACKTICKS = re.compile(r"`+")
 _TABLE = ("", "| | Webhook | Change | Why | Where |", "|---|---|---|---|---|")
 _OUTCOMES = ("", "| | Webhook | Outcome | Why | Where |", "|---|---|---|---|---|")
 _CUT_SPACE = 200
-"""Characters reserved for the line that describes what was cut."""
+"""Bytes reserved for the line that describes what was cut."""
 _PAGE_SPACE = 3_000
 """Characters reserved on a page for its heading, guards, table header and collapsed part."""
 
@@ -318,29 +318,29 @@ def _fit(
     If it exceeds the limit, leave out details, then the text after the table, then rows, line by
     line; `head` and `foot` are never cut.
     """
-    beside = ["", *after] if after else []
+    notes = ["", *after] if after else []
     room = inf
     if view.limit is not None:
-        room = view.limit - _size([*head, *table, *beside, *foot]) - _CUT_SPACE
+        room = view.limit - _size([*head, *table, *notes, *foot]) - _CUT_SPACE
     if room < 0:
-        room, beside = room + _size(beside), []
+        room, notes = room + _size(notes), []
     shown = _fitting(rows, room)
     fence = _fence(*details)  # longer than any fence in the text
     opening = ["", "<details><summary>Details</summary>", "", f"{fence}diff"]
     closing = [fence, "", "</details>"]
-    unfolded: Sequence[str] = ()
+    shown_details: Sequence[str] = ()
     if len(shown) == len(rows):
-        unfolded = _fitting(details, room - _size([*shown, *opening, *closing]))
-    lines = [*head, *(table if shown else ()), *shown, *beside]
-    if unfolded:
-        lines += [*opening, *unfolded, *closing]
+        shown_details = _fitting(details, room - _size([*shown, *opening, *closing]))
+    lines = [*head, *(table if shown else ()), *shown, *notes]
+    if shown_details:
+        lines += [*opening, *shown_details, *closing]
     cut = ""
     if lost := len(rows) - len(shown):
         cut = f"{words.plural(lost, 'row')} and the details"
-    elif (left := len(details) - len(unfolded)) or (after and not beside):
+    elif (left := len(details) - len(shown_details)) or (after and not notes):
         cut = f"{words.plural(left, 'line')} of details"
     if cut:
-        lines += ["", f"_Cut to fit: {cut} are not shown; the full plan has them._"]
+        lines += ["", f"_Cut to fit: {cut} are not shown; the log of the run has them._"]
     return "\n".join([*lines, *foot]) + "\n"
 
 

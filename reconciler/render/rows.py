@@ -311,12 +311,12 @@ def _field(change: FieldChange, what: str) -> _FieldLine:
     return _FieldLine(name, tuple(atoms))
 
 
-def _value(of: str | bool | Unknown | None) -> str:
-    if of is None:
+def _value(value: str | bool | Unknown | None) -> str:
+    if value is None:
         return "(not set)"
-    if isinstance(of, Unknown):
+    if isinstance(value, Unknown):
         return "(not shown)"
-    return quote(of) if isinstance(of, str) else str(of).lower()
+    return quote(value) if isinstance(value, str) else str(value).lower()
 
 
 def _set_atoms(change: SetChange) -> Iterator[Atom]:

@@ -136,9 +136,9 @@ def not_compared(plan: Plan, *, names: bool, shown: Callable[[str], str] = quote
             groups.setdefault((field, where if names else ""), []).append(name)
         listed = "; ".join(
             f"{shown(field)} of "
-            + (", ".join(map(shown, of)) if names else plural(len(of), "webhook"))
+            + (", ".join(map(shown, webhooks)) if names else plural(len(webhooks), "webhook"))
             + where
-            for (field, where), of in groups.items()
+            for (field, where), webhooks in groups.items()
         )
         if listed:
             lines.append(f"{title}: {listed}{'' if names else end}")
@@ -260,7 +260,7 @@ def unblocking(plan: Plan, view: View) -> Iterator[tuple[str, str]]:
 
 
 def apply_command(view: View, *option: str) -> str:
-    """Return the command that applies the shown plan; `option` replaces the view's same option."""
+    """Return the command that applies the shown plan; `option` overrides the view's value."""
     apply_options = list(view.apply_options or ())
     if option and option[0] in apply_options:
         del apply_options[(place := apply_options.index(option[0])) : place + 2]

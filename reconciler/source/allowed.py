@@ -115,10 +115,10 @@ def _leads_to(path: Path, pattern: str, directory: Path) -> bool:
     match = _FILE_PATTERN.fullmatch(pattern)
     if match is None:
         return False
-    home = Path(os.path.realpath(directory / match[1])).as_posix()
+    folder = Path(os.path.realpath(directory / match[1])).as_posix()
     # The path of the working directory is not a glob, even if it contains wildcards.
-    home = re.sub(r"[*?\[]", r"[\g<0>]", home.rstrip("/"))
-    return fnmatchcase(path.as_posix(), f"{home}/{match[2]}")
+    folder = re.sub(r"[*?\[]", r"[\g<0>]", folder.rstrip("/"))
+    return fnmatchcase(path.as_posix(), f"{folder}/{match[2]}")
 
 
 _FILE_PATTERN: Final = re.compile(r"file:((?:[^*?\[]*/)?)(.*)", re.DOTALL)
@@ -167,7 +167,7 @@ def pattern(ref: SecretRef) -> str:
 
 
 def reference_in(data: object, file: str, *, versioned: bool = False) -> SecretRef | None:
-    """Return the reference that data of a file is; None for other data."""
+    """Return the reference that `data` from a file represents; None for other data."""
     if not isinstance(data, dict):
         return None
     version = data.get("version") if versioned else None

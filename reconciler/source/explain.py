@@ -35,7 +35,7 @@ _NO_WEBHOOKS: Final = "to declare that there are no webhooks, write `webhooks: [
 
 
 class _Rejection(NamedTuple):
-    """A violated keyword: its value in the schema, and the schema it belongs to."""
+    """A violated keyword: `limit` is its value in `schema`, `value` the rejected data at `path`."""
 
     keyword: str
     path: DataPath

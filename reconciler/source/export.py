@@ -4,10 +4,10 @@ A plan of the file with the same live webhooks has no changes. A webhook that a 
 is left out and added to `ignore`, with the reason in a comment, so that it is never deleted. A
 secret is never written: it becomes a reference. A URL without a credential is written as text.
 
-Fields with equal visible values share a reference, and each hidden value has one. Hidden Slack
-tokens share one, unless the visible parts of their masks differ. The variable of a URL that several
-webhooks share is named after its host; another shared value is named after the first webhook, and
-a comment marks the others.
+Fields with equal visible values share a reference. Each hidden value has a separate one, except
+Slack tokens, which share one unless the visible parts of their masks differ. The variable of a URL
+that several webhooks share is named after its host; another shared value is named after the first
+webhook, and a comment marks the others.
 """
 
 from __future__ import annotations
@@ -60,8 +60,9 @@ _HOW_TO_DECLARE: Final = (
 class Export:
     """The file's text, the references in it, and what the file cannot express.
 
-    `left_out` has (name, reason) for the live webhooks that the file ignores. Of these, a file can
-    declare `declarable` after a correction; the others have an unknown type or event.
+    `left_out` has (name, reason) for the live webhooks that the file ignores. `declarable` is the
+    number of these that a file can declare after a correction; the others have an unknown type or
+    event. `declared` is the number of webhooks in the file.
     """
 
     text: str
@@ -146,7 +147,7 @@ def _pinned(found: LiveWebhook, alike: Sequence[LiveWebhook]) -> Iterator[str]:
         yield f"`id` because {len(alike)} live webhooks have this name"
         earlier = takewhile(lambda each: each.id != found.id, alike)
         if any(compare_live(each, found) is not Reading.DIFFERENT for each in earlier):
-            yield "it looks equal to an earlier one: remove it if it is a duplicate"
+            yield "it looks the same as an earlier one: remove it if it is a duplicate"
 
 
 def _shown(found: LiveWebhook) -> Mapping[str, LiveValue]:
@@ -183,7 +184,7 @@ def _references(
                     origin = url.origin() if url is not None and len(group) > 1 else None
                     owner = origin.partition("://")[2] if origin else group[0].name
                     stem = _variable(owner, field.name)
-                    numbered = (f"{stem}_{again}" for again in count(2))
+                    numbered = (f"{stem}_{number}" for number in count(2))
                     name = next(each for each in chain([stem], numbered) if each not in taken)
                     taken.add(name)
                     reference = SecretRef(scheme=Scheme.ENV, name=name)

@@ -172,9 +172,9 @@ def _parents_in(directory: Path) -> ReadParent:
 
     def read_parent(name: str) -> SourceFile:
         found = directory / name
-        homes = (each for each in (directory, *directory.parents) if (each / ".git").exists())
+        roots = (each for each in (directory, *directory.parents) if (each / ".git").exists())
         real = Path(os.path.realpath(found))
-        if not real.is_relative_to(os.path.realpath(next(homes, real.anchor))):
+        if not real.is_relative_to(os.path.realpath(next(roots, real.anchor))):
             raise NotReadableError("is outside of this repository", _PARENT_HINT)
         try:
             raw = read_regular(found)

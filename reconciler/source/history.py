@@ -137,8 +137,8 @@ def tracked(names: Iterable[str], *, directory: Path, git: Git) -> frozenset[str
     )
 
 
-def _commit(answer: bytes | None) -> str | None:
-    commit = (answer or b"").decode("ascii", "replace").strip()
+def _commit(output: bytes | None) -> str | None:
+    commit = (output or b"").decode("ascii", "replace").strip()
     return commit if _COMMIT.fullmatch(commit) else None
 
 

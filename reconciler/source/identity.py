@@ -1,4 +1,4 @@
-"""Check names and ids over all files: declarations, duplicates and former names.
+"""Check names and ids across all files: declarations, duplicates and former names.
 
 These checks need no listing; findings show both positions. Checks that depend on the live webhooks
 are in the planner. Like `lint`, this module accepts data of any shape.
@@ -116,7 +116,7 @@ def _settings_differ(
 ) -> Iterator[Finding]:
     """Yield the settings of the run that files set to different values.
 
-    With a file without `organization`, which may belong to another one, only that is an error.
+    A file without `organization` may belong to another organization: only that is then an error.
     """
 
     def written(*path: str) -> list[tuple[Place, Any]]:

@@ -126,8 +126,8 @@ def load_parsed(parsed: Parsed, rules: Rules) -> Loaded:
         located = add_positions(parents | {each.file: each for each in read}, [*found, *checked])
         found, checked = located[: len(found)], located[len(found) :]
     # At the same position, a check is more precise than the schema.
-    better = {each.position for each in checked if each.severity is Severity.ERROR}
-    found = [each for each in found if each.position is None or each.position not in better]
+    covered = {each.position for each in checked if each.severity is Severity.ERROR}
+    found = [each for each in found if each.position is None or each.position not in covered]
     ordered = sorted(dict.fromkeys((*found, *checked)), key=sort_key)
     desired = None
     if not has_errors(ordered):

@@ -18,7 +18,7 @@ import yaml
 
 from reconciler.findings import Finding, Position, Related, error
 from reconciler.model import DataPath
-from reconciler.source.text import oddity
+from reconciler.source.text import ambiguity
 from reconciler.source.yaml import LISTED, PARSER
 
 _COMMENT: Final = re.compile(r"(?:\s*+:)?+\s++(?=#)")
@@ -74,7 +74,7 @@ def nodes(text: str) -> list[Node]:
     found: list[Node] = []
     stack: list[Node] = []
     anchors: dict[str, Node] = {}
-    if oddity(text, "") is not None:
+    if ambiguity(text, "") is not None:
         return []
     parser: Any = PARSER(text)
     event: Any

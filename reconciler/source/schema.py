@@ -1,7 +1,7 @@
 """Validate files against the JSON Schema, with `defaults` applied.
 
-The root of a file is validated as written, each webhook with the file's `defaults`. Defaults accept
-data of any shape; a value that is not a mapping is ignored.
+The root of a file is validated as written, each webhook with the file's `defaults`. The data may
+have any shape; `defaults` that are not a mapping are ignored.
 
 - `type` and `event_types` are inherited if the webhook does not set them.
 - `configuration` is merged field by field; the webhook's values override those of the defaults. A

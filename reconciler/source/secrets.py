@@ -135,11 +135,9 @@ def fetch(
 ) -> tuple[dict[SecretRef, Secret], dict[SecretRef, tuple[Finding, ...]]]:
     """Return the values of references of `webhooks`, and the problems of each; raise nothing.
 
-    A reference with an error has no value.
-    Relative paths start at `directory`, the working directory. A value that contains one of
-    `api_keys`, or equals the value of a forbidden variable, is refused, and so is one that does not
-    fit its field.
-    `allow` is the list of `--allow-secret`, () for none.
+    A reference with an error has no value. Relative paths start at `directory`, the working
+    directory. A value that contains one of `api_keys`, equals the value of a forbidden variable or
+    does not fit its field is refused. `allow` is the list of `--allow-secret`, () for none.
     """
     forbidden = {
         name: wrap(value) for name, value in environ.items() if allowed.forbidden_prefix(name)

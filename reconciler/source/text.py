@@ -21,8 +21,8 @@ _Check: TypeAlias = tuple[str, str, Finding]
 """Substring, pattern, finding: only text with the substring is searched for the pattern."""
 
 
-def _check(rule: str, holds: str, pattern: str, message: str, hint: str) -> _Check:
-    return holds, pattern, error(rule, message, hint)
+def _check(rule: str, substring: str, pattern: str, message: str, hint: str) -> _Check:
+    return substring, pattern, error(rule, message, hint)
 
 
 _NON_ASCII_CHECKS: Final[tuple[_Check, ...]] = (
@@ -71,7 +71,7 @@ _CHECKS: Final[tuple[_Check, ...]] = (
         "\t",
         # A tab is certainly in a comment only if no quoted text can start before the `#`.
         r"""(?m)^(?![^"'\t#\n]*+(?<!\S)#)[^\t\n]*+(\t)""",
-        "a tab outside of a comment: YAML parsers treat it differently",
+        "a tab outside of a comment: YAML parsers disagree about tabs",
         'indent with spaces; in double quotes write "\\t"',
     ),
     _check(
@@ -104,14 +104,14 @@ def decode(raw: bytes, file: str) -> tuple[str, Finding | None]:
     text = text.replace("\r\n", "\n")
     if not text.endswith("\n"):
         text += "\n"
-    return text, oddity(text, file)
+    return text, ambiguity(text, file)
 
 
-def oddity(text: str, file: str) -> Finding | None:
+def ambiguity(text: str, file: str) -> Finding | None:
     """Return the error for the first part of `text` that readers may interpret differently."""
     is_plain = text.isascii() and not text.encode().translate(None, _PLAIN)
-    for holds, pattern, found in _CHECKS if is_plain else _NON_ASCII_CHECKS + _CHECKS:
-        match = re.search(pattern, text) if holds in text else None
+    for substring, pattern, found in _CHECKS if is_plain else _NON_ASCII_CHECKS + _CHECKS:
+        match = re.search(pattern, text) if substring in text else None
         if match is not None:
             first, last = match.span(match.lastindex or 0)
             where = _place(text, file, first, last - first)

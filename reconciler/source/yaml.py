@@ -1,7 +1,7 @@
 """Parse strict YAML into plain data and findings, in one pass over the parser's events.
 
-`yaml.safe_load` is not strict enough for a file whose errors delete webhooks: it keeps the last of
-two equal keys, reads `on` as true and 0777 as 511, and expands 300 bytes of aliases without limit.
+`yaml.safe_load` is not strict enough for a file in which a mistake can delete webhooks: it keeps
+the last of two equal keys, reads `on` as true and 0777 as 511, and expands aliases without limit.
 `parse` refuses everything that two readers could interpret differently, and never raises.
 
 Scalars follow the words of YAML 1.2 and the numbers of JSON; everything else is text. So `on`,
@@ -190,7 +190,7 @@ class _Stopped(Exception):  # noqa: N818 - the error is the finding
 
 
 class _Reader:
-    """Reads one text that `oddity` accepts; use it once.
+    """Reads one text that `ambiguity` accepts; use it once.
 
     `document` may raise `_Stopped`, or the parser's `yaml.YAMLError`. Afterwards `findings` has the
     errors; if there are any, do not use the data. `positions` has the positions of the items of
@@ -233,7 +233,7 @@ class _Reader:
         data: dict[str, Any] = {}
         merged: list[dict[str, Any]] = []
         if start.tag is not None or start.anchor is not None or depth > _MAX_DEPTH:
-            self._open(start, depth)
+            self._check_collection(start, depth)
         next_event, keys = self._next, self._keys
         while (event := next_event()).__class__ is not yaml.MappingEndEvent:
             key = None
@@ -268,7 +268,7 @@ class _Reader:
         if listed or start.anchor is not None:  # an alias of it may be a list of the root
             positions = self.positions[id(data)] = []
         if start.tag is not None or start.anchor is not None or depth > _MAX_DEPTH:
-            self._open(start, depth)
+            self._check_collection(start, depth)
         next_event, strings = self._next, self._strings
         while (event := next_event()).__class__ is not yaml.SequenceEndEvent:
             if positions is not None:
@@ -317,7 +317,7 @@ class _Reader:
         self.findings.append(error("key-not-text", message, hint, self._position(event)))
         return ""
 
-    def _open(self, start: Any, depth: int) -> None:
+    def _check_collection(self, start: Any, depth: int) -> None:
         """Check the rare properties of a collection: excessive depth, a tag, an anchor."""
         if depth > _MAX_DEPTH:
             raise self._stop("too-deep", self._position(start))

@@ -9,7 +9,7 @@ missing secrets, the guards, and last the user's confirmation. Nothing is writte
 have passed.
 
 The names in `__all__` are public and explained in docs/library.md. A module is loaded on the first
-use of one of its names: help needs no YAML, validation no planner, planning no engine.
+use of one of its names: help needs no YAML, validation no planner, planning no `execute`.
 """
 
 from __future__ import annotations

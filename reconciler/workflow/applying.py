@@ -55,7 +55,7 @@ def apply(
     made, skipped = complete_plan, dict[int, Skipped]()
     command = shlex.join(["webhooks", "plan", *(checked.inputs.apply_options or ())])
     if isinstance(review, str):
-        known = _expected(complete_plan, review, command, based=options.previous is not None)
+        known = _expected(complete_plan, review, command, has_base=options.previous is not None)
     if known is not None:
         made, skipped = _reviewed(complete_plan, known, command, values=values)
         made = replace(made, blocked=tuple(guard(made, options.allow_deletes)))
@@ -88,14 +88,14 @@ def apply(
     return report
 
 
-def _expected(made: Plan, digest: str, command: str, *, based: bool) -> Review:
+def _expected(made: Plan, digest: str, command: str, *, has_base: bool) -> Review:
     """Return the review of a complete plan. Raises StalePlanError for a different digest.
 
-    `command` is the command to show the plan; `based` is true if the plan was made with --base.
+    `command` is the command to show the plan; `has_base` is true if the plan was made with --base.
     """
     if made.digest and made.digest != digest:
         hint = f"run `{command}`; if the plan is right, apply with its digest"
-        if not based:
+        if not has_base:
             hint += "; if the reviewed plan was made with --base, apply with the same --base"
         raise StalePlanError(
             "the plan differs from the reviewed plan; nothing was written",

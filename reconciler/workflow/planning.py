@@ -131,7 +131,7 @@ def _with_pinned(desired: Desired, reader: WebhookReader) -> tuple[LiveWebhook, 
 def check_organization(
     organization: Organization, *, declared: str | None = None, asked: str | None = None
 ) -> None:
-    """Raise OrganizationError for a key of another organization than the files or options name."""
+    """Raise OrganizationError unless the key's organization is that of the files and options."""
     wanted = ((declared, "correct `organization`"), (asked, _ORGANIZATION_HINT))
     for each, otherwise in wanted:
         if each is not None and each not in (organization.id, organization.name):

@@ -66,11 +66,11 @@ def test_every_input_and_variable_is_read() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "word"),
     [
-        ("comment", "yes", "`comment` is 'yes'"),
-        ("reviewed-plan", "no", "`reviewed-plan` is 'no'"),
+        ("comment", "yes", "'yes' for the input `comment`"),
+        ("reviewed-plan", "no", "'no' for the input `reviewed-plan`"),
         ("expect-digest", "9c1e", "digest"),
-        ("allow-deletes", "-1", "`allow-deletes` is '-1'"),
-        ("allow-deletes", "1" * 30, "`allow-deletes` is"),
+        ("allow-deletes", "-1", "'-1' for the input `allow-deletes`"),
+        ("allow-deletes", "1" * 30, "for the input `allow-deletes`"),
         ("label", "a\nb", "label"),
         ("label", "a`b", "label"),
     ],

@@ -275,7 +275,7 @@ def test_the_ids_of_webhooks_that_share_a_name_are_explained() -> None:
     text = assert_unchanged(found).text
 
     why = "# `id` because 3 live webhooks have this name"
-    duplicate = "it looks equal to an earlier one: remove it if it is a duplicate"
+    duplicate = "it looks the same as an earlier one: remove it if it is a duplicate"
     assert (text.count(why), text.count(f"{why}; {duplicate}\n")) == (3, 1)
 
 

@@ -81,7 +81,7 @@ def run(session: Session, what: str | None, **own: str | None) -> int:
     except ReconcilerError as problem:
         # No result: the workflow's last step reports a run that could not start.
         result = JobResult(result="", problem=problem)
-    session.console.result(result.shown("text"))
+    session.console.result(result.render("text"))
     if result.annotations:
         session.console.result(result.annotations, essential=True)
     if _write_outputs(session, result):
@@ -95,7 +95,7 @@ def _job_result(session: Session, what: str | None, own: Mapping[str, str | None
     environ = session.process.environ
     name = (what or environ.get("WEBHOOKS_COMMAND", "")).strip().lower()
     if name not in _COMMANDS:
-        message = f"the input `command` is {in_quotes(name)}"
+        message = f"invalid value {in_quotes(name)} for the input `command`"
         raise UsageError(message, hint=f"set it to one of: {', '.join(_COMMANDS)}")
     missing = None
     if name != "matrix":
@@ -183,7 +183,7 @@ def _write_outputs(session: Session, result: JobResult) -> bool:
     end = f"end-{secrets.token_hex(16)}"  # random, so that no value can set another output
     values = {**result.outputs, "plan-json": plan}
     outputs = "".join(f"{key}<<{end}\n{each}\n{end}\n" for key, each in values.items())
-    summary = result.shown("markdown")
+    summary = result.render("markdown")
     for name, text in (("GITHUB_OUTPUT", outputs), ("GITHUB_STEP_SUMMARY", summary)):
         try:
             with open(
