@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.cli.conftest import cloud, file, shell
+from tests.cli.conftest import cloud, file, server, shell
 from tests.environment import is_removed
 from tests.installing import checkout, package_index, release
 
-__all__ = ["checkout", "cloud", "file", "package_index", "release", "shell"]
+__all__ = ["checkout", "cloud", "file", "package_index", "release", "server", "shell"]
 
 # Use the same examples everywhere, without a deadline for running or generating an example.
 # `--hypothesis-profile default` tries others.

@@ -29,7 +29,7 @@ from tests.ci.fake_github import FakeGitHub, runner_environ
 from tests.cli.conftest import perform
 from tests.emulated.emulator import Emulator
 from tests.emulated.variant import Variant
-from tests.folders import commit, git
+from tests.folders import commit, git, write
 from tests.ports import VirtualClock
 from tests.served import PauseAtWrite, served
 from tests.waiting import TIMEOUT
@@ -120,10 +120,15 @@ class World:
     def git(self, *arguments: str) -> str:
         return git(self.work, *arguments)
 
+    def put(self, files: Mapping[str, str]) -> str:
+        """Write and commit files; return the commit."""
+        write(self.work, files)
+        return self.commit()
+
     def declare(
         self, *names: str, head: str = "", version: int | None = None, **channels: str
-    ) -> None:
-        """Write a file with a Slack webhook for each name; `version` is that of the token."""
+    ) -> str:
+        """Commit a file with a Slack webhook for each name; `version` is that of the token."""
         token = "env: SLACK_BOT_TOKEN" + (f", version: {version}" if version is not None else "")
         lines = [head] if head else []
         lines += [f"defaults: {{type: slack, configuration: {{token: {{{token}}},"]
@@ -136,18 +141,21 @@ class World:
             )
         if not names:
             lines[-1] = "webhooks: []"
-        (self.work / "webhooks.yaml").write_text("\n".join(lines) + "\n")
+        return self.put({"webhooks.yaml": "\n".join(lines) + "\n"})
+
+    def topic(self, number: int, base: str = "main") -> None:
+        """Check out the branch of a pull request, which is created if it does not exist."""
+        branch = f"topic-{number}"
+        if branch not in self.git("branch", "--format=%(refname:short)").split():
+            self.git("branch", branch, base)
+        self.git("checkout", "-q", branch)
 
     def propose(
         self, number: int, *names: str, base: str = "main", plan: bool = True, **declared: Any
     ) -> Done:
         """Open or update a pull request that declares `names`, and plan it."""
-        branch = f"topic-{number}"
-        if branch not in self.git("branch", "--format=%(refname:short)").split():
-            self.git("branch", branch, base)
-        self.git("checkout", "-q", branch)
+        self.topic(number, base)
         self.declare(*names, **declared)
-        self.commit(f"topic {number}")
         return self.pull(number, branch=base) if plan else Done(0, "", "", {}, "")
 
     def commit(self, message: str = "change") -> str:
@@ -431,7 +439,6 @@ def world(folder: Path, **choices: Any) -> Iterator[World]:
     made.work.mkdir()
     made.git("init", "-q", "-b", "main")
     made.declare("Audit")
-    made.commit("start")
     made.github.git = made.git
     with closing(emulator.store), served(made) as made.url:
         yield made

@@ -13,7 +13,6 @@ from reconciler.ci.workflows import RequiredSecrets, Setup
 from reconciler.model import Scheme, SecretRef
 from tests.ci.fake_github import MAX_BODY
 from tests.ci.support import PUSH, SLACK, Done, World, world
-from tests.folders import write
 
 BASE = (
     "defaults: {type: slack, event_types: [value_created], configuration: "
@@ -46,18 +45,14 @@ class Organizations:
         here.git("rm", "-q", "webhooks.yaml")
         overlay = "extends: ../base.yaml\norganization: {}\n"
         texts = {f"orgs/{label}.yaml": overlay.format(label.title()) for label in labels}
-        write(here.work, {**texts, "base.yaml": BASE.replace("CHANNEL", "general")})
-        here.commit("organizations")
+        here.put({**texts, "base.yaml": BASE.replace("CHANNEL", "general")})
         self.before = here.git("rev-parse", "main^")
 
     def propose(self, number: int, files: dict[str, str], home: str = "") -> dict[str, Done]:
         """Open or update a pull request with these files."""
         here = self.world
-        if f"topic-{number}" not in here.git("branch", "--format=%(refname:short)").split():
-            here.git("branch", f"topic-{number}", "main")
-        here.git("checkout", "-q", f"topic-{number}")
-        write(here.work, files)
-        here.commit(f"topic {number}")
+        here.topic(number)
+        here.put(files)
         return here.run("plan", "pull_request", here.opened(number, home=home))
 
     def merge(self, number: int) -> None:

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
-from tests.ci.support import Done, World, world
+from tests.ci.support import World
 from tests.folders import ROOT
 
 
-@pytest.fixture
-def here(tmp_path: Path) -> Iterator[World]:
-    with world(tmp_path) as made:
-        yield made
-
-
-def script(here: World, job: dict[str, Any], **variables: str) -> Done:
-    site = {"CLOUDTRUTH_SERVER_URL": here.url, "CI": "true", **here.secrets}
-    return here.script("\n".join(job["script"]), {**site, **job.get("variables", {}), **variables})
+def script(fresh: World, job: dict[str, Any], code: int = 0, **variables: str) -> str:
+    """Run the script of a job, which must end with `code`; return its output."""
+    site = {"CLOUDTRUTH_SERVER_URL": fresh.url, "CI": "true", **fresh.secrets}
+    environ = {**site, **job.get("variables", {}), **variables}
+    done = fresh.script("\n".join(job["script"]), environ)
+    assert done.code == code, done.stderr
+    return done.stdout
 
 
 def jobs_of_gitlab() -> dict[str, Any]:
@@ -35,49 +31,43 @@ def jobs_of_gitlab() -> dict[str, Any]:
     return {name: {**job, "variables": variables} for name, job in jobs.items() if "script" in job}
 
 
-def checked_out(here: World, commit: str, folder: Path) -> World:
+def checked_out(fresh: World, commit: str, folder: Path) -> World:
     """Clone the repository as a runner does: full history, detached head."""
-    runner = replace(here, folder=folder)
+    runner = replace(fresh, folder=folder)
     folder.mkdir()
-    here.git("clone", "-q", f"file://{here.work}", str(runner.work))
+    fresh.git("clone", "-q", f"file://{fresh.work}", str(runner.work))
     runner.git("checkout", "-q", "--detach", commit)
     return runner
 
 
 def test_the_gitlab_recipe_from_the_merge_request_to_the_rotation(
-    here: World, tmp_path: Path
+    fresh: World, tmp_path: Path
 ) -> None:
     """Every job does what its name says; a new version is planned and applied once."""
     jobs = jobs_of_gitlab()
-    first = here.git("rev-parse", "HEAD")
-    here.declare("Audit", "Deploys")
-    second = here.commit("a webhook")
-    runner = checked_out(here, second, tmp_path / "one")
-    assert script(runner, jobs["validate"]).code == 0
+    first = fresh.git("rev-parse", "HEAD")
+    second = fresh.declare("Audit", "Deploys")
+    runner = checked_out(fresh, second, tmp_path / "one")
+    script(runner, jobs["validate"])
     planned = script(runner, jobs["plan"], CI_MERGE_REQUEST_DIFF_BASE_SHA=first)
-    assert planned.code == 0, planned.stderr
-    assert "2 to create" in planned.stdout
-    assert "this change" in planned.stdout
-    drifting = script(runner, jobs["drift"])
-    assert drifting.code == 2
-    applied = script(runner, jobs["apply"], CI_COMMIT_BEFORE_SHA="0" * 40)
-    assert applied.code == 0, applied.stderr
-    assert set(here.live()) == {"Audit", "Deploys"}
-    assert script(runner, jobs["drift"]).code == 0
+    assert "2 to create" in planned
+    assert "this change" in planned
+    script(runner, jobs["drift"], code=2)
+    script(runner, jobs["apply"], CI_COMMIT_BEFORE_SHA="0" * 40)
+    assert set(fresh.live()) == {"Audit", "Deploys"}
+    script(runner, jobs["drift"])
 
-    here.declare("Audit", "Deploys", version=2)
-    third = here.commit("rotate the token")
-    here.secrets["SLACK_BOT_TOKEN"] = "xoxb-rotated-0123456789"
-    runner = checked_out(here, third, tmp_path / "two")
+    third = fresh.declare("Audit", "Deploys", version=2)
+    fresh.secrets["SLACK_BOT_TOKEN"] = "xoxb-rotated-0123456789"
+    runner = checked_out(fresh, third, tmp_path / "two")
     planned = script(runner, jobs["plan"], CI_MERGE_REQUEST_DIFF_BASE_SHA=second)
-    assert "2 to update" in planned.stdout
-    applied = script(runner, jobs["apply"], CI_COMMIT_BEFORE_SHA=second)
-    assert applied.code == 0, applied.stderr
-    tokens = {each["configuration"]["token"] for each in here.emulator.store.webhooks()}
+    assert "2 to update" in planned
+    script(runner, jobs["apply"], CI_COMMIT_BEFORE_SHA=second)
+    tokens = {each["configuration"]["token"] for each in fresh.emulator.store.webhooks()}
     assert tokens == {"xoxb-rotated-0123456789"}
 
 
-def test_the_smallest_workflow_applies_and_rotates(here: World, tmp_path: Path) -> None:
+def test_the_smallest_workflow_applies_and_rotates(fresh: World, tmp_path: Path) -> None:
     """README's apply step works in a clone with the fetch-depth 0 of actions/checkout."""
     (text,) = re.findall(
         r"```yaml\n(on: .*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL
@@ -89,25 +79,22 @@ def test_the_smallest_workflow_applies_and_rotates(here: World, tmp_path: Path) 
     )
     allowed = {"WEBHOOKS_ALLOW_SECRETS": step["env"]["WEBHOOKS_ALLOW_SECRETS"]}
     job = {"script": [step["run"]], "variables": allowed}
-    first = here.git("rev-parse", "HEAD")
-    runner = checked_out(here, first, tmp_path / "one")
-    assert script(runner, job, BEFORE="0" * 40).code == 0
-    here.declare("Audit", version=2)
-    runner = checked_out(here, here.commit("rotate"), tmp_path / "two")
-    here.secrets["SLACK_BOT_TOKEN"] = "xoxb-rotated-0123456789"
-    done = script(runner, job, BEFORE=first)
-    assert done.code == 0, done.stderr
-    assert "1 updated" in done.stdout
+    first = fresh.git("rev-parse", "HEAD")
+    runner = checked_out(fresh, first, tmp_path / "one")
+    script(runner, job, BEFORE="0" * 40)
+    runner = checked_out(fresh, fresh.declare("Audit", version=2), tmp_path / "two")
+    fresh.secrets["SLACK_BOT_TOKEN"] = "xoxb-rotated-0123456789"
+    assert "1 updated" in script(runner, job, BEFORE=first)
 
 
-def test_the_pre_commit_hook_checks_the_files(here: World) -> None:
+def test_the_pre_commit_hook_checks_the_files(fresh: World) -> None:
     """The hook's entry is an existing command that fails on a broken file."""
     (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text("utf-8"))
     assert hook["pass_filenames"] is False
     job = {"script": [hook["entry"]]}
-    assert script(here, job).code == 0
-    (here.work / "webhooks.yaml").write_text("webhooks: []\nwebhooks: []\n")
-    assert script(here, job).code == 3
+    script(fresh, job)
+    fresh.put({"webhooks.yaml": "webhooks: []\nwebhooks: []\n"})
+    script(fresh, job, code=3)
 
 
 def test_every_documented_reason_exists() -> None:

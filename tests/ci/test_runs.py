@@ -3,60 +3,52 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
 from reconciler.render import markdown, text
-from tests.ci.support import World, world
+from tests.ci.support import World
 from tests.folders import write
 
 
-@pytest.fixture
-def here(tmp_path: Path) -> Iterator[World]:
-    with world(tmp_path) as made:
-        yield made
-
-
-def test_validate_needs_only_the_files(here: World) -> None:
+def test_validate_needs_only_the_files(fresh: World) -> None:
     """The command may come from a variable, as in the action; no server is contacted."""
-    done = here.call("", WEBHOOKS_COMMAND="validate")
-    assert here.emulator.log == []
+    done = fresh.call("", WEBHOOKS_COMMAND="validate")
+    assert fresh.emulator.log == []
     assert (done.code, done.outputs["result"]) == (0, "validated")
     assert "The files are valid: 1 webhook declared" in done.summary
 
 
-def test_a_warning_about_a_file_fails_the_step(here: World) -> None:
+def test_a_warning_about_a_file_fails_the_step(fresh: World) -> None:
     """A warning in a terminal is an error on a pull request."""
-    here.declare("Audit", "audit ")
-    done = here.call("validate")
+    fresh.declare("Audit", "audit ")
+    done = fresh.call("validate")
     assert done.code == 3
     assert "::error file=webhooks.yaml" in done.stdout
 
 
-def test_a_malformed_input_still_writes_outputs(here: World) -> None:
+def test_a_malformed_input_still_writes_outputs(fresh: World) -> None:
     """Later steps and the user learn the reason and the valid values."""
-    done = here.call("plan --comment sometimes")
+    done = fresh.call("plan --comment sometimes")
     assert (done.code, done.outputs["failure-reason"], done.outputs["result"]) == (64, "usage", "")
     assert "changes-only" in done.stderr + done.stdout + done.summary
 
 
-def test_an_event_of_invalid_json_is_rejected(here: World) -> None:
+def test_an_event_of_invalid_json_is_rejected(fresh: World) -> None:
     """An invalid event is never treated as "no pull request"."""
     for content in (b"[]", b"{", b"\xff"):
-        (here.folder / "event").write_bytes(content)
-        done = here.call("plan", GITHUB_EVENT_PATH=str(here.folder / "event"))
+        (fresh.folder / "event").write_bytes(content)
+        done = fresh.call("plan", GITHUB_EVENT_PATH=str(fresh.folder / "event"))
         assert done.code == 64
-    assert here.call("plan", GITHUB_EVENT_PATH=str(here.folder / "missing")).code == 64
+    assert fresh.call("plan", GITHUB_EVENT_PATH=str(fresh.folder / "missing")).code == 64
 
 
-def test_debug_shows_requests_to_both_servers(here: World) -> None:
+def test_debug_shows_requests_to_both_servers(fresh: World) -> None:
     """A slow job shows which server it waits for."""
-    done = here.call("apply --reviewed-plan ignore --debug")
+    done = fresh.call("apply --reviewed-plan ignore --debug")
     assert "POST /api/v1/webhooks/ 201" in done.stderr
-    assert f"/repos/{here.github.repository}/pulls 200" in done.stderr
+    assert f"/repos/{fresh.github.repository}/pulls 200" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -68,9 +60,11 @@ def test_debug_shows_requests_to_both_servers(here: World) -> None:
         ("apply --reviewed-plan ignore", "RUNNER_TEMP", 7),
     ],
 )
-def test_unwritable_github_files_are_an_error(here: World, what: str, name: str, code: int) -> None:
+def test_unwritable_github_files_are_an_error(
+    fresh: World, what: str, name: str, code: int
+) -> None:
     """The log shows what was applied, and the exit code."""
-    done = here.call(what, **{name: str(here.folder / "no" / "folder")})
+    done = fresh.call(what, **{name: str(fresh.folder / "no" / "folder")})
     assert done.code == code
     assert ("1 created" in done.stdout) is (code == 7)
     assert "error[output]: cannot write " in done.stderr
@@ -78,12 +72,12 @@ def test_unwritable_github_files_are_an_error(here: World, what: str, name: str,
 
 
 @pytest.mark.parametrize(("mode", "comments"), [("true", 1), ("changes-only", 0), ("false", 0)])
-def test_when_a_plan_without_changes_is_commented(here: World, mode: str, comments: int) -> None:
+def test_when_a_plan_without_changes_is_commented(fresh: World, mode: str, comments: int) -> None:
     """By setting, the comment is written always, only with changes, or never."""
-    here.apply_main()
-    done = here.pull(WEBHOOKS_COMMENT=mode)
+    fresh.apply_main()
+    done = fresh.pull(WEBHOOKS_COMMENT=mode)
     assert done.outputs["result"] == "no-changes"
-    assert len(here.github.comments) == comments
+    assert len(fresh.github.comments) == comments
 
 
 @pytest.mark.parametrize(
@@ -91,49 +85,48 @@ def test_when_a_plan_without_changes_is_commented(here: World, mode: str, commen
     [("", "b" * 40, "fetch-depth: 0"), ("webhooks: []\nwebhooks: []\n", "", "are not valid")],
 )
 def test_a_pull_request_without_a_base_is_planned(
-    here: World, text: str, base: str, why: str
+    fresh: World, text: str, base: str, why: str
 ) -> None:
     """A warning gives the reason: a shallow clone, or files that the pull request fixes."""
     if text:
-        (here.work / "webhooks.yaml").write_text(text)
-        here.commit()
-    here.propose(1, "Audit", "Deploys", plan=False)
-    done = here.pull(base=base)
+        fresh.put({"webhooks.yaml": text})
+    fresh.propose(1, "Audit", "Deploys", plan=False)
+    done = fresh.pull(base=base)
     assert done.code == 0
     assert "::warning title=no-base::" in done.stdout
     assert why in done.summary
 
 
-def test_apply_is_rejected_on_pull_requests(here: World) -> None:
+def test_apply_is_rejected_on_pull_requests(fresh: World) -> None:
     """A pull request is not merged, so nothing may be applied."""
     event = {"pull_request": {"number": 1, "head": {}, "base": {}}}
-    write(here.folder, {"event": json.dumps(event)})
-    file = str(here.folder / "event")
-    done = here.call("apply", GITHUB_EVENT_NAME="pull_request", GITHUB_EVENT_PATH=file)
+    write(fresh.folder, {"event": json.dumps(event)})
+    file = str(fresh.folder / "event")
+    done = fresh.call("apply", GITHUB_EVENT_NAME="pull_request", GITHUB_EVENT_PATH=file)
     assert (done.code, done.outputs["failure-reason"]) == (64, "usage")
-    assert here.writes() == []
+    assert fresh.writes() == []
 
 
 @pytest.mark.parametrize(("mode", "code"), [("require", 6), ("warn", 0), ("ignore", 0)])
-def test_unreviewed_operations_follow_the_setting(here: World, mode: str, code: int) -> None:
+def test_unreviewed_operations_follow_the_setting(fresh: World, mode: str, code: int) -> None:
     """By setting, unreviewed operations are not applied, applied with a warning, or applied."""
-    done = here.push(WEBHOOKS_REVIEWED_PLAN=mode)
+    done = fresh.push(WEBHOOKS_REVIEWED_PLAN=mode)
     assert done.code == code
-    assert bool(here.live()) is (code == 0)
+    assert bool(fresh.live()) is (code == 0)
     assert ("::warning title=not-reviewed::" in done.stdout) is (mode == "warn")
     assert ("error[not-reviewed]" in done.stdout) is (mode == "require")
 
 
-def test_apply_needs_a_token_to_read_reviews(here: World) -> None:
+def test_apply_needs_a_token_to_read_reviews(fresh: World) -> None:
     """Without a token, apply needs a digest or an explicit setting."""
-    done = here.push(GITHUB_TOKEN="")
+    done = fresh.push(GITHUB_TOKEN="")
     assert (done.code, done.outputs["failure-reason"]) == (64, "usage")
-    assert here.push(GITHUB_TOKEN="", WEBHOOKS_REVIEWED_PLAN="ignore").code == 0
+    assert fresh.push(GITHUB_TOKEN="", WEBHOOKS_REVIEWED_PLAN="ignore").code == 0
 
 
-def test_drift_without_a_token_is_reported(here: World) -> None:
+def test_drift_without_a_token_is_reported(fresh: World) -> None:
     """Log and outputs have the drift, and a warning that no issue was checked."""
-    done = here.drift(GITHUB_TOKEN="")
+    done = fresh.drift(GITHUB_TOKEN="")
     assert (done.code, done.outputs["result"]) == (0, "drift")
     assert "no-token" in done.stdout
 
@@ -144,25 +137,24 @@ def broken(*_: object, **__: object) -> NoReturn:
 
 @pytest.mark.parametrize("renderer", [text, markdown])
 def test_a_broken_report_does_not_change_the_result(
-    here: World, monkeypatch: pytest.MonkeyPatch, renderer: object
+    fresh: World, monkeypatch: pytest.MonkeyPatch, renderer: object
 ) -> None:
     """Exit code and outputs are those of the apply; log or summary has the error in one line."""
     monkeypatch.setattr(renderer, "render_report", broken)
-    done = here.push(WEBHOOKS_REVIEWED_PLAN="ignore")
+    done = fresh.push(WEBHOOKS_REVIEWED_PLAN="ignore")
     assert (done.code, done.outputs["result"]) == (0, "applied")
-    assert here.live() == {"Audit": "general"}
+    assert fresh.live() == {"Audit": "general"}
     line = "applied 1 of 1 change: 1 created, 0 updated, 0 deleted; the report cannot be shown"
     assert line in done.stdout + done.summary
 
 
-def test_an_inapplicable_declaration_fails_the_run(here: World) -> None:
+def test_an_inapplicable_declaration_fails_the_run(fresh: World) -> None:
     """The plan is empty, but a declaration is not applied."""
-    here.apply_main()
-    here.declare("Audit", "Deploys")
-    here.commit()
+    fresh.apply_main()
+    fresh.declare("Audit", "Deploys")
     row = {"type": "slack", "event_types": ["role_created"], "configuration": {"channel": "#x"}}
-    organization = here.emulator.organization
-    here.emulator.store.insert({"organization": organization, "name": "Deploys", **row})
-    done = here.push(WEBHOOKS_REVIEWED_PLAN="ignore")
+    organization = fresh.emulator.organization
+    fresh.emulator.store.insert({"organization": organization, "name": "Deploys", **row})
+    done = fresh.push(WEBHOOKS_REVIEWED_PLAN="ignore")
     assert (done.code, done.outputs["failure-reason"]) == (1, "apply-incomplete")
     assert "declaration not applied: unknown event" in done.summary

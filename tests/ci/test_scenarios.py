@@ -21,15 +21,6 @@ from tests.ci.fake_github import refusal
 from tests.ci.support import SLACK, Done, World, only, world
 from tests.emulated.faults import Rule, Script, drop, status, with_fault
 
-
-@pytest.fixture
-def here(tmp_path: Path) -> Iterator[World]:
-    """A world in which Audit is declared on main and live."""
-    with world(tmp_path) as made:
-        made.apply_main()
-        yield made
-
-
 # Which files and which reviews count.
 
 
@@ -49,8 +40,7 @@ def test_an_old_checkout_with_the_same_files_is_applied(here: World) -> None:
     """A later merge that does not change the files starts no run, so this run must continue."""
     here.propose(1, "Audit", "Deploys")
     old = here.squash(1)
-    (here.work / "readme.md").write_text("x")
-    here.commit("docs")
+    here.put({"readme.md": "x"})
     assert here.push(at=old).code == 0
     assert set(here.live()) == {"Audit", "Deploys"}
 
@@ -62,7 +52,6 @@ def test_after_a_force_push_the_old_checkout_is_rejected(here: World) -> None:
     gone = here.squash(1)
     here.git("reset", "-q", "--hard", start)
     here.declare("Audit", Audit="elsewhere")
-    here.commit("forced")
     assert here.push(at=gone).outputs["failure-reason"] == "not-the-tip"
     rejected = here.push()
     assert (rejected.code, rejected.outputs["failure-reason"]) == (6, "not-reviewed")
@@ -146,11 +135,9 @@ def test_a_plan_job_rerun_after_the_merge_edits_nothing(here: World) -> None:
     """The approved comment does not change."""
     here.propose(1, "Audit", "Deploys")
     (review,) = here.github.bodies(1)
-    here.git("checkout", "-q", "topic-1")
     here.squash(1)
-    here.git("checkout", "-q", "topic-1")
+    here.topic(1)
     here.declare("Audit", "Deploys", "Evil")
-    here.commit("late")
     rerun = here.pull(1)
     assert rerun.code == 0
     assert "review-frozen" in rerun.stdout
@@ -187,7 +174,6 @@ def test_a_direct_push_is_reported_on_the_newest_pull_request(here: World) -> No
     here.merged(1, "Audit", "Deploys", head="prune: true\nscope: ['*']")
     assert here.push().code == 0
     here.declare("Audit", head="prune: true\nscope: ['*']")
-    here.commit("revert")
     rejected = here.push()
     assert (rejected.code, set(here.live())) == (6, {"Audit", "Deploys"})
     assert here.follow(here.github.bodies(1)[-1]).code == 0
@@ -197,7 +183,6 @@ def test_a_direct_push_is_reported_on_the_newest_pull_request(here: World) -> No
 def test_without_a_pull_request_an_issue_is_opened(here: World) -> None:
     """Each reason has one issue, which the next run updates."""
     here.declare("Audit", "Deploys")
-    here.commit("past review")
     for _ in range(2):
         assert here.push().code == 6
     (issue,) = here.github.issues
@@ -321,7 +306,6 @@ def test_a_change_that_only_relaxes_a_guard_is_commented(
 ) -> None:
     """Nothing will be applied, but a reviewer must see the change."""
     here.declare("Audit", head=before)
-    here.commit("guards")
     planned = here.propose(1, "Audit", head=after)
     assert (planned.code, planned.outputs["result"]) == (0, "no-changes"), planned.stdout
     (comment,) = here.github.bodies(1)
@@ -332,16 +316,13 @@ def test_a_pull_request_cannot_relax_its_own_policy(here: World) -> None:
     """The base branch's policy applies; the change is shown like a change of a guard."""
     names = {"properties": {"name": {"pattern": "^[AP]", "title": "Names begin with A or P"}}}
     policy = {"properties": {"webhooks": {"items": names}}}
-    (here.work / "policy.json").write_text(json.dumps(policy))
-    here.commit("policy")
+    here.put({"policy.json": json.dumps(policy)})
     here.propose(1, "Audit", "Deploys", plan=False)
-    (here.work / "policy.json").write_text("{}")
-    here.commit("relaxed")
+    here.put({"policy.json": "{}"})
     done = here.pull(1, WEBHOOKS_POLICY="policy.json")
     assert done.code == 3
     assert "Names begin with A or P" in done.stdout
     here.declare("Audit")
-    here.commit("only the policy")
     done = here.pull(1, WEBHOOKS_POLICY="policy.json")
     assert (done.code, done.outputs["result"]) == (0, "no-changes"), done.stdout
     assert "this pull request changes the policy policy.json" in here.github.bodies(1)[-1]
@@ -350,69 +331,40 @@ def test_a_pull_request_cannot_relax_its_own_policy(here: World) -> None:
 def test_a_file_declares_the_key_of_its_organization(here: World) -> None:
     """The reference to the key needs no entry in the list of allowed secrets."""
     text = (here.work / "webhooks.yaml").read_text()
-    (here.work / "webhooks.yaml").write_text(f"api_key: {{env: OTHER_KEY}}\n{text}")
-    here.commit("key")
+    here.put({"webhooks.yaml": f"api_key: {{env: OTHER_KEY}}\n{text}"})
     own = {"CLOUDTRUTH_API_KEY": "", "OTHER_KEY": here.secrets["CLOUDTRUTH_API_KEY"]}
     done = here.push(**own)
     assert (done.code, done.outputs["result"]) == (0, "converged"), done.stdout
-    (here.work / "other.yaml").write_text("organization: Other\nwebhooks: []\n")
-    (here.work / "webhooks.yaml").write_text(f"organization: Acme\n{text}")
-    here.commit("two")
+    other = "organization: Other\nwebhooks: []\n"
+    here.put({"webhooks.yaml": f"organization: Acme\n{text}", "other.yaml": other})
     done = here.push(WEBHOOKS_FILE="webhooks.yaml\nother.yaml")
     assert (done.code, "a job works with one organization" in done.stdout) == (64, True)
 
 
-def test_a_changed_parent_is_planned_and_applied(here: World) -> None:
-    """A change of only the parent file changes the overlay's plan."""
-    (here.work / "base.yaml").write_text((here.work / "webhooks.yaml").read_text())
-    (here.work / "webhooks.yaml").write_text("extends: base.yaml\n")
-    here.commit("overlay")
-    here.git("checkout", "-q", "-b", "topic-1")
-    text = (here.work / "base.yaml").read_text()
-    (here.work / "base.yaml").write_text(text.replace("channel: general", "channel: other"))
-    here.git("commit", "-qam", "another channel")
-    text = (here.work / "base.yaml").read_text()
-    (here.work / "base.yaml").write_text(text.replace('"general"', '"other"'))
-    here.commit("another channel")
-    assert here.pull(1).outputs["updates"] == "1"
-    here.squash(1)
-    assert here.push().outputs["result"] == "applied"
-    assert here.live() == {"Audit": "other"}
-
-
 def test_a_file_that_does_not_start_the_apply_fails_the_plan(here: World) -> None:
     """A file that is missing in `paths` of the apply workflow would change without an apply."""
-    workflow = here.work / CALLER
-    workflow.parent.mkdir(parents=True)
-    workflow.write_text(workflows(here.setup)[CALLER])
-    here.commit("workflows")
-    here.git("checkout", "-q", "-b", "topic-1")
-    (here.work / "shared").mkdir()
-    (here.work / "webhooks.yaml").rename(here.work / "shared/base.yaml")
-    (here.work / "webhooks.yaml").write_text("extends: shared/base.yaml\n")
-    here.commit("overlay")
+    workflow = workflows(here.setup)[CALLER]
+    here.put({CALLER: workflow})
+    here.topic(1)
+    text = (here.work / "webhooks.yaml").read_text()
+    here.put({"webhooks.yaml": "extends: shared/base.yaml\n", "shared/base.yaml": text})
     rejected = here.pull(1)
     assert (rejected.code, rejected.outputs["result"]) == (3, "failed")
     assert f"{CALLER} does not run if shared/base.yaml changes" in rejected.stdout
-    workflow.write_text(
-        updated(workflow.read_text(), replace(here.setup, parents=("shared/base.yaml",)))
-    )
-    here.commit("init --github")
+    workflow = updated(workflow, replace(here.setup, parents=("shared/base.yaml",)))
+    here.put({CALLER: workflow})
     assert here.pull(1).code == 0
-    workflow.write_text(workflow.read_text().replace('"shared/base.yaml"', "'shared/**'"))
-    here.commit("a glob")
+    here.put({CALLER: workflow.replace('"shared/base.yaml"', "'shared/**'")})
     assert here.pull(1).code == 0
 
 
 def test_a_guard_removed_in_a_renamed_file_is_commented(here: World) -> None:
     """The renamed file is recognized by its content."""
     here.declare("Audit", head="protect: [Audit]")
-    here.commit("guards")
-    here.git("checkout", "-q", "-b", "topic-1")
+    here.topic(1)
     here.git("mv", "webhooks.yaml", "hooks.yaml")
     text = (here.work / "hooks.yaml").read_text()
-    (here.work / "hooks.yaml").write_text(text.replace("protect: [Audit]\n", ""))
-    here.commit("renamed")
+    here.put({"hooks.yaml": text.replace("protect: [Audit]\n", "")})
     here.file = "hooks.yaml"
     assert here.pull(1).code == 0
     (comment,) = here.github.bodies(1)
@@ -423,7 +375,7 @@ def test_a_guard_removed_in_a_renamed_file_is_commented(here: World) -> None:
 
 def test_a_removed_file_fails_the_plan_and_the_apply(here: World) -> None:
     """Nothing is deleted because a file is missing; the report names the missing file."""
-    here.git("checkout", "-q", "-b", "topic-1")
+    here.topic(1)
     here.git("rm", "-q", "webhooks.yaml")
     here.commit("removed")
     assert here.pull(1).code == 3
@@ -473,7 +425,6 @@ def read_back_world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[
     """Like `here`, for each form in which a secret may read back."""
     with world(tmp_path, read_back=request.param) as made:
         made.declare("Audit", version=1)
-        made.commit("versions")
         made.apply_main()
         yield made
 
@@ -510,7 +461,6 @@ def test_a_rotation_is_not_sent_after_the_files_changed(here: World) -> None:
     """Version 2 was reviewed and never sent; the tip declares version 3 without a review."""
     here.merged(1, "Audit", version=2)
     here.declare("Audit", version=3)
-    here.commit("past review")
     done = here.push()
     assert done.outputs["result"] == "converged"
     assert "1 no longer pending" in here.github.bodies(1)[1]
@@ -543,18 +493,16 @@ def test_a_secret_changed_without_a_version_is_not_sent(here: World) -> None:
 
 def test_another_host_behind_a_file_needs_a_review(here: World) -> None:
     """The URL is in a file in git, and an unreviewed push changes its host."""
-    (here.work / "pager-url").write_text("https://pager.example/hook")
-    (here.work / "webhooks.yaml").write_text(
+    text = (
         "prune: false\nwebhooks:\n"
         "  - name: Pager\n    type: generic\n    event_types: [value_created]\n"
         "    configuration: {url: {file: pager-url}}\n"
     )
-    here.commit("pager")
+    here.put({"webhooks.yaml": text, "pager-url": "https://pager.example/hook"})
     allow = {"WEBHOOKS_ALLOW_SECRETS": "file:pager-url"}
     done = here.push(WEBHOOKS_REVIEWED_PLAN="ignore", **allow)
     assert done.code == 0, done.stdout
-    (here.work / "pager-url").write_text("https://evil.example/hook")
-    here.commit("past review")
+    here.put({"pager-url": "https://evil.example/hook"})
     before = here.writes()
     rejected = here.push(**allow)
     assert (rejected.code, here.writes()) == (6, before), rejected.stdout
@@ -615,8 +563,7 @@ def test_files_that_cannot_be_applied_are_reported(
 ) -> None:
     """A direct push breaks files or changes the organization; the comment shows the position."""
     here.merged(1, "Audit", "Deploys")
-    (here.work / "webhooks.yaml").write_text(text)
-    here.commit("past review")
+    here.put({"webhooks.yaml": text})
     assert here.push().code == exit_code
     assert failures(here) == [code]
     assert re.search(expected, here.github.bodies(1)[-1])
@@ -752,7 +699,6 @@ def test_a_merge_group_with_valid_reviews_passes(here: World) -> None:
     here.propose(1, "Audit", "Deploys")
     here.propose(2, "Audit", base="topic-1", plan=False)
     here.declare("Audit", "Deploys", "Pager")
-    here.commit("second")
     assert here.pull(2).code == 0
     done = queue(here, 1, 2)
     assert (done.code, done.outputs["result"]) == (0, "planned"), done.stdout

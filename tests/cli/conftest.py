@@ -206,3 +206,10 @@ def cloud() -> Iterator[Callable[..., Cloud]]:
             return Cloud(emulator=emulator, environ={**environ, **SECRETS})
 
         yield cloud
+
+
+@pytest.fixture
+def server(cloud: MakeCloud, file: File) -> Cloud:
+    """An emulated CloudTruth without webhooks, and the default file."""
+    file()
+    return cloud()

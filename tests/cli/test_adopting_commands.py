@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from reconciler.emulator.store import Store
-from tests.cli.conftest import SECRETS, File, MakeCloud, Shell, expect
+from tests.cli.conftest import SECRETS, Cloud, File, MakeCloud, Shell, expect
 from tests.folders import write
 
 LOCAL = "--local"
@@ -171,13 +171,11 @@ def test_init_prompts_on_a_terminal(shell: Shell, applied: None, tmp_path: Path)
     assert (done.code, "[Y/n]" in done.err) == (0, False)
 
 
-def test_init_shows_differences(shell: Shell, cloud: MakeCloud, tmp_path: Path, file: File):
+def test_init_shows_differences(shell: Shell, server: Cloud, tmp_path: Path, file: File):
     """A token that differs from the variable is an update; an ignored webhook has its reason."""
-    made = cloud()
-    file()
-    assert shell("apply", "--yes", **made.environ).code == 0
-    made.change("Pager", type="teams")
-    done = shell("init", "-f", "a.yaml", SLACK_BOT_TOKEN="xoxb-9876543210-other", **made.environ)
+    assert shell("apply", "--yes", **server.environ).code == 0
+    server.change("Pager", type="teams")
+    done = shell("init", "-f", "a.yaml", SLACK_BOT_TOKEN="xoxb-9876543210-other", **server.environ)
     expect(
         done, 0, "1 to update",
         "Pager is ignored in the file: unknown type teams",

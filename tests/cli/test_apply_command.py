@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import File, MakeCloud, Shell, digest, expect
+from tests.cli.conftest import Cloud, File, MakeCloud, Shell, digest, expect
 
 OTHER = "sha256:" + "0" * 64
 
@@ -16,10 +16,8 @@ OTHER = "sha256:" + "0" * 64
 @pytest.mark.parametrize(
     ("keys", "code"), [("yes\n", 0), ("y\n", 8), ("no\n", 8), ("\n", 8), ("", 8)]
 )
-def test_confirmation(shell: Shell, file: File, cloud: MakeCloud, keys: str, code: int) -> None:
+def test_confirmation(shell: Shell, server: Cloud, keys: str, code: int) -> None:
     """On a terminal the plan is shown, and only a complete `yes` confirms it."""
-    file()
-    server = cloud()
     done = shell("apply", terminal=True, keys=keys, **server.environ)
     question = "\n\nApply these 2 changes? Type `yes` to confirm: "
     expect(done, code, "2 to create", question)
@@ -27,10 +25,8 @@ def test_confirmation(shell: Shell, file: File, cloud: MakeCloud, keys: str, cod
     assert server.names() == ([] if code else ["Deploys", "Pager"])
 
 
-def test_without_a_terminal_apply_needs_yes(shell: Shell, file: File, cloud: MakeCloud) -> None:
+def test_without_a_terminal_apply_needs_yes(shell: Shell, server: Cloud) -> None:
     """Without --yes the plan is shown and nothing is written."""
-    file()
-    server = cloud()
     expect(shell("apply", **server.environ), 8, "2 to create", "--yes")
     assert server.writes() == []
 
@@ -42,10 +38,8 @@ def test_no_changes_need_no_confirmation(shell: Shell, file: File, cloud: MakeCl
     expect(shell("apply", "--only", "deploys", **cloud().environ), 0, idle, "No changes.")
 
 
-def test_expected_digest(shell: Shell, file: File, cloud: MakeCloud) -> None:
+def test_expected_digest(shell: Shell, server: Cloud) -> None:
     """Only the plan with the expected digest is applied; without changes any digest is accepted."""
-    file()
-    server = cloud()
     reviewed = digest(shell("plan", **server.environ))
     command = ("apply", "--yes", "--expect-digest")
     for text, code in (("", 64), ("sha256:", 64), (OTHER.replace("0", "G"), 64), (OTHER, 6)):
@@ -81,10 +75,8 @@ def test_plan_file(shell: Shell, file: File, cloud: MakeCloud) -> None:
         assert (done.code, server.writes()) == (0, ["POST", "POST"])
 
 
-def test_plan_file_guards(shell: Shell, file: File, cloud: MakeCloud) -> None:
+def test_plan_file_guards(shell: Shell, file: File, server: Cloud) -> None:
     """A saved plan passes the same guards, and the same options allow it."""
-    file()
-    server = cloud()
     assert shell("apply", "--yes", **server.environ).code == 0
     file("webhooks: []\n")
     assert shell("plan", "--out", "plan.json", **server.environ).code == 5
@@ -101,10 +93,8 @@ def test_field_errors_have_their_position(shell: Shell, file: File, cloud: MakeC
     assert server.names() == ["Pager"]
 
 
-def test_report_file(shell: Shell, file: File, cloud: MakeCloud, tmp_path: Path) -> None:
+def test_report_file(shell: Shell, file: File, server: Cloud, tmp_path: Path) -> None:
     """The JSON report is also written to a file, for a failure too."""
-    file()
-    server = cloud()
     saved, line = tmp_path / "report.json", ("apply", "--yes", "--report", "report.json")
     assert shell(*line, **server.environ).code == 0
     assert json.loads(saved.read_text())["counts"]["created"] == 2
@@ -153,12 +143,8 @@ def test_a_live_webhook_of_an_unknown_type(shell: Shell, file: File, cloud: Make
     expect(shell("apply", "--yes", **server.environ), 0, "Kept: 1 (unknown type)")
 
 
-def test_only_secrets_that_are_sent_are_required(
-    shell: Shell, file: File, cloud: MakeCloud
-) -> None:
+def test_only_secrets_that_are_sent_are_required(shell: Shell, file: File, server: Cloud) -> None:
     """Each missing secret is listed, with exit 3 and no write; unused secrets may be missing."""
-    file()
-    server = cloud()
     without = {**server.environ, "TOKEN": "", "PASSWORD": ""}
     done = shell("apply", "--yes", **without)
     expect(done, 3, "variable TOKEN is empty", "variable PASSWORD is empty")

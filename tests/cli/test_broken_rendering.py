@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.render import RENDERERS
 from reconciler.render.json import render_error
-from tests.cli.conftest import File, MakeCloud, Shell, expect
+from tests.cli.conftest import Cloud, File, MakeCloud, Shell, expect
 from tests.emulated.faults import Rule, Script, status
 
 
@@ -31,12 +31,8 @@ def broken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     return str(request.param)
 
 
-def test_an_apply_completes(
-    shell: Shell, file: File, cloud: MakeCloud, broken: str, tmp_path: Path
-) -> None:
+def test_an_apply_completes(shell: Shell, server: Cloud, broken: str, tmp_path: Path) -> None:
     """Everything is written, the exit code is that of the result, and one line has the outcome."""
-    file()
-    server = cloud()
     done = shell("apply", "--yes", "--format", broken, "--report", "report.json", **server.environ)
     line = (
         "error: applied 2 of 2 changes: 2 created, 0 updated, 0 deleted; the report cannot be "
@@ -59,11 +55,9 @@ def test_a_failure_keeps_its_exit_code(
 
 
 def test_a_plan_that_cannot_be_shown_is_not_confirmed(
-    shell: Shell, file: File, cloud: MakeCloud, monkeypatch: pytest.MonkeyPatch
+    shell: Shell, server: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without --yes nothing is written."""
     monkeypatch.setitem(RENDERERS, "text", Broken)  # type: ignore[arg-type]
-    file()
-    server = cloud()
     assert shell("apply", keys="yes\n", terminal=True, **server.environ).code == 70
     assert server.writes() == []

@@ -9,17 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import SECRETS, File, MakeCloud, Shell, expect
+from tests.cli.conftest import SECRETS, Cloud, File, MakeCloud, Shell, expect
 from tests.emulated.emulator import LOCAL_KEY
 
 
-def test_plan_without_secrets(shell: Shell, file: File, cloud: MakeCloud) -> None:
+def test_plan_without_secrets(shell: Shell, server: Cloud) -> None:
     """A plan needs no secret, lists those that apply needs, and writes nothing."""
-    file()
-    service = cloud()
-    done = shell("plan", **{**service.environ, "TOKEN": "", "PASSWORD": ""})
+    done = shell("plan", **{**server.environ, "TOKEN": "", "PASSWORD": ""})
     expect(done, 0, "key from CLOUDTRUTH_API_KEY", "Plan: 2 to create", "env PASSWORD")
-    assert (done.err, service.writes()) == ("", [])
+    assert (done.err, server.writes()) == ("", [])
 
 
 def test_a_directory_is_read_recursively(shell: Shell, file: File) -> None:
@@ -111,13 +109,11 @@ def test_saved_plan(shell: Shell, file: File, tmp_path: Path) -> None:
     assert json.loads(shell("show", "plan.json", "--format", "json").out)["counts"]["create"] == 2
 
 
-def test_blocked_plan(shell: Shell, file: File, cloud: MakeCloud) -> None:
+def test_blocked_plan(shell: Shell, file: File, server: Cloud) -> None:
     """A blocked plan is shown and saved, and exits with 5, as apply does."""
-    service = cloud()
-    file()
-    assert shell("apply", "--yes", **service.environ).code == 0
+    assert shell("apply", "--yes", **server.environ).code == 0
     file("webhooks: []\n")
-    done = shell("plan", "--out", "plan.json", "--detailed-exitcode", **service.environ)
+    done = shell("plan", "--out", "plan.json", "--detailed-exitcode", **server.environ)
     expect(done, 5, "BLOCKED")
     expect(shell("show", "plan.json"), 0, "BLOCKED")
     for line, code, shown in (
@@ -125,25 +121,23 @@ def test_blocked_plan(shell: Shell, file: File, cloud: MakeCloud) -> None:
         ("--allow-deletes 1", 5, "BLOCKED"),
         ("--no-prune", 5, "override the guards once:"),
     ):
-        expect(shell("plan", *line.split(), **service.environ), code, shown)
-    rejected = shell("apply", "--yes", **service.environ)
-    assert (rejected.code, service.names()) == (5, ["Deploys", "Pager"])
+        expect(shell("plan", *line.split(), **server.environ), code, shown)
+    rejected = shell("apply", "--yes", **server.environ)
+    assert (rejected.code, server.names()) == (5, ["Deploys", "Pager"])
     assert rejected.err.endswith(
         "  = help: run `webhooks plan` to see them; check that the right file was read; "
         "if this is intended, add --allow-deletes 2\n"
     )
-    assert shell("apply", "--yes", "--allow-deletes", "2", **service.environ).code == 0
-    assert service.names() == []
+    assert shell("apply", "--yes", "--allow-deletes", "2", **server.environ).code == 0
+    assert server.names() == []
 
 
-def test_debug_and_verbose(shell: Shell, file: File, cloud: MakeCloud) -> None:
+def test_debug_and_verbose(shell: Shell, server: Cloud) -> None:
     """`--debug` and `--verbose` print requests and settings, never the key."""
-    file()
-    service = cloud()
-    done = shell("plan", "-v", "--debug", "--only", "Pa*", **service.environ)
+    done = shell("plan", "-v", "--debug", "--only", "Pa*", **server.environ)
     settings = ("server URL: http://127.0.0.1:", "key: *** (from CLOUDTRUTH_API_KEY)")
     expect(done, 0, "Plan: 1 to create", "GET /api/v1/webhooks/ 200", *settings)
-    assert service.environ["CLOUDTRUTH_API_KEY"] not in done.err + done.out
+    assert server.environ["CLOUDTRUTH_API_KEY"] not in done.err + done.out
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft7Validator
 
 from reconciler.source.schema import schema_text
-from tests.cli.conftest import SECRETS, File, MakeCloud, Shell
+from tests.cli.conftest import SECRETS, Cloud, File, MakeCloud, Shell
 from tests.emulated.emulator import LOCAL_KEY
 from tests.folders import write
 from tests.served import closed_port
@@ -31,10 +31,8 @@ def checks(text: str) -> dict[str, list[dict[str, str]]]:
     return found
 
 
-def test_a_working_setup(shell: Shell, file: File, cloud: MakeCloud) -> None:
+def test_a_working_setup(shell: Shell, server: Cloud) -> None:
     """The exit code is 0, no check fails, and each setting has its source; nothing is written."""
-    file()
-    server = cloud()
     environ = {**server.environ, "CLOUDTRUTH_REQUEST_TIMEOUT": "7"}
     assert shell("apply", "--yes", **environ).code == 0
     written = server.writes()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import SECRETS, File, MakeCloud, Shell
+from tests.cli.conftest import SECRETS, Cloud, File, MakeCloud, Shell
 
 NAME = "WEBHOOKS_ALLOW_SECRETS"
 
@@ -21,11 +21,9 @@ NAME = "WEBHOOKS_ALLOW_SECRETS"
     ],
 )
 def test_apply_in_ci_needs_the_list(
-    shell: Shell, file: File, cloud: MakeCloud, ci: str, given: dict[str, str], hint: str
+    shell: Shell, server: Cloud, ci: str, given: dict[str, str], hint: str
 ) -> None:
     """Without the list nothing is sent; the message names the setting, or what the list lacks."""
-    server = cloud()
-    file()
     assert shell("plan", "--out", "plan.json", **server.environ).code == 0
     for line in ("apply --yes", "apply plan.json --yes", "ci apply --reviewed-plan ignore"):
         done = shell(*line.split(), CI=ci, **given, **server.environ)
@@ -45,10 +43,8 @@ def test_apply_outside_ci_needs_no_list(
     assert shell("apply", "--yes", CI=ci, **cloud().environ).code == 0
 
 
-def test_reading_in_ci_warns(shell: Shell, file: File, cloud: MakeCloud) -> None:
+def test_reading_in_ci_warns(shell: Shell, server: Cloud) -> None:
     """`validate` and `plan` succeed without a list and print what apply needs."""
-    server = cloud()
-    file()
     done = shell("validate", "--format", "json", CI="true")
     (finding,) = json.loads(done.out)["findings"]
     assert (done.code, finding["rule"], finding["severity"]) == (0, "no-allow-list", "warning")
