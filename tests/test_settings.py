@@ -10,6 +10,7 @@ import pytest
 
 from reconciler.errors import CredentialError, UsageError
 from reconciler.settings import Settings, resolve
+from tests.folders import write
 
 KEY = "key-0123456789"
 
@@ -24,9 +25,7 @@ def settings(
 ) -> Settings:
     """Resolve with `directory` as home and working directory."""
     if profiles is not None:
-        file = directory / ".config/cloudtruth/cli.yml"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(profiles)
+        write(directory, {".config/cloudtruth/cli.yml": profiles})
     return resolve(
         arguments,
         {"HOME": str(directory), **(environ or {})},
@@ -206,8 +205,7 @@ def test_the_file_of_each_platform(
     tmp_path: Path, platform: str, environ: dict[str, str], path: str
 ) -> None:
     """Each platform has a different path; without a home there is no file."""
-    (tmp_path / path).parent.mkdir(parents=True)
-    (tmp_path / path).write_text("profiles: {default: {api_key: found}}")
+    write(tmp_path, {path: "profiles: {default: {api_key: found}}"})
     homes = {name: value.format(tmp_path) for name, value in environ.items()}
     found = resolve({}, homes, platform=platform, directory=tmp_path)
     assert found.key_source == "profile default"

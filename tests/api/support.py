@@ -71,6 +71,18 @@ def transport(
     return made, adapter, clock
 
 
+def client(
+    adapter: httpx.BaseTransport, clock: VirtualClock, key: str | None = LOCAL_KEY
+) -> Client:
+    """Create a client whose requests go to `adapter`."""
+    return connect(
+        server_url=URL,
+        key=None if key is None else Secret(key),
+        workers=InlineWorkers(),
+        network=Network(clock=clock, adapter=adapter),
+    )
+
+
 class EmulatedApi:
     """An emulator with the variant's choices given by name, a client of it, and their clock."""
 
@@ -86,12 +98,7 @@ class EmulatedApi:
 
     def connect(self, adapter: httpx.BaseTransport) -> Client:
         """Create another client, whose requests go to `adapter`."""
-        return connect(
-            server_url=URL,
-            key=Secret(LOCAL_KEY),
-            workers=InlineWorkers(),
-            network=Network(clock=self.clock, adapter=adapter),
-        )
+        return client(adapter, self.clock)
 
     def create(self, *names: str) -> list[str]:
         """Create webhooks through the client; return their ids."""

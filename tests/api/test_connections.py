@@ -38,7 +38,7 @@ def test_each_variable_replaces_the_system_certificates(name: str, tmp_path: Pat
     assert tls_context({name: str(tmp_path)}).cert_store_stats()["x509"] == 0
 
 
-def test_the_first_variable_wins(tmp_path: Path) -> None:
+def test_the_first_variable_wins() -> None:
     """SSL_CERT_FILE takes precedence over the other variables."""
     with pytest.raises(UsageError, match="SSL_CERT_FILE"):
         tls_context({"REQUESTS_CA_BUNDLE": certifi.where(), "SSL_CERT_FILE": "/nowhere"})

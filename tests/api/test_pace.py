@@ -13,15 +13,6 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DATE = "Thu, 01 Jan 2026 00:00:00 GMT"
 
 
-def test_a_wait_beyond_the_deadline_is_not_started() -> None:
-    """The client does not sleep past the deadline."""
-    clock = VirtualClock()
-    one = Pace(clock, deadline=10.0)
-    assert one.sleep(9.0)
-    assert not one.sleep(1.0)
-    assert sum(clock.slept) == 9.0
-
-
 def test_a_wait_notices_a_new_deadline() -> None:
     """A long wait is split into short ones, so that a signal can shorten it."""
 

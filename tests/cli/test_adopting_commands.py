@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from reconciler.emulator.store import Store
-from tests.cli.conftest import SECRETS, Cloud, File, MakeCloud, Shell, expect
+from tests.cli.conftest import SECRETS, Cloud, File, Shell, expect
 from tests.folders import write
 
 LOCAL = "--local"
@@ -171,7 +171,7 @@ def test_init_prompts_on_a_terminal(shell: Shell, applied: None, tmp_path: Path)
     assert (done.code, "[Y/n]" in done.err) == (0, False)
 
 
-def test_init_shows_differences(shell: Shell, server: Cloud, tmp_path: Path, file: File):
+def test_init_shows_differences(shell: Shell, server: Cloud):
     """A token that differs from the variable is an update; an ignored webhook has its reason."""
     assert shell("apply", "--yes", **server.environ).code == 0
     server.change("Pager", type="teams")
@@ -201,22 +201,20 @@ def test_init_without_a_key(shell: Shell):
     assert shell("plan", "--local").code == shell("validate").code == 0
 
 
-def test_init_replaces_a_starter_without_edits(
-    shell: Shell, cloud: MakeCloud, file: File, tmp_path: Path
-) -> None:
+def test_init_replaces_a_starter_without_edits(shell: Shell, server: Cloud, tmp_path: Path):
     """`init` with a key replaces the starter of one without a key, unless it was edited."""
-    made, path = cloud(), file()
-    assert shell("apply", "--yes", **made.environ).code == 0
+    path = tmp_path / "webhooks.yaml"
+    assert shell("apply", "--yes", **server.environ).code == 0
     path.unlink()
     assert shell("init").code == shell("init").code == 0
     assert "name: example-deploys" in path.read_text()
-    adopting = {each: made.environ[each] for each in made.environ if each.startswith("CLOUD")}
+    adopting = {each: server.environ[each] for each in server.environ if each[:5] == "CLOUD"}
     expect(shell("init", **adopting), 0, "updated webhooks.yaml", "No changes. 2 webhooks match")
     assert "example-deploys" not in path.read_text()
     path.unlink()
     assert shell("init").code == 0
     path.write_text(edited := path.read_text() + "# mine\n")
-    expect(shell("init", **made.environ), 64, "webhooks.yaml already exists")
+    expect(shell("init", **server.environ), 64, "webhooks.yaml already exists")
     assert path.read_text() == edited
 
 
@@ -244,14 +242,22 @@ def test_init_writes_workflows(shell: Shell, file: File, tmp_path: Path):
     kept = "existing ones keep their WEBHOOKS_PACKAGE and WEBHOOKS_LOCK"
     expect(shell("init", "--github"), 0, kept, without=("wrote",))
 
-    path.write_text(path.read_text().replace("timeout-minutes: 30", "timeout-minutes: 7"))
+    edited = path.read_text().replace("timeout-minutes: 30", "timeout-minutes: 7")
+    path.write_text(edited.replace("secrets.TOKEN }}", "secrets.OTHER }}"))
     file(**{"{env: PASSWORD}": "{env: PAGER_PASSWORD}"})
     added = "+          PAGER_PASSWORD: ${{ secrets.PAGER_PASSWORD }}"
     expect(shell("init", "--github"), 8, "--yes", added)
     assert "PAGER_PASSWORD" not in path.read_text()
     assert shell("init", "--github", "--yes").code == 0
-    assert "PAGER_PASSWORD" in path.read_text()
-    assert "timeout-minutes: 7" in path.read_text()
+    changed = set(path.read_text().splitlines()) ^ set(edited.splitlines())
+    assert {each.strip() for each in changed} == {
+        "TOKEN: ${{ secrets.TOKEN }}",
+        "TOKEN: ${{ secrets.OTHER }}",
+        *(f"{name}: {{required: false}}" for name in ("PASSWORD", "PAGER_PASSWORD")),
+        *(f"{name}: ${{{{ secrets.{name} }}}}" for name in ("PASSWORD", "PAGER_PASSWORD")),
+        'WEBHOOKS_ALLOW_SECRETS: "env:PASSWORD env:TOKEN"',
+        'WEBHOOKS_ALLOW_SECRETS: "env:PAGER_PASSWORD env:TOKEN"',
+    }
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import SECRETS, File, Shell, expect
+from tests.folders import git
 
 URL = "https://hooks.example.com/x?key=" + "0123456789abcdef"
 FOLDER = ".webhooks-local"
@@ -50,13 +50,9 @@ def test_a_url_from_a_reference_is_masked(shell: Shell, file: File, tmp_path: Pa
 
 def test_git_ignores_the_database(applied: Path) -> None:
     """`git status` lists only the configuration; the user's ignore files are not changed."""
-    root = applied.parent
-    subprocess.run(["git", "init", "-q", str(root)], check=True)
-    shown = subprocess.run(
-        ["git", "-C", str(root), "status", "--porcelain", "--untracked-files=all"],
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    assert shown.stdout == "?? webhooks.yaml\n"
+    git(applied.parent, "init", "-q")
+    shown = git(applied.parent, "status", "--porcelain", "--untracked-files=all")
+    assert shown == "?? webhooks.yaml"
 
 
 def test_a_secret_can_be_resent(shell: Shell, applied: Path) -> None:

@@ -17,7 +17,7 @@ from tests.cli.test_help import COMMANDS
 from tests.docs.block_setups import EXAMPLE, SECRETS
 from tests.emulated.emulator import Emulator
 from tests.emulated.variant import Variant
-from tests.folders import ROOT
+from tests.folders import ROOT, write
 from tests.served import served
 from tests.slack.fake_slack import FakeSlack
 
@@ -94,9 +94,7 @@ def test_an_example_works(
     """The example exits 0 and has the effect that it demonstrates."""
     emulator, environ = site
     expected = EXPECTED.get(line, Expected())
-    (tmp_path / "webhooks").mkdir()
-    for name in ("webhooks.yaml", "webhooks/all.yaml"):
-        (tmp_path / name).write_text(EXAMPLE, "utf-8")
+    write(tmp_path, dict.fromkeys(("webhooks.yaml", "webhooks/all.yaml"), EXAMPLE))
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     for each in emulator.store.webhooks():
         emulator.store.delete(each["id"])

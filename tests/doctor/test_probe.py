@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +12,7 @@ from reconciler.model import Secret
 from reconciler.ports import Draft
 from tests.api import support
 from tests.api.support import EmulatedApi
-from tests.cli.conftest import Shell
+from tests.cli.conftest import File, Shell
 from tests.emulated.faults import Fault, drop, status
 from tests.emulated.variant import ReadBack
 
@@ -90,9 +88,7 @@ def test_a_failed_probe_leaves_no_webhook(method: str, fault: Fault) -> None:
     assert emulated.client.list() == ()
 
 
-def test_a_probe_needs_confirmation(
-    shell: Shell, tmp_path: Path, file: Callable[..., Path]
-) -> None:
+def test_a_probe_needs_confirmation(shell: Shell, file: File) -> None:
     """Without a terminal the probe needs `--yes`; its section comes last."""
     file()
     rejected = shell("doctor", "--probe", "--local")

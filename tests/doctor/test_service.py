@@ -10,17 +10,14 @@ from typing import Any
 import httpx
 import pytest
 
-from reconciler.api.client import connect
-from reconciler.api.origin import Network
 from reconciler.checks import Check
 from reconciler.doctor.service import check_server
 from reconciler.errors import UnreachableError
 from reconciler.kinds.events import EVENT_TYPES
-from reconciler.model import Secret
-from tests.api.support import URL, EmulatedApi, Scripted, json_response
+from tests.api.support import EmulatedApi, Scripted, client, json_response
 from tests.emulated.emulator import LOCAL_KEY, Emulator, Request
 from tests.emulated.variant import EVENTS, Variant
-from tests.ports import InlineWorkers, VirtualClock
+from tests.ports import VirtualClock
 
 
 def check(
@@ -30,12 +27,7 @@ def check(
     key: str | None = LOCAL_KEY,
     guards: tuple[str, ...] = (),
 ) -> tuple[Check, ...]:
-    api = connect(
-        server_url=URL,
-        key=None if key is None else Secret(key),
-        workers=InlineWorkers(),
-        network=Network(clock=clock, adapter=adapter),
-    )
+    api = client(adapter, clock, key)
     return tuple(check_server(api, clock, has_key=key is not None, expected=guards))
 
 

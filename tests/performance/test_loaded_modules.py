@@ -8,11 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import File
-from tests.emulated.emulator import LOCAL_KEY, Emulator
+from tests.cli.conftest import File, MakeCloud
 from tests.folders import python
 from tests.performance.sample import TOKEN, declaration, row
-from tests.served import served
 
 HEAVY = {"yaml", "jsonschema_rs", "httpx", "deepdiff", "asyncio", "starlette", "sqlite3"}
 EXPLAINERS = {"deepdiff", "difflib"}.union(
@@ -90,16 +88,14 @@ def test_validate_loads_only_its_own_stage(file: File, tmp_path: Path) -> None:
     ("line", "renderers"), [("plan", {"text"}), ("plan --format json", {"json"}), ("status", set())]
 )
 def test_a_run_without_changes_loads_no_engine(
-    file: File, tmp_path: Path, line: str, renderers: set[str]
+    file: File, cloud: MakeCloud, tmp_path: Path, line: str, renderers: set[str]
 ) -> None:
     """A run without changes loads neither the engine nor explanations."""
     file(declaration(range(10)))
-    emulator = Emulator()
+    made = cloud()
     for number in range(10):
-        emulator.store.insert(row(number, emulator.organization))
-    with served(emulator) as url:
-        site = {"CLOUDTRUTH_API_KEY": LOCAL_KEY, "CLOUDTRUTH_SERVER_URL": url}
-        code, modules = loaded(tmp_path, line, TOKEN=TOKEN, **site)
+        made.emulator.store.insert(row(number, made.emulator.organization))
+    code, modules = loaded(tmp_path, line, **{**made.environ, "TOKEN": TOKEN})
     assert (code, "httpx" in modules) == (0, True)
     others = existing("emulator", "execute.execute", "source.saved_plan")
     others |= existing(*(f"render.{name}" for name in {"json", "markdown", "github"} - renderers))

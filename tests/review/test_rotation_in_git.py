@@ -28,9 +28,8 @@ def token(server: Cloud) -> str:
 def server(shell: Shell, file: File, cloud: MakeCloud, tmp_path: Path) -> Cloud:
     """A repository whose only commit is applied, on a server that hides tokens."""
     made: Cloud = cloud(read_back="mask")
-    file(OLD)
     git(tmp_path, "init", "-q", "-b", "main")
-    commit(tmp_path)
+    commit(file(OLD).parent)
     assert shell("apply", "--yes", **made.environ).code == 0
     return made
 
@@ -71,15 +70,11 @@ def test_any_change_of_a_reference_has_a_note(
     assert token(server) == ROTATED["TOKEN"]
 
 
-def test_a_base_is_a_revision_or_a_path(
-    shell: Shell, file: File, server: Cloud, tmp_path: Path
-) -> None:
+def test_a_base_is_a_revision_or_a_path(shell: Shell, file: File, server: Cloud) -> None:
     """An existing path is a path; anything else is a revision."""
-    file(NEW)
-    commit(tmp_path)
+    commit(file(NEW).parent)
     digests = set()
-    file(OLD, "before.yaml")
-    git(tmp_path, "tag", "v1", "HEAD^")
+    git(file(OLD, "before.yaml").parent, "tag", "v1", "HEAD^")
     for base in ("HEAD^", "main~1", "v1", "before.yaml"):
         done = shell("plan", "--base", base, **server.environ)
         assert "version changed" in done.out
@@ -88,13 +83,13 @@ def test_a_base_is_a_revision_or_a_path(
 
 
 def test_the_suggested_command_still_sends_after_a_commit(
-    shell: Shell, file: File, server: Cloud, tmp_path: Path
+    shell: Shell, file: File, server: Cloud
 ) -> None:
     """The command has the commit, because `HEAD` moves."""
-    file(NEW)
+    folder = file(NEW).parent
     environ = {**server.environ, **ROTATED}
     shown = shell("plan", "--base", "HEAD", **environ)
-    commit(tmp_path)
+    commit(folder)
     assert "No changes" in shell("plan", "--base", "HEAD", **environ).out
     assert shell(*command_in(shown.out), "--yes", **environ).code == 0
     assert token(server) == ROTATED["TOKEN"]
@@ -117,7 +112,7 @@ def test_a_digest_of_a_plan_with_a_base_needs_the_base(
 
 @pytest.mark.parametrize("base", ["nowhere", "--output=x", "HEAD~99", "\0", "x" * 5000])
 def test_a_base_that_is_neither_a_revision_nor_a_path_is_an_error(
-    shell: Shell, file: File, server: Cloud, base: str
+    shell: Shell, server: Cloud, base: str
 ) -> None:
     """The error mentions both possibilities."""
     done = shell("plan", f"--base={base}", **server.environ)
@@ -125,9 +120,7 @@ def test_a_base_that_is_neither_a_revision_nor_a_path_is_an_error(
     assert "not a path or a revision in this clone" in " ".join(done.err.split())
 
 
-def test_a_new_file_has_an_empty_base(
-    shell: Shell, file: File, server: Cloud, tmp_path: Path
-) -> None:
+def test_a_new_file_has_an_empty_base(shell: Shell, file: File, server: Cloud) -> None:
     """Every operation of a new file is part of this change."""
     file(OLD.replace("Deploys", "New"), "more.yaml")
     done = shell("plan", "-f", "more.yaml", "--base", "HEAD", "--no-prune", **server.environ)
@@ -135,30 +128,26 @@ def test_a_new_file_has_an_empty_base(
 
 
 def test_the_note_counts_webhooks_that_share_a_name(
-    shell: Shell, file: File, server: Cloud, tmp_path: Path
+    shell: Shell, file: File, server: Cloud
 ) -> None:
     """Each webhook counts, as in the summary of the plan."""
-    (row,) = server.emulator.store.webhooks()
+    row = server.row("Deploys")
     text = "webhooks:\n"
     for number in range(5):
         live = {**row, "configuration": {**row["configuration"], "channel": f"#ops{number}"}}
         added = server.emulator.store.insert({**live, "id": server.emulator.store.new_id()})
         entry = OLD.removeprefix("webhooks:\n").replace("deploys", f"ops{number}")
         text += entry.replace("type:", f"id: {added.id}\n    type:")
-    file(text)
-    commit(tmp_path)
+    commit(file(text).parent)
     file(text.replace("version: 1", "version: 2"))
     shown = " ".join(shell("plan", "--no-prune", **server.environ).out.split())
     assert "for 'Deploys', 'Deploys', 'Deploys' and 2 more" in shown
 
 
-def test_an_old_rotation_has_no_note(
-    shell: Shell, file: File, server: Cloud, tmp_path: Path
-) -> None:
+def test_an_old_rotation_has_no_note(shell: Shell, file: File, server: Cloud) -> None:
     """Users would ignore a permanent note."""
-    file(NEW)
-    commit(tmp_path)
-    commit(tmp_path)
+    for _ in range(2):
+        commit(file(NEW).parent)
     assert "version-not-sent" not in shell("plan", **server.environ).out
     file(NEW + "# a comment\n")
     assert "version-not-sent" not in shell("plan", **server.environ).out
@@ -169,9 +158,8 @@ def test_a_visible_rotation_has_no_note(
 ) -> None:
     """If the server shows tokens, a new token is an update without a note."""
     server = cloud()
-    file(OLD)
     git(tmp_path, "init", "-q")
-    commit(tmp_path)
+    commit(file(OLD).parent)
     assert shell("apply", "--yes", **server.environ).code == 0
     file(NEW)
     assert "version-not-sent" not in shell("plan", **server.environ).out
@@ -188,8 +176,7 @@ def test_a_plan_needs_no_history(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """If git fails, the plan is the same without the note."""
-    file(NEW)
-    commit(tmp_path)
+    commit(file(NEW).parent)
     match how:
         case "detached":
             git(tmp_path, "checkout", "-q", "--detach")

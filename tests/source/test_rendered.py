@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from hypothesis import given
@@ -13,7 +11,7 @@ from hypothesis import given
 from reconciler.findings import Position
 from reconciler.model import Desired, FileScope, Pattern
 from reconciler.source.rendered import configurations, yaml_text
-from tests.cli.conftest import Shell
+from tests.cli.conftest import File, Shell
 from tests.laws import strategies
 from tests.loading import load_texts
 
@@ -68,9 +66,7 @@ def in_one_file(desired: Desired) -> Desired:
     )
 
 
-def test_rendered_files_have_globs_expanded_and_defaults_merged(
-    shell: Shell, tmp_path: Path, file: Callable[..., Path]
-) -> None:
+def test_rendered_files_have_globs_expanded_and_defaults_merged(shell: Shell, file: File) -> None:
     """YAML and JSON have the same content, with references; each file has its name."""
     file(
         "organization: Acme\n"
@@ -85,7 +81,7 @@ def test_rendered_files_have_globs_expanded_and_defaults_merged(
     assert data["webhooks"][0]["configuration"]["token"] == {"env": "SLACK_BOT_TOKEN"}
 
 
-def test_a_literal_secret_is_not_shown(shell: Shell, file: Callable[..., Path]) -> None:
+def test_a_literal_secret_is_not_shown(shell: Shell, file: File) -> None:
     """A literal is replaced by a name that is invalid in a file."""
     file(
         "webhooks:\n"
