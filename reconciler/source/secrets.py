@@ -154,11 +154,11 @@ def fetch(
         problems[ref] += _unsuitable(_subject(ref), secret, padded, api_keys, forbidden)
         if not has_errors(problems[ref]):
             fetched[ref] = secret
-    uses = {
+    uses = dict.fromkeys(
         (webhook.type, name, ref, webhook.configuration.get(KINDS[webhook.type].destination_field))
         for webhook in webhooks
         for name, ref in webhook.references
-    }
+    )
     for kind, name, ref, destination in uses:
         if ref in fetched:
             problem = _misused(FIELDS[kind][name], ref, destination, fetched)
