@@ -52,8 +52,6 @@ class Scripted(httpx.BaseTransport):
 def json_response(status: int = 200, body: object = None, **headers: str) -> httpx.Response:
     """Return a JSON response."""
     names = {name.replace("_", "-"): value for name, value in headers.items()}
-    if body is None:
-        return httpx.Response(status, headers=names)
     return httpx.Response(status, json=body, headers=names)
 
 

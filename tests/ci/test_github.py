@@ -8,16 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.api.origin import Network
 from reconciler.ci.github import GitHub, GitHubError
 from reconciler.ci.marker import Marker, MarkerKind, find
 from reconciler.ci.plan import write_comments
 from reconciler.emulator.messages import Request, Response, json_value
 from reconciler.errors import CredentialError, UsageError
-from reconciler.model import Secret
 from tests.ci.fake_github import FakeGitHub
 from tests.ci.support import client
-from tests.ports import VirtualClock
 
 MARKER = Marker(kind=MarkerKind.PLAN, file="w.yaml", organization="o", digest="sha256:" + "1" * 64)
 
@@ -129,13 +126,11 @@ def test_an_enterprise_server_has_its_own_urls(fake: FakeGitHub) -> None:
 
 def test_a_token_is_not_sent_to_an_unsafe_url(fake: FakeGitHub) -> None:
     """Plain http to another machine is rejected, and so is a malformed token."""
-    token = Secret(fake.token)
-
-    def connect(token: Secret, **environ: str) -> GitHub:
-        network = Network(clock=VirtualClock(), environment=environ)
-        return GitHub(repository="a/b", token=token, network=network, clean=str)
-
-    with pytest.raises(UsageError, match="GITHUB_API_URL"):
-        connect(token, GITHUB_API_URL="http://git.example")
-    with pytest.raises(CredentialError, match="GitHub token"):
-        connect(Secret("a b"))
+    with (
+        pytest.raises(UsageError, match="GITHUB_API_URL"),
+        client(fake, GITHUB_API_URL="http://git.example"),
+    ):
+        pytest.fail("connected")
+    fake.token = "a b"
+    with pytest.raises(CredentialError, match="GitHub token"), client(fake):
+        pytest.fail("connected")

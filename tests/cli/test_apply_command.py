@@ -31,11 +31,10 @@ def test_without_a_terminal_apply_needs_yes(shell: Shell, server: Cloud) -> None
     assert server.writes() == []
 
 
-def test_no_changes_need_no_confirmation(shell: Shell, file: File, cloud: MakeCloud) -> None:
+def test_no_changes_need_no_confirmation(shell: Shell, server: Cloud) -> None:
     """A plan without changes is not confirmed, but a misspelled selection is an error."""
-    file()
     idle = "warning[only-matches-nothing]: --only 'deploys' matches no declared or live webhook"
-    expect(shell("apply", "--only", "deploys", **cloud().environ), 0, idle, "No changes.")
+    expect(shell("apply", "--only", "deploys", **server.environ), 0, idle, "No changes.")
 
 
 def test_expected_digest(shell: Shell, server: Cloud) -> None:
@@ -51,12 +50,10 @@ def test_expected_digest(shell: Shell, server: Cloud) -> None:
     assert server.writes() == ["POST", "POST"]
 
 
-def test_plan_file(shell: Shell, file: File, cloud: MakeCloud) -> None:
+def test_plan_file(shell: Shell, server: Cloud, tmp_path: Path) -> None:
     """A saved plan is applied once and without its files; it needs its secrets and organization."""
-    declared = file()
-    server = cloud()
     saved = digest(shell("plan", "--out", "plan.json", **server.environ))
-    declared.unlink()
+    (tmp_path / "webhooks.yaml").unlink()
     assert shell("apply", "plan.json", "--yes", **{**server.environ, "TOKEN": ""}).code == 3
     for line, code in (
         ("", 8),

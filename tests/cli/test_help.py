@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from reconciler import __version__
 from reconciler.cli.main import program
 from reconciler.cli.options import Group, Option
 from tests.cli.conftest import Shell
@@ -81,9 +80,3 @@ def test_no_command(shell: Shell) -> None:
     """A run without a command prints help to standard error, and is a usage error."""
     done = shell()
     assert (done.code, done.out, "Usage: webhooks" in done.err) == (64, "", True)
-
-
-def test_version(shell: Shell) -> None:
-    """`--version` prints one line."""
-    done = shell("--version")
-    assert (done.code, done.out) == (0, f"webhooks {__version__}\n")

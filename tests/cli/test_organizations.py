@@ -108,8 +108,7 @@ def test_keep_going_continues_after_every_error_of_one_organization(
     text = FILE.format(name="Globex", head=head).replace("name: A,", "name: B,")
     profile = "profiles: {far: {api_key: some-example-key, server_url: 'http://127.0.0.1:9'}}"
     write(tmp_path, {"orgs/Globex.yaml": text, ".config/cloudtruth/cli.yml": profile})
-    other = FILE.format(name="Initech", head="api_key: {env: INITECH_KEY}")
-    write(tmp_path, {"orgs/Initech.yaml": other})
+    files(tmp_path, Initech="api_key: {env: INITECH_KEY}")
     store = both.emulator.store
     store.add_user(store.add_organization("Initech").id, key="initech-example-key", role="ADMIN")
     before = len(both.writes())

@@ -132,14 +132,6 @@ def test_blocked_plan(shell: Shell, file: File, server: Cloud) -> None:
     assert server.names() == []
 
 
-def test_debug_and_verbose(shell: Shell, server: Cloud) -> None:
-    """`--debug` and `--verbose` print requests and settings, never the key."""
-    done = shell("plan", "-v", "--debug", "--only", "Pa*", **server.environ)
-    settings = ("server URL: http://127.0.0.1:", "key: *** (from CLOUDTRUTH_API_KEY)")
-    expect(done, 0, "Plan: 1 to create", "GET /api/v1/webhooks/ 200", *settings)
-    assert server.environ["CLOUDTRUTH_API_KEY"] not in done.err + done.out
-
-
 @pytest.mark.parametrize(
     ("environ", "code", "reads", "expected"),
     [

@@ -8,20 +8,16 @@ import pytest
 
 from reconciler.checks import Section
 from reconciler.doctor.probe import NAME, probe
+from reconciler.execute.operation import draft
 from reconciler.model import Secret
-from reconciler.ports import Draft
 from tests.api import support
 from tests.api.support import EmulatedApi
 from tests.cli.conftest import File, Shell
 from tests.emulated.faults import Fault, drop, status
 from tests.emulated.variant import ReadBack
+from tests.planning.builders import generic
 
-GENERIC = Draft(
-    name=NAME,
-    type="generic",
-    event_types=("value_created",),
-    configuration={"url": Secret("https://other.example.com/")},
-)
+GENERIC = draft(generic(NAME), {})
 
 
 def run(emulated: EmulatedApi) -> Section:

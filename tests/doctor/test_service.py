@@ -1,4 +1,4 @@
-"""The checks of CloudTruth, with every variant of the emulator."""
+"""The checks of CloudTruth, with every variant of the emulator, and of the way to it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
+from reconciler.api.origin import Origin
 from reconciler.checks import Check
-from reconciler.doctor.service import check_server
+from reconciler.doctor.service import check_network, check_server
 from reconciler.errors import UnreachableError
 from reconciler.kinds.events import EVENT_TYPES
 from tests.api.support import EmulatedApi, Scripted, client, json_response
@@ -166,15 +167,6 @@ def test_other_servers(responses: Any, name: str, shown: str, fix: str) -> None:
     assert "canary" not in all_of(checks, name)
 
 
-@pytest.mark.parametrize("problem", [httpx.ConnectError("x"), httpx.ReadTimeout("x")])
-def test_an_unreachable_server(problem: Exception) -> None:
-    """An unreachable server is one failure, not five, and the detail does not contain the host."""
-    checks = scripted(problem)
-    assert [(each.name, str(each.status)) for each in checks] == [("http", "fail")]
-    assert "cloudtruth.io" not in checks[0].detail
-    assert checks[0].fix
-
-
 def test_an_address_in_a_message_is_not_in_the_detail() -> None:
     """The detail contains neither another server nor a proxy, because JSON shows it."""
     assert "login.canary.example" in str(row(scripted(MOVED), "key").private)
@@ -271,3 +263,52 @@ def describe(fields: dict[str, Any], **schemas: Any) -> dict[str, Any]:
 def test_descriptions(document: Any, expected: str) -> None:
     """Differences of the API description are reported: events, types and fields."""
     assert expected in all_of(scripted(json_response(200, document), key=None), "schema")
+
+
+# The proxy and the certificates.
+
+PROXY = "http://me:canary@proxy.example:3128"
+DIRECT = "ok NO_PROXY excludes this server: direct connection"
+USED = "ok requests go through the proxy in "
+SHOWN = f"{USED}HTTPS_PROXY (http://proxy.example:3128)"
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, "ok none: direct connection"),
+        ({"HTTP_PROXY": PROXY}, "ok none: direct connection"),
+        ({"HTTPS_PROXY": PROXY}, SHOWN),
+        ({"HTTPS_PROXY": "http://"}, f"{USED}HTTPS_PROXY"),
+        ({"HTTPS_PROXY": "proxy:8080"}, f"{USED}HTTPS_PROXY (http://proxy:8080)"),
+        # Lower case wins, then the specific one over ALL_PROXY.
+        ({"https_proxy": "http://a", "HTTPS_PROXY": PROXY}, f"{USED}https_proxy (http://a)"),
+        ({"HTTPS_PROXY": "http://a", "ALL_PROXY": PROXY}, f"{USED}HTTPS_PROXY (http://a)"),
+        ({"ALL_PROXY": "socks5://[::1]:1080"}, f"{USED}ALL_PROXY (socks5://[::1]:1080)"),
+        # A name excludes itself and its subdomains.
+        *[({"HTTPS_PROXY": PROXY, "NO_PROXY": each}, DIRECT)
+          for each in ("*", "example", ".example", "a.example:443", "localhost, .example")],
+        *[({"HTTPS_PROXY": PROXY, "NO_PROXY": each}, SHOWN)
+          for each in ("ample", "", " , ")],
+        ({}, "ok uses the system's certificates"),
+        ({"SSL_CERT_FILE": "/x.pem", "CURL_CA_BUNDLE": "/y.pem"},
+         "ok uses the certificates in SSL_CERT_FILE (/x.pem)"),
+        ({"CURL_CA_BUNDLE": "/y.pem"},
+         "warn CURL_CA_BUNDLE is set, but webhooks does not read it"),
+    ],
+)  # fmt: skip
+def test_proxy_and_certificates(environ: dict[str, str], expected: str) -> None:
+    """The variables in use are shown; the user and password of a proxy never are."""
+    checks = [*check_network(Origin.parse("https://a.example"), environ)]
+    lines = [
+        f"{each.status} {each.detail}" + (f" ({each.private})" if each.private else "")
+        for each in checks
+    ]
+    assert expected in lines
+    assert "canary" not in repr(checks)
+
+
+def test_http_to_this_machine() -> None:
+    """Plain http has no proxy and no certificates."""
+    (found,) = check_network(Origin.parse("http://127.0.0.1:8080"), {"HTTPS_PROXY": "http://p"})
+    assert found.detail == "plain http to this machine: no proxy, no certificates"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.folders import ROOT, git
+from tests.folders import ROOT, commit, git, write
 from tests.waiting import TIMEOUT
 
 SECRETS = {"SLACK_BOT_TOKEN": "xoxb-" + "0123456789-example", "PAGER_PASSWORD": "an example"}
@@ -27,12 +27,10 @@ Webhooks = Callable[..., subprocess.CompletedProcess[bytes]]
 @pytest.fixture
 def webhooks(tmp_path: Path) -> Webhooks:
     """Runs a command in a repository with the example in a folder."""
-    (tmp_path / FOLDER).mkdir()
     text = (ROOT / "examples" / "webhooks.yaml").read_text("utf-8")
-    (tmp_path / FILE).write_text(text.replace("Deploys", "Déploiements \N{ROCKET}"), "utf-8")
+    write(tmp_path, {FILE: text.replace("Deploys", "Déploiements \N{ROCKET}")})
     git(tmp_path, "init", "-q", "--initial-branch=main")
-    git(tmp_path, "add", ".")
-    git(tmp_path, "commit", "-qm", "first")
+    commit(tmp_path)
 
     def run(*words: str, code: int = 0) -> subprocess.CompletedProcess[bytes]:
         done = subprocess.run(

@@ -22,11 +22,6 @@ def has_documentation(item: dict[str, Any]) -> bool:
     return bool(said["value"] if isinstance(said, dict) else said)
 
 
-def fill_placeholders(snippet: str) -> str:
-    """Return a snippet with the default of every placeholder."""
-    return re.sub(r"\$\{\d+:([^}]*)\}", r"\1", snippet)
-
-
 @pytest.mark.parametrize(
     ("text", "word", "message"),
     [
@@ -101,7 +96,8 @@ def test_completions(
 def test_a_skeleton_of_each_type_is_offered(editor: LanguageServer, kind: str) -> None:
     """A new webhook has a skeleton for each type, which is valid once it is filled in."""
     items = editor.complete("webhooks:\n  - |\n")
-    offered = [fill_placeholders(each.get("insertText", "")) for each in items]
+    # With the default of every placeholder.
+    offered = [re.sub(r"\$\{\d+:([^}]*)\}", r"\1", each.get("insertText", "")) for each in items]
     (skeleton,) = (each for each in offered if f"type: {kind}" in each and "configuration:" in each)
     document = "webhooks:\n  - " + skeleton.replace("\n", "\n  ") + "\n"
     assert validate(document), document

@@ -35,12 +35,9 @@ def test_apply_in_ci_needs_the_list(
 
 
 @pytest.mark.parametrize("ci", ["", "0", "false", "False"])
-def test_apply_outside_ci_needs_no_list(
-    shell: Shell, file: File, cloud: MakeCloud, ci: str
-) -> None:
+def test_apply_outside_ci_needs_no_list(shell: Shell, server: Cloud, ci: str) -> None:
     """On a workstation every reference that is not forbidden may be sent."""
-    file()
-    assert shell("apply", "--yes", CI=ci, **cloud().environ).code == 0
+    assert shell("apply", "--yes", CI=ci, **server.environ).code == 0
 
 
 def test_reading_in_ci_warns(shell: Shell, server: Cloud) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.cli.conftest import File, MakeCloud, Shell
+from tests.cli.conftest import File, MakeCloud, Shell, expect
 from tests.emulated.faults import Script, status
 
 LINE = re.compile(
@@ -14,15 +14,20 @@ LINE = re.compile(
 
 
 def test_debug_shows_no_content_of_requests(shell: Shell, file: File, cloud: MakeCloud) -> None:
-    """A request shows method, path, status, time and size, but no header, body or query."""
+    """A request shows method, path, status, time and size, but no header, body or query.
+
+    Settings, which `-v` shows, do not include the key.
+    """
     faults = Script()
     faults.add(status(503), method="GET", path="/api/v1/webhooks/")
     there = cloud(faults=faults, cookies=["sessionid=hunter2cookie; Path=/"])
     file()
-    quiet = shell("plan", **there.environ)
+    quiet = shell("plan", "-v", **there.environ)
+    settings = ("server URL: http://127.0.0.1:", "key: *** (from CLOUDTRUTH_API_KEY)")
+    expect(quiet, 0, *settings, without=(there.environ["CLOUDTRUTH_API_KEY"],))
     faults.add(status(503), method="GET", path="/api/v1/webhooks/")
     done = shell("apply", "--yes", "--debug", **there.environ)
-    assert done.code == 0
+    expect(done, 0, without=(there.environ["CLOUDTRUTH_API_KEY"],))
     lines = [each for each in done.err.splitlines() if "/api/" in each]
     shown = [each.groups() for each in map(LINE.fullmatch, lines) if each]
     assert len(shown) == len(lines), lines
