@@ -6,8 +6,7 @@ import gzip
 import socket
 import threading
 import tracemalloc
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from itertools import pairwise
 from typing import Any
 
@@ -48,16 +47,15 @@ TRICKLE = b"HTTP/1.1 200 OK\r\nX: " + b"x" * 4000
 """Takes minutes, byte by byte, so a test that ends earlier did not receive all of it."""
 
 
-@contextmanager
-def transport_to(url: str, **settings: Any) -> Iterator[Transport]:
+def transport_to(url: str, **settings: Any) -> closing[Transport]:
+    """Return a transport to `url`, to use in a `with`."""
     settings = {"clock": SkippingClock(), "timeout": TIMEOUT, **settings}
     made = Transport(
         origin=Origin.parse(url),
         credential=Credential.api_key(Secret(KEY)),
         network=Network(**settings),
     )
-    with closing(made):
-        yield made
+    return closing(made)
 
 
 def send(server: WireServer, method: str = "GET", *, timeout: float = TIMEOUT) -> object:

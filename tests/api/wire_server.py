@@ -8,7 +8,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 Behavior = Callable[[socket.socket], object]
 """Responds to one request on a connection."""
@@ -79,14 +79,9 @@ class WireServer:
             connection.close()
 
 
-@contextlib.contextmanager
-def serving(*behaviors: Behavior) -> Iterator[WireServer]:
+def serving(*behaviors: Behavior) -> contextlib.closing[WireServer]:
     """Run a server during a block."""
-    server = WireServer(*behaviors)
-    try:
-        yield server
-    finally:
-        server.close()
+    return contextlib.closing(WireServer(*behaviors))
 
 
 _GAP = 0.05  # seconds between two bytes

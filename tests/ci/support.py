@@ -44,9 +44,8 @@ SETUP = Setup(
 )
 
 
-@contextmanager
-def client(fake: FakeGitHub, **environ: str) -> Iterator[GitHub]:
-    """Yield a client of `fake` for the job described by `environ`."""
+def client(fake: FakeGitHub, **environ: str) -> closing[GitHub]:
+    """Return a client of `fake` for the job described by `environ`, to use in a `with`."""
     adapter = InProcess(fake.handle, request=Request)
     github = GitHub(
         repository=fake.repository,
@@ -54,8 +53,7 @@ def client(fake: FakeGitHub, **environ: str) -> Iterator[GitHub]:
         network=Network(clock=VirtualClock(), environment=environ, adapter=adapter),
         clean=str,
     )
-    with closing(github):
-        yield github
+    return closing(github)
 
 
 PUSH: Final = {"ref": "refs/heads/main", "repository": {"default_branch": "main"}}
@@ -166,24 +164,9 @@ class World:
         rows = self.emulator.store.webhooks(self.emulator.organization)
         return {row["name"]: row["configuration"]["channel"] for row in rows}
 
-    def row(self, name: str) -> dict[str, Any]:
-        """Return a live webhook as CloudTruth stores it."""
-        rows = self.emulator.store.webhooks(self.emulator.organization)
-        (found,) = (each for each in rows if each["name"] == name)
-        return found
-
     def token(self, name: str) -> str:
         """Return the Slack token of a webhook as CloudTruth stores it."""
-        return str(self.row(name)["configuration"]["token"])
-
-    def edit_live(self, name: str, **configuration: str) -> None:
-        """Change the configuration of a live webhook directly."""
-        self.set_live(name, configuration={**self.row(name)["configuration"], **configuration})
-
-    def set_live(self, name: str, **fields: Any) -> None:
-        """Change what CloudTruth reports about a webhook."""
-        row = self.row(name)
-        self.emulator.store.update(row["id"], {**row, **fields})
+        return str(self.emulator.webhook(name)["configuration"]["token"])
 
     def writes(self) -> list[str]:
         """Return method and path of each write that CloudTruth received."""

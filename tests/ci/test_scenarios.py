@@ -88,7 +88,7 @@ def test_a_usual_run_makes_at_most_ten_requests_to_github(here: World) -> None:
 def test_a_manual_change_makes_a_review_stale(here: World) -> None:
     """A stale review writes nothing; the comment shows a command that applies exactly its plan."""
     here.propose(1, "Audit", "Deploys", Audit="mine")
-    here.edit_live("Audit", channel="by-hand")
+    here.emulator.configure("Audit", channel="by-hand")
     here.squash(1)
     before = here.writes()
     stale = here.push()
@@ -106,7 +106,7 @@ def test_a_manual_change_makes_a_review_stale(here: World) -> None:
 def test_unreviewed_drift_is_kept_and_reviewed_changes_are_applied(here: World) -> None:
     """The run exits 7, because something was written; the comment lists what needs a review."""
     here.merged(1, "Audit", "Deploys")
-    here.edit_live("Audit", channel="by-hand")
+    here.emulator.configure("Audit", channel="by-hand")
     done = here.push()
     assert (done.code, done.outputs["failure-reason"]) == (7, "not-reviewed")
     assert here.live() == {"Audit": "by-hand", "Deploys": "general"}
@@ -120,7 +120,7 @@ def test_unreviewed_drift_is_kept_and_reviewed_changes_are_applied(here: World) 
 def test_the_next_plan_shows_an_edit_made_during_the_review(here: World) -> None:
     """The comment lists the change apart from the drift, and merging applies both."""
     here.propose(1, "Audit", "Deploys")
-    here.edit_live("Audit", channel="by-hand")
+    here.emulator.configure("Audit", channel="by-hand")
     assert here.pull(1).code == 0
     (comment,) = here.github.bodies(1)
     rows = {line.split("|")[2].strip(): line for line in comment.splitlines() if "| `" in line}
@@ -659,7 +659,7 @@ def test_a_signal_after_the_writes_does_not_hide_them(
 def test_a_failure_that_cannot_be_commented_is_reported_elsewhere(here: World) -> None:
     """A read-only token is named in the log; a locked pull request's report is an issue."""
     here.propose(1, "Audit", "Deploys", Audit="mine")
-    here.edit_live("Audit", channel="by-hand")
+    here.emulator.configure("Audit", channel="by-hand")
     here.squash(1)
     here.github.read_only = True
     done = here.push()
@@ -708,7 +708,7 @@ def test_a_merge_group_with_valid_reviews_passes(here: World) -> None:
 def test_a_merge_group_with_a_stale_review_fails_before_the_merge(here: World) -> None:
     """A user changed the webhook by hand since the review."""
     here.propose(1, "Audit", Audit="mine")
-    here.edit_live("Audit", channel="by-hand")
+    here.emulator.configure("Audit", channel="by-hand")
     done = queue(here, 1)
     assert (done.code, done.outputs["failure-reason"]) == (6, "stale-plan")
 
@@ -727,12 +727,12 @@ def test_drift_has_one_issue(here: World) -> None:
     """The issue is opened, updated by each run, and closed when the drift is gone."""
     assert here.drift().outputs["result"] == "no-drift"
     assert here.github.issues == []
-    here.edit_live("Audit", channel="by-hand")
+    here.emulator.configure("Audit", channel="by-hand")
     found = here.drift()
     assert (found.code, found.outputs["result"], found.outputs["updates"]) == (0, "drift", "1")
     (issue,) = here.github.issues
     assert "1 to update" in issue["title"]
-    here.edit_live("Audit", channel="by-hand-again")
+    here.emulator.configure("Audit", channel="by-hand-again")
     here.drift()
     assert len(here.github.issues) == 1
     assert "by-hand-again" in issue["body"]
@@ -751,10 +751,10 @@ def test_a_failing_drift_check_uses_the_same_issue(here: World) -> None:
     assert "the drift check cannot run (authentication)" in issue["title"]
     assert "To try again:\n\n```sh\ngh run rerun" in issue["body"]
     here.emulator.faults = Script()
-    here.edit_live("Audit", channel="by-hand")
+    here.emulator.configure("Audit", channel="by-hand")
     here.drift()
     assert "1 to update" in issue["title"]
-    here.edit_live("Audit", channel="general")
+    here.emulator.configure("Audit", channel="general")
     here.drift()
     assert (len(here.github.issues), issue["state"]) == (1, "closed")
 
@@ -769,7 +769,7 @@ def test_a_drift_check_without_a_key_passes_and_opens_the_issue(here: World) -> 
 
 def test_an_inapplicable_declaration_is_drift(here: World) -> None:
     """The plan is empty, and yet a declaration is not applied."""
-    here.set_live("Audit", type="carrier-pigeon")
+    here.emulator.change("Audit", type="carrier-pigeon")
     done = here.drift()
     assert done.outputs["result"] == "drift"
     (issue,) = here.github.issues
@@ -782,17 +782,17 @@ def test_failing_deliveries_are_in_the_issue(here: World) -> None:
     work.
     """
     error = {"timestamp": "2026-01-01T00:00:00Z", "error_code": "404", "error_text": "gone"}
-    here.set_live("Audit", last_error=error)
+    here.emulator.change("Audit", last_error=error)
     here.drift()
     (issue,) = here.github.issues
     assert "1 webhook cannot deliver" in issue["title"]
     assert "`Audit`" in issue["body"]
     assert "since `2026-01-01T00:00:00Z`" in issue["body"]
-    here.set_live("Audit", last_error={**error, "timestamp": "2026-01-05T00:00:00Z"})
-    here.edit_live("Audit", channel="by-hand")
+    here.emulator.change("Audit", last_error={**error, "timestamp": "2026-01-05T00:00:00Z"})
+    here.emulator.configure("Audit", channel="by-hand")
     here.drift()
     assert "since `2026-01-01T00:00:00Z`" in issue["body"]
-    here.set_live("Audit", last_error=None)
-    here.edit_live("Audit", channel="general")
+    here.emulator.change("Audit", last_error=None)
+    here.emulator.configure("Audit", channel="general")
     here.drift()
     assert issue["state"] == "closed"

@@ -97,7 +97,7 @@ def test_without_a_key_every_workflow_passes_with_a_notice(
 
 def test_a_pull_request_without_file_changes_gets_no_comment(here: World) -> None:
     """With `changes-only`, a comment is not written for drift alone."""
-    here.edit_live("Audit", channel="by-hand")
+    here.emulator.configure("Audit", channel="by-hand")
     here.topic(1)
     here.put({"readme.md": "x"})
     done = here.pull()

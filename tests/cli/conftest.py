@@ -176,20 +176,6 @@ class Cloud:
     def names(self) -> list[str]:
         return sorted(each["name"] for each in self.emulator.store.webhooks())
 
-    def row(self, name: str) -> dict[str, Any]:
-        """Return the live webhook `name` as CloudTruth stores it."""
-        (row,) = (each for each in self.emulator.store.webhooks() if each["name"] == name)
-        return row
-
-    def change(self, name: str, **fields: Any) -> None:
-        """Change fields of the live webhook `name`, like another user."""
-        row = self.row(name)
-        self.emulator.store.update(row["id"], {**row, **fields})
-
-    def configure(self, name: str, **fields: str) -> None:
-        """Change fields of its configuration."""
-        self.change(name, configuration={**self.row(name)["configuration"], **fields})
-
 
 MakeCloud = Callable[..., Cloud]
 

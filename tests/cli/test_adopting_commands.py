@@ -174,7 +174,7 @@ def test_init_prompts_on_a_terminal(shell: Shell, applied: None, tmp_path: Path)
 def test_init_shows_differences(shell: Shell, server: Cloud):
     """A token that differs from the variable is an update; an ignored webhook has its reason."""
     assert shell("apply", "--yes", **server.environ).code == 0
-    server.change("Pager", type="teams")
+    server.emulator.change("Pager", type="teams")
     done = shell("init", "-f", "a.yaml", SLACK_BOT_TOKEN="xoxb-9876543210-other", **server.environ)
     expect(
         done, 0, "1 to update",

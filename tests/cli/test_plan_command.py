@@ -160,7 +160,7 @@ def test_status_warns_as_plan_does(shell: Shell, file: File, cloud: MakeCloud) -
     service = cloud()
     file(name="mine.yaml")
     assert shell("apply", "-f", "mine.yaml", "--yes", **service.environ).code == 0
-    service.configure("Deploys", token="SLACK_BOT_TOKEN")
+    service.emulator.configure("Deploys", token="SLACK_BOT_TOKEN")
     for command in ("plan", "status"):
         done = shell(command, "-f", "mine.yaml", **{**service.environ, "TOKEN": ""})
         advice = "`webhooks apply -f mine.yaml --resend-secret Deploys`"

@@ -51,7 +51,7 @@ def test_the_hint_of_a_saved_plan_has_its_files(shell: Shell, file: File, cloud:
     there = cloud()
     file(name="other.yaml")
     assert shell("apply", "-f", "other.yaml", "--yes", **there.environ).code == 0
-    there.configure("Deploys", token="some other text")
+    there.emulator.configure("Deploys", token="some other text")
     assert shell("plan", "-f", "other.yaml", "-o", "plan.json", **there.environ).code == 0
     done = shell("apply", "plan.json", "--timeout", "7", "--yes", **there.environ)
     line = command_in(done.err + done.out, r"resend the secret: `webhooks (apply -f .*)`")

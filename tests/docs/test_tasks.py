@@ -40,7 +40,7 @@ def test_a_task_works(title: str, tmp_path: Path, cloud: MakeCloud, shell: Shell
         commit(folder, {"webhooks.yaml": START.text.replace(*MERGED[title])})
         apply(shell, folder, environ)
     if title == IGNORED:
-        made.configure("Audit", channel="#Audit Log!")
+        made.emulator.configure("Audit", channel="#Audit Log!")
     if title in WITHOUT_FILE:
         (folder / "webhooks.yaml").unlink()
     screen = ""

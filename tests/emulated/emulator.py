@@ -92,6 +92,20 @@ class Emulator(product.Emulator):
             self.record(exchange, response.status if fault.has_response else 0)
             return response
 
+    def webhook(self, name: str) -> dict[str, Any]:
+        """Return the stored webhook of this name."""
+        (found,) = (each for each in self.store.webhooks(self.organization) if each["name"] == name)
+        return found
+
+    def change(self, name: str, **fields: Any) -> None:
+        """Change fields of a webhook, like another user."""
+        row = self.webhook(name)
+        self.store.update(row["id"], {**row, **fields})
+
+    def configure(self, name: str, **fields: Any) -> None:
+        """Change fields of the configuration of a webhook, like another user."""
+        self.change(name, configuration={**self.webhook(name)["configuration"], **fields})
+
     def commit_due_writes(self) -> None:
         """Commit the late writes that are due; `handle` does this first."""
         with self.lock, self.store.transaction():

@@ -31,7 +31,7 @@ webhooks:
 
 def channel(server: Cloud, name: str) -> str:
     """Return the channel as CloudTruth stores it."""
-    return str(server.row(name)["configuration"]["channel"])
+    return str(server.emulator.webhook(name)["configuration"]["channel"])
 
 
 def words(done: Done) -> str:
@@ -54,7 +54,7 @@ def test_a_reviewed_webhook_that_changed_is_stale(
     """A stale review writes nothing, and the current plan is shown."""
     file(TEAM.replace("#deploys", "#ops").replace("#audit", "#log"))
     planned = shell("plan", "--out", "plan.json", **server.environ)
-    server.configure("Deploys", channel="#elsewhere")
+    server.emulator.configure("Deploys", channel="#elsewhere")
     writes = server.writes()
     command = ("plan.json",) if how == "saved" else ("--expect-digest", digest(planned))
     done = shell("apply", *command, "--yes", **server.environ)
@@ -69,7 +69,7 @@ def test_unreviewed_operations_are_not_applied(shell: Shell, file: File, server:
     """The reviewed update is applied; drift elsewhere is listed and kept: exit 7."""
     file(TEAM.replace("#deploys", "#ops"))
     assert shell("plan", "--out", "plan.json", **server.environ).code == 0
-    server.configure("Audit", channel="#elsewhere")
+    server.emulator.configure("Audit", channel="#elsewhere")
     done = shell("apply", "plan.json", "--yes", **server.environ)
     assert done.code == 7
     assert (channel(server, "Deploys"), channel(server, "Audit")) == ("#ops", "#elsewhere")

@@ -21,7 +21,7 @@ ROTATED = {"TOKEN": "xoxb-9999999999-rotated"}
 
 
 def token(server: Cloud) -> str:
-    return str(server.row("Deploys")["configuration"]["token"])
+    return str(server.emulator.webhook("Deploys")["configuration"]["token"])
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_the_note_counts_webhooks_that_share_a_name(
     shell: Shell, file: File, server: Cloud
 ) -> None:
     """Each webhook counts, as in the summary of the plan."""
-    row = server.row("Deploys")
+    row = server.emulator.webhook("Deploys")
     text = "webhooks:\n"
     for number in range(5):
         live = {**row, "configuration": {**row["configuration"], "channel": f"#ops{number}"}}
