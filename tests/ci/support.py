@@ -434,19 +434,8 @@ def _parsed(text: str) -> Any:
 
 
 def _done(code: int, stdout: str, stderr: str, temp: Path) -> Done:
-    """Read the files that a step wrote."""
-    return Done(code, stdout, stderr, _outputs(temp / "output"), _text(temp / "summary"))
-
-
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.exists() else ""
-
-
-def _outputs(path: Path) -> dict[str, str]:
-    """Parse a file of outputs like the runner."""
-    return {
-        name: value
-        for name, _, value in re.findall(
-            r"^(\S+)<<(\S+)\n(.*?)\n\2$", _text(path), re.DOTALL | re.MULTILINE
-        )
-    }
+    """Read the files that a step wrote, the outputs like the runner."""
+    paths = (temp / "output", temp / "summary")
+    outputs, summary = (path.read_text("utf-8") if path.exists() else "" for path in paths)
+    parts = re.findall(r"^(\S+)<<(\S+)\n(.*?)\n\2$", outputs, re.DOTALL | re.MULTILINE)
+    return Done(code, stdout, stderr, {name: value for name, _, value in parts}, summary)

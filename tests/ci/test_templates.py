@@ -26,10 +26,9 @@ from reconciler.errors import UsageError
 from reconciler.model import Scheme, SecretRef
 from tests.ci.actions import evaluate, filled
 from tests.ci.support import SETUP
-from tests.folders import write
+from tests.folders import ROOT, write
 from tests.installing import run, tool
 
-ROOT = Path(__file__).resolve().parents[2]
 ACTION = ROOT / "action.yml"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

@@ -7,13 +7,6 @@ from reconciler.model import Scheme, Secret, SecretRef, Webhook
 from tests.loading import load_text
 
 EXAMPLE = """\
-version: 1
-organization: Acme
-prune: true
-scope: ["*"]
-ignore: ["manual-*"]
-protect: ["prod-*"]
-limits: {max_deletes: 5}
 defaults:
   type: slack
   configuration: {token: {env: SLACK_BOT_TOKEN}, username: CloudTruth}
@@ -21,10 +14,6 @@ webhooks:
   - name: Deploys
     event_types: [value_created, value_updated, "*_deleted"]
     configuration: {channel: "#deploys"}
-  - name: Audit
-    previously: [audit-old]
-    event_types: ["*"]
-    configuration: {channel: "#audit"}
   - name: Pager
     type: generic
     event_types: [parameter_deleted]
@@ -38,21 +27,21 @@ def test_any_field_has_a_position() -> None:
     """The position is the field's line, or that of `defaults` if the field is inherited."""
     outcome = load_text(EXAMPLE)
     assert outcome.desired is not None
-    deploys, _, pager = outcome.desired.webhooks
-    assert (pager.index, pager.position) == (2, Position(file="webhooks.yaml", line=19))
+    deploys, pager = outcome.desired.webhooks
+    assert (pager.index, pager.position) == (1, Position(file="webhooks.yaml", line=8))
     (absent,) = outcome.desired.absent
-    assert (absent.index, absent.position) == (3, Position(file="webhooks.yaml", line=24))
+    assert (absent.index, absent.position) == (2, Position(file="webhooks.yaml", line=13))
 
     def where(webhook: Webhook, *path: str | int) -> tuple[int, int] | None:
         position = outcome.position(outcome.place(webhook.file, webhook.index, path))
         return (position.line, position.column) if position else None
 
-    assert where(deploys, "configuration", "channel") == (14, 30)
-    assert where(deploys, "configuration", "token") == (10, 26)
-    assert where(deploys, "type") == (9, 9)
-    assert where(deploys, "event_types", 2) == (13, 49)
-    assert where(pager, "configuration", "token") == (22, 5)  # absent: not the Slack default
-    assert where(pager, "configuration", "url") == (23, 13)
+    assert where(deploys, "configuration", "channel") == (7, 30)
+    assert where(deploys, "configuration", "token") == (3, 26)
+    assert where(deploys, "type") == (2, 9)
+    assert where(deploys, "event_types", 2) == (6, 49)
+    assert where(pager, "configuration", "token") == (11, 5)  # absent: not the Slack default
+    assert where(pager, "configuration", "url") == (12, 13)
 
 
 def test_literal_secrets_are_hidden() -> None:

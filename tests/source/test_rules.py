@@ -6,9 +6,9 @@ import ast
 import re
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+from tests.folders import ROOT
+
 RULE = re.compile(r"[a-z]+(-[a-z]+)*")
 PAGE, _, TABLE = (
     (ROOT / "docs" / "rules.md").read_text("utf-8").partition("\n## Where each rule is raised\n")

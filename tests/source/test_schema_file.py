@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,8 +15,8 @@ from reconciler.kinds import KINDS
 from reconciler.kinds.events import EVENT_TYPES
 from reconciler.source.explain import _EXPLAINERS
 from reconciler.source.schema import schema_text
+from tests.folders import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "schemas" / "webhooks.schema.json"
 SCHEMA: dict[str, Any] = json.loads(schema_text("webhooks.schema.json"))
 DEFINITIONS: dict[str, Any] = SCHEMA["$defs"]
