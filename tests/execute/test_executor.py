@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -47,10 +49,18 @@ def test_an_empty_plan_makes_no_request() -> None:
     assert (api.calls, report.exit_code, report.verified) == ([], ExitCode.OK, True)
 
 
+class LastCallFirst(InlineWorkers):
+    """Workers that run the calls in reverse order, as threads may."""
+
+    def run(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
+        return super().run(calls[::-1])[::-1]
+
+
 def test_updates_come_first_then_creates_then_deletes_between_two_listings() -> None:
     """The stages run one after another, with a listing before and after."""
     api = memory(row("a", "1"), row("old", "2"))
-    report = run(api, planned(api, slack("a", "#new"), slack("b")))
+    plan = planned(api, slack("a", "#new"), slack("b"))
+    report = run(api, plan, workers=LastCallFirst())
     assert api.calls == ["list", "update 1", "create b", "delete 2", "list"]
     assert report.exit_code is ExitCode.OK
     assert (report.writes, report.verified) == (3, True)

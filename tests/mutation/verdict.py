@@ -37,7 +37,7 @@ class Mutant(NamedTuple):
 
 
 Equivalent = tuple[str, str]
-"""An entry of equivalent.toml, a mutant that behaves like the original: its file and `change`."""
+"""An entry of equivalent.toml, a mutant that behaves like the original: its file and lines."""
 
 
 def mutants(file: str) -> Iterator[Mutant]:
@@ -75,11 +75,9 @@ def sentence_only(diff: Sequence[str]) -> bool:
     return rest("-") == rest("+")
 
 
-def change(diff: str) -> str:
-    """Return the lines that differ, which identify a mutant within its file."""
-    return "\n".join(
-        f"{line[0]} {line[1:].strip()}" for line in diff.splitlines() if line[:1] in ("+", "-")
-    )
+def _lines(diff: str) -> str:
+    """Return the lines of a diff, or of a part of one, without their indentation."""
+    return "".join(f"{line[0]} {line[1:].strip()}\n" for line in diff.splitlines() if line)
 
 
 def equivalents(listed: str) -> Iterator[Equivalent]:
@@ -87,7 +85,7 @@ def equivalents(listed: str) -> Iterator[Equivalent]:
     for because in tomllib.loads(listed)["because"]:
         for file, diffs in because["mutants"].items():
             for diff in diffs.strip("\n").split("\n\n"):
-                yield f"reconciler/{file}", change(diff)
+                yield f"reconciler/{file}", _lines(diff)
 
 
 def mark_equivalent(
@@ -98,10 +96,11 @@ def mark_equivalent(
     survived: set[Equivalent] = set()
     out: list[Mutant] = []
     for each in made:
-        entry = (each.file, change(each.diff))
-        if entry in listed and each.result is Result.SURVIVED:
-            survived.add(entry)
-            each = each._replace(result=Result.EQUIVALENT)
+        if each.result is Result.SURVIVED:
+            diff = f"\n{_lines(each.diff)}"
+            same = {entry for entry in listed if entry[0] == each.file and f"\n{entry[1]}" in diff}
+            survived |= same
+            each = each._replace(result=Result.EQUIVALENT) if same else each
         out.append(each)
     return out, [f"{file}\n{lines}" for file, lines in sorted(listed - survived)]
 

@@ -31,6 +31,8 @@ NAMESAKE = live_slack(id="id-2")
 RENAME = make_plan(desired(slack(previously=("Old",))), live_slack("Old"))
 PINNED = make_plan(desired(slack(id="id-1")), EDITED)
 DUPLICATE = make_plan(desired(slack()), live_slack(), NAMESAKE)
+PRUNE = make_plan(desired(), live_slack())
+REPIN = make_plan(desired(slack(id="id-1")), live_slack("Old"))
 
 
 Response = tuple[State, str, str | None]
@@ -87,6 +89,8 @@ KEEPER = "the webhook to keep was deleted"
         (RENAME, (live_slack("Old"), live_slack("Old", "id-2")), stale(ANOTHER, "id-2")),
         (RENAME, (live_slack("Old"), NAMESAKE), stale(ANOTHER, "id-2")),
         (PINNED, (EDITED, NAMESAKE), pending("id-1")),
+        (PRUNE, (live_slack(), NAMESAKE), pending()),
+        (REPIN, (live_slack("Old"), NAMESAKE), stale(ANOTHER, "id-2")),
         (DUPLICATE, (live_slack(), NAMESAKE, live_slack(id="id-0")), stale(ANOTHER, "id-0")),
         (
             DUPLICATE,
@@ -200,7 +204,9 @@ def test_a_create_is_stale_if_a_rename_is_possible() -> None:
     result = make_plan(desired(slack("a"), slack("b", previously=("was",))))
     why = "a webhook that must be renamed to this name was created since the plan"
 
-    assert checks(result, (live_slack("was", "id-9"),)) == [pending(), stale(why, None)]
+    was = live_slack("was", "id-9")
+    assert checks(result, (was,)) == [pending(), stale(why, None)]
+    assert checks(result, (was, live_slack("b"))) == [pending(), done()]
 
 
 def test_an_unreviewed_operation_does_not_make_others_stale() -> None:

@@ -57,6 +57,7 @@ def test_a_hidden_token_is_unknown(shown: object) -> None:
     comparison = compare(slack(), live_slack(token=shown), SECRETS, Evidence())
 
     assert (comparison.fields, comparison.not_shown) == ((), ("token",))
+    assert not plausible(shown)  # type: ignore[arg-type]
 
 
 def test_a_hidden_configuration_is_completely_unknown() -> None:
@@ -78,14 +79,16 @@ def test_a_password_has_no_pattern_and_stays_unknown_without_evidence() -> None:
 
 def test_another_equal_password_is_evidence() -> None:
     """One password in plain text proves that the server shows them all."""
-    one = generic("One", username="ct", password=PASSWORD)
-    two = generic("Two", username="ct", password=PASSWORD)
+    zero, one, two = (
+        generic(name, username="ct", password=PASSWORD) for name in ("Zero", "One", "Two")
+    )
     found = live(
+        unshown(live_generic("Zero", "id-0")),
         live_generic("One", "id-1", username="ct", password="hunter22"),
         live_generic("Two", "id-2", username="ct", password="rotated!"),
     )
 
-    result = make_plan(desired(one, two), found, secrets={PASSWORD: Secret("hunter22")})
+    result = make_plan(desired(zero, one, two), found, secrets={PASSWORD: Secret("hunter22")})
 
     assert [(each.name, each.fields[0].path[-1]) for each in result.updates] == [
         ("Two", "password")
@@ -97,6 +100,7 @@ def test_a_missing_secret_is_added_where_others_are_shown() -> None:
     one = generic("One", username="ct", password=PASSWORD)
     two = generic("Two", username="ct", password=PASSWORD)
     found = live(
+        unshown(live_generic("Zero", "id-0")),
         live_generic("One", "id-1", username="ct", password="hunter22"),
         live_generic("Two", "id-2", username=None),
     )
@@ -197,13 +201,15 @@ def test_an_unknown_key_is_listed_when_it_is_removed() -> None:
 
 def test_a_snapshot_contains_no_secret() -> None:
     """A snapshot has the destination, but neither the token nor the URL."""
-    shots = [snapshot(live_slack()), snapshot(live_generic(token="abc"))]
+    shots = [snapshot(each) for each in (live_slack(), live_generic(token="abc"))]
+    shots.append(snapshot(live_generic(url=None)))
 
     assert TOKEN not in repr(shots)
     assert "ct" not in repr(shots[1].configuration)
     assert [shot.destination for shot in shots] == [
         "slack #deploys",
         "generic https://hooks.example.com/***",
+        "generic",
     ]
 
 
@@ -252,6 +258,9 @@ def test_a_change_of_type_lists_every_field() -> None:
         ),
         FieldRemoved(path=("configuration", "url")),
     )
+    base = desired(generic(token=TOKEN_REF))
+    (update,) = make_plan(desired(generic()), unshown(live_slack("Pager")), previous=base).updates
+    assert {type(each) for each in update.fields} == {ValueChange, SecretChange}
 
 
 def test_a_referenced_url_is_shown_as_its_origin() -> None:
@@ -303,12 +312,14 @@ MISTAKEN = [
 @pytest.mark.parametrize("shown", MISTAKEN)
 def test_an_invalid_live_token_gives_a_warning(shown: str) -> None:
     """A readable, invalid live token never matches silently: the warning suggests the fix."""
-    result = make_plan(desired(slack("My ops")), live_slack("My ops", token=shown))
+    result = make_plan(
+        desired(slack("My ops")), live_slack("My ops", token=shown), apply_options=("-f", "a b")
+    )
 
     (note,) = result.notes
     assert (note.rule, result.operations) == ("live-secret-malformed", ())
     assert result.unreadable == ()  # the value to compare with is known
-    assert "`webhooks apply --resend-secret 'My ops'`" in (note.hint or "")
+    assert "`webhooks apply -f 'a b' --resend-secret 'My ops'`" in (note.hint or "")
     assert shown not in repr(result).replace("name='SLACK_BOT_TOKEN'", "")
     options = PlanOptions(resend=("My ops",))
     again = plan(

@@ -49,6 +49,11 @@ OR_SET = ", or set limits.max_deletes in the file"
             f"check that the right file was read; {INTENDED} 0",
         ),
         (
+            {"any_declared": False, "in_scope": 1},
+            "nothing-declared: no webhooks are declared, but 1 is live in scope",
+            f"check that the right file was read; {INTENDED} 0",
+        ),
+        (
             {"deletes": 1, "any_declared_live": False},
             "no-declared-live: no declared webhook is live, but 1 webhook would be deleted",
             f"check that the key belongs to the right organization; {INTENDED} 1",

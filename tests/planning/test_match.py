@@ -20,7 +20,7 @@ from reconciler.planning.plan import (
 )
 from reconciler.planning.planner import PlanOptions, plan
 from reconciler.planning.status import ManagementStatus, statuses
-from tests.planning.builders import SECRETS, desired, live, live_slack, make_plan, slack
+from tests.planning.builders import SECRETS, desired, live, live_slack, make_plan, slack, unshown
 
 STRANGE = LiveWebhook(
     id="id-7", name="Deploys", type="teams", event_types=frozenset(), configuration={"card": "x"}
@@ -83,8 +83,8 @@ TWO_SCOPES = Policy(
         ),
         (desired(slack(), ignore=("Deploys",)), [], ["ignored-and-declared"]),
         (
-            desired(ignore=("a-*",)),
-            [one("a-1"), one("a-2", "2"), one("z", "3")],
+            desired(ignore=("a-*", "b-*")),
+            [one("a-1"), one("b-2", "2"), one("z", "3")],
             ["delete 3 (not-declared)", "ignored 2"],
         ),
         (
@@ -155,6 +155,10 @@ TWO_SCOPES = Policy(
             desired(slack()),
             [one(), one(id="2", channel="#x")],
             ["keep 1 2 (ambiguous, not applied)"],
+        ),
+        *(
+            (desired(slack()), [one(), other], ["keep 1 2 (ambiguous, not applied)"])
+            for other in (unshown(one(id="2")), one(id="2", token="enc:abcd"))
         ),
         (
             desired(slack(id="2")),
@@ -384,9 +388,9 @@ def test_only_does_not_delete_a_possible_match_of_an_unselected_entry(name: str)
     both = live(live_slack("Hook", "id-2"), live_slack(name, "id-1"))
     [delete] = make_plan(declaration, both, only=(name,)).operations
     assert isinstance(delete, Delete)
-    other = live(live_slack("other", "id-3"))
-    [delete] = make_plan(declaration, other, only=("other",)).operations
-    assert isinstance(delete, Delete)
+    other = live(live_slack(name, "id-1"), live_slack("other", "id-3"))
+    [delete] = make_plan(declaration, other, only=(name, "other")).operations
+    assert (type(delete), delete.name) == (Delete, "other")
 
 
 def test_only_ignores_errors_of_other_entries() -> None:

@@ -100,8 +100,8 @@ def format_finding(found: Finding) -> list[str]:
             )
         ),
         (
-            TWO,
-            [live_slack("a", "1"), live_slack("b", "2")],
+            replace(TWO, absent=(absent("a", 9, id="0"),)),
+            [live_slack("a", "0"), live_slack("a", "1"), live_slack("b", "2")],
             {},
             [
                 "1 error name-taken: 'a' cannot be renamed to 'b': another webhook with that "

@@ -8,7 +8,8 @@ import pytest
 
 from reconciler.model import Absent, LiveWebhook, Scheme, Secret, SecretRef, Webhook
 from reconciler.planning.document import plain
-from reconciler.planning.plan import Reason, SecretUse
+from reconciler.planning.plan import Reason, SecretCause, SecretUse
+from reconciler.planning.resend import Resend
 from tests.planning.builders import (
     OTHER_TOKEN,
     TOKEN_REF,
@@ -23,18 +24,20 @@ from tests.planning.builders import (
 )
 
 HOOK, BEARER = (SecretRef(scheme=Scheme.ENV, name=name) for name in ("HOOK", "BEARER"))
+RESEND = Resend(webhook="A", field="token", value=TOKEN_REF, cause=SecretCause.REQUESTED)
 
 
 def test_operations_are_sorted_by_name_and_id() -> None:
     """Duplicates are deleted first, then come updates, creates and all other deletes."""
     declared = desired(
-        *(slack(name) for name in ("copy", "new-2", "new-1", "up-2", "up-1", "twice")),
+        *(slack(name) for name in ("copy", "new-2", "new-1", "up-2", "twice")),
+        slack("up-1", previously=("was",)),
         absent=(Absent(name="gone"),),
         scope=("[!x]*",),
     )
     found = [("gone", "32"), ("gone", "31"), ("also", "33"), ("copy", "13"), ("copy", "12")]
     found += [("copy", "11"), ("x-2", "43"), ("x-1", "42"), ("x-1", "41"), ("twice", "54")]
-    edited = [("up-2", "22"), ("up-1", "21"), ("twice", "53")]
+    edited = [("up-2", "22"), ("was", "21"), ("twice", "53")]
 
     result = make_plan(
         declared,
@@ -52,6 +55,14 @@ def test_operations_are_sorted_by_name_and_id() -> None:
     assert {each.reason for each in result.unmanaged} == {Reason.OUT_OF_SCOPE}
     assert [[shot.id for shot in each.webhooks] for each in result.kept] == [["53", "54"]]
     assert (result.live_count, result.in_scope_count, result.ignored_count) == (13, 10, 0)
+
+
+def test_the_names_of_a_plan_are_declared_and_matched_ones() -> None:
+    """A renamed or deleted webhook has two names, an undeclared one none."""
+    declared = desired(slack("new", previously=("old",)), absent=(Absent(name="gone", id="2"),))
+    found = [live_slack("old", "1"), live_slack("was", "2"), live_slack("x", "3")]
+
+    assert make_plan(declared, *found).names == {"new", "old", "gone", "was"}
 
 
 def test_the_sent_secrets_have_their_destinations() -> None:
@@ -141,9 +152,9 @@ def test_the_base_makes_no_difference_to_the_digest() -> None:
         ),
         # Errors in other base entries do not hide drift of the selected webhook.
         (
-            [slack("A"), slack("X", id="not-live")],
+            [slack("A"), slack("X", previously=("y", "z"))],
             [slack("A")],
-            [live_slack("A", channel="#by-hand")],
+            [live_slack("A", channel="#by-hand"), live_slack("y", "2"), live_slack("z", "3")],
             {"only": ("A",)},
             ["A drift"],
         ),
@@ -156,7 +167,7 @@ def test_the_base_makes_no_difference_to_the_digest() -> None:
                 resend,
                 ["A this-change"],
             )
-            for resend in ({"resend": ("*",)}, {"resend": ("A",)})
+            for resend in ({"resend": ("*",)}, {"resend": ("A",)}, {"reviewed": (RESEND,)})
         ),
         # A base that conflicts with the live webhooks is ignored.
         (

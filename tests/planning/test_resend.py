@@ -108,13 +108,12 @@ def test_a_reviewed_resend_is_valid_while_the_files_declare_it() -> None:
 
 def test_a_reviewed_undeclared_field_is_removed() -> None:
     """The removal needs no base, and only happens where the server shows no configuration."""
-    found = live(HIDDEN)
-    planned = make_plan(
-        desired(generic()), found, secrets={}, previous=desired(generic(token=BEARER))
-    )
+    found = live(HIDDEN, unshown(live_generic("Other", "id-8")))
+    declared = desired(generic(), generic("Other"))
+    planned = make_plan(declared, found, secrets={}, previous=desired(generic(token=BEARER)))
     options = PlanOptions(reviewed=resends(planned.operations))
 
-    assert plan(desired(generic()), found, {}, options).digest == planned.digest
+    assert plan(declared, found, {}, options).digest == planned.digest
     assert plan(desired(generic()), live(live_generic()), {}, options).operations == ()
 
 
@@ -159,7 +158,8 @@ def test_a_changed_literal_is_sent_with_the_same_reference() -> None:
     before = replace(now, literals={reference: Secret("old")})
 
     assert len(make_plan(now, MASKED, secrets={}, previous=before).operations) == 1
-    assert len(make_plan(now, MASKED, secrets={}, previous=now).operations) == 0
+    for previous in (now, desired(slack("Other"))):
+        assert make_plan(now, MASKED, secrets={}, previous=previous).operations == ()
 
 
 def test_an_unreadable_plain_field_is_sent_if_the_file_changed() -> None:

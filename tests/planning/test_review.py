@@ -116,6 +116,8 @@ LITERAL = SecretRef(scheme=Scheme.LITERAL, name="Deploys/token")
 BUMPED = SecretRef(scheme=Scheme.ENV, name="T", version=2)
 REMOVED = desired(absent=(Absent(name="Deploys"),))
 HALF_HIDDEN = live_slack(channel=["#deploys"], username="old")
+HOOK = SecretRef(scheme=Scheme.FILE, name="hooks/pager")
+OLD, NEW = "https://hooks.example.com", "https://new.example.com"
 
 
 @pytest.mark.parametrize(
@@ -141,18 +143,22 @@ HALF_HIDDEN = live_slack(channel=["#deploys"], username="old")
             live(live_slack(channel="#x")),
             "09d29580015e8c375c3960b6829d7c5a",
         ),
+        (
+            desired(generic(url=HOOK)),
+            live(),
+            "76904e47313511ff29e3297d0566c8e8",
+        ),
     ],
-    ids=["a literal", "a version", "a field that is not shown", "a delete"],
+    ids=["a literal", "a version", "a field that is not shown", "a delete", "a committed host"],
 )
 def test_a_digest_never_changes_between_versions(declaration: Desired, found: Live, digest: str):
     """A plan reviewed with one version of the program can be applied with the next."""
-    ((operation,),) = make_plan(declaration, found, secrets={}).digests
+    planned = make_plan(declaration, found, secrets={}, committed_hosts={HOOK: OLD})
+    ((operation,),) = planned.digests
 
     assert operation.digest == digest
 
 
-HOOK = SecretRef(scheme=Scheme.FILE, name="hooks/pager")
-OLD, NEW = "https://hooks.example.com", "https://new.example.com"
 MOVED = {HOOK: Secret(f"{NEW}/secret")}
 
 
@@ -210,7 +216,19 @@ def test_a_reviewed_webhook_that_is_kept_is_stale() -> None:
     """Two webhooks with the name differ, so neither is written and the review is stale."""
     review = approve_all(make_plan(TWO))
     namesakes = live(live_slack("A", "1", channel="#x"), live_slack("A", "2", channel="#y"))
-    assert classify(make_plan(TWO, namesakes), review)[2] == ["A"]
+    result = make_plan(TWO, namesakes)
+    assert classify(result, review)[2] == ["A"]
+    assert classify(result, approve_all(make_plan(desired(slack("C")))))[2] == []
+
+
+def test_a_reviewed_webhook_is_found_by_id_under_another_name() -> None:
+    """It was renamed in the file, or it has an unknown event and keeps its previous name."""
+    was = live_slack("was", channel="#x")
+    review = approve_all(make_plan(desired(slack("A", previously=("was",))), was))
+    renamed = desired(slack("C", previously=("was",)))
+    assert classify(make_plan(renamed, was), review)[2] == ["C"]
+    unknown = live_slack("was", events=("unheard_of",))
+    assert classify(make_plan(renamed, unknown), review)[2] == ["was"]
 
 
 def test_a_change_of_only_a_value_needs_a_review_unless_allowed() -> None:
@@ -227,17 +245,18 @@ def test_a_change_of_only_a_value_needs_a_review_unless_allowed() -> None:
     ]
 
 
-def test_another_host_behind_a_reference_is_not_reviewed() -> None:
+@pytest.mark.parametrize(
+    ("reference", "edit"), [(HOOK, " (`url: {file: hooks/pager, version: 2}`)"), (LITERAL, "")]
+)
+def test_another_host_behind_a_reference_is_not_reviewed(reference: SecretRef, edit: str) -> None:
     """The new host is not visible in the commit, even if the rest of the webhook was reviewed."""
-    declared = desired(generic(url=HOOK, verify=False))
+    declared = desired(generic(url=reference, verify=False))
     found = live(live_generic(verify=True))
     review = approve_all(make_plan(declared, found, secrets={}))
-    comparison = compare_with_review(
-        make_plan(declared, found, secrets=MOVED), review, allow_value_changes=True
-    )
-    (why,) = comparison.unreviewed.values()
-    assert why.startswith("the secret would be sent to a different host: bump its `version`")
-    same = {HOOK: Secret(f"{OLD}/another")}
+    moved = make_plan(declared, found, secrets={reference: MOVED[HOOK]})
+    (why,) = compare_with_review(moved, review, allow_value_changes=True).unreviewed.values()
+    assert why == f"the secret would be sent to a different host: bump its `version`{edit}"
+    same = {reference: Secret(f"{OLD}/another")}
     assert classify(make_plan(declared, found, secrets=same), review)[0] == ["Pager"]
 
 
@@ -270,6 +289,10 @@ def test_a_host_visible_in_the_commit_is_reviewed() -> None:
     (change,) = result.updates[0].fields
     assert isinstance(change, SecretChange)
     assert change.cause is SecretCause.DESTINATION
+    resent = plan(declared, found, MOVED, shown._replace(resend=("*",)))
+    assert [getattr(each, "cause", None) for each in resent.updates[0].fields] == [
+        SecretCause.REQUESTED
+    ]
     assert classify(result, approve_all(result)) == (["Pager"], [], [])
     elsewhere = live(live_generic(url="https://third.example.com/x"))
     assert plan(declared, elsewhere, MOVED, shown).digests != ((operation,),)

@@ -65,6 +65,14 @@ def test_a_missing_webhook_has_its_destination() -> None:
     assert (shown.state, shown.destination) == (ManagementStatus.MISSING, "slack #deploys")
 
 
+def test_a_missing_webhook_comes_before_others_with_its_name() -> None:
+    """It has no id."""
+    found = live(live_slack(id="1"))
+    result = make_plan(desired(slack(id="1"), slack(id="2", channel="#x")), found)
+
+    assert [each.id for each in statuses(found, result)] == [None, "1"]
+
+
 def test_drift_is_counted() -> None:
     """The status decides what counts as drift: an undeclared webhook does not."""
     assert drift(statuses(FOUND, make_plan(DECLARED, FOUND))) == {
@@ -85,14 +93,14 @@ def test_without_a_configuration_nothing_is_compared() -> None:
     assert len(shown) == len(FOUND.webhooks)
 
 
-def test_the_last_delivery_error_is_shown() -> None:
-    """The status shows the error that the server reports."""
+def test_the_last_delivery_is_shown() -> None:
+    """The status shows the time and the error that the server reports."""
     failed = DeliveryError(code="channel_not_found")
-    found = replace(live_slack(), last_error=failed)
+    found = replace(live_slack(), last_run="2026-11-25T08:00:00Z", last_error=failed)
 
     (shown,) = statuses(live(found), None)
 
-    assert shown.last_error == failed
+    assert (shown.last_run, shown.last_error) == (found.last_run, failed)
 
 
 def test_an_inapplicable_declaration_is_drift() -> None:

@@ -257,6 +257,7 @@ REJECTED = Failed(
 )
 DENIED = replace(REJECTED, code="permission-denied", fields=(), hint=None)
 RENAMED, CREATED = Applied(operation=RENAME, id="7"), Applied(operation=CREATE, id="99")
+DRIFTED = replace(CREATED, operation=replace(CREATE, attribution=Attribution.DRIFT))
 
 
 def skipped(operation: Operation, code: str, message: str) -> Skipped:
@@ -281,7 +282,7 @@ REPORTS = {
         duplicates_removed=(RemovedDuplicate(name="Deploys", removed="100", kept="99"),),
         writes=3, verified=True,
     ),
-    "partial": report(MIXED, REJECTED, CREATED, WAITS, writes=2, verified=True),
+    "partial": report(MIXED, REJECTED, DRIFTED, WAITS, writes=2, verified=True),
     "unconfirmed": report(
         MIXED,
         Unconfirmed(operation=RENAME, message="no response came, and reading back failed"),

@@ -25,8 +25,8 @@ from reconciler.source.saved_plan import SavedPlan, parse_plan, save_plan
 from tests.laws.strategies import declarations, live_organizations
 from tests.loading import load_texts
 from tests.loading import loaded as files
+from tests.planning.builders import TOKEN_REF, generic, live, live_generic, live_slack, slack
 from tests.planning.builders import desired as declared
-from tests.planning.builders import live, live_generic, live_slack, slack
 
 FILE = "plan.json"
 Edit = Callable[[dict[str, Any]], object]
@@ -141,14 +141,17 @@ def test_any_configuration_round_trips(desired: Desired, found: Live) -> None:
 
 def test_the_review_and_the_options_round_trip() -> None:
     """The saved plan keeps operations with their webhooks, resends, and the options of planning."""
-    found = live(live_slack(token="*****"))
-    raw = saved(ONE, found, resend=("*",), only=("Dep*",), prune=False)
+    bumped = replace(TOKEN_REF, version=2)
+    desired = declared(slack(token=bumped), generic())
+    found = live(live_slack(token="*****"), live_generic(url="https://hooks.example.com/***"))
+    raw = saved(desired, found, resend=("*",), only=("Dep*", "Pager"), prune=False)
     loaded = parse_plan(raw, FILE)
-    planned = plan(ONE, found, {}, PlanOptions(resend=("*",)))
+    planned = plan(desired, found, {}, PlanOptions(resend=("*",)))
     assert loaded.review == approve_all(planned)
     assert loaded.review.digest == planned.digest
-    assert [each.field for each in loaded.review.resends] == ["token"]
-    assert loaded.options == PlanOptions(only=("Dep*",), prune=False)
+    values = [each.value for each in loaded.review.resends]
+    assert values == [bumped, "https://hooks.example.com/ct"]
+    assert loaded.options == PlanOptions(only=("Dep*", "Pager"), prune=False)
 
 
 def test_formatting_does_not_matter() -> None:
