@@ -26,6 +26,7 @@ from reconciler.errors import CredentialError, UsageError
 from reconciler.model import Secret
 from reconciler.source.files import MissingFileError, NotReadableError, read_regular
 from reconciler.source.secrets import PLACEHOLDER, bare
+from reconciler.source.text import is_word
 
 _T = TypeVar("_T")
 
@@ -244,8 +245,9 @@ def _inherited(
             )
         if name not in profiles and name != _DEFAULT_PROFILE:
             known = ", ".join(sorted(profiles)) or "none"
+            shown = repr(name) if is_word(name) else "of this name"  # it may be an API key
             raise UsageError(
-                f"there is no profile {name!r} (from {source})",
+                f"there is no profile {shown} (from {source})",
                 hint=f"profiles in CloudTruth's cli.yml: {known}",
             )
         seen.append(name)

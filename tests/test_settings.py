@@ -160,6 +160,7 @@ INVALID = [
         )
     ),
     ({"CLOUDTRUTH_PROFILE": "x"}, "no profile 'x' .from CLOUDTRUTH_PROFILE"),
+    ({"profile": "Hunter2.Xb5tMz0kVq8rNe2"}, "no profile of this name .from --profile"),
 ]
 
 

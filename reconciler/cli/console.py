@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO
 
 from reconciler.errors import ExitCode, Interrupted
 from reconciler.kinds import slack
+from reconciler.model import Secret
 
 if TYPE_CHECKING:
-    from reconciler.model import Secret
     from reconciler.ports import Clock
 
 _TOKENS: Final = re.compile(
@@ -139,6 +139,8 @@ class Console:
         self._process = process
         self._options = options
         self._secrets: list[Secret] = []
+        # From the start, because an error about a path or a profile may show a pasted key.
+        self.hide([Secret(process.environ.get("CLOUDTRUTH_API_KEY", "").strip())])
         self._lost: set[int] = set()
         self._has_status = False
         self._lock = threading.Lock()

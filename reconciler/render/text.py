@@ -85,7 +85,7 @@ def render_report(report: Report, view: View = PLAIN) -> str:
         line
         for each in report.duplicates_removed
         for line in paragraph(
-            f"{quote(each.name)} was created twice (a lost response); deleted id "
+            f"{quote(each.name)} was created twice (a lost response or another run); deleted id "
             f"{quote(each.removed)}, kept id {quote(each.kept)}",
             start="Removed duplicate:",
             width=view.width,

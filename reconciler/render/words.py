@@ -184,11 +184,16 @@ def ending(report: Report) -> str | None:
     """Return the meaning of the exit code and the next step, None on success."""
     code = report.exit_code
     number = len(report.plan.unapplied)
-    meaning = "incomplete: run the same command again to finish"
+    again = "run the same command again to finish"
+    deletes = [each for each in report.outcomes if isinstance(each.operation, Delete)]
+    left = [each for each in deletes if not isinstance(each, Applied)]
+    if left and any(isinstance(each, Applied | Unconfirmed) for each in deletes):
+        again += "; with --allow-deletes, use the number of deletes that `webhooks plan` shows"
+    meaning = f"incomplete: {again}"
     if code is ExitCode.OK:
         return None
     if report.stopped is not None:
-        meaning = "stopped by a signal: run the same command again to finish"
+        meaning = f"stopped by a signal: {again}"
     elif report.complete:
         is_ = "is" if number == 1 else "are"
         meaning = f"{plural(number, 'declaration')} {is_} not applied, see above"

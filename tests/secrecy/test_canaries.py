@@ -117,6 +117,8 @@ def test_a_leak_is_found(
         ({}, {PROFILES: f"profiles: {{default: {{server_url: 'ftp://{c.KEY.value}'}}}}"}),
         ({}, {"key": f"{c.KEY.value}\n{c.KEY.value}\n"}),
         ({}, {"key": f"\ufeff{c.KEY.value}"}),
+        ({"CLOUDTRUTH_PROFILE": c.KEY.value}, {}),
+        ({"WEBHOOKS_FILE": c.KEY.value}, {}),
     ],
 )
 def test_settings_do_not_show_the_key(
