@@ -275,6 +275,7 @@ WARNED = replace(
 )
 CHANGED = skipped(RENAME, "changed", "changed since the plan")
 UNCONFIRMED_CREATE = Unconfirmed(operation=CREATE, message="no response")
+UNWANTED = Delete(before=live("Old", "10"), reason=Reason.NOT_DECLARED)
 WAITS = skipped(ABSENT, "deletes-wait", "deletes wait until everything else is done")
 REPORTS = {
     "done": report(
@@ -291,6 +292,14 @@ REPORTS = {
         writes=1,
         stopped=ExitCode.SIGTERM,
         problem="the listing at the end could not be read",
+    ),
+    "deleting": report(
+        plan(ABSENT, UNWANTED),
+        Applied(operation=ABSENT, id="9"),
+        skipped(UNWANTED, "stopped", "not started"),
+        writes=1,
+        verified=True,
+        stopped=ExitCode.SIGINT,
     ),
     "rejected": report(plan(RENAME), REJECTED),
     "denied": report(plan(RENAME), DENIED),

@@ -59,7 +59,8 @@ if TYPE_CHECKING:
 def run(session: Session, planfile: str | None, report: str | None, format: str, **own: Any) -> int:
     """Shows the plan and asks for confirmation. Checks files, organization, listing, secrets and
     guards before the first write. Deletes last (except duplicates), and only if everything else
-    succeeded. If a run is incomplete, run the same command again.
+    succeeded. If a run is incomplete, run the same command again; with --allow-deletes, use the
+    number of deletes that `webhooks plan` then shows.
     """
     console, target = session.console, session.path(report)
     if target is not None:
