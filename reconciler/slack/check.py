@@ -96,7 +96,7 @@ def check(
                 checks += [_scopes(token.scopes, username), _channel(channel, token)]
                 checks += [_post(each.name, channel, username, token.api)] if send else []
         sections.append(Section(name=each.name, position=each.position, checks=tuple(checks)))
-    notes = [] if sections else ["No Slack webhook is declared."]
+    notes = [] if sections else ["There is no Slack webhook to check."]
     if others := len(webhooks) - len(sections):
         notes.append(f"Not checked: {plural(others, 'webhook')} of other types.")
     return Checklist(command="slack check", sections=tuple(sections), notes=tuple(notes))

@@ -212,7 +212,7 @@ def test_nothing_to_check() -> None:
     others = (generic("a"), generic("b"))
     result = check(others, {}, lambda token: pytest.fail("connected"))
     assert result.notes == (
-        "No Slack webhook is declared.",
+        "There is no Slack webhook to check.",
         "Not checked: 2 webhooks of other types.",
     )
     assert result.exit_code == 0

@@ -38,6 +38,21 @@ def test_send(shell: Shell, file: File) -> None:
     assert len(slack.posted) == 1
 
 
+@pytest.mark.parametrize(
+    ("strict", "code", "level"), [((), 0, "warning"), (("--strict",), 3, "error")]
+)
+def test_a_glob_that_matches_nothing(
+    shell: Shell, file: File, strict: tuple[str, ...], code: int, level: str
+) -> None:
+    """A typo in `--only` does not look like success."""
+    file()
+    done = shell("slack", "check", "--only", "Deplyos", *strict, **SECRETS)
+    assert done.code == code
+    assert (
+        f"{level}[only-matches-nothing]: --only 'Deplyos' matches no declared webhook" in done.err
+    )
+
+
 def test_the_api_key_is_not_a_slack_token(shell: Shell, file: File) -> None:
     """A reference to CloudTruth's own key is rejected before any request."""
     file()

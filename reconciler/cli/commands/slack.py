@@ -12,9 +12,10 @@ from reconciler.api.origin import Network, Origin
 from reconciler.cli.connection import Progress, settings_of
 from reconciler.cli.options import COMMON, Group, Option, command, format_option, paths
 from reconciler.cli.session import Session
-from reconciler.errors import ExitCode
+from reconciler.errors import ConfigurationError, ExitCode
+from reconciler.findings import warnings_as_errors
 from reconciler.model import Secret
-from reconciler.planning.names import Globs
+from reconciler.planning.names import Globs, unmatched
 from reconciler.render.quote import prose
 from reconciler.render.words import plural
 from reconciler.slack.manifest import APP_NAME, STEPS, link, manifest, rendered
@@ -95,6 +96,15 @@ def _check(session: Session, only: tuple[str, ...], send: bool, slack_url: str, 
     gathered = workflow.gather(checked, None if settings.key is None else settings.key.value)
     wanted = Globs(only or ("*",))
     chosen = [each for each in checked.desired.webhooks if wanted.match(each.name)]
+    names = {each.name for each in checked.desired.webhooks}
+    unused = tuple(unmatched(only, names, "declared webhook"))
+    if unused and session.options.get("strict"):
+        raise ConfigurationError(
+            "warnings are treated as errors (--strict)",
+            findings=warnings_as_errors(unused),
+            hint="resolve the warnings",
+        )
+    session.warn(unused)
     # Imported here, so that an error before does not load the HTTP library.
     from reconciler.slack.check import Slack, check
 
