@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -24,6 +25,7 @@ from reconciler.errors import (
     CredentialError,
     ExitCode,
     Interrupted,
+    NotReviewedError,
     ReconcilerError,
     StalePlanError,
     UnresolvedSecretsError,
@@ -36,10 +38,13 @@ from reconciler.planning.resend import resends
 from reconciler.planning.review import Review, compare_with_review
 from reconciler.render import RENDERERS, View
 from reconciler.render.markdown import code_block
+from reconciler.render.quote import quote
+from reconciler.render.words import shorten
 from reconciler.report import NOT_REVIEWED, Applied, Report
-from reconciler.workflow import Checked, Connection, gather
+from reconciler.workflow import Checked, Connection, gather, previous
 from reconciler.workflow import apply as apply_plan
 from reconciler.workflow import plan as make_plan
+from reconciler.workflow.planning import unsent_secrets
 
 _HALF: Final = View(limit=COMMENT_CHARACTERS // 2)
 _REPORT_SECONDS: Final = 60.0
@@ -50,6 +55,10 @@ class _NotTheTipError(StalePlanError):
     """The branch has newer files than the checkout; nothing was written."""
 
     code = "not-the-tip"
+
+
+class _UnreviewedRotationError(NotReviewedError, code="rotation-not-reviewed"):
+    """A reference or version was changed without an approved plan; the secret was not sent."""
 
 
 def apply(run: Run) -> JobResult:
@@ -77,6 +86,7 @@ class _Attempt:
         self._plan: Plan | None = None
         self._report: Report | None = None
         self._findings: list[Finding] = []
+        self._rotated: tuple[str, ...] = ()
         self._by_review = run.expect_digest is None and run.reviewing is not Reviewing.IGNORE
         self._next_step = "then run", run.rerun_command
 
@@ -161,7 +171,8 @@ class _Attempt:
             made = make_plan(gather(checked, connection.key), api, options=options)
             self._settle(made, frozenset(), merged, checked)
             if not isinstance(problem, UnresolvedSecretsError):
-                unsent = {each.webhook for each in resends(made.operations)}
+                self._rotated = self._unreviewed_rotations(checked, connection, made)
+                unsent = {*self._rotated, *(each.webhook for each in resends(made.operations))}
                 command = self._digest_command(checked, connection, options, unsent)
                 self._next_step = "or apply this plan", command
             raise
@@ -171,16 +182,56 @@ class _Attempt:
         digests = frozenset(each.digest for found in applied for each in found)
         self._settle(made, digests, merged, checked)
         result = self._ended(report)
-        if report.exit_code is ExitCode.OK:
+        self._rotated = self._unreviewed_rotations(checked, connection, made)
+        if self._rotated:
+            result = self._with_unsent(result, report)
+        if result.exit_code is ExitCode.OK:
             self._close_issues()
         else:
             command = run.rerun_command
-            if report.needs_review:
-                command = self._digest_command(checked, connection, options)
+            if report.needs_review or self._rotated:
+                command = self._digest_command(checked, connection, options, self._rotated)
             text = RENDERERS["markdown"]().render_report(report, _HALF)
+            if result.problem is not None:
+                text = f"{RENDERERS['markdown']().render_error(result.problem, _HALF)}\n{text}"
             heading = f"### Apply incomplete: `{result.reason}`"
             self._report_failure(result.reason, f"{heading}\n\n{text}", command)
         return result
+
+    def _unreviewed_rotations(
+        self, checked: Checked, connection: Connection, made: Plan
+    ) -> tuple[str, ...]:
+        """Return the webhooks whose secrets this push changes without an approved plan.
+
+        CloudTruth does not show them, so no later plan contains them.
+        """
+        base = self._run.base_commit
+        if not self._by_review or not base:
+            return ()
+        approved = {
+            (each.webhook, each.field, each.value)
+            for review in self._reviews
+            for each in review.resends.values()
+        }
+        with suppress(ConfigurationError):  # the commit is not in this clone, or was invalid
+            before, gathered = previous((base,), checked), gather(checked, connection.key)
+            changed = unsent_secrets(before, gathered, made)
+            fields = [(each, name, each.configuration[name]) for each, name in changed]
+            names = {each.name for each, *field in fields if (each.name, *field) not in approved}
+            return tuple(sorted(names))
+        return ()
+
+    def _with_unsent(self, result: JobResult, report: Report) -> JobResult:
+        """Return the result of a run that did not send secrets that this push changes."""
+        names = shorten([quote(each) for each in self._rotated], 3)
+        problem = _UnreviewedRotationError(
+            f"this push changes a reference or `version` of {names} without an approved plan, "
+            "so the secret was not sent, and no later plan shows it",
+            hint="run the command in the comment or issue, which sends it",
+        )
+        written = ExitCode.PARTIAL if report.writes else ExitCode.STALE
+        problem.exit_code = report.exit_code or written
+        return replace(result, result="failed", problem=problem, reason=problem.code)
 
     def _ended(self, report: Report) -> JobResult:
         """Return the result. It shares the list of findings, so later warnings are included."""
@@ -216,6 +267,8 @@ class _Attempt:
                     for each in github.open_issues()
                     if each.marker.kind is MarkerKind.FAILURE
                     if each.marker.same_subject(self._subject)
+                    # A later plan does not show an unsent secret, so only a person knows.
+                    if each.marker.code != _UnreviewedRotationError.code or self._run.expect_digest
                 ]
                 github.close_issues(
                     resolved, f"Resolved: {self._run.link} found nothing left to apply."
@@ -232,6 +285,7 @@ class _Attempt:
         text = f"{text}\nThis is not retried automatically. See {self._run.link}."
         if command is not None:
             text += f" To continue:\n\n{code_block(command)}\n"
+        code = _UnreviewedRotationError.code if self._rotated else code
         marker = replace(self._subject, kind=MarkerKind.FAILURE, code=code)
         commented = False
         github.extend_deadline(_REPORT_SECONDS)

@@ -223,8 +223,11 @@ class Match:
                 "remove it from `ignore` to manage it",
                 first_match(self._policy.ignore, names[0]),
             )
-        if names and found is not None:
-            self._ignored_ids.add(found.id)
+        if names:
+            # The webhook with a former name would not be renamed, so it must not be deleted.
+            former = entry.previously if isinstance(entry, Webhook) else ()
+            kept = [*filter(None, [found]), *self._free(*former)]
+            self._ignored_ids.update(each.id for each in kept)
         return bool(names)
 
     def _drop_missing_ids(self) -> None:

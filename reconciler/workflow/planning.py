@@ -24,6 +24,7 @@ from reconciler.model import (
     Scheme,
     Secret,
     SecretRef,
+    Webhook,
 )
 from reconciler.planning import planner
 from reconciler.planning.plan import Plan
@@ -176,36 +177,43 @@ def _unsent(gathered: Gathered, made: Plan) -> list[Finding]:
     CloudTruth stores neither the reference nor the version of a secret, so this compares with git.
     The note has the command that sends them.
     """
-    inputs, desired = gathered.checked.inputs, gathered.checked.desired
-    unverifiable = _unverifiable_secrets(made, gathered.secrets)
-    if inputs.apply_options is None or not unverifiable:
+    inputs = gathered.checked.inputs
+    if inputs.apply_options is None or not _unverifiable_secrets(made, gathered.secrets):
         return []
     for revision, who, until in _REVISIONS:
         commit = commit_of(revision, inputs.git)
         if commit is None:
             continue
         with suppress(ConfigurationError):  # not in git, or not valid there
-            before = previous((commit,), gathered.checked)
-            resends = Resends(desired, before)
-            changed = [
-                (webhook, str(webhook.configuration[field]))
-                for webhook in desired.webhooks
-                for field in resends.causes(webhook)
-                if (webhook.name, field) in unverifiable
-            ]
+            changed = unsent_secrets(previous((commit,), gathered.checked), gathered, made)
             if changed:
-                references = ", ".join(sorted({reference for _, reference in changed}))
+                references = {str(webhook.configuration[field]) for webhook, field in changed}
                 distinct = {(each.file, each.index): repr(each.name) for each, _ in changed}
-                names = sorted(distinct.values())  # webhooks may share a name
+                names = shorten(sorted(distinct.values()), 3)  # webhooks may share a name
                 command = shlex.join(["webhooks", "apply", *_without_base(inputs.apply_options)])
                 message = (
-                    f"{who} the reference or `version` of {references} for {shorten(names, 3)}, "
-                    "but this plan does not send it; CloudTruth does not show whether it was sent "
-                    f"before, so this note disappears only after {until}"
+                    f"{who} the reference or `version` of {', '.join(sorted(references))} for "
+                    f"{names}, but this plan does not send it; CloudTruth does not show whether it "
+                    f"was sent before, so this note disappears only after {until}"
                 )
                 hint = f"if not sent yet: {command} --base {commit}"
                 return [note("version-not-sent", message, hint)]
     return []
+
+
+def unsent_secrets(before: Desired, gathered: Gathered, made: Plan) -> list[tuple[Webhook, str]]:
+    """Return each field whose reference or version is not as in `before`, with its webhook.
+
+    Without those that the plan sends, and those that the server shows.
+    """
+    desired, unverifiable = gathered.checked.desired, _unverifiable_secrets(made, gathered.secrets)
+    changed = Resends(desired, before)
+    return [
+        (webhook, field)
+        for webhook in desired.webhooks
+        for field in changed.causes(webhook)
+        if (webhook.name, field) in unverifiable
+    ]
 
 
 def _without_base(words: tuple[str, ...]) -> list[str]:

@@ -230,10 +230,13 @@ class World:
         self.propose(number, *names, **changes)
         self.squash(number)
 
-    def push(self, *, at: str = "", **environ: str) -> Done:
-        """Run the apply workflow after a push to main, on the tip of main or on the commit `at`."""
+    def push(self, *, at: str = "", before: str = "", **environ: str) -> Done:
+        """Run the apply workflow after a push to main, on the tip of main or on the commit `at`.
+
+        `before` is the commit before the push.
+        """
         self.git("checkout", "-q", at or "main")
-        done = only(self.run("apply", "push", PUSH, **environ))
+        done = only(self.run("apply", "push", {**PUSH, "before": before}, **environ))
         if at:
             self.git("checkout", "-q", "main")
         return done

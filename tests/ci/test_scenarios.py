@@ -479,6 +479,36 @@ def test_a_newer_change_of_the_webhook_keeps_a_rotation(read_back_world: World) 
     assert read_back_world.push().outputs["result"] == "converged"
 
 
+@pytest.mark.parametrize("read_back_world", ["mask", "omitted"], indirect=True)
+@pytest.mark.parametrize("others", [[], ["Deploys"]], ids=["alone", "with a create"])
+def test_a_rotation_without_a_review_is_not_lost(read_back_world: World, others: list[str]) -> None:
+    """The push fails, and its command sends the secret, which no later plan would show."""
+    here = read_back_world
+    before = here.git("rev-parse", "main")
+    here.declare("Audit", *others, version=2)
+    here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
+    rejected = here.push(before=before)
+    reason = "not-reviewed" if others else "rotation-not-reviewed"
+    assert (rejected.code, rejected.outputs["failure-reason"]) == (6, reason)
+    assert here.token("Audit") == SLACK
+    (issue,) = here.github.issues
+    assert "rotation-not-reviewed" in issue["title"]
+    if not others:
+        here.push()  # of something else
+        assert issue["state"] == "open"
+    assert here.follow(issue["body"]).code == 0
+    assert here.token("Audit") == here.secrets["SLACK_BOT_TOKEN"]
+    assert here.push().outputs["result"] == "converged"
+    assert issue["state"] == "closed"
+
+
+@pytest.mark.parametrize("read_back_world", ["mask"], indirect=True)
+def test_a_reviewed_rotation_needs_no_second_review(read_back_world: World) -> None:
+    before = read_back_world.git("rev-parse", "main")
+    merge_rotation(read_back_world)
+    assert read_back_world.push(before=before).code == 0
+
+
 def test_a_secret_changed_without_a_version_is_not_sent(here: World) -> None:
     """No review can show the change; the run lists the reference whose `version` must be bumped."""
     here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")

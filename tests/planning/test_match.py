@@ -92,6 +92,11 @@ TWO_SCOPES = Policy(
             [one("m-1")],
             ["ignored 1", "ignored-and-declared"],
         ),
+        (
+            desired(slack("m-1", previously=("Deploys",)), ignore=("m-*",)),
+            [one()],
+            ["ignored 1", "ignored-and-declared"],
+        ),
         # Row 2
         (desired(slack()), [STRANGE], ["keep id-7 (unknown-type teams, not applied)"]),
         (desired(slack()), [STRANGE, one()], ["match 1", "keep id-7 (unknown-type teams)"]),
