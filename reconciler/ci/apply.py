@@ -32,6 +32,7 @@ from reconciler.errors import (
     UsageError,
 )
 from reconciler.findings import Finding, warning
+from reconciler.model import Desired
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import resends
@@ -163,6 +164,8 @@ class _Attempt:
         if self._by_review:
             review = merged if run.reviewing is Reviewing.REQUIRE else None
             options = options._replace(reviewed=merged.resends)
+        if run.expect_digest is None and run.reviewing is not Reviewing.REQUIRE:
+            options = options._replace(previous=self._before(checked))  # sends changed references
         try:
             report = apply_plan(
                 checked, connection, options=options, confirm=lambda plan: True, review=review
@@ -205,21 +208,24 @@ class _Attempt:
 
         CloudTruth does not show them, so no later plan contains them.
         """
-        base = self._run.base_commit
-        if not self._by_review or not base:
+        before = self._before(checked)
+        if not self._by_review or before is None:
             return ()
         approved = {
             (each.webhook, each.field, each.value)
             for review in self._reviews
             for each in review.resends.values()
         }
-        with suppress(ConfigurationError):  # the commit is not in this clone, or was invalid
-            before, gathered = previous((base,), checked), gather(checked, connection.key)
-            changed = unsent_secrets(before, gathered, made)
-            fields = [(each, name, each.configuration[name]) for each, name in changed]
-            names = {each.name for each, *field in fields if (each.name, *field) not in approved}
-            return tuple(sorted(names))
-        return ()
+        changed = unsent_secrets(before, gather(checked, connection.key), made)
+        fields = [(each.name, name, each.configuration[name]) for each, name in changed]
+        return tuple(sorted({each[0] for each in fields if each not in approved}))
+
+    def _before(self, checked: Checked) -> Desired | None:
+        """Return the configuration before the push; None if it is unknown or was invalid."""
+        base = self._run.base_commit
+        with suppress(ConfigurationError):
+            return previous((base,), checked) if base else None
+        return None
 
     def _with_unsent(self, result: JobResult, report: Report) -> JobResult:
         """Return the result of a run that did not send secrets that this push changes."""

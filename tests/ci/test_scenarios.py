@@ -502,6 +502,16 @@ def test_a_rotation_without_a_review_is_not_lost(read_back_world: World, others:
     assert issue["state"] == "closed"
 
 
+@pytest.mark.parametrize("how", ["warn", "ignore"])
+@pytest.mark.parametrize("read_back_world", ["mask"], indirect=True)
+def test_a_rotation_that_needs_no_review_is_sent(read_back_world: World, how: str) -> None:
+    before = read_back_world.git("rev-parse", "main")
+    read_back_world.declare("Audit", version=2)
+    read_back_world.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
+    assert read_back_world.push(before=before, WEBHOOKS_REVIEWED_PLAN=how).code == 0
+    assert read_back_world.token("Audit") == read_back_world.secrets["SLACK_BOT_TOKEN"]
+
+
 @pytest.mark.parametrize("read_back_world", ["mask"], indirect=True)
 def test_a_reviewed_rotation_needs_no_second_review(read_back_world: World) -> None:
     before = read_back_world.git("rev-parse", "main")
