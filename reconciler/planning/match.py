@@ -403,23 +403,29 @@ class Match:
         that is renamed: if the rename failed, two webhooks would have the name.
         """
         pairs = [pair for pair in self.pairs if pair[0].name != pair[1].name]
-        renamed = {found.id: webhook.name for webhook, found in pairs}
+        renamed = {found.id: webhook for webhook, found in pairs}
         deleted = {each.before.id for each in self.deletes}
-        wanted = [(webhook, f"{found.name!r} cannot be renamed to") for webhook, found in pairs]
-        wanted += [(webhook, "cannot create") for webhook in self.new]
-        for index, (webhook, verb) in enumerate(wanted):
+        wanted: list[tuple[Webhook, str | None]] = [(each, found.name) for each, found in pairs]
+        for webhook, old in [*wanted, *((each, None) for each in self.new)]:
             for holder in self._by_name.get(webhook.name, ()):
-                if holder.id in renamed:
-                    new = renamed[holder.id]
-                    why = f"is renamed to {new!r} in this plan"
-                    hint = f"use two applies: the first with --only {shlex.quote(new)}"
-                elif index < len(pairs):
+                other = renamed.get(holder.id)
+                if other is not None:
+                    why = f"is renamed to {other.name!r} in this plan"
+                    hint = f"use two applies: the first with --only {shlex.quote(other.name)}"
+                elif old is not None:
                     why = "is deleted last" if holder.id in deleted else "is kept"
-                    hint = "delete or rename it in an earlier apply, or choose another name"
+                    hint = "delete or rename that one in an earlier apply, or choose another name"
                 else:
                     continue
+                for entry, paired in ((webhook, old), (other, holder.name)):
+                    if entry is not None and entry.id is not None:  # perhaps a wrong id
+                        check = f"check the `id` of {entry.name!r}, which is that of {paired!r}"
+                        hint = f"{check}; if the rename is intended, {hint}"
+                        break
+                verb = "cannot create" if old is None else f"{old!r} cannot be renamed to"
                 message = f"{verb} {webhook.name!r}: another webhook with that name {why}"
                 yield error("name-taken", message, hint, webhook.position)
+                break
 
     def _classify_unmatched(self) -> None:
         """Classify the live webhooks that match no entry (rows 1, 2, 6 and 7)."""

@@ -91,7 +91,8 @@ def format_finding(found: Finding) -> list[str]:
                 [
                     "5 error name-taken: 'old' cannot be renamed to 'new': another webhook with "
                     f"that name {why}",
-                    "  delete or rename it in an earlier apply, or choose another name",
+                    "  check the `id` of 'new', which is that of 'old'; if the rename is intended, "
+                    "delete or rename that one in an earlier apply, or choose another name",
                 ],
             )
             for gone, why in (
@@ -106,10 +107,12 @@ def format_finding(found: Finding) -> list[str]:
             [
                 "1 error name-taken: 'a' cannot be renamed to 'b': another webhook with that "
                 "name is renamed to 'c d' in this plan",
-                "  use two applies: the first with --only 'c d'",
+                "  check the `id` of 'b', which is that of 'a'; if the rename is intended, "
+                "use two applies: the first with --only 'c d'",
                 "1 error name-taken: cannot create 'a': another webhook with that name "
                 "is renamed to 'b' in this plan",
-                "  use two applies: the first with --only b",
+                "  check the `id` of 'b', which is that of 'a'; if the rename is intended, "
+                "use two applies: the first with --only b",
             ],
         ),
         (
