@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Set
 from fnmatch import translate
 from re import compile as compile_pattern
 from typing import Final
 
-from reconciler.findings import Finding, warning
-from reconciler.model import Pattern
+from reconciler.findings import Finding, note, warning
+from reconciler.model import Pattern, Policy
 
 MAX_GLOB: Final = 256
 """The maximum length of a glob over names, in characters; names have the same limit."""
@@ -56,6 +56,35 @@ def unmatched(only: Iterable[str], names: Collection[str], searched: str) -> Ite
                 "a glob must match the whole name, and case matters (`team-*`, not `team`); "
                 "`webhooks status` lists names",
             )
+
+
+def unused(policy: Policy, names: Set[str]) -> Iterator[Finding]:
+    """Note each pattern of `protect` and `ignore` that is a name, but not one of `names`.
+
+    It may be a typo. A glob may be a precaution, and is not checked.
+    """
+    listed = [("protect", each) for each in policy.protect]
+    listed += [("ignore", each) for each in policy.ignore]
+    left = [
+        (key, each)
+        for key, each in listed
+        if each.glob not in names and _SPECIAL.search(each.glob) is None
+    ]
+    same_letters = {_letters(name): name for name in names} if left else {}
+    for key, each in left:
+        meant = same_letters.get(_letters(each.glob))
+        hint = "correct it, or remove it if the webhook is gone; `webhooks status` lists names"
+        yield note(
+            "unused-pattern",
+            f"`{key}` has {each.glob!r}, but no declared or live webhook has this name",
+            hint if meant is None else f"did you mean {meant!r}?",
+            each.position,
+        )
+
+
+def _letters(name: str) -> str:
+    """Return the same text for names that differ in case or in the order of letters."""
+    return "".join(sorted(name.casefold()))
 
 
 _LATIN: Final = str.maketrans(

@@ -15,7 +15,7 @@ from reconciler.model import Desired, Live, LiveWebhook, Secret, SecretRef, Webh
 from reconciler.planning.compare import compare, with_removed_unknown_fields
 from reconciler.planning.guards import guard, malformed_secret_warning, relaxed, rename_hints
 from reconciler.planning.match import Match
-from reconciler.planning.names import unmatched
+from reconciler.planning.names import unmatched, unused
 from reconciler.planning.plan import (
     Attribution,
     Create,
@@ -162,13 +162,16 @@ def plan(
 
 
 def _unmatched_globs(options: PlanOptions, desired: Desired, live: Live) -> Iterator[Finding]:
-    """Warn about each glob of `--only` that matches no live, declared or former name."""
+    """Warn about globs of `--only`, else note names in the policy, that match no webhook.
+
+    `--only` matches live, declared and former names, a policy live and declared ones.
+    """
+    names = _declared_names(desired).union(each.name for each in live.webhooks)
     if options.only:
-        names = _declared_names(desired).union(
-            (each.name for each in live.webhooks),
-            (old for each in desired.webhooks for old in each.previously),
-        )
-        yield from unmatched(options.only, names, "declared or live webhook")
+        former = (old for each in desired.webhooks for old in each.previously)
+        yield from unmatched(options.only, names.union(former), "declared or live webhook")
+    else:
+        yield from unused(desired.policy, names)
 
 
 def _declared_names(desired: Desired) -> frozenset[str]:

@@ -48,7 +48,7 @@ def absent(name: str, line: int, id: str | None = None) -> Absent:
 
 def ignoring(glob: str, id: str | None = None) -> Desired:
     found = desired(slack(id=id, line=3))
-    patterns = (Pattern(glob="other"), Pattern(glob=glob, position=at(11)))
+    patterns = (Pattern(glob="other-*"), Pattern(glob=glob, position=at(11)))
     return replace(found, policy=found.policy._replace(ignore=patterns))
 
 
@@ -113,6 +113,19 @@ def format_finding(found: Finding) -> list[str]:
                 "is renamed to 'b' in this plan",
                 "  check the `id` of 'b', which is that of 'a'; if the rename is intended, "
                 "use two applies: the first with --only b",
+            ],
+        ),
+        (
+            desired(slack("a"), protect=("tempaltes", "prod-*", "a"), ignore=("gone",)),
+            [live_slack("a", "1"), live_slack("templates", "2")],
+            {"prune": False},
+            [
+                "- note unused-pattern: `ignore` has 'gone', but no declared or live webhook has "
+                "this name",
+                "  correct it, or remove it if the webhook is gone; `webhooks status` lists names",
+                "7 note unused-pattern: `protect` has 'tempaltes', but no declared or live webhook "
+                "has this name",
+                "  did you mean 'templates'?",
             ],
         ),
         (
