@@ -49,9 +49,10 @@ _COMMON: Final = """\
 Several commands share these options. Pass them before or after the command's name. A command \
 accepts only the options that it uses: `validate` has no connection options, `export` has no -f.
 
-An option overrides its environment variable. An empty variable is treated as not set. In a \
-variable, write the values of a repeatable option on separate lines; in WEBHOOKS_ALLOW_SECRETS, \
-spaces and commas also separate them."""
+An option overrides its environment variable. An empty variable is treated as not set. If a \
+command fails, a note lists the variables that set its options. In a variable, write the values of \
+a repeatable option on separate lines; in WEBHOOKS_ALLOW_SECRETS, spaces and commas also separate \
+them."""
 
 
 def program() -> Group:
@@ -97,6 +98,8 @@ def run(arguments: Sequence[str], process: Process) -> int:
         if isinstance(problem, click.UsageError) and json_requested:
             context.options["format"] = "json"  # parsing may have failed before it was set
         code = handle_error(problem, context)
+    if code not in (ExitCode.OK, ExitCode.CHANGES) and context.variables:
+        context.console.message("note", f"set in the environment: {', '.join(context.variables)}")
     # If the result could not be written, the run failed, unless it has a more severe exit code.
     return int(code or context.console.failed)
 

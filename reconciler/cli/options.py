@@ -36,12 +36,14 @@ _PRECEDENCE: Final = {ParameterSource.COMMANDLINE: 0, ParameterSource.ENVIRONMEN
 class Context:
     """The process of a run, its console, and its options.
 
-    `options` has each option from the command line or its variable, by name.
+    `options` has each option from the command line or its variable, by name. `variables` are those
+    that set an option of the command, each with the option.
     """
 
     def __init__(self, process: Process) -> None:
         self.process = process
         self.options: ChainMap[str, Any] = ChainMap({}, {})
+        self.variables: list[str] = []
         self.console = Console(process, self.options)
 
     @property
@@ -188,6 +190,12 @@ def command(
         @click.pass_context
         def callback(ctx: click.Context, /, **own: Any) -> int:
             _reject_unsupported(ctx)
+            line, environment = ctx.obj.options.maps
+            ctx.obj.variables = [
+                f"{each.envvar} ({each.opts[-1]})"
+                for each in ctx.command.params
+                if each.name in environment and each.name not in line
+            ]
             from reconciler.cli.session import Session  # help runs no command
 
             session = Session(ctx.obj)

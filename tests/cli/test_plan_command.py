@@ -141,8 +141,11 @@ def test_blocked_plan(shell: Shell, file: File, server: Cloud) -> None:
         ({"WEBHOOKS_ORGANIZATION": "Acme"}, 0, 2, ""),
         ({"CLOUDTRUTH_SERVER_URL": "http://127.0.0.1:9", "WEBHOOKS_DEADLINE": "1"}, 1, 0, "127.0"),
         ({"WEBHOOKS_FILE": "other.yaml"}, 4, 1, "'Acme', not to 'Globex'"),
+        ({"WEBHOOKS_ORGANIZATION": "Other", "WEBHOOKS_FILE": "webhooks.yaml"}, 4, 1,
+         "note: set in the environment: WEBHOOKS_FILE (--file), "
+         "WEBHOOKS_ORGANIZATION (--organization)"),
     ],
-)
+)  # fmt: skip
 def test_errors_before_the_listing(
     shell: Shell, file: File, cloud: MakeCloud,
     environ: dict[str, str], code: int, reads: int, expected: str,
