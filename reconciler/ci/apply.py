@@ -99,12 +99,22 @@ class _Attempt:
         checked = check(run, writing=True)
         why = files_only_reason(run)
         if why is not None:
-            if any(each.pending for each in self._reviews):
-                raise CredentialError(why.message, hint=why.hint)
+            if self._is_set_up():
+                message = f"nothing was applied: {run.key_variable} is not set"
+                raise CredentialError(message, hint=why.hint)
             return files_only(checked, why, result="skipped")
         self._require_tip(checked)
         with run.connected() as connection:
             return self._apply(checked, connection)
+
+    def _is_set_up(self) -> bool:
+        """Return whether a plan was made with a key before, so that a missing key is an error.
+
+        Before the keys are set, the run passes, and only checks the files.
+        """
+        run, merges = self._run, self._merges or ()
+        kinds = {each.marker.kind for _, comments in merges for each in comments}
+        return MarkerKind.PLAN in kinds or bool(run.expect_digest or run.earlier_label)
 
     def report_error(self, problem: ReconcilerError | KeyboardInterrupt) -> JobResult:
         """Report why the run ended early, with the next command."""

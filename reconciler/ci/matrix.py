@@ -20,7 +20,8 @@ from reconciler.model import Scheme
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
 from reconciler.source.files import file_matcher
-from reconciler.source.load import Loaded
+from reconciler.source.history import NoBaseError, read_base
+from reconciler.source.load import Loaded, parse_files
 from reconciler.source.secrets import references
 from reconciler.workflow.inputs import (
     Inputs,
@@ -76,8 +77,10 @@ def matrix(run: Run) -> JobResult:
             f"{len(chosen)} organizations exceed the limit of {MAX_JOBS} jobs in a matrix",
             hint="split the files across several workflows",
         )
+    earlier = earlier_labels(run.inputs, run.paths, labels, run.base_commit)
     include = [
         {"organization": it.organization or "", "file": "\n".join(it.paths), "label": name}
+        | ({"earlier-label": earlier[name]} if name in earlier else {})
         for name, it in chosen.items()
     ]
     findings = list[Finding]()
@@ -122,6 +125,24 @@ def labeled(inputs: Inputs, roots: Sequence[str]) -> Mapping[str, OrganizationFi
             )
         found[label] = each
     return found
+
+
+def earlier_labels(
+    inputs: Inputs, roots: Sequence[str], labels: Mapping[str, OrganizationFiles], base: str
+) -> Mapping[str, str]:
+    """Return the labels of organizations at the commit `base`, by their new labels.
+
+    Organizations whose label is unchanged are left out. The result is empty if the files of that
+    commit are not known.
+    """
+    try:
+        found = read_base(base, roots, directory=inputs.directory, git=inputs.git, old_names=True)
+        before = labeled(replace(inputs, parsed=parse_files(found)), roots) if found.files else {}
+    except (NoBaseError, ConfigurationError, UsageError):
+        return {}
+    known = {each.organization: label for label, each in before.items()}
+    old = {label: known.get(each.organization, label) for label, each in labels.items()}
+    return {label: each for label, each in old.items() if each != label}
 
 
 def _label(file: PurePosixPath, roots: Sequence[str]) -> str:

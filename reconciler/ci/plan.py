@@ -18,7 +18,7 @@ from reconciler.ci.matrix import changed_files, input_matcher, read_files
 from reconciler.ci.result import JobResult, failed, reporting
 from reconciler.ci.reviews import collect, history, merged_reviews, unapproved, unreviewed
 from reconciler.ci.run import Commenting, MergeGroup, PullRequest, Run
-from reconciler.ci.workflows import CALLER, not_triggering
+from reconciler.ci.workflows import CALLER, label_change, not_triggering
 from reconciler.errors import (
     ConfigurationError,
     Interrupted,
@@ -38,6 +38,7 @@ from reconciler.render.quote import quote
 from reconciler.render.words import plural
 from reconciler.source.history import NoBaseError, read_base
 from reconciler.source.load import Loaded
+from reconciler.source.secrets import set_command
 from reconciler.workflow import Checked, gather, load
 from reconciler.workflow import plan as make_plan
 from reconciler.workflow.inputs import load_earlier
@@ -46,6 +47,10 @@ _MAX_PARTS: Final = 10
 """The maximum number of comments for a plan."""
 
 _POLICY: Final = "until it is merged, the version in the base branch applies, if there is one"
+_ALLOW_HINT: Final = (
+    "if it may be sent, run `webhooks init --github` again, which adds it to "
+    "WEBHOOKS_ALLOW_SECRETS in the workflow"
+)
 _UPDATING: Final = "_Updating this plan. Merging applies nothing until the update is complete._\n"
 _UNNEEDED: Final = "_This part of the plan is no longer needed._\n"
 
@@ -70,8 +75,16 @@ def check(run: Run, *, writing: bool = False) -> Checked:
                 "policies cannot be read: the base commit is not in this clone",
                 hint="check out with fetch-depth: 0",
             )
-    checked = load(inputs)._replace(inputs=run.inputs)
-    gather(checked, writing=writing)
+    try:
+        checked = load(inputs)._replace(inputs=run.inputs)
+        gather(checked, writing=writing)
+    except ConfigurationError as problem:
+        if run.workflow:
+            problem.findings = tuple(
+                replace(each, hint=_ALLOW_HINT) if each.rule == "secret-not-allowed" else each
+                for each in problem.findings
+            )
+        raise
     return checked
 
 
@@ -99,11 +112,12 @@ def files_only_reason(run: Run) -> Finding | None:
             "for a plan, ask a maintainer to push the branch to this repository",
         )
     if run.connect is None:
-        return warning(
-            "no-api-key",
-            f"{run.key_variable} is not set: only the files are checked",
-            "put the key into the job's environment and pass it in the step's env",
-        )
+        hint = set_command(run.key_variable, run.inputs.environ)
+        hint = hint or "put the key into the job's environment and pass it in the step's env"
+        if run.earlier_label:
+            hint = f"{label_change(run.earlier_label, run.label)}; {hint}"
+        message = f"{run.key_variable} is not set: only the files are checked"
+        return warning("no-api-key", message, hint)
     return None
 
 

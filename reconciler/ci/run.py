@@ -80,7 +80,8 @@ class Run:
 
     `connect` is None without an API key, which is read from `key_variable`; `github` is None
     without a token. `label` identifies this setup in comments and issues if the repository has
-    several, else it is empty. `expect_digest` is the digest of a plan that was reviewed elsewhere.
+    several, else it is empty; `earlier_label` is its label before the change if that was another.
+    `expect_digest` is the digest of a plan that was reviewed elsewhere.
 
     `repository` is owner/name. `branch` is the branch of the run, `applied_branch` the branch whose
     files are applied, `workflow` the name of the workflow file, `base_commit` the commit before the
@@ -92,6 +93,7 @@ class Run:
     github: GitHub | None
     event: Event = None
     label: str = ""
+    earlier_label: str = ""
     commenting: Commenting = Commenting.ALWAYS
     reviewing: Reviewing = Reviewing.REQUIRE
     expect_digest: str | None = None
@@ -206,6 +208,7 @@ def read_run(
         github=github,
         event=_read_event(environ.get("GITHUB_EVENT_NAME", ""), payload, repository=repository),
         label=label,
+        earlier_label=environ.get("WEBHOOKS_EARLIER_LABEL", ""),
         commenting=_choice(Commenting, "comment", values.get("comment") or "true"),
         reviewing=_choice(Reviewing, "reviewed-plan", values.get("reviewed-plan") or "require"),
         expect_digest=digest,

@@ -87,11 +87,7 @@ class Setup:
     @property
     def environments(self) -> Mapping[str, tuple[str, str]]:
         """Return the GitHub environments for plan and apply, by label."""
-        (plan, plans), (apply, applies) = _ENVIRONMENTS
-        return {
-            label: (f"{label}-{plans}", f"{label}-{applies}") if label else (plan, apply)
-            for label in self.organizations
-        }
+        return {label: environments_of(label) for label in self.organizations}
 
     @property
     def commands(self) -> tuple[str, ...]:
@@ -117,6 +113,21 @@ class Setup:
         others |= set(map(normpath, (*self.parents, *self.policies)))
         folder = (file.removesuffix("**"),) if file.endswith("**") else ()
         return (file, *(each for each in _in_repository(others) if not each.startswith(folder)))
+
+
+def environments_of(label: str) -> tuple[str, str]:
+    """Return the GitHub environments for plan and apply of a label."""
+    (plan, plans), (apply, applies) = _ENVIRONMENTS
+    return (f"{label}-{plans}", f"{label}-{applies}") if label else (plan, apply)
+
+
+def label_change(old: str, new: str) -> str:
+    """Return what a new label needs, because it selects other environments than the old one."""
+    return (
+        f"the label changes from {old} to {new}: create {' and '.join(environments_of(new))} with "
+        f"the protection and secrets of {' and '.join(environments_of(old))}, or keep the path of "
+        "the organization's first file"
+    )
 
 
 def _in_repository(names: Iterable[str]) -> list[str]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 STDOUT: Final = "-"
 """The file name that means standard output."""
 
-_SINGLE: Final = ("out", "report", "expect_digest")
+_SINGLE: Final = ("out", "report", "expect_digest", "allow_deletes")
 """Options that apply to a single plan."""
 _WIDTH: Final = 100
 _NARROWEST: Final = 40

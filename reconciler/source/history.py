@@ -62,17 +62,20 @@ def no_git(arguments: Sequence[str]) -> bytes | None:
     return None
 
 
-def read_base(branch_tip: str, paths: Sequence[str], *, directory: Path, git: Git) -> Sources:
+def read_base(
+    branch_tip: str, paths: Sequence[str], *, directory: Path, git: Git, old_names: bool = False
+) -> Sources:
     """Return the files of `paths` at the merge base of this work tree and `branch_tip`.
 
-    Later commits on the branch are therefore not changes of this work tree. Raises NoBaseError.
+    Later commits on the branch are therefore not changes of this work tree. With `old_names`, a
+    file that was renamed since then has the name that it had there. Raises NoBaseError.
     """
     if not _COMMIT.fullmatch(branch_tip):
         raise NoBaseError("the event has no base commit")
     commit = _commit(git(["merge-base", branch_tip, "HEAD"]))
     if commit is None:
         raise NoBaseError("the base commit is not in this clone; check out with fetch-depth: 0")
-    return _read(commit, paths, directory=directory, git=git)
+    return _read(commit, paths, directory=directory, git=git, old_names=old_names)
 
 
 def _renames(commit: str, paths: Sequence[str], *, directory: Path, git: Git) -> Mapping[str, str]:
@@ -142,8 +145,10 @@ def _commit(output: bytes | None) -> str | None:
     return commit if _COMMIT.fullmatch(commit) else None
 
 
-def _read(commit: str, paths: Sequence[str], *, directory: Path, git: Git) -> Sources:
-    """Read files at a commit. A file that was renamed later has its current name."""
+def _read(
+    commit: str, paths: Sequence[str], *, directory: Path, git: Git, old_names: bool = False
+) -> Sources:
+    """Read files at a commit. Unless `old_names`, a file renamed later has its current name."""
     files: dict[str, SourceFile] = {}
     for path in paths or (DEFAULT_FILE,):
         if path == STDIN:
@@ -160,7 +165,8 @@ def _read(commit: str, paths: Sequence[str], *, directory: Path, git: Git) -> So
             if raw is None:
                 raise NoBaseError("git cannot read the files of the base commit")
             files.setdefault(name, SourceFile(file=name, raw=raw))
-    for old, new in _renames(commit, paths, directory=directory, git=git).items():
+    renames = {} if old_names else _renames(commit, paths, directory=directory, git=git)
+    for old, new in renames.items():
         raw = git(["cat-file", "blob", f"{commit}:./{old}"])
         if raw is not None:
             files.pop(old, None)

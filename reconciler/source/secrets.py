@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -230,9 +231,21 @@ def _value(
         text = _read(ref, directory, allow)
     elif not (text := environ.get(ref.name, "")):
         what, shown = "empty" if ref.name in environ else "not set", masked(ref.name)
-        hint = f"set {shown} in the environment of this command"
+        command = set_command(shown, environ)
+        hint = f"set {shown} in the environment of this command" if command is None else command
         return _unusable(f"the variable {shown} is {what}", hint)
     return text if isinstance(text, Finding) else (wrap(text), is_padded(text))
+
+
+def set_command(name: str, environ: Mapping[str, str]) -> str | None:
+    """Return the step that sets a variable in a job on GitHub, None if this is not one.
+
+    The workflows pass the name of the job's environment in WEBHOOKS_ENVIRONMENT.
+    """
+    environment = environ.get("WEBHOOKS_ENVIRONMENT")
+    if not environment or not name.isidentifier():
+        return None
+    return f"run `{shlex.join(['gh', 'secret', 'set', name, '--env', environment])}`"
 
 
 def _read(ref: SecretRef, directory: Path, allow: Sequence[str]) -> str | Finding:

@@ -13,6 +13,7 @@ from reconciler.ci.workflows import RequiredSecrets, Setup
 from reconciler.model import Scheme, SecretRef
 from tests.ci.fake_github import MAX_BODY
 from tests.ci.support import PUSH, SLACK, Done, World, world
+from tests.folders import write
 
 BASE = (
     "defaults: {type: slack, event_types: [value_created], configuration: "
@@ -118,6 +119,28 @@ def test_a_changed_parent_is_planned_and_applied_for_each(three: Organizations) 
     assert three.channels()["staging"] == ["alerts"]
     again = three.push()
     assert [each.outputs["result"] for each in again.values()] == ["converged"] * 3
+
+
+@pytest.mark.parametrize("label", ["alerts", "renamed"])
+def test_a_changed_label_without_its_environments_is_not_applied(
+    three: Organizations, label: str
+) -> None:
+    """The label is that of the first file: another file before it, or a new name, changes it."""
+    three.world.topic(1)
+    if label == "renamed":
+        three.world.git("mv", "orgs/production.yaml", "orgs/renamed.yaml")
+    else:
+        write(three.world.work, {"orgs/alerts.yaml": "organization: Production\nwebhooks: []\n"})
+    planned = three.propose(1, {})
+    assert (planned[label].code, planned[label].outputs["result"]) == (0, "validated")
+    warned = f"the label changes from production to {label}: create {label}-plan and {label}-apply"
+    assert warned in planned[label].stdout
+    assert f"gh secret set CLOUDTRUTH_API_KEY --env {label}-plan" in planned[label].stdout
+    three.merge(1)
+    done = three.push()[label]
+    assert (done.code, done.outputs["failure-reason"]) == (4, "no-api-key")
+    assert f"gh secret set CLOUDTRUTH_API_KEY --env {label}-apply" in done.stdout
+    assert warned in done.stdout
 
 
 def test_only_organizations_that_changed_have_a_job(three: Organizations) -> None:

@@ -578,7 +578,10 @@ def test_an_unapplied_merge_is_reported_once(here: World, code: str) -> None:
         done = here.push()
         assert (done.code, done.outputs["failure-reason"]) == (exit_code, code), done.stdout
     assert failures(here) == [code]
-    assert f"gh run rerun {here.runs} --repo acme/hooks" in here.github.bodies(1)[-1]
+    comment = here.github.bodies(1)[-1]
+    assert f"gh run rerun {here.runs} --repo acme/hooks" in comment
+    for name in secrets:
+        assert f"gh secret set {name} --env cloudtruth-production" in comment
     assert set(here.live()) == {"Audit"}
     here.secrets = good
     here.emulator.faults = Script()

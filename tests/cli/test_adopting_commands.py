@@ -11,7 +11,7 @@ import pytest
 
 from reconciler.emulator.store import Store
 from tests.cli.conftest import SECRETS, Cloud, File, Shell, expect
-from tests.folders import write
+from tests.folders import commit, git, write
 
 LOCAL = "--local"
 
@@ -310,9 +310,37 @@ def test_init_writes_workflows_for_a_folder(shell: Shell, tmp_path: Path):
     assert 'paths: ["orgs/**", "base.yaml", ' in texts["apply-webhooks.yml"]
     assert "environment: plan # LABEL-plan " in texts["drift-webhooks.yml"]
     assert "Restrict eu-apply, us-apply to branch main, and add required reviewers" in done.out
-    write(tmp_path, {"orgs/eu.yaml": eu.replace("{env: EU_KEY}", "{file: eu-key}")})
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        ("api_key: {file: eu-key}", "`api_key` in orgs/eu.yaml is a file, which"),
+        ("profile: eu", "`profile` in orgs/eu.yaml is in cli.yml, which"),
+    ],
+)
+def test_init_rejects_keys_that_runners_do_not_have(
+    shell: Shell, tmp_path: Path, head: str, expected: str
+):
+    """It writes nothing, and shows the reference to use."""
+    texts = {f"orgs/{each}.yaml": f"organization: {each}\nwebhooks: []\n" for each in ("eu", "us")}
+    texts["orgs/eu.yaml"] += f"{head}\n"
+    write(tmp_path, texts)
     done = shell("init", "--github", "-f", "orgs/")
-    assert (done.code, "`api_key` in orgs/eu.yaml is a file, which" in done.err) == (64, True)
+    expect(done, 64, expected, "`api_key: {env: CLOUDTRUTH_API_KEY}`")
+    assert not (tmp_path / ".github").exists()
+
+
+def test_init_warns_about_a_changed_label(shell: Shell, tmp_path: Path):
+    """The label selects environments, and changes with the first file of the organization."""
+    texts = {f"orgs/{each}.yaml": f"organization: {each}\nwebhooks: []\n" for each in ("eu", "us")}
+    write(tmp_path, texts)
+    git(tmp_path, "init", "-q", "-b", "main")
+    commit(tmp_path)
+    expect(shell("init", "--github", "-f", "orgs/"), 0, without=("label changes",))
+    write(tmp_path, {"orgs/alerts.yaml": texts["orgs/us.yaml"]})
+    done = shell("init", "--github", "-f", "orgs/", "--yes")
+    expect(done, 0, "warning: us: the label changes from us to alerts: create alerts-plan and ")
 
 
 def test_init_writes_branch_and_policies(shell: Shell, file: File, tmp_path: Path):

@@ -125,9 +125,11 @@ def test_keep_going_continues_after_every_error_of_one_organization(
 
 
 def test_options_and_commands_for_one_organization_are_rejected(run: Run) -> None:
-    """A saved plan, a report and a digest belong to one organization; so do two commands."""
+    """A saved plan, a report, a digest and a number of deletes belong to one organization; so do
+    two commands.
+    """
     one = ("plan orgs -o p.json", "apply -f orgs --report r", "doctor -f orgs", "slack check orgs")
-    for line in one:
+    for line in (*one, "apply -f orgs --allow-deletes 2"):
         expect(run(line), 64, "the files declare several: Acme, Globex")
     expect(run("apply orgs"), 3, "run `webhooks apply -f orgs`")
 

@@ -17,7 +17,7 @@ from click.core import ParameterSource
 
 from reconciler import workflow
 from reconciler.api.origin import DEFAULT_SERVER, Origin
-from reconciler.ci.matrix import labeled
+from reconciler.ci.matrix import earlier_labels, labeled
 from reconciler.ci.workflows import (
     CALLER,
     GUIDE,
@@ -25,6 +25,7 @@ from reconciler.ci.workflows import (
     Setup,
     default_branch,
     installed_commit,
+    label_change,
     lock,
     package,
     setting_lines,
@@ -45,7 +46,7 @@ from reconciler.settings import LOCAL_SERVER
 from reconciler.source.allowed import parse_reference
 from reconciler.source.export import SLACK_TOKEN, export
 from reconciler.source.files import DEFAULT_FILE
-from reconciler.source.history import git_in
+from reconciler.source.history import commit_of, git_in
 from reconciler.source.rendered import scalar
 from reconciler.source.secrets import references
 from reconciler.source.write import FileKind, check_kind, make_folder, write_atomically
@@ -128,13 +129,15 @@ def run(
         before = directory / CALLER
         text = before.read_text(encoding="utf-8", errors="replace") if before.is_file() else ""
         policies = policy or setting_lines(text, "policy")
-        organizations, parents = _organizations(session, target, policies)
+        applied = branch or next(
+            iter(setting_lines(text, "branch")), default_branch(git_in(directory))
+        )
+        organizations, parents = _organizations(session, target, policies, applied)
         setup = Setup(
             package=installed,
             lock=lock(revision),
             file=target,
-            branch=branch
-            or next(iter(setting_lines(text, "branch")), default_branch(git_in(directory))),
+            branch=applied,
             organizations=organizations,
             parents=parents,
             policies=policies,
@@ -319,12 +322,12 @@ def _write(session: Session, name: str, text: str) -> None:
 
 
 def _organizations(
-    session: Session, target: str, policies: tuple[str, ...]
+    session: Session, target: str, policies: tuple[str, ...], branch: str
 ) -> tuple[Mapping[str, RequiredSecrets], tuple[str, ...]]:
     """Return the secrets of each organization in the files by its label, and the files' parents.
 
-    The files must conform to the policies. The label is empty if there is only one. Raises
-    ConfigurationError, UsageError.
+    The files must conform to the policies. The label is empty if there is only one. A label that
+    differs from that on the branch gets a warning. Raises ConfigurationError, UsageError.
     """
     asked = replace(
         session.inputs,
@@ -345,15 +348,22 @@ def _organizations(
         parents.update(declared.parents)
         secrets = {replace(each, version=None) for each in references(checked.desired.webhooks)}
         needs, key = RequiredSecrets(references=tuple(secrets)), group.api_key
-        if key is not None and key.scheme is not Scheme.ENV:
+        if group.profile is not None or (key is not None and key.scheme is not Scheme.ENV):
+            what, kind = ("profile", "in cli.yml") if key is None else ("api_key", "a file")
             raise UsageError(
-                f"`api_key` in {group.paths[0]} is a file, which GitHub's runners do not have",
-                hint="refer to a variable, such as `api_key: {env: CLOUDTRUTH_API_KEY}`",
+                f"`{what}` in {', '.join(group.paths)} is {kind}, which GitHub's runners do not "
+                "have; no workflow was written",
+                hint="refer to a variable instead: `api_key: {env: CLOUDTRUTH_API_KEY}`",
             )
         found[label] = needs if key is None else replace(needs, key=key.name)
     if warnings:
         session.warn(warnings)
         session.console.message("warning", "in the workflows these warnings are errors: fix them")
-    if len(found) == 1:
+    if len(found) > 1:
+        tip = commit_of(branch, asked.git) or ""
+        for new, old in earlier_labels(asked, (target,), groups, tip).items():
+            name = quote(groups[new].organization or "no organization")
+            session.console.message("warning", f"{name}: {label_change(old, new)}")
+    else:
         found = dict(zip([""], found.values(), strict=True))
     return found, tuple(sorted(parents))
