@@ -239,9 +239,10 @@ def _notes(plan: Plan, view: View) -> Iterable[str]:
         plan, names=view.verbosity > 0, shown=lambda name: code(quote(name))
     )
     yield from (f"- {each}" for each in lines)
-    for ref in dict.fromkeys(use.reference for use in plan.secrets):
+    for ref, destinations in words.secret_destinations(plan).items():
         missing = " (missing here)" if ref in view.missing else ""
-        yield f"- Apply needs {code(words.reference(ref))}{missing}"
+        listed = ", ".join(map(code, destinations))
+        yield f"- Apply needs {code(words.reference(ref))} for {listed}{missing}"
     if names := outside_digest(plan):
         listed = ", ".join(map(code, names))
         yield f"- Not in the digest (only a secret's value differs): {listed}"
@@ -315,15 +316,17 @@ def _fit(
 ) -> str:
     """Join the parts of a comment; `table` is the text before the first row.
 
-    If it exceeds the limit, leave out details, then the text after the table, then rows, line by
-    line; `head` and `foot` are never cut.
+    If it exceeds the limit, leave out details, then the end of the text after the table, then rows,
+    line by line; `head` and `foot` are never cut.
     """
-    notes = ["", *after] if after else []
+    notes: Sequence[str] = ["", *after] if after else []
     room = inf
     if view.limit is not None:
         room = view.limit - _size([*head, *table, *notes, *foot]) - _CUT_SPACE
-    if room < 0:
-        room, notes = room + _size(notes), []
+    if room < 0:  # the rest is shared with the rows
+        room += _size(notes)
+        notes = _fitting(notes, room / 2)
+        room -= _size(notes)
     shown = _fitting(rows, room)
     fence = _fence(*details)  # longer than any fence in the text
     opening = ["", "<details><summary>Details</summary>", "", f"{fence}diff"]
@@ -337,7 +340,7 @@ def _fit(
     cut = ""
     if lost := len(rows) - len(shown):
         cut = f"{words.plural(lost, 'row')} and the details"
-    elif (left := len(details) - len(shown_details)) or (after and not notes):
+    elif left := len(details) - len(shown_details) + len(after) - len(notes[1:]):
         cut = f"{words.plural(left, 'line')} of details"
     if cut:
         lines += ["", f"_Cut to fit: {cut} are not shown; the log of the run has them._"]

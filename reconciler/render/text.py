@@ -20,7 +20,7 @@ from reconciler.findings import (
     most_severe,
     sort_key,
 )
-from reconciler.model import Organization, SecretRef
+from reconciler.model import Organization
 from reconciler.planning.plan import Plan
 from reconciler.planning.status import DRIFTED, ManagementStatus, WebhookStatus
 from reconciler.render import PLAIN, View, words
@@ -176,16 +176,8 @@ def _unblocking(plan: Plan, view: View) -> list[str]:
 
 def _secrets(plan: Plan, view: View) -> list[str]:
     """List the references that `apply` resolves, each with its destinations."""
-    uses: dict[SecretRef, dict[str, None]] = {}
-    for use in plan.secrets:
-        # Show the webhook's name if only the reference of its address is known.
-        known = use.destination and str(use.reference) not in use.destination
-        destination = quote(use.destination if known else use.webhook)
-        uses.setdefault(use.reference, {})[destination] = None
-    if not uses:
-        return []
-    lines = ["Secrets that apply needs:"]
-    for ref, destinations in uses.items():
+    lines = ["Secrets that apply needs:"] if plan.secrets else []
+    for ref, destinations in words.secret_destinations(plan).items():
         first, *others = _listed(destinations)
         atoms = [Atom(f"-> {first.text}", gap="  "), *others]
         if ref in view.missing:

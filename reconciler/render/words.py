@@ -145,6 +145,17 @@ def not_compared(plan: Plan, *, names: bool, shown: Callable[[str], str] = quote
     return lines
 
 
+def secret_destinations(plan: Plan) -> dict[SecretRef, dict[str, None]]:
+    """Return the references that `apply` resolves, each with its destinations for display."""
+    uses: dict[SecretRef, dict[str, None]] = {}
+    for use in plan.secrets:
+        # Show the webhook's name if only the reference of its address is known.
+        known = use.destination and str(use.reference) not in use.destination
+        destination = quote(use.destination if known else use.webhook)
+        uses.setdefault(use.reference, {})[destination] = None
+    return uses
+
+
 def tally(report: Report) -> dict[str, int]:
     """Count applied operations by action, and the others by outcome."""
     done = [each.operation for each in report.applied]
