@@ -37,17 +37,16 @@ from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import resends
 from reconciler.planning.review import Review, compare_with_review
-from reconciler.render import RENDERERS, View
-from reconciler.render.markdown import code_block
-from reconciler.render.quote import quote
-from reconciler.render.words import shorten
+from reconciler.render import View, markdown
+from reconciler.render.quote import prose, quote
+from reconciler.render.words import plural, shorten
 from reconciler.report import NOT_REVIEWED, Applied, Report
 from reconciler.workflow import Checked, Connection, gather, previous
 from reconciler.workflow import apply as apply_plan
 from reconciler.workflow import plan as make_plan
 from reconciler.workflow.planning import unsent_secrets
 
-_HALF: Final = View(limit=COMMENT_CHARACTERS // 2)
+_THIRD: Final = View(limit=COMMENT_CHARACTERS // 3)
 _REPORT_SECONDS: Final = 60.0
 """Seconds to report a failure after the run's deadline."""
 
@@ -85,6 +84,7 @@ class _Attempt:
         self._merges: reviews.Merges | None = None
         self._reviews: tuple[reviews.Merged, ...] = ()
         self._plan: Plan | None = None
+        self._offered: Plan | None = None  # the plan that the next command applies by its digest
         self._report: Report | None = None
         self._findings: list[Finding] = []
         self._rotated: tuple[str, ...] = ()
@@ -133,9 +133,9 @@ class _Attempt:
             command = f"webhooks validate --strict {named}"
         if command is not None:
             problem.hint = f"{problem.hint}; {lead_in}: {command}" if problem.hint else command
-        text = RENDERERS["markdown"]().render_error(problem, _HALF)
+        text = markdown.render_error(problem, _THIRD)
         self._report_failure(problem.code, text, command)
-        return failed(problem, self._findings, plan=self._plan)
+        return failed(problem, self._findings, plan=self._offered or self._plan)
 
     def _read_reviews(self) -> None:
         try:
@@ -186,7 +186,7 @@ class _Attempt:
             if not isinstance(problem, UnresolvedSecretsError):
                 self._rotated = self._unreviewed_rotations(checked, connection, made)
                 unsent = {*self._rotated, *(each.webhook for each in resends(made.operations))}
-                command = self._digest_command(checked, connection, options, unsent)
+                command = self._offer(checked, connection, options, unsent)
                 self._next_step = "or apply this plan", command
             raise
         self._report, made = report, report.plan
@@ -194,19 +194,24 @@ class _Attempt:
         applied = [found for outcome, found in outcomes if isinstance(outcome, Applied)]
         digests = frozenset(each.digest for found in applied for each in found)
         self._settle(made, digests, merged, checked)
-        result = self._ended(report)
         self._rotated = self._unreviewed_rotations(checked, connection, made)
+        command, advice = run.rerun_command, None
+        if report.needs_review or self._rotated:
+            command = self._offer(checked, connection, options, self._rotated)
+            advice = f"to apply the remaining plan: {command}" if self._offered else None
+        if report.needs_review:
+            left = plural(len(report.outcomes) - len(report.applied), "operation")
+            why = f"{left} not applied for lack of a review"
+            self._findings.append(warning(NOT_REVIEWED, why, advice))
+        result = self._ended(report)
         if self._rotated:
-            result = self._with_unsent(result, report)
+            result = self._with_unsent(result, report, advice)
         if result.exit_code is ExitCode.OK:
             self._close_issues()
         else:
-            command = run.rerun_command
-            if report.needs_review or self._rotated:
-                command = self._digest_command(checked, connection, options, self._rotated)
-            text = RENDERERS["markdown"]().render_report(report, _HALF)
+            text = markdown.render_report(report, _THIRD)
             if result.problem is not None:
-                text = f"{RENDERERS['markdown']().render_error(result.problem, _HALF)}\n{text}"
+                text = f"{markdown.render_error(result.problem, _THIRD)}\n{text}"
             heading = f"### Apply incomplete: `{result.reason}`"
             self._report_failure(result.reason, f"{heading}\n\n{text}", command)
         return result
@@ -237,13 +242,13 @@ class _Attempt:
             return previous((base,), checked) if base else None
         return None
 
-    def _with_unsent(self, result: JobResult, report: Report) -> JobResult:
+    def _with_unsent(self, result: JobResult, report: Report, advice: str | None) -> JobResult:
         """Return the result of a run that did not send secrets that this push changes."""
         names = shorten([quote(each) for each in self._rotated], 3)
         problem = _UnreviewedRotationError(
             f"this push changes a reference or `version` of {names} without an approved plan, "
             "so the secret was not sent, and no later plan shows it",
-            hint="run the command in the comment or issue, which sends it",
+            hint=advice,
         )
         written = ExitCode.PARTIAL if report.writes else ExitCode.STALE
         problem.exit_code = report.exit_code or written
@@ -255,7 +260,12 @@ class _Attempt:
         if report.exit_code is not ExitCode.OK:
             result, code = "failed", NOT_REVIEWED if report.needs_review else "apply-incomplete"
         return JobResult(
-            result=result, findings=self._findings, plan=report.plan, report=report, reason=code
+            result=result,
+            findings=self._findings,
+            plan=report.plan,
+            report=report,
+            remaining=self._offered,
+            reason=code,
         )
 
     def _settle(
@@ -269,7 +279,8 @@ class _Attempt:
                 self._findings += reviews.unreviewed(
                     made, compare_with_review(made, review, allow_value_changes=False)
                 )
-        self._reviews = reviews.settle(before, made, applied, checked.desired)
+        by_digest = self._run.expect_digest is not None
+        self._reviews = reviews.settle(before, made, applied, checked.desired, by_digest=by_digest)
         with reporting(self._findings, "could not post the outcome on the pull request"):
             reviews.record(self._run, self._subject, before, self._reviews, applied)
 
@@ -298,9 +309,18 @@ class _Attempt:
         github = self._run.github
         if github is None:
             return
-        text = f"{text}\nThis is not retried automatically. See {self._run.link}."
+        for each in self._findings:
+            if each.rule == "no-review":
+                text += f"- {markdown.code(prose(each.message))}\n"
+        end = f"\nThis is not retried automatically. See {self._run.link}."
         if command is not None:
-            text += f" To continue:\n\n{code_block(command)}\n"
+            doing = "continue" if self._offered is None else "apply the plan above"
+            end += f" To {doing}:\n\n{markdown.code_block(command)}\n"
+        if self._offered is not None:
+            room = COMMENT_CHARACTERS - len(text) - len(end)
+            view = View(limit=room, apply_options=None)
+            text += "\n" + markdown.render_plan(self._offered, view)
+        text += end
         code = _UnreviewedRotationError.code if self._rotated else code
         marker = replace(self._subject, kind=MarkerKind.FAILURE, code=code)
         commented = False
@@ -328,7 +348,7 @@ class _Attempt:
             return True
         return False
 
-    def _digest_command(
+    def _offer(
         self,
         checked: Checked,
         connection: Connection,
@@ -337,8 +357,9 @@ class _Attempt:
     ) -> str | None:
         """Return the command that applies the pending operations; None if no digest covers them.
 
-        It passes --resend-secret for each pending resend: the run's, and those of the webhooks in
-        `unsent`, whose reviewed resends were not sent.
+        `self._offered` is then their plan. The command passes --resend-secret for each pending
+        resend: the run's, and those of the webhooks in `unsent`, whose reviewed resends were not
+        sent.
         """
         resend = tuple(sorted({*self._run.resend, *unsent}))
         options = options._replace(reviewed=(), resend=resend)
@@ -346,4 +367,7 @@ class _Attempt:
             made = make_plan(gather(checked), connection.api, options=options)
         except (ReconcilerError, KeyboardInterrupt):  # the writes must still be reported
             return self._run.rerun_command
-        return self._run.digest_command(made, resend) if made.digest else None
+        if not made.digest:
+            return None
+        self._offered = made
+        return self._run.digest_command(made, resend)

@@ -232,7 +232,8 @@ def _parts(made: Plan, run: Run, pull: PullRequest) -> list[tuple[Marker, str]]:
         here, there = code(quote(pull.branch)), code(quote(run.applied_branch))
         foot = f"This pull request targets {here}, but only {there} is applied. {foot}"
     elif made.blocked:
-        foot = f"Until this is fixed, merging applies nothing. {foot}"
+        way = "After a merge, apply comments with the command that allows this plan once."
+        foot = f"Until this is fixed, merging applies nothing. {way} {foot}"
     elif made.operations:
         foot = f"Merging applies exactly the changes shown here and rejects any others. {foot}"
     pages = paged_plan(

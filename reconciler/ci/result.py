@@ -26,7 +26,8 @@ class JobResult:
     `result` is the output of that name, empty for a run that did not start. The texts show
     `findings` and what the run ended with: `problem`, the error before the first write; `report`,
     after an apply; `plan`; or only `heading`. `apply_options` has the options with which `webhooks
-    apply` computes the same plan. `reason` is why a report is incomplete, empty if it is complete.
+    apply` computes the same plan; None suggests no command. `reason` is why a report is incomplete,
+    empty if it is complete, and `remaining` the plan that can then be applied by its digest.
     `extra_outputs` are additional outputs.
     """
 
@@ -34,8 +35,9 @@ class JobResult:
     findings: Sequence[Finding] = ()
     heading: str = ""
     plan: Plan | None = None
-    apply_options: tuple[str, ...] = ()
+    apply_options: tuple[str, ...] | None = None
     report: Report | None = None
+    remaining: Plan | None = None
     problem: ReconcilerError | None = None
     reason: str = ""
     extra_outputs: Mapping[str, str] = field(default_factory=dict)
@@ -95,12 +97,10 @@ class JobResult:
                 parts.append(renderer.render_report(self.report, _MAIN_VIEW))
             except Exception as problem:
                 parts.append(f"{fallback_summary(self.report, problem)}\n")
-        elif self.plan is not None:
-            parts.append(
-                renderer.render_plan(
-                    self.plan, _MAIN_VIEW._replace(apply_options=self.apply_options)
-                )
-            )
+        shown = self.plan if self.report is None else self.remaining
+        if shown is not None:
+            view = _MAIN_VIEW._replace(apply_options=self.apply_options)
+            parts.append(renderer.render_plan(shown, view))
         if self.heading:
             parts.append(f"{'### ' if format == 'markdown' else ''}{self.heading}\n")
         if self.findings:

@@ -19,7 +19,7 @@ from reconciler.errors import UsageError
 from reconciler.findings import Finding, note, warning
 from reconciler.model import Desired
 from reconciler.planning.plan import Delete, OperationDigest, Plan, Reason
-from reconciler.planning.resend import Resend
+from reconciler.planning.resend import Resend, resends
 from reconciler.planning.review import Review, ReviewComparison, mentions
 from reconciler.ports import WebhookReader
 from reconciler.render.quote import quote
@@ -131,8 +131,10 @@ def _read(pull: Pull, comments: Sequence[Post], subject: Marker) -> Merged:
     found = Merged(number=pull.number, comments=comments)
     if not parts:
         return replace(found, problem=NoReview.NO_COMMENT)
+    outcome = next(iter(find(comments, replace(subject, kind=MarkerKind.OUTCOME))), None)
     if pull.merged_at and any(each.updated > pull.merged_at for each in parts):
-        return replace(found, problem=NoReview.EDITED)
+        is_done = outcome is not None and outcome.marker.complete
+        return found if is_done else replace(found, problem=NoReview.EDITED)
     first = parts[0].marker
     shown = [each.marker for each in parts if each.marker.digest is not None]
     places = [(each.part, each.total, each.digest) for each in shown]
@@ -143,7 +145,7 @@ def _read(pull: Pull, comments: Sequence[Post], subject: Marker) -> Merged:
         return replace(found, problem=NoReview.OTHER_ORGANIZATION)
     operations = tuple(each for marker in shown for each in marker.operations)
     settled = dict[str, bool]()
-    for outcome in find(comments, replace(subject, kind=MarkerKind.OUTCOME))[:1]:
+    if outcome is not None:
         settled = dict(outcome.marker.settled)
         if outcome.marker.complete:
             settled = dict.fromkeys((each.digest for each in operations), False)
@@ -199,11 +201,18 @@ def collect(
 
 
 def settle(
-    reviews: Sequence[Merged], plan: Plan, applied: frozenset[str], desired: Desired
+    reviews: Sequence[Merged],
+    plan: Plan,
+    applied: frozenset[str],
+    desired: Desired,
+    *,
+    by_digest: bool,
 ) -> tuple[Merged, ...]:
     """Return the reviews, updated with the operations that a run settled.
 
-    `plan` has the operations pending before the run, `applied` the digests of applied ones.
+    `plan` has the operations pending before the run, `applied` the digests of applied ones. A plan
+    that was applied `by_digest` includes the reviewed changes of the webhooks that it wrote, with
+    other digests, and, if it was applied completely, those of a comment edited after the merge.
     """
     pending = {each.digest: each for found in plan.digests for each in found}
     declared = {each.name: each.configuration for each in desired.webhooks}
@@ -216,6 +225,12 @@ def settle(
         if any(each.digest in applied for each in found)
         for name, value in operation.after.configuration.items()
     }
+    written = mentions(
+        each
+        for operation, found in zip(plan.operations, plan.digests, strict=True)
+        for each in found[: len(found) - len(resends((operation,)))]
+        if by_digest and each.digest in applied
+    )
     # Webhooks that still differ, by id and name.
     touched = [(each.id, each.name) for each in pending.values() if each.digest not in applied]
     touched += [
@@ -225,32 +240,31 @@ def settle(
         for each in kept.webhooks
     ]
 
-    def is_settled(review: Merged, operation: OperationDigest) -> bool:
+    def was_applied(review: Merged, operation: OperationDigest) -> bool | None:
+        """Return whether a settled operation was applied, None if it is pending."""
         if operation.digest in applied or operation.digest in review.replaced:
-            return True
+            return operation.digest in applied
         resend = review.resends.get(operation.digest)
         if resend is None:
             # If another operation of the webhook is pending, the reviewed one was not applied.
             mentioned = mentions((operation,))
-            return operation.digest not in pending and not any(mentioned(*it) for it in touched)
+            if operation.digest in pending or any(mentioned(*it) for it in touched):
+                return None
+            return written(operation.id, operation.name)
+        if sent.get((resend.webhook, resend.field)) == resend.value is not None:
+            return True
         now = declared.get(resend.webhook, {}).get(resend.field)
-        was_sent = sent.get((resend.webhook, resend.field)) == resend.value is not None
-        return was_sent or now != resend.value
+        return None if now == resend.value else False
 
-    return tuple(
-        replace(
-            review,
-            settled={
-                **review.settled,
-                **{
-                    it.digest: it.digest in applied
-                    for it in review.pending
-                    if is_settled(review, it)
-                },
-            },
-        )
-        for review in reviews
-    )
+    is_complete = by_digest and bool(pending) and applied.issuperset(pending)
+    settled = []
+    for review in reviews:
+        outcomes = {it.digest: was_applied(review, it) for it in review.pending}
+        known = {digest: each for digest, each in outcomes.items() if each is not None}
+        is_done = is_complete and review.problem is NoReview.EDITED
+        problem = None if is_done else review.problem
+        settled.append(replace(review, settled={**review.settled, **known}, problem=problem))
+    return tuple(settled)
 
 
 def record(
@@ -266,7 +280,7 @@ def record(
     """
     by_digest = " (this run applied a plan by its digest)" if applied and run.expect_digest else ""
     for old, new in zip(before, after, strict=True):
-        if run.github is None or old.settled == new.settled:
+        if run.github is None or (old.settled, old.problem) == (new.settled, new.problem):
             continue
         resends = sorted(new.settled.items(), key=lambda each: each[0] not in new.resends)
         marker = replace(
@@ -285,10 +299,11 @@ def _outcome_text(review: Merged, link: str, by_digest: str) -> str:
     others, left = len(review.settled) - applied, len(review.pending)
     counts = {
         f"{applied} of {total} applied": applied,
-        f"{others} no longer pending{by_digest}": others,
+        f"{others} no longer pending": others,
         f"{left} left": left,
     }
     heading = f"**{'Partially applied' if left else 'Applied'}** by {link}"
     if not applied:
         heading = f"**{'Not applied' if left else 'Nothing left to apply'}** according to {link}"
-    return f"{heading}: {'; '.join(words for words, number in counts.items() if number)}."
+    counted = "; ".join(words for words, number in counts.items() if number)
+    return f"{heading}{': ' if counted else ''}{counted}{by_digest}."

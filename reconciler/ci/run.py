@@ -110,8 +110,13 @@ class Run:
 
     def apply_options(
         self, resend: Iterable[str] = (), allow_deletes: int | None = None
-    ) -> tuple[str, ...]:
-        """Return the options with which `webhooks apply` computes the same plan."""
+    ) -> tuple[str, ...] | None:
+        """Return the options with which `webhooks apply` computes the same plan.
+
+        None in a workflow: there, plans are reviewed, and applied by the workflow.
+        """
+        if self.workflow and self.branch:
+            return None
         words = [word for each in resend for word in ("--resend-secret", each)]
         words += ["--allow-deletes", str(allow_deletes)] if allow_deletes is not None else []
         return (*(self.inputs.apply_options or ()), *words)
@@ -123,9 +128,10 @@ class Run:
         number of deletes, if a guard blocks the plan.
         """
         allowed = made.counted_deletes if made.blocked else self.allow_deletes
-        if not self.workflow or not self.branch:
+        options = self.apply_options(resend, allowed)
+        if options is not None:
             words = ["webhooks", "apply", "--yes", "--expect-digest", made.digest]
-            return shlex.join([*words, *self.apply_options(resend, allowed)])
+            return shlex.join([*words, *options])
         given = {
             "digest": made.digest,
             "organization": self.label,
@@ -136,7 +142,7 @@ class Run:
         words += ["--ref", self.branch]
         for name, value in given.items():
             words += ["-f", f"{name}={value}"] if value else []
-        return shlex.join(words)
+        return " ".join(map(_on_one_line, words))
 
     @property
     def link(self) -> str:
@@ -171,6 +177,14 @@ class Run:
         """Connect to CloudTruth with the run's API key."""
         assert self.connect is not None
         return self.connect()
+
+
+def _on_one_line(word: str) -> str:
+    """Quote a word for bash and zsh without line breaks, which logs and annotations escape."""
+    if word.isprintable():
+        return shlex.quote(word)
+    escaped = word.replace("\\", r"\\").replace("'", r"\'").replace("\n", r"\n")
+    return f"$'{escaped}'"
 
 
 _LABEL: Final = re.compile(r"[^\x00-\x1f\x7f`]{0,100}")

@@ -31,8 +31,8 @@ class View(NamedTuple):
     `CLOUDTRUTH_API_KEY`. `missing` are references without a value on this machine. `now` turns
     times into ages; without it dates are shown. `plan_file` is the saved plan that is shown or was
     just written. `apply_options` are the options with which `apply` applies exactly this plan; None
-    during an apply. `connection` are the options to reach the same server with any command. `limit`
-    is the maximum size of Markdown in bytes.
+    suggests no such command. `connection` are the options to reach the same server with any
+    command. `limit` is the maximum size of Markdown in bytes.
     """
 
     color: bool = False

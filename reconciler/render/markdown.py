@@ -105,14 +105,14 @@ def paged_plan(
     most: int,
     extra: Callable[[int], int],
     foot: str,
-    apply_options: tuple[str, ...] = (),
+    apply_options: tuple[str, ...] | None = None,
 ) -> list[tuple[str, tuple[int, ...]]]:
     """Render a plan on at most `most` pages, each with the indexes of the changes that it shows.
 
     A page has at most `limit` characters. A change is on one page with all its details, or on none;
     `extra` is the number of characters that the change at an index needs beside the text. The first
     page has `foot`, the kept webhooks and the notes, and lists the changes that no page shows.
-    `apply_options` are the options with which `apply` makes this plan.
+    `apply_options` are the options with which `apply` makes this plan; None suggests no command.
     """
     rows = dict(_deletes_first(plan, PLAIN))
     # Everything except the changes gets at most a third of the first page.

@@ -57,7 +57,9 @@ def apply(
     if isinstance(review, str):
         known = _expected(complete_plan, review, command, has_base=options.previous is not None)
     if known is not None:
-        made, skipped = _reviewed(complete_plan, known, command, values=values)
+        # The caller records the resends of `options.reviewed`, so that each is sent once.
+        repeats = not options.reviewed
+        made, skipped = _reviewed(complete_plan, known, command, values=values, repeats=repeats)
         made = replace(made, blocked=tuple(guard(made, options.allow_deletes)))
     _require_secrets(made, gathered)
     if made.blocked:
@@ -106,11 +108,12 @@ def _expected(made: Plan, digest: str, command: str, *, has_base: bool) -> Revie
 
 
 def _reviewed(
-    made: Plan, review: Review, command: str, *, values: bool
+    made: Plan, review: Review, command: str, *, values: bool, repeats: bool
 ) -> tuple[Plan, dict[int, Skipped]]:
     """Return the reviewed part of a plan, and the outcomes of the rest by index in the plan.
 
-    Raises StalePlanError, NotReviewedError; `command` shows the plan.
+    `repeats` means that each apply of the review plans its resends. Raises StalePlanError,
+    NotReviewedError; `command` shows the plan.
     """
     found = compare_with_review(made, review, allow_value_changes=values)
     if found.stale:
@@ -132,7 +135,8 @@ def _reviewed(
         )
     agreed = made.select(found.reviewed)
     notes = [warning(NOT_REVIEWED, f"not applied: {each}") for each in left_out]
-    if review.resends and agreed.operations:
+    not_shown = set(made.not_shown)
+    if repeats and any((each.webhook, each.field) in not_shown for each in review.resends):
         resent = "every apply of this review resends its secrets, because CloudTruth does not show "
         notes.append(note("resent-each-time", f"{resent}whether they were sent"))
     return replace(agreed, notes=(*agreed.notes, *notes)), skipped

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
 import signal
 import subprocess
 import sys
@@ -242,12 +241,13 @@ class World:
         return done
 
     def follow(self, text: str) -> Done:
-        """Run the `gh workflow run` command of a comment or an issue."""
-        (block,) = re.findall(r"```sh\n(gh workflow run .*?)\n```", text, re.DOTALL)
-        words = shlex.split(block)
+        """Run the last `gh workflow run` command of a comment, an issue or a log in a shell."""
+        command = re.findall(r"gh workflow run [^`\n]*", text)[-1].rstrip(")")
+        shell = ["bash", "-c", f"printf '%s\\0' {command}"]
+        words = subprocess.run(shell, capture_output=True, text=True, check=True).stdout.split("\0")
         assert words[:4] == ["gh", "workflow", "run", "apply-webhooks.yml"]
         assert words[4:8] == ["--repo", self.github.repository, "--ref", "main"]
-        given = dict(each.split("=", 1) for each in words[9::2])
+        given = dict(each.split("=", 1) for each in words[9:-1:2])
         self.git("checkout", "-q", "main")
         return only(self.run("apply", "workflow_dispatch", PUSH, inputs=given))
 

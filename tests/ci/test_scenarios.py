@@ -96,7 +96,8 @@ def test_a_manual_change_makes_a_review_stale(here: World) -> None:
     assert here.push().code == 6
     (failure,) = (each for each in here.github.bodies(1) if "`stale-plan`" in each)
     done = here.follow(failure)
-    assert "pending (this run applied a plan by its digest)" in here.github.bodies(1)[-1]
+    applied = "2 of 2 operations applied (this run applied a plan by its digest)"
+    assert applied in here.github.bodies(1)[-1]
     assert (done.code, done.outputs["result"]) == (0, "applied")
     assert here.live() == {"Audit": "mine", "Deploys": "general"}
     assert "**Applied** by [this run]" in here.github.bodies(1)[-1]
@@ -112,8 +113,12 @@ def test_unreviewed_drift_is_kept_and_reviewed_changes_are_applied(here: World) 
     assert here.live() == {"Audit": "by-hand", "Deploys": "general"}
     outcome, failure = here.github.bodies(1)[1:]
     assert "**Applied** by" in outcome
-    assert "`Audit`" in failure
-    assert here.follow(failure).code == 0
+    assert "To apply the plan above" in failure
+    for text in (failure, done.summary):
+        assert "0 to create, 1 to update, 0 to delete" in text
+        assert "| `~` | `Audit` | update `slack #general`: `channel` |" in text
+        assert "- Apply needs `env SLACK_BOT_TOKEN` for `slack #general`" in text
+    assert here.follow(done.stdout).code == 0
     assert here.live() == {"Audit": "general", "Deploys": "general"}
 
 
@@ -167,6 +172,8 @@ def test_a_changed_review_approves_nothing(here: World, edit: str) -> None:
     assert set(here.live()) == {"Audit"}
     assert here.follow(here.github.bodies(1)[-1]).code == 0
     assert set(here.live()) == {"Audit", "Deploys"}
+    here.declare("Audit", "Deploys", "Sneak")
+    assert "was edited" not in here.push().stdout
 
 
 def test_a_direct_push_is_reported_on_the_newest_pull_request(here: World) -> None:
@@ -232,7 +239,11 @@ def test_a_fork_is_not_planned_and_not_applied(here: World) -> None:
     here.squash(1)
     rejected = here.push()
     assert rejected.code == 6
-    assert "it has no plan comment from this workflow" in rejected.stdout
+    why = "pull request 1 has no approved plan: it has no plan comment from this workflow"
+    for text in (here.github.bodies(1)[-1], rejected.summary):
+        assert why in text
+        assert "| `+` | `Deploys` | create `slack #general` |" in text
+        assert "- Apply needs `env SLACK_BOT_TOKEN` for `slack #general`" in text
     assert here.follow(here.github.bodies(1)[-1]).code == 0
 
 
@@ -399,7 +410,7 @@ def test_a_blocked_plan_fails_and_its_merge_needs_a_digest(here: World) -> None:
         'ignore: ["hook-0", ',
         "webhooks export --only hook-0 ",
         "limits: {max_deletes: 8}",
-        "`webhooks apply --allow-deletes 8`",
+        "apply comments with the command that allows this plan once",
     ):
         assert edit in comment
     here.squash(2)
@@ -407,6 +418,7 @@ def test_a_blocked_plan_fails_and_its_merge_needs_a_digest(here: World) -> None:
     assert (blocked.code, len(here.live())) == (5, 9)
     failure = here.github.bodies(2)[-1]
     assert "allow-deletes=8" in failure
+    assert not any("webhooks apply -" in each for each in (comment, failure, blocked.stdout))
     assert here.follow(failure).code == 0
     assert here.live() == {"Audit": "general"}
 
@@ -434,7 +446,8 @@ def test_a_rotation_is_reviewed_and_sent(read_back_world: World) -> None:
     merge_rotation(read_back_world)
     assert "1 to update" in read_back_world.github.bodies(1)[0]
     before = len(read_back_world.writes())
-    assert read_back_world.push().code == 0
+    done = read_back_world.push()
+    assert (done.code, "resent-each-time" in done.stdout) == (0, False)
     assert len(read_back_world.writes()) == before + 1
     assert read_back_world.token("Audit") == read_back_world.secrets["SLACK_BOT_TOKEN"]
     assert "**Applied** by" in read_back_world.github.bodies(1)[1]
@@ -469,14 +482,25 @@ def test_a_rotation_is_not_sent_after_the_files_changed(here: World) -> None:
 
 @pytest.mark.parametrize("read_back_world", ["mask"], indirect=True)
 def test_a_newer_change_of_the_webhook_keeps_a_rotation(read_back_world: World) -> None:
-    """One command applies both: no review covers the token in the new channel."""
-    merge_rotation(read_back_world)
-    read_back_world.merged(2, "Audit", version=2, Audit="elsewhere")
-    assert (read_back_world.push().code, read_back_world.token("Audit")) == (6, SLACK)
-    assert read_back_world.follow(read_back_world.github.bodies(2)[-1]).code == 0
-    assert read_back_world.live() == {"Audit": "elsewhere"}
-    assert read_back_world.token("Audit") == read_back_world.secrets["SLACK_BOT_TOKEN"]
-    assert read_back_world.push().outputs["result"] == "converged"
+    """One command applies both: no review covers the token in the new channel.
+
+    The log has it on one line, with the names of both webhooks, and both reviews are then applied.
+    """
+    here = read_back_world
+    here.declare("Audit", "Deploys", version=1)
+    here.apply_main()
+    here.merged(1, "Audit", "Deploys", version=2)
+    here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
+    here.merged(2, "Audit", "Deploys", version=2, Audit="elsewhere")
+    stale = here.push()
+    assert (stale.code, here.token("Audit")) == (6, SLACK)
+    assert here.follow(stale.stdout).code == 0
+    assert here.live() == {"Audit": "elsewhere", "Deploys": "general"}
+    for name in here.live():
+        assert here.token(name) == here.secrets["SLACK_BOT_TOKEN"]
+    assert "2 of 2 operations applied (this run" in here.github.bodies(1)[-1]
+    assert "1 of 1 operation applied (this run" in here.github.bodies(2)[-1]
+    assert here.push().outputs["result"] == "converged"
 
 
 @pytest.mark.parametrize("read_back_world", ["mask", "omitted"], indirect=True)
