@@ -72,6 +72,23 @@ def test_plan_file(shell: Shell, server: Cloud, tmp_path: Path) -> None:
         assert (done.code, server.writes()) == (0, ["POST", "POST"])
 
 
+@pytest.mark.parametrize(("read_back", "resent"), [("plain", 0), ("mask", 2)])
+def test_a_saved_rotation_is_resent_if_it_is_hidden(
+    shell: Shell, file: File, cloud: MakeCloud, tmp_path: Path, read_back: str, resent: int
+) -> None:
+    """A note warns about a plan that sends a secret each time, only if the server hides it."""
+    file()
+    server = cloud(read_back=read_back)
+    assert shell("apply", "--yes", **server.environ).code == 0
+    old = file().rename(tmp_path / "old.yaml")
+    file(**{"{env: TOKEN}": "{env: TOKEN, version: 2}"})
+    assert shell("plan", "--base", old.name, "-o", "plan.json", **server.environ).code == 0
+    for _ in range(2):
+        done = shell("apply", "plan.json", "--yes", **server.environ)
+        assert (done.code, "note[resent-each-time]" in done.err) == (0, bool(resent))
+    assert server.writes().count("PATCH") == resent
+
+
 def test_plan_file_guards(shell: Shell, file: File, server: Cloud) -> None:
     """A saved plan passes the same guards, and the same options allow it."""
     assert shell("apply", "--yes", **server.environ).code == 0
