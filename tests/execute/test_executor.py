@@ -266,6 +266,8 @@ def test_reverted_operations_fail() -> None:
         "b": "failed vanished",
         "old": "failed does-not-converge",
     }
+    hints = [getattr(each, "hint", None) for each in report.outcomes[1:]]
+    assert hints == ["plan again", "run the same command again"]
 
 
 # Stopping

@@ -23,6 +23,14 @@ def workers() -> Iterator[ThreadWorkers]:
     pool.close()
 
 
+@pytest.fixture(autouse=True)
+def ignored_sigterm() -> Iterator[None]:
+    """Let SIGTERM have an effect only through a SignalStop."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
 class Backwards:
     """Three concurrent calls that end in reverse order."""
 

@@ -11,6 +11,7 @@ from reconciler.errors import ConfigurationError
 from reconciler.findings import Position
 from reconciler.kinds.events import EVENT_TYPES
 from reconciler.model import Absent, Desired, FileScope, LiveWebhook, Policy
+from reconciler.planning.names import MAX_NORMALIZED_LENGTH, lookalike_key
 from reconciler.planning.plan import (
     Create,
     Delete,
@@ -396,6 +397,13 @@ def test_only_does_not_delete_a_possible_match_of_an_unselected_entry(name: str)
     other = live(live_slack(name, "id-1"), live_slack("other", "id-3"))
     [delete] = make_plan(declaration, other, only=(name, "other")).operations
     assert (type(delete), delete.name) == (Delete, "other")
+
+
+@pytest.mark.parametrize(("length", "alike"), [(MAX_NORMALIZED_LENGTH, True), (1001, False)])
+def test_the_letters_of_very_long_names_are_not_compared(length: int, alike: bool) -> None:
+    """That would take quadratic time."""
+    cyrillic, latin = (lookalike_key(letter * length) for letter in ("\u0430", "a"))
+    assert (cyrillic == latin) is alike
 
 
 def test_only_ignores_errors_of_other_entries() -> None:

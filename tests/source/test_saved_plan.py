@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -217,7 +218,9 @@ INVALID = [
 ]
 
 
-@pytest.mark.parametrize(("raw", "message"), INVALID, ids=[each for _, each in INVALID])
+@pytest.mark.parametrize(
+    ("raw", "message"), INVALID, ids=[re.sub(r"\W+", " ", each) for _, each in INVALID]
+)
 def test_another_or_a_changed_file_is_rejected(raw: bytes, message: str) -> None:
     """The error gives the reason and the next step, but does not quote the content."""
     with pytest.raises((ConfigurationError, StalePlanError), match=message) as odd:
