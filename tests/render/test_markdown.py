@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from reconciler.findings import warning
 from reconciler.planning.plan import Create, Delete, Reason
 from reconciler.render import View
 from reconciler.render.markdown import render_plan
@@ -36,3 +37,15 @@ def test_the_limit_is_in_bytes() -> None:
     text = render_plan(wide, View(limit=20_000))
     assert "Cut to fit" in text
     assert 15_000 < len(text.encode()) <= 20_000
+
+
+def test_long_destinations_do_not_hide_the_other_notes() -> None:
+    """The line of a secret with many destinations is cut; warnings above it are shown."""
+    many = (Create(after=slack(f"new {index}", channel=f"c{index}")) for index in range(900))
+    text = render_plan(
+        plan(*many, relaxed=(warning("relaxed-protect", "protect no longer covers 'a'"),)),
+        View(limit=12_000),
+    )
+    assert "**policy relaxed**: `protect no longer covers 'a'`" in text
+    assert "Apply needs" not in text
+    assert "Cut to fit" in text
