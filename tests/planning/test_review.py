@@ -123,31 +123,11 @@ OLD, NEW = "https://hooks.example.com", "https://new.example.com"
 @pytest.mark.parametrize(
     ("declaration", "found", "digest"),
     [
-        (
-            desired(slack(token=LITERAL)),
-            live(),
-            "fdfe0c0f70e067f94ee822b17d5c1301",
-        ),
-        (
-            desired(slack(token=BUMPED)),
-            live(),
-            "e919b0df83a55d7c7f6043a07e603905",
-        ),
-        (
-            desired(slack()),
-            live(HALF_HIDDEN),
-            "a82a8504ec43637b91f105bbda666368",
-        ),
-        (
-            REMOVED,
-            live(live_slack(channel="#x")),
-            "09d29580015e8c375c3960b6829d7c5a",
-        ),
-        (
-            desired(generic(url=HOOK)),
-            live(),
-            "76904e47313511ff29e3297d0566c8e8",
-        ),
+        (desired(slack(token=LITERAL)), live(), "fdfe0c0f70e067f94ee822b17d5c1301"),
+        (desired(slack(token=BUMPED)), live(), "e919b0df83a55d7c7f6043a07e603905"),
+        (desired(slack()), live(HALF_HIDDEN), "a82a8504ec43637b91f105bbda666368"),
+        (REMOVED, live(live_slack(channel="#x")), "09d29580015e8c375c3960b6829d7c5a"),
+        (desired(generic(url=HOOK)), live(), "76904e47313511ff29e3297d0566c8e8"),
     ],
     ids=["a literal", "a version", "a field that is not shown", "a delete", "a committed host"],
 )
