@@ -240,7 +240,10 @@ def test_a_duplicate_is_not_gone_while_it_is_listed(
     api = ReportsMissing(rows={key: row("a", key, "#old") for key in ("1", "2")})
     plan = planned(api, slack("a"))
     api.times = times
-    assert run(api, plan).exit_code is code
+    report = run(api, plan)
+    assert report.exit_code is code
+    hints = {getattr(each, "hint", None) for each in report.outcomes}
+    assert ("run the same command again" in hints) is (code is ExitCode.FAILED)
     assert {each.configuration["channel"] for each in api.rows.values()} == {channel}  # type: ignore[index]
 
 
