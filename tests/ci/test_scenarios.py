@@ -711,7 +711,7 @@ def test_a_signal_after_the_writes_does_not_hide_them(
 ) -> None:
     """A run that a signal stops while it writes outcome comments reports what it applied."""
 
-    def stop(*_: object) -> None:
+    def stop(*_: object, **__: object) -> None:
         raise signal
 
     here.merged(1, "Audit", "Deploys")
