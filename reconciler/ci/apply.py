@@ -44,7 +44,7 @@ from reconciler.report import NOT_REVIEWED, Applied, Report
 from reconciler.workflow import Checked, Connection, gather, previous
 from reconciler.workflow import apply as apply_plan
 from reconciler.workflow import plan as make_plan
-from reconciler.workflow.planning import unsent_secrets
+from reconciler.workflow.planning import changed_secrets, unverifiable_secrets
 
 _THIRD: Final = View(limit=COMMENT_CHARACTERS // 3)
 _REPORT_SECONDS: Final = 60.0
@@ -174,8 +174,9 @@ class _Attempt:
         if self._by_review:
             review = merged if run.reviewing is Reviewing.REQUIRE else None
             options = options._replace(reviewed=merged.resends)
-        if run.expect_digest is None and run.reviewing is not Reviewing.REQUIRE:
-            options = options._replace(previous=self._before(checked))  # sends changed references
+        before = None if run.expect_digest else self._before(checked)
+        if run.reviewing is not Reviewing.REQUIRE:
+            options = options._replace(previous=before)  # sends changed references
         try:
             report = apply_plan(
                 checked, connection, options=options, confirm=lambda plan: True, review=review
@@ -184,7 +185,7 @@ class _Attempt:
             made = make_plan(gather(checked, connection.key), api, options=options)
             self._settle(made, frozenset(), merged, checked)
             if not isinstance(problem, UnresolvedSecretsError):
-                self._rotated = self._unreviewed_rotations(checked, connection, made)
+                self._rotated = self._unreviewed_rotations(before, checked, connection, made)
                 unsent = {*self._rotated, *(each.webhook for each in resends(made.operations))}
                 command = self._offer(checked, connection, options, unsent)
                 self._next_step = "or apply this plan", command
@@ -194,7 +195,7 @@ class _Attempt:
         applied = [found for outcome, found in outcomes if isinstance(outcome, Applied)]
         digests = frozenset(each.digest for found in applied for each in found)
         self._settle(made, digests, merged, checked)
-        self._rotated = self._unreviewed_rotations(checked, connection, made)
+        self._rotated = self._unreviewed_rotations(before, checked, connection, made)
         command, advice = run.rerun_command, None
         if report.needs_review or self._rotated:
             command = self._offer(checked, connection, options, self._rotated)
@@ -217,13 +218,13 @@ class _Attempt:
         return result
 
     def _unreviewed_rotations(
-        self, checked: Checked, connection: Connection, made: Plan
+        self, before: Desired | None, checked: Checked, connection: Connection, made: Plan
     ) -> tuple[str, ...]:
         """Return the webhooks whose secrets this push changes without an approved plan.
 
-        CloudTruth does not show them, so no later plan contains them.
+        CloudTruth does not show them, so no later plan contains them. `before` is the configuration
+        before the push, None if it is unknown.
         """
-        before = self._before(checked)
         if not self._by_review or before is None:
             return ()
         approved = {
@@ -231,7 +232,8 @@ class _Attempt:
             for review in self._reviews
             for each in review.resends.values()
         }
-        changed = unsent_secrets(before, gather(checked, connection.key), made)
+        secrets = gather(checked, connection.key).secrets
+        changed = changed_secrets(before, checked.desired, unverifiable_secrets(made, secrets))
         fields = [(each.name, name, each.configuration[name]) for each, name in changed]
         return tuple(sorted({each[0] for each in fields if each not in approved}))
 

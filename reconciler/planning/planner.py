@@ -166,12 +166,15 @@ def _unmatched_globs(options: PlanOptions, desired: Desired, live: Live) -> Iter
 
     `--only` matches live, declared and former names, a policy live and declared ones.
     """
+    policy = desired.policy
+    if not (options.only or policy.protect or policy.ignore):
+        return  # most plans
     names = _declared_names(desired).union(each.name for each in live.webhooks)
     if options.only:
         former = (old for each in desired.webhooks for old in each.previously)
         yield from unmatched(options.only, names.union(former), "declared or live webhook")
     else:
-        yield from unused(desired.policy, names)
+        yield from unused(policy, names)
 
 
 def _declared_names(desired: Desired) -> frozenset[str]:

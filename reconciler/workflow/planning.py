@@ -178,14 +178,16 @@ def _unsent(gathered: Gathered, made: Plan) -> list[Finding]:
     The note has the command that sends them.
     """
     inputs = gathered.checked.inputs
-    if inputs.apply_options is None or not _unverifiable_secrets(made, gathered.secrets):
+    unverifiable = unverifiable_secrets(made, gathered.secrets)
+    if inputs.apply_options is None or not unverifiable:
         return []
     for revision, who, until in _REVISIONS:
         commit = commit_of(revision, inputs.git)
         if commit is None:
             continue
         with suppress(ConfigurationError):  # not in git, or not valid there
-            changed = unsent_secrets(previous((commit,), gathered.checked), gathered, made)
+            before, desired = previous((commit,), gathered.checked), gathered.checked.desired
+            changed = changed_secrets(before, desired, unverifiable)
             if changed:
                 references = {str(webhook.configuration[field]) for webhook, field in changed}
                 distinct = {(each.file, each.index): repr(each.name) for each, _ in changed}
@@ -201,18 +203,19 @@ def _unsent(gathered: Gathered, made: Plan) -> list[Finding]:
     return []
 
 
-def unsent_secrets(before: Desired, gathered: Gathered, made: Plan) -> list[tuple[Webhook, str]]:
-    """Return each field whose reference or version is not as in `before`, with its webhook.
+def changed_secrets(
+    before: Desired, desired: Desired, among: Collection[tuple[str, str]]
+) -> list[tuple[Webhook, str]]:
+    """Return each secret of `among` whose reference or version is not as in `before`.
 
-    Without those that the plan sends, and those that the server shows.
+    Secrets are a webhook's name and a field in `among`, and a webhook and a field in the result.
     """
-    desired, unverifiable = gathered.checked.desired, _unverifiable_secrets(made, gathered.secrets)
     changed = Resends(desired, before)
     return [
         (webhook, field)
         for webhook in desired.webhooks
         for field in changed.causes(webhook)
-        if (webhook.name, field) in unverifiable
+        if (webhook.name, field) in among
     ]
 
 
@@ -225,7 +228,7 @@ def _without_base(words: tuple[str, ...]) -> list[str]:
     ]
 
 
-def _unverifiable_secrets(
+def unverifiable_secrets(
     made: Plan, secrets: Mapping[SecretRef, Secret]
 ) -> Collection[tuple[str, str]]:
     """Return the secrets that are neither sent by the plan nor visible."""
