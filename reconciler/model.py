@@ -30,8 +30,7 @@ class Secret:
     """A value that must not be shown.
 
     It is deliberately a plain slotted class: `dataclasses.asdict`, `vars`, JSON and pickle cannot
-    access the value, and `str` and `repr` are `***`. Only the API client calls `reveal`, to put the
-    value into a request.
+    access the value, and `str` and `repr` are `***`. Only `reveal` returns the value.
     """
 
     __slots__ = ("__value",)
@@ -267,7 +266,7 @@ class LiveWebhook:
     """A webhook as CloudTruth reports it.
 
     `configuration` is UNKNOWN if the server does not show it. `last_run` (RFC 3339) and
-    `last_error` are display only: never compared and never sent.
+    `last_error` are for display only: never compared and never sent.
     """
 
     id: str

@@ -131,7 +131,7 @@ def resolve(
 
 
 def _server_url(found: Setting[str] | None) -> Setting[str]:
-    """Return the server without a trailing slash if it may receive the key."""
+    """Return the server URL without a trailing slash. Raises UsageError for an unsafe one."""
     if found is None:
         return Setting(value=DEFAULT_SERVER, source="default")
     url, source = found.value.rstrip("/"), found.source

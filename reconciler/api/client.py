@@ -1,4 +1,4 @@
-"""The client of CloudTruth: organizations and webhooks.
+"""The CloudTruth client: organizations and webhooks.
 
 Each method expects one status: 200 with the object, 201 for a create, 204 for a delete. After any
 other 2xx the outcome of a write is unknown.
@@ -33,7 +33,7 @@ _MEMBERSHIPS: Final = "/api/v1/memberships/"
 
 
 class Client:
-    """The client of CloudTruth. It never repeats a write without reading first.
+    """The CloudTruth client. It never repeats a write without reading first.
 
     `transport` sends its requests.
     """

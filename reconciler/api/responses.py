@@ -327,7 +327,7 @@ _DECODE: Final = json.JSONDecoder(
 
 _WINDOW: Final = 8
 _URL: Final = re.compile(r"(?i:https?)://\S+")
-_AFTER_ORIGIN: Final = re.compile(r"https?://(?:[^/?#@]*@)?[^/?#]*", re.IGNORECASE)
+_URL_ORIGIN: Final = re.compile(r"https?://(?:[^/?#@]*@)?[^/?#]*", re.IGNORECASE)
 
 
 def without_secrets(text: str, secret_values: Sequence[str] = ()) -> str:
@@ -342,7 +342,7 @@ def without_secrets(text: str, secret_values: Sequence[str] = ()) -> str:
     text = TOKEN.sub("***", text)
     for value in secret_values:
         # The origin of a URL is not secret, and many URLs have the same one.
-        rest = _AFTER_ORIGIN.sub("", value, count=1)
+        rest = _URL_ORIGIN.sub("", value, count=1)
         if len(rest) > _WINDOW:
             text = _without_parts(text, rest)
     return text
@@ -360,7 +360,7 @@ def _forms(value: str) -> Iterator[str]:
 
 
 def _without_parts(text: str, value: str) -> str:
-    """Remove every run of eight characters of `value`, because a server may truncate it."""
+    """Mask every run of eight characters of `value`, because a server may truncate it."""
     windows = {value[at : at + _WINDOW] for at in range(len(value) - _WINDOW + 1)}
     kept: list[str] = []
     at = 0

@@ -3,7 +3,7 @@
 The HTTP library limits each read, not the complete request, so a server that sends one byte per
 second never times out. One thread for all workers shuts down the connection of a request whose time
 is up; the worker's read then fails immediately. The first request that needs it starts the thread.
-With simulated time it is not used.
+It is not used with an adapter.
 """
 
 from __future__ import annotations

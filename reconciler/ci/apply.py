@@ -296,7 +296,7 @@ class _Attempt:
                     for each in github.open_issues()
                     if each.marker.kind is MarkerKind.FAILURE
                     if each.marker.same_subject(self._subject)
-                    # A later plan does not show an unsent secret, so only a person knows.
+                    # No later plan shows an unsent secret: only an apply by digest resolves that.
                     if each.marker.code != _UnreviewedRotationError.code or self._run.expect_digest
                 ]
                 github.close_issues(

@@ -150,7 +150,7 @@ class GitHub:
         return self._own_posts(f"/issues/{number}/comments", {}, need=_COMMENTS)
 
     def comments_since(self, moment: str) -> tuple[Post, ...]:
-        """Return this workflow's comments in the repository that were edited since, oldest first.
+        """Return this workflow's comments that were created or edited since `moment`, oldest first.
 
         `moment` is in RFC 3339.
         """

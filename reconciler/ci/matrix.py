@@ -40,9 +40,9 @@ _REFUSED: Final = ("forbidden-secret", "no-organization")
 def matrix(run: Run) -> JobResult:
     """Return the organizations to run jobs for, as the output `matrix`.
 
-    These are the organizations that read a changed file or have an open plan. If the changed files
-    are unknown (a schedule, a manual start, a missing commit), these are all organizations; with a
-    label, only that organization.
+    These are the organizations that use a changed file or have an open plan. If the changed files
+    are unknown (a schedule, a manual start, a missing commit), all organizations are returned; with
+    a label, only the organization with that label.
 
     Webhooks must not reference the API key of any organization, and each file must have an
     organization if one has. This is checked here, because each job knows only its own file and key.

@@ -239,7 +239,7 @@ def _parts(made: Plan, run: Run, pull: PullRequest) -> list[tuple[Marker, str]]:
     pages = paged_plan(
         made,
         limit=COMMENT_CHARACTERS - empty_size,
-        most=_MAX_PARTS,
+        max_pages=_MAX_PARTS,
         apply_options=run.apply_options(run.resend, run.allow_deletes),
         extra=lambda place: len(encode(marker_for((place,)))) - empty_size,
         foot=foot,

@@ -282,11 +282,11 @@ def record(
     for old, new in zip(before, after, strict=True):
         if run.github is None or (old.settled, old.problem) == (new.settled, new.problem):
             continue
-        resends = sorted(new.settled.items(), key=lambda each: each[0] not in new.resends)
+        resends_first = sorted(new.settled.items(), key=lambda each: each[0] not in new.resends)
         marker = replace(
             subject,
             kind=MarkerKind.OUTCOME,
-            settled=tuple(resends[:_MAX_RECORDED]) if new.pending else (),
+            settled=tuple(resends_first[:_MAX_RECORDED]) if new.pending else (),
             complete=not new.pending,
         )
         text = f"{_outcome_text(new, run.link, by_digest)}\n"

@@ -80,7 +80,7 @@ class Run:
 
     `connect` is None without an API key, which is read from `key_variable`; `github` is None
     without a token. `label` identifies this setup in comments and issues if the repository has
-    several, else it is empty; `earlier_label` is its label before the change if that was another.
+    several, else it is empty; `earlier_label` is its label before the change if it was different.
     `expect_digest` is the digest of a plan that was reviewed elsewhere.
 
     `repository` is owner/name. `branch` is the branch of the run, `applied_branch` the branch whose

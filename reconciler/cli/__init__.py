@@ -1,1 +1,1 @@
-"""The command line: the only folder that prints or exits. It passes on the process environment."""
+"""The command line: the only folder that prints or exits. It passes the environment to others."""

@@ -117,9 +117,9 @@ class Progress:
     """Implements the Watcher and Observer ports on a console. Use it in a `with` block.
 
     It shows a status line on a terminal, and lines about writes, waits and signals. A separate
-    thread prints them, because a signal handler may only put a message into a queue. Without a
-    terminal it prints a line before each write, so that the log of a killed run shows which writes
-    may have happened.
+    thread prints waits and signals, because a signal handler may only put a message into a queue.
+    Without a terminal it prints a line before each write, so that the log of a killed run shows
+    which writes may have happened.
     """
 
     def __init__(self, session: Session) -> None:

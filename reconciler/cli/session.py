@@ -40,7 +40,7 @@ class Session(Context):
     """The argument of every command: the options, and the sources of files and secrets.
 
     `group` has the files of the organization once they are read, `settings` the connection once it
-    is resolved. `organization_label` is the organization's name in a run over several.
+    is resolved. `organization_label` is the organization's name if the run has several.
     """
 
     def __init__(self, context: Context) -> None:
@@ -103,7 +103,7 @@ class Session(Context):
         return tuple(found)
 
     def path(self, name: str | None) -> Path | None:
-        """Return the path of a result, None without one or for standard output."""
+        """Return the path of an output file; None without a file and for standard output."""
         return None if name in (None, STDOUT) else self.process.directory / str(name)
 
     def _organizations(self) -> tuple[OrganizationFiles, ...]:

@@ -31,7 +31,7 @@ class Behavior:
     events: tuple[str, ...] = EVENTS
     """The known event types."""
     masked_fields: tuple[str, ...] = ("token", "password")
-    """Configuration keys that are stored encrypted."""
+    """Configuration keys whose values are secret."""
     read_back: str = "plain"
     """How these keys read back: plain, mask, null or omitted."""
     page_size: int = 100

@@ -179,8 +179,8 @@ def _attempt(run: Run, index: int, held: Set[str | None]) -> None:
     ledger, operation = run.ledger, run.plan.operations[index]
     if ledger.outcome(index) is not None:
         return
-    # If the run were interrupted now, the duplicates would differ, and no later run could choose
-    # one.
+    # After this update the duplicates would differ: if the run were then interrupted, no later run
+    # could choose one.
     if isinstance(operation, Update) and operation.before.id in held:
         _skip(run, index, "its duplicates are still live")
         return

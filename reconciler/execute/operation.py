@@ -156,7 +156,7 @@ def _send(operation: Operation, run: Run) -> Outcome:
             return _from_response(operation, live, run)
         case Delete(before=before):
             if operation.kept_id is not None:
-                # Delete a duplicate only while the webhook that stays exists.
+                # Delete a duplicate only while the webhook to keep still exists.
                 keeper = run.api.get(operation.kept_id)
                 if keeper is None or keeper.name != before.name:
                     why = "the webhook to keep was deleted"

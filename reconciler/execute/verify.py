@@ -212,7 +212,7 @@ def _duplicates(listing: Listing, run: Run) -> list[_Duplicate]:
 
 
 def _remove(duplicate: _Duplicate, run: Run) -> bool:
-    """Delete a duplicate; return whether this run has or may have removed it.
+    """Delete a duplicate; return whether this run removed it or may have.
 
     Both webhooks are read first: one that has changed since the listing is not a duplicate any
     more. Raises ApiError if it was not removed.

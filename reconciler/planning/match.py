@@ -233,19 +233,19 @@ class Match:
     def _drop_missing_ids(self) -> None:
         """Match by name each entry whose id is not live; one with `state: absent` needs nothing.
 
-        A webhook that was pinned was deleted in the web interface, or its id is mistyped.
+        The pinned webhook was deleted in the web interface, or the id is mistyped.
         """
         gone: dict[str, list[Webhook]] = {}
         declared: dict[str, list[Webhook]] = {}
         for entry in self._entries():
-            pinned_to_gone = entry.id is not None and entry.id not in self._by_id
+            id_is_gone = entry.id is not None and entry.id not in self._by_id
             hint = "nothing is deleted; remove `id` to delete by name"
             if isinstance(entry, Webhook):
-                (gone if pinned_to_gone else declared).setdefault(entry.name, []).append(entry)
+                (gone if id_is_gone else declared).setdefault(entry.name, []).append(entry)
                 hint = "copy the right `id` from `webhooks status`, or remove it to match by name"
             elif not self._free(entry.name):
                 continue
-            if pinned_to_gone and self._selects(entry.name):
+            if id_is_gone and self._selects(entry.name):
                 message = f"no live webhook has the id that {entry.name!r} is pinned to"
                 self._finding(note, "unknown-id", message, entry, hint)
         self._webhooks = [each for entries in declared.values() for each in entries]
@@ -432,8 +432,8 @@ class Match:
         shown = {found.id for _, found in self.pairs}
         shown |= {each.before.id for each in self.deletes}
         # A server that changes names may store a declared webhook under another spelling. A
-        # complete plan creates it again before that one is deleted; a plan without the create also
-        # leaves out the delete.
+        # complete plan creates the declared one before it deletes the other one; a plan without the
+        # create must not have the delete either.
         left_out = {
             lookalike_key(each.name)
             for each in self._webhooks

@@ -243,7 +243,7 @@ def _identity(operation: Operation, hosts: CommittedHosts) -> object:
 
 
 def _secret_uses(webhook: Webhook, fields: Iterable[str]) -> Iterator[SecretUse]:
-    """Return the secret references of the given fields."""
+    """Yield the secret references of the given fields."""
     for name in fields:
         value = webhook.configuration[name]
         if isinstance(value, SecretRef):

@@ -127,7 +127,7 @@ class Resends:
                 )
 
     def unmatched(self) -> Iterable[Finding]:
-        """Return an error for each request that matches no declaration."""
+        """Yield an error for each request that matches no declaration."""
         for name in sorted(self._named - self._known):
             yield error(
                 "unknown-resend",

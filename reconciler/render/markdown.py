@@ -102,12 +102,12 @@ def paged_plan(
     plan: Plan,
     *,
     limit: int,
-    most: int,
+    max_pages: int,
     extra: Callable[[int], int],
     foot: str,
     apply_options: tuple[str, ...] | None = None,
 ) -> list[tuple[str, tuple[int, ...]]]:
-    """Render a plan on at most `most` pages, each with the indexes of the changes that it shows.
+    """Render a plan on at most `max_pages` pages, each with the indexes of the changes on it.
 
     A page has at most `limit` characters. A change is on one page with all its details, or on none;
     `extra` is the number of characters that the change at an index needs beside the text. The first
@@ -123,7 +123,7 @@ def paged_plan(
         after=list(_notes(plan, View(apply_options=apply_options))),
         foot=[*_foot(plan), "", foot],
     )
-    rooms = [limit - len(ending) - _PAGE_SPACE, *([limit - _PAGE_SPACE] * (most - 1))]
+    rooms = [limit - len(ending) - _PAGE_SPACE, *([limit - _PAGE_SPACE] * (max_pages - 1))]
     sizes = {  # grouped details of a page need less
         index: sum(len(each) + 1 for each in (_plan_row(row), *_details([row]))) + extra(index) + 1
         for index, row in rows.items()

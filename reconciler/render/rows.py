@@ -66,9 +66,9 @@ class _FieldLine(NamedTuple):
 class Row(NamedTuple):
     """One webhook: `sign` is the action, `what` the destination, `rename` or the outcome.
 
-    `details` are the reason or new values, `why` is the reason alone, `attribution` the author of
-    the change (in `details` too), `place` the declaring line. A `nested` row belongs to the block
-    above it.
+    `details` are the reason or new values, `why` is the reason alone, `attribution` is `drift` or
+    `this change` (in `details` too), `place` the declaring line. A `nested` row belongs to the
+    block above it.
     """
 
     sign: str
@@ -141,8 +141,9 @@ def operation_row(
     known: Mapping[tuple[str, str], str] | None = None,
 ) -> Row:
     """Return the row of an operation. `known` has destinations of secrets, by webhook and field."""
-    author = "" if operation.attribution is None else str(operation.attribution).replace("-", " ")
-    labels = (f"({author})",) if author else ()
+    found = operation.attribution
+    attribution = "" if found is None else str(found).replace("-", " ")
+    labels = (f"({attribution})",) if attribution else ()
     why = REASONS[operation.reason]
     fields: tuple[_FieldLine, ...] = ()
     match operation:
@@ -177,7 +178,7 @@ def operation_row(
         what=what,
         details=details,
         why=why,
-        attribution=author,
+        attribution=attribution,
         place=position_text(where),
         fields=fields,
     )

@@ -39,7 +39,7 @@ from reconciler.render.rows import (
 )
 from reconciler.report import Applied, Report
 
-_LEAST_EXCERPT = 60
+_MIN_EXCERPT = 60
 _RESEND = (
     "To resend a secret, use --resend-secret, or increment `version` in its reference and apply "
     "with --base REVISION."
@@ -271,7 +271,7 @@ def _excerpt(line: str, where: Position, severity: str, view: View) -> Iterable[
     """
     number, bar = str(where.line), paint("|", "faint", view.color)
     margin = " " * len(number)
-    room = max(_LEAST_EXCERPT, view.width - len(number) - 3)
+    room = max(_MIN_EXCERPT, view.width - len(number) - 3)
     start = where.column - 1
     if start > MAX_EXCERPT_PREFIX:  # the excerpt starts with `...`
         start = MAX_EXCERPT_PREFIX + 3

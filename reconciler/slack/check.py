@@ -252,7 +252,7 @@ def _failed(name: str, problem: ReconcilerError) -> Check:
 
 
 class Slack:
-    """A client of Slack with one token, which is sent only to the configured origin."""
+    """A Slack client with one token, which is sent only to the configured origin."""
 
     def __init__(self, token: Secret, *, origin: Origin, network: Network) -> None:
         """Create a client, without a request.

@@ -40,7 +40,7 @@ _SCOPES: Final[Mapping[str, str]] = {
 
 _CREATE: Final = "https://api.slack.com/apps?new_app=1&manifest_json="
 _MAX_NAME: Final = 35  # characters; Slack's limit for the name of an app
-_UNFIT: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
+_INVALID: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
 
 STEPS: Final = (
     "Open the link, choose your workspace, review the scopes, and create the app.",
@@ -58,7 +58,7 @@ def manifest(name: str = APP_NAME, *, see_channels: bool = False) -> dict[str, A
 
     Raises UsageError for an invalid name.
     """
-    if not name.strip() or len(name) > _MAX_NAME or _UNFIT.search(name):
+    if not name.strip() or len(name) > _MAX_NAME or _INVALID.search(name):
         raise UsageError(
             f"a Slack app name must be 1 to {_MAX_NAME} characters, on one line",
             hint=f"omit --name to use {APP_NAME!r}",

@@ -84,7 +84,7 @@ def target_refusal(
     """
     if _is_forbidden(target.as_posix()):
         return _forbidden_file(ref)
-    if allow and not any(_leads_to(target, each, directory) for each in allow):
+    if allow and not any(_allows_target(target, each, directory) for each in allow):
         return _not_allowed(ref)
     return None
 
@@ -106,7 +106,7 @@ def allow_patterns(patterns: Iterable[str]) -> tuple[str, ...]:
     return found
 
 
-def _leads_to(path: Path, pattern: str, directory: Path) -> bool:
+def _allows_target(path: Path, pattern: str, directory: Path) -> bool:
     """Return whether `pattern` allows `path`, whose links are resolved.
 
     Folders of `pattern` before its first glob may be links, because the user of the command chose

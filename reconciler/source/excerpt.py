@@ -226,7 +226,7 @@ def _may_show(node: Node, key: str | None, secret: bool) -> bool:
 def is_known(key: str) -> bool:
     """Return whether a key is a word of the schema, or a likely misspelling of one.
 
-    A misspelling is a single word close to a known key: too few other letters for a secret.
+    A misspelling is a single word so close to a known key that it cannot contain a secret.
     """
     if key in _KNOWN_WORDS or key in _KNOWN_KEYS:
         return True

@@ -1,6 +1,6 @@
 """Read previous revisions of configuration files from git, and which files it tracks.
 
-The work tree is not changed, no hooks or filters run, and no links are followed. If git cannot
+The working tree is not changed, no hooks or filters run, and no links are followed. If git cannot
 provide the files (a shallow clone, no repository, no git), NoBaseError has the reason.
 """
 
@@ -65,10 +65,10 @@ def no_git(arguments: Sequence[str]) -> bytes | None:
 def read_base(
     branch_tip: str, paths: Sequence[str], *, directory: Path, git: Git, old_names: bool = False
 ) -> Sources:
-    """Return the files of `paths` at the merge base of this work tree and `branch_tip`.
+    """Return the files of `paths` at the merge base of `HEAD` and `branch_tip`.
 
-    Later commits on the branch are therefore not changes of this work tree. With `old_names`, a
-    file that was renamed since then has the name that it had there. Raises NoBaseError.
+    Later commits on the branch therefore do not count as changes. With `old_names`, a file that was
+    renamed since then has the name that it had there. Raises NoBaseError.
     """
     if not _COMMIT.fullmatch(branch_tip):
         raise NoBaseError("the event has no base commit")

@@ -32,6 +32,7 @@ from reconciler.planning.review import Review, read_review
 from reconciler.source.files import NotReadableError, read_regular
 from reconciler.source.load import Loaded, Parsed
 from reconciler.source.schema import PLAN, ROOT, parts, schema, validator
+from reconciler.source.text import REFERENCE
 from reconciler.source.yaml import LISTED, Document
 
 _HINT: Final = "save a plan with `webhooks plan --out FILE`; pass configuration files with -f"
@@ -164,7 +165,7 @@ def _refuse_literals(desired: Desired | None) -> None:
         error(
             "literal-in-plan",
             f"{field} of webhook {json.dumps(webhook.name)} is a literal value in the file",
-            "put the value into a variable or a file and use {env: NAME}",
+            f"keep it in a variable or a file: {REFERENCE}",
             webhook.position,
         )
         for webhook in (desired.webhooks if desired is not None else ())

@@ -138,7 +138,8 @@ def fetch(
 
     A reference with an error has no value. Relative paths start at `directory`, the working
     directory. A value that contains one of `api_keys`, equals the value of a forbidden variable or
-    does not fit its field is refused. `allow` is the list of `--allow-secret`, () for none.
+    does not fit its field is refused. `allow` has the patterns of `--allow-secret`; () allows
+    everything that is not forbidden.
     """
     forbidden = {
         name: wrap(value) for name, value in environ.items() if allowed.forbidden_prefix(name)
@@ -177,7 +178,7 @@ def fetch_key(
     environ: Mapping[str, str],
     directory: Path,
 ) -> Secret | Finding:
-    """Return the API key that a file refers to.
+    """Return the API key that a file refers to, or the error.
 
     The key is not checked against the list of allowed secrets, because only CloudTruth receives it.
     Keep it off the list, so that no webhook can reference it.

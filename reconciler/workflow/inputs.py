@@ -266,7 +266,7 @@ def load_earlier(found: files.Sources) -> Loaded:
 
 
 def _counterparts(names: list[str], mine: list[str]) -> dict[str, str]:
-    """Match each earlier file with the file of this run that shares most of its path."""
+    """Match each earlier file with the file of this run whose path ends most like its own."""
     if len(names) == len(mine) == 1:
         return {names[0]: mine[0]}
 
