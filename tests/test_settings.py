@@ -219,7 +219,7 @@ def test_the_file_of_each_platform(
      "profiles: {default: ~}"],
 )  # fmt: skip
 def test_a_missing_default_profile_is_empty(tmp_path: Path, text: str) -> None:
-    """A default profile that does not exist is no error, even if it is requested by name."""
+    """A default profile that does not exist is not an error, even if it is requested by name."""
     for _ in range(2):
         assert settings(tmp_path, profiles=text).key is None
         assert settings(tmp_path, profile="default").key is None

@@ -16,15 +16,15 @@ DATE = "Thu, 01 Jan 2026 00:00:00 GMT"
 def test_a_wait_notices_a_new_deadline() -> None:
     """A long wait is split into short ones, so that a signal can shorten it."""
 
-    class Hurried(VirtualClock):
+    class InterruptedClock(VirtualClock):
         def sleep(self, seconds: float) -> None:
             super().sleep(seconds)
             if len(self.slept) == 3:
-                hurried.deadline_in(2.0)
+                pace.deadline_in(2.0)
 
-    clock = Hurried()
-    hurried = Pace(clock, deadline=600.0)
-    assert not hurried.sleep(100.0)
+    clock = InterruptedClock()
+    pace = Pace(clock, deadline=600.0)
+    assert not pace.sleep(100.0)
     assert sum(clock.slept) == 3.0
 
 

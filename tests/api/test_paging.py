@@ -67,10 +67,10 @@ INCONSISTENT = {
     "no count and a repeated page": [page(None, 1, more="x"), page(None, 1, more=None)],
     "no count and a page that is gone": [page(None, 1, more="x"), GONE],
     "a bare list": [json_response(200, [])],
-    "results that are no list": [json_response(200, {"results": {}})],
+    "results that are not a list": [json_response(200, {"results": {}})],
     "no results": [json_response(200, {"count": 0})],
     "neither count nor next": [json_response(200, {"results": []})],
-    "a count that is no number": [json_response(200, {"results": [], "count": True})],
+    "a count that is not a number": [json_response(200, {"results": [], "count": True})],
     "no object": [json_response(200, "text")],
 }
 

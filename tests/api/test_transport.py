@@ -281,11 +281,11 @@ def test_no_request_starts_after_the_deadline() -> None:
 def test_a_deadline_between_two_attempts_reports_the_failure() -> None:
     """The error is that of the last attempt, even if a busy machine sleeps too long."""
 
-    class Drowsy(VirtualClock):
+    class OversleepingClock(VirtualClock):
         def sleep(self, seconds: float) -> None:
             super().sleep(seconds * 10)
 
-    one, server, _ = transport(CONNECTION_REFUSED, clock=Drowsy(), deadline=3.0)
+    one, server, _ = transport(CONNECTION_REFUSED, clock=OversleepingClock(), deadline=3.0)
     with pytest.raises(UnreachableError, match="cannot be reached; the run timed out") as e:
         one.request("GET", "/")
     assert e.value.hint == "allow more time with --deadline"

@@ -72,8 +72,8 @@ def test_unwritable_github_files_are_an_error(
 
 
 @pytest.mark.parametrize(("mode", "comments"), [("true", 1), ("changes-only", 0), ("false", 0)])
-def test_when_a_plan_without_changes_is_commented(fresh: World, mode: str, comments: int) -> None:
-    """By setting, the comment is written always, only with changes, or never."""
+def test_when_a_plan_without_changes_is_posted(fresh: World, mode: str, comments: int) -> None:
+    """The setting decides: a comment for every plan, only for changes, or never."""
     fresh.apply_main()
     done = fresh.pull(WEBHOOKS_COMMENT=mode)
     assert done.outputs["result"] == "no-changes"
@@ -109,7 +109,7 @@ def test_apply_is_rejected_on_pull_requests(fresh: World) -> None:
 
 @pytest.mark.parametrize(("mode", "code"), [("require", 6), ("warn", 0), ("ignore", 0)])
 def test_unreviewed_operations_follow_the_setting(fresh: World, mode: str, code: int) -> None:
-    """By setting, unreviewed operations are not applied, applied with a warning, or applied."""
+    """The setting decides: they are not applied, applied with a warning, or applied."""
     done = fresh.push(WEBHOOKS_REVIEWED_PLAN=mode)
     assert done.code == code
     assert bool(fresh.live()) is (code == 0)
@@ -125,7 +125,7 @@ def test_apply_needs_a_token_to_read_reviews(fresh: World) -> None:
 
 
 def test_drift_without_a_token_is_reported(fresh: World) -> None:
-    """Log and outputs have the drift, and a warning that no issue was checked."""
+    """Log and outputs have the drift, and a warning that the issue was not updated."""
     done = fresh.drift(GITHUB_TOKEN="")
     assert (done.code, done.outputs["result"]) == (0, "drift")
     assert "no-token" in done.stdout

@@ -312,7 +312,7 @@ def test_a_plan_job_cancelled_between_two_comments_approves_nothing(
     ("before", "after"),
     [("protect: [Audit]", ""), ("limits: {max_deletes: 1}", "limits: {max_deletes: 9}")],
 )
-def test_a_change_that_only_relaxes_a_guard_is_commented(
+def test_a_change_that_only_relaxes_a_guard_gets_a_comment(
     here: World, before: str, after: str
 ) -> None:
     """Nothing will be applied, but a reviewer must see the change."""
@@ -369,7 +369,7 @@ def test_a_file_that_does_not_start_the_apply_fails_the_plan(here: World) -> Non
     assert here.pull(1).code == 0
 
 
-def test_a_guard_removed_in_a_renamed_file_is_commented(here: World) -> None:
+def test_a_guard_removed_in_a_renamed_file_gets_a_comment(here: World) -> None:
     """The renamed file is recognized by its content."""
     here.declare("Audit", head="protect: [Audit]")
     here.topic(1)
@@ -518,7 +518,7 @@ def test_a_rotation_without_a_review_is_not_lost(read_back_world: World, others:
     (issue,) = here.github.issues
     assert "rotation-not-reviewed" in issue["title"]
     if not others:
-        here.push()  # of something else
+        here.push()  # an unrelated push does not close the issue
         assert issue["state"] == "open"
     assert here.follow(issue["body"]).code == 0
     assert here.token("Audit") == here.secrets["SLACK_BOT_TOKEN"]
@@ -577,7 +577,7 @@ def test_another_host_behind_a_file_needs_a_review(here: World) -> None:
 
 
 def failures(here: World, number: int = 1) -> list[str]:
-    """Return the codes of the failures that were commented on a pull request."""
+    """Return the codes of the failures in the comments on a pull request."""
     found = [decode(each) for each in here.github.bodies(number)]
     return [each.code for each in found if each is not None and each.kind is MarkerKind.FAILURE]
 
@@ -723,7 +723,7 @@ def test_a_signal_after_the_writes_does_not_hide_them(
     assert set(here.live()) == {"Audit", "Deploys"}
 
 
-def test_a_failure_that_cannot_be_commented_is_reported_elsewhere(here: World) -> None:
+def test_a_failure_without_a_comment_is_reported_elsewhere(here: World) -> None:
     """A read-only token is named in the log; a locked pull request's report is an issue."""
     here.propose(1, "Audit", "Deploys", Audit="mine")
     here.emulator.configure("Audit", channel="by-hand")

@@ -107,7 +107,7 @@ def test_a_workflow_has_minimal_permissions(name: str) -> None:
 def test_each_environment_has_one_command_and_organization(name: str) -> None:
     """Only apply gets the secrets of the configuration; the others get a read-only key."""
     (job,) = caller(name, SEVERAL)["jobs"].values()
-    keys = {"CLOUDTRUTH_API_KEY", "US_KEY"}  # eu has the usual one
+    keys = {"CLOUDTRUTH_API_KEY", "US_KEY"}  # eu uses the default variable
     assert set(job["secrets"]) == (keys | {"A"} if name == "apply" else keys)
     own = replace(SEVERAL, organizations={"us": SEVERAL.organizations["us"]})
     (job,) = caller(name, own)["jobs"].values()

@@ -119,8 +119,8 @@ def test_failed_deliveries(shell: Shell, applied: None, tmp_path: Path):
         expect(shell("status", LOCAL, *more), code, *shown, without=("\n::error",))
 
 
-def test_slack_token_takes_a_reference(shell: Shell, applied: None):
-    """`--slack-token` takes a variable or a file; a token is rejected and not repeated."""
+def test_token_takes_a_reference(shell: Shell, applied: None):
+    """`--token` takes a variable or a file; a token is rejected and not repeated."""
     done = shell("export", LOCAL, "--token", "file:secrets/slack")
     expect(done, 0, "token: {file: secrets/slack}")
     for command in ("export", "init"):

@@ -65,7 +65,7 @@ def test_secrets_are_masked() -> None:
     ],
 )
 def test_an_unwritable_result_is_a_failure(problem: Exception, why: str) -> None:
-    """An unwritable result is reported once, without a traceback; a lost message is no failure."""
+    """An unwritable result is reported once, without a traceback; lost messages are ignored."""
     err = io.StringIO()
     shown = console(stdout=Broken(problem), stderr=err)
     for text in ("one", "two"):

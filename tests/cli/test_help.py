@@ -40,7 +40,7 @@ def test_help(shell: Shell, words: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "plan", "slack check"])
-def test_every_way_to_help_prints_the_same(shell: Shell, name: str) -> None:
+def test_every_form_of_help_prints_the_same(shell: Shell, name: str) -> None:
     """`-h`, `--help` and `webhooks help` print the same."""
     shown = shell(*name.split(), "--help").out
     assert shell(*name.split(), "-h").out == shell("help", *name.split()).out == shown

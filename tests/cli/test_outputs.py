@@ -58,7 +58,7 @@ def test_only_a_file_of_the_same_kind_is_replaced(
         done = shell(*WRITERS[kind], name, **ENVIRON)
         expect(done, 64, "help: choose another file name, or rename")
         assert (done.out, inputs[name].read_bytes()) == ("", before)
-    for name in own if kind != "log" else ():  # with a log it would serve
+    for name in own if kind != "log" else ():  # with --log it would start serving
         assert shell(*WRITERS[kind], name, **ENVIRON).code == 0, name
 
 

@@ -35,7 +35,7 @@ def test_a_directory_is_read_recursively(shell: Shell, file: File) -> None:
 
 
 def test_a_note_about_a_file_needs_a_verbose_plan(shell: Shell, file: File) -> None:
-    """`validate` always shows notes: users who accept one are not disturbed in each plan."""
+    """`validate` always shows notes: users who accept one do not want it in each plan."""
     file(Pager="deploys")
     expect(shell("plan", "--local", **SECRETS), 0, without=("names-look-alike",))
     for command in (("plan", "--local", "-v"), ("validate",)):

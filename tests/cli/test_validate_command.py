@@ -23,7 +23,7 @@ def test_a_valid_file(shell: Shell, file: File) -> None:
 
 
 def test_no_file(shell: Shell) -> None:
-    """The error without a file has the first command to run."""
+    """Without a file, the error suggests the first command to run."""
     expect(shell("validate"), 3, "there is no webhooks.yaml", "webhooks init")
 
 
@@ -67,7 +67,7 @@ def test_standard_input_and_folders(shell: Shell, file: File) -> None:
 def test_commands_read_standard_input_once(
     shell: Shell, file: File, command: tuple[str, ...]
 ) -> None:
-    """A second read finds no file; a key without a value is no reason to read again."""
+    """A second read finds no file; a missing key value does not cause another read."""
     text = file().read_text()
     for keyed in (text, f"api_key: {{env: ABSENT}}\n{text}"):
         done = shell(*command, "-f", "-", keys=keyed)

@@ -1,4 +1,4 @@
-"""The checks of CloudTruth, with every variant of the emulator, and of the way to it."""
+"""The checks of CloudTruth, with every variant of the emulator, and of the connection to it."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ def test_clocks(seconds: float, expected: str) -> None:
 
 @pytest.mark.parametrize("date", ["soon", "Mon, 01 Jan 2024 00:00:00 +99999999999999999999"])
 def test_an_invalid_date_is_ignored(date: str) -> None:
-    """A server whose `Date` header is invalid has no check of the clock."""
+    """The clock is not checked if the `Date` header of the server is invalid."""
     checks = check(Scripted(json_response(200, {}, date=date)), VirtualClock(), key=None)
     assert all_of(checks, "clock") == ""
 

@@ -72,7 +72,7 @@ webhooks:
 
 INVALID: Final = {
     **{text: text for text in BAD},
-    "webhooks that are no list": "webhooks: {}\n",
+    "webhooks that are not a list": "webhooks: {}\n",
     "root that is a list": "- name: a\n",
     "unknown root key": "webhook: []\nwebhooks: []\n",
     "another version": "version: 2\nwebhooks: []\n",

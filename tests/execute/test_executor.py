@@ -99,7 +99,7 @@ def test_a_failed_delete_does_not_stop_other_deletes() -> None:
 def test_an_error_that_will_repeat_ends_the_run(
     error: type[AuthenticationError], code: str, exit_code: ExitCode
 ) -> None:
-    """A rejected key or a long pause is reported once, and the exit code is 1 or 3."""
+    """A rejected key or a long pause is reported once, and the exit code is 4 or 1."""
     api = memory(row("old", "1"), faults=[Fault(call="create", error=error)])
     report = run(api, planned(api, slack("a"), slack("b")))
     assert outcomes(report) == {

@@ -13,7 +13,8 @@ from typing import NamedTuple
 LIST = Path(__file__).with_name("equivalent.toml")
 _NOT_RUN = (None, 2, 4, 255)  # interrupted, or the tests could not be started
 _BY_TYPE = 37
-_SURVIVED = (0, 5, 33)  # all tests passed, or there were none; others, as a crash, are killed
+# All tests passed, or there were none; other codes, such as that of a crash, mean killed.
+_SURVIVED = (0, 5, 33)
 _TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 

@@ -231,15 +231,15 @@ def test_a_status_is_inert(
 @given(
     plan=plans(),
     limit=st.integers(4_000, 20_000),
-    most=st.integers(1, 4),
+    max_pages=st.integers(1, 4),
     extra=st.integers(0, 5_000),
 )
 def test_each_operation_is_on_one_page_or_omitted(
-    plan: Plan, limit: int, most: int, extra: int
+    plan: Plan, limit: int, max_pages: int, extra: int
 ) -> None:
     """No page exceeds its limit, and the first one has the number of omitted operations."""
-    pages = paged_plan(plan, limit=limit, most=most, extra=lambda place: extra, foot=FOOT)
-    assert 1 <= len(pages) <= most
+    pages = paged_plan(plan, limit=limit, max_pages=max_pages, extra=lambda place: extra, foot=FOOT)
+    assert 1 <= len(pages) <= max_pages
     shown = [place for _, places in pages for place in places]
     assert len(shown) == len(set(shown))
     for text, places in pages:

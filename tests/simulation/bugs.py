@@ -25,7 +25,7 @@ BUGS = {
         "api/attempt.py", "(Action.REPEAT, Action.RESOLVE)", "(Action.REPEAT, Action.REPEAT)"
     ),
     "no read-back": Bug("execute/operation.py", "_confirm(operation, run, errors)\n", "None\n"),
-    "keep-mine heal": Bug(
+    "a run that keeps its own duplicate": Bug(
         "execute/verify.py",
         "        keeper = min(same, key=lambda each: each.id, default=None)\n",
         """        mine = [getattr(each, "id", "") for _, each in run.ledger.recorded()]

@@ -232,7 +232,7 @@ UNFIT_URLS = ["pager.example.com", "PAGER_URL", "'https://a.example.com'", "http
     ],
 )
 def test_a_value_must_fit_its_field(tmp_path: Path, type: str, value: str, rule: str) -> None:
-    """A value that is no Slack token or URL is rejected, from any source, and not shown."""
+    """A value that is not a Slack token or URL is rejected, from any source, and not shown."""
     (tmp_path / "token").write_text(value)
     literal = SecretRef(scheme=Scheme.LITERAL, name="A/token")
     for ref in (env("TOKEN"), file("token"), literal):
@@ -311,7 +311,7 @@ def test_an_api_key_in_place_of_its_variable_is_not_shown() -> None:
     assert (found.rule, CANARY in repr(found)) == ("bad-variable-name", False)
 
 
-def test_a_credential_of_the_run_is_no_api_key() -> None:
+def test_a_credential_of_the_run_is_not_an_api_key() -> None:
     """A file cannot make the run send GitHub's token to CloudTruth."""
     names = ("GITHUB_TOKEN", "CLOUDTRUTH_API_KEY")
     found = [fetch_key(env(each), environ=dict.fromkeys(names, "x"), directory=Path())
