@@ -51,7 +51,7 @@ def package_index(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Skip tests that install packages where no package index can be reached."""
     command = (sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "click")
     if run(*command, cwd=tmp_path_factory.mktemp("index")).returncode:
-        pytest.skip("pip reaches no package index from here")
+        pytest.skip("pip cannot reach a package index from here")
 
 
 def run(*command: str | Path, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:

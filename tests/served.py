@@ -34,7 +34,7 @@ def served(service: Service) -> Iterator[str]:
     finally:
         server.stop()
         thread.join(TIMEOUT)
-        assert not thread.is_alive(), "the server does not end"
+        assert not thread.is_alive(), "the server did not stop"
 
 
 @contextmanager

@@ -35,7 +35,7 @@ SITUATIONS = {
     "too many": (EASY, declaring("kept"), ALL),
     "more than half": (EASY[:2], declaring("kept", ignore=["kept"]), UNDECLARED),
     "over the limit": (EASY[:2], declaring("kept", limits={"max_deletes": 1}), ALL),
-    "a name that a runner's log obeys": (
+    "a name that a CI runner would execute": (
         NAMES, declaring("kept"), ["scope", "prune", "ignore", "limits", "apply"],
     ),
     "of one scope": (EASY, declaring("other", scope=["[!k]*"]), UNDECLARED),

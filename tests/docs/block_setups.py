@@ -212,11 +212,11 @@ SETUPS: Final[Mapping[str, BlockSetup]] = {
 ELSEWHERE: Final[Mapping[str, tuple[str, str, str]]] = {
     "README.md: Try it": (
         "tests/packaging/test_installed.py", "def test_the_first_command_of_the_readme",
-        "in a fresh clone, with a new environment and all that pip brings",
+        "in a fresh clone, with a new environment and everything that pip installs",
     ),
     "README.md: Try it (2)": (
         ".ci/run", "<!-- test command -->",
-        "exactly as written, by every run of CI: it runs all the tests, this one too",
+        "exactly as written, in every CI run: it runs all tests, including this one",
     ),
 }  # fmt: skip
 """A block that another test runs: the file, a text in it, and how it is run."""

@@ -115,9 +115,9 @@ def complete_file(data: Any) -> dict[str, Any] | None:
     return None
 
 
-def misspelt(shell: Shell, folder: Path) -> str:
+def misspelled(shell: Shell, folder: Path) -> str:
     """Validate a file with a misspelled key."""
-    (folder / "webhooks.yaml").write_bytes((ROOT / "tests/docs/files/misspelt.yaml").read_bytes())
+    (folder / "webhooks.yaml").write_bytes((ROOT / "tests/docs/files/misspelled.yaml").read_bytes())
     return shell("validate").out
 
 
@@ -129,7 +129,7 @@ def checked_slack(shell: Shell, folder: Path) -> str:
 
 
 TEXTS: dict[str, Callable[[Shell, Path], str]] = {
-    "README.md: The file": misspelt,
+    "README.md: The file": misspelled,
     "docs/slack.md: No messages in Slack": checked_slack,
 }
 """Output on a page, and a function that produces it."""

@@ -25,7 +25,7 @@ def node_tools() -> Path:
     """Return the folder with the pinned packages of package-lock.json; install them if needed.
 
     They are kept in the temporary folder, under a name that depends on their versions. Raises
-    FileNotFoundError if Node.js or npm is not installed, ConnectionError if npm reaches no
+    FileNotFoundError if Node.js or npm is not installed, ConnectionError if npm cannot reach a
     registry.
     """
     for tool in ("node", "npm"):
@@ -48,7 +48,7 @@ def node_tools() -> Path:
         timeout=TIMEOUT,
     )
     if "related to network connectivity" in done.stderr:
-        raise ConnectionError("npm reaches no registry from here")
+        raise ConnectionError("npm cannot reach a registry from here")
     assert done.returncode == 0, f"npm cannot install the pinned packages:\n{done.stderr}"
     try:
         fresh.rename(folder)

@@ -95,7 +95,7 @@ BEYOND: Final = {
     "a name twice": _SLACK + _SLACK.partition("\n")[2],
     "a glob that matches nothing": _slack("[value_created]", '["secret_*"]'),
     "a token in the file": _slack("{env: SLACK_BOT_TOKEN}", "xoxb-" + "0123456789-abcdef"),
-    "a variable of ours": _slack("SLACK_BOT_TOKEN", "CLOUDTRUTH_API_KEY"),
+    "a forbidden variable": _slack("SLACK_BOT_TOKEN", "CLOUDTRUTH_API_KEY"),
     "out of scope": "scope: [team-*]\n" + _SLACK,
 }
 """Errors that only `validate` finds, because a schema validates one value at a time."""

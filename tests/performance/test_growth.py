@@ -152,8 +152,8 @@ def _applied(change: str, *, masked: bool = False) -> Callable[[int], Work]:
 
 
 STAGES: dict[str, Callable[[int], Work]] = {
-    "explain mistakes": lambda count: partial(load_text, declaration(range(count), channel="")),
-    "explain mistakes of an overlay": lambda count: partial(
+    "explain errors": lambda count: partial(load_text, declaration(range(count), channel="")),
+    "explain errors of an overlay": lambda count: partial(
         load_texts,
         {"over.yaml": overlay("base.yaml", count), "base.yaml": declaration(range(count))},
         "over.yaml",

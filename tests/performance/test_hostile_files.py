@@ -58,7 +58,7 @@ FILES: dict[str, Callable[[int], str]] = {
     "items that are mappings": lambda n: (
         f"scope: [{_list(lambda i: f'{{a: {i}}}', n)}]\nwebhooks: []\n"
     ),
-    "globs behind the webhooks": lambda n: (
+    "globs after the webhooks": lambda n: (
         f"{HEAD}{_list(_webhook, n, '')}ignore: [{_list(lambda i: f'c{i}', n)}]\n"
     ),
     "names out of scope": lambda n: (
@@ -81,7 +81,7 @@ FILES: dict[str, Callable[[int], str]] = {
         HEAD + _list(lambda i: f"- {{name: b{i}, previously: [b{i + 1}]}}\n", n, "")
     ),
     "one name": lambda n: HEAD + _webhook(0) * n,
-    "values of which nothing is written": lambda n: HEAD + "- {\n" + "  name: ,\n" * n + "  }\n",
+    "values that are empty": lambda n: HEAD + "- {\n" + "  name: ,\n" * n + "  }\n",
 }
 
 

@@ -279,19 +279,19 @@ UNWANTED = Delete(before=live("Old", "10"), reason=Reason.NOT_DECLARED)
 WAITS = skipped(ABSENT, "deletes-wait", "deletes wait until everything else is done")
 REPORTS = {
     "done": report(
-        MIXED, RENAMED, CREATED, Applied(operation=ABSENT, id="9", note="was gone already"),
+        MIXED, RENAMED, CREATED, Applied(operation=ABSENT, id="9", note="it was already deleted"),
         duplicates_removed=(RemovedDuplicate(name="Deploys", removed="100", kept="99"),),
         writes=3, verified=True,
     ),
     "partial": report(MIXED, REJECTED, DRIFTED, WAITS, writes=2, verified=True),
     "unconfirmed": report(
         MIXED,
-        Unconfirmed(operation=RENAME, message="no response came, and reading back failed"),
+        Unconfirmed(operation=RENAME, message="no response, and reading back failed"),
         skipped(CREATE, "stopped", "not started"),
         WAITS,
         writes=1,
         stopped=ExitCode.SIGTERM,
-        problem="the listing at the end could not be read",
+        problem="the final listing could not be read",
     ),
     "deleting": report(
         plan(ABSENT, UNWANTED),
@@ -340,8 +340,8 @@ ERRORS = {
         "the files are invalid", findings=FINDINGS["wide"], hint="correct them"
     ),
     "stale": StalePlanError(
-        "the plan is not what would happen now",
-        differences=("Audit was changed since", "Deploys exists already"),
+        "the plan differs from the reviewed plan",
+        differences=("Audit was changed since the plan", "Deploys already exists"),
         hint="plan again",
     ),
     "api": InvalidRequestError(
@@ -352,7 +352,7 @@ ERRORS = {
         detail="Bad ##[error]thing",
         fields=((("configuration", "token"), "Invalid."), ((), "Odd.")),
     ),
-    "plain": ApiError("CloudTruth does not answer"),
+    "plain": ApiError("CloudTruth does not respond"),
 }
 
 

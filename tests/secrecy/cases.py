@@ -78,6 +78,6 @@ def leaks(world: World, chosen: list[Case]) -> Iterator[str]:
         yield from (f"{hit} (exit {done.code}) {case}" for hit in dict.fromkeys(hits))
         yield from (f"sent: {each} {case}" for each in sent)
         if done.redactions:
-            yield f"the last net had to catch {done.redactions} (exit {done.code}) {case}"
+            yield f"the final filter masked {done.redactions} (exit {done.code}) {case}"
         if done.code == 70:
             yield f"a bug: {done.problem!r} {case}"

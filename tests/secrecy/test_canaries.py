@@ -77,13 +77,13 @@ APPLY: Final = PLAN.replace("plan", "apply --yes --report report.json")
          "user in the live url, raw, in output"),
         # bodies in --debug output
         (Transport, "_send", _send, {"command": APPLY, "verbosity": "--debug"},
-         "the last net had to catch"),
+         "the final filter masked"),
         # the complete target of a redirect
         (responses, "_target", lambda headers: headers["location"], {"fault": "redirect"},
          "redirect, raw, in output"),
         # an excerpt with the literal
         (excerpt, "_masked_line", lambda text, number: text.split("\n")[number],
-         {"input": "misspelt field"}, "literal in YAML, raw, in output"),
+         {"input": "misspelled key"}, "literal in YAML, raw, in output"),
     ],
 )  # fmt: skip
 def test_a_leak_is_found(

@@ -49,7 +49,7 @@ INPUTS: Final = {
     "secret for a variable": GOOD.replace("env: PAGER_URL", f"env: '{c.LITERAL.value}'"),
     "list for a token": GOOD.replace("{file: secrets/audit}", f"[{c.LITERAL.value}]"),
     "mapping for a token": GOOD.replace("{file: secrets/audit}", f"{{is: {c.LITERAL.value}}}"),
-    "misspelt field": GOOD + _MORE + f"url: 'https://h.example', tokn: {c.LITERAL.value}" + "}}\n",
+    "misspelled key": GOOD + _MORE + f"url: 'https://h.example', tokn: {c.LITERAL.value}" + "}}\n",
     "broken beside it": GOOD + _MORE + f"url: 'https://h.example.com', token: {c.LITERAL.value}\n",
     "broken within it": GOOD + _MORE + f'url: "https://h.example.com", token: "{c.LITERAL.value}\n',
     "no url": GOOD + _MORE + f"url: '{c.LITERAL.value}', token: '{c.LITERAL.value}'" + "}}\n",

@@ -13,11 +13,11 @@ from tests.simulation.history import run_seed
 def main() -> int:
     """Run seeds; return 0 if every guarantee holds, 1 after the first violation."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=1000, help="how many (1000)")
-    parser.add_argument("--start", type=int, default=0, help="the first of them (0)")
-    parser.add_argument("--seed", type=int, help="this one alone")
-    parser.add_argument("--trace", action="store_true", help="print what happened")
-    parser.add_argument("--keep-going", action="store_true", help="do not stop at a violation")
+    parser.add_argument("--seeds", type=int, default=1000, help="number of seeds (1000)")
+    parser.add_argument("--start", type=int, default=0, help="first seed (0)")
+    parser.add_argument("--seed", type=int, help="only this seed")
+    parser.add_argument("--trace", action="store_true", help="print every event")
+    parser.add_argument("--keep-going", action="store_true", help="continue after a violation")
     options = parser.parse_args()
     gc.freeze()
     began, ran = time.perf_counter(), []

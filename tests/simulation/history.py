@@ -55,7 +55,7 @@ class Program:
         if CANARY in document.decode():
             raise Violation("a secret is in the saved plan")
         if parse_plan(document, "plan.json").review != approve_all(made):
-            raise Violation("a saved plan loads as another one")
+            raise Violation("a saved plan differs after loading")
         return document
 
     def apply(self, process: Process, *, digest: str | None = None) -> None:

@@ -53,7 +53,7 @@ class ReportChecks:
             raise Violation("the report says that nothing was written")
         self.check_exit_code(process, report.exit_code)
         if report.exit_code is ExitCode.OK and report.plan.unapplied:
-            raise Violation("success, and a declaration was not applied")
+            raise Violation("success, although a declaration was not applied")
         for each in report.outcomes:
             name = each.operation.name
             if _unreviewed(each) and process.activity.was_sent(each.operation):

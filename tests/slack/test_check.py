@@ -202,7 +202,7 @@ def test_a_token_that_is_not_a_valid_header_value() -> None:
     """A credential that cannot be sent is a failure."""
 
     def connect(token: Secret) -> Slack:
-        raise CredentialError("the Slack token holds spaces")
+        raise CredentialError("the Slack token contains spaces")
 
     assert statuses(check((hook(),), {TOKEN_REF: Secret(GOOD)}, connect))["slack"] == "fail"
 
