@@ -80,6 +80,12 @@ class Secret:
         numbers: dict[str, int] = {}
         return tuple(numbers.setdefault(each.__value, len(numbers)) for each in secrets)
 
+    @staticmethod
+    def longest_first(secrets: Iterable[Secret]) -> list[Secret]:
+        """Return the distinct `secrets` in the order for `redact`: one may be part of another."""
+        values = {each.__value for each in secrets}
+        return [Secret(each) for each in sorted(values, key=len, reverse=True)]
+
     def redact(self, text: str) -> str:
         """Return `text` with `***` in place of this value."""
         return text.replace(self.__value, "***") if self.__value else text
@@ -190,11 +196,6 @@ class Webhook:
             for name, value in self.configuration.items()
             if isinstance(value, SecretRef)
         ]
-
-    @property
-    def key(self) -> str:
-        """Return the id of the entry if it has one, else its name."""
-        return self.id if self.id is not None else self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,6 +58,12 @@ _PLAIN: Final = re.compile(r"[\w.+/-]{1,60}", re.ASCII)
 _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.:\[\]-]{1,255}")
 _JSON: Final = re.compile(r"application/(?:json|[\w.+-]+\+json)", re.ASCII | re.IGNORECASE)
 
+# GitHub also rejects requests over its rate limits with 403. Without a time in the headers, its
+# documentation asks for a pause of a minute.
+_RATE_LIMIT: Final = "rate limit"
+_MINUTE: Final = 60.0
+_EPOCH: Final = re.compile(r"[0-9]{1,12}", re.ASCII)
+
 _Fields = tuple[tuple[tuple[str, ...], str], ...]
 
 
@@ -124,11 +130,29 @@ def classify(
     if not isinstance(body, FailedAttempt) and _is_json(headers.get("content-type", "")):
         with suppress(NotJsonError):
             document = decode(body)
-    return FailedAttempt(
-        failure=failure,
-        error=_rejection(status, document, origin.address, label, call.secret_values),
-        retry_after=retry_after(headers.get("retry-after"), headers.get("date"), now),
-    )
+    error = _rejection(status, document, origin.address, label, call.secret_values)
+    wait = _wait(headers, now)
+    if status == 403 and (_is_out_of_requests(headers) or _RATE_LIMIT in (error.detail or "")):
+        failure, wait = Failure.THROTTLED, _MINUTE if wait is None else wait
+        error = _rate_limited(status, origin.address, error.detail)
+    return FailedAttempt(failure=failure, error=error, retry_after=wait)
+
+
+def _is_out_of_requests(headers: Mapping[str, str]) -> bool:
+    return headers.get("x-ratelimit-remaining") == "0"
+
+
+def _wait(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Return the seconds that the server asks to wait, None if it does not."""
+    reset = headers.get("x-ratelimit-reset", "")
+    if "retry-after" not in headers and _is_out_of_requests(headers) and _EPOCH.fullmatch(reset):
+        return max(0.0, int(reset) - now.timestamp())
+    return retry_after(headers.get("retry-after"), headers.get("date"), now)
+
+
+def _rate_limited(status: int, server: str, detail: str | None) -> RateLimitedError:
+    message = f"{server}: rate limit exceeded (HTTP {status})"
+    return RateLimitedError(message, hint="run again later", status=status, detail=detail)
 
 
 # The request was rejected, or the status by definition precedes any processing.
@@ -217,8 +241,7 @@ def _rejection(
         message = f"{server} reports a conflict with another change (HTTP 409)"
         hint = "another process may be changing the same object; run the same command again"
     elif status == 429:
-        error, message = RateLimitedError, f"{server}: rate limit exceeded (HTTP 429)"
-        hint = "run again later"
+        return _rate_limited(status, server, detail)
     elif 400 <= status < 500 and status != 408:
         error, message = InvalidRequestError, f"{server} rejected the request (HTTP {status})"
         hint = "fix the listed fields, then run the same command again"

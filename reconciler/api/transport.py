@@ -238,7 +238,8 @@ class Transport:
         """Wait while workers are paused; if time is up, raise the failure of `earlier` sends."""
         pause = self.pace.wait_for_pause()
         if pause is not None:
-            raise self._too_long(pause, 429, sends)
+            status = 429 if earlier is None else earlier.error.status
+            raise self._too_long(pause, status, sends)
         if self.pace.left() <= 0:
             if earlier is not None:
                 raise self._error(call, earlier, Action.REPEAT, sends)

@@ -366,7 +366,7 @@ class _Attempt:
         resend = tuple(sorted({*self._run.resend, *unsent}))
         options = options._replace(reviewed=(), resend=resend)
         try:
-            made = make_plan(gather(checked), connection.api, options=options)
+            made = make_plan(gather(checked, connection.key), connection.api, options=options)
         except (ReconcilerError, KeyboardInterrupt):  # the writes must still be reported
             return self._run.rerun_command
         if not made.digest:

@@ -14,7 +14,7 @@ from reconciler.ci.marker import COMMENT_CHARACTERS, MarkerKind, encode, find
 from reconciler.ci.plan import check, files_only, files_only_reason
 from reconciler.ci.result import JobResult, failed, reporting
 from reconciler.ci.run import Run
-from reconciler.errors import CredentialError, ReconcilerError
+from reconciler.errors import CredentialError, Interrupted, ReconcilerError
 from reconciler.findings import Finding, warning
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
@@ -44,6 +44,8 @@ def drift(run: Run) -> JobResult:
             api = connection.api
             made = make_plan(gather(checked, connection.key), api, options=PlanOptions())
             live = read_live(api)
+    except Interrupted:
+        raise
     except ReconcilerError as problem:
         return failed(problem, _report_failed_check(run, problem))
     drifted = bool(made.operations or made.unapplied)

@@ -250,12 +250,13 @@ class GitHub:
             return self._transport.request(
                 method, path, params=query, json=body, cap=self._cap
             ).data
-        except (AuthenticationError, PermissionDeniedError) as refused:
-            raise GitHubError(
-                refused.message, hint=f"give the job `permissions: {need}` and pass `github.token`"
-            ) from refused
         except ApiError as failed:
-            raise GitHubError(failed.message, hint=failed.hint) from failed
+            message, hint = failed.message, failed.hint
+            if failed.detail:
+                message += f": {failed.detail}"
+            if isinstance(failed, AuthenticationError | PermissionDeniedError):
+                hint = f"give the job `permissions: {need}` and pass `github.token`"
+            raise GitHubError(message, hint=hint) from failed
 
 
 def _pull(row: Any) -> Pull:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -178,7 +179,7 @@ def changed_files(run: Run) -> frozenset[str] | None:
     found = git(["diff", "--no-renames", "--name-only", "-z", f"{run.base_commit}...HEAD"])
     if found is None:
         return None
-    return frozenset(run.relative(filter(None, found.decode().split("\0"))))
+    return frozenset(run.relative(filter(None, os.fsdecode(found).split("\0"))))
 
 
 def _removed(run: Run, changed: Iterable[str]) -> bool:

@@ -174,7 +174,8 @@ class Console:
 
     def hide(self, secrets: Iterable[Secret]) -> None:
         """Remove `secrets` from all output, except short ones, which would match by chance."""
-        self._secrets += [each for each in secrets if each.matches(_LONG_ENOUGH)]
+        more = [each for each in secrets if each.matches(_LONG_ENOUGH)]
+        self._secrets = Secret.longest_first([*self._secrets, *more])
 
     def result(self, text: str, *, essential: bool = False) -> None:
         """Write a result to standard output.
@@ -244,10 +245,9 @@ class Console:
 
     def redacted(self, text: str) -> str:
         """Redact secrets in text that may contain them, without counting."""
-        clean = _TOKENS.sub("***", text)
-        for secret in self._secrets:
-            clean = secret.redact(clean)
-        return clean
+        for secret in self._secrets:  # first, because a secret may contain a token
+            text = secret.redact(text)
+        return _TOKENS.sub("***", text)
 
     def _write(self, stream: TextIO, text: str, *, is_status: bool = False) -> None:
         text = self.redact(text)

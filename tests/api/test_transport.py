@@ -54,6 +54,7 @@ AMBIGUOUS = [
     json_response(200),
     json_response(200, "text", content_type="text/html"),
 ]
+RESET = str(int(VirtualClock().now().timestamp()) + 30)
 REJECTED = [400, 401, 403, 404, 405, 406, 409, 410, 411, 413, 414, 415, 422]
 
 
@@ -162,6 +163,26 @@ def test_retry_after_is_a_minimum(status: int, method: str) -> None:
     one, server, clock = transport(json_response(status, {"detail": "x"}, retry_after="7"), OK)
     assert one.request(method, "/").data == {"id": "a"}
     assert (sum(clock.slept), len(server.requests)) == (7.0, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "headers", "seconds"),
+    [
+        ("You have exceeded a secondary rate limit.", {"retry_after": "7"}, 7.0),
+        ("You have exceeded a secondary rate limit.", {"x_ratelimit_remaining": "9"}, 60.0),
+        ("Forbidden", {"x_ratelimit_remaining": "0", "x_ratelimit_reset": RESET}, 30.0),
+        ("Forbidden", {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "0"}, 0.0),
+        ("Forbidden", {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "soon"}, 60.0),
+    ],
+)
+def test_a_403_for_the_rate_limit_is_retried(
+    text: str, headers: dict[str, str], seconds: float
+) -> None:
+    """GitHub also rejects requests over its rate limits with 403."""
+    one, server, clock = transport(json_response(403, {"message": text}, **headers), OK)
+    assert one.request("POST", "/").data == {"id": "a"}
+    assert sum(clock.slept) == pytest.approx(seconds, abs=1.0)
+    assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize(("status", "method"), [(429, "GET"), (429, "POST"), (503, "GET")])

@@ -13,7 +13,7 @@ from reconciler.ci.marker import Marker, MarkerKind, find
 from reconciler.ci.plan import write_comments
 from reconciler.emulator.messages import Request, Response, json_value
 from reconciler.errors import CredentialError, UsageError
-from tests.ci.fake_github import FakeGitHub
+from tests.ci.fake_github import FakeGitHub, refusal
 from tests.ci.support import client
 
 MARKER = Marker(kind=MarkerKind.PLAN, file="w.yaml", organization="o", digest="sha256:" + "1" * 64)
@@ -105,6 +105,23 @@ def test_an_invalid_list_is_an_error(fake: FakeGitHub) -> None:
     with client(fake) as github, pytest.raises(GitHubError, match="list"):
         write(github, 7, "one")
     assert fake.writes == []
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "hint"),
+    [
+        (403, "Resource not accessible by integration", "pull-requests: write"),
+        (410, "Issues are disabled for this repo", "run the same command again"),
+    ],
+)
+def test_an_error_has_the_reason_that_github_gives(
+    fake: FakeGitHub, status: int, text: str, hint: str
+) -> None:
+    """The status alone does not say what to change in the repository."""
+    fake.fault = lambda method, path: refusal(status, text) if method == "POST" else None
+    with client(fake) as github, pytest.raises(GitHubError, match=text) as caught:
+        write(github, 7, "one")
+    assert hint in caught.value.hint
 
 
 def test_an_enterprise_server_has_its_own_urls(fake: FakeGitHub) -> None:

@@ -84,6 +84,15 @@ def test_a_change_is_planned_for_the_organizations_that_read_it(
     assert labels(shell, repository, event(before), "--policy", "policy.json") == expected
 
 
+def test_a_file_name_that_is_not_utf_8_is_no_error(shell: Shell, repository: Path) -> None:
+    """A repository may have such a file for its own reasons."""
+    before = git(repository, "rev-parse", "HEAD")
+    blob = git(repository, "rev-parse", "HEAD:policy.json")
+    git(repository, "update-index", "--add", "--cacheinfo", f"100644,{blob},caf\udce9.md")
+    git(repository, "commit", "-qm", "add a file")
+    assert labels(shell, repository, {"before": before}) == []
+
+
 def test_a_violated_policy_does_not_hide_organizations(shell: Shell, repository: Path) -> None:
     """The secret files of a configuration count even if a policy rejects it."""
     write(repository, {"policy.json": '{"required": ["limits"]}'})

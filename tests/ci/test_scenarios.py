@@ -826,6 +826,17 @@ def test_a_failing_drift_check_uses_the_same_issue(here: World) -> None:
     assert (len(here.github.issues), issue["state"]) == (1, "closed")
 
 
+def test_a_stopped_drift_check_opens_no_issue(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever cancels the job knows that it did not run."""
+
+    def stop(*_: object, **__: object) -> None:
+        raise Interrupted("stopped", signal_exit=ExitCode.SIGTERM)
+
+    monkeypatch.setattr("reconciler.ci.drift.make_plan", stop)
+    assert here.drift().code == 143
+    assert here.github.issues == []
+
+
 def test_a_drift_check_without_a_key_passes_and_opens_the_issue(here: World) -> None:
     """A removed key is never treated as "no drift"."""
     here.secrets.clear()

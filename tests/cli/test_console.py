@@ -56,6 +56,17 @@ def test_secrets_are_masked() -> None:
     assert shown.redactions == 2
 
 
+def test_a_secret_that_contains_another_is_masked_completely() -> None:
+    """Neither a shorter secret nor a Slack token in it leaves the rest of a secret visible."""
+    out = io.StringIO()
+    shown = console(stdout=out)
+    url = "https://example.com/in?token=xoxb-0123456789-abcdef&sig=SIGNATURE"
+    shown.hide([Secret("hunter2hunter2")])
+    shown.hide([Secret("hunter2hunter2-long"), Secret(url)])
+    shown.result(f"a hunter2hunter2-long b {url} c")
+    assert out.getvalue() == "a *** b *** c\n"
+
+
 @pytest.mark.parametrize(
     ("problem", "why"),
     [
