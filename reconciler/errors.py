@@ -24,7 +24,7 @@ library's exception.
        ├─ NotFoundError                   1   404 with a JSON detail: no such object
        ├─ ConflictError                   1   409
        ├─ InvalidRequestError             1   400, 422 and other permanent rejections
-       ├─ RateLimitedError                1   429, for longer than the deadline
+       ├─ RateLimitedError                1   a rate limit that lasts longer than the deadline
        ├─ ServerError                     1   5xx, no complete response, too many failures
        ├─ ProtocolError                   1   a response that violates the API
        ├─ IncompleteListingError          1   inconsistent pages

@@ -2,8 +2,8 @@
 
 After the first SIGINT, SIGTERM or SIGHUP no operation is started, and those in flight have six
 seconds to finish. After a second signal, or these six seconds, the run ends and the report names
-what is unknown. Signal handlers only set values, so that a signal never interrupts the handling of
-a write.
+what is unknown. Signal handlers set values and wake the watchdog of requests, but raise nothing,
+so a signal never interrupts the handling of a write.
 
 A terminal that closes often sends SIGHUP twice, so a repeated SIGHUP is ignored. If SIGHUP is
 ignored, as under `nohup`, it stays ignored. Windows has no SIGHUP.
@@ -35,7 +35,8 @@ class SignalStop:
 
     Enter it in the main thread, around `execute` only; on exit the previous handlers are restored.
     Pass `halted` to the workers. `shorten_deadline` is called at the first signal with the seconds
-    left for requests, a little less than the grace period; like a handler, it must only set values.
+    left for requests, a little less than the grace period; like a handler, it must not wait or
+    raise.
     """
 
     def __init__(

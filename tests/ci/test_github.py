@@ -117,7 +117,7 @@ def test_an_invalid_list_is_an_error(fake: FakeGitHub) -> None:
 def test_an_error_has_the_reason_that_github_gives(
     fake: FakeGitHub, status: int, text: str, hint: str
 ) -> None:
-    """The status alone does not say what to change in the repository."""
+    """The status alone does not explain what to change in the repository."""
     fake.fault = lambda method, path: refusal(status, text) if method == "POST" else None
     with client(fake) as github, pytest.raises(GitHubError, match=text) as caught:
         write(github, 7, "one")
