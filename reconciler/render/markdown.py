@@ -110,8 +110,8 @@ def paged_plan(
     """Render a plan on at most `max_pages` pages, each with the indexes of the changes on it.
 
     A page has at most `limit` characters. A change is on one page with all its details, or on none;
-    `extra` is the number of characters that the change at an index needs beside the text. The first
-    page has `foot`, the kept webhooks and the notes, and lists the changes that no page shows.
+    `extra` returns the characters that the change at an index needs in addition to its text. The
+    first page has `foot`, the kept webhooks and the notes, and lists the changes on no page.
     `apply_options` are the options with which `apply` makes this plan; None suggests no command.
     """
     rows = dict(_deletes_first(plan, PLAIN))
