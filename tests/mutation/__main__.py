@@ -1,9 +1,9 @@
-"""Find changes of planning/ or execute/ that no test detects: `python -m tests.mutation`.
+"""Find changes that no test detects: `python -m tests.mutation`.
 
-mutmut makes small changes in a temporary copy of the tree, one at a time. mypy or a test should
-fail for each of them. A change that passes is printed as a diff, unless `equivalent.toml` explains
-why it makes no difference. The exit code is 1 below the threshold, or with an entry in that file
-that no longer matches.
+mutmut makes small changes of planning/, execute/ and source/secrets.py in a temporary copy of the
+tree, one at a time. mypy or a test should fail for each of them. A change that passes is printed as
+a diff, unless `equivalent.toml` explains why it makes no difference. The exit code is 1 below the
+threshold, or with an entry in that file that no longer matches.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tests.mutation.verdict import (
 )
 
 THRESHOLD = 95.0  # per cent of the counted mutants
-PACKAGES = ("planning", "execute")
+MUTATED = ("planning/[!_]*.py", "execute/[!_]*.py", "source/secrets.py")
 
 
 def main() -> int:
@@ -47,7 +47,7 @@ def main() -> int:
     options = parser.parse_args()
     files = _files(options.parts)
     if not files:
-        parser.error(f"no module of planning/ or execute/ is called {', '.join(options.parts)}")
+        parser.error(f"none of {', '.join(MUTATED)} is called {', '.join(options.parts)}")
     with tempfile.TemporaryDirectory(prefix="mutation-") as folder:
         copy = Path(folder)
         copy_parts(copy, "reconciler", "schemas", "tests")
@@ -80,8 +80,8 @@ def _files(parts: list[str]) -> list[str]:
     """Return the modules to mutate, as paths in the repository."""
     found = sorted(
         path.relative_to(ROOT).as_posix()
-        for package in PACKAGES
-        for path in (ROOT / "reconciler" / package).glob("[!_]*.py")
+        for pattern in MUTATED
+        for path in (ROOT / "reconciler").glob(pattern)
     )
     wanted = tuple(f"reconciler/{part}" for part in parts)
     return [file for file in found if not parts or file.startswith(wanted)]

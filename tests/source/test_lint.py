@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from reconciler.findings import Severity
+from reconciler.model import Secret
 from reconciler.source.lint import Rules, name_findings
 from reconciler.source.load import Loaded
-from reconciler.source.secrets import url_credential
+from reconciler.source.secrets import public_url, url_credential
 from tests.loading import load_text
 
 ERROR, WARNING, NOTE = Severity
@@ -52,6 +53,7 @@ WITH_LITERALS = [
     (generic("url: 'https://a.example/x?$filter=a'"), LITERAL, []),
     (generic("url: 'https://a.example/$f/$A'"), [], []),
     (slack(name=TOKEN), TOKEN_FOUND, TOKEN_FOUND),
+    (slack(username="xapp-0123456789-canary"), TOKEN_FOUND, []),
     *((slack(**{field: TOKEN}), TOKEN_FOUND, []) for field in ("token", "channel", "username")),
 ]
 PLACEHOLDERS = ["$TOKEN", "${TOKEN}", "%TOKEN%", "{{ token }}", "<token>", "{env: TOKEN}"]
@@ -104,6 +106,8 @@ def test_literals(text: str, strictly: object, allowed: object) -> None:
         ("https://nothooks.slack.com.example.com/x", False),
         ("https://example.com/" + TOKEN, True),
         ("https://chat.example.com/hooks/3f9ab2cdxyz8egtw7q1h5kc4ra", True),
+        ("https://chat.example.com/hooks/3f9ab2cdx", False),
+        ("https://chat.example.com/hooks/3f9ab2cdxy", True),
         ("https://chat.example.com/hooks/AbCdEfGhIjKlMnOpQrStUv", True),
         ("https://example.com/in/550e8400-e29b-41d4-a716-446655440000/post", True),
         ("https://example.com/#%33f9ab2cdxyz8egtw7q1h5kc4ra", True),
@@ -118,6 +122,25 @@ def test_literals(text: str, strictly: object, allowed: object) -> None:
 def test_secret_urls(url: str, secret: bool) -> None:
     """A URL with a credential, or that is one, is a secret; others are plain."""
     assert (url_credential(url) is not None) is secret
+    assert public_url(Secret(url)) == (None if secret else url)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "*****",
+        "ftp://a.example",
+        "https://a.example/a b",
+        "https://a.example/\u200b",
+        *URLS,
+        "https://a.example/${ROOM}",
+        "https://a.example/***",
+    ],
+)
+def test_other_texts_are_no_public_urls(text: str) -> None:
+    """A live URL that a file could not contain, or that may be masked, is exported as a secret."""
+    assert public_url(Secret(text)) is None
 
 
 @pytest.mark.parametrize(
