@@ -15,6 +15,7 @@ from reconciler.errors import UsageError
 from reconciler.findings import Finding, Severity, error
 from reconciler.model import Scheme, Secret, SecretRef, Webhook
 from reconciler.source.allowed import (
+    BAD_NAME,
     FORBIDDEN_FOLDERS,
     FORBIDDEN_VARIABLES,
     allow_patterns,
@@ -61,17 +62,15 @@ def webhook(ref: SecretRef, type: str = "generic", url: str | SecretRef = URL) -
     )
 
 
-def run(*refs: SecretRef, type: str = "generic", **options: Any) -> Resolution:
-    """Resolve the tokens of webhooks while the API key is known."""
-    webhooks = [webhook(ref, type) for ref in refs]
-    return resolve(webhooks, **{"environ": {}, "api_keys": [Secret(API_KEY)], **options})
+def run(*refs: SecretRef, **options: Any) -> Resolution:
+    """Resolve the tokens of webhooks."""
+    return resolve([webhook(ref) for ref in refs], **options)
 
 
 def only_finding(resolution: Resolution) -> Finding:
     assert dict(resolution.secrets) == {}
     (finding,) = resolution.findings
     assert CANARY not in repr(finding)
-    assert API_KEY not in repr(finding)
     return finding
 
 
@@ -110,10 +109,6 @@ FETCHED = [
     (env("TOKEN"), "env:TOKE file:*", "env TOKEN is not in the list"),
     *((file(name), "", "credentials of other programs are never sent")
       for name in ("environ", "self/environ", "/proc/self/../self/environ")),
-    # an empty variable is missing, too
-    (env("EMPTY"), "", "the variable EMPTY is empty"),
-    (env("NOT_SET"), "", "the variable NOT_SET is not set"),
-    (file("none"), "", "cannot read none: it does not exist"),
     # reading does not wait for a pipe
     (file("pipe"), "", "it is not a regular file"),
     (file("."), "", "it is a directory"),
@@ -127,8 +122,7 @@ def test_references_are_resolved_or_rejected(
     folder: Path, ref: SecretRef, allow: str, problem: str
 ) -> None:
     """The message names the reference, and quotes nothing of a file."""
-    environ = {"TOKEN": CANARY, "EMPTY": ""}
-    found = run(ref, directory=folder, environ=environ, allow=allow.split())
+    found = run(ref, directory=folder, environ={"TOKEN": CANARY}, allow=allow.split())
     if problem:
         assert problem in only_finding(found).message
     else:
@@ -303,29 +297,29 @@ def test_a_slack_token_is_sent_only_to_slack(url: str, sent: bool, value: str) -
         assert value not in repr(resolution.findings)
 
 
-def test_an_api_key_in_place_of_its_variable_is_not_shown() -> None:
-    """The key is read from the file before the file is validated."""
-    found = fetch_key(env(CANARY), environ={}, directory=Path())
-    assert isinstance(found, Finding)
-    assert (found.rule, CANARY in repr(found)) == ("bad-variable-name", False)
-
-
 @pytest.mark.parametrize(
-    ("ref", "problem"),
+    ("ref", "expected"),
     [
-        (env("GITHUB_TOKEN"), "GITHUB_* variables are never used as an API key: GITHUB_TOKEN"),
-        (env("CLOUDTRUTH_API_KEY"), ""),
-        (file("github_key"), ""),
+        (env("CLOUDTRUTH_API_KEY"), Secret(API_KEY)),
+        (file("github_key"), Secret(API_KEY)),
+        (env(API_KEY), BAD_NAME),  # the key in place of its variable
+        (
+            env("GITHUB_TOKEN"),
+            error(
+                "forbidden-secret",
+                "GITHUB_* variables are never used as an API key: GITHUB_TOKEN",
+                "store the key in a variable with another name",
+            ),
+        ),
     ],
 )
 def test_a_credential_of_the_run_is_no_api_key(
-    tmp_path: Path, ref: SecretRef, problem: str
+    tmp_path: Path, ref: SecretRef, expected: Secret | Finding
 ) -> None:
-    """A file cannot make the run send GitHub's token to CloudTruth."""
+    """A file cannot make the run send GitHub's token to CloudTruth, or show a key."""
     (tmp_path / ref.name).write_text(API_KEY)
-    found = fetch_key(ref, environ={ref.name: API_KEY}, directory=tmp_path)
-    hint = "store the key in a variable with another name"
-    assert found == (error("forbidden-secret", problem, hint) if problem else Secret(API_KEY))
+    assert fetch_key(ref, environ={ref.name: API_KEY}, directory=tmp_path) == expected
+    assert API_KEY not in repr(expected)
 
 
 def test_forbidden_references_are_documented() -> None:
