@@ -138,7 +138,7 @@ def test_secret_urls(url: str, secret: bool) -> None:
         "https://a.example/***",
     ],
 )
-def test_other_texts_are_no_public_urls(text: str) -> None:
+def test_other_texts_are_not_public_urls(text: str) -> None:
     """A live URL that a file could not contain, or that may be masked, is exported as a secret."""
     assert public_url(Secret(text)) is None
 

@@ -313,7 +313,7 @@ def test_a_slack_token_is_sent_only_to_slack(url: str, sent: bool, value: str) -
         ),
     ],
 )
-def test_a_credential_of_the_run_is_no_api_key(
+def test_a_credential_of_the_run_is_not_an_api_key(
     tmp_path: Path, ref: SecretRef, expected: Secret | Finding
 ) -> None:
     """A file cannot make the run send GitHub's token to CloudTruth, or show a key."""
