@@ -112,6 +112,15 @@ class _Command(click.Command):
         super().__init__(add_help_option=False, **attributes)
         self.examples = examples
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Reject long options with one dash: `-out` would be `-o` with the value `ut`."""
+        known = {name for each in self.params for name in each.opts}
+        for arg in args:
+            word = arg.partition("=")[0]
+            if f"-{word}" in known or (word == "-auto-approve" and "--yes" in known):
+                raise click.NoSuchOption(word, possibilities=[f"-{word}"], ctx=ctx)
+        return super().parse_args(ctx, args)
+
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the summary and the text."""
         for paragraph in filter(None, (self.short_help, self.help)):

@@ -242,7 +242,7 @@ class Match:
             hint = "nothing is deleted; remove `id` to delete by name"
             if isinstance(entry, Webhook):
                 (gone if id_is_gone else declared).setdefault(entry.name, []).append(entry)
-                hint = "copy the right `id` from `webhooks status`, or remove it to match by name"
+                hint = "it is matched by name; remove `id`, or copy it from `webhooks status`"
             elif not self._free(entry.name):
                 continue
             if id_is_gone and self._selects(entry.name):

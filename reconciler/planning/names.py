@@ -58,17 +58,20 @@ def unmatched(only: Iterable[str], names: Collection[str], searched: str) -> Ite
             )
 
 
-def unused(policy: Policy, names: Set[str]) -> Iterator[Finding]:
-    """Note each pattern of `protect` and `ignore` that is a name, but not one of `names`.
+def unused(policy: Policy, names: Set[str], *, deletes: bool) -> Iterator[Finding]:
+    """Note each pattern of `protect` and `ignore` that matches none of `names`.
 
-    It may be a typo. A glob may be a precaution, and is not checked.
+    It may be a typo. A glob may be a precaution, and is only checked if the plan `deletes` webhooks
+    that are not declared.
     """
     listed = [("protect", each) for each in policy.protect]
     listed += [("ignore", each) for each in policy.ignore]
     left = [
         (key, each)
         for key, each in listed
-        if each.glob not in names and _SPECIAL.search(each.glob) is None
+        if each.glob not in names
+        if _SPECIAL.search(each.glob) is None
+        or (deletes and not any(map(Globs((each.glob,)).match, names)))
     ]
     same_letters = {_letters(name): name for name in names} if left else {}
     for key, each in left:
@@ -76,7 +79,7 @@ def unused(policy: Policy, names: Set[str]) -> Iterator[Finding]:
         hint = "correct it, or remove it if the webhook is gone; `webhooks status` lists names"
         yield note(
             "unused-pattern",
-            f"`{key}` has {each.glob!r}, but no declared or live webhook has this name",
+            f"`{key}` has {each.glob!r}, which matches no declared or live webhook",
             hint if meant is None else f"did you mean {meant!r}?",
             each.position,
         )

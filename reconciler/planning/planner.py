@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
@@ -79,10 +79,15 @@ def plan(
         for webhook, found in table.pairs  # in memory order, which is faster than by name
     ]
     compared.sort(key=lambda each: (each[0].name, each[1].id))
-    findings = [*table.findings, *resends.unmatched(), *_unmatched_globs(options, desired, live)]
+    deletes = sorted(table.deletes, key=lambda each: (each.name, each.before.id))
+    findings = [
+        *table.findings,
+        *resends.unmatched(),
+        *_unmatched_globs(options, desired, live, deletes),
+    ]
     if has_errors(tuple(findings)):
         raise ConfigurationError(
-            "the configuration conflicts with the live webhooks",
+            "these files cannot be planned with these options and live webhooks",
             findings=sorted(findings, key=sort_key),
         )
     paired = {found.id for _, found in table.pairs}
@@ -107,7 +112,6 @@ def plan(
         ]
         if options.previous and not any(each.path[0] == "configuration" for each in fields):
             findings += resends.dropped_secret_notes(webhook, found, evidence)
-    deletes = sorted(table.deletes, key=lambda each: (each.name, each.before.id))
     creates = sorted(table.new, key=lambda each: each.name)
     operations: tuple[Operation, ...] = (
         *(each for each in deletes if each.reason is Reason.DUPLICATE),
@@ -161,8 +165,10 @@ def plan(
     return replace(made, blocked=tuple(guard(made, options.allow_deletes)))
 
 
-def _unmatched_globs(options: PlanOptions, desired: Desired, live: Live) -> Iterator[Finding]:
-    """Warn about globs of `--only`, else note names in the policy, that match no webhook.
+def _unmatched_globs(
+    options: PlanOptions, desired: Desired, live: Live, deletes: Sequence[Delete]
+) -> Iterator[Finding]:
+    """Warn about globs of `--only`, else note patterns of the policy, that match no webhook.
 
     `--only` matches live, declared and former names, a policy live and declared ones.
     """
@@ -174,7 +180,8 @@ def _unmatched_globs(options: PlanOptions, desired: Desired, live: Live) -> Iter
         former = (old for each in desired.webhooks for old in each.previously)
         yield from unmatched(options.only, names.union(former), "declared or live webhook")
     else:
-        yield from unused(policy, names)
+        undeclared = any(each.reason is Reason.NOT_DECLARED for each in deletes)
+        yield from unused(policy, names, deletes=undeclared)
 
 
 def _declared_names(desired: Desired) -> frozenset[str]:

@@ -21,7 +21,7 @@ from reconciler.render import View
 from reconciler.render.quote import prose, quote
 from reconciler.report import Applied, Failed, Report, Skipped, Unconfirmed
 
-_MAX_NAMES: Final = 100
+_MAX_NAMES: Final = 25
 """Names in a suggested edit."""
 
 _ACTIONS: Final = {Create: ("+", "created"), Update: ("~", "updated"), Delete: ("-", "deleted")}
@@ -185,7 +185,8 @@ def fallback_summary(report: Report, problem: Exception | None = None) -> str:
 def verification(report: Report) -> str:
     """Return in one sentence whether the result was verified."""
     if not report.writes:
-        return "Nothing was written."
+        done = ": each applied change had already been made" if report.applied else ""
+        return f"Nothing was written{done}."
     if report.verified:
         return "Read back and compared after the last write."
     return "Not read back after the last write: run plan to see the live webhooks."

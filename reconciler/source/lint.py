@@ -164,6 +164,8 @@ def _value(
 def _refusal(ref: SecretRef, rules: Rules) -> Finding | None:
     if ref.scheme is Scheme.ENV and VARIABLE.fullmatch(ref.name) is None:
         return None  # the schema reports it
+    if secrets.holds_token(ref.name):
+        return _slack_token("this reference")
     if ref not in rules.api_keys:
         return refusal(ref, rules.allow_secrets)
     shown = masked(ref.name)

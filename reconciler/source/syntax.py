@@ -77,6 +77,11 @@ _COMMON_MISTAKES: Final = (
         "indent with spaces",
     ),
     (
+        re.compile(r"^ *(?:- +)?[a-z_]+:([^\S \t\n])"),
+        "this character only looks like a space",
+        "write a space after the colon",
+    ),
+    (
         re.compile(r"^(?:<{7}|={7}|>{7})(?= |$)"),
         "unresolved merge conflict",
         "resolve the conflict, and delete its markers",

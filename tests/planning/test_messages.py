@@ -80,7 +80,7 @@ def format_finding(found: Finding) -> list[str]:
             {},
             [
                 "4 note unknown-id: no live webhook has the id that 'a' is pinned to",
-                "  copy the right `id` from `webhooks status`, or remove it to match by name",
+                "  it is matched by name; remove `id`, or copy it from `webhooks status`",
             ],
         ),
         *(
@@ -120,12 +120,22 @@ def format_finding(found: Finding) -> list[str]:
             [live_slack("a", "1"), live_slack("templates", "2")],
             {"prune": False},
             [
-                "- note unused-pattern: `ignore` has 'gone', but no declared or live webhook has "
-                "this name",
+                "- note unused-pattern: `ignore` has 'gone', which matches no declared or live "
+                "webhook",
                 "  correct it, or remove it if the webhook is gone; `webhooks status` lists names",
-                "7 note unused-pattern: `protect` has 'tempaltes', but no declared or live webhook "
-                "has this name",
+                "7 note unused-pattern: `protect` has 'tempaltes', which matches no declared or "
+                "live webhook",
                 "  did you mean 'templates'?",
+            ],
+        ),
+        (
+            desired(slack("a"), protect=("tmp-*",)),
+            [live_slack("a", "1"), live_slack("temp-1", "2")],
+            {},
+            [
+                "7 note unused-pattern: `protect` has 'tmp-*', which matches no declared or live "
+                "webhook",
+                "  correct it, or remove it if the webhook is gone; `webhooks status` lists names",
             ],
         ),
         (
@@ -152,7 +162,7 @@ def format_finding(found: Finding) -> list[str]:
             (
                 ignoring(glob, pin),
                 [live_slack("manual-1", "1")],
-                {},
+                {"prune": False},
                 [
                     "3 warning ignored-and-declared: 'Deploys' is declared but also ignored, "
                     "so it is not changed",

@@ -50,7 +50,7 @@ def run(session: Session, host: str, port: int, key: str | None, **own: Any) -> 
     except ImportError:
         raise ReconcilerError(
             "the emulator over HTTP needs packages that are not installed",
-            hint="pip install starlette uvicorn; --local needs neither",
+            hint="install starlette and uvicorn, as with `.[emulator]`; --local needs neither",
         ) from None
     from reconciler.cli.local import build  # help needs no emulator
 
