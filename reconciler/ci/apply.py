@@ -10,11 +10,12 @@ import shlex
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 from typing import Final
 
 from reconciler.ci import reviews
 from reconciler.ci.github import GitHub, GitHubError
-from reconciler.ci.marker import COMMENT_CHARACTERS, Marker, MarkerKind, find
+from reconciler.ci.marker import COMMENT_CHARACTERS, Marker, MarkerKind, Post, find
 from reconciler.ci.matrix import input_matcher
 from reconciler.ci.plan import check, files_only, files_only_reason
 from reconciler.ci.result import JobResult, failed, reporting
@@ -47,6 +48,9 @@ from reconciler.workflow import plan as make_plan
 from reconciler.workflow.planning import changed_secrets, unverifiable_secrets
 
 _THIRD: Final = View(limit=COMMENT_CHARACTERS // 3)
+_RESOLVED: Final = "resolved"
+"""The code in the marker of a failure that was resolved."""
+
 _REPORT_SECONDS: Final = 60.0
 """Seconds to report a failure after the run's deadline."""
 
@@ -129,8 +133,12 @@ class _Attempt:
         if isinstance(problem, ConfigurationError) and not isinstance(
             problem, UnresolvedSecretsError
         ):
-            named = " ".join(f"-f {shlex.quote(each)}" for each in self._run.paths)
-            command = f"webhooks validate --strict {named}"
+            inputs = self._run.inputs
+            options = [("--allow-secret", each) for each in inputs.allow_secrets]
+            options += [("--policy", each) for each in inputs.policies]
+            options += [("-f", each) for each in self._run.paths]
+            words = ["webhooks", "validate", "--strict", *chain.from_iterable(options)]
+            command = shlex.join(words)
         if command is not None:
             problem.hint = f"{problem.hint}; {lead_in}: {command}" if problem.hint else command
         text = markdown.render_error(problem, _THIRD)
@@ -144,7 +152,10 @@ class _Attempt:
             if self._by_review:
                 raise
             self._merges = ()
-        self._reviews = reviews.read_reviews(self._merges, self._subject)
+        self._reviews = self._read(self._merges)
+
+    def _read(self, merges: reviews.Merges) -> tuple[reviews.Merged, ...]:
+        return reviews.read_reviews(merges, self._subject, self._run.inputs.directory)
 
     def _require_tip(self, checked: Checked) -> None:
         """Raise an error if the files are not those of the branch's newest commit."""
@@ -208,7 +219,7 @@ class _Attempt:
         if self._rotated:
             result = self._with_unsent(result, report, advice)
         if result.exit_code is ExitCode.OK:
-            self._close_issues()
+            self._resolve_failures()
         else:
             text = markdown.render_report(report, _THIRD)
             if result.problem is not None:
@@ -249,7 +260,7 @@ class _Attempt:
         names = shorten([quote(each) for each in self._rotated], 3)
         problem = _UnreviewedRotationError(
             f"this push changes a reference or `version` of {names} without an approved plan, "
-            "so the secret was not sent, and no later plan shows it",
+            "so this run did not send the secret, and no later plan shows it",
             hint=advice,
         )
         written = ExitCode.PARTIAL if report.writes else ExitCode.STALE
@@ -284,24 +295,32 @@ class _Attempt:
         by_digest = self._run.expect_digest is not None
         self._reviews = reviews.settle(before, made, applied, checked.desired, by_digest=by_digest)
         with reporting(self._findings, "could not post the outcome on the pull request"):
-            reviews.record(self._run, self._subject, before, self._reviews, applied)
+            reviews.record(self._run, before, self._reviews, applied)
 
-    def _close_issues(self) -> None:
-        """Close the issues of resolved failures."""
+    def _resolve_failures(self) -> None:
+        """Close the issues of resolved failures, and replace the text of comments about them."""
         github = self._run.github
-        if github is not None:
-            with reporting(self._findings, "could not close an issue"):
-                resolved = [
-                    each
-                    for each in github.open_issues()
-                    if each.marker.kind is MarkerKind.FAILURE
-                    if each.marker.same_subject(self._subject)
-                    # No later plan shows an unsent secret: only an apply by digest resolves that.
-                    if each.marker.code != _UnreviewedRotationError.code or self._run.expect_digest
-                ]
-                github.close_issues(
-                    resolved, f"Resolved: {self._run.link} found nothing left to apply."
-                )
+        if github is None:
+            return
+
+        def resolved(posts: Iterable[Post]) -> list[Post]:
+            return [
+                each
+                for each in posts
+                if each.marker.kind is MarkerKind.FAILURE and each.marker.code != _RESOLVED
+                if each.marker.same_subject(self._subject)
+                # A later plan does not show an unsent secret: only an apply by digest sends it.
+                if each.marker.code != _UnreviewedRotationError.code or self._run.expect_digest
+            ]
+
+        text = f"Resolved: {self._run.link} found nothing left to apply."
+        with reporting(self._findings, "could not close an issue"):
+            github.close_issues(resolved(github.open_issues()), text)
+        with reporting(self._findings, "could not edit a comment"):
+            for each in chain.from_iterable(resolved(it.comments) for it in self._reviews):
+                # With this code, the next failure is a new comment, which notifies.
+                marker = replace(each.marker, code=_RESOLVED)
+                github.comment(each.number, marker, f"{text}\n", [each])
 
     def _report_failure(self, code: str, text: str, command: str | None) -> None:
         """Comment on the newest affected pull request, or open an issue: once for each code.
@@ -344,7 +363,7 @@ class _Attempt:
         if self._merges is None:  # the newest merged one, without git's history
             pulls = github.merged_pulls(self._run.branch)[:1]
             merges = [(pull, github.comments(pull.number)) for pull in pulls]
-            found = reviews.read_reviews(merges, self._subject)
+            found = self._read(merges)
         for each in (*(each for each in found if each.pending), *found):
             github.comment(each.number, marker, text, find(each.comments, marker))
             return True

@@ -16,7 +16,7 @@ from reconciler.ci.result import JobResult, reporting
 from reconciler.ci.reviews import merged_reviews, read_reviews
 from reconciler.ci.run import MergeGroup, PullRequest, Run
 from reconciler.errors import ConfigurationError, UsageError
-from reconciler.findings import Finding, warnings_as_errors
+from reconciler.findings import warning, warnings_as_errors
 from reconciler.model import Scheme
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
@@ -78,13 +78,24 @@ def matrix(run: Run) -> JobResult:
             f"{len(chosen)} organizations exceed the limit of {MAX_JOBS} jobs in a matrix",
             hint="split the files across several workflows",
         )
-    earlier = earlier_labels(run.inputs, run.paths, labels, run.base_commit)
+    before = labeled_before(run.inputs, run.paths, run.base_commit)
+    earlier = earlier_labels(before, labels)
+    declared = {each.organization for each in labels.values()}
+    findings = [
+        warning(
+            "organization-removed",
+            f"{quote(each.organization)} is no longer declared: its webhooks stay live, and merged "
+            "plans that are not applied yet are dropped",
+            "if the webhooks must go, too, delete them first, as in docs/organizations.md",
+        )
+        for each in before.values()
+        if each.organization is not None and each.organization not in declared
+    ]
     include = [
         {"organization": it.organization or "", "file": "\n".join(it.paths), "label": name}
         | ({"earlier-label": earlier[name]} if name in earlier else {})
         for name, it in chosen.items()
     ]
-    findings = list[Finding]()
     if run.event is None and run.github is not None:
         # Issues about runs that failed before they found the organizations.
         failed = replace(run.marker(MarkerKind.FAILURE, ""), code="not-run")
@@ -128,19 +139,24 @@ def labeled(inputs: Inputs, roots: Sequence[str]) -> Mapping[str, OrganizationFi
     return found
 
 
-def earlier_labels(
-    inputs: Inputs, roots: Sequence[str], labels: Mapping[str, OrganizationFiles], base: str
-) -> Mapping[str, str]:
-    """Return the labels of organizations at the commit `base`, by their new labels.
-
-    Organizations whose label is unchanged are left out. The result is empty if the files of that
-    commit are not known.
-    """
+def labeled_before(
+    inputs: Inputs, roots: Sequence[str], base: str
+) -> Mapping[str, OrganizationFiles]:
+    """Return the organizations at the commit `base` by their labels; none if it is not known."""
     try:
         found = read_base(base, roots, directory=inputs.directory, git=inputs.git, old_names=True)
-        before = labeled(replace(inputs, parsed=parse_files(found)), roots) if found.files else {}
+        return labeled(replace(inputs, parsed=parse_files(found)), roots) if found.files else {}
     except (NoBaseError, ConfigurationError, UsageError):
         return {}
+
+
+def earlier_labels(
+    before: Mapping[str, OrganizationFiles], labels: Mapping[str, OrganizationFiles]
+) -> Mapping[str, str]:
+    """Return the labels that organizations had in `before`, by their labels in `labels`.
+
+    Organizations whose label is unchanged are left out.
+    """
     known = {each.organization: label for label, each in before.items()}
     old = {label: known.get(each.organization, label) for label, each in labels.items()}
     return {label: each for label, each in old.items() if each != label}
@@ -167,7 +183,12 @@ def _pending_labels(run: Run, labels: Iterable[str]) -> frozenset[str]:
     return frozenset(
         label
         for label in labels
-        if any(each.pending for each in read_reviews(merges, run.marker(MarkerKind.PLAN, label)))
+        if any(
+            each.pending
+            for each in read_reviews(
+                merges, run.marker(MarkerKind.PLAN, label), run.inputs.directory
+            )
+        )
     )
 
 

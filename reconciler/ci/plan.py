@@ -18,7 +18,7 @@ from reconciler.ci.matrix import changed_files, input_matcher, read_files
 from reconciler.ci.result import JobResult, failed, reporting
 from reconciler.ci.reviews import collect, history, merged_reviews, unapproved, unreviewed
 from reconciler.ci.run import Commenting, MergeGroup, PullRequest, Run
-from reconciler.ci.workflows import CALLER, label_change, not_triggering
+from reconciler.ci.workflows import CALLER, WORKFLOWS, label_change, not_triggering
 from reconciler.errors import (
     ConfigurationError,
     Interrupted,
@@ -154,7 +154,11 @@ def plan(run: Run) -> JobResult:
             if changed is not None and posixpath.normpath(each) in changed
         )
         made = replace(made, relaxed=(*made.relaxed, *relaxed))
-        is_touched = changed is None or any(map(input_matcher(run, checked.loaded), changed))
+        is_touched = (
+            changed is None
+            or not WORKFLOWS.isdisjoint(changed)  # merging them starts the apply, too
+            or any(map(input_matcher(run, checked.loaded), changed))
+        )
         create = bool(made.blocked or (is_touched and (made.operations or made.relaxed)))
         try:
             findings += _comment(run, run.event, _parts(made, run, run.event), create=create)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from pathlib import Path
 from typing import Final, TypeAlias
 
 from reconciler.ci.github import Pull
@@ -43,13 +44,14 @@ class NoReview(StrEnum):
 class Merged:
     """A merged pull request, its review and its settled operations.
 
-    `comments` has all comments of this workflow. `resends` are the resends of secrets, by digest;
-    `replaced` has the digests of operations that newer reviews replace. `problem` is why the pull
-    request approves nothing. `settled` has the digests of operations that are no longer pending,
-    each with whether a run applied it.
+    `subject` is the subject of its plan; `comments` has all comments of this workflow. `resends`
+    are the resends of secrets, by digest; `replaced` has the digests of operations that newer
+    reviews replace. `problem` is why the pull request approves nothing. `settled` has the digests
+    of operations that are no longer pending, each with whether a run applied it.
     """
 
     number: int
+    subject: Marker
     comments: Sequence[Post] = ()
     operations: tuple[OperationDigest, ...] = ()
     resends: Mapping[str, Resend] = field(default_factory=dict)
@@ -102,17 +104,18 @@ def history(run: Run) -> Mapping[str, int]:
     return {commit: number for number, commit in enumerate(listed.decode("ascii").split())}
 
 
-def read_reviews(merges: Merges, subject: Marker) -> tuple[Merged, ...]:
+def read_reviews(merges: Merges, subject: Marker, directory: Path) -> tuple[Merged, ...]:
     """Return the review of each pull request about a subject, newest first.
 
-    The operations of a newer review replace those of older ones for the same webhook; a resend
-    replaces only resends of the same field.
+    `directory` contains the files of the configuration. The operations of a newer review replace
+    those of older ones for the same webhook; a resend replaces only resends of the same field.
     """
     found: list[Merged] = []
     newer: list[OperationDigest] = []
     resent: set[tuple[str, str]] = set()
     for pull, comments in merges:
-        review, mentioned = _read(pull, comments, subject), mentions(newer)
+        review = _read(pull, comments, _planned_subject(comments, subject, directory))
+        mentioned = mentions(newer)
         replaced = [each.digest for each in review.non_resends if mentioned(each.id, each.name)]
         fields = {digest: (each.webhook, each.field) for digest, each in review.resends.items()}
         replaced += [digest for digest, each in fields.items() if each in resent]
@@ -122,13 +125,31 @@ def read_reviews(merges: Merges, subject: Marker) -> tuple[Merged, ...]:
     return tuple(found)
 
 
+def _planned_subject(comments: Sequence[Post], subject: Marker, directory: Path) -> Marker:
+    """Return the subject of the plan in `comments`.
+
+    If no plan is about `subject`, but one is about the same organization and files that do not
+    exist any more, these files were moved. Then the result has their label and names.
+    """
+    plans = [each.marker for each in comments if each.marker.kind is MarkerKind.PLAN]
+    if not subject.origin or any(each.same_subject(subject) for each in plans):
+        return subject
+    for each in plans:
+        if (each.organization, each.origin) != (subject.organization, subject.origin):
+            continue
+        exist = any((directory / name).exists() for name in each.file.split(", "))
+        if not exist and set("*?[").isdisjoint(each.file):  # a glob is not looked up
+            return replace(subject, label=each.label, file=each.file)
+    return subject
+
+
 def _read(pull: Pull, comments: Sequence[Post], subject: Marker) -> Merged:
     """Return the review of a pull request from its comments.
 
     A comment that was edited after the merge is ignored.
     """
     parts = find(comments, replace(subject, kind=MarkerKind.PLAN))
-    found = Merged(number=pull.number, comments=comments)
+    found = Merged(number=pull.number, subject=subject, comments=comments)
     if not parts:
         return replace(found, problem=NoReview.NO_COMMENT)
     outcome = next(iter(find(comments, replace(subject, kind=MarkerKind.OUTCOME))), None)
@@ -184,7 +205,7 @@ def collect(
     """Return the subject of a run, its reviews, and one review of all pending operations."""
     organization = api.organization().id
     subject = replace(run.marker(MarkerKind.PLAN), organization=organization, origin=api.origin)
-    reviews = read_reviews(merges, subject)
+    reviews = read_reviews(merges, subject, run.inputs.directory)
     left = [
         (each, review.resends.get(each.digest))
         for review in reviews
@@ -269,7 +290,6 @@ def settle(
 
 def record(
     run: Run,
-    subject: Marker,
     before: Sequence[Merged],
     after: Sequence[Merged],
     applied: Collection[str],
@@ -284,7 +304,7 @@ def record(
             continue
         resends_first = sorted(new.settled.items(), key=lambda each: each[0] not in new.resends)
         marker = replace(
-            subject,
+            new.subject,
             kind=MarkerKind.OUTCOME,
             settled=tuple(resends_first[:_MAX_RECORDED]) if new.pending else (),
             complete=not new.pending,
@@ -295,15 +315,27 @@ def record(
 
 def _outcome_text(review: Merged, link: str, by_digest: str) -> str:
     """Return the outcome of a review as text."""
-    applied, total = sum(review.settled.values()), plural(len(review.operations), "operation")
-    others, left = len(review.settled) - applied, len(review.pending)
+    by_webhook: dict[tuple[str | None, str], list[str]] = {}  # a change and resends are one update
+    for each in review.operations:
+        by_webhook.setdefault((each.id, each.name), []).append(each.digest)
+    left = applied = replaced = 0
+    for digests in by_webhook.values():
+        left += any(each not in review.settled for each in digests)
+        if all(each in review.settled for each in digests):
+            was_applied = any(review.settled[each] for each in digests)
+            applied += was_applied
+            replaced += not was_applied and not review.replaced.isdisjoint(digests)
+    total = plural(len(by_webhook), "operation")
+    others = len(by_webhook) - left - applied - replaced
     counts = {
         f"{applied} of {total} applied": applied,
+        f"{replaced} replaced by a newer review, see its pull request": replaced,
         f"{others} no longer pending": others,
         f"{left} left": left,
     }
     heading = f"**{'Partially applied' if left else 'Applied'}** by {link}"
     if not applied:
-        heading = f"**{'Not applied' if left else 'Nothing left to apply'}** according to {link}"
+        done = "Replaced" if replaced else "Nothing left to apply"
+        heading = f"**{'Not applied' if left else done}** according to {link}"
     counted = "; ".join(words for words, number in counts.items() if number)
     return f"{heading}{': ' if counted else ''}{counted}{by_digest}."

@@ -24,6 +24,9 @@ from reconciler.source.history import Git
 
 _FOLDER: Final = ".github/workflows"
 CALLER: Final = f"{_FOLDER}/apply-webhooks.yml"
+WORKFLOWS: Final = frozenset((CALLER, f"{_FOLDER}/webhooks.yml"))
+"""The workflow that applies pushes, and the one that it calls. A change of either starts it."""
+
 _NAMES: Final = ("webhooks.yml", "plan-webhooks.yml", "apply-webhooks.yml", "drift-webhooks.yml")
 _PACKAGE: Final = "cloudtruth-webhooks"
 _REPOSITORY: Final = "https://github.com/cloudtruth-webhooks/cloudtruth-webhooks"

@@ -39,7 +39,9 @@ def repository(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def labels(shell: Shell, folder: Path, event: object, *more: str) -> list[str]:
+def labels(
+    shell: Shell, folder: Path, event: object, *more: str, warned: str | None = None
+) -> list[str]:
     write(folder, {".git/event.json": json.dumps(event), ".git/output": ""})
     done = shell(
         "ci", "matrix", "-f", "orgs", *more,
@@ -47,6 +49,7 @@ def labels(shell: Shell, folder: Path, event: object, *more: str) -> list[str]:
         GITHUB_OUTPUT=str(folder / ".git/output"),
     )  # fmt: skip
     assert done.code == 0, done.out + done.err
+    assert warned is None or warned in done.out
     written = (folder / ".git/output").read_text()
     (line,) = (each for each in written.splitlines() if each.startswith('{"include"'))
     return [each["label"] for each in json.loads(line)["include"]]
@@ -150,7 +153,8 @@ def test_a_removed_file_is_planned_for_all(shell: Shell, repository: Path) -> No
     before = git(repository, "rev-parse", "HEAD")
     git(repository, "mv", "orgs/one.yaml", "archived.yaml")
     commit(repository)
-    assert labels(shell, repository, {"before": before}) == ["other", "two"]
+    warned = "::warning title=organization-removed::One is no longer declared"
+    assert labels(shell, repository, {"before": before}, warned=warned) == ["other", "two"]
 
 
 @pytest.mark.parametrize("event", [{}, {"before": "0" * 40}, {"before": "1" * 40}])

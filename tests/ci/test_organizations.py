@@ -143,6 +143,25 @@ def test_a_changed_label_without_its_environments_is_not_applied(
     assert warned in done.stdout
 
 
+def test_a_review_is_valid_after_its_file_was_moved(three: Organizations) -> None:
+    """The plan is found under the old label, and gets its outcome there."""
+    here, text = three.world, (three.world.work / "orgs/dev.yaml").read_text()
+    changed = text + "webhooks: [{name: Audit, configuration: {channel: alerts}}]\n"
+    three.propose(1, {"orgs/dev.yaml": changed})
+    three.merge(1)  # its run is lost
+    here.topic(2)
+    here.git("mv", "orgs/dev.yaml", "orgs/qa.yaml")
+    for step in ("plan", "apply"):
+        here.environments[f"qa-{step}"] = here.environments[f"dev-{step}"]
+    assert three.propose(2, {})["qa"].code == 0
+    three.merge(2)
+    assert three.push()["qa"].outputs["result"] == "applied"
+    assert three.channels()["dev"] == ["alerts"]
+    outcome = here.github.bodies(1)[1]
+    assert "**`dev`**" in outcome
+    assert "**Applied** by [this run]" in outcome
+
+
 def test_only_organizations_that_changed_have_a_job(three: Organizations) -> None:
     """If a later commit reverts a change, the plan of the organization is invalidated."""
     file = "orgs/dev.yaml"

@@ -64,7 +64,7 @@ def test_merges_without_a_run_are_applied_by_the_next_run(here: World) -> None:
     here.merged(2, "Audit", Audit="two")
     assert here.push().code == 0
     assert here.live() == {"Audit": "two"}
-    assert "1 no longer pending" in here.github.bodies(1)[1]
+    assert "1 replaced by a newer review" in here.github.bodies(1)[1]
     assert "**Applied**" not in here.github.bodies(1)[1]
     assert "**Applied** by" in here.github.bodies(2)[1]
 
@@ -393,7 +393,10 @@ def test_a_removed_file_fails_the_plan_and_the_apply(here: World) -> None:
     here.squash(1)
     assert here.push().code == 3
     assert here.live() == {"Audit": "general"}
-    assert "webhooks validate --strict -f webhooks.yaml" in here.github.bodies(1)[-1]
+    assert (
+        "webhooks validate --strict --allow-secret env:SLACK_BOT_TOKEN -f webhooks.yaml"
+        in here.github.bodies(1)[-1]
+    )
 
 
 def test_a_blocked_plan_fails_and_its_merge_needs_a_digest(here: World) -> None:
@@ -453,6 +456,33 @@ def test_a_rotation_is_reviewed_and_sent(read_back_world: World) -> None:
     assert "**Applied** by" in read_back_world.github.bodies(1)[1]
     assert read_back_world.push().outputs["result"] == "converged"
     assert len(read_back_world.writes()) == before + 1
+
+
+@pytest.mark.parametrize("read_back_world", ["mask"], indirect=True)
+def test_a_change_and_a_resend_are_one_operation(read_back_world: World) -> None:
+    """The outcome counts what the plan showed: one update."""
+    here = read_back_world
+    here.declare("Audit", version=1)
+    here.apply_main()
+    here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
+    here.merged(1, "Audit", version=2, Audit="elsewhere")
+    assert here.push().code == 0
+    assert "1 of 1 operation applied" in here.github.bodies(1)[-1]
+
+
+def test_a_comment_about_a_failure_is_resolved_by_the_command_that_it_shows(here: World) -> None:
+    """Nobody has to look elsewhere; the next failure is a new comment, which notifies."""
+    here.propose(1, "Audit", "Deploys")
+    here.github.comments.clear()
+    here.squash(1)
+    assert here.push().code == 6
+    (failure,) = here.github.bodies(1)
+    assert here.follow(failure).code == 0
+    (resolved,) = here.github.bodies(1)
+    assert "Resolved: [this run]" in resolved
+    here.declare("Audit", "Deploys", Audit="elsewhere")
+    assert here.push().code == 6
+    assert len(here.github.bodies(1)) == 2
 
 
 @pytest.mark.parametrize("read_back_world", ["plain", "mask"], indirect=True)

@@ -117,13 +117,16 @@ def test_a_secret_that_the_workflow_does_not_allow_names_the_command_to_run(here
 
 
 def test_a_pull_request_without_file_changes_gets_no_comment(here: World) -> None:
-    """With `changes-only`, a comment is not written for drift alone."""
+    """With `changes-only`, a comment is not written for drift alone, unless a merge applies it."""
     here.emulator.configure("Audit", channel="by-hand")
     here.topic(1)
     here.put({"readme.md": "x"})
     done = here.pull()
     assert (done.code, done.outputs["updates"]) == (0, "1")
     assert here.github.comments == []
+    here.put({".github/workflows/apply-webhooks.yml": "on: {push: {}}\n"})
+    assert here.pull().outputs["updates"] == "1"
+    assert len(here.github.comments) == 1
 
 
 def test_a_commit_that_breaks_the_files_revokes_the_approval(here: World) -> None:

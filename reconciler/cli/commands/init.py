@@ -17,7 +17,7 @@ from click.core import ParameterSource
 
 from reconciler import workflow
 from reconciler.api.origin import DEFAULT_SERVER, Origin
-from reconciler.ci.matrix import earlier_labels, labeled
+from reconciler.ci.matrix import earlier_labels, labeled, labeled_before
 from reconciler.ci.workflows import (
     CALLER,
     GUIDE,
@@ -361,7 +361,8 @@ def _organizations(
         session.console.message("warning", "in the workflows these warnings are errors: fix them")
     if len(found) > 1:
         tip = commit_of(branch, asked.git) or ""
-        for new, old in earlier_labels(asked, (target,), groups, tip).items():
+        before = labeled_before(asked, (target,), tip)
+        for new, old in earlier_labels(before, groups).items():
             name = quote(groups[new].organization or "no organization")
             session.console.message("warning", f"{name}: {label_change(old, new)}")
     else:
