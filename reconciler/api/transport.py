@@ -229,7 +229,7 @@ class Transport:
         cost = self._ambiguous.pop((call.method, call.path, call.content), 0)
         if self.pace.exhausted or (cost and not self.pace.take_tokens(cost)):
             raise ServerError(
-                f"too many requests to {self.origin.address} failed: the retry budget is used up, "
+                f"too many failed requests to {self.origin.address}: the retry budget is used up, "
                 "so no more changes are sent",
                 hint="run again when the server responds reliably",
             )

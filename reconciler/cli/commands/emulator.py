@@ -44,7 +44,9 @@ from reconciler.errors import ExitCode, ReconcilerError
     ),
 )  # fmt: skip
 def run(session: Session, host: str, port: int, key: str | None, **own: Any) -> int:
-    """Implements CloudTruth's published API. Needs no account. Stop it with Ctrl-C."""
+    """Implements CloudTruth's published API. Needs no account, but Starlette and uvicorn, as in the
+    extra `emulator`. Stop it with Ctrl-C.
+    """
     try:
         from reconciler.emulator.server import Server
     except ImportError:
