@@ -1,6 +1,6 @@
 """The public API: what commands, CI jobs and other programs call.
 
-    load -> gather -> connect -> plan -> review, guards, confirmation -> execute -> report -> show
+    load -> connect -> gather -> plan -> review, guards, confirmation -> execute -> report -> show
 
 `plan` and `status` end before the review; `apply` runs every step. The functions print nothing;
 files, environment, API, clock and threads are arguments. The order of the checks is guaranteed:

@@ -187,7 +187,7 @@ def _write(session: Session, target: Path | None, text: str) -> bool:
         session.console.result(text, essential=True)
         return not session.console.failed
     try:
-        write_atomically(target, text.encode(), over=FileKind.REPORT)
+        write_atomically(target, session.console.redact(text).encode(), over=FileKind.REPORT)
     except (OutputError, UsageError) as problem:
         report_error(session, problem)
         return False
