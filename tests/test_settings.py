@@ -20,7 +20,6 @@ def settings(
     environ: Mapping[str, str] | None = None,
     *,
     profiles: str | None = None,
-    local: bool = False,
     **arguments: object,
 ) -> Settings:
     """Resolve with `directory` as home and working directory."""
@@ -31,14 +30,13 @@ def settings(
         {"HOME": str(directory), **(environ or {})},
         platform="linux",
         directory=directory,
-        local=local,
     )
 
 
 PROFILES = f"""
 profiles:
   default: {{api_key: default-key, request_timeout: 50}}
-  prod: {{api_key: {KEY}, server_url: "https://prod.example.com/", source_profile: base}}
+  prod: {{api_key: {KEY}, server_url: "https://prod.example.com/ct/", source_profile: base}}
   base: {{api_key: base-key, request_timeout: 40, project: {{x: y}}}}
   empty: {{api_key: "", server_url: ~}}
 """
@@ -59,7 +57,7 @@ PUBLIC = "https://api.cloudtruth.io: default"
         (
             NOWHERE,
             {"profile": "prod"},
-            ("https://prod.example.com: profile prod", "40.0: profile base",
+            ("https://prod.example.com/ct: profile prod", "40.0: profile base",
              "prod: --profile", "CLOUDTRUTH_API_KEY"),
         ),
         # an empty variable or value does not hide that of the next profile
@@ -86,14 +84,6 @@ def test_defaults(tmp_path: Path) -> None:
     assert (found.timeout.value, found.deadline.value, found.key) == (30, 600, None)
     with pytest.raises(CredentialError, match="no CloudTruth API key"):
         found.require_key()
-
-
-def test_local_reads_no_key(tmp_path: Path) -> None:
-    """With `--local`, key and profile are ignored, even invalid ones."""
-    environ = {"CLOUDTRUTH_API_KEY": "not a key", "CLOUDTRUTH_PROFILE": "nowhere"}
-    found = settings(tmp_path, environ, profiles="[", local=True, api_key_file="missing")
-    assert found.key is None
-    assert found.local
 
 
 def test_key_file(tmp_path: Path) -> None:
@@ -176,16 +166,6 @@ def test_invalid_settings(tmp_path: Path, given: dict[str, Any], message: str) -
     assert caught.value.hint
     assert "hunter2" not in f"{caught.value} {caught.value.hint}".lower()
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
-
-
-@pytest.mark.parametrize(
-    "url",
-    ["https://ct.example.com:8443", "http://127.1.2.3:80", "https://proxy.example.com/cloudtruth"],
-)
-def test_valid_servers(tmp_path: Path, url: str) -> None:
-    """A server is https, or http on this machine; trailing slashes are removed."""
-    found = settings(tmp_path, {"CLOUDTRUTH_SERVER_URL": f"{url}/"})
-    assert found.server_url.value == url
 
 
 # Profiles of CloudTruth's command line

@@ -14,12 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 import vcr
 
 from reconciler.api.client import Client
 from tests.api.support import EmulatedApi, slack
-from tests.emulated.emulator import LOCAL_KEY
 from tests.planning.builders import TOKEN
 
 FOLDER = Path(__file__).resolve().parents[1] / "cassettes" / "emulated" / "cloudtruth"
@@ -101,11 +99,3 @@ def test_put_is_used_after_patch_is_rejected() -> None:
         made = client.create(slack("Deploys"), organization.id)
         client.update(made.id, slack("Deploys", channel="#a"), frozenset({"configuration"}))
         client.update(made.id, slack("Deploys", channel="#b"), frozenset({"configuration"}))
-
-
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
-def test_no_cassette_contains_a_credential(path: Path) -> None:
-    """Neither the key nor a token is recorded, in any encoding."""
-    text = path.read_text(encoding="utf-8")
-    found = [each for each in ("Api-Key", LOCAL_KEY, TOKEN, "!!binary") if each in text]
-    assert found == []

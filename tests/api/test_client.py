@@ -10,7 +10,6 @@ import pytest
 from reconciler.errors import (
     AmbiguousWriteError,
     InvalidRequestError,
-    NotFoundError,
     OrganizationError,
     ProtocolError,
 )
@@ -136,12 +135,6 @@ def test_a_server_without_patch_and_put_is_an_error() -> None:
 
 
 # --- checks of responses ---
-
-
-def test_an_update_of_a_missing_webhook_is_not_found() -> None:
-    """The client reports a missing webhook; the engine decides how to continue."""
-    with pytest.raises(NotFoundError):
-        EmulatedApi().client.update("gone", slack(), frozenset({"name"}))
 
 
 @pytest.mark.parametrize(

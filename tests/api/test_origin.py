@@ -80,17 +80,6 @@ def test_an_invalid_key_is_rejected_without_quoting_it(text: str) -> None:
     assert caught.value.__context__ is None
 
 
-def _headers(url: str) -> httpx.Headers:
-    origin = Origin.parse("https://api.cloudtruth.io")
-    add = authorization(Credential.of("Bearer", Secret("t-canary"), "Slack token"), origin)
-    return add(httpx.Request("GET", url)).headers
-
-
-def test_requests_to_the_origin_have_the_credential() -> None:
-    """The `authorization` header has a scheme and the key."""
-    assert _headers("https://api.cloudtruth.io/x")["Authorization"] == "Bearer t-canary"
-
-
 @pytest.mark.parametrize(
     "url",
     [
@@ -102,6 +91,8 @@ def test_requests_to_the_origin_have_the_credential() -> None:
 )
 def test_other_origins_never_receive_the_credential(url: str) -> None:
     """A request to a different host, scheme or port is never sent."""
+    origin = Origin.parse("https://api.cloudtruth.io")
+    add = authorization(Credential.of("Bearer", Secret("t-canary"), "Slack token"), origin)
     with pytest.raises(CredentialError, match="Slack token") as caught:
-        _headers(url)
+        add(httpx.Request("GET", url))
     assert "canary" not in str(caught.value)

@@ -143,22 +143,6 @@ def test_the_last_delivery_error(value: Any, expected: DeliveryError | None) -> 
     assert wire.live_webhook(row).last_error == expected
 
 
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ("o1", "o1"),
-        ("https://h/api/v1/organizations/o1/", "o1"),
-        ("", None),
-        ("/", None),
-        (None, None),
-        (5, None),
-    ],
-)
-def test_an_organization_may_be_written_as_a_url(value: Any, expected: str | None) -> None:
-    """The id is the last segment of the URL's path."""
-    assert wire.bare_id(value) == expected
-
-
 def test_the_row_of_an_organization() -> None:
     """The role and the maintenance flag are optional."""
     assert wire.organization({"id": "o", "name": "Acme", "role": "ADMIN", "maintenance": True}) == (

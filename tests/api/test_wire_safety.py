@@ -10,11 +10,8 @@ from contextlib import closing
 from itertools import pairwise
 from typing import Any
 
-import httpx
 import pytest
 
-from reconciler.api.attempt import failed_attempt
-from reconciler.api.connections import Proxy
 from reconciler.api.origin import Credential, Network, Origin
 from reconciler.api.transport import Transport
 from reconciler.api.watchdog import WatchedSocket
@@ -324,29 +321,6 @@ def test_an_unreachable_proxy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         f"the proxy http://{there} (HTTPS_PROXY) cannot be reached: connection refused"
     )
     assert "HTTPS_PROXY" in (caught.value.hint or "")
-
-
-@pytest.mark.parametrize(
-    ("address", "first"),
-    [("http://proxy.corp:3128", "the proxy http://proxy.corp:3128"), (None, "the proxy")],
-)
-def test_an_unknown_proxy_host_is_named(address: str | None, first: str) -> None:
-    """If the proxy's URL is unusual, the error shows only the variable."""
-    error = httpx.ConnectError("canary")
-    error.__cause__ = socket.gaierror("canary")
-    for proxy, name in (
-        (Proxy(variable="ALL_PROXY", address=address), f"{first} (ALL_PROXY)"),
-        (None, "h:8443"),
-    ):
-        found = failed_attempt(
-            error,
-            origin=Origin.parse("https://h:8443"),
-            proxy=proxy,
-            expired=False,
-            timeout=1,
-            past_deadline=False,
-        )
-        assert found.error.message == f"{name} cannot be reached: its host name was not found"
 
 
 def test_http_to_this_machine_bypasses_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:

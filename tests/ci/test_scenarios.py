@@ -446,10 +446,11 @@ def read_back_world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[
 
 def test_a_rotation_is_reviewed_and_sent(read_back_world: World) -> None:
     """After a merge that bumps `version`, the secret is sent once, in every read-back form."""
+    old = read_back_world.git("rev-parse", "main")
     merge_rotation(read_back_world)
     assert "1 to update" in read_back_world.github.bodies(1)[0]
     before = len(read_back_world.writes())
-    done = read_back_world.push()
+    done = read_back_world.push(before=old)
     assert (done.code, "resent-each-time" in done.stdout) == (0, False)
     assert len(read_back_world.writes()) == before + 1
     assert read_back_world.token("Audit") == read_back_world.secrets["SLACK_BOT_TOKEN"]
@@ -566,13 +567,6 @@ def test_a_rotation_that_needs_no_review_is_sent(read_back_world: World, how: st
     assert read_back_world.token("Audit") == read_back_world.secrets["SLACK_BOT_TOKEN"]
 
 
-@pytest.mark.parametrize("read_back_world", ["mask"], indirect=True)
-def test_a_reviewed_rotation_needs_no_second_review(read_back_world: World) -> None:
-    before = read_back_world.git("rev-parse", "main")
-    merge_rotation(read_back_world)
-    assert read_back_world.push(before=before).code == 0
-
-
 def test_a_secret_changed_without_a_version_is_not_sent(here: World) -> None:
     """No review can show the change; the run lists the reference whose `version` must be bumped."""
     here.secrets["SLACK_BOT_TOKEN"] = SLACK.replace("canary", "rotated")
@@ -583,24 +577,6 @@ def test_a_secret_changed_without_a_version_is_not_sent(here: World) -> None:
     for text in (rejected.stdout, issue["body"]):
         assert "update Audit" in text
         assert edit in text
-
-
-def test_another_host_behind_a_file_needs_a_review(here: World) -> None:
-    """The URL is in a file in git, and an unreviewed push changes its host."""
-    text = (
-        "prune: false\nwebhooks:\n"
-        "  - name: Pager\n    type: generic\n    event_types: [value_created]\n"
-        "    configuration: {url: {file: pager-url}}\n"
-    )
-    here.put({"webhooks.yaml": text, "pager-url": "https://pager.example/hook"})
-    allow = {"WEBHOOKS_ALLOW_SECRETS": "file:pager-url"}
-    done = here.push(WEBHOOKS_REVIEWED_PLAN="ignore", **allow)
-    assert done.code == 0, done.stdout
-    here.put({"pager-url": "https://evil.example/hook"})
-    before = here.writes()
-    rejected = here.push(**allow)
-    assert (rejected.code, here.writes()) == (6, before), rejected.stdout
-    assert "evil.example" in rejected.stdout
 
 
 # Every failure is reported.

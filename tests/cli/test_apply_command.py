@@ -87,7 +87,8 @@ def test_a_saved_rotation_is_resent_if_it_is_hidden(
     assert shell("plan", "--base", old.name, "-o", "plan.json", **server.environ).code == 0
     for _ in range(2):
         done = shell("apply", "plan.json", "--yes", **server.environ)
-        assert (done.code, "note[resent-each-time]" in done.err) == (0, bool(resent))
+        noted = "note[resent-each-time]: every apply of this review resends its secrets" in done.err
+        assert (done.code, noted) == (0, bool(resent))
     assert server.writes().count("PATCH") == resent
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 def test_rendered_lines_have_their_origin(shell: Shell, repository: Path) -> None:
-    """Each line has the file and line of its value in a comment; the YAML means the same."""
+    """Each line has the file and line of its value in a comment; YAML and JSON mean the same."""
     done = shell("render", "orgs/staging.yaml", "--origin")
     for line in (
         "organization: Acme Staging  # orgs/staging.yaml:2",
@@ -52,7 +53,10 @@ def test_rendered_lines_have_their_origin(shell: Shell, repository: Path) -> Non
         '      channel: "#audit"  # base/webhooks.yaml:11',
     ):
         assert line in done.out.splitlines()
-    assert yaml.safe_load(done.out) == yaml.safe_load(shell("render", "orgs/staging.yaml").out)
+    data = yaml.safe_load(done.out)
+    assert data == yaml.safe_load(shell("render", "orgs/staging.yaml").out)
+    document = json.loads(shell("render", "orgs/staging.yaml", "--format", "json").out)
+    assert document["files"] == {"orgs/staging.yaml": data}
 
 
 def test_a_saved_plan_contains_the_overlay_and_its_parent(shell: Shell, repository: Path) -> None:

@@ -22,11 +22,6 @@ def test_a_valid_file(shell: Shell, file: File) -> None:
     assert json.loads(shell("validate", "--format", "json").out)["findings"] == []
 
 
-def test_no_file(shell: Shell) -> None:
-    """Without a file, the error suggests the first command to run."""
-    expect(shell("validate"), 3, "there is no webhooks.yaml", "webhooks init")
-
-
 @pytest.mark.parametrize(
     ("format", "shown"),
     [("text", "--> webhooks.yaml:8:19"), ("json", '"errors": 1'), ("github", "::error ")],
@@ -84,10 +79,3 @@ def test_allowed_secrets(shell: Shell, file: File) -> None:
     listed = {"WEBHOOKS_ALLOW_SECRETS": "env:TOKEN, env:PASSWORD"}
     assert shell("validate", **listed).code == 0
     assert shell("validate", "--allow-secret", "env:TOKEN", **listed).code == 3
-
-
-def test_literal_tokens(shell: Shell, file: File) -> None:
-    """A token in the file must be accepted explicitly, and is never shown."""
-    file(**{"{env: TOKEN}": SECRETS["TOKEN"]})
-    expect(shell("validate"), 3, without=(SECRETS["TOKEN"],))
-    assert shell("validate", "--allow-literal-secrets").code == 0

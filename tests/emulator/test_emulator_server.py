@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
-from contextlib import suppress
 
 import httpx
 import pytest
@@ -47,23 +45,6 @@ def test_other_hosts_are_misdirected(host: str) -> None:
         response = httpx.get(f"{url}{HOOKS}", headers=headers, timeout=TIMEOUT)
     assert (response.status_code, url in response.text) == (421, True)
     assert emulator.log == []
-
-
-def test_serving_reports_its_url_and_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
-    """`ready` gets the URL before the first request; `stop` ends the server."""
-    emulator = Emulator()
-    server = Server(emulator)
-    urls: list[str] = []
-    thread = threading.Thread(target=server.run, args=(urls.append,), daemon=True)
-    thread.start()
-    assert httpx.get(f"{server.url}/api/schema/", timeout=TIMEOUT).status_code == 200
-    server.stop()
-    thread.join(TIMEOUT)
-    assert urls == [server.url]
-    assert capfd.readouterr() == ("", "")
-    with suppress(httpx.HTTPError):  # the port is closed, or another server already uses it
-        httpx.get(f"{server.url}/api/schema/", timeout=TIMEOUT)
-    assert len(emulator.log) == 1
 
 
 def test_ipv6_addresses_are_bracketed_in_the_url() -> None:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from reconciler.errors import ConfigurationError
-from reconciler.findings import Position
 from reconciler.kinds.events import EVENT_TYPES
 from reconciler.model import Absent, Desired, FileScope, LiveWebhook, Policy
 from reconciler.planning.names import MAX_NORMALIZED_LENGTH, lookalike_key
@@ -351,7 +350,7 @@ def test_each_file_has_its_own_scope() -> None:
 
 
 def test_an_entry_needs_adopt_outside_its_scope() -> None:
-    """An id or a previous name needs `adopt`; deleting a webhook outside the scope is an error."""
+    """An id or a previous name needs `adopt`."""
     outside = live(live_slack("a-x", "id-1"))
     for way in ({"id": "id-1"}, {"previously": ("a-x",)}):
         with pytest.raises(ConfigurationError) as error:
@@ -360,11 +359,6 @@ def test_an_entry_needs_adopt_outside_its_scope() -> None:
 
         adopted = make_plan(desired(slack("b-x", adopt=True, **way), scope=("b-*",)), outside)
         assert [(each.name, each.reason) for each in adopted.updates] == [("b-x", Reason.ADOPTED)]
-
-    gone = Absent(name="b-zz", id="id-1", position=Position(file="webhooks.yaml", line=4))
-    with pytest.raises(ConfigurationError) as error:
-        make_plan(desired(absent=(gone,), scope=("b-*",)), outside)
-    assert rules(error) == ["live-out-of-scope"]
 
 
 def test_a_name_freed_by_a_rename_is_created_in_the_next_apply() -> None:

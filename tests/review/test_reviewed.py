@@ -85,22 +85,6 @@ def test_unreviewed_operations_are_not_applied(shell: Shell, file: File, server:
     assert "update Audit" in words(rest)
 
 
-def test_resends_of_a_saved_plan_are_sent_each_time(
-    shell: Shell, file: File, cloud: MakeCloud
-) -> None:
-    """The result of resending a hidden secret is unknown, which the output explains."""
-    server = cloud(read_back="mask")
-    file(TEAM)
-    assert shell("apply", "--yes", **server.environ).code == 0
-    command_line = ("plan", "--resend-secret", "Deploys", "--out", "plan.json")
-    assert shell(*command_line, **server.environ).code == 0
-    for _ in range(2):
-        writes = len(server.writes())
-        done = shell("apply", "plan.json", "--yes", **server.environ)
-        assert (done.code, server.writes()[writes:]) == (0, ["PATCH"])
-        assert "every apply of this review resends" in words(done)
-
-
 def test_a_digest_covers_resends(shell: Shell, file: File, cloud: MakeCloud) -> None:
     """Different resends have different digests; the printed command repeats the options."""
     server = cloud(read_back="mask")

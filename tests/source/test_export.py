@@ -240,17 +240,6 @@ def test_server_text_stays_inside_its_comment() -> None:
     assert line.endswith(r'type a "b"\u000Aprune: false\u2028#, so no file can declare it')
 
 
-def test_a_partial_export_has_its_own_scope() -> None:
-    """Webhooks that are not exported are out of scope, so they are not deleted."""
-    found = live(live_slack("a-1", "id-1"), live_slack("b-1", "id-2"))
-
-    exported = export(found, only=("a-*",))
-
-    assert "SLACK_BOT_TOKEN" in exported.text
-    result = plan(read_back(exported.text), found, {})
-    assert (result.operations, [each.name for each in result.unmanaged]) == ((), ["b-1"])
-
-
 def test_a_partial_export_uses_the_same_variables() -> None:
     """A variable depends on all live webhooks; only the Slack token has the usual name."""
     url = "https://hooks.slack.com/services/T0/B0/hunter22"

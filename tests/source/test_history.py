@@ -140,12 +140,6 @@ def test_a_renamed_file_has_its_earlier_content(repository: Repository) -> None:
         repository.commit()
 
 
-def test_without_git_there_is_no_base(tmp_path: Path) -> None:
-    """A folder outside any repository, or a missing one, is not an error."""
-    assert git_in(tmp_path / "missing")(["status"]) is None
-    assert git_in(tmp_path)(["rev-parse", "HEAD"]) is None
-
-
 def test_only_files_in_git_are_tracked(repository: Repository) -> None:
     """Links, new files and files outside the repository are not tracked."""
     folder = repository.folder

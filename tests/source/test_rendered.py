@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from typing import Any
 
 from hypothesis import given
 
@@ -16,22 +14,14 @@ from tests.laws import strategies
 from tests.loading import load_texts
 
 
-def read(file: str, text: bytes) -> Desired:
-    found = load_texts({file: text})
-    assert found.desired is not None, found.findings
-    return found.desired
-
-
-def again(desired: Desired) -> Desired:
-    ((file, data),) = configurations(desired).items()
-    return read(file, yaml_text(data).encode())
-
-
 @given(desired=strategies.declarations())
 def test_rendering_round_trips(desired: Desired) -> None:
     """The plan of the rendered file is the plan of the file."""
     desired = in_one_file(desired)
-    found = again(desired)
+    ((file, data),) = configurations(desired).items()
+    loaded = load_texts({file: yaml_text(data)})
+    found = loaded.desired
+    assert found is not None, loaded.findings
     assert {each.name: each for each in found.absent} == {
         each.name: each for each in desired.absent
     }
@@ -64,21 +54,6 @@ def in_one_file(desired: Desired) -> Desired:
             protect=written(policy.protect),
         ),
     )
-
-
-def test_rendered_files_have_globs_expanded_and_defaults_merged(shell: Shell, file: File) -> None:
-    """YAML and JSON have the same content, with references; each file has its name."""
-    file(
-        "organization: Acme\n"
-        "defaults: {type: slack, configuration: {token: {env: SLACK_BOT_TOKEN}, username: CT}}\n"
-        "webhooks:\n"
-        "  - {name: A, event_types: ['value_*'], configuration: {channel: '#a'}}\n"
-    )
-    assert "    event_types: [value_created, value_updated, value_deleted]" in shell("render").out
-    document: dict[str, Any] = json.loads(shell("render", "--format", "json").out)
-    ((name, data),) = document["files"].items()
-    assert name == "webhooks.yaml"
-    assert data["webhooks"][0]["configuration"]["token"] == {"env": "SLACK_BOT_TOKEN"}
 
 
 def test_a_literal_secret_is_not_shown(shell: Shell, file: File) -> None:
