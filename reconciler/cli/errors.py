@@ -27,7 +27,7 @@ _DRY_RUN: Final = "`webhooks plan` shows what apply would do"
 _OPTIONS: Final = {
     **dict.fromkeys(("--api-key", "--key", "--token", "--apikey"), (_KEY,)),
     **dict.fromkeys(("--dry-run", "--dryrun", "--check"), (_DRY_RUN,)),
-    **dict.fromkeys(("-auto-approve", "--auto-approve", "--approve", "--force"), ("--yes",)),
+    **dict.fromkeys(("-a", "--auto-approve", "--approve", "--force"), ("--yes",)),
     **dict.fromkeys(("--json", "--output-format"), ("--format json",)),
     **dict.fromkeys(("--output", "-o"), ("--out", "--report")),
     **dict.fromkeys(("--file", "-f"), ("--out",)),

@@ -99,7 +99,11 @@ class Option(click.Option):
         return [each.strip() for each in re.split(self.separator, text) if each.strip()]
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
-        """Reject an empty file name, usually from an unset shell variable."""
+        """Reject an empty file name, usually from an unset shell variable, and `-out=FILE`."""
+        short, long = self.opts[0], self.opts[-1][1:]
+        for each in value if isinstance(value, (list, tuple)) else (value,):
+            if f"{short}{each}".startswith(f"{long}="):  # as `-o` with the value `ut=FILE`
+                raise click.NoSuchOption(long, possibilities=[f"-{long}"], ctx=ctx)
         if value == "" and self.metavar == "FILE":
             raise click.BadParameter("empty file name", ctx=ctx, param=self)
         return super().type_cast_value(ctx, value)
@@ -111,15 +115,6 @@ class _Command(click.Command):
     def __init__(self, *, examples: Sequence[tuple[str, str]] = (), **attributes: Any) -> None:
         super().__init__(add_help_option=False, **attributes)
         self.examples = examples
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Reject long options with one dash: `-out` would be `-o` with the value `ut`."""
-        known = {name for each in self.params for name in each.opts}
-        for arg in args:
-            word = arg.partition("=")[0]
-            if f"-{word}" in known or (word == "-auto-approve" and "--yes" in known):
-                raise click.NoSuchOption(word, possibilities=[f"-{word}"], ctx=ctx)
-        return super().parse_args(ctx, args)
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the summary and the text."""
