@@ -15,7 +15,7 @@ from typing import Final
 
 from reconciler.ci import reviews
 from reconciler.ci.github import GitHub, GitHubError
-from reconciler.ci.marker import COMMENT_CHARACTERS, Marker, MarkerKind, Post, find
+from reconciler.ci.marker import COMMENT_CHARACTERS, MarkerKind, Post, find
 from reconciler.ci.matrix import input_matcher
 from reconciler.ci.plan import check, files_only, files_only_reason
 from reconciler.ci.result import JobResult, failed, reporting
@@ -38,11 +38,12 @@ from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import resends
 from reconciler.planning.review import Review, compare_with_review
+from reconciler.ports import WebhookReader
 from reconciler.render import View, markdown
 from reconciler.render.quote import prose, quote
 from reconciler.render.words import plural, shorten
 from reconciler.report import NOT_REVIEWED, Applied, Report
-from reconciler.workflow import Checked, Connection, gather, previous
+from reconciler.workflow import Checked, Connection, Gathered, gather, previous
 from reconciler.workflow import apply as apply_plan
 from reconciler.workflow import plan as make_plan
 from reconciler.workflow.planning import changed_secrets, unverifiable_secrets
@@ -55,10 +56,8 @@ _REPORT_SECONDS: Final = 60.0
 """Seconds to report a failure after the run's deadline."""
 
 
-class _NotTheTipError(StalePlanError):
+class _NotTheTipError(StalePlanError, code="not-the-tip"):
     """The branch has newer files than the checkout; nothing was written."""
-
-    code = "not-the-tip"
 
 
 class _UnreviewedRotationError(NotReviewedError, code="rotation-not-reviewed"):
@@ -72,64 +71,67 @@ def apply(run: Run) -> JobResult:
             "apply does not run on pull requests or in merge queues: nothing is merged yet",
             hint="run apply on pushes to the applied branch; run plan on these events",
         )
-    attempted = _Attempt(run)
+    attempt = _Attempt(run)
     try:
-        return attempted.run()
+        return attempt.run()
     except (ReconcilerError, KeyboardInterrupt) as problem:
-        return attempted.report_error(problem)
+        return attempt.stopped(problem)
 
 
 class _Attempt:
-    """One attempt to apply, with the reviews, plan and report that it has so far."""
+    """One attempt to apply, with what it has found so far, which is also reported after an error.
+
+    `_merges` is None if the merged pull requests cannot be read. `_command` is the command to run
+    next, None if there is none. If it applies a plan by its digest, that plan is `_offered`.
+    """
 
     def __init__(self, run: Run) -> None:
         self._run = run
+        self._by_review = run.expect_digest is None and run.reviewing is not Reviewing.IGNORE
+        # An apply without a review continues without GitHub.
+        self._ignored = () if self._by_review else (GitHubError, UsageError)
+        self._merges: reviews.Merges | None = None if self._by_review else ()
         self._subject = run.marker(MarkerKind.PLAN)
-        self._merges: reviews.Merges | None = None
         self._reviews: tuple[reviews.Merged, ...] = ()
+        self._rotated: tuple[str, ...] = ()
         self._plan: Plan | None = None
-        self._offered: Plan | None = None  # the plan that the next command applies by its digest
+        self._offered: Plan | None = None
+        self._command = run.rerun_command
         self._report: Report | None = None
         self._findings: list[Finding] = []
-        self._rotated: tuple[str, ...] = ()
-        self._by_review = run.expect_digest is None and run.reviewing is not Reviewing.IGNORE
-        self._next_step = "then run", run.rerun_command
 
     def run(self) -> JobResult:
         """Apply the plan, or raise the error that prevents it."""
         run = self._run
         if run.connect is not None or run.github is not None:
-            self._read_reviews()
+            with suppress(*self._ignored):
+                self._merges = reviews.merged_reviews(run, run.branch)
+            self._reviews = self._read(self._merges or ())
         checked = check(run, writing=True)
         why = files_only_reason(run)
         if why is not None:
-            if self._is_set_up():
+            # Before the keys are set, the run only checks the files. Later it needs them.
+            posts = chain.from_iterable(comments for _, comments in self._merges or ())
+            was_planned = any(each.marker.kind is MarkerKind.PLAN for each in posts)
+            if was_planned or run.expect_digest or run.earlier_label:
                 message = f"nothing was applied: {run.key_variable} is not set"
                 raise CredentialError(message, hint=why.hint)
             return files_only(checked, why, result="skipped")
-        self._require_tip(checked)
+        with suppress(*self._ignored):
+            self._require_tip(checked)
         with run.connected() as connection:
-            return self._apply(checked, connection)
+            report = self._apply(checked, connection)
+            return self._published(self._result(report))
 
-    def _is_set_up(self) -> bool:
-        """Return whether a plan was made with a key before, so that a missing key is an error.
-
-        Before the keys are set, the run passes, and only checks the files.
-        """
-        run, merges = self._run, self._merges or ()
-        kinds = {each.marker.kind for _, comments in merges for each in comments}
-        return MarkerKind.PLAN in kinds or bool(run.expect_digest or run.earlier_label)
-
-    def report_error(self, problem: ReconcilerError | KeyboardInterrupt) -> JobResult:
+    def stopped(self, problem: ReconcilerError | KeyboardInterrupt) -> JobResult:
         """Report why the run ended early, with the next command."""
         if isinstance(problem, KeyboardInterrupt):
-            stopped = "stopped by a signal: nothing was written"
-            problem = Interrupted(stopped, signal_exit=ExitCode.SIGINT)
+            message = "stopped by a signal: nothing was written"
+            problem = Interrupted(message, signal_exit=ExitCode.SIGINT)
         if self._report is not None:  # a signal after the writes, which must be reported
             why = "a signal stopped the run before it posted the outcome on the pull request"
             self._findings.append(warning("not-reported", why, "re-run the job"))
-            return self._ended(self._report)
-        lead_in, command = self._next_step
+            return self._result(self._report)
         if isinstance(problem, ConfigurationError) and not isinstance(
             problem, UnresolvedSecretsError
         ):
@@ -138,37 +140,23 @@ class _Attempt:
             options += [("--policy", each) for each in inputs.policies]
             options += [("-f", each) for each in self._run.paths]
             words = ["webhooks", "validate", "--strict", *chain.from_iterable(options)]
-            command = shlex.join(words)
-        if command is not None:
-            problem.hint = f"{problem.hint}; {lead_in}: {command}" if problem.hint else command
-        text = markdown.render_error(problem, _THIRD)
-        self._report_failure(problem.code, text, command)
-        return failed(problem, self._findings, plan=self._offered or self._plan)
-
-    def _read_reviews(self) -> None:
-        try:
-            self._merges = reviews.merged_reviews(self._run, self._run.branch)
-        except (GitHubError, UsageError):
-            if self._by_review:
-                raise
-            self._merges = ()
-        self._reviews = self._read(self._merges)
+            self._command = shlex.join(words)
+        if self._command is not None:
+            lead_in = "then run" if self._offered is None else "or apply this plan"
+            lead_in = f"{problem.hint}; {lead_in}: " if problem.hint else ""
+            problem.hint = f"{lead_in}{self._command}"
+        return self._published(failed(problem, self._findings, plan=self._offered or self._plan))
 
     def _read(self, merges: reviews.Merges) -> tuple[reviews.Merged, ...]:
         return reviews.read_reviews(merges, self._subject, self._run.inputs.directory)
 
     def _require_tip(self, checked: Checked) -> None:
         """Raise an error if the files are not those of the branch's newest commit."""
-        run, github = self._run, self._run.github
+        run = self._run
         head = (run.inputs.git(["rev-parse", "HEAD"]) or b"").decode("ascii").strip()
-        if github is None or not head:
+        if run.github is None or not head:
             return
-        try:
-            changed = github.changed_files(head, run.branch)
-        except GitHubError:
-            if self._by_review:
-                raise
-            return
+        changed = run.github.changed_files(head, run.branch)
         if changed is None or any(map(input_matcher(run, checked.loaded), run.relative(changed))):
             raise _NotTheTipError(
                 f"this checkout of {head[:12]} does not have the newest files of {run.branch}; "
@@ -177,59 +165,68 @@ class _Attempt:
                 "re-run this job",
             )
 
-    def _apply(self, checked: Checked, connection: Connection) -> JobResult:
+    def _apply(self, checked: Checked, connection: Connection) -> Report:
         run, api = self._run, connection.api
         self._subject, self._reviews, merged = reviews.collect(run, self._merges or (), api)
-        review: Review | str | None = run.expect_digest
-        options = PlanOptions(allow_deletes=run.allow_deletes, resend=run.resend)
-        if self._by_review:
-            review = merged if run.reviewing is Reviewing.REQUIRE else None
-            options = options._replace(reviewed=merged.resends)
+        gathered = gather(checked, connection.key, writing=True)
         before = None if run.expect_digest else self._before(checked)
-        if run.reviewing is not Reviewing.REQUIRE:
-            options = options._replace(previous=before)  # sends changed references
+        is_required = run.reviewing is Reviewing.REQUIRE
+        options = PlanOptions(
+            allow_deletes=run.allow_deletes,
+            resend=run.resend,
+            reviewed=merged.resends if self._by_review else (),
+            previous=None if is_required else before,  # sends changed references
+        )
         try:
             report = apply_plan(
-                checked, connection, options=options, confirm=lambda plan: True, review=review
+                checked,
+                connection,
+                options=options,
+                confirm=lambda plan: True,
+                review=run.expect_digest or (merged if is_required else None),
             )
         except (StalePlanError, BlockedError, UnresolvedSecretsError) as problem:
-            made = make_plan(gather(checked, connection.key), api, options=options)
-            self._settle(made, frozenset(), merged, checked)
+            made = make_plan(gathered, api, options=options)
+            self._settle(made, frozenset(), merged, checked.desired)
             if not isinstance(problem, UnresolvedSecretsError):
-                self._rotated = self._unreviewed_rotations(before, checked, connection, made)
-                unsent = {*self._rotated, *(each.webhook for each in resends(made.operations))}
-                command = self._offer(checked, connection, options, unsent)
-                self._next_step = "or apply this plan", command
+                self._rotated = self._unreviewed_rotations(before, gathered, made)
+                unsent = [each.webhook for each in resends(made.operations)]
+                self._offer(gathered, api, options, (*self._rotated, *unsent))
             raise
         self._report, made = report, report.plan
         outcomes = zip(report.outcomes, made.digests, strict=True)
         applied = [found for outcome, found in outcomes if isinstance(outcome, Applied)]
         digests = frozenset(each.digest for found in applied for each in found)
-        self._settle(made, digests, merged, checked)
-        self._rotated = self._unreviewed_rotations(before, checked, connection, made)
-        command, advice = run.rerun_command, None
+        self._settle(made, digests, merged, checked.desired)
+        self._rotated = self._unreviewed_rotations(before, gathered, made)
         if report.needs_review or self._rotated:
-            command = self._offer(checked, connection, options, self._rotated)
-            advice = f"to apply the remaining plan: {command}" if self._offered else None
-        if report.needs_review:
-            left = plural(len(report.outcomes) - len(report.applied), "operation")
-            why = f"{left} not applied for lack of a review"
-            self._findings.append(warning(NOT_REVIEWED, why, advice))
-        result = self._ended(report)
-        if self._rotated:
-            result = self._with_unsent(result, report, advice)
-        if result.exit_code is ExitCode.OK:
-            self._resolve_failures()
-        else:
-            text = markdown.render_report(report, _THIRD)
-            if result.problem is not None:
-                text = f"{markdown.render_error(result.problem, _THIRD)}\n{text}"
-            heading = f"### Apply incomplete: `{result.reason}`"
-            self._report_failure(result.reason, f"{heading}\n\n{text}", command)
-        return result
+            self._offer(gathered, api, options, self._rotated)
+        return report
+
+    def _before(self, checked: Checked) -> Desired | None:
+        """Return the configuration before the push; None if it is unknown or was invalid."""
+        base = self._run.base_commit
+        with suppress(ConfigurationError):
+            return previous((base,), checked) if base else None
+        return None
+
+    def _settle(
+        self, made: Plan, applied: frozenset[str], review: Review, desired: Desired
+    ) -> None:
+        """Record the plan, what was applied, and the outcome of each review."""
+        self._plan, before = made, self._reviews
+        if self._by_review and made.operations:
+            self._findings += reviews.unapproved(before)
+            if self._run.reviewing is Reviewing.WARN:
+                comparison = compare_with_review(made, review, allow_value_changes=False)
+                self._findings += reviews.unreviewed(made, comparison)
+        by_digest = self._run.expect_digest is not None
+        self._reviews = reviews.settle(before, made, applied, desired, by_digest=by_digest)
+        with reporting(self._findings, "could not post the outcome on the pull request"):
+            reviews.record(self._run, before, self._reviews, applied)
 
     def _unreviewed_rotations(
-        self, before: Desired | None, checked: Checked, connection: Connection, made: Plan
+        self, before: Desired | None, gathered: Gathered, made: Plan
     ) -> tuple[str, ...]:
         """Return the webhooks whose secrets this push changes without an approved plan.
 
@@ -243,65 +240,68 @@ class _Attempt:
             for review in self._reviews
             for each in review.resends.values()
         }
-        secrets = gather(checked, connection.key).secrets
-        changed = changed_secrets(before, checked.desired, unverifiable_secrets(made, secrets))
-        fields = [(each.name, name, each.configuration[name]) for each, name in changed]
-        return tuple(sorted({each[0] for each in fields if each not in approved}))
+        among = unverifiable_secrets(made, gathered.secrets)
+        found = {
+            webhook.name
+            for webhook, name in changed_secrets(before, gathered.checked.desired, among)
+            if (webhook.name, name, webhook.configuration[name]) not in approved
+        }
+        return tuple(sorted(found))
 
-    def _before(self, checked: Checked) -> Desired | None:
-        """Return the configuration before the push; None if it is unknown or was invalid."""
-        base = self._run.base_commit
-        with suppress(ConfigurationError):
-            return previous((base,), checked) if base else None
-        return None
+    def _offer(
+        self, gathered: Gathered, api: WebhookReader, options: PlanOptions, unsent: Iterable[str]
+    ) -> None:
+        """Plan the pending operations, for a command that applies them by their digest.
 
-    def _with_unsent(self, result: JobResult, report: Report, advice: str | None) -> JobResult:
-        """Return the result of a run that did not send secrets that this push changes."""
-        names = shorten([quote(each) for each in self._rotated], 3)
-        problem = _UnreviewedRotationError(
-            f"this push changes a reference or `version` of {names} without an approved plan, "
-            "so this run did not send the secret, and no later plan shows it",
-            hint=advice,
-        )
-        written = ExitCode.PARTIAL if report.writes else ExitCode.STALE
-        problem.exit_code = report.exit_code or written
-        return replace(result, result="failed", problem=problem, reason=problem.code)
+        The command passes --resend-secret for each pending resend: the run's, and those of the
+        webhooks in `unsent`, whose reviewed resends were not sent. There is no command if no digest
+        covers the operations.
+        """
+        resend = tuple(sorted({*self._run.resend, *unsent}))
+        with suppress(ReconcilerError, KeyboardInterrupt):  # the writes must still be reported
+            made = make_plan(gathered, api, options=options._replace(reviewed=(), resend=resend))
+            self._offered = made if made.digest else None
+            self._command = self._run.digest_command(made, resend) if made.digest else None
 
-    def _ended(self, report: Report) -> JobResult:
-        """Return the result. It shares the list of findings, so later warnings are included."""
-        result, code = "applied" if report.plan.operations else "converged", ""
-        if report.exit_code is not ExitCode.OK:
-            result, code = "failed", NOT_REVIEWED if report.needs_review else "apply-incomplete"
+    def _result(self, report: Report) -> JobResult:
+        """Return the result of a run that applied a plan, with advice on what it did not apply."""
+        result, problem = "applied" if report.plan.operations else "converged", None
+        advice = f"to apply the remaining plan: {self._command}" if self._offered else None
+        if report.needs_review:
+            left = plural(len(report.outcomes) - len(report.applied), "operation")
+            why = f"{left} not applied for lack of a review"
+            self._findings.append(warning(NOT_REVIEWED, why, advice))
+        if self._rotated:
+            names = shorten([quote(each) for each in self._rotated], 3)
+            problem = _UnreviewedRotationError(
+                f"this push changes a reference or `version` of {names} without an approved plan, "
+                "so this run did not send the secret, and no later plan shows it",
+                hint=advice,
+            )
+            written = ExitCode.PARTIAL if report.writes else ExitCode.STALE
+            problem.exit_code = report.exit_code or written
+        if problem is not None or report.exit_code is not ExitCode.OK:
+            result = "failed"
         return JobResult(
             result=result,
-            findings=self._findings,
+            findings=self._findings,  # shared: later warnings are included
             plan=report.plan,
             report=report,
             remaining=self._offered,
-            reason=code,
+            problem=problem,
         )
 
-    def _settle(
-        self, made: Plan, applied: frozenset[str], review: Review, checked: Checked
-    ) -> None:
-        """Record the plan, what was applied, and the outcome of each review."""
-        self._plan, before = made, self._reviews
-        if self._by_review and made.operations:
-            self._findings += reviews.unapproved(before)
-            if self._run.reviewing is Reviewing.WARN:
-                self._findings += reviews.unreviewed(
-                    made, compare_with_review(made, review, allow_value_changes=False)
-                )
-        by_digest = self._run.expect_digest is not None
-        self._reviews = reviews.settle(before, made, applied, checked.desired, by_digest=by_digest)
-        with reporting(self._findings, "could not post the outcome on the pull request"):
-            reviews.record(self._run, before, self._reviews, applied)
-
-    def _resolve_failures(self) -> None:
-        """Close the issues of resolved failures, and replace the text of comments about them."""
+    def _published(self, result: JobResult) -> JobResult:
+        """Report a failure, or mark earlier ones as resolved. Return the result."""
         github = self._run.github
-        if github is None:
-            return
+        if github is not None and result.exit_code is ExitCode.OK:
+            self._resolve_failures(github)
+        elif github is not None:
+            self._report_failure(github, result)
+        return result
+
+    def _resolve_failures(self, github: GitHub) -> None:
+        """Close the issues of resolved failures, and replace the text of comments about them."""
 
         def resolved(posts: Iterable[Post]) -> list[Post]:
             return [
@@ -322,73 +322,48 @@ class _Attempt:
                 marker = replace(each.marker, code=_RESOLVED)
                 github.comment(each.number, marker, f"{text}\n", [each])
 
-    def _report_failure(self, code: str, text: str, command: str | None) -> None:
-        """Comment on the newest affected pull request, or open an issue: once for each code.
+    def _report_failure(self, github: GitHub, result: JobResult) -> None:
+        """Comment on the newest pull request with pending operations, else on the newest one.
 
-        An existing comment or issue is updated, which sends no notification.
+        If there is none, or it cannot be commented on, open an issue: once for each code. An
+        existing comment or issue is updated, which sends no notification.
         """
-        github = self._run.github
-        if github is None:
-            return
+        code = _UnreviewedRotationError.code if self._rotated else result.reason
+        marker = replace(self._subject, kind=MarkerKind.FAILURE, code=code)
+        text = self._failure_text(result)
+        github.extend_deadline(_REPORT_SECONDS)
+        with reporting(self._findings, "could not comment on the pull request"):
+            found = self._reviews
+            if self._merges is None:  # the newest merged one, without git's history
+                pulls = github.merged_pulls(self._run.branch)[:1]
+                found = self._read([(pull, github.comments(pull.number)) for pull in pulls])
+            for each in sorted(found, key=lambda each: not each.pending)[:1]:
+                github.comment(each.number, marker, text, find(each.comments, marker))
+                return
+        github.extend_deadline(_REPORT_SECONDS)
+        with reporting(self._findings, "could not open or update the failure issue"):
+            title = self._run.title(f"apply failed ({code})")
+            github.issue(title, marker, text, find(github.open_issues(), marker))
+
+    def _failure_text(self, result: JobResult) -> str:
+        """Return why nothing or not everything was applied, and what to do next, as Markdown."""
+        parts = list[str]()
+        if result.report is not None:
+            parts.append(f"### Apply incomplete: `{result.reason}`\n")
+        if result.problem is not None:
+            parts.append(markdown.render_error(result.problem, _THIRD))
+        if result.report is not None:
+            parts.append(markdown.render_report(result.report, _THIRD))
+        text = "\n".join(parts)
         for each in self._findings:
             if each.rule == "no-review":
                 text += f"- {markdown.code(prose(each.message))}\n"
         end = f"\nThis is not retried automatically. See {self._run.link}."
-        if command is not None:
+        if self._command is not None:
             doing = "continue" if self._offered is None else "apply the plan above"
-            end += f" To {doing}:\n\n{markdown.code_block(command)}\n"
+            end += f" To {doing}:\n\n{markdown.code_block(self._command)}\n"
         if self._offered is not None:
             room = COMMENT_CHARACTERS - len(text) - len(end)
             view = View(limit=room, apply_options=None)
             text += "\n" + markdown.render_plan(self._offered, view)
-        text += end
-        code = _UnreviewedRotationError.code if self._rotated else code
-        marker = replace(self._subject, kind=MarkerKind.FAILURE, code=code)
-        commented = False
-        github.extend_deadline(_REPORT_SECONDS)
-        with reporting(self._findings, "could not comment on the pull request"):
-            commented = self._commented(github, marker, text)
-        if not commented:
-            github.extend_deadline(_REPORT_SECONDS)
-            with reporting(self._findings, "could not open or update the failure issue"):
-                title = self._run.title(f"apply failed ({code})")
-                github.issue(title, marker, text, find(github.open_issues(), marker))
-
-    def _commented(self, github: GitHub, marker: Marker, text: str) -> bool:
-        """Comment on the newest pull request with pending operations, else on the newest one.
-
-        Return false if there is none.
-        """
-        found = self._reviews
-        if self._merges is None:  # the newest merged one, without git's history
-            pulls = github.merged_pulls(self._run.branch)[:1]
-            merges = [(pull, github.comments(pull.number)) for pull in pulls]
-            found = self._read(merges)
-        for each in (*(each for each in found if each.pending), *found):
-            github.comment(each.number, marker, text, find(each.comments, marker))
-            return True
-        return False
-
-    def _offer(
-        self,
-        checked: Checked,
-        connection: Connection,
-        options: PlanOptions,
-        unsent: Iterable[str] = (),
-    ) -> str | None:
-        """Return the command that applies the pending operations; None if no digest covers them.
-
-        `self._offered` is then their plan. The command passes --resend-secret for each pending
-        resend: the run's, and those of the webhooks in `unsent`, whose reviewed resends were not
-        sent.
-        """
-        resend = tuple(sorted({*self._run.resend, *unsent}))
-        options = options._replace(reviewed=(), resend=resend)
-        try:
-            made = make_plan(gather(checked, connection.key), connection.api, options=options)
-        except (ReconcilerError, KeyboardInterrupt):  # the writes must still be reported
-            return self._run.rerun_command
-        if not made.digest:
-            return None
-        self._offered = made
-        return self._run.digest_command(made, resend)
+        return text + end

@@ -12,7 +12,7 @@ from reconciler.findings import Finding, error, warning
 from reconciler.planning.plan import Plan
 from reconciler.render import FINDINGS_RENDERERS, RENDERERS, View
 from reconciler.render.words import fallback_summary
-from reconciler.report import Report
+from reconciler.report import NOT_REVIEWED, Report
 
 # GitHub discards a step summary over 1 MiB, so stay well below.
 _MAIN_VIEW: Final = View(limit=800_000)
@@ -26,9 +26,8 @@ class JobResult:
     `result` is the output of that name, empty for a run that did not start. The texts show
     `findings` and what the run ended with: `problem`, the error before the first write; `report`,
     after an apply; `plan`; or only `heading`. `apply_options` has the options with which `webhooks
-    apply` computes the same plan; None suggests no command. `reason` is why a report is incomplete,
-    empty if it is complete, and `remaining` the plan that can then be applied by its digest.
-    `extra_outputs` are additional outputs.
+    apply` computes the same plan; None suggests no command. If a report is incomplete, `remaining`
+    is the plan that can be applied by its digest. `extra_outputs` are additional outputs.
     """
 
     result: str
@@ -39,7 +38,6 @@ class JobResult:
     report: Report | None = None
     remaining: Plan | None = None
     problem: ReconcilerError | None = None
-    reason: str = ""
     extra_outputs: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -51,11 +49,19 @@ class JobResult:
         return ExitCode.BLOCKED if self.result == "blocked" else ExitCode.OK
 
     @property
+    def reason(self) -> str:
+        """Return a stable identifier of why the run failed; empty if it did not."""
+        if self.problem is not None:
+            return self.problem.code
+        if self.report is None or self.report.exit_code is ExitCode.OK:
+            return self.result if self.result == "blocked" else ""
+        return NOT_REVIEWED if self.report.needs_review else "apply-incomplete"
+
+    @property
     def outputs(self) -> Mapping[str, str]:
         """Return the outputs of the step, under the names of action.yml."""
         plan = self.plan
         changes = (plan.creates, plan.updates, plan.deletes) if plan is not None else ((), (), ())
-        reason = "blocked" if self.result == "blocked" else self.reason
         return {
             "result": self.result,
             "has-changes": str(any(changes)).lower(),
@@ -64,7 +70,7 @@ class JobResult:
                 for name, each in zip(("creates", "updates", "deletes"), changes, strict=True)
             },
             "digest": plan.digest if plan is not None else "",
-            "failure-reason": self.problem.code if self.problem is not None else reason,
+            "failure-reason": self.reason,
             "plan-json": "",
             "matrix": "",
             "organizations": "",
