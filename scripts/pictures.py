@@ -113,7 +113,6 @@ class Recorder:
             number=number,
             is_open=True,
             head=_COMMIT,
-            branch="main",
             created_at="",
             merged_at="",
             merge_commit="",
@@ -151,7 +150,7 @@ def comment() -> str:
         return blob if "cat-file" in arguments else _COMMIT.encode()
 
     recorder = Recorder()
-    event = PullRequest(number=7, head=_COMMIT, branch="main", base=_COMMIT, no_secrets_reason=None)
+    event = PullRequest(number=7, head=_COMMIT, branch="main", no_secrets_reason=None)
     address = "https://github.com/acme/config/actions/runs/1"
     github: Any = recorder
     plan_pull_request(
@@ -160,6 +159,7 @@ def comment() -> str:
             connect=connect,
             github=github,
             event=event,
+            base_commit=_COMMIT,
             repository="acme/config",
             url=address,
         )

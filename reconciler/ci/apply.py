@@ -169,7 +169,10 @@ class _Attempt:
         run, api = self._run, connection.api
         self._subject, self._reviews, merged = reviews.collect(run, self._merges or (), api)
         gathered = gather(checked, connection.key, writing=True)
-        before = None if run.expect_digest else self._before(checked)
+        before = None
+        if run.base_commit and not run.expect_digest:
+            with suppress(ConfigurationError):  # it is unknown or was invalid
+                before = previous((run.base_commit,), checked)
         is_required = run.reviewing is Reviewing.REQUIRE
         options = PlanOptions(
             allow_deletes=run.allow_deletes,
@@ -202,13 +205,6 @@ class _Attempt:
         if report.needs_review or self._rotated:
             self._offer(gathered, api, options, self._rotated)
         return report
-
-    def _before(self, checked: Checked) -> Desired | None:
-        """Return the configuration before the push; None if it is unknown or was invalid."""
-        base = self._run.base_commit
-        with suppress(ConfigurationError):
-            return previous((base,), checked) if base else None
-        return None
 
     def _settle(
         self, made: Plan, applied: frozenset[str], review: Review, desired: Desired

@@ -19,8 +19,8 @@ from reconciler.findings import Finding, warning
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.status import ManagementStatus, WebhookStatus, statuses
-from reconciler.render import RENDERERS, View
-from reconciler.render.markdown import code, code_block
+from reconciler.render import View
+from reconciler.render.markdown import code, code_block, render_error, render_plan
 from reconciler.render.quote import quote
 from reconciler.render.words import counts, plural
 from reconciler.workflow import gather, read_live
@@ -53,13 +53,10 @@ def drift(run: Run) -> JobResult:
     failing = [
         each for each in statuses(live, made) if each.last_error and each.state not in not_managed
     ]
-    findings = []
+    findings: list[Finding] = []
     if run.github is None:
-        findings = [
-            warning(
-                "no-token", "no GitHub token: the drift issue was not updated", "pass github-token"
-            )
-        ]
+        message = "no GitHub token: the drift issue was not updated"
+        findings.append(warning("no-token", message, "pass github-token"))
     else:
         _update_issue(run, run.github, made, failing[:_MAX_FAILING], drifted=drifted)
     result = "drift" if drifted else "no-drift"
@@ -97,9 +94,7 @@ def _update_issue(
         foot += f" To apply the plan above:\n\n{code_block(applying.digest_command(made))}"
     listed = _deliveries(failing, since)
     room = COMMENT_CHARACTERS - len(encode(marker)) - len(foot) - len(listed) - 10
-    shown = RENDERERS["markdown"]().render_plan(
-        made, View(limit=room, apply_options=run.apply_options())
-    )
+    shown = render_plan(made, View(limit=room, apply_options=run.apply_options()))
     github.issue(run.title(", ".join(title)), marker, f"{shown}{listed}\n\n{foot}\n", existing)
 
 
@@ -108,7 +103,7 @@ def _report_failed_check(run: Run, problem: ReconcilerError) -> list[Finding]:
     github, findings = run.github, list[Finding]()
     if github is None:
         return findings
-    text = RENDERERS["markdown"]().render_error(problem, View(limit=COMMENT_CHARACTERS // 2))
+    text = render_error(problem, View(limit=COMMENT_CHARACTERS // 2))
     text += f"\nThe webhooks could not be compared; see {run.link}. "
     text += "This issue closes when a check succeeds."
     if run.rerun_command is not None:

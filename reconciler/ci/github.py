@@ -17,12 +17,7 @@ from urllib.parse import quote
 
 from reconciler.api.origin import Credential, Network, Origin
 from reconciler.ci.marker import Marker, Post, decode, encode
-from reconciler.errors import (
-    ApiError,
-    AuthenticationError,
-    PermissionDeniedError,
-    ReconcilerError,
-)
+from reconciler.errors import ApiError, AuthenticationError, PermissionDeniedError, ReconcilerError
 from reconciler.model import Secret
 
 _ACTIONS_LOGIN: Final = "github-actions[bot]"  # the author of comments with a workflow's token
@@ -53,7 +48,6 @@ class Pull:
     number: int
     is_open: bool
     head: str
-    branch: str
     created_at: str
     merged_at: str
     merge_commit: str
@@ -63,12 +57,7 @@ class GitHub:
     """One repository on GitHub, accessed with one token."""
 
     def __init__(
-        self,
-        *,
-        repository: str,
-        token: Secret,
-        network: Network,
-        clean: Callable[[str], str],
+        self, *, repository: str, token: Secret, network: Network, clean: Callable[[str], str]
     ) -> None:
         """Take the URL from GITHUB_API_URL in the environment of `network`.
 
@@ -128,7 +117,7 @@ class GitHub:
         """
         query = {"state": "closed", "base": branch, "sort": "updated", "direction": "desc"}
         pulls = map(_pull, islice(self._pages("/pulls", query, need=_COMMENTS), _PAGE))
-        merged = [each for each in pulls if each.merged_at and each.branch == branch]
+        merged = [each for each in pulls if each.merged_at]
         return tuple(sorted(merged, key=lambda each: (each.merged_at, each.number), reverse=True))
 
     def pull(self, number: int) -> Pull:
@@ -264,7 +253,6 @@ def _pull(row: Any) -> Pull:
         number=row["number"],
         is_open=text_at(row, "state") == "open",
         head=text_at(row, "head", "sha"),
-        branch=text_at(row, "base", "ref"),
         created_at=text_at(row, "created_at"),
         merged_at=text_at(row, "merged_at"),
         merge_commit=text_at(row, "merge_commit_sha"),

@@ -24,13 +24,7 @@ from reconciler.source.files import file_matcher
 from reconciler.source.history import NoBaseError, read_base
 from reconciler.source.load import Loaded, parse_files
 from reconciler.source.secrets import references
-from reconciler.workflow.inputs import (
-    Inputs,
-    OrganizationFiles,
-    organizations,
-    parse,
-    validate,
-)
+from reconciler.workflow.inputs import Inputs, OrganizationFiles, organizations, parse, validate
 
 MAX_JOBS: Final = 256
 """The maximum number of jobs in a matrix on GitHub."""
@@ -67,12 +61,9 @@ def matrix(run: Run) -> JobResult:
             raise UsageError(message, hint=hint)
         chosen = {run.label: labels[run.label]}
     elif (changed := changed_files(run)) is not None and not _removed(run, changed):
-        pending = _pending_labels(run, labels)
-        chosen = {}
-        for name, each in labels.items():
-            named = {*each.paths, *read_files(run, loaded[name])}
-            if name in pending or changed & named:
-                chosen[name] = each
+        names = _pending_labels(run, labels)
+        names |= {each for each in labels if changed & read_files(run, loaded[each])}
+        chosen = {name: each for name, each in labels.items() if name in names}
     if len(chosen) > MAX_JOBS:
         raise UsageError(
             f"{len(chosen)} organizations exceed the limit of {MAX_JOBS} jobs in a matrix",
@@ -103,12 +94,12 @@ def matrix(run: Run) -> JobResult:
         with reporting(findings, "could not close an issue"):
             issues = [each for each in run.github.open_issues() if each.marker in resolved]
             run.github.close_issues(issues, f"Resolved: {run.link} found the organizations.")
+    chosen_of_all = f"{len(chosen)} of {plural(len(labels), 'organization')}"
     text = json.dumps({"include": include}, separators=(",", ":"))
     return JobResult(
         result="validated",
         findings=findings,
-        heading=f"{len(chosen)} of {plural(len(labels), 'organization')}: "
-        f"{', '.join(chosen) or 'none'}",
+        heading=f"{chosen_of_all}: {', '.join(chosen) or 'none'}",
         extra_outputs={"matrix": text, "organizations": str(len(chosen))},
     )
 
@@ -123,11 +114,11 @@ def labeled(inputs: Inputs, roots: Sequence[str]) -> Mapping[str, OrganizationFi
     parsed = parse(inputs)
     if parsed.findings:
         raise ConfigurationError("the files are invalid", findings=parsed.findings)
-    groups = organizations(replace(inputs, parsed=parsed))
     found: dict[str, OrganizationFiles] = {}
     labels: dict[str, str] = {}
-    for each in groups:
-        label, file = _label(PurePosixPath(each.paths[0]), roots), each.paths[0]
+    for each in organizations(replace(inputs, parsed=parsed)):
+        file = each.paths[0]
+        label = _label(PurePosixPath(file), roots)
         other = labels.setdefault(label.casefold(), file)
         if other != file:
             raise UsageError(
@@ -180,15 +171,11 @@ def _pending_labels(run: Run, labels: Iterable[str]) -> frozenset[str]:
         posts = () if run.event.no_secrets_reason else run.github.comments(run.event.number)
         return frozenset(each.marker.label for each in posts if each.marker.kind is MarkerKind.PLAN)
     merges = merged_reviews(run, run.branch)
+    subjects = {each: run.marker(MarkerKind.PLAN, each) for each in labels}
     return frozenset(
         label
-        for label in labels
-        if any(
-            each.pending
-            for each in read_reviews(
-                merges, run.marker(MarkerKind.PLAN, label), run.inputs.directory
-            )
-        )
+        for label, subject in subjects.items()
+        if any(each.pending for each in read_reviews(merges, subject, run.inputs.directory))
     )
 
 
@@ -208,14 +195,13 @@ def _removed(run: Run, changed: Iterable[str]) -> bool:
 
     Its organization then cannot be determined.
     """
-    matchers = [file_matcher(each, run.inputs.directory) for each in run.paths]
     removed = (each for each in changed if not (run.inputs.directory / each).exists())
-    return any(matches(each) for each in removed for matches in matchers)
+    return any(map(input_matcher(run), removed))
 
 
-def input_matcher(run: Run, loaded: Loaded) -> Callable[[str], bool]:
-    """Return a predicate for the files that a run for one organization reads."""
-    names = read_files(run, loaded)
+def input_matcher(run: Run, loaded: Loaded | None = None) -> Callable[[str], bool]:
+    """Return a predicate for files in the paths of the configuration, and those that it reads."""
+    names = frozenset[str]() if loaded is None else read_files(run, loaded)
     folders = [file_matcher(each, run.inputs.directory) for each in run.paths]
     return lambda name: name in names or any(each(name) for each in folders)
 

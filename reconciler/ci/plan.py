@@ -32,8 +32,8 @@ from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import Resend, resends
 from reconciler.planning.review import compare_with_review
-from reconciler.render import RENDERERS, View
-from reconciler.render.markdown import code, paged_plan
+from reconciler.render import View
+from reconciler.render.markdown import code, paged_plan, render_error
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
 from reconciler.source.history import NoBaseError, read_base
@@ -69,8 +69,8 @@ def check(run: Run, *, writing: bool = False) -> Checked:
     inputs = replace(run.inputs, strict=True)
     if isinstance(run.event, PullRequest) and inputs.policies:
         # From the base branch: a pull request cannot relax its own policies.
-        inputs = replace(inputs, policy_base=run.event.base)
-        if inputs.git(["cat-file", "-e", run.event.base]) is None:
+        inputs = replace(inputs, policy_base=run.base_commit)
+        if inputs.git(["cat-file", "-e", run.base_commit]) is None:
             raise ConfigurationError(
                 "policies cannot be read: the base commit is not in this clone",
                 hint="check out with fetch-depth: 0",
@@ -179,11 +179,10 @@ def _check_merge_group(run: Run, group: MergeGroup, checked: Checked) -> JobResu
     Merged reviews not yet applied also count, as they do after the merge.
     """
     merges = merged_reviews(run, group.branch)
-    github, contained = run.github, history(run)
+    github = run.github
     assert github is not None
     commits = github.queue(group.branch)
-    newest = sorted((each for each in commits if each in contained), key=contained.__getitem__)
-    numbers = dict.fromkeys(commits[each] for each in newest)
+    numbers = dict.fromkeys(commits[each] for each in history(run) if each in commits)
     queue = [(github.pull(each), github.comments(each)) for each in numbers]
     with run.connected() as connection:
         api = connection.api
@@ -209,7 +208,7 @@ def _base_configuration(run: Run) -> tuple[list[Finding], Desired | None]:
         return [], None
     paths, directory, git = run.inputs.paths, run.inputs.directory, run.inputs.git
     try:
-        found = read_base(run.event.base, paths, directory=directory, git=git)
+        found = read_base(run.base_commit, paths, directory=directory, git=git)
         before, problem = load_earlier(found).desired, "the files of the base commit are not valid"
     except NoBaseError as error:
         before, problem = None, str(error)
@@ -268,14 +267,10 @@ def _invalidate(run: Run, problem: ReconcilerError) -> list[Finding]:
     If that fails, return a warning, so that the original problem is still reported.
     """
     pull = run.event
-    if (
-        not isinstance(pull, PullRequest)
-        or pull.no_secrets_reason is not None
-        or run.connect is None
-    ):
+    if not isinstance(pull, PullRequest) or files_only_reason(run) is not None:
         return []
     view = View(limit=COMMENT_CHARACTERS // 2)
-    text = RENDERERS["markdown"]().render_error(problem, view)
+    text = render_error(problem, view)
     text += f"\nMerging applies nothing. Commit {pull.head[:12]} · [run]({run.url})\n"
     findings = list[Finding]()
     with reporting(findings, "could not edit the comment"):

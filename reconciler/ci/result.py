@@ -62,13 +62,13 @@ class JobResult:
         """Return the outputs of the step, under the names of action.yml."""
         plan = self.plan
         changes = (plan.creates, plan.updates, plan.deletes) if plan is not None else ((), (), ())
+        creates, updates, deletes = (str(len(each)) for each in changes)
         return {
             "result": self.result,
             "has-changes": str(any(changes)).lower(),
-            **{
-                name: str(len(each))
-                for name, each in zip(("creates", "updates", "deletes"), changes, strict=True)
-            },
+            "creates": creates,
+            "updates": updates,
+            "deletes": deletes,
             "digest": plan.digest if plan is not None else "",
             "failure-reason": self.reason,
             "plan-json": "",

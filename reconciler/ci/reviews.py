@@ -7,6 +7,7 @@ recorded in a separate comment, so that the review itself is not edited after th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -92,8 +93,8 @@ def merged_reviews(run: Run, branch: str) -> Merges:
     return [(pull, [each for each in comments if each.number == pull.number]) for pull in pulls]
 
 
-def history(run: Run) -> Mapping[str, int]:
-    """Return the checked-out commit and its ancestors, newest first, numbered from 0."""
+def history(run: Run) -> Collection[str]:
+    """Return the checked-out commit and its ancestors, newest first."""
     shallow = run.inputs.git(["rev-parse", "--is-shallow-repository"])
     listed = run.inputs.git(["rev-list", "HEAD"])
     if listed is None or shallow != b"false\n":
@@ -101,7 +102,7 @@ def history(run: Run) -> Mapping[str, int]:
             "this checkout lacks the full git history, which lists the merged pull requests",
             hint="check out with fetch-depth: 0",
         )
-    return {commit: number for number, commit in enumerate(listed.decode("ascii").split())}
+    return dict.fromkeys(listed.decode("ascii").split()).keys()
 
 
 def read_reviews(merges: Merges, subject: Marker, directory: Path) -> tuple[Merged, ...]:
@@ -152,10 +153,10 @@ def _read(pull: Pull, comments: Sequence[Post], subject: Marker) -> Merged:
     found = Merged(number=pull.number, subject=subject, comments=comments)
     if not parts:
         return replace(found, problem=NoReview.NO_COMMENT)
-    outcome = next(iter(find(comments, replace(subject, kind=MarkerKind.OUTCOME))), None)
+    none = replace(subject, kind=MarkerKind.OUTCOME)
+    outcome = next((each.marker for each in find(comments, none)), none)
     if pull.merged_at and any(each.updated > pull.merged_at for each in parts):
-        is_done = outcome is not None and outcome.marker.complete
-        return found if is_done else replace(found, problem=NoReview.EDITED)
+        return found if outcome.complete else replace(found, problem=NoReview.EDITED)
     first = parts[0].marker
     shown = [each.marker for each in parts if each.marker.digest is not None]
     places = [(each.part, each.total, each.digest) for each in shown]
@@ -165,11 +166,9 @@ def _read(pull: Pull, comments: Sequence[Post], subject: Marker) -> Merged:
     if subject.origin and (first.organization, first.origin) != known:
         return replace(found, problem=NoReview.OTHER_ORGANIZATION)
     operations = tuple(each for marker in shown for each in marker.operations)
-    settled = dict[str, bool]()
-    if outcome is not None:
-        settled = dict(outcome.marker.settled)
-        if outcome.marker.complete:
-            settled = dict.fromkeys((each.digest for each in operations), False)
+    settled = dict(outcome.settled)
+    if outcome.complete:
+        settled = dict.fromkeys((each.digest for each in operations), False)
     return replace(
         found,
         operations=operations,
@@ -289,10 +288,7 @@ def settle(
 
 
 def record(
-    run: Run,
-    before: Sequence[Merged],
-    after: Sequence[Merged],
-    applied: Collection[str],
+    run: Run, before: Sequence[Merged], after: Sequence[Merged], applied: Collection[str]
 ) -> None:
     """Post the outcome of each review that changed, in a separate comment.
 
@@ -318,24 +314,22 @@ def _outcome_text(review: Merged, link: str, by_digest: str) -> str:
     by_webhook: dict[tuple[str | None, str], list[str]] = {}  # a change and resends are one update
     for each in review.operations:
         by_webhook.setdefault((each.id, each.name), []).append(each.digest)
-    left = applied = replaced = 0
-    for digests in by_webhook.values():
-        left += any(each not in review.settled for each in digests)
-        if all(each in review.settled for each in digests):
-            was_applied = any(review.settled[each] for each in digests)
-            applied += was_applied
-            replaced += not was_applied and not review.replaced.isdisjoint(digests)
-    total = plural(len(by_webhook), "operation")
-    others = len(by_webhook) - left - applied - replaced
-    counts = {
-        f"{applied} of {total} applied": applied,
-        f"{replaced} replaced by a newer review, see its pull request": replaced,
-        f"{others} no longer pending": others,
-        f"{left} left": left,
-    }
-    heading = f"**{'Partially applied' if left else 'Applied'}** by {link}"
-    if not applied:
-        done = "Replaced" if replaced else "Nothing left to apply"
-        heading = f"**{'Not applied' if left else done}** according to {link}"
-    counted = "; ".join(words for words, number in counts.items() if number)
+    applied = f"of {plural(len(by_webhook), 'operation')} applied"
+    replaced = "replaced by a newer review, see its pull request"
+    done, left = "no longer pending", "left"
+
+    def state(digests: Sequence[str]) -> str:
+        if not review.settled.keys() >= set(digests):
+            return left
+        if any(review.settled[each] for each in digests):
+            return applied
+        return done if review.replaced.isdisjoint(digests) else replaced
+
+    counts = Counter(map(state, by_webhook.values()))
+    heading = f"**{'Partially applied' if counts[left] else 'Applied'}** by {link}"
+    if not counts[applied]:
+        finished = "Replaced" if counts[replaced] else "Nothing left to apply"
+        heading = f"**{'Not applied' if counts[left] else finished}** according to {link}"
+    states = (applied, replaced, done, left)
+    counted = "; ".join(f"{counts[each]} {each}" for each in states if counts[each])
     return f"{heading}{': ' if counted else ''}{counted}{by_digest}."

@@ -52,14 +52,13 @@ class Reviewing(StrEnum):
 class PullRequest:
     """A pull request was opened or changed.
 
-    `branch` is the target branch, `base` the commit of that branch. `no_secrets_reason` is the
-    reason if GitHub gives this run no secrets and a read-only token, else None.
+    `branch` is the target branch. `no_secrets_reason` is the reason if GitHub gives this run no
+    secrets and a read-only token, else None.
     """
 
     number: int
     head: str
     branch: str
-    base: str
     no_secrets_reason: str | None
 
 
@@ -258,7 +257,6 @@ def _read_event(name: str, payload: Mapping[str, Any], *, repository: str) -> Ev
         number=pull.get("number", 0),
         head=text_at(pull, "head", "sha"),
         branch=text_at(pull, "base", "ref"),
-        base=text_at(pull, "base", "sha"),
         no_secrets_reason=no_secrets_reason,
     )
 

@@ -88,16 +88,11 @@ class Setup:
         return " ".join(sorted(set(map(pattern, self.references))))
 
     @property
-    def environments(self) -> Mapping[str, tuple[str, str]]:
-        """Return the GitHub environments for plan and apply, by label."""
-        return {label: environments_of(label) for label in self.organizations}
-
-    @property
     def commands(self) -> tuple[str, ...]:
         """Return the commands that set the secrets of GitHub's environments."""
         found = []
         for label, needs in self.organizations.items():
-            plan, apply = self.environments[label]
+            plan, apply = environments_of(label)
             found += [
                 f"gh secret set {needs.key} --env {plan}  # a read-only key",
                 f"gh secret set {needs.key} --env {apply}  # a key that can write",

@@ -24,6 +24,7 @@ from reconciler.ci.workflows import (
     RequiredSecrets,
     Setup,
     default_branch,
+    environments_of,
     installed_commit,
     label_change,
     lock,
@@ -159,7 +160,7 @@ def run(
 
 def _instructions(setup: Setup) -> str:
     """Return what to set up in GitHub."""
-    pairs = zip(*setup.environments.values(), strict=True)
+    pairs = zip(*map(environments_of, setup.organizations), strict=True)
     plans, applies = (", ".join(each) for each in pairs)
     commands = "\n".join(f"  {line}" for line in setup.commands)
     return f"""\
