@@ -106,10 +106,9 @@ class _Attempt:
         if run.connect is not None or run.github is not None:
             with suppress(*self._ignored):
                 self._merges = reviews.merged_reviews(run, run.branch)
-            self._reviews = self._read(self._merges or ())
+            self._reviews = reviews.read_reviews(run, self._merges or (), self._subject)
         checked = check(run, writing=True)
-        why = files_only_reason(run)
-        if why is not None:
+        if (why := files_only_reason(run)) is not None:
             # Before the keys are set, the run only checks the files. Later it needs them.
             posts = chain.from_iterable(comments for _, comments in self._merges or ())
             was_planned = any(each.marker.kind is MarkerKind.PLAN for each in posts)
@@ -146,9 +145,6 @@ class _Attempt:
             lead_in = f"{problem.hint}; {lead_in}: " if problem.hint else ""
             problem.hint = f"{lead_in}{self._command}"
         return self._published(failed(problem, self._findings, plan=self._offered or self._plan))
-
-    def _read(self, merges: reviews.Merges) -> tuple[reviews.Merged, ...]:
-        return reviews.read_reviews(merges, self._subject, self._run.inputs.directory)
 
     def _require_tip(self, checked: Checked) -> None:
         """Raise an error if the files are not those of the branch's newest commit."""
@@ -332,7 +328,8 @@ class _Attempt:
             found = self._reviews
             if self._merges is None:  # the newest merged one, without git's history
                 pulls = github.merged_pulls(self._run.branch)[:1]
-                found = self._read([(pull, github.comments(pull.number)) for pull in pulls])
+                merges = [(pull, github.comments(pull.number)) for pull in pulls]
+                found = reviews.read_reviews(self._run, merges, self._subject)
             for each in sorted(found, key=lambda each: not each.pending)[:1]:
                 github.comment(each.number, marker, text, find(each.comments, marker))
                 return

@@ -33,8 +33,7 @@ def drift(run: Run) -> JobResult:
     """Plan, and open, edit or close the issue. Drift is not a failure of the run."""
     try:
         checked = check(run)
-        why = files_only_reason(run)
-        if why is not None:
+        if (why := files_only_reason(run)) is not None:
             missing = CredentialError(why.message, hint=why.hint)
             unwritten = _report_failed_check(run, missing)
             if unwritten:

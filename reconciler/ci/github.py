@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from itertools import count, islice
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from reconciler.api.origin import Credential, Network, Origin
@@ -41,8 +41,7 @@ class GitHubError(ReconcilerError):
     code = "github"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pull:
+class Pull(NamedTuple):
     """A pull request. `merged_at` and `merge_commit` are empty if it is not merged."""
 
     number: int
@@ -165,11 +164,9 @@ class GitHub:
 
     def issue(self, title: str, marker: Marker, text: str, existing: Sequence[Post]) -> None:
         """Open an issue, or replace the text of the first `existing` one."""
-        method, path = (
-            ("PATCH", f"/issues/{existing[0].number}") if existing else ("POST", "/issues")
-        )
+        path = f"/issues/{existing[0].number}" if existing else "/issues"
         body = {"title": title, "body": self.body(marker, text)}
-        self._request(method, path, body=body, need=_ISSUES)
+        self._request("PATCH" if existing else "POST", path, body=body, need=_ISSUES)
 
     def close_issues(self, issues: Iterable[Post], comment: str) -> None:
         """Close issues with a comment."""
@@ -236,9 +233,8 @@ class GitHub:
         """
         path = self._repository + path if at is None else at
         try:
-            return self._transport.request(
-                method, path, params=query, json=body, cap=self._cap
-            ).data
+            found = self._transport.request(method, path, params=query, json=body, cap=self._cap)
+            return found.data
         except ApiError as failed:
             message, hint = failed.message, failed.hint
             if failed.detail:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from reconciler.planning.document import plain
 from reconciler.planning.plan import OperationDigest, Plan
@@ -82,8 +82,7 @@ class Marker:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Post:
+class Post(NamedTuple):
     """A comment of this workflow on issue or pull request `number`, or an open issue itself.
 
     `id` is the id of the comment, 0 for an issue. `updated` is the time of the last edit.
@@ -151,17 +150,12 @@ _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
         OperationDigest(digest=str(digest), id=id_ and str(id_), name=str(name))
         for digest, id_, name in rows
     ),
-    "resends": lambda rows: tuple((str(digest), _resend(tree)) for digest, tree in rows),
+    "resends": lambda rows: tuple((str(digest), read_resend(tree)) for digest, tree in rows),
     "settled": lambda rows: tuple((str(digest), bool(applied)) for digest, applied in rows),
     "complete": bool,
     "failing": lambda rows: tuple((str(id_), str(since)) for id_, since in rows),
 }
 """Converters for marker fields. `decode` re-encodes the result: a changed value does not match."""
-
-
-def _resend(tree: Any) -> Resend:
-    found = read_resend(tree)
-    return replace(found, webhook=str(found.webhook), field=str(found.field))
 
 
 def _plain(value: OperationDigest | Resend) -> Any:

@@ -62,8 +62,11 @@ def matrix(run: Run) -> JobResult:
         chosen = {run.label: labels[run.label]}
     elif (changed := changed_files(run)) is not None and not _removed(run, changed):
         names = _pending_labels(run, labels)
-        names |= {each for each in labels if changed & read_files(run, loaded[each])}
-        chosen = {name: each for name, each in labels.items() if name in names}
+        chosen = {
+            name: each
+            for name, each in labels.items()
+            if name in names or changed & {*each.paths, *read_files(run, loaded[name])}
+        }
     if len(chosen) > MAX_JOBS:
         raise UsageError(
             f"{len(chosen)} organizations exceed the limit of {MAX_JOBS} jobs in a matrix",
@@ -175,7 +178,7 @@ def _pending_labels(run: Run, labels: Iterable[str]) -> frozenset[str]:
     return frozenset(
         label
         for label, subject in subjects.items()
-        if any(each.pending for each in read_reviews(merges, subject, run.inputs.directory))
+        if any(each.pending for each in read_reviews(run, merges, subject))
     )
 
 

@@ -105,12 +105,9 @@ def _require_trigger(run: Run, loaded: Loaded) -> None:
 def files_only_reason(run: Run) -> Finding | None:
     """Return why only the files can be checked, None if a plan can be made."""
     if isinstance(run.event, PullRequest) and run.event.no_secrets_reason is not None:
-        return note(
-            "only-validated",
-            f"{run.event.no_secrets_reason}, so GitHub gives it no secrets: only the files are "
-            "checked",
-            "for a plan, ask a maintainer to push the branch to this repository",
-        )
+        why = f"{run.event.no_secrets_reason}, so GitHub gives it no secrets"
+        ask = "for a plan, ask a maintainer to push the branch to this repository"
+        return note("only-validated", f"{why}: only the files are checked", ask)
     if run.connect is None:
         hint = set_command(run.key_variable, run.inputs.environ)
         hint = hint or "put the key into the job's environment and pass it in the step's env"
@@ -133,8 +130,7 @@ def plan(run: Run) -> JobResult:
     try:
         checked = check(run)
         _require_trigger(run, checked.loaded)
-        why = files_only_reason(run)
-        if why is not None:
+        if (why := files_only_reason(run)) is not None:
             return files_only(checked, why)
         if isinstance(run.event, MergeGroup):
             return _check_merge_group(run, run.event, checked)
@@ -154,11 +150,9 @@ def plan(run: Run) -> JobResult:
             if changed is not None and posixpath.normpath(each) in changed
         )
         made = replace(made, relaxed=(*made.relaxed, *relaxed))
-        is_touched = (
-            changed is None
-            or not WORKFLOWS.isdisjoint(changed)  # merging them starts the apply, too
-            or any(map(input_matcher(run, checked.loaded), changed))
-        )
+        is_input = input_matcher(run, checked.loaded)
+        # Merging a workflow starts the apply, too.
+        is_touched = changed is None or any(it in WORKFLOWS or is_input(it) for it in changed)
         create = bool(made.blocked or (is_touched and (made.operations or made.relaxed)))
         try:
             findings += _comment(run, run.event, _parts(made, run, run.event), create=create)
@@ -269,8 +263,7 @@ def _invalidate(run: Run, problem: ReconcilerError) -> list[Finding]:
     pull = run.event
     if not isinstance(pull, PullRequest) or files_only_reason(run) is not None:
         return []
-    view = View(limit=COMMENT_CHARACTERS // 2)
-    text = render_error(problem, view)
+    text = render_error(problem, View(limit=COMMENT_CHARACTERS // 2))
     text += f"\nMerging applies nothing. Commit {pull.head[:12]} · [run]({run.url})\n"
     findings = list[Finding]()
     with reporting(findings, "could not edit the comment"):

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -105,17 +106,18 @@ def history(run: Run) -> Collection[str]:
     return dict.fromkeys(listed.decode("ascii").split()).keys()
 
 
-def read_reviews(merges: Merges, subject: Marker, directory: Path) -> tuple[Merged, ...]:
+def read_reviews(run: Run, merges: Merges, subject: Marker) -> tuple[Merged, ...]:
     """Return the review of each pull request about a subject, newest first.
 
-    `directory` contains the files of the configuration. The operations of a newer review replace
-    those of older ones for the same webhook; a resend replaces only resends of the same field.
+    The operations of a newer review replace those of older ones for the same webhook; a resend
+    replaces only resends of the same field.
     """
     found: list[Merged] = []
     newer: list[OperationDigest] = []
     resent: set[tuple[str, str]] = set()
     for pull, comments in merges:
-        review = _read(pull, comments, _planned_subject(comments, subject, directory))
+        planned = _planned_subject(comments, subject, run.inputs.directory)
+        review = _read(pull, comments, planned)
         mentioned = mentions(newer)
         replaced = [each.digest for each in review.non_resends if mentioned(each.id, each.name)]
         fields = {digest: (each.webhook, each.field) for digest, each in review.resends.items()}
@@ -204,7 +206,7 @@ def collect(
     """Return the subject of a run, its reviews, and one review of all pending operations."""
     organization = api.organization().id
     subject = replace(run.marker(MarkerKind.PLAN), organization=organization, origin=api.origin)
-    reviews = read_reviews(merges, subject, run.inputs.directory)
+    reviews = read_reviews(run, merges, subject)
     left = [
         (each, review.resends.get(each.digest))
         for review in reviews
@@ -234,7 +236,16 @@ def settle(
     that was applied `by_digest` includes the reviewed changes of the webhooks that it wrote, with
     other digests, and, if it was applied completely, those of a comment edited after the merge.
     """
-    pending = {each.digest: each for found in plan.digests for each in found}
+    pending = list(chain.from_iterable(plan.digests))
+    left = [each for each in pending if each.digest not in applied]
+    is_complete = by_digest and bool(pending) and not left
+    left += [
+        OperationDigest(digest="", id=each.id, name=each.name)
+        for kept in plan.kept
+        if kept.reason is not Reason.PROTECTED
+        for each in kept.webhooks
+    ]
+    differs = mentions(left)
     declared = {each.name: each.configuration for each in desired.webhooks}
     # Fields that were sent with their webhook: the configuration is sent completely, with the
     # secret of a separately reviewed resend.
@@ -251,14 +262,6 @@ def settle(
         for each in found[: len(found) - len(resends((operation,)))]
         if by_digest and each.digest in applied
     )
-    # Webhooks that still differ, by id and name.
-    touched = [(each.id, each.name) for each in pending.values() if each.digest not in applied]
-    touched += [
-        (each.id, each.name)
-        for kept in plan.kept
-        if kept.reason is not Reason.PROTECTED
-        for each in kept.webhooks
-    ]
 
     def was_applied(review: Merged, operation: OperationDigest) -> bool | None:
         """Return whether a settled operation was applied, None if it is pending."""
@@ -266,23 +269,20 @@ def settle(
             return operation.digest in applied
         resend = review.resends.get(operation.digest)
         if resend is None:
-            # If another operation of the webhook is pending, the reviewed one was not applied.
-            mentioned = mentions((operation,))
-            if operation.digest in pending or any(mentioned(*it) for it in touched):
-                return None
-            return written(operation.id, operation.name)
+            # While the webhook still differs, the reviewed operation was not applied.
+            webhook = operation.id, operation.name
+            return None if differs(*webhook) else written(*webhook)
         if sent.get((resend.webhook, resend.field)) == resend.value is not None:
             return True
         now = declared.get(resend.webhook, {}).get(resend.field)
         return None if now == resend.value else False
 
-    is_complete = by_digest and bool(pending) and applied.issuperset(pending)
     settled = []
     for review in reviews:
         outcomes = {it.digest: was_applied(review, it) for it in review.pending}
         known = {digest: each for digest, each in outcomes.items() if each is not None}
-        is_done = is_complete and review.problem is NoReview.EDITED
-        problem = None if is_done else review.problem
+        is_edited = review.problem is NoReview.EDITED
+        problem = None if is_complete and is_edited else review.problem
         settled.append(replace(review, settled={**review.settled, **known}, problem=problem))
     return tuple(settled)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from reconciler.ci.github import GitHub, text_at
 from reconciler.ci.marker import Marker, MarkerKind
@@ -48,8 +48,7 @@ class Reviewing(StrEnum):
     IGNORE = "ignore"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PullRequest:
+class PullRequest(NamedTuple):
     """A pull request was opened or changed.
 
     `branch` is the target branch. `no_secrets_reason` is the reason if GitHub gives this run no
@@ -62,8 +61,7 @@ class PullRequest:
     no_secrets_reason: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MergeGroup:
+class MergeGroup(NamedTuple):
     """A merge queue for `branch` tests a group of pull requests."""
 
     branch: str
