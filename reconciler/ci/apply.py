@@ -131,9 +131,7 @@ class _Attempt:
             why = "a signal stopped the run before it posted the outcome on the pull request"
             self._findings.append(warning("not-reported", why, "re-run the job"))
             return self._result(self._report)
-        if isinstance(problem, ConfigurationError) and not isinstance(
-            problem, UnresolvedSecretsError
-        ):
+        if problem.code == ConfigurationError.code:
             inputs = self._run.inputs
             options = [("--allow-secret", each) for each in inputs.allow_secrets]
             options += [("--policy", each) for each in inputs.policies]
@@ -212,8 +210,7 @@ class _Attempt:
             if self._run.reviewing is Reviewing.WARN:
                 comparison = compare_with_review(made, review, allow_value_changes=False)
                 self._findings += reviews.unreviewed(made, comparison)
-        by_digest = self._run.expect_digest is not None
-        self._reviews = reviews.settle(before, made, applied, desired, by_digest=by_digest)
+        self._reviews = reviews.settle(self._run, before, made, applied, desired)
         with reporting(self._findings, "could not post the outcome on the pull request"):
             reviews.record(self._run, before, self._reviews, applied)
 

@@ -31,6 +31,7 @@ _MAX_FAILING: Final = 50
 
 def drift(run: Run) -> JobResult:
     """Plan, and open, edit or close the issue. Drift is not a failure of the run."""
+    run = replace(run, resend=(), allow_deletes=None)  # only plans and applies use them
     try:
         checked = check(run)
         if (why := files_only_reason(run)) is not None:
@@ -59,7 +60,7 @@ def drift(run: Run) -> JobResult:
     else:
         _update_issue(run, run.github, made, failing[:_MAX_FAILING], drifted=drifted)
     result = "drift" if drifted else "no-drift"
-    return JobResult(result=result, findings=findings, plan=made, apply_options=run.apply_options())
+    return JobResult(result=result, findings=findings, plan=made, apply_options=run.apply_options)
 
 
 def _update_issue(
@@ -93,7 +94,7 @@ def _update_issue(
         foot += f" To apply the plan above:\n\n{code_block(applying.digest_command(made))}"
     listed = _deliveries(failing, since)
     room = COMMENT_CHARACTERS - len(encode(marker)) - len(foot) - len(listed) - 10
-    shown = render_plan(made, View(limit=room, apply_options=run.apply_options()))
+    shown = render_plan(made, View(limit=room, apply_options=run.apply_options))
     github.issue(run.title(", ".join(title)), marker, f"{shown}{listed}\n\n{foot}\n", existing)
 
 

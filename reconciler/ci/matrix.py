@@ -61,11 +61,11 @@ def matrix(run: Run) -> JobResult:
             raise UsageError(message, hint=hint)
         chosen = {run.label: labels[run.label]}
     elif (changed := changed_files(run)) is not None and not _removed(run, changed):
-        names = _pending_labels(run, labels)
+        pending = _pending_labels(run, labels)
         chosen = {
             name: each
             for name, each in labels.items()
-            if name in names or changed & {*each.paths, *read_files(run, loaded[name])}
+            if name in pending or changed & {*each.paths, *read_files(run, loaded[name])}
         }
     if len(chosen) > MAX_JOBS:
         raise UsageError(

@@ -163,8 +163,7 @@ def plan(run: Run) -> JobResult:
 
 def _planned(run: Run, made: Plan, findings: list[Finding]) -> JobResult:
     result = "blocked" if made.blocked else "planned" if made.operations else "no-changes"
-    apply_options = run.apply_options(run.resend, run.allow_deletes)
-    return JobResult(result=result, findings=findings, plan=made, apply_options=apply_options)
+    return JobResult(result=result, findings=findings, plan=made, apply_options=run.apply_options)
 
 
 def _check_merge_group(run: Run, group: MergeGroup, checked: Checked) -> JobResult:
@@ -237,7 +236,7 @@ def _parts(made: Plan, run: Run, pull: PullRequest) -> list[tuple[Marker, str]]:
         made,
         limit=COMMENT_CHARACTERS - empty_size,
         max_pages=_MAX_PARTS,
-        apply_options=run.apply_options(run.resend, run.allow_deletes),
+        apply_options=run.apply_options,
         extra=lambda place: len(encode(marker_for((place,)))) - empty_size,
         foot=foot,
     )

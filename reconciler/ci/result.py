@@ -71,6 +71,7 @@ class JobResult:
             "deletes": deletes,
             "digest": plan.digest if plan is not None else "",
             "failure-reason": self.reason,
+            "plan-json": "",
             "matrix": "",
             "organizations": "",
             **self.extra_outputs,

@@ -62,11 +62,6 @@ class Merged:
     settled: Mapping[str, bool] = field(default_factory=dict)
 
     @property
-    def non_resends(self) -> tuple[OperationDigest, ...]:
-        """Return the operations other than resends."""
-        return tuple(each for each in self.operations if each.digest not in self.resends)
-
-    @property
     def pending(self) -> tuple[OperationDigest, ...]:
         """Return the operations that are not settled."""
         return tuple(each for each in self.operations if each.digest not in self.settled)
@@ -119,11 +114,12 @@ def read_reviews(run: Run, merges: Merges, subject: Marker) -> tuple[Merged, ...
         planned = _planned_subject(comments, subject, run.inputs.directory)
         review = _read(pull, comments, planned)
         mentioned = mentions(newer)
-        replaced = [each.digest for each in review.non_resends if mentioned(each.id, each.name)]
+        others = [each for each in review.operations if each.digest not in review.resends]
+        replaced = [each.digest for each in others if mentioned(each.id, each.name)]
         fields = {digest: (each.webhook, each.field) for digest, each in review.resends.items()}
         replaced += [digest for digest, each in fields.items() if each in resent]
         found.append(replace(review, replaced=frozenset(replaced)))
-        newer += review.non_resends
+        newer += others
         resent.update(fields.values())
     return tuple(found)
 
@@ -223,21 +219,17 @@ def collect(
 
 
 def settle(
-    reviews: Sequence[Merged],
-    plan: Plan,
-    applied: frozenset[str],
-    desired: Desired,
-    *,
-    by_digest: bool,
+    run: Run, reviews: Sequence[Merged], plan: Plan, applied: frozenset[str], desired: Desired
 ) -> tuple[Merged, ...]:
     """Return the reviews, updated with the operations that a run settled.
 
     `plan` has the operations pending before the run, `applied` the digests of applied ones. A plan
-    that was applied `by_digest` includes the reviewed changes of the webhooks that it wrote, with
+    that was applied by its digest includes the reviewed changes of the webhooks that it wrote, with
     other digests, and, if it was applied completely, those of a comment edited after the merge.
     """
     pending = list(chain.from_iterable(plan.digests))
     left = [each for each in pending if each.digest not in applied]
+    by_digest = run.expect_digest is not None
     is_complete = by_digest and bool(pending) and not left
     left += [
         OperationDigest(digest="", id=each.id, name=each.name)
@@ -305,7 +297,7 @@ def record(
             settled=tuple(resends_first[:_MAX_RECORDED]) if new.pending else (),
             complete=not new.pending,
         )
-        text = f"{_outcome_text(new, run.link, by_digest)}\n"
+        text = _outcome_text(new, run.link, by_digest)
         run.github.comment(new.number, marker, text, find(new.comments, marker))
 
 
@@ -332,4 +324,4 @@ def _outcome_text(review: Merged, link: str, by_digest: str) -> str:
         heading = f"**{'Not applied' if counts[left] else finished}** according to {link}"
     states = (applied, replaced, done, left)
     counted = "; ".join(f"{counts[each]} {each}" for each in states if counts[each])
-    return f"{heading}{': ' if counted else ''}{counted}{by_digest}."
+    return f"{heading}{': ' if counted else ''}{counted}{by_digest}.\n"

@@ -9,9 +9,9 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
@@ -105,27 +105,27 @@ class Run:
     base_commit: str = ""
     key_variable: str = "CLOUDTRUTH_API_KEY"
 
-    def apply_options(
-        self, resend: Iterable[str] = (), allow_deletes: int | None = None
-    ) -> tuple[str, ...] | None:
+    @property
+    def apply_options(self) -> tuple[str, ...] | None:
         """Return the options with which `webhooks apply` computes the same plan.
 
         None in a workflow: there, plans are reviewed, and applied by the workflow.
         """
         if self.workflow and self.branch:
             return None
-        words = [word for each in resend for word in ("--resend-secret", each)]
-        words += ["--allow-deletes", str(allow_deletes)] if allow_deletes is not None else []
+        words = [word for each in self.resend for word in ("--resend-secret", each)]
+        if self.allow_deletes is not None:
+            words += ["--allow-deletes", str(self.allow_deletes)]
         return (*(self.inputs.apply_options or ()), *words)
 
-    def digest_command(self, made: Plan, resend: Sequence[str] = ()) -> str:
+    def digest_command(self, made: Plan, resend: tuple[str, ...] = ()) -> str:
         """Return the command that applies exactly this plan.
 
         It starts the apply workflow; outside a workflow, it is `webhooks apply`. It includes the
         number of deletes, if a guard blocks the plan.
         """
         allowed = made.counted_deletes if made.blocked else self.allow_deletes
-        options = self.apply_options(resend, allowed)
+        options = replace(self, resend=resend, allow_deletes=allowed).apply_options
         if options is not None:
             words = ["webhooks", "apply", "--yes", "--expect-digest", made.digest]
             return shlex.join([*words, *options])
