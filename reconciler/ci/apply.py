@@ -19,7 +19,7 @@ from reconciler.ci.marker import COMMENT_CHARACTERS, MarkerKind, Post, find
 from reconciler.ci.matrix import input_matcher
 from reconciler.ci.plan import check, files_only, files_only_reason
 from reconciler.ci.result import JobResult, failed, reporting
-from reconciler.ci.run import MergeGroup, PullRequest, Reviewing, Run
+from reconciler.ci.run import Reviewing, Run
 from reconciler.errors import (
     BlockedError,
     ConfigurationError,
@@ -66,7 +66,7 @@ class _UnreviewedRotationError(NotReviewedError, code="rotation-not-reviewed"):
 
 def apply(run: Run) -> JobResult:
     """Apply the reviewed operations, and record the outcome on each pull request."""
-    if isinstance(run.event, PullRequest | MergeGroup):
+    if run.event is not None:
         raise UsageError(
             "apply does not run on pull requests or in merge queues: nothing is merged yet",
             hint="run apply on pushes to the applied branch; run plan on these events",

@@ -35,11 +35,8 @@ def drift(run: Run) -> JobResult:
     try:
         checked = check(run)
         if (why := files_only_reason(run)) is not None:
-            missing = CredentialError(why.message, hint=why.hint)
-            unwritten = _report_failed_check(run, missing)
-            if unwritten:
-                return failed(missing, unwritten)
-            return files_only(checked, why, result="skipped")
+            reported = _failed_check(run, CredentialError(why.message, hint=why.hint))
+            return reported if reported.findings else files_only(checked, why, result="skipped")
         with run.connected() as connection:
             api = connection.api
             made = make_plan(gather(checked, connection.key), api, options=PlanOptions())
@@ -47,7 +44,7 @@ def drift(run: Run) -> JobResult:
     except Interrupted:
         raise
     except ReconcilerError as problem:
-        return failed(problem, _report_failed_check(run, problem))
+        return _failed_check(run, problem)
     drifted = bool(made.operations or made.unapplied)
     not_managed = (ManagementStatus.UNMANAGED, ManagementStatus.IGNORED)
     failing = [
@@ -98,11 +95,11 @@ def _update_issue(
     github.issue(run.title(", ".join(title)), marker, f"{shown}{listed}\n\n{foot}\n", existing)
 
 
-def _report_failed_check(run: Run, problem: ReconcilerError) -> list[Finding]:
-    """Open or update the issue for a failed check. If that fails, return a warning."""
+def _failed_check(run: Run, problem: ReconcilerError) -> JobResult:
+    """Open or update the issue for a failed check. If that fails, the result has a warning."""
     github, findings = run.github, list[Finding]()
     if github is None:
-        return findings
+        return failed(problem)
     text = render_error(problem, View(limit=COMMENT_CHARACTERS // 2))
     text += f"\nThe webhooks could not be compared; see {run.link}. "
     text += "This issue closes when a check succeeds."
@@ -115,7 +112,7 @@ def _report_failed_check(run: Run, problem: ReconcilerError) -> list[Finding]:
         marker = replace(marker, failing=existing[0].marker.failing if existing else ())
         title = run.title(f"the drift check cannot run ({problem.code})")
         github.issue(title, marker, text, existing)
-    return findings
+    return failed(problem, findings)
 
 
 def _deliveries(failing: Sequence[WebhookStatus], since: Mapping[str, str]) -> str:

@@ -97,12 +97,12 @@ def matrix(run: Run) -> JobResult:
         with reporting(findings, "could not close an issue"):
             issues = [each for each in run.github.open_issues() if each.marker in resolved]
             run.github.close_issues(issues, f"Resolved: {run.link} found the organizations.")
-    chosen_of_all = f"{len(chosen)} of {plural(len(labels), 'organization')}"
+    counted = f"{len(chosen)} of {plural(len(labels), 'organization')}"
     text = json.dumps({"include": include}, separators=(",", ":"))
     return JobResult(
         result="validated",
         findings=findings,
-        heading=f"{chosen_of_all}: {', '.join(chosen) or 'none'}",
+        heading=f"{counted}: {', '.join(chosen) or 'none'}",
         extra_outputs={"matrix": text, "organizations": str(len(chosen))},
     )
 

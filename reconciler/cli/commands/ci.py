@@ -171,13 +171,12 @@ def _write_outputs(session: Session, result: JobResult) -> bool:
     failures: dict[str, str] = {}
     plan = ""
     if result.plan is not None and (folder := environ.get("RUNNER_TEMP")):
-        document = RENDERERS["json"]().render_plan(
-            result.plan, View(apply_options=result.apply_options)
-        )
-        path = Path(folder) / f"webhooks-plan-{secrets.token_hex(4)}.json"
+        view = View(apply_options=result.apply_options)
+        document = RENDERERS["json"]().render_plan(result.plan, view)
+        target = Path(folder) / f"webhooks-plan-{secrets.token_hex(4)}.json"
         try:
-            write_atomically(path, clean(document).encode())
-            plan = str(path)
+            write_atomically(target, clean(document).encode())
+            plan = str(target)
         except OutputError as problem:
             failures["RUNNER_TEMP"] = problem.message
     end = f"end-{secrets.token_hex(16)}"  # random, so that no value can set another output
@@ -186,9 +185,8 @@ def _write_outputs(session: Session, result: JobResult) -> bool:
     summary = result.render("markdown")
     for name, text in (("GITHUB_OUTPUT", outputs), ("GITHUB_STEP_SUMMARY", summary)):
         try:
-            with open(
-                environ.get(name) or os.devnull, "a", encoding="utf-8", errors="replace"
-            ) as file:
+            path = environ.get(name) or os.devnull
+            with open(path, "a", encoding="utf-8", errors="replace") as file:
                 file.write(clean(text))
         except OSError:
             failures[name] = f"cannot write to ${name}"
