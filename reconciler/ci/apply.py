@@ -198,6 +198,10 @@ class _Attempt:
         self._rotated = self._unreviewed_rotations(before, gathered, made)
         if report.needs_review or self._rotated:
             self._offer(gathered, api, options, self._rotated)
+        if report.needs_review:
+            left = plural(len(report.outcomes) - len(report.applied), "operation")
+            why = f"{left} not applied for lack of a review"
+            self._findings.append(warning(NOT_REVIEWED, why, self._advice))
         return report
 
     def _settle(
@@ -252,20 +256,19 @@ class _Attempt:
             self._offered = made if made.digest else None
             self._command = self._run.digest_command(made, resend) if made.digest else None
 
+    @property
+    def _advice(self) -> str | None:
+        return f"to apply the remaining plan: {self._command}" if self._offered else None
+
     def _result(self, report: Report) -> JobResult:
-        """Return the result of a run that applied a plan, with advice on what it did not apply."""
+        """Return the result of a run that applied a plan."""
         result, problem = "applied" if report.plan.operations else "converged", None
-        advice = f"to apply the remaining plan: {self._command}" if self._offered else None
-        if report.needs_review:
-            left = plural(len(report.outcomes) - len(report.applied), "operation")
-            why = f"{left} not applied for lack of a review"
-            self._findings.append(warning(NOT_REVIEWED, why, advice))
         if self._rotated:
             names = shorten([quote(each) for each in self._rotated], 3)
             problem = _UnreviewedRotationError(
                 f"this push changes a reference or `version` of {names} without an approved plan, "
                 "so this run did not send the secret, and no later plan shows it",
-                hint=advice,
+                hint=self._advice,
             )
             written = ExitCode.PARTIAL if report.writes else ExitCode.STALE
             problem.exit_code = report.exit_code or written
