@@ -190,8 +190,13 @@ class Invariants:
         plan = process.activity.plan
         if not process.activity.knew(id) and plan is not None and name in self._created_names(plan):
             return
-        if self._case.conflicting and plan is not None:  # the other team may have renamed it since
-            name = {each.before.id: each.before.name for each in plan.deletes}.get(id, name)
+        # The other team may have renamed it since the plan, or may have adopted a webhook that a
+        # user had renamed into the scope of this apply.
+        planned = {each.before.id: each.before.name for each in plan.deletes} if plan else {}
+        if planned.get(id) in self._console_user.touched:
+            return
+        if self._case.conflicting:
+            name = planned.get(id, name)
         misnamed = {
             stored_name(each.name, self._case.variant) for each in process.team.desired.webhooks
         }
