@@ -11,7 +11,7 @@ from benchmarks.workspace import Workspace, serving
 
 WHY = {
     "YAML": "libyaml's events are turned directly into data, with one line number per webhook. "
-    "`validate` as a whole takes a fifth of the time of PyYAML's CSafeLoader. Most of this "
+    "`validate` as a whole takes about a quarter of the time of PyYAML's CSafeLoader. Most of this "
     "time creates one Python object for each key and value, as every YAML reader for Python must.",
     "checks and values of the file": "every field of every webhook is checked once, because "
     "accepting an invalid file would cost more. jsonschema-rs validates the file; "
