@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import reduce
+from itertools import chain
 from operator import getitem
 from typing import Any, NamedTuple
 
@@ -36,7 +37,6 @@ class _Entry(NamedTuple):
     id: str | None
     previously: list[Any]
     absent: bool
-    organization: str | None
 
     def at(self, *path: str | int, key: bool = False) -> Place:
         """Return the position of a field of this entry."""
@@ -44,27 +44,17 @@ class _Entry(NamedTuple):
 
 
 def conflicts(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
-    """Yield the conflicts between the entries of all files, given as data by file name.
-
-    If the files name several organizations, names and ids are compared within each. An entry
-    without an organization belongs to the first one.
-    """
-    organizations = list(named_organizations(files))
-    yield from _settings_differ(files, organizations)
-    first = organizations[0][1] if organizations else None
-    groups: dict[str | None, list[_Entry]] = defaultdict(list)
+    """Yield the conflicts between the entries of all files, given as data by file name."""
+    yield from _settings_differ(files)
+    by_name: dict[str, list[_Entry]] = defaultdict(list)
     for file, data in files.items():
         entries = list(_entries(file, data))
         yield from _out_of_scope(entries, file, data.get("scope"))
         for entry in entries:
-            groups[entry.organization or first].append(entry)
-    for group in groups.values():
-        by_name: dict[str, list[_Entry]] = defaultdict(list)
-        for entry in group:
             by_name[entry.name].append(entry)
-        yield from _twice(group, by_name)
-        yield from _lookalikes(by_name)
-        yield from _renames(group, by_name)
+    yield from _twice(by_name)
+    yield from _lookalikes(by_name)
+    yield from _renames(by_name)
 
 
 def named_organizations(files: Mapping[str, dict[str, Any]]) -> Iterator[tuple[Place, str]]:
@@ -94,7 +84,6 @@ def without_organization(files: Mapping[str, dict[str, Any]]) -> Iterator[Findin
 def _entries(file: str, data: dict[str, Any]) -> Iterator[_Entry]:
     for index, webhook in written_webhooks(data):
         pin, previously = webhook.get("id"), webhook.get("previously")
-        organization = webhook.get("organization", data.get("organization"))
         if isinstance(name := webhook.get("name"), str):
             yield _Entry(
                 file,
@@ -103,7 +92,6 @@ def _entries(file: str, data: dict[str, Any]) -> Iterator[_Entry]:
                 pin if isinstance(pin, str) else None,
                 previously if isinstance(previously, list) else [],
                 webhook.get("state") == "absent",
-                organization if isinstance(organization, str) else None,
             )
 
 
@@ -111,9 +99,7 @@ def _related(message: str, place: Place) -> tuple[Related, ...]:
     return (Related(message=message, place=place),)
 
 
-def _settings_differ(
-    files: Mapping[str, dict[str, Any]], organizations: list[tuple[Place, str]]
-) -> Iterator[Finding]:
+def _settings_differ(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
     """Yield the settings of the run that files set to different values.
 
     A file without `organization` may belong to another organization: only that is then an error.
@@ -123,35 +109,25 @@ def _settings_differ(
         holders = [(file, data) for file, data in files.items() if holds(data, path)]
         return [(Place(file, path), reduce(getitem, path, data)) for file, data in holders]
 
-    keys, profiles = written("api_key"), written("profile")
     yield from _different(
         "organizations-differ",
         "two organizations: {} and {}",
         "set the same `organization` in these files, or run them separately",
-        organizations,
+        list(named_organizations(files)),
     )
-    found = list(
-        _different(
-            "limits-differ",
-            "two files set different values of `max_deletes`",
-            "the limit is for the whole run: set it in one file",
-            written("limits", "max_deletes"),
-        )
+    limits = _different(
+        "limits-differ",
+        "two files set different values of `max_deletes`",
+        "the limit is for the whole run: set it in one file",
+        written("limits", "max_deletes"),
     )
-    for key, values in (("api_key", keys), ("profile", profiles)):
-        message = f"two files of one organization set different `{key}` values"
-        found += _different("keys-differ", message, "write it in one file", values)
-    if keys and profiles:
-        found.append(
-            error(
-                "keys-differ",
-                "an organization has `api_key` or `profile`, not both",
-                "remove one of the two",
-                profiles[0][0],
-                _related("the `api_key`", keys[0][0]),
-            )
-        )
-    unnamed = tuple(without_organization(files))
+    keys = _different(
+        "keys-differ",
+        "an organization has one `api_key` or one `profile`",
+        "keep one of the two",
+        [*written("api_key"), *written("profile")],
+    )
+    found, unnamed = [*limits, *keys], tuple(without_organization(files))
     yield from (warnings_as_errors(unnamed) if found else unnamed) or found
 
 
@@ -180,37 +156,27 @@ def _out_of_scope(entries: Iterable[_Entry], file: str, scope: object) -> Iterat
             )
 
 
-def _twice(entries: list[_Entry], by_name: dict[str, list[_Entry]]) -> Iterator[Finding]:
-    seen: dict[tuple[str, str], _Entry] = {}
-    for entry in entries:
-        field, key = ("name", entry.name) if entry.id is None else ("id", entry.id)
-        first = seen.setdefault((field, key), entry)
-        if first is not entry:
-            other, also = first.at(field), ""
-            hint = "remove one of the two, or pin each to its own webhook with `id`"
-        elif entry.id in by_name:  # ids and names are both keys, so the key would be ambiguous
-            other, also = by_name[entry.id][0].at("name"), ", as an id and as a name"
-            hint = "rename the webhook"
-        else:
-            continue
-        message = f"{in_quotes(key)} is declared twice{also}"
-        yield error("declared-twice", message, hint, entry.at(field), _also(other))
+def _twice(by_name: Mapping[str, list[_Entry]]) -> Iterator[Finding]:
+    """Yield the entries that declare the webhook of an earlier one.
+
+    An id that is the name of another entry is ambiguous, too. If only one of two entries with the
+    same name has an id, the other one may match its webhook.
+    """
+    first: dict[str, _Entry] = {}
     for name, same in by_name.items():
-        unpinned = next((entry for entry in same if entry.id is None), None)
-        pinned = next((entry for entry in same if entry.id is not None), None)
-        if unpinned is not None and pinned is not None:
-            # The name of the entry without an id may match the webhook with the id.
-            yield error(
-                "declared-twice",
-                f"{in_quotes(name)} is declared with an id and without one",
-                "set `id` on both, or rename one of them",
-                unpinned.at("name"),
-                _also(pinned.at("id", key=True)),
-            )
-
-
-def _also(place: Place) -> tuple[Related, ...]:
-    return _related("also declared here", place)
+        for entry in same:
+            field = "name" if entry.id is None else "id"
+            other = first.setdefault(entry.id or name, entry)
+            if other is entry and (entry.id is None) is not (same[0].id is None):
+                field, other = "name", same[0]
+            if other is not entry:
+                yield error(
+                    "declared-twice",
+                    f"{in_quotes(getattr(entry, field))} is declared twice",
+                    "remove one of the two, or pin each to its own webhook with `id`",
+                    entry.at(field),
+                    _related("also declared here", other.at("name")),
+                )
 
 
 def _lookalikes(by_name: dict[str, list[_Entry]]) -> Iterator[Finding]:
@@ -232,9 +198,9 @@ def _lookalikes(by_name: dict[str, list[_Entry]]) -> Iterator[Finding]:
             yield replace(found, severity=Severity.NOTE) if case_only else found
 
 
-def _renames(entries: list[_Entry], by_name: dict[str, list[_Entry]]) -> Iterator[Finding]:
+def _renames(by_name: Mapping[str, list[_Entry]]) -> Iterator[Finding]:
     first_use: dict[str, Place] = {}
-    for entry in entries:
+    for entry in chain.from_iterable(by_name.values()):
         for index, old in enumerate(entry.previously):
             if not isinstance(old, str):
                 continue
