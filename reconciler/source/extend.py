@@ -23,8 +23,7 @@ from typing import Any, Final, NamedTuple
 from reconciler.findings import Finding, Place, Position, Related, error, note
 from reconciler.model import DataPath
 from reconciler.source.files import NotReadableError, ReadParent, file_name
-from reconciler.source.schema import schema
-from reconciler.source.text import in_quotes, near
+from reconciler.source.text import in_quotes
 from reconciler.source.yaml import LISTED, Document, Layer, parse
 
 _MAX_DEPTH: Final = 10
@@ -34,7 +33,6 @@ _MAPPINGS: Final = frozenset({"defaults", "limits", "configuration"})
 _GUARDS: Final = frozenset({"protect", "limits", "max_deletes"})
 _KEYS: Final = frozenset({"name", "id"})
 """The keys of an excluded webhook besides `exclude`."""
-_ENTRY_KEYS: Final = ("exclude", *schema()["$defs"]["genericWebhook"]["properties"])
 
 
 def extend(read: Iterable[Document], read_parent: ReadParent) -> tuple[Document, ...]:
@@ -64,11 +62,8 @@ class _Reader:
         """
         if "extends" not in document.data:
             return document
-        if document.file not in self._merged:
-            self._merged[document.file] = self._extended(document, chain)
-        return self._merged[document.file]
-
-    def _extended(self, document: Document, chain: tuple[str, ...]) -> Document:
+        if document.file in self._merged:
+            return self._merged[document.file]
         own = dict(document.data)
         written = own.pop("extends")
         named: dict[DataPath, object] = {("extends",): written}
@@ -99,11 +94,12 @@ class _Reader:
             from reconciler.source.excerpt import add_positions  # valid files need no positions
 
             found = add_positions(self._known, found)
-        return replace(
+        self._merged[document.file] = merged = replace(
             over,
             findings=(*document.findings, *found),
             parents=tuple(above for each in parents for above in (*each.parents, each)),
         )
+        return merged
 
     def _parent(self, file: str, path: object, chain: tuple[str, ...]) -> Document:
         """Return the merged parent at `path` of a file. Raises NotReadableError."""
@@ -176,8 +172,7 @@ class _Merge:
         for key, new in upper.items():
             old = lower.get(key)
             if new is None and self._is_removed((*at, key)):
-                if key not in _GUARDS:
-                    merged.pop(key, None)
+                merged.pop(key, None)
             elif key in _MAPPINGS and isinstance(old, dict) and isinstance(new, dict):
                 merged[key] = self._merged(old, new, (*at, key))
             else:
@@ -212,7 +207,7 @@ class _Merge:
                 lower = _without_configuration(lower)
             if new is None:
                 merged.append(_Merged(lower, there[old], None, old))
-            elif _is_absent(lower) or _is_absent(upper):
+            elif "absent" in (_mapping(lower).get("state"), _mapping(upper).get("state")):
                 merged.append(_Merged(upper, here[new], new, None))
             elif not _is_excluded(upper):
                 entry = self._merged(lower, upper, ("webhooks", new))
@@ -224,16 +219,7 @@ class _Merge:
         return merged
 
     def _checked(self, index: int, entry: Any) -> Any:
-        """Return an entry without an invalid `exclude`, and with a misspelled one corrected.
-
-        Both are errors.
-        """
-        for key in _mapping(entry):
-            if key not in _ENTRY_KEYS and key.isalpha() and near(key, _ENTRY_KEYS) == "exclude":
-                place = self.over.written_at(("webhooks", index, key))._replace(key=True)
-                hint = "did you mean `exclude`?"
-                self.findings.append(error("unknown-key", f"unknown key `{key}`", hint, place))
-                return {"name": entry.get("name"), "exclude": True}
+        """Return an entry without an invalid `exclude`, which is an error."""
         rest = {key: value for key, value in _mapping(entry).items() if key != "exclude"}
         if "exclude" in _mapping(entry) and not (_is_excluded(entry) and rest.keys() <= _KEYS):
             message = "an excluded webhook has only `exclude: true`, `name` and `id`"
@@ -317,7 +303,3 @@ def _without_configuration(entry: dict[str, Any]) -> dict[str, Any]:
 
 def _is_excluded(entry: Any) -> bool:
     return _mapping(entry).get("exclude") is True
-
-
-def _is_absent(entry: Any) -> bool:
-    return _mapping(entry).get("state") == "absent"
