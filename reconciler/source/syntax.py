@@ -72,24 +72,14 @@ _AT_THE_CONTEXT: Final[Mapping[str, tuple[str, str]]] = {
 
 _COMMON_MISTAKES: Final = (
     (
-        re.compile(r"^ *[^\S \t\n]"),
-        "this line is indented with a character that only looks like a space",
-        "indent with spaces",
-    ),
-    (
-        re.compile(r"^ *(?:- +)?[a-z_]+:([^\S \t\n])"),
+        re.compile(r"^ *(?:(?:- +)?[a-z_]+:)?([^\S \t\n])"),
         "this character only looks like a space",
-        "write a space after the colon",
+        "replace it with a space",
     ),
     (
         re.compile(r"^(?:<{7}|={7}|>{7})(?= |$)"),
         "unresolved merge conflict",
         "resolve the conflict, and delete its markers",
-    ),
-    (
-        re.compile(r"(?:^|(?<=[\s,]))//(?=\s)"),
-        "`//` does not start a comment",
-        "start the comment with `#`",
     ),
     (
         re.compile(
@@ -104,26 +94,19 @@ _COMMON_MISTAKES: Final = (
 
 _MISSING_SPACE: Final = (
     (
-        re.compile(r"^ *(-)(?=\w)"),
-        "a list item needs a space after its dash",
-        "add a space after the dash",
-    ),
-    (
-        re.compile(r"^ *(?:- +)?[a-z_]+(:)(?=[^\s/:])"),
-        "a key needs a space after its colon",
-        "add a space after the colon",
+        re.compile(r"^ *(?:(-)(?=\w)|(?:- +)?[a-z_]+(:)(?=[^\s/:]))"),
+        "a space is missing after this character",
+        "add a space after the dash of a list item and after the colon of a key",
     ),
 )
 """The same for lines that are probably misread as text."""
 
-_SAME: Final = "use the same indentation for all keys of a mapping and all items of a list"
 _MISFIT: Final = re.compile(r"expected key|expected '-'|expected <block end>")
 _NO_KEY: Final = re.compile("mapping values|could not find")
 _UNCLOSED: Final = re.compile(r"expected ',' or '([\]}])'")
 _TAG: Final = re.compile(r"\btag\b")
 _NO_CONTENT: Final = re.compile(r" *(?:#|$)")
 _WORD: Final = re.compile(r" *[\w-]*")
-_START: Final = re.compile(r"( *)(?:- +)?(?=[^\s#-])")
 
 
 def explain(cause: yaml.MarkedYAMLError, text: str, file: str) -> Finding:
@@ -201,18 +184,12 @@ def _unclosed(problem: str, at: _Place, before: _Place, rows: list[str]) -> _Cau
     match = _UNCLOSED.search(problem)
     if match is None:
         return None
-    closer = match[1]
     if "${" in rows[before[0]][before[1] :]:
         return at, "`${...}` is not expanded in this file", "write `{env: NAME}` for a secret"
     hint = "separate the entries with commas, close the bracket, or quote the text"
-    here = rows[at[0]][at[1] : at[1] + 1]
-    opener = {"]": "[", "}": "{"}[closer]
-    if here in ("]", "}"):
-        hint = f"close the `{opener}` from line {before[0] + 1} first, or delete the `{here}`"
-        return at, f"expected `{closer}` here, not `{here}`", hint
-    if at[0] != before[0] and here not in ("{", "[", '"'):
-        return before, f"this `{opener}` is never closed", hint
-    return at, f"a comma or `{closer}` is missing before this", hint
+    if at[0] != before[0] and rows[at[0]][at[1]] not in '{["':
+        return before, "this bracket is never closed", hint
+    return at, f"a comma or `{match[1]}` is missing before this", hint
 
 
 def _misplaced(problem: str, at: _Place, above: int, rows: list[str]) -> _Cause | None:
@@ -223,30 +200,14 @@ def _misplaced(problem: str, at: _Place, above: int, rows: list[str]) -> _Cause 
     if missing_space := _in_lines(_MISSING_SPACE, (at[0], above), rows):
         return missing_space
     indent = len(line) - len(line.lstrip())
-    if _WORD.fullmatch(line, 0, at[1]) and (other := _other_column(at[0], indent, rows)):
-        message = (
-            f"this line starts in column {indent + 1}, but the lines around it start in column "
-        )
-        return (at[0], indent), f"{message}{other}", _SAME
-    if not is_misfit:
-        return None
-    if indent < at[1]:
+    if is_misfit and indent < at[1]:
         hint = "put the whole value in quotes; inside single quotes, write '' for one '"
         return at, "unexpected text after the end of a value", hint
-    if line.lstrip().startswith("- "):
+    if is_misfit and line.lstrip().startswith("- "):
         hint = "add the key of the list above it, such as `webhooks:`, or check the indentation"
         return at, "a list item is not allowed here", hint
-    return at, "the indentation of this line does not match the lines around it", _SAME
-
-
-def _other_column(number: int, indent: int, rows: list[str]) -> int | None:
-    """Return the column (from 1) of the nearest enclosing level, None if the line matches one."""
-    columns, limit = set[int](), float("inf")
-    for above in reversed(rows[:number]):
-        start = _START.match(above)
-        if start is not None and start.end() < limit:
-            columns |= {start.end(1), start.end()}
-            limit = start.end(1)
-    if not columns or indent in columns:
-        return None
-    return 1 + min(columns, key=lambda each: (abs(each - indent), -each))
+    if is_misfit or ("mapping values" in problem and _WORD.fullmatch(line, 0, at[1])):
+        message = "the indentation of this line does not match the lines around it"
+        hint = "use the same indentation for all keys of a mapping and all items of a list"
+        return (at[0], indent), message, hint
+    return None
