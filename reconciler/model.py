@@ -42,13 +42,6 @@ class Secret:
         """Return the value. Only `reconciler.api` and `source.secrets.public_url` may call this."""
         return self.__value
 
-    def same_as(self, other: Secret) -> bool:
-        """Return whether the values are equal. The comparison takes constant time."""
-        import hmac  # imports hashlib, and most runs end before the first comparison
-
-        mine = self.__value.encode("utf-8", "surrogatepass")
-        return hmac.compare_digest(mine, other.__value.encode("utf-8", "surrogatepass"))
-
     def matches(self, pattern: re.Pattern[str]) -> bool:
         """Return whether the whole value matches `pattern`."""
         return pattern.fullmatch(self.__value) is not None
@@ -71,7 +64,7 @@ class Secret:
     def contains(self, other: Secret) -> bool:
         """Return whether `other` equals this value or, with 8 or more characters, is part of it."""
         if len(other.__value) < 8:
-            return self.same_as(other)
+            return self == other
         return other.__value in self.__value
 
     @staticmethod
@@ -91,18 +84,18 @@ class Secret:
         return text.replace(self.__value, "***") if self.__value else text
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and self.same_as(other)
+        """Return whether both are secrets with equal values, in constant time."""
+        import hmac  # imports hashlib, and most runs end before the first comparison
+
+        if not isinstance(other, Secret):
+            return False
+        mine = self.__value.encode("utf-8", "surrogatepass")
+        return hmac.compare_digest(mine, other.__value.encode("utf-8", "surrogatepass"))
 
     __hash__ = None  # type: ignore[assignment] # a hash would be a fingerprint of the value
 
     def __repr__(self) -> str:
         return "***"
-
-    def __str__(self) -> str:
-        return "***"
-
-    def __format__(self, spec: str) -> str:
-        return format("***", spec)
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("a secret cannot be serialized")

@@ -39,19 +39,15 @@ class WebhookReader(Protocol):
     @property
     def origin(self) -> str:
         """Scheme and host of the server."""
-        ...
 
     def organization(self) -> Organization:
         """Return the organization of the API key. Raises ApiError, OrganizationError."""
-        ...
 
     def list(self) -> tuple[LiveWebhook, ...]:
         """Return every live webhook. Raises IncompleteListingError rather than miss one."""
-        ...
 
     def get(self, id: str) -> LiveWebhook | None:
         """Return one webhook, None if it does not exist. Raises ApiError."""
-        ...
 
 
 class WebhookAPI(WebhookReader, Protocol):
@@ -59,18 +55,15 @@ class WebhookAPI(WebhookReader, Protocol):
 
     def create(self, draft: Draft, organization: str) -> LiveWebhook:
         """Create a webhook. Raises AmbiguousWriteError if it may have been created."""
-        ...
 
     def update(self, id: str, draft: Draft, fields: frozenset[str]) -> LiveWebhook:
         """Change the top-level fields named in `fields`.
 
         Raises NotFoundError if it was deleted, AmbiguousWriteError if it may have changed.
         """
-        ...
 
     def delete(self, id: str) -> bool:
         """Delete a webhook. Return False if it did not exist. Raises AmbiguousWriteError."""
-        ...
 
 
 class Clock(Protocol):
@@ -78,19 +71,15 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Return monotonic seconds from an arbitrary start."""
-        ...
 
     def now(self) -> datetime:
         """Return the current time in UTC."""
-        ...
 
     def sleep(self, seconds: float) -> None:
         """Wait."""
-        ...
 
     def uniform(self, low: float, high: float) -> float:
         """Return a random number between `low` and `high`."""
-        ...
 
 
 class Workers(Protocol):
@@ -101,7 +90,6 @@ class Workers(Protocol):
 
         If calls raise, all of them end first; then the exception of the first in `calls` is raised.
         """
-        ...
 
 
 class Stop(Protocol):
@@ -109,16 +97,13 @@ class Stop(Protocol):
 
     def requested(self) -> ExitCode | None:
         """Return the exit code of the received signal, None without one."""
-        ...
 
 
-class Watcher(Protocol):
-    """Receives each operation and its outcome as they happen. It must not raise."""
+class Watcher:
+    """Receives each operation and its outcome as they happen; this one ignores them."""
 
     def starting(self, operation: Operation) -> None:
         """Receive an operation that is about to be sent."""
-        ...
 
     def finished(self, outcome: Outcome) -> None:
         """Receive the outcome of a finished operation."""
-        ...

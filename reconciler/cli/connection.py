@@ -14,6 +14,7 @@ from reconciler.cli.session import Session
 from reconciler.errors import AuthenticationError, OrganizationError, PermissionDeniedError
 from reconciler.execute.stop import GRACE
 from reconciler.planning.plan import Create, Delete, Operation, Update
+from reconciler.ports import Watcher
 from reconciler.render.quote import quote
 from reconciler.render.words import shorten
 from reconciler.settings import Setting, Settings, resolve
@@ -113,8 +114,8 @@ def _naming_key(session: Session, settings: Settings) -> Iterator[None]:
         raise
 
 
-class Progress:
-    """Implements the Watcher and Observer ports on a console. Use it in a `with` block.
+class Progress(Watcher):
+    """A watcher and observer that prints to a console. Use it in a `with` block.
 
     It shows a status line on a terminal, and lines about writes, waits and signals. A separate
     thread prints waits and signals, because a signal handler may only put a message into a queue.

@@ -298,7 +298,7 @@ def snapshot(live: LiveWebhook, declared: Webhook | None = None) -> Snapshot:
                 text = field.display(value) if isinstance(value, str) else ""
             elif isinstance(value, Secret):
                 wanted = declarations.get(field.name)
-                if isinstance(wanted, str) and Secret(wanted).same_as(value):
+                if isinstance(wanted, str) and Secret(wanted) == value:
                     shown[field.name] = wanted
                 text = shown_url(value)
             if field.name == kind.destination_field and text:

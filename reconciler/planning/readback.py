@@ -101,7 +101,7 @@ def secrets_alike(field: Field, one: LiveValue | Unknown, other: LiveValue | Unk
         return Reading.ABSENT
     if a is None or b is None:
         return Reading.DIFFERENT
-    if not a.same_as(b):
+    if a != b:
         encrypted = a.matches(_ENCRYPTED) and b.matches(_ENCRYPTED)
         return Reading.UNKNOWN if encrypted else Reading.DIFFERENT
     shown = plausible(a) and (field.secret_pattern is None or a.matches(field.secret_pattern))
@@ -132,7 +132,7 @@ def secret_reading(
         proven = live is None and field.name in evidence.shown
         return Reading.ABSENT if proven else Reading.UNKNOWN
     wanted = declared_secret(declared, secrets)
-    if wanted is not None and wanted.same_as(live):
+    if wanted is not None and wanted == live:
         return Reading.SAME
     if not plausible(live):
         return Reading.UNKNOWN
@@ -161,7 +161,7 @@ def gather_evidence(
             if (webhook.type, name) not in readable:
                 value = found.configuration.get(name)
                 wanted = declared_secret(webhook.configuration[name], secrets)
-                if isinstance(value, Secret) and wanted is not None and wanted.same_as(value):
+                if isinstance(value, Secret) and wanted is not None and wanted == value:
                     readable.add((webhook.type, name))
     for found in live:
         if isinstance(found.configuration, Unknown) or found.type not in KINDS:

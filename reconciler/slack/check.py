@@ -86,7 +86,7 @@ def check(
         value = secrets.get(declared) if isinstance(declared, SecretRef) else Secret(str(declared))
         checks = [_secret(declared, value)]
         if value is not None:
-            token = next((known for known in tokens if known.secret.same_as(value)), None)
+            token = next((known for known in tokens if known.secret == value), None)
             if token is None:
                 token = _Token(value, connect)
                 tokens.append(token)

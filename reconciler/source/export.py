@@ -157,7 +157,7 @@ def _shown(found: LiveWebhook) -> Mapping[str, LiveValue]:
 def _secret(found: LiveWebhook, name: str) -> Secret | None:
     """Return a secret as it is shown, masked or not; None if it is missing or empty."""
     value = _shown(found).get(name)
-    return value if isinstance(value, Secret) and not value.same_as(Secret("")) else None
+    return value if isinstance(value, Secret) and value != Secret("") else None
 
 
 def _references(

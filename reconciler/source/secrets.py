@@ -273,7 +273,7 @@ def _unsuitable(
     forbidden: Mapping[str, Secret],
 ) -> Iterator[Finding]:
     """Yield the problems of a value that are independent of its field."""
-    same = [name for name in sorted(forbidden) if secret.same_as(forbidden[name])]
+    same = [name for name in sorted(forbidden) if secret == forbidden[name]]
     reason = f"is also the value of {same[0]}" if same and secret.matches(_COMPARABLE) else None
     if any(secret.contains(each) for each in api_keys):
         reason = "contains a CloudTruth API key"

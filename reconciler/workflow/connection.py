@@ -11,23 +11,11 @@ from reconciler.api.origin import DEFAULT_DEADLINE, DEFAULT_SERVER, DEFAULT_TIME
 from reconciler.execute.stop import SignalStop, SystemClock
 from reconciler.execute.workers import ThreadWorkers
 from reconciler.model import Secret
-from reconciler.planning.plan import Operation
 from reconciler.ports import Clock, Stop, Watcher, WebhookAPI, Workers
 
 if TYPE_CHECKING:
     from reconciler.api.attempt import Observer
     from reconciler.api.connections import Adapter
-    from reconciler.report import Outcome
-
-
-class _NoWatcher:
-    """Implements the Watcher port without output."""
-
-    def starting(self, operation: Operation) -> None:
-        pass
-
-    def finished(self, outcome: Outcome) -> None:
-        pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +34,7 @@ class Connection:
     stop: AbstractContextManager[Stop] = field(
         default_factory=lambda: nullcontext(SignalStop(SystemClock().monotonic))
     )
-    watcher: Watcher = field(default_factory=_NoWatcher)
+    watcher: Watcher = field(default_factory=Watcher)
     restart: Callable[[], None] = lambda: None
 
 
@@ -109,6 +97,6 @@ def connect(
                 clock=clock,
                 workers=workers,
                 stop=nullcontext(stop) if signaled is None else stop,
-                watcher=watcher or _NoWatcher(),
+                watcher=watcher or Watcher(),
                 restart=lambda: api.deadline_in(deadline),
             )

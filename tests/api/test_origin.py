@@ -66,7 +66,7 @@ def test_an_invalid_url_is_rejected_without_quoting_it(url: str) -> None:
 @pytest.mark.parametrize("text", ["key", "key\n", "key\r\n"])
 def test_one_trailing_newline_is_stripped_from_a_key(text: str) -> None:
     """A key that was read from a file is a valid header without its trailing newline."""
-    assert Credential.api_key(Secret(text)).secret.same_as(Secret("key"))
+    assert Credential.api_key(Secret(text)).secret == Secret("key")
 
 
 @pytest.mark.parametrize(
