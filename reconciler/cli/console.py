@@ -16,6 +16,7 @@ import re
 import signal
 import sys
 import threading
+from collections import ChainMap
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -127,17 +128,20 @@ def _terminate(number: int, frame: FrameType | None) -> NoReturn:
 
 
 class Console:
-    """Write to standard output and standard error, according to `options`.
+    """The output of a process, according to its options.
 
-    With `json_lines`, results are JSON documents, each written as one line.
+    `options` has each option from the command line, and then from its variable, by name.
+    `variables` are those that set an option of the command, each with the option. With
+    `json_lines`, results are JSON documents, each written as one line.
     """
 
-    def __init__(self, process: Process, options: Mapping[str, Any]) -> None:
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self.options: ChainMap[str, Any] = ChainMap({}, {})
+        self.variables: list[str] = []
         self.redactions = 0
         self.failed = False
         self.json_lines = False
-        self._process = process
-        self._options = options
         self._secrets: list[Secret] = []
         # From the start, because an error about a path or a profile may show a pasted key.
         self.hide([Secret(process.environ.get("CLOUDTRUTH_API_KEY", "").strip())])
@@ -150,22 +154,22 @@ class Console:
     @property
     def verbosity(self) -> int:
         """-1 for errors only, 1 or more for details."""
-        return -1 if self._options.get("quiet") else int(self._options.get("verbose", 0))
+        return -1 if self.options.get("quiet") else int(self.options.get("verbose", 0))
 
     @property
     def color_results(self) -> bool:
         """Whether results are colored."""
-        return self._colored(self._process.stdout)
+        return self._colored(self.process.stdout)
 
     @property
     def color_messages(self) -> bool:
         """Whether messages are colored."""
-        return self._colored(self._process.stderr)
+        return self._colored(self.process.stderr)
 
     @property
     def interactive(self) -> bool:
         """Whether there is a terminal to prompt on."""
-        return _terminal(self._process.stdin) and _terminal(self._process.stderr)
+        return _terminal(self.process.stdin) and _terminal(self.process.stderr)
 
     @property
     def shows_progress(self) -> bool:
@@ -185,7 +189,7 @@ class Console:
         if self.json_lines:
             text = "".join(map(str.strip, text.splitlines()))  # JSON strings have no line ends
         if essential or self.verbosity >= 0:
-            self._write(self._process.stdout, text if text.endswith("\n") else f"{text}\n")
+            self._write(self.process.stdout, text if text.endswith("\n") else f"{text}\n")
 
     def info(self, text: str) -> None:
         """Write a message to standard error, unless the run is quiet."""
@@ -205,37 +209,37 @@ class Console:
 
     def write_stderr(self, text: str) -> None:
         """Write lines to standard error, even if the run is quiet."""
-        self._write(self._process.stderr, text if text.endswith("\n") else f"{text}\n")
+        self._write(self.process.stderr, text if text.endswith("\n") else f"{text}\n")
 
     def status(self, text: str) -> None:
         """Replace the status line until the next output; empty text clears it."""
         if self.shows_progress:
-            self._write(self._process.stderr, text, is_status=True)
+            self._write(self.process.stderr, text, is_status=True)
 
     def ask(self, question: str) -> str | None:
         """Ask a question and return the answer; None at the end of the input (Ctrl-D).
 
         Raises Interrupted for Ctrl-C.
         """
-        self._write(self._process.stderr, question)
+        self._write(self.process.stderr, question)
         try:
-            answer = self._process.stdin.readline()
+            answer = self.process.stdin.readline()
         except KeyboardInterrupt:
-            self._write(self._process.stderr, "\n")
+            self._write(self.process.stderr, "\n")
             raise Interrupted(
                 "interrupted at the prompt: nothing was written", signal_exit=ExitCode.SIGINT
             ) from None
         if not answer.endswith("\n"):
-            self._write(self._process.stderr, "\n")
+            self._write(self.process.stderr, "\n")
         return answer.strip() if answer else None
 
     def _colored(self, stream: TextIO) -> bool:
-        environ = self._process.environ
-        if self._options.get("no_color") or environ.get("NO_COLOR"):
+        environ = self.process.environ
+        if self.options.get("no_color") or environ.get("NO_COLOR"):
             return False
         if environ.get("FORCE_COLOR", "0") not in ("", "0"):
             return True
-        return self._process.interprets_escapes and _terminal(stream)
+        return self.process.interprets_escapes and _terminal(stream)
 
     def redact(self, text: str) -> str:
         """Return text without the run's secrets; count it in `redactions` if it had one."""
@@ -253,7 +257,7 @@ class Console:
         text = self.redact(text)
         with self._lock:
             if self._has_status or (is_status and text):
-                self._send(self._process.stderr, _CLEAR)
+                self._send(self.process.stderr, _CLEAR)
             self._has_status = is_status and text != ""
             self._send(stream, text)
 
@@ -267,12 +271,12 @@ class Console:
             self._discard_output(stream)
         except (OSError, ValueError) as problem:
             self._discard_output(stream)
-            if stream is self._process.stdout:
+            if stream is self.process.stdout:
                 self.failed = True
                 full = isinstance(problem, OSError) and problem.errno == errno.ENOSPC
                 why = "the disk is full" if full else "write error"
                 text = f"error[output]: the result could not be written to standard output: {why}\n"
-                self._send(self._process.stderr, text)
+                self._send(self.process.stderr, text)
 
     def _discard_output(self, stream: TextIO) -> None:
         """Discard further and buffered output, which would raise at exit."""

@@ -17,7 +17,7 @@ from typing import Final
 import click
 
 from reconciler import __version__
-from reconciler.cli.options import Context
+from reconciler.cli.console import Console
 from reconciler.errors import ExitCode, Interrupted, ReconcilerError, UsageError
 from reconciler.render import RENDERERS, View
 
@@ -57,24 +57,23 @@ class _BugError(ReconcilerError, code="bug", exit_code=ExitCode.BUG):
     """An unexpected exception."""
 
 
-def handle_error(problem: BaseException, context: Context) -> ExitCode:
+def handle_error(problem: BaseException, console: Console) -> ExitCode:
     """Print the error that ends the run, and return the exit code."""
-    console = context.console
     console.status("")
     if isinstance(problem, click.exceptions.NoArgsIsHelpError):
         console.write_stderr(problem.format_message())
         return ExitCode.USAGE
     error = translate(problem)
-    report_error(context, error)
-    if context.options.get("format") == "json":
+    report_error(console, error)
+    if console.options.get("format") == "json":
         console.result(RENDERERS["json"]().render_error(error), essential=True)
     return error.exit_code
 
 
-def report_error(context: Context, error: ReconcilerError) -> None:
+def report_error(console: Console, error: ReconcilerError) -> None:
     """Print an error to standard error."""
-    view = View(color=context.console.color_messages)
-    context.console.write_stderr(RENDERERS["text"]().render_error(error, view))
+    view = View(color=console.color_messages)
+    console.write_stderr(RENDERERS["text"]().render_error(error, view))
 
 
 def translate(problem: BaseException) -> ReconcilerError:

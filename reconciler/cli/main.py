@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from reconciler import __version__
-from reconciler.cli.console import Process
-from reconciler.cli.options import COMMON, Context, Group, Option, command, write_options
+from reconciler.cli.console import Console, Process
+from reconciler.cli.options import COMMON, Group, Option, command, write_options
 from reconciler.errors import ExitCode
+
+if TYPE_CHECKING:
+    from reconciler.cli.session import Session
 
 PROGRAM: Final = "webhooks"
 COMMAND_SUMMARIES: Final = {
@@ -33,8 +36,6 @@ COMMAND_SUMMARIES: Final = {
 }
 """Every command, in the order of use. A new command is a module in `commands` and a line here."""
 
-_NARROWEST: Final = 50  # minimum and maximum width of help in columns
-_WIDEST: Final = 100
 _EPILOG: Final = """Help for a command: webhooks help COMMAND.
 Common options: webhooks help options.
 
@@ -79,14 +80,14 @@ def program() -> Group:
 
 def run(arguments: Sequence[str], process: Process) -> int:
     """Run one command line and return the exit code. No exception escapes."""
-    context = Context(process)
+    console = Console(process)
     try:
         code = program().main(
             args=list(arguments),
             prog_name=PROGRAM,
             standalone_mode=False,
-            obj=context,
-            terminal_width=max(_NARROWEST, min(process.columns(80), _WIDEST) - 2),
+            obj=console,
+            terminal_width=max(50, min(process.columns(80), 100) - 2),  # readable widths
         )
     except SystemExit as end:  # of completion
         code = end.code
@@ -96,12 +97,12 @@ def run(arguments: Sequence[str], process: Process) -> int:
 
         json_requested = "--format=json" in arguments or ("--format", "json") in pairwise(arguments)
         if isinstance(problem, click.UsageError) and json_requested:
-            context.options["format"] = "json"  # parsing may have failed before it was set
-        code = handle_error(problem, context)
-    if code not in (ExitCode.OK, ExitCode.CHANGES) and context.variables:
-        context.console.message("note", f"set in the environment: {', '.join(context.variables)}")
+            console.options["format"] = "json"  # parsing may have failed before it was set
+        code = handle_error(problem, console)
+    if code not in (ExitCode.OK, ExitCode.CHANGES) and console.variables:
+        console.message("note", f"set in the environment: {', '.join(console.variables)}")
     # If the result could not be written, the run failed, unless it has a more severe exit code.
-    return int(code or context.console.failed)
+    return int(code or console.failed)
 
 
 def options_page(ctx: click.Context) -> str:
@@ -114,7 +115,7 @@ def options_page(ctx: click.Context) -> str:
 
 def _version(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        ctx.obj.console.result(f"{PROGRAM} {__version__}", essential=True)
+        ctx.obj.result(f"{PROGRAM} {__version__}", essential=True)
         ctx.exit()
 
 
@@ -126,11 +127,11 @@ def _version(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
     ),
     options=(click.Argument(["words"], nargs=-1, metavar="[options|COMMAND]"),),
 )
-def _help(context: Context, words: tuple[str, ...]) -> int:
+def _help(session: Session, words: tuple[str, ...]) -> int:
     """Common options are those that several commands have."""
     if words != ("options",):
-        return run([*words, "--help"], context.process)
-    context.console.result(options_page(click.get_current_context()), essential=True)
+        return run([*words, "--help"], session.process)
+    session.console.result(options_page(click.get_current_context()), essential=True)
     return ExitCode.OK
 
 
@@ -143,7 +144,7 @@ def _help(context: Context, words: tuple[str, ...]) -> int:
     ),
     options=(click.Argument(["shell"], type=click.Choice(["bash", "zsh", "fish"])),),
 )
-def _completion(context: Context, shell: str) -> int:
+def _completion(session: Session, shell: str) -> int:
     """Completes commands, options and the names of declared webhooks."""
     from click.shell_completion import get_completion_class  # only this command needs it
 
@@ -152,5 +153,5 @@ def _completion(context: Context, shell: str) -> int:
     complete = make(program(), {}, PROGRAM, f"_{PROGRAM.upper()}_COMPLETE")
     # Not `source()`: for bash it starts bash to check its version.
     script = complete.source_template % complete.source_vars()
-    context.console.result(script, essential=True)
+    session.console.result(script, essential=True)
     return ExitCode.OK

@@ -7,8 +7,7 @@ once, by `webhooks help options`. They can be passed before or after the command
 from __future__ import annotations
 
 import re
-from collections import ChainMap
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from inspect import getdoc
@@ -16,8 +15,6 @@ from typing import Any, Final
 
 import click
 from click.core import ParameterSource
-
-from reconciler.cli.console import Console, Process
 
 _LINES: Final = r"[\r\n]+"
 # A type for shell completion. Commands report unreadable files themselves.
@@ -29,36 +26,6 @@ _READ_ELSEWHERE: Final = (
     "api_key_file", "deadline", "no_color", "profile", "server_url", "timeout",
 )  # fmt: skip
 """Options whose variables are read in `settings` and `console`, with a different precedence."""
-
-_PRECEDENCE: Final = {ParameterSource.COMMANDLINE: 0, ParameterSource.ENVIRONMENT: 1}
-
-
-class Context:
-    """The process of a run, its console, and its options.
-
-    `options` has each option from the command line or its variable, by name. `variables` are those
-    that set an option of the command, each with the option.
-    """
-
-    def __init__(self, process: Process) -> None:
-        self.process = process
-        self.options: ChainMap[str, Any] = ChainMap({}, {})
-        self.variables: list[str] = []
-        self.console = Console(process, self.options)
-
-    @property
-    def command_line(self) -> MutableMapping[str, Any]:
-        """The options of the command line, without those of variables."""
-        return self.options.maps[0]
-
-    def record(self, name: str, value: Any, source: ParameterSource | None) -> None:
-        """Record an option. A later value replaces an earlier one; lists are extended."""
-        if source not in _PRECEDENCE:
-            return
-        level = self.options.maps[_PRECEDENCE[source]]
-        if isinstance(value, tuple) and level is self.command_line:
-            value = (*level.get(name, ()), *value)
-        level[name] = value
 
 
 class Option(click.Option):
@@ -80,20 +47,19 @@ class Option(click.Option):
         if attributes.get("metavar") in ("FILE", "PATH"):
             attributes["type"] = _PATH
         attributes.setdefault("callback", _record)
-        super().__init__(names, envvar=env, show_envvar=env is not None, **attributes)
+        super().__init__(names, envvar=env, show_envvar=True, **attributes)
         self.group = group
         self.common = common
         self.separator = separator
 
-    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
-        """Return the variable's value from the environment of this run, None if it is empty."""
-        if ctx.obj is None or not isinstance(self.envvar, str) or self.name in _READ_ELSEWHERE:
-            return None
-        return ctx.obj.process.environ.get(self.envvar) or None
-
     def value_from_envvar(self, ctx: click.Context) -> Any:
-        """Return the variable's value, split for a repeatable option."""
-        text = self.resolve_envvar_value(ctx)
+        """Return the variable's value in the environment of this run, None if it is empty.
+
+        That of a repeatable option is split.
+        """
+        if not isinstance(self.envvar, str) or self.name in _READ_ELSEWHERE:
+            return None
+        text = ctx.obj.process.environ.get(self.envvar) or None
         if text is None or not self.multiple:
             return text
         return [each.strip() for each in re.split(self.separator, text) if each.strip()]
@@ -178,26 +144,33 @@ def command(
     examples: Sequence[tuple[str, str]],
     summary: str | None = None,
     options: Sequence[click.Parameter] = (),
+    formats: Sequence[str] = (),
     reads: bool = False,
+    paths: bool = False,
     connects: bool = False,
     organizations: bool = False,
 ) -> Callable[[Callable[..., int]], _Command]:
     """Turn a function that returns an exit code into a command; its docstring is the help.
 
     The function receives the session, and its own options by name. `reads` adds the options of
-    files, `connects` those of the connection; those of output are always added. With
-    `organizations` it runs for each organization that the files declare. The first example is the
-    simplest. Commands of the program have their `summary` in main.py.
+    files, `paths` those and arguments for paths without `-f`, `connects` the options of the
+    connection, `formats` the option `--format`, whose default is the first of them; the options of
+    output are always added. With `organizations` it runs for each organization that the files
+    declare. The first example is the simplest. Commands of the program have their `summary` in
+    main.py.
     """
 
     def wrap(body: Callable[..., int]) -> _Command:
         @click.pass_context
         def callback(ctx: click.Context, /, **own: Any) -> int:
-            _reject_unsupported(ctx)
             line, environment = ctx.obj.options.maps
+            names = {each.name for each in params}
+            for option in COMMON:  # before the command's name, the program accepts all of them
+                if option.name in line and option.name not in names:
+                    raise click.NoSuchOption(option.opts[-1], ctx=ctx)
             ctx.obj.variables = [
                 f"{each.envvar} ({each.opts[-1]})"
-                for each in ctx.command.params
+                for each in params
                 if each.name in environment and each.name not in line
             ]
             from reconciler.cli.session import Session  # help runs no command
@@ -207,8 +180,16 @@ def command(
                 return body(session, **own)
             return session.for_each_organization(body, own, needs_key=connects)
 
-        shared = (*(CONNECTION_OPTIONS if connects else ()), *_OUTPUT_OPTIONS)
-        params = [*(FILE_OPTIONS if reads else ()), *options, *shared]
+        params = [*(FILE_OPTIONS if reads or paths else ()), *options]
+        if paths:
+            params.append(_PATHS)
+        if formats:
+            choices = click.Choice(formats)
+            params.append(
+                Option("--format", group="Output", type=choices, default=formats[0],
+                       help="Choose the output format.")
+            )  # fmt: skip
+        params += [*(CONNECTION_OPTIONS if connects else ()), *_OUTPUT_OPTIONS]
         return _Command(
             name=None,
             help=getdoc(body),
@@ -235,25 +216,24 @@ def write_options(
             formatter.write_dl(groups[title])
 
 
-def _reject_unsupported(ctx: click.Context) -> None:
-    """Raise UsageError for options before the command's name that the command does not have."""
-    own = {each.name for each in ctx.command.params}
-    for option in ctx.parent.command.params if ctx.parent is not None else ():
-        if option.name in ctx.obj.command_line and option.name not in own:
-            raise click.NoSuchOption(option.opts[-1], ctx=ctx)
-
-
 def _record(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
-    """Record the value of a parameter and its source in the context; arguments are files."""
-    name = parameter.name or ""
-    if ctx.obj is not None:
-        ctx.obj.record("file" if name == "paths" else name, value, ctx.get_parameter_source(name))
+    """Record a value in the options of the console; arguments are files.
+
+    A later value replaces an earlier one; lists are extended.
+    """
+    line, environment = ctx.obj.options.maps
+    name = "file" if parameter is _PATHS else parameter.name
+    match ctx.get_parameter_source(parameter.name or ""):
+        case ParameterSource.ENVIRONMENT:
+            environment[name] = value
+        case ParameterSource.COMMANDLINE:
+            line[name] = (*line.get(name, ()), *value) if isinstance(value, tuple) else value
     return value
 
 
 def _show_help(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        ctx.obj.console.result(ctx.get_help(), essential=True)
+        ctx.obj.result(ctx.get_help(), essential=True)
         ctx.exit()
 
 
@@ -311,14 +291,6 @@ _OUTPUT_OPTIONS: Final = (
 
 COMMON: Final = (*FILE_OPTIONS, *CONNECTION_OPTIONS, *_OUTPUT_OPTIONS)
 
-
-def paths() -> click.Argument:
-    """Return the argument for paths without `-f`."""
-    return click.Argument(["paths"], nargs=-1, metavar="[PATH]...", expose_value=False, type=_PATH,
-                          callback=_record)  # fmt: skip
-
-
-def format_option(*choices: str) -> Option:
-    """Return `--format`; the first choice is the default."""
-    return Option("--format", group="Output", type=click.Choice(choices), default=choices[0],
-                  help="Choose the output format.")  # fmt: skip
+_PATHS: Final = click.Argument(
+    ["paths"], nargs=-1, metavar="[PATH]...", expose_value=False, type=_PATH, callback=_record
+)

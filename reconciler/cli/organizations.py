@@ -73,7 +73,7 @@ def run_each(
                     raise refused[part]
                 codes[part] = ExitCode(body(part, **command_options))
         except (Exception, KeyboardInterrupt) as problem:
-            codes[part] = handle_error(problem, session)
+            codes[part] = handle_error(problem, session.console)
             if isinstance(problem, RunConfigurationError):
                 break
         if codes[part] >= ExitCode.SIGHUP or (stops and not refused and codes[part]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
@@ -14,7 +14,8 @@ import click
 
 from reconciler import workflow
 from reconciler.checks import Checklist, warnings_as_failures
-from reconciler.cli.options import Context, Option
+from reconciler.cli.console import Console
+from reconciler.cli.options import Option
 from reconciler.errors import ExitCode, NotConfirmedError, UsageError
 from reconciler.findings import Finding, Severity
 from reconciler.render import RENDERERS, View
@@ -36,20 +37,25 @@ _WIDTH: Final = 100
 _NARROWEST: Final = 40
 
 
-class Session(Context):
+class Session:
     """The argument of every command: the options, and the sources of files and secrets.
 
     `group` has the files of the organization once they are read, `settings` the connection once it
     is resolved. `organization_label` is the organization's name if the run has several.
     """
 
-    def __init__(self, context: Context) -> None:
-        self.process = context.process
-        self.options = context.options
-        self.console = context.console
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.process = console.process
+        self.options = console.options
         self.group: OrganizationFiles | None = None
         self.settings: Settings | None = None
         self.organization_label: str | None = None
+
+    @property
+    def command_line(self) -> MutableMapping[str, Any]:
+        """The options of the command line, without those of variables."""
+        return self.options.maps[0]
 
     @cached_property
     def inputs(self) -> workflow.Inputs:

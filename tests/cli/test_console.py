@@ -41,7 +41,9 @@ def console(
     streams = {**{name: io.StringIO() for name in ("stdin", "stdout", "stderr")}, **streams}
     environ = environ or {}
     process = Process(environ=environ, directory=Path(), platform=platform, **streams)
-    return Console(process, {"no_color": no_color})
+    made = Console(process)
+    made.options["no_color"] = no_color
+    return made
 
 
 def test_secrets_are_masked() -> None:

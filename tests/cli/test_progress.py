@@ -9,8 +9,7 @@ from threading import Thread
 from time import sleep
 
 from reconciler.cli.connection import Progress
-from reconciler.cli.console import Process
-from reconciler.cli.options import Context
+from reconciler.cli.console import Console, Process
 from reconciler.cli.session import Session
 from reconciler.report import Applied
 from tests.cli.conftest import File, MakeCloud, Shell, Terminal
@@ -20,7 +19,7 @@ from tests.render.cases import CREATE
 
 def progress(err: io.StringIO) -> Progress:
     streams = {"stdin": io.StringIO(), "stdout": io.StringIO(), "stderr": err}
-    return Progress(Session(Context(Process(environ={}, directory=Path(), **streams))))
+    return Progress(Session(Console(Process(environ={}, directory=Path(), **streams))))
 
 
 def test_a_signal_between_writes_prints_that_none_is_in_flight() -> None:

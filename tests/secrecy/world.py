@@ -12,9 +12,9 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 import reconciler
+from reconciler.cli.console import Console
 from reconciler.cli.errors import handle_error
 from reconciler.cli.main import PROGRAM, program
-from reconciler.cli.options import Context
 from tests.ci.fake_github import FakeGitHub, runner_environ
 from tests.cli.conftest import make_process
 from tests.emulated import faults
@@ -357,15 +357,15 @@ def perform(
     filter.
     """
     process, out, err = make_process(environ, home, keys, terminal=sink == "terminal")
-    context = Context(process)
+    console = Console(process)
     problem: BaseException | None = None
     try:
-        code = program().main([*arguments], PROGRAM, standalone_mode=False, obj=context)
+        code = program().main([*arguments], PROGRAM, standalone_mode=False, obj=console)
     except BaseException as error:
         problem = error
-        code = handle_error(error, context)
+        code = handle_error(error, console)
     printed = out.getvalue() + err.getvalue()
-    return Done(int(code or 0), printed, context.console.redactions, problem)
+    return Done(int(code or 0), printed, console.redactions, problem)
 
 
 def _in_files(home: Path, planted: Mapping[Path, bytes]) -> Iterator[str]:

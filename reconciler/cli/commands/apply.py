@@ -19,7 +19,7 @@ from reconciler.cli.commands.plan import (
 )
 from reconciler.cli.connection import Progress, connected
 from reconciler.cli.errors import report_error, translate
-from reconciler.cli.options import FILE_OPTIONS, Option, command, format_option
+from reconciler.cli.options import FILE_OPTIONS, Option, command
 from reconciler.cli.session import STDOUT, Session
 from reconciler.errors import ExitCode, OutputError, StalePlanError, UsageError
 from reconciler.planning.review import check_digest
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     reads=True,
     organizations=True,
     connects=True,
+    formats=tuple(RENDERERS),
     options=(
         click.Argument(["planfile"], required=False),
         *PLAN_OPTIONS,
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
         Option("-y", "--yes", group="Plan", is_flag=True, help="Do not ask for confirmation."),
         Option("--keep-going", group="Plan", is_flag=True, expose_value=False,
                help="Continue with the next organization if one fails."),
-        format_option(*RENDERERS),
         Option("--report", group="Output", metavar="FILE", env="WEBHOOKS_REPORT",
                help="Also write the report as JSON; - is standard output."),
     ),
@@ -189,6 +189,6 @@ def _write(session: Session, target: Path | None, text: str) -> bool:
     try:
         write_atomically(target, session.console.redact(text).encode(), over=FileKind.REPORT)
     except (OutputError, UsageError) as problem:
-        report_error(session, problem)
+        report_error(session.console, problem)
         return False
     return True

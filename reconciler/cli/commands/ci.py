@@ -192,5 +192,5 @@ def _write_outputs(session: Session, result: JobResult) -> bool:
             failures[name] = f"cannot write to ${name}"
     for name, message in failures.items():
         hint = f"check the variable {name}; unset it outside GitHub"
-        report_error(session, OutputError(message, hint=hint))
+        report_error(session.console, OutputError(message, hint=hint))
     return not failures

@@ -7,7 +7,7 @@ from typing import Final
 
 from reconciler.checks import Checklist, Section, Status, unknown
 from reconciler.cli.connection import Progress, connected, settings_of
-from reconciler.cli.options import FILE_OPTIONS, Option, command, format_option
+from reconciler.cli.options import FILE_OPTIONS, Option, command
 from reconciler.cli.session import Session
 from reconciler.doctor.local import check_files, check_settings, command_line
 from reconciler.errors import ReconcilerError
@@ -28,11 +28,11 @@ _DEADLINE: Final = 60.0
     ),
     reads=True,
     connects=True,
+    formats=("text", "json"),
     options=(
         Option("--probe", group="Probe", is_flag=True,
                help="Create, change and delete one webhook, after confirmation."),
         Option("-y", "--yes", group="Probe", is_flag=True, help="Do not ask for confirmation."),
-        format_option("text", "json"),
     ),
 )  # fmt: skip
 def run(session: Session, format: str, probe: bool, yes: bool) -> int:

@@ -13,8 +13,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from click.core import ParameterSource
-
 from reconciler import workflow
 from reconciler.api.origin import DEFAULT_SERVER, Origin
 from reconciler.ci.matrix import earlier_labels, labeled, labeled_before
@@ -236,7 +234,7 @@ def _adopt(
     _write(session, target, made.text)
     print_left_out(session, made)
     if file:
-        session.record("file", (target,), ParameterSource.COMMANDLINE)
+        session.command_line["file"] = (target,)
     checked = session.load()
     with connected(session) as connection:
         gathered = workflow.gather(checked, connection.key)

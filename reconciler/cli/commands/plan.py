@@ -20,8 +20,6 @@ from reconciler.cli.options import (
     FILE_OPTIONS,
     Option,
     command,
-    format_option,
-    paths,
 )
 from reconciler.cli.session import STDOUT, Session
 from reconciler.errors import ExitCode, ReconcilerError, UsageError
@@ -41,9 +39,7 @@ Others are not completed, because a shell would run them as code.
 
 def _names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Return the names that the files declare; empty if they cannot be read."""
-    if ctx.obj is None or STDIN in ctx.obj.options.get(
-        "file", ()
-    ):  # completion must not read standard input
+    if STDIN in ctx.obj.options.get("file", ()):  # completion must not read standard input
         return []
     with suppress(ReconcilerError):
         desired = workflow.load(Session(ctx.obj).inputs).desired
@@ -127,15 +123,14 @@ def apply_options(
         ("exit with 2 if anything differs", "webhooks plan --detailed-exitcode"),
         ("limit the plan to some webhooks", "webhooks plan --only 'team-a-*'"),
     ),
-    reads=True,
+    paths=True,
     organizations=True,
     connects=True,
+    formats=tuple(RENDERERS),
     options=(
-        paths(),
         *PLAN_OPTIONS,
         Option("-o", "--out", group="Output", metavar="FILE",
                help="Save the plan to apply later; - is standard output."),
-        format_option(*RENDERERS),
         Option("--detailed-exitcode", group="Output", is_flag=True,
                help="Exit with 2 if there are changes."),
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler import workflow
-from reconciler.cli.options import Option, command, format_option, paths
+from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode
 from reconciler.planning.document import write_json
@@ -17,13 +17,12 @@ from reconciler.source.rendered import configurations, origins, scalar, yaml_tex
          "webhooks render examples/organizations/staging.yaml --origin"),
         ("show which events a webhook gets", "webhooks render --format json"),
     ),
-    reads=True,
+    paths=True,
+    formats=("yaml", "json"),
     organizations=True,
     options=(
-        paths(),
         Option("--origin", group="Output", is_flag=True,
                help="Show the file and line of each value."),
-        format_option("yaml", "json"),
     ),
 )  # fmt: skip
 def run(session: Session, format: str, origin: bool) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from reconciler import workflow
-from reconciler.cli.options import command, format_option
+from reconciler.cli.options import command
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode
 from reconciler.render.quote import prose
@@ -16,7 +16,8 @@ from reconciler.render.quote import prose
         ("read it", "webhooks show plan.json"),
         ("as JSON", "webhooks show plan.json --format json"),
     ),
-    options=(click.Argument(["planfile"]), format_option("text", "json")),
+    formats=("text", "json"),
+    options=(click.Argument(["planfile"]),),
 )
 def run(session: Session, planfile: str, format: str) -> int:
     """Makes no requests, so the live webhooks may have changed."""

@@ -10,7 +10,7 @@ import click
 from reconciler import workflow
 from reconciler.api.origin import Network, Origin
 from reconciler.cli.connection import Progress, settings_of
-from reconciler.cli.options import COMMON, Group, Option, command, format_option, paths
+from reconciler.cli.options import COMMON, Group, Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ConfigurationError, ExitCode
 from reconciler.findings import warnings_as_errors
@@ -34,12 +34,12 @@ _SLACK: Final = "https://slack.com/api"
         ),
         ("let slack check see public channels", "webhooks slack manifest --see-channels"),
     ),
+    formats=("yaml", "json"),
     options=(
         Option("--name", group="Slack app", metavar="NAME", default=APP_NAME, show_default=True,
                help="Name the app and its bot."),
         Option("--see-channels", group="Slack app", is_flag=True,
                help="Add the scope channels:read, so that slack check sees public channels."),
-        format_option("yaml", "json"),
         Option("--url", group="Output", is_flag=True, help="Print the link, not the manifest."),
     ),
 )  # fmt: skip
@@ -70,10 +70,10 @@ def _manifest(session: Session, format: str, url: bool, name: str, see_channels:
         ("post a message for each webhook", "webhooks slack check --send"),
         ("one webhook", "webhooks slack check --only Deploys --send"),
     ),
-    reads=True,
+    paths=True,
     connects=True,
+    formats=("text", "json"),
     options=(
-        paths(),
         Option("--only", group="Check", multiple=True, metavar="GLOB",
                help="Limit to webhooks whose name matches GLOB."),
         Option("--send", group="Check", is_flag=True,
@@ -81,7 +81,6 @@ def _manifest(session: Session, format: str, url: bool, name: str, see_channels:
         Option("--slack-url", group="Check", metavar="URL", env="WEBHOOKS_SLACK_URL",
                default=_SLACK, show_default=True,
                help="Send the tokens to this Web API."),
-        format_option("text", "json"),
     ),
 )  # fmt: skip
 def _check(session: Session, only: tuple[str, ...], send: bool, slack_url: str, format: str) -> int:

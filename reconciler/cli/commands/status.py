@@ -5,7 +5,7 @@ from __future__ import annotations
 from reconciler import workflow
 from reconciler.cli.commands.plan import apply_options
 from reconciler.cli.connection import connected
-from reconciler.cli.options import Option, command, format_option, paths
+from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode
 from reconciler.findings import Severity
@@ -19,14 +19,13 @@ from reconciler.source.files import DEFAULT_FILE, suggestion
         ("show everything", "webhooks status"),
         ("get mail from cron when a webhook fails to deliver", "webhooks status --failing -q"),
     ),
-    reads=True,
+    paths=True,
     organizations=True,
     connects=True,
+    formats=("text", "json"),
     options=(
-        paths(),
         Option("--failing", group="Output", is_flag=True,
                help="Show only webhooks with a delivery error; exit with 1 if there are any."),
-        format_option("text", "json"),
     ),
 )  # fmt: skip
 def run(session: Session, failing: bool, format: str) -> int:

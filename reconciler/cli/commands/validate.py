@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler import workflow
-from reconciler.cli.options import command, format_option, paths
+from reconciler.cli.options import command
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode
 from reconciler.render import FINDINGS_RENDERERS
@@ -16,9 +16,9 @@ from reconciler.render.quote import quote
         ("check a directory; warnings are errors", "webhooks validate webhooks/ --strict"),
         ("annotate a pull request on GitHub", "webhooks validate --format github"),
     ),
-    reads=True,
+    paths=True,
+    formats=tuple(FINDINGS_RENDERERS),
     organizations=True,
-    options=(paths(), format_option(*FINDINGS_RENDERERS)),
 )
 def run(session: Session, format: str) -> int:
     """Reports all errors in all files, each with its position and a fix. Only a plan reports that
