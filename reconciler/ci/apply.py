@@ -253,8 +253,8 @@ class _Attempt:
         resend = tuple(sorted({*self._run.resend, *unsent}))
         with suppress(ReconcilerError, KeyboardInterrupt):  # the writes must still be reported
             made = make_plan(gathered, api, options=options._replace(reviewed=(), resend=resend))
-            self._offered = made if made.digest else None
-            self._command = self._run.digest_command(made, resend) if made.digest else None
+            self._command = self._run.digest_command(made, resend)
+            self._offered = made if self._command is not None else None
 
     @property
     def _advice(self) -> str | None:

@@ -57,7 +57,7 @@ def drift(run: Run) -> JobResult:
     else:
         _update_issue(run, run.github, made, failing[:_MAX_FAILING], drifted=drifted)
     result = "drift" if drifted else "no-drift"
-    return JobResult(result=result, findings=findings, plan=made, apply_options=run.apply_options)
+    return JobResult(result=result, findings=findings, plan=made)
 
 
 def _update_issue(
@@ -84,14 +84,14 @@ def _update_issue(
     foot = f"Found by {run.link}. This issue closes when the next check finds no problem."
     if drifted:
         foot += " To keep a live change, add it to the configuration."
-    if made.digest:
-        # A schedule runs on the default branch.
-        workflow = run.workflow.replace("drift", "apply")
-        applying = replace(run, branch=run.applied_branch or run.branch, workflow=workflow)
-        foot += f" To apply the plan above:\n\n{code_block(applying.digest_command(made))}"
+    # A schedule runs on the default branch.
+    workflow = run.workflow.replace("drift", "apply")
+    applying = replace(run, branch=run.applied_branch or run.branch, workflow=workflow)
+    if (command := applying.digest_command(made)) is not None:
+        foot += f" To apply the plan above:\n\n{code_block(command)}"
     listed = _deliveries(failing, since)
     room = COMMENT_CHARACTERS - len(encode(marker)) - len(foot) - len(listed) - 10
-    shown = render_plan(made, View(limit=room, apply_options=run.apply_options))
+    shown = render_plan(made, View(limit=room, apply_options=None))
     github.issue(run.title(", ".join(title)), marker, f"{shown}{listed}\n\n{foot}\n", existing)
 
 

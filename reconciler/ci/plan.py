@@ -158,12 +158,12 @@ def plan(run: Run) -> JobResult:
             findings += _comment(run, run.event, _parts(made, run, run.event), create=create)
         except ReconcilerError as problem:
             return failed(problem, findings, plan=made)
-    return _planned(run, made, findings)
+    return _planned(made, findings)
 
 
-def _planned(run: Run, made: Plan, findings: list[Finding]) -> JobResult:
+def _planned(made: Plan, findings: list[Finding]) -> JobResult:
     result = "blocked" if made.blocked else "planned" if made.operations else "no-changes"
-    return JobResult(result=result, findings=findings, plan=made, apply_options=run.apply_options)
+    return JobResult(result=result, findings=findings, plan=made)
 
 
 def _check_merge_group(run: Run, group: MergeGroup, checked: Checked) -> JobResult:
@@ -192,7 +192,7 @@ def _check_merge_group(run: Run, group: MergeGroup, checked: Checked) -> JobResu
             hint="plan the pull request again: push to its branch or re-run its check",
         )
         return failed(stale, findings, plan=made)
-    return _planned(run, made, findings + unreviewed(made, comparison))
+    return _planned(made, findings + unreviewed(made, comparison))
 
 
 def _base_configuration(run: Run) -> tuple[list[Finding], Desired | None]:
@@ -236,7 +236,6 @@ def _parts(made: Plan, run: Run, pull: PullRequest) -> list[tuple[Marker, str]]:
         made,
         limit=COMMENT_CHARACTERS - empty_size,
         max_pages=_MAX_PARTS,
-        apply_options=run.apply_options,
         extra=lambda place: len(encode(marker_for((place,)))) - empty_size,
         foot=foot,
     )

@@ -15,7 +15,7 @@ from reconciler.render.words import fallback_summary
 from reconciler.report import NOT_REVIEWED, Report
 
 # GitHub discards a step summary over 1 MiB, so stay well below.
-_MAIN_VIEW: Final = View(limit=800_000)
+_MAIN_VIEW: Final = View(limit=800_000, apply_options=None)
 _SECONDARY_VIEW: Final = View(limit=90_000)
 
 
@@ -25,16 +25,14 @@ class JobResult:
 
     `result` is the output of that name, empty for a run that did not start. The texts show
     `findings` and what the run ended with: `problem`, the error before the first write; `report`,
-    after an apply; `plan`; or only `heading`. `apply_options` has the options with which `webhooks
-    apply` computes the same plan; None suggests no command. If a report is incomplete, `remaining`
-    is the plan that can be applied by its digest. `extra_outputs` are additional outputs.
+    after an apply; `plan`; or only `heading`. If a report is incomplete, `remaining` is the plan
+    that can be applied by its digest. `extra_outputs` are additional outputs.
     """
 
     result: str
     findings: Sequence[Finding] = ()
     heading: str = ""
     plan: Plan | None = None
-    apply_options: tuple[str, ...] | None = None
     report: Report | None = None
     remaining: Plan | None = None
     problem: ReconcilerError | None = None
@@ -105,8 +103,7 @@ class JobResult:
                 parts.append(f"{fallback_summary(self.report, problem)}\n")
         shown = self.plan if self.report is None else self.remaining
         if shown is not None:
-            view = _MAIN_VIEW._replace(apply_options=self.apply_options)
-            parts.append(renderer.render_plan(shown, view))
+            parts.append(renderer.render_plan(shown, _MAIN_VIEW))
         if self.heading:
             parts.append(f"{'### ' if format == 'markdown' else ''}{self.heading}\n")
         if self.findings:

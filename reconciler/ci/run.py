@@ -11,7 +11,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
@@ -105,38 +105,23 @@ class Run:
     base_commit: str = ""
     key_variable: str = "CLOUDTRUTH_API_KEY"
 
-    @property
-    def apply_options(self) -> tuple[str, ...] | None:
-        """Return the options with which `webhooks apply` computes the same plan.
+    def digest_command(self, made: Plan, resend: tuple[str, ...] = ()) -> str | None:
+        """Return the command that starts the apply workflow for exactly this plan.
 
-        None in a workflow: there, plans are reviewed, and applied by the workflow.
+        It includes the number of deletes, if a guard blocks the plan. None outside a workflow, and
+        if no digest covers the operations.
         """
-        if self.workflow and self.branch:
+        if not self.workflow or not made.digest:
             return None
-        words = [word for each in self.resend for word in ("--resend-secret", each)]
-        if self.allow_deletes is not None:
-            words += ["--allow-deletes", str(self.allow_deletes)]
-        return (*(self.inputs.apply_options or ()), *words)
-
-    def digest_command(self, made: Plan, resend: tuple[str, ...] = ()) -> str:
-        """Return the command that applies exactly this plan.
-
-        It starts the apply workflow; outside a workflow, it is `webhooks apply`. It includes the
-        number of deletes, if a guard blocks the plan.
-        """
         allowed = made.counted_deletes if made.blocked else self.allow_deletes
-        options = replace(self, resend=resend, allow_deletes=allowed).apply_options
-        if options is not None:
-            words = ["webhooks", "apply", "--yes", "--expect-digest", made.digest]
-            return shlex.join([*words, *options])
         given = {
             "digest": made.digest,
             "organization": self.label,
             "resend-secret": "\n".join(resend),
             "allow-deletes": "" if allowed is None else str(allowed),
         }
-        words = ["gh", "workflow", "run", self.workflow, "--repo", self.repository]
-        words += ["--ref", self.branch]
+        words = ["gh", "workflow", "run", self.workflow]
+        words += ["--repo", self.repository, "--ref", self.branch]
         for name, value in given.items():
             words += ["-f", f"{name}={value}"] if value else []
         return " ".join(map(_on_one_line, words))

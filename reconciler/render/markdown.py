@@ -105,14 +105,13 @@ def paged_plan(
     max_pages: int,
     extra: Callable[[int], int],
     foot: str,
-    apply_options: tuple[str, ...] | None = None,
 ) -> list[tuple[str, tuple[int, ...]]]:
     """Render a plan on at most `max_pages` pages, each with the indexes of the changes on it.
 
     A page has at most `limit` characters. A change is on one page with all its details, or on none;
     `extra` returns the characters that the change at an index needs in addition to its text. The
-    first page has `foot`, the kept webhooks and the notes, and lists the changes on no page.
-    `apply_options` are the options with which `apply` makes this plan; None suggests no command.
+    first page has `foot`, the kept webhooks and the notes, and lists the changes on no page. No
+    command suggests to apply the plan, because a merge does.
     """
     rows = dict(_deletes_first(plan, PLAIN))
     # Everything except the changes gets at most a third of the first page.
@@ -120,7 +119,7 @@ def paged_plan(
         View(limit=limit // 3),
         table=_TABLE,
         rows=list(map(_plan_row, other_rows(plan, PLAIN))),
-        after=list(_notes(plan, View(apply_options=apply_options))),
+        after=list(_notes(plan, View(apply_options=None))),
         foot=[*_foot(plan), "", foot],
     )
     rooms = [limit - len(ending) - _PAGE_SPACE, *([limit - _PAGE_SPACE] * (max_pages - 1))]

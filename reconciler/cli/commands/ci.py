@@ -28,7 +28,7 @@ from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, Interrupted, OutputError, ReconcilerError, UsageError
 from reconciler.model import Scheme, Secret, SecretRef
-from reconciler.render import RENDERERS, View
+from reconciler.render import RENDERERS
 from reconciler.source.files import NotReadableError, read_regular
 from reconciler.source.text import in_quotes, masked
 from reconciler.source.write import write_atomically
@@ -171,8 +171,7 @@ def _write_outputs(session: Session, result: JobResult) -> bool:
     failures: dict[str, str] = {}
     plan = ""
     if result.plan is not None and (folder := environ.get("RUNNER_TEMP")):
-        view = View(apply_options=result.apply_options)
-        document = RENDERERS["json"]().render_plan(result.plan, view)
+        document = RENDERERS["json"]().render_plan(result.plan)
         target = Path(folder) / f"webhooks-plan-{secrets.token_hex(4)}.json"
         try:
             write_atomically(target, clean(document).encode())
