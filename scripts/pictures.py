@@ -150,7 +150,7 @@ def comment() -> str:
         return blob if "cat-file" in arguments else _COMMIT.encode()
 
     recorder = Recorder()
-    event = PullRequest(number=7, head=_COMMIT, branch="main", no_secrets_reason=None)
+    pull = PullRequest(number=7, head=_COMMIT, branch="main", no_secrets_reason=None)
     address = "https://github.com/acme/config/actions/runs/1"
     github: Any = recorder
     plan_pull_request(
@@ -158,7 +158,7 @@ def comment() -> str:
             inputs=replace(_INPUTS, git=git),
             connect=connect,
             github=github,
-            event=event,
+            pull=pull,
             base_commit=_COMMIT,
             repository="acme/config",
             url=address,

@@ -19,7 +19,7 @@ from reconciler.ci.marker import COMMENT_CHARACTERS, MarkerKind, Post, find
 from reconciler.ci.matrix import input_matcher
 from reconciler.ci.plan import check, files_only, files_only_reason
 from reconciler.ci.result import JobResult, failed, reporting
-from reconciler.ci.run import Reviewing, Run
+from reconciler.ci.run import Run
 from reconciler.errors import (
     BlockedError,
     ConfigurationError,
@@ -66,7 +66,7 @@ class _UnreviewedRotationError(NotReviewedError, code="rotation-not-reviewed"):
 
 def apply(run: Run) -> JobResult:
     """Apply the reviewed operations, and record the outcome on each pull request."""
-    if run.event is not None:
+    if run.pull is not None or run.merge_queue is not None:
         raise UsageError(
             "apply does not run on pull requests or in merge queues: nothing is merged yet",
             hint="run apply on pushes to the applied branch; run plan on these events",
@@ -87,7 +87,7 @@ class _Attempt:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._by_review = run.expect_digest is None and run.reviewing is not Reviewing.IGNORE
+        self._by_review = run.expect_digest is None and run.reviewing != "ignore"
         # An apply without a review continues without GitHub.
         self._ignored = () if self._by_review else (GitHubError, UsageError)
         self._merges: reviews.Merges | None = None if self._by_review else ()
@@ -103,7 +103,7 @@ class _Attempt:
     def run(self) -> JobResult:
         """Apply the plan, or raise the error that prevents it."""
         run = self._run
-        if run.connect is not None or run.github is not None:
+        if run.missing_key is None or run.github is not None:
             with suppress(*self._ignored):
                 self._merges = reviews.merged_reviews(run, run.branch)
             self._reviews = reviews.read_reviews(run, self._merges or (), self._subject)
@@ -113,12 +113,12 @@ class _Attempt:
             posts = chain.from_iterable(comments for _, comments in self._merges or ())
             was_planned = any(each.marker.kind is MarkerKind.PLAN for each in posts)
             if was_planned or run.expect_digest or run.earlier_label:
-                message = f"nothing was applied: {run.key_variable} is not set"
+                message = f"nothing was applied: {run.missing_key} is not set"
                 raise CredentialError(message, hint=why.hint)
             return files_only(checked, why, result="skipped")
         with suppress(*self._ignored):
             self._require_tip(checked)
-        with run.connected() as connection:
+        with run.connect() as connection:
             report = self._apply(checked, connection)
             return self._published(self._result(report))
 
@@ -167,7 +167,7 @@ class _Attempt:
         if run.base_commit and not run.expect_digest:
             with suppress(ConfigurationError):  # it is unknown or was invalid
                 before = previous((run.base_commit,), checked)
-        is_required = run.reviewing is Reviewing.REQUIRE
+        is_required = run.reviewing == "require"
         options = PlanOptions(
             allow_deletes=run.allow_deletes,
             resend=run.resend,
@@ -211,7 +211,7 @@ class _Attempt:
         self._plan, before = made, self._reviews
         if self._by_review and made.operations:
             self._findings += reviews.unapproved(before)
-            if self._run.reviewing is Reviewing.WARN:
+            if self._run.reviewing == "warn":
                 comparison = compare_with_review(made, review, allow_value_changes=False)
                 self._findings += reviews.unreviewed(made, comparison)
         self._reviews = reviews.settle(self._run, before, made, applied, desired)

@@ -37,7 +37,7 @@ def drift(run: Run) -> JobResult:
         if (why := files_only_reason(run)) is not None:
             reported = _failed_check(run, CredentialError(why.message, hint=why.hint))
             return reported if reported.findings else files_only(checked, why, result="skipped")
-        with run.connected() as connection:
+        with run.connect() as connection:
             api = connection.api
             made = make_plan(gather(checked, connection.key), api, options=PlanOptions())
             live = read_live(api)

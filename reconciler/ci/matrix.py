@@ -14,7 +14,7 @@ from typing import Final
 from reconciler.ci.marker import MarkerKind
 from reconciler.ci.result import JobResult, reporting
 from reconciler.ci.reviews import merged_reviews, read_reviews
-from reconciler.ci.run import MergeGroup, PullRequest, Run
+from reconciler.ci.run import Run
 from reconciler.errors import ConfigurationError, UsageError
 from reconciler.findings import warning, warnings_as_errors
 from reconciler.model import Scheme
@@ -90,7 +90,7 @@ def matrix(run: Run) -> JobResult:
         | ({"earlier-label": earlier[name]} if name in earlier else {})
         for name, it in chosen.items()
     ]
-    if run.event is None and run.github is not None:
+    if run.pull is None and run.merge_queue is None and run.github is not None:
         # Issues about runs that failed before they found the organizations.
         failed = replace(run.marker(MarkerKind.FAILURE, ""), code="not-run")
         resolved = (failed, run.marker(MarkerKind.DRIFT, ""))
@@ -168,10 +168,10 @@ def _pending_labels(run: Run, labels: Iterable[str]) -> frozenset[str]:
     So a commit that reverts a change replaces its plan, and a change that was merged is applied
     even after a failed run.
     """
-    if run.github is None or isinstance(run.event, MergeGroup):
+    if run.github is None or run.merge_queue is not None:
         return frozenset()
-    if isinstance(run.event, PullRequest):
-        posts = () if run.event.no_secrets_reason else run.github.comments(run.event.number)
+    if run.pull is not None:
+        posts = () if run.pull.no_secrets_reason else run.github.comments(run.pull.number)
         return frozenset(each.marker.label for each in posts if each.marker.kind is MarkerKind.PLAN)
     merges = merged_reviews(run, run.branch)
     subjects = {each: run.marker(MarkerKind.PLAN, each) for each in labels}

@@ -17,7 +17,7 @@ from reconciler.ci.marker import COMMENT_CHARACTERS, Marker, MarkerKind, Post, e
 from reconciler.ci.matrix import changed_files, input_matcher, read_files
 from reconciler.ci.result import JobResult, failed, reporting
 from reconciler.ci.reviews import collect, history, merged_reviews, unapproved, unreviewed
-from reconciler.ci.run import Commenting, MergeGroup, PullRequest, Run
+from reconciler.ci.run import PullRequest, Run
 from reconciler.ci.workflows import CALLER, WORKFLOWS, label_change, not_triggering
 from reconciler.errors import (
     ConfigurationError,
@@ -67,7 +67,7 @@ def check(run: Run, *, writing: bool = False) -> Checked:
     depend on the live webhooks, not on the reviewed change, and do not fail the run.
     """
     inputs = replace(run.inputs, strict=True)
-    if isinstance(run.event, PullRequest) and inputs.policies:
+    if run.pull is not None and inputs.policies:
         # From the base branch: a pull request cannot relax its own policies.
         inputs = replace(inputs, policy_base=run.base_commit)
         if inputs.git(["cat-file", "-e", run.base_commit]) is None:
@@ -104,16 +104,16 @@ def _require_trigger(run: Run, loaded: Loaded) -> None:
 
 def files_only_reason(run: Run) -> Finding | None:
     """Return why only the files can be checked, None if a plan can be made."""
-    if isinstance(run.event, PullRequest) and run.event.no_secrets_reason is not None:
-        why = f"{run.event.no_secrets_reason}, so GitHub gives it no secrets"
+    if run.pull is not None and run.pull.no_secrets_reason is not None:
+        why = f"{run.pull.no_secrets_reason}, so GitHub gives it no secrets"
         ask = "for a plan, ask a maintainer to push the branch to this repository"
         return note("only-validated", f"{why}: only the files are checked", ask)
-    if run.connect is None:
-        hint = set_command(run.key_variable, run.inputs.environ)
+    if run.missing_key is not None:
+        hint = set_command(run.missing_key, run.inputs.environ)
         hint = hint or "put the key into the job's environment and pass it in the step's env"
         if run.earlier_label:
             hint = f"{label_change(run.earlier_label, run.label)}; {hint}"
-        message = f"{run.key_variable} is not set: only the files are checked"
+        message = f"{run.missing_key} is not set: only the files are checked"
         return warning("no-api-key", message, hint)
     return None
 
@@ -132,17 +132,17 @@ def plan(run: Run) -> JobResult:
         _require_trigger(run, checked.loaded)
         if (why := files_only_reason(run)) is not None:
             return files_only(checked, why)
-        if isinstance(run.event, MergeGroup):
-            return _check_merge_group(run, run.event, checked)
+        if run.merge_queue is not None:
+            return _check_merge_group(run, run.merge_queue, checked)
         findings, base = _base_configuration(run)
         options = PlanOptions(allow_deletes=run.allow_deletes, resend=run.resend, previous=base)
-        with run.connected() as connection:
+        with run.connect() as connection:
             made = make_plan(gather(checked, connection.key), connection.api, options=options)
     except Interrupted:
         raise
     except ReconcilerError as problem:
         return failed(problem, _invalidate(run, problem))
-    if isinstance(run.event, PullRequest):
+    if run.pull is not None:
         changed = changed_files(run)
         relaxed = tuple(
             warning("policy-changed", f"this pull request changes the policy {each}; {_POLICY}")
@@ -155,7 +155,7 @@ def plan(run: Run) -> JobResult:
         is_touched = changed is None or any(it in WORKFLOWS or is_input(it) for it in changed)
         create = bool(made.blocked or (is_touched and (made.operations or made.relaxed)))
         try:
-            findings += _comment(run, run.event, _parts(made, run, run.event), create=create)
+            findings += _comment(run, run.pull, _parts(made, run, run.pull), create=create)
         except ReconcilerError as problem:
             return failed(problem, findings, plan=made)
     return _planned(made, findings)
@@ -166,18 +166,18 @@ def _planned(made: Plan, findings: list[Finding]) -> JobResult:
     return JobResult(result=result, findings=findings, plan=made)
 
 
-def _check_merge_group(run: Run, group: MergeGroup, checked: Checked) -> JobResult:
+def _check_merge_group(run: Run, branch: str, checked: Checked) -> JobResult:
     """Check the plan of a merge queue's commit against the reviews of its pull requests.
 
     Merged reviews not yet applied also count, as they do after the merge.
     """
-    merges = merged_reviews(run, group.branch)
+    merges = merged_reviews(run, branch)
     github = run.github
     assert github is not None
-    commits = github.queue(group.branch)
+    commits = github.queue(branch)
     numbers = dict.fromkeys(commits[each] for each in history(run) if each in commits)
     queue = [(github.pull(each), github.comments(each)) for each in numbers]
-    with run.connected() as connection:
+    with run.connect() as connection:
         api = connection.api
         _, reviews, review = collect(run, [*queue, *merges], api)
         options = PlanOptions(allow_deletes=run.allow_deletes)
@@ -197,7 +197,7 @@ def _check_merge_group(run: Run, group: MergeGroup, checked: Checked) -> JobResu
 
 def _base_configuration(run: Run) -> tuple[list[Finding], Desired | None]:
     """Return the configuration before the pull request; None, with a warning, if not known."""
-    if not isinstance(run.event, PullRequest):
+    if run.pull is None:
         return [], None
     paths, directory, git = run.inputs.paths, run.inputs.directory, run.inputs.git
     try:
@@ -258,8 +258,8 @@ def _invalidate(run: Run, problem: ReconcilerError) -> list[Finding]:
 
     If that fails, return a warning, so that the original problem is still reported.
     """
-    pull = run.event
-    if not isinstance(pull, PullRequest) or files_only_reason(run) is not None:
+    pull = run.pull
+    if pull is None or files_only_reason(run) is not None:
         return []
     text = render_error(problem, View(limit=COMMENT_CHARACTERS // 2))
     text += f"\nMerging applies nothing. Commit {pull.head[:12]} · [run]({run.url})\n"
@@ -273,7 +273,7 @@ def _comment(
     run: Run, pull: PullRequest, parts: list[tuple[Marker, str]], *, create: bool
 ) -> list[Finding]:
     """Write the comments, or return the reason for not changing them."""
-    if run.commenting is Commenting.NEVER:
+    if run.commenting == "false":
         return []
     github = run.github
     if github is None:
@@ -282,7 +282,7 @@ def _comment(
             hint="pass github-token, or set comment to false",
         )
     found = find(github.comments(pull.number), parts[0][0])
-    if found or create or run.commenting is Commenting.ALWAYS:
+    if found or create or run.commenting == "true":
         now = github.pull(pull.number)
         if not now.is_open or now.head != pull.head:
             why = "the pull request is closed or has a newer commit, so its plan is not changed"

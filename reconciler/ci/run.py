@@ -12,8 +12,7 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from reconciler.ci.github import GitHub, text_at
 from reconciler.ci.marker import Marker, MarkerKind
@@ -24,32 +23,13 @@ from reconciler.source.files import DEFAULT_FILE
 from reconciler.source.text import in_quotes
 from reconciler.workflow import Connection, Inputs
 
-_Choice = TypeVar("_Choice", bound=StrEnum)
+_Choice = TypeVar("_Choice", bound=str)
 
 _DEPENDABOT: Final = "dependabot[bot]"
 
 
-class Commenting(StrEnum):
-    """When a plan is posted as a comment on its pull request.
-
-    `changes-only` includes plans that a guard blocks, and changes that only relax guards.
-    """
-
-    ALWAYS = "true"
-    CHANGES_ONLY = "changes-only"
-    NEVER = "false"
-
-
-class Reviewing(StrEnum):
-    """How apply handles an operation that no merged pull request shows."""
-
-    REQUIRE = "require"
-    WARN = "warn"
-    IGNORE = "ignore"
-
-
 class PullRequest(NamedTuple):
-    """A pull request was opened or changed.
+    """The pull request that was opened or changed.
 
     `branch` is the target branch. `no_secrets_reason` is the reason if GitHub gives this run no
     secrets and a read-only token, else None.
@@ -61,24 +41,17 @@ class PullRequest(NamedTuple):
     no_secrets_reason: str | None
 
 
-class MergeGroup(NamedTuple):
-    """A merge queue for `branch` tests a group of pull requests."""
-
-    branch: str
-
-
-Event: TypeAlias = PullRequest | MergeGroup | None
-"""None for a push, a schedule, a manual start, and anything else."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """The task of a run, its inputs and its connections.
 
-    `connect` is None without an API key, which is read from `key_variable`; `github` is None
-    without a token. `label` identifies this setup in comments and issues if the repository has
+    `missing_key` is the variable of the API key if it has no value, else None; `github` is None
+    without a token. `pull` is None except on a pull request; `merge_queue` is the branch whose
+    merge queue tests this commit, else None. `commenting` and `reviewing` are the inputs `comment`
+    and `reviewed-plan`: when a plan is posted on its pull request, and how apply handles an
+    operation that no merged pull request shows. `expect_digest` is the digest of a plan that was
+    reviewed elsewhere. `label` identifies this setup in comments and issues if the repository has
     several, else it is empty; `earlier_label` is its label before the change if it was different.
-    `expect_digest` is the digest of a plan that was reviewed elsewhere.
 
     `repository` is owner/name. `branch` is the branch of the run, `applied_branch` the branch whose
     files are applied, `workflow` the name of the workflow file, `base_commit` the commit before the
@@ -86,13 +59,15 @@ class Run:
     """
 
     inputs: Inputs
-    connect: Callable[[], AbstractContextManager[Connection]] | None
+    connect: Callable[[], AbstractContextManager[Connection]]
     github: GitHub | None
-    event: Event = None
+    missing_key: str | None = None
+    pull: PullRequest | None = None
+    merge_queue: str | None = None
     label: str = ""
     earlier_label: str = ""
-    commenting: Commenting = Commenting.ALWAYS
-    reviewing: Reviewing = Reviewing.REQUIRE
+    commenting: Literal["true", "changes-only", "false"] = "true"
+    reviewing: Literal["require", "warn", "ignore"] = "require"
     expect_digest: str | None = None
     allow_deletes: int | None = None
     resend: tuple[str, ...] = ()
@@ -103,7 +78,6 @@ class Run:
     url: str = ""
     workflow: str = ""
     base_commit: str = ""
-    key_variable: str = "CLOUDTRUTH_API_KEY"
 
     def digest_command(self, made: Plan, resend: tuple[str, ...] = ()) -> str | None:
         """Return the command that starts the apply workflow for exactly this plan.
@@ -155,11 +129,6 @@ class Run:
         label = self.label if label is None else label
         return Marker(kind=kind, label=label, file=", ".join(self.paths))
 
-    def connected(self) -> AbstractContextManager[Connection]:
-        """Connect to CloudTruth with the run's API key."""
-        assert self.connect is not None
-        return self.connect()
-
 
 def _on_one_line(word: str) -> str:
     """Quote a word for bash and zsh without line breaks, which logs and annotations escape."""
@@ -178,8 +147,9 @@ def read_run(
     payload: Mapping[str, Any],
     *,
     inputs: Inputs,
-    connect: Callable[[], AbstractContextManager[Connection]] | None,
+    connect: Callable[[], AbstractContextManager[Connection]],
     github: GitHub | None,
+    missing_key: str | None,
 ) -> Run:
     """Read the inputs of the action, GitHub's variables and its event's payload.
 
@@ -196,17 +166,21 @@ def read_run(
     repository = environ.get("GITHUB_REPOSITORY", "")
     server = environ.get("GITHUB_SERVER_URL") or "https://github.com"
     number = environ.get("GITHUB_RUN_ID", "")
+    event = environ.get("GITHUB_EVENT_NAME", "")
+    queue = text_at(payload, "merge_group", "base_ref").removeprefix("refs/heads/")
     # As in `owner/name/.github/workflows/apply.yml@refs/heads/main`.
     workflow = environ.get("GITHUB_WORKFLOW_REF", "").partition("@")[0]
     return Run(
         inputs=inputs,
         connect=connect,
         github=github,
-        event=_read_event(environ.get("GITHUB_EVENT_NAME", ""), payload, repository=repository),
+        missing_key=missing_key,
+        pull=_pull_request(payload, repository) if event.startswith("pull_request") else None,
+        merge_queue=queue if event == "merge_group" else None,
         label=label,
         earlier_label=environ.get("WEBHOOKS_EARLIER_LABEL", ""),
-        commenting=_choice(Commenting, "comment", values.get("comment") or "true"),
-        reviewing=_choice(Reviewing, "reviewed-plan", values.get("reviewed-plan") or "require"),
+        commenting=_choice(values, "comment", "true", "changes-only", "false"),
+        reviewing=_choice(values, "reviewed-plan", "require", "warn", "ignore"),
         expect_digest=digest,
         allow_deletes=_number("allow-deletes", values.get("allow-deletes", "")),
         resend=tuple(filter(None, resend)),
@@ -223,12 +197,8 @@ def read_run(
     )
 
 
-def _read_event(name: str, payload: Mapping[str, Any], *, repository: str) -> Event:
-    """Return the event `name` in `repository` (owner/name) from its payload."""
-    if name == "merge_group":
-        return MergeGroup(branch=text_at(payload, name, "base_ref").removeprefix("refs/heads/"))
-    if name not in ("pull_request", "pull_request_target"):
-        return None
+def _pull_request(payload: Mapping[str, Any], repository: str) -> PullRequest:
+    """Return the pull request of an event in `repository` (owner/name) from its payload."""
     pull = payload.get("pull_request", {})
     head_repository = text_at(pull, "head", "repo", "full_name")
     no_secrets_reason = None
@@ -244,12 +214,14 @@ def _read_event(name: str, payload: Mapping[str, Any], *, repository: str) -> Ev
     )
 
 
-def _choice(kind: type[_Choice], name: str, value: str) -> _Choice:
-    try:
-        return kind(value.strip().lower())
-    except ValueError:
-        message = f"invalid value {in_quotes(value)} for the input `{name}`"
-        raise UsageError(message, hint=f"set it to one of: {', '.join(kind)}") from None
+def _choice(values: Mapping[str, str], name: str, *choices: _Choice) -> _Choice:
+    """Return the value of an input; the first choice is the default."""
+    value = values.get(name) or choices[0]
+    for each in choices:
+        if each == value.strip().lower():
+            return each
+    message = f"invalid value {in_quotes(value)} for the input `{name}`"
+    raise UsageError(message, hint=f"set it to one of: {', '.join(choices)}")
 
 
 def _number(name: str, value: str) -> int | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from reconciler.ci.run import Commenting, MergeGroup, read_run
+from reconciler.ci.run import Run, read_run
 from reconciler.errors import UsageError
 from reconciler.workflow import Inputs
 
@@ -15,8 +16,9 @@ DIGEST = "sha256:" + "0" * 64
 REPOSITORY = "acme/hooks"
 REACH: dict[str, Any] = {
     "inputs": Inputs(directory=Path(), environ={}, stdin=bytes),
-    "connect": None,
+    "connect": nullcontext,
     "github": None,
+    "missing_key": None,
 }
 
 
@@ -28,7 +30,7 @@ def test_an_input_may_have_spaces_blank_lines_and_capitals() -> None:
         "resend-secret": "env SLACK\n\n Audit \r\n*",
     }
     found = read_run(values, {}, {}, **REACH)
-    assert (found.commenting, found.expect_digest) == (Commenting.CHANGES_ONLY, DIGEST)
+    assert (found.commenting, found.expect_digest) == ("changes-only", DIGEST)
     assert found.resend == ("env SLACK", "Audit", "*")
 
 
@@ -64,9 +66,9 @@ def pull(*, home: str | None = REPOSITORY, author: str = "ann", sender: str = "a
     }
 
 
-def event(name: str, payload: Any, repository: str = REPOSITORY) -> Any:
+def event(name: str, payload: Any, repository: str = REPOSITORY) -> Run:
     environ = {"GITHUB_EVENT_NAME": name, "GITHUB_REPOSITORY": repository}
-    return read_run({}, environ, payload, **REACH).event
+    return read_run({}, environ, payload, **REACH)
 
 
 @pytest.mark.parametrize(
@@ -83,11 +85,12 @@ def event(name: str, payload: Any, repository: str = REPOSITORY) -> Any:
 )
 def test_a_run_without_secrets_has_a_reason(payload: Any, repository: str, word: str) -> None:
     """Forks, deleted forks, Dependabot and unknown authors get no secrets."""
-    found = event("pull_request", payload, repository).no_secrets_reason
-    assert word in found if word else found is None
+    found = event("pull_request", payload, repository).pull
+    assert found is not None
+    assert word in (found.no_secrets_reason or "") if word else found.no_secrets_reason is None
 
 
 def test_the_branch_of_a_merge_group_may_contain_a_slash() -> None:
     """A group for `team/main` is planned against `team/main`."""
     payload = {"merge_group": {"base_ref": "refs/heads/team/main"}}
-    assert event("merge_group", payload) == MergeGroup(branch="team/main")
+    assert event("merge_group", payload).merge_queue == "team/main"

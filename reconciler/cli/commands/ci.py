@@ -117,16 +117,18 @@ def _job_result(session: Session, what: str | None, own: Mapping[str, str | None
             network = Network(clock=clock, environment=environ, observer=progress.observe)
             github = GitHub(repository=repository, token=token, network=network, clean=clean)
             stack.callback(github.close)
-        reachable = missing is None and (settings.local or settings.key is not None)
+        if not settings.local and settings.key is None:
+            missing = missing or "CLOUDTRUTH_API_KEY"
         found = read_run(
             {name.replace("_", "-"): value or "" for name, value in own.items()},
             environ,
             _read_event(environ),
             inputs=session.inputs,
-            connect=(lambda: connected(session)) if reachable else None,
+            connect=lambda: connected(session),
             github=github,
+            missing_key=missing,
         )
-        return _COMMANDS[name](replace(found, key_variable=missing or found.key_variable))
+        return _COMMANDS[name](found)
 
 
 def _missing_key(ref: SecretRef | None, inputs: Inputs) -> str | None:
