@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from reconciler.emulator.emulator import LogEntry
 from reconciler.emulator.messages import Request, Response
+from tests.emulated.emulator import LogEntry
 from tests.emulated.server import Server
 from tests.waiting import TIMEOUT
 

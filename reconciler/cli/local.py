@@ -20,7 +20,7 @@ from reconciler.api.connections import InProcess
 from reconciler.cli.session import STDOUT, Session
 from reconciler.emulator.behavior import MASK, Behavior
 from reconciler.emulator.emulator import LOCAL_KEY, ORGANIZATION, Emulator
-from reconciler.emulator.messages import Request
+from reconciler.emulator.messages import Exchange, Request
 from reconciler.emulator.store import Row, Store
 from reconciler.emulator.webhooks import PATH
 from reconciler.errors import OutputError, UsageError
@@ -128,7 +128,7 @@ def _create(emulator: Emulator, path: Path, name: str) -> None:
             raise UsageError(rejected, hint="correct it in the seed file")
 
 
-def _log(session: Session, name: str) -> Callable[[Any], None]:
+def _log(session: Session, name: str) -> Callable[[Exchange, int], None]:
     """Return a function that writes each request as a line of JSON."""
     file = session.process.stdout
     if name != STDOUT:
@@ -142,8 +142,12 @@ def _log(session: Session, name: str) -> Callable[[Any], None]:
                 hint="use a writable path, or - for standard output",
             ) from None
 
-    def write(entry: Any) -> None:
-        file.write(prose(json.dumps(asdict(entry))) + "\n")
+    def write(exchange: Exchange, status: int) -> None:
+        sent = asdict(exchange.request)
+        del sent["headers"]  # they contain the key
+        sent["body"] = sent["body"].decode("utf-8", "replace")
+        entry = {**sent, "status": status, "changed": exchange.changed}
+        file.write(prose(json.dumps(entry)) + "\n")
         file.flush()
 
     return write

@@ -1,18 +1,15 @@
 """The CloudTruth API as one function from request to response.
 
 Tests, simulations and `--local` call it without a network; `server.py` serves it over HTTP. It is
-thread-safe, one request is one transaction and one line of the log, and time comes only from the
-given clock. It imports nothing from outside this folder, so that client and emulator cannot share a
-misunderstanding of the API.
+thread-safe, and one request is one transaction. It imports nothing from outside this folder, so
+that client and emulator cannot share a misunderstanding of the API.
 """
 
 from __future__ import annotations
 
 import re
-import threading
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from urllib.parse import quote, unquote
 
 from reconciler.emulator import webhooks
@@ -48,50 +45,20 @@ _NOT_FOUND = b"<!doctype html>\n<html lang=en><title>Not Found</title><h1>Not Fo
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogEntry:
-    """A request, as received; `seq` counts the requests to one emulator.
+class Emulator:
+    """One server. `behavior` and `listener` may be replaced; `store` is its data.
 
-    `status` is the one that the client received, 0 if none; `body` is the body of the request, with
-    secrets but without keys; `changed` is the id of the written webhook, even if the client
-    received an error.
+    `listener` receives each request, in order, with the status that the client receives. It must
+    not call the emulator.
     """
 
-    seq: int
-    time: float
-    method: str
-    path: str
-    query: str
-    status: int
-    body: str
-    organization: str | None
-    user: str | None
-    changed: str | None
-
-
-class Emulator:
-    """One server. `behavior` and `listener` may be replaced; `store` is its data."""
-
     def __init__(
-        self,
-        store: Store,
-        behavior: Behavior,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        listener: Callable[[LogEntry], None] | None = None,
-        organization: str = ORGANIZATION,
+        self, store: Store, behavior: Behavior, *, organization: str = ORGANIZATION
     ) -> None:
-        """Serve `store`. If it is empty, add an organization named `organization`.
-
-        `clock` returns seconds. `listener` receives each line of the log, in order, and must not
-        call the emulator.
-        """
+        """Serve `store`. If it is empty, add an organization named `organization`."""
         self.store = store
         self.behavior = behavior
-        self.clock = clock
-        self.listener = listener
-        self.lock = threading.RLock()
-        self._requests = 0
+        self.listener: Callable[[Exchange, int], None] | None = None
         with self.store.transaction():
             if not self.store.organizations():
                 first = self.store.add_organization(organization)
@@ -104,45 +71,19 @@ class Emulator:
 
     def handle(self, request: Request) -> Response:
         """Process a request."""
-        with self.lock, self.store.transaction():
-            exchange = self.begin(request, self.clock())
-            response = self.carry_out(exchange)
-            self.record(exchange, response.status)
+        with self.store.transaction():
+            exchange = Exchange(request=request, store=self.store, behavior=self.behavior)
+            response = self.respond(exchange)
+            if self.listener is not None:
+                self.listener(exchange, response.status)
             return response
 
-    def begin(self, request: Request, now: float) -> Exchange:
-        """Return the exchange for a new request."""
-        return Exchange(request=request, store=self.store, behavior=self.behavior, now=now)
-
-    def carry_out(self, exchange: Exchange) -> Response:
+    def respond(self, exchange: Exchange) -> Response:
         """Find the route, process the request, and return the response."""
         response = _respond(exchange)
         cookies = (("set-cookie", each) for each in exchange.behavior.cookies)
         response = response.with_headers(*cookies)
         return replace(response, body=b"") if exchange.request.method == "HEAD" else response
-
-    def record(self, exchange: Exchange, status: int) -> LogEntry:
-        """Return the log's line for a request, after the listener has received it.
-
-        `status` is the one that the client received, 0 without a response.
-        """
-        request, user = exchange.request, exchange.user
-        self._requests += 1
-        entry = LogEntry(
-            seq=self._requests,
-            time=exchange.now,
-            method=request.method,
-            path=request.path,
-            query=request.query,
-            status=status,
-            body=request.body.decode("utf-8", "replace"),
-            organization=user.organization if user else None,
-            user=user.id if user else None,
-            changed=exchange.changed,
-        )
-        if self.listener is not None:
-            self.listener(entry)
-        return entry
 
 
 def _respond(exchange: Exchange) -> Response:

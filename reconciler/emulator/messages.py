@@ -56,12 +56,14 @@ class Response:
 
 @dataclass(slots=True, kw_only=True)
 class Exchange:
-    """A request in progress; `changed` is the id of the written webhook, if any."""
+    """A request in progress.
+
+    `changed` is the id of the written webhook, if any, even if the client receives an error.
+    """
 
     request: Request
     store: Store
     behavior: Behavior
-    now: float
     user: User | None = None
     changed: str | None = None
 

@@ -8,12 +8,12 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from reconciler.emulator import emulator as product
 from reconciler.emulator import messages
-from reconciler.emulator.emulator import LOCAL_KEY, LogEntry
+from reconciler.emulator.emulator import LOCAL_KEY
 from reconciler.emulator.messages import Exchange, Request
 from reconciler.emulator.store import Row, Store
 from tests.emulated.faults import FaultSource, Response, Script, with_fault
@@ -41,6 +41,21 @@ class SeededStore(Store):
             return super().insert(record)
 
 
+class LogEntry(NamedTuple):
+    """A request, as received.
+
+    `status` is the one that the client received, 0 if none; `changed` is the id of the written
+    webhook, even if the client received an error.
+    """
+
+    method: str
+    path: str
+    query: str
+    status: int
+    body: str
+    changed: str | None
+
+
 class Emulator(product.Emulator):
     """One server. `behavior` and `faults` may be replaced at any time.
 
@@ -63,33 +78,30 @@ class Emulator(product.Emulator):
         self._randomness = random.Random(seed).random
         self._lag = Lag()
         self._late: list[tuple[float, Request]] = []
-        super().__init__(
-            store or SeededStore(seed),
-            behavior or Variant(),
-            clock=clock,
-            listener=listener,
-        )
+        self.clock = clock
+        self._notify = listener
+        super().__init__(store or SeededStore(seed), behavior or Variant())
 
     def handle(self, request: Request) -> Response:
         """Process a request, or fail as the faults require."""
-        with self.lock, self.store.transaction():
+        with self.store.transaction():
             now = self.clock()
             self._commit_due_writes(now)
             fault = self.faults.take(request.method, request.path, request.body)
-            exchange = self.begin(request, now)
+            exchange = self._begin(request, now)
             if fault is None or fault.commit:
-                complete = self.carry_out(exchange)
+                complete = self.respond(exchange)
             else:
                 complete = Response(status=502, headers=(("content-length", "0"),))
                 if fault.commit_after is not None:
                     self._late.append((now + fault.commit_after, request))
             if fault is None:
-                self.record(exchange, complete.status)
+                self._record(exchange, complete.status)
                 return Response(
                     status=complete.status, headers=complete.headers, body=complete.body
                 )
             response = with_fault(complete, fault)
-            self.record(exchange, response.status if fault.has_response else 0)
+            self._record(exchange, response.status if fault.has_response else 0)
             return response
 
     def webhook(self, name: str) -> dict[str, Any]:
@@ -108,10 +120,10 @@ class Emulator(product.Emulator):
 
     def commit_due_writes(self) -> None:
         """Commit the late writes that are due; `handle` does this first."""
-        with self.lock, self.store.transaction():
+        with self.store.transaction():
             self._commit_due_writes(self.clock())
 
-    def begin(self, request: Request, now: float) -> Exchange:
+    def _begin(self, request: Request, now: float) -> Exchange:
         return StaleExchange(
             request=request,
             store=self.store,
@@ -121,18 +133,28 @@ class Emulator(product.Emulator):
             randomness=self._randomness,
         )
 
-    def record(self, exchange: Exchange, status: int) -> LogEntry:
-        entry = super().record(exchange, status)
+    def _record(self, exchange: Exchange, status: int) -> None:
+        request = exchange.request
+        entry = LogEntry(
+            method=request.method,
+            path=request.path,
+            query=request.query,
+            status=status,
+            body=request.body.decode("utf-8", "replace"),
+            changed=exchange.changed,
+        )
+        if self._notify is not None:
+            self._notify(entry)
         self.log.append(entry)
-        return entry
 
-    def carry_out(self, exchange: Exchange) -> messages.Response:
+    def respond(self, exchange: Exchange) -> messages.Response:
+        assert isinstance(exchange, StaleExchange)
         behavior, store = exchange.behavior, self.store
         if not isinstance(behavior, Variant) or not behavior.stale:
-            return super().carry_out(exchange)
+            return super().respond(exchange)
         named = unquote(exchange.request.path.rstrip("/").rpartition("/")[2])
         before = store.row(named) or store.row(named.lower())
-        response = super().carry_out(exchange)
+        response = super().respond(exchange)
         if exchange.changed is not None:
             after = store.row(exchange.changed)
             for organization in sorted({row.organization for row in (before, after) if row}):
@@ -152,9 +174,9 @@ class Emulator(product.Emulator):
         due = [item for item in self._late if item[0] <= now]
         self._late = [item for item in self._late if item[0] > now]
         for moment, request in sorted(due, key=lambda item: item[0]):
-            exchange = self.begin(request, moment)
-            self.carry_out(exchange)
-            self.record(exchange, 0)
+            exchange = self._begin(request, moment)
+            self.respond(exchange)
+            self._record(exchange, 0)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -223,7 +245,10 @@ class Lag:
 class StaleExchange(Exchange):
     """An exchange with a server whose lists are stale and whose order may be random."""
 
-    def __init__(self, *, lag: Lag, randomness: Callable[[], float], **known: Any) -> None:
+    def __init__(
+        self, *, now: float, lag: Lag, randomness: Callable[[], float], **known: Any
+    ) -> None:
         super().__init__(**known)
+        self.now = now
         self.lag = lag
         self.randomness = randomness

@@ -17,20 +17,16 @@ Start = Callable[..., Any]
 
 
 def test_every_request_is_in_the_log(api: Any) -> None:
-    """An entry has the request, its key, the response and the change."""
+    """An entry has the request, the response and the change."""
     made = api.create()
-    api.time.time += 1
     api("GET", HOOKS, query="page=9")
     api("GET", "/nowhere", authorization="")
     first, second, third = api.emulator.log
     assert (first.method, first.path, first.status) == ("POST", HOOKS, 201)
     assert first.changed == made["id"]
     assert '"name": "alerts"' in first.body
-    assert first.organization == api.emulator.organization
-    assert first.user is not None
-    assert (second.query, second.status, second.changed, second.time) == ("page=9", 404, None, 1)
-    assert (third.user, third.organization, third.status) == (None, None, 404)
-    assert [entry.seq for entry in api.emulator.log] == [1, 2, 3]
+    assert (second.query, second.status, second.changed) == ("page=9", 404, None)
+    assert (third.path, third.status) == ("/nowhere", 404)
 
 
 def test_the_key_is_not_in_the_file(tmp_path: Path, start: Start) -> None:
@@ -73,5 +69,5 @@ def test_eight_concurrent_threads_lose_nothing(tmp_path: Path, start: Start) -> 
         statuses = [status for part in pool.map(work, range(8)) for status in part]
     assert sorted(statuses) == [201] * 80 + [400] * 80
     assert len(set(api.stored())) == 80
-    assert [entry.seq for entry in api.emulator.log] == list(range(1, 161))
+    assert len(api.emulator.log) == 160
     api.emulator.store.close()

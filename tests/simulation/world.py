@@ -11,9 +11,8 @@ from typing import cast
 
 from reconciler.api.client import Client, connect
 from reconciler.api.origin import Network
-from reconciler.emulator.emulator import LogEntry
 from reconciler.model import Secret
-from tests.emulated.emulator import LOCAL_KEY, Emulator, Request, Response
+from tests.emulated.emulator import LOCAL_KEY, Emulator, LogEntry, Request, Response
 from tests.emulated.in_process import InProcess
 from tests.simulation.case import Case
 from tests.simulation.faults import ConsoleUser, SeededFaults
