@@ -15,13 +15,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, count, takewhile
+from itertools import chain, count
 from typing import Any, Final
 
-from reconciler.findings import Severity
-from reconciler.kinds import KINDS, Field, slack
+from reconciler.findings import Position, Severity
+from reconciler.kinds import FIELDS, KINDS, Field, slack
 from reconciler.kinds.events import EVENT_TYPES, ordered
 from reconciler.model import (
     DataPath,
@@ -37,10 +37,12 @@ from reconciler.planning.compare import compare_live
 from reconciler.planning.match import unknown_type_or_event
 from reconciler.planning.names import Globs
 from reconciler.planning.readback import Reading, plausible, secrets_alike
-from reconciler.source.lint import name_findings
+from reconciler.source.lint import Rules
+from reconciler.source.load import Parsed, load_parsed
 from reconciler.source.rendered import yaml_text
-from reconciler.source.secrets import is_placeholder, public_url
+from reconciler.source.secrets import public_url
 from reconciler.source.text import in_quotes
+from reconciler.source.yaml import Document
 
 SLACK_TOKEN: Final = SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN")
 """The reference for the token of Slack webhooks, unless the user chooses another."""
@@ -50,7 +52,6 @@ _MODELINE: Final = (
     "cloudtruth-webhooks/main/schemas/webhooks.schema.json"
 )
 _MAX_VARIABLE: Final = 100
-_UNKNOWN: Final = "unknown "
 _HOW_TO_DECLARE: Final = (
     "to manage one, replace its line with a declaration in the same change; otherwise it is deleted"
 )
@@ -58,17 +59,14 @@ _HOW_TO_DECLARE: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Export:
-    """The file's text, the references in it, and what the file cannot express.
+    """The file's text, the references in it, and the number of webhooks that it declares.
 
-    `left_out` has (name, reason) for the live webhooks that the file ignores. `declarable` is the
-    number of these that a file can declare after a correction; the others have an unknown type or
-    event. `declared` is the number of webhooks in the file.
+    `left_out` has (name, reason) for the live webhooks that the file ignores.
     """
 
     text: str
     references: tuple[SecretRef, ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()
-    declarable: int = 0
     declared: int = 0
 
 
@@ -77,77 +75,83 @@ def export(live: Live, *, only: Sequence[str] = (), token: SecretRef = SLACK_TOK
 
     `token` refers to the token that most Slack webhooks share.
     """
-    chosen = Globs(only) if only else None
+    chosen = Globs(only or ("*",))
     everything = sorted(live.webhooks, key=lambda each: (each.name, each.id))
-    webhooks = [each for each in everything if chosen is None or chosen.match(each.name)]
+    webhooks = [each for each in everything if chosen.match(each.name)]
     known = [each for each in everything if each.type in KINDS]
     visible = {name for each in known for name in _shown(each) if _secret(each, name)}
-    reasons = {each.id: _unsupported_reason(each, visible) for each in webhooks}
-    ignored = {each.name: reason for each in reversed(webhooks) if (reason := reasons[each.id])}
+    references = _references(known, {each.id for each in webhooks}, visible, token)
+    named = Counter(each.name for each in webhooks)
+    reasons = {each.id: reason for each in webhooks if (reason := _unsupported_reason(each))}
+    entries = {
+        each.id: _entry(each, references, pinned=named[each.name] > 1)
+        for each in webhooks
+        if each.id not in reasons
+    }
+    reasons |= _rejected(entries)
+    ignored = {each.name: reasons[each.id] for each in reversed(webhooks) if each.id in reasons}
     left_out = [
-        (each.name, reasons[each.id] or "another webhook with this name is ignored")
+        (each.name, reasons.get(each.id, "another webhook with this name is ignored"))
         for each in webhooks
         if each.name in ignored
     ]
     written = [each for each in webhooks if each.name not in ignored]
-    alike: defaultdict[str, list[LiveWebhook]] = defaultdict(list)
-    for each in written:
-        alike[each.name].append(each)
-    references = _references(known, written, token)
-    entries = [_entry(each, references, pinned=len(alike[each.name]) > 1) for each in written]
+    used: set[SecretRef] = set()
     data: dict[str, Any] = {"organization": live.organization.name, "prune": True}
     comments: dict[DataPath, str] = {
         ("prune",): "deletes live webhooks in scope that this file does not declare"
     }
-    if only:
-        # Exclude the webhook without a name, which only wildcards match.
-        scope = ["?*" if "" in ignored and not each.strip("*") else each for each in only]
-        data["scope"] = list(dict.fromkeys(scope))
-    elif "" in ignored:
-        data["scope"] = ["?*"]
+    scope: Iterable[str] = only or ("*",)
+    if "" in ignored:  # only wildcards match it
+        scope = ("?*" if not each.strip("*") else each for each in scope)
         comments["scope",] = "a live webhook has no name, so no file can declare it"
+    if only or "" in ignored:
+        data["scope"] = list(dict.fromkeys(scope))
     if globs := {_as_glob(name): ignored[name] for name, _ in left_out if name}:
         data["ignore"] = list(globs)
-        if not all(map(_is_unknown, globs.values())):
-            comments["ignore",] = _HOW_TO_DECLARE
-        for number, why in enumerate(globs.values()):
-            more = ", so no file can declare it" if _is_unknown(why) else ""
-            comments["ignore", number] = f"{why}{more}"
-    if defaults := _defaults(entries):
+        comments["ignore",] = _HOW_TO_DECLARE
+        comments |= {("ignore", number): why for number, why in enumerate(globs.values())}
+    if defaults := _defaults([entries[each.id] for each in written]):
         data["defaults"] = defaults
-    data["webhooks"] = [_without(each, defaults) for each in entries]
+    data["webhooks"] = [_without(entries[each.id], defaults) for each in written]
     first: dict[SecretRef, str] = {}
-    for number, (found, entry) in enumerate(zip(written, entries, strict=True)):
-        own = {each: references.get((found.id, each)) for each in entry["configuration"]}
-        notes = [*_pinned(found, alike[found.name]), *_notes(found, own, first, visible)]
-        if notes:
-            comments["webhooks", number] = "; ".join(notes)
+    earlier: defaultdict[str, list[LiveWebhook]] = defaultdict(list)
+    for number, found in enumerate(written):
+        fields = entries[found.id]["configuration"]
+        own = {each: references.get((found.id, each)) for each in fields}
+        pinned = _why_pinned(found, earlier[found.name]) if named[found.name] > 1 else ()
+        comments["webhooks", number] = "; ".join((*pinned, *_notes(found, own, first, visible)))
+        earlier[found.name].append(found)
         # Note a missing field once. The shared token needs no note.
         visible |= {each.name for each in KINDS[found.type].fields} - own.keys()
         for ref in own.values():
             if ref is not None and ref != token:
                 first.setdefault(ref, found.name)
+        used.update(filter(None, own.values()))
     return Export(
         text=f"{_MODELINE}\n\n{yaml_text(data, lambda path: comments.get(path, ''))}",
-        references=tuple(sorted(set(references.values()), key=str)),
+        references=tuple(sorted(used, key=str)),
         left_out=tuple(left_out),
-        declarable=sum(not _is_unknown(why) for _, why in left_out),
-        declared=len(entries),
+        declared=len(written),
     )
 
 
-def _is_unknown(reason: str) -> bool:
-    """Return whether the reason is an unknown type or event: such a webhook is never changed."""
-    return reason.startswith(_UNKNOWN)
+def _rejected(entries: Mapping[str, Any]) -> dict[str, str]:
+    """Return why a file cannot contain the declarations, by id: the first error of each."""
+    # The line of a position is the index of an entry.
+    ids, positions = list(entries), [Position(file="", line=line) for line in range(len(entries))]
+    data = {"webhooks": list(entries.values())}
+    document = Document(file="", text="", data=data, items={"webhooks": positions})
+    found = load_parsed(Parsed(documents=(document,)), Rules()).findings
+    errors = [each for each in found if each.severity is Severity.ERROR]
+    return {ids[each.position.line]: each.message for each in reversed(errors) if each.position}
 
 
-def _pinned(found: LiveWebhook, alike: Sequence[LiveWebhook]) -> Iterator[str]:
-    """Yield why an entry has an `id`, given all entries with its name."""
-    if len(alike) > 1:
-        yield f"`id` because {len(alike)} live webhooks have this name"
-        earlier = takewhile(lambda each: each.id != found.id, alike)
-        if any(compare_live(each, found) is not Reading.DIFFERENT for each in earlier):
-            yield "it looks the same as an earlier one: remove it if it is a duplicate"
+def _why_pinned(found: LiveWebhook, earlier: Sequence[LiveWebhook]) -> Iterator[str]:
+    """Yield why an entry has an `id`; `earlier` are those with its name."""
+    yield "`id` because other live webhooks have this name"
+    if any(compare_live(each, found) is not Reading.DIFFERENT for each in earlier):
+        yield "it looks the same as an earlier one: remove it if it is a duplicate"
 
 
 def _shown(found: LiveWebhook) -> Mapping[str, LiveValue]:
@@ -161,22 +165,30 @@ def _secret(found: LiveWebhook, name: str) -> Secret | None:
 
 
 def _references(
-    webhooks: Sequence[LiveWebhook], written: Sequence[LiveWebhook], token: SecretRef
+    webhooks: Sequence[LiveWebhook],
+    chosen: Collection[str],
+    visible: Collection[str],
+    token: SecretRef,
 ) -> dict[tuple[str, str], SecretRef]:
-    """Return a reference for each secret in the file, by webhook id and field name.
+    """Return a reference for each secret of the `chosen` ids, by id and field name.
 
     A shared URL's variable is named after its host, any other after the first of all `webhooks`
     with the value, so a partial export uses the same names. `token` is used for the Slack token
-    that most of `written` share.
+    that most of those chosen share. `visible` has the secret fields that any live webhook shows.
     """
-    ids = {each.id for each in written}
     found: dict[tuple[str, str], SecretRef] = {}
     taken = {token.name}
     for kind in KINDS.values():
         for field in (each for each in kind.fields if each.secret):
-            members = [each for each in webhooks if each.type == kind.type and _refers(field, each)]
+            members = [
+                each
+                for each in webhooks
+                if each.type == kind.type and _refers(field, each, visible)
+            ]
             groups = sorted(_groups(field, members), key=len, reverse=True)
-            usual = max(groups, key=lambda group: sum(each.id in ids for each in group), default=[])
+            usual = max(
+                groups, key=lambda group: sum(each.id in chosen for each in group), default=[]
+            )
             for group in groups:
                 reference = token
                 if group is not usual or field.secret_pattern is not slack.TOKEN:
@@ -188,7 +200,7 @@ def _references(
                     name = next(each for each in chain([stem], numbered) if each not in taken)
                     taken.add(name)
                     reference = SecretRef(scheme=Scheme.ENV, name=name)
-                found.update(((each.id, field.name), reference) for each in group if each.id in ids)
+                found.update(((each.id, field.name), reference) for each in group)
     return found
 
 
@@ -196,16 +208,14 @@ def _groups(field: Field, webhooks: Sequence[LiveWebhook]) -> list[list[LiveWebh
     """Return the webhooks by the value of a secret field: those that may share a reference."""
     values = [_secret(each, field.name) for each in webhooks]
     numbers = Secret.groups(each or Secret("") for each in values)
-    masks: list[Secret | None] = []
-    groups: dict[object, list[LiveWebhook]] = {}
-    for found, value, group in zip(webhooks, values, numbers, strict=True):
-        key: object = group if plausible(value) else found.id
-        if field.secret_pattern is slack.TOKEN and not plausible(value):
-            alike = (secrets_alike(field, each, value) is not Reading.DIFFERENT for each in masks)
-            place = next((number for number, each in enumerate(alike) if each), len(masks))
-            masks += [value] if place == len(masks) else []
-            key = ("hidden", place)
-        groups.setdefault(key, []).append(found)
+    groups: defaultdict[object, list[LiveWebhook]] = defaultdict(list)
+    for found, value, number in zip(webhooks, values, numbers, strict=True):
+        key: object = number
+        if not plausible(value):
+            encrypted = secrets_alike(field, value, Secret("enc:")) is Reading.UNKNOWN
+            hidden = "encrypted" if encrypted else number
+            key = hidden if field.secret_pattern is slack.TOKEN else found.id
+        groups[key].append(found)
     return list(groups.values())
 
 
@@ -220,48 +230,21 @@ def _variable(owner: str, field: str) -> str:
     return "_".join(["WEBHOOK", *([words] if words else []), field.upper()])
 
 
-def _unsupported_reason(found: LiveWebhook, visible: Collection[str]) -> str | None:
-    """Return the reason if no file can declare a live webhook, else None.
-
-    `visible` has the secret fields that any live webhook shows, masked or not.
-    """
+def _unsupported_reason(found: LiveWebhook) -> str | None:
+    """Return why no declaration can be written for a live webhook, else None."""
     if (unknown := unknown_type_or_event(found)) is not None:
-        _, what = unknown
-        subject = "type" if found.type not in KINDS else "event"
-        return f"{_UNKNOWN}{subject} {what}"
-    if not found.name:
-        return "it has no name"
-    if any(each.severity is Severity.ERROR for each in name_findings(found.name)):
-        return "its name contains invisible characters"
-    if not found.event_types:
-        return "it has no events"
-    if isinstance(found.configuration, Unknown) or not found.configuration:
-        return "the server hides its configuration"
-    for each in KINDS[found.type].fields:
-        value = _secret(found, each.name) if each.secret else _literal_value(each, found)
-        shown = found.configuration.get(each.name)
-        if value is None and (each.required or _has_partner(each, found)):
-            if not each.secret and shown not in (None, ""):
-                return f"the server hides its {each.name}"
-            if not each.secret or each.name in visible:
-                return f"it has no {each.name}"
-        if each.secret and each.partner and value and not _has_partner(each, found):
-            return f"it has a {each.name} without a {each.partner}"
-        if (
-            each.schema_pattern
-            and isinstance(value, str)
-            and not re.search(each.schema_pattern, value)
-        ):
-            return f"its {each.name} {in_quotes(value)} is not {each.noun}"
-        if not each.secret and isinstance(value, str) and is_placeholder(value):
-            return f"its {each.name} {in_quotes(value)} looks like a placeholder"
-    return None
+        reason, what = unknown
+        return f"{reason.replace('-', ' ')} {what}, so no file can declare it"
+    return None if _shown(found) else "the server hides its configuration"
 
 
-def _refers(field: Field, found: LiveWebhook) -> bool:
+def _refers(field: Field, found: LiveWebhook, visible: Collection[str]) -> bool:
     """Return whether a file refers to the value of a secret field, shown or hidden."""
-    is_set = field.required or _secret(found, field.name) or _has_partner(field, found)
-    return bool(is_set) and _literal_value(field, found) is None
+    if _secret(found, field.name):
+        return _literal_value(field, found) is None
+    partner = FIELDS[found.type].get(field.partner or "")
+    has_partner = partner is not None and _literal_value(partner, found) is not None
+    return (field.required or has_partner) and field.name not in visible
 
 
 def _literal_value(field: Field, found: LiveWebhook) -> str | bool | None:
@@ -284,11 +267,11 @@ def _entry(
 ) -> dict[str, Any]:
     """Return the declaration of a live webhook."""
     configuration: dict[str, Any] = {}
-    for each in KINDS[found.type].fields:
-        if (reference := references.get((found.id, each.name))) is not None:
-            configuration[each.name] = reference.tree()
-        elif (value := _literal_value(each, found)) is not None:
-            configuration[each.name] = value
+    for name, field in FIELDS[found.type].items():
+        if (reference := references.get((found.id, name))) is not None:
+            configuration[name] = reference.tree()
+        elif (value := _literal_value(field, found)) is not None:
+            configuration[name] = value
     events = ordered(found.event_types)
     return {
         "name": found.name,
@@ -297,12 +280,6 @@ def _entry(
         "event_types": ["*"] if len(events) == len(EVENT_TYPES) else events,
         "configuration": configuration,
     }
-
-
-def _has_partner(known: Field, found: LiveWebhook) -> bool:
-    """Return whether the other field of a pair is set, such as the user name of a password."""
-    partner = KINDS[found.type].field(known.partner or "")
-    return partner is not None and not partner.secret and _literal_value(partner, found) is not None
 
 
 def _notes(
@@ -361,8 +338,6 @@ def _without(entry: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
 
 
 def _as_glob(name: str) -> str:
-    """Return a glob that matches only this name, as far as a file can express it."""
+    """Return a glob that matches only this name, except for halves of surrogate pairs in it."""
     written = "".join(f"[{char}]" if char in "*?[" else char for char in name)
-    if not any(each.severity is Severity.ERROR for each in name_findings(name)):
-        return written
-    return "".join(char if char.isprintable() else "?" for char in written)
+    return re.sub("[\ud800-\udfff]", "?", written)

@@ -61,12 +61,12 @@ def lint(file: str, data: dict[str, Any], rules: Rules) -> Iterator[Finding]:
         # An absent entry must be able to name any live webhook.
         name = webhook.get("name")
         if isinstance(name, str) and webhook.get("state") != "absent":
-            for found in (*name_findings(name), *_literal_in_name(name)):
+            for found in (*_name_findings(name), *_literal_in_name(name)):
                 yield replace(found, place=Place(file, (*path, "name")))
         yield from _settings(file, path, webhook, webhook.get("type", default_type), rules)
 
 
-def name_findings(name: str) -> Iterator[Finding]:
+def _name_findings(name: str) -> Iterator[Finding]:
     """Yield the findings for the name of one webhook.
 
     A name is shown to reviewers, matched by globs and compared with the stored name. A name that

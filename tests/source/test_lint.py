@@ -6,7 +6,7 @@ import pytest
 
 from reconciler.findings import Severity
 from reconciler.model import Secret
-from reconciler.source.lint import Rules, name_findings
+from reconciler.source.lint import Rules
 from reconciler.source.load import Loaded
 from reconciler.source.secrets import public_url, url_credential
 from tests.loading import load_text
@@ -167,8 +167,3 @@ def test_references_are_checked_offline(
     assert found(load_text(slack(token=reference), rules=allow)) == expected
     forbidden = [each for each in expected if each[0] == "forbidden-secret"]
     assert found(load_text(slack(token=reference))) == forbidden
-
-
-def test_half_of_a_surrogate_pair_in_a_live_name_is_an_error() -> None:
-    """A file cannot contain half a surrogate pair, but a server may send one."""
-    assert [each.rule for each in name_findings("a\ud800b")] == ["unsafe-name"]

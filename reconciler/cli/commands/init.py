@@ -248,10 +248,6 @@ def _adopt(
         steps.append(
             f"before you change a `configuration`, set its secrets: {reference_list(made)}"
         )
-    if made.declarable:
-        ignored = plural(made.declarable, "ignored webhook")
-        how = f"remove its line in {target} and add its declaration in the same change"
-        steps.append(f"{ignored}: to declare one, {how}")
     steps.append(f"after an edit, run `webhooks plan{file}` and `webhooks apply{file}`")
     return steps
 
