@@ -73,8 +73,7 @@ class RemovedDuplicate(NamedTuple):
     kept: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class Report(NamedTuple):
     """The report of an apply.
 
     `outcomes` are in the order of `plan.operations`. `writes` counts requests that may have changed

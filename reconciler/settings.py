@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
@@ -46,8 +45,7 @@ _KEY_FILE_MAX: Final = 64 * 1024
 _QUOTES: Final = ("'", '"')
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting(Generic[_T]):
+class Setting(NamedTuple, Generic[_T]):
     """A value, and a description of its source."""
 
     value: _T

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -35,8 +35,7 @@ _VISIBLE: Final = re.compile(r"[\x21-\x7e]+")
 _PORTS: Final = {"http": 80, "https": 443}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Network:
+class Network(NamedTuple):
     """How requests reach a server.
 
     `timeout` is the limit of one request and `deadline` that of the run, in seconds. `environment`
@@ -48,13 +47,12 @@ class Network:
     clock: Clock
     timeout: float = DEFAULT_TIMEOUT
     deadline: float = DEFAULT_DEADLINE
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = MappingProxyType({})
     observer: Observer | None = None
     adapter: Adapter | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class Origin(NamedTuple):
     """Scheme, host and port of a server, and the base path of its API.
 
     `setting` is the name of the setting that holds the URL, for messages.
@@ -64,7 +62,7 @@ class Origin:
     host: str
     port: int
     base: str = ""
-    setting: str = field(default=_SERVER_URL, compare=False)
+    setting: str = _SERVER_URL
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.address}"

@@ -13,10 +13,9 @@ listing before the first write finds it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import count as attempts
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from reconciler.api.attempt import WRONG_SERVER_HINT
 from reconciler.api.transport import MAX_LISTING_BYTES, Transport
@@ -31,15 +30,14 @@ _MAX_ROWS: Final = 200_000
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Page(Generic[_T]):
-    """One page: its rows, the total count (None if unknown), and whether there are more pages.
+class _Page(NamedTuple, Generic[_T]):
+    """One page: its rows, the total number (None if unknown), and whether there are more pages.
 
     `problem` describes an invalid page.
     """
 
     rows: Sequence[_T] = ()
-    count: int | None = None
+    total: int | None = None
     more: bool = False
     problem: str | None = None
 
@@ -65,7 +63,7 @@ def read_all(
         problem = _problem(pages, key)
         if problem is None:
             break
-        shape = [(page.count, page.more, [key(row) for row in page.rows]) for page in pages]
+        shape = [(page.total, page.more, [key(row) for row in page.rows]) for page in pages]
         if shape == before:
             server = transport.origin.address
             raise _incomplete(path, f"{server} returns an incomplete listing: {problem}")
@@ -84,12 +82,12 @@ def read_all(
 def _pages(read: Callable[[int], _Page[_T]], workers: Workers, path: str) -> Sequence[_Page[_T]]:
     """Read the pages of one listing. Raises IncompleteListingError if there are too many."""
     first = read(1)
-    if first.count is None:
+    if first.total is None:
         return _one_by_one(first, read, path)
-    if len(first.rows) >= first.count or not first.rows:
+    if len(first.rows) >= first.total or not first.rows:
         return [first]
-    last = -(-first.count // len(first.rows))
-    if last > _MAX_PAGES or first.count > _MAX_ROWS:
+    last = -(-first.total // len(first.rows))
+    if last > _MAX_PAGES or first.total > _MAX_ROWS:
         raise _endless(path)
     return [first, *workers.run([partial(read, number) for number in range(2, last + 1)])]
 
@@ -118,8 +116,8 @@ def _problem(pages: Sequence[_Page[_T]], key: Callable[[_T], str]) -> str | None
     """Return why pages are not a complete listing, None if they are."""
     if problem := next((page.problem for page in pages if page.problem), None):
         return problem
-    size, count = len(pages[0].rows), pages[0].count
-    if any(page.count != count for page in pages):
+    size, count = len(pages[0].rows), pages[0].total
+    if any(page.total != count for page in pages):
         return "its count changes from page to page"
     if any(len(page.rows) != size for page in pages[:-1]) or len(pages[-1].rows) > size:
         return "its pages have different sizes"
@@ -155,5 +153,5 @@ def _read(transport: Transport, path: str, decode: Callable[[Any], _T], number: 
     if not counted and "next" not in data:
         return _Page(problem="a page has neither `count` nor `next`")
     return _Page(
-        rows=[decode(row) for row in rows], count=count if counted else None, more=bool(following)
+        rows=[decode(row) for row in rows], total=count if counted else None, more=bool(following)
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from itertools import count, islice
 from typing import Any, Final, NamedTuple
@@ -73,7 +72,7 @@ class GitHub:
         self._cap = MAX_LISTING_BYTES
         self._transport = Transport(
             # An enterprise server has GraphQL beside the base of the REST API, not under it.
-            origin=replace(origin, base=""),
+            origin=origin._replace(base=""),
             credential=Credential.of("Bearer", token, "GitHub token"),
             network=network,
             headers={"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": _VERSION},

@@ -122,7 +122,9 @@ def encode(marker: Marker) -> str:
         value = getattr(marker, each.name)
         if value != each.default:
             content[each.name] = value
-    text = json.dumps(content, default=_plain, separators=(",", ":"))
+    if marker.resends:
+        content["resends"] = [(digest, plain(each)) for digest, each in marker.resends]
+    text = json.dumps(content, separators=(",", ":"))
     text = re.sub(r"[<>&@#\x7f]|(?<=-)-", lambda found: f"\\u{ord(found[0]):04x}", text)
     return f"<!-- cloudtruth-webhooks {text} -->"
 
@@ -156,7 +158,3 @@ _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
     "failing": lambda rows: tuple((str(id_), str(since)) for id_, since in rows),
 }
 """Converters for marker fields. `decode` re-encodes the result: a changed value does not match."""
-
-
-def _plain(value: OperationDigest | Resend) -> Any:
-    return plain(value) if isinstance(value, Resend) else (value.digest, value.id, value.name)

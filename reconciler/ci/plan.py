@@ -149,7 +149,7 @@ def plan(run: Run) -> JobResult:
             for each in run.inputs.policies
             if changed is not None and posixpath.normpath(each) in changed
         )
-        made = replace(made, relaxed=(*made.relaxed, *relaxed))
+        made = made._replace(relaxed=(*made.relaxed, *relaxed))
         is_input = input_matcher(run, checked.loaded)
         # Merging a workflow starts the apply, too.
         is_touched = changed is None or any(it in WORKFLOWS or is_input(it) for it in changed)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple, TypeAlias
 
@@ -225,8 +225,7 @@ class Delete:
 Operation: TypeAlias = Create | Update | Delete
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class Kept(NamedTuple):
     """Live webhooks that are not changed; several if the declaration is ambiguous.
 
     With `Reason.LATER` it is the declared webhook whose `id` is no longer live. `position` is the
@@ -237,7 +236,7 @@ class Kept:
 
     webhooks: tuple[Snapshot, ...]
     reason: Reason
-    position: Position | None = field(default=None, compare=False)
+    position: Position | None = None
     detail: str = ""
     unapplied: bool = False
 
@@ -338,13 +337,12 @@ def plain_value(field: Field, value: LiveValue | Unknown) -> str | bool | Unknow
     return UNKNOWN
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperationDigest:
+class OperationDigest(NamedTuple):
     """The digest of a reviewed operation, with the webhook's id (None for a create) and name."""
 
     digest: str
+    id: str | None
     name: str
-    id: str | None = None
 
 
 class SecretUse(NamedTuple):
@@ -367,8 +365,7 @@ class Matched(NamedTuple):
     webhook: Webhook
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(NamedTuple):
     """The changes that make the live webhooks equal to the configuration.
 
     `operations` are in the order in which they are applied: deletes of duplicates (updating the
@@ -426,8 +423,7 @@ class Plan:
         """Return the plan with only the operations at `indexes`."""
         operations = tuple(each for index, each in enumerate(self.operations) if index in indexes)
         names = {each.name for each in operations if not isinstance(each, Delete)}
-        return replace(
-            self,
+        return self._replace(
             operations=operations,
             left_out=tuple(
                 each

@@ -162,7 +162,7 @@ def plan(
         digests=reviewable,
         digest=plan_digest(live.origin, live.organization.id, chain.from_iterable(reviewable)),
     )
-    return replace(made, blocked=tuple(guard(made, options.allow_deletes)))
+    return made._replace(blocked=tuple(guard(made, options.allow_deletes)))
 
 
 def _unmatched_globs(

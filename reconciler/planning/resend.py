@@ -9,8 +9,7 @@ field is sent only if it cannot be read back.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from reconciler.findings import Finding, error, note
 from reconciler.kinds import KINDS
@@ -22,8 +21,7 @@ _ALL: Final = "*"
 """The request for all secrets."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resend:
+class Resend(NamedTuple):
     """A field that a review resends, if the files still declare it.
 
     `value` is the declared value at the review: a reference with its version, or plain text; None

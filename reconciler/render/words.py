@@ -6,7 +6,6 @@ import json
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from glob import escape
 from typing import Final
@@ -294,14 +293,14 @@ def _edits(plan: Plan, view: View) -> Iterator[tuple[str, str, Plan]]:
     """Yield edits: purpose, text, and the plan after the edit, as far as guards check it."""
     undeclared = [each for each in plan.deletes if each.reason is Reason.NOT_DECLARED]
     others = tuple(each for each in plan.operations if each.reason is not Reason.NOT_DECLARED)
-    without = replace(plan, operations=others)
+    without = plan._replace(operations=others)
     managed = [escape(each) for each in sorted(plan.names)]
     if undeclared and plan.file_count == 1 and _listable(managed):
         left = len(plan.matched) + sum(not isinstance(each, Create) for each in others)
         yield (
             "manage only declared webhooks (in the file, replacing its `scope` if it has one)",
             f"scope: {json.dumps(managed, ensure_ascii=False)}",
-            replace(without, in_scope_count=left),
+            without._replace(in_scope_count=left),
         )
     where = "in the file" if plan.file_count == 1 else "in each file that prunes"
     place = f"{where}, replacing its `prune` if it has one"
@@ -313,18 +312,18 @@ def _edits(plan: Plan, view: View) -> Iterator[tuple[str, str, Plan]]:
         yield (
             "ignore undeclared webhooks (in the file; add them to its `ignore` if it has one)",
             f"ignore: {json.dumps(globs, ensure_ascii=False)}",
-            replace(without, in_scope_count=plan.in_scope_count - ignored),
+            without._replace(in_scope_count=plan.in_scope_count - ignored),
         )
         command = ["webhooks", "export", *view.connection]
         command += [word for each in globs for word in ("--only", each)]
         yield (
             "declare undeclared webhooks (in a new file; add it with --file)",
             shlex.join([*command, "-o", "undeclared.yaml"]),
-            replace(without, any_declared=True, any_declared_live=True),
+            without._replace(any_declared=True, any_declared_live=True),
         )
     number = plan.counted_deletes
     yield (
         "raise the limit (in the file, replacing its `limits`)",
         f"limits: {{max_deletes: {number}}}",
-        replace(plan, max_deletes=number),
+        plan._replace(max_deletes=number),
     )

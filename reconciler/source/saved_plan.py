@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -66,7 +66,7 @@ def save_plan(plan: Plan, loaded: Loaded, options: PlanOptions, text: str = "") 
     _refuse_literals(loaded.desired)
     # Allowed deletes are not saved: the plan is blocked until they are allowed again.
     tree = {
-        **plan_tree(replace(plan, blocked=tuple(guard(plan))), __version__),
+        **plan_tree(plan._replace(blocked=tuple(guard(plan))), __version__),
         "options": {"only": list(options.only), "prune": options.prune},
         "policies": loaded.policies,
         "configuration": list(_configuration(loaded)),

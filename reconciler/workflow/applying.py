@@ -60,7 +60,7 @@ def apply(
         # The caller records the resends of `options.reviewed`, so that each is sent once.
         repeats = not options.reviewed
         made, skipped = _reviewed(complete_plan, known, command, values=values, repeats=repeats)
-        made = replace(made, blocked=tuple(guard(made, options.allow_deletes)))
+        made = made._replace(blocked=tuple(guard(made, options.allow_deletes)))
     _require_secrets(made, gathered)
     if made.blocked:
         reasons = "; ".join(each.message for each in made.blocked)
@@ -86,7 +86,7 @@ def apply(
     report = _completed(report, complete_plan, skipped)
     with suppress(Exception):  # positions are for display only
         placed = tuple(_placed(each, checked.loaded) for each in report.outcomes)
-        return replace(report, outcomes=placed)
+        return report._replace(outcomes=placed)
     return report
 
 
@@ -139,7 +139,7 @@ def _reviewed(
     if repeats and any((each.webhook, each.field) in not_shown for each in review.resends):
         resent = "every apply of this review resends its secrets, because CloudTruth does not show "
         notes.append(note("resent-each-time", f"{resent}whether they were sent"))
-    return replace(agreed, notes=(*agreed.notes, *notes)), skipped
+    return agreed._replace(notes=(*agreed.notes, *notes)), skipped
 
 
 def _line(operation: Operation | Kept) -> str:
@@ -184,7 +184,7 @@ def _completed(report: Report, complete_plan: Plan, skipped: Mapping[int, Skippe
         skipped[index] if index in skipped else next(done)
         for index in range(len(complete_plan.operations))
     )
-    return replace(report, plan=complete_plan, outcomes=outcomes)
+    return report._replace(plan=complete_plan, outcomes=outcomes)
 
 
 def _placed(outcome: Outcome, declared: Loaded) -> Outcome:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.api.origin import DEFAULT_DEADLINE, DEFAULT_SERVER, DEFAULT_TIMEOUT, Network
 from reconciler.execute.stop import SignalStop, SystemClock
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
     from reconciler.api.connections import Adapter
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Connection:
+class Connection(NamedTuple):
     """A client for one organization, its key, and what an apply needs.
 
     `key` is rejected as a webhook's secret. `stop` is entered only for the writes: before them a
@@ -28,13 +26,11 @@ class Connection:
     """
 
     api: WebhookAPI
-    key: Secret | None = None
-    clock: Clock = field(default_factory=SystemClock)
     workers: Workers
-    stop: AbstractContextManager[Stop] = field(
-        default_factory=lambda: nullcontext(SignalStop(SystemClock().monotonic))
-    )
-    watcher: Watcher = field(default_factory=Watcher)
+    key: Secret | None = None
+    clock: Clock = SystemClock()
+    stop: AbstractContextManager[Stop] = nullcontext(SignalStop(SystemClock().monotonic))
+    watcher: Watcher = Watcher()
     restart: Callable[[], None] = lambda: None
 
 

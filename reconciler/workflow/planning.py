@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from reconciler.errors import (
@@ -85,7 +84,7 @@ def plan(
     notes = [*made.notes, *gathered.warnings]
     if review is None:
         notes += _unsent(gathered, made)
-    made = replace(made, notes=tuple(sorted(notes, key=sort_key)))
+    made = made._replace(notes=tuple(sorted(notes, key=sort_key)))
     if inputs.strict and has_errors(warnings_as_errors(made.notes)):
         raise ConfigurationError(
             "warnings are treated as errors (--strict)",

@@ -168,5 +168,5 @@ def blocking_guards(
         "max_deletes": None,
         **more,
     }
-    found = replace(found, in_scope_count=in_scope, **numbers)
+    found = found._replace(in_scope_count=in_scope, **numbers)
     return tuple(guard(found, allow_deletes))

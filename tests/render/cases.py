@@ -134,8 +134,8 @@ def plan(
         in_scope_count=9,
         live_count=12,
     )  # fmt: skip
-    made = replace(base, **more)  # type: ignore[arg-type]
-    return replace(made, blocked=tuple(guard(made)))
+    made = base._replace(**more)  # type: ignore[arg-type]
+    return made._replace(blocked=tuple(guard(made)))
 
 
 RENAME = Update(
@@ -268,8 +268,7 @@ def report(plan: Plan, *outcomes: Outcome, **more: Any) -> Report:
     return Report(plan=plan, outcomes=outcomes, **more)
 
 
-WARNED = replace(
-    PLANS["one"],
+WARNED = PLANS["one"]._replace(
     notes=(warning("only-matches-nothing", "no such name"),),
     not_shown=(("Ops", "token"),),
 )
@@ -307,7 +306,7 @@ REPORTS = {
     "warned": report(WARNED),
     "stale": report(plan(RENAME), CHANGED),
     "unconfirmed-create": report(plan(RENAME, CREATE), CHANGED, UNCONFIRMED_CREATE, writes=1),
-    "unapplied": report(plan(kept=(replace(KEPT.kept[2], unapplied=True),))),
+    "unapplied": report(plan(kept=(KEPT.kept[2]._replace(unapplied=True),))),
     "unreviewed": report(
         MIXED, RENAMED, *(skipped(each, NOT_REVIEWED, "not reviewed") for each in (CREATE, ABSENT)),
         writes=1, verified=True,

@@ -198,7 +198,7 @@ def plans(draw: st.DrawFn) -> Plan:
     )
     made = plan(*draw(few(operations, 3)), **draw(more))
     secrets = (each._replace(destination=draw(texts)) for each in made.secrets)
-    return replace(made, secrets=tuple(secrets))
+    return made._replace(secrets=tuple(secrets))
 
 
 def outcomes_of(operation: Operation) -> st.SearchStrategy[Outcome]:

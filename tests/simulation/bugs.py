@@ -37,7 +37,7 @@ BUGS = {
     "trusting an empty page": Bug(
         "api/paging.py",
         "    first = read(1)\n",
-        "    first = read(1)\n    if not first.rows:\n        return [_Page(count=0)]\n",
+        "    first = read(1)\n    if not first.rows:\n        return [_Page(total=0)]\n",
         70,
     ),
     "success without verification": Bug(

@@ -218,7 +218,7 @@ class History:
         again = self._plan_again(process.team)
         if self.case.mode is ApplyMode.WITHOUT_SECRETS:
             pairs = zip(again.operations, again.digests, strict=True)
-            again = replace(again, operations=tuple(each for each, found in pairs if found))
+            again = again._replace(operations=tuple(each for each, found in pairs if found))
         assert process.report is not None
         self.report_checks.check_converged(process.team, process.report.plan, again)
 

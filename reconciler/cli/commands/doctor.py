@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from reconciler.checks import Checklist, Section, Status, unknown
@@ -73,7 +72,7 @@ def _remote(
     from reconciler.doctor import probe as trial
     from reconciler.doctor import service
 
-    deadline = replace(settings.deadline, value=min(settings.deadline.value, _DEADLINE))
+    deadline = settings.deadline._replace(value=min(settings.deadline.value, _DEADLINE))
     session.settings = settings._replace(deadline=deadline)
     progress = Progress(session)
     with connected(session, progress=progress, needs_key=False) as connection:
