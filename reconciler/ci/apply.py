@@ -10,11 +10,12 @@ import shlex
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from typing import Final
 
 from reconciler.ci import reviews
-from reconciler.ci.github import GitHub, GitHubError
+from reconciler.ci.github import GitHub, GitHubError, Pull
 from reconciler.ci.marker import COMMENT_CHARACTERS, MarkerKind, Post, find
 from reconciler.ci.matrix import input_matcher
 from reconciler.ci.plan import check, files_only, files_only_reason
@@ -39,16 +40,15 @@ from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import resends
 from reconciler.planning.review import Review, compare_with_review
 from reconciler.ports import WebhookReader
-from reconciler.render import View, markdown
-from reconciler.render.quote import prose, quote
+from reconciler.render.markdown import code_block
+from reconciler.render.quote import quote
 from reconciler.render.words import plural, shorten
-from reconciler.report import NOT_REVIEWED, Applied, Report
+from reconciler.report import NOT_REVIEWED, Applied, Report, Skipped
 from reconciler.workflow import Checked, Connection, Gathered, gather, previous
 from reconciler.workflow import apply as apply_plan
 from reconciler.workflow import plan as make_plan
 from reconciler.workflow.planning import changed_secrets, unverifiable_secrets
 
-_THIRD: Final = View(limit=COMMENT_CHARACTERS // 3)
 _RESOLVED: Final = "resolved"
 """The code in the marker of a failure that was resolved."""
 
@@ -81,8 +81,8 @@ def apply(run: Run) -> JobResult:
 class _Attempt:
     """One attempt to apply, with what it has found so far, which is also reported after an error.
 
-    `_merges` is None if the merged pull requests cannot be read. `_command` is the command to run
-    next, None if there is none. If it applies a plan by its digest, that plan is `_offered`.
+    `_pulls` are the merged pull requests, as far as they could be read. `_command` is the command
+    to run next, None if there is none. If it applies a plan by its digest, that plan is `_offered`.
     """
 
     def __init__(self, run: Run) -> None:
@@ -90,7 +90,7 @@ class _Attempt:
         self._by_review = run.expect_digest is None and run.reviewing != "ignore"
         # An apply without a review continues without GitHub.
         self._ignored = () if self._by_review else (GitHubError, UsageError)
-        self._merges: reviews.Merges | None = None if self._by_review else ()
+        self._pulls: tuple[Pull, ...] = ()
         self._subject = run.marker(MarkerKind.PLAN)
         self._reviews: tuple[reviews.Merged, ...] = ()
         self._rotated: tuple[str, ...] = ()
@@ -105,12 +105,12 @@ class _Attempt:
         run = self._run
         if run.missing_key is None or run.github is not None:
             with suppress(*self._ignored):
-                self._merges = reviews.merged_reviews(run, run.branch)
-            self._reviews = reviews.read_reviews(run, self._merges or (), self._subject)
+                self._pulls = reviews.merged_pulls(run, run.branch)
+            self._reviews = reviews.read_reviews(run, self._pulls, self._subject)
         checked = check(run, writing=True)
         if (why := files_only_reason(run)) is not None:
             # Before the keys are set, the run only checks the files. Later it needs them.
-            posts = chain.from_iterable(comments for _, comments in self._merges or ())
+            posts = chain.from_iterable(each.comments for each in self._pulls)
             was_planned = any(each.marker.kind is MarkerKind.PLAN for each in posts)
             if was_planned or run.expect_digest or run.earlier_label:
                 message = f"nothing was applied: {run.missing_key} is not set"
@@ -161,7 +161,7 @@ class _Attempt:
 
     def _apply(self, checked: Checked, connection: Connection) -> Report:
         run, api = self._run, connection.api
-        self._subject, self._reviews, merged = reviews.collect(run, self._merges or (), api)
+        self._subject, self._reviews, merged = reviews.collect(run, self._pulls, api)
         gathered = gather(checked, connection.key, writing=True)
         before = None
         if run.base_commit and not run.expect_digest:
@@ -174,8 +174,9 @@ class _Attempt:
             reviewed=merged.resends if self._by_review else (),
             previous=None if is_required else before,  # sends changed references
         )
+        refused: ReconcilerError | None = None
         try:
-            report = apply_plan(
+            report = self._report = apply_plan(
                 checked,
                 connection,
                 options=options,
@@ -183,40 +184,37 @@ class _Attempt:
                 review=run.expect_digest or (merged if is_required else None),
             )
         except (StalePlanError, BlockedError, UnresolvedSecretsError) as problem:
-            made = make_plan(gathered, api, options=options)
-            self._settle(made, frozenset(), merged, checked.desired)
-            if not isinstance(problem, UnresolvedSecretsError):
-                self._rotated = self._unreviewed_rotations(before, gathered, made)
-                unsent = [each.webhook for each in resends(made.operations)]
-                self._offer(gathered, api, options, (*self._rotated, *unsent))
-            raise
-        self._report, made = report, report.plan
-        outcomes = zip(report.outcomes, made.digests, strict=True)
-        applied = [found for outcome, found in outcomes if isinstance(outcome, Applied)]
-        digests = frozenset(each.digest for found in applied for each in found)
-        self._settle(made, digests, merged, checked.desired)
-        self._rotated = self._unreviewed_rotations(before, gathered, made)
-        if report.needs_review or self._rotated:
-            self._offer(gathered, api, options, self._rotated)
+            refused, made = problem, make_plan(gathered, api, options=options)
+            skip = partial(Skipped, code=problem.code, message=problem.message)
+            skipped = tuple(skip(operation=each) for each in made.operations)
+            report = Report(plan=made, outcomes=skipped)
+        self._settle(report, merged, checked.desired)
+        if not isinstance(refused, UnresolvedSecretsError):
+            self._rotated = self._unreviewed_rotations(before, gathered, report.plan)
+            if refused is not None or report.needs_review or self._rotated:
+                rest = (it.operation for it in report.outcomes if not isinstance(it, Applied))
+                unsent = {*self._rotated, *(each.webhook for each in resends(rest))}
+                self._offer(gathered, api, options, unsent)
+        if refused is not None:
+            raise refused
         if report.needs_review:
             left = plural(len(report.outcomes) - len(report.applied), "operation")
             why = f"{left} not applied for lack of a review"
             self._findings.append(warning(NOT_REVIEWED, why, self._advice))
         return report
 
-    def _settle(
-        self, made: Plan, applied: frozenset[str], review: Review, desired: Desired
-    ) -> None:
+    def _settle(self, report: Report, review: Review, desired: Desired) -> None:
         """Record the plan, what was applied, and the outcome of each review."""
-        self._plan, before = made, self._reviews
+        made, before = report.plan, self._reviews
+        self._plan = made
         if self._by_review and made.operations:
             self._findings += reviews.unapproved(before)
             if self._run.reviewing == "warn":
                 comparison = compare_with_review(made, review, allow_value_changes=False)
                 self._findings += reviews.unreviewed(made, comparison)
-        self._reviews = reviews.settle(self._run, before, made, applied, desired)
+        self._reviews = reviews.settle(self._run, before, report, desired)
         with reporting(self._findings, "could not post the outcome on the pull request"):
-            reviews.record(self._run, before, self._reviews, applied)
+            reviews.record(self._run, before, self._reviews, report)
 
     def _unreviewed_rotations(
         self, before: Desired | None, gathered: Gathered, made: Plan
@@ -247,8 +245,7 @@ class _Attempt:
         """Plan the pending operations, for a command that applies them by their digest.
 
         The command passes --resend-secret for each pending resend: the run's, and those of the
-        webhooks in `unsent`, whose reviewed resends were not sent. There is no command if no digest
-        covers the operations.
+        webhooks in `unsent`, whose resends were not sent.
         """
         resend = tuple(sorted({*self._run.resend, *unsent}))
         with suppress(ReconcilerError, KeyboardInterrupt):  # the writes must still be reported
@@ -309,7 +306,7 @@ class _Attempt:
         with reporting(self._findings, "could not close an issue"):
             github.close_issues(resolved(github.open_issues()), text)
         with reporting(self._findings, "could not edit a comment"):
-            for each in chain.from_iterable(resolved(it.comments) for it in self._reviews):
+            for each in chain.from_iterable(resolved(it.comments) for it in self._pulls):
                 # With this code, the next failure is a new comment, which notifies.
                 marker = replace(each.marker, code=_RESOLVED)
                 github.comment(each.number, marker, f"{text}\n", [each])
@@ -325,12 +322,11 @@ class _Attempt:
         text = self._failure_text(result)
         github.extend_deadline(_REPORT_SECONDS)
         with reporting(self._findings, "could not comment on the pull request"):
-            found = self._reviews
-            if self._merges is None:  # the newest merged one, without git's history
-                pulls = github.merged_pulls(self._run.branch)[:1]
-                merges = [(pull, github.comments(pull.number)) for pull in pulls]
-                found = reviews.read_reviews(self._run, merges, self._subject)
-            for each in sorted(found, key=lambda each: not each.pending)[:1]:
+            found = [each.pull for each in self._reviews if each.pending] or self._pulls
+            if not found:  # for example, without git's history
+                newest = github.merged_pulls(self._run.branch)[:1]
+                found = [each._replace(comments=github.comments(each.number)) for each in newest]
+            for each in found[:1]:
                 github.comment(each.number, marker, text, find(each.comments, marker))
                 return
         github.extend_deadline(_REPORT_SECONDS)
@@ -340,23 +336,10 @@ class _Attempt:
 
     def _failure_text(self, result: JobResult) -> str:
         """Return why nothing or not everything was applied, and what to do next, as Markdown."""
-        parts = list[str]()
-        if result.report is not None:
-            parts.append(f"### Apply incomplete: `{result.reason}`\n")
-        if result.problem is not None:
-            parts.append(markdown.render_error(result.problem, _THIRD))
-        if result.report is not None:
-            parts.append(markdown.render_report(result.report, _THIRD))
-        text = "\n".join(parts)
-        for each in self._findings:
-            if each.rule == "no-review":
-                text += f"- {markdown.code(prose(each.message))}\n"
+        head = "" if result.report is None else f"### Apply incomplete: `{result.reason}`\n\n"
         end = f"\nThis is not retried automatically. See {self._run.link}."
         if self._command is not None:
             doing = "continue" if self._offered is None else "apply the plan above"
-            end += f" To {doing}:\n\n{markdown.code_block(self._command)}\n"
-        if self._offered is not None:
-            room = COMMENT_CHARACTERS - len(text) - len(end)
-            view = View(limit=room, apply_options=None)
-            text += "\n" + markdown.render_plan(self._offered, view)
-        return text + end
+            end += f" To {doing}:\n\n{code_block(self._command)}\n"
+        room = COMMENT_CHARACTERS - len(head) - len(end)
+        return head + result.render("markdown", room) + end

@@ -41,7 +41,10 @@ class GitHubError(ReconcilerError):
 
 
 class Pull(NamedTuple):
-    """A pull request. `merged_at` and `merge_commit` are empty if it is not merged."""
+    """A pull request. `merged_at` and `merge_commit` are empty if it is not merged.
+
+    `comments` has the comments of this workflow, oldest first, where they are needed.
+    """
 
     number: int
     is_open: bool
@@ -49,6 +52,7 @@ class Pull(NamedTuple):
     created_at: str
     merged_at: str
     merge_commit: str
+    comments: Sequence[Post] = ()
 
 
 class GitHub:

@@ -13,7 +13,7 @@ from typing import Final
 
 from reconciler.ci.marker import MarkerKind
 from reconciler.ci.result import JobResult, reporting
-from reconciler.ci.reviews import merged_reviews, read_reviews
+from reconciler.ci.reviews import merged_pulls, read_reviews
 from reconciler.ci.run import Run
 from reconciler.errors import ConfigurationError, UsageError
 from reconciler.findings import warning, warnings_as_errors
@@ -173,12 +173,12 @@ def _pending_labels(run: Run, labels: Iterable[str]) -> frozenset[str]:
     if run.pull is not None:
         posts = () if run.pull.no_secrets_reason else run.github.comments(run.pull.number)
         return frozenset(each.marker.label for each in posts if each.marker.kind is MarkerKind.PLAN)
-    merges = merged_reviews(run, run.branch)
+    pulls = merged_pulls(run, run.branch)
     subjects = {each: run.marker(MarkerKind.PLAN, each) for each in labels}
     return frozenset(
         label
         for label, subject in subjects.items()
-        if any(each.pending for each in read_reviews(run, merges, subject))
+        if any(each.pending for each in read_reviews(run, pulls, subject))
     )
 
 

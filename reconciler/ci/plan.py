@@ -16,7 +16,7 @@ from reconciler.ci.github import GitHub
 from reconciler.ci.marker import COMMENT_CHARACTERS, Marker, MarkerKind, Post, encode, find
 from reconciler.ci.matrix import changed_files, input_matcher, read_files
 from reconciler.ci.result import JobResult, failed, reporting
-from reconciler.ci.reviews import collect, history, merged_reviews, unapproved, unreviewed
+from reconciler.ci.reviews import collect, history, merged_pulls, unapproved, unreviewed
 from reconciler.ci.run import PullRequest, Run
 from reconciler.ci.workflows import CALLER, WORKFLOWS, label_change, not_triggering
 from reconciler.errors import (
@@ -171,15 +171,15 @@ def _check_merge_group(run: Run, branch: str, checked: Checked) -> JobResult:
 
     Merged reviews not yet applied also count, as they do after the merge.
     """
-    merges = merged_reviews(run, branch)
+    merged = merged_pulls(run, branch)
     github = run.github
     assert github is not None
     commits = github.queue(branch)
     numbers = dict.fromkeys(commits[each] for each in history(run) if each in commits)
-    queue = [(github.pull(each), github.comments(each)) for each in numbers]
+    queue = [github.pull(each)._replace(comments=github.comments(each)) for each in numbers]
     with run.connect() as connection:
         api = connection.api
-        _, reviews, review = collect(run, [*queue, *merges], api)
+        _, reviews, review = collect(run, [*queue, *merged], api)
         options = PlanOptions(allow_deletes=run.allow_deletes)
         made = make_plan(gather(checked, connection.key), api, options=options, review=review)
     findings = unapproved(reviews[: len(queue)])

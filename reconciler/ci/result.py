@@ -14,9 +14,8 @@ from reconciler.render import FINDINGS_RENDERERS, RENDERERS, View
 from reconciler.render.words import fallback_summary
 from reconciler.report import NOT_REVIEWED, Report
 
-# GitHub discards a step summary over 1 MiB, so stay well below.
-_MAIN_VIEW: Final = View(limit=800_000, apply_options=None)
-_SECONDARY_VIEW: Final = View(limit=90_000)
+_SUMMARY: Final = 900_000
+"""The maximum size of a step summary in bytes. GitHub discards one over 1 MiB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,26 +87,29 @@ class JobResult:
                 found = (*self.plan.blocked, *self.plan.relaxed, *found)
         return FINDINGS_RENDERERS["github"]().render_findings((*found, *self.findings))
 
-    def render(self, format: str) -> str:
-        """Return the result as `text` for the log, or as `markdown` for the summary.
+    def render(self, format: str, limit: int = _SUMMARY) -> str:
+        """Return the result as `text` for the log, or as `markdown` of at most `limit` bytes.
 
         A report that cannot be shown is one line: the writes are not affected.
         """
-        renderer, parts = RENDERERS[format](), list[str]()
+        renderer, parts, third = RENDERERS[format](), list[str](), View(limit=limit // 3)
         if self.problem is not None:
-            parts.append(renderer.render_error(self.problem, _SECONDARY_VIEW))
+            parts.append(renderer.render_error(self.problem, third))
         if self.report is not None:
             try:
-                parts.append(renderer.render_report(self.report, _MAIN_VIEW))
+                parts.append(renderer.render_report(self.report, third))
             except Exception as problem:
                 parts.append(f"{fallback_summary(self.report, problem)}\n")
-        shown = self.plan if self.report is None else self.remaining
-        if shown is not None:
-            parts.append(renderer.render_plan(shown, _MAIN_VIEW))
+        place = len(parts)
         if self.heading:
             parts.append(f"{'### ' if format == 'markdown' else ''}{self.heading}\n")
         if self.findings:
-            parts.append(renderer.render_findings(tuple(self.findings), _SECONDARY_VIEW))
+            parts.append(renderer.render_findings(tuple(self.findings), View(limit=limit // 9)))
+        shown = self.plan if self.report is None else self.remaining
+        if shown is not None:
+            room = limit - sum(len(each.encode("utf-8", "replace")) + 1 for each in parts)
+            view = View(limit=room, apply_options=None)
+            parts.insert(place, renderer.render_plan(shown, view))
         # A log ends with the result, a summary starts with it.
         return "\n".join(parts if format == "markdown" else reversed(parts))
 

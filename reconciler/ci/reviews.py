@@ -8,12 +8,10 @@ recorded in a separate comment, so that the review itself is not edited after th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from itertools import chain
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
 from reconciler.ci.github import Pull
 from reconciler.ci.marker import Marker, MarkerKind, Post, find
@@ -21,44 +19,37 @@ from reconciler.ci.run import Run
 from reconciler.errors import UsageError
 from reconciler.findings import Finding, note, warning
 from reconciler.model import Desired
-from reconciler.planning.plan import Delete, OperationDigest, Plan, Reason
+from reconciler.planning.plan import Delete, Operation, OperationDigest, Plan, Reason
 from reconciler.planning.resend import Resend, resends
 from reconciler.planning.review import Review, ReviewComparison, mentions
 from reconciler.ports import WebhookReader
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
+from reconciler.report import Applied, Report
 
+_NO_COMMENT: Final = "it has no plan comment from this workflow"
+_EDITED: Final = "its plan comment was edited after the merge"
 _STALE: Final = "it differs from the reviewed operation"
 _MAX_RECORDED: Final = 800
 """The number of settled operations that fit into the comment of a review in progress."""
-
-
-class NoReview(StrEnum):
-    """Why a merged pull request approves nothing."""
-
-    NO_COMMENT = "it has no plan comment from this workflow"
-    NO_PLAN = "its last plan failed or was not completed"
-    EDITED = "its plan comment was edited after the merge"
-    OTHER_ORGANIZATION = "its plan is for another organization or server"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merged:
     """A merged pull request, its review and its settled operations.
 
-    `subject` is the subject of its plan; `comments` has all comments of this workflow. `resends`
-    are the resends of secrets, by digest; `replaced` has the digests of operations that newer
-    reviews replace. `problem` is why the pull request approves nothing. `settled` has the digests
-    of operations that are no longer pending, each with whether a run applied it.
+    `subject` is the subject of its plan. `resends` are the resends of secrets, by digest;
+    `replaced` has the digests of operations that newer reviews replace. `problem` is why the pull
+    request approves nothing, else empty. `settled` has the digests of operations that are no longer
+    pending, each with whether a run applied it.
     """
 
-    number: int
+    pull: Pull
     subject: Marker
-    comments: Sequence[Post] = ()
     operations: tuple[OperationDigest, ...] = ()
     resends: Mapping[str, Resend] = field(default_factory=dict)
     replaced: frozenset[str] = frozenset()
-    problem: NoReview | None = None
+    problem: str = ""
     settled: Mapping[str, bool] = field(default_factory=dict)
 
     @property
@@ -67,14 +58,11 @@ class Merged:
         return tuple(each for each in self.operations if each.digest not in self.settled)
 
 
-Merges: TypeAlias = Sequence[tuple[Pull, Sequence[Post]]]
-"""The merged pull requests of the checked-out commit, newest first, with their comments."""
-
-
-def merged_reviews(run: Run, branch: str) -> Merges:
+def merged_pulls(run: Run, branch: str) -> tuple[Pull, ...]:
     """Return the pull requests merged into `branch` that the checked-out commit contains.
 
-    Raises UsageError if git does not have the history, GitHubError.
+    They are sorted newest first, and have their comments. Raises UsageError if git does not have
+    the history, GitHubError.
     """
     if run.github is None:
         raise UsageError(
@@ -86,7 +74,10 @@ def merged_reviews(run: Run, branch: str) -> Merges:
     if not pulls:
         return ()
     comments = run.github.comments_since(min(each.created_at for each in pulls))
-    return [(pull, [each for each in comments if each.number == pull.number]) for pull in pulls]
+    return tuple(
+        pull._replace(comments=[each for each in comments if each.number == pull.number])
+        for pull in pulls
+    )
 
 
 def history(run: Run) -> Collection[str]:
@@ -101,7 +92,7 @@ def history(run: Run) -> Collection[str]:
     return dict.fromkeys(listed.decode("ascii").split()).keys()
 
 
-def read_reviews(run: Run, merges: Merges, subject: Marker) -> tuple[Merged, ...]:
+def read_reviews(run: Run, pulls: Iterable[Pull], subject: Marker) -> tuple[Merged, ...]:
     """Return the review of each pull request about a subject, newest first.
 
     The operations of a newer review replace those of older ones for the same webhook; a resend
@@ -110,9 +101,8 @@ def read_reviews(run: Run, merges: Merges, subject: Marker) -> tuple[Merged, ...
     found: list[Merged] = []
     newer: list[OperationDigest] = []
     resent: set[tuple[str, str]] = set()
-    for pull, comments in merges:
-        planned = _planned_subject(comments, subject, run.inputs.directory)
-        review = _read(pull, comments, planned)
+    for pull in pulls:
+        review = _read(pull, _planned_subject(pull.comments, subject, run.inputs.directory))
         mentioned = mentions(newer)
         others = [each for each in review.operations if each.digest not in review.resends]
         replaced = [each.digest for each in others if mentioned(each.id, each.name)]
@@ -142,27 +132,27 @@ def _planned_subject(comments: Sequence[Post], subject: Marker, directory: Path)
     return subject
 
 
-def _read(pull: Pull, comments: Sequence[Post], subject: Marker) -> Merged:
+def _read(pull: Pull, subject: Marker) -> Merged:
     """Return the review of a pull request from its comments.
 
     A comment that was edited after the merge is ignored.
     """
-    parts = find(comments, replace(subject, kind=MarkerKind.PLAN))
-    found = Merged(number=pull.number, subject=subject, comments=comments)
+    parts = find(pull.comments, replace(subject, kind=MarkerKind.PLAN))
+    found = Merged(pull=pull, subject=subject)
     if not parts:
-        return replace(found, problem=NoReview.NO_COMMENT)
+        return replace(found, problem=_NO_COMMENT)
     none = replace(subject, kind=MarkerKind.OUTCOME)
-    outcome = next((each.marker for each in find(comments, none)), none)
+    outcome = next((each.marker for each in find(pull.comments, none)), none)
     if pull.merged_at and any(each.updated > pull.merged_at for each in parts):
-        return found if outcome.complete else replace(found, problem=NoReview.EDITED)
+        return found if outcome.complete else replace(found, problem=_EDITED)
     first = parts[0].marker
     shown = [each.marker for each in parts if each.marker.digest is not None]
     places = [(each.part, each.total, each.digest) for each in shown]
     if places != [(part + 1, first.total, first.digest) for part in range(first.total)]:
-        return replace(found, problem=NoReview.NO_PLAN)
+        return replace(found, problem="its last plan failed or was not completed")
     known = (subject.organization, subject.origin)
     if subject.origin and (first.organization, first.origin) != known:
-        return replace(found, problem=NoReview.OTHER_ORGANIZATION)
+        return replace(found, problem="its plan is for another organization or server")
     operations = tuple(each for marker in shown for each in marker.operations)
     settled = dict(outcome.settled)
     if outcome.complete:
@@ -181,9 +171,9 @@ def unapproved(reviews: Sequence[Merged]) -> list[Finding]:
     Most pull requests without a plan do not change the configuration: only the newest is named.
     """
     return [
-        note("no-review", f"pull request {each.number} has no approved plan: {each.problem}")
+        note("no-review", f"pull request {each.pull.number} has no approved plan: {each.problem}")
         for index, each in enumerate(reviews)
-        if each.problem is not None and (index == 0 or each.problem is not NoReview.NO_COMMENT)
+        if each.problem and (index == 0 or each.problem != _NO_COMMENT)
     ]
 
 
@@ -197,12 +187,12 @@ def unreviewed(plan: Plan, comparison: ReviewComparison) -> list[Finding]:
 
 
 def collect(
-    run: Run, merges: Merges, api: WebhookReader
+    run: Run, pulls: Iterable[Pull], api: WebhookReader
 ) -> tuple[Marker, tuple[Merged, ...], Review]:
     """Return the subject of a run, its reviews, and one review of all pending operations."""
     organization = api.organization().id
     subject = replace(run.marker(MarkerKind.PLAN), organization=organization, origin=api.origin)
-    reviews = read_reviews(run, merges, subject)
+    reviews = read_reviews(run, pulls, subject)
     left = [
         (each, review.resends.get(each.digest))
         for review in reviews
@@ -219,21 +209,26 @@ def collect(
 
 
 def settle(
-    run: Run, reviews: Sequence[Merged], plan: Plan, applied: frozenset[str], desired: Desired
+    run: Run, reviews: Sequence[Merged], report: Report, desired: Desired
 ) -> tuple[Merged, ...]:
     """Return the reviews, updated with the operations that a run settled.
 
-    `plan` has the operations pending before the run, `applied` the digests of applied ones. A plan
-    that was applied by its digest includes the reviewed changes of the webhooks that it wrote, with
-    other digests, and, if it was applied completely, those of a comment edited after the merge.
+    `report` has the plan of all operations pending before the run. A plan that was applied by its
+    digest includes the reviewed changes of the webhooks that it wrote, with other digests, and, if
+    it was applied completely, those of a comment edited after the merge.
     """
-    pending = list(chain.from_iterable(plan.digests))
-    left = [each for each in pending if each.digest not in applied]
+    done, left = list[tuple[Operation, Sequence[OperationDigest]]](), list[OperationDigest]()
+    for outcome, found in zip(report.outcomes, report.plan.digests, strict=True):
+        if isinstance(outcome, Applied):
+            done.append((outcome.operation, found))
+        else:
+            left += found
+    applied = {each.digest for _, found in done for each in found}
     by_digest = run.expect_digest is not None
-    is_complete = by_digest and bool(pending) and not left
+    is_complete = by_digest and bool(applied) and not left
     left += [
         OperationDigest(digest="", id=each.id, name=each.name)
-        for kept in plan.kept
+        for kept in report.plan.kept
         if kept.reason is not Reason.PROTECTED
         for each in kept.webhooks
     ]
@@ -243,16 +238,15 @@ def settle(
     # secret of a separately reviewed resend.
     sent = {
         (operation.name, name): value
-        for operation, found in zip(plan.operations, plan.digests, strict=True)
+        for operation, _ in done
         if not isinstance(operation, Delete) and "configuration" in operation.sent_fields
-        if any(each.digest in applied for each in found)
         for name, value in operation.after.configuration.items()
     }
     written = mentions(
         each
-        for operation, found in zip(plan.operations, plan.digests, strict=True)
+        for operation, found in done
         for each in found[: len(found) - len(resends((operation,)))]
-        if by_digest and each.digest in applied
+        if by_digest
     )
 
     def was_applied(review: Merged, operation: OperationDigest) -> bool | None:
@@ -273,20 +267,16 @@ def settle(
     for review in reviews:
         outcomes = {it.digest: was_applied(review, it) for it in review.pending}
         known = {digest: each for digest, each in outcomes.items() if each is not None}
-        is_edited = review.problem is NoReview.EDITED
-        problem = None if is_complete and is_edited else review.problem
+        problem = "" if is_complete and review.problem == _EDITED else review.problem
         settled.append(replace(review, settled={**review.settled, **known}, problem=problem))
     return tuple(settled)
 
 
-def record(
-    run: Run, before: Sequence[Merged], after: Sequence[Merged], applied: Collection[str]
-) -> None:
-    """Post the outcome of each review that changed, in a separate comment.
-
-    `applied` has the digests of the operations that this run applied.
-    """
-    by_digest = " (this run applied a plan by its digest)" if applied and run.expect_digest else ""
+def record(run: Run, before: Sequence[Merged], after: Sequence[Merged], report: Report) -> None:
+    """Post the outcome of each review that changed, in a separate comment."""
+    by_digest = ""
+    if report.applied and run.expect_digest:
+        by_digest = " (this run applied a plan by its digest)"
     for old, new in zip(before, after, strict=True):
         if run.github is None or (old.settled, old.problem) == (new.settled, new.problem):
             continue
@@ -298,7 +288,7 @@ def record(
             complete=not new.pending,
         )
         text = _outcome_text(new, run.link, by_digest)
-        run.github.comment(new.number, marker, text, find(new.comments, marker))
+        run.github.comment(new.pull.number, marker, text, find(new.pull.comments, marker))
 
 
 def _outcome_text(review: Merged, link: str, by_digest: str) -> str:
