@@ -23,14 +23,11 @@ from reconciler.model import DataPath
 from reconciler.source.allowed import BAD_NAME
 from reconciler.source.excerpt import is_known
 from reconciler.source.position import lines, locate
-from reconciler.source.schema import INHERITED, UNTYPED, Part, origin, schema, validator
+from reconciler.source.schema import COMPLETE, INHERITED, Part, origin, schema, validator
 from reconciler.source.text import REFERENCE, did_you_mean, near, quoted, ticked
 from reconciler.source.yaml import Document
 
 _COMMENT: Final = re.compile(r"#\S")
-_VERSION_HINT: Final = (
-    "the version of a secret belongs in its reference: `token: {{env: NAME, version: 2}}`"
-)
 _NO_WEBHOOKS: Final = "to declare that there are no webhooks, write `webhooks: []`"
 
 
@@ -46,43 +43,21 @@ class _Rejection(NamedTuple):
 
 def explain(document: Document, rejected: Iterable[Part]) -> list[Finding]:
     """Return the errors in the rejected parts of a file: one finding for each position."""
-    data = document.data
-    if "webhooks" not in data and {"name", "type", "event_types"} <= data.keys():
-        bare = error(
-            "missing-field",
-            "`webhooks` is missing: the file contains only one webhook",
-            "start the file with `webhooks:`, and the webhook below it with `- name: ...`",
-            Place(document.file, ("name",), key=True),
-        )
-        return [bare]
     found: dict[Place, Finding] = {}
     for part in rejected:
-        for each in _explained(part):
+        definition = part.definition
+        if definition is None:
+            definition = _best(COMPLETE.values(), part.data)
+        for each in _violations(definition, part.data):
             assert each.place is not None
             path, key = each.place.path, each.place.key
             if part.item is not None:
-                path = origin(data, part.item, path)
+                path = origin(document.data, part.item, path)
             if each.rule == "null-value" and document.text:
                 each = _commented(each, document.text, path)
             place = Place(document.file, path, key)
             found.setdefault(place, replace(each, place=place))
     return list(found.values())
-
-
-def _explained(part: Part) -> Iterator[Finding]:
-    yield from _violations(part.definition, part.data)
-    if part.definition != UNTYPED or not isinstance(part.data, dict):
-        return
-    if "exclude" in part.data:
-        yield error(
-            "exclude-unknown",
-            "`exclude` removes a webhook from a parent file, but this file has no `extends`",
-            "delete the entry, or name the parent in `extends`",
-            Place("", ("exclude",), key=True),
-        )
-    elif "type" not in part.data:
-        known = schema()["$defs"][f"{next(iter(KINDS))}Webhook"]["properties"]
-        yield from _missing(_Rejection("required", (), part.data, ["type"], {"properties": known}))
 
 
 def _violations(definition: str, data: Any, at: DataPath = ()) -> Iterator[Finding]:
@@ -95,8 +70,9 @@ def _violations(definition: str, data: Any, at: DataPath = ()) -> Iterator[Findi
             holder = holder[name]
         path = (*at, *each.instance_path)
         found.append(_Rejection(str(keyword), path, each.instance, holder[keyword], holder))
-    if ("state",) in (each.path for each in found):
-        # A misspelled `absent`, probably: an entry that deletes a webhook needs only a name.
+    is_excluded = isinstance(data, dict) and "exclude" in data
+    if is_excluded or ("state",) in (each.path for each in found):
+        # Such an entry needs only a name; another state is probably a misspelled `absent`.
         found = [each for each in found if each.keyword != "required"]
     # If the type of a value is wrong, its other errors follow from that.
     for rejected in sorted(found, key=lambda each: each.keyword != "type"):
@@ -132,13 +108,24 @@ def _named(path: DataPath) -> str:
 
 def _unknown_keys(rejected: _Rejection) -> Iterator[Finding]:
     path, known = rejected.path, list(rejected.schema["properties"])
+    if "adopt" in known:
+        known.append("exclude")  # valid in an overlay
     for key in _unknown(rejected):
+        at = Place("", (*path, key), key=True)
+        if key == "exclude" and key in known:
+            yield error(
+                "exclude-unknown",
+                "`exclude` removes a webhook from a parent file, but this file has no `extends`",
+                "delete the entry, or name the parent in `extends`",
+                at,
+            )
+            continue
         candidates = INHERITED if path == ("defaults",) else known
         yield error(
             "unknown-key",
             f"unknown key `{key}`" if is_known(key) else "unknown key",
             _better_key(key, candidates, path),
-            Place("", (*path, key), key=True),
+            at,
         )
 
 
@@ -156,7 +143,7 @@ def _better_key(key: str, known: Sequence[str], path: DataPath) -> str:
     if _before_colon(key) in known:
         return f"add a space after the colon: `{_before_colon(key)}: ...`"
     if key == "version":
-        return _VERSION_HINT.format()
+        return "the version of a secret belongs in its reference: `{env: NAME, version: 2}`"
     if hint := did_you_mean(key, known):
         return hint
     owners = [kind.type for kind in KINDS.values() if kind.field(key) is not None]
@@ -166,10 +153,7 @@ def _better_key(key: str, known: Sequence[str], path: DataPath) -> str:
         return f"`{key}` belongs under `configuration`"
     if key == "max_deletes" and "limits" in known:
         return f"`{key}` belongs under `limits`"
-    if "state" in known and "type" not in known:
-        return f"an entry with `state: absent` takes only {ticked(known)}"
-    more = "; in an overlay also `exclude`" if "adopt" in known else ""
-    return f"known keys: {ticked(known)}{more}"
+    return f"known keys: {ticked(known)}"
 
 
 def _before_colon(key: str) -> str:
@@ -216,45 +200,33 @@ def _wrong_type_finding(expected: str, value: object, path: DataPath) -> Finding
     if value is None:
         hint = _NO_WEBHOOKS if path == ("webhooks",) else "set a value, or delete the entry"
         return error("null-value", f"{name} has no value", hint, at)
-    form = _FORMS[type(value)]
+    form = next(noun for cls, noun, _ in _TYPES.values() if cls is type(value))
     if expected == "string" and not isinstance(value, (dict, list)):
         message = f"{name} must be text, but YAML reads this as {form}"
         return error("not-text", message, "put it in quotes", at)
-    noun, hint = _EXPECTED[expected]
-    if isinstance(value, dict) and path == ("webhooks",):
-        hint = "start each webhook with `- name: ...`"
+    _, noun, hint = _TYPES[expected]
     return error("wrong-type", f"{name} must be {noun}, not {form}", hint, at)
 
 
-_EXPECTED: Final = {
-    "string": ("text", "write one string; use quotes for special characters"),
-    "object": ("a mapping", "write `key: value`, on indented lines below"),
-    "array": ("a list", "write a list, even for one item: `[item]`"),
-    "boolean": ("true or false", "write `true` or `false`, without quotes"),
-    "integer": ("a whole number", "write a whole number, without quotes"),
+_TYPES: Final = {
+    "string": (str, "text", "write one string; use quotes for special characters"),
+    "object": (dict, "a mapping", "write `key: value`, on indented lines below"),
+    "array": (list, "a list", "start each item with `- `, or write `[item]`"),
+    "boolean": (bool, "true or false", "write `true` or `false`, without quotes"),
+    "integer": (int, "a whole number", "write a whole number, without quotes"),
+    "number": (float, "a decimal number", ""),
 }
-_FORMS: Final[Mapping[type, str]] = {
-    int: "a number",
-    float: "a decimal number",
-    bool: "true or false",
-    str: "text",
-    list: "a list",
-    dict: "a mapping",
-}
+"""The Python type, the noun and the hint for each type of JSON Schema."""
 
 
 def _unknown_constant(rejected: _Rejection) -> Iterator[Finding]:
     """Yield the finding for an unknown type, state or version."""
-    at, value = Place("", rejected.path), rejected.value
-    match rejected.path[-1:]:
-        case ("type",):
-            hint = did_you_mean(value, KINDS) or f"the types are {ticked(KINDS)}"
-            yield error("unknown-type", quoted("unknown type", value), hint, at)
-        case ("state",):
-            hint = "write `state: absent` to delete the webhook; otherwise remove the key"
-            yield error("unknown-state", quoted("unknown state", value), hint, at)
-        case _:
-            yield from _fixed_message(rejected)
+    value, path = rejected.value, rejected.path
+    if path[-1] != "type":
+        yield from _fixed_message(rejected)
+        return
+    hint = did_you_mean(value, KINDS) or f"the types are {ticked(KINDS)}"
+    yield error("unknown-type", quoted("unknown type", value), hint, Place("", path))
 
 
 def _duplicates(rejected: _Rejection) -> Iterator[Finding]:
@@ -302,10 +274,15 @@ _MESSAGES: Final[Mapping[str | int, Finding]] = {
         "{name} is not an absolute http or https URL",
         "start it with `https://` or `http://`, without spaces",
     ),
+    "state": error(
+        "unknown-state",
+        "unknown state",
+        "write `state: absent` to delete the webhook; otherwise remove the key",
+    ),
     "version": error(
         "unsupported-version",
         "unknown version of the file format",
-        f"write `version: {{limit}}`; for a newer version, upgrade webhooks; {_VERSION_HINT}",
+        "write `version: {limit}`; for a newer version, upgrade webhooks",
     ),
 }
 """The error for a value that violates a keyword, or for the value of a key."""
@@ -325,12 +302,8 @@ def _union(rejected: _Rejection) -> Iterator[Finding]:
         yield _wrong_type_finding("string", value, path)
     elif "envSecret" in names:
         yield from _bad_secret(value, path)
-    elif len(names) == 1:  # the other branch is null, valid only in an overlay
-        yield from _violations(names[0], value, path)
-    elif isinstance(value, dict):
-        yield from _violations(_branch(value, names), value, path)
     else:
-        yield _wrong_type_finding("object", value, path)
+        yield from _violations(_best(names, value, path), value, path)
 
 
 def _bad_secret(value: Any, path: DataPath) -> Iterator[Finding]:
@@ -351,17 +324,16 @@ def _bad_secret(value: Any, path: DataPath) -> Iterator[Finding]:
         yield error("bad-reference", f"{_named(path)} takes {takes}", hint, Place("", path))
 
 
-def _branch(value: dict[str, Any], names: list[str]) -> str:
-    """Return the definition, other than `absent`, that a mapping violates least."""
-    written = value.get("type")
-    if isinstance(written, str) and (known := near(written, KINDS)):
+def _best(names: Iterable[str], value: Any, at: DataPath = ()) -> str:
+    """Return the definition that a value, its type corrected, violates least."""
+    if isinstance(value, dict) and (known := near(str(value.get("type")), KINDS)):
         value = {**value, "type": known}
-    properties = {name: schema()["$defs"][name]["properties"] for name in names}
-    likely = [name for name in names if "type" not in value or "type" in properties[name]]
-    return min(
-        (name for name in likely if name != "absent"),
-        key=lambda name: sum(1 for _ in _violations(name, value)),
-    )
+
+    def violations(name: str) -> tuple[bool, int]:
+        found = list(_violations(name, value, at))
+        return any(each.place and each.place.path == (*at, "type") for each in found), len(found)
+
+    return min(names, key=violations)
 
 
 _EXPLAINERS: Final[Mapping[str, Callable[[_Rejection], Iterator[Finding]]]] = {

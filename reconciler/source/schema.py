@@ -31,18 +31,19 @@ PLAN: Final = "plan.schema.json"
 ROOT: Final = ""
 """The definition of a complete document."""
 
-UNTYPED: Final = "webhook"
-"""The definition of a webhook without a type that this version knows."""
-
 _PACKAGE = Path(__file__).resolve().parent.parent
 _FOLDERS = (_PACKAGE / "_schemas", _PACKAGE.parent / "schemas")  # in a wheel, in a checkout
-_COMPLETE: Final = {name: f"{name}Webhook" for name in KINDS}
+COMPLETE: Final = {name: f"{name}Webhook" for name in KINDS}
+"""The definition of a webhook by its type."""
 
 
 class Part(NamedTuple):
-    """The data for one definition: the file without its webhooks, or one webhook."""
+    """The data for one definition: the file without its webhooks, or one webhook.
 
-    definition: str
+    A webhook without a type that this version knows has no definition.
+    """
+
+    definition: str | None
     data: Any
     item: int | None = None
 
@@ -94,19 +95,18 @@ def parts(data: dict[str, Any]) -> Iterator[Part]:
     defaults = _usable_defaults(data)
     for index, webhook in enumerate(webhooks):
         if not isinstance(webhook, dict):
-            yield Part(UNTYPED, webhook, index)
+            yield Part(None, webhook, index)
         elif webhook.get("state") == "absent":
             yield Part("absent", webhook, index)
         else:
             effective = _effective(webhook, defaults) if defaults else webhook
             name = effective.get("type")
-            definition = _COMPLETE.get(name, UNTYPED) if isinstance(name, str) else UNTYPED
-            yield Part(definition, effective, index)
+            yield Part(COMPLETE.get(name) if isinstance(name, str) else None, effective, index)
 
 
 def accepts(part: Part) -> bool:
     """Return whether a part of a file is valid."""
-    return part.definition != UNTYPED and validator(part.definition).is_valid(part.data)
+    return part.definition is not None and validator(part.definition).is_valid(part.data)
 
 
 # Defaults
