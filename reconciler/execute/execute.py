@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from functools import partial
-from itertools import chain
 
 from reconciler.errors import (
     ApiError,
@@ -133,58 +132,41 @@ def _stale_error(skipped: Sequence[Skipped]) -> StalePlanError:
 def _stage(operation: Operation) -> int:
     match operation:
         case Delete():
-            return _LAST if operation.kept_id is None else 0
+            return 3 if operation.kept_id is None else 0
         case Update():
             return 1
         case Create():
             return 2
 
 
-_LAST = 3
-
-
 def _write(run: Run, workers: Workers) -> None:
-    """Send pending operations, stage by stage; deletes only if everything before them is done."""
+    """Send pending operations, stage by stage."""
     stages: list[list[int]] = [[], [], [], []]
     for index, operation in enumerate(run.plan.operations):
         stages[_stage(operation)].append(index)
-    held: set[str | None] = set()
-    for stage in stages[:_LAST]:
-        workers.run([partial(_attempt, run, index, held) for index in stage])
-        for index in stage:
-            operation = run.plan.operations[index]
-            if isinstance(operation, Delete) and not run.ledger.applied(index):
-                held.add(operation.kept_id)
-    begun = chain.from_iterable(stages[:_LAST])
-    undone = next((index for index in begun if not run.ledger.applied(index)), None)
-    if undone is None:
-        workers.run([partial(_attempt, run, index, held) for index in stages[_LAST]])
-        return
-    why = f"not deleted, because {run.plan.operations[undone].name!r} was not applied"
-    for index in stages[_LAST]:
-        _skip(run, index, why)
+    undone: list[Operation] = []
+    for stage in stages:
+        held = {each.kept_id for each in undone if isinstance(each, Delete)}
+        first = undone[0].name if undone else None
+        workers.run([partial(_attempt, run, index, held, first) for index in stage])
+        undone += [run.plan.operations[each] for each in stage if not run.ledger.applied(each)]
 
 
-def _skip(run: Run, index: int, why: str) -> None:
-    if run.ledger.outcome(index) is None:
-        operation = run.plan.operations[index]
-        run.ledger.finish(index, Skipped(operation=operation, code="after-failure", message=why))
-
-
-def _attempt(run: Run, index: int, held: Set[str | None]) -> None:
+def _attempt(run: Run, index: int, held: Set[str | None], undone: str | None) -> None:
     """Perform one operation, if it may be started, and record its outcome.
 
-    `held` are the ids of webhooks whose duplicates could not be deleted.
+    `held` are the ids of webhooks whose duplicates could not be deleted. `undone` is the name of an
+    operation of an earlier stage that was not applied.
     """
     ledger, operation = run.ledger, run.plan.operations[index]
-    if ledger.outcome(index) is not None:
-        return
-    # After this update the duplicates would differ: if the run were then interrupted, no later run
-    # could choose one.
+    obstacle: str | None = None
     if isinstance(operation, Update) and operation.before.id in held:
-        _skip(run, index, "its duplicates are still live")
-        return
-    if not ledger.start(index):
+        # After this update the duplicates would differ: if the run were then interrupted, no later
+        # run could choose one.
+        obstacle = "its duplicates are still live"
+    elif isinstance(operation, Delete) and undone is not None:
+        obstacle = f"not deleted, because {undone!r} was not applied"
+    if not ledger.start(index, obstacle):
         return
     try:
         outcome = perform(operation, run)

@@ -18,7 +18,12 @@ from reconciler.report import Applied, Failed, FieldMessage, Outcome, Skipped, U
 
 
 class Ledger:
-    """Outcomes by the index of their operation in the plan. All methods are thread-safe."""
+    """Outcomes by the index of their operation in the plan. All methods are thread-safe.
+
+    `writes` is the number of requests that may have changed something. `sent` are the creates for
+    which a request was sent, with any result, by name. `closed` means that the report is complete,
+    so that later outcomes are not reported.
+    """
 
     def __init__(self, plan: Plan, stop: Stop, watcher: Watcher) -> None:
         self._operations = plan.operations
@@ -28,19 +33,9 @@ class Ledger:
         self._outcomes: dict[int, Outcome] = {}
         self._started: set[int] = set()
         self._ended: str | None = None
-        self._closed = False
-        self._writes = 0
-        self._sent: dict[str, Create] = {}
-
-    @property
-    def writes(self) -> int:
-        """Return the number of requests that may have changed something."""
-        return self._writes
-
-    @property
-    def sent(self) -> tuple[Create, ...]:
-        """Return the creates for which a request was sent, with any result."""
-        return tuple(self._sent.values())
+        self.closed = False
+        self.writes = 0
+        self.sent: dict[str, Create] = {}
 
     @property
     def any_confirmed(self) -> bool:
@@ -48,18 +43,9 @@ class Ledger:
         return any(map(self.applied, self._started))
 
     @property
-    def closed(self) -> bool:
-        """Return whether the report is complete, so that later outcomes are not reported."""
-        return self._closed
-
-    @property
     def stopping(self) -> bool:
         """Return whether nothing more may be sent, not even for started operations."""
-        return self._closed or self._stop.requested() is not None
-
-    def outcome(self, index: int) -> Outcome | None:
-        """Return the outcome of an operation, None if there is none yet."""
-        return self._outcomes.get(index)
+        return self.closed or self._stop.requested() is not None
 
     def applied(self, index: int) -> bool:
         """Return whether an operation was applied."""
@@ -69,14 +55,19 @@ class Ledger:
         """Yield the outcomes recorded so far, in the plan's order."""
         yield from sorted(self._outcomes.items())
 
-    def start(self, index: int) -> bool:
-        """Start an operation, or record that it is skipped because the run is ending."""
+    def start(self, index: int, obstacle: str | None = None) -> bool:
+        """Start an operation, or record that it is skipped.
+
+        The reason is an `obstacle` after an earlier failure, or that the run is ending.
+        """
         operation = self._operations[index]
         with self._lock:
-            if self._closed or index in self._outcomes:
+            if self.closed or index in self._outcomes:
                 return False
             skipped: Skipped | None = None
-            if self._stop.requested() is not None:
+            if obstacle is not None:
+                skipped = Skipped(operation=operation, code="after-failure", message=obstacle)
+            elif self._stop.requested() is not None:
                 skipped = interrupted(operation)
             elif self._ended is not None:
                 skipped = Skipped(operation=operation, code="run-ended", message=self._ended)
@@ -88,12 +79,12 @@ class Ledger:
         # Not under the lock: output may take long, and must not delay `close`.
         with suppress(Exception):  # output never affects writes
             self._watcher.starting(operation)
-        return not self._closed  # later writes would not be reported
+        return not self.closed  # later writes would not be reported
 
     def finish(self, index: int, outcome: Outcome) -> None:
         """Record the outcome of an operation; no effect after `close`."""
         with self._lock:
-            if self._closed:
+            if self.closed:
                 return
             self._outcomes[index] = outcome
         with suppress(Exception):
@@ -107,12 +98,12 @@ class Ledger:
     def count_write(self) -> None:
         """Count a request that changed or may have changed something."""
         with self._lock:
-            self._writes += 1
+            self.writes += 1
 
     def record_create_sent(self, create: Create) -> None:
         """Record that a duplicate of this webhook may exist from now on."""
         with self._lock:
-            self._sent[create.name] = create
+            self.sent[create.name] = create
 
     def end(self, why: str) -> None:
         """Start no more operations."""
@@ -122,9 +113,9 @@ class Ledger:
     def close(self) -> tuple[Outcome, ...]:
         """Accept no more outcomes, and return one for each operation, in the plan's order."""
         with self._lock:
-            self._closed = True
+            self.closed = True
             # An operation that was started but not finished may have been sent.
-            self._writes += len(self._started - self._outcomes.keys())
+            self.writes += len(self._started - self._outcomes.keys())
             return tuple(
                 self._outcomes.get(index) or self._unfinished(index, operation)
                 for index, operation in enumerate(self._operations)

@@ -31,7 +31,7 @@ from reconciler.errors import (
 )
 from reconciler.execute.ledger import Ledger, interrupted
 from reconciler.model import LiveWebhook, Secret, SecretRef, Webhook
-from reconciler.planning.check import Listing, State, check
+from reconciler.planning.check import Listing, State
 from reconciler.planning.plan import (
     Create,
     Delete,
@@ -82,38 +82,37 @@ def perform(operation: Operation, run: Run) -> Outcome:
     """
     errors: list[ApiError] = []
     lost = conflict = False
-    for _ in range(_SENDS[type(operation)]):
-        try:
-            return _send(operation, run)
-        except AmbiguousWriteError as error:
-            run.ledger.count_write()
-            errors.append(error)
-            lost = True
-        except ApiError as error:
-            if conflict or not _is_conflict(operation, error):
-                if lost:
-                    return _unconfirmed(operation, errors, f"then: {error.message}")
-                raise
-            errors.append(error)
-            conflict = True
-        try:
-            outcome = _confirm(operation, run, errors)
-        except ApiError as error:
-            if lost:
-                return _unconfirmed(operation, errors, f"then: {error.message}")
-            raise errors[-1] from error
-        if outcome is not None:
-            return outcome
-        if conflict and isinstance(operation, Create):
-            if lost:
-                return _unconfirmed(operation, errors, f"then: {errors[-1].message}")
-            raise errors[-1]
-        if run.ledger.stopping:
-            if lost:
-                why = f"{_UNSEEN[type(operation)]}; the run was interrupted"
-                return _unconfirmed(operation, errors, why)
-            return interrupted(operation)
-    return _unconfirmed(operation, errors, _UNSEEN[type(operation)])
+    try:
+        for _ in range(_SENDS[type(operation)]):
+            try:
+                return _send(operation, run)
+            except AmbiguousWriteError as error:
+                run.ledger.count_write()
+                errors.append(error)
+                lost = True
+            except ApiError as error:
+                if conflict or not _is_conflict(operation, error):
+                    raise
+                errors.append(error)
+                conflict = True
+            try:
+                outcome = _confirm(operation, run, errors)
+            except ApiError as error:
+                raise (error if lost else errors[-1]) from error
+            if outcome is not None:
+                return outcome
+            if conflict and isinstance(operation, Create):
+                raise errors[-1]
+            if run.ledger.stopping:
+                break
+    except ApiError as error:
+        if not lost:
+            raise
+        return _unconfirmed(operation, errors, f"then: {error.message}")
+    if not lost:
+        return interrupted(operation)
+    stopped = "; the run was interrupted" if run.ledger.stopping else ""
+    return _unconfirmed(operation, errors, f"{_UNSEEN[type(operation)]}{stopped}")
 
 
 def _is_conflict(operation: Operation, error: ApiError) -> bool:
@@ -175,20 +174,16 @@ def _send(operation: Operation, run: Run) -> Outcome:
 
 def draft(webhook: Webhook, secrets: Mapping[SecretRef, Secret]) -> Draft:
     """Return a webhook with the values of its secrets; no configuration if one is missing."""
-    configuration: dict[str, str | bool | Secret] = {}
-    complete = True
-    for name, value in sorted(webhook.configuration.items()):
-        if not isinstance(value, SecretRef):
-            configuration[name] = value
-        elif value in secrets:
-            configuration[name] = secrets[value]
-        else:
-            complete = False
+    values = {
+        name: secrets.get(value) if isinstance(value, SecretRef) else value
+        for name, value in sorted(webhook.configuration.items())
+    }
+    available = {name: value for name, value in values.items() if value is not None}
     return Draft(
         name=webhook.name,
         type=webhook.type,
         event_types=tuple(sorted(webhook.event_types)),
-        configuration=configuration if complete else None,
+        configuration=available if len(available) == len(values) else None,
     )
 
 
@@ -200,14 +195,14 @@ def _from_response(
     If the response differs from what was sent, the webhook is read, because some servers return
     less than they store. The final verification resolves the rest.
     """
-    if not run.before.differences(operation, live):
+    if not run.before.compare(operation, live).differing:
         return Applied(operation=operation, id=live.id)
     try:
         again = run.api.get(live.id)
     except ApiError as error:
         message = f"the response differs from what was sent, then: {error.message}"
         return Unconfirmed(operation=operation, message=message)
-    if again is not None and (differing := run.before.differences(operation, again)):
+    if again is not None and (differing := run.before.compare(operation, again).differing):
         return stored_differently(operation, differing)
     return Applied(operation=operation, id=live.id)
 
@@ -279,7 +274,7 @@ def _confirm(operation: Operation, run: Run, errors: Sequence[ApiError]) -> Outc
     found = run.api.get(operation.before.id)
     if found is None and isinstance(operation, Update):
         return _vanished(operation, run)
-    now = check(operation, found, run.secrets, run.before.evidence)
+    now = run.before.compare(operation, found)
     match now.state:
         case State.DONE:
             end = "was deleted" if isinstance(operation, Delete) else "is live"
@@ -302,9 +297,8 @@ def _find_created(
     """
     lost = isinstance(errors[-1], AmbiguousWriteError)
     failure: ApiError | None = None
-    for pause in _WAITS:
-        if lost:
-            run.clock.sleep(pause)
+    for pause in _WAITS if lost else (0.0,):
+        run.clock.sleep(pause)
         try:
             listing = Listing(run.plan, run.api.list(), run.secrets)
         except ApiError as error:
@@ -315,8 +309,6 @@ def _find_created(
                 return Applied(operation=operation, id=found[0].id, note=note)
             if others := _new(operation, listing, run):
                 return name_conflict(operation, others[0].id)
-        if not lost:
-            break
     if failure is not None:
         raise failure
     return None
@@ -334,14 +326,14 @@ def _new(operation: Create, listing: Listing, run: Run) -> list[LiveWebhook]:
 def find_equal(operation: Create, listing: Listing, run: Run) -> list[LiveWebhook]:
     """Return the new webhooks that equal what was sent, comparing only what the server shows."""
     new = _new(operation, listing, run)
-    return [each for each in new if not listing.differences(operation, each)]
+    return [each for each in new if not listing.compare(operation, each).differing]
 
 
-def name_conflict(operation: Create, id: str) -> Failed:
-    """Return the failure of a create whose name is already taken by another user's webhook."""
+def name_conflict(operation: Operation, id: str) -> Failed:
+    """Return the failure of an operation whose name another user's webhook has, too."""
     return Failed(
         operation=operation,
         code="conflict",
         message=f"another webhook with this name was created since the plan (id {id})",
-        hint="plan again to update it, or declare `previously` or `id`",
+        hint="plan again to update it; to keep several with this name, set `id` on each",
     )

@@ -21,7 +21,7 @@ from reconciler.execute.operation import (
     stored_differently,
 )
 from reconciler.model import LiveWebhook
-from reconciler.planning.check import Listing, State, check
+from reconciler.planning.check import Listing, State
 from reconciler.planning.plan import Create, Delete, snapshot
 from reconciler.report import Applied, Failed, Outcome, RemovedDuplicate, Unconfirmed
 
@@ -37,7 +37,7 @@ class Verification:
 
 def verify(run: Run) -> Verification:
     """Read the listing, remove duplicates, and correct the outcomes in the ledger."""
-    tried: dict[str, _Duplicate] = {}
+    tried: dict[str, RemovedDuplicate] = {}
     left: set[str] = set()
     verified, problem = True, None
     try:
@@ -53,38 +53,34 @@ def verify(run: Run) -> Verification:
             waiting = _unconfirmed(listing, run)
             if last or not (extra or waiting) or (run.ledger.stopping and not extra):
                 break
-            for each in extra:
-                if _remove(each, run):
-                    tried[each.live.id] = each
-                    _reassign(each, listing, run)
+            for gone, kept in extra:
+                if _remove(gone, kept, run):
+                    tried[gone.id] = RemovedDuplicate(name=gone.name, removed=gone.id, kept=kept.id)
+                    _reassign(gone, kept, listing, run)
             if not extra:
                 run.clock.sleep(SPACING)
         for index, outcome in waiting:
             run.ledger.correct(index, _verify_by_id(outcome, listing, run))
-        left = {each.live.id for each in extra if run.api.get(each.live.id) is not None}
+        left = {gone.id for gone, _ in extra if run.api.get(gone.id) is not None}
         if left:
             problem = f"duplicates still exist: {', '.join(sorted(left))}"
     except ApiError as error:
         verified, problem = False, f"final verification failed: {error}"
-    duplicates_removed = tuple(
-        RemovedDuplicate(name=each.live.name, removed=each.live.id, kept=each.keeper.id)
-        for each in tried.values()
-        if each.live.id not in left
-    )
-    return Verification(verified=verified, duplicates_removed=duplicates_removed, problem=problem)
+    removed = tuple(each for each in tried.values() if each.removed not in left)
+    return Verification(verified=verified, duplicates_removed=removed, problem=problem)
 
 
-def _reassign(gone: _Duplicate, listing: Listing, run: Run) -> None:
+def _reassign(gone: LiveWebhook, kept: LiveWebhook, listing: Listing, run: Run) -> None:
     """Assign the kept webhook to the create whose webhook was removed as a duplicate."""
     for index, outcome in run.ledger.recorded():
         operation = outcome.operation
         if not isinstance(outcome, Applied) or not isinstance(operation, Create):
             continue
-        if outcome.id == gone.live.id:
-            if listing.differences(operation, gone.keeper):
-                run.ledger.correct(index, name_conflict(operation, gone.keeper.id))
+        if outcome.id == gone.id:
+            if listing.compare(operation, kept).differing:
+                run.ledger.correct(index, name_conflict(operation, kept.id))
             else:
-                run.ledger.correct(index, replace(outcome, id=gone.keeper.id))
+                run.ledger.correct(index, replace(outcome, id=kept.id))
 
 
 def _unconfirmed(listing: Listing, run: Run) -> list[tuple[int, Applied | Unconfirmed]]:
@@ -95,40 +91,24 @@ def _unconfirmed(listing: Listing, run: Run) -> list[tuple[int, Applied | Unconf
             continue
         operation = outcome.operation
         mine = outcome.id if isinstance(outcome, Applied) else None
-        if mine is None and not isinstance(operation, Create):
+        if not isinstance(operation, Create):
             mine = operation.before.id
         found = listing.by_id.get(mine or "")
         if isinstance(operation, Create) and found is None:
             found = next(iter(find_equal(operation, listing, run)), None)
-        if not _is_confirmed(outcome, found, listing, run):
+        now = listing.compare(operation, found)
+        # For a value that cannot be read, only the response to the write confirms it.
+        written = isinstance(outcome, Applied) and not isinstance(operation, Delete)
+        if now.state is not State.DONE and (now.differing or found is None or not written):
             left.append((index, outcome))
             continue
-        mine = mine if found is None else found.id
         if isinstance(outcome, Unconfirmed):
-            outcome = Applied(
-                operation=operation, id=mine, note="confirmed by the final verification"
-            )
-            run.ledger.correct(index, outcome)
-        elif outcome.id != mine:
-            outcome = replace(outcome, id=mine)
-            run.ledger.correct(index, outcome)
+            outcome = Applied(operation=operation, note="confirmed by the final verification")
+        outcome = replace(outcome, id=mine if found is None else found.id)
+        run.ledger.correct(index, outcome)
         if _others(outcome, listing, run):
             left.append((index, outcome))
     return left
-
-
-def _is_confirmed(
-    outcome: Applied | Unconfirmed, found: LiveWebhook | None, listing: Listing, run: Run
-) -> bool:
-    """Return whether a listing shows that an operation is done.
-
-    For a value that cannot be read, only the response to the write confirms it.
-    """
-    operation = outcome.operation
-    now = check(operation, found, run.secrets, listing.evidence)
-    if isinstance(outcome, Unconfirmed) or found is None or isinstance(operation, Delete):
-        return now.state is State.DONE
-    return not now.differing
 
 
 def _others(outcome: Applied, listing: Listing, run: Run) -> list[LiveWebhook]:
@@ -136,11 +116,9 @@ def _others(outcome: Applied, listing: Listing, run: Run) -> list[LiveWebhook]:
     if isinstance(outcome.operation, Delete):
         return []
     found = [each for each in listing.not_in_plan(outcome.operation.name) if each.id != outcome.id]
-    if not found:
-        return []
     mine = {
         each.id
-        for _, each in run.ledger.recorded()
+        for _, each in (run.ledger.recorded() if found else ())
         if isinstance(each, Applied) and isinstance(each.operation, Create)
     }
     return [each for each in found if each.id not in mine]
@@ -168,18 +146,12 @@ def _verify_by_id(outcome: Applied | Unconfirmed, listing: Listing, run: Run) ->
             message="it was deleted after it was written",
             hint="plan again",
         )
-    if differing := listing.differences(operation, found):
+    if differing := listing.compare(operation, found).differing:
         return stored_differently(operation, differing)
     for other in _others(outcome, listing, run):
         again = run.api.get(other.id)  # a listing may be stale
         if again is not None and again.name == operation.name:
-            return Failed(
-                operation=operation,
-                code="conflict",
-                message="another webhook with this name was created since the plan "
-                f"(id {other.id})",
-                hint="plan again; to keep both, set `id` on each",
-            )
+            return name_conflict(operation, other.id)
     return outcome
 
 
@@ -190,28 +162,23 @@ def _verify_by_id(outcome: Applied | Unconfirmed, listing: Listing, run: Run) ->
 # concurrent runs all keep the same webhook. These deletes are not in the plan.
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Duplicate:
-    """A webhook to delete, and the one of the same name that stays."""
+def _duplicates(listing: Listing, run: Run) -> list[tuple[LiveWebhook, LiveWebhook]]:
+    """Return the duplicates to remove, each with the webhook of the same name that stays.
 
-    live: LiveWebhook
-    keeper: LiveWebhook
-
-
-def _duplicates(listing: Listing, run: Run) -> list[_Duplicate]:
-    """Return the duplicates to remove: at most all but one of each name that was sent."""
+    They are at most all but one of each name that was sent.
+    """
     pinned = {each.before.id for each in run.plan.updates} | {each.id for each in run.plan.matched}
-    found: list[_Duplicate] = []
-    for operation in sorted(run.ledger.sent, key=lambda each: each.name):
-        same = [each for each in listing.named(operation.name) if each.id not in pinned]
+    found: list[tuple[LiveWebhook, LiveWebhook]] = []
+    for name, operation in sorted(run.ledger.sent.items()):
+        same = [each for each in listing.named(name) if each.id not in pinned]
         keeper = min(same, key=lambda each: each.id, default=None)
         for each in find_equal(operation, listing, run):
             if keeper is not None and each.id not in pinned and each.id != keeper.id:
-                found.append(_Duplicate(live=each, keeper=keeper))
+                found.append((each, keeper))
     return found
 
 
-def _remove(duplicate: _Duplicate, run: Run) -> bool:
+def _remove(gone: LiveWebhook, kept: LiveWebhook, run: Run) -> bool:
     """Delete a duplicate; return whether this run removed it or may have.
 
     Both webhooks are read first: one that has changed since the listing is not a duplicate any
@@ -219,10 +186,10 @@ def _remove(duplicate: _Duplicate, run: Run) -> bool:
     """
     if run.ledger.closed:
         return False
-    live, keeper = run.api.get(duplicate.live.id), run.api.get(duplicate.keeper.id)
-    if live is None or keeper is None or keeper.name != duplicate.keeper.name:
+    live, keeper = run.api.get(gone.id), run.api.get(kept.id)
+    if live is None or keeper is None or keeper.name != kept.name:
         return False
-    if snapshot(live) != snapshot(duplicate.live):
+    if snapshot(live) != snapshot(gone):
         return False
     try:
         removed = run.api.delete(live.id)

@@ -27,7 +27,7 @@ from reconciler.planning.plan import (
     Update,
     snapshot,
 )
-from reconciler.planning.readback import Evidence, Reading, gather_evidence
+from reconciler.planning.readback import Reading, gather_evidence
 
 
 class State(Enum):
@@ -39,9 +39,9 @@ class State(Enum):
 
 
 class CheckResult(NamedTuple):
-    """The state of one operation, the reason, and the id of the live webhook if there is one.
+    """The state of one operation, the reason, and the webhook's id if the operation is done.
 
-    `differing` is the difference between that webhook and the result of a create or an update.
+    `differing` is the difference between the webhook and the result of a create or an update.
     """
 
     state: State
@@ -50,71 +50,15 @@ class CheckResult(NamedTuple):
     differing: tuple[FieldChange, ...] = ()
 
 
-_PENDING = CheckResult(state=State.PENDING)
-
-
-def check(
-    operation: Operation,
-    live: LiveWebhook | None,
-    secrets: Mapping[SecretRef, Secret],
-    evidence: Evidence,
-) -> CheckResult:
-    """Check an operation against its webhook: by id or, for a create, by name."""
-    if live is None:
-        match operation:
-            case Create():
-                return _PENDING
-            case Update():
-                return CheckResult(state=State.STALE, reason="it was deleted since the plan")
-            case Delete():
-                return CheckResult(
-                    state=State.DONE, reason="it is already deleted", id=operation.before.id
-                )
-    if isinstance(operation, Delete):
-        return _PENDING if snapshot(live) == operation.before else _changed(live)
-    compared = compare(operation.after, live, secrets, evidence)
-    differing = compared.fields
-    if "configuration" not in operation.sent_fields:
-        # A plan made without the values of secrets does not contain them. Every other difference
-        # counts, sent or not, because the reviewed result includes it.
-        differing = tuple(each for each in differing if not isinstance(each, SecretChange))
-    done = CheckResult(state=State.DONE, reason="it is already applied", id=live.id)
-    if isinstance(operation, Create):
-        return _changed(live, differing, _APPEARED) if differing else done
-    if not differing and not _sends_unknown(operation, live, compared):
-        return done
-    if snapshot(live, operation.after) == operation.before:
-        return CheckResult(state=State.PENDING, id=live.id, differing=differing)
-    return _changed(live, differing) if differing else done
-
-
-_APPEARED = "another webhook with this name was created since the plan"
-
-
-def _changed(
-    live: LiveWebhook,
-    differing: tuple[FieldChange, ...] = (),
-    reason: str = "it was changed since the plan",
-) -> CheckResult:
-    return CheckResult(state=State.STALE, reason=reason, id=live.id, differing=differing)
-
-
-def _sends_unknown(operation: Update, live: LiveWebhook, compared: Comparison) -> bool:
-    """Return whether an operation sends or removes a value that the live webhook does not show."""
-    hidden = isinstance(live.configuration, Unknown)
-    unknown = compared.not_shown + compared.malformed + compared.unavailable
-    return any(
-        hidden
-        if isinstance(each, FieldRemoved)
-        else not isinstance(each, SetChange) and str(each.path[-1]) in unknown
-        for each in operation.fields
-    )
+_PENDING = CheckResult(State.PENDING)
+_APPEARED = CheckResult(State.STALE, "another webhook with this name was created since the plan")
+_CHANGED = CheckResult(State.STALE, "it was changed since the plan")
 
 
 class Listing:
     """The live webhooks at one time, for checking the operations of a plan.
 
-    `evidence` is what they prove about secrets, compared with the values that the plan declares.
+    Their secrets are compared with the values that the plan declares.
     """
 
     def __init__(
@@ -130,7 +74,7 @@ class Listing:
         created = [each.after for each in plan.creates]
         pairs = [(each, self.by_id[key]) for key, each in declared.items() if key in self.by_id]
         pairs += [(each, live) for each in created for live in self.named(each.name)]
-        self.evidence = gather_evidence(pairs, webhooks, secrets)
+        self._evidence = gather_evidence(pairs, webhooks, secrets)
         # Id and name of each webhook in the plan, before and after it. A webhook with a different
         # name was renamed since the plan.
         before = [each.before for each in (*plan.updates, *plan.deletes, *plan.left_out)]
@@ -154,35 +98,28 @@ class Listing:
         found = [each for name in names for each in self.named(name)]
         return [each for each in found if (each.id, each.name) not in self._known]
 
-    def differences(self, operation: Create | Update, live: LiveWebhook) -> tuple[FieldChange, ...]:
-        """Return the known differences between a webhook and the result of an operation."""
-        return check(operation, live, self._secrets, self.evidence).differing
-
     def check(self, operation: Operation) -> CheckResult:
         """Return the state of an operation. If two webhooks have its name, it is stale."""
+        live: LiveWebhook | None = None
         others: list[LiveWebhook] = []
         match operation:
             case Create():
-                found = self.not_in_plan(operation.name)
-                live = found[0] if found else None
-                others = found[:1] if len(found) > 1 else []
-            case Update(before=before):
+                if found := self.not_in_plan(operation.name):
+                    live, *others = found
+            case Update(before=before, after=after):
                 live = self.by_id.get(before.id)
-                names = {operation.name} if operation.name != before.name else set()
-                if operation.after.id is None:
-                    names |= {operation.name, before.name}
+                pinned = after.id is not None
+                names = {after.name} - {before.name} if pinned else {after.name, before.name}
                 others = self.not_in_plan(*sorted(names))
             case Delete(before=before):
                 live = self.by_id.get(before.id)
                 if live is not None and operation.reason in (Reason.ABSENT, Reason.DUPLICATE):
                     others = self.not_in_plan(before.name)
-        result = check(operation, live, self._secrets, self.evidence)
+        result = self.compare(operation, live)
         if others and (result.state is State.PENDING or not isinstance(operation, Delete)):
-            return _changed(others[0], reason=_APPEARED)
+            return _APPEARED
         reason = self._obsolete(operation, live) if result.state is State.PENDING else ""
-        if not reason:
-            return result
-        return CheckResult(state=State.STALE, reason=reason, id=None if live is None else live.id)
+        return CheckResult(State.STALE, reason) if reason else result
 
     def _obsolete(self, operation: Operation, live: LiveWebhook | None) -> str:
         """Return why another webhook makes a pending operation stale, else an empty string."""
@@ -197,3 +134,43 @@ class Listing:
             return "the webhook to keep was deleted"
         differs = compare_live(keeper, live) is Reading.DIFFERENT
         return "it differs from the webhook to keep" if differs else ""
+
+    def compare(self, operation: Operation, live: LiveWebhook | None) -> CheckResult:
+        """Check an operation against its webhook: by id or, for a create, by name."""
+        if live is None:
+            match operation:
+                case Create():
+                    return _PENDING
+                case Update():
+                    return CheckResult(State.STALE, "it was deleted since the plan")
+                case Delete(before=before):
+                    return CheckResult(State.DONE, "it is already deleted", before.id)
+        if isinstance(operation, Delete):
+            return _PENDING if snapshot(live) == operation.before else _CHANGED
+        compared = compare(operation.after, live, self._secrets, self._evidence)
+        differing = compared.fields
+        if "configuration" not in operation.sent_fields:
+            # A plan made without the values of secrets does not contain them. Every other
+            # difference counts, sent or not, because the reviewed result includes it.
+            differing = tuple(each for each in differing if not isinstance(each, SecretChange))
+        if (
+            isinstance(operation, Update)
+            and (differing or _sends_unknown(operation, live, compared))
+            and snapshot(live, operation.after) == operation.before
+        ):
+            return CheckResult(State.PENDING, differing=differing)
+        if not differing:
+            return CheckResult(State.DONE, "it is already applied", live.id)
+        stale = _APPEARED if isinstance(operation, Create) else _CHANGED
+        return stale._replace(differing=differing)
+
+
+def _sends_unknown(operation: Update, live: LiveWebhook, compared: Comparison) -> bool:
+    """Return whether an operation sends or removes a value that the live webhook does not show."""
+    hidden = isinstance(live.configuration, Unknown)
+    return any(
+        hidden
+        if isinstance(each, FieldRemoved)
+        else not isinstance(each, SetChange) and str(each.path[-1]) in compared.unread
+        for each in operation.fields
+    )

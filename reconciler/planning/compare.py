@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from reconciler.kinds import FIELDS, KINDS, Field
@@ -43,15 +43,11 @@ _NONE: Final[Mapping[str, SecretCause]] = {}
 class Comparison(NamedTuple):
     """The differences between a live and a declared webhook; without `fields` they are equal.
 
-    `not_shown` lists the declared fields that the server does not show, `malformed` the secret
-    fields that are visible, but not a valid value, and are not sent, `unavailable` the secret
-    fields that are shown but whose declared value is not available.
+    `unread` has the declared fields that could not be compared: UNKNOWN, MALFORMED or UNAVAILABLE.
     """
 
     fields: tuple[FieldChange, ...] = ()
-    not_shown: tuple[str, ...] = ()
-    malformed: tuple[str, ...] = ()
-    unavailable: tuple[str, ...] = ()
+    unread: Mapping[str, Reading] = {}
 
 
 def compare(
@@ -72,9 +68,7 @@ def compare(
     """
     retyped = live.type != webhook.type
     shown = {} if retyped else live.configuration
-    not_shown: list[str] = []
-    malformed: list[str] = []
-    unavailable: list[str] = []
+    unread: dict[str, Reading] = {}
     sent: list[FieldChange] = []
     configured: dict[str, Any] = {}
     wanted: dict[str, Any] = {}
@@ -91,14 +85,12 @@ def compare(
             reading = _plain_reading(field, value, found)
         if reading is Reading.SAME and cause is None:
             continue
-        if reading is Reading.UNAVAILABLE:
-            unavailable.append(name)
-        elif reading is Reading.UNKNOWN:
-            wrong = cause is None and is_malformed(field, found)
-            (malformed if wrong else not_shown).append(name)
+        if reading in (Reading.UNKNOWN, Reading.UNAVAILABLE):
+            wrong = reading is Reading.UNKNOWN and cause is None and is_malformed(field, found)
+            unread[name] = Reading.MALFORMED if wrong else reading
         if isinstance(value, SecretRef) and cause is not None:
             sent.append(_secret_change(webhook, name, cause, found, secrets))
-        elif reading in (Reading.UNKNOWN, Reading.UNAVAILABLE):
+        elif name in unread:
             if cause is not None and not isinstance(value, SecretRef):
                 path = ("configuration", name)
                 sent.append(ValueChange(path=path, before=UNKNOWN, after=value, not_shown=True))
@@ -130,15 +122,8 @@ def compare(
     if isinstance(shown, Unknown):
         dropped = sorted(resent.keys() - webhook.configuration.keys())
         fields += [FieldRemoved(path=("configuration", name), not_shown=True) for name in dropped]
-    fields += [FieldRemoved(path=("configuration", name)) for name in _undeclared(webhook, live)]
-    if not (fields or not_shown or malformed or unavailable):
-        return _EQUAL
-    return Comparison(
-        fields=tuple(fields),
-        not_shown=tuple(not_shown),
-        malformed=tuple(malformed),
-        unavailable=tuple(unavailable),
-    )
+    fields += _undeclared(webhook, live, known=True)
+    return Comparison(tuple(fields), unread) if fields or unread else _EQUAL
 
 
 _EQUAL: Final = Comparison()
@@ -161,29 +146,21 @@ def _plain_reading(field: Field, declared: Value, live: LiveValue | Unknown) -> 
     return Reading.SAME if same else Reading.DIFFERENT
 
 
-def _undeclared(webhook: Webhook, live: LiveWebhook) -> tuple[str, ...]:
-    """Return the live fields that are not declared and do not have their default value.
+def _undeclared(webhook: Webhook, live: LiveWebhook, *, known: bool) -> Iterator[FieldRemoved]:
+    """Yield the removal of live fields that are not declared and do not have their default value.
 
-    For a webhook of another type, these are all fields that the declared one does not have.
+    They are fields that this version knows, or the others. For a webhook of another type, these are
+    all fields that the declared one does not have.
     """
     if isinstance(live.configuration, Unknown):
-        return ()
-    names = live.configuration.keys() - webhook.configuration.keys()
-    if live.type == webhook.type:
-        names &= FIELDS[webhook.type].keys()
-    return tuple(sorted(name for name in names if _shows(live, name)))
-
-
-def _shows(live: LiveWebhook, name: str) -> bool:
-    """Return whether `live` shows a value of a field other than the server's default."""
-    if isinstance(live.configuration, Unknown):
-        return False
-    value = live.configuration.get(name)
-    if value in (None, "", Secret("")):
-        return False
-    kind = KINDS.get(live.type)
-    field = kind.field(name) if kind is not None else None
-    return field is None or value != field.default
+        return
+    for name in sorted(live.configuration.keys() - webhook.configuration.keys()):
+        field = FIELDS.get(live.type, {}).get(name)
+        value = live.configuration[name]
+        if live.type == webhook.type and known is (field is None):
+            continue
+        if value not in (None, "", Secret("")) and (field is None or value != field.default):
+            yield FieldRemoved(path=("configuration", name))
 
 
 def _secret_change(
@@ -216,12 +193,9 @@ def with_removed_unknown_fields(
     Such a field alone is not a difference, because the server may set it itself.
     """
     sent = any(each.path[0] == "configuration" for each in fields)
-    if not sent or isinstance(live.configuration, Unknown) or live.type != webhook.type:
+    if not sent or live.type != webhook.type:
         return fields
-    kind = KINDS[webhook.type]
-    unknown = sorted(name for name in live.configuration if kind.field(name) is None)
-    lost = (FieldRemoved(path=("configuration", name)) for name in unknown if _shows(live, name))
-    return (*fields, *lost)
+    return (*fields, *_undeclared(webhook, live, known=False))
 
 
 def _plain_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[FieldChange]:

@@ -33,7 +33,7 @@ from reconciler.planning.plan import (
     is_resend,
     snapshot,
 )
-from reconciler.planning.readback import gather_evidence
+from reconciler.planning.readback import Reading, gather_evidence
 from reconciler.planning.resend import Resend, Resends
 from reconciler.planning.review import CommittedHosts, digests, plan_digest
 
@@ -105,11 +105,11 @@ def plan(
             updates.append(Update(before=before, after=after, fields=fields, reason=reason))
         else:
             matched.append(Matched(id=found.id, webhook=after))
-        not_shown += [(webhook.name, name) for name in comparison.not_shown]
-        findings += [
-            malformed_secret_warning(webhook, name, options.apply_options)
-            for name in comparison.malformed
-        ]
+        for name, reading in comparison.unread.items():
+            if reading is Reading.UNKNOWN:
+                not_shown.append((webhook.name, name))
+            elif reading is Reading.MALFORMED:
+                findings.append(malformed_secret_warning(webhook, name, options.apply_options))
         if options.previous and not any(each.path[0] == "configuration" for each in fields):
             findings += resends.dropped_secret_notes(webhook, found, evidence)
     creates = sorted(table.new, key=lambda each: each.name)
@@ -155,7 +155,8 @@ def plan(
         not_compared=tuple(
             use
             for webhook, _, comparison in compared
-            for use in _secret_uses(webhook, comparison.unavailable)
+            for use in _secret_uses(webhook, comparison.unread)
+            if comparison.unread[use.field] is Reading.UNAVAILABLE
             if (use.webhook, use.field) not in sent
         ),
         secrets=tuple(uses),

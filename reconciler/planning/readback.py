@@ -51,6 +51,7 @@ class Reading(Enum):
     DIFFERENT = "different"
     ABSENT = "absent"  # not set
     UNKNOWN = "unknown"  # the server does not show it
+    MALFORMED = "malformed"  # a secret that is visible, but not a valid value; it is not sent
     UNAVAILABLE = "unavailable"  # shown, but the declared value is not available
 
 

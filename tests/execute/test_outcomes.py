@@ -92,15 +92,15 @@ def test_an_operation_that_was_already_done_has_its_id_and_a_note(
 
 
 def test_a_conflict_has_the_id_of_the_other_webhook_and_a_next_step() -> None:
-    """The hint depends on whether a user has to choose one of two webhooks."""
+    """The hint is for both cases: one live webhook with the name, or two."""
     other = appear(row("a", "9", "#manual"))
     message = "another webhook with this name was created since the plan (id 9)"
     created = outcome_of(memory(faults=[replace(LOST, interfere=other)]), slack("a"))
-    hint = "plan again to update it, or declare `previously` or `id`"
+    hint = "plan again to update it; to keep several with this name, set `id` on each"
     check_failed(created, "conflict", message, hint)
     another = Fault(call="list", nth=2, interfere=other)
     updated = outcome_of(memory(row("a", "1"), faults=[another]), slack("a", "#new"))
-    check_failed(updated, "conflict", message, "plan again; to keep both, set `id` on each")
+    check_failed(updated, "conflict", message, hint)
     lost = replace(LOST, call="update", interfere=appear(row("a", "1", "#manual")))
     overwritten = outcome_of(memory(row("a", "1"), faults=[lost]), slack("a", "#new"))
     check_failed(overwritten, "conflict", "it was changed since the plan", "plan again")

@@ -33,7 +33,7 @@ BUGS = {
 """,
         180,
     ),
-    "delete before create": Bug("execute/execute.py", "return _LAST if", "return 1 if"),
+    "delete before create": Bug("execute/execute.py", "return 3 if", "return 1 if"),
     "trusting an empty page": Bug(
         "api/paging.py",
         "    first = read(1)\n",
@@ -42,7 +42,7 @@ BUGS = {
     ),
     "success without verification": Bug(
         "execute/verify.py",
-        "    tried: dict[str, _Duplicate] = {}\n",
+        "    tried: dict[str, RemovedDuplicate] = {}\n",
         "    return Verification(verified=True)\n",
     ),
     "a delete that does not read the webhook to keep": Bug(
@@ -53,8 +53,8 @@ BUGS = {
     ),
     "a saved plan that is applied to changed webhooks": Bug(
         "planning/check.py",
-        "if snapshot(live, operation.after) == operation.before:",
-        "if True:",
+        "and snapshot(live, operation.after) == operation.before",
+        "",
         145,
     ),
     "delete before create in a change of type": Bug(
@@ -99,7 +99,7 @@ BUGS = {
     ),
     "a guard that does not block": Bug("workflow/applying.py", "if made.blocked:", "if False:"),
     "a lost write that is not counted": Bug(
-        "execute/ledger.py", "self._writes += 1", "self._writes += 0"
+        "execute/ledger.py", "self.writes += 1", "self.writes += 0"
     ),
     "secrets that differ are not compared": Bug(
         "planning/readback.py",
@@ -115,8 +115,8 @@ BUGS = {
     ),
     "webhooks that share a name taken for duplicates": Bug(
         "execute/verify.py",
-        "listing.named(operation.name) if each.id not in pinned]",
-        "listing.named(operation.name)]",
+        "listing.named(name) if each.id not in pinned]",
+        "listing.named(name)]",
         355,
     ),
     "several duplicates without a guard": Bug(
