@@ -167,7 +167,7 @@ def _duplicates(listing: Listing, run: Run) -> list[tuple[LiveWebhook, LiveWebho
 
     They are at most all but one of each name that was sent.
     """
-    pinned = {each.before.id for each in run.plan.updates} | {each.id for each in run.plan.matched}
+    pinned = {each.before.id for each in run.plan.updates} | run.plan.matched.keys()
     found: list[tuple[LiveWebhook, LiveWebhook]] = []
     for name, operation in sorted(run.ledger.sent.items()):
         same = [each for each in listing.named(name) if each.id not in pinned]

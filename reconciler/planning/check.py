@@ -70,7 +70,7 @@ class Listing:
             self._by_name.setdefault(each.name, []).append(each)
         self._secrets = secrets
         declared = {each.before.id: each.after for each in plan.updates}
-        declared |= {each.id: each.webhook for each in plan.matched}
+        declared |= plan.matched
         created = [each.after for each in plan.creates]
         pairs = [(each, self.by_id[key]) for key, each in declared.items() if key in self.by_id]
         pairs += [(each, live) for each in created for live in self.named(each.name)]

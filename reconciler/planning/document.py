@@ -65,7 +65,7 @@ def plan_tree(plan: Plan, version: str) -> Tree:
         "resends": plain(resends(plan.operations)),
         "kept": [{"name": each.name, **plain(each)} for each in plan.kept],
         "unmanaged": plain(plan.unmanaged),
-        "matched": plain(plan.matched),
+        "matched": [{"id": id_, "webhook": plain(each)} for id_, each in plan.matched.items()],
         "unreadable": [{"webhook": name, "field": field} for name, field in plan.unreadable],
         "not_compared": plain(plan.not_compared),
         "secrets": plain(plan.secrets),

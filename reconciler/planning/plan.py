@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final, NamedTuple, TypeAlias
 
 from reconciler.findings import Finding, Position
@@ -73,9 +74,9 @@ class SecretCause(StrEnum):
 class Snapshot:
     """The fields of a live webhook that are not secret.
 
-    `configuration` holds the plain fields of a known type, as read; it is UNKNOWN if the server
-    does not show it. It includes a plain URL that equals the declared one. `destination` is for
-    display: a channel, or the scheme and host of a URL.
+    `configuration` holds the plain fields of a known type that the server shows. It includes a
+    plain URL that equals the declared one. `destination` is for display: a channel, or the scheme
+    and host of a URL.
     """
 
     id: str
@@ -258,17 +259,27 @@ class Unmanaged(NamedTuple):
         return self.webhook.name
 
 
-def destination(webhook: Webhook, secrets: Mapping[SecretRef, Secret] | None = None) -> str:
-    """Return the destination of a declared webhook: `slack #channel`, or a scheme and host."""
-    kind = KINDS[webhook.type]
+def destination(
+    webhook: Webhook | LiveWebhook, secrets: Mapping[SecretRef, Secret] | None = None
+) -> str:
+    """Return the destination of a webhook: `slack #channel`, or its type with a scheme and host.
+
+    It is only the type if the server does not show the rest.
+    """
+    kind, configuration = KINDS.get(webhook.type), webhook.configuration
+    if kind is None or isinstance(configuration, Unknown):
+        return webhook.type
     field = kind.field(kind.destination_field)
-    value = webhook.configuration.get(kind.destination_field)
+    value = configuration.get(kind.destination_field)
+    text = ""
     if isinstance(value, SecretRef):
         secret = (secrets or {}).get(value)
-        return f"{kind.type} {value if secret is None else shown_url(secret)}"
-    if field is None or not isinstance(value, str):
-        return kind.type
-    return f"{kind.type} {shown_url(Secret(value)) if field.secret else field.display(value)}"
+        text = str(value) if secret is None else shown_url(secret)
+    elif isinstance(value, Secret):
+        text = shown_url(value)
+    elif field is not None and isinstance(value, str):
+        text = shown_url(Secret(value)) if field.secret else field.display(value)
+    return f"{kind.type} {text}" if text else kind.type
 
 
 def shown_url(url: Secret) -> str:
@@ -282,33 +293,23 @@ def snapshot(live: LiveWebhook, declared: Webhook | None = None) -> Snapshot:
 
     It contains a URL only if `declared` has the same plain URL.
     """
-    kind = KINDS.get(live.type)
+    kind, configuration = KINDS.get(live.type), live.configuration
     shown: dict[str, str | bool | Unknown] = {}
-    where = live.type
     declarations = {} if declared is None else declared.configuration
-    if kind is not None and not isinstance(live.configuration, Unknown):
+    if kind is not None and not isinstance(configuration, Unknown):
         for field in kind.fields:
-            if field.name not in live.configuration:
-                continue
-            value = live.configuration[field.name]
-            text = ""
-            if not field.secret:
+            value, wanted = configuration.get(field.name), declarations.get(field.name)
+            if not field.secret and field.name in configuration:
                 shown[field.name] = plain_value(field, value)
-                text = field.display(value) if isinstance(value, str) else ""
-            elif isinstance(value, Secret):
-                wanted = declarations.get(field.name)
-                if isinstance(wanted, str) and Secret(wanted) == value:
-                    shown[field.name] = wanted
-                text = shown_url(value)
-            if field.name == kind.destination_field and text:
-                where = f"{live.type} {text}"
+            elif isinstance(wanted, str) and value == Secret(wanted):
+                shown[field.name] = wanted
     return Snapshot(
         id=live.id,
         name=live.name,
         type=live.type,
         event_types=live.event_types,
         configuration=shown,
-        destination=where,
+        destination=destination(live),
         last_run=live.last_run,
     )
 
@@ -358,13 +359,6 @@ class SecretUse(NamedTuple):
     destination: str
 
 
-class Matched(NamedTuple):
-    """A declared webhook that equals the live one. `id` is the id of the live webhook."""
-
-    id: str
-    webhook: Webhook
-
-
 class Plan(NamedTuple):
     """The changes that make the live webhooks equal to the configuration.
 
@@ -372,7 +366,7 @@ class Plan(NamedTuple):
     webhook that stays first could leave webhooks that differ), updates and renames, creates, all
     other deletes; each group by name, then id. `digests` holds the digests of each operation, none
     if only the value of a secret differs. `digest` covers what a reviewer sees
-    (planning/review.py).
+    (planning/review.py). `matched` are the declared webhooks that equal the live ones, by id.
 
     `blocked` holds the findings of the guards. They depend on the plan's counts, on `any_declared`,
     `any_declared_live` (true if a declaration matches a live webhook) and `max_deletes`, the limit
@@ -388,7 +382,7 @@ class Plan(NamedTuple):
     organization: Organization
     operations: tuple[Operation, ...] = ()
     left_out: tuple[Update | Delete, ...] = ()
-    matched: tuple[Matched, ...] = ()
+    matched: Mapping[str, Webhook] = MappingProxyType({})
     kept: tuple[Kept, ...] = ()
     unmanaged: tuple[Unmanaged, ...] = ()
     ignored_count: int = 0

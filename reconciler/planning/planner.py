@@ -21,7 +21,6 @@ from reconciler.planning.plan import (
     Create,
     Delete,
     FieldChange,
-    Matched,
     Operation,
     Plan,
     Reason,
@@ -93,7 +92,7 @@ def plan(
     paired = {found.id for _, found in table.pairs}
     unpaired = {each.name for each in live.webhooks if each.id not in paired}
     updates: list[Update] = []
-    matched: list[Matched] = []
+    matched: dict[str, Webhook] = {}
     not_shown: list[tuple[str, str]] = []
     for webhook, found, comparison in compared:
         after, fields = _with_free_former_names(webhook, unpaired), comparison.fields
@@ -104,7 +103,7 @@ def plan(
             before = snapshot(found, webhook)
             updates.append(Update(before=before, after=after, fields=fields, reason=reason))
         else:
-            matched.append(Matched(id=found.id, webhook=after))
+            matched[found.id] = after
         for name, reading in comparison.unread.items():
             if reading is Reading.UNKNOWN:
                 not_shown.append((webhook.name, name))
@@ -135,7 +134,7 @@ def plan(
         origin=live.origin,
         organization=live.organization,
         operations=operations,
-        matched=tuple(matched),
+        matched=matched,
         kept=tuple(sorted(table.kept, key=lambda each: (each.name, each.webhooks[0].id))),
         unmanaged=tuple(sorted(table.unmanaged, key=lambda each: (each.name, each.webhook.id))),
         ignored_count=table.ignored_count,

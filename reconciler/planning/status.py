@@ -87,8 +87,8 @@ def statuses(live: Live, plan: Plan | None) -> tuple[WebhookStatus, ...]:
     states: dict[str, tuple[ManagementStatus, Position | None]] = {}
     missing: list[tuple[Snapshot, Position | None]] = []
     if plan is not None:
-        for each in plan.matched:
-            states[each.id] = (ManagementStatus.IN_SYNC, each.webhook.position)
+        for id_, webhook in plan.matched.items():
+            states[id_] = (ManagementStatus.IN_SYNC, webhook.position)
         for operation in plan.operations:
             match operation:
                 case Create(after=after):

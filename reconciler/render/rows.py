@@ -21,7 +21,6 @@ from reconciler.planning.plan import (
     FieldChange,
     FieldRemoved,
     Kept,
-    Matched,
     Operation,
     Plan,
     Reason,
@@ -222,7 +221,7 @@ def other_rows(plan: Plan, view: View) -> list[Row]:
     return [
         *map(kept_row, plan.kept),
         *(_unmanaged_row(each, view.now) for each in plan.unmanaged),
-        *map(_matched_row, plan.matched),
+        *map(_matched_row, plan.matched.values()),
     ]
 
 
@@ -256,14 +255,14 @@ def _unmanaged_row(found: Unmanaged, now: datetime | None) -> Row:
     )
 
 
-def _matched_row(found: Matched) -> Row:
-    """Return the row of a live webhook that matches its declaration."""
+def _matched_row(found: Webhook) -> Row:
+    """Return the row of a declared webhook that equals the live one."""
     return Row(
         sign="=",
-        name=quote(found.webhook.name),
-        what=_destination(found.webhook, {}),
-        details=events(found.webhook.event_types),
-        place=position_text(found.webhook.position),
+        name=quote(found.name),
+        what=_destination(found, {}),
+        details=events(found.event_types),
+        place=position_text(found.position),
     )
 
 

@@ -232,7 +232,7 @@ def unverifiable_secrets(
 ) -> Collection[tuple[str, str]]:
     """Return the secrets that are neither sent by the plan nor visible."""
     not_shown = set(made.not_shown)
-    left = [each.webhook for each in made.matched]
+    left = list(made.matched.values())
     left += [each.after for each in made.updates if "configuration" not in each.sent_fields]
     return {
         (webhook.name, field)

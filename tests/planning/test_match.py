@@ -43,7 +43,7 @@ def decisions(result: Plan) -> list[str]:
             case Delete():
                 keeps = f", {each.kept_id} stays" if each.kept_id else ""
                 lines.append(f"delete {each.before.id} ({each.reason}{keeps})")
-    lines += [f"match {each.id}" for each in result.matched]
+    lines += [f"match {each}" for each in result.matched]
     for kept in result.kept:
         why = f"{kept.reason} {kept.detail}".strip() + ", not applied" * kept.unapplied
         lines.append(f"keep {' '.join(each.id for each in kept.webhooks)} ({why})")

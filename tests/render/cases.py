@@ -31,7 +31,6 @@ from reconciler.planning.plan import (
     Create,
     Delete,
     Kept,
-    Matched,
     Operation,
     Plan,
     Reason,
@@ -160,13 +159,13 @@ ABSENT = Delete(
 PROTECTED = Kept(
     webhooks=(live("prod-pager", "4"),), reason=Reason.PROTECTED, position=at(7, file="base.yaml")
 )
-OPS = Matched(id="3", webhook=slack("Ops", channel="#ops", line=30))
+OPS = slack("Ops", channel="#ops", line=30)
 MIXED = plan(
     RENAME,
     CREATE,
     ABSENT,
     kept=(PROTECTED,),
-    matched=(OPS,) * 6,
+    matched={str(number): OPS for number in range(6)},
     ignored_count=2,
     unmanaged=(Unmanaged(webhook=live("by hand", "77"), reason=Reason.OUT_OF_SCOPE),),
     not_shown=(("Ops", "token"), ("Audit", "token"), ("a", "token"), ("b", "token")),
@@ -219,7 +218,7 @@ KEPT = plan(
         ),
         Unmanaged(webhook=live("other team", last_run="no date"), reason=Reason.OUT_OF_SCOPE),
     ),
-    matched=(OPS,),
+    matched={"3": OPS},
     not_shown=(("Ops", "token"),),
 )
 HOSTILE = plan(
@@ -238,7 +237,7 @@ PLANS = {
     "resent": RESENT,
     "kept": KEPT,
     "hostile": HOSTILE,
-    "one": plan(matched=(OPS,)),
+    "one": plan(matched={"3": OPS}),
 }
 
 REJECTED = Failed(
@@ -365,7 +364,7 @@ def status(
 
 
 UNCOMPARED = plan(
-    matched=(OPS,),
+    matched={"3": OPS},
     not_shown=(("Ops", "token"),),
     not_compared=tuple(
         SecretUse(reference=ADDRESS, webhook=name, field="url", destination="generic")

@@ -19,7 +19,6 @@ from reconciler.planning.plan import (
     Delete,
     FieldRemoved,
     Kept,
-    Matched,
     Operation,
     Plan,
     SecretChange,
@@ -182,7 +181,7 @@ def plans(draw: st.DrawFn) -> Plan:
         {
             "origin": texts,
             "organization": organizations,
-            "matched": few(of_type(Matched)),
+            "matched": st.dictionaries(texts, of_type(Webhook), max_size=2),
             "kept": few(kept),
             "unmanaged": few(of_type(Unmanaged)),
             **dict.fromkeys(

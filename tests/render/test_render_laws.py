@@ -159,7 +159,7 @@ def test_markdown_has_data_only_in_code(plan: Plan, view: View) -> None:
     named = [each.name for each in (*plan.operations, *plan.unapplied)]
     if view.verbosity > 0:
         named = [each.name for each in (*plan.operations, *plan.kept, *plan.unmanaged)]
-        named += [each.webhook.name for each in plan.matched]
+        named += [each.name for each in plan.matched.values()]
     assert sorted(row[1][0] for row in read.cells) == sorted(map(quote, named))
     assert all(len(row) == 5 for row in read.cells)
     assert len(read.fences) <= 1

@@ -70,7 +70,7 @@ class Activity:
         if plan is None or change.after.id is not None:
             return True
         known = {each.before.id for each in (*plan.updates, *plan.deletes, *plan.left_out)}
-        known |= {each.id for each in plan.matched}
+        known |= plan.matched.keys()
         known |= {each.id for kept in plan.kept for each in kept.webhooks}
         there = {k for k, each in (self.compared or {}).items() if each.name == change.before.name}
         return there <= known

@@ -102,7 +102,7 @@ class ReportChecks:
             return set() if self._touched else {"what does not fit"}
         deleted = {each.before.id for each in plan.deletes}
         written = {each.before.id for each in plan.updates}
-        matched = {each.id for each in plan.matched}
+        matched = plan.matched.keys()
         made = {each.name for each in plan.creates}
         sent = made | {each.name for each in plan.updates if each.after.id is None}
         without_configuration = {
