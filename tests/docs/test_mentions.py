@@ -12,9 +12,11 @@ import click
 import pytest
 import yaml
 
+from reconciler.cli.console import Console
 from reconciler.cli.main import PROGRAM, program
 from reconciler.cli.options import Group
 from reconciler.errors import ExitCode
+from tests.cli.conftest import make_process
 from tests.docs.test_code_blocks import PAGES
 from tests.folders import ROOT
 
@@ -46,7 +48,8 @@ def test_a_command_exists(page: str, line: str) -> None:
         command, context = found, click.Context(found, parent=context, info_name=name)
     # A sentence may omit required options.
     with suppress(click.MissingParameter, click.exceptions.NoArgsIsHelpError):
-        command.make_context(command.name, words, parent=context.parent)
+        console = Console(make_process({}, ROOT)[0])
+        command.make_context(command.name, words, parent=context.parent, obj=console)
 
 
 def test_a_file_exists() -> None:
