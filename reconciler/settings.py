@@ -9,8 +9,8 @@ ignored.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
@@ -64,7 +64,6 @@ class Settings(NamedTuple):
     key: Setting[Secret] | None
     timeout: Setting[float]
     deadline: Setting[float]
-    local: bool = False
 
     @property
     def key_source(self) -> str | None:
@@ -89,13 +88,13 @@ def resolve(
     platform: str,
     directory: Path,
     local: bool = False,
-    file_profile: tuple[str, str] | None = None,
+    file_profile: Setting[str] | None = None,
 ) -> Settings:
     """Resolve every setting.
 
     `arguments` may have `server_url`, `profile`, `api_key_file`, and `timeout` and `deadline` in
     seconds; `platform` is the value of `sys.platform`; files are relative to `directory`.
-    `file_profile` is a profile that the configuration files name, and its source. Raises
+    `file_profile` is a profile that the configuration files name. Raises
     UsageError and CredentialError.
     """
     values: Mapping[str, Setting[str]] = {}
@@ -114,7 +113,7 @@ def resolve(
     if not local:
         profile = find("profile") or Setting(value=_DEFAULT_PROFILE, source="default")
         if file_profile is not None and profile.source != "--profile":
-            profile = Setting(value=file_profile[0], source=file_profile[1])
+            profile = file_profile
         values = _inherited(profile, _read_profiles(_profile_file(environ, platform)))
         key = _key(find("api_key"), arguments.get("api_key_file"), environ, directory)
         server = _server_url(find("server_url"))
@@ -124,7 +123,6 @@ def resolve(
         key=key,
         timeout=_seconds("the request timeout", find("timeout"), DEFAULT_TIMEOUT),
         deadline=_seconds("the deadline", find("deadline"), DEFAULT_DEADLINE),
-        local=local,
     )
 
 
@@ -147,14 +145,23 @@ def _key(
 ) -> Setting[Secret] | None:
     """Return the API key from `file`, else from `found`. An empty file is an error.
 
-    WEBHOOKS_API_KEY_FILE comes after a key in the environment and before one in a profile.
+    WEBHOOKS_API_KEY_FILE comes after a key in the environment and before one in a profile. Raises
+    CredentialError for a key that cannot be sent in a header; the message does not contain it.
     """
     source = "--api-key-file"
     if file is None and (found is None or found.source != "CLOUDTRUTH_API_KEY"):
         file, source = environ.get("WEBHOOKS_API_KEY_FILE") or None, "WEBHOOKS_API_KEY_FILE"
     if file is not None:
         found = _read_key(directory / file, source)
-    return None if found is None else _checked_key(found)
+    if found is None:
+        return None
+    text, what = found.value, f"API key from {found.source}"
+    if PLACEHOLDER.fullmatch(text) or (text[:1] in _QUOTES and text[-1] == text[0]):
+        raise CredentialError(
+            f"the {what} is a placeholder, or in quotes",
+            hint="check the step that writes the variable or the file; remove quotes",
+        )
+    return Setting(value=Credential.api_key(Secret(text), what).secret, source=found.source)
 
 
 def _read_key(path: Path, source: str) -> Setting[str]:
@@ -171,36 +178,16 @@ def _read_key(path: Path, source: str) -> Setting[str]:
     return Setting(value=text, source=source)
 
 
-def _checked_key(found: Setting[str]) -> Setting[Secret]:
-    """Return the key if it can be sent in a header.
-
-    Raises CredentialError otherwise; the message does not contain the key.
-    """
-    text, what = found.value, f"API key from {found.source}"
-    if text[:1] in _QUOTES and text[-1:] == text[:1]:
-        why, hint = "is in quotes", "remove the quotes: they are read as part of the key"
-    elif PLACEHOLDER.fullmatch(text):
-        why = "is a placeholder, not a key"
-        hint = "it was not expanded: check the step that writes the variable or the file"
-    else:
-        key = Credential.api_key(Secret(text), what)
-        return Setting(value=key.secret, source=found.source)
-    raise CredentialError(f"the {what} {why}", hint=hint)
-
-
 def _seconds(what: str, found: Setting[str] | None, default: float) -> Setting[float]:
     if found is None:
         return Setting(value=default, source="default")
-    try:
-        seconds = float(found.value)
-    except ValueError:
-        seconds = math.nan
-    if not 0 < seconds <= 86_400:
-        raise UsageError(
-            f"{what} from {found.source} must be more than 0 and at most 86400 seconds",
-            hint=f"write a number such as {default:g}",
-        )
-    return Setting(value=seconds, source=found.source)
+    with suppress(ValueError):
+        if 0 < (seconds := float(found.value)) <= 86_400:
+            return Setting(value=seconds, source=found.source)
+    raise UsageError(
+        f"{what} from {found.source} must be more than 0 and at most 86400 seconds",
+        hint=f"write a number such as {default:g}",
+    )
 
 
 # Profiles of the CloudTruth CLI
@@ -212,16 +199,14 @@ _UNSET: Final = ("", "~", "null")
 
 def _profile_file(environ: Mapping[str, str], platform: str) -> Path | None:
     """Return the path of `cli.yml` on this platform; None if the environment does not define it."""
-    home, configured = environ.get("HOME"), environ.get("XDG_CONFIG_HOME", "")
-    match platform:
-        case "win32":
-            base, rest = environ.get("APPDATA"), "CloudTruth/CloudTruth CLI/config"
-        case "darwin":
-            base, rest = home, "Library/Application Support/com.cloudtruth.CloudTruth-CLI"
-        case _ if configured.startswith("/"):
-            base, rest = configured, "cloudtruth"
-        case _:
-            base, rest = home, ".config/cloudtruth"
+    configured = environ.get("XDG_CONFIG_HOME", "")
+    base, rest = environ.get("HOME"), ".config/cloudtruth"
+    if platform == "win32":
+        base, rest = environ.get("APPDATA"), "CloudTruth/CloudTruth CLI/config"
+    elif platform == "darwin":
+        rest = "Library/Application Support/com.cloudtruth.CloudTruth-CLI"
+    elif configured.startswith("/"):
+        base, rest = configured, "cloudtruth"
     return Path(base, rest, "cli.yml") if base else None
 
 
@@ -235,7 +220,7 @@ def _inherited(
     found: dict[str, Setting[str]] = {}
     seen: list[str] = []
     name, source = chosen.value, chosen.source
-    while True:
+    while name:
         if name in seen:
             raise UsageError(
                 f"the source_profile chain of {seen[-1]!r} loops back to {name!r}",
@@ -252,12 +237,10 @@ def _inherited(
         values = profiles.get(name, {})
         for key, text in values.items():
             found.setdefault(key, Setting(value=bare(text), source=f"profile {name}"))
-        if following := values.get("source_profile"):
-            name, source = following, f"source_profile of {name!r}"
-        elif _DEFAULT_PROFILE in seen:
-            return found
-        else:
-            name = _DEFAULT_PROFILE
+        source = f"source_profile of {name!r}"
+        last = "" if _DEFAULT_PROFILE in seen else _DEFAULT_PROFILE
+        name = values.get("source_profile", last)
+    return found
 
 
 def _read_profiles(file: Path | None) -> dict[str, dict[str, str]]:

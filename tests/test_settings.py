@@ -108,7 +108,7 @@ INVALID = [
     *(({"api_key_file": name}, "contains spaces") for name in ("spaces", "bytes")),
     ({"api_key_file": "missing"}, "No such file"),
     ({"api_key_file": "."}, "Is a directory"),
-    *(({"CLOUDTRUTH_API_KEY": f"{quote}hunter2{quote}"}, "is in quotes") for quote in "\"'"),
+    *(({"CLOUDTRUTH_API_KEY": f"{quote}hunter2{quote}"}, "or in quotes") for quote in "\"'"),
     *(
         ({"CLOUDTRUTH_API_KEY": key}, "is a placeholder")
         for key in ("$HUNTER2_KEY", "${hunter2}", "<hunter2>", "********")

@@ -40,7 +40,8 @@ def settings_of(session: Session) -> Settings:
     process, group = session.process, session.group
     profile = key = None
     if group is not None and not session.local:
-        profile = group.profile and (group.profile, f"profile in {group.paths[0]}")
+        if group.profile:
+            profile = Setting(value=group.profile, source=f"profile in {group.paths[0]}")
         key = group.key()
     found = resolve(
         session.command_line,
@@ -48,7 +49,7 @@ def settings_of(session: Session) -> Settings:
         platform=process.platform,
         directory=process.directory,
         local=session.local,
-        file_profile=profile or None,
+        file_profile=profile,
     )
     if group is not None and key is not None:
         found = found._replace(key=Setting(value=key, source=f"api_key in {group.paths[0]}"))
@@ -74,7 +75,7 @@ def connected(
     settings, progress = settings_of(session), progress or Progress(session)
     with ExitStack() as stack:
         adapter, key = None, None if settings.key is None else settings.key.value
-        if settings.local:
+        if session.local:
             from reconciler.cli.local import emulated
 
             adapter, key = stack.enter_context(emulated(session))

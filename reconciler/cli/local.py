@@ -1,4 +1,4 @@
-"""Create emulators: in this process for `--local`, or for `webhooks emulator` to serve over HTTP.
+"""Run emulators: in this process for `--local`, or over HTTP for `webhooks emulator`.
 
 `--local` is for trying files and commands without an account. It stores that a secret is set, not
 its value, so it cannot compare secrets: it reads back a mask, as a server that hides them does.
@@ -7,6 +7,7 @@ Only the user can read its file, and git ignores its default folder.
 
 from __future__ import annotations
 
+import gc
 import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
@@ -23,7 +24,7 @@ from reconciler.emulator.emulator import LOCAL_KEY, ORGANIZATION, Emulator
 from reconciler.emulator.messages import Exchange, Request
 from reconciler.emulator.store import Row, Store
 from reconciler.emulator.webhooks import PATH
-from reconciler.errors import OutputError, UsageError
+from reconciler.errors import OutputError, ReconcilerError, UsageError
 from reconciler.kinds import KINDS
 from reconciler.model import Secret
 from reconciler.render.quote import prose, quote
@@ -71,9 +72,11 @@ def _key_of(store: Store, name: str) -> str:
     return key
 
 
-def build(
+def serve(
     session: Session,
     *,
+    host: str,
+    port: int,
     key: str | None,
     db: str | None,
     seed: str | None,
@@ -81,11 +84,15 @@ def build(
     read_back: str,
     page_size: int,
     organization: str,
-) -> Emulator:
-    """Return an emulator to serve, with the options of `webhooks emulator`.
+) -> None:
+    """Serve an emulator with the options of `webhooks emulator` until Ctrl-C.
 
-    Raises UsageError and OutputError for files that cannot be used.
+    Raises UsageError and OutputError for files that cannot be used, ReconcilerError for an address.
     """
+    # Imported here, because --local needs no server.
+    from reconciler.emulator.server import Server
+
+    gc.enable()  # a server may run for days
     directory = session.process.directory
     behavior = Behavior(
         any_key=key is None,
@@ -94,20 +101,32 @@ def build(
         max_page_size=page_size,
         **_known_types(),
     )
-    store = _open_store(":memory:" if db is None else directory / db)
-    emulator = Emulator(store, behavior, organization=organization)
-    if (name := store.organizations()[0].name) != organization and organization != ORGANIZATION:
-        raise UsageError(
-            f"the database {db} belongs to organization {quote(name)}",
-            hint="use another --db for this organization",
-        )
-    if seed is not None and not store.webhooks():
-        _create(emulator, directory / seed, seed)
-    # After the database, so that one file cannot be used for both.
-    emulator.listener = _log(session, log) if log is not None else None
-    if key is not None and store.user_of_key(key) is None:
-        store.add_user(emulator.organization, key=key, role="OWNER")
-    return emulator
+    with closing(_open_store(":memory:" if db is None else directory / db)) as store:
+        emulator = Emulator(store, behavior, organization=organization)
+        if (name := store.organizations()[0].name) != organization and organization != ORGANIZATION:
+            raise UsageError(
+                f"the database {db} belongs to organization {quote(name)}",
+                hint="use another --db for this organization",
+            )
+        if seed is not None and not store.webhooks():
+            _create(emulator, directory / seed, seed)
+        # After the database, so that one file cannot be used for both.
+        emulator.listener = _log(session, log) if log is not None else None
+        if key is not None and store.user_of_key(key) is None:
+            store.add_user(emulator.organization, key=key, role="OWNER")
+        try:
+            Server(emulator, host=host, port=port).run(
+                lambda url: session.console.info(
+                    f"Emulator listening on {url}\n"
+                    f"  export CLOUDTRUTH_SERVER_URL={url} CLOUDTRUTH_API_KEY={key or 'any'}"
+                )
+            )
+        except OSError:
+            raise ReconcilerError(
+                f"cannot listen on {host} port {port}", hint="choose another --host or --port"
+            ) from None
+        except KeyboardInterrupt:
+            pass
 
 
 def _create(emulator: Emulator, path: Path, name: str) -> None:

@@ -16,7 +16,7 @@ from reconciler.findings import Severity
 from reconciler.model import Desired, Scheme, Secret
 from reconciler.render.quote import quote
 from reconciler.render.words import plural, reference
-from reconciler.settings import Setting, Settings
+from reconciler.settings import LOCAL_SERVER, Setting, Settings
 from reconciler.source.files import DEFAULT_FILE, suggestion
 from reconciler.workflow import Gathered, Inputs, accept, gather, validate
 
@@ -88,7 +88,7 @@ def _settings(found: Settings | ReconcilerError) -> Iterator[Check]:
         fix = cause.hint or "set a valid value"
         yield fail("settings", "a setting is invalid", fix=fix, private=quote(cause.message))
         return
-    if found.local:
+    if found.server_url.value == LOCAL_SERVER:
         yield ok("server", "the emulator in this process (--local), no key")
         return
     yield ok("server", _source(found.server_url), private=quote(found.server_url.value))

@@ -117,7 +117,7 @@ def _job_result(session: Session, what: str | None, own: Mapping[str, str | None
             network = Network(clock=clock, environment=environ, observer=progress.observe)
             github = GitHub(repository=repository, token=token, network=network, clean=clean)
             stack.callback(github.close)
-        if not settings.local and settings.key is None:
+        if not session.local and settings.key is None:
             missing = missing or "CLOUDTRUTH_API_KEY"
         found = read_run(
             {name.replace("_", "-"): value or "" for name, value in own.items()},

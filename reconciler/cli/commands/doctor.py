@@ -79,8 +79,8 @@ def _remote(
         api, clock, has_key = connection.api, connection.clock, connection.key is not None
         assert isinstance(api, Client)
         network = tuple(service.check_network(api.transport.origin, session.process.environ))
-        sections = [] if settings.local else [Section(name="Network", checks=network)]
-        expected = () if settings.local else organizations
+        sections = [] if session.local else [Section(name="Network", checks=network)]
+        expected = () if session.local else organizations
         cloudtruth = tuple(service.check_server(api, clock, has_key=has_key, expected=expected))
         sections.append(Section(name="CloudTruth", checks=cloudtruth))
         if probe and (not has_key or any(each.status is Status.FAIL for each in cloudtruth)):

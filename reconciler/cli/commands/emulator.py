@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from typing import Any
 
 import click
@@ -43,34 +42,17 @@ from reconciler.errors import ExitCode, ReconcilerError
                help="Append each request as JSON, secrets included; - is standard output."),
     ),
 )  # fmt: skip
-def run(session: Session, host: str, port: int, key: str | None, **own: Any) -> int:
+def run(session: Session, **own: Any) -> int:
     """Implements CloudTruth's published API. Needs no account, but Starlette and uvicorn, as in the
     extra `emulator`. Stop it with Ctrl-C.
     """
+    from reconciler.cli.local import serve  # help needs no emulator
+
     try:
-        from reconciler.emulator.server import Server
+        serve(session, **own)
     except ImportError:
         raise ReconcilerError(
             "the emulator over HTTP needs packages that are not installed",
             hint="install starlette and uvicorn, as with `.[emulator]`; --local needs neither",
         ) from None
-    from reconciler.cli.local import build  # help needs no emulator
-
-    gc.enable()  # a server may run for days
-    emulator = build(session, key=key, **own)
-    try:
-        Server(emulator, host=host, port=port).run(
-            lambda url: session.console.info(
-                f"Emulator listening on {url}\n"
-                f"  export CLOUDTRUTH_SERVER_URL={url} CLOUDTRUTH_API_KEY={key or 'any'}"
-            )
-        )
-    except OSError:
-        raise ReconcilerError(
-            f"cannot listen on {host} port {port}", hint="choose another --host or --port"
-        ) from None
-    except KeyboardInterrupt:
-        pass
-    finally:
-        emulator.store.close()
     return ExitCode.OK
