@@ -24,8 +24,8 @@ from reconciler.source.load import load_files
 from reconciler.source.write import FileKind, check_writable, write_atomically
 
 TOKEN: Final = Option(
-    "--token", group="Files", metavar="REF",
-    help=f"Slack token reference: env:NAME or file:PATH. [default: env:{SLACK_TOKEN.name}]",
+    "--token", group="Files", metavar="REF", default=f"env:{SLACK_TOKEN.name}", show_default=True,
+    help="Slack token reference: env:NAME or file:PATH.",
 )  # fmt: skip
 
 
@@ -55,13 +55,13 @@ def run(
     force: bool,
     only: tuple[str, ...],
     check: bool,
-    token: str | None,
+    token: str,
 ) -> int:
     """Secrets become references: one per visible value. Hidden Slack tokens share one, unless the
     visible parts of their masks differ. Webhooks that a file cannot express are added to `ignore`,
     with the reason.
     """
-    slack_token = SLACK_TOKEN if token is None else parse_reference(token)
+    slack_token = parse_reference(token)
     console, path = session.console, session.path(out)
     over = FileKind.WEBHOOKS if force else None
     if path is not None:

@@ -35,7 +35,7 @@ from reconciler.cli.commands.export import TOKEN, print_left_out, reference_list
 from reconciler.cli.connection import connected, settings_of
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import STDOUT, Session
-from reconciler.errors import CredentialError, ExitCode, NotConfirmedError, UsageError
+from reconciler.errors import CredentialError, ExitCode, UsageError
 from reconciler.findings import Finding, Severity
 from reconciler.model import Live, Scheme, SecretRef
 from reconciler.render import RENDERERS
@@ -43,7 +43,7 @@ from reconciler.render.quote import quote
 from reconciler.render.words import plural
 from reconciler.settings import LOCAL_SERVER
 from reconciler.source.allowed import parse_reference
-from reconciler.source.export import SLACK_TOKEN, export
+from reconciler.source.export import export
 from reconciler.source.files import DEFAULT_FILE
 from reconciler.source.history import commit_of, git_in
 from reconciler.source.rendered import scalar
@@ -54,8 +54,6 @@ _UNSET: Final = "# organization: Acme"
 """The line of the starter that is replaced if there is an API key."""
 
 _ORGANIZATION: Final = re.compile(r"^organization: .*$", re.MULTILINE)
-_AGREED: Final = ("", "y", "yes")
-_PREVIEW_HINT: Final = "run `webhooks export` to preview the file"
 
 
 @command(
@@ -86,7 +84,7 @@ _PREVIEW_HINT: Final = "run `webhooks export` to preview the file"
 def run(
     session: Session,
     target: str,
-    token: str | None,
+    token: str,
     github: bool,
     branch: str | None,
     policy: tuple[str, ...],
@@ -97,7 +95,7 @@ def run(
     Without one, writes a commented starter file; a later run replaces it if you have not edited
     it. Other existing files are kept.
     """
-    slack_token = None if token is None else parse_reference(token)
+    slack_token = parse_reference(token)
     directory, console = session.process.directory, session.console
     target = target.replace(os.sep, "/")  # it is written into workflows
     file = "" if target == DEFAULT_FILE else f" -f {shlex.quote(target)}"
@@ -174,7 +172,7 @@ Each step is explained in {GUIDE}"""
 
 
 def _write_configuration(
-    session: Session, target: str, file: str, token: SecretRef | None, *, yes: bool
+    session: Session, target: str, file: str, token: SecretRef, *, yes: bool
 ) -> list[str]:
     """Write an export, or the starter if there is nothing to export; return the next steps.
 
@@ -214,23 +212,16 @@ def _is_starter(path: Path) -> bool:
 
 
 def _adopt(
-    session: Session, live: Live, target: str, file: str, token: SecretRef | None, *, yes: bool
+    session: Session, live: Live, target: str, file: str, token: SecretRef, *, yes: bool
 ) -> list[str]:
     """Write the live webhooks to a file, and print its plan; return the next steps.
 
     Raises NotConfirmedError.
     """
-    console = session.console
-    if console.interactive and not yes:
-        question = f"{quote(live.organization.name)} has {plural(len(live.webhooks), 'webhook')}. "
-        answer = console.ask(f"{question}Write them to {target}? [Y/n] ")
-        if answer is None or answer.lower() not in _AGREED:
-            raise NotConfirmedError(
-                "the answer was not `y`: nothing was written", hint=_PREVIEW_HINT
-            )
-        if token is None and any(each.type == "slack" for each in live.webhooks):
-            token = _ask_token(session)
-    made = export(live, token=token or SLACK_TOKEN)
+    if session.console.interactive and not yes:
+        count = plural(len(live.webhooks), "webhook")
+        session.confirm(f"{quote(live.organization.name)} has {count}. Write to {target}?")
+    made = export(live, token=token)
     _write(session, target, made.text)
     print_left_out(session, made)
     if file:
@@ -250,18 +241,6 @@ def _adopt(
         )
     steps.append(f"after an edit, run `webhooks plan{file}` and `webhooks apply{file}`")
     return steps
-
-
-def _ask_token(session: Session) -> SecretRef:
-    """Ask for the reference of the Slack token."""
-    usual = f"{SLACK_TOKEN.scheme}:{SLACK_TOKEN.name}"
-    question = f"Slack token: press Enter for {usual}, or type env:NAME or file:PATH: "
-    while (answer := session.console.ask(question)) is not None:
-        try:
-            return SLACK_TOKEN if answer.lower() in _AGREED else parse_reference(answer)
-        except UsageError as problem:
-            session.console.message("error", f"{problem.message}; {problem.hint}")
-    raise NotConfirmedError("no reference was given: nothing was written", hint=_PREVIEW_HINT)
 
 
 def _write_workflows(session: Session, setup: Setup, *, yes: bool) -> None:
