@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final, Self
 
 from reconciler import workflow
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 _VERBS: Final = {Create: "creating", Update: "updating", Delete: "deleting"}
 _SILENT_WAIT: Final = 1.0  # seconds; shorter waits are not reported
-_TICK: Final = 1.0  # seconds
 _WIDEST: Final = 60
 
 
@@ -54,10 +53,9 @@ def settings_of(session: Session) -> Settings:
     if group is not None and key is not None:
         found = found._replace(key=Setting(value=key, source=f"api_key in {group.paths[0]}"))
     session.settings = found
-    for name in ("server_url", "profile", "key", "timeout", "deadline"):
-        setting = getattr(found, name)
-        if setting is not None and setting.value not in ("", None):
-            shown = "***" if name == "key" else setting.value
+    for name, setting in found._asdict().items():
+        if setting is not None and setting.value:
+            shown = setting.value
             shown = f"{shown:g} s" if isinstance(shown, float) else quote(str(shown))
             title = name.replace("_url", " URL")
             session.console.detail(f"{title}: {shown} (from {setting.source})")
@@ -116,12 +114,12 @@ def _naming_key(session: Session, settings: Settings) -> Iterator[None]:
 
 
 class Progress(Watcher):
-    """A watcher and observer that prints to a console. Use it in a `with` block.
+    """Implements the Watcher and Observer ports on a console. Use it in a `with` block.
 
     It shows a status line on a terminal, and lines about writes, waits and signals. A separate
-    thread prints waits and signals, because a signal handler may only put a message into a queue.
-    Without a terminal it prints a line before each write, so that the log of a killed run shows
-    which writes may have happened.
+    thread reports signals, because their handler may only put a message into a queue. Without a
+    terminal it prints a line before each write, so that the log of a killed run shows which writes
+    may have happened.
     """
 
     def __init__(self, session: Session) -> None:
@@ -129,28 +127,27 @@ class Progress(Watcher):
         self._debug = bool(session.options.get("debug"))
         self._clock = session.process.time()
         self._waits_until = self._clock.monotonic()
-        self._messages: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._signals: SimpleQueue[bool] = SimpleQueue()
         self._lock = threading.Lock()
         self._progress_text = ""
         self._total = 0
         self._done = 0
         self._in_flight: list[str] = []
-        self._thread = threading.Thread(target=self._show, daemon=True)
+        self._thread = threading.Thread(target=self._report_signals, daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._messages.put(None)
+        self._signals.put(False)
         self._thread.join()
         self._console.status("")
 
     def phase(self, doing: str, *, total: int = 0) -> None:
         """Set the text of the status line, empty for none, and the number of writes that follow."""
         self._progress_text, self._total = doing, total
-        if not doing:
-            self._console.status("")
+        self._console.status(doing)
 
     def starting(self, operation: Operation) -> None:
         """Report that an operation is about to be sent."""
@@ -170,8 +167,7 @@ class Progress(Watcher):
                 self._in_flight.remove(text)
             if self._done == self._total:
                 self._progress_text = "verifying the result"
-            if self._in_flight:
-                self._console.status(self._state())
+            self._console.status(self._state())
 
     def observe(self, event: AttemptRecord | Pause) -> None:
         """Print a long wait, once for all threads, and with --debug each request."""
@@ -182,8 +178,7 @@ class Progress(Watcher):
                 if end - before <= _SILENT_WAIT:
                     return
                 self._waits_until = end
-            text = f"{event.error.message}; trying again in {event.seconds:.0f} s"
-            self._messages.put(lambda: self._console.info(text))
+            self._console.info(f"{event.error.message}; trying again in {event.seconds:.0f} s")
         elif self._debug:
             status = event.status if event.status is not None else "no response"
             again = f" attempt {event.attempt}" if event.attempt > 1 else ""
@@ -194,23 +189,7 @@ class Progress(Watcher):
 
     def interrupted(self) -> None:
         """Report a signal. Safe in a signal handler: it takes no lock."""
-        self._messages.put(self._report_signal)
-
-    def _show(self) -> None:
-        seconds, before = 0, ""
-        while True:
-            try:
-                show = self._messages.get(timeout=_TICK if self._console.shows_progress else None)
-            except Empty:
-                with self._lock:
-                    state = self._state()
-                    seconds, before = (seconds + 1 if state == before else 1), state
-                    if state:
-                        self._console.status(f"{state} ({seconds} s)")
-                continue
-            if show is None:
-                return
-            show()
+        self._signals.put(True)
 
     def _state(self) -> str:
         """Return the status line. Print it under the lock, or an older count may follow it."""
@@ -218,13 +197,17 @@ class Progress(Watcher):
             return self._progress_text
         return f"{self._done}/{self._total} {self._in_flight[-1][:_WIDEST]}"
 
+    def _report_signals(self) -> None:
+        while self._signals.get():
+            self._report_signal()
+
     def _report_signal(self) -> None:
         with self._lock:
-            in_flight = list(self._in_flight)
+            in_flight = shorten(self._in_flight, 3)
         text = "Interrupted: no write is in flight, stopping."
         if in_flight:
             text = (
-                f"Interrupted. Waiting up to {GRACE:g} s for: {shorten(in_flight, 3)}.\n"
+                f"Interrupted. Waiting up to {GRACE:g} s for: {in_flight}.\n"
                 "Press Ctrl-C again to stop immediately; "
                 "writes in flight are then reported as unconfirmed."
             )
