@@ -56,36 +56,43 @@ _FORBIDDEN_PARTS: Final = frozenset(
 """Names of folders and files with credentials of other programs, in any directory."""
 
 
-def refusal(ref: SecretRef, allow: Sequence[str] = ()) -> Finding | None:
-    """Return why `ref` may not be used, None if it may. Checks names only."""
+def refusal(
+    ref: SecretRef,
+    allow: Sequence[str] = (),
+    *,
+    target: Path | None = None,
+    directory: Path = Path(),
+) -> Finding | None:
+    """Return why `ref` may not be used, None if it may.
+
+    Without `target`, only its name is checked. `target` is the path of the file with links
+    resolved; relative patterns of `allow` then start at `directory`.
+    """
     if ref.scheme is Scheme.LITERAL:
         return None
-    if ref.scheme is Scheme.FILE and _is_forbidden(ref.name):
-        return _forbidden_file(ref)
-    prefix = forbidden_prefix(ref.name) if ref.scheme is Scheme.ENV else None
-    if prefix is not None:
+    name, shown = ref.name, masked(ref.name)
+    if ref.scheme is Scheme.FILE:
+        name = posixpath.normpath(name) if target is None else target.as_posix()
+        if _is_forbidden(name):
+            return error(
+                "forbidden-secret",
+                f"system files and credentials of other programs are never sent: {shown}",
+                "keep the secret of this webhook in a separate file",
+            )
+    elif (prefix := forbidden_prefix(name)) is not None:
         return error(
             "forbidden-secret",
-            f"{prefix}* variables are never sent to a webhook: {masked(ref.name)}",
+            f"{prefix}* variables are never sent to a webhook: {shown}",
             "store the secret in a variable with another name",
         )
-    name = posixpath.normpath(ref.name) if ref.scheme is Scheme.FILE else ref.name
-    if allow and not any(fnmatchcase(f"{ref.scheme}:{name}", each) for each in allow):
-        return _not_allowed(ref)
-    return None
-
-
-def target_refusal(
-    ref: SecretRef, target: Path, allow: Sequence[str], directory: Path
-) -> Finding | None:
-    """Return why the file that `ref` names may not be used, after `refusal` accepted the name.
-
-    `target` is its path with links resolved; relative patterns of `allow` start at `directory`.
-    """
-    if _is_forbidden(target.as_posix()):
-        return _forbidden_file(ref)
-    if allow and not any(_allows_target(target, each, directory) for each in allow):
-        return _not_allowed(ref)
+    patterns = allow if target is None else [_resolved(each, directory) for each in allow]
+    if allow and not any(fnmatchcase(f"{ref.scheme}:{name}", each) for each in patterns):
+        return error(
+            "secret-not-allowed",
+            f"{ref.scheme} {shown} is not in the list of allowed secrets",
+            f"if it may be sent, add '{masked(pattern(ref))}' to --allow-secret or "
+            "WEBHOOKS_ALLOW_SECRETS",
+        )
     return None
 
 
@@ -106,29 +113,27 @@ def allow_patterns(patterns: Iterable[str]) -> tuple[str, ...]:
     return found
 
 
-def _allows_target(path: Path, pattern: str, directory: Path) -> bool:
-    """Return whether `pattern` allows `path`, whose links are resolved.
+def _resolved(pattern: str, directory: Path) -> str:
+    """Return a pattern for files with links resolved in its folders before the first glob.
 
-    Folders of `pattern` before its first glob may be links, because the user of the command chose
-    them.
+    They may be links, because the user of the command chose them.
     """
     match = _FILE_PATTERN.fullmatch(pattern)
     if match is None:
-        return False
+        return pattern
     folder = Path(os.path.realpath(directory / match[1])).as_posix()
     # The path of the working directory is not a glob, even if it contains wildcards.
     folder = re.sub(r"[*?\[]", r"[\g<0>]", folder.rstrip("/"))
-    return fnmatchcase(path.as_posix(), f"{folder}/{match[2]}")
+    return f"file:{folder}/{match[2]}"
 
 
 _FILE_PATTERN: Final = re.compile(r"file:((?:[^*?\[]*/)?)(.*)", re.DOTALL)
 """A pattern for files: the folders before its first glob, and the rest."""
 
 
-def _is_forbidden(name: str) -> bool:
+def _is_forbidden(path: str) -> bool:
     """Return whether a path is in a folder with credentials of the machine or the run."""
     # normpath keeps two leading slashes, which mean the same as one.
-    path = posixpath.normpath(name)
     path = f"/{path.lstrip('/')}" if path.startswith("/") else path
     path = path.removeprefix("/private").casefold()  # /private/var is /var on a Mac
     path = f"/run{path.removeprefix('/var/run')}" if path.startswith("/var/run/") else path
@@ -140,23 +145,6 @@ def _is_forbidden(name: str) -> bool:
             folder in (".config", "roaming") and each in _CREDENTIAL_FOLDERS
             for folder, each in pairwise(parts)
         )
-    )
-
-
-def _forbidden_file(ref: SecretRef) -> Finding:
-    return error(
-        "forbidden-secret",
-        f"system files and credentials of other programs are never sent: {masked(ref.name)}",
-        "keep the secret of this webhook in a separate file",
-    )
-
-
-def _not_allowed(ref: SecretRef) -> Finding:
-    return error(
-        "secret-not-allowed",
-        f"{ref.scheme} {masked(ref.name)} is not in the list of allowed secrets",
-        f"if it may be sent, add '{masked(pattern(ref))}' to --allow-secret or "
-        "WEBHOOKS_ALLOW_SECRETS",
     )
 
 

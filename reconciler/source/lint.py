@@ -7,7 +7,6 @@ webhook that inherits them.
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -20,9 +19,9 @@ from reconciler.kinds.events import EVENT_TYPES, EVENTS, GLOBS, MAX_EVENT_GLOB, 
 from reconciler.model import DataPath, Scheme, SecretRef
 from reconciler.planning.names import INVISIBLE, MAX_NORMALIZED_LENGTH
 from reconciler.source import secrets
-from reconciler.source.allowed import VARIABLE, forbidden_prefix, reference_in, refusal
+from reconciler.source.allowed import VARIABLE, reference_in, refusal
 from reconciler.source.schema import written_webhooks
-from reconciler.source.text import REFERENCE, code_points, did_you_mean, masked, quoted, ticked
+from reconciler.source.text import REFERENCE, code_points, did_you_mean, masked, quoted
 
 
 class Rules(NamedTuple):
@@ -61,7 +60,7 @@ def lint(file: str, data: dict[str, Any], rules: Rules) -> Iterator[Finding]:
         # An absent entry must be able to name any live webhook.
         name = webhook.get("name")
         if isinstance(name, str) and webhook.get("state") != "absent":
-            for found in (*_name_findings(name), *_literal_in_name(name)):
+            for found in _name_findings(name):
                 yield replace(found, place=Place(file, (*path, "name")))
         yield from _settings(file, path, webhook, webhook.get("type", default_type), rules)
 
@@ -72,6 +71,11 @@ def _name_findings(name: str) -> Iterator[Finding]:
     A name is shown to reviewers, matched by globs and compared with the stored name. A name that
     can deceive a reader is an error; one that a server may store differently is a warning.
     """
+    if secrets.holds_token(name):
+        yield _slack_token("`name`")
+    elif secrets.PLACEHOLDER.fullmatch(name):
+        message = _placeholder_message("name")
+        yield warning("unreplaced-placeholder", message, "write the actual value")
     if name.isascii() and name.isprintable() and name != "" and name == name.strip():
         return  # fast path for most names
     if not name.strip():
@@ -108,15 +112,6 @@ def _name_findings(name: str) -> Iterator[Finding]:
         )
 
 
-def _literal_in_name(name: str) -> Iterator[Finding]:
-    if secrets.holds_token(name):
-        yield _slack_token("`name`")
-    elif secrets.PLACEHOLDER.fullmatch(name):
-        yield warning(
-            "unreplaced-placeholder", _placeholder_message("name"), "write the actual value"
-        )
-
-
 def _settings(
     file: str, path: DataPath, data: dict[str, Any], type: object, rules: Rules
 ) -> Iterator[Finding]:
@@ -125,7 +120,7 @@ def _settings(
     for index, event in enumerate(events if isinstance(events, list) else ()):
         if event not in EVENT_TYPES and isinstance(event, str) and (found := _event(event)):
             yield replace(found, place=Place(file, (*path, "event_types", index)))
-    fields = FIELDS.get(type, _ANY_FIELD) if isinstance(type, str) else _ANY_FIELD
+    fields = FIELDS.get(str(type), _ANY_FIELD)
     for name, value in configuration.items() if isinstance(configuration, dict) else ():
         found = _value(name, value, fields, file, rules)
         if found is not None:
@@ -142,11 +137,10 @@ def _value(
         if ref is None:
             return None
         if field is None or not field.secret:
-            only = ticked(sorted(each.name for each in fields.values() if each.secret))
             return error(
                 "reference-not-allowed",
                 f"`{name}` is not a secret: write the value as text, not as a reference",
-                f"references are for {only} only; `{name}` is visible to all users",
+                "references are for secrets; all users see other fields",
             )
         return _refusal(ref, rules)
     if not isinstance(value, str):
@@ -181,8 +175,6 @@ def _literal(field: Field, value: str, rules: Rules) -> Finding | None:
         message = f"the value of `{name}` {problem}"
         return error("unusable-secret", message, f"use {REFERENCE}")
     variable = "NAME" if field.is_url else field.example
-    if (named := _NAMED_PLACEHOLDER.fullmatch(value)) and forbidden_prefix(named[1]) is None:
-        variable = named[1]
     example = f"write `{name}: {{env: {variable}}}`, with the name of your variable"
     in_address = field.is_url and ("<" in value or secrets.is_placeholder(value))
     if in_address or secrets.PLACEHOLDER.fullmatch(value):
@@ -200,16 +192,9 @@ def _literal(field: Field, value: str, rules: Rules) -> Finding | None:
     reason = secrets.url_credential(value) if field.is_url else None
     if rules.allow_literal_secrets or (field.is_url and reason is None):
         return None
-    message = f"`{name}` is a secret, but the file contains its value"
+    what = f"`{name}` is a secret" if reason is None else f"the URL {reason}"
     hint = f"keep it in a variable or a file: {REFERENCE}"
-    if reason is not None:
-        message = f"the URL {reason}: keep it out of the file"
-        hint = f"keep the full URL in a variable or a file: `{name}: {{env: NAME}}`"
-    return warning("literal-secret", message, hint)
-
-
-_NAMED_PLACEHOLDER: Final = re.compile(r"\$\{?([A-Z][A-Z_]{2,40}+)\}?")
-"""A placeholder for a variable whose name is certainly not a secret."""
+    return warning("literal-secret", f"{what}: keep it out of the file", hint)
 
 
 def _placeholder_message(name: str) -> str:
@@ -227,9 +212,8 @@ def _slack_token(holder: str) -> Finding:
 
 def _event(event: str) -> Finding | None:
     """Return the finding for an event glob without a match; the schema checks other entries."""
-    if len(event) > MAX_EVENT_GLOB:
-        return None  # the schema reports it
-    if expand(event) or not any(char in event for char in "*?["):
+    is_glob = len(event) <= MAX_EVENT_GLOB and any(char in event for char in "*?[")
+    if not is_glob or expand(event):
         return None
     hint = did_you_mean(event[:80], (*GLOBS, *EVENT_TYPES)) or EVENTS
     return error("unknown-event", f"{quoted('the glob', event)} matches no event", hint)

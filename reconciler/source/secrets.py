@@ -254,7 +254,7 @@ def _read(ref: SecretRef, directory: Path, allow: Sequence[str]) -> str | Findin
     try:
         # Check the target of a link, not its name.
         path = Path(os.path.realpath(directory / ref.name))
-        refused = allowed.target_refusal(ref, path, allow, directory)
+        refused = allowed.refusal(ref, allow, target=path, directory=directory)
         return refused or read_regular(path, limit=_MAX_BYTES).decode()
     except NotReadableError as cause:
         return _unusable(f"cannot read {shown}: it {cause}", _READABLE)
