@@ -8,7 +8,7 @@ from reconciler.findings import Position
 from reconciler.model import Desired
 from reconciler.source.files import NotReadableError, SourceFile, Sources
 from reconciler.source.lint import Rules
-from reconciler.source.load import Loaded, load_files
+from reconciler.source.load import Loaded, load_parsed, parse_files
 from reconciler.source.rendered import configurations
 from reconciler.source.yaml import Document
 
@@ -31,7 +31,8 @@ def load_texts(texts: Mapping[str, str | bytes], *given: str, rules: Rules | Non
         return read[name]
 
     files = tuple(read[name] for name in given or read)
-    return load_files(Sources(files=files, read_parent=read_parent), rules=rules)
+    sources = Sources(files=files, read_parent=read_parent)
+    return load_parsed(parse_files(sources), rules or Rules())
 
 
 def loaded(desired: Desired) -> Loaded:

@@ -93,11 +93,6 @@ def parse_files(sources: Sources) -> Parsed:
     return Parsed(documents=read, findings=sources.findings)
 
 
-def load_files(sources: Sources, *, rules: Rules | None = None) -> Loaded:
-    """Return the desired configuration and all findings, sorted by position."""
-    return load_parsed(parse_files(sources), rules or Rules())
-
-
 def load_parsed(parsed: Parsed, rules: Rules) -> Loaded:
     """Return the desired configuration of parsed files, or the errors in them."""
     read = parsed.documents
@@ -154,20 +149,20 @@ def build(documents: Collection[Document], accepted: Mapping[str, Iterable[Part]
                 continue
             name, key = data["name"], data.get("id")
             place = document.items["webhooks"][index]
-            position = Position(file=place.file, line=place.line)
+            entry: dict[str, Any] = {
+                "name": name,
+                "id": key,
+                "position": Position(file=place.file, line=place.line),
+                "index": index,
+                "file": document.file,
+            }
             if data.get("state") == "absent":
-                absent.append(
-                    Absent(name=name, id=key, position=position, index=index, file=document.file)
-                )
+                absent.append(Absent(**entry))
                 continue
             fields = FIELDS[data["type"]]
             webhooks.append(
                 Webhook(
-                    name=name,
-                    id=key,
-                    position=position,
-                    index=index,
-                    file=document.file,
+                    **entry,
                     type=data["type"],
                     event_types=_events(tuple(data["event_types"])),
                     configuration={

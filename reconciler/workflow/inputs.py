@@ -17,14 +17,7 @@ from reconciler.source.allowed import allow_patterns, pattern
 from reconciler.source.history import Git, NoBaseError, is_revision, no_git, read_revision
 from reconciler.source.identity import without_organization
 from reconciler.source.lint import Rules
-from reconciler.source.load import (
-    Loaded,
-    Parsed,
-    key_references,
-    load_files,
-    load_parsed,
-    parse_files,
-)
+from reconciler.source.load import Loaded, Parsed, key_references, load_parsed, parse_files
 from reconciler.source.secrets import fetch_key
 from reconciler.source.text import decode, masked
 from reconciler.source.yaml import Document
@@ -262,7 +255,7 @@ def previous(named: tuple[str, ...], checked: Checked) -> Desired:
 
 def load_earlier(found: files.Sources) -> Loaded:
     """Load an earlier version of the files, without this run's options."""
-    return load_files(replace(found, findings=()), rules=_EARLIER)
+    return load_parsed(parse_files(replace(found, findings=())), _EARLIER)
 
 
 def _counterparts(names: list[str], mine: list[str]) -> dict[str, str]:

@@ -10,7 +10,8 @@ import pytest
 
 from reconciler.findings import has_errors
 from reconciler.source.files import SourceFile, Sources
-from reconciler.source.load import load_files
+from reconciler.source.lint import Rules
+from reconciler.source.load import load_parsed, parse_files
 from reconciler.source.yaml import parse
 from tests.editors.conftest import SCHEMA
 from tests.editors.language_server import LanguageServer
@@ -33,7 +34,9 @@ def validate(text: str) -> bool:
     base = SourceFile(file="base.yaml", raw=(_EXAMPLES / "organizations/base.yaml").read_bytes())
     file = SourceFile(file="a.yaml", raw=text.encode())
     return not has_errors(
-        load_files(Sources(files=(file,), read_parent=lambda name: base)).findings
+        load_parsed(
+            parse_files(Sources(files=(file,), read_parent=lambda name: base)), Rules()
+        ).findings
     )
 
 

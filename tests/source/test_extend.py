@@ -13,7 +13,8 @@ from reconciler.findings import has_errors
 from reconciler.model import Scheme, SecretRef
 from reconciler.source import files
 from reconciler.source.allowed import reference_in
-from reconciler.source.load import Loaded, load_files
+from reconciler.source.lint import Rules
+from reconciler.source.load import Loaded, load_parsed, parse_files
 from reconciler.source.rendered import configurations, yaml_text
 from tests.laws import strategies
 from tests.loading import load_texts
@@ -74,7 +75,8 @@ def test_a_parent_outside_the_repository_is_rejected(tmp_path: Path) -> None:
     (home / "link.yaml").symlink_to(tmp_path / "outside.yaml")
     for path in ("../outside.yaml", "link.yaml", str(tmp_path / "outside.yaml")):
         (home / "over.yaml").write_text(f"extends: {path}\n")
-        found = load_files(files.read(["over.yaml"], directory=home, stdin=bytes))
+        sources = files.read(["over.yaml"], directory=home, stdin=bytes)
+        found = load_parsed(parse_files(sources), Rules())
         assert [each.message for each in found.findings] == [
             f"cannot extend {path!r}: it is outside of this repository"
         ]

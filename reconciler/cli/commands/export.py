@@ -19,9 +19,10 @@ from reconciler.render.quote import prose, quote
 from reconciler.render.words import plural, shorten
 from reconciler.source.allowed import parse_reference
 from reconciler.source.export import SLACK_TOKEN, Export, export
-from reconciler.source.files import SourceFile, Sources
-from reconciler.source.load import load_files
+from reconciler.source.lint import Rules
+from reconciler.source.load import Parsed, load_parsed
 from reconciler.source.write import FileKind, check_writable, write_atomically
+from reconciler.source.yaml import parse
 
 TOKEN: Final = Option(
     "--token", group="Files", metavar="REF", default=f"env:{SLACK_TOKEN.name}", show_default=True,
@@ -73,8 +74,8 @@ def run(
     notes = _unmatched_globs(only, live)
     made = export(live, only=only, token=slack_token)
     if check:
-        file = SourceFile(file="export", raw=made.text.encode())
-        checked = workflow.accept(load_files(Sources(files=(file,))), session.inputs)
+        parsed = Parsed(documents=(parse(made.text.encode(), "export"),))
+        checked = workflow.accept(load_parsed(parsed, Rules()), session.inputs)
         plan = make_plan(checked.desired, live, {}, PlanOptions())
         if plan.operations:
             console.message(
