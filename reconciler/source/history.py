@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final, TypeAlias
 
@@ -102,17 +102,6 @@ def commit_of(revision: str, git: Git) -> str | None:
     return _commit(git(["rev-parse", "--verify", "--quiet", "--short=12", *named]))
 
 
-def fixed_base(named: Sequence[str], *, directory: Path, git: Git) -> Sequence[str]:
-    """Return the values of `--base` for a command that runs later, when `HEAD` may have moved.
-
-    A revision is replaced by its commit, abbreviated; paths and unknown revisions are unchanged.
-    """
-    if not is_revision(named, directory):
-        return named
-    commit = commit_of(named[0], git)
-    return named if commit is None else (commit,)
-
-
 def read_revision(revision: str, paths: Sequence[str], *, directory: Path, git: Git) -> Sources:
     """Return the files of `paths` at a revision, in any form that git understands.
 
@@ -136,7 +125,7 @@ def tracked(names: Iterable[str], *, directory: Path, git: Git) -> frozenset[str
     command = ["--literal-pathspecs", "ls-files", "--stage", "-z", "--"]
     shown = {name: display_name(directory / name, directory=directory) for name in names}
     return frozenset(
-        name for name, path in shown.items() if path in dict(_blobs(git([*command, path]) or b""))
+        name for name, path in shown.items() if path in _regular(git([*command, path]) or b"")
     )
 
 
@@ -150,6 +139,11 @@ def _read(
 ) -> Sources:
     """Read files at a commit. Unless `old_names`, a file renamed later has its current name."""
     files: dict[str, SourceFile] = {}
+
+    def read(name: str) -> SourceFile | None:
+        raw = git(["cat-file", "blob", f"{commit}:./{name}"])
+        return None if raw is None else SourceFile(file=name, raw=raw)
+
     for path in paths or (DEFAULT_FILE,):
         if path == STDIN:
             raise NoBaseError("standard input (-f -) has no history")
@@ -159,33 +153,27 @@ def _read(
         listing = git(["--literal-pathspecs", "ls-tree", "-r", "-z", commit, "--", str(there)])
         if listing is None:
             raise NoBaseError("git cannot list the files of the base commit")
-        included = file_matcher(path, directory)
-        for name, blob in sorted(each for each in _blobs(listing) if included(each[0])):
-            raw = git(["cat-file", "blob", blob])
-            if raw is None:
+        for name in sorted(filter(file_matcher(path, directory), _regular(listing))):
+            if (found := read(name)) is None:
                 raise NoBaseError("git cannot read the files of the base commit")
-            files.setdefault(name, SourceFile(file=name, raw=raw))
+            files.setdefault(name, found)
     renames = {} if old_names else _renames(commit, paths, directory=directory, git=git)
     for old, new in renames.items():
-        raw = git(["cat-file", "blob", f"{commit}:./{old}"])
-        if raw is not None:
+        if (found := read(old)) is not None:
             files.pop(old, None)
-            files[new] = SourceFile(file=new, raw=raw)
+            files[new] = found._replace(file=new)
 
     def read_parent(name: str) -> SourceFile:
-        raw = git(["cat-file", "blob", f"{commit}:./{name}"])
-        if raw is None:
+        if (found := read(name)) is None:
             raise NotReadableError("does not exist at the base commit")
-        return SourceFile(file=name, raw=raw)
+        return found
 
     return Sources(files=tuple(files.values()), read_parent=read_parent)
 
 
-def _blobs(listing: bytes) -> Iterable[tuple[str, str]]:
-    """Yield name and blob of each file that `ls-tree` or `ls-files --stage` lists."""
+def _regular(listing: bytes) -> Iterator[str]:
+    """Yield the regular files that `ls-tree` or `ls-files --stage` lists."""
     for line in listing.split(b"\0"):
         about, _, name = line.partition(b"\t")
-        words = about.split()
-        if len(words) == 3 and words[0] in (b"100644", b"100755"):  # no links and submodules
-            blob = words[2] if words[1] == b"blob" else words[1]
-            yield str(PurePosixPath(os.fsdecode(name))), blob.decode("ascii")
+        if about.startswith((b"100644 ", b"100755 ")):  # no links and submodules
+            yield str(PurePosixPath(os.fsdecode(name)))

@@ -40,10 +40,7 @@ def check_policies(
     data = configurations(loaded.desired)
     found, digests = [], {}
     for name in dict.fromkeys((*saved, *policies)):
-        hint = "check the path"
-        if name in saved:
-            hint = "run apply in the directory where the plan was saved"
-        schema, digests[name] = _policy(name, read, hint)
+        schema, digests[name] = _policy(name, read)
         if saved.get(name, digests[name]) != digests[name]:
             raise StalePlanError(
                 f"the policy {name} has changed since the plan was saved",
@@ -62,13 +59,14 @@ def check_policies(
     )
 
 
-def _policy(name: str, read: Callable[[str], bytes], hint: str) -> tuple[Any, str]:
-    """Return a policy and its SHA-256; `hint` is for one that cannot be read."""
+def _policy(name: str, read: Callable[[str], bytes]) -> tuple[Any, str]:
+    """Return a policy and its SHA-256."""
     try:
         raw = read(name)
         return json.loads(raw), f"sha256:{sha256(raw).hexdigest()}"
     except NotReadableError as refusal:
         message = f"cannot read the policy {name}: it {refusal}"
+        hint = "check the path; it is relative to the working directory"
         raise RunConfigurationError(message, hint=hint) from None
     except (ValueError, RecursionError):
         raise RunConfigurationError(f"the policy {name} is not JSON", hint=_HINT) from None

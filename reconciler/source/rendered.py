@@ -44,18 +44,14 @@ def _configuration(desired: Desired, scope: FileScope) -> dict[str, Any]:
     )
     data |= {"prune": scope.prune, "scope": list(scope.globs)}
     for key, patterns in (("ignore", policy.ignore), ("protect", policy.protect)):
-        own = [each.glob for each in patterns if each.file == scope.file]
-        data |= {key: own} if own else {}
+        globs = [each.glob for each in patterns if each.file == scope.file]
+        data |= {key: globs} if globs else {}
     if policy.max_deletes is not None:
         data["limits"] = {"max_deletes": policy.max_deletes}
-    data["webhooks"] = list(map(_entry, _entries(desired, scope.file)))
+    entries: list[Webhook | Absent] = [*desired.webhooks, *desired.absent]
+    own = sorted((each for each in entries if each.file == scope.file), key=lambda each: each.index)
+    data["webhooks"] = list(map(_entry, own))
     return data
-
-
-def _entries(desired: Desired, file: str) -> list[Webhook | Absent]:
-    """Return the entries of a file, in its order."""
-    everything: list[Webhook | Absent] = [*desired.webhooks, *desired.absent]
-    return sorted((each for each in everything if each.file == file), key=lambda each: each.index)
 
 
 def _entry(entry: Webhook | Absent) -> dict[str, Any]:
@@ -135,18 +131,9 @@ def _fits(key: str, value: Any, comment: _Comment, path: DataPath) -> bool:
     """Return whether a value fits on the line of its key; values with comments do not."""
     if not isinstance(value, (dict, list)) or not value:
         return True
+    parts = value if isinstance(value, dict) else range(len(value))
     width = len(key) + len(_inline(value)) + 2 * len(path)
-    return width <= _WIDTH and not _has_comments(value, comment, path)
-
-
-def _has_comments(value: Any, comment: _Comment, path: DataPath) -> bool:
-    """Return whether a part of a value has a comment."""
-    if not isinstance(value, (dict, list)):
-        return False
-    parts = value.items() if isinstance(value, dict) else enumerate(value)
-    return any(
-        comment((*path, key)) or _has_comments(each, comment, (*path, key)) for key, each in parts
-    )
+    return width <= _WIDTH and not any(comment((*path, part)) for part in parts)
 
 
 def _list(data: Sequence[Any], comment: _Comment, path: DataPath) -> Iterator[str]:

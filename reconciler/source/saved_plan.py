@@ -9,7 +9,6 @@ plan is as trustworthy as its source.
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +30,7 @@ from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review, read_review
 from reconciler.source.files import NotReadableError, read_regular
 from reconciler.source.load import Loaded, Parsed
-from reconciler.source.schema import PLAN, ROOT, parts, schema, validator
+from reconciler.source.schema import PLAN, ROOT, ValidationError, parts, validator
 from reconciler.source.text import REFERENCE
 from reconciler.source.yaml import LISTED, Document
 
@@ -78,15 +77,10 @@ def save_plan(plan: Plan, loaded: Loaded, options: PlanOptions, text: str = "") 
 def load_plan(name: str, directory: Path) -> SavedPlan:
     """Read the plan file `name` in `directory`. Raises what `parse_plan` raises."""
     try:
-        if not name:
-            raise NotReadableError("names no file")
         raw = read_regular(directory / name)
     except NotReadableError as problem:
-        hint = _HINT
-        if name and (directory / name).is_dir():
-            hint = f"to apply its files, run `webhooks apply -f {shlex.quote(name)}`"
         message = f"cannot read {name or 'an empty path'}: it {problem}"
-        raise ConfigurationError(message, hint=hint) from None
+        raise ConfigurationError(message, hint=_HINT) from None
     return parse_plan(raw, name)
 
 
@@ -104,10 +98,12 @@ def parse_plan(raw: bytes, file: str) -> SavedPlan:
         )
     if tree.get("checksum") != checksum(tree):
         _refuse_edited(file)
-    if not validator(ROOT, PLAN).is_valid(tree):
-        where = _invalid_part(tree)
+    try:
+        validator(ROOT, PLAN).validate(tree)
+    except ValidationError as violation:
+        where = ".".join(map(str, violation.instance_path))
         why = f"{where} is not valid" if where else "it has missing or unknown keys"
-        raise ConfigurationError(f"{file} is not a saved plan: {why}", hint=_AGAIN)
+        raise ConfigurationError(f"{file} is not a saved plan: {why}", hint=_AGAIN) from None
     review = read_review(tree)
     if review.digest != tree["digest"]:
         _refuse_edited(file)
@@ -144,16 +140,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse(why: str) -> NoReturn:
     raise ValueError(why)
-
-
-def _invalid_part(tree: dict[str, Any]) -> str:
-    """Return the path in a document of the most relevant violation of its schema."""
-    import jsonschema  # slow, so only for a refused plan
-
-    violation = jsonschema.exceptions.best_match(
-        jsonschema.Draft7Validator(schema(PLAN)).iter_errors(tree)
-    )
-    return ".".join(map(str, violation.absolute_path)) if violation is not None else ""
 
 
 def _refuse_edited(file: str) -> NoReturn:

@@ -43,8 +43,9 @@ def write_atomically(path: Path, data: bytes, *, over: FileKind | None = None) -
     """Write `data` to the file `path`.
 
     An existing file is replaced only if it is of the kind `over` or empty; without `over` it is
-    never replaced. Links are followed: the target is replaced, not the link. Raises UsageError for
-    another kind of file, OutputError if it cannot be written; the old file is then unchanged.
+    never replaced. Links are followed: the target is replaced, not the link. Missing directories
+    are created. Raises UsageError for another kind of file, OutputError if it cannot be written;
+    the old file is then unchanged.
     """
     check_kind(path, over)
     try:
@@ -53,14 +54,6 @@ def write_atomically(path: Path, data: bytes, *, over: FileKind | None = None) -
         else:
             _replace(Path(os.path.realpath(path)), data)
     except (OSError, ValueError) as cause:
-        raise _refusal(path, cause) from None
-
-
-def make_folder(path: Path) -> None:
-    """Create a directory and its parents, if it does not exist. Raises OutputError."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as cause:
         raise _refusal(path, cause) from None
 
 
@@ -105,6 +98,7 @@ def _is_special(path: Path) -> bool:
 
 
 def _replace(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:50]}.", dir=path.parent)
     temporary = Path(name)
     try:

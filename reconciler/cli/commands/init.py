@@ -48,7 +48,7 @@ from reconciler.source.files import DEFAULT_FILE
 from reconciler.source.history import commit_of, git_in
 from reconciler.source.rendered import scalar
 from reconciler.source.secrets import references
-from reconciler.source.write import FileKind, check_kind, make_folder, write_atomically
+from reconciler.source.write import FileKind, check_kind, write_atomically
 
 _UNSET: Final = "# organization: Acme"
 """The line of the starter that is replaced if there is an API key."""
@@ -288,7 +288,6 @@ def _server_of_workflows(session: Session) -> str:
 def _write(session: Session, name: str, text: str) -> None:
     path = session.process.directory / name
     is_new = not path.exists()
-    make_folder(path.parent)
     kind = FileKind.WEBHOOKS if _is_starter(path) else FileKind.WORKFLOW
     write_atomically(path, text.encode(), over=kind)
     path.chmod(0o644)  # files of the repository, without secrets

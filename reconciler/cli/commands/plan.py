@@ -27,7 +27,7 @@ from reconciler.model import Scheme
 from reconciler.render import RENDERERS
 from reconciler.source import write
 from reconciler.source.files import DEFAULT_FILE, STDIN, STDIN_NAME, display_name, file_matcher
-from reconciler.source.history import fixed_base, git_in
+from reconciler.source.history import commit_of, git_in, is_revision
 from reconciler.source.secrets import references
 
 _PLAIN: Final = re.compile(r"[\w.@:/+-]+")
@@ -110,7 +110,8 @@ def apply_options(
     words = [("-f", STDIN if each == STDIN_NAME else each) for each in named]
     directory = session.process.directory
     base = session.command_line.get("base", ())
-    base = fixed_base(base, directory=directory, git=git_in(directory))
+    if is_revision(base, directory):
+        base = (commit_of(base[0], git_in(directory)) or base[0],)
     rest = session.words((*FILE_OPTIONS[1:], *CONNECTION_OPTIONS, *options), base=base)
     return (*chain.from_iterable(words), *rest)
 
