@@ -63,7 +63,8 @@ class ExitCode(IntEnum):
 class ReconcilerError(Exception):
     """The run cannot continue.
 
-    `findings` are the causes in files, `hint` is the next step, in one sentence.
+    `findings` are the causes in files, `differences` those between a plan and its review, `hint` is
+    the next step, in one sentence.
     """
 
     exit_code: ExitCode = ExitCode.FAILED
@@ -76,11 +77,17 @@ class ReconcilerError(Exception):
         cls.exit_code = exit_code or cls.exit_code
 
     def __init__(
-        self, message: str, *, findings: Sequence[Finding] = (), hint: str | None = None
+        self,
+        message: str,
+        *,
+        findings: Sequence[Finding] = (),
+        differences: Sequence[str] = (),
+        hint: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.findings = tuple(findings)
+        self.differences = tuple(differences)
         self.hint = hint
 
     def __str__(self) -> str:
@@ -121,12 +128,6 @@ class BlockedError(ReconcilerError, code="blocked", exit_code=ExitCode.BLOCKED):
 
 class StalePlanError(ReconcilerError, code="stale-plan", exit_code=ExitCode.STALE):
     """The plan differs from the reviewed plan; nothing was written."""
-
-    def __init__(
-        self, message: str, *, differences: Sequence[str] = (), hint: str | None = None
-    ) -> None:
-        super().__init__(message, hint=hint)
-        self.differences = tuple(differences)
 
 
 class NotReviewedError(StalePlanError, code="not-reviewed"):

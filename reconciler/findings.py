@@ -127,14 +127,3 @@ def sort_key(finding: Finding) -> tuple[str, int, int, str, str]:
 def has_errors(findings: Iterable[Finding]) -> bool:
     """Return whether any of `findings` is an error."""
     return any(finding.severity is Severity.ERROR for finding in findings)
-
-
-_MAX_SHOWN: Final = 100
-"""The maximum number of findings in text output; JSON has all of them."""
-
-
-def most_severe(findings: Iterable[Finding], limit: int = _MAX_SHOWN) -> tuple[list[Finding], int]:
-    """Return the first `limit` findings by severity and position, and the number of others."""
-    severities = tuple(Severity)
-    ranked = sorted(findings, key=lambda each: (severities.index(each.severity), *sort_key(each)))
-    return ranked[:limit], max(0, len(ranked) - limit)

@@ -129,7 +129,7 @@ class SecretRef:
     version: int | None = None
 
     def __str__(self) -> str:
-        shown = "literal" if self.scheme is Scheme.LITERAL else f"{self.scheme} {self.name}"
+        shown = f"{self.scheme} {self.name}"
         return shown if self.version is None else f"{shown} (version {self.version})"
 
     def __hash__(self) -> int:

@@ -15,7 +15,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.findings import Severity
 from reconciler.model import Desired, Scheme, Secret
 from reconciler.render.quote import quote
-from reconciler.render.words import plural, reference
+from reconciler.render.words import plural
 from reconciler.settings import LOCAL_SERVER, Setting, Settings
 from reconciler.source.files import DEFAULT_FILE, suggestion
 from reconciler.workflow import Gathered, Inputs, accept, gather, validate
@@ -117,7 +117,7 @@ def _secrets(gathered: Gathered) -> Check:
     if not missing:
         count = len(gathered.references)
         return ok("secrets", f"all {count} available" if count else "none declared")
-    names = [reference(each) for each in missing if each.scheme is Scheme.ENV]
+    names = [quote(str(each)) for each in missing if each.scheme is Scheme.ENV]
     files = len(missing) - len(names)
     shown = ", ".join([*names, *([plural(files, "file")] if files else [])])
     return unknown(

@@ -1,26 +1,25 @@
 """Findings as annotations on the lines of a pull request, in the runner's command syntax.
 
 GitHub shows at most ten errors and ten warnings per step, so only the ten most important findings
-are printed, errors first; one last line counts the others.
+are printed; one last line counts the others.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from reconciler.findings import Finding, Severity, most_severe
+from reconciler.findings import Finding, Severity
 from reconciler.render import PLAIN, View
 from reconciler.render.quote import prose
-from reconciler.render.words import more_findings
+from reconciler.render.words import limited
 
 _MAX_ANNOTATIONS: Final = 10  # annotations that GitHub shows per step
 
 
 def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
-    """Return a workflow command for each of the ten most important findings, and count the rest."""
-    shown, left = most_severe(findings, _MAX_ANNOTATIONS)
-    lines = [_annotation(each) for each in shown]
-    lines += [f"::notice::{each}" for each in more_findings(left)]
+    """Return a workflow command for each of the ten most severe findings, and count the rest."""
+    shown, more = limited(findings, _MAX_ANNOTATIONS)
+    lines = [*map(_annotation, shown), *(f"::notice::{each}" for each in more)]
     return "".join(f"{line}\n" for line in lines)
 
 

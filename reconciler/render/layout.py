@@ -96,7 +96,7 @@ def lay_out(rows: Sequence[Row], *, width: int, color: bool) -> list[str]:
         what_start + _widest((columns(row.what) for row in rows), max(12, width // 4)) + 2
     )
     room = width - max((columns(row.place) for row in rows), default=0) - 2 - details_start
-    fitting = (size for row in rows if (size := columns(" ".join(row.details))) <= room)
+    fitting = (size for row in rows if (size := columns(" ".join(row.pieces))) <= room)
     place_start = details_start + max(fitting, default=0) + 2
     row_indent, field_indent = _FIELDS, _FIELDS + 2
     if what_start <= width // 2:
@@ -106,9 +106,9 @@ def lay_out(rows: Sequence[Row], *, width: int, color: bool) -> list[str]:
         head = pad_to(" " * indent + paint(f"{row.sign} {row.name}", row.sign, color), what_start)
         where = paint(row.place, "faint", color)
         line = head + row.what
-        if row.what and row.details:
+        if row.what and row.pieces:
             line = pad_to(line, details_start)
-        line += " ".join(row.details)
+        line += " ".join(row.pieces)
         line = pad_to(line, place_start) + where if where else line
         if columns(line) <= width:
             lines.append(line.rstrip(" "))
@@ -116,7 +116,7 @@ def lay_out(rows: Sequence[Row], *, width: int, color: bool) -> list[str]:
             atoms = [Atom(row.what, gap="")] if row.what else []
             first = "   " if row.what else ""
             atoms += [
-                Atom(each, gap=" " if index else first) for index, each in enumerate(row.details)
+                Atom(each, gap=" " if index else first) for index, each in enumerate(row.pieces)
             ]
             atoms += [Atom(where, gap="   ")] if where else []
             lines += flow(atoms, start=head, indent=row_indent, width=width)

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate
 from math import inf
 
-from reconciler.errors import ReconcilerError, StalePlanError
-from reconciler.findings import Finding, most_severe, sort_key
+from reconciler.errors import ReconcilerError
+from reconciler.findings import Finding
 from reconciler.planning.plan import Delete, Plan
 from reconciler.render import PLAIN, View, words
 from reconciler.render.quote import prose, quote
@@ -29,7 +29,6 @@ from reconciler.render.rows import (
 )
 from reconciler.report import Applied, Failed, Outcome, Report
 
-_REASON_TEXTS = frozenset(words.REASONS.values())
 _VERBS = {"+": "create", "-": "**delete**", "~": "update"}
 _MAX_FIELDS = 8
 _BACKTICKS = re.compile(r"`+")
@@ -93,8 +92,7 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
     if error.hint:
         head += ["", f"Help: {code(prose(error.hint))}"]
     rows = _findings(error.findings)
-    if isinstance(error, StalePlanError):
-        rows += [f"- {code(prose(each))}" for each in error.differences]
+    rows += [f"- {code(prose(each))}" for each in error.differences]
     return _fit(view, head=head, table=[""], rows=rows)
 
 
@@ -186,11 +184,8 @@ def _deletes_first(plan: Plan, view: View) -> list[tuple[int, Row]]:
 def _head(plan: Plan) -> list[str]:
     head = [_heading(plan, words.counts(plan) if plan.operations else "no changes")]
     head += ["", words.scope(plan)] if plan.live_count else []
-    for guard in plan.blocked:
-        head += ["", f"**BLOCKED**: {code(prose(guard.message))}"]
-        if guard.hint:
-            head[-1] += f" (help: {code(prose(guard.hint))})"
-    return head
+    blocked = [_finding("BLOCKED", each) for each in plan.blocked]
+    return [*head, "", *blocked] if blocked else head
 
 
 def _foot(plan: Plan) -> list[str]:
@@ -212,9 +207,7 @@ def _plan_row(row: Row) -> str:
         what = _cell(what)
     if row.fields:
         what += f": {words.shorten([_cell(each.label) for each in row.fields], _MAX_FIELDS)}"
-    why = row.why if row.why in _REASON_TEXTS else _cell(row.why)
-    why += f" ({row.attribution})" if row.attribution else ""
-    return _table_row(row, what, why)
+    return _table_row(row, what, _cell(row.why))
 
 
 def _outcome_row(outcome: Outcome, view: View) -> str:
@@ -241,7 +234,7 @@ def _notes(plan: Plan, view: View) -> Iterable[str]:
     for ref, destinations in words.secret_destinations(plan).items():
         missing = " (missing here)" if ref in view.missing else ""
         listed = ", ".join(map(code, destinations))
-        yield f"- Apply needs {code(words.reference(ref))} for {listed}{missing}"
+        yield f"- Apply needs {code(quote(str(ref)))} for {listed}{missing}"
     if names := outside_digest(plan):
         listed = ", ".join(map(code, names))
         yield f"- Not in the digest (only a secret's value differs): {listed}"
@@ -255,7 +248,7 @@ def _details(rows: Iterable[Row]) -> list[str]:
     for row in rows:
         if row.fields or row.nested or row.sign == "+":
             mark = f"{'+' if row.sign == '+' else '!'}{'    ' if row.nested else ''}"
-            shown = [row.name, *filter(None, (row.what, " ".join(row.details)))]
+            shown = [row.name, *filter(None, (row.what, " ".join(row.pieces)))]
             lines.append(f"{mark} {'  '.join(shown)}")
         for each in row.fields:
             old = " ".join(atom.text for atom in each.atoms if atom.sign == "-")
@@ -269,9 +262,9 @@ def _details(rows: Iterable[Row]) -> list[str]:
 
 
 def _findings(findings: Iterable[Finding]) -> list[str]:
-    shown, left = most_severe(findings)
-    rows = [_finding(str(each.severity), each) for each in sorted(shown, key=sort_key)]
-    return [*rows, *(f"- {each}" for each in words.more_findings(left))]
+    shown, more = words.limited(findings)
+    rows = [_finding(str(each.severity), each) for each in shown]
+    return [*rows, *(f"- {each}" for each in more)]
 
 
 def _finding(title: str, finding: Finding) -> str:

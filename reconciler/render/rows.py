@@ -36,7 +36,7 @@ from reconciler.planning.plan import (
 )
 from reconciler.render import View
 from reconciler.render.quote import prose, quote
-from reconciler.render.words import OUTCOMES, REASONS, action, age, plural, reference
+from reconciler.render.words import OUTCOMES, REASONS, action, age, plural
 from reconciler.report import Applied, Failed, FieldMessage, Outcome, Unconfirmed
 
 _BREAK = re.compile(r"(?<!\d) ")
@@ -65,20 +65,24 @@ class _FieldLine(NamedTuple):
 class Row(NamedTuple):
     """One webhook: `sign` is the action, `what` the destination, `rename` or the outcome.
 
-    `details` are the reason or new values, `why` is the reason alone, `attribution` is `drift` or
-    `this change` (in `details` too), `place` the declaring line. A `nested` row belongs to the
-    block above it.
+    `why` is the reason, with `(drift)` or `(this change)` if known; `details` are what text shows
+    instead, if anything. `place` is the declaring line. A `nested` row belongs to the block above
+    it.
     """
 
     sign: str
     name: str
     what: str = ""
-    details: tuple[str, ...] = ()
     why: str = ""
-    attribution: str = ""
+    details: tuple[str, ...] = ()
     place: str = ""
     fields: tuple[_FieldLine, ...] = ()
     nested: bool = False
+
+    @property
+    def pieces(self) -> tuple[str, ...]:
+        """Return the details or the reason, split where a line may break."""
+        return self.details or (_pieces(self.why) if self.why else ())
 
 
 def sentence(text: str) -> list[Atom]:
@@ -108,7 +112,7 @@ def events(names: Iterable[str]) -> tuple[str, ...]:
 def plan_rows(plan: Plan, now: datetime | None) -> list[Row]:
     """Return one row per operation, in plan order."""
     known = {(use.webhook, use.field): use.destination for use in plan.secrets}
-    return [operation_row(each, now, known) for each in plan.operations]
+    return [_operation_row(each, now, known) for each in plan.operations]
 
 
 def group_resends(rows: Iterable[Row]) -> list[Row]:
@@ -119,7 +123,8 @@ def group_resends(rows: Iterable[Row]) -> list[Row]:
     """
     blocks: dict[object, list[Row]] = {}
     for number, row in enumerate(rows):
-        key = (row.attribution, row.fields) if row.why == REASONS[Reason.RESEND] else number
+        is_resend = row.why.startswith(REASONS[Reason.RESEND])
+        key = (row.why, row.fields) if is_resend else number
         blocks.setdefault(key, []).append(row)
     return [each for block in blocks.values() for each in _block(block)]
 
@@ -128,82 +133,84 @@ def _block(rows: list[Row]) -> list[Row]:
     if len(rows) == 1:
         return rows
     first, name = rows[0], plural(len(rows), "webhook")
-    labels = (f"({first.attribution})",) if first.attribution else ()
-    details = (*_pieces(f"{first.why}, nothing else changes"), *labels)
-    heading = Row(sign=first.sign, name=name, details=details, fields=first.fields)
-    return [heading, *(each._replace(details=(), fields=(), nested=True) for each in rows)]
+    why = f"{first.why}, nothing else changes"
+    heading = Row(sign=first.sign, name=name, why=why, fields=first.fields)
+    return [heading, *(each._replace(why="", fields=(), nested=True) for each in rows)]
 
 
-def operation_row(
+def _operation_row(
     operation: Operation,
     now: datetime | None = None,
     known: Mapping[tuple[str, str], str] | None = None,
 ) -> Row:
     """Return the row of an operation. `known` has destinations of secrets, by webhook and field."""
-    found = operation.attribution
-    attribution = "" if found is None else str(found).replace("-", " ")
-    labels = (f"({attribution})",) if attribution else ()
     why = REASONS[operation.reason]
+    details: tuple[str, ...] = ()
     fields: tuple[_FieldLine, ...] = ()
     match operation:
         case Create(after=after):
             what, where = _destination(after, known or {}), after.position
-            details = (*events(after.event_types), *labels)
+            details = events(after.event_types)
         case Update(before=before, after=after):
             what, where = _destination(after, known or {}), after.position
-            number = len(operation.fields)
-            shown = f"{plural(number, 'field')} {'differs' if number == 1 else 'differ'}"
-            if operation.reason is Reason.RESEND:
-                shown = why
             if before.name != after.name:
-                what, shown = "rename", f"{quote(before.name)} -> {quote(after.name)}"
-                why = f"was {quote(before.name)}"
-            if operation.reason is Reason.ADOPTED:
-                shown, why = (f"{each}, {REASONS[operation.reason]}" for each in (shown, why))
-            details = (*(_pieces(shown) if shown == why else (shown,)), *labels)
+                adopted = f", {why}" if operation.reason is Reason.ADOPTED else ""
+                what, why = "rename", f"was {quote(before.name)}{adopted}"
             changes = (each for each in operation.fields if each.path != ("name",))
             fields = tuple(_field(each, what) for each in changes)
         case Delete(before=before):
-            what, where = _live_destination(before), operation.position
+            what, where = quote(before.destination), operation.position
             if operation.reason is Reason.DUPLICATE:
                 why = f"id {quote(before.id)} duplicates id {quote(operation.kept_id or '')} (kept)"
                 why += (
                     "; their secrets are not shown and may differ" if operation.may_differ else ""
                 )
-            details = _with_last_run((*_pieces(why), *labels), before, now)
+            why += _last_run(before, now)
+    if operation.attribution is not None:
+        label = f"({str(operation.attribution).replace('-', ' ')})"
+        why, details = f"{why} {label}", (*details, label) if details else ()
     return Row(
         sign=action(operation)[0],
         name=quote(operation.name),
         what=what,
-        details=details,
         why=why,
-        attribution=attribution,
+        details=details,
         place=position_text(where),
         fields=fields,
     )
 
 
+def one_line(found: Operation | Kept) -> str:
+    """Return an operation or kept webhooks in one line, with the changed fields or the reason."""
+    row = _kept_row(found) if isinstance(found, Kept) else _operation_row(found)
+    verb = {"+": "create", "-": "delete", "!": "keep"}.get(row.sign, "update")
+    fields = (
+        " ".join([each.label, *(f"{it.lead}{it.text}" for it in each.atoms)]) for each in row.fields
+    )
+    return f"{verb} {row.name} ({'; '.join(fields) or row.why})"
+
+
 def outcome_row(outcome: Outcome, now: datetime | None = None) -> Row:
     """Return the row of an outcome; `why` is empty if it was applied as planned."""
-    planned = operation_row(outcome.operation, now)
+    planned = _operation_row(outcome.operation, now)
     _, sign, what = OUTCOMES[type(outcome)]
     why = prose(outcome.note or "" if isinstance(outcome, Applied) else outcome.message)
-    shown = why
+    details: tuple[str, ...] = ()
     fields: tuple[_FieldLine, ...] = ()
     match outcome:
-        case Applied() if not why:  # repeat the destination, or both names of a rename
-            shown = " ".join(planned.details) if planned.what == "rename" else planned.what
+        case Applied() if not why:  # repeat the destination or the former name
+            details = planned.pieces if planned.what == "rename" else (planned.what,)
         case Failed():
             fields = tuple(map(_refused, outcome.fields))
             if outcome.hint:
                 fields += (_FieldLine("help", tuple(sentence(prose(outcome.hint)))),)
         case Unconfirmed():
-            shown = f"{why} (the next run checks it)"
+            why += " (the next run checks it)"
     return planned._replace(
         sign=sign or planned.sign,
         what=what.format(done=action(outcome.operation)[1]),
-        details=_pieces(shown) if shown else (),
         why=why,
+        details=details,
         fields=fields,
     )
 
@@ -217,42 +224,31 @@ def outside_digest(plan: Plan) -> list[str]:
 def other_rows(plan: Plan, view: View) -> list[Row]:
     """Return rows of unapplied declarations; with `verbosity`, of all unchanged webhooks."""
     if view.verbosity <= 0:
-        return list(map(kept_row, plan.unapplied))
+        return list(map(_kept_row, plan.unapplied))
     return [
-        *map(kept_row, plan.kept),
+        *map(_kept_row, plan.kept),
         *(_unmanaged_row(each, view.now) for each in plan.unmanaged),
         *map(_matched_row, plan.matched.values()),
     ]
 
 
-def kept_row(kept: Kept) -> Row:
+def _kept_row(kept: Kept) -> Row:
     """Return the row of kept webhooks: protected, ambiguous, or of an unknown type or event."""
-    why, where = REASONS[kept.reason], position_text(kept.position)
-    if kept.reason is Reason.PROTECTED:
-        why = f"protected ({where}), not declared" if where else "protected, not declared"
-        where = ""
-    elif kept.reason is Reason.AMBIGUOUS:
-        ids = ", ".join(quote(each.id) for each in kept.webhooks)
-        why = f"{len(kept.webhooks)} {why} (ids {ids}): pin one with `id`"
-        if len(kept.webhooks) == 1:
-            why = f"1 live webhook with this name differs (id {ids}): pin it with `id`"
+    why = REASONS[kept.reason]
+    if kept.reason is Reason.AMBIGUOUS:
+        why += f": pin one with `id` (ids {', '.join(quote(each.id) for each in kept.webhooks)})"
     elif kept.detail:
-        why = f"{why}: {quote(kept.detail)}"
+        why += f": {quote(kept.detail)}"
     if kept.unapplied:
         why = f"declaration not applied: {why}"
-    name = quote(kept.name)
-    return Row(sign="!", name=name, what="kept", details=_pieces(why), why=why, place=where)
+    place = position_text(kept.position)
+    return Row(sign="!", name=quote(kept.name), what="kept", why=why, place=place)
 
 
 def _unmanaged_row(found: Unmanaged, now: datetime | None) -> Row:
     """Return the row of a live webhook that no file declares or prunes."""
-    return Row(
-        sign=".",
-        name=quote(found.name),
-        what=_live_destination(found.webhook),
-        why=REASONS[found.reason],
-        details=_with_last_run(_pieces(REASONS[found.reason]), found.webhook, now),
-    )
+    why = REASONS[found.reason] + _last_run(found.webhook, now)
+    return Row(sign=".", name=quote(found.name), what=quote(found.webhook.destination), why=why)
 
 
 def _matched_row(found: Webhook) -> Row:
@@ -277,17 +273,9 @@ def _destination(webhook: Webhook, known: Mapping[tuple[str, str], str]) -> str:
     return quote(known.get(key) or destination(webhook))
 
 
-def _live_destination(found: Snapshot) -> str:
-    return quote(found.destination or found.type)
-
-
-def _with_last_run(
-    details: tuple[str, ...], found: Snapshot, now: datetime | None
-) -> tuple[str, ...]:
-    """Add the time of the last delivery, so that a reviewer sees whether a webhook is in use."""
-    if found.last_run is None:
-        return details
-    return (*details[:-1], f"{details[-1]},", f"last run {age(found.last_run, now)}")
+def _last_run(found: Snapshot, now: datetime | None) -> str:
+    """Return the time of the last delivery: a reviewer sees whether a webhook is in use."""
+    return "" if found.last_run is None else f", last run {age(found.last_run, now)}"
 
 
 def _refused(message: FieldMessage) -> _FieldLine:
@@ -334,13 +322,11 @@ def _secret_atoms(change: SecretChange, what: str) -> Iterator[Atom]:
         yield Atom("(not set)", sign="-")
     else:
         yield Atom(quote(change.before or "***"), sign="-")
-        yield Atom("(before)", sign="-")
     # Scheme and host only, of a plain URL too: its path may be the credential.
     after = "***" if isinstance(change.after, SecretRef) else quote(shown_url(Secret(change.after)))
     yield Atom(after, sign="+", lead="-> ")
-    yield Atom("(after)", sign="+")
     if isinstance(change.after, SecretRef):
-        yield Atom(reference(change.after), gap="   ")
+        yield Atom(quote(str(change.after)), gap="   ")
         if change.destination and quote(change.destination) != what:
             yield Atom(f"-> {quote(change.destination)}")
     if change.cause not in (SecretCause.DIFFERS, SecretCause.ADDED):

@@ -11,14 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from reconciler.checks import Check, Checklist, Status
-from reconciler.errors import ApiError, ReconcilerError, StalePlanError
+from reconciler.errors import ApiError, ReconcilerError
 from reconciler.findings import (
     MAX_EXCERPT_PREFIX,
     Finding,
     Position,
     Severity,
-    most_severe,
-    sort_key,
 )
 from reconciler.model import Organization
 from reconciler.planning.plan import Plan
@@ -40,10 +38,6 @@ from reconciler.render.rows import (
 from reconciler.report import Applied, Report
 
 _MIN_EXCERPT = 60
-_RESEND = (
-    "To resend a secret, use --resend-secret, or increment `version` in its reference and apply "
-    "with --base REVISION."
-)
 _STATUSES: Final = {
     Status.FAIL: ("✗", "error", "failed"),
     Status.WARN: ("!", "warning", "warning"),
@@ -60,7 +54,7 @@ def render_plan(plan: Plan, view: View = PLAIN) -> str:
     If `verbosity` is -1, render only the guards that block the plan.
     """
     if view.verbosity < 0:
-        return _joined(*_blocked(plan, view), _unblocking(plan, view))
+        return _joined(_blocks(plan.blocked, view), _unblocking(plan, view))
     rows = plan_rows(plan, view.now)
     rows = [*(rows if view.verbosity > 0 else group_resends(rows)), *other_rows(plan, view)]
     table = lay_out(rows, width=view.width, color=view.color)
@@ -104,7 +98,9 @@ def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
     """Render findings, sorted by position, and their number; empty without findings."""
     if view.verbosity < 0:
         findings = tuple(each for each in findings if each.severity is Severity.ERROR)
-    return f"{_blocks(findings, view)}\n\n{words.finding_counts(findings)}\n" if findings else ""
+    if not findings:
+        return ""
+    return _joined(_blocks(findings, view), [words.finding_counts(findings)])
 
 
 def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
@@ -112,15 +108,14 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
     lines: list[str] = []
     message = error.message
     if error.findings:
-        lines += [_blocks(error.findings, view), ""]
+        lines += [*_blocks(error.findings, view), ""]
         message = f"{message} ({words.finding_counts(error.findings)})"
     lines.append(_title("error", error.code, message, view))
     if isinstance(error, ApiError):
         if error.detail:
             lines.append(f"  CloudTruth replied: {quote(error.detail)}")
         lines += [f"  {label(path)}: {quote(text)}" for path, text in error.fields]
-    if isinstance(error, StalePlanError):
-        lines += [f"  {prose(each)}" for each in error.differences]
+    lines += [f"  {prose(each)}" for each in error.differences]
     if error.hint:
         lines.append(_aside("help", error.hint, 1, view))
     return "\n".join(lines) + "\n"
@@ -151,18 +146,10 @@ def _notes(plan: Plan, view: View) -> Iterable[Sequence[str]]:
     is_listed = view.verbosity > 0
     end = "." if is_listed else "; listed with -v."
     lines = [f"{each}{end}" for each in words.remaining_counts(plan, names=is_listed)]
-    lines += [_RESEND] if is_listed and plan.unreadable else []
     yield [line for each in lines for line in paragraph(each, width=view.width)]
     yield _secrets(plan, view)
-    yield [_blocks(plan.notes, view)] if plan.notes else []
-    yield [line for each in plan.relaxed for line in _labeled("POLICY RELAXED:", "!", each, view)]
-    yield from _blocked(plan, view)
-
-
-def _blocked(plan: Plan, view: View) -> Iterable[Sequence[str]]:
-    """Yield the guards that block a plan."""
-    for guard in plan.blocked:
-        yield _labeled("BLOCKED:", "error", guard, view)
+    for findings in (plan.notes, plan.relaxed, plan.blocked):
+        yield _blocks(findings, view)
 
 
 def _unblocking(plan: Plan, view: View) -> list[str]:
@@ -182,22 +169,13 @@ def _secrets(plan: Plan, view: View) -> list[str]:
         atoms = [Atom(f"-> {first.text}", gap="  "), *others]
         if ref in view.missing:
             atoms.append(Atom(paint("missing here", "warning", view.color), gap="   "))
-        lines += flow(atoms, start=f"  {words.reference(ref)}", indent=6, width=view.width)
+        lines += flow(atoms, start=f"  {quote(str(ref))}", indent=6, width=view.width)
     return lines
 
 
 def _listed(items: Iterable[str], end: str = "") -> list[Atom]:
     *most, last = items
     return [*(Atom(f"{each},") for each in most), Atom(f"{last}{end}")]
-
-
-def _labeled(label: str, style: str, finding: Finding, view: View) -> list[str]:
-    start = paint(label, style, view.color)
-    more = [Atom(f"({position_text(finding.position)})")] if finding.position else []
-    lines = paragraph(prose(finding.message), start=start, width=view.width, more=more)
-    if finding.hint:
-        lines += paragraph(prose(finding.hint), start="  help:", indent=4, width=view.width)
-    return lines
 
 
 def _end(plan: Plan, view: View) -> list[str]:
@@ -234,10 +212,11 @@ def _result(report: Report, view: View) -> Iterable[str]:
         yield from paragraph(last, width=view.width)
 
 
-def _blocks(findings: tuple[Finding, ...], view: View) -> str:
-    shown, left = most_severe(findings)
-    blocks = ["\n".join(_block(each, view)) for each in sorted(shown, key=sort_key)]
-    return "\n\n".join((*blocks, *words.more_findings(left)))
+def _blocks(findings: Iterable[Finding], view: View) -> list[str]:
+    """Return findings, separated by an empty line; no lines without findings."""
+    shown, more = words.limited(findings)
+    blocks = ["\n".join(_block(each, view)) for each in shown]
+    return ["\n\n".join((*blocks, *more))] if blocks else []
 
 
 def _block(finding: Finding, view: View) -> Iterable[str]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from glob import escape
 from typing import Final
 
 from reconciler.errors import ExitCode
-from reconciler.findings import Finding, Severity
+from reconciler.findings import Finding, Severity, sort_key
 from reconciler.model import SecretRef
 from reconciler.planning.guards import guard
 from reconciler.planning.names import MAX_GLOB
@@ -43,10 +43,10 @@ REASONS: Final = {
     Reason.ABSENT: "state: absent",
     Reason.NOT_DECLARED: "not declared",
     Reason.DUPLICATE: "duplicate",
-    Reason.PROTECTED: "protected",
+    Reason.PROTECTED: "protected, not declared",
     Reason.UNKNOWN_TYPE: "unknown type",
     Reason.UNKNOWN_EVENT: "unknown event",
-    Reason.AMBIGUOUS: "live webhooks with this name differ",
+    Reason.AMBIGUOUS: "webhooks with this name differ",
     Reason.LATER: "one webhook per name is created in each run: apply again",
     Reason.PRUNE_OFF: "not declared, prune is off",
     Reason.OUT_OF_SCOPE: "outside all scopes",
@@ -90,13 +90,8 @@ def scope(plan: Plan) -> str:
     deleted = sum(each.reason is Reason.NOT_DECLARED for each in plan.deletes)
     kept = sum(each.reason is Reason.PRUNE_OFF for each in plan.unmanaged)
     kept += sum(each.reason is Reason.PROTECTED for each in plan.kept)
-    prune = "no undeclared webhooks in scope"
-    if deleted:
-        also = f", keeps {kept}" if kept else ""
-        prune = f"deletes undeclared webhooks in scope: {deleted}{also}"
-    elif kept:
-        prune = f"keeps undeclared webhooks in scope: {kept}"
-    return f"{share}{ignored}; {prune}"
+    undeclared = f"{deleted} to delete, {kept} kept" if deleted or kept else "none"
+    return f"{share}{ignored}; undeclared in scope: {undeclared}"
 
 
 def remaining_counts(plan: Plan, *, names: bool, shown: Callable[[str], str] = quote) -> list[str]:
@@ -106,41 +101,37 @@ def remaining_counts(plan: Plan, *, names: bool, shown: Callable[[str], str] = q
     and unmanaged webhooks have rows, too, so only fields that are not compared are returned, with
     names. `shown` quotes names.
     """
-    if names:
-        return not_compared(plan, names=True, shown=shown)
     kept = Counter(each.reason for each in plan.kept if not each.unapplied)
     unmanaged = Counter(each.reason for each in plan.unmanaged)
     lines = [
         f"{title}: {', '.join(f'{number} ({REASONS[why]})' for why, number in counted.items())}"
         for title, counted in (("Kept", kept), ("Unmanaged", unmanaged))
-        if counted
+        if counted and not names
     ]
-    return lines + not_compared(plan, names=False, shown=shown)
+    return lines + not_compared(plan, names=names, shown=shown)
 
 
 def not_compared(plan: Plan, *, names: bool, shown: Callable[[str], str] = quote) -> list[str]:
     """Return lines with the fields that a plan cannot compare: counted, or with all `names`."""
-    unavailable = plan.not_compared
     missing = [
-        (each.webhook, each.field, f" ({shown(reference(each.reference))})") for each in unavailable
+        (each.webhook, each.field, f" ({shown(str(each.reference))})") for each in plan.not_compared
     ]
-    references = list(dict.fromkeys(shown(reference(each.reference)) for each in unavailable))
     lines = []
-    for title, uses, end in (
-        ("Cannot be read back", [(*each, "") for each in plan.unreadable], ""),
-        ("Not compared, value missing here", missing, f" ({shorten(references, 5)})"),
+    for title, uses in (
+        ("Cannot be read back", [(*each, "") for each in plan.unreadable]),
+        ("Not compared, value missing here", missing),
     ):
         groups: dict[tuple[str, str], list[str]] = {}
         for name, field, where in uses:
-            groups.setdefault((field, where if names else ""), []).append(name)
-        listed = "; ".join(
+            groups.setdefault((field, where), []).append(name)
+        listed = [
             f"{shown(field)} of "
-            + (", ".join(map(shown, webhooks)) if names else plural(len(webhooks), "webhook"))
+            + (", ".join(map(shown, found)) if names else plural(len(found), "webhook"))
             + where
-            for (field, where), webhooks in groups.items()
-        )
+            for (field, where), found in groups.items()
+        ]
         if listed:
-            lines.append(f"{title}: {listed}{'' if names else end}")
+            lines.append(f"{title}: {'; '.join(listed) if names else shorten(listed, 5)}")
     return lines
 
 
@@ -157,13 +148,12 @@ def secret_destinations(plan: Plan) -> dict[SecretRef, dict[str, None]]:
 
 def tally(report: Report) -> dict[str, int]:
     """Count applied operations by action, and the others by outcome."""
-    done = [each.operation for each in report.applied]
-    counted = {
-        word: sum(type(each) is kind for each in done) for kind, (_, word) in _ACTIONS.items()
-    }
-    for outcome, (name, *_) in OUTCOMES.items():
-        if outcome is not Applied:
-            counted[name] = sum(type(each) is outcome for each in report.outcomes)
+    names = ("created", "updated", "deleted", "failed", "skipped", "unconfirmed")
+    counted = dict.fromkeys(names, 0)
+    for each in report.outcomes:
+        name, *_ = OUTCOMES[type(each)]
+        _, done = _ACTIONS[type(each.operation)]
+        counted[done if name == "applied" else name] += 1
     return counted
 
 
@@ -225,12 +215,6 @@ def action(operation: Operation) -> tuple[str, str]:
     return sign, {Reason.RENAMED: "renamed", Reason.ADOPTED: "adopted"}.get(operation.reason, done)
 
 
-def reference(ref: SecretRef) -> str:
-    """Return a secret reference for display."""
-    shown = f"{ref.scheme} {quote(ref.name)}"
-    return shown if ref.version is None else f"{shown} (version {ref.version})"
-
-
 def age(moment: str, now: datetime | None) -> str:
     """Return the age of `moment` (RFC 3339), or its date without `now`."""
     try:
@@ -247,9 +231,13 @@ def age(moment: str, now: datetime | None) -> str:
     return f"{plural(number, noun)} ago"
 
 
-def more_findings(left: int) -> list[str]:
-    """Return the line with the number of findings that are not shown, if any."""
-    return [f"and {plural(left, 'more finding')}"] if left else []
+def limited(findings: Iterable[Finding], limit: int = 100) -> tuple[list[Finding], list[str]]:
+    """Return the most severe findings by position, and a line with the number of others, if any."""
+    severities = tuple(Severity)
+    ranked = sorted(findings, key=lambda each: (severities.index(each.severity), *sort_key(each)))
+    left = len(ranked) - limit
+    more = [f"and {plural(left, 'more finding')}"] if left > 0 else []
+    return sorted(ranked[:limit], key=sort_key), more
 
 
 def finding_counts(findings: tuple[Finding, ...]) -> str:
@@ -294,14 +282,6 @@ def _edits(plan: Plan, view: View) -> Iterator[tuple[str, str, Plan]]:
     undeclared = [each for each in plan.deletes if each.reason is Reason.NOT_DECLARED]
     others = tuple(each for each in plan.operations if each.reason is not Reason.NOT_DECLARED)
     without = plan._replace(operations=others)
-    managed = [escape(each) for each in sorted(plan.names)]
-    if undeclared and plan.file_count == 1 and _listable(managed):
-        left = len(plan.matched) + sum(not isinstance(each, Create) for each in others)
-        yield (
-            "manage only declared webhooks (in the file, replacing its `scope` if it has one)",
-            f"scope: {json.dumps(managed, ensure_ascii=False)}",
-            without._replace(in_scope_count=left),
-        )
     where = "in the file" if plan.file_count == 1 else "in each file that prunes"
     place = f"{where}, replacing its `prune` if it has one"
     yield f"keep undeclared webhooks ({place})", "prune: false", without

@@ -28,7 +28,7 @@ from reconciler.kinds import FIELDS
 from reconciler.kinds.slack import TOKEN, USE_A_BOT, non_bot_description
 from reconciler.model import Scheme, Secret, SecretRef, Value, Webhook
 from reconciler.render.quote import quote
-from reconciler.render.words import plural, reference
+from reconciler.render.words import plural
 from reconciler.slack.manifest import Scope
 
 _MAX_PAGES: Final = 50
@@ -106,12 +106,12 @@ def _secret(declared: Value, value: Secret | None) -> Check:
     if not isinstance(declared, SecretRef):
         return ok("secret", "literal in the file")
     if value is not None:
-        return ok("secret", reference(declared))
+        return ok("secret", quote(str(declared)))
     if declared.scheme is Scheme.FILE:
         fix = "create the file, with the token as its only line"
-        return fail("secret", f"{reference(declared)}: no usable value", fix=fix)
+        return fail("secret", f"{quote(str(declared))}: no usable value", fix=fix)
     fix = f"set {quote(declared.name)} in this command's environment"
-    return fail("secret", f"{reference(declared)}: not set, or empty", fix=fix)
+    return fail("secret", f"{quote(str(declared))}: not set, or empty", fix=fix)
 
 
 class _Token:

@@ -17,10 +17,10 @@ from reconciler.errors import (
 from reconciler.execute.execute import execute
 from reconciler.findings import Severity, note, warning
 from reconciler.planning.guards import guard
-from reconciler.planning.plan import Delete, Kept, Operation, Plan
+from reconciler.planning.plan import Delete, Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review, approve_all, check_digest, compare_with_review
-from reconciler.render.rows import kept_row, operation_row
+from reconciler.render.rows import one_line
 from reconciler.report import NOT_REVIEWED, Failed, Outcome, Report, Skipped
 from reconciler.source.load import Loaded
 from reconciler.workflow.connection import Connection
@@ -119,14 +119,14 @@ def _reviewed(
     if found.stale:
         raise StalePlanError(
             "the plan has changed since it was reviewed; nothing was written",
-            differences=[_line(each) for each in found.stale],
+            differences=[one_line(each) for each in found.stale],
             hint=f"run `{command}`, and have the new plan reviewed",
         )
     skipped = {
         index: Skipped(operation=made.operations[index], code=NOT_REVIEWED, message=why)
         for index, why in found.unreviewed.items()
     }
-    left_out = [f"{_line(each.operation)}: {each.message}" for each in skipped.values()]
+    left_out = [f"{one_line(each.operation)}: {each.message}" for each in skipped.values()]
     if skipped and not found.reviewed:
         raise NotReviewedError(
             "none of the remaining operations was reviewed; nothing was written",
@@ -140,20 +140,6 @@ def _reviewed(
         resent = "every apply of this review resends its secrets, because CloudTruth does not show "
         notes.append(note("resent-each-time", f"{resent}whether they were sent"))
     return agreed._replace(notes=(*agreed.notes, *notes)), skipped
-
-
-def _line(operation: Operation | Kept) -> str:
-    """Return an operation in one line."""
-    if isinstance(operation, Kept):
-        row = kept_row(operation)
-        return f"keep {row.name} ({row.why})"
-    row = operation_row(operation)
-    verb = {"+": "create", "-": "delete"}.get(row.sign, "update")
-    fields = [
-        f"{each.label} {' '.join(f'{atom.lead}{atom.text}' for atom in each.atoms)}"
-        for each in row.fields
-    ]
-    return f"{verb} {row.name}" + (f" ({'; '.join(fields)})" if fields else "")
 
 
 def _require_secrets(made: Plan, gathered: Gathered) -> None:

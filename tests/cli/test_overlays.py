@@ -77,4 +77,4 @@ def test_a_base_revision_includes_parents(shell: Shell, repository: Path) -> Non
     changed = BASE.replace("#audit", "#other").replace("max_deletes: 3", "max_deletes: 9")
     (repository / "base/webhooks.yaml").write_text(changed)
     done = shell("plan", *file, "--base", "HEAD", **SECRETS)
-    expect(done, 0, "POLICY RELAXED: limits.max_deletes", "~ Audit", "(this change)")
+    expect(done, 0, "warning[relaxed-limits]: limits.max_deletes", "~ Audit", "(this change)")

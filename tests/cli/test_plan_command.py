@@ -76,7 +76,7 @@ def test_quiet(shell: Shell, file: File) -> None:
     expect(shell("validate", "-q"), 3, without=("warning",))
     file("webhooks: []")
     blocked = shell("plan", "--local", "-q", "-o", "plan.json")
-    assert (blocked.code, blocked.out.splitlines()[0][:8]) == (5, "BLOCKED:")
+    assert (blocked.code, blocked.out.splitlines()[0][:8]) == (5, "error[no")
     expect(shell("show", "plan.json"), 0, "CloudTruth webhooks for")
     file(Deploys="Others")
     unasked = shell("apply", "--local", "-q", **SECRETS)
@@ -115,11 +115,11 @@ def test_blocked_plan(shell: Shell, file: File, server: Cloud) -> None:
     assert shell("apply", "--yes", **server.environ).code == 0
     file("webhooks: []\n")
     done = shell("plan", "--out", "plan.json", "--detailed-exitcode", **server.environ)
-    expect(done, 5, "BLOCKED")
-    expect(shell("show", "plan.json"), 0, "BLOCKED")
+    expect(done, 5, "error[too-many-deletes]")
+    expect(shell("show", "plan.json"), 0, "error[too-many-deletes]")
     for line, code, shown in (
         ("--allow-deletes 2", 0, "--allow-deletes 2"),
-        ("--allow-deletes 1", 5, "BLOCKED"),
+        ("--allow-deletes 1", 5, "error[allow-deletes-differs]"),
         ("--no-prune", 5, "override the guards once:"),
     ):
         expect(shell("plan", *line.split(), **server.environ), code, shown)

@@ -105,7 +105,7 @@ def test_rotation(
     plan = scenario.plan()
     expected = ["Deploys", "Pager"] if seen else ["Pager"] if url_visible else []
     assert changed_names(plan) == expected
-    shown = "*** (before) -> *** (after)" if seen else "Cannot be read back: "
+    shown = "*** -> ***" if seen else "Cannot be read back: "
     assert shown in scenario.run("plan").out
     scenario.apply()
     new, old = values(1), values(0)
