@@ -370,12 +370,11 @@ class Plan(NamedTuple):
 
     `blocked` holds the findings of the guards. They depend on the plan's counts, on `any_declared`,
     `any_declared_live` (true if a declaration matches a live webhook) and `max_deletes`, the limit
-    in the files. `names` are the declared names and the live ones that they match. `notes` are
-    warnings and hints. `relaxed` are warnings about policy settings that permit more than before.
-    `not_shown` lists the declared fields that the server does not show, as (webhook, field).
-    `secrets` are those that the operations send, `not_compared` other secrets that are live and
-    visible, but whose declared value is not available for the comparison. `left_out` are the
-    updates and deletes that `select` excludes.
+    in the files. `notes` are warnings and hints. `relaxed` are warnings about policy settings that
+    permit more than before. `not_shown` lists the declared fields that the server does not show, as
+    (webhook, field). `secrets` are those that the operations send, `not_compared` other secrets
+    that are live and visible, but whose declared value is not available for the comparison.
+    `left_out` are the updates and deletes that `select` excludes.
     """
 
     origin: str
@@ -392,7 +391,6 @@ class Plan(NamedTuple):
     any_declared: bool = True
     any_declared_live: bool = True
     max_deletes: int | None = None
-    names: frozenset[str] = frozenset()
     blocked: tuple[Finding, ...] = ()
     notes: tuple[Finding, ...] = ()
     relaxed: tuple[Finding, ...] = ()

@@ -144,10 +144,6 @@ def plan(
         any_declared=table.any_declared,
         any_declared_live=table.any_declared_live,
         max_deletes=desired.policy.max_deletes,
-        names=_declared_names(desired).union(
-            (found.name for _, found in table.pairs),
-            (each.name for each in table.deletes if each.reason is Reason.ABSENT),
-        ),
         notes=tuple(sorted(findings, key=sort_key)),
         relaxed=tuple(relaxed(options.previous, desired)) if options.previous else (),
         not_shown=tuple(not_shown),
@@ -175,18 +171,14 @@ def _unmatched_globs(
     policy = desired.policy
     if not (options.only or policy.protect or policy.ignore):
         return  # most plans
-    names = _declared_names(desired).union(each.name for each in live.webhooks)
+    names = {each.name for each in desired.webhooks} | {each.name for each in desired.absent}
+    names |= {each.name for each in live.webhooks}
     if options.only:
         former = (old for each in desired.webhooks for old in each.previously)
         yield from unmatched(options.only, names.union(former), "declared or live webhook")
     else:
         undeclared = any(each.reason is Reason.NOT_DECLARED for each in deletes)
         yield from unused(policy, names, deletes=undeclared)
-
-
-def _declared_names(desired: Desired) -> frozenset[str]:
-    absent = frozenset(each.name for each in desired.absent)
-    return absent.union(each.name for each in desired.webhooks)
 
 
 def _with_shown_host(change: FieldChange, hosts: CommittedHosts) -> FieldChange:
