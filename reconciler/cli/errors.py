@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Collection, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
@@ -94,33 +92,19 @@ def _usage(problem: click.ClickException) -> UsageError:
     command = "webhooks" if context is None else context.command_path
     message, hint = " ".join(problem.format_message().split()), ""
     match problem:
-        case click.NoSuchOption(option_name=name, message=message):
-            own = () if context is None else context.command.params
-            known = {each for option in own for each in option.opts}
-            hint = _option(name, known, problem.possibilities or ())
+        case click.NoSuchOption(option_name=name, message=message, possibilities=similar):
+            params = () if context is None else context.command.params
+            own = {each for option in params for each in option.opts}
+            for meant in reversed(_OPTIONS.get(name, similar or ())):
+                if not meant.startswith("-"):
+                    hint = meant
+                elif meant.partition(" ")[0] in own:
+                    hint = f"did you mean `{meant}`?"
         case click.exceptions.NoSuchCommand(command_name=name, message=message):
-            similar = _similar(name, problem.possibilities or (), f"{command} ")
-            hint = _COMMANDS.get(name) or similar
+            if similar := problem.possibilities:
+                hint = f"did you mean `{command} {similar[0]}`?"
+            hint = _COMMANDS.get(name, hint)
     return UsageError(message.removesuffix("."), hint=hint or f"see `{command} --help`")
-
-
-def _option(name: str, own: Collection[str], similar: Sequence[str]) -> str:
-    """Return what to use instead of an unknown option; empty if that is not clear."""
-    for meant in _OPTIONS.get(name, ()):
-        if not meant.startswith("-"):
-            return meant
-        if meant.partition(" ")[0] in own:
-            return f"did you mean `{meant}`?"
-    return "" if name in _OPTIONS else _similar(name, similar)
-
-
-def _similar(name: str, possibilities: Sequence[str], before: str = "") -> str:
-    """Return a `did you mean` hint for the closest name, if it is a typo or prefix."""
-    best = next(iter(possibilities), "")
-    word, other = name.lstrip("-"), best.lstrip("-")
-    if len(word) > 2 and (other.startswith(word) or get_close_matches(word, [other], 1, 0.75)):
-        return f"did you mean `{before}{best}`?"
-    return ""
 
 
 def _bug(problem: BaseException) -> _BugError:

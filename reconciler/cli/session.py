@@ -33,8 +33,6 @@ STDOUT: Final = "-"
 
 _SINGLE: Final = ("out", "report", "expect_digest", "allow_deletes")
 """Options that apply to a single plan."""
-_WIDTH: Final = 100
-_NARROWEST: Final = 40
 
 
 class Session:
@@ -135,14 +133,13 @@ class Session:
 
         return run_each(self, groups, body, own, needs_key=needs_key)
 
-    def only_organization(
-        self, what: str = "this command", hint: str = "name the files of one organization with -f"
-    ) -> OrganizationFiles:
+    def only_organization(self, what: str = "this command") -> OrganizationFiles:
         """Use the organization of the files, and return it. Raises UsageError for several."""
         groups = self._organizations()
         if len(groups) > 1:
             names = ", ".join(quote(masked(each.organization or "none")) for each in groups)
             message = f"{what} works with one organization, but the files declare several: {names}"
+            hint = "name the files of one organization with -f, see docs/organizations.md"
             raise UsageError(message, hint=hint)
         self._use(groups[0])
         return groups[0]
@@ -172,8 +169,8 @@ class Session:
     def warn(self, findings: Sequence[Finding]) -> None:
         """Print findings to standard error."""
         if findings:
-            text = RENDERERS["text"]().render_findings(tuple(findings), self.message_view())
-            self.console.info(text)
+            view = self.view(color=self.console.color_messages)
+            self.console.info(RENDERERS["text"]().render_findings(tuple(findings), view))
 
     def show(self, text: str, *, failed: bool = False, to_stderr: bool = False) -> None:
         """Print a result. With --quiet only failures and documents are printed.
@@ -195,16 +192,12 @@ class Session:
 
     def view(self, **more: Any) -> View:
         """Return the view of results."""
-        process, console, width = self.process, self.console, _WIDTH
+        process, console, width = self.process, self.console, 100
         if console.color_results or process.stdout.isatty():
-            width = max(_NARROWEST, process.columns(_WIDTH))
+            width = max(40, process.columns(width))
         source = None if self.settings is None else self.settings.key_source
         own = {"color": console.color_results, "verbosity": console.verbosity}
         return View(width=width, now=process.now(), key_source=source, **{**own, **more})
-
-    def message_view(self, **more: Any) -> View:
-        """Return the view of messages on standard error."""
-        return self.view(color=self.console.color_messages, **more)
 
     def confirm(self, question: str, *, consequence: str = "nothing was written") -> None:
         """Ask for confirmation. Raises NotConfirmedError for any answer but yes.

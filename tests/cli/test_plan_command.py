@@ -167,11 +167,3 @@ def test_status_warns_as_plan_does(shell: Shell, file: File, cloud: MakeCloud) -
         done = shell(command, "-f", "mine.yaml", **{**service.environ, "TOKEN": ""})
         advice = "`webhooks apply -f mine.yaml --resend-secret Deploys`"
         expect(done, 0, "the live token of 'Deploys' is not a Slack token", advice)
-
-
-@pytest.mark.parametrize("what", ["plan", "drift"])
-def test_ci_prints_a_command_that_works(shell: Shell, file: File, what: str) -> None:
-    """The command in a CI log names the file and the server of the plan."""
-    file(name="mine.yaml")
-    shown = " ".join(shell("ci", what, "--local", "-f", "mine.yaml", **SECRETS).out.split())
-    assert "webhooks apply -f mine.yaml --local --expect-digest sha256:" in shown

@@ -111,7 +111,8 @@ def _apply(
     console, progress = session.console, Progress(session)
 
     def agree(plan: workflow.Plan) -> bool:
-        view = session.message_view(
+        view = session.view(
+            color=console.color_messages,
             apply_options=None,
             verbosity=max(0, console.verbosity),  # with --quiet, too, to show what is confirmed
         )
@@ -144,12 +145,10 @@ def _saved(session: Session, planfile: str, expect_digest: str | None) -> SavedP
     if expect_digest is not None:
         check_digest(expect_digest)
     if conflicting := session.words([*FILE_OPTIONS[:1], *SAVED_OPTIONS]):
-        hint = "plan again with these options, and save the new plan"
-        if conflicting[0] == "-f" and planfile.endswith((".yaml", ".yml")):
-            files = shlex.join((*conflicting, "-f", planfile))
-            hint = f"to apply files, repeat -f for each: `webhooks apply {files}`"
-        elif conflicting[0] == "-f":
-            hint = f"a saved plan contains its files: `webhooks apply {shlex.quote(planfile)}`"
+        hint = (
+            f"a saved plan contains its files and options: `webhooks apply {shlex.quote(planfile)}`"
+            "; to apply files, pass each with -f"
+        )
         raise UsageError(f"{shlex.join(conflicting)} cannot be used with a saved plan", hint=hint)
     saved = workflow.load_plan(planfile, session.process.directory)
     if expect_digest is not None and saved.review.digest not in ("", expect_digest):

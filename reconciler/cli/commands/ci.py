@@ -99,7 +99,7 @@ def _job_result(session: Session, what: str | None, own: Mapping[str, str | None
         raise UsageError(message, hint=f"set it to one of: {', '.join(_COMMANDS)}")
     missing = None
     if name != "matrix":
-        group = session.only_organization("a job", "run a job for each, see docs/organizations.md")
+        group = session.only_organization("a job")
         missing = None if session.local else _missing_key(group.api_key, session.inputs)
         if missing is not None:
             session.group = None  # the files are checked without its key
