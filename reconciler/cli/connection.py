@@ -54,11 +54,11 @@ def settings_of(session: Session) -> Settings:
         found = found._replace(key=Setting(value=key, source=f"api_key in {group.paths[0]}"))
     session.settings = found
     for name, setting in found._asdict().items():
-        if setting is not None and setting.value:
+        if session.console.verbosity > 0 and setting is not None and setting.value:
             shown = setting.value
             shown = f"{shown:g} s" if isinstance(shown, float) else quote(str(shown))
             title = name.replace("_url", " URL")
-            session.console.detail(f"{title}: {shown} (from {setting.source})")
+            session.console.info(f"{title}: {shown} (from {setting.source})")
     return found
 
 

@@ -38,7 +38,6 @@ _TOKENS: Final = re.compile(
 )
 _LONG_ENOUGH: Final = re.compile(r".{8,}", re.DOTALL)
 _STYLES: Final = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "note": "\x1b[1;36m"}
-_RESET: Final = "\x1b[0m"
 _CLEAR: Final = "\r\x1b[K"
 _WINDOWS_TERMINALS: Final = {"WT_SESSION", "TERM", "TERM_PROGRAM", "CONEMUANSI"}
 """Variables of terminals on Windows that interpret escape sequences."""
@@ -88,14 +87,6 @@ class Process:
         from reconciler.execute.stop import SystemClock
 
         return self.clock or SystemClock()
-
-    def read_stdin(self, limit: int) -> bytes:
-        """Return all of standard input, or its first `limit` bytes."""
-        buffer = getattr(self.stdin, "buffer", None)
-        if buffer is None:
-            return self.stdin.read().encode()
-        data: bytes = buffer.read(limit)
-        return data
 
     @classmethod
     def of_this_process(cls) -> Process:
@@ -156,15 +147,14 @@ class Console:
         """-1 for errors only, 1 or more for details."""
         return -1 if self.options.get("quiet") else int(self.options.get("verbose", 0))
 
-    @property
-    def color_results(self) -> bool:
-        """Whether results are colored."""
-        return self._colored(self.process.stdout)
-
-    @property
-    def color_messages(self) -> bool:
-        """Whether messages are colored."""
-        return self._colored(self.process.stderr)
+    def colored(self, stream: TextIO) -> bool:
+        """Return whether the text in a stream of the process is colored."""
+        environ = self.process.environ
+        if self.options.get("no_color") or environ.get("NO_COLOR"):
+            return False
+        if environ.get("FORCE_COLOR", "0") not in ("", "0"):
+            return True
+        return self.process.interprets_escapes and _terminal(stream)
 
     @property
     def interactive(self) -> bool:
@@ -196,15 +186,11 @@ class Console:
         if self.verbosity >= 0:
             self.write_stderr(text)
 
-    def detail(self, text: str) -> None:
-        """Write a message to standard error if the run is verbose."""
-        if self.verbosity >= 1:
-            self.write_stderr(text)
-
     def message(self, level: str, text: str) -> None:
         """Write an error, warning or note to standard error; with `--quiet` only errors."""
         if self.verbosity >= 0 or level == "error":
-            label = f"{_STYLES[level]}{level}{_RESET}" if self.color_messages else level
+            colored = self.colored(self.process.stderr)
+            label = f"{_STYLES[level]}{level}\x1b[0m" if colored else level
             self.write_stderr(f"{label}: {text}")
 
     def write_stderr(self, text: str) -> None:
@@ -232,14 +218,6 @@ class Console:
         if not answer.endswith("\n"):
             self._write(self.process.stderr, "\n")
         return answer.strip() if answer else None
-
-    def _colored(self, stream: TextIO) -> bool:
-        environ = self.process.environ
-        if self.options.get("no_color") or environ.get("NO_COLOR"):
-            return False
-        if environ.get("FORCE_COLOR", "0") not in ("", "0"):
-            return True
-        return self.process.interprets_escapes and _terminal(stream)
 
     def redact(self, text: str) -> str:
         """Return text without the run's secrets; count it in `redactions` if it had one."""

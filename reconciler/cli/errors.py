@@ -70,7 +70,7 @@ def handle_error(problem: BaseException, console: Console) -> ExitCode:
 
 def report_error(console: Console, error: ReconcilerError) -> None:
     """Print an error to standard error."""
-    view = View(color=console.color_messages)
+    view = View(color=console.colored(console.process.stderr))
     console.write_stderr(RENDERERS["text"]().render_error(error, view))
 
 

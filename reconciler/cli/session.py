@@ -8,7 +8,7 @@ from copy import copy
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
 
@@ -63,7 +63,7 @@ class Session:
         return workflow.Inputs(
             directory=process.directory,
             environ=process.environ,
-            stdin=lambda: process.read_stdin(MAX_FILE_BYTES + 1),
+            stdin=lambda: process.stdin.buffer.read(MAX_FILE_BYTES + 1),
             paths=self.files,
             organization=self.organization,
             allow_secrets=tuple(options.get("allow_secret", ())),
@@ -162,14 +162,14 @@ class Session:
         verbose = self.console.verbosity > 0
         findings = checked.loaded.findings
         self.warn([each for each in findings if verbose or each.severity is not Severity.NOTE])
-        for file in (*checked.loaded.documents, *checked.loaded.parents):
-            self.console.detail(f"read {quote(file)}")
+        for file in (*checked.loaded.documents, *checked.loaded.parents) if verbose else ():
+            self.console.info(f"read {quote(file)}")
         return checked
 
     def warn(self, findings: Sequence[Finding]) -> None:
         """Print findings to standard error."""
         if findings:
-            view = self.view(color=self.console.color_messages)
+            view = self.view(self.process.stderr)
             self.console.info(RENDERERS["text"]().render_findings(tuple(findings), view))
 
     def show(self, text: str, *, failed: bool = False, to_stderr: bool = False) -> None:
@@ -190,13 +190,14 @@ class Session:
         self.show(text, failed=result.exit_code != 0)
         return result.exit_code
 
-    def view(self, **more: Any) -> View:
-        """Return the view of results."""
+    def view(self, stream: TextIO | None = None, **more: Any) -> View:
+        """Return the view of results, or that of messages in `stream`."""
         process, console, width = self.process, self.console, 100
-        if console.color_results or process.stdout.isatty():
+        color = console.colored(stream or process.stdout)
+        if color or process.stdout.isatty():
             width = max(40, process.columns(width))
         source = None if self.settings is None else self.settings.key_source
-        own = {"color": console.color_results, "verbosity": console.verbosity}
+        own = {"color": color, "verbosity": console.verbosity}
         return View(width=width, now=process.now(), key_source=source, **{**own, **more})
 
     def confirm(self, question: str, *, consequence: str = "nothing was written") -> None:

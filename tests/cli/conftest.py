@@ -32,6 +32,17 @@ class Terminal(io.StringIO):
         return True
 
 
+class Keyboard(io.TextIOWrapper):
+    """A stream of typed or piped text."""
+
+    def __init__(self, keys: str, *, terminal: bool = False) -> None:
+        super().__init__(io.BytesIO(keys.encode()), "utf-8")
+        self._terminal = terminal
+
+    def isatty(self) -> bool:
+        return self._terminal
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
     """The result of a command."""
@@ -85,7 +96,7 @@ def make_process(
     process = Process(
         environ=environ,
         directory=directory,
-        stdin=stream(keys),
+        stdin=Keyboard(keys, terminal=terminal),
         stdout=out,
         stderr=err,
         clock=clock or SkippingClock(),

@@ -19,7 +19,7 @@ OTHER = "sha256:" + "0" * 64
 def test_confirmation(shell: Shell, server: Cloud, keys: str, code: int) -> None:
     """On a terminal the plan is shown, and only a complete `yes` confirms it."""
     done = shell("apply", terminal=True, keys=keys, **server.environ)
-    question = "\n\nApply these 2 changes? Type `yes` to confirm: "
+    question = "\n\nApply 2 changes? Type `yes` to confirm: "
     expect(done, code, "2 to create", question)
     assert ("\r\x1b[K0/2 creating " in done.err) is (code == 0)
     assert server.names() == ([] if code else ["Deploys", "Pager"])

@@ -287,7 +287,7 @@ def test_the_prompt_names_the_organization(shell: Shell, tmp_path: Path) -> None
     files(tmp_path, Acme="", Globex="")
     done = shell("apply", "-f", "orgs", "--local", terminal=True, keys="yes\nno\n")
     refused = "Globex (orgs/Globex.yaml): the answer was not `yes`: nothing was written"
-    named = ("Apply this change to Globex?", refused)
+    named = ("Apply 1 change to Globex?", refused)
     summary = "Organizations applied: Acme; not confirmed: Globex"
     expect(done, 8, *named, summary, without=("keep-going",))
 

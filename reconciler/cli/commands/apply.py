@@ -22,7 +22,6 @@ from reconciler.cli.errors import report_error, translate
 from reconciler.cli.options import FILE_OPTIONS, Option, command
 from reconciler.cli.session import STDOUT, Session
 from reconciler.errors import ExitCode, OutputError, StalePlanError, UsageError
-from reconciler.planning.review import check_digest
 from reconciler.render import PLAIN, RENDERERS, View
 from reconciler.render.words import fallback_summary, plural
 from reconciler.source.write import FileKind, check_writable, write_atomically
@@ -112,7 +111,7 @@ def _apply(
 
     def agree(plan: workflow.Plan) -> bool:
         view = session.view(
-            color=console.color_messages,
+            session.process.stderr,
             apply_options=None,
             verbosity=max(0, console.verbosity),  # with --quiet, too, to show what is confirmed
         )
@@ -129,7 +128,10 @@ def _apply(
         else:
             console.write_stderr(f"{shown}\n")
         if not yes:
-            session.confirm(_question(plan, session.organization_label))
+            label, deletes = session.organization_label, len(plan.deletes)
+            where = "" if label is None else f" to {label}"
+            risk = f" ({plural(deletes, 'delete')})" if deletes else ""
+            session.confirm(f"Apply {plural(len(plan.operations), 'change')}{where}{risk}?")
             connection.restart()  # waiting for an answer does not use up the run's time
         progress.phase("checking that the plan is still current", total=len(plan.operations))
         return True
@@ -142,8 +144,6 @@ def _apply(
 
 def _saved(session: Session, planfile: str, expect_digest: str | None) -> SavedPlan:
     """Return the plan in a file. Raises StalePlanError if it has another digest."""
-    if expect_digest is not None:
-        check_digest(expect_digest)
     if conflicting := session.words([*FILE_OPTIONS[:1], *SAVED_OPTIONS]):
         hint = (
             f"a saved plan contains its files and options: `webhooks apply {shlex.quote(planfile)}`"
@@ -158,14 +158,6 @@ def _saved(session: Session, planfile: str, expect_digest: str | None) -> SavedP
             hint="pass this file's digest, or the matching plan file",
         )
     return saved
-
-
-def _question(plan: workflow.Plan, organization: str | None) -> str:
-    count, deletes = len(plan.operations), len(plan.deletes)
-    what = "this change" if count == 1 else f"these {count} changes"
-    risk = f" ({plural(deletes, 'delete')})" if deletes else ""
-    where = "" if organization is None else f" to {organization}"
-    return f"Apply {what}{where}{risk}?"
 
 
 def _rendered(session: Session, result: workflow.Report, format: str, view: View) -> str | None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
-from click.shell_completion import CompletionItem
 
 from reconciler import workflow
 from reconciler.cli.connection import connected
@@ -37,7 +36,7 @@ Others are not completed, because a shell would run them as code.
 """
 
 
-def _names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def _names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """Return the names that the files declare; empty if they cannot be read."""
     if STDIN in ctx.obj.options.get("file", ()):  # completion must not read standard input
         return []
@@ -45,7 +44,7 @@ def _names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> l
         desired = workflow.load(Session(ctx.obj).inputs).desired
         names = {each.name for each in desired.webhooks} | {each.name for each in desired.absent}
         fitting = (name for name in sorted(names) if name.startswith(incomplete))
-        return [CompletionItem(name) for name in fitting if _PLAIN.fullmatch(name)]
+        return [name for name in fitting if _PLAIN.fullmatch(name)]
     return []
 
 
