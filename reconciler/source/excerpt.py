@@ -114,8 +114,7 @@ def _shown(document: Document, at: Place | Position) -> tuple[Position, str | No
     if text := document.text:
         if isinstance(at, Place):
             at = locate(text, at.file, at.path, key=at.key)
-        at = narrow(text, at)
-        return at, excerpt(text, at)
+        return excerpt(text, at)
     match at:
         case Position():
             return at, None
@@ -125,30 +124,25 @@ def _shown(document: Document, at: Place | Position) -> tuple[Position, str | No
             return Position(file=at.file, line=1), None
 
 
-def excerpt(text: str, position: Position) -> str:
-    """Return the source line of `position` with possible secrets masked.
+def excerpt(text: str, position: Position) -> tuple[Position, str]:
+    """Return a position, and its source line with possible secrets masked.
 
-    Columns up to the position do not change; after it, `***` replaces text of any length. For a
-    long line, only the part around the position is shown: at most `MAX_EXCERPT_PREFIX` characters
-    before it and 400 from it on, with `...` for omitted text.
+    If only a mask is shown there, the position has its width. Columns up to the position do not
+    change; after it, `***` replaces text of any length. For a long line, only the part around the
+    position is shown: at most `MAX_EXCERPT_PREFIX` characters before it and 400 from it on, with
+    `...` for omitted text.
     """
     line, column = _masked_line(text, position.line - 1), position.column - 1
     start, stop = max(0, column - MAX_EXCERPT_PREFIX), column + _AFTER
     # Hidden text before the position keeps its length, so that the mark below it is aligned.
-    around = None
-    if line[column - 1 : column] == _HIDDEN:
-        around = _HIDDEN_RUN.match(line, column, stop)
-    split = column if around is None else around.end()
+    hidden = _HIDDEN_RUN.match(line, column, stop)
+    if hidden is not None:
+        position = position._replace(width=min(position.width, len(MASK)))
+    split = hidden.end() if hidden and line[column - 1 : column] == _HIDDEN else column
     before = line[start:split].replace(_HIDDEN, "*")
     after = _HIDDEN_RUN.sub(MASK, line[split:stop])
-    return f"{'...' if start else ''}{before}{after}{'...' if stop < len(line) else ''}"
-
-
-def narrow(text: str, position: Position) -> Position:
-    """Return `position` with the width of the mask, if only a mask is shown there."""
-    column = position.column - 1
-    is_hidden = _masked_line(text, position.line - 1)[column : column + 1] == _HIDDEN
-    return position._replace(width=min(position.width, len(MASK))) if is_hidden else position
+    shown = f"{'...' if start else ''}{before}{after}{'...' if stop < len(line) else ''}"
+    return position, shown
 
 
 @lru_cache(maxsize=256)  # many findings may be on one long line

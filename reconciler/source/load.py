@@ -63,12 +63,12 @@ class Loaded:
         document = self.documents[place.file]
         if not document.text:
             return None
-        from reconciler.source.excerpt import narrow
+        from reconciler.source.excerpt import excerpt
         from reconciler.source.position import locate
 
         at = document.written_at(place.path)
         text = self.parents.get(at.file, document).text
-        return narrow(text, locate(text, at.file, at.path))
+        return excerpt(text, locate(text, at.file, at.path))[0]
 
 
 class Parsed(NamedTuple):

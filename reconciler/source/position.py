@@ -19,10 +19,9 @@ import yaml
 from reconciler.findings import Finding, Position, Related, error
 from reconciler.model import DataPath
 from reconciler.source.text import ambiguity
-from reconciler.source.yaml import LISTED, PARSER
+from reconciler.source.yaml import PARSER
 
 _COMMENT: Final = re.compile(r"(?:\s*+:)?+\s++(?=#)")
-_NEXT_COMMENT: Final = re.compile(r"\s#")
 
 
 @dataclass(slots=True, eq=False)
@@ -145,13 +144,11 @@ def duplicate_keys(text: str, file: str) -> Iterator[Finding]:
             before = first.setdefault(key.text, key)
             if before is key or before.line in same_webhook:
                 continue
-            hint = f"remove one of the two; the other is on line {before.line + 1}"
+            hint = "merge the two, or remove one"
             if key.text == "name" and key.line > before.line:
                 # The other keys follow from the `name` without a dash.
                 same_webhook = range(before.line, key.line)
                 hint = "write `- name:` if a webhook starts here; otherwise remove one of the two"
-            elif key.text in LISTED:
-                hint = f"move its items to the other one, on line {before.line + 1}; remove the key"
             where, other = _position(text, file, key), _position(text, file, before)
             related = (Related(message="first written here", position=other),)
             yield error("duplicate-key", "duplicate key in a mapping", hint, where, related)
@@ -164,13 +161,12 @@ def _comment(text: str, file: str, key: Node | None, value: Node) -> Position | 
     """
     # In flow style, only the next bracket, possibly lines below, marks an empty value.
     line, column = (key.end_line, key.end_column) if key is not None else (value.line, value.column)
-    written = lines(text)[line]
+    written = lines(text)[line].rstrip()
     before = _COMMENT.match(written, column)
     if before is None:
         return None
-    second = _NEXT_COMMENT.search(written, before.end())
-    comment = written[before.end() : second and second.start()].rstrip()
-    return Position(file=file, line=line + 1, column=before.end() + 1, width=len(comment))
+    start = before.end()
+    return Position(file=file, line=line + 1, column=start + 1, width=len(written) - start)
 
 
 def _follow(text: str, path: DataPath) -> tuple[Node | None, Node, bool]:

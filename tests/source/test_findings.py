@@ -96,7 +96,7 @@ def test_excerpts(title: str, request: pytest.FixtureRequest) -> None:
     """Each line of a file as findings show it."""
     text = cases("excerpts.txt")[title][0]
     numbers = range(1, text.count("\n") + 1)
-    found = (excerpt(text, Position(file="w.yaml", line=number)) for number in numbers)
+    found = (excerpt(text, Position(file="w.yaml", line=number))[1] for number in numbers)
     check("excerpts.txt", title, "".join(f"{line}\n" for line in found), request)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reconciler.findings import Position
-from reconciler.source.excerpt import excerpt, narrow
+from reconciler.source.excerpt import excerpt
 from reconciler.source.position import locate as locate_exactly
 from reconciler.source.text import masked
 
@@ -43,7 +43,7 @@ ROWS = TEXT.split("\n")
 
 def locate(text: str, file: str, path: tuple[str | int, ...], *, key: bool = False) -> Position:
     """Return the position as displayed."""
-    return narrow(text, locate_exactly(text, file, path, key=key))
+    return excerpt(text, locate_exactly(text, file, path, key=key))[0]
 
 
 def line_and_text(path: tuple[str | int, ...], *, key: bool = False) -> tuple[int, str]:
@@ -119,8 +119,8 @@ def test_merges_of_merges_are_followed_once() -> None:
 def test_columns_up_to_the_position_do_not_change() -> None:
     """The caret below the line is therefore aligned."""
     text, position = "{token: abcdefgh, nam: x}\n", Position(file="w.yaml", line=1)
-    assert excerpt(text, position._replace(column=18)) == "{token: ********, nam: ***}"
-    assert excerpt(text, position._replace(column=2)) == "{token: ***, nam: ***}"
+    assert excerpt(text, position._replace(column=18))[1] == "{token: ********, nam: ***}"
+    assert excerpt(text, position._replace(column=2))[1] == "{token: ***, nam: ***}"
 
 
 def test_quoted_user_text_is_limited() -> None:
