@@ -11,7 +11,6 @@ Values are quoted only if they are words of the schema.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
@@ -22,12 +21,10 @@ from reconciler.kinds.events import EVENT_TYPES, EVENTS
 from reconciler.model import DataPath
 from reconciler.source.allowed import BAD_NAME
 from reconciler.source.excerpt import is_known
-from reconciler.source.position import lines, locate
 from reconciler.source.schema import COMPLETE, INHERITED, Part, origin, schema, validator
 from reconciler.source.text import REFERENCE, did_you_mean, near, quoted, ticked
 from reconciler.source.yaml import Document
 
-_COMMENT: Final = re.compile(r"#\S")
 _NO_WEBHOOKS: Final = "to declare that there are no webhooks, write `webhooks: []`"
 
 
@@ -53,8 +50,6 @@ def explain(document: Document, rejected: Iterable[Part]) -> list[Finding]:
             path, key = each.place.path, each.place.key
             if part.item is not None:
                 path = origin(document.data, part.item, path)
-            if each.rule == "null-value" and document.text:
-                each = _commented(each, document.text, path)
             place = Place(document.file, path, key)
             found.setdefault(place, replace(each, place=place))
     return list(found.values())
@@ -77,19 +72,6 @@ def _violations(definition: str, data: Any, at: DataPath = ()) -> Iterator[Findi
     # If the type of a value is wrong, its other errors follow from that.
     for rejected in sorted(found, key=lambda each: each.keyword != "type"):
         yield from _EXPLAINERS[rejected.keyword](rejected)
-
-
-def _commented(finding: Finding, text: str, path: DataPath) -> Finding:
-    """Return a finding about a missing value, with a hint if a `#` made it a comment."""
-    at = locate(text, "", path)
-    if _COMMENT.match(lines(text)[at.line - 1], at.column - 1) is None:
-        return finding
-    key = "-" if isinstance(path[-1], int) else f"{path[-1]}:"
-    return error(
-        "comment-value",
-        f"{finding.message}: in YAML a `#` after a space starts a comment",
-        f'put the text in quotes: `{key} "#..."`',
-    )
 
 
 def _named(path: DataPath) -> str:
@@ -190,22 +172,23 @@ def _pair(name: str) -> str:
 
 
 def _wrong_type(rejected: _Rejection) -> Iterator[Finding]:
-    expected = rejected.limit if isinstance(rejected.limit, str) else rejected.limit[0]
-    yield _wrong_type_finding(expected, rejected.value, rejected.path)
-
-
-def _wrong_type_finding(expected: str, value: object, path: DataPath) -> Finding:
-    """Return the finding for a value of the wrong JSON Schema type."""
+    value, path, expected = rejected.value, rejected.path, rejected.limit
+    if not isinstance(expected, str):
+        expected = expected[0]
     name, at = _named(path), Place("", path)
     if value is None:
-        hint = _NO_WEBHOOKS if path == ("webhooks",) else "set a value, or delete the entry"
-        return error("null-value", f"{name} has no value", hint, at)
+        hint = "set a value, or delete the entry; put text that starts with `#` in quotes"
+        if path == ("webhooks",):
+            hint = _NO_WEBHOOKS
+        yield error("null-value", f"{name} has no value", hint, at)
+        return
     form = next(noun for cls, noun, _ in _TYPES.values() if cls is type(value))
     if expected == "string" and not isinstance(value, (dict, list)):
         message = f"{name} must be text, but YAML reads this as {form}"
-        return error("not-text", message, "put it in quotes", at)
+        yield error("not-text", message, "put it in quotes", at)
+        return
     _, noun, hint = _TYPES[expected]
-    return error("wrong-type", f"{name} must be {noun}, not {form}", hint, at)
+    yield error("wrong-type", f"{name} must be {noun}, not {form}", hint, at)
 
 
 _TYPES: Final = {
@@ -299,29 +282,26 @@ def _union(rejected: _Rejection) -> Iterator[Finding]:
         hint = did_you_mean(value[:80], EVENT_TYPES) or EVENTS
         yield error("unknown-event", quoted("unknown event", value), hint, Place("", path))
     elif not names:
-        yield _wrong_type_finding("string", value, path)
+        yield from _wrong_type(rejected._replace(limit="string"))
     elif "envSecret" in names:
-        yield from _bad_secret(value, path)
+        yield from _bad_secret(rejected)
     else:
         yield from _violations(_best(names, value, path), value, path)
 
 
-def _bad_secret(value: Any, path: DataPath) -> Iterator[Finding]:
-    takes_text = path != ("api_key",)
-    if not isinstance(value, dict):
-        found = _wrong_type_finding("string" if takes_text else "object", value, path)
-        yield found if value is None else replace(found, hint=f"use {REFERENCE}")
-        return
-    schemes = {near(_before_colon(key), ("env", "file")) for key in value} - {None}
-    if len(schemes) == 1:
+def _bad_secret(rejected: _Rejection) -> Iterator[Finding]:
+    value, path = rejected.value, rejected.path
+    keys = value if isinstance(value, dict) else ()
+    schemes = {near(_before_colon(key), ("env", "file")) for key in keys} - {None}
+    if value is None:
+        yield from _wrong_type(rejected._replace(limit="object"))
+    elif len(schemes) == 1:
         branch = _violations(f"{schemes.pop()}Secret", value, path)
         # If `env` is missing, a similar key has just been reported as unknown.
         yield from (each for each in branch if each.rule != "missing-field")
     else:
-        usual = "text or a reference to a secret" if takes_text else "a reference to a secret"
-        takes = "`env` or `file`, not both" if schemes else usual
-        hint = f"write {REFERENCE}"
-        yield error("bad-reference", f"{_named(path)} takes {takes}", hint, Place("", path))
+        message, hint = f"{_named(path)} is not a reference to a secret", f"write {REFERENCE}"
+        yield error("bad-reference", message, hint, Place("", path))
 
 
 def _best(names: Iterable[str], value: Any, at: DataPath = ()) -> str:

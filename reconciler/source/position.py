@@ -8,11 +8,10 @@ position to fix.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 import yaml
 
@@ -20,8 +19,6 @@ from reconciler.findings import Finding, Position, Related, error
 from reconciler.model import DataPath
 from reconciler.source.text import ambiguity
 from reconciler.source.yaml import PARSER
-
-_COMMENT: Final = re.compile(r"(?:\s*+:)?+\s++(?=#)")
 
 
 @dataclass(slots=True, eq=False)
@@ -116,15 +113,14 @@ def locate(text: str, file: str, path: DataPath, *, key: bool = False) -> Positi
     """Return the position of the value at `path`, or with `key` that of its key.
 
     A missing value has the position of its nearest existing ancestor: the key, or for a list item
-    the `name`. An empty value has the position of a comment in its place, else of its key.
+    its first key. An empty value has the position of its key.
     """
     name, node, exists = _follow(text, path)
-    if exists and not key:
-        if not node.is_empty:
-            return _position(text, file, node)
-        if (instead := _comment(text, file, name, node)) is not None:
-            return instead
-    return _position(text, file, name if name is not None else _identifying_part(node))
+    if exists and not key and not node.is_empty:
+        return _position(text, file, node)
+    if name is None and node.form is yaml.MappingStartEvent and node.items:
+        name = node.items[0]
+    return _position(text, file, name or node)
 
 
 def is_null(text: str, path: DataPath) -> bool:
@@ -152,21 +148,6 @@ def duplicate_keys(text: str, file: str) -> Iterator[Finding]:
             where, other = _position(text, file, key), _position(text, file, before)
             related = (Related(message="first written here", position=other),)
             yield error("duplicate-key", "duplicate key in a mapping", hint, where, related)
-
-
-def _comment(text: str, file: str, key: Node | None, value: Node) -> Position | None:
-    """Return the position of the comment in place of an empty `value`.
-
-    `key` is its key, None for an item of a list.
-    """
-    # In flow style, only the next bracket, possibly lines below, marks an empty value.
-    line, column = (key.end_line, key.end_column) if key is not None else (value.line, value.column)
-    written = lines(text)[line].rstrip()
-    before = _COMMENT.match(written, column)
-    if before is None:
-        return None
-    start = before.end()
-    return Position(file=file, line=line + 1, column=start + 1, width=len(written) - start)
 
 
 def _follow(text: str, path: DataPath) -> tuple[Node | None, Node, bool]:
@@ -206,15 +187,6 @@ def _root(text: str) -> Node:
 def _resolved(node: Node) -> Node:
     """Return the node that an alias refers to, or the node itself."""
     return node.target or node
-
-
-def _identifying_part(node: Node) -> Node:
-    """Return the part by which users recognize a list item or the file."""
-    if node.form is not yaml.MappingStartEvent or not node.items:
-        return node
-    _, name = node.entries.get("name", (None, node))
-    written = _resolved(name)
-    return name if written.form is yaml.ScalarEvent and not written.is_empty else node.items[0]
 
 
 def _position(text: str, file: str, node: Node) -> Position:

@@ -65,14 +65,14 @@ CONFIGURATION = (*HOOK, "configuration")
         ((*HOOK, "event_types", 0), (11, "value_created"), (11, "value_created")),
         ((*HOOK, "event_types", 1), (12, '"*_deleted"'), (12, '"*_deleted"')),
         ((*HOOK, "event_types"), (11, "- value_created"), (10, "event_types")),
-        (HOOK, (8, "name: Deploys"), (8, "Deploys")),
+        (HOOK, (8, "name: Deploys"), (8, "name")),
         (CONFIGURATION, (14, "<<: [{verify: true}, *more]"), (13, "configuration")),
         # merged values are where the merge comes from
         ((*CONFIGURATION, "verify"), (14, "true"), (14, "verify")),
         ((*CONFIGURATION, "username"), (3, "bot"), (3, "username")),
         ((*CONFIGURATION, "token", "env"), (2, "SLACK"), (2, "env")),
-        # explicit keys hide merged ones; a comment may replace a value, otherwise its key does
-        ((*CONFIGURATION, "channel"), (15, "#de"), (15, "channel")),
+        # explicit keys hide merged ones; a missing value is at its key
+        ((*CONFIGURATION, "channel"), (15, "channel"), (15, "channel")),
         ((*CONFIGURATION, "password"), (16, "password"), (16, "password")),
         # aliases
         (("webhooks", 1, "configuration"), (17, "*more"), (17, "configuration")),
@@ -83,7 +83,7 @@ CONFIGURATION = (*HOOK, "configuration")
         # items without a key or a name
         (("webhooks", 1), (17, "{type: slack, configuration: *more}"), (17, "type")),
         (("webhooks", 3), (19, "-"), (19, "-")),
-        (("webhooks", 4), (20, "# a"), (20, "-")),
+        (("webhooks", 4), (20, "-"), (20, "-")),
         (("webhooks", 5), (21, "tex"), (21, "tex")),
         # a value that ends on another line is marked to the end of its first one
         (("webhooks", 6, "event_types"), (22, "[a,"), (22, "event_types")),
@@ -91,7 +91,7 @@ CONFIGURATION = (*HOOK, "configuration")
         (("webhooks", 6, "empty"), (27, "{}"), (27, "emp")),
         # a missing value is where it should be
         ((*CONFIGURATION, "url"), (13, "configuration"), (13, "configuration")),
-        ((*HOOK, "id"), (8, "Deploys"), (8, "Deploys")),
+        ((*HOOK, "id"), (8, "name"), (8, "name")),
         (("webhooks", 9, "id"), (7, "webhooks"), (7, "webhooks")),
         (("webhooks", 1, "name"), (17, "type"), (17, "type")),
         (("version",), (1, "x-base"), (1, "x-base")),
