@@ -79,7 +79,7 @@ class Action(Enum):
     """How to handle a failed attempt."""
 
     REPEAT = "repeat"
-    """Send it again after a pause, within the retry budget."""
+    """Send it again after a pause of all workers, within the retry budget."""
     WAIT = "wait"
     """Send it again after the server's pause; this does not use the retry budget."""
     REPORT = "report"
@@ -116,7 +116,7 @@ class FailedAttempt(NamedTuple):
 
     @property
     def cost(self) -> int:
-        """The tokens that a retry takes from the budget of 30."""
+        """The tokens that this failure takes from the retry budget."""
         return 10 if self.timeout else 5
 
 

@@ -1,12 +1,13 @@
 """Decide when the next request may be sent: back-off, the server's pauses, retry budget, deadlines.
 
-All workers of a client share one `Pace`. Every wait uses the Clock and ends early when the run's
-time is up. A 429 pauses all workers without using the budget. With an empty budget, no request is
-repeated and no further write is sent.
+All workers of a client share one `Pace`, so one failure pauses all of them. Every wait uses the
+Clock and ends early when the run's time is up. Reads and writes each have a retry budget; a 429
+does not use it. With an empty budget, no request is repeated and no further write is sent.
 """
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from typing import Final, NamedTuple
 from reconciler.errors import ApiError
 from reconciler.ports import Clock
 
-_TOKENS: Final = 30  # a full retry budget; each success returns one token
+_TOKENS: Final = 30  # a full budget; a failure takes 5 or 10, a success returns one
 _MAX_DELAY: Final = 20.0
 _FIRST_DELAY: Final = 0.5
 # Long waits are split, so that a new deadline takes effect.
@@ -39,12 +40,15 @@ class Pace:
     def __init__(self, clock: Clock, *, deadline: float) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._tokens = _TOKENS
+        self._tokens = {False: _TOKENS, True: _TOKENS}  # by whether the request writes
+        self._charged = -math.inf
         self._resume = 0.0
         self.end = clock.monotonic() + deadline
         """The monotonic time at which the run's deadline passes."""
         self.exhausted = False
-        """Whether the budget was too small for a retry; then no more retries are allowed."""
+        """Whether a budget was too small for a failure; then no more retries are allowed."""
+        self.status: int | None = None
+        """The status of the response that asked for the current pause, None if none did."""
 
     def deadline_in(self, seconds: float) -> None:
         """Set the run's end, `seconds` from now."""
@@ -54,10 +58,15 @@ class Pace:
         """Return the remaining seconds of the run; negative when it is over."""
         return self.end - self._clock.monotonic()
 
-    def pause(self, seconds: float) -> None:
-        """Pause all workers for `seconds`, unless they are paused for longer already."""
+    def pause(self, seconds: float, status: int | None = None) -> None:
+        """Pause all workers for `seconds`, unless they are paused for longer already.
+
+        `status` is that of the response that asked for the pause, if one did.
+        """
         with self._lock:
-            self._resume = max(self._resume, self._clock.monotonic() + seconds)
+            until = self._clock.monotonic() + seconds
+            if until > self._resume:
+                self._resume, self.status = until, status
 
     def wait_for_pause(self) -> float | None:
         """Wait until the workers' pause is over, and return None.
@@ -70,36 +79,31 @@ class Pace:
             self._clock.sleep(min(pause, _SLICE))
         return None
 
-    def sleep(self, seconds: float) -> bool:
-        """Wait. Return False, without waiting, if time would run out."""
-        until = self._clock.monotonic() + seconds
-        while (left := until - self._clock.monotonic()) > 0:
-            if until >= self.end:
-                return False
-            self._clock.sleep(min(left, _SLICE))
-        return True
-
     def delay(self, earlier: int, floor: float | None = None) -> float:
         """Return the delay after `earlier` failures: full jitter, at least `floor` seconds."""
         longest = min(_MAX_DELAY, _FIRST_DELAY * 2 ** min(earlier, 10))
         return max(floor or 0.0, self._clock.uniform(0.0, longest))
 
-    def take_tokens(self, cost: int) -> bool:
-        """Take `cost` tokens for a retry.
+    def charge(self, cost: int, *, writes: bool, sent: float) -> bool:
+        """Take `cost` tokens for a request that was sent at the monotonic time `sent` and failed.
 
-        Return False, and mark the budget exhausted, if there are too few.
+        One outage fails all requests in flight: those sent before the last charge are free. Return
+        False, and mark the budget exhausted, if there are too few.
         """
         with self._lock:
-            if self.exhausted or self._tokens < cost:
+            if sent < self._charged:
+                return not self.exhausted
+            self._charged = self._clock.monotonic()
+            if self._tokens[writes] < cost:
                 self.exhausted = True
-                return False
-            self._tokens -= cost
-            return True
+            if not self.exhausted:
+                self._tokens[writes] -= cost
+            return not self.exhausted
 
-    def return_token(self) -> None:
-        """Return a token to the budget."""
+    def succeeded(self, *, writes: bool) -> None:
+        """Return a token to the budget of a request that succeeded."""
         with self._lock:
-            self._tokens = min(_TOKENS, self._tokens + 1)
+            self._tokens[writes] = min(_TOKENS, self._tokens[writes] + 1)
 
 
 def retry_after(value: str | None, date: str | None, now: datetime) -> float | None:

@@ -69,7 +69,8 @@ def read_all(
             raise _incomplete(path, f"{server} returns an incomplete listing: {problem}")
         before = shape
         delay = pace.delay(attempt - 1)
-        if pace.left() - delay < reserve or not pace.sleep(delay):
+        pace.pause(delay)
+        if pace.left() - delay < reserve or pace.wait_for_pause() is not None:
             raise _incomplete(
                 path,
                 f"the listing changed each time it was read ({attempt} attempts): {problem}",

@@ -73,8 +73,6 @@ class Transport:
             },
             network=network,
         )
-        # Writes whose outcome is unknown: sending the same write again is a retry.
-        self._ambiguous: dict[tuple[str, str, bytes | None], int] = {}
 
     def request(
         self,
@@ -117,27 +115,34 @@ class Transport:
 
     def _with_retries(self, call: Call) -> Reply:
         """Send a call, with the retries that its failures and the deadline allow."""
-        self._admit(call)
+        if call.writes and self.pace.exhausted:
+            raise ServerError(
+                f"too many failed requests to {self.origin.address}: the retry budget is used up, "
+                "so no more changes are sent",
+                hint="run again when the server responds reliably",
+            )
         sends = failures = throttled = 0
         earlier: FailedAttempt | None = None
         while True:
             self._wait_for_pause(call, earlier, sends)
             sends += 1
+            sent = self._clock.monotonic()
             outcome = self._send(call, sends)
             if isinstance(outcome, Reply):
-                self.pace.return_token()
+                self.pace.succeeded(writes=call.writes)
                 return outcome
             earlier = outcome
             action = outcome.failure.value[call.writes]
             if action is Action.WAIT:
-                delay = self.pace.delay(throttled, outcome.retry_after)
-                self._observe(Pause(seconds=delay, error=outcome.error))
-                self.pace.pause(delay)
+                delay: float | None = self.pace.delay(throttled, outcome.retry_after)
                 throttled += 1
-            elif action is Action.REPEAT and self._wait_to_repeat(outcome, failures):
-                failures += 1
             else:
+                delay = self._delay_to_repeat(call, outcome, failures, sent)
+                failures += 1
+            if delay is None:
                 raise self._error(call, outcome, action, sends)
+            self._observe(Pause(seconds=delay, error=outcome.error))
+            self.pace.pause(delay, outcome.error.status if action is Action.WAIT else None)
 
     def deadline_in(self, seconds: float) -> None:
         """Set the deadline of the run, in seconds from now."""
@@ -222,25 +227,12 @@ class Transport:
             with suppress(Exception):  # display errors must not affect requests
                 self._observer(event)
 
-    def _admit(self, call: Call) -> None:
-        """Reject writes once the budget is empty; charge a repeated ambiguous write as a retry."""
-        if not call.writes:
-            return
-        cost = self._ambiguous.pop((call.method, call.path, call.content), 0)
-        if self.pace.exhausted or (cost and not self.pace.take_tokens(cost)):
-            raise ServerError(
-                f"too many failed requests to {self.origin.address}: the retry budget is used up, "
-                "so no more changes are sent",
-                hint="run again when the server responds reliably",
-            )
-
     def _wait_for_pause(self, call: Call, earlier: FailedAttempt | None, sends: int) -> None:
         """Wait while workers are paused; if time is up, raise the failure of `earlier` sends."""
         pause = self.pace.wait_for_pause()
-        if pause is not None:
-            status = 429 if earlier is None else earlier.error.status
-            raise self._too_long(pause, status, sends)
-        if self.pace.left() <= 0:
+        if pause is not None and self.pace.status is not None:
+            raise self._too_long(pause, self.pace.status, sends)
+        if pause is not None or self.pace.left() <= 0:
             if earlier is not None:
                 raise self._error(call, earlier, Action.REPEAT, sends)
             raise UnreachableError(
@@ -248,20 +240,29 @@ class Transport:
                 hint=MORE_TIME_HINT,
             )
 
-    def _wait_to_repeat(self, failed: FailedAttempt, failures: int) -> bool:
-        if failures + 1 >= _ATTEMPTS:
-            return False
-        delay = self.pace.delay(failures, failed.retry_after)
-        if delay >= self.pace.left() or not self.pace.take_tokens(failed.cost):
-            return False
-        self._observe(Pause(seconds=delay, error=failed.error))
-        return self.pace.sleep(delay)
+    def _delay_to_repeat(
+        self, call: Call, failed: FailedAttempt, failures: int, sent: float
+    ) -> float | None:
+        """Charge a failed attempt; return the delay before the next one, None if it was the last.
+
+        `failures` counts earlier failures; `sent` is the monotonic time of this attempt.
+        """
+        action = failed.failure.value[call.writes]
+        if action is Action.REPORT:
+            return None
+        delay = None
+        if action is Action.REPEAT:
+            if failures + 1 >= _ATTEMPTS:
+                return None
+            delay = self.pace.delay(failures, failed.retry_after)
+            if delay >= self.pace.left():
+                return None
+        return delay if self.pace.charge(failed.cost, writes=call.writes, sent=sent) else None
 
     def _error(self, call: Call, failed: FailedAttempt, action: Action, sends: int) -> ApiError:
         error = failed.error
         kind, message, hint = type(error), error.message, error.hint
         if action is Action.RESOLVE:
-            self._ambiguous[(call.method, call.path, call.content)] = failed.cost
             kind, message = AmbiguousWriteError, f"{message}; the change may have been made"
         elif action is Action.REPEAT and (pause := failed.retry_after or 0.0) >= self.pace.left():
             if pause:

@@ -24,8 +24,35 @@ def test_a_wait_notices_a_new_deadline() -> None:
 
     clock = InterruptedClock()
     pace = Pace(clock, deadline=600.0)
-    assert not pace.sleep(100.0)
+    pace.pause(100.0)
+    assert pace.wait_for_pause() == 97.0
     assert sum(clock.slept) == 3.0
+
+
+def test_one_outage_is_charged_once() -> None:
+    """Requests that were in flight when a failure was charged belong to the same outage."""
+    clock = VirtualClock()
+    pace = Pace(clock, deadline=600.0)
+    clock.time = 1.0
+    assert all(pace.charge(10, writes=True, sent=0.5) for _ in range(16))
+    clock.time = 2.0
+    assert pace.charge(10, writes=True, sent=1.5)
+    clock.time = 3.0
+    assert pace.charge(10, writes=True, sent=2.5)
+    clock.time = 4.0
+    assert not pace.charge(10, writes=True, sent=3.5)
+    assert pace.exhausted
+
+
+def test_successful_reads_do_not_pay_for_failed_writes() -> None:
+    """A server that loses every write ends the run, although its listings can be read."""
+    clock = VirtualClock()
+    pace = Pace(clock, deadline=600.0)
+    for clock.time in (1.0, 2.0, 3.0):
+        assert pace.charge(10, writes=True, sent=clock.time)
+        for _ in range(30):
+            pace.succeeded(writes=False)
+    assert not pace.charge(10, writes=True, sent=clock.time)
 
 
 @pytest.mark.parametrize(

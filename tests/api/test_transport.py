@@ -26,6 +26,7 @@ from reconciler.errors import (
 )
 from tests.api.support import URL, Scripted, json_response, transport
 from tests.ports import VirtualClock
+from tests.waiting import TIMEOUT
 
 METHODS = ("GET", "POST", "PATCH", "DELETE")
 OK = json_response(200, {"id": "a"})
@@ -271,25 +272,41 @@ def test_an_empty_budget_ends_all_retries_and_all_writes() -> None:
     assert len(server.requests) == 26
 
 
-def test_a_repeated_ambiguous_write_is_a_retry() -> None:
-    """A write that is repeated after reading back uses the retry budget."""
-    one, server, _ = transport(json_response(500))
-    # The first is free, the budget pays for six retries, the next is rejected.
-    for _ in range(7):
+def test_lost_writes_use_the_budget_for_writes() -> None:
+    """A server that loses every write receives a few, even if it can be read."""
+    one, server, _ = transport(*[json_response(500), OK] * 6, json_response(500))
+    for _ in range(6):
         with pytest.raises(AmbiguousWriteError):
             one.request("POST", "/", json={"name": "a"})
-    with pytest.raises(ServerError, match="budget"):
+        one.request("GET", "/")
+    with pytest.raises(AmbiguousWriteError):
         one.request("POST", "/", json={"name": "a"})
-    assert len(server.requests) == 7
+    with pytest.raises(ServerError, match="budget"):
+        one.request("POST", "/", json={"name": "b"})
+    assert len(server.requests) == 13
 
 
-def test_different_ambiguous_writes_are_not_retries() -> None:
-    """Ten workers whose connections break at once do not empty the budget."""
-    one, _, _ = transport(*[httpx.ReadError("x")] * 10, OK)
-    for number in range(10):
-        with pytest.raises(AmbiguousWriteError):
-            one.request("POST", "/", json={"name": number})
-    assert one.request("POST", "/", json={"name": "last"}).data == {"id": "a"}
+def test_requests_that_fail_together_are_charged_once() -> None:
+    """When the server restarts, ten concurrent writes are sent again, and the run continues."""
+    clock = VirtualClock()
+    in_flight = threading.Barrier(10, action=lambda: clock.sleep(0.01))
+    failed: list[str] = []
+
+    def serve(request: httpx.Request) -> httpx.Response:
+        if request.url.path in failed:
+            return OK
+        failed.append(request.url.path)
+        in_flight.wait(TIMEOUT)
+        raise CONNECTION_REFUSED
+
+    one, _, _ = transport(serve, clock=clock)
+    paths = [f"/{number}" for number in range(10)]
+    threads = [threading.Thread(target=one.request, args=("POST", each)) for each in paths]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert not one.pace.exhausted
 
 
 def test_successes_refill_the_budget() -> None:
