@@ -27,7 +27,7 @@ from reconciler.errors import (
 )
 from reconciler.execute.ledger import Ledger, failed
 from reconciler.execute.operation import Run, perform
-from reconciler.execute.verify import Verification, verify
+from reconciler.execute.verify import verify
 from reconciler.execute.workers import Halted
 from reconciler.model import LiveWebhook, Secret, SecretRef
 from reconciler.planning.check import Listing, State
@@ -61,7 +61,7 @@ def execute(
         return Report(plan=plan, verified=True)
     _require(plan, secrets)
     ledger = Ledger(plan, stop, watcher)
-    verification = Verification(verified=False)
+    report = Report(plan)
     try:
         run = Run(
             plan=plan,
@@ -75,12 +75,18 @@ def execute(
         _check(run)
         _write(run, workers)
         if ledger.writes or ledger.any_confirmed:
-            verification = workers.run([lambda: verify(run)])[0]
+            report = workers.run([lambda: verify(run)])[0]
         else:
-            verification = Verification(verified=True)
+            report = Report(plan, verified=True)
     except Halted:
         pass
-    return _report(plan, ledger, stop, verification, reviewed=reviewed)
+    outcomes = ledger.close()
+    stale = [each for each in outcomes if isinstance(each, Skipped) and each.code == "stale"]
+    if reviewed and stale and not ledger.writes:
+        raise _stale_error(stale)
+    report = report._replace(outcomes=outcomes, writes=ledger.writes)
+    done = report.verified and len(report.applied) == len(outcomes)
+    return report if done else report._replace(stopped=stop.requested())
 
 
 def _require(plan: Plan, secrets: Mapping[SecretRef, Secret]) -> None:
@@ -177,24 +183,3 @@ def _attempt(run: Run, index: int, held: Set[str | None], undone: str | None) ->
         if isinstance(error, _FINAL):
             ledger.end(f"the run stopped after {operation.name!r} failed")
     ledger.finish(index, outcome)
-
-
-def _report(
-    plan: Plan, ledger: Ledger, stop: Stop, verification: Verification, *, reviewed: bool
-) -> Report:
-    outcomes = ledger.close()
-    stale = [each for each in outcomes if isinstance(each, Skipped) and each.code == "stale"]
-    if reviewed and stale and not ledger.writes:
-        raise _stale_error(stale)
-    incomplete = not verification.verified or not all(
-        isinstance(each, Applied) for each in outcomes
-    )
-    return Report(
-        plan=plan,
-        outcomes=outcomes,
-        duplicates_removed=verification.duplicates_removed,
-        writes=ledger.writes,
-        verified=verification.verified,
-        stopped=stop.requested() if incomplete else None,
-        problem=verification.problem,
-    )

@@ -10,7 +10,7 @@ The verification also removes duplicates, which a lost response or a concurrent 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from reconciler.errors import AmbiguousWriteError, ApiError, IncompleteListingError
 from reconciler.execute.operation import (
@@ -23,20 +23,14 @@ from reconciler.execute.operation import (
 from reconciler.model import LiveWebhook
 from reconciler.planning.check import Listing, State
 from reconciler.planning.plan import Create, Delete, snapshot
-from reconciler.report import Applied, Failed, Outcome, RemovedDuplicate, Unconfirmed
+from reconciler.report import Applied, Failed, Outcome, RemovedDuplicate, Report, Unconfirmed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verification:
-    """The result of the final verification; `problem` is the reason if it failed."""
+def verify(run: Run) -> Report:
+    """Read the listing, remove duplicates, and correct the outcomes in the ledger.
 
-    verified: bool
-    duplicates_removed: tuple[RemovedDuplicate, ...] = ()
-    problem: str | None = None
-
-
-def verify(run: Run) -> Verification:
-    """Read the listing, remove duplicates, and correct the outcomes in the ledger."""
+    The report has no outcomes yet.
+    """
     tried: dict[str, RemovedDuplicate] = {}
     left: set[str] = set()
     verified, problem = True, None
@@ -67,7 +61,7 @@ def verify(run: Run) -> Verification:
     except ApiError as error:
         verified, problem = False, f"final verification failed: {error}"
     removed = tuple(each for each in tried.values() if each.removed not in left)
-    return Verification(verified=verified, duplicates_removed=removed, problem=problem)
+    return Report(run.plan, duplicates_removed=removed, verified=verified, problem=problem)
 
 
 def _reassign(gone: LiveWebhook, kept: LiveWebhook, listing: Listing, run: Run) -> None:

@@ -64,7 +64,10 @@ def plan_tree(plan: Plan, version: str) -> Tree:
         ],
         "resends": plain(resends(plan.operations)),
         "kept": [{"name": each.name, **plain(each)} for each in plan.kept],
-        "unmanaged": plain(plan.unmanaged),
+        "unmanaged": [
+            {"webhook": plain(each.webhooks[0]), "reason": str(each.reason)}
+            for each in plan.unmanaged
+        ],
         "matched": [{"id": id_, "webhook": plain(each)} for id_, each in plan.matched.items()],
         "unreadable": [{"webhook": name, "field": field} for name, field in plan.unreadable],
         "not_compared": plain(plan.not_compared),

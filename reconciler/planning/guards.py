@@ -1,20 +1,16 @@
-"""Guards that block a plan, and warnings and hints about it.
+"""Guards that block a plan, and warnings about a policy that permits more than before.
 
 Guards apply to the computed plan and use `Plan.counted_deletes`.
 """
 
 from __future__ import annotations
 
-import json
-import shlex
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
-from reconciler.findings import Finding, error, note, warning
-from reconciler.kinds import KINDS
-from reconciler.model import Desired, Webhook
-from reconciler.planning.compare import visible
-from reconciler.planning.plan import Create, Delete, Operation, Plan, Reason, Snapshot
+from reconciler.findings import Finding, error, warning
+from reconciler.model import Desired
+from reconciler.planning.plan import Plan
 
 _MAX_DELETES: Final = 5
 """The maximum number of deletes if no file sets a limit.
@@ -92,51 +88,3 @@ def relaxed(previous: Desired, now: Desired) -> Iterator[Finding]:
         yield warning("relaxed-limits", f"limits.max_deletes changes from {first} to {last}")
     if previous.organization is not None and now.organization is None:
         yield warning("relaxed-organization", "`organization` was removed: any key is accepted")
-
-
-def rename_hints(operations: tuple[Operation, ...]) -> Iterator[Finding]:
-    """Yield a hint for each delete and create that look like a rename.
-
-    Only if exactly one delete and one create have the same type, events and visible configuration.
-    """
-    deletes_by_key: dict[Hashable, list[Delete]] = {}
-    creates_by_key: dict[Hashable, list[Create]] = {}
-    for operation in operations:
-        match operation:
-            case Create(after=after):
-                creates_by_key.setdefault(_visible_key(after), []).append(operation)
-            case Delete(reason=Reason.NOT_DECLARED, before=before):
-                deletes_by_key.setdefault(_visible_key(before), []).append(operation)
-    for key, creates in creates_by_key.items():
-        deletes = deletes_by_key.get(key, [])
-        if len(creates) == len(deletes) == 1:
-            old, new = deletes[0].name, creates[0]
-            written = json.dumps(old, ensure_ascii=False)  # YAML reads the same text
-            yield note(
-                "looks-like-rename",
-                f"deleting {old!r} and creating {new.name!r} looks like a rename",
-                f"to rename it, add `previously: [{written}]` to {new.name!r}",
-                new.after.position,
-            )
-
-
-def malformed_secret_warning(
-    webhook: Webhook, name: str, apply_options: Sequence[str] = ()
-) -> Finding:
-    """Return a warning that a visible live secret cannot be a valid value.
-
-    `apply_options` are the options with which `apply` computes the same plan.
-    """
-    command = shlex.join(["webhooks", "apply", *apply_options, "--resend-secret", webhook.name])
-    field = KINDS[webhook.type].field(name)
-    noun = field.noun if field is not None else "the value"
-    return warning(
-        "live-secret-malformed",
-        f"the live {name} of {webhook.name!r} is not {noun}, so deliveries fail",
-        f"resend the secret: `{command}`",
-        webhook.position,
-    )
-
-
-def _visible_key(webhook: Webhook | Snapshot) -> Hashable:
-    return (webhook.type, webhook.event_types, tuple(sorted(visible(webhook).items())))

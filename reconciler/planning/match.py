@@ -34,7 +34,6 @@ from reconciler.planning.plan import (
     Kept,
     Reason,
     Snapshot,
-    Unmanaged,
     declared_snapshot,
     snapshot,
 )
@@ -68,7 +67,7 @@ class Match:
         self.new: list[Webhook] = []
         self.deletes: list[Delete] = []
         self.kept: list[Kept] = []
-        self.unmanaged: list[Unmanaged] = []
+        self.unmanaged: list[Kept] = []
         self.ignored_count = 0
         self.in_scope_count = 0
         self.any_declared_live = False
@@ -453,7 +452,7 @@ class Match:
                 continue
             if not (self._prune and any(within)):
                 reason = Reason.PRUNE_OFF if within else Reason.OUT_OF_SCOPE
-                self.unmanaged.append(Unmanaged(webhook=snapshot(each), reason=reason))
+                self.unmanaged.append(Kept(webhooks=(snapshot(each),), reason=reason))
             elif (protecting := self._protecting_pattern(each)) is not None:
                 self._keep(Reason.PROTECTED, protecting.position, snapshot(each))
             else:

@@ -232,7 +232,7 @@ class Kept(NamedTuple):
     With `Reason.LATER` it is the declared webhook whose `id` is no longer live. `position` is the
     line that explains the reason: the `protect` glob, or the declaration with that name. `detail`
     names the unknown type or events. `unapplied` means that a declaration is not applied because of
-    this.
+    this. Undeclared webhooks that are not pruned are of this type, too.
     """
 
     webhooks: tuple[Snapshot, ...]
@@ -245,18 +245,6 @@ class Kept(NamedTuple):
     def name(self) -> str:
         """Return the name the webhooks have."""
         return self.webhooks[0].name
-
-
-class Unmanaged(NamedTuple):
-    """A live webhook that is neither declared nor pruned."""
-
-    webhook: Snapshot
-    reason: Reason
-
-    @property
-    def name(self) -> str:
-        """Return the name the webhook has."""
-        return self.webhook.name
 
 
 def destination(
@@ -366,7 +354,8 @@ class Plan(NamedTuple):
     webhook that stays first could leave webhooks that differ), updates and renames, creates, all
     other deletes; each group by name, then id. `digests` holds the digests of each operation, none
     if only the value of a secret differs. `digest` covers what a reviewer sees
-    (planning/review.py). `matched` are the declared webhooks that equal the live ones, by id.
+    (planning/review.py). `matched` are the declared webhooks that equal the live ones, by id,
+    `unmanaged` the webhooks that are neither declared nor pruned.
 
     `blocked` holds the findings of the guards. They depend on the plan's counts, on `any_declared`,
     `any_declared_live` (true if a declaration matches a live webhook) and `max_deletes`, the limit
@@ -383,7 +372,7 @@ class Plan(NamedTuple):
     left_out: tuple[Update | Delete, ...] = ()
     matched: Mapping[str, Webhook] = MappingProxyType({})
     kept: tuple[Kept, ...] = ()
-    unmanaged: tuple[Unmanaged, ...] = ()
+    unmanaged: tuple[Kept, ...] = ()
     ignored_count: int = 0
     file_count: int = 0
     in_scope_count: int = 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+import json
+import shlex
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
@@ -10,10 +12,11 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from reconciler.errors import ConfigurationError
-from reconciler.findings import Finding, has_errors, sort_key
+from reconciler.findings import Finding, has_errors, note, sort_key, warning
+from reconciler.kinds import KINDS
 from reconciler.model import Desired, Live, LiveWebhook, Secret, SecretRef, Webhook
-from reconciler.planning.compare import compare, with_removed_unknown_fields
-from reconciler.planning.guards import guard, malformed_secret_warning, relaxed, rename_hints
+from reconciler.planning.compare import compare, visible, with_removed_unknown_fields
+from reconciler.planning.guards import guard, relaxed
 from reconciler.planning.match import Match
 from reconciler.planning.names import unmatched, unused
 from reconciler.planning.plan import (
@@ -34,7 +37,7 @@ from reconciler.planning.plan import (
 )
 from reconciler.planning.readback import Reading, gather_evidence
 from reconciler.planning.resend import Resend, Resends
-from reconciler.planning.review import CommittedHosts, digests, plan_digest
+from reconciler.planning.review import digests, plan_digest
 
 
 class PlanOptions(NamedTuple):
@@ -54,7 +57,7 @@ class PlanOptions(NamedTuple):
     resend: tuple[str, ...] = ()
     reviewed: tuple[Resend, ...] = ()
     previous: Desired | None = None
-    committed_hosts: CommittedHosts = MappingProxyType({})
+    committed_hosts: Mapping[SecretRef, str] = MappingProxyType({})
     apply_options: tuple[str, ...] = ()
 
 
@@ -108,7 +111,7 @@ def plan(
             if reading is Reading.UNKNOWN:
                 not_shown.append((webhook.name, name))
             elif reading is Reading.MALFORMED:
-                findings.append(malformed_secret_warning(webhook, name, options.apply_options))
+                findings.append(_malformed(webhook, name, options))
         if options.previous and not any(each.path[0] == "configuration" for each in fields):
             findings += resends.dropped_secret_notes(webhook, found, evidence)
     creates = sorted(table.new, key=lambda each: each.name)
@@ -118,7 +121,7 @@ def plan(
         *(Create(after=_with_free_former_names(each, unpaired)) for each in creates),
         *(each for each in deletes if each.reason is not Reason.DUPLICATE),
     )
-    findings += rename_hints(operations)
+    findings += _rename_hints(operations)
     if options.previous is not None:
         operations = _attributed(operations, options.previous, options, live, secrets)
     reviewable = tuple(digests(operation, options.committed_hosts) for operation in operations)
@@ -136,7 +139,7 @@ def plan(
         operations=operations,
         matched=matched,
         kept=tuple(sorted(table.kept, key=lambda each: (each.name, each.webhooks[0].id))),
-        unmanaged=tuple(sorted(table.unmanaged, key=lambda each: (each.name, each.webhook.id))),
+        unmanaged=tuple(sorted(table.unmanaged, key=lambda each: (each.name, each.webhooks[0].id))),
         ignored_count=table.ignored_count,
         file_count=len(desired.policy.scopes),
         in_scope_count=table.in_scope_count,
@@ -181,7 +184,7 @@ def _unmatched_globs(
         yield from unused(policy, names, deletes=undeclared)
 
 
-def _with_shown_host(change: FieldChange, hosts: CommittedHosts) -> FieldChange:
+def _with_shown_host(change: FieldChange, hosts: Mapping[SecretRef, str]) -> FieldChange:
     """Mark a secret as reviewable if the commit shows its changed destination."""
     if not isinstance(change, SecretChange) or not change.moved or change.after not in hosts:
         return change
@@ -211,6 +214,43 @@ def _with_free_former_names(webhook: Webhook, unpaired: Set[str]) -> Webhook:
     )
 
 
+def _malformed(webhook: Webhook, name: str, options: PlanOptions) -> Finding:
+    """Return a warning that a visible live secret cannot be a valid value."""
+    resend = ["webhooks", "apply", *options.apply_options, "--resend-secret", webhook.name]
+    field = KINDS[webhook.type].field(name)
+    noun = field.noun if field is not None else "the value"
+    return warning(
+        "live-secret-malformed",
+        f"the live {name} of {webhook.name!r} is not {noun}, so deliveries fail",
+        f"resend the secret: `{shlex.join(resend)}`",
+        webhook.position,
+    )
+
+
+def _rename_hints(operations: Iterable[Operation]) -> Iterator[Finding]:
+    """Yield a hint for each delete and create that look like a rename.
+
+    Only if exactly one delete and one create have the same type, events and visible configuration.
+    """
+    alike: dict[Hashable, list[Operation]] = {}
+    for operation in operations:  # creates precede these deletes
+        match operation:
+            case Create(after=webhook) | Delete(reason=Reason.NOT_DECLARED, before=webhook):
+                values = tuple(sorted(visible(webhook).items()))
+                key = (webhook.type, webhook.event_types, values)
+                alike.setdefault(key, []).append(operation)
+    for group in alike.values():
+        match group:
+            case [Create(after=new), Delete(before=old)]:
+                written = json.dumps(old.name, ensure_ascii=False)  # YAML reads the same text
+                yield note(
+                    "looks-like-rename",
+                    f"deleting {old.name!r} and creating {new.name!r} looks like a rename",
+                    f"to rename it, add `previously: [{written}]` to {new.name!r}",
+                    new.position,
+                )
+
+
 def _attributed(
     operations: tuple[Operation, ...],
     previous: Desired,
@@ -234,7 +274,7 @@ def _attributed(
     )
 
 
-def _identity(operation: Operation, hosts: CommittedHosts) -> object:
+def _identity(operation: Operation, hosts: Mapping[SecretRef, str]) -> object:
     found = digests(operation, hosts)
     if not found and isinstance(operation, Update):
         return (operation.before.id, tuple(each.path for each in operation.fields))

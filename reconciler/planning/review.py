@@ -18,7 +18,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
 from itertools import chain
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 from reconciler.errors import UsageError
 from reconciler.kinds import KINDS, Kind
@@ -44,15 +44,13 @@ from reconciler.planning.resend import Resend, resends
 _DIGEST_LENGTH: Final = 32
 """The length of an operation's digest in hexadecimal digits: 128 bits."""
 
-CommittedHosts: TypeAlias = Mapping[SecretRef, str]
-"""Scheme and host by reference, for files that git tracks: a reviewer can look them up."""
 
-
-def digests(operation: Operation, hosts: CommittedHosts) -> tuple[OperationDigest, ...]:
+def digests(operation: Operation, hosts: Mapping[SecretRef, str]) -> tuple[OperationDigest, ...]:
     """Return the digests of one operation and of each secret that it resends.
 
-    Empty if only the value of a secret differs: a reviewer cannot see that, because the difference
-    is known only if both values are available.
+    `hosts` maps references to the scheme and host that a reviewer can look up in the commit. Empty
+    if only the value of a secret differs: a reviewer cannot see that, because the difference is
+    known only if both values are available.
     """
     id_ = None if isinstance(operation, Create) else operation.before.id
     match operation:
@@ -68,7 +66,7 @@ def digests(operation: Operation, hosts: CommittedHosts) -> tuple[OperationDiges
     )
 
 
-def _update(operation: Update, hosts: CommittedHosts) -> Iterable[Any]:
+def _update(operation: Update, hosts: Mapping[SecretRef, str]) -> Iterable[Any]:
     before, after = operation.before, _content(operation.after, hosts)
     kind = KINDS[operation.after.type]
     seen = [each for each in operation.fields if _visible(each, kind)]
@@ -118,7 +116,7 @@ def plan_digest(origin: str, organization: str, found: Iterable[OperationDigest]
     return f"sha256:{_digest([origin, organization, digests])}" if digests else ""
 
 
-def _content(webhook: Webhook | Snapshot, hosts: CommittedHosts) -> dict[str, Any]:
+def _content(webhook: Webhook | Snapshot, hosts: Mapping[SecretRef, str]) -> dict[str, Any]:
     kind = KINDS[webhook.type]
     configuration: dict[str, Any] = {}
     for name, value in webhook.configuration.items():
@@ -201,7 +199,6 @@ def compare_with_review(
     unreviewed: dict[int, str] = {}
     stale: list[Operation | Kept] = []
     for index, (operation, found) in enumerate(zip(plan.operations, plan.digests, strict=True)):
-        id_ = None if isinstance(operation, Create) else operation.before.id
         if _moves(operation):
             unreviewed[index] = f"the secret would be sent to a different host: {_bump(operation)}"
         elif not found and not allow_value_changes:
@@ -211,7 +208,7 @@ def compare_with_review(
             )
         elif digests.issuperset(each.digest for each in found):
             reviewed.add(index)
-        elif mentioned(id_, operation.name):
+        elif mentioned(found[0].id, found[0].name):
             stale.append(operation)
         else:
             unreviewed[index] = "not reviewed"
@@ -237,12 +234,10 @@ def _moves(operation: Operation) -> bool:
 
 def _bump(operation: Operation) -> str:
     """Return the edit of the file that makes a change of secrets reviewable."""
-    if not isinstance(operation, Update):
-        return "bump its `version`"
     edits = [
         f"`{each.path[-1]}: {{{each.after.scheme}: {each.after.name}, "
         f"version: {(each.after.version or 1) + 1}}}`"
-        for each in operation.fields
+        for each in (operation.fields if isinstance(operation, Update) else ())
         if isinstance(each, SecretChange)
         and isinstance(each.after, SecretRef)
         and each.after.scheme is not Scheme.LITERAL

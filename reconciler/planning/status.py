@@ -75,6 +75,8 @@ _STATES = {
     Reason.UNKNOWN_TYPE: ManagementStatus.UNKNOWN,
     Reason.UNKNOWN_EVENT: ManagementStatus.UNKNOWN,
     Reason.LATER: ManagementStatus.MISSING,
+    Reason.PRUNE_OFF: ManagementStatus.UNMANAGED,
+    Reason.OUT_OF_SCOPE: ManagementStatus.UNMANAGED,
 }
 """The states of webhooks that are deleted or kept."""
 
@@ -97,7 +99,7 @@ def statuses(live: Live, plan: Plan | None) -> tuple[WebhookStatus, ...]:
                     states[before.id] = (ManagementStatus.DIFFERS, after.position)
                 case Delete(before=before):
                     states[before.id] = (_STATES[operation.reason], operation.position)
-        for kept in plan.kept:
+        for kept in (*plan.kept, *plan.unmanaged):
             state = _STATES[kept.reason]
             if state is ManagementStatus.UNKNOWN and kept.unapplied:
                 state = ManagementStatus.UNAPPLIED
@@ -105,8 +107,6 @@ def statuses(live: Live, plan: Plan | None) -> tuple[WebhookStatus, ...]:
                 missing += [(webhook, kept.position) for webhook in kept.webhooks]
             else:
                 states |= {webhook.id: (state, kept.position) for webhook in kept.webhooks}
-        for unmanaged in plan.unmanaged:
-            states[unmanaged.webhook.id] = (ManagementStatus.UNMANAGED, None)
     other = (ManagementStatus.UNCHECKED if plan is None else ManagementStatus.IGNORED, None)
     errors = {each.id: each.last_error for each in live.webhooks}
     rows = [(webhook, ManagementStatus.MISSING, position) for webhook, position in missing]

@@ -28,7 +28,6 @@ from reconciler.planning.plan import (
     SecretChange,
     SetChange,
     Snapshot,
-    Unmanaged,
     Update,
     ValueChange,
     destination,
@@ -245,10 +244,11 @@ def _kept_row(kept: Kept) -> Row:
     return Row(sign="!", name=quote(kept.name), what="kept", why=why, place=place)
 
 
-def _unmanaged_row(found: Unmanaged, now: datetime | None) -> Row:
+def _unmanaged_row(found: Kept, now: datetime | None) -> Row:
     """Return the row of a live webhook that no file declares or prunes."""
-    why = REASONS[found.reason] + _last_run(found.webhook, now)
-    return Row(sign=".", name=quote(found.name), what=quote(found.webhook.destination), why=why)
+    webhook = found.webhooks[0]
+    why = REASONS[found.reason] + _last_run(webhook, now)
+    return Row(sign=".", name=quote(found.name), what=quote(webhook.destination), why=why)
 
 
 def _matched_row(found: Webhook) -> Row:

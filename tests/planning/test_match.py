@@ -47,7 +47,7 @@ def decisions(result: Plan) -> list[str]:
     for kept in result.kept:
         why = f"{kept.reason} {kept.detail}".strip() + ", not applied" * kept.unapplied
         lines.append(f"keep {' '.join(each.id for each in kept.webhooks)} ({why})")
-    lines += [f"unmanaged {each.webhook.id} ({each.reason})" for each in result.unmanaged]
+    lines += [f"unmanaged {each.webhooks[0].id} ({each.reason})" for each in result.unmanaged]
     lines += [f"ignored {result.ignored_count}"] * bool(result.ignored_count)
     return lines + [each.rule for each in result.notes]
 

@@ -51,7 +51,7 @@ def test_operations_are_sorted_by_name_and_id() -> None:
         *("Create new-2", "Delete also", "Delete gone", "Delete gone"),
     ]
     assert [each.before.id for each in result.deletes] == ["12", "13", "33", "31", "32"]
-    assert [each.webhook.id for each in result.unmanaged] == ["41", "42", "43"]
+    assert [each.webhooks[0].id for each in result.unmanaged] == ["41", "42", "43"]
     assert {each.reason for each in result.unmanaged} == {Reason.OUT_OF_SCOPE}
     assert [[shot.id for shot in each.webhooks] for each in result.kept] == [["53", "54"]]
     assert (result.live_count, result.in_scope_count, result.ignored_count) == (13, 10, 0)

@@ -39,7 +39,6 @@ from reconciler.planning.plan import (
     SecretUse,
     SetChange,
     Snapshot,
-    Unmanaged,
     Update,
     ValueChange,
     destination,
@@ -167,7 +166,7 @@ MIXED = plan(
     kept=(PROTECTED,),
     matched={str(number): OPS for number in range(6)},
     ignored_count=2,
-    unmanaged=(Unmanaged(webhook=live("by hand", "77"), reason=Reason.OUT_OF_SCOPE),),
+    unmanaged=(Kept(webhooks=(live("by hand", "77"),), reason=Reason.OUT_OF_SCOPE),),
     not_shown=(("Ops", "token"), ("Audit", "token"), ("a", "token"), ("b", "token")),
 )
 
@@ -213,10 +212,10 @@ KEPT = plan(
         kept(Reason.PROTECTED, live("prod-x")),
     ),
     unmanaged=(
-        Unmanaged(
-            webhook=live("hand made", last_run="2026-11-24T23:59:00Z"), reason=Reason.PRUNE_OFF
+        Kept(
+            webhooks=(live("hand made", last_run="2026-11-24T23:59:00Z"),), reason=Reason.PRUNE_OFF
         ),
-        Unmanaged(webhook=live("other team", last_run="no date"), reason=Reason.OUT_OF_SCOPE),
+        Kept(webhooks=(live("other team", last_run="no date"),), reason=Reason.OUT_OF_SCOPE),
     ),
     matched={"3": OPS},
     not_shown=(("Ops", "token"),),

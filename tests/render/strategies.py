@@ -25,7 +25,6 @@ from reconciler.planning.plan import (
     SecretUse,
     SetChange,
     Snapshot,
-    Unmanaged,
     Update,
     ValueChange,
 )
@@ -183,7 +182,7 @@ def plans(draw: st.DrawFn) -> Plan:
             "organization": organizations,
             "matched": st.dictionaries(texts, of_type(Webhook), max_size=2),
             "kept": few(kept),
-            "unmanaged": few(of_type(Unmanaged)),
+            "unmanaged": few(any_of(Kept, webhooks=st.tuples(PLAIN[Snapshot]))),
             **dict.fromkeys(
                 ("ignored_count", "file_count", "in_scope_count", "live_count"), counts
             ),

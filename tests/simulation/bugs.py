@@ -43,7 +43,7 @@ BUGS = {
     "success without verification": Bug(
         "execute/verify.py",
         "    tried: dict[str, RemovedDuplicate] = {}\n",
-        "    return Verification(verified=True)\n",
+        "    return Report(run.plan, verified=True)\n",
     ),
     "a delete that does not read the webhook to keep": Bug(
         "execute/operation.py",
