@@ -19,7 +19,7 @@ Fields are compared in compare.py.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -33,7 +33,6 @@ from reconciler.planning.plan import (
     Delete,
     Kept,
     Reason,
-    Snapshot,
     declared_snapshot,
     snapshot,
 )
@@ -49,6 +48,13 @@ def unknown_type_or_event(found: LiveWebhook) -> tuple[Reason, str] | None:
     if found.event_types <= _KNOWN_EVENTS:
         return None
     return Reason.UNKNOWN_EVENT, ", ".join(sorted(found.event_types - _KNOWN_EVENTS))
+
+
+def _matched_by(pattern: Pattern | None) -> tuple[Related, ...]:
+    """Return the position of the glob that causes a finding."""
+    if pattern is None or pattern.position is None:
+        return ()
+    return (Related(message=f"matched by {pattern.glob!r}", position=pattern.position),)
 
 
 class Match:
@@ -136,12 +142,29 @@ class Match:
         ]
 
     def _is_outside(self, entry: Webhook | Absent, found: LiveWebhook) -> bool:
-        """Return whether the name of a live webhook is not in the scope of the entry's file."""
+        """Return whether a live name is not in the scope of the entry's file; report it.
+
+        A webhook that is adopted may have such a name.
+        """
         if found.name == entry.name:
             return False
         scopes = [globs for scope, globs in self._scopes if scope.file == entry.file]
         scopes = scopes or [globs for _, globs in self._scopes]
-        return bool(scopes) and not any(globs.match(found.name) for globs in scopes)
+        if not scopes or any(globs.match(found.name) for globs in scopes):
+            return False
+        verb, hint = "delete", "delete it in the file whose scope includes it, or extend `scope`"
+        if isinstance(entry, Webhook):
+            if entry.adopt:
+                self.adopted.add(found.id)
+                return False
+            verb = "take over"
+            hint = "add `adopt: true`, or remove the `id` or `previously` that matches it"
+        message = (
+            f"{entry.name!r} would {verb} {found.name!r} (id {found.id}), which is not in "
+            "the scope of this file"
+        )
+        self.findings.append(error("live-out-of-scope", message, hint, entry.position))
+        return True
 
     def _protecting_pattern(self, found: LiveWebhook) -> Pattern | None:
         """Return the pattern that protects a webhook, or None."""
@@ -150,21 +173,6 @@ class Match:
         return first_match(self._policy.protect, found.name)
 
     # Results
-
-    def _finding(
-        self,
-        build: Callable[..., Finding],
-        rule: str,
-        message: str,
-        entry: Webhook | Absent,
-        hint: str,
-        pattern: Pattern | None = None,
-    ) -> None:
-        """Add an `error`, `warning` or `note` at an entry; `pattern` is the glob that causes it."""
-        related: tuple[Related, ...] = ()
-        if pattern is not None and pattern.position is not None:
-            related = (Related(message=f"matched by {pattern.glob!r}", position=pattern.position),)
-        self.findings.append(build(rule, message, hint, entry.position, related))
 
     def _delete_duplicate(self, live: LiveWebhook, webhook: Webhook, keeper: LiveWebhook) -> None:
         """Add the delete of a duplicate of the `keeper`, which stays."""
@@ -178,24 +186,13 @@ class Match:
             )
         )
 
-    def _keep(
-        self,
-        reason: Reason,
-        position: Position | None,
-        *webhooks: Snapshot,
-        detail: str = "",
-        unapplied: bool = False,
+    def _keep_ambiguous(
+        self, found: Sequence[LiveWebhook], entry: Webhook, *, unapplied: bool = False
     ) -> None:
-        """Keep webhooks, as one entry."""
-        self.kept.append(
-            Kept(
-                webhooks=webhooks,
-                reason=reason,
-                position=position,
-                detail=detail,
-                unapplied=unapplied,
-            )
-        )
+        """Keep webhooks of a declared name, as one entry."""
+        webhooks = tuple(map(snapshot, found))
+        kept = Kept(webhooks, Reason.AMBIGUOUS, entry.position, unapplied=unapplied)
+        self.kept.append(kept)
 
     def _keep_unknown(
         self, found: LiveWebhook, position: Position | None, *, unapplied: bool = False
@@ -204,7 +201,7 @@ class Match:
         unknown = unknown_type_or_event(found)
         if unknown is not None:
             reason, detail = unknown
-            self._keep(reason, position, snapshot(found), detail=detail, unapplied=unapplied)
+            self.kept.append(Kept((snapshot(found),), reason, position, detail, unapplied))
         return unknown is not None
 
     # The rows of the table
@@ -214,13 +211,11 @@ class Match:
         found = self._by_id.get(entry.id)
         names = [each.name for each in (entry, found) if each and self._ignore.match(each.name)]
         if names and self._is_selected(entry):
-            self._finding(
-                warning,
-                "ignored-and-declared",
-                f"{entry.name!r} is declared but also ignored, so it is not changed",
-                entry,
-                "remove it from `ignore` to manage it",
-                first_match(self._policy.ignore, names[0]),
+            message = f"{entry.name!r} is declared but also ignored, so it is not changed"
+            hint = "remove it from `ignore` to manage it"
+            related = _matched_by(first_match(self._policy.ignore, names[0]))
+            self.findings.append(
+                warning("ignored-and-declared", message, hint, entry.position, related)
             )
         if names:
             # The webhook with a former name would not be renamed, so it must not be deleted.
@@ -246,7 +241,7 @@ class Match:
                 continue
             if id_is_gone and self._selects(entry.name):
                 message = f"no live webhook has the id that {entry.name!r} is pinned to"
-                self._finding(note, "unknown-id", message, entry, hint)
+                self.findings.append(note("unknown-id", message, hint, entry.position))
         self._webhooks = [each for entries in declared.values() for each in entries]
         for name, entries in gone.items():
             if len(entries) == 1 and name not in declared:
@@ -276,12 +271,12 @@ class Match:
             self._taken.update(each.id for each in rest)
             if self._selects(name):
                 self.any_declared_live = True
-                first = entries[0].position
-                self._keep(Reason.AMBIGUOUS, first, *map(snapshot, rest), unapplied=True)
+                self._keep_ambiguous(rest, entries[0], unapplied=True)
         elif left:
             self._webhooks.append(replace(left[0], id=None))
             for each in left[1:] if self._selects(name) else ():
-                self._keep(Reason.LATER, each.position, declared_snapshot(each), unapplied=True)
+                webhooks = (declared_snapshot(each),)
+                self.kept.append(Kept(webhooks, Reason.LATER, each.position, unapplied=True))
 
     def _classify(self, entry: Webhook | Absent) -> None:
         """Classify the webhooks that match an entry (rows 2 to 5).
@@ -313,18 +308,14 @@ class Match:
             message = f"more than one live webhook would be renamed to {entry.name!r}: "
             message += ", ".join(f"{each.name!r} (id {each.id})" for each in found)
             hint = "keep only one name in `previously`, or set `id` to the intended one"
-            self._finding(error, "several-previous", message, entry, hint)
+            self.findings.append(error("several-previous", message, hint, entry.position))
         else:
             for each in found:
                 self._keep_unknown(each, entry.position, unapplied=not known)
             for name in () if renaming else dict.fromkeys(each.name for each in earlier):
-                self._finding(
-                    note,
-                    "previously-unused",
-                    f"{entry.name!r} already exists, so `previously: {name}` has no effect",
-                    entry,
-                    "remove `previously`",
-                )
+                message = f"{entry.name!r} already exists, so `previously: {name}` has no effect"
+                hint = "remove `previously`"
+                self.findings.append(note("previously-unused", message, hint, entry.position))
             if known:
                 self._pair(entry, known)
 
@@ -336,46 +327,27 @@ class Match:
         """
         found, *others = sorted(known, key=lambda each: each.id)
         if any(compare_live(found, each) is Reading.DIFFERENT for each in others):
-            snapshots = map(snapshot, known)
-            self._keep(Reason.AMBIGUOUS, webhook.position, *snapshots, unapplied=True)
+            self._keep_ambiguous(known, webhook, unapplied=True)
             return
         if self._is_outside(webhook, found):
-            if not webhook.adopt:
-                hint = "add `adopt: true`, or remove the `id` or `previously` that matches it"
-                self._report_outside(webhook, "take over", found, hint)
-                return
-            self.adopted.add(found.id)
+            return
         self.pairs.append((webhook, found))
         for each in others:
             self._delete_duplicate(each, webhook, found)
 
-    def _report_outside(
-        self, entry: Webhook | Absent, verb: str, found: LiveWebhook, hint: str
-    ) -> None:
-        message = (
-            f"{entry.name!r} would {verb} {found.name!r} (id {found.id}), which is not in "
-            "the scope of this file"
-        )
-        self._finding(error, "live-out-of-scope", message, entry, hint)
-
     def _delete_absent(self, entry: Absent, found: LiveWebhook) -> None:
         """Delete every webhook with the name, or the one with the id, for `state: absent`."""
+        position = entry.position
         if self._is_outside(entry, found):
-            hint = "delete it in the file whose scope includes it, or extend `scope`"
-            self._report_outside(entry, "delete", found, hint)
-        elif (protecting := self._protecting_pattern(found)) is not None:
-            self._finding(
-                error,
-                "absent-and-protected",
-                f"{found.name!r} is both declared absent and protected",
-                entry,
-                "remove it from `protect`, or remove this entry",
-                protecting,
-            )
+            return
+        if (protecting := self._protecting_pattern(found)) is None:
+            before = snapshot(found)
+            self.deletes.append(Delete(before=before, reason=Reason.ABSENT, position=position))
         else:
-            self.deletes.append(
-                Delete(before=snapshot(found), reason=Reason.ABSENT, position=entry.position)
-            )
+            message = f"{found.name!r} is both declared absent and protected"
+            hint = "remove it from `protect`, or remove this entry"
+            related = _matched_by(protecting)
+            self.findings.append(error("absent-and-protected", message, hint, position, related))
 
     def _classify_same_name(self, webhook: Webhook) -> None:
         """Delete duplicates and keep different webhooks under the names of entries with an id."""
@@ -392,7 +364,7 @@ class Match:
             if (keeper := next(same, None)) is not None:
                 self._delete_duplicate(each, webhook, keeper)
             else:
-                self._keep(Reason.AMBIGUOUS, webhook.position, snapshot(each))
+                self._keep_ambiguous([each], webhook)
 
     def _taken_names(self) -> Iterator[Finding]:
         """Yield an error for each name that an operation needs but another live webhook has.
@@ -403,19 +375,17 @@ class Match:
         """
         pairs = [pair for pair in self.pairs if pair[0].name != pair[1].name]
         renamed = {found.id: webhook for webhook, found in pairs}
-        deleted = {each.before.id for each in self.deletes}
         wanted: list[tuple[Webhook, str | None]] = [(each, found.name) for each, found in pairs]
         for webhook, old in [*wanted, *((each, None) for each in self.new)]:
             for holder in self._by_name.get(webhook.name, ()):
                 other = renamed.get(holder.id)
+                if other is None and old is None:
+                    continue
+                why = "is still live"
+                hint = "delete or rename that one in an earlier apply, or choose another name"
                 if other is not None:
                     why = f"is renamed to {other.name!r} in this plan"
                     hint = f"use two applies: the first with --only {shlex.quote(other.name)}"
-                elif old is not None:
-                    why = "is deleted last" if holder.id in deleted else "is kept"
-                    hint = "delete or rename that one in an earlier apply, or choose another name"
-                else:
-                    continue
                 for entry, paired in ((webhook, old), (other, holder.name)):
                     if entry is not None and entry.id is not None:  # perhaps a wrong id
                         check = f"check the `id` of {entry.name!r}, which is that of {paired!r}"
@@ -452,8 +422,9 @@ class Match:
                 continue
             if not (self._prune and any(within)):
                 reason = Reason.PRUNE_OFF if within else Reason.OUT_OF_SCOPE
-                self.unmanaged.append(Kept(webhooks=(snapshot(each),), reason=reason))
+                self.unmanaged.append(Kept((snapshot(each),), reason))
             elif (protecting := self._protecting_pattern(each)) is not None:
-                self._keep(Reason.PROTECTED, protecting.position, snapshot(each))
+                kept = Kept((snapshot(each),), Reason.PROTECTED, protecting.position)
+                self.kept.append(kept)
             else:
                 self.deletes.append(Delete(before=snapshot(each), reason=Reason.NOT_DECLARED))

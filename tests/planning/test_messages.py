@@ -90,15 +90,12 @@ def format_finding(found: Finding) -> list[str]:
                 {},
                 [
                     "5 error name-taken: 'old' cannot be renamed to 'new': another webhook with "
-                    f"that name {why}",
+                    "that name is still live",
                     "  check the `id` of 'new', which is that of 'old'; if the rename is intended, "
                     "delete or rename that one in an earlier apply, or choose another name",
                 ],
             )
-            for gone, why in (
-                ((absent("new", 9, id="2"),), "is deleted last"),
-                ((), "is kept"),
-            )
+            for gone in ((absent("new", 9, id="2"),), ())
         ),
         (
             replace(TWO, absent=(absent("a", 9, id="0"),)),
