@@ -61,6 +61,11 @@ class Secret:
             return None
         return f"{parts.scheme}://[{host}]" if ":" in host else f"{parts.scheme}://{host}"
 
+    def shown_url(self) -> str:
+        """Return the part of a URL that may be shown: its scheme and host."""
+        origin = self.origin()
+        return "***" if origin is None else f"{origin}/***"
+
     def contains(self, other: Secret) -> bool:
         """Return whether `other` equals this value or, with 8 or more characters, is part of it."""
         if len(other.__value) < 8:

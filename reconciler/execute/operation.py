@@ -72,6 +72,19 @@ class Run:
     reviewed: bool
     before: Listing
 
+    def new(self, operation: Create, listing: Listing) -> list[LiveWebhook]:
+        """Return the new webhooks with the create's name, smallest id first.
+
+        The name was free when the run started, so one of them may be the created one.
+        """
+        found = [each for each in listing.named(operation.name) if each.id not in self.before.by_id]
+        return sorted(found, key=lambda each: each.id)
+
+    def new_equal(self, operation: Create, listing: Listing) -> list[LiveWebhook]:
+        """Return the new webhooks that equal what was sent, as far as the server shows it."""
+        found = self.new(operation, listing)
+        return [each for each in found if not listing.compare(operation, each).differing]
+
 
 def perform(operation: Operation, run: Run) -> Outcome:
     """Send an operation until its outcome is known. Raises ApiError if it was not applied.
@@ -304,29 +317,14 @@ def _find_created(
         except ApiError as error:
             failure = error
         else:
-            if found := find_equal(operation, listing, run):
+            if found := run.new_equal(operation, listing):
                 note = f"{_attempts(errors)}; it is live"
                 return Applied(operation=operation, id=found[0].id, note=note)
-            if others := _new(operation, listing, run):
+            if others := run.new(operation, listing):
                 return name_conflict(operation, others[0].id)
     if failure is not None:
         raise failure
     return None
-
-
-def _new(operation: Create, listing: Listing, run: Run) -> list[LiveWebhook]:
-    """Return the new webhooks with the create's name, smallest id first.
-
-    The name was free when the run started, so one of them may be the created one.
-    """
-    found = [each for each in listing.named(operation.name) if each.id not in run.before.by_id]
-    return sorted(found, key=lambda each: each.id)
-
-
-def find_equal(operation: Create, listing: Listing, run: Run) -> list[LiveWebhook]:
-    """Return the new webhooks that equal what was sent, comparing only what the server shows."""
-    new = _new(operation, listing, run)
-    return [each for each in new if not listing.compare(operation, each).differing]
 
 
 def name_conflict(operation: Operation, id: str) -> Failed:

@@ -16,7 +16,6 @@ from reconciler.errors import AmbiguousWriteError, ApiError, IncompleteListingEr
 from reconciler.execute.operation import (
     SPACING,
     Run,
-    find_equal,
     name_conflict,
     stored_differently,
 )
@@ -89,7 +88,7 @@ def _unconfirmed(listing: Listing, run: Run) -> list[tuple[int, Applied | Unconf
             mine = operation.before.id
         found = listing.by_id.get(mine or "")
         if isinstance(operation, Create) and found is None:
-            found = next(iter(find_equal(operation, listing, run)), None)
+            found = next(iter(run.new_equal(operation, listing)), None)
         now = listing.compare(operation, found)
         # For a value that cannot be read, only the response to the write confirms it.
         written = isinstance(outcome, Applied) and not isinstance(operation, Delete)
@@ -110,9 +109,11 @@ def _others(outcome: Applied, listing: Listing, run: Run) -> list[LiveWebhook]:
     if isinstance(outcome.operation, Delete):
         return []
     found = [each for each in listing.not_in_plan(outcome.operation.name) if each.id != outcome.id]
+    if not found:
+        return []
     mine = {
         each.id
-        for _, each in (run.ledger.recorded() if found else ())
+        for _, each in run.ledger.recorded()
         if isinstance(each, Applied) and isinstance(each.operation, Create)
     }
     return [each for each in found if each.id not in mine]
@@ -166,7 +167,7 @@ def _duplicates(listing: Listing, run: Run) -> list[tuple[LiveWebhook, LiveWebho
     for name, operation in sorted(run.ledger.sent.items()):
         same = [each for each in listing.named(name) if each.id not in pinned]
         keeper = min(same, key=lambda each: each.id, default=None)
-        for each in find_equal(operation, listing, run):
+        for each in run.new_equal(operation, listing):
             if keeper is not None and each.id not in pinned and each.id != keeper.id:
                 found.append((each, keeper))
     return found

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from reconciler.model import UNKNOWN, LiveValue, Unknown
+
 
 class Field(NamedTuple):
     """One field of a kind's configuration.
@@ -44,6 +46,17 @@ class Field(NamedTuple):
     default: bool | None = None
     partner: str | None = None
     is_url: bool = False
+
+    def plain(self, value: LiveValue | Unknown) -> str | bool | Unknown:
+        """Return the live value for comparison and display: a string or a boolean.
+
+        A value of another type is UNKNOWN, which differs from every declared value.
+        """
+        if isinstance(value, bool if self.is_boolean else str):
+            return value
+        if isinstance(value, int | float) and not isinstance(value, bool) and not self.is_boolean:
+            return str(value)
+        return UNKNOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,8 +25,6 @@ from reconciler.planning.plan import (
     Snapshot,
     ValueChange,
     destination,
-    plain_value,
-    shown_url,
 )
 from reconciler.planning.readback import (
     Evidence,
@@ -100,7 +98,7 @@ def compare(
         elif reading is not Reading.SAME:
             wanted[name] = value
             if reading is Reading.DIFFERENT:
-                configured[name] = plain_value(field, found)
+                configured[name] = field.plain(found)
     fields: list[FieldChange] = []
     if retyped or wanted or webhook.name != live.name:
         before = {"name": live.name, "type": live.type, "configuration": configured}
@@ -123,7 +121,9 @@ def compare(
         dropped = sorted(resent.keys() - webhook.configuration.keys())
         fields += [FieldRemoved(path=("configuration", name), not_shown=True) for name in dropped]
     fields += _undeclared(webhook, live, known=True)
-    return Comparison(tuple(fields), unread) if fields or unread else _EQUAL
+    if not (fields or unread):
+        return _EQUAL
+    return Comparison(tuple(fields), unread)
 
 
 _EQUAL: Final = Comparison()
@@ -138,7 +138,7 @@ def _plain_reading(field: Field, declared: Value, live: LiveValue | Unknown) -> 
         return Reading.UNKNOWN
     if live in (None, ""):
         return Reading.SAME if declared in (live, field.default) else Reading.ABSENT
-    shown = plain_value(field, live)
+    shown = field.plain(live)
     if isinstance(shown, str) and isinstance(declared, str):
         same = field.normalize(shown) == field.normalize(declared)
     else:
@@ -179,7 +179,7 @@ def _secret_change(
         path=("configuration", name),
         after=value if isinstance(value, SecretRef) else str(value),
         cause=cause,
-        before=shown_url(found) if is_address and isinstance(found, Secret) else None,
+        before=found.shown_url() if is_address and isinstance(found, Secret) else None,
         destination=destination(webhook, secrets),
         moved=is_address and None not in hosts and hosts[0] != hosts[1],
     )

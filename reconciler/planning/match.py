@@ -33,7 +33,6 @@ from reconciler.planning.plan import (
     Delete,
     Kept,
     Reason,
-    declared_snapshot,
     snapshot,
 )
 from reconciler.planning.readback import Evidence, Reading
@@ -275,8 +274,8 @@ class Match:
         elif left:
             self._webhooks.append(replace(left[0], id=None))
             for each in left[1:] if self._selects(name) else ():
-                webhooks = (declared_snapshot(each),)
-                self.kept.append(Kept(webhooks, Reason.LATER, each.position, unapplied=True))
+                kept = Kept((snapshot(each),), Reason.LATER, each.position, unapplied=True)
+                self.kept.append(kept)
 
     def _classify(self, entry: Webhook | Absent) -> None:
         """Classify the webhooks that match an entry (rows 2 to 5).

@@ -12,14 +12,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final, NamedTuple, TypeAlias
+from typing import ClassVar, Final, NamedTuple, TypeAlias
 
 from reconciler.findings import Finding, Position
-from reconciler.kinds import KINDS, Field
+from reconciler.kinds import KINDS
 from reconciler.model import (
-    UNKNOWN,
     DataPath,
-    LiveValue,
     LiveWebhook,
     Organization,
     Secret,
@@ -106,10 +104,18 @@ class ValueChange:
 class SetChange:
     """Members added to and removed from a set; `unchanged` is the number of members in both."""
 
+    not_shown: ClassVar[bool] = False
+
     path: DataPath
     added: tuple[str, ...]
     removed: tuple[str, ...]
     unchanged: int
+
+
+_RESENT: Final = frozenset(
+    (SecretCause.REFERENCE_CHANGED, SecretCause.VERSION_CHANGED, SecretCause.REQUESTED)
+)
+"""The causes that send a secret although no difference is visible."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +134,11 @@ class SecretChange:
     destination: str = ""
     moved: bool = False
 
+    @property
+    def not_shown(self) -> bool:
+        """Return whether the secret is sent although no difference is visible."""
+        return self.cause in _RESENT
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldRemoved:
@@ -142,18 +153,7 @@ class FieldRemoved:
 
 
 FieldChange: TypeAlias = ValueChange | SetChange | SecretChange | FieldRemoved
-
-_RESENT: Final = frozenset(
-    (SecretCause.REFERENCE_CHANGED, SecretCause.VERSION_CHANGED, SecretCause.REQUESTED)
-)
-"""The causes that send a secret although no difference is visible."""
-
-
-def is_resend(field: FieldChange) -> bool:
-    """Return whether a field is sent or removed although no difference is visible."""
-    if isinstance(field, SecretChange):
-        return field.cause in _RESENT
-    return not isinstance(field, SetChange) and field.not_shown
+"""A field that is sent or removed; `not_shown` means that no difference is visible."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,68 +262,39 @@ def destination(
     text = ""
     if isinstance(value, SecretRef):
         secret = (secrets or {}).get(value)
-        text = str(value) if secret is None else shown_url(secret)
+        text = str(value) if secret is None else secret.shown_url()
     elif isinstance(value, Secret):
-        text = shown_url(value)
+        text = value.shown_url()
     elif field is not None and isinstance(value, str):
-        text = shown_url(Secret(value)) if field.secret else field.display(value)
+        text = Secret(value).shown_url() if field.secret else field.display(value)
     return f"{kind.type} {text}" if text else kind.type
 
 
-def shown_url(url: Secret) -> str:
-    """Return the part of a URL that may be shown: its scheme and host."""
-    origin = url.origin()
-    return "***" if origin is None else f"{origin}/***"
-
-
-def snapshot(live: LiveWebhook, declared: Webhook | None = None) -> Snapshot:
-    """Return the snapshot of a live webhook.
+def snapshot(webhook: LiveWebhook | Webhook, declared: Webhook | None = None) -> Snapshot:
+    """Return the snapshot of a live webhook, or of a declared one that is not live.
 
     It contains a URL only if `declared` has the same plain URL.
     """
-    kind, configuration = KINDS.get(live.type), live.configuration
+    kind = KINDS.get(webhook.type)
+    live = webhook if isinstance(webhook, LiveWebhook) else None
     shown: dict[str, str | bool | Unknown] = {}
     declarations = {} if declared is None else declared.configuration
-    if kind is not None and not isinstance(configuration, Unknown):
+    if live is not None and kind is not None and not isinstance(live.configuration, Unknown):
         for field in kind.fields:
-            value, wanted = configuration.get(field.name), declarations.get(field.name)
-            if not field.secret and field.name in configuration:
-                shown[field.name] = plain_value(field, value)
+            value, wanted = live.configuration.get(field.name), declarations.get(field.name)
+            if not field.secret and field.name in live.configuration:
+                shown[field.name] = field.plain(value)
             elif isinstance(wanted, str) and value == Secret(wanted):
                 shown[field.name] = wanted
-    return Snapshot(
-        id=live.id,
-        name=live.name,
-        type=live.type,
-        event_types=live.event_types,
-        configuration=shown,
-        destination=destination(live),
-        last_run=live.last_run,
-    )
-
-
-def declared_snapshot(webhook: Webhook) -> Snapshot:
-    """Return the snapshot of a declared webhook whose `id` is not live."""
     return Snapshot(
         id=webhook.id or "",
         name=webhook.name,
         type=webhook.type,
         event_types=webhook.event_types,
-        configuration={},
+        configuration=shown,
         destination=destination(webhook),
+        last_run=None if live is None else live.last_run,
     )
-
-
-def plain_value(field: Field, value: LiveValue | Unknown) -> str | bool | Unknown:
-    """Return the value of a plain field for comparison and display: a string or a boolean.
-
-    A value of another type is UNKNOWN, which differs from every declared value.
-    """
-    if isinstance(value, bool if field.is_boolean else str):
-        return value
-    if isinstance(value, int | float) and not isinstance(value, bool) and not field.is_boolean:
-        return str(value)
-    return UNKNOWN
 
 
 class OperationDigest(NamedTuple):

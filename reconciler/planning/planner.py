@@ -32,7 +32,6 @@ from reconciler.planning.plan import (
     SecretUse,
     Update,
     destination,
-    is_resend,
     snapshot,
 )
 from reconciler.planning.readback import Reading, gather_evidence
@@ -188,7 +187,7 @@ def _with_shown_host(change: FieldChange, hosts: Mapping[SecretRef, str]) -> Fie
     """Mark a secret as reviewable if the commit shows its changed destination."""
     if not isinstance(change, SecretChange) or not change.moved or change.after not in hosts:
         return change
-    cause = change.cause if is_resend(change) else SecretCause.DESTINATION
+    cause = change.cause if change.not_shown else SecretCause.DESTINATION
     return replace(change, moved=False, cause=cause)
 
 
@@ -199,7 +198,7 @@ def _reason(
         return Reason.ADOPTED
     if webhook.name != found.name:
         return Reason.RENAMED
-    return Reason.RESEND if all(map(is_resend, fields)) else Reason.DIFFERS
+    return Reason.RESEND if all(each.not_shown for each in fields) else Reason.DIFFERS
 
 
 def _with_free_former_names(webhook: Webhook, unpaired: Set[str]) -> Webhook:

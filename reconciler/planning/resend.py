@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from reconciler.findings import Finding, error, note
 from reconciler.kinds import KINDS
 from reconciler.model import Desired, LiveWebhook, SecretRef, Value, Webhook
-from reconciler.planning.plan import Operation, SecretCause, SecretChange, Update, is_resend
+from reconciler.planning.plan import Operation, SecretCause, SecretChange, Update
 from reconciler.planning.readback import Evidence
 
 _ALL: Final = "*"
@@ -46,7 +46,7 @@ def resends(operations: Iterable[Operation]) -> tuple[Resend, ...]:
         for operation in operations
         if isinstance(operation, Update)
         for each in operation.fields
-        if is_resend(each)
+        if each.not_shown
     )
 
 
@@ -63,7 +63,9 @@ class Resends:
     ) -> None:
         """Resend the references and webhooks in `named`, or everything for `*`."""
         self._named = frozenset(named)
-        self._reviewed = {(each.webhook, each.field): each for each in reviewed}
+        self._reviewed: dict[str, dict[str, Resend]] = {}
+        for each in reviewed:
+            self._reviewed.setdefault(each.webhook, {})[each.field] = each
         self._old_literals = previous.literals if previous is not None else {}
         self._literals = desired.literals
         self._previous: dict[str, Webhook] = {}
@@ -93,11 +95,8 @@ class Resends:
             elif requested and name in KINDS[webhook.type].secret_fields:
                 found[name] = SecretCause.REQUESTED
         dropped = set(before.configuration if before is not None else ())
-        dropped |= {
-            each.field
-            for each in self._reviewed.values()
-            if each.webhook == webhook.name and each.value is None
-        }
+        reviewed = self._reviewed.get(webhook.name, {})
+        dropped |= {name for name, each in reviewed.items() if each.value is None}
         for name in dropped - webhook.configuration.keys():
             found[name] = SecretCause.REFERENCE_CHANGED
         return found
@@ -155,7 +154,7 @@ class Resends:
         if old != new:
             return SecretCause.REFERENCE_CHANGED
         # A resend in a review applies while the files still declare the same.
-        resend = self._reviewed.get((webhook.name, name))
+        resend = self._reviewed.get(webhook.name, {}).get(name)
         return resend.cause if resend is not None and resend.value == new else None
 
 

@@ -37,7 +37,6 @@ from reconciler.planning.plan import (
     SecretChange,
     Snapshot,
     Update,
-    is_resend,
 )
 from reconciler.planning.resend import Resend, resends
 
@@ -80,7 +79,7 @@ def _update(operation: Update, hosts: Mapping[SecretRef, str]) -> Iterable[Any]:
         yield ["update", before.id, _content(before, hosts), after, secret]
     target = after["configuration"].get(kind.destination_field)
     for each in operation.fields:
-        if is_resend(each):
+        if each.not_shown:
             name = str(each.path[-1])
             value = after["configuration"].get(name)
             yield ["resend", before.id, operation.name, operation.after.type, name, value, target]
@@ -91,7 +90,7 @@ def _visible(field: FieldChange, kind: Kind) -> bool:
 
     A field unknown to this version is removed by any update, so it is not a difference by itself.
     """
-    if is_resend(field):
+    if field.not_shown:
         return False
     if isinstance(field, SecretChange):
         return isinstance(field.after, str) or field.cause is SecretCause.DESTINATION
@@ -227,7 +226,7 @@ def _moves(operation: Operation) -> bool:
         isinstance(each, SecretChange)
         and isinstance(each.after, SecretRef)
         and each.moved
-        and not (is_resend(each) and each.cause is not SecretCause.REQUESTED)
+        and not (each.not_shown and each.cause is not SecretCause.REQUESTED)
         for each in operation.fields
     )
 

@@ -15,7 +15,6 @@ from reconciler.planning.plan import (
     Reason,
     Snapshot,
     Update,
-    declared_snapshot,
     snapshot,
 )
 
@@ -94,7 +93,7 @@ def statuses(live: Live, plan: Plan | None) -> tuple[WebhookStatus, ...]:
         for operation in plan.operations:
             match operation:
                 case Create(after=after):
-                    missing.append((declared_snapshot(after), after.position))
+                    missing.append((snapshot(after), after.position))
                 case Update(before=before, after=after):
                     states[before.id] = (ManagementStatus.DIFFERS, after.position)
                 case Delete(before=before):

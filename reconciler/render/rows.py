@@ -31,7 +31,6 @@ from reconciler.planning.plan import (
     Update,
     ValueChange,
     destination,
-    shown_url,
 )
 from reconciler.render import View
 from reconciler.render.quote import prose, quote
@@ -323,7 +322,9 @@ def _secret_atoms(change: SecretChange, what: str) -> Iterator[Atom]:
     else:
         yield Atom(quote(change.before or "***"), sign="-")
     # Scheme and host only, of a plain URL too: its path may be the credential.
-    after = "***" if isinstance(change.after, SecretRef) else quote(shown_url(Secret(change.after)))
+    after = (
+        "***" if isinstance(change.after, SecretRef) else quote(Secret(change.after).shown_url())
+    )
     yield Atom(after, sign="+", lead="-> ")
     if isinstance(change.after, SecretRef):
         yield Atom(quote(str(change.after)), gap="   ")
