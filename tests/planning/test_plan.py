@@ -57,14 +57,6 @@ def test_operations_are_sorted_by_name_and_id() -> None:
     assert (result.live_count, result.in_scope_count, result.ignored_count) == (13, 10, 0)
 
 
-def test_the_names_of_a_plan_are_declared_and_matched_ones() -> None:
-    """A renamed or deleted webhook has two names, an undeclared one none."""
-    declared = desired(slack("new", previously=("old",)), absent=(Absent(name="gone", id="2"),))
-    found = [live_slack("old", "1"), live_slack("was", "2"), live_slack("x", "3")]
-
-    assert make_plan(declared, *found).names == {"new", "old", "gone", "was"}
-
-
 def test_the_sent_secrets_have_their_destinations() -> None:
     """Only secrets of creates, and of updates that send configuration, are listed."""
     declared = desired(
