@@ -80,15 +80,7 @@ class Client:
 
     def create(self, draft: Draft, organization: str) -> LiveWebhook:
         """Create a webhook. Raises AmbiguousWriteError if it may have been created."""
-        data = self.transport.request(
-            "POST",
-            WEBHOOKS,
-            json=wire.full_body(draft, organization),
-            expect=201,
-            accept=wire.usable_id,
-            secret_values=wire.secret_values(draft),
-        ).data
-        return self._checked(wire.written_webhook(data, draft))
+        return self._send("POST", WEBHOOKS, draft, wire.full_body(draft, organization))
 
     def update(self, id: str, draft: Draft, fields: frozenset[str]) -> LiveWebhook:
         """Change the top-level fields named in `fields`.
@@ -96,9 +88,10 @@ class Client:
         If the server rejects PATCH with 405, this and all later updates send the complete webhook
         by PUT. Raises NotFoundError if it was deleted, AmbiguousWriteError if it may have changed.
         """
+        path = _path(id)
         if not self._uses_put:
             try:
-                return self._send("PATCH", id, draft, wire.changed_body(draft, fields))
+                return self._send("PATCH", path, draft, wire.changed_body(draft, fields), id)
             except InvalidRequestError as error:
                 if error.status != 405:
                     raise
@@ -110,12 +103,12 @@ class Client:
                 "this server only accepts complete webhooks (PUT), which include the secret fields "
                 f"({names}), but some of these are not set",
                 method="PUT",
-                path=_path(id),
+                path=path,
                 status=405,
                 hint="set the secret references of this webhook, then apply again",
             )
         organization = self._organization or self.organization()
-        return self._send("PUT", id, draft, wire.full_body(draft, organization.id))
+        return self._send("PUT", path, draft, wire.full_body(draft, organization.id), id)
 
     def delete(self, id: str) -> bool:
         """Delete a webhook. Return False if it did not exist. Raises AmbiguousWriteError."""
@@ -140,13 +133,16 @@ class Client:
             )
         return webhook
 
-    def _send(self, method: str, id: str, draft: Draft, body: dict[str, Any]) -> LiveWebhook:
+    def _send(
+        self, method: str, path: str, draft: Draft, body: dict[str, Any], id: str | None = None
+    ) -> LiveWebhook:
+        """Send a webhook. `id` is that of an existing one; a new one may have any id."""
         data = self.transport.request(
             method,
-            _path(id),
+            path,
             json=body,
-            expect=200,
-            accept=_has_id(id),
+            expect=201 if id is None else 200,
+            accept=wire.usable_id if id is None else _has_id(id),
             secret_values=wire.secret_values(draft),
         ).data
         return self._checked(wire.written_webhook(data, draft))

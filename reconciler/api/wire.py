@@ -48,21 +48,13 @@ def live_webhook(row: Any) -> LiveWebhook:
     """Parse a webhook. Raises ProtocolError; the message names the webhook's id."""
     id_ = usable_id(row)
     if id_ is None:
-        raise ProtocolError(
-            "the server returned a webhook without a usable id", hint=WRONG_SERVER_HINT
-        )
+        raise _invalid("a webhook without a usable id")
     name, kind, events = row.get("name"), row.get("type"), row.get("event_types")
     if not (isinstance(name, str) and isinstance(kind, str)):
         field = "type" if isinstance(name, str) else "name"
-        raise ProtocolError(
-            f"the server returned webhook {id_} with a `{field}` that is not a string",
-            hint=WRONG_SERVER_HINT,
-        )
+        raise _invalid(f"webhook {id_} with a `{field}` that is not a string")
     if not _is_string_list(events):
-        raise ProtocolError(
-            f"the server returned webhook {id_} with `event_types` that are not a list of strings",
-            hint=WRONG_SERVER_HINT,
-        )
+        raise _invalid(f"webhook {id_} with `event_types` that are not a list of strings")
     configuration = _configuration(row.get("configuration"), kind, id_)
     last_run = row.get("last_run")
     return LiveWebhook(
@@ -92,9 +84,7 @@ def organization(row: Any) -> Organization:
     """Parse an organization. Raises ProtocolError if it has no usable id."""
     id_ = usable_id(row)
     if id_ is None:
-        raise ProtocolError(
-            "the server lists an organization without a usable id", hint=WRONG_SERVER_HINT
-        )
+        raise _invalid("an organization without a usable id")
     name, role = row.get("name"), row.get("role")
     return Organization(
         id=id_,
@@ -137,8 +127,7 @@ def changed_body(draft: Draft, fields: frozenset[str]) -> dict[str, Any]:
 
 def secret_values(draft: Draft) -> tuple[str, ...]:
     """Return the secret values in a body of `draft`, to remove them from errors."""
-    values = (draft.configuration or {}).values()
-    return tuple(value.reveal() for value in values if isinstance(value, Secret))
+    return tuple(_revealed(draft.configuration))
 
 
 def _configuration(value: Any, type: str, id: str) -> Mapping[str, LiveValue] | Unknown:
@@ -168,10 +157,7 @@ def _wrapped(value: Any, id: str, depth: int) -> LiveValue:
         number: LiveValue = value
         return number
     if depth == _MAX_DEPTH:
-        raise ProtocolError(
-            f"the server returned webhook {id} with a configuration of over {_MAX_DEPTH} levels",
-            hint=WRONG_SERVER_HINT,
-        )
+        raise _invalid(f"webhook {id} with a configuration of over {_MAX_DEPTH} levels")
     if isinstance(value, list):
         return [_wrapped(inner, id, depth + 1) for inner in value]
     return {key: _wrapped(inner, id, depth + 1) for key, inner in value.items()}
@@ -191,18 +177,22 @@ def _redacted(value: Any, configuration: Mapping[str, LiveValue] | Unknown) -> s
     """Return the server's text about a delivery without the destination that it may quote."""
     if not isinstance(value, (str, int, float)) or isinstance(value, bool):
         return None
-    secrets = () if isinstance(configuration, Unknown) else tuple(_values(configuration))
+    secrets = tuple(_revealed(configuration))
     # Truncate last, because a partial secret would not be recognized.
     return without_secrets(str(value)[: 2 * _MAX_TEXT], secrets)[:_MAX_TEXT]
 
 
-def _values(value: Any) -> Iterator[str]:
+def _revealed(value: Any) -> Iterator[str]:
     """Yield every secret inside a configuration."""
     if isinstance(value, Secret):
         yield value.reveal()
     elif isinstance(value, (Mapping, list)):
         for inner in value.values() if isinstance(value, Mapping) else value:
-            yield from _values(inner)
+            yield from _revealed(inner)
+
+
+def _invalid(what: str) -> ProtocolError:
+    return ProtocolError(f"the server returned {what}", hint=WRONG_SERVER_HINT)
 
 
 def _is_string_list(value: Any) -> bool:

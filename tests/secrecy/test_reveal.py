@@ -28,7 +28,7 @@ def test_reveal_is_called_only_where_requests_are_made() -> None:
     The only other place checks whether a live URL contains a credential, for `export`.
     """
     assert Counter(_uses("reveal")) == {
-        "api/origin.py": 2, "api/transport.py": 1, "api/wire.py": 3, "source/secrets.py": 1,
+        "api/origin.py": 2, "api/transport.py": 1, "api/wire.py": 2, "source/secrets.py": 1,
     }  # fmt: skip
 
 
