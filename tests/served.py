@@ -32,7 +32,7 @@ def served(service: Service) -> Iterator[str]:
     try:
         yield server.url
     finally:
-        server.stop()
+        server.should_exit = True
         thread.join(TIMEOUT)
         assert not thread.is_alive(), "the server did not stop"
 

@@ -115,18 +115,17 @@ def serve(
         if key is not None and store.user_of_key(key) is None:
             store.add_user(emulator.organization, key=key, role="OWNER")
         try:
-            Server(emulator, host=host, port=port).run(
-                lambda url: session.console.info(
-                    f"Emulator listening on {url}\n"
-                    f"  export CLOUDTRUTH_SERVER_URL={url} CLOUDTRUTH_API_KEY={key or 'any'}"
-                )
-            )
+            server = Server(emulator, host=host, port=port)
         except OSError:
             raise ReconcilerError(
                 f"cannot listen on {host} port {port}", hint="choose another --host or --port"
             ) from None
-        except KeyboardInterrupt:
-            pass
+        session.console.info(
+            f"Emulator listening on {server.url}\n"
+            f"  export CLOUDTRUTH_SERVER_URL={server.url} CLOUDTRUTH_API_KEY={key or 'any'}"
+        )
+        with suppress(KeyboardInterrupt):
+            server.run()
 
 
 def _create(emulator: Emulator, path: Path, name: str) -> None:

@@ -82,26 +82,25 @@ class Behavior:
         """Return the stored form of a configuration; `patched` is the one that a PATCH changes."""
         return sent
 
-    def errors(self, fields: Mapping[str, Any], stored: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Return further validation errors of the fields to write, by field."""
-        return {}
-
     def error_body(self, errors: Any) -> Any:
         """Return the JSON for validation errors."""
         return errors
 
-    def check_name(self, exchange: Exchange, record: Mapping[str, Any], own_id: str | None) -> None:
-        """Raise RejectedError if a name is taken."""
+    def check(
+        self, exchange: Exchange, record: Mapping[str, Any], stored: Mapping[str, Any] | None
+    ) -> None:
+        """Raise RejectedError for a valid webhook, such as one whose name is taken.
+
+        `stored` is the webhook to change, None for a new one.
+        """
 
     def listed(self, exchange: Exchange, ordering: str) -> list[str]:
         """Return the JSON of each webhook in a list."""
         return exchange.store.texts(exchange.caller.organization, ordering)
 
-    def links(
-        self, total: int, following: str, previous: str | None, *, last: bool
-    ) -> dict[str, Any]:
-        """Return the fields of a page besides its rows; `following` is the URL of the next page."""
-        return {"count": total, "next": None if last else following, "previous": previous}
+    def page_head(self, head: dict[str, Any]) -> dict[str, Any]:
+        """Return the fields of a page besides its rows; `next` is None on the last one."""
+        return head
 
     def shown(self, exchange: Exchange, data: str, *, wrote: bool) -> str:
         """Return the JSON text of a webhook in a response; `wrote` is true after a write."""

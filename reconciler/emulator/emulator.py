@@ -7,9 +7,7 @@ that client and emulator cannot share a misunderstanding of the API.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from dataclasses import replace
 from urllib.parse import quote, unquote
 
 from reconciler.emulator import webhooks
@@ -32,17 +30,7 @@ LOCAL_KEY = "local-emulator-key"
 ORGANIZATION = "Acme"
 """The default name of the first organization."""
 
-_ROUTE = re.compile(
-    r"/api/(?:v1/(?:"
-    r"(?P<webhooks>webhooks/(?:(?P<webhook>[^/]+)/)?)"
-    r"|(?P<organizations>organizations/)"
-    r"|(?P<current>users/current/)"
-    r"|memberships/(?P<membership>[^/]+)/"
-    r")|(?P<schema>schema/))"
-)
-_HTML = "text/html; charset=utf-8"
 _NOT_FOUND = b"<!doctype html>\n<html lang=en><title>Not Found</title><h1>Not Found</h1></html>\n"
-_SAFE = ("GET", "HEAD", "OPTIONS")
 
 
 class Emulator:
@@ -80,84 +68,51 @@ class Emulator:
 
     def respond(self, exchange: Exchange) -> Response:
         """Find the route, process the request, and return the response."""
-        response = _respond(exchange)
+        method, path = exchange.request.method, exchange.request.path
+        route = _route(path, exchange.behavior)
+        if route is None:
+            return bytes_response(404, _NOT_FOUND, "text/html; charset=utf-8")
+        view, methods = route
+        exchange.id = unquote(path.split("/")[-2])
+        try:
+            if view is not _schema:
+                exchange.user = _user(exchange)
+            if method not in methods:
+                raise reject(405, f'Method "{method}" not allowed.')
+            response = view(exchange)
+        except RejectedError as error:
+            response = error.response
         cookies = (("set-cookie", each) for each in exchange.behavior.cookies)
-        response = response.with_headers(*cookies)
-        return replace(response, body=b"") if exchange.request.method == "HEAD" else response
+        return response.with_headers(("allow", ", ".join(methods)), *cookies)
 
 
-def _respond(exchange: Exchange) -> Response:
-    path, query = exchange.request.path, exchange.request.query
-    found = _ROUTE.fullmatch(path)
-    if found is None:
-        if _ROUTE.fullmatch(f"{path}/") is None:
-            return bytes_response(404, _NOT_FOUND, _HTML)
-        location = f"{path}/{'?' if query else ''}{query}"
-        return bytes_response(301, content_type=_HTML).with_headers(("location", location))
-    route = found.groupdict()
-    methods: tuple[str, ...] = ("POST",) if route["webhooks"] else ()
-    allowed = ("GET", *(exchange.behavior.methods if route["webhook"] else methods), *_SAFE[1:])
-    try:
-        response = _dispatch(exchange, route, allowed)
-    except RejectedError as error:
-        response = error.response
-    return response.with_headers(("allow", ", ".join(allowed)), ("vary", "Accept, Cookie"))
-
-
-def _dispatch(
-    exchange: Exchange, route: dict[str, str | None], allowed: tuple[str, ...]
-) -> Response:
-    method, behavior = exchange.request.method, exchange.behavior
-    if not _accepts_json(exchange.request.headers.get("accept", "*/*")):
-        raise reject(406, "Could not satisfy the request Accept header.")
-    if not route["schema"]:
-        exchange.user = _user(exchange)
-        if route["webhooks"] and not behavior.allows(exchange.role, write=method not in _SAFE):
-            raise reject(403, "You do not have permission to perform this action.")
-    if method not in allowed:
-        raise reject(405, f'Method "{method}" not allowed.')
-    if route["schema"]:
-        if exchange.query_params.get("format", "json") != "json":
-            raise reject(404, "Not found.")
-        return _schema(behavior)
-    if method == "OPTIONS":
-        return json_value(
-            {"name": "", "description": "", "renders": ["application/json"], "parses": []}
-        )
-    if route["organizations"]:
-        return _list_organizations(exchange)
-    if route["current"]:
-        return _current_user(exchange)
-    if membership := route["membership"]:
-        return _retrieve_membership(exchange, unquote(membership))
-    if method not in _SAFE and behavior.maintenance:
-        raise reject(403, "Changes are disabled during maintenance.")
-    webhook = unquote(route["webhook"] or "")
-    match method:
-        case "PUT" | "PATCH":
-            return webhooks.update(exchange, webhook, partial=method == "PATCH")
-        case "DELETE":
-            return webhooks.destroy(exchange, webhook)
-        case "POST":
-            return webhooks.create(exchange)
-        case _ if webhook:
-            return webhooks.retrieve(exchange, webhook)
-        case _:
-            return webhooks.list_webhooks(exchange)
-
-
-def _accepts_json(accept: str) -> bool:
-    kinds = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
-    return bool(kinds & {"", "*/*", "application/*", "application/json"})
+def _route(
+    path: str, behavior: Behavior
+) -> tuple[Callable[[Exchange], Response], tuple[str, ...]] | None:
+    """Return the function that responds, and the methods that it allows; None without a route."""
+    match path.split("/"):
+        case ["", "api", "schema", ""]:
+            return _schema, ("GET",)
+        case ["", "api", "v1", "organizations", ""]:
+            return _list_organizations, ("GET",)
+        case ["", "api", "v1", "users", "current", ""]:
+            return _current_user, ("GET",)
+        case ["", "api", "v1", "memberships", _, ""]:
+            return _retrieve_membership, ("GET",)
+        case ["", "api", "v1", "webhooks", ""]:
+            return webhooks.respond, ("GET", "POST")
+        case ["", "api", "v1", "webhooks", _, ""]:
+            return webhooks.respond, ("GET", *behavior.methods)
+    return None
 
 
 def _user(exchange: Exchange) -> User:
+    """Return the owner of the key. Raises RejectedError."""
     store, behavior = exchange.store, exchange.behavior
     scheme, _, key = exchange.request.headers.get("authorization", "").partition(" ")
-    key = key.strip()
-    if scheme.lower() not in ("api-key", "bearer") or not key:
+    if scheme.lower() not in ("api-key", "bearer") or not key.strip():
         raise reject(behavior.bad_key_status, "Authentication credentials were not provided.")
-    user = store.user_of_key(key) or (store.user_of_key(None) if behavior.any_key else None)
+    user = store.user_of_key(key.strip()) or (store.user_of_key(None) if behavior.any_key else None)
     if user is None:
         raise reject(behavior.bad_key_status, "Incorrect authentication credentials.")
     return user
@@ -165,84 +120,55 @@ def _user(exchange: Exchange) -> User:
 
 def _list_organizations(exchange: Exchange) -> Response:
     """Return one page of the caller's organizations."""
-    store, behavior, caller = exchange.store, exchange.behavior, exchange.caller
-    roles = {item.organization: item.role for item in store.memberships(caller.id)}
+    behavior, caller = exchange.behavior, exchange.caller
     rows = [
         {
-            "url": _url(exchange, "/api/v1/organizations/", item.id),
-            "id": item.id,
-            "name": item.name,
-            "current": item.id == caller.organization,
+            "id": each.organization,
+            "name": each.name,
+            "current": each.organization == caller.organization,
             "maintenance": behavior.maintenance,
-            "role": behavior.role(roles[item.id]),
-            "version": 1,
-            "subscription_features": [],
+            "role": behavior.role(each.role),
         }
-        for item in store.organizations()
-        if item.id in roles and exchange.query_params.get("name") in (None, item.name)
+        for each in exchange.store.memberships(caller.id)
+        if exchange.query_params.get("name") in (None, each.name)
     ]
-    return page(exchange, "/api/v1/organizations/", [dump(behavior.account(row)) for row in rows])
+    return page(exchange, [dump(behavior.account(row)) for row in rows])
 
 
 def _current_user(exchange: Exchange) -> Response:
     """Return the caller."""
-    user, store = exchange.caller, exchange.store
-    names = {item.id: item.name for item in store.organizations()}
-    own = {item.organization: item.id for item in store.memberships(user.id)}
+    user = exchange.caller
+    memberships = {each.organization: each for each in exchange.store.memberships(user.id)}
     row = {
-        "url": _url(exchange, "/api/v1/users/", user.id),
         "id": user.id,
         "type": "service",
         "name": user.name,
-        "organization_name": names.get(user.organization),
-        "membership_id": own.get(user.organization),
+        "organization_name": memberships[user.organization].name,
+        "membership_id": memberships[user.organization].id,
         "role": exchange.role,
-        "email": None,
-        "picture_url": None,
     }
     return json_value(exchange.behavior.account(row))
 
 
-def _retrieve_membership(exchange: Exchange, id: str) -> Response:
+def _retrieve_membership(exchange: Exchange) -> Response:
     """Return one of the caller's memberships."""
-    for item in exchange.store.memberships(exchange.caller.id):
-        if item.id == id:
-            row = {
-                "url": _url(exchange, "/api/v1/memberships/", id),
-                "id": id,
-                "user": _url(exchange, "/api/v1/users/", item.user),
-                "organization": _url(exchange, "/api/v1/organizations/", item.organization),
-                "role": exchange.behavior.role(item.role),
-            }
+    for each in exchange.store.memberships(exchange.caller.id):
+        if each.id == exchange.id:
+            path = f"/api/v1/organizations/{quote(each.organization, safe='')}/"
+            role = exchange.behavior.role(each.role)
+            row = {"id": each.id, "organization": exchange.url(path), "role": role}
             return json_value(row)
     raise reject(404, "Not found.")
 
 
-def _url(exchange: Exchange, path: str, id: str) -> str:
-    return exchange.url(f"{path}{quote(id, safe='')}/")
-
-
-def _schema(behavior: Behavior) -> Response:
-    """Return the published OpenAPI description of webhooks."""
-    text, events = {"type": "string"}, {"$ref": "#/components/schemas/EventTypesEnum"}
-    fields = {
-        "id": {**text, "format": "uuid", "readOnly": True},
-        "name": text,
-        "organization": text,
-        "event_types": {"type": "array", "items": events},
-        "type": {"$ref": "#/components/schemas/WebHooksTypeEnum"},
-        "configuration": {},
-        "last_run": {**text, "format": "date-time", "readOnly": True, "nullable": True},
-        "last_error": {"type": "object", "nullable": True},
-    }
+def _schema(exchange: Exchange) -> Response:
+    """Return the part of the published OpenAPI description that lists types and events."""
+    events, types = exchange.behavior.events, exchange.behavior.types
+    fields = ("id", *webhooks.FIELDS, "last_run", "last_error")
     schemas = {
-        "EventTypesEnum": {**text, "enum": list(behavior.events)},
-        "WebHooks": {
-            "type": "object",
-            "properties": fields,
-            "required": ["event_types", "id", "last_run", "name", "organization", "type"],
-        },
-        "WebHooksTypeEnum": {**text, "enum": list(behavior.types)},
+        "EventTypesEnum": {"type": "string", "enum": list(events)},
+        "WebHooks": {"type": "object", "properties": {each: {} for each in fields}},
+        "WebHooksTypeEnum": {"type": "string", "enum": list(types)},
     }
     info = {"title": "CloudTruth Management API", "version": "v1"}
     return json_value(

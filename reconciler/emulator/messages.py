@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _LOOPBACK = ("localhost", "127.", "[::1]")
 # Created once: json.dumps would create a new encoder for each call.
-dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+dump = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 """Return JSON text as the framework writes it: compact, without escaping to ASCII."""
 
 
@@ -42,7 +42,7 @@ class Response:
     """One HTTP response.
 
     Headers are pairs, because `set-cookie` can repeat; their names are in lower case.
-    `content-length` is that of the complete `body` (for HEAD, of the body of a GET).
+    `content-length` is that of the complete `body`.
     """
 
     status: int
@@ -58,12 +58,14 @@ class Response:
 class Exchange:
     """A request in progress.
 
-    `changed` is the id of the written webhook, if any, even if the client receives an error.
+    `id` is the last part of its path, decoded. `changed` is the id of the written webhook, if any,
+    even if the client receives an error.
     """
 
     request: Request
     store: Store
     behavior: Behavior
+    id: str = ""
     user: User | None = None
     changed: str | None = None
 
@@ -100,7 +102,7 @@ class RejectedError(Exception):
 
 def json_text(text: str, *, status: int = 200) -> Response:
     """Return a response with JSON text."""
-    return bytes_response(status, text.encode("utf-8", "backslashreplace"), "application/json")
+    return bytes_response(status, text.encode())
 
 
 def json_value(value: Any, *, status: int = 200) -> Response:
@@ -108,12 +110,12 @@ def json_value(value: Any, *, status: int = 200) -> Response:
     return json_text(dump(value), status=status)
 
 
-def bytes_response(status: int, body: bytes = b"", content_type: str | None = None) -> Response:
-    """Return a response with these bytes."""
-    response = Response(status=status, headers=(("content-length", str(len(body))),), body=body)
-    return (
-        response if content_type is None else response.with_headers(("content-type", content_type))
-    )
+def bytes_response(
+    status: int, body: bytes = b"", content_type: str = "application/json"
+) -> Response:
+    """Return a response with these bytes, and without a content type if there are none."""
+    kind = (("content-type", content_type),) if body else ()
+    return Response(status=status, headers=(("content-length", str(len(body))), *kind), body=body)
 
 
 def reject(status: int, detail: str) -> RejectedError:
@@ -124,36 +126,30 @@ def reject(status: int, detail: str) -> RejectedError:
     return RejectedError(response)
 
 
-def page(
-    exchange: Exchange, path: str, rows: list[str], show: Callable[[str], str] = str
-) -> Response:
+def page(exchange: Exchange, rows: list[str], show: Callable[[str], str] = str) -> Response:
     """Return the requested page; `show` turns a row into JSON."""
     params, behavior, total = exchange.query_params, exchange.behavior, len(rows)
-    size = _positive(params.get("page_size", "")) or behavior.page_size
-    size = min(size, behavior.max_page_size)
-    named = params.get("page", "1")
-    number = max(1, -(-total // size)) if named == "last" else _positive(named)
+    size = min(_positive(params.get("page_size")) or behavior.page_size, behavior.max_page_size)
+    number = _positive(params.get("page", "1"))
     if number is None or (number > 1 and (number - 1) * size >= total):
         raise reject(404, "Invalid page.")
-    query = parse_qsl(exchange.request.query, keep_blank_values=True)
-    others = [pair for pair in query if pair[0] != "page"]
 
     def link(number: int) -> str:
-        pairs = [*others, ("page", str(number))] if number > 1 else others
-        return exchange.url(f"{path}?{urlencode(pairs)}" if pairs else path)
+        query = urlencode({**params, "page": number})
+        return exchange.url(f"{exchange.request.path}?{query}")
 
-    head = behavior.links(
-        total,
-        link(number + 1),
-        link(number - 1) if number > 1 else None,
-        last=number * size >= total,
+    head = behavior.page_head(
+        {
+            "count": total,
+            "next": link(number + 1) if number * size < total else None,
+            "previous": link(number - 1) if number > 1 else None,
+        }
     )
     shown = ",".join(map(show, rows[(number - 1) * size : number * size]))
     return json_text(f'{dump(head)[:-1]},"results":[{shown}]}}')
 
 
-def _positive(text: str) -> int | None:
+def _positive(text: str | None) -> int | None:
     # Longer numbers are invalid, and expensive to parse.
-    if not text.isascii() or not text.isdigit() or len(text) > 12:
-        return None
-    return int(text) or None
+    is_number = text is not None and text.isascii() and text.isdigit() and len(text) <= 12
+    return int(text) or None if text is not None and is_number else None

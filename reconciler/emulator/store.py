@@ -15,9 +15,8 @@ import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 from reconciler.emulator.messages import dump
 
@@ -45,26 +44,23 @@ _ORDERINGS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Organization:
+class Organization(NamedTuple):
     """An organization; `id` is opaque."""
 
     id: str
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Membership:
-    """A user's role in an organization."""
+class _Membership(NamedTuple):
+    """A user's role in an organization of this id and name."""
 
     id: str
-    user: str
     organization: str
+    name: str
     role: str
 
 
-@dataclass(frozen=True, slots=True)
-class User:
+class User(NamedTuple):
     """The owner of one key; `organization` is the one that the key targets."""
 
     id: str
@@ -73,8 +69,7 @@ class User:
     role: str
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A stored webhook: its position in lists, and its JSON text with plain secrets."""
 
     seq: int
@@ -118,13 +113,9 @@ class Store:
             if self._connection.in_transaction:
                 yield
                 return
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
+            with self._connection:  # commits, or rolls back after an exception
+                self._connection.execute("BEGIN IMMEDIATE")
                 yield
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
 
     def new_id(self) -> str:
         """Return a new unique id."""
@@ -170,9 +161,13 @@ class Store:
         return User(*found[0]) if found else None
 
     def memberships(self, user: str) -> list[_Membership]:
-        """Return a user's memberships, oldest first."""
-        query = "SELECT id, user, organization, role FROM memberships WHERE user = ? ORDER BY seq"
-        return [_Membership(*row) for row in self._rows(query, (user,))]
+        """Return a user's memberships, in the order of their organizations."""
+        found = self._rows(
+            "SELECT m.id, m.organization, o.name, m.role FROM memberships m JOIN organizations o"
+            " ON o.id = m.organization WHERE m.user = ? ORDER BY o.seq",
+            (user,),
+        )
+        return [_Membership(*row) for row in found]
 
     # Webhooks
 

@@ -2,7 +2,7 @@
 
 A key has access to the webhooks of its organization only. A rejected request changes nothing.
 Checks run in the framework's order: existence, body, fields, name. `RejectedError` reports the
-errors of all fields at once, with the framework's messages. Read-only fields are dropped.
+errors of all fields at once, with the framework's messages. Read-only fields are ignored.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
-from reconciler.emulator.behavior import Behavior
 from reconciler.emulator.messages import (
     Exchange,
     RejectedError,
     Response,
     bytes_response,
+    dump,
     json_text,
     json_value,
     page,
@@ -26,70 +26,63 @@ from reconciler.emulator.messages import (
 from reconciler.emulator.store import Row
 
 PATH = "/api/v1/webhooks/"
-_FIELDS = ("name", "organization", "event_types", "type", "configuration")
+FIELDS = ("name", "organization", "event_types", "type", "configuration")
 """The fields that a client can write."""
 _REQUIRED = "This field is required."
 _NULL = "This field may not be null."
-_BLANK = "This field may not be blank."
-_NOT_A_STRING = "Not a valid string."
+_REQUIRED_KEYS = {"slack": ("token", "channel", "username"), "generic": ("url",)}
 _URL = re.compile(r"https?://[^\s/?#]+([/?#]\S*)?", re.IGNORECASE)
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-
-_Errors = dict[str, Any]
 
 
-def list_webhooks(exchange: Exchange) -> Response:
+def respond(exchange: Exchange) -> Response:
+    """List webhooks, create one, or read or change that of `exchange.id`."""
+    method, behavior = exchange.request.method, exchange.behavior
+    if not behavior.allows(exchange.role, write=method != "GET"):
+        raise reject(403, "You do not have permission to perform this action.")
+    if method != "GET" and behavior.maintenance:
+        raise reject(403, "Changes are disabled during maintenance.")
+    match method:
+        case "POST":
+            return _write(exchange, None)
+        case "GET" if exchange.request.path == PATH:
+            return _list(exchange)
+    row = exchange.store.row(exchange.id) or exchange.store.row(exchange.id.lower())
+    if row is None or row.organization != exchange.caller.organization:
+        raise reject(404, "Not found.")
+    match method:
+        case "GET":
+            return json_text(behavior.shown(exchange, row.data, wrote=False))
+        case "DELETE":
+            exchange.store.delete(row.id)
+            exchange.changed = row.id
+            return bytes_response(204)
+        case _:
+            return _write(exchange, row)
+
+
+def _list(exchange: Exchange) -> Response:
     """Return one page."""
     behavior = exchange.behavior
     rows = behavior.listed(exchange, exchange.query_params.get("ordering", ""))
-    return page(exchange, PATH, rows, lambda row: behavior.shown(exchange, row, wrote=False))
+    return page(exchange, rows, lambda row: behavior.shown(exchange, row, wrote=False))
 
 
-def create(exchange: Exchange) -> Response:
-    """Store a new webhook."""
-    fields = _validated(exchange, stored=None, partial=False)
-    fields.setdefault("organization", exchange.caller.organization)
-    exchange.behavior.check_name(exchange, fields, None)
-    row = exchange.store.insert({"id": None, **{key: fields[key] for key in _FIELDS}})
+def _write(exchange: Exchange, row: Row | None) -> Response:
+    """Create a webhook, or change that of `row`: only the sent fields by PATCH, else all fields."""
+    stored: dict[str, Any] | None = None if row is None else json.loads(row.data)
+    record = _validated(exchange, stored)
+    exchange.behavior.check(exchange, record, stored)
+    if row is None:
+        row = exchange.store.insert(record)
+        data = row.data
+    else:
+        data = exchange.store.update(row.id, record)
     exchange.changed = row.id
-    return _one(exchange, row.data, wrote=True, status=201)
+    shown = exchange.behavior.shown(exchange, data, wrote=True)
+    return json_text(shown, status=201 if stored is None else 200)
 
 
-def retrieve(exchange: Exchange, id: str) -> Response:
-    """Return one webhook."""
-    return _one(exchange, _find(exchange, id).data, wrote=False)
-
-
-def update(exchange: Exchange, id: str, *, partial: bool) -> Response:
-    """Change a webhook: only the sent fields if `partial`, else all fields."""
-    row = _find(exchange, id)
-    stored: dict[str, Any] = json.loads(row.data)
-    record = {**stored, **_validated(exchange, stored=stored, partial=partial)}
-    exchange.behavior.check_name(exchange, record, row.id)
-    exchange.changed = row.id
-    return _one(exchange, exchange.store.update(row.id, record), wrote=True)
-
-
-def destroy(exchange: Exchange, id: str) -> Response:
-    """Delete a webhook."""
-    row = _find(exchange, id)
-    exchange.store.delete(row.id)
-    exchange.changed = row.id
-    return bytes_response(204)
-
-
-def _find(exchange: Exchange, id: str) -> Row:
-    row = exchange.store.row(id) or exchange.store.row(id.lower())
-    if row is None or row.organization != exchange.caller.organization:
-        raise reject(404, "Not found.")
-    return row
-
-
-def _one(exchange: Exchange, data: str, *, wrote: bool, status: int = 200) -> Response:
-    return json_text(exchange.behavior.shown(exchange, data, wrote=wrote), status=status)
-
-
-def _body(exchange: Exchange) -> Any:
+def _body(exchange: Exchange) -> dict[str, Any]:
     request = exchange.request
     if not request.body:
         return {}
@@ -97,132 +90,94 @@ def _body(exchange: Exchange) -> Any:
     if kind.partition(";")[0].strip().lower() != "application/json":
         raise reject(415, f'Unsupported media type "{kind}" in request.')
     try:
-        return json.loads(request.body.decode("utf-8"), parse_constant=_no_constant)
-    except RecursionError:
-        raise reject(400, "JSON parse error - too deeply nested") from None
-    except ValueError as error:
+        data = json.loads(request.body)
+        dump(data).encode()  # fails for values that cannot be stored: NaN, a lone surrogate
+    except (ValueError, RecursionError) as error:
         raise reject(400, f"JSON parse error - {error}") from None
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"Out of range float values are not JSON compliant: {name}")
-
-
-def _validated(
-    exchange: Exchange, *, stored: Mapping[str, Any] | None, partial: bool
-) -> dict[str, Any]:
-    """Return the fields to write.
-
-    `stored` is the webhook to change, None for a new one; with `partial` fields may be missing.
-    """
-    data, behavior = _body(exchange), exchange.behavior
-    organizations = {each.organization for each in exchange.store.memberships(exchange.caller.id)}
     if not isinstance(data, dict):
-        text = f"Invalid data. Expected a dictionary, but got {type(data).__name__}."
-        raise _invalid({"non_field_errors": [text]}, behavior)
-    errors: _Errors = {}
-    out: dict[str, Any] = {}
-    for field in _FIELDS:
+        raise reject(400, f"Invalid data. Expected a dictionary, but got {type(data).__name__}.")
+    return data
+
+
+def _validated(exchange: Exchange, stored: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the webhook to store; `stored` is the one to change, None for a new one."""
+    data, behavior = _body(exchange), exchange.behavior
+    is_patch = exchange.request.method == "PATCH"
+    record: dict[str, Any] = {"id": None, **dict.fromkeys(FIELDS)}
+    record |= stored or {"organization": exchange.caller.organization}
+    errors: dict[str, Any] = {}
+    for field in FIELDS:
         if field in data:
-            value = data[field]
-            value, problem = (None, [_NULL]) if value is None else _read(field, value, behavior)
-            if problem:
+            record[field] = data[field]
+            if problem := _errors(exchange, field, data[field]):
                 errors[field] = problem
-            else:
-                out[field] = value
-        elif not partial and behavior.required(field):
+        elif not is_patch and behavior.required(field):
             errors[field] = [_REQUIRED]
-    if "organization" in out and out["organization"] not in organizations:
-        errors["organization"] = [f'Invalid pk "{out["organization"]}" - object does not exist.']
-    if not {"type", "configuration"} & errors.keys() and {"type", "configuration"} & out.keys():
-        whole = {**(stored or {}), **out}
-        patched = stored["configuration"] if stored is not None and partial else None
-        value = behavior.configuration(whole["type"], dict(whole["configuration"]), patched)
-        if problem := _configuration_errors(whole["type"], value):
+    sent = {"type", "configuration"} & data.keys()
+    if sent and not {"type", "configuration"} & errors.keys():
+        patched = stored["configuration"] if stored is not None and is_patch else None
+        record["configuration"] = value = behavior.configuration(
+            record["type"], dict(record["configuration"]), patched
+        )
+        if problem := _configuration_errors(record["type"], value):
             errors["configuration"] = problem
-        elif "configuration" in data or value != whole["configuration"]:
-            out["configuration"] = value
-    errors |= behavior.errors(out, stored)
     if errors:
-        raise _invalid(errors, behavior)
-    return out
+        raise RejectedError(json_value(behavior.error_body(errors), status=400))
+    if "name" in data:
+        record["name"] = behavior.name(record["name"])
+    if "event_types" in data:
+        record["event_types"] = behavior.event_types(record["event_types"])
+    return record
 
 
-def _invalid(errors: _Errors, behavior: Behavior) -> RejectedError:
-    return RejectedError(json_value(behavior.error_body(errors), status=400))
-
-
-def _read(field: str, value: Any, behavior: Behavior) -> tuple[Any, Any]:
-    """Return the form of a value to store, and its errors, if any."""
-    problem: Any = None
+def _errors(exchange: Exchange, field: str, value: Any) -> Any:
+    """Return the errors of one field."""
+    behavior = exchange.behavior
     match field:
+        case _ if value is None:
+            return [_NULL]
         case "name":
-            # The framework accepts numbers as text, but neither booleans nor containers.
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                value = str(value)
-            if text := _text_error(value):
-                problem = [text]
-            else:
-                value = behavior.name(value)
-        case "organization" if not isinstance(value, str):
-            problem = [f"Incorrect type. Expected pk value, received {type(value).__name__}."]
+            return _text_errors(value)
+        case "organization":
+            known = exchange.store.memberships(exchange.caller.id)
+            if value not in [each.organization for each in known]:
+                return [f'Invalid pk "{value}" - object does not exist.']
         case "event_types" if not isinstance(value, list):
-            problem = [f'Expected a list of items but got type "{type(value).__name__}".']
+            return [f'Expected a list of items but got type "{type(value).__name__}".']
         case "event_types":
-            problem = {
-                str(i): [_choice(e)] for i, e in enumerate(value) if e not in behavior.events
-            }
-            value = behavior.event_types(value)
+            return {str(i): [_choice(e)] for i, e in enumerate(value) if e not in behavior.events}
         case "type" if value not in behavior.types:
-            problem = [_choice(value)]
-        case "configuration" if not (isinstance(value, dict) and _storable(value)):
-            problem = ["Value must be valid JSON."]
-    return value, problem
+            return [_choice(value)]
+        case "configuration" if not isinstance(value, dict):
+            return ["Value must be valid JSON."]
+    return None
 
 
-def _configuration_errors(kind: str, value: Mapping[str, Any]) -> _Errors:
+def _configuration_errors(kind: str, value: Mapping[str, Any]) -> dict[str, Any]:
     """Return the errors of a configuration of this type, by key."""
-    errors: _Errors = {}
-    for key in {"slack": ("token", "channel", "username"), "generic": ("url",)}.get(kind, ()):
-        problem = _text_error(value[key]) if key in value else _REQUIRED
-        if problem:
-            errors[key] = [problem]
-    if kind != "generic":
-        return errors
-    if not errors and not _URL.fullmatch(value["url"].strip()):
-        errors["url"] = ["Enter a valid URL."]
-    if not isinstance(value.get("verify", True), bool):
-        errors["verify"] = ["Must be a valid boolean."]
-    for key, other in (("username", "password"), ("password", "username"), ("token", "")):
-        if not isinstance(value.get(key), str | None):
-            errors[key] = [_NOT_A_STRING]
-        elif value.get(other) and not value.get(key):
-            errors[key] = [f"This field is required together with {other}."]
+    errors = {
+        key: _text_errors(value[key]) if key in value else [_REQUIRED]
+        for key in _REQUIRED_KEYS.get(kind, ())
+    }
+    errors = {key: problem for key, problem in errors.items() if problem}
+    if kind == "generic":
+        if not errors and not _URL.fullmatch(value["url"].strip()):
+            errors["url"] = ["Enter a valid URL."]
+        if not isinstance(value.get("verify", True), bool):
+            errors["verify"] = ["Must be a valid boolean."]
+        for key, other in (("username", "password"), ("password", "username")):
+            if value.get(other) and not value.get(key):
+                errors[key] = [f"This field is required together with {other}."]
     return errors
 
 
-def _text_error(value: Any) -> str | None:
+def _text_errors(value: Any) -> list[str]:
     if value is None:
-        return _NULL
+        return [_NULL]
     if not isinstance(value, str):
-        return _NOT_A_STRING
-    if not value.strip():
-        return _BLANK
-    if (bad := _UNSTORABLE.search(value)) is None:
-        return None
-    if bad[0] == "\0":
-        return "Null characters are not allowed."
-    return f"Surrogate characters are not allowed: U+{ord(bad[0]):X}."
+        return ["Not a valid string."]
+    return [] if value.strip() else ["This field may not be blank."]
 
 
 def _choice(value: Any) -> str:
     return f'"{value}" is not a valid choice.'
-
-
-def _storable(value: Any) -> bool:
-    """Return whether a database can store it: no NUL and no lone surrogate in any text."""
-    if isinstance(value, dict):
-        return all(_storable(key) and _storable(item) for key, item in value.items())
-    if isinstance(value, list):
-        return all(_storable(item) for item in value)
-    return not isinstance(value, str) or _UNSTORABLE.search(value) is None

@@ -29,7 +29,8 @@ class Server(product.Server):
 
     def __init__(self, emulator: Emulator, *, host: str = "127.0.0.1", port: int = 0) -> None:
         super().__init__(emulator, host=host, port=port)
-        transports: dict[Peer, Transport] = {}
+        self._transports: dict[Peer, Transport] = {}
+        transports = self._transports
 
         class Protocol(H11Protocol):
             """Keeps the transport of each connection, to break it."""
@@ -44,17 +45,7 @@ class Server(product.Server):
                     transports.pop(self.client, None)
                 super().connection_lost(exc)
 
-        config = self.server.config
-        config.http = Protocol
-        config.app = Application(emulator, transports, host=host, url=self.url)
-
-
-class Application(product.Application):
-    """Sends responses with their faults."""
-
-    def __init__(self, emulator: Emulator, transports: dict[Peer, Transport], **more: Any) -> None:
-        super().__init__(emulator, **more)
-        self._transports = transports
+        self.config.http = Protocol
 
     async def send(self, response: Response, scope: Scope, receive: Receive, send: Send) -> None:
         fault: Any = getattr(response, "fault", None)

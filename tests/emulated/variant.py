@@ -180,27 +180,30 @@ class Variant(Behavior):
             sent["channel"] = self._channel(sent["channel"])
         return sent
 
-    def errors(self, fields: Mapping[str, Any], stored: Mapping[str, Any] | None) -> dict[str, Any]:
-        errors: dict[str, Any] = {}
-        if self.name_max is not None and len(fields.get("name", "")) > self.name_max:
-            text = f"Ensure this field has no more than {self.name_max} characters."
-            errors["name"] = [text]
-        if stored and fields.get("type", stored["type"]) != stored["type"] and not self.type_change:
-            errors["type"] = ["The type of an existing webhook cannot be changed."]
-        return errors
-
     def error_body(self, errors: Any) -> Any:
         return _shaped(errors, self.error_shape)
 
-    def check_name(self, exchange: Any, record: Mapping[str, Any], own_id: str | None) -> None:
+    def check(
+        self, exchange: Any, record: Mapping[str, Any], stored: Mapping[str, Any] | None
+    ) -> None:
+        errors: dict[str, Any] = {}
+        before = stored or {"id": None, "name": "", "type": record["type"]}
+        name = record["name"]
+        if self.name_max is not None and len(name) > self.name_max and name != before["name"]:
+            text = f"Ensure this field has no more than {self.name_max} characters."
+            errors["name"] = [text]
+        if record["type"] != before["type"] and not self.type_change:
+            errors["type"] = ["The type of an existing webhook cannot be changed."]
+        if errors:
+            raise RejectedError(json_value(self.error_body(errors), status=400))
         if self.unique_names == "none":
             return
         form: Callable[[str], str] = str
         if self.unique_names == "case-blind":
             form = str.casefold
         others = exchange.store.webhooks(record["organization"])
-        names = {form(each["name"]) for each in others if each["id"] != own_id}
-        if form(record["name"]) not in names:
+        names = {form(each["name"]) for each in others if each["id"] != before["id"]}
+        if form(name) not in names:
             return
         texts = {
             "fields": "web hooks with this name already exists.",
@@ -222,15 +225,12 @@ class Variant(Behavior):
         texts: list[str] = exchange.store.texts(organization, ordering if self.ordered else "")
         return texts
 
-    def links(
-        self, total: int, following: str, previous: str | None, *, last: bool
-    ) -> dict[str, Any]:
-        found = super().links(total, following, previous, last=last)
+    def page_head(self, head: dict[str, Any]) -> dict[str, Any]:
         if not self.counts:
-            del found["count"]
-        if last and self.empty_next:
-            found["next"] = ""
-        return found
+            del head["count"]
+        if head["next"] is None and self.empty_next:
+            head["next"] = ""
+        return head
 
     def shown(self, exchange: Any, data: str, *, wrote: bool) -> str:
         form = ReadBack(self.read_back)

@@ -18,10 +18,10 @@ def test_server_fields_are_read_only(api: Any) -> None:
     assert (made["last_run"], made["last_error"]) == (None, None)
 
 
-def test_a_missing_trailing_slash_is_a_redirect(api: Any) -> None:
-    """Django redirects any method to the path with the slash, and keeps the query."""
+def test_a_path_without_its_trailing_slash_does_not_exist(api: Any) -> None:
+    """An HTML page means that there is no such route."""
     response = api("POST", "/api/v1/webhooks", api.slack(), query="page=1")
-    assert (response.status, response.header("location")) == (301, "/api/v1/webhooks/?page=1")
+    assert (response.status, response.body[:9]) == (404, b"<!doctype")
     assert api.stored() == []
 
 
@@ -32,7 +32,7 @@ def test_a_body_that_is_not_json_is_415(api: Any) -> None:
     assert response.json() == {"detail": 'Unsupported media type "text/plain" in request.'}
 
 
-@pytest.mark.parametrize("raw", [b"{", b"\xff", b'{"name": NaN}', b"[" * 100_000])
+@pytest.mark.parametrize("raw", [b"{", b"\xff", b'{"name": NaN}', b'["\\ud800"]', b"[" * 100_000])
 def test_malformed_json_is_400(api: Any, raw: bytes) -> None:
     """The response has the parser's error in `detail`."""
     response = api("POST", HOOKS, raw=raw)
@@ -81,8 +81,8 @@ def test_pages_have_counts_and_links(start: Start) -> None:
     assert [row["name"] for page in pages for row in page["results"]] == [f"w{i}" for i in range(5)]
     assert {page["count"] for page in pages} == {5}
     url = f"https://api.cloudtruth.io{HOOKS}"
-    assert pages[0]["next"] == f"{url}?page_size=2&ordering=name&page=2"
-    assert pages[1]["previous"] == f"{url}?page_size=2&ordering=name"
+    assert pages[0]["next"] == f"{url}?page=2&page_size=2&ordering=name"
+    assert pages[1]["previous"] == f"{url}?page=1&page_size=2&ordering=name"
     assert (pages[0]["previous"], pages[2]["next"]) == (None, None)
 
 
@@ -95,7 +95,6 @@ def test_pages_have_counts_and_links(start: Start) -> None:
         ("page_size=x", 3),
         ("page_size=2", 2),
         ("page_size=1000", 4),
-        ("page=last", 2),
         ("page=", 3),
     ],
 )

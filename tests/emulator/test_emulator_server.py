@@ -56,4 +56,4 @@ def test_ipv6_addresses_are_bracketed_in_the_url() -> None:
     except OSError:
         pytest.skip("no IPv6 loopback")
     assert server.url.startswith("http://[::1]:")
-    server.close()
+    server._socket.close()
