@@ -1,4 +1,4 @@
-"""Checks that need no network: version, settings, files, secrets, empty variables."""
+"""Checks that need no network: version, settings, files, secrets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from reconciler.settings import LOCAL_SERVER, Setting, Settings
 from reconciler.source.files import DEFAULT_FILE, suggestion
 from reconciler.workflow import Gathered, Inputs, accept, gather, validate
 
-_KEY: Final = "CLOUDTRUTH_API_KEY"
+_EMPTY: Final = "CI passes a secret that is missing, or not available to the job, as an empty value"
 
 
 def check_settings(settings: Settings | ReconcilerError) -> Section:
@@ -38,43 +38,27 @@ def check_files(
     `file_options` are the options that name the files, for suggested commands; empty to name no
     file.
     """
-    wanted, desired, checks = {_KEY}, None, []
     if not inputs.paths and not (inputs.directory / DEFAULT_FILE).exists():
         fix = suggestion(inputs.directory / DEFAULT_FILE, inputs.directory)
         fix = fix or "create one with `webhooks init`, or name files with -f"
-        checks.append(unknown("files", f"no {DEFAULT_FILE} in the working directory", fix=fix))
-    else:
-        declared = validate(inputs)
-        desired = declared.desired
-        names = ", ".join(map(quote, declared.documents or inputs.paths)) or DEFAULT_FILE
-        if desired is None:
-            errors = sum(each.severity is Severity.ERROR for each in declared.findings)
-            detail, fix = (
-                f"invalid: {plural(errors, 'error')}",
-                f"run `{command_line('validate', file_options)}`",
-            )
-            checks.append(fail("files", detail, private=names, fix=fix))
-        else:
-            count = plural(len(desired.webhooks), "webhook")
-            checks.append(ok("files", f"valid, {count} declared", private=names))
-            try:
-                gathered = gather(accept(declared, inputs), key)
-                wanted |= {each.name for each in gathered.references if each.scheme is Scheme.ENV}
-                checks.append(_secrets(gathered))
-            except ReconcilerError as problem:
-                both = [command_line(name, file_options) for name in ("validate", "plan")]
-                fix = f"run `{both[0]}` and `{both[1]}` for details"
-                checks.append(fail("secrets", problem.message, fix=fix))
-    if empty := sorted(each for each in wanted if not inputs.environ.get(each, "?").strip()):
-        checks.append(
-            fail(
-                "empty",
-                f"set, but empty: {', '.join(map(quote, empty))}",
-                fix="set a value; CI passes a secret that does not exist, or that is not available "
-                "to the job, as an empty value",
-            )
-        )
-    return Section(name="Files", checks=tuple(checks)), desired
+        check = unknown("files", f"no {DEFAULT_FILE} in the working directory", fix=fix)
+        return Section(name="Files", checks=(check,)), None
+    declared = validate(inputs)
+    names = ", ".join(map(quote, declared.documents or inputs.paths)) or DEFAULT_FILE
+    if declared.desired is None:
+        errors = sum(each.severity is Severity.ERROR for each in declared.findings)
+        fix = f"run `{command_line('validate', file_options)}`"
+        check = fail("files", f"invalid: {plural(errors, 'error')}", private=names, fix=fix)
+        return Section(name="Files", checks=(check,)), None
+    count = plural(len(declared.desired.webhooks), "webhook")
+    check = ok("files", f"valid, {count} declared", private=names)
+    try:
+        secrets = _secrets(gather(accept(declared, inputs), key))
+    except ReconcilerError as problem:
+        both = [command_line(name, file_options) for name in ("validate", "plan")]
+        fix = f"run `{both[0]}` and `{both[1]}` for details"
+        secrets = fail("secrets", problem.message, fix=fix)
+    return Section(name="Files", checks=(check, secrets)), declared.desired
 
 
 def command_line(name: str, file_options: Sequence[str]) -> str:
@@ -96,20 +80,18 @@ def _settings(found: Settings | ReconcilerError) -> Iterator[Check]:
     if found.key is not None:
         yield ok("key", f"set, {_source(found.key)}")
     else:
-        fix = f"set {_KEY}, or pass --api-key-file or --profile"
+        fix = f"set CLOUDTRUTH_API_KEY, or pass --api-key-file or --profile. {_EMPTY}"
         yield fail("key", "no CloudTruth API key", fix=fix)
     yield ok("timeout", f"{found.timeout.value:g} s per request, {_source(found.timeout)}")
     yield ok("deadline", f"{found.deadline.value:g} s per run, {_source(found.deadline)}")
 
 
 def _source(setting: Setting[str] | Setting[float] | Setting[Secret]) -> str:
-    """Return the source of a setting, without the name of a profile."""
-    source = setting.source
-    if source == "default":
+    """Return the source of a setting, without the name of a profile or a file."""
+    if setting.source == "default":
         return "by default"
-    if source.startswith(("api_key in ", "profile in ")):
-        return "from a configuration file"
-    return "from a profile" if source.startswith("profile ") else f"from {source}"
+    named = setting.source.startswith(("profile ", "api_key in "))
+    return f"from {'a profile or a file' if named else setting.source}"
 
 
 def _secrets(gathered: Gathered) -> Check:
@@ -117,12 +99,12 @@ def _secrets(gathered: Gathered) -> Check:
     if not missing:
         count = len(gathered.references)
         return ok("secrets", f"all {count} available" if count else "none declared")
-    names = [quote(str(each)) for each in missing if each.scheme is Scheme.ENV]
-    files = len(missing) - len(names)
-    shown = ", ".join([*names, *([plural(files, "file")] if files else [])])
+    shown = [quote(str(each)) for each in missing if each.scheme is Scheme.ENV]
+    if files := len(missing) - len(shown):
+        shown.append(plural(files, "file"))
     return unknown(
         "secrets",
-        f"not set here: {shown}",
+        f"not set here, or empty: {', '.join(shown)}",
         fix="set them before apply creates a webhook or changes its configuration; "
-        "nothing else needs them",
+        f"nothing else needs them. {_EMPTY}",
     )

@@ -1,47 +1,45 @@
-"""Checks of the connection and of CloudTruth: key, organization, methods, secrets, clock."""
+"""Checks of the connection and of CloudTruth, and a probe: a test with one webhook."""
 
 from __future__ import annotations
 
 import re
+import secrets
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote as percent_encoded
 
-from reconciler.api import wire
-from reconciler.api.client import ORGANIZATIONS, SCHEMA, WEBHOOKS, Client
+from reconciler.api.client import SCHEMA, Client
 from reconciler.api.connections import CA_VARIABLES, PROXY_VARIABLES, proxy_for
 from reconciler.api.origin import Origin
-from reconciler.api.pace import parse_http_date
-from reconciler.api.paging import PAGE_SIZE
 from reconciler.api.transport import MAX_LISTING_BYTES
-from reconciler.checks import Check, fail, ok, unknown, warn
-from reconciler.errors import (
-    ApiError,
-    OrganizationError,
-    PermissionDeniedError,
-    ReconcilerError,
-)
-from reconciler.kinds import FIELDS, KINDS
+from reconciler.checks import Check, Section, fail, ok, unknown, warn
+from reconciler.errors import ApiError, OrganizationError, ProtocolError, ReconcilerError
+from reconciler.kinds import FIELDS, KINDS, generic
 from reconciler.kinds.events import EVENT_TYPES
-from reconciler.model import LiveValue, LiveWebhook, Secret, Unknown
+from reconciler.model import LiveValue, LiveWebhook, Organization, Secret, Unknown
 from reconciler.planning.readback import plausible
-from reconciler.ports import Clock
+from reconciler.ports import Clock, Draft
 from reconciler.render.quote import quote
 from reconciler.render.words import plural, shorten
 
-COMPLETE: Final = "possibly complete"
+_COMPLETE: Final = "possibly complete"
 """The form of a secret that may be shown in full."""
 _URL: Final = re.compile(r"\w+://\S+")
-_SKEW: Final = 60.0
-"""The maximum difference between the clocks, in seconds."""
 _CA_NOT_READ: Final = ("CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
-_METHODS: Final = ("GET", "POST", "PATCH", "PUT", "DELETE")
 _WEBHOOK: Final = frozenset(
     ["id", "name", "organization", "event_types", "type", "configuration", "last_run", "last_error"]
 )
 """The fields of a webhook that this version knows."""
+
+PROBE: Final = "doctor probe (safe to delete)"
+_PROBE_URL: Final = "https://webhooks-probe.example/"
+"""`.example` is reserved (RFC 2606): no name in it resolves."""
+_RENAMED: Final = f"{PROBE} renamed"
+_SETTLED: Final = 2.0
+"""Seconds until a listing shows a create whose response was lost."""
+_REPORT: Final = "paste this output into an issue"
 
 
 def check_network(origin: Origin, environ: Mapping[str, str]) -> Iterator[Check]:
@@ -51,11 +49,8 @@ def check_network(origin: Origin, environ: Mapping[str, str]) -> Iterator[Check]
         return
     proxy = proxy_for(origin.host, environ)
     if proxy is not None:
-        yield ok(
-            "proxy",
-            f"requests go through the proxy in {proxy.variable}",
-            private=proxy.address,
-        )
+        detail = f"requests go through the proxy in {proxy.variable}"
+        yield ok("proxy", detail, private=proxy.address)
     elif any(environ.get(name) for name in PROXY_VARIABLES):
         yield ok("proxy", "NO_PROXY excludes this server: direct connection")
     else:
@@ -71,15 +66,12 @@ def check_network(origin: Origin, environ: Mapping[str, str]) -> Iterator[Check]
         yield warn("ca", f"{name} is set, but webhooks does not read it", fix=fix)
 
 
-def check_server(
-    api: Client, clock: Clock, *, has_key: bool, expected: tuple[str, ...] = ()
-) -> Iterator[Check]:
+def check_server(api: Client, *, has_key: bool, expected: tuple[str, ...] = ()) -> Iterator[Check]:
     """Run all checks; an earlier failure skips those that depend on it.
 
     `expected` are names and ids of the expected organization. `has_key` is false if the client has
     no key.
     """
-    started = clock.monotonic()
     try:
         query = {"format": "json"}
         reply = api.transport.request(
@@ -92,16 +84,13 @@ def check_server(
         yield ok("http", f"the server responds (HTTP {problem.status})")
         yield unknown("schema", "the server publishes no description of its API")
     else:
-        took = (clock.monotonic() - started) * 1000
-        yield ok("http", f"the server responds, in {took:.0f} ms")
-        if (theirs := parse_http_date(reply.headers.get("date", ""))) is not None:
-            yield _skew((clock.now() - theirs).total_seconds())
+        yield ok("http", "the server responds")
         yield from _compare_schema(reply.data)
     if has_key:
-        yield from run_checks(api, "key", _with_key(api, expected))
+        yield from _run_checks(api, "key", _with_key(api, expected))
 
 
-def run_checks(
+def _run_checks(
     api: Client, name: str, checks: Iterator[Check], *, fix: str | None = None
 ) -> Iterator[Check]:
     """Yield the checks. If one raises, yield a failed check `name` and stop."""
@@ -126,34 +115,21 @@ def _failure(api: Client, name: str, problem: ReconcilerError, *, fix: str | Non
     return fail(name, _URL.sub("[address]", message), fix=fix, private=private)
 
 
-def _skew(seconds: float) -> Check:
-    """Check the clock; `seconds` is how far this machine's is ahead of the server's."""
-    if abs(seconds) <= _SKEW:
-        return ok("clock", "this machine and the server agree")
-    direction = "ahead of" if seconds > 0 else "behind"
-    return warn(
-        "clock",
-        f"this machine is {abs(seconds):.0f} s {direction} the server",
-        fix="set this machine's clock: certificates and keys are checked against it",
-    )
-
-
 def _compare_schema(description: Any) -> Iterator[Check]:
     """Compare the server's OpenAPI description with the types and events of this version."""
     schemas = _inner(description, "components", "schemas")
-    fields = _inner(schemas, "WebHooks", "properties")
-    if not isinstance(fields, dict):
-        yield unknown("schema", "the server's API description does not define webhooks")
-        return
-    events, types = (_values(fields.get(name), schemas) for name in ("event_types", "type"))
-    for what, theirs, ours in (
-        ("event types", events, set(EVENT_TYPES)),
-        ("webhook types", types, set(KINDS)),
-        ("fields", set(fields), _WEBHOOK),
+    for what, found, ours in (
+        ("event types", _inner(schemas, "EventTypesEnum", "enum"), set(EVENT_TYPES)),
+        ("webhook types", _inner(schemas, "WebHooksTypeEnum", "enum"), set(KINDS)),
+        ("fields", _inner(schemas, "WebHooks", "properties"), _WEBHOOK),
     ):
-        new, missing = sorted(theirs - ours), sorted(ours - theirs)
-        lists = (("new", list(map(quote, new))), ("missing", list(map(quote, missing))))
-        shown = "; ".join(f"{title}: {shorten(names, 10)}" for title, names in lists if names)
+        theirs = set(map(str, found)) if isinstance(found, list | dict) else set()
+        lists = (("new", theirs - ours), ("missing", ours - theirs))
+        shown = "; ".join(
+            f"{title}: {shorten([*map(quote, sorted(names))], 10)}"
+            for title, names in lists
+            if names
+        )
         if not theirs:
             yield unknown("schema", f"the server's API description does not list {what}")
         elif not shown:
@@ -164,24 +140,6 @@ def _compare_schema(description: Any) -> Iterator[Check]:
             yield warn("schema", f"{what}: {shown}", fix=fix)
 
 
-def _values(node: Any, schemas: Any) -> set[str]:
-    """Return the values of enumerations in a part of a schema, following each reference once."""
-    left, seen, found = [node], set(), set()
-    while left:
-        node = left.pop()
-        if isinstance(node, list):
-            left += node
-        elif isinstance(node, dict):
-            left += node.values()
-            if isinstance(values := node.get("enum"), list):
-                found |= {each for each in values if isinstance(each, str)}
-            name = str(node.get("$ref")).rpartition("/")[2]
-            if name not in seen:
-                seen.add(name)
-                left.append(_inner(schemas, name))
-    return found
-
-
 def _inner(value: Any, *keys: str) -> Any:
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
@@ -189,18 +147,8 @@ def _inner(value: Any, *keys: str) -> Any:
 
 
 def _with_key(api: Client, expected: tuple[str, ...]) -> Iterator[Check]:
-    try:
-        api.transport.request("GET", ORGANIZATIONS, expect=200)
-    except PermissionDeniedError as problem:
-        if problem.detail is None:  # a rejection by the API shows that the key is valid
-            raise
-    yield ok("key", "accepted")
-    yield from run_checks(api, "organization", _organization(api, expected))
-    yield from run_checks(api, "webhooks", _listing(api))
-
-
-def _organization(api: Client, expected: tuple[str, ...]) -> Iterator[Check]:
     found = api.organization()
+    yield ok("key", "accepted")
     private = f"{quote(found.name)}, id {quote(found.id)}"
     if others := [each for each in expected if each not in (found.id, found.name)]:
         yield fail(
@@ -210,11 +158,7 @@ def _organization(api: Client, expected: tuple[str, ...]) -> Iterator[Check]:
             fix="use a key of that organization, or correct `organization`",
         )
     else:
-        yield ok(
-            "organization",
-            "found, as expected" if expected else "found",
-            private=private,
-        )
+        yield ok("organization", "found", private=private)
     role = (found.role or "").upper()
     if not role:
         yield unknown("role", "the server does not report the key's role")
@@ -232,55 +176,17 @@ def _organization(api: Client, expected: tuple[str, ...]) -> Iterator[Check]:
             "the organization is in maintenance: nothing can be changed",
             fix="wait until CloudTruth has finished; plan still works",
         )
-    else:
-        yield ok("maintenance", "none")
+    yield from _run_checks(api, "webhooks", _read_back(api))
 
 
-def _listing(api: Client) -> Iterator[Check]:
-    reply = api.transport.request(
-        "GET",
-        WEBHOOKS,
-        params={"ordering": "name", "page": 1, "page_size": PAGE_SIZE},
-        expect=200,
-        accept=lambda page: isinstance(_inner(page, "results"), list),
-        cap=MAX_LISTING_BYTES,
-    )
-    rows = tuple(wire.live_webhook(each) for each in reply.data["results"])
-    count, pages = reply.data.get("count"), f"{PAGE_SIZE} rows requested, {len(rows)} returned"
-    if type(count) is int:
-        yield ok("pages", f"{pages}, {plural(count, 'webhook')} in total")
-    else:
-        yield unknown("pages", f"{pages}; the server reports no count")
-    yield from _read_back(rows)
-    yield _methods("list", reply.headers, "POST")
-    if rows:
-        path = f"{WEBHOOKS}{percent_encoded(rows[0].id, safe='')}/"
-        headers = api.transport.request("GET", path, expect=200).headers
-        yield _methods("webhook", headers, "PATCH or PUT", "DELETE")
-
-
-def _methods(what: str, headers: Mapping[str, str], *needed: str) -> Check:
-    offered = {each.strip().upper() for each in headers.get("allow", "").split(",")} - {""}
-    shown = f"{what}: {', '.join(each for each in _METHODS if each in offered)}"
-    if not offered:
-        return unknown("methods", f"{what}: no Allow header")
-    if missing := [each for each in needed if offered.isdisjoint(each.split(" or "))]:
-        fix = "check the server URL; a proxy may block methods"
-        return fail("methods", f"{shown}; no {', '.join(missing)}", fix=fix)
-    if what == "webhook" and "PATCH" not in offered:
-        fix = "no fix needed: updates send the complete webhook and need all of its secrets"
-        return warn("methods", f"{shown}; no PATCH", fix=fix)
-    return ok("methods", shown)
-
-
-def _read_back(webhooks: Iterable[LiveWebhook]) -> Iterator[Check]:
+def _read_back(api: Client) -> Iterator[Check]:
     """Yield a check for each secret field of each type: the form in which the server shows it.
 
     No value is revealed. `plan` cannot compare values that are not completely visible
     (docs/secrets.md).
     """
     seen: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    for webhook in webhooks:
+    for webhook in api.list():
         shown = webhook.configuration
         for field in FIELDS.get(webhook.type, {}).values():
             if not field.secret:
@@ -289,7 +195,7 @@ def _read_back(webhooks: Iterable[LiveWebhook]) -> Iterator[Check]:
             if isinstance(shown, Unknown):
                 forms["not shown, like the rest of the configuration"] += 1
             elif field.name in shown or field.required or field.partner in shown:
-                forms[form(shown, field.name, field.secret_pattern)] += 1
+                forms[_form(shown, field.name, field.secret_pattern)] += 1
     found = sorted((field, forms) for field, forms in seen.items() if forms)
     if not found:
         yield unknown("read-back", "no live webhook has secrets")
@@ -297,12 +203,12 @@ def _read_back(webhooks: Iterable[LiveWebhook]) -> Iterator[Check]:
         counted = ", ".join(
             f"{each} ({plural(count, 'webhook')})" for each, count in forms.most_common()
         )
-        complete = forms.keys() <= {"complete", COMPLETE}
+        complete = forms.keys() <= {"complete", _COMPLETE}
         hidden = "" if complete else "; a change made elsewhere cannot be detected"
         yield ok("read-back", f"{type_} {name}: {counted}{hidden}")
 
 
-def form(shown: Mapping[str, LiveValue], name: str, shape: re.Pattern[str] | None = None) -> str:
+def _form(shown: Mapping[str, LiveValue], name: str, shape: re.Pattern[str] | None = None) -> str:
     """Return how a server shows a field; `shape` is the pattern of a complete value."""
     value = shown.get(name)
     if value is None:
@@ -312,4 +218,113 @@ def form(shown: Mapping[str, LiveValue], name: str, shape: re.Pattern[str] | Non
     if not plausible(value):
         return "masked or encrypted"
     is_complete = shape is not None and isinstance(value, Secret) and value.matches(shape)
-    return "complete" if is_complete else COMPLETE
+    return "complete" if is_complete else _COMPLETE
+
+
+# The probe
+
+
+def probe(api: Client, clock: Clock, organization: Organization) -> Section:
+    """Test the server: create one webhook, read it, change it and delete it.
+
+    The checks show undocumented behavior: how fields and secrets read back, whether a configuration
+    is replaced or merged, whether a listing shows a write immediately. They contain no name, host
+    or secret. The webhook has a fixed name and sends to a domain that never resolves. No other
+    webhook is written, except that the one of an earlier probe that was killed is deleted.
+    """
+    checks = [*_run_checks(api, "probe", _trial(api, organization))]
+    if checks[-1].name == "probe":
+        clock.sleep(_SETTLED)
+    manually = f"delete the webhook {PROBE!r}, or run the probe again"
+    checks += _run_checks(api, "clean-up", _clean_up(api), fix=manually)
+    return Section(name="Probe", checks=tuple(checks))
+
+
+def _clean_up(api: Client) -> Iterator[Check]:
+    left = [each for each in api.list() if _is_ours(each)]
+    for each in left:
+        api.delete(each.id)
+    if left:
+        yield ok("clean-up", f"deleted {plural(len(left), 'probe webhook')}")
+
+
+def _is_ours(webhook: LiveWebhook) -> bool:
+    shown = webhook.configuration
+    url = None if isinstance(shown, Unknown) else shown.get("url")
+    elsewhere = plausible(url) and url != Secret(_PROBE_URL)
+    return webhook.name in (PROBE, _RENAMED) and webhook.type == generic.KIND.type and not elsewhere
+
+
+def _trial(api: Client, organization: Organization) -> Iterator[Check]:
+    yield from _clean_up(api)
+    sent: dict[str, str | bool | Secret] = {
+        "url": Secret(_PROBE_URL),
+        "username": "probe",
+        "password": Secret(secrets.token_urlsafe(24)),
+    }
+    draft = Draft(
+        name=PROBE, type=generic.KIND.type, event_types=("template_deleted",), configuration=sent
+    )
+    own_id = api.create(draft, organization.id).id
+    yield ok("create", "accepted")
+    listed = any(each.id == own_id for each in api.list())
+    yield _expect("listing", "shows a new webhook immediately", listed)
+    found = _read(api, own_id)
+    same = (found.name, found.event_types) == (draft.name, frozenset(draft.event_types))
+    yield _expect("fields", "name and event types read back as sent", same)
+    if isinstance(found.configuration, Unknown):
+        yield unknown("read-back", "the configuration is not shown")
+    else:
+        yield from _sent_and_shown(found.configuration, sent)
+
+    renamed = draft._replace(name=_RENAMED)
+    api.update(own_id, renamed, frozenset({"name"}))
+    same = _read(api, own_id) == replace(found, name=_RENAMED)
+    yield _expect("update", "changes the name and keeps everything else", same)
+    smaller = renamed._replace(configuration={"url": Secret(_PROBE_URL)})
+    api.update(own_id, smaller, frozenset({"configuration"}))
+    yield _replaced(_read(api, own_id).configuration)
+
+    deleted = api.delete(own_id) and api.get(own_id) is None
+    yield _expect("delete", "accepted; the webhook no longer exists", deleted)
+    listed = any(each.id == own_id for each in api.list())
+    yield _expect("listing", "hides a deleted webhook immediately", not listed)
+
+
+def _expect(name: str, expected: str, met: bool) -> Check:
+    if met:
+        return ok(name, expected)
+    return warn(name, f"expected, but not the case: {expected}", fix=_REPORT)
+
+
+def _sent_and_shown(
+    shown: Mapping[str, LiveValue], sent: Mapping[str, str | bool | Secret]
+) -> Iterator[Check]:
+    """Yield a check for each field of the configuration that was sent."""
+    for name, value in sent.items():
+        words = "shown as sent" if shown.get(name) == value else _form(shown, name)
+        words = "shown, and differs from what was sent" if words == _COMPLETE else words
+        strange = name == "username" and shown.get(name) != value  # not a secret
+        detail = f"{name}: {words}"
+        yield warn("read-back", detail, fix=_REPORT) if strange else ok("read-back", detail)
+    if added := sorted(shown.keys() - sent.keys()):
+        yield ok("defaults", f"the server adds {', '.join(added)}")
+
+
+def _replaced(shown: Mapping[str, LiveValue] | Unknown) -> Check:
+    if isinstance(shown, Unknown):
+        return unknown("configuration", "not shown, so it is unknown if an update replaces it")
+    if "username" in shown:
+        return warn(
+            "configuration",
+            "updates merge: removed fields are kept",
+            fix="remove credentials in two steps: delete the webhook, then declare it again",
+        )
+    return ok("configuration", "updates replace: removed fields are deleted")
+
+
+def _read(api: Client, id: str) -> LiveWebhook:
+    found = api.get(id)
+    if found is None:
+        raise ProtocolError("a new webhook cannot be read by id", hint=_REPORT)
+    return found

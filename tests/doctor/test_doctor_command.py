@@ -74,7 +74,7 @@ def test_the_json_report_is_anonymous(
     assert done.code == 1
     found = checks(done.out)
     assert found["organization"][0]["status"] == "fail"
-    assert found["key"][0]["detail"] == "set, from a profile"
+    assert found["key"][0]["detail"] == "set, from a profile or a file"
     for private in ("canary", "Acme", "Deploys", "Pager", "127.0.0.1", "local-emulator-key",
                     str(tmp_path), *SECRETS.values()):  # fmt: skip
         assert private not in done.out
@@ -91,7 +91,7 @@ def test_the_key_in_the_file_of_an_organization(shell: Shell, file: File, cloud:
     file("api_key: {env: CANARY_KEY}\nwebhooks: []\n", name="canary.yaml")
     done = shell("doctor", "-f", "canary.yaml", "--format", "json", **environ)
     found = checks(done.out)["key"]
-    assert [each["detail"] for each in found] == ["set, from a configuration file", "accepted"]
+    assert [each["detail"] for each in found] == ["set, from a profile or a file", "accepted"]
     assert "canary" not in done.out
     done = shell("doctor", "-f", "canary.yaml", **{**environ, "CANARY_KEY": ""})
     assert (done.code, "✗ settings" in done.out) == (1, True)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reconciler.checks import Section
-from reconciler.doctor.probe import NAME, probe
+from reconciler.doctor.service import PROBE, probe
 from reconciler.execute.operation import draft
 from reconciler.model import Secret
 from tests.api import support
@@ -17,7 +17,7 @@ from tests.emulated.faults import Fault, drop, status
 from tests.emulated.variant import ReadBack
 from tests.planning.builders import generic
 
-GENERIC = draft(generic(NAME), {})
+GENERIC = draft(generic(PROBE), {})
 
 
 def run(emulated: EmulatedApi) -> Section:
@@ -31,10 +31,10 @@ def details(section: Section) -> str:
 @pytest.mark.parametrize(
     ("choices", "expected"),
     [
-        ({}, "emulator --read-back plain` reads back the same"),
-        ({"read_back": ReadBack.MASK}, "emulator --read-back mask` reads back the same"),
-        ({"read_back": ReadBack.NULL}, "emulator --read-back null` reads back the same"),
-        ({"read_back": ReadBack.OMITTED}, "emulator --read-back omitted` reads back the same"),
+        ({}, "ok read-back: password: shown as sent"),
+        ({"read_back": ReadBack.MASK}, "ok read-back: password: masked or encrypted"),
+        ({"read_back": ReadBack.NULL}, "ok read-back: password: null"),
+        ({"read_back": ReadBack.OMITTED}, "ok read-back: password: omitted"),
         ({"read_back": ReadBack.CONFIGURATION_NULL}, "read-back: the configuration is not shown"),
         ({"read_back": ReadBack.CIPHERTEXT}, "ok read-back: password: masked or encrypted"),
         (

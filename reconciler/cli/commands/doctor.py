@@ -36,10 +36,10 @@ _DEADLINE: Final = 60.0
 )  # fmt: skip
 def run(session: Session, format: str, probe: bool, yes: bool) -> int:
     """Checks settings and their sources, files, secrets, proxy, certificates, the connection, key,
-    organization, role, maintenance, the API schema, how secrets read back, and the
-    clock. Exit code 1 if a check failed. --format json contains no key, secret, host or live
-    name: paste it into a bug report. --probe also creates, changes and deletes one webhook, to
-    find out how this server behaves.
+    organization, role, maintenance, the API schema, and how secrets read back. Exit code 1 if a
+    check failed. --format json contains no key, secret, host or live name: paste it into a bug
+    report. --probe also creates, changes and deletes one webhook, to find out how this server
+    behaves.
     """
     settings: Settings | ReconcilerError
     key = None
@@ -69,7 +69,6 @@ def _remote(
 ) -> list[Section]:
     # Imported here, so that invalid settings are reported without loading the HTTP library.
     from reconciler.api.client import Client
-    from reconciler.doctor import probe as trial
     from reconciler.doctor import service
 
     deadline = settings.deadline._replace(value=min(settings.deadline.value, _DEADLINE))
@@ -81,7 +80,7 @@ def _remote(
         network = tuple(service.check_network(api.transport.origin, session.process.environ))
         sections = [] if session.local else [Section(name="Network", checks=network)]
         expected = () if session.local else organizations
-        cloudtruth = tuple(service.check_server(api, clock, has_key=has_key, expected=expected))
+        cloudtruth = tuple(service.check_server(api, has_key=has_key, expected=expected))
         sections.append(Section(name="CloudTruth", checks=cloudtruth))
         if probe and (not has_key or any(each.status is Status.FAIL for each in cloudtruth)):
             skipped = unknown("probe", "not run: fix the failed checks first")
@@ -91,12 +90,12 @@ def _remote(
             if not yes:
                 progress.phase("")
                 question = (
-                    f"The probe creates the webhook {trial.NAME!r} in organization "
+                    f"The probe creates the webhook {service.PROBE!r} in organization "
                     f"{quote(organization.name)}, changes it and deletes it. It sends to a "
                     "reserved domain, so nothing is delivered."
                 )
                 session.confirm(question)
             progress.phase("probing")
             connection.restart()  # the user may have taken a while to confirm
-            sections.append(trial.probe(api, clock, organization))
+            sections.append(service.probe(api, clock, organization))
         return sections
