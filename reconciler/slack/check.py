@@ -13,7 +13,6 @@ from functools import cached_property
 from typing import Any, Final
 
 from reconciler.api.attempt import Reply
-from reconciler.api.origin import Credential, Network, Origin
 from reconciler.api.transport import MAX_LISTING_BYTES, Transport
 from reconciler.checks import Check, Checklist, Section, Status, fail, ok, unknown, warn
 from reconciler.errors import (
@@ -26,10 +25,10 @@ from reconciler.errors import (
 )
 from reconciler.kinds import FIELDS
 from reconciler.kinds.slack import TOKEN, USE_A_BOT, non_bot_description
-from reconciler.model import Scheme, Secret, SecretRef, Value, Webhook
+from reconciler.model import Secret, SecretRef, Value, Webhook
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
-from reconciler.slack.manifest import Scope
+from reconciler.slack.manifest import SCOPES
 
 _MAX_PAGES: Final = 50
 _PAGE: Final = 900  # channels; Slack advises fewer than 1000
@@ -69,13 +68,14 @@ _ERRORS: Final = {
 def check(
     webhooks: Sequence[Webhook],
     secrets: Mapping[SecretRef, Secret],
-    connect: Callable[[Secret], Slack],
+    connect: Callable[[Secret], Transport],
     *,
     send: bool = False,
 ) -> Checklist:
     """Check every Slack webhook; with `send` post one message for each that Slack accepts.
 
-    `secrets` are the available values. `connect` may raise CredentialError.
+    `secrets` are the available values. `connect` returns a transport to Slack's Web API with the
+    token as its credential, and may raise CredentialError.
     """
     tokens: list[_Token] = []
     sections = []
@@ -91,10 +91,10 @@ def check(
                 token = _Token(value, connect)
                 tokens.append(token)
             checks += token.checks
-            if token.api is not None:
+            if token.accepted:
                 channel, username = (str(each.configuration[k]) for k in ("channel", "username"))
                 checks += [_scopes(token.scopes, username), _channel(channel, token)]
-                checks += [_post(each.name, channel, username, token.api)] if send else []
+                checks += [_post(each.name, channel, username, token)] if send else []
         sections.append(Section(name=each.name, position=each.position, checks=tuple(checks)))
     notes = [] if sections else ["There is no Slack webhook to check."]
     if others := len(webhooks) - len(sections):
@@ -107,53 +107,72 @@ def _secret(declared: Value, value: Secret | None) -> Check:
         return ok("secret", "literal in the file")
     if value is not None:
         return ok("secret", quote(str(declared)))
-    if declared.scheme is Scheme.FILE:
-        fix = "create the file, with the token as its only line"
-        return fail("secret", f"{quote(str(declared))}: no usable value", fix=fix)
-    fix = f"set {quote(declared.name)} in this command's environment"
-    return fail("secret", f"{quote(str(declared))}: not set, or empty", fix=fix)
+    fix = "set the variable in this command's environment, or put the token into the file"
+    return fail("secret", f"{quote(str(declared))}: not set, empty or not usable", fix=fix)
 
 
 class _Token:
-    """A token, the data that Slack reports for it, and the channels that it can see.
+    """A token, whether Slack accepts it, its scopes, and the channels that it can see.
 
-    `api` is None if Slack does not accept the token.
+    `scopes` is None if they are not known.
     """
 
-    def __init__(self, secret: Secret, connect: Callable[[Secret], Slack]) -> None:
+    def __init__(self, secret: Secret, connect: Callable[[Secret], Transport]) -> None:
         self.secret = secret
         self.checks = [_check_form(secret)]
-        self.api: Slack | None = None
+        self.accepted = False
         self.scopes: frozenset[str] | None = None
         if self.checks[0].status is Status.FAIL:
             return
         try:
-            api = connect(secret)
-            reply = api.call("GET", "auth.test")
+            self._transport = connect(secret)
+            reply = self.call("GET", "auth.test")
         except (ApiError, CredentialError) as problem:
             self.checks.append(_failed("slack", problem))
             return
-        self.api = api
+        self.accepted = True
         if (listed := reply.headers.get("x-oauth-scopes")) is not None:
             self.scopes = frozenset(_words(listed))
         team, bot = (quote(str(reply.data.get(key) or "(unnamed)")) for key in ("team", "user"))
         self.checks.append(ok("slack", f"team {team}, bot {bot}"))
 
+    def call(self, verb: str, method: str, **arguments: str | int) -> Reply:
+        """Call a method of Slack's Web API. Waits for the pause that Slack requests.
+
+        Raises ApiError if there is no usable response or if it has an error; for a POST,
+        AmbiguousWriteError if it may have been processed.
+        """
+        reply = self._transport.request(
+            verb,
+            f"/{method}",
+            params=arguments if verb == "GET" else None,
+            json=arguments if verb == "POST" else None,
+            expect=200,
+            accept=lambda found: isinstance(found, dict) and isinstance(found.get("ok"), bool),
+            cap=MAX_LISTING_BYTES,
+        )
+        if reply.data["ok"]:
+            return reply
+        code = next(iter(_words(reply.data.get("error"))), "unknown_error")
+        known = "restricted_action" if code.startswith("restricted_action") else code
+        other = f"Slack returns the error {code}", "look up this code in Slack's documentation"
+        message, hint = _ERRORS.get(known, other)
+        raise InvalidRequestError(message, hint=hint)
+
     @property
     def types(self) -> str:
         """Return the types of channels that the token may list, in Slack's format."""
-        kinds = ((Scope.SEE_CHANNELS, "public_channel"), (Scope.SEE_PRIVATE, "private_channel"))
+        kinds = (("channels:read", "public_channel"), ("groups:read", "private_channel"))
         return ",".join(kind for scope, kind in kinds if scope in (self.scopes or ()))
 
     @cached_property
     def channels(self) -> Mapping[str, Mapping[str, Any]] | ApiError:
         """Return the channels by name and by id, or the reason why Slack does not list them."""
-        assert self.api is not None
         found: dict[str, Mapping[str, Any]] = {}
         page: dict[str, str | int] = {"types": self.types, "limit": _PAGE}
         for _ in range(_MAX_PAGES):
             try:
-                data = self.api.call("GET", "conversations.list", **page).data
+                data = self.call("GET", "conversations.list", **page).data
             except ApiError as problem:
                 return problem
             rows, after = data.get("channels"), data.get("response_metadata")
@@ -174,26 +193,19 @@ def _check_form(token: Secret) -> Check:
         return fail("token", "not a Slack token; it was not sent to Slack", fix=fix)
     if token.matches(_BOT_TOKEN):
         return ok("token", "a bot token")
-    if meaning := non_bot_description(token):
-        return warn("token", meaning, fix=USE_A_BOT)
-    return warn("token", "an unrecognized Slack token type", fix=_COPY_AGAIN)
+    meaning = non_bot_description(token) or "an unrecognized Slack token type"
+    return warn("token", meaning, fix=USE_A_BOT)
 
 
 def _scopes(scopes: frozenset[str] | None, username: str) -> Check:
     if scopes is None:
         return unknown("scopes", "Slack does not report the token's scopes")
-    if Scope.POST not in scopes:
-        return fail("scopes", f"{Scope.POST} is missing: nothing can be posted", fix=_REINSTALL)
-    if Scope.POST_AS not in scopes:
-        return warn(
-            "scopes",
-            f"{Scope.POST_AS} is missing: messages appear under the app's name, "
-            f"not as {quote(username)}",
-            fix=_REINSTALL,
-        )
-    return ok(
-        "scopes", ", ".join(sorted({Scope.POST, Scope.POST_AS, Scope.POST_ANYWHERE} & scopes))
-    )
+    if "chat:write" not in scopes:
+        return fail("scopes", "chat:write is missing: nothing can be posted", fix=_REINSTALL)
+    if "chat:write.customize" not in scopes:
+        detail = "chat:write.customize is missing: messages appear under the app's name, not as "
+        return warn("scopes", detail + quote(username), fix=_REINSTALL)
+    return ok("scopes", ", ".join(sorted(scopes & SCOPES.keys())))
 
 
 def _channel(channel: str, token: _Token) -> Check:
@@ -202,15 +214,15 @@ def _channel(channel: str, token: _Token) -> Check:
     if _USER.fullmatch(channel):
         return unknown("channel", f"{shown}: a user, not a channel")
     if not token.types:
-        detail = f"{shown}: not checked, requires {Scope.SEE_CHANNELS}"
-        if token.scopes is not None and Scope.POST_ANYWHERE not in scopes:
-            detail += f"; without {Scope.POST_ANYWHERE} the bot must be invited"
+        detail = f"{shown}: not checked, requires channels:read"
+        if token.scopes is not None and "chat:write.public" not in scopes:
+            detail += "; without chat:write.public the bot must be invited"
         return unknown("channel", detail, fix="use --send to post a test message")
     listed = token.channels
     if isinstance(listed, ApiError):
         return unknown("channel", f"{shown}: {listed.message}", fix=listed.hint)
     found = listed.get(FIELDS["slack"]["channel"].normalize(channel))
-    if found is None and {Scope.SEE_CHANNELS, Scope.SEE_PRIVATE} <= scopes:
+    if found is None and {"channels:read", "groups:read"} <= scopes:
         return fail("channel", f"{shown}: no such channel, or a private one", fix=_FIND)
     if found is None:
         return warn(
@@ -220,24 +232,20 @@ def _channel(channel: str, token: _Token) -> Check:
         return fail("channel", f"{shown}: {_ARCHIVED[0]}", fix=_ARCHIVED[1])
     if found.get("is_member") is True:
         return ok("channel", f"{shown}, the bot is in it")
-    if Scope.POST_ANYWHERE in scopes:
+    if "chat:write.public" in scopes:
         return ok("channel", f"{shown}, a public channel")
-    return fail(
-        "channel",
-        f"{shown}: the bot is not in it, and {Scope.POST_ANYWHERE} is missing",
-        fix=f"{_INVITE}, or add the scope and reinstall the app",
-    )
+    detail = f"{shown}: the bot is not in it, and chat:write.public is missing"
+    return fail("channel", detail, fix=f"{_INVITE}, or add the scope and reinstall the app")
 
 
-def _post(name: str, channel: str, username: str, api: Slack) -> Check:
+def _post(name: str, channel: str, username: str, token: _Token) -> Check:
     # Slack reads mentions and links from these characters.
     name = name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     text = f"Test: CloudTruth webhook {name} posts here. (Sent by webhooks slack check.)"
     try:
-        api.call("POST", "chat.postMessage", channel=channel, username=username, text=text)
+        token.call("POST", "chat.postMessage", channel=channel, username=username, text=text)
     except AmbiguousWriteError:
-        detail = "incomplete response from Slack; the message may have been posted"
-        return unknown("send", detail)
+        return unknown("send", "incomplete response from Slack; the message may have been posted")
     except ApiError as problem:
         return _failed("send", problem)
     return ok("send", f"posted in {quote(channel)} as {quote(username)}")
@@ -246,52 +254,6 @@ def _post(name: str, channel: str, username: str, api: Slack) -> Check:
 def _failed(name: str, problem: ReconcilerError) -> Check:
     fix = problem.hint or "run again; status.slack.com lists outages"
     return fail(name, problem.message, fix=fix)
-
-
-# The client
-
-
-class Slack:
-    """A Slack client with one token, which is sent only to the configured origin."""
-
-    def __init__(self, token: Secret, *, origin: Origin, network: Network) -> None:
-        """Create a client, without a request.
-
-        Raises CredentialError for a token that cannot be sent in a header.
-        """
-        credential = Credential.of("Bearer", token, "Slack token")
-        self._transport = Transport(origin=origin, credential=credential, network=network)
-
-    def call(self, verb: str, method: str, **arguments: str | int) -> Reply:
-        """Call a method of Slack's Web API. Waits for the pause that Slack requests.
-
-        Raises ApiError if there is no usable response or if it has an error; for a POST,
-        AmbiguousWriteError if it may have been processed.
-        """
-        reply = self._transport.request(
-            verb,
-            f"/{method}",
-            params=arguments if verb == "GET" else None,
-            json=arguments if verb == "POST" else None,
-            expect=200,
-            accept=_is_reply,
-            cap=MAX_LISTING_BYTES,
-        )
-        if reply.data["ok"]:
-            return reply
-        code = next(iter(_words(reply.data.get("error"))), "unknown_error")
-        known = "restricted_action" if code.startswith("restricted_action") else code
-        other = f"Slack returns the error {code}", "look up this code in Slack's documentation"
-        message, hint = _ERRORS.get(known, other)
-        raise InvalidRequestError(message, hint=hint)
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._transport.close()
-
-
-def _is_reply(document: Any) -> bool:
-    return isinstance(document, dict) and isinstance(document.get("ok"), bool)
 
 
 def _words(listed: Any) -> list[str]:

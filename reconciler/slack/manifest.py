@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -20,21 +19,11 @@ from reconciler.source.rendered import yaml_text
 APP_NAME: Final = "CloudTruth Webhook"
 
 
-class Scope(StrEnum):
-    """A permission of a token."""
-
-    POST = "chat:write"
-    POST_ANYWHERE = "chat:write.public"
-    POST_AS = "chat:write.customize"
-    SEE_CHANNELS = "channels:read"
-    SEE_PRIVATE = "groups:read"
-
-
-_SCOPES: Final[Mapping[str, str]] = {
-    Scope.POST: "post messages",
-    Scope.POST_ANYWHERE: "post in public channels without an invitation",
-    Scope.POST_AS: "without it Slack silently ignores a webhook's username",
-    Scope.SEE_CHANNELS: "lets webhooks slack check see public channels",
+SCOPES: Final[Mapping[str, str]] = {
+    "chat:write": "post messages",
+    "chat:write.public": "post in public channels without an invitation",
+    "chat:write.customize": "without it Slack silently ignores a webhook's username",
+    "channels:read": "lets webhooks slack check see public channels",
 }
 """The scopes of the app, each with its use. The app works without the last scope."""
 
@@ -63,7 +52,7 @@ def manifest(name: str = APP_NAME, *, see_channels: bool = False) -> dict[str, A
             f"a Slack app name must be 1 to {_MAX_NAME} characters, on one line",
             hint=f"omit --name to use {APP_NAME!r}",
         )
-    scopes = [str(each) for each in _SCOPES if see_channels or each != Scope.SEE_CHANNELS]
+    scopes = [each for each in SCOPES if see_channels or each != "channels:read"]
     return {
         "display_information": {
             "name": name,
@@ -88,7 +77,7 @@ def rendered(app: Mapping[str, Any], format: str) -> str:
     def use(path: DataPath) -> str:
         match path:
             case ("oauth_config", "scopes", "bot", int(index)):
-                return _SCOPES[listed[index]]
+                return SCOPES[listed[index]]
         return ""
 
     return yaml_text(app, use)

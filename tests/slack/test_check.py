@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from reconciler.api.connections import InProcess
-from reconciler.api.origin import Network, Origin
+from reconciler.api.origin import Credential, Network, Origin
+from reconciler.api.transport import Transport
 from reconciler.checks import Check, Checklist, Status
 from reconciler.emulator.messages import Request
 from reconciler.errors import CredentialError
 from reconciler.model import Scheme, Secret, SecretRef, Webhook
-from reconciler.slack.check import Slack, check
+from reconciler.slack.check import check
 from tests.planning.builders import TOKEN_REF, generic
 from tests.planning.builders import slack as hook
 from tests.ports import VirtualClock
@@ -34,10 +35,13 @@ def check_slack(
     """Check webhooks whose references have `value` against a fake Slack."""
     slack.breaking = breaking
 
-    def connect(token: Secret) -> Slack:
+    def connect(token: Secret) -> Transport:
         adapter = InProcess(slack.handle, request=Request)
-        network = Network(clock=clock or VirtualClock(), adapter=adapter)
-        return Slack(token, origin=Origin.parse("https://slack.com/api"), network=network)
+        return Transport(
+            origin=Origin.parse("https://slack.com/api"),
+            credential=Credential.of("Bearer", token, "Slack token"),
+            network=Network(clock=clock or VirtualClock(), adapter=adapter),
+        )
 
     secrets = {} if value is None else dict.fromkeys((TOKEN_REF, OTHER), Secret(value))
     return check(found or (hook(),), secrets, connect, send=send)
@@ -64,8 +68,13 @@ def test_a_valid_token() -> None:
 
 FILE = SecretRef(scheme=Scheme.FILE, name="secrets/slack")
 CHECKS: list[tuple[str, str, str, dict[str, Any]]] = [
-    ("secret", "fail", "env SLACK_BOT_TOKEN: not set, or empty", {"value": None}),
-    ("secret", "fail", "file secrets/slack: no usable value", {"value": None, "token": FILE}),
+    ("secret", "fail", "env SLACK_BOT_TOKEN: not set, empty", {"value": None}),
+    (
+        "secret",
+        "fail",
+        "file secrets/slack: not set, empty or not usable",
+        {"value": None, "token": FILE},
+    ),
     ("token", "warn", "user token", {"value": "xoxp-" + "canary-12345"}),
     ("token", "warn", "app-level", {"value": "xapp-" + "canary-12345"}),
     ("token", "warn", "refresh", {"value": "xoxe-" + "canary-12345"}),
@@ -201,7 +210,7 @@ def test_a_failing_slack_is_a_failure() -> None:
 def test_a_token_that_is_not_a_valid_header_value() -> None:
     """A credential that cannot be sent is a failure."""
 
-    def connect(token: Secret) -> Slack:
+    def connect(token: Secret) -> Transport:
         raise CredentialError("the Slack token contains spaces")
 
     assert statuses(check((hook(),), {TOKEN_REF: Secret(GOOD)}, connect))["slack"] == "fail"

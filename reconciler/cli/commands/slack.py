@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 
 from reconciler import workflow
-from reconciler.api.origin import Network, Origin
+from reconciler.api.origin import Credential, Network, Origin
 from reconciler.cli.connection import Progress, settings_of
 from reconciler.cli.options import COMMON, Group, Option, command
 from reconciler.cli.session import Session
@@ -105,7 +105,8 @@ def _check(session: Session, only: tuple[str, ...], send: bool, slack_url: str, 
         )
     session.warn(unused)
     # Imported here, so that an error before does not load the HTTP library.
-    from reconciler.slack.check import Slack, check
+    from reconciler.api.transport import Transport
+    from reconciler.slack.check import check
 
     where = Origin.parse(
         slack_url, "the Slack URL (--slack-url, WEBHOOKS_SLACK_URL)", example=_SLACK
@@ -119,9 +120,9 @@ def _check(session: Session, only: tuple[str, ...], send: bool, slack_url: str, 
         progress.phase(f"checking {plural(len(chosen), 'webhook')} with {where}")
 
         def connect(token: Secret) -> Any:
-            slack = Slack(
-                token,
+            transport = Transport(
                 origin=where,
+                credential=Credential.of("Bearer", token, "Slack token"),
                 network=Network(
                     clock=clock,
                     timeout=settings.timeout.value,
@@ -130,8 +131,8 @@ def _check(session: Session, only: tuple[str, ...], send: bool, slack_url: str, 
                     observer=progress.observe,
                 ),
             )
-            stack.callback(slack.close)
-            return slack
+            stack.callback(transport.close)
+            return transport
 
         result = check(chosen, gathered.secrets, connect, send=send)
     return session.show_checks(result, format)
