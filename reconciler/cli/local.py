@@ -20,7 +20,7 @@ from typing import Any, Final
 from reconciler.api.connections import InProcess
 from reconciler.cli.session import STDOUT, Session
 from reconciler.emulator.behavior import MASK, Behavior
-from reconciler.emulator.emulator import LOCAL_KEY, ORGANIZATION, Emulator
+from reconciler.emulator.emulator import LOCAL_KEY, Emulator
 from reconciler.emulator.messages import Exchange, Request
 from reconciler.emulator.store import Row, Store
 from reconciler.emulator.webhooks import PATH
@@ -56,7 +56,7 @@ def emulated(session: Session) -> Iterator[tuple[InProcess, Secret]]:
         declared = None if session.group is None else session.group.organization
         name = declared or session.options.get("organization")
         behavior = Behavior(any_key=True, **_known_types())
-        emulator = Emulator(store, behavior, organization=name or ORGANIZATION)
+        emulator = Emulator(store, behavior, organization=name)
         key = LOCAL_KEY if name is None else _key_of(store, name)
         yield InProcess(emulator.handle, request=Request), Secret(key)
 
@@ -83,7 +83,7 @@ def serve(
     log: str | None,
     read_back: str,
     page_size: int,
-    organization: str,
+    organization: str | None,
 ) -> None:
     """Serve an emulator with the options of `webhooks emulator` until Ctrl-C.
 
@@ -103,7 +103,7 @@ def serve(
     )
     with closing(_open_store(":memory:" if db is None else directory / db)) as store:
         emulator = Emulator(store, behavior, organization=organization)
-        if (name := store.organizations()[0].name) != organization and organization != ORGANIZATION:
+        if organization not in (None, name := store.organizations()[0].name):
             raise UsageError(
                 f"the database {db} belongs to organization {quote(name)}",
                 hint="use another --db for this organization",

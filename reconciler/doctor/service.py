@@ -33,10 +33,10 @@ _WEBHOOK: Final = frozenset(
 )
 """The fields of a webhook that this version knows."""
 
-PROBE: Final = "doctor probe (safe to delete)"
+_NAME: Final = "doctor probe (safe to delete)"
 _PROBE_URL: Final = "https://webhooks-probe.example/"
 """`.example` is reserved (RFC 2606): no name in it resolves."""
-_RENAMED: Final = f"{PROBE} renamed"
+_RENAMED: Final = f"{_NAME} renamed"
 _SETTLED: Final = 2.0
 """Seconds until a listing shows a create whose response was lost."""
 _REPORT: Final = "paste this output into an issue"
@@ -235,7 +235,7 @@ def probe(api: Client, clock: Clock, organization: Organization) -> Section:
     checks = [*_run_checks(api, "probe", _trial(api, organization))]
     if checks[-1].name == "probe":
         clock.sleep(_SETTLED)
-    manually = f"delete the webhook {PROBE!r}, or run the probe again"
+    manually = f"delete the webhook {_NAME!r}, or run the probe again"
     checks += _run_checks(api, "clean-up", _clean_up(api), fix=manually)
     return Section(name="Probe", checks=tuple(checks))
 
@@ -252,7 +252,7 @@ def _is_ours(webhook: LiveWebhook) -> bool:
     shown = webhook.configuration
     url = None if isinstance(shown, Unknown) else shown.get("url")
     elsewhere = plausible(url) and url != Secret(_PROBE_URL)
-    return webhook.name in (PROBE, _RENAMED) and webhook.type == generic.KIND.type and not elsewhere
+    return webhook.name in (_NAME, _RENAMED) and webhook.type == generic.KIND.type and not elsewhere
 
 
 def _trial(api: Client, organization: Organization) -> Iterator[Check]:
@@ -263,7 +263,7 @@ def _trial(api: Client, organization: Organization) -> Iterator[Check]:
         "password": Secret(secrets.token_urlsafe(24)),
     }
     draft = Draft(
-        name=PROBE, type=generic.KIND.type, event_types=("template_deleted",), configuration=sent
+        name=_NAME, type=generic.KIND.type, event_types=("template_deleted",), configuration=sent
     )
     own_id = api.create(draft, organization.id).id
     yield ok("create", "accepted")

@@ -14,11 +14,6 @@ from typing import Any
 
 from reconciler.emulator.messages import Exchange, dump
 
-EVENTS = tuple(
-    f"{subject}_{verb}"
-    for subject in ("parameter", "template", "project", "environment", "value")
-    for verb in ("created", "updated", "deleted")
-)
 MASK = "*****"
 
 
@@ -28,7 +23,11 @@ class Behavior:
 
     types: tuple[str, ...] = ("slack", "generic")
     """The known webhook types; a type without rules accepts any configuration."""
-    events: tuple[str, ...] = EVENTS
+    events: tuple[str, ...] = tuple(
+        f"{subject}_{verb}"
+        for subject in ("parameter", "template", "project", "environment", "value")
+        for verb in ("created", "updated", "deleted")
+    )
     """The known event types."""
     masked_fields: tuple[str, ...] = ("token", "password")
     """Configuration keys whose values are secret."""

@@ -27,8 +27,6 @@ from reconciler.emulator.store import Store, User
 
 LOCAL_KEY = "local-emulator-key"
 """The key of the first organization of every new store."""
-ORGANIZATION = "Acme"
-"""The default name of the first organization."""
 
 _NOT_FOUND = b"<!doctype html>\n<html lang=en><title>Not Found</title><h1>Not Found</h1></html>\n"
 
@@ -41,15 +39,15 @@ class Emulator:
     """
 
     def __init__(
-        self, store: Store, behavior: Behavior, *, organization: str = ORGANIZATION
+        self, store: Store, behavior: Behavior, *, organization: str | None = None
     ) -> None:
-        """Serve `store`. If it is empty, add an organization named `organization`."""
+        """Serve `store`. If it is empty, add an organization named `organization`, or Acme."""
         self.store = store
         self.behavior = behavior
         self.listener: Callable[[Exchange, int], None] | None = None
         with self.store.transaction():
             if not self.store.organizations():
-                first = self.store.add_organization(organization)
+                first = self.store.add_organization(organization or "Acme")
                 self.store.add_user(first.id, key=LOCAL_KEY, role="OWNER", name="Local")
 
     @property
@@ -164,10 +162,13 @@ def _retrieve_membership(exchange: Exchange) -> Response:
 def _schema(exchange: Exchange) -> Response:
     """Return the part of the published OpenAPI description that lists types and events."""
     events, types = exchange.behavior.events, exchange.behavior.types
-    fields = ("id", *webhooks.FIELDS, "last_run", "last_error")
+    fields = ("id", "name", "organization", "event_types", "type", "configuration")
     schemas = {
         "EventTypesEnum": {"type": "string", "enum": list(events)},
-        "WebHooks": {"type": "object", "properties": {each: {} for each in fields}},
+        "WebHooks": {
+            "type": "object",
+            "properties": {each: {} for each in (*fields, "last_run", "last_error")},
+        },
         "WebHooksTypeEnum": {"type": "string", "enum": list(types)},
     }
     info = {"title": "CloudTruth Management API", "version": "v1"}

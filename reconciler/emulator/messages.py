@@ -100,14 +100,9 @@ class RejectedError(Exception):
         self.response = response
 
 
-def json_text(text: str, *, status: int = 200) -> Response:
-    """Return a response with JSON text."""
-    return bytes_response(status, text.encode())
-
-
 def json_value(value: Any, *, status: int = 200) -> Response:
     """Return a response with a value as JSON."""
-    return json_text(dump(value), status=status)
+    return bytes_response(status, dump(value).encode())
 
 
 def bytes_response(
@@ -146,7 +141,7 @@ def page(exchange: Exchange, rows: list[str], show: Callable[[str], str] = str) 
         }
     )
     shown = ",".join(map(show, rows[(number - 1) * size : number * size]))
-    return json_text(f'{dump(head)[:-1]},"results":[{shown}]}}')
+    return bytes_response(200, f'{dump(head)[:-1]},"results":[{shown}]}}'.encode())
 
 
 def _positive(text: str | None) -> int | None:

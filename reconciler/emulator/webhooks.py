@@ -18,7 +18,6 @@ from reconciler.emulator.messages import (
     Response,
     bytes_response,
     dump,
-    json_text,
     json_value,
     page,
     reject,
@@ -26,7 +25,7 @@ from reconciler.emulator.messages import (
 from reconciler.emulator.store import Row
 
 PATH = "/api/v1/webhooks/"
-FIELDS = ("name", "organization", "event_types", "type", "configuration")
+_FIELDS = ("name", "organization", "event_types", "type", "configuration")
 """The fields that a client can write."""
 _REQUIRED = "This field is required."
 _NULL = "This field may not be null."
@@ -51,7 +50,7 @@ def respond(exchange: Exchange) -> Response:
         raise reject(404, "Not found.")
     match method:
         case "GET":
-            return json_text(behavior.shown(exchange, row.data, wrote=False))
+            return bytes_response(200, behavior.shown(exchange, row.data, wrote=False).encode())
         case "DELETE":
             exchange.store.delete(row.id)
             exchange.changed = row.id
@@ -79,7 +78,7 @@ def _write(exchange: Exchange, row: Row | None) -> Response:
         data = exchange.store.update(row.id, record)
     exchange.changed = row.id
     shown = exchange.behavior.shown(exchange, data, wrote=True)
-    return json_text(shown, status=201 if stored is None else 200)
+    return bytes_response(201 if stored is None else 200, shown.encode())
 
 
 def _body(exchange: Exchange) -> dict[str, Any]:
@@ -103,10 +102,10 @@ def _validated(exchange: Exchange, stored: Mapping[str, Any] | None) -> dict[str
     """Return the webhook to store; `stored` is the one to change, None for a new one."""
     data, behavior = _body(exchange), exchange.behavior
     is_patch = exchange.request.method == "PATCH"
-    record: dict[str, Any] = {"id": None, **dict.fromkeys(FIELDS)}
+    record: dict[str, Any] = {"id": None, **dict.fromkeys(_FIELDS)}
     record |= stored or {"organization": exchange.caller.organization}
     errors: dict[str, Any] = {}
-    for field in FIELDS:
+    for field in _FIELDS:
         if field in data:
             record[field] = data[field]
             if problem := _errors(exchange, field, data[field]):

@@ -19,9 +19,6 @@ EVENTS: Final = (
 )
 """A list of all events in one line, for hints."""
 
-MAX_EVENT_GLOB: Final = 128
-"""The maximum length of a glob over events, in characters."""
-
 _SUBJECT_GLOBS: Final = tuple(f"{subject}_*" for subject in _SUBJECTS)
 _VERB_GLOBS: Final = tuple(f"*_{verb}" for verb in _VERBS)
 GLOBS: Final = (*_SUBJECT_GLOBS, *_VERB_GLOBS)

@@ -29,9 +29,6 @@ TOKEN: Final = re.compile(
 )
 """A complete Slack token, alone or inside other text. It always contains a digit."""
 
-TOKEN_PART: Final = re.compile(r"(?:xox[a-z]|xapp)[-.][A-Za-z0-9._-]*")
-"""Text that starts like a Slack token, complete or not."""
-
 _OTHER_TOKENS: Final = {
     re.compile(r"xoxe\..*", re.DOTALL): "a rotated token, which expires within 12 hours",
     re.compile(r"xoxe-.*", re.DOTALL): "a refresh token, which cannot post",
@@ -43,12 +40,6 @@ USE_A_BOT: Final = (
     "use the Bot User OAuth Token (xoxb-...) of an app without token rotation: "
     "`webhooks slack manifest`"
 )
-
-SLACK_URL: Final = re.compile(
-    r"https://(?:[a-z0-9-]+\.)*slack(?:-gov)?\.com(?::443)?(?:[/?#][^\\]*)?",
-    re.IGNORECASE | re.DOTALL,
-)
-"""A URL of Slack, the only server except CloudTruth that may receive a Slack token."""
 
 _CHANNEL: Final = (
     r"^(#?[^\x00-,./:-@\[-^`A-Z{-\xa0\u1680\u2000-\u206f\u3000\ufeff]{1,80}|[CG][A-Z0-9]{2,30})$"

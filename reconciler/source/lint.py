@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from reconciler.findings import Finding, Place, error, note, warning
 from reconciler.kinds import FIELDS, Field
-from reconciler.kinds.events import EVENT_TYPES, EVENTS, GLOBS, MAX_EVENT_GLOB, expand
+from reconciler.kinds.events import EVENT_TYPES, EVENTS, GLOBS, expand
 from reconciler.model import DataPath, Scheme, SecretRef
 from reconciler.planning.names import INVISIBLE, MAX_NORMALIZED_LENGTH
 from reconciler.source import secrets
@@ -39,6 +39,7 @@ class Rules(NamedTuple):
 
 # Embeddings, overrides and isolates make the displayed order differ from the stored one.
 _BIDI_CONTROLS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_MAX_EVENT_GLOB: Final = 128  # characters, as in the schema
 _REFUSED: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _ANY_FIELD: Final = {
     # A field of several types is checked in the webhooks that inherit it.
@@ -212,7 +213,7 @@ def _slack_token(holder: str) -> Finding:
 
 def _event(event: str) -> Finding | None:
     """Return the finding for an event glob without a match; the schema checks other entries."""
-    is_glob = len(event) <= MAX_EVENT_GLOB and any(char in event for char in "*?[")
+    is_glob = len(event) <= _MAX_EVENT_GLOB and any(char in event for char in "*?[")
     if not is_glob or expand(event):
         return None
     hint = did_you_mean(event[:80], (*GLOBS, *EVENT_TYPES)) or EVENTS

@@ -116,6 +116,11 @@ def public_url(secret: Secret) -> str | None:
 _MAX_BYTES: Final = 64 * 1024
 _URL: Final = re.compile(r"https?://[^\s/?#<>][^\s<>]*")
 _COMPARABLE: Final = re.compile(r".{8,}", re.DOTALL)
+_SLACK_URL: Final = re.compile(
+    r"https://(?:[a-z0-9-]+\.)*slack(?:-gov)?\.com(?::443)?(?:[/?#][^\\]*)?",
+    re.IGNORECASE | re.DOTALL,
+)
+"""A URL of Slack, the only server except CloudTruth that may receive a Slack token."""
 _HOLDS_TOKEN: Final = re.compile(f".*(?:{slack.TOKEN.pattern}).*", re.DOTALL)
 
 
@@ -307,7 +312,7 @@ def _misused(
             return warning("not-a-bot-token", message, slack.USE_A_BOT)
     elif secret.matches(_HOLDS_TOKEN):
         url = declared_secret(destination or "", fetched)
-        if url is not None and not url.matches(slack.SLACK_URL):
+        if url is not None and not url.matches(_SLACK_URL):
             what = "contains a Slack token, but this webhook is not for Slack"
             hint = "use `type: slack`; a Slack token is only sent to hosts under slack.com"
             return error("slack-token-elsewhere", f"{_subject(ref)} {what}", hint)

@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import Final, TypeAlias
 
 from reconciler.findings import Finding, Position, error
-from reconciler.kinds import slack
 
 _BOM: Final = b"\xef\xbb\xbf"
 _PLAIN: Final = bytes([*range(0x20, 0x7F), 0x0A, 0x09])
@@ -134,8 +133,8 @@ MASK: Final = "***"
 REFERENCE: Final = "`{env: NAME}` or `{file: PATH}`"
 LOOKS_SECRET: Final = re.compile(
     # A URL with more than a host. Normalized as a path, it has only one slash after the colon.
-    slack.TOKEN_PART.pattern
-    + r"|(?i:https?:/++|\b[a-z][a-z0-9+.-]{1,20}+://)[^\s\"']*[@/?#][^\s\"']*"
+    r"(?:xox[a-z]|xapp)[-.][A-Za-z0-9._-]*"  # a Slack token, complete or not
+    r"|(?i:https?:/++|\b[a-z][a-z0-9+.-]{1,20}+://)[^\s\"']*[@/?#][^\s\"']*"
 )
 """Text that is always hidden when part of a file is shown."""
 

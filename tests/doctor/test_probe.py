@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reconciler.checks import Section
-from reconciler.doctor.service import PROBE, probe
+from reconciler.doctor.service import probe
 from reconciler.execute.operation import draft
 from reconciler.model import Secret
 from tests.api import support
@@ -17,7 +17,7 @@ from tests.emulated.faults import Fault, drop, status
 from tests.emulated.variant import ReadBack
 from tests.planning.builders import generic
 
-GENERIC = draft(generic(PROBE), {})
+GENERIC = draft(generic("doctor probe (safe to delete)"), {})
 
 
 def run(emulated: EmulatedApi) -> Section:

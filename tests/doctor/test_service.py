@@ -15,7 +15,7 @@ from reconciler.errors import UnreachableError
 from reconciler.kinds.events import EVENT_TYPES
 from tests.api.support import EmulatedApi, Scripted, client, json_response
 from tests.emulated.emulator import LOCAL_KEY, Emulator, Request
-from tests.emulated.variant import EVENTS, Variant
+from tests.emulated.variant import Variant
 from tests.ports import VirtualClock
 
 
@@ -62,7 +62,7 @@ def test_a_correct_server() -> None:
     assert not any("Acme" in each.detail or "Deploys" in each.detail for each in checks)
 
 
-NEW = {"events": [*EVENTS, "secret_rotated"], "types": ["slack", "generic", "teams"]}
+NEW = {"events": [*Variant.events, "secret_rotated"], "types": ["slack", "generic", "teams"]}
 UNREADABLE = {"shown_role": "VIEWER", "read_role": "ADMIN"}
 
 

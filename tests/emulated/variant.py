@@ -15,10 +15,10 @@ from enum import StrEnum
 from hashlib import blake2b
 from typing import Any, Literal
 
-from reconciler.emulator.behavior import EVENTS, MASK, Behavior
+from reconciler.emulator.behavior import MASK, Behavior
 from reconciler.emulator.messages import RejectedError, dump, json_value
 
-__all__ = ["EVENTS", "MASK"]
+__all__ = ["MASK"]
 
 _ROLES = ("NO_SECRETS", "VIEWER", "CONTRIB", "ADMIN", "OWNER")
 """From the least to the most privileged."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Final
 
 from reconciler.checks import Checklist, Section, Status, unknown
 from reconciler.cli.connection import Progress, connected, settings_of
 from reconciler.cli.options import FILE_OPTIONS, Option, command
 from reconciler.cli.session import Session
-from reconciler.doctor.local import check_files, check_settings, command_line
+from reconciler.doctor.local import check_files, check_settings
 from reconciler.errors import ReconcilerError
 from reconciler.render.quote import quote
 from reconciler.settings import Settings
@@ -58,7 +59,9 @@ def run(session: Session, format: str, probe: bool, yes: bool) -> int:
         sections += _remote(session, settings, tuple(filter(None, expected)), probe=probe, yes=yes)
     slack = desired is not None and any(each.type == "slack" for each in desired.webhooks)
     notes = (
-        (f"`{command_line('slack check', words)}` checks tokens and channels.",) if slack else ()
+        (f"`{shlex.join(['webhooks', 'slack', 'check', *words])}` checks tokens and channels.",)
+        if slack
+        else ()
     )
     result = Checklist(command="doctor", sections=(*sections, files), notes=notes)
     return session.show_checks(result, format)
@@ -90,9 +93,9 @@ def _remote(
             if not yes:
                 progress.phase("")
                 question = (
-                    f"The probe creates the webhook {service.PROBE!r} in organization "
-                    f"{quote(organization.name)}, changes it and deletes it. It sends to a "
-                    "reserved domain, so nothing is delivered."
+                    f"The probe creates a webhook in organization {quote(organization.name)}, "
+                    "changes it and deletes it. It sends to a reserved domain, so nothing is "
+                    "delivered."
                 )
                 session.confirm(question)
             progress.phase("probing")

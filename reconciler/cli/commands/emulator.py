@@ -25,7 +25,7 @@ from reconciler.errors import ExitCode, ReconcilerError
                help="Listen on this address."),
         Option("--port", group="Server", type=click.IntRange(0, 65535), default=0, metavar="PORT",
                show_default=True, help="Listen on this port; 0 chooses a free one."),
-        Option("--organization", group="Server", default="Acme", metavar="NAME", show_default=True,
+        Option("--organization", group="Server", metavar="NAME", show_default="Acme",
                help="Serve an organization of this name."),
         Option("--key", group="Server", metavar="KEY", help="Accept only this API key."),
         Option("--db", group="Server", metavar="FILE",
