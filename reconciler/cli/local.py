@@ -22,7 +22,7 @@ from reconciler.cli.session import STDOUT, Session
 from reconciler.emulator.behavior import MASK, Behavior
 from reconciler.emulator.emulator import LOCAL_KEY, Emulator
 from reconciler.emulator.messages import Exchange, Request
-from reconciler.emulator.store import Row, Store
+from reconciler.emulator.store import Store
 from reconciler.emulator.webhooks import PATH
 from reconciler.errors import OutputError, ReconcilerError, UsageError
 from reconciler.kinds import KINDS
@@ -207,19 +207,13 @@ class _LocalStore(Store):
         super().__init__(path)
         self._redacted = redacted
 
-    def insert(self, record: Mapping[str, Any]) -> Row:
-        return super().insert(self._without_secrets(record))
-
-    def update(self, id: str, record: Mapping[str, Any]) -> str:
-        return super().update(id, self._without_secrets(record))
-
-    def _without_secrets(self, record: Mapping[str, Any]) -> dict[str, Any]:
+    def save(self, record: Mapping[str, Any]) -> str:
         kind = KINDS[record["type"]]
         shown = dict(record["configuration"])
         for field in kind.fields:
             if field.secret and shown.get(field.name):
                 shown[field.name] = self._masked(shown[field.name]) if field.is_url else MASK
-        return {**record, "configuration": shown}
+        return super().save({**record, "configuration": shown})
 
     def _masked(self, url: str) -> str:
         """Return a URL, or only scheme and host if it contains a credential."""

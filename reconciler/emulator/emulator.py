@@ -74,7 +74,7 @@ class Emulator:
         exchange.id = unquote(path.split("/")[-2])
         try:
             if view is not _schema:
-                exchange.user = _user(exchange)
+                exchange.caller = _user(exchange)
             if method not in methods:
                 raise reject(405, f'Method "{method}" not allowed.')
             response = view(exchange)

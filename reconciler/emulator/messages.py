@@ -66,14 +66,9 @@ class Exchange:
     store: Store
     behavior: Behavior
     id: str = ""
-    user: User | None = None
     changed: str | None = None
-
-    @property
-    def caller(self) -> User:
-        """The owner of the key; available after authentication."""
-        assert self.user is not None
-        return self.user
+    caller: User = field(init=False)
+    """The owner of the key; set by the authentication."""
 
     @property
     def role(self) -> str:

@@ -13,7 +13,7 @@ import os
 import sqlite3
 import threading
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -126,12 +126,12 @@ class Store:
     def add_organization(self, name: str) -> Organization:
         """Create an organization."""
         made = Organization(id=self.new_id(), name=name)
-        self._insert("organizations", {"id": made.id, "name": name})
+        self._insert("organizations", id=made.id, name=name)
         return made
 
     def organizations(self) -> list[Organization]:
         """Return all organizations, oldest first."""
-        found = self._rows("SELECT id, name FROM organizations ORDER BY seq")
+        found = self._execute("SELECT id, name FROM organizations ORDER BY seq")
         return [Organization(*row) for row in found]
 
     def add_user(self, organization: str, *, key: str, role: str = "ADMIN", name: str = "") -> User:
@@ -140,61 +140,61 @@ class Store:
             # Real user ids contain a bar, which must be percent-encoded in a path.
             own_id = f"auth0|{self.new_id().replace('-', '')[:24]}"
             user = User(own_id, name or "Service account", organization, role)
-            named = {"id": own_id, "name": user.name, "organization": organization}
-            self._insert("users", {**named, "key": _digest(key)})
+            digest = _digest(key)
+            self._insert("users", id=own_id, name=user.name, organization=organization, key=digest)
             self.add_membership(own_id, organization, role=role)
             return user
 
     def add_membership(self, user: str, organization: str, *, role: str) -> None:
         """Add a user to another organization; their key still targets the first one."""
-        values = {"id": self.new_id(), "user": user, "organization": organization, "role": role}
-        self._insert("memberships", values)
+        values = {"user": user, "organization": organization, "role": role}
+        self._insert("memberships", id=self.new_id(), **values)
 
     def user_of_key(self, key: str | None) -> User | None:
         """Return the owner of a key; without a key, the first user."""
-        found = self._rows(
+        digest = None if key is None else _digest(key)
+        found = self._execute(
             "SELECT u.id, u.name, u.organization, m.role FROM users u JOIN memberships m"
             " ON m.user = u.id AND m.organization = u.organization"
             " WHERE ? IS NULL OR u.key = ? ORDER BY u.seq LIMIT 1",
-            (None if key is None else _digest(key),) * 2,
+            digest,
+            digest,
         )
         return User(*found[0]) if found else None
 
     def memberships(self, user: str) -> list[_Membership]:
         """Return a user's memberships, in the order of their organizations."""
-        found = self._rows(
+        found = self._execute(
             "SELECT m.id, m.organization, o.name, m.role FROM memberships m JOIN organizations o"
             " ON o.id = m.organization WHERE m.user = ? ORDER BY o.seq",
-            (user,),
+            user,
         )
         return [_Membership(*row) for row in found]
 
     # Webhooks
 
-    def insert(self, record: Mapping[str, Any]) -> Row:
-        """Store a webhook without validation.
+    def save(self, record: Mapping[str, Any]) -> str:
+        """Store a webhook without validation and return its JSON text.
 
-        A missing `id` is generated, missing server fields are null.
+        It replaces the one with its `id`, keeping its position in lists. A missing `id` is
+        generated, missing server fields are null.
         """
-        with self.transaction():
-            made = {**record, "id": record.get("id") or self.new_id()}
-            made = {**made, "last_run": made.get("last_run"), "last_error": made.get("last_error")}
-            values = {key: made[key] for key in ("id", "organization", "name")}
-            seq = self._insert("webhooks", {**values, "data": (data := dump(made))})
-            return Row(seq=seq, **values, data=data)
-
-    def update(self, id: str, record: Mapping[str, Any]) -> str:
-        """Replace a webhook by id, keeping its position in lists, and return its JSON text."""
-        data = dump({**record, "id": id})
+        made = {**record, "id": record.get("id") or self.new_id()}
+        made = {**made, "last_run": made.get("last_run"), "last_error": made.get("last_error")}
         self._execute(
-            "UPDATE webhooks SET organization = ?, name = ?, data = ? WHERE id = ?",
-            (record["organization"], record["name"], data, id),
+            "INSERT INTO webhooks (id, organization, name, data) VALUES (?, ?, ?, ?) ON CONFLICT"
+            " (id) DO UPDATE SET (organization, name, data) ="
+            " (excluded.organization, excluded.name, excluded.data)",
+            made["id"],
+            made["organization"],
+            made["name"],
+            data := dump(made),
         )
         return data
 
     def delete(self, id: str) -> None:
         """Remove a webhook."""
-        self._execute("DELETE FROM webhooks WHERE id = ?", (id,))
+        self._execute("DELETE FROM webhooks WHERE id = ?", id)
 
     def row(self, id: str) -> Row | None:
         """Return one stored webhook."""
@@ -218,31 +218,27 @@ class Store:
         ]
         order = ", ".join([*terms, "seq"])
         query = f"SELECT data FROM webhooks WHERE organization = ? ORDER BY {order}"  # noqa: S608
-        return [data for (data,) in self._rows(query, (organization,))]
+        return [data for (data,) in self._execute(query, organization)]
 
     def webhooks(self, organization: str | None = None) -> list[dict[str, Any]]:
         """Return stored webhooks with plain secrets, oldest first; by default all."""
         query = "SELECT data FROM webhooks WHERE ? IS NULL OR organization = ? ORDER BY seq"
-        found = self._rows(query, (organization, organization))
+        found = self._execute(query, organization, organization)
         return [json.loads(data) for (data,) in found]
 
     def _webhooks(self, where: str, value: str) -> list[Row]:
         query = f"SELECT seq, id, organization, name, data FROM webhooks WHERE {where} ORDER BY seq"  # noqa: S608
-        return [Row(*row) for row in self._rows(query, (value,))]
+        return [Row(*row) for row in self._execute(query, value)]
 
-    def _rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
-        with self._lock:
-            return self._connection.execute(query, values).fetchall()
-
-    def _execute(self, query: str, values: Sequence[Any]) -> int:
+    def _execute(self, query: str, *values: Any) -> list[Any]:
         with self._lock:
             # Outside a transaction, a single statement is atomic.
-            return self._connection.execute(query, values).lastrowid or 0
+            return self._connection.execute(query, values).fetchall()
 
-    def _insert(self, table: str, values: Mapping[str, Any]) -> int:
+    def _insert(self, table: str, **values: str) -> None:
         marks = ", ".join("?" * len(values))
         query = f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})"  # noqa: S608
-        return self._execute(query, tuple(values.values()))
+        self._execute(query, *values.values())
 
 
 def _digest(key: str) -> str:

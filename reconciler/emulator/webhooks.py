@@ -71,12 +71,8 @@ def _write(exchange: Exchange, row: Row | None) -> Response:
     stored: dict[str, Any] | None = None if row is None else json.loads(row.data)
     record = _validated(exchange, stored)
     exchange.behavior.check(exchange, record, stored)
-    if row is None:
-        row = exchange.store.insert(record)
-        data = row.data
-    else:
-        data = exchange.store.update(row.id, record)
-    exchange.changed = row.id
+    exchange.changed = record["id"] = record["id"] or exchange.store.new_id()
+    data = exchange.store.save(record)
     shown = exchange.behavior.shown(exchange, data, wrote=True)
     return bytes_response(201 if stored is None else 200, shown.encode())
 

@@ -76,7 +76,7 @@ class Organizations:
         """Change a live webhook directly."""
         (row,) = self.world.emulator.store.webhooks(self.ids[label])
         row["configuration"]["channel"] = channel
-        self.world.emulator.store.update(row["id"], row)
+        self.world.emulator.store.save(row)
 
 
 @pytest.fixture

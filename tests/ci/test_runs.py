@@ -154,7 +154,7 @@ def test_an_inapplicable_declaration_fails_the_run(fresh: World) -> None:
     fresh.declare("Audit", "Deploys")
     row = {"type": "slack", "event_types": ["role_created"], "configuration": {"channel": "#x"}}
     organization = fresh.emulator.organization
-    fresh.emulator.store.insert({"organization": organization, "name": "Deploys", **row})
+    fresh.emulator.store.save({"organization": organization, "name": "Deploys", **row})
     done = fresh.push(WEBHOOKS_REVIEWED_PLAN="ignore")
     assert (done.code, done.outputs["failure-reason"]) == (1, "apply-incomplete")
     assert "declaration not applied: unknown event" in done.summary

@@ -27,7 +27,7 @@ def edit(directory: Path, **changed: Any) -> None:
     """Change each live webhook of `--local`."""
     store = Store(str(directory / ".webhooks-local/webhooks.db"))
     for row in store.webhooks():
-        store.update(row["id"], {**row, **changed})
+        store.save({**row, **changed})
     store.close()
 
 

@@ -150,7 +150,7 @@ def test_a_live_webhook_of_an_unknown_type(shell: Shell, file: File, cloud: Make
     server = cloud(types=["slack", "generic", "teams"])
     row = {"name": "Deploys", "type": "teams", "event_types": ["value_updated"]}
     organization = server.emulator.organization
-    server.emulator.store.insert({**row, "organization": organization, "configuration": {}})
+    server.emulator.store.save({**row, "organization": organization, "configuration": {}})
     for code in (7, 1):
         shown = f"Exit {code}: 1 declaration is not applied, see above."
         expect(shell("apply", "--yes", **server.environ), code, shown)

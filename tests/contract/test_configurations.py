@@ -76,7 +76,7 @@ def without_defaults(configuration: dict[str, Any]) -> dict[str, Any]:
 def insert(emulator: Emulator, name: str, live: dict[str, Any]) -> None:
     """Store the live webhook of a pair."""
     row = {"name": name, "event_types": ["value_updated"], "organization": emulator.organization}
-    emulator.store.insert({**row, "type": kind(live), "configuration": values(live)})
+    emulator.store.save({**row, "type": kind(live), "configuration": values(live)})
 
 
 def missing(emulator: Emulator) -> set[str]:

@@ -44,9 +44,9 @@ def test_a_failed_transaction_changes_nothing(api: Any) -> None:
 
     def fail() -> None:
         with store.transaction():
-            store.insert(api.slack())
+            store.save(api.slack())
             with store.transaction():
-                store.insert(api.slack())
+                store.save(api.slack())
             raise KeyError
 
     with pytest.raises(KeyError):

@@ -94,7 +94,7 @@ def test_a_run_without_changes_loads_no_engine(
     file(declaration(range(10)))
     made = cloud()
     for number in range(10):
-        made.emulator.store.insert(row(number, made.emulator.organization))
+        made.emulator.store.save(row(number, made.emulator.organization))
     code, modules = loaded(tmp_path, line, **{**made.environ, "TOKEN": TOKEN})
     assert (code, "httpx" in modules) == (0, True)
     others = existing("emulator", "execute.execute", "source.saved_plan")

@@ -80,7 +80,7 @@ def command(shell: Shell, file: File) -> Command:
         file(declaration(declared))
         emulator = CountingEmulator(of, meeting, page_size=2, max_page_size=max_page_size)
         for number in range(ROWS):
-            emulator.store.insert(row(number, emulator.organization))
+            emulator.store.save(row(number, emulator.organization))
         with served(emulator) as url:
             site = {"CLOUDTRUTH_API_KEY": LOCAL_KEY, "CLOUDTRUTH_SERVER_URL": url}
             done = shell(*line.split(), TOKEN=TOKEN, **site)

@@ -155,7 +155,7 @@ def test_guards_count_only_what_is_applied(shell: Shell, file: File, server: Clo
     assert shell("plan", "--out", "plan.json", **server.environ).code == 0
     row = server.emulator.store.webhooks()[0]
     for number in range(8):
-        server.emulator.store.insert({**row, "id": f"stray-{number}", "name": f"stray-{number}"})
+        server.emulator.store.save({**row, "id": f"stray-{number}", "name": f"stray-{number}"})
     assert shell("apply", "--yes", **server.environ).code == 5
     done = shell("apply", "plan.json", "--yes", **server.environ)
     assert (done.code, "BLOCKED" in done.err) == (7, False)

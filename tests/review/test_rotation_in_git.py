@@ -135,9 +135,10 @@ def test_the_note_counts_webhooks_that_share_a_name(
     text = "webhooks:\n"
     for number in range(5):
         live = {**row, "configuration": {**row["configuration"], "channel": f"#ops{number}"}}
-        added = server.emulator.store.insert({**live, "id": server.emulator.store.new_id()})
+        live["id"] = server.emulator.store.new_id()
+        server.emulator.store.save(live)
         entry = OLD.removeprefix("webhooks:\n").replace("deploys", f"ops{number}")
-        text += entry.replace("type:", f"id: {added.id}\n    type:")
+        text += entry.replace("type:", f"id: {live['id']}\n    type:")
     commit(file(text).parent)
     file(text.replace("version: 1", "version: 2"))
     shown = " ".join(shell("plan", "--no-prune", **server.environ).out.split())

@@ -120,7 +120,7 @@ def _populated() -> Emulator:
     store = emulator.store
     at = "2026-01-02T03:04:05Z"
     for number, each in enumerate((*ATTACKS, *ATTACKS[:3], "old ##[x]", "gone ##[x]")):
-        store.insert(
+        store.save(
             {
                 "id": None,
                 "name": each,

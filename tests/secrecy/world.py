@@ -337,7 +337,7 @@ def _populate(emulator: Emulator, *, shown: bool) -> None:
          other),
     )  # fmt: skip
     for name, kind, configuration, error in rows:
-        store.insert(
+        store.save(
             {
                 "name": name,
                 "type": kind,

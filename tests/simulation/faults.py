@@ -162,10 +162,8 @@ class ConsoleUser:
     def _do(self, store: Store, verb: str, row: Mapping[str, Any]) -> str:
         self.touched[row["name"]] = self._now
         match verb:
-            case "creates":
-                store.insert(row)
             case "deletes":
                 store.delete(row["id"])
             case _:
-                store.update(row["id"], row)
+                store.save(row)
         return f"person {verb} {row['name']}"

@@ -40,7 +40,7 @@ class World:
         )
         store, organization = self.emulator.store, self.emulator.organization
         for row in case.live:
-            store.insert({"organization": organization, **row})
+            store.save({"organization": organization, **row})
         self.invariants = Invariants(case, store, organization, self.console_user)
         self.trace: list[str] = []
         self.log: list[LogEntry] = []
