@@ -87,8 +87,7 @@ class _Reader:
         if usable:
             below = parents[0]
             for each in parents[1:]:
-                place = Place(document.file, ("extends",))
-                below = _Merge(_moved(below, each.file), each, found, place).document()
+                below = _Merge(_moved(below, each.file), each, found, True).document()
             over = _Merge(_moved(below, over.file), over, found).document()
         if found:
             from reconciler.source.excerpt import add_positions  # valid files need no positions
@@ -132,20 +131,17 @@ class _Merged(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Merge:
-    """The merge of one document over another; `through` is the `extends` position."""
+    """The merge of one document over another, which may both be parents of an overlay."""
 
     below: Document
     over: Document
     findings: list[Finding]
-    through: Place | None = None
+    are_parents: bool = False
 
     def document(self) -> Document:
         """Return the merged document, under the name of the upper one."""
         below, over = self.below, self.over
-        lower, earlier = dict(below.data), _mapping(below.data.get("defaults"))
-        if _retyped(earlier.get("type"), _mapping(over.data.get("defaults")).get("type")):
-            lower["defaults"] = _without_configuration(earlier)
-        data = self._merged(lower, over.data, ())
+        data = self._merged(below.data, over.data, ())
         items = {
             key: (over if key in over.data else below).items.get(key, [])
             for key in LISTED
@@ -153,8 +149,8 @@ class _Merge:
         }
         merged: list[_Merged] = []
         if isinstance(data.get("webhooks"), list):
-            types = earlier.get("type"), _mapping(data.get("defaults")).get("type")
-            merged = self._webhooks(types)
+            types = [_mapping(each.get("defaults")).get("type") for each in (below.data, data)]
+            merged = self._webhooks(*types)
             data["webhooks"] = [each.entry for each in merged]
             items["webhooks"] = [each.position for each in merged]
         layers = (
@@ -169,8 +165,10 @@ class _Merge:
         Keys keep the order of the lower mapping, followed by the keys that the upper one adds.
         """
         merged = dict(lower)
+        if _retyped(lower.get("type"), upper.get("type")):
+            merged.pop("configuration", None)
         for key, new in upper.items():
-            old = lower.get(key)
+            old = merged.get(key)
             if new is None and self._is_removed((*at, key)):
                 merged.pop(key, None)
             elif key in _MAPPINGS and isinstance(old, dict) and isinstance(new, dict):
@@ -192,8 +190,8 @@ class _Merge:
             self.findings.append(error("guard-removed", message, hint, place))
         return True
 
-    def _webhooks(self, types: tuple[object, object]) -> list[_Merged]:
-        """Merge two lists of webhooks; `types` are the default types before and after."""
+    def _webhooks(self, old_type: object, new_type: object) -> list[_Merged]:
+        """Merge two lists of webhooks, given the default types before and after."""
         over = [self._checked(*each) for each in enumerate(self.over.webhooks)]
         changes = self._changes()
         here, there = (each.items.get("webhooks", []) for each in (self.over, self.below))
@@ -201,10 +199,9 @@ class _Merge:
         for old, lower in enumerate(self.below.webhooks):
             new = changes.get(old)
             upper = {} if new is None else over[new]
-            if isinstance(lower, dict) and _retyped(
-                lower.get("type", types[0]), upper.get("type", lower.get("type", types[1]))
-            ):
-                lower = _without_configuration(lower)
+            own = _mapping(lower).get("type")
+            if _retyped(own or old_type, upper.get("type", own or new_type)):
+                lower = {key: value for key, value in lower.items() if key != "configuration"}
             if new is None:
                 merged.append(_Merged(lower, there[old], None, old))
             elif "absent" in (_mapping(lower).get("state"), _mapping(upper).get("state")):
@@ -248,22 +245,17 @@ class _Merge:
             at: DataPath = ("webhooks", index, "name")
             if same and same[0] not in found:
                 found[same[0]] = index
-                if self.through is not None:
+                if self.are_parents:
                     self.findings.append(self._twice(name, at, same[0]))
-            elif not same and _is_excluded(entry):
-                message = f"no parent declares {in_quotes(name)}, which is excluded here"
+            elif _is_excluded(entry) or (same and _is_excluded(over[found[same[0]]])):
+                why = "no parent declares it, or another entry here changes it"
+                message = f"{in_quotes(name)} cannot be excluded: {why}"
                 self._refuse(message, "remove the entry, or correct its name", at)
-            elif same and (_is_excluded(entry) or _is_excluded(over[found[same[0]]])):
-                message = f"{in_quotes(name)} is excluded by one entry and changed by another"
-                self._refuse(message, "remove one of the two", at)
         return found
 
     def _twice(self, name: object, at: DataPath, below: int) -> Finding:
         earlier = self.below.written_at(("webhooks", below, "name"))
-        related = (
-            Related(message="the earlier one", place=earlier),
-            Related(message="extended here", place=self.through),
-        )
+        related = (Related(message="the earlier one", place=earlier),)
         message = f"two parents declare {in_quotes(name)}: the later one overrides the earlier"
         return note("extends-twice", message, at=self.over.written_at(at), related=related)
 
@@ -295,10 +287,6 @@ def _mapping(value: Any) -> dict[str, Any]:
 
 def _retyped(old: object, new: object) -> bool:
     return None not in (old, new) and old != new
-
-
-def _without_configuration(entry: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in entry.items() if key != "configuration"}
 
 
 def _is_excluded(entry: Any) -> bool:
