@@ -22,7 +22,7 @@ from reconciler.api.transport import MAX_LISTING_BYTES, Transport
 from reconciler.errors import IncompleteListingError, NotFoundError, ProtocolError
 from reconciler.ports import Workers
 
-PAGE_SIZE: Final = 1000
+_PAGE_SIZE: Final = 1000
 """The requested number of rows per page; the server may return fewer."""
 _MAX_PAGES: Final = 2000
 _MAX_ROWS: Final = 200_000
@@ -133,7 +133,7 @@ def _problem(pages: Sequence[_Page[_T]], key: Callable[[_T], str]) -> str | None
 
 
 def _read(transport: Transport, path: str, decode: Callable[[Any], _T], number: int) -> _Page[_T]:
-    params: dict[str, str | int] = {"ordering": "name", "page": number, "page_size": PAGE_SIZE}
+    params: dict[str, str | int] = {"ordering": "name", "page": number, "page_size": _PAGE_SIZE}
     try:
         data = transport.request("GET", path, params=params, expect=200, cap=MAX_LISTING_BYTES).data
     except NotFoundError:

@@ -128,7 +128,7 @@ def classify(
         return FailedAttempt(failure=failure, error=error)
     document = None
     if not isinstance(body, FailedAttempt) and _is_json(headers.get("content-type", "")):
-        with suppress(NotJsonError):
+        with suppress(_NotJsonError):
             document = decode(body)
     error = _rejection(status, document, origin.address, label, call.secret_values)
     wait = _wait(headers, now)
@@ -189,7 +189,7 @@ def _success(
         return _unexpected(status, f"{returned} without JSON ({what})")
     try:
         document = decode(body)
-    except NotJsonError as error:
+    except _NotJsonError as error:
         return _unexpected(status, f"{returned} with invalid JSON: {error}")
     if not call.accept(document):
         return _unexpected(status, f"{returned} without the expected object")
@@ -291,7 +291,7 @@ def _truncated(text: str, limit: int = _MAX_MESSAGE) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-class NotJsonError(ValueError):
+class _NotJsonError(ValueError):
     """A document that is not strict JSON; the message gives the reason, without library text."""
 
 
@@ -301,7 +301,7 @@ def _is_json(content_type: str) -> bool:
 
 
 def decode(data: bytes) -> Any:
-    """Parse JSON strictly. Raises NotJsonError; the message does not quote the document.
+    """Parse JSON strictly. Raises ValueError; the message does not quote the document.
 
     The document must be valid UTF-8, without NaN, Infinity, numbers outside a double's range,
     duplicate keys, or nesting too deep for the interpreter.
@@ -309,7 +309,7 @@ def decode(data: bytes) -> Any:
     problem = "it is truncated or malformed"
     try:
         return _DECODE(data.decode("utf-8"))
-    except NotJsonError as error:
+    except _NotJsonError as error:
         problem = str(error)
     except UnicodeDecodeError:
         problem = "it is not UTF-8"
@@ -318,7 +318,7 @@ def decode(data: bytes) -> Any:
     except ValueError:
         pass
     # Raised here, so that the errors above, which contain the document, are not its context.
-    raise NotJsonError(problem)
+    raise _NotJsonError(problem)
 
 
 def encode(value: object) -> bytes:
@@ -329,19 +329,19 @@ def encode(value: object) -> bytes:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise NotJsonError("it has a duplicate key")
+        raise _NotJsonError("it has a duplicate key")
     return found
 
 
 def _float(text: str) -> float:
     number = float(text)
     if math.isinf(number):
-        raise NotJsonError("it has a number out of range")
+        raise _NotJsonError("it has a number out of range")
     return number
 
 
 def _constant(text: str) -> float:
-    raise NotJsonError("it has NaN or Infinity")
+    raise _NotJsonError("it has NaN or Infinity")
 
 
 _DECODE: Final = json.JSONDecoder(
