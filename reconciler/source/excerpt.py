@@ -74,7 +74,7 @@ def add_positions(documents: Mapping[str, Document], findings: Iterable[Finding]
     its items are known.
     """
     found = list(findings)
-    written: dict[Place | Position | None, Place | Position] = {
+    written = {
         at: documents[at.file].written_at(at.path)._replace(key=at.key)
         if isinstance(at, Place)
         else at
@@ -82,29 +82,26 @@ def add_positions(documents: Mapping[str, Document], findings: Iterable[Finding]
         for at in (each.place or each.position, *(other.place for other in each.related))
         if at is not None and at.file in documents
     }
-    through = {
-        at: Place(at.file, ("extends",))
-        for at, there in written.items()
-        if at is not None and at.file != there.file
-    }
-    shown: dict[Place | Position | None, tuple[Position | None, str | None]] = {
-        at: _shown(documents[at.file], at)
-        for at in sorted({*written.values(), *through.values()}, key=lambda each: each.file)
-        if at.file in documents
-    }
+    shown: dict[Place | Position | None, tuple[Position, str | None, tuple[Related, ...]]] = {}
+    # Files are parsed again one after the other.
+    for at, there in sorted(written.items(), key=lambda pair: (pair[1].file, pair[0].file)):
+        through: tuple[Related, ...] = ()
+        if at.file != there.file:
+            overlay, _ = _shown(documents[at.file], Place(at.file, ("extends",)))
+            through = (Related(message="extended here", position=overlay),)
+        shown[at] = *_shown(documents[there.file], there), through
 
     def finished(each: Finding) -> Finding:
-        at = each.place or each.position
-        position, line = shown.get(written.get(at), (each.position, None))
-        related = [
-            other._replace(place=None, position=shown[written[other.place]][0])
-            if other.place in written
+        position, line, through = shown.get(each.place or each.position, (each.position, None, ()))
+        related = (
+            other._replace(place=None, position=shown[other.place][0])
+            if other.place in shown
             else other
             for other in each.related
-        ]
-        if at in through:
-            related.append(Related(message="extended here", position=shown[through[at]][0]))
-        return replace(each, place=None, position=position, excerpt=line, related=tuple(related))
+        )
+        return replace(
+            each, place=None, position=position, excerpt=line, related=(*related, *through)
+        )
 
     return list(map(finished, found))
 
