@@ -32,7 +32,8 @@ ROOT: Final = ""
 """The definition of a complete document."""
 
 _PACKAGE = Path(__file__).resolve().parent.parent
-_FOLDERS = (_PACKAGE / "_schemas", _PACKAGE.parent / "schemas")  # in a wheel, in a checkout
+_IN_WHEEL = _PACKAGE / "_schemas"
+_FOLDER = _IN_WHEEL if _IN_WHEEL.is_dir() else _PACKAGE.parent / "schemas"
 COMPLETE: Final = {name: f"{name}Webhook" for name in KINDS}
 """The definition of a webhook by its type."""
 
@@ -50,11 +51,7 @@ class Part(NamedTuple):
 
 def schema_text(name: str) -> str:
     """Return the text of `schemas/<name>`; raises FileNotFoundError if there is no such file."""
-    for folder in _FOLDERS:
-        path = folder / name
-        if path.is_file():
-            return path.read_text(encoding="utf-8")
-    raise FileNotFoundError(name)
+    return (_FOLDER / name).read_text(encoding="utf-8")
 
 
 @cache

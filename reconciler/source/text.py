@@ -37,7 +37,7 @@ _NON_ASCII_CHECKS: Final[tuple[_Check, ...]] = (
         "",
         "[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]",
         "the character {character} is not allowed in the file",
-        "delete it",
+        "delete it, and save the file as UTF-8",
     ),
     _check(
         "typographic-quote",
@@ -88,11 +88,6 @@ def decode(raw: bytes, file: str) -> tuple[str, Finding | None]:
 
     The text is empty if it is not UTF-8.
     """
-    start = Position(file=file, line=1)
-    # Also without a byte order mark: the first character is ASCII, so one of two bytes is NUL.
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")) or raw[:2].count(0) == 1:
-        message = "the file is UTF-16, not UTF-8"
-        return "", error("encoding", message, "save it as UTF-8", start)
     body = raw.removeprefix(_BOM)
     try:
         text = body.decode("utf-8")

@@ -45,7 +45,10 @@ FAULTS: Final[Mapping[str, tuple[str, str]]] = {
         "put the list of webhooks under `webhooks:`",
     ),
     "several-documents": ("a second document starts here", "put it into a separate file"),
-    "key-not-text": ("a key must be text", "put it in quotes"),
+    "key-not-text": (
+        "a key must be text",
+        "put it in quotes; templates such as `{{ ... }}` are not rendered",
+    ),
     "number-too-large": (
         "this number is too large to be exact",
         "put it in quotes if it is text",
@@ -201,7 +204,6 @@ class _Reader:
         self.positions: dict[int, list[Position]] = {}
         self.findings: list[Finding] = []
         self.duplicates = False
-        self._text = text
         self._file = file
         self._next: Callable[[], Any] = parser(text).get_event
         self._keys: dict[str, str] = {}  # plain keys known to be text; equal ones share one object
@@ -311,10 +313,7 @@ class _Reader:
         if key.__class__ is str and event.__class__ is yaml.ScalarEvent:
             known = self._strings if event.style else self._keys
             return known.setdefault(key, key)
-        message, hint = FAULTS["key-not-text"]
-        if self._text.startswith("{{", event.start_mark.index - 1):
-            hint = "templates such as `{{ ... }}` are not rendered: write the actual value"
-        self.findings.append(error("key-not-text", message, hint, self._position(event)))
+        self._record_error("key-not-text", self._position(event))
         return ""
 
     def _check_collection(self, start: Any, depth: int) -> None:
