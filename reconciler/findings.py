@@ -65,7 +65,7 @@ class Finding:
     """An error, a warning or a note.
 
     `rule` is a rule id from docs/rules.md. A finding about a file has a `place`;
-    `source/excerpt.py` replaces it with `position` and `excerpt`, the source line with secrets
+    `source/position.py` replaces it with `position` and `excerpt`, the source line with secrets
     masked, or the part of a long line around the column (see `MAX_EXCERPT_PREFIX`).
     """
 

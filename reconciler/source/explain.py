@@ -20,7 +20,7 @@ from reconciler.kinds import KINDS
 from reconciler.kinds.events import EVENT_TYPES, EVENTS
 from reconciler.model import DataPath
 from reconciler.source.allowed import BAD_NAME
-from reconciler.source.excerpt import is_known
+from reconciler.source.position import is_known
 from reconciler.source.schema import COMPLETE, INHERITED, Part, origin, schema, validator
 from reconciler.source.text import REFERENCE, did_you_mean, near, quoted, ticked
 from reconciler.source.yaml import Document

@@ -90,7 +90,7 @@ class _Reader:
                 below = _Merge(_moved(below, each.file), each, found, True).document()
             over = _Merge(_moved(below, over.file), over, found).document()
         if found:
-            from reconciler.source.excerpt import add_positions  # valid files need no positions
+            from reconciler.source.position import add_positions  # valid files need no positions
 
             found = add_positions(self._known, found)
         self._merged[document.file] = merged = replace(

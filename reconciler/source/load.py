@@ -63,8 +63,7 @@ class Loaded:
         document = self.documents[place.file]
         if not document.text:
             return None
-        from reconciler.source.excerpt import excerpt
-        from reconciler.source.position import locate
+        from reconciler.source.position import excerpt, locate
 
         at = document.written_at(place.path)
         text = self.parents.get(at.file, document).text
@@ -116,7 +115,7 @@ def load_parsed(parsed: Parsed, rules: Rules) -> Loaded:
             found.extend(explain(document, rejected))
         checked.extend(lint(file, document.data, rules))
     if found or checked:
-        from reconciler.source.excerpt import add_positions  # valid files need no positions
+        from reconciler.source.position import add_positions  # valid files need no positions
 
         located = add_positions(parents | {each.file: each for each in read}, [*found, *checked])
         found, checked = located[: len(found)], located[len(found) :]

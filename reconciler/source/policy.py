@@ -15,9 +15,9 @@ from typing import Any, Final
 
 from reconciler.errors import RunConfigurationError, StalePlanError
 from reconciler.findings import error, sort_key
-from reconciler.source.excerpt import add_positions
 from reconciler.source.files import NotReadableError
 from reconciler.source.load import Loaded
+from reconciler.source.position import add_positions
 from reconciler.source.rendered import configurations, source_place
 from reconciler.source.schema import ValidationError, user_schema_validator
 

@@ -1,28 +1,40 @@
-"""Find the positions of findings in a file.
+"""Find the positions of findings in a file, and show source lines without secrets.
 
 The parser keeps few positions, because valid files need none. To locate a finding, the text is
 parsed again into nodes, which is slow. An alias stays an alias, and both duplicate keys are kept.
 Paths are paths of the data: aliases and merges are followed to the value itself, which is the
 position to fix.
+
+In an excerpt, anything in a line that may be secret is masked. Keys of the schema and near
+misspellings of them are shown. A value is shown only outside of `configuration`, under a key of the
+schema, on one line, and only if the complete file can be parsed: after a syntax error, a typo may
+have moved a secret anywhere. A channel is shown only if it is `#` or `@` followed by words.
+Comments, and text that looks like a Slack token or a URL, are always hidden.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import yaml
 
-from reconciler.findings import Finding, Position, Related, error
+from reconciler.findings import MAX_EXCERPT_PREFIX, Finding, Place, Position, Related, error
+from reconciler.kinds import KINDS
+from reconciler.kinds.events import EVENT_TYPES
 from reconciler.model import DataPath
-from reconciler.source.text import ambiguity
-from reconciler.source.yaml import PARSER
+from reconciler.source.allowed import VARIABLE
+from reconciler.source.schema import schema
+from reconciler.source.text import LOOKS_SECRET, MASK, ambiguity, is_word, near
+from reconciler.source.yaml import PARSER, Document
 
 
 @dataclass(slots=True, eq=False)
-class Node:
+class _Node:
     """One node. Lines and columns count from 0; the end is exclusive.
 
     `form` is the class of its first event. `text` is a scalar's text, `plain` is true if it is not
@@ -38,11 +50,11 @@ class Node:
     end_column: int
     text: str = ""
     plain: bool = False
-    items: list[Node] = field(default_factory=list)
-    target: Node | None = None
+    items: list[_Node] = field(default_factory=list)
+    target: _Node | None = None
     entries: dict[str, _Step] = field(default_factory=dict)
 
-    def pairs(self) -> list[tuple[Node, Node]]:
+    def pairs(self) -> list[tuple[_Node, _Node]]:
         """Return a mapping's keys with their values."""
         return list(zip(self.items[::2], self.items[1::2], strict=True))
 
@@ -57,19 +69,19 @@ class Node:
         return self.plain and not self.text
 
 
-_Step: TypeAlias = "tuple[Node | None, Node]"
+_Step: TypeAlias = "tuple[_Node | None, _Node]"
 """A value, and its key if it is in a mapping."""
 
 
 @lru_cache(maxsize=2)  # findings of one file are located consecutively
-def nodes(text: str) -> list[Node]:
+def _nodes(text: str) -> list[_Node]:
     """Return the nodes of `text` in the order of their ends, the root last.
 
     The list is empty if the text is not one valid document.
     """
-    found: list[Node] = []
-    stack: list[Node] = []
-    anchors: dict[str, Node] = {}
+    found: list[_Node] = []
+    stack: list[_Node] = []
+    anchors: dict[str, _Node] = {}
     if ambiguity(text, "") is not None:
         return []
     parser: Any = PARSER(text)
@@ -85,7 +97,7 @@ def nodes(text: str) -> list[Node]:
                 continue
             if found and not stack:  # a second document
                 return []
-            node = Node(type(event), start.line, start.column, end.line, end.column)
+            node = _Node(type(event), start.line, start.column, end.line, end.column)
             if stack:
                 stack[-1].items.append(node)
             if node.form is yaml.AliasEvent:
@@ -132,8 +144,8 @@ def is_null(text: str, path: DataPath) -> bool:
 def duplicate_keys(text: str, file: str) -> Iterator[Finding]:
     """Yield the findings for the duplicate keys of a file."""
     same_webhook = range(0)
-    for node in nodes(text):
-        first: dict[str, Node] = {}
+    for node in _nodes(text):
+        first: dict[str, _Node] = {}
         for key, _ in node.pairs() if node.form is yaml.MappingStartEvent else ():
             if key.form is not yaml.ScalarEvent or key.is_merge:
                 continue
@@ -150,7 +162,7 @@ def duplicate_keys(text: str, file: str) -> Iterator[Finding]:
             yield error("duplicate-key", "duplicate key in a mapping", hint, where, related)
 
 
-def _follow(text: str, path: DataPath) -> tuple[Node | None, Node, bool]:
+def _follow(text: str, path: DataPath) -> tuple[_Node | None, _Node, bool]:
     """Return key and value of the last step of `path` that exists, and whether all steps do."""
     name, node = None, _root(text)
     for part in path:
@@ -166,9 +178,9 @@ def _follow(text: str, path: DataPath) -> tuple[Node | None, Node, bool]:
 
 
 @lru_cache(maxsize=2)
-def _root(text: str) -> Node:
+def _root(text: str) -> _Node:
     """Return the root of a valid `text` after setting the `entries` of all mappings."""
-    found = nodes(text)
+    found = _nodes(text)
     # Merged mappings end before the one that merges them.
     for node in found:
         merged: dict[str, _Step] = {}
@@ -184,14 +196,236 @@ def _root(text: str) -> Node:
     return found[-1]
 
 
-def _resolved(node: Node) -> Node:
+def _resolved(node: _Node) -> _Node:
     """Return the node that an alias refers to, or the node itself."""
     return node.target or node
 
 
-def _position(text: str, file: str, node: Node) -> Position:
+def _position(text: str, file: str, node: _Node) -> Position:
     column, line = node.column, lines(text)[node.line]
     end = node.end_column if node.end_line == node.line else len(line.rstrip())
     if end <= column:  # an empty value: the character before is a colon or a dash
         column, end = max(0, min(column, len(line)) - 1), 0
     return Position(file=file, line=node.line + 1, column=column + 1, width=max(1, end - column))
+
+
+# Excerpts
+
+_WORD_KEYS: Final = frozenset(("type", "event_types", "state"))
+"""Keys whose values are shown only if they look like words of the schema."""
+
+_SHOWN_KEYS: Final = _WORD_KEYS.union(
+    ("$schema", "version", "organization", "profile", "extends", "prune", "scope", "ignore"),
+    ("protect", "max_deletes", "name", "id", "previously", "adopt"),
+)
+"""Keys whose values are shown."""
+
+_KNOWN_KEYS: Final = _SHOWN_KEYS.union(
+    key for part in (schema(), *schema()["$defs"].values()) for key in part.get("properties", ())
+)
+_OPEN_KEYS: Final = _SHOWN_KEYS | {"limits", "defaults", "webhooks"}
+"""Keys whose value is not secret as a whole; its parts are checked."""
+
+_KNOWN_WORDS: Final = frozenset(
+    (*EVENT_TYPES, *KINDS, "absent", "true", "false", "null", "~", "yes", "no", "on", "off")
+)
+_REFERENCE: Final = {
+    "env": VARIABLE,
+    "file": re.compile(r".*"),
+    "version": re.compile(r"-?[0-9]*"),
+}
+"""Keys of a secret reference, and the values that may be shown."""
+
+_KEY: Final = re.compile(
+    r"""(?:^[\s\-?{\[]*+|[,{]\s*+)(["']?+)([\w$.-]++)["']?+\s*+:(?=\s|$|["'\[{])"""
+)
+"""A key at the beginning of a line or of an entry in flow style."""
+
+_LETTERS: Final = re.compile(r"[A-Za-z_-]{1,20}")
+_EDGES: Final = " \t-{}[],?"
+_AFTER: Final = 400
+
+_HIDDEN: Final = "\0"
+_HIDDEN_RUN: Final = re.compile(f"{_HIDDEN}+")
+
+_Span: TypeAlias = tuple[int, int]
+
+
+def add_positions(documents: Mapping[str, Document], findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings with positions and excerpts from the documents, given by name.
+
+    A value of a parent file has its position there. For a document without text only the lines of
+    its items are known.
+    """
+    found = list(findings)
+    written = {
+        at: documents[at.file].written_at(at.path)._replace(key=at.key)
+        if isinstance(at, Place)
+        else at
+        for each in found
+        for at in (each.place or each.position, *(other.place for other in each.related))
+        if at is not None and at.file in documents
+    }
+    shown: dict[Place | Position | None, tuple[Position, str | None, tuple[Related, ...]]] = {}
+    # Files are parsed again one after the other.
+    for at, there in sorted(written.items(), key=lambda pair: (pair[1].file, pair[0].file)):
+        through: tuple[Related, ...] = ()
+        if at.file != there.file:
+            overlay, _ = _shown(documents[at.file], Place(at.file, ("extends",)))
+            through = (Related(message="extended here", position=overlay),)
+        shown[at] = *_shown(documents[there.file], there), through
+
+    def finished(each: Finding) -> Finding:
+        position, line, through = shown.get(each.place or each.position, (each.position, None, ()))
+        related = (
+            other._replace(place=None, position=shown[other.place][0])
+            if other.place in shown
+            else other
+            for other in each.related
+        )
+        return replace(
+            each, place=None, position=position, excerpt=line, related=(*related, *through)
+        )
+
+    return list(map(finished, found))
+
+
+def _shown(document: Document, at: Place | Position) -> tuple[Position, str | None]:
+    """Return a position and its excerpt."""
+    if text := document.text:
+        if isinstance(at, Place):
+            at = locate(text, at.file, at.path, key=at.key)
+        return excerpt(text, at)
+    match at:
+        case Position():
+            return at, None
+        case Place(path=(str(key), int(index), *_)) if key in document.items:
+            return document.items[key][index], None
+        case _:
+            return Position(file=at.file, line=1), None
+
+
+def excerpt(text: str, position: Position) -> tuple[Position, str]:
+    """Return a position, and its source line with possible secrets masked.
+
+    If only a mask is shown there, the position has its width. Columns up to the position do not
+    change; after it, `***` replaces text of any length. For a long line, only the part around the
+    position is shown: at most `MAX_EXCERPT_PREFIX` characters before it and 400 from it on, with
+    `...` for omitted text.
+    """
+    line, column = _masked_line(text, position.line - 1), position.column - 1
+    start, stop = max(0, column - MAX_EXCERPT_PREFIX), column + _AFTER
+    # Hidden text before the position keeps its length, so that the mark below it is aligned.
+    hidden = _HIDDEN_RUN.match(line, column, stop)
+    if hidden is not None:
+        position = position._replace(width=min(position.width, len(MASK)))
+    split = hidden.end() if hidden and line[column - 1 : column] == _HIDDEN else column
+    before = line[start:split].replace(_HIDDEN, "*")
+    after = _HIDDEN_RUN.sub(MASK, line[split:stop])
+    shown = f"{'...' if start else ''}{before}{after}{'...' if stop < len(line) else ''}"
+    return position, shown
+
+
+@lru_cache(maxsize=256)  # many findings may be on one long line
+def _masked_line(text: str, number: int) -> str:
+    """Return a line, counted from 0, with a placeholder for each hidden character."""
+    line = lines(text)[number]
+    known = _hidden(text).get(number, ()) if _nodes(text) else _guessed(line)
+    shown = list(line)
+    for first, last in (*known, *(match.span() for match in LOOKS_SECRET.finditer(line))):
+        shown[first:last] = _HIDDEN * (last - first)
+    return "".join(shown)
+
+
+@lru_cache(maxsize=2)
+def _hidden(text: str) -> dict[int, list[_Span]]:
+    """Return the columns to hide by line, counted from 0."""
+    found: dict[int, list[_Span]] = defaultdict(list)
+    ends: dict[int, int] = defaultdict(int)  # comments start after them
+    rows = lines(text)
+    stack: list[tuple[_Node, str | None, bool]] = [(_nodes(text)[-1], None, False)]
+    while stack:
+        node, key, secret = stack.pop()
+        ends[node.end_line] = max(ends[node.end_line], node.end_column)
+        if node.form is yaml.MappingStartEvent:
+            stack.extend(_parts(node, secret))
+        elif node.form is yaml.SequenceStartEvent:
+            stack.extend((item, key, secret) for item in node.items)
+        elif not _may_show(node, key, secret):
+            first = node.column
+            for line in range(node.line, node.end_line):
+                ends[line] = max(first + 1, len(rows[line]))  # hide that a line is empty, too
+                found[line].append((first, ends[line]))
+                first = 0
+            found[node.end_line].append((first, node.end_column))
+    for number, row in enumerate(rows):
+        start = row.find("#", ends[number])
+        if start >= 0:
+            found[number].append((start, len(row)))
+    return found
+
+
+def _parts(node: _Node, secret: bool) -> Iterator[tuple[_Node, str | None, bool]]:
+    """Yield the keys and values of a mapping: each with its key, and whether it may be secret.
+
+    A key that is shown is not yielded.
+    """
+    pairs = node.pairs()
+    is_reference = all(name.text in _REFERENCE for name, _ in pairs)
+    for name, value in pairs:
+        key = name.text
+        is_open = name.is_merge or (not secret and key.startswith("x-"))
+        if name.form is not yaml.ScalarEvent or not (is_open or is_known(key)):
+            yield name, None, True
+        yield value, key, not is_reference and (secret or not (is_open or key in _OPEN_KEYS))
+
+
+def _may_show(node: _Node, key: str | None, secret: bool) -> bool:
+    if node.form is yaml.AliasEvent:
+        # Text that looks like an alias may be a secret that starts with `*`.
+        return node.target is not None or (not secret and key in _SHOWN_KEYS)
+    if node.text in _KNOWN_WORDS:
+        return True
+    if key == "channel" and node.line == node.end_line and node.text[:1] in ("#", "@"):
+        return all(map(is_word, node.text[1:].split(" ")))
+    if secret or key is None or node.line != node.end_line:
+        return False
+    if key in _REFERENCE:
+        return _REFERENCE[key].fullmatch(node.text) is not None
+    if key in _WORD_KEYS:
+        return not node.text or is_word(node.text)
+    return key in _SHOWN_KEYS
+
+
+@lru_cache(maxsize=4096)
+def is_known(key: str) -> bool:
+    """Return whether a key is a word of the schema, or a likely misspelling of one.
+
+    A misspelling is a single word so close to a known key that it cannot contain a secret.
+    """
+    if key in _KNOWN_WORDS or key in _KNOWN_KEYS:
+        return True
+    longer = [each for each in _KNOWN_KEYS if len(key) <= len(each) + 2]
+    return near(key, longer) is not None and _LETTERS.fullmatch(key) is not None
+
+
+def _guessed(line: str) -> Iterator[_Span]:
+    """Yield the columns to hide in a line of invalid YAML: everything except keys and words of the
+    schema.
+
+    Other keys are hidden, too: they may be part of a secret that contains a colon.
+    """
+    start = 0
+    for match in _KEY.finditer(line):
+        if is_known(match[2]):
+            yield from _words(line, start, match.start(1))
+            start = match.end()
+    yield from _words(line, start, len(line))
+
+
+def _words(line: str, start: int, end: int) -> Iterator[_Span]:
+    part = line[start:end]
+    inner = part.strip(_EDGES)
+    if inner and not _KNOWN_WORDS.issuperset(re.split(r"[\s,\[\]{}\"']+", inner)):
+        first = start + len(part) - len(part.lstrip(_EDGES))
+        yield first, first + len(inner)

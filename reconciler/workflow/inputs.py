@@ -313,7 +313,7 @@ def located(problems: Sequence[tuple[SecretRef, Finding]], checked: Checked) -> 
     """Return problems of references at the first position of each, with an excerpt."""
     if not problems:
         return ()
-    from reconciler.source.excerpt import add_positions  # needed only for a problem
+    from reconciler.source.position import add_positions  # needed only for a problem
 
     documents = {**checked.loaded.parents, **checked.loaded.documents}
     wanted, places = {ref for ref, _ in problems}, dict[SecretRef, Place]()

@@ -14,7 +14,7 @@ import pytest
 
 from reconciler.findings import Finding, Position
 from reconciler.render import FINDINGS_RENDERERS
-from reconciler.source.excerpt import excerpt
+from reconciler.source.position import excerpt
 from tests.loading import load_text
 from tests.performance.test_growth import steps
 

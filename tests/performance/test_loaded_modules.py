@@ -14,7 +14,7 @@ from tests.performance.sample import TOKEN, declaration, row
 
 HEAVY = {"yaml", "jsonschema_rs", "httpx", "deepdiff", "asyncio", "starlette", "sqlite3"}
 EXPLAINERS = {"deepdiff", "difflib"}.union(
-    f"reconciler.source.{name}" for name in ("excerpt", "explain", "position", "syntax")
+    f"reconciler.source.{name}" for name in ("explain", "position", "syntax")
 )
 _LOADED = """
 import atexit, json, sys

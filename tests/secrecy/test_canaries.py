@@ -13,7 +13,7 @@ from reconciler.api import responses
 from reconciler.api.attempt import AttemptRecord, Call
 from reconciler.api.transport import Transport
 from reconciler.model import Secret
-from reconciler.source import excerpt
+from reconciler.source import position
 from tests.cli.conftest import Shell
 from tests.folders import write
 from tests.secrecy import canaries as c
@@ -82,7 +82,7 @@ APPLY: Final = PLAN.replace("plan", "apply --yes --report report.json")
         (responses, "_target", lambda headers: headers["location"], {"fault": "redirect"},
          "redirect, raw, in output"),
         # an excerpt with the literal
-        (excerpt, "_masked_line", lambda text, number: text.split("\n")[number],
+        (position, "_masked_line", lambda text, number: text.split("\n")[number],
          {"input": "misspelled key"}, "literal in YAML, raw, in output"),
     ],
 )  # fmt: skip

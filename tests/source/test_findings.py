@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.findings import Finding, Position, sort_key
-from reconciler.source.excerpt import add_positions, excerpt
 from reconciler.source.load import Loaded
+from reconciler.source.position import add_positions, excerpt
 from reconciler.source.rendered import configurations, yaml_text
 from reconciler.source.yaml import parse
 from tests.loading import load_texts

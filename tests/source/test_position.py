@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reconciler.findings import Position
-from reconciler.source.excerpt import excerpt
+from reconciler.source.position import excerpt
 from reconciler.source.position import locate as locate_exactly
 from reconciler.source.text import masked
 

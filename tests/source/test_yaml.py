@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from reconciler.findings import Finding
-from reconciler.source.excerpt import add_positions
+from reconciler.source.position import add_positions
 from reconciler.source.yaml import PARSER, Document, parse
 
 both_parsers = pytest.mark.parametrize(

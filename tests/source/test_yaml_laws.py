@@ -11,8 +11,7 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from reconciler.source.excerpt import add_positions
-from reconciler.source.position import lines, locate
+from reconciler.source.position import add_positions, lines, locate
 from reconciler.source.yaml import parse
 
 PURE = yaml.SafeLoader
