@@ -12,8 +12,8 @@ from typing import Final
 
 import click
 
-from reconciler.cli.main import PROGRAM, options_page, program
-from reconciler.cli.options import Group
+from reconciler.cli.main import program
+from reconciler.cli.options import Group, options_page
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "commands.md"
 _HEAD: Final = """\
@@ -31,10 +31,10 @@ def page() -> str:
 
 def _helps() -> Iterator[tuple[str, str]]:
     root = program()
-    with _context(root, None, PROGRAM) as context:
-        yield f"`{PROGRAM}`", root.get_help(context)
+    with _context(root, None, "webhooks") as context:
+        yield "`webhooks`", root.get_help(context)
         yield from _group_helps(root, context)
-        yield f"`{PROGRAM} help options`", options_page(context)
+        yield "`webhooks help options`", options_page(context)
 
 
 def _group_helps(group: Group, context: click.Context) -> Iterator[tuple[str, str]]:

@@ -17,7 +17,6 @@ from reconciler.planning.plan import Create, Delete, Operation, Update
 from reconciler.ports import Watcher
 from reconciler.render.quote import quote
 from reconciler.render.words import shorten
-from reconciler.settings import Setting, Settings, resolve
 from reconciler.source.text import masked
 
 if TYPE_CHECKING:
@@ -29,48 +28,15 @@ _SILENT_WAIT: Final = 1.0  # seconds; shorter waits are not reported
 _WIDEST: Final = 60
 
 
-def settings_of(session: Session) -> Settings:
-    """Resolve the settings of the connection, once. With -v, print each with its source.
-
-    Raises UsageError, CredentialError, and ConfigurationError for a key that files must not name.
-    """
-    if session.settings is not None:
-        return session.settings
-    process, group = session.process, session.group
-    profile = key = None
-    if group is not None and not session.local:
-        if group.profile:
-            profile = Setting(value=group.profile, source=f"profile in {group.paths[0]}")
-        key = group.key()
-    found = resolve(
-        session.command_line,
-        process.environ,
-        platform=process.platform,
-        directory=process.directory,
-        local=session.local,
-        file_profile=profile,
-    )
-    if group is not None and key is not None:
-        found = found._replace(key=Setting(value=key, source=f"api_key in {group.paths[0]}"))
-    session.settings = found
-    for name, setting in found._asdict().items():
-        if session.console.verbosity > 0 and setting is not None and setting.value:
-            shown = setting.value
-            shown = f"{shown:g} s" if isinstance(shown, float) else quote(str(shown))
-            title = name.replace("_url", " URL")
-            session.console.info(f"{title}: {shown} (from {setting.source})")
-    return found
-
-
 @contextmanager
 def connected(
     session: Session, *, progress: Progress | None = None, needs_key: bool = True
 ) -> Iterator[workflow.Connection]:
-    """Connect until the end of the block. Raises the errors of `settings_of`.
+    """Connect until the end of the block. Raises the errors of `Session.settings`.
 
     `progress` shows reading and writing; without it only the connection is shown.
     """
-    settings, progress = settings_of(session), progress or Progress(session)
+    settings, progress = session.settings, progress or Progress(session)
     with ExitStack() as stack:
         adapter, key = None, None if settings.key is None else settings.key.value
         if session.local:
@@ -82,7 +48,7 @@ def connected(
             session.console.hide([] if key is None else [key])
         progress.phase(f"reading from {settings.server_url.value}")
         stack.enter_context(progress)
-        stack.enter_context(_naming_key(session, settings))
+        stack.enter_context(_naming_key(session))
         yield stack.enter_context(
             workflow.connect(
                 key,
@@ -101,13 +67,13 @@ def connected(
 
 
 @contextmanager
-def _naming_key(session: Session, settings: Settings) -> Iterator[None]:
+def _naming_key(session: Session) -> Iterator[None]:
     """Add where the key came from to the message of an error about it."""
     try:
         yield
     except (AuthenticationError, PermissionDeniedError, OrganizationError) as error:
         ref = None if session.group is None else session.group.api_key
-        source = settings.key_source if ref is None else masked(str(ref))
+        source = session.settings.key_source if ref is None else masked(str(ref))
         if source is not None:
             error.message += f" (key from {source})"
         raise

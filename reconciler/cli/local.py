@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from reconciler.api.connections import InProcess
-from reconciler.cli.session import STDOUT, Session
+from reconciler.cli.session import Session
 from reconciler.emulator.behavior import MASK, Behavior
 from reconciler.emulator.emulator import LOCAL_KEY, Emulator
 from reconciler.emulator.messages import Exchange, Request
@@ -149,7 +149,7 @@ def _create(emulator: Emulator, path: Path, name: str) -> None:
 def _log(session: Session, name: str) -> Callable[[Exchange, int], None]:
     """Return a function that writes each request as a line of JSON."""
     file = session.process.stdout
-    if name != STDOUT:
+    if name != "-":
         path = session.process.directory / name
         check_kind(path, FileKind.REQUESTS)
         try:

@@ -10,14 +10,13 @@ import click
 
 from reconciler import __version__
 from reconciler.cli.console import Console, Process
-from reconciler.cli.options import COMMON, Group, Option, command, write_options
+from reconciler.cli.options import COMMON, Group, Option, command, options_page
 from reconciler.errors import ExitCode
 
 if TYPE_CHECKING:
     from reconciler.cli.session import Session
 
-PROGRAM: Final = "webhooks"
-COMMAND_SUMMARIES: Final = {
+_SUMMARIES: Final = {
     "init": "Create a configuration file and GitHub workflows.",
     "validate": "Check files offline.",
     "render": "Show the effective configuration: defaults merged, event globs expanded.",
@@ -46,21 +45,13 @@ Exit codes:
   6 stale plan               7 incomplete                8 not confirmed
  64 usage                   70 internal error            129, 130, 143 a signal
 """
-_COMMON: Final = """\
-Several commands share these options. Pass them before or after the command's name. A command \
-accepts only the options that it uses: `validate` has no connection options, `export` has no -f.
-
-An option overrides its environment variable. An empty variable is treated as not set. If a \
-command fails, a note lists the variables that set its options. In a variable, write the values of \
-a repeatable option on separate lines; in WEBHOOKS_ALLOW_SECRETS, spaces and commas also separate \
-them."""
 
 
 def program() -> Group:
     """Return the command line."""
-    stubs = {name: click.Command(name, short_help=does) for name, does in COMMAND_SUMMARIES.items()}
+    stubs = {name: click.Command(name, short_help=does) for name, does in _SUMMARIES.items()}
     return Group(
-        name=PROGRAM,
+        name="webhooks",
         commands={**stubs, "completion": _completion, "help": _help},
         short_help="Keep your CloudTruth webhooks in sync with YAML in git.",
         examples=(
@@ -84,7 +75,7 @@ def run(arguments: Sequence[str], process: Process) -> int:
     try:
         code = program().main(
             args=list(arguments),
-            prog_name=PROGRAM,
+            prog_name="webhooks",
             standalone_mode=False,
             obj=console,
             terminal_width=max(50, min(process.columns(80), 100) - 2),  # readable widths
@@ -105,22 +96,14 @@ def run(arguments: Sequence[str], process: Process) -> int:
     return int(code or console.failed)
 
 
-def options_page(ctx: click.Context) -> str:
-    """Return the page of the options that commands share."""
-    formatter = ctx.make_formatter()
-    formatter.write_text(_COMMON)
-    write_options(ctx, formatter, COMMON)
-    return formatter.getvalue().rstrip("\n")
-
-
 def _version(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        ctx.obj.result(f"{PROGRAM} {__version__}", essential=True)
+        ctx.obj.result(f"webhooks {__version__}", essential=True)
         ctx.exit()
 
 
 @command(
-    summary=COMMAND_SUMMARIES["help"],
+    summary=_SUMMARIES["help"],
     examples=(
         ("the options that commands share", "webhooks help options"),
         ("help for a command", "webhooks help slack check"),
@@ -136,7 +119,7 @@ def _help(session: Session, words: tuple[str, ...]) -> int:
 
 
 @command(
-    summary=COMMAND_SUMMARIES["completion"],
+    summary=_SUMMARIES["completion"],
     examples=(
         ("bash: add to ~/.bashrc", 'eval "$(webhooks completion bash)"'),
         ("zsh: add to ~/.zshrc", 'eval "$(webhooks completion zsh)"'),
@@ -150,7 +133,7 @@ def _completion(session: Session, shell: str) -> int:
 
     make = get_completion_class(shell)
     assert make is not None
-    complete = make(program(), {}, PROGRAM, f"_{PROGRAM.upper()}_COMPLETE")
+    complete = make(program(), {}, "webhooks", "_WEBHOOKS_COMPLETE")
     # Not `source()`: for bash it starts bash to check its version.
     script = complete.source_template % complete.source_vars()
     session.console.result(script, essential=True)

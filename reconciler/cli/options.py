@@ -27,6 +27,15 @@ _READ_ELSEWHERE: Final = (
 )  # fmt: skip
 """Options whose variables are read in `settings` and `console`, with a different precedence."""
 
+_COMMON: Final = """\
+Several commands share these options. Pass them before or after the command's name. A command \
+accepts only the options that it uses: `validate` has no connection options, `export` has no -f.
+
+An option overrides its environment variable. An empty variable is treated as not set. If a \
+command fails, a note lists the variables that set its options. In a variable, write the values of \
+a repeatable option on separate lines; in WEBHOOKS_ALLOW_SECRETS, spaces and commas also separate \
+them."""
+
 
 class Option(click.Option):
     """An option under the heading `group`; a `common` one is shown by `help options` only.
@@ -92,7 +101,7 @@ class _Command(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the command's specific options, by heading."""
         own = [each for each in self.params if not getattr(each, "common", False)]
-        write_options(ctx, formatter, own)
+        _write_options(ctx, formatter, own)
         formatter.write_paragraph()
         formatter.write_text("Common options: webhooks help options")
 
@@ -136,7 +145,7 @@ class Group(_Command, click.Group):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write commands, then options."""
         self.format_commands(ctx, formatter)
-        write_options(ctx, formatter, [each for each in self.params if each not in COMMON])
+        _write_options(ctx, formatter, [each for each in self.params if each not in COMMON])
 
 
 def command(
@@ -202,7 +211,7 @@ def command(
     return wrap
 
 
-def write_options(
+def _write_options(
     ctx: click.Context, formatter: click.HelpFormatter, options: Sequence[click.Parameter]
 ) -> None:
     """Write options under their headings."""
@@ -214,6 +223,14 @@ def write_options(
     for title in sorted(groups, key=lambda group: _ORDER.get(group, 1)):
         with formatter.section(title):
             formatter.write_dl(groups[title])
+
+
+def options_page(ctx: click.Context) -> str:
+    """Return the page of the options that commands share."""
+    formatter = ctx.make_formatter()
+    formatter.write_text(_COMMON)
+    _write_options(ctx, formatter, COMMON)
+    return formatter.getvalue().rstrip("\n")
 
 
 def _record(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:

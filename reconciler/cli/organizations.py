@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from reconciler import workflow
-from reconciler.cli.connection import connected, settings_of
+from reconciler.cli.connection import connected
 from reconciler.cli.errors import handle_error, translate
 from reconciler.cli.session import Session
 from reconciler.errors import (
@@ -128,7 +128,7 @@ def _check_keys(parts: Sequence[Session]) -> dict[Session, ReconcilerError]:
     keys: dict[Session, Secret] = {}
     for part in parts:
         try:
-            keys[part] = settings_of(part).require_key()
+            keys[part] = part.settings.require_key()
         except ReconcilerError as problem:
             refused[part] = problem
     for part in parts:

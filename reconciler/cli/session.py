@@ -20,16 +20,13 @@ from reconciler.errors import ExitCode, NotConfirmedError, UsageError
 from reconciler.findings import Finding, Severity
 from reconciler.render import RENDERERS, View
 from reconciler.render.quote import quote
-from reconciler.source.files import MAX_FILE_BYTES
+from reconciler.source.files import MAX_FILE_BYTES, STDIN
 from reconciler.source.history import git_in
 from reconciler.source.text import masked
 
 if TYPE_CHECKING:
     from reconciler.settings import Settings
     from reconciler.workflow.inputs import OrganizationFiles
-
-STDOUT: Final = "-"
-"""The file name that means standard output."""
 
 _SINGLE: Final = ("out", "report", "expect_digest", "allow_deletes")
 """Options that apply to a single plan."""
@@ -38,8 +35,8 @@ _SINGLE: Final = ("out", "report", "expect_digest", "allow_deletes")
 class Session:
     """The argument of every command: the options, and the sources of files and secrets.
 
-    `group` has the files of the organization once they are read, `settings` the connection once it
-    is resolved. `organization_label` is the organization's name if the run has several.
+    `group` has the files of the organization once they are read. `organization_label` is the
+    organization's name if the run has several.
     """
 
     def __init__(self, console: Console) -> None:
@@ -47,7 +44,6 @@ class Session:
         self.process = console.process
         self.options = console.options
         self.group: OrganizationFiles | None = None
-        self.settings: Settings | None = None
         self.organization_label: str | None = None
 
     @property
@@ -74,6 +70,39 @@ class Session:
             hide=self.console.hide,
             git=git_in(process.directory),
         )
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings of the connection. With -v, each is printed with its source.
+
+        Raises UsageError, CredentialError, and ConfigurationError for a key that files must not
+        name.
+        """
+        from reconciler.settings import Setting, resolve  # validation needs no settings
+
+        process, group = self.process, None if self.local else self.group
+        profile = key = None
+        if group is not None:
+            if group.profile:
+                profile = Setting(value=group.profile, source=f"profile in {group.paths[0]}")
+            key = group.key()
+        found = resolve(
+            self.command_line,
+            process.environ,
+            platform=process.platform,
+            directory=process.directory,
+            local=self.local,
+            file_profile=profile,
+        )
+        if group is not None and key is not None:
+            found = found._replace(key=Setting(value=key, source=f"api_key in {group.paths[0]}"))
+        for name, setting in found._asdict().items():
+            if self.console.verbosity > 0 and setting is not None and setting.value:
+                shown = setting.value
+                shown = f"{shown:g} s" if isinstance(shown, float) else quote(str(shown))
+                title = name.replace("_url", " URL")
+                self.console.info(f"{title}: {shown} (from {setting.source})")
+        return found
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -108,7 +137,7 @@ class Session:
 
     def path(self, name: str | None) -> Path | None:
         """Return the path of an output file; None without a file and for standard output."""
-        return None if name in (None, STDOUT) else self.process.directory / str(name)
+        return None if name in (None, "-") else self.process.directory / str(name)
 
     def _organizations(self) -> tuple[OrganizationFiles, ...]:
         from reconciler.workflow.inputs import organizations  # help needs no YAML
@@ -196,7 +225,8 @@ class Session:
         color = console.colored(stream or process.stdout)
         if color or process.stdout.isatty():
             width = max(40, process.columns(width))
-        source = None if self.settings is None else self.settings.key_source
+        settings: Settings | None = vars(self).get("settings")  # None before a connection
+        source = None if settings is None else settings.key_source
         own = {"color": color, "verbosity": console.verbosity}
         return View(width=width, now=process.now(), key_source=source, **{**own, **more})
 
@@ -206,7 +236,7 @@ class Session:
         Without a terminal there is no answer. `consequence` completes the error message.
         """
         why = "the answer was not `yes`"
-        if not self.console.interactive or STDOUT in self.files:
+        if not self.console.interactive or STDIN in self.files:
             why = "no terminal to confirm on"
         elif self.console.ask(f"{question} Type `yes` to confirm: ") == "yes":
             return

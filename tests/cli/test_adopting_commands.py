@@ -34,7 +34,7 @@ def edit(directory: Path, **changed: Any) -> None:
 def test_an_export_gives_a_plan_without_changes(shell: Shell, applied: None, tmp_path: Path):
     """`--check` verifies that the plan is empty; `--force` replaces an existing file."""
     done = shell("export", LOCAL, "--check", "-o", "out.yaml")
-    needed = "set its secrets: SLACK_BOT_TOKEN, WEBHOOK_PAGER_PASSWORD.\n"
+    needed = "set its secrets: SLACK_BOT_TOKEN, WEBHOOK_PAGER_PASSWORD\n"
     expect(done, 0, "Applying the export would change nothing", needed)
     assert "token: {env: SLACK_BOT_TOKEN}" in (tmp_path / "out.yaml").read_text()
     assert shell("plan", LOCAL, "-f", "out.yaml", "--detailed-exitcode").code == 0
@@ -55,7 +55,7 @@ def test_an_export_lists_the_first_five_references(shell: Shell, file: File):
     file("webhooks:\n" + "".join(entry.format(number, secret) for number in range(6)))
     assert shell("apply", LOCAL, "--yes", HOOK="hunter2hunter2").code == 0
     done = shell("export", LOCAL, "-o", "out.yaml")
-    expect(done, 0, " and 1 more; `webhooks validate FILE` lists all that are not set.\n")
+    expect(done, 0, " and 1 more; `webhooks validate FILE` lists all that are not set\n")
 
 
 def test_only_limits_an_export(shell: Shell, applied: None, tmp_path: Path):
@@ -140,12 +140,13 @@ def test_init_adopts_an_organization(shell: Shell, applied: None, tmp_path: Path
     assert done.out.startswith(f"wrote {target}\n")
     assert done.out.endswith("\nNo changes. 2 webhooks match.\n")
     assert "token: {env: SLACK_BOT_TOKEN}" in (tmp_path / target).read_text()
+    needed = "set its secrets: SLACK_BOT_TOKEN, WEBHOOK_PAGER_PASSWORD\n"
+    assert f"note: before you change a `configuration`, {needed}" in done.err
     more = "".join(f" {each}" for each in given)
     assert done.err.endswith(f"""Next:
   1. review {target}, and commit it
-  2. before you change a `configuration`, set its secrets: SLACK_BOT_TOKEN, WEBHOOK_PAGER_PASSWORD
-  3. after an edit, run `webhooks plan{more}` and `webhooks apply{more}`
-  4. run `webhooks init{more} --github` to add GitHub workflows
+  2. after an edit, run `webhooks plan{more}` and `webhooks apply{more}`
+  3. run `webhooks init{more} --github` to add GitHub workflows
 """)
     again = shell("init", LOCAL, *given)
     assert (again.code, again.out) == (64, "")
@@ -153,15 +154,17 @@ def test_init_adopts_an_organization(shell: Shell, applied: None, tmp_path: Path
 
 
 def test_init_confirms_on_a_terminal(shell: Shell, applied: None, tmp_path: Path):
-    """`init` writes an export after `yes`; `--yes` skips the question."""
+    """`init` writes an export after `yes`, and asks for the token; `--yes` skips both."""
     path = tmp_path / "webhooks.yaml"
     path.unlink()
     for keys in ("n\n", "\n", ""):  # Ctrl-D last
         done = shell("init", LOCAL, terminal=True, keys=keys)
         assert (done.code, path.exists()) == (8, False)
-    given = ("init", LOCAL, "--token", "env:TOKEN")
-    done = shell(*given, terminal=True, keys="yes\n", **SECRETS)
-    expect(done, 0, "No changes.", "Acme has 2 webhooks. Write to webhooks.yaml? Type `yes`")
+    done = shell("init", LOCAL, terminal=True, keys="yes\nxoxb-canary\n")
+    assert (done.code, path.exists(), "canary" in done.err) == (64, False, False)
+    done = shell("init", LOCAL, terminal=True, keys="yes\nenv:TOKEN\n", **SECRETS)
+    question = "Acme has 2 webhooks. Write to webhooks.yaml? Type `yes`"
+    expect(done, 0, "No changes.", question, "file:PATH [env:SLACK_BOT_TOKEN] ")
     assert "token: {env: TOKEN}" in path.read_text()
     path.unlink()
     done = shell("init", LOCAL, "--yes", terminal=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.main import COMMAND_SUMMARIES, program
+from reconciler.cli.main import program
 from reconciler.cli.options import COMMON
 from tests.cli.conftest import GOOD, SECRETS, File, Shell, expect
 
@@ -96,7 +96,7 @@ def test_every_option_with_a_file_is_in_this_test() -> None:
     group = program()
     found = {
         (name, parameter.opts[-1])
-        for name in COMMAND_SUMMARIES
+        for name in group.commands
         for parameter in group.load(name).params
         if getattr(parameter, "metavar", None) == "FILE" and parameter not in COMMON
     }

@@ -174,7 +174,7 @@ SETUPS: Final[Mapping[str, BlockSetup]] = {
     ),
     "docs/secrets.md: Rotate a secret": BlockSetup(
         before=_SECRETS_FILES, live=SECRETS_PAGE, files=_ROTATION, choices={"read_back": "mask"},
-        prints=("1 to update", "this change", "Type `yes` to confirm", "1 updated"),
+        prints=("1 to update", "Apply 1 change? Type `yes` to confirm", "1 updated"),
     ),
     "docs/secrets.md: Rotate a secret (2)": BlockSetup(
         live=SECRETS_PAGE, files=_SECRETS_FILES, choices={"read_back": "mask"},

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from reconciler.cli.console import Console
-from reconciler.cli.main import PROGRAM, program
+from reconciler.cli.main import program
 from reconciler.cli.options import Group
 from reconciler.errors import ExitCode
 from tests.cli.conftest import make_process
@@ -41,7 +41,7 @@ def test_a_command_exists(page: str, line: str) -> None:
     """The program has the command and every option in the span."""
     words = shlex.split(line.partition(" > ")[0].removeprefix("exec "))[1:]
     command: click.Command = program()
-    context = click.Context(command, info_name=PROGRAM)
+    context = click.Context(command, info_name="webhooks")
     while isinstance(command, Group) and words and not words[0].startswith("-"):
         name, found, words = command.resolve_command(context, words)
         assert found is not None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.main import COMMAND_SUMMARIES
+from reconciler.cli import main
 from tests.environment import download_environment
 from tests.folders import ROOT
 from tests.installing import Release, environment, run
@@ -102,4 +102,4 @@ def test_every_command_runs(program: Path, emulator: str, tmp_path: Path) -> Non
 
 def test_every_command_is_in_the_list() -> None:
     """A new command must be added to this module."""
-    assert {words[0] for words in COMMANDS} | {"emulator"} == set(COMMAND_SUMMARIES)
+    assert {words[0] for words in COMMANDS} | {"emulator"} == set(main.program().commands)

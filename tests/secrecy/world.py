@@ -14,7 +14,7 @@ from urllib.parse import quote
 import reconciler
 from reconciler.cli.console import Console
 from reconciler.cli.errors import handle_error
-from reconciler.cli.main import PROGRAM, program
+from reconciler.cli.main import program
 from tests.ci.fake_github import FakeGitHub, runner_environ
 from tests.cli.conftest import make_process
 from tests.emulated import faults
@@ -360,7 +360,7 @@ def perform(
     console = Console(process)
     problem: BaseException | None = None
     try:
-        code = program().main([*arguments], PROGRAM, standalone_mode=False, obj=console)
+        code = program().main([*arguments], "webhooks", standalone_mode=False, obj=console)
     except BaseException as error:
         problem = error
         code = handle_error(error, console)

@@ -12,7 +12,6 @@ import click
 from reconciler import workflow
 from reconciler.cli.commands.plan import (
     PLAN_OPTIONS,
-    SAVED_OPTIONS,
     apply_options,
     check_output_path,
     plan_options,
@@ -20,7 +19,7 @@ from reconciler.cli.commands.plan import (
 from reconciler.cli.connection import Progress, connected
 from reconciler.cli.errors import report_error, translate
 from reconciler.cli.options import FILE_OPTIONS, Option, command
-from reconciler.cli.session import STDOUT, Session
+from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, OutputError, StalePlanError, UsageError
 from reconciler.render import PLAIN, RENDERERS, View
 from reconciler.render.words import fallback_summary, plural
@@ -74,7 +73,7 @@ def run(session: Session, planfile: str | None, report: str | None, format: str,
         raise
     shown = _rendered(session, result, format, session.view())
     if shown is not None:
-        session.show(shown, failed=result.exit_code != 0, to_stderr=report == STDOUT)
+        session.show(shown, failed=result.exit_code != 0, to_stderr=report == "-")
     if console.failed:
         console.message("error", fallback_summary(result))
         console.failed = False  # the exit code is that of the apply
@@ -144,7 +143,7 @@ def _apply(
 
 def _saved(session: Session, planfile: str, expect_digest: str | None) -> SavedPlan:
     """Return the plan in a file. Raises StalePlanError if it has another digest."""
-    if conflicting := session.words([*FILE_OPTIONS[:1], *SAVED_OPTIONS]):
+    if conflicting := session.words([*FILE_OPTIONS[:1], *PLAN_OPTIONS[:-1]]):
         hint = (
             f"a saved plan contains its files and options: `webhooks apply {shlex.quote(planfile)}`"
             "; to apply files, pass each with -f"

@@ -22,7 +22,7 @@ from reconciler.ci.plan import plan, validate
 from reconciler.ci.result import JobResult
 from reconciler.ci.run import read_run
 from reconciler.cli.commands.plan import apply_options
-from reconciler.cli.connection import Progress, connected, settings_of
+from reconciler.cli.connection import Progress, connected
 from reconciler.cli.errors import report_error
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
@@ -103,7 +103,7 @@ def _job_result(session: Session, what: str | None, own: Mapping[str, str | None
         missing = None if session.local else _missing_key(group.api_key, session.inputs)
         if missing is not None:
             session.group = None  # the files are checked without its key
-    settings = settings_of(session)
+    settings = session.settings
     session.inputs = replace(
         session.inputs, apply_options=apply_options(session, session.files, ())
     )

@@ -6,7 +6,7 @@ import shlex
 from typing import Final
 
 from reconciler.checks import Checklist, Section, Status, unknown
-from reconciler.cli.connection import Progress, connected, settings_of
+from reconciler.cli.connection import Progress, connected
 from reconciler.cli.options import FILE_OPTIONS, Option, command
 from reconciler.cli.session import Session
 from reconciler.doctor.local import check_files, check_settings
@@ -46,7 +46,7 @@ def run(session: Session, format: str, probe: bool, yes: bool) -> int:
     key = None
     session.only_organization("doctor")
     try:
-        settings = settings_of(session)
+        settings = session.settings
         key = settings.key.value if settings.key is not None else None
     except ReconcilerError as problem:
         settings = problem

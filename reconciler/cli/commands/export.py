@@ -8,7 +8,7 @@ from typing import Final
 from reconciler import workflow
 from reconciler.cli.connection import connected
 from reconciler.cli.options import Option, command
-from reconciler.cli.session import STDOUT, Session
+from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, SelectionError, UsageError
 from reconciler.findings import Finding
 from reconciler.model import Live, Scheme
@@ -88,33 +88,25 @@ def run(
     if path is not None:
         write_atomically(path, made.text.encode(), over=over)
         console.result(f"{plural(made.declared, 'webhook')} written to {quote(str(out))}.")
-    elif not check or out == STDOUT:
+    elif not check or out == "-":
         console.result(made.text, essential=True)
     if check:
         declared = f"{plural(made.declared, 'webhook')} declared."
-        session.show(
-            f"Applying the export would change nothing. {declared}", to_stderr=out == STDOUT
-        )
-    print_left_out(session, made)
-    if path is not None and made.references:
-        console.info(
-            f"Before you change a `configuration`, set its secrets: {reference_list(made)}."
-        )
+        session.show(f"Applying the export would change nothing. {declared}", to_stderr=out == "-")
+    print_notes(session, made)
     return ExitCode.OK
 
 
-def print_left_out(session: Session, made: Export) -> None:
-    """Print what an export leaves out, and why."""
+def print_notes(session: Session, made: Export) -> None:
+    """Print what an export leaves out and why, and at most five of its references."""
     for name, reason in made.left_out:
         text = f"{quote(name)} is ignored in the file: {prose(reason)}"
         session.console.message("note", text)
-
-
-def reference_list(made: Export) -> str:
-    """Return the references of an export as text, at most five."""
-    names = [each.name if each.scheme is Scheme.ENV else str(each) for each in made.references]
-    more = "; `webhooks validate FILE` lists all that are not set" if len(names) > 5 else ""
-    return shorten(names, 5) + more
+    if made.references:
+        names = [each.name if each.scheme is Scheme.ENV else str(each) for each in made.references]
+        more = "; `webhooks validate FILE` lists all that are not set" if len(names) > 5 else ""
+        before = "before you change a `configuration`, set its secrets"
+        session.console.message("note", f"{before}: {shorten(names, 5)}{more}")
 
 
 def _unmatched_globs(only: tuple[str, ...], live: Live) -> tuple[Finding, ...]:

@@ -31,10 +31,10 @@ from reconciler.ci.workflows import (
     updated,
     workflows,
 )
-from reconciler.cli.commands.export import TOKEN, print_left_out, reference_list
-from reconciler.cli.connection import connected, settings_of
+from reconciler.cli.commands.export import TOKEN, print_notes
+from reconciler.cli.connection import connected
 from reconciler.cli.options import Option, command
-from reconciler.cli.session import STDOUT, Session
+from reconciler.cli.session import Session
 from reconciler.errors import CredentialError, ExitCode, UsageError
 from reconciler.findings import Finding, Severity
 from reconciler.model import Live, Scheme, SecretRef
@@ -43,7 +43,7 @@ from reconciler.render.quote import quote
 from reconciler.render.words import plural
 from reconciler.settings import LOCAL_SERVER
 from reconciler.source.allowed import parse_reference
-from reconciler.source.export import export
+from reconciler.source.export import SLACK_TOKEN, export
 from reconciler.source.files import DEFAULT_FILE
 from reconciler.source.history import commit_of, git_in
 from reconciler.source.rendered import scalar
@@ -106,7 +106,7 @@ def run(
             f"{other} exists, and without -f, only {DEFAULT_FILE} is read",
             hint=f"rename it to {DEFAULT_FILE}",
         )
-    if is_new and (target == STDOUT or target.endswith("/")):
+    if is_new and (target == "-" or target.endswith("/")):
         raise UsageError(
             f"cannot write to {target}",
             hint="use a file, such as webhooks.yaml; `webhooks export` writes to standard output",
@@ -221,9 +221,13 @@ def _adopt(
     if session.console.interactive and not yes:
         count = plural(len(live.webhooks), "webhook")
         session.confirm(f"{quote(live.organization.name)} has {count}. Write to {target}?")
+        if token == SLACK_TOKEN and any(each.type == "slack" for each in live.webhooks):
+            question = f"Slack token: env:NAME or file:PATH [env:{token.name}] "
+            if (answer := session.console.ask(question)) not in (None, "", "y", "yes"):
+                token = parse_reference(str(answer))
     made = export(live, token=token)
     _write(session, target, made.text)
-    print_left_out(session, made)
+    print_notes(session, made)
     if file:
         session.command_line["file"] = (target,)
     checked = session.load()
@@ -235,10 +239,6 @@ def _adopt(
     steps = [f"review {target}, and commit it"]
     if plan.operations:
         steps.append(f"edit {target} until the plan shows only changes that you want")
-    elif made.references:
-        steps.append(
-            f"before you change a `configuration`, set its secrets: {reference_list(made)}"
-        )
     steps.append(f"after an edit, run `webhooks plan{file}` and `webhooks apply{file}`")
     return steps
 
@@ -273,7 +273,7 @@ def _write_workflows(session: Session, setup: Setup, *, yes: bool) -> None:
 
 def _server_of_workflows(session: Session) -> str:
     """Return the server to write into workflows, and print it; empty for the default."""
-    setting = settings_of(session).server_url
+    setting = session.settings.server_url
     server, source = setting.value, setting.source
     if server in (DEFAULT_SERVER, LOCAL_SERVER):
         return ""

@@ -20,7 +20,7 @@ from reconciler.cli.options import (
     Option,
     command,
 )
-from reconciler.cli.session import STDOUT, Session
+from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, ReconcilerError, UsageError
 from reconciler.model import Scheme
 from reconciler.render import RENDERERS
@@ -48,7 +48,7 @@ def _names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> l
     return []
 
 
-SAVED_OPTIONS: Final = (
+PLAN_OPTIONS: Final = (
     Option("--only", group="Plan", multiple=True, metavar="GLOB", shell_complete=_names,
            help="Limit to webhooks whose name matches GLOB."),
     Option("--no-prune", group="Plan", is_flag=True, help="Do not delete undeclared webhooks."),
@@ -58,14 +58,12 @@ SAVED_OPTIONS: Final = (
     Option("--resend-secret", group="Plan", multiple=True, metavar="REF|NAME",
            env="WEBHOOKS_RESEND_SECRET",
            help="Resend a secret, or a webhook's secrets; * for all."),
+    Option("--allow-deletes", group="Plan", type=click.IntRange(0), metavar="N",
+           env="WEBHOOKS_ALLOW_DELETES",
+           help="Override the guards if the plan deletes exactly N webhooks."),
 )  # fmt: skip
-"""The options whose effect a saved plan contains."""
-_ALLOW_DELETES: Final = Option(
-    "--allow-deletes", group="Plan", type=click.IntRange(0), metavar="N",
-    env="WEBHOOKS_ALLOW_DELETES", help="Override the guards if the plan deletes exactly N webhooks."
-)  # fmt: skip
-PLAN_OPTIONS: Final = (*SAVED_OPTIONS, _ALLOW_DELETES)
-"""The options that determine a plan, shared with `apply`."""
+"""The options that determine a plan, shared with `apply`. A saved plan contains all but the last.
+"""
 
 
 def plan_options(checked: workflow.Checked, own: dict[str, Any]) -> workflow.PlanOptions:
@@ -154,7 +152,7 @@ def run(session: Session, out: str | None, format: str, detailed_exitcode: bool,
         missing=gathered.missing_references,
         plan_file=out,
         # A saved plan has its files and the other options.
-        apply_options=planned if out is None else apply_options(session, (), [_ALLOW_DELETES]),
+        apply_options=planned if out is None else apply_options(session, (), PLAN_OPTIONS[-1:]),
         connection=session.words(CONNECTION_OPTIONS),
     )
     if out is not None:
@@ -165,7 +163,7 @@ def run(session: Session, out: str | None, format: str, detailed_exitcode: bool,
         else:
             session.console.result(saved.decode(), essential=True)
     shown = RENDERERS[format]().render_plan(made, view)
-    session.show(shown, failed=bool(made.blocked), to_stderr=out == STDOUT)
+    session.show(shown, failed=bool(made.blocked), to_stderr=out == "-")
     if made.blocked:
         return ExitCode.BLOCKED
     differs = bool(made.operations or made.unapplied)

@@ -9,7 +9,7 @@ import click
 
 from reconciler import workflow
 from reconciler.api.origin import Credential, Network, Origin
-from reconciler.cli.connection import Progress, settings_of
+from reconciler.cli.connection import Progress
 from reconciler.cli.options import COMMON, Group, Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ConfigurationError, ExitCode
@@ -91,7 +91,7 @@ def _check(session: Session, only: tuple[str, ...], send: bool, slack_url: str, 
     """
     session.only_organization("slack check")
     checked = session.load()
-    settings = settings_of(session)
+    settings = session.settings
     gathered = workflow.gather(checked, None if settings.key is None else settings.key.value)
     wanted = Globs(only or ("*",))
     chosen = [each for each in checked.desired.webhooks if wanted.match(each.name)]
