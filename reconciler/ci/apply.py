@@ -47,7 +47,7 @@ from reconciler.report import NOT_REVIEWED, Applied, Report, Skipped
 from reconciler.workflow import Checked, Connection, Gathered, gather, previous
 from reconciler.workflow import apply as apply_plan
 from reconciler.workflow import plan as make_plan
-from reconciler.workflow.planning import changed_secrets, unverifiable_secrets
+from reconciler.workflow.planning import changed_secrets
 
 _RESOLVED: Final = "resolved"
 """The code in the marker of a failure that was resolved."""
@@ -231,10 +231,9 @@ class _Attempt:
             for review in self._reviews
             for each in review.resends.values()
         }
-        among = unverifiable_secrets(made, gathered.secrets)
         found = {
             webhook.name
-            for webhook, name in changed_secrets(before, gathered.checked.desired, among)
+            for webhook, name in changed_secrets(before, gathered, made)
             if (webhook.name, name, webhook.configuration[name]) not in approved
         }
         return tuple(sorted(found))

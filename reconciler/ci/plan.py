@@ -37,11 +37,11 @@ from reconciler.render.markdown import code, paged_plan, render_error
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
 from reconciler.source.history import NoBaseError, read_base
-from reconciler.source.load import Loaded
+from reconciler.source.lint import Rules
+from reconciler.source.load import Loaded, load_parsed, parse_files
 from reconciler.source.secrets import set_command
 from reconciler.workflow import Checked, gather, load
 from reconciler.workflow import plan as make_plan
-from reconciler.workflow.inputs import load_earlier
 
 _MAX_PARTS: Final = 10
 """The maximum number of comments for a plan."""
@@ -202,7 +202,8 @@ def _base_configuration(run: Run) -> tuple[list[Finding], Desired | None]:
     paths, directory, git = run.inputs.paths, run.inputs.directory, run.inputs.git
     try:
         found = read_base(run.base_commit, paths, directory=directory, git=git)
-        before, problem = load_earlier(found).desired, "the files of the base commit are not valid"
+        before = load_parsed(parse_files(found), Rules(allow_literal_secrets=True)).desired
+        problem = "the files of the base commit are not valid"
     except NoBaseError as error:
         before, problem = None, str(error)
     what = "the plan does not separate this pull request's changes from drift"

@@ -7,7 +7,7 @@ the content of each webhook's row (`rows`) and the wording (`words`). Texts end 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from importlib import import_module
@@ -84,12 +84,8 @@ def _load(name: str) -> Renderer:
     return cast(Renderer, import_module(f"{__name__}.{name}"))
 
 
-RENDERERS: Final[Mapping[str, Callable[[], Renderer]]] = {
-    name: partial(_load, name) for name in ("text", "json", "markdown")
-}
+RENDERERS: Final = {name: partial(_load, name) for name in ("text", "json", "markdown")}
 """The formats of plans and reports, each with its loader."""
 
-FINDINGS_RENDERERS: Final[Mapping[str, Callable[[], Renderer]]] = {
-    name: partial(_load, name) for name in ("text", "json", "github")
-}
+FINDINGS_RENDERERS: Final = {**RENDERERS, "github": partial(_load, "github")}
 """The formats of `validate`."""

@@ -23,7 +23,9 @@ _CODES: Final = {
     "-": "31",
     "!": "35",
     "x": "31",
+    "✗": "1;31",
     "?": "35",
+    "✓": "32",
     "error": "1;31",
     "warning": "1;33",
     "note": "1;36",
@@ -40,14 +42,9 @@ def paint(text: str, style: str, color: bool) -> str:
     return f"\x1b[{code}m{text}\x1b[0m" if color and code and text else text
 
 
-def strip(text: str) -> str:
-    """Return `text` without color."""
-    return _SGR.sub("", text) if "\x1b" in text else text
-
-
 def columns(text: str) -> int:
     """Return the width of `text` in terminal columns; East Asian wide characters take two."""
-    shown = strip(text)
+    shown = _SGR.sub("", text) if "\x1b" in text else text
     if shown.isascii():
         return len(shown)
     return sum(
@@ -103,13 +100,13 @@ def lay_out(rows: Sequence[Row], *, width: int, color: bool) -> list[str]:
         row_indent = field_indent = what_start
     lines: list[str] = []
     for row, indent in zip(rows, indents, strict=True):
-        head = pad_to(" " * indent + paint(f"{row.sign} {row.name}", row.sign, color), what_start)
+        head = _pad_to(" " * indent + paint(f"{row.sign} {row.name}", row.sign, color), what_start)
         where = paint(row.place, "faint", color)
         line = head + row.what
         if row.what and row.pieces:
-            line = pad_to(line, details_start)
+            line = _pad_to(line, details_start)
         line += " ".join(row.pieces)
-        line = pad_to(line, place_start) + where if where else line
+        line = _pad_to(line, place_start) + where if where else line
         if columns(line) <= width:
             lines.append(line.rstrip(" "))
         else:
@@ -121,7 +118,7 @@ def lay_out(rows: Sequence[Row], *, width: int, color: bool) -> list[str]:
             atoms += [Atom(where, gap="   ")] if where else []
             lines += flow(atoms, start=head, indent=row_indent, width=width)
         for each in row.fields:
-            start = pad_to(" " * _FIELDS + paint(each.label, each.label[:1], color), what_start)
+            start = _pad_to(" " * _FIELDS + paint(each.label, each.label[:1], color), what_start)
             atoms = [
                 Atom(paint(f"{atom.lead}{atom.text}", atom.sign, color), gap=atom.gap)
                 for atom in each.atoms
@@ -136,6 +133,6 @@ def _widest(sizes: Iterable[int], most: int) -> int:
     return max((size for size in sizes if size <= most), default=0)
 
 
-def pad_to(text: str, column: int) -> str:
+def _pad_to(text: str, column: int) -> str:
     """Pad `text` to `column`, with at least two spaces."""
     return text + " " * max(2, column - columns(text))

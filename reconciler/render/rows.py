@@ -53,7 +53,7 @@ class Atom(NamedTuple):
     lead: str = ""
 
 
-class _FieldLine(NamedTuple):
+class FieldLine(NamedTuple):
     """One field that changes, or that the server refused."""
 
     label: str
@@ -74,7 +74,7 @@ class Row(NamedTuple):
     why: str = ""
     details: tuple[str, ...] = ()
     place: str = ""
-    fields: tuple[_FieldLine, ...] = ()
+    fields: tuple[FieldLine, ...] = ()
     nested: bool = False
 
     @property
@@ -144,7 +144,7 @@ def _operation_row(
     """Return the row of an operation. `known` has destinations of secrets, by webhook and field."""
     why = REASONS[operation.reason]
     details: tuple[str, ...] = ()
-    fields: tuple[_FieldLine, ...] = ()
+    fields: tuple[FieldLine, ...] = ()
     match operation:
         case Create(after=after):
             what, where = _destination(after, known or {}), after.position
@@ -194,14 +194,14 @@ def outcome_row(outcome: Outcome, now: datetime | None = None) -> Row:
     _, sign, what = OUTCOMES[type(outcome)]
     why = prose(outcome.note or "" if isinstance(outcome, Applied) else outcome.message)
     details: tuple[str, ...] = ()
-    fields: tuple[_FieldLine, ...] = ()
+    fields: tuple[FieldLine, ...] = ()
     match outcome:
         case Applied() if not why:  # repeat the destination or the former name
             details = planned.pieces if planned.what == "rename" else (planned.what,)
         case Failed():
             fields = tuple(map(_refused, outcome.fields))
             if outcome.hint:
-                fields += (_FieldLine("help", tuple(sentence(prose(outcome.hint)))),)
+                fields += (FieldLine("help", tuple(sentence(prose(outcome.hint)))),)
         case Unconfirmed():
             why += " (the next run checks it)"
     return planned._replace(
@@ -277,12 +277,12 @@ def _last_run(found: Snapshot, now: datetime | None) -> str:
     return "" if found.last_run is None else f", last run {age(found.last_run, now)}"
 
 
-def _refused(message: FieldMessage) -> _FieldLine:
+def _refused(message: FieldMessage) -> FieldLine:
     where = [Atom(position_text(message.position), gap="   ")] if message.position else []
-    return _FieldLine(label(message.path), (*sentence(prose(message.message)), *where))
+    return FieldLine(label(message.path), (*sentence(prose(message.message)), *where))
 
 
-def _field(change: FieldChange, what: str) -> _FieldLine:
+def _field(change: FieldChange, what: str) -> FieldLine:
     name = label(change.path)
     atoms: Iterable[Atom]
     match change:
@@ -295,7 +295,7 @@ def _field(change: FieldChange, what: str) -> _FieldLine:
         case FieldRemoved():
             name = f"- {name}"
             atoms = sentence("live, not declared: removed")
-    return _FieldLine(name, tuple(atoms))
+    return FieldLine(name, tuple(atoms))
 
 
 def _value(value: str | bool | Unknown | None) -> str:

@@ -8,6 +8,7 @@ the same with and without color.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 from reconciler.checks import Check, Checklist, Status
@@ -22,10 +23,12 @@ from reconciler.model import Organization
 from reconciler.planning.plan import Plan
 from reconciler.planning.status import DRIFTED, ManagementStatus, WebhookStatus
 from reconciler.render import PLAIN, View, words
-from reconciler.render.layout import columns, flow, lay_out, pad_to, paint, paragraph
+from reconciler.render.layout import columns, flow, lay_out, paint, paragraph
 from reconciler.render.quote import prose, quote
 from reconciler.render.rows import (
     Atom,
+    FieldLine,
+    Row,
     events,
     group_resends,
     label,
@@ -34,18 +37,18 @@ from reconciler.render.rows import (
     outside_digest,
     plan_rows,
     position_text,
+    sentence,
 )
 from reconciler.report import Applied, Report
 
 _MIN_EXCERPT = 60
 _STATUSES: Final = {
-    Status.FAIL: ("✗", "error", "failed"),
-    Status.WARN: ("!", "warning", "warning"),
-    Status.UNKNOWN: ("?", "note", "unknown"),
-    Status.OK: ("✓", "good", "ok"),
+    Status.FAIL: ("✗", "failed"),
+    Status.WARN: ("!", "warning"),
+    Status.UNKNOWN: ("?", "unknown"),
+    Status.OK: ("✓", "ok"),
 }
-"""The sign of each check status, its style, and its word in the last line."""
-_WIDEST_CHECK: Final = 16
+"""The sign of each check status, and its word in the last line."""
 
 
 def render_plan(plan: Plan, view: View = PLAIN) -> str:
@@ -278,33 +281,35 @@ def render_status(
     The last lines count fields that were not compared and differences from the configuration;
     `drift` is None without one.
     """
-    lines = [f"CloudTruth webhooks for {quote(organization.name)}", ""]
-    names = [quote(each.name) for each in statuses]
-    width = min(max(map(columns, names), default=0), max(12, view.width // 3))
-    for name, each in zip(names, statuses, strict=True):
-        sign = "!" if each.last_error or each.state in DRIFTED else " "
-        where = f" ({position_text(each.position)})" if each.position else ""
-        lines.append(f"{pad_to(f'{sign} {name}', width + 4)}{each.state}{where}")
-        about = [quote(each.destination), " ".join(events(each.event_types)) or "no events"]
-        if each.id is not None:
-            ran = f"last ran {words.age(each.last_run, view.now)}" if each.last_run else "never ran"
-            about += [ran, f"id {quote(each.id)}"]
-        atoms = [Atom(part, gap=" · " if index else "") for index, part in enumerate(about)]
-        lines += flow(atoms, start="    ", indent=4, width=view.width)
-        if (error := each.last_error) is not None:
-            parts = [quote(part) for part in (error.code, error.text) if part]
-            parts += [f"({words.age(error.timestamp, view.now)})"] if error.timestamp else []
-            why = " ".join(parts) or "no reason given"
-            lines.append(f"    last delivery failed: {why}")
-    if not statuses:
-        lines.append("  none")
+    rows = [_status_row(each, view.now) for each in statuses]
+    table = lay_out(rows, width=view.width, color=view.color) or ["  none"]
     failing = sum(each.last_error is not None for each in statuses)
     count = words.plural(sum(each.id is not None for each in statuses), "live webhook")
     count += f", {failing} with a failed delivery" if failing else ""
     limits = words.not_compared(plan, names=view.verbosity > 0) if plan is not None else []
-    lines += ["", *(line for each in limits for line in paragraph(f"{each}.", width=view.width))]
-    lines.append(f"{count}. {_drift(drift, plan)}")
-    return "\n".join(lines) + "\n"
+    lines = [line for each in limits for line in paragraph(f"{each}.", width=view.width)]
+    title = f"CloudTruth webhooks for {quote(organization.name)}"
+    return _joined([title], table, [*lines, f"{count}. {_drift(drift, plan)}"])
+
+
+def _status_row(found: WebhookStatus, now: datetime | None) -> Row:
+    about = [quote(found.destination), " ".join(events(found.event_types)) or "no events"]
+    if found.id is not None:
+        ran = f"last run {words.age(found.last_run, now)}" if found.last_run else "never run"
+        about += [ran, f"id {quote(found.id)}"]
+    fields: tuple[FieldLine, ...] = ()
+    if (error := found.last_error) is not None:
+        parts = [quote(part) for part in (error.code, error.text) if part] or ["no reason given"]
+        parts += [f"({words.age(error.timestamp, now)})"] if error.timestamp else []
+        fields = (FieldLine("failed:", tuple(map(Atom, parts))),)
+    return Row(
+        sign="!" if fields or found.state in DRIFTED else " ",
+        name=quote(found.name),
+        what=found.state,
+        why=", ".join(about),
+        place=position_text(found.position),
+        fields=fields,
+    )
 
 
 def _drift(drift: Mapping[ManagementStatus, int] | None, plan: Plan | None) -> str:
@@ -324,37 +329,27 @@ def render_checks(checklist: Checklist, view: View = PLAIN) -> str:
     If `verbosity` is -1, render only failed checks.
     """
     statuses = _STATUSES if view.verbosity >= 0 else {Status.FAIL: _STATUSES[Status.FAIL]}
-    names = [columns(check.name) for each in checklist.sections for check in each.checks]
-    column = 4 + min(_WIDEST_CHECK, max(names, default=0)) + 2
-    if column > view.width // 2:
-        column = 6
-    lines: list[str] = []
+    parts = []
     for section in checklist.sections:
-        checks = [each for each in section.checks if each.status in statuses]
-        if not checks and view.verbosity < 0:
-            continue
+        rows = [_check_row(each) for each in section.checks if each.status in statuses]
         title = paint(quote(section.name), "strong", view.color)
-        where = f"  {paint(position_text(section.position), 'faint', view.color)}"
-        lines.append(title + (where if section.position else ""))
-        for check in checks:
-            lines += _check(check, column, view)
-        lines.append("")
+        if section.position:
+            title += f"  {paint(position_text(section.position), 'faint', view.color)}"
+        if rows or view.verbosity >= 0:
+            parts.append([title, *lay_out(rows, width=view.width, color=view.color)])
+    end = []
     for note in checklist.notes if view.verbosity >= 0 else ():
-        lines += paragraph(prose(note), indent=0, width=view.width)
+        end += paragraph(prose(note), indent=0, width=view.width)
     counts = [
         words.plural(count, word) if status is Status.WARN else f"{count} {word}"
-        for status, (_, _, word) in statuses.items()
+        for status, (_, word) in statuses.items()
         if (count := checklist.count(status))
     ]
-    return "\n".join([*lines, f"{', '.join(counts) or 'nothing to check'}."]) + "\n"
+    return _joined(*parts, [*end, f"{', '.join(counts) or 'nothing to check'}."])
 
 
-def _check(check: Check, column: int, view: View) -> list[str]:
-    sign, style, _ = _STATUSES[check.status]
-    head = pad_to(f"  {paint(sign, style, view.color)} {check.name}", column)
+def _check_row(check: Check) -> Row:
     text = check.detail if check.private is None else f"{check.detail} ({check.private})"
-    lines = paragraph(prose(text), start=head[:-1], indent=column, width=view.width)
-    if check.fix is not None:
-        label = f"{' ' * column}{paint('fix:', 'strong', view.color)}"
-        lines += paragraph(prose(check.fix), start=label, indent=column + 2, width=view.width)
-    return lines
+    fixes = [FieldLine("", tuple(sentence(f"fix: {prose(check.fix)}")))] if check.fix else []
+    sign, _ = _STATUSES[check.status]
+    return Row(sign=sign, name=check.name, why=prose(text), fields=tuple(fixes))

@@ -69,6 +69,10 @@ class Inputs:
         found = self.git(["cat-file", "blob", f"{self.policy_base}:./{name}"])
         return files.read_regular(self.directory / path) if found is None else found
 
+    def graded(self, findings: Iterable[Finding]) -> tuple[Finding, ...]:
+        """Return the findings; with `strict`, warnings are errors."""
+        return warnings_as_errors(findings) if self.strict else tuple(findings)
+
     @property
     def rules(self) -> Rules:
         """Return the rules for the content of the files."""
@@ -196,9 +200,7 @@ def validate(inputs: Inputs) -> Loaded:
         from reconciler.source.policy import check_policies  # slow, and rarely needed
 
         declared = check_policies(declared, inputs.policies, inputs.read_policy, parsed.policies)
-    if not inputs.strict:
-        return declared
-    findings = warnings_as_errors(declared.findings)
+    findings = inputs.graded(declared.findings)
     desired = None if has_errors(findings) else declared.desired
     return replace(declared, findings=findings, desired=desired)
 
@@ -243,19 +245,13 @@ def previous(named: tuple[str, ...], checked: Checked) -> Desired:
     if len(groups) > 1:  # paths with files of other organizations, too
         own = (each for each in groups if each.organization == checked.desired.organization)
         parsed = next((each.inputs.parsed for each in own), None) or Parsed()
-    declared = load_parsed(parsed, _EARLIER)
-    if declared.desired is None:
-        raise ConfigurationError(
-            f"the files of --base {named[0]} are invalid", findings=declared.findings
-        )
     names = _counterparts([each.file for each in parsed.documents], [*checked.loaded.documents])
     renamed = tuple(replace(each, file=names[each.file]) for each in parsed.documents)
-    return load_parsed(parsed._replace(documents=renamed), _EARLIER).desired or declared.desired
-
-
-def load_earlier(found: files.Sources) -> Loaded:
-    """Load an earlier version of the files, without this run's options."""
-    return load_parsed(parse_files(replace(found, findings=())), _EARLIER)
+    desired = load_parsed(parsed._replace(documents=renamed), _EARLIER).desired
+    if desired is None:
+        findings = load_parsed(parsed, _EARLIER).findings  # with the earlier names
+        raise ConfigurationError(f"the files of --base {named[0]} are invalid", findings=findings)
+    return desired
 
 
 def _counterparts(names: list[str], mine: list[str]) -> dict[str, str]:
@@ -294,9 +290,7 @@ def gather(checked: Checked, api_key: Secret | None = None, *, writing: bool = F
     inputs.hide(values.values())
     pairs = ((ref, each) for ref, found in problems.items() for each in found)
     unfit = [(ref, each) for ref, each in pairs if each.rule != _UNRESOLVED]
-    others = located(unfit, checked)
-    if inputs.strict:
-        others = warnings_as_errors(others)
+    others = inputs.graded(located(unfit, checked))
     if has_errors(others):
         effect = ": nothing was written" if writing else ""
         raise ConfigurationError(f"some secrets are invalid{effect}", findings=others)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +12,7 @@ from reconciler.errors import (
     OrganizationError,
     StalePlanError,
 )
-from reconciler.findings import Finding, has_errors, note, sort_key, warnings_as_errors
+from reconciler.findings import Finding, has_errors, note, sort_key
 from reconciler.kinds import KINDS
 from reconciler.model import (
     Desired,
@@ -21,7 +20,6 @@ from reconciler.model import (
     LiveWebhook,
     Organization,
     Scheme,
-    Secret,
     SecretRef,
     Webhook,
 )
@@ -85,12 +83,8 @@ def plan(
     if review is None:
         notes += _unsent(gathered, made)
     made = made._replace(notes=tuple(sorted(notes, key=sort_key)))
-    if inputs.strict and has_errors(warnings_as_errors(made.notes)):
-        raise ConfigurationError(
-            "warnings are treated as errors (--strict)",
-            findings=warnings_as_errors(made.notes),
-            hint="resolve the warnings",
-        )
+    if has_errors(graded := inputs.graded(made.notes)):
+        raise ConfigurationError("warnings are treated as errors (--strict)", findings=graded)
     return made
 
 
@@ -177,17 +171,14 @@ def _unsent(gathered: Gathered, made: Plan) -> list[Finding]:
     The note has the command that sends them.
     """
     inputs = gathered.checked.inputs
-    unverifiable = unverifiable_secrets(made, gathered.secrets)
-    if inputs.apply_options is None or not unverifiable:
+    if inputs.apply_options is None or not (made.not_shown or gathered.missing_references):
         return []
     for revision, who, until in _REVISIONS:
         commit = commit_of(revision, inputs.git)
         if commit is None:
             continue
         with suppress(ConfigurationError):  # not in git, or not valid there
-            before, desired = previous((commit,), gathered.checked), gathered.checked.desired
-            changed = changed_secrets(before, desired, unverifiable)
-            if changed:
+            if changed := changed_secrets(previous((commit,), gathered.checked), gathered, made):
                 references = {str(webhook.configuration[field]) for webhook, field in changed}
                 distinct = {(each.file, each.index): repr(each.name) for each, _ in changed}
                 names = shorten(sorted(distinct.values()), 3)  # webhooks may share a name
@@ -202,19 +193,20 @@ def _unsent(gathered: Gathered, made: Plan) -> list[Finding]:
     return []
 
 
-def changed_secrets(
-    before: Desired, desired: Desired, among: Collection[tuple[str, str]]
-) -> list[tuple[Webhook, str]]:
-    """Return each secret of `among` whose reference or version is not as in `before`.
+def changed_secrets(before: Desired, gathered: Gathered, made: Plan) -> list[tuple[Webhook, str]]:
+    """Return each secret whose reference or version is not as in `before`, as webhook and field.
 
-    Secrets are a webhook's name and a field in `among`, and a webhook and a field in the result.
+    Only secrets that the plan does not send and whose current value is not known.
     """
-    changed = Resends(desired, before)
+    changed, not_shown = Resends(gathered.checked.desired, before), set(made.not_shown)
+    left = [*made.matched.values()]
+    left += [each.after for each in made.updates if "configuration" not in each.sent_fields]
     return [
         (webhook, field)
-        for webhook in desired.webhooks
-        for field in changed.causes(webhook)
-        if (webhook.name, field) in among
+        for webhook in left
+        for field, ref in webhook.references
+        if ref not in gathered.secrets or (webhook.name, field) in not_shown
+        if field in changed.causes(webhook)
     ]
 
 
@@ -225,21 +217,6 @@ def _without_base(words: tuple[str, ...]) -> list[str]:
         for index, word in enumerate(words)
         if word != "--base" and (index == 0 or words[index - 1] != "--base")
     ]
-
-
-def unverifiable_secrets(
-    made: Plan, secrets: Mapping[SecretRef, Secret]
-) -> Collection[tuple[str, str]]:
-    """Return the secrets that are neither sent by the plan nor visible."""
-    not_shown = set(made.not_shown)
-    left = list(made.matched.values())
-    left += [each.after for each in made.updates if "configuration" not in each.sent_fields]
-    return {
-        (webhook.name, field)
-        for webhook in left
-        for field, ref in webhook.references
-        if ref not in secrets or (webhook.name, field) in not_shown
-    }
 
 
 def show(result: Plan | Report, format: str = "text", *, color: bool = False) -> str:

@@ -57,8 +57,6 @@ def appearances() -> Iterator[tuple[str, Callable[[], str]]]:
     for name, error in ERRORS.items():
         yield f"error-{name}.text", partial(text.render_error, error)
         yield f"error-{name}.json", partial(json.render_error, error)
-    yield "findings-several.md", partial(markdown.render_findings, FINDINGS["several"])
-    yield "findings-none.md", partial(markdown.render_findings, ())
     yield "error-configuration.md", partial(markdown.render_error, ERRORS["configuration"])
     for name, found in STATUSES.items():
         yield f"status-{name}.txt", partial(text.render_status, ACME, found, drift(found), VIEW)

@@ -13,7 +13,7 @@ from reconciler.cli.connection import Progress
 from reconciler.cli.options import COMMON, Group, Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ConfigurationError, ExitCode
-from reconciler.findings import warnings_as_errors
+from reconciler.findings import has_errors
 from reconciler.model import Secret
 from reconciler.planning.names import Globs, unmatched
 from reconciler.render.quote import prose
@@ -96,13 +96,9 @@ def _check(session: Session, only: tuple[str, ...], send: bool, slack_url: str, 
     wanted = Globs(only or ("*",))
     chosen = [each for each in checked.desired.webhooks if wanted.match(each.name)]
     names = {each.name for each in checked.desired.webhooks}
-    unused = tuple(unmatched(only, names, "declared webhook"))
-    if unused and session.options.get("strict"):
-        raise ConfigurationError(
-            "warnings are treated as errors (--strict)",
-            findings=warnings_as_errors(unused),
-            hint="resolve the warnings",
-        )
+    unused = session.inputs.graded(unmatched(only, names, "declared webhook"))
+    if has_errors(unused):
+        raise ConfigurationError("warnings are treated as errors (--strict)", findings=unused)
     session.warn(unused)
     # Imported here, so that an error before does not load the HTTP library.
     from reconciler.api.transport import Transport
