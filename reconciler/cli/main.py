@@ -35,6 +35,15 @@ _SUMMARIES: Final = {
 }
 """Every command, in the order of use. A new command is a module in `commands` and a line here."""
 
+_EXAMPLES: Final = """Examples:
+# try it without an account
+webhooks plan --local
+# compare the files with CloudTruth
+webhooks plan
+# show the plan, confirm, apply
+webhooks apply
+# check files in a pull request
+webhooks validate webhooks/ --format github"""
 _EPILOG: Final = """Help for a command: webhooks help COMMAND.
 Common options: webhooks help options.
 
@@ -54,12 +63,7 @@ def program() -> Group:
         name="webhooks",
         commands={**stubs, "completion": _completion, "help": _help},
         short_help="Keep your CloudTruth webhooks in sync with YAML in git.",
-        examples=(
-            ("try it without an account", "webhooks plan --local"),
-            ("compare the files with CloudTruth", "webhooks plan"),
-            ("show the plan, confirm, apply", "webhooks apply"),
-            ("check files in a pull request", "webhooks validate webhooks/ --format github"),
-        ),
+        help=_EXAMPLES,
         epilog=_EPILOG,
         params=[
             *COMMON,
@@ -104,14 +108,17 @@ def _version(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
 
 @command(
     summary=_SUMMARIES["help"],
-    examples=(
-        ("the options that commands share", "webhooks help options"),
-        ("help for a command", "webhooks help slack check"),
-    ),
     options=(click.Argument(["words"], nargs=-1, metavar="[options|COMMAND]"),),
 )
 def _help(session: Session, words: tuple[str, ...]) -> int:
-    """Common options are those that several commands have."""
+    """Common options are those that several commands have.
+
+    Examples:
+        # the options that commands share
+        webhooks help options
+        # help for a command
+        webhooks help slack check
+    """
     if words != ("options",):
         return run([*words, "--help"], session.process)
     session.console.result(options_page(click.get_current_context()), essential=True)
@@ -120,15 +127,19 @@ def _help(session: Session, words: tuple[str, ...]) -> int:
 
 @command(
     summary=_SUMMARIES["completion"],
-    examples=(
-        ("bash: add to ~/.bashrc", 'eval "$(webhooks completion bash)"'),
-        ("zsh: add to ~/.zshrc", 'eval "$(webhooks completion zsh)"'),
-        ("fish: once", "webhooks completion fish > ~/.config/fish/completions/webhooks.fish"),
-    ),
     options=(click.Argument(["shell"], type=click.Choice(["bash", "zsh", "fish"])),),
 )
 def _completion(session: Session, shell: str) -> int:
-    """Completes commands, options and the names of declared webhooks."""
+    """Completes commands, options and the names of declared webhooks.
+
+    Examples:
+        # bash: add to ~/.bashrc
+        eval "$(webhooks completion bash)"
+        # zsh: add to ~/.zshrc
+        eval "$(webhooks completion zsh)"
+        # fish: once
+        webhooks completion fish > ~/.config/fish/completions/webhooks.fish
+    """
     from click.shell_completion import get_completion_class  # only this command needs it
 
     make = get_completion_class(shell)

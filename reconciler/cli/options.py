@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from inspect import getdoc
+from textwrap import dedent, indent
 from typing import Any, Final
 
 import click
@@ -85,11 +86,13 @@ class Option(click.Option):
 
 
 class _Command(click.Command):
-    """A command with grouped options and examples in its help."""
+    """A command with grouped options in its help; the lines after `Examples:` come last."""
 
-    def __init__(self, *, examples: Sequence[tuple[str, str]] = (), **attributes: Any) -> None:
+    def __init__(self, **attributes: Any) -> None:
         super().__init__(add_help_option=False, **attributes)
-        self.examples = examples
+        text, _, examples = (self.help or "").partition("Examples:\n")
+        self.help = text.rstrip()
+        self.examples = dedent(examples)
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the summary and the text."""
@@ -109,9 +112,7 @@ class _Command(click.Command):
         """Write the examples."""
         if self.examples:
             with formatter.section("Examples"):
-                for purpose, line in self.examples:
-                    indent = " " * formatter.current_indent
-                    formatter.write(f"{indent}# {purpose}\n{indent}{line}\n")
+                formatter.write(indent(f"{self.examples}\n", " " * formatter.current_indent))
         super().format_epilog(ctx, formatter)
 
 
@@ -150,7 +151,6 @@ class Group(_Command, click.Group):
 
 def command(
     *,
-    examples: Sequence[tuple[str, str]],
     summary: str | None = None,
     options: Sequence[click.Parameter] = (),
     formats: Sequence[str] = (),
@@ -165,8 +165,8 @@ def command(
     files, `paths` those and arguments for paths without `-f`, `connects` the options of the
     connection, `formats` the option `--format`, whose default is the first of them; the options of
     output are always added. With `organizations` it runs for each organization that the files
-    declare. The first example is the simplest. Commands of the program have their `summary` in
-    main.py.
+    declare. The first example is the simplest. Commands of the program have their `summary`
+    in main.py.
     """
 
     def wrap(body: Callable[..., int]) -> _Command:
@@ -203,7 +203,6 @@ def command(
             name=None,
             help=getdoc(body),
             short_help=summary,
-            examples=examples,
             params=params,
             callback=callback,
         )

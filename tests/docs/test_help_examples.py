@@ -66,7 +66,8 @@ ELSEWHERE: Final[Mapping[str, str]] = {
 EXAMPLES = [
     (path, line)
     for path, command in {"": program(), **COMMANDS}.items()
-    for _, line in command.examples
+    for line in command.examples.splitlines()
+    if not line.startswith("#")
 ]
 RUN = sorted({line for path, line in EXAMPLES if path not in ELSEWHERE})
 

@@ -30,14 +30,6 @@ if TYPE_CHECKING:
 
 
 @command(
-    examples=(
-        ("plan, confirm, apply", "webhooks apply"),
-        ("in a pipeline: apply exactly what was reviewed",
-         "webhooks apply --yes --expect-digest sha256:9c1e..."),
-        ("apply a saved plan", "webhooks apply plan.json"),
-        ("delete more than the guards allow (exactly N)", "webhooks apply --allow-deletes 12"),
-        ("try a file without an account", "webhooks apply -f examples/webhooks.yaml --local"),
-    ),
     reads=True,
     organizations=True,
     connects=True,
@@ -59,6 +51,18 @@ def run(session: Session, planfile: str | None, report: str | None, format: str,
     guards before the first write. Deletes last (except duplicates), and only if everything else
     succeeded. If a run is incomplete, run the same command again; with --allow-deletes, use the
     number of deletes that `webhooks plan` then shows.
+
+    Examples:
+        # plan, confirm, apply
+        webhooks apply
+        # in a pipeline: apply exactly what was reviewed
+        webhooks apply --yes --expect-digest sha256:9c1e...
+        # apply a saved plan
+        webhooks apply plan.json
+        # delete more than the guards allow (exactly N)
+        webhooks apply --allow-deletes 12
+        # try a file without an account
+        webhooks apply -f examples/webhooks.yaml --local
     """
     console, target = session.console, session.path(report)
     if target is not None:

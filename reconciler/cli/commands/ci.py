@@ -41,12 +41,6 @@ _COMMANDS: Final = {
 
 
 @command(
-    examples=(
-        ("on a pull request", "webhooks ci plan"),
-        ("after a merge: apply only what was reviewed", "webhooks ci apply"),
-        ("on a schedule", "webhooks ci drift"),
-        ("a job for each organization that changed", "webhooks ci matrix -f organizations"),
-    ),
     reads=True,
     connects=True,
     options=(
@@ -73,6 +67,16 @@ def run(session: Session, what: str | None, **own: str | None) -> int:
     """Reads the event, then validates, plans, applies or checks for drift, and writes annotations,
     a step summary, outputs, and one comment on the pull request or one issue. Warnings about
     files are errors here. COMMAND defaults to WEBHOOKS_COMMAND.
+
+    Examples:
+        # on a pull request
+        webhooks ci plan
+        # after a merge: apply only what was reviewed
+        webhooks ci apply
+        # on a schedule
+        webhooks ci drift
+        # a job for each organization that changed
+        webhooks ci matrix -f organizations
     """
     try:
         result = _job_result(session, what, own)

@@ -19,13 +19,6 @@ _DEADLINE: Final = 60.0
 
 
 @command(
-    examples=(
-        ("check everything", "webhooks doctor"),
-        ("for a bug report", "webhooks doctor --format json"),
-        ("check the files and the organization of a job",
-         "webhooks doctor -f webhooks/ --organization Acme"),
-        ("try one webhook on this server", "webhooks doctor --probe"),
-    ),
     reads=True,
     connects=True,
     formats=("text", "json"),
@@ -41,6 +34,16 @@ def run(session: Session, format: str, probe: bool, yes: bool) -> int:
     check failed. --format json contains no key, secret, host or live name: paste it into a bug
     report. --probe also creates, changes and deletes one webhook, to find out how this server
     behaves.
+
+    Examples:
+        # check everything
+        webhooks doctor
+        # for a bug report
+        webhooks doctor --format json
+        # check the files and the organization of a job
+        webhooks doctor -f webhooks/ --organization Acme
+        # try one webhook on this server
+        webhooks doctor --probe
     """
     settings: Settings | ReconcilerError
     key = None

@@ -12,14 +12,6 @@ from reconciler.errors import ExitCode, ReconcilerError
 
 
 @command(
-    examples=(
-        ("serve on a fixed port and keep the webhooks", "webhooks emulator --port 8080 --db ct.db"),
-        (
-            "use it from another shell",
-            "CLOUDTRUTH_SERVER_URL=http://127.0.0.1:8080 CLOUDTRUTH_API_KEY=any webhooks plan",
-        ),
-        ("show each request", "webhooks emulator --log -"),
-    ),
     options=(
         Option("--host", group="Server", default="127.0.0.1", metavar="HOST", show_default=True,
                help="Listen on this address."),
@@ -45,6 +37,14 @@ from reconciler.errors import ExitCode, ReconcilerError
 def run(session: Session, **own: Any) -> int:
     """Implements CloudTruth's published API. Needs no account, but Starlette and uvicorn, as in the
     extra `emulator`. Stop it with Ctrl-C.
+
+    Examples:
+        # serve on a fixed port and keep the webhooks
+        webhooks emulator --port 8080 --db ct.db
+        # use it from another shell
+        CLOUDTRUTH_SERVER_URL=http://127.0.0.1:8080 CLOUDTRUTH_API_KEY=any webhooks plan
+        # show each request
+        webhooks emulator --log -
     """
     from reconciler.cli.local import serve  # help needs no emulator
 

@@ -31,12 +31,6 @@ TOKEN: Final = Option(
 
 
 @command(
-    examples=(
-        ("adopt an organization", "webhooks export -o webhooks.yaml"),
-        ("check that applying the export would change nothing", "webhooks export --check"),
-        ("choose the Slack token's variable", "webhooks export --token env:SLACK_TOKEN"),
-        ("adopt part of it", "webhooks export --only 'team-a-*' -o team-a.yaml"),
-    ),
     connects=True,
     options=(
         TOKEN,
@@ -61,6 +55,16 @@ def run(
     """Secrets become references: one per visible value. Hidden Slack tokens share one, unless the
     visible parts of their masks differ. Webhooks that a file cannot express are added to `ignore`,
     with the reason.
+
+    Examples:
+        # adopt an organization
+        webhooks export -o webhooks.yaml
+        # check that applying the export would change nothing
+        webhooks export --check
+        # choose the Slack token's variable
+        webhooks export --token env:SLACK_TOKEN
+        # adopt part of it
+        webhooks export --only 'team-a-*' -o team-a.yaml
     """
     slack_token = parse_reference(token)
     console, path = session.console, session.path(out)

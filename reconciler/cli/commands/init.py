@@ -57,13 +57,6 @@ _ORGANIZATION: Final = re.compile(r"^organization: .*$", re.MULTILINE)
 
 
 @command(
-    examples=(
-        ("start", "webhooks init"),
-        ("create a file without prompts", "webhooks init --yes --token env:SLACK_BOT_TOKEN"),
-        ("add workflows that plan, apply and check for drift", "webhooks init --github"),
-        ("the same for a directory of files", "webhooks init --github -f webhooks/"),
-        ("update them after an edit", "webhooks init --github --yes"),
-    ),
     connects=True,
     options=(
         Option("-f", "--file", "target", group="Files", metavar="FILE", default=DEFAULT_FILE,
@@ -94,6 +87,18 @@ def run(
     """With an API key, exports the live webhooks and plans the file, which should show no changes.
     Without one, writes a commented starter file; a later run replaces it if you have not edited
     it. Other existing files are kept.
+
+    Examples:
+        # start
+        webhooks init
+        # create a file without prompts
+        webhooks init --yes --token env:SLACK_BOT_TOKEN
+        # add workflows that plan, apply and check for drift
+        webhooks init --github
+        # the same for a directory of files
+        webhooks init --github -f webhooks/
+        # update them after an edit
+        webhooks init --github --yes
     """
     slack_token = parse_reference(token)
     directory, console = session.process.directory, session.console

@@ -114,13 +114,6 @@ def apply_options(
 
 
 @command(
-    examples=(
-        ("compare webhooks.yaml with CloudTruth", "webhooks plan"),
-        ("try a file without an account", "webhooks plan examples/webhooks.yaml --local"),
-        ("save the plan, for apply plan.json", "webhooks plan -o plan.json"),
-        ("exit with 2 if anything differs", "webhooks plan --detailed-exitcode"),
-        ("limit the plan to some webhooks", "webhooks plan --only 'team-a-*'"),
-    ),
     paths=True,
     organizations=True,
     connects=True,
@@ -137,6 +130,18 @@ def run(session: Session, out: str | None, format: str, detailed_exitcode: bool,
     """Works without the secrets, and lists those that apply needs. The digest at the end
     identifies this plan. If a guard blocks the plan, it is still shown and saved; the exit code is
     5.
+
+    Examples:
+        # compare webhooks.yaml with CloudTruth
+        webhooks plan
+        # try a file without an account
+        webhooks plan examples/webhooks.yaml --local
+        # save the plan, for apply plan.json
+        webhooks plan -o plan.json
+        # exit with 2 if anything differs
+        webhooks plan --detailed-exitcode
+        # limit the plan to some webhooks
+        webhooks plan --only 'team-a-*'
     """
     target = session.path(out)
     if target is not None:

@@ -11,12 +11,6 @@ from reconciler.source.rendered import configurations, origins, scalar, yaml_tex
 
 
 @command(
-    examples=(
-        ("show the effective configuration of webhooks.yaml", "webhooks render"),
-        ("show where each value of an overlay comes from",
-         "webhooks render examples/organizations/staging.yaml --origin"),
-        ("show which events a webhook gets", "webhooks render --format json"),
-    ),
     paths=True,
     formats=("yaml", "json"),
     organizations=True,
@@ -26,7 +20,16 @@ from reconciler.source.rendered import configurations, origins, scalar, yaml_tex
     ),
 )  # fmt: skip
 def run(session: Session, format: str, origin: bool) -> int:
-    """Shows secrets as references. Makes no requests."""
+    """Shows secrets as references. Makes no requests.
+
+    Examples:
+        # show the effective configuration of webhooks.yaml
+        webhooks render
+        # show where each value of an overlay comes from
+        webhooks render examples/organizations/staging.yaml --origin
+        # show which events a webhook gets
+        webhooks render --format json
+    """
     checked = workflow.load(session.inputs)
     files = configurations(checked.desired)
     if format == "json":

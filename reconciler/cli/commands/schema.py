@@ -15,10 +15,6 @@ _NAMES: Final = ("webhooks", "plan", "report", "findings", "status", "checks", "
 
 
 @command(
-    examples=(
-        ("let an editor complete and check your file", "webhooks schema > webhooks.schema.json"),
-        ("show the format of a plan's JSON", "webhooks schema plan"),
-    ),
     options=(
         click.Argument(["name"], metavar=f"[{'|'.join(_NAMES)}]", type=click.Choice(_NAMES),
                        default="webhooks"),
@@ -28,6 +24,12 @@ def run(session: Session, name: str) -> int:
     """`webhooks` is the configuration file. The others are the output of commands with --format
     json: plan and show (plan), apply (report), validate (findings), status, doctor and slack check
     (checks), and any command that fails (error).
+
+    Examples:
+        # let an editor complete and check your file
+        webhooks schema > webhooks.schema.json
+        # show the format of a plan's JSON
+        webhooks schema plan
     """
     session.console.result(schema_text(f"{name}.schema.json"), essential=True)
     return ExitCode.OK

@@ -12,15 +12,18 @@ from reconciler.render.quote import prose
 
 
 @command(
-    examples=(
-        ("read it", "webhooks show plan.json"),
-        ("as JSON", "webhooks show plan.json --format json"),
-    ),
     formats=("text", "json"),
     options=(click.Argument(["planfile"]),),
 )
 def run(session: Session, planfile: str, format: str) -> int:
-    """Makes no requests, so the live webhooks may have changed."""
+    """Makes no requests, so the live webhooks may have changed.
+
+    Examples:
+        # read it
+        webhooks show plan.json
+        # as JSON
+        webhooks show plan.json --format json
+    """
     saved = workflow.load_plan(planfile, session.process.directory)
     text = "\n".join(map(prose, saved.text.split("\n")))
     session.console.result(saved.document if format == "json" else text, essential=True)

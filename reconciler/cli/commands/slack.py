@@ -25,15 +25,6 @@ _SLACK: Final = "https://slack.com/api"
 
 @command(
     summary="Print the manifest of the Slack app, and how to get its token.",
-    examples=(
-        ("create the app: open the link, follow the steps", "webhooks slack manifest"),
-        ("print the link only", "webhooks slack manifest --url"),
-        (
-            "change an existing app: paste this as its manifest, reinstall it",
-            "webhooks slack manifest --format json",
-        ),
-        ("let slack check see public channels", "webhooks slack manifest --see-channels"),
-    ),
     formats=("yaml", "json"),
     options=(
         Option("--name", group="Slack app", metavar="NAME", default=APP_NAME, show_default=True,
@@ -46,6 +37,16 @@ _SLACK: Final = "https://slack.com/api"
 def _manifest(session: Session, format: str, url: bool, name: str, see_channels: bool) -> int:
     """The manifest goes to standard output; the link that creates the app, and the steps after it,
     go to standard error. Makes no request.
+
+    Examples:
+        # create the app: open the link, follow the steps
+        webhooks slack manifest
+        # print the link only
+        webhooks slack manifest --url
+        # change an existing app: paste this as its manifest, reinstall it
+        webhooks slack manifest --format json
+        # let slack check see public channels
+        webhooks slack manifest --see-channels
     """
     console = session.console
     app = manifest(name, see_channels=see_channels)
@@ -65,11 +66,6 @@ def _manifest(session: Session, format: str, url: bool, name: str, see_channels:
 
 @command(
     summary="Check each Slack webhook's token, scopes and channel.",
-    examples=(
-        ("check, without posting", "webhooks slack check"),
-        ("post a message for each webhook", "webhooks slack check --send"),
-        ("one webhook", "webhooks slack check --only Deploys --send"),
-    ),
     paths=True,
     connects=True,
     formats=("text", "json"),
@@ -88,6 +84,14 @@ def _check(session: Session, only: tuple[str, ...], send: bool, slack_url: str, 
     scopes and is known to Slack, and that the bot can post in the channel. A check that needs a
     missing scope is unknown, not failed. Makes no request to CloudTruth. Exits with 1 if a check
     failed.
+
+    Examples:
+        # check, without posting
+        webhooks slack check
+        # post a message for each webhook
+        webhooks slack check --send
+        # one webhook
+        webhooks slack check --only Deploys --send
     """
     session.only_organization("slack check")
     checked = session.load()
@@ -137,9 +141,10 @@ def _check(session: Session, only: tuple[str, ...], send: bool, slack_url: str, 
 run = Group(
     name=None,
     commands={"manifest": _manifest, "check": _check},
-    examples=(
-        ("create the app", "webhooks slack manifest"),
-        ("check whether Slack accepts the declared webhooks", "webhooks slack check"),
-    ),
+    help="""Examples:
+    # create the app
+    webhooks slack manifest
+    # check whether Slack accepts the declared webhooks
+    webhooks slack check""",
     params=list(COMMON),
 )

@@ -15,10 +15,6 @@ from reconciler.source.files import DEFAULT_FILE, suggestion
 
 
 @command(
-    examples=(
-        ("show everything", "webhooks status"),
-        ("get mail from cron when a webhook fails to deliver", "webhooks status --failing -q"),
-    ),
     paths=True,
     organizations=True,
     connects=True,
@@ -32,6 +28,12 @@ def run(session: Session, failing: bool, format: str) -> int:
     """With files (default: webhooks.yaml, if it exists), also lists declared webhooks that are not
     live, and counts the drift in the last line. The last delivery error is shown as the server
     reports it; a later delivery may have succeeded.
+
+    Examples:
+        # show everything
+        webhooks status
+        # get mail from cron when a webhook fails to deliver
+        webhooks status --failing -q
     """
     default = session.process.directory / DEFAULT_FILE
     checked = (

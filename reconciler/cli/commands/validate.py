@@ -11,11 +11,6 @@ from reconciler.render.quote import quote
 
 
 @command(
-    examples=(
-        ("check webhooks.yaml", "webhooks validate"),
-        ("check a directory; warnings are errors", "webhooks validate webhooks/ --strict"),
-        ("annotate a pull request on GitHub", "webhooks validate --format github"),
-    ),
     paths=True,
     formats=tuple(FINDINGS_RENDERERS),
     organizations=True,
@@ -24,6 +19,14 @@ def run(session: Session, format: str) -> int:
     """Reports all errors in all files, each with its position and a fix. Only a plan reports that
     `ignore` matches a declared webhook. Needs no secrets: apply needs them only to create a
     webhook or change its configuration.
+
+    Examples:
+        # check webhooks.yaml
+        webhooks validate
+        # check a directory; warnings are errors
+        webhooks validate webhooks/ --strict
+        # annotate a pull request on GitHub
+        webhooks validate --format github
     """
     found = session.inputs
     declared = workflow.validate(found)

@@ -7,8 +7,13 @@ from reconciler.cli.session import Session
 from reconciler.errors import ExitCode
 
 
-@command(examples=(("count them", "webhooks count"),), reads=True)
+@command(reads=True)
 def run(session: Session) -> int:
-    """Count and print."""
+    """Count and print.
+
+    Examples:
+        # count them
+        webhooks count
+    """
     session.console.result(str(len(session.load().desired.webhooks)))
     return ExitCode.OK
