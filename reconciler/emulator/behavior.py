@@ -45,11 +45,6 @@ class Behavior:
     """Whether changes are disabled in every organization."""
     methods: tuple[str, ...] = ("PUT", "PATCH", "DELETE")
     """The methods allowed on a webhook, besides GET."""
-    cookies: tuple[str, ...] = (
-        "AWSALB=emulated; Path=/",
-        "sessionid=emulated; HttpOnly; Path=/; SameSite=Lax",
-    )
-    """Values of `set-cookie` in every response."""
 
     def role(self, stored: str) -> str:
         """Return the displayed form of a stored role."""

@@ -80,8 +80,7 @@ class Emulator:
             response = view(exchange)
         except RejectedError as error:
             response = error.response
-        cookies = (("set-cookie", each) for each in exchange.behavior.cookies)
-        return response.with_headers(("allow", ", ".join(methods)), *cookies)
+        return response.with_headers(("allow", ", ".join(methods)))
 
 
 def _route(

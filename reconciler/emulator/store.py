@@ -35,13 +35,7 @@ CREATE TABLE IF NOT EXISTS webhooks (
 CREATE INDEX IF NOT EXISTS webhooks_by_creation ON webhooks (organization, seq);
 CREATE INDEX IF NOT EXISTS webhooks_by_name ON webhooks (organization, name, seq);
 """
-_ORDERINGS = {
-    "id": "id",
-    "name": "name",
-    "organization": "organization",
-    "type": "data ->> 'type'",
-    "last_run": "data ->> 'last_run'",
-}
+_ORDERINGS = ("id", "name", "organization")
 
 
 class Organization(NamedTuple):
@@ -207,12 +201,12 @@ class Store:
     def texts(self, organization: str, ordering: str = "") -> list[str]:
         """Return the JSON texts of an organization's webhooks.
 
-        `ordering` is a comma-separated list of fields, descending with a leading `-`; unknown names
-        are ignored.
+        `ordering` is a comma-separated list of fields, descending with a leading `-`; names other
+        than `id`, `name` and `organization` are ignored.
         """
         keys = [key.strip() for key in ordering.split(",")]
         terms = [
-            f"{_ORDERINGS[field]}{' DESC' if key.startswith('-') else ''}"
+            f"{field}{' DESC' if key.startswith('-') else ''}"
             for key in keys
             if (field := key.removeprefix("-")) in _ORDERINGS
         ]

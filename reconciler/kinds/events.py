@@ -19,9 +19,7 @@ EVENTS: Final = (
 )
 """A list of all events in one line, for hints."""
 
-_SUBJECT_GLOBS: Final = tuple(f"{subject}_*" for subject in _SUBJECTS)
-_VERB_GLOBS: Final = tuple(f"*_{verb}" for verb in _VERBS)
-GLOBS: Final = (*_SUBJECT_GLOBS, *_VERB_GLOBS)
+GLOBS: Final = (*(f"{subject}_*" for subject in _SUBJECTS), *(f"*_{verb}" for verb in _VERBS))
 """The globs for all events of a subject, and of a verb."""
 
 
@@ -34,28 +32,14 @@ def expand(pattern: str) -> frozenset[str]:
 def compress(events: Iterable[str]) -> tuple[str, ...]:
     """Abbreviate `events`: use a glob for all events of a subject or a verb.
 
-    Expanding the result returns `events`. No event is covered twice, and unknown events are not
-    changed.
+    Expanding the result returns `events`. Unknown events are not changed.
     """
     left, every = set(events), frozenset(EVENT_TYPES)
     unknown = sorted(left - every)
     if left >= every:
         return ("*", *unknown)
-    known = left & every
-    shortest = min(
-        _members(known, GLOBS), _members(known, (*_VERB_GLOBS, *_SUBJECT_GLOBS)), key=len
-    )
-    return (*shortest, *unknown)
-
-
-def _members(left: set[str], globs: Iterable[str]) -> list[str]:
-    """Return the events that no glob covers, and the globs: disjoint, earlier ones preferred."""
-    used = []
-    for glob in globs:
-        if expand(glob) <= left:
-            used.append(glob)
-            left = left - expand(glob)
-    return [*ordered(left), *used]
+    globs = [glob for glob in GLOBS if expand(glob) <= left]
+    return (*ordered(left.difference(*map(expand, globs))), *globs, *unknown)
 
 
 def ordered(events: Collection[str]) -> list[str]:

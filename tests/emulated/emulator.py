@@ -145,11 +145,14 @@ class Emulator(product.Emulator):
     def respond(self, exchange: Exchange) -> messages.Response:
         assert isinstance(exchange, StaleExchange)
         behavior, store = exchange.behavior, self.store
-        if not isinstance(behavior, Variant) or not behavior.stale:
-            return super().respond(exchange)
         named = unquote(exchange.request.path.rstrip("/").rpartition("/")[2])
         before = store.row(named) or store.row(named.lower())
         response = super().respond(exchange)
+        if not isinstance(behavior, Variant):
+            return response
+        response = response.with_headers(*(("set-cookie", each) for each in behavior.cookies))
+        if not behavior.stale:
+            return response
         if exchange.changed is not None:
             after = store.row(exchange.changed)
             for organization in sorted({row.organization for row in (before, after) if row}):

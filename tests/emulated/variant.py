@@ -68,6 +68,11 @@ _DEFAULTS = {"generic": {"verify": True, "username": None, "password": None, "to
 class Variant(Behavior):
     """One possible behavior of the CloudTruth API."""
 
+    cookies: tuple[str, ...] = (
+        "AWSALB=emulated; Path=/",
+        "sessionid=emulated; HttpOnly; Path=/; SameSite=Lax",
+    )
+    """Values of `set-cookie` in every response."""
     default_keys: bool = False
     """Reads show keys of the type that were never sent (`verify: true`, `username: null`)."""
     unique_names: Uniqueness = "none"
