@@ -58,14 +58,12 @@ def conflicts(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
 
 
 def named_organizations(files: Mapping[str, dict[str, Any]]) -> Iterator[tuple[Place, str]]:
-    """Yield the places that name an organization: the root keys first, then webhooks."""
+    """Yield the places that name an organization: of each file, the root key first."""
     for file, data in files.items():
-        if isinstance(name := data.get("organization"), str):
-            yield Place(file, ("organization",)), name
-    for file, data in files.items():
-        for index, webhook in written_webhooks(data):
-            if isinstance(name := webhook.get("organization"), str):
-                yield Place(file, ("webhooks", index, "organization")), name
+        entries = ((("webhooks", index), each) for index, each in written_webhooks(data))
+        for path, holder in chain([((), data)], entries):
+            if isinstance(name := holder.get("organization"), str):
+                yield Place(file, (*path, "organization")), name
 
 
 def without_organization(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:

@@ -51,12 +51,18 @@ class Loaded:
     parents: Mapping[str, Document] = field(default_factory=dict, repr=False)
     policies: Mapping[str, str] = field(default_factory=dict)
 
-    def place(self, file: str, index: int, path: DataPath) -> Place:
-        """Return the place of a field of the webhook at `index`: in `defaults` if it is inherited.
+    def place(self, file: str, path: DataPath) -> Place:
+        """Return the place of a value of the rendered configuration, in `defaults` if inherited.
 
-        A missing field has the place where it belongs.
+        A missing field has the place where it belongs. An event may come from a glob, so it has the
+        place of the list. The rendered webhooks have the order, and so the indexes, of the file.
         """
-        return Place(file, origin(self.documents[file].data, index, path))
+        match path:
+            case ("webhooks", int(index), "event_types", *_):
+                path = origin(self.documents[file].data, index, ("event_types",))
+            case ("webhooks", int(index), *rest):
+                path = origin(self.documents[file].data, index, tuple(rest))
+        return Place(file, path)
 
     def position(self, place: Place) -> Position | None:
         """Return the position of a place, which may be in a parent; None for a saved plan."""

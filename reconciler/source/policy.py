@@ -18,7 +18,7 @@ from reconciler.findings import error, sort_key
 from reconciler.source.files import NotReadableError
 from reconciler.source.load import Loaded
 from reconciler.source.position import add_positions
-from reconciler.source.rendered import configurations, source_place
+from reconciler.source.rendered import configurations
 from reconciler.source.schema import ValidationError, user_schema_validator
 
 _HINT: Final = "write a JSON Schema (see docs/organizations.md)"
@@ -47,7 +47,7 @@ def check_policies(
                 hint="save a new plan with `webhooks plan --out FILE` and have it reviewed",
             )
         for file, rejected in _rejections(name, schema, data):
-            place = source_place(loaded, file, tuple(rejected.instance_path))
+            place = loaded.place(file, tuple(rejected.instance_path))
             message = _message(schema, list(rejected.schema_path))
             found.append(error("policy", message, f"required by policy {name}", place))
     found = add_positions({**loaded.parents, **loaded.documents}, found)

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Final, TypeAlias
 
-from reconciler.findings import Place
 from reconciler.kinds.events import ordered
 from reconciler.model import Absent, DataPath, Desired, FileScope, SecretRef, Webhook
 from reconciler.planning.document import without_commands
@@ -75,19 +74,6 @@ def _entry(entry: Webhook | Absent) -> dict[str, Any]:
     }
 
 
-def source_place(loaded: Loaded, file: str, path: DataPath) -> Place:
-    """Return the place in the file's data of a value in the rendered configuration.
-
-    For a value without an exact path, such as an event from a glob, it is the nearest one: the list
-    of globs. The rendered webhooks have the order of the file, so their indexes are the same.
-    """
-    match path:
-        case ("webhooks", int(index), *rest):
-            rest = rest[:1] if rest[:1] == ["event_types"] else rest
-            return loaded.place(file, index, tuple(rest))
-    return Place(file, path)
-
-
 def origins(loaded: Loaded, file: str) -> _Comment:
     """Return a function that gives each rendered value its comment: `file:line` or `default`."""
 
@@ -98,7 +84,7 @@ def origins(loaded: Loaded, file: str) -> _Comment:
                 return ""  # a webhook, a part of a list or of a reference
         if path[0] != "webhooks" and path[0] not in loaded.documents[file].data:
             return "default"
-        return str(loaded.position(source_place(loaded, file, path)))
+        return str(loaded.position(loaded.place(file, path)))
 
     return comment
 

@@ -178,9 +178,9 @@ def _placed(outcome: Outcome, declared: Loaded) -> Outcome:
     if not isinstance(outcome, Failed) or isinstance(outcome.operation, Delete):
         return outcome
     webhook = outcome.operation.after
-    places = (declared.place(webhook.file, webhook.index, each.path) for each in outcome.fields)
+    at = ("webhooks", webhook.index)
     fields = tuple(
-        each._replace(position=declared.position(place))
-        for each, place in zip(outcome.fields, places, strict=True)
+        each._replace(position=declared.position(declared.place(webhook.file, (*at, *each.path))))
+        for each in outcome.fields
     )
     return replace(outcome, fields=fields)

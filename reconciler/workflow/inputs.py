@@ -315,8 +315,8 @@ def located(problems: Sequence[tuple[SecretRef, Finding]], checked: Checked) -> 
         for name, ref in webhook.references:
             if ref in wanted:
                 wanted.remove(ref)
-                path = ("configuration", name)
-                places[ref] = checked.loaded.place(webhook.file, webhook.index, path)
+                path = ("webhooks", webhook.index, "configuration", name)
+                places[ref] = checked.loaded.place(webhook.file, path)
     found = (replace(each, position=None, place=places[ref]) for ref, each in problems)
     return tuple(add_positions(documents, found))
 
