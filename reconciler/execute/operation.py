@@ -208,15 +208,14 @@ def _from_response(
     If the response differs from what was sent, the webhook is read, because some servers return
     less than they store. The final verification resolves the rest.
     """
-    if not run.before.compare(operation, live).differing:
-        return Applied(operation=operation, id=live.id)
-    try:
-        again = run.api.get(live.id)
-    except ApiError as error:
-        message = f"the response differs from what was sent, then: {error.message}"
-        return Unconfirmed(operation=operation, message=message)
-    if again is not None and (differing := run.before.compare(operation, again).differing):
-        return stored_differently(operation, differing)
+    if run.before.compare(operation, live).differing:
+        try:
+            again = run.api.get(live.id)
+        except ApiError as error:
+            message = f"the response differs from what was sent, then: {error.message}"
+            return Unconfirmed(operation=operation, message=message)
+        if differing := run.before.compare(operation, again).differing:
+            return stored_differently(operation, differing)
     return Applied(operation=operation, id=live.id)
 
 

@@ -26,7 +26,6 @@ from reconciler.errors import ExitCode
 GRACE: Final = 6.0
 """Seconds that operations in flight have after the first signal."""
 
-_REQUEST_GRACE: Final = GRACE - 1.0  # for requests, so that the report can name unknown outcomes
 _HANGUP: Final = getattr(signal, "SIGHUP", None)
 
 
@@ -86,7 +85,7 @@ class SignalStop:
             self._since = self._monotonic()
             self._code = ExitCode(128 + number)
             if self._shorten_deadline is not None:
-                self._shorten_deadline(_REQUEST_GRACE)
+                self._shorten_deadline(GRACE - 1.0)  # then the report names unknown outcomes
         elif number != _HANGUP:
             self._again = True
 

@@ -14,8 +14,6 @@ from typing import Any, Final, Generic, TypeVar
 
 _T = TypeVar("_T")
 
-_MIN: Final = 1
-_MAX: Final = 16
 _POLL_SECONDS: Final = 0.1  # seconds between two checks of `halted`
 
 
@@ -35,8 +33,8 @@ class ThreadWorkers:
     """
 
     def __init__(self, parallelism: int, *, halted: Callable[[], bool] | None = None) -> None:
-        if not _MIN <= parallelism <= _MAX:
-            raise ValueError(f"parallelism must be {_MIN} to {_MAX}")
+        if not 1 <= parallelism <= 16:
+            raise ValueError("parallelism must be 1 to 16")
         self._parallelism = parallelism
         self._halted = halted
         self._queue: SimpleQueue[_Work[Any] | None] = SimpleQueue()

@@ -133,7 +133,7 @@ def secret_reading(
         proven = live is None and field.name in evidence.shown
         return Reading.ABSENT if proven else Reading.UNKNOWN
     wanted = declared_secret(declared, secrets)
-    if wanted is not None and wanted == live:
+    if wanted == live:
         return Reading.SAME
     if not plausible(live):
         return Reading.UNKNOWN
@@ -160,9 +160,8 @@ def gather_evidence(
         for name in secret_fields[webhook.type] & webhook.configuration.keys():
             # Usually the first webhook has evidence for all of them.
             if (webhook.type, name) not in readable:
-                value = found.configuration.get(name)
                 wanted = declared_secret(webhook.configuration[name], secrets)
-                if isinstance(value, Secret) and wanted is not None and wanted == value:
+                if wanted is not None and wanted == found.configuration.get(name):
                     readable.add((webhook.type, name))
     for found in live:
         if isinstance(found.configuration, Unknown) or found.type not in KINDS:
