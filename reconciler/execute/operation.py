@@ -111,7 +111,9 @@ def perform(operation: Operation, run: Run) -> Outcome:
             try:
                 outcome = _confirm(operation, run, errors)
             except ApiError as error:
-                raise (error if lost else errors[-1]) from error
+                if not lost:
+                    raise errors[-1] from error
+                raise
             if outcome is not None:
                 return outcome
             if conflict and isinstance(operation, Create):
@@ -309,8 +311,9 @@ def _find_created(
     """
     lost = isinstance(errors[-1], AmbiguousWriteError)
     failure: ApiError | None = None
-    for pause in _WAITS if lost else (0.0,):
-        run.clock.sleep(pause)
+    for pause in _WAITS:
+        if lost:
+            run.clock.sleep(pause)
         try:
             listing = Listing(run.plan, run.api.list(), run.secrets)
         except ApiError as error:
@@ -321,6 +324,8 @@ def _find_created(
                 return Applied(operation=operation, id=found[0].id, note=note)
             if others := run.new(operation, listing):
                 return name_conflict(operation, others[0].id)
+        if not lost:
+            break
     if failure is not None:
         raise failure
     return None

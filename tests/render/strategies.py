@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import is_dataclass, replace
 from enum import Enum
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Union, get_args, get_origin, get_type_hints
 
 from hypothesis import strategies as st
 
@@ -96,7 +96,11 @@ def of_type(hint: Any) -> st.SearchStrategy[Any]:
 
 def any_of(kind: Any, **given: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     """Return any value of a dataclass, with the strategies that are given for its fields."""
-    hints = {name: hint for name, hint in get_type_hints(kind).items() if name not in given}
+    hints = {
+        name: hint
+        for name, hint in get_type_hints(kind).items()
+        if name not in given and get_origin(hint) is not ClassVar
+    }
     return st.builds(kind, **given, **{name: of_type(hint) for name, hint in hints.items()})
 
 
