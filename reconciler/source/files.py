@@ -101,10 +101,8 @@ class Sources:
 
 
 _NAME_HINT: Final = "pass a readable YAML file, or a directory with `*.yaml` or `*.yml` files"
-_PIPE_HINT: Final = "to read another program's output, pipe it in with `-f -`"
-_EMPTY_HINT: Final = "a variable in the command line may be empty; check what follows -f"
+_MISSING_HINT: Final = "create one with `webhooks init`, or name your file with `-f FILE`"
 _PARENT_HINT: Final = "extend a YAML file in this repository; the path is relative to the file"
-_LINK_HINT: Final = "restore the target of the link, or remove the link"
 
 
 class NotReadableError(Exception):
@@ -134,12 +132,10 @@ def read(paths: Sequence[str], *, directory: Path, stdin: Callable[[], bytes]) -
         message = f"cannot read {shown}: it {refusal}"
         findings.append(error("unreadable-file", message, refusal.hint))
 
-    for path in paths or (DEFAULT_FILE,):
+    for path in dict.fromkeys(paths or (DEFAULT_FILE,)):
         try:
             if path == STDIN:
-                if path not in seen:
-                    seen.add(path)
-                    files.append(SourceFile(file=STDIN_NAME, raw=_limited(stdin())))
+                files.append(SourceFile(file=STDIN_NAME, raw=_limited(stdin())))
                 continue
             for found in _expand(path, directory):
                 name = display_name(found, directory=directory)
@@ -150,8 +146,8 @@ def read(paths: Sequence[str], *, directory: Path, stdin: Callable[[], bytes]) -
                     seen.add(identity)
                     files.append(SourceFile(file=name, raw=read_regular(found)))
                 except (FileNotFoundError, MissingFileError):
-                    missing = _missing(path, found, directory, named=bool(paths))
-                    findings.append(error("unreadable-file", *missing))
+                    hint = suggestion(found, directory) or _MISSING_HINT
+                    findings.append(error("unreadable-file", f"there is no file {path}", hint))
                 except NotReadableError as refusal:
                     refuse(path if found == directory / path else name, refusal)
         except NotReadableError as refusal:
@@ -203,11 +199,11 @@ def read_regular(path: Path, *, limit: int = MAX_FILE_BYTES) -> bytes:
         with os.fdopen(descriptor, "rb") as stream:
             mode = os.fstat(descriptor).st_mode
             if not stat.S_ISREG(mode):
-                raise NotReadableError("is not a regular file", _PIPE_HINT)
+                raise NotReadableError("is not a regular file", "pipe it in with `-f -`")
             raw = stream.read(limit + 1)
     except (FileNotFoundError, NotADirectoryError):
         if os.path.islink(path):
-            raise NotReadableError("is a broken link", _LINK_HINT) from None
+            raise NotReadableError("is a broken link", "restore its target") from None
         raise MissingFileError("does not exist") from None
     except IsADirectoryError:  # `fdopen` refuses it
         raise NotReadableError("is a directory") from None
@@ -236,7 +232,7 @@ def display_name(path: Path, *, directory: Path) -> str:
 
 def _expand(named: str, directory: Path) -> Iterator[Path]:
     if not named:  # an empty path would be the working directory, which is never intended
-        raise NotReadableError("names no file", _EMPTY_HINT)
+        raise NotReadableError("names no file", "check the variable that follows -f")
     path = directory / named
     if is_glob(named, directory):
         matches = [Path(each) for each in glob.glob(named, root_dir=directory, recursive=True)]
@@ -277,15 +273,6 @@ def _below(directory: Path) -> Iterator[PurePath]:
         here = Path(folder).relative_to(directory)
         folders[:] = [each for each in folders if not each.startswith(".")]
         yield from (here / name for name in names)
-
-
-def _missing(path: str, found: Path, directory: Path, *, named: bool) -> tuple[str, str]:
-    message = f"there is no file {path}"
-    hint = "check the path, or create a file with `webhooks init`"
-    if not named:
-        message = f"there is no {DEFAULT_FILE} in the working directory"
-        hint = "create one with `webhooks init`, or name your file with `-f FILE`"
-    return message, suggestion(found, directory) or hint
 
 
 def suggestion(found: Path, directory: Path) -> str | None:

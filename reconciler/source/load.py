@@ -32,7 +32,7 @@ from reconciler.source import identity
 from reconciler.source.allowed import reference_in
 from reconciler.source.files import Sources
 from reconciler.source.lint import Rules, lint
-from reconciler.source.schema import Part, accepts, origin, parts
+from reconciler.source.schema import Part, origin, parts
 from reconciler.source.secrets import url_credential, wrap
 from reconciler.source.yaml import Document, parse
 
@@ -115,7 +115,7 @@ def load_parsed(parsed: Parsed, rules: Rules) -> Loaded:
     accepted: dict[str, list[Part]] = {}
     for file, document in documents.items():
         accepted[file] = list(parts(document.data))
-        if rejected := [part for part in accepted[file] if not accepts(part)]:
+        if rejected := [part for part in accepted[file] if not part.is_valid()]:
             from reconciler.source.explain import explain  # valid files need no messages
 
             found.extend(explain(document, rejected))

@@ -116,7 +116,7 @@ def _nodes(text: str) -> list[_Node]:
 
 
 @lru_cache(maxsize=2)
-def lines(text: str) -> list[str]:
+def _lines(text: str) -> list[str]:
     """Return the lines of `text` without line breaks."""
     return text.split("\n")
 
@@ -202,7 +202,7 @@ def _resolved(node: _Node) -> _Node:
 
 
 def _position(text: str, file: str, node: _Node) -> Position:
-    column, line = node.column, lines(text)[node.line]
+    column, line = node.column, _lines(text)[node.line]
     end = node.end_column if node.end_line == node.line else len(line.rstrip())
     if end <= column:  # an empty value: the character before is a colon or a dash
         column, end = max(0, min(column, len(line)) - 1), 0
@@ -329,7 +329,7 @@ def excerpt(text: str, position: Position) -> tuple[Position, str]:
 @lru_cache(maxsize=256)  # many findings may be on one long line
 def _masked_line(text: str, number: int) -> str:
     """Return a line, counted from 0, with a placeholder for each hidden character."""
-    line = lines(text)[number]
+    line = _lines(text)[number]
     known = _hidden(text).get(number, ()) if _nodes(text) else _guessed(line)
     shown = list(line)
     for first, last in (*known, *(match.span() for match in LOOKS_SECRET.finditer(line))):
@@ -342,7 +342,7 @@ def _hidden(text: str) -> dict[int, list[_Span]]:
     """Return the columns to hide by line, counted from 0."""
     found: dict[int, list[_Span]] = defaultdict(list)
     ends: dict[int, int] = defaultdict(int)  # comments start after them
-    rows = lines(text)
+    rows = _lines(text)
     stack: list[tuple[_Node, str | None, bool]] = [(_nodes(text)[-1], None, False)]
     while stack:
         node, key, secret = stack.pop()

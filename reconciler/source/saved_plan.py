@@ -30,7 +30,7 @@ from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review, read_review
 from reconciler.source.files import NotReadableError, read_regular
 from reconciler.source.load import Loaded, Parsed
-from reconciler.source.schema import PLAN, ROOT, ValidationError, parts, validator
+from reconciler.source.schema import ValidationError, parts, validator
 from reconciler.source.text import REFERENCE
 from reconciler.source.yaml import LISTED, Document
 
@@ -99,7 +99,7 @@ def parse_plan(raw: bytes, file: str) -> SavedPlan:
     if tree.get("checksum") != checksum(tree):
         _refuse_edited(file)
     try:
-        validator(ROOT, PLAN).validate(tree)
+        validator(name="plan.schema.json").validate(tree)
     except ValidationError as violation:
         where = ".".join(map(str, violation.instance_path))
         why = f"{where} is not valid" if where else "it has missing or unknown keys"

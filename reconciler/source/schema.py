@@ -26,9 +26,7 @@ from reconciler.kinds import KINDS
 from reconciler.model import DataPath
 
 _WEBHOOKS: Final = "webhooks.schema.json"
-PLAN: Final = "plan.schema.json"
-
-ROOT: Final = ""
+_ROOT: Final = ""
 """The definition of a complete document."""
 
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -48,6 +46,10 @@ class Part(NamedTuple):
     data: Any
     item: int | None = None
 
+    def is_valid(self) -> bool:
+        """Return whether the definition accepts the data."""
+        return self.definition is not None and validator(self.definition).is_valid(self.data)
+
 
 def schema_text(name: str) -> str:
     """Return the text of `schemas/<name>`; raises FileNotFoundError if there is no such file."""
@@ -62,10 +64,10 @@ def schema(name: str = _WEBHOOKS) -> dict[str, Any]:
 
 
 @cache
-def validator(definition: str, name: str = _WEBHOOKS) -> Draft7Validator:
+def validator(definition: str = _ROOT, name: str = _WEBHOOKS) -> Draft7Validator:
     """Return the validator for a definition, which takes time linear in the length of a text."""
     content = schema(name)
-    if definition != ROOT:
+    if definition != _ROOT:
         content = {"$ref": f"#/$defs/{definition}", "$defs": content["$defs"]}
     return Draft7Validator(content, pattern_options=RegexOptions())
 
@@ -86,9 +88,9 @@ def parts(data: dict[str, Any]) -> Iterator[Part]:
     """Yield the parts of a file: the root first, then each webhook with its defaults."""
     webhooks = data.get("webhooks")
     if not isinstance(webhooks, list):
-        yield Part(ROOT, data)
+        yield Part(_ROOT, data)
         return
-    yield Part(ROOT, {**data, "webhooks": []})
+    yield Part(_ROOT, {**data, "webhooks": []})
     defaults = _usable_defaults(data)
     for index, webhook in enumerate(webhooks):
         if not isinstance(webhook, dict):
@@ -99,11 +101,6 @@ def parts(data: dict[str, Any]) -> Iterator[Part]:
             effective = _effective(webhook, defaults) if defaults else webhook
             name = effective.get("type")
             yield Part(COMPLETE.get(name) if isinstance(name, str) else None, effective, index)
-
-
-def accepts(part: Part) -> bool:
-    """Return whether a part of a file is valid."""
-    return part.definition is not None and validator(part.definition).is_valid(part.data)
 
 
 # Defaults

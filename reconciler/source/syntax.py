@@ -14,7 +14,6 @@ from typing import Any, Final, TypeAlias
 import yaml
 
 from reconciler.findings import Finding, Position, error
-from reconciler.source.position import lines
 from reconciler.source.yaml import FAULTS, PARSER
 
 _Place: TypeAlias = tuple[int, int]
@@ -111,7 +110,7 @@ _WORD: Final = re.compile(r" *[\w-]*")
 
 def explain(cause: yaml.MarkedYAMLError, text: str, file: str) -> Finding:
     """Return the finding for a parser error, without text of the parser or of the file."""
-    problem, rows = cause.problem or "", lines(text)
+    problem, rows = cause.problem or "", text.split("\n")
     at = _place(cause.problem_mark, rows)
     before = _place(cause.context_mark or cause.problem_mark, rows)
 

@@ -80,8 +80,8 @@ def test_files_that_are_read(
     assert names(read_in(tmp_path, *paths.split())) == expected.split()
 
 
-NO_DEFAULT_FILE = "there is no webhooks.yaml in the working directory"
-LINK = "cannot read webhooks.yaml: it is a broken link | restore the target"
+NO_DEFAULT_FILE = "there is no file webhooks.yaml"
+LINK = "cannot read webhooks.yaml: it is a broken link | restore its target"
 INVALID = [
     # files, paths, and the beginning of the error
     ((), (), f"{NO_DEFAULT_FILE} | create one with `webhooks init`, or name your file"),
@@ -96,7 +96,7 @@ INVALID = [
         ("conf/webhoks.yaml",),
         "there is no file conf/webhoks.yaml | did you mean `-f conf/webhooks.yaml`?",
     ),
-    ((), ("nowhere/at/all.yaml",), "there is no file nowhere/at/all.yaml | check the path"),
+    ((), ("nowhere/at/all.yaml",), "there is no file nowhere/at/all.yaml | create one"),
     (("webhooks.yaml",), ("webhooks.yaml/below",), "there is no file webhooks.yaml/below | "),
     (("conf/x.txt",), ("conf",), "cannot read conf: it is a directory without *.yaml or *.yml"),
     (("notes.md",), ("no/*.yaml",), "cannot read no/*.yaml: it matches no *.yaml or *.yml file"),
@@ -104,11 +104,15 @@ INVALID = [
     (
         ("webhooks.yaml",),
         ("",),
-        "cannot read an empty path: it names no file | a variable in the command line",
+        "cannot read an empty path: it names no file | check the variable",
     ),
     ((), ("/dev/null",), "cannot read /dev/null: it is not a regular file | "),
     ((), ("x" * 300,), f"cannot read {'x' * 300}: it cannot be opened (File name too long) | "),
-    (("|pipe.yaml",), ("pipe.yaml",), "cannot read pipe.yaml: it is not a regular file | to read"),
+    (
+        ("|pipe.yaml",),
+        ("pipe.yaml",),
+        "cannot read pipe.yaml: it is not a regular file | pipe it in",
+    ),
     (("@a.yaml>a.yaml",), ("a.yaml",), "cannot read a.yaml: it cannot be opened (Too many levels"),
     (("@webhooks.yaml>gone.yaml",), (), LINK),
     (("@webhooks.yaml>gone.yaml",), ("webhooks.yaml",), LINK),

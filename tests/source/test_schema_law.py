@@ -14,7 +14,7 @@ from jsonschema import Draft7Validator
 from reconciler.findings import Position, Severity
 from reconciler.source.lint import Rules
 from reconciler.source.load import build
-from reconciler.source.schema import accepts, parts, schema_text
+from reconciler.source.schema import Part, parts, schema_text
 from reconciler.source.yaml import LISTED, Document
 from tests.loading import load_text
 from tests.source.test_schema_file import GOOD
@@ -44,7 +44,7 @@ def schema_accepts(data: Any) -> bool:
 def engine_accepts(data: dict[str, Any]) -> bool:
     """Return whether the program accepts all parts of the file, which it then can build."""
     found = list(parts(data))
-    if not all(map(accepts, found)):
+    if not all(map(Part.is_valid, found)):
         return False
     items = {key: [Position(file="a.yaml", line=1)] * len(data.get(key, ())) for key in LISTED}
     document = Document(file="a.yaml", text="", data=data, items=items)
