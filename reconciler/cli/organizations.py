@@ -57,9 +57,7 @@ def run_each(
     writes = "yes" in command_options
     stops = writes and not session.options.get("keep_going")
     parts = [session.for_organization(each) for each in groups]
-    for part in parts if writes else ():
-        with _named(part):
-            workflow.load(part.inputs)
+    _check_files(parts if writes else ())
     refused = _check_keys(parts) if needs_key and not session.local else {}
     codes: dict[Session, ExitCode] = {}
     for part in parts:
@@ -118,6 +116,13 @@ def _named(part: Session) -> Iterator[None]:
         raise error from None
 
 
+def _check_files(parts: Sequence[Session]) -> None:
+    """Raise ConfigurationError for files with errors, which come before errors about keys."""
+    for part in parts:
+        with _named(part):
+            workflow.load(part.inputs)
+
+
 def _check_keys(parts: Sequence[Session]) -> dict[Session, ReconcilerError]:
     """Check the key of each session; return the errors of missing and refused keys.
 
@@ -125,17 +130,11 @@ def _check_keys(parts: Sequence[Session]) -> dict[Session, ReconcilerError]:
     OrganizationError if two belong to one organization.
     """
     refused: dict[Session, ReconcilerError] = {}
-    keys: dict[Session, Secret] = {}
-    for part in parts:
-        try:
-            keys[part] = part.settings.require_key()
-        except ReconcilerError as problem:
-            refused[part] = problem
-    for part in parts:
-        part.inputs = replace(part.inputs, api_keys=tuple(keys.values()))
+    keys: list[Secret] = []
     seen: dict[str, Session] = {}
-    for part in keys:
+    for part in parts:
         try:
+            keys.append(part.settings.require_key())
             with connected(part) as connection:
                 organization = connection.api.organization()
             declared = None if part.group is None else part.group.organization
@@ -147,12 +146,12 @@ def _check_keys(parts: Sequence[Session]) -> dict[Session, ReconcilerError]:
             continue
         other = seen.setdefault(organization.id, part)
         if other is not part:
-            for each in parts:
-                with _named(each):
-                    workflow.load(each.inputs)  # errors in files come first
+            _check_files(parts)
             raise OrganizationError(
                 f"{other.files[0]} and {part.files[0]} use keys of the same organization, "
                 f"{organization.name!r}",
                 hint="set the same `organization` in both, or use another key for one of them",
             )
+    for part in parts:
+        part.inputs = replace(part.inputs, api_keys=tuple(keys))
     return refused

@@ -131,7 +131,7 @@ def test_options_and_commands_for_one_organization_are_rejected(run: Run) -> Non
     one = ("plan orgs -o p.json", "apply -f orgs --report r", "doctor -f orgs", "slack check orgs")
     for line in (*one, "apply -f orgs --allow-deletes 2"):
         expect(run(line), 64, "the files declare several: Acme, Globex")
-    expect(run("apply orgs"), 3, "run `webhooks apply -f orgs`")
+    expect(run("apply orgs"), 3, "pass configuration files with -f")
 
 
 @pytest.mark.parametrize("line", ["validate", "plan -o p.json"])

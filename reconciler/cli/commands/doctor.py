@@ -60,13 +60,11 @@ def run(session: Session, format: str, probe: bool, yes: bool) -> int:
     if isinstance(settings, Settings):
         expected = [session.organization, None if desired is None else desired.organization]
         sections += _remote(session, settings, tuple(filter(None, expected)), probe=probe, yes=yes)
-    slack = desired is not None and any(each.type == "slack" for each in desired.webhooks)
-    notes = (
-        (f"`{shlex.join(['webhooks', 'slack', 'check', *words])}` checks tokens and channels.",)
-        if slack
-        else ()
-    )
-    result = Checklist(command="doctor", sections=(*sections, files), notes=notes)
+    notes = []
+    if desired is not None and any(each.type == "slack" for each in desired.webhooks):
+        line = shlex.join(["webhooks", "slack", "check", *words])
+        notes.append(f"`{line}` checks tokens and channels.")
+    result = Checklist(command="doctor", sections=(*sections, files), notes=tuple(notes))
     return session.show_checks(result, format)
 
 

@@ -88,15 +88,14 @@ def run(
                 "them, save it with -o FILE and run `webhooks plan -f FILE`",
             )
             return ExitCode.FAILED
+        declared = f"{plural(made.declared, 'webhook')} declared."
+        session.show(f"Applying the export would change nothing. {declared}", to_stderr=out == "-")
     session.warn(notes)
     if path is not None:
         write_atomically(path, made.text.encode(), over=over)
         console.result(f"{plural(made.declared, 'webhook')} written to {quote(str(out))}.")
     elif not check or out == "-":
         console.result(made.text, essential=True)
-    if check:
-        declared = f"{plural(made.declared, 'webhook')} declared."
-        session.show(f"Applying the export would change nothing. {declared}", to_stderr=out == "-")
     print_notes(session, made)
     return ExitCode.OK
 

@@ -188,19 +188,19 @@ def _write_configuration(
         live = workflow.read_live(connection.api, session.organization)
     if live is not None and live.webhooks:
         return _adopt(session, live, target, file, token, yes=yes)
-    missing, text = "live webhooks", _starter()
-    review, variables, trial = f"review {target}", "SLACK_BOT_TOKEN", ""
+    missing, text = "API key", _starter()
     if live is not None:
+        missing = "live webhooks"
         name = scalar(live.organization.name or live.organization.id)
         text = text.replace(_UNSET, f"organization: {name}")
-    else:
-        missing, review = "API key", f"{review}, and set `organization`"
-        variables = f"CLOUDTRUTH_API_KEY and {variables}"
-        trial = f"; without an account: `webhooks plan{file} --local`"
     session.console.info(f"No {missing}: writing a starter, not an export.")
     _write(session, target, text)
-    plan = f"set {variables}, then run `webhooks plan{file}`{trial}"
-    return [review, plan, f"run `webhooks apply{file}`"]
+    return [
+        f"review {target}, and check its `organization`",
+        f"set CLOUDTRUTH_API_KEY and SLACK_BOT_TOKEN, then run `webhooks plan{file}`; "
+        f"without an account: `webhooks plan{file} --local`",
+        f"run `webhooks apply{file}`",
+    ]
 
 
 def _starter() -> str:
