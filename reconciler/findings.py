@@ -8,7 +8,6 @@ value: nothing here reads a file or prints.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from typing import Final, NamedTuple
@@ -60,8 +59,7 @@ class Related(NamedTuple):
     place: Place | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(NamedTuple):
     """An error, a warning or a note.
 
     `rule` is a rule id from docs/rules.md. A finding about a file has a `place`;
@@ -111,7 +109,7 @@ note: Final = partial(_finding, Severity.NOTE)
 def warnings_as_errors(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Return `findings` with warnings changed to errors."""
     return tuple(
-        replace(each, severity=Severity.ERROR) if each.severity is Severity.WARNING else each
+        each._replace(severity=Severity.ERROR) if each.severity is Severity.WARNING else each
         for each in findings
     )
 

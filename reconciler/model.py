@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple, NoReturn, TypeAlias
 from urllib.parse import urlsplit
 
@@ -120,8 +121,7 @@ class Scheme(StrEnum):
     LITERAL = "literal"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SecretRef:
+class SecretRef(NamedTuple):
     """A reference to a secret: data that may be shown, planned, saved and compared.
 
     `name` is the variable's name, the file's path relative to the working directory (with forward
@@ -227,20 +227,18 @@ class Policy(NamedTuple):
     max_deletes: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Desired:
+class Desired(NamedTuple):
     """The configuration that the files declare.
 
     `organization` is a guard: the name or id of the organization that the API key must belong to.
-    `literals` maps references to the secrets that are written into the files; it is excluded from
-    equality and from all output.
+    `literals` maps references to the secrets that are written into the files.
     """
 
     webhooks: tuple[Webhook, ...] = ()
     absent: tuple[Absent, ...] = ()
-    policy: Policy = field(default_factory=Policy)
+    policy: Policy = Policy()
     organization: str | None = None
-    literals: Mapping[SecretRef, Secret] = field(default_factory=dict, compare=False, repr=False)
+    literals: Mapping[SecretRef, Secret] = MappingProxyType({})
 
 
 class Organization(NamedTuple):

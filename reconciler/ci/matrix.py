@@ -45,7 +45,7 @@ def matrix(run: Run) -> JobResult:
     Raises ConfigurationError for files that cannot be read or fail these checks, UsageError for an
     unknown label and for more organizations than GitHub can run.
     """
-    labels = labeled(replace(run.inputs, policies=()), run.paths)
+    labels = labeled(run.inputs._replace(policies=()), run.paths)
     loaded = {name: validate(each.inputs) for name, each in labels.items()}
     found = (finding for each in loaded.values() for finding in each.findings)
     refused = dict.fromkeys(each for each in found if each.rule in _REFUSED)
@@ -119,7 +119,7 @@ def labeled(inputs: Inputs, roots: Sequence[str]) -> Mapping[str, OrganizationFi
         raise ConfigurationError("the files are invalid", findings=parsed.findings)
     found: dict[str, OrganizationFiles] = {}
     labels: dict[str, str] = {}
-    for each in organizations(replace(inputs, parsed=parsed)):
+    for each in organizations(inputs._replace(parsed=parsed)):
         file = each.paths[0]
         label = _label(PurePosixPath(file), roots)
         other = labels.setdefault(label.casefold(), file)
@@ -139,7 +139,7 @@ def labeled_before(
     """Return the organizations at the commit `base` by their labels; none if it is not known."""
     try:
         found = read_base(base, roots, directory=inputs.directory, git=inputs.git, old_names=True)
-        return labeled(replace(inputs, parsed=parse_files(found)), roots) if found.files else {}
+        return labeled(inputs._replace(parsed=parse_files(found)), roots) if found.files else {}
     except (NoBaseError, ConfigurationError, UsageError):
         return {}
 

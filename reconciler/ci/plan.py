@@ -66,10 +66,10 @@ def check(run: Run, *, writing: bool = False) -> Checked:
     With `writing`, a missing list of allowed secrets is an error, too. Warnings from planning
     depend on the live webhooks, not on the reviewed change, and do not fail the run.
     """
-    inputs = replace(run.inputs, strict=True)
+    inputs = run.inputs._replace(strict=True)
     if run.pull is not None and inputs.policies:
         # From the base branch: a pull request cannot relax its own policies.
-        inputs = replace(inputs, policy_base=run.base_commit)
+        inputs = inputs._replace(policy_base=run.base_commit)
         if inputs.git(["cat-file", "-e", run.base_commit]) is None:
             raise ConfigurationError(
                 "policies cannot be read: the base commit is not in this clone",
@@ -81,7 +81,7 @@ def check(run: Run, *, writing: bool = False) -> Checked:
     except ConfigurationError as problem:
         if run.workflow:
             problem.findings = tuple(
-                replace(each, hint=_ALLOW_HINT) if each.rule == "secret-not-allowed" else each
+                each._replace(hint=_ALLOW_HINT) if each.rule == "secret-not-allowed" else each
                 for each in problem.findings
             )
         raise

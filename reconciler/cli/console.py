@@ -19,11 +19,10 @@ import threading
 from collections import ChainMap
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, TextIO
 
 from reconciler.errors import ExitCode, Interrupted
 from reconciler.kinds import slack
@@ -43,20 +42,22 @@ _WINDOWS_TERMINALS: Final = {"WT_SESSION", "TERM", "TERM_PROGRAM", "CONEMUANSI"}
 """Variables of terminals on Windows that interpret escape sequences."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Process:
+class Process(NamedTuple):
     """The process that a command runs in.
 
     `platform` is the value of `sys.platform`; `clock` is None for the system's.
     """
 
-    environ: Mapping[str, str] = field(repr=False)
+    environ: Mapping[str, str]
     directory: Path
     stdin: TextIO
     stdout: TextIO
     stderr: TextIO
     platform: str = "linux"
     clock: Clock | None = None
+
+    def __repr__(self) -> str:
+        return "Process()"  # the environment may have secrets
 
     @property
     def interprets_escapes(self) -> bool:

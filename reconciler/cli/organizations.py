@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any, Final
 
 from reconciler import workflow
@@ -153,5 +152,5 @@ def _check_keys(parts: Sequence[Session]) -> dict[Session, ReconcilerError]:
                 hint="set the same `organization` in both, or use another key for one of them",
             )
     for part in parts:
-        part.inputs = replace(part.inputs, api_keys=tuple(keys))
+        part.inputs = part.inputs._replace(api_keys=tuple(keys))
     return refused

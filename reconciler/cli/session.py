@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from copy import copy
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
@@ -186,7 +185,7 @@ class Session:
 
         `apply_options` are the options for suggested commands. Raises ConfigurationError.
         """
-        self.inputs = replace(self.inputs, apply_options=apply_options)
+        self.inputs = self.inputs._replace(apply_options=apply_options)
         checked = workflow.load(self.inputs)
         verbose = self.console.verbosity > 0
         findings = checked.loaded.findings

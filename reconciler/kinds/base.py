@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from reconciler.model import UNKNOWN, LiveValue, Unknown
@@ -59,8 +58,7 @@ class Field(NamedTuple):
         return UNKNOWN
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class Kind(NamedTuple):
     """One webhook type. `destination_field` is the name of the field with the destination.
 
     `title`, `description` (one paragraph of Markdown) and `example`, the name of a webhook, are for

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from reconciler.findings import Finding, Place, error
@@ -51,7 +50,7 @@ def explain(document: Document, rejected: Iterable[Part]) -> list[Finding]:
             if part.item is not None:
                 path = origin(document.data, part.item, path)
             place = Place(document.file, path, key)
-            found.setdefault(place, replace(each, place=place))
+            found.setdefault(place, each._replace(place=place))
     return list(found.values())
 
 
@@ -229,7 +228,7 @@ def _fixed_message(rejected: _Rejection) -> Iterator[Finding]:
     message, hint = (
         each.format(name=_named(path), limit=limit) for each in (found.message, found.hint or "")
     )
-    yield replace(found, message=message, hint=hint, place=Place("", path))
+    yield found._replace(message=message, hint=hint, place=Place("", path))
 
 
 _MESSAGES: Final[Mapping[str | int, Finding]] = {

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from reconciler.findings import Finding, Place, Position, Related, error, note
@@ -81,9 +81,9 @@ class _Reader:
                 continue
             parents.append(parent)
             through = Related(message="extended here", place=place)
-            found += [replace(each, related=(*each.related, through)) for each in parent.findings]
+            found += [each._replace(related=(*each.related, through)) for each in parent.findings]
         usable = len(parents) == len(named) and all(each.usable for each in parents)
-        over = replace(document, data=own, usable=usable)
+        over = document._replace(data=own, usable=usable)
         if usable:
             below = parents[0]
             for each in parents[1:]:
@@ -93,8 +93,7 @@ class _Reader:
             from reconciler.source.position import add_positions  # valid files need no positions
 
             found = add_positions(self._known, found)
-        self._merged[document.file] = merged = replace(
-            over,
+        self._merged[document.file] = merged = over._replace(
             findings=(*document.findings, *found),
             parents=tuple(above for each in parents for above in (*each.parents, each)),
         )
@@ -157,7 +156,7 @@ class _Merge:
             Layer(over, tuple(each.over for each in merged)),
             Layer(below, tuple(each.below for each in merged)),
         )
-        return replace(over, data=data, items=items, layers=layers)
+        return over._replace(data=data, items=items, layers=layers)
 
     def _merged(self, lower: dict[str, Any], upper: dict[str, Any], at: DataPath) -> dict[str, Any]:
         """Merge two mappings; `at` is the path of the upper one.
@@ -278,7 +277,7 @@ def _moved(document: Document, file: str) -> Document:
     data = {key: moved(document.data[key]) for key in document.data}
     if isinstance(data.get("webhooks"), list):
         data["webhooks"] = [moved(each) for each in data["webhooks"]]
-    return replace(document, data=data)
+    return document._replace(data=data)
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -16,7 +16,6 @@ import posixpath
 import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import takewhile
 from pathlib import Path, PurePath, PurePosixPath
@@ -91,13 +90,12 @@ ReadParent = Callable[[str], SourceFile]
 """Reads a parent file, given its name. Raises NotReadableError."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sources:
+class Sources(NamedTuple):
     """The files that could be read, and the errors for the others."""
 
     files: tuple[SourceFile, ...] = ()
     findings: tuple[Finding, ...] = ()
-    read_parent: ReadParent = field(default=lambda name: _no_parents(name), compare=False)
+    read_parent: ReadParent = lambda name: _no_parents(name)
 
 
 _NAME_HINT: Final = "pass a readable YAML file, or a directory with `*.yaml` or `*.yml` files"

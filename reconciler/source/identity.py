@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from functools import reduce
 from itertools import chain
 from operator import getitem
@@ -193,7 +192,7 @@ def _lookalikes(by_name: dict[str, list[_Entry]]) -> Iterator[Finding]:
                 entry.at("name"),
                 _related("the other one", other.at("name")),
             )
-            yield replace(found, severity=Severity.NOTE) if case_only else found
+            yield found._replace(severity=Severity.NOTE) if case_only else found
 
 
 def _renames(by_name: Mapping[str, list[_Entry]]) -> Iterator[Finding]:

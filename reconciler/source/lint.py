@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -62,7 +61,7 @@ def lint(file: str, data: dict[str, Any], rules: Rules) -> Iterator[Finding]:
         name = webhook.get("name")
         if isinstance(name, str) and webhook.get("state") != "absent":
             for found in _name_findings(name):
-                yield replace(found, place=Place(file, (*path, "name")))
+                yield found._replace(place=Place(file, (*path, "name")))
         yield from _settings(file, path, webhook, webhook.get("type", default_type), rules)
 
 
@@ -120,12 +119,12 @@ def _settings(
     events, configuration = data.get("event_types"), data.get("configuration")
     for index, event in enumerate(events if isinstance(events, list) else ()):
         if event not in EVENT_TYPES and isinstance(event, str) and (found := _event(event)):
-            yield replace(found, place=Place(file, (*path, "event_types", index)))
+            yield found._replace(place=Place(file, (*path, "event_types", index)))
     fields = FIELDS.get(str(type), _ANY_FIELD)
     for name, value in configuration.items() if isinstance(configuration, dict) else ():
         found = _value(name, value, fields, file, rules)
         if found is not None:
-            yield replace(found, place=Place(file, (*path, "configuration", name)))
+            yield found._replace(place=Place(file, (*path, "configuration", name)))
 
 
 def _value(

@@ -7,7 +7,6 @@ Every finding points at the position to fix, which is in `defaults` for an inher
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -37,8 +36,7 @@ from reconciler.source.secrets import url_credential, wrap
 from reconciler.source.yaml import Document, parse
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
+class Loaded(NamedTuple):
     """The result of loading. `desired` is None if and only if `findings` has an error.
 
     `documents` has the files that are valid YAML, by name, `parents` the files that they extend.
@@ -47,9 +45,9 @@ class Loaded:
 
     desired: Desired | None
     findings: tuple[Finding, ...] = ()
-    documents: Mapping[str, Document] = field(default_factory=dict, repr=False)
-    parents: Mapping[str, Document] = field(default_factory=dict, repr=False)
-    policies: Mapping[str, str] = field(default_factory=dict)
+    documents: Mapping[str, Document] = MappingProxyType({})
+    parents: Mapping[str, Document] = MappingProxyType({})
+    policies: Mapping[str, str] = MappingProxyType({})
 
     def place(self, file: str, path: DataPath) -> Place:
         """Return the place of a value of the rendered configuration, in `defaults` if inherited.
@@ -109,7 +107,7 @@ def load_parsed(parsed: Parsed, rules: Rules) -> Loaded:
     distinct: dict[Finding, Finding] = {}
     for each in read:
         for finding in each.findings:
-            distinct.setdefault(replace(finding, related=()), finding)
+            distinct.setdefault(finding._replace(related=()), finding)
     found = [*parsed.findings, *distinct.values()]
     checked = list(identity.conflicts({file: each.data for file, each in documents.items()}))
     accepted: dict[str, list[Part]] = {}

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from hashlib import sha256
 from typing import Any, Final
 
@@ -51,8 +50,7 @@ def check_policies(
             message = _message(schema, list(rejected.schema_path))
             found.append(error("policy", message, f"required by policy {name}", place))
     found = add_positions({**loaded.parents, **loaded.documents}, found)
-    return replace(
-        loaded,
+    return loaded._replace(
         desired=None if found else loaded.desired,
         findings=tuple(sorted((*loaded.findings, *found), key=sort_key)),
         policies=digests,

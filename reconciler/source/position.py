@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
@@ -283,8 +283,8 @@ def add_positions(documents: Mapping[str, Document], findings: Iterable[Finding]
             else other
             for other in each.related
         )
-        return replace(
-            each, place=None, position=position, excerpt=line, related=(*related, *through)
+        return each._replace(
+            place=None, position=position, excerpt=line, related=(*related, *through)
         )
 
     return list(map(finished, found))

@@ -67,7 +67,7 @@ def save_plan(plan: Plan, loaded: Loaded, options: PlanOptions, text: str = "") 
     tree = {
         **plan_tree(plan._replace(blocked=tuple(guard(plan))), __version__),
         "options": {"only": list(options.only), "prune": options.prune},
-        "policies": loaded.policies,
+        "policies": dict(loaded.policies),
         "configuration": list(_configuration(loaded)),
         "text": text,
     }

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Final, TypeAlias
 
 from reconciler.findings import Finding, Position, error
@@ -110,7 +109,7 @@ def ambiguity(text: str, file: str) -> Finding | None:
             first, last = match.span(match.lastindex or 0)
             where = _place(text, file, first, last - first)
             message = found.message.format(character=f"U+{ord(text[first]):04X}")
-            return replace(found, message=message, position=where)
+            return found._replace(message=message, position=where)
     return None
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import yaml
@@ -112,8 +112,7 @@ class Layer(NamedTuple):
         return path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
+class Document(NamedTuple):
     """One parsed file.
 
     `text` is the file without byte order mark, with `\\n` as line breaks, including the last line;
@@ -126,13 +125,16 @@ class Document:
     """
 
     file: str
-    text: str = field(repr=False)
-    data: dict[str, Any] = field(repr=False)
+    text: str
+    data: dict[str, Any]
     usable: bool = True
-    items: Mapping[str, list[Position]] = field(default_factory=dict)
+    items: Mapping[str, list[Position]] = MappingProxyType({})
     findings: tuple[Finding, ...] = ()
     layers: tuple[Layer, ...] = ()
     parents: tuple[Document, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Document({self.file!r})"  # the content may have secrets
 
     def written_at(self, path: DataPath) -> Place:
         """Return the file, perhaps a parent, and the path where the value at `path` is written."""

@@ -147,7 +147,7 @@ def _require_secrets(made: Plan, gathered: Gathered) -> None:
     missing = {use.reference for use in made.secrets} - frozenset(gathered.secrets)
     if not missing:
         return
-    names = {str(replace(each, version=None)) for each in missing}
+    names = {str(each._replace(version=None)) for each in missing}
     unresolved = [
         (ref, each)
         for ref, found in gathered.problems.items()

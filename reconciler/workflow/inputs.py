@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from itertools import product, takewhile
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -27,8 +26,7 @@ _EARLIER: Final = Rules(allow_literal_secrets=True)
 """The rules for an earlier version of the files: this run's options do not apply to it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inputs:
+class Inputs(NamedTuple):
     """The sources of configuration and secrets, and what is allowed in them.
 
     `paths` are files, directories or `-`, relative to `directory`; () means `webhooks.yaml`.
@@ -44,7 +42,7 @@ class Inputs:
     """
 
     directory: Path
-    environ: Mapping[str, str] = field(repr=False)
+    environ: Mapping[str, str]
     stdin: Callable[[], bytes]
     paths: tuple[str, ...] = ()
     parsed: Parsed | None = None
@@ -58,8 +56,11 @@ class Inputs:
     policies: tuple[str, ...] = ()
     policy_base: str | None = None
     apply_options: tuple[str, ...] | None = None
-    api_keys: tuple[Secret, ...] = field(default=(), repr=False)
+    api_keys: tuple[Secret, ...] = ()
     key_references: frozenset[SecretRef] = frozenset()
+
+    def __repr__(self) -> str:
+        return f"Inputs({self.paths!r})"  # the environment may have secrets
 
     def read_policy(self, path: str) -> bytes:
         """Return a policy. Raises NotReadableError."""
@@ -168,8 +169,7 @@ def organizations(inputs: Inputs) -> tuple[OrganizationFiles, ...]:
     found = []
     for name, members in groups.items():
         findings = problems if len(groups) == 1 or name is None else ()
-        own = replace(
-            inputs,
+        own = inputs._replace(
             parsed=parsed._replace(documents=tuple(members), findings=findings),
             key_references=frozenset(filter(None, keys.values())),
         )
@@ -178,7 +178,7 @@ def organizations(inputs: Inputs) -> tuple[OrganizationFiles, ...]:
         found.append(
             OrganizationFiles(
                 organization=name,
-                inputs=own if len(groups) == 1 else replace(own, paths=paths),
+                inputs=own if len(groups) == 1 else own._replace(paths=paths),
                 paths=paths,
                 api_key=keys[name],
                 profile=next(filter(None, (_text(each, "profile") for each in members)), None),
@@ -202,7 +202,7 @@ def validate(inputs: Inputs) -> Loaded:
         declared = check_policies(declared, inputs.policies, inputs.read_policy, parsed.policies)
     findings = inputs.graded(declared.findings)
     desired = None if has_errors(findings) else declared.desired
-    return replace(declared, findings=findings, desired=desired)
+    return declared._replace(findings=findings, desired=desired)
 
 
 def accept(declared: Loaded, inputs: Inputs) -> Checked:
@@ -240,13 +240,13 @@ def previous(named: tuple[str, ...], checked: Checked) -> Desired:
     earlier = {each.file: decode(each.raw, each.file)[0] for each in sources.files}
     if earlier == texts and not checked.loaded.parents:  # parsing takes longer than git
         return checked.desired
-    parsed = parse_files(replace(sources, findings=()))
-    groups = organizations(replace(inputs, parsed=parsed))
+    parsed = parse_files(sources._replace(findings=()))
+    groups = organizations(inputs._replace(parsed=parsed))
     if len(groups) > 1:  # paths with files of other organizations, too
         own = (each for each in groups if each.organization == checked.desired.organization)
         parsed = next((each.inputs.parsed for each in own), None) or Parsed()
     names = _counterparts([each.file for each in parsed.documents], [*checked.loaded.documents])
-    renamed = tuple(replace(each, file=names[each.file]) for each in parsed.documents)
+    renamed = tuple(each._replace(file=names[each.file]) for each in parsed.documents)
     desired = load_parsed(parsed._replace(documents=renamed), _EARLIER).desired
     if desired is None:
         findings = load_parsed(parsed, _EARLIER).findings  # with the earlier names
@@ -317,7 +317,7 @@ def located(problems: Sequence[tuple[SecretRef, Finding]], checked: Checked) -> 
                 wanted.remove(ref)
                 path = ("webhooks", webhook.index, "configuration", name)
                 places[ref] = checked.loaded.place(webhook.file, path)
-    found = (replace(each, position=None, place=places[ref]) for ref, each in problems)
+    found = (each._replace(position=None, place=places[ref]) for ref, each in problems)
     return tuple(add_positions(documents, found))
 
 

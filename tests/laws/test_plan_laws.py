@@ -233,7 +233,7 @@ def _contents(live: Live) -> list[object]:
 def test_order_makes_no_difference(desired: Desired, live: Live, seed: int) -> None:
     """Files and pages in any order give an equal plan."""
     shuffle = random.Random(seed).sample
-    other = replace(desired, webhooks=tuple(shuffle(desired.webhooks, len(desired.webhooks))))
+    other = desired._replace(webhooks=tuple(shuffle(desired.webhooks, len(desired.webhooks))))
     pages = live._replace(webhooks=tuple(shuffle(live.webhooks, len(live.webhooks))))
 
     assert planned(desired, live) == planned(other, pages)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -49,7 +48,7 @@ def absent(name: str, line: int, id: str | None = None) -> Absent:
 def ignoring(glob: str, id: str | None = None) -> Desired:
     found = desired(slack(id=id, line=3))
     patterns = (Pattern(glob="other-*"), Pattern(glob=glob, position=at(11)))
-    return replace(found, policy=found.policy._replace(ignore=patterns))
+    return found._replace(policy=found.policy._replace(ignore=patterns))
 
 
 def format_finding(found: Finding) -> list[str]:
@@ -85,7 +84,7 @@ def format_finding(found: Finding) -> list[str]:
         ),
         *(
             (
-                replace(HELD, absent=gone),
+                HELD._replace(absent=gone),
                 [live_slack("old", "1"), live_slack("new", "2", channel="#x")],
                 {},
                 [
@@ -98,7 +97,7 @@ def format_finding(found: Finding) -> list[str]:
             for gone in ((absent("new", 9, id="2"),), ())
         ),
         (
-            replace(TWO, absent=(absent("a", 9, id="0"),)),
+            TWO._replace(absent=(absent("a", 9, id="0"),)),
             [live_slack("a", "0"), live_slack("a", "1"), live_slack("b", "2")],
             {},
             [

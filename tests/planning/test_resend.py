@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from reconciler.model import UNKNOWN, LiveWebhook, Scheme, Secret, SecretRef
@@ -33,7 +31,7 @@ from tests.planning.builders import (
 )
 
 MASKED = live(live_slack(token="*****"))
-BUMPED = replace(TOKEN_REF, version=2)
+BUMPED = TOKEN_REF._replace(version=2)
 BEARER = SecretRef(scheme=Scheme.ENV, name="BEARER")
 HIDDEN = unshown(live_generic())
 
@@ -154,8 +152,8 @@ def test_a_bumped_version_is_an_operation_for_every_live_value() -> None:
 def test_a_changed_literal_is_sent_with_the_same_reference() -> None:
     """Literals are distinguished by their values."""
     reference = SecretRef(scheme=Scheme.LITERAL, name="Deploys/token")
-    now = replace(desired(slack(token=reference)), literals={reference: Secret("new")})
-    before = replace(now, literals={reference: Secret("old")})
+    now = desired(slack(token=reference))._replace(literals={reference: Secret("new")})
+    before = now._replace(literals={reference: Secret("old")})
 
     assert len(make_plan(now, MASKED, secrets={}, previous=before).operations) == 1
     for previous in (now, desired(slack("Other"))):

@@ -242,7 +242,7 @@ def test_another_host_behind_a_reference_is_not_reviewed(reference: SecretRef, e
 
 def test_bumping_the_version_makes_a_new_host_reviewable() -> None:
     """A reviewer sees the reference and its version in place of the host."""
-    bumped = replace(HOOK, version=2)
+    bumped = HOOK._replace(version=2)
     declared = desired(generic(url=bumped))
     options = PlanOptions(previous=desired(generic(url=HOOK)))
     planned = plan(declared, live(live_generic()), {}, options)

@@ -321,14 +321,14 @@ TWICE = error(
 LONG = f"...{'a' * MAX_EXCERPT_PREFIX}bad{'c' * 397}..."
 FINDINGS = {
     "several": (
-        replace(CHANNEL, excerpt='    configuration: {chanel: "#deploys"}'),
-        replace(TWICE, excerpt="\t- name: Deploys\u202e"),
+        CHANNEL._replace(excerpt='    configuration: {chanel: "#deploys"}'),
+        TWICE._replace(excerpt="\t- name: Deploys\u202e"),
         warning("no-place", "two\nlines"),
-        replace(note("at-the-end", "something is missing", at=at(120, 99, 9)), excerpt="short"),
+        note("at-the-end", "something is missing", at=at(120, 99, 9))._replace(excerpt="short"),
     ),
     "wide": (
-        replace(error("wide", "a wide word", at=at(1, 7, 2)), excerpt="名前名前: 漢字"),
-        replace(error("long", "in a long line", at=at(2, 5001, 3)), excerpt=LONG),
+        error("wide", "a wide word", at=at(1, 7, 2))._replace(excerpt="名前名前: 漢字"),
+        error("long", "in a long line", at=at(2, 5001, 3))._replace(excerpt=LONG),
     ),
     "none": (),
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -64,7 +63,7 @@ def test_a_report_explains_its_exit_code(name: str) -> None:
 def test_carets_point_at_a_character(line: str, column: int) -> None:
     """A caret is printed for any column, in the line or after it."""
     place = Position(file="a.yaml", line=3, column=column, width=5)
-    shown = render_findings((replace(error("x", "m", at=place), excerpt=line),)).splitlines()
+    shown = render_findings((error("x", "m", at=place)._replace(excerpt=line),)).splitlines()
     assert shown[4].strip(" |")[:1] == "^"
     assert max(map(len, shown)) <= 110
 

@@ -340,13 +340,13 @@ def stored(draw: random.Random, webhook: Webhook, *, other: bool) -> dict[str, A
 
 def value_of(declared: object) -> object:
     """Return the value that is sent for a declared value."""
-    return VALUES[replace(declared, version=None)] if isinstance(declared, SecretRef) else declared
+    return VALUES[declared._replace(version=None)] if isinstance(declared, SecretRef) else declared
 
 
 def secrets() -> Mapping[SecretRef, Secret]:
     """Return the resolved secrets, for every version that may be declared."""
     return {
-        replace(reference, version=version): Secret(value)
+        reference._replace(version=version): Secret(value)
         for reference, value in VALUES.items()
         for version in (None, 2)
     }

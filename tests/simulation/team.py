@@ -213,7 +213,7 @@ def before(draw: random.Random, desired: Desired) -> Desired:
             case 1:  # every secret had another version
                 for name, value in configuration.items():
                     if isinstance(value, SecretRef):
-                        configuration[name] = replace(value, version=2)
+                        configuration[name] = value._replace(version=2)
             case 2:  # a field was declared that no longer is
                 if webhook.type == "generic":
                     configuration = {"username": "ct", "password": PASSWORD, **configuration}
@@ -222,7 +222,7 @@ def before(draw: random.Random, desired: Desired) -> Desired:
         return replace(webhook, configuration=configuration)
 
     webhooks = tuple(older(each) for each in desired.webhooks if draw.random() < 0.9)
-    return replace(desired, webhooks=webhooks)
+    return desired._replace(webhooks=webhooks)
 
 
 def conflicting_team(draw: random.Random, team: Team, variant: Variant) -> Team:
@@ -248,7 +248,7 @@ def conflicting_team(draw: random.Random, team: Team, variant: Variant) -> Team:
 
     webhooks = tuple(new for each in team.desired.webhooks for new in otherwise(each))
     names = {each.name for each in webhooks}
-    desired = replace(team.desired, webhooks=webhooks)
+    desired = team.desired._replace(webhooks=webhooks)
     return replace(
         team,
         desired=desired,

@@ -41,8 +41,7 @@ def in_one_file(desired: Desired) -> Desired:
             for glob in {each.glob for each in patterns}
         )
 
-    return replace(
-        desired,
+    return desired._replace(
         webhooks=tuple(
             replace(each, index=number, position=start, file="f.yaml")
             for number, each in enumerate(desired.webhooks)

@@ -142,7 +142,7 @@ def test_any_configuration_round_trips(desired: Desired, found: Live) -> None:
 
 def test_the_review_and_the_options_round_trip() -> None:
     """The saved plan keeps operations with their webhooks, resends, and the options of planning."""
-    bumped = replace(TOKEN_REF, version=2)
+    bumped = TOKEN_REF._replace(version=2)
     desired = declared(slack(token=bumped), generic())
     found = live(live_slack(token="*****"), live_generic(url="https://hooks.example.com/***"))
     raw = saved(desired, found, resend=("*",), only=("Dep*", "Pager"), prune=False)

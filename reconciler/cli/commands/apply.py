@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,7 +105,7 @@ def _apply(
         review, options = saved.review, saved.options._replace(allow_deletes=own["allow_deletes"])
         files = [each.file for each in saved.parsed.documents]
         words = apply_options(session, files, ())
-        session.inputs = replace(session.inputs, parsed=saved.parsed, apply_options=words)
+        session.inputs = session.inputs._replace(parsed=saved.parsed, apply_options=words)
         session.only_organization()
         checked = workflow.load(session.inputs)
     check_output_path(target, checked)

@@ -7,7 +7,6 @@ import os
 import secrets
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -108,8 +107,8 @@ def _job_result(session: Session, what: str | None, own: Mapping[str, str | None
         if missing is not None:
             session.group = None  # the files are checked without its key
     settings = session.settings
-    session.inputs = replace(
-        session.inputs, apply_options=apply_options(session, session.files, ())
+    session.inputs = session.inputs._replace(
+        apply_options=apply_options(session, session.files, ())
     )
     with ExitStack() as stack:
         github, repository = None, environ.get("GITHUB_REPOSITORY", "")

@@ -307,8 +307,7 @@ def _organizations(
     The files must conform to the policies. The label is empty if there is only one. A label that
     differs from that on the branch gets a warning. Raises ConfigurationError, UsageError.
     """
-    asked = replace(
-        session.inputs,
+    asked = session.inputs._replace(
         paths=(target,),
         allow_secrets=(),
         require_allow_list=False,
@@ -324,7 +323,7 @@ def _organizations(
         declared = checked.loaded
         warnings += [each for each in declared.findings if each.severity is Severity.WARNING]
         parents.update(declared.parents)
-        secrets = {replace(each, version=None) for each in references(checked.desired.webhooks)}
+        secrets = {each._replace(version=None) for each in references(checked.desired.webhooks)}
         needs, key = RequiredSecrets(references=tuple(secrets)), group.api_key
         if group.profile is not None or (key is not None and key.scheme is not Scheme.ENV):
             what, kind = ("profile", "in cli.yml") if key is None else ("api_key", "a file")
