@@ -60,6 +60,15 @@ class Checklist(NamedTuple):
         """Return 1 if any check failed, else 0."""
         return ExitCode.FAILED if self.count(Status.FAIL) else ExitCode.OK
 
+    def warnings_as_failures(self) -> Checklist:
+        """Return the checklist with warnings changed to failures."""
+
+        def strict(check: Check) -> Check:
+            return check._replace(status=Status.FAIL) if check.status is Status.WARN else check
+
+        sections = (each._replace(checks=tuple(map(strict, each.checks))) for each in self.sections)
+        return self._replace(sections=tuple(sections))
+
 
 def ok(name: str, detail: str, *, private: str | None = None) -> Check:
     """Return a check that passed."""
@@ -79,15 +88,3 @@ def fail(name: str, detail: str, *, fix: str, private: str | None = None) -> Che
 def unknown(name: str, detail: str, *, fix: str | None = None, private: str | None = None) -> Check:
     """Return a check that could not be run."""
     return Check(name=name, status=Status.UNKNOWN, detail=detail, private=private, fix=fix)
-
-
-def warnings_as_failures(checklist: Checklist) -> Checklist:
-    """Return `checklist` with warnings changed to failures."""
-
-    def strict(check: Check) -> Check:
-        return check._replace(status=Status.FAIL) if check.status is Status.WARN else check
-
-    sections = (
-        each._replace(checks=tuple(map(strict, each.checks))) for each in checklist.sections
-    )
-    return checklist._replace(sections=tuple(sections))

@@ -149,6 +149,14 @@ class SecretRef(NamedTuple):
 Value: TypeAlias = str | bool | SecretRef
 """The type of a declared configuration field."""
 
+
+def declared_secret(value: Value, secrets: Mapping[SecretRef, Secret]) -> Secret | None:
+    """Return the declared value, or None if it is not available."""
+    if isinstance(value, SecretRef):
+        return secrets.get(value)
+    return Secret(value) if isinstance(value, str) else None
+
+
 LiveValue: TypeAlias = "str | bool | int | float | Secret | list[Any] | dict[str, Any] | None"
 """The type of a live configuration field: JSON, with strings that may be secrets as `Secret`."""
 

@@ -9,7 +9,6 @@ that a server may use. Secrets that only the server knows cannot be recognized.
 
 from __future__ import annotations
 
-import html
 import json
 import math
 import re
@@ -374,11 +373,13 @@ def without_secrets(text: str, secret_values: Sequence[str] = ()) -> str:
 def _forms(value: str) -> Iterator[str]:
     """Yield a value, plain and as encoded in JSON, Python, HTML and URLs."""
     if value:
+        from html import escape  # only for an error
+
         yield value
         yield json.dumps(value)[1:-1]
         yield json.dumps(value, ensure_ascii=False)[1:-1]
         yield repr(value)[1:-1]
-        yield html.escape(value)
+        yield escape(value)
         yield quote(value, safe="", errors="replace")
 
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 import click
 
 from reconciler import workflow
-from reconciler.checks import Checklist, warnings_as_failures
 from reconciler.cli.console import Console
 from reconciler.cli.options import Option
 from reconciler.errors import ExitCode, NotConfirmedError, UsageError
@@ -24,6 +23,7 @@ from reconciler.source.history import git_in
 from reconciler.source.text import masked
 
 if TYPE_CHECKING:
+    from reconciler.checks import Checklist
     from reconciler.settings import Settings
     from reconciler.workflow.inputs import OrganizationFiles
 
@@ -213,7 +213,7 @@ class Session:
 
     def show_checks(self, checklist: Checklist, format: str) -> ExitCode:
         """Print checks; with --strict warnings are failures. Return the exit code."""
-        result = warnings_as_failures(checklist) if self.options.get("strict") else checklist
+        result = checklist.warnings_as_failures() if self.options.get("strict") else checklist
         text = RENDERERS[format]().render_checks(result, self.view())
         self.show(text, failed=result.exit_code != 0)
         return result.exit_code

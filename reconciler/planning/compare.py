@@ -15,6 +15,7 @@ from reconciler.model import (
     Unknown,
     Value,
     Webhook,
+    declared_secret,
 )
 from reconciler.planning.plan import (
     FieldChange,
@@ -29,7 +30,6 @@ from reconciler.planning.plan import (
 from reconciler.planning.readback import (
     Evidence,
     Reading,
-    declared_secret,
     is_malformed,
     secret_reading,
     secrets_alike,

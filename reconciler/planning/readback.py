@@ -14,7 +14,16 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from reconciler.kinds import KINDS, Field
-from reconciler.model import LiveValue, LiveWebhook, Secret, SecretRef, Unknown, Value, Webhook
+from reconciler.model import (
+    LiveValue,
+    LiveWebhook,
+    Secret,
+    SecretRef,
+    Unknown,
+    Value,
+    Webhook,
+    declared_secret,
+)
 
 _ENCRYPTED: Final = re.compile(
     r"(?i:enc|encrypted|cipher|ciphertext|vault|kms|aes|gpg|pgp)[:\[({].*"
@@ -107,13 +116,6 @@ def secrets_alike(field: Field, one: LiveValue | Unknown, other: LiveValue | Unk
         return Reading.UNKNOWN if encrypted else Reading.DIFFERENT
     shown = plausible(a) and (field.secret_pattern is None or a.matches(field.secret_pattern))
     return Reading.SAME if shown else Reading.UNKNOWN
-
-
-def declared_secret(value: Value, secrets: Mapping[SecretRef, Secret]) -> Secret | None:
-    """Return the declared value, or None if it is not available."""
-    if isinstance(value, SecretRef):
-        return secrets.get(value)
-    return Secret(value) if isinstance(value, str) else None
 
 
 def secret_reading(

@@ -15,18 +15,17 @@ import unicodedata
 from typing import Final
 
 # Printable for Python, but invisible or blank: joiners, fillers, variation selectors.
-_HIDDEN: Final = (
-    "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
-    "\U00016fe4\U0001d159\U000e0100-\U000e01ef"
-)
-_HIDDEN_CHARACTER: Final = re.compile(f"[{_HIDDEN}]")
+_HIDDEN: Final = frozenset(
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180e\u180f\u2800\u3164\uffa0"
+    "\U00016fe4\U0001d159"
+).union(map(chr, range(0xFE00, 0xFE10)), map(chr, range(0xE0100, 0xE01F0)))
 _NOT_ASCII: Final = re.compile(r"[^ -~]")
 _BRACKET_COMMAND: Final = re.compile(r"(##\w*)\[")  # GitHub's `##[`, Azure's `##vso[` and the like
 _COLON_COMMAND: Final = re.compile(r"(?:(?<=^)|(?<=\s)):(?=:)")
 
 # Text that looks like part of our layout (quotes, parentheses, columns, arrows), or like the header
 # of a Buildkite group at the start of a line.
-_LAYOUT: Final = re.compile(r'^[" (]|^(?:---|\+\+\+|~~~) | $|  | -> ')
+_FIRST: Final = ('"', " ", "(", "--- ", "+++ ", "~~~ ")
 
 
 def quote(text: str) -> str:
@@ -45,20 +44,20 @@ def prose(text: str) -> str:
 
 
 def _is_clear(text: str) -> bool:
-    if not text or not text.isprintable() or _LAYOUT.search(text) is not None:
+    if not text or not text.isprintable() or text.startswith(_FIRST):
+        return False
+    if text.endswith(" ") or "  " in text or " -> " in text:
         return False
     if "##" in text and _BRACKET_COMMAND.search(text) is not None:
         return False
     if "::" in text and _COLON_COMMAND.search(text) is not None:
         return False
-    return text.isascii() or not (
-        _HIDDEN_CHARACTER.search(text) or unicodedata.category(text[0])[0] == "M"
-    )
+    return text.isascii() or (_HIDDEN.isdisjoint(text) and unicodedata.category(text[0])[0] != "M")
 
 
 def _visible(found: re.Match[str]) -> str:
     char = found[0]
-    if char.isprintable() and _HIDDEN_CHARACTER.match(char) is None:
+    if char.isprintable() and char not in _HIDDEN:
         return char
     return _escape(char)
 

@@ -18,8 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from reconciler.findings import Finding, error, has_errors, note, warning
 from reconciler.kinds import FIELDS, KINDS, Field, slack
-from reconciler.model import Scheme, Secret, SecretRef, Value, Webhook
-from reconciler.planning.readback import declared_secret
+from reconciler.model import Scheme, Secret, SecretRef, Value, Webhook, declared_secret
 from reconciler.source import allowed
 from reconciler.source.files import NotReadableError, read_regular
 from reconciler.source.text import masked
