@@ -234,15 +234,9 @@ def _fixed_message(rejected: _Rejection) -> Iterator[Finding]:
 _MESSAGES: Final[Mapping[str | int, Finding]] = {
     # keywords
     "maxLength": error("text-too-long", "{name} is longer than {limit} characters", "shorten it"),
-    "minItems": error(
-        "empty-list", "{name} is an empty list", 'list events, or write `["*"]` for all'
-    ),
+    "minItems": error("empty-list", "{name} is an empty list", 'write `["*"]` for all events'),
     "minLength": error("empty-text", "{name} is empty", "write some text, or delete the key"),
-    "minimum": error(
-        "out-of-range",
-        "{name} must be at least {limit}",
-        "write a whole number, {limit} or more",
-    ),
+    "minimum": error("out-of-range", "{name} must be at least {limit}", "use a larger number"),
     # keys with a pattern or one value
     "env": BAD_NAME,
     "channel": error(
@@ -256,11 +250,7 @@ _MESSAGES: Final[Mapping[str | int, Finding]] = {
         "{name} is not an absolute http or https URL",
         "start it with `https://` or `http://`, without spaces",
     ),
-    "state": error(
-        "unknown-state",
-        "unknown state",
-        "write `state: absent` to delete the webhook; otherwise remove the key",
-    ),
+    "state": error("unknown-state", "unknown state", "write `absent` to delete the webhook"),
     "version": error(
         "unsupported-version",
         "unknown version of the file format",

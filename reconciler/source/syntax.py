@@ -29,10 +29,7 @@ _AT_THE_MARK: Final[Mapping[str, tuple[str, str]]] = {
         "unexpected colon: a key is not allowed here",
         "put the text in quotes if the colon is part of it; otherwise check the indentation",
     ),
-    r"sequence entries are not allowed": (
-        "a list cannot start here",
-        "start it on a new line, or write `[one, two]`",
-    ),
+    r"sequence entries are not allowed": ("a list cannot start here", "start it on a new line"),
     r"unknown escape|hexadecimal|hexdecimal|invalid Unicode": (
         "unknown escape in double quotes",
         r"write `\\` for a backslash, or use single quotes",
@@ -58,10 +55,7 @@ _AT_THE_CONTEXT: Final[Mapping[str, tuple[str, str]]] = {
         "missing closing quote for the text that starts here",
         "add the closing quote",
     ),
-    r"could not find expected ':'": (
-        "a key without a colon",
-        "write `key: value`; put multi-line text in quotes",
-    ),
+    r"could not find expected ':'": ("a key without a colon", "write `key: value`, or quote text"),
     r"alphabetic or numeric": (
         "`&` and `*` start an anchor or an alias and need a name",
         'put event globs in quotes: `"*"`',

@@ -36,35 +36,17 @@ _MAX_INTEGER: Final = 2**53 - 1
 """The largest integer that every JSON reader keeps exact."""
 
 FAULTS: Final[Mapping[str, tuple[str, str]]] = {
-    "empty-document": (
-        "the file is empty",
-        "to declare that there are no webhooks, write `webhooks: []`",
-    ),
-    "root-not-mapping": (
-        "the file must be a mapping, with keys such as `webhooks:`",
-        "put the list of webhooks under `webhooks:`",
-    ),
+    "empty-document": ("the file is empty", "if there are no webhooks, write `webhooks: []`"),
+    "root-not-mapping": ("the file must be a mapping", "put the webhooks under `webhooks:`"),
     "several-documents": ("a second document starts here", "put it into a separate file"),
-    "key-not-text": (
-        "a key must be text",
-        "put it in quotes; templates such as `{{ ... }}` are not rendered",
-    ),
-    "number-too-large": (
-        "this number is too large to be exact",
-        "put it in quotes if it is text",
-    ),
+    "key-not-text": ("a key must be text", "put it in quotes; `{{ ... }}` is not rendered"),
+    "number-too-large": ("this number is too large to be exact", "put it in quotes if it is text"),
     "tag": (
         "YAML tags (`!`) are not supported",
         "put the text in quotes if the `!` is part of it; write a secret as `{env: NAME}`",
     ),
-    "too-deep": (
-        f"nested more than {_MAX_DEPTH} levels deep",
-        "use fewer levels of mappings and lists",
-    ),
-    "unknown-alias": (
-        "undefined YAML alias",
-        'put the text in quotes if it is not an alias, as in `"*_deleted"`',
-    ),
+    "too-deep": (f"nested more than {_MAX_DEPTH} levels deep", "use fewer levels"),
+    "unknown-alias": ("undefined YAML alias", 'quote it if it is text, as in `"*_deleted"`'),
     "alias-expansion": (
         "the file is too large or too deep after its aliases are expanded",
         "write the values out, or use fewer levels of aliases",
