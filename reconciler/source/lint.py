@@ -1,26 +1,52 @@
-"""Check one file beyond its structure: names, events, secrets.
+"""Check files beyond their structure: names, events, secrets, and conflicts between files.
 
-These checks use the data as written and accept data of any shape, so that a file with structural
-errors gets these findings in the same run. Values in `defaults` are checked once, not for each
-webhook that inherits them.
+These checks use the data as written and accept data of any shape, so that files with structural
+errors get these findings in the same run. Values in `defaults` are checked once, not for each
+webhook that inherits them. No listing is needed: checks that depend on the live webhooks are in the
+planner.
 """
 
 from __future__ import annotations
 
 import unicodedata
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from functools import lru_cache, reduce
+from itertools import chain
+from operator import getitem
 from typing import Any, Final, NamedTuple
 
-from reconciler.findings import Finding, Place, error, note, warning
+from reconciler.findings import (
+    Finding,
+    Place,
+    Related,
+    Severity,
+    error,
+    note,
+    warning,
+    warnings_as_errors,
+)
 from reconciler.kinds import FIELDS, Field
 from reconciler.kinds.events import EVENT_TYPES, EVENTS, GLOBS, expand
 from reconciler.model import DataPath, Scheme, SecretRef
-from reconciler.planning.names import INVISIBLE, MAX_NORMALIZED_LENGTH
+from reconciler.planning.names import (
+    INVISIBLE,
+    MAX_GLOB,
+    MAX_NORMALIZED_LENGTH,
+    Globs,
+    lookalike_key,
+)
 from reconciler.source import secrets
 from reconciler.source.allowed import VARIABLE, reference_in, refusal
-from reconciler.source.schema import written_webhooks
-from reconciler.source.text import REFERENCE, code_points, did_you_mean, masked, quoted
+from reconciler.source.schema import holds, written_webhooks
+from reconciler.source.text import (
+    REFERENCE,
+    code_points,
+    did_you_mean,
+    in_quotes,
+    masked,
+    quoted,
+)
 
 
 class Rules(NamedTuple):
@@ -48,68 +74,101 @@ _ANY_FIELD: Final = {
 }
 
 
-def lint(file: str, data: dict[str, Any], rules: Rules) -> Iterator[Finding]:
-    """Yield the findings for each webhook of a file, and for its `defaults`."""
-    defaults = data.get("defaults")
-    default_type: object = None
-    if isinstance(defaults, dict):
-        default_type = defaults.get("type")
-        yield from _settings(file, ("defaults",), defaults, default_type, rules)
-    for index, webhook in written_webhooks(data):
-        path: DataPath = ("webhooks", index)
-        # An absent entry must be able to name any live webhook.
-        name = webhook.get("name")
-        if isinstance(name, str) and webhook.get("state") != "absent":
-            for found in _name_findings(name):
-                yield found._replace(place=Place(file, (*path, "name")))
-        yield from _settings(file, path, webhook, webhook.get("type", default_type), rules)
+class _Entry(NamedTuple):
+    """One item of a file's `webhooks` with a name, as far as it can be read."""
+
+    file: str
+    item: int
+    name: str
+    id: str | None
+    previously: list[Any]
+    absent: bool
+
+    def at(self, *path: str | int, key: bool = False) -> Place:
+        """Return the position of a field of this entry."""
+        return Place(self.file, ("webhooks", self.item, *path), key)
 
 
-def _name_findings(name: str) -> Iterator[Finding]:
-    """Yield the findings for the name of one webhook.
+def lint(files: Mapping[str, dict[str, Any]], rules: Rules) -> Iterator[Finding]:
+    """Yield the findings of all files, given as data by file name."""
+    yield from _settings_differ(files)
+    by_name: dict[str, list[_Entry]] = defaultdict(list)
+    for file, data in files.items():
+        defaults, scope = data.get("defaults"), data.get("scope")
+        defaults = defaults if isinstance(defaults, dict) else {}
+        yield from _settings(file, ("defaults",), defaults, defaults.get("type"), rules)
+        listed = scope if isinstance(scope, list) else ["*"]
+        globs = Globs(each for each in listed if isinstance(each, str) and len(each) <= MAX_GLOB)
+        for index, webhook in written_webhooks(data):
+            kind = webhook.get("type", defaults.get("type"))
+            yield from _settings(file, ("webhooks", index), webhook, kind, rules)
+            if isinstance(name := webhook.get("name"), str):
+                entry = _entry(file, index, name, webhook)
+                by_name[name].append(entry)
+                yield from _name_findings(entry, globs)
+    yield from _twice(by_name)
+    yield from _lookalikes(by_name)
+    yield from _renames(by_name)
+
+
+def _entry(file: str, index: int, name: str, webhook: Mapping[str, Any]) -> _Entry:
+    pin, previously = webhook.get("id"), webhook.get("previously")
+    return _Entry(
+        file,
+        index,
+        name,
+        pin if isinstance(pin, str) else None,
+        previously if isinstance(previously, list) else [],
+        webhook.get("state") == "absent",
+    )
+
+
+def _name_findings(entry: _Entry, scope: Globs) -> Iterator[Finding]:
+    """Yield the findings for the name of one webhook of a file with this `scope`.
 
     A name is shown to reviewers, matched by globs and compared with the stored name. A name that
-    can deceive a reader is an error; one that a server may store differently is a warning.
+    can deceive a reader is an error; one that a server may store differently is a warning. An
+    absent entry must be able to name any live webhook.
     """
+    name = entry.name
+    if not scope.match(name):
+        message = f"{in_quotes(name)} is not in the scope of this file"
+        hint = "declare it in the file whose scope includes it, or extend `scope`"
+        written = _related("the scope of this file", Place(entry.file, ("scope",), key=True))
+        yield error("out-of-scope", message, hint, entry.at("name"), written)
+    if entry.absent:
+        return
     if secrets.holds_token(name):
-        yield _slack_token("`name`")
+        yield _slack_token("`name`", entry.at("name"))
     elif secrets.PLACEHOLDER.fullmatch(name):
-        message = _placeholder_message("name")
-        yield warning("unreplaced-placeholder", message, "write the actual value")
+        message, hint = _placeholder_message("name"), "write the actual value"
+        yield warning("unreplaced-placeholder", message, hint, entry.at("name"))
     if name.isascii() and name.isprintable() and name != "" and name == name.strip():
         return  # fast path for most names
+    at = entry.at("name")
     if not name.strip():
-        yield error("empty-name", "the name is empty", "set a name")
+        yield error("empty-name", "the name is empty", "set a name", at)
         return
     bad = {
         char for char in name if char in _BIDI_CONTROLS or unicodedata.category(char) in _REFUSED
     }
     if bad:
-        yield error(
-            "unsafe-name",
-            f"the name contains invisible characters: {code_points(bad)}",
-            "remove control, line separator, surrogate and text direction characters",
-        )
+        message = f"the name contains invisible characters: {code_points(bad)}"
+        hint = "remove control, line separator, surrogate and text direction characters"
+        yield error("unsafe-name", message, hint, at)
         return
     if name != name.strip():
-        yield warning(
-            "spaces-around-name",
-            "the name begins or ends with a space, which a server may strip",
-            "remove the space",
-        )
+        message = "the name begins or ends with a space, which a server may strip"
+        yield warning("spaces-around-name", message, "remove the space", at)
     invisible = {char for char in name if unicodedata.category(char) == "Cf" or char in INVISIBLE}
     if invisible:
-        yield warning(
-            "invisible-characters",
-            f"the name contains invisible characters: {code_points(invisible)}",
-            "remove them, unless an emoji needs them",
-        )
+        message = f"the name contains invisible characters: {code_points(invisible)}"
+        hint = "remove them, unless an emoji needs them"
+        yield warning("invisible-characters", message, hint, at)
     if not unicodedata.is_normalized("NFC", name[:MAX_NORMALIZED_LENGTH]):
-        yield warning(
-            "name-not-normalized",
-            "the name is not in Unicode's composed form (NFC); a server may change it",
-            "write accented letters as one character",
-        )
+        message = "the name is not in Unicode's composed form (NFC); a server may change it"
+        hint = "write accented letters as one character"
+        yield warning("name-not-normalized", message, hint, at)
 
 
 def _settings(
@@ -201,12 +260,13 @@ def _placeholder_message(name: str) -> str:
     return f"`{name}` contains a placeholder, which is not expanded"
 
 
-def _slack_token(holder: str) -> Finding:
+def _slack_token(holder: str, at: Place | None = None) -> Finding:
     return error(
         "slack-token-in-file",
         f"{holder} contains what looks like a Slack token",
         "refer to it instead: `{env: SLACK_BOT_TOKEN}`; if the file was ever committed, revoke the "
         "token and use a new one",
+        at,
     )
 
 
@@ -217,3 +277,130 @@ def _event(event: str) -> Finding | None:
         return None
     hint = did_you_mean(event[:80], (*GLOBS, *EVENT_TYPES)) or EVENTS
     return error("unknown-event", f"{quoted('the glob', event)} matches no event", hint)
+
+
+def named_organizations(files: Mapping[str, dict[str, Any]]) -> Iterator[tuple[Place, str]]:
+    """Yield the places that name an organization: of each file, the root key first."""
+    for file, data in files.items():
+        entries = ((("webhooks", index), each) for index, each in written_webhooks(data))
+        for path, holder in chain([((), data)], entries):
+            if isinstance(name := holder.get("organization"), str):
+                yield Place(file, (*path, "organization")), name
+
+
+def without_organization(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
+    """Yield a warning for each file without `organization` if another file has one."""
+    named = [file for file, data in files.items() if isinstance(data.get("organization"), str)]
+    for file, data in files.items():
+        if named and "organization" not in data:
+            message = f"{in_quotes(file)} has no `organization`, but {in_quotes(named[0])} has one"
+            hint = "set `organization` in this file"
+            yield warning("no-organization", message, hint, Place(file, ()))
+
+
+def _related(message: str, place: Place) -> tuple[Related, ...]:
+    return (Related(message=message, place=place),)
+
+
+def _settings_differ(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
+    """Yield the settings of the run that files set to different values.
+
+    A file without `organization` may belong to another organization: only that is then an error.
+    """
+
+    def written(*path: str) -> list[tuple[Place, Any]]:
+        holders = [(file, data) for file, data in files.items() if holds(data, path)]
+        return [(Place(file, path), reduce(getitem, path, data)) for file, data in holders]
+
+    yield from _different(
+        "organizations-differ",
+        "two files or webhooks name different organizations",
+        "set the same `organization` in these files, or run them separately",
+        list(named_organizations(files)),
+    )
+    limits = _different(
+        "limits-differ",
+        "two files set different values of `max_deletes`",
+        "the limit is for the whole run: set it in one file",
+        written("limits", "max_deletes"),
+    )
+    keys = _different(
+        "keys-differ",
+        "an organization has one `api_key` or one `profile`",
+        "keep one of the two",
+        [*written("api_key"), *written("profile")],
+    )
+    found, unnamed = [*limits, *keys], tuple(without_organization(files))
+    yield from (warnings_as_errors(unnamed) if found else unnamed) or found
+
+
+def _different(
+    rule: str, message: str, hint: str, written: list[tuple[Place, Any]]
+) -> Iterator[Finding]:
+    for at, value in written:
+        first, known = written[0]
+        if value != known:
+            yield error(rule, message, hint, at, _related("the other value", first))
+
+
+def _twice(by_name: Mapping[str, list[_Entry]]) -> Iterator[Finding]:
+    """Yield the entries that declare the webhook of an earlier one.
+
+    An id that is the name of another entry is ambiguous, too. If only one of two entries with the
+    same name has an id, the other one may match its webhook.
+    """
+    first: dict[str, _Entry] = {}
+    for name, same in by_name.items():
+        for entry in same:
+            field = "name" if entry.id is None else "id"
+            other = first.setdefault(entry.id or name, entry)
+            if other is entry and (entry.id is None) is not (same[0].id is None):
+                field, other = "name", same[0]
+            if other is not entry:
+                message = f"{in_quotes(getattr(entry, field))} is declared twice"
+                hint = "remove one of the two, or pin each to its own webhook with `id`"
+                also = _related("also declared here", other.at("name"))
+                yield error("declared-twice", message, hint, entry.at(field), also)
+
+
+def _lookalikes(by_name: dict[str, list[_Entry]]) -> Iterator[Finding]:
+    seen: dict[str, _Entry] = {}
+    for name, (entry, *_) in by_name.items():
+        other = seen.setdefault(lookalike_key(name), entry)
+        if other is not entry:
+            odd = sorted(char for char in {*name} ^ {*other.name} if not char.isascii())
+            only_one = f"; only one has {code_points(odd)}" if odd else ""
+            # Names that differ in case only are common, and a reader sees the difference.
+            case_only = name.isascii() and name.lower() == other.name.lower()
+            message = f"{in_quotes(name)} looks like {in_quotes(other.name)}{only_one}"
+            hint = "use names that are easy to distinguish"
+            related = _related("the other one", other.at("name"))
+            found = warning("names-look-alike", message, hint, entry.at("name"), related)
+            yield found._replace(severity=Severity.NOTE) if case_only else found
+
+
+def _renames(by_name: Mapping[str, list[_Entry]]) -> Iterator[Finding]:
+    first_use: dict[str, Place] = {}
+    for entry in chain.from_iterable(by_name.values()):
+        for index, old in enumerate(entry.previously):
+            if not isinstance(old, str):
+                continue
+            at, was, now = entry.at("previously", index), in_quotes(old), in_quotes(entry.name)
+            first = first_use.setdefault(old, at)
+            if first is not at:
+                message = f"two entries have {was} in `previously`"
+                hint, related = (
+                    "remove the name from one of them",
+                    _related("first used here", first),
+                )
+                yield error("previously-twice", message, hint, at, related)
+            # An entry that deletes a webhook by its id does not declare the name.
+            holders = (each for each in by_name.get(old, ()) if not (each.absent and each.id))
+            if (holder := next(holders, None)) is not None:
+                message = f"{was} is a previous name of {now}, but is also declared"
+                hint = (
+                    f"if the rename to {now} is done, remove {was} from `previously`; if not, use "
+                    f"two applies: first rename, then declare {was} again"
+                )
+                related = _related("declared here", holder.at("name"))
+                yield error("previously-declared", message, hint, at, related)

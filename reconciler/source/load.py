@@ -27,10 +27,9 @@ from reconciler.model import (
     Value,
     Webhook,
 )
-from reconciler.source import identity
 from reconciler.source.allowed import reference_in
 from reconciler.source.files import Sources
-from reconciler.source.lint import Rules, lint
+from reconciler.source.lint import Rules, lint, named_organizations
 from reconciler.source.schema import Part, origin, parts
 from reconciler.source.secrets import url_credential, wrap
 from reconciler.source.yaml import Document, parse
@@ -109,7 +108,7 @@ def load_parsed(parsed: Parsed, rules: Rules) -> Loaded:
         for finding in each.findings:
             distinct.setdefault(finding._replace(related=()), finding)
     found = [*parsed.findings, *distinct.values()]
-    checked = list(identity.conflicts({file: each.data for file, each in documents.items()}))
+    checked = list(lint({file: each.data for file, each in documents.items()}, rules))
     accepted: dict[str, list[Part]] = {}
     for file, document in documents.items():
         accepted[file] = list(parts(document.data))
@@ -117,7 +116,6 @@ def load_parsed(parsed: Parsed, rules: Rules) -> Loaded:
             from reconciler.source.explain import explain  # valid files need no messages
 
             found.extend(explain(document, rejected))
-        checked.extend(lint(file, document.data, rules))
     if found or checked:
         from reconciler.source.position import add_positions  # valid files need no positions
 
@@ -194,7 +192,7 @@ def build(documents: Collection[Document], accepted: Mapping[str, Iterable[Part]
             protect=_patterns(documents, "protect"),
             max_deletes=next((each for each in limits if each is not None), None),
         ),
-        organization=next((name for _, name in identity.named_organizations(roots)), None),
+        organization=next((name for _, name in named_organizations(roots)), None),
         literals=literals,
     )
 

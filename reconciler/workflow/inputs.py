@@ -14,8 +14,7 @@ from reconciler.model import Desired, Scheme, Secret, SecretRef
 from reconciler.source import files, secrets
 from reconciler.source.allowed import allow_patterns, pattern
 from reconciler.source.history import Git, NoBaseError, is_revision, no_git, read_revision
-from reconciler.source.identity import without_organization
-from reconciler.source.lint import Rules
+from reconciler.source.lint import Rules, without_organization
 from reconciler.source.load import Loaded, Parsed, key_references, load_parsed, parse_files
 from reconciler.source.secrets import fetch_key
 from reconciler.source.text import decode, masked
