@@ -26,7 +26,7 @@ from reconciler.planning.document import (
 from reconciler.planning.plan import Kept, Plan
 from reconciler.planning.status import ManagementStatus, WebhookStatus
 from reconciler.render import PLAIN, View
-from reconciler.render.words import OUTCOMES, tally, unblocking
+from reconciler.render.words import tally, unblocking
 from reconciler.report import Outcome, Report
 
 
@@ -72,7 +72,7 @@ def _kept(kept: Kept) -> Tree:
 
 
 def _outcome(outcome: Outcome) -> Tree:
-    name, *_ = OUTCOMES[type(outcome)]
+    name = type(outcome).__name__.lower()
     summary = operation_summary(outcome.operation)
     shown = {each.name: plain(getattr(outcome, each.name)) for each in fields(outcome)}
     del shown["operation"]

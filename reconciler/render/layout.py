@@ -54,27 +54,26 @@ def columns(text: str) -> int:
 
 
 def flow(atoms: Iterable[Atom], *, start: str, indent: int, width: int) -> list[str]:
-    """Return `start` and the atoms as lines, wrapped at `width` and continued at `indent`."""
+    """Return `start` and the atoms as lines, wrapped at `width` and continued at `indent`.
+
+    An atom after two spaces needs no gap.
+    """
     lines: list[str] = []
-    line, used, fresh = start, columns(start), False
+    line, used = start, columns(start)
     for atom in atoms:
         size = columns(atom.text)
-        if not fresh and used + len(atom.gap) + size > width and used > indent:
+        gap = "" if not line or line.endswith("  ") else atom.gap
+        if used > indent and used + len(gap) + size > width:
             lines.append(line.rstrip(" "))
-            line, used, fresh = " " * indent, indent, True
-        gap = "" if fresh else atom.gap
-        line, used, fresh = f"{line}{gap}{atom.text}", used + len(gap) + size, False
+            line, used, gap = " " * indent, indent, ""
+        line, used = f"{line}{gap}{atom.text}", used + len(gap) + size
     lines.append(line.rstrip(" "))
     return lines
 
 
-def paragraph(
-    text: str, *, width: int, start: str = "", indent: int = 2, more: Iterable[Atom] = ()
-) -> list[str]:
-    """Return `start`, a sentence and `more` atoms as wrapped lines."""
-    first, *others = sentence(text)
-    atoms = [Atom(first.text, gap=" " if start else ""), *others, *more]
-    return flow(atoms, start=start, indent=indent, width=width)
+def paragraph(text: str, *, width: int, start: str = "", indent: int = 2) -> list[str]:
+    """Return `start` and a sentence as wrapped lines."""
+    return flow(sentence(text), start=start, indent=indent, width=width)
 
 
 def lay_out(rows: Sequence[Row], *, width: int, color: bool) -> list[str]:
@@ -110,7 +109,7 @@ def lay_out(rows: Sequence[Row], *, width: int, color: bool) -> list[str]:
         if columns(line) <= width:
             lines.append(line.rstrip(" "))
         else:
-            atoms = [Atom(row.what, gap="")] if row.what else []
+            atoms = [Atom(row.what)] if row.what else []
             first = "   " if row.what else ""
             atoms += [
                 Atom(each, gap=" " if index else first) for index, each in enumerate(row.pieces)
@@ -123,7 +122,6 @@ def lay_out(rows: Sequence[Row], *, width: int, color: bool) -> list[str]:
                 Atom(paint(f"{atom.lead}{atom.text}", atom.sign, color), gap=atom.gap)
                 for atom in each.atoms
             ]
-            atoms[:1] = [Atom(first.text, gap="") for first in atoms[:1]]
             lines += flow(atoms, start=start, indent=field_indent, width=width)
     return lines
 

@@ -20,6 +20,7 @@ from reconciler.render import PLAIN, View, words
 from reconciler.render.quote import prose, quote
 from reconciler.render.rows import (
     Row,
+    duplicate_row,
     group_resends,
     other_rows,
     outcome_row,
@@ -27,7 +28,7 @@ from reconciler.render.rows import (
     plan_rows,
     position_text,
 )
-from reconciler.report import Applied, Failed, Outcome, Report
+from reconciler.report import Applied, Report
 
 _VERBS = {"+": "create", "-": "**delete**", "~": "update"}
 _MAX_FIELDS = 8
@@ -57,26 +58,20 @@ def render_plan(plan: Plan, view: View = PLAIN) -> str:
 def render_report(report: Report, view: View = PLAIN) -> str:
     """Render a report, within the view's limit if it has one."""
     planned = bool(report.plan.operations)
-    head = [_heading(report.plan, words.outcome_counts(report) if planned else "no changes")]
+    head = [_heading(report.plan, words.applied(report) if planned else "no changes")]
     if report.problem:
         head += ["", f"**Problem**: {code(prose(report.problem))}"]
     outcomes = sorted(report.outcomes, key=lambda each: isinstance(each, Applied))
-    rows = [_outcome_row(each, view) for each in outcomes]
-    after = [
-        f"- Removed duplicate: {code(quote(each.name))} was created twice; deleted id "
-        f"{code(quote(each.removed))}, kept id {code(quote(each.kept))}"
-        for each in report.duplicates_removed
-    ]
-    if not planned:  # the plan was not printed before
-        after += _notes(report.plan, view)
-    foot = ["", words.verification(report) if planned else words.summary(report.plan)]
+    done = [outcome_row(each, view.now) for each in outcomes]
+    rows = [_outcome_row(each) for each in (*done, *map(duplicate_row, report.duplicates_removed))]
+    rows += map(_plan_row, other_rows(report.plan, PLAIN if planned else view))
     return _fit(
         view,
         head=head,
         table=_OUTCOMES,
-        rows=rows + list(map(_plan_row, other_rows(report.plan, PLAIN if planned else view))),
-        after=after,
-        foot=[*foot, *filter(None, [words.ending(report)])],
+        rows=rows,
+        after=[] if planned else list(_notes(report.plan, view)),  # the plan was printed before
+        foot=["", *words.conclusion(report)],
     )
 
 
@@ -210,12 +205,9 @@ def _plan_row(row: Row) -> str:
     return _table_row(row, what, _cell(row.why))
 
 
-def _outcome_row(outcome: Outcome, view: View) -> str:
-    row = outcome_row(outcome, view.now)
+def _outcome_row(row: Row) -> str:
     what = f"**{row.what}**" if row.sign in ("x", "?") else row.what
-    why = _cell(row.why)
-    if isinstance(outcome, Failed):
-        why += "".join(f"; {_cell(prose(each.message))}" for each in outcome.fields)
+    why = "; ".join(_cell(each) for each in (row.why, *(it.text for it in row.fields)) if each)
     return _table_row(row, what, why)
 
 

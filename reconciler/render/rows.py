@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from reconciler.findings import Position
 from reconciler.kinds import KINDS
@@ -34,10 +34,22 @@ from reconciler.planning.plan import (
 )
 from reconciler.render import View
 from reconciler.render.quote import prose, quote
-from reconciler.render.words import OUTCOMES, REASONS, action, age, plural
-from reconciler.report import Applied, Failed, FieldMessage, Outcome, Unconfirmed
+from reconciler.render.words import REASONS, age, plural
+from reconciler.report import Applied, Failed, Outcome, RemovedDuplicate, Skipped, Unconfirmed
 
 _BREAK = re.compile(r"(?<!\d) ")
+
+
+_ACTIONS: Final = {Create: ("+", "created"), Update: ("~", "updated"), Delete: ("-", "deleted")}
+"""The sign of each operation, and its past participle."""
+
+_OUTCOMES: Final = {
+    Applied: ("", "{done}"),
+    Failed: ("x", "not {done}"),
+    Skipped: (".", "skipped"),
+    Unconfirmed: ("?", "unconfirmed"),
+}
+"""The sign of each outcome, if it is not the operation's, and the words."""
 
 
 class Atom(NamedTuple):
@@ -58,6 +70,11 @@ class FieldLine(NamedTuple):
 
     label: str
     atoms: tuple[Atom, ...]
+
+    @property
+    def text(self) -> str:
+        """Return the line without layout."""
+        return " ".join([self.label, *(f"{each.lead}{each.text}" for each in self.atoms)])
 
 
 class Row(NamedTuple):
@@ -168,7 +185,7 @@ def _operation_row(
         label = f"({str(operation.attribution).replace('-', ' ')})"
         why, details = f"{why} {label}", (*details, label) if details else ()
     return Row(
-        sign=action(operation)[0],
+        sign=_ACTIONS[type(operation)][0],
         name=quote(operation.name),
         what=what,
         why=why,
@@ -182,16 +199,13 @@ def one_line(found: Operation | Kept) -> str:
     """Return an operation or kept webhooks in one line, with the changed fields or the reason."""
     row = _kept_row(found) if isinstance(found, Kept) else _operation_row(found)
     verb = {"+": "create", "-": "delete", "!": "keep"}.get(row.sign, "update")
-    fields = (
-        " ".join([each.label, *(f"{it.lead}{it.text}" for it in each.atoms)]) for each in row.fields
-    )
-    return f"{verb} {row.name} ({'; '.join(fields) or row.why})"
+    return f"{verb} {row.name} ({'; '.join(each.text for each in row.fields) or row.why})"
 
 
 def outcome_row(outcome: Outcome, now: datetime | None = None) -> Row:
     """Return the row of an outcome; `why` is empty if it was applied as planned."""
     planned = _operation_row(outcome.operation, now)
-    _, sign, what = OUTCOMES[type(outcome)]
+    sign, what = _OUTCOMES[type(outcome)]
     why = prose(outcome.note or "" if isinstance(outcome, Applied) else outcome.message)
     details: tuple[str, ...] = ()
     fields: tuple[FieldLine, ...] = ()
@@ -199,18 +213,27 @@ def outcome_row(outcome: Outcome, now: datetime | None = None) -> Row:
         case Applied() if not why:  # repeat the destination or the former name
             details = planned.pieces if planned.what == "rename" else (planned.what,)
         case Failed():
-            fields = tuple(map(_refused, outcome.fields))
+            for each in outcome.fields:
+                at = [Atom(position_text(each.position), gap="   ")] if each.position else []
+                fields += (FieldLine(label(each.path), (*sentence(prose(each.message)), *at)),)
             if outcome.hint:
                 fields += (FieldLine("help", tuple(sentence(prose(outcome.hint)))),)
         case Unconfirmed():
             why += " (the next run checks it)"
+    done = "renamed" if planned.what == "rename" else _ACTIONS[type(outcome.operation)][1]
     return planned._replace(
         sign=sign or planned.sign,
-        what=what.format(done=action(outcome.operation)[1]),
+        what=what.format(done=done),
         why=why,
         details=details,
         fields=fields,
     )
+
+
+def duplicate_row(found: RemovedDuplicate) -> Row:
+    """Return the row of a removed duplicate, created by a repeated request or another run."""
+    why = f"created twice: id {quote(found.removed)} duplicates id {quote(found.kept)} (kept)"
+    return Row(sign="-", name=quote(found.name), what="deleted", why=why)
 
 
 def outside_digest(plan: Plan) -> list[str]:
@@ -275,11 +298,6 @@ def _destination(webhook: Webhook, known: Mapping[tuple[str, str], str]) -> str:
 def _last_run(found: Snapshot, now: datetime | None) -> str:
     """Return the time of the last delivery: a reviewer sees whether a webhook is in use."""
     return "" if found.last_run is None else f", last run {age(found.last_run, now)}"
-
-
-def _refused(message: FieldMessage) -> FieldLine:
-    where = [Atom(position_text(message.position), gap="   ")] if message.position else []
-    return FieldLine(label(message.path), (*sentence(prose(message.message)), *where))
 
 
 def _field(change: FieldChange, what: str) -> FieldLine:

@@ -29,6 +29,7 @@ from reconciler.render.rows import (
     Atom,
     FieldLine,
     Row,
+    duplicate_row,
     events,
     group_resends,
     label,
@@ -78,22 +79,12 @@ def render_report(report: Report, view: View = PLAIN) -> str:
     rows = [outcome_row(each, view.now) for each in outcomes]
     # A plan with operations was printed before the apply.
     rows += other_rows(report.plan, PLAIN if report.outcomes else view)
-    removed_duplicates = [
-        line
-        for each in report.duplicates_removed
-        for line in paragraph(
-            f"{quote(each.name)} was created twice (a lost response or another run); deleted id "
-            f"{quote(each.removed)}, kept id {quote(each.kept)}",
-            start="Removed duplicate:",
-            width=view.width,
-        )
-    ]
+    rows += map(duplicate_row, report.duplicates_removed)
     return _joined(
         [] if is_quiet else _header(report.plan, view),
         lay_out(rows, width=view.width, color=view.color),
-        removed_duplicates,
         *(_notes(report.plan, view) if not report.plan.operations else ()),
-        list(_result(report, view)),
+        _result(report, view),
     )
 
 
@@ -148,8 +139,8 @@ def _notes(plan: Plan, view: View) -> Iterable[Sequence[str]]:
     """Yield the notes of a plan, in sections, some of which may be empty."""
     is_listed = view.verbosity > 0
     end = "." if is_listed else "; listed with -v."
-    lines = [f"{each}{end}" for each in words.remaining_counts(plan, names=is_listed)]
-    yield [line for each in lines for line in paragraph(each, width=view.width)]
+    counted = words.remaining_counts(plan, names=is_listed)
+    yield _paragraphs([f"{each}{end}" for each in counted], view)
     yield _secrets(plan, view)
     for findings in (plan.notes, plan.relaxed, plan.blocked):
         yield _blocks(findings, view)
@@ -159,7 +150,7 @@ def _unblocking(plan: Plan, view: View) -> list[str]:
     """List the edits that unblock a plan, each on one line to be copied."""
     lines = []
     for purpose, text in words.unblocking(plan, view):
-        lines += paragraph(f"{purpose}:", start=" ", width=view.width)
+        lines += paragraph(f"{purpose}:", start="  ", width=view.width)
         lines.append(f"    {text}")
     return ["To unblock this plan, do one of these:", *lines] if lines else []
 
@@ -186,9 +177,8 @@ def _end(plan: Plan, view: View) -> list[str]:
     if not plan.operations:
         return [paint(lines[0], "good", view.color), *lines[1:]] if not plan.blocked else lines
     if outside := outside_digest(plan):
-        text = "in the digest (only a secret's value differs):"
-        more = _listed(outside, end=".")
-        lines += paragraph(text, start="Not", width=view.width, more=more)
+        text = f"Not in the digest (only a secret's value differs): {', '.join(outside)}."
+        lines += paragraph(text, width=view.width)
     if plan.digest:
         option = ("--expect-digest", plan.digest) if view.plan_file is None else ()
         can_apply = not plan.blocked and view.apply_options is not None
@@ -199,20 +189,18 @@ def _end(plan: Plan, view: View) -> list[str]:
     return lines
 
 
-def _result(report: Report, view: View) -> Iterable[str]:
-    """Yield what was applied, whether it was verified, and what to do next."""
-    if report.plan.operations or report.problem or report.stopped is not None:
-        numbers = f"{len(report.applied)} of {words.plural(len(report.plan.operations), 'change')}"
-        text = f"Applied {numbers}: {words.outcome_counts(report)}."
-        yield from paragraph(text, width=view.width)
-        yield from paragraph(words.verification(report), width=view.width)
-    else:
-        yield from paragraph(words.summary(report.plan), width=view.width)
+def _result(report: Report, view: View) -> list[str]:
+    """Return what was applied, whether it was verified, and what to do next."""
+    texts = words.conclusion(report)
     if report.problem:
-        start = paint("Problem:", "error", view.color)
-        yield from paragraph(prose(report.problem), start=start, width=view.width)
-    if last := words.ending(report):
-        yield from paragraph(last, width=view.width)
+        texts.insert(0, f"{paint('Problem:', 'error', view.color)} {prose(report.problem)}")
+    if report.plan.operations:
+        texts.insert(0, f"{words.applied(report).capitalize()}.")
+    return _paragraphs(texts, view)
+
+
+def _paragraphs(texts: Iterable[str], view: View) -> list[str]:
+    return [line for each in texts for line in paragraph(each, width=view.width)]
 
 
 def _blocks(findings: Iterable[Finding], view: View) -> list[str]:
@@ -287,7 +275,7 @@ def render_status(
     count = words.plural(sum(each.id is not None for each in statuses), "live webhook")
     count += f", {failing} with a failed delivery" if failing else ""
     limits = words.not_compared(plan, names=view.verbosity > 0) if plan is not None else []
-    lines = [line for each in limits for line in paragraph(f"{each}.", width=view.width)]
+    lines = _paragraphs([f"{each}." for each in limits], view)
     title = f"CloudTruth webhooks for {quote(organization.name)}"
     return _joined([title], table, [*lines, f"{count}. {_drift(drift, plan)}"])
 

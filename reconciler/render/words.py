@@ -15,24 +15,13 @@ from reconciler.findings import Finding, Severity, sort_key
 from reconciler.model import SecretRef
 from reconciler.planning.guards import guard
 from reconciler.planning.names import MAX_GLOB
-from reconciler.planning.plan import Create, Delete, Operation, Plan, Reason, Update
+from reconciler.planning.plan import Create, Delete, Plan, Reason, Update
 from reconciler.render import View
 from reconciler.render.quote import prose, quote
 from reconciler.report import Applied, Failed, Report, Skipped, Unconfirmed
 
 _MAX_NAMES: Final = 25
 """Names in a suggested edit."""
-
-_ACTIONS: Final = {Create: ("+", "created"), Update: ("~", "updated"), Delete: ("-", "deleted")}
-"""The sign of each operation, and its past participle."""
-
-OUTCOMES: Final = {
-    Applied: ("applied", "", "{done}"),
-    Failed: ("failed", "x", "not {done}"),
-    Skipped: ("skipped", ".", "skipped"),
-    Unconfirmed: ("unconfirmed", "?", "unconfirmed"),
-}
-"""The outcomes of operations: the outcome, its sign if it is not the operation's, the words."""
 
 REASONS: Final = {
     Reason.MISSING: "declared, not live",
@@ -148,30 +137,32 @@ def secret_destinations(plan: Plan) -> dict[SecretRef, dict[str, None]]:
 
 def tally(report: Report) -> dict[str, int]:
     """Count applied operations by action, and the others by outcome."""
+    kinds = (Create, Update, Delete, Failed, Skipped, Unconfirmed)
     names = ("created", "updated", "deleted", "failed", "skipped", "unconfirmed")
-    counted = dict.fromkeys(names, 0)
-    for each in report.outcomes:
-        name, *_ = OUTCOMES[type(each)]
-        _, done = _ACTIONS[type(each.operation)]
-        counted[done if name == "applied" else name] += 1
-    return counted
+    found = [type(it.operation if isinstance(it, Applied) else it) for it in report.outcomes]
+    return {name: found.count(kind) for name, kind in zip(names, kinds, strict=True)}
 
 
-def outcome_counts(report: Report) -> str:
-    """Return the tally in words; skipped, failed and unconfirmed are omitted if 0."""
-    counted = [(number, f"{number} {word}") for word, number in tally(report).items()]
-    done, left = counted[:3], [each for each in counted[3:] if each[0]]
-    return "; ".join(", ".join(text for _, text in part) for part in (done, left) if part)
+def applied(report: Report) -> str:
+    """Return the number of applied operations, and the outcomes."""
+    counted = (f"{number} {name}" for name, number in tally(report).items() if number)
+    total = plural(len(report.plan.operations), "change")
+    return f"applied {len(report.applied)} of {total}: {', '.join(counted) or 'none'}"
 
 
 def fallback_summary(report: Report, problem: Exception | None = None) -> str:
     """Return one line for a report that cannot be rendered or written."""
-    done = f"{len(report.applied)} of {plural(len(report.plan.operations), 'change')}"
     why = f"shown: internal error ({type(problem).__name__})" if problem else "written"
-    return f"applied {done}: {outcome_counts(report)}; the report cannot be {why}"
+    return f"{applied(report)}; the report cannot be {why}"
 
 
-def verification(report: Report) -> str:
+def conclusion(report: Report) -> list[str]:
+    """Return whether the result was verified, the meaning of the exit code, and the next step."""
+    first = _verification(report) if report.plan.operations else summary(report.plan)
+    return [first, *_ending(report)]
+
+
+def _verification(report: Report) -> str:
     """Return in one sentence whether the result was verified."""
     if not report.writes:
         done = ": each applied change had already been made" if report.applied else ""
@@ -181,8 +172,8 @@ def verification(report: Report) -> str:
     return "Not read back after the last write: run plan to see the live webhooks."
 
 
-def ending(report: Report) -> str | None:
-    """Return the meaning of the exit code and the next step, None on success."""
+def _ending(report: Report) -> list[str]:
+    """Return the meaning of the exit code and the next step; empty on success."""
     code = report.exit_code
     number = len(report.plan.unapplied)
     again = "run the same command again to finish"
@@ -192,7 +183,7 @@ def ending(report: Report) -> str | None:
         again += "; with --allow-deletes, use the number of deletes that `webhooks plan` shows"
     meaning = f"incomplete: {again}"
     if code is ExitCode.OK:
-        return None
+        return []
     if report.stopped is not None:
         meaning = f"stopped by a signal: {again}"
     elif report.complete:
@@ -206,13 +197,7 @@ def ending(report: Report) -> str | None:
         meaning = "failed, see above"
     elif code is ExitCode.FAILED:
         meaning = "the live webhooks changed since the plan: run the same command again"
-    return f"Exit {int(code)}: {meaning}."
-
-
-def action(operation: Operation) -> tuple[str, str]:
-    """Return the sign of an operation, and its past participle."""
-    sign, done = _ACTIONS[type(operation)]
-    return sign, {Reason.RENAMED: "renamed", Reason.ADOPTED: "adopted"}.get(operation.reason, done)
+    return [f"Exit {int(code)}: {meaning}."]
 
 
 def age(moment: str, now: datetime | None) -> str:

@@ -176,7 +176,7 @@ def test_other_markdown_has_data_only_in_code(
     read = read_markdown(markdown.render_report(report))
     shown = sorted(row[1][0] for row in read.cells)
     names = [each.operation.name for each in report.outcomes]
-    names += [each.name for each in report.plan.unapplied]
+    names += [each.name for each in (*report.duplicates_removed, *report.plan.unapplied)]
     assert shown == sorted(map(quote, names))
     assert read_markdown(markdown.render_findings(findings)).titles == 1
     assert read_markdown(markdown.render_error(error)).titles == 1
