@@ -32,15 +32,6 @@ _T = TypeVar("_T")
 LOCAL_SERVER: Final = "http://emulator.localhost"
 """The URL of the emulator in this process. No real server has it, so its plans are distinct."""
 
-_SOURCES: Final = {
-    "server_url": ("CLOUDTRUTH_SERVER_URL", "server_url"),
-    "api_key": ("CLOUDTRUTH_API_KEY", "api_key"),
-    "timeout": ("CLOUDTRUTH_REQUEST_TIMEOUT", "request_timeout"),
-    "deadline": ("WEBHOOKS_DEADLINE", None),
-    "profile": ("CLOUDTRUTH_PROFILE", None),
-}
-"""For each setting: its environment variable, and its key in a profile."""
-
 _KEY_FILE_MAX: Final = 64 * 1024
 _QUOTES: Final = ("'", '"')
 
@@ -99,30 +90,34 @@ def resolve(
     """
     values: Mapping[str, Setting[str]] = {}
 
-    def find(name: str) -> Setting[str] | None:
+    def find(name: str, variable: str, key: str | None = None) -> Setting[str] | None:
         """Return a setting from the argument, the environment or the profile, in this order."""
-        variable, key = _SOURCES[name]
         if (argument := arguments.get(name)) is not None:
             return Setting(value=str(argument), source=f"--{name.replace('_', '-')}")
         if found := bare(environ.get(variable, "")):
             return Setting(value=found, source=variable)
-        return None if key is None else values.get(key)
+        return values.get(key or name)
 
     profile, key = Setting(value="", source=""), None
     server = Setting(value=LOCAL_SERVER, source="--local")
     if not local:
-        profile = find("profile") or Setting(value=_DEFAULT_PROFILE, source="default")
+        profile = find("profile", "CLOUDTRUTH_PROFILE") or Setting(
+            value=_DEFAULT_PROFILE, source="default"
+        )
         if file_profile is not None and profile.source != "--profile":
             profile = file_profile
         values = _inherited(profile, _read_profiles(_profile_file(environ, platform)))
-        key = _key(find("api_key"), arguments.get("api_key_file"), environ, directory)
-        server = _server_url(find("server_url"))
+        found = find("api_key", "CLOUDTRUTH_API_KEY")
+        key = _key(found, arguments.get("api_key_file"), environ, directory)
+        server = _server_url(find("server_url", "CLOUDTRUTH_SERVER_URL"))
+    timeout = find("timeout", "CLOUDTRUTH_REQUEST_TIMEOUT", "request_timeout")
+    deadline = find("deadline", "WEBHOOKS_DEADLINE")
     return Settings(
         server_url=server,
         profile=profile,
         key=key,
-        timeout=_seconds("the request timeout", find("timeout"), DEFAULT_TIMEOUT),
-        deadline=_seconds("the deadline", find("deadline"), DEFAULT_DEADLINE),
+        timeout=_seconds("the request timeout", timeout, DEFAULT_TIMEOUT),
+        deadline=_seconds("the deadline", deadline, DEFAULT_DEADLINE),
     )
 
 

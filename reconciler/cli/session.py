@@ -234,10 +234,9 @@ class Session:
 
         Without a terminal there is no answer. `consequence` completes the error message.
         """
-        why = "the answer was not `yes`"
-        if not self.console.interactive or STDIN in self.files:
-            why = "no terminal to confirm on"
-        elif self.console.ask(f"{question} Type `yes` to confirm: ") == "yes":
+        interactive = self.console.interactive and STDIN not in self.files
+        if interactive and self.console.ask(f"{question} Type `yes` to confirm: ") == "yes":
             return
+        why = "the answer was not `yes`" if interactive else "no terminal to confirm on"
         hint = "type `yes` in a terminal, or add --yes after a review"
         raise NotConfirmedError(f"{why}: {consequence}", hint=hint)

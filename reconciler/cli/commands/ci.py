@@ -28,12 +28,10 @@ from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, Interrupted, OutputError, ReconcilerError, UsageError
 from reconciler.model import Scheme, Secret, SecretRef
 from reconciler.render import RENDERERS
-from reconciler.source.files import NotReadableError, read_regular
 from reconciler.source.text import in_quotes, masked
 from reconciler.source.write import write_atomically
 from reconciler.workflow import Inputs
 
-_EVENT_BYTES: Final = 64 * 1024 * 1024
 _COMMANDS: Final = {
     "validate": validate, "plan": plan, "apply": apply, "drift": drift, "matrix": matrix,
 }  # fmt: skip
@@ -156,8 +154,8 @@ def _read_event(environ: Mapping[str, str]) -> Mapping[str, Any]:
     if not path:
         return {}
     try:
-        found = json.loads(read_regular(Path(path), limit=_EVENT_BYTES))
-    except (NotReadableError, ValueError, RecursionError):
+        found = json.loads(Path(path).read_bytes())
+    except (OSError, ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise UsageError(
@@ -173,7 +171,7 @@ def _write_outputs(session: Session, result: JobResult) -> bool:
     Return False, after an error message, on failure.
     """
     environ, clean = session.process.environ, session.console.redact
-    failures: dict[str, str] = {}
+    failed = []
     plan = ""
     if result.plan is not None and (folder := environ.get("RUNNER_TEMP")):
         document = RENDERERS["json"]().render_plan(result.plan)
@@ -181,8 +179,8 @@ def _write_outputs(session: Session, result: JobResult) -> bool:
         try:
             write_atomically(target, clean(document).encode())
             plan = str(target)
-        except OutputError as problem:
-            failures["RUNNER_TEMP"] = problem.message
+        except OutputError:
+            failed.append("RUNNER_TEMP")
     end = f"end-{secrets.token_hex(16)}"  # random, so that no value can set another output
     values = {**result.outputs, "plan-json": plan}
     outputs = "".join(f"{key}<<{end}\n{each}\n{end}\n" for key, each in values.items())
@@ -193,8 +191,8 @@ def _write_outputs(session: Session, result: JobResult) -> bool:
             with open(path, "a", encoding="utf-8", errors="replace") as file:
                 file.write(clean(text))
         except OSError:
-            failures[name] = f"cannot write to ${name}"
-    for name, message in failures.items():
+            failed.append(name)
+    for name in failed:
         hint = f"check the variable {name}; unset it outside GitHub"
-        report_error(session.console, OutputError(message, hint=hint))
-    return not failures
+        report_error(session.console, OutputError(f"cannot write to ${name}", hint=hint))
+    return not failed

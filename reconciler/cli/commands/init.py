@@ -308,11 +308,7 @@ def _organizations(
     differs from that on the branch gets a warning. Raises ConfigurationError, UsageError.
     """
     asked = session.inputs._replace(
-        paths=(target,),
-        allow_secrets=(),
-        require_allow_list=False,
-        strict=False,
-        policies=policies,
+        paths=(target,), allow_secrets=(), strict=False, policies=policies
     )
     found: dict[str, RequiredSecrets] = {}
     parents: set[str] = set()
