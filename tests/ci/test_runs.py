@@ -64,7 +64,7 @@ def test_unwritable_github_files_are_an_error(
     fresh: World, what: str, name: str, code: int
 ) -> None:
     """The log shows what was applied, and the exit code."""
-    done = fresh.call(what, **{name: str(fresh.folder / "no" / "folder")})
+    done = fresh.call(what, **{name: f"{__file__}/folder"})
     assert done.code == code
     assert ("1 created" in done.stdout) is (code == 7)
     assert "error[output]: cannot write " in done.stderr

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -119,14 +118,15 @@ def test_report_file(shell: Shell, file: File, server: Cloud, tmp_path: Path) ->
 
 
 class Vanishing:
-    """Deletes a directory at the first write to CloudTruth."""
+    """Replaces a directory by a file at the first write to CloudTruth."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     def take(self, method: str, path: str, body: bytes) -> None:
-        if method == "POST":
-            shutil.rmtree(self._directory, ignore_errors=True)
+        if method == "POST" and self._directory.is_dir():
+            self._directory.rmdir()
+            self._directory.touch()
 
 
 def test_unwritable_report(shell: Shell, file: File, cloud: MakeCloud, tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_unwritable_report(shell: Shell, file: File, cloud: MakeCloud, tmp_path:
     command = ("apply", "--yes", "--format", "json", "--report", "reports/report.json")
     done = shell(*command, **server.environ)
     assert (done.code, json.loads(done.out)["counts"]["created"]) == (7, 2)
-    assert "report.json: no such file or directory\n  = help:" in done.err
+    assert "report.json: not a directory\n  = help:" in done.err
 
 
 def test_a_live_webhook_of_an_unknown_type(shell: Shell, file: File, cloud: MakeCloud) -> None:
