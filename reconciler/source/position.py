@@ -40,7 +40,7 @@ class _Node:
     `form` is the class of its first event. `text` is a scalar's text, `plain` is true if it is not
     quoted. `items` has a sequence's items, or a mapping's alternating keys and values. `target` is
     the node that an alias refers to, or None. `entries` has a mapping's keys and values by name,
-    merged ones included; `_root` fills it in.
+    merged ones included, and a sequence's items by index; `_root` fills it in.
     """
 
     form: type
@@ -52,7 +52,7 @@ class _Node:
     plain: bool = False
     items: list[_Node] = field(default_factory=list)
     target: _Node | None = None
-    entries: dict[str, _Step] = field(default_factory=dict)
+    entries: dict[str | int, _Step] = field(default_factory=dict)
 
     def pairs(self) -> list[tuple[_Node, _Node]]:
         """Return a mapping's keys with their values."""
@@ -62,11 +62,6 @@ class _Node:
     def is_merge(self) -> bool:
         """Return whether this key is the merge key `<<`."""
         return self.plain and self.text == "<<"
-
-    @property
-    def is_empty(self) -> bool:
-        """Return whether this node is empty."""
-        return self.plain and not self.text
 
 
 _Step: TypeAlias = "tuple[_Node | None, _Node]"
@@ -128,7 +123,8 @@ def locate(text: str, file: str, path: DataPath, *, key: bool = False) -> Positi
     its first key. An empty value has the position of its key.
     """
     name, node, exists = _follow(text, path)
-    if exists and not key and not node.is_empty:
+    is_empty = node.plain and not node.text
+    if exists and not key and not is_empty:
         return _position(text, file, node)
     if name is None and node.form is yaml.MappingStartEvent and node.items:
         name = node.items[0]
@@ -166,11 +162,7 @@ def _follow(text: str, path: DataPath) -> tuple[_Node | None, _Node, bool]:
     """Return key and value of the last step of `path` that exists, and whether all steps do."""
     name, node = None, _root(text)
     for part in path:
-        holder, step = _resolved(node), None
-        if isinstance(part, str):
-            step = holder.entries.get(part)
-        elif holder.form is yaml.SequenceStartEvent and part < len(holder.items):
-            step = None, holder.items[part]
+        step = _resolved(node).entries.get(part)
         if step is None:
             return name, node, False
         name, node = step
@@ -179,11 +171,13 @@ def _follow(text: str, path: DataPath) -> tuple[_Node | None, _Node, bool]:
 
 @lru_cache(maxsize=2)
 def _root(text: str) -> _Node:
-    """Return the root of a valid `text` after setting the `entries` of all mappings."""
+    """Return the root of a valid `text` after setting the `entries` of all nodes."""
     found = _nodes(text)
     # Merged mappings end before the one that merges them.
     for node in found:
-        merged: dict[str, _Step] = {}
+        if node.form is yaml.SequenceStartEvent:
+            node.entries = {index: (None, item) for index, item in enumerate(node.items)}
+        merged: dict[str | int, _Step] = {}
         for key, value in node.pairs() if node.form is yaml.MappingStartEvent else ():
             if key.is_merge:
                 value = _resolved(value)
@@ -192,7 +186,8 @@ def _root(text: str) -> _Node:
                     merged = {**other.entries, **merged}
             elif key.form is yaml.ScalarEvent:
                 node.entries.setdefault(key.text, (key, value))
-        node.entries = {**merged, **node.entries}
+        if merged:
+            node.entries = {**merged, **node.entries}
     return found[-1]
 
 
