@@ -82,20 +82,15 @@ _COMMON_MISTAKES: Final = (
         "`#` starts a comment, which hides the rest of the line",
         'quote it: `"#..."`',
     ),
-)
-"""Patterns of lines that do not do what the author intended, with messages and hints."""
-
-_MISSING_SPACE: Final = (
     (
         re.compile(r"^ *(?:(-)(?=\w)|(?:- +)?[a-z_]+(:)(?=[^\s/:]))"),
         "a space is missing after this character",
         "add a space after the dash of a list item and after the colon of a key",
     ),
 )
-"""The same for lines that are probably misread as text."""
+"""Patterns of lines that do not do what the author intended, with messages and hints."""
 
 _MISFIT: Final = re.compile(r"expected key|expected '-'|expected <block end>")
-_NO_KEY: Final = re.compile("mapping values|could not find")
 _UNCLOSED: Final = re.compile(r"expected ',' or '([\]}])'")
 _TAG: Final = re.compile(r"\btag\b")
 _NO_CONTENT: Final = re.compile(r" *(?:#|$)")
@@ -118,10 +113,10 @@ def explain(cause: yaml.MarkedYAMLError, text: str, file: str) -> Finding:
     contents = (number for number in range(at[0]) if not _NO_CONTENT.match(rows[number]))
     above = max(contents, default=0)
     place, message, hint = (
-        _in_lines(_COMMON_MISTAKES, (before[0], above, at[0]), rows)
+        _common((before[0], above, at[0]), rows)
         or _quoted(at, text)
         or _unclosed(problem, at, before, rows)
-        or _misplaced(problem, at, above, rows)
+        or _misplaced(problem, at, rows)
         or _known(problem, at, before, rows)
     )
     return error("yaml-syntax", message, hint, position(place))
@@ -146,12 +141,10 @@ def _known(problem: str, at: _Place, before: _Place, rows: list[str]) -> _Cause:
     return at, *next(ours for each, ours in _AT_THE_MARK.items() if re.search(each, problem))
 
 
-def _in_lines(
-    table: Iterable[tuple[re.Pattern[str], str, str]], numbers: Iterable[int], rows: list[str]
-) -> _Cause | None:
-    """Return the first entry of a table that matches one of the lines, if any."""
+def _common(numbers: Iterable[int], rows: list[str]) -> _Cause | None:
+    """Return the first common mistake in one of the lines, if any."""
     for number in numbers:
-        for pattern, message, hint in table:
+        for pattern, message, hint in _COMMON_MISTAKES:
             if found := pattern.search(rows[number]):
                 return (number, found.start(found.lastindex or 0)), message, hint
     return None
@@ -185,13 +178,9 @@ def _unclosed(problem: str, at: _Place, before: _Place, rows: list[str]) -> _Cau
     return at, f"a comma or `{match[1]}` is missing before this", hint
 
 
-def _misplaced(problem: str, at: _Place, above: int, rows: list[str]) -> _Cause | None:
+def _misplaced(problem: str, at: _Place, rows: list[str]) -> _Cause | None:
     """Return why a line does not belong to the mapping or list around it, if that is the error."""
     is_misfit, line = _MISFIT.search(problem) is not None, rows[at[0]]
-    if not is_misfit and _NO_KEY.search(problem) is None:
-        return None
-    if missing_space := _in_lines(_MISSING_SPACE, (at[0], above), rows):
-        return missing_space
     indent = len(line) - len(line.lstrip())
     if is_misfit and indent < at[1]:
         hint = "put the whole value in quotes; inside single quotes, write '' for one '"
