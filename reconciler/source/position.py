@@ -410,17 +410,11 @@ def _guessed(line: str) -> Iterator[_Span]:
 
     Other keys are hidden, too: they may be part of a secret that contains a colon.
     """
-    start = 0
-    for match in _KEY.finditer(line):
-        if is_known(match[2]):
-            yield from _words(line, start, match.start(1))
-            start = match.end()
-    yield from _words(line, start, len(line))
-
-
-def _words(line: str, start: int, end: int) -> Iterator[_Span]:
-    part = line[start:end]
-    inner = part.strip(_EDGES)
-    if inner and not _KNOWN_WORDS.issuperset(re.split(r"[\s,\[\]{}\"']+", inner)):
-        first = start + len(part) - len(part.lstrip(_EDGES))
-        yield first, first + len(inner)
+    known = [match for match in _KEY.finditer(line) if is_known(match[2])]
+    starts = (0, *(match.end() for match in known))
+    ends = (*(match.start(1) for match in known), len(line))
+    for start, end in zip(starts, ends, strict=True):
+        inner = line[start:end].strip(_EDGES)
+        if inner and not _KNOWN_WORDS.issuperset(re.split(r"[\s,\[\]{}\"']+", inner)):
+            first = line.index(inner, start)
+            yield first, first + len(inner)
