@@ -25,7 +25,7 @@ from reconciler.errors import (
 )
 from reconciler.kinds import FIELDS
 from reconciler.kinds.slack import TOKEN, USE_A_BOT, non_bot_description
-from reconciler.model import Secret, SecretRef, Value, Webhook
+from reconciler.model import Secret, SecretRef, Webhook
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
 from reconciler.slack.manifest import SCOPES
@@ -34,7 +34,6 @@ _MAX_PAGES: Final = 50
 _PAGE: Final = 900  # channels; Slack advises fewer than 1000
 _BOT_TOKEN: Final = re.compile(r"xoxb-.*", re.DOTALL)
 _WORD: Final = re.compile(r"[a-z][a-z0-9_.:-]{0,79}")
-_USER: Final = re.compile(r"[DUW][A-Z0-9]{8,}|@.*", re.DOTALL)
 _INVITE: Final = "type /invite @BOT in the channel, with the bot's name from above"
 _FIND: Final = f"correct the channel; if it is private, {_INVITE}"
 _REINSTALL: Final = (
@@ -82,10 +81,14 @@ def check(
     for each in webhooks:
         if each.type != "slack":
             continue
-        declared = each.configuration["token"]
-        value = secrets.get(declared) if isinstance(declared, SecretRef) else Secret(str(declared))
-        checks = [_secret(declared, value)]
-        if value is not None:
+        reference = each.configuration["token"]
+        assert isinstance(reference, SecretRef)
+        if (value := secrets.get(reference)) is None:
+            fix = "set the variable in this command's environment, or put the token into the file"
+            detail = f"{quote(str(reference))}: not set, empty or not usable"
+            checks = [fail("secret", detail, fix=fix)]
+        else:
+            checks = [ok("secret", quote(str(reference)))]
             token = next((known for known in tokens if known.secret == value), None)
             if token is None:
                 token = _Token(value, connect)
@@ -100,15 +103,6 @@ def check(
     if others := len(webhooks) - len(sections):
         notes.append(f"Not checked: {plural(others, 'webhook')} of other types.")
     return Checklist(command="slack check", sections=tuple(sections), notes=tuple(notes))
-
-
-def _secret(declared: Value, value: Secret | None) -> Check:
-    if not isinstance(declared, SecretRef):
-        return ok("secret", "literal in the file")
-    if value is not None:
-        return ok("secret", quote(str(declared)))
-    fix = "set the variable in this command's environment, or put the token into the file"
-    return fail("secret", f"{quote(str(declared))}: not set, empty or not usable", fix=fix)
 
 
 class _Token:
@@ -211,8 +205,6 @@ def _scopes(scopes: frozenset[str] | None, username: str) -> Check:
 def _channel(channel: str, token: _Token) -> Check:
     """Check whether the bot can post in a channel."""
     shown, scopes = quote(channel), token.scopes or frozenset()
-    if _USER.fullmatch(channel):
-        return unknown("channel", f"{shown}: a user, not a channel")
     if not token.types:
         detail = f"{shown}: not checked, requires channels:read"
         if token.scopes is not None and "chat:write.public" not in scopes:

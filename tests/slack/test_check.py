@@ -100,8 +100,6 @@ CHECKS: list[tuple[str, str, str, dict[str, Any]]] = [
     ("channel", "fail", "no such channel", {"scopes": SEEING, "channel": "#not-there"}),
     ("channel", "ok", "", {"scopes": SEEING, "channel": "C00000001"}),
     ("channel", "fail", "no such channel", {"scopes": SEEING, "channel": "C99999999"}),
-    ("channel", "unknown", "a user", {"scopes": SEEING, "channel": "D00000001"}),
-    ("channel", "unknown", "a user", {"scopes": SEEING, "channel": "@someone"}),
     # It may be a private one, which this token cannot see.
     ("channel", "warn", "not among", {"scopes": PUBLIC_ONLY, "channel": "#not-there"}),
     ("channel", "fail", "is missing", {"scopes": (*NO_PUBLIC, "channels:read")}),
