@@ -51,19 +51,6 @@ class Checklist(NamedTuple):
     sections: tuple[Section, ...]
     notes: tuple[str, ...] = ()
 
-    def strict(self) -> Checklist:
-        """Return the checklist with warnings changed to failures."""
-        sections = (
-            section._replace(
-                checks=tuple(
-                    each._replace(status=Status.FAIL) if each.status is Status.WARN else each
-                    for each in section.checks
-                )
-            )
-            for section in self.sections
-        )
-        return self._replace(sections=tuple(sections))
-
     def count(self, status: Status) -> int:
         """Return the number of checks with a status."""
         return sum(check.status is status for each in self.sections for check in each.checks)
