@@ -39,7 +39,7 @@ from reconciler.render.words import plural
 from reconciler.source.history import NoBaseError, read_base
 from reconciler.source.lint import Rules
 from reconciler.source.load import Loaded, load_parsed, parse_files
-from reconciler.source.secrets import set_command
+from reconciler.source.secrets import how_to_set
 from reconciler.workflow import Checked, gather, load
 from reconciler.workflow import plan as make_plan
 
@@ -109,8 +109,7 @@ def files_only_reason(run: Run) -> Finding | None:
         ask = "for a plan, ask a maintainer to push the branch to this repository"
         return note("only-validated", f"{why}: only the files are checked", ask)
     if run.missing_key is not None:
-        hint = set_command(run.missing_key, run.inputs.environ)
-        hint = hint or "put the key into the job's environment and pass it in the step's env"
+        hint = how_to_set(run.missing_key, run.inputs.environ)
         if run.earlier_label:
             hint = f"{label_change(run.earlier_label, run.label)}; {hint}"
         message = f"{run.missing_key} is not set: only the files are checked"

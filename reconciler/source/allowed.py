@@ -74,25 +74,18 @@ def refusal(
     if ref.scheme is Scheme.FILE:
         name = posixpath.normpath(name) if target is None else target.as_posix()
         if _is_forbidden(name):
-            return error(
-                "forbidden-secret",
-                f"system files and credentials of other programs are never sent: {shown}",
-                "keep the secret of this webhook in a separate file",
-            )
+            message = f"system files and credentials of other programs are never sent: {shown}"
+            hint = "keep the secret of this webhook in a separate file"
+            return error("forbidden-secret", message, hint)
     elif (prefix := forbidden_prefix(name)) is not None:
-        return error(
-            "forbidden-secret",
-            f"{prefix}* variables are never sent to a webhook: {shown}",
-            "store the secret in a variable with another name",
-        )
+        message = f"{prefix}* variables are never sent to a webhook: {shown}"
+        hint = "store the secret in a variable with another name"
+        return error("forbidden-secret", message, hint)
     patterns = allow if target is None else [_resolved(each, directory) for each in allow]
     if allow and not any(fnmatchcase(f"{ref.scheme}:{name}", each) for each in patterns):
-        return error(
-            "secret-not-allowed",
-            f"{ref.scheme} {shown} is not in the list of allowed secrets",
-            f"if it may be sent, add '{masked(pattern(ref))}' to --allow-secret or "
-            "WEBHOOKS_ALLOW_SECRETS",
-        )
+        message = f"{ref.scheme} {shown} is not in the list of allowed secrets"
+        listed = f"'{masked(pattern(ref))}' to --allow-secret or WEBHOOKS_ALLOW_SECRETS"
+        return error("secret-not-allowed", message, f"if it may be sent, add {listed}")
     return None
 
 
@@ -118,17 +111,13 @@ def _resolved(pattern: str, directory: Path) -> str:
 
     They may be links, because the user of the command chose them.
     """
-    match = _FILE_PATTERN.fullmatch(pattern)
+    match = re.fullmatch(r"file:((?:[^*?\[]*/)?)(.*)", pattern, re.DOTALL)
     if match is None:
         return pattern
     folder = Path(os.path.realpath(directory / match[1])).as_posix()
     # The path of the working directory is not a glob, even if it contains wildcards.
     folder = re.sub(r"[*?\[]", r"[\g<0>]", folder.rstrip("/"))
     return f"file:{folder}/{match[2]}"
-
-
-_FILE_PATTERN: Final = re.compile(r"file:((?:[^*?\[]*/)?)(.*)", re.DOTALL)
-"""A pattern for files: the folders before its first glob, and the rest."""
 
 
 def _is_forbidden(path: str) -> bool:

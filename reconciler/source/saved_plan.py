@@ -18,12 +18,7 @@ from reconciler import __version__
 from reconciler.errors import ConfigurationError, StalePlanError
 from reconciler.findings import Position, error
 from reconciler.model import Desired, Scheme
-from reconciler.planning.document import (
-    FORMAT_VERSION,
-    checksum,
-    plan_tree,
-    write_json,
-)
+from reconciler.planning.document import FORMAT_VERSION, checksum, plan_tree, write_json
 from reconciler.planning.guards import guard
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
@@ -92,10 +87,8 @@ def parse_plan(raw: bytes, file: str) -> SavedPlan:
     """
     tree = _document(raw, file)
     if tree.get("format_version") != FORMAT_VERSION:
-        raise StalePlanError(
-            f"{file} is not in plan format {FORMAT_VERSION}, the only one this version reads",
-            hint=_AGAIN,
-        )
+        only = f"plan format {FORMAT_VERSION}, the only one this version reads"
+        raise StalePlanError(f"{file} is not in {only}", hint=_AGAIN)
     if tree.get("checksum") != checksum(tree):
         _refuse_edited(file)
     try:

@@ -191,11 +191,9 @@ def fetch_key(
         return allowed.BAD_NAME
     prefix = allowed.forbidden_prefix(ref.name) if ref.scheme is Scheme.ENV else None
     if prefix not in (None, "CLOUDTRUTH_"):
-        return error(
-            "forbidden-secret",
-            f"{prefix}* variables are never used as an API key: {masked(ref.name)}",
-            "store the key in a variable with another name",
-        )
+        message = f"{prefix}* variables are never used as an API key: {masked(ref.name)}"
+        hint = "store the key in a variable with another name"
+        return error("forbidden-secret", message, hint)
     found = _value(ref, environ, directory, {}, ())
     if isinstance(found, Finding):
         return found
@@ -236,20 +234,18 @@ def _value(
         text = _read(ref, directory, allow)
     elif not (text := environ.get(ref.name, "")):
         what, shown = "empty" if ref.name in environ else "not set", masked(ref.name)
-        command = set_command(shown, environ)
-        hint = f"set {shown} in the environment of this command" if command is None else command
-        return _unusable(f"the variable {shown} is {what}", hint)
+        return _unusable(f"the variable {shown} is {what}", how_to_set(shown, environ))
     return text if isinstance(text, Finding) else (wrap(text), is_padded(text))
 
 
-def set_command(name: str, environ: Mapping[str, str]) -> str | None:
-    """Return the step that sets a variable in a job on GitHub, None if this is not one.
+def how_to_set(name: str, environ: Mapping[str, str]) -> str:
+    """Return the step that sets a variable, on GitHub for the job's environment.
 
     The workflows pass the name of the job's environment in WEBHOOKS_ENVIRONMENT.
     """
     environment = environ.get("WEBHOOKS_ENVIRONMENT")
     if not environment or not name.isidentifier():
-        return None
+        return f"set {name} in the environment of this command"
     return f"run `{shlex.join(['gh', 'secret', 'set', name, '--env', environment])}`"
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import stat
 import tempfile
 from contextlib import suppress
 from enum import Enum
@@ -63,15 +62,14 @@ def check_kind(path: Path, over: FileKind | None) -> None:
         return
     why = "already exists"
     if over is not None:
+        noun, pattern = over.value
         try:
             content = read_regular(path)
-        except NotReadableError as cause:
-            why = f"exists and {cause}"
-        else:
-            noun, pattern = over.value
             if not content or pattern.search(content):
                 return
             why = f"already exists and is not {noun}"
+        except NotReadableError as cause:
+            why = f"exists and {cause}"
     raise UsageError(f"{path} {why}", hint="choose another file name, or rename this file")
 
 
@@ -88,13 +86,9 @@ def check_writable(path: Path, *, over: FileKind | None = None) -> None:
 
 
 def _is_special(path: Path) -> bool:
-    try:
-        mode = os.stat(path).st_mode
-    except FileNotFoundError:
-        return False
-    if stat.S_ISDIR(mode):
+    if os.path.isdir(path):
         raise IsADirectoryError(errno.EISDIR, "")
-    return not stat.S_ISREG(mode)
+    return os.path.exists(path) and not os.path.isfile(path)
 
 
 def _replace(path: Path, data: bytes) -> None:
