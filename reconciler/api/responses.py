@@ -68,7 +68,7 @@ _Fields = tuple[tuple[tuple[str, ...], str], ...]
 
 def read_body(
     chunks: Iterable[bytes], headers: Mapping[str, str], cap: int, check: Callable[[], None]
-) -> bytes:
+) -> bytearray:
     """Read a body. `check` is called after each chunk and raises when time is up.
 
     Raises BadResponseError for a body over `cap` bytes, or with a compression other than gzip.
@@ -82,29 +82,27 @@ def read_body(
         raise BadResponseError(too_large)
     # Accept compression that was not requested, but never read more than the cap.
     unpack = zlib.decompressobj(wbits=31) if encoding == "gzip" else None
-    parts: list[bytes] = []
-    size = 0
+    body = bytearray()  # grows in place: joining parts would take twice the memory in each thread
     for chunk in chunks:
         check()
         if unpack is not None:
             try:
-                chunk = unpack.decompress(chunk, cap - size + 1)
+                chunk = unpack.decompress(chunk, cap - len(body) + 1)
             except zlib.error:
                 raise BadResponseError("a broken gzip response") from None
-        size += len(chunk)
-        if size > cap:
+        if len(body) + len(chunk) > cap:
             raise BadResponseError(too_large)
-        parts.append(chunk)
-    if unpack is not None and parts and not unpack.eof:
+        body += chunk
+    if unpack is not None and body and not unpack.eof:
         raise BadResponseError("a broken gzip response")
-    return b"".join(parts)
+    return body
 
 
 def classify(
     call: Call,
     status: int,
     headers: Mapping[str, str],
-    body: bytes | FailedAttempt,
+    body: bytearray | FailedAttempt,
     *,
     origin: Origin,
     label: str,
@@ -172,7 +170,11 @@ def _failure_for(status: int) -> Failure:
 
 
 def _success(
-    call: Call, status: int, headers: Mapping[str, str], body: bytes | FailedAttempt, server: str
+    call: Call,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytearray | FailedAttempt,
+    server: str,
 ) -> Reply | FailedAttempt:
     returned = f"{server} returned HTTP {status}"
     if call.expect not in (None, status):
@@ -299,7 +301,7 @@ def _is_json(content_type: str) -> bool:
     return _JSON.fullmatch(content_type.partition(";")[0].strip()) is not None
 
 
-def decode(data: bytes) -> Any:
+def decode(data: bytes | bytearray) -> Any:
     """Parse JSON strictly. Raises ValueError; the message does not quote the document.
 
     The document must be valid UTF-8, without NaN, Infinity, numbers outside a double's range,

@@ -162,7 +162,7 @@ class Transport:
         started = self._clock.monotonic()
         status: int | None = None
         headers: dict[str, str] = {}
-        body: bytes | FailedAttempt = b""
+        body: bytearray | FailedAttempt = bytearray()
 
         def end() -> float:
             return min(started + self._timeout, self.pace.end)
@@ -205,7 +205,7 @@ class Transport:
             path=call.path,
             status=status,
             seconds=self._clock.monotonic() - started,
-            size=len(body) if isinstance(body, bytes) else 0,
+            size=0 if isinstance(body, FailedAttempt) else len(body),
             attempt=attempt,
         )
         self._observe(record)

@@ -64,7 +64,7 @@ def live_webhook(row: Any) -> LiveWebhook:
         event_types=_events(tuple(events)),
         configuration=configuration,
         organization=bare_id(row.get("organization")),
-        last_run=last_run if isinstance(last_run, str) else None,
+        last_run=_shared(last_run) if isinstance(last_run, str) else None,
         last_error=_delivery_error(row.get("last_error"), configuration),
     )
 
@@ -136,11 +136,16 @@ def _configuration(value: Any, type: str, id: str) -> Mapping[str, LiveValue] | 
     # Only fields that are known not to be secret stay plain.
     plain = _PLAIN.get(type, frozenset())
     return {
-        key: inner
+        key: _shared(inner)
         if key in plain and not isinstance(inner, (dict, list))
         else _wrapped(inner, id, 0)
         for key, inner in value.items()
     }
+
+
+def _shared(value: Any) -> Any:
+    """Return the same object for equal text, because most webhooks have the same few values."""
+    return sys.intern(value) if type(value) is str else value
 
 
 @lru_cache(maxsize=1024)
@@ -152,7 +157,7 @@ def _events(names: tuple[str, ...]) -> frozenset[str]:
 def _wrapped(value: Any, id: str, depth: int) -> LiveValue:
     """Wrap every string, because an unknown field may be a secret."""
     if isinstance(value, str):
-        return Secret(value)
+        return Secret(_shared(value))
     if not isinstance(value, (dict, list)):
         number: LiveValue = value
         return number

@@ -255,13 +255,12 @@ class _Reader:
             positions = self.positions[id(data)] = []
         if start.tag is not None or start.anchor is not None or depth > _MAX_DEPTH:
             self._check_collection(start, depth)
-        next_event, strings = self._next, self._strings
+        next_event = self._next
         while (event := next_event()).__class__ is not yaml.SequenceEndEvent:
             if positions is not None:
                 positions.append(self._position(event))
             if event.__class__ is yaml.ScalarEvent:
-                value = self._scalar(event)
-                data.append(strings.setdefault(value, value) if value.__class__ is str else value)
+                data.append(self._scalar(event))
             else:
                 data.append(self._value(event, depth + 1))
         if start.anchor is not None:
@@ -289,7 +288,7 @@ class _Reader:
             self._record_error("tag", self._position(event))
         if event.anchor is not None:
             self._anchors[event.anchor] = value
-        return value
+        return self._strings.setdefault(value, value) if value.__class__ is str else value
 
     def _key(self, event: Any, depth: int) -> str:
         """Read a key that was not seen before; empty if it is not text."""
