@@ -10,7 +10,6 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -25,8 +24,7 @@ WRONG_SERVER_HINT: Final = "check the server URL: a proxy or another server may 
 MORE_TIME_HINT: Final = "allow more time with --deadline"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(NamedTuple):
     """One request, and the expected response.
 
     `expect` is the only status that means success, None for any 2xx; `accept` checks the document;
@@ -36,11 +34,14 @@ class Call:
     method: str
     path: str
     params: Mapping[str, str | int] | None
-    content: bytes | None = field(repr=False)
+    content: bytes | None
     expect: int | None
     accept: Callable[[Any], object]
     cap: int
-    secret_values: Sequence[str] = field(repr=False)
+    secret_values: Sequence[str]
+
+    def __repr__(self) -> str:
+        return f"{self.method} {self.path}"  # the content may have secrets
 
     @property
     def writes(self) -> bool:
@@ -48,13 +49,14 @@ class Call:
         return self.method != "GET"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class Reply(NamedTuple):
     """An expected response. Header names are in lower case; cookies are removed."""
 
-    status: int
-    headers: Mapping[str, str] = field(repr=False)
-    data: Any = field(repr=False)
+    headers: Mapping[str, str]
+    data: Any
+
+    def __repr__(self) -> str:
+        return "Reply()"  # the data may have secrets
 
 
 class AttemptRecord(NamedTuple):

@@ -180,7 +180,7 @@ def _success(
     if call.expect not in (None, status):
         return _unexpected(status, f"{returned} instead of {call.expect}")
     if status == 204:
-        return Reply(status=status, headers=headers, data=None)
+        return Reply(headers=headers, data=None)
     if isinstance(body, FailedAttempt):
         return body
     kind = headers.get("content-type", "")
@@ -194,7 +194,7 @@ def _success(
         return _unexpected(status, f"{returned} with invalid JSON: {error}")
     if not call.accept(document):
         return _unexpected(status, f"{returned} without the expected object")
-    return Reply(status=status, headers=headers, data=document)
+    return Reply(headers=headers, data=document)
 
 
 def _unexpected(status: int, message: str) -> FailedAttempt:

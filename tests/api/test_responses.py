@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import json
-from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -42,7 +41,7 @@ CALL = Call(
 def error_for(status: int, document: Any = None, *secret_values: str, kind: str = "") -> ApiError:
     """Return the error for a response with this status and JSON; with None the body is not JSON."""
     found = classify(
-        replace(CALL, secret_values=secret_values),
+        CALL._replace(secret_values=secret_values),
         status,
         {"content-type": kind or ("application/json" if document is not None else "text/html")},
         encode(document),

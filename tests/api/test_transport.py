@@ -382,7 +382,7 @@ def test_a_failing_observer_does_not_change_the_response() -> None:
         raise AttributeError("a bug")
 
     one, _, _ = transport(OK, observer=fail)
-    assert one.request("PATCH", "/x/", json={}).status == 200
+    assert one.request("PATCH", "/x/", json={}).data == {"id": "a"}
 
 
 def test_a_path_cannot_redirect_the_credential() -> None:
