@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
@@ -155,7 +155,7 @@ def comment() -> str:
     github: Any = recorder
     plan_pull_request(
         Run(
-            inputs=replace(_INPUTS, git=git),
+            inputs=_INPUTS._replace(git=git),
             connect=connect,
             github=github,
             pull=pull,
