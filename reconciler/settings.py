@@ -90,41 +90,37 @@ def resolve(
     """
     values: Mapping[str, Setting[str]] = {}
 
-    def find(name: str, variable: str, key: str | None = None) -> Setting[str] | None:
+    def find(name: str, variable: str, default: str, key: str | None = None) -> Setting[str]:
         """Return a setting from the argument, the environment or the profile, in this order."""
         if (argument := arguments.get(name)) is not None:
             return Setting(value=str(argument), source=f"--{name.replace('_', '-')}")
         if found := bare(environ.get(variable, "")):
             return Setting(value=found, source=variable)
-        return values.get(key or name)
+        return values.get(key or name) or Setting(value=default, source="default")
 
     profile, key = Setting(value="", source=""), None
     server = Setting(value=LOCAL_SERVER, source="--local")
     if not local:
-        profile = find("profile", "CLOUDTRUTH_PROFILE") or Setting(
-            value=_DEFAULT_PROFILE, source="default"
-        )
+        profile = find("profile", "CLOUDTRUTH_PROFILE", _DEFAULT_PROFILE)
         if file_profile is not None and profile.source != "--profile":
             profile = file_profile
         values = _inherited(profile, _read_profiles(_profile_file(environ, platform)))
-        found = find("api_key", "CLOUDTRUTH_API_KEY")
+        found = find("api_key", "CLOUDTRUTH_API_KEY", "")
         key = _key(found, arguments.get("api_key_file"), environ, directory)
-        server = _server_url(find("server_url", "CLOUDTRUTH_SERVER_URL"))
-    timeout = find("timeout", "CLOUDTRUTH_REQUEST_TIMEOUT", "request_timeout")
-    deadline = find("deadline", "WEBHOOKS_DEADLINE")
+        server = _server_url(find("server_url", "CLOUDTRUTH_SERVER_URL", DEFAULT_SERVER))
+    timeout = find("timeout", "CLOUDTRUTH_REQUEST_TIMEOUT", str(DEFAULT_TIMEOUT), "request_timeout")
+    deadline = find("deadline", "WEBHOOKS_DEADLINE", str(DEFAULT_DEADLINE))
     return Settings(
         server_url=server,
         profile=profile,
         key=key,
-        timeout=_seconds("the request timeout", timeout, DEFAULT_TIMEOUT),
-        deadline=_seconds("the deadline", deadline, DEFAULT_DEADLINE),
+        timeout=_seconds(timeout),
+        deadline=_seconds(deadline),
     )
 
 
-def _server_url(found: Setting[str] | None) -> Setting[str]:
+def _server_url(found: Setting[str]) -> Setting[str]:
     """Return the server URL without a trailing slash. Raises UsageError for an unsafe one."""
-    if found is None:
-        return Setting(value=DEFAULT_SERVER, source="default")
     url, source = found.value.rstrip("/"), found.source
     what = f"the server URL from {source}"
     if Origin.parse(url, what).base.endswith(("/api", "/api/v1")):
@@ -136,7 +132,7 @@ def _server_url(found: Setting[str] | None) -> Setting[str]:
 
 
 def _key(
-    found: Setting[str] | None, file: str | None, environ: Mapping[str, str], directory: Path
+    found: Setting[str], file: str | None, environ: Mapping[str, str], directory: Path
 ) -> Setting[Secret] | None:
     """Return the API key from `file`, else from `found`. An empty file is an error.
 
@@ -144,11 +140,11 @@ def _key(
     CredentialError for a key that cannot be sent in a header; the message does not contain it.
     """
     source = "--api-key-file"
-    if file is None and (found is None or found.source != "CLOUDTRUTH_API_KEY"):
+    if file is None and found.source != "CLOUDTRUTH_API_KEY":
         file, source = environ.get("WEBHOOKS_API_KEY_FILE") or None, "WEBHOOKS_API_KEY_FILE"
     if file is not None:
         found = _read_key(directory / file, source)
-    if found is None:
+    if not found.value:
         return None
     text, what = found.value, f"API key from {found.source}"
     if PLACEHOLDER.fullmatch(text) or (text[:1] in _QUOTES and text[-1] == text[0]):
@@ -173,15 +169,13 @@ def _read_key(path: Path, source: str) -> Setting[str]:
     return Setting(value=text, source=source)
 
 
-def _seconds(what: str, found: Setting[str] | None, default: float) -> Setting[float]:
-    if found is None:
-        return Setting(value=default, source="default")
+def _seconds(found: Setting[str]) -> Setting[float]:
     with suppress(ValueError):
         if 0 < (seconds := float(found.value)) <= 86_400:
             return Setting(value=seconds, source=found.source)
     raise UsageError(
-        f"{what} from {found.source} must be more than 0 and at most 86400 seconds",
-        hint=f"write a number such as {default:g}",
+        f"the time limit from {found.source} must be more than 0 and at most 86400 seconds",
+        hint="write a number such as 60",
     )
 
 

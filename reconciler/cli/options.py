@@ -200,11 +200,7 @@ def command(
             )  # fmt: skip
         params += [*(CONNECTION_OPTIONS if connects else ()), *_OUTPUT_OPTIONS]
         return _Command(
-            name=None,
-            help=getdoc(body),
-            short_help=summary,
-            params=params,
-            callback=callback,
+            name=None, help=getdoc(body), short_help=summary, params=params, callback=callback
         )
 
     return wrap

@@ -45,12 +45,7 @@ TOKEN: Final = Option(
     ),
 )  # fmt: skip
 def run(
-    session: Session,
-    out: str | None,
-    force: bool,
-    only: tuple[str, ...],
-    check: bool,
-    token: str,
+    session: Session, out: str | None, force: bool, only: tuple[str, ...], check: bool, token: str
 ) -> int:
     """Secrets become references: one per visible value. Hidden Slack tokens share one, unless the
     visible parts of their masks differ. Webhooks that a file cannot express are added to `ignore`,

@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,12 +13,7 @@ import click
 
 from reconciler import workflow
 from reconciler.cli.connection import connected
-from reconciler.cli.options import (
-    CONNECTION_OPTIONS,
-    FILE_OPTIONS,
-    Option,
-    command,
-)
+from reconciler.cli.options import CONNECTION_OPTIONS, FILE_OPTIONS, Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, ReconcilerError, UsageError
 from reconciler.model import Scheme
@@ -104,13 +98,12 @@ def apply_options(
     Revisions are replaced by commit hashes, so the options stay valid after a commit.
     """
     named = [] if list(files) == [DEFAULT_FILE] else files
-    words = [("-f", STDIN if each == STDIN_NAME else each) for each in named]
+    paths = tuple(STDIN if each == STDIN_NAME else each for each in named)
     directory = session.process.directory
     base = session.command_line.get("base", ())
     if is_revision(base, directory):
         base = (commit_of(base[0], git_in(directory)) or base[0],)
-    rest = session.words((*FILE_OPTIONS[1:], *CONNECTION_OPTIONS, *options), base=base)
-    return (*chain.from_iterable(words), *rest)
+    return session.words((*FILE_OPTIONS, *CONNECTION_OPTIONS, *options), file=paths, base=base)
 
 
 @command(

@@ -11,10 +11,7 @@ from reconciler.errors import ExitCode
 from reconciler.render.quote import prose
 
 
-@command(
-    formats=("text", "json"),
-    options=(click.Argument(["planfile"]),),
-)
+@command(formats=("text", "json"), options=(click.Argument(["planfile"]),))
 def run(session: Session, planfile: str, format: str) -> int:
     """Makes no requests, so the live webhooks may have changed.
 

@@ -36,12 +36,10 @@ def run(session: Session, failing: bool, format: str) -> int:
         webhooks status --failing -q
     """
     default = session.process.directory / DEFAULT_FILE
-    checked = (
-        session.load(apply_options(session, session.files))
-        if session.files or default.exists()
-        else None
-    )
-    if checked is None and (similar := suggestion(default, default.parent)):
+    checked = None
+    if session.files or default.exists():
+        checked = session.load(apply_options(session, session.files))
+    elif similar := suggestion(default, default.parent):
         session.console.message("warning", f"there is no {DEFAULT_FILE} here: {similar}")
     with connected(session) as connection:
         live = workflow.read_live(connection.api, session.organization)

@@ -10,11 +10,7 @@ from reconciler.render import FINDINGS_RENDERERS
 from reconciler.render.quote import quote
 
 
-@command(
-    paths=True,
-    formats=tuple(FINDINGS_RENDERERS),
-    organizations=True,
-)
+@command(paths=True, formats=tuple(FINDINGS_RENDERERS), organizations=True)
 def run(session: Session, format: str) -> int:
     """Reports all errors in all files, each with its position and a fix. Only a plan reports that
     `ignore` matches a declared webhook. Needs no secrets: apply needs them only to create a
