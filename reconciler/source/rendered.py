@@ -130,13 +130,13 @@ def _list(data: Sequence[Any], comment: _Comment, path: DataPath) -> Iterator[st
             yield f"- {_inline(item)}{_trailing_comment(note)}"
             continue
         yield from [""] if number else []
-        yield from [f"# {_comment(note)}"] if note else []
+        yield from [f"# {_escaped(note)}"] if note else []
         for place, line in enumerate(_mapping(item, comment, (*path, number))):
             yield f"  {line}" if place else f"- {line}"
 
 
 def _trailing_comment(comment: str) -> str:
-    return f"  # {_comment(comment)}" if comment else ""
+    return f"  # {_escaped(comment)}" if comment else ""
 
 
 def _inline(value: Any) -> str:
@@ -156,19 +156,16 @@ def scalar(text: str) -> str:
     """Return `text` as a YAML scalar that is read back unchanged, in block and flow style."""
     if _BARE.fullmatch(text) and text.casefold() not in _SPECIAL and text.isprintable():
         return text
-    escaped = "".join(_escaped(char) for char in text)
-    return f'"{without_commands(escaped)}"'
+    quoted = re.sub(r'(["\\])', r"\\\1", text)
+    return f'"{_escaped(quoted)}"'
 
 
-def _comment(text: str) -> str:
-    """Return `text` in a form that is safe in a comment."""
-    escaped = "".join(_escaped(char) if char not in '"\\' else char for char in text)
-    return without_commands(escaped)
+def _escaped(text: str) -> str:
+    """Return text on one line, without characters that are not shown and without commands."""
+    return without_commands("".join(map(_escaped_char, text)))
 
 
-def _escaped(char: str) -> str:
-    if char in '"\\':
-        return "\\" + char
+def _escaped_char(char: str) -> str:
     if unicodedata.category(char) in _UNSEEN or (char.isspace() and char != " "):
         code = ord(char)
         return f"\\u{code:04X}" if code <= 0xFFFF else f"\\U{code:08X}"

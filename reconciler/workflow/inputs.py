@@ -13,7 +13,7 @@ from reconciler.findings import Finding, Place, has_errors, warning, warnings_as
 from reconciler.model import Desired, Scheme, Secret, SecretRef
 from reconciler.source import files, secrets
 from reconciler.source.allowed import allow_patterns, pattern
-from reconciler.source.history import Git, NoBaseError, is_revision, no_git, read_revision
+from reconciler.source.history import Git, NoBaseError, is_revision, read_revision
 from reconciler.source.lint import Rules, without_organization
 from reconciler.source.load import Loaded, Parsed, key_references, load_parsed, parse_files
 from reconciler.source.secrets import fetch_key
@@ -51,7 +51,7 @@ class Inputs(NamedTuple):
     allow_literals: bool = False
     strict: bool = False
     hide: Callable[[Iterable[Secret]], None] = lambda secrets: None
-    git: Git = no_git
+    git: Git = lambda arguments: None
     policies: tuple[str, ...] = ()
     policy_base: str | None = None
     apply_options: tuple[str, ...] | None = None

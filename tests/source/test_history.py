@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.source.files import Sources
-from reconciler.source.history import NoBaseError, git_in, no_git, read_base, read_revision, tracked
+from reconciler.source.history import NoBaseError, git_in, read_base, read_revision, tracked
 from tests.folders import commit, git, write
 
 
@@ -153,4 +153,4 @@ def test_only_files_in_git_are_tracked(repository: Repository) -> None:
     assert found == {"a.txt", absolute, "sub/../sub/b.txt"}
     assert tracked([*names[2:], "../x"], directory=folder, git=git) == {"sub/../sub/b.txt"}
     assert tracked(["b.txt"], directory=folder / "sub", git=git_in(folder / "sub")) == {"b.txt"}
-    assert tracked(names, directory=folder, git=no_git) == frozenset()
+    assert tracked(names, directory=folder, git=lambda words: None) == frozenset()
