@@ -166,7 +166,8 @@ def _constraints(field: Field) -> Schema:
         return {"type": "boolean"}
     if not field.secret:
         pattern = {"pattern": field.schema_pattern} if field.schema_pattern else {}
-        return {"type": "string", "minLength": 1, **pattern}
+        longest = {} if field.max_length is None else {"maxLength": field.max_length}
+        return {"type": "string", "minLength": 1, **longest, **pattern}
     return {
         "if": {"type": "string"},
         "then": _ref("literalUrl" if field.is_url else "literalSecret"),

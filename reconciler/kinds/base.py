@@ -21,10 +21,11 @@ class Field(NamedTuple):
     `is_boolean` fields hold true or false, all others text. `secret_pattern` is the pattern of a
     complete secret: other values are not sent, and a value that is read back is readable if it
     matches. `schema_pattern` is the schema's pattern for text that is not secret, with the same
-    meaning in Python and ECMAScript. `noun` names a valid value in messages. `normalize` maps text
-    to the form for comparison, `display` to the form for display. `default` is the server's
-    default. A field and its `partner` require each other. `is_url` marks a secret that is a URL:
-    without a credential it may be written into a file, and is then shown like any other value.
+    meaning in Python and ECMAScript, `max_length` the maximum number of characters. `noun` names a
+    valid value in messages. `normalize` maps text to the form for comparison, `display` to the form
+    for display. `default` is the server's default. A field and its `partner` require each other.
+    `is_url` marks a secret that is a URL: without a credential it may be written into a file, and
+    is then shown like any other value.
 
     `title`, `description` (one paragraph of Markdown) and `example` are for editors. The example
     of a secret is the name of a variable, unless it is a URL.
@@ -39,6 +40,7 @@ class Field(NamedTuple):
     is_boolean: bool = False
     secret_pattern: re.Pattern[str] | None = None
     schema_pattern: str = ""
+    max_length: int | None = None
     noun: str = "a complete value"
     normalize: Callable[[str], str] = str
     display: Callable[[str], str] = str
