@@ -24,7 +24,7 @@ from reconciler.api.wire import live_webhook
 from reconciler.ci.github import Pull
 from reconciler.ci.marker import Marker, encode
 from reconciler.ci.plan import plan as plan_pull_request
-from reconciler.ci.run import PullRequest, Run
+from reconciler.ci.run import Run
 from reconciler.model import LiveWebhook, Organization
 from reconciler.planning.planner import PlanOptions
 from reconciler.render import RENDERERS, View
@@ -113,6 +113,7 @@ class Recorder:
             number=number,
             is_open=True,
             head=_COMMIT,
+            branch="main",
             created_at="",
             merged_at="",
             merge_commit="",
@@ -150,7 +151,6 @@ def comment() -> str:
         return blob if "cat-file" in arguments else _COMMIT.encode()
 
     recorder = Recorder()
-    pull = PullRequest(number=7, head=_COMMIT, branch="main", no_secrets_reason=None)
     address = "https://github.com/acme/config/actions/runs/1"
     github: Any = recorder
     plan_pull_request(
@@ -158,7 +158,7 @@ def comment() -> str:
             inputs=_INPUTS._replace(git=git),
             connect=connect,
             github=github,
-            pull=pull,
+            pull=recorder.pull(7),
             base_commit=_COMMIT,
             repository="acme/config",
             url=address,

@@ -18,9 +18,8 @@ from reconciler.ci import reviews
 from reconciler.ci.github import GitHub, GitHubError, Pull
 from reconciler.ci.marker import COMMENT_CHARACTERS, MarkerKind, Post, find
 from reconciler.ci.matrix import input_matcher
-from reconciler.ci.plan import check, files_only, files_only_reason
-from reconciler.ci.result import JobResult, failed, reporting
-from reconciler.ci.run import Run
+from reconciler.ci.plan import check, files_only
+from reconciler.ci.run import JobResult, Run, reporting
 from reconciler.errors import (
     BlockedError,
     ConfigurationError,
@@ -43,7 +42,7 @@ from reconciler.ports import WebhookReader
 from reconciler.render.markdown import code_block
 from reconciler.render.quote import quote
 from reconciler.render.words import plural, shorten
-from reconciler.report import NOT_REVIEWED, Applied, Report, Skipped
+from reconciler.report import Applied, Report, Skipped
 from reconciler.workflow import Checked, Connection, Gathered, gather, previous
 from reconciler.workflow import apply as apply_plan
 from reconciler.workflow import plan as make_plan
@@ -108,29 +107,30 @@ class _Attempt:
                 self._pulls = reviews.merged_pulls(run, run.branch)
             self._reviews = reviews.read_reviews(run, self._pulls, self._subject)
         checked = check(run, writing=True)
-        if (why := files_only_reason(run)) is not None:
+        if (why := run.files_only_reason) is not None:
             # Before the keys are set, the run only checks the files. Later it needs them.
             posts = chain.from_iterable(each.comments for each in self._pulls)
             was_planned = any(each.marker.kind is MarkerKind.PLAN for each in posts)
             if was_planned or run.expect_digest or run.earlier_label:
                 message = f"nothing was applied: {run.missing_key} is not set"
                 raise CredentialError(message, hint=why.hint)
-            return files_only(checked, why, result="skipped")
+            return files_only(checked, why, status="skipped")
         with suppress(*self._ignored):
             self._require_tip(checked)
         with run.connect() as connection:
-            report = self._apply(checked, connection)
-            return self._published(self._result(report))
+            self._apply(checked, connection)
+            return self._published(self._result())
 
     def stopped(self, problem: ReconcilerError | KeyboardInterrupt) -> JobResult:
         """Report why the run ended early, with the next command."""
         if isinstance(problem, KeyboardInterrupt):
             message = "stopped by a signal: nothing was written"
             problem = Interrupted(message, signal_exit=ExitCode.SIGINT)
-        if self._report is not None:  # a signal after the writes, which must be reported
+        if self._report is not None and not isinstance(problem, NotReviewedError):
+            # A signal after the writes, which must be reported.
             why = "a signal stopped the run before it posted the outcome on the pull request"
             self._findings.append(warning("not-reported", why, "re-run the job"))
-            return self._result(self._report)
+            return self._result()
         if problem.code == ConfigurationError.code:
             inputs = self._run.inputs
             options = [("--allow-secret", each) for each in inputs.allow_secrets]
@@ -142,7 +142,7 @@ class _Attempt:
             lead_in = "then run" if self._offered is None else "or apply this plan"
             lead_in = f"{problem.hint}; {lead_in}: " if problem.hint else ""
             problem.hint = f"{lead_in}{self._command}"
-        return self._published(failed(problem, self._findings, plan=self._offered or self._plan))
+        return self._published(self._result(problem))
 
     def _require_tip(self, checked: Checked) -> None:
         """Raise an error if the files are not those of the branch's newest commit."""
@@ -159,7 +159,8 @@ class _Attempt:
                 "re-run this job",
             )
 
-    def _apply(self, checked: Checked, connection: Connection) -> Report:
+    def _apply(self, checked: Checked, connection: Connection) -> None:
+        """Apply the reviewed operations. Raises NotReviewedError if others are left."""
         run, api = self._run, connection.api
         self._subject, self._reviews, merged = reviews.collect(run, self._pulls, api)
         gathered = gather(checked, connection.key, writing=True)
@@ -188,6 +189,7 @@ class _Attempt:
             skip = partial(Skipped, code=problem.code, message=problem.message)
             skipped = tuple(skip(operation=each) for each in made.operations)
             report = Report(plan=made, outcomes=skipped)
+        self._plan = report.plan
         self._settle(report, merged, checked.desired)
         if not isinstance(refused, UnresolvedSecretsError):
             self._rotated = self._unreviewed_rotations(before, gathered, report.plan)
@@ -197,16 +199,12 @@ class _Attempt:
                 self._offer(gathered, api, options, unsent)
         if refused is not None:
             raise refused
-        if report.needs_review:
-            left = plural(len(report.outcomes) - len(report.applied), "operation")
-            why = f"{left} not applied for lack of a review"
-            self._findings.append(warning(NOT_REVIEWED, why, self._advice))
-        return report
+        if self._rotated or report.needs_review:
+            raise self._not_reviewed(report)
 
     def _settle(self, report: Report, review: Review, desired: Desired) -> None:
-        """Record the plan, what was applied, and the outcome of each review."""
+        """Record and post the outcome of each review."""
         made, before = report.plan, self._reviews
-        self._plan = made
         if self._by_review and made.operations:
             self._findings += reviews.unapproved(before)
             if self._run.reviewing == "warn":
@@ -252,31 +250,28 @@ class _Attempt:
             self._command = self._run.digest_command(made, resend)
             self._offered = made if self._command is not None else None
 
-    @property
-    def _advice(self) -> str | None:
-        return f"to apply the remaining plan: {self._command}" if self._offered else None
-
-    def _result(self, report: Report) -> JobResult:
-        """Return the result of a run that applied a plan."""
-        result, problem = "applied" if report.plan.operations else "converged", None
+    def _not_reviewed(self, report: Report) -> NotReviewedError:
+        """Return why a run fails that applied all reviewed operations."""
         if self._rotated:
             names = shorten([quote(each) for each in self._rotated], 3)
-            problem = _UnreviewedRotationError(
+            problem: NotReviewedError = _UnreviewedRotationError(
                 f"this push changes a reference or `version` of {names} without an approved plan, "
-                "so this run did not send the secret, and no later plan shows it",
-                hint=self._advice,
+                "so this run did not send the secret, and no later plan shows it"
             )
-            written = ExitCode.PARTIAL if report.writes else ExitCode.STALE
-            problem.exit_code = report.exit_code or written
-        if problem is not None or report.exit_code is not ExitCode.OK:
-            result = "failed"
+        else:
+            left = plural(len(report.outcomes) - len(report.applied), "operation")
+            problem = NotReviewedError(f"{left} not applied for lack of a review")
+        written = ExitCode.PARTIAL if report.writes else ExitCode.STALE
+        problem.exit_code = report.exit_code or written
+        return problem
+
+    def _result(self, problem: ReconcilerError | None = None) -> JobResult:
         return JobResult(
-            result=result,
-            findings=self._findings,  # shared: later warnings are included
-            plan=report.plan,
-            report=report,
-            remaining=self._offered,
             problem=problem,
+            findings=self._findings,  # shared: later warnings are included
+            plan=self._plan if self._report is not None else self._offered or self._plan,
+            report=self._report,
+            remaining=self._offered,
         )
 
     def _published(self, result: JobResult) -> JobResult:
@@ -335,7 +330,7 @@ class _Attempt:
 
     def _failure_text(self, result: JobResult) -> str:
         """Return why nothing or not everything was applied, and what to do next, as Markdown."""
-        head = "" if result.report is None else f"### Apply incomplete: `{result.reason}`\n\n"
+        head = "" if result.problem is not None else f"### Failed: `{result.reason}`\n\n"
         end = f"\nThis is not retried automatically. See {self._run.link}."
         if self._command is not None:
             doing = "continue" if self._offered is None else "apply the plan above"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import count, islice
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
@@ -43,16 +43,31 @@ class GitHubError(ReconcilerError):
 class Pull(NamedTuple):
     """A pull request. `merged_at` and `merge_commit` are empty if it is not merged.
 
-    `comments` has the comments of this workflow, oldest first, where they are needed.
+    `branch` is its target branch. `comments` has the comments of this workflow, oldest first, where
+    they are needed.
     """
 
     number: int
     is_open: bool
     head: str
+    branch: str
     created_at: str
     merged_at: str
     merge_commit: str
     comments: Sequence[Post] = ()
+
+    @classmethod
+    def read(cls, row: Mapping[str, Any]) -> Pull:
+        """Return the pull request in a response or an event of GitHub."""
+        return cls(
+            number=row.get("number", 0),
+            is_open=text_at(row, "state") == "open",
+            head=text_at(row, "head", "sha"),
+            branch=text_at(row, "base", "ref"),
+            created_at=text_at(row, "created_at"),
+            merged_at=text_at(row, "merged_at"),
+            merge_commit=text_at(row, "merge_commit_sha"),
+        )
 
 
 class GitHub:
@@ -73,7 +88,6 @@ class GitHub:
         self._repository = f"{origin.base}/repos/{repository}"
         self._graphql = origin.base.removesuffix("/v3") + "/graphql"
         self._clean = clean
-        self._cap = MAX_LISTING_BYTES
         self._transport = Transport(
             # An enterprise server has GraphQL beside the base of the REST API, not under it.
             origin=origin._replace(base=""),
@@ -81,6 +95,7 @@ class GitHub:
             network=network,
             headers={"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": _VERSION},
         )
+        self._send = partial(self._transport.request, cap=MAX_LISTING_BYTES)
 
     def extend_deadline(self, seconds: float) -> None:
         """Allow requests for `seconds` from now, even after the deadline."""
@@ -94,10 +109,10 @@ class GitHub:
     def login(self) -> str:
         """The login of this token; a token that cannot read it is the workflow's token."""
         try:
-            response = self._request("POST", body={"query": _QUERY}, need="", at=self._graphql)
-        except GitHubError:
+            found = self._send("POST", self._graphql, json={"query": _QUERY})
+        except ApiError:
             return _ACTIONS_LOGIN
-        return text_at(response, "data", "viewer", "login") or _ACTIONS_LOGIN
+        return text_at(found.data, "data", "viewer", "login") or _ACTIONS_LOGIN
 
     def changed_files(self, commit: str, branch: str) -> tuple[str, ...] | None:
         """Return the files that differ between a commit and the newest commit of a branch.
@@ -118,13 +133,13 @@ class GitHub:
         Reads only the 100 most recently updated closed pull requests.
         """
         query = {"state": "closed", "base": branch, "sort": "updated", "direction": "desc"}
-        pulls = map(_pull, islice(self._pages("/pulls", query, need=_COMMENTS), _PAGE))
+        pulls = map(Pull.read, islice(self._pages("/pulls", query, need=_COMMENTS), _PAGE))
         merged = [each for each in pulls if each.merged_at]
         return tuple(sorted(merged, key=lambda each: (each.merged_at, each.number), reverse=True))
 
     def pull(self, number: int) -> Pull:
         """Return a pull request."""
-        return _pull(self._request("GET", f"/pulls/{number}", need=_COMMENTS))
+        return Pull.read(self._request("GET", f"/pulls/{number}", need=_COMMENTS))
 
     def queue(self, branch: str) -> Mapping[str, int]:
         """Return the pull requests in a branch's merge queue, keyed by test commit."""
@@ -223,21 +238,18 @@ class GitHub:
     def _request(
         self,
         method: str,
-        path: str = "",
+        path: str,
         *,
         need: str,
-        at: str | None = None,
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Send a request under the repository's path, or to path `at`. Return the response.
+        """Send a request under the repository's path. Return the response.
 
         `need` is the permission that the request requires. Raises GitHubError.
         """
-        path = self._repository + path if at is None else at
         try:
-            found = self._transport.request(method, path, params=query, json=body, cap=self._cap)
-            return found.data
+            return self._send(method, self._repository + path, params=query, json=body).data
         except ApiError as failed:
             message, hint = failed.message, failed.hint
             if failed.detail:
@@ -245,17 +257,6 @@ class GitHub:
             if isinstance(failed, AuthenticationError | PermissionDeniedError):
                 hint = f"give the job `permissions: {need}` and pass `github.token`"
             raise GitHubError(message, hint=hint) from failed
-
-
-def _pull(row: Any) -> Pull:
-    return Pull(
-        number=row["number"],
-        is_open=text_at(row, "state") == "open",
-        head=text_at(row, "head", "sha"),
-        created_at=text_at(row, "created_at"),
-        merged_at=text_at(row, "merged_at"),
-        merge_commit=text_at(row, "merge_commit_sha"),
-    )
 
 
 def text_at(value: Any, *keys: str) -> str:

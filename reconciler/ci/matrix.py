@@ -12,9 +12,8 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from reconciler.ci.marker import MarkerKind
-from reconciler.ci.result import JobResult, reporting
 from reconciler.ci.reviews import merged_pulls, read_reviews
-from reconciler.ci.run import Run
+from reconciler.ci.run import JobResult, Run, reporting
 from reconciler.errors import ConfigurationError, UsageError
 from reconciler.findings import warning, warnings_as_errors
 from reconciler.model import Scheme
@@ -26,7 +25,7 @@ from reconciler.source.load import Loaded, parse_files
 from reconciler.source.secrets import references
 from reconciler.workflow.inputs import Inputs, OrganizationFiles, organizations, parse, validate
 
-MAX_JOBS: Final = 256
+_MAX_JOBS: Final = 256
 """The maximum number of jobs in a matrix on GitHub."""
 
 _REFUSED: Final = ("forbidden-secret", "no-organization")
@@ -54,11 +53,10 @@ def matrix(run: Run) -> JobResult:
     chosen = labels
     if run.label or run.expect_digest is not None:
         if run.label not in labels:
-            message = f"no organization has the label {run.label!r}"
-            hint = f"start the workflow with one of these as organization: {', '.join(labels)}"
-            if not run.label:
-                message = "a digest needs the input `organization`"
-            raise UsageError(message, hint=hint)
+            raise UsageError(
+                f"the input `organization` is {run.label!r}, which is no organization's label",
+                hint=f"set it to one of: {', '.join(labels)}",
+            )
         chosen = {run.label: labels[run.label]}
     elif (changed := changed_files(run)) is not None and not _removed(run, changed):
         pending = _pending_labels(run, labels)
@@ -67,29 +65,29 @@ def matrix(run: Run) -> JobResult:
             for name, each in labels.items()
             if name in pending or changed & {*each.paths, *read_files(run, loaded[name])}
         }
-    if len(chosen) > MAX_JOBS:
+    if len(chosen) > _MAX_JOBS:
         raise UsageError(
-            f"{len(chosen)} organizations exceed the limit of {MAX_JOBS} jobs in a matrix",
+            f"{len(chosen)} organizations exceed the limit of {_MAX_JOBS} jobs in a matrix",
             hint="split the files across several workflows",
         )
-    before = labeled_before(run.inputs, run.paths, run.base_commit)
-    earlier = earlier_labels(before, labels)
+    before = labels_before(run.inputs, run.paths, run.base_commit)
     declared = {each.organization for each in labels.values()}
     findings = [
         warning(
             "organization-removed",
-            f"{quote(each.organization)} is no longer declared: its webhooks stay live, and merged "
-            "plans that are not applied yet are dropped",
+            f"{quote(each)} is no longer declared: its webhooks stay live, and merged plans that "
+            "are not applied yet are dropped",
             "if the webhooks must go, too, delete them first, as in docs/organizations.md",
         )
-        for each in before.values()
-        if each.organization is not None and each.organization not in declared
+        for each in before
+        if each is not None and each not in declared
     ]
-    include = [
-        {"organization": it.organization or "", "file": "\n".join(it.paths), "label": name}
-        | ({"earlier-label": earlier[name]} if name in earlier else {})
-        for name, it in chosen.items()
-    ]
+    include = []
+    for name, each in chosen.items():
+        include.append({"organization": each.organization or "", "file": "\n".join(each.paths)})
+        include[-1]["label"] = name
+        if (earlier := before.get(each.organization, name)) != name:
+            include[-1]["earlier-label"] = earlier
     if run.pull is None and run.merge_queue is None and run.github is not None:
         # Issues about runs that failed before they found the organizations.
         failed = replace(run.marker(MarkerKind.FAILURE, ""), code="not-run")
@@ -100,7 +98,7 @@ def matrix(run: Run) -> JobResult:
     counted = f"{len(chosen)} of {plural(len(labels), 'organization')}"
     text = json.dumps({"include": include}, separators=(",", ":"))
     return JobResult(
-        result="validated",
+        status="validated",
         findings=findings,
         heading=f"{counted}: {', '.join(chosen) or 'none'}",
         extra_outputs={"matrix": text, "organizations": str(len(chosen))},
@@ -133,27 +131,14 @@ def labeled(inputs: Inputs, roots: Sequence[str]) -> Mapping[str, OrganizationFi
     return found
 
 
-def labeled_before(
-    inputs: Inputs, roots: Sequence[str], base: str
-) -> Mapping[str, OrganizationFiles]:
-    """Return the organizations at the commit `base` by their labels; none if it is not known."""
+def labels_before(inputs: Inputs, roots: Sequence[str], base: str) -> Mapping[str | None, str]:
+    """Return the label of each organization at the commit `base`; empty if it is not known."""
     try:
         found = read_base(base, roots, directory=inputs.directory, git=inputs.git, old_names=True)
-        return labeled(inputs._replace(parsed=parse_files(found)), roots) if found.files else {}
+        labels = labeled(inputs._replace(parsed=parse_files(found)), roots) if found.files else {}
     except (NoBaseError, ConfigurationError, UsageError):
         return {}
-
-
-def earlier_labels(
-    before: Mapping[str, OrganizationFiles], labels: Mapping[str, OrganizationFiles]
-) -> Mapping[str, str]:
-    """Return the labels that organizations had in `before`, by their labels in `labels`.
-
-    Organizations whose label is unchanged are left out.
-    """
-    known = {each.organization: label for label, each in before.items()}
-    old = {label: known.get(each.organization, label) for label, each in labels.items()}
-    return {label: each for label, each in old.items() if each != label}
+    return {each.organization: label for label, each in labels.items()}
 
 
 def _label(file: PurePosixPath, roots: Sequence[str]) -> str:
@@ -171,23 +156,20 @@ def _pending_labels(run: Run, labels: Iterable[str]) -> frozenset[str]:
     if run.github is None or run.merge_queue is not None:
         return frozenset()
     if run.pull is not None:
-        posts = () if run.pull.no_secrets_reason else run.github.comments(run.pull.number)
+        posts = () if run.no_secrets_reason else run.github.comments(run.pull.number)
         return frozenset(each.marker.label for each in posts if each.marker.kind is MarkerKind.PLAN)
     pulls = merged_pulls(run, run.branch)
-    subjects = {each: run.marker(MarkerKind.PLAN, each) for each in labels}
     return frozenset(
-        label
-        for label, subject in subjects.items()
-        if any(each.pending for each in read_reviews(run, pulls, subject))
+        each
+        for each in labels
+        if any(it.pending for it in read_reviews(run, pulls, run.marker(MarkerKind.PLAN, each)))
     )
 
 
 def changed_files(run: Run) -> frozenset[str] | None:
     """Return the files that changed since the event's base commit, None if they are not known."""
-    git = run.inputs.git
-    if not run.base_commit or git(["cat-file", "-e", run.base_commit]) is None:
-        return None
-    found = git(["diff", "--no-renames", "--name-only", "-z", f"{run.base_commit}...HEAD"])
+    command = ["diff", "--no-renames", "--name-only", "-z", f"{run.base_commit}...HEAD"]
+    found = run.inputs.git(command) if run.base_commit else None
     if found is None:
         return None
     return frozenset(run.relative(filter(None, os.fsdecode(found).split("\0"))))

@@ -1,8 +1,11 @@
-"""Plan a pull request, and post and update the plan in comments.
+"""Plan, and show the plan on GitHub: in comments of a pull request, or in the drift issue.
 
 A plan that spans several comments counts as reviewed only once all of them are written: the first
 comment is invalidated first and completed last. The oldest comment of a subject is part 1, the next
 one part 2, and so on.
+
+The drift issue is open while live webhooks differ from the configuration, deliveries fail, or the
+check cannot run.
 """
 
 from __future__ import annotations
@@ -12,45 +15,40 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from reconciler.ci.github import GitHub
+from reconciler.ci.github import GitHub, Pull
 from reconciler.ci.marker import COMMENT_CHARACTERS, Marker, MarkerKind, Post, encode, find
 from reconciler.ci.matrix import changed_files, input_matcher, read_files
-from reconciler.ci.result import JobResult, failed, reporting
 from reconciler.ci.reviews import collect, history, merged_pulls, unapproved, unreviewed
-from reconciler.ci.run import PullRequest, Run
-from reconciler.ci.workflows import CALLER, WORKFLOWS, label_change, not_triggering
+from reconciler.ci.run import JobResult, Run, reporting
+from reconciler.ci.workflows import CALLER, WORKFLOWS, not_triggering
 from reconciler.errors import (
     ConfigurationError,
+    CredentialError,
     Interrupted,
     ReconcilerError,
     StalePlanError,
-    UsageError,
 )
 from reconciler.findings import Finding, note, warning
-from reconciler.model import Desired
+from reconciler.model import DeliveryError, Desired
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import Resend, resends
 from reconciler.planning.review import compare_with_review
+from reconciler.planning.status import ManagementStatus, statuses
 from reconciler.render import View
-from reconciler.render.markdown import code, paged_plan, render_error
+from reconciler.render.markdown import code, code_block, paged_plan, render_error, render_plan
 from reconciler.render.quote import quote
-from reconciler.render.words import plural
-from reconciler.source.history import NoBaseError, read_base
-from reconciler.source.lint import Rules
-from reconciler.source.load import Loaded, load_parsed, parse_files
-from reconciler.source.secrets import how_to_set
-from reconciler.workflow import Checked, gather, load
+from reconciler.render.words import counts, plural
+from reconciler.source.load import Loaded
+from reconciler.workflow import Checked, gather, load, previous, read_live
 from reconciler.workflow import plan as make_plan
 
 _MAX_PARTS: Final = 10
 """The maximum number of comments for a plan."""
 
 _POLICY: Final = "until it is merged, the version in the base branch applies, if there is one"
-_ALLOW_HINT: Final = (
-    "if it may be sent, run `webhooks init --github` again, which adds it to "
-    "WEBHOOKS_ALLOW_SECRETS in the workflow"
-)
+_MAX_FAILING: Final = 50
+"""The maximum number of webhooks in the issue whose deliveries fail."""
 _UPDATING: Final = "_Updating this plan. Merging applies nothing until the update is complete._\n"
 _UNNEEDED: Final = "_This part of the plan is no longer needed._\n"
 
@@ -75,16 +73,8 @@ def check(run: Run, *, writing: bool = False) -> Checked:
                 "policies cannot be read: the base commit is not in this clone",
                 hint="check out with fetch-depth: 0",
             )
-    try:
-        checked = load(inputs)._replace(inputs=run.inputs)
-        gather(checked, writing=writing)
-    except ConfigurationError as problem:
-        if run.workflow:
-            problem.findings = tuple(
-                each._replace(hint=_ALLOW_HINT) if each.rule == "secret-not-allowed" else each
-                for each in problem.findings
-            )
-        raise
+    checked = load(inputs)._replace(inputs=run.inputs)
+    gather(checked, writing=writing)
     return checked
 
 
@@ -102,26 +92,11 @@ def _require_trigger(run: Run, loaded: Loaded) -> None:
         )
 
 
-def files_only_reason(run: Run) -> Finding | None:
-    """Return why only the files can be checked, None if a plan can be made."""
-    if run.pull is not None and run.pull.no_secrets_reason is not None:
-        why = f"{run.pull.no_secrets_reason}, so GitHub gives it no secrets"
-        ask = "for a plan, ask a maintainer to push the branch to this repository"
-        return note("only-validated", f"{why}: only the files are checked", ask)
-    if run.missing_key is not None:
-        hint = how_to_set(run.missing_key, run.inputs.environ)
-        if run.earlier_label:
-            hint = f"{label_change(run.earlier_label, run.label)}; {hint}"
-        message = f"{run.missing_key} is not set: only the files are checked"
-        return warning("no-api-key", message, hint)
-    return None
-
-
-def files_only(checked: Checked, *why: Finding, result: str = "validated") -> JobResult:
+def files_only(checked: Checked, *why: Finding, status: str = "validated") -> JobResult:
     """Return the result of a run that only checked the files, with the reason."""
     entries = plural(len(checked.desired.webhooks) + len(checked.desired.absent), "webhook")
     heading = f"The files are valid: {entries} declared"
-    return JobResult(result=result, findings=(*checked.loaded.findings, *why), heading=heading)
+    return JobResult(status=status, findings=(*checked.loaded.findings, *why), heading=heading)
 
 
 def plan(run: Run) -> JobResult:
@@ -129,18 +104,18 @@ def plan(run: Run) -> JobResult:
     try:
         checked = check(run)
         _require_trigger(run, checked.loaded)
-        if (why := files_only_reason(run)) is not None:
+        if (why := run.files_only_reason) is not None:
             return files_only(checked, why)
         if run.merge_queue is not None:
             return _check_merge_group(run, run.merge_queue, checked)
-        findings, base = _base_configuration(run)
+        findings, base = _base_configuration(run, checked)
         options = PlanOptions(allow_deletes=run.allow_deletes, resend=run.resend, previous=base)
         with run.connect() as connection:
             made = make_plan(gather(checked, connection.key), connection.api, options=options)
     except Interrupted:
         raise
     except ReconcilerError as problem:
-        return failed(problem, _invalidate(run, problem))
+        return JobResult(problem=problem, findings=_invalidate(run, problem))
     if run.pull is not None:
         changed = changed_files(run)
         relaxed = tuple(
@@ -156,13 +131,8 @@ def plan(run: Run) -> JobResult:
         try:
             findings += _comment(run, run.pull, _parts(made, run, run.pull), create=create)
         except ReconcilerError as problem:
-            return failed(problem, findings, plan=made)
-    return _planned(made, findings)
-
-
-def _planned(made: Plan, findings: list[Finding]) -> JobResult:
-    result = "blocked" if made.blocked else "planned" if made.operations else "no-changes"
-    return JobResult(result=result, findings=findings, plan=made)
+            return JobResult(problem=problem, findings=findings, plan=made)
+    return JobResult(plan=made, findings=findings)
 
 
 def _check_merge_group(run: Run, branch: str, checked: Checked) -> JobResult:
@@ -190,39 +160,39 @@ def _check_merge_group(run: Run, branch: str, checked: Checked) -> JobResult:
             f"plan: {names}",
             hint="plan the pull request again: push to its branch or re-run its check",
         )
-        return failed(stale, findings, plan=made)
-    return _planned(made, findings + unreviewed(made, comparison))
+        return JobResult(problem=stale, findings=findings, plan=made)
+    return JobResult(plan=made, findings=findings + unreviewed(made, comparison))
 
 
-def _base_configuration(run: Run) -> tuple[list[Finding], Desired | None]:
+def _base_configuration(run: Run, checked: Checked) -> tuple[list[Finding], Desired | None]:
     """Return the configuration before the pull request; None, with a warning, if not known."""
     if run.pull is None:
         return [], None
-    paths, directory, git = run.inputs.paths, run.inputs.directory, run.inputs.git
-    try:
-        found = read_base(run.base_commit, paths, directory=directory, git=git)
-        before = load_parsed(parse_files(found), Rules(allow_literal_secrets=True)).desired
-        problem = "the files of the base commit are not valid"
-    except NoBaseError as error:
-        before, problem = None, str(error)
+    problem = "the base commit is not in this clone; check out with fetch-depth: 0"
+    commit = run.inputs.git(["merge-base", run.base_commit, "HEAD"])
+    if commit is not None:
+        try:
+            return [], previous((commit.decode("ascii").strip(),), checked)
+        except ConfigurationError:
+            problem = "the files of the base commit are not valid"
     what = "the plan does not separate this pull request's changes from drift"
-    return [] if before else [warning("no-base", f"{what}: {problem}")], before
+    return [warning("no-base", f"{what}: {problem}")], None
 
 
-def _parts(made: Plan, run: Run, pull: PullRequest) -> list[tuple[Marker, str]]:
+def _parts(made: Plan, run: Run, pull: Pull) -> list[tuple[Marker, str]]:
     """Return the comments for a plan, each with its operations."""
     marker = run.marker(MarkerKind.PLAN).for_plan(made)
+    marker = replace(marker, part=_MAX_PARTS, total=_MAX_PARTS)
     foot = f"Commit {pull.head[:12]} · [run]({run.url})"
 
     def marker_for(places: tuple[int, ...]) -> Marker:
         return replace(
             marker,
-            total=_MAX_PARTS,
             operations=tuple(each for place in places for each in made.digests[place]),
             resends=tuple(each for place in places for each in _resends(made, place)),
         )
 
-    empty_size = len(encode(replace(marker_for(()), part=_MAX_PARTS)))
+    empty_size = len(encode(marker))
     if run.applied_branch not in ("", pull.branch):
         marker = replace(marker, digest=None)
         here, there = code(quote(pull.branch)), code(quote(run.applied_branch))
@@ -259,7 +229,7 @@ def _invalidate(run: Run, problem: ReconcilerError) -> list[Finding]:
     If that fails, return a warning, so that the original problem is still reported.
     """
     pull = run.pull
-    if pull is None or files_only_reason(run) is not None:
+    if pull is None or run.files_only_reason is not None:
         return []
     text = render_error(problem, View(limit=COMMENT_CHARACTERS // 2))
     text += f"\nMerging applies nothing. Commit {pull.head[:12]} · [run]({run.url})\n"
@@ -270,17 +240,12 @@ def _invalidate(run: Run, problem: ReconcilerError) -> list[Finding]:
 
 
 def _comment(
-    run: Run, pull: PullRequest, parts: list[tuple[Marker, str]], *, create: bool
+    run: Run, pull: Pull, parts: list[tuple[Marker, str]], *, create: bool
 ) -> list[Finding]:
     """Write the comments, or return the reason for not changing them."""
     if run.commenting == "false":
         return []
-    github = run.github
-    if github is None:
-        raise UsageError(
-            "there is no GitHub token to comment with",
-            hint="pass github-token, or set comment to false",
-        )
+    github = run.require_github("comment with", "set comment to false")
     found = find(github.comments(pull.number), parts[0][0])
     if found or create or run.commenting == "true":
         now = github.pull(pull.number)
@@ -304,3 +269,94 @@ def write_comments(
         for index, (marker, text) in enumerate(others, start=1):
             github.comment(number, marker, text, found[index:])
     github.comment(number, *first, found)
+
+
+def drift(run: Run) -> JobResult:
+    """Plan, and open, edit or close the drift issue. Drift is not a failure of the run."""
+    try:
+        checked = check(run)
+        if (why := run.files_only_reason) is not None:
+            reported = _failed_check(run, CredentialError(why.message, hint=why.hint))
+            return reported if reported.findings else files_only(checked, why, status="skipped")
+        with run.connect() as connection:
+            api = connection.api
+            made = make_plan(gather(checked, connection.key), api, options=PlanOptions())
+            live = read_live(api)
+    except Interrupted:
+        raise
+    except ReconcilerError as problem:
+        return _failed_check(run, problem)
+    not_managed = (ManagementStatus.UNMANAGED, ManagementStatus.IGNORED)
+    failing = [
+        (each.id or "", each.name, each.last_error)
+        for each in statuses(live, made)
+        if each.last_error is not None and each.state not in not_managed
+    ]
+    drifted = bool(made.operations or made.unapplied)
+    findings: list[Finding] = []
+    if run.github is None:
+        message = "no GitHub token: the drift issue was not updated"
+        findings.append(warning("no-token", message, "pass github-token"))
+    else:
+        _update_issue(run, run.github, made, failing[:_MAX_FAILING], drifted=drifted)
+    return JobResult(status="drift" if drifted else "no-drift", findings=findings, plan=made)
+
+
+def _update_issue(
+    run: Run,
+    github: GitHub,
+    made: Plan,
+    failing: Sequence[tuple[str, str, DeliveryError]],
+    *,
+    drifted: bool,
+) -> None:
+    """Write the drift issue, or close it. `failing` are webhooks: id, name and last error."""
+    marker = run.marker(MarkerKind.DRIFT).for_plan(made)
+    existing = find(github.open_issues(), marker)
+    if not drifted and not failing:
+        compared = " in the compared fields" if made.not_compared else ""
+        github.close_issues(existing, f"Resolved: {run.link} found no drift{compared}.")
+        return
+    known = dict(existing[0].marker.failing) if existing else {}
+    since = {id_: known.get(id_) or error.timestamp or "" for id_, _, error in failing}
+    marker = replace(marker, failing=tuple(sorted(since.items())))
+    title = [f"drift, {counts(made)}"] if drifted else []
+    if made.unapplied:
+        title.append(f"{plural(len(made.unapplied), 'declaration')} not applied")
+    if failing:
+        title.append(f"{plural(len(failing), 'webhook')} cannot deliver")
+    foot = "\n### Failing deliveries\n\n" if failing else ""
+    for id_, name, error in failing:
+        what = " ".join(filter(None, (error.code, error.text)))[:300] or "no reason given"
+        foot += f"- {code(quote(name))}: {code(quote(what))}"
+        foot += f", since {code(quote(since[id_]))}\n" if since[id_] else "\n"
+    foot += f"\nFound by {run.link}. This issue closes when the next check finds no problem."
+    if drifted:
+        foot += " To keep a live change, add it to the configuration."
+    # A schedule runs on the default branch.
+    workflow = run.workflow.replace("drift", "apply")
+    applying = replace(run, branch=run.applied_branch or run.branch, workflow=workflow)
+    if (command := applying.digest_command(made)) is not None:
+        foot += f" To apply the plan above:\n\n{code_block(command)}"
+    room = COMMENT_CHARACTERS - len(encode(marker)) - len(foot)
+    shown = render_plan(made, View(limit=room, apply_options=None))
+    github.issue(run.title(", ".join(title)), marker, f"{shown}{foot}\n", existing)
+
+
+def _failed_check(run: Run, problem: ReconcilerError) -> JobResult:
+    """Open or update the issue for a failed check. If that fails, the result has a warning."""
+    findings = list[Finding]()
+    if run.github is not None:
+        text = render_error(problem, View(limit=COMMENT_CHARACTERS // 2))
+        text += f"\nThe webhooks could not be compared; see {run.link}. "
+        text += "This issue closes when a check succeeds."
+        if run.rerun_command is not None:
+            text += f" To try again:\n\n{code_block(run.rerun_command)}\n"
+        with reporting(findings, "could not write the drift issue"):
+            marker = run.marker(MarkerKind.DRIFT)
+            existing = find(run.github.open_issues(), marker)
+            # Keep the failing deliveries for the next check.
+            marker = replace(marker, failing=existing[0].marker.failing if existing else ())
+            title = run.title(f"the drift check cannot run ({problem.code})")
+            run.github.issue(title, marker, text, existing)
+    return JobResult(problem=problem, findings=findings)

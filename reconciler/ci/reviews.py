@@ -64,16 +64,13 @@ def merged_pulls(run: Run, branch: str) -> tuple[Pull, ...]:
     They are sorted newest first, and have their comments. Raises UsageError if git does not have
     the history, GitHubError.
     """
-    if run.github is None:
-        raise UsageError(
-            "there is no GitHub token to read the reviewed plans",
-            hint="pass github-token, or set expect-digest to the plan's digest",
-        )
+    otherwise = "set expect-digest to the plan's digest"
+    github = run.require_github("read the reviewed plans", otherwise)
     contained = history(run)
-    pulls = [each for each in run.github.merged_pulls(branch) if each.merge_commit in contained]
+    pulls = [each for each in github.merged_pulls(branch) if each.merge_commit in contained]
     if not pulls:
         return ()
-    comments = run.github.comments_since(min(each.created_at for each in pulls))
+    comments = github.comments_since(min(each.created_at for each in pulls))
     return tuple(
         pull._replace(comments=[each for each in comments if each.number == pull.number])
         for pull in pulls

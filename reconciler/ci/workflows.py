@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from importlib.metadata import PackageNotFoundError, distribution
@@ -20,7 +20,7 @@ from reconciler import __version__
 from reconciler.errors import UsageError
 from reconciler.model import Scheme, SecretRef
 from reconciler.source.allowed import pattern
-from reconciler.source.history import Git
+from reconciler.source.history import Git, git_in
 
 _FOLDER: Final = ".github/workflows"
 CALLER: Final = f"{_FOLDER}/apply-webhooks.yml"
@@ -143,9 +143,9 @@ def workflows(setup: Setup) -> Mapping[str, str]:
     Raises UsageError for a name that cannot be written into YAML.
     """
     values = {"package": setup.package, "lock": setup.lock, "server": setup.server}
-    listed = {"branch": setup.branch, "file": setup.file, "list of paths": " ".join(setup.paths)}
-    listed |= {"list of secrets": setup.allowed, "policy": " ".join(setup.policies)}
-    for name, value in {**values, **listed}.items():
+    values |= {"branch": setup.branch, "file": setup.file, "list of paths": " ".join(setup.paths)}
+    values |= {"list of secrets": setup.allowed, "policy": " ".join(setup.policies)}
+    for name, value in values.items():
         if value and not _PLAIN.fullmatch(value):
             raise UsageError(
                 f"the {name} {value!r} cannot be written into a workflow",
@@ -230,28 +230,24 @@ def _listed(found: re.Match[str], setup: Setup) -> str:
     return found["heading"] + "".join(f"{line}\n" for line in new)
 
 
-def package(commit: str | None) -> str:
-    """Return the requirement for pip in a workflow: this version, or the repository at a commit.
+def pinned(commit: str | None) -> tuple[str, str]:
+    """Return the requirement for pip in a workflow, and the URL of its locked dependencies.
 
-    Raises UsageError if no commit is known.
+    Both are those of this version, or of the repository at a commit. Raises UsageError if no commit
+    is known.
     """
+    lock = f"{_REPOSITORY}/raw/{{}}/requirements/action.lock"
     if _RELEASED:
-        return f"{_PACKAGE}=={__version__}"
+        return f"{_PACKAGE}=={__version__}", lock.format(f"v{__version__}")
     if commit is None:
         raise UsageError(
             "cannot determine which commit of cloudtruth-webhooks the workflows should install",
             hint="pass --commit SHA, from `git rev-parse HEAD` in a clone of cloudtruth-webhooks",
         )
-    return f"{_PACKAGE} @ git+{_REPOSITORY}@{commit}"
+    return f"{_PACKAGE} @ git+{_REPOSITORY}@{commit}", lock.format(commit)
 
 
-def lock(commit: str | None) -> str:
-    """Return the URL of the locked dependencies of this version, or of a commit."""
-    revision = f"v{__version__}" if _RELEASED else commit
-    return f"{_REPOSITORY}/raw/{revision}/requirements/action.lock"
-
-
-def installed_commit(git_in: Callable[[Path], Git]) -> str | None:
+def installed_commit() -> str | None:
     """Return the commit that this package was installed from, as pip recorded it (PEP 610)."""
     try:
         text = distribution(_PACKAGE).read_text("direct_url.json")

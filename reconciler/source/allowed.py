@@ -85,7 +85,8 @@ def refusal(
     if allow and not any(fnmatchcase(f"{ref.scheme}:{name}", each) for each in patterns):
         message = f"{ref.scheme} {shown} is not in the list of allowed secrets"
         listed = f"'{masked(pattern(ref))}' to --allow-secret or WEBHOOKS_ALLOW_SECRETS"
-        return error("secret-not-allowed", message, f"if it may be sent, add {listed}")
+        hint = f"if it may be sent, add {listed}; for GitHub's workflows, run `webhooks init --github`"
+        return error("secret-not-allowed", message, f"{hint} again")
     return None
 
 

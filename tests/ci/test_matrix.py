@@ -113,7 +113,7 @@ def test_only_the_organization_of_a_label_is_planned(shell: Shell, repository: P
     for wrong in (("--label", "three"), digest):
         done = shell("ci", "matrix", "-f", "orgs", *wrong)
         assert (done.code, ": one, other, two" in done.out) == (64, True)
-    assert "a digest needs the input `organization`" in done.out
+        assert "the input `organization` is" in done.out
 
 
 def test_a_file_that_cannot_be_parsed_has_a_job(shell: Shell, repository: Path) -> None:

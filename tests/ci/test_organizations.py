@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.ci.matrix import MAX_JOBS
 from reconciler.ci.workflows import RequiredSecrets, Setup
 from reconciler.model import Scheme, SecretRef
 from tests.ci.fake_github import MAX_BODY
@@ -223,7 +222,7 @@ def test_sixty_organizations_fit_in_one_pull_request(tmp_path: Path) -> None:
     with world(tmp_path, any_key=False) as made:
         found = Organizations(made, labels)
         planned = found.propose(1, {"base.yaml": BASE.replace("CHANNEL", "alerts")})
-        assert len(planned) == 60 < MAX_JOBS
+        assert len(planned) == 60
         assert {each.outputs["result"] for each in planned.values()} == {"planned"}
         bodies = made.github.bodies(1)
         assert len(bodies) == 60

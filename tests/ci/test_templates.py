@@ -11,13 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
-from reconciler.ci.result import JobResult
+from reconciler.ci.run import JobResult
 from reconciler.ci.workflows import (
     RequiredSecrets,
     Setup,
     default_branch,
-    lock,
-    package,
+    pinned,
     updated,
     workflows,
 )
@@ -46,7 +45,7 @@ def one(*references: SecretRef, **values: Any) -> Setup:
 
 SHIPPED = workflows(one(*env("PAGER_PASSWORD", "SLACK_BOT_TOKEN"), file="examples/webhooks.yaml"))
 SEVERAL = Setup(
-    package=package("0" * 40),
+    package=pinned("0" * 40)[0],
     file="orgs/",
     organizations={"eu": RequiredSecrets(references=env("A")), "us": RequiredSecrets(key="US_KEY")},
 )
@@ -201,15 +200,14 @@ def test_applies_are_queued_and_never_cancelled() -> None:
 def test_until_a_release_the_workflows_install_a_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     """No unregistered package is installed, and everything is pinned."""
     monkeypatch.setattr("reconciler.ci.workflows._RELEASED", False)
-    text = workflows(Setup(package=package(COMMIT)))[".github/workflows/webhooks.yml"]
+    requirement, lock = pinned(COMMIT)
+    text = workflows(Setup(package=requirement))[".github/workflows/webhooks.yml"]
     pin = rf"cloudtruth-webhooks @ git\+https://github\.com/\S+@{COMMIT}"
-    assert re.fullmatch(
-        rf"https://github\.com/\S+/{COMMIT}/requirements/action\.lock", lock(COMMIT)
-    )
+    assert re.fullmatch(rf"https://github\.com/\S+/{COMMIT}/requirements/action\.lock", lock)
     for installed in re.findall(r'WEBHOOKS_PACKAGE: "(.+)"', text):
         assert re.fullmatch(pin, installed)
     with pytest.raises(UsageError, match="commit"):
-        package(None)
+        pinned(None)
 
 
 @pytest.mark.parametrize(
@@ -298,7 +296,7 @@ def test_the_action_passes_every_input_and_output() -> None:
     options = {each.opts[-1].removeprefix("--") for each in ci.run.params if each.envvar}
     known = options & set(passed) | {"command"}
     assert set(passed) == known
-    assert set(action["outputs"]) == set(JobResult(result="").outputs)
+    assert set(action["outputs"]) == set(JobResult().outputs)
 
 
 @pytest.mark.slow

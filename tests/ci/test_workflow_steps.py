@@ -112,8 +112,8 @@ def test_a_secret_that_the_workflow_does_not_allow_names_the_command_to_run(here
     text = (here.work / "webhooks.yaml").read_text()
     here.put({"webhooks.yaml": text.replace("SLACK_BOT_TOKEN", "OTHER_TOKEN")})
     done = here.pull()
-    assert (done.code, "--allow-secret" in done.stdout) == (3, False)
-    assert "run `webhooks init --github` again" in done.stdout
+    assert done.code == 3
+    assert "for GitHub's workflows, run `webhooks init --github` again" in done.stdout
 
 
 def test_a_pull_request_without_file_changes_gets_no_comment(here: World) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any, Final
 
-from reconciler.ci.workflows import package
+from reconciler.ci.workflows import pinned
 from tests.folders import ROOT
 from tests.slack.fake_slack import GOOD
 
@@ -124,7 +124,7 @@ _ROTATED: Final = SECRETS_PAGE.replace(
 _SECRETS_FILES: Final = {"webhooks.yaml": SECRETS_PAGE, **_PAGER_URL}
 _ROTATION: Final = {"webhooks.yaml": _ROTATED, **_PAGER_URL}
 
-SOURCE: Final = package("COMMIT")
+SOURCE: Final = pinned("COMMIT")[0]
 
 SETUPS: Final[Mapping[str, BlockSetup]] = {
     "README.md: Adopt an organization": BlockSetup(

@@ -7,11 +7,11 @@ import tomllib
 
 import pytest
 
-from reconciler.ci.workflows import GUIDE, package
+from reconciler.ci.workflows import GUIDE, pinned
 from scripts.release import SENTENCES
 from tests.folders import ROOT, tracked
 
-REQUIREMENT = package("COMMIT")
+REQUIREMENT = pinned("COMMIT")[0]
 RELEASED = "==" in REQUIREMENT
 ADDRESS = GUIDE.removesuffix("/blob/main/docs/github.md")
 SLUG = ADDRESS.removeprefix("https://github.com/")

@@ -14,23 +14,19 @@ import click
 
 from reconciler.api.origin import Network
 from reconciler.ci.apply import apply
-from reconciler.ci.drift import drift
 from reconciler.ci.github import GitHub
 from reconciler.ci.matrix import matrix
-from reconciler.ci.plan import plan, validate
-from reconciler.ci.result import JobResult
-from reconciler.ci.run import read_run
+from reconciler.ci.plan import drift, plan, validate
+from reconciler.ci.run import JobResult, read_run
 from reconciler.cli.commands.plan import apply_options
 from reconciler.cli.connection import Progress, connected
 from reconciler.cli.errors import report_error
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, Interrupted, OutputError, ReconcilerError, UsageError
-from reconciler.model import Scheme, Secret, SecretRef
+from reconciler.model import Scheme, Secret
 from reconciler.render import RENDERERS
 from reconciler.source.text import in_quotes, masked
-from reconciler.source.write import write_atomically
-from reconciler.workflow import Inputs
 
 _COMMANDS: Final = {
     "validate": validate, "plan": plan, "apply": apply, "drift": drift, "matrix": matrix,
@@ -81,7 +77,7 @@ def run(session: Session, what: str | None, **own: str | None) -> int:
         raise
     except ReconcilerError as problem:
         # No result: the workflow's last step reports a run that could not start.
-        result = JobResult(result="", problem=problem)
+        result = JobResult(status="", problem=problem)
     session.console.result(result.render("text"))
     if result.annotations:
         session.console.result(result.annotations, essential=True)
@@ -101,9 +97,12 @@ def _job_result(session: Session, what: str | None, own: Mapping[str, str | None
     missing = None
     if name != "matrix":
         group = session.only_organization("a job")
-        missing = None if session.local else _missing_key(group.api_key, session.inputs)
-        if missing is not None:
-            session.group = None  # the files are checked without its key
+        key = group.api_key
+        if key is not None and not session.local:
+            path, is_file = session.inputs.directory / key.name, key.scheme is Scheme.FILE
+            if not (path.exists() if is_file else environ.get(key.name, "").strip()):
+                # Jobs from forks, or before the keys are set, only check the files.
+                missing, session.group = masked(key.name), None
     settings = session.settings
     session.inputs = session.inputs._replace(
         apply_options=apply_options(session, session.files, ())
@@ -132,19 +131,6 @@ def _job_result(session: Session, what: str | None, own: Mapping[str, str | None
         return _COMMANDS[name](found)
 
 
-def _missing_key(ref: SecretRef | None, inputs: Inputs) -> str | None:
-    """Return the name of the API key that the files refer to if it has no value here.
-
-    Jobs from forks, or before the keys are set, have no key and only validate the files.
-    """
-    match ref:
-        case SecretRef(scheme=Scheme.ENV) if not inputs.environ.get(ref.name, "").strip():
-            return masked(ref.name)
-        case SecretRef(scheme=Scheme.FILE) if not (inputs.directory / ref.name).exists():
-            return masked(ref.name)
-    return None
-
-
 def _read_event(environ: Mapping[str, str]) -> Mapping[str, Any]:
     """Return the payload of GitHub's event, empty outside GitHub.
 
@@ -170,29 +156,24 @@ def _write_outputs(session: Session, result: JobResult) -> bool:
 
     Return False, after an error message, on failure.
     """
-    environ, clean = session.process.environ, session.console.redact
-    failed = []
-    plan = ""
+    environ, is_written = session.process.environ, True
+    plan = document = ""
     if result.plan is not None and (folder := environ.get("RUNNER_TEMP")):
+        plan = os.path.join(folder, f"webhooks-plan-{secrets.token_hex(4)}.json")
         document = RENDERERS["json"]().render_plan(result.plan)
-        target = Path(folder) / f"webhooks-plan-{secrets.token_hex(4)}.json"
-        try:
-            write_atomically(target, clean(document).encode())
-            plan = str(target)
-        except OutputError:
-            failed.append("RUNNER_TEMP")
     end = f"end-{secrets.token_hex(16)}"  # random, so that no value can set another output
     values = {**result.outputs, "plan-json": plan}
     outputs = "".join(f"{key}<<{end}\n{each}\n{end}\n" for key, each in values.items())
-    summary = result.render("markdown")
-    for name, text in (("GITHUB_OUTPUT", outputs), ("GITHUB_STEP_SUMMARY", summary)):
+    for name, path, text in (
+        ("RUNNER_TEMP", plan, document),
+        ("GITHUB_OUTPUT", environ.get("GITHUB_OUTPUT"), outputs),
+        ("GITHUB_STEP_SUMMARY", environ.get("GITHUB_STEP_SUMMARY"), result.render("markdown")),
+    ):
         try:
-            path = environ.get(name) or os.devnull
-            with open(path, "a", encoding="utf-8", errors="replace") as file:
-                file.write(clean(text))
+            with open(path or os.devnull, "a", encoding="utf-8", errors="replace") as file:
+                file.write(session.console.redact(text))
         except OSError:
-            failed.append(name)
-    for name in failed:
-        hint = f"check the variable {name}; unset it outside GitHub"
-        report_error(session.console, OutputError(f"cannot write to ${name}", hint=hint))
-    return not failed
+            hint = f"check the variable {name}; unset it outside GitHub"
+            report_error(session.console, OutputError(f"cannot write to ${name}", hint=hint))
+            is_written = False
+    return is_written

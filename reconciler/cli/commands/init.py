@@ -15,7 +15,7 @@ from typing import Final
 
 from reconciler import workflow
 from reconciler.api.origin import DEFAULT_SERVER, Origin
-from reconciler.ci.matrix import earlier_labels, labeled, labeled_before
+from reconciler.ci.matrix import labeled, labels_before
 from reconciler.ci.workflows import (
     CALLER,
     GUIDE,
@@ -25,8 +25,7 @@ from reconciler.ci.workflows import (
     environments_of,
     installed_commit,
     label_change,
-    lock,
-    package,
+    pinned,
     setting_lines,
     updated,
     workflows,
@@ -121,8 +120,9 @@ def run(
             f"{target} already exists",
             hint=f"compare it with `webhooks plan{file}`, or use another file with -f",
         )
-    revision = commit or (installed_commit(git_in) if github else None)
-    installed = package(revision) if github else ""  # an unknown commit is an error before a write
+    revision = commit or (installed_commit() if github else None)
+    # An unknown commit is an error before a write.
+    installed, lock = pinned(revision) if github else ("", "")
     steps = []
     if is_new:
         steps = _write_configuration(session, target, file, slack_token, yes=yes)
@@ -137,7 +137,7 @@ def run(
         organizations, parents = _organizations(session, target, policies, applied)
         setup = Setup(
             package=installed,
-            lock=lock(revision),
+            lock=lock,
             file=target,
             branch=applied,
             organizations=organizations,
@@ -334,10 +334,11 @@ def _organizations(
         session.console.message("warning", "in the workflows these warnings are errors: fix them")
     if len(found) > 1:
         tip = commit_of(branch, asked.git) or ""
-        before = labeled_before(asked, (target,), tip)
-        for new, old in earlier_labels(before, groups).items():
-            name = quote(groups[new].organization or "no organization")
-            session.console.message("warning", f"{name}: {label_change(old, new)}")
+        before = labels_before(asked, (target,), tip)
+        for new, group in groups.items():
+            if (old := before.get(group.organization, new)) != new:
+                name = quote(group.organization or "no organization")
+                session.console.message("warning", f"{name}: {label_change(old, new)}")
     else:
         found = dict(zip([""], found.values(), strict=True))
     return found, tuple(sorted(parents))
