@@ -269,7 +269,7 @@ class _Attempt:
         return JobResult(
             problem=problem,
             findings=self._findings,  # shared: later warnings are included
-            plan=self._plan if self._report is not None else self._offered or self._plan,
+            plan=self._offered or self._plan if self._report is None else self._report.plan,
             report=self._report,
             remaining=self._offered,
         )

@@ -245,7 +245,8 @@ def _comment(
     """Write the comments, or return the reason for not changing them."""
     if run.commenting == "false":
         return []
-    github = run.require_github("comment with", "set comment to false")
+    message = "there is no GitHub token to comment with"
+    github = run.require_github(message, "set comment to false")
     found = find(github.comments(pull.number), parts[0][0])
     if found or create or run.commenting == "true":
         now = github.pull(pull.number)

@@ -64,8 +64,8 @@ def merged_pulls(run: Run, branch: str) -> tuple[Pull, ...]:
     They are sorted newest first, and have their comments. Raises UsageError if git does not have
     the history, GitHubError.
     """
-    otherwise = "set expect-digest to the plan's digest"
-    github = run.require_github("read the reviewed plans", otherwise)
+    message = "there is no GitHub token to read the reviewed plans"
+    github = run.require_github(message, "set expect-digest to the plan's digest")
     contained = history(run)
     pulls = [each for each in github.merged_pulls(branch) if each.merge_commit in contained]
     if not pulls:

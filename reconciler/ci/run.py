@@ -113,11 +113,10 @@ class Run:
         message = f"{self.missing_key} is not set: only the files are checked"
         return warning("no-api-key", message, hint)
 
-    def require_github(self, purpose: str, otherwise: str) -> GitHub:
-        """Return the client of GitHub. Raises UsageError without one."""
+    def require_github(self, message: str, otherwise: str) -> GitHub:
+        """Return the client of GitHub. Without one, raises UsageError with the message."""
         if self.github is None:
-            hint = f"pass github-token, or {otherwise}"
-            raise UsageError(f"there is no GitHub token to {purpose}", hint=hint)
+            raise UsageError(message, hint=f"pass github-token, or {otherwise}")
         return self.github
 
     @property
