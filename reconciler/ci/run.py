@@ -25,7 +25,7 @@ from reconciler.render import FINDINGS_RENDERERS, RENDERERS, View
 from reconciler.render.words import fallback_summary
 from reconciler.report import Report
 from reconciler.source.files import DEFAULT_FILE
-from reconciler.source.secrets import set_command
+from reconciler.source.secrets import how_to_set
 from reconciler.source.text import in_quotes
 from reconciler.workflow import Connection, Inputs
 
@@ -106,8 +106,7 @@ class Run:
             return note("only-validated", f"{why}: only the files are checked", ask)
         if self.missing_key is None:
             return None
-        hint = set_command(self.missing_key, self.inputs.environ)
-        hint = hint or "put the key into the job's environment and pass it in the step's env"
+        hint = how_to_set(self.missing_key, self.inputs.environ)
         if self.earlier_label:
             hint = f"{label_change(self.earlier_label, self.label)}; {hint}"
         message = f"{self.missing_key} is not set: only the files are checked"

@@ -84,9 +84,9 @@ def refusal(
     patterns = allow if target is None else [_resolved(each, directory) for each in allow]
     if allow and not any(fnmatchcase(f"{ref.scheme}:{name}", each) for each in patterns):
         message = f"{ref.scheme} {shown} is not in the list of allowed secrets"
-        listed = f"'{masked(pattern(ref))}' to --allow-secret or WEBHOOKS_ALLOW_SECRETS"
-        hint = f"if it may be sent, add {listed}; for GitHub's workflows, run `webhooks init --github`"
-        return error("secret-not-allowed", message, f"{hint} again")
+        listed = f"add '{masked(pattern(ref))}' to --allow-secret or WEBHOOKS_ALLOW_SECRETS"
+        workflows = "for GitHub's workflows, run `webhooks init --github` again"
+        return error("secret-not-allowed", message, f"if it may be sent, {listed}; {workflows}")
     return None
 
 
