@@ -36,10 +36,7 @@ _KEYS: Final = frozenset({"name", "id"})
 
 
 def extend(read: Iterable[Document], read_parent: ReadParent) -> tuple[Document, ...]:
-    """Merge each overlay with its parents; files that are parents are not returned.
-
-    An overlay has the findings of its parents, too.
-    """
+    """Merge each overlay with its parents; files that are parents are not returned."""
     given = {each.file: each for each in read}
     reader = _Reader(given, read_parent)
     merged = [reader.merged(each, (file,)) for file, each in given.items()]
@@ -80,8 +77,6 @@ class _Reader:
                 found.append(error("bad-parent", message, refusal.hint, place))
                 continue
             parents.append(parent)
-            through = Related(message="extended here", place=place)
-            found += [each._replace(related=(*each.related, through)) for each in parent.findings]
         usable = len(parents) == len(named) and all(each.usable for each in parents)
         over = document._replace(data=own, usable=usable)
         if usable:

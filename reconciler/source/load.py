@@ -99,15 +99,10 @@ def load_parsed(parsed: Parsed, rules: Rules) -> Loaded:
     """Return the desired configuration of parsed files, or the errors in them."""
     read = parsed.documents
     parents = {above.file: above for each in read for above in each.parents}
+    every = parents | {each.file: each for each in read}
     documents = {each.file: each for each in read if each.usable}
-    if own := frozenset(key_references(read)):
-        rules = rules._replace(api_keys=rules.api_keys | own)
-    # Overlays of one parent have the same findings about it.
-    distinct: dict[Finding, Finding] = {}
-    for each in read:
-        for finding in each.findings:
-            distinct.setdefault(finding._replace(related=()), finding)
-    found = [*parsed.findings, *distinct.values()]
+    rules = rules._replace(api_keys=rules.api_keys.union(key_references(read)))
+    found = [*parsed.findings, *(finding for each in every.values() for finding in each.findings)]
     checked = list(lint({file: each.data for file, each in documents.items()}, rules))
     accepted: dict[str, list[Part]] = {}
     for file, document in documents.items():
@@ -119,7 +114,7 @@ def load_parsed(parsed: Parsed, rules: Rules) -> Loaded:
     if found or checked:
         from reconciler.source.position import add_positions  # valid files need no positions
 
-        located = add_positions(parents | {each.file: each for each in read}, [*found, *checked])
+        located = add_positions(every, [*found, *checked])
         found, checked = located[: len(found)], located[len(found) :]
     # At the same position, a check is more precise than the schema.
     covered = {each.position for each in checked if each.severity is Severity.ERROR}

@@ -209,7 +209,7 @@ BASES = dict.fromkeys(("b.yaml", "b2.yaml"), FILE.format(name="Any", head=""))
          "'C.yaml' has no `organization`, but 'Acme.yaml' has one", 2),
         # No overlay is valid without its base, and a note about parents does not combine them.
         ({**OVERLAYS, "b.yaml": "webhooks: [\n", "b2.yaml": "webhooks: []\n"}, "A.yaml B.yaml", 3,
-         "extended here: B.yaml:1", 0),
+         "b.yaml:1:11", 0),
         ({**OVERLAYS, **BASES}, "A.yaml B.yaml", 0, "[extends-twice]", 2),
     ],
     ids=["invalid", "missing", "no organization", "broken base", "base with a note"],
