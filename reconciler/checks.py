@@ -7,7 +7,8 @@ A check that could not be run is *unknown*, which is not a failure. A failure al
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple
+from functools import partial
+from typing import Final, NamedTuple
 
 from reconciler.errors import ExitCode
 from reconciler.findings import Position
@@ -29,8 +30,8 @@ class Check(NamedTuple):
     already quoted.
     """
 
-    name: str
     status: Status
+    name: str
     detail: str
     private: str | None = None
     fix: str | None = None
@@ -70,21 +71,14 @@ class Checklist(NamedTuple):
         return self._replace(sections=tuple(sections))
 
 
-def ok(name: str, detail: str, *, private: str | None = None) -> Check:
-    """Return a check that passed."""
-    return Check(name=name, status=Status.OK, detail=detail, private=private)
+ok: Final = partial(Check, Status.OK)
+"""Return a check that passed."""
 
+warn: Final = partial(Check, Status.WARN)
+"""Return a check that passed with a warning; it needs a `fix`."""
 
-def warn(name: str, detail: str, *, fix: str, private: str | None = None) -> Check:
-    """Return a check that passed with a warning."""
-    return Check(name=name, status=Status.WARN, detail=detail, private=private, fix=fix)
+fail: Final = partial(Check, Status.FAIL)
+"""Return a failed check; it needs a `fix`."""
 
-
-def fail(name: str, detail: str, *, fix: str, private: str | None = None) -> Check:
-    """Return a failed check."""
-    return Check(name=name, status=Status.FAIL, detail=detail, private=private, fix=fix)
-
-
-def unknown(name: str, detail: str, *, fix: str | None = None, private: str | None = None) -> Check:
-    """Return a check that could not be run."""
-    return Check(name=name, status=Status.UNKNOWN, detail=detail, private=private, fix=fix)
+unknown: Final = partial(Check, Status.UNKNOWN)
+"""Return a check that could not be run."""

@@ -17,7 +17,6 @@ library's exception.
     ├─ NotConfirmedError                  8   not confirmed
     ├─ Interrupted             129, 130, 143  a signal, before anything was written
     ├─ OutputError                        1   a file could not be written
-    ├─ SelectionError                     1   the arguments select no webhook
     └─ ApiError                           1   method, path, status, detail, fields
        ├─ AuthenticationError             4   401, or a 403 about credentials
        ├─ PermissionDeniedError           4   403
@@ -140,10 +139,6 @@ class NotConfirmedError(ReconcilerError, code="not-confirmed", exit_code=ExitCod
 
 class OutputError(ReconcilerError, code="output"):
     """A result could not be written to its destination."""
-
-
-class SelectionError(ReconcilerError, code="nothing-selected"):
-    """The arguments select no webhook."""
 
 
 class ApiError(ReconcilerError, code="api"):

@@ -109,11 +109,8 @@ def lay_out(rows: Sequence[Row], *, width: int, color: bool) -> list[str]:
         if columns(line) <= width:
             lines.append(line.rstrip(" "))
         else:
-            atoms = [Atom(row.what)] if row.what else []
-            first = "   " if row.what else ""
-            atoms += [
-                Atom(each, gap=" " if index else first) for index, each in enumerate(row.pieces)
-            ]
+            cells = [f"{row.what}   "] if row.what else []
+            atoms = [Atom(each) for each in (*cells, *row.pieces)]
             atoms += [Atom(where, gap="   ")] if where else []
             lines += flow(atoms, start=head, indent=row_indent, width=width)
         for each in row.fields:

@@ -30,7 +30,7 @@ from reconciler.render.rows import (
 )
 from reconciler.report import Applied, Report
 
-_VERBS = {"+": "create", "-": "**delete**", "~": "update"}
+_VERBS = {"+": "create ", "-": "**delete** ", "~": "update ", "!": "keep ", ".": "keep "}
 _MAX_FIELDS = 8
 _BACKTICKS = re.compile(r"`+")
 _TABLE = ("", "| | Webhook | Change | Why | Where |", "|---|---|---|---|---|")
@@ -195,11 +195,7 @@ def _heading(plan: Plan, title: str) -> str:
 
 
 def _plan_row(row: Row) -> str:
-    what = row.what
-    if row.sign in _VERBS and what != "rename":
-        what = f"{_VERBS[row.sign]} {_cell(what)}"
-    elif row.sign in ".=":
-        what = _cell(what)
+    what = row.what if row.what == "rename" else _VERBS.get(row.sign, "") + _cell(row.what)
     if row.fields:
         what += f": {words.shorten([_cell(each.label) for each in row.fields], _MAX_FIELDS)}"
     return _table_row(row, what, _cell(row.why))

@@ -198,7 +198,7 @@ def _operation_row(
 def one_line(found: Operation | Kept) -> str:
     """Return an operation or kept webhooks in one line, with the changed fields or the reason."""
     row = _kept_row(found) if isinstance(found, Kept) else _operation_row(found)
-    verb = {"+": "create", "-": "delete", "!": "keep"}.get(row.sign, "update")
+    verb = {"+": "create", "-": "delete", "!": "keep", ".": "keep"}.get(row.sign, "update")
     return f"{verb} {row.name} ({'; '.join(each.text for each in row.fields) or row.why})"
 
 
@@ -245,32 +245,27 @@ def outside_digest(plan: Plan) -> list[str]:
 def other_rows(plan: Plan, view: View) -> list[Row]:
     """Return rows of unapplied declarations; with `verbosity`, of all unchanged webhooks."""
     if view.verbosity <= 0:
-        return list(map(_kept_row, plan.unapplied))
-    return [
-        *map(_kept_row, plan.kept),
-        *(_unmanaged_row(each, view.now) for each in plan.unmanaged),
-        *map(_matched_row, plan.matched.values()),
-    ]
+        return [_kept_row(each, view.now) for each in plan.unapplied]
+    kept = [_kept_row(each, view.now) for each in (*plan.kept, *plan.unmanaged)]
+    return [*kept, *map(_matched_row, plan.matched.values())]
 
 
-def _kept_row(kept: Kept) -> Row:
-    """Return the row of kept webhooks: protected, ambiguous, or of an unknown type or event."""
-    why = REASONS[kept.reason]
+def _kept_row(kept: Kept, now: datetime | None = None) -> Row:
+    """Return the row of kept webhooks: ambiguous, protected, unmanaged, of an unknown type."""
+    why, first = REASONS[kept.reason], kept.webhooks[0]
     if kept.reason is Reason.AMBIGUOUS:
         why += f": pin one with `id` (ids {', '.join(quote(each.id) for each in kept.webhooks)})"
     elif kept.detail:
         why += f": {quote(kept.detail)}"
     if kept.unapplied:
         why = f"declaration not applied: {why}"
-    place = position_text(kept.position)
-    return Row(sign="!", name=quote(kept.name), what="kept", why=why, place=place)
-
-
-def _unmanaged_row(found: Kept, now: datetime | None) -> Row:
-    """Return the row of a live webhook that no file declares or prunes."""
-    webhook = found.webhooks[0]
-    why = REASONS[found.reason] + _last_run(webhook, now)
-    return Row(sign=".", name=quote(found.name), what=quote(webhook.destination), why=why)
+    return Row(
+        sign="." if kept.reason in (Reason.PRUNE_OFF, Reason.OUT_OF_SCOPE) else "!",
+        name=quote(kept.name),
+        what=quote(first.destination),
+        why=why + _last_run(first, now),
+        place=position_text(kept.position),
+    )
 
 
 def _matched_row(found: Webhook) -> Row:

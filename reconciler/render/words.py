@@ -175,20 +175,15 @@ def _verification(report: Report) -> str:
 def _ending(report: Report) -> list[str]:
     """Return the meaning of the exit code and the next step; empty on success."""
     code = report.exit_code
-    number = len(report.plan.unapplied)
     again = "run the same command again to finish"
-    deletes = [each for each in report.outcomes if isinstance(each.operation, Delete)]
-    left = [each for each in deletes if not isinstance(each, Applied)]
-    if left and any(isinstance(each, Applied | Unconfirmed) for each in deletes):
-        again += "; with --allow-deletes, use the number of deletes that `webhooks plan` shows"
     meaning = f"incomplete: {again}"
     if code is ExitCode.OK:
         return []
     if report.stopped is not None:
         meaning = f"stopped by a signal: {again}"
     elif report.complete:
-        is_ = "is" if number == 1 else "are"
-        meaning = f"{plural(number, 'declaration')} {is_} not applied, see above"
+        number = len(report.plan.unapplied)
+        meaning = f"{plural(number, 'declaration')} not applied, see above"
     elif report.needs_review and not report.problem:
         meaning = "skipped operations need a review: plan again and have the new plan reviewed"
     elif code is ExitCode.DENIED:
@@ -258,20 +253,18 @@ def apply_command(view: View, *option: str) -> str:
     return prose(shlex.join(["webhooks", "apply", *saved, *apply_options, *option]))
 
 
-def _listable(globs: Sequence[str]) -> bool:
-    return 0 < len(globs) <= _MAX_NAMES and all(0 < len(each) <= MAX_GLOB for each in globs)
-
-
 def _edits(plan: Plan, view: View) -> Iterator[tuple[str, str, Plan]]:
     """Yield edits: purpose, text, and the plan after the edit, as far as guards check it."""
     undeclared = [each for each in plan.deletes if each.reason is Reason.NOT_DECLARED]
     others = tuple(each for each in plan.operations if each.reason is not Reason.NOT_DECLARED)
     without = plan._replace(operations=others)
-    where = "in the file" if plan.file_count == 1 else "in each file that prunes"
-    place = f"{where}, replacing its `prune` if it has one"
-    yield f"keep undeclared webhooks ({place})", "prune: false", without
+    yield (
+        "keep undeclared webhooks (in each file that prunes, replacing its `prune` if it has one)",
+        "prune: false",
+        without,
+    )
     globs = list(dict.fromkeys(escape(each.name) for each in undeclared))
-    if _listable(globs):
+    if 0 < len(globs) <= _MAX_NAMES and all(0 < len(each) <= MAX_GLOB for each in globs):
         names = {each.name for each in undeclared}
         ignored = len(undeclared) + sum(each.name in names for each in plan.kept)
         yield (

@@ -63,10 +63,8 @@ def apply(
         made = made._replace(blocked=tuple(guard(made, options.allow_deletes)))
     _require_secrets(made, gathered)
     if made.blocked:
-        reasons = "; ".join(each.message for each in made.blocked)
-        # The last one is the most serious, and its hint resolves all of them.
-        hint = f"run `{command}` to see them; {made.blocked[-1].hint}"
-        raise BlockedError(f"nothing was written: {reasons}", hint=hint)
+        message = "the plan is blocked: nothing was written"
+        raise BlockedError(message, findings=made.blocked, hint=f"run `{command}` to see the plan")
     if made.operations and not confirm(made):
         raise NotConfirmedError(
             "not confirmed: nothing was written",

@@ -97,7 +97,12 @@ def test_an_apply_stops_at_the_first_failure_without_keep_going(run: Run, tmp_pa
         ("api_key: {env: NONE}", {}, 4, "NONE is not set"),
         ("profile: far", {}, 1, "cannot be reached"),
         ("api_key: {env: ACME_KEY}", {}, 4, "belongs to organization 'Acme'"),
-        ("api_key: {env: GLOBEX_KEY}\nlimits: {max_deletes: 0}", {}, 5, "): nothing was written: "),
+        (
+            "api_key: {env: GLOBEX_KEY}\nlimits: {max_deletes: 0}",
+            {},
+            5,
+            "): the plan is blocked: nothing was written",
+        ),
     ],
 )
 def test_keep_going_continues_after_every_error_of_one_organization(

@@ -66,12 +66,12 @@ def check(tmp_path: Path) -> Callable[..., Checked]:
 
 
 @pytest.mark.parametrize(
-    ("text", "maintenance", "live", "error", "requests"),
+    ("text", "maintenance", "live", "error", "requests", "rules"),
     [
-        (f"organization: Other\n{slack()}", False, (), OrganizationError, 1),
-        (slack(), True, (), MaintenanceError, 1),
-        (slack(), False, (), UnresolvedSecretsError, 2),
-        ("webhooks: []", False, ("x",), BlockedError, 2),
+        (f"organization: Other\n{slack()}", False, (), OrganizationError, 1, ()),
+        (slack(), True, (), MaintenanceError, 1, ()),
+        (slack(), False, (), UnresolvedSecretsError, 2, ("unresolved-secret",)),
+        ("webhooks: []", False, ("x",), BlockedError, 2, ("too-many-deletes", "nothing-declared")),
     ],
 )
 def test_the_order_of_the_checks(
@@ -81,6 +81,7 @@ def test_the_order_of_the_checks(
     live: tuple[str, ...],
     error: type[ReconcilerError],
     requests: int,
+    rules: tuple[str, ...],
 ) -> None:
     """Organization, maintenance, listing, secrets and guards come before the confirmation."""
     api = EmulatedApi(maintenance=maintenance)
@@ -94,10 +95,7 @@ def test_the_order_of_the_checks(
         apply(check(a=text), connection, options=PlanOptions(), confirm=confirm)
     expected = ["GET /api/v1/organizations/", "GET /api/v1/webhooks/"][:requests]
     assert api.requests()[len(live) :] == expected
-    found = getattr(caught.value, "findings", ())
-    assert [each.rule for each in found] == ["unresolved-secret"] * (
-        error is UnresolvedSecretsError
-    )
+    assert [each.rule for each in caught.value.findings] == list(rules)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from reconciler import workflow
 from reconciler.cli.connection import connected
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
-from reconciler.errors import ExitCode, SelectionError, UsageError
+from reconciler.errors import ExitCode, ReconcilerError, UsageError
 from reconciler.findings import Finding
 from reconciler.model import Live, Scheme
 from reconciler.planning.names import unmatched
@@ -110,12 +110,12 @@ def print_notes(session: Session, made: Export) -> None:
 def _unmatched_globs(only: tuple[str, ...], live: Live) -> tuple[Finding, ...]:
     """Return a warning for each glob that selects nothing.
 
-    Raises SelectionError if all of them select nothing: replacing a valid file with an empty one
+    Raises ReconcilerError if all of them select nothing: replacing a valid file with an empty one
     would look like success.
     """
     notes = tuple(unmatched(only, {each.name for each in live.webhooks}, "live webhook"))
     if only and len(notes) == len(set(only)):
-        raise SelectionError(
+        raise ReconcilerError(
             f"--only selects none of {len(live.webhooks)} live webhooks: nothing is exported",
             hint=notes[0].hint,
         )
