@@ -29,14 +29,14 @@ def absent(*names: str) -> dict[str, Any]:
 
 
 EASY = [each for each in NAMES if each != "::h"]
-ALL = ["scope", "prune", "ignore", "export", "limits", "apply"]
-UNDECLARED = ["scope", "prune", "ignore", "export", "apply"]
+ALL = ["prune", "ignore", "export", "limits", "apply"]
+UNDECLARED = ["prune", "ignore", "export", "apply"]
 SITUATIONS = {
     "too many": (EASY, declaring("kept"), ALL),
     "more than half": (EASY[:2], declaring("kept", ignore=["kept"]), UNDECLARED),
     "over the limit": (EASY[:2], declaring("kept", limits={"max_deletes": 1}), ALL),
     "a name that a CI runner would execute": (
-        NAMES, declaring("kept"), ["scope", "prune", "ignore", "limits", "apply"],
+        NAMES, declaring("kept"), ["prune", "ignore", "limits", "apply"],
     ),
     "of one scope": (EASY, declaring("other", scope=["[!k]*"]), UNDECLARED),
     "nothing declared": (EASY, declaring(), ["ignore", "export", "apply"]),

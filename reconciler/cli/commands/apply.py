@@ -67,7 +67,7 @@ def run(session: Session, planfile: str | None, report: str | None, format: str,
     if target is not None:
         check_writable(target, over=FileKind.REPORT)
     try:
-        result = _apply(session, planfile, target, **own)
+        result = _apply(session, planfile, target, own)
     except UsageError:
         raise
     except (Exception, KeyboardInterrupt) as problem:
@@ -88,20 +88,16 @@ def run(session: Session, planfile: str | None, report: str | None, format: str,
 
 
 def _apply(
-    session: Session,
-    planfile: str | None,
-    target: Path | None,
-    yes: bool,
-    expect_digest: str | None,
-    **own: Any,
+    session: Session, planfile: str | None, target: Path | None, own: dict[str, Any]
 ) -> workflow.Report:
     """Load the files or the saved plan, connect, and apply."""
-    review: workflow.Review | str | None = expect_digest
+    yes: bool = own["yes"]
+    review: workflow.Review | str | None = own["expect_digest"]
     if planfile is None:
         checked = session.load(apply_options(session, session.files))
         options = plan_options(checked, own)
     else:
-        saved = _saved(session, planfile, expect_digest)
+        saved = _saved(session, planfile, own["expect_digest"])
         review, options = saved.review, saved.options._replace(allow_deletes=own["allow_deletes"])
         files = [each.file for each in saved.parsed.documents]
         words = apply_options(session, files, ())

@@ -209,11 +209,10 @@ def _starter() -> str:
 
 def _is_starter(path: Path) -> bool:
     """Return whether a file is the starter without edits, so that replacing it loses nothing."""
-    try:
+    with suppress(OSError, ValueError):
         text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    except (OSError, ValueError):
-        return False
-    return _ORGANIZATION.sub(_UNSET, text) == _starter()
+        return _ORGANIZATION.sub(_UNSET, text) == _starter()
+    return False
 
 
 def _adopt(
@@ -249,30 +248,29 @@ def _adopt(
 
 
 def _write_workflows(session: Session, setup: Setup, *, yes: bool) -> None:
-    """Write missing workflows; update existing ones after asking.
+    """Write missing workflows and update existing ones, which are shown and confirmed first.
 
     Raises NotConfirmedError, and UsageError for another file with that name.
     """
     directory, console = session.process.directory, session.console
-    changed: dict[str, str] = {}
-    texts = workflows(setup)
-    for name in texts:
-        check_kind(directory / name, FileKind.WORKFLOW)
-    for name, text in texts.items():
-        if not (directory / name).exists():
-            _write(session, name, text)
-            continue
-        old = (directory / name).read_text(encoding="utf-8")
-        new = updated(old, setup)
-        if new == old:
-            console.info(f"kept {name}, which is up to date")
-        else:
-            changed[name] = new
+    texts: dict[str, str] = {}
+    asks = False
+    for name, text in workflows(setup).items():
+        path, new = directory / name, text
+        check_kind(path, FileKind.WORKFLOW)
+        if path.exists():
+            old = path.read_text(encoding="utf-8")
+            new = updated(old, setup)
+            if new == old:
+                console.info(f"kept {name}, which is up to date")
+                continue
+            asks = not yes
             lines = unified_diff(old.splitlines(), new.splitlines(), name, name, lineterm="")
             console.result("\n".join(lines))
-    if changed and not yes:
-        session.confirm("Update these workflows?", consequence="these workflows were not changed")
-    for name, text in changed.items():
+        texts[name] = new
+    if asks:
+        session.confirm("Update these workflows?", consequence="no workflow was written")
+    for name, text in texts.items():
         _write(session, name, text)
 
 
