@@ -24,7 +24,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, TextIO
 
-from reconciler.errors import ExitCode, Interrupted
+from reconciler.errors import ExitCode, Interrupted, ReconcilerError
 from reconciler.kinds import slack
 from reconciler.model import Secret
 
@@ -193,6 +193,13 @@ class Console:
             colored = self.colored(self.process.stderr)
             label = f"{_STYLES[level]}{level}\x1b[0m" if colored else level
             self.write_stderr(f"{label}: {text}")
+
+    def error(self, error: ReconcilerError) -> None:
+        """Write an error with its findings and the next step to standard error."""
+        from reconciler.render import RENDERERS, View  # most runs have none
+
+        view = View(color=self.colored(self.process.stderr))
+        self.write_stderr(RENDERERS["text"]().render_error(error, view))
 
     def write_stderr(self, text: str) -> None:
         """Write lines to standard error, even if the run is quiet."""

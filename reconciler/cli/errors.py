@@ -17,7 +17,7 @@ import click
 from reconciler import __version__
 from reconciler.cli.console import Console
 from reconciler.errors import ExitCode, Interrupted, ReconcilerError, UsageError
-from reconciler.render import RENDERERS, View
+from reconciler.render import RENDERERS
 
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
 _KEY: Final = "set CLOUDTRUTH_API_KEY or use --api-key-file; other users can see command lines"
@@ -62,16 +62,10 @@ def handle_error(problem: BaseException, console: Console) -> ExitCode:
         console.write_stderr(problem.format_message())
         return ExitCode.USAGE
     error = translate(problem)
-    report_error(console, error)
+    console.error(error)
     if console.options.get("format") == "json":
         console.result(RENDERERS["json"]().render_error(error), essential=True)
     return error.exit_code
-
-
-def report_error(console: Console, error: ReconcilerError) -> None:
-    """Print an error to standard error."""
-    view = View(color=console.colored(console.process.stderr))
-    console.write_stderr(RENDERERS["text"]().render_error(error, view))
 
 
 def translate(problem: BaseException) -> ReconcilerError:

@@ -10,7 +10,7 @@ import click
 
 from reconciler import __version__
 from reconciler.cli.console import Console, Process
-from reconciler.cli.options import COMMON, Group, Option, command, options_page
+from reconciler.cli.options import Group, Option, command, options_page
 from reconciler.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -65,8 +65,7 @@ def program() -> Group:
         short_help="Keep your CloudTruth webhooks in sync with YAML in git.",
         help=_EXAMPLES,
         epilog=_EPILOG,
-        params=[
-            *COMMON,
+        options=[
             Option("--version", group="Options", is_flag=True, expose_value=False, is_eager=True,
                    callback=_version, help="Show the version."),
         ],

@@ -28,7 +28,7 @@ _READ_ELSEWHERE: Final = (
 )  # fmt: skip
 """Options whose variables are read in `settings` and `console`, with a different precedence."""
 
-_COMMON: Final = """\
+_SHARED_TEXT: Final = """\
 Several commands share these options. Pass them before or after the command's name. A command \
 accepts only the options that it uses: `validate` has no connection options, `export` has no -f.
 
@@ -123,6 +123,9 @@ class Group(_Command, click.Group):
     `run` is imported when the command is called: help and completion need only its summary.
     """
 
+    def __init__(self, *, options: Sequence[Option] = (), **attributes: Any) -> None:
+        super().__init__(params=[*_COMMON, *options], **attributes)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of use."""
         return list(self.commands)
@@ -146,7 +149,7 @@ class Group(_Command, click.Group):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write commands, then options."""
         self.format_commands(ctx, formatter)
-        _write_options(ctx, formatter, [each for each in self.params if each not in COMMON])
+        _write_options(ctx, formatter, [each for each in self.params if each not in _COMMON])
 
 
 def command(
@@ -174,7 +177,7 @@ def command(
         def callback(ctx: click.Context, /, **own: Any) -> int:
             line, environment = ctx.obj.options.maps
             names = {each.name for each in params}
-            for option in COMMON:  # before the command's name, the program accepts all of them
+            for option in _COMMON:  # before the command's name, the program accepts all of them
                 if option.name in line and option.name not in names:
                     raise click.NoSuchOption(option.opts[-1], ctx=ctx)
             ctx.obj.variables = [
@@ -223,8 +226,8 @@ def _write_options(
 def options_page(ctx: click.Context) -> str:
     """Return the page of the options that commands share."""
     formatter = ctx.make_formatter()
-    formatter.write_text(_COMMON)
-    _write_options(ctx, formatter, COMMON)
+    formatter.write_text(_SHARED_TEXT)
+    _write_options(ctx, formatter, _COMMON)
     return formatter.getvalue().rstrip("\n")
 
 
@@ -301,7 +304,7 @@ _OUTPUT_OPTIONS: Final = (
 )  # fmt: skip
 """The options of every command."""
 
-COMMON: Final = (*FILE_OPTIONS, *CONNECTION_OPTIONS, *_OUTPUT_OPTIONS)
+_COMMON: Final = (*FILE_OPTIONS, *CONNECTION_OPTIONS, *_OUTPUT_OPTIONS)
 
 _PATHS: Final = click.Argument(
     ["paths"], nargs=-1, metavar="[PATH]...", expose_value=False, type=_PATH, callback=_record

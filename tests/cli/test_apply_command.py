@@ -152,7 +152,7 @@ def test_a_live_webhook_of_an_unknown_type(shell: Shell, file: File, cloud: Make
     organization = server.emulator.organization
     server.emulator.store.save({**row, "organization": organization, "configuration": {}})
     for code in (7, 1):
-        shown = f"Exit {code}: 1 declaration is not applied, see above."
+        shown = f"Exit {code}: 1 declaration not applied, see above."
         expect(shell("apply", "--yes", **server.environ), code, shown)
     file(Deploys="Releases")
     expect(shell("apply", "--yes", **server.environ), 0, "Kept: 1 (unknown type)")

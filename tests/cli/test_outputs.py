@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from reconciler.cli.main import program
-from reconciler.cli.options import COMMON
 from tests.cli.conftest import GOOD, SECRETS, File, Shell, expect
 
 WRITERS = {
@@ -98,7 +97,7 @@ def test_every_option_with_a_file_is_in_this_test() -> None:
         (name, parameter.opts[-1])
         for name in group.commands
         for parameter in group.load(name).params
-        if getattr(parameter, "metavar", None) == "FILE" and parameter not in COMMON
+        if getattr(parameter, "metavar", None) == "FILE" and parameter not in group.params
     }
     written = {
         (words[0], "--out" if words[-1] == "-o" else words[-1]) for words in WRITERS.values()

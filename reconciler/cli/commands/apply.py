@@ -16,7 +16,7 @@ from reconciler.cli.commands.plan import (
     plan_options,
 )
 from reconciler.cli.connection import Progress, connected
-from reconciler.cli.errors import report_error, translate
+from reconciler.cli.errors import translate
 from reconciler.cli.options import FILE_OPTIONS, Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, OutputError, StalePlanError, UsageError
@@ -178,6 +178,6 @@ def _write(session: Session, target: Path | None, text: str) -> bool:
     try:
         write_atomically(target, session.console.redact(text).encode(), over=FileKind.REPORT)
     except (OutputError, UsageError) as problem:
-        report_error(session.console, problem)
+        session.console.error(problem)
         return False
     return True

@@ -20,7 +20,6 @@ from reconciler.ci.plan import drift, plan, validate
 from reconciler.ci.run import JobResult, read_run
 from reconciler.cli.commands.plan import apply_options
 from reconciler.cli.connection import Progress, connected
-from reconciler.cli.errors import report_error
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, Interrupted, OutputError, ReconcilerError, UsageError
@@ -174,6 +173,6 @@ def _write_outputs(session: Session, result: JobResult) -> bool:
                 file.write(session.console.redact(text))
         except OSError:
             hint = f"check the variable {name}; unset it outside GitHub"
-            report_error(session.console, OutputError(f"cannot write to ${name}", hint=hint))
+            session.console.error(OutputError(f"cannot write to ${name}", hint=hint))
             is_written = False
     return is_written

@@ -10,7 +10,7 @@ import click
 from reconciler import workflow
 from reconciler.api.origin import Credential, Network, Origin
 from reconciler.cli.connection import Progress
-from reconciler.cli.options import COMMON, Group, Option, command
+from reconciler.cli.options import Group, Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ConfigurationError, ExitCode
 from reconciler.findings import has_errors
@@ -146,5 +146,4 @@ run = Group(
     webhooks slack manifest
     # check whether Slack accepts the declared webhooks
     webhooks slack check""",
-    params=list(COMMON),
 )
