@@ -192,11 +192,8 @@ class Store:
 
     def row(self, id: str) -> Row | None:
         """Return one stored webhook."""
-        return next(iter(self._webhooks("id = ?", id)), None)
-
-    def rows(self, organization: str) -> list[Row]:
-        """Return an organization's webhooks, oldest first."""
-        return self._webhooks("organization = ?", organization)
+        query = "SELECT seq, id, organization, name, data FROM webhooks WHERE id = ?"
+        return next((Row(*row) for row in self._execute(query, id)), None)
 
     def texts(self, organization: str, ordering: str = "") -> list[str]:
         """Return the JSON texts of an organization's webhooks.
@@ -219,10 +216,6 @@ class Store:
         query = "SELECT data FROM webhooks WHERE ? IS NULL OR organization = ? ORDER BY seq"
         found = self._execute(query, organization, organization)
         return [json.loads(data) for (data,) in found]
-
-    def _webhooks(self, where: str, value: str) -> list[Row]:
-        query = f"SELECT seq, id, organization, name, data FROM webhooks WHERE {where} ORDER BY seq"  # noqa: S608
-        return [Row(*row) for row in self._execute(query, value)]
 
     def _execute(self, query: str, *values: Any) -> list[Any]:
         with self._lock:

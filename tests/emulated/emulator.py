@@ -35,6 +35,11 @@ class SeededStore(Store):
         self._given += 1
         return str(uuid.UUID(bytes=blake2b(text, digest_size=16).digest(), version=4))
 
+    def rows(self, organization: str) -> list[Row]:
+        """Return an organization's webhooks, oldest first."""
+        query = "SELECT seq, id, organization, name, data FROM webhooks WHERE organization = ?"
+        return [Row(*row) for row in self._execute(f"{query} ORDER BY seq", organization)]
+
 
 class LogEntry(NamedTuple):
     """A request, as received.

@@ -6,8 +6,8 @@ import json
 from collections.abc import Set
 from typing import Any, NamedTuple
 
-from reconciler.emulator.store import Store
 from reconciler.planning.plan import Delete, Plan, Reason
+from tests.emulated.emulator import SeededStore
 from tests.emulated.faults import Fault, Wire
 from tests.emulated.variant import ReadBack
 from tests.simulation.case import Case
@@ -31,7 +31,7 @@ class Invariants:
     """Checks every request and write of a case; raises Violation."""
 
     def __init__(
-        self, case: Case, store: Store, organization: str, console_user: ConsoleUser
+        self, case: Case, store: SeededStore, organization: str, console_user: ConsoleUser
     ) -> None:
         self._case = case
         self._store = store
