@@ -129,7 +129,7 @@ def _is_forbidden(path: str) -> bool:
     path = f"/run{path.removeprefix('/var/run')}" if path.startswith("/var/run/") else path
     parts = path.split("/")
     return (
-        any(path == each or path.startswith(f"{each}/") for each in FORBIDDEN_FOLDERS)
+        f"{path}/".startswith(tuple(f"{each}/" for each in FORBIDDEN_FOLDERS))
         or not _FORBIDDEN_PARTS.isdisjoint(parts)
         or any(
             folder in (".config", "roaming") and each in _CREDENTIAL_FOLDERS

@@ -105,10 +105,8 @@ class _Reader:
             circle = " -> ".join((*chain[chain.index(found.file) :], found.file))
             raise NotReadableError(f"extends itself: {circle}", "remove one `extends`")
         if len(chain) == _MAX_DEPTH:
-            raise NotReadableError(
-                f"exceeds the maximum of {_MAX_DEPTH} files in a chain",
-                "use fewer levels of `extends`",
-            )
+            message = f"exceeds the maximum of {_MAX_DEPTH} files in a chain"
+            raise NotReadableError(message, "use fewer levels of `extends`")
         if found.file not in self._known:
             self._known[found.file] = parse(found.raw, found.file)
         return self.merged(self._known[found.file], (*chain, found.file))

@@ -39,14 +39,7 @@ from reconciler.planning.names import (
 from reconciler.source import secrets
 from reconciler.source.allowed import VARIABLE, reference_in, refusal
 from reconciler.source.schema import holds, written_webhooks
-from reconciler.source.text import (
-    REFERENCE,
-    code_points,
-    did_you_mean,
-    in_quotes,
-    masked,
-    quoted,
-)
+from reconciler.source.text import REFERENCE, code_points, did_you_mean, in_quotes, masked, quoted
 
 
 class Rules(NamedTuple):
@@ -141,8 +134,8 @@ def _name_findings(entry: _Entry, scope: Globs) -> Iterator[Finding]:
     if secrets.holds_token(name):
         yield _slack_token("`name`", entry.at("name"))
     elif secrets.PLACEHOLDER.fullmatch(name):
-        message, hint = _placeholder_message("name"), "write the actual value"
-        yield warning("unreplaced-placeholder", message, hint, entry.at("name"))
+        found = _placeholder("name", "write the actual value")
+        yield found._replace(severity=Severity.WARNING, place=entry.at("name"))
     if name.isascii() and name.isprintable() and name != "" and name == name.strip():
         return  # fast path for most names
     at = entry.at("name")
@@ -191,17 +184,13 @@ def _value(
 ) -> Finding | None:
     """Return the finding for the value of a configuration field, if any."""
     field = fields.get(name)
-    if isinstance(value, dict) and name in _ANY_FIELD:
-        ref = reference_in(value, file)
-        if ref is None:
-            return None
-        if field is None or not field.secret:
-            return error(
-                "reference-not-allowed",
-                f"`{name}` is not a secret: write the value as text, not as a reference",
-                "references are for secrets; all users see other fields",
-            )
-        return _refusal(ref, rules)
+    ref = reference_in(value, file) if isinstance(value, dict) and name in _ANY_FIELD else None
+    if ref is not None:
+        if field is not None and field.secret:
+            return _refusal(ref, rules)
+        message = f"`{name}` is not a secret: write the value as text, not as a reference"
+        hint = "references are for secrets; all users see other fields"
+        return error("reference-not-allowed", message, hint)
     if not isinstance(value, str):
         return None
     if secrets.holds_token(value) and not rules.allow_literal_secrets:
@@ -209,7 +198,7 @@ def _value(
     if field is not None and field.secret:
         return _literal(field, value, rules)
     if name in _ANY_FIELD and secrets.is_placeholder(value):
-        return error("unreplaced-placeholder", _placeholder_message(name), "write the actual value")
+        return _placeholder(name, "write the actual value")
     return None
 
 
@@ -237,17 +226,12 @@ def _literal(field: Field, value: str, rules: Rules) -> Finding | None:
     example = f"write `{name}: {{env: {variable}}}`, with the name of your variable"
     in_address = field.is_url and ("<" in value or secrets.is_placeholder(value))
     if in_address or secrets.PLACEHOLDER.fullmatch(value):
-        return error(
-            "unreplaced-placeholder", _placeholder_message(name), f"for a secret {example}"
-        )
+        return _placeholder(name, f"for a secret {example}")
     if not field.is_url and not secrets.fits(field, secret):
         return error("malformed-secret", f"`{name}` is not {field.noun}", example)
     if secrets.is_padded(value) and not field.is_url:  # the schema rejects a URL with spaces
-        return note(
-            "trimmed-secret",
-            f"`{name}` has surrounding whitespace or a byte order mark, which is not sent",
-            "remove the whitespace",
-        )
+        message = f"`{name}` has surrounding whitespace or a byte order mark, which is not sent"
+        return note("trimmed-secret", message, "remove the whitespace")
     reason = secrets.url_credential(value) if field.is_url else None
     if rules.allow_literal_secrets or (field.is_url and reason is None):
         return None
@@ -256,18 +240,15 @@ def _literal(field: Field, value: str, rules: Rules) -> Finding | None:
     return warning("literal-secret", f"{what}: keep it out of the file", hint)
 
 
-def _placeholder_message(name: str) -> str:
-    return f"`{name}` contains a placeholder, which is not expanded"
+def _placeholder(name: str, hint: str) -> Finding:
+    message = f"`{name}` contains a placeholder, which is not expanded"
+    return error("unreplaced-placeholder", message, hint)
 
 
 def _slack_token(holder: str, at: Place | None = None) -> Finding:
-    return error(
-        "slack-token-in-file",
-        f"{holder} contains what looks like a Slack token",
-        "refer to it instead: `{env: SLACK_BOT_TOKEN}`; if the file was ever committed, revoke the "
-        "token and use a new one",
-        at,
-    )
+    message = f"{holder} contains what looks like a Slack token"
+    hint = "use `{env: SLACK_BOT_TOKEN}`; if the file was ever committed, revoke the token"
+    return error("slack-token-in-file", message, hint, at)
 
 
 def _event(event: str) -> Finding | None:

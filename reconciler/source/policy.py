@@ -41,10 +41,9 @@ def check_policies(
     for name in dict.fromkeys((*saved, *policies)):
         schema, digests[name] = _policy(name, read)
         if saved.get(name, digests[name]) != digests[name]:
-            raise StalePlanError(
-                f"the policy {name} has changed since the plan was saved",
-                hint="save a new plan with `webhooks plan --out FILE` and have it reviewed",
-            )
+            hint = "save a new plan with `webhooks plan --out FILE` and have it reviewed"
+            message = f"the policy {name} has changed since the plan was saved"
+            raise StalePlanError(message, hint=hint)
         for file, rejected in _rejections(name, schema, data):
             place = loaded.place(file, tuple(rejected.instance_path))
             message = _message(schema, list(rejected.schema_path))

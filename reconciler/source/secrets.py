@@ -176,12 +176,7 @@ def fetch(
     )
 
 
-def fetch_key(
-    ref: SecretRef,
-    *,
-    environ: Mapping[str, str],
-    directory: Path,
-) -> Secret | Finding:
+def fetch_key(ref: SecretRef, *, environ: Mapping[str, str], directory: Path) -> Secret | Finding:
     """Return the API key that a file refers to, or the error.
 
     The key is not checked against the list of allowed secrets, because only CloudTruth receives it.
