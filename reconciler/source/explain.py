@@ -21,7 +21,7 @@ from reconciler.model import DataPath
 from reconciler.source.allowed import BAD_NAME
 from reconciler.source.position import is_known
 from reconciler.source.schema import COMPLETE, INHERITED, Part, origin, schema, validator
-from reconciler.source.text import REFERENCE, did_you_mean, near, quoted, ticked
+from reconciler.source.text import REFERENCE, did_you_mean, near, quoted
 from reconciler.source.yaml import Document
 
 _NO_WEBHOOKS: Final = "to declare that there are no webhooks, write `webhooks: []`"
@@ -120,6 +120,12 @@ def _unknown(rejected: _Rejection) -> list[str]:
     ]
 
 
+def _ticked(listed: Iterable[str]) -> str:
+    """Return words of the file format as a list for a message."""
+    *most, last = [f"`{word}`" for word in listed]
+    return f"{', '.join(most)} and {last}" if most else last
+
+
 def _better_key(key: str, known: Sequence[str], path: DataPath) -> str:
     if _before_colon(key) in known:
         return f"add a space after the colon: `{_before_colon(key)}: ...`"
@@ -129,12 +135,12 @@ def _better_key(key: str, known: Sequence[str], path: DataPath) -> str:
         return hint
     owners = [kind.type for kind in KINDS.values() if kind.field(key) is not None]
     if owners and path[-1:] == ("configuration",):
-        return f"`{key}` belongs to webhooks of type {ticked(owners)}"
+        return f"`{key}` belongs to webhooks of type {_ticked(owners)}"
     if owners and "configuration" in known:
         return f"`{key}` belongs under `configuration`"
     if key == "max_deletes" and "limits" in known:
         return f"`{key}` belongs under `limits`"
-    return f"known keys: {ticked(known)}"
+    return f"known keys: {_ticked(known)}"
 
 
 def _before_colon(key: str) -> str:
@@ -164,7 +170,7 @@ def _missing(rejected: _Rejection) -> Iterator[Finding]:
 def _pair(name: str) -> str:
     """Return the fields that `name` requires or that require it, in the order of the type."""
     paired = (each for kind in KINDS.values() for each in kind.fields if each.partner)
-    return ticked(each.name for each in paired if name in (each.name, each.partner))
+    return _ticked(each.name for each in paired if name in (each.name, each.partner))
 
 
 # Values
@@ -207,7 +213,7 @@ def _unknown_constant(rejected: _Rejection) -> Iterator[Finding]:
     if path[-1] != "type":
         yield from _fixed_message(rejected)
         return
-    hint = did_you_mean(value, KINDS) or f"the types are {ticked(KINDS)}"
+    hint = did_you_mean(value, KINDS) or f"the types are {_ticked(KINDS)}"
     yield error("unknown-type", quoted("unknown type", value), hint, Place("", path))
 
 

@@ -141,13 +141,11 @@ def origin(data: dict[str, Any], index: int, path: DataPath) -> DataPath:
 
     A missing value belongs to the webhook itself, not to the defaults.
     """
-    webhooks = data.get("webhooks")
-    webhook = webhooks[index] if isinstance(webhooks, list) and 0 <= index < len(webhooks) else None
-    if isinstance(webhook, dict) and not holds(webhook, path):
-        defaults = _usable_defaults(data)
-        if defaults and holds(_effective(webhook, defaults), path):
-            return ("defaults", *path)
-    return ("webhooks", index, *path)
+    webhook = data["webhooks"][index]
+    if not isinstance(webhook, dict) or holds(webhook, path):
+        return ("webhooks", index, *path)
+    is_inherited = holds(_effective(webhook, _usable_defaults(data)), path)
+    return ("defaults", *path) if is_inherited else ("webhooks", index, *path)
 
 
 def holds(data: Any, path: DataPath) -> bool:

@@ -180,9 +180,3 @@ def did_you_mean(word: object, known: Iterable[str]) -> str | None:
 def code_points(characters: Iterable[str]) -> str:
     """Return the code points of at most five characters, in order."""
     return ", ".join(f"U+{ord(char):04X}" for char in sorted(characters)[:5])
-
-
-def ticked(listed: Iterable[str]) -> str:
-    """Return words of the file format as a list for a message."""
-    *most, last = [f"`{word}`" for word in listed]
-    return f"{', '.join(most)} and {last}" if most else last
