@@ -89,25 +89,14 @@ def _named(path: DataPath) -> str:
 
 def _unknown_keys(rejected: _Rejection) -> Iterator[Finding]:
     path, known = rejected.path, list(rejected.schema["properties"])
-    if "adopt" in known:
+    if path == ("defaults",):
+        known = list(INHERITED)
+    elif "adopt" in known:
         known.append("exclude")  # valid in an overlay
     for key in _unknown(rejected):
-        at = Place("", (*path, key), key=True)
-        if key == "exclude" and key in known:
-            yield error(
-                "exclude-unknown",
-                "`exclude` removes a webhook from a parent file, but this file has no `extends`",
-                "delete the entry, or name the parent in `extends`",
-                at,
-            )
-            continue
-        candidates = INHERITED if path == ("defaults",) else known
-        yield error(
-            "unknown-key",
-            f"unknown key `{key}`" if is_known(key) else "unknown key",
-            _better_key(key, candidates, path),
-            at,
-        )
+        message = f"unknown key `{key}`" if is_known(key) else "unknown key"
+        hint = _better_key(key, known, path)
+        yield error("unknown-key", message, hint, Place("", (*path, key), key=True))
 
 
 def _unknown(rejected: _Rejection) -> list[str]:
@@ -127,6 +116,8 @@ def _ticked(listed: Iterable[str]) -> str:
 
 
 def _better_key(key: str, known: Sequence[str], path: DataPath) -> str:
+    if key == "exclude" and key in known:
+        return "only a file with `extends` can exclude a webhook"
     if _before_colon(key) in known:
         return f"add a space after the colon: `{_before_colon(key)}: ...`"
     if key == "version":
