@@ -198,16 +198,6 @@ _TYPES: Final = {
 """The Python type, the noun and the hint for each type of JSON Schema."""
 
 
-def _unknown_constant(rejected: _Rejection) -> Iterator[Finding]:
-    """Yield the finding for an unknown type, state or version."""
-    value, path = rejected.value, rejected.path
-    if path[-1] != "type":
-        yield from _fixed_message(rejected)
-        return
-    hint = did_you_mean(value, KINDS) or f"the types are {_ticked(KINDS)}"
-    yield error("unknown-type", quoted("unknown type", value), hint, Place("", path))
-
-
 def _duplicates(rejected: _Rejection) -> Iterator[Finding]:
     seen: set[str] = set()
     for index, item in enumerate(rejected.value):
@@ -247,6 +237,7 @@ _MESSAGES: Final[Mapping[str | int, Finding]] = {
         "{name} is not an absolute http or https URL",
         "start it with `https://` or `http://`, without spaces",
     ),
+    "type": error("unknown-type", "unknown type", f"the types are {_ticked(KINDS)}"),
     "state": error("unknown-state", "unknown state", "write `absent` to delete the webhook"),
     "version": error(
         "unsupported-version",
@@ -305,7 +296,7 @@ def _best(names: Iterable[str], value: Any, at: DataPath = ()) -> str:
 _EXPLAINERS: Final[Mapping[str, Callable[[_Rejection], Iterator[Finding]]]] = {
     "additionalProperties": _unknown_keys,
     "anyOf": _union,
-    "const": _unknown_constant,
+    "const": _fixed_message,
     **dict.fromkeys(("maxLength", "minItems", "minLength", "minimum", "pattern"), _fixed_message),
     "required": _missing,
     "type": _wrong_type,
