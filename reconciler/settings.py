@@ -33,7 +33,6 @@ LOCAL_SERVER: Final = "http://emulator.localhost"
 """The URL of the emulator in this process. No real server has it, so its plans are distinct."""
 
 _KEY_FILE_MAX: Final = 64 * 1024
-_QUOTES: Final = ("'", '"')
 
 
 class Setting(NamedTuple, Generic[_T]):
@@ -147,7 +146,7 @@ def _key(
     if not found.value:
         return None
     text, what = found.value, f"API key from {found.source}"
-    if PLACEHOLDER.fullmatch(text) or (text[:1] in _QUOTES and text[-1] == text[0]):
+    if PLACEHOLDER.fullmatch(text) or (text[:1] in ("'", '"') and text[-1] == text[0]):
         raise CredentialError(
             f"the {what} is a placeholder, or in quotes",
             hint="check the step that writes the variable or the file; remove quotes",
@@ -182,7 +181,6 @@ def _seconds(found: Setting[str]) -> Setting[float]:
 # Profiles of the CloudTruth CLI
 
 _DEFAULT_PROFILE: Final = "default"
-_FILE_MAX: Final = 1024 * 1024
 _UNSET: Final = ("", "~", "null")
 
 
@@ -239,7 +237,7 @@ def _read_profiles(file: Path | None) -> dict[str, dict[str, str]]:
     if file is None:
         return {}
     try:
-        tree = yaml.load(read_regular(file, limit=_FILE_MAX), Loader=yaml.BaseLoader)  # noqa: S506 - only creates text
+        tree = yaml.load(read_regular(file, limit=1024 * 1024), Loader=yaml.BaseLoader)  # noqa: S506 - only creates text
         found = tree.get("profiles") if isinstance(tree, dict) else tree
         return {
             name: {

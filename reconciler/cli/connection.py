@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from reconciler.report import Outcome
 
 _VERBS: Final = {Create: "creating", Update: "updating", Delete: "deleting"}
-_SILENT_WAIT: Final = 1.0  # seconds; shorter waits are not reported
-_WIDEST: Final = 60
 
 
 @contextmanager
@@ -141,7 +139,7 @@ class Progress(Watcher):
             with self._lock:
                 now = self._clock.monotonic()
                 before, end = max(self._waits_until, now), now + event.seconds
-                if end - before <= _SILENT_WAIT:
+                if end - before <= 1.0:  # second
                     return
                 self._waits_until = end
             self._console.info(f"{event.error.message}; trying again in {event.seconds:.0f} s")
@@ -161,7 +159,7 @@ class Progress(Watcher):
         """Return the status line. Print it under the lock, or an older count may follow it."""
         if not self._in_flight:
             return self._progress_text
-        return f"{self._done}/{self._total} {self._in_flight[-1][:_WIDEST]}"
+        return f"{self._done}/{self._total} {self._in_flight[-1][:60]}"
 
     def _report_signals(self) -> None:
         while self._signals.get():

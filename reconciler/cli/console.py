@@ -37,7 +37,6 @@ _TOKENS: Final = re.compile(
 )
 _LONG_ENOUGH: Final = re.compile(r".{8,}", re.DOTALL)
 _STYLES: Final = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "note": "\x1b[1;36m"}
-_CLEAR: Final = "\r\x1b[K"
 _WINDOWS_TERMINALS: Final = {"WT_SESSION", "TERM", "TERM_PROGRAM", "CONEMUANSI"}
 """Variables of terminals on Windows that interpret escape sequences."""
 
@@ -243,7 +242,7 @@ class Console:
         text = self.redact(text)
         with self._lock:
             if self._has_status or (is_status and text):
-                self._send(self.process.stderr, _CLEAR)
+                self._send(self.process.stderr, "\r\x1b[K")  # clears the line
             self._has_status = is_status and text != ""
             self._send(stream, text)
 

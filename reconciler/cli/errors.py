@@ -108,10 +108,9 @@ def _bug(problem: BaseException) -> _BugError:
         if Path(frame.filename).is_relative_to(_PACKAGE)
     ]
     where = " < ".join(reversed(ours[-6:])) or "outside of webhooks"
-    python = ".".join(map(str, sys.version_info[:3]))
     return _BugError(
         f"internal error: {type(problem).__name__} at {where} "
-        f"(version {__version__}, Python {python}, {sys.platform})",
+        f"(version {__version__}, Python {sys.version.split()[0]}, {sys.platform})",
         hint="please report this line; it contains no secret. If apply was running, "
         "`webhooks plan` shows what is left to do",
     )

@@ -17,7 +17,6 @@ from typing import Any, Final
 import click
 from click.core import ParameterSource
 
-_LINES: Final = r"[\r\n]+"
 # A type for shell completion. Commands report unreadable files themselves.
 _PATH: Final = click.Path(readable=False)
 _ORDER: Final = {"Files": 0, "Connection": 2, "Output": 3}
@@ -51,7 +50,7 @@ class Option(click.Option):
         group: str,
         env: str | None = None,
         common: bool = False,
-        separator: str = _LINES,
+        separator: str = r"[\r\n]+",
         **attributes: Any,
     ) -> None:
         if attributes.get("metavar") in ("FILE", "PATH"):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequenc
 from copy import copy
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from reconciler.checks import Checklist
     from reconciler.settings import Settings
     from reconciler.workflow.inputs import OrganizationFiles
-
-_SINGLE: Final = ("out", "report", "expect_digest", "allow_deletes")
-"""Options that apply to a single plan."""
 
 
 class Session:
@@ -150,7 +147,7 @@ class Session:
         self, body: Callable[..., int], own: Mapping[str, Any], *, needs_key: bool
     ) -> int:
         """Run a command for each declared organization; `needs_key` checks the keys first."""
-        for option in _SINGLE:
+        for option in ("out", "report", "expect_digest", "allow_deletes"):  # of a single plan
             if own.get(option) is not None:
                 self.only_organization(f"--{option.replace('_', '-')}")
         groups = self._organizations()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from typing import Final
 
 from reconciler.checks import Checklist, Section, Status, unknown
 from reconciler.cli.connection import Progress, connected
@@ -13,9 +12,6 @@ from reconciler.doctor.local import check_files, check_settings
 from reconciler.errors import ReconcilerError
 from reconciler.render.quote import quote
 from reconciler.settings import Settings
-
-_DEADLINE: Final = 60.0
-"""Seconds for all requests together."""
 
 
 @command(
@@ -75,7 +71,8 @@ def _remote(
     from reconciler.api.client import Client
     from reconciler.doctor import service
 
-    deadline = settings.deadline._replace(value=min(settings.deadline.value, _DEADLINE))
+    # For all requests together.
+    deadline = settings.deadline._replace(value=min(settings.deadline.value, 60.0))
     session.settings = settings._replace(deadline=deadline)
     progress = Progress(session)
     with connected(session, progress=progress, needs_key=False) as connection:

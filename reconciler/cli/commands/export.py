@@ -10,8 +10,7 @@ from reconciler.cli.connection import connected
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, ReconcilerError, UsageError
-from reconciler.findings import Finding
-from reconciler.model import Live, Scheme
+from reconciler.model import Scheme
 from reconciler.planning.names import unmatched
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.planner import plan as make_plan
@@ -70,7 +69,12 @@ def run(
         check_writable(path, over=over)
     with connected(session) as connection:
         live = workflow.read_live(connection.api, session.organization)
-    notes = _unmatched_globs(only, live)
+    notes = tuple(unmatched(only, {each.name for each in live.webhooks}, "live webhook"))
+    if only and len(notes) == len(set(only)):  # an empty file would look like success
+        raise ReconcilerError(
+            f"--only selects none of {len(live.webhooks)} live webhooks: nothing is exported",
+            hint=notes[0].hint,
+        )
     made = export(live, only=only, token=slack_token)
     if check:
         parsed = Parsed(documents=(parse(made.text.encode(), "export"),))
@@ -105,18 +109,3 @@ def print_notes(session: Session, made: Export) -> None:
         more = "; `webhooks validate FILE` lists all that are not set" if len(names) > 5 else ""
         before = "before you change a `configuration`, set its secrets"
         session.console.message("note", f"{before}: {shorten(names, 5)}{more}")
-
-
-def _unmatched_globs(only: tuple[str, ...], live: Live) -> tuple[Finding, ...]:
-    """Return a warning for each glob that selects nothing.
-
-    Raises ReconcilerError if all of them select nothing: replacing a valid file with an empty one
-    would look like success.
-    """
-    notes = tuple(unmatched(only, {each.name for each in live.webhooks}, "live webhook"))
-    if only and len(notes) == len(set(only)):
-        raise ReconcilerError(
-            f"--only selects none of {len(live.webhooks)} live webhooks: nothing is exported",
-            hint=notes[0].hint,
-        )
-    return notes
