@@ -178,29 +178,24 @@ def _references(
     """
     found: dict[tuple[str, str], SecretRef] = {}
     taken = {token.name}
-    for kind in KINDS.values():
-        for field in (each for each in kind.fields if each.secret):
-            members = [
-                each
-                for each in webhooks
-                if each.type == kind.type and _refers(field, each, visible)
-            ]
-            groups = sorted(_groups(field, members), key=len, reverse=True)
-            usual = max(
-                groups, key=lambda group: sum(each.id in chosen for each in group), default=[]
-            )
-            for group in groups:
-                reference = token
-                if group is not usual or field.secret_pattern is not slack.TOKEN:
-                    url = _secret(group[0], field.name) if field.is_url else None
-                    origin = url.origin() if url is not None and len(group) > 1 else None
-                    owner = origin.partition("://")[2] if origin else group[0].name
-                    stem = _variable(owner, field.name)
-                    numbered = (f"{stem}_{number}" for number in count(2))
-                    name = next(each for each in chain([stem], numbered) if each not in taken)
-                    taken.add(name)
-                    reference = SecretRef(scheme=Scheme.ENV, name=name)
-                found.update(((each.id, field.name), reference) for each in group)
+    secret_fields = [(kind, each) for kind in KINDS.values() for each in kind.fields if each.secret]
+    for kind, field in secret_fields:
+        same_type = (each for each in webhooks if each.type == kind.type)
+        members = [each for each in same_type if _refers(field, each, visible)]
+        groups = sorted(_groups(field, members), key=len, reverse=True)
+        usual = max(groups, key=lambda group: sum(each.id in chosen for each in group), default=[])
+        for group in groups:
+            reference = token
+            if group is not usual or field.secret_pattern is not slack.TOKEN:
+                url = _secret(group[0], field.name) if field.is_url else None
+                origin = url.origin() if url is not None and len(group) > 1 else None
+                owner = origin.partition("://")[2] if origin else group[0].name
+                stem = _variable(owner, field.name)
+                numbered = (f"{stem}_{number}" for number in count(2))
+                name = next(each for each in chain([stem], numbered) if each not in taken)
+                taken.add(name)
+                reference = SecretRef(scheme=Scheme.ENV, name=name)
+            found.update(((each.id, field.name), reference) for each in group)
     return found
 
 

@@ -69,15 +69,12 @@ class _Reader:
         parents: list[Document] = []
         found: list[Finding] = []
         for at, path in named.items():
-            place = Place(document.file, at)
             try:
-                parent = self._parent(document.file, path, chain)
+                parents.append(self._parent(document.file, path, chain))
             except NotReadableError as refusal:
                 message = f"cannot extend {in_quotes(path)}: it {refusal}"
-                found.append(error("bad-parent", message, refusal.hint, place))
-                continue
-            parents.append(parent)
-        usable = len(parents) == len(named) and all(each.usable for each in parents)
+                found.append(error("bad-parent", message, refusal.hint, Place(document.file, at)))
+        usable = not found and all(each.usable for each in parents)
         over = document._replace(data=own, usable=usable)
         if usable:
             below = parents[0]
