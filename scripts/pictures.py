@@ -13,7 +13,6 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 from typing import Any, Final
@@ -32,7 +31,6 @@ from reconciler.workflow import Inputs, gather, load, plan
 
 IMAGES: Final = Path(__file__).parents[1] / "docs" / "images"
 EXAMPLE: Final = IMAGES / "example"
-_TODAY: Final = datetime(2026, 11, 25, tzinfo=UTC)
 _COMMIT: Final = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 _INPUTS: Final = Inputs(directory=EXAMPLE, environ={}, stdin=bytes)
 
@@ -133,7 +131,7 @@ class _Connection:
 def terminal() -> str:
     """Return the output of `webhooks plan`, with colors."""
     made = plan(gather(load(_INPUTS)), FakeApi(), options=PlanOptions())
-    view = View(color=True, key_source="CLOUDTRUTH_API_KEY", now=_TODAY)
+    view = View(color=True, key_source="CLOUDTRUTH_API_KEY")
     return RENDERERS["text"]().render_plan(made, view)
 
 

@@ -19,7 +19,6 @@ import threading
 from collections import ChainMap
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, TextIO
@@ -77,10 +76,6 @@ class Process(NamedTuple):
             return os.get_terminal_size(self.stdout.fileno()).columns or default
         except (OSError, ValueError):
             return default
-
-    def now(self) -> datetime:
-        """Return the current time in UTC."""
-        return datetime.now(UTC) if self.clock is None else self.clock.now()
 
     def time(self) -> Clock:
         """Return the clock of this run."""

@@ -224,7 +224,7 @@ class Session:
         settings: Settings | None = vars(self).get("settings")  # None before a connection
         source = None if settings is None else settings.key_source
         own = {"color": color, "verbosity": console.verbosity}
-        return View(width=width, now=process.now(), key_source=source, **{**own, **more})
+        return View(width=width, key_source=source, **{**own, **more})
 
     def confirm(self, question: str, *, consequence: str = "nothing was written") -> None:
         """Ask for confirmation. Raises NotConfirmedError for any answer but yes.

@@ -8,7 +8,6 @@ the content of each webhook's row (`rows`) and the wording (`words`). Texts end 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast
@@ -28,11 +27,10 @@ class View(NamedTuple):
 
     `width` is in terminal columns. `verbosity` is 0 for changes and counts of the rest, 1 for
     everything, -1 for errors only. `key_source` is where the API key came from, such as
-    `CLOUDTRUTH_API_KEY`. `missing` are references without a value on this machine. `now` turns
-    times into ages; without it dates are shown. `plan_file` is the saved plan that is shown or was
-    just written. `apply_options` are the options with which `apply` applies exactly this plan; None
-    suggests no such command. `connection` are the options to reach the same server with any
-    command. `limit` is the maximum size of Markdown in bytes.
+    `CLOUDTRUTH_API_KEY`. `missing` are references without a value on this machine. `plan_file` is
+    the saved plan that is shown or was just written. `apply_options` are the options with which
+    `apply` applies exactly this plan; None suggests no such command. `connection` are the options
+    to reach the same server with any command. `limit` is the maximum size of Markdown in bytes.
     """
 
     color: bool = False
@@ -40,7 +38,6 @@ class View(NamedTuple):
     verbosity: int = 0
     key_source: str | None = None
     missing: frozenset[SecretRef] = frozenset()
-    now: datetime | None = None
     plan_file: str | None = None
     apply_options: tuple[str, ...] | None = ()
     connection: tuple[str, ...] = ()

@@ -43,7 +43,7 @@ _PAGE_SPACE = 3_000
 
 def render_plan(plan: Plan, view: View = PLAIN) -> str:
     """Render a plan, within the view's limit if it has one."""
-    rows = [row for _, row in _deletes_first(plan, view)] + other_rows(plan, view)
+    rows = [row for _, row in _deletes_first(plan)] + other_rows(plan, view)
     return _fit(
         view,
         head=_head(plan),
@@ -62,8 +62,8 @@ def render_report(report: Report, view: View = PLAIN) -> str:
     if report.problem:
         head += ["", f"**Problem**: {code(prose(report.problem))}"]
     outcomes = sorted(report.outcomes, key=lambda each: isinstance(each, Applied))
-    done = [outcome_row(each, view.now) for each in outcomes]
-    rows = [_outcome_row(each) for each in (*done, *map(duplicate_row, report.duplicates_removed))]
+    done = (*map(outcome_row, outcomes), *map(duplicate_row, report.duplicates_removed))
+    rows = list(map(_outcome_row, done))
     rows += map(_plan_row, other_rows(report.plan, PLAIN if planned else view))
     return _fit(
         view,
@@ -106,7 +106,7 @@ def paged_plan(
     first page has `foot`, the kept webhooks and the notes, and lists the changes on no page. No
     command suggests to apply the plan, because a merge does.
     """
-    rows = dict(_deletes_first(plan, PLAIN))
+    rows = dict(_deletes_first(plan))
     # Everything except the changes gets at most a third of the first page.
     ending = _fit(
         View(limit=limit // 3),
@@ -170,9 +170,9 @@ def _about_pages(plan: Plan, unshown: Sequence[int], pages: int) -> Iterable[str
         yield from ("", f"Part 1 of {pages}; the next comments have the other parts.")
 
 
-def _deletes_first(plan: Plan, view: View) -> list[tuple[int, Row]]:
+def _deletes_first(plan: Plan) -> list[tuple[int, Row]]:
     """Return the rows of changes, deletes first, each with its index in the plan."""
-    rows = enumerate(plan_rows(plan, view.now))
+    rows = enumerate(plan_rows(plan))
     return sorted(rows, key=lambda pair: not isinstance(plan.operations[pair[0]], Delete))
 
 

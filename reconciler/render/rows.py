@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
 from typing import Final, NamedTuple
 
 from reconciler.findings import Position
@@ -34,7 +33,7 @@ from reconciler.planning.plan import (
 )
 from reconciler.render import View
 from reconciler.render.quote import prose, quote
-from reconciler.render.words import REASONS, age, plural
+from reconciler.render.words import REASONS, plural
 from reconciler.report import Applied, Failed, Outcome, RemovedDuplicate, Skipped, Unconfirmed
 
 _BREAK = re.compile(r"(?<!\d) ")
@@ -124,10 +123,10 @@ def events(names: Iterable[str]) -> tuple[str, ...]:
     return (*(f"{each}," for each in shown[:-1]), *shown[-1:])
 
 
-def plan_rows(plan: Plan, now: datetime | None) -> list[Row]:
+def plan_rows(plan: Plan) -> list[Row]:
     """Return one row per operation, in plan order."""
     known = {(use.webhook, use.field): use.destination for use in plan.secrets}
-    return [_operation_row(each, now, known) for each in plan.operations]
+    return [_operation_row(each, known) for each in plan.operations]
 
 
 def group_resends(rows: Iterable[Row]) -> list[Row]:
@@ -155,7 +154,6 @@ def _block(rows: list[Row]) -> list[Row]:
 
 def _operation_row(
     operation: Operation,
-    now: datetime | None = None,
     known: Mapping[tuple[str, str], str] | None = None,
 ) -> Row:
     """Return the row of an operation. `known` has destinations of secrets, by webhook and field."""
@@ -180,7 +178,7 @@ def _operation_row(
                 why += (
                     "; their secrets are not shown and may differ" if operation.may_differ else ""
                 )
-            why += _last_run(before, now)
+            why += _last_run(before)
     if operation.attribution is not None:
         label = f"({str(operation.attribution).replace('-', ' ')})"
         why, details = f"{why} {label}", (*details, label) if details else ()
@@ -202,9 +200,9 @@ def one_line(found: Operation | Kept) -> str:
     return f"{verb} {row.name} ({'; '.join(each.text for each in row.fields) or row.why})"
 
 
-def outcome_row(outcome: Outcome, now: datetime | None = None) -> Row:
+def outcome_row(outcome: Outcome) -> Row:
     """Return the row of an outcome; `why` is empty if it was applied as planned."""
-    planned = _operation_row(outcome.operation, now)
+    planned = _operation_row(outcome.operation)
     sign, what = _OUTCOMES[type(outcome)]
     why = prose(outcome.note or "" if isinstance(outcome, Applied) else outcome.message)
     details: tuple[str, ...] = ()
@@ -245,12 +243,12 @@ def outside_digest(plan: Plan) -> list[str]:
 def other_rows(plan: Plan, view: View) -> list[Row]:
     """Return rows of unapplied declarations; with `verbosity`, of all unchanged webhooks."""
     if view.verbosity <= 0:
-        return [_kept_row(each, view.now) for each in plan.unapplied]
-    kept = [_kept_row(each, view.now) for each in (*plan.kept, *plan.unmanaged)]
+        return list(map(_kept_row, plan.unapplied))
+    kept = map(_kept_row, (*plan.kept, *plan.unmanaged))
     return [*kept, *map(_matched_row, plan.matched.values())]
 
 
-def _kept_row(kept: Kept, now: datetime | None = None) -> Row:
+def _kept_row(kept: Kept) -> Row:
     """Return the row of kept webhooks: ambiguous, protected, unmanaged, of an unknown type."""
     why, first = REASONS[kept.reason], kept.webhooks[0]
     if kept.reason is Reason.AMBIGUOUS:
@@ -263,7 +261,7 @@ def _kept_row(kept: Kept, now: datetime | None = None) -> Row:
         sign="." if kept.reason in (Reason.PRUNE_OFF, Reason.OUT_OF_SCOPE) else "!",
         name=quote(kept.name),
         what=quote(first.destination),
-        why=why + _last_run(first, now),
+        why=why + _last_run(first),
         place=position_text(kept.position),
     )
 
@@ -290,9 +288,9 @@ def _destination(webhook: Webhook, known: Mapping[tuple[str, str], str]) -> str:
     return quote(known.get(key) or destination(webhook))
 
 
-def _last_run(found: Snapshot, now: datetime | None) -> str:
-    """Return the time of the last delivery: a reviewer sees whether a webhook is in use."""
-    return "" if found.last_run is None else f", last run {age(found.last_run, now)}"
+def _last_run(found: Snapshot) -> str:
+    """Return the date of the last delivery: a reviewer sees whether a webhook is in use."""
+    return "" if found.last_run is None else f", last run {quote(found.last_run[:10])}"
 
 
 def _field(change: FieldChange, what: str) -> FieldLine:
@@ -330,10 +328,8 @@ def _set_atoms(change: SetChange) -> Iterator[Atom]:
 
 def _secret_atoms(change: SecretChange, what: str) -> Iterator[Atom]:
     """Yield a secret's change, with its destination unless the row shows it."""
-    if change.cause is SecretCause.ADDED:
-        yield Atom("(not set)", sign="-")
-    else:
-        yield Atom(quote(change.before or "***"), sign="-")
+    before = "(not set)" if change.cause is SecretCause.ADDED else quote(change.before or "***")
+    yield Atom(before, sign="-")
     # Scheme and host only, of a plain URL too: its path may be the credential.
     after = (
         "***" if isinstance(change.after, SecretRef) else quote(Secret(change.after).shown_url())

@@ -8,7 +8,6 @@ the same with and without color.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Final
 
 from reconciler.checks import Check, Checklist, Status
@@ -59,7 +58,7 @@ def render_plan(plan: Plan, view: View = PLAIN) -> str:
     """
     if view.verbosity < 0:
         return _joined(_blocks(plan.blocked, view), _unblocking(plan, view))
-    rows = plan_rows(plan, view.now)
+    rows = plan_rows(plan)
     rows = [*(rows if view.verbosity > 0 else group_resends(rows)), *other_rows(plan, view)]
     table = lay_out(rows, width=view.width, color=view.color)
     header = _header(plan, view)
@@ -76,7 +75,7 @@ def render_report(report: Report, view: View = PLAIN) -> str:
     """
     is_quiet = view.verbosity < 0
     outcomes = [each for each in report.outcomes if not (is_quiet and isinstance(each, Applied))]
-    rows = [outcome_row(each, view.now) for each in outcomes]
+    rows = [*map(outcome_row, outcomes)]
     # A plan with operations was printed before the apply.
     rows += other_rows(report.plan, PLAIN if report.outcomes else view)
     rows += map(duplicate_row, report.duplicates_removed)
@@ -173,9 +172,8 @@ def _listed(items: Iterable[str], end: str = "") -> list[Atom]:
 
 
 def _end(plan: Plan, view: View) -> list[str]:
-    lines = paragraph(words.summary(plan), width=view.width)
-    if not plan.operations:
-        return [paint(lines[0], "good", view.color), *lines[1:]] if not plan.blocked else lines
+    style = "good" if not plan.operations and not plan.blocked else ""
+    lines = paragraph(paint(words.summary(plan), style, view.color), width=view.width)
     if outside := outside_digest(plan):
         text = f"Not in the digest (only a secret's value differs): {', '.join(outside)}."
         lines += paragraph(text, width=view.width)
@@ -269,8 +267,7 @@ def render_status(
     The last lines count fields that were not compared and differences from the configuration;
     `drift` is None without one.
     """
-    rows = [_status_row(each, view.now) for each in statuses]
-    table = lay_out(rows, width=view.width, color=view.color) or ["  none"]
+    table = lay_out([*map(_status_row, statuses)], width=view.width, color=view.color) or ["  none"]
     failing = sum(each.last_error is not None for each in statuses)
     count = words.plural(sum(each.id is not None for each in statuses), "live webhook")
     count += f", {failing} with a failed delivery" if failing else ""
@@ -280,15 +277,15 @@ def render_status(
     return _joined([title], table, [*lines, f"{count}. {_drift(drift, plan)}"])
 
 
-def _status_row(found: WebhookStatus, now: datetime | None) -> Row:
+def _status_row(found: WebhookStatus) -> Row:
     about = [quote(found.destination), " ".join(events(found.event_types)) or "no events"]
     if found.id is not None:
-        ran = f"last run {words.age(found.last_run, now)}" if found.last_run else "never run"
+        ran = f"last run {quote(found.last_run)}" if found.last_run else "never run"
         about += [ran, f"id {quote(found.id)}"]
     fields: tuple[FieldLine, ...] = ()
     if (error := found.last_error) is not None:
         parts = [quote(part) for part in (error.code, error.text) if part] or ["no reason given"]
-        parts += [f"({words.age(error.timestamp, now)})"] if error.timestamp else []
+        parts += [f"({quote(error.timestamp)})"] if error.timestamp else []
         fields = (FieldLine("failed:", tuple(map(Atom, parts))),)
     return Row(
         sign="!" if fields or found.state in DRIFTED else " ",

@@ -6,7 +6,6 @@ import json
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
 from glob import escape
 from typing import Final
 
@@ -193,22 +192,6 @@ def _ending(report: Report) -> list[str]:
     elif code is ExitCode.FAILED:
         meaning = "the live webhooks changed since the plan: run the same command again"
     return [f"Exit {int(code)}: {meaning}."]
-
-
-def age(moment: str, now: datetime | None) -> str:
-    """Return the age of `moment` (RFC 3339), or its date without `now`."""
-    try:
-        when = datetime.fromisoformat(moment)
-    except ValueError:
-        return quote(moment)
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=UTC)
-    if now is None or when > now:
-        return when.date().isoformat()
-    minutes = (now - when) // timedelta(minutes=1)
-    units = ((minutes // 1440, "day"), (minutes // 60, "hour"), (minutes, "minute"))
-    number, noun = next((each for each in units if each[0]), units[-1])
-    return f"{plural(number, noun)} ago"
 
 
 def limited(findings: Iterable[Finding], limit: int = 100) -> tuple[list[Finding], list[str]]:

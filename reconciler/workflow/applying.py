@@ -52,10 +52,10 @@ def apply(
     gathered = gather(checked, connection.key, writing=True)
     known = review if isinstance(review, Review) else None
     complete_plan = plan(gathered, connection.api, options=options, writing=True, review=known)
-    made, skipped = complete_plan, dict[int, Skipped]()
+    made, skipped = complete_plan, dict[int, str]()
     command = shlex.join(["webhooks", "plan", *(checked.inputs.apply_options or ())])
     if isinstance(review, str):
-        known = _expected(complete_plan, review, command, has_base=options.previous is not None)
+        known = _expected(complete_plan, review, command)
     if known is not None:
         # The caller records the resends of `options.reviewed`, so that each is sent once.
         repeats = not options.reviewed
@@ -88,27 +88,25 @@ def apply(
     return report
 
 
-def _expected(made: Plan, digest: str, command: str, *, has_base: bool) -> Review:
+def _expected(made: Plan, digest: str, command: str) -> Review:
     """Return the review of a complete plan. Raises StalePlanError for a different digest.
 
-    `command` is the command to show the plan; `has_base` is true if the plan was made with --base.
+    `command` is the command to show the plan.
     """
     if made.digest and made.digest != digest:
-        hint = f"run `{command}`; if the plan is right, apply with its digest"
-        if not has_base:
-            hint += "; if the reviewed plan was made with --base, apply with the same --base"
         raise StalePlanError(
             "the plan differs from the reviewed plan; nothing was written",
             differences=(f"reviewed  {digest}", f"now       {made.digest}"),
-            hint=hint,
+            hint=f"run `{command}`; if the plan is right, apply with its digest, "
+            "and with the same --base if it was made with one",
         )
     return approve_all(made)
 
 
 def _reviewed(
     made: Plan, review: Review, command: str, *, values: bool, repeats: bool
-) -> tuple[Plan, dict[int, Skipped]]:
-    """Return the reviewed part of a plan, and the outcomes of the rest by index in the plan.
+) -> tuple[Plan, dict[int, str]]:
+    """Return the reviewed part of a plan, and why the rest is skipped, by index in the plan.
 
     `repeats` means that each apply of the review plans its resends. Raises StalePlanError,
     NotReviewedError; `command` shows the plan.
@@ -120,12 +118,8 @@ def _reviewed(
             differences=[one_line(each) for each in found.stale],
             hint=f"run `{command}`, and have the new plan reviewed",
         )
-    skipped = {
-        index: Skipped(operation=made.operations[index], code=NOT_REVIEWED, message=why)
-        for index, why in found.unreviewed.items()
-    }
-    left_out = [f"{one_line(each.operation)}: {each.message}" for each in skipped.values()]
-    if skipped and not found.reviewed:
+    left_out = [f"{one_line(made.operations[at])}: {why}" for at, why in found.unreviewed.items()]
+    if left_out and not found.reviewed:
         raise NotReviewedError(
             "none of the remaining operations was reviewed; nothing was written",
             differences=left_out,
@@ -137,7 +131,7 @@ def _reviewed(
     if repeats and any((each.webhook, each.field) in not_shown for each in review.resends):
         resent = "every apply of this review resends its secrets, because CloudTruth does not show "
         notes.append(note("resent-each-time", f"{resent}whether they were sent"))
-    return agreed._replace(notes=(*agreed.notes, *notes)), skipped
+    return agreed._replace(notes=(*agreed.notes, *notes)), found.unreviewed
 
 
 def _require_secrets(made: Plan, gathered: Gathered) -> None:
@@ -159,14 +153,16 @@ def _require_secrets(made: Plan, gathered: Gathered) -> None:
     )
 
 
-def _completed(report: Report, complete_plan: Plan, skipped: Mapping[int, Skipped]) -> Report:
+def _completed(report: Report, complete_plan: Plan, skipped: Mapping[int, str]) -> Report:
     """Return the report of the complete plan, with excluded operations as skipped."""
     if not skipped:
         return report
     done = iter(report.outcomes)
     outcomes = tuple(
-        skipped[index] if index in skipped else next(done)
-        for index in range(len(complete_plan.operations))
+        Skipped(operation=each, code=NOT_REVIEWED, message=skipped[index])
+        if index in skipped
+        else next(done)
+        for index, each in enumerate(complete_plan.operations)
     )
     return report._replace(plan=complete_plan, outcomes=outcomes)
 

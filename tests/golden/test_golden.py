@@ -7,7 +7,6 @@ options and the environment. The other files are the output, and `--update-golde
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -52,7 +51,6 @@ def outputs(folder: Path) -> dict[str, str]:
     view = View(
         key_source="CLOUDTRUTH_API_KEY",
         missing=gathered.missing_references,
-        now=datetime(2026, 11, 25, tzinfo=UTC),
     )
     shown = {name: RENDERERS[form]().render_plan(planned, view) for form, name in FORMATS.items()}
     code = ExitCode.CHANGES if planned.operations else ExitCode.OK

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +25,6 @@ GOLDEN = Path(__file__).parent / "golden"
 WIDTHS = (100, 80, 40)
 VIEW = View(
     key_source="CLOUDTRUTH_API_KEY",
-    now=datetime(2026, 11, 25, tzinfo=UTC),
     missing=frozenset({TOKEN}),
     verbosity=1,
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -41,14 +40,12 @@ from tests.render.strategies import (
 
 DOCUMENTS = ("plan", "report", "findings", "error")
 SCHEMAS = Path(__file__).parents[2] / "schemas"
-NOW = datetime(2026, 11, 25, tzinfo=UTC)
 views = st.builds(
     View,
     width=st.integers(20, 140),
     verbosity=st.integers(-1, 1),
     key_source=st.none() | texts,
     missing=st.frozensets(references, max_size=2),
-    now=st.none() | st.just(NOW),
     plan_file=st.none() | texts,
     apply_options=st.none() | st.lists(texts, max_size=2).map(tuple),
 )
@@ -220,7 +217,7 @@ def test_a_status_is_inert(
 ) -> None:
     """A status is harmless in every format, and its JSON document has the original names."""
     text = RENDERERS["text"]().render_status(
-        organization, found, drift(found), View(width=width, now=NOW), plan
+        organization, found, drift(found), View(width=width), plan
     )
     document = RENDERERS["json"]().render_status(organization, found, drift(found), plan=plan)
     check_document(document, "status")

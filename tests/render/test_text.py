@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 
 import pytest
 
@@ -12,10 +11,7 @@ from reconciler.kinds.events import EVENT_TYPES, compress, expand
 from reconciler.planning.plan import Create, SecretUse
 from reconciler.render import View
 from reconciler.render.text import render_findings, render_plan, render_report
-from reconciler.render.words import age
 from tests.render.cases import ADDRESS, GENERIC, REPORTS, plan, slack
-
-NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
 
 def test_a_url_is_shown_with_the_host_known_to_the_plan() -> None:
@@ -32,23 +28,6 @@ def test_a_name_is_never_wrapped() -> None:
     """A name with spaces stays on one line at any width."""
     name = "one two three four five six seven eight nine ten"
     assert name in render_plan(plan(Create(after=slack(name))), View(width=20))
-
-
-@pytest.mark.parametrize(
-    ("moment", "shown"),
-    [
-        ("2026-11-25T11:59:30Z", "0 minutes ago"),
-        ("2026-11-25T11:00:00+00:00", "1 hour ago"),
-        ("2026-11-24T12:00:00", "1 day ago"),
-        ("2026-11-22T08:00:00.123456Z", "3 days ago"),
-        ("2027-01-01T00:00:00Z", "2027-01-01"),
-        ("yesterday\n", '"yesterday\\n"'),
-    ],
-)
-def test_times_are_ages(moment: str, shown: str) -> None:
-    """A time is shown as its age; a future or invalid time is not changed."""
-    assert age(moment, NOW) == shown
-    assert age("2026-11-22T08:00:00Z", None) == "2026-11-22"
 
 
 @pytest.mark.parametrize("name", sorted(REPORTS))
