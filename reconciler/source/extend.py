@@ -24,7 +24,7 @@ from reconciler.findings import Finding, Place, Position, Related, error, note
 from reconciler.model import DataPath
 from reconciler.source.files import NotReadableError, ReadParent, file_name
 from reconciler.source.text import in_quotes
-from reconciler.source.yaml import LISTED, Document, Layer, parse
+from reconciler.source.yaml import LISTED, Document, parse
 
 _MAX_DEPTH: Final = 10
 """The maximum number of files from an overlay to its last parent, including the overlay."""
@@ -143,8 +143,8 @@ class _Merge:
             data["webhooks"] = [each.entry for each in merged]
             items["webhooks"] = [each.position for each in merged]
         layers = (
-            Layer(over, tuple(each.over for each in merged)),
-            Layer(below, tuple(each.below for each in merged)),
+            (over, tuple(each.over for each in merged)),
+            (below, tuple(each.below for each in merged)),
         )
         return over._replace(data=data, items=items, layers=layers)
 

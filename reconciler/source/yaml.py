@@ -79,21 +79,6 @@ _EXPANSION: Final = 100_000
 _EXPANSION_PER_CHARACTER: Final = 4
 
 
-class Layer(NamedTuple):
-    """A part of a merged document; `indexes[i]` is its own index of merged webhook `i`."""
-
-    document: Document
-    indexes: tuple[int | None, ...]
-
-    def path(self, path: DataPath) -> DataPath | None:
-        """Return the path in this document for one of the merged document, None without one."""
-        match path:
-            case ("webhooks", int(number), *rest):
-                index = self.indexes[number]
-                return None if index is None else ("webhooks", index, *rest)
-        return path
-
-
 class Document(NamedTuple):
     """One parsed file.
 
@@ -102,8 +87,8 @@ class Document(NamedTuple):
     and None. Aliases share objects, so treat it as read-only. It is empty if the file is not
     `usable`. `items` has the position of each item of the root's `webhooks`, `ignore` and
     `protect`. `findings` has all errors, unordered. The first of two equal keys counts. For an
-    overlay merged with its parents, `layers` are the two merged documents, the upper one first, and
-    `parents` all files that it extends.
+    overlay merged with its parents, `parents` are all files that it extends, and `layers` the two
+    merged documents, the upper one first, each with its own index of every merged webhook.
     """
 
     file: str
@@ -112,7 +97,7 @@ class Document(NamedTuple):
     usable: bool = True
     items: Mapping[str, list[Position]] = MappingProxyType({})
     findings: tuple[Finding, ...] = ()
-    layers: tuple[Layer, ...] = ()
+    layers: tuple[tuple[Document, tuple[int | None, ...]], ...] = ()
     parents: tuple[Document, ...] = ()
 
     def __repr__(self) -> str:
@@ -123,10 +108,13 @@ class Document(NamedTuple):
         length = len(path)
         while not holds(self.data, path[:length]):
             length -= 1
-        for layer in self.layers:
-            at = layer.path(path[:length])
-            if at is not None and holds(layer.document.data, at):
-                return layer.document.written_at(at + path[length:])
+        for document, indexes in self.layers:
+            at: tuple[Any, ...] = path[:length]
+            match at:
+                case ("webhooks", int(number), *rest):
+                    at = ("webhooks", indexes[number], *rest)  # no data has the index None
+            if holds(document.data, at):
+                return document.written_at((*at, *path[length:]))
         return Place(self.file, path)
 
     @property
@@ -152,8 +140,8 @@ def parse(raw: bytes, file: str, *, parser: Any = PARSER) -> Document:
 
         reader.findings.append(syntax.explain(cause, text, file))
     usable = not reader.findings
-    if not usable:
-        data = {}
+    data = data if usable else {}
+    listed = [key for key in LISTED if isinstance(data.get(key), list)]
     if reader.duplicates:
         from reconciler.source.position import duplicate_keys  # only for an error
 
@@ -163,11 +151,7 @@ def parse(raw: bytes, file: str, *, parser: Any = PARSER) -> Document:
         text=text,
         data=data,
         usable=usable,
-        items={
-            key: reader.positions[id(listed)]
-            for key in LISTED
-            if isinstance(listed := data.get(key), list)
-        },
+        items={key: reader.positions[id(data[key])] for key in listed},
         findings=tuple(reader.findings),
     )
 
