@@ -90,14 +90,6 @@ ReadParent = Callable[[str], SourceFile]
 """Reads a parent file, given its name. Raises NotReadableError."""
 
 
-class Sources(NamedTuple):
-    """The files that could be read, and the errors for the others."""
-
-    files: tuple[SourceFile, ...] = ()
-    findings: tuple[Finding, ...] = ()
-    read_parent: ReadParent = lambda name: _no_parents(name)
-
-
 _NAME_HINT: Final = "pass a readable YAML file, or a directory with `*.yaml` or `*.yml` files"
 _MISSING_HINT: Final = "create one with `webhooks init`, or name your file with `-f FILE`"
 _PARENT_HINT: Final = "extend a YAML file in this repository; the path is relative to the file"
@@ -113,6 +105,32 @@ class NotReadableError(Exception):
 
 class MissingFileError(NotReadableError):
     """A file does not exist."""
+
+
+def _parents_in(directory: Path) -> ReadParent:
+    """Return a reader of parents on disk, limited to the repository of the working directory."""
+
+    def read_parent(name: str) -> SourceFile:
+        found = directory / name
+        roots = (each for each in (directory, *directory.parents) if (each / ".git").exists())
+        real = Path(os.path.realpath(found))
+        if not real.is_relative_to(os.path.realpath(next(roots, real.anchor))):
+            raise NotReadableError("is outside of this repository", _PARENT_HINT)
+        try:
+            raw = read_regular(found)
+        except NotReadableError as cause:
+            raise NotReadableError(str(cause), _PARENT_HINT) from None
+        return SourceFile(file=display_name(found, directory=directory), raw=raw)
+
+    return read_parent
+
+
+class Sources(NamedTuple):
+    """The files that could be read, and the errors for the others."""
+
+    files: tuple[SourceFile, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    read_parent: ReadParent = _parents_in(Path())
 
 
 def read(paths: Sequence[str], *, directory: Path, stdin: Callable[[], bytes]) -> Sources:
@@ -159,30 +177,6 @@ def file_name(path: str, declaring: str) -> str:
     It is relative to the working directory if that is possible.
     """
     return posixpath.normpath(PurePath(posixpath.dirname(declaring), path).as_posix())
-
-
-def _parents_in(directory: Path) -> ReadParent:
-    """Return a reader of parents on disk, limited to the repository of the working directory."""
-
-    def read_parent(name: str) -> SourceFile:
-        found = directory / name
-        roots = (each for each in (directory, *directory.parents) if (each / ".git").exists())
-        real = Path(os.path.realpath(found))
-        if not real.is_relative_to(os.path.realpath(next(roots, real.anchor))):
-            raise NotReadableError("is outside of this repository", _PARENT_HINT)
-        try:
-            raw = read_regular(found)
-        except NotReadableError as cause:
-            raise NotReadableError(str(cause), _PARENT_HINT) from None
-        return SourceFile(file=display_name(found, directory=directory), raw=raw)
-
-    return read_parent
-
-
-def _no_parents(name: str) -> SourceFile:
-    raise NotReadableError(
-        "is not among the files given", "to use `extends`, read the files from paths"
-    )
 
 
 def read_regular(path: Path, *, limit: int = MAX_FILE_BYTES) -> bytes:

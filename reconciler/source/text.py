@@ -153,10 +153,9 @@ def in_quotes(name: object) -> str:
     return repr(masked(name)) if isinstance(name, str) else "this"
 
 
-def quoted(noun: str, word: object) -> str:
+def quoted(noun: str, word: str) -> str:
     """Return `noun` followed by the user's word, unless that may be a secret."""
-    text = str(word)
-    return f"{noun} `{text}`" if is_word(text) else noun
+    return f"{noun} `{word}`" if is_word(word) else noun
 
 
 def is_word(text: str) -> bool:
