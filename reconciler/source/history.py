@@ -105,11 +105,7 @@ def read_revision(revision: str, paths: Sequence[str], *, directory: Path, git: 
         return Sources()
     commit = commit_of(revision, git)
     if commit is None:
-        if git(["rev-parse", "--git-dir"]) is None:
-            raise NoBaseError("not an existing path, and git finds no repository here")
-        raise NoBaseError(
-            "not a path or a revision in this clone; if it is shallow, fetch its history"
-        )
+        raise NoBaseError("not an existing path, and git has no such revision in this clone")
     return _read(commit, paths, directory=directory, git=git)
 
 

@@ -113,17 +113,14 @@ def parse_plan(raw: bytes, file: str) -> SavedPlan:
 
 
 def _document(raw: bytes, file: str) -> dict[str, Any]:
-    why, tree = "", None
     try:
         tree = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse)
         json.dumps(tree, ensure_ascii=False).encode()  # fails for unpaired surrogates
     except (ValueError, RecursionError):
         tree = None
-    if isinstance(tree, dict) and tree.get("kind") == "plan":
-        if "configuration" in tree:
-            return tree
-        why = ": it was printed with --format json"
-    raise ConfigurationError(f"{file} is not a saved plan{why}", hint=_HINT)
+    if not isinstance(tree, dict) or tree.get("kind") != "plan" or "configuration" not in tree:
+        raise ConfigurationError(f"{file} is not a saved plan", hint=_HINT)
+    return tree
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

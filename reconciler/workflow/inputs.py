@@ -233,7 +233,7 @@ def previous(named: tuple[str, ...], checked: Checked) -> Desired:
     except NoBaseError as problem:
         raise RunConfigurationError(
             f"--base {named[0]}: {problem}",
-            hint="pass a revision from `git log`, or the previous files",
+            hint="pass a revision from `git log` (a shallow clone has few), or the previous files",
         ) from None
     texts = {name: each.text for name, each in checked.loaded.documents.items()}
     earlier = {each.file: decode(each.raw, each.file)[0] for each in sources.files}

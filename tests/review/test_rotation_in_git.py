@@ -117,7 +117,7 @@ def test_a_base_that_is_neither_a_revision_nor_a_path_is_an_error(
     """The error mentions both possibilities."""
     done = shell("plan", f"--base={base}", **server.environ)
     assert done.code == 3
-    assert "not a path or a revision in this clone" in " ".join(done.err.split())
+    assert "git has no such revision in this clone" in " ".join(done.err.split())
 
 
 def test_a_new_file_has_an_empty_base(shell: Shell, file: File, server: Cloud) -> None:

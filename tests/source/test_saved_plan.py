@@ -209,7 +209,7 @@ OTHERS = [
         )
     ),
     *((raw, "") for raw in (b"", SAVED[:300], JSON.render_findings(()).encode())),
-    (JSON.render_plan(plan(ONE, live(), {})).encode(), ": it was printed with --format json"),
+    (JSON.render_plan(plan(ONE, live(), {})).encode(), ""),
 ]
 INVALID = [
     *((edit_plan(SAVED, each, sealed=False), CHANGED) for each in UNSEALED),
