@@ -256,11 +256,13 @@ class _Attempt:
             names = shorten([quote(each) for each in self._rotated], 3)
             problem: NotReviewedError = _UnreviewedRotationError(
                 f"this push changes a reference or `version` of {names} without an approved plan, "
-                "so this run did not send the secret, and no later plan shows it"
+                "so this run did not send the secret, and no later plan shows it",
+                hint="increment its `version` in a pull request",
             )
         else:
             left = plural(len(report.outcomes) - len(report.applied), "operation")
-            problem = NotReviewedError(f"{left} not applied for lack of a review")
+            message, hint = f"{left} not applied for lack of a review", "have the rest reviewed"
+            problem = NotReviewedError(message, hint=hint)
         written = ExitCode.PARTIAL if report.writes else ExitCode.STALE
         problem.exit_code = report.exit_code or written
         return problem
