@@ -9,7 +9,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import Final
@@ -122,7 +121,7 @@ class _Attempt:
             return self._published(self._result())
 
     def stopped(self, problem: ReconcilerError | KeyboardInterrupt) -> JobResult:
-        """Report why the run ended early, with the next command."""
+        """Report why the run failed, with the next command."""
         if isinstance(problem, KeyboardInterrupt):
             message = "stopped by a signal: nothing was written"
             problem = Interrupted(message, signal_exit=ExitCode.SIGINT)
@@ -304,7 +303,7 @@ class _Attempt:
         with reporting(self._findings, "could not edit a comment"):
             for each in chain.from_iterable(resolved(it.comments) for it in self._pulls):
                 # With this code, the next failure is a new comment, which notifies.
-                marker = replace(each.marker, code=_RESOLVED)
+                marker = each.marker._replace(code=_RESOLVED)
                 github.comment(each.number, marker, f"{text}\n", [each])
 
     def _report_failure(self, github: GitHub, result: JobResult) -> None:
@@ -314,7 +313,7 @@ class _Attempt:
         existing comment or issue is updated, which sends no notification.
         """
         code = _UnreviewedRotationError.code if self._rotated else result.reason
-        marker = replace(self._subject, kind=MarkerKind.FAILURE, code=code)
+        marker = self._subject._replace(kind=MarkerKind.FAILURE, code=code)
         text = self._failure_text(result)
         github.extend_deadline(_REPORT_SECONDS)
         with reporting(self._findings, "could not comment on the pull request"):

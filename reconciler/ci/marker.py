@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
@@ -35,8 +34,7 @@ class MarkerKind(StrEnum):
     DRIFT = "drift"  # the drift issue
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Marker:
+class Marker(NamedTuple):
     """The metadata of a comment or issue.
 
     If `label` is empty, `organization` (an id) and `file` identify the subject; each is empty while
@@ -77,8 +75,8 @@ class Marker:
 
     def for_plan(self, plan: Plan) -> Marker:
         """Return the marker with the plan's organization, origin and digest."""
-        return replace(
-            self, organization=plan.organization.id, origin=plan.origin, digest=plan.digest
+        return self._replace(
+            organization=plan.organization.id, origin=plan.origin, digest=plan.digest
         )
 
 
@@ -117,11 +115,9 @@ def encode(marker: Marker) -> str:
 
     It cannot end its HTML comment early, and cannot mention a user.
     """
-    content: dict[str, Any] = {"v": _FORMAT}
-    for each in fields(Marker):
-        value = getattr(marker, each.name)
-        if value != each.default:
-            content[each.name] = value
+    defaults, values = Marker._field_defaults, marker._asdict()
+    changed = {name: each for name, each in values.items() if each != defaults.get(name)}
+    content: dict[str, Any] = {"v": _FORMAT, **changed}
     if marker.resends:
         content["resends"] = [(digest, plain(each)) for digest, each in marker.resends]
     text = json.dumps(content, separators=(",", ":"))

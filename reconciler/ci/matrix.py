@@ -7,7 +7,6 @@ import os
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -90,7 +89,7 @@ def matrix(run: Run) -> JobResult:
             include[-1]["earlier-label"] = earlier
     if run.pull is None and run.merge_queue is None and run.github is not None:
         # Issues about runs that failed before they found the organizations.
-        failed = replace(run.marker(MarkerKind.FAILURE, ""), code="not-run")
+        failed = run.marker(MarkerKind.FAILURE, "")._replace(code="not-run")
         resolved = (failed, run.marker(MarkerKind.DRIFT, ""))
         with reporting(findings, "could not close an issue"):
             issues = [each for each in run.github.open_issues() if each.marker in resolved]

@@ -182,19 +182,18 @@ def _base_configuration(run: Run, checked: Checked) -> tuple[list[Finding], Desi
 def _parts(made: Plan, run: Run, pull: Pull) -> list[tuple[Marker, str]]:
     """Return the comments for a plan, each with its operations."""
     marker = run.marker(MarkerKind.PLAN).for_plan(made)
-    marker = replace(marker, part=_MAX_PARTS, total=_MAX_PARTS)
+    marker = marker._replace(part=_MAX_PARTS, total=_MAX_PARTS)
     foot = f"Commit {pull.head[:12]} · [run]({run.url})"
 
     def marker_for(places: tuple[int, ...]) -> Marker:
-        return replace(
-            marker,
+        return marker._replace(
             operations=tuple(each for place in places for each in made.digests[place]),
             resends=tuple(each for place in places for each in _resends(made, place)),
         )
 
     empty_size = len(encode(marker))
     if run.applied_branch not in ("", pull.branch):
-        marker = replace(marker, digest=None)
+        marker = marker._replace(digest=None)
         here, there = code(quote(pull.branch)), code(quote(run.applied_branch))
         foot = f"This pull request targets {here}, but only {there} is applied. {foot}"
     elif made.blocked:
@@ -210,7 +209,7 @@ def _parts(made: Plan, run: Run, pull: Pull) -> list[tuple[Marker, str]]:
         foot=foot,
     )
     return [
-        (replace(marker_for(places), part=number, total=len(pages)), text)
+        (marker_for(places)._replace(part=number, total=len(pages)), text)
         for number, (text, places) in enumerate(pages, start=1)
     ]
 
@@ -261,15 +260,15 @@ def write_comments(
     github: GitHub, number: int, found: Sequence[Post], parts: Sequence[tuple[Marker, str]]
 ) -> None:
     """Replace the text of the comments in `found` with `parts`; create missing comments."""
-    empty = replace(parts[0][0], digest=None, part=1, total=1, operations=(), resends=())
-    first, *others = (*parts, *[(empty, _UNNEEDED)] * (len(found) - len(parts)))
+    empty = parts[0][0]._replace(digest=None, part=1, total=1, operations=(), resends=())
+    others = [*parts[1:], *[(empty, _UNNEEDED)] * (len(found) - len(parts))]
     if others and [each.body for each in found[1:]] != [github.body(*each) for each in others]:
         # While the other comments change, the first one must not approve them.
         github.comment(number, empty, _UPDATING, found)
         found = find(github.comments(number), empty)
         for index, (marker, text) in enumerate(others, start=1):
             github.comment(number, marker, text, found[index:])
-    github.comment(number, *first, found)
+    github.comment(number, *parts[0], found)
 
 
 def drift(run: Run) -> JobResult:
@@ -320,7 +319,7 @@ def _update_issue(
         return
     known = dict(existing[0].marker.failing) if existing else {}
     since = {id_: known.get(id_) or error.timestamp or "" for id_, _, error in failing}
-    marker = replace(marker, failing=tuple(sorted(since.items())))
+    marker = marker._replace(failing=tuple(sorted(since.items())))
     title = [f"drift, {counts(made)}"] if drifted else []
     if made.unapplied:
         title.append(f"{plural(len(made.unapplied), 'declaration')} not applied")
@@ -357,7 +356,7 @@ def _failed_check(run: Run, problem: ReconcilerError) -> JobResult:
             marker = run.marker(MarkerKind.DRIFT)
             existing = find(run.github.open_issues(), marker)
             # Keep the failing deliveries for the next check.
-            marker = replace(marker, failing=existing[0].marker.failing if existing else ())
+            marker = marker._replace(failing=existing[0].marker.failing if existing else ())
             title = run.title(f"the drift check cannot run ({problem.code})")
             run.github.issue(title, marker, text, existing)
     return JobResult(problem=problem, findings=findings)

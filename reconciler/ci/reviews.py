@@ -125,7 +125,7 @@ def _planned_subject(comments: Sequence[Post], subject: Marker, directory: Path)
             continue
         exist = any((directory / name).exists() for name in each.file.split(", "))
         if not exist and set("*?[").isdisjoint(each.file):  # a glob is not looked up
-            return replace(subject, label=each.label, file=each.file)
+            return subject._replace(label=each.label, file=each.file)
     return subject
 
 
@@ -134,11 +134,11 @@ def _read(pull: Pull, subject: Marker) -> Merged:
 
     A comment that was edited after the merge is ignored.
     """
-    parts = find(pull.comments, replace(subject, kind=MarkerKind.PLAN))
+    parts = find(pull.comments, subject._replace(kind=MarkerKind.PLAN))
     found = Merged(pull=pull, subject=subject)
     if not parts:
         return replace(found, problem=_NO_COMMENT)
-    none = replace(subject, kind=MarkerKind.OUTCOME)
+    none = subject._replace(kind=MarkerKind.OUTCOME)
     outcome = next((each.marker for each in find(pull.comments, none)), none)
     if pull.merged_at and any(each.updated > pull.merged_at for each in parts):
         return found if outcome.complete else replace(found, problem=_EDITED)
@@ -188,7 +188,7 @@ def collect(
 ) -> tuple[Marker, tuple[Merged, ...], Review]:
     """Return the subject of a run, its reviews, and one review of all pending operations."""
     organization = api.organization().id
-    subject = replace(run.marker(MarkerKind.PLAN), organization=organization, origin=api.origin)
+    subject = run.marker(MarkerKind.PLAN)._replace(organization=organization, origin=api.origin)
     reviews = read_reviews(run, pulls, subject)
     left = [
         (each, review.resends.get(each.digest))
@@ -278,8 +278,7 @@ def record(run: Run, before: Sequence[Merged], after: Sequence[Merged], report: 
         if run.github is None or (old.settled, old.problem) == (new.settled, new.problem):
             continue
         resends_first = sorted(new.settled.items(), key=lambda each: each[0] not in new.resends)
-        marker = replace(
-            new.subject,
+        marker = new.subject._replace(
             kind=MarkerKind.OUTCOME,
             settled=tuple(resends_first[:_MAX_RECORDED]) if new.pending else (),
             complete=not new.pending,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +21,7 @@ def write(github: GitHub, number: int, *texts: str, marker: Marker = MARKER) -> 
     """Write a plan of one or more parts."""
     found = find(github.comments(number), marker)
     parts = [
-        (replace(marker, part=part, total=len(texts)), text)
+        (marker._replace(part=part, total=len(texts)), text)
         for part, text in enumerate(texts, start=1)
     ]
     write_comments(github, number, found, parts)
@@ -88,8 +86,8 @@ def test_the_author_is_the_user_of_the_token_or_the_workflow_bot(
 
 def test_organizations_of_one_file_have_separate_comments(fake: FakeGitHub) -> None:
     """A plan or failure of one organization changes only the comment of that organization."""
-    other = replace(MARKER, organization="p")
-    failure = replace(MARKER, organization="", digest=None)
+    other = MARKER._replace(organization="p")
+    failure = MARKER._replace(organization="", digest=None)
     with client(fake) as github:
         write(github, 7, "failed", marker=failure)
         write(github, 7, "one")
