@@ -38,8 +38,8 @@ from reconciler.planning.names import (
 )
 from reconciler.source import secrets
 from reconciler.source.allowed import VARIABLE, reference_in, refusal
-from reconciler.source.schema import holds, written_webhooks
-from reconciler.source.text import REFERENCE, code_points, did_you_mean, in_quotes, masked, quoted
+from reconciler.source.schema import holds
+from reconciler.source.text import REFERENCE, did_you_mean, in_quotes, masked, quoted
 
 
 class Rules(NamedTuple):
@@ -82,6 +82,13 @@ class _Entry(NamedTuple):
         return Place(self.file, ("webhooks", self.item, *path), key)
 
 
+def _written_webhooks(data: dict[str, Any]) -> list[tuple[int, dict[str, Any]]]:
+    """Return the items of a file's `webhooks` that are mappings, each with its index."""
+    webhooks = data.get("webhooks")
+    items = enumerate(webhooks if isinstance(webhooks, list) else ())
+    return [(index, each) for index, each in items if isinstance(each, dict)]
+
+
 def lint(files: Mapping[str, dict[str, Any]], rules: Rules) -> Iterator[Finding]:
     """Yield the findings of all files, given as data by file name."""
     yield from _settings_differ(files)
@@ -92,7 +99,7 @@ def lint(files: Mapping[str, dict[str, Any]], rules: Rules) -> Iterator[Finding]
         yield from _settings(file, ("defaults",), defaults, defaults.get("type"), rules)
         listed = scope if isinstance(scope, list) else ["*"]
         globs = Globs(each for each in listed if isinstance(each, str) and len(each) <= MAX_GLOB)
-        for index, webhook in written_webhooks(data):
+        for index, webhook in _written_webhooks(data):
             kind = webhook.get("type", defaults.get("type"))
             yield from _settings(file, ("webhooks", index), webhook, kind, rules)
             if isinstance(name := webhook.get("name"), str):
@@ -114,6 +121,11 @@ def _entry(file: str, index: int, name: str, webhook: Mapping[str, Any]) -> _Ent
         previously if isinstance(previously, list) else [],
         webhook.get("state") == "absent",
     )
+
+
+def _code_points(characters: set[str]) -> str:
+    """Return the code points of at most five characters, in order."""
+    return ", ".join(f"U+{ord(char):04X}" for char in sorted(characters)[:5])
 
 
 def _name_findings(entry: _Entry, scope: Globs) -> Iterator[Finding]:
@@ -146,7 +158,7 @@ def _name_findings(entry: _Entry, scope: Globs) -> Iterator[Finding]:
         char for char in name if char in _BIDI_CONTROLS or unicodedata.category(char) in _REFUSED
     }
     if bad:
-        message = f"the name contains invisible characters: {code_points(bad)}"
+        message = f"the name contains invisible characters: {_code_points(bad)}"
         hint = "remove control, line separator, surrogate and text direction characters"
         yield error("unsafe-name", message, hint, at)
         return
@@ -155,7 +167,7 @@ def _name_findings(entry: _Entry, scope: Globs) -> Iterator[Finding]:
         yield warning("spaces-around-name", message, "remove the space", at)
     invisible = {char for char in name if unicodedata.category(char) == "Cf" or char in INVISIBLE}
     if invisible:
-        message = f"the name contains invisible characters: {code_points(invisible)}"
+        message = f"the name contains invisible characters: {_code_points(invisible)}"
         hint = "remove them, unless an emoji needs them"
         yield warning("invisible-characters", message, hint, at)
     if not unicodedata.is_normalized("NFC", name[:MAX_NORMALIZED_LENGTH]):
@@ -263,7 +275,7 @@ def _event(event: str) -> Finding | None:
 def named_organizations(files: Mapping[str, dict[str, Any]]) -> Iterator[tuple[Place, str]]:
     """Yield the places that name an organization: of each file, the root key first."""
     for file, data in files.items():
-        entries = ((("webhooks", index), each) for index, each in written_webhooks(data))
+        entries = ((("webhooks", index), each) for index, each in _written_webhooks(data))
         for path, holder in chain([((), data)], entries):
             if isinstance(name := holder.get("organization"), str):
                 yield Place(file, (*path, "organization")), name
@@ -350,7 +362,7 @@ def _lookalikes(by_name: dict[str, list[_Entry]]) -> Iterator[Finding]:
         other = seen.setdefault(lookalike_key(name), entry)
         if other is not entry:
             odd = sorted(char for char in {*name} ^ {*other.name} if not char.isascii())
-            only_one = f"; only one has {code_points(odd)}" if odd else ""
+            only_one = f"; only one has {_code_points(odd)}" if odd else ""
             # Names that differ in case only are common, and a reader sees the difference.
             case_only = name.isascii() and name.lower() == other.name.lower()
             message = f"{in_quotes(name)} looks like {in_quotes(other.name)}{only_one}"

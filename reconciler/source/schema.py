@@ -108,13 +108,6 @@ def parts(data: dict[str, Any]) -> Iterator[Part]:
 INHERITED: Final = ("type", "event_types", "configuration")
 
 
-def written_webhooks(data: dict[str, Any]) -> list[tuple[int, dict[str, Any]]]:
-    """Return the items of a file's `webhooks` that are mappings, each with its index."""
-    webhooks = data.get("webhooks")
-    items = enumerate(webhooks if isinstance(webhooks, list) else ())
-    return [(index, each) for index, each in items if isinstance(each, dict)]
-
-
 def _usable_defaults(data: dict[str, Any]) -> dict[str, Any]:
     """Return the `defaults` that webhooks of a file can inherit; {} if they are not a mapping."""
     defaults = data.get("defaults")

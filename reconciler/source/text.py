@@ -174,8 +174,3 @@ def did_you_mean(word: object, known: Iterable[str]) -> str | None:
     """Return a hint with the most similar word of `known`, if any."""
     found = near(word, known) if isinstance(word, str) else None
     return f"did you mean `{found}`?" if found else None
-
-
-def code_points(characters: Iterable[str]) -> str:
-    """Return the code points of at most five characters, in order."""
-    return ", ".join(f"U+{ord(char):04X}" for char in sorted(characters)[:5])
