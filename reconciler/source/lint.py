@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache, reduce
 from itertools import chain
 from operator import getitem
@@ -123,7 +123,7 @@ def _entry(file: str, index: int, name: str, webhook: Mapping[str, Any]) -> _Ent
     )
 
 
-def _code_points(characters: set[str]) -> str:
+def _code_points(characters: Iterable[str]) -> str:
     """Return the code points of at most five characters, in order."""
     return ", ".join(f"U+{ord(char):04X}" for char in sorted(characters)[:5])
 
