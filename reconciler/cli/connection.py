@@ -36,14 +36,14 @@ def connected(
     """
     settings, progress = session.settings, progress or Progress(session)
     with ExitStack() as stack:
-        adapter, key = None, None if settings.key is None else settings.key.value
+        adapter, key = None, settings.key and settings.key.value
         if session.local:
             from reconciler.cli.local import emulated
 
             adapter, key = stack.enter_context(emulated(session))
         else:
             key = settings.require_key() if needs_key else key
-            session.console.hide([] if key is None else [key])
+            session.console.hide(filter(None, [key]))
         progress.phase(f"reading from {settings.server_url.value}")
         stack.enter_context(progress)
         stack.enter_context(_naming_key(session))

@@ -46,7 +46,7 @@ def run(session: Session, format: str, probe: bool, yes: bool) -> int:
     session.only_organization("doctor")
     try:
         settings = session.settings
-        key = settings.key.value if settings.key is not None else None
+        key = settings.key and settings.key.value
     except ReconcilerError as problem:
         settings = problem
     # JSON is for bug reports, so it contains no file names.

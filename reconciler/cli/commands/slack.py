@@ -96,7 +96,7 @@ def _check(session: Session, only: tuple[str, ...], send: bool, slack_url: str, 
     session.only_organization("slack check")
     checked = session.load()
     settings = session.settings
-    gathered = workflow.gather(checked, None if settings.key is None else settings.key.value)
+    gathered = workflow.gather(checked, settings.key and settings.key.value)
     wanted = Globs(only or ("*",))
     chosen = [each for each in checked.desired.webhooks if wanted.match(each.name)]
     names = {each.name for each in checked.desired.webhooks}
