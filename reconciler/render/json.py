@@ -101,11 +101,9 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
         "findings": _sorted(error.findings),
     }
     if isinstance(error, ApiError):
+        named = ("method", "path", "status", "detail")
         content["request"] = {
-            "method": error.method,
-            "path": error.path,
-            "status": error.status,
-            "detail": error.detail,
+            **{name: getattr(error, name) for name in named},
             "fields": [{"path": list(path), "message": message} for path, message in error.fields],
         }
     if isinstance(error, StalePlanError):

@@ -274,10 +274,10 @@ def code(text: str) -> str:
     return f"{ticks}{pad}{text}{pad}{ticks}"
 
 
-def code_block(text: str, language: str = "sh") -> str:
-    """Return text, by default commands, as a code block that its content cannot close."""
+def code_block(text: str) -> str:
+    """Return commands as a code block that they cannot close."""
     fence = _fence(text)
-    return f"{fence}{language}\n{text}\n{fence}"
+    return f"{fence}sh\n{text}\n{fence}"
 
 
 def _cell(text: str) -> str:
@@ -300,9 +300,8 @@ def _fit(
     line by line; `head` and `foot` are never cut.
     """
     notes: Sequence[str] = ["", *after] if after else []
-    room = inf
-    if view.limit is not None:
-        room = view.limit - _size([*head, *table, *notes, *foot]) - _CUT_SPACE
+    limit = inf if view.limit is None else view.limit
+    room = limit - _size([*head, *table, *notes, *foot]) - _CUT_SPACE
     if room < 0:  # the rest is shared with the rows
         room += _size(notes)
         notes = _fitting(notes, room / 2)
@@ -317,13 +316,10 @@ def _fit(
     lines = [*head, *(table if shown else ()), *shown, *notes]
     if shown_details:
         lines += [*opening, *shown_details, *closing]
-    cut = ""
-    if lost := len(rows) - len(shown):
-        cut = f"{words.plural(lost, 'row')} and the details"
-    elif left := len(details) - len(shown_details) + len(after) - len(notes[1:]):
-        cut = f"{words.plural(left, 'line')} of details"
-    if cut:
-        lines += ["", f"_Cut to fit: {cut} are not shown; the log of the run has them._"]
+    lost = len([*rows, *after, *details]) - len([*shown, *notes[1:], *shown_details])
+    if lost:
+        cut = f"{words.plural(lost, 'line')} not shown"
+        lines += ["", f"_Cut to fit: {cut}; the log of the run has the complete text._"]
     return "\n".join([*lines, *foot]) + "\n"
 
 

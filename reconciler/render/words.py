@@ -1,4 +1,4 @@
-"""Wording shared by the formats: actions, outcomes, reasons, counts, exit codes, advice."""
+"""Wording shared by the formats: reasons, counts, exit codes, advice."""
 
 from __future__ import annotations
 
