@@ -228,12 +228,15 @@ def unblocking(plan: Plan, view: View) -> Iterator[tuple[str, str]]:
 
 
 def apply_command(view: View, *option: str) -> str:
-    """Return the command that applies the shown plan; `option` overrides the view's value."""
-    apply_options = list(view.apply_options or ())
-    if option and option[0] in apply_options:
-        del apply_options[(place := apply_options.index(option[0])) : place + 2]
+    """Return the command that applies the shown plan; `option` replaces the view's values of it."""
+    words, name = view.apply_options or (), option[0] if option else None
+    others = [
+        word
+        for index, word in enumerate(words)
+        if word != name and (index == 0 or words[index - 1] != name)
+    ]
     saved = [] if view.plan_file is None else [view.plan_file]
-    return prose(shlex.join(["webhooks", "apply", *saved, *apply_options, *option]))
+    return prose(shlex.join(["webhooks", "apply", *saved, *others, *option]))
 
 
 def _edits(plan: Plan, view: View) -> Iterator[tuple[str, str, Plan]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -31,7 +30,7 @@ from reconciler.planning.review import Review
 from reconciler.planning.status import WebhookStatus, statuses
 from reconciler.ports import WebhookReader
 from reconciler.render import RENDERERS, View
-from reconciler.render.words import shorten
+from reconciler.render.words import apply_command, shorten
 from reconciler.settings import LOCAL_SERVER
 from reconciler.source.history import commit_of, tracked
 from reconciler.source.text import in_quotes
@@ -182,13 +181,13 @@ def _unsent(gathered: Gathered, made: Plan) -> list[Finding]:
                 references = {str(webhook.configuration[field]) for webhook, field in changed}
                 distinct = {(each.file, each.index): repr(each.name) for each, _ in changed}
                 names = shorten(sorted(distinct.values()), 3)  # webhooks may share a name
-                command = shlex.join(["webhooks", "apply", *_without_base(inputs.apply_options)])
+                view = View(apply_options=inputs.apply_options)
                 message = (
                     f"{who} the reference or `version` of {', '.join(sorted(references))} for "
                     f"{names}, but this plan does not send it; CloudTruth does not show whether it "
                     f"was sent before, so this note disappears only after {until}"
                 )
-                hint = f"if not sent yet: {command} --base {commit}"
+                hint = f"if not sent yet: {apply_command(view, '--base', commit)}"
                 return [note("version-not-sent", message, hint)]
     return []
 
@@ -207,15 +206,6 @@ def changed_secrets(before: Desired, gathered: Gathered, made: Plan) -> list[tup
         for field, ref in webhook.references
         if ref not in gathered.secrets or (webhook.name, field) in not_shown
         if field in changed.causes(webhook)
-    ]
-
-
-def _without_base(words: tuple[str, ...]) -> list[str]:
-    """Return command line words without `--base` and its values."""
-    return [
-        word
-        for index, word in enumerate(words)
-        if word != "--base" and (index == 0 or words[index - 1] != "--base")
     ]
 
 
