@@ -26,9 +26,7 @@ from reconciler.source.files import (
 Git: TypeAlias = Callable[[Sequence[str]], bytes | None]
 """Runs git with the arguments in the working directory; None if it fails."""
 
-_NULL: Final = re.compile(r"0{40}(?:0{24})?")
 _COMMIT: Final = re.compile(r"[0-9a-f]{12,64}")
-_SECONDS: Final = 60.0
 
 
 class NoBaseError(Exception):
@@ -47,7 +45,7 @@ def git_in(directory: Path) -> Git:
                 cwd=directory,
                 stdin=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                timeout=_SECONDS,
+                timeout=60,
             )
         except (OSError, ValueError, subprocess.SubprocessError):
             return None
@@ -101,7 +99,7 @@ def read_revision(revision: str, paths: Sequence[str], *, directory: Path, git: 
     The null commit, which CI systems pass before a branch's first push, has no files. Raises
     NoBaseError.
     """
-    if _NULL.fullmatch(revision):
+    if re.fullmatch(r"0{40}(?:0{24})?", revision):
         return Sources()
     commit = commit_of(revision, git)
     if commit is None:

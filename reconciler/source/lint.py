@@ -272,7 +272,7 @@ def _event(event: str) -> Finding | None:
     return error("unknown-event", f"{quoted('the glob', event)} matches no event", hint)
 
 
-def named_organizations(files: Mapping[str, dict[str, Any]]) -> Iterator[tuple[Place, str]]:
+def _named_organizations(files: Mapping[str, dict[str, Any]]) -> Iterator[tuple[Place, str]]:
     """Yield the places that name an organization: of each file, the root key first."""
     for file, data in files.items():
         entries = ((("webhooks", index), each) for index, each in _written_webhooks(data))
@@ -309,7 +309,7 @@ def _settings_differ(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
         "organizations-differ",
         "two files or webhooks name different organizations",
         "set the same `organization` in these files, or run them separately",
-        list(named_organizations(files)),
+        list(_named_organizations(files)),
     )
     limits = _different(
         "limits-differ",

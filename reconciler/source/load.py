@@ -29,7 +29,7 @@ from reconciler.model import (
 )
 from reconciler.source.allowed import reference_in
 from reconciler.source.files import Sources
-from reconciler.source.lint import Rules, lint, named_organizations
+from reconciler.source.lint import Rules, lint
 from reconciler.source.schema import Part, origin, parts
 from reconciler.source.secrets import url_credential, wrap
 from reconciler.source.yaml import Document, parse
@@ -172,6 +172,7 @@ def build(documents: Collection[Document], accepted: Mapping[str, Iterable[Part]
                 )
             )
     roots = {each.file: each.data for each in documents}
+    named = (each.data.get("organization") for own in accepted.values() for each in own)
     limits = [root.get("limits", {}).get("max_deletes") for root in roots.values()]
     return Desired(
         webhooks=tuple(webhooks),
@@ -187,7 +188,7 @@ def build(documents: Collection[Document], accepted: Mapping[str, Iterable[Part]
             protect=_patterns(documents, "protect"),
             max_deletes=next((each for each in limits if each is not None), None),
         ),
-        organization=next((name for _, name in named_organizations(roots)), None),
+        organization=next(filter(None, named), None),
         literals=literals,
     )
 

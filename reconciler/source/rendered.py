@@ -24,7 +24,6 @@ _Comment: TypeAlias = Callable[[DataPath], str]
 _WIDTH: Final = 80
 """The maximum width of a line with a list or a mapping, if it can be broken."""
 
-_SECTIONS: Final = ("defaults", "webhooks")
 _BARE: Final = re.compile(r"[^\W\d_]\w*(?:[ ./-]\w+)*|https?://[\w.-]+(?:/[\w./-]*)?")
 # Words that some YAML readers read as a boolean or null.
 _SPECIAL: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
@@ -102,7 +101,7 @@ def _mapping(data: Mapping[str, Any], comment: _Comment, path: DataPath) -> Iter
     """Yield the lines of a mapping; a value that fits is on the line of its key."""
     for key, value in data.items():
         at = (*path, key)
-        section = not path and key in _SECTIONS
+        section = not path and key in ("defaults", "webhooks")
         yield from [""] if section else []
         if (section and value) or not _fits(key, value, comment, at):
             is_plain_list = isinstance(value, list) and not section

@@ -33,7 +33,6 @@ _HINT: Final = "save a plan with `webhooks plan --out FILE`; pass configuration 
 """The hint for a file that is not a saved plan."""
 
 _AGAIN: Final = "save a new one with `webhooks plan --out FILE` and have it reviewed"
-_NOT_SAVED: Final = ("$schema", "defaults", "webhooks")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +159,7 @@ def _configuration(loaded: Loaded) -> Iterable[dict[str, Any]]:
         root = {
             key: value
             for key, value in document.data.items()
-            if key not in _NOT_SAVED and not key.startswith("x-")
+            if key not in ("$schema", "defaults", "webhooks") and not key.startswith("x-")
         }
         webhooks = [part.data for part in parts(document.data) if part.item is not None]
         yield {

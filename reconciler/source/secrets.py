@@ -112,7 +112,6 @@ def public_url(secret: Secret) -> str | None:
     return url if ordinary and url_credential(url) is None else None
 
 
-_MAX_BYTES: Final = 64 * 1024
 _URL: Final = re.compile(r"https?://[^\s/?#<>][^\s<>]*")
 _COMPARABLE: Final = re.compile(r".{8,}", re.DOTALL)
 _SLACK_URL: Final = re.compile(
@@ -150,8 +149,7 @@ def fetch(
     }
     problems: dict[SecretRef, list[Finding]] = defaultdict(list)
     fetched: dict[SecretRef, Secret] = {}
-    named = references(webhooks)
-    for ref in sorted(named, key=lambda each: (each.scheme, each.name, each.version or 0)):
+    for ref in sorted(references(webhooks), key=str):
         value = allowed.refusal(ref, allow) or _value(ref, environ, directory, literals, allow)
         if isinstance(value, Finding):
             problems[ref].append(value)
@@ -250,7 +248,7 @@ def _read(ref: SecretRef, directory: Path, allow: Sequence[str]) -> str | Findin
         # Check the target of a link, not its name.
         path = Path(os.path.realpath(directory / ref.name))
         refused = allowed.refusal(ref, allow, target=path, directory=directory)
-        return refused or read_regular(path, limit=_MAX_BYTES).decode()
+        return refused or read_regular(path, limit=64 * 1024).decode()
     except NotReadableError as cause:
         return _unusable(f"cannot read {shown}: it {cause}", _READABLE)
     except (ValueError, OSError):  # the text of the decoding error contains the value
