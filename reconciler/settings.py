@@ -84,8 +84,8 @@ def resolve(
 
     `arguments` may have `server_url`, `profile`, `api_key_file`, and `timeout` and `deadline` in
     seconds; `platform` is the value of `sys.platform`; files are relative to `directory`.
-    `file_profile` is a profile that the configuration files name. Raises
-    UsageError and CredentialError.
+    `file_profile` is a profile that the configuration files name. Raises UsageError and
+    CredentialError.
     """
     values: Mapping[str, Setting[str]] = {}
 
