@@ -10,8 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
-from inspect import getdoc
-from textwrap import dedent, indent
+from inspect import cleandoc, getdoc
 from typing import Any, Final
 
 import click
@@ -91,7 +90,7 @@ class _Command(click.Command):
         super().__init__(add_help_option=False, **attributes)
         text, _, examples = (self.help or "").partition("Examples:\n")
         self.help = text.rstrip()
-        self.examples = dedent(examples)
+        self.examples = cleandoc(examples)
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the summary and the text."""
@@ -111,7 +110,8 @@ class _Command(click.Command):
         """Write the examples."""
         if self.examples:
             with formatter.section("Examples"):
-                formatter.write(indent(f"{self.examples}\n", " " * formatter.current_indent))
+                indent = " " * formatter.current_indent
+                formatter.write("".join(f"{indent}{line}\n" for line in self.examples.splitlines()))
         super().format_epilog(ctx, formatter)
 
 
