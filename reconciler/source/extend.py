@@ -262,12 +262,11 @@ def _moved(document: Document, file: str) -> Document:
             case {"configuration": dict(settings)}:
                 changed = {key: moved(value) for key, value in settings.items()}
                 return {**entry, "configuration": changed}
+            case list():
+                return list(map(moved, entry))
         return entry
 
-    data = {key: moved(document.data[key]) for key in document.data}
-    if isinstance(data.get("webhooks"), list):
-        data["webhooks"] = [moved(each) for each in data["webhooks"]]
-    return document._replace(data=data)
+    return document._replace(data={key: moved(each) for key, each in document.data.items()})
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -77,9 +77,9 @@ class _Entry(NamedTuple):
     previously: list[Any]
     absent: bool
 
-    def at(self, *path: str | int, key: bool = False) -> Place:
-        """Return the position of a field of this entry."""
-        return Place(self.file, ("webhooks", self.item, *path), key)
+    def at(self, *path: str | int) -> Place:
+        """Return the place of a field of this entry."""
+        return Place(self.file, ("webhooks", self.item, *path))
 
 
 def _written_webhooks(data: dict[str, Any]) -> list[tuple[int, dict[str, Any]]]:
