@@ -93,7 +93,6 @@ class Progress(Watcher):
         self._waits_until = self._clock.monotonic()
         self._signals: SimpleQueue[bool] = SimpleQueue()
         self._lock = threading.Lock()
-        self._progress_text = ""
         self._total = 0
         self._done = 0
         self._in_flight: list[str] = []
@@ -110,7 +109,7 @@ class Progress(Watcher):
 
     def phase(self, doing: str, *, total: int = 0) -> None:
         """Set the text of the status line, empty for none, and the number of writes that follow."""
-        self._progress_text, self._total = doing, total
+        self._total = total
         self._console.status(doing)
 
     def starting(self, operation: Operation) -> None:
@@ -130,8 +129,9 @@ class Progress(Watcher):
             if text in self._in_flight:  # skipped operations were not started
                 self._in_flight.remove(text)
             if self._done == self._total:
-                self._progress_text = "verifying the result"
-            self._console.status(self._state())
+                self._console.status("verifying the result")
+            elif self._in_flight:
+                self._console.status(self._state())
 
     def observe(self, event: AttemptRecord | Pause) -> None:
         """Print a long wait, once for all threads, and with --debug each request."""
@@ -157,8 +157,6 @@ class Progress(Watcher):
 
     def _state(self) -> str:
         """Return the status line. Print it under the lock, or an older count may follow it."""
-        if not self._in_flight:
-            return self._progress_text
         return f"{self._done}/{self._total} {self._in_flight[-1][:60]}"
 
     def _report_signals(self) -> None:
