@@ -207,7 +207,7 @@ def _inherited(
     found: dict[str, Setting[str]] = {}
     seen: list[str] = []
     name, source = chosen.value, chosen.source
-    while name:
+    while True:
         if name in seen:
             raise UsageError(
                 f"the source_profile chain of {seen[-1]!r} loops back to {name!r}",
@@ -226,8 +226,8 @@ def _inherited(
             found.setdefault(key, Setting(value=bare(text), source=f"profile {name}"))
         source = f"source_profile of {name!r}"
         last = "" if _DEFAULT_PROFILE in seen else _DEFAULT_PROFILE
-        name = values.get("source_profile", last)
-    return found
+        if not (name := values.get("source_profile", last)):
+            return found
 
 
 def _read_profiles(file: Path | None) -> dict[str, dict[str, str]]:

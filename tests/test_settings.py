@@ -150,6 +150,8 @@ INVALID = [
         )
     ),
     ({"CLOUDTRUTH_PROFILE": "x"}, "no profile 'x' .from CLOUDTRUTH_PROFILE"),
+    # an empty variable in the command line, as in --profile "$UNSET", must not select another key
+    ({"profile": ""}, "no profile of this name .from --profile"),
     ({"profile": "Hunter2.Xb5tMz0kVq8rNe2"}, "no profile of this name .from --profile"),
 ]
 

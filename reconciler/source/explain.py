@@ -286,9 +286,11 @@ def _best(names: Iterable[str], value: Any, at: DataPath = ()) -> str:
     if isinstance(value, dict) and (known := near(str(value.get("type")), KINDS)):
         value = {**value, "type": known}
 
-    def violations(name: str) -> tuple[bool, int]:
+    def violations(name: str) -> tuple[bool, int, int]:
         found = list(_violations(name, value, at))
-        return any(each.place and each.place.path == (*at, "type") for each in found), len(found)
+        other_type = any(each.place and each.place.path == (*at, "type") for each in found)
+        unknown = sum(each.rule == "unknown-key" for each in found)
+        return other_type, unknown, len(found)
 
     return min(names, key=violations)
 
