@@ -35,19 +35,22 @@ class FileKind(Enum):
         "a webhooks workflow",
         re.compile(rb"(?m)^ *(WEBHOOKS_ALLOW_SECRETS: |uses: .*/workflows/webhooks\.yml)"),
     )
-    REQUESTS = ("a request log", re.compile(rb'\A\{"seq": '))
+    REQUESTS = ("a request log", re.compile(rb'\A\{"method": "'))
 
 
-def write_atomically(path: Path, data: bytes, *, over: FileKind | None = None) -> None:
-    """Write `data` to the file `path`.
+def write_atomically(
+    path: Path, data: bytes, *, over: FileKind | None = None, parents: bool = False
+) -> None:
+    """Write `data` to the file `path`; with `parents`, create missing directories.
 
     An existing file is replaced only if it is of the kind `over` or empty; without `over` it is
-    never replaced. Links are followed: the target is replaced, not the link. Missing directories
-    are created. Raises UsageError for another kind of file, OutputError if it cannot be written;
-    the old file is then unchanged.
+    never replaced. Links are followed: the target is replaced, not the link. Raises UsageError for
+    another kind of file, OutputError if it cannot be written; the old file is then unchanged.
     """
     check_kind(path, over)
     try:
+        if parents:
+            path.parent.mkdir(parents=True, exist_ok=True)
         if _is_special(path):
             path.write_bytes(data)
         else:
@@ -92,7 +95,6 @@ def _is_special(path: Path) -> bool:
 
 
 def _replace(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:50]}.", dir=path.parent)
     temporary = Path(name)
     try:

@@ -89,9 +89,11 @@ def test_options(start: Start, tmp_path: Path) -> None:
     server.stop(signal.SIGINT)
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line["status"] for line in lines] == [200, 401, 200]
-    found = start(*kept).get("/api/v1/webhooks/", "only").json()["results"]
+    again = start(*kept, "--log", "log.jsonl")
+    found = again.get("/api/v1/webhooks/", "only").json()["results"]
     assert [each["name"] for each in found] == ["a", "b"]
     assert found[0]["id"] == page["results"][0]["id"]
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 4
 
 
 def test_a_database_keeps_its_organization(shell: Shell) -> None:

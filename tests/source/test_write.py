@@ -14,7 +14,7 @@ from reconciler.errors import OutputError
 from reconciler.source.write import FileKind, write_atomically
 from tests.waiting import TIMEOUT
 
-KIND, OLD = FileKind.REQUESTS, b'{"seq": 1}'
+KIND, OLD = FileKind.REQUESTS, b'{"method": "GET"}'
 
 
 @pytest.mark.parametrize("old", [None, OLD * 2])

@@ -292,7 +292,7 @@ def _write(session: Session, name: str, text: str) -> None:
     path = session.process.directory / name
     is_new = not path.exists()
     kind = FileKind.WEBHOOKS if _is_starter(path) else FileKind.WORKFLOW
-    write_atomically(path, text.encode(), over=kind)
+    write_atomically(path, text.encode(), over=kind, parents=True)
     path.chmod(0o644)  # files of the repository, without secrets
     session.console.result(f"{'wrote' if is_new else 'updated'} {name}")
 
