@@ -147,9 +147,14 @@ def fetch(
     forbidden = {
         name: wrap(value) for name, value in environ.items() if allowed.forbidden_prefix(name)
     }
+    uses = dict.fromkeys(
+        (webhook.type, name, ref, webhook.configuration.get(KINDS[webhook.type].destination_field))
+        for webhook in webhooks
+        for name, ref in webhook.references
+    )
     problems: dict[SecretRef, list[Finding]] = defaultdict(list)
     fetched: dict[SecretRef, Secret] = {}
-    for ref in sorted(references(webhooks), key=str):
+    for ref in sorted({ref for _, _, ref, _ in uses}, key=str):
         value = allowed.refusal(ref, allow) or _value(ref, environ, directory, literals, allow)
         if isinstance(value, Finding):
             problems[ref].append(value)
@@ -158,11 +163,6 @@ def fetch(
         problems[ref] += _unsuitable(_subject(ref), secret, padded, api_keys, forbidden)
         if not has_errors(problems[ref]):
             fetched[ref] = secret
-    uses = dict.fromkeys(
-        (webhook.type, name, ref, webhook.configuration.get(KINDS[webhook.type].destination_field))
-        for webhook in webhooks
-        for name, ref in webhook.references
-    )
     for kind, name, ref, destination in uses:
         if ref in fetched:
             problem = _misused(FIELDS[kind][name], ref, destination, fetched)
