@@ -2,8 +2,8 @@
 
 The engine's messages quote values, including secrets, and often explain the wrong branch of a
 union. So only the keyword, path and branches of an error are used; limits are read from the schema,
-values from the file. `_EXPLAINERS` has the messages for each keyword. The branch of a union is
-selected by `type`, `state`, `env` or `file`.
+values from the file. `_EXPLAINERS` has the messages for each keyword. Of a union, the branch with
+the fewest violations is explained, or that of `env` or `file`.
 
 Values are quoted only if they are words of the schema.
 """
@@ -283,7 +283,7 @@ def _bad_secret(rejected: _Rejection) -> Iterator[Finding]:
 
 def _best(names: Iterable[str], value: Any, at: DataPath = ()) -> str:
     """Return the definition that a value, its type corrected, violates least."""
-    if isinstance(value, dict) and (known := near(str(value.get("type")), KINDS)):
+    if isinstance(value, dict) and (known := near(str(value.get("type", "")), KINDS)):
         value = {**value, "type": known}
 
     def violations(name: str) -> tuple[bool, int, int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from reconciler.findings import Finding, Position, error
@@ -165,9 +166,14 @@ def is_word(text: str) -> bool:
 
 def near(word: str, known: Iterable[str]) -> str | None:
     """Return the most similar word of `known`, if any."""
+    return _near(word.lower(), tuple(known))
+
+
+@lru_cache(maxsize=4096)  # many webhooks may have the same mistake
+def _near(word: str, known: tuple[str, ...]) -> str | None:
     from difflib import get_close_matches  # only for an error
 
-    return next(iter(get_close_matches(word.lower(), list(known), n=1)), None)
+    return next(iter(get_close_matches(word, known, n=1)), None)
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str | None:
