@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Sequence
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Final
 
@@ -89,16 +91,27 @@ def _usage(problem: click.ClickException) -> UsageError:
         case click.NoSuchOption(option_name=name, message=message, possibilities=similar):
             params = () if context is None else context.command.params
             own = {each for option in params for each in option.opts}
-            for meant in reversed(_OPTIONS.get(name, similar or ())):
+            for meant in reversed(_OPTIONS.get(name, _close(name, similar or ()))):
                 if not meant.startswith("-"):
                     hint = meant
                 elif meant.partition(" ")[0] in own:
                     hint = f"did you mean `{meant}`?"
         case click.exceptions.NoSuchCommand(command_name=name, message=message):
-            if similar := problem.possibilities:
+            if similar := _close(name, problem.possibilities or ()):
                 hint = f"did you mean `{command} {similar[0]}`?"
             hint = _COMMANDS.get(name, hint)
     return UsageError(message.removesuffix("."), hint=hint or f"see `{command} --help`")
+
+
+def _close(name: str, similar: Sequence[str]) -> list[str]:
+    """Return those of click's suggestions for a name that are likely meant: typos and prefixes."""
+    word = name.lstrip("-")
+    return [
+        each
+        for each in similar
+        if (other := each.lstrip("-")).startswith(word)
+        or SequenceMatcher(None, word, other).ratio() > 0.75
+    ]
 
 
 def _bug(problem: BaseException) -> _BugError:
