@@ -43,7 +43,7 @@ WEBHOOK_TYPE: Mapping[str, Edit] = {
 }
 MISTAKES = {
     ("routing_key:", "routing_kye:"): "did you mean `routing_key`?",
-    ("type: pager", "type: pagr"): "did you mean `pager`?",
+    ("type: pager", "type: pagr"): "the types are `slack`, `generic` and `pager`",
     ("    service: night-shift\n", "    {}\n"): "`service` is missing",
     ("{env: PAGER_ROUTING_KEY}", "in-the-file"): "`routing_key` is a secret",
     ("service: night-shift", "channel: a"): "`channel` belongs to webhooks of type `slack`",
