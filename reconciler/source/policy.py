@@ -93,4 +93,5 @@ def _message(schema: Any, path: list[str | int]) -> str:
         if isinstance(holder, dict):
             found = holder.get("title") or holder.get("description") or found
         holder = holder[step]
-    return found or f"the policy's `{path[-1]}` is not met"
+    keyword = path[-1] if path else "false"  # the schema that accepts nothing
+    return found or f"the policy's `{keyword}` is not met"

@@ -40,6 +40,7 @@ def violations(policy: Any) -> list[str]:
     ("policy", "expected"),
     [
         ({}, []),
+        (False, ["over.yaml:1 the policy's `false` is not met"]),
         (configuration(channel={"pattern": "^#[a-z]+$"}), []),
         (
             configuration(channel={"pattern": "^#[a-z]+-prod$", "title": "Channels end in -prod"}),
@@ -63,9 +64,7 @@ def violations(policy: Any) -> list[str]:
         ),
     ],
 )
-def test_a_violation_has_the_position_of_the_value(
-    policy: dict[str, Any], expected: list[str]
-) -> None:
+def test_a_violation_has_the_position_of_the_value(policy: Any, expected: list[str]) -> None:
     """The position is in the declaring file; the message is the policy's."""
     assert violations(policy) == expected
 
