@@ -157,7 +157,7 @@ def test_init_confirms_on_a_terminal(shell: Shell, applied: None, tmp_path: Path
     """`init` writes an export after `yes`, and asks for the token; `--yes` skips both."""
     path = tmp_path / "webhooks.yaml"
     path.unlink()
-    for keys in ("n\n", "\n", ""):  # Ctrl-D last
+    for keys in ("n\n", "\n", "", "yes\n"):  # Ctrl-D at either question, too
         done = shell("init", LOCAL, terminal=True, keys=keys)
         assert (done.code, path.exists()) == (8, False)
     done = shell("init", LOCAL, terminal=True, keys="yes\nxoxb-canary\n")

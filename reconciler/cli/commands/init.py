@@ -34,7 +34,7 @@ from reconciler.cli.commands.export import TOKEN, print_notes
 from reconciler.cli.connection import connected
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
-from reconciler.errors import CredentialError, ExitCode, UsageError
+from reconciler.errors import CredentialError, ExitCode, NotConfirmedError, UsageError
 from reconciler.findings import Finding, Severity
 from reconciler.model import Live, Scheme, SecretRef
 from reconciler.render import RENDERERS
@@ -227,8 +227,10 @@ def _adopt(
         session.confirm(f"{quote(live.organization.name)} has {count}. Write to {target}?")
         if token == SLACK_TOKEN and any(each.type == "slack" for each in live.webhooks):
             question = f"Slack token: env:NAME or file:PATH [env:{token.name}] "
-            if (answer := session.console.ask(question)) not in (None, "", "y", "yes"):
-                token = parse_reference(str(answer))
+            if (answer := session.console.ask(question)) is None:  # Ctrl-D
+                raise NotConfirmedError("no reference was given: nothing was written")
+            if answer not in ("", "y", "yes"):
+                token = parse_reference(answer)
     made = export(live, token=token)
     _write(session, target, made.text)
     print_notes(session, made)
