@@ -129,6 +129,8 @@ def _better_key(key: str, known: Sequence[str], path: DataPath) -> str:
         return f"`{key}` belongs to webhooks of type {_ticked(owners)}"
     if owners and "configuration" in known:
         return f"`{key}` belongs under `configuration`"
+    if key in ("name", *INHERITED) and "webhooks" in known:
+        return f"`{key}` belongs to an item of `webhooks`"
     if key == "max_deletes" and "limits" in known:
         return f"`{key}` belongs under `limits`"
     return f"known keys: {_ticked(known)}"
