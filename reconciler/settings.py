@@ -14,13 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
-from reconciler.api.origin import (
-    DEFAULT_DEADLINE,
-    DEFAULT_SERVER,
-    DEFAULT_TIMEOUT,
-    Credential,
-    Origin,
-)
+from reconciler.api import origin
 from reconciler.errors import CredentialError, UsageError
 from reconciler.model import Secret
 from reconciler.source.files import MissingFileError, NotReadableError, read_regular
@@ -106,26 +100,21 @@ def resolve(
         values = _inherited(profile, _read_profiles(_profile_file(environ, platform)))
         found = find("api_key", "CLOUDTRUTH_API_KEY", "")
         key = _key(found, arguments.get("api_key_file"), environ, directory)
-        server = _server_url(find("server_url", "CLOUDTRUTH_SERVER_URL", DEFAULT_SERVER))
-    timeout = find("timeout", "CLOUDTRUTH_REQUEST_TIMEOUT", str(DEFAULT_TIMEOUT), "request_timeout")
-    deadline = find("deadline", "WEBHOOKS_DEADLINE", str(DEFAULT_DEADLINE))
-    return Settings(
-        server_url=server,
-        profile=profile,
-        key=key,
-        timeout=_seconds(timeout),
-        deadline=_seconds(deadline),
-    )
+        server = _server_url(find("server_url", "CLOUDTRUTH_SERVER_URL", origin.DEFAULT_SERVER))
+    seconds = str(origin.DEFAULT_TIMEOUT)
+    timeout = _seconds(find("timeout", "CLOUDTRUTH_REQUEST_TIMEOUT", seconds, "request_timeout"))
+    deadline = _seconds(find("deadline", "WEBHOOKS_DEADLINE", str(origin.DEFAULT_DEADLINE)))
+    return Settings(server, profile, key, timeout, deadline)
 
 
 def _server_url(found: Setting[str]) -> Setting[str]:
     """Return the server URL without a trailing slash. Raises UsageError for an unsafe one."""
     url, source = found.value.rstrip("/"), found.source
     what = f"the server URL from {source}"
-    if Origin.parse(url, what).base.endswith(("/api", "/api/v1")):
+    if origin.Origin.parse(url, what).base.endswith(("/api", "/api/v1")):
         raise UsageError(
             f"{what} contains the path of the API",
-            hint=f"use only scheme and host, such as {DEFAULT_SERVER}",
+            hint=f"use only scheme and host, such as {origin.DEFAULT_SERVER}",
         )
     return Setting(value=url, source=source)
 
@@ -151,7 +140,7 @@ def _key(
             f"the {what} is a placeholder, or in quotes",
             hint="check the step that writes the variable or the file; remove quotes",
         )
-    return Setting(value=Credential.api_key(Secret(text), what).secret, source=found.source)
+    return Setting(value=origin.Credential.api_key(Secret(text), what).secret, source=found.source)
 
 
 def _read_key(path: Path, source: str) -> Setting[str]:

@@ -32,7 +32,8 @@ def connected(
 ) -> Iterator[workflow.Connection]:
     """Connect until the end of the block. Raises the errors of `Session.settings`.
 
-    `progress` shows reading and writing; without it only the connection is shown.
+    `progress` shows reading and writing; without it only the connection is shown. An error about
+    the key gets the key's source in its message.
     """
     settings, progress = session.settings, progress or Progress(session)
     with ExitStack() as stack:
@@ -46,35 +47,27 @@ def connected(
             session.console.hide(filter(None, [key]))
         progress.phase(f"reading from {settings.server_url.value}")
         stack.enter_context(progress)
-        stack.enter_context(_naming_key(session))
-        yield stack.enter_context(
-            workflow.connect(
-                key,
-                server_url=settings.server_url.value,
-                timeout=settings.timeout.value,
-                deadline=settings.deadline.value,
-                parallelism=session.options.get("parallelism", 10),
-                environment=session.process.environ,
-                clock=session.process.time(),
-                watcher=progress,
-                signaled=progress.interrupted,
-                observer=progress.observe,
-                adapter=adapter,
-            )
+        connection = workflow.connect(
+            key,
+            server_url=settings.server_url.value,
+            timeout=settings.timeout.value,
+            deadline=settings.deadline.value,
+            parallelism=session.options.get("parallelism", 10),
+            environment=session.process.environ,
+            clock=session.process.time(),
+            watcher=progress,
+            signaled=progress.interrupted,
+            observer=progress.observe,
+            adapter=adapter,
         )
-
-
-@contextmanager
-def _naming_key(session: Session) -> Iterator[None]:
-    """Add where the key came from to the message of an error about it."""
-    try:
-        yield
-    except (AuthenticationError, PermissionDeniedError, OrganizationError) as error:
-        ref = None if session.group is None else session.group.api_key
-        source = session.settings.key_source if ref is None else masked(str(ref))
-        if source is not None:
-            error.message += f" (key from {source})"
-        raise
+        try:
+            yield stack.enter_context(connection)
+        except (AuthenticationError, PermissionDeniedError, OrganizationError) as error:
+            ref = None if session.group is None else session.group.api_key
+            source = settings.key_source if ref is None else masked(str(ref))
+            if source is not None:
+                error.message += f" (key from {source})"
+            raise
 
 
 class Progress(Watcher):

@@ -247,24 +247,18 @@ class Console:
         try:
             stream.write(text)
             stream.flush()
-        except BrokenPipeError:
-            self._discard_output(stream)
         except (OSError, ValueError) as problem:
-            self._discard_output(stream)
-            if stream is self.process.stdout:
+            self._lost.add(id(stream))
+            with suppress(OSError, ValueError):  # discard what is buffered: it would raise at exit
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, stream.fileno())
+                os.close(nowhere)
+            if stream is self.process.stdout and not isinstance(problem, BrokenPipeError):
                 self.failed = True
-                full = isinstance(problem, OSError) and problem.errno == errno.ENOSPC
+                full = getattr(problem, "errno", None) == errno.ENOSPC
                 why = "the disk is full" if full else "write error"
                 text = f"error[output]: the result could not be written to standard output: {why}\n"
                 self._send(self.process.stderr, text)
-
-    def _discard_output(self, stream: TextIO) -> None:
-        """Discard further and buffered output, which would raise at exit."""
-        self._lost.add(id(stream))
-        with suppress(OSError, ValueError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, stream.fileno())
-            os.close(nowhere)
 
 
 def _terminal(stream: TextIO) -> bool:

@@ -223,8 +223,8 @@ class Session:
             width = max(40, process.columns(width))
         settings: Settings | None = vars(self).get("settings")  # None before a connection
         source = None if settings is None else settings.key_source
-        own = {"color": color, "verbosity": console.verbosity}
-        return View(width=width, key_source=source, **{**own, **more})
+        view = View(color=color, width=width, verbosity=console.verbosity, key_source=source)
+        return view._replace(**more)
 
     def confirm(self, question: str, *, consequence: str = "nothing was written") -> None:
         """Ask for confirmation. Raises NotConfirmedError for any answer but yes.

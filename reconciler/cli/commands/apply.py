@@ -9,12 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler import workflow
-from reconciler.cli.commands.plan import (
-    PLAN_OPTIONS,
-    apply_options,
-    check_output_path,
-    plan_options,
-)
+from reconciler.cli.commands.plan import PLAN_OPTIONS, apply_options, check_output, plan_options
 from reconciler.cli.connection import Progress, connected
 from reconciler.cli.errors import translate
 from reconciler.cli.options import FILE_OPTIONS, Option, command
@@ -68,10 +63,8 @@ def run(session: Session, planfile: str | None, report: str | None, format: str,
         check_writable(target, over=FileKind.REPORT)
     try:
         result = _apply(session, planfile, target, own)
-    except UsageError:
-        raise
     except (Exception, KeyboardInterrupt) as problem:
-        if report is not None:
+        if report is not None and not isinstance(problem, UsageError):
             _write(session, target, RENDERERS["json"]().render_error(translate(problem)))
         raise
     shown = _rendered(session, result, format, session.view())
@@ -104,7 +97,7 @@ def _apply(
         session.inputs = session.inputs._replace(parsed=saved.parsed, apply_options=words)
         session.only_organization()
         checked = workflow.load(session.inputs)
-    check_output_path(target, checked)
+    check_output(target, checked)
     console, progress = session.console, Progress(session)
 
     def agree(plan: workflow.Plan) -> bool:

@@ -27,9 +27,7 @@ from reconciler.model import Scheme, Secret
 from reconciler.render import RENDERERS
 from reconciler.source.text import in_quotes, masked
 
-_COMMANDS: Final = {
-    "validate": validate, "plan": plan, "apply": apply, "drift": drift, "matrix": matrix,
-}  # fmt: skip
+_COMMANDS: Final = {each.__name__: each for each in (validate, plan, apply, drift, matrix)}
 
 
 @command(

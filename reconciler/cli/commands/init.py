@@ -15,21 +15,8 @@ from typing import Final
 
 from reconciler import workflow
 from reconciler.api.origin import DEFAULT_SERVER, Origin
+from reconciler.ci import workflows
 from reconciler.ci.matrix import labeled, labels_before
-from reconciler.ci.workflows import (
-    CALLER,
-    GUIDE,
-    RequiredSecrets,
-    Setup,
-    default_branch,
-    environments_of,
-    installed_commit,
-    label_change,
-    pinned,
-    setting_lines,
-    updated,
-    workflows,
-)
 from reconciler.cli.commands.export import TOKEN, print_notes
 from reconciler.cli.connection import connected
 from reconciler.cli.options import Option, command
@@ -120,22 +107,21 @@ def run(
             f"{target} already exists",
             hint=f"compare it with `webhooks plan{file}`, or use another file with -f",
         )
-    revision = commit or (installed_commit() if github else None)
+    revision = commit or (workflows.installed_commit() if github else None)
     # An unknown commit is an error before a write.
-    installed, lock = pinned(revision) if github else ("", "")
-    steps = []
-    if is_new:
-        steps = _write_configuration(session, target, file, slack_token, yes=yes)
+    installed, lock = workflows.pinned(revision) if github else ("", "")
+    steps = _write_configuration(session, target, file, slack_token, yes=yes) if is_new else []
     add_workflows = f"run `webhooks init{file} --github`"
     if github:
-        before = directory / CALLER
+        before = directory / workflows.CALLER
         text = before.read_text(encoding="utf-8", errors="replace") if before.is_file() else ""
-        policies = policy or setting_lines(text, "policy")
+        policies = policy or workflows.setting_lines(text, "policy")
         applied = branch or next(
-            iter(setting_lines(text, "branch")), default_branch(git_in(directory))
+            iter(workflows.setting_lines(text, "branch")),
+            workflows.default_branch(git_in(directory)),
         )
         organizations, parents = _organizations(session, target, policies, applied)
-        setup = Setup(
+        setup = workflows.Setup(
             package=installed,
             lock=lock,
             file=target,
@@ -159,9 +145,9 @@ def run(
     return ExitCode.OK
 
 
-def _instructions(setup: Setup) -> str:
+def _instructions(setup: workflows.Setup) -> str:
     """Return what to set up in GitHub."""
-    pairs = zip(*map(environments_of, setup.organizations), strict=True)
+    pairs = zip(*map(workflows.environments_of, setup.organizations), strict=True)
     plans, applies = (", ".join(each) for each in pairs)
     commands = "\n".join(f"  {line}" for line in setup.commands)
     return f"""\
@@ -173,7 +159,7 @@ they are the security boundary. Then run:
 {commands}
 You can set a webhook's secret later: apply needs it only to create the
 webhook or to change its `configuration`.
-Each step is explained in {GUIDE}"""
+Each step is explained in {workflows.GUIDE}"""
 
 
 def _write_configuration(
@@ -249,7 +235,7 @@ def _adopt(
     return steps
 
 
-def _write_workflows(session: Session, setup: Setup, *, yes: bool) -> None:
+def _write_workflows(session: Session, setup: workflows.Setup, *, yes: bool) -> None:
     """Write missing workflows and update existing ones, which are shown and confirmed first.
 
     Raises NotConfirmedError, and UsageError for another file with that name.
@@ -257,12 +243,12 @@ def _write_workflows(session: Session, setup: Setup, *, yes: bool) -> None:
     directory, console = session.process.directory, session.console
     texts: dict[str, str] = {}
     asks = False
-    for name, text in workflows(setup).items():
+    for name, text in workflows.workflows(setup).items():
         path, new = directory / name, text
         check_kind(path, FileKind.WORKFLOW)
         if path.exists():
             old = path.read_text(encoding="utf-8")
-            new = updated(old, setup)
+            new = workflows.updated(old, setup)
             if new == old:
                 console.info(f"kept {name}, which is up to date")
                 continue
@@ -301,7 +287,7 @@ def _write(session: Session, name: str, text: str) -> None:
 
 def _organizations(
     session: Session, target: str, policies: tuple[str, ...], branch: str
-) -> tuple[Mapping[str, RequiredSecrets], tuple[str, ...]]:
+) -> tuple[Mapping[str, workflows.RequiredSecrets], tuple[str, ...]]:
     """Return the secrets of each organization in the files by its label, and the files' parents.
 
     The files must conform to the policies. The label is empty if there is only one. A label that
@@ -310,7 +296,7 @@ def _organizations(
     asked = session.inputs._replace(
         paths=(target,), allow_secrets=(), strict=False, policies=policies
     )
-    found: dict[str, RequiredSecrets] = {}
+    found: dict[str, workflows.RequiredSecrets] = {}
     parents: set[str] = set()
     warnings: list[Finding] = []
     groups = labeled(asked, (target,))
@@ -320,7 +306,7 @@ def _organizations(
         warnings += [each for each in declared.findings if each.severity is Severity.WARNING]
         parents.update(declared.parents)
         secrets = {each._replace(version=None) for each in references(checked.desired.webhooks)}
-        needs, key = RequiredSecrets(references=tuple(secrets)), group.api_key
+        needs, key = workflows.RequiredSecrets(references=tuple(secrets)), group.api_key
         if group.profile is not None or (key is not None and key.scheme is not Scheme.ENV):
             what, kind = ("profile", "in cli.yml") if key is None else ("api_key", "a file")
             raise UsageError(
@@ -338,7 +324,7 @@ def _organizations(
         for new, group in groups.items():
             if (old := before.get(group.organization, new)) != new:
                 name = quote(group.organization or "no organization")
-                session.console.message("warning", f"{name}: {label_change(old, new)}")
+                session.console.message("warning", f"{name}: {workflows.label_change(old, new)}")
     else:
         found = dict(zip([""], found.values(), strict=True))
     return found, tuple(sorted(parents))

@@ -71,7 +71,7 @@ def plan_options(checked: workflow.Checked, own: dict[str, Any]) -> workflow.Pla
     )
 
 
-def check_output_path(target: Path | None, checked: workflow.Checked) -> None:
+def check_output(target: Path | None, checked: workflow.Checked) -> None:
     """Raise UsageError if an output path is a secret file, or one that the next run would read."""
     if target is None:
         return
@@ -141,7 +141,7 @@ def run(session: Session, out: str | None, format: str, detailed_exitcode: bool,
         write.check_writable(target, over=write.FileKind.PLAN)
     planned = apply_options(session, session.files)
     checked = session.load(planned)
-    check_output_path(target, checked)
+    check_output(target, checked)
     options = plan_options(checked, own)
     with connected(session) as connection:
         gathered = workflow.gather(checked, connection.key)
