@@ -50,7 +50,10 @@ def emulated(session: Session) -> Iterator[tuple[InProcess, Secret]]:
         "organization is accepted."
     )
     if path.parent.name == _FOLDER:
-        _make_folder(path.parent)
+        with suppress(OSError):  # opening the database reports the error
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            with open(path.parent / ".gitignore", "x", encoding="ascii") as file:
+                file.write("# Created by webhooks --local.\n*\n")
     store_of = partial(_LocalStore, redacted=session.console.redacted)
     with closing(_open_store(path, store_of)) as store:
         declared = None if session.group is None else session.group.organization
@@ -72,20 +75,8 @@ def _key_of(store: Store, name: str) -> str:
     return key
 
 
-def serve(
-    session: Session,
-    *,
-    host: str,
-    port: int,
-    key: str | None,
-    db: str | None,
-    seed: str | None,
-    log: str | None,
-    read_back: str,
-    page_size: int,
-    organization: str | None,
-) -> None:
-    """Serve an emulator with the options of `webhooks emulator` until Ctrl-C.
+def serve(session: Session, own: Mapping[str, Any]) -> None:
+    """Serve an emulator until Ctrl-C; `own` are the options of `webhooks emulator` by name.
 
     Raises UsageError and OutputError for files that cannot be used, ReconcilerError for an address.
     """
@@ -93,10 +84,11 @@ def serve(
     from reconciler.emulator.server import Server
 
     gc.enable()  # a server may run for days
-    directory = session.process.directory
+    directory, organization = session.process.directory, own["organization"]
+    key, db, page_size = own["key"], own["db"], own["page_size"]
     behavior = Behavior(
         any_key=key is None,
-        read_back=read_back,
+        read_back=own["read_back"],
         page_size=min(page_size, Behavior.page_size),
         max_page_size=page_size,
         **_known_types(),
@@ -108,17 +100,18 @@ def serve(
                 f"the database {db} belongs to organization {quote(name)}",
                 hint="use another --db for this organization",
             )
-        if seed is not None and not store.webhooks():
+        if (seed := own["seed"]) is not None and not store.webhooks():
             _create(emulator, directory / seed, seed)
         # After the database, so that one file cannot be used for both.
-        emulator.listener = _log(session, log) if log is not None else None
+        emulator.listener = None if own["log"] is None else _log(session, own["log"])
         if key is not None and store.user_of_key(key) is None:
             store.add_user(emulator.organization, key=key, role="OWNER")
         try:
-            server = Server(emulator, host=host, port=port)
+            server = Server(emulator, host=own["host"], port=own["port"])
         except OSError:
             raise ReconcilerError(
-                f"cannot listen on {host} port {port}", hint="choose another --host or --port"
+                f"cannot listen on {own['host']} port {own['port']}",
+                hint="choose another --host or --port",
             ) from None
         session.console.info(
             f"Emulator listening on {server.url}\n"
@@ -187,14 +180,6 @@ def _known_types() -> dict[str, Any]:
     fields = [field for kind in KINDS.values() for field in kind.fields]
     secret = dict.fromkeys(each.name for each in fields if each.secret and not each.is_url)
     return {"types": tuple(KINDS), "masked_fields": tuple(secret)}
-
-
-def _make_folder(folder: Path) -> None:
-    """Create the default folder, with a file in it that makes git ignore the folder."""
-    with suppress(OSError):  # opening the database reports the error
-        folder.mkdir(mode=0o700, exist_ok=True)
-        with open(folder / ".gitignore", "x", encoding="ascii") as file:
-            file.write("# Created by webhooks --local.\n*\n")
 
 
 class _LocalStore(Store):

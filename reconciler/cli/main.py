@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from reconciler import __version__
 from reconciler.cli.console import Console, Process
-from reconciler.cli.options import Group, Option, command, options_page
+from reconciler.cli.options import Group, Option, command, options_page, show
 from reconciler.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -58,16 +57,19 @@ Exit codes:
 
 def program() -> Group:
     """Return the command line."""
-    stubs = {name: click.Command(name, short_help=does) for name, does in _SUMMARIES.items()}
+    stubs = {name: click.Command(name) for name in _SUMMARIES}
+    commands = {**stubs, "completion": _completion, "help": _help}
+    for name, each in commands.items():
+        each.short_help = _SUMMARIES[name]
     return Group(
         name="webhooks",
-        commands={**stubs, "completion": _completion, "help": _help},
+        commands=commands,
         short_help="Keep your CloudTruth webhooks in sync with YAML in git.",
         help=_EXAMPLES,
         epilog=_EPILOG,
         options=[
             Option("--version", group="Options", is_flag=True, expose_value=False, is_eager=True,
-                   callback=_version, help="Show the version."),
+                   callback=show, help="Show the version."),
         ],
     )  # fmt: skip
 
@@ -99,16 +101,7 @@ def run(arguments: Sequence[str], process: Process) -> int:
     return int(code or console.failed)
 
 
-def _version(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
-    if value and not ctx.resilient_parsing:
-        ctx.obj.result(f"webhooks {__version__}", essential=True)
-        ctx.exit()
-
-
-@command(
-    summary=_SUMMARIES["help"],
-    options=(click.Argument(["words"], nargs=-1, metavar="[options|COMMAND]"),),
-)
+@command(options=(click.Argument(["words"], nargs=-1, metavar="[options|COMMAND]"),))
 def _help(session: Session, words: tuple[str, ...]) -> int:
     """Common options are those that several commands have.
 
@@ -124,11 +117,8 @@ def _help(session: Session, words: tuple[str, ...]) -> int:
     return ExitCode.OK
 
 
-@command(
-    summary=_SUMMARIES["completion"],
-    options=(click.Argument(["shell"], type=click.Choice(["bash", "zsh", "fish"])),),
-)
-def _completion(session: Session, shell: str) -> int:
+@command(options=(click.Argument(["shell"], type=click.Choice(["bash", "zsh", "fish"])),))
+def _completion(session: Session, shell: str) -> None:
     """Completes commands, options and the names of declared webhooks.
 
     Examples:
@@ -147,4 +137,3 @@ def _completion(session: Session, shell: str) -> int:
     # Not `source()`: for bash it starts bash to check its version.
     script = complete.source_template % complete.source_vars()
     session.console.result(script, essential=True)
-    return ExitCode.OK

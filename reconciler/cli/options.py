@@ -16,6 +16,8 @@ from typing import Any, Final
 import click
 from click.core import ParameterSource
 
+from reconciler import __version__
+
 # A type for shell completion. Commands report unreadable files themselves.
 _PATH: Final = click.Path(readable=False)
 _ORDER: Final = {"Files": 0, "Connection": 2, "Output": 3}
@@ -160,10 +162,11 @@ def command(
     paths: bool = False,
     connects: bool = False,
     organizations: bool = False,
-) -> Callable[[Callable[..., int]], _Command]:
-    """Turn a function that returns an exit code into a command; its docstring is the help.
+) -> Callable[[Callable[..., int | None]], _Command]:
+    """Turn a function into a command; its docstring is the help.
 
-    The function receives the session, and its own options by name. `reads` adds the options of
+    The function receives the session, and its own options by name. It returns the exit code; None
+    is success. `reads` adds the options of
     files, `paths` those and arguments for paths without `-f`, `connects` the options of the
     connection, `formats` the option `--format`, whose default is the first of them; the options of
     output are always added. With `organizations` it runs for each organization that the files
@@ -171,7 +174,7 @@ def command(
     in main.py.
     """
 
-    def wrap(body: Callable[..., int]) -> _Command:
+    def wrap(body: Callable[..., int | None]) -> _Command:
         @click.pass_context
         def callback(ctx: click.Context, /, **own: Any) -> int:
             line, environment = ctx.obj.options.maps
@@ -187,9 +190,9 @@ def command(
             from reconciler.cli.session import Session  # help runs no command
 
             session = Session(ctx.obj)
-            if not organizations or own.get("planfile") is not None:
-                return body(session, **own)
-            return session.for_each_organization(body, own, needs_key=connects)
+            if organizations and own.get("planfile") is None:
+                return session.for_each_organization(body, own, needs_key=connects)
+            return body(session, **own) or 0
 
         params = [*(FILE_OPTIONS if reads or paths else ()), *options]
         if paths:
@@ -245,9 +248,11 @@ def _record(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
     return value
 
 
-def _show_help(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+def show(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    """Print the version or the help, and exit."""
     if value and not ctx.resilient_parsing:
-        ctx.obj.result(ctx.get_help(), essential=True)
+        is_version = parameter.name == "version"
+        ctx.obj.result(f"webhooks {__version__}" if is_version else ctx.get_help(), essential=True)
         ctx.exit()
 
 
@@ -298,7 +303,7 @@ _OUTPUT_OPTIONS: Final = (
                  "sources of settings."),
     _output("--debug", is_flag=True, help="Print method, path, status and time of each request."),
     _output("--no-color", is_flag=True, env="NO_COLOR", help="Print without colors."),
-    _output("-h", "--help", is_flag=True, is_eager=True, callback=_show_help,
+    _output("-h", "--help", is_flag=True, is_eager=True, callback=show,
             help="Show help and exit."),
 )  # fmt: skip
 """The options of every command."""

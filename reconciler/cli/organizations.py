@@ -41,7 +41,7 @@ _RESULTS: Final[Mapping[ExitCode | None, str]] = {
 def run_each(
     session: Session,
     groups: Sequence[OrganizationFiles],
-    body: Callable[..., int],
+    body: Callable[..., int | None],
     command_options: Mapping[str, Any],
     *,
     needs_key: bool,
@@ -68,7 +68,7 @@ def run_each(
                 if part in refused:
                     workflow.load(part.inputs)  # errors in files come first
                     raise refused[part]
-                codes[part] = ExitCode(body(part, **command_options))
+                codes[part] = ExitCode(body(part, **command_options) or 0)
         except (Exception, KeyboardInterrupt) as problem:
             codes[part] = handle_error(problem, session.console)
             if isinstance(problem, RunConfigurationError):

@@ -144,7 +144,7 @@ class Session:
         self.group, self.inputs = group, group.inputs
 
     def for_each_organization(
-        self, body: Callable[..., int], own: Mapping[str, Any], *, needs_key: bool
+        self, body: Callable[..., int | None], own: Mapping[str, Any], *, needs_key: bool
     ) -> int:
         """Run a command for each declared organization; `needs_key` checks the keys first."""
         for option in ("out", "report", "expect_digest", "allow_deletes"):  # of a single plan
@@ -153,7 +153,7 @@ class Session:
         groups = self._organizations()
         if len(groups) == 1:
             self._use(groups[0])
-            return body(self, **own)
+            return body(self, **own) or 0
         from reconciler.cli.organizations import run_each  # most runs have one
 
         return run_each(self, groups, body, own, needs_key=needs_key)

@@ -364,7 +364,7 @@ def test_init_writes_branch_and_policies(shell: Shell, file: File, tmp_path: Pat
 
 def test_init_rejects_workflows(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The program's commit is unknown, or a name is already that of another file or folder."""
-    monkeypatch.setattr("reconciler.cli.commands.init.installed_commit", lambda: None)
+    monkeypatch.setattr("reconciler.ci.workflows.installed_commit", lambda: None)
     done = shell("init", "--github")
     assert (done.code, done.out, "--commit" in done.err) == (64, "", True)
     write(tmp_path, {".github/workflows/webhooks.yml": "on: push"})

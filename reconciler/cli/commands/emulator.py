@@ -8,7 +8,7 @@ import click
 
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
-from reconciler.errors import ExitCode, ReconcilerError
+from reconciler.errors import ReconcilerError
 
 
 @command(
@@ -34,7 +34,7 @@ from reconciler.errors import ExitCode, ReconcilerError
                help="Append each request as JSON, secrets included; - is standard output."),
     ),
 )  # fmt: skip
-def run(session: Session, **own: Any) -> int:
+def run(session: Session, **own: Any) -> None:
     """Implements CloudTruth's published API. Needs no account, but Starlette and uvicorn, as in the
     extra `emulator`. Stop it with Ctrl-C.
 
@@ -49,10 +49,9 @@ def run(session: Session, **own: Any) -> int:
     from reconciler.cli.local import serve  # help needs no emulator
 
     try:
-        serve(session, **own)
+        serve(session, own)
     except ImportError:
         raise ReconcilerError(
             "the emulator over HTTP needs packages that are not installed",
             hint="install starlette and uvicorn, as with `.[emulator]`; --local needs neither",
         ) from None
-    return ExitCode.OK

@@ -11,9 +11,8 @@ from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, ReconcilerError, UsageError
 from reconciler.model import Scheme
+from reconciler.planning import planner
 from reconciler.planning.names import unmatched
-from reconciler.planning.planner import PlanOptions
-from reconciler.planning.planner import plan as make_plan
 from reconciler.render.quote import prose, quote
 from reconciler.render.words import plural, shorten
 from reconciler.source.allowed import parse_reference
@@ -79,7 +78,7 @@ def run(
     if check:
         parsed = Parsed(documents=(parse(made.text.encode(), "export"),))
         checked = workflow.accept(load_parsed(parsed, Rules()), session.inputs)
-        plan = make_plan(checked.desired, live, {}, PlanOptions())
+        plan = planner.plan(checked.desired, live, {}, planner.PlanOptions())
         if plan.operations:
             console.message(
                 "error",

@@ -21,7 +21,7 @@ from reconciler.cli.commands.export import TOKEN, print_notes
 from reconciler.cli.connection import connected
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
-from reconciler.errors import CredentialError, ExitCode, NotConfirmedError, UsageError
+from reconciler.errors import CredentialError, NotConfirmedError, UsageError
 from reconciler.findings import Finding, Severity
 from reconciler.model import Live, Scheme, SecretRef
 from reconciler.render import RENDERERS
@@ -69,7 +69,7 @@ def run(
     policy: tuple[str, ...],
     commit: str | None,
     yes: bool,
-) -> int:
+) -> None:
     """With an API key, exports the live webhooks and plans the file, which should show no changes.
     Without one, writes a commented starter file; a later run replaces it if you have not edited
     it. Other existing files are kept.
@@ -142,7 +142,6 @@ def run(
     console.info("Next:")
     for number, step in enumerate(steps, 1):
         console.info(f"  {number}. {step}")
-    return ExitCode.OK
 
 
 def _instructions(setup: workflows.Setup) -> str:
@@ -264,8 +263,7 @@ def _write_workflows(session: Session, setup: workflows.Setup, *, yes: bool) -> 
 
 def _server_of_workflows(session: Session) -> str:
     """Return the server to write into workflows, and print it; empty for the default."""
-    setting = session.settings.server_url
-    server, source = setting.value, setting.source
+    server, source = session.settings.server_url
     if server in (DEFAULT_SERVER, LOCAL_SERVER):
         return ""
     if Origin.parse(server).is_loopback:

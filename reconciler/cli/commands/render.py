@@ -5,7 +5,6 @@ from __future__ import annotations
 from reconciler import workflow
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
-from reconciler.errors import ExitCode
 from reconciler.planning.document import write_json
 from reconciler.source.rendered import configurations, origins, scalar, yaml_text
 
@@ -19,7 +18,7 @@ from reconciler.source.rendered import configurations, origins, scalar, yaml_tex
                help="Show the file and line of each value."),
     ),
 )  # fmt: skip
-def run(session: Session, format: str, origin: bool) -> int:
+def run(session: Session, format: str, origin: bool) -> None:
     """Shows secrets as references. Makes no requests.
 
     Examples:
@@ -35,7 +34,7 @@ def run(session: Session, format: str, origin: bool) -> int:
     if format == "json":
         document = {"format_version": "1", "kind": "configuration", "files": files}
         session.console.result(write_json(document), essential=True)
-        return ExitCode.OK
+        return
     texts = []
     for file, data in files.items():
         text = yaml_text(data, *([origins(checked.loaded, file)] if origin else []))
@@ -43,4 +42,3 @@ def run(session: Session, format: str, origin: bool) -> int:
         texts.append(f"# {scalar(file)}\n{text}" if titled else text)
     before = "" if session.organization_label is None else "---\n"
     session.console.result(before + "---\n".join(texts), essential=True)
-    return ExitCode.OK

@@ -8,7 +8,6 @@ import click
 
 from reconciler.cli.options import command
 from reconciler.cli.session import Session
-from reconciler.errors import ExitCode
 from reconciler.source.schema import schema_text
 
 _NAMES: Final = ("webhooks", "plan", "report", "findings", "status", "checks", "error")
@@ -20,7 +19,7 @@ _NAMES: Final = ("webhooks", "plan", "report", "findings", "status", "checks", "
                        default="webhooks"),
     ),
 )  # fmt: skip
-def run(session: Session, name: str) -> int:
+def run(session: Session, name: str) -> None:
     """`webhooks` is the configuration file. The others are the output of commands with --format
     json: plan and show (plan), apply (report), validate (findings), status, doctor and slack check
     (checks), and any command that fails (error).
@@ -32,4 +31,3 @@ def run(session: Session, name: str) -> int:
         webhooks schema plan
     """
     session.console.result(schema_text(f"{name}.schema.json"), essential=True)
-    return ExitCode.OK

@@ -7,12 +7,11 @@ import click
 from reconciler import workflow
 from reconciler.cli.options import command
 from reconciler.cli.session import Session
-from reconciler.errors import ExitCode
 from reconciler.render.quote import prose
 
 
 @command(formats=("text", "json"), options=(click.Argument(["planfile"]),))
-def run(session: Session, planfile: str, format: str) -> int:
+def run(session: Session, planfile: str, format: str) -> None:
     """Makes no requests, so the live webhooks may have changed.
 
     Examples:
@@ -24,4 +23,3 @@ def run(session: Session, planfile: str, format: str) -> int:
     saved = workflow.load_plan(planfile, session.process.directory)
     text = "\n".join(map(prose, saved.text.split("\n")))
     session.console.result(saved.document if format == "json" else text, essential=True)
-    return ExitCode.OK

@@ -12,7 +12,7 @@ from reconciler.api.origin import Credential, Network, Origin
 from reconciler.cli.connection import Progress
 from reconciler.cli.options import Group, Option, command
 from reconciler.cli.session import Session
-from reconciler.errors import ConfigurationError, ExitCode
+from reconciler.errors import ConfigurationError
 from reconciler.findings import has_errors
 from reconciler.model import Secret
 from reconciler.planning.names import Globs, unmatched
@@ -34,7 +34,7 @@ _SLACK: Final = "https://slack.com/api"
         Option("--url", group="Output", is_flag=True, help="Print the link, not the manifest."),
     ),
 )  # fmt: skip
-def _manifest(session: Session, format: str, url: bool, name: str, see_channels: bool) -> int:
+def _manifest(session: Session, format: str, url: bool, name: str, see_channels: bool) -> None:
     """The manifest goes to standard output; the link that creates the app, and the steps after it,
     go to standard error. Makes no request.
 
@@ -53,7 +53,7 @@ def _manifest(session: Session, format: str, url: bool, name: str, see_channels:
     address = link(app)
     if url:
         console.result(address, essential=True)
-        return ExitCode.OK
+        return
     console.result(rendered(app, format), essential=True)
     console.info(f"\nCreate the app:\n\n  {address}\n\nThen:")
     shown, width = app["display_information"]["name"], session.view().width
@@ -61,7 +61,6 @@ def _manifest(session: Session, format: str, url: bool, name: str, see_channels:
         first = f"  {number}. "
         text = prose(step.format(app=shown))
         console.info(click.wrap_text(text, width, first, " " * len(first)))
-    return ExitCode.OK
 
 
 @command(
