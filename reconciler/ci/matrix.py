@@ -133,7 +133,7 @@ def labeled(inputs: Inputs, roots: Sequence[str]) -> Mapping[str, OrganizationFi
 def labels_before(inputs: Inputs, roots: Sequence[str], base: str) -> Mapping[str | None, str]:
     """Return the label of each organization at the commit `base`; empty if it is not known."""
     try:
-        found = read_base(base, roots, directory=inputs.directory, git=inputs.git, old_names=True)
+        found = read_base(base, roots, directory=inputs.directory, git=inputs.git)
         labels = labeled(inputs._replace(parsed=parse_files(found)), roots) if found.files else {}
     except (NoBaseError, ConfigurationError, UsageError):
         return {}

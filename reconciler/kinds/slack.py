@@ -9,11 +9,6 @@ from reconciler.kinds.base import Field, Kind
 from reconciler.model import Secret
 
 
-def _without_hash(value: str) -> str:
-    """Return a channel without a leading `#`, which is optional for Slack."""
-    return value.removeprefix("#")
-
-
 def non_bot_description(token: Secret) -> str | None:
     """Return a description of a token that is not a bot token, None for any other text."""
     return next((what for pattern, what in _OTHER_TOKENS.items() if token.matches(pattern)), None)
@@ -74,7 +69,7 @@ KIND: Final = Kind(
             schema_pattern=_CHANNEL,
             max_length=81,  # with `#`
             noun="the name or id of a Slack channel",
-            normalize=_without_hash,
+            normalize=lambda channel: channel.removeprefix("#"),  # Slack does not need it
             display=_with_hash,
         ),
         Field(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from itertools import pairwise
@@ -95,16 +95,15 @@ def forbidden_prefix(name: str) -> str | None:
     return next((each for each in FORBIDDEN_VARIABLES if name.upper().startswith(each)), None)
 
 
-def allow_patterns(patterns: Iterable[str]) -> tuple[str, ...]:
+def allow_patterns(patterns: tuple[str, ...]) -> tuple[str, ...]:
     """Return the `patterns` of `--allow-secret`. Raises UsageError if one cannot match anything."""
-    found = tuple(patterns)
-    for pattern in found:
+    for pattern in patterns:
         if re.match(r"(?:env|file):(?s:.)", pattern) is None:
             raise UsageError(
                 f"--allow-secret takes env:NAME or file:PATH (globs allowed), not '{pattern}'",
                 hint="for example --allow-secret 'env:SLACK_*'",
             )
-    return found
+    return patterns
 
 
 def _resolved(pattern: str, directory: Path) -> str:

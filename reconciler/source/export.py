@@ -16,23 +16,13 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain, count
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from reconciler.findings import Position, Severity
 from reconciler.kinds import FIELDS, KINDS, Field, slack
 from reconciler.kinds.events import EVENT_TYPES, ordered
-from reconciler.model import (
-    DataPath,
-    Live,
-    LiveValue,
-    LiveWebhook,
-    Scheme,
-    Secret,
-    SecretRef,
-    Unknown,
-)
+from reconciler.model import DataPath, Live, LiveValue, LiveWebhook, Scheme, Secret, SecretRef
 from reconciler.planning.compare import compare_live
 from reconciler.planning.match import unknown_type_or_event
 from reconciler.planning.names import Globs
@@ -57,8 +47,7 @@ _HOW_TO_DECLARE: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Export:
+class Export(NamedTuple):
     """The file's text, the references in it, and the number of webhooks that it declares.
 
     `left_out` has (name, reason) for the live webhooks that the file ignores.
@@ -96,7 +85,6 @@ def export(live: Live, *, only: Sequence[str] = (), token: SecretRef = SLACK_TOK
         if each.name in ignored
     ]
     written = [each for each in webhooks if each.name not in ignored]
-    used: set[SecretRef] = set()
     data: dict[str, Any] = {"organization": live.organization.name, "prune": True}
     comments: dict[DataPath, str] = {
         ("prune",): "deletes live webhooks in scope that this file does not declare"
@@ -127,7 +115,8 @@ def export(live: Live, *, only: Sequence[str] = (), token: SecretRef = SLACK_TOK
         for ref in own.values():
             if ref is not None and ref != token:
                 first.setdefault(ref, found.name)
-        used.update(filter(None, own.values()))
+    ids = {each.id for each in written}
+    used = {ref for (key, _), ref in references.items() if key in ids}
     return Export(
         text=f"{_MODELINE}\n\n{yaml_text(data, lambda path: comments.get(path, ''))}",
         references=tuple(sorted(used, key=str)),
@@ -155,7 +144,7 @@ def _why_pinned(found: LiveWebhook, earlier: Sequence[LiveWebhook]) -> Iterator[
 
 
 def _shown(found: LiveWebhook) -> Mapping[str, LiveValue]:
-    return {} if isinstance(found.configuration, Unknown) else found.configuration
+    return found.configuration if isinstance(found.configuration, Mapping) else {}
 
 
 def _secret(found: LiveWebhook, name: str) -> Secret | None:

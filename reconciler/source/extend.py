@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from reconciler.findings import Finding, Place, Position, Related, error, note
@@ -30,9 +29,6 @@ _MAX_DEPTH: Final = 10
 """The maximum number of files from an overlay to its last parent, including the overlay."""
 
 _MAPPINGS: Final = frozenset({"defaults", "limits", "configuration"})
-_GUARDS: Final = frozenset({"protect", "limits", "max_deletes"})
-_KEYS: Final = frozenset({"name", "id"})
-"""The keys of an excluded webhook besides `exclude`."""
 
 
 def extend(read: Iterable[Document], read_parent: ReadParent) -> tuple[Document, ...]:
@@ -118,8 +114,7 @@ class _Merged(NamedTuple):
     below: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Merge:
+class _Merge(NamedTuple):
     """The merge of one document over another, which may both be parents of an overlay."""
 
     below: Document
@@ -173,7 +168,7 @@ class _Merge:
         place = self.over.written_at(at)
         if place.file != self.over.file or not is_null(self.over.text, place.path):
             return False
-        if at[-1] in _GUARDS:
+        if at[-1] in ("protect", "limits", "max_deletes"):
             message = f"an overlay cannot remove the guard `{at[-1]}`"
             hint = "set a different value instead"
             self.findings.append(error("guard-removed", message, hint, place))
@@ -207,16 +202,14 @@ class _Merge:
     def _checked(self, index: int, entry: Any) -> Any:
         """Return an entry without an invalid `exclude`, which is an error."""
         rest = {key: value for key, value in _mapping(entry).items() if key != "exclude"}
-        if "exclude" in _mapping(entry) and not (_is_excluded(entry) and rest.keys() <= _KEYS):
-            message = "an excluded webhook has only `exclude: true`, `name` and `id`"
-            hint = "remove the other keys, or remove `exclude`"
-            self._refuse(message, hint, ("webhooks", index, "exclude"))
-            return rest
-        return entry
-
-    def _refuse(self, message: str, hint: str, at: DataPath) -> None:
-        place = self.over.written_at(at)
+        is_valid = _is_excluded(entry) and rest.keys() <= {"name", "id"}
+        if is_valid or "exclude" not in _mapping(entry):
+            return entry
+        message = "an excluded webhook has only `exclude: true`, `name` and `id`"
+        hint = "remove the other keys, or remove `exclude`"
+        place = self.over.written_at(("webhooks", index, "exclude"))
         self.findings.append(error("exclude-unknown", message, hint, place))
+        return rest
 
     def _changes(self) -> dict[int, int]:
         """Return the index of the upper entry for each lower entry that it changes."""
@@ -239,7 +232,9 @@ class _Merge:
             elif _is_excluded(entry) or (same and _is_excluded(over[found[same[0]]])):
                 why = "no parent declares it, or another entry here changes it"
                 message = f"{in_quotes(name)} cannot be excluded: {why}"
-                self._refuse(message, "remove the entry, or correct its name", at)
+                hint = "remove the entry, or correct its name"
+                place = self.over.written_at(at)
+                self.findings.append(error("exclude-unknown", message, hint, place))
         return found
 
     def _twice(self, name: object, at: DataPath, below: int) -> Finding:

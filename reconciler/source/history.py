@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Final, TypeAlias
 
@@ -53,20 +54,18 @@ def git_in(directory: Path) -> Git:
     return run
 
 
-def read_base(
-    branch_tip: str, paths: Sequence[str], *, directory: Path, git: Git, old_names: bool = False
-) -> Sources:
+def read_base(branch_tip: str, paths: Sequence[str], *, directory: Path, git: Git) -> Sources:
     """Return the files of `paths` at the merge base of `HEAD` and `branch_tip`.
 
-    Later commits on the branch therefore do not count as changes. With `old_names`, a file that was
-    renamed since then has the name that it had there. Raises NoBaseError.
+    Later commits on the branch therefore do not count as changes. A file that was renamed since
+    then has the name that it had there. Raises NoBaseError.
     """
     if not _COMMIT.fullmatch(branch_tip):
         raise NoBaseError("the event has no base commit")
     commit = _commit(git(["merge-base", branch_tip, "HEAD"]))
     if commit is None:
         raise NoBaseError("the base commit is not in this clone; check out with fetch-depth: 0")
-    return _read(commit, paths, directory=directory, git=git, old_names=old_names)
+    return _read(commit, paths, directory=directory, git=git)
 
 
 def _renames(commit: str, paths: Sequence[str], *, directory: Path, git: Git) -> Mapping[str, str]:
@@ -96,15 +95,21 @@ def commit_of(revision: str, git: Git) -> str | None:
 def read_revision(revision: str, paths: Sequence[str], *, directory: Path, git: Git) -> Sources:
     """Return the files of `paths` at a revision, in any form that git understands.
 
-    The null commit, which CI systems pass before a branch's first push, has no files. Raises
-    NoBaseError.
+    A file that was renamed since then has its current name. The null commit, which CI systems pass
+    before a branch's first push, has no files. Raises NoBaseError.
     """
     if re.fullmatch(r"0{40}(?:0{24})?", revision):
         return Sources()
     commit = commit_of(revision, git)
     if commit is None:
         raise NoBaseError("not an existing path, and git has no such revision in this clone")
-    return _read(commit, paths, directory=directory, git=git)
+    found = _read(commit, paths, directory=directory, git=git)
+    files = {each.file: each for each in found.files}
+    for old, new in _renames(commit, paths, directory=directory, git=git).items():
+        with suppress(NotReadableError):
+            files[new] = found.read_parent(old)._replace(file=new)
+            files.pop(old, None)
+    return found._replace(files=tuple(files.values()))
 
 
 def tracked(names: Iterable[str], *, directory: Path, git: Git) -> frozenset[str]:
@@ -121,15 +126,14 @@ def _commit(output: bytes | None) -> str | None:
     return commit if _COMMIT.fullmatch(commit) else None
 
 
-def _read(
-    commit: str, paths: Sequence[str], *, directory: Path, git: Git, old_names: bool = False
-) -> Sources:
-    """Read files at a commit. Unless `old_names`, a file renamed later has its current name."""
+def _read(commit: str, paths: Sequence[str], *, directory: Path, git: Git) -> Sources:
+    """Read files at a commit."""
     files: dict[str, SourceFile] = {}
 
-    def read(name: str) -> SourceFile | None:
-        raw = git(["cat-file", "blob", f"{commit}:./{name}"])
-        return None if raw is None else SourceFile(file=name, raw=raw)
+    def read(name: str) -> SourceFile:
+        if (raw := git(["cat-file", "blob", f"{commit}:./{name}"])) is None:
+            raise NotReadableError("does not exist at the base commit")
+        return SourceFile(file=name, raw=raw)
 
     for path in paths or (DEFAULT_FILE,):
         if path == STDIN:
@@ -141,21 +145,11 @@ def _read(
         if listing is None:
             raise NoBaseError("git cannot list the files of the base commit")
         for name in sorted(filter(file_matcher(path, directory), _regular(listing))):
-            if (found := read(name)) is None:
-                raise NoBaseError("git cannot read the files of the base commit")
-            files.setdefault(name, found)
-    renames = {} if old_names else _renames(commit, paths, directory=directory, git=git)
-    for old, new in renames.items():
-        if (found := read(old)) is not None:
-            files.pop(old, None)
-            files[new] = found._replace(file=new)
-
-    def read_parent(name: str) -> SourceFile:
-        if (found := read(name)) is None:
-            raise NotReadableError("does not exist at the base commit")
-        return found
-
-    return Sources(files=tuple(files.values()), read_parent=read_parent)
+            try:
+                files.setdefault(name, read(name))
+            except NotReadableError:
+                raise NoBaseError("git cannot read the files of the base commit") from None
+    return Sources(files=tuple(files.values()), read_parent=read)
 
 
 def _regular(listing: bytes) -> Iterator[str]:

@@ -16,16 +16,7 @@ from itertools import chain
 from operator import getitem
 from typing import Any, Final, NamedTuple
 
-from reconciler.findings import (
-    Finding,
-    Place,
-    Related,
-    Severity,
-    error,
-    note,
-    warning,
-    warnings_as_errors,
-)
+from reconciler.findings import Finding, Place, Related, Severity, error, note, warning
 from reconciler.kinds import FIELDS, Field
 from reconciler.kinds.events import EVENT_TYPES, EVENTS, GLOBS, expand
 from reconciler.model import DataPath, Scheme, SecretRef
@@ -38,7 +29,7 @@ from reconciler.planning.names import (
 )
 from reconciler.source import secrets
 from reconciler.source.allowed import VARIABLE, reference_in, refusal
-from reconciler.source.schema import holds
+from reconciler.source.schema import holds, usable_defaults
 from reconciler.source.text import REFERENCE, did_you_mean, in_quotes, masked, quoted
 
 
@@ -57,7 +48,6 @@ class Rules(NamedTuple):
 
 # Embeddings, overrides and isolates make the displayed order differ from the stored one.
 _BIDI_CONTROLS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_MAX_EVENT_GLOB: Final = 128  # characters, as in the schema
 _REFUSED: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _ANY_FIELD: Final = {
     # A field of several types is checked in the webhooks that inherit it.
@@ -94,8 +84,7 @@ def lint(files: Mapping[str, dict[str, Any]], rules: Rules) -> Iterator[Finding]
     yield from _settings_differ(files)
     by_name: dict[str, list[_Entry]] = defaultdict(list)
     for file, data in files.items():
-        defaults, scope = data.get("defaults"), data.get("scope")
-        defaults = defaults if isinstance(defaults, dict) else {}
+        defaults, scope = usable_defaults(data), data.get("scope")
         yield from _settings(file, ("defaults",), defaults, defaults.get("type"), rules)
         listed = scope if isinstance(scope, list) else ["*"]
         globs = Globs(each for each in listed if isinstance(each, str) and len(each) <= MAX_GLOB)
@@ -154,9 +143,8 @@ def _name_findings(entry: _Entry, scope: Globs) -> Iterator[Finding]:
     if not name.strip():
         yield error("empty-name", "the name is empty", "set a name", at)
         return
-    bad = {
-        char for char in name if char in _BIDI_CONTROLS or unicodedata.category(char) in _REFUSED
-    }
+    kinds = {char: unicodedata.category(char) for char in name}
+    bad = {char for char, kind in kinds.items() if char in _BIDI_CONTROLS or kind in _REFUSED}
     if bad:
         message = f"the name contains invisible characters: {_code_points(bad)}"
         hint = "remove control, line separator, surrogate and text direction characters"
@@ -165,7 +153,7 @@ def _name_findings(entry: _Entry, scope: Globs) -> Iterator[Finding]:
     if name != name.strip():
         message = "the name begins or ends with a space, which a server may strip"
         yield warning("spaces-around-name", message, "remove the space", at)
-    invisible = {char for char in name if unicodedata.category(char) == "Cf" or char in INVISIBLE}
+    invisible = {char for char, kind in kinds.items() if kind == "Cf" or char in INVISIBLE}
     if invisible:
         message = f"the name contains invisible characters: {_code_points(invisible)}"
         hint = "remove them, unless an emoji needs them"
@@ -265,9 +253,8 @@ def _slack_token(holder: str, at: Place | None = None) -> Finding:
 
 def _event(event: str) -> Finding | None:
     """Return the finding for an event glob without a match; the schema checks other entries."""
-    is_glob = len(event) <= _MAX_EVENT_GLOB and any(char in event for char in "*?[")
-    if not is_glob or expand(event):
-        return None
+    if len(event) > 128 or not any(char in event for char in "*?[") or expand(event):
+        return None  # 128 characters are the schema's limit
     hint = did_you_mean(event[:80], (*GLOBS, *EVENT_TYPES)) or EVENTS
     return error("unknown-event", f"{quoted('the glob', event)} matches no event", hint)
 
@@ -323,8 +310,10 @@ def _settings_differ(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
         "keep one of the two",
         [*written("api_key"), *written("profile")],
     )
-    found, unnamed = [*limits, *keys], tuple(without_organization(files))
-    yield from (warnings_as_errors(unnamed) if found else unnamed) or found
+    found, unnamed = [*limits, *keys], list(without_organization(files))
+    if found and unnamed:
+        found = [each._replace(severity=Severity.ERROR) for each in unnamed]
+    yield from found or unnamed
 
 
 def _different(
@@ -382,10 +371,8 @@ def _renames(by_name: Mapping[str, list[_Entry]]) -> Iterator[Finding]:
             first = first_use.setdefault(old, at)
             if first is not at:
                 message = f"two entries have {was} in `previously`"
-                hint, related = (
-                    "remove the name from one of them",
-                    _related("first used here", first),
-                )
+                hint = "remove the name from one of them"
+                related = _related("first used here", first)
                 yield error("previously-twice", message, hint, at, related)
             # An entry that deletes a webhook by its id does not declare the name.
             holders = (each for each in by_name.get(old, ()) if not (each.absent and each.id))

@@ -55,10 +55,9 @@ class Loaded(NamedTuple):
         place of the list. The rendered webhooks have the order, and so the indexes, of the file.
         """
         match path:
-            case ("webhooks", int(index), "event_types", *_):
-                path = origin(self.documents[file].data, index, ("event_types",))
             case ("webhooks", int(index), *rest):
-                path = origin(self.documents[file].data, index, tuple(rest))
+                inside = rest[:1] if rest[:1] == ["event_types"] else rest
+                path = origin(self.documents[file].data, index, tuple(inside))
         return Place(file, path)
 
     def position(self, place: Place) -> Position | None:
@@ -171,18 +170,16 @@ def build(documents: Collection[Document], accepted: Mapping[str, Iterable[Part]
                     adopt=data.get("adopt", False),
                 )
             )
-    roots = {each.file: each.data for each in documents}
+    roots = [(each.file, each.data) for each in documents]
     named = (each.data.get("organization") for own in accepted.values() for each in own)
-    limits = [root.get("limits", {}).get("max_deletes") for root in roots.values()]
+    limits = [root.get("limits", {}).get("max_deletes") for _, root in roots]
     return Desired(
         webhooks=tuple(webhooks),
         absent=tuple(absent),
         policy=Policy(
             scopes=tuple(
-                FileScope(
-                    file=file, globs=tuple(root.get("scope", ("*",))), prune=root.get("prune", True)
-                )
-                for file, root in roots.items()
+                FileScope(file, tuple(root.get("scope", ("*",))), root.get("prune", True))
+                for file, root in roots
             ),
             ignore=_patterns(documents, "ignore"),
             protect=_patterns(documents, "protect"),

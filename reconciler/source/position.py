@@ -236,9 +236,6 @@ _KEY: Final = re.compile(
 )
 """A key at the beginning of a line or of an entry in flow style."""
 
-_LETTERS: Final = re.compile(r"[A-Za-z_-]{1,20}")
-_EDGES: Final = " \t-{}[],?"
-_AFTER: Final = 400
 
 _HIDDEN: Final = "\0"
 _HIDDEN_RUN: Final = re.compile(f"{_HIDDEN}+")
@@ -309,7 +306,7 @@ def excerpt(text: str, position: Position) -> tuple[Position, str]:
     `...` for omitted text.
     """
     line, column = _masked_line(text, position.line - 1), position.column - 1
-    start, stop = max(0, column - MAX_EXCERPT_PREFIX), column + _AFTER
+    start, stop = max(0, column - MAX_EXCERPT_PREFIX), column + 400
     # Hidden text before the position keeps its length, so that the mark below it is aligned.
     hidden = _HIDDEN_RUN.match(line, column, stop)
     if hidden is not None:
@@ -401,7 +398,7 @@ def is_known(key: str) -> bool:
     if key in _KNOWN_WORDS or key in _KNOWN_KEYS:
         return True
     longer = [each for each in _KNOWN_KEYS if len(key) <= len(each) + 2]
-    return near(key, longer) is not None and _LETTERS.fullmatch(key) is not None
+    return near(key, longer) is not None and re.fullmatch(r"[A-Za-z_-]{1,20}", key) is not None
 
 
 def _guessed(line: str) -> Iterator[_Span]:
@@ -414,7 +411,7 @@ def _guessed(line: str) -> Iterator[_Span]:
     starts = (0, *(match.end() for match in known))
     ends = (*(match.start(1) for match in known), len(line))
     for start, end in zip(starts, ends, strict=True):
-        inner = line[start:end].strip(_EDGES)
+        inner = line[start:end].strip(" \t-{}[],?")
         if inner and not _KNOWN_WORDS.issuperset(re.split(r"[\s,\[\]{}\"']+", inner)):
             first = line.index(inner, start)
             yield first, first + len(inner)

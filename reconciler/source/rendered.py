@@ -37,9 +37,7 @@ def configurations(desired: Desired) -> dict[str, dict[str, Any]]:
 
 def _configuration(desired: Desired, scope: FileScope) -> dict[str, Any]:
     policy = desired.policy
-    data: dict[str, Any] = (
-        {} if desired.organization is None else {"organization": desired.organization}
-    )
+    data: dict[str, Any] = {"organization": desired.organization} if desired.organization else {}
     data |= {"prune": scope.prune, "scope": list(scope.globs)}
     for key, patterns in (("ignore", policy.ignore), ("protect", policy.protect)):
         globs = [each.glob for each in patterns if each.file == scope.file]
@@ -53,17 +51,13 @@ def _configuration(desired: Desired, scope: FileScope) -> dict[str, Any]:
 
 
 def _entry(entry: Webhook | Absent) -> dict[str, Any]:
-    data: dict[str, Any] = {"name": entry.name}
-    if entry.id is not None:
-        data["id"] = entry.id
+    named = {"name": entry.name, **({} if entry.id is None else {"id": entry.id})}
     if isinstance(entry, Absent):
-        return {**data, "state": "absent"}
-    if entry.previously:
-        data["previously"] = list(entry.previously)
-    if entry.adopt:
-        data["adopt"] = True
+        return {**named, "state": "absent"}
     return {
-        **data,
+        **named,
+        **({"previously": list(entry.previously)} if entry.previously else {}),
+        **({"adopt": True} if entry.adopt else {}),
         "type": entry.type,
         "event_types": ordered(entry.event_types),
         "configuration": {

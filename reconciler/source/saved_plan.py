@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 from reconciler import __version__
 from reconciler.errors import ConfigurationError, StalePlanError
@@ -35,8 +34,7 @@ _HINT: Final = "save a plan with `webhooks plan --out FILE`; pass configuration 
 _AGAIN: Final = "save a new one with `webhooks plan --out FILE` and have it reviewed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SavedPlan:
+class SavedPlan(NamedTuple):
     """A plan file: its configuration, the options of planning, and the review.
 
     `parsed` is the configuration, with the policies that it met. `options` has the command line
@@ -173,18 +171,13 @@ def _configuration(loaded: Loaded) -> Iterable[dict[str, Any]]:
         }
 
 
-def _position(file: str, saved: Any) -> Position:
-    if isinstance(saved, dict):
-        file, saved = saved["file"], saved["line"]
-    return Position(file=file, line=max(1, saved))
-
-
 def _to_document(saved: Mapping[str, Any]) -> Document:
     """Return a file of the configuration as a document, with the lines of its list items."""
-    file, data, lines = saved["file"], saved["content"], iter(saved["lines"])
-    items = {
-        key: [_position(file, next(lines, 1)) for _ in data[key]]
-        for key in LISTED
-        if isinstance(data.get(key), list)
-    }
+    file, data = saved["file"], saved["content"]
+    places = (
+        each if isinstance(each, dict) else {"file": file, "line": each} for each in saved["lines"]
+    )
+    positions = (Position(each["file"], max(1, each["line"])) for each in places)
+    listed = [key for key in LISTED if isinstance(data.get(key), list)]
+    items = {key: [next(positions, Position(file, 1)) for _ in data[key]] for key in listed}
     return Document(file=file, text="", data=data, items=items)

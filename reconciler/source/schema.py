@@ -91,7 +91,7 @@ def parts(data: dict[str, Any]) -> Iterator[Part]:
         yield Part(_ROOT, data)
         return
     yield Part(_ROOT, {**data, "webhooks": []})
-    defaults = _usable_defaults(data)
+    defaults = usable_defaults(data)
     for index, webhook in enumerate(webhooks):
         if not isinstance(webhook, dict):
             yield Part(None, webhook, index)
@@ -108,7 +108,7 @@ def parts(data: dict[str, Any]) -> Iterator[Part]:
 INHERITED: Final = ("type", "event_types", "configuration")
 
 
-def _usable_defaults(data: dict[str, Any]) -> dict[str, Any]:
+def usable_defaults(data: dict[str, Any]) -> dict[str, Any]:
     """Return the `defaults` that webhooks of a file can inherit; {} if they are not a mapping."""
     defaults = data.get("defaults")
     if not isinstance(defaults, dict):
@@ -137,7 +137,7 @@ def origin(data: dict[str, Any], index: int, path: DataPath) -> DataPath:
     webhook = data["webhooks"][index]
     if not isinstance(webhook, dict) or holds(webhook, path):
         return ("webhooks", index, *path)
-    is_inherited = holds(_effective(webhook, _usable_defaults(data)), path)
+    is_inherited = holds(_effective(webhook, usable_defaults(data)), path)
     return ("defaults", *path) if is_inherited else ("webhooks", index, *path)
 
 

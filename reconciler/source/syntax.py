@@ -63,38 +63,26 @@ _AT_THE_CONTEXT: Final[Mapping[str, tuple[str, str]]] = {
 }
 """The same for errors at the start of the parser's context."""
 
-_COMMON_MISTAKES: Final = (
-    (
-        re.compile(r"^ *(?:(?:- +)?[a-z_]+:)?([^\S \t\n])"),
+_COMMON_MISTAKES: Final[Mapping[str, tuple[str, str]]] = {
+    r"^ *(?:(?:- +)?[a-z_]+:)?([^\S \t\n])": (
         "this character only looks like a space",
         "replace it with a space",
     ),
-    (
-        re.compile(r"^(?:<{7}|={7}|>{7})(?= |$)"),
+    r"^(?:<{7}|={7}|>{7})(?= |$)": (
         "unresolved merge conflict",
         "resolve the conflict, and delete its markers",
     ),
-    (
-        re.compile(
-            r"""[\[{](?:"[^"]*"|'[^']*'|\{[^{}"'#]*\}|(?<!\s)#|[^\[\]{}"'#])*+"""
-            r"""(?=#)(?:(?<=[:\[] )|(?=.{1,99}[\]}]))(#)"""
-        ),
+    r"""[\[{](?:"[^"]*"|'[^']*'|\{[^{}"'#]*\}|(?<!\s)#|[^\[\]{}"'#])*+"""
+    r"""(?=#)(?:(?<=[:\[] )|(?=.{1,99}[\]}]))(#)""": (
         "`#` starts a comment, which hides the rest of the line",
         'quote it: `"#..."`',
     ),
-    (
-        re.compile(r"^ *(?:(-)(?=\w)|(?:- +)?[a-z_]+(:)(?=[^\s/:]))"),
+    r"^ *(?:(-)(?=\w)|(?:- +)?[a-z_]+(:)(?=[^\s/:]))": (
         "a space is missing after this character",
         "add a space after the dash of a list item and after the colon of a key",
     ),
-)
-"""Patterns of lines that do not do what the author intended, with messages and hints."""
-
-_MISFIT: Final = re.compile(r"expected key|expected '-'|expected <block end>")
-_UNCLOSED: Final = re.compile(r"expected ',' or '([\]}])'")
-_TAG: Final = re.compile(r"\btag\b")
-_NO_CONTENT: Final = re.compile(r" *(?:#|$)")
-_WORD: Final = re.compile(r" *[\w-]*")
+}
+"""Messages and hints by the pattern of lines that do not do what the author intended."""
 
 
 def explain(cause: yaml.MarkedYAMLError, text: str, file: str) -> Finding:
@@ -108,9 +96,9 @@ def explain(cause: yaml.MarkedYAMLError, text: str, file: str) -> Finding:
 
     if "nesting depth" in problem:
         return error("too-deep", *FAULTS["too-deep"], position(at))
-    if _TAG.search(cause.context or ""):
+    if re.search(r"\btag\b", cause.context or ""):
         return error("tag", *FAULTS["tag"], position(before))
-    contents = (number for number in range(at[0]) if not _NO_CONTENT.match(rows[number]))
+    contents = (number for number in range(at[0]) if not re.match(r" *(?:#|$)", rows[number]))
     above = max(contents, default=0)
     place, message, hint = (
         _common((before[0], above, at[0]), rows)
@@ -144,9 +132,9 @@ def _known(problem: str, at: _Place, before: _Place, rows: list[str]) -> _Cause:
 def _common(numbers: Iterable[int], rows: list[str]) -> _Cause | None:
     """Return the first common mistake in one of the lines, if any."""
     for number in numbers:
-        for pattern, message, hint in _COMMON_MISTAKES:
-            if found := pattern.search(rows[number]):
-                return (number, found.start(found.lastindex or 0)), message, hint
+        for pattern, advice in _COMMON_MISTAKES.items():
+            if found := re.search(pattern, rows[number]):
+                return (number, found.start(found.lastindex or 0)), *advice
     return None
 
 
@@ -167,7 +155,7 @@ def _quoted(at: _Place, text: str) -> _Cause | None:
 
 def _unclosed(problem: str, at: _Place, before: _Place, rows: list[str]) -> _Cause | None:
     """Return what is wrong in the brackets that start at `before`, if the error is in brackets."""
-    match = _UNCLOSED.search(problem)
+    match = re.search(r"expected ',' or '([\]}])'", problem)
     if match is None:
         return None
     if "${" in rows[before[0]][before[1] :]:
@@ -180,7 +168,8 @@ def _unclosed(problem: str, at: _Place, before: _Place, rows: list[str]) -> _Cau
 
 def _misplaced(problem: str, at: _Place, rows: list[str]) -> _Cause | None:
     """Return why a line does not belong to the mapping or list around it, if that is the error."""
-    is_misfit, line = _MISFIT.search(problem) is not None, rows[at[0]]
+    is_misfit = re.search(r"expected key|expected '-'|expected <block end>", problem)
+    line = rows[at[0]]
     indent = len(line) - len(line.lstrip())
     if is_misfit and indent < at[1]:
         hint = "put the whole value in quotes; inside single quotes, write '' for one '"
@@ -188,7 +177,7 @@ def _misplaced(problem: str, at: _Place, rows: list[str]) -> _Cause | None:
     if is_misfit and line.lstrip().startswith("- "):
         hint = "add the key of the list above it, such as `webhooks:`, or check the indentation"
         return at, "a list item is not allowed here", hint
-    if is_misfit or ("mapping values" in problem and _WORD.fullmatch(line, 0, at[1])):
+    if is_misfit or ("mapping values" in problem and re.fullmatch(r" *[\w-]*", line[: at[1]])):
         message = "the indentation of this line does not match the lines around it"
         hint = "use the same indentation for all keys of a mapping and all items of a list"
         return (at[0], indent), message, hint

@@ -13,35 +13,31 @@ from typing import Final, TypeAlias
 
 from reconciler.findings import Finding, Position, error
 
-_BOM: Final = b"\xef\xbb\xbf"
 _PLAIN: Final = bytes([*range(0x20, 0x7F), 0x0A, 0x09])
 
 _Check: TypeAlias = tuple[str, str, Finding]
 """Substring, pattern, finding: only text with the substring is searched for the pattern."""
 
 
-def _check(rule: str, substring: str, pattern: str, message: str, hint: str) -> _Check:
+def _check(rule: str, pattern: str, message: str, hint: str, substring: str = "") -> _Check:
     return substring, pattern, error(rule, message, hint)
 
 
 _NON_ASCII_CHECKS: Final[tuple[_Check, ...]] = (
     _check(
         "line-break",
-        "",
         "[\r\x85\u2028\u2029]",
         "{character} is a line break that most editors do not show",
         "end lines with LF or CR LF",
     ),
     _check(
         "control-character",
-        "",
         "[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]",
         "the character {character} is not allowed in the file",
         "delete it, and save the file as UTF-8",
     ),
     _check(
         "typographic-quote",
-        "",
         # Where a value starts, outside of comments and of text in ASCII quotes.
         r"""(?m)^[^#"'\n]*?(?:[:\[{,]|^ *-) *([\u2018-\u201f\u00ab])""",
         "{character} is a typographic quote, which does not quote text in YAML",
@@ -53,32 +49,32 @@ _NON_ASCII_CHECKS: Final[tuple[_Check, ...]] = (
 _CHECKS: Final[tuple[_Check, ...]] = (
     _check(
         "plan-as-configuration",
-        '"kind": "plan"',
         r'\A\{\s*"format_version": [^,]+,\s*("kind": "plan")',
         "this is a plan, not a configuration file",
         "pass a saved plan to `webhooks show FILE` or `webhooks apply FILE`",
+        '"kind": "plan"',
     ),
     _check(
         "control-character",
-        "\\",
         r"\\(?:u|U0000)[dD][89a-fA-F][0-9a-fA-F]{2}|\\U(?!0010|000[0-9a-fA-F])[0-9a-fA-F]{8}",
         "this escape is half of a surrogate pair",
         "write the character itself instead of a pair of \\u escapes",
+        "\\",
     ),
     _check(
         "tab",
-        "\t",
         # A tab is certainly in a comment only if no quoted text can start before the `#`.
         r"""(?m)^(?![^"'\t#\n]*+(?<!\S)#)[^\t\n]*+(\t)""",
         "a tab outside of a comment: YAML parsers disagree about tabs",
         'indent with spaces; in double quotes write "\\t"',
+        "\t",
     ),
     _check(
         "directive",
-        "%",
         r"(?m)^%(?!YAML 1\.2 *(?: #.*)?$)",
         "a line that starts with % is a YAML directive, which is not supported",
         "delete the line; quote the text if it belongs to a value",
+        "%",
     ),
 )
 
@@ -88,7 +84,7 @@ def decode(raw: bytes, file: str) -> tuple[str, Finding | None]:
 
     The text is empty if it is not UTF-8.
     """
-    body = raw.removeprefix(_BOM)
+    body = raw.removeprefix(b"\xef\xbb\xbf")  # the byte order mark
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as cause:

@@ -69,14 +69,8 @@ _WORDS: Final[Mapping[str, Any]] = {
 
 _NUMERIC: Final = frozenset("-0123456789")
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
-_TOO_LARGE: Final = object()
 LISTED: Final = ("webhooks", "ignore", "protect")
 """Lists of the root whose items get positions."""
-
-# The limit for the expansion of aliases: enough for any real file. 300 bytes of nested aliases can
-# expand to a billion nodes, and traversing them (JSON, the schema validator) would never end.
-_EXPANSION: Final = 100_000
-_EXPANSION_PER_CHARACTER: Final = 4
 
 
 class Document(NamedTuple):
@@ -177,7 +171,9 @@ class _Reader:
         self._keys: dict[str, str] = {}  # plain keys known to be text; equal ones share one object
         self._strings: dict[str, str] = {}
         self._anchors: dict[str, Any] = {}
-        self._room = _EXPANSION + _EXPANSION_PER_CHARACTER * len(text)
+        # The limit for the expansion of aliases: enough for any real file. 300 bytes of nested
+        # aliases can expand to a billion nodes, and traversing them would never end.
+        self._room = 100_000 + 4 * len(text)
         # By id; the value is stored with its measures, so that its id is not reused.
         self._sizes: dict[int, tuple[int, int, Any]] = {}
 
@@ -266,13 +262,20 @@ class _Reader:
         if not event.style:
             if value[:1] not in _NUMERIC:
                 value = _WORDS.get(value, value)
-            elif (value := _number(value)) is _TOO_LARGE:
-                self._record_error("number-too-large", self._position(event))
+            elif _NUMBER.fullmatch(value):
+                value = self._number(event)
         if event.tag is not None:
             self._record_error("tag", self._position(event))
         if event.anchor is not None:
             self._anchors[event.anchor] = value
         return self._strings.setdefault(value, value) if value.__class__ is str else value
+
+    def _number(self, event: Any) -> int | float:
+        value = float(event.value)
+        if abs(value) > _MAX_INTEGER:
+            self._record_error("number-too-large", self._position(event))
+            return 0
+        return int(value) if value.is_integer() else value
 
     def _key(self, event: Any, depth: int) -> str:
         """Read a key that was not seen before; empty if it is not text."""
@@ -340,13 +343,3 @@ class _Reader:
             sizes, heights = zip((0, 0), *map(self._measure, children), strict=True)
             self._sizes[id(value)] = 1 + sum(sizes), 1 + max(heights), value
         return self._sizes[id(value)][:2]
-
-
-def _number(text: str) -> Any:
-    """Return the number for a `text` that starts with a numeric character, else `text`."""
-    if _NUMBER.fullmatch(text) is None:
-        return text
-    value = float(text)
-    if abs(value) > _MAX_INTEGER:
-        return _TOO_LARGE
-    return int(value) if value == int(value) else value

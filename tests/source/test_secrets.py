@@ -221,8 +221,8 @@ def test_forbidden_references(ref: SecretRef) -> None:
 def test_useless_allow_patterns_are_rejected(pattern: str) -> None:
     """A pattern that can never match is a usage error."""
     with pytest.raises(UsageError, match="--allow-secret"):
-        allow_patterns(["env:OK", pattern])
-    assert allow_patterns(["env:A", "file:b/*"]) == ("env:A", "file:b/*")
+        allow_patterns(("env:OK", pattern))
+    assert allow_patterns(("env:A", "file:b/*")) == ("env:A", "file:b/*")
 
 
 UNREPLACED = ["***", "${HOST}", "$HOST", "$HOST/x", "{{ host }}"]
