@@ -46,10 +46,9 @@ def explain(document: Document, rejected: Iterable[Part]) -> list[Finding]:
             definition = _best(COMPLETE.values(), part.data)
         for each in _violations(definition, part.data):
             assert each.place is not None
-            path, key = each.place.path, each.place.key
+            place = each.place._replace(file=document.file)
             if part.item is not None:
-                path = origin(document.data, part.item, path)
-            place = Place(document.file, path, key)
+                place = place._replace(path=origin(document.data, part.item, place.path))
             found.setdefault(place, each._replace(place=place))
     return list(found.values())
 
@@ -152,18 +151,14 @@ def _missing(rejected: _Rejection) -> Iterator[Finding]:
             continue  # a misspelled key is already reported as unknown
         message, hint = f"`{name}` is missing", f"add `{name}: ...`"
         if properties[name] is True:  # required because its partner is set
-            message = f"{_pair(name)} go together: {message}"
+            paired = (each for kind in KINDS.values() for each in kind.fields if each.partner)
+            both = (each.name for each in paired if name in (each.name, each.partner))
+            message = f"{_ticked(both)} go together: {message}"
         if path == () and name == "webhooks":
             hint = f"{_NO_WEBHOOKS}; move other files out of this directory"
         elif name in INHERITED or path[-1:] == ("configuration",):
             hint = "set it here, or under `defaults` for all webhooks"
         yield error("missing-field", message, hint, Place("", (*path, name), key=True))
-
-
-def _pair(name: str) -> str:
-    """Return the fields that `name` requires or that require it, in the order of the type."""
-    paired = (each for kind in KINDS.values() for each in kind.fields if each.partner)
-    return _ticked(each.name for each in paired if name in (each.name, each.partner))
 
 
 # Values

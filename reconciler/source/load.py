@@ -119,11 +119,11 @@ def load_parsed(parsed: Parsed, rules: Rules) -> Loaded:
     covered = {each.position for each in checked if each.severity is Severity.ERROR}
     found = [each for each in found if each.position is None or each.position not in covered]
     ordered = sorted(dict.fromkeys((*found, *checked)), key=sort_key)
-    desired = None
-    if not has_errors(ordered):
-        assert all(each.usable for each in read)  # a missing file's webhooks would be deleted
-        desired = build(documents.values(), accepted)
-    return Loaded(desired=desired, findings=tuple(ordered), documents=documents, parents=parents)
+    loaded = Loaded(None, tuple(ordered), documents, parents)
+    if has_errors(ordered):
+        return loaded
+    assert all(each.usable for each in read)  # a missing file's webhooks would be deleted
+    return loaded._replace(desired=build(documents.values(), accepted))
 
 
 def key_references(documents: Iterable[Document]) -> Iterator[SecretRef]:
@@ -172,7 +172,7 @@ def build(documents: Collection[Document], accepted: Mapping[str, Iterable[Part]
             )
     roots = [(each.file, each.data) for each in documents]
     named = (each.data.get("organization") for own in accepted.values() for each in own)
-    limits = [root.get("limits", {}).get("max_deletes") for _, root in roots]
+    limits = (root.get("limits", {}).get("max_deletes") for _, root in roots)
     return Desired(
         webhooks=tuple(webhooks),
         absent=tuple(absent),
