@@ -92,12 +92,7 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
 
 
 def paged_plan(
-    plan: Plan,
-    *,
-    limit: int,
-    max_pages: int,
-    extra: Callable[[int], int],
-    foot: str,
+    plan: Plan, *, limit: int, max_pages: int, extra: Callable[[int], int], foot: str
 ) -> list[tuple[str, tuple[int, ...]]]:
     """Render a plan on at most `max_pages` pages, each with the indexes of the changes on it.
 

@@ -152,10 +152,7 @@ def _block(rows: list[Row]) -> list[Row]:
     return [heading, *(each._replace(why="", fields=(), nested=True) for each in rows)]
 
 
-def _operation_row(
-    operation: Operation,
-    known: Mapping[tuple[str, str], str] | None = None,
-) -> Row:
+def _operation_row(operation: Operation, known: Mapping[tuple[str, str], str] | None = None) -> Row:
     """Return the row of an operation. `known` has destinations of secrets, by webhook and field."""
     why = REASONS[operation.reason]
     details: tuple[str, ...] = ()

@@ -12,12 +12,7 @@ from typing import Final
 
 from reconciler.checks import Check, Checklist, Status
 from reconciler.errors import ApiError, ReconcilerError
-from reconciler.findings import (
-    MAX_EXCERPT_PREFIX,
-    Finding,
-    Position,
-    Severity,
-)
+from reconciler.findings import MAX_EXCERPT_PREFIX, Finding, Position, Severity
 from reconciler.model import Organization
 from reconciler.planning.plan import Plan
 from reconciler.planning.status import DRIFTED, ManagementStatus, WebhookStatus

@@ -54,10 +54,7 @@ def manifest(name: str = APP_NAME, *, see_channels: bool = False) -> dict[str, A
         )
     scopes = [each for each in SCOPES if see_channels or each != "channels:read"]
     return {
-        "display_information": {
-            "name": name,
-            "description": "Posts CloudTruth changes to Slack.",
-        },
+        "display_information": {"name": name, "description": "Posts CloudTruth changes to Slack."},
         "features": {"bot_user": {"display_name": name, "always_online": False}},
         "oauth_config": {"scopes": {"bot": scopes}},
         "settings": {

@@ -13,15 +13,7 @@ from reconciler.errors import (
 )
 from reconciler.findings import Finding, has_errors, note, sort_key
 from reconciler.kinds import KINDS
-from reconciler.model import (
-    Desired,
-    Live,
-    LiveWebhook,
-    Organization,
-    Scheme,
-    SecretRef,
-    Webhook,
-)
+from reconciler.model import Desired, Live, LiveWebhook, Organization, Scheme, SecretRef, Webhook
 from reconciler.planning import planner
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
