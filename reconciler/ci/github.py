@@ -26,11 +26,9 @@ _PAGE: Final = 100
 _MAX_FILES: Final = 300
 """The maximum number of changed files that GitHub lists between two commits."""
 
-_VERSION: Final = "2022-11-28"
 _CONTENTS: Final = "contents: read"
 _COMMENTS: Final = "pull-requests: write"
 _ISSUES: Final = "issues: write"
-_QUERY: Final = "query { viewer { login } }"
 _QUEUE: Final = re.compile(r"/pr-([1-9][0-9]{0,9})-[0-9a-f]{40,64}\Z")
 
 
@@ -93,7 +91,7 @@ class GitHub:
             origin=origin._replace(base=""),
             credential=Credential.of("Bearer", token, "GitHub token"),
             network=network,
-            headers={"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": _VERSION},
+            headers={"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"},
         )
         self._send = partial(self._transport.request, cap=MAX_LISTING_BYTES)
 
@@ -109,7 +107,7 @@ class GitHub:
     def login(self) -> str:
         """The login of this token; a token that cannot read it is the workflow's token."""
         try:
-            found = self._send("POST", self._graphql, json={"query": _QUERY})
+            found = self._send("POST", self._graphql, json={"query": "query { viewer { login } }"})
         except ApiError:
             return _ACTIONS_LOGIN
         return text_at(found.data, "data", "viewer", "login") or _ACTIONS_LOGIN

@@ -27,8 +27,6 @@ from reconciler.workflow.inputs import Inputs, OrganizationFiles, organizations,
 _MAX_JOBS: Final = 256
 """The maximum number of jobs in a matrix on GitHub."""
 
-_REFUSED: Final = ("forbidden-secret", "no-organization")
-
 
 def matrix(run: Run) -> JobResult:
     """Return the organizations to run jobs for, as the output `matrix`.
@@ -46,7 +44,8 @@ def matrix(run: Run) -> JobResult:
     labels = labeled(run.inputs._replace(policies=()), run.paths)
     loaded = {name: validate(each.inputs) for name, each in labels.items()}
     found = (finding for each in loaded.values() for finding in each.findings)
-    refused = dict.fromkeys(each for each in found if each.rule in _REFUSED)
+    rules = ("forbidden-secret", "no-organization")
+    refused = dict.fromkeys(each for each in found if each.rule in rules)
     if refused:
         raise ConfigurationError("the files are invalid", findings=warnings_as_errors(refused))
     chosen = labels
@@ -118,7 +117,10 @@ def labeled(inputs: Inputs, roots: Sequence[str]) -> Mapping[str, OrganizationFi
     labels: dict[str, str] = {}
     for each in organizations(inputs._replace(parsed=parsed)):
         file = each.paths[0]
-        label = _label(PurePosixPath(file), roots)
+        path = PurePosixPath(file)
+        below = [path.relative_to(it) for it in map(PurePosixPath, roots) if it in path.parents]
+        name = (below or [PurePosixPath(path.name)])[0].with_suffix("")
+        label = re.sub(r"[^\w.]+", "-", str(name))
         other = labels.setdefault(label.casefold(), file)
         if other != file:
             raise UsageError(
@@ -138,12 +140,6 @@ def labels_before(inputs: Inputs, roots: Sequence[str], base: str) -> Mapping[st
     except (NoBaseError, ConfigurationError, UsageError):
         return {}
     return {each.organization: label for label, each in labels.items()}
-
-
-def _label(file: PurePosixPath, roots: Sequence[str]) -> str:
-    below = [file.relative_to(each) for each in map(PurePosixPath, roots) if each in file.parents]
-    name = (below or [PurePosixPath(file.name)])[0].with_suffix("")
-    return re.sub(r"[^\w.]+", "-", str(name))
 
 
 def _pending_labels(run: Run, labels: Iterable[str]) -> frozenset[str]:

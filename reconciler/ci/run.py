@@ -31,7 +31,6 @@ from reconciler.workflow import Connection, Inputs
 
 _Choice = TypeVar("_Choice", bound=str)
 
-_DEPENDABOT: Final = "dependabot[bot]"
 _SUMMARY: Final = 900_000
 """The maximum size of a step summary in bytes. GitHub discards one over 1 MiB."""
 
@@ -156,9 +155,6 @@ def _on_one_line(word: str) -> str:
     return f"$'{escaped}'"
 
 
-_LABEL: Final = re.compile(r"[^\x00-\x1f\x7f`]{0,100}")
-
-
 def read_run(
     values: Mapping[str, str],
     environ: Mapping[str, str],
@@ -175,20 +171,17 @@ def read_run(
     Raises UsageError.
     """
     label = values.get("label", "").strip()
-    if not _LABEL.fullmatch(label):
+    if not re.fullmatch(r"[^\x00-\x1f\x7f`]{0,100}", label):
         raise UsageError("the label must be one line of at most 100 characters, without a backtick")
     digest = values.get("expect-digest", "").strip() or None
     if digest is not None:
         check_digest(digest)
-    resend = map(str.strip, values.get("resend-secret", "").splitlines())
     repository = environ.get("GITHUB_REPOSITORY", "")
     server = environ.get("GITHUB_SERVER_URL") or "https://github.com"
     number = environ.get("GITHUB_RUN_ID", "")
     event = environ.get("GITHUB_EVENT_NAME", "")
     is_pull = event.startswith("pull_request")
     queue = text_at(payload, "merge_group", "base_ref").removeprefix("refs/heads/")
-    # As in `owner/name/.github/workflows/apply.yml@refs/heads/main`.
-    workflow = environ.get("GITHUB_WORKFLOW_REF", "").partition("@")[0]
     return Run(
         inputs=inputs,
         connect=connect,
@@ -203,14 +196,15 @@ def read_run(
         reviewing=_choice(values, "reviewed-plan", "require", "warn", "ignore"),
         expect_digest=digest,
         allow_deletes=_number("allow-deletes", values.get("allow-deletes", "")),
-        resend=tuple(filter(None, resend)),
+        resend=tuple(filter(None, map(str.strip, values.get("resend-secret", "").splitlines()))),
         repository=repository,
         branch=environ.get("GITHUB_REF_NAME", ""),
         applied_branch=values.get("branch", "").strip()
         or text_at(payload, "repository", "default_branch"),
         id=number,
         url=f"{server}/{repository}/actions/runs/{number}" if repository and number else "",
-        workflow=posixpath.basename(workflow),
+        # From a text like `owner/name/.github/workflows/apply.yml@refs/heads/main`.
+        workflow=posixpath.basename(environ.get("GITHUB_WORKFLOW_REF", "").partition("@")[0]),
         base_commit=text_at(payload, "pull_request", "base", "sha")
         or text_at(payload, "merge_group", "base_sha")
         or text_at(payload, "before"),
@@ -223,7 +217,7 @@ def _no_secrets_reason(payload: Mapping[str, Any], repository: str) -> str | Non
     if not repository or home.lower() != repository.lower():
         return "this pull request comes from a fork"
     logins = text_at(payload, "sender", "login"), text_at(payload, "pull_request", "user", "login")
-    return "this pull request is from Dependabot" if _DEPENDABOT in logins else None
+    return "this pull request is from Dependabot" if "dependabot[bot]" in logins else None
 
 
 def _choice(values: Mapping[str, str], name: str, *choices: _Choice) -> _Choice:

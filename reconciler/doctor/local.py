@@ -44,10 +44,11 @@ def check_files(
         check = unknown("files", f"no {DEFAULT_FILE} in the working directory", fix=fix)
         return Section(name="Files", checks=(check,)), None
     declared = validate(inputs)
+    options = "".join(f" {shlex.quote(each)}" for each in file_options)
     names = ", ".join(map(quote, declared.documents or inputs.paths)) or DEFAULT_FILE
     if declared.desired is None:
         errors = sum(each.severity is Severity.ERROR for each in declared.findings)
-        fix = f"run `{_command_line('validate', file_options)}`"
+        fix = f"run `webhooks validate{options}`"
         check = fail("files", f"invalid: {plural(errors, 'error')}", private=names, fix=fix)
         return Section(name="Files", checks=(check,)), None
     count = plural(len(declared.desired.webhooks), "webhook")
@@ -55,15 +56,9 @@ def check_files(
     try:
         secrets = _secrets(gather(accept(declared, inputs), key))
     except ReconcilerError as problem:
-        both = [_command_line(name, file_options) for name in ("validate", "plan")]
-        fix = f"run `{both[0]}` and `{both[1]}` for details"
+        fix = f"run `webhooks validate{options}` and `webhooks plan{options}` for details"
         secrets = fail("secrets", problem.message, fix=fix)
     return Section(name="Files", checks=(check, secrets)), declared.desired
-
-
-def _command_line(name: str, file_options: Sequence[str]) -> str:
-    """Return a webhooks command with these file options."""
-    return f"webhooks {shlex.join([*name.split(), *file_options])}"
 
 
 def _settings(found: Settings | ReconcilerError) -> Iterator[Check]:

@@ -73,9 +73,8 @@ def check_server(api: Client, *, has_key: bool, expected: tuple[str, ...] = ()) 
     no key.
     """
     try:
-        query = {"format": "json"}
         reply = api.transport.request(
-            "GET", SCHEMA, params=query, expect=200, cap=MAX_LISTING_BYTES
+            "GET", SCHEMA, params={"format": "json"}, expect=200, cap=MAX_LISTING_BYTES
         )
     except ReconcilerError as problem:
         if not isinstance(problem, ApiError) or problem.status is None:

@@ -44,7 +44,8 @@ def respond(exchange: Exchange) -> Response:
         case "POST":
             return _write(exchange, None)
         case "GET" if exchange.request.path == PATH:
-            return _list(exchange)
+            rows = behavior.listed(exchange, exchange.query_params.get("ordering", ""))
+            return page(exchange, rows, lambda row: behavior.shown(exchange, row, wrote=False))
     row = exchange.store.row(exchange.id) or exchange.store.row(exchange.id.lower())
     if row is None or row.organization != exchange.caller.organization:
         raise reject(404, "Not found.")
@@ -57,13 +58,6 @@ def respond(exchange: Exchange) -> Response:
             return bytes_response(204)
         case _:
             return _write(exchange, row)
-
-
-def _list(exchange: Exchange) -> Response:
-    """Return one page."""
-    behavior = exchange.behavior
-    rows = behavior.listed(exchange, exchange.query_params.get("ordering", ""))
-    return page(exchange, rows, lambda row: behavior.shown(exchange, row, wrote=False))
 
 
 def _write(exchange: Exchange, row: Row | None) -> Response:

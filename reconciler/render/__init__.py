@@ -48,6 +48,18 @@ PLAIN: Final = View()
 """The default view: no color, 100 columns, changes and counts."""
 
 
+class LiveStatus(NamedTuple):
+    """The live webhooks, compared with the files of `plan`, if any.
+
+    `drift` counts differences from the files; it is None without files.
+    """
+
+    organization: Organization
+    webhooks: Sequence[WebhookStatus]
+    drift: Mapping[ManagementStatus, int] | None = None
+    plan: Plan | None = None
+
+
 class Renderer(Protocol):
     """A format. `github` shows findings only; `markdown` no status and no checklist."""
 
@@ -63,15 +75,8 @@ class Renderer(Protocol):
     def render_report(self, report: Report, view: View = PLAIN) -> str:
         """Render the report of an apply."""
 
-    def render_status(
-        self,
-        organization: Organization,
-        statuses: Sequence[WebhookStatus],
-        drift: Mapping[ManagementStatus, int] | None,
-        view: View = PLAIN,
-        plan: Plan | None = None,
-    ) -> str:
-        """Render the live webhooks; `drift` counts differences from the files of `plan`, if any."""
+    def render_status(self, status: LiveStatus, view: View = PLAIN) -> str:
+        """Render the live webhooks, and the number of differences from the files."""
 
     def render_checks(self, checklist: Checklist, view: View = PLAIN) -> str:
         """Render each check, and the fix for a failed one."""

@@ -6,14 +6,12 @@ Text is ASCII, with everything else escaped, so that terminals and logs interpre
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
 from reconciler import __version__
 from reconciler.checks import Checklist, Section, Status
 from reconciler.errors import ApiError, ReconcilerError, StalePlanError
 from reconciler.findings import Finding, Severity, sort_key
-from reconciler.model import Organization
 from reconciler.planning.document import (
     FORMAT_VERSION,
     Tree,
@@ -24,8 +22,7 @@ from reconciler.planning.document import (
     write_json,
 )
 from reconciler.planning.plan import Kept, Plan
-from reconciler.planning.status import ManagementStatus, WebhookStatus
-from reconciler.render import PLAIN, View
+from reconciler.render import PLAIN, LiveStatus, View
 from reconciler.render.words import tally, unblocking
 from reconciler.report import Outcome, Report
 
@@ -84,11 +81,8 @@ def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
     counts = {
         f"{severity}s": sum(each.severity is severity for each in findings) for severity in Severity
     }
-    return _document("findings", {"counts": counts, "findings": _sorted(findings)})
-
-
-def _sorted(findings: Sequence[Finding]) -> list[Tree]:
-    return [plain(each) for each in sorted(findings, key=sort_key)]
+    rows = [plain(each) for each in sorted(findings, key=sort_key)]
+    return _document("findings", {"counts": counts, "findings": rows})
 
 
 def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
@@ -98,7 +92,7 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
         "message": error.message,
         "hint": error.hint,
         "exit_code": int(error.exit_code),
-        "findings": _sorted(error.findings),
+        "findings": [plain(each) for each in sorted(error.findings, key=sort_key)],
     }
     if isinstance(error, ApiError):
         named = ("method", "path", "status", "detail")
@@ -111,21 +105,15 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
     return _document("error", {"error": content})
 
 
-def render_status(
-    organization: Organization,
-    statuses: Sequence[WebhookStatus],
-    drift: Mapping[ManagementStatus, int] | None,
-    view: View = PLAIN,
-    plan: Plan | None = None,
-) -> str:
+def render_status(status: LiveStatus, view: View = PLAIN) -> str:
     """Return the document of the live webhooks (schemas/status.schema.json)."""
     return _document(
         "status",
         {
-            "organization": {"id": organization.id, "name": organization.name},
-            "drift": None if drift is None else sum(drift.values()),
-            "webhooks": [plain(each) for each in statuses],
-            "not_compared": [] if plan is None else plain(plan.not_compared),
+            "organization": {"id": status.organization.id, "name": status.organization.name},
+            "drift": None if status.drift is None else sum(status.drift.values()),
+            "webhooks": [plain(each) for each in status.webhooks],
+            "not_compared": [] if status.plan is None else plain(status.plan.not_compared),
         },
     )
 

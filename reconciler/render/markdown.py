@@ -32,7 +32,6 @@ from reconciler.report import Applied, Report
 
 _VERBS = {"+": "create ", "-": "**delete** ", "~": "update ", "!": "keep ", ".": "keep "}
 _MAX_FIELDS = 8
-_BACKTICKS = re.compile(r"`+")
 _TABLE = ("", "| | Webhook | Change | Why | Where |", "|---|---|---|---|---|")
 _OUTCOMES = ("", "| | Webhook | Outcome | Why | Where |", "|---|---|---|---|---|")
 _CUT_SPACE = 200
@@ -335,4 +334,4 @@ def _fence(*texts: str) -> str:
 
 def _longest_run(text: str) -> int:
     """Return the length of the longest run of backticks; a fence or code span needs one more."""
-    return max(map(len, _BACKTICKS.findall(text)), default=0)
+    return max(map(len, re.findall("`+", text)), default=0)

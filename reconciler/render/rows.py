@@ -36,9 +36,6 @@ from reconciler.render.quote import prose, quote
 from reconciler.render.words import REASONS, plural
 from reconciler.report import Applied, Failed, Outcome, RemovedDuplicate, Skipped, Unconfirmed
 
-_BREAK = re.compile(r"(?<!\d) ")
-
-
 _ACTIONS: Final = {Create: ("+", "created"), Update: ("~", "updated"), Delete: ("-", "deleted")}
 """The sign of each operation, and its past participle."""
 
@@ -96,12 +93,12 @@ class Row(NamedTuple):
     @property
     def pieces(self) -> tuple[str, ...]:
         """Return the details or the reason, split where a line may break."""
-        return self.details or (_pieces(self.why) if self.why else ())
+        return self.details or tuple(each.text for each in sentence(self.why) if self.why)
 
 
 def sentence(text: str) -> list[Atom]:
-    """Return a sentence as atoms."""
-    return [Atom(each) for each in _pieces(text)]
+    """Return a sentence as atoms, split where a line may break; numbers stay with their noun."""
+    return [Atom(each) for each in re.split(r"(?<!\d) ", text)]
 
 
 def position_text(position: Position | None) -> str:
@@ -272,11 +269,6 @@ def _matched_row(found: Webhook) -> Row:
         details=events(found.event_types),
         place=position_text(found.position),
     )
-
-
-def _pieces(text: str) -> tuple[str, ...]:
-    """Split a sentence where a line may break; numbers stay with their noun."""
-    return tuple(_BREAK.split(text))
 
 
 def _destination(webhook: Webhook, known: Mapping[tuple[str, str], str]) -> str:

@@ -13,10 +13,9 @@ from typing import Final
 from reconciler.checks import Check, Checklist, Status
 from reconciler.errors import ApiError, ReconcilerError
 from reconciler.findings import MAX_EXCERPT_PREFIX, Finding, Position, Severity
-from reconciler.model import Organization
 from reconciler.planning.plan import Plan
 from reconciler.planning.status import DRIFTED, ManagementStatus, WebhookStatus
-from reconciler.render import PLAIN, View, words
+from reconciler.render import PLAIN, LiveStatus, View, words
 from reconciler.render.layout import columns, flow, lay_out, paint, paragraph
 from reconciler.render.quote import prose, quote
 from reconciler.render.rows import (
@@ -250,26 +249,20 @@ def _excerpt(line: str, where: Position, severity: str, view: View) -> Iterable[
     yield f"{margin} {bar} {' ' * columns(before)}{paint(carets, severity, view.color)}"
 
 
-def render_status(
-    organization: Organization,
-    statuses: Sequence[WebhookStatus],
-    drift: Mapping[ManagementStatus, int] | None,
-    view: View = PLAIN,
-    plan: Plan | None = None,
-) -> str:
+def render_status(status: LiveStatus, view: View = PLAIN) -> str:
     """Render each webhook in a few lines: name, status, destination, last delivery.
 
-    The last lines count fields that were not compared and differences from the configuration;
-    `drift` is None without one.
+    The last lines count fields that were not compared and differences from the configuration.
     """
-    table = lay_out([*map(_status_row, statuses)], width=view.width, color=view.color) or ["  none"]
-    failing = sum(each.last_error is not None for each in statuses)
-    count = words.plural(sum(each.id is not None for each in statuses), "live webhook")
+    found, plan = status.webhooks, status.plan
+    table = lay_out([*map(_status_row, found)], width=view.width, color=view.color) or ["  none"]
+    failing = sum(each.last_error is not None for each in found)
+    count = words.plural(sum(each.id is not None for each in found), "live webhook")
     count += f", {failing} with a failed delivery" if failing else ""
     limits = words.not_compared(plan, names=view.verbosity > 0) if plan is not None else []
     lines = _paragraphs([f"{each}." for each in limits], view)
-    title = f"CloudTruth webhooks for {quote(organization.name)}"
-    return _joined([title], table, [*lines, f"{count}. {_drift(drift, plan)}"])
+    title = f"CloudTruth webhooks for {quote(status.organization.name)}"
+    return _joined([title], table, [*lines, f"{count}. {_drift(status.drift, plan)}"])
 
 
 def _status_row(found: WebhookStatus) -> Row:

@@ -156,33 +156,26 @@ def fallback_summary(report: Report, problem: Exception | None = None) -> str:
 
 
 def conclusion(report: Report) -> list[str]:
-    """Return whether the result was verified, the meaning of the exit code, and the next step."""
-    first = _verification(report) if report.plan.operations else summary(report.plan)
-    return [first, *_ending(report)]
+    """Return whether the result was verified, the meaning of the exit code, and the next step.
 
-
-def _verification(report: Report) -> str:
-    """Return in one sentence whether the result was verified."""
-    if not report.writes:
+    On success only the first.
+    """
+    first = "Not read back after the last write: run plan to see the live webhooks."
+    if not report.plan.operations:
+        first = summary(report.plan)
+    elif not report.writes:
         done = ": each applied change had already been made" if report.applied else ""
-        return f"Nothing was written{done}."
-    if report.verified:
-        return "Read back and compared after the last write."
-    return "Not read back after the last write: run plan to see the live webhooks."
-
-
-def _ending(report: Report) -> list[str]:
-    """Return the meaning of the exit code and the next step; empty on success."""
-    code = report.exit_code
-    again = "run the same command again to finish"
+        first = f"Nothing was written{done}."
+    elif report.verified:
+        first = "Read back and compared after the last write."
+    code, again = report.exit_code, "run the same command again to finish"
     meaning = f"incomplete: {again}"
     if code is ExitCode.OK:
-        return []
+        return [first]
     if report.stopped is not None:
         meaning = f"stopped by a signal: {again}"
     elif report.complete:
-        number = len(report.plan.unapplied)
-        meaning = f"{plural(number, 'declaration')} not applied, see above"
+        meaning = f"{plural(len(report.plan.unapplied), 'declaration')} not applied, see above"
     elif report.needs_review and not report.problem:
         meaning = "skipped operations need a review: plan again and have the new plan reviewed"
     elif code is ExitCode.DENIED:
@@ -191,7 +184,7 @@ def _ending(report: Report) -> list[str]:
         meaning = "failed, see above"
     elif code is ExitCode.FAILED:
         meaning = "the live webhooks changed since the plan: run the same command again"
-    return [f"Exit {int(code)}: {meaning}."]
+    return [first, f"Exit {int(code)}: {meaning}."]
 
 
 def limited(findings: Iterable[Finding], limit: int = 100) -> tuple[list[Finding], list[str]]:

@@ -55,7 +55,14 @@ def apply(
     made, skipped = complete_plan, dict[int, str]()
     command = shlex.join(["webhooks", "plan", *(checked.inputs.apply_options or ())])
     if isinstance(review, str):
-        known = _expected(complete_plan, review, command)
+        if made.digest and made.digest != review:
+            raise StalePlanError(
+                "the plan differs from the reviewed plan; nothing was written",
+                differences=(f"reviewed  {review}", f"now       {made.digest}"),
+                hint=f"run `{command}`; if the plan is right, apply with its digest, "
+                "and with the same --base if it was made with one",
+            )
+        known = approve_all(made)
     if known is not None:
         # The caller records the resends of `options.reviewed`, so that each is sent once.
         repeats = not options.reviewed
@@ -86,21 +93,6 @@ def apply(
         placed = tuple(_placed(each, checked.loaded) for each in report.outcomes)
         return report._replace(outcomes=placed)
     return report
-
-
-def _expected(made: Plan, digest: str, command: str) -> Review:
-    """Return the review of a complete plan. Raises StalePlanError for a different digest.
-
-    `command` is the command to show the plan.
-    """
-    if made.digest and made.digest != digest:
-        raise StalePlanError(
-            "the plan differs from the reviewed plan; nothing was written",
-            differences=(f"reviewed  {digest}", f"now       {made.digest}"),
-            hint=f"run `{command}`; if the plan is right, apply with its digest, "
-            "and with the same --base if it was made with one",
-        )
-    return approve_all(made)
 
 
 def _reviewed(

@@ -73,15 +73,6 @@ class Inputs(NamedTuple):
         """Return the findings; with `strict`, warnings are errors."""
         return warnings_as_errors(findings) if self.strict else tuple(findings)
 
-    @property
-    def rules(self) -> Rules:
-        """Return the rules for the content of the files."""
-        return Rules(
-            allow_secrets=allow_patterns(self.allow_secrets),
-            allow_literal_secrets=self.allow_literals,
-            api_keys=self.key_references,
-        )
-
 
 class Checked(NamedTuple):
     """Files without errors, and their inputs."""
@@ -194,7 +185,12 @@ def _text(document: Document, key: str) -> str | None:
 def validate(inputs: Inputs) -> Loaded:
     """Check the files. `desired` is None if and only if a finding is an error."""
     parsed = parse(inputs)
-    declared = load_parsed(parsed, inputs.rules)
+    rules = Rules(
+        allow_secrets=allow_patterns(inputs.allow_secrets),
+        allow_literal_secrets=inputs.allow_literals,
+        api_keys=inputs.key_references,
+    )
+    declared = load_parsed(parsed, rules)
     if (inputs.policies or parsed.policies) and declared.desired is not None:
         from reconciler.source.policy import check_policies  # slow, and rarely needed
 

@@ -31,7 +31,6 @@ from reconciler.workflow.inputs import Checked, Gathered, gather, previous
 if TYPE_CHECKING:  # only for annotations: avoids importing report at run time
     from reconciler.report import Report
 
-_ORGANIZATION_HINT: Final = "set another one with --organization or WEBHOOKS_ORGANIZATION"
 _REVISIONS: Final = (
     ("HEAD", "uncommitted edits change", "two commits"),
     ("HEAD^", "the last commit changes", "the next commit"),
@@ -117,8 +116,10 @@ def check_organization(
     organization: Organization, *, declared: str | None = None, asked: str | None = None
 ) -> None:
     """Raise OrganizationError unless the key's organization is that of the files and options."""
-    wanted = ((declared, "correct `organization`"), (asked, _ORGANIZATION_HINT))
-    for each, otherwise in wanted:
+    for each, otherwise in (
+        (declared, "correct `organization`"),
+        (asked, "set another one with --organization or WEBHOOKS_ORGANIZATION"),
+    ):
         if each is not None and each not in (organization.id, organization.name):
             raise OrganizationError(
                 f"the API key belongs to organization {organization.name!r}, "

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.planning.status import drift
-from reconciler.render import FINDINGS_RENDERERS, RENDERERS, View
+from reconciler.render import FINDINGS_RENDERERS, RENDERERS, LiveStatus, View
 from tests.render.cases import (
     ACME,
     ERRORS,
@@ -57,15 +57,18 @@ def appearances() -> Iterator[tuple[str, Callable[[], str]]]:
         yield f"error-{name}.json", partial(json.render_error, error)
     yield "error-configuration.md", partial(markdown.render_error, ERRORS["configuration"])
     for name, found in STATUSES.items():
-        yield f"status-{name}.txt", partial(text.render_status, ACME, found, drift(found), VIEW)
+        yield (
+            f"status-{name}.txt",
+            partial(text.render_status, LiveStatus(ACME, found, drift(found)), VIEW),
+        )
     failing = STATUSES["failing"]
-    yield "status-no-file.txt", partial(text.render_status, ACME, failing, None, VIEW)
+    yield "status-no-file.txt", partial(text.render_status, LiveStatus(ACME, failing), VIEW)
+    uncompared = LiveStatus(ACME, failing, {}, UNCOMPARED)
     for verbosity in (0, 1):
         view = VIEW._replace(verbosity=verbosity)
-        shown = partial(text.render_status, ACME, failing, {}, view, UNCOMPARED)
-        yield f"status-uncompared.{verbosity}.txt", shown
-    yield "status-failing.json", partial(json.render_status, ACME, failing, None)
-    yield "status-uncompared.json", partial(json.render_status, ACME, failing, {}, plan=UNCOMPARED)
+        yield f"status-uncompared.{verbosity}.txt", partial(text.render_status, uncompared, view)
+    yield "status-failing.json", partial(json.render_status, LiveStatus(ACME, failing))
+    yield "status-uncompared.json", partial(json.render_status, uncompared)
 
 
 APPEARANCES = dict(appearances())

@@ -23,7 +23,7 @@ from reconciler.findings import Finding
 from reconciler.model import Organization
 from reconciler.planning.plan import Plan
 from reconciler.planning.status import WebhookStatus, drift
-from reconciler.render import FINDINGS_RENDERERS, PLAIN, RENDERERS, View
+from reconciler.render import FINDINGS_RENDERERS, PLAIN, RENDERERS, LiveStatus, View
 from reconciler.render.markdown import paged_plan, render_plan, render_report
 from reconciler.render.quote import quote
 from reconciler.report import Report
@@ -216,10 +216,9 @@ def test_a_status_is_inert(
     organization: Organization, found: list[WebhookStatus], width: int, plan: Plan
 ) -> None:
     """A status is harmless in every format, and its JSON document has the original names."""
-    text = RENDERERS["text"]().render_status(
-        organization, found, drift(found), View(width=width), plan
-    )
-    document = RENDERERS["json"]().render_status(organization, found, drift(found), plan=plan)
+    status = LiveStatus(organization, found, drift(found), plan)
+    text = RENDERERS["text"]().render_status(status, View(width=width))
+    document = RENDERERS["json"]().render_status(status)
     check_document(document, "status")
     check_harmless(text, document)
     assert [each["name"] for each in json.loads(document)["webhooks"]] == [e.name for e in found]

@@ -10,7 +10,7 @@ from reconciler.cli.session import Session
 from reconciler.errors import ExitCode
 from reconciler.findings import Severity
 from reconciler.planning.status import drift
-from reconciler.render import RENDERERS
+from reconciler.render import RENDERERS, LiveStatus
 from reconciler.source.files import DEFAULT_FILE, suggestion
 
 
@@ -51,6 +51,6 @@ def run(session: Session, failing: bool, format: str) -> int:
         rows = tuple(each for each in rows if each.last_error)
     if rows or not failing or format != "text":
         render = RENDERERS[format]().render_status
-        shown = render(live.organization, rows, drifted, session.view(), plan)
-        session.show(shown, failed=failing)
+        found = LiveStatus(live.organization, rows, drifted, plan)
+        session.show(render(found, session.view()), failed=failing)
     return ExitCode.FAILED if failing and rows else ExitCode.OK
