@@ -64,7 +64,7 @@ class _Entry(NamedTuple):
     item: int
     name: str
     id: str | None
-    previously: list[Any]
+    previously: Any
     absent: bool
 
     def at(self, *path: str | int) -> Place:
@@ -92,24 +92,14 @@ def lint(files: Mapping[str, dict[str, Any]], rules: Rules) -> Iterator[Finding]
             kind = webhook.get("type", defaults.get("type"))
             yield from _settings(file, ("webhooks", index), webhook, kind, rules)
             if isinstance(name := webhook.get("name"), str):
-                entry = _entry(file, index, name, webhook)
+                pin = key if isinstance(key := webhook.get("id"), str) else None
+                absent = webhook.get("state") == "absent"
+                entry = _Entry(file, index, name, pin, webhook.get("previously"), absent)
                 by_name[name].append(entry)
                 yield from _name_findings(entry, globs)
     yield from _twice(by_name)
     yield from _lookalikes(by_name)
     yield from _renames(by_name)
-
-
-def _entry(file: str, index: int, name: str, webhook: Mapping[str, Any]) -> _Entry:
-    pin, previously = webhook.get("id"), webhook.get("previously")
-    return _Entry(
-        file,
-        index,
-        name,
-        pin if isinstance(pin, str) else None,
-        previously if isinstance(previously, list) else [],
-        webhook.get("state") == "absent",
-    )
 
 
 def _code_points(characters: Iterable[str]) -> str:
@@ -364,7 +354,8 @@ def _lookalikes(by_name: dict[str, list[_Entry]]) -> Iterator[Finding]:
 def _renames(by_name: Mapping[str, list[_Entry]]) -> Iterator[Finding]:
     first_use: dict[str, Place] = {}
     for entry in chain.from_iterable(by_name.values()):
-        for index, old in enumerate(entry.previously):
+        listed = entry.previously if isinstance(entry.previously, list) else ()
+        for index, old in enumerate(listed):
             if not isinstance(old, str):
                 continue
             at, was, now = entry.at("previously", index), in_quotes(old), in_quotes(entry.name)
