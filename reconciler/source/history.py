@@ -13,16 +13,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Final, TypeAlias
 
-from reconciler.source.files import (
-    DEFAULT_FILE,
-    STDIN,
-    NotReadableError,
-    SourceFile,
-    Sources,
-    display_name,
-    file_matcher,
-    is_glob,
-)
+from reconciler.source import files
 
 Git: TypeAlias = Callable[[Sequence[str]], bytes | None]
 """Runs git with the arguments in the working directory; None if it fails."""
@@ -54,7 +45,7 @@ def git_in(directory: Path) -> Git:
     return run
 
 
-def read_base(branch_tip: str, paths: Sequence[str], *, directory: Path, git: Git) -> Sources:
+def read_base(branch_tip: str, paths: Sequence[str], *, directory: Path, git: Git) -> files.Sources:
     """Return the files of `paths` at the merge base of `HEAD` and `branch_tip`.
 
     Later commits on the branch therefore do not count as changes. A file that was renamed since
@@ -73,7 +64,7 @@ def _renames(commit: str, paths: Sequence[str], *, directory: Path, git: Git) ->
     options = ["--name-status", "-z", "--find-renames", "--diff-filter=R", "--relative"]
     listing = git(["diff", "--cached", *options, commit]) or b""
     names = [os.fsdecode(each) for each in listing.split(b"\0")]
-    reads = [file_matcher(path, directory) for path in paths or (DEFAULT_FILE,)]
+    reads = [files.file_matcher(path, directory) for path in paths or (files.DEFAULT_FILE,)]
     return {
         old: new
         for old, new in zip(names[1::3], names[2::3], strict=False)
@@ -83,7 +74,7 @@ def _renames(commit: str, paths: Sequence[str], *, directory: Path, git: Git) ->
 
 def is_revision(named: Sequence[str], directory: Path) -> bool:
     """Return whether the values of `--base` are one revision, not the paths of files."""
-    return len(named) == 1 and named[0] != STDIN and not os.path.exists(directory / named[0])
+    return len(named) == 1 and named[0] != files.STDIN and not os.path.exists(directory / named[0])
 
 
 def commit_of(revision: str, git: Git) -> str | None:
@@ -92,30 +83,32 @@ def commit_of(revision: str, git: Git) -> str | None:
     return _commit(git(["rev-parse", "--verify", "--quiet", "--short=12", *named]))
 
 
-def read_revision(revision: str, paths: Sequence[str], *, directory: Path, git: Git) -> Sources:
+def read_revision(
+    revision: str, paths: Sequence[str], *, directory: Path, git: Git
+) -> files.Sources:
     """Return the files of `paths` at a revision, in any form that git understands.
 
     A file that was renamed since then has its current name. The null commit, which CI systems pass
     before a branch's first push, has no files. Raises NoBaseError.
     """
     if re.fullmatch(r"0{40}(?:0{24})?", revision):
-        return Sources()
+        return files.Sources()
     commit = commit_of(revision, git)
     if commit is None:
         raise NoBaseError("not an existing path, and git has no such revision in this clone")
     found = _read(commit, paths, directory=directory, git=git)
-    files = {each.file: each for each in found.files}
+    read_files = {each.file: each for each in found.files}
     for old, new in _renames(commit, paths, directory=directory, git=git).items():
-        with suppress(NotReadableError):
-            files[new] = found.read_parent(old)._replace(file=new)
-            files.pop(old, None)
-    return found._replace(files=tuple(files.values()))
+        with suppress(files.NotReadableError):
+            read_files[new] = found.read_parent(old)._replace(file=new)
+            read_files.pop(old, None)
+    return found._replace(files=tuple(read_files.values()))
 
 
 def tracked(names: Iterable[str], *, directory: Path, git: Git) -> frozenset[str]:
     """Return the paths of `names` whose content git tracks; none without git."""
     command = ["--literal-pathspecs", "ls-files", "--stage", "-z", "--"]
-    shown = {name: display_name(directory / name, directory=directory) for name in names}
+    shown = {name: files.display_name(directory / name, directory=directory) for name in names}
     return frozenset(
         name for name, path in shown.items() if path in _regular(git([*command, path]) or b"")
     )
@@ -126,30 +119,30 @@ def _commit(output: bytes | None) -> str | None:
     return commit if _COMMIT.fullmatch(commit) else None
 
 
-def _read(commit: str, paths: Sequence[str], *, directory: Path, git: Git) -> Sources:
+def _read(commit: str, paths: Sequence[str], *, directory: Path, git: Git) -> files.Sources:
     """Read files at a commit."""
-    files: dict[str, SourceFile] = {}
+    read_files: dict[str, files.SourceFile] = {}
 
-    def read(name: str) -> SourceFile:
+    def read(name: str) -> files.SourceFile:
         if (raw := git(["cat-file", "blob", f"{commit}:./{name}"])) is None:
-            raise NotReadableError("does not exist at the base commit")
-        return SourceFile(file=name, raw=raw)
+            raise files.NotReadableError("does not exist at the base commit")
+        return files.SourceFile(file=name, raw=raw)
 
-    for path in paths or (DEFAULT_FILE,):
-        if path == STDIN:
+    for path in paths or (files.DEFAULT_FILE,):
+        if path == files.STDIN:
             raise NoBaseError("standard input (-f -) has no history")
-        if is_glob(path, directory):
+        if files.is_glob(path, directory):
             raise NoBaseError("globs have no history; pass a directory or files")
-        there = PurePosixPath(display_name(directory / path, directory=directory))
+        there = PurePosixPath(files.display_name(directory / path, directory=directory))
         listing = git(["--literal-pathspecs", "ls-tree", "-r", "-z", commit, "--", str(there)])
         if listing is None:
             raise NoBaseError("git cannot list the files of the base commit")
-        for name in sorted(filter(file_matcher(path, directory), _regular(listing))):
+        for name in sorted(filter(files.file_matcher(path, directory), _regular(listing))):
             try:
-                files.setdefault(name, read(name))
-            except NotReadableError:
+                read_files.setdefault(name, read(name))
+            except files.NotReadableError:
                 raise NoBaseError("git cannot read the files of the base commit") from None
-    return Sources(files=tuple(files.values()), read_parent=read)
+    return files.Sources(files=tuple(read_files.values()), read_parent=read)
 
 
 def _regular(listing: bytes) -> Iterator[str]:

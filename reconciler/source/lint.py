@@ -20,13 +20,7 @@ from reconciler.findings import Finding, Place, Related, Severity, error, note, 
 from reconciler.kinds import FIELDS, Field
 from reconciler.kinds.events import EVENT_TYPES, EVENTS, GLOBS, expand
 from reconciler.model import DataPath, Scheme, SecretRef
-from reconciler.planning.names import (
-    INVISIBLE,
-    MAX_GLOB,
-    MAX_NORMALIZED_LENGTH,
-    Globs,
-    lookalike_key,
-)
+from reconciler.planning import names
 from reconciler.source import secrets
 from reconciler.source.allowed import VARIABLE, reference_in, refusal
 from reconciler.source.schema import holds, usable_defaults
@@ -87,7 +81,8 @@ def lint(files: Mapping[str, dict[str, Any]], rules: Rules) -> Iterator[Finding]
         defaults, scope = usable_defaults(data), data.get("scope")
         yield from _settings(file, ("defaults",), defaults, defaults.get("type"), rules)
         listed = scope if isinstance(scope, list) else ["*"]
-        globs = Globs(each for each in listed if isinstance(each, str) and len(each) <= MAX_GLOB)
+        usable = (each for each in listed if isinstance(each, str) and len(each) <= names.MAX_GLOB)
+        globs = names.Globs(usable)
         for index, webhook in _written_webhooks(data):
             kind = webhook.get("type", defaults.get("type"))
             yield from _settings(file, ("webhooks", index), webhook, kind, rules)
@@ -107,7 +102,7 @@ def _code_points(characters: Iterable[str]) -> str:
     return ", ".join(f"U+{ord(char):04X}" for char in sorted(characters)[:5])
 
 
-def _name_findings(entry: _Entry, scope: Globs) -> Iterator[Finding]:
+def _name_findings(entry: _Entry, scope: names.Globs) -> Iterator[Finding]:
     """Yield the findings for the name of one webhook of a file with this `scope`.
 
     A name is shown to reviewers, matched by globs and compared with the stored name. A name that
@@ -143,12 +138,12 @@ def _name_findings(entry: _Entry, scope: Globs) -> Iterator[Finding]:
     if name != name.strip():
         message = "the name begins or ends with a space, which a server may strip"
         yield warning("spaces-around-name", message, "remove the space", at)
-    invisible = {char for char, kind in kinds.items() if kind == "Cf" or char in INVISIBLE}
+    invisible = {char for char, kind in kinds.items() if kind == "Cf" or char in names.INVISIBLE}
     if invisible:
         message = f"the name contains invisible characters: {_code_points(invisible)}"
         hint = "remove them, unless an emoji needs them"
         yield warning("invisible-characters", message, hint, at)
-    if not unicodedata.is_normalized("NFC", name[:MAX_NORMALIZED_LENGTH]):
+    if not unicodedata.is_normalized("NFC", name[: names.MAX_NORMALIZED_LENGTH]):
         message = "the name is not in Unicode's composed form (NFC); a server may change it"
         hint = "write accented letters as one character"
         yield warning("name-not-normalized", message, hint, at)
@@ -338,7 +333,7 @@ def _twice(by_name: Mapping[str, list[_Entry]]) -> Iterator[Finding]:
 def _lookalikes(by_name: dict[str, list[_Entry]]) -> Iterator[Finding]:
     seen: dict[str, _Entry] = {}
     for name, (entry, *_) in by_name.items():
-        other = seen.setdefault(lookalike_key(name), entry)
+        other = seen.setdefault(names.lookalike_key(name), entry)
         if other is not entry:
             odd = sorted(char for char in {*name} ^ {*other.name} if not char.isascii())
             only_one = f"; only one has {_code_points(odd)}" if odd else ""
