@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain, count
 from typing import Any, Final, NamedTuple
 
@@ -89,12 +89,11 @@ def export(live: Live, *, only: Sequence[str] = (), token: SecretRef = SLACK_TOK
     comments: dict[DataPath, str] = {
         ("prune",): "deletes live webhooks in scope that this file does not declare"
     }
-    scope: Iterable[str] = only or ("*",)
     if "" in ignored:  # only wildcards match it
-        scope = ("?*" if not each.strip("*") else each for each in scope)
+        only = [each if each.strip("*") else "?*" for each in only or ("*",)]
         comments["scope",] = "a live webhook has no name, so no file can declare it"
-    if only or "" in ignored:
-        data["scope"] = list(dict.fromkeys(scope))
+    if only:
+        data["scope"] = list(dict.fromkeys(only))
     if globs := {_as_glob(name): ignored[name] for name, _ in left_out if name}:
         data["ignore"] = list(globs)
         comments["ignore",] = _HOW_TO_DECLARE
