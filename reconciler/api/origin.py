@@ -51,6 +51,9 @@ class Network(NamedTuple):
     observer: Observer | None = None
     adapter: Adapter | None = None
 
+    def __repr__(self) -> str:
+        return "Network()"  # the environment may have secrets
+
 
 class Origin(NamedTuple):
     """Scheme, host and port of a server, and the base path of its API.

@@ -110,7 +110,7 @@ def _close(name: str, similar: Sequence[str]) -> list[str]:
         each
         for each in similar
         if (other := each.lstrip("-")).startswith(word)
-        or SequenceMatcher(None, word, other).ratio() > 0.75
+        or SequenceMatcher(None, word, other).ratio() >= 0.75
     ]
 
 

@@ -85,6 +85,9 @@ class SourceFile(NamedTuple):
     file: str
     raw: bytes
 
+    def __repr__(self) -> str:
+        return f"SourceFile({self.file!r})"  # the content may have secrets
+
 
 ReadParent = Callable[[str], SourceFile]
 """Reads a parent file, given its name. Raises NotReadableError."""

@@ -24,13 +24,14 @@ from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review, read_review
 from reconciler.source.files import NotReadableError, read_regular
 from reconciler.source.load import Loaded, Parsed
-from reconciler.source.schema import ValidationError, parts, validator
+from reconciler.source.schema import parts, schema, validator
 from reconciler.source.text import REFERENCE
 from reconciler.source.yaml import LISTED, Document
 
 _HINT: Final = "save a plan with `webhooks plan --out FILE`; pass configuration files with -f"
 """The hint for a file that is not a saved plan."""
 
+_SCHEMA: Final = "plan.schema.json"
 _AGAIN: Final = "save a new one with `webhooks plan --out FILE` and have it reviewed"
 
 
@@ -88,12 +89,10 @@ def parse_plan(raw: bytes, file: str) -> SavedPlan:
         raise StalePlanError(f"{file} is not in {only}", hint=_AGAIN)
     if tree.get("checksum") != checksum(tree):
         _refuse_edited(file)
-    try:
-        validator(name="plan.schema.json").validate(tree)
-    except ValidationError as violation:
-        where = ".".join(map(str, violation.instance_path))
+    if not validator(name=_SCHEMA).is_valid(tree):
+        where = _invalid_part(tree)
         why = f"{where} is not valid" if where else "it has missing or unknown keys"
-        raise ConfigurationError(f"{file} is not a saved plan: {why}", hint=_AGAIN) from None
+        raise ConfigurationError(f"{file} is not a saved plan: {why}", hint=_AGAIN)
     review = read_review(tree)
     if review.digest != tree["digest"]:
         _refuse_edited(file)
@@ -127,6 +126,15 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse(why: str) -> NoReturn:
     raise ValueError(why)
+
+
+def _invalid_part(tree: dict[str, Any]) -> str:
+    """Return the path in a document of the most relevant violation of its schema."""
+    import jsonschema  # slow, so only for a refused plan
+
+    violations = jsonschema.Draft7Validator(schema(_SCHEMA)).iter_errors(tree)
+    violation = jsonschema.exceptions.best_match(violations)
+    return ".".join(map(str, violation.absolute_path)) if violation is not None else ""
 
 
 def _refuse_edited(file: str) -> NoReturn:

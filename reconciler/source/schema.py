@@ -46,6 +46,9 @@ class Part(NamedTuple):
     data: Any
     item: int | None = None
 
+    def __repr__(self) -> str:
+        return f"Part({self.definition!r}, {self.item!r})"  # the data may have secrets
+
     def is_valid(self) -> bool:
         """Return whether the definition accepts the data."""
         return self.definition is not None and validator(self.definition).is_valid(self.data)

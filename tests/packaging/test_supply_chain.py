@@ -28,6 +28,16 @@ def test_every_action_is_pinned_to_a_commit(path: Path) -> None:
     assert "workflow_call" in workflow[True] or workflow["permissions"] == {}
 
 
+def test_every_dependency_is_used() -> None:
+    """A package that the program does not import is not installed with it."""
+    imported = set()
+    for path in (ROOT / "reconciler").rglob("*.py"):
+        imported.update(re.findall(r"(?m)^ *(?:import|from) (\w+)", path.read_text("utf-8")))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    names = {re.match(r"[\w-]+", each)[0].replace("-", "_") for each in project["dependencies"]}
+    assert {"yaml" if each == "pyyaml" else each for each in names} <= imported
+
+
 def test_only_the_job_that_publishes_may_publish() -> None:
     """The publish job runs after all tests, in an environment with required reviewers.
 

@@ -7,7 +7,16 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 import reconciler
+from reconciler.api.attempt import Call, Reply
+from reconciler.api.origin import Network
+from reconciler.cli.console import Process
+from reconciler.source.files import SourceFile
+from reconciler.source.schema import Part
+from reconciler.source.yaml import Document
+from reconciler.workflow import Inputs
 
 PACKAGE = Path(reconciler.__file__).parent
 
@@ -36,3 +45,21 @@ def test_only_the_class_secret_reads_its_value() -> None:
     """Other code uses the methods of `Secret`."""
     assert set(_uses("__value")) == {"model.py"}
     assert not set(_uses("_Secret__value"))
+
+
+@pytest.mark.parametrize(
+    "kind", [Call, Document, Inputs, Network, Part, Process, Reply, SourceFile],
+    ids=lambda each: each.__name__,
+)  # fmt: skip
+def test_a_repr_shows_no_content(kind: type) -> None:
+    """Values that may hold secrets as plain text: contents of files and requests, environments."""
+    fields: tuple[str, ...] = getattr(kind, "_fields", ())
+    hidden = set(fields) - {"definition", "file", "item", "method", "path", "paths"}
+    assert hidden
+    shown = repr(kind(**{each: Canary() if each in hidden else "shown" for each in fields}))
+    assert "canary" not in shown
+
+
+class Canary:
+    def __repr__(self) -> str:
+        return "canary"
