@@ -79,6 +79,18 @@ def test_a_failure_stops_only_deletes() -> None:
     assert report.exit_code is ExitCode.PARTIAL
 
 
+def test_a_failed_update_stops_deletes_after_successful_creates() -> None:
+    """A failure of any earlier stage stops the deletes, not only one of the stage before them."""
+    failing = Fault(call="update", error=InvalidRequestError)
+    api = memory(row("a", "1"), row("old", "2"), faults=[failing])
+    report = run(api, planned(api, slack("a", "#new"), slack("b")))
+    assert outcomes(report) == {
+        "a": "failed invalid-request",
+        "b": "applied",
+        "old": "skipped after-failure",
+    }
+
+
 def test_a_failed_delete_does_not_stop_other_deletes() -> None:
     """Deletes are independent of each other."""
     api = memory(

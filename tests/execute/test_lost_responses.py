@@ -19,6 +19,7 @@ from reconciler.errors import (
     UnreachableError,
 )
 from reconciler.model import LiveWebhook
+from reconciler.report import Unconfirmed
 from tests.execute.world import Fault, Memory, appear, memory, outcomes, planned, row, run, slack
 from tests.ports import VirtualClock
 
@@ -235,6 +236,17 @@ def test_a_write_is_read_back_before_it_is_sent_again(
     api = memory(row("a", "1"), faults=scripted)
     report = run(api, planned(api, *hooks), stop=stop)
     assert (outcomes(report), api.count(call)) == ({"a": outcome}, sent)
+
+
+@pytest.mark.parametrize(("stop", "lost"), [(1, 1), (None, 3)])
+def test_a_lost_write_mentions_an_interruption(stop: int | None, lost: int) -> None:
+    """The reason why it was not sent again is part of the message, if there is one."""
+    faults = [Fault(call="update", nth=nth, error=AmbiguousWriteError) for nth in range(1, 9)]
+    api = memory(row("a", "1"), faults=faults)
+    (outcome,) = run(api, planned(api, slack("a", "#new")), stop=stop).outcomes
+    assert isinstance(outcome, Unconfirmed)
+    assert api.count("update") == lost
+    assert ("interrupted" in outcome.message) is (stop is not None)
 
 
 def test_an_update_of_a_deleted_webhook_is_skipped() -> None:

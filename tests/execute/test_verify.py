@@ -120,6 +120,14 @@ def test_a_create_confirmed_by_the_last_listing_has_its_id() -> None:
     )
 
 
+def test_a_response_confirms_a_secret_that_cannot_be_read() -> None:
+    """A resent secret that is hidden costs no further listing."""
+    api = memory(row("a", "1", token="*****"), stores=lambda each: row("a", "1", token="*****"))
+    report = run(api, make_plan(desired(slack("a")), *api.rows.values(), resend=("*",)))
+    assert (outcomes(report), report.verified) == ({"a": "applied"}, True)
+    assert (api.count("update"), api.count("list")) == (1, 2)
+
+
 def test_a_missing_password_is_found_when_passwords_become_readable() -> None:
     """Another webhook, which reads back as sent, shows that passwords are readable."""
     api = memory(live_generic("Old", "1", username="before", password="the old password"))

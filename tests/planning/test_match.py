@@ -349,6 +349,15 @@ def test_each_file_has_its_own_scope() -> None:
     assert rules(error) == ["live-out-of-scope"]
 
 
+def test_an_absent_entry_outside_its_scope_has_one_error() -> None:
+    """The other rules for a webhook to delete do not apply."""
+    entry = Absent(name="b-x", id="id-1", file="webhooks.yaml")
+    declared = desired(absent=(entry,), scope=("b-*",), protect=("a-*",))
+    with pytest.raises(ConfigurationError) as error:
+        make_plan(declared, live_slack("a-x"))
+    assert rules(error) == ["live-out-of-scope"]
+
+
 def test_an_entry_needs_adopt_outside_its_scope() -> None:
     """An id or a previous name needs `adopt`."""
     outside = live(live_slack("a-x", "id-1"))
