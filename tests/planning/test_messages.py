@@ -336,3 +336,27 @@ def test_any_declared_webhook_identifies_the_organization(
     result = make_plan(declared, *found, live_slack("z", "3"))
     assert result.deletes
     assert result.blocked == ()
+
+
+def test_findings_are_sorted_by_position() -> None:
+    """Not by the names of the rules, both as notes of a plan and as errors."""
+    moved = slack("a", id="9", line=1), slack("new", line=2)
+    made = make_plan(desired(*moved), live_slack("a", "1"), live_slack("old", "2"))
+    assert [each.rule for each in made.notes] == ["unknown-id", "looks-like-rename"]
+    entries = Absent(name="y", id="1", position=at(1)), Absent(name="p", position=at(2))
+    declaration = desired(absent=entries, scope=("[py]",), protect=("p",))
+    with pytest.raises(ConfigurationError) as caught:
+        make_plan(declaration, live_slack("x", "1"), live_slack("p", "2"))
+    rules = [each.rule for each in caught.value.findings]
+    assert rules == ["live-out-of-scope", "absent-and-protected"]
+
+
+def test_an_absent_entry_with_an_unknown_id_deletes_nothing() -> None:
+    """The note explains how to delete the webhook of that name."""
+    entry = Absent(name="a", id="9", position=at(1))
+    made = make_plan(desired(absent=(entry,), prune=False), live_slack("a", "1"))
+    assert made.deletes == ()
+    (found,) = made.notes
+    assert (found.rule, found.hint) == (
+        "unknown-id", "nothing is deleted; remove `id` to delete by name"
+    )  # fmt: skip
