@@ -69,8 +69,10 @@ def read_all(
             raise _incomplete(path, f"{server} returns an incomplete listing: {problem}")
         before = shape
         delay = pace.delay(attempt - 1)
-        pace.pause(delay)
-        if pace.left() - delay < reserve or pace.wait_for_pause() is not None:
+        in_time = pace.left() - delay >= reserve
+        if in_time:
+            pace.pause(delay)
+        if not in_time or pace.wait_for_pause() is not None:
             raise _incomplete(
                 path,
                 f"the listing changed each time it was read ({attempt} attempts): {problem}",
