@@ -125,11 +125,12 @@ def plan(
         operations = _attributed(operations, options.previous, options, live, secrets)
     reviewable = tuple(digests(operation, options.committed_hosts) for operation in operations)
     # Values are not used, so a plan lists the same secrets whether or not they are available.
+    hosts = {reference: Secret(host) for reference, host in options.committed_hosts.items()}
     uses = [
         use
         for each in operations
         if not isinstance(each, Delete) and "configuration" in each.sent_fields
-        for use in _secret_uses(each.after, sorted(each.after.configuration))
+        for use in _secret_uses(each.after, sorted(each.after.configuration), hosts)
     ]
     sent = {(use.webhook, use.field) for use in uses}
     made = Plan(
@@ -152,7 +153,7 @@ def plan(
         not_compared=tuple(
             use
             for webhook, _, comparison in compared
-            for use in _secret_uses(webhook, comparison.unread)
+            for use in _secret_uses(webhook, comparison.unread, hosts)
             if comparison.unread[use.field] is Reading.UNAVAILABLE
             if (use.webhook, use.field) not in sent
         ),
@@ -280,10 +281,12 @@ def _identity(operation: Operation, hosts: Mapping[SecretRef, str]) -> object:
     return found
 
 
-def _secret_uses(webhook: Webhook, fields: Iterable[str]) -> Iterator[SecretUse]:
-    """Yield the secret references of the given fields."""
+def _secret_uses(
+    webhook: Webhook, fields: Iterable[str], hosts: Mapping[SecretRef, Secret]
+) -> Iterator[SecretUse]:
+    """Yield the secret references of the given fields; `hosts` are those that the commit shows."""
+    where = destination(webhook, hosts)
     for name in fields:
         value = webhook.configuration[name]
         if isinstance(value, SecretRef):
-            where = destination(webhook)
             yield SecretUse(reference=value, webhook=webhook.name, field=name, destination=where)

@@ -2,7 +2,8 @@
 
 The planner uses the same `Desired`, so this shows its input. Secrets appear as references. Parsing
 the text again gives the same `Desired`, unless a file contains literal secrets: these appear as
-`{literal: WEBHOOK/FIELD}`, which is not allowed in a file. Exports use the same writer.
+`{literal: WEBHOOK/FIELD}`, URLs as scheme and host with `***`, and neither is allowed in a file.
+Exports use the same writer.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Final, TypeAlias
 
+from reconciler.kinds import FIELDS, Field
 from reconciler.kinds.events import ordered
-from reconciler.model import Absent, DataPath, Desired, FileScope, SecretRef, Webhook
+from reconciler.model import Absent, DataPath, Desired, FileScope, Secret, SecretRef, Value, Webhook
 from reconciler.planning.document import without_commands
 from reconciler.source.load import Loaded
 
@@ -46,11 +48,11 @@ def _configuration(desired: Desired, scope: FileScope) -> dict[str, Any]:
         data["limits"] = {"max_deletes": policy.max_deletes}
     entries: list[Webhook | Absent] = [*desired.webhooks, *desired.absent]
     own = sorted((each for each in entries if each.file == scope.file), key=lambda each: each.index)
-    data["webhooks"] = list(map(_entry, own))
+    data["webhooks"] = [_entry(entry, desired.literals) for entry in own]
     return data
 
 
-def _entry(entry: Webhook | Absent) -> dict[str, Any]:
+def _entry(entry: Webhook | Absent, literals: Mapping[SecretRef, Secret]) -> dict[str, Any]:
     named = {"name": entry.name, **({} if entry.id is None else {"id": entry.id})}
     if isinstance(entry, Absent):
         return {**named, "state": "absent"}
@@ -61,10 +63,20 @@ def _entry(entry: Webhook | Absent) -> dict[str, Any]:
         "type": entry.type,
         "event_types": ordered(entry.event_types),
         "configuration": {
-            field: value.tree() if isinstance(value, SecretRef) else value
-            for field, value in entry.configuration.items()
+            name: _value(FIELDS[entry.type][name], value, literals)
+            for name, value in entry.configuration.items()
         },
     }
+
+
+def _value(field: Field, value: Value, literals: Mapping[SecretRef, Secret]) -> Any:
+    """Return the value of a field as plain data, without secrets."""
+    if not isinstance(value, SecretRef):
+        return value
+    if field.is_url and value in literals:
+        # A policy for hosts must see that of every URL in the file.
+        return literals[value].shown_url()
+    return value.tree()
 
 
 def origins(loaded: Loaded, file: str) -> _Comment:

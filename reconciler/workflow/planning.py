@@ -141,19 +141,25 @@ def _check_review_target(review: Review, origin: str, organization: Organization
 
 
 def _destinations(gathered: Gathered) -> dict[SecretRef, str]:
-    """Return scheme and host of URLs in secret files that git tracks: reviewers see them anyway."""
+    """Return scheme and host of literal URLs, and of those in secret files that git tracks.
+
+    Reviewers see them in the commit anyway.
+    """
     inputs, secrets = gathered.checked.inputs, gathered.secrets
-    webhooks = gathered.checked.desired.webhooks
-    urls = (each.configuration.get(KINDS[each.type].destination_field) for each in webhooks)
-    files = {
-        each: origin
-        for each in urls
-        if isinstance(each, SecretRef) and each.scheme is Scheme.FILE
-        if each in secrets and (origin := secrets[each].origin()) is not None
+    hosts: dict[SecretRef, str] = {}
+    for webhook in gathered.checked.desired.webhooks:
+        url = webhook.configuration.get(KINDS[webhook.type].destination_field)
+        if isinstance(url, SecretRef) and url.scheme is not Scheme.ENV and url in secrets:
+            origin = secrets[url].origin()
+            if origin is not None:
+                hosts[url] = origin
+    names = {reference.name for reference in hosts if reference.scheme is Scheme.FILE}
+    in_git = tracked(names, directory=inputs.directory, git=inputs.git)
+    return {
+        reference: origin
+        for reference, origin in hosts.items()
+        if reference.scheme is Scheme.LITERAL or reference.name in in_git
     }
-    names = {each.name for each in files}
-    known = tracked(names, directory=inputs.directory, git=inputs.git)
-    return {each: origin for each, origin in files.items() if each.name in known}
 
 
 def _unsent(gathered: Gathered, made: Plan) -> list[Finding]:

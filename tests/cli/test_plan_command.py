@@ -20,6 +20,19 @@ def test_plan_without_secrets(shell: Shell, server: Cloud) -> None:
     assert (done.err, server.writes()) == ("", [])
 
 
+def test_a_plan_shows_the_host_of_a_literal_url(shell: Shell, file: File) -> None:
+    """Another host is another digest, another key is not; neither shows the key."""
+    digests = []
+    for url in ("a.example/?k=c4n4ry1", "a.example/?k=c4n4ry2", "u:c4n4ry1@b.example/"):
+        file(f"""webhooks: [{{name: A, type: generic, event_types: ["*"],
+            configuration: {{url: "https://{url}"}}}}]""")
+        done = shell("plan", "--local")
+        host = url.partition("@")[2] or url
+        expect(done, 0, f"+ A  generic https://{host[:9]}/***  *", without=("c4n4ry",))
+        digests += re.findall("Digest (.*)", done.out)
+    assert digests[0] == digests[1] != digests[2]
+
+
 def test_a_directory_is_read_recursively(shell: Shell, file: File) -> None:
     """Webhooks of a subdirectory are not deleted, and the number of files is printed."""
     hook = (

@@ -13,7 +13,7 @@ from reconciler.errors import ConfigurationError
 from reconciler.source.policy import check_policies
 from tests.cli.conftest import SECRETS, Shell
 from tests.folders import write
-from tests.loading import load_texts
+from tests.loading import load_text, load_texts
 from tests.source.test_extend import BASE
 
 FILES = {"over.yaml": "extends: base.yaml\nlimits: {max_deletes: 9}\n", "base.yaml": BASE}
@@ -67,6 +67,22 @@ def violations(policy: Any) -> list[str]:
 def test_a_violation_has_the_position_of_the_value(policy: Any, expected: list[str]) -> None:
     """The position is in the declaring file; the message is the policy's."""
     assert violations(policy) == expected
+
+
+@pytest.mark.parametrize("url", ["/", "/?key=4711", "/a/Kq7vW2xZp9Lm4Rt", "/x#4711"])
+@pytest.mark.parametrize("host", ["good.example", "me:4711@good.example", "good.example:444"])
+def test_a_policy_sees_the_host_of_every_url(host: str, url: str) -> None:
+    """A policy for hosts judges URLs that contain a credential, which it does not see."""
+    entry = (
+        "webhooks: [{name: A, type: generic, event_types: ['*'], configuration: "
+        f'{{url: "https://{host}{url}"}}}}]\n'
+    )
+    seen = []
+    for pattern in ("^https://good\\.example[:/]", "^https://other\\.example/", "4711@|key="):
+        policy = json.dumps(configuration(url={"pattern": pattern})).encode()
+        judged = check_policies(load_text(entry), ["p.json"], lambda path, raw=policy: raw, {})
+        seen.append(judged.desired is not None)
+    assert seen == [True, False, False]
 
 
 @pytest.mark.parametrize(
