@@ -56,7 +56,6 @@ def live_webhook(row: Any) -> LiveWebhook:
     if not _is_string_list(events):
         raise _invalid(f"webhook {id_} with `event_types` that are not a list of strings")
     configuration = _configuration(row.get("configuration"), kind, id_)
-    last_run = row.get("last_run")
     return LiveWebhook(
         id=id_,
         name=name,
@@ -64,7 +63,7 @@ def live_webhook(row: Any) -> LiveWebhook:
         event_types=_events(tuple(events)),
         configuration=configuration,
         organization=bare_id(row.get("organization")),
-        last_run=_shared(last_run) if isinstance(last_run, str) else None,
+        last_run=_last_run(row.get("last_run")),
         last_error=_delivery_error(row.get("last_error"), configuration),
     )
 
@@ -168,12 +167,19 @@ def _wrapped(value: Any, id: str, depth: int) -> LiveValue:
     return {key: _wrapped(inner, id, depth + 1) for key, inner in value.items()}
 
 
+def _last_run(value: Any) -> str | None:
+    """Return the time as the server writes it; a number is a run, too."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(value)
+    return _shared(value) or None if isinstance(value, str) else None
+
+
 def _delivery_error(
     value: Any, configuration: Mapping[str, LiveValue] | Unknown
 ) -> DeliveryError | None:
-    if not value:
+    parts = value if isinstance(value, dict) else {"text": value or None}
+    if all(part is None for part in parts.values()):
         return None
-    parts = value if isinstance(value, dict) else {"text": value}
     texts = (_redacted(parts.get(key), configuration) for key in ("timestamp", "code", "text"))
     return DeliveryError(**dict(zip(("timestamp", "code", "text"), texts, strict=True)))
 

@@ -29,18 +29,18 @@ from reconciler.errors import (
     StalePlanError,
 )
 from reconciler.findings import Finding, note, warning
-from reconciler.model import DeliveryError, Desired
+from reconciler.model import Desired
+from reconciler.planning.delivery import Delivery
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import Resend, resends
 from reconciler.planning.review import compare_with_review
-from reconciler.planning.status import ManagementStatus, statuses
 from reconciler.render import View
 from reconciler.render.markdown import code, code_block, paged_plan, render_error, render_plan
 from reconciler.render.quote import quote
-from reconciler.render.words import counts, plural
+from reconciler.render.words import counts, delivery_error, plural
 from reconciler.source.load import Loaded
-from reconciler.workflow import Checked, gather, load, previous, read_live
+from reconciler.workflow import Checked, gather, load, previous
 from reconciler.workflow import plan as make_plan
 
 _MAX_PARTS: Final = 10
@@ -279,38 +279,25 @@ def drift(run: Run) -> JobResult:
             reported = _failed_check(run, CredentialError(why.message, hint=why.hint))
             return reported if reported.findings else files_only(checked, why, status="skipped")
         with run.connect() as connection:
-            api = connection.api
-            made = make_plan(gather(checked, connection.key), api, options=PlanOptions())
-            live = read_live(api)
+            gathered = gather(checked, connection.key)
+            made = make_plan(gathered, connection.api, options=PlanOptions())
     except Interrupted:
         raise
     except ReconcilerError as problem:
         return _failed_check(run, problem)
-    not_managed = (ManagementStatus.UNMANAGED, ManagementStatus.IGNORED)
-    failing = [
-        (each.id or "", each.name, each.last_error)
-        for each in statuses(live, made)
-        if each.last_error is not None and each.state not in not_managed
-    ]
     drifted = bool(made.operations or made.unapplied)
     findings: list[Finding] = []
     if run.github is None:
         message = "no GitHub token: the drift issue was not updated"
         findings.append(warning("no-token", message, "pass github-token"))
     else:
-        _update_issue(run, run.github, made, failing[:_MAX_FAILING], drifted=drifted)
+        _update_issue(run, run.github, made, drifted=drifted)
     return JobResult(status="drift" if drifted else "no-drift", findings=findings, plan=made)
 
 
-def _update_issue(
-    run: Run,
-    github: GitHub,
-    made: Plan,
-    failing: Sequence[tuple[str, str, DeliveryError]],
-    *,
-    drifted: bool,
-) -> None:
-    """Write the drift issue, or close it. `failing` are webhooks: id, name and last error."""
+def _update_issue(run: Run, github: GitHub, made: Plan, *, drifted: bool) -> None:
+    """Write the drift issue, or close it."""
+    failing = made.failing[:_MAX_FAILING]
     marker = run.marker(MarkerKind.DRIFT).for_plan(made)
     existing = find(github.open_issues(), marker)
     if not drifted and not failing:
@@ -318,18 +305,20 @@ def _update_issue(
         github.close_issues(existing, f"Resolved: {run.link} found no drift{compared}.")
         return
     known = dict(existing[0].marker.failing) if existing else {}
-    since = {id_: known.get(id_) or error.timestamp or "" for id_, _, error in failing}
+    since = {webhook.id: known.get(webhook.id) or _failed_at(webhook) for webhook in failing}
     marker = marker._replace(failing=tuple(sorted(since.items())))
     title = [f"drift, {counts(made)}"] if drifted else []
     if made.unapplied:
         title.append(f"{plural(len(made.unapplied), 'declaration')} not applied")
     if failing:
-        title.append(f"{plural(len(failing), 'webhook')} cannot deliver")
+        title.append(f"{plural(len(made.failing), 'webhook')} cannot deliver")
     foot = "\n### Failing deliveries\n\n" if failing else ""
-    for id_, name, error in failing:
-        what = " ".join(filter(None, (error.code, error.text)))[:300] or "no reason given"
-        foot += f"- {code(quote(name))}: {code(quote(what))}"
-        foot += f", since {code(quote(since[id_]))}\n" if since[id_] else "\n"
+    for webhook in failing:
+        what = delivery_error(webhook.last_error)[:300]
+        foot += f"- {code(quote(webhook.name))}: {code(quote(what))}"
+        foot += f", since {code(quote(since[webhook.id]))}\n" if since[webhook.id] else "\n"
+    if len(made.failing) > len(failing):
+        foot += f"- and {len(made.failing) - len(failing)} more\n"
     foot += f"\nFound by {run.link}. This issue closes when the next check finds no problem."
     if drifted:
         foot += " To keep a live change, add it to the configuration."
@@ -341,6 +330,11 @@ def _update_issue(
     room = COMMENT_CHARACTERS - len(encode(marker)) - len(foot)
     shown = render_plan(made, View(limit=room, apply_options=None))
     github.issue(run.title(", ".join(title)), marker, f"{shown}{foot}\n", existing)
+
+
+def _failed_at(webhook: Delivery) -> str:
+    error = webhook.last_error
+    return "" if error is None else error.timestamp or ""
 
 
 def _failed_check(run: Run, problem: ReconcilerError) -> JobResult:

@@ -72,6 +72,7 @@ def plan_tree(plan: Plan, version: str) -> Tree:
         "unreadable": [{"webhook": name, "field": field} for name, field in plan.unreadable],
         "not_compared": plain(plan.not_compared),
         "secrets": plain(plan.secrets),
+        "failing": plain(plan.failing),
         "notes": plain(plan.notes),
         "relaxed": plain(plan.relaxed),
     }

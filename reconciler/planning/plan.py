@@ -25,6 +25,7 @@ from reconciler.model import (
     Unknown,
     Webhook,
 )
+from reconciler.planning.delivery import Delivery
 
 
 class Reason(StrEnum):
@@ -334,7 +335,8 @@ class Plan(NamedTuple):
     permit more than before. `not_shown` lists the declared fields that the server does not show, as
     (webhook, field). `secrets` are those that the operations send, `not_compared` other secrets
     that are live and visible, but whose declared value is not available for the comparison.
-    `left_out` are the updates and deletes that `select` excludes.
+    `left_out` are the updates and deletes that `select` excludes. `failing` are the managed live
+    webhooks whose deliveries fail; they change neither an operation nor a digest.
     """
 
     origin: str
@@ -357,6 +359,7 @@ class Plan(NamedTuple):
     not_shown: tuple[tuple[str, str], ...] = ()
     not_compared: tuple[SecretUse, ...] = ()
     secrets: tuple[SecretUse, ...] = ()
+    failing: tuple[Delivery, ...] = ()
     digests: tuple[tuple[OperationDigest, ...], ...] = ()
     digest: str = ""
 

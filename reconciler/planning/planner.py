@@ -16,6 +16,7 @@ from reconciler.findings import Finding, has_errors, note, sort_key, warning
 from reconciler.kinds import KINDS
 from reconciler.model import Desired, Live, LiveWebhook, Secret, SecretRef, Webhook
 from reconciler.planning.compare import compare, visible, with_removed_unknown_fields
+from reconciler.planning.delivery import Delivery, DeliveryState, delivery
 from reconciler.planning.guards import guard, relaxed
 from reconciler.planning.match import Match
 from reconciler.planning.names import unmatched, unused
@@ -158,10 +159,24 @@ def plan(
             if (use.webhook, use.field) not in sent
         ),
         secrets=tuple(uses),
+        failing=_failing(table, live.webhooks),
         digests=reviewable,
         digest=plan_digest(live.origin, live.organization.id, chain.from_iterable(reviewable)),
     )
     return made._replace(blocked=tuple(guard(made, options.allow_deletes)))
+
+
+def _failing(table: Match, live: Iterable[LiveWebhook]) -> tuple[Delivery, ...]:
+    """Return the managed webhooks whose deliveries fail, by name, then id."""
+    failing = [delivery(webhook) for webhook in live if webhook.last_error is not None]
+    failing = [webhook for webhook in failing if webhook.state is DeliveryState.FAILING]
+    if not failing:
+        return ()  # most plans
+    managed = {webhook.id for _, webhook in table.pairs}
+    managed.update(delete.before.id for delete in table.deletes)
+    managed.update(webhook.id for kept in table.kept for webhook in kept.webhooks)
+    managed_failing = [webhook for webhook in failing if webhook.id in managed]
+    return tuple(sorted(managed_failing, key=lambda webhook: (webhook.name, webhook.id)))
 
 
 def _unmatched_globs(

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from reconciler.findings import Position
 from reconciler.model import DeliveryError, Live
+from reconciler.planning.delivery import DeliveryState, delivery_state
 from reconciler.planning.plan import (
     Create,
     Delete,
@@ -50,8 +51,9 @@ DRIFTED = (
 class WebhookStatus(NamedTuple):
     """The status of one webhook. `id` is None if it is not live.
 
-    `position` is the line that declares it, protects it or declares it absent. `last_run` is the
-    server's time of the last delivery, `last_error` its error, None if it did not fail.
+    `position` is the line that declares it, protects it or declares it absent. `delivery` is None
+    if it is not live. `last_run` is the server's time of the last delivery, `last_error` the last
+    error, which may be older.
     """
 
     id: str | None
@@ -61,6 +63,7 @@ class WebhookStatus(NamedTuple):
     destination: str
     event_types: frozenset[str]
     position: Position | None = None
+    delivery: DeliveryState | None = None
     last_run: str | None = None
     last_error: DeliveryError | None = None
 
@@ -107,24 +110,31 @@ def statuses(live: Live, plan: Plan | None) -> tuple[WebhookStatus, ...]:
             else:
                 states |= {webhook.id: (state, kept.position) for webhook in kept.webhooks}
     other = (ManagementStatus.UNCHECKED if plan is None else ManagementStatus.IGNORED, None)
-    errors = {each.id: each.last_error for each in live.webhooks}
+    live_by_id = {webhook.id: webhook for webhook in live.webhooks}
     rows = [(webhook, ManagementStatus.MISSING, position) for webhook, position in missing]
     rows += [(snapshot(each), *states.get(each.id, other)) for each in live.webhooks]
-    found = [
-        WebhookStatus(
-            id=None if state is ManagementStatus.MISSING else webhook.id,
-            name=webhook.name,
-            type=webhook.type,
+    shown: list[WebhookStatus] = []
+    for snapshot_, state, position in rows:
+        # A missing webhook may have an id, too: the declared one, which is no longer live.
+        live_webhook = None if state is ManagementStatus.MISSING else live_by_id[snapshot_.id]
+        status = WebhookStatus(
+            id=None,
+            name=snapshot_.name,
+            type=snapshot_.type,
             state=state,
-            destination=webhook.destination,
-            event_types=webhook.event_types,
+            destination=snapshot_.destination,
+            event_types=snapshot_.event_types,
             position=position,
-            last_run=webhook.last_run,
-            last_error=errors.get(webhook.id),
         )
-        for webhook, state, position in rows
-    ]
-    return tuple(sorted(found, key=lambda each: (each.name, each.id or "")))
+        if live_webhook is not None:
+            status = status._replace(
+                id=live_webhook.id,
+                delivery=delivery_state(live_webhook.last_run, live_webhook.last_error),
+                last_run=live_webhook.last_run,
+                last_error=live_webhook.last_error,
+            )
+        shown.append(status)
+    return tuple(sorted(shown, key=lambda status: (status.name, status.id or "")))
 
 
 def drift(statuses: Iterable[WebhookStatus]) -> dict[ManagementStatus, int]:

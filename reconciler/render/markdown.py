@@ -212,6 +212,7 @@ def _notes(plan: Plan, view: View) -> Iterable[str]:
     lines = words.remaining_counts(
         plan, names=view.verbosity > 0, shown=lambda name: code(quote(name))
     )
+    lines += words.failing(plan, shown=lambda name: code(quote(name)))
     yield from (f"- {each}" for each in lines)
     for ref, destinations in words.secret_destinations(plan).items():
         missing = " (missing here)" if ref in view.missing else ""

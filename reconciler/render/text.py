@@ -13,6 +13,7 @@ from typing import Final
 from reconciler.checks import Check, Checklist, Status
 from reconciler.errors import ApiError, ReconcilerError
 from reconciler.findings import MAX_EXCERPT_PREFIX, Finding, Position, Severity
+from reconciler.planning.delivery import DeliveryState
 from reconciler.planning.plan import Plan
 from reconciler.planning.status import DRIFTED, ManagementStatus, WebhookStatus
 from reconciler.render import PLAIN, LiveStatus, View, words
@@ -133,7 +134,7 @@ def _notes(plan: Plan, view: View) -> Iterable[Sequence[str]]:
     is_listed = view.verbosity > 0
     end = "." if is_listed else "; listed with -v."
     counted = words.remaining_counts(plan, names=is_listed)
-    yield _paragraphs([f"{each}{end}" for each in counted], view)
+    yield _paragraphs([*(f"{each}{end}" for each in counted), *words.failing(plan)], view)
     yield _secrets(plan, view)
     for findings in (plan.notes, plan.relaxed, plan.blocked):
         yield _blocks(findings, view)
@@ -256,9 +257,9 @@ def render_status(status: LiveStatus, view: View = PLAIN) -> str:
     """
     found, plan = status.webhooks, status.plan
     table = lay_out([*map(_status_row, found)], width=view.width, color=view.color) or ["  none"]
-    failing = sum(each.last_error is not None for each in found)
+    failing = sum(each.delivery is DeliveryState.FAILING for each in found)
     count = words.plural(sum(each.id is not None for each in found), "live webhook")
-    count += f", {failing} with a failed delivery" if failing else ""
+    count += f", {failing} failing" if failing else ""
     limits = words.not_compared(plan, names=view.verbosity > 0) if plan is not None else []
     lines = _paragraphs([f"{each}." for each in limits], view)
     title = f"CloudTruth webhooks for {quote(status.organization.name)}"
@@ -271,12 +272,13 @@ def _status_row(found: WebhookStatus) -> Row:
         ran = f"last run {quote(found.last_run)}" if found.last_run else "never run"
         about += [ran, f"id {quote(found.id)}"]
     fields: tuple[FieldLine, ...] = ()
+    is_failing = found.delivery is DeliveryState.FAILING
     if (error := found.last_error) is not None:
         parts = [quote(part) for part in (error.code, error.text) if part] or ["no reason given"]
         parts += [f"({quote(error.timestamp)})"] if error.timestamp else []
-        fields = (FieldLine("failed:", tuple(map(Atom, parts))),)
+        fields = (FieldLine(f"{found.delivery}:", tuple(map(Atom, parts))),)
     return Row(
-        sign="!" if fields or found.state in DRIFTED else " ",
+        sign="!" if is_failing or found.state in DRIFTED else " ",
         name=quote(found.name),
         what=found.state,
         why=", ".join(about),

@@ -11,7 +11,7 @@ from typing import Final
 
 from reconciler.errors import ExitCode
 from reconciler.findings import Finding, Severity, sort_key
-from reconciler.model import SecretRef
+from reconciler.model import DeliveryError, SecretRef
 from reconciler.planning.guards import guard
 from reconciler.planning.names import MAX_GLOB
 from reconciler.planning.plan import Create, Delete, Plan, Reason, Update
@@ -121,6 +121,20 @@ def not_compared(plan: Plan, *, names: bool, shown: Callable[[str], str] = quote
         if listed:
             lines.append(f"{title}: {'; '.join(listed) if names else shorten(listed, 5)}")
     return lines
+
+
+def failing(plan: Plan, *, shown: Callable[[str], str] = quote) -> list[str]:
+    """Return one line about managed webhooks whose deliveries fail, if there are any."""
+    if not plan.failing:
+        return []
+    names = shorten([shown(webhook.name) for webhook in plan.failing], 5)
+    return [f"Failing deliveries: {names}; see {shown('webhooks status --failing')}."]
+
+
+def delivery_error(error: DeliveryError | None) -> str:
+    """Return code and text of a delivery error, as the server wrote them."""
+    parts = () if error is None else (error.code, error.text)
+    return " ".join(filter(None, parts)) or "no reason given"
 
 
 def secret_destinations(plan: Plan) -> dict[SecretRef, dict[str, None]]:

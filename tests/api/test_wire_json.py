@@ -124,6 +124,7 @@ def test_any_json_is_a_webhook_or_a_protocol_error(value: Any) -> None:
     [
         (None, None),
         ({}, None),
+        ({"timestamp": None, "code": None, "text": None}, None),
         (
             {"timestamp": "2026-01-01T00:00:00Z", "code": 404, "text": "not found"},
             DeliveryError(timestamp="2026-01-01T00:00:00Z", code="404", text="not found"),

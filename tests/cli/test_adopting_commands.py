@@ -115,7 +115,7 @@ def test_failed_deliveries(shell: Shell, applied: None, tmp_path: Path):
     failed = {"timestamp": ran, "code": 404, "text": "channel_not_found\n::error::x"}
     edit(tmp_path, last_run=ran, last_error=failed)
     for more, code in (((), 0), (("--failing",), 1)):
-        shown = ("failed:  404", "2 with a failed delivery")
+        shown = ("failing:  404", "2 failing")
         expect(shell("status", LOCAL, *more), code, *shown, without=("\n::error",))
 
 

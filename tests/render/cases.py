@@ -25,6 +25,7 @@ from reconciler.model import (
     Value,
     Webhook,
 )
+from reconciler.planning.delivery import delivery_state
 from reconciler.planning.guards import guard
 from reconciler.planning.plan import (
     Attribution,
@@ -354,9 +355,17 @@ ERRORS = {
 
 
 def status(
-    name: str, state: ManagementStatus, *, id: str | None = "1", **more: Any
+    name: str,
+    state: ManagementStatus,
+    *,
+    id: str | None = "1",
+    last_run: str | None = None,
+    last_error: DeliveryError | None = None,
+    **more: Any,
 ) -> WebhookStatus:
+    delivery = None if id is None else delivery_state(last_run, last_error)
     return WebhookStatus(
+        delivery=delivery, last_run=last_run, last_error=last_error,
         id=id, name=name, type="slack", state=state, destination="slack #a",
         event_types=frozenset({"value_created"}), **more,
     )  # fmt: skip
@@ -387,5 +396,11 @@ STATUSES = {
             ),
         ),
         status("b", ManagementStatus.IN_SYNC, last_error=DeliveryError()),
+        status(
+            "c",
+            ManagementStatus.IN_SYNC,
+            last_run="2026-11-23T00:00:00Z",
+            last_error=DeliveryError(timestamp="2026-11-22T00:00:00Z", text="gone"),
+        ),
     ),
 }

@@ -9,6 +9,7 @@ from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode
 from reconciler.findings import Severity
+from reconciler.planning.delivery import DeliveryState
 from reconciler.planning.status import drift
 from reconciler.render import RENDERERS, LiveStatus
 from reconciler.source.files import DEFAULT_FILE, suggestion
@@ -21,13 +22,13 @@ from reconciler.source.files import DEFAULT_FILE, suggestion
     formats=("text", "json"),
     options=(
         Option("--failing", group="Output", is_flag=True,
-               help="Show only webhooks with a delivery error; exit with 1 if there are any."),
+               help="Show only webhooks whose last delivery failed; exit with 1 if there are any."),
     ),
 )  # fmt: skip
 def run(session: Session, failing: bool, format: str) -> int:
     """With files (default: webhooks.yaml, if it exists), also lists declared webhooks that are not
-    live, and counts the drift in the last line. The last delivery error is shown as the server
-    reports it; a later delivery may have succeeded.
+    live, and counts the drift in the last line. A webhook is failing if its last delivery failed;
+    an error before a later delivery is shown as failed earlier.
 
     Examples:
         # show everything
@@ -48,7 +49,7 @@ def run(session: Session, failing: bool, format: str) -> int:
         session.warn([each for each in plan.notes if each.severity is Severity.WARNING])
     drifted = None if checked is None else drift(rows)
     if failing:
-        rows = tuple(each for each in rows if each.last_error)
+        rows = tuple(row for row in rows if row.delivery is DeliveryState.FAILING)
     if rows or not failing or format != "text":
         render = RENDERERS[format]().render_status
         found = LiveStatus(live.organization, rows, drifted, plan)
