@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from reconciler.emulator.messages import Exchange, dump
@@ -45,6 +46,20 @@ class Behavior:
     """Whether changes are disabled in every organization."""
     methods: tuple[str, ...] = ("PUT", "PATCH", "DELETE")
     """The methods allowed on a webhook, besides GET."""
+    projects: Mapping[str, str] = field(default_factory=lambda: {"Scratch": ""})
+    """The projects of every organization, each with the pattern of its parameters' names."""
+    project_role: str | None = None
+    """The key's role in the projects, if access to them is controlled."""
+    delivered_events: tuple[str, ...] | None = None
+    """The events whose deliveries change a webhook; None for all."""
+    failing_events: tuple[str, ...] = ()
+    """The events whose deliveries fail."""
+    failing_destinations: tuple[str, ...] = (".invalid",)
+    """Ends of hosts, and channels, to which deliveries fail."""
+    delivery_seconds: float = 0.0
+    """Seconds until a delivery changes a webhook."""
+    clears_errors: bool = False
+    """Whether a successful delivery removes the last error."""
 
     def role(self, stored: str) -> str:
         """Return the displayed form of a stored role."""
@@ -53,6 +68,14 @@ class Behavior:
     def allows(self, role: str, *, write: bool) -> bool:
         """Return whether a role may read or write webhooks."""
         return not write or role.upper() in ("ADMIN", "OWNER")
+
+    def allows_parameters(self, role: str) -> bool:
+        """Return whether a role may write parameters."""
+        return role.upper() in ("CONTRIB", "ADMIN", "OWNER")
+
+    def now(self) -> datetime:
+        """Return the server's time."""
+        return datetime.now(UTC)
 
     def account(self, row: dict[str, Any]) -> dict[str, Any]:
         """Return the displayed form of an organization or a user."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from urllib.parse import quote, unquote
 
-from reconciler.emulator import webhooks
+from reconciler.emulator import parameters, webhooks
 from reconciler.emulator.behavior import Behavior
 from reconciler.emulator.messages import (
     Exchange,
@@ -96,6 +96,25 @@ def _route(
             return _current_user, ("GET",)
         case ["", "api", "v1", "memberships", _, ""]:
             return _retrieve_membership, ("GET",)
+        case ["", "api", "v1", "projects" | "environments", ""]:
+            return parameters.respond, ("GET",)
+        case ["", "api", "v1", "projects", _, "parameters", ""]:
+            return parameters.respond, ("GET", "POST")
+        case ["", "api", "v1", "projects", _, "parameters", _, "values", ""]:
+            return parameters.respond, ("POST",)
+        case ["", "api", "v1", "projects", _, "parameters", _, ""] | [
+            "",
+            "api",
+            "v1",
+            "projects",
+            _,
+            "parameters",
+            _,
+            "values",
+            _,
+            "",
+        ]:
+            return parameters.respond, ("PATCH", "DELETE")
         case ["", "api", "v1", "webhooks", ""]:
             return webhooks.respond, ("GET", "POST")
         case ["", "api", "v1", "webhooks", _, ""]:

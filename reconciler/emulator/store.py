@@ -1,4 +1,4 @@
-"""Store organizations, users and webhooks of the emulated server.
+"""Store organizations, users, webhooks and parameters of the emulated server.
 
 It is one SQLite database, in memory or in a file, usable from any thread. Transactions are
 exclusive and atomic. Keys are stored as digests only. Webhooks are stored as JSON text, so that
@@ -32,6 +32,10 @@ CREATE TABLE IF NOT EXISTS memberships (
 CREATE TABLE IF NOT EXISTS webhooks (
     seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, organization TEXT NOT NULL,
     name TEXT NOT NULL, data TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS parameters (
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, project TEXT NOT NULL, data TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS deliveries (
+    seq INTEGER PRIMARY KEY, due REAL NOT NULL, webhook TEXT NOT NULL, data TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS webhooks_by_creation ON webhooks (organization, seq);
 CREATE INDEX IF NOT EXISTS webhooks_by_name ON webhooks (organization, name, seq);
 """
@@ -217,12 +221,47 @@ class Store:
         found = self._execute(query, organization, organization)
         return [json.loads(data) for (data,) in found]
 
+    # Parameters and deliveries
+
+    def save_parameter(self, project: str, record: Mapping[str, Any]) -> None:
+        """Store a parameter of a project. It replaces the one with its `id`."""
+        self._execute(
+            "INSERT INTO parameters (id, project, data) VALUES (?, ?, ?)"
+            " ON CONFLICT (id) DO UPDATE SET data = excluded.data",
+            record["id"],
+            project,
+            dump(record),
+        )
+
+    def delete_parameter(self, id: str) -> None:
+        """Remove a parameter and its values."""
+        self._execute("DELETE FROM parameters WHERE id = ?", id)
+
+    def parameters(self, project: str | None = None) -> list[dict[str, Any]]:
+        """Return the parameters of a project, oldest first; by default those of all projects."""
+        query = "SELECT data FROM parameters WHERE ? IS NULL OR project = ? ORDER BY seq"
+        return [json.loads(data) for (data,) in self._execute(query, project, project)]
+
+    def add_delivery(self, webhook: str, due: float, changes: Mapping[str, Any]) -> None:
+        """Store changes of a webhook that a delivery makes at the time `due` (a Unix time)."""
+        self._insert("deliveries", webhook=webhook, due=due, data=dump(changes))
+
+    def apply_deliveries(self, now: float) -> None:
+        """Change the webhooks whose deliveries are due, in the order of the deliveries."""
+        query = "SELECT webhook, data FROM deliveries WHERE due <= ? ORDER BY seq"
+        deliveries = self._execute(query, now)
+        if deliveries:
+            self._execute("DELETE FROM deliveries WHERE due <= ?", now)
+        for id_, changes in deliveries:
+            if (row := self.row(id_)) is not None:
+                self.save({**json.loads(row.data), **json.loads(changes)})
+
     def _execute(self, query: str, *values: Any) -> list[Any]:
         with self._lock:
             # Outside a transaction, a single statement is atomic.
             return self._connection.execute(query, values).fetchall()
 
-    def _insert(self, table: str, **values: str) -> None:
+    def _insert(self, table: str, **values: str | float) -> None:
         marks = ", ".join("?" * len(values))
         query = f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})"  # noqa: S608
         self._execute(query, *values.values())

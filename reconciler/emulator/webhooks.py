@@ -40,6 +40,7 @@ def respond(exchange: Exchange) -> Response:
         raise reject(403, "You do not have permission to perform this action.")
     if method != "GET" and behavior.maintenance:
         raise reject(403, "Changes are disabled during maintenance.")
+    exchange.store.apply_deliveries(behavior.now().timestamp())
     match method:
         case "POST":
             return _write(exchange, None)
@@ -71,7 +72,8 @@ def _write(exchange: Exchange, row: Row | None) -> Response:
     return bytes_response(201 if stored is None else 200, shown.encode())
 
 
-def _body(exchange: Exchange) -> dict[str, Any]:
+def body(exchange: Exchange) -> dict[str, Any]:
+    """Return the object that a request sends. Raises RejectedError."""
     request = exchange.request
     if not request.body:
         return {}
@@ -90,7 +92,7 @@ def _body(exchange: Exchange) -> dict[str, Any]:
 
 def _validated(exchange: Exchange, stored: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the webhook to store; `stored` is the one to change, None for a new one."""
-    data, behavior = _body(exchange), exchange.behavior
+    data, behavior = body(exchange), exchange.behavior
     is_patch = exchange.request.method == "PATCH"
     record: dict[str, Any] = {"id": None, **dict.fromkeys(_FIELDS)}
     record |= stored or {"organization": exchange.caller.organization}

@@ -1,0 +1,175 @@
+"""The routes for projects, environments, parameters and values, and the deliveries of their events.
+
+Only what `webhooks check --deliver` uses: every organization has the projects of the behavior, and
+the environment `default`. A parameter is stored with its values. Each write is an event, which is
+delivered to the webhooks that listen to it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import NAMESPACE_URL, uuid5
+
+from reconciler.emulator.messages import (
+    Exchange,
+    RejectedError,
+    Response,
+    bytes_response,
+    dump,
+    json_value,
+    page,
+    reject,
+)
+from reconciler.emulator.webhooks import body
+
+_ROOT = "/api/v1/"
+
+
+def respond(exchange: Exchange) -> Response:
+    """List projects or environments, or list, create, change or delete parameters and values."""
+    method, parts = exchange.request.method, exchange.request.path.split("/")[3:-1]
+    if len(parts) == 1:
+        names = exchange.behavior.projects if parts[0] == "projects" else ("default",)
+        return _named(exchange, [_object(exchange, parts[0], name) for name in names])
+    project = _project(exchange, parts[1])
+    if method == "GET":
+        return _named(exchange, exchange.store.parameters(project["id"]))
+    role = exchange.behavior.project_role or exchange.role
+    if not exchange.behavior.allows_parameters(role):
+        raise reject(403, "You do not have permission to perform this action.")
+    sent = {} if method == "DELETE" else body(exchange)
+    if len(parts) == 3:
+        return _create_parameter(exchange, project, sent)
+    stored = exchange.store.parameters(project["id"])
+    parameter = next((row for row in stored if row["id"] == parts[3]), None)
+    if parameter is None:
+        raise reject(404, "Not found.")
+    if len(parts) > 4:
+        return _write_value(exchange, project["id"], parameter, sent)
+    if method == "DELETE":
+        exchange.store.delete_parameter(parameter["id"])
+        _deliver(exchange, "parameter_deleted")
+        return bytes_response(204)
+    parameter["description"] = sent.get("description", parameter["description"])
+    exchange.store.save_parameter(project["id"], parameter)
+    _deliver(exchange, "parameter_updated")
+    return json_value(parameter)
+
+
+def _object(exchange: Exchange, kind: str, name: str) -> dict[str, Any]:
+    """Return a project or an environment. Its id depends on the organization and the name."""
+    id_ = str(uuid5(NAMESPACE_URL, f"{exchange.caller.organization}/{kind}/{name}"))
+    row: dict[str, Any] = {"id": id_, "url": exchange.url(f"{_ROOT}{kind}/{id_}/"), "name": name}
+    if kind == "projects":
+        pattern = exchange.behavior.projects[name]
+        row |= {"role": exchange.behavior.project_role, "parameter_name_pattern": pattern}
+    return row
+
+
+def _project(exchange: Exchange, id: str) -> dict[str, Any]:
+    projects = (_object(exchange, "projects", name) for name in exchange.behavior.projects)
+    project = next((row for row in projects if row["id"] == id), None)
+    if project is None:
+        raise reject(404, "Not found.")
+    return project
+
+
+def _named(exchange: Exchange, rows: list[dict[str, Any]]) -> Response:
+    """Return the page of the rows with the name, or the start of the name, of the query."""
+    query = exchange.query_params
+    name, start = query.get("name"), query.get("name__startswith", "")
+    matching = [
+        row for row in rows if name in (None, row["name"]) and row["name"].startswith(start)
+    ]
+    return page(exchange, [dump(row) for row in matching])
+
+
+def _create_parameter(
+    exchange: Exchange, project: Mapping[str, Any], sent: Mapping[str, Any]
+) -> Response:
+    name, pattern = sent.get("name"), project["parameter_name_pattern"]
+    problem = None
+    if not isinstance(name, str) or not name.strip():
+        problem = "This field is required."
+    elif len(name) > 256:
+        problem = "Ensure this field has no more than 256 characters."
+    elif pattern and not re.fullmatch(pattern, name):
+        problem = "The name does not match the pattern of the project."
+    elif any(row["name"] == name for row in exchange.store.parameters(project["id"])):
+        problem = "A parameter with this name exists."
+    if problem is not None:
+        raise RejectedError(json_value({"name": [problem]}, status=400))
+    parameter = {
+        "id": exchange.store.new_id(),
+        "name": name,
+        "description": sent.get("description", ""),
+        "secret": sent.get("secret", False),
+        "type": sent.get("type", "string"),
+        "values": {},
+    }
+    exchange.store.save_parameter(project["id"], parameter)
+    _deliver(exchange, "parameter_created")
+    return json_value(parameter, status=201)
+
+
+def _write_value(
+    exchange: Exchange, project: str, parameter: dict[str, Any], sent: Mapping[str, Any]
+) -> Response:
+    """Create, change or delete the value of a parameter in an environment."""
+    method, values = exchange.request.method, parameter["values"]
+    if method == "POST":
+        environment = _object(exchange, "environments", "default")["url"]
+        if sent.get("environment") != environment:
+            problem = "Invalid hyperlink - Object does not exist."
+            raise RejectedError(json_value({"environment": [problem]}, status=400))
+        if values:
+            raise reject(409, "The parameter has a value in this environment.")
+        value = {"id": exchange.store.new_id(), "environment": environment}
+    else:
+        environment = next((url for url in values if values[url]["id"] == exchange.id), None)
+        if environment is None:
+            raise reject(404, "Not found.")
+        value = values.pop(environment)
+    if method != "DELETE":
+        values[environment] = {**value, "internal_value": sent.get("internal_value")}
+    exchange.store.save_parameter(project, parameter)
+    _deliver(exchange, f"value_{_VERBS[method]}")
+    if method == "DELETE":
+        return bytes_response(204)
+    return json_value(values[environment], status=201 if method == "POST" else 200)
+
+
+_VERBS = {"POST": "created", "PATCH": "updated", "DELETE": "deleted"}
+
+
+def _deliver(exchange: Exchange, event: str) -> None:
+    """Deliver an event to the webhooks of the organization that listen to it."""
+    behavior, now = exchange.behavior, exchange.behavior.now()
+    if behavior.delivered_events is not None and event not in behavior.delivered_events:
+        return
+    for text in exchange.store.texts(exchange.caller.organization):
+        webhook = json.loads(text)
+        if event not in webhook["event_types"]:
+            continue
+        moment = now.isoformat().replace("+00:00", "Z")
+        changes: dict[str, Any] = {"last_run": moment}
+        if _fails(exchange, webhook, event):
+            kind = "channel_not_found" if webhook["type"] == "slack" else "connection_error"
+            error = {"timestamp": moment, "code": kind, "text": f"delivery of {event} failed"}
+            changes["last_error"] = error
+        elif behavior.clears_errors:
+            changes["last_error"] = None
+        due = now.timestamp() + behavior.delivery_seconds
+        exchange.store.add_delivery(webhook["id"], due, changes)
+
+
+def _fails(exchange: Exchange, webhook: Mapping[str, Any], event: str) -> bool:
+    behavior, configuration = exchange.behavior, webhook["configuration"]
+    host = urlsplit(str(configuration.get("url", ""))).hostname or ""
+    channel = str(configuration.get("channel", ""))
+    ends = behavior.failing_destinations
+    return event in behavior.failing_events or host.endswith(ends) or channel in ends
