@@ -117,15 +117,15 @@ def retry_after(value: str | None, date: str | None, now: datetime) -> float | N
     value = value.strip()
     if re.fullmatch(r"[0-9]{1,15}", value):
         return float(value)
-    until = _http_date(value)
+    until = http_date(value)
     if until is None:
         return None
-    since = _http_date(date) if date is not None else None
+    since = http_date(date) if date is not None else None
     seconds = (until - (since or now)).total_seconds()
     return seconds if seconds >= 0 else None
 
 
-def _http_date(text: str) -> datetime | None:
+def http_date(text: str) -> datetime | None:
     """Parse an HTTP date; None if it is invalid."""
     try:
         found = parsedate_to_datetime(text)

@@ -27,6 +27,7 @@ from reconciler.emulator.messages import (
 from reconciler.emulator.webhooks import body
 
 _ROOT = "/api/v1/"
+_MAX_NAME = 256
 
 
 def respond(exchange: Exchange) -> Response:
@@ -95,8 +96,8 @@ def _create_parameter(
     problem = None
     if not isinstance(name, str) or not name.strip():
         problem = "This field is required."
-    elif len(name) > 256:
-        problem = "Ensure this field has no more than 256 characters."
+    elif len(name) > _MAX_NAME:
+        problem = f"Ensure this field has no more than {_MAX_NAME} characters."
     elif pattern and not re.fullmatch(pattern, name):
         problem = "The name does not match the pattern of the project."
     elif any(row["name"] == name for row in exchange.store.parameters(project["id"])):

@@ -88,7 +88,9 @@ class EmulatedApi:
         self.clock = VirtualClock()
         self.faults = Script()
         self.emulator = Emulator(
-            behavior=Variant(**choices), faults=self.faults, clock=self.clock.monotonic
+            behavior=Variant(**{"server_time": self.clock.now, **choices}),
+            faults=self.faults,
+            clock=self.clock.monotonic,
         )
         self.organization = self.emulator.organization
         self.adapter = InProcess(self.emulator.handle, clock=self.clock)

@@ -18,8 +18,8 @@ from textwrap import dedent
 from typing import Any, Final
 
 from reconciler.ci.workflows import pinned
+from tests.deliveries.fake_slack import GOOD
 from tests.folders import ROOT
-from tests.slack.fake_slack import GOOD
 
 _BLOCK = re.compile(r"^[ ]*```(?P<language>\w*)\n(?P<text>.*?)^[ ]*```$", re.M | re.S)
 

@@ -17,10 +17,10 @@ import pytest
 import yaml
 
 from tests.cli.conftest import MakeCloud, Shell
+from tests.deliveries.fake_slack import GOOD, SCOPES, FakeSlack
 from tests.docs.block_setups import README, SECRETS, Block, blocks
 from tests.folders import ROOT, python
 from tests.served import served
-from tests.slack.fake_slack import GOOD, SCOPES, FakeSlack
 
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")),

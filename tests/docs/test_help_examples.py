@@ -14,12 +14,12 @@ import pytest
 from reconciler.cli.main import program
 from tests.cli.conftest import Shell
 from tests.cli.test_help import COMMANDS
+from tests.deliveries.fake_slack import FakeSlack
 from tests.docs.block_setups import EXAMPLE, SECRETS
 from tests.emulated.emulator import Emulator
 from tests.emulated.variant import Variant
 from tests.folders import ROOT, write
 from tests.served import served
-from tests.slack.fake_slack import FakeSlack
 
 
 class Expected(NamedTuple):

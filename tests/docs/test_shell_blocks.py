@@ -17,11 +17,11 @@ import pytest
 import yaml
 
 from tests.cli.conftest import MakeCloud, Shell
+from tests.deliveries.fake_slack import FakeSlack
 from tests.docs.block_setups import ELSEWHERE, SECRETS, SETUPS, STAND_INS, BlockSetup
 from tests.docs.test_code_blocks import BLOCKS
 from tests.folders import ROOT, copy_parts, git, write
 from tests.served import served
-from tests.slack.fake_slack import FakeSlack
 from tests.waiting import TIMEOUT
 
 PARTS = ("reconciler", "tests", "schemas", "docs", "examples", "scripts", "benchmarks", ".ci")

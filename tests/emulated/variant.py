@@ -11,6 +11,7 @@ import unicodedata
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from hashlib import blake2b
 from typing import Any, Literal
@@ -125,6 +126,8 @@ class Variant(Behavior):
     """The value of `current` for the key's organization."""
     membership_shown: bool = True
     """Whether the current user's `membership_id` is shown."""
+    server_time: Callable[[], datetime] | None = None
+    """The server's clock, instead of the machine's."""
 
     @property
     def stale(self) -> bool:
@@ -141,6 +144,9 @@ class Variant(Behavior):
 
     def allows(self, role: str, *, write: bool) -> bool:
         return _power(role) >= _power("ADMIN" if write else self.read_role)
+
+    def now(self) -> datetime:
+        return super().now() if self.server_time is None else self.server_time()
 
     def account(self, row: dict[str, Any]) -> dict[str, Any]:
         if "membership_id" in row and not self.membership_shown:

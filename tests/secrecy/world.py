@@ -17,6 +17,7 @@ from reconciler.cli.errors import handle_error
 from reconciler.cli.main import program
 from tests.ci.fake_github import FakeGitHub, runner_environ
 from tests.cli.conftest import make_process
+from tests.deliveries.fake_slack import SCOPES, FakeSlack
 from tests.emulated import faults
 from tests.emulated.emulator import Emulator, Request, Response
 from tests.emulated.faults import Fault, Rule, Script
@@ -25,7 +26,6 @@ from tests.folders import write
 from tests.secrecy import canaries as c
 from tests.secrecy.canaries import find
 from tests.served import served
-from tests.slack.fake_slack import SCOPES, FakeSlack
 
 _PACKAGE: Final = Path(reconciler.__file__).resolve().parent
 _REVEALING: Final = _PACKAGE / "api"

@@ -12,13 +12,13 @@ from reconciler.api.origin import Credential, Network, Origin
 from reconciler.cli.connection import Progress
 from reconciler.cli.options import Group, Option, command
 from reconciler.cli.session import Session
+from reconciler.deliveries.manifest import APP_NAME, STEPS, link, manifest, rendered
 from reconciler.errors import ConfigurationError
 from reconciler.findings import has_errors
 from reconciler.model import Secret
 from reconciler.planning.names import Globs, unmatched
 from reconciler.render.quote import prose
 from reconciler.render.words import plural
-from reconciler.slack.manifest import APP_NAME, STEPS, link, manifest, rendered
 
 _SLACK: Final = "https://slack.com/api"
 
@@ -105,7 +105,7 @@ def _check(session: Session, only: tuple[str, ...], send: bool, slack_url: str, 
     session.warn(unused)
     # Imported here, so that an error before does not load the HTTP library.
     from reconciler.api.transport import Transport
-    from reconciler.slack.check import check
+    from reconciler.deliveries.slack import check
 
     where = Origin.parse(
         slack_url, "the Slack URL (--slack-url, WEBHOOKS_SLACK_URL)", example=_SLACK

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.cli.conftest import SECRETS, File, Shell
+from tests.deliveries.fake_slack import GOOD, FakeSlack
 from tests.doctor.test_doctor_command import document
 from tests.served import closed_port, served
-from tests.slack.fake_slack import GOOD, FakeSlack
 
 
 def test_json_matches_its_schema_without_tokens(shell: Shell, file: File) -> None:

@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import yaml
 
+from reconciler.deliveries.manifest import STEPS, link, manifest, rendered
 from reconciler.errors import UsageError
-from reconciler.slack.manifest import STEPS, link, manifest, rendered
 from tests.cli.conftest import Shell
 
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 from reconciler.api.attempt import Reply
 from reconciler.api.transport import MAX_LISTING_BYTES, Transport
 from reconciler.checks import Check, Checklist, Section, Status, fail, ok, unknown, warn
+from reconciler.deliveries.manifest import SCOPES
 from reconciler.errors import (
     AmbiguousWriteError,
     ApiError,
@@ -28,7 +29,6 @@ from reconciler.kinds.slack import TOKEN, USE_A_BOT, non_bot_description
 from reconciler.model import Secret, SecretRef, Webhook
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
-from reconciler.slack.manifest import SCOPES
 
 _MAX_PAGES: Final = 50
 _PAGE: Final = 900  # channels; Slack advises fewer than 1000

@@ -10,14 +10,14 @@ from reconciler.api.connections import InProcess
 from reconciler.api.origin import Credential, Network, Origin
 from reconciler.api.transport import Transport
 from reconciler.checks import Check, Checklist, Status
+from reconciler.deliveries.slack import check
 from reconciler.emulator.messages import Request
 from reconciler.errors import CredentialError
 from reconciler.model import Scheme, Secret, SecretRef, Webhook
-from reconciler.slack.check import check
+from tests.deliveries.fake_slack import GOOD, SCOPES, SEEING, FakeSlack
 from tests.planning.builders import TOKEN_REF, generic
 from tests.planning.builders import slack as hook
 from tests.ports import VirtualClock
-from tests.slack.fake_slack import GOOD, SCOPES, SEEING, FakeSlack
 
 OTHER = SecretRef(scheme=Scheme.ENV, name="SAME_TOKEN")
 NO_PUBLIC = ("chat:write", "chat:write.customize")

@@ -1,0 +1,1 @@
+"""Whether deliveries arrive: the Slack app that posts them, its checks, and a proof."""

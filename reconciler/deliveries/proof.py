@@ -1,0 +1,326 @@
+"""Prove that webhooks deliver: cause events in a scratch project and watch `last_run`.
+
+The command creates one parameter, changes it, gives it a value, changes and deletes that, and
+deletes the parameter: six events. Whatever fails, the parameter is then deleted, or the result
+names it. The verdict compares the server's fields before and after, so no clock matters.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from typing import Final, NamedTuple, TypeVar
+
+from reconciler.api.parameters import Parameter, Parameters, Project
+from reconciler.errors import (
+    AmbiguousWriteError,
+    ApiError,
+    NotFoundError,
+    PermissionDeniedError,
+    ReconcilerError,
+    UnreachableError,
+)
+from reconciler.model import LiveWebhook, Organization
+from reconciler.ports import Clock, Stop
+
+EVENTS: Final = (
+    "parameter_created",
+    "parameter_updated",
+    "value_created",
+    "value_updated",
+    "value_deleted",
+    "parameter_deleted",
+)
+"""The events of one proof, in order."""
+
+WATCHED: Final = 60.0
+"""Seconds until a webhook whose `last_run` has not changed counts as not run."""
+_INTERVAL: Final = 2.0
+_SETTLED: Final = 3
+"""Equal listings that end the watch: the first message of a webhook may arrive before the last."""
+_LOOKS: Final = (0.0, 1.0, 2.0, 4.0)
+"""Seconds before each look for an object whose create had no response: lists may be late."""
+_PREFIX: Final = "webhooks-check-"
+_STARTED: Final = "%Y%m%dT%H%M%SZ"
+_ABANDONED: Final = timedelta(minutes=10)
+_WRITERS: Final = ("OWNER", "ADMIN", "CONTRIB")
+_DESCRIPTION: Final = "Test of `webhooks check --deliver`. Safe to delete."
+
+_T = TypeVar("_T")
+
+
+class Scratch(NamedTuple):
+    """The project and the environment of a proof, and the name of its parameter.
+
+    `leftovers` are the parameters of earlier runs that ended before they could delete them.
+    """
+
+    project: Project
+    environment: str
+    name: str
+    leftovers: tuple[Parameter, ...] = ()
+
+    def delete_command(self, name: str) -> str:
+        """Return the command of CloudTruth's own program that deletes a parameter."""
+        words = ["cloudtruth", "--project", self.project.name, "param", "delete", "-y", name]
+        return shlex.join(words)
+
+
+class Written(NamedTuple):
+    """The events of a proof that were caused.
+
+    `problem` is the error that ended it early, if any. `remains` is true if the parameter was not
+    deleted, or if that is unknown.
+    """
+
+    events: tuple[str, ...]
+    problem: ApiError | None = None
+    remains: bool = False
+
+
+class Verdict(Enum):
+    """What happened to a webhook during a proof."""
+
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    NOT_RUN = "not run"
+    UNCLEAR = "unclear"  # it ran, and has an old error that may be a new one
+    DELETED = "deleted"
+
+
+class Observation(NamedTuple):
+    """One webhook before and after a proof. `after` is None if it was deleted.
+
+    `seconds` is the time from the last event until a listing showed a change, None if none did.
+    """
+
+    before: LiveWebhook
+    after: LiveWebhook | None
+    seconds: float | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return what the two states prove."""
+        before, after = self.before, self.after
+        if after is None:
+            return Verdict.DELETED
+        error = after.last_error
+        if error is not None and error != before.last_error:
+            return Verdict.FAILED
+        if after.last_run in (None, before.last_run):
+            return Verdict.NOT_RUN
+        # The same error again differs only in its time.
+        return Verdict.UNCLEAR if error is not None and not error.timestamp else Verdict.DELIVERED
+
+
+def received(webhook: LiveWebhook) -> int:
+    """Return the number of messages that a webhook receives from one proof."""
+    return len(webhook.event_types.intersection(EVENTS))
+
+
+def prepare(
+    parameters: Parameters, organization: Organization, clock: Clock, project_name: str
+) -> Scratch:
+    """Find the scratch project, its environment and leftovers, with three requests.
+
+    Raises ReconcilerError if there is no such project or the key may not write to it, ApiError.
+    """
+    project = parameters.project(project_name)
+    if project is None:
+        raise ReconcilerError(
+            f"organization {organization.name!r} has no project {project_name!r} that this key "
+            "can see",
+            hint="name an existing project that nothing depends on, with --deliver PROJECT",
+        )
+    if project.role is not None and project.role.upper() not in _WRITERS:
+        raise PermissionDeniedError(
+            f"access to project {project_name!r} is controlled, and this key's role in it is "
+            f"{project.role}",
+            hint="use another project, or give the key the role CONTRIB in this one",
+        )
+    environment = parameters.environment("default")
+    if environment is None:
+        raise ReconcilerError(
+            f"organization {organization.name!r} has no environment 'default' that this key "
+            "can see",
+            hint="use a key that can see it",
+        )
+    # The server's time, so that runs on machines with different clocks agree about the age.
+    now = project.time or clock.now()
+    name = f"{_PREFIX}{now.strftime(_STARTED)}-{secrets.token_hex(4)}"
+    earlier = parameters.starting_with(project.id, _PREFIX)
+    old = (parameter for parameter in earlier if _is_abandoned(parameter.name, now))
+    return Scratch(project, environment, name, tuple(old))
+
+
+def _is_abandoned(name: str, now: datetime) -> bool:
+    """Return whether a parameter of an earlier run is too old to be in use."""
+    started = name.removeprefix(_PREFIX).partition("-")[0]
+    try:
+        age = now - datetime.strptime(started, _STARTED).replace(tzinfo=UTC)
+    except ValueError:  # not a name of this program
+        return False
+    return age > _ABANDONED
+
+
+def cause_events(
+    parameters: Parameters, scratch: Scratch, clock: Clock, stop: Stop, extend: Callable[[], None]
+) -> Written:
+    """Cause the events, and delete the parameter in any case.
+
+    A signal ends it after the current request. `extend` restarts the deadline, so that a slow
+    server leaves time to delete the parameter. An exception other than ApiError is raised again
+    after the parameter was deleted.
+    """
+    events: list[str] = []
+    problem: ApiError | None = None
+    id_: str | None = None
+    is_deleted = False
+    try:
+        id_ = _create(parameters, scratch, clock)
+        for event in _changes(parameters, scratch, id_, clock):
+            events.append(event)
+            if stop.requested() is not None:
+                break
+    except ApiError as error:
+        problem = error
+    finally:
+        if problem is not None and stop.requested() is None:
+            extend()
+        if isinstance(problem, UnreachableError) and id_ is None:
+            is_deleted = True  # the create was never sent
+        else:
+            may_appear = id_ is None and isinstance(problem, AmbiguousWriteError)
+            try:
+                is_deleted = _delete(parameters, scratch, id_, clock, may_appear=may_appear)
+            except ApiError as error:
+                problem = problem or error
+    if is_deleted and events:
+        events.append(EVENTS[-1])
+    return Written(tuple(events), problem, remains=not is_deleted)
+
+
+def _create(parameters: Parameters, scratch: Scratch, clock: Clock) -> str:
+    """Create the parameter, and return its id. If the response is lost, look it up by its name."""
+    try:
+        return parameters.create(scratch.project.id, scratch.name, _DESCRIPTION)
+    except AmbiguousWriteError:
+        parameter = _look(lambda: parameters.named(scratch.project.id, scratch.name), clock)
+        if parameter is None:
+            raise
+        return parameter.id
+
+
+def _changes(parameters: Parameters, scratch: Scratch, id: str, clock: Clock) -> Iterator[str]:
+    """Yield the event of the create, then send each change and yield its event. Raises ApiError.
+
+    No write is repeated. A change without a response may have caused its event, so the next one
+    follows.
+    """
+    created, updated, value_created, value_updated, value_deleted, _ = EVENTS
+    project = scratch.project.id
+    yield created
+    with suppress(AmbiguousWriteError):
+        parameters.describe(project, id, f"{_DESCRIPTION} Changed.")
+    yield updated
+    value = _create_value(parameters, scratch, id, clock)
+    yield value_created
+    with suppress(AmbiguousWriteError):
+        parameters.change_value(project, id, value, "2")
+    yield value_updated
+    with suppress(AmbiguousWriteError, NotFoundError):
+        parameters.delete(project, id, value)
+    yield value_deleted
+
+
+def _create_value(parameters: Parameters, scratch: Scratch, id: str, clock: Clock) -> str:
+    """Set the value, and return its id. If the response is lost, look it up in the parameter."""
+
+    def value_id() -> str | None:
+        parameter = parameters.named(scratch.project.id, scratch.name)
+        return None if parameter is None else parameter.value_id
+
+    try:
+        return parameters.create_value(scratch.project.id, id, scratch.environment, "1")
+    except AmbiguousWriteError:
+        value = _look(value_id, clock)
+        if value is None:
+            raise
+        return value
+
+
+def _look(read: Callable[[], _T | None], clock: Clock) -> _T | None:
+    """Return the object that `read` returns, None if it returns none several times in a row."""
+    for seconds in _LOOKS:
+        clock.sleep(seconds)
+        found = read()
+        if found is not None:
+            return found
+    return None
+
+
+def _delete(
+    parameters: Parameters, scratch: Scratch, id: str | None, clock: Clock, *, may_appear: bool
+) -> bool:
+    """Delete the parameter, by its name if its id is not known; return whether it is deleted.
+
+    If its create had no response (`may_appear`), a parameter that is not listed may still appear.
+    Raises ApiError after four failures.
+    """
+    project, known_id = scratch.project.id, id
+    failure: ApiError | None = None
+    for seconds in _LOOKS:
+        try:
+            if known_id is None:
+                clock.sleep(seconds)
+                parameter = parameters.named(project, scratch.name)
+                if parameter is None:
+                    return not may_appear
+                known_id, may_appear = parameter.id, False
+            parameters.delete(project, known_id)
+        except ApiError as error:
+            failure, known_id = error, None  # the listing shows whether it was deleted
+        else:
+            return True
+    assert failure is not None
+    raise failure
+
+
+def watch(
+    read: Callable[[], Sequence[LiveWebhook]],
+    before: Mapping[str, LiveWebhook],
+    clock: Clock,
+    stop: Stop,
+) -> tuple[Observation, ...]:
+    """List the webhooks every two seconds until each of `before` ran and nothing changes any more.
+
+    It ends after a minute, after a signal, or if a listing fails.
+    """
+    started = clock.monotonic()
+    observations = {id_: Observation(webhook, webhook) for id_, webhook in before.items()}
+    equal = 0
+    while clock.monotonic() - started < WATCHED and equal < _SETTLED and stop.requested() is None:
+        clock.sleep(_INTERVAL)
+        try:
+            live = {webhook.id: webhook for webhook in read()}
+        except ApiError:
+            break  # what was seen so far is still true
+        seconds = clock.monotonic() - started
+        equal += 1
+        for id_, observation in observations.items():
+            after = live.get(id_)
+            if _deliveries(after) != _deliveries(observation.after):
+                equal = 0
+                first = seconds if observation.seconds is None else observation.seconds
+                observations[id_] = Observation(observation.before, after, first)
+            if observations[id_].verdict is Verdict.NOT_RUN:
+                equal = 0
+    return tuple(observations.values())
+
+
+def _deliveries(webhook: LiveWebhook | None) -> object:
+    return None if webhook is None else (webhook.last_run, webhook.last_error)

@@ -1,0 +1,333 @@
+"""Proofs of deliveries in a scratch project: every fault, interruption and way to deliver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from reconciler.api.parameters import Parameters
+from reconciler.deliveries.proof import (
+    EVENTS,
+    Observation,
+    Scratch,
+    Verdict,
+    Written,
+    cause_events,
+    prepare,
+    watch,
+)
+from reconciler.errors import ExitCode, PermissionDeniedError, ReconcilerError
+from tests.api.support import EmulatedApi
+from tests.emulated.faults import Fault, Wire, drop, hang, html, refuse, status
+
+PROJECT = "Scratch"
+WRITES = ("POST", "PATCH", "POST", "PATCH", "DELETE", "DELETE")
+BROKEN = {"timestamp": "2026-01-01T00:00:00Z", "code": "502", "text": "bad gateway"}
+
+
+class StopAfter:
+    """A signal after a number of requests to parameters; none by default."""
+
+    def __init__(self, emulated: EmulatedApi, requests: int | None = None) -> None:
+        self._emulated = emulated
+        self._requests = requests
+
+    def requested(self) -> ExitCode | None:
+        sent = len(writes(self._emulated))
+        return None if self._requests is None or sent < self._requests else ExitCode.SIGINT
+
+
+class Proof:
+    """A server with a webhook for all events, and its proof."""
+
+    def __init__(self, *hooks: dict[str, Any], **choices: Any) -> None:
+        self.api = EmulatedApi(**choices)
+        store, organization = self.api.emulator.store, self.api.organization
+        for hook in hooks or ({},):
+            store.save({**generic("Pager"), "organization": organization, **hook})
+        self.parameters = Parameters(self.api.client.transport)
+        self.extended = 0
+
+    def prepare(self) -> Scratch:
+        organization = self.api.client.organization()
+        return prepare(self.parameters, organization, self.api.clock, PROJECT)
+
+    def cause(self, scratch: Scratch, stop: int | None = None) -> Written:
+        return cause_events(
+            self.parameters, scratch, self.api.clock, StopAfter(self.api, stop), self.extend
+        )
+
+    def extend(self) -> None:
+        self.extended += 1
+        self.api.client.deadline_in(600)
+
+    def run(self) -> tuple[Observation, ...]:
+        """Prepare, cause the events and watch all webhooks."""
+        scratch = self.prepare()
+        before = {webhook.id: webhook for webhook in self.api.client.list()}
+        assert self.cause(scratch) == Written(EVENTS)
+        return watch(self.api.client.list, before, self.api.clock, StopAfter(self.api))
+
+    def names(self) -> list[str]:
+        return [row["name"] for row in self.api.emulator.store.parameters()]
+
+
+def generic(name: str, host: str = "pager.example.com", **fields: Any) -> dict[str, Any]:
+    hook = {"name": name, "type": "generic", "event_types": list(EVENTS)}
+    return {**hook, "configuration": {"url": f"https://{host}/x"}, **fields}
+
+
+def writes(emulated: EmulatedApi) -> list[str]:
+    return [entry.method for entry in emulated.emulator.log if entry.method != "GET"]
+
+
+def test_a_proof_writes_six_times_after_three_reads() -> None:
+    """Each event is caused by one write, and nothing is left."""
+    proof = Proof()
+    before = len(proof.api.requests())
+    scratch = proof.prepare()
+    organization = 1
+    assert len(proof.api.requests()) - before == organization + 3
+    assert proof.cause(scratch) == Written(EVENTS)
+    assert tuple(writes(proof.api)) == WRITES
+    assert proof.names() == []
+
+
+FAULTS: list[Callable[[], Fault]] = [
+    lambda: drop(commit=True),
+    drop,
+    hang,
+    lambda: status(503, commit=True),
+    lambda: status(500),
+    lambda: html(502, commit=True),
+    lambda: html(200),
+    lambda: status(403),
+    lambda: status(404),
+    lambda: status(409, commit=True),
+    lambda: drop(commit_after=3.0),
+    lambda: status(429, retry_after=2),
+    refuse,
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda make: make().label)
+@pytest.mark.parametrize("at", range(len(WRITES)), ids=lambda at: f"{at}-{EVENTS[at]}")
+def test_after_one_fault_the_parameter_is_deleted(fault: Callable[[], Fault], at: int) -> None:
+    """After a failed write, or one without an answer, nothing is left, or the result names it."""
+    proof = Proof()
+    scratch = proof.prepare()
+    proof.api.emulator.faults = At(fault(), WRITES[at], WRITES[:at].count(WRITES[at]))
+    written = proof.cause(scratch)
+    proof.api.clock.sleep(10)
+    proof.api.emulator.commit_due_writes()
+    assert proof.names() == [] or written.remains
+    # Only a create without an answer that no list shows may still come.
+    assert not written.remains or (at == 0 and written.events == ())
+    assert written.problem is not None or written.events == EVENTS
+    assert len(writes(proof.api)) <= 8
+
+
+class Interrupting(httpx.BaseTransport):
+    """Passes requests on, and raises KeyboardInterrupt before or after the number `at`."""
+
+    def __init__(self, inner: httpx.BaseTransport, at: int, *, before: bool) -> None:
+        self._inner, self._left, self._before = inner, at, before
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self._left -= 1
+        if self._left == -1 and self._before:
+            raise KeyboardInterrupt
+        response = self._inner.handle_request(request)
+        if self._left == -1:
+            raise KeyboardInterrupt
+        return response
+
+
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("at", range(len(WRITES)))
+def test_an_interrupted_proof_deletes_its_parameter(at: int, before: bool) -> None:
+    """After an exception at any request, before or after it is processed, nothing is left."""
+    proof = Proof()
+    scratch = proof.prepare()
+    adapter = Interrupting(proof.api.adapter, at, before=before)
+    proof.parameters = Parameters(proof.api.connect(adapter).transport)
+    with pytest.raises(KeyboardInterrupt):
+        proof.cause(scratch)
+    # The last request is the delete: a second one was not allowed.
+    assert proof.names() == ([scratch.name] if (at, before) == (5, True) else [])
+
+
+@pytest.mark.parametrize("stop", range(1, len(WRITES)))
+def test_a_signal_ends_the_writes(stop: int) -> None:
+    """After a signal the next write is the delete."""
+    proof = Proof()
+    written = proof.cause(proof.prepare(), stop)
+    assert written == Written((*EVENTS[:stop], EVENTS[-1]))
+    assert tuple(writes(proof.api)) == (*WRITES[:stop], "DELETE")
+    assert proof.names() == []
+
+
+@pytest.mark.parametrize("make", [lambda: drop(commit=True), lambda: status(403), hang, refuse])
+@pytest.mark.parametrize("at", range(len(WRITES) + 1))
+def test_a_server_that_stays_broken(make: Callable[[], Fault], at: int) -> None:
+    """If every request from some write on fails, the result says that the parameter remains."""
+    proof = Proof()
+    scratch = proof.prepare()
+    proof.api.emulator.faults = After(make(), at)
+    written = proof.cause(scratch)
+    assert written.remains or proof.names() == []
+    assert written.problem is not None or at == len(WRITES)
+    assert written.remains is (0 < at < len(WRITES) or (at == 0 and make().wire != Wire.REFUSE))
+
+
+class After:
+    """A fault at every request after a number of writes."""
+
+    def __init__(self, fault: Fault, writes: int) -> None:
+        self._fault, self._left = fault, writes
+
+    def take(self, method: str, path: str, body: bytes) -> Fault | None:
+        self._left -= method != "GET"
+        return self._fault if self._left < 0 or (self._left == 0 and method == "GET") else None
+
+
+class At:
+    """A fault at one request of a method: the number `index`, from 0, or at all from there on."""
+
+    def __init__(self, fault: Fault, method: str, index: int, *, times: int = 1) -> None:
+        self._fault, self._method, self._numbers = fault, method, range(index, index + times)
+        self._seen = -1
+
+    def take(self, method: str, path: str, body: bytes) -> Fault | None:
+        self._seen += method == self._method
+        return self._fault if method == self._method and self._seen in self._numbers else None
+
+
+REFUSED: list[tuple[dict[str, Any], str, type[ReconcilerError], str]] = [
+    ({"projects": {}}, PROJECT, ReconcilerError, "has no project 'Scratch'"),
+    ({}, "scratch", ReconcilerError, "has no project 'scratch'"),
+    ({"project_role": "VIEWER"}, PROJECT, PermissionDeniedError, "role in it is VIEWER"),
+]
+
+
+@pytest.mark.parametrize(("choices", "project", "error", "message"), REFUSED)
+def test_a_project_that_cannot_be_used(
+    choices: dict[str, Any], project: str, error: type[ReconcilerError], message: str
+) -> None:
+    """A missing project, or one that the key cannot write to, is an error before any write."""
+    proof = Proof(**choices)
+    with pytest.raises(error, match=message):
+        prepare(proof.parameters, proof.api.client.organization(), proof.api.clock, project)
+    assert writes(proof.api) == []
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"projects": {PROJECT: "[A-Z_]+"}}, "rejected the request"),
+        ({"shown_role": "VIEWER"}, "lacks permission"),
+    ],
+)
+def test_a_create_that_is_refused(choices: dict[str, Any], message: str) -> None:
+    """A name pattern or a role that refuses the parameter ends the proof with one write."""
+    proof = Proof(**choices)
+    written = proof.cause(proof.prepare())
+    assert written.problem is not None
+    assert message in written.problem.message
+    assert (written.events, written.remains, len(writes(proof.api))) == ((), False, 1)
+
+
+class Dated(httpx.BaseTransport):
+    """Passes requests on; the responses have the server's time."""
+
+    def __init__(self, inner: httpx.BaseTransport, now: datetime) -> None:
+        self._inner, self._now = inner, now
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        response = self._inner.handle_request(request)
+        response.headers["date"] = f"{self._now:%a, %d %b %Y %H:%M:%S GMT}"
+        return response
+
+
+@pytest.mark.parametrize("skew", [timedelta(0), timedelta(hours=7), timedelta(hours=-7)])
+def test_leftovers_are_old_by_the_servers_clock(skew: timedelta) -> None:
+    """Parameters of runs that started more than ten minutes ago are leftovers, on any clock."""
+    proof = Proof()
+    now = proof.api.clock.now() + skew
+    proof.parameters = Parameters(proof.api.connect(Dated(proof.api.adapter, now)).transport)
+    project = proof.parameters.project(PROJECT)
+    assert project is not None
+    for name in (
+        f"webhooks-check-{now - timedelta(minutes=11):%Y%m%dT%H%M%SZ}-aaaa",
+        f"webhooks-check-{now - timedelta(minutes=9):%Y%m%dT%H%M%SZ}-bbbb",
+        "webhooks-check-of-mine",
+        "other",
+    ):
+        proof.parameters.create(project.id, name, "")
+    assert [leftover.name[-4:] for leftover in proof.prepare().leftovers] == ["aaaa"]
+
+
+def verdicts(proof: Proof) -> dict[str, str]:
+    return {seen.before.name: seen.verdict.value for seen in proof.run()}
+
+
+DELIVERIES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    ({}, {}, "delivered"),
+    ({}, {"delivery_seconds": 50.0}, "delivered"),
+    ({}, {"delivery_seconds": 90.0}, "not run"),
+    ({}, {"delivered_events": ()}, "not run"),
+    ({}, {"delivered_events": EVENTS[-1:]}, "delivered"),
+    ({}, {"failing_events": EVENTS[3:4]}, "failed"),
+    ({}, {"failing_destinations": ("pager.example.com",)}, "failed"),
+    ({"last_error": BROKEN}, {"clears_errors": True}, "delivered"),
+    ({"last_error": BROKEN}, {}, "delivered"),
+    ({"last_error": {**BROKEN, "timestamp": None}}, {}, "unclear"),
+    ({"last_error": BROKEN, "last_run": "yesterday"}, {}, "delivered"),
+    ({"last_run": "2099-01-01T00:00:00Z"}, {}, "delivered"),
+    ({"event_types": ["project_created"]}, {}, "not run"),
+]
+
+
+@pytest.mark.parametrize(("hook", "choices", "expected"), DELIVERIES)
+def test_each_way_to_deliver(hook: dict[str, Any], choices: dict[str, Any], expected: str) -> None:
+    """The verdict follows from the server's fields before and after, whatever its times say."""
+    proof = Proof(hook, **choices)
+    assert verdicts(proof) == {"Pager": expected}
+
+
+def test_one_of_two_hosts_fails() -> None:
+    """A failure is that of its webhook only; another one that was deleted has its own verdict."""
+    proof = Proof(
+        generic("Good"), generic("Bad", "down.invalid"), generic("Deaf", event_types=["x"])
+    )
+    assert verdicts(proof) == {"Good": "delivered", "Bad": "failed", "Deaf": "not run"}
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(0.0, 4), (50.0, 30)])
+def test_listings_are_two_seconds_apart(seconds: float, most: int) -> None:
+    """The watch ends once nothing changes, and lists at most every two seconds."""
+    proof = Proof(delivery_seconds=seconds)
+    (seen,) = proof.run()
+    assert seen.seconds is not None
+    assert seconds <= seen.seconds <= seconds + 2
+    after = proof.api.emulator.log[
+        [entry.method for entry in proof.api.emulator.log].index("POST") :
+    ]
+    listings = [entry for entry in after if entry.path == "/api/v1/webhooks/"]
+    assert len(listings) <= most
+    assert set(proof.api.clock.slept) <= {2.0}
+
+
+def test_a_deleted_webhook_and_a_failing_listing() -> None:
+    """A webhook that no listing shows is deleted; a failing listing ends the watch."""
+    api, stop = (proof := Proof()).api, StopAfter(proof.api)
+    before = {webhook.id: webhook for webhook in api.client.list()}
+    api.emulator.store.delete(next(iter(before)))
+    (deleted,) = watch(api.client.list, before, api.clock, stop)
+    api.faults.add(status(403), times=None)
+    (unseen,) = watch(api.client.list, before, api.clock, stop)
+    assert (deleted.verdict, unseen.verdict) == (Verdict.DELETED, Verdict.NOT_RUN)
