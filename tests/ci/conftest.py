@@ -1,13 +1,23 @@
-"""The repository and the services in which `webhooks ci` runs."""
+"""The repository and the services in which `webhooks ci` runs, and GitHub's libraries."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from tests.ci.libraries import GitHubLibraries
 from tests.ci.support import World, world
+from tests.node import packages
+
+
+@pytest.fixture(scope="session")
+def libraries() -> Iterator[GitHubLibraries]:
+    """GitHub's libraries for workflows; they need Node.js."""
+    with closing(GitHubLibraries(packages(Path(__file__).parent))) as running:
+        yield running
 
 
 @pytest.fixture

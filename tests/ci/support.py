@@ -23,7 +23,7 @@ from reconciler.ci.github import GitHub
 from reconciler.ci.workflows import RequiredSecrets, Setup, workflows
 from reconciler.emulator.messages import Request, Response
 from reconciler.model import Scheme, Secret, SecretRef
-from tests.ci.actions import evaluate, filled
+from tests.ci.actions import as_text, evaluate, filled
 from tests.ci.fake_github import FakeGitHub, runner_environ
 from tests.cli.conftest import perform
 from tests.emulated.emulator import Emulator
@@ -340,7 +340,9 @@ class World:
             "workflow": workflow,
         }
         called = self.workflow("webhooks")[True]["workflow_call"]["inputs"]
-        given = {key: filled(value, {"inputs": inputs}) for key, value in job["with"].items()}
+        given = {
+            key: as_text(filled(value, {"inputs": inputs})) for key, value in job["with"].items()
+        }
         given = {**{key: each.get("default", "") for key, each in called.items()}, **given}
         return {"github": github, "inputs": given | {"file": self.file}, "passed": job["secrets"]}
 
@@ -372,7 +374,7 @@ class World:
     ) -> dict[str, str]:
         """Return the variables of the workflow, a job of it, and a step."""
         found = {**self.workflow("webhooks")["env"], **job["env"], **step["env"]}
-        return {key: str(filled(str(value), contexts)) for key, value in found.items()}
+        return {key: as_text(filled(str(value), contexts)) for key, value in found.items()}
 
     def call(self, what: str, **environ: str) -> Done:
         """Run `webhooks ci` without an event, with options that no workflow uses."""

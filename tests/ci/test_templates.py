@@ -23,7 +23,7 @@ from reconciler.ci.workflows import (
 from reconciler.cli.commands import ci
 from reconciler.errors import UsageError
 from reconciler.model import Scheme, SecretRef
-from tests.ci.actions import evaluate, filled
+from tests.ci.actions import filled
 from tests.ci.support import SETUP
 from tests.folders import ROOT, write
 from tests.installing import run, tool
@@ -121,50 +121,6 @@ def test_each_environment_has_one_command_and_organization(name: str) -> None:
         )
     ]
     assert tuple(environments) == expected.get(name, ("cloudtruth-plan", "eu-plan"))
-
-
-MAIN = "refs/heads/main"
-
-
-@pytest.mark.parametrize(
-    ("command", "event", "ref", "runs"),
-    [
-        ("plan", "pull_request", "refs/pull/1/merge", True),
-        ("plan", "merge_group", "refs/heads/gh-readonly-queue/main/pr-1-a", True),
-        ("drift", "schedule", MAIN, True),
-        ("drift", "workflow_dispatch", MAIN, True),
-        ("apply", "push", MAIN, True),
-        ("apply", "workflow_dispatch", MAIN, True),
-        ("apply", "workflow_dispatch", "refs/heads/topic", False),
-        ("apply", "push", "refs/heads/topic", False),
-        ("apply", "pull_request", "refs/pull/1/merge", False),
-        ("apply", "merge_group", "refs/heads/gh-readonly-queue/main/pr-1-a", False),
-        *((command, "pull_request_target", MAIN, False) for command in CALLERS),
-        *(("apply", event, MAIN, False) for event in ("issue_comment", "workflow_run", "schedule")),
-    ],
-)
-@pytest.mark.parametrize("several", [False, True])
-@pytest.mark.parametrize(("branch", "default"), [("", "main"), ("main", "trunk")])
-def test_apply_runs_only_for_one_branch(
-    command: str, event: str, ref: str, runs: bool, several: bool, branch: str, default: str
-) -> None:
-    """The branch is that of the caller, by default the repository's.
-
-    No event that a fork can cause applies or gets secrets.
-    """
-    payload = {"repository": {"default_branch": default}}
-    result = {"result": "success" if several else "skipped", "outputs": {}}
-    contexts = {
-        "github": {"event_name": event, "ref": ref, "event": payload},
-        "inputs": {"command": command, "several": several, "branch": branch},
-        "needs": {"organizations": result},
-        "cancelled": lambda: False,
-    }
-    condition = called()["jobs"]["webhooks"]["if"].strip()
-    assert evaluate(condition, contexts) is runs
-    none = {**result, "outputs": {"organizations": "0"}}
-    for broken in ({"result": "failure"}, none) if several else ():
-        assert not evaluate(condition, {**contexts, "needs": {"organizations": broken}})
 
 
 @pytest.mark.parametrize("name", CALLERS)

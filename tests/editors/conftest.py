@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.editors.language_server import LanguageServer, node_tools
+from tests.editors.language_server import LanguageServer
+from tests.node import packages
 
 SCHEMA = Path(__file__).parents[2] / "schemas/webhooks.schema.json"
 
@@ -15,12 +16,7 @@ SCHEMA = Path(__file__).parents[2] / "schemas/webhooks.schema.json"
 @pytest.fixture(scope="session")
 def tools() -> Path:
     """The folder with the packages of package-lock.json."""
-    try:
-        return node_tools()
-    except FileNotFoundError as missing:
-        pytest.skip(f"{missing} is not installed: editor tests need Node.js with npm")
-    except ConnectionError as unreachable:
-        pytest.skip(str(unreachable))
+    return packages(Path(__file__).parent)
 
 
 @pytest.fixture(scope="session")

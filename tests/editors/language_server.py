@@ -5,56 +5,13 @@ from __future__ import annotations
 import json
 import os
 import queue
-import shutil
 import subprocess
-import tempfile
 import threading
 from collections.abc import Iterable, Mapping
-from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from tests.environment import download_environment
 from tests.waiting import TIMEOUT
-
-_HERE: Final = Path(__file__).parent
-_FILES: Final = ("package.json", "package-lock.json", "ajv.mjs")
-
-
-def node_tools() -> Path:
-    """Return the folder with the pinned packages of package-lock.json; install them if needed.
-
-    They are kept in the temporary folder, under a name that depends on their versions. Raises
-    FileNotFoundError if Node.js or npm is not installed, ConnectionError if npm cannot reach a
-    registry.
-    """
-    for tool in ("node", "npm"):
-        if shutil.which(tool) is None:
-            raise FileNotFoundError(tool)
-    content = b"".join((_HERE / name).read_bytes() for name in _FILES)
-    name = f"webhooks-editor-tests-{sha256(content).hexdigest()[:16]}"
-    folder = Path(tempfile.gettempdir()) / name
-    if (folder / "node_modules").is_dir():
-        return folder
-    fresh = Path(tempfile.mkdtemp(prefix="webhooks-editor-tests-"))
-    for name in _FILES:
-        shutil.copy(_HERE / name, fresh)
-    done = subprocess.run(
-        ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-        cwd=fresh,
-        env=download_environment(),
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-    )
-    if "related to network connectivity" in done.stderr:
-        raise ConnectionError("npm cannot reach a registry from here")
-    assert done.returncode == 0, f"npm cannot install the pinned packages:\n{done.stderr}"
-    try:
-        fresh.rename(folder)
-    except OSError:  # another process has installed them
-        shutil.rmtree(fresh)
-    return folder
 
 
 class LanguageServer:

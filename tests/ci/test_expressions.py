@@ -1,0 +1,184 @@
+"""GitHub's own libraries accept the workflows, and start the jobs that should run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import product
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from reconciler.ci.workflows import workflows
+from tests.ci.actions import as_text, evaluate, expressions, filled
+from tests.ci.libraries import GitHubLibraries
+from tests.ci.support import SETUP
+from tests.ci.test_templates import SEVERAL
+from tests.folders import ROOT
+
+SETUPS: Final = {"one": SETUP, "several": SEVERAL}
+SHIPPED: Final = {
+    **{path.name: path.read_text("utf-8") for path in (ROOT / ".github/workflows").iterdir()},
+    "action.yml": (ROOT / "action.yml").read_text("utf-8"),
+    **{
+        f"{setup}/{Path(name).name}": text
+        for setup, values in SETUPS.items()
+        for name, text in workflows(values).items()
+    },
+}
+"""The workflows and the action of this repository, and the workflows that `init` writes."""
+
+PARSED: Final = {name: yaml.safe_load(text) for name, text in SHIPPED.items()}
+
+
+def files(name: str) -> tuple[str, dict[str, str]]:
+    """Return the path of a shipped file in its repository, and the texts of that repository."""
+    folder, _, file = name.rpartition("/")
+    texts = {
+        key if key == "action.yml" else f".github/workflows/{key.rpartition('/')[2]}": text
+        for key, text in SHIPPED.items()
+        if key.rpartition("/")[0] == folder
+    }
+    return file if file == "action.yml" else f".github/workflows/{file}", texts
+
+
+MAIN: Final = "refs/heads/main"
+QUEUE: Final = "refs/heads/gh-readonly-queue/main/pr-1-a"
+PULL: Final = "refs/pull/1/merge"
+STARTS: Final = [
+    ("plan", "pull_request", PULL, True),
+    ("plan", "merge_group", QUEUE, True),
+    ("drift", "schedule", MAIN, True),
+    ("drift", "workflow_dispatch", MAIN, True),
+    ("apply", "push", MAIN, True),
+    ("apply", "workflow_dispatch", MAIN, True),
+    ("apply", "workflow_dispatch", "refs/heads/topic", False),
+    ("apply", "push", "refs/heads/topic", False),
+    ("apply", "pull_request", PULL, False),
+    ("apply", "merge_group", QUEUE, False),
+    *((command, "pull_request_target", MAIN, False) for command in ("plan", "apply", "drift")),
+    *(("apply", event, MAIN, False) for event in ("issue_comment", "workflow_run", "schedule")),
+]
+"""Whether a command starts for an event on a ref."""
+
+FOUND: Final = {"result": "success", "outputs": {"organizations": "1", "matrix": '{"include":[]}'}}
+NONE: Final = {"result": "success", "outputs": {"organizations": "0", "matrix": '{"include":[]}'}}
+SKIPPED: Final[Mapping[str, Any]] = {"result": "skipped", "outputs": {}}
+FAILED: Final[Mapping[str, Any]] = {"result": "failure", "outputs": {}}
+
+
+def contexts(
+    command: str, event: str, ref: str, organizations: Mapping[str, Any], **inputs: Any
+) -> dict[str, Any]:
+    """Return the contexts of a job of the called workflow, as GitHub creates them for an event.
+
+    `organizations` is the state of the job that finds the organizations.
+    """
+    github = {
+        "event": {"repository": {"default_branch": "main"}},
+        "event_name": event,
+        "ref": ref,
+        "repository": "acme/hooks",
+        "run_id": "1",
+        "server_url": "https://github.com",
+        "token": "gh-token",
+    }
+    setup = "several" if inputs["several"] else "one"
+    declared = PARSED[f"{setup}/webhooks.yml"][True]["workflow_call"]["inputs"]
+    (caller,) = PARSED[f"{setup}/{command}-webhooks.yml"]["jobs"].values()
+    given = {name: as_text(filled(value, {"inputs": {}})) for name, value in caller["with"].items()}
+    defaults = {name: value.get("default", "") for name, value in declared.items()}
+    return {
+        "github": github,
+        "inputs": {**defaults, **given, **inputs},
+        "needs": {"organizations": organizations, "webhooks": SKIPPED},
+        "cancelled": lambda: False,
+        "failure": lambda: False,
+    }
+
+
+@pytest.mark.parametrize(("command", "event", "ref", "starts"), STARTS)
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("branch", ["", "main"])
+def test_a_command_starts_for_its_events_only(
+    libraries: GitHubLibraries,
+    command: str,
+    event: str,
+    ref: str,
+    starts: bool,
+    several: bool,
+    branch: str,
+) -> None:
+    """With one file and with several, each command starts for its events, apply on one branch.
+
+    No event that a fork can cause applies or gets secrets. Without organizations nothing starts.
+    """
+    jobs = PARSED["one/webhooks.yml"]["jobs"]
+    known = contexts(
+        command, event, ref, FOUND if several else SKIPPED, several=several, branch=branch
+    )
+    assert libraries.evaluate(jobs["organizations"]["if"], known) is several
+    condition = jobs["webhooks"]["if"].strip()
+    assert libraries.evaluate(condition, known) is starts
+    for organizations in (FAILED, NONE, SKIPPED) if several else ():
+        known["needs"]["organizations"] = organizations
+        assert not libraries.evaluate(condition, known)
+
+
+PLACES: Final = {
+    expression: f"{name}{place}"
+    for name, tree in PARSED.items()
+    for place, expression in expressions(tree)
+}
+"""The place of each expression."""
+
+
+def situations() -> Iterator[dict[str, Any]]:
+    """Return the contexts of every event, with what can be missing present and missing."""
+    states = (FOUND, NONE, SKIPPED, FAILED)
+    for (command, event, ref, _), several in product(STARTS, (False, True)):
+        for index, organizations in enumerate(states):
+            known = contexts(command, event, ref, organizations, several=several)
+            known["secrets"] = {"CLOUDTRUTH_API_KEY": "key"} if index else {}
+            known["matrix"] = {"label": "eu", "file": "orgs/eu.yaml"} if several else {"label": ""}
+            outputs = ({}, {"result": ""}, {"result": "applied", "matrix": "{}"})[index % 3]
+            known["steps"] = {"run": {"outputs": outputs}} if index else {}
+            known["failure"] = lambda failed=index % 2 == 1: failed
+            yield known
+
+
+SITUATIONS: Final = tuple(situations())
+
+
+@pytest.mark.parametrize("expression", sorted(PLACES), ids=PLACES.get)
+def test_the_scenarios_evaluate_expressions_like_github(
+    libraries: GitHubLibraries, expression: str
+) -> None:
+    """Every expression has the same value in the scenarios and on GitHub, also where it is null."""
+    for known in SITUATIONS:
+        assert evaluate(expression, known) == libraries.evaluate(expression, known), known
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_github_accepts_the_workflow(libraries: GitHubLibraries, name: str) -> None:
+    """GitHub's parser has no errors for any workflow with the one it calls, or for the action."""
+    assert libraries.problems(*files(name)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("apply-webhooks.yml", "inputs.digest", "steps.digest"),
+        ("apply-webhooks.yml", "command: apply", "commands: apply"),
+        ("apply-webhooks.yml", "PAGER_PASSWORD:", "OTHER:"),
+        ("webhooks.yml", "runs-on", "run-on"),
+        ("action.yml", "shell: bash", "shells: bash"),
+    ],
+)
+def test_github_rejects_mistakes(libraries: GitHubLibraries, name: str, old: str, new: str) -> None:
+    """The parser finds unknown contexts, inputs, secrets and keys."""
+    path, texts = files(name)
+    assert old in texts[path]
+    found = libraries.problems(path, {**texts, path: texts[path].replace(old, new)})
+    assert any(new.split(":")[0].split(".")[0] in problem for problem in found), found
