@@ -5,11 +5,12 @@ parsed again into nodes, which is slow. An alias stays an alias, and both duplic
 Paths are paths of the data: aliases and merges are followed to the value itself, which is the
 position to fix.
 
-In an excerpt, anything in a line that may be secret is masked. Keys of the schema and near
-misspellings of them are shown. A value is shown only outside of `configuration`, under a key of the
-schema, on one line, and only if the complete file can be parsed: after a syntax error, a typo may
-have moved a secret anywhere. A channel is shown only if it is `#` or `@` followed by words.
-Comments, and text that looks like a Slack token or a URL, are always hidden.
+In an excerpt, anything in a line that may be secret is masked. Keys and words of the schema and
+near misspellings of its keys are shown. Another value is shown only outside of `configuration`,
+under a key of the schema, on one line, and only if the complete file can be parsed: after a syntax
+error, a typo may have moved a secret anywhere. Comments, tags, anchors and their aliases are always
+hidden, because a secret may start with `#`, `!`, `&` or `*`; so is text that looks like a Slack
+token or a URL.
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ from reconciler.findings import MAX_EXCERPT_PREFIX, Finding, Place, Position, Re
 from reconciler.kinds import KINDS
 from reconciler.kinds.events import EVENT_TYPES
 from reconciler.model import DataPath
-from reconciler.source.allowed import VARIABLE
 from reconciler.source.schema import schema
 from reconciler.source.text import LOOKS_SECRET, MASK, ambiguity, is_word, near
 from reconciler.source.yaml import PARSER, Document
@@ -37,10 +37,11 @@ from reconciler.source.yaml import PARSER, Document
 class _Node:
     """One node. Lines and columns count from 0; the end is exclusive.
 
-    `form` is the class of its first event. `text` is a scalar's text, `plain` is true if it is not
-    quoted. `items` has a sequence's items, or a mapping's alternating keys and values. `target` is
-    the node that an alias refers to, or None. `entries` has a mapping's keys and values by name,
-    merged ones included, and a sequence's items by index; `_root` fills it in.
+    `form` is the class of its first event. `text` is the text of a scalar or the name of an alias,
+    `plain` is true if it is not quoted. `items` has a sequence's items, or a mapping's alternating
+    keys and values. `target` is the node that an alias refers to, or None. `entries` has a
+    mapping's keys and values by name, merged ones included, and a sequence's items by index;
+    `_root` fills it in.
     """
 
     form: type
@@ -96,7 +97,7 @@ def _nodes(text: str) -> list[_Node]:
             if stack:
                 stack[-1].items.append(node)
             if node.form is yaml.AliasEvent:
-                node.target = anchors.get(str(event.anchor))
+                node.text, node.target = str(event.anchor), anchors.get(str(event.anchor))
             elif event.anchor is not None:
                 anchors[event.anchor] = node
             if isinstance(event, yaml.ScalarEvent):
@@ -224,13 +225,6 @@ _OPEN_KEYS: Final = _SHOWN_KEYS | {"limits", "defaults", "webhooks"}
 _KNOWN_WORDS: Final = frozenset(
     (*EVENT_TYPES, *KINDS, "absent", "true", "false", "null", "~", "yes", "no", "on", "off")
 )
-_REFERENCE: Final = {
-    "env": VARIABLE,
-    "file": re.compile(r".*"),
-    "version": re.compile(r"-?[0-9]*"),
-}
-"""Keys of a secret reference, and the values that may be shown."""
-
 _KEY: Final = re.compile(
     r"""(?:^[\s\-?{\[]*+|[,{]\s*+)(["']?+)([\w$.-]++)["']?+\s*+:(?=\s|$|["'\[{])"""
 )
@@ -354,6 +348,10 @@ def _hidden(text: str) -> dict[int, list[_Span]]:
         start = row.find("#", ends[number])
         if start >= 0:
             found[number].append((start, len(row)))
+    for token in yaml.scan(text, PARSER) if "&" in text or "!" in text else ():
+        if isinstance(token, yaml.AnchorToken | yaml.TagToken):
+            start = token.start_mark.column
+            found[token.start_mark.line].append((start, token.end_mark.column))
     return found
 
 
@@ -362,30 +360,21 @@ def _parts(node: _Node, secret: bool) -> Iterator[tuple[_Node, str | None, bool]
 
     A key that is shown is not yielded.
     """
-    pairs = node.pairs()
-    is_reference = all(name.text in _REFERENCE for name, _ in pairs)
-    for name, value in pairs:
+    for name, value in node.pairs():
         key = name.text
         is_open = name.is_merge or (not secret and key.startswith("x-"))
         if name.form is not yaml.ScalarEvent or not (is_open or is_known(key)):
             yield name, None, True
-        yield value, key, not is_reference and (secret or not (is_open or key in _OPEN_KEYS))
+        yield value, key, secret or not (is_open or key in _OPEN_KEYS)
 
 
 def _may_show(node: _Node, key: str | None, secret: bool) -> bool:
-    if node.form is yaml.AliasEvent:
-        # Text that looks like an alias may be a secret that starts with `*`.
-        return node.target is not None or (not secret and key in _SHOWN_KEYS)
-    if node.text in _KNOWN_WORDS:
+    if node.text in _KNOWN_WORDS and node.form is yaml.ScalarEvent:
         return True
-    if key == "channel" and node.line == node.end_line and node.text[:1] in ("#", "@"):
-        return all(map(is_word, node.text[1:].split(" ")))
-    if secret or key is None or node.line != node.end_line:
+    if secret or node.target is not None or node.line != node.end_line:
         return False
-    if key in _REFERENCE:
-        return _REFERENCE[key].fullmatch(node.text) is not None
-    if key in _WORD_KEYS:
-        return not node.text or is_word(node.text)
+    if key in _WORD_KEYS or node.form is yaml.AliasEvent:  # such as an event glob without quotes
+        return key in _SHOWN_KEYS and (not node.text or is_word(node.text))
     return key in _SHOWN_KEYS
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reconciler.findings import Position
 from reconciler.render import FINDINGS_RENDERERS, View
 from reconciler.source.lint import Rules
+from reconciler.source.position import excerpt
 from tests.loading import load_text
 
 PASSWORD = "Kq7vW2xZp9Lm4Rt"
@@ -60,6 +65,20 @@ webhooks:
       token: >-
         {TOKEN}
 """,
+    "tags": f"""\
+x-common: &{PASSWORD}1 !{KEY}1
+  url: https://a.example
+  token: [&{TOKEN}2 {{!{KEY}2 env: [{KEY}]}}, *{TOKEN}2]
+webhooks:
+  - &{TOKEN}3 !{PASSWORD}3 name: Pager
+    !{KEY}4 type: &{KEY}5 generic
+    event_types: &{TOKEN}5 [&{TOKEN}6 value_created, !{KEY}6 "*_deleted", *{TOKEN}6]
+    configuration: &{TOKEN}7
+      <<: [*{PASSWORD}1, *{TOKEN}7]
+      *{TOKEN}6 : {{file: [{PASSWORD}], version: {PASSWORD}}}
+      token: !{TOKEN}
+        password: &{PASSWORD}
+""",
     "cut in two": f"""\
 webhooks:
   - name: Pager
@@ -104,12 +123,16 @@ CONFIGURATIONS = [
 
 
 def find_leak(text: str) -> str | None:
-    """Return the part of a secret that appears when `text` is validated, in any format."""
+    """Return the part of a secret that appears when `text` is validated, in any format, or if any
+    of its lines is shown.
+    """
     findings = load_text(text, rules=Rules(allow_literal_secrets=True)).findings
     findings += load_text(text).findings
     shown = "".join(
         each().render_findings(findings, View()) for each in FINDINGS_RENDERERS.values()
     )
+    lines = range(1, text.count("\n") + 1)
+    shown += "".join(excerpt(text, Position(file="w.yaml", line=line))[1] for line in lines)
     for canary in CANARIES:
         for at in range(len(canary) - SHOWN + 1):
             if canary[at : at + SHOWN] in shown:
@@ -134,6 +157,39 @@ def find_leak(text: str) -> str | None:
 def test_a_secret_is_not_shown(written: str, around: str) -> None:
     """A secret in wrong syntax does not appear in any format."""
     assert find_leak(around.replace("@", written.replace("%s", PASSWORD))) is None
+
+
+PROPERTIES = ("!@ ", "!<@> ", "&@ ", "!@ &x ", "*@ #", "[@] #", "!@\n", "{env: [@]} #")
+NEEDS_NO_SECRET = """\
+x-hook: {username: bot}
+defaults: {configuration: {channel: a}}
+webhooks:
+  - name: Deploys
+    type: slack
+    event_types: [value_created, "*_deleted"]
+    configuration:
+      token: {env: TOKEN}
+      username: bot
+  - {name: Gone, state: absent, id: abc}
+api_key: {env: KEY}
+"""
+
+
+def with_properties(text: str) -> Iterator[str]:
+    """Yield the text with a secret as a tag, an anchor, an alias or a list at each node."""
+    nodes = (event for event in yaml.parse(text) if isinstance(event, yaml.NodeEvent))
+    for place in sorted({event.start_mark.index for event in nodes}):
+        for written in PROPERTIES:
+            is_shown = written[0] in "[{" and "configuration" not in text[:place].split("- ")[-1]
+            if not is_shown:
+                yield text[:place] + written.replace("@", PASSWORD) + text[place:]
+
+
+@pytest.mark.parametrize("slip", ["", "unknown: 1\n", " x: 1\n", "'"])
+def test_a_tag_or_an_anchor_is_not_shown(slip: str) -> None:
+    """A secret that YAML reads as a property of any node is not shown, whatever else is wrong."""
+    leaks = {text for text in with_properties(NEEDS_NO_SECRET) if find_leak(text + slip)}
+    assert leaks == set()
 
 
 @st.composite

@@ -70,15 +70,15 @@ CONFIGURATION = (*HOOK, "configuration")
         # merged values are where the merge comes from
         ((*CONFIGURATION, "verify"), (14, "true"), (14, "verify")),
         ((*CONFIGURATION, "username"), (3, "bot"), (3, "username")),
-        ((*CONFIGURATION, "token", "env"), (2, "SLACK"), (2, "env")),
+        ((*CONFIGURATION, "token", "env"), (2, "SLA"), (2, "env")),
         # explicit keys hide merged ones; a missing value is at its key
         ((*CONFIGURATION, "channel"), (15, "channel"), (15, "channel")),
         ((*CONFIGURATION, "password"), (16, "password"), (16, "password")),
         # aliases
-        (("webhooks", 1, "configuration"), (17, "*more"), (17, "configuration")),
+        (("webhooks", 1, "configuration"), (17, "*mo"), (17, "configuration")),
         (("webhooks", 1, "configuration", "channel"), (4, "gen"), (4, "channel")),
         (("defaults", "configuration", "username"), (3, "bot"), (3, "username")),
-        (("webhooks", 2), (18, "*base"), (18, "*base")),
+        (("webhooks", 2), (18, "*ba"), (18, "*ba")),
         (("webhooks", 2, "username"), (3, "bot"), (3, "username")),
         # items without a key or a name
         (("webhooks", 1), (17, "{type: slack, configuration: *more}"), (17, "type")),

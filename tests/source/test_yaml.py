@@ -44,7 +44,7 @@ HOSTILE = {
     "600 levels, mixed (2)": ("a: " + "{[" * 600, "too-deep"),
     "40 levels of aliases": (
         "\n".join(["x0: &x0 [1]", *(f"x{n}: &x{n} [*x{n - 1}]" for n in range(1, 40))]),
-        "alias-expansion 32:12+4",
+        "alias-expansion 32:12+3",
     ),
     "bomb of aliases": (bomb(40, 9), "alias-expansion"),
     "bomb of merges": (
