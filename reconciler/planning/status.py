@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
 from reconciler.findings import Position
 from reconciler.model import DeliveryError, Live
 from reconciler.planning.delivery import DeliveryState, delivery_state
+from reconciler.planning.names import Globs
 from reconciler.planning.plan import (
     Create,
     Delete,
@@ -67,6 +68,11 @@ class WebhookStatus(NamedTuple):
     last_run: str | None = None
     last_error: DeliveryError | None = None
 
+    @property
+    def is_failing(self) -> bool:
+        """Return whether the last delivery failed."""
+        return self.delivery is DeliveryState.FAILING
+
 
 _STATES = {
     Reason.ABSENT: ManagementStatus.ABSENT,
@@ -83,13 +89,16 @@ _STATES = {
 """The states of webhooks that are deleted or kept."""
 
 
-def statuses(live: Live, plan: Plan | None) -> tuple[WebhookStatus, ...]:
+def statuses(live: Live, plan: Plan | None, only: Sequence[str] = ()) -> tuple[WebhookStatus, ...]:
     """Return a status for each live webhook and each that is missing, by name, then id.
 
-    Without a plan all are unchecked.
+    Without a plan all are unchecked. With the globs `only`, those whose live or declared name
+    matches one of them.
     """
+    globs = Globs(only or ("*",))
     states: dict[str, tuple[ManagementStatus, Position | None]] = {}
     missing: list[tuple[Snapshot, Position | None]] = []
+    declared_names: dict[str, str] = {}
     if plan is not None:
         for id_, webhook in plan.matched.items():
             states[id_] = (ManagementStatus.IN_SYNC, webhook.position)
@@ -99,6 +108,7 @@ def statuses(live: Live, plan: Plan | None) -> tuple[WebhookStatus, ...]:
                     missing.append((snapshot(after), after.position))
                 case Update(before=before, after=after):
                     states[before.id] = (ManagementStatus.DIFFERS, after.position)
+                    declared_names[before.id] = after.name
                 case Delete(before=before):
                     states[before.id] = (_STATES[operation.reason], operation.position)
         for kept in (*plan.kept, *plan.unmanaged):
@@ -115,6 +125,9 @@ def statuses(live: Live, plan: Plan | None) -> tuple[WebhookStatus, ...]:
     rows += [(snapshot(each), *states.get(each.id, other)) for each in live.webhooks]
     shown: list[WebhookStatus] = []
     for snapshot_, state, position in rows:
+        declared_name = declared_names.get(snapshot_.id, snapshot_.name)
+        if not globs.match(snapshot_.name) and not globs.match(declared_name):
+            continue
         # A missing webhook may have an id, too: the declared one, which is no longer live.
         live_webhook = None if state is ManagementStatus.MISSING else live_by_id[snapshot_.id]
         status = WebhookStatus(

@@ -51,13 +51,27 @@ PLAIN: Final = View()
 class LiveStatus(NamedTuple):
     """The live webhooks, compared with the files of `plan`, if any.
 
-    `drift` counts differences from the files; it is None without files.
+    `live_count` is the number of all live webhooks, also those that `--only` does not select.
+    `drift` counts differences from the files; it is None without files. With `failing_only`, other
+    webhooks are counted, but not shown.
     """
 
     organization: Organization
     webhooks: Sequence[WebhookStatus]
+    live_count: int
     drift: Mapping[ManagementStatus, int] | None = None
     plan: Plan | None = None
+    failing_only: bool = False
+
+    @property
+    def failing(self) -> list[WebhookStatus]:
+        """Return the webhooks whose last delivery failed."""
+        return [webhook for webhook in self.webhooks if webhook.is_failing]
+
+    @property
+    def shown(self) -> Sequence[WebhookStatus]:
+        """Return the webhooks to show."""
+        return self.failing if self.failing_only else self.webhooks
 
 
 class Renderer(Protocol):

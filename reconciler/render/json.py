@@ -111,8 +111,12 @@ def render_status(status: LiveStatus, view: View = PLAIN) -> str:
         "status",
         {
             "organization": {"id": status.organization.id, "name": status.organization.name},
+            "counts": {
+                "live": sum(webhook.id is not None for webhook in status.webhooks),
+                "failing": len(status.failing),
+            },
             "drift": None if status.drift is None else sum(status.drift.values()),
-            "webhooks": [plain(each) for each in status.webhooks],
+            "webhooks": [plain(webhook) for webhook in status.shown],
             "not_compared": [] if status.plan is None else plain(status.plan.not_compared),
         },
     )

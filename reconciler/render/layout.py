@@ -53,6 +53,16 @@ def columns(text: str) -> int:
     )
 
 
+def fitted(text: str, width: int) -> str:
+    """Return `text` in exactly `width` columns: padded, or cut with `...` at the end."""
+    if columns(text) <= width:
+        return text + " " * (width - columns(text))
+    shown = text[: max(0, width - 3)]
+    while columns(shown) > max(0, width - 3):
+        shown = shown[:-1]
+    return fitted(f"{shown}...", width) if width >= 3 else "." * width
+
+
 def flow(atoms: Iterable[Atom], *, start: str, indent: int, width: int) -> list[str]:
     """Return `start` and the atoms as lines, wrapped at `width` and continued at `indent`.
 

@@ -17,7 +17,7 @@ from reconciler.planning.delivery import DeliveryState
 from reconciler.planning.plan import Plan
 from reconciler.planning.status import DRIFTED, ManagementStatus, WebhookStatus
 from reconciler.render import PLAIN, LiveStatus, View, words
-from reconciler.render.layout import columns, flow, lay_out, paint, paragraph
+from reconciler.render.layout import columns, fitted, flow, lay_out, paint, paragraph
 from reconciler.render.quote import prose, quote
 from reconciler.render.rows import (
     Atom,
@@ -37,6 +37,12 @@ from reconciler.render.rows import (
 from reconciler.report import Applied, Report
 
 _MIN_EXCERPT = 60
+_STATUS_WIDTH: Final = 100
+"""The maximum width of a line of `status`, in columns."""
+_DELIVERY_WIDTH: Final = 36
+"""Columns that names and destinations leave for deliveries."""
+_NAME_COLUMN: Final = 4
+_DETAILS_COLUMN: Final = 6
 _STATUSES: Final = {
     Status.FAIL: ("✗", "failed"),
     Status.WARN: ("!", "warning"),
@@ -251,40 +257,88 @@ def _excerpt(line: str, where: Position, severity: str, view: View) -> Iterable[
 
 
 def render_status(status: LiveStatus, view: View = PLAIN) -> str:
-    """Render each webhook in a few lines: name, status, destination, last delivery.
+    """Render each webhook in one line, failing ones first; with `verbosity`, with all details.
 
     The last lines count fields that were not compared and differences from the configuration.
     """
-    found, plan = status.webhooks, status.plan
-    table = lay_out([*map(_status_row, found)], width=view.width, color=view.color) or ["  none"]
-    failing = sum(each.delivery is DeliveryState.FAILING for each in found)
-    count = words.plural(sum(each.id is not None for each in found), "live webhook")
-    count += f", {failing} failing" if failing else ""
+    plan = status.plan
+    shown = sorted(status.shown, key=lambda webhook: not webhook.is_failing)
+    live_count = sum(webhook.id is not None for webhook in status.webhooks)
+    count = words.plural(live_count, "live webhook")
+    if live_count != status.live_count:  # with --only
+        count = f"{live_count} of {words.plural(status.live_count, 'live webhook')}"
+    count += f", {len(status.failing)} failing" if status.failing else ""
     limits = words.not_compared(plan, names=view.verbosity > 0) if plan is not None else []
     lines = _paragraphs([f"{each}." for each in limits], view)
     title = f"CloudTruth webhooks for {quote(status.organization.name)}"
+    table = _status_table(shown, view) or ["  none"]
     return _joined([title], table, [*lines, f"{count}. {_drift(status.drift, plan)}"])
 
 
-def _status_row(found: WebhookStatus) -> Row:
-    about = [quote(found.destination), " ".join(events(found.event_types)) or "no events"]
-    if found.id is not None:
-        ran = f"last run {quote(found.last_run)}" if found.last_run else "never run"
-        about += [ran, f"id {quote(found.id)}"]
-    fields: tuple[FieldLine, ...] = ()
-    is_failing = found.delivery is DeliveryState.FAILING
-    if (error := found.last_error) is not None:
-        parts = [quote(part) for part in (error.code, error.text) if part] or ["no reason given"]
-        parts += [f"({quote(error.timestamp)})"] if error.timestamp else []
-        fields = (FieldLine(f"{found.delivery}:", tuple(map(Atom, parts))),)
-    return Row(
-        sign="!" if is_failing or found.state in DRIFTED else " ",
-        name=quote(found.name),
-        what=found.state,
-        why=", ".join(about),
-        place=position_text(found.position),
-        fields=fields,
-    )
+def _status_table(webhooks: Sequence[WebhookStatus], view: View) -> list[str]:
+    """Return a line for each webhook, in aligned columns, cut to the width.
+
+    With `verbosity`, the lines below it have its id, events, position and complete error.
+    """
+    width = min(view.width, _STATUS_WIDTH)
+    names = [quote(webhook.name) for webhook in webhooks]
+    destinations = [quote(webhook.destination) for webhook in webhooks]
+    state_width = max((len(webhook.state) for webhook in webhooks), default=0)
+    # Name and destination share the rest. If one of them needs less, the other gets more.
+    room = max(8, width - _NAME_COLUMN - state_width - 6 - _DELIVERY_WIDTH)
+    widest_name = max(map(columns, names), default=0)
+    widest_destination = max(map(columns, destinations), default=0)
+    destination_width = min(widest_destination, max(room // 2, room - widest_name))
+    name_width = min(widest_name, room - destination_width)
+    lines: list[str] = []
+    for webhook, name, destination in zip(webhooks, names, destinations, strict=True):
+        text = f"{fitted(name, name_width)}  {webhook.state:{state_width}}"
+        text += f"  {fitted(destination, destination_width)}  {_delivery(webhook)}"
+        sign = "!" if webhook.state in DRIFTED else " "
+        sign = "x" if webhook.is_failing else sign
+        start = f"  {paint(sign, sign, view.color)} "
+        lines.append(start + fitted(text, width - _NAME_COLUMN).rstrip(" "))
+        if view.verbosity > 0:
+            lines += _status_details(webhook, view)
+    return lines
+
+
+def _delivery(webhook: WebhookStatus) -> str:
+    """Return the deliveries of a live webhook, the position of a missing one."""
+    if webhook.delivery is None:
+        return position_text(webhook.position)
+    run = "never run"
+    if webhook.last_run is not None:
+        run = f"last run {quote(words.without_fraction(webhook.last_run))}"
+    error = quote(words.delivery_error(webhook.last_error))
+    match webhook.delivery:
+        case DeliveryState.FAILING:
+            time = None if webhook.last_error is None else webhook.last_error.timestamp
+            at = f" ({quote(words.without_fraction(time))})" if time else ""
+            return f"failing: {error}{at}"
+        case DeliveryState.FAILED_EARLIER:
+            return f"failed earlier, {run}"
+        case DeliveryState.UNKNOWN:
+            return f"unknown, {run}: {error}"
+        case DeliveryState.DELIVERING | DeliveryState.NEVER_RUN:
+            return run
+
+
+def _status_details(webhook: WebhookStatus, view: View) -> Iterable[str]:
+    """Yield the details that the line of a webhook leaves out."""
+    atoms = [] if webhook.id is None else [Atom(f"id {quote(webhook.id)}")]
+    first, *others = events(webhook.event_types) or ("no events",)
+    atoms += [Atom(first, gap="   "), *map(Atom, others)]
+    if webhook.position is not None:
+        atoms.append(Atom(position_text(webhook.position), gap="   "))
+    yield from flow(atoms, start=" " * _DETAILS_COLUMN, indent=_DETAILS_COLUMN, width=view.width)
+    error = webhook.last_error
+    if error is not None:
+        text = f"last error: {quote(words.delivery_error(error))}"
+        text += f" ({quote(error.timestamp)})" if error.timestamp else ""
+        yield from flow(
+            sentence(text), start=" " * _DETAILS_COLUMN, indent=_DETAILS_COLUMN, width=view.width
+        )
 
 
 def _drift(drift: Mapping[ManagementStatus, int] | None, plan: Plan | None) -> str:

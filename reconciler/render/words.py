@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -129,6 +130,11 @@ def failing(plan: Plan, *, shown: Callable[[str], str] = quote) -> list[str]:
         return []
     names = shorten([shown(webhook.name) for webhook in plan.failing], 5)
     return [f"Failing deliveries: {names}; see {shown('webhooks status --failing')}."]
+
+
+def without_fraction(time: str) -> str:
+    """Return a time without fractions of a second."""
+    return re.sub(r"(:\d\d)\.\d+", r"\1", time)
 
 
 def delivery_error(error: DeliveryError | None) -> str:

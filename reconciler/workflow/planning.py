@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -85,19 +86,21 @@ def read_live(reader: WebhookReader, organization: str | None = None) -> Live:
     return Live(origin=reader.origin, organization=found, webhooks=reader.list())
 
 
-def status(live: Live, checked: Checked | None) -> tuple[tuple[WebhookStatus, ...], Plan | None]:
-    """Return the management status of each webhook, and the plan.
+def status(
+    live: Live, checked: Checked | None, only: Sequence[str] = ()
+) -> tuple[tuple[WebhookStatus, ...], Plan | None]:
+    """Return the management status of each webhook whose name matches `only`, and the plan.
 
     Without files, no webhook is checked and there is no plan. Raises OrganizationError, and
     ConfigurationError if the configuration conflicts with the live webhooks.
     """
     if checked is None:
-        return statuses(live, None), None
+        return statuses(live, None, only), None
     if live.origin != LOCAL_SERVER:  # the emulator accepts any organization
         check_organization(live.organization, declared=checked.desired.organization)
     options = PlanOptions(apply_options=checked.inputs.apply_options or ())
     made = planner.plan(checked.desired, live, gather(checked).secrets, options)
-    return statuses(live, made), made
+    return statuses(live, made, only), made
 
 
 def _with_pinned(desired: Desired, reader: WebhookReader) -> tuple[LiveWebhook, ...]:

@@ -23,11 +23,12 @@ def applied(shell: Shell, file: File) -> None:
     assert shell("apply", LOCAL, "--yes", **SECRETS).code == 0
 
 
-def edit(directory: Path, **changed: Any) -> None:
-    """Change each live webhook of `--local`."""
+def edit(directory: Path, name: str = "", **changed: Any) -> None:
+    """Change each live webhook of `--local`, or that of this name."""
     store = Store(str(directory / ".webhooks-local/webhooks.db"))
     for row in store.webhooks():
-        store.save({**row, **changed})
+        if name in ("", row["name"]):
+            store.save({**row, **changed})
     store.close()
 
 
@@ -77,9 +78,12 @@ def test_webhooks_that_cannot_be_exported_are_listed(shell: Shell, applied: None
 
 
 def test_status(shell: Shell, applied: None, file: File, tmp_path: Path):
-    """The status shows position, destination, events, deliveries, and undeclared webhooks."""
-    shown = ("Deploys", "in sync", "slack #deploys, *_deleted, never run", "webhooks.yaml:2")
-    expect(shell("status", LOCAL), 0, *shown)
+    """The status has a line for each webhook, also undeclared ones; -v adds the details."""
+    line = f"Deploys  in sync  slack #deploys{' ' * 25}never run\n"
+    expect(shell("status", LOCAL), 0, line, "2 live webhooks. No drift.", without=("id ",))
+    expect(shell("status", LOCAL, "-v"), 0, line, "      id ", "*_deleted   webhooks.yaml:2\n")
+    selected = shell("status", LOCAL, "--only", "Dep*", "--only", "x")
+    expect(selected, 0, "Deploys", "1 of 2 live webhooks.", "matches no", without=("Pager",))
     failing = shell("status", LOCAL, "--failing")
     assert (failing.code, failing.out) == (0, "")  # no output for cron to mail
     file(Deploys="Renamed", Pager="Duty")
@@ -110,13 +114,19 @@ def test_a_url_without_its_value_is_not_compared(shell: Shell, tmp_path: Path):
 
 
 def test_failed_deliveries(shell: Shell, applied: None, tmp_path: Path):
-    """A failed delivery shows the server's code and text, escaped; cron gets exit 1."""
-    ran = "2026-01-01T00:00:00Z"
-    failed = {"timestamp": ran, "code": 404, "text": "channel_not_found\n::error::x"}
-    edit(tmp_path, last_run=ran, last_error=failed)
+    """A failed delivery shows the server's code and text, escaped; cron gets exit 1. The counts are
+    those of all webhooks; a later success clears the failure.
+    """
+    ran = "2026-01-01T00:00:00.123Z"
+    failed = {"timestamp": ran, "code": 404, "text": "gone\n::error::x"}
+    edit(tmp_path, "Pager", last_run=ran, last_error=failed)
     for more, code in (((), 0), (("--failing",), 1)):
-        shown = ("failing:  404", "2 failing")
+        shown = ("\n\n  x Pager", 'failing: "404 gone\\n::error::x"', "2 live webhooks, 1 failing.")
         expect(shell("status", LOCAL, *more), code, *shown, without=("\n::error",))
+    plan = shell("plan", LOCAL)
+    expect(plan, 0, "Failing deliveries: Pager; see webhooks status --failing.\n", "No changes.")
+    edit(tmp_path, last_run="2026-01-02T00:00:00Z")
+    expect(shell("status", LOCAL, "--failing"), 0, without=("Pager",))
 
 
 def test_token_takes_a_reference(shell: Shell, applied: None):

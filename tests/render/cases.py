@@ -399,8 +399,15 @@ STATUSES = {
         status(
             "c",
             ManagementStatus.IN_SYNC,
-            last_run="2026-11-23T00:00:00Z",
-            last_error=DeliveryError(timestamp="2026-11-22T00:00:00Z", text="gone"),
+            last_run="2026-11-23T00:00:00.123456Z",
+            last_error=DeliveryError(timestamp="2026-11-22T00:00:00.123456Z", text="gone"),
         ),
+        status(
+            "d" * 40,
+            ManagementStatus.IGNORED,
+            last_run="2026-11-23T00:00:00.123456Z",
+            last_error=DeliveryError(timestamp="2026-11-23T00:00:00Z", text="no route " * 20),
+        ),
+        status("e", ManagementStatus.IN_SYNC, last_run="today", last_error=DeliveryError()),
     ),
 }

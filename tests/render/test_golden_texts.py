@@ -57,17 +57,17 @@ def appearances() -> Iterator[tuple[str, Callable[[], str]]]:
         yield f"error-{name}.json", partial(json.render_error, error)
     yield "error-configuration.md", partial(markdown.render_error, ERRORS["configuration"])
     for name, found in STATUSES.items():
-        yield (
-            f"status-{name}.txt",
-            partial(text.render_status, LiveStatus(ACME, found, drift(found)), VIEW),
-        )
+        live_count = sum(webhook.id is not None for webhook in found)
+        status = LiveStatus(ACME, found, live_count, drift(found))
+        yield f"status-{name}.txt", partial(text.render_status, status)
     failing = STATUSES["failing"]
-    yield "status-no-file.txt", partial(text.render_status, LiveStatus(ACME, failing), VIEW)
-    uncompared = LiveStatus(ACME, failing, {}, UNCOMPARED)
+    selected = LiveStatus(ACME, failing, live_count=9, failing_only=True)
+    yield "status-no-file.txt", partial(text.render_status, selected)
+    uncompared = LiveStatus(ACME, failing, len(failing), {}, UNCOMPARED)
     for verbosity in (0, 1):
         view = VIEW._replace(verbosity=verbosity)
         yield f"status-uncompared.{verbosity}.txt", partial(text.render_status, uncompared, view)
-    yield "status-failing.json", partial(json.render_status, LiveStatus(ACME, failing))
+    yield "status-failing.json", partial(json.render_status, selected)
     yield "status-uncompared.json", partial(json.render_status, uncompared)
 
 

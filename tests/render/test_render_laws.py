@@ -24,6 +24,7 @@ from reconciler.model import Organization
 from reconciler.planning.plan import Plan
 from reconciler.planning.status import WebhookStatus, drift
 from reconciler.render import FINDINGS_RENDERERS, PLAIN, RENDERERS, LiveStatus, View
+from reconciler.render.layout import columns
 from reconciler.render.markdown import paged_plan, render_plan, render_report
 from reconciler.render.quote import quote
 from reconciler.report import Report
@@ -215,12 +216,17 @@ def test_the_schema_requires_exactly_the_keys(plan: Plan, data: st.DataObject) -
 def test_a_status_is_inert(
     organization: Organization, found: list[WebhookStatus], width: int, plan: Plan
 ) -> None:
-    """A status is harmless in every format, and its JSON document has the original names."""
-    status = LiveStatus(organization, found, drift(found), plan)
+    """A status is harmless, has one line of at most 100 columns for each webhook, and its JSON
+    document has the original names.
+    """
+    status = LiveStatus(organization, found, len(found), drift(found), plan)
     text = RENDERERS["text"]().render_status(status, View(width=width))
     document = RENDERERS["json"]().render_status(status)
     check_document(document, "status")
     check_harmless(text, document)
+    rows = text.split("\n\n")[1].splitlines()
+    assert len(rows) == max(1, len(found))
+    assert max(map(columns, rows)) <= min(width, 100)
     assert [each["name"] for each in json.loads(document)["webhooks"]] == [e.name for e in found]
 
 
