@@ -418,6 +418,18 @@ class World:
         return _done(process.returncode, stdout, stderr, temp)
 
 
+def plant(checkout: Path) -> Path:
+    """Write a file for each module that a program could import by mistake into a checkout.
+
+    Returns the file in which a module records that it ran.
+    """
+    ran = checkout.parent / "ran"
+    others = ("click", "httpx", "pip", "reconciler", "sitecustomize", "usercustomize", "yaml")
+    text = f"open({str(ran)!r}, 'a').write(__name__ + '\\n')\n"
+    write(checkout, {f"{name}.py": text for name in (*sys.stdlib_module_names, *others)})
+    return ran
+
+
 @contextmanager
 def world(folder: Path, **choices: Any) -> Iterator[World]:
     """Start CloudTruth and GitHub on this machine and create a repository with one commit."""

@@ -18,7 +18,7 @@ from reconciler.ci.workflows import CALLER, updated, workflows
 from reconciler.emulator.messages import Response, bytes_response
 from reconciler.errors import ExitCode, Interrupted
 from tests.ci.fake_github import refusal
-from tests.ci.support import SLACK, Done, World, only, world
+from tests.ci.support import SLACK, Done, World, only, plant, world
 from tests.emulated.faults import Rule, Script, drop, status, with_fault
 
 # Which files and which reviews count.
@@ -204,12 +204,17 @@ def test_without_a_pull_request_an_issue_is_opened(here: World) -> None:
 def test_a_job_that_fails_before_its_command_has_one_issue(
     here: World, name: str, file: str
 ) -> None:
-    """After two failed installations the issue names the later run; the next success closes it."""
+    """After two failed installations the issue names the later run; the next success closes it.
+
+    The report imports nothing from the checkout.
+    """
     here.git("mv", "-k", here.file, file)
     here.commit()
     here.file = file
+    ran = plant(here.work)
     for run in ("7", "8"):
         assert here.not_run(name, run).code == 0
+    assert not ran.exists()
     (issue,) = here.github.issues
     assert issue["title"].endswith("(not-run)")
     assert "runs/8 failed before" in issue["body"]

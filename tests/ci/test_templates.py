@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,7 +25,7 @@ from reconciler.cli.commands import ci
 from reconciler.errors import UsageError
 from reconciler.model import Scheme, SecretRef
 from tests.ci.actions import filled
-from tests.ci.support import SETUP
+from tests.ci.support import SETUP, plant
 from tests.folders import ROOT, write
 from tests.installing import run, tool
 
@@ -255,19 +256,52 @@ def test_the_action_passes_every_input_and_output() -> None:
     assert set(action["outputs"]) == set(JobResult().outputs)
 
 
+def scripted(name: str) -> list[dict[str, Any]]:
+    """Return the steps of a workflow or of the action that run a script."""
+    tree = yaml.safe_load((ROOT / name).read_text("utf-8"))
+    jobs = tree.get("jobs", {"action": tree.get("runs")}).values()
+    return [step for job in jobs for step in job.get("steps", ()) if "run" in step]
+
+
+@pytest.mark.parametrize(
+    "name", ["action.yml", *SHIPPED, ".github/workflows/audit.yml", ".github/workflows/release.yml"]
+)
+def test_python_ignores_the_working_directory(name: str) -> None:
+    """No step imports modules of the checkout, as `-m`, `-c` and scripts without `-I` do."""
+    scripts = "\n".join(step["run"] for step in scripted(name))
+    assert re.findall(r"\bpython3?\"? (?!-I )(?:-|\S+\.py).*", scripts) == []
+
+
 @pytest.mark.slow
-def test_the_action_installs_itself_from_the_lock(tmp_path: Path, package_index: None) -> None:
-    """The install step, run as written, installs a working program."""
-    install, run_step = yaml.safe_load(ACTION.read_text("utf-8"))["runs"]["steps"]
-    (tmp_path / "webhooks.yaml").write_text("webhooks: []\n")
+@pytest.mark.parametrize("name", ["action.yml", ".github/workflows/webhooks.yml"])
+def test_the_steps_install_a_program_and_run_nothing_of_the_checkout(
+    tmp_path: Path, package_index: None, name: str
+) -> None:
+    """The steps, run as written, work in a checkout with a file for every module of Python."""
+    work = tmp_path / "work"
+    write(work, {"webhooks.yaml": "webhooks: []\n"})
+    ran = plant(work)
     environ = {
         "HOME": str(tmp_path),
         "RUNNER_TEMP": str(tmp_path),
         "GITHUB_ACTION_PATH": str(ROOT),
+        "GITHUB_PATH": str(tmp_path / "path"),
+        "WEBHOOKS_PACKAGE": str(ROOT),
+        "WEBHOOKS_LOCK": str(ROOT / "requirements/action.lock"),
         "WEBHOOKS_COMMAND": "validate",
     }
     bash = ("bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c")
-    for step in (install, run_step):
-        done = run(*bash, step["run"], cwd=tmp_path, **environ)
-        assert done.returncode == 0, done.stdout + done.stderr
+    install, run_step = (
+        next(step["run"] for step in scripted(name) if step["name"] == title)
+        for title in ("Install", "Run")
+    )
+    done = run(*bash, install, cwd=work, **environ)
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = tmp_path / "path"
+    environ["PATH"] = (
+        f"{folder.read_text().strip() if folder.exists() else ''}:{os.environ['PATH']}"
+    )
+    done = run(*bash, run_step, cwd=work, **environ)
+    assert done.returncode == 0, done.stdout + done.stderr
     assert "The files are valid" in done.stdout
+    assert not ran.exists()
