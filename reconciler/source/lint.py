@@ -169,22 +169,31 @@ def _value(
 ) -> Finding | None:
     """Return the finding for the value of a configuration field, if any."""
     field = fields.get(name)
-    ref = reference_in(value, file) if isinstance(value, dict) and name in _ANY_FIELD else None
-    if ref is not None:
-        if field is not None and field.secret:
-            return _refusal(ref, rules)
-        message = f"`{name}` is not a secret: write the value as text, not as a reference"
-        hint = "references are for secrets; all users see other fields"
-        return error("reference-not-allowed", message, hint)
+    if isinstance(value, dict):
+        # The schema reports a field of another type. It may be a secret there, so the advice must
+        # not be to write its value as text.
+        return None if field is None else _reference(field, value, file, rules)
     if not isinstance(value, str):
         return None
     if secrets.holds_token(value) and not rules.allow_literal_secrets:
         return _slack_token(f"`{name}`" if name in _ANY_FIELD else "an unknown key")
     if field is not None and field.secret:
         return _literal(field, value, rules)
-    if name in _ANY_FIELD and secrets.is_placeholder(value):
+    if field is not None and secrets.is_placeholder(value):
         return _placeholder(name, "write the actual value")
     return None
+
+
+def _reference(field: Field, value: dict[str, Any], file: str, rules: Rules) -> Finding | None:
+    """Return the finding for a reference, if any; the schema reports invalid ones."""
+    ref = reference_in(value, file)
+    if ref is None:
+        return None
+    if field.secret:
+        return _refusal(ref, rules)
+    message = f"`{field.name}` is not a secret: write the value as text, not as a reference"
+    hint = "references are for secrets; all users see other fields"
+    return error("reference-not-allowed", message, hint)
 
 
 @lru_cache(maxsize=256)  # most webhooks share their references
