@@ -18,28 +18,11 @@ import click
 
 from reconciler import __version__
 from reconciler.cli.console import Console
+from reconciler.cli.options import OTHER_TOOLS
 from reconciler.errors import ExitCode, Interrupted, ReconcilerError, UsageError
 from reconciler.render import RENDERERS
 
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
-_KEY: Final = "set CLOUDTRUTH_API_KEY or use --api-key-file; other users can see command lines"
-_DRY_RUN: Final = "`webhooks plan` shows what apply would do"
-_OPTIONS: Final = {
-    **dict.fromkeys(("--api-key", "--key", "--token", "--apikey"), (_KEY,)),
-    **dict.fromkeys(("--dry-run", "--dryrun", "--check"), (_DRY_RUN,)),
-    **dict.fromkeys(("-a", "--auto-approve", "--approve", "--force"), ("--yes",)),
-    **dict.fromkeys(("--json", "--output-format"), ("--format json",)),
-    **dict.fromkeys(("--output", "-o"), ("--out", "--report")),
-    **dict.fromkeys(("--file", "-f"), ("--out",)),
-    **dict.fromkeys(("--config", "--config-file"), ("--file",)),
-    **dict.fromkeys(("--target", "--filter"), ("--only",)),
-    "--url": ("--server-url",),
-    "-V": ("--version",),
-}
-"""Options of other tools, each with a hint or with our options; of these, the first one that the
-command has is suggested.
-"""
-
 _REMOVE: Final = "remove the webhook from the file, or set `state: absent`; then `webhooks apply`"
 _COMMANDS: Final = {
     **dict.fromkeys(("check", "lint", "test"), "did you mean `webhooks validate`?"),
@@ -91,7 +74,11 @@ def _usage(problem: click.ClickException) -> UsageError:
         case click.NoSuchOption(option_name=name, message=message, possibilities=similar):
             params = () if context is None else context.command.params
             own = {each for option in params for each in option.opts}
-            for meant in reversed(_OPTIONS.get(name, _close(name, similar or ()))):
+            suggestions = OTHER_TOOLS.get(name) or _close(name, similar or ())
+            if not name.startswith("--"):  # `-out`, or `-o` and the like
+                long = f"-{name}"
+                suggestions = (long,) if long in own else OTHER_TOOLS.get(long, suggestions)
+            for meant in reversed(suggestions):
                 if not meant.startswith("-"):
                     hint = meant
                 elif meant.partition(" ")[0] in own:

@@ -28,6 +28,27 @@ _READ_ELSEWHERE: Final = (
 )  # fmt: skip
 """Options whose variables are read in `settings` and `console`, with a different precedence."""
 
+_KEY: Final = "set CLOUDTRUTH_API_KEY or use --api-key-file; other users can see command lines"
+_DRY_RUN: Final = "`webhooks plan` shows what apply would do"
+_VARIABLES: Final = "set an environment variable and refer to it in the file: `{env: NAME}`"
+OTHER_TOOLS: Final = {
+    **dict.fromkeys(("--api-key", "--key", "--token", "--apikey"), (_KEY,)),
+    **dict.fromkeys(("--dry-run", "--dryrun", "--check"), (_DRY_RUN,)),
+    **dict.fromkeys(("--auto-approve", "--approve", "--force"), ("--yes",)),
+    **dict.fromkeys(("--json", "--output-format"), ("--format json",)),
+    **dict.fromkeys(("--output", "-o"), ("--out", "--report")),
+    **dict.fromkeys(("--file", "-f"), ("--out",)),
+    **dict.fromkeys(("--config", "--config-file"), ("--file",)),
+    **dict.fromkeys(("--target", "--filter"), ("--only",)),
+    **dict.fromkeys(("--var", "--var-file"), (_VARIABLES,)),
+    "--url": ("--server-url",),
+    "-V": ("--version",),
+}
+"""Options of other tools, each with a hint or with our options; of these, the first one that the
+command has is suggested.
+"""
+
+_SINGLE_DASH: Final = re.compile(r"-[a-z][a-z-]+")
 _SHARED_TEXT: Final = """\
 Several commands share these options. Pass them before or after the command's name. A command \
 accepts only the options that it uses: `validate` has no connection options, `export` has no -f.
@@ -75,11 +96,7 @@ class Option(click.Option):
         return [each.strip() for each in re.split(self.separator, text) if each.strip()]
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
-        """Reject an empty file name, usually from an unset shell variable, and `-out=FILE`."""
-        short, long = self.opts[0], self.opts[-1][1:]
-        for each in value if isinstance(value, (list, tuple)) else (value,):
-            if f"{short}{each}".startswith(f"{long}="):  # as `-o` with the value `ut=FILE`
-                raise click.NoSuchOption(long, possibilities=[f"-{long}"], ctx=ctx)
+        """Reject an empty file name, usually from an unset shell variable."""
         if value == "" and self.metavar == "FILE":
             raise click.BadParameter("empty file name", ctx=ctx, param=self)
         return super().type_cast_value(ctx, value)
@@ -93,6 +110,21 @@ class _Command(click.Command):
         text, _, examples = (self.help or "").partition("Examples:\n")
         self.help = text.rstrip()
         self.examples = cleandoc(examples)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse arguments; reject long options with a single dash, as some other tools write them.
+
+        click would read `-out FILE` as `-o ut` and a path.
+        """
+        known = {name for parameter in self.params for name in parameter.opts}
+        known.update(OTHER_TOOLS)
+        for argument in args:
+            if argument == "--" or (isinstance(self, click.Group) and argument[:1] != "-"):
+                break  # the rest belongs to the command of a group
+            name = argument.partition("=")[0]
+            if _SINGLE_DASH.fullmatch(name) and f"-{name}" in known:
+                raise click.NoSuchOption(name, possibilities=[f"-{name}"], ctx=ctx)
+        return super().parse_args(ctx, args)
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the summary and the text."""
@@ -190,7 +222,7 @@ def command(
             from reconciler.cli.session import Session  # help runs no command
 
             session = Session(ctx.obj)
-            if organizations and own.get("planfile") is None:
+            if organizations:
                 return session.for_each_organization(body, own, needs_key=connects)
             return body(session, **own) or 0
 

@@ -9,6 +9,7 @@ plan is as trustworthy as its source.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple, NoReturn
@@ -28,9 +29,10 @@ from reconciler.source.schema import parts, schema, validator
 from reconciler.source.text import REFERENCE
 from reconciler.source.yaml import LISTED, Document
 
-_HINT: Final = "save a plan with `webhooks plan --out FILE`; pass configuration files with -f"
+_HINT: Final = "save a plan with `webhooks plan --out FILE`"
 """The hint for a file that is not a saved plan."""
 
+_KIND: Final = re.compile(rb'"kind"\s*:\s*"plan"')
 _SCHEMA: Final = "plan.schema.json"
 _AGAIN: Final = "save a new one with `webhooks plan --out FILE` and have it reviewed"
 
@@ -75,6 +77,15 @@ def load_plan(name: str, directory: Path) -> SavedPlan:
         message = f"cannot read {name or 'an empty path'}: it {problem}"
         raise ConfigurationError(message, hint=_HINT) from None
     return parse_plan(raw, name)
+
+
+def is_saved_plan(path: Path) -> bool:
+    """Return whether a file has the content of a saved plan, possibly edited or damaged."""
+    try:
+        raw = read_regular(path)
+    except (NotReadableError, ValueError):  # ValueError: no possible path
+        return False
+    return raw.lstrip().startswith(b"{") and _KIND.search(raw) is not None
 
 
 def parse_plan(raw: bytes, file: str) -> SavedPlan:

@@ -51,7 +51,7 @@ def test_expected_digest(shell: Shell, server: Cloud) -> None:
 
 def test_plan_file(shell: Shell, server: Cloud, tmp_path: Path) -> None:
     """A saved plan is applied once and without its files; it needs its secrets and organization."""
-    saved = digest(shell("plan", "--out", "plan.json", **server.environ))
+    saved = digest(shell("plan", "webhooks.yaml", "--out", "plan.json", **server.environ))
     (tmp_path / "webhooks.yaml").unlink()
     assert shell("apply", "plan.json", "--yes", **{**server.environ, "TOKEN": ""}).code == 3
     for line, code in (

@@ -6,8 +6,6 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from reconciler import workflow
 from reconciler.cli.commands.plan import PLAN_OPTIONS, apply_options, check_output, plan_options
 from reconciler.cli.connection import Progress, connected
@@ -17,6 +15,7 @@ from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, OutputError, StalePlanError, UsageError
 from reconciler.render import PLAIN, RENDERERS, View
 from reconciler.render.words import fallback_summary, plural
+from reconciler.source.saved_plan import is_saved_plan
 from reconciler.source.write import FileKind, check_writable, write_atomically
 
 if TYPE_CHECKING:
@@ -24,12 +23,10 @@ if TYPE_CHECKING:
 
 
 @command(
-    reads=True,
-    organizations=True,
+    paths=True,
     connects=True,
     formats=tuple(RENDERERS),
     options=(
-        click.Argument(["planfile"], required=False),
         *PLAN_OPTIONS,
         Option("--expect-digest", group="Plan", metavar="DIGEST", env="WEBHOOKS_EXPECT_DIGEST",
                help="Apply only if the plan has this digest or is empty."),
@@ -40,17 +37,20 @@ if TYPE_CHECKING:
                help="Also write the report as JSON; - is standard output."),
     ),
 )  # fmt: skip
-def run(session: Session, planfile: str | None, report: str | None, format: str, **own: Any) -> int:
-    """Shows the plan and asks for confirmation. Checks files, organization, listing, secrets and
-    guards before the first write. Deletes last (except duplicates), and only if everything else
-    succeeded. If a run is incomplete, run the same command again; with --allow-deletes, use the
-    number of deletes that `webhooks plan` then shows.
+def run(session: Session, **options: Any) -> int:
+    """PATH is a file or a directory, as for `plan`, or a saved plan. Shows the plan and asks for
+    confirmation. Checks files, organization, listing, secrets and guards before the first write.
+    Deletes last (except duplicates), and only if everything else succeeded. If a run is incomplete,
+    run the same command again; with --allow-deletes, use the number of deletes that `webhooks plan`
+    then shows.
 
     Examples:
         # plan, confirm, apply
         webhooks apply
         # in a pipeline: apply exactly what was reviewed
         webhooks apply --yes --expect-digest sha256:9c1e...
+        # apply the files of a directory
+        webhooks apply webhooks/
         # apply a saved plan
         webhooks apply plan.json
         # delete more than the guards allow (exactly N)
@@ -58,6 +58,22 @@ def run(session: Session, planfile: str | None, report: str | None, format: str,
         # try a file without an account
         webhooks apply -f examples/webhooks.yaml --local
     """
+    planfile = _saved_plan(session)
+    if planfile is None:
+        return session.for_each_organization(_run, options, needs_key=True)
+    return _run(session, planfile=planfile, **options)
+
+
+def _saved_plan(session: Session) -> str | None:
+    """Return the path of the saved plan among the paths, None if there are only files."""
+    directory = session.process.directory
+    plans = (path for path in session.files if is_saved_plan(directory / path))
+    return next(plans, None)
+
+
+def _run(
+    session: Session, report: str | None, format: str, planfile: str | None = None, **own: Any
+) -> int:
     console, target = session.console, session.path(report)
     if target is not None:
         check_writable(target, over=FileKind.REPORT)
@@ -94,7 +110,7 @@ def _apply(
         review, options = saved.review, saved.options._replace(allow_deletes=own["allow_deletes"])
         files = [each.file for each in saved.parsed.documents]
         words = apply_options(session, files, ())
-        session.inputs = session.inputs._replace(parsed=saved.parsed, apply_options=words)
+        session.inputs = session.inputs._replace(paths=(), parsed=saved.parsed, apply_options=words)
         session.only_organization()
         checked = workflow.load(session.inputs)
     check_output(target, checked)
@@ -135,10 +151,11 @@ def _apply(
 
 def _saved(session: Session, planfile: str, expect_digest: str | None) -> SavedPlan:
     """Return the plan in a file. Raises StalePlanError if it has another digest."""
-    if conflicting := session.words([*FILE_OPTIONS[:1], *PLAN_OPTIONS[:-1]]):
+    files = tuple(path for path in session.files if path != planfile)
+    conflicting = session.words((*FILE_OPTIONS[:1], *PLAN_OPTIONS[:-1]), file=files)
+    if conflicting:
         hint = (
             f"a saved plan contains its files and options: `webhooks apply {shlex.quote(planfile)}`"
-            "; to apply files, pass each with -f"
         )
         raise UsageError(f"{shlex.join(conflicting)} cannot be used with a saved plan", hint=hint)
     saved = workflow.load_plan(planfile, session.process.directory)
