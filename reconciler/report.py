@@ -78,7 +78,7 @@ class Report(NamedTuple):
 
     `outcomes` are in the order of `plan.operations`. `writes` counts requests that may have changed
     something. `verified` is true if the listing after the last write was read and compared.
-    If a signal ended the run early, `stopped` is its exit code. `problem` is a failure of the run
+    If a signal came during the run, `stopped` is its exit code. `problem` is a failure of the run
     itself after writing began, such as a listing that could not be read at the end.
     """
 

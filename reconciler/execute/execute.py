@@ -50,15 +50,17 @@ def execute(
     stop: Stop,
     watcher: Watcher,
     reviewed: bool,
+    planned: Sequence[LiveWebhook] = (),
 ) -> Report:
     """Apply `plan` and return the outcome of each operation.
 
-    With `reviewed`, one stale operation stops all of them. An empty plan makes no request. Raises
-    StalePlanError, UnresolvedSecretsError and the errors of the first listing; in each of these
-    cases nothing was written.
+    With `reviewed`, one stale operation stops all of them. `planned` are the live webhooks from
+    which the plan was made: an operation is stale if their secrets have changed. An empty plan
+    makes no request. Raises StalePlanError, UnresolvedSecretsError and the errors of the first
+    listing; in each of these cases nothing was written.
     """
     if not plan.operations:
-        return Report(plan=plan, verified=True)
+        return Report(plan=plan, verified=True, stopped=stop.requested())
     _require(plan, secrets)
     ledger = Ledger(plan, stop, watcher)
     report = Report(plan)
@@ -70,7 +72,12 @@ def execute(
             clock=clock,
             ledger=ledger,
             reviewed=reviewed,
-            before=Listing(plan, _list(plan, api, workers), secrets),
+            before=Listing(
+                plan,
+                _list(plan, api, workers),
+                secrets,
+                planned={webhook.id: webhook for webhook in planned},
+            ),
         )
         _check(run)
         _write(run, workers)
@@ -84,9 +91,9 @@ def execute(
     stale = [each for each in outcomes if isinstance(each, Skipped) and each.code == "stale"]
     if reviewed and stale and not ledger.writes:
         raise _stale_error(stale)
-    report = report._replace(outcomes=outcomes, writes=ledger.writes)
-    done = report.verified and len(report.applied) == len(outcomes)
-    return report if done else report._replace(stopped=stop.requested())
+    # The signal is reported even if every operation was applied: its sender wants the run to end,
+    # so no other organization may follow.
+    return report._replace(outcomes=outcomes, writes=ledger.writes, stopped=stop.requested())
 
 
 def _require(plan: Plan, secrets: Mapping[SecretRef, Secret]) -> None:

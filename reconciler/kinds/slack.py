@@ -15,8 +15,12 @@ def non_bot_description(token: Secret) -> str | None:
 
 
 def _with_hash(value: str) -> str:
-    """Return a channel with its `#`, except for ids and other forms without one."""
-    return value if value[:1] in "#@" or value[:1].isupper() else f"#{value}"
+    """Return a channel with its `#`, except for ids and other forms without one.
+
+    Equal channels have the same form, because operations that look different must differ.
+    """
+    name = value.removeprefix("#")
+    return name if name[:1] in "@" or name[:1].isupper() else f"#{name}"
 
 
 TOKEN: Final = re.compile(

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import Enum
+from types import MappingProxyType
 from typing import NamedTuple
 
+from reconciler.kinds import KINDS
 from reconciler.model import LiveWebhook, Secret, SecretRef, Unknown
-from reconciler.planning.compare import Comparison, compare, compare_live
+from reconciler.planning.compare import Comparison, compare, compare_live, removed_fields
 from reconciler.planning.plan import (
     Create,
     Delete,
@@ -58,12 +60,18 @@ _CHANGED = CheckResult(State.STALE, "it was changed since the plan")
 class Listing:
     """The live webhooks at one time, for checking the operations of a plan.
 
-    Their secrets are compared with the values that the plan declares.
+    Their secrets are compared with the values that the plan declares. `planned` are the live
+    webhooks from which this run made the plan, by id: the snapshots of a plan have no secrets.
     """
 
     def __init__(
-        self, plan: Plan, webhooks: Sequence[LiveWebhook], secrets: Mapping[SecretRef, Secret]
+        self,
+        plan: Plan,
+        webhooks: Sequence[LiveWebhook],
+        secrets: Mapping[SecretRef, Secret],
+        planned: Mapping[str, LiveWebhook] = MappingProxyType({}),
     ) -> None:
+        self._planned = planned
         self.by_id = {each.id: each for each in webhooks}
         self._by_name: dict[str, list[LiveWebhook]] = {}
         for each in webhooks:
@@ -146,7 +154,7 @@ class Listing:
                 case Delete(before=before):
                     return CheckResult(State.DONE, "it is already deleted", before.id)
         if isinstance(operation, Delete):
-            return _PENDING if snapshot(live) == operation.before else _CHANGED
+            return _PENDING if self._is_unchanged(operation, live) else _CHANGED
         compared = compare(operation.after, live, self._secrets, self._evidence)
         differing = compared.fields
         if "configuration" not in operation.sent_fields:
@@ -156,13 +164,48 @@ class Listing:
         if (
             isinstance(operation, Update)
             and (differing or _sends_unknown(operation, live, compared))
-            and snapshot(live, operation.after) == operation.before
+            and self._is_unchanged(operation, live)
         ):
             return CheckResult(State.PENDING, differing=differing)
         if not differing:
             return CheckResult(State.DONE, "it is already applied", live.id)
         stale = _APPEARED if isinstance(operation, Create) else _CHANGED
         return stale._replace(differing=differing)
+
+    def _is_unchanged(self, operation: Update | Delete, live: LiveWebhook) -> bool:
+        """Return whether a webhook is as the plan shows it, with the same secrets if known."""
+        declared = operation.after if isinstance(operation, Update) else None
+        if snapshot(live, declared) != operation.before:
+            return False
+        if isinstance(operation, Update) and not _removes_the_same_fields(operation, live):
+            return False
+        planned = self._planned.get(live.id)
+        return planned is None or not self._has_other_secrets(planned, live)
+
+    def _has_other_secrets(self, planned: LiveWebhook, live: LiveWebhook) -> bool:
+        """Return whether a readable secret differs: masked or encrypted ones may always do so."""
+        before, now = planned.configuration, live.configuration
+        if isinstance(before, Unknown) or isinstance(now, Unknown):
+            return False
+        for field in KINDS[live.type].fields:
+            values = [value for value in (before.get(field.name), now.get(field.name)) if value]
+            if not field.secret or len(values) == 2 and values[0] == values[1]:
+                continue
+            if values and all(self._evidence.reads(live.type, field, value) for value in values):
+                return True
+        return False
+
+
+def _removes_the_same_fields(operation: Update, live: LiveWebhook) -> bool:
+    """Return whether the configuration that is sent removes the fields that the plan names."""
+    if "configuration" not in operation.sent_fields:
+        return True
+    planned = {
+        str(change.path[-1])
+        for change in operation.fields
+        if isinstance(change, FieldRemoved) and not change.not_shown
+    }
+    return planned == removed_fields(operation.after, live)
 
 
 def _sends_unknown(operation: Update, live: LiveWebhook, compared: Comparison) -> bool:

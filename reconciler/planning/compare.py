@@ -163,6 +163,14 @@ def _undeclared(webhook: Webhook, live: LiveWebhook, *, known: bool) -> Iterator
             yield FieldRemoved(path=("configuration", name))
 
 
+def removed_fields(webhook: Webhook, live: LiveWebhook) -> set[str]:
+    """Return the names of the live fields that sending the declared configuration removes."""
+    removed = [*_undeclared(webhook, live, known=True)]
+    if live.type == webhook.type:  # else these are all fields already
+        removed += _undeclared(webhook, live, known=False)
+    return {str(change.path[-1]) for change in removed}
+
+
 def _secret_change(
     webhook: Webhook,
     name: str,

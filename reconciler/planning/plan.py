@@ -74,8 +74,8 @@ class Snapshot:
     """The fields of a live webhook that are not secret.
 
     `configuration` holds the plain fields of a known type that the server shows. It includes a
-    plain URL that equals the declared one. `destination` is for display: a channel, or the scheme
-    and host of a URL.
+    plain URL that equals the declared one. `destination` is what a reviewer sees of it: a channel,
+    or the scheme and host of a URL.
     """
 
     id: str
@@ -83,7 +83,7 @@ class Snapshot:
     type: str
     event_types: frozenset[str]
     configuration: Mapping[str, str | bool | Unknown]
-    destination: str = field(default="", compare=False)
+    destination: str = ""
     last_run: str | None = field(default=None, compare=False)
 
 

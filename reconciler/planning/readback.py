@@ -52,6 +52,13 @@ class Evidence(NamedTuple):
     readable: frozenset[tuple[str, str]] = frozenset()
     shown: frozenset[str] = frozenset()
 
+    def reads(self, kind: str, field: Field, live: LiveValue | Unknown) -> bool:
+        """Return whether a live secret is the real value."""
+        if not isinstance(live, Secret) or not plausible(live):
+            return False
+        complete = field.secret_pattern is not None and live.matches(field.secret_pattern)
+        return complete or (kind, field.name) in self.readable
+
 
 class Reading(Enum):
     """The result of comparing a live field with its declared value."""
@@ -141,8 +148,7 @@ def secret_reading(
         return Reading.UNKNOWN
     if wanted is None and field.secret_pattern is None:
         return Reading.UNAVAILABLE
-    complete = field.secret_pattern is not None and live.matches(field.secret_pattern)
-    if not complete and (kind, field.name) not in evidence.readable:
+    if not evidence.reads(kind, field, live):
         return Reading.UNKNOWN
     return Reading.UNAVAILABLE if wanted is None else Reading.DIFFERENT
 

@@ -2,9 +2,10 @@
 
 The digest of an operation covers what a reviewer can see and what determines the result: kind, live
 id or its absence, and name, type, events, plain configuration and secret references before and
-after, with the destination of deliveries if the commit shows it. It excludes positions, guards,
-reasons and values of secrets, so a plan has the same digest with and without the values, in any
-order of files.
+after, with the destination of deliveries: of the live webhook, and of the declared one if the
+commit shows it. It excludes positions, guards, reasons and values of secrets, so a plan has the
+same digest with and without the values, in any order of files. Operations that look different never
+share a digest (`tests/laws/test_digest_law.py`).
 
 A review is a set of such digests, from a saved plan, from comments on a pull request, or as the
 digest of a complete plan. `apply` always plans again; `compare_with_review` decides for each
@@ -57,8 +58,9 @@ def digests(operation: Operation, hosts: Mapping[SecretRef, str]) -> tuple[Opera
             contents: list[Any] = [["create", None, None, _content(after, hosts)]]
         case Update():
             contents = list(_update(operation, hosts))
-        case Delete(before=before):
-            contents = [["delete", id_, _content(before, hosts), None]]
+        case Delete(before=before, kept_id=kept_id, may_differ=may_differ):
+            duplicate = [] if kept_id is None else [kept_id, may_differ]
+            contents = [["delete", id_, _content(before, hosts), None, *duplicate]]
     return tuple(
         OperationDigest(digest=_digest(each)[:_DIGEST_LENGTH], name=operation.name, id=id_)
         for each in contents
@@ -68,33 +70,40 @@ def digests(operation: Operation, hosts: Mapping[SecretRef, str]) -> tuple[Opera
 def _update(operation: Update, hosts: Mapping[SecretRef, str]) -> Iterable[Any]:
     before, after = operation.before, _content(operation.after, hosts)
     kind = KINDS[operation.after.type]
-    seen = [each for each in operation.fields if _visible(each, kind)]
-    if seen:
+    visible = [change for change in operation.fields if _is_visible(change)]
+    # Any change of a configuration removes fields that this version does not know, so such a field
+    # is not a difference by itself.
+    differences = [change for change in visible if not _removes_unknown_field(change, kind)]
+    removed = [str(change.path[-1]) for change in visible if change not in differences]
+    if differences:
         # Snapshots omit secret fields: add which ones change, and the previous host of a URL.
         secret = [
-            [str(each.path[-1]), each.before if isinstance(each, SecretChange) else None]
-            for each in seen
-            if isinstance(each, SecretChange | FieldRemoved)
+            [str(change.path[-1]), change.before if isinstance(change, SecretChange) else None]
+            for change in differences
+            if isinstance(change, SecretChange | FieldRemoved)
         ]
+        secret += [[name, None] for name in removed]
         yield ["update", before.id, _content(before, hosts), after, secret]
     target = after["configuration"].get(kind.destination_field)
-    for each in operation.fields:
-        if each.not_shown:
-            name = str(each.path[-1])
+    for change in operation.fields:
+        if change.not_shown:
+            name = str(change.path[-1])
             value = after["configuration"].get(name)
-            yield ["resend", before.id, operation.name, operation.after.type, name, value, target]
+            host = change.before if isinstance(change, SecretChange) else None
+            shown = [host, removed] if host or removed else []
+            head = ["resend", before.id, operation.name, operation.after.type]
+            yield [*head, name, value, target, *shown]
 
 
-def _visible(field: FieldChange, kind: Kind) -> bool:
-    """Return whether a reviewer can see a difference.
+def _is_visible(change: FieldChange) -> bool:
+    """Return whether a reviewer can see a difference, on every machine that makes the plan."""
+    if isinstance(change, SecretChange) and isinstance(change.after, SecretRef):
+        return change.cause in (SecretCause.ADDED, SecretCause.DESTINATION)
+    return not change.not_shown
 
-    A field unknown to this version is removed by any update, so it is not a difference by itself.
-    """
-    if field.not_shown:
-        return False
-    if isinstance(field, SecretChange):
-        return isinstance(field.after, str) or field.cause is SecretCause.DESTINATION
-    return not isinstance(field, FieldRemoved) or kind.field(str(field.path[-1])) is not None
+
+def _removes_unknown_field(change: FieldChange, kind: Kind) -> bool:
+    return isinstance(change, FieldRemoved) and kind.field(str(change.path[-1])) is None
 
 
 def check_digest(text: str) -> None:
@@ -131,12 +140,16 @@ def _content(webhook: Webhook | Snapshot, hosts: Mapping[SecretRef, str]) -> dic
             configuration[name] = field.normalize(value)
         else:
             configuration[name] = value
-    return {
+    content = {
         "name": webhook.name,
         "type": webhook.type,
         "event_types": sorted(webhook.event_types),
         "configuration": configuration,
     }
+    # A snapshot has no URL, but shows its scheme and host.
+    if isinstance(webhook, Snapshot) and kind.destination_field not in configuration:
+        content["destination"] = webhook.destination
+    return content
 
 
 def _digest(content: Any) -> str:

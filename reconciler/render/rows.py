@@ -164,7 +164,7 @@ def _operation_row(operation: Operation, known: Mapping[tuple[str, str], str] | 
                 adopted = f", {why}" if operation.reason is Reason.ADOPTED else ""
                 what, why = "rename", f"was {quote(before.name)}{adopted}"
             changes = (each for each in operation.fields if each.path != ("name",))
-            fields = tuple(_field(each, what) for each in changes)
+            fields = tuple(_field(each, what, after.type) for each in changes)
         case Delete(before=before):
             what, where = quote(before.destination), operation.position
             if operation.reason is Reason.DUPLICATE:
@@ -282,12 +282,13 @@ def _last_run(found: Snapshot) -> str:
     return "" if found.last_run is None else f", last run {quote(found.last_run[:10])}"
 
 
-def _field(change: FieldChange, what: str) -> FieldLine:
+def _field(change: FieldChange, what: str, kind: str) -> FieldLine:
     name = label(change.path)
     atoms: Iterable[Atom]
     match change:
         case ValueChange(before=before, after=after):
-            atoms = [Atom(_value(before), sign="-"), Atom(_value(after), sign="+", lead="-> ")]
+            old, new = (_value(value, change.path, kind) for value in (before, after))
+            atoms = [Atom(old, sign="-"), Atom(new, sign="+", lead="-> ")]
         case SetChange():
             atoms = _set_atoms(change)
         case SecretChange():
@@ -298,12 +299,15 @@ def _field(change: FieldChange, what: str) -> FieldLine:
     return FieldLine(name, tuple(atoms))
 
 
-def _value(value: str | bool | Unknown | None) -> str:
+def _value(value: str | bool | Unknown | None, path: DataPath, kind: str) -> str:
     if value is None:
         return "(not set)"
     if isinstance(value, Unknown):
         return "(not shown)"
-    return quote(value) if isinstance(value, str) else str(value).lower()
+    if not isinstance(value, str):
+        return str(value).lower()
+    field = KINDS[kind].field(str(path[-1])) if path[0] == "configuration" else None
+    return quote(value if field is None else field.display(value))
 
 
 def _set_atoms(change: SetChange) -> Iterator[Atom]:

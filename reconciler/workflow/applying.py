@@ -25,7 +25,7 @@ from reconciler.report import NOT_REVIEWED, Failed, Outcome, Report, Skipped
 from reconciler.source.load import Loaded
 from reconciler.workflow.connection import Connection
 from reconciler.workflow.inputs import Checked, Gathered, gather, located
-from reconciler.workflow.planning import plan
+from reconciler.workflow.planning import plan_of_live
 
 
 def apply(
@@ -51,7 +51,9 @@ def apply(
         check_digest(review)
     gathered = gather(checked, connection.key, writing=True)
     known = review if isinstance(review, Review) else None
-    complete_plan = plan(gathered, connection.api, options=options, writing=True, review=known)
+    complete_plan, live = plan_of_live(
+        gathered, connection.api, options=options, writing=True, review=known
+    )
     made, skipped = complete_plan, dict[int, str]()
     command = shlex.join(["webhooks", "plan", *(checked.inputs.apply_options or ())])
     if isinstance(review, str):
@@ -87,6 +89,7 @@ def apply(
             stop=stop,
             watcher=connection.watcher,
             reviewed=review is not None,
+            planned=live.webhooks,
         )
     report = _completed(report, complete_plan, skipped)
     with suppress(Exception):  # positions are for display only

@@ -52,6 +52,18 @@ def plan(
     planned, too. Raises OrganizationError, MaintenanceError, StalePlanError for a review of another
     organization, ApiError, ConfigurationError.
     """
+    return plan_of_live(gathered, reader, options=options, writing=writing, review=review)[0]
+
+
+def plan_of_live(
+    gathered: Gathered,
+    reader: WebhookReader,
+    *,
+    options: PlanOptions,
+    writing: bool,
+    review: Review | None,
+) -> tuple[Plan, Live]:
+    """Return the plan, and the listing from which it was made; raises the errors of `plan`."""
     inputs, desired = gathered.checked.inputs, gathered.checked.desired
     organization = reader.organization()
     if reader.origin != LOCAL_SERVER:  # the emulator accepts any organization
@@ -76,7 +88,7 @@ def plan(
     made = made._replace(notes=tuple(sorted(notes, key=sort_key)))
     if has_errors(graded := inputs.graded(made.notes)):
         raise ConfigurationError("warnings are treated as errors (--strict)", findings=graded)
-    return made
+    return made, live
 
 
 def read_live(reader: WebhookReader, organization: str | None = None) -> Live:
