@@ -53,6 +53,9 @@ class WebhookReader(Protocol):
 class WebhookAPI(WebhookReader, Protocol):
     """Read and write access to CloudTruth. No write is repeated without reading first."""
 
+    def left(self) -> float:
+        """Return the seconds until the run's deadline; negative when it is over."""
+
     def create(self, draft: Draft, organization: str) -> LiveWebhook:
         """Create a webhook. Raises AmbiguousWriteError if it may have been created."""
 

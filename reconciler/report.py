@@ -106,8 +106,9 @@ class Report(NamedTuple):
     @property
     def complete(self) -> bool:
         """Return whether all operations in the plan were applied and nothing else went wrong."""
-        done = len(self.applied) == len(self.outcomes)
-        return done and self.problem is None and self.stopped is None
+        if self.stopped is not None and not self.verified:
+            return False
+        return len(self.applied) == len(self.outcomes) and self.problem is None
 
     @property
     def exit_code(self) -> ExitCode:

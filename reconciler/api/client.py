@@ -70,6 +70,10 @@ class Client:
             return None
         return self._checked(wire.live_webhook(data))
 
+    def left(self) -> float:
+        """Return the seconds until the run's deadline; negative when it is over."""
+        return self.transport.pace.left()
+
     def deadline_in(self, seconds: float) -> None:
         """Set the deadline of the run, in seconds from now."""
         self.transport.deadline_in(seconds)

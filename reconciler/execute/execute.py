@@ -81,7 +81,7 @@ def execute(
         )
         _check(run)
         _write(run, workers)
-        if ledger.writes or ledger.any_confirmed:
+        if ledger.needs_verification:
             report = workers.run([lambda: verify(run)])[0]
         else:
             report = Report(plan, verified=True)

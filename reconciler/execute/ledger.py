@@ -10,11 +10,28 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Final
 
 from reconciler.errors import ApiError, RateLimitedError
 from reconciler.planning.plan import Create, Operation, Plan
 from reconciler.ports import Stop, Watcher
 from reconciler.report import Applied, Failed, FieldMessage, Outcome, Skipped, Unconfirmed
+
+NOT_CONVERGED: Final = "does-not-converge"
+"""The code of an operation whose result is not what was sent."""
+NOT_FOUND: Final = frozenset(("vanished", "stale"))
+"""The codes of an operation that was skipped because its webhook does not exist any more."""
+
+
+def is_verifiable(outcome: Outcome) -> bool:
+    """Return whether the final listing can confirm or contradict an outcome."""
+    match outcome:
+        case Applied() | Unconfirmed():
+            return True
+        case Failed(code=code):
+            return code == NOT_CONVERGED
+        case Skipped(code=code):
+            return code in NOT_FOUND
 
 
 class Ledger:
@@ -38,9 +55,11 @@ class Ledger:
         self.sent: dict[str, Create] = {}
 
     @property
-    def any_confirmed(self) -> bool:
-        """Return whether any operation was confirmed by the server, including a delete."""
-        return any(map(self.applied, self._started))
+    def needs_verification(self) -> bool:
+        """Return whether the final listing can confirm or contradict an operation of this run."""
+        return self.writes > 0 or any(
+            is_verifiable(self._outcomes[index]) for index in self._started & self._outcomes.keys()
+        )
 
     @property
     def stopping(self) -> bool:

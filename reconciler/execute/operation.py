@@ -29,7 +29,7 @@ from reconciler.errors import (
     InvalidRequestError,
     NotFoundError,
 )
-from reconciler.execute.ledger import Ledger, interrupted
+from reconciler.execute.ledger import NOT_CONVERGED, Ledger, interrupted
 from reconciler.model import LiveWebhook, Secret, SecretRef, Webhook
 from reconciler.planning.check import Listing, State
 from reconciler.planning.plan import (
@@ -71,6 +71,10 @@ class Run:
     ledger: Ledger
     reviewed: bool
     before: Listing
+
+    def pause(self, seconds: float) -> None:
+        """Wait, but not beyond the run's deadline."""
+        self.clock.sleep(min(seconds, max(0.0, self.api.left())))
 
     def new(self, operation: Create, listing: Listing) -> list[LiveWebhook]:
         """Return the new webhooks with the create's name, smallest id first.
@@ -223,8 +227,7 @@ def _from_response(
 
 def stored_differently(operation: Create | Update, differing: Sequence[FieldChange]) -> Failed:
     """Return the outcome if the stored values differ from those sent, with the fields."""
-    paths = [tuple(str(part) for part in each.path) for each in differing]
-    named = ", ".join(".".join(path) for path in paths)
+    paths = [tuple(str(part) for part in change.path) for change in differing]
     hint = "declare the value that CloudTruth stores; otherwise the next apply sends it again"
     if all(isinstance(each, FieldRemoved) for each in differing):
         hint = (
@@ -234,13 +237,18 @@ def stored_differently(operation: Create | Update, differing: Sequence[FieldChan
         )
     return Failed(
         operation=operation,
-        code="does-not-converge",
-        message=f"CloudTruth stored different values: {named}",
+        code=NOT_CONVERGED,
+        message=f"CloudTruth stored different values: {field_names(differing)}",
         hint=hint,
         fields=tuple(
             FieldMessage(path=path, message="differs from what was sent") for path in paths
         ),
     )
+
+
+def field_names(differing: Sequence[FieldChange]) -> str:
+    """Return the names of changed fields, as in `event_types, configuration.channel`."""
+    return ", ".join(".".join(str(part) for part in change.path) for change in differing)
 
 
 def _delete_misnamed(
@@ -284,7 +292,7 @@ def _confirm(operation: Operation, run: Run, errors: Sequence[ApiError]) -> Outc
     """Read the outcome of an operation; None if it did not happen. Raises ApiError."""
     if isinstance(operation, Create):
         return _find_created(operation, run, errors)
-    run.clock.sleep(SPACING)
+    run.pause(SPACING)
     found = run.api.get(operation.before.id)
     if found is None and isinstance(operation, Update):
         return _vanished(operation, run)
@@ -313,7 +321,7 @@ def _find_created(
     failure: ApiError | None = None
     for pause in _WAITS:
         if lost:
-            run.clock.sleep(pause)
+            run.pause(pause)
         try:
             listing = Listing(run.plan, run.api.list(), run.secrets)
         except ApiError as error:

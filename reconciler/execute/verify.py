@@ -1,28 +1,59 @@
 """The final verification: compare the live webhooks with the plan after the last write.
 
-If the listing does not yet show a write that the server confirmed, it is read again a few times,
-and then the webhook is read by id. Only then is the operation reported as failed. A second webhook
-under the name of a written one is a conflict. Changes by others to webhooks that the run does not
-write show in the next plan.
+The listing decides, because the next plan is made from it. If it does not yet show a write that the
+server confirmed, it is read again, after pauses. If it still differs then, the webhook is read by
+id, and the operation fails: `does-not-converge` if only the listing differs. A second webhook under
+the name of a written one is a conflict. Changes by others to webhooks that the run does not write
+show in the next plan.
 
 The verification also removes duplicates, which a lost response or a concurrent apply may have left.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final, NamedTuple
 
 from reconciler.errors import AmbiguousWriteError, ApiError, IncompleteListingError
+from reconciler.execute.ledger import NOT_CONVERGED, is_verifiable
 from reconciler.execute.operation import (
     SPACING,
     Run,
+    field_names,
     name_conflict,
     stored_differently,
 )
 from reconciler.model import LiveWebhook
 from reconciler.planning.check import Listing, State
-from reconciler.planning.plan import Create, Delete, snapshot
-from reconciler.report import Applied, Failed, Outcome, RemovedDuplicate, Report, Unconfirmed
+from reconciler.planning.plan import Create, Delete, Operation, snapshot
+from reconciler.report import (
+    Applied,
+    Failed,
+    Outcome,
+    RemovedDuplicate,
+    Report,
+    Skipped,
+    Unconfirmed,
+)
+
+_PAUSES: Final = 3  # before a listing that contradicts the responses to writes is believed
+_MAX_LISTINGS: Final = 12  # each removed duplicate needs another listing
+
+Waiting = list[tuple[int, Outcome]]
+
+
+class _LastListing(NamedTuple):
+    """The last listing, and what it does not show as expected.
+
+    `extra` are duplicates, each with the webhook that stays, and `waiting` operations. `settled`
+    means that they were still there after all pauses; a signal ends the verification earlier.
+    """
+
+    listing: Listing
+    extra: Sequence[tuple[LiveWebhook, LiveWebhook]]
+    waiting: Waiting
+    settled: bool
 
 
 def verify(run: Run) -> Report:
@@ -34,33 +65,45 @@ def verify(run: Run) -> Report:
     left: set[str] = set()
     verified, problem = True, None
     try:
-        for last in (False, False, False, True):
-            try:
-                listing = Listing(run.plan, run.api.list(), run.secrets)
-            except IncompleteListingError:
-                if last or run.ledger.stopping:
-                    raise
-                run.clock.sleep(SPACING)
-                continue
-            extra = _duplicates(listing, run)
-            waiting = _unconfirmed(listing, run)
-            if last or not (extra or waiting) or (run.ledger.stopping and not extra):
-                break
-            for gone, kept in extra:
-                if _remove(gone, kept, run):
-                    tried[gone.id] = RemovedDuplicate(name=gone.name, removed=gone.id, kept=kept.id)
-                    _reassign(gone, kept, listing, run)
-            if not extra:
-                run.clock.sleep(SPACING)
-        for index, outcome in waiting:
-            run.ledger.correct(index, _verify_by_id(outcome, listing, run))
-        left = {gone.id for gone, _ in extra if run.api.get(gone.id) is not None}
+        last = _last_listing(run, tried)
+        for index, outcome in last.waiting:
+            run.ledger.correct(index, _final_outcome(outcome, last, run))
+        left = {gone.id for gone, _ in last.extra if last.settled or run.api.get(gone.id)}
         if left:
             problem = f"duplicates still exist: {', '.join(sorted(left))}"
     except ApiError as error:
         verified, problem = False, f"final verification failed: {error}"
-    removed = tuple(each for each in tried.values() if each.removed not in left)
+    removed = tuple(duplicate for id_, duplicate in tried.items() if id_ not in left)
     return Report(run.plan, duplicates_removed=removed, verified=verified, problem=problem)
+
+
+def _last_listing(run: Run, tried: dict[str, RemovedDuplicate]) -> _LastListing:
+    """Read listings until one shows everything as expected, or all pauses are over.
+
+    Duplicates are removed and recorded in `tried`. Raises ApiError.
+    """
+    pauses = _PAUSES
+    for remaining in reversed(range(_MAX_LISTINGS)):
+        try:
+            listing = Listing(run.plan, run.api.list(), run.secrets)
+        except IncompleteListingError:
+            if not pauses or run.ledger.stopping:
+                raise
+        else:
+            extra, waiting = _duplicates(listing, run), _unconfirmed(listing, run)
+            untried = {gone.id for gone, _ in extra} - tried.keys()
+            for gone, kept in extra:
+                if (pauses or gone.id in untried) and _remove(gone, kept, run):
+                    tried[gone.id] = RemovedDuplicate(name=gone.name, removed=gone.id, kept=kept.id)
+                    _reassign(gone, kept, listing, run)
+            if untried & tried.keys() and remaining:
+                pauses = _PAUSES  # the listing may lag behind these deletes, too
+                continue
+            if not (extra or waiting) or not pauses or run.ledger.stopping:
+                return _LastListing(listing, extra, waiting, settled=not pauses)
+        pauses -= 1
+        run.pause(SPACING)
+    raise AssertionError("the last listing is always returned")
 
 
 def _reassign(gone: LiveWebhook, kept: LiveWebhook, listing: Listing, run: Run) -> None:
@@ -76,32 +119,46 @@ def _reassign(gone: LiveWebhook, kept: LiveWebhook, listing: Listing, run: Run) 
                 run.ledger.correct(index, replace(outcome, id=kept.id))
 
 
-def _unconfirmed(listing: Listing, run: Run) -> list[tuple[int, Applied | Unconfirmed]]:
+def _unconfirmed(listing: Listing, run: Run) -> Waiting:
     """Record the operations that the listing shows as done, and return the others."""
-    left: list[tuple[int, Applied | Unconfirmed]] = []
+    left: Waiting = []
     for index, outcome in run.ledger.recorded():
-        if not isinstance(outcome, Applied | Unconfirmed):
+        if not is_verifiable(outcome):
             continue
         operation = outcome.operation
-        mine = outcome.id if isinstance(outcome, Applied) else None
-        if not isinstance(operation, Create):
-            mine = operation.before.id
-        found = listing.by_id.get(mine or "")
-        if isinstance(operation, Create) and found is None:
-            found = next(iter(run.new_equal(operation, listing)), None)
+        found = _listed(outcome, listing, run)
+        if found is None and isinstance(outcome, Skipped):
+            continue  # it is gone, as the response to the write said
         now = listing.compare(operation, found)
         # For a value that cannot be read, only the response to the write confirms it.
-        written = isinstance(outcome, Applied) and not isinstance(operation, Delete)
-        if now.state is not State.DONE and (now.differing or found is None or not written):
+        answered = isinstance(outcome, Applied | Failed) and not isinstance(operation, Delete)
+        if now.state is not State.DONE and (now.differing or found is None or not answered):
             left.append((index, outcome))
             continue
-        if isinstance(outcome, Unconfirmed):
-            outcome = Applied(operation=operation, note="confirmed by the final verification")
-        outcome = replace(outcome, id=mine if found is None else found.id)
-        run.ledger.correct(index, outcome)
-        if _others(outcome, listing, run):
-            left.append((index, outcome))
+        done = outcome
+        if not isinstance(done, Applied):
+            done = Applied(operation=operation, note="confirmed by the final verification")
+        id_ = _id(outcome) if found is None else found.id
+        done = replace(done, id=id_)
+        run.ledger.correct(index, done)
+        if _others(done, listing, run):
+            left.append((index, done))
     return left
+
+
+def _id(outcome: Outcome) -> str | None:
+    """Return the id of the webhook of an operation, None for a create whose id is not known."""
+    if isinstance(outcome.operation, Create):
+        return outcome.id if isinstance(outcome, Applied) else None
+    return outcome.operation.before.id
+
+
+def _listed(outcome: Outcome, listing: Listing, run: Run) -> LiveWebhook | None:
+    """Return the webhook of an operation as the listing shows it."""
+    found = listing.by_id.get(_id(outcome) or "")
+    if found is None and isinstance(outcome.operation, Create):
+        return next(iter(run.new_equal(outcome.operation, listing)), None)
+    return found
 
 
 def _others(outcome: Applied, listing: Listing, run: Run) -> list[LiveWebhook]:
@@ -119,35 +176,75 @@ def _others(outcome: Applied, listing: Listing, run: Run) -> list[LiveWebhook]:
     return [each for each in found if each.id not in mine]
 
 
-def _verify_by_id(outcome: Applied | Unconfirmed, listing: Listing, run: Run) -> Outcome:
-    """Return the outcome after reading by id a webhook that no listing shows as desired."""
-    operation = outcome.operation
-    if isinstance(outcome, Unconfirmed) or outcome.id is None:
+def _final_outcome(outcome: Outcome, last: _LastListing, run: Run) -> Outcome:
+    """Return the outcome of an operation that the last listing does not show as done."""
+    operation, listed = outcome.operation, _listed(outcome, last.listing, run)
+    if isinstance(outcome, Unconfirmed):
         return outcome
-    found = run.api.get(outcome.id)
-    if isinstance(operation, Delete):
-        if found is None:
+    if isinstance(outcome, Skipped):
+        return _not_found(operation, run) if last.settled else outcome
+    if isinstance(outcome, Failed):
+        differing = last.listing.compare(operation, listed).differing if listed else ()
+        if isinstance(operation, Delete) or not differing:
             return outcome
-        return Failed(
-            operation=operation,
-            code="does-not-converge",
-            message="it still exists",
-            hint="run the same command again",
-        )
-    if found is None:
-        return Failed(
-            operation=operation,
-            code="vanished",
-            message="it was deleted after it was written",
-            hint="plan again",
-        )
-    if differing := listing.compare(operation, found).differing:
         return stored_differently(operation, differing)
-    for other in _others(outcome, listing, run):
-        again = run.api.get(other.id)  # a listing may be stale
+    if outcome.id is None:
+        return outcome
+    live = run.api.get(outcome.id)
+    if isinstance(operation, Delete):
+        if live is not None:
+            hint = "run the same command again"
+            return _contradicted(operation, "it still exists", hint)
+        return _not_found(operation, run) if last.settled else outcome
+    if live is None and listed is None:
+        message = "it was deleted after it was written"
+        return Failed(operation=operation, code="vanished", message=message, hint="plan again")
+    if live is None:
+        return _not_found(operation, run) if last.settled else outcome
+    if differing := last.listing.compare(operation, live).differing:
+        return stored_differently(operation, differing)
+    if last.settled and listed is None:
+        return _unlisted(operation, outcome.id)
+    if listed is not None and (differing := last.listing.compare(operation, listed).differing):
+        if not last.settled:
+            return outcome
+        message = (
+            f"the listing shows other values than CloudTruth confirmed: {field_names(differing)}"
+        )
+        return _contradicted(operation, message)
+    for other in _others(outcome, last.listing, run):
+        again = run.api.get(other.id)  # it may have been deleted since the listing
         if again is not None and again.name == operation.name:
             return name_conflict(operation, other.id)
     return outcome
+
+
+_ASK: Final = "until its listing is right, each plan has this change: report the id to CloudTruth"
+
+
+def _contradicted(operation: Operation, message: str, hint: str = _ASK) -> Failed:
+    return Failed(operation=operation, code=NOT_CONVERGED, message=message, hint=hint)
+
+
+def _not_found(operation: Operation, run: Run) -> Failed:
+    """Return the failure of an operation on a webhook that is listed, but has no row by id."""
+    run.ledger.count_write()  # its request was sent, and may have changed something
+    id_ = None if isinstance(operation, Create) else operation.before.id
+    which = "its id" if id_ is None else f"its id {id_}"
+    return _contradicted(
+        operation, f"the listing shows it, but CloudTruth has no webhook with {which}"
+    )
+
+
+def _unlisted(operation: Operation, id: str) -> Failed:
+    """Return the failure of a webhook that exists by its id, and that no listing shows."""
+    message = f"no listing shows it, although CloudTruth returns it by its id {id}"
+    hint = (
+        f"look up {id} before the next apply, which creates it again: nothing else remembers the id"
+    )
+    if not isinstance(operation, Create):
+        hint = _ASK
+    return _contradicted(operation, message, hint)
 
 
 # Remove duplicates

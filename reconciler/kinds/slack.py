@@ -20,7 +20,10 @@ def _with_hash(value: str) -> str:
     Equal channels have the same form, because operations that look different must differ.
     """
     name = value.removeprefix("#")
-    return name if name[:1] in "@" or name[:1].isupper() else f"#{name}"
+    return name if name[:1] in "@" or _CHANNEL_ID.fullmatch(name) else f"#{name}"
+
+
+_CHANNEL_ID: Final = re.compile(r"[A-Z][A-Z0-9]+")
 
 
 TOKEN: Final = re.compile(

@@ -189,7 +189,7 @@ class Listing:
             return False
         for field in KINDS[live.type].fields:
             values = [value for value in (before.get(field.name), now.get(field.name)) if value]
-            if not field.secret or len(values) == 2 and values[0] == values[1]:
+            if not field.secret or (len(values) == 2 and values[0] == values[1]):
                 continue
             if values and all(self._evidence.reads(live.type, field, value) for value in values):
                 return True

@@ -124,8 +124,8 @@ class SecretChange:
     """A secret field is set to the value of `after`: a reference, or a plain URL.
 
     `before` and `destination` are for display: the scheme and host of a live URL (None for
-    other fields), and the destination of deliveries with this secret. `moved` means that the host
-    of the URL changes and that no commit shows the new host.
+    other fields), and the destination of deliveries with this secret. `moved`
+    means that the host of the URL changes and that no commit shows the new host.
     """
 
     path: DataPath

@@ -84,21 +84,47 @@ def _update(operation: Update, hosts: Mapping[SecretRef, str]) -> Iterable[Any]:
         ]
         secret += [[name, None] for name in removed]
         yield ["update", before.id, _content(before, hosts), after, secret]
+    elif removed and any(change.not_shown for change in operation.fields):
+        # Apart from the resend, which is the same when a review is applied again.
+        yield ["remove", before.id, operation.name, operation.after.type, removed]
     target = after["configuration"].get(kind.destination_field)
     for change in operation.fields:
         if change.not_shown:
             name = str(change.path[-1])
             value = after["configuration"].get(name)
-            host = change.before if isinstance(change, SecretChange) else None
-            shown = [host, removed] if host or removed else []
-            head = ["resend", before.id, operation.name, operation.after.type]
-            yield [*head, name, value, target, *shown]
+            yield ["resend", before.id, operation.name, operation.after.type, name, value, target]
+        if isinstance(change, SecretChange) and change.not_shown and change.before:
+            yield _previous_host(operation, change)
+
+
+def _previous_host(operation: Update, change: SecretChange) -> Any:
+    """Return the content of the digest for the live host of a URL that is resent."""
+    return ["host", operation.before.id, operation.name, change.path[-1], change.before]
+
+
+def _reached_hosts(operation: Operation) -> set[str]:
+    """Return the digests of live hosts that a resend does not change.
+
+    When a review is applied again, the live URL has the new host, which the review did not show.
+    """
+    if not isinstance(operation, Update):
+        return set()
+    return {
+        _digest(_previous_host(operation, change))[:_DIGEST_LENGTH]
+        for change in operation.fields
+        if isinstance(change, SecretChange) and change.not_shown
+        if change.before and change.destination == f"{operation.after.type} {change.before}"
+    }
 
 
 def _is_visible(change: FieldChange) -> bool:
-    """Return whether a reviewer can see a difference, on every machine that makes the plan."""
+    """Return whether a reviewer can see a difference, on every machine that makes the plan.
+
+    Another value of a secret is not one. A secret that is not set counts as another value: whether
+    CloudTruth shows that can change while an apply sends other secrets.
+    """
     if isinstance(change, SecretChange) and isinstance(change.after, SecretRef):
-        return change.cause in (SecretCause.ADDED, SecretCause.DESTINATION)
+        return change.cause is SecretCause.DESTINATION
     return not change.not_shown
 
 
@@ -218,7 +244,7 @@ def compare_with_review(
                 "only the value of a secret differs, which a review cannot show: "
                 f"{_bump(operation)}"
             )
-        elif digests.issuperset(each.digest for each in found):
+        elif digests.issuperset({each.digest for each in found} - _reached_hosts(operation)):
             reviewed.add(index)
         elif mentioned(found[0].id, found[0].name):
             stale.append(operation)

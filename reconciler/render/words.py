@@ -194,6 +194,8 @@ def conclusion(report: Report) -> list[str]:
         return [first]
     if report.stopped is not None:
         meaning = f"stopped by a signal: {again}"
+        if report.complete:
+            meaning = "stopped by a signal, after every change was applied"
     elif report.complete:
         meaning = f"{plural(len(report.plan.unapplied), 'declaration')} not applied, see above"
     elif report.needs_review and not report.problem:

@@ -25,6 +25,7 @@ from reconciler.execute.operation import draft
 from reconciler.execute.workers import Halted
 from reconciler.planning.plan import Operation
 from reconciler.render import RENDERERS
+from reconciler.render.words import conclusion
 from reconciler.report import Applied
 from tests.execute.world import (
     Fault,
@@ -300,11 +301,12 @@ def test_after_a_signal_nothing_starts_and_the_rest_is_verified() -> None:
     assert (report.exit_code, report.verified) == (ExitCode.SIGTERM, True)
 
 
-def test_a_signal_after_the_last_operation_changes_nothing() -> None:
-    """A run that was already complete is a success."""
+def test_a_signal_is_reported_even_after_the_last_operation() -> None:
+    """The sender wants the program to end, although everything is applied and verified."""
     api = memory()
     report = run(api, planned(api, slack("a")), stop=1)
-    assert report.exit_code is ExitCode.OK
+    assert (report.exit_code, report.complete) == (ExitCode.SIGTERM, True)
+    assert conclusion(report)[1] == "Exit 143: stopped by a signal, after every change was applied."
 
 
 class HaltsIn(InlineWorkers):

@@ -16,8 +16,9 @@ from reconciler.errors import (
     ServerError,
     StalePlanError,
 )
+from reconciler.execute.ledger import NOT_CONVERGED
 from reconciler.model import LiveWebhook, Scheme, Secret, SecretRef, Webhook
-from reconciler.report import Applied, Report
+from reconciler.report import Applied, Failed, Report
 from tests.execute.world import Fault, Memory, appear, memory, outcomes, planned, row, run, slack
 from tests.planning import builders
 from tests.planning.builders import desired, live_generic, make_plan
@@ -40,15 +41,18 @@ def apply_plan(api: Memory, *webhooks: Webhook) -> Report:
     return run(api, planned(api, *webhooks, secrets=secrets), secrets=secrets)
 
 
-@pytest.mark.parametrize(("stop", "listings", "slept"), [(None, 5, [1.0] * 3), (1, 2, [])])
+@pytest.mark.parametrize(
+    ("stop", "listings", "slept", "code"),
+    [(None, 5, [1.0] * 3, ExitCode.PARTIAL), (1, 2, [], ExitCode.SIGTERM)],
+)
 def test_a_stale_list_is_read_four_times_a_second_apart(
-    stop: int | None, listings: int, slept: list[float]
+    stop: int | None, listings: int, slept: list[float], code: ExitCode
 ) -> None:
     """After a signal a stale list is read once. Webhooks that it lacks are read by id."""
     api, clock = memory(lists=lambda api, nth: ()), VirtualClock()
     report = run(api, planned(api, slack("a")), clock=clock, stop=stop)
     assert (api.count("list"), clock.slept) == (listings, slept)
-    assert (report.exit_code, api.calls[-1]) == (ExitCode.OK, "get id-101")
+    assert (report.exit_code, api.calls[-1]) == (code, "get id-101")
 
 
 @pytest.mark.parametrize(
@@ -295,3 +299,45 @@ def test_an_operation_whose_name_was_taken_since_the_plan_is_skipped(
     api.faults = [Fault(call="list", interfere=rename)]
     report = run(api, plan)
     assert api.names() == left, outcomes(report)
+
+
+OLD, NEW = row("a", "1"), row("a", "1", "#new")
+
+
+@pytest.mark.parametrize(
+    ("by_id", "listed", "declared", "stores", "outcome", "message"),
+    [
+        ((), (OLD,), (), NEW, NOT_CONVERGED, "the listing shows it, but"),
+        ((), (OLD,), (slack("a", "#new"),), NEW, NOT_CONVERGED, "the listing shows it, but"),
+        ((OLD,), (OLD,), (slack("a", "#new"),), NEW, NOT_CONVERGED, "configuration.channel"),
+        ((OLD,), (NEW,), (slack("a", "#new"),), OLD, "applied", "confirmed by"),
+        ((OLD,), (OLD,), (slack("a", "#new"),), OLD, NOT_CONVERGED, "stored different values"),
+    ],
+    ids=["a deleted row", "a row without an id", "old values", "stale responses", "both old"],
+)
+def test_the_last_listing_decides(
+    by_id: tuple[LiveWebhook, ...],
+    listed: tuple[LiveWebhook, ...],
+    declared: tuple[Webhook, ...],
+    stores: LiveWebhook,
+    outcome: str,
+    message: str,
+) -> None:
+    """The next plan is made from the listing, whatever responses and rows by id show."""
+    plan = planned(memory(OLD), *declared)
+    api = memory(*by_id, stores=lambda _: stores)
+    api.lists = lambda _, nth: listed if nth > 1 else (OLD,)
+    report = run(api, plan)
+    assert outcomes(report)["a"].removeprefix("failed ") == outcome
+    (result,) = report.outcomes
+    assert message in str(getattr(result, "message", None) or getattr(result, "note", None))
+    assert report.exit_code is (ExitCode.OK if outcome == "applied" else ExitCode.PARTIAL)
+
+
+def test_a_created_webhook_that_is_never_listed_is_reported_with_its_id() -> None:
+    """The next apply creates it again, because nothing else remembers it."""
+    api = memory(lists=lambda api, nth: ())
+    (outcome,) = run(api, planned(api, slack("a"))).outcomes
+    assert isinstance(outcome, Failed)
+    assert "by its id id-101" in outcome.message
+    assert "creates it again" in str(outcome.hint)

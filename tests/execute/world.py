@@ -51,6 +51,9 @@ class Memory:
 
     origin = "https://api.cloudtruth.io"
 
+    def left(self) -> float:
+        return 600.0
+
     def organization(self) -> Organization:
         return ACME
 

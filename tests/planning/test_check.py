@@ -38,6 +38,52 @@ REPIN = make_plan(desired(slack(id="id-1")), live_slack("Old"))
 Response = tuple[State, str, str | None]
 
 
+PAGER = live_generic()
+PRUNE_PAGER = make_plan(desired(), PAGER)
+ABSENT_PAGER = make_plan(desired(absent=(Absent(name="Pager"),)), PAGER)
+RETYPE_PAGER = make_plan(desired(slack("Pager")), PAGER)
+ATTACKED = live_generic(url="https://elsewhere.example.com/ct")
+OTHER_PATH = live_generic(url="https://hooks.example.com/other")
+NOTED = live_slack(channel="#edited", note=Secret("by hand"))
+
+
+@pytest.mark.parametrize(
+    ("result", "before", "now", "expected"),
+    [
+        (PRUNE_PAGER, PAGER, ATTACKED, False),
+        (ABSENT_PAGER, PAGER, ATTACKED, False),
+        (RETYPE_PAGER, PAGER, ATTACKED, False),
+        (UPDATE, EDITED, NOTED, False),
+        (make_plan(desired(slack()), NOTED), NOTED, EDITED, False),
+        (PRUNE_PAGER, PAGER, OTHER_PATH, True),
+    ],
+    ids=["pruned", "absent", "another type", "a new field", "a field that is gone", "a path"],
+)
+def test_whatever_a_plan_shows_of_a_webhook_is_compared(
+    result: Plan, before: LiveWebhook, now: LiveWebhook, expected: bool
+) -> None:
+    """A webhook that moved to another host, or has other unknown fields, makes its operation stale.
+
+    Where this run made the plan, a secret that changed does so too, if it is readable.
+    """
+    (operation,) = result.operations
+    assert Listing(result, (before,), SECRETS).check(operation).state is State.PENDING
+    state = Listing(result, (now,), SECRETS).check(operation).state
+    assert state is (State.PENDING if expected else State.STALE)
+    known = {before.id: before}
+    assert Listing(result, (before,), SECRETS, known).check(operation).state is State.PENDING
+    assert Listing(result, (now,), SECRETS, known).check(operation).state is State.STALE
+
+
+@pytest.mark.parametrize(("one", "two"), [("enc:AAAA", "enc:BBBB"), ("*****", "****")])
+def test_hidden_secrets_that_change_are_not_a_change(one: str, two: str) -> None:
+    """A server may encrypt a secret differently each time."""
+    before, now = live_slack(token=one), live_slack(token=two)
+    result = make_plan(desired(), before)
+    listing = Listing(result, (now,), SECRETS, {before.id: before})
+    assert listing.check(result.operations[0]).state is State.PENDING
+
+
 def checks(result: Plan, found: tuple[LiveWebhook, ...], secrets: Any = SECRETS) -> list[Response]:
     listing = Listing(result, found, secrets)
     return [(each.state, each.reason, each.id) for each in map(listing.check, result.operations)]

@@ -20,6 +20,7 @@ webhooks:
     event_types: [value_updated]
     configuration: {token: {env: TOKEN}, channel: "#audit", username: CloudTruth}
 """
+URL = "https://hooks.example.com/hook"
 PAGER = """\
 webhooks:
   - name: Pager
@@ -63,6 +64,23 @@ def test_a_reviewed_webhook_that_changed_is_stale(
         assert "update Deploys (channel #elsewhere -> #ops)" in words(done)
     else:
         assert digest(planned) in done.err
+
+
+@pytest.mark.parametrize("how", ["saved", "digest"])
+def test_a_webhook_that_moved_to_another_host_is_not_deleted(
+    shell: Shell, file: File, cloud: MakeCloud, how: str
+) -> None:
+    """The reviewed plan showed another destination, so the review is stale."""
+    server = cloud()
+    file(f"{TEAM}{PAGER.removeprefix('webhooks:').replace('{file: hooks/pager}', URL)}")
+    assert shell("apply", "--yes", **server.environ).code == 0
+    file(TEAM)
+    planned = shell("plan", "--out", "plan.json", **server.environ)
+    server.emulator.configure("Pager", url="https://elsewhere.example.com/hook")
+    writes = server.writes()
+    command = ("plan.json",) if how == "saved" else ("--expect-digest", digest(planned))
+    done = shell("apply", *command, "--yes", **server.environ)
+    assert (done.code, server.writes()) == (6, writes)
 
 
 def test_unreviewed_operations_are_not_applied(shell: Shell, file: File, server: Cloud) -> None:

@@ -98,6 +98,41 @@ def test_the_order_of_the_checks(
     assert [each.rule for each in caught.value.findings] == list(rules)
 
 
+@pytest.mark.parametrize("field", ["url", "password"])
+def test_a_webhook_that_changes_after_the_prompt_is_not_deleted(
+    check: Callable[..., Checked], field: str
+) -> None:
+    """Within one run, secrets of live webhooks are compared, too."""
+    api = EmulatedApi()
+    pager = {"url": "https://hooks.example.com/1", "username": "ct", "password": "one"}
+    row = {"organization": api.organization, "event_types": ["value_created"]}
+    generic = {**row, "type": "generic", "configuration": pager}
+    api.emulator.store.save({**generic, "name": "Pager"})
+    api.emulator.store.save({**generic, "name": "Readable"})
+    connection = Connection(api=api.client, clock=api.clock, workers=InlineWorkers())
+
+    def confirm(made: Any) -> bool:
+        api.emulator.configure("Pager", **{field: "https://hooks.example.com/2"})
+        return True
+
+    text = """
+webhooks:
+  - name: Pager
+    state: absent
+  - name: Readable
+    type: generic
+    event_types: [value_created]
+    configuration: {url: "https://hooks.example.com/1", username: ct, password: {env: PASSWORD}}
+"""
+    checked = check(a=text)
+    inputs = checked.inputs._replace(environ={"PASSWORD": "one"})
+    checked = checked._replace(inputs=inputs)
+    options = PlanOptions(allow_deletes=1)
+    report = apply(checked, connection, options=options, confirm=confirm)
+    assert [outcome.message for outcome in report.outcomes] == ["it was changed since the plan"]
+    assert (report.writes, report.exit_code) == (0, 1)
+
+
 @pytest.mark.parametrize(
     ("now", "before", "named", "references"),
     [
