@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, NoReturn, TypeAlias
-from urllib.parse import urlsplit
 
 from reconciler.findings import Position
+from reconciler.urls import origin_of
 
 
 class Unknown(Enum):
@@ -53,14 +53,7 @@ class Secret:
         A reviewer needs the host to know the destination of deliveries. The rest of the URL may be
         the credential.
         """
-        try:
-            parts = urlsplit(self.__value)
-            host = parts.hostname
-        except ValueError:
-            return None
-        if parts.scheme not in ("http", "https") or not host:
-            return None
-        return f"{parts.scheme}://[{host}]" if ":" in host else f"{parts.scheme}://{host}"
+        return origin_of(self.__value)
 
     def shown_url(self) -> str:
         """Return the part of a URL that may be shown: its scheme and host."""

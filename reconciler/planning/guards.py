@@ -1,4 +1,4 @@
-"""Guards that block a plan, and warnings about a policy that permits more than before.
+"""Guards that block a plan, and what a review must notice in a change of the configuration.
 
 Guards apply to the computed plan and use `Plan.counted_deletes`.
 """
@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from typing import Final
 
 from reconciler.findings import Finding, error, warning
-from reconciler.model import Desired
+from reconciler.kinds import KINDS
+from reconciler.model import Desired, Webhook, declared_secret
+from reconciler.planning.names import international_host
 from reconciler.planning.plan import Plan
+from reconciler.urls import is_international
 
 _MAX_DELETES: Final = 5
 """The maximum number of deletes if no file sets a limit.
@@ -88,3 +91,23 @@ def relaxed(previous: Desired, now: Desired) -> Iterator[Finding]:
         yield warning("relaxed-limits", f"limits.max_deletes changes from {first} to {last}")
     if previous.organization is not None and now.organization is None:
         yield warning("relaxed-organization", "`organization` was removed: any key is accepted")
+
+
+def new_hosts(previous: Desired, now: Desired) -> Iterator[Finding]:
+    """Yield a note for each host that is not ASCII and that no file named before."""
+    known = _international_hosts(previous)
+    for origin, webhook in _international_hosts(now).items():
+        if origin not in known:
+            yield international_host(repr(webhook.name), origin, webhook.position)
+
+
+def _international_hosts(desired: Desired) -> dict[str, Webhook]:
+    """Return the first webhook for each origin whose host is not ASCII."""
+    hosts: dict[str, Webhook] = {}
+    for webhook in desired.webhooks:
+        url = webhook.configuration.get(KINDS[webhook.type].destination_field, "")
+        secret = declared_secret(url, desired.literals)
+        origin = None if secret is None else secret.origin()
+        if origin is not None and is_international(origin):
+            hosts.setdefault(origin, webhook)
+    return hosts

@@ -1,4 +1,4 @@
-"""Names of webhooks: globs over them, and names that look alike."""
+"""Names of webhooks: globs over them, and names and hosts that look alike."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fnmatch import translate
 from re import compile as compile_pattern
 from typing import Final
 
-from reconciler.findings import Finding, note, warning
+from reconciler.findings import Finding, Place, Position, note, warning
 from reconciler.model import Pattern, Policy
 
 MAX_GLOB: Final = 256
@@ -121,3 +121,9 @@ def lookalike_key(name: str) -> str:
             char for char in name if char not in _HIDDEN and unicodedata.category(char) != "Cf"
         ).translate(_LATIN)
     return " ".join(name.casefold().split())
+
+
+def international_host(holder: str, origin: str, at: Place | Position | None) -> Finding:
+    """Return the note about a webhook or a field with a host that is not ASCII."""
+    message = f"{holder} delivers to a host that is not written in ASCII: {origin}"
+    return note("url-host", message, "check that it is not a look-alike of another host", at)

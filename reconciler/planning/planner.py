@@ -17,7 +17,7 @@ from reconciler.kinds import KINDS
 from reconciler.model import Desired, Live, LiveWebhook, Secret, SecretRef, Webhook
 from reconciler.planning.compare import compare, visible, with_removed_unknown_fields
 from reconciler.planning.delivery import Delivery, DeliveryState, delivery
-from reconciler.planning.guards import guard, relaxed
+from reconciler.planning.guards import guard, new_hosts, relaxed
 from reconciler.planning.match import Match
 from reconciler.planning.names import unmatched, unused
 from reconciler.planning.plan import (
@@ -123,6 +123,7 @@ def plan(
     )
     findings += _rename_hints(operations)
     if options.previous is not None:
+        findings += new_hosts(options.previous, desired)
         operations = _attributed(operations, options.previous, options, live, secrets)
     reviewable = tuple(digests(operation, options.committed_hosts) for operation in operations)
     # Values are not used, so a plan lists the same secrets whether or not they are available.

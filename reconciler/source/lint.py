@@ -25,6 +25,7 @@ from reconciler.source import secrets
 from reconciler.source.allowed import VARIABLE, reference_in, refusal
 from reconciler.source.schema import holds, usable_defaults
 from reconciler.source.text import REFERENCE, did_you_mean, in_quotes, masked, quoted
+from reconciler.urls import is_international, origin_of
 
 
 class Rules(NamedTuple):
@@ -159,9 +160,15 @@ def _settings(
             yield found._replace(place=Place(file, (*path, "event_types", index)))
     fields = FIELDS.get(str(type), _ANY_FIELD)
     for name, value in configuration.items() if isinstance(configuration, dict) else ():
+        place = Place(file, (*path, "configuration", name))
         found = _value(name, value, fields, file, rules)
         if found is not None:
-            yield found._replace(place=Place(file, (*path, "configuration", name)))
+            yield found._replace(place=place)
+        field = fields.get(name)
+        if field is not None and field.is_url and isinstance(value, str):
+            origin = origin_of(value) or ""
+            if is_international(origin):
+                yield names.international_host(f"`{name}`", origin, place)
 
 
 def _value(
@@ -226,12 +233,23 @@ def _literal(field: Field, value: str, rules: Rules) -> Finding | None:
     if secrets.is_padded(value) and not field.is_url:  # the schema rejects a URL with spaces
         message = f"`{name}` has surrounding whitespace or a byte order mark, which is not sent"
         return note("trimmed-secret", message, "remove the whitespace")
+    if field.is_url and not secrets.is_url(value):
+        return None  # the schema reports it
+    if field.is_url and not _has_valid_host(value):
+        hint = "use a name with only letters, digits and hyphens between its dots, or an address"
+        return error("url-host", f"the host of `{name}` is invalid", hint)
     reason = secrets.url_credential(value) if field.is_url else None
     if rules.allow_literal_secrets or (field.is_url and reason is None):
         return None
     what = f"`{name}` is a secret" if reason is None else f"the URL {reason}"
     hint = f"keep it in a variable or a file: {REFERENCE}"
     return warning("literal-secret", f"{what}: keep it out of the file", hint)
+
+
+def _has_valid_host(url: str) -> bool:
+    """Return whether a host is valid in public DNS; a private one may have underscores."""
+    origin = origin_of(url)
+    return origin is not None and "_" not in origin
 
 
 def _placeholder(name: str, hint: str) -> Finding:

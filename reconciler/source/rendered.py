@@ -3,7 +3,7 @@
 The planner uses the same `Desired`, so this shows its input. Secrets appear as references. Parsing
 the text again gives the same `Desired`, unless a file contains literal secrets: these appear as
 `{literal: WEBHOOK/FIELD}`, URLs as scheme and host with `***`, and neither is allowed in a file.
-Exports use the same writer.
+A host that is not ASCII appears as `xn--`. Exports use the same writer.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from reconciler.kinds.events import ordered
 from reconciler.model import Absent, DataPath, Desired, FileScope, Secret, SecretRef, Value, Webhook
 from reconciler.planning.document import without_commands
 from reconciler.source.load import Loaded
+from reconciler.urls import with_ascii_host
 
 _Comment: TypeAlias = Callable[[DataPath], str]
 """Returns the comment for the value at a path, or an empty text."""
@@ -72,7 +73,7 @@ def _entry(entry: Webhook | Absent, literals: Mapping[SecretRef, Secret]) -> dic
 def _value(field: Field, value: Value, literals: Mapping[SecretRef, Secret]) -> Any:
     """Return the value of a field as plain data, without secrets."""
     if not isinstance(value, SecretRef):
-        return value
+        return with_ascii_host(value) if field.is_url and isinstance(value, str) else value
     if field.is_url and value in literals:
         # A policy for hosts must see that of every URL in the file.
         return literals[value].shown_url()

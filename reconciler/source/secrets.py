@@ -22,6 +22,7 @@ from reconciler.model import Scheme, Secret, SecretRef, Value, Webhook, declared
 from reconciler.source import allowed
 from reconciler.source.files import NotReadableError, read_regular
 from reconciler.source.text import masked
+from reconciler.urls import origin_of
 
 PLACEHOLDER: Final = re.compile(
     r"\$(?:[A-Z_][A-Z0-9_]*|[a-z]+(?:_[a-z0-9]+)+)|%\w+%|<[\w .:-]+>|\*+"
@@ -78,16 +79,14 @@ def is_placeholder(text: str) -> bool:
 
 def url_credential(url: str) -> str | None:
     """Return why a URL is a secret, worded to follow "the URL"; None if it is not."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-    except ValueError:
+    origin = origin_of(url)
+    if origin is None:
         return "cannot be parsed, so it may contain a credential"
+    parts, host = urlsplit(url), origin.partition("://")[2]
     if "@" in parts.netloc:
         return "contains credentials"
     if parts.query:
         return "has a query, which often contains a key"
-    host = host.lower().rstrip(".")
     if f".{host}".endswith(_CAPABILITY_HOSTS):
         return f"lets anyone post to {host}"
     if holds_token(url):
@@ -108,8 +107,13 @@ _PLAIN_WORD: Final = re.compile(
 def public_url(secret: Secret) -> str | None:
     """Return a live URL that a file may contain as text; None if it may be a credential."""
     url = secret.reveal()
-    ordinary = _URL.fullmatch(url) and url.isprintable() and not is_placeholder(url)
+    ordinary = is_url(url) and url.isprintable() and not is_placeholder(url)
     return url if ordinary and url_credential(url) is None else None
+
+
+def is_url(url: str) -> bool:
+    """Return whether a text is an absolute http or https URL, perhaps with an invalid host."""
+    return _URL.fullmatch(url) is not None
 
 
 _URL: Final = re.compile(r"https?://[^\s/?#<>][^\s<>]*")
@@ -309,8 +313,9 @@ def _misused(
 
 def fits(field: Field, secret: Secret) -> bool:
     """Return whether a value can be sent as `field`."""
-    shape = _URL if field.is_url else field.secret_pattern
-    return shape is None or secret.matches(shape)
+    if field.is_url:
+        return secret.matches(_URL) and secret.origin() is not None
+    return field.secret_pattern is None or secret.matches(field.secret_pattern)
 
 
 def _subject(ref: SecretRef) -> str:

@@ -7,9 +7,17 @@ from typing import Any
 import pytest
 
 from reconciler.findings import Severity
-from reconciler.model import Webhook
+from reconciler.model import Scheme, Secret, SecretRef, Webhook
 from reconciler.planning.match import Match
-from tests.planning.builders import blocking_guards, desired, live, live_slack, make_plan, slack
+from tests.planning.builders import (
+    blocking_guards,
+    desired,
+    generic,
+    live,
+    live_slack,
+    make_plan,
+    slack,
+)
 
 INTENDED = "if this is intended, add --allow-deletes"
 OR_SET = ", or set limits.max_deletes in the file"
@@ -128,3 +136,22 @@ def test_only_limits_what_counts_as_declared(webhook: Webhook, glob: str, declar
     found = live(live_slack("b", "id-1"))
     table = Match(desired(webhook), found.webhooks, only=(glob,), prune=True)
     assert table.any_declared is declared
+
+
+def test_a_review_shows_new_hosts_that_are_not_ascii() -> None:
+    """Each host appears once, unless the previous configuration has it; credentials do not."""
+    literal = SecretRef(scheme=Scheme.LITERAL, name="D/url")
+    old = generic("A", url="https://b\xfccher.example/a")
+    now = desired(
+        generic("B", url="https://xn--bcher-kva.example/b"),
+        generic("C", url="https://g\u043e\u043ed.example"),
+        generic("D", url=literal),
+        generic("E", url="https://good.example"),
+        slack("F", channel="#b\xfccher"),
+    )._replace(literals={literal: Secret("https://a:4711@l\u00f8.example/")})
+    notes = make_plan(now, previous=desired(old)).notes
+    assert [each.message for each in notes if each.rule == "url-host"] == [
+        f"'{name}' delivers to a host that is not written in ASCII: https://{host}"
+        for name, host in (("C", "xn--gd-fmca.example"), ("D", "xn--l-5ga.example"))
+    ]
+    assert all(each.rule != "url-host" for each in make_plan(now).notes)

@@ -292,8 +292,8 @@ def test_a_slack_token_is_sent_only_to_slack(url: str, sent: bool, value: str) -
             environ={"TOKEN": value, "URL": url},
         )
         assert (env("TOKEN") in resolution.secrets) is sent
-        rules = [each.rule for each in resolution.findings]
-        assert rules == ([] if sent else ["slack-token-elsewhere"])
+        rules = {each.rule for each in resolution.findings} - {"malformed-secret"}
+        assert rules == (set() if sent else {"slack-token-elsewhere"})
         assert value not in repr(resolution.findings)
 
 
