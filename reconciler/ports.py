@@ -103,7 +103,10 @@ class Stop(Protocol):
 
 
 class Watcher:
-    """Receives each operation and its outcome as they happen; this one ignores them."""
+    """Receives what happens in one organization; this one ignores it."""
+
+    def read(self) -> None:
+        """Receive that one of several organizations was read."""
 
     def starting(self, operation: Operation) -> None:
         """Receive an operation that is about to be sent."""

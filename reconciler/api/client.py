@@ -20,6 +20,7 @@ from reconciler.errors import (
     OrganizationError,
     PermissionDeniedError,
     ProtocolError,
+    ReconcilerError,
 )
 from reconciler.kinds import KINDS
 from reconciler.model import LiveWebhook, Organization, Secret
@@ -77,6 +78,14 @@ class Client:
     def deadline_in(self, seconds: float) -> None:
         """Set the deadline of the run, in seconds from now."""
         self.transport.deadline_in(seconds)
+
+    def unreachable(self) -> ReconcilerError | None:
+        """Return the error of a server that cannot be reached, as `Transport.unreachable`."""
+        return self.transport.unreachable()
+
+    def disconnect(self) -> None:
+        """Close the connections while no request is in flight; the next one opens a new one."""
+        self.transport.disconnect()
 
     def close(self) -> None:
         """Close all connections."""

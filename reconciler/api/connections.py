@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import ssl
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -23,6 +24,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from reconciler.api.origin import Network, Origin
+from reconciler.api.pace import Deadline
 from reconciler.api.watchdog import Watchdog, WatchedSocket
 from reconciler.errors import UnreachableError, UsageError
 
@@ -34,9 +36,68 @@ PROXY_HINT: Final = "check the variables HTTPS_PROXY, ALL_PROXY and NO_PROXY"
 
 # After longer idle time, the server may close the connection while we write to it.
 _KEEP_ALIVE: Final = 2.0
+_CONNECTION_FAILURES: Final = 3
+"""Failures in a row after which a server cannot be reached."""
 
 Adapter: TypeAlias = httpx.BaseTransport
 """A replacement for the network, for modules that do not import the HTTP library."""
+
+
+class Shared:
+    """What the clients of one run share: the deadline, the trusted certificates, dead servers.
+
+    They share neither connections nor cookies, which belong to one key. Use it from any number of
+    threads, and close it after the clients.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.deadline = Deadline(network.clock, network.deadline)
+        self.watchdog = Watchdog(network.clock) if network.adapter is None else None
+        self._environment = network.environment
+        self._contexts: dict[bool, ssl.SSLContext] = {}
+        self._lock = threading.Lock()
+        self._failures: Counter[str] = Counter()
+        self._unreachable: set[str] = set()
+
+    def deadline_in(self, seconds: float) -> None:
+        """Set the end of the run, in seconds from now, also for requests in flight."""
+        self.deadline.restart(seconds)
+        if self.watchdog is not None:
+            self.watchdog.recheck()
+
+    def tls_context(self, *, secure: bool) -> ssl.SSLContext:
+        """Return the run's TLS context. Raises UsageError for an invalid certificate."""
+        with self._lock:
+            if secure not in self._contexts:
+                # Plain http needs no certificates, and reading them takes time.
+                self._contexts[secure] = (
+                    tls_context(self._environment)
+                    if secure
+                    else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+                )
+            return self._contexts[secure]
+
+    def is_unreachable(self, server: str) -> bool:
+        """Return whether a request gave up connecting, and no connection was made since."""
+        return server in self._unreachable
+
+    def connected(self, server: str) -> None:
+        """Record that a connection to a server was made."""
+        with self._lock:
+            self._failures[server] = 0
+            self._unreachable.discard(server)
+
+    def not_connected(self, server: str, *, gave_up: bool) -> None:
+        """Record a failure to connect; `gave_up` if the request is not repeated."""
+        with self._lock:
+            self._failures[server] += 1
+            if gave_up and self._failures[server] >= _CONNECTION_FAILURES:
+                self._unreachable.add(server)
+
+    def close(self) -> None:
+        """End the thread that watches the requests."""
+        if self.watchdog is not None:
+            self.watchdog.close()
 
 
 class Connections:
@@ -48,17 +109,16 @@ class Connections:
         origin: Origin,
         auth: Callable[[httpx.Request], httpx.Request] | None,
         headers: Mapping[str, str],
-        network: Network,
+        adapter: Adapter | None,
+        shared: Shared,
     ) -> None:
         self._origin = origin
         self._auth = auth
         self._headers = dict(headers)
-        self._environment = network.environment
-        self._adapter = network.adapter
-        self._watchdog = Watchdog(network.clock) if network.adapter is None else None
+        self._adapter = adapter
+        self._shared = shared
         # No proxy without TLS, because it would see the credential.
-        self._secure = network.adapter is None and origin.scheme == "https"
-        self._tls: ssl.SSLContext | None = None
+        self._secure = adapter is None and origin.scheme == "https"
         self._lock = threading.Lock()
         self._closed = False
         self._thread = threading.local()
@@ -87,37 +147,28 @@ class Connections:
         self, watched: WatchedSocket, end: Callable[[], float]
     ) -> AbstractContextManager[None]:
         """Abort the request if the block is still running at the monotonic time `end()`."""
-        return nullcontext() if self._watchdog is None else self._watchdog.watching(watched, end)
+        watchdog = self._shared.watchdog
+        return nullcontext() if watchdog is None else watchdog.watching(watched, end)
 
-    def deadline_moved(self) -> None:
-        """Make the watchdog reload its deadlines."""
-        if self._watchdog is not None:
-            self._watchdog.recheck()
+    def close(self, *, for_good: bool = True) -> None:
+        """Close all connections, including those of running threads.
 
-    def close(self) -> None:
-        """Close all connections, including those of running threads."""
-        if self._watchdog is not None:
-            self._watchdog.close()
+        Unless it is `for_good`, the next request opens a new one.
+        """
         with self._lock:
             clients, self._clients = self._clients, []
-            self._closed = True
+            self._closed = self._closed or for_good
             self._thread = threading.local()
         for client in clients:
             client.close()
 
     def _open(self) -> httpx.Client:
-        if self._tls is None:
-            # Plain http needs no certificates, and reading them takes time.
-            self._tls = (
-                tls_context(self._environment)
-                if self._secure
-                else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            )
+        tls = self._shared.tls_context(secure=self._secure)
         try:
             return httpx.Client(
                 auth=self._auth,
                 headers=self._headers,
-                verify=self._tls,
+                verify=tls,
                 trust_env=self._secure,
                 follow_redirects=False,
                 event_hooks={"response": [_keep_location]},

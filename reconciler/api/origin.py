@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # settings check the URL of a server without loading the HTTP
     import httpx
 
     from reconciler.api.attempt import Observer
-    from reconciler.api.connections import Adapter
+    from reconciler.api.connections import Adapter, Shared
     from reconciler.ports import Clock
 
 DEFAULT_SERVER: Final = "https://api.cloudtruth.io"
@@ -41,7 +41,8 @@ class Network(NamedTuple):
     `timeout` is the limit of one request and `deadline` that of the run, in seconds. `environment`
     holds the variables that name certificates. `observer` is called after every attempt and before
     every wait. With an `adapter`, requests go to the adapter instead of the network: no thread is
-    started, no certificate is read and no proxy is used.
+    started, no certificate is read and no proxy is used. `shared` is what the clients of one run
+    share; without it, `deadline` is the time of this client alone.
     """
 
     clock: Clock
@@ -50,6 +51,7 @@ class Network(NamedTuple):
     environment: Mapping[str, str] = MappingProxyType({})
     observer: Observer | None = None
     adapter: Adapter | None = None
+    shared: Shared | None = None
 
     def __repr__(self) -> str:
         return "Network()"  # the environment may have secrets

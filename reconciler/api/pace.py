@@ -2,7 +2,8 @@
 
 All workers of a client share one `Pace`, so one failure pauses all of them. Every wait uses the
 Clock and ends early when the run's time is up. Reads and writes each have a retry budget; a 429
-does not use it. With an empty budget, no request is repeated and no further write is sent.
+does not use it. With an empty budget, no request is repeated and no further write is sent. Clients
+of the same run share its `Deadline`, but neither pauses nor budgets: each has another key.
 """
 
 from __future__ import annotations
@@ -31,32 +32,41 @@ class Pause(NamedTuple):
     error: ApiError
 
 
-class Pace:
-    """The timing state that the workers of one client share.
+class Deadline:
+    """The end of a run, `seconds` from now. It can be moved at any time, by any thread."""
 
-    `deadline` is the time limit for the run, in seconds from now.
-    """
-
-    def __init__(self, clock: Clock, *, deadline: float) -> None:
+    def __init__(self, clock: Clock, seconds: float) -> None:
         self._clock = clock
+        self.end = clock.monotonic() + seconds
+        """The monotonic time at which the run's time is up."""
+
+    def restart(self, seconds: float) -> None:
+        """Set the end, `seconds` from now."""
+        self.end = self._clock.monotonic() + seconds
+
+    def left(self) -> float:
+        """Return the remaining seconds; negative when the time is up."""
+        return self.end - self._clock.monotonic()
+
+
+class Pace:
+    """The timing state that the workers of one client share."""
+
+    def __init__(self, clock: Clock, deadline: Deadline) -> None:
+        self._clock = clock
+        self.deadline = deadline
         self._lock = threading.Lock()
         self._tokens = {False: _TOKENS, True: _TOKENS}  # by whether the request writes
         self._charged = -math.inf
         self._resume = 0.0
-        self.end = clock.monotonic() + deadline
-        """The monotonic time at which the run's deadline passes."""
         self.exhausted = False
         """Whether a budget was too small for a failure; then no more retries are allowed."""
         self.status: int | None = None
         """The status of the response that asked for the current pause, None if none did."""
 
-    def deadline_in(self, seconds: float) -> None:
-        """Set the run's end, `seconds` from now."""
-        self.end = self._clock.monotonic() + seconds
-
     def left(self) -> float:
         """Return the remaining seconds of the run; negative when it is over."""
-        return self.end - self._clock.monotonic()
+        return self.deadline.left()
 
     def pause(self, seconds: float, status: int | None = None) -> None:
         """Pause all workers for `seconds`, unless they are paused for longer already.

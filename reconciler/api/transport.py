@@ -20,10 +20,11 @@ from reconciler.api.attempt import (
     AttemptRecord,
     Call,
     FailedAttempt,
+    Failure,
     Reply,
     failed_attempt,
 )
-from reconciler.api.connections import Connections, response_headers
+from reconciler.api.connections import Connections, Shared, response_headers
 from reconciler.api.origin import Credential, Network, Origin, authorization
 from reconciler.api.pace import Pace, Pause
 from reconciler.api.responses import classify, encode, read_body
@@ -61,7 +62,9 @@ class Transport:
         self._clock = network.clock
         self._timeout = network.timeout
         self._observer = network.observer
-        self.pace = Pace(network.clock, deadline=network.deadline)
+        self._shared = network.shared or Shared(network)
+        self._is_alone = network.shared is None
+        self.pace = Pace(network.clock, self._shared.deadline)
         self._connections = Connections(
             origin=origin,
             auth=authorization(credential, origin) if credential else None,
@@ -71,7 +74,8 @@ class Transport:
                 "Accept-Encoding": "identity",
                 **(headers or {}),
             },
-            network=network,
+            adapter=network.adapter,
+            shared=self._shared,
         )
 
     def request(
@@ -130,6 +134,7 @@ class Transport:
             outcome = self._send(call, sends)
             if isinstance(outcome, Reply):
                 self.pace.succeeded(writes=call.writes)
+                self._shared.connected(str(self.origin))
                 return outcome
             earlier = outcome
             action = outcome.failure.value[call.writes]
@@ -139,6 +144,10 @@ class Transport:
             else:
                 delay = self._delay_to_repeat(call, outcome, failures, sent)
                 failures += 1
+            if outcome.failure is Failure.NOT_SENT:
+                self._shared.not_connected(str(self.origin), gave_up=delay is None)
+            else:
+                self._shared.connected(str(self.origin))
             if delay is None:
                 raise self._error(call, outcome, action, sends)
             self._observe(Pause(seconds=delay, error=outcome.error))
@@ -146,12 +155,29 @@ class Transport:
 
     def deadline_in(self, seconds: float) -> None:
         """Set the deadline of the run, in seconds from now."""
-        self.pace.deadline_in(seconds)
-        self._connections.deadline_moved()
+        self._shared.deadline_in(seconds)
+
+    def unreachable(self) -> UnreachableError | None:
+        """Return the error of a server that no client of the run can reach, None otherwise.
+
+        The run asks before it starts with another organization, so that it finds out once.
+        """
+        if not self._shared.is_unreachable(str(self.origin)):
+            return None
+        return UnreachableError(
+            f"{self.origin.address} cannot be reached; no request was sent for this organization",
+            hint="run again when the server can be reached",
+        )
+
+    def disconnect(self) -> None:
+        """Close the connections while no request is in flight; the next one opens a new one."""
+        self._connections.close(for_good=False)
 
     def close(self) -> None:
         """Close all connections."""
         self._connections.close()
+        if self._is_alone:
+            self._shared.close()
 
     def _send(self, call: Call, attempt: int) -> Reply | FailedAttempt:
         """Send the call; `attempt` starts at 1.
@@ -165,7 +191,7 @@ class Transport:
         body: bytearray | FailedAttempt = bytearray()
 
         def end() -> float:
-            return min(started + self._timeout, self.pace.end)
+            return min(started + self._timeout, self.pace.deadline.end)
 
         def check() -> None:
             if self._clock.monotonic() >= end():
@@ -198,7 +224,7 @@ class Transport:
                 proxy=self._connections.proxy(),
                 expired=watched.expired,
                 timeout=self._timeout,
-                past_deadline=self.pace.end < started + self._timeout,
+                past_deadline=self.pace.deadline.end < started + self._timeout,
             )
         record = AttemptRecord(
             method=call.method,

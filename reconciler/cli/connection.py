@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final, Self
@@ -16,7 +16,7 @@ from reconciler.execute.stop import GRACE
 from reconciler.planning.plan import Create, Delete, Operation, Update
 from reconciler.ports import Watcher
 from reconciler.render.quote import quote
-from reconciler.render.words import shorten
+from reconciler.render.words import plural, shorten
 from reconciler.source.text import masked
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ def connected(
         if session.local:
             from reconciler.cli.local import emulated
 
-            adapter, key = stack.enter_context(emulated(session))
+            adapter, key_of = stack.enter_context(emulated(session))
+            key = key_of(None if session.group is None else session.group.organization)
         else:
             key = settings.require_key() if needs_key else key
             session.console.hide(filter(None, [key]))
@@ -70,6 +71,58 @@ def connected(
             raise
 
 
+@contextmanager
+def connected_all(
+    session: Session, targets: Sequence[workflow.Target], *, progress: Progress | None = None
+) -> Iterator[tuple[workflow.Target, ...]]:
+    """Connect all organizations of a run until the end of the block.
+
+    A key that is missing or malformed is the problem of its organization.
+    """
+    progress = progress or Progress(session)
+    with ExitStack() as stack:
+        local = None
+        if session.local:
+            from reconciler.cli.local import emulated
+
+            local = stack.enter_context(emulated(session))
+        stack.enter_context(progress)
+        connect_one = stack.enter_context(
+            workflow.connector(
+                parallelism=session.options.get("parallelism", 10),
+                environment=session.process.environ,
+                clock=session.process.time(),
+                signaled=progress.interrupted,
+                observer=progress.observe,
+            )
+        )
+
+        def connect(target: workflow.Target) -> tuple[workflow.Connection, str | None]:
+            settings, adapter = session.settings_of(target.source.files), None
+            if local is not None:
+                adapter, key_of = local
+                key = key_of(target.source.files.organization)
+            else:
+                key = settings.require_key()
+                session.console.hide([key])
+            connection = connect_one(
+                key,
+                server_url=settings.server_url.value,
+                timeout=settings.timeout.value,
+                deadline=settings.deadline.value,
+                watcher=progress,
+                adapter=adapter,
+            )
+            return connection, settings.key_source
+
+        connected = workflow.connect_all(targets, connect)
+        origins = dict.fromkeys(
+            target.connection.api.origin for target in connected if target.connection is not None
+        )
+        progress.phase(f"reading from {' and '.join(origins)}", organizations=len(targets))
+        yield connected
+
+
 class Progress(Watcher):
     """Implements the Watcher and Observer ports on a console. Use it in a `with` block.
 
@@ -86,6 +139,8 @@ class Progress(Watcher):
         self._waits_until = self._clock.monotonic()
         self._signals: SimpleQueue[bool] = SimpleQueue()
         self._lock = threading.Lock()
+        self._organizations = 1
+        self._read = 0
         self._total = 0
         self._done = 0
         self._in_flight: list[str] = []
@@ -100,10 +155,20 @@ class Progress(Watcher):
         self._thread.join()
         self._console.status("")
 
-    def phase(self, doing: str, *, total: int = 0) -> None:
-        """Set the text of the status line, empty for none, and the number of writes that follow."""
-        self._total = total
+    def phase(self, doing: str, *, total: int = 0, organizations: int = 1) -> None:
+        """Set the text of the status line, empty for none.
+
+        `total` is the number of writes that follow, `organizations` that of organizations to read.
+        """
+        self._total, self._organizations = total, organizations
         self._console.status(doing)
+
+    def read(self) -> None:
+        """Count an organization that was read."""
+        with self._lock:
+            self._read += 1
+            text = f"read {self._read} of {plural(self._organizations, 'organization')}"
+            self._console.status(text)
 
     def starting(self, operation: Operation) -> None:
         """Report that an operation is about to be sent."""

@@ -29,19 +29,18 @@ from reconciler.kinds import KINDS
 from reconciler.model import Secret
 from reconciler.render.quote import prose, quote
 from reconciler.source.secrets import url_credential
-from reconciler.source.write import FileKind, check_kind
 
 _FOLDER: Final = ".webhooks-local"
 """The default folder of the database."""
 
 
 @contextmanager
-def emulated(session: Session) -> Iterator[tuple[InProcess, Secret]]:
-    """Run the emulator of `--local`: yield a transport to it and a key of the organization.
+def emulated(session: Session) -> Iterator[tuple[InProcess, Callable[[str | None], Secret]]]:
+    """Run the emulator of `--local`: yield a transport to it, and a function that returns keys.
 
-    The database has an organization for each name that files declare. If none is declared, the key
-    is that of the oldest organization. Raises UsageError if the file cannot be opened as the
-    emulator's database.
+    The function takes the name that files declare; an organization is created if the database does
+    not have it. Without a name, the key is that of --organization or of the oldest organization.
+    Raises UsageError if the file cannot be opened as the emulator's database.
     """
     options, directory = session.options, session.process.directory
     path = directory / (options.get("local_db") or f"{_FOLDER}/webhooks.db")
@@ -56,12 +55,19 @@ def emulated(session: Session) -> Iterator[tuple[InProcess, Secret]]:
                 file.write("# Created by webhooks --local.\n*\n")
     store_of = partial(_LocalStore, redacted=session.console.redacted)
     with closing(_open_store(path, store_of)) as store:
-        declared = None if session.group is None else session.group.organization
-        name = declared or session.options.get("organization")
+        emulators: list[Emulator] = []
         behavior = Behavior(any_key=True, **_known_types())
-        emulator = Emulator(store, behavior, organization=name)
-        key = LOCAL_KEY if name is None else _key_of(store, name)
-        yield InProcess(emulator.handle, request=Request), Secret(key)
+
+        def handle(request: Request) -> Any:
+            return emulators[0].handle(request)
+
+        def key_of(declared: str | None) -> Secret:
+            name = declared or session.options.get("organization")
+            if not emulators:  # the first organization of a new database has this name
+                emulators.append(Emulator(store, behavior, organization=name))
+            return Secret(LOCAL_KEY if name is None else _key_of(store, name))
+
+        yield InProcess(handle, request=Request), key_of
 
 
 def _key_of(store: Store, name: str) -> str:
@@ -143,6 +149,8 @@ def _log(session: Session, name: str) -> Callable[[Exchange, int], None]:
     """Return a function that writes each request as a line of JSON."""
     file = session.process.stdout
     if name != "-":
+        from reconciler.source.write import FileKind, check_kind  # --local writes no log
+
         path = session.process.directory / name
         check_kind(path, FileKind.REQUESTS)
         try:

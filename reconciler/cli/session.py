@@ -24,6 +24,7 @@ from reconciler.source.text import masked
 
 if TYPE_CHECKING:
     from reconciler.checks import Checklist
+    from reconciler.planning.run import OrganizationResult
     from reconciler.settings import Settings
     from reconciler.workflow.inputs import OrganizationFiles
 
@@ -41,6 +42,7 @@ class Session:
         self.options = console.options
         self.group: OrganizationFiles | None = None
         self.organization_label: str | None = None
+        self._shown_settings: set[str] = set()
 
     @property
     def command_line(self) -> MutableMapping[str, Any]:
@@ -69,14 +71,18 @@ class Session:
 
     @cached_property
     def settings(self) -> Settings:
-        """The settings of the connection. With -v, each is printed with its source.
+        """The settings of the connection to the only organization of the run."""
+        return self.settings_of(self.group)
+
+    def settings_of(self, group: OrganizationFiles | None) -> Settings:
+        """Return the settings of the connection for files. With -v, print each with its source.
 
         Raises UsageError, CredentialError, and ConfigurationError for a key that files must not
         name.
         """
         from reconciler.settings import Setting, resolve  # validation needs no settings
 
-        process, group = self.process, None if self.local else self.group
+        process, group = self.process, None if self.local else group
         profile = key = None
         if group is not None:
             if group.profile:
@@ -97,7 +103,10 @@ class Session:
                 shown = setting.value
                 shown = f"{shown:g} s" if isinstance(shown, float) else quote(str(shown))
                 title = name.replace("_url", " URL")
-                self.console.info(f"{title}: {shown} (from {setting.source})")
+                text = f"{title}: {shown} (from {setting.source})"
+                if text not in self._shown_settings:  # most organizations share most settings
+                    self._shown_settings.add(text)
+                    self.console.info(text)
         return found
 
     @property
@@ -191,11 +200,41 @@ class Session:
             self.console.info(f"read {quote(file)}")
         return checked
 
+    def load_all(self, apply_options: tuple[str, ...] | None = None) -> tuple[workflow.Source, ...]:
+        """Read and check the files of all organizations. Print warnings, and with -v notes.
+
+        `apply_options` are the options for suggested commands. Raises ConfigurationError.
+        """
+        self.inputs = self.inputs._replace(apply_options=apply_options)
+        sources = workflow.load_all(self.inputs)
+        loaded = [source.checked.loaded for source in sources]
+        verbose = self.console.verbosity > 0
+        # Files of several organizations may have the same parents.
+        findings = dict.fromkeys(finding for files in loaded for finding in files.findings)
+        self.warn([each for each in findings if verbose or each.severity is not Severity.NOTE])
+        if verbose:
+            read = dict.fromkeys(
+                file for files in loaded for file in (*files.documents, *files.parents)
+            )
+            for file in read:
+                self.console.info(f"read {quote(file)}")
+        return sources
+
     def warn(self, findings: Sequence[Finding]) -> None:
         """Print findings to standard error."""
         if findings:
             view = self.view(self.process.stderr)
             self.console.info(RENDERERS["text"]().render_findings(tuple(findings), view))
+
+    def show_problems(self, results: Sequence[OrganizationResult[Any]]) -> None:
+        """Print the problems of organizations. Raises that of the only organization of the run."""
+        if len(results) == 1 and results[0].problem is not None:
+            raise results[0].problem
+        if any(result.problem is not None for result in results):
+            from reconciler.render.combined import problems  # most runs have none
+
+            for problem in problems(results):
+                self.console.error(problem)
 
     def show(self, text: str, *, failed: bool = False, to_stderr: bool = False) -> None:
         """Print a result. With --quiet only failures and documents are printed.

@@ -5,7 +5,7 @@ Guards apply to the computed plan and use `Plan.counted_deletes`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from reconciler.findings import Finding, error, warning
@@ -22,11 +22,52 @@ Deleting more than half of the webhooks in scope is blocked, too.
 """
 
 
-def guard(plan: Plan, allow_deletes: int | None = None) -> Iterator[Finding]:
+_MAX_RUN_DELETES: Final = 20
+"""The maximum number of deletes of all organizations without a limit in their files."""
+
+
+def guard_all(plans: Sequence[Plan], allow_deletes: int | None = None) -> list[tuple[Finding, ...]]:
+    """Return the findings that block each plan of a run.
+
+    `allow_deletes` is the number of all deletes of the run that a user has allowed. Without it,
+    each organization is limited, and all of those together whose files have no limit.
+    """
+    if len(plans) == 1:
+        return [tuple(guard(plans[0], allow_deletes))]
+    total = sum(plan.counted_deletes for plan in plans)
+    if allow_deletes is not None:
+        differs = error(
+            "allow-deletes-differs",
+            f"--allow-deletes is {allow_deletes}, but all organizations together delete {total}",
+            f"review the deletes, then use --allow-deletes {total}",
+        )
+        is_wrong = total != allow_deletes
+        return [(differs,) if is_wrong and plan.counted_deletes else () for plan in plans]
+    unlimited = [plan for plan in plans if plan.max_deletes is None and plan.counted_deletes]
+    number = sum(plan.counted_deletes for plan in unlimited)
+    together: tuple[Finding, ...] = ()
+    if number > _MAX_RUN_DELETES:
+        most = max(plan.counted_deletes for plan in unlimited)
+        together = (
+            error(
+                "too-many-deletes",
+                f"{_webhooks(number)} would be deleted in {len(unlimited)} organizations, more "
+                f"than {_MAX_RUN_DELETES}",
+                f"if this is intended, add --allow-deletes {total}, or set `limits: "
+                f"{{max_deletes: {most}}}` in a file that they extend",
+            ),
+        )
+    return [(*guard(plan, total=total), *(together if plan in unlimited else ())) for plan in plans]
+
+
+def guard(
+    plan: Plan, allow_deletes: int | None = None, *, total: int | None = None
+) -> Iterator[Finding]:
     """Yield a finding for each guard that blocks the plan.
 
     `allow_deletes` is the number of deletes that a user has allowed. It overrides every guard. A
-    number other than the planned one blocks the plan, unless the plan has no deletes.
+    number other than the planned one blocks the plan, unless the plan has no deletes. `total` is
+    the number of deletes of the run, if it has several organizations.
     """
     deletes, in_scope, max_deletes = plan.counted_deletes, plan.in_scope_count, plan.max_deletes
     if allow_deletes is not None:
@@ -37,7 +78,9 @@ def guard(plan: Plan, allow_deletes: int | None = None) -> Iterator[Finding]:
                 f"review the deletes, then use --allow-deletes {deletes}",
             )
         return
-    override_hint = f"if this is intended, add --allow-deletes {deletes}"
+    override_hint = (
+        f"if this is intended, add --allow-deletes {deletes if total is None else total}"
+    )
     limit: str | None = None
     if max_deletes is not None:
         if deletes > max_deletes:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Set
+from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from fnmatch import translate
 from re import compile as compile_pattern
 from typing import Final
 
+from reconciler.errors import UsageError
 from reconciler.findings import Finding, Place, Position, note, warning
 from reconciler.model import Pattern, Policy
 
@@ -43,6 +44,10 @@ def first_match(patterns: Iterable[Pattern], name: str) -> Pattern | None:
     return next((each for each in patterns if Globs((each.glob,)).match(name)), None)
 
 
+ONLY_MATCHES_NOTHING: Final = "only-matches-nothing"
+"""The rule of globs of `--only` that match no name."""
+
+
 def unmatched(only: Iterable[str], names: Collection[str], searched: str) -> Iterator[Finding]:
     """Warn about each glob of `--only` that matches no name, so that typos are noticed.
 
@@ -51,11 +56,24 @@ def unmatched(only: Iterable[str], names: Collection[str], searched: str) -> Ite
     for glob in dict.fromkeys(only):
         if not any(map(Globs((glob,)).match, names)):
             yield warning(
-                "only-matches-nothing",
+                ONLY_MATCHES_NOTHING,
                 f"--only {glob!r} matches no {searched}",
                 "a glob must match the whole name, and case matters (`team-*`, not `team`); "
                 "`webhooks status` lists names",
             )
+
+
+def require_matches(only: Collection[str], names: Collection[str], searched: str) -> list[Finding]:
+    """Warn about globs of `--only` that match no name. Raises UsageError if none of them does."""
+    idle = [*unmatched(only, names, searched)]
+    require_some(only, idle)
+    return idle
+
+
+def require_some(only: Collection[str], idle: Sequence[Finding]) -> None:
+    """Raise UsageError if the warnings `idle` concern every glob of `--only`."""
+    if only and len(idle) == len(set(only)):
+        raise UsageError("; ".join(each.message for each in idle), hint=idle[0].hint)
 
 
 def unused(policy: Policy, names: Set[str], *, deletes: bool) -> Iterator[Finding]:

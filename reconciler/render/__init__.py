@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # validate needs neither plans nor reports
     from reconciler.findings import Finding
     from reconciler.model import Organization, SecretRef
     from reconciler.planning.plan import Plan
+    from reconciler.planning.run import OrganizationResult, RunPlan
     from reconciler.planning.status import ManagementStatus, WebhookStatus
     from reconciler.report import Report
 
@@ -86,11 +87,19 @@ class Renderer(Protocol):
     def render_plan(self, plan: Plan, view: View = PLAIN) -> str:
         """Render a plan."""
 
+    def render_run(self, run: RunPlan, view: View = PLAIN) -> str:
+        """Render the plans of a run: equal changes once, with the organizations, and totals."""
+
     def render_report(self, report: Report, view: View = PLAIN) -> str:
         """Render the report of an apply."""
 
     def render_status(self, status: LiveStatus, view: View = PLAIN) -> str:
         """Render the live webhooks, and the number of differences from the files."""
+
+    def render_statuses(
+        self, statuses: Sequence[OrganizationResult[LiveStatus]], view: View = PLAIN
+    ) -> str:
+        """Render the live webhooks of each organization."""
 
     def render_checks(self, checklist: Checklist, view: View = PLAIN) -> str:
         """Render each check, and the fix for a failed one."""

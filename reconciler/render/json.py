@@ -6,6 +6,7 @@ Text is ASCII, with everything else escaped, so that terminals and logs interpre
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 
 from reconciler import __version__
@@ -22,6 +23,7 @@ from reconciler.planning.document import (
     write_json,
 )
 from reconciler.planning.plan import Kept, Plan
+from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.render import PLAIN, LiveStatus, View
 from reconciler.render.words import tally, unblocking
 from reconciler.report import Outcome, Report
@@ -34,6 +36,18 @@ def render_plan(plan: Plan, view: View = PLAIN) -> str:
         tree["unblock"] = edits
         tree["checksum"] = checksum(tree)
     return write_json(tree)
+
+
+def render_run(run: RunPlan, view: View = PLAIN) -> str:
+    """Return a document for each plan, each on a line if there are several."""
+    return _stream([render_plan(plan, view) for plan in run.plans])
+
+
+def _stream(documents: Sequence[str]) -> str:
+    if len(documents) == 1:
+        return documents[0]
+    # JSON strings have no line ends.
+    return "".join("".join(map(str.strip, text.splitlines())) + "\n" for text in documents)
 
 
 def render_report(report: Report, view: View = PLAIN) -> str:
@@ -120,6 +134,12 @@ def render_status(status: LiveStatus, view: View = PLAIN) -> str:
             "not_compared": [] if status.plan is None else plain(status.plan.not_compared),
         },
     )
+
+
+def render_statuses(statuses: Sequence[OrganizationResult[LiveStatus]], view: View = PLAIN) -> str:
+    """Return a document for the status of each organization."""
+    found = [each.value for each in statuses if each.value is not None]
+    return _stream([render_status(status, view) for status in found])
 
 
 def render_checks(checklist: Checklist, view: View = PLAIN) -> str:

@@ -16,6 +16,7 @@ from math import inf
 from reconciler.errors import ReconcilerError
 from reconciler.findings import Finding
 from reconciler.planning.plan import Delete, Plan
+from reconciler.planning.run import RunPlan
 from reconciler.render import PLAIN, View, words
 from reconciler.render.quote import prose, quote
 from reconciler.render.rows import (
@@ -52,6 +53,15 @@ def render_plan(plan: Plan, view: View = PLAIN) -> str:
         details=_details(rows if view.verbosity > 0 else group_resends(rows)),
         foot=_foot(plan),
     )
+
+
+def render_run(run: RunPlan, view: View = PLAIN) -> str:
+    """Render the plan of each organization, and their totals if there are several."""
+    limit = None if view.limit is None else view.limit // max(1, len(run.plans))
+    texts = [render_plan(plan, view._replace(limit=limit)) for plan in run.plans]
+    if len(run.organizations) > 1:
+        texts.append(f"{words.run_summary(run.totals)}\n")
+    return "\n".join(texts)
 
 
 def render_report(report: Report, view: View = PLAIN) -> str:

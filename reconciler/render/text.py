@@ -8,13 +8,13 @@ the same with and without color.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from reconciler.checks import Check, Checklist, Status
 from reconciler.errors import ApiError, ReconcilerError
 from reconciler.findings import MAX_EXCERPT_PREFIX, Finding, Position, Severity
 from reconciler.planning.delivery import DeliveryState
 from reconciler.planning.plan import Plan
+from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.planning.status import DRIFTED, ManagementStatus, WebhookStatus
 from reconciler.render import PLAIN, LiveStatus, View, words
 from reconciler.render.layout import columns, fitted, flow, lay_out, paint, paragraph
@@ -36,6 +36,10 @@ from reconciler.render.rows import (
 )
 from reconciler.report import Applied, Report
 
+if TYPE_CHECKING:
+    from reconciler.checks import Check, Checklist
+    from reconciler.render.combined import Combined
+
 _MIN_EXCERPT = 60
 _STATUS_WIDTH: Final = 100
 """The maximum width of a line of `status`, in columns."""
@@ -43,13 +47,6 @@ _DELIVERY_WIDTH: Final = 36
 """Columns that names and destinations leave for deliveries."""
 _NAME_COLUMN: Final = 4
 _DETAILS_COLUMN: Final = 6
-_STATUSES: Final = {
-    Status.FAIL: ("✗", "failed"),
-    Status.WARN: ("!", "warning"),
-    Status.UNKNOWN: ("?", "unknown"),
-    Status.OK: ("✓", "ok"),
-}
-"""The sign of each check status, and its word in the last line."""
 
 
 def render_plan(plan: Plan, view: View = PLAIN) -> str:
@@ -67,6 +64,73 @@ def render_plan(plan: Plan, view: View = PLAIN) -> str:
         header += paragraph(words.scope(plan), width=view.width)
     end = (_end(plan, view), _unblocking(plan, view))
     return _joined(header, table, *_notes(plan, view), *end)
+
+
+def render_run(run: RunPlan, view: View = PLAIN) -> str:
+    """Render the plans of several organizations: equal changes once, and the totals last.
+
+    With `verbosity`, render each plan as well. A single plan is rendered as it is.
+    """
+    if len(run.organizations) == 1 and run.plans:
+        return render_plan(run.plans[0], view)
+    from reconciler.render.combined import combine  # most runs have one organization
+
+    combined = combine(run)
+    if view.verbosity < 0:
+        return _joined(_blocks(combined.blocked, view), [words.run_summary(run.totals)])
+    parts: list[Sequence[str]] = []
+    if view.verbosity > 0:
+        each = view._replace(apply_options=None)
+        parts += [[render_plan(plan, each).rstrip("\n")] for plan in run.plans]
+    else:
+        parts += _combined(run, combined, view)
+    failed = [
+        f"{quote(each.name)} ({each.problem.code})" for each in run.organizations if each.problem
+    ]
+    if failed:
+        parts.append(flow(_listed(failed, end="."), start="Failed:", indent=2, width=view.width))
+    return _joined(*parts, _run_end(run, view))
+
+
+def _combined(run: RunPlan, combined: Combined, view: View) -> Iterable[Sequence[str]]:
+    """Yield the sections of several plans."""
+    origins = dict.fromkeys(quote(plan.origin.removeprefix("https://")) for plan in run.plans)
+    count = words.plural(len(run.organizations), "organization")
+    about = _listed([f"({each}" if at == 0 else each for at, each in enumerate(origins)], end=")")
+    title = f"CloudTruth webhooks for {paint(count, 'strong', view.color)}"
+    yield flow(about if origins else (), start=title, indent=2, width=view.width)
+    yield _blocks(combined.blocked, view)
+    for section in combined.sections:
+        names = section.organizations
+        start = f"In {words.plural(len(names), 'organization')}:" if len(names) > 1 else "In"
+        heading = flow(_listed(names, end=":"), start=start, indent=2, width=view.width)
+        yield [*heading, *lay_out(section.rows, width=view.width, color=view.color)]
+    counted = words.remaining_counts(combined.kept, names=False)
+    yield _paragraphs([f"{each}; listed with -v." for each in counted], view)
+    yield _secrets(combined.secrets, view)
+    for findings in (combined.notes, combined.relaxed):
+        yield _blocks(findings, view)
+
+
+def _run_end(run: RunPlan, view: View) -> list[str]:
+    lines = []
+    outside = [name for plan in run.plans for name in outside_digest(plan)]
+    if outside:
+        listed = ", ".join(dict.fromkeys(outside))
+        text = f"Not in the digest (only a secret's value differs): {listed}."
+        lines += paragraph(text, width=view.width)
+    totals, digest = run.totals, run.digest
+    if digest:
+        can_apply = not (totals.blocked or totals.failed) and view.apply_options is not None
+        option = ("--expect-digest", digest) if view.plan_file is None else ()
+        command = words.apply_command(view, *option)
+        advice = [Atom(f"(to apply exactly this plan: {command})", gap="  ")] if can_apply else []
+        lines += flow(advice, start=f"Digest {digest}", indent=2, width=view.width)
+    style = "good" if totals.unchanged == totals.organizations else ""
+    return [
+        *lines,
+        *paragraph(paint(words.run_summary(totals), style, view.color), width=view.width),
+    ]
 
 
 def render_report(report: Report, view: View = PLAIN) -> str:
@@ -275,6 +339,20 @@ def render_status(status: LiveStatus, view: View = PLAIN) -> str:
     return _joined([title], table, [*lines, f"{count}. {_drift(status.drift, plan)}"])
 
 
+def render_statuses(statuses: Sequence[OrganizationResult[LiveStatus]], view: View = PLAIN) -> str:
+    """Render the live webhooks of each organization, and totals if there are several."""
+    found = [result.value for result in statuses if result.value is not None]
+    texts = [render_status(status, view) for status in found]
+    if len(statuses) > 1:
+        live = sum(status.live_count for status in found)
+        drifted = sum(bool(status.drift) for status in found)
+        count = words.plural(len(statuses), "organization")
+        failed = f", {len(statuses) - len(found)} failed" if len(found) < len(statuses) else ""
+        total = f"{count}: {words.plural(live, 'live webhook')}, drift in {drifted}{failed}."
+        texts.append("\n".join(paragraph(total, width=view.width)) + "\n")
+    return "\n".join(texts)
+
+
 def _status_table(webhooks: Sequence[WebhookStatus], view: View) -> list[str]:
     """Return a line for each webhook, in aligned columns, cut to the width.
 
@@ -357,10 +435,22 @@ def render_checks(checklist: Checklist, view: View = PLAIN) -> str:
 
     If `verbosity` is -1, render only failed checks.
     """
-    statuses = _STATUSES if view.verbosity >= 0 else {Status.FAIL: _STATUSES[Status.FAIL]}
+    from reconciler.checks import Status  # plans and reports have no checks
+
+    signs = {
+        Status.FAIL: ("✗", "failed"),
+        Status.WARN: ("!", "warning"),
+        Status.UNKNOWN: ("?", "unknown"),
+        Status.OK: ("✓", "ok"),
+    }
+    statuses = signs if view.verbosity >= 0 else {Status.FAIL: signs[Status.FAIL]}
     parts = []
     for section in checklist.sections:
-        rows = [_check_row(each) for each in section.checks if each.status in statuses]
+        rows = [
+            _check_row(each, signs[each.status][0])
+            for each in section.checks
+            if each.status in statuses
+        ]
         title = paint(quote(section.name), "strong", view.color)
         if section.position:
             title += f"  {paint(position_text(section.position), 'faint', view.color)}"
@@ -377,8 +467,7 @@ def render_checks(checklist: Checklist, view: View = PLAIN) -> str:
     return _joined(*parts, [*end, f"{', '.join(counts) or 'nothing to check'}."])
 
 
-def _check_row(check: Check) -> Row:
+def _check_row(check: Check, sign: str) -> Row:
     text = check.detail if check.private is None else f"{check.detail} ({check.private})"
     fixes = [FieldLine("", tuple(sentence(f"fix: {prose(check.fix)}")))] if check.fix else []
-    sign, _ = _STATUSES[check.status]
     return Row(sign=sign, name=check.name, why=prose(text), fields=tuple(fixes))

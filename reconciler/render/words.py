@@ -16,6 +16,7 @@ from reconciler.model import DeliveryError, SecretRef
 from reconciler.planning.guards import guard
 from reconciler.planning.names import MAX_GLOB
 from reconciler.planning.plan import Create, Delete, Plan, Reason, Update
+from reconciler.planning.run import Totals
 from reconciler.render import View
 from reconciler.render.quote import prose, quote
 from reconciler.report import Applied, Failed, Report, Skipped, Unconfirmed
@@ -70,6 +71,26 @@ def summary(plan: Plan) -> str:
     match = "matches" if number == 1 else "match"
     limit = " in the compared fields" if plan.not_compared else ""
     return f"No changes. {plural(number, 'webhook')} {match}{limit}."
+
+
+def run_summary(totals: Totals) -> str:
+    """Return the numbers of organizations of a run, and of their operations."""
+    counted = (
+        (totals.to_change, "to change"),
+        (totals.unchanged, "unchanged"),
+        (totals.blocked, "blocked"),
+        (totals.failed, "failed"),
+    )
+    parts = ", ".join(f"{number} {state}" for number, state in counted if number)
+    operations = [
+        f"{number} to {action}"
+        for number, action in ((totals.create, "create"), (totals.update, "update"))
+        if number
+    ]
+    changes = "No changes."
+    if totals.to_change:
+        changes = f"{', '.join([*operations, f'{totals.delete} to delete'])}."
+    return f"{plural(totals.organizations, 'organization')}: {parts}. {changes}"
 
 
 def scope(plan: Plan) -> str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from reconciler.planning.plan import Plan as Plan
     from reconciler.planning.planner import PlanOptions as PlanOptions
     from reconciler.planning.review import Review as Review
+    from reconciler.planning.run import RunPlan as RunPlan
     from reconciler.report import Report as Report
     from reconciler.source.export import Export as Export
     from reconciler.source.export import export as export
@@ -31,18 +32,27 @@ if TYPE_CHECKING:
     from reconciler.workflow.applying import apply as apply
     from reconciler.workflow.connection import Connection as Connection
     from reconciler.workflow.connection import connect as connect
+    from reconciler.workflow.connection import connector as connector
     from reconciler.workflow.inputs import Checked as Checked
     from reconciler.workflow.inputs import Gathered as Gathered
     from reconciler.workflow.inputs import Inputs as Inputs
+    from reconciler.workflow.inputs import Source as Source
     from reconciler.workflow.inputs import accept as accept
     from reconciler.workflow.inputs import gather as gather
     from reconciler.workflow.inputs import load as load
+    from reconciler.workflow.inputs import load_all as load_all
     from reconciler.workflow.inputs import previous as previous
     from reconciler.workflow.inputs import validate as validate
+    from reconciler.workflow.inputs import validate_all as validate_all
     from reconciler.workflow.planning import plan as plan
     from reconciler.workflow.planning import read_live as read_live
     from reconciler.workflow.planning import show as show
     from reconciler.workflow.planning import status as status
+    from reconciler.workflow.run import Planned as Planned
+    from reconciler.workflow.run import Target as Target
+    from reconciler.workflow.run import connect_all as connect_all
+    from reconciler.workflow.run import plan_all as plan_all
+    from reconciler.workflow.run import read_all as read_all
 
 _MODULES: Final = {
     name: module
@@ -52,13 +62,16 @@ _MODULES: Final = {
         "planning.plan": "Plan",
         "planning.planner": "PlanOptions",
         "planning.review": "Review",
+        "planning.run": "RunPlan",
         "report": "Report",
         "source.export": "Export export",
         "source.saved_plan": "load_plan save_plan",
         "workflow.applying": "apply",
-        "workflow.connection": "Connection connect",
-        "workflow.inputs": "Checked Gathered Inputs accept gather load previous validate",
+        "workflow.connection": "Connection connect connector",
+        "workflow.inputs": "Checked Gathered Inputs Source accept gather load load_all previous "
+        "validate validate_all",
         "workflow.planning": "plan read_live show status",
+        "workflow.run": "Planned Target connect_all plan_all read_all",
     }.items()
     for name in names.split()
 }

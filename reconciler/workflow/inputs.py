@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from reconciler.errors import ConfigurationError, CredentialError, RunConfigurationError
-from reconciler.findings import Finding, Place, has_errors, warning, warnings_as_errors
+from reconciler.findings import (
+    Finding,
+    Place,
+    has_errors,
+    sort_key,
+    warning,
+    warnings_as_errors,
+)
 from reconciler.model import Desired, Scheme, Secret, SecretRef
 from reconciler.source import files, secrets
 from reconciler.source.allowed import allow_patterns, pattern
@@ -131,6 +138,18 @@ class OrganizationFiles(NamedTuple):
         return found
 
 
+class Source(NamedTuple):
+    """The files of one organization of a run, without errors."""
+
+    files: OrganizationFiles
+    checked: Checked
+
+    @property
+    def name(self) -> str:
+        """Return the declared organization, with a possible secret masked."""
+        return masked(self.files.organization or "no organization")
+
+
 def parse(inputs: Inputs) -> Parsed:
     """Read and parse the files, without checking their content."""
     return inputs.parsed or parse_files(
@@ -210,6 +229,36 @@ def accept(declared: Loaded, inputs: Inputs) -> Checked:
 def load(inputs: Inputs) -> Checked:
     """Read and check the files. Raises ConfigurationError with all findings."""
     return accept(validate(inputs), inputs)
+
+
+def validate_all(inputs: Inputs) -> tuple[tuple[Source, ...], tuple[Finding, ...]]:
+    """Read and check the files of all organizations.
+
+    Return the organizations in the order of the files, none if a file has an error, and the
+    findings of all files, each once: organizations may have the same parents.
+    """
+    groups = organizations(inputs)
+    loaded = [validate(group.inputs) for group in groups]
+    findings = dict.fromkeys(finding for files in loaded for finding in files.findings)
+    sources = [
+        Source(group, Checked(declared.desired, declared, group.inputs))
+        for group, declared in zip(groups, loaded, strict=True)
+        if declared.desired is not None
+    ]
+    is_valid = len(sources) == len(groups)
+    return tuple(sources) if is_valid else (), tuple(sorted(findings, key=sort_key))
+
+
+def load_all(inputs: Inputs) -> tuple[Source, ...]:
+    """Read and check the files of all organizations, in the order of the files.
+
+    Raises ConfigurationError with the findings of all files, if one has an error: it may belong to
+    any organization.
+    """
+    sources, findings = validate_all(inputs)
+    if not sources:
+        raise ConfigurationError("the files are invalid", findings=findings)
+    return sources
 
 
 def previous(named: tuple[str, ...], checked: Checked) -> Desired:

@@ -16,6 +16,7 @@ from reconciler.findings import Finding, has_errors, note, sort_key
 from reconciler.kinds import KINDS
 from reconciler.model import Desired, Live, LiveWebhook, Organization, Scheme, SecretRef, Webhook
 from reconciler.planning import planner
+from reconciler.planning.names import ONLY_MATCHES_NOTHING
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import Resends
@@ -86,7 +87,9 @@ def plan_of_live(
     if review is None:
         notes += _unsent(gathered, made)
     made = made._replace(notes=tuple(sorted(notes, key=sort_key)))
-    if has_errors(graded := inputs.graded(made.notes)):
+    # A glob of --only that matches nothing is an error of the run, see `workflow.run`.
+    graded = inputs.graded(each for each in made.notes if each.rule != ONLY_MATCHES_NOTHING)
+    if has_errors(graded):
         raise ConfigurationError("warnings are treated as errors (--strict)", findings=graded)
     return made, live
 

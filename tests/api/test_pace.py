@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from reconciler.api.pace import Pace, retry_after
+from reconciler.api.pace import Deadline, Pace, retry_after
 from tests.ports import VirtualClock
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -20,10 +20,10 @@ def test_a_wait_notices_a_new_deadline() -> None:
         def sleep(self, seconds: float) -> None:
             super().sleep(seconds)
             if len(self.slept) == 3:
-                pace.deadline_in(2.0)
+                pace.deadline.restart(2.0)
 
     clock = InterruptedClock()
-    pace = Pace(clock, deadline=600.0)
+    pace = Pace(clock, Deadline(clock, 600.0))
     pace.pause(100.0)
     assert pace.wait_for_pause() == 97.0
     assert sum(clock.slept) == 3.0
@@ -32,7 +32,7 @@ def test_a_wait_notices_a_new_deadline() -> None:
 def test_one_outage_is_charged_once() -> None:
     """Requests that were in flight when a failure was charged belong to the same outage."""
     clock = VirtualClock()
-    pace = Pace(clock, deadline=600.0)
+    pace = Pace(clock, Deadline(clock, 600.0))
     clock.time = 1.0
     assert all(pace.charge(10, writes=True, sent=0.5) for _ in range(16))
     clock.time = 2.0
@@ -47,7 +47,7 @@ def test_one_outage_is_charged_once() -> None:
 def test_successful_reads_do_not_pay_for_failed_writes() -> None:
     """A server that loses every write ends the run, although its listings can be read."""
     clock = VirtualClock()
-    pace = Pace(clock, deadline=600.0)
+    pace = Pace(clock, Deadline(clock, 600.0))
     for clock.time in (1.0, 2.0, 3.0):
         assert pace.charge(10, writes=True, sent=clock.time)
         for _ in range(30):

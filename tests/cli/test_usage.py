@@ -45,7 +45,7 @@ def test_unexpected_errors(
     def broken(*_: object, **__: object) -> NoReturn:
         raise problem
 
-    monkeypatch.setattr("reconciler.cli.session.Session.load", broken)
+    monkeypatch.setattr("reconciler.cli.session.Session.load_all", broken)
     done = shell("plan", "--format", "json", "--debug", "-vv")
     expect(done, code, message, without=("hunter2", "Traceback"))
     assert json.loads(done.out)["error"]["exit_code"] == code

@@ -190,7 +190,7 @@ SETUPS: Final[Mapping[str, BlockSetup]] = {
         clone=True, prints=("organization: Acme Staging", "Plan: 1 to create")
     ),
     "docs/organizations.md: Try it": BlockSetup(
-        clone=True, prints=("Valid: 1 webhook", "CloudTruth webhooks for Acme Staging")
+        clone=True, prints=("Valid: 4 webhooks in 2 files", "In Acme Staging:")
     ),
     "docs/organizations.md: On GitHub": BlockSetup(
         files={

@@ -50,6 +50,8 @@ EXPECTED: Final[Mapping[str, Expected]] = {
     ),
     "webhooks init --github": Expected(without="webhooks.yaml"),
     "webhooks plan": Expected("3 to create"),
+    "webhooks plan --only 'team-a-*'": Expected("1 to delete", ("team-a-b",), code=5),
+    "webhooks status --only 'team-a-*'": Expected("team-a-b", ("team-a-b",)),
     "webhooks plan --detailed-exitcode": Expected("3 to create", code=2),
     "webhooks status": Expected("not declared", ("a",)),
 }  # fmt: skip

@@ -12,13 +12,12 @@ from typing import Any, Final
 import click
 
 from reconciler import workflow
-from reconciler.cli.connection import connected
+from reconciler.cli.connection import connected_all
 from reconciler.cli.options import CONNECTION_OPTIONS, FILE_OPTIONS, Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, ReconcilerError, UsageError
 from reconciler.model import Scheme
 from reconciler.render import RENDERERS
-from reconciler.source import write
 from reconciler.source.files import DEFAULT_FILE, STDIN, STDIN_NAME, display_name, file_matcher
 from reconciler.source.history import commit_of, git_in, is_revision
 from reconciler.source.secrets import references
@@ -108,7 +107,6 @@ def apply_options(
 
 @command(
     paths=True,
-    organizations=True,
     connects=True,
     formats=tuple(RENDERERS),
     options=(
@@ -138,31 +136,43 @@ def run(session: Session, out: str | None, format: str, detailed_exitcode: bool,
     """
     target = session.path(out)
     if target is not None:
+        from reconciler.source import write  # most plans are not saved
+
         write.check_writable(target, over=write.FileKind.PLAN)
     planned = apply_options(session, session.files)
-    checked = session.load(planned)
-    check_output(target, checked)
-    options = plan_options(checked, own)
-    with connected(session) as connection:
-        gathered = workflow.gather(checked, connection.key)
-        made = workflow.plan(gathered, connection.api, options=options)
+    if out is not None:
+        session.only_organization("--out")
+    targets = [
+        workflow.Target(source, options=plan_options(source.checked, own))
+        for source in session.load_all(planned)
+    ]
+    for each in targets:
+        check_output(target, each.checked)
+    with connected_all(session, targets) as connected:
+        organizations = workflow.plan_all(connected, allow_deletes=own["allow_deletes"])
+    made = workflow.RunPlan(tuple(each.result for each in organizations))
+    session.show_problems(made.organizations)
+    gathered = [each.gathered for each in organizations if each.gathered is not None]
     view = session.view(
-        missing=gathered.missing_references,
+        missing=frozenset().union(*(each.missing_references for each in gathered)),
+        key_source=connected[0].key_source,
         plan_file=out,
         # A saved plan has its files and the other options.
         apply_options=planned if out is None else apply_options(session, (), PLAN_OPTIONS[-1:]),
         connection=session.words(CONNECTION_OPTIONS),
     )
     if out is not None:
-        text = RENDERERS["text"]().render_plan(made, view._replace(color=False, verbosity=0))
-        saved = workflow.save_plan(made, checked.loaded, options, text)
+        text = RENDERERS["text"]().render_run(made, view._replace(color=False, verbosity=0))
+        first = targets[0]
+        saved = workflow.save_plan(made.plans[0], first.checked.loaded, first.options, text)
         if target is not None:
             write.write_atomically(target, saved, over=write.FileKind.PLAN)
         else:
             session.console.result(saved.decode(), essential=True)
-    shown = RENDERERS[format]().render_plan(made, view)
-    session.show(shown, failed=bool(made.blocked), to_stderr=out == "-")
-    if made.blocked:
-        return ExitCode.BLOCKED
-    differs = bool(made.operations or made.unapplied)
+    code = made.exit_code
+    shown = RENDERERS[format]().render_run(made, view)
+    session.show(shown, failed=code is not ExitCode.OK, to_stderr=out == "-")
+    if code is not ExitCode.OK:
+        return code
+    differs = any(plan.operations or plan.unapplied for plan in made.plans)
     return ExitCode.CHANGES if detailed_exitcode and differs else ExitCode.OK

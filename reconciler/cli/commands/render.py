@@ -12,7 +12,6 @@ from reconciler.source.rendered import configurations, origins, scalar, yaml_tex
 @command(
     paths=True,
     formats=("yaml", "json"),
-    organizations=True,
     options=(
         Option("--origin", group="Output", is_flag=True,
                help="Show the file and line of each value."),
@@ -29,16 +28,19 @@ def run(session: Session, format: str, origin: bool) -> None:
         # show which events a webhook gets
         webhooks render --format json
     """
-    checked = workflow.load(session.inputs)
-    files = configurations(checked.desired)
+    sources = workflow.load_all(session.inputs)
+    files = {
+        file: (data, source)
+        for source in sources
+        for file, data in configurations(source.checked.desired).items()
+    }
     if format == "json":
-        document = {"format_version": "1", "kind": "configuration", "files": files}
+        rendered = {file: data for file, (data, _) in files.items()}
+        document = {"format_version": "1", "kind": "configuration", "files": rendered}
         session.console.result(write_json(document), essential=True)
         return
     texts = []
-    for file, data in files.items():
-        text = yaml_text(data, *([origins(checked.loaded, file)] if origin else []))
-        titled = len(files) > 1 or session.organization_label is not None
-        texts.append(f"# {scalar(file)}\n{text}" if titled else text)
-    before = "" if session.organization_label is None else "---\n"
-    session.console.result(before + "---\n".join(texts), essential=True)
+    for file, (data, source) in files.items():
+        text = yaml_text(data, *([origins(source.checked.loaded, file)] if origin else []))
+        texts.append(f"# {scalar(file)}\n{text}" if len(files) > 1 else text)
+    session.console.result("---\n".join(texts), essential=True)

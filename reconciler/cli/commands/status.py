@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from reconciler import workflow
 from reconciler.cli.commands.plan import PLAN_OPTIONS, apply_options
-from reconciler.cli.connection import connected
+from reconciler.cli.connection import connected, connected_all
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
-from reconciler.errors import ExitCode
-from reconciler.findings import Severity
-from reconciler.planning.names import unmatched
+from reconciler.errors import ExitCode, ReconcilerError
+from reconciler.findings import Finding, Severity
+from reconciler.planning.names import require_matches
+from reconciler.planning.run import OrganizationResult
 from reconciler.planning.status import drift
 from reconciler.render import RENDERERS, LiveStatus
 from reconciler.source.files import DEFAULT_FILE, suggestion
@@ -17,7 +18,6 @@ from reconciler.source.files import DEFAULT_FILE, suggestion
 
 @command(
     paths=True,
-    organizations=True,
     connects=True,
     formats=("text", "json"),
     options=(
@@ -41,30 +41,66 @@ def run(session: Session, only: tuple[str, ...], failing: bool, format: str) -> 
         webhooks status --only 'team-a-*'
     """
     default = session.process.directory / DEFAULT_FILE
-    checked = None
     if session.files or default.exists():
-        checked = session.load(apply_options(session, session.files))
-    elif similar := suggestion(default, default.parent):
-        session.console.message("warning", f"there is no {DEFAULT_FILE} here: {similar}")
-    with connected(session) as connection:
-        live = workflow.read_live(connection.api, session.organization)
-    webhooks, plan = workflow.status(live, checked, only)
-    names = {webhook.name for webhook in live.webhooks}
-    if checked is not None:
-        names.update(webhook.name for webhook in checked.desired.webhooks)
-    warnings = list(unmatched(only, names, "declared or live webhook"))
-    if plan is not None:
-        warnings += (note for note in plan.notes if note.severity is Severity.WARNING)
-    session.warn(warnings)
-    status = LiveStatus(
-        organization=live.organization,
-        webhooks=webhooks,
-        live_count=len(live.webhooks),
-        drift=None if checked is None else drift(webhooks),
-        plan=plan,
-        failing_only=failing,
-    )
-    if status.shown or not failing or format != "text":
-        text = RENDERERS[format]().render_status(status, session.view())
+        statuses = _compared(session, only)
+    else:
+        if similar := suggestion(default, default.parent):
+            session.console.message("warning", f"there is no {DEFAULT_FILE} here: {similar}")
+        with connected(session) as connection:
+            live = workflow.read_live(connection.api, session.organization)
+        names = {webhook.name for webhook in live.webhooks}
+        session.warn(require_matches(only, names, "live webhook"))
+        webhooks, _ = workflow.status(live, None, only)
+        status = LiveStatus(live.organization, webhooks, len(live.webhooks))
+        statuses = [OrganizationResult(live.organization.name, value=status)]
+    session.show_problems(statuses)
+    if failing:
+        statuses = [
+            result._replace(value=result.value and result.value._replace(failing_only=True))
+            for result in statuses
+        ]
+    found = [result.value for result in statuses if result.value is not None]
+    if any(status.shown for status in found) or not failing or format != "text":
+        text = RENDERERS[format]().render_statuses(statuses, session.view())
         session.show(text, failed=failing)
-    return ExitCode.FAILED if failing and status.failing else ExitCode.OK
+    problems = [result.problem for result in statuses if result.problem is not None]
+    if problems:
+        return problems[0].exit_code
+    is_failing = failing and any(status.failing for status in found)
+    return ExitCode.FAILED if is_failing else ExitCode.OK
+
+
+def _compared(session: Session, only: tuple[str, ...]) -> list[OrganizationResult[LiveStatus]]:
+    """Return the status of each organization in the files."""
+    sources = session.load_all(apply_options(session, session.files))
+    targets = [workflow.Target(source) for source in sources]
+    with connected_all(session, targets) as connected:
+        results = workflow.read_all(connected)
+    statuses = []
+    warnings: list[Finding] = []
+    names: set[str] = set()
+    for target, live in zip(connected, results, strict=True):
+        result = OrganizationResult[LiveStatus](target.source.name, target.paths)
+        try:
+            if isinstance(live, ReconcilerError):
+                raise live
+            webhooks, plan = workflow.status(live, target.checked, only)
+        except ReconcilerError as problem:
+            statuses.append(result._replace(problem=problem))
+            continue
+        names.update(webhook.name for webhook in live.webhooks)
+        names.update(webhook.name for webhook in target.checked.desired.webhooks)
+        if plan is not None:
+            warnings += [note for note in plan.notes if note.severity is Severity.WARNING]
+        status = LiveStatus(
+            organization=live.organization,
+            webhooks=webhooks,
+            live_count=len(live.webhooks),
+            drift=drift(webhooks),
+            plan=plan,
+        )
+        statuses.append(result._replace(name=live.organization.name, value=status))
+    if not any(result.problem for result in statuses):
+        warnings += require_matches(only, names, "declared or live webhook")
+    session.warn([*dict.fromkeys(warnings)])
+    return statuses

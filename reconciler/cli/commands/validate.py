@@ -10,7 +10,7 @@ from reconciler.render import FINDINGS_RENDERERS
 from reconciler.render.quote import quote
 
 
-@command(paths=True, formats=tuple(FINDINGS_RENDERERS), organizations=True)
+@command(paths=True, formats=tuple(FINDINGS_RENDERERS))
 def run(session: Session, format: str) -> int:
     """Reports all errors in all files, each with its position and a fix. Only a plan reports that
     `ignore` matches a declared webhook. Needs no secrets: apply needs them only to create a
@@ -24,23 +24,31 @@ def run(session: Session, format: str) -> int:
         # annotate a pull request on GitHub
         webhooks validate --format github
     """
-    found = session.inputs
-    declared = workflow.validate(found)
-    desired, findings = declared.desired, declared.findings
-    if desired is not None:
-        gathered = workflow.gather(workflow.accept(declared, found))
-        findings = (*findings, *gathered.warnings)
+    sources, findings = workflow.validate_all(session.inputs)
+    gathered = [workflow.gather(source.checked) for source in sources]
+    # Organizations may have the same warnings.
+    warnings = dict.fromkeys(warning for values in gathered for warning in values.warnings)
+    findings = (*findings, *warnings)
     if findings or format != "text":  # empty without findings
         shown = FINDINGS_RENDERERS[format]().render_findings(findings, session.view())
-        session.show(shown, failed=desired is None)
-    if desired is None:
+        session.show(shown, failed=not sources)
+    if not sources:
         return ExitCode.INVALID
     if format == "text":
-        number = len(desired.webhooks) + len(desired.absent)
-        noun = "webhook" if number == 1 else "webhooks"
-        session.show(f"Valid: {number} {noun} in {', '.join(map(quote, declared.documents))}.")
-        missing = sorted(quote(str(each)) for each in gathered.missing_references)
+        declared = [source.checked.desired for source in sources]
+        webhooks = sum(len(desired.webhooks) + len(desired.absent) for desired in declared)
+        files = [quote(file) for source in sources for file in source.checked.loaded.documents]
+        where = ", ".join(files)
+        if len(sources) > 1:
+            where = f"{_count(len(files), 'file')} of {_count(len(sources), 'organization')}"
+        session.show(f"Valid: {_count(webhooks, 'webhook')} in {where}.")
+        missing = {quote(str(ref)) for values in gathered for ref in values.missing_references}
         if missing:
             need = "needed only to create a webhook or to change its configuration"
-            session.show(f"Not set here, {need}: {', '.join(missing)}.")
+            session.show(f"Not set here, {need}: {', '.join(sorted(missing))}.")
     return ExitCode.OK
+
+
+def _count(number: int, noun: str) -> str:
+    # Not `render.words.plural`, which loads plans and reports.
+    return f"{number} {noun if number == 1 else f'{noun}s'}"

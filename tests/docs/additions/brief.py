@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reconciler.errors import ReconcilerError
 from reconciler.findings import Finding
-from reconciler.planning.plan import Plan
+from reconciler.planning.run import RunPlan
 from reconciler.render import PLAIN, View
 from reconciler.report import Report
 
@@ -19,9 +19,9 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
     return "failed\n"
 
 
-def render_plan(plan: Plan, view: View = PLAIN) -> str:
+def render_run(run: RunPlan, view: View = PLAIN) -> str:
     """Render the number of planned operations."""
-    return f"{len(plan.operations)} planned\n"
+    return f"{sum(len(plan.operations) for plan in run.plans)} planned\n"
 
 
 def render_report(report: Report, view: View = PLAIN) -> str:

@@ -1,0 +1,129 @@
+"""A run over organizations: the result for each, their digest and totals, and equal changes.
+
+One organization is a run with one element.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Sequence
+from hashlib import sha256
+from typing import Generic, NamedTuple, TypeVar
+
+from reconciler.errors import ExitCode, ReconcilerError
+from reconciler.planning.plan import Delete, Plan
+
+T = TypeVar("T")
+
+
+class OrganizationResult(NamedTuple, Generic[T]):
+    """The result for one organization of a run: a value, or the problem because of which it failed.
+
+    With neither, the run ended before it started with this organization. `name` is the real name
+    once the key has told it, until then the one that the files declare. `files` are its paths.
+    """
+
+    name: str
+    files: tuple[str, ...] = ()
+    value: T | None = None
+    problem: ReconcilerError | None = None
+
+
+class Totals(NamedTuple):
+    """Numbers of organizations, and of the operations of those that are not blocked."""
+
+    organizations: int
+    to_change: int
+    blocked: int
+    failed: int
+    unchanged: int
+    create: int
+    update: int
+    delete: int
+
+
+class RunPlan(NamedTuple):
+    """The plan of each organization, in the order of the files."""
+
+    organizations: tuple[OrganizationResult[Plan], ...]
+
+    @property
+    def plans(self) -> tuple[Plan, ...]:
+        """Return the plans of the organizations that could be planned."""
+        return tuple(each.value for each in self.organizations if each.value is not None)
+
+    @property
+    def problems(self) -> tuple[OrganizationResult[Plan], ...]:
+        """Return the organizations that could not be planned."""
+        return tuple(each for each in self.organizations if each.problem is not None)
+
+    @property
+    def digest(self) -> str:
+        """Return the digest of all operations; empty without operations.
+
+        It does not depend on organizations without operations: for a single one with operations it
+        is the digest of that plan.
+        """
+        changed = [
+            [plan.origin, plan.organization.id, plan.digest] for plan in self.plans if plan.digest
+        ]
+        if len(changed) < 2:
+            return "".join(digest for _, _, digest in changed)
+        text = json.dumps(sorted(changed), separators=(",", ":"))
+        return f"sha256:{sha256(text.encode()).hexdigest()}"
+
+    @property
+    def totals(self) -> Totals:
+        """Return the numbers of organizations and operations."""
+        plans = self.plans
+        applicable = [plan for plan in plans if not plan.blocked]
+        changed = [plan for plan in applicable if plan.operations]
+        return Totals(
+            organizations=len(self.organizations),
+            to_change=len(changed),
+            blocked=len(plans) - len(applicable),
+            failed=len(self.problems),
+            unchanged=len(applicable) - len(changed),
+            create=sum(len(plan.creates) for plan in changed),
+            update=sum(len(plan.updates) for plan in changed),
+            delete=sum(len(plan.deletes) for plan in changed),
+        )
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Return the exit code of the first organization that failed or is blocked."""
+        for organization in self.organizations:
+            if organization.problem is not None:
+                return organization.problem.exit_code
+            if organization.value is not None and organization.value.blocked:
+                return ExitCode.BLOCKED
+        return ExitCode.OK
+
+
+class OperationGroup(NamedTuple):
+    """Operations of different organizations that look the same.
+
+    Each member is the index of an organization in the run and that of an operation in its plan.
+    """
+
+    members: tuple[tuple[int, int], ...]
+    deletes: bool = False
+
+
+def grouped(run: RunPlan, shown: Sequence[Sequence[Hashable]]) -> tuple[OperationGroup, ...]:
+    """Group the operations for which `shown` is equal: deletes first, then the largest groups.
+
+    `shown` has what a reader sees of each operation, without organization and position, by
+    organization and by operation.
+    """
+    groups: dict[Hashable, list[tuple[int, int]]] = {}
+    deletes: set[Hashable] = set()
+    for number, organization in enumerate(run.organizations):
+        operations = organization.value.operations if organization.value is not None else ()
+        for index, operation in enumerate(operations):
+            key = shown[number][index]
+            groups.setdefault(key, []).append((number, index))
+            if isinstance(operation, Delete):
+                deletes.add(key)
+    order = sorted(groups, key=lambda key: (key not in deletes, -len(groups[key])))
+    return tuple(OperationGroup(tuple(groups[key]), key in deletes) for key in order)

@@ -1,0 +1,139 @@
+"""Combine what the plans of several organizations show: equal changes are one row.
+
+A row or a note of several organizations lists them. Formats lay out the same parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from copy import copy
+from itertools import chain, groupby
+from typing import Final, NamedTuple
+
+from reconciler.errors import ReconcilerError
+from reconciler.findings import Finding
+from reconciler.model import Organization
+from reconciler.planning.plan import Plan
+from reconciler.planning.run import OrganizationResult, RunPlan, T, grouped
+from reconciler.render import PLAIN
+from reconciler.render.quote import quote
+from reconciler.render.rows import Row, group_resends, other_rows, plan_rows
+from reconciler.render.words import shorten
+
+_MOST_NAMES: Final = 5
+"""The organizations that a note lists; rows and problems list all."""
+
+
+class Section(NamedTuple):
+    """Rows that are the same in all of the named organizations."""
+
+    organizations: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+class Combined(NamedTuple):
+    """The parts of the plans of several organizations.
+
+    `sections` have the changes, then declarations that are not applied. `blocked`, `notes` and
+    `relaxed` are findings. `kept` has what is counted but not listed, `secrets` what the operations
+    send; both are without operations.
+    """
+
+    sections: tuple[Section, ...]
+    blocked: tuple[Finding, ...]
+    notes: tuple[Finding, ...]
+    relaxed: tuple[Finding, ...]
+    kept: Plan
+    secrets: Plan
+
+
+def combine(run: RunPlan, *, blocked_mark: str = " (blocked)") -> Combined:
+    """Combine the plans of a run. In the rows, `blocked_mark` follows a blocked organization."""
+    results = [each for each in run.organizations if each.value is not None]
+    plans = run.plans
+    names = [
+        quote(each.name) + (blocked_mark if each.value and each.value.blocked else "")
+        for each in run.organizations
+    ]
+    shown = [[] if each.value is None else plan_rows(each.value) for each in run.organizations]
+    without_places = [[row._replace(place="") for row in rows] for rows in shown]
+    changes = [
+        (
+            tuple(names[number] for number, _ in group.members),
+            _together([shown[number][index] for number, index in group.members]),
+        )
+        for group in grouped(run, without_places)
+    ]
+    plain = [(quote(each.name), plan) for each, plan in zip(results, plans, strict=True)]
+    first = plans[0] if plans else Plan(origin="", organization=Organization(id="", name=""))
+    empty = Plan(origin=first.origin, organization=first.organization)
+    return Combined(
+        sections=(*_sections(changes), *_sections(_unapplied(plain))),
+        blocked=_findings(((name, plan.blocked) for name, plan in plain), most=len(plain)),
+        notes=_findings((name, plan.notes) for name, plan in plain),
+        relaxed=_findings(((name, plan.relaxed) for name, plan in plain), most=len(plain)),
+        kept=empty._replace(
+            kept=tuple(chain.from_iterable(plan.kept for plan in plans)),
+            unmanaged=tuple(chain.from_iterable(plan.unmanaged for plan in plans)),
+            not_shown=tuple(chain.from_iterable(plan.unreadable for plan in plans)),
+            not_compared=tuple(chain.from_iterable(plan.not_compared for plan in plans)),
+        ),
+        secrets=empty._replace(
+            secrets=tuple(chain.from_iterable(plan.secrets for plan in plans)),
+        ),
+    )
+
+
+def _sections(rows: Iterable[tuple[tuple[str, ...], Row]]) -> Iterator[Section]:
+    """Yield sections for consecutive rows of the same organizations."""
+    for names, pairs in groupby(rows, key=lambda pair: pair[0]):
+        yield Section(names, tuple(group_resends(row for _, row in pairs)))
+
+
+def _together(rows: Sequence[Row]) -> Row:
+    """Return equal rows as one, with their position if they have the same."""
+    places = {row.place for row in rows}
+    return rows[0]._replace(place=rows[0].place if len(places) == 1 else "")
+
+
+def _unapplied(plans: Iterable[tuple[str, Plan]]) -> list[tuple[tuple[str, ...], Row]]:
+    """Return the rows of declarations that are not applied, equal ones together."""
+    groups: dict[Hashable, tuple[list[Row], list[str]]] = {}
+    for name, plan in plans:
+        for kept, row in zip(plan.unapplied, other_rows(plan, PLAIN), strict=True):
+            rows, names = groups.setdefault((row._replace(place=""), kept.reason), ([], []))
+            rows.append(row)
+            names.append(name)
+    return [(tuple(names), _together(rows)) for rows, names in groups.values()]
+
+
+def _findings(
+    found: Iterable[tuple[str, Sequence[Finding]]], most: int = _MOST_NAMES
+) -> tuple[Finding, ...]:
+    """Return findings with the organizations that they concern in their messages."""
+    groups: dict[Finding, list[str]] = {}
+    for name, findings in found:
+        for finding in findings:
+            groups.setdefault(finding, []).append(name)
+    return tuple(
+        finding._replace(message=f"{finding.message} (in {shorten(names, most)})")
+        for finding, names in groups.items()
+    )
+
+
+def problems(results: Sequence[OrganizationResult[T]]) -> list[ReconcilerError]:
+    """Return the problems of organizations, equal ones once; the message names all of them."""
+    groups: dict[Hashable, list[tuple[ReconcilerError, str]]] = {}
+    for result in results:
+        problem = result.problem
+        if problem is not None:
+            files = ", ".join(map(quote, result.files))
+            name = f"{quote(result.name)} ({files})" if files else quote(result.name)
+            key = (problem.code, problem.message, problem.hint, problem.findings)
+            groups.setdefault(key, []).append((problem, name))
+    found = []
+    for group in groups.values():
+        error = copy(group[0][0])
+        error.message = f"{', '.join(name for _, name in group)}: {error.message}"
+        found.append(error)
+    return found

@@ -1,0 +1,286 @@
+"""A run over the organizations that files declare. One organization is a run with one element.
+
+    load_all -> connect_all -> plan_all -> apply_all
+
+All files are checked before anything else: an invalid one stops the run, because it may belong to
+any organization. After that, a problem of one organization, such as a missing key, is its result,
+and the others are still planned.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final, NamedTuple, TypeVar
+
+from reconciler.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    Interrupted,
+    OrganizationError,
+    PermissionDeniedError,
+    ReconcilerError,
+    RunConfigurationError,
+)
+from reconciler.findings import has_errors, sort_key
+from reconciler.model import Live, Organization, Secret
+from reconciler.planning.guards import guard_all
+from reconciler.planning.names import ONLY_MATCHES_NOTHING, require_some
+from reconciler.planning.plan import Plan
+from reconciler.planning.planner import PlanOptions
+from reconciler.planning.review import Review
+from reconciler.planning.run import OrganizationResult
+from reconciler.source.text import masked
+from reconciler.workflow.connection import Connection
+from reconciler.workflow.inputs import Checked, Gathered, Source, gather
+from reconciler.workflow.planning import plan_of_live, read_live
+
+T = TypeVar("T")
+
+_CONCURRENT: Final = 8
+"""The number of organizations that are read at once."""
+
+
+class Target(NamedTuple):
+    """An organization of a run: its files, its connection, and how it is planned.
+
+    Without a connection, `problem` is the reason. `key_source` is where the API key came from, for
+    messages. `review` limits what is applied.
+    """
+
+    source: Source
+    connection: Connection | None = None
+    problem: ReconcilerError | None = None
+    key_source: str | None = None
+    options: PlanOptions = PlanOptions()
+    review: Review | None = None
+
+    @property
+    def checked(self) -> Checked:
+        """Return the files."""
+        return self.source.checked
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Return the paths of the files."""
+        return self.source.files.paths
+
+
+class Planned(NamedTuple):
+    """The plan of a target and the live webhooks, or why it cannot be planned."""
+
+    target: Target
+    gathered: Gathered | None = None
+    plan: Plan | None = None
+    live: Live | None = None
+    problem: ReconcilerError | None = None
+
+    @property
+    def result(self) -> OrganizationResult[Plan]:
+        """Return the result without what it was made from."""
+        name = self.target.source.name if self.plan is None else self.plan.organization.name
+        return OrganizationResult(name, self.target.paths, self.plan, self.problem)
+
+
+def connect_all(
+    targets: Sequence[Target], connect: Callable[[Target], tuple[Connection, str | None]]
+) -> tuple[Target, ...]:
+    """Connect each target. An error of `connect` is the problem of that target.
+
+    `connect` returns a connection and the source of its key, and sends no request. Afterwards no
+    webhook of any organization may contain the key of any of them.
+    """
+    connected: list[Target] = []
+    for target in targets:
+        try:
+            connection, source = connect(target)
+        except ReconcilerError as problem:
+            connected.append(target._replace(problem=problem))
+        else:
+            connected.append(target._replace(connection=connection, key_source=source))
+    keys = tuple(
+        target.connection.key
+        for target in connected
+        if target.connection is not None and target.connection.key is not None
+    )
+    return tuple(
+        target._replace(source=target.source._replace(checked=_without_keys(target.checked, keys)))
+        for target in connected
+    )
+
+
+def _without_keys(checked: Checked, keys: tuple[Secret, ...]) -> Checked:
+    """Return the files of an organization, whose webhooks must not contain `keys`."""
+    return checked._replace(inputs=checked.inputs._replace(api_keys=keys))
+
+
+def plan_all(
+    targets: Sequence[Target],
+    *,
+    allow_deletes: int | None = None,
+    writing: bool = False,
+    reviewed: bool = False,
+) -> tuple[Planned, ...]:
+    """Plan all targets, up to eight at once; the result has their order.
+
+    `allow_deletes` is the number of all deletes of the run that a user allows. `writing` is as for
+    `plan`. Unless the plan is `reviewed`, a glob of --only must match a name in an organization.
+
+    Raises OrganizationError if two keys belong to one organization: each file would delete what the
+    other declares. Raises UsageError for a glob that matches nothing.
+    """
+    # Before threads start, so that each secret is hidden from output before anything uses it.
+    ready = [_gathered(target, writing=writing) for target in targets]
+
+    def plan_one(number: int, connection: Connection) -> tuple[Plan, Live]:
+        gathered, target = ready[number], targets[number]
+        if isinstance(gathered, ReconcilerError):
+            raise gathered
+        return plan_of_live(
+            gathered,
+            connection.api,
+            options=target.options,
+            writing=writing,
+            review=target.review,
+        )
+
+    results: list[Planned] = []
+    for target, gathered, result in zip(targets, ready, _each(targets, plan_one), strict=True):
+        values = None if isinstance(gathered, ReconcilerError) else gathered
+        if isinstance(result, ReconcilerError):
+            results.append(Planned(target, values, problem=result))
+        else:
+            results.append(Planned(target, values, *result))
+    found = [(each.target, each.plan) for each in results if each.plan is not None]
+    _require_distinct([(target, made.origin, made.organization) for target, made in found])
+    plans = [made for _, made in found]
+    if not reviewed and len(plans) == len(targets):
+        plans = _with_matching_globs(targets, plans)
+    blocked = guard_all(plans, allow_deletes)
+    judged = iter(
+        [made._replace(blocked=findings) for made, findings in zip(plans, blocked, strict=True)]
+    )
+    return tuple(
+        planned if planned.plan is None else planned._replace(plan=next(judged))
+        for planned in results
+    )
+
+
+def _with_matching_globs(targets: Sequence[Target], plans: Sequence[Plan]) -> list[Plan]:
+    """Return the plans without warnings about globs of --only that match in another organization.
+
+    Raises UsageError if no glob matches anywhere, ConfigurationError for a warning with `strict`.
+    """
+    idle = [{note for note in made.notes if note.rule == ONLY_MATCHES_NOTHING} for made in plans]
+    nowhere = sorted(set.intersection(*idle), key=sort_key)
+    require_some(targets[0].options.only, nowhere)
+    graded = targets[0].checked.inputs.graded(nowhere)
+    if has_errors(graded):
+        raise ConfigurationError("warnings are treated as errors (--strict)", findings=graded)
+    return [
+        made._replace(
+            notes=tuple(note for note in made.notes if note not in warnings or note in nowhere)
+        )
+        for made, warnings in zip(plans, idle, strict=True)
+    ]
+
+
+def read_all(targets: Sequence[Target]) -> tuple[Live | ReconcilerError, ...]:
+    """Read the live webhooks of all targets, up to eight at once, or why they cannot be read.
+
+    Raises OrganizationError if two keys belong to one organization.
+    """
+
+    def read(number: int, connection: Connection) -> Live:
+        return read_live(connection.api, targets[number].checked.inputs.organization)
+
+    results = _each(targets, read)
+    found = [
+        (target, live.origin, live.organization)
+        for target, live in zip(targets, results, strict=True)
+        if isinstance(live, Live)
+    ]
+    _require_distinct(found)
+    return tuple(results)
+
+
+def _gathered(target: Target, *, writing: bool) -> Gathered | ReconcilerError:
+    key = None if target.connection is None else target.connection.key
+    try:
+        return gather(target.checked, key, writing=writing)
+    except RunConfigurationError:
+        raise
+    except ReconcilerError as problem:
+        return problem
+
+
+def _each(
+    targets: Sequence[Target], action: Callable[[int, Connection], T]
+) -> list[T | ReconcilerError]:
+    """Call `action` with the index of each target and its connection, concurrently.
+
+    The problem of a target takes the place of its result.
+    """
+    results: dict[int, T | ReconcilerError] = {}
+    waiting = deque(range(len(targets)))
+
+    def work() -> None:
+        while True:
+            try:
+                number = waiting.popleft()
+            except IndexError:
+                return
+            target = targets[number]
+            results[number] = _attempt(target, partial(action, number))
+            if target.connection is not None and len(targets) > 1:
+                # Idle connections of hundreds of organizations would exceed the limit of files.
+                target.connection.disconnect()
+                target.connection.watcher.read()
+
+    workers = [each.connection.workers for each in targets if each.connection is not None]
+    if len(targets) == 1 or not workers:
+        work()
+    else:
+        # All connections share their threads, and so the limit of requests in flight.
+        workers[0].run([work] * min(_CONCURRENT, len(targets)))
+    return [results[number] for number in range(len(targets))]
+
+
+def _attempt(target: Target, action: Callable[[Connection], T]) -> T | ReconcilerError:
+    connection = target.connection
+    if connection is None:
+        assert target.problem is not None
+        return target.problem
+    unreachable = connection.unreachable()
+    if unreachable is not None:
+        return unreachable
+    try:
+        return action(connection)
+    except (RunConfigurationError, Interrupted):
+        raise
+    except ReconcilerError as problem:
+        return _with_key_source(problem, target)
+
+
+def _with_key_source(problem: ReconcilerError, target: Target) -> ReconcilerError:
+    """Add the source of the key to the message of an error about the key."""
+    about_key = isinstance(problem, AuthenticationError | PermissionDeniedError | OrganizationError)
+    reference = target.source.files.api_key
+    source = target.key_source if reference is None else masked(str(reference))
+    if about_key and source is not None:
+        problem.message += f" (key from {source})"
+    return problem
+
+
+def _require_distinct(found: Sequence[tuple[Target, str, Organization]]) -> None:
+    """Raise OrganizationError if two targets are the same organization of a server."""
+    seen: dict[tuple[str, str], Target] = {}
+    for target, origin, organization in found:
+        other = seen.setdefault((origin, organization.id), target)
+        if other is not target:
+            first, second = other.paths[0], target.paths[0]
+            raise OrganizationError(
+                f"{first} and {second} use keys of the same organization, {organization.name!r}",
+                hint="set the same `organization` in both, or use another key for one of them",
+            )
