@@ -1,4 +1,4 @@
-"""The results of `doctor` and `slack check`: checks in sections.
+"""The results of `doctor` and `check`: checks in sections.
 
 A check that could not be run is *unknown*, which is not a failure. A failure always has a fix.
 `private` contains names, hosts and paths, and is shown only on the terminal, never in JSON.
@@ -23,8 +23,15 @@ class Status(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Subject(NamedTuple):
+    """A webhook that a check is about. `position` is its line, None if no file declares it."""
+
+    name: str
+    position: Position | None = None
+
+
 class Check(NamedTuple):
-    """One check.
+    """One check, of `webhooks` if it is about some of them.
 
     `name` is a stable identifier. `detail` and `fix` are sentences in which untrusted text is
     already quoted.
@@ -35,14 +42,14 @@ class Check(NamedTuple):
     detail: str
     private: str | None = None
     fix: str | None = None
+    webhooks: tuple[Subject, ...] = ()
 
 
 class Section(NamedTuple):
-    """Related checks. `position` is their position in a file."""
+    """Related checks."""
 
     name: str
     checks: tuple[Check, ...]
-    position: Position | None = None
 
 
 class Checklist(NamedTuple):

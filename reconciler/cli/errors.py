@@ -25,7 +25,7 @@ from reconciler.render import RENDERERS
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
 _REMOVE: Final = "remove the webhook from the file, or set `state: absent`; then `webhooks apply`"
 _COMMANDS: Final = {
-    **dict.fromkeys(("check", "lint", "test"), "did you mean `webhooks validate`?"),
+    **dict.fromkeys(("lint", "test"), "did you mean `webhooks validate`?"),
     **dict.fromkeys(("diff", "preview"), "did you mean `webhooks plan`?"),
     **dict.fromkeys(("sync", "deploy", "up"), "did you mean `webhooks apply`?"),
     **dict.fromkeys(("list", "ls", "get", "drift"), "did you mean `webhooks status`?"),

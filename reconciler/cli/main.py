@@ -22,8 +22,9 @@ _SUMMARIES: Final = {
     "plan": "Show what apply would do; change nothing.",
     "apply": "Make CloudTruth match the files.",
     "status": "Show each webhook's drift, declaration and last delivery error.",
+    "check": "Check whether messages arrive: last deliveries, Slack, a proof.",
     "export": "Write the live webhooks as YAML.",
-    "slack": "Create and check the Slack app behind the webhooks.",
+    "slack": "Create the Slack app behind the webhooks.",
     "doctor": "Check settings, files, network and CloudTruth.",
     "show": "Show a saved plan.",
     "ci": "Run a step of the GitHub Action.",
@@ -109,7 +110,7 @@ def _help(session: Session, words: tuple[str, ...]) -> int:
         # the options that commands share
         webhooks help options
         # help for a command
-        webhooks help slack check
+        webhooks help slack manifest
     """
     if words != ("options",):
         return run([*words, "--help"], session.process)

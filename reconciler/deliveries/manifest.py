@@ -1,6 +1,6 @@
 """The manifest of the Slack app whose token CloudTruth uses, and the steps to get the token.
 
-The manifest and `slack check` share one table of scopes. Token rotation is off, because rotated
+The manifest and `webhooks check` share one table of scopes. Token rotation is off, because rotated
 tokens expire within hours and CloudTruth does not refresh them.
 """
 
@@ -23,7 +23,7 @@ SCOPES: Final[Mapping[str, str]] = {
     "chat:write": "post messages",
     "chat:write.public": "post in public channels without an invitation",
     "chat:write.customize": "without it Slack silently ignores a webhook's username",
-    "channels:read": "lets webhooks slack check see public channels",
+    "channels:read": "lets webhooks check see public channels",
 }
 """The scopes of the app, each with its use. The app works without the last scope."""
 
@@ -37,7 +37,7 @@ STEPS: Final = (
     "Copy the Bot User OAuth Token (xoxb-...) into the variable that your file names, such as "
     "SLACK_BOT_TOKEN. Keep it out of the file.",
     "In private channels, and in public ones without chat:write.public, type /invite @{app}.",
-    "Check it: `webhooks slack check`, then `webhooks slack check --send`.",
+    "Check it: `webhooks check`, then `webhooks check --send`.",
 )
 """The steps from the manifest to a working token."""
 

@@ -24,6 +24,7 @@ from reconciler.errors import (
     ReconcilerError,
     UnreachableError,
 )
+from reconciler.execute.workers import Halted
 from reconciler.model import LiveWebhook, Organization
 from reconciler.ports import Clock, Stop
 
@@ -115,6 +116,14 @@ class Observation(NamedTuple):
             return Verdict.NOT_RUN
         # The same error again differs only in its time.
         return Verdict.UNCLEAR if error is not None and not error.timestamp else Verdict.DELIVERED
+
+
+class Proof(NamedTuple):
+    """A proof, with the observed webhooks by id: those that listen to one of its events."""
+
+    scratch: Scratch
+    written: Written
+    observations: Mapping[str, Observation]
 
 
 def received(webhook: LiveWebhook) -> int:
@@ -295,7 +304,7 @@ def watch(
     before: Mapping[str, LiveWebhook],
     clock: Clock,
     stop: Stop,
-) -> tuple[Observation, ...]:
+) -> dict[str, Observation]:
     """List the webhooks every two seconds until each of `before` ran and nothing changes any more.
 
     It ends after a minute, after a signal, or if a listing fails.
@@ -307,7 +316,7 @@ def watch(
         clock.sleep(_INTERVAL)
         try:
             live = {webhook.id: webhook for webhook in read()}
-        except ApiError:
+        except (ApiError, Halted):  # a second signal
             break  # what was seen so far is still true
         seconds = clock.monotonic() - started
         equal += 1
@@ -319,7 +328,7 @@ def watch(
                 observations[id_] = Observation(observation.before, after, first)
             if observations[id_].verdict is Verdict.NOT_RUN:
                 equal = 0
-    return tuple(observations.values())
+    return observations
 
 
 def _deliveries(webhook: LiveWebhook | None) -> object:

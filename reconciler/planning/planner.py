@@ -38,6 +38,7 @@ from reconciler.planning.plan import (
 from reconciler.planning.readback import Reading, gather_evidence
 from reconciler.planning.resend import Resend, Resends
 from reconciler.planning.review import digests, plan_digest
+from reconciler.planning.transport import new_transport_notes
 
 
 class PlanOptions(NamedTuple):
@@ -124,6 +125,7 @@ def plan(
     findings += _rename_hints(operations)
     if options.previous is not None:
         findings += new_hosts(options.previous, desired)
+        findings += new_transport_notes(desired, options.previous, secrets)
         operations = _attributed(operations, options.previous, options, live, secrets)
     reviewable = tuple(digests(operation, options.committed_hosts) for operation in operations)
     # Values are not used, so a plan lists the same secrets whether or not they are available.

@@ -37,7 +37,7 @@ from reconciler.render.rows import (
 from reconciler.report import Applied, Report
 
 if TYPE_CHECKING:
-    from reconciler.checks import Check, Checklist
+    from reconciler.checks import Check, Checklist, Subject
     from reconciler.render.combined import Combined
 
 _MIN_EXCERPT = 60
@@ -47,6 +47,7 @@ _DELIVERY_WIDTH: Final = 36
 """Columns that names and destinations leave for deliveries."""
 _NAME_COLUMN: Final = 4
 _DETAILS_COLUMN: Final = 6
+_MAX_SUBJECTS: Final = 10
 
 
 def render_plan(plan: Plan, view: View = PLAIN) -> str:
@@ -447,13 +448,11 @@ def render_checks(checklist: Checklist, view: View = PLAIN) -> str:
     parts = []
     for section in checklist.sections:
         rows = [
-            _check_row(each, signs[each.status][0])
-            for each in section.checks
-            if each.status in statuses
+            _check_row(check, signs[check.status][0], view)
+            for check in section.checks
+            if check.status in statuses
         ]
         title = paint(quote(section.name), "strong", view.color)
-        if section.position:
-            title += f"  {paint(position_text(section.position), 'faint', view.color)}"
         if rows or view.verbosity >= 0:
             parts.append([title, *lay_out(rows, width=view.width, color=view.color)])
     end = []
@@ -467,7 +466,20 @@ def render_checks(checklist: Checklist, view: View = PLAIN) -> str:
     return _joined(*parts, [*end, f"{', '.join(counts) or 'nothing to check'}."])
 
 
-def _check_row(check: Check, sign: str) -> Row:
+def _check_row(check: Check, sign: str, view: View) -> Row:
     text = check.detail if check.private is None else f"{check.detail} ({check.private})"
-    fixes = [FieldLine("", tuple(sentence(f"fix: {prose(check.fix)}")))] if check.fix else []
-    return Row(sign=sign, name=check.name, why=prose(text), fields=tuple(fixes))
+    below = [f"fix: {prose(check.fix)}"] if check.fix else []
+    if check.status != "ok" or view.verbosity > 0:
+        most = len(check.webhooks) if view.verbosity > 0 else _MAX_SUBJECTS
+        names = [_subject(webhook) for webhook in check.webhooks]
+        below += [f"webhooks: {words.shorten(names, most)}"] if names else []
+    elif check.webhooks:
+        text += f" ({words.plural(len(check.webhooks), 'webhook')})"
+    lines = tuple(FieldLine("", tuple(sentence(line))) for line in below)
+    return Row(sign=sign, name=check.name, why=prose(text), fields=lines)
+
+
+def _subject(webhook: Subject) -> str:
+    """Return the name of a checked webhook, with its line if it has one."""
+    place = position_text(webhook.position)
+    return f"{quote(webhook.name)} ({place})" if place else quote(webhook.name)

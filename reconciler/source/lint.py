@@ -21,6 +21,7 @@ from reconciler.kinds import FIELDS, Field
 from reconciler.kinds.events import EVENT_TYPES, EVENTS, GLOBS, expand
 from reconciler.model import DataPath, Scheme, SecretRef
 from reconciler.planning import names
+from reconciler.planning.transport import transport_notes
 from reconciler.source import secrets
 from reconciler.source.allowed import VARIABLE, reference_in, refusal
 from reconciler.source.schema import holds, usable_defaults
@@ -169,6 +170,9 @@ def _settings(
             origin = origin_of(value) or ""
             if is_international(origin):
                 yield names.international_host(f"`{name}`", origin, place)
+    for finding in transport_notes(configuration, {}) if isinstance(configuration, dict) else ():
+        key = "url" if finding.rule == "insecure-url" else "verify"
+        yield finding._replace(place=Place(file, (*path, "configuration", key)))
 
 
 def _value(

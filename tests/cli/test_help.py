@@ -39,7 +39,7 @@ def test_help(shell: Shell, words: str) -> None:
     assert f"```text {' '.join(done.out.split())} ```" in PAGE
 
 
-@pytest.mark.parametrize("name", ["", "plan", "slack check"])
+@pytest.mark.parametrize("name", ["", "plan", "slack manifest"])
 def test_every_form_of_help_prints_the_same(shell: Shell, name: str) -> None:
     """`-h`, `--help` and `webhooks help` print the same."""
     shown = shell(*name.split(), "--help").out

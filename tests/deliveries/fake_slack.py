@@ -20,7 +20,7 @@ def channel(id: str, name: str, *which: str) -> dict[str, Any]:
     return {"id": id, "name": name, **{flag: flag in which for flag in flags}}
 
 
-@dataclass(slots=True)
+@dataclass
 class FakeSlack:
     """Workspace "Acme". `tokens` maps a token to its scopes, None if they are unknown.
 

@@ -1,4 +1,4 @@
-"""`webhooks slack check` against a fake Slack over HTTP."""
+"""`webhooks check` against a fake Slack over HTTP."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def test_json_matches_its_schema_without_tokens(shell: Shell, file: File) -> Non
     with served(FakeSlack()) as url:
         for token, code in ((GOOD, 0), ("xoxb-" + "canary-bad-0002", 1)):
             done = shell(
-                "slack", "check", "--format", "json", "--debug",
+                "check", "--format", "json", "--debug",
                 TOKEN=token, PASSWORD="x" * 9, WEBHOOKS_SLACK_URL=url,
             )  # fmt: skip
             found = document(done.out)
-            assert (done.code, found["exit_code"], found["command"]) == (code, code, "slack check")
+            assert (done.code, found["exit_code"], found["command"]) == (code, code, "check")
             assert token not in done.out + done.err
             assert "GET /auth.test 200" in done.err
             assert url in done.err
@@ -32,9 +32,9 @@ def test_send(shell: Shell, file: File) -> None:
     slack = FakeSlack()
     with served(slack) as url:
         environ = {**SECRETS, "TOKEN": GOOD, "WEBHOOKS_SLACK_URL": url}
-        assert shell("slack", "check", "--send", "--only", "P*", **environ).code == 0
+        assert shell("check", "--send", "--only", "P*", **environ).code == 0
         assert slack.posted == []
-        assert shell("slack", "check", "--send", "--only", "Dep*", **environ).code == 0
+        assert shell("check", "--send", "--only", "Dep*", **environ).code == 0
     assert len(slack.posted) == 1
 
 
@@ -46,7 +46,7 @@ def test_a_glob_that_matches_nothing(
 ) -> None:
     """A typo in `--only` does not look like success."""
     file()
-    done = shell("slack", "check", "--only", "Deplyos", *strict, **SECRETS)
+    done = shell("check", "--only", "Deplyos", *strict, **SECRETS)
     assert done.code == code
     assert (
         f"{level}[only-matches-nothing]: --only 'Deplyos' matches no declared webhook" in done.err
@@ -58,7 +58,7 @@ def test_the_api_key_is_not_a_slack_token(shell: Shell, file: File) -> None:
     file()
     slack = FakeSlack()
     with served(slack) as url:
-        done = shell("slack", "check", "--slack-url", url, TOKEN=GOOD, CLOUDTRUTH_API_KEY=GOOD)
+        done = shell("check", "--slack-url", url, TOKEN=GOOD, CLOUDTRUTH_API_KEY=GOOD)
     assert done.code == 3
     assert slack.log == []
 
@@ -67,7 +67,7 @@ def test_an_unreachable_slack(shell: Shell, file: File) -> None:
     """The fix names the settings of Slack, not those of CloudTruth."""
     file()
     with closed_port() as url:
-        done = shell("slack", "check", "--slack-url", url, **{**SECRETS, "TOKEN": GOOD})
+        done = shell("check", "--slack-url", url, **{**SECRETS, "TOKEN": GOOD})
     assert done.code == 1
     assert "connection refused" in done.out
     assert (
@@ -82,6 +82,6 @@ def test_an_unreachable_slack(shell: Shell, file: File) -> None:
 def test_tokens_are_not_sent_to_an_invalid_url(shell: Shell, file: File, url: str) -> None:
     """Plain http to another host, or an invalid URL, is a usage error that does not quote it."""
     file()
-    done = shell("slack", "check", "--slack-url", url or "x", **SECRETS)
+    done = shell("check", "--slack-url", url or "x", **SECRETS)
     assert done.code == 64
     assert "u:p" not in done.out + done.err

@@ -41,8 +41,8 @@ def test_a_name_that_slack_rejects_is_an_error(name: str) -> None:
 
 
 def test_the_docs_explain_every_scope() -> None:
-    """docs/slack.md explains each scope of the manifest."""
-    text = (Path(__file__).parents[2] / "docs/slack.md").read_text("utf-8")
+    """docs/deliveries.md explains each scope of the manifest."""
+    text = (Path(__file__).parents[2] / "docs/deliveries.md").read_text("utf-8")
     for scope in manifest(see_channels=True)["oauth_config"]["scopes"]["bot"]:
         assert f"| `{scope}` |" in text
 

@@ -65,7 +65,7 @@ class Proof:
         self.extended += 1
         self.api.client.deadline_in(600)
 
-    def run(self) -> tuple[Observation, ...]:
+    def run(self) -> dict[str, Observation]:
         """Prepare, cause the events and watch all webhooks."""
         scratch = self.prepare()
         before = {webhook.id: webhook for webhook in self.api.client.list()}
@@ -272,7 +272,7 @@ def test_leftovers_are_old_by_the_servers_clock(skew: timedelta) -> None:
 
 
 def verdicts(proof: Proof) -> dict[str, str]:
-    return {seen.before.name: seen.verdict.value for seen in proof.run()}
+    return {seen.before.name: seen.verdict.value for seen in proof.run().values()}
 
 
 DELIVERIES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
@@ -311,7 +311,7 @@ def test_one_of_two_hosts_fails() -> None:
 def test_listings_are_two_seconds_apart(seconds: float, most: int) -> None:
     """The watch ends once nothing changes, and lists at most every two seconds."""
     proof = Proof(delivery_seconds=seconds)
-    (seen,) = proof.run()
+    (seen,) = proof.run().values()
     assert seen.seconds is not None
     assert seconds <= seen.seconds <= seconds + 2
     after = proof.api.emulator.log[
@@ -327,7 +327,7 @@ def test_a_deleted_webhook_and_a_failing_listing() -> None:
     api, stop = (proof := Proof()).api, StopAfter(proof.api)
     before = {webhook.id: webhook for webhook in api.client.list()}
     api.emulator.store.delete(next(iter(before)))
-    (deleted,) = watch(api.client.list, before, api.clock, stop)
+    (deleted,) = watch(api.client.list, before, api.clock, stop).values()
     api.faults.add(status(403), times=None)
-    (unseen,) = watch(api.client.list, before, api.clock, stop)
+    (unseen,) = watch(api.client.list, before, api.clock, stop).values()
     assert (deleted.verdict, unseen.verdict) == (Verdict.DELETED, Verdict.NOT_RUN)

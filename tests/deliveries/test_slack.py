@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,14 +12,14 @@ from reconciler.api.connections import InProcess
 from reconciler.api.origin import Credential, Network, Origin
 from reconciler.api.transport import Transport
 from reconciler.checks import Check, Checklist, Status
-from reconciler.deliveries.slack import check
-from reconciler.emulator.messages import Request
+from reconciler.deliveries.check import check, look_up, post, slack_tokens
+from reconciler.emulator.messages import Request, Response, bytes_response, json_value
 from reconciler.errors import CredentialError
 from reconciler.model import Scheme, Secret, SecretRef, Webhook
 from tests.deliveries.fake_slack import GOOD, SCOPES, SEEING, FakeSlack
-from tests.planning.builders import TOKEN_REF, generic
+from tests.planning.builders import TOKEN_REF
 from tests.planning.builders import slack as hook
-from tests.ports import VirtualClock
+from tests.ports import InlineWorkers, VirtualClock
 
 OTHER = SecretRef(scheme=Scheme.ENV, name="SAME_TOKEN")
 NO_PUBLIC = ("chat:write", "chat:write.customize")
@@ -34,32 +36,55 @@ def check_slack(
 ) -> Checklist:
     """Check webhooks whose references have `value` against a fake Slack."""
     slack.breaking = breaking
-
-    def connect(token: Secret) -> Transport:
-        adapter = InProcess(slack.handle, request=Request)
-        return Transport(
-            origin=Origin.parse("https://slack.com/api"),
-            credential=Credential.of("Bearer", token, "Slack token"),
-            network=Network(clock=clock or VirtualClock(), adapter=adapter),
-        )
-
+    connect = partial(connect_to, slack, clock=clock)
     secrets = {} if value is None else dict.fromkeys((TOKEN_REF, OTHER), Secret(value))
-    return check(found or (hook(),), secrets, connect, send=send)
+    return checklist(found or (hook(),), secrets, connect, send=send)
 
 
-def statuses(result: Checklist, section: int = 0) -> dict[str, str]:
-    return {each.name: str(each.status) for each in result.sections[section].checks}
+def connect_to(slack: FakeSlack, token: Secret, *, clock: VirtualClock | None = None) -> Transport:
+    return Transport(
+        origin=Origin.parse("https://slack.com/api"),
+        credential=Credential.of("Bearer", token, "Slack token"),
+        network=Network(
+            clock=clock or VirtualClock(), adapter=InProcess(slack.handle, request=Request)
+        ),
+    )
 
 
-def row(result: Checklist, name: str, section: int = 0) -> Check:
-    return next(each for each in result.sections[section].checks if each.name == name)
+def checklist(
+    webhooks: Sequence[Webhook],
+    secrets: Mapping[SecretRef, Secret],
+    connect: Callable[[Secret], Transport],
+    *,
+    send: bool = False,
+) -> Checklist:
+    """Return the checks of Slack, without those of CloudTruth."""
+    tokens = slack_tokens(webhooks, secrets)
+    apps = look_up(tokens, connect, InlineWorkers())
+    sections = check(webhooks, secrets, apps, None)
+    sent = post(webhooks, tokens, apps, connect) if send else ()
+    return Checklist(
+        "check", (*(each for each in sections if each.name.startswith("Slack")), *sent)
+    )
+
+
+def checks(result: Checklist) -> list[Check]:
+    return [check for section in result.sections for check in section.checks]
+
+
+def statuses(result: Checklist) -> dict[str, str]:
+    return {each.name: str(each.status) for each in checks(result)}
+
+
+def row(result: Checklist, name: str) -> Check:
+    return next(each for each in checks(result) if each.name == name)
 
 
 def test_a_valid_token() -> None:
     """A token with all scopes passes; a channel that it cannot see is unknown."""
     slack = FakeSlack()
     result = check_slack(slack)
-    passed = dict.fromkeys(("secret", "token", "slack", "scopes"), "ok")
+    passed = dict.fromkeys(("token", "slack", "scopes"), "ok")
     assert statuses(result) == {**passed, "channel": "unknown"}
     assert "team Acme, bot cloudtruth" in row(result, "slack").detail
     assert result.exit_code == 0
@@ -139,7 +164,9 @@ def test_each_distinct_token_is_looked_up_once() -> None:
     slack = FakeSlack()
     result = check_slack(slack, hook("a"), hook("b"), hook("c", token=OTHER))
     assert slack.methods() == ["auth.test"]
-    assert [statuses(result, at)["slack"] for at in range(3)] == ["ok", "ok", "ok"]
+    (section,) = result.sections
+    assert section.name == "Slack token env SAME_TOKEN, env SLACK_BOT_TOKEN"
+    assert [subject.name for subject in row(result, "slack").webhooks] == ["a", "b", "c"]
 
 
 def test_channels_are_listed_once_and_completely() -> None:
@@ -163,7 +190,7 @@ def test_an_unlisted_channel_is_unknown(
     """An unlisted channel is not a failure; the list is requested once for two webhooks."""
     slack.tokens = {GOOD: SEEING}
     result = check_slack(slack, hook(channel=channel), hook(channel=channel), breaking=breaking)
-    assert [statuses(result, at)["channel"] for at in (0, 1)] == ["unknown", "unknown"]
+    assert (row(result, "channel").status, len(row(result, "channel").webhooks)) == ("unknown", 2)
     assert len(slack.methods()) == 1 + calls
 
 
@@ -211,15 +238,46 @@ def test_a_token_that_is_not_a_valid_header_value() -> None:
     def connect(token: Secret) -> Transport:
         raise CredentialError("the Slack token contains spaces")
 
-    assert statuses(check((hook(),), {TOKEN_REF: Secret(GOOD)}, connect))["slack"] == "fail"
+    assert statuses(checklist((hook(),), {TOKEN_REF: Secret(GOOD)}, connect))["slack"] == "fail"
 
 
-def test_nothing_to_check() -> None:
-    """Files without a Slack webhook are not a failure; webhooks of other types are counted."""
-    others = (generic("a"), generic("b"))
-    result = check(others, {}, lambda token: pytest.fail("connected"))
-    assert result.notes == (
-        "There is no Slack webhook to check.",
-        "Not checked: 2 webhooks of other types.",
-    )
-    assert result.exit_code == 0
+@pytest.mark.parametrize("size", [20, 500])
+def test_requests_depend_on_the_number_of_tokens_only(size: int) -> None:
+    """20 tokens need 20 `auth.test` and their pages of channels, for any number of webhooks."""
+    tokens = {f"T{number}": f"xoxb-canary-{number:06}" for number in range(20)}
+    slack = FakeSlack(tokens=dict.fromkeys(tokens.values(), SEEING), page=10)
+    references = [SecretRef(Scheme.ENV, name) for name in tokens]
+    secrets = {ref: Secret(tokens[ref.name]) for ref in references}
+    hooks = [hook(f"h{number}", token=references[number % 20]) for number in range(size)]
+    result = checklist(hooks, secrets, partial(connect_to, slack))
+    assert sorted(slack.methods()) == ["auth.test"] * 20 + ["conversations.list"] * 20
+    assert (len(result.sections), result.exit_code) == (20, 0)
+    assert {len(check.webhooks) for check in checks(result)} == {size // 20}
+
+
+def test_a_revoked_token_is_one_failure() -> None:
+    """All webhooks of a rejected token are in one entry; other tokens are not affected."""
+    slack = FakeSlack()
+    other = {OTHER: Secret("xoxb-" + "canary-bad-0002"), TOKEN_REF: Secret(GOOD)}
+    hooks = [hook(f"bad-{number}", token=OTHER) for number in range(30)]
+    result = checklist((hook("good"), *hooks), other, partial(connect_to, slack))
+    (failed,) = (check for check in checks(result) if check.status is Status.FAIL)
+    assert (failed.name, len(failed.webhooks)) == ("slack", 30)
+
+
+@pytest.mark.parametrize(
+    ("response", "detail"),
+    [
+        (json_value({"ok": False, "error": "ratelimited"}), "limits the request rate"),
+        (bytes_response(200, b"<html>", "text/html"), "without JSON"),
+        (bytes_response(502, b"<html>", "text/html"), "HTTP 502"),
+        (json_value({"ok": "yes"}), "without the expected object"),
+    ],
+)
+def test_answers_that_prove_nothing(response: Response, detail: str) -> None:
+    """A token is not accepted without Slack's answer."""
+    slack = FakeSlack()
+    slack.handle = lambda request: response  # type: ignore[method-assign]
+    found = row(check_slack(slack), "slack")
+    assert (found.status, detail in found.detail) == (Status.FAIL, True)
+    assert found.fix

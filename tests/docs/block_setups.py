@@ -200,11 +200,18 @@ SETUPS: Final[Mapping[str, BlockSetup]] = {
         prints=("wrote .github/workflows/webhooks.yml", "--env staging-apply"),
     ),
     "docs/organizations.md: Policies": BlockSetup(clone=True, prints=("Valid: 1 webhook",)),
-    "docs/slack.md: Create the app": BlockSetup(
+    "docs/deliveries.md: Check the webhooks": BlockSetup(
+        files={"webhooks.yaml": EXAMPLE}, live=EXAMPLE, prints=("never run", "Slack token env"),
+    ),
+    "docs/deliveries.md: Prove it": BlockSetup(
+        files={"webhooks.yaml": EXAMPLE}, live=EXAMPLE, prints=("delivered", "6 events"),
+    ),
+    "docs/deliveries.md: Create the Slack app": BlockSetup(
         prints=("chat:write.customize", "https://api.slack.com/apps?new_app=1&manifest_json="),
     ),
-    "docs/slack.md: In a pipeline": BlockSetup(
-        files={"webhooks.yaml": EXAMPLE}, prints=('"format_version": "2"', '"channel"'),
+    "docs/deliveries.md: In a pipeline": BlockSetup(
+        files={"webhooks.yaml": EXAMPLE}, live=EXAMPLE,
+        prints=('"format_version": "2"', '"channel"'),
     ),
 }  # fmt: skip
 """Every block of type `sh`, and every workflow with commands, by its name."""

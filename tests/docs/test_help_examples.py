@@ -25,13 +25,15 @@ from tests.served import served
 class Expected(NamedTuple):
     """The result of an example, and what it needs beyond the common folder.
 
-    Undeclared `live` webhooks of these names exist; `without` is not in the folder.
+    Undeclared `live` webhooks of these names exist, and the declared ones if they are `applied`;
+    `without` is not in the folder.
     """
 
     prints: str = ""
     live: tuple[str, ...] = ()
     without: str = ""
     code: int = 0
+    applied: bool = False
 
 
 EXPECTED: Final[Mapping[str, Expected]] = {
@@ -49,6 +51,7 @@ EXPECTED: Final[Mapping[str, Expected]] = {
         "No changes", ("a",), "webhooks.yaml"
     ),
     "webhooks init --github": Expected(without="webhooks.yaml"),
+    "webhooks check --deliver Scratch": Expected("delivered", applied=True),
     "webhooks plan": Expected("3 to create"),
     "webhooks plan --only 'team-a-*'": Expected("1 to delete", ("team-a-b",), code=5),
     "webhooks status --only 'team-a-*'": Expected("team-a-b", ("team-a-b",)),
@@ -112,6 +115,8 @@ def test_an_example_works(
         ]  # fmt: skip
         (tmp_path / "live.yaml").write_text(json.dumps({"webhooks": hooks}))
         assert shell("apply", "-f", "live.yaml", "--yes", **environ).code == 0
+    if expected.applied:
+        assert shell("apply", "--yes", **environ).code == 0
     words = shlex.split(line.replace("sha256:9c1e...", digest))
     if ">" in words:
         words = words[: words.index(">")]

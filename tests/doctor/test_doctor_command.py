@@ -80,7 +80,7 @@ def test_the_json_report_is_anonymous(
         assert private not in done.out
     on_screen = shell("doctor", "-f", "canary-file.yaml", **environ).out
     assert "canary-profile" in on_screen
-    assert "`webhooks slack check -f canary-file.yaml` checks" in on_screen
+    assert "`webhooks check -f canary-file.yaml` checks" in on_screen
     assert "canary-password" not in on_screen
 
 

@@ -263,7 +263,7 @@ def rules(of: Plan) -> list[str]:
 
 def test_fields_removed_with_another_change_give_no_warning() -> None:
     """The configuration is sent completely, so omitted fields are removed."""
-    changed = desired(generic(verify=False))
+    changed = desired(generic(username="x"))
     result = plan(changed, live(live_generic()), {}, BASE)
     assert len(result.updates) == 1
     assert rules(result) == []

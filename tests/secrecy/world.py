@@ -168,7 +168,7 @@ COMMANDS: Final = {
         Command(line="init -f adopted.yaml", keys="yes\nyes\n"),
         Command(line="status --format text|json"),
         Command(line="doctor --format text|json"),
-        Command(line="slack check --send --format text|json"),
+        Command(line="check --send --yes --deliver Scratch --format text|json"),
         Command(line="init --github", first="-"),
         Command(line="ci plan --label x"),
         Command(line="ci apply --label x --reviewed-plan ignore"),

@@ -58,7 +58,7 @@ def run(session: Session, format: str, probe: bool, yes: bool) -> int:
         sections += _remote(session, settings, tuple(filter(None, expected)), probe=probe, yes=yes)
     notes = []
     if desired is not None and any(each.type == "slack" for each in desired.webhooks):
-        line = shlex.join(["webhooks", "slack", "check", *words])
+        line = shlex.join(["webhooks", "check", *words])
         notes.append(f"`{line}` checks tokens and channels.")
     result = Checklist(command="doctor", sections=(*sections, files), notes=tuple(notes))
     return session.show_checks(result, format)

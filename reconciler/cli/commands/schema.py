@@ -21,7 +21,7 @@ _NAMES: Final = ("webhooks", "plan", "report", "findings", "status", "checks", "
 )  # fmt: skip
 def run(session: Session, name: str) -> None:
     """`webhooks` is the configuration file. The others are the output of commands with --format
-    json: plan and show (plan), apply (report), validate (findings), status, doctor and slack check
+    json: plan and show (plan), apply (report), validate (findings), status, doctor and check
     (checks), and any command that fails (error).
 
     Examples:
