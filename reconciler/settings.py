@@ -1,6 +1,7 @@
 """Resolve the settings of a connection: server, API key and time limits, each with its source.
 
-Precedence follows the CloudTruth CLI: argument, environment, profile, default. Arguments,
+Precedence follows the CloudTruth CLI: argument, environment, profile, default. But if a profile
+that a configuration file names has a server, only a key of that profile is sent there. Arguments,
 environment, platform and directory are parameters, so the same call returns the same settings
 anywhere. With `local` neither a key nor a profile is read. Unsafe servers and malformed keys are
 rejected. Certificates are always verified; the CloudTruth CLI's setting to accept invalid ones is
@@ -9,6 +10,7 @@ ignored.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -79,7 +81,7 @@ def resolve(
     `arguments` may have `server_url`, `profile`, `api_key_file`, and `timeout` and `deadline` in
     seconds; `platform` is the value of `sys.platform`; files are relative to `directory`.
     `file_profile` is a profile that the configuration files name. Raises UsageError and
-    CredentialError.
+    CredentialError, the latter also for a key that does not belong to the server.
     """
     values: Mapping[str, Setting[str]] = {}
 
@@ -91,20 +93,43 @@ def resolve(
             return Setting(value=found, source=variable)
         return values.get(key or name) or Setting(value=default, source="default")
 
-    profile, key = Setting(value="", source=""), None
+    profile, key, is_of_file = Setting(value="", source=""), None, False
     server = Setting(value=LOCAL_SERVER, source="--local")
     if not local:
         profile = find("profile", "CLOUDTRUTH_PROFILE", _DEFAULT_PROFILE)
         if file_profile is not None and profile.source != "--profile":
-            profile = file_profile
+            profile, is_of_file = file_profile, True
         values = _inherited(profile, _read_profiles(_profile_file(environ, platform)))
         found = find("api_key", "CLOUDTRUTH_API_KEY", "")
         key = _key(found, arguments.get("api_key_file"), environ, directory)
         server = _server_url(find("server_url", "CLOUDTRUTH_SERVER_URL", origin.DEFAULT_SERVER))
+        if is_of_file and server.source.startswith(_PROFILE):
+            _require_own_key(key, server, profile, values.get("api_key"))
     seconds = str(origin.DEFAULT_TIMEOUT)
     timeout = _seconds(find("timeout", "CLOUDTRUTH_REQUEST_TIMEOUT", seconds, "request_timeout"))
     deadline = _seconds(find("deadline", "WEBHOOKS_DEADLINE", str(origin.DEFAULT_DEADLINE)))
     return Settings(server, profile, key, timeout, deadline)
+
+
+def _require_own_key(
+    key: Setting[Secret] | None,
+    server: Setting[str],
+    profile: Setting[str],
+    own: Setting[str] | None,
+) -> None:
+    """Raise CredentialError if another key than that of the profile would be sent to its server.
+
+    Whoever edits a file could otherwise send the key of this run to the server of any profile.
+    """
+    if key is None or key.source.startswith(_PROFILE):
+        return
+    if own is None or key.value != Secret(own.value):
+        raise CredentialError(
+            f"the API key from {key.source} is not sent to the server of {server.source}, which "
+            f"the {profile.source} selects",
+            hint=f"remove {key.source} to use the key of {server.source}, or set the server with "
+            "--server-url or CLOUDTRUTH_SERVER_URL",
+        )
 
 
 def _server_url(found: Setting[str]) -> Setting[str]:
@@ -169,8 +194,11 @@ def _seconds(found: Setting[str]) -> Setting[float]:
 
 # Profiles of the CloudTruth CLI
 
+_PROFILE: Final = "profile "
+"""The start of the source of a value from a profile."""
+
 _DEFAULT_PROFILE: Final = "default"
-_UNSET: Final = ("", "~", "null")
+_NULL: Final = "tag:yaml.org,2002:null"
 
 
 def _profile_file(environ: Mapping[str, str], platform: str) -> Path | None:
@@ -212,7 +240,7 @@ def _inherited(
         seen.append(name)
         values = profiles.get(name, {})
         for key, text in values.items():
-            found.setdefault(key, Setting(value=bare(text), source=f"profile {name}"))
+            found.setdefault(key, Setting(value=bare(text), source=f"{_PROFILE}{name}"))
         source = f"source_profile of {name!r}"
         last = "" if _DEFAULT_PROFILE in seen else _DEFAULT_PROFILE
         if not (name := values.get("source_profile", last)):
@@ -220,22 +248,30 @@ def _inherited(
 
 
 def _read_profiles(file: Path | None) -> dict[str, dict[str, str]]:
-    """Return the values that each profile sets, all as text."""
+    """Return the values that each profile sets, all as text.
+
+    An empty text is not set, except for an API key: the profile then has none, not that of the
+    profile from which it inherits.
+    """
     import yaml
 
+    class Loader(yaml.BaseLoader):
+        """A loader that returns None for null, and text for every other scalar."""
+
+    Loader.add_implicit_resolver(_NULL, re.compile(r"(?:~|null|Null|NULL)?$"), ["~", "n", "N", ""])
+    Loader.add_constructor(_NULL, lambda loader, node: None)
     if file is None:
         return {}
     try:
-        tree = yaml.load(read_regular(file, limit=1024 * 1024), Loader=yaml.BaseLoader)  # noqa: S506 - only creates text
-        found = tree.get("profiles") if isinstance(tree, dict) else tree
-        return {
-            name: {
-                key: value.strip()
-                for key, value in ({} if values in _UNSET else values).items()
-                if isinstance(value, str) and value.strip() not in _UNSET
+        tree = yaml.load(read_regular(file, limit=1024 * 1024), Loader=Loader)  # noqa: S506 - only creates text
+        listed = tree.get("profiles") if isinstance(tree, dict) else tree
+        profiles: dict[str, dict[str, str]] = {}
+        for name, values in (listed or {}).items():
+            texts = {key: each for key, each in (values or {}).items() if isinstance(each, str)}
+            profiles[name] = {
+                key: text.strip() for key, text in texts.items() if text.strip() or key == "api_key"
             }
-            for name, values in ({} if found in (None, *_UNSET) else found).items()
-        }
+        return profiles
     except MissingFileError:
         return {}
     except NotReadableError as error:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.errors import CredentialError, UsageError
-from reconciler.settings import Settings, resolve
+from reconciler.errors import CredentialError, ExitCode, UsageError
+from reconciler.settings import Setting, Settings, resolve
 from tests.folders import write
 
 KEY = "key-0123456789"
@@ -20,6 +20,7 @@ def settings(
     environ: Mapping[str, str] | None = None,
     *,
     profiles: str | None = None,
+    file_profile: Setting[str] | None = None,
     **arguments: object,
 ) -> Settings:
     """Resolve with `directory` as home and working directory."""
@@ -30,6 +31,7 @@ def settings(
         {"HOME": str(directory), **(environ or {})},
         platform="linux",
         directory=directory,
+        file_profile=file_profile,
     )
 
 
@@ -38,7 +40,8 @@ profiles:
   default: {{api_key: default-key, request_timeout: 50}}
   prod: {{api_key: {KEY}, server_url: "https://prod.example.com/ct/", source_profile: base}}
   base: {{api_key: base-key, request_timeout: 40, project: {{x: y}}}}
-  empty: {{api_key: "", server_url: ~}}
+  empty: {{api_key: "", server_url: ""}}
+  unset: {{api_key: ~, server_url: }}
 """
 NOWHERE = {"CLOUDTRUTH_PROFILE": "nowhere", "CLOUDTRUTH_API_KEY": f"{KEY}\n"}
 PUBLIC = "https://api.cloudtruth.io: default"
@@ -60,12 +63,13 @@ PUBLIC = "https://api.cloudtruth.io: default"
             ("https://prod.example.com/ct: profile prod", "40.0: profile base",
              "prod: --profile", "CLOUDTRUTH_API_KEY"),
         ),
-        # an empty variable or value does not hide that of the next profile
+        # an empty variable or value does not hide that of the next profile, but an empty key does
         (
             {"CLOUDTRUTH_API_KEY": " \n"},
-            {"profile": "empty"},
-            (PUBLIC, "50.0: profile default", "empty: --profile", "profile default"),
+            {"profile": "unset"},
+            (PUBLIC, "50.0: profile default", "unset: --profile", "profile default"),
         ),
+        ({}, {"profile": "empty"}, (PUBLIC, "50.0: profile default", "empty: --profile", None)),
     ],
 )  # fmt: skip
 def test_precedence(
@@ -76,6 +80,67 @@ def test_precedence(
     shown = (found.server_url, found.timeout, found.profile)
     assert (*(f"{each.value}: {each.source}" for each in shown), found.key_source) == expected
     assert KEY not in repr(found)
+
+
+KEYED = """
+profiles:
+  default: {api_key: default-key}
+  near: {api_key: near-key}
+  far: {api_key: far-key, server_url: "https://far.example.com"}
+  below: {server_url: "https://below.example.com", source_profile: far}
+  keyless: {api_key: "", server_url: "https://far.example.com"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("named", "environ", "arguments", "source"),
+    [
+        ("far", {}, {}, "profile far"),
+        ("below", {}, {}, "profile far"),
+        ("keyless", {}, {}, None),
+        *(
+            (name, {"CLOUDTRUTH_API_KEY": "other-key"}, {}, "refused")
+            for name in ("far", "below", "keyless")
+        ),
+        ("far", {"WEBHOOKS_API_KEY_FILE": "key"}, {}, "refused"),
+        ("far", {}, {"api_key_file": "key"}, "refused"),
+        ("far", {"CLOUDTRUTH_API_KEY": "far-key"}, {}, "CLOUDTRUTH_API_KEY"),  # the same one
+        # the file does not select the server
+        ("near", {"CLOUDTRUTH_API_KEY": "other-key"}, {}, "CLOUDTRUTH_API_KEY"),
+        ("far", {"CLOUDTRUTH_API_KEY": "other-key"}, {"profile": "far"}, "CLOUDTRUTH_API_KEY"),
+        (
+            "far",
+            {"CLOUDTRUTH_API_KEY": "other-key", "CLOUDTRUTH_SERVER_URL": "https://my.example.com"},
+            {},
+            "CLOUDTRUTH_API_KEY",
+        ),
+    ],
+)
+def test_a_server_that_a_file_selects_gets_no_other_key(
+    tmp_path: Path,
+    named: str,
+    environ: dict[str, str],
+    arguments: dict[str, object],
+    source: str | None,
+) -> None:
+    """The message names the source of the key, and the profile; neither key appears."""
+    write(tmp_path, {"key": "other-key"})
+    profile = Setting(value=named, source="profile in webhooks.yaml")
+
+    def run() -> Settings:
+        return settings(tmp_path, environ, profiles=KEYED, file_profile=profile, **arguments)
+
+    if source != "refused":
+        assert run().key_source == source
+        return
+    with pytest.raises(CredentialError) as caught:
+        run()
+    assert caught.value.exit_code == ExitCode.DENIED
+    (key_source,) = (*environ, *(f"--{name.replace('_', '-')}" for name in arguments))
+    assert f"the API key from {key_source} is not sent to the server of profile" in str(
+        caught.value
+    )
+    assert "-key" not in str(caught.value).replace("--api-key", "")
 
 
 def test_defaults(tmp_path: Path) -> None:

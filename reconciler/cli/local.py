@@ -49,6 +49,9 @@ def emulated(session: Session) -> Iterator[tuple[InProcess, Callable[[str | None
         "organization is accepted."
     )
     if path.parent.name == _FOLDER:
+        if path.parent.is_symlink():
+            hint = "remove the link, or use --local-db with another path"
+            raise UsageError(f"{quote(path.parent.as_posix())} is a link", hint=hint)
         with suppress(OSError):  # opening the database reports the error
             path.parent.mkdir(mode=0o700, exist_ok=True)
             with open(path.parent / ".gitignore", "x", encoding="ascii") as file:

@@ -85,14 +85,16 @@ class Store:
         path = os.fspath(path)
         self._lock = threading.RLock()
         if path != ":memory:":
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-            if os.path.isfile(path):  # not a device
-                with suppress(PermissionError):  # another user's file
-                    os.chmod(path, 0o600)
+            # A link in a repository may lead to any file.
+            flags = os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
+            os.close(os.open(path, flags, 0o600))
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._connection.execute("PRAGMA busy_timeout = 10000")
         self._connection.execute("PRAGMA synchronous = OFF")
         self._connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
+        if os.path.isfile(path):  # a database, not a device
+            with suppress(PermissionError):  # another user's file
+                os.chmod(path, 0o600)
 
     def close(self) -> None:
         """Close the database; closing twice is fine."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from itertools import pairwise
@@ -65,8 +65,8 @@ def refusal(
 ) -> Finding | None:
     """Return why `ref` may not be used, None if it may.
 
-    Without `target`, only its name is checked. `target` is the path of the file with links
-    resolved; relative patterns of `allow` then start at `directory`.
+    Without `target`, only its name is checked. `target` is the path of a file whose name is
+    allowed, with links resolved; relative patterns of `allow` then start at `directory`.
     """
     if ref.scheme is Scheme.LITERAL:
         return None
@@ -81,8 +81,14 @@ def refusal(
         message = f"{prefix}* variables are never sent to a webhook: {shown}"
         hint = "store the secret in a variable with another name"
         return error("forbidden-secret", message, hint)
-    patterns = allow if target is None else [_resolved(each, directory) for each in allow]
+    patterns = list(allow)
+    if target is not None:
+        patterns = [found for each in allow for found in _resolved(each, directory)]
     if allow and not any(fnmatchcase(f"{ref.scheme}:{name}", each) for each in patterns):
+        if target is not None:
+            message = f"a link in {ref.scheme} {shown} leads out of the list of allowed secrets"
+            hint = "replace the link by the file, or add the path of its target to the list"
+            return error("secret-not-allowed", message, hint)
         message = f"{ref.scheme} {shown} is not in the list of allowed secrets"
         listed = f"add '{masked(pattern(ref))}' to --allow-secret or WEBHOOKS_ALLOW_SECRETS"
         workflows = "for GitHub's workflows, run `webhooks init --github` again"
@@ -106,18 +112,23 @@ def allow_patterns(patterns: tuple[str, ...]) -> tuple[str, ...]:
     return patterns
 
 
-def _resolved(pattern: str, directory: Path) -> str:
-    """Return a pattern for files with links resolved in its folders before the first glob.
+def _resolved(pattern: str, directory: Path) -> Iterator[str]:
+    """Yield a pattern for files with links resolved in its folders before the first glob, if any.
 
-    They may be links, because the user of the command chose them.
+    The folders of an absolute path may be links, because the user of the command chose them. Those
+    of a relative path may come from the repository, so its links must not lead out of the working
+    directory.
     """
     match = re.fullmatch(r"file:((?:[^*?\[]*/)?)(.*)", pattern, re.DOTALL)
     if match is None:
-        return pattern
-    folder = Path(os.path.realpath(directory / match[1])).as_posix()
-    # The path of the working directory is not a glob, even if it contains wildcards.
-    folder = re.sub(r"[*?\[]", r"[\g<0>]", folder.rstrip("/"))
-    return f"file:{folder}/{match[2]}"
+        return
+    root = os.path.realpath(directory)
+    folder = Path(os.path.realpath(directory / match[1]))
+    has_no_link = folder == Path(os.path.normpath(Path(root, match[1])))
+    if os.path.isabs(match[1]) or folder.is_relative_to(root) or has_no_link:
+        # The path of the working directory is not a glob, even if it contains wildcards.
+        fixed = re.sub(r"[*?\[]", r"[\g<0>]", folder.as_posix().rstrip("/"))
+        yield f"file:{fixed}/{match[2]}"
 
 
 def _is_forbidden(path: str) -> bool:

@@ -31,9 +31,11 @@ def git_in(directory: Path) -> Git:
     def run(arguments: Sequence[str]) -> bytes | None:
         import subprocess  # most runs do not need git
 
+        if (program := _program()) is None:
+            return None
         try:
             return subprocess.check_output(  # noqa: S603 - no shell, all arguments are ours or paths
-                ["git", *arguments],  # noqa: S607 - the runner's own git
+                [program, *arguments],
                 cwd=directory,
                 stdin=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -43,6 +45,20 @@ def git_in(directory: Path) -> Git:
             return None
 
     return run
+
+
+def _program() -> str | None:
+    """Return the path of git, None without it.
+
+    Windows, and an entry of PATH such as `.`, would run a program in the current directory, which
+    may be a checkout of files that others wrote.
+    """
+    name = "git.exe" if os.name == "nt" else "git"
+    for folder in filter(os.path.isabs, os.get_exec_path()):
+        path = os.path.join(folder, name)
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return path
+    return None
 
 
 def read_base(branch_tip: str, paths: Sequence[str], *, directory: Path, git: Git) -> files.Sources:

@@ -48,6 +48,35 @@ def test_a_url_from_a_reference_is_masked(shell: Shell, file: File, tmp_path: Pa
     assert b"https://pager.example.com/x" in (tmp_path / "new.db").read_bytes()
 
 
+@pytest.mark.parametrize("link", [FOLDER, f"{FOLDER}/webhooks.db", "my.db"])
+@pytest.mark.parametrize("content", [b"", b"text", None])
+def test_a_link_is_not_followed(
+    shell: Shell, file: File, tmp_path: Path, link: str, content: bytes | None
+) -> None:
+    """A link in the repository leads to no file that is created, changed or made private."""
+    (tmp_path / "elsewhere").mkdir()
+    target = tmp_path / "elsewhere/webhooks.db"
+    if content is not None:
+        target.write_bytes(content)
+        target.chmod(0o644)
+    (tmp_path / link).parent.mkdir(exist_ok=True)
+    (tmp_path / link).symlink_to(target.parent if link == FOLDER else target)
+    file()
+    option = ("--local-db", link) if link == "my.db" else ("--local",)
+    assert shell("plan", *option).code == 64
+    assert list(target.parent.iterdir()) == ([] if content is None else [target])
+    if content is not None:
+        assert (target.stat().st_mode & 0o777, target.read_bytes()) == (0o644, content)
+
+
+def test_another_file_is_not_changed(shell: Shell, file: File) -> None:
+    """A file that is not a database keeps its mode."""
+    path = file()
+    path.chmod(0o644)
+    assert shell("plan", "--local-db", "webhooks.yaml").code == 64
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
 def test_git_ignores_the_database(applied: Path) -> None:
     """`git status` lists only the configuration; the user's ignore files are not changed."""
     git(applied.parent, "init", "-q")

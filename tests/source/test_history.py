@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -138,6 +139,21 @@ def test_a_renamed_file_has_its_earlier_content(repository: Repository) -> None:
         found = read_revision(revision, ("b.yaml",), directory=folder, git=git_in(folder))
         assert contents(found) == {"b.yaml": b"webhooks: []"}
         repository.commit()
+
+
+@pytest.mark.parametrize("path", [".", ""])
+def test_git_of_the_repository_is_not_run(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """A program of that name in the current directory is not used, even if PATH has `.`."""
+    tip = repository.commit(webhooks_yaml="old")
+    program = repository.folder / "git"
+    program.write_text("#!/bin/sh\ntouch planted\n")
+    program.chmod(0o755)
+    monkeypatch.chdir(repository.folder)
+    monkeypatch.setenv("PATH", path + os.pathsep + os.environ["PATH"])
+    assert contents(repository.base(tip)) == {"webhooks.yaml": b"old"}
+    assert not (repository.folder / "planted").exists()
 
 
 def test_only_files_in_git_are_tracked(repository: Repository) -> None:

@@ -79,7 +79,9 @@ def folder(tmp_path: Path) -> Path:
     """Return a working directory whose name looks like a glob, with files and links."""
     folder = tmp_path / "[old] what?"
     (folder / "real").mkdir(parents=True)
+    (tmp_path / "host").mkdir()
     for name, raw in (
+        ("../host/key", CANARY.encode()),
         ("real/a", CANARY.encode()),
         ("other", CANARY.encode()),
         ("bytes", b"\xff" + CANARY.encode()),
@@ -88,6 +90,8 @@ def folder(tmp_path: Path) -> Path:
         (folder / name).write_bytes(raw)
     for name, target in (
         ("secrets", "real"),
+        ("host", "../host"),
+        ("real/deep", "../../host"),
         ("real/out", "../other"),
         ("environ", "/proc/self/environ"),
         ("self", "/proc/self"),
@@ -102,10 +106,16 @@ FETCHED = [
     (env("TOKEN"), "", ""),
     (env("TOKEN", 2), "", ""),
     (file("real/a"), "", ""),
-    # the target of a link is checked; the folders that a pattern names may be links
+    # the target of a link is checked; the folders that a pattern names may be links inside the
+    # working directory
     *((file("secrets/a"), allow, "") for allow in ("env:X file:secrets/*", "file:secrets/a")),
     (file("secrets/a"), "file:s*/a file:rea[l]/a", ""),
-    (file("secrets/out"), "file:secrets/*", "file secrets/out is not in the list"),
+    (file("secrets/out"), "file:secrets/*", "a link in file secrets/out leads out of the list"),
+    *((file("host/key"), allow, "a link in file host/key leads out of the list")
+      for allow in ("file:host/*", "file:host/key", "file:*")),
+    (file("secrets/deep/key"), "file:secrets/deep/*", "leads out of the list"),
+    (file("host/key"), "file:host/* file:@/host/*", ""),
+    (file("../host/key"), "file:../host/*", ""),
     (env("TOKEN"), "env:TOKE file:*", "env TOKEN is not in the list"),
     *((file(name), "", "credentials of other programs are never sent")
       for name in ("environ", "self/environ", "/proc/self/../self/environ")),
@@ -122,7 +132,8 @@ def test_references_are_resolved_or_rejected(
     folder: Path, ref: SecretRef, allow: str, problem: str
 ) -> None:
     """The message names the reference, and quotes nothing of a file."""
-    found = run(ref, directory=folder, environ={"TOKEN": CANARY}, allow=allow.split())
+    patterns = [pattern.replace("@", folder.parent.as_posix()) for pattern in allow.split()]
+    found = run(ref, directory=folder, environ={"TOKEN": CANARY}, allow=patterns)
     if problem:
         assert problem in only_finding(found).message
     else:
