@@ -53,7 +53,6 @@ class Session:
     def inputs(self) -> workflow.Inputs:
         """The sources of files and secrets."""
         options, process = self.options, self.process
-        in_ci = process.environ.get("CI", "").strip().lower() not in ("", "0", "false")
         return workflow.Inputs(
             directory=process.directory,
             environ=process.environ,
@@ -61,7 +60,7 @@ class Session:
             paths=self.files,
             organization=self.organization,
             allow_secrets=tuple(options.get("allow_secret", ())),
-            require_allow_list=in_ci and not self.local,
+            require_allow_list=self.in_ci and not self.local,
             allow_literals=bool(options.get("allow_literal_secrets")),
             strict=bool(options.get("strict")),
             policies=tuple(options.get("policy", ())),
@@ -118,6 +117,11 @@ class Session:
     def local(self) -> bool:
         """Whether the emulator in this process is used instead of CloudTruth."""
         return bool(self.options.get("local")) or "local_db" in self.command_line
+
+    @property
+    def in_ci(self) -> bool:
+        """Whether the command runs in a CI job."""
+        return self.process.environ.get("CI", "").strip().lower() not in ("", "0", "false")
 
     @property
     def organization(self) -> str | None:
@@ -258,11 +262,20 @@ class Session:
         """Return the view of results, or that of messages in `stream`."""
         process, console, width = self.process, self.console, 100
         color = console.colored(stream or process.stdout)
+        # On a terminal, a user confirms the plan; the digest is for a later apply.
+        is_terminal = (stream or process.stdout).isatty()
+        shows_digest = self.in_ci or console.verbosity > 0 or not is_terminal
         if color or process.stdout.isatty():
             width = max(40, process.columns(width))
         settings: Settings | None = vars(self).get("settings")  # None before a connection
         source = None if settings is None else settings.key_source
-        view = View(color=color, width=width, verbosity=console.verbosity, key_source=source)
+        view = View(
+            color=color,
+            width=width,
+            verbosity=console.verbosity,
+            key_source=source,
+            shows_digest=shows_digest,
+        )
         return view._replace(**more)
 
     def confirm(self, question: str, *, consequence: str = "nothing was written") -> None:

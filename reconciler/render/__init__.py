@@ -30,7 +30,8 @@ class View(NamedTuple):
     everything, -1 for errors only. `key_source` is where the API key came from, such as
     `CLOUDTRUTH_API_KEY`. `missing` are references without a value on this machine. `plan_file` is
     the saved plan that is shown or was just written. `apply_options` are the options with which
-    `apply` applies exactly this plan; None suggests no such command. `connection` are the options
+    `apply` applies exactly this plan; None suggests no such command. `shows_digest` is whether text
+    shows the digest and that command. `connection` are the options
     to reach the same server with any command. `limit` is the maximum size of Markdown in bytes.
     """
 
@@ -41,6 +42,7 @@ class View(NamedTuple):
     missing: frozenset[SecretRef] = frozenset()
     plan_file: str | None = None
     apply_options: tuple[str, ...] | None = ()
+    shows_digest: bool = True
     connection: tuple[str, ...] = ()
     limit: int | None = None
 

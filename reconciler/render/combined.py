@@ -77,6 +77,11 @@ def combine(run: RunPlan, *, blocked_mark: str = " (blocked)") -> Combined:
             unmanaged=tuple(chain.from_iterable(plan.unmanaged for plan in plans)),
             not_shown=tuple(chain.from_iterable(plan.unreadable for plan in plans)),
             not_compared=tuple(chain.from_iterable(plan.not_compared for plan in plans)),
+            failing=tuple(
+                webhook._replace(name=f"{webhook.name} in {name}")
+                for name, plan in plain
+                for webhook in plan.failing
+            ),
         ),
         secrets=empty._replace(
             secrets=tuple(chain.from_iterable(plan.secrets for plan in plans)),

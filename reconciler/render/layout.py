@@ -29,7 +29,7 @@ _CODES: Final = {
     "error": "1;31",
     "warning": "1;33",
     "note": "1;36",
-    "good": "32",
+    "good": "1;32",
     "strong": "1",
     "faint": "2",
 }

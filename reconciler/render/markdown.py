@@ -225,9 +225,10 @@ def _notes(plan: Plan, view: View) -> Iterable[str]:
     lines += words.failing(plan, shown=lambda name: code(quote(name)))
     yield from (f"- {each}" for each in lines)
     for ref, destinations in words.secret_destinations(plan).items():
-        missing = " (missing here)" if ref in view.missing else ""
         listed = ", ".join(map(code, destinations))
-        yield f"- Apply needs {code(quote(str(ref)))} for {listed}{missing}"
+        yield f"- Apply needs {code(quote(str(ref)))} for {listed}"
+    lines = words.not_set_here(plan, view, shown=lambda name: code(quote(name)))
+    yield from (f"- {each}" for each in lines)
     if names := outside_digest(plan):
         listed = ", ".join(map(code, names))
         yield f"- Not in the digest (only a secret's value differs): {listed}"

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from reconciler.checks import Check, Checklist, Subject
     from reconciler.render.combined import Combined
 
-_MIN_EXCERPT = 60
 _STATUS_WIDTH: Final = 100
 """The maximum width of a line of `status`, in columns."""
 _DELIVERY_WIDTH: Final = 36
@@ -107,7 +106,8 @@ def _combined(run: RunPlan, combined: Combined, view: View) -> Iterable[Sequence
         heading = flow(_listed(names, end=":"), start=start, indent=2, width=view.width)
         yield [*heading, *lay_out(section.rows, width=view.width, color=view.color)]
     counted = words.remaining_counts(combined.kept, names=False)
-    yield _paragraphs([f"{each}; listed with -v." for each in counted], view)
+    lines = [f"{line}; listed with -v." for line in counted]
+    yield _paragraphs([*lines, *words.failing(combined.kept)], view)
     yield _secrets(combined.secrets, view)
     for findings in (combined.notes, combined.relaxed):
         yield _blocks(findings, view)
@@ -122,12 +122,8 @@ def _run_end(run: RunPlan, view: View) -> list[str]:
         lines += paragraph(text, width=view.width)
     totals, digest = run.totals, run.digest
     if digest:
-        can_apply = not (totals.blocked or totals.failed) and view.apply_options is not None
-        option = ("--expect-digest", digest) if view.plan_file is None else ()
-        command = words.apply_command(view, *option)
-        advice = [Atom(f"(to apply exactly this plan: {command})", gap="  ")] if can_apply else []
-        lines += flow(advice, start=f"Digest {digest}", indent=2, width=view.width)
-    style = "good" if totals.unchanged == totals.organizations else ""
+        lines += _digest(digest, view, applies=not (totals.blocked or totals.failed))
+    style = "good" if totals.unchanged == totals.organizations else "strong"
     return [
         *lines,
         *paragraph(paint(words.run_summary(totals), style, view.color), width=view.width),
@@ -226,10 +222,8 @@ def _secrets(plan: Plan, view: View) -> list[str]:
     for ref, destinations in words.secret_destinations(plan).items():
         first, *others = _listed(destinations)
         atoms = [Atom(f"-> {first.text}", gap="  "), *others]
-        if ref in view.missing:
-            atoms.append(Atom(paint("missing here", "warning", view.color), gap="   "))
         lines += flow(atoms, start=f"  {quote(str(ref))}", indent=6, width=view.width)
-    return lines
+    return lines + _paragraphs(words.not_set_here(plan, view), view)
 
 
 def _listed(items: Iterable[str], end: str = "") -> list[Atom]:
@@ -238,19 +232,27 @@ def _listed(items: Iterable[str], end: str = "") -> list[Atom]:
 
 
 def _end(plan: Plan, view: View) -> list[str]:
-    style = "good" if not plan.operations and not plan.blocked else ""
+    style = "good" if not plan.operations and not plan.blocked else "strong"
     lines = paragraph(paint(words.summary(plan), style, view.color), width=view.width)
     if outside := outside_digest(plan):
         text = f"Not in the digest (only a secret's value differs): {', '.join(outside)}."
         lines += paragraph(text, width=view.width)
     if plan.digest:
-        option = ("--expect-digest", plan.digest) if view.plan_file is None else ()
-        can_apply = not plan.blocked and view.apply_options is not None
-        command = words.apply_command(view, *option)
-        advice = [Atom(f"(to apply exactly this plan: {command})", gap="  ")] if can_apply else []
-        start = f"Digest {quote(plan.digest)}"
-        lines += flow(advice, start=start, indent=2, width=view.width)
+        lines += _digest(plan.digest, view, applies=not plan.blocked)
     return lines
+
+
+def _digest(digest: str, view: View, *, applies: bool) -> list[str]:
+    """Return the digest once, in the command that applies exactly this plan if there is one."""
+    if not view.shows_digest:
+        return []
+    lines = [f"Digest {quote(digest)}"]
+    if applies and view.apply_options is not None:
+        command, start = words.apply_command(view), "To apply exactly this plan:"
+        if view.plan_file is None:  # the command has the digest
+            command, lines = words.apply_command(view, "--expect-digest", digest), []
+        lines += flow([Atom(command)], start=start, indent=2, width=view.width)
+    return [paint(line, "faint", view.color) for line in lines]
 
 
 def _result(report: Report, view: View) -> list[str]:
@@ -301,24 +303,38 @@ def _aside(word: str, message: str, gutter: int, view: View) -> str:
 def _excerpt(line: str, where: Position, severity: str, view: View) -> Iterable[str]:
     """Yield the source line with carets below it; for a long line, only the marked part.
 
-    Columns are counted as printed: characters before the carets may be escaped.
+    Columns are counted as printed: characters may be escaped, or two columns wide.
     """
     number, bar = str(where.line), paint("|", "faint", view.color)
     margin = " " * len(number)
-    room = max(_MIN_EXCERPT, view.width - len(number) - 3)
     start = where.column - 1
     if start > MAX_EXCERPT_PREFIX:  # the excerpt starts with `...`
         start = MAX_EXCERPT_PREFIX + 3
     start = min(start, len(line))
-    first = 0 if len(line) <= room or start < room // 2 else start - room // 2
-    last = min(len(line), first + room)
+    before, after, last = _window(line, start, view.width - len(number) - 3)
     end = min(start + where.width, last)
-    before = ("..." if first else "") + prose(line[first:start])
-    after = prose(line[start:last]) + ("..." if last < len(line) else "")
     carets = "^" * max(1, columns(prose(line[start:end])))
     yield f"{margin} {bar}"
     yield f"{number} {bar} {before}{after}".rstrip(" ")
     yield f"{margin} {bar} {' ' * columns(before)}{paint(carets, severity, view.color)}"
+
+
+def _window(line: str, start: int, room: int) -> tuple[str, str, int]:
+    """Return the text before and after `start`, together at most `room` columns, and its end."""
+    first = 0 if len(line) <= room or start < room // 2 else start - room // 2
+    last = min(len(line), first + room)
+    while True:
+        before = ("..." if first else "") + prose(line[first:start])
+        after = prose(line[start:last]) + ("..." if last < len(line) else "")
+        if columns(before) + columns(after) <= room:
+            return before, after, last
+        # One character at a time: an escaped one takes up to ten columns, others one or two.
+        if first < start and columns(before) > room // 2:
+            first += 1
+        elif last > start + 1:
+            last -= 1
+        else:
+            return before, after, last
 
 
 def render_status(status: LiveStatus, view: View = PLAIN) -> str:

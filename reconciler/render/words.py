@@ -122,27 +122,39 @@ def remaining_counts(plan: Plan, *, names: bool, shown: Callable[[str], str] = q
 
 
 def not_compared(plan: Plan, *, names: bool, shown: Callable[[str], str] = quote) -> list[str]:
-    """Return lines with the fields that a plan cannot compare: counted, or with all `names`."""
-    missing = [
-        (each.webhook, each.field, f" ({shown(str(each.reference))})") for each in plan.not_compared
+    """Return one line for each reason why a plan cannot compare fields, with their number by field.
+
+    With `names`, the line lists the webhooks and references.
+    """
+    unreadable = [(webhook, field, "") for webhook, field in plan.unreadable]
+    not_set = [
+        (use.webhook, use.field, f" ({shown(str(use.reference))})" if names else "")
+        for use in plan.not_compared
     ]
     lines = []
     for title, uses in (
-        ("Cannot be read back", [(*each, "") for each in plan.unreadable]),
-        ("Not compared, value missing here", missing),
+        ("Cannot be read back", unreadable),
+        ("Not compared, value not set here", not_set),
     ):
         groups: dict[tuple[str, str], list[str]] = {}
-        for name, field, where in uses:
-            groups.setdefault((field, where), []).append(name)
-        listed = [
-            f"{shown(field)} of "
-            + (", ".join(map(shown, found)) if names else plural(len(found), "webhook"))
-            + where
-            for (field, where), found in groups.items()
-        ]
+        for webhook, field, reference in uses:
+            groups.setdefault((field, reference), []).append(webhook)
+        listed = []
+        for (field, reference), webhooks in groups.items():
+            who = ", ".join(map(shown, webhooks)) if names else plural(len(webhooks), "webhook")
+            listed.append(f"{shown(field)} of {who}{reference}")
         if listed:
-            lines.append(f"{title}: {'; '.join(listed) if names else shorten(listed, 5)}")
+            lines.append(f"{title}: {'; '.join(listed) if names else ', '.join(listed)}")
     return lines
+
+
+def not_set_here(plan: Plan, view: View, *, shown: Callable[[str], str] = quote) -> list[str]:
+    """Return one line about the references that `apply` needs and that have no value here."""
+    missing = [shown(str(ref)) for ref in secret_destinations(plan) if ref in view.missing]
+    if not missing:
+        return []
+    listed = ", ".join(missing) if view.verbosity > 0 else shorten(missing, 5)
+    return [f"Not set here, required by apply: {listed}."]
 
 
 def failing(plan: Plan, *, shown: Callable[[str], str] = quote) -> list[str]:

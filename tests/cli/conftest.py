@@ -62,12 +62,12 @@ def expect(done: Done, code: int, *texts: str, without: tuple[str, ...] = ()) ->
 
 def digest(done: Done) -> str:
     """Return the digest that a plan prints, empty if there is none."""
-    found = re.search(r"^Digest (sha256:[0-9a-f]{64})$", done.out, re.MULTILINE)
+    found = re.search(r"(?:^Digest|--expect-digest) (sha256:[0-9a-f]{64})$", done.out, re.MULTILINE)
     return found[1] if found else ""
 
 
 def command_in(
-    text: str, advice: str = r"\(to apply exactly this plan: webhooks (.*)\)$"
+    text: str, advice: str = r"^To apply exactly this plan:\s+webhooks (.*)$"
 ) -> list[str]:
     """Return the words of a suggested command, by the text before it."""
     found = re.search(advice, text, re.MULTILINE)

@@ -101,8 +101,8 @@ def test_a_url_without_its_value_is_not_compared(shell: Shell, tmp_path: Path):
     hook = "https://pager.example.com/a"
     assert shell("apply", LOCAL, "--yes", HOOK=hook).code == 0
     edit(tmp_path, configuration={"url": "https://other.example.net/", "verify": True})
-    limit = "Not compared, value missing here: url of"
-    counted = f"{limit} 1 webhook (env HOOK)"
+    limit = "Not compared, value not set here: url of"
+    counted = f"{limit} 1 webhook"
     for line, shown in (
         ("plan", (counted, "matches in the compared fields.")),
         ("plan -v", (f"{limit} Pager (env HOOK)",)),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import SECRETS, Cloud, File, MakeCloud, Shell, expect
+from tests.cli.conftest import SECRETS, Cloud, File, MakeCloud, Shell, digest, expect
 from tests.emulated.emulator import LOCAL_KEY
 
 
@@ -29,8 +29,29 @@ def test_a_plan_shows_the_host_of_a_literal_url(shell: Shell, file: File) -> Non
         done = shell("plan", "--local")
         host = url.partition("@")[2] or url
         expect(done, 0, f"+ A  generic https://{host[:9]}/***  *", without=("c4n4ry",))
-        digests += re.findall("Digest (.*)", done.out)
+        digests.append(digest(done))
     assert digests[0] == digests[1] != digests[2]
+
+
+@pytest.mark.parametrize(
+    ("line", "environ", "shown"),
+    [
+        ("plan", {}, 0),
+        ("plan -v", {}, 1),
+        ("plan --out plan.json", {}, 1),
+        ("plan", {"CI": "true"}, 1),
+        ("apply", {}, 0),
+    ],
+)
+def test_on_a_terminal_the_digest_is_shown_only_for_a_later_apply(
+    shell: Shell, server: Cloud, line: str, environ: dict[str, str], shown: int
+) -> None:
+    """It is shown once and dimmed; the summary is bold."""
+    environ = {**server.environ, **environ}
+    done = shell(*line.split(), keys="no\n", terminal=True, TERM="xterm", **environ)
+    dimmed = re.findall(r"\x1b\[2m[^\x1b]*sha256:[0-9a-f]{64}\x1b\[0m", done.out + done.err)
+    assert len(dimmed) == (done.out + done.err).count("sha256:") == shown
+    assert "\x1b[1mPlan: 2 to create" in done.out + done.err
 
 
 def test_a_directory_is_read_recursively(shell: Shell, file: File) -> None:

@@ -10,6 +10,7 @@ from reconciler.findings import Position, error
 from reconciler.kinds.events import EVENT_TYPES, compress, expand
 from reconciler.planning.plan import Create, SecretUse
 from reconciler.render import View
+from reconciler.render.layout import columns
 from reconciler.render.text import render_findings, render_plan, render_report
 from tests.render.cases import ADDRESS, GENERIC, REPORTS, plan, slack
 
@@ -38,13 +39,26 @@ def test_a_report_explains_its_exit_code(name: str) -> None:
     assert re.findall(r"\bExit (\d+): \w", text) == ([str(code)] if code else [])
 
 
-@pytest.mark.parametrize(("line", "column"), [("", 1), ("", 9), ("ab", 40), ("x" * 300, 299)])
-def test_carets_point_at_a_character(line: str, column: int) -> None:
-    """A caret is printed for any column, in the line or after it."""
+@pytest.mark.parametrize("width", [40, 100])
+@pytest.mark.parametrize(
+    ("line", "column"),
+    [
+        ("", 1),
+        ("", 9),
+        ("ab", 40),
+        ("x" * 300, 299),
+        ("漢字" * 100, 50),
+        ("\u202e" * 100, 60),
+        (f"{'a' * 60}: \u202e漢{'b' * 60}", 63),
+    ],
+)
+def test_carets_point_at_a_character(line: str, column: int, width: int) -> None:
+    """A caret is printed for any column, in the line or after it; no line exceeds the width."""
     place = Position(file="a.yaml", line=3, column=column, width=5)
-    shown = render_findings((error("x", "m", at=place)._replace(excerpt=line),)).splitlines()
+    finding = error("x", "m", at=place)._replace(excerpt=line)
+    shown = render_findings((finding,), View(width=width)).splitlines()
     assert shown[4].strip(" |")[:1] == "^"
-    assert max(map(len, shown)) <= 110
+    assert max(map(columns, shown)) <= width
 
 
 @pytest.mark.parametrize("left_out", EVENT_TYPES)

@@ -162,6 +162,7 @@ def run(session: Session, out: str | None, format: str, detailed_exitcode: bool,
         connection=session.words(CONNECTION_OPTIONS),
     )
     if out is not None:
+        view = view._replace(shows_digest=True)
         text = RENDERERS["text"]().render_run(made, view._replace(color=False, verbosity=0))
         first = targets[0]
         saved = workflow.save_plan(made.plans[0], first.checked.loaded, first.options, text)
