@@ -100,7 +100,7 @@ def serve(session: Session, own: Mapping[str, Any]) -> None:
         read_back=own["read_back"],
         page_size=min(page_size, Behavior.page_size),
         max_page_size=page_size,
-        **_known_types(),
+        **_known_types(hidden=("channel",) if own["hide_channel"] else ()),
     )
     with closing(_open_store(":memory:" if db is None else directory / db)) as store:
         emulator = Emulator(store, behavior, organization=organization)
@@ -186,11 +186,14 @@ def _open_store(path: Path | str, kind: Callable[..., Store] = Store) -> Store:
         ) from None
 
 
-def _known_types() -> dict[str, Any]:
-    """Return the known types for the emulator, which shares no code with the product."""
+def _known_types(*, hidden: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return the known types for the emulator, which shares no code with the product.
+
+    `hidden` are fields that it hides although they are not secret.
+    """
     fields = [field for kind in KINDS.values() for field in kind.fields]
     secret = dict.fromkeys(each.name for each in fields if each.secret and not each.is_url)
-    return {"types": tuple(KINDS), "masked_fields": tuple(secret)}
+    return {"types": tuple(KINDS), "masked_fields": (*secret, *hidden)}
 
 
 class _LocalStore(Store):

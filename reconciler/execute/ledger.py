@@ -38,7 +38,8 @@ class Ledger:
     """Outcomes by the index of their operation in the plan. All methods are thread-safe.
 
     `writes` is the number of requests that may have changed something. `sent` are the creates for
-    which a request was sent, with any result, by name. `closed` means that the report is complete,
+    which a request was sent, with any result, by name, `lost` the names of those whose response was
+    lost. `closed` means that the report is complete,
     so that later outcomes are not reported.
     """
 
@@ -53,6 +54,7 @@ class Ledger:
         self.closed = False
         self.writes = 0
         self.sent: dict[str, Create] = {}
+        self.lost: set[str] = set()
 
     @property
     def needs_verification(self) -> bool:
@@ -118,6 +120,13 @@ class Ledger:
         """Count a request that changed or may have changed something."""
         with self._lock:
             self.writes += 1
+
+    def record_lost(self, operation: Operation) -> None:
+        """Count a write whose response was lost; a create may then have a duplicate."""
+        self.count_write()
+        if isinstance(operation, Create):
+            with self._lock:
+                self.lost.add(operation.name)
 
     def record_create_sent(self, create: Create) -> None:
         """Record that a duplicate of this webhook may exist from now on."""

@@ -4,8 +4,9 @@ After a lost response, the live webhooks are read before a write is repeated.
 
 - A create has no id, and the API has no idempotency keys. A create whose response was lost may have
   happened, happen a little later, or never happen. After a pause the listing is read, up to three
-  times. A new webhook with that name that matches what was sent is the result; a different one with
-  that name belongs to another user. If no listing shows it, the create is sent a second and last
+  times. A new webhook with that name that matches what was sent is the result (its configuration is
+  sent once if the server hides the destination); a different one with that name belongs to another
+  user. If no listing shows it, the create is sent a second and last
   time.
 - An update or a delete applies to one id. That webhook is read: if it is as desired, the operation
   is done; if it is unchanged, the request is sent again, up to three times in total; otherwise
@@ -18,6 +19,7 @@ result (`execute.verify`).
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -29,7 +31,7 @@ from reconciler.errors import (
     InvalidRequestError,
     NotFoundError,
 )
-from reconciler.execute.ledger import NOT_CONVERGED, Ledger, interrupted
+from reconciler.execute.ledger import NOT_CONVERGED, Ledger, failed, interrupted
 from reconciler.model import LiveWebhook, Secret, SecretRef, Webhook
 from reconciler.planning.check import Listing, State
 from reconciler.planning.plan import (
@@ -41,6 +43,7 @@ from reconciler.planning.plan import (
     Plan,
     Update,
 )
+from reconciler.planning.readback import hides_destination
 from reconciler.ports import Clock, Draft, WebhookAPI
 from reconciler.report import Applied, Failed, FieldMessage, Outcome, Skipped, Unconfirmed
 
@@ -104,7 +107,7 @@ def perform(operation: Operation, run: Run) -> Outcome:
             try:
                 return _send(operation, run)
             except AmbiguousWriteError as error:
-                run.ledger.count_write()
+                run.ledger.record_lost(operation)
                 errors.append(error)
                 lost = True
             except ApiError as error:
@@ -327,9 +330,12 @@ def _find_created(
         except ApiError as error:
             failure = error
         else:
-            if found := run.new_equal(operation, listing):
-                note = f"{_attempts(errors)}; it is live"
-                return Applied(operation=operation, id=found[0].id, note=note)
+            found = run.new_equal(operation, listing)
+            if not any(isinstance(error, AmbiguousWriteError) for error in errors):
+                # No request of this run was accepted, so a hidden destination is another user's.
+                found = [each for each in found if not hides_destination(each)]
+            if found:
+                return confirm_created(operation, found[0], f"{_attempts(errors)}; it is live", run)
             if others := run.new(operation, listing):
                 return name_conflict(operation, others[0].id)
         if not lost:
@@ -337,6 +343,30 @@ def _find_created(
     if failure is not None:
         raise failure
     return None
+
+
+def confirm_created(
+    operation: Create, webhook: LiveWebhook, note: str, run: Run
+) -> Applied | Failed:
+    """Return the outcome of a create whose response was lost and that a listing shows.
+
+    If the server hides where the webhook delivers to, the listing does not prove that it is the
+    created one, so its configuration is sent once.
+    """
+    if hides_destination(webhook):
+        values = draft(operation.after, run.secrets)
+        try:
+            run.api.update(webhook.id, values, frozenset({"configuration"}))
+        except ApiError as error:
+            if isinstance(error, AmbiguousWriteError):
+                run.ledger.count_write()
+            message = f"{note}, but sending its hidden configuration again failed: {error.message}"
+            command = f"--resend-secret {shlex.quote(operation.name)}"
+            hint = f"apply again with {command}"
+            return replace(failed(operation, error), message=message, hint=hint)
+        run.ledger.count_write()
+        note = f"{note}; its configuration is hidden and was sent again"
+    return Applied(operation=operation, id=webhook.id, note=note)
 
 
 def name_conflict(operation: Operation, id: str) -> Failed:

@@ -20,6 +20,7 @@ from reconciler.execute.ledger import NOT_CONVERGED, is_verifiable
 from reconciler.execute.operation import (
     SPACING,
     Run,
+    confirm_created,
     field_names,
     name_conflict,
     stored_differently,
@@ -27,6 +28,7 @@ from reconciler.execute.operation import (
 from reconciler.model import LiveWebhook
 from reconciler.planning.check import Listing, State
 from reconciler.planning.plan import Create, Delete, Operation, snapshot
+from reconciler.planning.readback import hides_destination
 from reconciler.report import (
     Applied,
     Failed,
@@ -137,7 +139,14 @@ def _unconfirmed(listing: Listing, run: Run) -> Waiting:
             continue
         done = outcome
         if not isinstance(done, Applied):
-            done = Applied(operation=operation, note="confirmed by the final verification")
+            note = "confirmed by the final verification"
+            done = Applied(operation=operation, note=note)
+            if isinstance(operation, Create) and found is not None:
+                confirmed = confirm_created(operation, found, note, run)
+                if isinstance(confirmed, Failed):
+                    run.ledger.correct(index, confirmed)
+                    continue
+                done = confirmed
         id_ = _id(outcome) if found is None else found.id
         done = replace(done, id=id_)
         run.ledger.correct(index, done)
@@ -157,7 +166,10 @@ def _listed(outcome: Outcome, listing: Listing, run: Run) -> LiveWebhook | None:
     """Return the webhook of an operation as the listing shows it."""
     found = listing.by_id.get(_id(outcome) or "")
     if found is None and isinstance(outcome.operation, Create):
-        return next(iter(run.new_equal(outcome.operation, listing)), None)
+        candidates = run.new_equal(outcome.operation, listing)
+        if isinstance(outcome, Applied):  # the response has another id
+            candidates = [each for each in candidates if not hides_destination(each)]
+        return next(iter(candidates), None)
     return found
 
 
@@ -251,7 +263,9 @@ def _unlisted(operation: Operation, id: str) -> Failed:
 #
 # Only webhooks with a name that this run sent, that did not exist before the run and that equal
 # what was sent are deleted; the webhook with the smallest id stays. Every run follows this rule, so
-# concurrent runs all keep the same webhook. These deletes are not in the plan.
+# concurrent runs all keep the same webhook. If the server hides where they deliver to, equal ones
+# may belong to another user, so they are deleted only after a lost response of this run. These
+# deletes are not in the plan.
 
 
 def _duplicates(listing: Listing, run: Run) -> list[tuple[LiveWebhook, LiveWebhook]]:
@@ -264,6 +278,8 @@ def _duplicates(listing: Listing, run: Run) -> list[tuple[LiveWebhook, LiveWebho
     for name, operation in sorted(run.ledger.sent.items()):
         same = [each for each in listing.named(name) if each.id not in pinned]
         keeper = min(same, key=lambda each: each.id, default=None)
+        if name not in run.ledger.lost and any(map(hides_destination, same)):
+            continue  # this run created one of them, and the others may deliver elsewhere
         for each in run.new_equal(operation, listing):
             if keeper is not None and each.id not in pinned and each.id != keeper.id:
                 found.append((each, keeper))

@@ -12,8 +12,6 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from reconciler.model import UNKNOWN, LiveValue, Unknown
-
 
 class Field(NamedTuple):
     """One field of a kind's configuration.
@@ -25,7 +23,8 @@ class Field(NamedTuple):
     valid value in messages. `normalize` maps text to the form for comparison, `display` to the form
     for display. `default` is the server's default. A field and its `partner` require each other.
     `is_url` marks a secret that is a URL: without a credential it may be written into a file, and
-    is then shown like any other value.
+    is then shown like any other value. A server may hide a field that is not secret if it is
+    `may_be_hidden`: a live value that does not match `schema_pattern` is unknown, not different.
 
     `title`, `description` (one paragraph of Markdown) and `example` are for editors. The example
     of a secret is the name of a variable, unless it is a URL.
@@ -47,17 +46,7 @@ class Field(NamedTuple):
     default: bool | None = None
     partner: str | None = None
     is_url: bool = False
-
-    def plain(self, value: LiveValue | Unknown) -> str | bool | Unknown:
-        """Return the live value for comparison and display: a string or a boolean.
-
-        A value of another type is UNKNOWN, which differs from every declared value.
-        """
-        if isinstance(value, bool if self.is_boolean else str):
-            return value
-        if isinstance(value, int | float) and not isinstance(value, bool) and not self.is_boolean:
-            return str(value)
-        return UNKNOWN
+    may_be_hidden: bool = False
 
 
 class Kind(NamedTuple):

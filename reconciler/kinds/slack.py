@@ -75,6 +75,7 @@ KIND: Final = Kind(
             required=True,
             schema_pattern=_CHANNEL,
             max_length=81,  # with `#`
+            may_be_hidden=True,  # the published schema says "stored encrypted"
             noun="the name or id of a Slack channel",
             normalize=lambda channel: channel.removeprefix("#"),  # Slack does not need it
             display=_with_hash,

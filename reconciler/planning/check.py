@@ -21,6 +21,7 @@ from reconciler.planning.plan import (
     Delete,
     FieldChange,
     FieldRemoved,
+    FieldResent,
     Operation,
     Plan,
     Reason,
@@ -214,6 +215,6 @@ def _sends_unknown(operation: Update, live: LiveWebhook, compared: Comparison) -
     return any(
         hidden
         if isinstance(each, FieldRemoved)
-        else not isinstance(each, SetChange) and str(each.path[-1]) in compared.unread
+        else not isinstance(each, SetChange | FieldResent) and str(each.path[-1]) in compared.unread
         for each in operation.fields
     )

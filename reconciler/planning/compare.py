@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from reconciler.kinds import FIELDS, KINDS, Field
@@ -20,6 +21,7 @@ from reconciler.model import (
 from reconciler.planning.plan import (
     FieldChange,
     FieldRemoved,
+    FieldResent,
     SecretCause,
     SecretChange,
     SetChange,
@@ -30,7 +32,10 @@ from reconciler.planning.plan import (
 from reconciler.planning.readback import (
     Evidence,
     Reading,
+    hides_destination,
+    is_hidden,
     is_malformed,
+    plain_value,
     secret_reading,
     secrets_alike,
 )
@@ -65,6 +70,8 @@ def compare(
     fields are new, and all other live ones are removed.
     """
     retyped = live.type != webhook.type
+    if retyped:
+        resent = _NONE  # every field is sent anyway
     shown = {} if retyped else live.configuration
     unread: dict[str, Reading] = {}
     sent: list[FieldChange] = []
@@ -87,18 +94,21 @@ def compare(
             wrong = reading is Reading.UNKNOWN and cause is None and is_malformed(field, found)
             unread[name] = Reading.MALFORMED if wrong else reading
         if isinstance(value, SecretRef) and cause is not None:
-            sent.append(_secret_change(webhook, name, cause, found, secrets))
+            change = _secret_change(webhook, name, cause, found, secrets)
+            sent.append(replace(change, hidden=is_hidden(field, found)))
         elif name in unread:
             if cause is not None and not isinstance(value, SecretRef):
                 path = ("configuration", name)
                 sent.append(ValueChange(path=path, before=UNKNOWN, after=value, not_shown=True))
         elif reading is not Reading.SAME and field.secret:
             cause = SecretCause.ADDED if reading is Reading.ABSENT else SecretCause.DIFFERS
-            sent.append(_secret_change(webhook, name, cause, found, secrets))
+            change = _secret_change(webhook, name, cause, found, secrets)
+            hidden = not retyped and is_hidden(field, found)
+            sent.append(replace(change, hidden=hidden))
         elif reading is not Reading.SAME:
             wanted[name] = value
             if reading is Reading.DIFFERENT:
-                configured[name] = field.plain(found)
+                configured[name] = plain_value(field, found)
     fields: list[FieldChange] = []
     if retyped or wanted or webhook.name != live.name:
         before = {"name": live.name, "type": live.type, "configuration": configured}
@@ -134,11 +144,11 @@ def _plain_reading(field: Field, declared: Value, live: LiveValue | Unknown) -> 
     """Compare one field that is not secret; `live` is as in `secret_reading`."""
     if isinstance(live, str) and live == declared:
         return Reading.SAME  # the usual case
-    if isinstance(live, Unknown):
+    if is_hidden(field, live):
         return Reading.UNKNOWN
     if live in (None, ""):
         return Reading.SAME if declared in (live, field.default) else Reading.ABSENT
-    shown = field.plain(live)
+    shown = plain_value(field, live)
     if isinstance(shown, str) and isinstance(declared, str):
         same = field.normalize(shown) == field.normalize(declared)
     else:
@@ -193,17 +203,26 @@ def _secret_change(
     )
 
 
-def with_removed_unknown_fields(
+def with_side_effects(
     webhook: Webhook, live: LiveWebhook, fields: tuple[FieldChange, ...]
 ) -> tuple[FieldChange, ...]:
-    """Add the fields unknown to this version that a new configuration removes.
+    """Add what a new configuration also does: it sends hidden fields, and removes unknown ones.
 
-    Such a field alone is not a difference, because the server may set it itself.
+    Neither is a difference by itself: the server may set a field that this version does not know.
     """
-    sent = any(each.path[0] == "configuration" for each in fields)
-    if not sent or live.type != webhook.type:
+    changed = {str(change.path[-1]) for change in fields if change.path[0] == "configuration"}
+    if not changed or live.type != webhook.type:
         return fields
-    return (*fields, *_undeclared(webhook, live, known=False))
+    shown = {} if isinstance(live.configuration, Unknown) else live.configuration
+    resent: list[FieldResent] = []
+    for name, field in FIELDS[webhook.type].items():
+        if name not in webhook.configuration or name in changed:
+            continue
+        value = UNKNOWN if live.configuration is UNKNOWN else shown.get(name)
+        if is_hidden(field, value):
+            path = ("configuration", name)
+            resent.append(FieldResent(path=path, after=webhook.configuration[name]))
+    return (*fields, *resent, *_undeclared(webhook, live, known=False))
 
 
 def _plain_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[FieldChange]:
@@ -232,13 +251,16 @@ def compare_live(one: LiveWebhook, other: LiveWebhook) -> Reading:
     """Compare two live webhooks with the same name.
 
     SAME if they are equal and completely visible, UNKNOWN if all visible fields are equal and
-    something is hidden, else DIFFERENT.
+    a secret is hidden, else DIFFERENT. Webhooks with a hidden destination are always DIFFERENT:
+    they may deliver to two places.
     """
     if one.type != other.type or one.event_types != other.event_types:
         return Reading.DIFFERENT
+    if hides_destination(one) or hides_destination(other):
+        return Reading.DIFFERENT
     a, b = one.configuration, other.configuration
     if isinstance(a, Unknown) or isinstance(b, Unknown):
-        return Reading.UNKNOWN if a is b else Reading.DIFFERENT
+        return Reading.DIFFERENT
     if visible(one) != visible(other):
         return Reading.DIFFERENT
     readings: set[Reading] = set()
@@ -258,7 +280,8 @@ def visible(webhook: Webhook | LiveWebhook | Snapshot) -> dict[str, object]:
     if isinstance(webhook.configuration, Unknown):
         return shown
     for field in KINDS[webhook.type].fields:
-        value = webhook.configuration.get(field.name)
-        if not field.secret and value not in (None, "", UNKNOWN, field.default):
+        value: Any = webhook.configuration.get(field.name)
+        hidden = isinstance(webhook, LiveWebhook) and is_hidden(field, value)
+        if not (field.secret or hidden) and value not in (None, "", UNKNOWN, field.default):
             shown[field.name] = field.normalize(value) if isinstance(value, str) else value
     return shown

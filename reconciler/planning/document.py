@@ -18,6 +18,7 @@ from reconciler.model import SecretRef, Unknown, Webhook
 from reconciler.planning.plan import (
     Create,
     FieldRemoved,
+    FieldResent,
     Operation,
     Plan,
     SecretChange,
@@ -114,6 +115,7 @@ _TAGS: Final[Mapping[type, str]] = {
     ValueChange: "value",
     SetChange: "set",
     SecretChange: "secret",
+    FieldResent: "resent",
     FieldRemoved: "removed",
 }
 

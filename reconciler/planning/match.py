@@ -35,7 +35,7 @@ from reconciler.planning.plan import (
     Reason,
     snapshot,
 )
-from reconciler.planning.readback import Evidence, Reading
+from reconciler.planning.readback import Evidence, Reading, hides_destination
 
 _KNOWN_EVENTS: Final = frozenset(EVENT_TYPES)
 
@@ -259,7 +259,8 @@ class Match:
         left: list[Webhook] = []
         rest = self._free(name)
         for entry in sorted(entries, key=lambda each: each.id or ""):
-            same = (each for each in rest if not compare(entry, each, {}, Evidence()).fields)
+            shown = (each for each in rest if not hides_destination(each))
+            same = (each for each in shown if not compare(entry, each, {}, Evidence()).fields)
             if (found := next(same, None)) is None:
                 left.append(entry)
             else:

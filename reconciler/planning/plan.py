@@ -12,20 +12,23 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import ClassVar, Final, NamedTuple, TypeAlias
+from typing import Any, ClassVar, Final, NamedTuple, TypeAlias
 
 from reconciler.findings import Finding, Position
 from reconciler.kinds import KINDS
 from reconciler.model import (
+    UNKNOWN,
     DataPath,
     LiveWebhook,
     Organization,
     Secret,
     SecretRef,
     Unknown,
+    Value,
     Webhook,
 )
 from reconciler.planning.delivery import Delivery
+from reconciler.planning.readback import is_hidden, plain_value
 
 
 class Reason(StrEnum):
@@ -124,8 +127,9 @@ class SecretChange:
     """A secret field is set to the value of `after`: a reference, or a plain URL.
 
     `before` and `destination` are for display: the scheme and host of a live URL (None for
-    other fields), and the destination of deliveries with this secret. `moved`
-    means that the host of the URL changes and that no commit shows the new host.
+    other fields), and the destination of deliveries with this secret. `moved` means that the host
+    of the URL changes and that no commit shows the new host. `hidden` means that the server does
+    not show the live value, so another one may be replaced.
     """
 
     path: DataPath
@@ -134,11 +138,25 @@ class SecretChange:
     before: str | None = None
     destination: str = ""
     moved: bool = False
+    hidden: bool = False
 
     @property
     def not_shown(self) -> bool:
         """Return whether the secret is sent although no difference is visible."""
         return self.cause in _RESENT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldResent:
+    """A hidden field is sent, because the complete configuration is sent.
+
+    The server does not show the live value, so another one may be replaced.
+    """
+
+    not_shown: ClassVar[bool] = False
+
+    path: DataPath
+    after: Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +171,7 @@ class FieldRemoved:
     not_shown: bool = False
 
 
-FieldChange: TypeAlias = ValueChange | SetChange | SecretChange | FieldRemoved
+FieldChange: TypeAlias = ValueChange | SetChange | SecretChange | FieldResent | FieldRemoved
 """A field that is sent or removed; `not_shown` means that no difference is visible."""
 
 
@@ -259,7 +277,9 @@ def destination(
     if kind is None or isinstance(configuration, Unknown):
         return webhook.type
     field = kind.field(kind.destination_field)
-    value = configuration.get(kind.destination_field)
+    value: Any = configuration.get(kind.destination_field)
+    if isinstance(webhook, LiveWebhook) and field is not None and is_hidden(field, value):
+        value = value if isinstance(value, Secret) else UNKNOWN  # a masked URL may show its host
     text = ""
     if isinstance(value, SecretRef):
         secret = (secrets or {}).get(value)
@@ -283,8 +303,8 @@ def snapshot(webhook: LiveWebhook | Webhook, declared: Webhook | None = None) ->
     if live is not None and kind is not None and not isinstance(live.configuration, Unknown):
         for field in kind.fields:
             value, wanted = live.configuration.get(field.name), declarations.get(field.name)
-            if not field.secret and field.name in live.configuration:
-                shown[field.name] = field.plain(value)
+            if not field.secret and (field.name in live.configuration or field.may_be_hidden):
+                shown[field.name] = plain_value(field, value)
             elif isinstance(wanted, str) and value == Secret(wanted):
                 shown[field.name] = wanted
     return Snapshot(
@@ -365,9 +385,16 @@ class Plan(NamedTuple):
 
     @property
     def unreadable(self) -> tuple[tuple[str, str], ...]:
-        """Return the fields that cannot be read back and are not sent, as (webhook, field)."""
-        sent = {(each.webhook, each.field) for each in self.secrets}
-        return tuple(each for each in self.not_shown if each not in sent)
+        """Return the fields that cannot be read back and that no operation shows.
+
+        They are returned as (webhook, field).
+        """
+        shown = {
+            (operation.name, str(change.path[-1]))
+            for operation in self.updates
+            for change in operation.fields
+        }
+        return tuple(each for each in self.not_shown if each not in shown)
 
     @property
     def unapplied(self) -> tuple[Kept, ...]:

@@ -15,7 +15,7 @@ from reconciler.errors import ConfigurationError
 from reconciler.findings import Finding, has_errors, note, sort_key, warning
 from reconciler.kinds import KINDS
 from reconciler.model import Desired, Live, LiveWebhook, Secret, SecretRef, Webhook
-from reconciler.planning.compare import compare, visible, with_removed_unknown_fields
+from reconciler.planning.compare import compare, visible, with_side_effects
 from reconciler.planning.delivery import Delivery, DeliveryState, delivery
 from reconciler.planning.guards import guard, new_hosts, relaxed
 from reconciler.planning.match import Match
@@ -101,7 +101,7 @@ def plan(
     for webhook, found, comparison in compared:
         after, fields = _with_free_former_names(webhook, unpaired), comparison.fields
         if fields:
-            fields = with_removed_unknown_fields(webhook, found, fields)
+            fields = with_side_effects(webhook, found, fields)
             fields = tuple(_with_shown_host(each, options.committed_hosts) for each in fields)
             reason = _reason(webhook, found, comparison.fields, table.adopted)
             before = snapshot(found, webhook)

@@ -1,9 +1,9 @@
 """Decide whether a value that was read back proves equality.
 
-Only secrets can be hidden: a webhook that shows a configuration shows all its plain fields.
-CloudTruth does not publish how it shows secrets: plain, masked, encrypted, or not at all. A secret
-is *readable* only with evidence; everything else is unknown, which is neither equal nor different.
-So a masked token never looks like a change, and a visible change is never missed.
+CloudTruth does not publish how it shows values that it stores encrypted: plain, masked, encrypted,
+or not at all. These are all secrets and the channel of Slack. A secret is *readable* only with
+evidence, a channel if it can be one; everything else is unknown, which is neither equal nor
+different. So a masked token never looks like a change, and a visible change is never missed.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Final, NamedTuple
 
-from reconciler.kinds import KINDS, Field
+from reconciler.kinds import FIELDS, KINDS, Field
 from reconciler.model import (
+    UNKNOWN,
     LiveValue,
     LiveWebhook,
     Secret,
@@ -81,6 +82,58 @@ def plausible(value: LiveValue | Unknown) -> bool:
 
 
 _EMPTY: Final = re.compile(r"\s*")
+_HEXADECIMAL: Final = re.compile(r"[0-9a-f-]{32,}")
+"""Ciphertext that looks like the name of a channel."""
+_SIGNED: Final = re.compile(r"[#@][^*\u2022\u25cf\u2219\u00b7]+")
+"""Text that a user wrote as a channel, valid or not."""
+
+
+def plain_value(field: Field, live: LiveValue | Unknown) -> str | bool | Unknown:
+    """Return the live value of a field that is not secret, for comparison and display.
+
+    UNKNOWN if the server hides it. A value of another type is UNKNOWN, too, but differs from every
+    declared value (`is_hidden` tells the two apart).
+    """
+    if isinstance(live, bool if field.is_boolean else str):
+        return UNKNOWN if is_hidden(field, live) else live
+    if isinstance(live, int | float) and not isinstance(live, bool) and not field.is_boolean:
+        return str(live)
+    return UNKNOWN
+
+
+def is_hidden(field: Field, live: LiveValue | Unknown) -> bool:
+    """Return whether the server hides a value, so that sending another one replaces it unseen.
+
+    Reviews cover the result, so it depends on this live value only: neither on the values of
+    declared secrets nor on other webhooks, which an apply changes.
+    """
+    if isinstance(live, Unknown):
+        return True
+    if field.secret:
+        if not isinstance(live, Secret):
+            return True
+        if not plausible(live):
+            return True
+        pattern = field.secret_pattern
+        return pattern is not None and not live.matches(pattern) and not is_malformed(field, live)
+    if not field.may_be_hidden:
+        return False
+    if isinstance(live, bool | list | dict) or not plausible(live):
+        return True
+    text = field.normalize(str(live))
+    if _HEXADECIMAL.fullmatch(text):
+        return True
+    # `#Audit Log!` is no channel, but visible: ciphertext has no `#`, and a mask is not plausible.
+    return re.match(field.schema_pattern, text) is None and _SIGNED.fullmatch(str(live)) is None
+
+
+def hides_destination(webhook: LiveWebhook) -> bool:
+    """Return whether the server hides where a webhook delivers to."""
+    kind, shown = KINDS[webhook.type], webhook.configuration
+    if isinstance(shown, Unknown):
+        return True
+    field = FIELDS[kind.type][kind.destination_field]
+    return is_hidden(field, shown.get(field.name))
 
 
 def is_malformed(field: Field, live: LiveValue | Unknown) -> bool:

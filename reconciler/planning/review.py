@@ -29,6 +29,7 @@ from reconciler.planning.plan import (
     Delete,
     FieldChange,
     FieldRemoved,
+    FieldResent,
     Kept,
     Operation,
     OperationDigest,
@@ -70,6 +71,8 @@ def digests(operation: Operation, hosts: Mapping[SecretRef, str]) -> tuple[Opera
 def _update(operation: Update, hosts: Mapping[SecretRef, str]) -> Iterable[Any]:
     before, after = operation.before, _content(operation.after, hosts)
     kind = KINDS[operation.after.type]
+    resends = any(change.not_shown for change in operation.fields)
+    hidden = sorted(str(each.path[-1]) for each in operation.fields if _replaces_unseen(each))
     visible = [change for change in operation.fields if _is_visible(change)]
     # Any change of a configuration removes fields that this version does not know, so such a field
     # is not a difference by itself.
@@ -84,9 +87,11 @@ def _update(operation: Update, hosts: Mapping[SecretRef, str]) -> Iterable[Any]:
         ]
         secret += [[name, None] for name in removed]
         yield ["update", before.id, _content(before, hosts), after, secret]
-    elif removed and any(change.not_shown for change in operation.fields):
+    elif removed and resends:
         # Apart from the resend, which is the same when a review is applied again.
         yield ["remove", before.id, operation.name, operation.after.type, removed]
+    if hidden and (differences or resends):
+        yield ["hidden", before.id, operation.name, operation.after.type, hidden]
     target = after["configuration"].get(kind.destination_field)
     for change in operation.fields:
         if change.not_shown:
@@ -117,6 +122,11 @@ def _reached_hosts(operation: Operation) -> set[str]:
     }
 
 
+def _replaces_unseen(change: FieldChange) -> bool:
+    """Return whether a field is sent although the server hides the live value."""
+    return isinstance(change, FieldResent) or (isinstance(change, SecretChange) and change.hidden)
+
+
 def _is_visible(change: FieldChange) -> bool:
     """Return whether a reviewer can see a difference, on every machine that makes the plan.
 
@@ -125,7 +135,7 @@ def _is_visible(change: FieldChange) -> bool:
     """
     if isinstance(change, SecretChange) and isinstance(change.after, SecretRef):
         return change.cause is SecretCause.DESTINATION
-    return not change.not_shown
+    return not (change.not_shown or isinstance(change, FieldResent))
 
 
 def _removes_unknown_field(change: FieldChange, kind: Kind) -> bool:

@@ -13,12 +13,13 @@ from typing import Final, NamedTuple
 from reconciler.findings import Position
 from reconciler.kinds import KINDS
 from reconciler.kinds.events import compress
-from reconciler.model import DataPath, Secret, SecretRef, Unknown, Webhook
+from reconciler.model import DataPath, Secret, SecretRef, Unknown, Value, Webhook
 from reconciler.planning.plan import (
     Create,
     Delete,
     FieldChange,
     FieldRemoved,
+    FieldResent,
     Kept,
     Operation,
     Plan,
@@ -46,6 +47,10 @@ _OUTCOMES: Final = {
     Unconfirmed: ("?", "unconfirmed"),
 }
 """The sign of each outcome, if it is not the operation's, and the words."""
+
+
+HIDDEN: Final = "(hidden: replaced if it was another one)"
+"""The warning that sending a field may replace a live value that is not shown."""
 
 
 class Atom(NamedTuple):
@@ -291,8 +296,13 @@ def _field(change: FieldChange, what: str, kind: str) -> FieldLine:
             atoms = [Atom(old, sign="-"), Atom(new, sign="+", lead="-> ")]
         case SetChange():
             atoms = _set_atoms(change)
+        case SecretChange(hidden=True, not_shown=True, before=None):
+            cause = Atom(f"({str(change.cause).replace('-', ' ')})", gap="   ")
+            atoms = [*_resent_atoms(change.after), cause]
         case SecretChange():
             atoms = _secret_atoms(change, what)
+        case FieldResent(after=value):
+            atoms = _resent_atoms(value)
         case FieldRemoved():
             name = f"- {name}"
             atoms = sentence("live, not declared: removed")
@@ -319,6 +329,12 @@ def _set_atoms(change: SetChange) -> Iterator[Atom]:
     yield Atom(f"({change.unchanged} unchanged)", gap="   ")
 
 
+def _resent_atoms(value: Value) -> list[Atom]:
+    """Return how a field is sent whose live value the server hides."""
+    source = quote(str(value)) if isinstance(value, SecretRef) else "the file"
+    return [Atom(f"resent from {source}", gap="  "), *sentence(HIDDEN)]
+
+
 def _secret_atoms(change: SecretChange, what: str) -> Iterator[Atom]:
     """Yield a secret's change, with its destination unless the row shows it."""
     before = "(not set)" if change.cause is SecretCause.ADDED else quote(change.before or "***")
@@ -332,5 +348,7 @@ def _secret_atoms(change: SecretChange, what: str) -> Iterator[Atom]:
         yield Atom(quote(str(change.after)), gap="   ")
         if change.destination and quote(change.destination) != what:
             yield Atom(f"-> {quote(change.destination)}")
+    if change.hidden and change.not_shown:
+        yield from sentence(HIDDEN)
     if change.cause not in (SecretCause.DIFFERS, SecretCause.ADDED):
         yield Atom(f"({str(change.cause).replace('-', ' ')})", gap="   ")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -192,6 +192,64 @@ def test_duplicates_are_removed_after_other_failures_too() -> None:
     api = memory(faults=[LATE, failing])
     report = run(api, planned(api, slack("a"), slack("b")))
     assert (api.names(), len(report.duplicates_removed)) == (["a"], 1)
+
+
+def hidden(row: LiveWebhook) -> LiveWebhook:
+    """Return a webhook as a server stores it that never shows its channel and token."""
+    configuration = cast(dict[str, Any], row.configuration)
+    return replace(row, configuration={**configuration, "channel": "*****", "token": "*****"})
+
+
+FOREIGN = Fault(call="create", interfere=appear(hidden(row("a", "a-late"))))
+
+
+@pytest.mark.parametrize(
+    ("faults", "outcome", "ids", "writes"),
+    [
+        ([DONE_AND_LOST], "applied", ["id-101"], ["create a", "update id-101"]),
+        (
+            [LOST, replace(FOREIGN, nth=2)],
+            "applied",
+            ["a-late"],
+            ["create a", "create a", "delete id-101"],
+        ),
+        (
+            [DONE_AND_LOST, Fault(call="update", error=PermissionDeniedError)],
+            "failed permission-denied",
+            ["id-101"],
+            ["create a", "update id-101"],
+        ),
+        (
+            [DONE_AND_LOST, *UNLISTED],
+            "applied",
+            ["id-101"],
+            ["create a", "update id-101"],
+        ),
+        ([FOREIGN], "failed conflict", ["a-late", "id-101"], ["create a"]),
+        (
+            [replace(TAKEN, interfere=FOREIGN.interfere)],
+            "failed conflict",
+            ["a-late"],
+            ["create a"],
+        ),
+    ],
+    ids=[
+        "lost and found",
+        "lost, repeated, then late",
+        "lost and found, but refused",
+        "lost, and found by the final verification",
+        "another user's webhook",
+        "taken by another user's webhook",
+    ],
+)
+def test_a_hidden_destination_proves_nothing(
+    faults: list[Fault], outcome: str, ids: list[str], writes: list[str]
+) -> None:
+    """Only a lost response of this run makes a webhook its own; its configuration is sent once."""
+    api = memory(faults=faults, stores=hidden)
+    report = run(api, planned(api, slack("a")))
+    assert outcomes(report) == {"a": outcome}
+    assert (sorted(api.rows), api.writes()) == (ids, writes)
 
 
 # Updates and deletes

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from reconciler.kinds import FIELDS
 from reconciler.model import UNKNOWN, LiveWebhook, Scheme, Secret, SecretRef, Webhook
 from reconciler.planning.compare import compare
 from reconciler.planning.plan import (
     FieldRemoved,
+    FieldResent,
     SecretCause,
     SecretChange,
     SetChange,
@@ -19,7 +21,7 @@ from reconciler.planning.plan import (
     snapshot,
 )
 from reconciler.planning.planner import PlanOptions, plan
-from reconciler.planning.readback import Evidence, Reading, plausible
+from reconciler.planning.readback import Evidence, Reading, is_hidden, plausible
 from tests.planning.builders import (
     OTHER_TOKEN,
     SECRETS,
@@ -123,15 +125,66 @@ def test_a_plain_url_is_compared_and_shown_as_its_origin() -> None:
     )
 
 
-@pytest.mark.parametrize("shown", [*HIDDEN.values(), 7, ["#deploys"], {"name": "#a"}, True])
-def test_only_secrets_can_be_hidden(shown: object) -> None:
-    """Any other string is a different channel; values that are not strings are not shown."""
-    (change,) = compare(slack(), live_slack(channel=shown), SECRETS, Evidence()).fields
+@pytest.mark.parametrize(
+    "shown",
+    [
+        *HIDDEN.values(),
+        ["#deploys"],
+        True,
+        "General chat",
+        "#dep**",
+        "C-",
+        "0f" * 32,
+        "xxxxxxxx",
+        "[hidden]",
+    ],
+)
+def test_a_live_value_that_cannot_be_a_channel_is_unknown(shown: object) -> None:
+    """It is no difference, and no snapshot or destination shows it."""
+    found = live_slack(channel=shown)
+
+    comparison = compare(slack(), found, SECRETS, Evidence())
+
+    assert (comparison.fields, comparison.unread) == ((), {"channel": Reading.UNKNOWN})
+    assert snapshot(found) == snapshot(live_slack(channel="*****"))
+    assert snapshot(found).destination == "slack"
+    assert is_hidden(FIELDS["slack"]["channel"], shown if shown is not ... else None)
+
+
+@pytest.mark.parametrize("shown", [*HIDDEN.values(), 7, ["CloudTruth"], {"name": "a"}, True])
+def test_a_user_name_cannot_be_hidden(shown: object) -> None:
+    """Any other string is a different name; values that are not strings are not shown."""
+    (change,) = compare(slack(), live_slack(username=shown), SECRETS, Evidence()).fields
 
     before: Any = None if shown in (None, "", ...) else shown
     if not isinstance(shown, str):
         before = "7" if shown == 7 else UNKNOWN if before else None
-    assert change == ValueChange(path=("configuration", "channel"), before=before, after="#deploys")
+    path = ("configuration", "username")
+    assert change == ValueChange(path=path, before=before, after="CloudTruth")
+
+
+@pytest.mark.parametrize(
+    ("found", "resent"),
+    [
+        (live_slack(username="old"), ()),
+        (live_slack(username="old", token="*****"), ("token",)),
+        (live_slack(username="old", channel="*****"), ("channel",)),
+        (live_slack(username="old", token=None, channel=None), ("token", "channel")),
+    ],
+)
+def test_an_update_names_each_hidden_field_that_it_sends(
+    found: LiveWebhook, resent: tuple[str, ...]
+) -> None:
+    """A reviewer sees that another value may be replaced, with and without the values here."""
+    plans = [make_plan(desired(slack()), found, secrets=secrets) for secrets in (SECRETS, {})]
+
+    for result in plans:
+        (update,) = result.updates
+        hidden = [each.path[-1] for each in update.fields if isinstance(each, FieldResent)]
+        assert (tuple(hidden), result.unreadable) == (resent, ())
+    assert plans[0].digest == plans[1].digest
+    shown = make_plan(desired(slack()), live_slack(username="old")).digest
+    assert (plans[0].digest == shown) == (resent == ())
 
 
 @pytest.mark.parametrize("witness", [(), (live_generic("B", username="b", verify=False),)])
@@ -145,6 +198,7 @@ def test_a_configuration_that_gains_keys_is_an_update(witness: tuple[LiveWebhook
     assert update.fields == (
         ValueChange(path=("configuration", "username"), before=None, after="ct"),
         ValueChange(path=("configuration", "verify"), before=None, after=False),
+        FieldResent(path=("configuration", "password"), after=PASSWORD),
     )
     assert update.sent_fields == {"configuration"}
 
@@ -264,6 +318,7 @@ def test_a_change_of_type_lists_every_field() -> None:
     base = desired(generic(token=TOKEN_REF))
     (update,) = make_plan(desired(generic()), unshown(live_slack("Pager")), previous=base).updates
     assert {type(each) for each in update.fields} == {ValueChange, SecretChange}
+    assert not any(getattr(each, "hidden", False) for each in update.fields)
 
 
 def test_a_referenced_url_is_shown_as_its_origin() -> None:

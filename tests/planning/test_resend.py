@@ -8,6 +8,7 @@ from reconciler.model import UNKNOWN, LiveWebhook, Scheme, Secret, SecretRef
 from reconciler.planning.plan import (
     Attribution,
     FieldRemoved,
+    FieldResent,
     Plan,
     Reason,
     SecretCause,
@@ -19,6 +20,7 @@ from reconciler.planning.resend import resends
 from tests.planning.builders import (
     OTHER_TOKEN,
     SECRETS,
+    TOKEN,
     TOKEN_REF,
     desired,
     generic,
@@ -53,23 +55,30 @@ def test_a_requested_resend_is_an_operation(options: PlanOptions) -> None:
     (update,) = result.updates
     assert update.reason is Reason.RESEND
     assert [getattr(each, "cause", None) for each in update.fields] == [SecretCause.REQUESTED]
-    assert [len(each) for each in result.digests] == [1]
+    assert [len(each) for each in result.digests] == [2]  # the resend, and that it is hidden
     assert make_plan(desired(slack()), MASKED).digest == ""
     new = plan(desired(slack()), live(), SECRETS, options)
     assert [each.name for each in new.creates] == ["Deploys"]
 
 
 def test_a_request_has_the_same_plan_for_every_live_value() -> None:
-    """A reviewer sees one operation, whether or not the value is available or readable."""
-    options = PlanOptions(resend=("*",))
-    digests = {
-        plan(desired(slack()), found, secrets, options).digest
-        for found in (MASKED, live(live_slack()), live(live_slack(token=OTHER_TOKEN)))
-        for secrets in (SECRETS, {})
-    }
+    """A reviewer sees one operation, whether or not the value is available or equal.
 
-    assert len(digests) == 1
-    assert "" not in digests
+    The plan differs only if the server hides the live value.
+    """
+    options = PlanOptions(resend=("*",))
+    digests = [
+        {
+            plan(desired(slack()), live(live_slack(token=token)), secrets, options).digest
+            for token in tokens
+            for secrets in (SECRETS, {})
+        }
+        for tokens in (("*****", None, "[hidden]"), (TOKEN, OTHER_TOKEN))
+    ]
+
+    assert [len(each) for each in digests] == [1, 1]
+    assert digests[0] != digests[1]
+    assert "" not in digests[0] | digests[1]
 
 
 def test_other_requests_have_other_digests() -> None:
@@ -146,7 +155,9 @@ def test_a_bumped_version_is_an_operation_for_every_live_value() -> None:
     other = plan(declaration, live(live_slack()), secrets, options)
 
     assert len(same.operations) == 1
-    assert same.digest == other.digest == plan(declaration, MASKED, {}, options).digest
+    assert same.digest == other.digest
+    hidden = {plan(declaration, MASKED, values, options).digest for values in (secrets, {})}
+    assert len(hidden - {same.digest}) == 1
 
 
 def test_a_changed_literal_is_sent_with_the_same_reference() -> None:
@@ -171,6 +182,8 @@ def test_an_unreadable_plain_field_is_sent_if_the_file_changed() -> None:
         ValueChange(
             path=("configuration", "channel"), before=UNKNOWN, after="#deploys", not_shown=True
         ),
+        FieldResent(path=("configuration", "token"), after=TOKEN_REF),
+        FieldResent(path=("configuration", "username"), after="CloudTruth"),
     )
 
 
@@ -197,8 +210,9 @@ def test_an_undeclared_field_is_removed(shown: LiveWebhook) -> None:
     result = plan(desired(generic()), live(shown), {}, options)
     (update,) = result.updates
 
-    (field,) = update.fields
+    field = update.fields[0]
     assert isinstance(field, FieldRemoved)
+    assert [type(each) for each in update.fields[1:]] == [FieldResent] * (shown is HIDDEN)
     assert (field.path, field.not_shown) == (("configuration", "token"), shown is HIDDEN)
     assert (update.sent_fields, result.notes) == ({"configuration"}, ())
 
@@ -210,7 +224,7 @@ def test_a_renamed_webhook_finds_its_base() -> None:
 
     (update,) = plan(desired(slack(previously=("old",), token=BUMPED)), found, {}, options).updates
 
-    assert {type(each) for each in update.fields} == {ValueChange, SecretChange}
+    assert [type(each) for each in update.fields] == [ValueChange, SecretChange]
 
 
 def test_a_resend_lists_the_fields_that_it_removes() -> None:
@@ -223,7 +237,7 @@ def test_a_resend_lists_the_fields_that_it_removes() -> None:
 
 
 def test_only_the_changed_secret_is_resent() -> None:
-    """Other unreadable secrets are not listed."""
+    """Another hidden secret goes along with it, and is marked as such."""
     password, token, after = (SecretRef(scheme=Scheme.ENV, name=name) for name in "PTN")
     before = generic(username="u", password=password, token=token)
     now = generic(username="u", password=password, token=after)
@@ -231,7 +245,8 @@ def test_only_the_changed_secret_is_resent() -> None:
 
     (update,) = make_plan(desired(now), found, secrets={}, previous=desired(before)).updates
 
-    assert [each.path for each in update.fields] == [("configuration", "token")]
+    assert update.fields[0].path == ("configuration", "token")
+    assert update.fields[1:] == (FieldResent(path=("configuration", "password"), after=password),)
 
 
 def test_a_resent_url_shows_the_previous_destination() -> None:

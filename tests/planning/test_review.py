@@ -115,7 +115,7 @@ def test_the_digest_covers_a_removed_field_with_and_without_secrets() -> None:
 LITERAL = SecretRef(scheme=Scheme.LITERAL, name="Deploys/token")
 BUMPED = SecretRef(scheme=Scheme.ENV, name="T", version=2)
 REMOVED = desired(absent=(Absent(name="Deploys"),))
-HALF_HIDDEN = live_slack(channel=["#deploys"], username="old")
+HALF_HIDDEN = live_slack(channel="#x", username=["old"])
 HOOK = SecretRef(scheme=Scheme.FILE, name="hooks/pager")
 OLD, NEW = "https://hooks.example.com", "https://new.example.com"
 
@@ -125,7 +125,7 @@ OLD, NEW = "https://hooks.example.com", "https://new.example.com"
     [
         (desired(slack(token=LITERAL)), live(), "fdfe0c0f70e067f94ee822b17d5c1301"),
         (desired(slack(token=BUMPED)), live(), "e919b0df83a55d7c7f6043a07e603905"),
-        (desired(slack()), live(HALF_HIDDEN), "a82a8504ec43637b91f105bbda666368"),
+        (desired(slack()), live(HALF_HIDDEN), "949354e211d1114c97d17512e68a0c45"),
         (REMOVED, live(live_slack(channel="#x")), "09d29580015e8c375c3960b6829d7c5a"),
         (desired(generic(url=HOOK)), live(), "76904e47313511ff29e3297d0566c8e8"),
     ],
@@ -300,7 +300,7 @@ def test_a_half_done_resend_is_still_reviewed() -> None:
     result = make_plan(
         declared, live_slack("A", channel="#a", token="***"), reviewed=review.resends
     )
-    assert len(review.operations) == 2
+    assert len(review.operations) == 3  # the channel, the resend, and that the token is hidden
     assert classify(result, review) == (["A"], [], [])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from tests.emulated.variant import ReadBack, Variant
@@ -107,7 +107,7 @@ def case(seed: int) -> Case:
     peril = draw.random()
     stop = draw.choice((0, 0, 0, 1, 2, 3, 5, 8)) if draw.random() < 0.2 else None
     began = draw.randrange(60) if draw.random() < 0.04 else 0
-    return Case(
+    found = Case(
         seed=seed,
         variant=variant,
         teams=tuple(teams),
@@ -128,3 +128,7 @@ def case(seed: int) -> Case:
         halt=None if stop is None or draw.random() < 0.3 else draw.choice((0, 0, 1, 3)),
         maintenance=(began, began + draw.randrange(1, 20)) if began else (0, 0),
     )
+    if draw.random() < 0.25:  # drawn last, so that the rest of a seed stays the same
+        hidden = replace(variant, masked_fields=(*variant.masked_fields, "channel"))
+        found = replace(found, variant=hidden)
+    return found

@@ -33,9 +33,9 @@ class Activity:
 
     `sent` holds every write that was sent and may have been committed, as method and name (for a
     POST) or id. `listings` counts the listings since the outcome of a create of that name was
-    unknown. `read_ids` holds the ids that were read one by one. `last_read` is the time of the last
-    read. `compared` maps ids to what was read between confirmation and the first write: the
-    listing, and webhooks that it did not show.
+    unknown; `lost` has the names of creates that failed in any way. `read_ids` holds the ids that
+    were read one by one. `last_read` is the time of the last read. `compared` maps ids to what was
+    read between confirmation and the first write: the listing, and webhooks that it did not show.
     """
 
     plan: Plan | None = None
@@ -44,6 +44,7 @@ class Activity:
     deleting: bool = False
     sent: set[tuple[str, str]] = field(default_factory=set)
     listings: dict[str, int] = field(default_factory=dict)
+    lost: set[str] = field(default_factory=set)
     last_read: float = 0.0
     read_ids: set[str] = field(default_factory=set)
     compared: dict[str, LiveWebhook] | None = None

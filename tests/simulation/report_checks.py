@@ -17,7 +17,7 @@ from tests.simulation.case import ApplyMode, Case
 from tests.simulation.declarations import CANARY, Row, secrets, value_of
 from tests.simulation.invariants import Invariants, Violation
 from tests.simulation.process import Process
-from tests.simulation.team import Team
+from tests.simulation.team import Team, hides, hides_destination
 
 _CLEAN = (1, 3, 4, 5, 6, 8)
 _LATE = ("does-not-converge", "vanished", "conflict")
@@ -171,13 +171,13 @@ class ReportChecks:
     def _check_store(self, team: Team, plan: Plan) -> None:
         """Check the store: one webhook per declaration, with the values that were sent."""
         created = {each.name for each in plan.creates}
-        # Duplicates differ if teams conflict. If several webhooks may match a missing id, they are
-        # kept and reported.
+        # Duplicates differ if teams conflict. If several webhooks may match a missing id, or the
+        # server hides where they deliver to, they are kept and reported.
         differing = {
             each.name
             for each in plan.kept
             if self._case.conflicting or (each.unapplied and each.name in team.shared)
-        }
+        } | {each.name for each in plan.unapplied if self._hides_destination(each.webhooks[0].type)}
         rows = self._invariants.rows()
         for webhook in team.desired.webhooks:
             name = webhook.name
@@ -218,7 +218,8 @@ class ReportChecks:
                 wishes = {"*", f"{value.scheme}:{value.name}"}.intersection(team.options.resend)
                 other = (sent or wishes) and found != wanted
             else:
-                shown = kind is not None and not kind.secret and self._shows(row)
+                hidden = hides(self._case.variant, name)
+                shown = kind is not None and not (kind.secret or hidden) and self._shows(row)
                 other = (
                     (sent or shown) and webhook.name not in team.inapplicable and kind is not None
                 )
@@ -233,6 +234,9 @@ class ReportChecks:
             unset = found in (None, "", field.default) or field.name in webhook.configuration
             if (sent or shown) and not unset:
                 raise Violation(f"{webhook.name} has a {field.name}, which is not declared")
+
+    def _hides_destination(self, kind: str) -> bool:
+        return kind in KINDS and hides_destination(self._case.variant, kind)
 
     def _shows(self, row: Mapping[str, Any]) -> bool:
         """Return whether the server shows any of a webhook's configuration."""

@@ -79,6 +79,19 @@ def can_store(webhook: Webhook, variant: Variant) -> bool:
     return stored_name(webhook.name, variant) == webhook.name and not lowered
 
 
+def hides(variant: Variant, field: str) -> bool:
+    """Return whether the server hides a field of every configuration."""
+    form = ReadBack(variant.read_back)
+    if form.startswith("configuration"):
+        return True
+    return form not in (ReadBack.PLAIN, ReadBack.BY_ROLE) and field in variant.masked_fields
+
+
+def hides_destination(variant: Variant, kind: str) -> bool:
+    """Return whether the server hides where webhooks of a type deliver to."""
+    return hides(variant, {"slack": "channel", "generic": "url"}[kind])
+
+
 def can_change_type(variant: Variant) -> bool:
     """Return whether the server can change the type of a webhook completely."""
     return variant.type_change and not merges_configuration(variant)

@@ -27,6 +27,8 @@ from reconciler.errors import ReconcilerError
         Option("--read-back", group="Server", show_default=True, default="plain",
                type=click.Choice(["plain", "mask", "null", "omitted"]),
                help="Return secrets in this form."),
+        Option("--hide-channel", group="Server", is_flag=True,
+               help="Return the channel of Slack webhooks in that form, too."),
         Option("--page-size", group="Server", type=click.IntRange(1, 1000), default=1000,
                metavar="ROWS", show_default=True,
                help="Return at most this many webhooks per page."),
