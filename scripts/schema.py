@@ -30,6 +30,9 @@ _COMMON: Final = {
 }
 """Keys of a webhook of any type, after those that differ by type, each with its definition."""
 
+_MARKS: Final = {"add": {"$ref": "#/$defs/add"}, "exclude": {"$ref": "#/$defs/included"}}
+"""Keys of a webhook in a file with `extends`."""
+
 
 def text() -> str:
     """Return the complete file."""
@@ -77,7 +80,7 @@ def _kind_definitions(kind: Kind) -> dict[str, Schema]:
         f"authored{camel}": _object(
             f"{kind.title} webhook",
             example,
-            _webhook(kind, f"authored{camel}Configuration"),
+            {**_webhook(kind, f"authored{camel}Configuration"), **_MARKS},
             ["name"],
         ),
         f"{name}Webhook": _object(
@@ -126,7 +129,7 @@ def _removable(part: Schema, definitions: Schema) -> Schema:
     properties = {}
     for key, each in part["properties"].items():
         name = each.get("$ref", "").rpartition("/")[2]
-        if name and key not in ("name", "type", "state"):
+        if name and key not in ("name", "type", "state", "previously", *_MARKS):
             words = {word: definitions[name][word] for word in _WORDS if word in definitions[name]}
             each = {**words, "anyOf": [each, {"type": "null"}]}
         elif "properties" in each:

@@ -20,6 +20,11 @@ def load_text(text: str | bytes, *, rules: Rules | None = None) -> Loaded:
 
 def load_texts(texts: Mapping[str, str | bytes], *given: str, rules: Rules | None = None) -> Loaded:
     """Load the `given` files, by default all, of a repository in memory."""
+    return load_parsed(parse_files(sources(texts, *given)), rules or Rules())
+
+
+def sources(texts: Mapping[str, str | bytes], *given: str) -> Sources:
+    """Return the `given` files, by default all, of a repository in memory."""
     read = {
         name: SourceFile(file=name, raw=text.encode() if isinstance(text, str) else text)
         for name, text in texts.items()
@@ -30,9 +35,7 @@ def load_texts(texts: Mapping[str, str | bytes], *given: str, rules: Rules | Non
             raise NotReadableError("does not exist", "check the path")
         return read[name]
 
-    files = tuple(read[name] for name in given or read)
-    sources = Sources(files=files, read_parent=read_parent)
-    return load_parsed(parse_files(sources), rules or Rules())
+    return Sources(files=tuple(read[name] for name in given or read), read_parent=read_parent)
 
 
 def loaded(desired: Desired) -> Loaded:

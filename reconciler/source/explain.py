@@ -91,7 +91,7 @@ def _unknown_keys(rejected: _Rejection) -> Iterator[Finding]:
     if path == ("defaults",):
         known = list(INHERITED)
     elif "adopt" in known:
-        known.append("exclude")  # valid in an overlay
+        known.extend(("add", "exclude"))  # valid in an overlay
     for key in _unknown(rejected):
         message = f"unknown key `{key}`" if is_known(key) else "unknown key"
         hint = _better_key(key, known, path)
@@ -115,8 +115,8 @@ def _ticked(listed: Iterable[str]) -> str:
 
 
 def _better_key(key: str, known: Sequence[str], path: DataPath) -> str:
-    if key == "exclude" and key in known:
-        return "only a file with `extends` can exclude a webhook"
+    if key in ("add", "exclude") and key in known:
+        return f"only a file with `extends` can have `{key}`"
     if _before_colon(key) in known:
         return f"add a space after the colon: `{_before_colon(key)}: ...`"
     if key == "version":

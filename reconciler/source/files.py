@@ -114,18 +114,43 @@ def _parents_in(directory: Path) -> ReadParent:
     """Return a reader of parents on disk, limited to the repository of the working directory."""
 
     def read_parent(name: str) -> SourceFile:
-        found = directory / name
-        roots = (each for each in (directory, *directory.parents) if (each / ".git").exists())
-        real = Path(os.path.realpath(found))
-        if not real.is_relative_to(os.path.realpath(next(roots, real.anchor))):
-            raise NotReadableError("is outside of this repository", _PARENT_HINT)
+        path = directory / name
+        check_real_path(name, directory)
         try:
-            raw = read_regular(found)
+            raw = read_regular(path)
         except NotReadableError as cause:
             raise NotReadableError(str(cause), _PARENT_HINT) from None
-        return SourceFile(file=display_name(found, directory=directory), raw=raw)
+        return SourceFile(file=display_name(path, directory=directory), raw=raw)
 
     return read_parent
+
+
+def check_real_path(name: str, directory: Path) -> None:
+    """Refuse a file outside of the repository of `directory`, or behind a link or in a submodule.
+
+    A change behind a link would change the configuration without changing any file that the review
+    and CI know. Raises NotReadableError.
+    """
+    here = Path(os.path.realpath(directory))
+    roots = (folder for folder in (here, *here.parents) if (folder / ".git").exists())
+    root = next(roots, Path(here.anchor))
+    written = Path(os.path.normpath(here / name))
+    if not written.is_relative_to(root):  # perhaps an absolute path with a link before the root
+        written = Path(os.path.normpath(here / os.path.relpath(name, directory)))
+    real = Path(os.path.realpath(written))
+    if not written.is_relative_to(root) or not real.is_relative_to(root):
+        raise NotReadableError("is outside of this repository", _PARENT_HINT)
+    between = [folder for folder in written.parents if root in folder.parents]
+    for step in (written, *between):
+        shown = display_name(step, directory=here)
+        if step.is_symlink():
+            target = display_name(Path(os.path.realpath(step)), directory=here)
+            raise NotReadableError(
+                f"leads through the link {shown}", f"use the path behind the link, {target}"
+            )
+        if step is not written and (step / ".git").exists():
+            hint = "copy the file into this repository"
+            raise NotReadableError(f"is in the submodule or repository {shown}", hint)
 
 
 class Sources(NamedTuple):

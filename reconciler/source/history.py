@@ -140,6 +140,7 @@ def _read(commit: str, paths: Sequence[str], *, directory: Path, git: Git) -> fi
     read_files: dict[str, files.SourceFile] = {}
 
     def read(name: str) -> files.SourceFile:
+        name = files.display_name(directory / name, directory=directory)
         if (raw := git(["cat-file", "blob", f"{commit}:./{name}"])) is None:
             raise files.NotReadableError("does not exist at the base commit")
         return files.SourceFile(file=name, raw=raw)

@@ -53,6 +53,10 @@ _ANY_FIELD: Final = {
 }
 
 
+IDENTITY: Final = ("organization", "api_key", "profile")
+"""The keys that name the organization of a file."""
+
+
 class _Entry(NamedTuple):
     """One item of a file's `webhooks` with a name, as far as it can be read."""
 
@@ -80,6 +84,8 @@ def lint(files: Mapping[str, dict[str, Any]], rules: Rules) -> Iterator[Finding]
     yield from _settings_differ(files)
     by_name: dict[str, list[_Entry]] = defaultdict(list)
     for file, data in files.items():
+        if "unprotect" in data:
+            yield overlay_only("unprotect", Place(file, ("unprotect",), key=True))
         defaults, scope = usable_defaults(data), data.get("scope")
         yield from _settings(file, ("defaults",), defaults, defaults.get("type"), rules)
         listed = scope if isinstance(scope, list) else ["*"]
@@ -97,6 +103,12 @@ def lint(files: Mapping[str, dict[str, Any]], rules: Rules) -> Iterator[Finding]
     yield from _twice(by_name)
     yield from _lookalikes(by_name)
     yield from _renames(by_name)
+
+
+def overlay_only(key: str, place: Place) -> Finding:
+    """Return the error about a key that only files with `extends` can have."""
+    message = f"only a file with `extends` can have `{key}`"
+    return error("overlay-only", message, "remove it, or add `extends`", place)
 
 
 def _code_points(characters: Iterable[str]) -> str:
@@ -285,13 +297,13 @@ def _named_organizations(files: Mapping[str, dict[str, Any]]) -> Iterator[tuple[
 
 
 def without_organization(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
-    """Yield a warning for each file without `organization` if another file has one."""
-    named = [file for file, data in files.items() if isinstance(data.get("organization"), str)]
-    for file, data in files.items():
-        if named and "organization" not in data:
-            message = f"{in_quotes(file)} has no `organization`, but {in_quotes(named[0])} has one"
-            hint = "set `organization` in this file"
-            yield warning("no-organization", message, hint, Place(file, ()))
+    """Yield an error for each file that names no organization, if another file names one."""
+    named = [file for file, data in files.items() if any(key in data for key in IDENTITY)]
+    for file in files:
+        if named and file not in named:
+            message = f"{in_quotes(file)} names no organization, but {in_quotes(named[0])} does"
+            hint = "set `organization` in this file, or leave the file out"
+            yield error("no-organization", message, hint, Place(file, ()))
 
 
 def _related(message: str, place: Place) -> tuple[Related, ...]:
@@ -314,22 +326,21 @@ def _settings_differ(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
         "set the same `organization` in these files, or run them separately",
         list(_named_organizations(files)),
     )
-    limits = _different(
+    if unnamed := list(without_organization(files)):
+        yield from unnamed
+        return
+    yield from _different(
         "limits-differ",
         "two files set different values of `max_deletes`",
         "the limit is for the whole run: set it in one file",
         written("limits", "max_deletes"),
     )
-    keys = _different(
+    yield from _different(
         "keys-differ",
         "an organization has one `api_key` or one `profile`",
         "keep one of the two",
         [*written("api_key"), *written("profile")],
     )
-    found, unnamed = [*limits, *keys], list(without_organization(files))
-    if found and unnamed:
-        found = [each._replace(severity=Severity.ERROR) for each in unnamed]
-    yield from found or unnamed
 
 
 def _different(

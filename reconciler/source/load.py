@@ -118,7 +118,12 @@ def load_parsed(parsed: Parsed, rules: Rules) -> Loaded:
     # At the same position, a check is more precise than the schema.
     covered = {each.position for each in checked if each.severity is Severity.ERROR}
     found = [each for each in found if each.position is None or each.position not in covered]
-    ordered = sorted(dict.fromkeys((*found, *checked)), key=sort_key)
+    # Several overlays may inherit the same mistake.
+    distinct = {
+        (each.rule, each.severity, each.message, each.position): each
+        for each in reversed((*found, *checked))
+    }
+    ordered = sorted(distinct.values(), key=sort_key)
     loaded = Loaded(None, tuple(ordered), documents, parents)
     if has_errors(ordered):
         return loaded

@@ -263,15 +263,19 @@ def add_positions(documents: Mapping[str, Document], findings: Iterable[Finding]
 
     def finished(each: Finding) -> Finding:
         position, line, through = shown.get(each.place or each.position, (each.position, None, ()))
-        related = (
-            other._replace(place=None, position=shown[other.place][0])
-            if other.place in shown
-            else other
-            for other in each.related
-        )
+        related = tuple(finished_related(other, position) for other in each.related)
         return each._replace(
             place=None, position=position, excerpt=line, related=(*related, *through)
         )
+
+    def finished_related(other: Related, position: Position | None) -> Related:
+        if other.place not in shown:
+            return other
+        related_position, _, through = shown[other.place]
+        if related_position == position and through:
+            # Two overlays inherit the same line: only their `extends` tell them apart.
+            related_position = through[0].position or related_position
+        return other._replace(place=None, position=related_position)
 
     return list(map(finished, found))
 

@@ -151,17 +151,31 @@ class Source(NamedTuple):
 
 
 def parse(inputs: Inputs) -> Parsed:
-    """Read and parse the files, without checking their content."""
-    return inputs.parsed or parse_files(
+    """Read and parse the files, without checking their content.
+
+    Files that name no organization belong to that of the run, if other files name one.
+    """
+    parsed = inputs.parsed or parse_files(
         files.read(inputs.paths, directory=inputs.directory, stdin=inputs.stdin)
+    )
+    if inputs.organization is None:
+        return parsed
+    data = {document.file: document.data for document in parsed.documents if document.usable}
+    unnamed = {finding.place.file for finding in without_organization(data) if finding.place}
+    return parsed._replace(
+        documents=tuple(
+            document._replace(data={**document.data, "organization": inputs.organization})
+            if document.file in unnamed
+            else document
+            for document in parsed.documents
+        )
     )
 
 
 def organizations(inputs: Inputs) -> tuple[OrganizationFiles, ...]:
     """Read the files, and return the organizations that they declare, in the order of the files.
 
-    Files without an organization belong to that of the others, if there is only one. They get a
-    warning.
+    Files that name no organization are an error if other files name one.
     """
     parsed = parse(inputs)
     groups: dict[str | None, list[Document]] = {}

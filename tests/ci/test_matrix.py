@@ -12,7 +12,7 @@ from tests.folders import commit, git, write
 
 FILE = (
     "extends: ../base.yaml\norganization: {}\n"
-    "webhooks: [{{name: A, configuration: {{channel: general}}}}]\n"
+    "webhooks: [{{name: A, add: true, configuration: {{channel: general}}}}]\n"
 )
 BASE = (
     "defaults: {type: slack, event_types: ['*'], configuration: "

@@ -186,7 +186,7 @@ SETUPS: Final[Mapping[str, BlockSetup]] = {
         prints=("Type `yes` to confirm", "3 created"),
         calls=("cloudtruth --env production --project notifications run -- webhooks apply",),
     ),
-    "docs/organizations.md: Several organizations from one parent file": BlockSetup(
+    "docs/organizations.md: Several organizations from shared files": BlockSetup(
         clone=True, prints=("organization: Acme Staging", "Plan: 1 to create")
     ),
     "docs/organizations.md: Try it": BlockSetup(

@@ -136,6 +136,8 @@ TEXTS: dict[str, Callable[[Shell, Path], str]] = {
 """Output on a page, and a function that produces it."""
 DRAWINGS = {
     "docs/architecture.md: Architecture",
+    "docs/organizations.md: Brands and environments",
+    "docs/organizations.md: Files of earlier versions",
     "docs/organizations.md: Policies",
     "docs/organizations.md: Profiles",
 }

@@ -67,6 +67,7 @@ def test_the_index_lists_every_example() -> None:
         *sorted(each.name for each in EXAMPLES.glob("*.yaml")),
         *("team", "team/payments.yaml"),
         *(f"organizations/{name}.yaml" for name in ORGANIZATIONS),
+        *("organizations", "brands"),
     ],
 )
 def test_an_example_is_valid(shell: Shell, tmp_path: Path, name: str) -> None:

@@ -50,12 +50,21 @@ webhooks:
     "every event": _generic('"*"', "parameter_*, value_created, '*_deleted', '[pt]*_updated'"),
     "yaml 1.2 scalars": _slack("name: Deploys", "name: yes"),
     "a channel id": _slack('"#deploys"', "C0123456789"),
+    "marks of an overlay": """\
+extends: base.yaml
+unprotect: ["prod-*"]
+api_key: null
+defaults: {configuration: {verify: null}}
+webhooks:
+  - {name: New, add: true, type: slack, configuration: {channel: "#new"}}
+  - {name: Audit, exclude: false, state: present}
+  - {name: Old, exclude: true}
+""",
     "removed keys of an overlay": """\
 extends: base.yaml
 organization: null
 prune: null
 scope: null
-ignore: null
 api_key: null
 profile: null
 defaults: {configuration: {verify: null}}
@@ -63,12 +72,33 @@ webhooks:
   - name: Audit
     event_types: null
     id: null
-    previously: null
     adopt: null
     organization: null
     configuration: {token: null, username: null}
 """,
 }
+
+BASE: Final = """\
+organization: Acme
+prune: false
+scope: ["*"]
+api_key: {env: ACME_KEY}
+profile: acme
+protect: ["prod-*"]
+defaults:
+  type: slack
+  event_types: [value_updated]
+  configuration: {token: {env: SLACK_BOT_TOKEN}, username: CloudTruth, verify: true}
+webhooks:
+  - name: Audit
+    id: "1"
+    event_types: ["*"]
+    adopt: true
+    organization: Acme
+    configuration: {channel: "#audit", token: {env: OTHER_TOKEN}, username: Audit}
+  - {name: Old, configuration: {channel: "#old"}}
+"""
+"""The file `base.yaml` that overlays extend."""
 
 INVALID: Final = {
     **{text: text for text in BAD},
@@ -86,6 +116,7 @@ INVALID: Final = {
     "a key without a value": "prune:\nwebhooks: []\n",
     "a field that is null": _generic('ct"}', 'ct", verify: null}'),
     "a removed guard": "extends: base.yaml\nprotect: null\n",
+    "a removed list": "extends: base.yaml\nignore: null\n",
 }
 
 BEYOND: Final = {

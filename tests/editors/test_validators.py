@@ -15,7 +15,7 @@ from reconciler.source.load import load_parsed, parse_files
 from reconciler.source.yaml import parse
 from tests.editors.conftest import SCHEMA
 from tests.editors.language_server import LanguageServer
-from tests.editors.samples import BEYOND, INVALID, VALID
+from tests.editors.samples import BASE, BEYOND, INVALID, VALID
 
 _EXAMPLES = SCHEMA.parents[1] / "examples"
 _PATHS = {
@@ -31,7 +31,7 @@ EXPECTED = [name not in INVALID for name in ALL]
 
 def validate(text: str) -> bool:
     """Return whether `validate` finds no error."""
-    base = SourceFile(file="base.yaml", raw=(_EXAMPLES / "organizations/base.yaml").read_bytes())
+    base = SourceFile(file="base.yaml", raw=BASE.encode())
     file = SourceFile(file="a.yaml", raw=text.encode())
     return not has_errors(
         load_parsed(

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import os
 from pathlib import Path
-from typing import Any
 
-from hypothesis import given
-from hypothesis import strategies as st
+import pytest
 
-from reconciler.findings import has_errors
 from reconciler.model import Scheme, SecretRef
 from reconciler.source import files
 from reconciler.source.allowed import reference_in
 from reconciler.source.lint import Rules
 from reconciler.source.load import Loaded, load_parsed, parse_files
-from reconciler.source.rendered import configurations, yaml_text
-from tests.laws import strategies
+from tests.folders import write
 from tests.loading import load_texts
-from tests.source.test_rendered import in_one_file
 
 BASE = """\
 protect: ["prod-*"]
@@ -82,64 +77,31 @@ def test_a_parent_outside_the_repository_is_rejected(tmp_path: Path) -> None:
         ]
 
 
-@st.composite
-def overlays(draw: st.DrawFn) -> dict[str, str]:
-    """Return a base, and an overlay that changes, adds and excludes webhooks."""
-    lower, upper = (
-        next(iter(configurations(in_one_file(draw(strategies.declarations()))).values()))
-        for _ in range(2)
-    )
-    below = {each["name"] for each in lower["webhooks"] if "state" not in each}
-    for entry in upper["webhooks"]:
-        name = entry["name"]
-        if name not in below or "state" in entry:
-            continue
-        if draw(st.booleans()):
-            entry.clear()
-            entry.update(name=name, exclude=True)
-            continue
-        for part in (entry, entry["configuration"]):
-            for key in draw(st.lists(st.sampled_from(sorted(part.keys() - {"name"})))):
-                part.pop(key, None)
-    upper = {key: upper[key] for key in upper if key == "webhooks" or draw(st.booleans())}
-    overlay = json.dumps(upper).replace("{", '{"extends": "base/base.yaml", ', 1)
-    return {
-        "over.yaml": with_secret_files(overlay),
-        "base/base.yaml": with_secret_files(json.dumps(lower)),
-    }
-
-
-def with_secret_files(text: str) -> str:
-    """Return a file in which some references are files in its folder."""
-    return text.replace('"env": "TWO"', '"file": "two"')
-
-
-def merge(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
-    """Return an overlay merged with its base, as docs/organizations.md describes it."""
-    found = {each["name"]: each for each in lower["webhooks"]}
-    for each in upper["webhooks"]:
-        old = found.get(each["name"], {})
-        if "state" in each or "state" in old:
-            old = {}
-        new = {**old, **each}
-        if "configuration" in new and old.get("type") == new.get("type"):
-            parts = (part.get("configuration", {}) for part in (old, each))
-            new["configuration"] = {key: value for part in parts for key, value in part.items()}
-        found[each["name"]] = new
-    kept = [each for each in found.values() if "exclude" not in each]
-    return {**lower, **upper, "webhooks": kept}
-
-
-@given(overlays())
-def test_an_overlay_declares_what_its_rendered_file_does(texts: dict[str, str]) -> None:
-    """The rendered file means what the documentation says, with secrets' files in two folders."""
-    upper = json.loads(texts["over.yaml"])
-    del upper["extends"]
-    lower = json.loads(texts["base/base.yaml"].replace('"two"', '"base/two"'))
-    found = load_texts(texts)
-    assert found.desired == load_texts({"over.yaml": json.dumps(merge(lower, upper))}).desired
-    if found.desired is None:
-        assert has_errors(found.findings)
-        return
-    (data,) = configurations(found.desired).values()
-    assert load_texts({"over.yaml": yaml_text(data)}).desired == found.desired
+@pytest.mark.parametrize(
+    ("path", "message", "hint"),
+    [
+        ("lib/b.yaml", "leads through the link lib", "use the path behind the link, shared"),
+        ("b.yaml", "leads through the link b.yaml", "use the path behind the link, shared/b.yaml"),
+        ("module/b.yaml", "is in the submodule or repository module", "copy the file"),
+        ("shared", "is a directory", "extend a YAML file"),
+        ("pipe.yaml", "is not a regular file", "extend a YAML file"),
+        ("/dev/null", "is outside of this repository", "extend a YAML file"),
+        ("large.yaml", "is larger than 64 MiB", "extend a YAML file"),
+    ],
+)
+def test_a_parent_is_a_regular_file_of_the_repository(
+    tmp_path: Path, path: str, message: str, hint: str
+) -> None:
+    """A change behind a link would not be a change of a file that a review knows."""
+    write(tmp_path, {"shared/b.yaml": BASE, "module/b.yaml": BASE, "module/.git": "gitdir: x\n"})
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "lib").symlink_to("shared")
+    (tmp_path / "b.yaml").symlink_to("shared/b.yaml")
+    os.mkfifo(tmp_path / "pipe.yaml")
+    with open(tmp_path / "large.yaml", "wb") as large:
+        large.truncate(files.MAX_FILE_BYTES + 1)
+    write(tmp_path, {"over.yaml": f"extends: {path}\n"})
+    sources = files.read(["over.yaml"], directory=tmp_path, stdin=bytes)
+    (found,) = load_parsed(parse_files(sources), Rules()).findings
+    assert found.message == f"cannot extend {path!r}: it {message}"
+    assert str(found.hint).startswith(hint)

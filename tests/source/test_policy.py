@@ -16,7 +16,7 @@ from tests.folders import write
 from tests.loading import load_text, load_texts
 from tests.source.test_extend import BASE
 
-FILES = {"over.yaml": "extends: base.yaml\nlimits: {max_deletes: 9}\n", "base.yaml": BASE}
+FILES = {"over.yaml": "extends: base.yaml\nlimits: {max_deletes: 2}\n", "base.yaml": BASE}
 
 
 def webhooks(**properties: Any) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def violations(policy: Any) -> list[str]:
             ["base.yaml:12 No secret files"],
         ),
         (
-            {"properties": {"limits": {"properties": {"max_deletes": {"maximum": 5}}}}},
+            {"properties": {"limits": {"properties": {"max_deletes": {"maximum": 1}}}}},
             ["over.yaml:2 the policy's `maximum` is not met"],
         ),
         (

@@ -57,6 +57,7 @@ webhooks:
     state: absent
 """
 OTHER = """\
+organization: Acme
 scope: ["other-*"]
 prune: false
 webhooks:

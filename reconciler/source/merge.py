@@ -1,0 +1,302 @@
+"""Merge layers: a file, and the files that it extends.
+
+Every file is merged once, in the order of precedence, and only what it writes itself counts:
+
+- Mappings (`defaults`, `limits`, a webhook, a `configuration`) merge key by key. `protect`,
+  `ignore` and `previously` are united. Everything else is replaced, also a secret reference.
+- Webhooks merge by name. `exclude` and `state` are values like others until the last file is
+  merged, so only `exclude: false` or `state: present` brings a webhook back.
+- If the type of a webhook changes, the configuration of the old type is dropped.
+- `defaults` merge first and apply once, to the merged webhooks.
+
+`extend.py` reads the files, `overlay.py` checks each of them against what it extends.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from reconciler.findings import Position
+from reconciler.source.yaml import UNITED, Document, Layers
+
+_MAPPINGS: Final = frozenset({"defaults", "limits", "configuration"})
+_APART: Final = frozenset({"extends", "webhooks", "protect", "unprotect", "ignore"})
+"""Keys of a file that do not merge like others."""
+
+REMOVED: Final = object()
+"""The value of a key with the literal `null`, which removes what the file extends."""
+
+Values: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layer:
+    """A file without its errors, and what it extends.
+
+    `ancestors` are all files that it extends, each once, the lowest precedence first; `height` is
+    the number of files in the longest chain of `extends`. `values` is its data, with REMOVED for
+    the literal `null`. Entries in `skipped` have an error.
+    """
+
+    document: Document
+    values: Values
+    ancestors: tuple[Layer, ...] = ()
+    height: int = 1
+    skipped: frozenset[int] = frozenset()
+
+    @property
+    def file(self) -> str:
+        """Return the name of the file."""
+        return self.document.file
+
+
+class MergedWebhook(NamedTuple):
+    """A merged webhook, and its entries as file and index, the highest precedence first."""
+
+    data: Any
+    entries: tuple[tuple[str, int], ...]
+
+    @property
+    def is_excluded(self) -> bool:
+        """Return whether the webhook is left out."""
+        return mapping(self.data).get("exclude") is True
+
+    @property
+    def is_absent(self) -> bool:
+        """Return whether the webhook is deleted if it is live."""
+        return mapping(self.data).get("state") == "absent"
+
+
+class Merged(NamedTuple):
+    """The values of merged layers, with their webhooks, and the numbers of these by name."""
+
+    layers: tuple[Layer, ...] = ()
+    root: Mapping[str, Any] = MappingProxyType({})
+    webhooks: tuple[MergedWebhook, ...] = ()
+    numbers: Mapping[str, tuple[int, ...]] = MappingProxyType({})
+
+    def find(self, entry: Any) -> int | None:
+        """Return the number of the webhook that an entry of the next layer changes, if any."""
+        name = mapping(entry).get("name")
+        numbers = self.numbers.get(name, ()) if isinstance(name, str) else ()
+        if len(numbers) > 1:  # webhooks with the same name have ids
+            same_id = (
+                number
+                for number in numbers
+                if mapping(self.webhooks[number].data).get("id") == entry.get("id")
+            )
+            return next(same_id, None)
+        return numbers[0] if numbers else None
+
+
+def merge(layers: Sequence[Layer], directory: str) -> Merged:
+    """Merge layers in their order; `directory` is that of the file to which paths are relative."""
+    return reduce(lambda below, layer: add_layer(below, layer, directory), layers, Merged())
+
+
+def add_layer(below: Merged, layer: Layer, directory: str) -> Merged:
+    """Merge one more layer."""
+    values = _moved(layer.values, posixpath.dirname(layer.file), directory)
+    plain = {key: value for key, value in values.items() if key not in _APART}
+    root = _merge_mappings(below.root, plain)
+    webhooks = _with_types(below, root)
+    numbers = dict(below.numbers)
+    changed: set[int] = set()
+    if "webhooks" in values:
+        root["webhooks"] = values["webhooks"]
+    listed = values.get("webhooks")
+    for index, entry in enumerate(listed if isinstance(listed, list) else ()):
+        if index in layer.skipped:
+            continue
+        source = (layer.file, index)
+        number = below.find(entry)
+        if number is None or number in changed:
+            # A second entry for a webhook is kept, so that it is reported as a duplicate.
+            name = mapping(entry).get("name")
+            if isinstance(name, str):
+                numbers[name] = (*numbers.get(name, ()), len(webhooks))
+            data = _merge_mappings({}, entry) if layer.ancestors and mapping(entry) else entry
+            webhooks.append(MergedWebhook(data, (source,)))
+            continue
+        changed.add(number)
+        lower = below.webhooks[number]
+        data = _merge_entries(lower.data, entry, below.root, root)
+        webhooks[number] = MergedWebhook(data, (source, *lower.entries))
+    return Merged((*below.layers, layer), root, tuple(webhooks), numbers)
+
+
+def _with_types(below: Merged, root: Values) -> list[MergedWebhook]:
+    """Return the webhooks below, without the configuration of a type that `defaults` change."""
+    if not _retyped(_default_type(below.root), _default_type(root)):
+        return list(below.webhooks)
+    return [
+        webhook
+        if "type" in mapping(webhook.data)
+        else webhook._replace(data=_without(webhook.data, "configuration"))
+        for webhook in below.webhooks
+    ]
+
+
+def _merge_entries(lower: Any, upper: Values, old_root: Values, new_root: Values) -> dict[str, Any]:
+    """Merge an entry into a webhook; either may inherit its type from `defaults`."""
+    kept = mapping(lower)
+    old_type = kept.get("type", _default_type(old_root))
+    new_type = upper.get("type", kept.get("type", _default_type(new_root)))
+    if _retyped(old_type, new_type):
+        kept = _without(kept, "configuration")
+    return _merge_mappings(kept, upper)
+
+
+def _merge_mappings(lower: Values, upper: Values) -> dict[str, Any]:
+    """Merge two mappings. Keys of the lower one keep their order and come first."""
+    merged = dict(lower)
+    if _retyped(lower.get("type"), upper.get("type")):
+        merged.pop("configuration", None)
+    for key, new in upper.items():
+        old = merged.get(key)
+        if new is REMOVED:
+            if key not in UNITED:
+                merged.pop(key, None)
+        elif key in _MAPPINGS and isinstance(new, dict):
+            merged[key] = _merge_mappings(mapping(old), new)
+        elif key in UNITED and isinstance(old, list) and isinstance(new, list):
+            merged[key] = [*old, *(item for item in new if item not in old)]
+        else:
+            merged[key] = new
+    return merged
+
+
+# The result
+
+
+def document(merged: Merged) -> Document:
+    """Return the merged file as a document, under the name of the last layer."""
+    written = {layer.file: layer.document for layer in reversed(merged.layers)}
+    last = merged.layers[-1].document
+    data = dict(merged.root)
+    items: dict[str, list[Position]] = {}
+    for key in ("ignore", "protect"):
+        if any(key in layer.values for layer in merged.layers):
+            data[key], items[key] = _united(merged.layers, key)
+    webhooks: list[MergedWebhook] = []
+    if isinstance(data.get("webhooks"), list):
+        webhooks = [_effective(each, written) for each in merged.webhooks if not each.is_excluded]
+        data["webhooks"] = [webhook.data for webhook in webhooks]
+        positions = {file: layer.items.get("webhooks", []) for file, layer in written.items()}
+        items["webhooks"] = [
+            positions[file][index] for (file, index), *_ in (each.entries for each in webhooks)
+        ]
+    layers = Layers(written, tuple(webhook.entries for webhook in webhooks))
+    return last._replace(data=data, items=items, layers=layers)
+
+
+def _effective(webhook: MergedWebhook, written: Mapping[str, Document]) -> MergedWebhook:
+    """Return a webhook without the keys that only direct the merge.
+
+    Of an absent webhook only name and id are left, and what the entry with `state: absent` writes
+    beside it, which is an error.
+    """
+    data = webhook.data
+    if not isinstance(data, dict):
+        return webhook
+    if webhook.is_absent and len(webhook.entries) > 1:
+        entries = {(file, index): written[file].webhooks[index] for file, index in webhook.entries}
+        source = next(source for source, entry in entries.items() if "state" in mapping(entry))
+        kept = {"name", "id", *mapping(entries[source])}
+        data = {key: value for key, value in data.items() if key in kept}
+        others = (other for other in webhook.entries if other != source)
+        webhook = MergedWebhook(data, (source, *others))
+    return webhook._replace(data=_without(data, "add", "exclude"))
+
+
+def protected(layers: Sequence[Layer]) -> dict[str, Layer]:
+    """Return the globs that layers protect, each with the first layer that does.
+
+    `unprotect` applies to what its file extends, not to the globs of other branches.
+    """
+    first: dict[str, Layer] = {}
+    for layer in layers:
+        for glob in texts(layer.values.get("protect")):
+            relaxed = any(
+                layer in other.ancestors and glob in texts(other.values.get("unprotect"))
+                for other in layers
+            )
+            if not relaxed:
+                first.setdefault(glob, layer)
+    return first
+
+
+def _united(layers: Sequence[Layer], key: str) -> tuple[Any, list[Position]]:
+    """Return the list that the lists of layers form, with the position of each item."""
+    items: list[Any] = []
+    positions: list[Position] = []
+    kept = protected(layers) if key == "protect" else {}
+    for layer in layers:
+        listed = layer.values.get(key, [])
+        if listed is REMOVED:
+            continue
+        if not isinstance(listed, list):
+            return listed, []  # the schema reports it
+        earlier = list(items)
+        for item, position in zip(listed, layer.document.items.get(key, ()), strict=True):
+            is_text = isinstance(item, str)
+            if item in earlier or (key == "protect" and is_text and item not in kept):
+                continue
+            items.append(item)
+            positions.append(position)
+    return items, positions
+
+
+# Values
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """Return a value if it is a mapping, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def texts(value: Any) -> list[str]:
+    """Return the strings in a list; none if the value is not a list."""
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
+def _without(data: Any, *keys: str) -> Any:
+    """Return a mapping without some keys, unchanged if it has none of them."""
+    if not any(key in mapping(data) for key in keys):
+        return data
+    return {key: value for key, value in data.items() if key not in keys}
+
+
+def _default_type(root: Values) -> object:
+    return mapping(root.get("defaults")).get("type")
+
+
+def _retyped(old: object, new: object) -> bool:
+    return old is not None and new not in (None, REMOVED, old)
+
+
+def _moved(values: Values, source: str, target: str) -> Values:
+    """Return values of a file in the directory `source` for one in `target`.
+
+    The paths of `{file: ...}` references are relative to the file that contains them.
+    """
+    if source == target:
+        return values
+
+    def moved(value: Any) -> Any:
+        match value:
+            case {"file": str(path)} if not posixpath.isabs(path):
+                return {**value, "file": posixpath.relpath(posixpath.join(source, path), target)}
+            case {"configuration": dict(settings)}:
+                changed = {key: moved(setting) for key, setting in settings.items()}
+                return {**value, "configuration": changed}
+            case list():
+                return [moved(item) for item in value]
+        return value
+
+    return {key: moved(value) for key, value in values.items()}
