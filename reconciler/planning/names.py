@@ -56,7 +56,7 @@ def unmatched(only: Iterable[str], names: Collection[str], searched: str) -> Ite
     for glob in dict.fromkeys(only):
         if not any(map(Globs((glob,)).match, names)):
             yield warning(
-                ONLY_MATCHES_NOTHING,
+                "only-matches-nothing",
                 f"--only {glob!r} matches no {searched}",
                 "a glob must match the whole name, and case matters (`team-*`, not `team`); "
                 "`webhooks status` lists names",
