@@ -5,9 +5,10 @@ is left out and added to `ignore`, with the reason in a comment, so that it is n
 secret is never written: it becomes a reference. A URL without a credential is written as text.
 
 Fields with equal visible values share a reference. Each hidden value has a separate one, except
-Slack tokens, which share one unless the visible parts of their masks differ. The variable of a URL
-that several webhooks share is named after its host; another shared value is named after the first
-webhook, and a comment marks the others.
+Slack tokens: those with the same user name and equal masks are assumed to be one, which the file
+says in a comment. A webhook whose channel is hidden is written as a comment and ignored. The
+variable of a URL that several webhooks share is named after its host; another shared value is named
+after the first webhook, and a comment marks the others.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, count
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from reconciler.findings import Position, Severity
@@ -26,10 +28,10 @@ from reconciler.model import DataPath, Live, LiveValue, LiveWebhook, Scheme, Sec
 from reconciler.planning.compare import compare_live
 from reconciler.planning.match import unknown_type_or_event
 from reconciler.planning.names import Globs
-from reconciler.planning.readback import Reading, plausible, secrets_alike
+from reconciler.planning.readback import Reading, is_hidden, plausible, secrets_alike
 from reconciler.source.lint import Rules
 from reconciler.source.load import Parsed, load_parsed
-from reconciler.source.rendered import yaml_text
+from reconciler.source.rendered import escaped, yaml_text
 from reconciler.source.secrets import public_url
 from reconciler.source.text import in_quotes
 from reconciler.source.yaml import Document
@@ -41,35 +43,74 @@ _MODELINE: Final = (
     "# yaml-language-server: $schema=https://raw.githubusercontent.com/cloudtruth-webhooks/"
     "cloudtruth-webhooks/main/schemas/webhooks.schema.json"
 )
+_HIDDEN_CHANNEL: Final = "the server shows no valid channel"
+_SLACK_TOKENS: Final = [each for each in slack.KIND.fields if each.secret_pattern is slack.TOKEN]
 _MAX_VARIABLE: Final = 100
 _HOW_TO_DECLARE: Final = (
     "to manage one, replace its line with a declaration in the same change; otherwise it is deleted"
 )
 
 
+class Tokens(NamedTuple):
+    """The references that a user has chosen for hidden Slack tokens.
+
+    `shared` is for all webhooks whose user name is not in `named`; without it, each user name has a
+    separate reference.
+    """
+
+    shared: SecretRef | None = None
+    named: Mapping[str, SecretRef] = MappingProxyType({})
+
+
+NO_TOKENS: Final = Tokens()
+
+
+class HiddenTokens(NamedTuple):
+    """Declared webhooks with a user name and hidden tokens, which `reference` is assumed to be."""
+
+    reference: SecretRef
+    username: str
+    number: int
+
+
 class Export(NamedTuple):
     """The file's text, the references in it, and the number of webhooks that it declares.
 
-    `left_out` has (name, reason) for the live webhooks that the file ignores.
+    `left_out` has (name, reason) for the live webhooks that the file ignores. `hidden` are the
+    hidden Slack tokens, those of most webhooks first.
     """
 
     text: str
     references: tuple[SecretRef, ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()
     declared: int = 0
+    hidden: tuple[HiddenTokens, ...] = ()
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """Return a line for each reference that several hidden tokens are assumed to be."""
+        lines = []
+        for reference in dict.fromkeys(each.reference for each in self.hidden):
+            users = [each for each in self.hidden if each.reference == reference]
+            number = sum(each.number for each in users)
+            names = ", ".join(f"{in_quotes(each.username)} ({each.number})" for each in users)
+            if number > 1:
+                lines.append(f"{reference} is the token of {number} webhooks: username {names}")
+        return tuple(lines)
 
 
-def export(live: Live, *, only: Sequence[str] = (), token: SecretRef = SLACK_TOKEN) -> Export:
+def export(live: Live, *, only: Sequence[str] = (), tokens: Tokens = NO_TOKENS) -> Export:
     """Return `live` as YAML; `only` are globs over names, which become the scope of the file.
 
-    `token` refers to the token that most Slack webhooks share.
+    `tokens` are the references of hidden Slack tokens.
     """
+    token = tokens.shared or SLACK_TOKEN
     chosen = Globs(only or ("*",))
     everything = sorted(live.webhooks, key=lambda each: (each.name, each.id))
     webhooks = [each for each in everything if chosen.match(each.name)]
     known = [each for each in everything if each.type in KINDS]
     visible = {name for each in known for name in _shown(each) if _secret(each, name)}
-    references = _references(known, {each.id for each in webhooks}, visible, token)
+    references = _references(known, {each.id for each in webhooks}, visible, tokens)
     named = Counter(each.name for each in webhooks)
     reasons = {each.id: reason for each in webhooks if (reason := _unsupported_reason(each))}
     entries = {
@@ -116,12 +157,54 @@ def export(live: Live, *, only: Sequence[str] = (), token: SecretRef = SLACK_TOK
                 first.setdefault(ref, found.name)
     ids = {each.id for each in written}
     used = {ref for (key, _), ref in references.items() if key in ids}
-    return Export(
-        text=f"{_MODELINE}\n\n{yaml_text(data, lambda path: comments.get(path, ''))}",
+    exported = Export(
+        text="",
         references=tuple(sorted(used, key=str)),
         left_out=tuple(left_out),
         declared=len(written),
+        hidden=_hidden_tokens(written, references),
     )
+    header = "\n".join((_MODELINE, *_assumption_comments(exported.assumptions)))
+    unknown = [
+        _entry(each, references, pinned=named[each.name] > 1)
+        for each in webhooks
+        if reasons.get(each.id) == _HIDDEN_CHANNEL
+    ]
+    text = yaml_text(data, lambda path: comments.get(path, ""))
+    return exported._replace(text=f"{header}\n\n{text}{_commented(unknown)}")
+
+
+def _hidden_tokens(
+    webhooks: Iterable[LiveWebhook], references: Mapping[tuple[str, str], SecretRef]
+) -> tuple[HiddenTokens, ...]:
+    """Count the hidden Slack tokens by reference and user name, the most frequent first."""
+    numbers = Counter(
+        (references[webhook.id, field.name], _username(webhook))
+        for webhook in webhooks
+        for field in _SLACK_TOKENS
+        if webhook.type == slack.KIND.type and (webhook.id, field.name) in references
+        if not plausible(_secret(webhook, field.name))
+    )
+    return tuple(HiddenTokens(*key, number) for key, number in numbers.most_common())
+
+
+def _assumption_comments(assumptions: Sequence[str]) -> Iterator[str]:
+    """Yield the assumptions as comments of the file."""
+    if assumptions:
+        yield "# CloudTruth hides these tokens. Check each assumption, then delete its line:"
+    yield from (f"#   {escaped(line)}" for line in assumptions)
+
+
+def _commented(entries: Sequence[dict[str, Any]]) -> str:
+    """Return declarations that lack a channel as comments."""
+    if not entries:
+        return ""
+    lines = yaml_text({"webhooks": [*entries]}).splitlines()[2:]
+    about = (
+        "  # CloudTruth shows no valid channel of these webhooks, so they are in `ignore`. To",
+        "  # manage one, uncomment it, add its `channel`, and remove its line from `ignore`.",
+    )
+    return "".join(f"{line}\n" for line in ("", *about, *(f"  # {line[2:]}" for line in lines)))
 
 
 def _rejected(entries: Mapping[str, Any]) -> dict[str, str]:
@@ -156,28 +239,34 @@ def _references(
     webhooks: Sequence[LiveWebhook],
     chosen: Collection[str],
     visible: Collection[str],
-    token: SecretRef,
+    tokens: Tokens,
 ) -> dict[tuple[str, str], SecretRef]:
     """Return a reference for each secret of the `chosen` ids, by id and field name.
 
     A shared URL's variable is named after its host, any other after the first of all `webhooks`
-    with the value, so a partial export uses the same names. `token` is used for the Slack token
-    that most of those chosen share. `visible` has the secret fields that any live webhook shows.
+    with the value, or its user name, so a partial export uses the same names. The Slack token that
+    most of those chosen share has the reference of `tokens`. `visible` has the secret fields that
+    any live webhook shows.
     """
     found: dict[tuple[str, str], SecretRef] = {}
-    taken = {token.name}
+    token = tokens.shared or SLACK_TOKEN
+    taken = {token.name, *(each.name for each in tokens.named.values())}
     secret_fields = [(kind, each) for kind in KINDS.values() for each in kind.fields if each.secret]
     for kind, field in secret_fields:
         same_type = (each for each in webhooks if each.type == kind.type)
         members = [each for each in same_type if _refers(field, each, visible)]
-        groups = sorted(_groups(field, members), key=len, reverse=True)
-        usual = max(groups, key=lambda group: sum(each.id in chosen for each in group), default=[])
+        groups = sorted(_groups(field, members, tokens), key=len, reverse=True)
+        unnamed = [group for group in groups if _chosen(group[0], field, tokens) is None]
+        usual = max(unnamed, key=lambda group: sum(each.id in chosen for each in group), default=[])
         for group in groups:
-            reference = token
-            if group is not usual or field.secret_pattern is not slack.TOKEN:
+            reference = _chosen(group[0], field, tokens) or token
+            if (group is not usual and reference == token) or field not in _SLACK_TOKENS:
                 url = _secret(group[0], field.name) if field.is_url else None
                 origin = url.origin() if url is not None and len(group) > 1 else None
                 owner = origin.partition("://")[2] if origin else group[0].name
+                hidden = field in _SLACK_TOKENS and not plausible(_secret(group[0], field.name))
+                if hidden and tokens.shared is None:
+                    owner = _username(group[0]) or owner
                 stem = _variable(owner, field.name)
                 numbered = (f"{stem}_{number}" for number in count(2))
                 name = next(each for each in chain([stem], numbered) if each not in taken)
@@ -187,7 +276,21 @@ def _references(
     return found
 
 
-def _groups(field: Field, webhooks: Sequence[LiveWebhook]) -> list[list[LiveWebhook]]:
+def _username(webhook: LiveWebhook) -> str:
+    value = _shown(webhook).get("username")
+    return value if isinstance(value, str) else ""
+
+
+def _chosen(webhook: LiveWebhook, field: Field, tokens: Tokens) -> SecretRef | None:
+    """Return the reference that the user has chosen for the user name of a hidden Slack token."""
+    if field not in _SLACK_TOKENS or plausible(_secret(webhook, field.name)):
+        return None
+    return tokens.named.get(_username(webhook))
+
+
+def _groups(
+    field: Field, webhooks: Sequence[LiveWebhook], tokens: Tokens
+) -> list[list[LiveWebhook]]:
     """Return the webhooks by the value of a secret field: those that may share a reference."""
     values = [_secret(each, field.name) for each in webhooks]
     numbers = Secret.groups(each or Secret("") for each in values)
@@ -197,7 +300,12 @@ def _groups(field: Field, webhooks: Sequence[LiveWebhook]) -> list[list[LiveWebh
         if not plausible(value):
             encrypted = secrets_alike(field, value, Secret("enc:")) is Reading.UNKNOWN
             hidden = "encrypted" if encrypted else number
-            key = hidden if field.secret_pattern is slack.TOKEN else found.id
+            if field not in _SLACK_TOKENS:
+                key = found.id
+            elif (chosen := _chosen(found, field, tokens)) is not None:
+                key = chosen
+            else:
+                key = hidden if tokens.shared is not None else (hidden, _username(found))
         groups[key].append(found)
     return list(groups.values())
 
@@ -218,7 +326,13 @@ def _unsupported_reason(found: LiveWebhook) -> str | None:
     if (unknown := unknown_type_or_event(found)) is not None:
         reason, what = unknown
         return f"{reason.replace('-', ' ')} {what}, so no file can declare it"
-    return None if _shown(found) else "the server hides its configuration"
+    if not _shown(found):
+        return "the server hides its configuration"
+    fields = KINDS[found.type].fields
+    hidden = any(
+        each.may_be_hidden and is_hidden(each, _shown(found).get(each.name)) for each in fields
+    )
+    return _HIDDEN_CHANNEL if hidden else None
 
 
 def _refers(field: Field, found: LiveWebhook, visible: Collection[str]) -> bool:
@@ -232,7 +346,10 @@ def _refers(field: Field, found: LiveWebhook, visible: Collection[str]) -> bool:
 
 def _literal_value(field: Field, found: LiveWebhook) -> str | bool | None:
     """Return a value that the file has as text or flag; None if it is not set, hidden or secret."""
-    match _shown(found).get(field.name):
+    value = _shown(found).get(field.name)
+    if not field.secret and is_hidden(field, value):
+        return None
+    match value:
         case Secret() as url if field.is_url:
             return public_url(url)
         case bool(flag):

@@ -136,13 +136,13 @@ def _list(data: Sequence[Any], comment: _Comment, path: DataPath) -> Iterator[st
             yield f"- {_inline(item)}{_trailing_comment(note)}"
             continue
         yield from [""] if number else []
-        yield from [f"# {_escaped(note)}"] if note else []
+        yield from [f"# {escaped(note)}"] if note else []
         for place, line in enumerate(_mapping(item, comment, (*path, number))):
             yield f"  {line}" if place else f"- {line}"
 
 
 def _trailing_comment(comment: str) -> str:
-    return f"  # {_escaped(comment)}" if comment else ""
+    return f"  # {escaped(comment)}" if comment else ""
 
 
 def _inline(value: Any) -> str:
@@ -163,10 +163,10 @@ def scalar(text: str) -> str:
     if _BARE.fullmatch(text) and text.casefold() not in _SPECIAL and text.isprintable():
         return text
     quoted = re.sub(r'(["\\])', r"\\\1", text)
-    return f'"{_escaped(quoted)}"'
+    return f'"{escaped(quoted)}"'
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Return text on one line, without characters that are not shown and without commands."""
     return without_commands("".join(map(_escaped_char, text)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from reconciler.emulator.store import Store
 from tests.cli.conftest import SECRETS, Cloud, File, Shell, expect
+from tests.emulated.variant import Variant
 from tests.folders import commit, git, write
 
 LOCAL = "--local"
@@ -179,6 +181,94 @@ def test_init_confirms_on_a_terminal(shell: Shell, applied: None, tmp_path: Path
     path.unlink()
     done = shell("init", LOCAL, "--yes", terminal=True)
     assert (done.code, "?" in done.err) == (0, False)
+
+
+APPS = {"PaymentsBot": (20, "xoxb-1111111111-pay"), "DeployBot": (16, "xoxb-2222222222-dep"),
+        "CloudTruth": (10, "xoxb-3333333333-ct")}  # fmt: skip
+
+
+@pytest.fixture
+def apps(server: Cloud, tmp_path: Path) -> Callable[[], dict[str, str]]:
+    """Store 46 webhooks of three Slack apps on a server that hides tokens; return their tokens."""
+    (tmp_path / "webhooks.yaml").unlink()
+    emulator = server.emulator
+    emulator.behavior = Variant(read_back="mask")
+    for username, (count, token) in APPS.items():
+        for number in range(count):
+            configuration = {"token": token, "channel": f"#c{number}", "username": username}
+            row = {
+                "name": f"{username} {number}",
+                "type": "slack",
+                "event_types": ["value_updated"],
+            }
+            row |= {"organization": emulator.organization, "configuration": configuration}
+            emulator.store.save({"id": emulator.store.new_id(), **row})
+    return lambda: {
+        row["name"]: row["configuration"]["token"]
+        for row in emulator.store.webhooks(emulator.organization)
+    }
+
+
+@pytest.mark.parametrize(
+    ("keys", "variables"),
+    [
+        (None, ("SLACK_BOT_TOKEN", "WEBHOOK_DEPLOYBOT_TOKEN", "WEBHOOK_CLOUDTRUTH_TOKEN")),
+        ("yes\nenv:PAY\n\nenv:CT\n", ("PAY", "WEBHOOK_DEPLOYBOT_TOKEN", "CT")),
+    ],
+    ids=["in a script", "on a terminal"],
+)
+def test_adopting_the_webhooks_of_several_slack_apps_loses_no_token(
+    shell: Shell,
+    server: Cloud,
+    apps: Callable[[], dict[str, str]],
+    tmp_path: Path,
+    keys: str | None,
+    variables: tuple[str, ...],
+):
+    """A reader of the README adopts 46 webhooks, edits each app, and rotates one token."""
+    before = apps()
+    cloud = {each: server.environ[each] for each in server.environ if each[:5] == "CLOUD"}
+    done = shell("init", terminal=keys is not None, keys=keys or "", **cloud)
+    path = tmp_path / "webhooks.yaml"
+    expect(done, 0, "No changes. 46 webhooks match", "check the assumptions at the top")
+    for (username, (count, _)), variable in zip(APPS.items(), variables, strict=True):
+        line = f"env {variable} is the token of {count} webhooks: username '{username}' ({count})"
+        assert line in done.err
+        assert f"#   {line}\n" in path.read_text()
+
+    secrets = dict(zip(variables, (token for _, token in APPS.values()), strict=True))
+    text = path.read_text()
+    path.write_text(re.sub(r'channel: "#c1"', 'channel: "#moved"', text))
+    done = shell("apply", "--yes", **cloud, **secrets)
+    expect(done, 0, "Applied 3 of 3 changes")
+    for variable in variables:
+        assert f"resent from env {variable} (hidden: replaced if it was another one)" in done.err
+    assert apps() == before
+
+    pay = variables[0]
+    old = tmp_path / "old.yaml"
+    old.write_text(path.read_text())
+    path.write_text(path.read_text().replace(f"{{env: {pay}}}", f"{{env: {pay}, version: 2}}"))
+    rotated = {**secrets, pay: "xoxb-4444444444-new"}
+    done = shell("apply", "--yes", "--base", "old.yaml", **cloud, **rotated)
+    expect(done, 0, "20 webhooks", f"resent from env {pay} (version 2) (hidden:")
+    changed = {name for name, token in apps().items() if token != before[name]}
+    assert changed == {name for name in before if name.startswith("PaymentsBot")}
+
+
+def test_one_token_for_all_apps_is_an_assumption_that_the_user_makes(
+    shell: Shell, server: Cloud, apps: Callable[[], dict[str, str]], tmp_path: Path
+):
+    """The line has all user names; a user name that no webhook has is an error."""
+    cloud = {each: server.environ[each] for each in server.environ if each[:5] == "CLOUD"}
+    expect(shell("init", "--token", "env:T", "--token", "env:U", **cloud), 64, "two references")
+    expect(shell("init", "--token", "Pay=env:T", **cloud), 64, "user name Pay", "DeployBot")
+    assert not (tmp_path / "webhooks.yaml").exists()
+    users = "username 'PaymentsBot' (20), 'DeployBot' (16), 'CloudTruth' (10)\n"
+    done = shell("init", "--token", "env:T", **cloud)
+    expect(done, 0, f"env T is the token of 46 webhooks: {users}")
+    done = shell("export", "--token", "DeployBot=env:D", **cloud)
+    expect(done, 0, "env D is the token of 16 webhooks", "{env: WEBHOOK_CLOUDTRUTH_TOKEN}")
 
 
 def test_init_shows_differences(shell: Shell, server: Cloud):

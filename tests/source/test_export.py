@@ -13,7 +13,7 @@ from reconciler.findings import has_errors
 from reconciler.kinds.events import EVENT_TYPES
 from reconciler.model import Live, LiveWebhook, Scheme, Secret, SecretRef
 from reconciler.planning.planner import plan
-from reconciler.source.export import Export, export
+from reconciler.source.export import Export, Tokens, export
 from tests.loading import load_text
 from tests.planning.builders import live, live_generic, live_slack, unshown
 
@@ -140,14 +140,17 @@ def test_the_file_is_readable(request: pytest.FixtureRequest) -> None:
 def test_webhooks_of_one_slack_workspace_share_one_reference(
     tokens: tuple[object, ...], names: str
 ) -> None:
-    """Hidden tokens have one reference, unless their masks differ; each shown token has its own."""
+    """Hidden tokens of one user name have one reference, unless their masks differ.
+
+    Each shown token has its own.
+    """
     reference = SecretRef(scheme=Scheme.FILE, name="secrets/slack")
     hooks = [
         live_slack(name, f"id-{name}", token=token)
         for name, token in zip("ABC", tokens, strict=True)
     ]
 
-    exported = export(live(*hooks), token=reference)
+    exported = export(live(*hooks), tokens=Tokens(reference))
 
     declared = {each.name: each for each in read_back(exported.text).webhooks}
     for name, expected in zip("ABC", names, strict=True):
@@ -180,7 +183,65 @@ def test_a_token_that_may_be_hidden_is_referenced() -> None:
     assert note not in export(live(*hooks)).text
 
 
+def masked(*usernames: str) -> Live:
+    """Return webhooks with hidden tokens, one for each user name."""
+    hooks = (
+        live_slack(f"w{number}", f"id-{number}", username=name, token="*****")
+        for number, name in enumerate(usernames)
+    )
+    return live(*hooks)
+
+
+def env(name: str) -> SecretRef:
+    return SecretRef(scheme=Scheme.ENV, name=name)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "references", "assumed"),
+    [
+        (Tokens(), ("SLACK_BOT_TOKEN", "WEBHOOK_B_TOKEN"), (2, 2)),
+        (Tokens(env("T")), ("T", "T"), (4,)),
+        (Tokens(named={"B": env("T")}), ("SLACK_BOT_TOKEN", "T"), (2, 2)),
+        (Tokens(named={"A": env("T"), "B": env("T")}), ("T", "T"), (4,)),
+        (Tokens(env("S"), {"A": env("T")}), ("T", "S"), (2, 2)),
+    ],
+)
+def test_hidden_tokens_are_assumed_to_be_one_only_for_a_user_name(
+    tokens: Tokens, references: tuple[str, ...], assumed: tuple[int, ...]
+) -> None:
+    """The file has each assumption as a comment, and declares what was assumed."""
+    found = masked("A", "B", "A", "B")
+
+    exported = export(found, tokens=tokens)
+
+    declared = {
+        each.configuration["username"]: each.configuration["token"]
+        for each in read_back(exported.text).webhooks
+    }
+    assert declared == dict(zip("AB", map(env, references), strict=True))
+    for number, line in zip(assumed, exported.assumptions, strict=True):
+        assert f" of {number} webhooks: username '" in line
+        assert f"#   {line}\n" in exported.text.partition("organization:")[0]
+
+
+def test_a_webhook_with_a_hidden_channel_is_a_comment_to_complete() -> None:
+    """It is ignored; uncommented and with a channel, the entry declares it."""
+    found = live(live_slack("X", channel="*****"), live_slack("A", "id-2"))
+
+    exported = assert_unchanged(found)
+
+    comment = exported.text.partition("`ignore`.\n")[2]
+    entry = comment.replace("  # ", "  ").replace(
+        "configuration: {", 'configuration: {channel: "#x", '
+    )
+    text = exported.text.partition("  # CloudTruth shows no valid")[0] + entry
+    text = text.replace(f"  - X  # {HIDDEN_CHANNEL}\n", "  - none\n")
+    (update, *_) = [each for each in read_back(text).webhooks if each.name == "X"]
+    assert update.configuration["channel"] == "#x"
+
+
 NOT_A_CHANNEL = "`channel` is not the name or id of a Slack channel"
+HIDDEN_CHANNEL = "the server shows no valid channel"
 
 
 @pytest.mark.parametrize(
@@ -196,9 +257,9 @@ NOT_A_CHANNEL = "`channel` is not the name or id of a Slack channel"
         ("the name contains invisible characters: U+D800", live_slack("bad\ud800name")),
         ("the server hides its configuration", unshown(live_slack("X"))),
         (NOT_A_CHANNEL, live_slack("X", channel="@bob")),
-        (NOT_A_CHANNEL, live_slack("X", channel="https://hooks.slack.com/services/T0/B0/hunter22")),
-        ("`channel` is missing", live_slack("X", channel="*****")),
-        ("`channel` is missing", live_slack("X", channel=None)),
+        (HIDDEN_CHANNEL, live_slack("X", channel="https://hooks.slack.com/services/T0/hunter22")),
+        (HIDDEN_CHANNEL, live_slack("X", channel="*****")),
+        (HIDDEN_CHANNEL, live_slack("X", channel=None)),
         ("`username` is missing", live_slack("X", username="")),
         (
             "`username` contains a placeholder, which is not expanded",

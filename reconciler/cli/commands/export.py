@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Sequence
 from typing import Final
 
 from reconciler import workflow
@@ -10,22 +12,24 @@ from reconciler.cli.connection import connected
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, ReconcilerError, UsageError
-from reconciler.model import Scheme
+from reconciler.model import Scheme, SecretRef
 from reconciler.planning import planner
 from reconciler.planning.names import unmatched
 from reconciler.render.quote import prose, quote
 from reconciler.render.words import plural, shorten
 from reconciler.source.allowed import parse_reference
-from reconciler.source.export import SLACK_TOKEN, Export, export
+from reconciler.source.export import SLACK_TOKEN, Export, Tokens, export
 from reconciler.source.lint import Rules
 from reconciler.source.load import Parsed, load_parsed
 from reconciler.source.write import FileKind, check_writable, write_atomically
 from reconciler.source.yaml import parse
 
 TOKEN: Final = Option(
-    "--token", group="Files", metavar="REF", default=f"env:{SLACK_TOKEN.name}", show_default=True,
-    help="Slack token reference: env:NAME or file:PATH.",
+    "--token", group="Files", multiple=True, metavar="[USERNAME=]REF",
+    help="Slack token reference: env:NAME or file:PATH, of all hidden tokens or those of a user "
+    f"name. [default: env:{SLACK_TOKEN.name}, others by user name]",
 )  # fmt: skip
+_NAMED: Final = re.compile(r"(?s)(?:(?P<username>.+?)=)?(?P<reference>(?:env|file):.+)")
 
 
 @command(
@@ -43,11 +47,16 @@ TOKEN: Final = Option(
     ),
 )  # fmt: skip
 def run(
-    session: Session, out: str | None, force: bool, only: tuple[str, ...], check: bool, token: str
+    session: Session,
+    out: str | None,
+    force: bool,
+    only: tuple[str, ...],
+    check: bool,
+    token: tuple[str, ...],
 ) -> int:
-    """Secrets become references: one per visible value. Hidden Slack tokens share one, unless the
-    visible parts of their masks differ. Webhooks that a file cannot express are added to `ignore`,
-    with the reason.
+    """Secrets become references: one per visible value. Hidden Slack tokens with the same user name
+    and mask are assumed to be one, which the file says in a comment. Webhooks that a file cannot
+    express are added to `ignore`, with the reason.
 
     Examples:
         # adopt an organization
@@ -56,10 +65,12 @@ def run(
         webhooks export --check
         # choose the Slack token's variable
         webhooks export --token env:SLACK_TOKEN
+        # the hidden tokens of webhooks with one user name
+        webhooks export --token PaymentsBot=env:PAYMENTS_SLACK_TOKEN
         # adopt part of it
         webhooks export --only 'team-a-*' -o team-a.yaml
     """
-    slack_token = parse_reference(token)
+    tokens = parse_tokens(token)
     console, path = session.console, session.path(out)
     over = FileKind.WEBHOOKS if force else None
     if path is not None:
@@ -74,7 +85,8 @@ def run(
             f"--only selects none of {len(live.webhooks)} live webhooks: nothing is exported",
             hint=notes[0].hint,
         )
-    made = export(live, only=only, token=slack_token)
+    made = export(live, only=only, tokens=tokens)
+    require_usernames(tokens, made)
     if check:
         parsed = Parsed(documents=(parse(made.text.encode(), "export"),))
         checked = workflow.accept(load_parsed(parsed, Rules()), session.inputs)
@@ -98,8 +110,54 @@ def run(
     return ExitCode.OK
 
 
+def parse_tokens(values: Sequence[str]) -> Tokens:
+    """Return the references of `--token`. Raises UsageError; the message has no value."""
+    shared: SecretRef | None = None
+    named: dict[str, SecretRef] = {}
+    for value in values:
+        match = _NAMED.fullmatch(value)
+        username = None if match is None else match["username"]
+        reference = parse_reference(value if match is None else match["reference"])
+        if username is not None:
+            named[username] = reference
+        elif shared is None:
+            shared = reference
+        else:
+            raise UsageError(
+                "--token gives two references for all hidden tokens",
+                hint="name the user name of each: --token USERNAME=env:NAME",
+            )
+    return Tokens(shared, named)
+
+
+def require_usernames(tokens: Tokens, made: Export) -> None:
+    """Raise UsageError for a user name of `--token` that no webhook with a hidden token has.
+
+    Without hidden tokens the names have no effect.
+    """
+    known = {each.username for each in made.hidden}
+    unknown = sorted(tokens.named.keys() - known)
+    if known and unknown:
+        names = shorten([quote(each) for each in sorted(known)], 10)
+        raise UsageError(
+            f"--token: no webhook with a hidden token has the user name {quote(unknown[0])}",
+            hint=f"user names of webhooks with hidden tokens: {names}",
+        )
+
+
 def print_notes(session: Session, made: Export) -> None:
-    """Print what an export leaves out and why, and at most five of its references."""
+    """Print what an export assumes and leaves out, and at most five of its references."""
+    for assumption in made.assumptions:
+        session.console.message(
+            "warning", f"assumed, because tokens are hidden: {prose(assumption)}"
+        )
+    if made.assumptions:
+        session.console.message(
+            "note",
+            "an update sends the assumed token in place of the hidden one; if a webhook belongs to "
+            "another Slack app, use --token USERNAME=env:NAME; `webhooks check` shows what a "
+            "token can post to",
+        )
     for name, reason in made.left_out:
         text = f"{quote(name)} is ignored in the file: {prose(reason)}"
         session.console.message("note", text)

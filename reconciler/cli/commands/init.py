@@ -17,7 +17,7 @@ from reconciler import workflow
 from reconciler.api.origin import DEFAULT_SERVER, Origin
 from reconciler.ci import workflows
 from reconciler.ci.matrix import labeled, labels_before
-from reconciler.cli.commands.export import TOKEN, print_notes
+from reconciler.cli.commands.export import TOKEN, parse_tokens, print_notes, require_usernames
 from reconciler.cli.connection import connected
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
@@ -29,12 +29,15 @@ from reconciler.render.quote import quote
 from reconciler.render.words import plural
 from reconciler.settings import LOCAL_SERVER
 from reconciler.source.allowed import parse_reference
-from reconciler.source.export import SLACK_TOKEN, export
+from reconciler.source.export import SLACK_TOKEN, Tokens, export
 from reconciler.source.files import DEFAULT_FILE
 from reconciler.source.history import commit_of, git_in
 from reconciler.source.rendered import scalar
 from reconciler.source.secrets import references
 from reconciler.source.write import FileKind, check_kind, write_atomically
+
+_MAX_QUESTIONS: Final = 12
+"""User names whose token `init` asks for; the others keep separate references."""
 
 _UNSET: Final = "# organization: Acme"
 """The line of the starter that is replaced if there is an API key."""
@@ -63,7 +66,7 @@ _ORGANIZATION: Final = re.compile(r"^organization: .*$", re.MULTILINE)
 def run(
     session: Session,
     target: str,
-    token: str,
+    token: tuple[str, ...],
     github: bool,
     branch: str | None,
     policy: tuple[str, ...],
@@ -86,7 +89,7 @@ def run(
         # update them after an edit
         webhooks init --github --yes
     """
-    slack_token = parse_reference(token)
+    tokens = parse_tokens(token)
     directory, console = session.process.directory, session.console
     target = target.replace(os.sep, "/")  # it is written into workflows
     file = "" if target == DEFAULT_FILE else f" -f {shlex.quote(target)}"
@@ -110,7 +113,7 @@ def run(
     revision = commit or (workflows.installed_commit() if github else None)
     # An unknown commit is an error before a write.
     installed, lock = workflows.pinned(revision) if github else ("", "")
-    steps = _write_configuration(session, target, file, slack_token, yes=yes) if is_new else []
+    steps = _write_configuration(session, target, file, tokens, yes=yes) if is_new else []
     add_workflows = f"run `webhooks init{file} --github`"
     if github:
         before = directory / workflows.CALLER
@@ -162,7 +165,7 @@ Each step is explained in {workflows.GUIDE}"""
 
 
 def _write_configuration(
-    session: Session, target: str, file: str, token: SecretRef, *, yes: bool
+    session: Session, target: str, file: str, tokens: Tokens, *, yes: bool
 ) -> list[str]:
     """Write an export, or the starter if there is nothing to export; return the next steps.
 
@@ -172,7 +175,7 @@ def _write_configuration(
     with suppress(CredentialError), connected(session) as connection:
         live = workflow.read_live(connection.api, session.organization)
     if live is not None and live.webhooks:
-        return _adopt(session, live, target, file, token, yes=yes)
+        return _adopt(session, live, target, file, tokens, yes=yes)
     missing, text = "API key", _starter()
     if live is not None:
         missing = "live webhooks"
@@ -201,7 +204,7 @@ def _is_starter(path: Path) -> bool:
 
 
 def _adopt(
-    session: Session, live: Live, target: str, file: str, token: SecretRef, *, yes: bool
+    session: Session, live: Live, target: str, file: str, tokens: Tokens, *, yes: bool
 ) -> list[str]:
     """Write the live webhooks to a file, and print its plan; return the next steps.
 
@@ -210,13 +213,10 @@ def _adopt(
     if session.console.interactive and not yes:
         count = plural(len(live.webhooks), "webhook")
         session.confirm(f"{quote(live.organization.name)} has {count}. Write to {target}?")
-        if token == SLACK_TOKEN and any(each.type == "slack" for each in live.webhooks):
-            question = f"Slack token: env:NAME or file:PATH [env:{token.name}] "
-            if (answer := session.console.ask(question)) is None:  # Ctrl-D
-                raise NotConfirmedError("no reference was given: nothing was written")
-            if answer not in ("", "y", "yes"):
-                token = parse_reference(answer)
-    made = export(live, token=token)
+        if tokens.shared is None and any(each.type == "slack" for each in live.webhooks):
+            tokens = _ask_tokens(session, live, tokens)
+    made = export(live, tokens=tokens)
+    require_usernames(tokens, made)
     _write(session, target, made.text)
     print_notes(session, made)
     if file:
@@ -228,10 +228,39 @@ def _adopt(
     view = session.view(missing=gathered.missing_references)
     session.show(RENDERERS["text"]().render_plan(plan, view))
     steps = [f"review {target}, and commit it"]
+    if made.assumptions:
+        steps.insert(0, f"check the assumptions at the top of {target}, and delete them")
     if plan.operations:
         steps.append(f"edit {target} until the plan shows only changes that you want")
     steps.append(f"after an edit, run `webhooks plan{file}` and `webhooks apply{file}`")
     return steps
+
+
+def _ask_tokens(session: Session, live: Live, tokens: Tokens) -> Tokens:
+    """Ask for the reference of each hidden Slack token, by user name; of any token without one."""
+    hidden = [
+        each for each in export(live, tokens=tokens).hidden if each.username not in tokens.named
+    ]
+    if len(hidden) < 2:
+        return tokens._replace(shared=_ask_reference(session, "Slack token", SLACK_TOKEN))
+    number = sum(each.number for each in hidden)
+    session.console.info(
+        f"{number} webhooks have hidden tokens, with {len(hidden)} user names. The next update of "
+        "a webhook sends the token that you name here in place of the hidden one."
+    )
+    named = dict(tokens.named)
+    for group in hidden[:_MAX_QUESTIONS]:
+        whose = f"{quote(group.username)} ({plural(group.number, 'webhook')})"
+        named[group.username] = _ask_reference(session, f"Token of {whose}", group.reference)
+    return tokens._replace(named=named)
+
+
+def _ask_reference(session: Session, noun: str, default: SecretRef) -> SecretRef:
+    """Ask for a reference. Raises NotConfirmedError, and UsageError for another text."""
+    question = f"{noun}: env:NAME or file:PATH [{default.scheme}:{default.name}] "
+    if (answer := session.console.ask(question)) is None:  # Ctrl-D
+        raise NotConfirmedError("no reference was given: nothing was written")
+    return default if answer in ("", "y", "yes") else parse_reference(answer)
 
 
 def _write_workflows(session: Session, setup: workflows.Setup, *, yes: bool) -> None:
