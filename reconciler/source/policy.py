@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import sha256
 from typing import Any, Final
+from urllib.parse import unquote
 
 from reconciler.errors import RunConfigurationError, StalePlanError
 from reconciler.findings import error, sort_key
@@ -21,6 +22,14 @@ from reconciler.source.rendered import configurations
 from reconciler.source.schema import ValidationError, user_schema_validator
 
 _HINT: Final = "write a JSON Schema (see docs/organizations.md)"
+_MAX_BYTES: Final = 1024 * 1024
+_MAX_LEVELS: Final = 100
+"""The maximum depth of a policy, and the maximum number of references that lead to each other.
+
+jsonschema-rs follows both recursively: without a limit the process would crash.
+"""
+
+_REFERENCES: Final = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
 def check_policies(
@@ -60,13 +69,90 @@ def _policy(name: str, read: Callable[[str], bytes]) -> tuple[Any, str]:
     """Return a policy and its SHA-256."""
     try:
         raw = read(name)
-        return json.loads(raw), f"sha256:{sha256(raw).hexdigest()}"
+        if len(raw) > _MAX_BYTES:
+            raise NotReadableError(f"is larger than {_MAX_BYTES >> 20} MiB")
+        schema = json.loads(raw)
+        json.dumps(schema, ensure_ascii=False).encode()  # fails for half of a surrogate pair
     except NotReadableError as refusal:
         message = f"cannot read the policy {name}: it {refusal}"
         hint = "check the path; it is relative to the working directory"
         raise RunConfigurationError(message, hint=hint) from None
     except (ValueError, RecursionError):
         raise RunConfigurationError(f"the policy {name} is not JSON", hint=_HINT) from None
+    if not isinstance(schema, dict | bool):
+        message = f"the policy {name} is not a usable JSON Schema: it must be an object"
+        raise RunConfigurationError(message, hint=_HINT)
+    if _depth(schema) > _MAX_LEVELS or _has_long_chain(schema):
+        message = f"the policy {name} has more than {_MAX_LEVELS} levels, or levels of references"
+        raise RunConfigurationError(message, hint="simplify it, or split it into several policies")
+    return schema, f"sha256:{sha256(raw).hexdigest()}"
+
+
+def _depth(schema: Any) -> int:
+    """Return the number of levels of a policy."""
+    levels, level = 0, [schema]
+    while level:
+        levels += 1
+        level = [child for part in level for child in _children(part)]
+    return levels
+
+
+def _children(part: Any) -> Iterable[Any]:
+    if isinstance(part, dict):
+        return part.values()
+    return part if isinstance(part, list) else ()
+
+
+def _parts(part: Any) -> Iterator[dict[str, Any]]:
+    """Yield the mappings in a part of a policy."""
+    waiting = [part]
+    while waiting:
+        part = waiting.pop()
+        waiting.extend(_children(part))
+        if isinstance(part, dict):
+            yield part
+
+
+def _references(part: Any) -> set[str]:
+    """Return the references in a part of a policy."""
+    values = (each[key] for each in _parts(part) for key in _REFERENCES if key in each)
+    return {unquote(value) for value in values if isinstance(value, str)}
+
+
+def _has_long_chain(schema: Any) -> bool:
+    """Return whether more than `_MAX_LEVELS` references may lead from one to the next."""
+    # Inside a part with its own `$id`, a pointer has another meaning.
+    is_plain = sum("$id" in part or "id" in part for part in _parts(schema)) <= 1
+    everything = _references(schema)
+    left: dict[str, set[str]] = {}
+    for reference in everything:
+        target = _target(schema, reference) if is_plain else None
+        left[reference] = everything if target is None else _references(target)
+    # Remove those that lead to none of the others, level by level.
+    for _ in range(_MAX_LEVELS):
+        ends = [each for each, others in left.items() if not any(map(left.__contains__, others))]
+        for reference in ends:
+            del left[reference]
+        if not ends:  # the others are in a cycle, or lead to one
+            return len(left) > _MAX_LEVELS
+    return bool(left)
+
+
+def _target(schema: Any, reference: str) -> Any:
+    """Return the part that a pointer such as `#/$defs/NAME` refers to.
+
+    None for other references, which may refer to any part.
+    """
+    part = schema
+    for step in reference.removeprefix("#").split("/")[1:]:
+        name = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(part, dict) and name in part:
+            part = part[name]
+        elif isinstance(part, list) and name in map(str, range(len(part))):
+            part = part[int(name)]
+        else:
+            return None
+    return None if part is schema else part
 
 
 def _rejections(

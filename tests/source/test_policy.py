@@ -107,6 +107,8 @@ def test_a_policy_sees_the_host_of_every_url(url: str, accepting: str, refusing:
         ({"properties": {"a": {"type": "nothing"}}}, "`properties.a.type`"),
         ({"pattern": "(?=a)"}, "`pattern`"),
         ([], "write a JSON Schema"),
+        ("text", "write a JSON Schema"),
+        (None, "write a JSON Schema"),
     ],
 )
 def test_an_unusable_policy_is_an_error(policy: Any, hint: str) -> None:
@@ -114,6 +116,59 @@ def test_an_unusable_policy_is_an_error(policy: Any, hint: str) -> None:
     with pytest.raises(ConfigurationError, match="is not a usable JSON Schema") as caught:
         violations(policy)
     assert hint in str(caught.value.hint)
+
+
+def chain(length: int, *, wrap: int = 0, **more: Any) -> dict[str, Any]:
+    """Return a policy in which each definition refers to the next one."""
+    definitions: dict[str, Any] = {}
+    for number in range(length):
+        part: Any = {"$ref": f"#/$defs/d{number + 1}"}
+        for _ in range(wrap):
+            part = {"allOf": [part]}
+        definitions[f"d{number}"] = part
+    return {"$ref": "#/$defs/d0", "$defs": {**definitions, f"d{length}": True}, **more}
+
+
+def nested(levels: int) -> Any:
+    policy: Any = {}
+    for _ in range(levels // 2):
+        policy = {"allOf": [policy]}
+    return policy
+
+
+def cycle(length: int) -> Any:
+    policy = chain(length)
+    policy["$defs"][f"d{length}"] = {"properties": {"a": {"$ref": "#/$defs/d0"}}}
+    return policy
+
+
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [
+        (nested(98), None),
+        (nested(300), "more than 100 levels"),
+        (chain(95), None),
+        (chain(95, wrap=40), None),
+        (chain(120), "levels of references"),
+        (chain(9_000), "levels of references"),
+        (chain(30_000), "is larger than 1 MiB"),
+        (cycle(90), None),
+        (cycle(20_000), "levels of references"),
+        (chain(3_000, properties={"a": {"$id": "b"}, "c": {"$id": "d"}}), "levels of references"),
+        ({"$defs": {f"d{n}": {"$anchor": f"a{n}", "$ref": f"#a{n + 1}"} for n in range(3_000)}},
+         "levels of references"),
+        ({"anyOf": [{"$ref": "#/$defs/a"}] * 3_000, "$defs": {"a": True}}, None),
+        ({"pattern": "\ud800"}, "is not JSON"),
+        ({"title": "\ud800"}, "is not JSON"),
+    ],
+)  # fmt: skip
+def test_a_policy_has_limits(policy: Any, message: str | None) -> None:
+    """No policy crashes the engine, which follows levels and references recursively."""
+    if message is None:
+        violations(policy)
+        return
+    with pytest.raises(ConfigurationError, match=message):
+        violations(policy)
 
 
 def test_a_policy_takes_linear_time() -> None:
