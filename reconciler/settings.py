@@ -42,7 +42,8 @@ class Settings(NamedTuple):
     """The settings of a connection.
 
     `timeout` is for one request, `deadline` for the whole run, both in seconds. `key` is None if
-    there is none.
+    there is none. `in_cloudtruth_run` is true in a command that `cloudtruth run` seems to have
+    started.
     """
 
     server_url: Setting[str]
@@ -50,6 +51,7 @@ class Settings(NamedTuple):
     key: Setting[Secret] | None
     timeout: Setting[float]
     deadline: Setting[float]
+    in_cloudtruth_run: bool = False
 
     @property
     def key_source(self) -> str | None:
@@ -59,11 +61,16 @@ class Settings(NamedTuple):
     def require_key(self) -> Secret:
         """Return the API key. Raises CredentialError with the ways to set one."""
         if self.key is None:
-            raise CredentialError(
-                "there is no CloudTruth API key",
-                hint="set CLOUDTRUTH_API_KEY, or pass --api-key-file or --profile (a CloudTruth "
-                "CLI profile); --local needs no key",
+            hint = (
+                "set CLOUDTRUTH_API_KEY, or pass --api-key-file or --profile (a CloudTruth "
+                "CLI profile); --local needs no key"
             )
+            if self.in_cloudtruth_run:
+                hint = (
+                    "`cloudtruth run` removes CLOUDTRUTH_API_KEY and CLOUDTRUTH_SERVER_URL: use "
+                    "`cloudtruth run --permissive`"
+                )
+            raise CredentialError("there is no CloudTruth API key", hint=hint)
         return self.key.value
 
 
@@ -108,7 +115,9 @@ def resolve(
     seconds = str(origin.DEFAULT_TIMEOUT)
     timeout = _seconds(find("timeout", "CLOUDTRUTH_REQUEST_TIMEOUT", seconds, "request_timeout"))
     deadline = _seconds(find("deadline", "WEBHOOKS_DEADLINE", str(origin.DEFAULT_DEADLINE)))
-    return Settings(server, profile, key, timeout, deadline)
+    # `cloudtruth run` sets both for the command that it starts.
+    in_run = bool(environ.get("CLOUDTRUTH_ENVIRONMENT") and environ.get("CLOUDTRUTH_PROJECT"))
+    return Settings(server, profile, key, timeout, deadline, in_cloudtruth_run=in_run)
 
 
 def _require_own_key(

@@ -144,11 +144,14 @@ def test_a_server_that_a_file_selects_gets_no_other_key(
 
 
 def test_defaults(tmp_path: Path) -> None:
-    """A missing key is an error only if one is needed."""
+    """A missing key is an error only if one is needed; `cloudtruth run` has another hint."""
     found = settings(tmp_path)
     assert (found.timeout.value, found.deadline.value, found.key) == (30, 600, None)
-    with pytest.raises(CredentialError, match="no CloudTruth API key"):
-        found.require_key()
+    both = {"CLOUDTRUTH_ENVIRONMENT": "production", "CLOUDTRUTH_PROJECT": "notifications"}
+    for environ, hint in (({}, "set CLOUDTRUTH_API_KEY"), (both, "cloudtruth run --permissive")):
+        with pytest.raises(CredentialError, match="no CloudTruth API key") as caught:
+            settings(tmp_path, environ).require_key()
+        assert hint in str(caught.value.hint)
 
 
 def test_key_file(tmp_path: Path) -> None:

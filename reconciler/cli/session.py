@@ -98,7 +98,7 @@ class Session:
         if group is not None and key is not None:
             found = found._replace(key=Setting(value=key, source=f"api_key in {group.paths[0]}"))
         for name, setting in found._asdict().items():
-            if self.console.verbosity > 0 and setting is not None and setting.value:
+            if self.console.verbosity > 0 and isinstance(setting, Setting) and setting.value:
                 shown = setting.value
                 shown = f"{shown:g} s" if isinstance(shown, float) else quote(str(shown))
                 title = name.replace("_url", " URL")

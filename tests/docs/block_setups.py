@@ -66,10 +66,14 @@ _RECORD: Final = '#!/bin/sh\necho "${0##*/}${*:+ $*}" >> "$CALLS"\n'
 STAND_INS: Final[Mapping[str, str]] = {
     # From an index, which tests do not have. `.` is installed in tests/packaging.
     "pip": _RECORD,
-    # Options, `run --`, then a command that receives the project's parameters as variables.
+    # Options, `run`, then a command that receives the project's parameters as variables, and the
+    # API key only with `--permissive`.
     "cloudtruth": f"""{_RECORD}
-[ "$1 $3 $5 $6" = "--env --project run --" ] || exit 64
-shift 6
+[ "$1 $3 $5" = "--env --project run" ] || exit 64
+shift 5
+[ "$1" = --permissive ] && shift || unset CLOUDTRUTH_API_KEY CLOUDTRUTH_SERVER_URL
+[ "$1" = -- ] || exit 64
+shift
 SLACK_BOT_TOKEN={GOOD} exec "$@"
 """,
     # Measuring needs minutes and other programs.
@@ -184,7 +188,7 @@ SETUPS: Final[Mapping[str, BlockSetup]] = {
         files={"webhooks.yaml": EXAMPLE},
         environ={"PAGER_PASSWORD": "an example password"},
         prints=("Type `yes` to confirm", "3 created"),
-        calls=("cloudtruth --env production --project notifications run -- webhooks apply",),
+        calls=("cloudtruth --env production --project notifications run --permissive -- webhooks apply",),
     ),
     "docs/organizations.md: Several organizations from shared files": BlockSetup(
         clone=True, prints=("organization: Acme Staging", "Plan: 1 to create")
