@@ -41,7 +41,7 @@ from reconciler.findings import Finding
 
 
 class ExitCode(IntEnum):
-    """Every exit code of the program. README documents the same list."""
+    """Every exit code of the program. docs/commands.md explains them."""
 
     OK = 0
     FAILED = 1

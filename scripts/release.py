@@ -34,12 +34,12 @@ SENTENCES: Final = {
             "It is not on PyPI yet: install from a clone or from a commit of this repository.",
             "To install a release: `pipx install cloudtruth-webhooks`.",
         ),
+    ),
+    "docs/github.md": (
         (
             "Replace `COMMIT` with the commit of this repository that you reviewed:",
             "Replace the version with one that you reviewed:",
         ),
-    ),
-    "docs/github.md": (
         (
             "`COMMIT` is the commit of cloudtruth-webhooks that you reviewed; the workflows "
             "install the same one.",
@@ -54,6 +54,9 @@ SENTENCES: Final = {
     ),
 }
 """By document: sentences before the first release, and their replacements."""
+
+REQUIREMENTS: Final = {"docs/github.md": 2, "docs/gitlab.md": 1}
+"""The documents that install the program, and how often."""
 
 
 def version() -> str:
@@ -92,16 +95,17 @@ def prepare(new: str) -> None:
         WORKFLOWS_MODULE, re.compile(r"^_RELEASED: Final = \w+$", re.M), "_RELEASED: Final = True"
     )
     for name, sentences in SENTENCES.items():
-        _edit(ROOT / name, _REQUIREMENT, f"cloudtruth-webhooks=={new}")
         for before, after in sentences if first else ():
             words = re.compile(r"\s+".join(map(re.escape, before.split())))
             _edit(ROOT / name, words, after)
+    for name, times in REQUIREMENTS.items():
+        _edit(ROOT / name, _REQUIREMENT, f"cloudtruth-webhooks=={new}", times=times)
 
 
-def _edit(path: Path, pattern: re.Pattern[str], replacement: str) -> None:
+def _edit(path: Path, pattern: re.Pattern[str], replacement: str, *, times: int = 1) -> None:
     text, count = pattern.subn(replacement, path.read_text("utf-8"))
-    if count != 1:
-        raise ValueError(f"{path.name}: {pattern.pattern} occurs {count} times, not once")
+    if count != times:
+        raise ValueError(f"{path.name}: {pattern.pattern} occurs {count} times, not {times}")
     path.write_text(text, "utf-8")
 
 

@@ -68,10 +68,9 @@ def test_the_gitlab_recipe_from_the_merge_request_to_the_rotation(
 
 
 def test_the_smallest_workflow_applies_and_rotates(fresh: World, tmp_path: Path) -> None:
-    """README's apply step works in a clone with the fetch-depth 0 of actions/checkout."""
-    (text,) = re.findall(
-        r"```yaml\n(on: .*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL
-    )
+    """Its apply step works in a clone with the fetch-depth 0 of actions/checkout."""
+    page = (ROOT / "docs/github.md").read_text("utf-8")
+    (text,) = re.findall(r"```yaml\n(on: {push.*?)```", page, re.DOTALL)
     (step,) = (
         each
         for each in yaml.safe_load(text)["jobs"]["apply"]["steps"]

@@ -135,7 +135,7 @@ SETUPS: Final[Mapping[str, BlockSetup]] = {
         live=EXAMPLE,
         prints=("wrote webhooks.yaml", *["No changes. 3 webhooks match in the compared field"] * 3),
     ),
-    "README.md: On GitHub": BlockSetup(
+    "docs/github.md: Without reviews": BlockSetup(
         smaller={"${{ github.event.before }}": "0" * 40},
         files={"webhooks.yaml": README},
         prints=("3 created",),
@@ -188,7 +188,10 @@ SETUPS: Final[Mapping[str, BlockSetup]] = {
         files={"webhooks.yaml": EXAMPLE},
         environ={"PAGER_PASSWORD": "an example password"},
         prints=("Type `yes` to confirm", "3 created"),
-        calls=("cloudtruth --env production --project notifications run --permissive -- webhooks apply",),
+        calls=(
+            "cloudtruth --env production --project notifications run --permissive "
+            "-- webhooks apply",
+        ),
     ),
     "docs/organizations.md: Several organizations from shared files": BlockSetup(
         clone=True, prints=("organization: Acme Staging", "Plan: 1 to create")

@@ -100,8 +100,8 @@ def test_a_guarantee_has_its_test() -> None:
 
 
 def test_the_tables_are_complete() -> None:
-    """The README lists every exit code, the GitHub page every input and output."""
-    codes = cells("README.md", "| code | meaning |")
+    """The page of commands lists every exit code, the GitHub page every input and output."""
+    codes = cells("docs/commands.md", "| code | meaning |")
     assert sorted(int(each) for each in re.findall(r"\d+", codes)) == sorted(ExitCode)
     action = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))
     for kind in ("input", "output"):

@@ -130,7 +130,8 @@ def test_the_documents_of_a_release(clone: Clone) -> None:
         python = (sys.executable, "-m", "pytest", "-q", "-m", "not slow")
         done = run(*python, *tests, cwd=clone.folder)
         assert done.returncode == 0, done.stdout
-        assert f"cloudtruth-webhooks=={version}" in (clone.folder / "README.md").read_text("utf-8")
+        guide = (clone.folder / "docs/github.md").read_text("utf-8")
+        assert guide.count(f"cloudtruth-webhooks=={version}") == 2
         changelog = (clone.folder / "CHANGELOG.md").read_text("utf-8")
         assert f"## [Unreleased]\n\n## [{version}] - 20" in changelog
 
