@@ -7,7 +7,7 @@ issue, with the command to run next.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import chain
@@ -79,8 +79,9 @@ def apply(run: Run) -> JobResult:
 class _Attempt:
     """One attempt to apply, with what it has found so far, which is also reported after an error.
 
-    `_pulls` are the merged pull requests, as far as they could be read. `_command` is the command
-    to run next, None if there is none. If it applies a plan by its digest, that plan is `_offered`.
+    `_merged` are the merged pull requests, `_pulls` the newest of them with their comments, as far
+    as they could be read. `_command` is the command to run next, None if there is none. If it
+    applies a plan by its digest, that plan is `_offered`.
     """
 
     def __init__(self, run: Run) -> None:
@@ -88,7 +89,8 @@ class _Attempt:
         self._by_review = run.expect_digest is None and run.reviewing != "ignore"
         # An apply without a review continues without GitHub.
         self._ignored = () if self._by_review else (GitHubError, UsageError)
-        self._pulls: tuple[Pull, ...] = ()
+        self._merged: Sequence[Pull] = ()
+        self._pulls: Sequence[Pull] = ()
         self._subject = run.marker(MarkerKind.PLAN)
         self._reviews: tuple[reviews.Merged, ...] = ()
         self._rotated: tuple[str, ...] = ()
@@ -103,7 +105,8 @@ class _Attempt:
         run = self._run
         if run.missing_key is None or run.github is not None:
             with suppress(*self._ignored):
-                self._pulls = reviews.merged_pulls(run, run.branch)
+                self._merged = reviews.merged_pulls(run, run.branch)
+                self._pulls = reviews.with_comments(run, self._merged, [self._subject])
             self._reviews = reviews.read_reviews(run, self._pulls, self._subject)
         checked = check(run, writing=True)
         if (why := run.files_only_reason) is not None:
@@ -161,7 +164,13 @@ class _Attempt:
     def _apply(self, checked: Checked, connection: Connection) -> None:
         """Apply the reviewed operations. Raises NotReviewedError if others are left."""
         run, api = self._run, connection.api
-        self._subject, self._reviews, merged = reviews.collect(run, self._pulls, api)
+        self._subject = reviews.subject_of(run, api)
+        pulls: Sequence[Pull] = ()
+        with suppress(*self._ignored):
+            # Outcomes for another organization may have ended the search too early.
+            pulls = reviews.with_comments(run, self._merged, [self._subject], self._pulls)
+            self._pulls = pulls
+        self._reviews, merged = reviews.collect(run, pulls, self._subject)
         gathered = gather(checked, connection.key, writing=True)
         before = None
         if run.base_commit and not run.expect_digest:

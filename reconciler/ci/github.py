@@ -49,7 +49,6 @@ class Pull(NamedTuple):
     is_open: bool
     head: str
     branch: str
-    created_at: str
     merged_at: str
     merge_commit: str
     comments: Sequence[Post] = ()
@@ -62,7 +61,6 @@ class Pull(NamedTuple):
             is_open=text_at(row, "state") == "open",
             head=text_at(row, "head", "sha"),
             branch=text_at(row, "base", "ref"),
-            created_at=text_at(row, "created_at"),
             merged_at=text_at(row, "merged_at"),
             merge_commit=text_at(row, "merge_commit_sha"),
         )
@@ -153,17 +151,10 @@ class GitHub:
         """Return this workflow's comments on an issue or pull request, oldest first."""
         return self._own_posts(f"/issues/{number}/comments", {}, need=_COMMENTS)
 
-    def comments_since(self, moment: str) -> tuple[Post, ...]:
-        """Return this workflow's comments that were created or edited since `moment`, oldest first.
-
-        `moment` is in RFC 3339.
-        """
-        query = {"sort": "created", "direction": "asc", "since": moment}
-        return self._own_posts("/issues/comments", query, need=_COMMENTS)
-
     def open_issues(self) -> tuple[Post, ...]:
         """Return this workflow's open issues without pull requests, oldest first."""
-        query = {"state": "open", "sort": "created", "direction": "asc"}
+        order = {"sort": "created", "direction": "asc"}
+        query = {"state": "open", "creator": self.login, **order}
         return self._own_posts("/issues", query, need=_ISSUES)
 
     def comment(self, number: int, marker: Marker, text: str, existing: Sequence[Post]) -> None:

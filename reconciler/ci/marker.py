@@ -43,8 +43,9 @@ class Marker(NamedTuple):
     For a plan: `digest` is None if no plan was made and empty if it has no operations; comment
     `part` of `total` shows `operations`, and `resends` are the secrets that are resent, by digest.
     For an outcome: `settled` has the digests of operations that are no longer pending, each with
-    whether a run applied it; `complete` means that none is left. `code` is the code of a failure.
-    `failing` has the webhooks whose deliveries fail, by id, with the time of the first failure.
+    whether a run applied it; `complete` means that none is left, `earlier_settled` that none is
+    left of the pull requests merged before. `code` is the code of a failure. `failing` has the
+    webhooks whose deliveries fail, by id, with the time of the first failure.
     """
 
     kind: MarkerKind
@@ -59,6 +60,7 @@ class Marker(NamedTuple):
     resends: tuple[tuple[str, Resend], ...] = ()
     settled: tuple[tuple[str, bool], ...] = ()
     complete: bool = False
+    earlier_settled: bool = False
     code: str = ""
     failing: tuple[tuple[str, str], ...] = ()
 
@@ -151,6 +153,7 @@ _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
     "resends": lambda rows: tuple((str(digest), read_resend(tree)) for digest, tree in rows),
     "settled": lambda rows: tuple((str(digest), bool(applied)) for digest, applied in rows),
     "complete": bool,
+    "earlier_settled": bool,
     "failing": lambda rows: tuple((str(id_), str(since)) for id_, since in rows),
 }
 """Converters for marker fields. `decode` re-encodes the result: a changed value does not match."""

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from reconciler.ci.marker import MarkerKind
-from reconciler.ci.reviews import merged_pulls, read_reviews
+from reconciler.ci.reviews import merged_pulls, read_reviews, with_comments
 from reconciler.ci.run import JobResult, Run, reporting
 from reconciler.errors import ConfigurationError, UsageError
 from reconciler.findings import warning, warnings_as_errors
@@ -153,11 +153,12 @@ def _pending_labels(run: Run, labels: Iterable[str]) -> frozenset[str]:
     if run.pull is not None:
         posts = () if run.no_secrets_reason else run.github.comments(run.pull.number)
         return frozenset(each.marker.label for each in posts if each.marker.kind is MarkerKind.PLAN)
-    pulls = merged_pulls(run, run.branch)
+    subjects = {label: run.marker(MarkerKind.PLAN, label) for label in labels}
+    pulls = with_comments(run, merged_pulls(run, run.branch), subjects.values())
     return frozenset(
-        each
-        for each in labels
-        if any(it.pending for it in read_reviews(run, pulls, run.marker(MarkerKind.PLAN, each)))
+        label
+        for label, subject in subjects.items()
+        if any(review.pending for review in read_reviews(run, pulls, subject))
     )
 
 

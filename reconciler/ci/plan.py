@@ -18,7 +18,15 @@ from typing import Final
 from reconciler.ci.github import GitHub, Pull
 from reconciler.ci.marker import COMMENT_CHARACTERS, Marker, MarkerKind, Post, encode, find
 from reconciler.ci.matrix import changed_files, input_matcher, read_files
-from reconciler.ci.reviews import collect, history, merged_pulls, unapproved, unreviewed
+from reconciler.ci.reviews import (
+    collect,
+    history,
+    merged_pulls,
+    subject_of,
+    unapproved,
+    unreviewed,
+    with_comments,
+)
 from reconciler.ci.run import JobResult, Run, reporting
 from reconciler.ci.workflows import CALLER, WORKFLOWS, not_triggering
 from reconciler.errors import (
@@ -148,7 +156,9 @@ def _check_merge_group(run: Run, branch: str, checked: Checked) -> JobResult:
     queue = [github.pull(each)._replace(comments=github.comments(each)) for each in numbers]
     with run.connect() as connection:
         api = connection.api
-        _, reviews, review = collect(run, [*queue, *merged], api)
+        subject = subject_of(run, api)
+        pulls = with_comments(run, [*queue, *merged], [subject], known=queue)
+        reviews, review = collect(run, pulls, subject)
         options = PlanOptions(allow_deletes=run.allow_deletes)
         made = make_plan(gather(checked, connection.key), api, options=options, review=review)
     findings = unapproved(reviews[: len(queue)])

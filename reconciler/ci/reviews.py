@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Final
 
 from reconciler.ci.github import Pull
-from reconciler.ci.marker import Marker, MarkerKind, Post, find
+from reconciler.ci.marker import Marker, MarkerKind, find
 from reconciler.ci.run import Run
 from reconciler.errors import UsageError
 from reconciler.findings import Finding, note, warning
@@ -61,31 +60,62 @@ class Merged:
 def merged_pulls(run: Run, branch: str) -> tuple[Pull, ...]:
     """Return the pull requests merged into `branch` that the checked-out commit contains.
 
-    They are sorted newest first, and have their comments. Raises UsageError if git does not have
-    the history, GitHubError.
+    They are sorted newest first, without their comments. Raises UsageError if git does not have the
+    history, GitHubError.
     """
     message = "there is no GitHub token to read the reviewed plans"
     github = run.require_github(message, "set expect-digest to the plan's digest")
-    contained = history(run)
-    pulls = [each for each in github.merged_pulls(branch) if each.merge_commit in contained]
-    if not pulls:
+    order = {commit: index for index, commit in enumerate(history(run))}
+    pulls = [pull for pull in github.merged_pulls(branch) if pull.merge_commit in order]
+    return tuple(sorted(pulls, key=lambda pull: order[pull.merge_commit]))
+
+
+def with_comments(
+    run: Run, pulls: Sequence[Pull], subjects: Iterable[Marker], known: Iterable[Pull] = ()
+) -> tuple[Pull, ...]:
+    """Return the newest of `pulls` with their comments, as far back as their reviews can matter.
+
+    For each subject this is the newest outcome that says that all earlier reviews are settled. To
+    stop sooner, where the changed webhooks are decided, would lose a resend, which no plan shows.
+    Pull requests of the push itself are always included: they may approve its changed secrets.
+    `known` already have their comments. Raises GitHubError.
+    """
+    github = run.github
+    if github is None:
         return ()
-    comments = github.comments_since(min(each.created_at for each in pulls))
-    return tuple(
-        pull._replace(comments=[each for each in comments if each.number == pull.number])
-        for pull in pulls
-    )
+    pushed = _commits(run, f"{run.base_commit}..HEAD") if run.base_commit else ()
+    comments = {pull.number: pull.comments for pull in known}
+    unsettled, read = list(subjects), list[Pull]()
+    for pull in pulls:
+        if not unsettled and pull.merge_commit not in pushed:
+            break
+        if pull.number not in comments:
+            comments[pull.number] = github.comments(pull.number)
+        pull = pull._replace(comments=comments[pull.number])
+        read.append(pull)
+        unsettled = [
+            subject
+            for subject in unsettled
+            if not _outcome(pull, _planned_subject(run, pull, subject)).earlier_settled
+        ]
+    return tuple(read)
 
 
 def history(run: Run) -> Collection[str]:
     """Return the checked-out commit and its ancestors, newest first."""
     shallow = run.inputs.git(["rev-parse", "--is-shallow-repository"])
-    listed = run.inputs.git(["rev-list", "HEAD"])
-    if listed is None or shallow != b"false\n":
+    commits = _commits(run, "HEAD")
+    if not commits or shallow != b"false\n":
         raise UsageError(
             "this checkout lacks the full git history, which lists the merged pull requests",
             hint="check out with fetch-depth: 0",
         )
+    return commits
+
+
+def _commits(run: Run, revisions: str) -> Collection[str]:
+    """Return commits newest first, each before its parents; none if git does not know them."""
+    listed = run.inputs.git(["rev-list", "--topo-order", revisions]) or b""
     return dict.fromkeys(listed.decode("ascii").split()).keys()
 
 
@@ -99,7 +129,7 @@ def read_reviews(run: Run, pulls: Iterable[Pull], subject: Marker) -> tuple[Merg
     newer: list[OperationDigest] = []
     resent: set[tuple[str, str]] = set()
     for pull in pulls:
-        review = _read(pull, _planned_subject(pull.comments, subject, run.inputs.directory))
+        review = _read(pull, _planned_subject(run, pull, subject))
         mentioned = mentions(newer)
         others = [each for each in review.operations if each.digest not in review.resends]
         replaced = [each.digest for each in others if mentioned(each.id, each.name)]
@@ -111,22 +141,28 @@ def read_reviews(run: Run, pulls: Iterable[Pull], subject: Marker) -> tuple[Merg
     return tuple(found)
 
 
-def _planned_subject(comments: Sequence[Post], subject: Marker, directory: Path) -> Marker:
-    """Return the subject of the plan in `comments`.
+def _planned_subject(run: Run, pull: Pull, subject: Marker) -> Marker:
+    """Return the subject of the plan of a pull request.
 
     If no plan is about `subject`, but one is about the same organization and files that do not
     exist any more, these files were moved. Then the result has their label and names.
     """
-    plans = [each.marker for each in comments if each.marker.kind is MarkerKind.PLAN]
+    plans = [post.marker for post in pull.comments if post.marker.kind is MarkerKind.PLAN]
     if not subject.origin or any(each.same_subject(subject) for each in plans):
         return subject
     for each in plans:
         if (each.organization, each.origin) != (subject.organization, subject.origin):
             continue
-        exist = any((directory / name).exists() for name in each.file.split(", "))
+        exist = any((run.inputs.directory / name).exists() for name in each.file.split(", "))
         if not exist and set("*?[").isdisjoint(each.file):  # a glob is not looked up
             return subject._replace(label=each.label, file=each.file)
     return subject
+
+
+def _outcome(pull: Pull, subject: Marker) -> Marker:
+    """Return the marker of the outcome of a pull request, an empty one if there is none."""
+    none = subject._replace(kind=MarkerKind.OUTCOME)
+    return next((post.marker for post in find(pull.comments, none)), none)
 
 
 def _read(pull: Pull, subject: Marker) -> Merged:
@@ -138,8 +174,7 @@ def _read(pull: Pull, subject: Marker) -> Merged:
     found = Merged(pull=pull, subject=subject)
     if not parts:
         return replace(found, problem=_NO_COMMENT)
-    none = subject._replace(kind=MarkerKind.OUTCOME)
-    outcome = next((each.marker for each in find(pull.comments, none)), none)
+    outcome = _outcome(pull, subject)
     if pull.merged_at and any(each.updated > pull.merged_at for each in parts):
         return found if outcome.complete else replace(found, problem=_EDITED)
     first = parts[0].marker
@@ -183,12 +218,14 @@ def unreviewed(plan: Plan, comparison: ReviewComparison) -> list[Finding]:
     ]
 
 
-def collect(
-    run: Run, pulls: Iterable[Pull], api: WebhookReader
-) -> tuple[Marker, tuple[Merged, ...], Review]:
-    """Return the subject of a run, its reviews, and one review of all pending operations."""
+def subject_of(run: Run, api: WebhookReader) -> Marker:
+    """Return the subject of a run, with the organization of the API key."""
     organization = api.organization().id
-    subject = run.marker(MarkerKind.PLAN)._replace(organization=organization, origin=api.origin)
+    return run.marker(MarkerKind.PLAN)._replace(organization=organization, origin=api.origin)
+
+
+def collect(run: Run, pulls: Iterable[Pull], subject: Marker) -> tuple[tuple[Merged, ...], Review]:
+    """Return the reviews about a subject, and one review of all pending operations."""
     reviews = read_reviews(run, pulls, subject)
     left = [
         (each, review.resends.get(each.digest))
@@ -197,12 +234,12 @@ def collect(
         if each.digest not in review.replaced
     ]
     combined = Review(
-        origin=api.origin,
-        organization=organization,
+        origin=subject.origin,
+        organization=subject.organization,
         operations=frozenset(each for each, _ in left),
         resends=tuple(resend for _, resend in left if resend is not None),
     )
-    return subject, reviews, combined
+    return reviews, combined
 
 
 def settle(
@@ -270,21 +307,31 @@ def settle(
 
 
 def record(run: Run, before: Sequence[Merged], after: Sequence[Merged], report: Report) -> None:
-    """Post the outcome of each review that changed, in a separate comment."""
+    """Post the outcome of each review that changed, in a separate comment.
+
+    The reviews are sorted newest first, and none before them is pending.
+    """
+    github = run.github
+    if github is None:
+        return
     by_digest = ""
     if report.applied and run.expect_digest:
         by_digest = " (this run applied a plan by its digest)"
-    for old, new in zip(before, after, strict=True):
-        if run.github is None or (old.settled, old.problem) == (new.settled, new.problem):
-            continue
-        resends_first = sorted(new.settled.items(), key=lambda each: each[0] not in new.resends)
-        marker = new.subject._replace(
-            kind=MarkerKind.OUTCOME,
-            settled=tuple(resends_first[:_MAX_RECORDED]) if new.pending else (),
-            complete=not new.pending,
-        )
-        text = _outcome_text(new, run.link, by_digest)
-        run.github.comment(new.pull.number, marker, text, find(new.pull.comments, marker))
+    earlier_settled = True
+    # The oldest first: a later comment says that the earlier reviews are settled.
+    for old, new in zip(reversed(before), reversed(after), strict=True):
+        if (old.settled, old.problem) != (new.settled, new.problem):
+            resends_first = sorted(new.settled.items(), key=lambda each: each[0] not in new.resends)
+            marker = new.subject._replace(
+                kind=MarkerKind.OUTCOME,
+                settled=tuple(resends_first[:_MAX_RECORDED]) if new.pending else (),
+                complete=not new.pending,
+                earlier_settled=earlier_settled,
+            )
+            text = _outcome_text(new, run.link, by_digest)
+            github.comment(new.pull.number, marker, text, find(new.pull.comments, marker))
+        if new.pending:
+            earlier_settled = False
 
 
 def _outcome_text(review: Merged, link: str, by_digest: str) -> str:

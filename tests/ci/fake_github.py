@@ -75,9 +75,7 @@ class FakeGitHub:
     def open(self, number: int, head: str, *, base: str = "main") -> None:
         """Open a pull request, or push another head to it."""
         now = self._now()
-        known = self.pulls.get(number, {"created_at": now})
         self.pulls[number] = {
-            **known,
             "number": number,
             "state": "open",
             "head": {"sha": head},
@@ -164,11 +162,6 @@ class FakeGitHub:
             return refusal(422, "Validation Failed", errors=[{"message": message}])
         if method == "GET" and rest.startswith(("/git/", "/compare/", "/pulls")):
             return self._history(rest, query)
-        if method == "GET" and rest == "/issues/comments":
-            since = query.get("since", "")
-            return self._page(
-                [each for each in self.comments if each["updated_at"] >= since], query
-            )
         if found := re.fullmatch(r"/issues/(\d+)/comments", rest):
             number = int(found[1])
             if method == "POST":
@@ -225,8 +218,15 @@ class FakeGitHub:
             }
             self.issues.append(issue)
             return json_value(issue, status=201)
-        state = query.get("state", "open")
-        return self._page([each for each in self.issues if each["state"] == state], query)
+        return self._page(
+            [
+                issue
+                for issue in self.issues
+                if issue["state"] == query.get("state", "open")
+                if query.get("creator") in (None, issue["user"]["login"])
+            ],
+            query,
+        )
 
     def _page(self, rows: list[Any], query: dict[str, str]) -> Response:
         size, page = int(query.get("per_page", "30")), int(query.get("page", "1"))

@@ -70,16 +70,60 @@ def test_merges_without_a_run_are_applied_by_the_next_run(here: World) -> None:
 
 
 def test_a_usual_run_makes_at_most_ten_requests_to_github(here: World) -> None:
-    """The repository has 100 merged pull requests, and more comments than fit on a page."""
+    """12,000 comments on pull requests that cannot matter, and 500 issues, are not read."""
     start = here.git("rev-parse", "main")
-    for number in range(10, 110):
+    for number in range(100, 220):
         here.github.merge(number, start)
-        here.github.comment(number, "nice", login="ann")
-        here.github.comment(number, "thanks", login="ben")
     here.merged(1, "Audit", "Deploys")
+    assert here.push().outputs["result"] == "applied"
+    for number in range(220, 230):
+        here.github.open(number, start)
+    for index in range(12_000):
+        here.github.comment(100 + index % 130, "nice", login="ann")
+    for number in range(1_000, 1_500):
+        here.github.issues.append({"number": number, "state": "open", "user": {"login": "ann"}})
+    here.merged(2, "Audit", "Deploys", "Pager")
     here.github.log.clear()
-    assert here.push().code == 0
+    assert here.push().outputs["result"] == "applied"
     assert len(here.github.log) <= 10
+
+
+@pytest.mark.parametrize("read_back_world", ["mask"], indirect=True)
+def test_reviews_are_read_back_to_an_outcome_before_which_none_is_pending(
+    read_back_world: World,
+) -> None:
+    """A secret whose resend failed is sent by a later run, although a newer review is settled."""
+    here, old = read_back_world, read_back_world.git("rev-parse", "main")
+    merge_rotation(here)
+    here.merged(2, "Audit", "Deploys", version=2)
+    here.emulator.faults = Script([Rule(fault=status(400), method="PATCH")])
+    assert here.push().code == 7
+    assert "**Applied** by" in here.github.bodies(2)[-1]
+    assert here.push().code == 0
+    assert here.token("Audit") == here.secrets["SLACK_BOT_TOKEN"]
+    here.merged(3, "Audit", version=2)
+    assert here.push().code == 0
+    here.github.log.clear()
+    assert here.push().outputs["result"] == "converged"
+    assert {path.split("/")[-2] for _, path in here.github.log if "/comments" in path} == {"3"}
+    # A re-run of the first push also reads the review that approves its secret.
+    assert here.push(before=old).outputs["result"] == "converged"
+
+
+def test_an_outcome_for_another_organization_does_not_end_the_search(tmp_path: Path) -> None:
+    """A review is found although the same file was applied with another organization's key."""
+    with world(tmp_path, any_key=False) as here:
+        store = here.emulator.store
+        keys = [f"ct-{name}-0123456789" for name in ("first", "second")]
+        store.add_user(here.emulator.organization, key=keys[0])
+        store.add_user(store.add_organization("Other").id, key=keys[1])
+        for number, key in enumerate(keys, start=1):
+            here.secrets["CLOUDTRUTH_API_KEY"] = key
+            here.merged(number, "Audit", *(f"hook-{index}" for index in range(number)))
+        assert here.push().outputs["result"] == "applied"
+        here.secrets["CLOUDTRUTH_API_KEY"] = keys[0]
+        assert here.push().code == 7
+        assert set(here.live()) == {"Audit", "hook-0"}
 
 
 # Two pull requests, and changes between them.
