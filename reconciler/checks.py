@@ -24,10 +24,14 @@ class Status(StrEnum):
 
 
 class Subject(NamedTuple):
-    """A webhook that a check is about. `position` is its line, None if no file declares it."""
+    """A declared webhook that a check is about.
+
+    `organization` is None if the run has only one.
+    """
 
     name: str
     position: Position | None = None
+    organization: str | None = None
 
 
 class Check(NamedTuple):

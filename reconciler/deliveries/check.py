@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from reconciler.api.transport import Transport
@@ -25,9 +26,6 @@ from reconciler.render.words import delivery_error, plural
 
 _APPLY: Final = "run `webhooks plan` and `webhooks apply`"
 _PROVE: Final = "then prove it: `webhooks check --deliver PROJECT`"
-_NOT_READ: Final = unknown(
-    "state", "not read: no API key", fix="set CLOUDTRUTH_API_KEY to see the last deliveries"
-)
 _STATES: Final = {
     DeliveryState.FAILED_EARLIER: ok("failed earlier", "the last run succeeded"),
     DeliveryState.NEVER_RUN: unknown("never run", "no event yet", fix=_PROVE.removeprefix("then ")),
@@ -38,8 +36,35 @@ _STATES: Final = {
 }
 
 _Key = tuple[str, int]
-Apps = Mapping[SecretRef, slack.App]
-"""Slack's answers by the reference of the token."""
+
+
+class Part(NamedTuple):
+    """The declared webhooks of an organization, and what is known about them.
+
+    `matched` are the live webhooks, or the check that shows why they were not read. `name` is None
+    if the run has only one organization. `apps` are Slack's answers by the reference of the token.
+    """
+
+    webhooks: tuple[Webhook, ...]
+    secrets: Mapping[SecretRef, Secret]
+    matched: Matched | Check
+    name: str | None = None
+    apps: Mapping[SecretRef, slack.App] = MappingProxyType({})
+
+    @property
+    def live(self) -> list[LiveWebhook]:
+        """Return the live webhooks of the declared ones."""
+        if isinstance(self.matched, Check):
+            return []
+        pairs = map(self.matched.of, self.webhooks)
+        return [webhook for webhook in pairs if webhook is not None]
+
+    @property
+    def tokens(self) -> dict[SecretRef, Secret]:
+        """Return the available Slack tokens."""
+        refs = [webhook.configuration["token"] for webhook in self.webhooks if _is_slack(webhook)]
+        secrets = self.secrets
+        return {ref: secrets[ref] for ref in refs if isinstance(ref, SecretRef) and ref in secrets}
 
 
 class Matched(NamedTuple):
@@ -67,8 +92,11 @@ def _key(webhook: Webhook) -> _Key:
     return webhook.file, webhook.index
 
 
-def _deliveries(webhook: Webhook, matched: Matched, proof: Proof | None) -> Iterator[Check]:
+def _deliveries(webhook: Webhook, matched: Matched | Check, proof: Proof | None) -> Iterator[Check]:
     """Yield the checks of the deliveries of a declared webhook: the proof, else the last ones."""
+    if isinstance(matched, Check):
+        yield matched
+        return
     live = matched.of(webhook)
     if live is None:
         finding = warn if proof is None else fail
@@ -102,77 +130,81 @@ def _failure(name: str, type: str, error: DeliveryError | None) -> Check:
 
 
 def look_up(
-    tokens: Mapping[SecretRef, Secret],
-    connect: Callable[[Secret], Transport] | None,
-    workers: Workers,
-) -> Apps:
-    """Look up each distinct token once, several at a time; without `connect` only their form."""
-    numbers = Secret.groups(tokens.values())
-    distinct = dict(zip(numbers, tokens.values(), strict=True))
+    parts: Sequence[Part], connect: Callable[[Secret], Transport] | None, workers: Workers
+) -> list[Part]:
+    """Look up each distinct token of all organizations once, several at a time.
+
+    Without `connect`, only the form of the tokens is checked.
+    """
+    tokens = [token for part in parts for token in part.tokens.values()]
+    numbers = Secret.groups(tokens)
+    distinct = dict(zip(numbers, tokens, strict=True))
     calls = [partial(slack.look_up, token, connect) for token in distinct.values()]
     apps = dict(zip(distinct, workers.run(calls), strict=True))
-    return {ref: apps[number] for ref, number in zip(tokens, numbers, strict=True)}
+    left = iter(numbers)
+    return [part._replace(apps={ref: apps[next(left)] for ref in part.tokens}) for part in parts]
 
 
-def slack_tokens(
-    webhooks: Iterable[Webhook], secrets: Mapping[SecretRef, Secret]
-) -> dict[SecretRef, Secret]:
-    """Return the available Slack tokens of webhooks."""
-    refs = (webhook.configuration["token"] for webhook in webhooks if webhook.type == "slack")
-    return {ref: secrets[ref] for ref in refs if isinstance(ref, SecretRef) and ref in secrets}
-
-
-def post(
-    webhooks: Iterable[Webhook],
-    tokens: Mapping[SecretRef, Secret],
-    apps: Apps,
-    connect: Callable[[Secret], Transport],
-) -> tuple[Section, ...]:
+def post(parts: Iterable[Part], connect: Callable[[Secret], Transport]) -> tuple[Section, ...]:
     """Post a message for each Slack webhook whose token Slack accepts."""
-    posts = []
-    for webhook in webhooks:
-        reference = webhook.configuration.get("token")
-        if webhook.type != "slack" or not isinstance(reference, SecretRef):
-            continue
-        if reference in apps and apps[reference].accepted:
-            check = slack.post(webhook, tokens[reference], connect)
-            posts.append(("Test messages", webhook, check))
-    return grouped(posts)
-
-
-def check(
-    webhooks: Sequence[Webhook],
-    secrets: Mapping[SecretRef, Secret],
-    apps: Apps,
-    matched: Matched | None,
-    proof: Proof | None = None,
-) -> tuple[Section, ...]:
-    """Return the checks of declared webhooks. `matched` is None if the live ones were not read."""
-    found: list[tuple[str, Webhook, Check]] = []
-    for webhook in webhooks:
-        states = [_NOT_READ] if matched is None else _deliveries(webhook, matched, proof)
-        found += [("Deliveries", webhook, check) for check in states]
-    for webhook in webhooks:
-        match webhook.type:
-            case "slack":
-                title, checks = _slack(webhook, apps)
-            case "generic":
-                title, checks = "Generic", _generic(webhook, secrets)
-            case _:
-                continue
-        found += [(title, webhook, check) for check in checks]
-    proofs = (
-        () if proof is None else (Section("Proof", (_parameter(proof.scratch, proof.written),)),)
+    return _grouped(
+        ("Test messages", slack.post(webhook, part.secrets[ref], connect), _subject(webhook, part))
+        for part in parts
+        for webhook, ref in _with_tokens(part)
+        if part.apps[ref].accepted
     )
-    return (*grouped(found), *proofs)
 
 
-def grouped(found: Iterable[tuple[str, Webhook, Check]]) -> tuple[Section, ...]:
-    """Return sections with these titles; equal checks of a section are one, with its webhooks."""
+def _with_tokens(part: Part) -> Iterator[tuple[Webhook, SecretRef]]:
+    for webhook in part.webhooks:
+        ref = webhook.configuration.get("token")
+        if _is_slack(webhook) and isinstance(ref, SecretRef) and ref in part.apps:
+            yield webhook, ref
+
+
+def _is_slack(webhook: Webhook) -> bool:
+    return webhook.type == "slack"
+
+
+def check(parts: Sequence[Part], proof: Proof | None = None) -> tuple[Section, ...]:
+    """Return the checks of all declared webhooks. A proof is of the only organization."""
+    found: list[_Found] = []
+    for part in parts:
+        for webhook in part.webhooks:
+            checks = _deliveries(webhook, part.matched, proof)
+            found += [("Deliveries", check, _subject(webhook, part)) for check in checks]
+    # One section for a token, whatever its references in the organizations are.
+    names: dict[int, set[str]] = {}
+    for part in parts:
+        for ref, app in part.apps.items():
+            names.setdefault(id(app), set()).add(str(ref))
+    for part in parts:
+        for webhook in part.webhooks:
+            title, checks = "Generic", _generic(webhook, part.secrets)
+            if _is_slack(webhook):
+                ref, checks = _slack(webhook, part)
+                shown = names[id(part.apps[ref])] if ref in part.apps else {str(ref)}
+                title = f"Slack token {', '.join(sorted(shown))}"
+            found += [(title, check, _subject(webhook, part)) for check in checks]
+    sections = _grouped(found)
+    if proof is None:
+        return sections
+    return (*sections, Section("Proof", (_parameter(proof.scratch, proof.written),)))
+
+
+_Found = tuple[str, Check, Subject]
+"""The title of a section, a check in it, and a webhook with this result."""
+
+
+def _subject(webhook: Webhook, part: Part) -> Subject:
+    return Subject(webhook.name, webhook.position, part.name)
+
+
+def _grouped(found: Iterable[_Found]) -> tuple[Section, ...]:
+    """Return the sections; equal checks of a section are one, with all their webhooks."""
     sections: dict[str, dict[Check, list[Subject]]] = {}
-    for title, webhook, check in found:
-        subjects = sections.setdefault(title, {}).setdefault(check, [])
-        subjects.append(Subject(webhook.name, webhook.position))
+    for title, check, webhook in found:
+        sections.setdefault(title, {}).setdefault(check, []).append(webhook)
     return tuple(
         Section(
             name=title,
@@ -182,24 +214,23 @@ def grouped(found: Iterable[tuple[str, Webhook, Check]]) -> tuple[Section, ...]:
     )
 
 
-def _slack(webhook: Webhook, apps: Apps) -> tuple[str, Iterable[Check]]:
+def _slack(webhook: Webhook, part: Part) -> tuple[SecretRef, Iterator[Check]]:
+    """Return the reference of the token of a Slack webhook, and its checks."""
     reference = webhook.configuration["token"]
     assert isinstance(reference, SecretRef)
-    app = apps.get(reference)
-    if app is None:
-        detail = f"{quote(str(reference))}: not set, empty or not usable"
-        fix = "set the variable in this command's environment, or put the token into the file"
-        return f"Slack token {reference}", [fail("secret", detail, fix=fix)]
-    same = sorted({str(ref) for ref in apps if apps[ref] is app})
-    return f"Slack token {', '.join(same)}", slack.check_webhook(webhook, app)
+    if reference in part.apps:
+        return reference, slack.check_webhook(webhook, part.apps[reference])
+    detail = f"{quote(str(reference))}: not set, empty or not usable"
+    fix = "set the variable in this command's environment, or put the token into the file"
+    return reference, iter([fail("secret", detail, fix=fix)])
 
 
 def _generic(webhook: Webhook, secrets: Mapping[SecretRef, Secret]) -> Iterator[Check]:
-    url = webhook.configuration["url"]
+    url = webhook.configuration.get("url")
     notes = [*transport_notes(webhook.configuration, secrets)]
     if isinstance(url, SecretRef) and url not in secrets:
         yield unknown("url", f"{quote(str(url))}: not available here")
-    elif not notes:
+    elif url is not None and not notes:
         yield ok("url", "an encrypted connection, or a private host")
     for finding in notes:
         yield ok(finding.rule, finding.message)  # it may be intended

@@ -301,7 +301,7 @@ def _delete(
 
 def watch(
     read: Callable[[], Sequence[LiveWebhook]],
-    before: Mapping[str, LiveWebhook],
+    before: Sequence[LiveWebhook],
     clock: Clock,
     stop: Stop,
 ) -> dict[str, Observation]:
@@ -310,8 +310,8 @@ def watch(
     It ends after a minute, after a signal, or if a listing fails.
     """
     started = clock.monotonic()
-    observations = {id_: Observation(webhook, webhook) for id_, webhook in before.items()}
-    equal = 0
+    observations = {webhook.id: Observation(webhook, webhook) for webhook in before}
+    equal = 0 if observations else _SETTLED
     while clock.monotonic() - started < WATCHED and equal < _SETTLED and stop.requested() is None:
         clock.sleep(_INTERVAL)
         try:

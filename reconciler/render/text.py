@@ -496,6 +496,6 @@ def _check_row(check: Check, sign: str, view: View) -> Row:
 
 
 def _subject(webhook: Subject) -> str:
-    """Return the name of a checked webhook, with its line if it has one."""
-    place = position_text(webhook.position)
-    return f"{quote(webhook.name)} ({place})" if place else quote(webhook.name)
+    organization = None if webhook.organization is None else quote(webhook.organization)
+    notes = ", ".join(filter(None, (organization, position_text(webhook.position))))
+    return f"{quote(webhook.name)} ({notes})" if notes else quote(webhook.name)

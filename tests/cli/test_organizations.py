@@ -134,7 +134,12 @@ def test_options_and_commands_for_one_organization_are_rejected(run: Run) -> Non
     """A saved plan, a report, a digest and a number of deletes belong to one organization; so do
     two commands.
     """
-    one = ("plan orgs -o p.json", "apply -f orgs --report r", "doctor -f orgs", "check orgs")
+    one = (
+        "plan orgs -o p.json",
+        "apply -f orgs --report r",
+        "doctor -f orgs",
+        "check orgs --deliver Scratch",
+    )
     for line in (*one, "apply -f orgs --allow-deletes 2"):
         expect(run(line), 64, "the files declare several: Acme, Globex")
 

@@ -11,8 +11,8 @@ import pytest
 from reconciler.api.connections import InProcess
 from reconciler.api.origin import Credential, Network, Origin
 from reconciler.api.transport import Transport
-from reconciler.checks import Check, Checklist, Status
-from reconciler.deliveries.check import check, look_up, post, slack_tokens
+from reconciler.checks import Check, Checklist, Status, unknown
+from reconciler.deliveries.check import Part, check, look_up, post
 from reconciler.emulator.messages import Request, Response, bytes_response, json_value
 from reconciler.errors import CredentialError
 from reconciler.model import Scheme, Secret, SecretRef, Webhook
@@ -59,13 +59,11 @@ def checklist(
     send: bool = False,
 ) -> Checklist:
     """Return the checks of Slack, without those of CloudTruth."""
-    tokens = slack_tokens(webhooks, secrets)
-    apps = look_up(tokens, connect, InlineWorkers())
-    sections = check(webhooks, secrets, apps, None)
-    sent = post(webhooks, tokens, apps, connect) if send else ()
-    return Checklist(
-        "check", (*(each for each in sections if each.name.startswith("Slack")), *sent)
-    )
+    part = Part(tuple(webhooks), secrets, unknown("state", "not read"))
+    parts = look_up([part], connect, InlineWorkers())
+    about_slack = [section for section in check(parts) if section.name.startswith("Slack")]
+    sent = post(parts, connect) if send else ()
+    return Checklist("check", (*about_slack, *sent))
 
 
 def checks(result: Checklist) -> list[Check]:

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from reconciler import workflow
 from reconciler.api.origin import Credential, Network, Origin
-from reconciler.checks import Checklist, Section
-from reconciler.cli.connection import Progress, connected
+from reconciler.checks import Checklist, Section, unknown
+from reconciler.cli.connection import Progress, connected_all
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
-from reconciler.errors import ApiError, ConfigurationError, Interrupted, ReconcilerError
+from reconciler.errors import (
+    ApiError,
+    ConfigurationError,
+    CredentialError,
+    Interrupted,
+    ReconcilerError,
+    UsageError,
+)
 from reconciler.execute.workers import ThreadWorkers
 from reconciler.findings import has_errors
-from reconciler.model import Live, LiveWebhook, Secret, Webhook
-from reconciler.planning.names import Globs, unmatched
+from reconciler.model import Live, LiveWebhook, Secret
+from reconciler.planning.names import Globs, require_matches
 from reconciler.planning.plan import snapshot
+from reconciler.planning.run import OrganizationResult
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
 
 if TYPE_CHECKING:
     from reconciler.api.parameters import Parameters
     from reconciler.api.transport import Transport
-    from reconciler.deliveries.check import Apps
+    from reconciler.deliveries.check import Part
     from reconciler.deliveries.proof import Proof, Scratch
 
 _SLACK: Final = "https://slack.com/api"
@@ -76,73 +84,77 @@ def run(
         # one webhook
         webhooks check --only Deploys --send
     """
-    session.only_organization("check")
-    checked = session.load()
-    key = session.settings.key
-    gathered = workflow.gather(checked, key and key.value)
-    chosen = _chosen(session, checked, only)
-    # Imported here, so that an error before does not load the HTTP library.
-    from reconciler.deliveries.check import check, match
+    if deliver is not None:
+        session.only_organization("--deliver")
+    targets = [workflow.Target(source) for source in session.load_all()]
+    names = {webhook.name for target in targets for webhook in target.checked.desired.webhooks}
+    unused = session.inputs.graded(require_matches(only, names, "declared webhook"))
+    if has_errors(unused):
+        raise ConfigurationError("warnings are treated as errors (--strict)", findings=unused)
+    session.warn(unused)
+    # Imported here, because files with errors need no HTTP library.
+    from reconciler.deliveries.check import check, look_up, post
 
-    apps, posted = _look_up(session, chosen, gathered, slack_url, send=send)
-    matched = proof = None
-    if session.local or deliver is not None or key is not None:
-        progress = Progress(session)
-        with connected(session, progress=progress) as connection:
-            live = workflow.read_live(connection.api, session.organization)
-            _, plan = workflow.status(live, checked)
-            assert plan is not None
-            matched = match(plan, live)
-            if deliver is not None:
-                progress.phase("")
-                watched = [webhook for webhook in map(matched.of, chosen) if webhook is not None]
-                proof = _prove(session, connection, live, watched, deliver, yes=yes)
-    sections = (*check(chosen, gathered.secrets, apps, matched, proof), *posted)
-    notes = () if chosen else ("There is no webhook to check.",)
-    return session.show_checks(Checklist("check", sections, notes), format)
+    posted: tuple[Section, ...] = ()
+    proof = None
+    with connected_all(session, targets) as connected:
+        lives = workflow.read_all(connected)
+        results = [_part(*pair, only) for pair in zip(connected, lives, strict=True)]
+        session.show_problems(results)
+        parts = [result.value for result in results if result.value is not None]
+        with _slack(session, slack_url) as connect, closing(ThreadWorkers(10)) as workers:
+            parts = look_up(parts, connect, workers)
+            if send and connect is not None:
+                posted = post(parts, connect)
+        if deliver is not None:
+            proof = _prove(session, connected[0], lives[0], parts[0], deliver, yes=yes)
+    if len(results) == 1:
+        parts = [part._replace(name=None) for part in parts]
+    notes = () if names else ("There is no webhook to check.",)
+    checklist = Checklist("check", (*check(parts, proof), *posted), notes)
+    code = session.show_checks(checklist, format)
+    return max(code, *(result.problem.exit_code for result in results if result.problem), 0)
 
 
-def _chosen(
-    session: Session, checked: workflow.Checked, only: tuple[str, ...]
-) -> tuple[Webhook, ...]:
-    """Return the declared webhooks that `only` selects. Warn about globs that match nothing."""
-    declared = checked.desired.webhooks
-    unused = unmatched(only, {webhook.name for webhook in declared}, "declared webhook")
-    findings = session.inputs.graded(unused)
-    if has_errors(findings):
-        raise ConfigurationError("warnings are treated as errors (--strict)", findings=findings)
-    session.warn(findings)
+def _part(
+    target: workflow.Target, live: Live | ReconcilerError, only: tuple[str, ...]
+) -> OrganizationResult[Part]:
+    """Return what is known about the declared webhooks of an organization that `only` selects.
+
+    Without a key, their deliveries are not read, which is not a problem.
+    """
+    from reconciler.deliveries.check import Part, match
+
+    result = OrganizationResult[Part](target.source.name, target.paths)
     globs = Globs(only or ("*",))
-    return tuple(webhook for webhook in declared if globs.match(webhook.name))
-
-
-def _look_up(
-    session: Session,
-    webhooks: Sequence[Webhook],
-    gathered: workflow.Gathered,
-    slack_url: str,
-    *,
-    send: bool,
-) -> tuple[Apps, tuple[Section, ...]]:
-    """Look up the Slack tokens of webhooks; with `send` post a message for each accepted one."""
-    from reconciler.deliveries.check import look_up, post, slack_tokens
-
-    tokens = slack_tokens(webhooks, gathered.secrets)
-    if not tokens:
-        return {}, ()
-    with closing(ThreadWorkers(10)) as workers:
-        if session.local and slack_url == _SLACK:
-            return look_up(tokens, None, workers), ()
-        with _slack(session, slack_url) as connect:
-            apps = look_up(tokens, connect, workers)
-            return apps, post(webhooks, tokens, apps, connect) if send else ()
+    declared = target.checked.desired.webhooks
+    webhooks = tuple(webhook for webhook in declared if globs.match(webhook.name))
+    key = None if target.connection is None else target.connection.key
+    try:
+        secrets = workflow.gather(target.checked, key).secrets
+        if isinstance(live, CredentialError):
+            state = unknown("state", f"not read: {live.message}", fix=live.hint)
+            return result._replace(value=Part(webhooks, secrets, state, result.name))
+        if isinstance(live, ReconcilerError):
+            raise live
+        _, plan = workflow.status(live, target.checked)
+    except ReconcilerError as problem:
+        return result._replace(problem=problem)
+    assert plan is not None
+    return result._replace(value=Part(webhooks, secrets, match(plan, live), live.organization.name))
 
 
 @contextmanager
-def _slack(session: Session, slack_url: str) -> Iterator[Callable[[Secret], Transport]]:
-    """Yield a function that connects to Slack with a token. Raises UsageError for a bad URL."""
+def _slack(session: Session, slack_url: str) -> Iterator[Callable[[Secret], Transport] | None]:
+    """Yield a function that connects to Slack with a token; None with --local.
+
+    Raises UsageError for a bad URL.
+    """
     from reconciler.api.transport import Transport
 
+    if session.local and slack_url == _SLACK:
+        yield None
+        return
     where = Origin.parse(
         slack_url, "the Slack URL (--slack-url, WEBHOOKS_SLACK_URL)", example=_SLACK
     )
@@ -174,46 +186,46 @@ def _slack(session: Session, slack_url: str) -> Iterator[Callable[[Secret], Tran
 
 def _prove(
     session: Session,
-    connection: workflow.Connection,
-    live: Live,
-    watched: Sequence[LiveWebhook],
+    target: workflow.Target,
+    live: Live | ReconcilerError,
+    part: Part,
     project: str,
     *,
     yes: bool,
 ) -> Proof:
     """Announce the messages, ask for confirmation, cause them and watch the webhooks.
 
-    Raises ReconcilerError if none of `watched` receives messages, NotConfirmedError, Interrupted.
+    Raises UsageError if no webhook of `part` receives any, NotConfirmedError, Interrupted.
     """
     from reconciler.api.client import Client
     from reconciler.api.parameters import Parameters
     from reconciler.deliveries.proof import Proof, cause_events, prepare, received, watch
 
-    api, clock, console = connection.api, connection.clock, session.console
+    if isinstance(live, ReconcilerError):
+        raise live
+    connection, console = target.connection, session.console
+    assert connection is not None
+    api, clock = connection.api, connection.clock
     assert isinstance(api, Client)
-    parameters = Parameters(api.transport)
-    scratch = prepare(parameters, live.organization, clock, project)
-    if not any(map(received, watched)):
-        raise ReconcilerError(
+    watched = {webhook.id for webhook in part.live if received(webhook)}
+    if not watched:
+        raise UsageError(
             "none of the webhooks listens to events of parameters or values: nothing was sent",
             hint="apply a webhook that does, or select one with --only",
         )
-    _announce(session, live, scratch)
+    parameters = Parameters(api.transport)
+    scratch = prepare(parameters, live.organization, clock, project)
+    console.write_stderr(_announcement(live, scratch))
     if not yes:
         session.confirm("Create, change and delete this parameter?")
     connection.restart()  # the user may have taken a while to confirm
-    ids = {webhook.id for webhook in watched}
-    before = {webhook.id: webhook for webhook in api.list() if webhook.id in ids}
+    before = [webhook for webhook in api.list() if webhook.id in watched]
     name, command = quote(scratch.name), scratch.delete_command(scratch.name)
     console.write_stderr(f"Creating parameter {name}. If this run is killed: `{command}`")
     with connection.stop as stop:
         written = cause_events(parameters, scratch, clock, stop, connection.restart)
-        listening = {
-            id_: webhook
-            for id_, webhook in before.items()
-            if not webhook.event_types.isdisjoint(written.events)
-        }
-        observations = watch(api.list, listening, clock, stop) if listening else {}
+        listening = [each for each in before if not each.event_types.isdisjoint(written.events)]
+        observations = watch(api.list, listening, clock, stop)
         code = stop.requested()
     if code is not None:
         left = f"may still exist: `{command}`" if written.remains else "was deleted"
@@ -222,21 +234,22 @@ def _prove(
     return Proof(scratch, written, observations)
 
 
-def _announce(session: Session, live: Live, scratch: Scratch) -> None:
-    """Print every webhook that receives messages of a proof, and their number."""
+def _announcement(live: Live, scratch: Scratch) -> str:
+    """Return the text about every webhook that receives messages of a proof."""
     from reconciler.deliveries.proof import received
 
-    receivers = [webhook for webhook in live.webhooks if received(webhook)]
-    total = sum(map(received, receivers))
-    lines = [
-        f"Parameter {quote(scratch.name)} in project {quote(scratch.project.name)} of organization "
-        f"{quote(live.organization.name)} causes {plural(total, 'message')}. Receivers may act on "
-        "them:"
-    ]
-    for webhook in receivers:
+    def line(webhook: LiveWebhook) -> str:
         where = quote(snapshot(webhook).destination)
-        lines.append(f"  {quote(webhook.name)}  {where}  {plural(received(webhook), 'message')}")
-    session.console.write_stderr("\n".join(lines))
+        return f"  {quote(webhook.name)}  {where}  {plural(received(webhook), 'message')}"
+
+    receivers = [webhook for webhook in live.webhooks if received(webhook)]
+    total = plural(sum(map(received, receivers)), "message")
+    project, organization = quote(scratch.project.name), quote(live.organization.name)
+    head = (
+        f"Parameter {quote(scratch.name)} in project {project} of organization {organization} "
+        f"causes {total}. Receivers may act on them:"
+    )
+    return "\n".join([head, *map(line, receivers)])
 
 
 def _offer_leftovers(

@@ -1,0 +1,280 @@
+"""`webhooks check` against an emulated CloudTruth: last deliveries, and proofs with --deliver."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli import conftest
+from tests.cli.conftest import Cloud, Done, File, MakeCloud, Shell
+from tests.deliveries.fake_slack import GOOD, SEEING, FakeSlack, channel
+from tests.doctor.test_doctor_command import document
+from tests.emulated.emulator import LOCAL_KEY, Emulator
+from tests.emulated.faults import Fault, drop
+from tests.folders import write
+from tests.ports import START
+from tests.served import PauseAtWrite, served
+
+DELIVER = ("check", "--deliver", "Scratch")
+FILE = """\
+defaults: {type: generic, event_types: ["*"]}
+webhooks:
+  - {name: Pager, configuration: {url: "https://pager.example.com"}}
+  - {name: Projects, event_types: [project_created], configuration: {url: "https://b.example.com"}}
+  - {name: Mail, event_types: [value_updated], configuration: {url: "https://mail.example.com"}}
+"""
+Start = Callable[..., Cloud]
+
+
+@pytest.fixture
+def start(cloud: MakeCloud, shell: Shell, file: File) -> Start:
+    """Serve an emulator with the choices given by name, where the files are applied."""
+
+    def start(text: str = FILE, **choices: Any) -> Cloud:
+        file(text)
+        made = cloud(**choices)
+        assert shell("apply", "--yes", **made.environ).code == 0
+        made.emulator.log.clear()
+        return made
+
+    return start
+
+
+def expect(done: Done, code: int, *texts: str, without: tuple[str, ...] = ()) -> None:
+    """Check a result, whose lines may be wrapped and aligned in any way."""
+    out, err = (" ".join(text.split()) for text in (done.out, done.err))
+    conftest.expect(Done(code=done.code, out=out, err=err), code, *texts, without=without)
+
+
+def parameters(site: Cloud) -> list[str]:
+    return [row["name"] for row in site.emulator.store.parameters()]
+
+
+def test_a_proof_asks_first(shell: Shell, start: Start) -> None:
+    """All receivers are listed before the question; without a terminal nothing is written."""
+    site = start()
+    site.emulator.store.save({**site.emulator.webhook("Mail"), "id": "x", "name": "Unmanaged"})
+    listed = ("causes 8 messages", "Pager generic https://pager.example.com/*** 6 messages",
+              "Unmanaged generic https://mail.example.com/*** 1 message")  # fmt: skip
+    expect(shell(*DELIVER, **site.environ), 8, *listed, without=("Projects generic",))
+    expect(shell(*DELIVER, terminal=True, keys="no\n", **site.environ), 8, *listed)
+    assert site.writes() == []
+    done = shell(*DELIVER, terminal=True, keys="yes\n", **site.environ)
+    expect(done, 0, "delivered", "(2 webhooks)", "6 events", without=("Unmanaged (",))
+    assert "not covered" in done.out
+    assert parameters(site) == []
+
+
+def test_the_requests_of_a_proof(shell: Shell, start: Start) -> None:
+    """A proof needs six writes, at most six reads before them, and then lists every two seconds."""
+    site = start()
+    assert shell(*DELIVER, "--yes", **site.environ).code == 0
+    methods = [entry.method for entry in site.emulator.log]
+    first, last = methods.index("POST"), len(methods) - methods[::-1].index("DELETE")
+    assert first <= 6
+    assert methods[first:last] == ["POST", "PATCH", "POST", "PATCH", "DELETE", "DELETE"]
+    assert {entry.path for entry in site.emulator.log[last:]} == {"/api/v1/webhooks/"}
+
+
+ENDS: list[tuple[dict[str, Any], tuple[str, ...], int, str]] = [
+    ({"delivered_events": ()}, (), 1, "✗ not run CloudTruth reports no run"),
+    ({"failing_events": ("value_updated",)}, (), 1, "✗ failed connection_error delivery of"),
+    ({"failing_destinations": ("mail.example.com",)}, (), 1, "webhooks: Mail (webhooks.yaml:5)"),
+    ({"failing_destinations": ("mail.example.com",)}, ("--only", "Pager"), 0, "✓ delivered"),
+    ({}, ("--only", "Projects"), 64, "none of the webhooks listens to events of parameters"),
+    ({"projects": {}}, (), 1, "organization 'Acme' has no project 'Scratch'"),
+    ({"projects": {"Scratch": "[A-Z]+"}}, (), 1, "names in this project must match [A-Z]+"),
+    ({"project_role": "VIEWER"}, (), 4, "this key's role in it is VIEWER"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("choices", "arguments", "code", "text"), ENDS)
+def test_each_result(
+    shell: Shell, start: Start, choices: dict[str, Any], arguments: tuple[str, ...], code: int,
+    text: str,
+) -> None:  # fmt: skip
+    """Each way to deliver, and each project that cannot be used, has its line and exit code."""
+    site = start(**choices)
+    expect(shell(*DELIVER, "--yes", *arguments, **site.environ), code, text)
+    assert parameters(site) == []
+
+
+def test_a_key_that_may_not_write(shell: Shell, start: Start) -> None:
+    """The role is the result, and nothing is created."""
+    site = start()
+    site.emulator.store.add_user(site.emulator.organization, key="viewer-key", role="VIEWER")
+    done = shell(*DELIVER, "--yes", **{**site.environ, "CLOUDTRUTH_API_KEY": "viewer-key"})
+    expect(done, 1, "✗ parameter 0 events only: the API key lacks permission")
+    assert site.writes() == ["POST"]
+
+
+def test_json_is_valid_and_has_no_url(shell: Shell, start: Start) -> None:
+    """The document has the webhooks of each check, also after a failure."""
+    site = start(failing_destinations=("mail.example.com",))
+    done = shell(*DELIVER, "--yes", "--format", "json", **site.environ)
+    found = document(done.out)
+    assert (done.code, found["exit_code"]) == (1, 1)
+    failed = [each for each in found["sections"][0]["checks"] if each["status"] == "fail"]
+    assert [hook["name"] for each in failed for hook in each["webhooks"]] == ["Mail"]
+    assert "example.com" not in done.out
+
+
+def test_leftovers_are_offered_on_a_terminal_only(shell: Shell, start: Start) -> None:
+    """With --yes they are named with their commands; on a terminal they are deleted after a yes."""
+    site = start()
+    name = "webhooks-check-20200101T000000Z-abcd"
+    (project,) = shell_project(site)
+    site.emulator.store.save_parameter(project, {"id": "p", "name": name, "values": {}})
+    command = f"cloudtruth --project Scratch param delete -y {name}"
+    expect(shell(*DELIVER, "--yes", **site.environ), 0, "left by earlier runs", command)
+    for keys, left in (("yes\nno\n", [name]), ("yes\nyes\n", [])):
+        done = shell(*DELIVER, terminal=True, keys=keys, **site.environ)
+        expect(done, 0, f"Earlier runs left {name}.")
+        assert parameters(site) == left
+
+
+def shell_project(site: Cloud) -> list[str]:
+    """Return the id of the project that a proof used."""
+    from uuid import NAMESPACE_URL, uuid5
+
+    return [str(uuid5(NAMESPACE_URL, f"{site.emulator.organization}/projects/Scratch"))]
+
+
+class Signals:
+    """Sends SIGINT during a write, which is processed, and optionally answered."""
+
+    def __init__(self, at: int, fault: Fault | None) -> None:
+        self._left, self._fault = at, fault
+
+    def take(self, method: str, path: str, body: bytes) -> Fault | None:
+        self._left -= method != "GET"
+        if method == "GET" or self._left != -1:
+            return None
+        os.kill(os.getpid(), signal.SIGINT)
+        return self._fault
+
+
+@pytest.mark.parametrize("fault", [None, drop(commit=True)])
+@pytest.mark.parametrize("at", range(6))
+def test_ctrl_c_deletes_the_parameter(
+    shell: Shell, start: Start, at: int, fault: Fault | None
+) -> None:
+    """A signal during any write, answered or not, ends the run after the parameter is deleted."""
+    site = start()
+    site.emulator.faults = Signals(at, fault)
+    done = shell(*DELIVER, "--yes", **site.environ)
+    expect(done, 130, "stopped by a signal; parameter webhooks-check-")
+    assert parameters(site) == []
+
+
+@pytest.mark.slow
+def test_a_killed_run_has_named_its_parameter(tmp_path: Path) -> None:
+    """After `kill -9` at any write, the output has the command that deletes the parameter."""
+    hold = PauseAtWrite()
+    emulator = Emulator(listener=hold)
+    write(tmp_path, {"webhooks.yaml": FILE})
+    arguments = [sys.executable, "-m", "reconciler"]
+    with served(emulator) as url:
+        site = {"CLOUDTRUTH_API_KEY": LOCAL_KEY, "CLOUDTRUTH_SERVER_URL": url}
+        environ = {"PATH": os.environ.get("PATH", ""), **site}
+        subprocess.run([*arguments, "apply", "--yes"], cwd=tmp_path, env=environ, check=True)
+        for at in range(1, 7):
+            hold.after(at)
+            with subprocess.Popen(
+                [*arguments, *DELIVER, "--yes"], cwd=tmp_path, env=environ, text=True,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            ) as process:  # fmt: skip
+                hold.wait(process)
+                process.kill()
+                output, _ = process.communicate()
+            hold.release()
+            left = [row["name"] for row in emulator.store.parameters()]
+            assert len(left) == (at < 6)
+            for row in emulator.store.parameters():
+                named = f"`cloudtruth --project Scratch param delete -y {row['name']}`"
+                assert named in output
+                emulator.store.delete_parameter(row["id"])
+
+
+BROKEN = {"timestamp": "2026-01-01T00:00:00Z", "code": "channel_not_found", "text": "not there"}
+SLACK = """\
+defaults: {type: slack, event_types: ["*"]}
+webhooks:
+  - name: Deploys
+    configuration: {token: {env: TOKEN}, channel: "#old-deploys", username: CloudTruth}
+"""
+
+
+def test_a_deleted_channel_is_found_repaired_and_proved(
+    shell: Shell, start: Start, file: File
+) -> None:
+    """The cause of failed deliveries is named, and after the fix the proof is green."""
+    seconds = count()
+    site = start(
+        SLACK,
+        failing_destinations=("#old-deploys",),
+        server_time=lambda: START + timedelta(seconds=2 * next(seconds)),
+    )
+    slack = FakeSlack(tokens={GOOD: SEEING}, channels=[channel("C1", "deploys")])
+
+    def run(*arguments: str) -> Done:
+        return shell(*arguments, **{**site.environ, "TOKEN": GOOD, "WEBHOOKS_SLACK_URL": url})
+
+    with served(slack) as url:
+        expect(run(*DELIVER, "--yes"), 1, "✗ failed channel_not_found", "Slack finds no such")
+        expect(run("status", "--failing"), 1, "channel_not_found")
+        expect(run("check"), 1, "✗ failing channel_not_found",
+               '✗ channel #old-deploys: no such channel in team Acme')  # fmt: skip
+        file(SLACK.replace("#old-deploys", "#deploys"))
+        expect(run("check"), 1, "! differs", "✓ channel a public channel")
+        assert run("apply", "--yes").code == 0
+        expect(run(*DELIVER, "--yes"), 0, "✓ delivered", "✓ channel a public channel")
+        expect(run("check"), 0, "failed earlier")
+
+
+def test_states_need_a_key(shell: Shell, start: Start) -> None:
+    """Without an API key the deliveries are not read, and everything else is checked."""
+    site = start()
+    site.emulator.change("Pager", last_error=BROKEN)
+    expect(shell("check", **site.environ), 1, "✗ failing", "webhooks: Pager (webhooks.yaml:3)")
+    done = shell("check")
+    expect(
+        done,
+        0,
+        "? state not read: there is no CloudTruth API key",
+        "(3 webhooks)",
+        without=("failing",),
+    )
+
+
+def test_one_run_checks_several_organizations(
+    shell: Shell, cloud: MakeCloud, tmp_path: Path
+) -> None:
+    """A token of two organizations is looked up once; a problem of one does not stop the others."""
+    site = cloud()
+    store = site.emulator.store
+    store.add_user(site.emulator.organization, key="acme-key", role="ADMIN")
+    store.add_user(store.add_organization("Globex").id, key="globex-key", role="ADMIN")
+    for name in ("Acme", "Globex"):
+        head = f"organization: {name}\napi_key: {{env: {name.upper()}_KEY}}\n"
+        write(tmp_path, {f"orgs/{name}.yaml": head + SLACK})
+    slack = FakeSlack()
+    keys = {"ACME_KEY": "acme-key", "GLOBEX_KEY": "globex-key", "TOKEN": GOOD}
+    with served(slack) as url:
+        environ = {**site.environ, **keys, "WEBHOOKS_SLACK_URL": url}
+        both = "Deploys (Acme, orgs/Acme.yaml:5), Deploys (Globex, orgs/Globex.yaml:5)"
+        expect(shell("check", "orgs", **environ), 0, both)
+        assert slack.methods() == ["auth.test"]
+        done = shell("check", "orgs", **{**environ, "GLOBEX_KEY": "wrong-key"})
+        expect(done, 4, "Globex (orgs/Globex.yaml)", "✓ slack team Acme, bot cloudtruth")
+        done = shell("check", "orgs", **{**environ, "GLOBEX_KEY": ""})
+        expect(done, 0, "? state not read: there is no API key for orgs/Globex.yaml")
