@@ -29,6 +29,7 @@ _MAX_FILES: Final = 300
 _CONTENTS: Final = "contents: read"
 _COMMENTS: Final = "pull-requests: write"
 _ISSUES: Final = "issues: write"
+_ISSUE: Final = re.compile(r"/([1-9][0-9]{0,9})\Z")
 _QUEUE: Final = re.compile(r"/pr-([1-9][0-9]{0,9})-[0-9a-f]{40,64}\Z")
 
 
@@ -57,7 +58,7 @@ class Pull(NamedTuple):
     def read(cls, row: Mapping[str, Any]) -> Pull:
         """Return the pull request in a response or an event of GitHub."""
         return cls(
-            number=row.get("number", 0),
+            number=number_at(row, "number"),
             is_open=text_at(row, "state") == "open",
             head=text_at(row, "head", "sha"),
             branch=text_at(row, "base", "ref"),
@@ -113,12 +114,16 @@ class GitHub:
     def changed_files(self, commit: str, branch: str) -> tuple[str, ...] | None:
         """Return the files that differ between a commit and the newest commit of a branch.
 
-        Return None if the branch does not contain the commit, or if there are too many changed
-        files.
+        Return None if the branch does not contain the commit, or if GitHub does not list all
+        changed files.
         """
-        found = self._request("GET", f"/compare/{quote(commit)}...{quote(branch)}", need=_CONTENTS)
-        rows = found["files"]
-        if found["status"] not in ("ahead", "identical") or len(rows) >= _MAX_FILES:
+        comparison = self._object(f"/compare/{quote(commit)}...{quote(branch)}", need=_CONTENTS)
+        if comparison.get("status") == "identical":
+            return ()
+        rows = comparison.get("files")
+        if comparison.get("status") != "ahead" or not isinstance(rows, list):
+            return None
+        if len(rows) >= _MAX_FILES:
             return None
         names = (text_at(row, key) for row in rows for key in ("filename", "previous_filename"))
         return tuple(filter(None, names))
@@ -135,7 +140,7 @@ class GitHub:
 
     def pull(self, number: int) -> Pull:
         """Return a pull request."""
-        return Pull.read(self._request("GET", f"/pulls/{number}", need=_COMMENTS))
+        return Pull.read(self._object(f"/pulls/{number}", need=_COMMENTS))
 
     def queue(self, branch: str) -> Mapping[str, int]:
         """Return the pull requests in a branch's merge queue, keyed by test commit."""
@@ -198,9 +203,9 @@ class GitHub:
             if "pull_request" in row or text_at(row, "user", "login") != self.login:
                 continue
             marker, updated = decode(body), text_at(row, "updated_at")
-            number, id_ = row.get("number", 0), 0
-            if about := text_at(row, "issue_url"):  # only comments have it
-                number, id_ = int(about.rpartition("/")[2]), row.get("id", 0)
+            number, id_ = number_at(row, "number"), 0
+            if about := _ISSUE.search(text_at(row, "issue_url")):  # only comments have it
+                number, id_ = int(about[1]), number_at(row, "id")
             if marker is not None:
                 found.append(Post(number=number, id=id_, body=body, marker=marker, updated=updated))
         return tuple(found)
@@ -217,12 +222,15 @@ class GitHub:
 
     def _list(self, path: str, query: Mapping[str, str], *, need: str) -> list[Any]:
         rows = self._request("GET", path, query=query, need=need)
-        if not isinstance(rows, list):
-            raise GitHubError(
-                f"unexpected response from GitHub: GET {path} did not return a list",
-                hint="try again",
-            )
+        if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+            raise _unexpected(path, "a list of objects")
         return rows
+
+    def _object(self, path: str, *, need: str) -> Mapping[str, Any]:
+        value = self._request("GET", path, need=need)
+        if not isinstance(value, Mapping):
+            raise _unexpected(path, "an object")
+        return value
 
     def _request(
         self,
@@ -246,6 +254,17 @@ class GitHub:
             if isinstance(failed, AuthenticationError | PermissionDeniedError):
                 hint = f"give the job `permissions: {need}` and pass `github.token`"
             raise GitHubError(message, hint=hint) from failed
+
+
+def _unexpected(path: str, expected: str) -> GitHubError:
+    message = f"unexpected response from GitHub: GET {path} did not return {expected}"
+    return GitHubError(message, hint="try again")
+
+
+def number_at(value: Mapping[str, Any], key: str) -> int:
+    """Return the number at a key of a JSON object, 0 if there is none."""
+    number = value.get(key)
+    return number if isinstance(number, int) else 0
 
 
 def text_at(value: Any, *keys: str) -> str:

@@ -116,6 +116,14 @@ def labeled(inputs: Inputs, roots: Sequence[str]) -> Mapping[str, OrganizationFi
     found: dict[str, OrganizationFiles] = {}
     labels: dict[str, str] = {}
     for each in organizations(inputs._replace(parsed=parsed)):
+        for path_text in each.paths:
+            if re.search(r"[\r\n]", path_text) or path_text != path_text.strip():
+                # The job gets the files as lines of WEBHOOKS_FILE.
+                raise UsageError(
+                    f"the file name {quote(path_text)} contains a line break, or begins "
+                    "or ends with a space, so that it cannot be passed to a job",
+                    hint="rename the file",
+                )
         file = each.paths[0]
         path = PurePosixPath(file)
         below = [path.relative_to(it) for it in map(PurePosixPath, roots) if it in path.parents]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -102,6 +104,33 @@ def test_an_invalid_list_is_an_error(fake: FakeGitHub) -> None:
     with client(fake) as github, pytest.raises(GitHubError, match="list"):
         write(github, 7, "one")
     assert fake.writes == []
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None, 1, "text", {}, [], [1], [{}], [{"number": "x", "issue_url": "https://a/b"}],
+        {"status": "ahead"}, {"status": "ahead", "files": None}, {"status": 1, "files": [1, {}]},
+        {"status": "identical"}, {"number": None, "state": 1, "head": [], "merged_at": {}},
+    ],
+)  # fmt: skip
+def test_an_unexpected_response_is_never_an_internal_error(fake: FakeGitHub, value: object) -> None:
+    """Each request returns what it could read, or reports GitHub's response."""
+    fake.fault = lambda method, path: json_value(value) if method == "GET" else None
+    with client(fake) as github:
+        requests = (
+            lambda: github.changed_files("a" * 40, "main"),
+            lambda: github.merged_pulls("main"),
+            lambda: github.pull(1),
+            lambda: github.queue("main"),
+            lambda: github.comments(1),
+            lambda: github.open_issues(),
+        )
+        for request in requests:
+            with suppress(GitHubError):
+                request()
+        if value == {"status": "ahead"}:
+            assert github.changed_files("a" * 40, "main") is None
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,18 @@ def test_labels_are_the_paths_below_the_directory(shell: Shell, tmp_path: Path) 
     assert (done.code, "have the same label" in done.out) == (64, True)
 
 
+@pytest.mark.parametrize(
+    ("folder", "name"), [("x", "a\nb.yaml"), ("x", "a\r.yaml"), (" x", "a.yaml")]
+)
+def test_a_file_name_that_would_become_another_is_rejected(
+    shell: Shell, tmp_path: Path, folder: str, name: str
+) -> None:
+    """A job gets its files as lines of text, without the spaces around them."""
+    write(tmp_path, {f"{folder}/{name}": OTHER})
+    done = shell("ci", "matrix", "-f", folder)
+    assert (done.code, "cannot be passed to a job" in done.out) == (64, True)
+
+
 def test_a_removed_file_is_planned_for_all(shell: Shell, repository: Path) -> None:
     """The organization of the file may have other files, and its webhooks may be pruned."""
     before = git(repository, "rev-parse", "HEAD")
