@@ -24,7 +24,7 @@ from reconciler.planning.review import check_digest
 from reconciler.render import FINDINGS_RENDERERS, RENDERERS, View
 from reconciler.render.words import fallback_summary
 from reconciler.report import Report
-from reconciler.source.files import DEFAULT_FILE
+from reconciler.source.files import default_path
 from reconciler.source.secrets import how_to_set
 from reconciler.source.text import in_quotes
 from reconciler.workflow import Connection, Inputs
@@ -134,7 +134,7 @@ class Run:
     @property
     def paths(self) -> tuple[str, ...]:
         """Return the paths of the configuration."""
-        return self.inputs.paths or (DEFAULT_FILE,)
+        return self.inputs.paths or (default_path(self.inputs.directory),)
 
     def relative(self, names: Iterable[str]) -> tuple[str, ...]:
         """Make paths under the repository root relative to the working directory."""

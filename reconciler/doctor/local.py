@@ -17,7 +17,7 @@ from reconciler.model import Desired, Scheme, Secret
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
 from reconciler.settings import LOCAL_SERVER, Setting, Settings
-from reconciler.source.files import DEFAULT_FILE, suggestion
+from reconciler.source.files import default_path, suggestion
 from reconciler.workflow import Gathered, Inputs, accept, gather, validate
 
 _EMPTY: Final = "CI passes a secret that is missing, or not available to the job, as an empty value"
@@ -38,14 +38,15 @@ def check_files(
     `file_options` are the options that name the files, for suggested commands; empty to name no
     file.
     """
-    if not inputs.paths and not (inputs.directory / DEFAULT_FILE).exists():
-        fix = suggestion(inputs.directory / DEFAULT_FILE, inputs.directory)
+    default = default_path(inputs.directory)
+    if not inputs.paths and not (inputs.directory / default).exists():
+        fix = suggestion(inputs.directory / default, inputs.directory)
         fix = fix or "create one with `webhooks init`, or name files with -f"
-        check = unknown("files", f"no {DEFAULT_FILE} in the working directory", fix=fix)
+        check = unknown("files", f"no {default} in the working directory", fix=fix)
         return Section(name="Files", checks=(check,)), None
     declared = validate(inputs)
     options = "".join(f" {shlex.quote(each)}" for each in file_options)
-    names = ", ".join(map(quote, declared.documents or inputs.paths)) or DEFAULT_FILE
+    names = ", ".join(map(quote, declared.documents or inputs.paths)) or default
     if declared.desired is None:
         errors = sum(each.severity is Severity.ERROR for each in declared.findings)
         fix = f"run `webhooks validate{options}`"

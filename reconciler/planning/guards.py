@@ -5,6 +5,7 @@ Guards apply to the computed plan and use `Plan.counted_deletes`.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -12,7 +13,7 @@ from reconciler.findings import Finding, error, warning
 from reconciler.kinds import KINDS
 from reconciler.model import Desired, Webhook, declared_secret
 from reconciler.planning.names import international_host
-from reconciler.planning.plan import Plan
+from reconciler.planning.plan import FileState, Plan
 from reconciler.urls import is_international
 
 _MAX_DELETES: Final = 5
@@ -81,6 +82,7 @@ def guard(
     override_hint = (
         f"if this is intended, add --allow-deletes {deletes if total is None else total}"
     )
+    yield from _declared_elsewhere(plan, override_hint)
     limit: str | None = None
     if max_deletes is not None:
         if deletes > max_deletes:
@@ -106,6 +108,23 @@ def guard(
             f"no declared webhook is live, but {_webhooks(deletes)} would be deleted",
             f"check that the key belongs to the right organization; {override_hint}",
         )
+
+
+def _declared_elsewhere(plan: Plan, override_hint: str) -> Iterator[Finding]:
+    """Yield a finding for each file that was not read and declares webhooks to delete."""
+    for other in plan.elsewhere:
+        names = plan.undeclared.intersection(other.names)
+        if not names or other.state is FileState.REMOVED:
+            continue
+        declares = f"declares {_webhooks(len(names))} that this plan deletes"
+        if other.state is FileState.NOT_READ:
+            message = f"{other.file} was not read, and {declares}"
+            hint = f"read it, too: `{plan.read_both}`; {override_hint}"
+            yield error("declared-elsewhere", message, hint)
+        else:
+            message = f"{other.file} is gone from the working tree without a commit; it {declares}"
+            command = shlex.join(["git", "checkout", "HEAD", "--", other.file])
+            yield error("file-gone", message, f"restore it: `{command}`; {override_hint}")
 
 
 def _webhooks(number: int) -> str:

@@ -339,6 +339,26 @@ class SecretUse(NamedTuple):
     destination: str
 
 
+class FileState(StrEnum):
+    """Why a file was not read that declares webhooks which a plan deletes."""
+
+    NOT_READ = "not read"  # beside the files that were read
+    GONE = "gone"  # not in the working tree, although no commit removed it
+    REMOVED = "removed"  # by a commit
+
+
+class DeclaredElsewhere(NamedTuple):
+    """A file that was not read and declares webhooks which a plan deletes.
+
+    `commit` is the one that removed the file.
+    """
+
+    file: str
+    names: tuple[str, ...]
+    state: FileState
+    commit: str = ""
+
+
 class Plan(NamedTuple):
     """The changes that make the live webhooks equal to the configuration.
 
@@ -356,7 +376,9 @@ class Plan(NamedTuple):
     (webhook, field). `secrets` are those that the operations send, `not_compared` other secrets
     that are live and visible, but whose declared value is not available for the comparison.
     `left_out` are the updates and deletes that `select` excludes. `failing` are the managed live
-    webhooks whose deliveries fail; they change neither an operation nor a digest.
+    webhooks whose deliveries fail; they change neither an operation nor a digest. `elsewhere` are
+    files that were not read and declare webhooks to delete; `read_both` is the command that reads
+    them, too.
     """
 
     origin: str
@@ -382,6 +404,14 @@ class Plan(NamedTuple):
     failing: tuple[Delivery, ...] = ()
     digests: tuple[tuple[OperationDigest, ...], ...] = ()
     digest: str = ""
+    elsewhere: tuple[DeclaredElsewhere, ...] = ()
+    read_both: str = ""
+
+    @property
+    def undeclared(self) -> frozenset[str]:
+        """Return the names of webhooks that are deleted because no file declares them."""
+        deletes = (each for each in self.deletes if each.reason is Reason.NOT_DECLARED)
+        return frozenset(each.name for each in deletes)
 
     @property
     def unreadable(self) -> tuple[tuple[str, str], ...]:

@@ -47,9 +47,9 @@ class PlanOptions(NamedTuple):
     `only` are globs over live or declared names. With `prune` false, undeclared webhooks are not
     deleted. `allow_deletes` is the number of deletes to allow. `resend` lists references or
     webhooks whose secrets are resent, `*` for all, `reviewed` the resends of a review. `previous`
-    is the previous configuration. `committed_hosts` maps references to the scheme and host that a
-    reviewer can look up in the commit. `apply_options` are the options with which `apply` computes
-    the same plan.
+    is the previous configuration, `base` its revision if it has one. `committed_hosts` maps
+    references to the scheme and host that a reviewer can look up in the commit. `apply_options` are
+    the options with which `apply` computes the same plan.
     """
 
     only: tuple[str, ...] = ()
@@ -58,6 +58,7 @@ class PlanOptions(NamedTuple):
     resend: tuple[str, ...] = ()
     reviewed: tuple[Resend, ...] = ()
     previous: Desired | None = None
+    base: str | None = None
     committed_hosts: Mapping[SecretRef, str] = MappingProxyType({})
     apply_options: tuple[str, ...] = ()
 

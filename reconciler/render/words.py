@@ -15,7 +15,7 @@ from reconciler.findings import Finding, Severity, sort_key
 from reconciler.model import DeliveryError, SecretRef
 from reconciler.planning.guards import guard
 from reconciler.planning.names import MAX_GLOB
-from reconciler.planning.plan import Create, Delete, Plan, Reason, Update
+from reconciler.planning.plan import Create, Delete, FileState, Plan, Reason, Update
 from reconciler.planning.run import Totals
 from reconciler.render import View
 from reconciler.render.quote import prose, quote
@@ -292,6 +292,17 @@ def _edits(plan: Plan, view: View) -> Iterator[tuple[str, str, Plan]]:
     undeclared = [each for each in plan.deletes if each.reason is Reason.NOT_DECLARED]
     others = tuple(each for each in plan.operations if each.reason is not Reason.NOT_DECLARED)
     without = plan._replace(operations=others)
+    declared = {name for other in plan.elsewhere for name in other.names}
+    remaining = tuple(
+        each
+        for each in plan.operations
+        if each.reason is not Reason.NOT_DECLARED or each.name not in declared
+    )
+    if any(other.state is FileState.NOT_READ for other in plan.elsewhere):
+        yield "read the other files, too", plan.read_both, plan._replace(operations=remaining)
+    if gone := [other.file for other in plan.elsewhere if other.state is FileState.GONE]:
+        restore = shlex.join(["git", "checkout", "HEAD", "--", *gone])
+        yield "restore the files", restore, plan._replace(operations=remaining)
     yield (
         "keep undeclared webhooks (in each file that prunes, replacing its `prune` if it has one)",
         "prune: false",

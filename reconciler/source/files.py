@@ -16,6 +16,7 @@ import posixpath
 import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from itertools import takewhile
 from pathlib import Path, PurePath, PurePosixPath
@@ -24,7 +25,9 @@ from typing import Final, NamedTuple
 from reconciler.findings import Finding, error
 from reconciler.source.text import near
 
-DEFAULT_FILE: Final = "webhooks.yaml"
+DEFAULT_FILES: Final = ("webhooks.yaml", "webhooks.yml", "webhooks")
+"""The paths that are read without `-f`: the first that exists; the last one is a folder."""
+DEFAULT_FILE: Final = DEFAULT_FILES[0]
 STDIN: Final = "-"
 STDIN_NAME: Final = "<stdin>"
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024
@@ -162,7 +165,7 @@ class Sources(NamedTuple):
 
 
 def read(paths: Sequence[str], *, directory: Path, stdin: Callable[[], bytes]) -> Sources:
-    """Read the files that `paths` name, or `webhooks.yaml` of `directory` without paths.
+    """Read the files that `paths` name, or without paths the default of `directory`.
 
     Relative paths start at `directory`, the working directory. A file named twice, even via
     a directory or link, is read once, at its first position. `stdin` is called at most
@@ -176,7 +179,7 @@ def read(paths: Sequence[str], *, directory: Path, stdin: Callable[[], bytes]) -
         message = f"cannot read {shown}: it {refusal}"
         findings.append(error("unreadable-file", message, refusal.hint))
 
-    for path in dict.fromkeys(paths or (DEFAULT_FILE,)):
+    for path in dict.fromkeys(paths or (default_path(directory),)):
         try:
             if path == STDIN:
                 files.append(SourceFile(file=STDIN_NAME, raw=_limited(stdin())))
@@ -197,6 +200,21 @@ def read(paths: Sequence[str], *, directory: Path, stdin: Callable[[], bytes]) -
         except NotReadableError as refusal:
             refuse(path or "an empty path", refusal)
     return Sources(files=tuple(files), findings=tuple(findings), read_parent=_parents_in(directory))
+
+
+def default_path(directory: Path) -> str:
+    """Return the path that is read without `-f`; `webhooks.yaml` if none exists."""
+    *names, folder = DEFAULT_FILES
+    for name in names:
+        if os.path.lexists(directory / name):
+            return name
+    return folder if next(files_below(directory / folder), None) else DEFAULT_FILE
+
+
+def files_below(directory: Path) -> Iterator[PurePath]:
+    """Yield the configuration files below a directory, relative to it; none without access."""
+    with suppress(NotReadableError):
+        yield from filter(_is_read, _below(directory))
 
 
 def file_name(path: str, declaring: str) -> str:

@@ -80,7 +80,8 @@ def _renames(commit: str, paths: Sequence[str], *, directory: Path, git: Git) ->
     options = ["--name-status", "-z", "--find-renames", "--diff-filter=R", "--relative"]
     listing = git(["diff", "--cached", *options, commit]) or b""
     names = [os.fsdecode(each) for each in listing.split(b"\0")]
-    reads = [files.file_matcher(path, directory) for path in paths or (files.DEFAULT_FILE,)]
+    now = paths or (files.default_path(directory),)
+    reads = [files.file_matcher(path, directory) for path in now]
     return {
         old: new
         for old, new in zip(names[1::3], names[2::3], strict=False)
@@ -121,6 +122,36 @@ def read_revision(
     return found._replace(files=tuple(read_files.values()))
 
 
+def names_at(revision: str, paths: Sequence[str], *, directory: Path, git: Git) -> frozenset[str]:
+    """Return the names of the files that `paths` include at a revision; none without git."""
+    commit = commit_of(revision, git)
+    if commit is None or files.STDIN in paths:
+        return frozenset()
+    named = paths or (files.default_path(directory),)
+    matchers = [files.file_matcher(path, directory) for path in named]
+    listed = _regular(git(["ls-tree", "-r", "-z", commit]) or b"")
+    return frozenset(name for name in listed if any(matches(name) for matches in matchers))
+
+
+def blob(revision: str, name: str, git: Git) -> bytes | None:
+    """Return the content of a file at a revision."""
+    return git(["cat-file", "blob", f"{revision}:./{name}"])
+
+
+def removal(revision: str, name: str, git: Git) -> str | None:
+    """Return the commit after `revision` that removed a file, abbreviated; None if not known."""
+    span = ["--end-of-options", f"{revision}..HEAD", "--", f":(literal){name}"]
+    output = git(["log", "-1", "--format=%h", "--abbrev=12", "--diff-filter=D", *span])
+    return _commit(output)
+
+
+def _default_at(commit: str, git: Git) -> str:
+    """Return the path that is read without `-f` at a commit."""
+    listing = git(["ls-tree", "-z", "--name-only", commit, "--", *files.DEFAULT_FILES]) or b""
+    present = os.fsdecode(listing).split("\0")
+    return next((name for name in files.DEFAULT_FILES if name in present), files.DEFAULT_FILE)
+
+
 def tracked(names: Iterable[str], *, directory: Path, git: Git) -> frozenset[str]:
     """Return the paths of `names` whose content git tracks; none without git."""
     command = ["--literal-pathspecs", "ls-files", "--stage", "-z", "--"]
@@ -145,7 +176,7 @@ def _read(commit: str, paths: Sequence[str], *, directory: Path, git: Git) -> fi
             raise files.NotReadableError("does not exist at the base commit")
         return files.SourceFile(file=name, raw=raw)
 
-    for path in paths or (files.DEFAULT_FILE,):
+    for path in paths or (_default_at(commit, git),):
         if path == files.STDIN:
             raise NoBaseError("standard input (-f -) has no history")
         if files.is_glob(path, directory):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
@@ -16,8 +17,9 @@ from reconciler.findings import Finding, has_errors, note, sort_key
 from reconciler.kinds import KINDS
 from reconciler.model import Desired, Live, LiveWebhook, Organization, Scheme, SecretRef, Webhook
 from reconciler.planning import planner
+from reconciler.planning.guards import guard
 from reconciler.planning.names import ONLY_MATCHES_NOTHING
-from reconciler.planning.plan import Plan
+from reconciler.planning.plan import DeclaredElsewhere, FileState, Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import Resends
 from reconciler.planning.review import Review
@@ -26,6 +28,8 @@ from reconciler.ports import WebhookReader
 from reconciler.render import RENDERERS, View
 from reconciler.render.words import apply_command, shorten
 from reconciler.settings import LOCAL_SERVER
+from reconciler.source.elsewhere import Owner, declared_elsewhere
+from reconciler.source.files import default_path
 from reconciler.source.history import commit_of, tracked
 from reconciler.source.text import in_quotes
 from reconciler.workflow.inputs import Checked, Gathered, gather, previous
@@ -83,6 +87,7 @@ def plan_of_live(
         committed_hosts=_destinations(gathered), apply_options=inputs.apply_options or ()
     )
     made = planner.plan(desired, live, gathered.secrets, options)
+    made = _with_other_files(made, gathered, options)
     notes = [*made.notes, *gathered.warnings]
     if review is None:
         notes += _unsent(gathered, made)
@@ -92,6 +97,48 @@ def plan_of_live(
     if has_errors(graded):
         raise ConfigurationError("warnings are treated as errors (--strict)", findings=graded)
     return made, live
+
+
+def _with_other_files(made: Plan, gathered: Gathered, options: PlanOptions) -> Plan:
+    """Add the files that declare webhooks which the plan deletes as undeclared.
+
+    Only such a plan looks at other files and previous revisions.
+    """
+    if not made.undeclared:
+        return made
+    inputs, loaded = gathered.checked.inputs, gathered.checked.loaded
+    organization = made.organization
+    found = declared_elsewhere(
+        made.undeclared,
+        (*loaded.documents, *loaded.parents),
+        inputs.paths,
+        Owner(gathered.checked.desired.organization, (organization.id, organization.name)),
+        directory=inputs.directory,
+        git=inputs.git,
+        base=options.base,
+    )
+    others = [other.file for other in found if other.state is FileState.NOT_READ]
+    paths = inputs.paths or (default_path(inputs.directory),)
+    words = inputs.apply_options or ()
+    files = [word for path in (*paths, *others) for word in ("-f", path)]
+    files += [
+        word
+        for index, word in enumerate(words)
+        if word != "-f" and (index == 0 or words[index - 1] != "-f")
+    ]
+    removed = [_removed(other) for other in found if other.state is FileState.REMOVED]
+    made = made._replace(
+        notes=(*made.notes, *removed),
+        elsewhere=found,
+        read_both=shlex.join(["webhooks", "plan", *files]),
+    )
+    return made._replace(blocked=tuple(guard(made, options.allow_deletes)))
+
+
+def _removed(other: DeclaredElsewhere) -> Finding:
+    names = shorten([in_quotes(name) for name in other.names], 5)
+    message = f"commit {other.commit} removed {other.file}, so this plan deletes {names}"
+    return note("file-removed", message, "if they must stay, restore the file or declare them")
 
 
 def read_live(reader: WebhookReader, organization: str | None = None) -> Live:

@@ -323,9 +323,28 @@ def test_init_does_not_add_a_second_file(shell: Shell, file: File, tmp_path: Pat
     file(name="webhooks.yml")
     for name in ("-", "new/"):
         assert "cannot write to" in shell("init", "-f", name).err
-    expect(shell("init"), 64, "rename it to webhooks.yaml")
+    expect(shell("init"), 64, "webhooks.yml already exists", "compare it with `webhooks plan`")
+    done = shell("init", "-f", "webhooks.yaml")
+    expect(done, 64, "a new webhooks.yaml would be read in its place")
     assert not (tmp_path / "webhooks.yaml").exists()
     assert not (tmp_path / "-").exists()
+
+
+def test_init_does_not_write_beside_declarations(
+    shell: Shell, server: Cloud, file: File, tmp_path: Path
+):
+    """Without `-f` any declaration counts, with it only those of the key's organization."""
+    text = file(name="webhooks/team.yaml").read_text()
+    (tmp_path / "webhooks.yaml").unlink()
+    cloud = {each: server.environ[each] for each in server.environ if each[:5] == "CLOUD"}
+    expect(shell("init"), 64, "webhooks/ already exists", "compare it with `webhooks plan`")
+    (tmp_path / "webhooks/team.yaml").rename(tmp_path / "team.yaml")
+    expect(shell("init"), 64, "team.yaml beside it already declares webhooks")
+    named = ("init", "-f", "all.yaml")
+    (tmp_path / "team.yaml").write_text(f"organization: Acme\n{text}")
+    expect(shell(*named, **cloud), 64, "team.yaml beside it already declares webhooks")
+    (tmp_path / "team.yaml").write_text(f"organization: Globex\n{text}")
+    expect(shell(*named, **cloud), 0, "wrote all.yaml")
 
 
 def test_init_writes_workflows(shell: Shell, file: File, tmp_path: Path):

@@ -5,11 +5,14 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from shutil import rmtree
 
 import pytest
 
 from reconciler.source import files
 from reconciler.source.files import STDIN_NAME, Sources, read
+from reconciler.source.history import git_in, read_revision
+from tests.folders import commit, git
 
 
 def no_stdin() -> bytes:
@@ -80,16 +83,33 @@ def test_files_that_are_read(
     assert names(read_in(tmp_path, *paths.split())) == expected.split()
 
 
+@pytest.mark.parametrize(
+    ("there", "expected"),
+    [
+        (("webhooks.yaml", "webhooks.yml", "webhooks/a.yaml"), "webhooks.yaml"),
+        (("webhooks.yml", "webhooks/a.yaml"), "webhooks.yml"),
+        (("webhooks/b.yml", "webhooks/a.yaml"), "webhooks/a.yaml webhooks/b.yml"),
+    ],
+)
+def test_the_default_is_the_first_that_exists(
+    there: tuple[str, ...], expected: str, tmp_path: Path
+) -> None:
+    """Without `-f`, one of the two files or the folder is read, at a revision, too."""
+    make(tmp_path, there)
+    git(tmp_path, "init", "-q")
+    commit(tmp_path)
+    assert names(read_in(tmp_path)) == expected.split()
+    rmtree(tmp_path / "webhooks", ignore_errors=True)
+    found = read_revision("HEAD", (), directory=tmp_path, git=git_in(tmp_path))
+    assert names(found) == expected.split()
+
+
 NO_DEFAULT_FILE = "there is no file webhooks.yaml"
 LINK = "cannot read webhooks.yaml: it is a broken link | restore its target"
 INVALID = [
     # files, paths, and the beginning of the error
     ((), (), f"{NO_DEFAULT_FILE} | create one with `webhooks init`, or name your file"),
-    (
-        ("webhooks.yml", "webhooks.yaml.bak"),
-        (),
-        f"{NO_DEFAULT_FILE} | did you mean `-f webhooks.yml`?",
-    ),
+    (("webhooks.yaml.bak", "webhooks/notes.md"), (), f"{NO_DEFAULT_FILE} | create one"),
     (("webhook.yaml",), (), f"{NO_DEFAULT_FILE} | did you mean `-f webhook.yaml`?"),
     (
         ("conf/webhooks.yaml",),

@@ -23,14 +23,15 @@ from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import CredentialError, NotConfirmedError, UsageError
 from reconciler.findings import Finding, Severity
-from reconciler.model import Live, Scheme, SecretRef
+from reconciler.model import Live, Organization, Scheme, SecretRef
 from reconciler.render import RENDERERS
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
 from reconciler.settings import LOCAL_SERVER
 from reconciler.source.allowed import parse_reference
+from reconciler.source.elsewhere import beside
 from reconciler.source.export import SLACK_TOKEN, Tokens, export
-from reconciler.source.files import DEFAULT_FILE
+from reconciler.source.files import DEFAULT_FILE, default_path
 from reconciler.source.history import commit_of, git_in
 from reconciler.source.rendered import scalar
 from reconciler.source.secrets import references
@@ -48,9 +49,9 @@ _ORGANIZATION: Final = re.compile(r"^organization: .*$", re.MULTILINE)
 @command(
     connects=True,
     options=(
-        Option("-f", "--file", "target", group="Files", metavar="FILE", default=DEFAULT_FILE,
-               show_default=True,
-               help="Write this file. With --github, it can be an existing directory."),
+        Option("-f", "--file", "named", group="Files", metavar="FILE",
+               help="Write this file. With --github, it can be an existing directory. "
+               f"[default: {DEFAULT_FILE}]"),
         TOKEN,
         Option("--github", group="Files", is_flag=True,
                help="Write the GitHub workflows, or update them for changed files."),
@@ -65,7 +66,7 @@ _ORGANIZATION: Final = re.compile(r"^organization: .*$", re.MULTILINE)
 )  # fmt: skip
 def run(
     session: Session,
-    target: str,
+    named: str | None,
     token: tuple[str, ...],
     github: bool,
     branch: str | None,
@@ -75,7 +76,8 @@ def run(
 ) -> None:
     """With an API key, exports the live webhooks and plans the file, which should show no changes.
     Without one, writes a commented starter file; a later run replaces it if you have not edited
-    it. Other existing files are kept.
+    it. Other existing files are kept. Nothing is written beside files that declare webhooks, or
+    with -f, webhooks of the same organization.
 
     Examples:
         # start
@@ -91,14 +93,16 @@ def run(
     """
     tokens = parse_tokens(token)
     directory, console = session.process.directory, session.console
-    target = target.replace(os.sep, "/")  # it is written into workflows
-    file = "" if target == DEFAULT_FILE else f" -f {shlex.quote(target)}"
+    default = default_path(directory)
+    if (directory / default).is_dir():
+        default += "/"
+    target = (named or default).replace(os.sep, "/")  # it is written into workflows
+    file = "" if target == default else f" -f {shlex.quote(target)}"
     is_new = not (directory / target).exists() or _is_starter(directory / target)
-    other = DEFAULT_FILE.replace(".yaml", ".yml")
-    if is_new and target == DEFAULT_FILE and (directory / other).exists():
+    if is_new and target == DEFAULT_FILE != default:
         raise UsageError(
-            f"{other} exists, and without -f, only {DEFAULT_FILE} is read",
-            hint=f"rename it to {DEFAULT_FILE}",
+            f"{default} is read without -f, and a new {DEFAULT_FILE} would be read in its place",
+            hint="compare it with `webhooks plan`, or write another file with -f",
         )
     if is_new and (target == "-" or target.endswith("/")):
         raise UsageError(
@@ -110,6 +114,8 @@ def run(
             f"{target} already exists",
             hint=f"compare it with `webhooks plan{file}`, or use another file with -f",
         )
+    if is_new and named is None:
+        _require_no_declarations(directory, target)
     revision = commit or (workflows.installed_commit() if github else None)
     # An unknown commit is an error before a write.
     installed, lock = workflows.pinned(revision) if github else ("", "")
@@ -174,6 +180,8 @@ def _write_configuration(
     live = None
     with suppress(CredentialError), connected(session) as connection:
         live = workflow.read_live(connection.api, session.organization)
+    if live is not None:
+        _require_no_declarations(session.process.directory, target, live.organization)
     if live is not None and live.webhooks:
         return _adopt(session, live, target, file, tokens, yes=yes)
     missing, text = "API key", _starter()
@@ -189,6 +197,25 @@ def _write_configuration(
         f"without an account: `webhooks plan{file} --local`",
         f"run `webhooks apply{file}`",
     ]
+
+
+def _require_no_declarations(
+    directory: Path, target: str, organization: Organization | None = None
+) -> None:
+    """Raise UsageError if a file beside the new one declares webhooks.
+
+    With an `organization` only its files count: those of several organizations share folders.
+    """
+    documents = list(beside([target], directory))
+    names = () if organization is None else (organization.id, organization.name)
+    for document in documents:
+        declared = document.data.get("organization")
+        if organization is None or declared in names:
+            raise UsageError(
+                f"{document.file} beside it already declares webhooks: {target} was not written",
+                hint=f"compare it with `webhooks plan -f {shlex.quote(document.file)}`; a webhook "
+                "that two files declare is an error",
+            )
 
 
 def _starter() -> str:

@@ -67,6 +67,7 @@ def plan_options(checked: workflow.Checked, own: dict[str, Any]) -> workflow.Pla
         allow_deletes=own["allow_deletes"],
         resend=own["resend_secret"],
         previous=workflow.previous(own["base"], checked) if own["base"] else None,
+        base=own["base"][0] if is_revision(own["base"], checked.inputs.directory) else None,
     )
 
 

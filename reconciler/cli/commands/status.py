@@ -13,7 +13,7 @@ from reconciler.planning.names import require_matches
 from reconciler.planning.run import OrganizationResult
 from reconciler.planning.status import drift
 from reconciler.render import RENDERERS, LiveStatus
-from reconciler.source.files import DEFAULT_FILE, suggestion
+from reconciler.source.files import DEFAULT_FILE, default_path, suggestion
 
 
 @command(
@@ -40,7 +40,7 @@ def run(session: Session, only: tuple[str, ...], failing: bool, format: str) -> 
         # show the webhooks of a team
         webhooks status --only 'team-a-*'
     """
-    default = session.process.directory / DEFAULT_FILE
+    default = session.process.directory / default_path(session.process.directory)
     if session.files or default.exists():
         statuses = _compared(session, only)
     else:
