@@ -114,6 +114,14 @@ def warnings_as_errors(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     )
 
 
+def distinct(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings sorted, each once: several overlays may inherit the same mistake."""
+    first: dict[Finding, Finding] = {}
+    for finding in findings:
+        first.setdefault(finding._replace(related=()), finding)
+    return sorted(first.values(), key=sort_key)
+
+
 def sort_key(finding: Finding) -> tuple[str, int, int, str, str]:
     """Return the key by which findings are sorted: file, line, column; those without one first."""
     position = finding.position

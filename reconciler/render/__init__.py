@@ -33,6 +33,7 @@ class View(NamedTuple):
     `apply` applies exactly this plan; None suggests no such command. `shows_digest` is whether text
     shows the digest and that command. `connection` are the options
     to reach the same server with any command. `limit` is the maximum size of Markdown in bytes.
+    `organizations` are the checked organizations with their files, for findings as JSON.
     """
 
     color: bool = False
@@ -45,6 +46,7 @@ class View(NamedTuple):
     shows_digest: bool = True
     connection: tuple[str, ...] = ()
     limit: int | None = None
+    organizations: tuple[tuple[str | None, tuple[str, ...]], ...] = ()
 
 
 PLAIN: Final = View()

@@ -96,7 +96,12 @@ def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
         f"{severity}s": sum(each.severity is severity for each in findings) for severity in Severity
     }
     rows = [plain(each) for each in sorted(findings, key=sort_key)]
-    return _document("findings", {"counts": counts, "findings": rows})
+    organizations = [
+        {"organization": organization, "files": list(files)}
+        for organization, files in view.organizations
+    ]
+    content = {"counts": counts, "organizations": organizations, "findings": rows}
+    return _document("findings", content)
 
 
 def render_error(error: ReconcilerError, view: View = PLAIN) -> str:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from reconciler.findings import Finding, Place, Position, Severity, has_errors, sort_key
+from reconciler.findings import Finding, Place, Position, Severity, distinct, has_errors
 from reconciler.kinds import FIELDS, Field
 from reconciler.kinds.events import expand
 from reconciler.model import (
@@ -118,12 +118,7 @@ def load_parsed(parsed: Parsed, rules: Rules) -> Loaded:
     # At the same position, a check is more precise than the schema.
     covered = {each.position for each in checked if each.severity is Severity.ERROR}
     found = [each for each in found if each.position is None or each.position not in covered]
-    # Several overlays may inherit the same mistake.
-    distinct = {
-        (each.rule, each.severity, each.message, each.position): each
-        for each in reversed((*found, *checked))
-    }
-    ordered = sorted(distinct.values(), key=sort_key)
+    ordered = distinct((*found, *checked))
     loaded = Loaded(None, tuple(ordered), documents, parents)
     if has_errors(ordered):
         return loaded

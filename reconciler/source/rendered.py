@@ -11,14 +11,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
 from typing import Any, Final, TypeAlias
 
 from reconciler.kinds import FIELDS, Field
 from reconciler.kinds.events import ordered
 from reconciler.model import Absent, DataPath, Desired, FileScope, Secret, SecretRef, Value, Webhook
 from reconciler.planning.document import without_commands
-from reconciler.source.load import Loaded
 from reconciler.urls import with_ascii_host
 
 _Comment: TypeAlias = Callable[[DataPath], str]
@@ -78,21 +76,6 @@ def _value(field: Field, value: Value, literals: Mapping[SecretRef, Secret]) -> 
         # A policy for hosts must see that of every URL in the file.
         return literals[value].shown_url()
     return value.tree()
-
-
-def origins(loaded: Loaded, file: str) -> _Comment:
-    """Return a function that gives each rendered value its comment: `file:line` or `default`."""
-
-    @cache
-    def comment(path: DataPath) -> str:
-        match path:
-            case (*_, int()) | ("webhooks", _, "configuration", _, _):
-                return ""  # a webhook, a part of a list or of a reference
-        if path[0] != "webhooks" and path[0] not in loaded.documents[file].data:
-            return "default"
-        return str(loaded.position(loaded.place(file, path)))
-
-    return comment
 
 
 def yaml_text(data: Mapping[str, Any], comment: _Comment = lambda path: "") -> str:

@@ -144,6 +144,15 @@ def origin(data: dict[str, Any], index: int, path: DataPath) -> DataPath:
     return ("defaults", *path) if is_inherited else ("webhooks", index, *path)
 
 
+def default_path(data: dict[str, Any], index: int, path: DataPath) -> DataPath | None:
+    """Return the path in `defaults` of a value that a webhook overrides, None without one."""
+    defaults = usable_defaults(data)
+    kind = data["webhooks"][index].get("type", defaults.get("type"))
+    if path[0] == "configuration" and defaults.get("type") not in (None, kind):
+        return None
+    return ("defaults", *path) if holds(defaults, path) else None
+
+
 def holds(data: Any, path: DataPath) -> bool:
     """Return whether data has a value at `path`."""
     try:

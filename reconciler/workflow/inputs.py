@@ -12,8 +12,8 @@ from reconciler.errors import ConfigurationError, CredentialError, RunConfigurat
 from reconciler.findings import (
     Finding,
     Place,
+    distinct,
     has_errors,
-    sort_key,
     warning,
     warnings_as_errors,
 )
@@ -253,14 +253,14 @@ def validate_all(inputs: Inputs) -> tuple[tuple[Source, ...], tuple[Finding, ...
     """
     groups = organizations(inputs)
     loaded = [validate(group.inputs) for group in groups]
-    findings = dict.fromkeys(finding for files in loaded for finding in files.findings)
+    findings = distinct(finding for files in loaded for finding in files.findings)
     sources = [
         Source(group, Checked(declared.desired, declared, group.inputs))
         for group, declared in zip(groups, loaded, strict=True)
         if declared.desired is not None
     ]
     is_valid = len(sources) == len(groups)
-    return tuple(sources) if is_valid else (), tuple(sorted(findings, key=sort_key))
+    return tuple(sources) if is_valid else (), tuple(findings)
 
 
 def load_all(inputs: Inputs) -> tuple[Source, ...]:

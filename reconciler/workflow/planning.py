@@ -88,6 +88,11 @@ def plan_of_live(
     )
     made = planner.plan(desired, live, gathered.secrets, options)
     made = _with_other_files(made, gathered, options)
+    loaded = gathered.checked.loaded
+    if loaded.parents:
+        from reconciler.source.origins import with_positions  # only for overlays
+
+        made = with_positions(made, loaded)
     notes = [*made.notes, *gathered.warnings]
     if review is None:
         notes += _unsent(gathered, made)

@@ -48,8 +48,8 @@ def test_rendered_lines_have_their_origin(shell: Shell, repository: Path) -> Non
         "  - name: Deploys  # orgs/staging.yaml:4",
         "    event_types: [value_updated]  # base/webhooks.yaml:4",
         "      token: {env: TOKEN}  # base/webhooks.yaml:5",
-        '      channel: "#deploys-staging"  # orgs/staging.yaml:4',
-        "    event_types:  # base/webhooks.yaml:10",
+        '      channel: "#deploys-staging"  # orgs/staging.yaml:4, overrides base/webhooks.yaml:8',
+        "    event_types:  # base/webhooks.yaml:10, overrides base/webhooks.yaml:4",
         '      channel: "#audit"  # base/webhooks.yaml:11',
     ):
         assert line in done.out.splitlines()
@@ -57,6 +57,14 @@ def test_rendered_lines_have_their_origin(shell: Shell, repository: Path) -> Non
     assert data == yaml.safe_load(shell("render", "orgs/staging.yaml").out)
     document = json.loads(shell("render", "orgs/staging.yaml", "--format", "json").out)
     assert document["files"] == {"orgs/staging.yaml": data}
+    document = json.loads(shell("render", "orgs", "--origin", "--format", "json").out)
+    channel = next(
+        each
+        for each in document["origins"]["orgs/staging.yaml"]
+        if each["path"] == ["webhooks", 0, "configuration", "channel"]
+    )
+    assert channel["written"] == [{"file": "orgs/staging.yaml", "line": 4}]
+    assert channel["overrides"] == [{"file": "base/webhooks.yaml", "line": 8}]
 
 
 def test_a_saved_plan_contains_the_overlay_and_its_parent(shell: Shell, repository: Path) -> None:
@@ -78,3 +86,34 @@ def test_a_base_revision_includes_parents(shell: Shell, repository: Path) -> Non
     (repository / "base/webhooks.yaml").write_text(changed)
     done = shell("plan", *file, "--base", "HEAD", **SECRETS)
     expect(done, 0, "warning[relaxed-limits]: limits.max_deletes", "~ Audit", "(this change)")
+
+
+def test_a_plan_names_the_file_that_writes_the_changed_value(
+    shell: Shell, repository: Path
+) -> None:
+    """A change of the base is shown at its line, also if the overlay changes the same webhook."""
+    file = ("-f", "orgs/staging.yaml", "--local")
+    assert shell("apply", *file, "--yes", **SECRETS).code == 0
+    changed = BASE.replace("  - name: Deploys\n", "  - name: Deploys\n    event_types: [value_*]\n")
+    (repository / "base/webhooks.yaml").write_text(changed)
+    (line,) = (
+        row for row in shell("plan", *file, **SECRETS).out.splitlines() if "~ Deploys" in row
+    )
+    assert line.endswith("base/webhooks.yaml:8")
+    assert '"file": "base/webhooks.yaml"' in shell("plan", *file, "--format", "json", **SECRETS).out
+
+
+def test_findings_as_json_name_the_organizations_and_their_files(
+    shell: Shell, repository: Path
+) -> None:
+    """A program knows which organizations were checked, whether or not the files are valid."""
+    for text, code in (("organization: Other\nwebhooks: []\n", 0), ("organization: Other\n", 3)):
+        write(repository, {"orgs/other.yaml": text})
+        done = shell("validate", "orgs", "base", "--format", "json", **SECRETS)
+        assert (done.code, json.loads(done.out)["organizations"]) == (
+            code,
+            [
+                {"organization": "Other", "files": ["orgs/other.yaml"]},
+                {"organization": "Acme Staging", "files": ["orgs/staging.yaml"]},
+            ],
+        )

@@ -24,7 +24,8 @@ from reconciler.render import RENDERERS, View
 from reconciler.render.words import unblocking
 from reconciler.source.export import export
 from reconciler.source.load import Loaded
-from reconciler.source.rendered import configurations, origins, yaml_text
+from reconciler.source.origins import origins
+from reconciler.source.rendered import configurations, yaml_text
 from reconciler.source.saved_plan import parse_plan, save_plan
 from tests.execute.world import memory, run
 from tests.loading import load_text, load_texts
@@ -132,7 +133,8 @@ def _undeclared(count: int) -> Plan:
 def _commented(count: int) -> str:
     found = loaded(count)
     (data,) = configurations(desired(count)).values()
-    return yaml_text(data, origins(found, "webhooks.yaml"))
+    values = origins(found, "webhooks.yaml", data)
+    return yaml_text(data, lambda path: str(values.get(path, "")))
 
 
 def _applied(change: str, *, masked: bool = False) -> Callable[[int], Work]:

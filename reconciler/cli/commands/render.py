@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from reconciler import workflow
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
-from reconciler.planning.document import write_json
-from reconciler.source.rendered import configurations, origins, scalar, yaml_text
+from reconciler.planning.document import Tree, write_json
+from reconciler.source.origins import origin_tree, origins
+from reconciler.source.rendered import configurations, scalar, yaml_text
 
 
 @command(
@@ -14,7 +17,7 @@ from reconciler.source.rendered import configurations, origins, scalar, yaml_tex
     formats=("yaml", "json"),
     options=(
         Option("--origin", group="Output", is_flag=True,
-               help="Show the file and line of each value."),
+               help="Show the file and line of each value, and of those it overrides."),
     ),
 )  # fmt: skip
 def run(session: Session, format: str, origin: bool) -> None:
@@ -35,12 +38,22 @@ def run(session: Session, format: str, origin: bool) -> None:
         for file, data in configurations(source.checked.desired).items()
     }
     if format == "json":
-        rendered = {file: data for file, (data, _) in files.items()}
-        document = {"format_version": "1", "kind": "configuration", "files": rendered}
+        document: Tree = {
+            "format_version": "1",
+            "kind": "configuration",
+            "files": {file: data for file, (data, _) in files.items()},
+        }
+        if origin:
+            document["origins"] = {
+                file: origin_tree(origins(source.checked.loaded, file, data))
+                for file, (data, source) in files.items()
+            }
         session.console.result(write_json(document), essential=True)
         return
     texts = []
     for file, (data, source) in files.items():
-        text = yaml_text(data, *([origins(source.checked.loaded, file)] if origin else []))
+        values = origins(source.checked.loaded, file, data) if origin else {}
+        comments = defaultdict(str, {path: str(value) for path, value in values.items()})
+        text = yaml_text(data, comments.__getitem__)
         texts.append(f"# {scalar(file)}\n{text}" if len(files) > 1 else text)
     session.console.result("---\n".join(texts), essential=True)

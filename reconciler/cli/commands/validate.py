@@ -8,6 +8,8 @@ from reconciler.cli.session import Session
 from reconciler.errors import ExitCode
 from reconciler.render import FINDINGS_RENDERERS
 from reconciler.render.quote import quote
+from reconciler.source.text import masked
+from reconciler.workflow.inputs import organizations, parse
 
 
 @command(paths=True, formats=tuple(FINDINGS_RENDERERS))
@@ -24,13 +26,20 @@ def run(session: Session, format: str) -> int:
         # annotate a pull request on GitHub
         webhooks validate --format github
     """
-    sources, findings = workflow.validate_all(session.inputs)
+    inputs = session.inputs._replace(parsed=parse(session.inputs))
+    sources, findings = workflow.validate_all(inputs)
     gathered = [workflow.gather(source.checked) for source in sources]
     # Organizations may have the same warnings.
     warnings = dict.fromkeys(warning for values in gathered for warning in values.warnings)
     findings = (*findings, *warnings)
     if findings or format != "text":  # empty without findings
-        shown = FINDINGS_RENDERERS[format]().render_findings(findings, session.view())
+        groups = organizations(inputs) if format == "json" else ()
+        view = session.view()._replace(
+            organizations=tuple(
+                (group.organization and masked(group.organization), group.paths) for group in groups
+            )
+        )
+        shown = FINDINGS_RENDERERS[format]().render_findings(findings, view)
         session.show(shown, failed=not sources)
     if not sources:
         return ExitCode.INVALID
