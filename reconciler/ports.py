@@ -25,12 +25,15 @@ class Draft(NamedTuple):
     """A webhook ready to be sent, with resolved secrets.
 
     `configuration` is None if one of its secrets is not available; then only other fields are sent.
+    `unplanned` names the fields of the configuration that a complete replacement would change,
+    although the plan does not name them.
     """
 
     name: str
     type: str
     event_types: tuple[str, ...]
     configuration: Mapping[str, str | bool | Secret] | None
+    unplanned: tuple[str, ...] = ()
 
 
 class WebhookReader(Protocol):

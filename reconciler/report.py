@@ -12,6 +12,9 @@ from reconciler.planning.plan import Operation, Plan
 NOT_REVIEWED: Final = "not-reviewed"
 """The code of an operation that was skipped because no review includes it."""
 
+NOT_CONVERGED: Final = "does-not-converge"
+"""The code of an operation whose result is not what was sent."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
@@ -80,6 +83,8 @@ class Report(NamedTuple):
     something. `verified` is true if the listing after the last write was read and compared.
     If a signal came during the run, `stopped` is its exit code. `problem` is a failure of the run
     itself after writing began, such as a listing that could not be read at the end.
+    `plan_command` is set after an apply by digest: the command that plans again, because what is
+    left has another digest; empty if none is known.
     """
 
     plan: Plan
@@ -89,6 +94,7 @@ class Report(NamedTuple):
     verified: bool = False
     stopped: ExitCode | None = None
     problem: str | None = None
+    plan_command: str | None = None
 
     @property
     def applied(self) -> tuple[Applied, ...]:

@@ -6,6 +6,7 @@ other 2xx the outcome of a write is unknown.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import quote
@@ -99,7 +100,8 @@ class Client:
         """Change the top-level fields named in `fields`.
 
         If the server rejects PATCH with 405, this and all later updates send the complete webhook
-        by PUT. Raises NotFoundError if it was deleted, AmbiguousWriteError if it may have changed.
+        by PUT, unless that changes fields that the plan does not name. Raises NotFoundError if it
+        was deleted, AmbiguousWriteError if it may have changed.
         """
         path = _path(id)
         if not self._uses_put:
@@ -119,6 +121,16 @@ class Client:
                 path=path,
                 status=405,
                 hint="set the secret references of this webhook, then apply again",
+            )
+        if draft.unplanned:
+            raise InvalidRequestError(
+                "this server only accepts complete webhooks (PUT): the update would also replace "
+                f"or remove fields that the plan does not name: {', '.join(draft.unplanned)}",
+                method="PUT",
+                path=path,
+                status=405,
+                hint=f"plan with `--resend-secret {shlex.quote(draft.name)}`, which names what is "
+                "sent and removed; without a secret, change another field of its configuration",
             )
         organization = self._organization or self.organization()
         return self._send("PUT", path, draft, wire.full_body(draft, organization.id), id)

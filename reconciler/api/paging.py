@@ -153,6 +153,8 @@ def _read(transport: Transport, path: str, decode: Callable[[Any], _T], number: 
         return _Page(problem="a page is not an object with `results`")
     count, following = data.get("count"), data.get("next")
     counted = isinstance(count, int) and not isinstance(count, bool)
+    if count is not None and not counted:
+        return _Page(problem="its `count` is not a number")
     if not counted and "next" not in data:
         return _Page(problem="a page has neither `count` nor `next`")
     return _Page(

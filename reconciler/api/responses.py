@@ -129,9 +129,15 @@ def classify(
             document = decode(body)
     error = _rejection(status, document, origin.address, label, call.secret_values)
     wait = _wait(headers, now)
-    if status == 403 and (_is_out_of_requests(headers) or _RATE_LIMIT in (error.detail or "")):
-        failure, wait = Failure.THROTTLED, _MINUTE if wait is None else wait
-        error = _rate_limited(status, origin.address, error.detail)
+    if status == 403:
+        is_out = _is_out_of_requests(headers)
+        if _RATE_LIMIT in (error.detail or "") or (is_out and wait is not None):
+            failure, wait = Failure.THROTTLED, _MINUTE if wait is None else wait
+            error = _rate_limited(status, origin.address, error.detail)
+        elif is_out:
+            # Without a time to wait for, it is a rejection: a proxy may send this header always.
+            error.message += "; its header X-RateLimit-Remaining is 0"
+            error.hint = f"{error.hint}; if this is a rate limit, run again later"
     return FailedAttempt(failure=failure, error=error, retry_after=wait)
 
 

@@ -201,7 +201,9 @@ class _Attempt:
         self._settle(report, merged, checked.desired)
         if not isinstance(refused, UnresolvedSecretsError):
             self._rotated = self._unreviewed_rotations(before, gathered, report.plan)
-            if refused is not None or report.needs_review or self._rotated:
+            # The rest of an apply by digest that broke off has another digest.
+            broke_off = run.expect_digest is not None and not report.complete
+            if refused is not None or report.needs_review or self._rotated or broke_off:
                 rest = (it.operation for it in report.outcomes if not isinstance(it, Applied))
                 unsent = {*self._rotated, *(each.webhook for each in resends(rest))}
                 self._offer(gathered, api, options, unsent)

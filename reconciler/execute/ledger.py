@@ -15,10 +15,16 @@ from typing import Final
 from reconciler.errors import ApiError, RateLimitedError
 from reconciler.planning.plan import Create, Operation, Plan
 from reconciler.ports import Stop, Watcher
-from reconciler.report import Applied, Failed, FieldMessage, Outcome, Skipped, Unconfirmed
+from reconciler.report import (
+    NOT_CONVERGED,
+    Applied,
+    Failed,
+    FieldMessage,
+    Outcome,
+    Skipped,
+    Unconfirmed,
+)
 
-NOT_CONVERGED: Final = "does-not-converge"
-"""The code of an operation whose result is not what was sent."""
 NOT_FOUND: Final = frozenset(("vanished", "stale"))
 """The codes of an operation that was skipped because its webhook does not exist any more."""
 

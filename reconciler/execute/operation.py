@@ -31,7 +31,7 @@ from reconciler.errors import (
     InvalidRequestError,
     NotFoundError,
 )
-from reconciler.execute.ledger import NOT_CONVERGED, Ledger, failed, interrupted
+from reconciler.execute.ledger import Ledger, failed, interrupted
 from reconciler.model import LiveWebhook, Secret, SecretRef, Webhook
 from reconciler.planning.check import Listing, State
 from reconciler.planning.plan import (
@@ -45,7 +45,15 @@ from reconciler.planning.plan import (
 )
 from reconciler.planning.readback import hides_destination
 from reconciler.ports import Clock, Draft, WebhookAPI
-from reconciler.report import Applied, Failed, FieldMessage, Outcome, Skipped, Unconfirmed
+from reconciler.report import (
+    NOT_CONVERGED,
+    Applied,
+    Failed,
+    FieldMessage,
+    Outcome,
+    Skipped,
+    Unconfirmed,
+)
 
 _SENDS: Final = {Create: 2, Update: 3, Delete: 3}
 SPACING: Final = 1.0
@@ -170,7 +178,8 @@ def _send(operation: Operation, run: Run) -> Outcome:
             return _delete_misnamed(_from_response(operation, made, run), made, run)
         case Update(before=before, after=after):
             try:
-                live = run.api.update(before.id, draft(after, run.secrets), operation.sent_fields)
+                sent = draft(after, run.secrets)._replace(unplanned=run.before.unplanned(operation))
+                live = run.api.update(before.id, sent, operation.sent_fields)
             except NotFoundError:
                 return _vanished(operation, run)
             run.ledger.count_write()

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from reconciler.errors import AmbiguousWriteError, ApiError, IncompleteListingError
-from reconciler.execute.ledger import NOT_CONVERGED, is_verifiable
+from reconciler.execute.ledger import is_verifiable
 from reconciler.execute.operation import (
     SPACING,
     Run,
@@ -30,6 +30,7 @@ from reconciler.planning.check import Listing, State
 from reconciler.planning.plan import Create, Delete, Operation, snapshot
 from reconciler.planning.readback import hides_destination
 from reconciler.report import (
+    NOT_CONVERGED,
     Applied,
     Failed,
     Outcome,

@@ -73,6 +73,7 @@ class Listing:
         planned: Mapping[str, LiveWebhook] = MappingProxyType({}),
     ) -> None:
         self._planned = planned
+        self._hides_secrets = bool(plan.not_shown)
         self.by_id = {each.id: each for each in webhooks}
         self._by_name: dict[str, list[LiveWebhook]] = {}
         for each in webhooks:
@@ -172,6 +173,22 @@ class Listing:
             return CheckResult(State.DONE, "it is already applied", live.id)
         stale = _APPEARED if isinstance(operation, Create) else _CHANGED
         return stale._replace(differing=differing)
+
+    def unplanned(self, operation: Update) -> tuple[str, ...]:
+        """Return the fields that sending the configuration would change, if the plan sends none.
+
+        They are secrets that cannot be compared, and undeclared fields, even hidden ones.
+        """
+        live = self.by_id.get(operation.before.id)
+        if live is None or "configuration" in operation.sent_fields:
+            return ()
+        declared = operation.after.configuration
+        compared = compare(operation.after, live, self._secrets, self._evidence)
+        names = {*compared.unread, *removed_fields(operation.after, live)}
+        names |= {str(each.path[-1]) for each in compared.fields if len(each.path) > 1}
+        if self._hides_secrets:
+            names |= KINDS[live.type].secret_fields - declared.keys() - self._evidence.shown
+        return tuple(sorted(names))
 
     def _is_unchanged(self, operation: Update | Delete, live: LiveWebhook) -> bool:
         """Return whether a webhook is as the plan shows it, with the same secrets if known."""

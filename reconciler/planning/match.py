@@ -19,7 +19,7 @@ Fields are compared in compare.py.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -386,6 +386,11 @@ class Match:
                 if other is not None:
                     why = f"is renamed to {other.name!r} in this plan"
                     hint = f"use two applies: the first with --only {shlex.quote(other.name)}"
+                    if self._is_exchanged(old, other, renamed):
+                        hint = (
+                            "use two applies: the first with a temporary name for this webhook, "
+                            f"such as `name: {webhook.name}-temporary`, the second with its name"
+                        )
                 for entry, paired in ((webhook, old), (other, holder.name)):
                     if entry is not None and entry.id is not None:  # perhaps a wrong id
                         check = f"check the `id` of {entry.name!r}, which is that of {paired!r}"
@@ -395,6 +400,25 @@ class Match:
                 message = f"{verb} {webhook.name!r}: another webhook with that name {why}"
                 yield error("name-taken", message, hint, webhook.position)
                 break
+
+    def _is_exchanged(
+        self, old: str | None, other: Webhook, renamed: Mapping[str, Webhook]
+    ) -> bool:
+        """Return whether the renames that start with `other` end at the name `old`.
+
+        No order of applies frees one of these names.
+        """
+        name = other.name
+        for _ in renamed:
+            if name == old:
+                return True
+            following = [
+                renamed[holder.id] for holder in self._by_name.get(name, ()) if holder.id in renamed
+            ]
+            if not following:
+                return False
+            name = following[0].name
+        return False
 
     def _classify_unmatched(self) -> None:
         """Classify the live webhooks that match no entry (rows 1, 2, 6 and 7)."""

@@ -74,13 +74,14 @@ def render_report(report: Report, view: View = PLAIN) -> str:
     done = (*map(outcome_row, outcomes), *map(duplicate_row, report.duplicates_removed))
     rows = list(map(_outcome_row, done))
     rows += map(_plan_row, other_rows(report.plan, PLAIN if planned else view))
+    command = words.next_command(report)
     return _fit(
         view,
         head=head,
         table=_OUTCOMES,
         rows=rows,
         after=[] if planned else list(_notes(report.plan, view)),  # the plan was printed before
-        foot=["", *words.conclusion(report)],
+        foot=["", *words.conclusion(report), *(["", code_block(command)] if command else [])],
     )
 
 

@@ -262,7 +262,9 @@ def _result(report: Report, view: View) -> list[str]:
         texts.insert(0, f"{paint('Problem:', 'error', view.color)} {prose(report.problem)}")
     if report.plan.operations:
         texts.insert(0, f"{words.applied(report).capitalize()}.")
-    return _paragraphs(texts, view)
+    command = words.next_command(report)
+    # On one line, to be copied.
+    return _paragraphs(texts, view) + ([f"    {command}"] if command else [])
 
 
 def _paragraphs(texts: Iterable[str], view: View) -> list[str]:

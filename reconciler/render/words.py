@@ -19,7 +19,7 @@ from reconciler.planning.plan import Create, Delete, FileState, Plan, Reason, Up
 from reconciler.planning.run import Totals
 from reconciler.render import View
 from reconciler.render.quote import prose, quote
-from reconciler.report import Applied, Failed, Report, Skipped, Unconfirmed
+from reconciler.report import NOT_CONVERGED, Applied, Failed, Report, Skipped, Unconfirmed
 
 _MAX_NAMES: Final = 25
 """Names in a suggested edit."""
@@ -222,6 +222,10 @@ def conclusion(report: Report) -> list[str]:
     elif report.verified:
         first = "Read back and compared after the last write."
     code, again = report.exit_code, "run the same command again to finish"
+    if report.plan_command is not None:
+        again = "plan again, then apply with the new digest"
+        if not report.plan.operations:
+            first += " The expected plan is already applied, or these files lack the change."
     meaning = f"incomplete: {again}"
     if code is ExitCode.OK:
         return [first]
@@ -229,6 +233,8 @@ def conclusion(report: Report) -> list[str]:
         meaning = f"stopped by a signal: {again}"
         if report.complete:
             meaning = "stopped by a signal, after every change was applied"
+    elif report.outcomes and not report.problem and _contradicted(report):
+        meaning = "CloudTruth does not show what was sent, see above"
     elif report.complete:
         meaning = f"{plural(len(report.plan.unapplied), 'declaration')} not applied, see above"
     elif report.needs_review and not report.problem:
@@ -238,8 +244,22 @@ def conclusion(report: Report) -> list[str]:
     elif code is ExitCode.FAILED and (report.problem or tally(report)["failed"]):
         meaning = "failed, see above"
     elif code is ExitCode.FAILED:
-        meaning = "the live webhooks changed since the plan: run the same command again"
+        meaning = f"the live webhooks changed since the plan: {again.removesuffix(' to finish')}"
     return [first, f"Exit {int(code)}: {meaning}."]
+
+
+def next_command(report: Report) -> str:
+    """Return the command that plans the rest of an apply by digest; empty if there is none."""
+    is_incomplete = report.exit_code is not ExitCode.OK and not report.complete
+    return prose(report.plan_command or "") if is_incomplete else ""
+
+
+def _contradicted(report: Report) -> bool:
+    """Return whether the stored values of all remaining operations are not those that were sent."""
+    left = [outcome for outcome in report.outcomes if not isinstance(outcome, Applied)]
+    return bool(left) and all(
+        isinstance(outcome, Failed) and outcome.code == NOT_CONVERGED for outcome in left
+    )
 
 
 def limited(findings: Iterable[Finding], limit: int = 100) -> tuple[list[Finding], list[str]]:

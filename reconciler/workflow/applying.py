@@ -92,6 +92,9 @@ def apply(
             planned=live.webhooks,
         )
     report = _completed(report, complete_plan, skipped)
+    if isinstance(review, str):
+        is_suggested = checked.inputs.apply_options is not None
+        report = report._replace(plan_command=command if is_suggested else "")
     with suppress(Exception):  # positions are for display only
         placed = tuple(_placed(each, checked.loaded) for each in report.outcomes)
         return report._replace(outcomes=placed)

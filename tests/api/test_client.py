@@ -13,10 +13,12 @@ from reconciler.errors import (
     OrganizationError,
     ProtocolError,
 )
+from reconciler.report import Failed
 from tests.api.support import EmulatedApi, slack
 from tests.emulated import faults
 from tests.emulated.emulator import LOCAL_KEY
 from tests.emulated.variant import CurrentFlag
+from tests.planning import builders
 
 HOOKS = "/api/v1/webhooks/"
 ORGANIZATIONS = "/api/v1/organizations/"
@@ -123,6 +125,25 @@ def test_put_without_secrets_reports_the_missing_ones(type: str, fields: str) ->
         emulated.client.update(own, draft, frozenset({"name"}))
     assert caught.value.hint
     assert not any(line.startswith("PUT") for line in emulated.requests())
+
+
+@pytest.mark.parametrize(
+    ("read_back", "extra", "named"),
+    [("mask", {}, "token"), ("plain", {"note": "by hand"}, "note"), ("plain", {}, None)],
+)
+def test_put_never_changes_more_than_the_plan_names(
+    read_back: str, extra: dict[str, str], named: str | None
+) -> None:
+    """A complete replacement would lose undeclared fields, and replace hidden secrets."""
+    emulated = EmulatedApi(methods=("PUT", "DELETE"), read_back=read_back)
+    emulated.create("Deploys")
+    emulated.emulator.configure("Deploys", **extra)
+    (outcome,) = emulated.apply(builders.slack(events=("value_deleted",))).outcomes
+    assert any(line.startswith("PUT") for line in emulated.requests()) is (named is None)
+    if named is not None:
+        assert isinstance(outcome, Failed)
+        assert outcome.message.endswith(f"that the plan does not name: {named}")
+        assert "--resend-secret Deploys" in str(outcome.hint)
 
 
 def test_a_server_without_patch_and_put_is_an_error() -> None:

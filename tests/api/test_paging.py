@@ -71,6 +71,7 @@ INCONSISTENT = {
     "no results": [json_response(200, {"count": 0})],
     "neither count nor next": [json_response(200, {"results": []})],
     "a count that is not a number": [json_response(200, {"results": [], "count": True})],
+    "a count that is text": [page("1", 1)],
     "no object": [json_response(200, "text")],
 }
 

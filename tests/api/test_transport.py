@@ -19,6 +19,7 @@ from reconciler.errors import (
     ApiError,
     CredentialError,
     InvalidRequestError,
+    PermissionDeniedError,
     ProtocolError,
     RateLimitedError,
     ServerError,
@@ -184,7 +185,6 @@ def test_retry_after_is_a_minimum(status: int, method: str) -> None:
         ("You have exceeded a secondary rate limit.", {"x_ratelimit_remaining": "9"}, 60.0),
         ("Forbidden", {"x_ratelimit_remaining": "0", "x_ratelimit_reset": RESET}, 30.0),
         ("Forbidden", {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "0"}, 0.0),
-        ("Forbidden", {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "soon"}, 60.0),
     ],
 )
 def test_a_403_for_the_rate_limit_is_retried(
@@ -195,6 +195,16 @@ def test_a_403_for_the_rate_limit_is_retried(
     assert one.request("POST", "/").data == {"id": "a"}
     assert sum(clock.slept) == pytest.approx(seconds, abs=1.0)
     assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("reset", [{}, {"x_ratelimit_reset": "soon"}])
+def test_a_403_without_a_time_to_wait_for_is_final(reset: dict[str, str]) -> None:
+    """A rejection is not repeated every minute; the error names the header."""
+    response = json_response(403, {"detail": "Forbidden"}, x_ratelimit_remaining="0", **reset)
+    one, server, clock = transport(response)
+    with pytest.raises(PermissionDeniedError, match="X-RateLimit-Remaining is 0"):
+        one.request("POST", "/")
+    assert (len(server.requests), clock.slept) == (1, [])
 
 
 @pytest.mark.parametrize(("status", "method"), [(429, "GET"), (429, "POST"), (503, "GET")])

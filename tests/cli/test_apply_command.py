@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Cloud, File, MakeCloud, Shell, digest, expect
+from tests.emulated import faults
+from tests.emulated.faults import Rule, Script
 
 OTHER = "sha256:" + "0" * 64
 
@@ -45,8 +47,25 @@ def test_expected_digest(shell: Shell, server: Cloud) -> None:
     assert server.writes() == []
     done = shell(*command, reviewed, **server.environ)
     assert (done.code, done.err.count("creating Deploys\n")) == (0, 1)
-    assert shell(*command, OTHER, **server.environ).code == 0
+    idle = shell(*command, OTHER, **server.environ)
+    expect(idle, 0, "already applied, or these files lack the change.")
     assert server.writes() == ["POST", "POST"]
+
+
+def test_after_an_apply_by_digest_broke_off_the_rest_has_a_new_digest(
+    shell: Shell, server: Cloud
+) -> None:
+    """The advice is to plan again, with the complete command; the old digest would be stale."""
+    reviewed = digest(shell("plan", "-f", "webhooks.yaml", **server.environ))
+    server.emulator.faults = Script([Rule(fault=faults.status(400), method="POST", name="Pager")])
+    arguments = ("apply", "-f", "webhooks.yaml", "--yes", "--expect-digest")
+    done = shell(*arguments, reviewed, **server.environ)
+    expect(
+        done, 7, "plan again, then apply with the new digest.\n    webhooks plan -f webhooks.yaml\n"
+    )
+    assert shell(*arguments, reviewed, **server.environ).code == 6
+    rest = digest(shell("plan", "-f", "webhooks.yaml", **server.environ))
+    assert shell(*arguments, rest, **server.environ).code == 0
 
 
 def test_plan_file(shell: Shell, server: Cloud, tmp_path: Path) -> None:

@@ -41,6 +41,13 @@ def test_a_create_that_happened_is_found() -> None:
     assert api.count("list") == 3
 
 
+def test_no_pause_is_longer_than_the_time_left() -> None:
+    """With `--deadline 2` the run does not wait for another six seconds."""
+    api, clock = memory(faults=[LOST, replace(LOST, nth=2)], seconds_left=0.25), VirtualClock()
+    run(api, planned(api, slack("a")), clock=clock)
+    assert set(clock.slept) == {0.25}
+
+
 def test_a_create_that_did_not_happen_is_repeated_after_three_listings() -> None:
     """A webhook is missing only if three listings agree."""
     api = memory(faults=[LOST])

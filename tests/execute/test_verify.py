@@ -16,9 +16,8 @@ from reconciler.errors import (
     ServerError,
     StalePlanError,
 )
-from reconciler.execute.ledger import NOT_CONVERGED
 from reconciler.model import LiveWebhook, Scheme, Secret, SecretRef, Webhook
-from reconciler.report import Applied, Failed, Report
+from reconciler.report import NOT_CONVERGED, Applied, Failed, Report
 from tests.execute.world import Fault, Memory, appear, memory, outcomes, planned, row, run, slack
 from tests.planning import builders
 from tests.planning.builders import desired, live_generic, make_plan

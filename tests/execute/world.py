@@ -48,11 +48,12 @@ class Memory:
     stores: Callable[[LiveWebhook], LiveWebhook] = lambda row: row
     lists: Callable[[Memory, int], tuple[LiveWebhook, ...]] = lambda api, _: (*api.rows.values(),)
     ids: Iterator[int] = field(default_factory=lambda: count(101))
+    seconds_left: float = 600.0
 
     origin = "https://api.cloudtruth.io"
 
     def left(self) -> float:
-        return 600.0
+        return self.seconds_left
 
     def organization(self) -> Organization:
         return ACME

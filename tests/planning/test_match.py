@@ -384,6 +384,21 @@ def test_a_name_freed_by_a_rename_is_created_in_the_next_apply() -> None:
     assert [(type(each), each.name) for each in then.operations] == [(Create, "a")]
 
 
+@pytest.mark.parametrize(
+    ("names", "advice"),
+    [("ab ba", "`name: b-temporary`"), ("ab bc ca", "`name: b-temporary`"), ("ab bc", "--only c")],
+)
+def test_exchanged_names_need_a_temporary_one(names: str, advice: str) -> None:
+    """No order of applies frees one of the names, so the advice is another one."""
+    pairs = names.split()
+    found = [live_slack(old, f"id-{old}") for old, _ in pairs]
+    declared = desired(*(slack(new, id=f"id-{old}") for old, new in pairs))
+    with pytest.raises(ConfigurationError) as error:
+        make_plan(declared, *found)
+    first = min(error.value.findings, key=lambda finding: finding.message)
+    assert advice in str(first.hint)
+
+
 @pytest.mark.parametrize("name", ["hook", "HOOK", " Hook"])
 def test_only_does_not_delete_a_possible_match_of_an_unselected_entry(name: str) -> None:
     """A server may store a declared webhook under another spelling of its name."""

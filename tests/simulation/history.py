@@ -12,7 +12,7 @@ from reconciler.errors import ExitCode, NotReviewedError, ReconcilerError
 from reconciler.planning.plan import Plan, Reason
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review, approve_all
-from reconciler.report import Report
+from reconciler.report import Failed, Report
 from reconciler.source.lint import Rules
 from reconciler.source.load import Loaded, load_parsed
 from reconciler.source.saved_plan import parse_plan, save_plan
@@ -96,9 +96,13 @@ class Program:
 
     def _confirm(self, process: Process, review: Review | str | None, made: Plan) -> bool:
         if isinstance(review, Review):
-            planned = {each.digest for found in made.digests for each in found}
-            if planned - {each.digest for each in review.operations}:
-                raise Violation("unreviewed operations are about to be applied")
+            reviewed = {each.digest for each in review.operations}
+            for operation, digests in zip(made.operations, made.digests, strict=True):
+                left = {each.digest for each in digests} - reviewed
+                # When a resend is applied again, the live URL may have its new host already.
+                repeated = all(each.not_shown for each in getattr(operation, "fields", ()))
+                if left and not (repeated and len(left) < len(digests)):
+                    raise Violation("unreviewed operations are about to be applied")
         process.activity.plan = made
         process.activity.ids_before = frozenset(self._world.invariants.names())
         return True
@@ -240,6 +244,8 @@ class History:
                 return
             if process.code is ExitCode.STALE and self.world.invariants.has_duplicates(team):
                 return
+            if _refused_replacements(process):
+                return
             if not _complete(process) and not process.needs_review:
                 raise Violation(f"the same plan applied again ends with {process.code!r}")
         if process.activity.committed and not _resends(process):
@@ -268,6 +274,8 @@ class History:
                 again = self._plan_again(team)
             assert last.report is not None
             self.report_checks.check_converged(last.team, last.report.plan, again)
+        elif refused := _refused_replacements(last):
+            self._check_inapplicable(replace(team, inapplicable=team.inapplicable | refused))
         elif team.inapplicable:
             self._check_inapplicable(team)
         else:
@@ -305,6 +313,18 @@ class History:
 def _complete(process: Process) -> bool:
     """Return whether all operations are done; a declaration may still be inapplicable."""
     return process.report is not None and process.report.complete
+
+
+def _refused_replacements(process: Process) -> frozenset[str]:
+    """Return the webhooks that a server without PATCH could only replace completely.
+
+    Such an update is refused if it would change more than the plan says.
+    """
+    return frozenset(
+        outcome.operation.name
+        for outcome in (process.report.outcomes if process.report is not None else ())
+        if isinstance(outcome, Failed) and "the plan does not name" in outcome.message
+    )
 
 
 def _resends(process: Process) -> bool:

@@ -42,7 +42,7 @@ def run(session: Session, **options: Any) -> int:
     confirmation. Checks files, organization, listing, secrets and guards before the first write.
     Deletes last (except duplicates), and only if everything else succeeded. If a run is incomplete,
     run the same command again; with --allow-deletes, use the number of deletes that `webhooks plan`
-    then shows.
+    then shows; with --expect-digest, use its digest.
 
     Examples:
         # plan, confirm, apply
