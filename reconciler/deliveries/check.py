@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from reconciler.api.transport import Transport
 from reconciler.checks import Check, Section, Subject, fail, ok, unknown, warn
 from reconciler.deliveries import slack
-from reconciler.deliveries.proof import Observation, Proof, Scratch, Verdict, Written
+from reconciler.deliveries.proof import Observation, Proof, Verdict
 from reconciler.model import DeliveryError, Live, LiveWebhook, Secret, SecretRef, Webhook
 from reconciler.planning.delivery import DeliveryState, delivery
 from reconciler.planning.plan import Plan
@@ -189,7 +189,7 @@ def check(parts: Sequence[Part], proof: Proof | None = None) -> tuple[Section, .
     sections = _grouped(found)
     if proof is None:
         return sections
-    return (*sections, Section("Proof", (_parameter(proof.scratch, proof.written),)))
+    return (*sections, Section("Proof", (check_parameter(proof),)))
 
 
 _Found = tuple[str, Check, Subject]
@@ -236,8 +236,9 @@ def _generic(webhook: Webhook, secrets: Mapping[SecretRef, Secret]) -> Iterator[
         yield ok(finding.rule, finding.message)  # it may be intended
 
 
-def _parameter(scratch: Scratch, written: Written) -> Check:
-    """Return whether all events were caused, and the parameter was deleted."""
+def check_parameter(proof: Proof) -> Check:
+    """Return whether all events of a proof were caused, and its parameter was deleted."""
+    scratch, written = proof.scratch, proof.written
     events = plural(len(written.events), "event")
     if written.remains:
         command = scratch.delete_command(scratch.name)

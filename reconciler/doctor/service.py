@@ -14,7 +14,9 @@ from reconciler.api.client import SCHEMA, Client
 from reconciler.api.connections import CA_VARIABLES, PROXY_VARIABLES, proxy_for
 from reconciler.api.origin import Origin
 from reconciler.api.transport import MAX_LISTING_BYTES
-from reconciler.checks import Check, Section, fail, ok, unknown, warn
+from reconciler.checks import Check, Section, Status, fail, ok, unknown, warn
+from reconciler.deliveries.check import check_parameter
+from reconciler.deliveries.proof import Proof, Verdict
 from reconciler.errors import ApiError, OrganizationError, ProtocolError, ReconcilerError
 from reconciler.kinds import FIELDS, KINDS, generic
 from reconciler.kinds.events import EVENT_TYPES
@@ -327,3 +329,33 @@ def _read(api: Client, id: str) -> LiveWebhook:
     if found is None:
         raise ProtocolError("a new webhook cannot be read by id", hint=_REPORT)
     return found
+
+
+# The proof
+
+
+def learned(proof: Proof) -> Section:
+    """Return what a proof shows about the server: when `last_run` moves, if `last_error` clears."""
+    observations = [*proof.observations.values()]
+    moved = [each.seconds for each in observations if each.seconds is not None]
+    caused = check_parameter(proof)
+    checks = [caused]
+    if caused.status is Status.FAIL:  # its texts may have names
+        fix = "`webhooks check --deliver PROJECT` shows the details"
+        checks = [fail("parameter", "not all events were caused", private=caused.fix, fix=fix)]
+    if moved:
+        span = f"{min(moved):.0f} to {max(moved):.0f} s after the last event"
+        checks.append(ok("last-run", f"moves {span} ({plural(len(moved), 'webhook')})"))
+    if still := len(observations) - len(moved):
+        fix = f"{_REPORT}; `webhooks check --deliver PROJECT` names them"
+        checks.append(warn("last-run", f"does not move: {plural(still, 'webhook')}", fix=fix))
+    delivered = [each for each in observations if each.verdict is Verdict.DELIVERED]
+    errors = [each.after.last_error for each in delivered if each.before.last_error and each.after]
+    if not errors:
+        detail = "no webhook with an earlier error delivered, so it is unknown if an error clears"
+        checks.append(unknown("last-error", detail))
+    elif any(errors):
+        checks.append(ok("last-error", "stays after a successful delivery"))
+    else:
+        checks.append(ok("last-error", "is removed by a successful delivery"))
+    return Section(name="Deliveries", checks=tuple(checks))

@@ -52,6 +52,7 @@ EXPECTED: Final[Mapping[str, Expected]] = {
     ),
     "webhooks init --github": Expected(without="webhooks.yaml"),
     "webhooks check --deliver Scratch": Expected("delivered", applied=True),
+    "webhooks doctor --probe --deliver Scratch": Expected("last-run", applied=True),
     "webhooks plan": Expected("3 to create"),
     "webhooks plan --only 'team-a-*'": Expected("1 to delete", ("team-a-b",), code=5),
     "webhooks status --only 'team-a-*'": Expected("team-a-b", ("team-a-b",)),
@@ -121,6 +122,6 @@ def test_an_example_works(
     if ">" in words:
         words = words[: words.index(">")]
     assert words[0] == "webhooks"
-    done = shell(*words[1:], keys="yes\n", terminal=True, **environ)
+    done = shell(*words[1:], keys="yes\nyes\n", terminal=True, **environ)
     assert done.code == expected.code, done.out + done.err
     assert expected.prints in done.out

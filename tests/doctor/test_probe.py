@@ -12,10 +12,11 @@ from reconciler.execute.operation import draft
 from reconciler.model import Secret
 from tests.api import support
 from tests.api.support import EmulatedApi
-from tests.cli.conftest import File, Shell
+from tests.cli.conftest import File, MakeCloud, Shell
 from tests.emulated.faults import Fault, drop, status
 from tests.emulated.variant import ReadBack
 from tests.planning.builders import generic
+from tests.ports import VirtualClock
 
 GENERIC = draft(generic("doctor probe (safe to delete)"), {})
 
@@ -92,3 +93,42 @@ def test_a_probe_needs_confirmation(shell: Shell, file: File) -> None:
     assert "add --yes" in rejected.err
     done = shell("doctor", "--probe", "--local", "--yes")
     assert "Probe\n  ✓ create         accepted" in done.out
+
+
+DELIVER = ("doctor", "--probe", "--deliver", "Scratch", "--yes")
+ERROR = {"timestamp": "2026-01-01T00:00:00Z", "code": "502", "text": "bad gateway"}
+
+
+@pytest.mark.parametrize(
+    ("choices", "error", "code", "texts"),
+    [
+        ({}, None, 0, ("✓ last-run moves 2 to 2 s", "? last-error no webhook with an earlier")),
+        ({"delivery_seconds": 9.0}, ERROR, 0, ("moves 10 to", "✓ last-error stays after a")),
+        ({"clears_errors": True}, ERROR, 0, ("✓ last-error is removed by a successful",)),
+        ({"delivered_events": ()}, None, 0, ("! last-run does not move: 1 webhook",)),
+        ({"projects": {"Scratch": "[A-Z]"}}, None, 1, ("✗ parameter not all events were caused",)),
+    ],
+)
+def test_a_probe_with_deliveries_reports_what_the_server_shows(
+    shell: Shell, cloud: MakeCloud, choices: dict[str, Any], error: object, code: int,
+    texts: tuple[str, ...],
+) -> None:  # fmt: skip
+    """The time until `last_run` moves, and whether a success removes an error, are reported."""
+    clock = VirtualClock()
+    site = cloud(server_time=clock.now, **choices)
+    hook = {**GENERIC._asdict(), "name": "Pager", "event_types": ["value_updated"]}
+    hook["configuration"] = {"url": "https://pager.example.com"}
+    organization = {"organization": site.emulator.organization}
+    site.emulator.store.save({**hook, **organization, "last_error": error})
+    done = shell(*DELIVER, clock=clock, **site.environ)
+    printed = " ".join(done.out.split())
+    assert (done.code, [text for text in texts if text in printed]) == (code, [*texts]), printed
+    found = shell(*DELIVER, "--format", "json", clock=clock, **site.environ)
+    assert "Pager" not in found.out
+    assert "example.com" not in found.out
+
+
+def test_deliveries_need_the_probe(shell: Shell) -> None:
+    """`--deliver` alone is a usage error that names the other command."""
+    done = shell("doctor", "--deliver", "Scratch")
+    assert (done.code, "webhooks check" in done.err) == (64, True)

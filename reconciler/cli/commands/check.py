@@ -13,27 +13,20 @@ from reconciler.cli.connection import Progress, connected_all
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import (
-    ApiError,
     ConfigurationError,
     CredentialError,
-    Interrupted,
     ReconcilerError,
-    UsageError,
 )
 from reconciler.execute.workers import ThreadWorkers
 from reconciler.findings import has_errors
-from reconciler.model import Live, LiveWebhook, Secret
+from reconciler.model import Live, Secret
 from reconciler.planning.names import Globs, require_matches
-from reconciler.planning.plan import snapshot
 from reconciler.planning.run import OrganizationResult
-from reconciler.render.quote import quote
-from reconciler.render.words import plural
 
 if TYPE_CHECKING:
-    from reconciler.api.parameters import Parameters
     from reconciler.api.transport import Transport
     from reconciler.deliveries.check import Part
-    from reconciler.deliveries.proof import Proof, Scratch
+    from reconciler.deliveries.proof import Proof
 
 _SLACK: Final = "https://slack.com/api"
 
@@ -193,82 +186,9 @@ def _prove(
     *,
     yes: bool,
 ) -> Proof:
-    """Announce the messages, ask for confirmation, cause them and watch the webhooks.
-
-    Raises UsageError if no webhook of `part` receives any, NotConfirmedError, Interrupted.
-    """
-    from reconciler.api.client import Client
-    from reconciler.api.parameters import Parameters
-    from reconciler.deliveries.proof import Proof, cause_events, prepare, received, watch
+    from reconciler.cli.proof import prove
 
     if isinstance(live, ReconcilerError):
         raise live
-    connection, console = target.connection, session.console
-    assert connection is not None
-    api, clock = connection.api, connection.clock
-    assert isinstance(api, Client)
-    watched = {webhook.id for webhook in part.live if received(webhook)}
-    if not watched:
-        raise UsageError(
-            "none of the webhooks listens to events of parameters or values: nothing was sent",
-            hint="apply a webhook that does, or select one with --only",
-        )
-    parameters = Parameters(api.transport)
-    scratch = prepare(parameters, live.organization, clock, project)
-    console.write_stderr(_announcement(live, scratch))
-    if not yes:
-        session.confirm("Create, change and delete this parameter?")
-    connection.restart()  # the user may have taken a while to confirm
-    before = [webhook for webhook in api.list() if webhook.id in watched]
-    name, command = quote(scratch.name), scratch.delete_command(scratch.name)
-    console.write_stderr(f"Creating parameter {name}. If this run is killed: `{command}`")
-    with connection.stop as stop:
-        written = cause_events(parameters, scratch, clock, stop, connection.restart)
-        listening = [each for each in before if not each.event_types.isdisjoint(written.events)]
-        observations = watch(api.list, listening, clock, stop)
-        code = stop.requested()
-    if code is not None:
-        left = f"may still exist: `{command}`" if written.remains else "was deleted"
-        raise Interrupted(f"stopped by a signal; parameter {name} {left}", signal_exit=code)
-    _offer_leftovers(session, parameters, scratch, yes=yes)
-    return Proof(scratch, written, observations)
-
-
-def _announcement(live: Live, scratch: Scratch) -> str:
-    """Return the text about every webhook that receives messages of a proof."""
-    from reconciler.deliveries.proof import received
-
-    def line(webhook: LiveWebhook) -> str:
-        where = quote(snapshot(webhook).destination)
-        return f"  {quote(webhook.name)}  {where}  {plural(received(webhook), 'message')}"
-
-    receivers = [webhook for webhook in live.webhooks if received(webhook)]
-    total = plural(sum(map(received, receivers)), "message")
-    project, organization = quote(scratch.project.name), quote(live.organization.name)
-    head = (
-        f"Parameter {quote(scratch.name)} in project {project} of organization {organization} "
-        f"causes {total}. Receivers may act on them:"
-    )
-    return "\n".join([head, *map(line, receivers)])
-
-
-def _offer_leftovers(
-    session: Session, parameters: Parameters, scratch: Scratch, *, yes: bool
-) -> None:
-    """Delete the parameters that earlier runs could not delete, if the user agrees."""
-    console, leftovers = session.console, scratch.leftovers
-    if not leftovers:
-        return
-    names = ", ".join(quote(leftover.name) for leftover in leftovers)
-    if yes or not console.interactive:
-        commands = "; ".join(scratch.delete_command(leftover.name) for leftover in leftovers)
-        console.message("note", f"left by earlier runs: {names}; to delete: `{commands}`")
-        return
-    question = f"Earlier runs left {names}. Deleting causes more messages. Type `yes` to delete: "
-    if console.ask(question) != "yes":
-        return
-    try:
-        for leftover in leftovers:
-            parameters.delete(scratch.project.id, leftover.id)
-    except ApiError as problem:
-        console.message("warning", f"not all were deleted: {problem.message}")
+    assert target.connection is not None
+    return prove(session, target.connection, live, part.live, project, yes=yes)
