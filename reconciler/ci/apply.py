@@ -310,7 +310,9 @@ class _Attempt:
 
         text = f"Resolved: {self._run.link} found nothing left to apply."
         with reporting(self._findings, "could not close an issue"):
-            github.close_issues(resolved(github.open_issues()), text)
+            issues = github.open_issues()
+            not_run = [issue for issue in issues if self._run.is_not_run(issue, "apply")]
+            github.close_issues([*resolved(issues), *not_run], text)
         with reporting(self._findings, "could not edit a comment"):
             for each in chain.from_iterable(resolved(it.comments) for it in self._pulls):
                 # With this code, the next failure is a new comment, which notifies.

@@ -207,7 +207,8 @@ class GitHub:
             if about := _ISSUE.search(text_at(row, "issue_url")):  # only comments have it
                 number, id_ = int(about[1]), number_at(row, "id")
             if marker is not None:
-                found.append(Post(number=number, id=id_, body=body, marker=marker, updated=updated))
+                title = text_at(row, "title")
+                found.append(Post(number, id_, body, marker, updated, title))
         return tuple(found)
 
     def _pages(

@@ -85,7 +85,8 @@ class Marker(NamedTuple):
 class Post(NamedTuple):
     """A comment of this workflow on issue or pull request `number`, or an open issue itself.
 
-    `id` is the id of the comment, 0 for an issue. `updated` is the time of the last edit.
+    `id` is the id of the comment, 0 for an issue. `updated` is the time of the last edit. Only an
+    issue has a `title`.
     """
 
     number: int
@@ -93,6 +94,11 @@ class Post(NamedTuple):
     body: str
     marker: Marker
     updated: str
+    title: str = ""
+
+
+NOT_RUN: Final = Marker(kind=MarkerKind.FAILURE, code="not-run")
+"""The marker in webhooks.yml: a job failed before its command started. The title has the label."""
 
 
 def find(posts: Sequence[Post], marker: Marker) -> Sequence[Post]:

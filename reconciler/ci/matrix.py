@@ -87,11 +87,12 @@ def matrix(run: Run) -> JobResult:
         if (earlier := before.get(each.organization, name)) != name:
             include[-1]["earlier-label"] = earlier
     if run.pull is None and run.merge_queue is None and run.github is not None:
-        # Issues about runs that failed before they found the organizations.
-        failed = run.marker(MarkerKind.FAILURE, "")._replace(code="not-run")
-        resolved = (failed, run.marker(MarkerKind.DRIFT, ""))
         with reporting(findings, "could not close an issue"):
-            issues = [each for each in run.github.open_issues() if each.marker in resolved]
+            issues = [
+                issue
+                for issue in run.github.open_issues()
+                if run.is_not_run(issue, "apply") or run.is_not_run(issue, "drift")
+            ]
             run.github.close_issues(issues, f"Resolved: {run.link} found the organizations.")
     counted = f"{len(chosen)} of {plural(len(labels), 'organization')}"
     text = json.dumps({"include": include}, separators=(",", ":"))

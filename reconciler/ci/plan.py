@@ -309,7 +309,10 @@ def _update_issue(run: Run, github: GitHub, made: Plan, *, drifted: bool) -> Non
     """Write the drift issue, or close it."""
     failing = made.failing[:_MAX_FAILING]
     marker = run.marker(MarkerKind.DRIFT).for_plan(made)
-    existing = find(github.open_issues(), marker)
+    issues = github.open_issues()
+    existing = find(issues, marker)
+    not_run = [issue for issue in issues if run.is_not_run(issue, "drift")]
+    github.close_issues(not_run, f"Resolved: {run.link} checked for drift.")
     if not drifted and not failing:
         compared = " in the compared fields" if made.not_compared else ""
         github.close_issues(existing, f"Resolved: {run.link} found no drift{compared}.")

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeVar
 
 from reconciler.ci.github import GitHub, Pull, text_at
-from reconciler.ci.marker import Marker, MarkerKind
+from reconciler.ci.marker import NOT_RUN, Marker, MarkerKind, Post
 from reconciler.ci.workflows import label_change
 from reconciler.errors import ExitCode, ReconcilerError, UsageError
 from reconciler.findings import Finding, error, note, warning
@@ -125,6 +125,11 @@ class Run:
     def title(self, text: str) -> str:
         """Return the title of an issue."""
         return f"CloudTruth webhooks{f' ({self.label})' if self.label else ''}: {text}"
+
+    def is_not_run(self, issue: Post, command: str) -> bool:
+        """Return whether an issue reports that a job for `command` failed before it started."""
+        title = self.title(f"{command} did not start (not-run)")
+        return issue.marker == NOT_RUN and issue.title == title
 
     @property
     def rerun_command(self) -> str | None:

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from reconciler.emulator.messages import Request, Response, json_value
 
@@ -138,14 +138,23 @@ class FakeGitHub:
             instead = self.fault(method, path)
             if instead is not None:
                 return instead
-            if request.headers.get("authorization") != f"Bearer {self.token}":
+            if request.headers.get("authorization") not in (
+                f"Bearer {self.token}",
+                f"token {self.token}",  # of gh
+            ):
                 return refusal(401, "Bad credentials")
             if path.endswith("/graphql"):
                 return self._viewer()
             if method != "GET" and self.read_only:
                 return refusal(403, "Resource not accessible by integration")
             value = json.loads(request.body or b"{}")
-            return self._route(method, path, dict(parse_qsl(request.query)), value)
+            query = dict(parse_qsl(request.query))
+            response = self._route(method, path, query, value)
+            if method == "GET" and response.body.startswith(b"[{"):
+                url = f"http://{request.headers.get('host', '')}{request.path}"
+                after = urlencode({**query, "page": int(query.get("page", "1")) + 1})
+                response = response.with_headers(("link", f'<{url}?{after}>; rel="next"'))
+            return response
 
     def _viewer(self) -> Response:
         if not self.graphql:

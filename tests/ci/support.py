@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -309,6 +310,8 @@ class World:
         assert evaluate(step["if"], {**contexts, "failure": lambda: True})
         environ = self._variables(called, step, contexts)
         environ |= {**self.urls, "GITHUB_REPOSITORY": self.github.repository}
+        if shutil.which("gh") is None:
+            environ["PATH"] = f"{Path(__file__).parent / 'stand_ins'}:{os.environ['PATH']}"
         return self._ended(self._start(step["run"], environ), self._temp())
 
     def _pausing(self, method: str, path: str) -> None:

@@ -17,7 +17,7 @@ from reconciler.ci.marker import MarkerKind, decode
 from reconciler.ci.workflows import CALLER, updated, workflows
 from reconciler.emulator.messages import Response, bytes_response
 from reconciler.errors import ExitCode, Interrupted
-from tests.ci.fake_github import refusal
+from tests.ci.fake_github import BOT, refusal
 from tests.ci.support import SLACK, Done, World, only, plant, world
 from tests.emulated.faults import Rule, Script, drop, status, with_fault
 
@@ -250,8 +250,12 @@ def test_a_job_that_fails_before_its_command_has_one_issue(
 ) -> None:
     """After two failed installations the issue names the later run; the next success closes it.
 
-    The report imports nothing from the checkout.
+    It is found behind 150 issues of other workflows. The report imports nothing from the checkout.
     """
+    for number in range(150):
+        here.github.issues.append(
+            {"number": number, "state": "open", "title": "x", "body": "", "user": {"login": BOT}}
+        )
     here.git("mv", "-k", here.file, file)
     here.commit()
     here.file = file
@@ -259,7 +263,7 @@ def test_a_job_that_fails_before_its_command_has_one_issue(
     for run in ("7", "8"):
         assert here.not_run(name, run).code == 0
     assert not ran.exists()
-    (issue,) = here.github.issues
+    (issue,) = here.github.issues[150:]
     assert issue["title"].endswith("(not-run)")
     assert "runs/8 failed before" in issue["body"]
     assert (here.push() if name == "apply" else here.drift()).code == 0
