@@ -65,6 +65,8 @@ class Client:
 
     def get(self, id: str) -> LiveWebhook | None:
         """Return one webhook, None if it does not exist. Raises ApiError."""
+        if wire.usable_id({"id": id}) is None:
+            return None  # such as `.`, which would be another path
         path = _path(id)
         try:
             data = self.transport.request("GET", path, expect=200, accept=_has_id(id)).data

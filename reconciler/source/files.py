@@ -245,6 +245,8 @@ def read_regular(path: Path, *, limit: int = MAX_FILE_BYTES) -> bytes:
         raise MissingFileError("does not exist") from None
     except IsADirectoryError:  # `fdopen` refuses it
         raise NotReadableError("is a directory") from None
+    except ValueError:
+        raise NotReadableError("contains a NUL character") from None
     except OSError as cause:
         raise NotReadableError(f"cannot be opened ({cause.strerror})") from None
     return _limited(raw, limit)

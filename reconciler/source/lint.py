@@ -390,6 +390,10 @@ def _lookalikes(by_name: dict[str, list[_Entry]]) -> Iterator[Finding]:
 
 def _renames(by_name: Mapping[str, list[_Entry]]) -> Iterator[Finding]:
     first_use: dict[str, Place] = {}
+    holders: dict[str, _Entry] = {}
+    for entry in chain.from_iterable(by_name.values()):
+        if not (entry.absent and entry.id):  # it deletes a webhook by id, and declares no name
+            holders.setdefault(entry.name, entry)
     for entry in chain.from_iterable(by_name.values()):
         listed = entry.previously if isinstance(entry.previously, list) else ()
         for index, old in enumerate(listed):
@@ -402,9 +406,8 @@ def _renames(by_name: Mapping[str, list[_Entry]]) -> Iterator[Finding]:
                 hint = "remove the name from one of them"
                 related = _related("first used here", first)
                 yield error("previously-twice", message, hint, at, related)
-            # An entry that deletes a webhook by its id does not declare the name.
-            holders = (each for each in by_name.get(old, ()) if not (each.absent and each.id))
-            if (holder := next(holders, None)) is not None:
+            holder = holders.get(old)
+            if holder is not None:
                 message = f"{was} is a previous name of {now}, but is also declared"
                 hint = (
                     f"if the rename to {now} is done, remove {was} from `previously`; if not, use "

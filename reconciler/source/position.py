@@ -16,10 +16,12 @@ token or a URL.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
 import yaml
@@ -184,7 +186,8 @@ def _root(text: str) -> _Node:
                 value = _resolved(value)
                 parts = value.items if value.form is yaml.SequenceStartEvent else [value]
                 for other in map(_resolved, parts):
-                    merged = {**other.entries, **merged}
+                    for name, step in other.entries.items():
+                        merged.setdefault(name, step)
             elif key.form is yaml.ScalarEvent:
                 node.entries.setdefault(key.text, (key, value))
         if merged:
@@ -233,6 +236,9 @@ _KEY: Final = re.compile(
 
 _HIDDEN: Final = "\0"
 _HIDDEN_RUN: Final = re.compile(f"{_HIDDEN}+")
+
+_MAX_GUESSED: Final = 100_000
+"""A longer line of a file that cannot be parsed is hidden: guessing would take much memory."""
 
 _Span: TypeAlias = tuple[int, int]
 
@@ -303,28 +309,52 @@ def excerpt(text: str, position: Position) -> tuple[Position, str]:
     position is shown: at most `MAX_EXCERPT_PREFIX` characters before it and 400 from it on, with
     `...` for omitted text.
     """
-    line, column = _masked_line(text, position.line - 1), position.column - 1
+    number, column = position.line - 1, position.column - 1
     start, stop = max(0, column - MAX_EXCERPT_PREFIX), column + 400
+    part = _masked_part(text, number, start, stop)
     # Hidden text before the position keeps its length, so that the mark below it is aligned.
-    hidden = _HIDDEN_RUN.match(line, column, stop)
+    split = column - start
+    hidden = _HIDDEN_RUN.match(part, split)
     if hidden is not None:
         position = position._replace(width=min(position.width, len(MASK)))
-    split = hidden.end() if hidden and line[column - 1 : column] == _HIDDEN else column
-    before = line[start:split].replace(_HIDDEN, "*")
-    after = _HIDDEN_RUN.sub(MASK, line[split:stop])
-    shown = f"{'...' if start else ''}{before}{after}{'...' if stop < len(line) else ''}"
-    return position, shown
+        if part[split - 1 : split] == _HIDDEN:
+            split = hidden.end()
+    before = part[:split].replace(_HIDDEN, "*")
+    after = _HIDDEN_RUN.sub(MASK, part[split:])
+    is_cut = stop < len(_lines(text)[number])
+    return position, f"{'...' if start else ''}{before}{after}{'...' if is_cut else ''}"
+
+
+def _masked_part(text: str, number: int, start: int, stop: int) -> str:
+    """Return a part of a line, counted from 0, with a placeholder for each hidden character."""
+    part = list(_lines(text)[number][start:stop])
+    spans = _spans(text, number)
+    for index in range(bisect_right(spans, start, key=itemgetter(1)), len(spans)):
+        first, last = spans[index]
+        if first >= stop:
+            break
+        first, last = max(first, start), min(last, stop)
+        part[first - start : last - start] = _HIDDEN * (last - first)
+    return "".join(part)
 
 
 @lru_cache(maxsize=256)  # many findings may be on one long line
-def _masked_line(text: str, number: int) -> str:
-    """Return a line, counted from 0, with a placeholder for each hidden character."""
+def _spans(text: str, number: int) -> list[_Span]:
+    """Return the columns to hide in a line, counted from 0, sorted and without overlaps."""
     line = _lines(text)[number]
-    known = _hidden(text).get(number, ()) if _nodes(text) else _guessed(line)
-    shown = list(line)
-    for first, last in (*known, *(match.span() for match in LOOKS_SECRET.finditer(line))):
-        shown[first:last] = _HIDDEN * (last - first)
-    return "".join(shown)
+    if _nodes(text):
+        known: Iterable[_Span] = _hidden(text).get(number, ())
+    elif len(line) > _MAX_GUESSED:
+        return [(0, len(line))]
+    else:
+        known = _guessed(line)
+    spans: list[_Span] = []
+    for first, last in sorted((*known, *(match.span() for match in LOOKS_SECRET.finditer(line)))):
+        if spans and first <= spans[-1][1]:
+            spans[-1] = spans[-1][0], max(last, spans[-1][1])
+        else:
+            spans.append((first, last))
+    return spans
 
 
 @lru_cache(maxsize=2)

@@ -215,5 +215,8 @@ def test_an_html_404_is_not_a_missing_webhook() -> None:
 def test_an_id_is_one_path_segment() -> None:
     """The URL of a webhook is correct for any characters in its id."""
     emulated = EmulatedApi()
+    for name in (".", "..", "a b", "", "\xe9", "a" * 256):  # no id, and not requested
+        assert emulated.client.get(name) is None
+    assert emulated.requests() == []
     assert emulated.client.get("a/b?c#d%2F") is None
     assert emulated.requests()[-1] == f"GET {HOOKS}a%2Fb%3Fc%23d%252F/"

@@ -14,6 +14,7 @@ import pytest
 
 from reconciler.findings import Finding, Position
 from reconciler.render import FINDINGS_RENDERERS
+from reconciler.source.lint import Rules, lint
 from reconciler.source.position import excerpt
 from tests.loading import load_text
 from tests.performance.test_growth import steps
@@ -72,6 +73,10 @@ FILES: dict[str, Callable[[int], str]] = {
         + _list(lambda i: f"x-{i + 1}: &a{i + 1} {{<<: *a{i}}}\n", n, "")
         + f"webhooks: [{{<<: *a{n}}}]\n"
     ),
+    "a list of many merges": lambda n: (
+        f"x-a: [{_list(lambda i: f'&a{i} {{x{i}: 1}}', n)}]\n"
+        f"x-b: {{<<: [{_list(lambda i: f'*a{i}', n)}]}}\nwebhooks: 3\n"
+    ),
     "renames of one name": lambda n: (
         HEAD
         + "- {name: x, previously: [y]}\n" * n
@@ -100,6 +105,18 @@ def test_steps_grow_in_proportion(name: str) -> None:
     assert steps(many) < MAX_FACTOR * counted
 
 
+def test_earlier_names_of_deleted_webhooks_are_looked_up_in_proportion() -> None:
+    """Entries that delete webhooks of one name by their ids are not searched for each rename."""
+
+    def work(count: int) -> Callable[[], object]:
+        deleted = [{"name": "x", "id": f"i{number}", "state": "absent"} for number in range(count)]
+        data = {"webhooks": [*deleted, {"name": "z", "previously": ["x"] * count}]}
+        return lambda: list(lint({"w.yaml": data}, Rules()))
+
+    work(10)()
+    assert steps(work(2 * MANY)) < MAX_FACTOR * steps(work(MANY))
+
+
 @pytest.mark.slow
 def test_accents_on_one_letter_are_normalized_in_proportion() -> None:
     """Four times as many accents take about four times as long, measured in time."""
@@ -121,6 +138,19 @@ def test_an_excerpt_copies_only_the_shown_part() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 20_000
+
+
+@pytest.mark.parametrize("content", ["\0", "token", "{} ", "token: x ", "- x: &a y "])
+def test_an_excerpt_of_a_broken_file_takes_little_memory(content: str) -> None:
+    """A long line takes only a few times the memory of its text."""
+    text = "webhooks: [" + content * (3_000_000 // len(content)) + "\n"
+    where = Position(file="w.yaml", line=1, column=2_000_000)
+    tracemalloc.start()
+    shown = excerpt(text, where)[1]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(shown) < 800
+    assert peak < 4 * len(text)
 
 
 @cache

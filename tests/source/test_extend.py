@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -85,6 +86,7 @@ def test_a_parent_outside_the_repository_is_rejected(tmp_path: Path) -> None:
         ("module/b.yaml", "is in the submodule or repository module", "copy the file"),
         ("shared", "is a directory", "extend a YAML file"),
         ("pipe.yaml", "is not a regular file", "extend a YAML file"),
+        ("a\0b", "contains a NUL character", "correct the path"),
         ("/dev/null", "is outside of this repository", "extend a YAML file"),
         ("large.yaml", "is larger than 64 MiB", "extend a YAML file"),
     ],
@@ -100,7 +102,7 @@ def test_a_parent_is_a_regular_file_of_the_repository(
     os.mkfifo(tmp_path / "pipe.yaml")
     with open(tmp_path / "large.yaml", "wb") as large:
         large.truncate(files.MAX_FILE_BYTES + 1)
-    write(tmp_path, {"over.yaml": f"extends: {path}\n"})
+    write(tmp_path, {"over.yaml": f"extends: {json.dumps(path)}\n"})
     sources = files.read(["over.yaml"], directory=tmp_path, stdin=bytes)
     (found,) = load_parsed(parse_files(sources), Rules()).findings
     assert found.message == f"cannot extend {path!r}: it {message}"
