@@ -28,6 +28,7 @@ from reconciler.kinds import slack
 from reconciler.model import Secret
 
 if TYPE_CHECKING:
+    from reconciler.findings import Finding
     from reconciler.ports import Clock
 
 _TOKENS: Final = re.compile(
@@ -128,6 +129,7 @@ class Console:
         self.redactions = 0
         self.failed = False
         self.json_lines = False
+        self._rules: set[str] = set()
         self._secrets: list[Secret] = []
         # From the start, because an error about a path or a profile may show a pasted key.
         self.hide([Secret(process.environ.get("CLOUDTRUTH_API_KEY", "").strip())])
@@ -192,8 +194,21 @@ class Console:
         """Write an error with its findings and the next step to standard error."""
         from reconciler.render import RENDERERS, View  # most runs have none
 
+        self.record_rules(error.findings)
         view = View(color=self.colored(self.process.stderr))
         self.write_stderr(RENDERERS["text"]().render_error(error, view))
+
+    def record_rules(self, findings: Iterable[Finding]) -> None:
+        """Record the rules of printed findings, for the hint at the end of the run."""
+        self._rules.update(finding.rule for finding in findings)
+
+    def rule_hint(self) -> None:
+        """Print how to look up the rules of this run; not for programs."""
+        if self._rules and self.options.get("format", "text") == "text":
+            rule, what = min(self._rules), "explains this rule"
+            if len(self._rules) > 1:
+                rule, what = "RULE", "explains a rule"
+            self.message("note", f"`webhooks help {rule}` {what}")
 
     def write_stderr(self, text: str) -> None:
         """Write lines to standard error, even if the run is quiet."""

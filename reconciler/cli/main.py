@@ -31,7 +31,7 @@ _SUMMARIES: Final = {
     "schema": "Print a JSON Schema.",
     "completion": "Print the completion script for a shell.",
     "emulator": "Run the CloudTruth emulator over HTTP.",
-    "help": "Show help for a command, or the common options.",
+    "help": "Show help for a command, the common options, or a rule.",
 }
 """Every command, in the order of use. A new command is a module in `commands` and a line here."""
 
@@ -96,25 +96,36 @@ def run(arguments: Sequence[str], process: Process) -> int:
         if isinstance(problem, click.UsageError) and json_requested:
             console.options["format"] = "json"  # parsing may have failed before it was set
         code = handle_error(problem, console)
+    console.rule_hint()
     if code not in (ExitCode.OK, ExitCode.CHANGES) and console.variables:
         console.message("note", f"set in the environment: {', '.join(console.variables)}")
     # If the result could not be written, the run failed, unless it has a more severe exit code.
     return int(code or console.failed)
 
 
-@command(options=(click.Argument(["words"], nargs=-1, metavar="[options|COMMAND]"),))
+@command(options=(click.Argument(["words"], nargs=-1, metavar="[options|COMMAND|RULE]"),))
 def _help(session: Session, words: tuple[str, ...]) -> int:
-    """Common options are those that several commands have.
+    """Common options are those that several commands have. A rule is the name in `error[RULE]`.
 
     Examples:
         # the options that commands share
         webhooks help options
         # help for a command
         webhooks help slack manifest
+        # what a finding means, and how to fix it
+        webhooks help unknown-key
     """
-    if words != ("options",):
+    context = click.get_current_context()
+    if words == ("options",):
+        session.console.result(options_page(context), essential=True)
+        return ExitCode.OK
+    from reconciler.source.rules import PAGE, explanation  # only this command needs it
+
+    rule = explanation(words[0]) if len(words) == 1 and words[0] not in _SUMMARIES else None
+    if rule is None:
         return run([*words, "--help"], session.process)
-    session.console.result(options_page(click.get_current_context()), essential=True)
+    text = click.wrap_text(rule, context.terminal_width or 80, preserve_paragraphs=True)
+    session.console.result(f"{text}\n\n{PAGE}#{words[0]}", essential=True)
     return ExitCode.OK
 
 

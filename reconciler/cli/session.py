@@ -227,6 +227,7 @@ class Session:
     def warn(self, findings: Sequence[Finding]) -> None:
         """Print findings to standard error."""
         if findings:
+            self.console.record_rules(findings)
             view = self.view(self.process.stderr)
             self.console.info(RENDERERS["text"]().render_findings(tuple(findings), view))
 

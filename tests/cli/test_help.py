@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import click
@@ -13,6 +14,7 @@ from tests.cli.conftest import Shell
 from tests.folders import ROOT
 
 PAGE = " ".join((ROOT / "docs" / "commands.md").read_text("utf-8").split())
+RULES = re.findall(r"^### `(.+)`$", (ROOT / "docs" / "rules.md").read_text("utf-8"), re.M)
 MAX_OPTIONS = 12
 """The maximum number of options in help for a command."""
 
@@ -44,6 +46,16 @@ def test_every_form_of_help_prints_the_same(shell: Shell, name: str) -> None:
     """`-h`, `--help` and `webhooks help` print the same."""
     shown = shell(*name.split(), "--help").out
     assert shell(*name.split(), "-h").out == shell("help", *name.split()).out == shown
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_is_explained(shell: Shell, rule: str) -> None:
+    """`webhooks help RULE` prints the meaning, an example, the fix and an address."""
+    done = shell("help", rule)
+    assert (done.code, done.err) == (0, "")
+    assert re.search(r"\n\nExample: (.|\n)+\n\nFix: ", done.out)
+    assert done.out.endswith(f"/docs/rules.md#{rule}\n")
+    assert "](" not in done.out
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -159,7 +159,7 @@ def test_blocked_plan(shell: Shell, file: File, server: Cloud) -> None:
         expect(shell("plan", *line.split(), **server.environ), code, shown)
     rejected = shell("apply", "--yes", **server.environ)
     assert (rejected.code, server.names()) == (5, ["Deploys", "Pager"])
-    assert rejected.err.endswith("  = help: run `webhooks plan` to see the plan\n")
+    assert "  = help: run `webhooks plan` to see the plan\n" in rejected.err
     assert "add --allow-deletes 2" in rejected.err
 
 

@@ -47,6 +47,7 @@ def test_a_clean_environment_works(release: Release, tmp_path: Path, version: st
         [program / "python", "-m", "reconciler"],
     ):
         assert run(*command, "--version", cwd=tmp_path).stdout == VERSION
+        assert "\nFix: " in run(*command, "help", "unknown-key", cwd=tmp_path).stdout
     shutil.copy(ROOT / "examples" / "webhooks.yaml", tmp_path)
     for expected in ("3 created", "No changes. 3 webhooks match."):
         applied = run(

@@ -122,6 +122,7 @@ def _apply(
             apply_options=None,
             verbosity=max(0, console.verbosity),  # with --quiet, too, to show what is confirmed
         )
+        console.record_rules((*plan.notes, *plan.relaxed, *plan.blocked))
         try:
             shown = RENDERERS["text"]().render_plan(plan, view)
         except Exception as problem:

@@ -172,6 +172,8 @@ def run(session: Session, out: str | None, format: str, detailed_exitcode: bool,
         else:
             session.console.result(saved.decode(), essential=True)
     code = made.exit_code
+    for plan in made.plans:
+        session.console.record_rules((*plan.notes, *plan.relaxed, *plan.blocked))
     shown = RENDERERS[format]().render_run(made, view)
     session.show(shown, failed=code is not ExitCode.OK, to_stderr=out == "-")
     if code is not ExitCode.OK:

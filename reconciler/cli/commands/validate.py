@@ -40,6 +40,7 @@ def run(session: Session, format: str) -> int:
             )
         )
         shown = FINDINGS_RENDERERS[format]().render_findings(findings, view)
+        session.console.record_rules(findings)
         session.show(shown, failed=not sources)
     if not sources:
         return ExitCode.INVALID
