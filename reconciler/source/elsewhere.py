@@ -44,7 +44,10 @@ def beside(read: Collection[str], directory: Path) -> Iterator[Document]:
 
     Beside `webhooks.yaml` these include the files of the folder `webhooks/`.
     """
-    known = {os.path.realpath(directory / name) for name in read}
+    try:
+        known = {os.path.realpath(directory / name) for name in read}
+    except FileNotFoundError:  # the working directory was deleted
+        return
     paths: set[Path] = set()
     for name in read:
         folder = (directory / name).parent
