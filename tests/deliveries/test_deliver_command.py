@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
@@ -239,6 +240,61 @@ def test_a_deleted_channel_is_found_repaired_and_proved(
         assert run("apply", "--yes").code == 0
         expect(run(*DELIVER, "--yes"), 0, "✓ delivered", "✓ channel a public channel")
         expect(run("check"), 0, "failed earlier")
+
+
+Change = Callable[[Cloud, FakeSlack], object]
+FAULTS: list[tuple[Change, str, Change]] = [
+    (lambda site, slack: slack.errors.update({"auth.test": "token_revoked"}),
+     "✗ slack the token was revoked fix: copy the app's Bot User OAuth Token",
+     lambda site, slack: slack.errors.clear()),
+    (lambda site, slack: slack.tokens.update({GOOD: ("channels:read", "groups:read")}),
+     "✗ scopes chat:write is missing: nothing can be posted",
+     lambda site, slack: slack.tokens.update({GOOD: SEEING})),
+    (lambda site, slack: slack.channels[0].update(is_archived=True),
+     "✗ channel #old-deploys: the channel is archived fix: unarchive it",
+     lambda site, slack: slack.channels[0].update(is_archived=False)),
+    (lambda site, slack: slack.channels[0].update(name="new-deploys"),
+     "✗ channel #old-deploys: no such channel in team Acme, or a private one",
+     lambda site, slack: slack.channels[0].update(name="old-deploys")),
+    (lambda site, slack: slack.channels[0].update(is_private=True),
+     "✗ channel #old-deploys: no such channel in team Acme, or a private one",
+     lambda site, slack: slack.channels[0].update(is_member=True)),
+    (lambda site, slack: slack.tokens.update({GOOD: (SEEING[0], *SEEING[2:])}),
+     "✗ channel #old-deploys: the bot is not in it, and chat:write.public is missing",
+     lambda site, slack: slack.channels[0].update(is_member=True)),
+    (lambda site, slack: site.emulator.store.delete(site.emulator.webhook("Deploys")["id"]),
+     "✗ not live CloudTruth has no such webhook fix: run `webhooks plan` and `webhooks apply`",
+     lambda site, slack: None),
+    (lambda site, slack: site.emulator.change("Deploys", event_types=["project_created"]),
+     "error[usage]: none of the webhooks listens to events of parameters or values",
+     lambda site, slack: None),
+    (lambda site, slack: fail_deliveries(site, "#old-deploys"),
+     "✗ failed channel_not_found delivery of parameter_deleted failed: Slack finds no such channel",
+     lambda site, slack: fail_deliveries(site)),
+]  # fmt: skip
+
+
+def fail_deliveries(site: Cloud, *destinations: str) -> None:
+    site.emulator.behavior = replace(site.emulator.behavior, failing_destinations=destinations)
+
+
+@pytest.mark.parametrize(("break_it", "line", "repair"), FAULTS)
+def test_each_fault_is_named_and_its_cure_makes_the_check_green(
+    shell: Shell, start: Start, break_it: Change, line: str, repair: Change
+) -> None:
+    """A fault has its line with the fix; after the fix and an apply, the proof succeeds."""
+    pager = "  - {name: Pager, type: generic, configuration: {url: 'https://p.example.com'}}\n"
+    site = start(SLACK + (pager if "not live" in line else ""))
+    slack = FakeSlack(tokens={GOOD: SEEING}, channels=[channel("C1", "old-deploys")])
+    with served(slack) as url:
+        environ = {**site.environ, "TOKEN": GOOD, "WEBHOOKS_SLACK_URL": url}
+        break_it(site, slack)
+        done = shell(*DELIVER, "--yes", **environ)
+        expect(done, 64 if "usage" in line else 1, line)
+        repair(site, slack)
+        assert shell("apply", "--yes", **environ).code == 0
+        done = shell(*DELIVER, "--yes", **environ)
+        expect(done, 0, "✓ delivered", "✓ channel", without=("✗", "!"))
 
 
 def test_states_need_a_key(shell: Shell, start: Start) -> None:
