@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple, NoReturn, TypeAlias
 
 from reconciler.findings import Position
-from reconciler.urls import origin_of
+from reconciler.urls import differing_parts, origin_of
 
 
 class Unknown(Enum):
@@ -59,6 +59,10 @@ class Secret:
         """Return the part of a URL that may be shown: its scheme and host."""
         origin = self.origin()
         return "***" if origin is None else f"{origin}/***"
+
+    def differing_parts(self, other: Secret) -> tuple[str, ...]:
+        """Return the names of the parts in which two URLs differ, except scheme and host."""
+        return differing_parts(self.__value, other.__value)
 
     def contains(self, other: Secret) -> bool:
         """Return whether `other` equals this value or, with 8 or more characters, is part of it."""

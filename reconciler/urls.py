@@ -44,6 +44,32 @@ def with_ascii_host(url: str) -> str:
     return parts._replace(netloc=authority).geturl()
 
 
+def differing_parts(one: str, other: str) -> tuple[str, ...]:
+    """Return the names of the parts in which two URLs differ, without those that plans show.
+
+    They may be shown, because they do not contain any of the URL. None for a URL without an origin.
+    """
+    if origin_of(one) is None or origin_of(other) is None:
+        return ()
+    parts = []
+    first, second = urlsplit(one), urlsplit(other)
+    for name, values in (
+        ("user", (first.netloc.rpartition("@")[0], second.netloc.rpartition("@")[0])),
+        ("port", (_port(first.netloc), _port(second.netloc))),
+        ("path", (first.path, second.path)),
+        ("query", (first.query, second.query)),
+        ("fragment", (first.fragment, second.fragment)),
+    ):
+        if values[0] != values[1]:
+            parts.append(name)
+    return tuple(parts)
+
+
+def _port(authority: str) -> str:
+    match = _AUTHORITY.fullmatch(authority)
+    return "" if match is None else match[2] or ""
+
+
 def is_international(origin: str) -> bool:
     """Return whether a host may look like another one, because it is not written in ASCII."""
     return "//xn--" in origin or ".xn--" in origin

@@ -193,6 +193,9 @@ def _secret_change(
     is_address = name == KINDS[webhook.type].destination_field
     wanted = declared_secret(value, secrets)
     hosts = [each.origin() if isinstance(each, Secret) else None for each in (found, wanted)]
+    parts: tuple[str, ...] = ()
+    if is_address and isinstance(found, Secret) and wanted is not None and hosts[0] == hosts[1]:
+        parts = found.differing_parts(wanted)
     return SecretChange(
         path=("configuration", name),
         after=value if isinstance(value, SecretRef) else str(value),
@@ -200,6 +203,7 @@ def _secret_change(
         before=found.shown_url() if is_address and isinstance(found, Secret) else None,
         destination=destination(webhook, secrets),
         moved=is_address and None not in hosts and hosts[0] != hosts[1],
+        differs="" if is_hidden(FIELDS[webhook.type][name], found) else " and ".join(parts),
     )
 
 

@@ -129,7 +129,8 @@ class SecretChange:
     `before` and `destination` are for display: the scheme and host of a live URL (None for
     other fields), and the destination of deliveries with this secret. `moved` means that the host
     of the URL changes and that no commit shows the new host. `hidden` means that the server does
-    not show the live value, so another one may be replaced.
+    not show the live value, so another one may be replaced. `differs` names the parts of a URL that
+    differ although scheme and host are the same.
     """
 
     path: DataPath
@@ -139,6 +140,7 @@ class SecretChange:
     destination: str = ""
     moved: bool = False
     hidden: bool = False
+    differs: str = ""
 
     @property
     def not_shown(self) -> bool:

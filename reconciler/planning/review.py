@@ -85,6 +85,12 @@ def _update(operation: Update, hosts: Mapping[SecretRef, str]) -> Iterable[Any]:
             for change in differences
             if isinstance(change, SecretChange | FieldRemoved)
         ]
+        # Which parts of a URL differ is known without its value only if the file has the URL.
+        secret += [
+            [str(change.path[-1]), "differs", change.differs]
+            for change in differences
+            if isinstance(change, SecretChange) and isinstance(change.after, str) and change.differs
+        ]
         secret += [[name, None] for name in removed]
         yield ["update", before.id, _content(before, hosts), after, secret]
     elif removed and resends:

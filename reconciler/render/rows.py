@@ -348,6 +348,9 @@ def _secret_atoms(change: SecretChange, what: str) -> Iterator[Atom]:
         yield Atom(quote(str(change.after)), gap="   ")
         if change.destination and quote(change.destination) != what:
             yield Atom(f"-> {quote(change.destination)}")
+    if change.differs:
+        verb = "differ" if " and " in change.differs else "differs"
+        yield from sentence(f"({change.differs} {verb})")
     if change.hidden and change.not_shown:
         yield from sentence(HIDDEN)
     if change.cause not in (SecretCause.DIFFERS, SecretCause.ADDED):

@@ -70,7 +70,10 @@ def summary(plan: Plan) -> str:
         return f"Plan: {counts(plan)} of {plan.in_scope_count} in scope{rest}."
     match = "matches" if number == 1 else "match"
     limit = " in the compared fields" if plan.not_compared else ""
-    return f"No changes. {plural(number, 'webhook')} {match}{limit}."
+    hidden = ""
+    if plan.unreadable:
+        hidden = f" {plural(len(plan.unreadable), 'hidden value')} cannot be compared."
+    return f"No changes. {plural(number, 'webhook')} {match}{limit}.{hidden}"
 
 
 def run_summary(totals: Totals) -> str:

@@ -150,7 +150,7 @@ def test_init_adopts_an_organization(shell: Shell, applied: None, tmp_path: Path
     done = shell("init", LOCAL, *given)
     assert (done.code, "?" in done.err) == (0, False)
     assert done.out.startswith(f"wrote {target}\n")
-    assert done.out.endswith("\nNo changes. 2 webhooks match.\n")
+    assert done.out.endswith("webhooks match. 2 hidden values cannot be compared.\n")
     assert "token: {env: SLACK_BOT_TOKEN}" in (tmp_path / target).read_text()
     needed = "set its secrets: SLACK_BOT_TOKEN, WEBHOOK_PAGER_PASSWORD\n"
     assert f"note: before you change a `configuration`, {needed}" in done.err

@@ -22,6 +22,7 @@ from reconciler.planning.plan import (
 )
 from reconciler.planning.planner import PlanOptions, plan
 from reconciler.planning.readback import Evidence, Reading, is_hidden, plausible
+from reconciler.workflow import show
 from tests.planning.builders import (
     OTHER_TOKEN,
     SECRETS,
@@ -161,6 +162,33 @@ def test_a_user_name_cannot_be_hidden(shown: object) -> None:
         before = "7" if shown == 7 else UNKNOWN if before else None
     path = ("configuration", "username")
     assert change == ValueChange(path=path, before=before, after="CloudTruth")
+
+
+@pytest.mark.parametrize(
+    ("url", "differs"),
+    [
+        ("https://hooks.example.com/other", "path"),
+        ("https://hooks.example.com/ct?a=1", "query"),
+        ("https://u:p@hooks.example.com:8443/ct#x", "user and port and fragment"),
+        ("https://other.example.com/ct2", ""),
+    ],
+)
+def test_a_change_behind_the_shown_host_names_the_parts_that_differ(url: str, differs: str) -> None:
+    """Otherwise both sides look the same; the value of a reference is not in the digest."""
+    hook = SecretRef(scheme=Scheme.ENV, name="HOOK")
+    for declared, secrets in ((generic(url=url), {}), (generic(url=hook), {hook: Secret(url)})):
+        plans = [
+            make_plan(desired(declared), live_generic(url=before), secrets=secrets)
+            for before in ("https://hooks.example.com/ct", "https://hooks.example.com/ct?b=2")
+        ]
+        change = plans[0].updates[0].fields[0]
+        assert isinstance(change, SecretChange)
+        assert change.differs == differs
+        assert (f"({differs} differ" in " ".join(show(plans[0]).split())) == bool(differs)
+    hidden = compare(
+        generic(url=url), live_generic(url="https://hooks.example.com/***"), {}, Evidence()
+    )
+    assert hidden.fields == ()
 
 
 @pytest.mark.parametrize(
