@@ -236,7 +236,8 @@ class Desired(NamedTuple):
     """The configuration that the files declare.
 
     `organization` is a guard: the name or id of the organization that the API key must belong to.
-    `literals` maps references to the secrets that are written into the files.
+    `literals` maps references to the secrets that are written into the files. For an earlier
+    revision in git, `committed` has the URLs in secret files at that revision.
     """
 
     webhooks: tuple[Webhook, ...] = ()
@@ -244,6 +245,7 @@ class Desired(NamedTuple):
     policy: Policy = Policy()
     organization: str | None = None
     literals: Mapping[SecretRef, Secret] = MappingProxyType({})
+    committed: Mapping[SecretRef, Secret] = MappingProxyType({})
 
 
 class Organization(NamedTuple):

@@ -281,11 +281,15 @@ def _attributed(
 
     A previous configuration that conflicts with the live webhooks is ignored.
     """
-    before = options._replace(previous=None, resend=(), reviewed=())
+    hosts = dict(options.committed_hosts)
+    for reference in hosts.keys() & previous.committed.keys():
+        hosts[reference] = previous.committed[reference].origin() or hosts[reference]
+    before = options._replace(previous=None, resend=(), reviewed=(), committed_hosts=hosts)
     drifting: set[object] = set()
     with suppress(ConfigurationError):
-        made = plan(previous, live, {**secrets, **previous.literals}, before)
-        drifting = {_identity(each, options.committed_hosts) for each in made.operations}
+        earlier = {**secrets, **previous.literals, **previous.committed}
+        made = plan(previous, live, earlier, before)
+        drifting = {_identity(each, hosts) for each in made.operations}
     labels = {True: Attribution.DRIFT, False: Attribution.THIS_CHANGE}
     return tuple(
         replace(each, attribution=labels[_identity(each, options.committed_hosts) in drifting])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from itertools import product, takewhile
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -17,6 +18,7 @@ from reconciler.findings import (
     warning,
     warnings_as_errors,
 )
+from reconciler.kinds import KINDS
 from reconciler.model import Desired, Scheme, Secret, SecretRef
 from reconciler.source import files, secrets
 from reconciler.source.allowed import allow_patterns, pattern
@@ -282,11 +284,11 @@ def previous(named: tuple[str, ...], checked: Checked) -> Desired:
     by name, so that references and scopes compare correctly. Raises ConfigurationError.
     """
     inputs = checked.inputs
-    directory = inputs.directory
+    directory, is_in_git = inputs.directory, is_revision(named, inputs.directory)
     try:
         sources: files.Sources = (
             read_revision(named[0], inputs.paths, directory=directory, git=inputs.git)
-            if is_revision(named, directory)
+            if is_in_git
             else files.read(named, directory=directory, stdin=inputs.stdin)
         )
     except NoBaseError as problem:
@@ -297,7 +299,7 @@ def previous(named: tuple[str, ...], checked: Checked) -> Desired:
     texts = {name: each.text for name, each in checked.loaded.documents.items()}
     earlier = {each.file: decode(each.raw, each.file)[0] for each in sources.files}
     if earlier == texts and not checked.loaded.parents:  # parsing takes longer than git
-        return checked.desired
+        return _with_committed(checked.desired, sources, inputs) if is_in_git else checked.desired
     parsed = parse_files(sources._replace(findings=()))
     groups = organizations(inputs._replace(parsed=parsed))
     if len(groups) > 1:  # paths with files of other organizations, too
@@ -309,7 +311,21 @@ def previous(named: tuple[str, ...], checked: Checked) -> Desired:
     if desired is None:
         findings = load_parsed(parsed, _EARLIER).findings  # with the earlier names
         raise ConfigurationError(f"the files of --base {named[0]} are invalid", findings=findings)
-    return desired
+    return _with_committed(desired, sources, inputs) if is_in_git else desired
+
+
+def _with_committed(desired: Desired, sources: files.Sources, inputs: Inputs) -> Desired:
+    """Add the URLs in secret files at the revision of `sources`, so far as git has them."""
+    committed: dict[SecretRef, Secret] = {}
+    for webhook in desired.webhooks:
+        url = webhook.configuration.get(KINDS[webhook.type].destination_field)
+        if isinstance(url, SecretRef) and url.scheme is Scheme.FILE and url not in committed:
+            with suppress(files.NotReadableError, UnicodeDecodeError):
+                value = secrets.wrap(sources.read_parent(url.name).raw.decode())
+                inputs.hide((value,))
+                if value.origin() is not None:
+                    committed[url] = value
+    return desired._replace(committed=committed)
 
 
 def _counterparts(names: list[str], mine: list[str]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Cloud, File, MakeCloud, Shell, command_in, digest
-from tests.folders import commit, git
+from tests.folders import commit, git, write
 
 OLD = """\
 webhooks:
@@ -223,3 +223,36 @@ def test_a_host_in_a_tracked_file_is_an_operation(
     shown = shell("plan", **server.environ)
     assert "destination changed" in shown.out
     assert shell("apply", "--yes", "--expect-digest", digest(shown), **server.environ).code == 0
+
+
+PAGER = """\
+webhooks:
+  - name: Pager
+    type: generic
+    event_types: [value_updated]
+    configuration: {url: {file: hooks/pager}}
+  - name: Other
+    type: generic
+    event_types: [value_updated]
+    configuration: {url: {file: hooks/other}}
+"""
+
+
+def test_a_url_moved_in_a_tracked_file_is_shown_like_one_in_the_configuration(
+    shell: Shell, file: File, cloud: MakeCloud
+) -> None:
+    """The table has the host, of a create, too; a change is this change, not drift."""
+    made: Cloud = cloud()
+    folder = file(PAGER).parent
+    write(folder, {f"hooks/{name}": f"https://{name}.test/x" for name in ("pager", "other")})
+    git(folder, "init", "-q")
+    commit(folder)
+    created = shell("plan", "--format", "markdown", **made.environ).out
+    assert "| `+` | `Pager` | create `generic https://pager.test/***` |" in created
+    assert shell("apply", "--yes", **made.environ).code == 0
+    write(folder, {"hooks/pager": "https://new.test/x"})
+    row = "| `~` | `Pager` | update `generic https://new.test/***`: `url` | `differs from the file "
+    planned = ("plan", "--base", "HEAD", "--format", "markdown")
+    assert row + "(this change)" in shell(*planned, **made.environ).out
+    commit(folder)
+    assert row + "(drift)" in shell(*planned, **made.environ).out
