@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from fnmatch import translate
 from re import compile as compile_pattern
-from typing import Final
+from typing import Final, NamedTuple
 
 from reconciler.errors import UsageError
 from reconciler.findings import Finding, Place, Position, note, warning
@@ -16,27 +16,71 @@ MAX_GLOB: Final = 256
 """The maximum length of a glob over names, in characters; names have the same limit."""
 
 _SPECIAL: Final = compile_pattern(r"[*?\[]")
+_WILDCARD: Final = compile_pattern(r"\[!?\]?[^\]]*\]|[*?]")
 
 
 class Globs:
-    """Several case-sensitive globs that are matched together."""
+    """Several case-sensitive globs that are matched together.
 
-    __slots__ = ("_everything", "_match", "_names")
+    A file may have thousands of globs and of names, so a name is only compared with the globs whose
+    literal start it has or, for globs without one, whose literal end or longest literal part.
+    """
+
+    __slots__ = ("_ends", "_everything", "_names", "_parts", "_starts")
 
     def __init__(self, globs: Iterable[str]) -> None:
         listed = tuple(globs)
         self._everything = "*" in listed
         self._names = frozenset(glob for glob in listed if _SPECIAL.search(glob) is None)
-        others = [translate(glob) for glob in listed if glob not in self._names]
-        self._match = compile_pattern("|".join(others)).match if others else None
+        starts: dict[str, list[str]] = {}
+        ends: dict[str, list[str]] = {}
+        parts: dict[str, list[str]] = {}
+        for glob in listed:
+            if glob in self._names:
+                continue
+            literals = _WILDCARD.split(glob)
+            if literals[0]:
+                starts.setdefault(literals[0], []).append(glob)
+            elif literals[-1]:
+                ends.setdefault(literals[-1], []).append(glob)
+            else:
+                parts.setdefault(max(literals, key=len), []).append(glob)
+        self._starts, self._ends, self._parts = map(_Index.of, (starts, ends, parts))
 
     def match(self, name: str) -> bool:
         """Return whether any of the globs matches all of `name`."""
-        return (
-            self._everything
-            or name in self._names
-            or (self._match is not None and self._match(name) is not None)
-        )
+        if self._everything or name in self._names:
+            return True
+        for length in self._starts.lengths:
+            if self._starts.match(name[:length], name):
+                return True
+        for length in self._ends.lengths:
+            if self._ends.match(name[-length:], name):
+                return True
+        for length in self._parts.lengths:
+            for first in range(len(name) - length + 1):
+                if self._parts.match(name[first : first + length], name):
+                    return True
+        return False
+
+
+class _Index(NamedTuple):
+    """Globs by a text that a matching name contains; `lengths` are the lengths of these texts."""
+
+    matchers: Mapping[str, Callable[[str], object]]
+    lengths: tuple[int, ...]
+
+    @classmethod
+    def of(cls, groups: Mapping[str, Iterable[str]]) -> _Index:
+        """Return the index of globs by text."""
+        patterns = {text: "|".join(map(translate, globs)) for text, globs in groups.items()}
+        matchers = {text: compile_pattern(pattern).match for text, pattern in patterns.items()}
+        return cls(matchers, tuple(sorted({len(text) for text in groups})))
+
+    def match(self, text: str, name: str) -> bool:
+        """Return whether a glob with this text matches all of `name`."""
+        matcher = self.matchers.get(text)
+        return matcher is not None and matcher(name) is not None
 
 
 def first_match(patterns: Iterable[Pattern], name: str) -> Pattern | None:
