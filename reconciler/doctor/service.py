@@ -18,10 +18,10 @@ from reconciler.checks import Check, Section, Status, fail, ok, unknown, warn
 from reconciler.deliveries.check import check_parameter
 from reconciler.deliveries.proof import Proof, Verdict
 from reconciler.errors import ApiError, OrganizationError, ProtocolError, ReconcilerError
-from reconciler.kinds import FIELDS, KINDS, generic
+from reconciler.kinds import FIELDS, KINDS, generic, slack
 from reconciler.kinds.events import EVENT_TYPES
 from reconciler.model import LiveValue, LiveWebhook, Organization, Secret, Unknown
-from reconciler.planning.readback import plausible
+from reconciler.planning.readback import hides_destination, plausible
 from reconciler.ports import Clock, Draft
 from reconciler.render.quote import quote
 from reconciler.render.words import plural, shorten
@@ -39,6 +39,8 @@ _NAME: Final = "doctor probe (safe to delete)"
 _PROBE_URL: Final = "https://webhooks-probe.example/"
 """`.example` is reserved (RFC 2606): no name in it resolves."""
 _RENAMED: Final = f"{_NAME} renamed"
+_SLACK_NAME: Final = "doctor probe for Slack (safe to delete)"
+_PROBE_CHANNEL: Final = "#webhooks-doctor-probe"
 _SETTLED: Final = 2.0
 """Seconds until a listing shows a create whose response was lost."""
 _REPORT: Final = "paste this output into an issue"
@@ -181,7 +183,7 @@ def _with_key(api: Client, expected: tuple[str, ...]) -> Iterator[Check]:
 
 
 def _read_back(api: Client) -> Iterator[Check]:
-    """Yield a check for each secret field of each type: the form in which the server shows it.
+    """Yield a check for each field of each type that can be hidden: the form in which it is shown.
 
     No value is revealed. `plan` cannot compare values that are not completely visible
     (docs/secrets.md).
@@ -190,7 +192,7 @@ def _read_back(api: Client) -> Iterator[Check]:
     for webhook in api.list():
         shown = webhook.configuration
         for field in FIELDS.get(webhook.type, {}).values():
-            if not field.secret:
+            if not (field.secret or field.may_be_hidden):
                 continue
             forms = seen[webhook.type, field.name]
             if isinstance(shown, Unknown):
@@ -234,7 +236,9 @@ def probe(api: Client, clock: Clock, organization: Organization) -> Section:
     webhook is written, except that the one of an earlier probe that was killed is deleted.
     """
     checks = [*_run_checks(api, "probe", _trial(api, organization))]
-    if checks[-1].name == "probe":
+    if checks[-1].name != "probe":
+        checks += _run_checks(api, "slack", _slack_trial(api, organization))
+    if checks[-1].name in ("probe", "slack"):
         clock.sleep(_SETTLED)
     manually = f"delete the webhook {_NAME!r}, or run the probe again"
     checks += _run_checks(api, "clean-up", _clean_up(api), fix=manually)
@@ -253,7 +257,11 @@ def _is_ours(webhook: LiveWebhook) -> bool:
     shown = webhook.configuration
     url = None if isinstance(shown, Unknown) else shown.get("url")
     elsewhere = plausible(url) and url != Secret(_PROBE_URL)
-    return webhook.name in (_NAME, _RENAMED) and webhook.type == generic.KIND.type and not elsewhere
+    if webhook.type == generic.KIND.type:
+        return webhook.name in (_NAME, _RENAMED) and not elsewhere
+    channel = None if isinstance(shown, Unknown) else shown.get("channel")
+    is_hidden = hides_destination(webhook) if webhook.type == slack.KIND.type else False
+    return webhook.name == _SLACK_NAME and (is_hidden or channel == _PROBE_CHANNEL)
 
 
 def _trial(api: Client, organization: Organization) -> Iterator[Check]:
@@ -292,6 +300,29 @@ def _trial(api: Client, organization: Organization) -> Iterator[Check]:
     yield _expect("listing", "hides a deleted webhook immediately", not listed)
 
 
+def _slack_trial(api: Client, organization: Organization) -> Iterator[Check]:
+    """Create and delete a webhook with a token that no app has: no message can be posted."""
+    digits = "".join(secrets.choice("0123456789") for _ in range(12))
+    sent: dict[str, str | bool | Secret] = {
+        "token": Secret(f"xoxb-{digits}-webhooks-doctor-probe"),
+        "channel": _PROBE_CHANNEL,
+        "username": "probe",
+    }
+    draft = Draft(
+        name=_SLACK_NAME,
+        type=slack.KIND.type,
+        event_types=("template_deleted",),
+        configuration=sent,
+    )
+    own_id = api.create(draft, organization.id).id
+    shown = _read(api, own_id).configuration
+    api.delete(own_id)
+    if isinstance(shown, Unknown):
+        yield unknown("read-back", "the configuration of Slack webhooks is not shown")
+    else:
+        yield from _sent_and_shown(shown, sent, kind="slack ")
+
+
 def _expect(name: str, expected: str, met: bool) -> Check:
     if met:
         return ok(name, expected)
@@ -299,17 +330,17 @@ def _expect(name: str, expected: str, met: bool) -> Check:
 
 
 def _sent_and_shown(
-    shown: Mapping[str, LiveValue], sent: Mapping[str, str | bool | Secret]
+    shown: Mapping[str, LiveValue], sent: Mapping[str, str | bool | Secret], *, kind: str = ""
 ) -> Iterator[Check]:
     """Yield a check for each field of the configuration that was sent."""
     for name, value in sent.items():
         words = "shown as sent" if shown.get(name) == value else _form(shown, name)
         words = "shown, and differs from what was sent" if words == _COMPLETE else words
         strange = name == "username" and shown.get(name) != value  # not a secret
-        detail = f"{name}: {words}"
+        detail = f"{kind}{name}: {words}"
         yield warn("read-back", detail, fix=_REPORT) if strange else ok("read-back", detail)
     if added := sorted(shown.keys() - sent.keys()):
-        yield ok("defaults", f"the server adds {', '.join(added)}")
+        yield ok("defaults", f"the server adds {kind}{', '.join(added)}")
 
 
 def _replaced(shown: Mapping[str, LiveValue] | Unknown) -> Check:

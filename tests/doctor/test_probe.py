@@ -46,6 +46,12 @@ def details(section: Section) -> str:
             {"masked_fields": ("username",), "read_back": ReadBack.MASK},
             "warn read-back: username: masked",
         ),
+        ({"read_back": ReadBack.MASK}, "ok read-back: slack token: masked or encrypted"),
+        (
+            {"masked_fields": ("token", "channel"), "read_back": ReadBack.MASK},
+            "ok read-back: slack channel: masked or encrypted",
+        ),
+        ({}, "ok read-back: slack channel: shown as sent"),
         ({"default_keys": True}, "ok defaults: the server adds token, verify"),
         ({"merges": True}, "warn configuration: updates merge"),
         ({"methods": ("PUT", "DELETE")}, "ok update: changes the name and keeps everything else"),
@@ -81,6 +87,18 @@ def test_a_failed_probe_leaves_no_webhook(method: str, fault: Fault) -> None:
     found = details(run(emulated))
     assert "fail probe: " in found
     assert support.URL.removeprefix("https://") not in found
+    assert "ok clean-up: deleted 1 probe webhook" in found
+    assert emulated.client.list() == ()
+
+
+def test_a_failed_slack_probe_leaves_no_webhook() -> None:
+    """A lost response to the second create is a failure, and both webhooks are deleted."""
+    emulated = EmulatedApi()
+    emulated.faults.add(
+        drop(commit=True), method="POST", name="doctor probe for Slack (safe to delete)"
+    )
+    found = details(run(emulated))
+    assert "fail slack: " in found
     assert "ok clean-up: deleted 1 probe webhook" in found
     assert emulated.client.list() == ()
 

@@ -173,9 +173,10 @@ def test_an_address_in_a_message_is_not_in_the_detail() -> None:
 )
 def test_forms_of_secrets(type: str, configuration: dict[str, Any], expected: str) -> None:
     """Only a value that has the pattern of a complete secret counts as readable."""
-    shown = {**HOOK, "type": type, "configuration": configuration}
+    channel = {"channel": "#x"} if type == "slack" else {}
+    shown = {**HOOK, "type": type, "configuration": {**configuration, **channel}}
     page = json_response(200, {"results": [shown], "count": 1, "next": None})
-    assert row(scripted(*KNOWN, page, GONE), "read-back").detail.partition(" (")[0] == expected
+    assert expected in all_of(scripted(*KNOWN, page, GONE), "read-back")
 
 
 # The published description of the API.
