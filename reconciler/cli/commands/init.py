@@ -239,7 +239,10 @@ def _adopt(
     """
     if session.console.interactive and not yes:
         count = plural(len(live.webhooks), "webhook")
-        session.confirm(f"{quote(live.organization.name)} has {count}. Write to {target}?")
+        question = f"{quote(live.organization.name)} has {count}. Write to {target}? [Y/n] "
+        # The file is new, so writing it loses nothing.
+        if session.console.ask(question) not in ("", "y", "Y", "yes", "Yes"):
+            raise NotConfirmedError("nothing was written", hint="answer `y` to write the file")
         if tokens.shared is None and any(each.type == "slack" for each in live.webhooks):
             tokens = _ask_tokens(session, live, tokens)
     made = export(live, tokens=tokens)
@@ -283,11 +286,16 @@ def _ask_tokens(session: Session, live: Live, tokens: Tokens) -> Tokens:
 
 
 def _ask_reference(session: Session, noun: str, default: SecretRef) -> SecretRef:
-    """Ask for a reference. Raises NotConfirmedError, and UsageError for another text."""
+    """Ask for a reference, again after another text. Raises NotConfirmedError for Ctrl-D."""
     question = f"{noun}: env:NAME or file:PATH [{default.scheme}:{default.name}] "
-    if (answer := session.console.ask(question)) is None:  # Ctrl-D
-        raise NotConfirmedError("no reference was given: nothing was written")
-    return default if answer in ("", "y", "yes") else parse_reference(answer)
+    while (answer := session.console.ask(question)) is not None:
+        if answer in ("", "y", "yes"):
+            return default
+        try:
+            return parse_reference(answer)
+        except UsageError as problem:  # its message does not repeat the text, which may be a token
+            session.console.error(problem)
+    raise NotConfirmedError("no reference was given: nothing was written")
 
 
 def _write_workflows(session: Session, setup: workflows.Setup, *, yes: bool) -> None:
