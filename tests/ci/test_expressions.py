@@ -21,13 +21,18 @@ SETUPS: Final = {"one": SETUP, "several": SEVERAL}
 SHIPPED: Final = {
     **{path.name: path.read_text("utf-8") for path in (ROOT / ".github/workflows").iterdir()},
     "action.yml": (ROOT / "action.yml").read_text("utf-8"),
+    "docs/github.yml": next(
+        text
+        for text in (ROOT / "docs/github.md").read_text("utf-8").split("```")
+        if text.startswith("yaml\non:")
+    )[5:],
     **{
         f"{setup}/{Path(name).name}": text
         for setup, values in SETUPS.items()
         for name, text in workflows(values).items()
     },
 }
-"""The workflows and the action of this repository, and the workflows that `init` writes."""
+"""The workflows and the action of this repository, those of `init`, and the documented example."""
 
 PARSED: Final = {name: yaml.safe_load(text) for name, text in SHIPPED.items()}
 
