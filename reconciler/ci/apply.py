@@ -45,7 +45,7 @@ from reconciler.report import Applied, Report, Skipped
 from reconciler.workflow import Checked, Connection, Gathered, gather, previous
 from reconciler.workflow import apply as apply_plan
 from reconciler.workflow import plan as make_plan
-from reconciler.workflow.planning import changed_secrets
+from reconciler.workflow.planning import changed_fields
 
 _RESOLVED: Final = "resolved"
 """The code in the marker of a failure that was resolved."""
@@ -241,7 +241,7 @@ class _Attempt:
         }
         found = {
             webhook.name
-            for webhook, name in changed_secrets(before, gathered, made)
+            for webhook, name in changed_fields(before, gathered, made)
             if (webhook.name, name, webhook.configuration[name]) not in approved
         }
         return tuple(sorted(found))

@@ -204,7 +204,9 @@ def _commented(entries: Sequence[dict[str, Any]]) -> str:
         "  # CloudTruth shows no valid channel of these webhooks, so they are in `ignore`. To",
         "  # manage one, uncomment it, add its `channel`, and remove its line from `ignore`.",
     )
-    return "".join(f"{line}\n" for line in ("", *about, *(f"  # {line[2:]}" for line in lines)))
+    return "".join(
+        f"{line}\n" for line in ("", *about, *(f"  # {line[2:]}".rstrip() for line in lines))
+    )
 
 
 def _rejected(entries: Mapping[str, Any]) -> dict[str, str]:

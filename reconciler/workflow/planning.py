@@ -233,7 +233,7 @@ def _destinations(gathered: Gathered) -> dict[SecretRef, str]:
 
 
 def _unsent(gathered: Gathered, made: Plan) -> list[Finding]:
-    """Return a note about references that were changed in git and that the plan does not send.
+    """Return a note about hidden values that were changed in git and that the plan does not send.
 
     CloudTruth stores neither the reference nor the version of a secret, so this compares with git.
     The note has the command that sends them.
@@ -246,25 +246,35 @@ def _unsent(gathered: Gathered, made: Plan) -> list[Finding]:
         if commit is None:
             continue
         with suppress(ConfigurationError):  # not in git, or not valid there
-            if changed := changed_secrets(previous((commit,), gathered.checked), gathered, made):
-                references = {str(webhook.configuration[field]) for webhook, field in changed}
-                distinct = {(each.file, each.index): repr(each.name) for each, _ in changed}
-                names = shorten(sorted(distinct.values()), 3)  # webhooks may share a name
+            changed = changed_fields(previous((commit,), gathered.checked), gathered, made)
+            if changed:
                 view = View(apply_options=inputs.apply_options)
-                message = (
-                    f"{who} the reference or `version` of {', '.join(sorted(references))} for "
-                    f"{names}, but this plan does not send it; CloudTruth does not show whether it "
-                    f"was sent before, so this note disappears only after {until}"
-                )
                 hint = f"if not sent yet: {apply_command(view, '--base', commit)}"
-                return [note("version-not-sent", message, hint)]
+                return [note("version-not-sent", _not_sent(changed, who, until), hint)]
     return []
 
 
-def changed_secrets(before: Desired, gathered: Gathered, made: Plan) -> list[tuple[Webhook, str]]:
-    """Return each secret whose reference or version is not as in `before`, as webhook and field.
+def _not_sent(changed: Sequence[tuple[Webhook, str]], who: str, until: str) -> str:
+    """Return the message about fields that `who` changes, shown until `until`."""
+    values = [(webhook.configuration[field], field) for webhook, field in changed]
+    references = {str(value) for value, _ in values if isinstance(value, SecretRef)}
+    plain = {field for value, field in values if not isinstance(value, SecretRef)}
+    what = [f"`{field}`" for field in sorted(plain)]
+    if references:
+        what.append(f"the reference or `version` of {', '.join(sorted(references))}")
+    distinct = {(webhook.file, webhook.index): repr(webhook.name) for webhook, _ in changed}
+    names = shorten(sorted(distinct.values()), 3)  # webhooks may share a name
+    return (
+        f"{who} {' and '.join(what)} for {names}, but this plan does not send it; CloudTruth does "
+        f"not show whether it was sent before, so this note disappears only after {until}"
+    )
 
-    Only secrets that the plan does not send and whose current value is not known.
+
+def changed_fields(before: Desired, gathered: Gathered, made: Plan) -> list[tuple[Webhook, str]]:
+    """Return each field that is not as in `before` and that cannot be compared.
+
+    They are secrets, by reference and version, and plain fields that the server hides, as webhook
+    and field, without those that the plan sends.
     """
     changed, not_shown = Resends(gathered.checked.desired, before), set(made.not_shown)
     left = [*made.matched.values()]
@@ -272,8 +282,9 @@ def changed_secrets(before: Desired, gathered: Gathered, made: Plan) -> list[tup
     return [
         (webhook, field)
         for webhook in left
-        for field, ref in webhook.references
-        if ref not in gathered.secrets or (webhook.name, field) in not_shown
+        for field, value in webhook.configuration.items()
+        if (webhook.name, field) in not_shown
+        or (isinstance(value, SecretRef) and value not in gathered.secrets)
         if field in changed.causes(webhook)
     ]
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Cloud, File, MakeCloud, Shell, command_in, digest
+from tests.cli.conftest import Cloud, File, MakeCloud, Shell, command_in, digest, expect
+from tests.emulated.variant import Variant
 from tests.folders import commit, git, write
 
 OLD = """\
@@ -68,6 +69,22 @@ def test_any_change_of_a_reference_has_a_note(
     assert token(server) != ROTATED["TOKEN"]
     assert shell(*words, "--yes", **environ).code == 0
     assert token(server) == ROTATED["TOKEN"]
+
+
+def test_a_changed_channel_that_is_hidden_is_sent_on_request(
+    shell: Shell, file: File, server: Cloud
+) -> None:
+    """The note has the command that sends it, which is an operation with a digest."""
+    hidden = ("token", "password", "channel")
+    server.emulator.behavior = Variant(read_back="mask", masked_fields=hidden)
+    file(OLD.replace("#deploys", "#moved"))
+    environ = {**server.environ, "TOKEN": token(server)}
+    shown = shell("plan", **environ)
+    expect(shown, 0, "uncommitted edits change `channel` for 'Deploys'", "No changes.")
+    words = command_in(" ".join(shown.out.split()), "if not sent yet: webhooks (.*)")[:3]
+    done = shell(*words, "--yes", **environ)
+    expect(done, 0, "channel  (not shown) -> #moved", "Applied 1 of 1 change")
+    assert server.emulator.webhook("Deploys")["configuration"]["channel"] == "#moved"
 
 
 def test_a_base_is_a_revision_or_a_path(shell: Shell, file: File, server: Cloud) -> None:
