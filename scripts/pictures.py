@@ -112,7 +112,6 @@ class Recorder:
             is_open=True,
             head=_COMMIT,
             branch="main",
-            created_at="",
             merged_at="",
             merge_commit="",
         )
