@@ -73,7 +73,7 @@ def check(run: Run, *, writing: bool = False) -> Checked:
     depend on the live webhooks, not on the reviewed change, and do not fail the run.
     """
     inputs = run.inputs._replace(strict=True)
-    if run.pull is not None and inputs.policies:
+    if (run.pull is not None or run.merge_queue is not None) and inputs.policies:
         # From the base branch: a pull request cannot relax its own policies.
         inputs = inputs._replace(policy_base=run.base_commit)
         if inputs.git(["cat-file", "-e", run.base_commit]) is None:
@@ -81,7 +81,8 @@ def check(run: Run, *, writing: bool = False) -> Checked:
                 "policies cannot be read: the base commit is not in this clone",
                 hint="check out with fetch-depth: 0",
             )
-    checked = load(inputs)._replace(inputs=run.inputs)
+    checked = load(inputs)
+    checked = checked._replace(inputs=run.inputs._replace(policy_base=inputs.policy_base))
     gather(checked, writing=writing)
     return checked
 

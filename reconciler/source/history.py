@@ -161,6 +161,22 @@ def tracked(names: Iterable[str], *, directory: Path, git: Git) -> frozenset[str
     )
 
 
+def read_blob(name: str, commit: str, git: Git) -> bytes | None:
+    """Return a file at a commit, None if it does not exist there.
+
+    Raises NotReadableError if its path leads through a link or a submodule at the commit.
+    """
+    path = PurePosixPath(name)
+    steps = [str(step) for step in (path, *path.parents) if step.name not in ("", "..")]
+    listing = git(["--literal-pathspecs", "ls-tree", "-z", commit, "--", *steps]) or b""
+    for line in listing.split(b"\0"):
+        if line.startswith((b"120000 ", b"160000 ")):
+            step = os.fsdecode(line.partition(b"\t")[2])
+            hint = "use the path behind it, also on the base branch"
+            raise files.NotReadableError(f"leads through {step}, a link or a submodule", hint)
+    return git(["cat-file", "blob", f"{commit}:./{name}"])
+
+
 def _commit(output: bytes | None) -> str | None:
     commit = (output or b"").decode("ascii", "replace").strip()
     return commit if _COMMIT.fullmatch(commit) else None

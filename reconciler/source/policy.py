@@ -1,8 +1,10 @@
-"""Check policies: JSON Schemas that users write for the rendered configuration.
+"""Check policies: JSON Schemas that users write for the configuration of an organization.
 
-Policies are checked after the built-in schema, by jsonschema-rs with regular expressions that take
-linear time. The message is the `title` or `description` next to the violated keyword. A `$ref` to
-another document is refused.
+A policy judges one document for each organization, with the webhooks of all its files: what one
+file may not declare, a second one may not, either. Policies are checked after the built-in schema,
+by jsonschema-rs with regular expressions that take linear time. The message is the `title` or
+`description` next to the violated keyword. Unknown keywords, which the standard ignores, and a
+`$ref` to another document are refused.
 """
 
 from __future__ import annotations
@@ -14,12 +16,14 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from reconciler.errors import RunConfigurationError, StalePlanError
-from reconciler.findings import error, sort_key
+from reconciler.findings import Place, Position, error, sort_key
+from reconciler.model import Absent, DataPath, Desired, Organization, Webhook
 from reconciler.source.files import NotReadableError
 from reconciler.source.load import Loaded
 from reconciler.source.position import add_positions
 from reconciler.source.rendered import configurations
-from reconciler.source.schema import ValidationError, user_schema_validator
+from reconciler.source.schema import ValidationError, holds, user_schema_validator
+from reconciler.source.text import did_you_mean
 
 _HINT: Final = "write a JSON Schema (see docs/organizations.md)"
 _MAX_BYTES: Final = 1024 * 1024
@@ -29,6 +33,31 @@ _MAX_LEVELS: Final = 100
 jsonschema-rs follows both recursively: without a limit the process would crash.
 """
 
+_MAPS: Final = frozenset(
+    ("$defs", "definitions", "dependencies", "dependentSchemas", "patternProperties", "properties")
+)
+"""Keywords with a schema for each key."""
+
+# fmt: off
+_SCHEMAS: Final = frozenset((
+    "additionalItems", "additionalProperties", "allOf", "anyOf", "contains", "contentSchema",
+    "else", "if", "items", "not", "oneOf", "prefixItems", "propertyNames", "then",
+    "unevaluatedItems", "unevaluatedProperties",
+))
+"""Keywords with a schema, or a list of schemas."""
+
+_KEYWORDS: Final = _MAPS | _SCHEMAS | {
+    "$anchor", "$comment", "$dynamicAnchor", "$dynamicRef", "$id", "$recursiveAnchor",
+    "$recursiveRef", "$ref", "$schema", "$vocabulary", "const", "contentEncoding",
+    "contentMediaType", "default", "dependentRequired", "deprecated", "description", "enum",
+    "examples", "exclusiveMaximum", "exclusiveMinimum", "format", "id", "maxContains", "maxItems",
+    "maxLength", "maxProperties", "maximum", "minContains", "minItems", "minLength",
+    "minProperties", "minimum", "multipleOf", "pattern", "readOnly", "required", "title", "type",
+    "uniqueItems", "writeOnly",
+}
+"""The keywords of all versions of JSON Schema."""
+# fmt: on
+
 _REFERENCES: Final = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
@@ -37,15 +66,16 @@ def check_policies(
     policies: Iterable[str],
     read: Callable[[str], bytes],
     saved: Mapping[str, str],
+    organization: Organization | None = None,
 ) -> Loaded:
     """Check valid files against policies, and return them with the violations as findings.
 
     `read` returns a policy by its path. `saved` are those that a saved plan conforms to, with their
-    SHA-256. Raises StalePlanError if one of them has changed, RunConfigurationError for an invalid
-    policy.
+    SHA-256. `organization` is the one that the key belongs to, if it is known. Raises
+    StalePlanError if a policy has changed, RunConfigurationError for an invalid one.
     """
     assert loaded.desired is not None
-    data = configurations(loaded.desired)
+    data = organization_document(loaded.desired, organization)
     found, digests = [], {}
     for name in dict.fromkeys((*saved, *policies)):
         schema, digests[name] = _policy(name, read)
@@ -53,10 +83,10 @@ def check_policies(
             hint = "save a new plan with `webhooks plan --out FILE` and have it reviewed"
             message = f"the policy {name} has changed since the plan was saved"
             raise StalePlanError(message, hint=hint)
-        for file, rejected in _rejections(name, schema, data):
-            place = loaded.place(file, tuple(rejected.instance_path))
-            message = _message(schema, list(rejected.schema_path))
-            found.append(error("policy", message, f"required by policy {name}", place))
+        for rejected in _rejections(name, schema, data):
+            at = _position(loaded, tuple(rejected.instance_path))
+            message = _message(schema, rejected)
+            found.append(error("policy", message, f"required by policy {name}", at))
     found = add_positions({**loaded.parents, **loaded.documents}, found)
     return loaded._replace(
         desired=None if found else loaded.desired,
@@ -85,7 +115,31 @@ def _policy(name: str, read: Callable[[str], bytes]) -> tuple[Any, str]:
     if _depth(schema) > _MAX_LEVELS or _has_long_chain(schema):
         message = f"the policy {name} has more than {_MAX_LEVELS} levels, or levels of references"
         raise RunConfigurationError(message, hint="simplify it, or split it into several policies")
+    for path, keyword in _unknown_keywords(schema):
+        hint = did_you_mean(keyword, _KEYWORDS) or "name an annotation `x-...`"
+        where = f" in `{'.'.join(path)}`" if path else ""
+        message = f"the policy {name} has the unknown keyword `{keyword}`{where}"
+        raise RunConfigurationError(message, hint=hint)
     return schema, f"sha256:{sha256(raw).hexdigest()}"
+
+
+def _unknown_keywords(schema: Any) -> Iterator[tuple[list[str], str]]:
+    """Yield the keywords that JSON Schema does not have, each with the path of their schema.
+
+    A validator ignores them, so a misspelled one would permit everything.
+    """
+    waiting: list[tuple[list[str], Any]] = [([], schema)]
+    while waiting:
+        path, part = waiting.pop()
+        for keyword, value in part.items() if isinstance(part, dict) else ():
+            at = [*path, keyword]
+            if keyword in _MAPS and isinstance(value, dict):
+                waiting.extend(([*at, key], child) for key, child in value.items())
+            elif keyword in _SCHEMAS:
+                children = value if isinstance(value, list) else [value]
+                waiting.extend((at, child) for child in children)
+            elif keyword not in _KEYWORDS and not keyword.startswith("x-"):
+                yield path, keyword
 
 
 def _depth(schema: Any) -> int:
@@ -155,14 +209,58 @@ def _target(schema: Any, reference: str) -> Any:
     return None if part is schema else part
 
 
-def _rejections(
-    name: str, schema: Any, data: Mapping[str, Any]
-) -> Iterator[tuple[str, ValidationError]]:
-    """Yield the files whose configurations violate a policy, with the violations."""
+def organization_document(desired: Desired, organization: Organization | None) -> dict[str, Any]:
+    """Return the configuration of an organization, from all its files, as policies judge it.
+
+    The name and id are those of the organization that the key belongs to. Before the key is used,
+    there is only the name or id as written, if any.
+    """
+    policy = desired.policy
+    files = configurations(desired)
+    data: dict[str, Any] = {}
+    if organization is not None:
+        data = {"organization": organization.name, "organization_id": organization.id}
+    elif desired.organization is not None:
+        data = {"organization": desired.organization}
+    data["files"] = [
+        {"file": scope.file, "scope": list(scope.globs), "prune": scope.prune}
+        for scope in policy.scopes
+    ]
+    for key, patterns in (("ignore", policy.ignore), ("protect", policy.protect)):
+        if patterns:
+            data[key] = [pattern.glob for pattern in patterns]
+    if policy.max_deletes is not None:
+        data["limits"] = {"max_deletes": policy.max_deletes}
+    data["webhooks"] = [webhook for file in files.values() for webhook in file["webhooks"]]
+    return data
+
+
+def _position(loaded: Loaded, path: DataPath) -> Place | Position | None:
+    """Return where a value of an organization's document is written."""
+    assert loaded.desired is not None
+    policy = loaded.desired.policy
+    first = policy.scopes[0].file
+    match path:
+        case ("webhooks", int(number), *rest):
+            entries: list[Webhook | Absent] = [*loaded.desired.webhooks, *loaded.desired.absent]
+            order = [scope.file for scope in policy.scopes]
+            entries.sort(key=lambda entry: (order.index(entry.file), entry.index))
+            entry = entries[number]
+            return loaded.place(entry.file, ("webhooks", entry.index, *rest))
+        case ("protect", int(number), *_):
+            return policy.protect[number].position
+        case ("ignore", int(number), *_):
+            return policy.ignore[number].position
+        case ("files", int(number), *rest):
+            return Place(policy.scopes[number].file, tuple(rest))
+    files = (file for file, each in loaded.documents.items() if holds(each.data, path))
+    return Place(next(files, first), path)
+
+
+def _rejections(name: str, schema: Any, data: Mapping[str, Any]) -> Iterator[ValidationError]:
+    """Yield the violations of a policy."""
     try:
-        validator = user_schema_validator(schema)
-        for file, content in data.items():
-            yield from ((file, rejected) for rejected in validator.iter_errors(content))
+        yield from user_schema_validator(schema).iter_errors(data)
     except ValidationError as cause:
         where = ".".join(map(str, cause.instance_path))
         raise RunConfigurationError(
@@ -172,12 +270,19 @@ def _rejections(
         ) from None
 
 
-def _message(schema: Any, path: list[str | int]) -> str:
-    """Return the title or description next to a keyword, or the nearest one around it."""
-    found, holder = "", schema
+def _message(schema: Any, rejected: ValidationError) -> str:
+    """Return the title or description next to a keyword, or the nearest one around it.
+
+    A missing key is named.
+    """
+    path = list(rejected.schema_path)
+    title, holder = "", schema
     for step in path:
         if isinstance(holder, dict):
-            found = holder.get("title") or holder.get("description") or found
+            title = holder.get("title") or holder.get("description") or title
         holder = holder[step]
+    missing = getattr(rejected.kind, "property", None)
+    if isinstance(missing, str):
+        return f"{title}: `{missing}` is missing" if title else f"`{missing}` is missing"
     keyword = path[-1] if path else "false"  # the schema that accepts nothing
-    return found or f"the policy's `{keyword}` is not met"
+    return title or f"the policy's `{keyword}` is not met"

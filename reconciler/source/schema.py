@@ -80,7 +80,13 @@ def user_schema_validator(schema: Any) -> Any:
 
     Raises ValidationError if it is not a valid JSON Schema.
     """
-    return validator_for(schema, pattern_options=RegexOptions(), retriever=_refuse)
+    return validator_for(
+        schema,
+        pattern_options=RegexOptions(),
+        retriever=_refuse,
+        validate_formats=True,
+        ignore_unknown_formats=False,
+    )
 
 
 def _refuse(uri: str) -> NoReturn:

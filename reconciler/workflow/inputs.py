@@ -22,7 +22,7 @@ from reconciler.kinds import KINDS
 from reconciler.model import Desired, Scheme, Secret, SecretRef
 from reconciler.source import files, secrets
 from reconciler.source.allowed import allow_patterns, pattern
-from reconciler.source.history import Git, NoBaseError, is_revision, read_revision
+from reconciler.source.history import Git, NoBaseError, is_revision, read_blob, read_revision
 from reconciler.source.lint import Rules, without_organization
 from reconciler.source.load import Loaded, Parsed, key_references, load_parsed, parse_files
 from reconciler.source.secrets import fetch_key
@@ -72,11 +72,13 @@ class Inputs(NamedTuple):
 
     def read_policy(self, path: str) -> bytes:
         """Return a policy. Raises NotReadableError."""
-        if self.policy_base is None:
-            return files.read_regular(self.directory / path)
-        name = files.display_name(self.directory / path, directory=self.directory)
-        found = self.git(["cat-file", "blob", f"{self.policy_base}:./{name}"])
-        return files.read_regular(self.directory / path) if found is None else found
+        files.check_real_path(path, self.directory)
+        if self.policy_base is not None:
+            name = files.display_name(self.directory / path, directory=self.directory)
+            earlier = read_blob(name, self.policy_base, self.git)
+            if earlier is not None:
+                return earlier
+        return files.read_regular(self.directory / path)
 
     def graded(self, findings: Iterable[Finding]) -> tuple[Finding, ...]:
         """Return the findings; with `strict`, warnings are errors."""

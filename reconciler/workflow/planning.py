@@ -81,6 +81,8 @@ def plan_of_live(
             f"organization {organization.name!r} is in maintenance: nothing can be changed",
             hint="try again after the maintenance; `webhooks plan` still works",
         )
+    if reader.origin != LOCAL_SERVER:
+        _check_policies(gathered.checked, organization)
     webhooks = _with_pinned(desired, reader)
     live = Live(origin=reader.origin, organization=organization, webhooks=webhooks)
     options = options._replace(
@@ -102,6 +104,23 @@ def plan_of_live(
     if has_errors(graded):
         raise ConfigurationError("warnings are treated as errors (--strict)", findings=graded)
     return made, live
+
+
+def _check_policies(checked: Checked, organization: Organization) -> None:
+    """Judge the files again, now with the name and id of the organization that the key belongs to.
+
+    Raises ConfigurationError for violations that the files do not show.
+    """
+    if not checked.loaded.policies:
+        return
+    from reconciler.source.policy import check_policies  # slow, and rarely needed
+
+    read, policies = checked.inputs.read_policy, checked.loaded.policies
+    judged = check_policies(checked.loaded, policies, read, policies, organization)
+    if judged.desired is None:
+        message = f"the configuration of organization {organization.name!r} violates a policy"
+        findings = tuple(finding for finding in judged.findings if has_errors([finding]))
+        raise ConfigurationError(message, findings=findings)
 
 
 def _with_other_files(made: Plan, gathered: Gathered, options: PlanOptions) -> Plan:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.source.files import Sources
+from reconciler.source.files import NotReadableError, Sources
 from reconciler.source.history import NoBaseError, git_in, read_base, read_revision, tracked
+from reconciler.workflow import Inputs
 from tests.folders import commit, git, write
 
 
@@ -170,3 +171,16 @@ def test_only_files_in_git_are_tracked(repository: Repository) -> None:
     assert tracked([*names[2:], "../x"], directory=folder, git=git) == {"sub/../sub/b.txt"}
     assert tracked(["b.txt"], directory=folder / "sub", git=git_in(folder / "sub")) == {"b.txt"}
     assert tracked(names, directory=folder, git=lambda words: None) == frozenset()
+
+
+def test_a_policy_behind_a_link_on_the_base_branch_is_refused(repository: Repository) -> None:
+    """A pull request that replaces the link with a folder would otherwise bring its own policy."""
+    (repository.folder / "policies").symlink_to("shared")
+    base = repository.commit(shared__p_json='{"minProperties": 99}')
+    (repository.folder / "policies").unlink()
+    repository.commit(policies__p_json="{}")
+    run = git_in(repository.folder)
+    inputs = Inputs(repository.folder, {}, bytes, git=run, policy_base=base)
+    with pytest.raises(NotReadableError, match="leads through policies, a link"):
+        inputs.read_policy("policies/p.json")
+    assert inputs.read_policy("shared/p.json") == b'{"minProperties": 99}'

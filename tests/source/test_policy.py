@@ -11,7 +11,7 @@ import pytest
 
 from reconciler.errors import ConfigurationError
 from reconciler.source.policy import check_policies
-from tests.cli.conftest import SECRETS, Shell
+from tests.cli.conftest import SECRETS, MakeCloud, Shell
 from tests.folders import write
 from tests.loading import load_text, load_texts
 from tests.source.test_extend import BASE
@@ -56,8 +56,18 @@ def violations(policy: Any) -> list[str]:
         ),
         (
             {"title": "Name the organization", "required": ["organization"]},
-            ["over.yaml:1 Name the organization"],
+            ["over.yaml:1 Name the organization: `organization` is missing"],
         ),
+        ({"required": ["organization"]}, ["over.yaml:1 `organization` is missing"]),
+        (
+            {"properties": {"protect": {"items": {"title": "No wildcards", "pattern": "^[^*]*$"}}}},
+            ["base.yaml:1 No wildcards"],
+        ),
+        (
+            {"properties": {"files": {"items": {"properties": {"prune": {"const": False}}}}}},
+            ["over.yaml:1 the policy's `const` is not met"],
+        ),
+        ({"x-owner": "team", "properties": {"x": {"$comment": "any", "examples": [{"a": 1}]}}}, []),
         (
             webhooks(event_types={"minItems": 2, "title": "Two events at least"}),
             ["base.yaml:5 Two events at least", "base.yaml:5 Two events at least"],
@@ -116,6 +126,86 @@ def test_an_unusable_policy_is_an_error(policy: Any, hint: str) -> None:
     with pytest.raises(ConfigurationError, match="is not a usable JSON Schema") as caught:
         violations(policy)
     assert hint in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("policy", "message", "hint"),
+    [
+        ({"maxItemz": 1}, "the unknown keyword `maxItemz`", "did you mean `maxItems`?"),
+        (
+            {"if": True, "then": {"properties": {"title": {"anyOf": [{"requires": []}]}}}},
+            "`requires` in `then.properties.title.anyOf`",
+            "did you mean `required`?",
+        ),
+        ({"items": {"our-team": 1}}, "`our-team` in `items`", "`x-...`"),
+        ({"properties": {"a": {"format": "urii"}}}, "not a usable JSON", "`properties.a.format`"),
+    ],
+)
+def test_a_misspelled_keyword_is_an_error(policy: Any, message: str, hint: str) -> None:
+    """JSON Schema ignores it, so the policy would permit everything."""
+    with pytest.raises(ConfigurationError) as caught:
+        violations(policy)
+    assert message in str(caught.value)
+    assert hint in str(caught.value.hint)
+
+
+PRODUCTION: Any = {
+    "if": {"properties": {"organization": {"const": "Acme"}}, "required": ["organization"]},
+    "then": {
+        "title": "Production protects its webhooks, and pages at most one receiver",
+        "required": ["protect"],
+        "properties": {"webhooks": {"maxItems": 1}},
+    },
+}
+ENTRY = (
+    "webhooks: [{{name: {}, type: generic, event_types: ['*'], "
+    "configuration: {{url: 'https://a.example.com'}}}}]\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("files", "shown"),
+    [
+        ({"a.yaml": "organization: {id}\n" + ENTRY.format("A")}, "`protect` is missing"),
+        ({"a.yaml": ENTRY.format("A")}, "`protect` is missing"),
+        (
+            {
+                "a.yaml": "organization: Acme\nprotect: [A]\n" + ENTRY.format("A"),
+                "b.yaml": "organization: Acme\n" + ENTRY.format("B"),
+            },
+            "at most one receiver",
+        ),
+    ],
+    ids=["its id", "no organization", "a second file"],
+)
+def test_a_policy_judges_the_organization_of_the_key(
+    cloud: MakeCloud, shell: Shell, tmp_path: Path, files: dict[str, str], shown: str
+) -> None:
+    """Neither another spelling of its name nor a second file leads around a policy."""
+    acme = cloud()
+    texts = {
+        f"orgs/{name}": text.replace("{id}", acme.emulator.organization)
+        for name, text in files.items()
+    }
+    write(tmp_path, {**texts, "p.json": json.dumps(PRODUCTION)})
+    for line in ("plan", "apply --yes"):
+        done = shell(*line.split(), "-f", "orgs", "--policy", "p.json", **acme.environ)
+        assert (done.code, shown in done.err + done.out) == (3, True), done.err
+    assert acme.writes() == []
+
+
+def test_the_path_of_a_policy_leads_through_no_link(shell: Shell, tmp_path: Path) -> None:
+    """A change behind a link would change the policy without changing a file that CI watches."""
+    write(tmp_path, {**FILES, "shared/p.json": "{}", "module/.git": "x", "module/p.json": "{}"})
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "policies").symlink_to("shared")
+    for path, reason in (
+        ("policies/p.json", "leads through the link policies"),
+        ("module/p.json", "is in the submodule or repository module"),
+        ("../p.json", "is outside of this repository"),
+    ):
+        done = shell("validate", "over.yaml", "--policy", path)
+        assert (done.code, f"policy {path}: it {reason}" in done.err) == (3, True), done.err
 
 
 def chain(length: int, *, wrap: int = 0, **more: Any) -> dict[str, Any]:
