@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from reconciler.api.transport import Transport
 from reconciler.checks import Check, Section, Subject, fail, ok, unknown, warn
 from reconciler.deliveries import slack
 from reconciler.deliveries.proof import Observation, Proof, Verdict
-from reconciler.model import DeliveryError, Live, LiveWebhook, Secret, SecretRef, Webhook
+from reconciler.model import Live, LiveWebhook, Secret, SecretRef, Webhook
 from reconciler.planning.delivery import DeliveryState, delivery
 from reconciler.planning.plan import Plan
 from reconciler.planning.transport import transport_notes
@@ -35,176 +34,140 @@ _STATES: Final = {
     ),
 }
 
-_Key = tuple[str, int]
 
+class Case(NamedTuple):
+    """A declared webhook, and what is known about it.
 
-class Part(NamedTuple):
-    """The declared webhooks of an organization, and what is known about them.
-
-    `matched` are the live webhooks, or the check that shows why they were not read. `name` is None
-    if the run has only one organization. `apps` are Slack's answers by the reference of the token.
+    `organization` is None if the run has only one. `live` is the live webhook, None if there is
+    none, or the check that shows why it was not read. `differs` is true if an apply would update
+    it. `app` are Slack's answers about its token, None without a usable one.
     """
 
-    webhooks: tuple[Webhook, ...]
+    webhook: Webhook
     secrets: Mapping[SecretRef, Secret]
-    matched: Matched | Check
-    name: str | None = None
-    apps: Mapping[SecretRef, slack.App] = MappingProxyType({})
+    live: LiveWebhook | Check | None
+    differs: bool = False
+    organization: str | None = None
+    app: slack.App | None = None
 
     @property
-    def live(self) -> list[LiveWebhook]:
-        """Return the live webhooks of the declared ones."""
-        if isinstance(self.matched, Check):
-            return []
-        pairs = map(self.matched.of, self.webhooks)
-        return [webhook for webhook in pairs if webhook is not None]
-
-    @property
-    def tokens(self) -> dict[SecretRef, Secret]:
-        """Return the available Slack tokens."""
-        refs = [webhook.configuration["token"] for webhook in self.webhooks if _is_slack(webhook)]
-        secrets = self.secrets
-        return {ref: secrets[ref] for ref in refs if isinstance(ref, SecretRef) and ref in secrets}
+    def token(self) -> Secret | None:
+        """The token of a Slack webhook, None if it is not available."""
+        reference = self.webhook.configuration.get("token")
+        if self.webhook.type != "slack" or not isinstance(reference, SecretRef):
+            return None
+        return self.secrets.get(reference)
 
 
-class Matched(NamedTuple):
-    """The live webhooks of the declared ones, and which of them are to be updated, by `_key`."""
-
-    live: Mapping[_Key, LiveWebhook]
-    differs: frozenset[_Key]
-
-    def of(self, webhook: Webhook) -> LiveWebhook | None:
-        """Return the live webhook of a declared one."""
-        return self.live.get(_key(webhook))
-
-
-def match(plan: Plan, live: Live) -> Matched:
-    """Return the live webhooks that a plan matches with declared ones."""
+def cases(
+    webhooks: Iterable[Webhook], secrets: Mapping[SecretRef, Secret], plan: Plan, live: Live
+) -> list[Case]:
+    """Return a case for each declared webhook, with the live webhook that the plan matches."""
     by_id = {webhook.id: webhook for webhook in live.webhooks}
-    pairs = [*plan.matched.items(), *((update.before.id, update.after) for update in plan.updates)]
-    return Matched(
-        live={_key(webhook): by_id[id_] for id_, webhook in pairs},
-        differs=frozenset(_key(update.after) for update in plan.updates),
-    )
+    # A plan has copies of the declared webhooks, which may lack former names.
+    matched = {(each.file, each.index): by_id[id_] for id_, each in plan.matched.items()}
+    updated = {
+        (update.after.file, update.after.index): by_id[update.before.id] for update in plan.updates
+    }
+    found = []
+    for webhook in webhooks:
+        key = (webhook.file, webhook.index)
+        live_webhook = updated.get(key) or matched.get(key)
+        name = live.organization.name
+        found.append(Case(webhook, secrets, live_webhook, key in updated, name))
+    return found
 
 
-def _key(webhook: Webhook) -> _Key:
-    return webhook.file, webhook.index
-
-
-def _deliveries(webhook: Webhook, matched: Matched | Check, proof: Proof | None) -> Iterator[Check]:
+def _deliveries(case: Case, proof: Proof | None) -> Iterator[Check]:
     """Yield the checks of the deliveries of a declared webhook: the proof, else the last ones."""
-    if isinstance(matched, Check):
-        yield matched
+    live = case.live
+    if isinstance(live, Check):
+        yield live
         return
-    live = matched.of(webhook)
     if live is None:
         finding = warn if proof is None else fail
         yield finding("not live", "CloudTruth has no such webhook", fix=_APPLY)
         return
     observation = None if proof is None else proof.observations.get(live.id)
     if observation is not None:
-        yield _proved(webhook, observation)
+        yield _proved(observation)
     else:
         if proof is not None:
             yield unknown("not covered", "listens to other events only: the proof cannot test it")
         yield _last_delivery(live)
-    if _key(webhook) in matched.differs:
+    if case.differs:
         yield warn("differs", "the live webhook is not as in the file", fix=_APPLY)
 
 
 def _last_delivery(live: LiveWebhook) -> Check:
     state = delivery(live).state
     if state is DeliveryState.FAILING:
-        return _failure("failing", live.type, live.last_error)
+        return _failure("failing", live)
     return _STATES[state]
 
 
-def _failure(name: str, type: str, error: DeliveryError | None) -> Check:
-    """Return a failed check for an error of CloudTruth; Slack's codes have a meaning and a fix."""
-    detail = quote(delivery_error(error))
-    known = slack.cause(error.code or "") if error is not None and type == "slack" else None
+def _failure(name: str, live: LiveWebhook) -> Check:
+    """Return a failed check for the last error; Slack's codes have a meaning and a fix."""
+    error = live.last_error
+    detail, fix = quote(delivery_error(error)), "fix the receiver, or the destination in the file"
+    known = slack.cause(error.code or "") if error is not None and live.type == "slack" else None
     if known is not None:
-        return fail(name, f"{detail}: {known[0]}", fix=f"{known[1]}, {_PROVE}")
-    return fail(name, detail, fix=f"fix the receiver, or the destination in the file, {_PROVE}")
+        detail, fix = f"{detail}: {known[0]}", known[1]
+    return fail(name, detail, fix=f"{fix}, {_PROVE}")
 
 
 def look_up(
-    parts: Sequence[Part], connect: Callable[[Secret], Transport] | None, workers: Workers
-) -> list[Part]:
-    """Look up each distinct token of all organizations once, several at a time.
+    cases: Sequence[Case], connect: Callable[[Secret], Transport] | None, workers: Workers
+) -> list[Case]:
+    """Look up each distinct token once, several at a time.
 
     Without `connect`, only the form of the tokens is checked.
     """
-    tokens = [token for part in parts for token in part.tokens.values()]
+    tokens = [token for token in (case.token for case in cases) if token is not None]
     numbers = Secret.groups(tokens)
     distinct = dict(zip(numbers, tokens, strict=True))
     calls = [partial(slack.look_up, token, connect) for token in distinct.values()]
     apps = dict(zip(distinct, workers.run(calls), strict=True))
     left = iter(numbers)
-    return [part._replace(apps={ref: apps[next(left)] for ref in part.tokens}) for part in parts]
+    return [case if case.token is None else case._replace(app=apps[next(left)]) for case in cases]
 
 
-def post(parts: Iterable[Part], connect: Callable[[Secret], Transport]) -> tuple[Section, ...]:
+def post(cases: Iterable[Case], connect: Callable[[Secret], Transport]) -> tuple[Section, ...]:
     """Post a message for each Slack webhook whose token Slack accepts."""
     return _grouped(
-        ("Test messages", slack.post(webhook, part.secrets[ref], connect), _subject(webhook, part))
-        for part in parts
-        for webhook, ref in _with_tokens(part)
-        if part.apps[ref].accepted
+        ("Test messages", case, slack.post(case.webhook, case.token, connect))
+        for case in cases
+        if case.token is not None and case.app is not None and case.app.accepted
     )
 
 
-def _with_tokens(part: Part) -> Iterator[tuple[Webhook, SecretRef]]:
-    for webhook in part.webhooks:
-        ref = webhook.configuration.get("token")
-        if _is_slack(webhook) and isinstance(ref, SecretRef) and ref in part.apps:
-            yield webhook, ref
-
-
-def _is_slack(webhook: Webhook) -> bool:
-    return webhook.type == "slack"
-
-
-def check(parts: Sequence[Part], proof: Proof | None = None) -> tuple[Section, ...]:
-    """Return the checks of all declared webhooks. A proof is of the only organization."""
-    found: list[_Found] = []
-    for part in parts:
-        for webhook in part.webhooks:
-            checks = _deliveries(webhook, part.matched, proof)
-            found += [("Deliveries", check, _subject(webhook, part)) for check in checks]
-    # One section for a token, whatever its references in the organizations are.
+def check(cases: Sequence[Case], proof: Proof | None = None) -> tuple[Section, ...]:
+    """Return the checks of all cases."""
+    found = [("Deliveries", case, check) for case in cases for check in _deliveries(case, proof)]
+    # One section for a token, whatever its references are.
     names: dict[int, set[str]] = {}
-    for part in parts:
-        for ref, app in part.apps.items():
-            names.setdefault(id(app), set()).add(str(ref))
-    for part in parts:
-        for webhook in part.webhooks:
-            title, checks = "Generic", _generic(webhook, part.secrets)
-            if _is_slack(webhook):
-                ref, checks = _slack(webhook, part)
-                shown = names[id(part.apps[ref])] if ref in part.apps else {str(ref)}
-                title = f"Slack token {', '.join(sorted(shown))}"
-            found += [(title, check, _subject(webhook, part)) for check in checks]
+    for case in cases:
+        if case.app is not None:
+            names.setdefault(id(case.app), set()).add(str(case.webhook.configuration["token"]))
+    for case in cases:
+        title, checks = "Generic", _generic(case)
+        if case.webhook.type == "slack":
+            reference = str(case.webhook.configuration["token"])
+            same = names.get(id(case.app), {reference})
+            title, checks = f"Slack token {', '.join(sorted(same))}", _slack(case, reference)
+        found += [(title, case, check) for check in checks]
     sections = _grouped(found)
     if proof is None:
         return sections
     return (*sections, Section("Proof", (check_parameter(proof),)))
 
 
-_Found = tuple[str, Check, Subject]
-"""The title of a section, a check in it, and a webhook with this result."""
-
-
-def _subject(webhook: Webhook, part: Part) -> Subject:
-    return Subject(webhook.name, webhook.position, part.name)
-
-
-def _grouped(found: Iterable[_Found]) -> tuple[Section, ...]:
-    """Return the sections; equal checks of a section are one, with all their webhooks."""
+def _grouped(found: Iterable[tuple[str, Case, Check]]) -> tuple[Section, ...]:
+    """Return sections with these titles; equal checks of one are a check of all their webhooks."""
     sections: dict[str, dict[Check, list[Subject]]] = {}
-    for title, check, webhook in found:
-        sections.setdefault(title, {}).setdefault(check, []).append(webhook)
+    for title, case, check in found:
+        subject = Subject(case.webhook.name, case.webhook.position, case.organization)
+        sections.setdefault(title, {}).setdefault(check, []).append(subject)
     return tuple(
         Section(
             name=title,
@@ -214,21 +177,18 @@ def _grouped(found: Iterable[_Found]) -> tuple[Section, ...]:
     )
 
 
-def _slack(webhook: Webhook, part: Part) -> tuple[SecretRef, Iterator[Check]]:
-    """Return the reference of the token of a Slack webhook, and its checks."""
-    reference = webhook.configuration["token"]
-    assert isinstance(reference, SecretRef)
-    if reference in part.apps:
-        return reference, slack.check_webhook(webhook, part.apps[reference])
-    detail = f"{quote(str(reference))}: not set, empty or not usable"
+def _slack(case: Case, reference: str) -> Iterator[Check]:
+    if case.app is not None:
+        yield from slack.check_webhook(case.webhook, case.app)
+        return
     fix = "set the variable in this command's environment, or put the token into the file"
-    return reference, iter([fail("secret", detail, fix=fix)])
+    yield fail("secret", f"{quote(reference)}: not set, empty or not usable", fix=fix)
 
 
-def _generic(webhook: Webhook, secrets: Mapping[SecretRef, Secret]) -> Iterator[Check]:
-    url = webhook.configuration.get("url")
-    notes = [*transport_notes(webhook.configuration, secrets)]
-    if isinstance(url, SecretRef) and url not in secrets:
+def _generic(case: Case) -> Iterator[Check]:
+    url = case.webhook.configuration.get("url")
+    notes = [*transport_notes(case.webhook.configuration, case.secrets)]
+    if isinstance(url, SecretRef) and url not in case.secrets:
         yield unknown("url", f"{quote(str(url))}: not available here")
     elif url is not None and not notes:
         yield ok("url", "an encrypted connection, or a private host")
@@ -254,13 +214,13 @@ def check_parameter(proof: Proof) -> Check:
     return ok("parameter", f"created, changed and deleted: {events}")
 
 
-def _proved(webhook: Webhook, observation: Observation) -> Check:
+def _proved(observation: Observation) -> Check:
     match observation.verdict:
         case Verdict.DELIVERED:
             return ok("delivered", "the last run is new, and has no error")
         case Verdict.FAILED:
             assert observation.after is not None
-            return _failure("failed", webhook.type, observation.after.last_error)
+            return _failure("failed", observation.after)
         case Verdict.UNCLEAR:
             detail = "the last run is new, but the last error has no time and may be new, too"
             return warn("unclear", detail, fix="look for the message at the receiver")

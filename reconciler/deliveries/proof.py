@@ -188,7 +188,6 @@ def cause_events(
     events: list[str] = []
     problem: ApiError | None = None
     id_: str | None = None
-    is_deleted = False
     try:
         id_ = _create(parameters, scratch, clock)
         for event in _changes(parameters, scratch, id_, clock):
@@ -200,17 +199,10 @@ def cause_events(
     finally:
         if problem is not None and stop.requested() is None:
             extend()
-        if isinstance(problem, UnreachableError) and id_ is None:
-            is_deleted = True  # the create was never sent
-        else:
-            may_appear = id_ is None and isinstance(problem, AmbiguousWriteError)
-            try:
-                is_deleted = _delete(parameters, scratch, id_, clock, may_appear=may_appear)
-            except ApiError as error:
-                problem = problem or error
-    if is_deleted and events:
+        failure = _delete(parameters, scratch, id_, clock, problem)
+    if failure is None and events:
         events.append(EVENTS[-1])
-    return Written(tuple(events), problem, remains=not is_deleted)
+    return Written(tuple(events), problem or failure, remains=failure is not None)
 
 
 def _create(parameters: Parameters, scratch: Scratch, clock: Clock) -> str:
@@ -273,30 +265,35 @@ def _look(read: Callable[[], _T | None], clock: Clock) -> _T | None:
 
 
 def _delete(
-    parameters: Parameters, scratch: Scratch, id: str | None, clock: Clock, *, may_appear: bool
-) -> bool:
-    """Delete the parameter, by its name if its id is not known; return whether it is deleted.
+    parameters: Parameters,
+    scratch: Scratch,
+    id: str | None,
+    clock: Clock,
+    problem: ApiError | None,
+) -> ApiError | None:
+    """Delete the parameter, by its name if its id is not known, with up to four attempts.
 
-    If its create had no response (`may_appear`), a parameter that is not listed may still appear.
-    Raises ApiError after four failures.
+    Return None once it does not exist, else the reason why it may remain. `problem` ended the
+    proof. A create that had no response may still be processed, although no list shows it.
     """
-    project, known_id = scratch.project.id, id
-    failure: ApiError | None = None
+    if id is None and isinstance(problem, UnreachableError):
+        return None  # the create was never sent
+    project, known_id, failure = scratch.project.id, id, problem
+    may_appear = id is None and isinstance(problem, AmbiguousWriteError)
     for seconds in _LOOKS:
         try:
             if known_id is None:
                 clock.sleep(seconds)
                 parameter = parameters.named(project, scratch.name)
                 if parameter is None:
-                    return not may_appear
+                    return problem if may_appear else None
                 known_id, may_appear = parameter.id, False
             parameters.delete(project, known_id)
         except ApiError as error:
             failure, known_id = error, None  # the listing shows whether it was deleted
         else:
-            return True
-    assert failure is not None
-    raise failure
+            return None
+    return failure
 
 
 def watch(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +16,7 @@ from reconciler.api.origin import Origin
 from reconciler.api.transport import MAX_LISTING_BYTES
 from reconciler.checks import Check, Section, Status, fail, ok, unknown, warn
 from reconciler.deliveries.check import check_parameter
-from reconciler.deliveries.proof import Proof, Verdict
+from reconciler.deliveries.proof import Observation, Proof, Verdict
 from reconciler.errors import ApiError, OrganizationError, ProtocolError, ReconcilerError
 from reconciler.kinds import FIELDS, KINDS, generic, slack
 from reconciler.kinds.events import EVENT_TYPES
@@ -368,7 +368,7 @@ def _read(api: Client, id: str) -> LiveWebhook:
 def learned(proof: Proof) -> Section:
     """Return what a proof shows about the server: when `last_run` moves, if `last_error` clears."""
     observations = [*proof.observations.values()]
-    moved = [each.seconds for each in observations if each.seconds is not None]
+    moved = [seen.seconds for seen in observations if seen.seconds is not None]
     caused = check_parameter(proof)
     checks = [caused]
     if caused.status is Status.FAIL:  # its texts may have names
@@ -380,13 +380,15 @@ def learned(proof: Proof) -> Section:
     if still := len(observations) - len(moved):
         fix = f"{_REPORT}; `webhooks check --deliver PROJECT` names them"
         checks.append(warn("last-run", f"does not move: {plural(still, 'webhook')}", fix=fix))
-    delivered = [each for each in observations if each.verdict is Verdict.DELIVERED]
-    errors = [each.after.last_error for each in delivered if each.before.last_error and each.after]
+    checks.append(_last_error(observations))
+    return Section(name="Deliveries", checks=tuple(checks))
+
+
+def _last_error(observations: Sequence[Observation]) -> Check:
+    delivered = [seen for seen in observations if seen.verdict is Verdict.DELIVERED]
+    errors = [seen.after.last_error for seen in delivered if seen.before.last_error and seen.after]
     if not errors:
         detail = "no webhook with an earlier error delivered, so it is unknown if an error clears"
-        checks.append(unknown("last-error", detail))
-    elif any(errors):
-        checks.append(ok("last-error", "stays after a successful delivery"))
-    else:
-        checks.append(ok("last-error", "is removed by a successful delivery"))
-    return Section(name="Deliveries", checks=tuple(checks))
+        return unknown("last-error", detail)
+    stays = "stays after" if any(errors) else "is removed by"
+    return ok("last-error", f"{stays} a successful delivery")

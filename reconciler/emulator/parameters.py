@@ -27,7 +27,6 @@ from reconciler.emulator.messages import (
 from reconciler.emulator.webhooks import body
 
 _ROOT = "/api/v1/"
-_MAX_NAME = 256
 
 
 def respond(exchange: Exchange) -> Response:
@@ -51,14 +50,7 @@ def respond(exchange: Exchange) -> Response:
         raise reject(404, "Not found.")
     if len(parts) > 4:
         return _write_value(exchange, project["id"], parameter, sent)
-    if method == "DELETE":
-        exchange.store.delete_parameter(parameter["id"])
-        _deliver(exchange, "parameter_deleted")
-        return bytes_response(204)
-    parameter["description"] = sent.get("description", parameter["description"])
-    exchange.store.save_parameter(project["id"], parameter)
-    _deliver(exchange, "parameter_updated")
-    return json_value(parameter)
+    return _write_parameter(exchange, project["id"], parameter, sent)
 
 
 def _object(exchange: Exchange, kind: str, name: str) -> dict[str, Any]:
@@ -94,10 +86,8 @@ def _create_parameter(
 ) -> Response:
     name, pattern = sent.get("name"), project["parameter_name_pattern"]
     problem = None
-    if not isinstance(name, str) or not name.strip():
-        problem = "This field is required."
-    elif len(name) > _MAX_NAME:
-        problem = f"Ensure this field has no more than {_MAX_NAME} characters."
+    if not isinstance(name, str) or not 0 < len(name) <= 256:
+        problem = "The name needs 1 to 256 characters."
     elif pattern and not re.fullmatch(pattern, name):
         problem = "The name does not match the pattern of the project."
     elif any(row["name"] == name for row in exchange.store.parameters(project["id"])):
@@ -115,6 +105,20 @@ def _create_parameter(
     exchange.store.save_parameter(project["id"], parameter)
     _deliver(exchange, "parameter_created")
     return json_value(parameter, status=201)
+
+
+def _write_parameter(
+    exchange: Exchange, project: str, parameter: dict[str, Any], sent: Mapping[str, Any]
+) -> Response:
+    """Delete a parameter, or change its description."""
+    if exchange.request.method == "DELETE":
+        exchange.store.delete_parameter(parameter["id"])
+        _deliver(exchange, "parameter_deleted")
+        return bytes_response(204)
+    parameter["description"] = sent.get("description", parameter["description"])
+    exchange.store.save_parameter(project, parameter)
+    _deliver(exchange, "parameter_updated")
+    return json_value(parameter)
 
 
 def _write_value(

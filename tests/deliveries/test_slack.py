@@ -11,8 +11,8 @@ import pytest
 from reconciler.api.connections import InProcess
 from reconciler.api.origin import Credential, Network, Origin
 from reconciler.api.transport import Transport
-from reconciler.checks import Check, Checklist, Status, unknown
-from reconciler.deliveries.check import Part, check, look_up, post
+from reconciler.checks import Check, Checklist, Status
+from reconciler.deliveries.check import Case, check, look_up, post
 from reconciler.emulator.messages import Request, Response, bytes_response, json_value
 from reconciler.errors import CredentialError
 from reconciler.model import Scheme, Secret, SecretRef, Webhook
@@ -59,10 +59,10 @@ def checklist(
     send: bool = False,
 ) -> Checklist:
     """Return the checks of Slack, without those of CloudTruth."""
-    part = Part(tuple(webhooks), secrets, unknown("state", "not read"))
-    parts = look_up([part], connect, InlineWorkers())
-    about_slack = [section for section in check(parts) if section.name.startswith("Slack")]
-    sent = post(parts, connect) if send else ()
+    cases = [Case(webhook, secrets, live=None) for webhook in webhooks]
+    cases = look_up(cases, connect, InlineWorkers())
+    about_slack = [section for section in check(cases) if section.name.startswith("Slack")]
+    sent = post(cases, connect) if send else ()
     return Checklist("check", (*about_slack, *sent))
 
 

@@ -15,17 +15,18 @@ from reconciler.cli.session import Session
 from reconciler.errors import (
     ConfigurationError,
     CredentialError,
+    ExitCode,
     ReconcilerError,
 )
 from reconciler.execute.workers import ThreadWorkers
 from reconciler.findings import has_errors
-from reconciler.model import Live, Secret
+from reconciler.model import Live, LiveWebhook, Secret
 from reconciler.planning.names import Globs, require_matches
 from reconciler.planning.run import OrganizationResult
 
 if TYPE_CHECKING:
     from reconciler.api.transport import Transport
-    from reconciler.deliveries.check import Part
+    from reconciler.deliveries.check import Case
     from reconciler.deliveries.proof import Proof
 
 _SLACK: Final = "https://slack.com/api"
@@ -80,61 +81,92 @@ def run(
     if deliver is not None:
         session.only_organization("--deliver")
     targets = [workflow.Target(source) for source in session.load_all()]
+    _check_globs(session, targets, only)
+    # Imported here, because files with errors need no HTTP library.
+    from reconciler.deliveries.check import check
+
+    with connected_all(session, targets) as connected:
+        lives = workflow.read_all(connected)
+        results = [_cases(*pair, only) for pair in zip(connected, lives, strict=True)]
+        session.show_problems(results)
+        cases = [case for result in results for case in result.value or ()]
+        cases, posted = _look_up(session, cases, slack_url, send=send)
+        proof = None
+        if deliver is not None:
+            proof = _prove(session, connected[0], lives[0], cases, deliver, yes=yes)
+    if len(results) == 1:
+        cases = [case._replace(organization=None) for case in cases]
+    notes = () if cases else ("There is no webhook to check.",)
+    checklist = Checklist("check", (*check(cases, proof), *posted), notes)
+    codes = [result.problem.exit_code for result in results if result.problem is not None]
+    return max(session.show_checks(checklist, format), *codes, ExitCode.OK)
+
+
+def _check_globs(session: Session, targets: list[workflow.Target], only: tuple[str, ...]) -> None:
+    """Warn about globs of --only that match no declared webhook; an error if none of them does."""
     names = {webhook.name for target in targets for webhook in target.checked.desired.webhooks}
     unused = session.inputs.graded(require_matches(only, names, "declared webhook"))
     if has_errors(unused):
         raise ConfigurationError("warnings are treated as errors (--strict)", findings=unused)
     session.warn(unused)
-    # Imported here, because files with errors need no HTTP library.
-    from reconciler.deliveries.check import check, look_up, post
-
-    posted: tuple[Section, ...] = ()
-    proof = None
-    with connected_all(session, targets) as connected:
-        lives = workflow.read_all(connected)
-        results = [_part(*pair, only) for pair in zip(connected, lives, strict=True)]
-        session.show_problems(results)
-        parts = [result.value for result in results if result.value is not None]
-        with _slack(session, slack_url) as connect, closing(ThreadWorkers(10)) as workers:
-            parts = look_up(parts, connect, workers)
-            if send and connect is not None:
-                posted = post(parts, connect)
-        if deliver is not None:
-            proof = _prove(session, connected[0], lives[0], parts[0], deliver, yes=yes)
-    if len(results) == 1:
-        parts = [part._replace(name=None) for part in parts]
-    notes = () if names else ("There is no webhook to check.",)
-    checklist = Checklist("check", (*check(parts, proof), *posted), notes)
-    code = session.show_checks(checklist, format)
-    return max(code, *(result.problem.exit_code for result in results if result.problem), 0)
 
 
-def _part(
+def _cases(
     target: workflow.Target, live: Live | ReconcilerError, only: tuple[str, ...]
-) -> OrganizationResult[Part]:
+) -> OrganizationResult[list[Case]]:
     """Return what is known about the declared webhooks of an organization that `only` selects.
 
     Without a key, their deliveries are not read, which is not a problem.
     """
-    from reconciler.deliveries.check import Part, match
+    from reconciler.deliveries.check import Case, cases
 
-    result = OrganizationResult[Part](target.source.name, target.paths)
-    globs = Globs(only or ("*",))
+    name, globs = target.source.name, Globs(only or ("*",))
     declared = target.checked.desired.webhooks
-    webhooks = tuple(webhook for webhook in declared if globs.match(webhook.name))
+    webhooks = [webhook for webhook in declared if globs.match(webhook.name)]
     key = None if target.connection is None else target.connection.key
     try:
         secrets = workflow.gather(target.checked, key).secrets
         if isinstance(live, CredentialError):
-            state = unknown("state", f"not read: {live.message}", fix=live.hint)
-            return result._replace(value=Part(webhooks, secrets, state, result.name))
-        if isinstance(live, ReconcilerError):
+            unread = unknown("state", f"not read: {live.message}", fix=live.hint)
+            found = [Case(each, secrets, unread, organization=name) for each in webhooks]
+        elif isinstance(live, ReconcilerError):
             raise live
-        _, plan = workflow.status(live, target.checked)
+        else:
+            _, plan = workflow.status(live, target.checked)
+            assert plan is not None
+            found = cases(webhooks, secrets, plan, live)
     except ReconcilerError as problem:
-        return result._replace(problem=problem)
-    assert plan is not None
-    return result._replace(value=Part(webhooks, secrets, match(plan, live), live.organization.name))
+        return OrganizationResult(name, target.paths, problem=problem)
+    return OrganizationResult(name, target.paths, found)
+
+
+def _look_up(
+    session: Session, cases: list[Case], slack_url: str, *, send: bool
+) -> tuple[list[Case], tuple[Section, ...]]:
+    """Look up the Slack tokens; with `send`, post messages and return their checks."""
+    from reconciler.deliveries.check import look_up, post
+
+    with _slack(session, slack_url) as connect, closing(ThreadWorkers(10)) as workers:
+        cases = look_up(cases, connect, workers)
+        return cases, post(cases, connect) if send and connect is not None else ()
+
+
+def _prove(
+    session: Session,
+    target: workflow.Target,
+    live: Live | ReconcilerError,
+    cases: list[Case],
+    project: str,
+    *,
+    yes: bool,
+) -> Proof:
+    from reconciler.cli.proof import prove
+
+    if isinstance(live, ReconcilerError):  # there is no key
+        raise live
+    assert target.connection is not None
+    watched = [case.live for case in cases if isinstance(case.live, LiveWebhook)]
+    return prove(session, target.connection, live, watched, project, yes=yes)
 
 
 @contextmanager
@@ -175,20 +207,3 @@ def _slack(session: Session, slack_url: str) -> Iterator[Callable[[Secret], Tran
             return transport
 
         yield connect
-
-
-def _prove(
-    session: Session,
-    target: workflow.Target,
-    live: Live | ReconcilerError,
-    part: Part,
-    project: str,
-    *,
-    yes: bool,
-) -> Proof:
-    from reconciler.cli.proof import prove
-
-    if isinstance(live, ReconcilerError):
-        raise live
-    assert target.connection is not None
-    return prove(session, target.connection, live, part.live, project, yes=yes)
