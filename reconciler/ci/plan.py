@@ -117,8 +117,12 @@ def plan(run: Run) -> JobResult:
             return files_only(checked, why)
         if run.merge_queue is not None:
             return _check_merge_group(run, run.merge_queue, checked)
-        findings, base = _base_configuration(run, checked)
-        options = PlanOptions(allow_deletes=run.allow_deletes, resend=run.resend, previous=base)
+        commit = run.inputs.git(["merge-base", run.base_commit, "HEAD"]) if run.pull else None
+        base_commit = None if commit is None else commit.decode("ascii").strip()
+        findings, base = _base_configuration(run, checked, base_commit)
+        options = PlanOptions(
+            allow_deletes=run.allow_deletes, resend=run.resend, previous=base, base=base_commit
+        )
         with run.connect() as connection:
             made = make_plan(gather(checked, connection.key), connection.api, options=options)
     except Interrupted:
@@ -175,15 +179,16 @@ def _check_merge_group(run: Run, branch: str, checked: Checked) -> JobResult:
     return JobResult(plan=made, findings=findings + unreviewed(made, comparison))
 
 
-def _base_configuration(run: Run, checked: Checked) -> tuple[list[Finding], Desired | None]:
+def _base_configuration(
+    run: Run, checked: Checked, commit: str | None
+) -> tuple[list[Finding], Desired | None]:
     """Return the configuration before the pull request; None, with a warning, if not known."""
     if run.pull is None:
         return [], None
     problem = "the base commit is not in this clone; check out with fetch-depth: 0"
-    commit = run.inputs.git(["merge-base", run.base_commit, "HEAD"])
     if commit is not None:
         try:
-            return [], previous((commit.decode("ascii").strip(),), checked)
+            return [], previous((commit,), checked)
         except ConfigurationError:
             problem = "the files of the base commit are not valid"
     what = "the plan does not separate this pull request's changes from drift"

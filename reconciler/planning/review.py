@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import sha256
 from itertools import chain
 from typing import Any, Final, NamedTuple
@@ -79,19 +79,7 @@ def _update(operation: Update, hosts: Mapping[SecretRef, str]) -> Iterable[Any]:
     differences = [change for change in visible if not _removes_unknown_field(change, kind)]
     removed = [str(change.path[-1]) for change in visible if change not in differences]
     if differences:
-        # Snapshots omit secret fields: add which ones change, and the previous host of a URL.
-        secret = [
-            [str(change.path[-1]), change.before if isinstance(change, SecretChange) else None]
-            for change in differences
-            if isinstance(change, SecretChange | FieldRemoved)
-        ]
-        # Which parts of a URL differ is known without its value only if the file has the URL.
-        secret += [
-            [str(change.path[-1]), "differs", change.differs]
-            for change in differences
-            if isinstance(change, SecretChange) and isinstance(change.after, str) and change.differs
-        ]
-        secret += [[name, None] for name in removed]
+        secret = [*_changed_secrets(differences), *([name, None] for name in removed)]
         yield ["update", before.id, _content(before, hosts), after, secret]
     elif removed and resends:
         # Apart from the resend, which is the same when a review is applied again.
@@ -106,6 +94,19 @@ def _update(operation: Update, hosts: Mapping[SecretRef, str]) -> Iterable[Any]:
             yield ["resend", before.id, operation.name, operation.after.type, name, value, target]
         if isinstance(change, SecretChange) and change.not_shown and change.before:
             yield _previous_host(operation, change)
+
+
+def _changed_secrets(differences: Iterable[FieldChange]) -> Iterator[Any]:
+    """Yield what snapshots omit: the secret fields that change, and the previous host of a URL."""
+    for change in differences:
+        name = str(change.path[-1])
+        if isinstance(change, FieldRemoved):
+            yield [name, None]
+        elif isinstance(change, SecretChange):
+            yield [name, change.before]
+            # Without the value of a reference it is not known which parts of a URL differ.
+            if isinstance(change.after, str) and change.differs:
+                yield [name, "differs", change.differs]
 
 
 def _previous_host(operation: Update, change: SecretChange) -> Any:

@@ -253,6 +253,8 @@ def _references(
     found: dict[tuple[str, str], SecretRef] = {}
     token = tokens.shared or SLACK_TOKEN
     taken = {token.name, *(each.name for each in tokens.named.values())}
+    # A reference that the user gave to some user names is not shared with others.
+    is_free = tokens.shared is not None or token not in tokens.named.values()
     secret_fields = [(kind, each) for kind in KINDS.values() for each in kind.fields if each.secret]
     for kind, field in secret_fields:
         same_type = (each for each in webhooks if each.type == kind.type)
@@ -261,21 +263,29 @@ def _references(
         unnamed = [group for group in groups if _chosen(group[0], field, tokens) is None]
         usual = max(unnamed, key=lambda group: sum(each.id in chosen for each in group), default=[])
         for group in groups:
-            reference = _chosen(group[0], field, tokens) or token
-            if (group is not usual and reference == token) or field not in _SLACK_TOKENS:
-                url = _secret(group[0], field.name) if field.is_url else None
-                origin = url.origin() if url is not None and len(group) > 1 else None
-                owner = origin.partition("://")[2] if origin else group[0].name
-                hidden = field in _SLACK_TOKENS and not plausible(_secret(group[0], field.name))
-                if hidden and tokens.shared is None:
-                    owner = _username(group[0]) or owner
-                stem = _variable(owner, field.name)
+            reference = _chosen(group[0], field, tokens)
+            if reference is None and group is usual and field in _SLACK_TOKENS and is_free:
+                reference = token
+            if reference is None:
+                stem = _variable(_owner(group, field, tokens), field.name)
                 numbered = (f"{stem}_{number}" for number in count(2))
                 name = next(each for each in chain([stem], numbered) if each not in taken)
                 taken.add(name)
                 reference = SecretRef(scheme=Scheme.ENV, name=name)
-            found.update(((each.id, field.name), reference) for each in group)
+            found.update(((webhook.id, field.name), reference) for webhook in group)
     return found
+
+
+def _owner(group: Sequence[LiveWebhook], field: Field, tokens: Tokens) -> str:
+    """Return what the variable of a group's secret is named after."""
+    first = group[0]
+    secret = _secret(first, field.name)
+    if field.is_url and secret is not None and len(group) > 1:
+        origin = secret.origin()
+        return origin.partition("://")[2] if origin else first.name
+    if field in _SLACK_TOKENS and not plausible(secret) and tokens.shared is None:
+        return _username(first) or first.name
+    return first.name
 
 
 def _username(webhook: LiveWebhook) -> str:

@@ -216,8 +216,12 @@ def apps(server: Cloud, tmp_path: Path) -> Callable[[], dict[str, str]]:
     [
         (None, ("SLACK_BOT_TOKEN", "WEBHOOK_DEPLOYBOT_TOKEN", "WEBHOOK_CLOUDTRUTH_TOKEN")),
         ("yes\nenv:PAY\n\nenv:CT\n", ("PAY", "WEBHOOK_DEPLOYBOT_TOKEN", "CT")),
+        (
+            "yes\n\n\n\n",
+            ("SLACK_BOT_TOKEN", "WEBHOOK_DEPLOYBOT_TOKEN", "WEBHOOK_CLOUDTRUTH_TOKEN"),
+        ),
     ],
-    ids=["in a script", "on a terminal"],
+    ids=["in a script", "on a terminal", "on a terminal, with the defaults"],
 )
 def test_adopting_the_webhooks_of_several_slack_apps_loses_no_token(
     shell: Shell,

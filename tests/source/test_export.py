@@ -13,7 +13,7 @@ from reconciler.findings import has_errors
 from reconciler.kinds.events import EVENT_TYPES
 from reconciler.model import Live, LiveWebhook, Scheme, Secret, SecretRef
 from reconciler.planning.planner import plan
-from reconciler.source.export import Export, Tokens, export
+from reconciler.source.export import SLACK_TOKEN, Export, Tokens, export
 from tests.loading import load_text
 from tests.planning.builders import live, live_generic, live_slack, unshown
 
@@ -204,6 +204,13 @@ def env(name: str) -> SecretRef:
         (Tokens(named={"B": env("T")}), ("SLACK_BOT_TOKEN", "T"), (2, 2)),
         (Tokens(named={"A": env("T"), "B": env("T")}), ("T", "T"), (4,)),
         (Tokens(env("S"), {"A": env("T")}), ("T", "S"), (2, 2)),
+        (Tokens(named={"A": SLACK_TOKEN}), ("SLACK_BOT_TOKEN", "WEBHOOK_B_TOKEN"), (2, 2)),
+        (Tokens(named={"B": SLACK_TOKEN}), ("WEBHOOK_A_TOKEN", "SLACK_BOT_TOKEN"), (2, 2)),
+        (
+            Tokens(named={"A": SLACK_TOKEN, "B": env("T")}),
+            ("SLACK_BOT_TOKEN", "T"),
+            (2, 2),
+        ),
     ],
 )
 def test_hidden_tokens_are_assumed_to_be_one_only_for_a_user_name(
