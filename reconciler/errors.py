@@ -5,6 +5,7 @@ cannot continue. Messages never contain a request or response body, a header, or
 library's exception.
 
     ReconcilerError                       1
+    ├─ InternalError                     70   an unexpected exception
     ├─ UsageError                        64   the command line or a setting is invalid
     ├─ ConfigurationError                 3   findings: the files have errors
     ├─ UnresolvedSecretsError             3   references without a usable value
@@ -91,6 +92,19 @@ class ReconcilerError(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+
+class InternalError(ReconcilerError, code="bug", exit_code=ExitCode.BUG):
+    """An unexpected exception."""
+
+    @classmethod
+    def of(cls, error: BaseException, where: str = "") -> InternalError:
+        """Return the error for an exception, without its text, which may contain a secret."""
+        return cls(
+            f"internal error: {type(error).__name__}{where}",
+            hint="please report this line; it contains no secret. If apply was running, "
+            "`webhooks plan` shows what is left to do",
+        )
 
 
 class UsageError(ReconcilerError, code="usage", exit_code=ExitCode.USAGE):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from reconciler.errors import ExitCode
 from reconciler.model import LiveWebhook, Organization, Secret
-from reconciler.planning.plan import Operation
+from reconciler.planning.plan import Operation, Plan
 
 if TYPE_CHECKING:  # only for annotations: avoids importing report at run time
     from reconciler.report import Outcome
@@ -110,6 +110,9 @@ class Watcher:
 
     def read(self) -> None:
         """Receive that one of several organizations was read."""
+
+    def applying(self, organization: str, number: int, count: int, plan: Plan) -> None:
+        """Receive that one of several organizations is applied, the `number`th of `count`."""
 
     def starting(self, operation: Operation) -> None:
         """Receive an operation that is about to be sent."""

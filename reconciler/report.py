@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final, NamedTuple, TypeAlias
 
 from reconciler.errors import ExitCode
 from reconciler.findings import Position
 from reconciler.planning.plan import Operation, Plan
+from reconciler.planning.run import OrganizationResult
 
 NOT_REVIEWED: Final = "not-reviewed"
 """The code of an operation that was skipped because no review includes it."""
@@ -131,3 +133,72 @@ class Report(NamedTuple):
         if any(isinstance(each, Failed) and each.code in denied for each in self.outcomes):
             return ExitCode.DENIED
         return ExitCode.STALE if self.needs_review else ExitCode.FAILED
+
+
+class State(StrEnum):
+    """What an apply did in one organization."""
+
+    APPLIED = "applied"
+    UNCHANGED = "unchanged"  # it was as declared
+    INCOMPLETE = "incomplete"  # something may be written, and something is left
+    FAILED = "failed"  # nothing was written
+    INTERRUPTED = "interrupted"
+    NOT_STARTED = "not started"
+
+
+class RunReport(NamedTuple):
+    """The report of an apply of several organizations, in the order of the files.
+
+    `digest` is that of the run's plan. If a signal ended the run early, `stopped` is its exit code.
+    """
+
+    organizations: tuple[OrganizationResult[Report], ...]
+    digest: str = ""
+    stopped: ExitCode | None = None
+
+    @property
+    def reports(self) -> tuple[Report, ...]:
+        """Return the reports of the organizations that were applied, or needed no change."""
+        return tuple(each.value for each in self.organizations if each.value is not None)
+
+    @property
+    def writes(self) -> int:
+        """Return the number of requests that may have changed something."""
+        return sum(report.writes for report in self.reports)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Return a signal or an internal error first; 7 if something is written and not all.
+
+        Otherwise the exit code of the first organization that failed.
+        """
+        codes = [exit_code_of(result) for result in self.organizations]
+        if self.stopped is not None:
+            return self.stopped
+        if ExitCode.BUG in codes:
+            return ExitCode.BUG
+        failed = [code for code in codes if code not in (ExitCode.OK, None)]
+        if not failed and None not in codes:
+            return ExitCode.OK
+        if self.writes or ExitCode.PARTIAL in codes:
+            return ExitCode.PARTIAL
+        return failed[0] or ExitCode.FAILED
+
+
+def exit_code_of(result: OrganizationResult[Report]) -> ExitCode | None:
+    """Return the exit code of one organization, None if it was not started."""
+    if result.problem is not None:
+        return result.problem.exit_code
+    return None if result.value is None else result.value.exit_code
+
+
+def state_of(result: OrganizationResult[Report]) -> State:
+    """Return what an apply did in one organization."""
+    report = result.value
+    if report is None:
+        return State.NOT_STARTED if result.problem is None else State.FAILED
+    if report.stopped is not None:
+        return State.INTERRUPTED
+    if report.exit_code is ExitCode.OK:
+        return State.APPLIED if report.outcomes else State.UNCHANGED
+    return State.INCOMPLETE if report.exit_code is ExitCode.PARTIAL else State.FAILED

@@ -336,7 +336,7 @@ class JobResult:
             try:
                 parts.append(renderer.render_report(self.report, third))
             except Exception as problem:
-                parts.append(f"{fallback_summary(self.report, problem)}\n")
+                parts.append(f"{fallback_summary([self.report], problem)}\n")
         place = len(parts)
         if self.heading:
             parts.append(f"{'### ' if format == 'markdown' else ''}{self.heading}\n")

@@ -13,7 +13,7 @@ from reconciler.api.pace import Pause
 from reconciler.cli.session import Session
 from reconciler.errors import AuthenticationError, OrganizationError, PermissionDeniedError
 from reconciler.execute.stop import GRACE
-from reconciler.planning.plan import Create, Delete, Operation, Update
+from reconciler.planning.plan import Create, Delete, Operation, Plan, Update
 from reconciler.ports import Watcher
 from reconciler.render.quote import quote
 from reconciler.render.words import plural, shorten
@@ -36,6 +36,7 @@ def connected(
     the key gets the key's source in its message.
     """
     settings, progress = session.settings, progress or Progress(session)
+    session.key_source = settings.key_source
     with ExitStack() as stack:
         adapter, key = None, settings.key and settings.key.value
         if session.local:
@@ -116,6 +117,7 @@ def connected_all(
             return connection, settings.key_source
 
         connected = workflow.connect_all(targets, connect)
+        session.key_source = connected[0].key_source if len(connected) == 1 else None
         origins = dict.fromkeys(
             target.connection.api.origin for target in connected if target.connection is not None
         )
@@ -140,6 +142,7 @@ class Progress(Watcher):
         self._signals: SimpleQueue[bool] = SimpleQueue()
         self._lock = threading.Lock()
         self._organizations = 1
+        self._organization = ""
         self._read = 0
         self._total = 0
         self._done = 0
@@ -170,6 +173,11 @@ class Progress(Watcher):
             text = f"read {self._read} of {plural(self._organizations, 'organization')}"
             self._console.status(text)
 
+    def applying(self, organization: str, number: int, count: int, plan: Plan) -> None:
+        """Show the organization before each of the writes that follow."""
+        with self._lock:
+            self._organization = f"{quote(organization)} ({number} of {count}): "
+
     def starting(self, operation: Operation) -> None:
         """Report that an operation is about to be sent."""
         text = _progress_text(operation)
@@ -177,7 +185,7 @@ class Progress(Watcher):
             self._in_flight.append(text)
             self._console.status(self._state())
         if not self._console.shows_progress:
-            self._console.info(text)
+            self._console.info(f"{self._organization}{text}")
 
     def finished(self, outcome: Outcome) -> None:
         """Count an outcome."""
@@ -215,7 +223,7 @@ class Progress(Watcher):
 
     def _state(self) -> str:
         """Return the status line. Print it under the lock, or an older count may follow it."""
-        return f"{self._done}/{self._total} {self._in_flight[-1][:60]}"
+        return f"{self._done}/{self._total} {self._organization}{self._in_flight[-1][:60]}"
 
     def _report_signals(self) -> None:
         while self._signals.get():

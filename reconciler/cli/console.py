@@ -118,8 +118,7 @@ class Console:
     """The output of a process, according to its options.
 
     `options` has each option from the command line, and then from its variable, by name.
-    `variables` are those that set an option of the command, each with the option. With
-    `json_lines`, results are JSON documents, each written as one line.
+    `variables` are those that set an option of the command, each with the option.
     """
 
     def __init__(self, process: Process) -> None:
@@ -128,7 +127,6 @@ class Console:
         self.variables: list[str] = []
         self.redactions = 0
         self.failed = False
-        self.json_lines = False
         self._rules: set[str] = set()
         self._secrets: list[Secret] = []
         # From the start, because an error about a path or a profile may show a pasted key.
@@ -173,8 +171,6 @@ class Console:
 
         With `--quiet` only an `essential` one: a requested document, or a failure.
         """
-        if self.json_lines:
-            text = "".join(map(str.strip, text.splitlines()))  # JSON strings have no line ends
         if essential or self.verbosity >= 0:
             self._write(self.process.stdout, text if text.endswith("\n") else f"{text}\n")
 

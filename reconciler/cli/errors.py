@@ -19,7 +19,7 @@ import click
 from reconciler import __version__
 from reconciler.cli.console import Console
 from reconciler.cli.options import OTHER_TOOLS
-from reconciler.errors import ExitCode, Interrupted, ReconcilerError, UsageError
+from reconciler.errors import ExitCode, InternalError, Interrupted, ReconcilerError, UsageError
 from reconciler.render import RENDERERS
 
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
@@ -34,10 +34,6 @@ _COMMANDS: Final = {
     "version": "did you mean `webhooks --version`?",
 }
 """Commands of other tools, and what to do here."""
-
-
-class _BugError(ReconcilerError, code="bug", exit_code=ExitCode.BUG):
-    """An unexpected exception."""
 
 
 def handle_error(problem: BaseException, console: Console) -> ExitCode:
@@ -101,16 +97,12 @@ def _close(name: str, similar: Sequence[str]) -> list[str]:
     ]
 
 
-def _bug(problem: BaseException) -> _BugError:
+def _bug(problem: BaseException) -> InternalError:
     ours = [
         f"{Path(frame.filename).relative_to(_PACKAGE.parent).as_posix()}:{frame.lineno}"
         for frame in traceback.extract_tb(problem.__traceback__)
         if Path(frame.filename).is_relative_to(_PACKAGE)
     ]
     where = " < ".join(reversed(ours[-6:])) or "outside of webhooks"
-    return _BugError(
-        f"internal error: {type(problem).__name__} at {where} "
-        f"(version {__version__}, Python {sys.version.split()[0]}, {sys.platform})",
-        hint="please report this line; it contains no secret. If apply was running, "
-        "`webhooks plan` shows what is left to do",
-    )
+    version = f"version {__version__}, Python {sys.version.split()[0]}, {sys.platform}"
+    return InternalError.of(problem, f" at {where} ({version})")

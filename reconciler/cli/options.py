@@ -193,7 +193,6 @@ def command(
     reads: bool = False,
     paths: bool = False,
     connects: bool = False,
-    organizations: bool = False,
 ) -> Callable[[Callable[..., int | None]], _Command]:
     """Turn a function into a command; its docstring is the help.
 
@@ -201,9 +200,8 @@ def command(
     is success. `reads` adds the options of
     files, `paths` those and arguments for paths without `-f`, `connects` the options of the
     connection, `formats` the option `--format`, whose default is the first of them; the options of
-    output are always added. With `organizations` it runs for each organization that the files
-    declare. The first example is the simplest. Commands of the program have their `summary`
-    in main.py.
+    output are always added. The first example is the simplest. Commands of the program have their
+    `summary` in main.py.
     """
 
     def wrap(body: Callable[..., int | None]) -> _Command:
@@ -221,10 +219,7 @@ def command(
             ]
             from reconciler.cli.session import Session  # help runs no command
 
-            session = Session(ctx.obj)
-            if organizations:
-                return session.for_each_organization(body, own, needs_key=connects)
-            return body(session, **own) or 0
+            return body(Session(ctx.obj), **own) or 0
 
         params = [*(FILE_OPTIONS if reads or paths else ()), *options]
         if paths:

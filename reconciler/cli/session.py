@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import ChainMap
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
-from copy import copy
+from collections.abc import Iterable, MutableMapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -13,7 +11,6 @@ import click
 
 from reconciler import workflow
 from reconciler.cli.console import Console
-from reconciler.cli.options import Option
 from reconciler.errors import ExitCode, NotConfirmedError, UsageError
 from reconciler.findings import Finding, Severity
 from reconciler.render import RENDERERS, View
@@ -32,8 +29,8 @@ if TYPE_CHECKING:
 class Session:
     """The argument of every command: the options, and the sources of files and secrets.
 
-    `group` has the files of the organization once they are read. `organization_label` is the
-    organization's name if the run has several.
+    `group` has the files of the organization once they are read. `key_source` is where the API key
+    of a run of one organization came from, None before a connection.
     """
 
     def __init__(self, console: Console) -> None:
@@ -41,7 +38,7 @@ class Session:
         self.process = console.process
         self.options = console.options
         self.group: OrganizationFiles | None = None
-        self.organization_label: str | None = None
+        self.key_source: str | None = None
         self._shown_settings: set[str] = set()
 
     @property
@@ -137,7 +134,7 @@ class Session:
         found: list[str] = []
         for option in options:
             value = values.get(option.name or "")
-            if value in (None, "", ()) or value is False or not isinstance(option, Option):
+            if value in (None, "", ()) or value is False or not isinstance(option, click.Option):
                 continue
             for each in value if option.multiple else (value,):
                 text = f"{each:g}" if isinstance(each, float) else str(each)
@@ -156,21 +153,6 @@ class Session:
     def _use(self, group: OrganizationFiles) -> None:
         self.group, self.inputs = group, group.inputs
 
-    def for_each_organization(
-        self, body: Callable[..., int | None], own: Mapping[str, Any], *, needs_key: bool
-    ) -> int:
-        """Run a command for each declared organization; `needs_key` checks the keys first."""
-        for option in ("out", "report", "expect_digest", "allow_deletes"):  # of a single plan
-            if own.get(option) is not None:
-                self.only_organization(f"--{option.replace('_', '-')}")
-        groups = self._organizations()
-        if len(groups) == 1:
-            self._use(groups[0])
-            return body(self, **own) or 0
-        from reconciler.cli.organizations import run_each  # most runs have one
-
-        return run_each(self, groups, body, own, needs_key=needs_key)
-
     def only_organization(self, what: str = "this command") -> OrganizationFiles:
         """Use the organization of the files, and return it. Raises UsageError for several."""
         groups = self._organizations()
@@ -181,14 +163,6 @@ class Session:
             raise UsageError(message, hint=hint)
         self._use(groups[0])
         return groups[0]
-
-    def for_organization(self, group: OrganizationFiles) -> Session:
-        """Return the session of one of several organizations."""
-        made = copy(self)
-        made.options = ChainMap({**self.command_line, "file": group.paths}, self.options.maps[1])
-        made._use(group)
-        made.organization_label = quote(masked(group.organization or "no organization"))
-        return made
 
     def load(self, apply_options: tuple[str, ...] | None = None) -> workflow.Checked:
         """Read and check the files. Print warnings, and with -v notes.
@@ -268,13 +242,11 @@ class Session:
         shows_digest = self.in_ci or console.verbosity > 0 or not is_terminal
         if color or process.stdout.isatty():
             width = max(40, process.columns(width))
-        settings: Settings | None = vars(self).get("settings")  # None before a connection
-        source = None if settings is None else settings.key_source
         view = View(
             color=color,
             width=width,
             verbosity=console.verbosity,
-            key_source=source,
+            key_source=self.key_source,
             shows_digest=shows_digest,
         )
         return view._replace(**more)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from hashlib import sha256
 from typing import Any, Final
 
-from reconciler.findings import Finding, Related
+from reconciler.errors import ApiError, ReconcilerError, StalePlanError
+from reconciler.findings import Finding, Related, sort_key
 from reconciler.model import SecretRef, Unknown, Webhook
 from reconciler.planning.plan import (
     Create,
@@ -26,19 +27,68 @@ from reconciler.planning.plan import (
     ValueChange,
 )
 from reconciler.planning.resend import resends
+from reconciler.planning.run import OrganizationResult, RunPlan, T
 
-FORMAT_VERSION: Final = "2"
+FORMAT_VERSION: Final = "3"
 
 Tree = dict[str, Any]
 
 
-def plan_tree(plan: Plan, version: str) -> Tree:
-    """Return the document of `plan`; `version` is the version of this program."""
+def head(kind: str, version: str) -> Tree:
+    """Return the first keys of every document; `version` is the version of this program."""
+    return {"format_version": FORMAT_VERSION, "kind": kind, "tool_version": version}
+
+
+def run_tree(run: RunPlan, version: str, extra: Sequence[Tree] = ()) -> Tree:
+    """Return the document of the plans of a run, without its checksum.
+
+    `extra` has more keys for each organization.
+    """
+    organizations: list[Tree] = []
+    for index, result in enumerate(run.organizations):
+        tree = failed_tree(result) if result.value is None else plan_tree(result.value)
+        more = extra[index] if extra else {}
+        organizations.append({"files": list(result.files), **tree, **more})
+    return {
+        **head("plan", version),
+        "digest": run.digest,
+        "totals": plain(run.totals),
+        "organizations": organizations,
+    }
+
+
+def failed_tree(result: OrganizationResult[T]) -> Tree:
+    """Return an organization that failed, with its error."""
+    named: Tree = {"organization": {"id": None, "name": result.name}}
+    return named if result.problem is None else {**named, "error": error_tree(result.problem)}
+
+
+def error_tree(error: ReconcilerError) -> Tree:
+    """Return an error."""
+    tree: Tree = {
+        "code": error.code,
+        "message": error.message,
+        "hint": error.hint,
+        "exit_code": int(error.exit_code),
+        "findings": [plain(each) for each in sorted(error.findings, key=sort_key)],
+    }
+    if isinstance(error, ApiError):
+        tree["request"] = {
+            "method": error.method,
+            "path": error.path,
+            "status": error.status,
+            "detail": error.detail,
+            "fields": [{"path": list(path), "message": message} for path, message in error.fields],
+        }
+    if isinstance(error, StalePlanError):
+        tree["differences"] = list(error.differences)
+    return tree
+
+
+def plan_tree(plan: Plan) -> Tree:
+    """Return the plan of one organization."""
     digests = plan.digests or ((),) * len(plan.operations)
-    document: Tree = {
-        "format_version": FORMAT_VERSION,
-        "kind": "plan",
-        "tool_version": version,
+    return {
         "origin": plan.origin,
         "organization": plain(plan.organization),
         "digest": plan.digest,
@@ -77,8 +127,6 @@ def plan_tree(plan: Plan, version: str) -> Tree:
         "notes": plain(plan.notes),
         "relaxed": plain(plan.relaxed),
     }
-    document["checksum"] = checksum(document)
-    return document
 
 
 def checksum(tree: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ One organization is a run with one element.
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from hashlib import sha256
 from typing import Generic, NamedTuple, TypeVar
 
@@ -47,6 +47,11 @@ class RunPlan(NamedTuple):
 
     organizations: tuple[OrganizationResult[Plan], ...]
 
+    @classmethod
+    def of(cls, plan: Plan) -> RunPlan:
+        """Return the run of one organization."""
+        return cls((OrganizationResult(plan.organization.name, value=plan),))
+
     @property
     def plans(self) -> tuple[Plan, ...]:
         """Return the plans of the organizations that could be planned."""
@@ -64,13 +69,7 @@ class RunPlan(NamedTuple):
         It does not depend on organizations without operations: for a single one with operations it
         is the digest of that plan.
         """
-        changed = [
-            [plan.origin, plan.organization.id, plan.digest] for plan in self.plans if plan.digest
-        ]
-        if len(changed) < 2:
-            return "".join(digest for _, _, digest in changed)
-        text = json.dumps(sorted(changed), separators=(",", ":"))
-        return f"sha256:{sha256(text.encode()).hexdigest()}"
+        return run_digest((plan.origin, plan.organization.id, plan.digest) for plan in self.plans)
 
     @property
     def totals(self) -> Totals:
@@ -98,6 +97,15 @@ class RunPlan(NamedTuple):
             if organization.value is not None and organization.value.blocked:
                 return ExitCode.BLOCKED
         return ExitCode.OK
+
+
+def run_digest(plans: Iterable[tuple[str, str, str]]) -> str:
+    """Return the digest of plans, each with origin, organization and digest."""
+    changed = sorted(plan for plan in plans if plan[2])
+    if len(changed) < 2:
+        return "".join(digest for _, _, digest in changed)
+    text = json.dumps(changed, separators=(",", ":"))
+    return f"sha256:{sha256(text.encode()).hexdigest()}"
 
 
 class OperationGroup(NamedTuple):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # validate needs neither plans nor reports
     from reconciler.planning.plan import Plan
     from reconciler.planning.run import OrganizationResult, RunPlan
     from reconciler.planning.status import ManagementStatus, WebhookStatus
-    from reconciler.report import Report
+    from reconciler.report import Report, RunReport
 
 
 class View(NamedTuple):
@@ -88,14 +88,17 @@ class Renderer(Protocol):
     def render_error(self, error: ReconcilerError, view: View = PLAIN) -> str:
         """Render the error that ended the run."""
 
-    def render_plan(self, plan: Plan, view: View = PLAIN) -> str:
-        """Render a plan."""
-
     def render_run(self, run: RunPlan, view: View = PLAIN) -> str:
         """Render the plans of a run: equal changes once, with the organizations, and totals."""
 
+    def render_run_report(self, run: RunReport, view: View = PLAIN) -> str:
+        """Render the report of a run: equal outcomes once, with the organizations, and totals."""
+
+    def render_plan(self, plan: Plan, view: View = PLAIN) -> str:
+        """Render the plan of one organization."""
+
     def render_report(self, report: Report, view: View = PLAIN) -> str:
-        """Render the report of an apply."""
+        """Render the report of one organization."""
 
     def render_status(self, status: LiveStatus, view: View = PLAIN) -> str:
         """Render the live webhooks, and the number of differences from the files."""

@@ -17,8 +17,16 @@ from reconciler.planning.plan import Plan
 from reconciler.planning.run import OrganizationResult, RunPlan, T, grouped
 from reconciler.render import PLAIN
 from reconciler.render.quote import quote
-from reconciler.render.rows import Row, group_resends, other_rows, plan_rows
+from reconciler.render.rows import (
+    Row,
+    duplicate_row,
+    group_resends,
+    other_rows,
+    outcome_row,
+    plan_rows,
+)
 from reconciler.render.words import shorten
+from reconciler.report import Applied, RunReport
 
 _MOST_NAMES: Final = 5
 """The organizations that a note lists; rows and problems list all."""
@@ -86,6 +94,40 @@ def combine(run: RunPlan, *, blocked_mark: str = " (blocked)") -> Combined:
         secrets=empty._replace(
             secrets=tuple(chain.from_iterable(plan.secrets for plan in plans)),
         ),
+    )
+
+
+def combine_reports(run: RunReport, *, only_failed: bool = False) -> tuple[Section, ...]:
+    """Combine the outcomes of a run: those that were not applied first, then the most frequent.
+
+    With `only_failed`, leave out applied operations.
+    """
+    groups: dict[Hashable, tuple[list[Row], list[str]]] = {}
+    failed: set[Hashable] = set()
+    for result in run.organizations:
+        report = result.value
+        if report is None:
+            continue
+        rows = [(outcome_row(each), isinstance(each, Applied)) for each in report.outcomes]
+        rows += [(duplicate_row(each), True) for each in report.duplicates_removed]
+        rows += [(row, False) for row in other_rows(report.plan, PLAIN)]
+        for row, is_applied in rows:
+            if is_applied and only_failed:
+                continue
+            key = row._replace(place="")
+            together, names = groups.setdefault(key, ([], []))
+            together.append(row)
+            names.append(quote(result.name))
+            if not is_applied:
+                failed.add(key)
+    order = sorted(groups, key=lambda key: (key not in failed, -len(groups[key][1])))
+    return tuple(_sections((tuple(groups[key][1]), _together(groups[key][0])) for key in order))
+
+
+def notes_of(run: RunReport) -> tuple[Finding, ...]:
+    """Return the notes of the plans that were applied."""
+    return _findings(
+        (quote(report.plan.organization.name), report.plan.notes) for report in run.reports
     )
 
 

@@ -11,69 +11,93 @@ from dataclasses import fields
 
 from reconciler import __version__
 from reconciler.checks import Checklist, Section, Status
-from reconciler.errors import ApiError, ReconcilerError, StalePlanError
+from reconciler.errors import ReconcilerError
 from reconciler.findings import Finding, Severity, sort_key
 from reconciler.planning.document import (
-    FORMAT_VERSION,
     Tree,
     checksum,
+    error_tree,
+    failed_tree,
+    head,
     operation_summary,
     plain,
-    plan_tree,
+    run_tree,
     write_json,
 )
 from reconciler.planning.plan import Kept, Plan
 from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.render import PLAIN, LiveStatus, View
 from reconciler.render.words import tally, unblocking
-from reconciler.report import Outcome, Report
+from reconciler.report import Outcome, Report, RunReport, State, state_of
 
 
 def render_plan(plan: Plan, view: View = PLAIN) -> str:
-    """Return the plan as JSON (schemas/plan.schema.json). `plan --out` saves one to apply later."""
-    tree = plan_tree(plan, __version__)
-    if edits := [{"purpose": purpose, "text": text} for purpose, text in unblocking(plan, view)]:
-        tree["unblock"] = edits
-        tree["checksum"] = checksum(tree)
-    return write_json(tree)
+    """Return the document of a run of one organization."""
+    return render_run(RunPlan.of(plan), view)
 
 
 def render_run(run: RunPlan, view: View = PLAIN) -> str:
-    """Return a document for each plan, each on a line if there are several."""
-    return _stream([render_plan(plan, view) for plan in run.plans])
+    """Return the plans of a run as JSON (schemas/plan.schema.json), as `plan --out` saves them."""
+    total = sum(plan.counted_deletes for plan in run.plans)
+    extra = [_unblock(result.value, view, total) for result in run.organizations]
+    tree = run_tree(run, __version__, extra)
+    return write_json({**tree, "checksum": checksum(tree)})
 
 
-def _stream(documents: Sequence[str]) -> str:
-    if len(documents) == 1:
-        return documents[0]
-    # JSON strings have no line ends.
-    return "".join("".join(map(str.strip, text.splitlines())) + "\n" for text in documents)
+def _unblock(plan: Plan | None, view: View, total: int) -> Tree:
+    edits = [] if plan is None else unblocking(plan, view, total)
+    shown = [{"purpose": purpose, "text": text} for purpose, text in edits]
+    return {"unblock": shown} if shown else {}
 
 
 def render_report(report: Report, view: View = PLAIN) -> str:
+    """Return the document of a run of one organization."""
+    result = OrganizationResult(report.plan.organization.name, value=report)
+    return render_run_report(RunReport((result,), report.plan.digest, report.stopped), view)
+
+
+def render_run_report(run: RunReport, view: View = PLAIN) -> str:
     """Return the document of an apply's report (schemas/report.schema.json)."""
-    plan = report.plan
+    states = [state_of(result) for result in run.organizations]
+    organizations: list[Tree] = []
+    for state, result in zip(states, run.organizations, strict=True):
+        tree = failed_tree(result) if result.value is None else _report(result.value)
+        organizations.append({"files": list(result.files), "state": str(state), **tree})
     return _document(
         "report",
         {
-            "origin": plan.origin,
-            "organization": {"id": plan.organization.id, "name": plan.organization.name},
-            "digest": plan.digest,
-            "exit_code": int(report.exit_code),
-            "counts": {
-                **tally(report),
-                "duplicates_removed": len(report.duplicates_removed),
-                "unchanged": len(plan.matched),
+            "exit_code": int(run.exit_code),
+            "digest": run.digest,
+            "stopped": None if run.stopped is None else int(run.stopped),
+            "totals": {
+                "organizations": len(states),
+                **{str(state).replace(" ", "_"): states.count(state) for state in State},
             },
-            "outcomes": [_outcome(each) for each in report.outcomes],
-            "duplicates_removed": plain(report.duplicates_removed),
-            "kept": [_kept(each) for each in plan.kept],
-            "writes": report.writes,
-            "verified": report.verified,
-            "stopped": None if report.stopped is None else int(report.stopped),
-            "problem": report.problem,
+            "organizations": organizations,
         },
     )
+
+
+def _report(report: Report) -> Tree:
+    plan = report.plan
+    return {
+        "origin": plan.origin,
+        "organization": {"id": plan.organization.id, "name": plan.organization.name},
+        "digest": plan.digest,
+        "exit_code": int(report.exit_code),
+        "counts": {
+            **tally(report),
+            "duplicates_removed": len(report.duplicates_removed),
+            "unchanged": len(plan.matched),
+        },
+        "outcomes": [_outcome(each) for each in report.outcomes],
+        "duplicates_removed": plain(report.duplicates_removed),
+        "kept": [_kept(each) for each in plan.kept],
+        "writes": report.writes,
+        "verified": report.verified,
+        "stopped": None if report.stopped is None else int(report.stopped),
+        "problem": report.problem,
+    }
 
 
 def _kept(kept: Kept) -> Tree:
@@ -106,45 +130,34 @@ def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
 
 def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
     """Return the document of an error that ended the run (schemas/error.schema.json)."""
-    content: Tree = {
-        "code": error.code,
-        "message": error.message,
-        "hint": error.hint,
-        "exit_code": int(error.exit_code),
-        "findings": [plain(each) for each in sorted(error.findings, key=sort_key)],
-    }
-    if isinstance(error, ApiError):
-        named = ("method", "path", "status", "detail")
-        content["request"] = {
-            **{name: getattr(error, name) for name in named},
-            "fields": [{"path": list(path), "message": message} for path, message in error.fields],
-        }
-    if isinstance(error, StalePlanError):
-        content["differences"] = list(error.differences)
-    return _document("error", {"error": content})
+    return _document("error", {"error": error_tree(error)})
 
 
 def render_status(status: LiveStatus, view: View = PLAIN) -> str:
-    """Return the document of the live webhooks (schemas/status.schema.json)."""
-    return _document(
-        "status",
-        {
-            "organization": {"id": status.organization.id, "name": status.organization.name},
-            "counts": {
-                "live": sum(webhook.id is not None for webhook in status.webhooks),
-                "failing": len(status.failing),
-            },
-            "drift": None if status.drift is None else sum(status.drift.values()),
-            "webhooks": [plain(webhook) for webhook in status.shown],
-            "not_compared": [] if status.plan is None else plain(status.plan.not_compared),
-        },
-    )
+    """Return the document of one organization."""
+    return render_statuses([OrganizationResult(status.organization.name, value=status)], view)
 
 
 def render_statuses(statuses: Sequence[OrganizationResult[LiveStatus]], view: View = PLAIN) -> str:
-    """Return a document for the status of each organization."""
-    found = [each.value for each in statuses if each.value is not None]
-    return _stream([render_status(status, view) for status in found])
+    """Return the document of the live webhooks (schemas/status.schema.json)."""
+    organizations: list[Tree] = []
+    for result in statuses:
+        tree = failed_tree(result) if result.value is None else _status(result.value)
+        organizations.append({"files": list(result.files), **tree})
+    return _document("status", {"organizations": organizations})
+
+
+def _status(status: LiveStatus) -> Tree:
+    return {
+        "organization": {"id": status.organization.id, "name": status.organization.name},
+        "counts": {
+            "live": sum(webhook.id is not None for webhook in status.webhooks),
+            "failing": len(status.failing),
+        },
+        "drift": None if status.drift is None else sum(status.drift.values()),
+        "webhooks": [plain(webhook) for webhook in status.shown],
+        "not_compared": [] if status.plan is None else plain(status.plan.not_compared),
+    }
 
 
 def render_checks(checklist: Checklist, view: View = PLAIN) -> str:
@@ -169,5 +182,4 @@ def _section(section: Section) -> Tree:
 
 
 def _document(kind: str, content: Tree) -> str:
-    head = {"format_version": FORMAT_VERSION, "kind": kind, "tool_version": __version__}
-    return write_json({**head, **content})
+    return write_json({**head(kind, __version__), **content})

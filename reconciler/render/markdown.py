@@ -29,7 +29,7 @@ from reconciler.render.rows import (
     plan_rows,
     position_text,
 )
-from reconciler.report import Applied, Report
+from reconciler.report import Applied, Report, RunReport
 
 _VERBS = {"+": "create ", "-": "**delete** ", "~": "update ", "!": "keep ", ".": "keep "}
 _MAX_FIELDS = 8
@@ -61,6 +61,15 @@ def render_run(run: RunPlan, view: View = PLAIN) -> str:
     texts = [render_plan(plan, view._replace(limit=limit)) for plan in run.plans]
     if len(run.organizations) > 1:
         texts.append(f"{words.run_summary(run.totals)}\n")
+    return "\n".join(texts)
+
+
+def render_run_report(run: RunReport, view: View = PLAIN) -> str:
+    """Render the report of each organization, and their totals if there are several."""
+    limit = None if view.limit is None else view.limit // max(1, len(run.reports))
+    texts = [render_report(report, view._replace(limit=limit)) for report in run.reports]
+    if len(run.organizations) > 1:
+        texts.append("\n\n".join(words.run_result(run)) + "\n")
     return "\n".join(texts)
 
 

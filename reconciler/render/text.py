@@ -34,11 +34,11 @@ from reconciler.render.rows import (
     position_text,
     sentence,
 )
-from reconciler.report import Applied, Report
+from reconciler.report import Applied, Report, RunReport
 
 if TYPE_CHECKING:
     from reconciler.checks import Check, Checklist, Subject
-    from reconciler.render.combined import Combined
+    from reconciler.render.combined import Combined, Section
 
 _STATUS_WIDTH: Final = 100
 """The maximum width of a line of `status`, in columns."""
@@ -92,6 +92,41 @@ def render_run(run: RunPlan, view: View = PLAIN) -> str:
     return _joined(*parts, _run_end(run, view))
 
 
+def render_run_report(run: RunReport, view: View = PLAIN) -> str:
+    """Render the outcomes of several organizations: equal ones once, and the totals last.
+
+    A single report is rendered as it is.
+    """
+    if len(run.organizations) == 1 and run.reports:
+        return render_report(run.reports[0], view)
+    from reconciler.render.combined import (
+        combine_reports,
+        notes_of,
+    )  # most runs have one organization
+
+    sections = combine_reports(run, only_failed=view.verbosity < 0)
+    notes: Sequence[str] = ()
+    if not any(report.plan.operations for report in run.reports):
+        # A plan with operations was printed before the apply.
+        notes = _blocks(notes_of(run), view)
+    problems = [
+        f"{paint('Problem:', 'error', view.color)} {quote(result.name)}: "
+        f"{prose(result.value.problem)}"
+        for result in run.organizations
+        if result.value is not None and result.value.problem
+    ]
+    end = _paragraphs([*problems, *words.run_result(run)], view)
+    return _joined(*(_section(section, view) for section in sections), notes, end)
+
+
+def _section(section: Section, view: View) -> list[str]:
+    """Return rows below the organizations that they concern."""
+    names = section.organizations
+    start = f"In {words.plural(len(names), 'organization')}:" if len(names) > 1 else "In"
+    heading = flow(_listed(names, end=":"), start=start, indent=2, width=view.width)
+    return [*heading, *lay_out(section.rows, width=view.width, color=view.color)]
+
+
 def _combined(run: RunPlan, combined: Combined, view: View) -> Iterable[Sequence[str]]:
     """Yield the sections of several plans."""
     origins = dict.fromkeys(quote(plan.origin.removeprefix("https://")) for plan in run.plans)
@@ -101,10 +136,7 @@ def _combined(run: RunPlan, combined: Combined, view: View) -> Iterable[Sequence
     yield flow(about if origins else (), start=title, indent=2, width=view.width)
     yield _blocks(combined.blocked, view)
     for section in combined.sections:
-        names = section.organizations
-        start = f"In {words.plural(len(names), 'organization')}:" if len(names) > 1 else "In"
-        heading = flow(_listed(names, end=":"), start=start, indent=2, width=view.width)
-        yield [*heading, *lay_out(section.rows, width=view.width, color=view.color)]
+        yield _section(section, view)
     counted = words.remaining_counts(combined.kept, names=False)
     lines = [f"{line}; listed with -v." for line in counted]
     yield _paragraphs([*lines, *words.failing(combined.kept)], view)

@@ -16,10 +16,20 @@ from reconciler.model import DeliveryError, SecretRef
 from reconciler.planning.guards import guard
 from reconciler.planning.names import MAX_GLOB
 from reconciler.planning.plan import Create, Delete, FileState, Plan, Reason, Update
-from reconciler.planning.run import Totals
+from reconciler.planning.run import OrganizationResult, Totals
 from reconciler.render import View
 from reconciler.render.quote import prose, quote
-from reconciler.report import NOT_CONVERGED, Applied, Failed, Report, Skipped, Unconfirmed
+from reconciler.report import (
+    NOT_CONVERGED,
+    Applied,
+    Failed,
+    Report,
+    RunReport,
+    Skipped,
+    State,
+    Unconfirmed,
+    state_of,
+)
 
 _MAX_NAMES: Final = 25
 """Names in a suggested edit."""
@@ -94,6 +104,42 @@ def run_summary(totals: Totals) -> str:
     if totals.to_change:
         changes = f"{', '.join([*operations, f'{totals.delete} to delete'])}."
     return f"{plural(totals.organizations, 'organization')}: {parts}. {changes}"
+
+
+def run_result(run: RunReport) -> list[str]:
+    """Return what was applied, each organization that is not as declared, totals and next step."""
+    states = [(state_of(result), result) for result in run.organizations]
+    texts = []
+    if any(report.plan.operations for report in run.reports):
+        texts.append(f"{applied(*run.reports).capitalize()}.")
+    reasons: dict[str, list[str]] = {}
+    for state, result in states:
+        if state not in (State.APPLIED, State.UNCHANGED):
+            reasons.setdefault(_reason(state, result), []).append(quote(result.name))
+    texts += [f"{reason}: {', '.join(names)}." for reason, names in reasons.items()]
+    numbers = Counter(state for state, _ in states)
+    parts = ", ".join(f"{numbers[state]} {state}" for state in State if numbers[state])
+    by_digest = any(report.plan_command is not None for report in run.reports)
+    if by_digest and run.exit_code is ExitCode.OK and not run.digest:
+        texts.append("The expected plan is already applied, or these files lack the change.")
+    again = "run the same command again to finish"
+    if by_digest:
+        again = "plan again, then apply with the new digest"
+    if run.stopped is not None:
+        texts.append(f"Exit {int(run.exit_code)}: stopped by a signal: {again}.")
+    elif run.exit_code is ExitCode.PARTIAL:
+        texts.append(f"Exit {int(run.exit_code)}: incomplete: {again}.")
+    return [*texts, f"{plural(len(states), 'organization')}: {parts}."]
+
+
+def _reason(state: State, result: OrganizationResult[Report]) -> str:
+    """Return why an organization is not as declared."""
+    title = str(state).capitalize()
+    if result.problem is not None:
+        return f"{title} ({result.problem.code})"
+    if result.value is None:
+        return title
+    return f"{title} ({applied(result.value)})"
 
 
 def scope(plan: Plan) -> str:
@@ -198,17 +244,21 @@ def tally(report: Report) -> dict[str, int]:
     return {name: found.count(kind) for name, kind in zip(names, kinds, strict=True)}
 
 
-def applied(report: Report) -> str:
+def applied(*reports: Report) -> str:
     """Return the number of applied operations, and the outcomes."""
-    counted = (f"{number} {name}" for name, number in tally(report).items() if number)
-    total = plural(len(report.plan.operations), "change")
-    return f"applied {len(report.applied)} of {total}: {', '.join(counted) or 'none'}"
+    total = plural(sum(len(report.plan.operations) for report in reports), "change")
+    counted: Counter[str] = Counter()
+    for report in reports:
+        counted.update(tally(report))
+    outcomes = ", ".join(f"{number} {name}" for name, number in counted.items() if number)
+    done = sum(len(report.applied) for report in reports)
+    return f"applied {done} of {total}: {outcomes or 'none'}"
 
 
-def fallback_summary(report: Report, problem: Exception | None = None) -> str:
-    """Return one line for a report that cannot be rendered or written."""
+def fallback_summary(reports: Sequence[Report], problem: Exception | None = None) -> str:
+    """Return one line for reports that cannot be rendered or written."""
     why = f"shown: internal error ({type(problem).__name__})" if problem else "written"
-    return f"{applied(report)}; the report cannot be {why}"
+    return f"{applied(*reports)}; the report cannot be {why}"
 
 
 def conclusion(report: Report) -> list[str]:
@@ -281,14 +331,16 @@ def finding_counts(findings: tuple[Finding, ...]) -> str:
     return ", ".join(plural(number, noun) for number, noun in counted if number)
 
 
-def unblocking(plan: Plan, view: View) -> Iterator[tuple[str, str]]:
+def unblocking(plan: Plan, view: View, total: int | None = None) -> Iterator[tuple[str, str]]:
     """Yield purpose and text of each edit that would unblock a plan; the text is one line.
+
+    `total` is the number of deletes of all organizations of the run, if it has several.
 
     The guards check the plan that an edit leads to, so only edits that unblock it are shown.
     """
     if not plan.blocked:
         return
-    number = plan.counted_deletes
+    number = plan.counted_deletes if total is None else total
     if all(each.rule != "allow-deletes-differs" for each in plan.blocked):
         for purpose, text, changed in _edits(plan, view):
             if prose(text) == text and not any(guard(changed)):

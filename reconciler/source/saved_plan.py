@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, NoReturn
 
@@ -18,11 +18,12 @@ from reconciler import __version__
 from reconciler.errors import ConfigurationError, StalePlanError
 from reconciler.findings import Position, error
 from reconciler.model import Desired, Scheme
-from reconciler.planning.document import FORMAT_VERSION, checksum, plan_tree, write_json
-from reconciler.planning.guards import guard
+from reconciler.planning.document import FORMAT_VERSION, checksum, run_tree, write_json
+from reconciler.planning.guards import guard_all
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review, read_review
+from reconciler.planning.run import RunPlan, run_digest
 from reconciler.source.files import NotReadableError, read_regular
 from reconciler.source.load import Loaded, Parsed
 from reconciler.source.schema import parts, schema, validator
@@ -37,18 +38,42 @@ _SCHEMA: Final = "plan.schema.json"
 _AGAIN: Final = "save a new one with `webhooks plan --out FILE` and have it reviewed"
 
 
-class SavedPlan(NamedTuple):
-    """A plan file: its configuration, the options of planning, and the review.
+class SavedOrganization(NamedTuple):
+    """The plan of one organization in a plan file: its configuration and the review.
 
-    `parsed` is the configuration, with the policies that it met. `options` has the command line
-    options of planning. `text` is the plan as it was shown, `document` the complete plan as JSON.
+    `parsed` is the configuration, with the policies that it met.
     """
 
     parsed: Parsed
-    options: PlanOptions
     review: Review
+
+
+class SavedPlan(NamedTuple):
+    """A plan file: the plan of each organization, and the options of planning.
+
+    `options` has the command line options of planning. `text` is the plan as it was shown,
+    `document` the complete plan as JSON.
+    """
+
+    organizations: tuple[SavedOrganization, ...]
+    options: PlanOptions
+    digest: str
     text: str
     document: str
+
+    @property
+    def parsed(self) -> Parsed:
+        """Return the configuration of all organizations."""
+        parts = [organization.parsed for organization in self.organizations]
+        return Parsed(
+            documents=tuple(document for part in parts for document in part.documents),
+            policies={name: digest for part in parts for name, digest in part.policies.items()},
+        )
+
+    @property
+    def review(self) -> Review:
+        """Return the review of the first organization; most plan files have one."""
+        return self.organizations[0].review
 
 
 def save_plan(plan: Plan, loaded: Loaded, options: PlanOptions, text: str = "") -> bytes:
@@ -57,13 +82,26 @@ def save_plan(plan: Plan, loaded: Loaded, options: PlanOptions, text: str = "") 
     Raises ConfigurationError if a file contains a secret as text, because the value must not be
     saved.
     """
-    _refuse_literals(loaded.desired)
+    return save_run(RunPlan.of(plan), [loaded], options, text)
+
+
+def save_run(run: RunPlan, loaded: Sequence[Loaded], options: PlanOptions, text: str = "") -> bytes:
+    """Return the content of a plan file for several organizations, each with its files."""
+    for files in loaded:
+        _refuse_literals(files.desired)
     # Allowed deletes are not saved: the plan is blocked until they are allowed again.
+    blocked = iter(guard_all(run.plans))
+    judged = tuple(
+        result._replace(value=result.value and result.value._replace(blocked=next(blocked)))
+        for result in run.organizations
+    )
+    extra = [
+        {"policies": dict(files.policies), "configuration": list(_configuration(files))}
+        for files in loaded
+    ]
     tree = {
-        **plan_tree(plan._replace(blocked=tuple(guard(plan))), __version__),
+        **run_tree(RunPlan(judged), __version__, extra),
         "options": {"only": list(options.only), "prune": options.prune},
-        "policies": dict(loaded.policies),
-        "configuration": list(_configuration(loaded)),
         "text": text,
     }
     return write_json({**tree, "checksum": checksum(tree)}).encode("ascii")
@@ -100,20 +138,27 @@ def parse_plan(raw: bytes, file: str) -> SavedPlan:
         raise StalePlanError(f"{file} is not in {only}", hint=_AGAIN)
     if tree.get("checksum") != checksum(tree):
         _refuse_edited(file)
-    if not validator(name=_SCHEMA).is_valid(tree):
+    is_valid = validator(name=_SCHEMA).is_valid(tree)
+    if not is_valid or not all("configuration" in each for each in tree["organizations"]):
         where = _invalid_part(tree)
         why = f"{where} is not valid" if where else "it has missing or unknown keys"
         raise ConfigurationError(f"{file} is not a saved plan: {why}", hint=_AGAIN)
-    review = read_review(tree)
-    if review.digest != tree["digest"]:
+    organizations = []
+    for organization in tree["organizations"]:
+        review = read_review(organization)
+        if review.digest != organization["digest"]:
+            _refuse_edited(file)
+        documents = tuple(map(_to_document, organization["configuration"]))
+        parsed = Parsed(documents=documents, policies=organization.get("policies", {}))
+        organizations.append(SavedOrganization(parsed, review))
+    reviews = [organization.review for organization in organizations]
+    digest = run_digest((each.origin, each.organization, each.digest) for each in reviews)
+    if digest != tree["digest"]:
         _refuse_edited(file)
     return SavedPlan(
-        parsed=Parsed(
-            documents=tuple(map(_to_document, tree["configuration"])),
-            policies=tree.get("policies", {}),
-        ),
+        organizations=tuple(organizations),
         options=PlanOptions(only=tuple(tree["options"]["only"]), prune=tree["options"]["prune"]),
-        review=review,
+        digest=digest,
         text=tree["text"],
         document=write_json(tree),
     )
@@ -125,7 +170,7 @@ def _document(raw: bytes, file: str) -> dict[str, Any]:
         json.dumps(tree, ensure_ascii=False).encode()  # fails for unpaired surrogates
     except (ValueError, RecursionError):
         tree = None
-    if not isinstance(tree, dict) or tree.get("kind") != "plan" or "configuration" not in tree:
+    if not isinstance(tree, dict) or tree.get("kind") != "plan" or "options" not in tree:
         raise ConfigurationError(f"{file} is not a saved plan", hint=_HINT)
     return tree
 

@@ -25,11 +25,14 @@ if TYPE_CHECKING:
     from reconciler.planning.review import Review as Review
     from reconciler.planning.run import RunPlan as RunPlan
     from reconciler.report import Report as Report
+    from reconciler.report import RunReport as RunReport
     from reconciler.source.export import Export as Export
     from reconciler.source.export import export as export
     from reconciler.source.saved_plan import load_plan as load_plan
     from reconciler.source.saved_plan import save_plan as save_plan
+    from reconciler.source.saved_plan import save_run as save_run
     from reconciler.workflow.applying import apply as apply
+    from reconciler.workflow.applying import apply_all as apply_all
     from reconciler.workflow.connection import Connection as Connection
     from reconciler.workflow.connection import connect as connect
     from reconciler.workflow.connection import connector as connector
@@ -63,10 +66,10 @@ _MODULES: Final = {
         "planning.planner": "PlanOptions",
         "planning.review": "Review",
         "planning.run": "RunPlan",
-        "report": "Report",
+        "report": "Report RunReport",
         "source.export": "Export export",
-        "source.saved_plan": "load_plan save_plan",
-        "workflow.applying": "apply",
+        "source.saved_plan": "load_plan save_plan save_run",
+        "workflow.applying": "apply apply_all",
         "workflow.connection": "Connection connect connector",
         "workflow.inputs": "Checked Gathered Inputs Source accept gather load load_all previous "
         "validate validate_all",

@@ -1,31 +1,66 @@
-"""The steps of every apply: plan, review, guards, confirmation, execute, report."""
+"""The steps of every apply: plan, review, guards, confirmation, execute, report.
+
+One organization is a run with one element.
+"""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import replace
+from typing import NamedTuple
 
 from reconciler.errors import (
     BlockedError,
+    ExitCode,
+    InternalError,
     NotConfirmedError,
     NotReviewedError,
+    ReconcilerError,
     StalePlanError,
     UnresolvedSecretsError,
 )
 from reconciler.execute.execute import execute
 from reconciler.findings import Severity, note, warning
-from reconciler.planning.guards import guard
+from reconciler.model import Live
+from reconciler.planning.guards import guard_all
 from reconciler.planning.plan import Delete, Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review, approve_all, check_digest, compare_with_review
+from reconciler.planning.run import OrganizationResult, RunPlan
+from reconciler.ports import Stop
 from reconciler.render.rows import one_line
-from reconciler.report import NOT_REVIEWED, Failed, Outcome, Report, Skipped
+from reconciler.report import (
+    NOT_REVIEWED,
+    Failed,
+    Outcome,
+    Report,
+    RunReport,
+    Skipped,
+    exit_code_of,
+)
 from reconciler.source.load import Loaded
 from reconciler.workflow.connection import Connection
-from reconciler.workflow.inputs import Checked, Gathered, gather, located
-from reconciler.workflow.planning import plan_of_live
+from reconciler.workflow.inputs import Checked, Gathered, OrganizationFiles, Source, located
+from reconciler.workflow.run import Planned, Target, plan_all
+
+
+class _Ready(NamedTuple):
+    """What an apply does in one organization: the part of its plan that is applied.
+
+    `skipped` are the reasons for the other operations, by index in the complete plan.
+    `expects_digest` means that the complete plan was approved by its digest.
+    """
+
+    target: Target
+    connection: Connection
+    gathered: Gathered
+    live: Live
+    complete: Plan
+    plan: Plan
+    skipped: Mapping[int, str]
+    expects_digest: bool = False
 
 
 def apply(
@@ -47,56 +82,248 @@ def apply(
     Raises the errors of `plan`, StalePlanError, UnresolvedSecretsError, BlockedError,
     NotConfirmedError: in each case nothing was written.
     """
-    if isinstance(review, str):
-        check_digest(review)
-    gathered = gather(checked, connection.key, writing=True)
     known = review if isinstance(review, Review) else None
-    complete_plan, live = plan_of_live(
-        gathered, connection.api, options=options, writing=True, review=known
+    files = OrganizationFiles(
+        organization=checked.desired.organization,
+        inputs=checked.inputs,
+        paths=tuple(checked.loaded.documents),
     )
-    made, skipped = complete_plan, dict[int, str]()
-    command = shlex.join(["webhooks", "plan", *(checked.inputs.apply_options or ())])
-    if isinstance(review, str):
-        if made.digest and made.digest != review:
-            raise StalePlanError(
-                "the plan differs from the reviewed plan; nothing was written",
-                differences=(f"reviewed  {review}", f"now       {made.digest}"),
-                hint=f"run `{command}`; if the plan is right, apply with its digest, "
-                "and with the same --base if it was made with one",
-            )
-        known = approve_all(made)
-    if known is not None:
-        # The caller records the resends of `options.reviewed`, so that each is sent once.
-        repeats = not options.reviewed
-        made, skipped = _reviewed(complete_plan, known, command, values=values, repeats=repeats)
-        made = made._replace(blocked=tuple(guard(made, options.allow_deletes)))
-    _require_secrets(made, gathered)
-    if made.blocked:
-        message = "the plan is blocked: nothing was written"
-        raise BlockedError(message, findings=made.blocked, hint=f"run `{command}` to see the plan")
-    if made.operations and not confirm(made):
+    target = Target(
+        source=Source(files, checked),
+        connection=connection,
+        options=options,
+        review=known,
+    )
+    report = apply_all(
+        [target],
+        confirm=lambda run: confirm(run.plans[0]),
+        allow_deletes=options.allow_deletes,
+        expect_digest=review if isinstance(review, str) else None,
+        values=values,
+    )
+    (result,) = report.organizations
+    if result.problem is not None:
+        raise result.problem
+    assert result.value is not None
+    return result.value
+
+
+def apply_all(
+    targets: Sequence[Target],
+    *,
+    confirm: Callable[[RunPlan], bool],
+    allow_deletes: int | None = None,
+    expect_digest: str | None = None,
+    values: bool = False,
+    keep_going: bool = False,
+) -> RunReport:
+    """Apply all targets one after another, if `confirm` returns true for what will be applied.
+
+    Everything that can stop an organization is known before the first write: its key, missing
+    secrets, guards, a stale review. Then nothing is written, unless `keep_going` continues with the
+    others; so it does after a failed organization. `confirm` is not called if nothing changes.
+    `expect_digest` is the digest of the complete run; `allow_deletes` is as for `plan_all`,
+    `values` as for `apply`.
+
+    Raises the errors of `plan_all`; NotConfirmedError, and StalePlanError for another digest: in
+    both cases nothing was written.
+    """
+    if expect_digest is not None:
+        check_digest(expect_digest)
+    reviewed = expect_digest is not None or any(target.review is not None for target in targets)
+    planned = plan_all(targets, allow_deletes=allow_deletes, writing=True, reviewed=reviewed)
+    complete = RunPlan(tuple(each.result for each in planned))
+    digest = complete.digest
+    if expect_digest is not None:
+        if complete.problems:
+            return RunReport(tuple(_as_reports(complete)), digest)
+        _require_digest(digest, expect_digest, planned)
+    ready = [
+        _attempt_to_prepare(each, approve=expect_digest is not None, values=values)
+        for each in planned
+    ]
+    ready = _judged(ready, allow_deletes)
+    to_apply = RunPlan(
+        tuple(
+            each.result._replace(value=part.plan)
+            if isinstance(part, _Ready)
+            else each.result._replace(value=None, problem=part)
+            for each, part in zip(planned, ready, strict=True)
+        )
+    )
+    if to_apply.problems and not keep_going:
+        return RunReport(tuple(_as_reports(to_apply)), digest)
+    if any(plan.operations for plan in to_apply.plans) and not confirm(to_apply):
         raise NotConfirmedError(
             "not confirmed: nothing was written",
             hint="type `yes` to confirm, or use --yes once the plan has been reviewed",
         )
-    with connection.stop as stop:
-        report = execute(
-            made,
-            gathered.secrets,
-            connection.api,
-            clock=connection.clock,
-            workers=connection.workers,
-            stop=stop,
-            watcher=connection.watcher,
-            reviewed=review is not None,
-            planned=live.webhooks,
+    return _carry_out(ready, to_apply, digest, reviewed=reviewed, keep_going=keep_going)
+
+
+def _as_reports(run: RunPlan) -> Iterator[OrganizationResult[Report]]:
+    """Yield the problems of a run; the other organizations were not started."""
+    for result in run.organizations:
+        yield OrganizationResult(result.name, result.files, problem=result.problem)
+
+
+def _attempt_to_prepare(
+    planned: Planned, *, approve: bool, values: bool
+) -> _Ready | ReconcilerError:
+    if planned.problem is not None:
+        return planned.problem
+    try:
+        return _prepare(planned, approve=approve, values=values)
+    except ReconcilerError as problem:
+        return problem
+
+
+def _prepare(planned: Planned, *, approve: bool, values: bool) -> _Ready:
+    """Return the reviewed part of a plan. Raises StalePlanError, NotReviewedError.
+
+    `approve` means that the complete plan was reviewed.
+    """
+    target, connection = planned.target, planned.target.connection
+    gathered, live, complete = planned.gathered, planned.live, planned.plan
+    assert connection is not None
+    assert gathered is not None
+    assert live is not None
+    assert complete is not None
+    review = approve_all(complete) if approve else target.review
+    made, skipped = complete, dict[int, str]()
+    if review is not None:
+        # The caller records the resends of `options.reviewed`, so that each is sent once.
+        repeats = not target.options.reviewed
+        command = _plan_command(target)
+        made, skipped = _reviewed(complete, review, command, values=values, repeats=repeats)
+    return _Ready(target, connection, gathered, live, complete, made, skipped, approve)
+
+
+def _plan_command(target: Target) -> str:
+    """Return the command that shows the plan."""
+    return shlex.join(["webhooks", "plan", *(target.checked.inputs.apply_options or ())])
+
+
+def _judged(
+    ready: Sequence[_Ready | ReconcilerError], allow_deletes: int | None
+) -> list[_Ready | ReconcilerError]:
+    """Return the same, with the problem of each organization that is blocked or lacks a secret.
+
+    The guards are judged on what would be applied.
+    """
+    blocked = iter(
+        guard_all([each.plan for each in ready if isinstance(each, _Ready)], allow_deletes)
+    )
+    judged: list[_Ready | ReconcilerError] = []
+    for part in ready:
+        if not isinstance(part, _Ready):
+            judged.append(part)
+            continue
+        part = part._replace(plan=part.plan._replace(blocked=next(blocked)))
+        try:
+            _require_secrets(part)
+            _require_unblocked(part)
+        except ReconcilerError as problem:
+            judged.append(problem)
+        else:
+            judged.append(part)
+    return judged
+
+
+def _require_unblocked(part: _Ready) -> None:
+    if part.plan.blocked:
+        raise BlockedError(
+            "the plan is blocked: nothing was written",
+            findings=part.plan.blocked,
+            hint=f"run `{_plan_command(part.target)}` to see the plan",
         )
-    report = _completed(report, complete_plan, skipped)
-    if isinstance(review, str):
-        is_suggested = checked.inputs.apply_options is not None
-        report = report._replace(plan_command=command if is_suggested else "")
+
+
+def _require_digest(digest: str, expected: str, planned: Sequence[Planned]) -> None:
+    """Raise StalePlanError unless the run has the expected digest or nothing to do."""
+    if digest and digest != expected:
+        raise StalePlanError(
+            "the plan differs from the reviewed plan; nothing was written",
+            differences=(f"reviewed  {expected}", f"now       {digest}"),
+            hint=f"run `{_plan_command(planned[0].target)}`; if the plan is right, apply with its "
+            "digest, and with the same --base if it was made with one",
+        )
+
+
+def _carry_out(
+    ready: Sequence[_Ready | ReconcilerError],
+    run: RunPlan,
+    digest: str,
+    *,
+    reviewed: bool,
+    keep_going: bool,
+) -> RunReport:
+    """Apply the organizations in their order.
+
+    A signal, an internal error and, unless `keep_going`, a failure end the run.
+    """
+    results: list[OrganizationResult[Report]] = []
+    connections = [part.connection for part in ready if isinstance(part, _Ready)]
+    stopped: ExitCode | None = None
+    ended = False
+    with ExitStack() as stack:
+        # One handler for the run: a signal between two organizations must not be forgotten.
+        stop = stack.enter_context(connections[0].stop) if connections else None
+        for part, result in zip(ready, _as_reports(run), strict=True):
+            if not isinstance(part, _Ready):
+                results.append(result)
+                continue
+            if ended and part.plan.operations:
+                results.append(result)
+                continue
+            assert stop is not None
+            if len(ready) > 1 and part.plan.operations:
+                number = len(results) + 1
+                part.connection.watcher.applying(result.name, number, len(ready), part.plan)
+            try:
+                result = result._replace(value=_apply_one(part, stop, reviewed=reviewed))
+            except ReconcilerError as problem:
+                result = result._replace(problem=problem)
+            except Exception as error:
+                if len(ready) == 1:
+                    raise
+                # The report of the organizations that were written must not be lost.
+                result = result._replace(problem=InternalError.of(error))
+                ended = True
+            results.append(result)
+            stopped = stopped or stop.requested()
+            ended = ended or stopped is not None
+            ended = ended or (exit_code_of(result) is not ExitCode.OK and not keep_going)
+    is_left = any(exit_code_of(result) is not ExitCode.OK for result in results)
+    return RunReport(tuple(results), digest, stopped if is_left else None)
+
+
+def _apply_one(part: _Ready, stop: Stop, *, reviewed: bool) -> Report:
+    """Apply one organization. Raises the errors of `execute`, and of an unreachable server."""
+    connection = part.connection
+    unreachable = connection.unreachable()
+    if unreachable is not None and part.plan.operations:
+        raise unreachable
+    report = execute(
+        part.plan,
+        part.gathered.secrets,
+        connection.api,
+        clock=connection.clock,
+        workers=connection.workers,
+        stop=stop,
+        watcher=connection.watcher,
+        reviewed=reviewed,
+        planned=part.live.webhooks,
+    )
+    connection.disconnect()
+    report = _completed(report, part.complete, part.skipped)
+    if part.expects_digest:
+        is_suggested = part.target.checked.inputs.apply_options is not None
+        command = _plan_command(part.target) if is_suggested else ""
+        report = report._replace(plan_command=command)
     with suppress(Exception):  # positions are for display only
-        placed = tuple(_placed(each, checked.loaded) for each in report.outcomes)
+        loaded = part.target.checked.loaded
+        placed = tuple(_placed(outcome, loaded) for outcome in report.outcomes)
         return report._replace(outcomes=placed)
     return report
 
@@ -132,9 +359,10 @@ def _reviewed(
     return agreed._replace(notes=(*agreed.notes, *notes)), found.unreviewed
 
 
-def _require_secrets(made: Plan, gathered: Gathered) -> None:
+def _require_secrets(part: _Ready) -> None:
     """Raise UnresolvedSecretsError if the plan sends a secret that has no value."""
-    missing = {use.reference for use in made.secrets} - frozenset(gathered.secrets)
+    gathered = part.gathered
+    missing = {use.reference for use in part.plan.secrets} - frozenset(gathered.secrets)
     if not missing:
         return
     names = {str(each._replace(version=None)) for each in missing}

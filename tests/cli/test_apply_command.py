@@ -32,10 +32,11 @@ def test_without_a_terminal_apply_needs_yes(shell: Shell, server: Cloud) -> None
     assert server.writes() == []
 
 
-def test_no_changes_need_no_confirmation(shell: Shell, server: Cloud) -> None:
-    """A plan without changes is not confirmed, but a misspelled selection is an error."""
-    idle = "warning[only-matches-nothing]: --only 'deploys' matches no declared or live webhook"
-    expect(shell("apply", "--only", "deploys", **server.environ), 0, idle, "No changes.")
+def test_a_selection_matches_something(shell: Shell, server: Cloud) -> None:
+    """A misspelled selection is an error."""
+    idle = "--only 'deploys' matches no declared or live webhook"
+    expect(shell("apply", "--only", "Deploys", "--only", "deploys", **server.environ), 8, idle)
+    expect(shell("apply", "--only", "deploys", **server.environ), 64, idle)
 
 
 def test_expected_digest(shell: Shell, server: Cloud) -> None:
@@ -128,7 +129,7 @@ def test_report_file(shell: Shell, file: File, server: Cloud, tmp_path: Path) ->
     """The JSON report is also written to a file, for a failure too."""
     saved, line = tmp_path / "report.json", ("apply", "--yes", "--report", "report.json")
     assert shell(*line, **server.environ).code == 0
-    assert json.loads(saved.read_text())["counts"]["created"] == 2
+    assert json.loads(saved.read_text())["organizations"][0]["counts"]["created"] == 2
     file(value_updated="oops")
     assert shell(*line, **server.environ).code == 3
     assert json.loads(saved.read_text())["error"]["exit_code"] == 3
@@ -157,7 +158,7 @@ def test_unwritable_report(shell: Shell, file: File, cloud: MakeCloud, tmp_path:
         assert "error[output]: cannot write " in done.err
     command = ("apply", "--yes", "--format", "json", "--report", "reports/report.json")
     done = shell(*command, **server.environ)
-    assert (done.code, json.loads(done.out)["counts"]["created"]) == (7, 2)
+    assert (done.code, json.loads(done.out)["organizations"][0]["counts"]["created"]) == (7, 2)
     assert "error[output]: cannot write " in done.err
 
 

@@ -1,4 +1,4 @@
-"""One command works on the files of several organizations."""
+"""One command works on the files of several organizations, as one run."""
 
 from __future__ import annotations
 
@@ -87,8 +87,15 @@ def test_an_apply_stops_at_the_first_failure_without_keep_going(run: Run, tmp_pa
     assert run("apply -f orgs/Acme.yaml --yes").code == 0
     text = FILE.format(name="Acme", head=broken).replace("name: A,", "name: B,")
     write(tmp_path, {"orgs/Acme.yaml": text})
-    expect(run("apply -f orgs --yes"), 5, "Organizations failed: Acme; not started: Globex;")
-    expect(run("apply -f orgs --yes --keep-going"), 5, "1 created", "failed: Acme; applied: Globex")
+    expect(run("apply -f orgs --yes"), 5, "Failed (blocked): Acme.\nNot started: Globex.")
+    done = run("apply -f orgs --yes --keep-going")
+    expect(
+        done,
+        7,
+        "1 created",
+        "Failed (blocked): Acme.\nExit 7: incomplete",
+        "\n2 organizations: 1 applied, 1 failed.",
+    )
 
 
 @pytest.mark.parametrize(
@@ -110,7 +117,7 @@ def test_keep_going_continues_after_every_error_of_one_organization(
     both: Cloud, run: Run, tmp_path: Path, head: str, more: dict[str, str], code: int, expected: str
 ) -> None:
     """The error names the organization and its file; the last line shows the result of each."""
-    expect(run("apply -f orgs --yes"), 0, "applied: Acme, Globex")
+    expect(run("apply -f orgs --yes"), 0, "2 organizations: 2 applied.")
     text = FILE.format(name="Globex", head=head).replace("name: A,", "name: B,")
     profile = "profiles: {far: {api_key: some-example-key, server_url: 'http://127.0.0.1:9'}}"
     write(tmp_path, {"orgs/Globex.yaml": text, ".config/cloudtruth/cli.yml": profile})
@@ -125,26 +132,72 @@ def test_keep_going_continues_after_every_error_of_one_organization(
         profile = profile.replace("profiles: {", f"profiles: {{default: {{api_key: {keyed}}}, ")
         write(tmp_path, {".config/cloudtruth/cli.yml": profile})
     named = "Globex (orgs/Globex.yaml"
+    done = run("apply -f orgs --yes --deadline 5", **more)
+    expect(done, code, expected, named, "Not started: Acme, Initech.", "--keep-going continues")
+    assert len(both.writes()) == before
     done = run("apply -f orgs --yes --keep-going --deadline 5", **more)
-    expect(done, code, expected, named, "Organizations applied: Acme, Initech; failed: Globex")
+    expect(done, 7, expected, named, "3 organizations: 1 applied, 1 unchanged, 1 failed.")
     assert len(both.writes()) == before + 1
 
 
-def test_options_and_commands_for_one_organization_are_rejected(run: Run) -> None:
-    """A saved plan, a report, a digest and a number of deletes belong to one organization; so do
-    two commands.
-    """
-    one = (
-        "plan orgs -o p.json",
-        "apply -f orgs --report r",
-        "doctor -f orgs",
-        "check orgs --deliver Scratch",
-    )
-    for line in (*one, "apply -f orgs --allow-deletes 2"):
-        expect(run(line), 64, "the files declare several: Acme, Globex")
+def test_a_plan_file_a_digest_and_a_report_cover_the_run(run: Run, tmp_path: Path) -> None:
+    """One file has the plans of all organizations, one digest approves all of their operations."""
+    planned = json.loads(run("plan orgs --format json").out)
+    counted = {"organizations": 2, "to_change": 2, "create": 2, "failed": 0}
+    assert counted.items() <= planned["totals"].items()
+    other = "sha256:" + "0" * 64
+    line = "apply -f orgs --yes --expect-digest"
+    expect(run(f"{line} {other}"), 6, f"reviewed  {other}", f"now       {planned['digest']}")
+    expect(run(f"{line} {planned['digest']} --keep-going"), 64, "--keep-going cannot be used")
+    digest_of_one = json.loads(run("plan orgs/Acme.yaml --format json").out)["digest"]
+    assert run("plan orgs -o p.json").code == 0
+    expect(run("show p.json"), 0, "In 2 organizations: Acme, Globex:")
+    expect(run("apply orgs/Globex.yaml --yes"), 0, "1 created")
+    assert json.loads(run("plan orgs --format json").out)["digest"] == digest_of_one
+    done = run(f"apply p.json --yes --expect-digest {planned['digest']} --report r.json")
+    expect(done, 0, "2 organizations: 1 applied, 1 unchanged.")
+    report = json.loads((tmp_path / "r.json").read_text())
+    states = {each["organization"]["name"]: each["state"] for each in report["organizations"]}
+    assert (report["exit_code"], states) == (0, {"Acme": "applied", "Globex": "unchanged"})
+    expect(run(f"{line} {other}"), 0, "already applied, or these files lack the change")
 
 
-@pytest.mark.parametrize("line", ["plan", "plan -o p.json"])
+@pytest.mark.parametrize(
+    ("limits", "names", "code", "shown"),
+    [
+        ("", 22, 5, "42 webhooks would be deleted in 2 organizations, more than 20"),
+        ("", 22, 5, "--allow-deletes 42, or set `limits: {max_deletes: 21}` in a file that they"),
+        ("limits: {max_deletes: 30}", 22, 0, "2 organizations: 2 to change. 0 to create"),
+        ("limits: {max_deletes: 3}", 5, 5, "4 webhooks would be deleted; limits.max_deletes is 3"),
+    ],
+)
+def test_deletes_of_all_organizations_are_limited_together(
+    run: Run, tmp_path: Path, limits: str, names: int, code: int, shown: str
+) -> None:
+    """An organization with a limit in its files is judged by that alone."""
+    entry = '  - {{name: {0}, type: generic, event_types: ["*"], configuration: {{url: "https://x.example"}}}}\n'
+    many = "".join(entry.format(f"hook-{number}") for number in range(names))
+    one = entry.format("hook-0")
+    for text, head in ((many, ""), (one, limits)):
+        for name in ("Acme", "Globex"):
+            key = f"organization: {name}\napi_key: {{env: {name.upper()}_KEY}}\n{head}\nwebhooks:\n"
+            write(tmp_path, {f"orgs/{name}.yaml": key + text})
+        if text == many:
+            assert run("apply -f orgs --yes").code == 0
+    shown = shown.replace("0 to create", f"{2 * names - 2} to delete")
+    expect(run("plan orgs"), code, shown)
+    if code:
+        total = 2 * names - 2
+        expect(run(f"apply orgs --yes --allow-deletes {total - 1}"), 5, f"delete {total}")
+        expect(run(f"apply orgs --yes --allow-deletes {total}"), 0, f"{total} deleted")
+
+
+def test_commands_for_one_organization_reject_several(run: Run) -> None:
+    """A proof of deliveries needs the files of one organization."""
+    expect(run("check orgs --deliver Scratch"), 64, "the files declare several: Acme, Globex")
+
+
+@pytest.mark.parametrize("line", ["plan", "plan --format json"])
 def test_the_name_of_an_organization_is_shown_like_other_names(
     shell: Shell, tmp_path: Path, line: str
 ) -> None:
@@ -273,8 +326,8 @@ def test_a_local_run_has_an_emulated_organization_for_each(shell: Shell, tmp_pat
     """Each organization keeps its webhooks, also for a run of its file alone."""
     files(tmp_path, Acme="", Globex="")
     line = ["apply", "-f", "orgs", "--local", "--yes"]
-    expect(shell(*line), 0, "webhooks for Acme", "webhooks for Globex", "1 created")
-    expect(shell(*line), 0, without=("1 created", "1 updated"))
+    expect(shell(*line), 0, "In 2 organizations: Acme, Globex", "2 created")
+    expect(shell(*line), 0, without=("created", "updated"))
     expect(shell("plan", "orgs/Globex.yaml", "--local"), 0, "No changes. 1 webhook matches.")
     for name in ("Globex", "Acme"):
         expect(shell("status", "--local", "--organization", name), 0, f"webhooks for {name}")
@@ -290,13 +343,13 @@ def test_results_of_several_organizations_are_one_stream(shell: Shell, tmp_path:
 
 
 def test_the_prompt_names_the_organization(shell: Shell, tmp_path: Path) -> None:
-    """The message after a `no` has the organization, too; then the run ends."""
+    """One confirmation covers all organizations; after a `no` nothing is written."""
     files(tmp_path, Acme="", Globex="")
-    done = shell("apply", "-f", "orgs", "--local", terminal=True, keys="yes\nno\n")
-    refused = "Globex (orgs/Globex.yaml): the answer was not `yes`: nothing was written"
-    named = ("Apply 1 change to Globex?", refused)
-    summary = "Organizations applied: Acme; not confirmed: Globex"
-    expect(done, 8, *named, summary, without=("keep-going",))
+    line = ("apply", "-f", "orgs", "--local")
+    done = shell(*line, terminal=True, keys="no\n")
+    question = "Apply 2 changes in 2 organizations? Type `yes` to confirm: "
+    expect(done, 8, question, "the answer was not `yes`: nothing was written")
+    expect(shell(*line, terminal=True, keys="yes\n"), 0, question, "2 organizations: 2 applied.")
 
 
 def test_an_invalid_policy_is_reported_once(shell: Shell, tmp_path: Path) -> None:

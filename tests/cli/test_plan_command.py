@@ -141,7 +141,7 @@ def test_saved_plan(shell: Shell, file: File, tmp_path: Path) -> None:
         shell("plan", "--local", "-f", "plan.json"), 3, "this is a plan, not a configuration file"
     )
     expect(shell("show", "plan.json"), 0, "Plan: 2 to create")
-    assert json.loads(shell("show", "plan.json", "--format", "json").out)["counts"]["create"] == 2
+    assert json.loads(shell("show", "plan.json", "--format", "json").out)["totals"]["create"] == 2
 
 
 def test_blocked_plan(shell: Shell, file: File, server: Cloud) -> None:

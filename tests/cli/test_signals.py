@@ -68,7 +68,9 @@ def handled(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
 
 
 def reported_outcomes(out: str) -> list[tuple[str, str]]:
-    return [(each["name"], each["outcome"]) for each in json.loads(out)["outcomes"]]
+    return [
+        (each["name"], each["outcome"]) for each in json.loads(out)["organizations"][0]["outcomes"]
+    ]
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def test_each_edit_unblocks(shell: Shell, file: File, situation: str) -> None:
     plan = ("plan", "--local", "--timeout", "7")
     blocked = shell(*plan, "--format", "json", **SECRETS)
     assert blocked.code == 5
-    edits = [each["text"] for each in json.loads(blocked.out)["unblock"]]
+    edits = [each["text"] for each in json.loads(blocked.out)["organizations"][0]["unblock"]]
     assert [kind(each) for each in edits] == expected
     text, markdown = (
         shell(*plan, "--format", form, **SECRETS).out for form in ("text", "markdown")
@@ -82,7 +82,7 @@ def test_another_number_is_replaced(shell: Shell, file: File) -> None:
     assert shell("apply", "--local", "--yes", **SECRETS).code == 0
     write(file, declaring("kept"))
     blocked = shell("plan", "--local", "--allow-deletes", "3", "--format", "json", **SECRETS)
-    (edit,) = json.loads(blocked.out)["unblock"]
+    (edit,) = json.loads(blocked.out)["organizations"][0]["unblock"]
     assert edit["text"] == f"webhooks apply --local --allow-deletes {len(EASY)}"
     assert shell(*shlex.split(edit["text"])[1:], "--yes", **SECRETS).code == 0
 

@@ -151,7 +151,7 @@ SETUPS: Final[Mapping[str, BlockSetup]] = {
         prints=("Probe", "create", "the webhook no longer exists"),
     ),
     "docs/doctor.md: For a bug report": BlockSetup(
-        files={"webhooks.yaml": EXAMPLE}, prints=('"format_version": "2"',)
+        files={"webhooks.yaml": EXAMPLE}, prints=('"format_version": "3"',)
     ),
     "docs/file.md: The configuration file": BlockSetup(
         files={"webhooks.yaml": EXAMPLE}, prints=("Valid: 4 webhooks",)
@@ -218,7 +218,7 @@ SETUPS: Final[Mapping[str, BlockSetup]] = {
     ),
     "docs/deliveries.md: In a pipeline": BlockSetup(
         files={"webhooks.yaml": EXAMPLE}, live=EXAMPLE,
-        prints=('"format_version": "2"', '"channel"'),
+        prints=('"format_version": "3"', '"channel"'),
     ),
 }  # fmt: skip
 """Every block of type `sh`, and every workflow with commands, by its name."""

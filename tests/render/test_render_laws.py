@@ -227,7 +227,9 @@ def test_a_status_is_inert(
     rows = text.split("\n\n")[1].splitlines()
     assert len(rows) == max(1, len(found))
     assert max(map(columns, rows)) <= min(width, 100)
-    assert [each["name"] for each in json.loads(document)["webhooks"]] == [e.name for e in found]
+    assert [each["name"] for each in json.loads(document)["organizations"][0]["webhooks"]] == [
+        e.name for e in found
+    ]
 
 
 @few

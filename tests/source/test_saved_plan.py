@@ -92,6 +92,12 @@ def edit_plan(raw: bytes, edit: Edit, *, sealed: bool = True) -> bytes:
     return json.dumps(tree).encode()
 
 
+def only(tree: dict[str, Any]) -> dict[str, Any]:
+    """Return the only organization of a document."""
+    (organization,) = tree["organizations"]
+    return organization
+
+
 def reread(raw: bytes, allow: tuple[str, ...] = ()) -> Loaded:
     """Return the declarations in a saved plan."""
     return load_parsed(parse_plan(raw, FILE).parsed, Rules(allow_secrets=allow))
@@ -103,7 +109,7 @@ SAVED = saved(ONE)
 
 
 def part(tree: dict[str, Any]) -> Any:
-    return tree["configuration"][0]
+    return only(tree)["configuration"][0]
 
 
 def positions(desired: Desired) -> list[str]:
@@ -169,9 +175,9 @@ CHANGED = r"^plan\.json was changed after it was saved$"
 NO_PLAN = r"^plan\.json is not a saved plan"
 UNSEALED: tuple[Edit, ...] = (
     lambda tree: tree.update(tool_version="0"),
-    lambda tree: tree.update(organization={**tree["organization"], "id": "o-2"}),
-    lambda tree: tree["operations"].pop(),
-    lambda tree: tree["configuration"].pop(),
+    lambda tree: only(tree).update(organization={**only(tree)["organization"], "id": "o-2"}),
+    lambda tree: only(tree)["operations"].pop(),
+    lambda tree: only(tree)["configuration"].pop(),
     lambda tree: tree.update(checksum=None),
     lambda tree: tree.update(extra=1),
     lambda tree: tree.pop("checksum"),
@@ -180,23 +186,38 @@ UNSEALED: tuple[Edit, ...] = (
 
 SEALED: tuple[tuple[Edit, str], ...] = (
     (lambda tree: tree.update(digest=f"sha256:{'0' * 64}"), CHANGED),
-    (lambda tree: tree["operations"][0].update(digests=[]), CHANGED),
-    (lambda tree: tree.update(origin="https://elsewhere.example"), CHANGED),
+    (lambda tree: only(tree)["operations"][0].update(digests=[]), CHANGED),
+    (lambda tree: only(tree).update(origin="https://elsewhere.example"), CHANGED),
     *(
         (partial(dict.update, format_version=version), "is not in plan format")
         for version in ("1", "0", 2, None)
     ),
-    (lambda tree: tree.update(origin=1), f"{NO_PLAN}: origin"),
-    (lambda tree: tree.pop("counts"), f"{NO_PLAN}: it has missing or unknown keys"),
+    (lambda tree: only(tree).update(origin=1), f"{NO_PLAN}: organizations.0.origin"),
+    (lambda tree: only(tree).pop("counts"), rf"{NO_PLAN}: organizations\.0"),
     (lambda tree: tree.update(extra=1), f"{NO_PLAN}: it has missing or unknown keys"),
-    (lambda tree: tree.pop("options"), f"{NO_PLAN}: it has missing or unknown keys"),
-    (lambda tree: tree["counts"].update(live=-1), rf"{NO_PLAN}: counts\.live"),
-    (lambda tree: tree["operations"].append(1), rf"{NO_PLAN}: operations\.1"),
-    (lambda tree: tree["operations"][0].update(digests=["x"]), rf"{NO_PLAN}: operations\.0"),
-    (lambda tree: tree.update(resends=[{}]), rf"{NO_PLAN}: resends\.0"),
-    (lambda tree: part(tree).update(content=[]), rf"{NO_PLAN}: configuration\.0\.content"),
-    (lambda tree: part(tree)["content"].pop("webhooks"), rf"{NO_PLAN}: configuration\.0"),
-    (lambda tree: part(tree).update(lines=[10**9]), rf"{NO_PLAN}: configuration\.0\.lines"),
+    (lambda tree: tree.pop("options"), f"{NO_PLAN}$"),
+    (
+        lambda tree: only(tree)["counts"].update(live=-1),
+        rf"{NO_PLAN}: organizations.0.counts\.live",
+    ),
+    (lambda tree: only(tree)["operations"].append(1), rf"{NO_PLAN}: organizations.0.operations\.1"),
+    (
+        lambda tree: only(tree)["operations"][0].update(digests=["x"]),
+        rf"{NO_PLAN}: organizations.0.operations\.0",
+    ),
+    (lambda tree: only(tree).update(resends=[{}]), rf"{NO_PLAN}: organizations.0.resends\.0"),
+    (
+        lambda tree: part(tree).update(content=[]),
+        rf"{NO_PLAN}: organizations.0.configuration\.0\.content",
+    ),
+    (
+        lambda tree: part(tree)["content"].pop("webhooks"),
+        rf"{NO_PLAN}: organizations.0.configuration\.0",
+    ),
+    (
+        lambda tree: part(tree).update(lines=[10**9]),
+        rf"{NO_PLAN}: organizations.0.configuration\.0\.lines",
+    ),
     (lambda tree: tree["options"].update(prune="no"), rf"{NO_PLAN}: options\.prune"),
 )
 """Changes with a correct checksum."""
@@ -299,5 +320,7 @@ def test_a_saved_plan_declares_only_what_a_file_may(
 def test_allow_deletes_is_not_saved() -> None:
     """`--allow-deletes` must be given again to apply the saved plan."""
     raw = saved(declared(), live(live_slack()), allow_deletes=1)
-    assert [each["rule"] for each in json.loads(raw)["blocked"]] == ["nothing-declared"]
+    assert [each["rule"] for each in json.loads(raw)["organizations"][0]["blocked"]] == [
+        "nothing-declared"
+    ]
     assert parse_plan(raw, FILE).options.allow_deletes is None

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler import workflow
 from reconciler.cli.commands.plan import PLAN_OPTIONS, apply_options, check_output, plan_options
-from reconciler.cli.connection import Progress, connected
+from reconciler.cli.connection import Progress, connected_all
 from reconciler.cli.errors import translate
 from reconciler.cli.options import FILE_OPTIONS, Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, OutputError, StalePlanError, UsageError
 from reconciler.render import PLAIN, RENDERERS, View
 from reconciler.render.words import fallback_summary, plural
+from reconciler.report import State, state_of
 from reconciler.source.saved_plan import is_saved_plan
 from reconciler.source.write import FileKind, check_writable, write_atomically
 
@@ -31,13 +32,13 @@ if TYPE_CHECKING:
         Option("--expect-digest", group="Plan", metavar="DIGEST", env="WEBHOOKS_EXPECT_DIGEST",
                help="Apply only if the plan has this digest or is empty."),
         Option("-y", "--yes", group="Plan", is_flag=True, help="Do not ask for confirmation."),
-        Option("--keep-going", group="Plan", is_flag=True, expose_value=False,
+        Option("--keep-going", group="Plan", is_flag=True,
                help="Continue with the next organization if one fails."),
         Option("--report", group="Output", metavar="FILE", env="WEBHOOKS_REPORT",
                help="Also write the report as JSON; - is standard output."),
     ),
 )  # fmt: skip
-def run(session: Session, **options: Any) -> int:
+def run(session: Session, report: str | None, format: str, keep_going: bool, **own: Any) -> int:
     """PATH is a file or a directory, as for `plan`, or a saved plan. Shows the plan and asks for
     confirmation. Checks files, organization, listing, secrets and guards before the first write.
     Deletes last (except duplicates), and only if everything else succeeded. If a run is incomplete,
@@ -58,27 +59,17 @@ def run(session: Session, **options: Any) -> int:
         # try a file without an account
         webhooks apply -f examples/webhooks.yaml --local
     """
-    planfile = _saved_plan(session)
-    if planfile is None:
-        return session.for_each_organization(_run, options, needs_key=True)
-    return _run(session, planfile=planfile, **options)
-
-
-def _saved_plan(session: Session) -> str | None:
-    """Return the path of the saved plan among the paths, None if there are only files."""
-    directory = session.process.directory
-    plans = (path for path in session.files if is_saved_plan(directory / path))
-    return next(plans, None)
-
-
-def _run(
-    session: Session, report: str | None, format: str, planfile: str | None = None, **own: Any
-) -> int:
     console, target = session.console, session.path(report)
     if target is not None:
         check_writable(target, over=FileKind.REPORT)
+    if own["expect_digest"] is not None and keep_going:
+        raise UsageError(
+            "--keep-going cannot be used with --expect-digest: the digest covers the complete run",
+            hint="leave out one of them",
+        )
     try:
-        result = _apply(session, planfile, target, own)
+        result = _apply(session, target, own, keep_going=keep_going)
+        session.show_problems(result.organizations)
     except (Exception, KeyboardInterrupt) as problem:
         if report is not None and not isinstance(problem, UsageError):
             _write(session, target, RENDERERS["json"]().render_error(translate(problem)))
@@ -87,8 +78,11 @@ def _run(
     if shown is not None:
         session.show(shown, failed=result.exit_code != 0, to_stderr=report == "-")
     if console.failed:
-        console.message("error", fallback_summary(result))
+        console.message("error", fallback_summary(result.reports))
         console.failed = False  # the exit code is that of the apply
+    states = [state_of(each) for each in result.organizations]
+    if State.NOT_STARTED in states and result.stopped is None and own["expect_digest"] is None:
+        console.message("note", "--keep-going continues with the next organization if one fails")
     if report is not None:
         document = _rendered(session, result, "json", PLAIN)
         if document is None or not _write(session, target, document):
@@ -97,34 +91,34 @@ def _run(
 
 
 def _apply(
-    session: Session, planfile: str | None, target: Path | None, own: dict[str, Any]
-) -> workflow.Report:
+    session: Session, target: Path | None, own: dict[str, Any], *, keep_going: bool
+) -> workflow.RunReport:
     """Load the files or the saved plan, connect, and apply."""
     yes: bool = own["yes"]
-    review: workflow.Review | str | None = own["expect_digest"]
+    expect_digest: str | None = own["expect_digest"]
+    planfile = _saved_plan(session)
     if planfile is None:
-        checked = session.load(apply_options(session, session.files))
-        options = plan_options(checked, own)
+        targets = [
+            workflow.Target(source, options=plan_options(source.checked, own))
+            for source in session.load_all(apply_options(session, session.files))
+        ]
     else:
-        saved = _saved(session, planfile, own["expect_digest"])
-        review, options = saved.review, saved.options._replace(allow_deletes=own["allow_deletes"])
-        files = [each.file for each in saved.parsed.documents]
-        words = apply_options(session, files, ())
-        session.inputs = session.inputs._replace(paths=(), parsed=saved.parsed, apply_options=words)
-        session.only_organization()
-        checked = workflow.load(session.inputs)
-    check_output(target, checked)
+        targets = _saved_targets(session, _saved(session, planfile, expect_digest))
+        expect_digest = None  # it is that of the file, whose operations may be done already
+    for each in targets:
+        check_output(target, each.checked)
     console, progress = session.console, Progress(session)
 
-    def agree(plan: workflow.Plan) -> bool:
+    def agree(plans: workflow.RunPlan) -> bool:
         view = session.view(
             session.process.stderr,
             apply_options=None,
             verbosity=max(0, console.verbosity),  # with --quiet, too, to show what is confirmed
         )
-        console.record_rules((*plan.notes, *plan.relaxed, *plan.blocked))
+        for plan in plans.plans:
+            console.record_rules((*plan.notes, *plan.relaxed, *plan.blocked))
         try:
-            shown = RENDERERS["text"]().render_plan(plan, view)
+            shown = RENDERERS["text"]().render_run(plans, view)
         except Exception as problem:
             if not yes:
                 raise
@@ -135,19 +129,48 @@ def _apply(
             console.info(shown)
         else:
             console.write_stderr(f"{shown}\n")
+        changes = sum(len(plan.operations) for plan in plans.plans)
         if not yes:
-            label, deletes = session.organization_label, len(plan.deletes)
-            where = "" if label is None else f" to {label}"
+            deletes = sum(len(plan.deletes) for plan in plans.plans)
+            count = sum(bool(plan.operations) for plan in plans.plans)
+            where = f" in {plural(count, 'organization')}" if len(targets) > 1 else ""
             risk = f" ({plural(deletes, 'delete')})" if deletes else ""
-            session.confirm(f"Apply {plural(len(plan.operations), 'change')}{where}{risk}?")
-            connection.restart()  # waiting for an answer does not use up the run's time
-        progress.phase("checking that the plan is still current", total=len(plan.operations))
+            session.confirm(f"Apply {plural(changes, 'change')}{where}{risk}?")
+            for each in connected:
+                if each.connection is not None:  # an answer does not use up the run's time
+                    each.connection.restart()
+        progress.phase("checking that the plan is still current", total=changes)
         return True
 
-    with connected(session, progress=progress) as connection:
-        return workflow.apply(
-            checked, connection, options=options, confirm=agree, review=review, values=yes
+    with connected_all(session, targets, progress=progress) as connected:
+        return workflow.apply_all(
+            connected,
+            confirm=agree,
+            allow_deletes=own["allow_deletes"],
+            expect_digest=expect_digest,
+            values=yes,
+            keep_going=keep_going,
         )
+
+
+def _saved_targets(session: Session, saved: SavedPlan) -> list[workflow.Target]:
+    """Return the organizations of a saved plan."""
+    files = [document.file for document in saved.parsed.documents]
+    words = apply_options(session, files, ())
+    session.inputs = session.inputs._replace(paths=(), parsed=saved.parsed)
+    sources = session.load_all(words)
+    # Grouped by organization in the same order as when the plan was saved.
+    return [
+        workflow.Target(source, options=saved.options, review=organization.review)
+        for source, organization in zip(sources, saved.organizations, strict=True)
+    ]
+
+
+def _saved_plan(session: Session) -> str | None:
+    """Return the path of the saved plan among the paths, None if there are only files."""
+    directory = session.process.directory
+    plans = (path for path in session.files if is_saved_plan(directory / path))
+    return next(plans, None)
 
 
 def _saved(session: Session, planfile: str, expect_digest: str | None) -> SavedPlan:
@@ -160,21 +183,21 @@ def _saved(session: Session, planfile: str, expect_digest: str | None) -> SavedP
         )
         raise UsageError(f"{shlex.join(conflicting)} cannot be used with a saved plan", hint=hint)
     saved = workflow.load_plan(planfile, session.process.directory)
-    if expect_digest is not None and saved.review.digest not in ("", expect_digest):
+    if expect_digest is not None and saved.digest not in ("", expect_digest):
         raise StalePlanError(
             f"{planfile} is not the reviewed plan; nothing was written",
-            differences=(f"reviewed  {expect_digest}", f"{planfile}  {saved.review.digest}"),
+            differences=(f"reviewed  {expect_digest}", f"{planfile}  {saved.digest}"),
             hint="pass this file's digest, or the matching plan file",
         )
     return saved
 
 
-def _rendered(session: Session, result: workflow.Report, format: str, view: View) -> str | None:
+def _rendered(session: Session, result: workflow.RunReport, format: str, view: View) -> str | None:
     """Return the rendered report; None, after printing a summary line, if rendering fails."""
     try:
-        return RENDERERS[format]().render_report(result, view)
+        return RENDERERS[format]().render_run_report(result, view)
     except Exception as problem:
-        session.console.message("error", fallback_summary(result, problem))
+        session.console.message("error", fallback_summary(result.reports, problem))
         return None
 
 

@@ -15,9 +15,10 @@ from reconciler import workflow
 from reconciler.cli.connection import connected_all
 from reconciler.cli.options import CONNECTION_OPTIONS, FILE_OPTIONS, Option, command
 from reconciler.cli.session import Session
-from reconciler.errors import ExitCode, ReconcilerError, UsageError
+from reconciler.errors import ExitCode, OutputError, ReconcilerError, UsageError
 from reconciler.model import Scheme
 from reconciler.render import RENDERERS
+from reconciler.render.words import plural
 from reconciler.source.files import DEFAULT_FILE, STDIN, STDIN_NAME, display_name, file_matcher
 from reconciler.source.history import commit_of, git_in, is_revision
 from reconciler.source.secrets import references
@@ -141,8 +142,6 @@ def run(session: Session, out: str | None, format: str, detailed_exitcode: bool,
 
         write.check_writable(target, over=write.FileKind.PLAN)
     planned = apply_options(session, session.files)
-    if out is not None:
-        session.only_organization("--out")
     targets = [
         workflow.Target(source, options=plan_options(source.checked, own))
         for source in session.load_all(planned)
@@ -156,7 +155,6 @@ def run(session: Session, out: str | None, format: str, detailed_exitcode: bool,
     gathered = [each.gathered for each in organizations if each.gathered is not None]
     view = session.view(
         missing=frozenset().union(*(each.missing_references for each in gathered)),
-        key_source=connected[0].key_source,
         plan_file=out,
         # A saved plan has its files and the other options.
         apply_options=planned if out is None else apply_options(session, (), PLAN_OPTIONS[-1:]),
@@ -165,8 +163,13 @@ def run(session: Session, out: str | None, format: str, detailed_exitcode: bool,
     if out is not None:
         view = view._replace(shows_digest=True)
         text = RENDERERS["text"]().render_run(made, view._replace(color=False, verbosity=0))
-        first = targets[0]
-        saved = workflow.save_plan(made.plans[0], first.checked.loaded, first.options, text)
+        if made.problems:
+            raise OutputError(
+                f"the plan was not saved: {plural(len(made.problems), 'organization')} failed",
+                hint="a saved plan has all organizations; choose some with -f",
+            )
+        loaded = [each.checked.loaded for each in targets]
+        saved = workflow.save_run(made, loaded, targets[0].options, text)
         if target is not None:
             write.write_atomically(target, saved, over=write.FileKind.PLAN)
         else:

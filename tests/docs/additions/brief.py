@@ -6,7 +6,7 @@ from reconciler.errors import ReconcilerError
 from reconciler.findings import Finding
 from reconciler.planning.run import RunPlan
 from reconciler.render import PLAIN, View
-from reconciler.report import Report
+from reconciler.report import RunReport
 
 
 def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
@@ -24,6 +24,6 @@ def render_run(run: RunPlan, view: View = PLAIN) -> str:
     return f"{sum(len(plan.operations) for plan in run.plans)} planned\n"
 
 
-def render_report(report: Report, view: View = PLAIN) -> str:
+def render_run_report(run: RunReport, view: View = PLAIN) -> str:
     """Render the number of applied operations."""
-    return f"{len(report.outcomes)} applied\n"
+    return f"{sum(len(report.outcomes) for report in run.reports)} applied\n"
