@@ -116,15 +116,25 @@ class _Command(click.Command):
 
         click would read `-out FILE` as `-o ut` and a path.
         """
+        holder = [args]
+        del args  # a traceback must not hold arguments, which may contain a key
+        wrong = self._with_single_dash(holder[0])
+        if wrong is not None:
+            holder.clear()
+            raise click.NoSuchOption(wrong, possibilities=[f"-{wrong}"], ctx=ctx)
+        return super().parse_args(ctx, holder.pop())
+
+    def _with_single_dash(self, arguments: Sequence[str]) -> str | None:
+        """Return the first long option with a single dash, None without one."""
         known = {name for parameter in self.params for name in parameter.opts}
         known.update(OTHER_TOOLS)
-        for argument in args:
+        for argument in arguments:
             if argument == "--" or (isinstance(self, click.Group) and argument[:1] != "-"):
                 break  # the rest belongs to the command of a group
             name = argument.partition("=")[0]
             if _SINGLE_DASH.fullmatch(name) and f"-{name}" in known:
-                raise click.NoSuchOption(name, possibilities=[f"-{name}"], ctx=ctx)
-        return super().parse_args(ctx, args)
+                return name
+        return None
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the summary and the text."""
