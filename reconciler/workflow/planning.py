@@ -28,7 +28,6 @@ from reconciler.ports import WebhookReader
 from reconciler.render import RENDERERS, View
 from reconciler.render.words import apply_command, shorten
 from reconciler.settings import LOCAL_SERVER
-from reconciler.source.elsewhere import Owner, declared_elsewhere
 from reconciler.source.files import default_path
 from reconciler.source.history import commit_of, tracked
 from reconciler.source.text import in_quotes
@@ -130,6 +129,8 @@ def _with_other_files(made: Plan, gathered: Gathered, options: PlanOptions) -> P
     """
     if not made.undeclared:
         return made
+    from reconciler.source.elsewhere import Owner, declared_elsewhere  # few plans prune
+
     inputs, loaded = gathered.checked.inputs, gathered.checked.loaded
     organization = made.organization
     found = declared_elsewhere(
