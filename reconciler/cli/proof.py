@@ -45,8 +45,10 @@ def prove(
     if not yes:
         session.confirm("Create, change and delete this parameter?")
     connection.restart()  # the user may have taken a while to confirm
+    # Listed again, because a webhook may have run while the question was on the screen.
     before = [webhook for webhook in api.list() if webhook.id in ids]
     name, command = quote(scratch.name), scratch.delete_command(scratch.name)
+    # Before the create, and also with --quiet: nothing can be printed after `kill -9`.
     console.write_stderr(f"Creating parameter {name}. If this run is killed: `{command}`")
     with connection.stop as stop:
         written = cause_events(parameters, scratch, clock, stop, connection.restart)

@@ -16,9 +16,8 @@ from reconciler.checks import Check, Section, Subject, fail, ok, unknown, warn
 from reconciler.deliveries import slack
 from reconciler.deliveries.proof import Observation, Proof, Verdict
 from reconciler.model import Live, LiveWebhook, Secret, SecretRef, Webhook
-from reconciler.planning.delivery import DeliveryState, delivery
+from reconciler.planning.delivery import DeliveryState, delivery, transport_notes
 from reconciler.planning.plan import Plan
-from reconciler.planning.transport import transport_notes
 from reconciler.ports import Workers
 from reconciler.render.quote import quote
 from reconciler.render.words import delivery_error, plural
@@ -85,6 +84,7 @@ def _deliveries(case: Case, proof: Proof | None) -> Iterator[Check]:
         yield live
         return
     if live is None:
+        # Before an apply a new webhook is expected not to be live, but no proof can succeed.
         finding = warn if proof is None else fail
         yield finding("not live", "CloudTruth has no such webhook", fix=_APPLY)
         return
@@ -144,7 +144,7 @@ def post(cases: Iterable[Case], connect: Callable[[Secret], Transport]) -> tuple
 def check(cases: Sequence[Case], proof: Proof | None = None) -> tuple[Section, ...]:
     """Return the checks of all cases."""
     found = [("Deliveries", case, check) for case in cases for check in _deliveries(case, proof)]
-    # One section for a token, whatever its references are.
+    # One section for a token, whatever its references are: equal tokens have the same app.
     names: dict[int, set[str]] = {}
     for case in cases:
         if case.app is not None:

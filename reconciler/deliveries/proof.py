@@ -192,11 +192,13 @@ def cause_events(
         id_ = _create(parameters, scratch, clock)
         for event in _changes(parameters, scratch, id_, clock):
             events.append(event)
+            # The handler only sets a value, so a request is never cut off by a signal.
             if stop.requested() is not None:
                 break
     except ApiError as error:
         problem = error
     finally:
+        # A signal shortens the deadline, which must stay so.
         if problem is not None and stop.requested() is None:
             extend()
         failure = _delete(parameters, scratch, id_, clock, problem)
@@ -222,6 +224,7 @@ def _changes(parameters: Parameters, scratch: Scratch, id: str, clock: Clock) ->
     No write is repeated. A change without a response may have caused its event, so the next one
     follows.
     """
+    # The last event is that of the delete, which `cause_events` sends in any case.
     created, updated, value_created, value_updated, value_deleted, _ = EVENTS
     project = scratch.project.id
     yield created
@@ -323,6 +326,7 @@ def watch(
                 equal = 0
                 first = seconds if observation.seconds is None else observation.seconds
                 observations[id_] = Observation(observation.before, after, first)
+            # One that has not run yet may still run, so it keeps the watch open.
             if observations[id_].verdict is Verdict.NOT_RUN:
                 equal = 0
     return observations

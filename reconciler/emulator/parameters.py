@@ -156,6 +156,7 @@ def _deliver(exchange: Exchange, event: str) -> None:
     behavior, now = exchange.behavior, exchange.behavior.now()
     if behavior.delivered_events is not None and event not in behavior.delivered_events:
         return
+    # Each event changes the webhook once, in the order of the events, also if all are late.
     for text in exchange.store.texts(exchange.caller.organization):
         webhook = json.loads(text)
         if event not in webhook["event_types"]:

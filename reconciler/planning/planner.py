@@ -16,7 +16,7 @@ from reconciler.findings import Finding, has_errors, note, sort_key, warning
 from reconciler.kinds import KINDS
 from reconciler.model import Desired, Live, LiveWebhook, Secret, SecretRef, Webhook
 from reconciler.planning.compare import compare, visible, with_side_effects
-from reconciler.planning.delivery import Delivery, DeliveryState, delivery
+from reconciler.planning.delivery import Delivery, DeliveryState, delivery, new_transport_notes
 from reconciler.planning.guards import guard, new_hosts, relaxed
 from reconciler.planning.match import Match
 from reconciler.planning.names import unmatched, unused
@@ -38,7 +38,6 @@ from reconciler.planning.plan import (
 from reconciler.planning.readback import Reading, gather_evidence
 from reconciler.planning.resend import Resend, Resends
 from reconciler.planning.review import digests, plan_digest
-from reconciler.planning.transport import new_transport_notes
 
 
 class PlanOptions(NamedTuple):

@@ -21,7 +21,7 @@ from reconciler.kinds import FIELDS, Field
 from reconciler.kinds.events import EVENT_TYPES, EVENTS, GLOBS, expand
 from reconciler.model import DataPath, Scheme, SecretRef
 from reconciler.planning import names
-from reconciler.planning.transport import transport_notes
+from reconciler.planning.delivery import transport_notes
 from reconciler.source import secrets
 from reconciler.source.allowed import VARIABLE, reference_in, refusal
 from reconciler.source.schema import holds, usable_defaults

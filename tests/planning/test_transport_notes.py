@@ -6,8 +6,8 @@ import pytest
 
 from reconciler.findings import Severity
 from reconciler.model import Scheme, Secret, SecretRef
+from reconciler.planning.delivery import transport_notes
 from reconciler.planning.planner import PlanOptions, plan
-from reconciler.planning.transport import transport_notes
 from tests.loading import load_text
 from tests.planning.builders import desired, generic, live
 
