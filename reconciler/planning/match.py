@@ -190,7 +190,8 @@ class Match:
     ) -> None:
         """Keep webhooks of a declared name, as one entry."""
         webhooks = tuple(map(snapshot, found))
-        kept = Kept(webhooks, Reason.AMBIGUOUS, entry.position, unapplied=unapplied)
+        detail = "or their destinations are hidden" if any(map(hides_destination, found)) else ""
+        kept = Kept(webhooks, Reason.AMBIGUOUS, entry.position, detail, unapplied)
         self.kept.append(kept)
 
     def _keep_unknown(

@@ -252,8 +252,9 @@ class Kept(NamedTuple):
 
     With `Reason.LATER` it is the declared webhook whose `id` is no longer live. `position` is the
     line that explains the reason: the `protect` glob, or the declaration with that name. `detail`
-    names the unknown type or events. `unapplied` means that a declaration is not applied because of
-    this. Undeclared webhooks that are not pruned are of this type, too.
+    names the unknown type or events, or says that destinations are hidden. `unapplied` means that a
+    declaration is not applied because of this. Undeclared webhooks that are not pruned are of this
+    type, too.
     """
 
     webhooks: tuple[Snapshot, ...]

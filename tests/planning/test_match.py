@@ -162,8 +162,11 @@ TWO_SCOPES = Policy(
             ["keep 1 2 (ambiguous, not applied)"],
         ),
         *(
-            (desired(slack()), [one(), other], ["keep 1 2 (ambiguous, not applied)"])
-            for other in (unshown(one(id="2")), one(id="2", token="enc:abcd"))
+            (desired(slack()), [one(), other], [f"keep 1 2 (ambiguous{detail}, not applied)"])
+            for other, detail in (
+                (unshown(one(id="2")), " or their destinations are hidden"),
+                (one(id="2", token="enc:abcd"), ""),
+            )
         ),
         (
             desired(slack(id="2")),
