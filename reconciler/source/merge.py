@@ -24,7 +24,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from reconciler.findings import Position
 from reconciler.source.yaml import UNITED, Document, Layers
 
-_MAPPINGS: Final = frozenset({"defaults", "limits", "configuration"})
+MAPPINGS: Final = frozenset({"defaults", "limits", "configuration"})
 _APART: Final = frozenset({"extends", "webhooks", "protect", "unprotect", "ignore"})
 """Keys of a file that do not merge like others."""
 
@@ -162,7 +162,7 @@ def _merge_mappings(lower: Values, upper: Values) -> dict[str, Any]:
         if new is REMOVED:
             if key not in UNITED:
                 merged.pop(key, None)
-        elif key in _MAPPINGS and isinstance(new, dict):
+        elif key in MAPPINGS and isinstance(new, dict):
             merged[key] = _merge_mappings(mapping(old), new)
         elif key in UNITED and isinstance(old, list) and isinstance(new, list):
             merged[key] = [*old, *(item for item in new if item not in old)]

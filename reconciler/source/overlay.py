@@ -16,7 +16,16 @@ from reconciler.findings import Finding, Place, Related, error, note, warning
 from reconciler.model import DataPath
 from reconciler.planning.names import Globs
 from reconciler.source.lint import overlay_only
-from reconciler.source.merge import REMOVED, Layer, Merged, MergedWebhook, mapping, protected, texts
+from reconciler.source.merge import (
+    MAPPINGS,
+    REMOVED,
+    Layer,
+    Merged,
+    MergedWebhook,
+    mapping,
+    protected,
+    texts,
+)
 from reconciler.source.schema import holds, usable_defaults
 from reconciler.source.text import did_you_mean, in_quotes, near
 from reconciler.source.yaml import UNITED, Document
@@ -41,7 +50,7 @@ def read_values(document: Document) -> dict[str, Any]:
 
     def value_at(path: DataPath, value: Any) -> Any:
         match value:
-            case dict() if path[-1] in ("webhooks", "defaults", "limits", "configuration"):
+            case dict() if path[-1] in MAPPINGS:
                 return {key: value_at((*path, key), item) for key, item in value.items()}
             case None if path[-1] not in _KEPT and _is_null(document, path):
                 return REMOVED
@@ -220,7 +229,7 @@ def _removals(
     """Yield the errors about each `null` in a mapping at `path`; `lower` is what it overrides."""
     for key, value in values.items():
         at = (*path, key)
-        if isinstance(value, dict) and key in ("defaults", "limits", "configuration"):
+        if isinstance(value, dict) and key in MAPPINGS:
             yield from _removals(file, at, value, mapping(lower).get(key), below)
         if value is not REMOVED:
             continue

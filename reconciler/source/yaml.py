@@ -117,7 +117,7 @@ class Document(NamedTuple):
 
     def written_at(self, path: DataPath) -> Place:
         """Return the file, perhaps a parent, and the path where the value at `path` is written."""
-        return next(self.sources(path))
+        return next(self.sources(path), Place(self.file, ()))
 
     def sources(self, path: DataPath) -> Iterator[Place]:
         """Yield where a value is written, followed by the values in parents that it overrides.
@@ -138,7 +138,7 @@ class Document(NamedTuple):
         match path:
             case _ if layers is None:
                 yield self, path
-            case (*_, str(key), int()) if key in UNITED:
+            case (str(key), int()) | ("webhooks", int(), str(key), int()) if key in UNITED:
                 yield from self._united_item(path)
             case ("webhooks", int(number), *rest):
                 for file, index in layers.webhooks[number]:

@@ -117,3 +117,49 @@ def test_findings_as_json_name_the_organizations_and_their_files(
                 {"organization": "Acme Staging", "files": ["orgs/staging.yaml"]},
             ],
         )
+
+
+def test_twelve_organizations_of_three_brands_in_four_environments(
+    shell: Shell, tmp_path: Path
+) -> None:
+    """A rename, a removal, a move to one overlay and a retired organization do what they say."""
+    brands, environments = ("acme", "globex", "initech"), ("dev", "test", "staging", "production")
+    legacy = "  - {name: Legacy, configuration: {channel: '#legacy'}}\n"
+    base = BASE + legacy
+    texts = {"base.yaml": base}
+    for brand in brands:
+        texts[f"brands/{brand}.yaml"] = (
+            f"extends: ../base.yaml\ndefaults: {{configuration: {{username: {brand}}}}}\n"
+        )
+    texts["brands/globex.yaml"] += "webhooks: [{name: Audit, exclude: true}]\n"
+    for environment in environments:
+        texts[f"environments/{environment}.yaml"] = "extends: ../base.yaml\nprotect: [Deploys]\n"
+        for brand in brands:
+            parents = f"[../brands/{brand}.yaml, ../environments/{environment}.yaml]"
+            texts[f"organizations/{brand}-{environment}.yaml"] = (
+                f"extends: {parents}\norganization: {brand} {environment}\n"
+            )
+    write(tmp_path, texts)
+    plan = ("plan", "-f", ".", "--local")
+    assert shell("validate", "-f", ".", "--strict", **SECRETS).code == 0
+    assert shell("apply", "-f", ".", "--local", "--yes", **SECRETS).code == 0
+    expect(shell(*plan, **SECRETS), 0, "12 organizations: 12 unchanged. No changes.")
+
+    write(
+        tmp_path, {"base.yaml": base.replace("name: Audit", "name: Trail\n    previously: [Audit]")}
+    )
+    expect(shell(*plan, **SECRETS), 3, "'Audit' was renamed to 'Trail'", "brands/globex.yaml:3")
+    renamed = texts["brands/globex.yaml"].replace("Audit", "Trail")
+    write(tmp_path, {"brands/globex.yaml": renamed})
+    expect(shell(*plan, **SECRETS), 0, "8 to change, 4 unchanged. 8 to update, 0 to delete.")
+
+    write(tmp_path, {"brands/globex.yaml": texts["brands/globex.yaml"], "base.yaml": BASE})
+    expect(shell(*plan, **SECRETS), 0, "12 to change. 12 to delete.")
+    one = texts["organizations/acme-dev.yaml"]
+    moved = f"{one}webhooks:\n{legacy.replace('name: Legacy', 'name: Legacy, add: true')}"
+    write(tmp_path, {"organizations/acme-dev.yaml": moved})
+    expect(shell(*plan, **SECRETS), 0, "11 to change, 1 unchanged. 11 to delete.")
+
+    retired = "organization: globex dev\nwebhooks: []\nlimits: {max_deletes: 2}\n"
+    write(tmp_path, {**texts, "organizations/globex-dev.yaml": retired})
+    expect(shell(*plan, **SECRETS), 5, "--allow-deletes 2", "11 unchanged, 1 blocked.")

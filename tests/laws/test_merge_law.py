@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.findings import has_errors
 from tests.loading import load_texts
 
 File = dict[str, Any]
@@ -129,3 +130,38 @@ def test_layers_merge_as_the_reference_does(files: list[File]) -> None:
     merged = load_texts(texts, last)
     assert merged.desired is not None, merged.findings
     assert merged.desired == load_texts({last: json.dumps(reference(files))}).desired
+
+
+KEYS = (
+    *("name", "exclude", "add", "state", "previously", "type", "event_types", "configuration"),
+    *("webhooks", "defaults", "limits", "max_deletes", "protect", "ignore", "unprotect", "prune"),
+)
+VALUES = (None, True, False, 3, "a", "absent", "generic", ["a"], ["*"], [None], {})
+ANYTHING = st.recursive(
+    st.sampled_from(VALUES),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+ENTRY = st.builds(
+    lambda name, entry: {"name": name, **entry},
+    st.sampled_from([*NAMES, None]),
+    st.dictionaries(st.sampled_from(KEYS), ANYTHING, max_size=3),
+)
+FILE = st.builds(
+    lambda file, webhooks: {**file, "webhooks": webhooks},
+    st.dictionaries(st.sampled_from(KEYS), ANYTHING, max_size=3),
+    st.lists(ENTRY, max_size=3),
+)
+
+
+@given(st.lists(FILE, min_size=2, max_size=4))
+def test_files_of_any_shape_have_findings(files: list[File]) -> None:
+    """Values of any type in layers are findings, never an internal error."""
+    texts = {"0.yaml": json.dumps(BASE)}
+    for number, file in enumerate(files, start=1):
+        parents = [f"{number - 1}.yaml", "0.yaml"]
+        texts[f"{number}.yaml"] = json.dumps({**file, "extends": parents})
+    loaded = load_texts(texts, f"{len(files)}.yaml")
+    assert (loaded.desired is None) == has_errors(loaded.findings)

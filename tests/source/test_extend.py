@@ -107,3 +107,43 @@ def test_a_parent_is_a_regular_file_of_the_repository(
     (found,) = load_parsed(parse_files(sources), Rules()).findings
     assert found.message == f"cannot extend {path!r}: it {message}"
     assert str(found.hint).startswith(hint)
+
+
+def test_each_file_is_merged_once() -> None:
+    """Time grows with the number of files, not with the 134 million paths to the base."""
+    texts = {f"{n}.yaml": f"extends: [{', '.join([f'{n - 1}.yaml'] * 8)}]\n" for n in range(1, 10)}
+    found = load_texts({**texts, "0.yaml": BASE}, "9.yaml")
+    assert found.desired is not None
+    assert [each.rule for each in found.findings] == ["redundant-parent"] * 9 * 7
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (
+            {"orgs/a.yaml": "extends: ../orgs/a.yaml\n"},
+            "it extends itself: orgs/a.yaml -> orgs/a.yaml",
+        ),
+        (
+            {"orgs/a.yaml": "extends: b.yaml\n", "orgs/b.yaml": "extends: ./x/../a.yaml\n"},
+            "it extends itself: orgs/a.yaml -> orgs/b.yaml -> orgs/a.yaml",
+        ),
+    ],
+)
+def test_a_cycle_is_found_through_another_spelling(texts: dict[str, str], message: str) -> None:
+    """The error is at the line that closes the cycle, once."""
+    (found,) = load_texts(texts).findings
+    assert message in found.message
+
+
+def test_layers_with_defaults_of_different_types() -> None:
+    """The later type applies; the configuration of the other type is dropped, not sent."""
+    texts = {
+        "base.yaml": BASE,
+        "generic.yaml": "defaults: {type: generic, configuration: {url: https://a.example.com/}}\n",
+        "over.yaml": "extends: [base.yaml, generic.yaml]\n",
+    }
+    found = load_texts(texts, "over.yaml")
+    assert found.desired is not None
+    deploys = found.desired.webhooks[0]
+    assert (deploys.type, deploys.configuration) == ("generic", {"url": "https://a.example.com/"})
