@@ -194,13 +194,23 @@ def _send(operation: Operation, run: Run) -> Outcome:
             if run.api.delete(before.id):
                 run.ledger.count_write()
                 return Applied(operation=operation, id=before.id)
-            if operation.kept_id is not None and run.api.get(before.id) is not None:
-                # The webhook that stays is updated next and would then differ from this one.
+            if _is_live_duplicate(operation, run.api.get(before.id), run):
                 raise ConflictError(
-                    "CloudTruth reports that the duplicate does not exist, but still returns it",
+                    "CloudTruth reports that the duplicate does not exist, but still shows it",
                     hint="run the same command again",
                 )
             return Applied(operation=operation, id=before.id, note="it was already deleted")
+
+
+def _is_live_duplicate(operation: Update | Delete, live: LiveWebhook | None, run: Run) -> bool:
+    """Return whether a duplicate is still live, according to its row by id or to the listing.
+
+    The webhook that stays is updated next. If the next plan showed the duplicate, they would
+    differ, and no later run could choose one of them.
+    """
+    if not isinstance(operation, Delete) or operation.kept_id is None:
+        return False
+    return live is not None or operation.before.id in {row.id for row in run.api.list()}
 
 
 def draft(webhook: Webhook, secrets: Mapping[SecretRef, Secret]) -> Draft:
@@ -308,6 +318,8 @@ def _confirm(operation: Operation, run: Run, errors: Sequence[ApiError]) -> Outc
     found = run.api.get(operation.before.id)
     if found is None and isinstance(operation, Update):
         return _vanished(operation, run)
+    if found is None and _is_live_duplicate(operation, found, run):
+        return None
     now = run.before.compare(operation, found)
     match now.state:
         case State.DONE:

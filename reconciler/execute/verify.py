@@ -27,7 +27,7 @@ from reconciler.execute.operation import (
 )
 from reconciler.model import LiveWebhook
 from reconciler.planning.check import Listing, State
-from reconciler.planning.plan import Create, Delete, Operation, snapshot
+from reconciler.planning.plan import Create, Delete, Operation, Update, snapshot
 from reconciler.planning.readback import hides_destination
 from reconciler.report import (
     NOT_CONVERGED,
@@ -133,6 +133,9 @@ def _unconfirmed(listing: Listing, run: Run) -> Waiting:
         if found is None and isinstance(outcome, Skipped):
             continue  # it is gone, as the response to the write said
         now = listing.compare(operation, found)
+        if isinstance(outcome, Failed) and not _shows_writes(operation, run):
+            left.append((index, outcome))
+            continue
         # For a value that cannot be read, only the response to the write confirms it.
         answered = isinstance(outcome, Applied | Failed) and not isinstance(operation, Delete)
         if now.state is not State.DONE and (now.differing or found is None or not answered):
@@ -154,6 +157,17 @@ def _unconfirmed(listing: Listing, run: Run) -> Waiting:
         if _others(done, listing, run):
             left.append((index, done))
     return left
+
+
+def _shows_writes(operation: Operation, run: Run) -> bool:
+    """Return whether a listing differs before and after an operation.
+
+    Otherwise a listing that lags behind the write looks like its result.
+    """
+    if not isinstance(operation, Update):
+        return True
+    before = run.before.by_id.get(operation.before.id)
+    return before is None or bool(run.before.compare(operation, before).differing)
 
 
 def _id(outcome: Outcome) -> str | None:

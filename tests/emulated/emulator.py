@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 import uuid
@@ -79,6 +80,8 @@ class Emulator(product.Emulator):
         self._lag = Lag()
         self._late: list[tuple[float, Request]] = []
         self.clock = clock
+        self.is_frozen: Callable[[str], bool] = lambda key: False
+        """Whether lists never show the writes to a webhook, until `thaw`."""
         self._notify = listener
         super().__init__(store or SeededStore(seed), behavior or Variant())
 
@@ -123,6 +126,11 @@ class Emulator(product.Emulator):
         with self.store.transaction():
             self._commit_due_writes(self.clock())
 
+    def thaw(self) -> None:
+        """Show every write in lists."""
+        self.is_frozen = lambda key: False
+        self._lag = Lag()
+
     def _begin(self, request: Request, now: float) -> Exchange:
         return StaleExchange(
             request=request,
@@ -156,7 +164,8 @@ class Emulator(product.Emulator):
         if not isinstance(behavior, Variant):
             return response
         response = response.with_headers(*(("set-cookie", each) for each in behavior.cookies))
-        if not behavior.stale:
+        frozen = exchange.changed is not None and self.is_frozen(exchange.changed)
+        if not (behavior.stale or frozen):
             return response
         if exchange.changed is not None:
             after = store.row(exchange.changed)
@@ -165,7 +174,7 @@ class Emulator(product.Emulator):
                     organization=organization,
                     id=exchange.changed,
                     before=before if before and before.organization == organization else None,
-                    visible_from=exchange.now + behavior.stale_list_seconds,
+                    visible_from=math.inf if frozen else exchange.now + behavior.stale_list_seconds,
                     listings_left=behavior.stale_list_reads,
                 )
                 self._lag.add(write)

@@ -340,3 +340,14 @@ def test_a_created_webhook_that_is_never_listed_is_reported_with_its_id() -> Non
     assert isinstance(outcome, Failed)
     assert "by its id id-101" in outcome.message
     assert "creates it again" in str(outcome.hint)
+
+
+def test_a_duplicate_that_is_still_listed_is_not_believed_to_be_deleted() -> None:
+    """Otherwise the update would make the duplicates differ, and no later run could choose one."""
+    rows = (row("a", "1"), row("a", "2"))
+    plan = planned(memory(*rows), slack("a", "#new"))
+    api = memory(rows[0], lists=lambda api, nth: (*api.rows.values(), rows[1]))
+    report = run(api, plan)
+    assert list(outcomes(report).values()) == ["skipped after-failure"]
+    assert [type(outcome).__name__ for outcome in report.outcomes] == ["Failed", "Skipped"]
+    assert api.rows["1"] == rows[0]

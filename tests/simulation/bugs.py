@@ -53,7 +53,7 @@ BUGS = {
     ),
     "a saved plan that is applied to changed webhooks": Bug(
         "planning/check.py",
-        "and snapshot(live, operation.after) == operation.before",
+        "            and self._is_unchanged(operation, live)\n",
         "",
         145,
     ),
@@ -118,6 +118,12 @@ BUGS = {
         "listing.named(name) if each.id not in pinned]",
         "listing.named(name)]",
         355,
+    ),
+    "a row by id that is believed against the listing": Bug(
+        "execute/verify.py", "settled=not pauses)", "settled=False)"
+    ),
+    "a host that the check before the first write does not compare": Bug(
+        "planning/plan.py", "        destination=destination(webhook),\n", ""
     ),
     "several duplicates without a guard": Bug(
         "planning/plan.py", "not each.may_differ and count_by_name[each.name] == 1", "True", 375

@@ -22,6 +22,15 @@ class ApplyMode(StrEnum):
     )
 
 
+class Contradiction(StrEnum):
+    """How the row of one webhook, read by id, contradicts the listing until the faults stop."""
+
+    MISSING = "missing"  # listed, but each request with its id is answered with 404
+    OLD_LISTING = "old-listing"  # the listing shows it as before the first write, even if deleted
+    NEVER_LISTED = "never-listed"  # the first created webhook is in no listing
+    STALE_ROW = "stale-row"  # responses and rows by id are old, the listing is right
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """The initial state of one history, and its faults.
@@ -32,7 +41,7 @@ class Case:
     killed, and whether that is after the commit. `stop` is the number of steps from the first write
     to a signal, `halt` from that to a second signal. `maintenance` is the range of requests in
     which the server rejects writes. `odds` is the probability that a request fails; there are at
-    most `max_failures`.
+    most `max_failures`. `contradiction` is about the webhook with the id `odd_id`.
     """
 
     seed: int
@@ -52,6 +61,8 @@ class Case:
     stop: int | None
     halt: int | None
     maintenance: tuple[int, int]
+    contradiction: Contradiction | None = None
+    odd_id: str = ""
 
     @property
     def conflicting(self) -> bool:
@@ -64,7 +75,9 @@ class Case:
 
         Success then means that everything is as declared.
         """
-        return self.applies == 1 and not self.manual_edit_odds and self.late <= _SHORT
+        unlisted = self.contradiction is Contradiction.NEVER_LISTED
+        quiet = self.applies == 1 and not self.manual_edit_odds
+        return quiet and self.late <= _SHORT and not unlisted
 
 
 _SHORT = 1.9  # plus the same for a stale list: the third read of the final verification sees it
@@ -106,6 +119,7 @@ def case(seed: int) -> Case:
         teams.append(conflicting_team(draw, teams[0], variant))
     peril = draw.random()
     stop = draw.choice((0, 0, 0, 1, 2, 3, 5, 8)) if draw.random() < 0.2 else None
+    odd = random.Random(f"contradiction {seed}")  # the other choices of a seed stay the same
     began = draw.randrange(60) if draw.random() < 0.04 else 0
     found = Case(
         seed=seed,
@@ -127,6 +141,8 @@ def case(seed: int) -> Case:
         stop=stop,
         halt=None if stop is None or draw.random() < 0.3 else draw.choice((0, 0, 1, 3)),
         maintenance=(began, began + draw.randrange(1, 20)) if began else (0, 0),
+        contradiction=odd.choice([*Contradiction]) if odd.random() < 0.2 else None,
+        odd_id=odd.choice(live)["id"] if live else "",
     )
     if draw.random() < 0.25:  # drawn last, so that the rest of a seed stays the same
         hidden = replace(variant, masked_fields=(*variant.masked_fields, "channel"))

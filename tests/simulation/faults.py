@@ -10,7 +10,8 @@ from typing import Any
 from reconciler.emulator.store import Store
 from tests.emulated import faults
 from tests.emulated.faults import Fault
-from tests.simulation.case import Case
+from tests.emulated.variant import ReadBack
+from tests.simulation.case import Case, Contradiction
 from tests.simulation.declarations import CANARY, IGNORED, content, value_of
 from tests.simulation.team import can_change_type
 
@@ -25,6 +26,9 @@ class SeededFaults:
         self.active = True
         self._hollow = 0
         self.last: Fault | None = None
+        self.row: Callable[[str], str | None] = lambda key: None
+        """Returns the stored text of a webhook."""
+        self._old_row: bytes | None = None
 
     def take(self, method: str, path: str, body: bytes) -> Fault | None:
         self.last = None
@@ -32,6 +36,10 @@ class SeededFaults:
             self._hollow -= 1
             self.last = _hollow()
             return self.last
+        if self.active and self._case.odd_id and path.endswith(f"/{self._case.odd_id}/"):
+            self.last = self._contradiction(method)
+            if self.last is not None:
+                return self.last
         # There are more reads than writes, and they reveal less.
         odds = self._case.odds if method == "GET" else self._case.odds * 2
         if not self.active or not self._left or self._draw.random() >= odds:
@@ -39,6 +47,18 @@ class SeededFaults:
         self._left -= 1
         self.last = self._read(path) if method == "GET" else self._write()
         return self.last
+
+    def _contradiction(self, method: str) -> Fault | None:
+        """Return the fault for a request with the id of the odd webhook."""
+        match self._case.contradiction:
+            case Contradiction.MISSING:
+                return faults.status(404)
+            case Contradiction.STALE_ROW if self._case.variant.read_back is ReadBack.PLAIN:
+                if method in ("PATCH", "PUT") and self._old_row is None:
+                    self._old_row = (self.row(self._case.odd_id) or "").encode() or None
+                if self._old_row is not None and method != "DELETE":
+                    return faults.raw(self._old_row, commit=method != "GET")
+        return None
 
     def _read(self, path: str) -> Fault:
         draw = self._draw
@@ -127,7 +147,7 @@ class ConsoleUser:
             return None
         self._now = now
         rows = store.webhooks(organization)
-        what = draw.choice(("edit", "edit", "delete", "rename", "create", "retype"))
+        what = draw.choice(("edit", "edit", "delete", "rename", "create", "retype", "move", "note"))
         if what == "create" or not rows:
             self.made += 1
             name = draw.choice([f"person-{self.made}", *self._names])
@@ -157,6 +177,14 @@ class ConsoleUser:
             kind, configuration = content(draw, "generic" if row["type"] == "slack" else "slack")
             values = {name: value_of(value) for name, value in configuration.items()}
             return self._do(store, "retypes", {**row, "type": kind, "configuration": values})
+        configuration = row["configuration"]
+        if what == "note":
+            return self._do(
+                store, "annotates", {**row, "configuration": {**configuration, "note": "by hand"}}
+            )
+        if what == "move" and "url" in configuration:
+            moved = {**configuration, "url": f"https://moved.example.com/{CANARY}"}
+            return self._do(store, "moves", {**row, "configuration": moved})
         return self._do(store, "edits", {**row, "event_types": ["project_deleted"]})
 
     def _do(self, store: Store, verb: str, row: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from reconciler.errors import ExitCode, NotReviewedError, ReconcilerError
-from reconciler.planning.plan import Plan, Reason
+from reconciler.planning.plan import Create, Delete, FieldRemoved, Plan, Reason, Update
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review, approve_all
 from reconciler.report import Failed, Report
@@ -37,6 +37,7 @@ class Program:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._reviewed: dict[str, object] = {}
         self.checks = ReportChecks(world.case, world.invariants, world.console_user.touched.keys())
 
     def plan(self, process: Process, *, without_secrets: bool = False) -> Plan | None:
@@ -46,11 +47,20 @@ class Program:
             return plan(gathered, api, options=process.team.options)
         return None
 
+    def remember_review(self, plan: Plan) -> None:
+        """Remember what a reviewer saw of each live webhook."""
+        self._reviewed = {
+            operation.before.id: _seen(operation)
+            for operation in plan.operations
+            if not isinstance(operation, Create)
+        }
+
     def saved(self, process: Process, *, without_secrets: bool) -> bytes | None:
         """Make a plan and save it; return None on failure."""
         made = self.plan(process, without_secrets=without_secrets)
         if made is None:
             return None
+        self.remember_review(made)
         document = save_plan(made, loaded(process.team.desired), process.team.options)
         if CANARY in document.decode():
             raise Violation("a secret is in the saved plan")
@@ -103,6 +113,13 @@ class Program:
                 repeated = all(each.not_shown for each in getattr(operation, "fields", ()))
                 if left and not (repeated and len(left) < len(digests)):
                     raise Violation("unreviewed operations are about to be applied")
+        for operation in made.operations if review is not None else ():
+            if isinstance(operation, Create) or operation.before.id not in self._reviewed:
+                continue
+            repeated = all(each.not_shown for each in getattr(operation, "fields", ()))
+            resent = isinstance(operation, Update) and repeated
+            if not resent and self._reviewed[operation.before.id] != _seen(operation):
+                raise Violation(f"{operation.name} has another destination than in the review")
         process.activity.plan = made
         process.activity.ids_before = frozenset(self._world.invariants.names())
         return True
@@ -202,6 +219,8 @@ class History:
             case ApplyMode.DIGEST:
                 planned = run_as(lambda: program.plan(reviewer))
                 start = partial(program.apply, digest=planned.digest if planned else None)
+                if planned is not None:
+                    program.remember_review(planned)
             case ApplyMode.SAVED | ApplyMode.WITHOUT_SECRETS:
                 without_secrets = case.mode is ApplyMode.WITHOUT_SECRETS
                 document = run_as(lambda: program.saved(reviewer, without_secrets=without_secrets))
@@ -308,6 +327,13 @@ class History:
             for each in team.desired.webhooks
             if (each.previously or each.id) and touched & team.related_names(each)
         }
+
+
+def _seen(operation: Update | Delete) -> object:
+    """Return what a reviewer sees of the live webhook besides plain fields."""
+    fields = operation.fields if isinstance(operation, Update) else ()
+    removed = {str(each.path[-1]) for each in fields if isinstance(each, FieldRemoved)}
+    return operation.before.destination, removed
 
 
 def _complete(process: Process) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Self
 from reconciler.api.client import Client
 from reconciler.errors import ExitCode
 from reconciler.execute.stop import GRACE
-from reconciler.model import LiveWebhook
+from reconciler.model import LiveWebhook, Secret, Unknown
 from reconciler.planning.plan import Create, Delete, Operation, Plan, Reason, Update
 from reconciler.report import Report
 from tests.simulation.scheduler import ProcessState
@@ -63,6 +63,11 @@ class Activity:
             return False
         before = change.before
         was = (before.name, before.type, before.event_types)
+        configuration = {} if isinstance(found.configuration, Unknown) else found.configuration
+        url = configuration.get("url")
+        is_moved = isinstance(url, Secret) and before.destination != f"generic {url.shown_url()}"
+        if found.type == "generic" and is_moved:
+            return False
         return (found.name, found.type, found.event_types) == was
 
     def knows_every_namesake(self, change: Update) -> bool:

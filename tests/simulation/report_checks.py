@@ -11,9 +11,9 @@ from reconciler.model import Live, LiveWebhook, Secret, SecretRef, Webhook
 from reconciler.planning.plan import Create, Delete, Operation, Plan, SecretChange, Update
 from reconciler.planning.planner import plan as make_plan
 from reconciler.render import PLAIN, RENDERERS
-from reconciler.report import NOT_REVIEWED, Applied, Failed, Outcome, Report, Skipped
+from reconciler.report import NOT_CONVERGED, NOT_REVIEWED, Applied, Failed, Outcome, Report, Skipped
 from tests.emulated.variant import ReadBack
-from tests.simulation.case import ApplyMode, Case
+from tests.simulation.case import ApplyMode, Case, Contradiction
 from tests.simulation.declarations import CANARY, Row, secrets, value_of
 from tests.simulation.invariants import Invariants, Violation
 from tests.simulation.process import Process
@@ -69,6 +69,8 @@ class ReportChecks:
                 self._check_applied(process.team, each)
         if report.complete and report.writes and not self._case.variant.stale:
             self._check_last_listing(process, report.plan)
+        if report.verified and self._case.contradiction is Contradiction.STALE_ROW:
+            self._check_stale_row(process, report)
         firm = [each for each in report.outcomes if not isinstance(each.operation, Delete)]
         undone = [each for each in firm if not isinstance(each, Applied) and not _unreviewed(each)]
         # Operations that only the final verification finds undone still counted as applied when
@@ -89,6 +91,19 @@ class ReportChecks:
         unlisted = {f"create {name}" for id_, name in now.items() if id_ not in listed}
         if left := sorted((shown & there) - unlisted):
             raise Violation(f"success, and the last listing shows {', '.join(left)} to be done")
+
+    def _check_stale_row(self, process: Process, report: Report) -> None:
+        """Check that no update failed because of stale responses: the listing shows it as sent."""
+        if self._case.mode is ApplyMode.WITHOUT_SECRETS or self._touched:
+            return
+        remaining = self._remaining(process, report.plan, process.seen)
+        for outcome in report.outcomes:
+            operation = outcome.operation
+            if not isinstance(operation, Update) or operation.before.id != self._case.odd_id:
+                continue
+            failed = isinstance(outcome, Failed) and outcome.code == NOT_CONVERGED
+            if failed and f"update {operation.name}" not in remaining:
+                raise Violation(f"the last listing shows update {operation.name}, but it failed")
 
     def _remaining(self, process: Process, plan: Plan, seen: Sequence[LiveWebhook]) -> set[str]:
         """Return the operations of the plan that are not done according to a listing."""

@@ -14,7 +14,7 @@ from reconciler.api.origin import Network
 from reconciler.model import Secret
 from tests.emulated.emulator import LOCAL_KEY, Emulator, LogEntry, Request, Response
 from tests.emulated.in_process import InProcess
-from tests.simulation.case import Case
+from tests.simulation.case import Case, Contradiction
 from tests.simulation.faults import ConsoleUser, SeededFaults
 from tests.simulation.invariants import Invariants
 from tests.simulation.process import Process, WatchedClient
@@ -39,6 +39,9 @@ class World:
             listener=lambda entry: self.log.append(entry),
         )
         store, organization = self.emulator.store, self.emulator.organization
+        self.faults.row = lambda key: getattr(store.row(key), "data", None)
+        self.emulator.is_frozen = self._is_frozen
+        self._never_listed: str | None = None
         for row in case.live:
             store.save({"organization": organization, **row})
         self.invariants = Invariants(case, store, organization, self.console_user)
@@ -78,12 +81,24 @@ class World:
     def quiesce(self) -> None:
         """End all faults; commit every late write and let every list catch up."""
         self.faults.active = False
+        self.emulator.thaw()
         self.emulator.behavior = self.case.variant
         self.scheduler.sleep(120.0)
         self.commit_late_writes()
         for _ in range(4):
             self.scheduler.sleep(5.0)
             self.emulator.handle(_LIST)
+
+    def _is_frozen(self, id: str) -> bool:
+        """Return whether lists do not show a write to a webhook."""
+        case = self.case
+        if case.contradiction is Contradiction.OLD_LISTING:
+            return id == case.odd_id
+        if case.contradiction is Contradiction.NEVER_LISTED:
+            if self._never_listed is None and id not in {row["id"] for row in case.live}:
+                self._never_listed = id
+            return id == self._never_listed
+        return False
 
     def commit_late_writes(self) -> None:
         """Commit the late writes that are due; they must not lose a declared webhook, either."""
