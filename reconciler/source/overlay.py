@@ -184,13 +184,17 @@ def _root_findings(layer: Layer, below: Merged) -> Iterator[Finding]:
         globs, known = texts(values.get(key)), texts(below.root.get(key))
         known = list(parents) if key == "protect" else _ignored(layer.ancestors)
         if globs and set(globs) <= set(known):
-            message = f"`{key}` adds nothing: the files that this one extends have the same globs"
-            yield note("adds-nothing", message, "remove it", Place(file, (key,), key=True))
+            yield _adds_nothing(Place(file, (key,), key=True))
     yield from _unprotect_findings(layer, parents)
 
 
 def _without_webhooks(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key != "webhooks"}
+
+
+def _adds_nothing(place: Place) -> Finding:
+    message = f"`{place.path[-1]}` adds nothing: the files that this one extends have it already"
+    return note("adds-nothing", message, "remove it", place)
 
 
 def _ignored(layers: Sequence[Layer]) -> list[str]:
@@ -326,6 +330,9 @@ class _Entries:
             yield from self._addition(entry, target, place)
         elif target is not None:
             yield from self._without_effect(entry, target, place)
+            former = texts(entry.get("previously"))
+            if former and set(former) <= set(texts(target.webhook.data.get("previously"))):
+                yield _adds_nothing(Place(place.file, (*place.path[:-1], "previously"), key=True))
         elif self._needs_mark and "exclude" not in entry:
             yield self._without_target(name, place)
 
