@@ -20,7 +20,7 @@ URLS = ("https://p.test/h", "https://q.test/h", "https://p.test/other", "*****",
 LIVE_VALUES = {
     "url": st.sampled_from(URLS).map(Secret),
     "token": st.sampled_from((*VALUES, "*****", "")).map(Secret),
-    "channel": st.sampled_from(("x", "#x", "#y", "X")),
+    "channel": st.sampled_from(("x", "#x", "#y", "X", "*****")),
     "username": st.sampled_from(("ct", "bot", "")),
     "verify": st.booleans(),
     "note": st.just(Secret("set by hand")),
