@@ -122,7 +122,7 @@ def connected_all(
             target.connection.api.origin for target in connected if target.connection is not None
         )
         progress.phase(f"reading from {' and '.join(origins)}", organizations=len(targets))
-        yield connected
+        yield workflow.select(connected)
 
 
 class Progress(Watcher):

@@ -65,7 +65,7 @@ def emulated(session: Session) -> Iterator[tuple[InProcess, Callable[[str | None
             return emulators[0].handle(request)
 
         def key_of(declared: str | None) -> Secret:
-            name = declared or session.options.get("organization")
+            name = declared or next(iter(session.organizations), None)
             if not emulators:  # the first organization of a new database has this name
                 emulators.append(Emulator(store, behavior, organization=name))
             return Secret(LOCAL_KEY if name is None else _key_of(store, name))

@@ -316,8 +316,9 @@ CONNECTION_OPTIONS: Final = (
              help="Use the built-in emulator: no account, no network, no key."),
     _connect("--local-db", metavar="FILE", env="WEBHOOKS_LOCAL_DB",
              help="Use the emulator with this database."),
-    _connect("--organization", metavar="NAME", env="WEBHOOKS_ORGANIZATION",
-             help="Require this organization, by name or id."),
+    _connect("--organization", multiple=True, metavar="NAME", env="WEBHOOKS_ORGANIZATION",
+             help="Select the files of this organization, by name, id or glob; the key must belong "
+                  "to it."),
     _connect("--api-key-file", metavar="FILE", env="WEBHOOKS_API_KEY_FILE",
              help="Read the API key from a file."),
     _connect("--profile", metavar="NAME", env="CLOUDTRUTH_PROFILE",

@@ -56,6 +56,7 @@ class Session:
             stdin=lambda: process.stdin.buffer.read(MAX_FILE_BYTES + 1),
             paths=self.files,
             organization=self.organization,
+            selected=self.organizations,
             allow_secrets=tuple(options.get("allow_secret", ())),
             require_allow_list=self.in_ci and not self.local,
             allow_literals=bool(options.get("allow_literal_secrets")),
@@ -121,9 +122,15 @@ class Session:
         return self.process.environ.get("CI", "").strip().lower() not in ("", "0", "false")
 
     @property
+    def organizations(self) -> tuple[str, ...]:
+        """The names, ids or globs of --organization."""
+        return tuple(self.options.get("organization", ()))
+
+    @property
     def organization(self) -> str | None:
-        """The organization that the API key must belong to; the emulator accepts any."""
-        return None if self.local else self.options.get("organization")
+        """The only organization of --organization; the emulator accepts any."""
+        is_required = len(self.organizations) == 1 and not self.local
+        return self.organizations[0] if is_required else None
 
     def words(self, options: Iterable[click.Parameter], **other: Any) -> tuple[str, ...]:
         """Return the arguments that reproduce `options` on a command line, not yet quoted.

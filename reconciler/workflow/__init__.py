@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from reconciler.workflow.run import connect_all as connect_all
     from reconciler.workflow.run import plan_all as plan_all
     from reconciler.workflow.run import read_all as read_all
+    from reconciler.workflow.run import select as select
 
 _MODULES: Final = {
     name: module
@@ -74,7 +75,7 @@ _MODULES: Final = {
         "workflow.inputs": "Checked Gathered Inputs Source accept gather load load_all previous "
         "validate validate_all",
         "workflow.planning": "plan read_live show status",
-        "workflow.run": "Planned Target connect_all plan_all read_all",
+        "workflow.run": "Planned Target connect_all plan_all read_all select",
     }.items()
     for name in names.split()
 }

@@ -39,7 +39,8 @@ class Inputs(NamedTuple):
 
     `paths` are files, directories or `-`, relative to `directory`; () means `webhooks.yaml`.
     `parsed` are the files if they were read before, or the configuration of a saved plan. The API
-    key must belong to `organization`, too, not only to that of the files. `allow_secrets` are
+    key must belong to `organization`, too, not only to that of the files. `selected` are names, ids
+    or globs of organizations, () for all. `allow_secrets` are
     patterns that every reference must match, () for all; with `require_allow_list`, an apply
     without the list is an error. `hide` is called with every secret as it is fetched, before any
     use, so that output can be redacted. `git` runs git in `directory`. `policies` are JSON Schemas
@@ -55,6 +56,7 @@ class Inputs(NamedTuple):
     paths: tuple[str, ...] = ()
     parsed: Parsed | None = None
     organization: str | None = None
+    selected: tuple[str, ...] = ()
     allow_secrets: tuple[str, ...] = ()
     require_allow_list: bool = False
     allow_literals: bool = False

@@ -18,7 +18,7 @@ from reconciler.kinds import KINDS
 from reconciler.model import Desired, Live, LiveWebhook, Organization, Scheme, SecretRef, Webhook
 from reconciler.planning import planner
 from reconciler.planning.guards import guard
-from reconciler.planning.names import ONLY_MATCHES_NOTHING
+from reconciler.planning.names import ONLY_MATCHES_NOTHING, Globs
 from reconciler.planning.plan import DeclaredElsewhere, FileState, Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import Resends
@@ -66,12 +66,20 @@ def plan_of_live(
     options: PlanOptions,
     writing: bool,
     review: Review | None,
+    organization: Organization | None = None,
 ) -> tuple[Plan, Live]:
-    """Return the plan, and the listing from which it was made; raises the errors of `plan`."""
+    """Return the plan, and the listing from which it was made; raises the errors of `plan`.
+
+    `organization` is that of the key, if it was read before.
+    """
     inputs, desired = gathered.checked.inputs, gathered.checked.desired
-    organization = reader.organization()
+    organization = organization or reader.organization()
     if reader.origin != LOCAL_SERVER:  # the emulator accepts any organization
-        check_organization(organization, declared=desired.organization, asked=inputs.organization)
+        check_organization(
+            organization,
+            declared=desired.organization,
+            asked=inputs.selected or inputs.organization,
+        )
     if review is not None:
         _check_review_target(review, reader.origin, organization)
         options = options._replace(reviewed=review.resends)
@@ -166,7 +174,7 @@ def _removed(other: DeclaredElsewhere) -> Finding:
     return note("file-removed", message, "if they must stay, restore the file or declare them")
 
 
-def read_live(reader: WebhookReader, organization: str | None = None) -> Live:
+def read_live(reader: WebhookReader, organization: str | Sequence[str] | None = None) -> Live:
     """Return the live webhooks. Raises OrganizationError, ApiError."""
     found = reader.organization()
     check_organization(found, asked=organization)
@@ -203,19 +211,28 @@ def _with_pinned(desired: Desired, reader: WebhookReader) -> tuple[LiveWebhook, 
 
 
 def check_organization(
-    organization: Organization, *, declared: str | None = None, asked: str | None = None
+    organization: Organization,
+    *,
+    declared: str | None = None,
+    asked: str | Sequence[str] | None = None,
 ) -> None:
-    """Raise OrganizationError unless the key's organization is that of the files and options."""
-    for each, otherwise in (
-        (declared, "correct `organization`"),
-        (asked, "set another one with --organization or WEBHOOKS_ORGANIZATION"),
-    ):
-        if each is not None and each not in (organization.id, organization.name):
-            raise OrganizationError(
-                f"the API key belongs to organization {organization.name!r}, "
-                f"not to {in_quotes(each)}",
-                hint=f"use a key of that organization, or {otherwise}",
-            )
+    """Raise OrganizationError unless the key's organization is that of the files and options.
+
+    `asked` are names, ids or globs, one of which must match.
+    """
+    wanted = [asked] if isinstance(asked, str) else list(asked or ())
+    known = (organization.id, organization.name)
+    otherwise, expected = "correct `organization`", declared
+    if declared is None or declared in known:
+        otherwise = "set another one with --organization or WEBHOOKS_ORGANIZATION"
+        is_asked = any(each in known for each in wanted) or Globs(wanted).match(organization.name)
+        expected = None if not wanted or is_asked else wanted[0]
+    if expected is not None:
+        raise OrganizationError(
+            f"the API key belongs to organization {organization.name!r}, "
+            f"not to {in_quotes(expected)}",
+            hint=f"use a key of that organization, or {otherwise}",
+        )
 
 
 def _check_review_target(review: Review, origin: str, organization: Organization) -> None:

@@ -22,16 +22,18 @@ from reconciler.errors import (
     PermissionDeniedError,
     ReconcilerError,
     RunConfigurationError,
+    UsageError,
 )
 from reconciler.findings import has_errors, sort_key
 from reconciler.model import Live, Organization, Secret
 from reconciler.planning.guards import guard_all
-from reconciler.planning.names import ONLY_MATCHES_NOTHING, require_some
+from reconciler.planning.names import ONLY_MATCHES_NOTHING, Globs, require_some
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review
 from reconciler.planning.run import OrganizationResult
-from reconciler.source.text import masked
+from reconciler.settings import LOCAL_SERVER
+from reconciler.source.text import in_quotes, masked
 from reconciler.workflow.connection import Connection
 from reconciler.workflow.inputs import Checked, Gathered, Source, gather
 from reconciler.workflow.planning import plan_of_live, read_live
@@ -46,7 +48,8 @@ class Target(NamedTuple):
     """An organization of a run: its files, its connection, and how it is planned.
 
     Without a connection, `problem` is the reason. `key_source` is where the API key came from, for
-    messages. `review` limits what is applied.
+    messages. `review` limits what is applied. `organization` is that of the key, if it was read
+    to select targets.
     """
 
     source: Source
@@ -55,6 +58,7 @@ class Target(NamedTuple):
     key_source: str | None = None
     options: PlanOptions = PlanOptions()
     review: Review | None = None
+    organization: Organization | None = None
 
     @property
     def checked(self) -> Checked:
@@ -115,6 +119,61 @@ def _without_keys(checked: Checked, keys: tuple[Secret, ...]) -> Checked:
     return checked._replace(inputs=checked.inputs._replace(api_keys=keys))
 
 
+def select(targets: Sequence[Target]) -> tuple[Target, ...]:
+    """Return the targets that the run selects with names, ids or globs of organizations.
+
+    An exact name or id comes first. A file may declare the id of an organization that is selected
+    by its name, which only the key can tell: then the organizations of the keys are read. Files
+    that name no organization are selected if their key belongs to a selected one.
+
+    Raises UsageError for a name, id or glob that matches nothing.
+    """
+    patterns = targets[0].checked.inputs.selected
+    origins = {each.connection.api.origin for each in targets if each.connection is not None}
+    is_any_accepted = origins == {LOCAL_SERVER} and len(targets) == 1
+    if not patterns or is_any_accepted:
+        return tuple(targets)
+    declared = [target.source.files.organization for target in targets]
+    chosen = [_matching(name, name, patterns, declared) for name in declared]
+    matched = set().union(*chosen)
+    unknown = [number for number, found in enumerate(chosen) if not found]
+    if matched.issuperset(patterns) and None not in declared:
+        unknown = []
+    read = _each(
+        [targets[number] for number in unknown], lambda _, connection: connection.api.organization()
+    )
+    result = dict(enumerate(targets))
+    for number, organization in zip(unknown, read, strict=True):
+        if isinstance(organization, Organization):
+            chosen[number] = _matching(organization.id, organization.name, patterns, declared)
+            result[number] = targets[number]._replace(organization=organization)
+            matched |= chosen[number]
+    missing = [pattern for pattern in patterns if pattern not in matched]
+    if missing and None not in declared:
+        known = ", ".join(target.source.name for target in targets)
+        raise UsageError(
+            f"--organization {in_quotes(missing[0])} matches no organization of the files",
+            hint=f"use a name, an id or a glob of: {known}",
+        )
+    return tuple(
+        result[number]
+        for number, name in enumerate(declared)
+        if chosen[number] or name is None  # the requirement on its key is checked with its plan
+    )
+
+
+def _matching(
+    id_: str | None, name: str | None, patterns: Sequence[str], declared: Sequence[str | None]
+) -> set[str]:
+    """Return the patterns that match an organization, by id or name."""
+    return {
+        pattern
+        for pattern in patterns
+        if pattern in (id_, name)
+        or (pattern not in declared and name is not None and Globs((pattern,)).match(name))
+    }
+
+
 def plan_all(
     targets: Sequence[Target],
     *,
@@ -143,6 +202,7 @@ def plan_all(
             options=target.options,
             writing=writing,
             review=target.review,
+            organization=target.organization,
         )
 
     results: list[Planned] = []
@@ -193,7 +253,7 @@ def read_all(targets: Sequence[Target]) -> tuple[Live | ReconcilerError, ...]:
     """
 
     def read(number: int, connection: Connection) -> Live:
-        return read_live(connection.api, targets[number].checked.inputs.organization)
+        return read_live(connection.api, targets[number].checked.inputs.selected)
 
     results = _each(targets, read)
     found = [

@@ -357,3 +357,35 @@ def test_an_invalid_policy_is_reported_once(shell: Shell, tmp_path: Path) -> Non
     files(tmp_path, Acme="", Globex="")
     done = shell("validate", "orgs", "--policy", "none.json")
     assert (done.code, done.err.count("cannot read the policy none.json")) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("selected", "code", "shown"),
+    [
+        (("Globex",), 0, "webhooks for Globex"),
+        (("Gl*",), 0, "webhooks for Globex"),
+        (("Acme",), 0, "webhooks for Acme"),  # its file declares the id
+        (("ID",), 0, "webhooks for Acme"),
+        (("Acme", "Globex"), 0, "2 organizations: 2 to change"),
+        (("*",), 0, "2 organizations: 2 to change"),
+        (("Globex", "Initech"), 64, "--organization 'Initech' matches no organization of the"),
+        (("globex",), 64, "use a name, an id or a glob of:"),
+    ],
+)
+def test_organizations_are_selected_by_name_id_or_glob(
+    both: Cloud, run: Run, tmp_path: Path, selected: tuple[str, ...], code: int, shown: str
+) -> None:
+    """The key tells the name of a file that declares an id; every file must be valid."""
+    id_ = both.emulator.organization
+    text = FILE.format(name=id_, head="api_key: {env: ACME_KEY}")
+    write(tmp_path, {"orgs/Acme.yaml": text})
+    options = " ".join(f"--organization {each.replace('ID', id_)}" for each in selected)
+    expect(run(f"plan orgs {options}"), code, shown)
+    write(tmp_path, {"orgs/Acme.yaml": f"{text}webhook: x\n"})
+    expect(run(f"plan orgs {options}"), 3, "orgs/Acme.yaml:5:1")
+
+
+def test_a_selected_organization_needs_only_its_own_key(run: Run) -> None:
+    """No request is sent for the organizations that a name excludes."""
+    expect(run("plan orgs --organization Globex", ACME_KEY="wrong"), 0, "webhooks for Globex")
+    expect(run("apply orgs --yes --organization Acme", GLOBEX_KEY=""), 0, "1 created")

@@ -168,7 +168,7 @@ def run(session: Session, out: str | None, format: str, detailed_exitcode: bool,
                 f"the plan was not saved: {plural(len(made.problems), 'organization')} failed",
                 hint="a saved plan has all organizations; choose some with -f",
             )
-        loaded = [each.checked.loaded for each in targets]
+        loaded = [each.checked.loaded for each in connected]
         saved = workflow.save_run(made, loaded, targets[0].options, text)
         if target is not None:
             write.write_atomically(target, saved, over=write.FileKind.PLAN)
