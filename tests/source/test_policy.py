@@ -171,7 +171,7 @@ ENTRY = (
         (
             {
                 "a.yaml": "organization: Acme\nprotect: [A]\n" + ENTRY.format("A"),
-                "b.yaml": "organization: Acme\n" + ENTRY.format("B"),
+                "b.yaml": "organization: Acme\nprotect: [B]\n" + ENTRY.format("B"),
             },
             "at most one receiver",
         ),
