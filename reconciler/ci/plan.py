@@ -338,6 +338,8 @@ def _update_issue(run: Run, github: GitHub, made: Plan, *, drifted: bool) -> Non
         foot += f", since {code(quote(since[webhook.id]))}\n" if since[webhook.id] else "\n"
     if len(made.failing) > len(failing):
         foot += f"- and {len(made.failing) - len(failing)} more\n"
+    if failing:
+        foot += "\n`webhooks check` shows the cause and the fix.\n"
     foot += f"\nFound by {run.link}. This issue closes when the next check finds no problem."
     if drifted:
         foot += " To keep a live change, add it to the configuration."

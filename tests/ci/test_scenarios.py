@@ -916,13 +916,13 @@ def test_an_inapplicable_declaration_is_drift(here: World) -> None:
 
 def test_failing_deliveries_are_in_the_issue(here: World) -> None:
     """The time of the first failure is kept; the issue closes after a run that succeeded."""
-    error = {"timestamp": "2026-01-01T00:00:00Z", "error_code": "404", "error_text": "gone"}
+    error = {"timestamp": "2026-01-01T00:00:00Z", "code": "channel_not_found", "text": "gone"}
     here.emulator.change("Audit", last_error=error)
     here.drift()
     (issue,) = here.github.issues
     assert "1 webhook cannot deliver" in issue["title"]
-    assert "`Audit`" in issue["body"]
-    assert "since `2026-01-01T00:00:00Z`" in issue["body"]
+    assert "`Audit`: `channel_not_found gone`, since `2026-01-01T00:00:00Z`" in issue["body"]
+    assert "`webhooks check` shows the cause and the fix." in issue["body"]
     here.emulator.change("Audit", last_error={**error, "timestamp": "2026-01-05T00:00:00Z"})
     here.emulator.configure("Audit", channel="by-hand")
     here.drift()
