@@ -9,7 +9,8 @@ library's exception.
     ├─ UsageError                        64   the command line or a setting is invalid
     ├─ ConfigurationError                 3   findings: the files have errors
     ├─ UnresolvedSecretsError             3   references without a usable value
-    ├─ CredentialError                    4   no API key, or a malformed one
+    ├─ CredentialError                    4   a malformed API key, or none
+    │  └─ NoKeyError                      4   no API key
     ├─ OrganizationError                  4   wrong organization, or it cannot be determined
     ├─ MaintenanceError                   4   the organization temporarily rejects changes
     ├─ BlockedError                       5   a guard blocks the plan
@@ -125,6 +126,10 @@ class UnresolvedSecretsError(ConfigurationError, code="unresolved-secrets"):
 
 class CredentialError(ReconcilerError, code="no-api-key", exit_code=ExitCode.DENIED):
     """There is no API key, or it is malformed."""
+
+
+class NoKeyError(CredentialError):
+    """There is no API key."""
 
 
 class OrganizationError(ReconcilerError, code="wrong-organization", exit_code=ExitCode.DENIED):

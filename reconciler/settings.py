@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from reconciler.api import origin
-from reconciler.errors import CredentialError, UsageError
+from reconciler.errors import CredentialError, NoKeyError, UsageError
 from reconciler.model import Secret
 from reconciler.source.files import MissingFileError, NotReadableError, read_regular
 from reconciler.source.secrets import PLACEHOLDER, bare
@@ -70,7 +70,7 @@ class Settings(NamedTuple):
                     "`cloudtruth run` removes CLOUDTRUTH_API_KEY and CLOUDTRUTH_SERVER_URL: use "
                     "`cloudtruth run --permissive`"
                 )
-            raise CredentialError("there is no CloudTruth API key", hint=hint)
+            raise NoKeyError("there is no CloudTruth API key", hint=hint)
         return self.key.value
 
 

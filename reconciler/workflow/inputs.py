@@ -9,7 +9,7 @@ from itertools import product, takewhile
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from reconciler.errors import ConfigurationError, CredentialError, RunConfigurationError
+from reconciler.errors import ConfigurationError, NoKeyError, RunConfigurationError
 from reconciler.findings import (
     Finding,
     Place,
@@ -129,7 +129,7 @@ class OrganizationFiles(NamedTuple):
     def key(self) -> Secret | None:
         """Return the API key that the files refer to, if any.
 
-        Raises CredentialError if it has no value, ConfigurationError if it is a credential of the
+        Raises NoKeyError if it has no value, ConfigurationError if it is a credential of the
         machine or of the run.
         """
         if self.api_key is None:
@@ -138,7 +138,7 @@ class OrganizationFiles(NamedTuple):
         found = fetch_key(self.api_key, environ=environ, directory=directory)
         if isinstance(found, Finding):
             missing = found.rule == _UNRESOLVED
-            kind = CredentialError if missing else ConfigurationError
+            kind = NoKeyError if missing else ConfigurationError
             raise kind(f"there is no API key for {', '.join(self.paths)}", findings=(found,))
         self.inputs.hide([found])
         return found

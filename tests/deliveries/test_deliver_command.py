@@ -334,3 +334,5 @@ def test_one_run_checks_several_organizations(
         expect(done, 4, "Globex (orgs/Globex.yaml)", "✓ slack team Acme, bot cloudtruth")
         done = shell("check", "orgs", **{**environ, "GLOBEX_KEY": ""})
         expect(done, 0, "? state not read: there is no API key for orgs/Globex.yaml")
+        done = shell("check", "orgs", **{**environ, "GLOBEX_KEY": "in two parts"})
+        expect(done, 4, "the API key contains spaces")

@@ -14,8 +14,8 @@ from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import (
     ConfigurationError,
-    CredentialError,
     ExitCode,
+    NoKeyError,
     ReconcilerError,
 )
 from reconciler.execute.workers import ThreadWorkers
@@ -126,7 +126,7 @@ def _cases(
     key = None if target.connection is None else target.connection.key
     try:
         secrets = workflow.gather(target.checked, key).secrets
-        if isinstance(live, CredentialError):
+        if isinstance(live, NoKeyError):
             unread = unknown("state", f"not read: {live.message}", fix=live.hint)
             found = [Case(each, secrets, unread, organization=name) for each in webhooks]
         elif isinstance(live, ReconcilerError):
