@@ -258,13 +258,19 @@ def _create_value(parameters: Parameters, scratch: Scratch, id: str, clock: Cloc
 
 
 def _look(read: Callable[[], _T | None], clock: Clock) -> _T | None:
-    """Return the object that `read` returns, None if it returns none several times in a row."""
+    """Return the object that `read` returns, None if it returns none several times in a row.
+
+    An error of `read` is ignored: the caller raises that of the lost create, which shows that the
+    object may still appear.
+    """
+    found = None
     for seconds in _LOOKS:
         clock.sleep(seconds)
-        found = read()
+        with suppress(ApiError):
+            found = read()
         if found is not None:
-            return found
-    return None
+            break
+    return found
 
 
 def _delete(

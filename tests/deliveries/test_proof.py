@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -129,6 +130,28 @@ def test_after_one_fault_the_parameter_is_deleted(fault: Callable[[], Fault], at
     assert not written.remains or (at == 0 and written.events == ())
     assert written.problem is not None or written.events == EVENTS
     assert len(writes(proof.api)) <= 8
+
+
+class Randomly:
+    """Any of the faults at any request, with a probability."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self._chance, self._share = chance, chance.choice([0.1, 0.3, 0.6])
+
+    def take(self, method: str, path: str, body: bytes) -> Fault | None:
+        return self._chance.choice(FAULTS)() if self._chance.random() < self._share else None
+
+
+def test_after_any_faults_and_signals_the_parameter_is_deleted_or_named() -> None:
+    """No combination of faults at reads and writes, and of a signal, leaves it without notice."""
+    for seed in range(400):
+        chance, proof = random.Random(seed), Proof()
+        scratch = proof.prepare()
+        proof.api.emulator.faults = Randomly(chance)
+        written = proof.cause(scratch, chance.choice([None, None, 1, 2, 3, 4]))
+        proof.api.clock.sleep(30)
+        proof.api.emulator.commit_due_writes()
+        assert written.remains or proof.names() == [], seed
 
 
 class Interrupting(httpx.BaseTransport):
