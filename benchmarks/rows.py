@@ -8,6 +8,7 @@ from pathlib import Path
 from benchmarks.creating import create
 from benchmarks.line import LATENCY, PROGRAM, Line, compare, mebibytes, seconds
 from benchmarks.measure import Command, Sample, alternate, median_of
+from benchmarks.organizations import organizations
 from benchmarks.workspace import Workspace, serving
 
 Row = Callable[[Workspace], Iterator[Line]]
@@ -220,6 +221,7 @@ ROWS: dict[str, Row] = {
     "plan-10000": plan_many,
     "no-op": no_op,
     "create": create,
+    "organizations": organizations,
     "growth": growth,
 }
 """Every row, by its name for `--row`."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import re
 import sys
 import threading
 from collections import Counter
@@ -23,27 +24,28 @@ from benchmarks.data import row
 
 WEBHOOKS = b"/api/v1/webhooks/"
 _MAX_PAGE_SIZE = 1000
-_ORGANIZATIONS = {
-    "count": 1,
-    "next": None,
-    "previous": None,
-    "results": [
-        {"id": "org-1", "name": "Acme", "current": True, "maintenance": False, "role": "OWNER"}
-    ],
-}
+_KEY = re.compile(rb"authorization: [^\r]*-(\d+)(?:\r|$)", re.IGNORECASE)
+
+
+def _organizations(number: int) -> dict[str, Any]:
+    """Return the list of organizations of a key."""
+    name = "Acme" if number == 1 else f"Acme {number}"
+    found = {"id": f"org-{number}", "name": name, "current": True, "maintenance": False}
+    return {"count": 1, "next": None, "previous": None, "results": [{**found, "role": "OWNER"}]}
 
 
 class Store:
-    """The webhooks, each as its encoded JSON."""
+    """The webhooks of one organization, each as its encoded JSON."""
 
-    def __init__(self, webhooks: int) -> None:
+    def __init__(self, webhooks: int, organization: int = 1) -> None:
+        self.organization = organization
         self.rows: dict[str, dict[str, Any]] = {}
         self.shown: dict[str, bytes] = {}
         self.counts: Counter[str] = Counter()
         self.in_flight = self.max_in_flight = self.made = 0
         self._pages: dict[tuple[int, int], bytes] = {}
         for number in range(webhooks):
-            self.put(row(number))
+            self.put({**row(number), "organization": f"org-{organization}"})
 
     def put(self, webhook: dict[str, Any]) -> bytes:
         self.rows[webhook["id"]] = webhook
@@ -70,7 +72,7 @@ class Store:
             return 200, json.dumps(counts).encode()
         self.counts[method] += 1
         if path == b"/api/v1/organizations/":
-            return 200, json.dumps(_ORGANIZATIONS).encode()
+            return 200, json.dumps(_organizations(self.organization)).encode()
         if path == WEBHOOKS:
             return self._all(method, query, body)
         return self._one(method, path[len(WEBHOOKS) : -1].decode(), body)
@@ -97,10 +99,14 @@ class Store:
 
 
 class Connection(asyncio.Protocol):
-    """Read requests from one connection, and respond to each after the latency."""
+    """Read requests from one connection, and respond to each after the latency.
 
-    def __init__(self, store: Store, latency: float) -> None:
-        self._store = store
+    The number at the end of a key selects the organization; the first one counts all requests.
+    """
+
+    def __init__(self, stores: list[Store], latency: float) -> None:
+        self._stores = stores
+        self._store = stores[0]
         self._latency = latency
         self._data = b""
         self._transport: Any = None
@@ -122,14 +128,18 @@ class Connection(asyncio.Protocol):
         self._store.in_flight += 1
         if target != b"/counts":
             self._store.max_in_flight = max(self._store.max_in_flight, self._store.in_flight)
-        arguments = (method.decode(), target, rest[:length])
+        key = _KEY.search(head)
+        store = self._stores[int(key[1]) - 1 if key else 0]
+        arguments = (store, method.decode(), target, rest[:length])
         if self._latency and target != b"/counts":
             asyncio.get_running_loop().call_later(self._latency, self._respond, *arguments)
         else:
             self._respond(*arguments)
 
-    def _respond(self, method: str, target: bytes, body: bytes) -> None:
-        status, content = self._store.respond(method, target, body)
+    def _respond(self, store: Store, method: str, target: bytes, body: bytes) -> None:
+        if store is not self._store and target != b"/counts":
+            self._store.counts[method] += 1
+        status, content = store.respond(method, target, body)
         self._store.in_flight -= 1
         self._transport.write(
             b"HTTP/1.1 %d OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
@@ -137,9 +147,9 @@ class Connection(asyncio.Protocol):
         )
 
 
-async def serve(store: Store, latency: float) -> None:
+async def serve(stores: list[Store], latency: float) -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(store, latency), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: Connection(stores, latency), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     ended = asyncio.Event()
 
@@ -155,5 +165,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--webhooks", type=int, default=0)
     parser.add_argument("--latency", type=float, default=0.0, help="milliseconds")
+    parser.add_argument("--organizations", type=int, default=1)
     given = parser.parse_args()
-    asyncio.run(serve(Store(given.webhooks), given.latency / 1000))
+    numbers = range(1, given.organizations + 1)
+    stores = [Store(given.webhooks, number) for number in numbers]
+    asyncio.run(serve(stores, given.latency / 1000))

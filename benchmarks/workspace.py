@@ -101,6 +101,7 @@ class Workspace:
             "LANG": "C.UTF-8",
             "SLACK_BOT_TOKEN": TOKEN,
             "CLOUDTRUTH_API_KEY": "benchmark-key",
+            **{f"KEY_{number}": f"benchmark-key-{number}" for number in range(1, 61)},
         }
         if server is not None:
             environ["CLOUDTRUTH_SERVER_URL"] = server.url
@@ -122,11 +123,15 @@ class Workspace:
 
 
 @contextmanager
-def serving(webhooks: int, latency: float = 0.0) -> Iterator[Server]:
-    """Serve this many webhooks during a block, each response after `latency` milliseconds."""
+def serving(webhooks: int, latency: float = 0.0, organizations: int = 1) -> Iterator[Server]:
+    """Serve this many webhooks in each organization during a block.
+
+    Each response comes after `latency` milliseconds.
+    """
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.server",
-         "--webhooks", str(webhooks), "--latency", str(latency)],
+         "--webhooks", str(webhooks), "--latency", str(latency),
+         "--organizations", str(organizations)],
         cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stdin is not None

@@ -131,9 +131,9 @@ def _combined(run: RunPlan, combined: Combined, view: View) -> Iterable[Sequence
     """Yield the sections of several plans."""
     origins = dict.fromkeys(quote(plan.origin.removeprefix("https://")) for plan in run.plans)
     count = words.plural(len(run.organizations), "organization")
-    about = _listed([f"({each}" if at == 0 else each for at, each in enumerate(origins)], end=")")
     title = f"CloudTruth webhooks for {paint(count, 'strong', view.color)}"
-    yield flow(about if origins else (), start=title, indent=2, width=view.width)
+    about = [Atom(f"({', '.join(origins)})")] if origins else []
+    yield flow(about, start=title, indent=2, width=view.width)
     yield _blocks(combined.blocked, view)
     for section in combined.sections:
         yield _section(section, view)

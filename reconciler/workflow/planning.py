@@ -174,9 +174,16 @@ def _removed(other: DeclaredElsewhere) -> Finding:
     return note("file-removed", message, "if they must stay, restore the file or declare them")
 
 
-def read_live(reader: WebhookReader, organization: str | Sequence[str] | None = None) -> Live:
-    """Return the live webhooks. Raises OrganizationError, ApiError."""
-    found = reader.organization()
+def read_live(
+    reader: WebhookReader,
+    organization: str | Sequence[str] | None = None,
+    known: Organization | None = None,
+) -> Live:
+    """Return the live webhooks of the required organization, or of any.
+
+    `known` is that of the key, if it was read before. Raises OrganizationError, ApiError.
+    """
+    found = known or reader.organization()
     check_organization(found, asked=organization)
     return Live(origin=reader.origin, organization=found, webhooks=reader.list())
 

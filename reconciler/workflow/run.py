@@ -189,6 +189,7 @@ def plan_all(
     Raises OrganizationError if two keys belong to one organization: each file would delete what the
     other declares. Raises UsageError for a glob that matches nothing.
     """
+    targets = _with_first_contact(targets)
     # Before threads start, so that each secret is hidden from output before anything uses it.
     ready = [_gathered(target, writing=writing) for target in targets]
 
@@ -252,8 +253,12 @@ def read_all(targets: Sequence[Target]) -> tuple[Live | ReconcilerError, ...]:
     Raises OrganizationError if two keys belong to one organization.
     """
 
+    targets = _with_first_contact(targets)
+
     def read(number: int, connection: Connection) -> Live:
-        return read_live(connection.api, targets[number].checked.inputs.selected)
+        target = targets[number]
+        asked = target.checked.inputs.selected
+        return read_live(connection.api, asked, target.organization)
 
     results = _each(targets, read)
     found = [
@@ -305,6 +310,28 @@ def _each(
         # All connections share their threads, and so the limit of requests in flight.
         workers[0].run([work] * min(_CONCURRENT, len(targets)))
     return [results[number] for number in range(len(targets))]
+
+
+def _with_first_contact(targets: Sequence[Target]) -> Sequence[Target]:
+    """Read one organization of each server before all others.
+
+    It finds out if the server cannot be reached: then no request is sent for the others.
+    """
+    if len(targets) == 1:
+        return targets
+    seen: set[str] = set()
+    result = list(targets)
+    for number, target in enumerate(targets):
+        if target.connection is None or target.connection.api.origin in seen:
+            continue
+        seen.add(target.connection.api.origin)
+        if target.organization is None:
+            found = _attempt(target, lambda connection: connection.api.organization())
+            if isinstance(found, ReconcilerError):
+                result[number] = target._replace(problem=found, connection=None)
+            else:
+                result[number] = target._replace(organization=found)
+    return result
 
 
 def _attempt(target: Target, action: Callable[[Connection], T]) -> T | ReconcilerError:

@@ -389,3 +389,15 @@ def test_a_selected_organization_needs_only_its_own_key(run: Run) -> None:
     """No request is sent for the organizations that a name excludes."""
     expect(run("plan orgs --organization Globex", ACME_KEY="wrong"), 0, "webhooks for Globex")
     expect(run("apply orgs --yes --organization Acme", GLOBEX_KEY=""), 0, "1 created")
+
+
+def test_a_server_that_cannot_be_reached_is_found_out_once(run: Run, tmp_path: Path) -> None:
+    """One organization tries it four times; for the others no request is sent."""
+    more = dict.fromkeys(("INITECH_KEY", "HOOLI_KEY"), "some-example-key")
+    files(
+        tmp_path, **{name: f"api_key: {{env: {name.upper()}_KEY}}" for name in ("Initech", "Hooli")}
+    )
+    done = run("plan orgs --debug", CLOUDTRUTH_SERVER_URL="http://127.0.0.1:9", **more)
+    expect(done, 1, "Failed: Acme (unreachable), Globex (unreachable), Hooli (unreachable),")
+    assert done.err.count("GET /api/v1/organizations/ no response") == 4
+    assert done.err.count("no request was sent for this organization") == 1
