@@ -109,6 +109,7 @@ def test_an_example_works(
     digest = json.loads((tmp_path / "plan.json").read_text())["digest"]
     if expected.without:
         (tmp_path / expected.without).unlink()
+        shutil.rmtree(tmp_path / "webhooks")  # the default without the file
     if expected.live:
         hooks = [
             {"name": each, "type": "generic", "event_types": ["*"],
@@ -116,6 +117,7 @@ def test_an_example_works(
         ]  # fmt: skip
         (tmp_path / "live.yaml").write_text(json.dumps({"webhooks": hooks}))
         assert shell("apply", "-f", "live.yaml", "--yes", **environ).code == 0
+        (tmp_path / "live.yaml").unlink()
     if expected.applied:
         assert shell("apply", "--yes", **environ).code == 0
     words = shlex.split(line.replace("sha256:9c1e...", digest))
