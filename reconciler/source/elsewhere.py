@@ -7,6 +7,7 @@ that is gone. Files that cannot be parsed, or that are no configuration, are pas
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePath
@@ -15,13 +16,14 @@ from typing import NamedTuple
 from reconciler.planning.plan import DeclaredElsewhere, FileState
 from reconciler.source.files import (
     DEFAULT_FILES,
+    STDIN,
     STDIN_NAME,
     NotReadableError,
     display_name,
     files_below,
     read_regular,
 )
-from reconciler.source.history import Git, blob, names_at, removal
+from reconciler.source.history import Commit, Git, commit_at, removal
 from reconciler.source.yaml import Document, parse
 
 
@@ -82,29 +84,62 @@ def declared_elsewhere(
     directory: Path,
     git: Git,
     base: str | None,
+    commit: Commit | None = None,
 ) -> tuple[DeclaredElsewhere, ...]:
     """Return the files that declare `deleted` webhooks, or did in a previous revision.
 
-    `documents` are the files that were read, `paths` the paths that name them. Revisions are HEAD
-    for the working tree, and `base`, else the commit before HEAD.
+    `documents` are the files that were read, `paths` the paths that name them, `commit` is the one
+    that they were read from, None for the working tree. The previous revision is `base`, else the
+    one before.
     """
     read = [name for name in documents if name != STDIN_NAME]
+    others = beside(read, directory) if commit is None else _beside_at(commit, read)
     candidates: list[tuple[Document, FileState, str]] = [
-        (document, FileState.NOT_READ, "") for document in beside(read, directory)
+        (document, FileState.NOT_READ, "") for document in others
     ]
-    committed = names_at("HEAD", paths, directory=directory, git=git)
-    for name in sorted(committed):
-        raw = None if os.path.lexists(directory / name) else blob("HEAD", name, git)
-        if raw is not None:
-            candidates.append((parse(raw, name), FileState.GONE, ""))
-    previous = base or "HEAD^"
-    for name in sorted(names_at(previous, paths, directory=directory, git=git) - committed):
-        raw, commit = blob(previous, name, git), removal(previous, name, git)
-        if raw is not None and commit is not None:
-            candidates.append((parse(raw, name), FileState.REMOVED, commit))
+    now = commit or commit_at("HEAD", directory, git)
+    if now is not None and STDIN not in paths:
+        candidates += _gone(now, paths, base, in_tree=commit is None)
     found: list[DeclaredElsewhere] = []
-    for document, state, commit in candidates:
+    for document, state, removed_by in candidates:
         names = tuple(sorted(declared_names(document) & frozenset(deleted)))
         if names and owner.owns(document):
-            found.append(DeclaredElsewhere(document.file, names, state, commit))
+            found.append(DeclaredElsewhere(document.file, names, state, removed_by))
     return tuple(found)
+
+
+def _gone(
+    now: Commit, paths: Sequence[str], base: str | None, *, in_tree: bool
+) -> Iterator[tuple[Document, FileState, str]]:
+    """Yield the files that `paths` included before; `in_tree` compares the working tree, too."""
+    committed = now.names(paths)
+    for name in sorted(committed if in_tree else ()):
+        if not os.path.lexists(now.directory / name):
+            for document in _parsed(now, name):
+                yield document, FileState.GONE, ""
+    before = commit_at(base or f"{now.id}^", now.directory, now.git)
+    for name in sorted(before.names(paths) - committed if before is not None else ()):
+        assert before is not None
+        removed_by = removal(before.id, name, now)
+        for document in _parsed(before, name) if removed_by is not None else ():
+            yield document, FileState.REMOVED, removed_by or ""
+
+
+def _parsed(commit: Commit, name: str) -> Iterator[Document]:
+    """Yield the file of a commit, nothing if it cannot be read."""
+    with suppress(NotReadableError):
+        yield parse(commit.read_file(name).raw, name)
+
+
+def _beside_at(commit: Commit, read: Collection[str]) -> Iterator[Document]:
+    """Yield what `beside` does, from a commit."""
+    folders = {posixpath.dirname(name) for name in read}
+    inner = {
+        posixpath.join(posixpath.dirname(name), DEFAULT_FILES[2])
+        for name in read
+        if PurePath(name).name in DEFAULT_FILES[:2]
+    }
+    for name in sorted(commit.names([folder or "." for folder in (*folders, *inner)])):
+        below = any(PurePath(name).is_relative_to(folder) for folder in inner)
+        if name not in read and (below or posixpath.dirname(name) in folders):
+            yield from (each for each in _parsed(commit, name) if declared_names(each))

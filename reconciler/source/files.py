@@ -182,7 +182,7 @@ def read(paths: Sequence[str], *, directory: Path, stdin: Callable[[], bytes]) -
     for path in dict.fromkeys(paths or (default_path(directory),)):
         try:
             if path == STDIN:
-                files.append(SourceFile(file=STDIN_NAME, raw=_limited(stdin())))
+                files.append(SourceFile(file=STDIN_NAME, raw=limited(stdin())))
                 continue
             for found in _expand(path, directory):
                 name = display_name(found, directory=directory)
@@ -249,10 +249,11 @@ def read_regular(path: Path, *, limit: int = MAX_FILE_BYTES) -> bytes:
         raise NotReadableError("contains a NUL character") from None
     except OSError as cause:
         raise NotReadableError(f"cannot be opened ({cause.strerror})") from None
-    return _limited(raw, limit)
+    return limited(raw, limit)
 
 
-def _limited(raw: bytes, limit: int = MAX_FILE_BYTES) -> bytes:
+def limited(raw: bytes, limit: int = MAX_FILE_BYTES) -> bytes:
+    """Return the content of a file. Raises NotReadableError if it is larger than `limit` bytes."""
     if len(raw) > limit:
         size = f"{limit >> 10} KiB" if limit < 1 << 20 else f"{limit >> 20} MiB"
         raise NotReadableError(f"is larger than {size}", "split it, and pass each part with `-f`")

@@ -1,17 +1,20 @@
-"""Read previous revisions of configuration files from git, and which files it tracks.
+"""Read files from commits, and which files git tracks.
 
-The working tree is not changed, no hooks or filters run, and no links are followed. If git cannot
-provide the files (a shallow clone, no repository, no git), NoBaseError has the reason.
+`Commit` reads everything that a run takes from git: the files of `--base`, policies of the base
+branch, and the configuration of a reconciler. The working tree is not changed, no hooks or filters
+run, and no links are followed. If git cannot provide the files (a shallow clone, no repository, no
+git), NoBaseError has the reason.
 """
 
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from reconciler.source import files
 
@@ -19,10 +22,106 @@ Git: TypeAlias = Callable[[Sequence[str]], bytes | None]
 """Runs git with the arguments in the working directory; None if it fails."""
 
 _COMMIT: Final = re.compile(r"[0-9a-f]{12,64}")
+_REGULAR: Final = ("100644", "100755")
+_LINK: Final = "120000"
+_SUBMODULE: Final = "160000"
 
 
 class NoBaseError(Exception):
-    """The base cannot be read; the message is the reason."""
+    """A commit cannot be read; the message is the reason."""
+
+
+class Commit(NamedTuple):
+    """The files of a commit. Names are relative to `directory`, as on disk."""
+
+    id: str
+    directory: Path
+    git: Git
+
+    def read_file(self, name: str) -> files.SourceFile:
+        """Return a regular file.
+
+        Raises MissingFileError if the commit has no such file, and NotReadableError if its path
+        leads through a link or a submodule, or if git fails: then its content is not known.
+        """
+        name = files.display_name(self.directory / name, directory=self.directory)
+        path = PurePosixPath(name)
+        steps = [str(step) for step in (path, *path.parents) if step.name not in ("", "..")]
+        listing = self.git(["--literal-pathspecs", "ls-tree", "-z", self.id, "--", *steps])
+        missing = files.MissingFileError(f"does not exist at commit {self.id}")
+        if listing is None:
+            if self._is_outside(path):
+                raise missing
+            raise files.NotReadableError("cannot be read by git")
+        modes = {entry: mode for mode, entry in _entries(listing)}
+        for step in steps:
+            if modes.get(step) in (_LINK, _SUBMODULE):
+                hint = "use the path behind it, also on the base branch"
+                raise files.NotReadableError(f"leads through {step}, a link or a submodule", hint)
+        if modes.get(name) not in _REGULAR:
+            raise missing
+        return self._blob(name)
+
+    def read(self, paths: Sequence[str]) -> files.Sources:
+        """Return the files that `paths` include, or without paths those of the default.
+
+        Raises NoBaseError.
+        """
+        read_files: dict[str, files.SourceFile] = {}
+        for path in paths or (self._default_path(),):
+            if path == files.STDIN:
+                raise NoBaseError("standard input (-f -) has no history")
+            if files.is_glob(path, self.directory):
+                raise NoBaseError("globs have no history; pass a directory or files")
+            root = files.display_name(self.directory / path, directory=self.directory)
+            arguments = ["--literal-pathspecs", "ls-tree", "-r", "-z", self.id, "--", root]
+            listing = self.git(arguments)
+            if listing is None:
+                raise NoBaseError("git cannot list the files of the base commit")
+            for name in sorted(filter(files.file_matcher(path, self.directory), _regular(listing))):
+                try:
+                    read_files.setdefault(name, self._blob(name))
+                except files.NotReadableError:
+                    raise NoBaseError("git cannot read the files of the base commit") from None
+        return files.Sources(files=tuple(read_files.values()), read_parent=self.read_file)
+
+    def names(self, paths: Sequence[str]) -> frozenset[str]:
+        """Return the names of the files that `paths` include, also by globs; none without git."""
+        named = paths or (files.default_path(self.directory),)
+        matchers = [files.file_matcher(path, self.directory) for path in named]
+        listing = self.git(["ls-tree", "-r", "-z", self.id]) or b""
+        return frozenset(
+            name for name in _regular(listing) if any(matches(name) for matches in matchers)
+        )
+
+    def tracked(self, names: Iterable[str]) -> frozenset[str]:
+        """Return the paths of `names` that are files of the commit."""
+        found = set()
+        for name in names:
+            with suppress(files.NotReadableError):
+                self.read_file(name)
+                found.add(name)
+        return frozenset(found)
+
+    def _blob(self, name: str) -> files.SourceFile:
+        raw = self.git(["cat-file", "blob", f"{self.id}:./{name}"])
+        if raw is None:  # for example in a partial clone
+            raise files.NotReadableError("cannot be read by git")
+        return files.SourceFile(file=name, raw=files.limited(raw))
+
+    def _default_path(self) -> str:
+        """Return the path that is read without `-f`."""
+        names = ["ls-tree", "-z", "--name-only", self.id, "--", *files.DEFAULT_FILES]
+        present = os.fsdecode(self.git(names) or b"").split("\0")
+        return next((name for name in files.DEFAULT_FILES if name in present), files.DEFAULT_FILE)
+
+    def _is_outside(self, path: PurePosixPath) -> bool:
+        """Return whether a path is outside of the repository."""
+        prefix = self.git(["rev-parse", "--show-prefix"])
+        if prefix is None:
+            return False
+        inside = posixpath.normpath(posixpath.join(os.fsdecode(prefix).strip(), str(path)))
+        return inside.startswith("..") or path.is_absolute()
 
 
 def git_in(directory: Path) -> Git:
@@ -72,16 +171,19 @@ def read_base(branch_tip: str, paths: Sequence[str], *, directory: Path, git: Gi
     commit = _commit(git(["merge-base", branch_tip, "HEAD"]))
     if commit is None:
         raise NoBaseError("the base commit is not in this clone; check out with fetch-depth: 0")
-    return _read(commit, paths, directory=directory, git=git)
+    return Commit(commit, directory, git).read(paths)
 
 
-def _renames(commit: str, paths: Sequence[str], *, directory: Path, git: Git) -> Mapping[str, str]:
+def _renames(
+    commit: str, paths: Sequence[str], now: Commit | None, *, directory: Path, git: Git
+) -> Mapping[str, str]:
     """Return the current names of included files that were renamed, by their old names."""
     options = ["--name-status", "-z", "--find-renames", "--diff-filter=R", "--relative"]
-    listing = git(["diff", "--cached", *options, commit]) or b""
+    compared = ["--cached", *options, commit] if now is None else [*options, commit, now.id]
+    listing = git(["diff", *compared]) or b""
     names = [os.fsdecode(each) for each in listing.split(b"\0")]
-    now = paths or (files.default_path(directory),)
-    reads = [files.file_matcher(path, directory) for path in now]
+    included = paths or (files.default_path(directory),)
+    reads = [files.file_matcher(path, directory) for path in included]
     return {
         old: new
         for old, new in zip(names[1::3], names[2::3], strict=False)
@@ -100,56 +202,45 @@ def commit_of(revision: str, git: Git) -> str | None:
     return _commit(git(["rev-parse", "--verify", "--quiet", "--short=12", *named]))
 
 
+def commit_at(revision: str, directory: Path, git: Git) -> Commit | None:
+    """Return the commit that a revision names now; None without one."""
+    commit = commit_of(revision, git)
+    return None if commit is None else Commit(commit, directory, git)
+
+
 def read_revision(
-    revision: str, paths: Sequence[str], *, directory: Path, git: Git
+    revision: str,
+    paths: Sequence[str],
+    *,
+    directory: Path,
+    git: Git,
+    now: Commit | None = None,
 ) -> files.Sources:
     """Return the files of `paths` at a revision, in any form that git understands.
 
-    A file that was renamed since then has its current name. The null commit, which CI systems pass
-    before a branch's first push, has no files. Raises NoBaseError.
+    A file that was renamed since then has the name that it has in the commit `now`, or else in the
+    index. The null commit, which CI systems pass before a branch's first push, has no files. Raises
+    NoBaseError.
     """
     if re.fullmatch(r"0{40}(?:0{24})?", revision):
         return files.Sources()
     commit = commit_of(revision, git)
     if commit is None:
         raise NoBaseError("not an existing path, and git has no such revision in this clone")
-    found = _read(commit, paths, directory=directory, git=git)
+    found = Commit(commit, directory, git).read(paths)
     read_files = {each.file: each for each in found.files}
-    for old, new in _renames(commit, paths, directory=directory, git=git).items():
+    for old, new in _renames(commit, paths, now, directory=directory, git=git).items():
         with suppress(files.NotReadableError):
             read_files[new] = found.read_parent(old)._replace(file=new)
             read_files.pop(old, None)
     return found._replace(files=tuple(read_files.values()))
 
 
-def names_at(revision: str, paths: Sequence[str], *, directory: Path, git: Git) -> frozenset[str]:
-    """Return the names of the files that `paths` include at a revision; none without git."""
-    commit = commit_of(revision, git)
-    if commit is None or files.STDIN in paths:
-        return frozenset()
-    named = paths or (files.default_path(directory),)
-    matchers = [files.file_matcher(path, directory) for path in named]
-    listed = _regular(git(["ls-tree", "-r", "-z", commit]) or b"")
-    return frozenset(name for name in listed if any(matches(name) for matches in matchers))
-
-
-def blob(revision: str, name: str, git: Git) -> bytes | None:
-    """Return the content of a file at a revision."""
-    return git(["cat-file", "blob", f"{revision}:./{name}"])
-
-
-def removal(revision: str, name: str, git: Git) -> str | None:
-    """Return the commit after `revision` that removed a file, abbreviated; None if not known."""
-    span = ["--end-of-options", f"{revision}..HEAD", "--", f":(literal){name}"]
-    output = git(["log", "-1", "--format=%h", "--abbrev=12", "--diff-filter=D", *span])
+def removal(revision: str, name: str, now: Commit) -> str | None:
+    """Return the commit from `revision` to `now` that removed a file, abbreviated, if any."""
+    span = ["--end-of-options", f"{revision}..{now.id}", "--", f":(literal){name}"]
+    output = now.git(["log", "-1", "--format=%h", "--abbrev=12", "--diff-filter=D", *span])
     return _commit(output)
-
-
-def _default_at(commit: str, git: Git) -> str:
-    """Return the path that is read without `-f` at a commit."""
-    listing = git(["ls-tree", "-z", "--name-only", commit, "--", *files.DEFAULT_FILES]) or b""
-    present = os.fsdecode(listing).split("\0")
-    return next((name for name in files.DEFAULT_FILES if name in present), files.DEFAULT_FILE)
 
 
 def tracked(names: Iterable[str], *, directory: Path, git: Git) -> frozenset[str]:
@@ -161,57 +252,20 @@ def tracked(names: Iterable[str], *, directory: Path, git: Git) -> frozenset[str
     )
 
 
-def read_blob(name: str, commit: str, git: Git) -> bytes | None:
-    """Return a file at a commit, None if it does not exist there.
-
-    Raises NotReadableError if its path leads through a link or a submodule at the commit.
-    """
-    path = PurePosixPath(name)
-    steps = [str(step) for step in (path, *path.parents) if step.name not in ("", "..")]
-    listing = git(["--literal-pathspecs", "ls-tree", "-z", commit, "--", *steps]) or b""
-    for line in listing.split(b"\0"):
-        if line.startswith((b"120000 ", b"160000 ")):
-            step = os.fsdecode(line.partition(b"\t")[2])
-            hint = "use the path behind it, also on the base branch"
-            raise files.NotReadableError(f"leads through {step}, a link or a submodule", hint)
-    return git(["cat-file", "blob", f"{commit}:./{name}"])
-
-
 def _commit(output: bytes | None) -> str | None:
     commit = (output or b"").decode("ascii", "replace").strip()
     return commit if _COMMIT.fullmatch(commit) else None
 
 
-def _read(commit: str, paths: Sequence[str], *, directory: Path, git: Git) -> files.Sources:
-    """Read files at a commit."""
-    read_files: dict[str, files.SourceFile] = {}
-
-    def read(name: str) -> files.SourceFile:
-        name = files.display_name(directory / name, directory=directory)
-        if (raw := git(["cat-file", "blob", f"{commit}:./{name}"])) is None:
-            raise files.NotReadableError("does not exist at the base commit")
-        return files.SourceFile(file=name, raw=raw)
-
-    for path in paths or (_default_at(commit, git),):
-        if path == files.STDIN:
-            raise NoBaseError("standard input (-f -) has no history")
-        if files.is_glob(path, directory):
-            raise NoBaseError("globs have no history; pass a directory or files")
-        there = PurePosixPath(files.display_name(directory / path, directory=directory))
-        listing = git(["--literal-pathspecs", "ls-tree", "-r", "-z", commit, "--", str(there)])
-        if listing is None:
-            raise NoBaseError("git cannot list the files of the base commit")
-        for name in sorted(filter(files.file_matcher(path, directory), _regular(listing))):
-            try:
-                read_files.setdefault(name, read(name))
-            except files.NotReadableError:
-                raise NoBaseError("git cannot read the files of the base commit") from None
-    return files.Sources(files=tuple(read_files.values()), read_parent=read)
-
-
 def _regular(listing: bytes) -> Iterator[str]:
     """Yield the regular files that `ls-tree` or `ls-files --stage` lists."""
-    for line in listing.split(b"\0"):
+    for mode, name in _entries(listing):
+        if mode in _REGULAR:
+            yield name
+
+
+def _entries(listing: bytes) -> Iterator[tuple[str, str]]:
+    """Yield mode and name of each entry of a listing."""
+    for line in filter(None, listing.split(b"\0")):
         about, _, name = line.partition(b"\t")
-        if about.startswith((b"100644 ", b"100755 ")):  # no links and submodules
-            yield str(PurePosixPath(os.fsdecode(name)))
+        yield about.partition(b" ")[0].decode(), str(PurePosixPath(os.fsdecode(name)))

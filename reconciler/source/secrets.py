@@ -12,6 +12,7 @@ import re
 import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -20,7 +21,8 @@ from reconciler.findings import Finding, error, has_errors, note, warning
 from reconciler.kinds import FIELDS, KINDS, Field, slack
 from reconciler.model import Scheme, Secret, SecretRef, Value, Webhook, declared_secret
 from reconciler.source import allowed
-from reconciler.source.files import NotReadableError, read_regular
+from reconciler.source.files import MissingFileError, NotReadableError, limited, read_regular
+from reconciler.source.history import Commit
 from reconciler.source.text import masked
 from reconciler.urls import origin_of
 
@@ -140,13 +142,14 @@ def fetch(
     literals: Mapping[SecretRef, Secret],
     api_keys: Sequence[Secret] = (),
     allow: Sequence[str] = (),
+    commit: Commit | None = None,
 ) -> tuple[dict[SecretRef, Secret], dict[SecretRef, tuple[Finding, ...]]]:
     """Return the values of references of `webhooks`, and the problems of each; raise nothing.
 
     A reference with an error has no value. Relative paths start at `directory`, the working
     directory. A value that contains one of `api_keys`, equals the value of a forbidden variable or
     does not fit its field is refused. `allow` has the patterns of `--allow-secret`; () allows
-    everything that is not forbidden.
+    everything that is not forbidden. Files that `commit` has are read from it.
     """
     forbidden = {
         name: wrap(value) for name, value in environ.items() if allowed.forbidden_prefix(name)
@@ -159,7 +162,9 @@ def fetch(
     problems: dict[SecretRef, list[Finding]] = defaultdict(list)
     fetched: dict[SecretRef, Secret] = {}
     for ref in sorted({ref for _, _, ref, _ in uses}, key=str):
-        value = allowed.refusal(ref, allow) or _value(ref, environ, directory, literals, allow)
+        value = allowed.refusal(ref, allow) or _value(
+            ref, environ, directory, literals, allow, commit
+        )
         if isinstance(value, Finding):
             problems[ref].append(value)
             continue
@@ -178,7 +183,13 @@ def fetch(
     )
 
 
-def fetch_key(ref: SecretRef, *, environ: Mapping[str, str], directory: Path) -> Secret | Finding:
+def fetch_key(
+    ref: SecretRef,
+    *,
+    environ: Mapping[str, str],
+    directory: Path,
+    commit: Commit | None = None,
+) -> Secret | Finding:
     """Return the API key that a file refers to, or the error.
 
     The key is not checked against the list of allowed secrets, because only CloudTruth receives it.
@@ -191,7 +202,7 @@ def fetch_key(ref: SecretRef, *, environ: Mapping[str, str], directory: Path) ->
         message = f"{prefix}* variables are never used as an API key: {masked(ref.name)}"
         hint = "store the key in a variable with another name"
         return error("forbidden-secret", message, hint)
-    found = _value(ref, environ, directory, {}, ())
+    found = _value(ref, environ, directory, {}, (), commit)
     if isinstance(found, Finding):
         return found
     if (reason := flaw(found[0])) is not None:
@@ -223,12 +234,13 @@ def _value(
     directory: Path,
     literals: Mapping[SecretRef, Secret],
     allow: Sequence[str],
+    commit: Commit | None,
 ) -> tuple[Secret, bool] | Finding:
     """Return a value, and whether more than one line break was removed around it."""
     if ref.scheme is Scheme.LITERAL:
         return literals[ref], False
     if ref.scheme is Scheme.FILE:
-        text = _read(ref, directory, allow)
+        text = _read(ref, directory, allow, commit)
     elif not (text := environ.get(ref.name, "")):
         what, shown = "empty" if ref.name in environ else "not set", masked(ref.name)
         return _unusable(f"the variable {shown} is {what}", how_to_set(shown, environ))
@@ -246,19 +258,25 @@ def how_to_set(name: str, environ: Mapping[str, str]) -> str:
     return f"run `{shlex.join(['gh', 'secret', 'set', name, '--env', environment])}`"
 
 
-def _read(ref: SecretRef, directory: Path, allow: Sequence[str]) -> str | Finding:
+def _read(
+    ref: SecretRef, directory: Path, allow: Sequence[str], commit: Commit | None
+) -> str | Finding:
     shown = masked(ref.name)
     try:
+        if commit is not None:
+            with suppress(MissingFileError):
+                return limited(commit.read_file(ref.name).raw, _MAX_BYTES).decode()
         # Check the target of a link, not its name.
         path = Path(os.path.realpath(directory / ref.name))
         refused = allowed.refusal(ref, allow, target=path, directory=directory)
-        return refused or read_regular(path, limit=64 * 1024).decode()
+        return refused or read_regular(path, limit=_MAX_BYTES).decode()
     except NotReadableError as cause:
         return _unusable(f"cannot read {shown}: it {cause}", _READABLE)
     except (ValueError, OSError):  # the text of the decoding error contains the value
         return _unusable(f"{shown} is not a UTF-8 text file", _READABLE)
 
 
+_MAX_BYTES: Final = 64 * 1024
 _READABLE: Final = "use a readable text file with only the value"
 
 

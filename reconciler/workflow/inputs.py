@@ -14,6 +14,7 @@ from reconciler.findings import (
     Finding,
     Place,
     distinct,
+    error,
     has_errors,
     warning,
     warnings_as_errors,
@@ -22,7 +23,7 @@ from reconciler.kinds import KINDS
 from reconciler.model import Desired, Scheme, Secret, SecretRef
 from reconciler.source import files, secrets
 from reconciler.source.allowed import allow_patterns, pattern
-from reconciler.source.history import Git, NoBaseError, is_revision, read_blob, read_revision
+from reconciler.source.history import Commit, Git, NoBaseError, is_revision, read_revision
 from reconciler.source.lint import Rules, without_organization
 from reconciler.source.load import Loaded, Parsed, key_references, load_parsed, parse_files
 from reconciler.source.secrets import fetch_key
@@ -43,7 +44,8 @@ class Inputs(NamedTuple):
     or globs of organizations, () for all. `allow_secrets` are
     patterns that every reference must match, () for all; with `require_allow_list`, an apply
     without the list is an error. `hide` is called with every secret as it is fetched, before any
-    use, so that output can be redacted. `git` runs git in `directory`. `policies` are JSON Schemas
+    use, so that output can be redacted. `git` runs git in `directory`. With `commit`, the files,
+    their parents, policies and tracked secret files are read from it. `policies` are JSON Schemas
     that the configuration must meet, read at the commit `policy_base` if it has them, so that a
     pull request cannot relax its checks. `apply_options` are options for suggested `webhooks apply`
     commands; None suggests none. Webhooks must not contain an API key of the run, either as one of
@@ -63,6 +65,7 @@ class Inputs(NamedTuple):
     strict: bool = False
     hide: Callable[[Iterable[Secret]], None] = lambda secrets: None
     git: Git = lambda arguments: None
+    commit: Commit | None = None
     policies: tuple[str, ...] = ()
     policy_base: str | None = None
     apply_options: tuple[str, ...] | None = None
@@ -74,12 +77,12 @@ class Inputs(NamedTuple):
 
     def read_policy(self, path: str) -> bytes:
         """Return a policy. Raises NotReadableError."""
+        if self.commit is not None:
+            return self.commit.read_file(path).raw
         files.check_real_path(path, self.directory)
         if self.policy_base is not None:
-            name = files.display_name(self.directory / path, directory=self.directory)
-            earlier = read_blob(name, self.policy_base, self.git)
-            if earlier is not None:
-                return earlier
+            with suppress(files.MissingFileError):
+                return Commit(self.policy_base, self.directory, self.git).read_file(path).raw
         return files.read_regular(self.directory / path)
 
     def graded(self, findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -134,8 +137,13 @@ class OrganizationFiles(NamedTuple):
         """
         if self.api_key is None:
             return None
-        environ, directory = self.inputs.environ, self.inputs.directory
-        found = fetch_key(self.api_key, environ=environ, directory=directory)
+        inputs = self.inputs
+        found = fetch_key(
+            self.api_key,
+            environ=inputs.environ,
+            directory=inputs.directory,
+            commit=inputs.commit,
+        )
         if isinstance(found, Finding):
             missing = found.rule == _UNRESOLVED
             kind = NoKeyError if missing else ConfigurationError
@@ -161,9 +169,7 @@ def parse(inputs: Inputs) -> Parsed:
 
     Files that name no organization belong to that of the run, if other files name one.
     """
-    parsed = inputs.parsed or parse_files(
-        files.read(inputs.paths, directory=inputs.directory, stdin=inputs.stdin)
-    )
+    parsed = inputs.parsed or parse_files(_sources(inputs))
     if inputs.organization is None:
         return parsed
     data = {document.file: document.data for document in parsed.documents if document.usable}
@@ -176,6 +182,31 @@ def parse(inputs: Inputs) -> Parsed:
             for document in parsed.documents
         )
     )
+
+
+def _sources(inputs: Inputs) -> files.Sources:
+    """Read the files of the working tree or of the commit. Raises RunConfigurationError."""
+    commit = inputs.commit
+    if commit is None:
+        return files.read(inputs.paths, directory=inputs.directory, stdin=inputs.stdin)
+    try:
+        sources = commit.read(inputs.paths)
+    except NoBaseError as problem:
+        raise RunConfigurationError(f"cannot read commit {commit.id}: {problem}") from None
+    names = [source.file for source in sources.files]
+    matchers = {path: files.file_matcher(path, inputs.directory) for path in inputs.paths}
+    missing = [path for path, is_read in matchers.items() if not any(map(is_read, names))]
+    if not names and not matchers:
+        missing = [files.DEFAULT_FILE]
+    findings = [
+        error(
+            "unreadable-file",
+            f"there is no file {path} in commit {commit.id}",
+            "commit it, or name the files with `-f`; a path is relative to the repository's folder",
+        )
+        for path in missing
+    ]
+    return sources._replace(findings=tuple(findings))
 
 
 def organizations(inputs: Inputs) -> tuple[OrganizationFiles, ...]:
@@ -291,7 +322,9 @@ def previous(named: tuple[str, ...], checked: Checked) -> Desired:
     directory, is_in_git = inputs.directory, is_revision(named, inputs.directory)
     try:
         sources: files.Sources = (
-            read_revision(named[0], inputs.paths, directory=directory, git=inputs.git)
+            read_revision(
+                named[0], inputs.paths, directory=directory, git=inputs.git, now=inputs.commit
+            )
             if is_in_git
             else files.read(named, directory=directory, stdin=inputs.stdin)
         )
@@ -364,6 +397,7 @@ def gather(checked: Checked, api_key: Secret | None = None, *, writing: bool = F
         literals=checked.desired.literals,
         api_keys=(*inputs.api_keys, *filter(None, [api_key])),
         allow=allow_patterns(inputs.allow_secrets),
+        commit=inputs.commit,
     )
     inputs.hide(values.values())
     pairs = ((ref, each) for ref, found in problems.items() for each in found)

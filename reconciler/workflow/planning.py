@@ -149,6 +149,7 @@ def _with_other_files(made: Plan, gathered: Gathered, options: PlanOptions) -> P
         directory=inputs.directory,
         git=inputs.git,
         base=options.base,
+        commit=inputs.commit,
     )
     others = [other.file for other in found if other.state is FileState.NOT_READ]
     paths = inputs.paths or (default_path(inputs.directory),)
@@ -268,7 +269,10 @@ def _destinations(gathered: Gathered) -> dict[SecretRef, str]:
             if origin is not None:
                 hosts[url] = origin
     names = {reference.name for reference in hosts if reference.scheme is Scheme.FILE}
-    in_git = tracked(names, directory=inputs.directory, git=inputs.git)
+    if inputs.commit is not None:
+        in_git = inputs.commit.tracked(names)
+    else:
+        in_git = tracked(names, directory=inputs.directory, git=inputs.git)
     return {
         reference: origin
         for reference, origin in hosts.items()
