@@ -72,62 +72,26 @@ def compare(
     retyped = live.type != webhook.type
     if retyped:
         resent = _NONE  # every field is sent anyway
-    shown = {} if retyped else live.configuration
     unread: dict[str, Reading] = {}
     sent: list[FieldChange] = []
-    configured: dict[str, Any] = {}
-    wanted: dict[str, Any] = {}
-    for name, field in FIELDS[webhook.type].items():
-        if name not in webhook.configuration:
-            continue
-        value, cause = webhook.configuration[name], resent.get(name)
-        found = UNKNOWN if isinstance(shown, Unknown) else shown.get(name)
-        if retyped:
-            reading = Reading.ABSENT
-        elif field.secret:
-            reading = secret_reading(webhook.type, field, value, found, secrets, evidence)
-        else:
-            reading = _plain_reading(field, value, found)
-        if reading is Reading.SAME and cause is None:
-            continue
-        if reading in (Reading.UNKNOWN, Reading.UNAVAILABLE):
-            wrong = reading is Reading.UNKNOWN and cause is None and is_malformed(field, found)
-            unread[name] = Reading.MALFORMED if wrong else reading
-        if isinstance(value, SecretRef) and cause is not None:
-            change = _secret_change(webhook, name, cause, found, secrets)
-            sent.append(replace(change, hidden=is_hidden(field, found)))
-        elif name in unread:
-            if cause is not None and not isinstance(value, SecretRef):
-                path = ("configuration", name)
-                sent.append(ValueChange(path=path, before=UNKNOWN, after=value, not_shown=True))
-        elif reading is not Reading.SAME and field.secret:
-            cause = SecretCause.ADDED if reading is Reading.ABSENT else SecretCause.DIFFERS
-            change = _secret_change(webhook, name, cause, found, secrets)
-            hidden = not retyped and is_hidden(field, found)
-            sent.append(replace(change, hidden=hidden))
-        elif reading is not Reading.SAME:
-            wanted[name] = value
-            if reading is Reading.DIFFERENT:
-                configured[name] = plain_value(field, found)
-    fields: list[FieldChange] = []
-    if retyped or wanted or webhook.name != live.name:
-        before = {"name": live.name, "type": live.type, "configuration": configured}
-        after = {"name": webhook.name, "type": webhook.type, "configuration": wanted}
-        fields += _plain_changes(before, after)
-    if webhook.event_types != live.event_types:
-        added = webhook.event_types - live.event_types
-        removed = live.event_types - webhook.event_types
-        fields.append(
-            SetChange(
-                path=("event_types",),
-                added=tuple(sorted(added)),
-                removed=tuple(sorted(removed)),
-                unchanged=len(webhook.event_types) - len(added),
-            )
-        )
-    fields.sort(key=lambda change: (_ORDER.index(str(change.path[0])), change.path))
+    plain_before: dict[str, Any] = {}
+    plain_after: dict[str, Any] = {}
+    for reading in _field_readings(webhook, live, secrets, evidence, resent):
+        field, result = reading.field, reading.result
+        if result in _UNREAD:
+            unread[field.name] = _why_unread(reading)
+        hidden = not retyped and is_hidden(field, reading.live)
+        change = _sent_change(webhook, reading, secrets, hidden=hidden)
+        if change is not None:
+            sent.append(change)
+        elif not field.secret and result in (Reading.ABSENT, Reading.DIFFERENT):
+            plain_after[field.name] = reading.declared
+            if result is Reading.DIFFERENT:
+                plain_before[field.name] = plain_value(field, reading.live)
+
+    fields = _visible_changes(webhook, live, plain_before, plain_after)
     fields += sent
-    if isinstance(shown, Unknown):
+    if isinstance(live.configuration, Unknown):
         dropped = sorted(resent.keys() - webhook.configuration.keys())
         fields += [FieldRemoved(path=("configuration", name), not_shown=True) for name in dropped]
     fields += _undeclared(webhook, live, known=True)
@@ -138,6 +102,106 @@ def compare(
 
 _EQUAL: Final = Comparison()
 _ORDER: Final = ("name", "type", "event_types", "configuration")
+_UNREAD: Final = (Reading.UNKNOWN, Reading.UNAVAILABLE)
+
+
+class _FieldReading(NamedTuple):
+    """The comparison of a declared field that is not simply equal.
+
+    `live` is None if the field is not set. `cause` is why it is sent without a visible difference.
+    """
+
+    field: Field
+    declared: Value
+    live: LiveValue | Unknown
+    result: Reading
+    cause: SecretCause | None
+
+
+def _field_readings(
+    webhook: Webhook,
+    live: LiveWebhook,
+    secrets: Mapping[SecretRef, Secret],
+    evidence: Evidence,
+    resent: Mapping[str, SecretCause],
+) -> Iterator[_FieldReading]:
+    """Compare each declared field; yield those that differ, cannot be read, or are resent."""
+    retyped = live.type != webhook.type
+    for name, field in FIELDS[webhook.type].items():
+        if name not in webhook.configuration:
+            continue
+        declared = webhook.configuration[name]
+        live_value: LiveValue | Unknown
+        if retyped:
+            live_value, result = None, Reading.ABSENT  # nothing of another type is kept
+        else:
+            shown = live.configuration
+            live_value = UNKNOWN if isinstance(shown, Unknown) else shown.get(name)
+            if field.secret:
+                kind = webhook.type
+                result = secret_reading(kind, field, declared, live_value, secrets, evidence)
+            else:
+                result = _plain_reading(field, declared, live_value)
+        cause = resent.get(name)
+        if result is not Reading.SAME or cause is not None:
+            yield _FieldReading(field, declared, live_value, result, cause)
+
+
+def _why_unread(reading: _FieldReading) -> Reading:
+    """Return why a field could not be compared: a malformed secret is visible, but not valid."""
+    is_unknown = reading.result is Reading.UNKNOWN and reading.cause is None
+    if is_unknown and is_malformed(reading.field, reading.live):
+        return Reading.MALFORMED
+    return reading.result
+
+
+def _sent_change(
+    webhook: Webhook,
+    reading: _FieldReading,
+    secrets: Mapping[SecretRef, Secret],
+    *,
+    hidden: bool,
+) -> FieldChange | None:
+    """Return the change of a secret, or of another field that is sent because it is not shown."""
+    declared, cause = reading.declared, reading.cause
+    if cause is not None and isinstance(declared, SecretRef):
+        return _secret_change(webhook, reading, cause, secrets, hidden=hidden)
+    if reading.result in _UNREAD:
+        # Text in the file, such as a channel, that the server hides and that is resent.
+        if cause is None or isinstance(declared, SecretRef):
+            return None
+        path = ("configuration", reading.field.name)
+        return ValueChange(path=path, before=UNKNOWN, after=declared, not_shown=True)
+    if not reading.field.secret or reading.result is Reading.SAME:
+        return None
+    cause = SecretCause.ADDED if reading.result is Reading.ABSENT else SecretCause.DIFFERS
+    return _secret_change(webhook, reading, cause, secrets, hidden=hidden)
+
+
+def _visible_changes(
+    webhook: Webhook, live: LiveWebhook, before: Mapping[str, Any], after: Mapping[str, Any]
+) -> list[FieldChange]:
+    """Return the changes of name, type, events and plain configuration, in this order."""
+    changes: list[FieldChange] = []
+    if after or webhook.type != live.type or webhook.name != live.name:
+        changes += _plain_changes(
+            {"name": live.name, "type": live.type, "configuration": before},
+            {"name": webhook.name, "type": webhook.type, "configuration": after},
+        )
+    if webhook.event_types != live.event_types:
+        changes.append(_event_change(webhook, live))
+    return sorted(changes, key=lambda change: (_ORDER.index(str(change.path[0])), change.path))
+
+
+def _event_change(webhook: Webhook, live: LiveWebhook) -> SetChange:
+    added = webhook.event_types - live.event_types
+    removed = live.event_types - webhook.event_types
+    return SetChange(
+        path=("event_types",),
+        added=tuple(sorted(added)),
+        removed=tuple(sorted(removed)),
+        unchanged=len(webhook.event_types) - len(added),
+    )
 
 
 def _plain_reading(field: Field, declared: Value, live: LiveValue | Unknown) -> Reading:
@@ -183,28 +247,32 @@ def removed_fields(webhook: Webhook, live: LiveWebhook) -> set[str]:
 
 def _secret_change(
     webhook: Webhook,
-    name: str,
+    reading: _FieldReading,
     cause: SecretCause,
-    found: LiveValue | Unknown,
     secrets: Mapping[SecretRef, Secret],
+    *,
+    hidden: bool,
 ) -> SecretChange:
-    """Return the change that sends a secret field; `found` is the live value."""
-    value = webhook.configuration[name]
-    is_address = name == KINDS[webhook.type].destination_field
-    wanted = declared_secret(value, secrets)
-    hosts = [each.origin() if isinstance(each, Secret) else None for each in (found, wanted)]
-    parts: tuple[str, ...] = ()
-    if is_address and isinstance(found, Secret) and wanted is not None and hosts[0] == hosts[1]:
-        parts = found.differing_parts(wanted)
-    return SecretChange(
+    """Return the change that sends a secret field."""
+    name, declared, live = reading.field.name, reading.declared, reading.live
+    change = SecretChange(
         path=("configuration", name),
-        after=value if isinstance(value, SecretRef) else str(value),
+        after=declared if isinstance(declared, SecretRef) else str(declared),
         cause=cause,
-        before=found.shown_url() if is_address and isinstance(found, Secret) else None,
         destination=destination(webhook, secrets),
-        moved=is_address and None not in hosts and hosts[0] != hosts[1],
-        differs="" if is_hidden(FIELDS[webhook.type][name], found) else " and ".join(parts),
+        hidden=hidden,
     )
+    if name != KINDS[webhook.type].destination_field or not isinstance(live, Secret):
+        return change
+    # It replaces a URL, so a reviewer must see whether deliveries go to another host.
+    wanted = declared_secret(declared, secrets)
+    old_host = live.origin()
+    new_host = None if wanted is None else wanted.origin()
+    moved = None not in (old_host, new_host) and old_host != new_host
+    differs = ""
+    if wanted is not None and old_host == new_host and not hidden:
+        differs = " and ".join(live.differing_parts(wanted))
+    return replace(change, before=live.shown_url(), moved=moved, differs=differs)
 
 
 def with_side_effects(
@@ -239,43 +307,47 @@ def _plain_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[
     from deepdiff import DeepDiff  # takes several times longer than the program's startup
 
     # With a threshold, trees with few common keys would be reported as one change.
-    found = DeepDiff(before, after, view="tree", threshold_to_diff_deeper=0)
-    return [
-        ValueChange(
-            path=tuple(entry.path(output_format="list")),
-            before=None if category == "dictionary_item_added" else entry.t1,
-            after=entry.t2,
-        )
-        for category, entries in found.items()
-        for entry in entries
-    ]
+    differences = DeepDiff(before, after, view="tree", threshold_to_diff_deeper=0)
+    changes: list[FieldChange] = []
+    for category, entries in differences.items():
+        for entry in entries:
+            path = tuple(entry.path(output_format="list"))
+            old = None if category == "dictionary_item_added" else entry.t1
+            changes.append(ValueChange(path=path, before=old, after=entry.t2))
+    return changes
 
 
-def compare_live(one: LiveWebhook, other: LiveWebhook) -> Reading:
+def compare_live(first: LiveWebhook, second: LiveWebhook) -> Reading:
     """Compare two live webhooks with the same name.
 
     SAME if they are equal and completely visible, UNKNOWN if all visible fields are equal and
     a secret is hidden, else DIFFERENT. Webhooks with a hidden destination are always DIFFERENT:
     they may deliver to two places.
     """
-    if one.type != other.type or one.event_types != other.event_types:
+    if first.type != second.type or first.event_types != second.event_types:
         return Reading.DIFFERENT
-    if hides_destination(one) or hides_destination(other):
+    if hides_destination(first) or hides_destination(second):
         return Reading.DIFFERENT
-    a, b = one.configuration, other.configuration
-    if isinstance(a, Unknown) or isinstance(b, Unknown):
+    if visible(first) != visible(second):
         return Reading.DIFFERENT
-    if visible(one) != visible(other):
+    readings = {
+        _secrets_alike(field, first, second) for field in KINDS[first.type].fields if field.secret
+    }
+    if Reading.DIFFERENT in readings:
         return Reading.DIFFERENT
-    readings: set[Reading] = set()
-    for field in KINDS[one.type].fields:
-        if field.secret:
-            reading = secrets_alike(field, a.get(field.name), b.get(field.name))
-            expected = field.required or (field.partner is not None and a.get(field.partner))
-            # A required field that neither webhook shows is hidden.
-            readings.add(Reading.UNKNOWN if reading is Reading.ABSENT and expected else reading)
-    worst = (each for each in (Reading.DIFFERENT, Reading.UNKNOWN) if each in readings)
-    return next(worst, Reading.SAME)
+    return Reading.UNKNOWN if Reading.UNKNOWN in readings else Reading.SAME
+
+
+def _secrets_alike(field: Field, first: LiveWebhook, second: LiveWebhook) -> Reading:
+    """Compare the same secret field of two live webhooks that look the same otherwise."""
+    shown, other = first.configuration, second.configuration
+    if isinstance(shown, Unknown) or isinstance(other, Unknown):
+        return Reading.DIFFERENT
+    reading = secrets_alike(field, shown.get(field.name), other.get(field.name))
+    expected = field.required or (field.partner is not None and shown.get(field.partner))
+    if reading is Reading.ABSENT and expected:
+        return Reading.UNKNOWN  # it must be set, so the server hides it
+    return reading
 
 
 def visible(webhook: Webhook | LiveWebhook | Snapshot) -> dict[str, object]:

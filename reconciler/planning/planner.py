@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from reconciler.errors import ConfigurationError
 from reconciler.findings import Finding, has_errors, note, sort_key, warning
-from reconciler.kinds import KINDS
+from reconciler.kinds import FIELDS
 from reconciler.model import Desired, Live, LiveWebhook, Secret, SecretRef, Webhook
-from reconciler.planning.compare import compare, visible, with_side_effects
+from reconciler.planning.compare import Comparison, compare, visible, with_side_effects
 from reconciler.planning.delivery import Delivery, DeliveryState, delivery, new_transport_notes
 from reconciler.planning.guards import guard, new_hosts, relaxed
 from reconciler.planning.match import Match
@@ -25,6 +25,7 @@ from reconciler.planning.plan import (
     Create,
     Delete,
     FieldChange,
+    Kept,
     Operation,
     Plan,
     Reason,
@@ -35,7 +36,7 @@ from reconciler.planning.plan import (
     destination,
     snapshot,
 )
-from reconciler.planning.readback import Reading, gather_evidence
+from reconciler.planning.readback import Evidence, Reading, gather_evidence
 from reconciler.planning.resend import Resend, Resends
 from reconciler.planning.review import digests, plan_digest
 
@@ -77,12 +78,8 @@ def plan(
     table = Match(desired, live.webhooks, only=options.only, prune=options.prune)
     resends = Resends(desired, options.previous, named=options.resend, reviewed=options.reviewed)
     evidence = gather_evidence(table.pairs, live.webhooks, secrets)
-    compared = [
-        (webhook, found, compare(webhook, found, secrets, evidence, resends.causes(webhook)))
-        for webhook, found in table.pairs  # in memory order, which is faster than by name
-    ]
-    compared.sort(key=lambda each: (each[0].name, each[1].id))
-    deletes = sorted(table.deletes, key=lambda each: (each.name, each.before.id))
+    pairs = _compared(table, secrets, evidence, resends)
+    deletes = sorted(table.deletes, key=lambda delete: (delete.name, delete.before.id))
     findings = [
         *table.findings,
         *resends.unmatched(),
@@ -93,57 +90,44 @@ def plan(
             "these files cannot be planned with these options and live webhooks",
             findings=sorted(findings, key=sort_key),
         )
-    paired = {found.id for _, found in table.pairs}
-    unpaired = {each.name for each in live.webhooks if each.id not in paired}
+
+    paired = {pair.live.id for pair in pairs}
+    unpaired = {webhook.name for webhook in live.webhooks if webhook.id not in paired}
     updates: list[Update] = []
     matched: dict[str, Webhook] = {}
-    not_shown: list[tuple[str, str]] = []
-    for webhook, found, comparison in compared:
-        after, fields = _with_free_former_names(webhook, unpaired), comparison.fields
+    for pair in pairs:
+        after = _with_free_former_names(pair.webhook, unpaired)
+        fields = _sent_fields(pair, options.committed_hosts)
         if fields:
-            fields = with_side_effects(webhook, found, fields)
-            fields = tuple(_with_shown_host(each, options.committed_hosts) for each in fields)
-            reason = _reason(webhook, found, comparison.fields, table.adopted)
-            before = snapshot(found, webhook)
+            before = snapshot(pair.live, pair.webhook)
+            reason = _reason(pair, table.adopted)
             updates.append(Update(before=before, after=after, fields=fields, reason=reason))
         else:
-            matched[found.id] = after
-        for name, reading in comparison.unread.items():
-            if reading is Reading.UNKNOWN:
-                not_shown.append((webhook.name, name))
-            elif reading is Reading.MALFORMED:
-                findings.append(_malformed(webhook, name, options))
-        if options.previous and not any(each.path[0] == "configuration" for each in fields):
-            findings += resends.dropped_secret_notes(webhook, found, evidence)
-    creates = sorted(table.new, key=lambda each: each.name)
-    operations: tuple[Operation, ...] = (
-        *(each for each in deletes if each.reason is Reason.DUPLICATE),
-        *updates,
-        *(Create(after=_with_free_former_names(each, unpaired)) for each in creates),
-        *(each for each in deletes if each.reason is not Reason.DUPLICATE),
-    )
+            matched[pair.live.id] = after
+        findings += _malformed_secrets(pair, options)
+        sends_configuration = any(change.path[0] == "configuration" for change in fields)
+        if options.previous is not None and not sends_configuration:
+            findings += resends.dropped_secret_notes(pair.webhook, pair.live, evidence)
+    new = sorted(table.new, key=lambda webhook: webhook.name)
+    creates = [Create(after=_with_free_former_names(webhook, unpaired)) for webhook in new]
+    operations = _in_order(deletes, updates, creates)
     findings += _rename_hints(operations)
     if options.previous is not None:
         findings += new_hosts(options.previous, desired)
         findings += new_transport_notes(desired, options.previous, secrets)
         operations = _attributed(operations, options.previous, options, live, secrets)
+
     reviewable = tuple(digests(operation, options.committed_hosts) for operation in operations)
     # Values are not used, so a plan lists the same secrets whether or not they are available.
     hosts = {reference: Secret(host) for reference, host in options.committed_hosts.items()}
-    uses = [
-        use
-        for each in operations
-        if not isinstance(each, Delete) and "configuration" in each.sent_fields
-        for use in _secret_uses(each.after, sorted(each.after.configuration), hosts)
-    ]
-    sent = {(use.webhook, use.field) for use in uses}
-    made = Plan(
+    uses = tuple(_sent_secrets(operations, hosts))
+    unblocked = Plan(
         origin=live.origin,
         organization=live.organization,
         operations=operations,
         matched=matched,
-        kept=tuple(sorted(table.kept, key=lambda each: (each.name, each.webhooks[0].id))),
-        unmanaged=tuple(sorted(table.unmanaged, key=lambda each: (each.name, each.webhooks[0].id))),
+        kept=tuple(sorted(table.kept, key=_name_and_id)),
+        unmanaged=tuple(sorted(table.unmanaged, key=_name_and_id)),
         ignored_count=table.ignored_count,
         file_count=len(desired.policy.scopes),
         in_scope_count=table.in_scope_count,
@@ -153,20 +137,89 @@ def plan(
         max_deletes=desired.policy.max_deletes,
         notes=tuple(sorted(findings, key=sort_key)),
         relaxed=tuple(relaxed(options.previous, desired)) if options.previous else (),
-        not_shown=tuple(not_shown),
-        not_compared=tuple(
-            use
-            for webhook, _, comparison in compared
-            for use in _secret_uses(webhook, comparison.unread, hosts)
-            if comparison.unread[use.field] is Reading.UNAVAILABLE
-            if (use.webhook, use.field) not in sent
-        ),
-        secrets=tuple(uses),
+        not_shown=tuple(_not_shown(pairs)),
+        not_compared=tuple(_not_compared(pairs, uses, hosts)),
+        secrets=uses,
         failing=_failing(table, live.webhooks),
         digests=reviewable,
         digest=plan_digest(live.origin, live.organization.id, chain.from_iterable(reviewable)),
     )
-    return made._replace(blocked=tuple(guard(made, options.allow_deletes)))
+    return unblocked._replace(blocked=tuple(guard(unblocked, options.allow_deletes)))
+
+
+class _Pair(NamedTuple):
+    """A declared webhook, its live one, and the differences between them."""
+
+    webhook: Webhook
+    live: LiveWebhook
+    comparison: Comparison
+
+
+def _compared(
+    table: Match, secrets: Mapping[SecretRef, Secret], evidence: Evidence, resends: Resends
+) -> list[_Pair]:
+    """Compare each declared webhook with its live one; by name, then id."""
+    pairs: list[_Pair] = []
+    for webhook, live in table.pairs:  # in memory order, which is faster than by name
+        comparison = compare(webhook, live, secrets, evidence, resends.causes(webhook))
+        pairs.append(_Pair(webhook, live, comparison))
+    return sorted(pairs, key=lambda pair: (pair.webhook.name, pair.live.id))
+
+
+def _name_and_id(kept: Kept) -> tuple[str, str]:
+    return kept.name, kept.webhooks[0].id
+
+
+def _in_order(
+    deletes: Iterable[Delete], updates: Iterable[Update], creates: Iterable[Create]
+) -> tuple[Operation, ...]:
+    """Return the operations in the order in which they are applied; see `Plan`."""
+    duplicates: list[Delete] = []
+    others: list[Delete] = []
+    for delete in deletes:
+        (duplicates if delete.reason is Reason.DUPLICATE else others).append(delete)
+    return (*duplicates, *updates, *creates, *others)
+
+
+def _sent_fields(pair: _Pair, hosts: Mapping[SecretRef, str]) -> tuple[FieldChange, ...]:
+    """Return the changes of an update; none if the webhooks are equal."""
+    if not pair.comparison.fields:
+        return ()
+    fields = with_side_effects(pair.webhook, pair.live, pair.comparison.fields)
+    return tuple(_with_shown_host(change, hosts) for change in fields)
+
+
+def _sent_secrets(
+    operations: Iterable[Operation], hosts: Mapping[SecretRef, Secret]
+) -> Iterator[SecretUse]:
+    """Yield the secrets that creates and updates send."""
+    for operation in operations:
+        if isinstance(operation, Delete) or "configuration" not in operation.sent_fields:
+            continue
+        webhook = operation.after
+        yield from _secret_uses(webhook, sorted(webhook.configuration), hosts)
+
+
+def _not_shown(pairs: Iterable[_Pair]) -> Iterator[tuple[str, str]]:
+    """Yield the declared fields that the server does not show, as (webhook, field)."""
+    for pair in pairs:
+        for name, reading in pair.comparison.unread.items():
+            if reading is Reading.UNKNOWN:
+                yield pair.webhook.name, name
+
+
+def _not_compared(
+    pairs: Iterable[_Pair], sent: Iterable[SecretUse], hosts: Mapping[SecretRef, Secret]
+) -> Iterator[SecretUse]:
+    """Yield the secrets that are shown and not sent, but whose value is not available here."""
+    sent_fields = {(use.webhook, use.field) for use in sent}
+    for webhook, _, comparison in pairs:
+        unavailable = [
+            name
+            for name, reading in comparison.unread.items()
+            if reading is Reading.UNAVAILABLE and (webhook.name, name) not in sent_fields
+        ]
+        yield from _secret_uses(webhook, unavailable, hosts)
 
 
 def _failing(table: Match, live: Iterable[LiveWebhook]) -> tuple[Delivery, ...]:
@@ -192,13 +245,14 @@ def _unmatched_globs(
     policy = desired.policy
     if not (options.only or policy.protect or policy.ignore):
         return  # most plans
-    names = {each.name for each in desired.webhooks} | {each.name for each in desired.absent}
-    names |= {each.name for each in live.webhooks}
+    names = {webhook.name for webhook in desired.webhooks}
+    names.update(webhook.name for webhook in live.webhooks)
+    names.update(absent.name for absent in desired.absent)
     if options.only:
-        former = (old for each in desired.webhooks for old in each.previously)
+        former = chain.from_iterable(webhook.previously for webhook in desired.webhooks)
         yield from unmatched(options.only, names.union(former), "declared or live webhook")
     else:
-        undeclared = any(each.reason is Reason.NOT_DECLARED for each in deletes)
+        undeclared = any(delete.reason is Reason.NOT_DECLARED for delete in deletes)
         yield from unused(policy, names, deletes=undeclared)
 
 
@@ -210,14 +264,14 @@ def _with_shown_host(change: FieldChange, hosts: Mapping[SecretRef, str]) -> Fie
     return replace(change, moved=False, cause=cause)
 
 
-def _reason(
-    webhook: Webhook, found: LiveWebhook, fields: tuple[FieldChange, ...], adopted: Set[str]
-) -> Reason:
-    if found.id in adopted:
+def _reason(pair: _Pair, adopted: Set[str]) -> Reason:
+    if pair.live.id in adopted:
         return Reason.ADOPTED
-    if webhook.name != found.name:
+    if pair.webhook.name != pair.live.name:
         return Reason.RENAMED
-    return Reason.RESEND if all(each.not_shown for each in fields) else Reason.DIFFERS
+    if all(change.not_shown for change in pair.comparison.fields):
+        return Reason.RESEND
+    return Reason.DIFFERS
 
 
 def _with_free_former_names(webhook: Webhook, unpaired: Set[str]) -> Webhook:
@@ -227,22 +281,24 @@ def _with_free_former_names(webhook: Webhook, unpaired: Set[str]) -> Webhook:
     """
     if unpaired.isdisjoint(webhook.previously):
         return webhook
-    return replace(
-        webhook, previously=tuple(each for each in webhook.previously if each not in unpaired)
-    )
+    free = tuple(name for name in webhook.previously if name not in unpaired)
+    return replace(webhook, previously=free)
 
 
-def _malformed(webhook: Webhook, name: str, options: PlanOptions) -> Finding:
-    """Return a warning that a visible live secret cannot be a valid value."""
-    resend = ["webhooks", "apply", *options.apply_options, "--resend-secret", webhook.name]
-    field = KINDS[webhook.type].field(name)
-    noun = field.noun if field is not None else "the value"
-    return warning(
-        "live-secret-malformed",
-        f"the live {name} of {webhook.name!r} is not {noun}, so deliveries fail",
-        f"resend the secret: `{shlex.join(resend)}`",
-        webhook.position,
-    )
+def _malformed_secrets(pair: _Pair, options: PlanOptions) -> Iterator[Finding]:
+    """Warn about each visible live secret that cannot be a valid value."""
+    webhook = pair.webhook
+    for name, reading in pair.comparison.unread.items():
+        if reading is not Reading.MALFORMED:
+            continue
+        resend = ["webhooks", "apply", *options.apply_options, "--resend-secret", webhook.name]
+        noun = FIELDS[webhook.type][name].noun
+        yield warning(
+            "live-secret-malformed",
+            f"the live {name} of {webhook.name!r} is not {noun}, so deliveries fail",
+            f"resend the secret: `{shlex.join(resend)}`",
+            webhook.position,
+        )
 
 
 def _rename_hints(operations: Iterable[Operation]) -> Iterator[Finding]:
@@ -287,20 +343,22 @@ def _attributed(
     drifting: set[object] = set()
     with suppress(ConfigurationError):
         earlier = {**secrets, **previous.literals, **previous.committed}
-        made = plan(previous, live, earlier, before)
-        drifting = {_identity(each, hosts) for each in made.operations}
-    labels = {True: Attribution.DRIFT, False: Attribution.THIS_CHANGE}
-    return tuple(
-        replace(each, attribution=labels[_identity(each, options.committed_hosts) in drifting])
-        for each in operations
-    )
+        drift = plan(previous, live, earlier, before)
+        drifting = {_identity(operation, hosts) for operation in drift.operations}
+    attributed: list[Operation] = []
+    for operation in operations:
+        is_drift = _identity(operation, options.committed_hosts) in drifting
+        attribution = Attribution.DRIFT if is_drift else Attribution.THIS_CHANGE
+        attributed.append(replace(operation, attribution=attribution))
+    return tuple(attributed)
 
 
 def _identity(operation: Operation, hosts: Mapping[SecretRef, str]) -> object:
-    found = digests(operation, hosts)
-    if not found and isinstance(operation, Update):
-        return (operation.before.id, tuple(each.path for each in operation.fields))
-    return found
+    reviewed = digests(operation, hosts)
+    if not reviewed and isinstance(operation, Update):
+        # Only values of secrets differ, which a digest does not cover.
+        return (operation.before.id, tuple(change.path for change in operation.fields))
+    return reviewed
 
 
 def _secret_uses(
