@@ -69,7 +69,11 @@ def render_run_report(run: RunReport, view: View = PLAIN) -> str:
     limit = None if view.limit is None else view.limit // max(1, len(run.reports))
     texts = [render_report(report, view._replace(limit=limit)) for report in run.reports]
     if len(run.organizations) > 1:
-        texts.append("\n\n".join(words.run_result(run)) + "\n")
+        reasons = [
+            f"{reason}: {', '.join(map(code, names))}."
+            for reason, names in words.not_as_declared(run).items()
+        ]
+        texts.append("\n\n".join([*reasons, *words.run_result(run)]) + "\n")
     return "\n".join(texts)
 
 

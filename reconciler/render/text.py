@@ -115,7 +115,12 @@ def render_run_report(run: RunReport, view: View = PLAIN) -> str:
         for result in run.organizations
         if result.value is not None and result.value.problem
     ]
-    end = _paragraphs([*problems, *words.run_result(run)], view)
+    reasons = [
+        line
+        for reason, names in words.not_as_declared(run).items()
+        for line in flow(_listed(names, end="."), start=f"{reason}:", indent=2, width=view.width)
+    ]
+    end = [*_paragraphs(problems, view), *reasons, *_paragraphs(words.run_result(run), view)]
     return _joined(*(_section(section, view) for section in sections), notes, end)
 
 

@@ -106,17 +106,23 @@ def run_summary(totals: Totals) -> str:
     return f"{plural(totals.organizations, 'organization')}: {parts}. {changes}"
 
 
+def not_as_declared(run: RunReport) -> dict[str, list[str]]:
+    """Return the organizations that are not as declared, by the reason."""
+    reasons: dict[str, list[str]] = {}
+    order = [*State]
+    for result in sorted(run.organizations, key=lambda each: order.index(state_of(each))):
+        state = state_of(result)
+        if state not in (State.APPLIED, State.UNCHANGED):
+            reasons.setdefault(_reason(state, result), []).append(quote(result.name))
+    return reasons
+
+
 def run_result(run: RunReport) -> list[str]:
-    """Return what was applied, each organization that is not as declared, totals and next step."""
+    """Return what was applied, the next step, and the totals."""
     states = [(state_of(result), result) for result in run.organizations]
     texts = []
     if any(report.plan.operations for report in run.reports):
         texts.append(f"{applied(*run.reports).capitalize()}.")
-    reasons: dict[str, list[str]] = {}
-    for state, result in states:
-        if state not in (State.APPLIED, State.UNCHANGED):
-            reasons.setdefault(_reason(state, result), []).append(quote(result.name))
-    texts += [f"{reason}: {', '.join(names)}." for reason, names in reasons.items()]
     numbers = Counter(state for state, _ in states)
     parts = ", ".join(f"{numbers[state]} {state}" for state in State if numbers[state])
     by_digest = any(report.plan_command is not None for report in run.reports)

@@ -87,13 +87,18 @@ def test_an_apply_stops_at_the_first_failure_without_keep_going(run: Run, tmp_pa
     assert run("apply -f orgs/Acme.yaml --yes").code == 0
     text = FILE.format(name="Acme", head=broken).replace("name: A,", "name: B,")
     write(tmp_path, {"orgs/Acme.yaml": text})
-    expect(run("apply -f orgs --yes"), 5, "Failed (blocked): Acme.\nNot started: Globex.")
+    expect(
+        run("apply -f orgs --yes"),
+        5,
+        "Failed (blocked): Acme.\nNot started: Globex.\n2 organizations",
+    )
     done = run("apply -f orgs --yes --keep-going")
     expect(
         done,
         7,
         "1 created",
-        "Failed (blocked): Acme.\nExit 7: incomplete",
+        "Failed (blocked): Acme.\nApplied 1 of 1 change",
+        "Exit 7: incomplete",
         "\n2 organizations: 1 applied, 1 failed.",
     )
 

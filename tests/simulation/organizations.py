@@ -1,0 +1,385 @@
+"""Runs over several organizations: `python -m tests.simulation.organizations --seeds N`.
+
+Each seed has one to five organizations on two servers, lost responses, a server that is down, a
+rejected key, a signal or a crash at any request, and sometimes two runs at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from reconciler.api.client import connect
+from reconciler.api.connections import Shared
+from reconciler.api.origin import Network
+from reconciler.errors import ExitCode, ReconcilerError
+from reconciler.execute.stop import GRACE
+from reconciler.model import Secret
+from reconciler.planning.planner import PlanOptions
+from reconciler.planning.run import RunPlan
+from reconciler.report import RunReport, exit_code_of
+from reconciler.source.load import Parsed
+from reconciler.source.yaml import parse
+from reconciler.workflow.applying import apply_all
+from reconciler.workflow.connection import Connection
+from reconciler.workflow.inputs import Inputs, load_all
+from reconciler.workflow.run import Target, connect_all
+from tests.emulated import faults
+from tests.emulated.emulator import Emulator, Request, Response
+from tests.emulated.in_process import InProcess
+from tests.emulated.variant import Variant
+from tests.simulation.invariants import Violation
+from tests.simulation.scheduler import (
+    Crash,
+    ProcessState,
+    Scheduler,
+    SeededClock,
+    SeededWorkers,
+)
+
+_SERVERS = ("https://one.example.com", "https://two.example.com")
+_EVENTS = ("value_created", "value_deleted", "value_updated")
+
+
+class Case(NamedTuple):
+    """What a seed draws.
+
+    `names` are the declared webhooks of each organization, `live` the rows that exist. `refused` is
+    the organization whose key is rejected, `down` the server that refuses connections during the
+    first runs. `signal` and `crash` are the number of requests after which they come.
+    """
+
+    seed: int
+    names: tuple[tuple[str, ...], ...]
+    live: tuple[tuple[str, ...], ...]
+    servers: tuple[int, ...]
+    refused: int | None
+    down: int | None
+    keep_going: bool
+    runs: int
+    signal: int | None
+    crash: int | None
+    parallelism: int
+    odds: float
+    failures: int
+
+
+def case(seed: int) -> Case:
+    """Draw a case."""
+    draw = random.Random(f"organizations {seed}")
+    count = draw.randint(1, 5)
+    names = tuple(
+        tuple(f"hook-{index}" for index in range(draw.randint(1, 4))) for _ in range(count)
+    )
+    # The first declared webhook is live, or a guard would block the deletes.
+    live = tuple(
+        tuple(
+            name
+            for name in (*declared, "old-1", "old-2")
+            if name == declared[0] or draw.random() < 0.35
+        )
+        for declared in names
+    )
+    steps = 12 * count
+    return Case(
+        seed=seed,
+        names=names,
+        live=live,
+        servers=tuple(draw.choice((0, 0, 1)) for _ in range(count)),
+        refused=draw.randrange(count) if draw.random() < 0.15 else None,
+        down=draw.randrange(2) if draw.random() < 0.2 else None,
+        keep_going=draw.random() < 0.5,
+        runs=2 if draw.random() < 0.2 else 1,
+        signal=draw.randrange(steps) if draw.random() < 0.4 else None,
+        crash=draw.randrange(steps) if draw.random() < 0.25 else None,
+        parallelism=draw.choice((1, 2, 4, 8)),
+        odds=draw.choice((0.0, 0.05, 0.2)),
+        failures=draw.choice((1, 3, 8)),
+    )
+
+
+class _Faults:
+    """Fails requests until the faults end."""
+
+    def __init__(self, case: Case) -> None:
+        self._case = case
+        self._draw = random.Random(f"faults {case.seed}")
+        self._left = case.failures
+        self.active = True
+
+    def take(self, method: str, path: str, body: bytes) -> faults.Fault | None:
+        if not self.active or not self._left or self._draw.random() >= self._case.odds:
+            return None
+        self._left -= 1
+        commits = self._draw.random() < 0.5
+        return self._draw.choice(
+            (faults.drop(commit=commits), faults.status(502, commit=commits), faults.refuse())
+        )
+
+
+class _Run:
+    """One run: its signal, what it wrote, and where it is killed. It is its own Stop port."""
+
+    def __init__(self, world: World, name: str, *, disturbed: bool) -> None:
+        self.world, self.name, self.disturbed = world, name, disturbed
+        self.state = ProcessState()
+        self.requests = 0
+        self.written: list[int] = []
+        self.since: float | None = None
+        self._armed = False
+        self.shorten: Callable[[float], None] = lambda seconds: None
+
+    def __enter__(self) -> _Run:
+        self._armed = True
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._armed = False
+
+    def requested(self) -> ExitCode | None:
+        return None if self.since is None else ExitCode.SIGTERM
+
+    def halted(self) -> bool:
+        return self.since is not None and self.world.scheduler.now - self.since >= GRACE
+
+    def step(self) -> None:
+        """Count a request; the signal or the crash may come with it."""
+        self.requests += 1
+        drawn = self.world.case
+        if not self.disturbed:
+            return
+        if drawn.crash is not None and self.requests > drawn.crash:
+            self.state.killed = True
+            raise Crash
+        due = drawn.signal is not None and self.requests > drawn.signal
+        if due and self._armed and self.since is None:
+            self.since = self.world.scheduler.now
+            self.shorten(GRACE - 1.0)
+
+
+class World:
+    """One emulator for all organizations, in virtual time."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.scheduler = Scheduler()
+        self.faults = _Faults(case)
+        self.emulator = Emulator(
+            behavior=Variant(),
+            faults=self.faults,
+            seed=case.seed,
+            clock=lambda: self.scheduler.now,
+        )
+        store = self.emulator.store
+        self.ids = []
+        for number, live in enumerate(case.live):
+            id_ = store.add_organization(f"Acme {number}").id
+            store.add_user(id_, key=f"key-of-organization-{number}", role="ADMIN")
+            self.ids.append(id_)
+            for name in live:
+                store.save({"organization": id_, **_row(name)})
+        self.trace: list[str] = []
+
+    def rows(self, number: int) -> list[dict[str, Any]]:
+        return self.emulator.store.webhooks(self.ids[number])
+
+    @contextmanager
+    def targets(self, run: _Run) -> Iterator[list[Target]]:
+        """Yield the connected organizations of a run."""
+        drawn = self.case
+        clock = SeededClock(self.scheduler, f"clock {drawn.seed} {run.name}")
+        halted = None if drawn.signal is None or not run.disturbed else run.halted
+        workers = SeededWorkers(self.scheduler, run.state, drawn.parallelism, halted=halted)
+        documents = tuple(
+            parse(_file(number, names).encode(), f"org-{number}.yaml")
+            for number, names in enumerate(drawn.names)
+        )
+        inputs = Inputs(Path(), {}, bytes, parsed=Parsed(documents=documents))
+        adapter = InProcess(lambda request: self.serve(run, request), clock=clock)
+        network = Network(clock=clock, adapter=adapter)
+        network = network._replace(shared=Shared(network))
+        assert network.shared is not None
+        run.shorten = network.shared.deadline_in
+
+        def connect_one(target: Target) -> tuple[Connection, None]:
+            number = int(target.source.name.rpartition(" ")[2])
+            is_refused = self.faults.active and number == drawn.refused
+            key = Secret("refused-key-12345" if is_refused else f"key-of-organization-{number}")
+            client = connect(
+                server_url=_SERVERS[drawn.servers[number]],
+                key=key,
+                workers=workers,
+                network=network,
+            )
+            return Connection(
+                api=client,
+                workers=workers,
+                key=key,
+                clock=clock,
+                stop=run,
+                unreachable=client.unreachable,
+                disconnect=client.disconnect,
+            ), None
+
+        options = PlanOptions()
+        sources = load_all(inputs)
+        yield [*connect_all([Target(each, options=options) for each in sources], connect_one)]
+
+    def serve(self, run: _Run, request: Request) -> Response:
+        """Pass a request to the server, and check it."""
+        is_after_signal = run.since is not None
+        self.scheduler.sleep(0.01)
+        run.step()
+        key = request.headers["authorization"].rpartition(" ")[2]
+        number = int(key.rpartition("-")[2]) if key.startswith("key-of") else -1
+        host = f"https://{request.headers['host']}"
+        if self.faults.active and self.case.down is not None and host == _SERVERS[self.case.down]:
+            return _refused()
+        if request.method != "GET":
+            self._check_write(run, number, is_after_signal=is_after_signal)
+        response = self.emulator.handle(request)
+        self.trace.append(
+            f"{self.scheduler.now:8.3f} {run.name} {number} {request.method} {request.path} "
+            f"-> {response.status}"
+        )
+        self.scheduler.sleep(0.01)
+        return response
+
+    def _check_write(self, run: _Run, number: int, *, is_after_signal: bool) -> None:
+        drawn = self.case
+        if number < 0:
+            raise Violation("a write with a rejected key")
+        if run.written and number < run.written[-1]:
+            raise Violation(f"organization {number} is written after {run.written[-1]}")
+        if is_after_signal and number not in run.written:
+            raise Violation(f"organization {number} is written after a signal")
+        is_bad = self.faults.active and (
+            drawn.refused is not None or (drawn.down is not None and drawn.down in drawn.servers)
+        )
+        if is_bad and not drawn.keep_going:
+            raise Violation("a write, although an organization cannot be planned")
+        run.written.append(number)
+
+
+def _refused() -> Response:
+    return Response(status=502, headers=(("content-length", "0"),), body=b"", fault=faults.refuse())
+
+
+def _row(name: str) -> dict[str, Any]:
+    configuration = {"url": "https://hooks.example.com/x"}
+    fields = {"name": name, "type": "generic", "event_types": ["value_created"]}
+    return {**fields, "configuration": configuration, "last_run": None, "last_error": None}
+
+
+def _file(number: int, names: tuple[str, ...]) -> str:
+    webhooks = [
+        {
+            "name": name,
+            "type": "generic",
+            "event_types": list(_EVENTS[: 1 + index % 3]),
+            "configuration": {"url": "https://hooks.example.com/x"},
+        }
+        for index, name in enumerate(names)
+    ]
+    data = {"organization": f"Acme {number}", "limits": {"max_deletes": 9}, "webhooks": webhooks}
+    return json.dumps(data)
+
+
+def run_seed(seed: int) -> tuple[str | None, World]:
+    """Run one seed; return the violation, None if there is none."""
+    world = World(case(seed))
+    try:
+        _history(world)
+    except Violation as violation:
+        return str(violation), world
+    return None, world
+
+
+def _history(world: World) -> None:
+    drawn = world.case
+    runs = [_Run(world, f"run-{index}", disturbed=True) for index in range(drawn.runs)]
+    tasks = [
+        world.scheduler.spawn(run.state, lambda run=run: _apply(world, run))  # type: ignore[misc]
+        for run in runs[1:]
+    ]
+    world.scheduler.run_as(runs[0].state, lambda: _apply(world, runs[0]))
+    world.scheduler.join(tasks)
+    for task in tasks:
+        if task.error is not None and not isinstance(task.error, Crash):
+            raise task.error
+    world.faults.active = False
+    world.scheduler.sleep(60.0)
+    for index in range(3):
+        last = _apply(world, _Run(world, f"clean-{index}", disturbed=False))
+    if not isinstance(last, RunReport) or last.exit_code is not ExitCode.OK or last.writes:
+        raise Violation(f"the third clean run does not end with nothing to do: {last}")
+    for number in range(len(drawn.names)):
+        _check_rows(world, number)
+
+
+def _check_rows(world: World, number: int) -> None:
+    """Check that the webhooks of an organization are exactly the declared ones."""
+    found = sorted((row["name"], sorted(row["event_types"])) for row in world.rows(number))
+    declared = json.loads(_file(number, world.case.names[number]))["webhooks"]
+    wanted = sorted((each["name"], sorted(each["event_types"])) for each in declared)
+    if found != wanted:
+        raise Violation(f"organization {number} has {found}, not {wanted}")
+
+
+def _apply(world: World, run: _Run) -> RunReport | ReconcilerError:
+    """Apply once, and check the report."""
+    drawn = world.case
+    try:
+        with world.targets(run) as targets:
+            report = apply_all(
+                targets,
+                confirm=lambda plans: _confirm(plans),
+                keep_going=drawn.keep_going,
+            )
+    except ReconcilerError as problem:
+        if run.written:
+            raise Violation(f"an error after a write loses the report: {problem}") from None
+        return problem
+    codes = [exit_code_of(result) for result in report.organizations]
+    is_left = any(code is not ExitCode.OK for code in codes)
+    if report.exit_code is ExitCode.OK and is_left:
+        raise Violation("exit code 0, although an organization is not as declared")
+    if report.writes and is_left and report.exit_code not in (ExitCode.PARTIAL, ExitCode.SIGTERM):
+        raise Violation(f"exit code {report.exit_code} after writes, although something is left")
+    if report.exit_code is ExitCode.OK and drawn.runs == 1:
+        for number in range(len(drawn.names)):
+            _check_rows(world, number)
+    return report
+
+
+def _confirm(plans: RunPlan) -> bool:
+    return plans.totals.blocked == 0
+
+
+def main() -> int:
+    """Run seeds; return 1 after the first violation."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=1000)
+    parser.add_argument("--start", type=int, default=0)
+    given = parser.parse_args()
+    requests = 0
+    for seed in range(given.start, given.start + given.seeds):
+        violation, world = run_seed(seed)
+        requests += len(world.trace)
+        if violation is not None:
+            print("\n".join(world.trace))
+            print(world.case)
+            print(f"seed {seed}: {violation}")
+            return 1
+    print(f"{given.seeds} seeds, {requests} requests, 0 violations")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
