@@ -254,12 +254,17 @@ def compare_with_review(
     unreviewed: dict[int, str] = {}
     stale: list[Operation | Kept] = []
     for index, (operation, found) in enumerate(zip(plan.operations, plan.digests, strict=True)):
+        removed = _removed_fields(operation)
         if _moves(operation):
             unreviewed[index] = f"the secret would be sent to a different host: {_bump(operation)}"
         elif not found and not allow_value_changes:
             unreviewed[index] = (
                 "only the value of a secret differs, which a review cannot show: "
                 f"{_bump(operation)}"
+            )
+        elif not found and removed:
+            unreviewed[index] = (
+                f"it also removes {', '.join(removed)}, which no review shows: {_bump(operation)}"
             )
         elif digests.issuperset({each.digest for each in found} - _reached_hosts(operation)):
             reviewed.add(index)
@@ -274,6 +279,12 @@ def compare_with_review(
         and any(mentioned(each.id, each.name) for each in kept.webhooks)
     ]
     return ReviewComparison(reviewed=frozenset(reviewed), unreviewed=unreviewed, stale=tuple(stale))
+
+
+def _removed_fields(operation: Operation) -> list[str]:
+    """Return the live fields that an operation removes because it sends the configuration."""
+    fields = operation.fields if isinstance(operation, Update) else ()
+    return [str(change.path[-1]) for change in fields if isinstance(change, FieldRemoved)]
 
 
 def _moves(operation: Operation) -> bool:

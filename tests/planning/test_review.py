@@ -225,6 +225,16 @@ def test_a_change_of_only_a_value_needs_a_review_unless_allowed() -> None:
     ]
 
 
+def test_a_change_of_only_a_value_removes_no_field_unseen() -> None:
+    """No digest covers it, so no review can show a field that it removes along with the change."""
+    rotated = live(live_slack("A", channel="#a", token=OTHER_TOKEN, note="by hand"))
+    result = make_plan(desired(slack("A", channel="#a")), rotated)
+    (why,) = compare_with_review(
+        result, approve_all(result), allow_value_changes=True
+    ).unreviewed.values()
+    assert why.startswith("it also removes note, which no review shows: bump its `version`")
+
+
 @pytest.mark.parametrize(
     ("reference", "edit"), [(HOOK, " (`url: {file: hooks/pager, version: 2}`)"), (LITERAL, "")]
 )
