@@ -32,6 +32,9 @@ _MOST_NAMES: Final = 5
 """The organizations that a note lists; rows and problems list all."""
 
 
+_EMPTY: Final = Plan(origin="", organization=Organization(id="", name=""))
+
+
 class Section(NamedTuple):
     """Rows that are the same in all of the named organizations."""
 
@@ -55,44 +58,51 @@ class Combined(NamedTuple):
     secrets: Plan
 
 
-def combine(run: RunPlan, *, blocked_mark: str = " (blocked)") -> Combined:
-    """Combine the plans of a run. In the rows, `blocked_mark` follows a blocked organization."""
-    results = [each for each in run.organizations if each.value is not None]
-    plans = run.plans
-    names = [
-        quote(each.name) + (blocked_mark if each.value and each.value.blocked else "")
-        for each in run.organizations
+def combine(run: RunPlan) -> Combined:
+    """Combine the plans of a run."""
+    plans = [
+        (quote(result.name), result.value)
+        for result in run.organizations
+        if result.value is not None
     ]
-    shown = [[] if each.value is None else plan_rows(each.value) for each in run.organizations]
-    without_places = [[row._replace(place="") for row in rows] for rows in shown]
-    changes = [
-        (
-            tuple(names[number] for number, _ in group.members),
-            _together([shown[number][index] for number, index in group.members]),
-        )
-        for group in grouped(run, without_places)
-    ]
-    plain = [(quote(each.name), plan) for each, plan in zip(results, plans, strict=True)]
-    first = plans[0] if plans else Plan(origin="", organization=Organization(id="", name=""))
-    empty = Plan(origin=first.origin, organization=first.organization)
     return Combined(
-        sections=(*_sections(changes), *_sections(_unapplied(plain))),
-        blocked=_findings(((name, plan.blocked) for name, plan in plain), most=len(plain)),
-        notes=_findings((name, plan.notes) for name, plan in plain),
-        relaxed=_findings(((name, plan.relaxed) for name, plan in plain), most=len(plain)),
-        kept=empty._replace(
-            kept=tuple(chain.from_iterable(plan.kept for plan in plans)),
-            unmanaged=tuple(chain.from_iterable(plan.unmanaged for plan in plans)),
-            not_shown=tuple(chain.from_iterable(plan.unreadable for plan in plans)),
-            not_compared=tuple(chain.from_iterable(plan.not_compared for plan in plans)),
-            failing=tuple(
-                webhook._replace(name=f"{webhook.name} in {name}")
-                for name, plan in plain
-                for webhook in plan.failing
-            ),
+        sections=(*_sections(_changes(run)), *_sections(_unapplied(plans))),
+        blocked=_findings(((name, plan.blocked) for name, plan in plans), most=len(plans)),
+        notes=_findings((name, plan.notes) for name, plan in plans),
+        relaxed=_findings(((name, plan.relaxed) for name, plan in plans), most=len(plans)),
+        kept=_kept(plans),
+        secrets=_EMPTY._replace(
+            secrets=tuple(chain.from_iterable(plan.secrets for _, plan in plans)),
         ),
-        secrets=empty._replace(
-            secrets=tuple(chain.from_iterable(plan.secrets for plan in plans)),
+    )
+
+
+def _changes(run: RunPlan) -> Iterator[tuple[tuple[str, ...], Row]]:
+    """Yield the organizations of each group of equal changes, and its row."""
+    names: list[str] = []
+    shown: list[list[Row]] = []
+    for result in run.organizations:
+        plan = result.value
+        is_blocked = plan is not None and bool(plan.blocked)
+        names.append(f"{quote(result.name)} (blocked)" if is_blocked else quote(result.name))
+        shown.append([] if plan is None else plan_rows(plan))
+    without_places = [[row._replace(place="") for row in rows] for rows in shown]
+    for group in grouped(run, without_places):
+        rows = [shown[number][index] for number, index in group.members]
+        yield tuple(names[number] for number, _ in group.members), _together(rows)
+
+
+def _kept(plans: Sequence[tuple[str, Plan]]) -> Plan:
+    """Return what several plans only count, as one plan without operations."""
+    return _EMPTY._replace(
+        kept=tuple(chain.from_iterable(plan.kept for _, plan in plans)),
+        unmanaged=tuple(chain.from_iterable(plan.unmanaged for _, plan in plans)),
+        not_shown=tuple(chain.from_iterable(plan.unreadable for _, plan in plans)),
+        not_compared=tuple(chain.from_iterable(plan.not_compared for _, plan in plans)),
+        failing=tuple(
+            webhook._replace(name=f"{webhook.name} in {name}")
+            for name, plan in plans
+            for webhook in plan.failing
         ),
     )
 

@@ -133,21 +133,17 @@ def select(targets: Sequence[Target]) -> tuple[Target, ...]:
     is_any_accepted = origins == {LOCAL_SERVER} and len(targets) == 1
     if not patterns or is_any_accepted:
         return tuple(targets)
-    declared = [target.source.files.organization for target in targets]
-    chosen = [_matching(name, name, patterns, declared) for name in declared]
-    matched = set().union(*chosen)
-    unknown = [number for number, found in enumerate(chosen) if not found]
-    if matched.issuperset(patterns) and None not in declared:
-        unknown = []
-    read = _each(
-        [targets[number] for number in unknown], lambda _, connection: connection.api.organization()
-    )
-    result = dict(enumerate(targets))
-    for number, organization in zip(unknown, read, strict=True):
-        if isinstance(organization, Organization):
-            chosen[number] = _matching(organization.id, organization.name, patterns, declared)
-            result[number] = targets[number]._replace(organization=organization)
-            matched |= chosen[number]
+    declared = {target.source.files.organization for target in targets}
+    open_patterns = [pattern for pattern in patterns if pattern not in declared]
+    targets = _identified(targets, patterns) if open_patterns else targets
+    chosen: list[Target] = []
+    matched: set[str] = set()
+    for target in targets:
+        found = _matching(target, patterns, open_patterns)
+        matched |= found
+        # Without a declared organization, the requirement on the key is checked with the plan.
+        if found or target.source.files.organization is None:
+            chosen.append(target)
     missing = [pattern for pattern in patterns if pattern not in matched]
     if missing and None not in declared:
         known = ", ".join(target.source.name for target in targets)
@@ -155,22 +151,29 @@ def select(targets: Sequence[Target]) -> tuple[Target, ...]:
             f"--organization {in_quotes(missing[0])} matches no organization of the files",
             hint=f"use a name, an id or a glob of: {known}",
         )
-    return tuple(
-        result[number]
-        for number, name in enumerate(declared)
-        if chosen[number] or name is None  # the requirement on its key is checked with its plan
-    )
+    return tuple(chosen)
 
 
-def _matching(
-    id_: str | None, name: str | None, patterns: Sequence[str], declared: Sequence[str | None]
-) -> set[str]:
-    """Return the patterns that match an organization, by id or name."""
-    return {
-        pattern
-        for pattern in patterns
-        if pattern in (id_, name)
-        or (pattern not in declared and name is not None and Globs((pattern,)).match(name))
+def _identified(targets: Sequence[Target], patterns: Sequence[str]) -> list[Target]:
+    """Return the targets with the organizations of the keys, unless the files decide."""
+    unknown = [target for target in targets if not _matching(target, patterns, patterns)]
+    read = _each(unknown, lambda _, connection: connection.api.organization())
+    known = {
+        target.paths: organization
+        for target, organization in zip(unknown, read, strict=True)
+        if isinstance(organization, Organization)
+    }
+    return [target._replace(organization=known.get(target.paths)) for target in targets]
+
+
+def _matching(target: Target, patterns: Sequence[str], globs: Sequence[str]) -> set[str]:
+    """Return the patterns that match a target, by the text in its files, by id or by name."""
+    names = {target.source.files.organization}
+    if target.organization is not None:
+        names |= {target.organization.id, target.organization.name}
+    exact = {pattern for pattern in patterns if pattern in names}
+    return exact | {
+        glob for glob in globs if any(name and Globs((glob,)).match(name) for name in names)
     }
 
 
