@@ -8,26 +8,26 @@ and on the listing after the last write.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
+from itertools import chain
 from types import MappingProxyType
 from typing import NamedTuple
 
 from reconciler.kinds import KINDS
-from reconciler.model import LiveWebhook, Secret, SecretRef, Unknown
+from reconciler.model import LiveWebhook, Secret, SecretRef, Unknown, Webhook
 from reconciler.planning.compare import Comparison, compare, compare_live, removed_fields
 from reconciler.planning.plan import (
     Create,
     Delete,
     FieldChange,
     FieldRemoved,
-    FieldResent,
     Operation,
     Plan,
     Reason,
     SecretChange,
-    SetChange,
     Update,
+    ValueChange,
     snapshot,
 )
 from reconciler.planning.readback import Reading, gather_evidence
@@ -74,30 +74,37 @@ class Listing:
     ) -> None:
         self._planned = planned
         self._hides_secrets = bool(plan.not_shown)
-        self.by_id = {each.id: each for each in webhooks}
-        self._by_name: dict[str, list[LiveWebhook]] = {}
-        for each in webhooks:
-            self._by_name.setdefault(each.name, []).append(each)
         self._secrets = secrets
-        declared = {each.before.id: each.after for each in plan.updates}
+        self.by_id = {webhook.id: webhook for webhook in webhooks}
+        self._by_name: dict[str, list[LiveWebhook]] = {}
+        for webhook in webhooks:
+            self._by_name.setdefault(webhook.name, []).append(webhook)
+        declared = {update.before.id: update.after for update in plan.updates}
         declared |= plan.matched
-        created = [each.after for each in plan.creates]
-        pairs = [(each, self.by_id[key]) for key, each in declared.items() if key in self.by_id]
-        pairs += [(each, live) for each in created for live in self.named(each.name)]
-        self._evidence = gather_evidence(pairs, webhooks, secrets)
-        # Id and name of each webhook in the plan, before and after it. A webhook with a different
-        # name was renamed since the plan.
-        before = [each.before for each in (*plan.updates, *plan.deletes, *plan.left_out)]
-        before += [each for kept in plan.kept for each in kept.webhooks]
-        self._known = {(each.id, each.name) for each in before}
-        self._known |= {(key, each.name) for key, each in declared.items()}
+        created = [create.after for create in plan.creates]
+        self._evidence = gather_evidence(self._pairs(declared, created), webhooks, secrets)
+        # A webhook with a different name was renamed since the plan.
+        self._known = _names_in_plan(plan)
+        self._known.update((id_, webhook.name) for id_, webhook in declared.items())
         # Declared names that a webhook outside the plan should be renamed to. Such a webhook was
         # created after the plan, or was missing from the paged listing of the plan.
-        unseen = {each.name for each in webhooks if each.id not in declared}
-        entries = [*declared.values(), *created]
+        unseen = {webhook.name for webhook in webhooks if webhook.id not in declared}
         self._renamed_instead = {
-            each.name for each in entries if not unseen.isdisjoint(each.previously)
+            entry.name
+            for entry in (*declared.values(), *created)
+            if not unseen.isdisjoint(entry.previously)
         }
+
+    def _pairs(
+        self, declared: Mapping[str, Webhook], created: Iterable[Webhook]
+    ) -> Iterator[tuple[Webhook, LiveWebhook]]:
+        """Yield the declared webhooks with their live ones: by id, new ones by name."""
+        for id_, webhook in declared.items():
+            if id_ in self.by_id:
+                yield webhook, self.by_id[id_]
+        for webhook in created:
+            for live in self.named(webhook.name):
+                yield webhook, live
 
     def named(self, name: str) -> Sequence[LiveWebhook]:
         """Return the live webhooks with a name."""
@@ -105,8 +112,8 @@ class Listing:
 
     def not_in_plan(self, *names: str) -> list[LiveWebhook]:
         """Return live webhooks with these names that the plan does not know under that name."""
-        found = [each for name in names for each in self.named(name)]
-        return [each for each in found if (each.id, each.name) not in self._known]
+        named = chain.from_iterable(map(self.named, names))
+        return [webhook for webhook in named if (webhook.id, webhook.name) not in self._known]
 
     def check(self, operation: Operation) -> CheckResult:
         """Return the state of an operation. If two webhooks have its name, it is stale."""
@@ -114,8 +121,9 @@ class Listing:
         others: list[LiveWebhook] = []
         match operation:
             case Create():
-                if found := self.not_in_plan(operation.name):
-                    live, *others = found
+                appeared = self.not_in_plan(operation.name)
+                live = appeared[0] if appeared else None
+                others = appeared[1:]
             case Update(before=before, after=after):
                 live = self.by_id.get(before.id)
                 pinned = after.id is not None
@@ -148,27 +156,21 @@ class Listing:
     def compare(self, operation: Operation, live: LiveWebhook | None) -> CheckResult:
         """Check an operation against its webhook: by id or, for a create, by name."""
         if live is None:
-            match operation:
-                case Create():
-                    return _PENDING
-                case Update():
-                    return CheckResult(State.STALE, "it was deleted since the plan")
-                case Delete(before=before):
-                    return CheckResult(State.DONE, "it is already deleted", before.id)
+            return _without_webhook(operation)
         if isinstance(operation, Delete):
             return _PENDING if self._is_unchanged(operation, live) else _CHANGED
-        compared = compare(operation.after, live, self._secrets, self._evidence)
-        differing = compared.fields
+        comparison = compare(operation.after, live, self._secrets, self._evidence)
+        differing = comparison.fields
         if "configuration" not in operation.sent_fields:
             # A plan made without the values of secrets does not contain them. Every other
             # difference counts, sent or not, because the reviewed result includes it.
-            differing = tuple(each for each in differing if not isinstance(each, SecretChange))
-        if (
-            isinstance(operation, Update)
-            and (differing or _sends_unknown(operation, live, compared))
-            and self._is_unchanged(operation, live)
-        ):
-            return CheckResult(State.PENDING, differing=differing)
+            differing = tuple(
+                change for change in differing if not isinstance(change, SecretChange)
+            )
+        if isinstance(operation, Update):
+            is_left = differing or _sends_unknown(operation, live, comparison)
+            if is_left and self._is_unchanged(operation, live):
+                return CheckResult(State.PENDING, differing=differing)
         if not differing:
             return CheckResult(State.DONE, "it is already applied", live.id)
         stale = _APPEARED if isinstance(operation, Create) else _CHANGED
@@ -183,9 +185,9 @@ class Listing:
         if live is None or "configuration" in operation.sent_fields:
             return ()
         declared = operation.after.configuration
-        compared = compare(operation.after, live, self._secrets, self._evidence)
-        names = {*compared.unread, *removed_fields(operation.after, live)}
-        names |= {str(each.path[-1]) for each in compared.fields if len(each.path) > 1}
+        comparison = compare(operation.after, live, self._secrets, self._evidence)
+        names = {*comparison.unread, *removed_fields(operation.after, live)}
+        names |= {str(change.path[-1]) for change in comparison.fields if len(change.path) > 1}
         if self._hides_secrets:
             names |= KINDS[live.type].secret_fields - declared.keys() - self._evidence.shown
         return tuple(sorted(names))
@@ -206,12 +208,31 @@ class Listing:
         if isinstance(before, Unknown) or isinstance(now, Unknown):
             return False
         for field in KINDS[live.type].fields:
-            values = [value for value in (before.get(field.name), now.get(field.name)) if value]
-            if not field.secret or (len(values) == 2 and values[0] == values[1]):
+            old, new = before.get(field.name), now.get(field.name)
+            if not field.secret or old == new:
                 continue
-            if values and all(self._evidence.reads(live.type, field, value) for value in values):
+            shown = [value for value in (old, new) if value]
+            if shown and all(self._evidence.reads(live.type, field, value) for value in shown):
                 return True
         return False
+
+
+def _names_in_plan(plan: Plan) -> set[tuple[str, str]]:
+    """Return id and name, as they were for the plan, of each webhook that it changes or keeps."""
+    before = [operation.before for operation in (*plan.updates, *plan.deletes, *plan.left_out)]
+    before += chain.from_iterable(kept.webhooks for kept in plan.kept)
+    return {(webhook.id, webhook.name) for webhook in before}
+
+
+def _without_webhook(operation: Operation) -> CheckResult:
+    """Return the state of an operation whose webhook is not live."""
+    match operation:
+        case Create():
+            return _PENDING
+        case Update():
+            return CheckResult(State.STALE, "it was deleted since the plan")
+        case Delete(before=before):
+            return CheckResult(State.DONE, "it is already deleted", before.id)
 
 
 def _removes_the_same_fields(operation: Update, live: LiveWebhook) -> bool:
@@ -226,12 +247,14 @@ def _removes_the_same_fields(operation: Update, live: LiveWebhook) -> bool:
     return planned == removed_fields(operation.after, live)
 
 
-def _sends_unknown(operation: Update, live: LiveWebhook, compared: Comparison) -> bool:
+def _sends_unknown(operation: Update, live: LiveWebhook, comparison: Comparison) -> bool:
     """Return whether an operation sends or removes a value that the live webhook does not show."""
-    hidden = isinstance(live.configuration, Unknown)
-    return any(
-        hidden
-        if isinstance(each, FieldRemoved)
-        else not isinstance(each, SetChange | FieldResent) and str(each.path[-1]) in compared.unread
-        for each in operation.fields
-    )
+    for change in operation.fields:
+        match change:
+            case FieldRemoved():
+                if isinstance(live.configuration, Unknown):
+                    return True
+            case ValueChange() | SecretChange():
+                if str(change.path[-1]) in comparison.unread:
+                    return True
+    return False

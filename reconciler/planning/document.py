@@ -70,7 +70,7 @@ def error_tree(error: ReconcilerError) -> Tree:
         "message": error.message,
         "hint": error.hint,
         "exit_code": int(error.exit_code),
-        "findings": [plain(each) for each in sorted(error.findings, key=sort_key)],
+        "findings": [plain(finding) for finding in sorted(error.findings, key=sort_key)],
     }
     if isinstance(error, ApiError):
         tree["request"] = {
@@ -109,17 +109,19 @@ def plan_tree(plan: Plan) -> Tree:
             {
                 **operation_summary(operation),
                 **plain(operation),
-                "digests": [each.digest for each in found],
+                "digests": [reviewed.digest for reviewed in reviewable],
             }
-            for operation, found in zip(plan.operations, digests, strict=True)
+            for operation, reviewable in zip(plan.operations, digests, strict=True)
         ],
         "resends": plain(resends(plan.operations)),
-        "kept": [{"name": each.name, **plain(each)} for each in plan.kept],
+        "kept": [{"name": kept.name, **plain(kept)} for kept in plan.kept],
         "unmanaged": [
-            {"webhook": plain(each.webhooks[0]), "reason": str(each.reason)}
-            for each in plan.unmanaged
+            {"webhook": plain(kept.webhooks[0]), "reason": str(kept.reason)}
+            for kept in plan.unmanaged
         ],
-        "matched": [{"id": id_, "webhook": plain(each)} for id_, each in plan.matched.items()],
+        "matched": [
+            {"id": id_, "webhook": plain(webhook)} for id_, webhook in plan.matched.items()
+        ],
         "unreadable": [{"webhook": name, "field": field} for name, field in plan.unreadable],
         "not_compared": plain(plan.not_compared),
         "secrets": plain(plan.secrets),
@@ -183,21 +185,31 @@ def plain(value: Any) -> Any:
         case SecretRef():
             return value.tree()
         case Mapping():
-            return {key: plain(each) for key, each in sorted(value.items())}
+            return {key: plain(item) for key, item in sorted(value.items())}
         case frozenset():
             return sorted(value)
         case tuple() if not hasattr(value, "_fields"):
-            return [plain(each) for each in value]
+            return [plain(item) for item in value]
+    return _plain_fields(value)
+
+
+def _plain_fields(value: Any) -> Tree:
+    """Return the fields of a dataclass or a named tuple, without those that are omitted."""
     kind = type(value)
+    names = getattr(kind, "_fields", ())
     if is_dataclass(kind):
-        names = [each.name for each in fields(kind)]
-    elif (names := getattr(kind, "_fields", [])) == []:
+        names = tuple(field.name for field in fields(kind))
+    if not names:
         raise TypeError(f"cannot convert {kind.__name__} to plain data")
-    shown: Tree = {"change": _TAGS[kind]} if kind in _TAGS else {}
+    shown: Tree = {}
+    if kind in _TAGS:
+        shown["change"] = _TAGS[kind]
     for name in names:
         if name not in _OMITTED.get(kind, ()):
             shown[name] = plain(getattr(value, name))
-    return {**shown, "adopt": True} if isinstance(value, Webhook) and value.adopt else shown
+    if isinstance(value, Webhook) and value.adopt:
+        shown["adopt"] = True
+    return shown
 
 
 def operation_summary(operation: Operation) -> Tree:

@@ -6,12 +6,12 @@ Guards apply to the computed plan and use `Plan.counted_deletes`.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from reconciler.findings import Finding, error, warning
 from reconciler.kinds import KINDS
-from reconciler.model import Desired, Webhook, declared_secret
+from reconciler.model import Desired, FileScope, Pattern, Webhook, declared_secret
 from reconciler.planning.names import international_host
 from reconciler.planning.plan import FileState, Plan
 from reconciler.urls import is_international
@@ -45,20 +45,25 @@ def guard_all(plans: Sequence[Plan], allow_deletes: int | None = None) -> list[t
         is_wrong = total != allow_deletes
         return [(differs,) if is_wrong and plan.counted_deletes else () for plan in plans]
     unlimited = [plan for plan in plans if plan.max_deletes is None and plan.counted_deletes]
-    number = sum(plan.counted_deletes for plan in unlimited)
-    together: tuple[Finding, ...] = ()
-    if number > _MAX_RUN_DELETES:
-        most = max(plan.counted_deletes for plan in unlimited)
-        together = (
-            error(
-                "too-many-deletes",
-                f"{_webhooks(number)} would be deleted in {len(unlimited)} organizations, more "
-                f"than {_MAX_RUN_DELETES}",
-                f"if this is intended, add --allow-deletes {total}, or set `limits: "
-                f"{{max_deletes: {most}}}` in a file that they extend",
-            ),
+    together = tuple(_too_many_together(unlimited, total))
+    blocked: list[tuple[Finding, ...]] = []
+    for plan in plans:
+        findings = tuple(guard(plan, total=total))
+        blocked.append((*findings, *together) if plan in unlimited else findings)
+    return blocked
+
+
+def _too_many_together(unlimited: Sequence[Plan], total: int) -> Iterator[Finding]:
+    """Yield a finding if the organizations without a limit have too many deletes together."""
+    numbers = [plan.counted_deletes for plan in unlimited]
+    if sum(numbers) > _MAX_RUN_DELETES:
+        yield error(
+            "too-many-deletes",
+            f"{_webhooks(sum(numbers))} would be deleted in {len(unlimited)} organizations, more "
+            f"than {_MAX_RUN_DELETES}",
+            f"if this is intended, add --allow-deletes {total}, or set `limits: "
+            f"{{max_deletes: {max(numbers)}}}` in a file that they extend",
         )
-    return [(*guard(plan, total=total), *(together if plan in unlimited else ())) for plan in plans]
 
 
 def guard(
@@ -70,7 +75,7 @@ def guard(
     number other than the planned one blocks the plan, unless the plan has no deletes. `total` is
     the number of deletes of the run, if it has several organizations.
     """
-    deletes, in_scope, max_deletes = plan.counted_deletes, plan.in_scope_count, plan.max_deletes
+    deletes, in_scope = plan.counted_deletes, plan.in_scope_count
     if allow_deletes is not None:
         if deletes and allow_deletes != deletes:
             yield error(
@@ -83,18 +88,7 @@ def guard(
         f"if this is intended, add --allow-deletes {deletes if total is None else total}"
     )
     yield from _declared_elsewhere(plan, override_hint)
-    limit: str | None = None
-    if max_deletes is not None:
-        if deletes > max_deletes:
-            limit = f"; limits.max_deletes is {max_deletes}"
-    elif deletes > _MAX_DELETES:
-        limit = f", more than {_MAX_DELETES}"
-    elif deletes * 2 > in_scope:
-        limit = f", more than half of the {in_scope} in scope"
-    if limit is not None:
-        or_set = "" if max_deletes is not None else ", or set limits.max_deletes in the file"
-        message = f"{_webhooks(deletes)} would be deleted{limit}"
-        yield error("too-many-deletes", message, f"{override_hint}{or_set}")
+    yield from _too_many_deletes(plan, override_hint)
     if not plan.any_declared and in_scope:
         verb = "is" if in_scope == 1 else "are"
         yield error(
@@ -108,6 +102,25 @@ def guard(
             f"no declared webhook is live, but {_webhooks(deletes)} would be deleted",
             f"check that the key belongs to the right organization; {override_hint}",
         )
+
+
+def _too_many_deletes(plan: Plan, override_hint: str) -> Iterator[Finding]:
+    """Yield a finding if the deletes exceed the limit in the files, else the built-in limits."""
+    deletes, max_deletes = plan.counted_deletes, plan.max_deletes
+    message = f"{_webhooks(deletes)} would be deleted"
+    if max_deletes is not None:
+        if deletes > max_deletes:
+            limit = f"limits.max_deletes is {max_deletes}"
+            yield error("too-many-deletes", f"{message}; {limit}", override_hint)
+        return
+    if deletes > _MAX_DELETES:
+        limit = f"more than {_MAX_DELETES}"
+    elif deletes * 2 > plan.in_scope_count:
+        limit = f"more than half of the {plan.in_scope_count} in scope"
+    else:
+        return
+    hint = f"{override_hint}, or set limits.max_deletes in the file"
+    yield error("too-many-deletes", f"{message}, {limit}", hint)
 
 
 def _declared_elsewhere(plan: Plan, override_hint: str) -> Iterator[Finding]:
@@ -134,25 +147,36 @@ def _webhooks(number: int) -> str:
 def relaxed(previous: Desired, now: Desired) -> Iterator[Finding]:
     """Yield a warning for each policy setting that permits more than before."""
     old, new = previous.policy, now.policy
-    lost = {pattern.glob for pattern in old.protect} - {pattern.glob for pattern in new.protect}
-    for name in sorted(lost):
+    for name in _lost(old.protect, new.protect):
         yield warning("relaxed-protect", f"protect no longer covers {name!r}")
-    lost = {pattern.glob for pattern in old.ignore} - {pattern.glob for pattern in new.ignore}
-    for name in sorted(lost):
+    for name in _lost(old.ignore, new.ignore):
         yield warning("relaxed-ignore", f"ignore no longer covers {name!r}")
-    old_scopes = {scope.file: scope for scope in old.scopes}
-    for scope in new.scopes:
-        was = old_scopes.get(scope.file, scope)  # a new file relaxes nothing
-        if scope.prune and not was.prune:
-            yield warning("relaxed-prune", f"{scope.file} now deletes undeclared webhooks")
-        for glob in sorted(set(scope.globs) - set(was.globs)):
-            yield warning("relaxed-scope", f"the scope of {scope.file} now includes {glob!r}")
+    yield from _relaxed_scopes(old.scopes, new.scopes)
     before, limit = old.max_deletes, new.max_deletes
-    if before != limit and not (before is not None and limit is not None and limit < before):
-        first, last = ("the built-in limit" if each is None else each for each in (before, limit))
-        yield warning("relaxed-limits", f"limits.max_deletes changes from {first} to {last}")
+    is_lower = before is not None and limit is not None and limit < before
+    if before != limit and not is_lower:
+        # A built-in limit may be lower or higher, depending on the number of webhooks.
+        limits = ["the built-in limit" if number is None else number for number in (before, limit)]
+        message = f"limits.max_deletes changes from {limits[0]} to {limits[1]}"
+        yield warning("relaxed-limits", message)
     if previous.organization is not None and now.organization is None:
         yield warning("relaxed-organization", "`organization` was removed: any key is accepted")
+
+
+def _lost(before: Iterable[Pattern], now: Iterable[Pattern]) -> list[str]:
+    """Return the globs that are no longer in a list of the policy, sorted."""
+    return sorted({pattern.glob for pattern in before} - {pattern.glob for pattern in now})
+
+
+def _relaxed_scopes(before: Iterable[FileScope], now: Iterable[FileScope]) -> Iterator[Finding]:
+    """Yield a warning for each file that now prunes, and for each glob added to its scope."""
+    old_scopes = {scope.file: scope for scope in before}
+    for scope in now:
+        old = old_scopes.get(scope.file, scope)  # a new file relaxes nothing
+        if scope.prune and not old.prune:
+            yield warning("relaxed-prune", f"{scope.file} now deletes undeclared webhooks")
+        for glob in sorted(set(scope.globs) - set(old.globs)):
+            yield warning("relaxed-scope", f"the scope of {scope.file} now includes {glob!r}")
 
 
 def new_hosts(previous: Desired, now: Desired) -> Iterator[Finding]:

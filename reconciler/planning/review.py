@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from reconciler.errors import UsageError
-from reconciler.kinds import KINDS, Kind
+from reconciler.kinds import KINDS
 from reconciler.model import Scheme, SecretRef, Unknown, Webhook
 from reconciler.planning.plan import (
     Create,
@@ -54,46 +54,63 @@ def digests(operation: Operation, hosts: Mapping[SecretRef, str]) -> tuple[Opera
     known only if both values are available.
     """
     id_ = None if isinstance(operation, Create) else operation.before.id
+    contents: Iterable[Any]
     match operation:
         case Create(after=after):
-            contents: list[Any] = [["create", None, None, _content(after, hosts)]]
+            contents = [["create", None, None, _content(after, hosts)]]
         case Update():
-            contents = list(_update(operation, hosts))
+            contents = _update(operation, hosts)
         case Delete(before=before, kept_id=kept_id, may_differ=may_differ):
             duplicate = [] if kept_id is None else [kept_id, may_differ]
             contents = [["delete", id_, _content(before, hosts), None, *duplicate]]
     return tuple(
-        OperationDigest(digest=_digest(each)[:_DIGEST_LENGTH], name=operation.name, id=id_)
-        for each in contents
+        OperationDigest(digest=_digest(content)[:_DIGEST_LENGTH], name=operation.name, id=id_)
+        for content in contents
     )
 
 
-def _update(operation: Update, hosts: Mapping[SecretRef, str]) -> Iterable[Any]:
+def _update(operation: Update, hosts: Mapping[SecretRef, str]) -> Iterator[Any]:
+    """Yield the contents of an update's digests: of its differences, and of each resend.
+
+    A resend is apart, because it is the same when a review is applied again, but the differences
+    are then gone.
+    """
     before, after = operation.before, _content(operation.after, hosts)
-    kind = KINDS[operation.after.type]
-    resends = any(change.not_shown for change in operation.fields)
-    hidden = sorted(str(each.path[-1]) for each in operation.fields if _replaces_unseen(each))
-    visible = [change for change in operation.fields if _is_visible(change)]
-    # Any change of a configuration removes fields that this version does not know, so such a field
-    # is not a difference by itself.
-    differences = [change for change in visible if not _removes_unknown_field(change, kind)]
-    removed = [str(change.path[-1]) for change in visible if change not in differences]
+    webhook = [before.id, operation.name, operation.after.type]
+    resent = [change for change in operation.fields if change.not_shown]
+    differences, removed = _differences(operation)
     if differences:
         secret = [*_changed_secrets(differences), *([name, None] for name in removed)]
         yield ["update", before.id, _content(before, hosts), after, secret]
-    elif removed and resends:
-        # Apart from the resend, which is the same when a review is applied again.
-        yield ["remove", before.id, operation.name, operation.after.type, removed]
-    if hidden and (differences or resends):
-        yield ["hidden", before.id, operation.name, operation.after.type, hidden]
-    target = after["configuration"].get(kind.destination_field)
-    for change in operation.fields:
-        if change.not_shown:
-            name = str(change.path[-1])
-            value = after["configuration"].get(name)
-            yield ["resend", before.id, operation.name, operation.after.type, name, value, target]
-        if isinstance(change, SecretChange) and change.not_shown and change.before:
+    elif removed and resent:
+        yield ["remove", *webhook, removed]
+    hidden = [str(change.path[-1]) for change in operation.fields if _replaces_unseen(change)]
+    if hidden and (differences or resent):
+        yield ["hidden", *webhook, sorted(hidden)]
+    target = after["configuration"].get(KINDS[operation.after.type].destination_field)
+    for change in resent:
+        name = str(change.path[-1])
+        yield ["resend", *webhook, name, after["configuration"].get(name), target]
+        if isinstance(change, SecretChange) and change.before:
             yield _previous_host(operation, change)
+
+
+def _differences(operation: Update) -> tuple[list[FieldChange], list[str]]:
+    """Return the visible changes, and apart from them the removed fields that are not known.
+
+    Any change of a configuration removes fields that this version does not know, so such a field
+    is not a difference by itself.
+    """
+    kind = KINDS[operation.after.type]
+    differences: list[FieldChange] = []
+    unknown: list[str] = []
+    for change in filter(_is_visible, operation.fields):
+        name = str(change.path[-1])
+        if isinstance(change, FieldRemoved) and kind.field(name) is None:
+            unknown.append(name)
+        else:
+            differences.append(change)
+    return differences, unknown
 
 
 def _changed_secrets(differences: Iterable[FieldChange]) -> Iterator[Any]:
@@ -121,12 +138,13 @@ def _reached_hosts(operation: Operation) -> set[str]:
     """
     if not isinstance(operation, Update):
         return set()
-    return {
-        _digest(_previous_host(operation, change))[:_DIGEST_LENGTH]
-        for change in operation.fields
-        if isinstance(change, SecretChange) and change.not_shown
-        if change.before and change.destination == f"{operation.after.type} {change.before}"
-    }
+    reached: set[str] = set()
+    for change in operation.fields:
+        if not (isinstance(change, SecretChange) and change.not_shown and change.before):
+            continue
+        if change.destination == f"{operation.after.type} {change.before}":
+            reached.add(_digest(_previous_host(operation, change))[:_DIGEST_LENGTH])
+    return reached
 
 
 def _replaces_unseen(change: FieldChange) -> bool:
@@ -145,10 +163,6 @@ def _is_visible(change: FieldChange) -> bool:
     return not (change.not_shown or isinstance(change, FieldResent))
 
 
-def _removes_unknown_field(change: FieldChange, kind: Kind) -> bool:
-    return isinstance(change, FieldRemoved) and kind.field(str(change.path[-1])) is None
-
-
 def check_digest(text: str) -> None:
     """Raise UsageError if the text cannot be the digest of a plan."""
     if not re.fullmatch(r"sha256:[0-9a-f]{64}", text):
@@ -158,12 +172,12 @@ def check_digest(text: str) -> None:
         )
 
 
-def plan_digest(origin: str, organization: str, found: Iterable[OperationDigest]) -> str:
+def plan_digest(origin: str, organization: str, operations: Iterable[OperationDigest]) -> str:
     """Return the digest of a complete plan, over the organization and its operations.
 
     Empty for a plan without operations, which needs no review.
     """
-    digests = sorted({each.digest for each in found})
+    digests = sorted({operation.digest for operation in operations})
     return f"sha256:{_digest([origin, organization, digests])}" if digests else ""
 
 
@@ -248,66 +262,70 @@ def compare_with_review(
     With `allow_value_changes`, operations in which only the value of a secret differs need no
     review.
     """
-    digests = {each.digest for each in review.operations}
+    approved = {operation.digest for operation in review.operations}
     mentioned = mentions(review.operations)
     reviewed: set[int] = set()
     unreviewed: dict[int, str] = {}
     stale: list[Operation | Kept] = []
-    for index, (operation, found) in enumerate(zip(plan.operations, plan.digests, strict=True)):
-        removed = _removed_fields(operation)
-        if _moves(operation):
-            unreviewed[index] = f"the secret would be sent to a different host: {_bump(operation)}"
-        elif not found and not allow_value_changes:
-            unreviewed[index] = (
-                "only the value of a secret differs, which a review cannot show: "
-                f"{_bump(operation)}"
-            )
-        elif not found and removed:
-            unreviewed[index] = (
-                f"it also removes {', '.join(removed)}, which no review shows: {_bump(operation)}"
-            )
-        elif digests.issuperset({each.digest for each in found} - _reached_hosts(operation)):
+    for index, operation in enumerate(plan.operations):
+        digests = plan.digests[index]
+        needed = {shown.digest for shown in digests} - _reached_hosts(operation)
+        why = _why_not_reviewable(operation, digests, allow_value_changes=allow_value_changes)
+        if why:
+            unreviewed[index] = f"{why}: {_bump(operation)}"
+        elif needed <= approved:
             reviewed.add(index)
-        elif mentioned(found[0].id, found[0].name):
+        elif mentioned(digests[0].id, digests[0].name):
             stale.append(operation)
         else:
             unreviewed[index] = "not reviewed"
-    stale += [
-        kept
-        for kept in plan.kept
-        if kept.reason is not Reason.PROTECTED
-        and any(mentioned(each.id, each.name) for each in kept.webhooks)
-    ]
+    for kept in plan.kept:
+        is_mentioned = any(mentioned(webhook.id, webhook.name) for webhook in kept.webhooks)
+        if is_mentioned and kept.reason is not Reason.PROTECTED:
+            stale.append(kept)
     return ReviewComparison(reviewed=frozenset(reviewed), unreviewed=unreviewed, stale=tuple(stale))
 
 
-def _removed_fields(operation: Operation) -> list[str]:
-    """Return the live fields that an operation removes because it sends the configuration."""
+def _why_not_reviewable(
+    operation: Operation, digests: Sequence[OperationDigest], *, allow_value_changes: bool
+) -> str:
+    """Return why no review can cover an operation, else an empty string."""
+    if _moves(operation):
+        return "the secret would be sent to a different host"
+    if digests:
+        return ""
+    if not allow_value_changes:
+        return "only the value of a secret differs, which a review cannot show"
+    # Sending the configuration also removes live fields.
     fields = operation.fields if isinstance(operation, Update) else ()
-    return [str(change.path[-1]) for change in fields if isinstance(change, FieldRemoved)]
+    removed = [str(change.path[-1]) for change in fields if isinstance(change, FieldRemoved)]
+    return f"it also removes {', '.join(removed)}, which no review shows" if removed else ""
 
 
 def _moves(operation: Operation) -> bool:
     """Return whether a secret would be sent to a different host that the commit does not show."""
-    return isinstance(operation, Update) and any(
-        isinstance(each, SecretChange)
-        and isinstance(each.after, SecretRef)
-        and each.moved
-        and not (each.not_shown and each.cause is not SecretCause.REQUESTED)
-        for each in operation.fields
+    return any(
+        change.moved and not (change.not_shown and change.cause is not SecretCause.REQUESTED)
+        for change, _ in _sent_references(operation)
     )
+
+
+def _sent_references(operation: Operation) -> Iterator[tuple[SecretChange, SecretRef]]:
+    """Yield the references of an update whose secrets are sent."""
+    if isinstance(operation, Update):
+        for change in operation.fields:
+            if isinstance(change, SecretChange) and isinstance(change.after, SecretRef):
+                yield change, change.after
 
 
 def _bump(operation: Operation) -> str:
     """Return the edit of the file that makes a change of secrets reviewable."""
-    edits = [
-        f"`{each.path[-1]}: {{{each.after.scheme}: {each.after.name}, "
-        f"version: {(each.after.version or 1) + 1}}}`"
-        for each in (operation.fields if isinstance(operation, Update) else ())
-        if isinstance(each, SecretChange)
-        and isinstance(each.after, SecretRef)
-        and each.after.scheme is not Scheme.LITERAL
-    ]
+    edits: list[str] = []
+    for change, reference in _sent_references(operation):
+        if reference.scheme is not Scheme.LITERAL:
+            version = (reference.version or 1) + 1
+            value = f"{{{reference.scheme}: {reference.name}, version: {version}}}"
+            edits.append(f"`{change.path[-1]}: {value}`")
     # Without a position: the reference may be in `defaults` or in a file that this one extends.
     return "bump its `version`" + (f" ({' and '.join(edits)})" if edits else "")
 
@@ -317,10 +335,14 @@ def mentions(operations: Iterable[OperationDigest]) -> Callable[[str | None, str
 
     Its arguments are the id, None if the webhook is not live, and the name.
     """
-    found = tuple(operations)
-    ids = {each.id for each in found}
-    names = {each.name for each in found}
-    created = {each.name for each in found if each.id is None}
+    ids: set[str | None] = set()
+    names: set[str] = set()
+    created: set[str] = set()
+    for operation in operations:
+        ids.add(operation.id)
+        names.add(operation.name)
+        if operation.id is None:
+            created.add(operation.name)
     return lambda key, name: name in names if key is None else key in ids or name in created
 
 
@@ -337,18 +359,19 @@ def read_resend(tree: Mapping[str, Any]) -> Resend:
 
 def read_review(tree: Mapping[str, Any]) -> Review:
     """Return the review of a plan document that conforms to its schema."""
+    operations: set[OperationDigest] = set()
+    for operation in tree["operations"]:
+        for digest in operation["digests"]:
+            reviewed = OperationDigest(digest, name=operation["name"], id=operation["id"])
+            operations.add(reviewed)
     return Review(
         origin=tree["origin"],
         organization=tree["organization"]["id"],
-        operations=frozenset(
-            OperationDigest(digest=digest, name=each["name"], id=each["id"])
-            for each in tree["operations"]
-            for digest in each["digests"]
-        ),
+        operations=frozenset(operations),
         resends=tuple(map(read_resend, tree["resends"])),
     )
 
 
 def _read_reference(tree: Mapping[str, Any]) -> SecretRef:
-    (scheme,) = (each for each in Scheme if each in tree)
+    (scheme,) = (scheme for scheme in Scheme if scheme in tree)
     return SecretRef(scheme=scheme, name=tree[scheme], version=tree.get("version"))

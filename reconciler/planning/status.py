@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -10,15 +10,7 @@ from reconciler.findings import Position
 from reconciler.model import DeliveryError, Live
 from reconciler.planning.delivery import DeliveryState, delivery_state
 from reconciler.planning.names import Globs
-from reconciler.planning.plan import (
-    Create,
-    Delete,
-    Plan,
-    Reason,
-    Snapshot,
-    Update,
-    snapshot,
-)
+from reconciler.planning.plan import Plan, Reason, Snapshot, snapshot
 
 
 class ManagementStatus(StrEnum):
@@ -96,61 +88,74 @@ def statuses(live: Live, plan: Plan | None, only: Sequence[str] = ()) -> tuple[W
     matches one of them.
     """
     globs = Globs(only or ("*",))
-    states: dict[str, tuple[ManagementStatus, Position | None]] = {}
-    missing: list[tuple[Snapshot, Position | None]] = []
-    declared_names: dict[str, str] = {}
-    if plan is not None:
-        for id_, webhook in plan.matched.items():
-            states[id_] = (ManagementStatus.IN_SYNC, webhook.position)
-        for operation in plan.operations:
-            match operation:
-                case Create(after=after):
-                    missing.append((snapshot(after), after.position))
-                case Update(before=before, after=after):
-                    states[before.id] = (ManagementStatus.DIFFERS, after.position)
-                    declared_names[before.id] = after.name
-                case Delete(before=before):
-                    states[before.id] = (_STATES[operation.reason], operation.position)
-        for kept in (*plan.kept, *plan.unmanaged):
-            state = _STATES[kept.reason]
-            if state is ManagementStatus.UNKNOWN and kept.unapplied:
-                state = ManagementStatus.UNAPPLIED
-            if state is ManagementStatus.MISSING:
-                missing += [(webhook, kept.position) for webhook in kept.webhooks]
-            else:
-                states |= {webhook.id: (state, kept.position) for webhook in kept.webhooks}
+    states = {} if plan is None else _live_states(plan)
+    updates = () if plan is None else plan.updates
+    declared_names = {update.before.id: update.after.name for update in updates}
     other = (ManagementStatus.UNCHECKED if plan is None else ManagementStatus.IGNORED, None)
-    live_by_id = {webhook.id: webhook for webhook in live.webhooks}
-    rows = [(webhook, ManagementStatus.MISSING, position) for webhook, position in missing]
-    rows += [(snapshot(each), *states.get(each.id, other)) for each in live.webhooks]
-    shown: list[WebhookStatus] = []
-    for snapshot_, state, position in rows:
-        declared_name = declared_names.get(snapshot_.id, snapshot_.name)
-        if not globs.match(snapshot_.name) and not globs.match(declared_name):
-            continue
-        # A missing webhook may have an id, too: the declared one, which is no longer live.
-        live_webhook = None if state is ManagementStatus.MISSING else live_by_id[snapshot_.id]
-        status = WebhookStatus(
-            id=None,
-            name=snapshot_.name,
-            type=snapshot_.type,
-            state=state,
-            destination=snapshot_.destination,
-            event_types=snapshot_.event_types,
-            position=position,
-        )
-        if live_webhook is not None:
-            status = status._replace(
-                id=live_webhook.id,
-                delivery=delivery_state(live_webhook.last_run, live_webhook.last_error),
-                last_run=live_webhook.last_run,
-                last_error=live_webhook.last_error,
+    rows: list[WebhookStatus] = []
+    for webhook, position in () if plan is None else _missing(plan):
+        if globs.match(webhook.name):
+            rows.append(_status(webhook, ManagementStatus.MISSING, position))
+    for live_webhook in live.webhooks:
+        id_, name = live_webhook.id, live_webhook.name
+        if globs.match(name) or globs.match(declared_names.get(id_, name)):
+            status = _status(snapshot(live_webhook), *states.get(id_, other))
+            rows.append(
+                status._replace(
+                    id=id_,
+                    delivery=delivery_state(live_webhook.last_run, live_webhook.last_error),
+                    last_run=live_webhook.last_run,
+                    last_error=live_webhook.last_error,
+                )
             )
-        shown.append(status)
-    return tuple(sorted(shown, key=lambda status: (status.name, status.id or "")))
+    return tuple(sorted(rows, key=lambda status: (status.name, status.id or "")))
+
+
+def _live_states(plan: Plan) -> dict[str, tuple[ManagementStatus, Position | None]]:
+    """Return the status of each live webhook in a plan, and the line that causes it, by id."""
+    states: dict[str, tuple[ManagementStatus, Position | None]] = {}
+    for id_, webhook in plan.matched.items():
+        states[id_] = (ManagementStatus.IN_SYNC, webhook.position)
+    for update in plan.updates:
+        states[update.before.id] = (ManagementStatus.DIFFERS, update.after.position)
+    for delete in plan.deletes:
+        states[delete.before.id] = (_STATES[delete.reason], delete.position)
+    for kept in (*plan.kept, *plan.unmanaged):
+        state = _STATES[kept.reason]
+        if state is ManagementStatus.UNKNOWN and kept.unapplied:
+            state = ManagementStatus.UNAPPLIED
+        if state is not ManagementStatus.MISSING:
+            states.update((webhook.id, (state, kept.position)) for webhook in kept.webhooks)
+    return states
+
+
+def _missing(plan: Plan) -> Iterator[tuple[Snapshot, Position | None]]:
+    """Yield the webhooks that are declared but not live.
+
+    They may have an id, too: a declared one, which is no longer live.
+    """
+    for create in plan.creates:
+        yield snapshot(create.after), create.after.position
+    for kept in plan.kept:
+        if _STATES[kept.reason] is ManagementStatus.MISSING:
+            for webhook in kept.webhooks:
+                yield webhook, kept.position
+
+
+def _status(webhook: Snapshot, state: ManagementStatus, position: Position | None) -> WebhookStatus:
+    """Return the status of a webhook without the fields that only a live one has."""
+    return WebhookStatus(
+        id=None,
+        name=webhook.name,
+        type=webhook.type,
+        state=state,
+        destination=webhook.destination,
+        event_types=webhook.event_types,
+        position=position,
+    )
 
 
 def drift(statuses: Iterable[WebhookStatus]) -> dict[ManagementStatus, int]:
     """Return the number of webhooks in each of the `DRIFTED` states, without zeros."""
-    states = [each.state for each in statuses]
-    return {each: states.count(each) for each in DRIFTED if each in states}
+    states = [webhook.state for webhook in statuses]
+    return {state: states.count(state) for state in DRIFTED if state in states}
