@@ -400,8 +400,11 @@ def _edits(plan: Plan, view: View) -> Iterator[tuple[str, str, Plan]]:
         )
         command = ["webhooks", "export", *view.connection]
         command += [word for each in globs for word in ("--only", each)]
+        # An export names its organization; then files that name none need the option.
+        name = quote(shlex.quote(plan.organization.name))
         yield (
-            "declare undeclared webhooks (in a new file; add it with --file)",
+            f"declare undeclared webhooks (in a new file; use it with --file and --organization "
+            f"{name})",
             shlex.join([*command, "-o", "undeclared.yaml"]),
             without._replace(any_declared=True, any_declared_live=True),
         )

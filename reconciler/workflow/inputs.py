@@ -170,13 +170,16 @@ def parse(inputs: Inputs) -> Parsed:
     Files that name no organization belong to that of the run, if other files name one.
     """
     parsed = inputs.parsed or parse_files(_sources(inputs))
-    if inputs.organization is None:
+    organization = inputs.organization
+    if organization is None and len(inputs.selected) == 1:  # not required of the emulator's key
+        organization = inputs.selected[0]
+    if organization is None:
         return parsed
     data = {document.file: document.data for document in parsed.documents if document.usable}
     unnamed = {finding.place.file for finding in without_organization(data) if finding.place}
     return parsed._replace(
         documents=tuple(
-            document._replace(data={**document.data, "organization": inputs.organization})
+            document._replace(data={**document.data, "organization": organization})
             if document.file in unnamed
             else document
             for document in parsed.documents

@@ -160,6 +160,9 @@ def _with_other_files(made: Plan, gathered: Gathered, options: PlanOptions) -> P
         for index, word in enumerate(words)
         if word != "-f" and (index == 0 or words[index - 1] != "-f")
     ]
+    if gathered.checked.desired.organization is None and "--organization" not in words:
+        # Another file may name it; files that do not are then refused without the option.
+        files += ["--organization", organization.name]
     removed = [_removed(other) for other in found if other.state is FileState.REMOVED]
     made = made._replace(
         notes=(*made.notes, *removed),

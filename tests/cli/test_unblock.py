@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,7 +49,7 @@ SITUATIONS = {
 
 
 @pytest.mark.parametrize("situation", sorted(SITUATIONS))
-def test_each_edit_unblocks(shell: Shell, file: File, situation: str) -> None:
+def test_each_edit_unblocks(shell: Shell, file: File, tmp_path: Path, situation: str) -> None:
     """Each edit of the text, Markdown and JSON output is the same, and unblocks the plan."""
     names, declared, expected = SITUATIONS[situation]
     write(file, declaring("kept", *names))
@@ -68,11 +69,12 @@ def test_each_edit_unblocks(shell: Shell, file: File, situation: str) -> None:
         given: tuple[str, ...] = ()
         if kind(edit) == "export":
             assert shell(*shlex.split(edit)[1:], **SECRETS).code == 0, edit
-            given = ("-f", "webhooks.yaml", "-f", "undeclared.yaml")
+            given = ("-f", "webhooks.yaml", "-f", "undeclared.yaml", "--organization", "Acme")
         else:
             write(file, paste(declared, yaml.safe_load(edit)))
         expect(shell(*plan, *given, **SECRETS), 0)
         write(file, declared)
+        (tmp_path / "undeclared.yaml").unlink(missing_ok=True)  # the edits are alternatives
     expect(shell(*shlex.split(edits[-1])[1:], "--yes", **SECRETS), 0)
 
 

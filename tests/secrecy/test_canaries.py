@@ -82,7 +82,7 @@ APPLY: Final = PLAN.replace("plan", "apply --yes --report report.json")
         (responses, "_target", lambda headers: headers["location"], {"fault": "redirect"},
          "redirect, raw, in output"),
         # an excerpt with the literal
-        (position, "_masked_line", lambda text, number: text.split("\n")[number],
+        (position, "_spans", lambda text, number: [],
          {"input": "misspelled key"}, "literal in YAML, raw, in output"),
     ],
 )  # fmt: skip
