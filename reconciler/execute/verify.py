@@ -222,7 +222,10 @@ def _final_outcome(outcome: Outcome, last: _LastListing, run: Run) -> Outcome:
         if live is not None:
             hint = "run the same command again"
             return _contradicted(operation, "it still exists", hint)
-        return _not_found(operation, run) if last.settled else outcome
+        # Without the pauses, which a signal ends, the listing may lag behind the delete.
+        if last.settled:
+            return _not_found(operation, run)
+        return Unconfirmed(operation=operation, message="the last listing still shows it")
     if live is None and listed is None:
         message = "it was deleted after it was written"
         return Failed(operation=operation, code="vanished", message=message, hint="plan again")
