@@ -131,11 +131,14 @@ def test_all_pairs_at_once(
 
     left = missing(server.emulator)
     assert {name for name in left if not may_be_missed(name, form)} == set()
-    named = {(each["webhook"], each["field"]) for each in json.loads(shown)["unreadable"]}
+    named = {
+        (each["webhook"], each["field"])
+        for each in json.loads(shown)["organizations"][0]["unreadable"]
+    }
     for name in left:
         live, wanted = PAIRS[name]
         assert {(name, key) for key in without_defaults(wanted).keys() - live.keys()} <= named
-    assert json.loads(run("plan", "--format", "json"))["operations"] == []
+    assert json.loads(run("plan", "--format", "json"))["organizations"][0]["operations"] == []
     run("apply", "--yes", "--resend-secret", "*")
     hidden = form.startswith("configuration")
     assert [each for each in missing(server.emulator) if hidden or "token" in PAIRS[each][1]] == []

@@ -56,7 +56,7 @@ class Scenario:
     def plan(self, *arguments: str, without: bool = False) -> Any:
         done = self.run("plan", "--format", "json", *arguments, without=without)
         assert done.code == 0, done.err
-        return json.loads(done.out)
+        return json.loads(done.out)["organizations"][0]
 
     def apply(self, *arguments: str) -> None:
         done = self.run("apply", "--yes", *arguments)
