@@ -85,7 +85,7 @@ class _Index(NamedTuple):
 
 def first_match(patterns: Iterable[Pattern], name: str) -> Pattern | None:
     """Return the first pattern that matches `name`, to show where it was written."""
-    return next((each for each in patterns if Globs((each.glob,)).match(name)), None)
+    return next((pattern for pattern in patterns if Globs((pattern.glob,)).match(name)), None)
 
 
 ONLY_MATCHES_NOTHING: Final = "only-matches-nothing"
@@ -117,7 +117,7 @@ def require_matches(only: Collection[str], names: Collection[str], searched: str
 def require_some(only: Collection[str], idle: Sequence[Finding]) -> None:
     """Raise UsageError if the warnings `idle` concern every glob of `--only`."""
     if only and len(idle) == len(set(only)):
-        raise UsageError("; ".join(each.message for each in idle), hint=idle[0].hint)
+        raise UsageError("; ".join(finding.message for finding in idle), hint=idle[0].hint)
 
 
 def unused(policy: Policy, names: Set[str], *, deletes: bool) -> Iterator[Finding]:
@@ -126,25 +126,28 @@ def unused(policy: Policy, names: Set[str], *, deletes: bool) -> Iterator[Findin
     It may be a typo. A glob may be a precaution, and is only checked if the plan `deletes` webhooks
     that are not declared.
     """
-    listed = [("protect", each) for each in policy.protect]
-    listed += [("ignore", each) for each in policy.ignore]
-    left = [
-        (key, each)
-        for key, each in listed
-        if each.glob not in names
-        if _SPECIAL.search(each.glob) is None
-        or (deletes and not any(map(Globs((each.glob,)).match, names)))
-    ]
-    same_letters = {_letters(name): name for name in names} if left else {}
-    for key, each in left:
-        meant = same_letters.get(_letters(each.glob))
+    listed = [("protect", pattern) for pattern in policy.protect]
+    listed += [("ignore", pattern) for pattern in policy.ignore]
+    idle = [(key, pattern) for key, pattern in listed if _is_unused(pattern.glob, names, deletes)]
+    if not idle:
+        return
+    same_letters = {_letters(name): name for name in names}
+    for key, pattern in idle:
+        meant = same_letters.get(_letters(pattern.glob))
         hint = "correct it, or remove it if the webhook is gone; `webhooks status` lists names"
-        yield note(
-            "unused-pattern",
-            f"`{key}` has {each.glob!r}, which matches no declared or live webhook",
-            hint if meant is None else f"did you mean {meant!r}?",
-            each.position,
-        )
+        if meant is not None:
+            hint = f"did you mean {meant!r}?"
+        message = f"`{key}` has {pattern.glob!r}, which matches no declared or live webhook"
+        yield note("unused-pattern", message, hint, pattern.position)
+
+
+def _is_unused(glob: str, names: Set[str], deletes: bool) -> bool:
+    """Return whether a name or, if webhooks may be deleted, a glob matches none of `names`."""
+    if glob in names:
+        return False
+    if _SPECIAL.search(glob) is None:
+        return True
+    return deletes and not any(map(Globs((glob,)).match, names))
 
 
 def _letters(name: str) -> str:

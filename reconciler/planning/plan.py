@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, NamedTuple, TypeAlias
 
 from reconciler.findings import Finding, Position
-from reconciler.kinds import KINDS
+from reconciler.kinds import FIELDS, KINDS
 from reconciler.model import (
-    UNKNOWN,
     DataPath,
     LiveWebhook,
     Organization,
@@ -219,8 +218,10 @@ class Update:
     @property
     def sent_fields(self) -> frozenset[str]:
         """Return the top-level fields that are sent. A type is never sent without configuration."""
-        fields = frozenset(str(each.path[0]) for each in self.fields)
-        return fields | {"configuration"} if "type" in fields else fields
+        fields = {str(change.path[0]) for change in self.fields}
+        if "type" in fields:
+            fields.add("configuration")
+        return frozenset(fields)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,18 +280,18 @@ def destination(
     kind, configuration = KINDS.get(webhook.type), webhook.configuration
     if kind is None or isinstance(configuration, Unknown):
         return webhook.type
-    field = kind.field(kind.destination_field)
-    value: Any = configuration.get(kind.destination_field)
-    if isinstance(webhook, LiveWebhook) and field is not None and is_hidden(field, value):
-        value = value if isinstance(value, Secret) else UNKNOWN  # a masked URL may show its host
+    address = FIELDS[kind.type][kind.destination_field]
+    value: Any = configuration.get(address.name)
     text = ""
     if isinstance(value, SecretRef):
         secret = (secrets or {}).get(value)
         text = str(value) if secret is None else secret.shown_url()
     elif isinstance(value, Secret):
-        text = value.shown_url()
-    elif field is not None and isinstance(value, str):
-        text = Secret(value).shown_url() if field.secret else field.display(value)
+        text = value.shown_url()  # a masked URL may show its host
+    elif isinstance(webhook, LiveWebhook) and is_hidden(address, value):
+        return kind.type
+    elif isinstance(value, str):
+        text = Secret(value).shown_url() if address.secret else address.display(value)
     return f"{kind.type} {text}" if text else kind.type
 
 
@@ -299,26 +300,39 @@ def snapshot(webhook: LiveWebhook | Webhook, declared: Webhook | None = None) ->
 
     It contains a URL only if `declared` has the same plain URL.
     """
-    kind = KINDS.get(webhook.type)
-    live = webhook if isinstance(webhook, LiveWebhook) else None
-    shown: dict[str, str | bool | Unknown] = {}
-    declarations = {} if declared is None else declared.configuration
-    if live is not None and kind is not None and not isinstance(live.configuration, Unknown):
-        for field in kind.fields:
-            value, wanted = live.configuration.get(field.name), declarations.get(field.name)
-            if not field.secret and (field.name in live.configuration or field.may_be_hidden):
-                shown[field.name] = plain_value(field, value)
-            elif isinstance(wanted, str) and value == Secret(wanted):
-                shown[field.name] = wanted
-    return Snapshot(
+    shown = Snapshot(
         id=webhook.id or "",
         name=webhook.name,
         type=webhook.type,
         event_types=webhook.event_types,
-        configuration=shown,
+        configuration={},
         destination=destination(webhook),
-        last_run=None if live is None else live.last_run,
     )
+    if isinstance(webhook, LiveWebhook):
+        configuration = _shown_fields(webhook, declared)
+        shown = replace(shown, configuration=configuration, last_run=webhook.last_run)
+    return shown
+
+
+def _shown_fields(
+    live: LiveWebhook, declared: Webhook | None
+) -> Mapping[str, str | bool | Unknown]:
+    """Return the fields of a snapshot."""
+    shown: dict[str, str | bool | Unknown] = {}
+    if live.type not in KINDS or isinstance(live.configuration, Unknown):
+        return shown
+    for name, kind_field in FIELDS[live.type].items():
+        value = live.configuration.get(name)
+        if not kind_field.secret:
+            # A server may omit a field to hide it.
+            if name in live.configuration or kind_field.may_be_hidden:
+                shown[name] = plain_value(kind_field, value)
+        elif declared is not None:
+            wanted = declared.configuration.get(name)
+            # The file shows this URL to everyone, so a snapshot may, too.
+            if isinstance(wanted, str) and value == Secret(wanted):
+                shown[name] = wanted
+    return shown
 
 
 class OperationDigest(NamedTuple):
@@ -413,8 +427,9 @@ class Plan(NamedTuple):
     @property
     def undeclared(self) -> frozenset[str]:
         """Return the names of webhooks that are deleted because no file declares them."""
-        deletes = (each for each in self.deletes if each.reason is Reason.NOT_DECLARED)
-        return frozenset(each.name for each in deletes)
+        return frozenset(
+            delete.name for delete in self.deletes if delete.reason is Reason.NOT_DECLARED
+        )
 
     @property
     def unreadable(self) -> tuple[tuple[str, str], ...]:
@@ -422,47 +437,48 @@ class Plan(NamedTuple):
 
         They are returned as (webhook, field).
         """
-        shown = {
-            (operation.name, str(change.path[-1]))
-            for operation in self.updates
-            for change in operation.fields
-        }
-        return tuple(each for each in self.not_shown if each not in shown)
+        shown: set[tuple[str, str]] = set()
+        for update in self.updates:
+            shown.update((update.name, str(change.path[-1])) for change in update.fields)
+        return tuple(field for field in self.not_shown if field not in shown)
 
     @property
     def unapplied(self) -> tuple[Kept, ...]:
         """Return the kept webhooks whose declaration is not applied."""
-        return tuple(each for each in self.kept if each.unapplied)
+        return tuple(kept for kept in self.kept if kept.unapplied)
 
     def select(self, indexes: Collection[int]) -> Plan:
         """Return the plan with only the operations at `indexes`."""
-        operations = tuple(each for index, each in enumerate(self.operations) if index in indexes)
-        names = {each.name for each in operations if not isinstance(each, Delete)}
+        operations: list[Operation] = []
+        left_out: list[Update | Delete] = []
+        for index, operation in enumerate(self.operations):
+            if index in indexes:
+                operations.append(operation)
+            elif not isinstance(operation, Create):
+                left_out.append(operation)
+        sending = {operation.name for operation in operations if not isinstance(operation, Delete)}
+        digests = [digest for index, digest in enumerate(self.digests) if index in indexes]
         return self._replace(
-            operations=operations,
-            left_out=tuple(
-                each
-                for index, each in enumerate(self.operations)
-                if index not in indexes and not isinstance(each, Create)
-            ),
-            secrets=tuple(each for each in self.secrets if each.webhook in names),
-            digests=tuple(each for index, each in enumerate(self.digests) if index in indexes),
+            operations=tuple(operations),
+            left_out=tuple(left_out),
+            secrets=tuple(use for use in self.secrets if use.webhook in sending),
+            digests=tuple(digests),
         )
 
     @property
     def creates(self) -> tuple[Create, ...]:
         """Return the creates."""
-        return tuple(each for each in self.operations if isinstance(each, Create))
+        return tuple(item for item in self.operations if isinstance(item, Create))
 
     @property
     def updates(self) -> tuple[Update, ...]:
         """Return the updates, including renames."""
-        return tuple(each for each in self.operations if isinstance(each, Update))
+        return tuple(item for item in self.operations if isinstance(item, Update))
 
     @property
     def deletes(self) -> tuple[Delete, ...]:
         """Return the deletes, including duplicates."""
-        return tuple(each for each in self.operations if isinstance(each, Delete))
+        return tuple(item for item in self.operations if isinstance(item, Delete))
 
     @property
     def counted_deletes(self) -> int:
@@ -471,7 +487,11 @@ class Plan(NamedTuple):
         These are all deletes, except a single duplicate of a name that is completely visible and
         equals the webhook that stays: deleting it loses nothing.
         """
-        duplicates = [each for each in self.deletes if each.reason is Reason.DUPLICATE]
-        count_by_name = Counter(each.name for each in duplicates)
-        harmless = sum(not each.may_differ and count_by_name[each.name] == 1 for each in duplicates)
-        return len(self.deletes) - harmless
+        duplicates = [delete for delete in self.deletes if delete.reason is Reason.DUPLICATE]
+        count_by_name = Counter(duplicate.name for duplicate in duplicates)
+        harmless = [
+            duplicate
+            for duplicate in duplicates
+            if not duplicate.may_differ and count_by_name[duplicate.name] == 1
+        ]
+        return len(self.deletes) - len(harmless)

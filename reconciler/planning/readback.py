@@ -110,12 +110,7 @@ def is_hidden(field: Field, live: LiveValue | Unknown) -> bool:
     if isinstance(live, Unknown):
         return True
     if field.secret:
-        if not isinstance(live, Secret):
-            return True
-        if not plausible(live):
-            return True
-        pattern = field.secret_pattern
-        return pattern is not None and not live.matches(pattern) and not is_malformed(field, live)
+        return _is_hidden_secret(field, live)
     if not field.may_be_hidden:
         return False
     if isinstance(live, bool | list | dict) or not plausible(live):
@@ -125,6 +120,13 @@ def is_hidden(field: Field, live: LiveValue | Unknown) -> bool:
         return True
     # `#Audit Log!` is no channel, but visible: ciphertext has no `#`, and a mask is not plausible.
     return re.match(field.schema_pattern, text) is None and _SIGNED.fullmatch(str(live)) is None
+
+
+def _is_hidden_secret(field: Field, live: LiveValue) -> bool:
+    if not isinstance(live, Secret) or not plausible(live):
+        return True
+    pattern = field.secret_pattern
+    return pattern is not None and not live.matches(pattern) and not is_malformed(field, live)
 
 
 def hides_destination(webhook: LiveWebhook) -> bool:
@@ -157,25 +159,29 @@ _STORED_BY_MISTAKE: Final = re.compile(
 )
 
 
-def secrets_alike(field: Field, one: LiveValue | Unknown, other: LiveValue | Unknown) -> Reading:
+def secrets_alike(field: Field, first: LiveValue | Unknown, other: LiveValue | Unknown) -> Reading:
     """Compare the same secret field of two live webhooks.
 
     DIFFERENT if both are visible and differ, even if only in the visible part of a mask; UNKNOWN if
     the visible parts are not conclusive, as for equal masks and encrypted values.
     """
-    a, b = (
-        each if isinstance(each, Secret) and not each.matches(_EMPTY) else None
-        for each in (one, other)
-    )
+    a, b = _nonempty(first), _nonempty(other)
     if a is None and b is None:
         return Reading.ABSENT
     if a is None or b is None:
         return Reading.DIFFERENT
     if a != b:
+        # The same value may be encrypted differently each time.
         encrypted = a.matches(_ENCRYPTED) and b.matches(_ENCRYPTED)
         return Reading.UNKNOWN if encrypted else Reading.DIFFERENT
+    # Different values may have the same mask.
     shown = plausible(a) and (field.secret_pattern is None or a.matches(field.secret_pattern))
     return Reading.SAME if shown else Reading.UNKNOWN
+
+
+def _nonempty(value: LiveValue | Unknown) -> Secret | None:
+    """Return a secret that is set, in any form."""
+    return value if isinstance(value, Secret) and not value.matches(_EMPTY) else None
 
 
 def secret_reading(
@@ -212,23 +218,31 @@ def gather_evidence(
     secrets: Mapping[SecretRef, Secret],
 ) -> Evidence:
     """Return the evidence of a listing; `pairs` are declared webhooks with their live ones."""
-    readable: set[tuple[str, str]] = set()
-    shown: set[str] = set()
     secret_fields = {kind.type: kind.secret_fields for kind in KINDS.values()}
-    for webhook, found in pairs:
-        if found.type != webhook.type or isinstance(found.configuration, Unknown):
+    readable: set[tuple[str, str]] = set()
+    for webhook, live_webhook in pairs:
+        shown = live_webhook.configuration
+        if live_webhook.type != webhook.type or isinstance(shown, Unknown):
             continue
         for name in secret_fields[webhook.type] & webhook.configuration.keys():
             # Usually the first webhook has evidence for all of them.
             if (webhook.type, name) not in readable:
                 wanted = declared_secret(webhook.configuration[name], secrets)
-                if wanted is not None and wanted == found.configuration.get(name):
+                if wanted is not None and wanted == shown.get(name):
                     readable.add((webhook.type, name))
-    for found in live:
-        if isinstance(found.configuration, Unknown) or found.type not in KINDS:
+    return Evidence(readable=frozenset(readable), shown=_shown_fields(live, secret_fields))
+
+
+def _shown_fields(
+    live: Iterable[LiveWebhook], secret_fields: Mapping[str, frozenset[str]]
+) -> frozenset[str]:
+    """Return the secret fields for which any live webhook shows a value, in any form."""
+    names: set[str] = set()
+    for webhook in live:
+        shown = webhook.configuration
+        if isinstance(shown, Unknown) or webhook.type not in secret_fields:
             continue
-        for name in secret_fields[found.type] - shown:
-            value = found.configuration.get(name)
-            if isinstance(value, Secret) and not value.matches(_EMPTY):
-                shown.add(name)
-    return Evidence(readable=frozenset(readable), shown=frozenset(shown))
+        for name in secret_fields[webhook.type] - names:
+            if _nonempty(shown.get(name)) is not None:
+                names.add(name)
+    return frozenset(names)

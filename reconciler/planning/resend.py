@@ -8,7 +8,7 @@ field is sent only if it cannot be read back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from reconciler.findings import Finding, error, note
@@ -36,18 +36,19 @@ class Resend(NamedTuple):
 
 def resends(operations: Iterable[Operation]) -> tuple[Resend, ...]:
     """Return the resends in operations."""
-    return tuple(
-        Resend(
-            webhook=operation.name,
-            field=str(each.path[-1]),
-            value=operation.after.configuration.get(str(each.path[-1])),
-            cause=each.cause if isinstance(each, SecretChange) else SecretCause.REFERENCE_CHANGED,
-        )
-        for operation in operations
-        if isinstance(operation, Update)
-        for each in operation.fields
-        if each.not_shown
-    )
+    resent: list[Resend] = []
+    for operation in operations:
+        if not isinstance(operation, Update):
+            continue
+        for change in operation.fields:
+            if change.not_shown:
+                name = str(change.path[-1])
+                value = operation.after.configuration.get(name)
+                cause = SecretCause.REFERENCE_CHANGED
+                if isinstance(change, SecretChange):
+                    cause = change.cause
+                resent.append(Resend(operation.name, name, value, cause))
+    return tuple(resent)
 
 
 class Resends:
@@ -64,42 +65,42 @@ class Resends:
         """Resend the references and webhooks in `named`, or everything for `*`."""
         self._named = frozenset(named)
         self._reviewed: dict[str, dict[str, Resend]] = {}
-        for each in reviewed:
-            self._reviewed.setdefault(each.webhook, {})[each.field] = each
-        self._old_literals = previous.literals if previous is not None else {}
+        for resend in reviewed:
+            self._reviewed.setdefault(resend.webhook, {})[resend.field] = resend
+        before = previous if previous is not None else Desired()
+        self._old_literals = before.literals
         self._literals = desired.literals
         self._previous: dict[str, Webhook] = {}
-        for webhook in previous.webhooks if previous is not None else ():
+        for webhook in before.webhooks:
             self._previous[webhook.name] = webhook
             if webhook.id is not None:
                 self._previous[webhook.id] = webhook
         # Any declared webhook may be requested, live or not, selected or not.
-        self._known = {_ALL} | {
-            name
-            for webhook in (desired.webhooks if self._named else ())
-            for field, value in webhook.configuration.items()
-            if field in KINDS[webhook.type].secret_fields
-            for name in _names(webhook, value)
-        }
+        self._known = {_ALL}
+        if self._named:
+            self._known.update(_requestable(desired))
 
     def causes(self, webhook: Webhook) -> Mapping[str, SecretCause]:
         """Return the cause for each field that is sent or removed without a visible difference."""
         if not (self._previous or self._named or self._reviewed):
             return {}
         before = self._before(webhook)
-        found: dict[str, SecretCause] = {}
+        secret_fields = KINDS[webhook.type].secret_fields
+        causes: dict[str, SecretCause] = {}
         for name, value in webhook.configuration.items():
-            requested = not self._named.isdisjoint(_names(webhook, value))
-            if (cause := self._cause(before, webhook, name)) is not None:
-                found[name] = cause
-            elif requested and name in KINDS[webhook.type].secret_fields:
-                found[name] = SecretCause.REQUESTED
-        dropped = set(before.configuration if before is not None else ())
+            cause = self._cause(before, webhook, name)
+            requested = name in secret_fields and not self._named.isdisjoint(_names(webhook, value))
+            if cause is not None:
+                causes[name] = cause
+            elif requested:
+                causes[name] = SecretCause.REQUESTED
         reviewed = self._reviewed.get(webhook.name, {})
-        dropped |= {name for name, each in reviewed.items() if each.value is None}
+        dropped = {name for name, resend in reviewed.items() if resend.value is None}
+        if before is not None:
+            dropped.update(before.configuration)
         for name in dropped - webhook.configuration.keys():
-            found[name] = SecretCause.REFERENCE_CHANGED
-        return found
+            causes[name] = SecretCause.REFERENCE_CHANGED
+        return causes
 
     def dropped_secret_notes(
         self, webhook: Webhook, live: LiveWebhook, evidence: Evidence
@@ -134,28 +135,44 @@ class Resends:
             )
 
     def _before(self, webhook: Webhook) -> Webhook | None:
+        """Return the previous declaration of a webhook; None if it had another type."""
         for key in (webhook.id, webhook.name, *webhook.previously):
             if key is not None and key in self._previous:
-                found = self._previous[key]
-                return found if found.type == webhook.type else None
+                before = self._previous[key]
+                return before if before.type == webhook.type else None
         return None
 
     def _cause(self, before: Webhook | None, webhook: Webhook, name: str) -> SecretCause | None:
         """Return the cause to send a field, from the previous configuration or else a review."""
         new = webhook.configuration[name]
-        old = before.configuration.get(name) if before is not None else new
-        if isinstance(old, SecretRef) and isinstance(new, SecretRef):
-            if old != new and (old.scheme, old.name) == (new.scheme, new.name):
-                return SecretCause.VERSION_CHANGED
-            # A literal is identified by its position, so its value may have changed.
-            known = before is not None and old == new
-            if known and self._old_literals.get(new) != self._literals.get(new):
-                return SecretCause.REFERENCE_CHANGED
-        if old != new:
-            return SecretCause.REFERENCE_CHANGED
+        if before is not None:
+            cause = self._changed(before.configuration.get(name), new)
+            if cause is not None:
+                return cause
         # A resend in a review applies while the files still declare the same.
         resend = self._reviewed.get(webhook.name, {}).get(name)
-        return resend.cause if resend is not None and resend.value == new else None
+        if resend is not None and resend.value == new:
+            return resend.cause
+        return None
+
+    def _changed(self, old: Value | None, new: Value) -> SecretCause | None:
+        """Return how a declared value differs from the previous one, None if it does not."""
+        if not isinstance(old, SecretRef) or not isinstance(new, SecretRef):
+            return SecretCause.REFERENCE_CHANGED if old != new else None
+        if old == new:
+            # A literal is identified by its position, so its value may have changed.
+            same_literal = self._old_literals.get(new) == self._literals.get(new)
+            return None if same_literal else SecretCause.REFERENCE_CHANGED
+        if (old.scheme, old.name) == (new.scheme, new.name):
+            return SecretCause.VERSION_CHANGED
+        return SecretCause.REFERENCE_CHANGED
+
+
+def _requestable(desired: Desired) -> Iterator[str]:
+    """Yield each name that the command line accepts for a declared secret."""
+    for webhook in desired.webhooks:
+        for field in KINDS[webhook.type].secret_fields & webhook.configuration.keys():
+            yield from _names(webhook, webhook.configuration[field])
 
 
 def _names(webhook: Webhook, value: Value) -> set[str]:

@@ -55,12 +55,13 @@ class RunPlan(NamedTuple):
     @property
     def plans(self) -> tuple[Plan, ...]:
         """Return the plans of the organizations that could be planned."""
-        return tuple(each.value for each in self.organizations if each.value is not None)
+        values = (organization.value for organization in self.organizations)
+        return tuple(plan for plan in values if plan is not None)
 
     @property
     def problems(self) -> tuple[OrganizationResult[Plan], ...]:
         """Return the organizations that could not be planned."""
-        return tuple(each for each in self.organizations if each.problem is not None)
+        return tuple(result for result in self.organizations if result.problem is not None)
 
     @property
     def digest(self) -> str:
