@@ -237,7 +237,8 @@ class Desired(NamedTuple):
 
     `organization` is a guard: the name or id of the organization that the API key must belong to.
     `literals` maps references to the secrets that are written into the files. For an earlier
-    revision in git, `committed` has the URLs in secret files at that revision.
+    revision in git, `committed` has the URLs in secret files at that revision. `environment` is the
+    GitHub environment in which the organization is applied, None for that of the workflow.
     """
 
     webhooks: tuple[Webhook, ...] = ()
@@ -246,6 +247,7 @@ class Desired(NamedTuple):
     organization: str | None = None
     literals: Mapping[SecretRef, Secret] = MappingProxyType({})
     committed: Mapping[SecretRef, Secret] = MappingProxyType({})
+    environment: str | None = None
 
 
 class Organization(NamedTuple):

@@ -125,6 +125,10 @@ class Recorder:
 class _Connection:
     api: FakeApi
     key: None = None
+    workers: None = None
+
+    def unreachable(self) -> None:
+        """Return None: the server can be reached."""
 
 
 def terminal() -> str:
@@ -138,8 +142,8 @@ def comment() -> str:
     """Return the comment of `webhooks ci plan` on a pull request with the example's change."""
 
     @contextmanager
-    def connect() -> Iterator[Any]:
-        yield _Connection(api=FakeApi())
+    def connect(targets: Sequence[Any]) -> Iterator[Any]:
+        yield tuple(target._replace(connection=_Connection(api=FakeApi())) for target in targets)
 
     def git(arguments: Sequence[str]) -> bytes | None:
         if "ls-tree" in arguments:

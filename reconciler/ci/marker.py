@@ -3,26 +3,30 @@
 It identifies the subject of the text and the operations in it. A line that is not exactly what
 `encode` writes is not a marker, and a comment without a marker is not a review. The marker keeps
 plan and apply consistent; it is not a security boundary: anyone who can edit comments can edit it.
+
+Most texts of a marker occur many times: a rotation in 60 organizations has the same 30 names in
+each of them. So rows contain the index of a text in one table.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from reconciler.planning.document import plain
-from reconciler.planning.plan import OperationDigest, Plan
+from reconciler.planning.plan import OperationDigest
 from reconciler.planning.resend import Resend
 from reconciler.planning.review import read_resend
 
 COMMENT_CHARACTERS: Final = 60_000
 """The maximum length of a comment or issue. GitHub allows 65,536 characters."""
 
-_FORMAT: Final = 3
+_FORMAT: Final = 4
 _LINE: Final = re.compile(r"<!-- cloudtruth-webhooks (\{[^\r\n]*\}) -->")
+_EARLIER: Final = re.compile(r'<!-- cloudtruth-webhooks \{"v":[1-3],"kind":"plan"')
 
 
 class MarkerKind(StrEnum):
@@ -34,59 +38,88 @@ class MarkerKind(StrEnum):
     DRIFT = "drift"  # the drift issue
 
 
+class Subject(NamedTuple):
+    """An organization: its server, id and name, and the name or id that the files declare.
+
+    Each is empty while it is not known: the first three until the key is used, and if that fails.
+    """
+
+    origin: str = ""
+    id: str = ""
+    name: str = ""
+    declared: str = ""
+
+    def is_same(self, other: Subject) -> bool:
+        """Return whether both are the same organization, as far as that is known."""
+        if self.id and other.id:
+            return (self.id, self.origin) == (other.id, other.origin)
+        return self.declared == other.declared or not self._names.isdisjoint(other._names)
+
+    @property
+    def _names(self) -> frozenset[str]:
+        return frozenset(filter(None, (self.id, self.name, self.declared)))
+
+
+class ShownOperation(NamedTuple):
+    """An operation that a comment shows; `resend` if its digest is that of a resent secret."""
+
+    subject: Subject
+    digest: OperationDigest
+    resend: Resend | None = None
+
+
+class Outcome(NamedTuple):
+    """What became of the plan of a pull request in one organization; `text` is the result.
+
+    `complete` means that no operation is pending, `earlier_settled` that none is pending of the
+    pull requests merged before. Otherwise `settled` has the digests of operations that are no
+    longer pending, each with whether a run applied it.
+    """
+
+    subject: Subject
+    text: str = ""
+    complete: bool = True
+    earlier_settled: bool = True
+    settled: tuple[tuple[str, bool], ...] = ()
+
+
 class Marker(NamedTuple):
     """The metadata of a comment or issue.
 
-    If `label` is empty, `organization` (an id) and `file` identify the subject; each is empty while
-    it is not known.
+    Its subject is the setup: `label`, or without one the paths of the configuration; outcomes and
+    failures belong to one GitHub `environment`, too, if there are several.
 
     For a plan: `digest` is None if no plan was made and empty if it has no operations; comment
-    `part` of `total` shows `operations`, and `resends` are the secrets that are resent, by digest.
-    For an outcome: `settled` has the digests of operations that are no longer pending, each with
-    whether a run applied it; `complete` means that none is left, `earlier_settled` that none is
-    left of the pull requests merged before. `code` is the code of a failure. `failing` has the
-    webhooks whose deliveries fail, by id, with the time of the first failure.
+    `part` of `total` shows `operations`; `subjects` are the organizations that were planned, and
+    those without an id could not be. For a failure: `code`, and the `subjects` that it concerns.
+    For an outcome: `outcomes`. `failing` has the webhooks whose deliveries fail, by id, with the
+    time of the first failure.
     """
 
     kind: MarkerKind
     label: str = ""
     file: str = ""
-    organization: str = ""
-    origin: str = ""
+    environment: str = ""
     digest: str | None = None
     part: int = 1
     total: int = 1
-    operations: tuple[OperationDigest, ...] = ()
-    resends: tuple[tuple[str, Resend], ...] = ()
-    settled: tuple[tuple[str, bool], ...] = ()
-    complete: bool = False
-    earlier_settled: bool = False
+    subjects: tuple[Subject, ...] = ()
+    operations: tuple[ShownOperation, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
     code: str = ""
     failing: tuple[tuple[str, str], ...] = ()
 
     def same_subject(self, other: Marker) -> bool:
-        """Return whether both are about the same webhooks.
-
-        Without a label, an unset organization matches any organization: a plan that failed before
-        the organization was known replaces the comment of an earlier plan.
-        """
-        if self.label or other.label:
-            return self.label == other.label
-        known = {self.organization, other.organization} - {""}
-        return self.file == other.file and len(known) <= 1
-
-    def for_plan(self, plan: Plan) -> Marker:
-        """Return the marker with the plan's organization, origin and digest."""
-        return self._replace(
-            organization=plan.organization.id, origin=plan.origin, digest=plan.digest
-        )
+        """Return whether both are about the same setup and environment."""
+        mine, theirs = (each.label or f"\n{each.file}" for each in (self, other))
+        return (mine, self.environment) == (theirs, other.environment)
 
 
 class Post(NamedTuple):
-    """A comment of this workflow on issue or pull request `number`, or an open issue itself.
+    """A comment or issue of this workflow.
 
-    `id` is the id of the comment, 0 for an issue. `updated` is the time of the last edit. Only an
-    issue has a `title`.
+    `number` is that of its issue or pull request. `id` is that of a comment, 0 for an issue. Only
+    issues have a `title`.
     """
 
     number: int
@@ -102,20 +135,41 @@ NOT_RUN: Final = Marker(kind=MarkerKind.FAILURE, code="not-run")
 
 
 def find(posts: Sequence[Post], marker: Marker) -> Sequence[Post]:
-    """Return the comments or issues of a marker's kind about its subject.
-
-    For failures, only those with the same code. Without a label, only those of the marker's
-    organization or, if no match has it, those of the organization of the oldest match.
-    """
-    same = [
-        each
-        for each in posts
-        if (each.marker.kind, each.marker.code) == (marker.kind, marker.code)
-        if each.marker.same_subject(marker)
+    """Return the posts of a marker's kind about its subject; failures only with the same code."""
+    kind = marker.kind, marker.code
+    return [
+        post
+        for post in posts
+        if (post.marker.kind, post.marker.code) == kind and post.marker.same_subject(marker)
     ]
-    known = [each.marker.organization for each in same]
-    mine = marker.organization if marker.organization in known else next(iter(known), "")
-    return [each for each in same if marker.label or each.marker.organization == mine]
+
+
+def is_earlier_plan(body: str) -> bool:
+    """Return whether a comment is a plan in a format of earlier versions, which is not read."""
+    return _EARLIER.match(body) is not None
+
+
+class _Texts(dict[str, int]):
+    """The index of each text of a marker's table."""
+
+    def __missing__(self, text: str) -> int:
+        self[text] = len(self)
+        return self[text]
+
+    def subject(self, subject: Subject) -> int:
+        """Return the index of an organization."""
+        return self[json.dumps(subject)]
+
+    def operation(self, shown: ShownOperation) -> list[Any]:
+        """Return the row of an operation."""
+        digest = shown.digest
+        row: list[Any] = [self.subject(shown.subject), self[digest.name], digest.id, digest.digest]
+        return row if shown.resend is None else [*row, self[json.dumps(plain(shown.resend))]]
+
+    def outcome(self, outcome: Outcome) -> list[Any]:
+        """Return the row of an outcome."""
+        flags = [outcome.complete, outcome.earlier_settled]
+        return [self.subject(outcome.subject), self[outcome.text], *flags, outcome.settled]
 
 
 def encode(marker: Marker) -> str:
@@ -123,12 +177,18 @@ def encode(marker: Marker) -> str:
 
     It cannot end its HTML comment early, and cannot mention a user.
     """
-    defaults, values = Marker._field_defaults, marker._asdict()
-    changed = {name: each for name, each in values.items() if each != defaults.get(name)}
-    content: dict[str, Any] = {"v": _FORMAT, **changed}
-    if marker.resends:
-        content["resends"] = [(digest, plain(each)) for digest, each in marker.resends]
-    text = json.dumps(content, separators=(",", ":"))
+    texts = _Texts()
+    values = {
+        **marker._asdict(),
+        "subjects": tuple(map(texts.subject, marker.subjects)),
+        "operations": tuple(map(texts.operation, marker.operations)),
+        "outcomes": tuple(map(texts.outcome, marker.outcomes)),
+    }
+    defaults = Marker._field_defaults
+    content = {name: value for name, value in values.items() if value != defaults.get(name)}
+    if texts:
+        content["texts"] = list(texts)
+    text = json.dumps({"v": _FORMAT, **content}, separators=(",", ":"))
     text = re.sub(r"[<>&@#\x7f]|(?<=-)-", lambda found: f"\\u{ord(found[0]):04x}", text)
     return f"<!-- cloudtruth-webhooks {text} -->"
 
@@ -142,24 +202,42 @@ def decode(body: str) -> Marker | None:
     try:
         content = json.loads(match[1])
         del content["v"]
-        found = Marker(**{name: _READ.get(name, str)(value) for name, value in content.items()})
-        return found if encode(found) == line else None
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        marker = _read(content, [str(text) for text in content.pop("texts", ())])
+        # A value that was changed is not encoded in the same way.
+        return marker if encode(marker) == line else None
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 
 
-_READ: Final[Mapping[str, Callable[[Any], Any]]] = {
-    "kind": MarkerKind,
-    "part": int,
-    "total": int,
-    "operations": lambda rows: tuple(
-        OperationDigest(digest=str(digest), id=id_ and str(id_), name=str(name))
-        for digest, id_, name in rows
-    ),
-    "resends": lambda rows: tuple((str(digest), read_resend(tree)) for digest, tree in rows),
-    "settled": lambda rows: tuple((str(digest), bool(applied)) for digest, applied in rows),
-    "complete": bool,
-    "earlier_settled": bool,
-    "failing": lambda rows: tuple((str(id_), str(since)) for id_, since in rows),
-}
-"""Converters for marker fields. `decode` re-encodes the result: a changed value does not match."""
+def _read(content: dict[str, Any], texts: Sequence[str]) -> Marker:
+    """Return the marker of decoded JSON. Raises any error of the functions that it calls."""
+
+    def subject(index: int) -> Subject:
+        origin, id_, name, declared = map(str, json.loads(texts[index]))
+        return Subject(origin, id_, name, declared)
+
+    def operation(row: Sequence[Any]) -> ShownOperation:
+        organization, name, id_, digest, *resend = row
+        key = id_ and str(id_)
+        resent = read_resend(json.loads(texts[resend[0]])) if resend else None
+        found = OperationDigest(digest=str(digest), id=key, name=texts[name])
+        return ShownOperation(subject(organization), found, resent)
+
+    def outcome(row: Sequence[Any]) -> Outcome:
+        organization, text, complete, earlier, pairs = row
+        settled = tuple((str(digest), bool(applied)) for digest, applied in pairs)
+        return Outcome(subject(organization), texts[text], bool(complete), bool(earlier), settled)
+
+    def rows(read: Callable[[Any], Any]) -> Callable[[Iterable[Any]], tuple[Any, ...]]:
+        return lambda values: tuple(map(read, values))
+
+    readers: dict[str, Callable[[Any], Any]] = {
+        "kind": MarkerKind,
+        "part": int,
+        "total": int,
+        "subjects": rows(subject),
+        "operations": rows(operation),
+        "outcomes": rows(outcome),
+        "failing": rows(lambda row: (str(row[0]), str(row[1]))),
+    }
+    return Marker(**{name: readers.get(name, str)(value) for name, value in content.items()})

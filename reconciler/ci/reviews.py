@@ -1,8 +1,9 @@
 """Find the reviews of merged pull requests, and record the state of each reviewed operation.
 
-For each webhook the newest merged review applies. A review is settled when each of its operations
-was applied, is no longer pending, or was replaced by a newer review. Settled operations are
-recorded in a separate comment, so that the review itself is not edited after the merge.
+A review is about one organization. For each webhook the newest merged review applies. A review is
+settled when each of its operations was applied, is no longer pending, or was replaced by a newer
+review. Settled operations are recorded in a separate comment, so that the review itself is not
+edited after the merge.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from reconciler.ci.github import Pull
-from reconciler.ci.marker import Marker, MarkerKind, find
+from reconciler.ci.marker import Marker, MarkerKind, Outcome, Subject, find
 from reconciler.ci.run import Run
 from reconciler.errors import UsageError
 from reconciler.findings import Finding, note, warning
@@ -21,7 +22,7 @@ from reconciler.model import Desired
 from reconciler.planning.plan import Delete, Operation, OperationDigest, Plan, Reason
 from reconciler.planning.resend import Resend, resends
 from reconciler.planning.review import Review, ReviewComparison, mentions
-from reconciler.ports import WebhookReader
+from reconciler.render.markdown import code
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
 from reconciler.report import Applied, Report
@@ -35,16 +36,16 @@ _MAX_RECORDED: Final = 800
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merged:
-    """A merged pull request, its review and its settled operations.
+    """A merged pull request, its review of one organization, and its settled operations.
 
-    `subject` is the subject of its plan. `resends` are the resends of secrets, by digest;
+    `plan` is the subject of its plan comment. `resends` are the resends of secrets, by digest;
     `replaced` has the digests of operations that newer reviews replace. `problem` is why the pull
     request approves nothing, else empty. `settled` has the digests of operations that are no longer
     pending, each with whether a run applied it.
     """
 
     pull: Pull
-    subject: Marker
+    plan: Marker
     operations: tuple[OperationDigest, ...] = ()
     resends: Mapping[str, Resend] = field(default_factory=dict)
     replaced: frozenset[str] = frozenset()
@@ -71,12 +72,12 @@ def merged_pulls(run: Run, branch: str) -> tuple[Pull, ...]:
 
 
 def with_comments(
-    run: Run, pulls: Sequence[Pull], subjects: Iterable[Marker], known: Iterable[Pull] = ()
+    run: Run, pulls: Sequence[Pull], subjects: Iterable[Subject], known: Iterable[Pull] = ()
 ) -> tuple[Pull, ...]:
     """Return the newest of `pulls` with their comments, as far back as their reviews can matter.
 
-    For each subject this is the newest outcome that says that all earlier reviews are settled. To
-    stop sooner, where the changed webhooks are decided, would lose a resend, which no plan shows.
+    For each organization this is the newest outcome that says that all earlier reviews are settled.
+    To stop sooner, where the changed webhooks are decided, would lose a resend: no plan shows it.
     Pull requests of the push itself are always included: they may approve its changed secrets.
     `known` already have their comments. Raises GitHubError.
     """
@@ -96,7 +97,10 @@ def with_comments(
         unsettled = [
             subject
             for subject in unsettled
-            if not _outcome(pull, _planned_subject(run, pull, subject)).earlier_settled
+            if not any(
+                outcome.earlier_settled
+                for outcome in _outcomes(pull, _planned(run, pull, subject), subject)
+            )
         ]
     return tuple(read)
 
@@ -119,8 +123,8 @@ def _commits(run: Run, revisions: str) -> Collection[str]:
     return dict.fromkeys(listed.decode("ascii").split()).keys()
 
 
-def read_reviews(run: Run, pulls: Iterable[Pull], subject: Marker) -> tuple[Merged, ...]:
-    """Return the review of each pull request about a subject, newest first.
+def read_reviews(run: Run, pulls: Iterable[Pull], subject: Subject) -> tuple[Merged, ...]:
+    """Return the review of each pull request about an organization, newest first.
 
     The operations of a newer review replace those of older ones for the same webhook; a resend
     replaces only resends of the same field.
@@ -129,7 +133,7 @@ def read_reviews(run: Run, pulls: Iterable[Pull], subject: Marker) -> tuple[Merg
     newer: list[OperationDigest] = []
     resent: set[tuple[str, str]] = set()
     for pull in pulls:
-        review = _read(pull, _planned_subject(run, pull, subject))
+        review = _read(pull, _planned(run, pull, subject), subject)
         mentioned = mentions(newer)
         others = [each for each in review.operations if each.digest not in review.resends]
         replaced = [each.digest for each in others if mentioned(each.id, each.name)]
@@ -141,60 +145,80 @@ def read_reviews(run: Run, pulls: Iterable[Pull], subject: Marker) -> tuple[Merg
     return tuple(found)
 
 
-def _planned_subject(run: Run, pull: Pull, subject: Marker) -> Marker:
-    """Return the subject of the plan of a pull request.
+def _planned(run: Run, pull: Pull, subject: Subject) -> Marker:
+    """Return the subject of the plan comments of a pull request.
 
-    If no plan is about `subject`, but one is about the same organization and files that do not
-    exist any more, these files were moved. Then the result has their label and names.
+    If no plan is about these files, but one is about the same organization and files that do not
+    exist any more, these files were moved. Then the result has their names.
     """
+    mine = run.marker(MarkerKind.PLAN)
     plans = [post.marker for post in pull.comments if post.marker.kind is MarkerKind.PLAN]
-    if not subject.origin or any(each.same_subject(subject) for each in plans):
-        return subject
-    for each in plans:
-        if (each.organization, each.origin) != (subject.organization, subject.origin):
+    if any(marker.same_subject(mine) for marker in plans):
+        return mine
+    for marker in plans:
+        if not any(known.is_same(subject) for known in marker.subjects):
             continue
-        exist = any((run.inputs.directory / name).exists() for name in each.file.split(", "))
-        if not exist and set("*?[").isdisjoint(each.file):  # a glob is not looked up
-            return subject._replace(label=each.label, file=each.file)
-    return subject
+        exist = any((run.inputs.directory / name).exists() for name in marker.file.split(", "))
+        if not exist and set("*?[").isdisjoint(marker.file):  # a glob is not looked up
+            return mine._replace(label=marker.label, file=marker.file)
+    return mine
 
 
-def _outcome(pull: Pull, subject: Marker) -> Marker:
-    """Return the marker of the outcome of a pull request, an empty one if there is none."""
-    none = subject._replace(kind=MarkerKind.OUTCOME)
-    return next((post.marker for post in find(pull.comments, none)), none)
+def _outcomes(pull: Pull, plan: Marker, subject: Subject) -> list[Outcome]:
+    """Return the outcomes in an organization, also of its former environments."""
+    return [
+        outcome
+        for post in pull.comments
+        if post.marker.kind is MarkerKind.OUTCOME
+        if post.marker._replace(environment="").same_subject(plan)
+        for outcome in post.marker.outcomes
+        if outcome.subject.is_same(subject)
+    ]
 
 
-def _read(pull: Pull, subject: Marker) -> Merged:
+def _read(pull: Pull, plan: Marker, subject: Subject) -> Merged:
     """Return the review of a pull request from its comments.
 
     A comment that was edited after the merge is ignored.
     """
-    parts = find(pull.comments, subject._replace(kind=MarkerKind.PLAN))
-    found = Merged(pull=pull, subject=subject)
+    parts = find(pull.comments, plan)
+    found = Merged(pull=pull, plan=plan)
     if not parts:
         return replace(found, problem=_NO_COMMENT)
-    outcome = _outcome(pull, subject)
+    outcomes = _outcomes(pull, plan, subject)
+    is_complete = any(outcome.complete for outcome in outcomes)
     if pull.merged_at and any(each.updated > pull.merged_at for each in parts):
-        return found if outcome.complete else replace(found, problem=_EDITED)
+        return found if is_complete else replace(found, problem=_EDITED)
     first = parts[0].marker
     shown = [each.marker for each in parts if each.marker.digest is not None]
     places = [(each.part, each.total, each.digest) for each in shown]
     if places != [(part + 1, first.total, first.digest) for part in range(first.total)]:
         return replace(found, problem="its last plan failed or was not completed")
-    known = (subject.organization, subject.origin)
-    if subject.origin and (first.organization, first.origin) != known:
-        return replace(found, problem="its plan is for another organization or server")
-    operations = tuple(each for marker in shown for each in marker.operations)
-    settled = dict(outcome.settled)
-    if outcome.complete:
-        settled = dict.fromkeys((each.digest for each in operations), False)
+    problem = _other_organization(first, subject)
+    if problem:
+        return replace(found, problem=problem)
+    operations = [
+        each for marker in shown for each in marker.operations if each.subject.is_same(subject)
+    ]
+    settled = {digest: applied for outcome in outcomes for digest, applied in outcome.settled}
+    if is_complete:
+        settled = dict.fromkeys((each.digest.digest for each in operations), False)
     return replace(
         found,
-        operations=operations,
-        resends={digest: each for marker in shown for digest, each in marker.resends},
+        operations=tuple(each.digest for each in operations),
+        resends={each.digest.digest: each.resend for each in operations if each.resend is not None},
         settled=settled,
     )
+
+
+def _other_organization(plan: Marker, subject: Subject) -> str:
+    """Return why a plan is not about an organization although the same files declare it."""
+    same_files = [each for each in plan.subjects if each.declared == subject.declared]
+    if any(known.is_same(subject) for known in plan.subjects if known.id) or not same_files:
+        return ""
+    if any(known.id for known in same_files):
+        return "its plan is for another organization or server"
+    return "the plan of this organization failed"
 
 
 def unapproved(reviews: Sequence[Merged]) -> list[Finding]:
@@ -218,14 +242,8 @@ def unreviewed(plan: Plan, comparison: ReviewComparison) -> list[Finding]:
     ]
 
 
-def subject_of(run: Run, api: WebhookReader) -> Marker:
-    """Return the subject of a run, with the organization of the API key."""
-    organization = api.organization().id
-    return run.marker(MarkerKind.PLAN)._replace(organization=organization, origin=api.origin)
-
-
-def collect(run: Run, pulls: Iterable[Pull], subject: Marker) -> tuple[tuple[Merged, ...], Review]:
-    """Return the reviews about a subject, and one review of all pending operations."""
+def collect(run: Run, pulls: Iterable[Pull], subject: Subject) -> tuple[tuple[Merged, ...], Review]:
+    """Return the reviews about an organization, and one review of all pending operations."""
     reviews = read_reviews(run, pulls, subject)
     left = [
         (each, review.resends.get(each.digest))
@@ -235,7 +253,7 @@ def collect(run: Run, pulls: Iterable[Pull], subject: Marker) -> tuple[tuple[Mer
     ]
     combined = Review(
         origin=subject.origin,
-        organization=subject.organization,
+        organization=subject.id,
         operations=frozenset(each for each, _ in left),
         resends=tuple(resend for _, resend in left if resend is not None),
     )
@@ -243,13 +261,13 @@ def collect(run: Run, pulls: Iterable[Pull], subject: Marker) -> tuple[tuple[Mer
 
 
 def settle(
-    run: Run, reviews: Sequence[Merged], report: Report, desired: Desired
+    reviews: Sequence[Merged], report: Report, desired: Desired, *, by_digest: bool
 ) -> tuple[Merged, ...]:
     """Return the reviews, updated with the operations that a run settled.
 
-    `report` has the plan of all operations pending before the run. A plan that was applied by its
-    digest includes the reviewed changes of the webhooks that it wrote, with other digests, and, if
-    it was applied completely, those of a comment edited after the merge.
+    `report` has the plan of all operations pending before the run. A plan that was applied
+    `by_digest` includes the reviewed changes of the webhooks that it wrote, with other digests,
+    and, if it was applied completely, those of a comment edited after the merge.
     """
     done, left = list[tuple[Operation, Sequence[OperationDigest]]](), list[OperationDigest]()
     for outcome, found in zip(report.outcomes, report.plan.digests, strict=True):
@@ -258,7 +276,6 @@ def settle(
         else:
             left += found
     applied = {each.digest for _, found in done for each in found}
-    by_digest = run.expect_digest is not None
     is_complete = by_digest and bool(applied) and not left
     left += [
         OperationDigest(digest="", id=each.id, name=each.name)
@@ -306,35 +323,82 @@ def settle(
     return tuple(settled)
 
 
-def record(run: Run, before: Sequence[Merged], after: Sequence[Merged], report: Report) -> None:
-    """Post the outcome of each review that changed, in a separate comment.
+class Held(NamedTuple):
+    """An organization of an apply: its reviews before the run and after it, newest first.
 
-    The reviews are sorted newest first, and none before them is pending.
+    Both are empty if it is not concerned, which means that none of its reviews is pending.
+    """
+
+    subject: Subject
+    before: Sequence[Merged] = ()
+    after: Sequence[Merged] = ()
+    by_digest: bool = False
+
+
+def record(run: Run, held: Sequence[Held]) -> None:
+    """Post what became of each review that changed, in one comment for each environment.
+
+    The comment of an earlier run keeps what it says about organizations that did not change.
     """
     github = run.github
     if github is None:
         return
-    by_digest = ""
-    if report.applied and run.expect_digest:
-        by_digest = " (this run applied a plan by its digest)"
-    earlier_settled = True
+    pending: set[Subject] = set()
+    pulls = [review.pull for review in max((each.before for each in held), key=len, default=())]
     # The oldest first: a later comment says that the earlier reviews are settled.
-    for old, new in zip(reversed(before), reversed(after), strict=True):
-        if (old.settled, old.problem) != (new.settled, new.problem):
-            resends_first = sorted(new.settled.items(), key=lambda each: each[0] not in new.resends)
-            marker = new.subject._replace(
-                kind=MarkerKind.OUTCOME,
-                settled=tuple(resends_first[:_MAX_RECORDED]) if new.pending else (),
+    for index, pull in reversed(list(enumerate(pulls))):
+        plan: Marker | None = None
+        outcomes: list[Outcome] = []
+        for organization in held:
+            subject = organization.subject
+            if not organization.before:
+                outcomes.append(Outcome(subject))
+                continue
+            old, new = organization.before[index], organization.after[index]
+            settled = sorted(new.settled.items(), key=lambda pair: pair[0] not in new.resends)
+            outcome = Outcome(
+                subject,
                 complete=not new.pending,
-                earlier_settled=earlier_settled,
+                earlier_settled=subject not in pending,
+                settled=tuple(settled[: _MAX_RECORDED // len(held)]) if new.pending else (),
             )
-            text = _outcome_text(new, run.link, by_digest)
-            github.comment(new.pull.number, marker, text, find(new.pull.comments, marker))
-        if new.pending:
-            earlier_settled = False
+            if (old.settled, old.problem) != (new.settled, new.problem):
+                plan = new.plan
+                text = _outcome_text(new, run.link, by_digest=organization.by_digest)
+                outcome = outcome._replace(text=text)
+            outcomes.append(outcome)
+            if new.pending:
+                pending.add(subject)
+        if plan is not None:
+            marker = plan._replace(kind=MarkerKind.OUTCOME, environment=run.environment)
+            existing = find(pull.comments, marker)
+            if existing:
+                outcomes = [_kept(outcome, existing[0].marker.outcomes) for outcome in outcomes]
+            marker = marker._replace(outcomes=tuple(outcomes))
+            github.comment(pull.number, marker, _outcomes_text(outcomes), existing)
 
 
-def _outcome_text(review: Merged, link: str, by_digest: str) -> str:
+def _kept(outcome: Outcome, earlier: Iterable[Outcome]) -> Outcome:
+    """Return an outcome with the text of an earlier run, if this run did not change it."""
+    if outcome.text:
+        return outcome
+    texts = (known.text for known in earlier if known.subject.is_same(outcome.subject))
+    return outcome._replace(text=next(texts, ""))
+
+
+def _outcomes_text(outcomes: Sequence[Outcome]) -> str:
+    """Return the comment: equal outcomes once, with their organizations, if there are several."""
+    texts: dict[str, list[str]] = {}
+    for outcome in outcomes:
+        if outcome.text:
+            name = outcome.subject.name or outcome.subject.declared
+            texts.setdefault(outcome.text, []).append(code(quote(name)))
+    if len(outcomes) == 1:
+        return "".join(f"{text}\n" for text in texts)
+    return "".join(f"- {', '.join(names)}: {text}\n" for text, names in texts.items())
+
+
+def _outcome_text(review: Merged, link: str, *, by_digest: bool) -> str:
     """Return the outcome of a review as text."""
     by_webhook: dict[tuple[str | None, str], list[str]] = {}  # a change and resends are one update
     for each in review.operations:
@@ -357,4 +421,5 @@ def _outcome_text(review: Merged, link: str, by_digest: str) -> str:
         heading = f"**{'Not applied' if counts[left] else finished}** according to {link}"
     states = (applied, replaced, done, left)
     counted = "; ".join(f"{counts[each]} {each}" for each in states if counts[each])
-    return f"{heading}{': ' if counted else ''}{counted}{by_digest}.\n"
+    how = " (this run applied a plan by its digest)" if by_digest else ""
+    return f"{heading}{': ' if counted else ''}{counted}{how}."

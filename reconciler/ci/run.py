@@ -16,18 +16,19 @@ from typing import Any, Final, Literal, TypeVar
 
 from reconciler.ci.github import GitHub, Pull, text_at
 from reconciler.ci.marker import NOT_RUN, Marker, MarkerKind, Post
-from reconciler.ci.workflows import label_change
 from reconciler.errors import ExitCode, ReconcilerError, UsageError
 from reconciler.findings import Finding, error, note, warning
-from reconciler.planning.plan import Plan
 from reconciler.planning.review import check_digest
+from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.render import FINDINGS_RENDERERS, RENDERERS, View
+from reconciler.render.combined import findings_of, problems
 from reconciler.render.words import fallback_summary
-from reconciler.report import Report
+from reconciler.report import RunReport
 from reconciler.source.files import default_path
 from reconciler.source.secrets import how_to_set
 from reconciler.source.text import in_quotes
-from reconciler.workflow import Connection, Inputs
+from reconciler.workflow import Inputs, Source, Target
+from reconciler.workflow.inputs import OrganizationFiles
 
 _Choice = TypeVar("_Choice", bound=str)
 
@@ -39,14 +40,19 @@ _SUMMARY: Final = 900_000
 class Run:
     """The task of a run, its inputs and its connections.
 
-    `missing_key` is the variable of the API key if it has no value, else None; `github` is None
-    without a token. `pull` is None except on a pull request, for which `no_secrets_reason` is the
-    reason if GitHub gives this run no secrets and a read-only token. `merge_queue` is the branch
-    whose merge queue tests this commit, else None. `commenting` and `reviewing` are the inputs
-    `comment` and `reviewed-plan`: when a plan is posted on its pull request, and how apply handles
-    an operation that no merged pull request shows. `expect_digest` is the digest of a plan that was
-    reviewed elsewhere. `label` identifies this setup in comments and issues if the repository has
-    several, else it is empty; `earlier_label` is its label before the change if it was different.
+    `connect` connects the organizations of the run; `missing_key` returns the variable of an
+    organization's API key if it has no value, else None. `github` is None without a token. `pull`
+    is None except on a pull request, for which `no_secrets_reason` is the reason if GitHub gives
+    this run no secrets and a read-only token. `merge_queue` is the branch whose merge queue tests
+    this commit, else None. `commenting` and `reviewing` are the inputs `comment` and
+    `reviewed-plan`: when a plan is posted on its pull request, and how apply handles an operation
+    that no merged pull request shows. `expect_digest` is the digest of a plan that was reviewed
+    elsewhere. `label` identifies this setup in comments and issues if the repository has several,
+    else it is empty.
+
+    `environments` are the GitHub environments that files may name, the first one for files that
+    name none; empty if the workflow does not pass them. An apply is limited to the organizations of
+    `environment`, if there are several.
 
     `repository` is owner/name. `branch` is the branch of the run, `applied_branch` the branch whose
     files are applied, `workflow` the name of the workflow file, `base_commit` the commit before the
@@ -54,14 +60,15 @@ class Run:
     """
 
     inputs: Inputs
-    connect: Callable[[], AbstractContextManager[Connection]]
+    connect: Callable[[Sequence[Target]], AbstractContextManager[tuple[Target, ...]]]
     github: GitHub | None
-    missing_key: str | None = None
+    missing_key: Callable[[OrganizationFiles], str | None] = lambda files: None
     pull: Pull | None = None
     no_secrets_reason: str | None = None
     merge_queue: str | None = None
     label: str = ""
-    earlier_label: str = ""
+    environments: tuple[str, ...] = ()
+    environment: str = ""
     commenting: Literal["true", "changes-only", "false"] = "true"
     reviewing: Literal["require", "warn", "ignore"] = "require"
     expect_digest: str | None = None
@@ -75,40 +82,41 @@ class Run:
     workflow: str = ""
     base_commit: str = ""
 
-    def digest_command(self, made: Plan, resend: tuple[str, ...] = ()) -> str | None:
-        """Return the command that starts the apply workflow for exactly this plan.
+    def digest_command(self, plans: RunPlan, resend: tuple[str, ...] = ()) -> str | None:
+        """Return the command that starts the apply workflow for exactly these plans.
 
-        It includes the number of deletes, if a guard blocks the plan. None outside a workflow, and
-        if no digest covers the operations.
+        It includes the number of deletes, if a guard blocks one of them. None outside a workflow,
+        and if no digest covers the operations.
         """
-        if not self.workflow or not made.digest:
+        if not self.workflow or not plans.digest:
             return None
-        allowed = made.counted_deletes if made.blocked else self.allow_deletes
-        given = {
-            "digest": made.digest,
-            "organization": self.label,
+        allowed = self.allow_deletes
+        if any(plan.blocked for plan in plans.plans):
+            allowed = sum(plan.counted_deletes for plan in plans.plans)
+        values = {
+            "digest": plans.digest,
+            "environment": self.environment,
             "resend-secret": "\n".join(resend),
             "allow-deletes": "" if allowed is None else str(allowed),
         }
         words = ["gh", "workflow", "run", self.workflow]
         words += ["--repo", self.repository, "--ref", self.branch]
-        for name, value in given.items():
+        for name, value in values.items():
             words += ["-f", f"{name}={value}"] if value else []
         return " ".join(map(_on_one_line, words))
 
-    @property
-    def files_only_reason(self) -> Finding | None:
-        """Return why only the files can be checked, None if a plan can be made."""
+    def files_only_reason(self, sources: Sequence[Source]) -> Finding | None:
+        """Return why only the files can be checked, None if an organization can be planned."""
         if self.no_secrets_reason is not None:
             why = f"{self.no_secrets_reason}, so GitHub gives it no secrets"
             ask = "for a plan, ask a maintainer to push the branch to this repository"
             return note("only-validated", f"{why}: only the files are checked", ask)
-        if self.missing_key is None:
+        missing = [self.missing_key(source.files) for source in sources]
+        names = list(dict.fromkeys(name for name in missing if name is not None))
+        if not names or None in missing:
             return None
-        hint = how_to_set(self.missing_key, self.inputs.environ)
-        if self.earlier_label:
-            hint = f"{label_change(self.earlier_label, self.label)}; {hint}"
-        message = f"{self.missing_key} is not set: only the files are checked"
+        hint = how_to_set(names[0], self.inputs.environ)
+        message = f"{' and '.join(names)} is not set: only the files are checked"
         return warning("no-api-key", message, hint)
 
     def require_github(self, message: str, otherwise: str) -> GitHub:
@@ -124,7 +132,8 @@ class Run:
 
     def title(self, text: str) -> str:
         """Return the title of an issue."""
-        return f"CloudTruth webhooks{f' ({self.label})' if self.label else ''}: {text}"
+        about = self.environment or self.label
+        return f"CloudTruth webhooks{f' ({about})' if about else ''}: {text}"
 
     def is_not_run(self, issue: Post, command: str) -> bool:
         """Return whether an issue reports that a job for `command` failed before it started."""
@@ -146,10 +155,14 @@ class Run:
         prefix = (self.inputs.git(["rev-parse", "--show-prefix"]) or b"").decode().strip()
         return tuple(posixpath.relpath(each, prefix or ".") for each in names)
 
-    def marker(self, kind: MarkerKind, label: str | None = None) -> Marker:
-        """Return the marker for a label (by default the run's), without digest and operations."""
-        label = self.label if label is None else label
-        return Marker(kind=kind, label=label, file=", ".join(self.paths))
+    def marker(self, kind: MarkerKind) -> Marker:
+        """Return the marker of this setup, without digest and operations.
+
+        The plan of a pull request is about all environments.
+        """
+        marker = Marker(kind=kind, label=self.label, file=", ".join(self.paths))
+        is_one = kind in (MarkerKind.OUTCOME, MarkerKind.FAILURE)
+        return marker._replace(environment=self.environment) if is_one else marker
 
 
 def _on_one_line(word: str) -> str:
@@ -166,9 +179,9 @@ def read_run(
     payload: Mapping[str, Any],
     *,
     inputs: Inputs,
-    connect: Callable[[], AbstractContextManager[Connection]],
+    connect: Callable[[Sequence[Target]], AbstractContextManager[tuple[Target, ...]]],
     github: GitHub | None,
-    missing_key: str | None,
+    missing_key: Callable[[OrganizationFiles], str | None],
 ) -> Run:
     """Read the inputs of the action, GitHub's variables and its event's payload.
 
@@ -181,6 +194,7 @@ def read_run(
     digest = values.get("expect-digest", "").strip() or None
     if digest is not None:
         check_digest(digest)
+    environments = tuple(environ.get("WEBHOOKS_ENVIRONMENTS", "").split())
     repository = environ.get("GITHUB_REPOSITORY", "")
     server = environ.get("GITHUB_SERVER_URL") or "https://github.com"
     number = environ.get("GITHUB_RUN_ID", "")
@@ -196,7 +210,8 @@ def read_run(
         no_secrets_reason=_no_secrets_reason(payload, repository) if is_pull else None,
         merge_queue=queue if event == "merge_group" else None,
         label=label,
-        earlier_label=environ.get("WEBHOOKS_EARLIER_LABEL", ""),
+        environments=environments,
+        environment=environ.get("WEBHOOKS_ENVIRONMENT", "") if len(environments) > 1 else "",
         commenting=_choice(values, "comment", "true", "changes-only", "false"),
         reviewing=_choice(values, "reviewed-plan", "require", "warn", "ignore"),
         expect_digest=digest,
@@ -248,19 +263,29 @@ class JobResult:
 
     The texts show `findings` and what the run ended with: `problem`, the error because of which it
     failed; `report`, after an apply; `plan`; or only `heading`. If a report is incomplete,
-    `remaining` is the plan that can be applied by its digest. `status` is the output `result` if
-    these do not determine it; it is empty for a run that did not start. `extra_outputs` are
+    `remaining` are the plans that can be applied by their digest. `status` is the output `result`
+    if these do not determine it; it is empty for a run that did not start. `extra_outputs` are
     additional outputs.
     """
 
     status: str | None = None
     findings: Sequence[Finding] = ()
     heading: str = ""
-    plan: Plan | None = None
-    report: Report | None = None
-    remaining: Plan | None = None
+    plan: RunPlan | None = None
+    report: RunReport | None = None
+    remaining: RunPlan | None = None
     problem: ReconcilerError | None = None
     extra_outputs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def problems(self) -> list[ReconcilerError]:
+        """Return the error of the run and those of organizations; with several, it names them."""
+        found = [self.problem] if self.problem is not None else []
+        ended: RunReport | RunPlan | None = self.report or self.plan
+        results: Sequence[OrganizationResult[Any]] = () if ended is None else ended.organizations
+        if len(results) == 1:
+            return [*found, *(result.problem for result in results if result.problem is not None)]
+        return [*found, *problems(results)]
 
     @property
     def exit_code(self) -> ExitCode:
@@ -268,18 +293,22 @@ class JobResult:
         ended = self.problem or self.report
         if ended is not None:
             return ended.exit_code
-        is_blocked = self.plan is not None and self.plan.blocked and self.status is None
-        return ExitCode.BLOCKED if is_blocked else ExitCode.OK
+        if self.plan is None:
+            return ExitCode.OK
+        if self.status is not None:  # a blocked plan is drift like any other
+            failed = self.plan.problems
+            return failed[0].problem.exit_code if failed and failed[0].problem else ExitCode.OK
+        return self.plan.exit_code
 
     @property
     def result(self) -> str:
         """Return the output `result`."""
-        if self.status is not None:
-            return self.status
-        if self.exit_code is not ExitCode.OK:
+        if self.exit_code is not ExitCode.OK and self.status is None:
             results = {ExitCode.BLOCKED: "blocked", ExitCode.STALE: "refused"}
             return results.get(self.exit_code, "failed")
-        changes = self.plan is not None and self.plan.operations
+        if self.status is not None:
+            return self.status
+        changes = self.plan is not None and any(plan.operations for plan in self.plan.plans)
         if self.report is None:
             return "planned" if changes else "no-changes"
         return "applied" if changes else "converged"
@@ -287,8 +316,9 @@ class JobResult:
     @property
     def reason(self) -> str:
         """Return a stable identifier of why the run failed; empty if it did not."""
-        if self.problem is not None:
-            return self.problem.code
+        found = self.problems
+        if found:
+            return found[0].code
         if self.exit_code is ExitCode.OK:
             return ""
         return "blocked" if self.report is None else "apply-incomplete"
@@ -296,32 +326,34 @@ class JobResult:
     @property
     def outputs(self) -> Mapping[str, str]:
         """Return the outputs of the step, under the names of action.yml."""
-        made = self.plan
+        plans = () if self.plan is None else self.plan.plans
+
+        def count(kind: str) -> str:
+            return str(sum(len(getattr(plan, kind)) for plan in plans)) if plans else ""
+
         return {
             "result": self.result,
-            "has-changes": str(made is not None and bool(made.operations)).lower(),
-            "creates": "" if made is None else str(len(made.creates)),
-            "updates": "" if made is None else str(len(made.updates)),
-            "deletes": "" if made is None else str(len(made.deletes)),
-            "digest": "" if made is None else made.digest,
+            "has-changes": str(any(plan.operations for plan in plans)).lower(),
+            "creates": count("creates"),
+            "updates": count("updates"),
+            "deletes": count("deletes"),
+            "digest": "" if self.plan is None else self.plan.digest,
             "failure-reason": self.reason,
             "plan-json": "",
             "matrix": "",
-            "organizations": "",
             **self.extra_outputs,
         }
 
     @property
     def annotations(self) -> str:
         """Return workflow commands for the ten most important findings, and count the rest."""
-        found: tuple[Finding, ...] = ()
-        if self.problem is not None:
-            itself = error(self.problem.code, self.problem.message, self.problem.hint)
-            found = self.problem.findings or (itself,)
-        elif self.plan is not None:
-            found = self.plan.notes
-            if self.report is None:
-                found = (*self.plan.blocked, *self.plan.relaxed, *found)
+        found: list[Finding] = []
+        for problem in self.problems:
+            itself = error(problem.code, problem.message, problem.hint)
+            found += problem.findings or (itself,)
+        if not found and self.plan is not None:
+            blocked, relaxed, notes = findings_of(self.plan)
+            found += notes if self.report else (*blocked, *relaxed, *notes)
         return FINDINGS_RENDERERS["github"]().render_findings((*found, *self.findings))
 
     def render(self, format: str, limit: int = _SUMMARY) -> str:
@@ -330,23 +362,26 @@ class JobResult:
         A report that cannot be shown is one line: the writes are not affected.
         """
         renderer, parts, third = RENDERERS[format](), list[str](), View(limit=limit // 3)
-        if self.problem is not None:
-            parts.append(renderer.render_error(self.problem, third))
-        if self.report is not None:
+        found = self.problems
+        parts += [
+            renderer.render_error(problem, View(limit=limit // 3 // len(found)))
+            for problem in found
+        ]
+        if self.report is not None and self.report.reports:
             try:
-                parts.append(renderer.render_report(self.report, third))
+                parts.append(renderer.render_run_report(self.report, third))
             except Exception as problem:
-                parts.append(f"{fallback_summary([self.report], problem)}\n")
+                parts.append(f"{fallback_summary(self.report.reports, problem)}\n")
         place = len(parts)
         if self.heading:
             parts.append(f"{'### ' if format == 'markdown' else ''}{self.heading}\n")
         if self.findings:
             parts.append(renderer.render_findings(tuple(self.findings), View(limit=limit // 9)))
         shown = self.plan if self.report is None else self.remaining
-        if shown is not None:
+        if shown is not None and shown.plans:
             room = limit - sum(len(each.encode("utf-8", "replace")) + 1 for each in parts)
             view = View(limit=room, apply_options=None)
-            parts.insert(place, renderer.render_plan(shown, view))
+            parts.insert(place, renderer.render_run(shown, view))
         # A log ends with the result, a summary starts with it.
         return "\n".join(parts if format == "markdown" else reversed(parts))
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files
 from pathlib import Path
@@ -27,7 +28,8 @@ CALLER: Final = f"{_FOLDER}/apply-webhooks.yml"
 WORKFLOWS: Final = frozenset((CALLER, f"{_FOLDER}/webhooks.yml"))
 """The workflow that applies pushes, and the one that it calls. A change of either starts it."""
 
-_NAMES: Final = ("webhooks.yml", "plan-webhooks.yml", "apply-webhooks.yml", "drift-webhooks.yml")
+_FILES: Final = ("webhooks.yml", "plan-webhooks.yml", "apply-webhooks.yml", "drift-webhooks.yml")
+NAMES: Final = tuple(f"{_FOLDER}/{name}" for name in _FILES)
 _PACKAGE: Final = "cloudtruth-webhooks"
 _REPOSITORY: Final = "https://github.com/cloudtruth-webhooks/cloudtruth-webhooks"
 GUIDE: Final = f"{_REPOSITORY}/blob/main/docs/github.md"
@@ -35,23 +37,51 @@ _RELEASED: Final = False
 """Whether this version is on PyPI. Until then workflows install the repository at a commit."""
 
 _PLAIN: Final = re.compile(r"[^\x00-\x1f\x7f\"\\$]+")
-_ENVIRONMENTS: Final = (("cloudtruth-plan", "plan"), ("cloudtruth-production", "apply"))
-"""Environments for a single organization, and the suffixes appended to the label for several."""
-_PATHS: Final = re.compile(r"^( *paths: \[)(.*\])$", re.MULTILINE)
-_SECRETS: Final = re.compile(
-    r"^(?P<heading>(?P<indent> *)"
-    r"# (?P<kind>Names of API keys and secrets|API keys and secrets|API keys)"
-    r"(?:, from the environment)?:\n)(?P<lines>(?:^(?P=indent)[A-Za-z_]\w*: .*\n?)*)",
-    re.MULTILINE,
+_SETTINGS: Final = {
+    "runner": r"^    runs-on: (.+)$",
+    "package": r'^  WEBHOOKS_PACKAGE: "(.+)"',
+    "lock": r'^  WEBHOOKS_LOCK: "(.+)"',
+    "server": r'^          CLOUDTRUTH_SERVER_URL: "(.+)"$',
+    "cron": r'^    - cron: "(.+)"$',
+    "branch": r'^      branch: "(.+)" #',
+    "policy": r'^      policy: "(.+)" #',
+    "environments": r'^      environments: "(.+)" #',
+    "plan": r"(?s)command: (?:plan|drift)\n.*?^      environment: (\S+)$",
+    "apply": r"(?s)command: apply\n.*?^      environment: (\S+)$",
+}
+"""The settings that users change in the workflows: they are kept when these are written again."""
+_DEFAULTS: Final = {
+    "runner": "ubuntu-latest",
+    "cron": "23 5 * * *",
+    "plan": "cloudtruth-plan",
+    "apply": "cloudtruth-production",
+}
+_CHECKSUM: Final = re.compile(r"(no other edits: )([0-9a-f]{12})$", re.MULTILINE)
+_GENERATED: Final = (
+    r'^ *(?:(?:WEBHOOKS_ALLOW_SECRETS|CLOUDTRUTH_SERVER_URL|default): ".*"'
+    r"|(?:paths|branches): \[.*\]"
+    r"|(\w+): (?:\{required: false\}|\$\{\{ secrets\.\1 \}\}))(?: #.*)?$\n?"
 )
+"""Lines that follow from the configuration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequiredSecrets:
-    """The secrets of one organization: references in its files, and the variable of its key."""
+    """The secrets of one organization: references in its files, and the variable of its key.
 
+    `environment` is the GitHub environment that its files name, None for that of the workflow.
+    """
+
+    name: str = ""
     references: tuple[SecretRef, ...] = ()
     key: str = "CLOUDTRUTH_API_KEY"
+    environment: str | None = None
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Return the variables that its files refer to."""
+        env = {each.name for each in self.references if each.scheme is Scheme.ENV}
+        return tuple(sorted(env))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,44 +91,73 @@ class Setup:
     `package` is the requirement for pip, `lock` the file or URL of the requirements of its
     dependencies. `file` is the configuration file or directory, relative to the repository's root,
     with forward slashes. `branch` is the branch whose tip is applied. `policies` are JSON Schemas.
-    `organizations` has the secrets of each organization by its label, which is empty if there is
-    only one. `parents` are the files that the configuration extends, `server` is the URL of a
-    server other than the default.
+    `parents` are the files that the configuration extends, `server` is the URL of a server other
+    than the default. `settings` are those of existing workflows.
     """
 
     package: str
     lock: str = "requirements/action.lock"
     file: str = "webhooks.yaml"
     branch: str = "main"
-    organizations: Mapping[str, RequiredSecrets] = field(
-        default_factory=lambda: {"": RequiredSecrets()}
-    )
+    organizations: tuple[RequiredSecrets, ...] = (RequiredSecrets(),)
     parents: tuple[str, ...] = ()
     policies: tuple[str, ...] = ()
     server: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def references(self) -> frozenset[SecretRef]:
         """Return the references in all files."""
-        return frozenset(ref for each in self.organizations.values() for ref in each.references)
+        return frozenset(ref for each in self.organizations for ref in each.references)
 
     @property
-    def allowed(self) -> str:
-        """Return the value of WEBHOOKS_ALLOW_SECRETS."""
-        return " ".join(sorted(set(map(pattern, self.references))))
+    def allowed(self) -> tuple[str, ...]:
+        """Return the lines of WEBHOOKS_ALLOW_SECRETS: one, or one for each organization."""
+        lines = [
+            (each.name, " ".join(sorted(set(map(pattern, each.references)))))
+            for each in self.organizations
+        ]
+        if len(lines) == 1:
+            return tuple(filter(None, [lines[0][1]]))
+        return tuple(f"{name}: {patterns}" for name, patterns in lines if patterns)
+
+    @property
+    def plan_environment(self) -> str:
+        """Return the environment of plans and drift checks."""
+        return self.settings.get("plan", _DEFAULTS["plan"])
+
+    @property
+    def environments(self) -> Mapping[str, tuple[str, ...]]:
+        """Return the names of the secrets of each environment of apply, the default one first."""
+        default = self.settings.get("apply", _DEFAULTS["apply"])
+        names = dict.fromkeys((default, *self.settings.get("environments", "").split()))
+        found: dict[str, set[str]] = {name: set() for name in names}
+        by_case = {name.casefold(): name for name in found}
+        for each in self.organizations:
+            environment = each.environment or default
+            environment = by_case.setdefault(environment.casefold(), environment)
+            found.setdefault(environment, set()).update([each.key, *each.variables])
+        return {name: tuple(sorted(secrets)) for name, secrets in found.items()}
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Return the variables of all API keys."""
+        return tuple(sorted({each.key for each in self.organizations}))
 
     @property
     def commands(self) -> tuple[str, ...]:
-        """Return the commands that set the secrets of GitHub's environments."""
-        found = []
-        for label, needs in self.organizations.items():
-            plan, apply = environments_of(label)
-            found += [
-                f"gh secret set {needs.key} --env {plan}  # a read-only key",
-                f"gh secret set {needs.key} --env {apply}  # a key that can write",
-                *(f"gh secret set {each} --env {apply}" for each in _variables(needs.references)),
-            ]
-        return tuple(found)
+        """Return the commands that create GitHub's environments and set their secrets."""
+        plan, keys = self.plan_environment, self.keys
+        commands = [
+            f"gh api --method PUT 'repos/{{owner}}/{{repo}}/environments/{name}'"
+            for name in (plan, *self.environments)
+        ]
+        commands += [f"gh secret set {key} --env {plan}  # a read-only key" for key in keys]
+        for name, secrets in self.environments.items():
+            for secret in secrets:
+                note = "  # a key that can write" if secret in keys else ""
+                commands.append(f"gh secret set {secret} --env {name}{note}")
+        return tuple(commands)
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -113,28 +172,9 @@ class Setup:
         return (file, *(each for each in _in_repository(others) if not each.startswith(folder)))
 
 
-def environments_of(label: str) -> tuple[str, str]:
-    """Return the GitHub environments for plan and apply of a label."""
-    (plan, plans), (apply, applies) = _ENVIRONMENTS
-    return (f"{label}-{plans}", f"{label}-{applies}") if label else (plan, apply)
-
-
-def label_change(old: str, new: str) -> str:
-    """Return what a new label needs, because it selects other environments than the old one."""
-    return (
-        f"the label changes from {old} to {new}: create {' and '.join(environments_of(new))} with "
-        f"the protection and secrets of {' and '.join(environments_of(old))}, or keep the path of "
-        "the organization's first file"
-    )
-
-
 def _in_repository(names: Iterable[str]) -> list[str]:
     """Return the normalized paths inside the repository, sorted; pushes change no others."""
     return sorted(each for each in names if not each.startswith(("/", "..")))
-
-
-def _variables(references: Iterable[SecretRef]) -> tuple[str, ...]:
-    return tuple(sorted({each.name for each in references if each.scheme is Scheme.ENV}))
 
 
 def workflows(setup: Setup) -> Mapping[str, str]:
@@ -142,56 +182,78 @@ def workflows(setup: Setup) -> Mapping[str, str]:
 
     Raises UsageError for a name that cannot be written into YAML.
     """
-    values = {"package": setup.package, "lock": setup.lock, "server": setup.server}
-    values |= {"branch": setup.branch, "file": setup.file, "list of paths": " ".join(setup.paths)}
-    values |= {"list of secrets": setup.allowed, "policy": " ".join(setup.policies)}
-    for name, value in values.items():
+    default, *others = setup.environments
+    values = {**_DEFAULTS, "package": setup.package, "lock": setup.lock, **setup.settings}
+    values |= {"branch": setup.branch, "file": setup.file, "apply": default}
+    values |= {"environments": " ".join(others), "server": setup.server or values.get("server", "")}
+    lines = {"policy": setup.policies, "allowed": setup.allowed, "paths": setup.paths}
+    texts = [(name, value) for name, value in values.items() if name not in setup.settings]
+    texts += [(name, value) for name, listed in lines.items() for value in listed]
+    for name, value in texts:
         if value and not _PLAIN.fullmatch(value):
             raise UsageError(
                 f"the {name} {value!r} cannot be written into a workflow",
                 hint="use a value without quotes, `$`, backslashes or control characters",
             )
+    values |= {"policy": r"\n".join(setup.policies), "allowed": r"\n".join(setup.allowed)}
+    values["paths"] = "".join(f'"{path}", ' for path in setup.paths)
+    every = sorted(
+        {*setup.keys, *(name for each in setup.organizations for name in each.variables)}
+    )
+    from_secrets = "{0}: ${{{{ secrets.{0} }}}}"
+    values["names"] = _lines(6, "{}: {{required: false}}", every)
+    values["values"] = _lines(10, from_secrets, every)
+    values["secrets"] = _lines(6, from_secrets, every)
+    values["keys"] = _lines(6, from_secrets, setup.keys)
     source = files("reconciler.ci") / "templates"
     found: dict[str, str] = {}
-    for name in _NAMES:
+    for name in _FILES:
         text = (source / name).read_text(encoding="utf-8")
-        if not setup.server:
+        if not values["server"]:
             text = re.sub(r".*@server@.*\n", "", text)
+        text = text.replace("@checksum@", "0" * 12)
         text = re.sub(r"@([a-z]+)@", lambda each: values[each[1]], text)
-        found[f"{_FOLDER}/{name}"] = updated(text, setup)
+        found[f"{_FOLDER}/{name}"] = _CHECKSUM.sub(rf"\g<1>{_checksum(text)}", text)
     return found
 
 
-def updated(text: str, setup: Setup) -> str:
-    """Return the text of a workflow for another configuration.
-
-    Only the file, the branch, the policies, the lists of secrets and paths, and the settings for
-    one or several organizations change.
-    """
-    several = "" not in setup.organizations
-    edits = [
-        (r" *WEBHOOKS_ALLOW_SECRETS: ", r'"[^"\n]*"', f'"{setup.allowed}"'),
-        (r" *file:\n +description: .*\n +default: ", r'"[^"\n]*"', f'"{setup.file}"'),
-        (r" *default: ", r"(?:true|false)$", str(several).lower()),
-        (r" *branch: ", r'"[^"\n]*"', f'"{setup.branch}"'),
-        (r" *branches: ", r'\["[^",\n]*"\]', f'["{setup.branch}"]'),
-        (r" *policy: ", r'"[^"\n]*"', '"{}"'.format(r"\n".join(setup.policies))),
-    ]
-    for one, many in _ENVIRONMENTS:
-        old = f"(?:{one}|{many})(?: # LABEL-.*)?$"
-        new = f"{many} # LABEL-{many} for each organization" if several else one
-        edits.append((r" *environment: ", old, new))
-    for before, old, new in edits:
-        value = new.replace("\\", r"\\")
-        text = re.sub(f"^({before}){old}", rf"\g<1>{value}", text, flags=re.MULTILINE)
-    text = _PATHS.sub(lambda found: found[1] + _missing(setup.paths, found[2]) + found[2], text)
-    return _SECRETS.sub(lambda found: _listed(found, setup), text)
+def _lines(indent: int, form: str, names: Iterable[str]) -> str:
+    return "".join(f"{' ' * indent}{form.format(name)}\n" for name in names)
 
 
-def setting_lines(text: str, name: str) -> tuple[str, ...]:
-    """Return the lines of a setting of a calling workflow, () if it has none."""
-    found = re.search(rf'^ *{name}: "([^"\n]+)"', text, re.MULTILINE)
-    return tuple(found[1].split(r"\n")) if found else ()
+def _checksum(text: str) -> str:
+    """Return the checksum of a workflow without what `init` keeps or derives from the files."""
+    for form in _SETTINGS.values():
+        match = re.search(form, text, re.MULTILINE)
+        while match is not None and match[1]:
+            text = text[: match.start(1)] + text[match.end(1) :]
+            match = re.search(form, text, re.MULTILINE)
+    text = re.sub(_GENERATED, "", _CHECKSUM.sub("", text), flags=re.MULTILINE)
+    return sha256(text.encode()).hexdigest()[:12]
+
+
+def is_edited(text: str) -> bool:
+    """Return whether a workflow has other edits than settings, or is of an earlier version."""
+    found = _CHECKSUM.search(text)
+    return found is None or found[2] != _checksum(text)
+
+
+def settings_in(texts: Iterable[str]) -> Mapping[str, str]:
+    """Return the settings of existing workflows."""
+    found: dict[str, str] = {}
+    for text in texts:
+        for name, form in _SETTINGS.items():
+            match = re.search(form, text, re.MULTILINE)
+            if match is not None:
+                found.setdefault(name, match[1])
+    return found
+
+
+def environments_in(workflow: str) -> tuple[str, ...]:
+    """Return the environments that the apply workflow lists; () if it lists none."""
+    found = settings_in([workflow])
+    names = (found.get("apply", ""), *found.get("environments", "").split())
+    return tuple(filter(None, names))
 
 
 def not_triggering(workflow: str, names: Iterable[str]) -> list[str]:
@@ -208,26 +270,6 @@ def not_triggering(workflow: str, names: Iterable[str]) -> list[str]:
     return [
         each for each in _in_repository(names) if not any(fnmatchcase(each, glob) for glob in loose)
     ]
-
-
-def _missing(paths: Iterable[str], text: str) -> str:
-    """Return the missing paths as text to insert at the start of a list."""
-    return "".join(f'"{each}", ' for each in paths if f'"{each}"' not in text)
-
-
-def _listed(found: re.Match[str], setup: Setup) -> str:
-    """Return the list of secrets with missing lines added and unneeded lines removed."""
-    kind = found["kind"]
-    variables = {each.key for each in setup.organizations.values()}
-    if kind != "API keys":
-        variables |= set(_variables(setup.references))
-    value = "{required: false}" if kind.startswith("N") else "${{ secrets.%s }}"
-    kept = {line.partition(":")[0].strip(): line for line in found["lines"].splitlines()}
-    new = (
-        kept.get(each, f"{found['indent']}{each}: {value.replace('%s', each)}")
-        for each in sorted(variables)
-    )
-    return found["heading"] + "".join(f"{line}\n" for line in new)
 
 
 def pinned(commit: str | None) -> tuple[str, str]:

@@ -305,7 +305,7 @@ FILE_OPTIONS: Final = (
     _read("--policy", multiple=True, metavar="FILE", env="WEBHOOKS_POLICY",
           help="Validate the files against this JSON Schema."),
     _read("--allow-secret", multiple=True, metavar="PATTERN", env="WEBHOOKS_ALLOW_SECRETS",
-          separator=r"[\s,]+", help="Allow only secrets like 'env:SLACK_*'."),
+          help="Allow only secrets like 'env:SLACK_*', or in one organization 'NAME: env:*'."),
     _read("--allow-literal-secrets", is_flag=True,
           help="Accept Slack tokens written into files."),
 )  # fmt: skip

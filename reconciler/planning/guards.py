@@ -159,6 +159,14 @@ def relaxed(previous: Desired, now: Desired) -> Iterator[Finding]:
         limits = ["the built-in limit" if number is None else number for number in (before, limit)]
         message = f"limits.max_deletes changes from {limits[0]} to {limits[1]}"
         yield warning("relaxed-limits", message)
+    if previous.environment != now.environment:
+        first, last = (
+            "that of the workflow" if each is None else repr(each)
+            for each in (previous.environment, now.environment)
+        )
+        yield warning(
+            "changed-environment", f"the GitHub environment changes from {first} to {last}"
+        )
     if previous.organization is not None and now.organization is None:
         yield warning("relaxed-organization", "`organization` was removed: any key is accepted")
 

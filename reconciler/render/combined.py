@@ -45,17 +45,29 @@ class Section(NamedTuple):
 class Combined(NamedTuple):
     """The parts of the plans of several organizations.
 
-    `sections` have the changes, then declarations that are not applied. `blocked`, `notes` and
-    `relaxed` are findings. `kept` has what is counted but not listed, `secrets` what the operations
-    send; both are without operations.
+    `sections` have the changes, then the declarations that are not applied, which `unapplied` has
+    with their organizations. `blocked`, `notes` and `relaxed` are findings. `kept` has what is
+    counted but not listed, `secrets` what the operations send; both are without operations.
     """
 
     sections: tuple[Section, ...]
+    unapplied: tuple[tuple[tuple[str, ...], Row], ...]
     blocked: tuple[Finding, ...]
     notes: tuple[Finding, ...]
     relaxed: tuple[Finding, ...]
     kept: Plan
     secrets: Plan
+
+
+class Change(NamedTuple):
+    """Operations that look the same: their organizations, their row, and which they are.
+
+    Each member is the index of an organization in the run and that of an operation in its plan.
+    """
+
+    organizations: tuple[str, ...]
+    row: Row
+    members: tuple[tuple[int, int], ...]
 
 
 def combine(run: RunPlan) -> Combined:
@@ -65,8 +77,11 @@ def combine(run: RunPlan) -> Combined:
         for result in run.organizations
         if result.value is not None
     ]
+    changes = [(change.organizations, change.row) for change in changes_of(run)]
+    unapplied = tuple(_unapplied(plans))
     return Combined(
-        sections=(*_sections(_changes(run)), *_sections(_unapplied(plans))),
+        sections=(*_sections(changes), *_sections(unapplied)),
+        unapplied=unapplied,
         blocked=_findings(((name, plan.blocked) for name, plan in plans), most=len(plans)),
         notes=_findings((name, plan.notes) for name, plan in plans),
         relaxed=_findings(((name, plan.relaxed) for name, plan in plans), most=len(plans)),
@@ -77,8 +92,8 @@ def combine(run: RunPlan) -> Combined:
     )
 
 
-def _changes(run: RunPlan) -> Iterator[tuple[tuple[str, ...], Row]]:
-    """Yield the organizations of each group of equal changes, and its row."""
+def changes_of(run: RunPlan) -> list[Change]:
+    """Return the changes of a run: deletes first, then those of most organizations."""
     names: list[str] = []
     shown: list[list[Row]] = []
     for result in run.organizations:
@@ -87,9 +102,12 @@ def _changes(run: RunPlan) -> Iterator[tuple[tuple[str, ...], Row]]:
         names.append(f"{quote(result.name)} (blocked)" if is_blocked else quote(result.name))
         shown.append([] if plan is None else plan_rows(plan))
     without_places = [[row._replace(place="") for row in rows] for rows in shown]
+    changes = []
     for group in grouped(run, without_places):
         rows = [shown[number][index] for number, index in group.members]
-        yield tuple(names[number] for number, _ in group.members), _together(rows)
+        organizations = tuple(names[number] for number, _ in group.members)
+        changes.append(Change(organizations, _together(rows), group.members))
+    return changes
 
 
 def _kept(plans: Sequence[tuple[str, Plan]]) -> Plan:
@@ -162,6 +180,17 @@ def _unapplied(plans: Iterable[tuple[str, Plan]]) -> list[tuple[tuple[str, ...],
             rows.append(row)
             names.append(name)
     return [(tuple(names), _together(rows)) for rows, names in groups.values()]
+
+
+def findings_of(
+    run: RunPlan,
+) -> tuple[tuple[Finding, ...], tuple[Finding, ...], tuple[Finding, ...]]:
+    """Return what blocks the plans of a run, what they relax, and their notes."""
+    if len(run.organizations) == 1 and run.plans:
+        (plan,) = run.plans
+        return plan.blocked, plan.relaxed, plan.notes
+    combined = combine(run)
+    return combined.blocked, combined.relaxed, combined.notes
 
 
 def _findings(

@@ -9,15 +9,17 @@ end, always whole lines.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import accumulate
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate, groupby
 from math import inf
+from typing import Final, NamedTuple, TypeAlias
 
 from reconciler.errors import ReconcilerError
-from reconciler.findings import Finding
+from reconciler.findings import Finding, note
 from reconciler.planning.plan import Delete, Plan
 from reconciler.planning.run import RunPlan
 from reconciler.render import PLAIN, View, words
+from reconciler.render.combined import Change, Combined, changes_of, combine, problems
 from reconciler.render.quote import prose, quote
 from reconciler.render.rows import (
     Row,
@@ -37,6 +39,8 @@ _TABLE = ("", "| | Webhook | Change | Why | Where |", "|---|---|---|---|---|")
 _OUTCOMES = ("", "| | Webhook | Outcome | Why | Where |", "|---|---|---|---|---|")
 _CUT_SPACE = 200
 """Bytes reserved for the line that describes what was cut."""
+_MAX_TOGETHER: Final = 200
+"""Organizations whose equal change is one row of a page, so that it fits with its digests."""
 _PAGE_SPACE = 3_000
 """Characters reserved on a page for its heading, guards, table header and collapsed part."""
 
@@ -56,12 +60,23 @@ def render_plan(plan: Plan, view: View = PLAIN) -> str:
 
 
 def render_run(run: RunPlan, view: View = PLAIN) -> str:
-    """Render the plan of each organization, and their totals if there are several."""
-    limit = None if view.limit is None else view.limit // max(1, len(run.plans))
-    texts = [render_plan(plan, view._replace(limit=limit)) for plan in run.plans]
-    if len(run.organizations) > 1:
-        texts.append(f"{words.run_summary(run.totals)}\n")
-    return "\n".join(texts)
+    """Render the plans of a run: equal changes once, with their organizations, and totals.
+
+    A single plan is rendered as it is.
+    """
+    if len(run.organizations) == 1 and run.plans:
+        return render_plan(run.plans[0], view)
+    changes = [(change.organizations, change.row) for change in changes_of(run)]
+    parts = _parts_of_run(run)
+    return _fit(
+        view,
+        head=parts.head,
+        table=(),
+        rows=_tables([*changes, *parts.unapplied]),
+        after=parts.after,
+        details=_details(group_resends(row for _, row in changes)),
+        foot=parts.foot,
+    )
 
 
 def render_run_report(run: RunReport, view: View = PLAIN) -> str:
@@ -114,71 +129,173 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
     return _fit(view, head=head, table=[""], rows=rows)
 
 
-def paged_plan(
-    plan: Plan, *, limit: int, max_pages: int, extra: Callable[[int], int], foot: str
-) -> list[tuple[str, tuple[int, ...]]]:
-    """Render a plan on at most `max_pages` pages, each with the indexes of the changes on it.
+Members: TypeAlias = tuple[tuple[int, int], ...]
+"""Operations of a run: the index of each one's organization, and its index in that plan."""
 
-    A page has at most `limit` characters. A change is on one page with all its details, or on none;
-    `extra` returns the characters that the change at an index needs in addition to its text. The
-    first page has `foot`, the kept webhooks and the notes, and lists the changes on no page. No
-    command suggests to apply the plan, because a merge does.
+
+def paged_run(
+    run: RunPlan, *, limit: int, max_pages: int, extra: Callable[[Members], int], foot: str
+) -> list[tuple[str, Members]]:
+    """Render the plans of a run on at most `max_pages` pages, each with the operations on it.
+
+    A page has at most `limit` characters. A change is on one page with all its details and all its
+    organizations, or on none; `extra` returns the characters that the operations of a change need
+    in addition to its text. The first page has `foot`, the kept webhooks and the notes, and lists
+    the changes on no page. No command suggests to apply the plan, because a merge does.
     """
-    rows = dict(_deletes_first(plan))
+    changes, parts = _changes(run), _parts_of_run(run)
     # Everything except the changes gets at most a third of the first page.
     ending = _fit(
         View(limit=limit // 3),
-        table=_TABLE,
-        rows=list(map(_plan_row, other_rows(plan, PLAIN))),
-        after=list(_notes(plan, View(apply_options=None))),
-        foot=[*_foot(plan), "", foot],
+        table=(),
+        rows=_tables(parts.unapplied),
+        after=parts.after,
+        foot=[*parts.foot, "", foot],
     )
     rooms = [limit - len(ending) - _PAGE_SPACE, *([limit - _PAGE_SPACE] * (max_pages - 1))]
-    sizes = {  # grouped details of a page need less
-        index: sum(len(each) + 1 for each in (_plan_row(row), *_details([row]))) + extra(index) + 1
-        for index, row in rows.items()
-    }
-    pages, unshown = _distributed(sizes, rooms)
+    sizes = [  # grouped details of a page need less
+        sum(len(line) + 1 for line in (_plan_row(change.row), *_details([change.row])))
+        + extra(change.members)
+        + 1
+        for change in changes
+    ]
+    pages, unshown = _distributed(changes, sizes, rooms)
     texts = []
-    for number, places in enumerate(pages, start=1):
-        head = [f"{_heading(plan, words.counts(plan))}, part {number} of {len(pages)}"]
+    for number, page in enumerate(pages, start=1):
+        head = [f"{parts.head[0]}, part {number} of {len(pages)}"]
         if number == 1:
-            head = [*_head(plan), *_about_pages(plan, unshown, len(pages))]
+            head = [*parts.head, *_about_pages(unshown, len(changes), len(pages))]
         text = _fit(
             PLAIN,
             head=head,
-            table=_TABLE,
-            rows=[_plan_row(rows[index]) for index in places],
-            details=_details(group_resends(rows[index] for index in places)),
+            table=(),
+            rows=_tables((change.organizations, change.row) for change in page),
+            details=_details(group_resends(change.row for change in page)),
             foot=[ending.rstrip("\n")] if number == 1 else (),
         )
-        texts.append((text, tuple(places)))
+        texts.append((text, tuple(member for change in page for member in change.members)))
     return texts
 
 
+def _changes(run: RunPlan) -> list[Change]:
+    """Return the changes of a run; those of a single organization do not name it."""
+    if len(run.organizations) == 1:
+        return [
+            Change((), row, ((0, index),))
+            for plan in run.plans
+            for index, row in _deletes_first(plan)
+        ]
+    return [
+        part
+        for change in changes_of(run)
+        for part in (
+            change._replace(
+                organizations=change.organizations[start : start + _MAX_TOGETHER],
+                members=change.members[start : start + _MAX_TOGETHER],
+            )
+            for start in range(0, len(change.members), _MAX_TOGETHER)
+        )
+    ]
+
+
+class _Parts(NamedTuple):
+    """What surrounds the changes of a run."""
+
+    head: list[str]
+    unapplied: Sequence[tuple[tuple[str, ...], Row]]
+    after: list[str]
+    foot: list[str]
+
+
+def _parts_of_run(run: RunPlan) -> _Parts:
+    if len(run.organizations) == 1 and run.plans:
+        (plan,) = run.plans
+        rows = [((), row) for row in other_rows(plan, PLAIN)]
+        after = list(_notes(plan, View(apply_options=None)))
+        return _Parts(_head(plan), rows, after, _foot(plan))
+    combined = combine(run)
+    return _Parts(
+        head=_run_head(run, combined),
+        unapplied=combined.unapplied,
+        after=list(_run_notes(combined)),
+        foot=_run_foot(run),
+    )
+
+
+def _tables(pairs: Iterable[tuple[tuple[str, ...], Row]]) -> list[str]:
+    """Return a table for consecutive rows of the same organizations, which are listed above it."""
+    lines: list[str] = []
+    for names, group in groupby(pairs, key=lambda pair: pair[0]):
+        lines += [*_organizations(names), *_TABLE, *(_plan_row(row) for _, row in group)]
+    return lines
+
+
+def _organizations(names: Sequence[str]) -> list[str]:
+    if not names:
+        return []
+    count = f" {words.plural(len(names), 'organization')}:" if len(names) > 1 else ""
+    return ["", f"In{count} {', '.join(map(code, names))}"]
+
+
+def _run_head(run: RunPlan, combined: Combined) -> list[str]:
+    organizations = words.plural(len(run.organizations), "organization")
+    title = words.counts(*run.plans) if run.digest else "no changes"
+    head = [f"### CloudTruth webhooks for {organizations}: {title}"]
+    blocked = [_finding("BLOCKED", each) for each in combined.blocked]
+    failed = []
+    for problem in problems(run.organizations):
+        failed.append(_finding("not planned", note(problem.code, problem.message, problem.hint)))
+        failed += _findings(problem.findings)
+    return [*head, "", *blocked, *failed] if blocked or failed else head
+
+
+def _run_notes(combined: Combined) -> Iterable[str]:
+    for each in combined.relaxed:
+        yield _finding("policy relaxed", each)
+    yield from _findings(combined.notes)
+    lines = words.remaining_counts(combined.kept, names=False)
+    lines += words.failing(combined.kept, shown=lambda name: code(quote(name)))
+    yield from (f"- {each}" for each in lines)
+    yield from _needed_secrets(combined.secrets)
+
+
+def _run_foot(run: RunPlan) -> list[str]:
+    names = list(dict.fromkeys(name for plan in run.plans for name in outside_digest(plan)))
+    foot = []
+    if names:
+        listed = ", ".join(map(code, names))
+        foot += ["", f"Not in the digest (only a secret's value differs): {listed}"]
+    foot += ["", words.run_summary(run.totals)]
+    return [*foot, "", f"Digest {code(quote(run.digest))}"] if run.digest else foot
+
+
 def _distributed(
-    sizes: Mapping[int, int], rooms: Sequence[int]
-) -> tuple[list[list[int]], list[int]]:
+    changes: Sequence[Change], sizes: Sequence[int], rooms: Sequence[int]
+) -> tuple[list[list[Change]], list[Change]]:
     """Return the changes of each page, and those that do not fit on any."""
-    pages: list[list[int]] = [[]]
+    pages: list[list[Change]] = [[]]
     room = rooms[0]
-    unshown: list[int] = []
-    for index, size in sizes.items():
-        if size > room and len(pages) < len(rooms) and size <= rooms[len(pages)]:
+    unshown: list[Change] = []
+    for change, own_size in zip(changes, sizes, strict=True):
+        heading = _size([*_organizations(change.organizations), *_TABLE])
+        is_new = not pages[-1] or pages[-1][-1].organizations != change.organizations
+        size = own_size + (heading if is_new else 0)
+        if size > room and len(pages) < len(rooms) and own_size + heading <= rooms[len(pages)]:
             room = rooms[len(pages)]
+            size = own_size + heading
             pages.append([])
         if size > room:
-            unshown.append(index)
+            unshown.append(change)
         else:
             room -= size
-            pages[-1].append(index)
+            pages[-1].append(change)
     return pages, unshown
 
 
-def _about_pages(plan: Plan, unshown: Sequence[int], pages: int) -> Iterable[str]:
+def _about_pages(unshown: Sequence[Change], count: int, pages: int) -> Iterable[str]:
     if unshown:
-        names = words.shorten([code(quote(plan.operations[each].name[:40])) for each in unshown], 5)
-        share = f"{len(unshown)} of {words.plural(len(plan.operations), 'change')}"
+        names = words.shorten([change.row.name[:40] for change in unshown], 5)
+        share = f"{len(unshown)} of {words.plural(count, 'change')}"
         yield ""
         yield (
             f"**Not approved**: {share} did not fit here: {names}. Merging does not apply them; "
@@ -238,9 +355,7 @@ def _notes(plan: Plan, view: View) -> Iterable[str]:
     )
     lines += words.failing(plan, shown=lambda name: code(quote(name)))
     yield from (f"- {each}" for each in lines)
-    for ref, destinations in words.secret_destinations(plan).items():
-        listed = ", ".join(map(code, destinations))
-        yield f"- Apply needs {code(quote(str(ref)))} for {listed}"
+    yield from _needed_secrets(plan)
     lines = words.not_set_here(plan, view, shown=lambda name: code(quote(name)))
     yield from (f"- {each}" for each in lines)
     if names := outside_digest(plan):
@@ -248,6 +363,12 @@ def _notes(plan: Plan, view: View) -> Iterable[str]:
         yield f"- Not in the digest (only a secret's value differs): {listed}"
     for purpose, text in words.unblocking(plan, view):
         yield f"- To unblock this plan, {purpose}: {code(text)}"
+
+
+def _needed_secrets(plan: Plan) -> Iterable[str]:
+    for ref, destinations in words.secret_destinations(plan).items():
+        listed = ", ".join(map(code, destinations))
+        yield f"- Apply needs {code(quote(str(ref)))} for {listed}"
 
 
 def _details(rows: Iterable[Row]) -> list[str]:

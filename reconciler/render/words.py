@@ -64,12 +64,15 @@ def shorten(items: Sequence[str], most: int) -> str:
     return f"{', '.join(items[:most])}{more}"
 
 
-def counts(plan: Plan) -> str:
-    """Return the numbers of creates, updates and deletes."""
-    return (
-        f"{len(plan.creates)} to create, {len(plan.updates)} to update, "
-        f"{len(plan.deletes)} to delete"
+def counts(*plans: Plan) -> str:
+    """Return the numbers of creates, updates and deletes in all plans."""
+    creates, updates, deletes = (
+        sum(map(len, numbers))
+        for numbers in zip(
+            *((plan.creates, plan.updates, plan.deletes) for plan in plans), strict=True
+        )
     )
+    return f"{creates} to create, {updates} to update, {deletes} to delete"
 
 
 def summary(plan: Plan) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from itertools import pairwise
@@ -101,15 +101,29 @@ def forbidden_prefix(name: str) -> str | None:
     return next((each for each in FORBIDDEN_VARIABLES if name.upper().startswith(each)), None)
 
 
-def allow_patterns(patterns: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the `patterns` of `--allow-secret`. Raises UsageError if one cannot match anything."""
-    for pattern in patterns:
-        if re.match(r"(?:env|file):(?s:.)", pattern) is None:
-            raise UsageError(
-                f"--allow-secret takes env:NAME or file:PATH (globs allowed), not '{pattern}'",
-                hint="for example --allow-secret 'env:SLACK_*'",
-            )
-    return patterns
+_NOTHING: Final = "env:-"
+"""A pattern that matches no reference: the list is not empty, which would allow all."""
+
+
+def allow_patterns(lines: Iterable[str], organization: str | None = None) -> tuple[str, ...]:
+    """Return the patterns in `lines` of `--allow-secret` for an organization, as its files name it.
+
+    A line has patterns for all organizations, or for the one that it begins with. Raises UsageError
+    if a pattern cannot match anything.
+    """
+    found: list[str] = []
+    lines = tuple(lines)
+    for line in lines:
+        limited = re.match(r"(?!env:|file:)(.+?):\s+(?=env:|file:)", line)
+        for pattern in re.split(r"[\s,]+", line[limited.end() if limited else 0 :].strip()):
+            if re.match(r"(?:env|file):(?s:.)", pattern) is None:
+                raise UsageError(
+                    f"--allow-secret takes env:NAME or file:PATH (globs allowed), not '{pattern}'",
+                    hint="for example --allow-secret 'env:SLACK_*'",
+                )
+            if limited is None or limited[1] == organization:
+                found.append(pattern)
+    return tuple(found) or ((_NOTHING,) if lines else ())
 
 
 def _resolved(pattern: str, directory: Path) -> Iterator[str]:

@@ -336,6 +336,16 @@ def _settings_differ(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
         written("limits", "max_deletes"),
     )
     yield from _different(
+        "environments-differ",
+        "two files of one organization name different GitHub environments",
+        "set the same `github: {environment: ...}` in both, or in one file only",
+        [
+            (place, name.casefold())  # as GitHub compares them
+            for place, name in written("github", "environment")
+            if isinstance(name, str)
+        ],
+    )
+    yield from _different(
         "keys-differ",
         "an organization has one `api_key` or one `profile`",
         "keep one of the two",

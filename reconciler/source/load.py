@@ -173,6 +173,7 @@ def build(documents: Collection[Document], accepted: Mapping[str, Iterable[Part]
     roots = [(each.file, each.data) for each in documents]
     named = (each.data.get("organization") for own in accepted.values() for each in own)
     limits = (root.get("limits", {}).get("max_deletes") for _, root in roots)
+    environments = (root.get("github", {}).get("environment") for _, root in roots)
     return Desired(
         webhooks=tuple(webhooks),
         absent=tuple(absent),
@@ -187,6 +188,7 @@ def build(documents: Collection[Document], accepted: Mapping[str, Iterable[Part]
         ),
         organization=next(filter(None, named), None),
         literals=literals,
+        environment=next((each for each in environments if each is not None), None),
     )
 
 

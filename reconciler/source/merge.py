@@ -24,7 +24,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from reconciler.findings import Position
 from reconciler.source.yaml import UNITED, Document, Layers
 
-MAPPINGS: Final = frozenset({"defaults", "limits", "configuration"})
+MAPPINGS: Final = frozenset({"defaults", "limits", "github", "configuration"})
 _APART: Final = frozenset({"extends", "webhooks", "protect", "unprotect", "ignore"})
 """Keys of a file that do not merge like others."""
 

@@ -235,6 +235,8 @@ def organizations(inputs: Inputs) -> tuple[OrganizationFiles, ...]:
         own = inputs._replace(
             parsed=parsed._replace(documents=tuple(members), findings=findings),
             key_references=frozenset(filter(None, keys.values())),
+            # The key must belong to this organization, so no file can use the list of another one.
+            allow_secrets=allow_patterns(inputs.allow_secrets, name),
         )
         names = (each.file for each in members)
         paths = tuple(files.STDIN if each == files.STDIN_NAME else each for each in names)

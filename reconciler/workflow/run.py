@@ -128,6 +128,8 @@ def select(targets: Sequence[Target]) -> tuple[Target, ...]:
 
     Raises UsageError for a name, id or glob that matches nothing.
     """
+    if not targets:  # on GitHub a change may concern no organization
+        return ()
     patterns = targets[0].checked.inputs.selected
     origins = {each.connection.api.origin for each in targets if each.connection is not None}
     is_any_accepted = origins == {LOCAL_SERVER} and len(targets) == 1
@@ -219,7 +221,7 @@ def plan_all(
     found = [(each.target, each.plan) for each in results if each.plan is not None]
     _require_distinct([(target, made.origin, made.organization) for target, made in found])
     plans = [made for _, made in found]
-    if not reviewed and len(plans) == len(targets):
+    if not reviewed and plans and len(plans) == len(targets):
         plans = _with_matching_globs(targets, plans)
     blocked = guard_all(plans, allow_deletes)
     judged = iter(
@@ -271,6 +273,11 @@ def read_all(targets: Sequence[Target]) -> tuple[Live | ReconcilerError, ...]:
     ]
     _require_distinct(found)
     return tuple(results)
+
+
+def organizations_of(targets: Sequence[Target]) -> tuple[Organization | ReconcilerError, ...]:
+    """Return the organization of each key, up to eight at once, or why it is not known."""
+    return tuple(_each(targets, lambda number, connection: connection.api.organization()))
 
 
 def _gathered(target: Target, *, writing: bool) -> Gathered | ReconcilerError:

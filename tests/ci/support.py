@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -38,9 +38,9 @@ KEY = "ct-canary-key-0123456789"
 SLACK = "xoxb-canary-0123456789"
 SETUP = Setup(
     package="cloudtruth-webhooks",
-    organizations={
-        "": RequiredSecrets(references=(SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN"),)),
-    },
+    organizations=(
+        RequiredSecrets(references=(SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN"),)),
+    ),
 )
 
 
@@ -263,25 +263,31 @@ class World:
         event: Mapping[str, Any],
         *,
         inputs: Mapping[str, str] | None = None,
+        approved: Sequence[str] | None = None,
         **environ: str,
     ) -> dict[str, Done]:
-        """Run a workflow like GitHub, and return the step of each organization by its label.
+        """Run a workflow like GitHub, and return the step of each job by its environment.
 
-        The result is empty if the conditions of the workflow are not met.
+        The result is empty if the conditions of the workflow are not met. `approved` are the
+        environments whose reviewers approve the job, all without it.
         """
         needs: dict[str, Any] = {"result": "skipped", "outputs": {}}
         jobs = self.workflow("webhooks")["jobs"]
         contexts = self._contexts(workflow, name, event, inputs or {})
-        if evaluate(jobs["organizations"]["if"], contexts):
-            done = self._step("organizations", contexts)
+        if evaluate(jobs["environments"]["if"], contexts):
+            done = self._step("environments", contexts, **environ)
             needs = {"result": "failure" if done.code else "success", "outputs": done.outputs}
-        contexts = {**contexts, "needs": {"organizations": needs}, "cancelled": lambda: False}
+        contexts = {**contexts, "needs": {"environments": needs}, "cancelled": lambda: False}
         job = jobs["webhooks"]
         if not evaluate(job["if"].strip(), contexts):
             return {}
         found = {}
         for each in filled(job["strategy"]["matrix"], contexts)["include"]:
-            found[each["label"]] = self._step("webhooks", {**contexts, "matrix": each}, **environ)
+            known = {**contexts, "matrix": each}
+            environment = filled(job["environment"]["name"], known)
+            if approved is not None and environment not in approved:
+                continue
+            found[environment] = self._step("webhooks", known, **environ)
         return found
 
     def interrupted(self, workflow: str, *, early: bool = False) -> Done:
@@ -300,13 +306,13 @@ class World:
         self.hold.release()
         return self._ended(process, temp)
 
-    def not_run(self, workflow: str, run: str, job: str = "webhooks", label: str = "") -> Done:
+    def not_run(self, workflow: str, run: str, environment: str = "") -> Done:
         """Run the step that reports a job that failed before its command."""
-        called = self.workflow("webhooks")["jobs"][job]
+        called = self.workflow("webhooks")["jobs"]["webhooks"]
         step = called["steps"][-1]
         contexts = self._contexts(workflow, "push", {}, {})
         contexts["github"]["run_id"] = run
-        contexts["matrix"] = {"label": label}
+        contexts["matrix"] = {"environment": environment}
         assert evaluate(step["if"], {**contexts, "failure": lambda: True})
         environ = self._variables(called, step, contexts)
         environ |= {**self.urls, "GITHUB_REPOSITORY": self.github.repository}
@@ -320,7 +326,11 @@ class World:
 
     def workflow(self, name: str) -> Any:
         """Return a workflow of `init --github`."""
-        return _parsed(workflows(self.setup)[f".github/workflows/{name}.yml"])
+        return _parsed(self.workflow_text(name))
+
+    def workflow_text(self, name: str) -> str:
+        """Return the text of a workflow of `init --github`."""
+        return workflows(self.setup)[f".github/workflows/{name}.yml"]
 
     def _contexts(
         self, workflow: str, name: str, event: Mapping[str, Any], inputs: Mapping[str, str]
@@ -376,7 +386,7 @@ class World:
         self, job: Mapping[str, Any], step: Mapping[str, Any], contexts: Mapping[str, Any]
     ) -> dict[str, str]:
         """Return the variables of the workflow, a job of it, and a step."""
-        found = {**self.workflow("webhooks")["env"], **job["env"], **step["env"]}
+        found = {**self.workflow("webhooks")["env"], **job.get("env", {}), **step["env"]}
         return {key: as_text(filled(str(value), contexts)) for key, value in found.items()}
 
     def call(self, what: str, **environ: str) -> Done:

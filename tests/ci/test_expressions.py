@@ -67,18 +67,19 @@ STARTS: Final = [
 ]
 """Whether a command starts for an event on a ref."""
 
-FOUND: Final = {"result": "success", "outputs": {"organizations": "1", "matrix": '{"include":[]}'}}
-NONE: Final = {"result": "success", "outputs": {"organizations": "0", "matrix": '{"include":[]}'}}
+MATRIX: Final = '{"include":[{"environment":"eu"}]}'
+FOUND: Final = {"result": "success", "outputs": {"matrix": MATRIX}}
+NONE: Final = {"result": "success", "outputs": {"matrix": ""}}
 SKIPPED: Final[Mapping[str, Any]] = {"result": "skipped", "outputs": {}}
 FAILED: Final[Mapping[str, Any]] = {"result": "failure", "outputs": {}}
 
 
 def contexts(
-    command: str, event: str, ref: str, organizations: Mapping[str, Any], **inputs: Any
+    command: str, event: str, ref: str, found: Mapping[str, Any], several: bool, **inputs: Any
 ) -> dict[str, Any]:
     """Return the contexts of a job of the called workflow, as GitHub creates them for an event.
 
-    `organizations` is the state of the job that finds the organizations.
+    `found` is the state of the job that finds the environments, if there are several.
     """
     github = {
         "event": {"repository": {"default_branch": "main"}},
@@ -89,7 +90,7 @@ def contexts(
         "server_url": "https://github.com",
         "token": "gh-token",
     }
-    setup = "several" if inputs["several"] else "one"
+    setup = "several" if several else "one"
     declared = PARSED[f"{setup}/webhooks.yml"][True]["workflow_call"]["inputs"]
     (caller,) = PARSED[f"{setup}/{command}-webhooks.yml"]["jobs"].values()
     given = {name: as_text(filled(value, {"inputs": {}})) for name, value in caller["with"].items()}
@@ -97,7 +98,7 @@ def contexts(
     return {
         "github": github,
         "inputs": {**defaults, **given, **inputs},
-        "needs": {"organizations": organizations, "webhooks": SKIPPED},
+        "needs": {"environments": found},
         "cancelled": lambda: False,
         "failure": lambda: False,
     }
@@ -115,19 +116,18 @@ def test_a_command_starts_for_its_events_only(
     several: bool,
     branch: str,
 ) -> None:
-    """With one file and with several, each command starts for its events, apply on one branch.
+    """With one environment and with several, each command starts for its events only.
 
-    No event that a fork can cause applies or gets secrets. Without organizations nothing starts.
+    No event that a fork can cause applies or gets secrets. Without environments nothing starts.
     """
     jobs = PARSED["one/webhooks.yml"]["jobs"]
-    known = contexts(
-        command, event, ref, FOUND if several else SKIPPED, several=several, branch=branch
-    )
-    assert libraries.evaluate(jobs["organizations"]["if"], known) is several
+    has_matrix = several and command == "apply"
+    known = contexts(command, event, ref, FOUND if has_matrix else SKIPPED, several, branch=branch)
+    assert libraries.evaluate(jobs["environments"]["if"], known) is has_matrix
     condition = jobs["webhooks"]["if"].strip()
     assert libraries.evaluate(condition, known) is starts
-    for organizations in (FAILED, NONE, SKIPPED) if several else ():
-        known["needs"]["organizations"] = organizations
+    for found in (FAILED, NONE) if has_matrix else ():
+        known["needs"]["environments"] = found
         assert not libraries.evaluate(condition, known)
 
 
@@ -143,10 +143,10 @@ def situations() -> Iterator[dict[str, Any]]:
     """Return the contexts of every event, with what can be missing present and missing."""
     states = (FOUND, NONE, SKIPPED, FAILED)
     for (command, event, ref, _), several in product(STARTS, (False, True)):
-        for index, organizations in enumerate(states):
-            known = contexts(command, event, ref, organizations, several=several)
+        for index, found in enumerate(states):
+            known = contexts(command, event, ref, found, several)
             known["secrets"] = {"CLOUDTRUTH_API_KEY": "key"} if index else {}
-            known["matrix"] = {"label": "eu", "file": "orgs/eu.yaml"} if several else {"label": ""}
+            known["matrix"] = {"environment": "eu" if several else ""}
             outputs = ({}, {"result": ""}, {"result": "applied", "matrix": "{}"})[index % 3]
             known["steps"] = {"run": {"outputs": outputs}} if index else {}
             known["failure"] = lambda failed=index % 2 == 1: failed

@@ -16,7 +16,7 @@ from reconciler.errors import CredentialError, UsageError
 from tests.ci.fake_github import FakeGitHub, refusal
 from tests.ci.support import client
 
-MARKER = Marker(kind=MarkerKind.PLAN, file="w.yaml", organization="o", digest="sha256:" + "1" * 64)
+MARKER = Marker(kind=MarkerKind.PLAN, file="w.yaml", digest="sha256:" + "1" * 64)
 
 
 def write(github: GitHub, number: int, *texts: str, marker: Marker = MARKER) -> None:
@@ -85,17 +85,18 @@ def test_the_author_is_the_user_of_the_token_or_the_workflow_bot(
     assert len([path for _, path in fake.log if path == "/graphql"]) <= 2
 
 
-def test_organizations_of_one_file_have_separate_comments(fake: FakeGitHub) -> None:
-    """A plan or failure of one organization changes only the comment of that organization."""
-    other = MARKER._replace(organization="p")
-    failure = MARKER._replace(organization="", digest=None)
+def test_setups_and_environments_have_separate_comments(fake: FakeGitHub) -> None:
+    """A plan or failure changes only the comment of its label, or without one of its files."""
+    others = [{"label": "p"}, {"file": "other.yaml"}, {"environment": "eu"}]
     with client(fake) as github:
-        write(github, 7, "failed", marker=failure)
         write(github, 7, "one")
-        write(github, 7, "two", marker=other)
-        assert texts(fake, 7) == ["one", "two"]
-        write(github, 7, "failed", marker=failure)
-    assert texts(fake, 7) == ["failed", "two"]
+        for other in others:
+            write(github, 7, str(other), marker=MARKER._replace(**other))
+        write(github, 7, "failed", marker=MARKER._replace(digest=None))
+    assert texts(fake, 7) == [
+        "failed",
+        *(f"**`p`**\n\n{others[0]}", str(others[1]), str(others[2])),
+    ]
 
 
 def test_an_invalid_list_is_an_error(fake: FakeGitHub) -> None:

@@ -1,243 +1,387 @@
-"""Several organizations in one repository: each has its own plan, review and apply."""
+"""Several organizations in one repository: one plan, one comment, an apply for each environment."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from reconciler.ci.marker import MarkerKind, decode
 from reconciler.ci.workflows import RequiredSecrets, Setup
 from reconciler.model import Scheme, SecretRef
 from tests.ci.fake_github import MAX_BODY
-from tests.ci.support import PUSH, SLACK, Done, World, world
-from tests.folders import write
+from tests.ci.support import PUSH, SLACK, Done, World, only, world
 
 BASE = (
     "defaults: {type: slack, event_types: [value_created], configuration: "
-    "{token: {env: SLACK_BOT_TOKEN}, username: CT}}\n"
-    "webhooks:\n  - {name: Audit, configuration: {channel: CHANNEL}}\n"
+    "{token: {env: SLACK_BOT_TOKEN}, username: CT, channel: CHANNEL}}\n"
+    "webhooks:\n  - {name: Audit}\n"
 )
+DEFAULT = "cloudtruth-production"
+ENVIRONMENTS = {"dev": DEFAULT, "production": "eu", "staging": DEFAULT}
+"""The environment of each organization of the stories; two share one."""
+
+
+def title(name: str) -> str:
+    """Return the name of an organization in CloudTruth."""
+    return name.title().replace("-", " ")
 
 
 class Organizations:
     """Organizations with a common base, and the pull requests for them."""
 
-    def __init__(self, here: World, labels: list[str]) -> None:
+    def __init__(self, here: World, environments: Mapping[str, str]) -> None:
         self.world = here
-        self.ids = {}
-        for label in labels:
-            made = here.emulator.store.add_organization(label.title())
-            here.emulator.store.add_user(made.id, key=f"ct-{label}-0123456789")
-            key = {"CLOUDTRUTH_API_KEY": f"ct-{label}-0123456789"}
-            here.environments[f"{label}-plan"] = key
-            here.environments[f"{label}-apply"] = {**key, "SLACK_BOT_TOKEN": SLACK}
-            self.ids[label] = made.id
-        token = SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN")
+        self.ids: dict[str, str] = {}
+        keys: dict[str, str] = {}
+        needs, texts = [], {"base.yaml": BASE.replace("CHANNEL", "general")}
+        for name, environment in environments.items():
+            made = here.emulator.store.add_organization(title(name))
+            variable = f"{name.upper().replace('-', '_')}_KEY"
+            keys[variable] = f"ct-{name}-0123456789"
+            here.emulator.store.add_user(made.id, key=keys[variable])
+            self.ids[name] = made.id
+            text = f"extends: ../base.yaml\norganization: {title(name)}\n"
+            text += f"api_key: {{env: {variable}}}\n"
+            if environment != DEFAULT:
+                text += f"github: {{environment: {environment}}}\n"
+            texts[f"orgs/{name}.yaml"] = text
+            token = SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN")
+            needs.append(
+                RequiredSecrets(
+                    name=title(name),
+                    references=(token,),
+                    key=variable,
+                    environment=None if environment == DEFAULT else environment,
+                )
+            )
+        here.environments["cloudtruth-plan"] = dict(keys)
+        for environment in set(environments.values()):
+            here.environments[environment] = {**keys, "SLACK_BOT_TOKEN": SLACK}
         here.secrets.clear()
         here.file = "orgs/"
         here.setup = Setup(
-            package=".",
-            file=here.file,
-            organizations=dict.fromkeys(labels, RequiredSecrets(references=(token,))),
+            package=".", file=here.file, organizations=tuple(needs), parents=("base.yaml",)
         )
         here.git("rm", "-q", "webhooks.yaml")
-        overlay = "extends: ../base.yaml\norganization: {}\n"
-        texts = {f"orgs/{label}.yaml": overlay.format(label.title()) for label in labels}
-        here.put({**texts, "base.yaml": BASE.replace("CHANNEL", "general")})
+        here.put(texts)
         self.before = here.git("rev-parse", "main^")
 
-    def propose(self, number: int, files: dict[str, str], home: str = "") -> dict[str, Done]:
-        """Open or update a pull request with these files."""
+    def text(self, name: str) -> str:
+        """Return the file of an organization."""
+        return (self.world.work / f"orgs/{name}.yaml").read_text()
+
+    def propose(self, number: int, files: Mapping[str, str] | None = None, home: str = "") -> Done:
+        """Open or update a pull request with these files, and plan it."""
         here = self.world
         here.topic(number)
-        here.put(files)
-        return here.run("plan", "pull_request", here.opened(number, home=home))
+        here.put(dict(files or {}))
+        return only(here.run("plan", "pull_request", here.opened(number, home=home)))
+
+    def change(self, number: int, channel: str, *names: str) -> Done:
+        """Plan a pull request that sets a channel in some organizations, or in the base."""
+        if not names:
+            return self.propose(number, {"base.yaml": BASE.replace("CHANNEL", channel)})
+        self.world.topic(number)
+        entry = f"webhooks: [{{name: Audit, configuration: {{channel: {channel}}}}}]\n"
+        texts = {name: re.sub(r"webhooks:.*\n", "", self.text(name)) + entry for name in names}
+        return self.propose(number, {f"orgs/{name}.yaml": text for name, text in texts.items()})
 
     def merge(self, number: int) -> None:
         self.before = self.world.git("rev-parse", "main")
         self.world.squash(number)
 
-    def push(self, **environ: str) -> dict[str, Done]:
-        """Run the apply workflow for the last merge."""
-        return self.world.run("apply", "push", {**PUSH, "before": self.before}, **environ)
+    def push(self, *jobs: str, **environ: str) -> dict[str, Done]:
+        """Run the apply workflow for the last merge; with `jobs`, only these are approved."""
+        self.world.git("checkout", "-q", "main")
+        event = {**PUSH, "before": self.before}
+        return self.world.run("apply", "push", event, approved=jobs or None, **environ)
 
     def channels(self) -> dict[str, list[str]]:
         """Return the channels of each organization's live webhooks."""
         rows = self.world.emulator.store.webhooks
         return {
-            label: [each["configuration"]["channel"] for each in rows(organization)]
-            for label, organization in self.ids.items()
+            name: [each["configuration"]["channel"] for each in rows(organization)]
+            for name, organization in self.ids.items()
         }
 
-    def set_channel(self, label: str, channel: str) -> None:
+    def set_channel(self, name: str, channel: str) -> None:
         """Change a live webhook directly."""
-        (row,) = self.world.emulator.store.webhooks(self.ids[label])
+        (row,) = self.world.emulator.store.webhooks(self.ids[name])
         row["configuration"]["channel"] = channel
         self.world.emulator.store.save(row)
+
+    def comments(self, number: int, kind: MarkerKind) -> list[str]:
+        """Return the texts of a kind of comments on a pull request."""
+        bodies = self.world.github.bodies(number)
+        return [
+            body.partition("\n")[2]
+            for body in bodies
+            if (marker := decode(body)) is not None and marker.kind is kind
+        ]
 
 
 @pytest.fixture
 def three(tmp_path: Path) -> Iterator[Organizations]:
-    """Three organizations whose webhooks are live as declared."""
+    """Three organizations in two environments, whose webhooks are live as declared."""
     with world(tmp_path, any_key=False) as made:
-        found = Organizations(made, ["dev", "production", "staging"])
+        found = Organizations(made, ENVIRONMENTS)
         settled = found.push(WEBHOOKS_REVIEWED_PLAN="ignore")
-        assert [each.outputs["result"] for each in settled.values()] == ["applied"] * 3
+        assert [each.outputs["result"] for each in settled.values()] == ["applied"] * 2, settled
         yield found
 
 
-def test_a_changed_parent_is_planned_and_applied_for_each(three: Organizations) -> None:
+def test_a_changed_parent_is_one_comment_and_a_job_for_each_environment(
+    three: Organizations,
+) -> None:
     """One stale organization fails with the command to continue; the others are applied."""
-    github = three.world.github
-    planned = three.propose(1, {"base.yaml": BASE.replace("CHANNEL", "alerts")})
-    assert [each.outputs["updates"] for each in planned.values()] == ["1", "1", "1"]
-    labels = list(planned)
-    assert labels == ["dev", "production", "staging"]
-    texts = [each.partition("\n")[2] for each in github.bodies(1)]
-    for label, text in zip(labels, texts, strict=True):
-        assert text.startswith(f"**`{label}`**\n\n### CloudTruth webhooks for `{label.title()}`: ")
+    here = three.world
+    planned = three.change(1, "alerts")
+    assert (planned.code, planned.outputs["updates"]) == (0, "3"), planned.stdout
+    (comment,) = three.comments(1, MarkerKind.PLAN)
+    assert "for 3 organizations: 0 to create, 3 to update, 0 to delete" in comment
+    assert "In 3 organizations: `Dev`, `Production`, `Staging`" in comment
+    assert comment.count("| `~` | `Audit`") == 1
+    assert "3 organizations: 3 to change. 3 to update, 0 to delete." in comment
 
     three.set_channel("staging", "by-hand")
     three.merge(1)
     done = three.push()
-    assert {label: each.code for label, each in done.items()} == {
-        "dev": 0, "production": 0, "staging": 6
-    }  # fmt: skip
-    assert done["staging"].outputs["failure-reason"] == "stale-plan"
+    assert {name: each.code for name, each in done.items()} == {DEFAULT: 7, "eu": 0}
+    assert done[DEFAULT].outputs["failure-reason"] == "stale-plan"
     assert three.channels() == {"dev": ["alerts"], "production": ["alerts"], "staging": ["by-hand"]}
-    comments = github.bodies(1)[3:]
-    applied = [each for each in comments if "**Applied** by [this run]" in each]
-    assert ["**`dev`**" in applied[0], "**`production`**" in applied[1]] == [True, True]
-    (failure,) = (each for each in comments if "### Failed: `stale-plan`" in each)
-    assert failure.partition("\n")[2].startswith("**`staging`**")
-    assert "-f organization=staging" in failure
-
-    assert three.world.follow(failure).outputs["result"] == "applied"
+    outcomes = three.comments(1, MarkerKind.OUTCOME)
+    assert "- `Dev`: **Applied** by [this run]" in outcomes[0]
+    assert "- `Staging`: **Not applied**" in outcomes[0] or "Staging" not in outcomes[0]
+    assert "`Production`" in outcomes[1] or "**Applied**" in outcomes[1]
+    (failure,) = three.comments(1, MarkerKind.FAILURE)
+    assert "### Failed: `stale-plan`" in failure
+    assert f"-f environment={DEFAULT}" in failure
+    assert here.follow(failure).outputs["result"] == "applied"
     assert three.channels()["staging"] == ["alerts"]
     again = three.push()
-    assert [each.outputs["result"] for each in again.values()] == ["converged"] * 3
+    assert {name: each.outputs["result"] for name, each in again.items()} == {
+        DEFAULT: "converged", "eu": "converged"
+    }  # fmt: skip
 
 
-@pytest.mark.parametrize("label", ["alerts", "renamed"])
-def test_a_changed_label_without_its_environments_is_not_applied(
-    three: Organizations, label: str
-) -> None:
-    """The label is that of the first file: another file before it, or a new name, changes it."""
-    three.world.topic(1)
-    if label == "renamed":
-        three.world.git("mv", "orgs/production.yaml", "orgs/renamed.yaml")
-    else:
-        write(three.world.work, {"orgs/alerts.yaml": "organization: Production\nwebhooks: []\n"})
-    planned = three.propose(1, {})
-    assert (planned[label].code, planned[label].outputs["result"]) == (0, "validated")
-    warned = f"the label changes from production to {label}: create {label}-plan and {label}-apply"
-    assert warned in planned[label].stdout
-    assert f"gh secret set CLOUDTRUTH_API_KEY --env {label}-plan" in planned[label].stdout
-    three.merge(1)
-    done = three.push()[label]
-    assert (done.code, done.outputs["failure-reason"]) == (4, "no-api-key")
-    assert f"gh secret set CLOUDTRUTH_API_KEY --env {label}-apply" in done.stdout
-    assert warned in done.stdout
-
-
-def test_a_review_is_valid_after_its_file_was_moved(three: Organizations) -> None:
-    """The plan is found under the old label, and gets its outcome there."""
-    here, text = three.world, (three.world.work / "orgs/dev.yaml").read_text()
-    changed = text + "webhooks: [{name: Audit, configuration: {channel: alerts}}]\n"
-    three.propose(1, {"orgs/dev.yaml": changed})
-    three.merge(1)  # its run is lost
-    here.topic(2)
-    here.git("mv", "orgs/dev.yaml", "orgs/qa.yaml")
-    for step in ("plan", "apply"):
-        here.environments[f"qa-{step}"] = here.environments[f"dev-{step}"]
-    assert three.propose(2, {})["qa"].code == 0
-    three.merge(2)
-    assert three.push()["qa"].outputs["result"] == "applied"
-    assert three.channels()["dev"] == ["alerts"]
-    outcome = here.github.bodies(1)[1]
-    assert "**`dev`**" in outcome
-    assert "**Applied** by [this run]" in outcome
-
-
-def test_only_organizations_that_changed_have_a_job(three: Organizations) -> None:
-    """If a later commit reverts a change, the plan of the organization is invalidated."""
-    file = "orgs/dev.yaml"
-    text = (three.world.work / file).read_text()
-    changed = text + "webhooks: [{name: Audit, configuration: {channel: alerts}}]\n"
-    assert list(three.propose(1, {file: changed})) == ["dev"]
-    back = three.propose(1, {file: text})
-    assert {label: each.outputs["result"] for label, each in back.items()} == {"dev": "no-changes"}
-    (comment,) = three.world.github.bodies(1)
+def test_only_organizations_that_changed_are_read(three: Organizations) -> None:
+    """If a later commit reverts a change, the plan of the organization is replaced."""
+    here, text = three.world, three.text("dev")
+    here.emulator.log.clear()
+    assert three.change(1, "alerts", "dev").outputs["updates"] == "1"
+    assert "for `Dev`" in three.comments(1, MarkerKind.PLAN)[0]
+    assert len(here.emulator.log) == 2  # the organization and its webhooks
+    back = three.propose(1, {"orgs/dev.yaml": text})
+    assert back.outputs["result"] == "no-changes"
+    (comment,) = three.comments(1, MarkerKind.PLAN)
     assert "no changes" in comment
-    assert three.propose(2, {"readme.md": "x"}) == {}
+    here.emulator.log.clear()
+    assert three.propose(2, {"readme.md": "x"}).code == 0
+    assert here.emulator.log == []
+    assert here.github.bodies(2) == []
 
 
 def test_a_merge_without_a_run_is_applied_by_the_next(three: Organizations) -> None:
-    """The run of pull request 1 is lost; the run of 2, of another organization, applies both."""
-    for number, label in enumerate(("dev", "staging"), 1):
-        text = (three.world.work / f"orgs/{label}.yaml").read_text()
-        changed = text + "webhooks: [{name: Audit, configuration: {channel: alerts}}]\n"
-        assert list(three.propose(number, {f"orgs/{label}.yaml": changed})) == [label]
+    """The run of pull request 1 is lost; that of 2, in the other environment, has jobs for both."""
+    for number, name in enumerate(("dev", "production"), 1):
+        assert three.change(number, "alerts", name).code == 0
         three.merge(number)
-    assert list(three.push()) == ["dev", "staging"]
-    assert three.channels() == {"dev": ["alerts"], "production": ["general"], "staging": ["alerts"]}
-    assert list(three.push()) == ["staging"]
+    assert set(three.push()) == {DEFAULT, "eu"}
+    assert three.channels() == {"dev": ["alerts"], "production": ["alerts"], "staging": ["general"]}
 
 
-def test_each_organization_has_its_drift_issue(three: Organizations) -> None:
-    """The issue of one organization closes while that of another stays open."""
+def test_a_job_that_waits_for_a_reviewer_applies_what_was_reviewed(three: Organizations) -> None:
+    """A second pull request merges while the job of an environment waits for the first one."""
+    three.change(1, "alerts")
+    three.merge(1)
+    assert set(three.push(DEFAULT)) == {DEFAULT}  # the other job waits
+    three.change(2, "pages", "production")
+    three.merge(2)
+    done = three.push("eu")["eu"]
+    assert (done.code, done.outputs["result"]) == (0, "applied"), done.stdout
+    assert three.channels() == {"dev": ["alerts"], "production": ["pages"], "staging": ["alerts"]}
+    first = three.comments(1, MarkerKind.OUTCOME)
+    assert "`Dev`, `Staging`: **Applied** by" in first[0]
+    assert "**Replaced** according to" in first[1]
+    assert "**Applied** by" in three.comments(2, MarkerKind.OUTCOME)[0]
+
+
+@pytest.mark.parametrize("first", ["eu", DEFAULT])
+def test_an_organization_that_moves_keeps_its_review(three: Organizations, first: str) -> None:
+    """A review waits while a second pull request moves its organization to another environment."""
     here = three.world
-    here.git("checkout", "-q", "main")
-    assert here.not_run("drift", "7", label="dev").code == 0
-    for label in ("dev", "staging"):
-        three.set_channel(label, "by-hand")
-    assert len(here.run("drift", "schedule", {})) == 3
-    not_run, dev, staging = here.github.issues
-    assert not_run["state"] == "closed"
-    assert dev["title"].startswith("CloudTruth webhooks (dev): drift")
-    assert here.follow(staging["body"]).outputs["result"] == "applied"
-    here.run("drift", "schedule", {})
-    assert (dev["state"], staging["state"]) == ("open", "closed")
+    three.change(1, "alerts", "dev")
+    three.merge(1)
+    moved = three.propose(2, {"orgs/dev.yaml": three.text("dev") + "github: {environment: eu}\n"})
+    assert moved.code == 0, moved.stdout
+    assert "changed-environment" in moved.stdout
+    assert "**policy relaxed**: `the GitHub environment changes" in here.github.bodies(2)[0]
+    three.merge(2)
+    three.push(first)
+    three.push()
+    assert three.channels()["dev"] == ["alerts"]
+    assert "**Applied** by" in three.comments(1, MarkerKind.OUTCOME)[0]
 
 
-@pytest.mark.parametrize(("name", "event"), [("apply", "push"), ("drift", "schedule")])
-def test_a_run_that_found_no_organization_has_an_issue(
-    three: Organizations, name: str, event: str
-) -> None:
-    """If the first job fails, the issue is about the files, and the next run closes it."""
+def test_an_environment_that_the_workflow_does_not_list_is_refused(three: Organizations) -> None:
+    """GitHub would create it without reviewers; nothing is applied for any organization."""
+    text = three.text("dev") + "github: {environment: Prod}\n"
     here = three.world
-    here.git("checkout", "-q", "main")
-    assert here.not_run(name, "7", job="organizations").code == 0
+    here.put({".github/workflows/apply-webhooks.yml": here.workflow_text("apply-webhooks")})
+    planned = three.propose(1, {"orgs/dev.yaml": text})
+    assert planned.code == 3
+    assert "names the environment 'Prod', which .github/workflows/apply-webhooks.yml does not" in (
+        planned.stdout
+    )
+    assert "webhooks init --github -f orgs/" in planned.stdout
+    three.merge(1)
+    done = three.push()
+    assert {name: each.outputs["failure-reason"] for name, each in done.items()} == {
+        DEFAULT: "invalid-configuration"
+    }
+    here.topic(2)
+    assert three.propose(2, {"orgs/dev.yaml": text.replace("Prod", "EU")}).code == 0
+
+
+def test_a_revoked_key_stops_one_organization(three: Organizations) -> None:
+    """The check fails and shows the plans of the others, which a merge applies."""
+    here = three.world
+    here.environments["cloudtruth-plan"]["DEV_KEY"] = "ct-revoked-0123456789"
+    planned = three.change(1, "alerts")
+    assert (planned.code, planned.outputs["failure-reason"]) == (4, "authentication")
+    (comment,) = three.comments(1, MarkerKind.PLAN)
+    assert "**not planned**: `Dev (orgs/dev.yaml): " in comment
+    assert "In 2 organizations: `Production`, `Staging`" in comment
+    three.merge(1)
+    done = three.push()
+    assert {name: each.code for name, each in done.items()} == {DEFAULT: 7, "eu": 0}
+    assert three.channels() == {"dev": ["general"], "production": ["alerts"], "staging": ["alerts"]}
+    (failure,) = three.comments(1, MarkerKind.FAILURE)
+    assert here.follow(failure).outputs["result"] == "applied"
+    assert three.channels()["dev"] == ["alerts"]
+
+
+def test_a_missing_key_stops_one_organization(three: Organizations) -> None:
+    """The failure names the variable and the command that sets it; the next run continues."""
+    here = three.world
+    three.change(1, "alerts")
+    key = here.environments[DEFAULT].pop("STAGING_KEY")
+    three.merge(1)
+    done = three.push()[DEFAULT]
+    assert (done.code, done.outputs["failure-reason"]) == (7, "no-api-key")
+    assert f"gh secret set STAGING_KEY --env {DEFAULT}" in done.stdout
+    assert three.channels()["staging"] == ["general"]
+    here.environments[DEFAULT]["STAGING_KEY"] = key
+    assert three.push()[DEFAULT].outputs["result"] == "applied"
+    assert three.channels()["staging"] == ["alerts"]
+    assert all("Resolved" in each for each in three.comments(1, MarkerKind.FAILURE))
+
+
+def test_an_organization_uses_only_its_own_secrets(three: Organizations) -> None:
+    """A file cannot name the secret of another organization in the same environment."""
+    here = three.world
+    dev, *others = here.setup.organizations
+    own = dev.__class__(name=dev.name, key=dev.key, references=())
+    here.setup = Setup(package=".", file=here.file, organizations=(own, *others))
+    planned = three.change(1, "alerts")
+    assert planned.code == 3
+    assert "env SLACK_BOT_TOKEN is not in the list of allowed secrets" in planned.stdout
+
+
+def test_names_cannot_inject_into_a_grouped_comment(tmp_path: Path) -> None:
+    """Names of organizations and webhooks are data in the comment, the summary and the log."""
+    with world(tmp_path, any_key=False) as made:
+        found = Organizations(made, ENVIRONMENTS)
+        evil = "x`|<!-- --> @all\\n::error::x"
+        made.put({"base.yaml": BASE.replace("CHANNEL", "g").replace("Audit", json.dumps(evil))})
+        done = found.change(1, "alerts")
+        assert "\n::error::x" not in done.stdout
+        (comment,) = found.comments(1, MarkerKind.PLAN) or [""]
+        assert "\n::error" not in comment
+
+
+def test_drift_is_one_issue(three: Organizations) -> None:
+    """The issue has a command for each environment, and closes when all are as declared."""
+    here = three.world
+    here.put({".github/workflows/apply-webhooks.yml": here.workflow_text("apply-webhooks")})
+    for name in ("dev", "production"):
+        three.set_channel(name, "by-hand")
+    assert only(here.run("drift", "schedule", {})).outputs["result"] == "drift"
     (issue,) = here.github.issues
-    assert "runs/7 failed before" in issue["body"]
-    here.run(name, event, PUSH)
+    assert issue["title"] == "CloudTruth webhooks: drift, 0 to create, 2 to update, 0 to delete"
+    assert "In 2 organizations: `Dev`, `Production`" in issue["body"]
+    for environment in (DEFAULT, "eu"):
+        (command,) = re.findall(rf"gh workflow run .* -f environment={environment}", issue["body"])
+        assert here.follow(command).outputs["result"] == "applied"
+    here.run("drift", "schedule", {})
     assert issue["state"] == "closed"
+
+
+def test_a_retired_organization_is_reported(three: Organizations) -> None:
+    """Its webhooks stay live; the others are not read."""
+    three.world.topic(1)
+    three.world.git("rm", "-q", "orgs/dev.yaml")
+    done = three.propose(1)
+    assert (done.code, "Dev is no longer declared" in done.stdout) == (0, True)
+
+
+def test_a_file_that_moves_with_a_change_is_applied(three: Organizations) -> None:
+    """The organization is found by its name, its plan by the id of its key."""
+    three.world.topic(1)
+    three.world.git("mv", "orgs/dev.yaml", "orgs/qa.yaml")
+    text = (three.world.work / "orgs/qa.yaml").read_text()
+    changed = text + "webhooks: [{name: Audit, configuration: {channel: alerts}}]\n"
+    assert three.propose(1, {"orgs/qa.yaml": changed}).outputs["updates"] == "1"
+    three.merge(1)
+    assert three.push()[DEFAULT].outputs["result"] == "applied"
+    assert three.channels()["dev"] == ["alerts"]
+
+
+def test_a_fork_is_checked_without_keys(three: Organizations) -> None:
+    """Nothing is read or commented; after the merge the digest applies it."""
+    here = three.world
+    here.emulator.log.clear()
+    three.world.topic(1)
+    done = three.propose(1, {"base.yaml": BASE.replace("CHANNEL", "alerts")}, home="eve/hooks")
+    assert (done.outputs["result"], here.emulator.log) == ("validated", [])
+    three.merge(1)
+    applied = three.push()
+    assert {each.code for each in applied.values()} == {6}
+    for failure in three.comments(1, MarkerKind.FAILURE):
+        assert here.follow(failure).outputs["result"] == "applied"
+    assert set(map(tuple, three.channels().values())) == {("alerts",)}
 
 
 @pytest.mark.slow
 def test_sixty_organizations_fit_in_one_pull_request(tmp_path: Path) -> None:
-    """Jobs, size of the matrix, comments and requests are those in docs/organizations.md."""
-    labels = [f"organization-{number:02}" for number in range(60)]
+    """One comment for a change of one field, at most four for a rotation of everything."""
+    names = [f"organization-{number:02}" for number in range(60)]
     with world(tmp_path, any_key=False) as made:
-        found = Organizations(made, labels)
-        planned = found.propose(1, {"base.yaml": BASE.replace("CHANNEL", "alerts")})
-        assert len(planned) == 60
-        assert {each.outputs["result"] for each in planned.values()} == {"planned"}
-        bodies = made.github.bodies(1)
-        assert len(bodies) == 60
-        assert max(map(len, bodies)) < MAX_BODY / 20
-        matrices = [each.read_text() for each in tmp_path.glob("run-*/output")]
-        (line,) = (
-            line
-            for text in matrices
-            for line in text.splitlines()
-            if line.startswith('{"include"') and len(json.loads(line)["include"]) == 60
-        )
-        assert len(line) < 7_000
-        assert len(made.github.log) <= 250
+        found = Organizations(made, dict.fromkeys(names, DEFAULT))
+        thirty = "".join(f"  - {{name: Hook {number}}}\n" for number in range(30))
+        base = BASE.replace("  - {name: Audit}\n", thirty).replace("CHANNEL", "general")
+        made.put({"base.yaml": base})
+        made.git("checkout", "-q", "main")
+        assert only(found.push(WEBHOOKS_REVIEWED_PLAN="ignore")).outputs["result"] == "applied"
+        start = time.monotonic()
+        planned = found.propose(1, {"base.yaml": base.replace("username: CT", "username: Bot")})
+        print(f"plan: {time.monotonic() - start:.1f} s")
+        assert planned.outputs["updates"] == "1800"
+        print("comments", [len(each) for each in made.github.bodies(1)])
+        rotated = base.replace("SLACK_BOT_TOKEN}", "SLACK_BOT_TOKEN, version: 2}")
+        made.git("checkout", "-q", "main")
+        planned = found.propose(2, {"base.yaml": rotated})
+        assert planned.outputs["updates"] == "1800"
+        sizes = [len(each) for each in made.github.bodies(2)]
+        print("rotation", sizes)
+        assert len(sizes) <= 4
+        assert max(sizes) <= MAX_BODY
+        found.merge(2)
         made.github.log.clear()
-        found.merge(1)
-        assert {each.outputs["result"] for each in found.push().values()} == {"applied"}
-        assert len(made.github.log) <= 400
+        assert only(found.push()).outputs["result"] == "applied"
+        assert len(made.github.log) <= 10

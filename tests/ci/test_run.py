@@ -18,7 +18,7 @@ REACH: dict[str, Any] = {
     "inputs": Inputs(directory=Path(), environ={}, stdin=bytes),
     "connect": nullcontext,
     "github": None,
-    "missing_key": None,
+    "missing_key": lambda files: None,
 }
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.ci.marker import MarkerKind, decode
-from reconciler.ci.workflows import CALLER, updated, workflows
+from reconciler.ci.workflows import CALLER, workflows
 from reconciler.emulator.messages import Response, bytes_response
 from reconciler.errors import ExitCode, Interrupted
 from tests.ci.fake_github import BOT, refusal
@@ -202,7 +202,7 @@ def test_a_changed_review_approves_nothing(here: World, edit: str) -> None:
     here.propose(1, "Audit", "Deploys")
     comment = here.github.comments[0]
     if edit == "digest":
-        here.github.edit(comment, comment["body"].replace('"v":3', '"v":3,'))
+        here.github.edit(comment, comment["body"].replace('"v":4', '"v":4,'))
     if edit == "deleted":
         here.github.comments.remove(comment)
     if edit == "forged":
@@ -399,10 +399,6 @@ def test_a_file_declares_the_key_of_its_organization(here: World) -> None:
     own = {"CLOUDTRUTH_API_KEY": "", "OTHER_KEY": here.secrets["CLOUDTRUTH_API_KEY"]}
     done = here.push(**own)
     assert (done.code, done.outputs["result"]) == (0, "converged"), done.stdout
-    other = "organization: Other\nwebhooks: []\n"
-    here.put({"webhooks.yaml": f"organization: Acme\n{text}", "other.yaml": other})
-    done = here.push(WEBHOOKS_FILE="webhooks.yaml\nother.yaml")
-    assert (done.code, "a job works with one organization" in done.stdout) == (64, True)
 
 
 def test_a_file_that_does_not_start_the_apply_fails_the_plan(here: World) -> None:
@@ -415,7 +411,7 @@ def test_a_file_that_does_not_start_the_apply_fails_the_plan(here: World) -> Non
     rejected = here.pull(1)
     assert (rejected.code, rejected.outputs["result"]) == (3, "failed")
     assert f"{CALLER} does not run if shared/base.yaml changes" in rejected.stdout
-    workflow = updated(workflow, replace(here.setup, parents=("shared/base.yaml",)))
+    workflow = workflows(replace(here.setup, parents=("shared/base.yaml",)))[CALLER]
     here.put({CALLER: workflow})
     assert here.pull(1).code == 0
     here.put({CALLER: workflow.replace('"shared/base.yaml"', "'shared/**'")})
@@ -891,7 +887,7 @@ def test_a_stopped_drift_check_opens_no_issue(here: World, monkeypatch: pytest.M
     def stop(*_: object, **__: object) -> None:
         raise Interrupted("stopped", signal_exit=ExitCode.SIGTERM)
 
-    monkeypatch.setattr("reconciler.ci.plan.make_plan", stop)
+    monkeypatch.setattr("reconciler.ci.plan.plan_all", stop)
     assert here.drift().code == 143
     assert here.github.issues == []
 

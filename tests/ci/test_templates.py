@@ -17,8 +17,9 @@ from reconciler.ci.workflows import (
     RequiredSecrets,
     Setup,
     default_branch,
+    is_edited,
     pinned,
-    updated,
+    settings_in,
     workflows,
 )
 from reconciler.cli.commands import ci
@@ -40,7 +41,7 @@ def env(*names: str) -> tuple[SecretRef, ...]:
 def one(*references: SecretRef, **values: Any) -> Setup:
     """Return the setup of a single organization."""
     return Setup(
-        **{"package": ".", "organizations": {"": RequiredSecrets(references=references)}, **values}
+        **{"package": ".", "organizations": (RequiredSecrets(references=references),), **values}
     )
 
 
@@ -48,7 +49,10 @@ SHIPPED = workflows(one(*env("PAGER_PASSWORD", "SLACK_BOT_TOKEN"), file="example
 SEVERAL = Setup(
     package=pinned("0" * 40)[0],
     file="orgs/",
-    organizations={"eu": RequiredSecrets(references=env("A")), "us": RequiredSecrets(key="US_KEY")},
+    organizations=(
+        RequiredSecrets(name="Acme EU", references=env("A"), environment="eu"),
+        RequiredSecrets(name="Acme US", key="US_KEY"),
+    ),
 )
 CALLERS = {"plan": "pull_request", "apply": "push", "drift": "schedule"}
 
@@ -104,24 +108,22 @@ def test_a_workflow_has_minimal_permissions(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CALLERS)
-def test_each_environment_has_one_command_and_organization(name: str) -> None:
-    """Only apply gets the secrets of the configuration; the others get a read-only key."""
+def test_plans_and_applies_have_separate_environments(name: str) -> None:
+    """Only apply gets the secrets of the configuration; the others get read-only keys."""
     (job,) = caller(name, SEVERAL)["jobs"].values()
     keys = {"CLOUDTRUTH_API_KEY", "US_KEY"}  # eu uses the default variable
     assert set(job["secrets"]) == (keys | {"A"} if name == "apply" else keys)
-    own = replace(SEVERAL, organizations={"us": SEVERAL.organizations["us"]})
-    (job,) = caller(name, own)["jobs"].values()
-    assert set(job["secrets"]) == {"US_KEY"}
     (single,) = caller(name)["jobs"].values()
-    expected = {"apply": ("cloudtruth-production", "eu-apply")}
     environments = [
         filled(called()["jobs"]["webhooks"]["environment"]["name"], contexts)
         for contexts in (
-            {"inputs": single["with"], "matrix": {"label": ""}},
-            {"inputs": job["with"], "matrix": {"label": "eu"}},
+            {"inputs": single["with"], "matrix": {"environment": ""}},
+            {"inputs": job["with"], "matrix": {"environment": "eu"}},
         )
     ]
-    assert tuple(environments) == expected.get(name, ("cloudtruth-plan", "eu-plan"))
+    expected = "cloudtruth-production" if name == "apply" else "cloudtruth-plan"
+    assert environments == [expected, "eu"]  # plan and drift have no matrix
+    assert job["with"].get("environments") == ("eu" if name == "apply" else None)
 
 
 @pytest.mark.parametrize("name", CALLERS)
@@ -146,10 +148,10 @@ def test_the_called_workflow_is_documented() -> None:
 
 
 def test_applies_are_queued_and_never_cancelled() -> None:
-    """Two merges give two applies in order; organizations and commands do not wait for others."""
+    """Two merges give two applies in order; environments and commands do not wait for others."""
     concurrency = called()["jobs"]["webhooks"]["concurrency"]
     assert (concurrency["cancel-in-progress"], concurrency["queue"]) == (False, "max")
-    for value in ("inputs.command", "matrix.label", "github.ref"):
+    for value in ("inputs.command", "matrix.environment || inputs.environment", "github.ref"):
         assert f"${{{{ {value} }}}}" in concurrency["group"]
     assert caller("plan")["concurrency"]["cancel-in-progress"] is True
 
@@ -194,23 +196,44 @@ def test_the_lists_are_exactly_the_references() -> None:
     assert {"A", "B"} <= set(step["env"])
 
 
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        (SETUP, SEVERAL),
-        (SEVERAL, SETUP),
-        (SETUP, replace(SETUP, branch="release", policies=("a.json", "b.json"))),
-    ],
-)
-def test_an_update_follows_the_configuration(old: Setup, new: Setup) -> None:
-    """File, branch, secrets, environments and policies follow the files; paths are added."""
-    expected = workflows(replace(new, package=old.package))
-    for name, text in workflows(old).items():
-        done, wanted = updated(text, new), expected[name]
-        if "paths: [" in text:
-            assert set(re.findall(r'"(.*?)"', wanted)) <= set(re.findall(r'"(.*?)"', done))
-            done, wanted = (re.sub("paths: .*", "", each) for each in (done, wanted))
-        assert done == wanted
+def test_each_organization_has_a_line_of_allowed_secrets() -> None:
+    """Secrets of one environment are visible to all its organizations."""
+    (step,) = (it for it in called(SEVERAL)["jobs"]["webhooks"]["steps"] if it["name"] == "Run")
+    assert step["env"]["WEBHOOKS_ALLOW_SECRETS"] == "Acme EU: env:A"
+    assert SEVERAL.environments == {
+        "cloudtruth-production": ("US_KEY",),
+        "eu": ("A", "CLOUDTRUTH_API_KEY"),
+    }
+
+
+SETTINGS = {
+    "runs-on: ubuntu-latest": "runs-on: [self-hosted, linux]",
+    'cron: "23 5 * * *"': 'cron: "7 6 * * 1"',
+    'branch: "main" #': 'branch: "release" #',
+    'policy: "" #': r'policy: "a.json\nb.json" #',
+    'environments: "" #': 'environments: "eu us" #',
+    "environment: cloudtruth-plan": "environment: reading",
+    "environment: cloudtruth-production": "environment: writing",
+    'WEBHOOKS_LOCK: "requirements/action.lock"': 'WEBHOOKS_LOCK: "other.lock"',
+}
+
+
+def test_settings_are_kept_and_other_edits_are_noticed() -> None:
+    """Settings are written again; any other edit, and a workflow of an earlier version, counts."""
+    texts = dict(workflows(SETUP))
+    for old, new in SETTINGS.items():
+        assert any(old in text for text in texts.values()), old
+        texts = {name: text.replace(old, new) for name, text in texts.items()}
+    assert not any(map(is_edited, texts.values()))
+    found = settings_in(texts.values())
+    setup = replace(SETUP, branch="release", policies=("a.json", "b.json"), settings=found)
+    again = workflows(setup)
+    for name, text in texts.items():
+        branches = text.replace('branches: ["main"]', 'branches: ["release"]')
+        assert again[name].replace('"a.json", "b.json", ', "") == branches
+    for name, text in texts.items():
+        assert is_edited(text.replace("name:", "name: My", 1)), name
+        assert is_edited(re.sub("# Written by.*\n", "", text)), name
 
 
 @pytest.mark.parametrize("value", ['a"b', "a\nb", "a\\b", "${{ secrets.X }}"])

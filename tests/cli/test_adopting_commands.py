@@ -13,7 +13,7 @@ import pytest
 from reconciler.emulator.store import Store
 from tests.cli.conftest import SECRETS, Cloud, File, Shell, expect
 from tests.emulated.variant import Variant
-from tests.folders import commit, git, write
+from tests.folders import write
 
 LOCAL = "--local"
 
@@ -354,35 +354,39 @@ def test_init_does_not_write_beside_declarations(
 
 
 def test_init_writes_workflows(shell: Shell, file: File, tmp_path: Path):
-    """Existing files are kept; the lists in edited ones are updated after confirmation."""
+    """Whole files are written after the difference is shown; --yes keeps settings, not edits."""
     before = file().read_text()
     done = shell("init", "--github")
     assert done.out.count("wrote .github/workflows/") == 4
     assert (tmp_path / "webhooks.yaml").read_text() == before
     for name in ("TOKEN", "PASSWORD"):
         assert f"  gh secret set {name} --env cloudtruth-production\n" in done.out
+    assert "gh secret list --env cloudtruth-production  # CLOUDTRUTH_API_KEY, PASSWORD" in done.out
+    assert "environments/cloudtruth-plan'" in done.out
     path = tmp_path / ".github/workflows/webhooks.yml"
     assert 'WEBHOOKS_ALLOW_SECRETS: "env:PASSWORD env:TOKEN"' in path.read_text()
     assert "TOKEN: ${{ secrets.TOKEN }}" in path.read_text()
-    kept = "existing ones keep their WEBHOOKS_PACKAGE and WEBHOOKS_LOCK"
-    expect(shell("init", "--github"), 0, kept, without=("wrote",))
+    expect(shell("init", "--github"), 0, without=("wrote",))
 
-    edited = path.read_text().replace("timeout-minutes: 30", "timeout-minutes: 7")
-    path.write_text(edited.replace("secrets.TOKEN }}", "secrets.OTHER }}"))
+    written = path.read_text().replace("ubuntu-latest", "ubuntu-24.04")
+    path.write_text(written)
     file(**{"{env: PASSWORD}": "{env: PAGER_PASSWORD}"})
     added = "+          PAGER_PASSWORD: ${{ secrets.PAGER_PASSWORD }}"
     expect(shell("init", "--github"), 8, "--yes", added)
     assert "PAGER_PASSWORD" not in path.read_text()
     assert shell("init", "--github", "--yes").code == 0
-    changed = set(path.read_text().splitlines()) ^ set(edited.splitlines())
+    changed = set(path.read_text().splitlines()) ^ set(written.splitlines())
     assert {each.strip() for each in changed} == {
-        "TOKEN: ${{ secrets.TOKEN }}",
-        "TOKEN: ${{ secrets.OTHER }}",
         *(f"{name}: {{required: false}}" for name in ("PASSWORD", "PAGER_PASSWORD")),
         *(f"{name}: ${{{{ secrets.{name} }}}}" for name in ("PASSWORD", "PAGER_PASSWORD")),
         'WEBHOOKS_ALLOW_SECRETS: "env:PASSWORD env:TOKEN"',
         'WEBHOOKS_ALLOW_SECRETS: "env:PAGER_PASSWORD env:TOKEN"',
     }
+    edited = path.read_text().replace("timeout-minutes: 30", "timeout-minutes: 7")
+    path.write_text(edited)
+    refused = "webhooks.yml: edits that are not settings are removed"
+    expect(shell("init", "--github", "--yes"), 8, refused, "-    timeout-minutes: 7")
+    assert path.read_text() == edited
 
 
 @pytest.mark.parametrize(
@@ -405,7 +409,7 @@ def test_init_reports_the_server_of_the_workflows(
 
 
 def test_init_writes_workflows_for_a_folder(shell: Shell, tmp_path: Path):
-    """Each organization has its environments; each command gets the key that the file declares."""
+    """Each environment gets the secrets of its organizations, and plans get all keys."""
     base = (
         "defaults: {configuration: {channel: general, username: CT}}\n"
         "webhooks: [{type: slack, name: A, event_types: [value_created]}]\n"
@@ -414,27 +418,41 @@ def test_init_writes_workflows_for_a_folder(shell: Shell, tmp_path: Path):
         "extends: ../base.yaml\norganization: NAME\n"
         "defaults: {configuration: {token: {env: NAME_TOKEN}}}\n"
     )
-    eu = overlay.replace("NAME", "eu") + "api_key: {env: EU_KEY}\n"
+    eu = overlay.replace("NAME", "eu") + "api_key: {env: EU_KEY}\ngithub: {environment: europe}\n"
     us = overlay.replace("NAME", "us")
     write(tmp_path, {"base.yaml": base, "orgs/eu.yaml": eu, "orgs/us.yaml": us})
     done = shell("init", "--github", "-f", "orgs/")
     assert done.code == 0, done.err
     commands = [
-        "EU_KEY --env eu-plan",
-        "EU_KEY --env eu-apply",
-        "eu_TOKEN --env eu-apply",
-        "CLOUDTRUTH_API_KEY --env us-plan",
-        "CLOUDTRUTH_API_KEY --env us-apply",
-        "us_TOKEN --env us-apply",
+        "CLOUDTRUTH_API_KEY --env cloudtruth-plan",
+        "EU_KEY --env cloudtruth-plan",
+        "CLOUDTRUTH_API_KEY --env cloudtruth-production",
+        "us_TOKEN --env cloudtruth-production",
+        "EU_KEY --env europe",
+        "eu_TOKEN --env europe",
     ]
     assert re.findall("gh secret set (.*?) *(?:#.*)?\n", done.out) == commands
     folder = tmp_path / ".github/workflows"
     texts = {each.name: each.read_text() for each in folder.iterdir()}
-    assert 'WEBHOOKS_ALLOW_SECRETS: "env:eu_TOKEN env:us_TOKEN"' in texts["webhooks.yml"]
+    allowed = r'WEBHOOKS_ALLOW_SECRETS: "eu: env:eu_TOKEN\nus: env:us_TOKEN"'
+    assert allowed in texts["webhooks.yml"]
     assert [text.count("EU_KEY: ${{ secrets.EU_KEY }}") for text in texts.values()] == [1] * 4
     assert 'paths: ["orgs/**", "base.yaml", ' in texts["apply-webhooks.yml"]
-    assert "environment: plan # LABEL-plan " in texts["drift-webhooks.yml"]
-    assert "Restrict eu-apply, us-apply to branch main, and add required reviewers" in done.out
+    assert 'environments: "europe" # ' in texts["apply-webhooks.yml"]
+    assert "Restrict cloudtruth-production, europe to branch main, and add required" in done.out
+
+
+def test_init_counts_the_secrets_of_an_environment(shell: Shell, tmp_path: Path):
+    """GitHub allows 100 in an environment; more organizations need another environment."""
+    texts = {
+        f"orgs/{number}.yaml": f"organization: o{number}\napi_key: {{env: K{number}}}\n"
+        "webhooks: []\n"
+        for number in range(101)
+    }
+    write(tmp_path, texts)
+    done = shell("init", "--github", "-f", "orgs/")
+    for name in ("cloudtruth-plan", "cloudtruth-production"):
+        assert f"{name} needs 101 secrets, more than GitHub's limit of 100" in done.out
 
 
 @pytest.mark.parametrize(
@@ -454,18 +472,6 @@ def test_init_rejects_keys_that_runners_do_not_have(
     done = shell("init", "--github", "-f", "orgs/")
     expect(done, 64, expected, "`api_key: {env: CLOUDTRUTH_API_KEY}`")
     assert not (tmp_path / ".github").exists()
-
-
-def test_init_warns_about_a_changed_label(shell: Shell, tmp_path: Path):
-    """The label selects environments, and changes with the first file of the organization."""
-    texts = {f"orgs/{each}.yaml": f"organization: {each}\nwebhooks: []\n" for each in ("eu", "us")}
-    write(tmp_path, texts)
-    git(tmp_path, "init", "-q", "-b", "main")
-    commit(tmp_path)
-    expect(shell("init", "--github", "-f", "orgs/"), 0, without=("label changes",))
-    write(tmp_path, {"orgs/alerts.yaml": texts["orgs/us.yaml"]})
-    done = shell("init", "--github", "-f", "orgs/", "--yes")
-    expect(done, 0, "warning: us: the label changes from us to alerts: create alerts-plan and ")
 
 
 def test_init_writes_branch_and_policies(shell: Shell, file: File, tmp_path: Path):

@@ -22,10 +22,11 @@ from reconciler.errors import (
 from reconciler.findings import Finding
 from reconciler.model import Organization
 from reconciler.planning.plan import Plan
+from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.planning.status import WebhookStatus, drift
 from reconciler.render import FINDINGS_RENDERERS, PLAIN, RENDERERS, LiveStatus, View
 from reconciler.render.layout import columns
-from reconciler.render.markdown import paged_plan, render_plan, render_report
+from reconciler.render.markdown import paged_run, render_plan, render_report
 from reconciler.render.quote import quote
 from reconciler.report import Report
 from tests.render.oracle import control_characters, read_markdown, runner_commands
@@ -234,22 +235,27 @@ def test_a_status_is_inert(
 
 @few
 @given(
-    plan=plans(),
+    plans=st.lists(plans(), min_size=1, max_size=3),
     limit=st.integers(4_000, 20_000),
     max_pages=st.integers(1, 4),
     extra=st.integers(0, 5_000),
 )
 def test_each_operation_is_on_one_page_or_omitted(
-    plan: Plan, limit: int, max_pages: int, extra: int
+    plans: list[Plan], limit: int, max_pages: int, extra: int
 ) -> None:
     """No page exceeds its limit, and the first one has the number of omitted operations."""
-    pages = paged_plan(plan, limit=limit, max_pages=max_pages, extra=lambda place: extra, foot=FOOT)
+    run = RunPlan(tuple(OrganizationResult(each.organization.name, value=each) for each in plans))
+    pages = paged_run(
+        run, limit=limit, max_pages=max_pages, extra=lambda found: extra * len(found), foot=FOOT
+    )
     assert 1 <= len(pages) <= max_pages
-    shown = [place for _, places in pages for place in places]
+    shown = [member for _, members in pages for member in members]
     assert len(shown) == len(set(shown))
-    for text, places in pages:
-        assert len(text) + extra * len(places) <= limit
-        for place in places:
-            assert quote(plan.operations[place].name).replace("|", "\\|") in text
-    assert ("**Not approved**" in pages[0][0]) is (len(shown) < len(plan.operations))
+    for text, members in pages:
+        assert len(text) + extra * len(members) <= limit
+        for number, place in members:
+            assert quote(plans[number].operations[place].name).replace("|", "\\|") in text
+            assert len(plans) == 1 or quote(plans[number].organization.name) in text
+    count = sum(len(each.operations) for each in plans)
+    assert ("**Not approved**" in pages[0][0]) is (len(shown) < count)
     assert FOOT in pages[0][0]

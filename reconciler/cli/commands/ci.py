@@ -14,18 +14,19 @@ import click
 
 from reconciler.api.origin import Network
 from reconciler.ci.apply import apply
+from reconciler.ci.concerned import matrix
 from reconciler.ci.github import GitHub
-from reconciler.ci.matrix import matrix
 from reconciler.ci.plan import drift, plan, validate
 from reconciler.ci.run import JobResult, read_run
 from reconciler.cli.commands.plan import apply_options
-from reconciler.cli.connection import Progress, connected
+from reconciler.cli.connection import Progress, connected_all
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, Interrupted, OutputError, ReconcilerError, UsageError
 from reconciler.model import Scheme, Secret
 from reconciler.render import RENDERERS
 from reconciler.source.text import in_quotes, masked
+from reconciler.workflow.inputs import OrganizationFiles
 
 _COMMANDS: Final = {each.__name__: each for each in (validate, plan, apply, drift, matrix)}
 
@@ -65,7 +66,7 @@ def run(session: Session, what: str | None, **own: str | None) -> int:
         webhooks ci apply
         # on a schedule
         webhooks ci drift
-        # a job for each organization that changed
+        # a job for each GitHub environment with changes
         webhooks ci matrix -f organizations
     """
     try:
@@ -91,19 +92,29 @@ def _job_result(session: Session, what: str | None, own: Mapping[str, str | None
     if name not in _COMMANDS:
         message = f"invalid value {in_quotes(name)} for the input `command`"
         raise UsageError(message, hint=f"set it to one of: {', '.join(_COMMANDS)}")
-    missing = None
-    if name != "matrix":
-        group = session.only_organization("a job")
-        key = group.api_key
-        if key is not None and not session.local:
-            path, is_file = session.inputs.directory / key.name, key.scheme is Scheme.FILE
-            if not (path.exists() if is_file else environ.get(key.name, "").strip()):
-                # Jobs from forks, or before the keys are set, only check the files.
-                missing, session.group = masked(key.name), None
-    settings = session.settings
+    if "WEBHOOKS_EARLIER_LABEL" in environ and environ.get("WEBHOOKS_LABEL"):
+        raise UsageError(
+            "these workflows are of an earlier version, with a job for each organization",
+            hint="run `webhooks init --github`, see docs/organizations.md",
+        )
     session.inputs = session.inputs._replace(
         apply_options=apply_options(session, session.files, ())
     )
+
+    def missing_key(files: OrganizationFiles) -> str | None:
+        """Return the variable or file of an organization's key, if it has no value.
+
+        Jobs from forks, or before the keys are set, only check the files.
+        """
+        key = files.api_key
+        if session.local:
+            return None
+        if key is None:
+            return None if session.settings_of(files).key else "CLOUDTRUTH_API_KEY"
+        path, is_file = session.inputs.directory / key.name, key.scheme is Scheme.FILE
+        has_value = path.exists() if is_file else environ.get(key.name, "").strip()
+        return None if has_value else masked(key.name)
+
     with ExitStack() as stack:
         github, repository = None, environ.get("GITHUB_REPOSITORY", "")
         if environ.get("GITHUB_TOKEN") and repository:
@@ -114,16 +125,14 @@ def _job_result(session: Session, what: str | None, own: Mapping[str, str | None
             network = Network(clock=clock, environment=environ, observer=progress.observe)
             github = GitHub(repository=repository, token=token, network=network, clean=clean)
             stack.callback(github.close)
-        if not session.local and settings.key is None:
-            missing = missing or "CLOUDTRUTH_API_KEY"
         found = read_run(
             {name.replace("_", "-"): value or "" for name, value in own.items()},
             environ,
             _read_event(environ),
             inputs=session.inputs,
-            connect=lambda: connected(session),
+            connect=lambda targets: connected_all(session, targets),
             github=github,
-            missing_key=missing,
+            missing_key=missing_key,
         )
         return _COMMANDS[name](found)
 
@@ -157,7 +166,7 @@ def _write_outputs(session: Session, result: JobResult) -> bool:
     plan = document = ""
     if result.plan is not None and (folder := environ.get("RUNNER_TEMP")):
         plan = os.path.join(folder, f"webhooks-plan-{secrets.token_hex(4)}.json")
-        document = RENDERERS["json"]().render_plan(result.plan)
+        document = RENDERERS["json"]().render_run(result.plan)
     end = f"end-{secrets.token_hex(16)}"  # random, so that no value can set another output
     values = {**result.outputs, "plan-json": plan}
     outputs = "".join(f"{key}<<{end}\n{each}\n{end}\n" for key, each in values.items())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from difflib import unified_diff
@@ -16,7 +15,6 @@ from typing import Final
 from reconciler import workflow
 from reconciler.api.origin import DEFAULT_SERVER, Origin
 from reconciler.ci import workflows
-from reconciler.ci.matrix import labeled, labels_before
 from reconciler.cli.commands.export import TOKEN, parse_tokens, print_notes, require_usernames
 from reconciler.cli.connection import connected
 from reconciler.cli.options import Option, command
@@ -26,19 +24,22 @@ from reconciler.findings import Finding, Severity
 from reconciler.model import Live, Organization, Scheme, SecretRef
 from reconciler.render import RENDERERS
 from reconciler.render.quote import quote
-from reconciler.render.words import plural
+from reconciler.render.words import plural, shorten
 from reconciler.settings import LOCAL_SERVER
 from reconciler.source.allowed import parse_reference
 from reconciler.source.elsewhere import beside
 from reconciler.source.export import SLACK_TOKEN, Tokens, export
 from reconciler.source.files import DEFAULT_FILE, default_path
-from reconciler.source.history import commit_of, git_in
+from reconciler.source.history import git_in
 from reconciler.source.rendered import scalar
 from reconciler.source.secrets import references
 from reconciler.source.write import FileKind, check_kind, write_atomically
 
 _MAX_QUESTIONS: Final = 12
 """User names whose token `init` asks for; the others keep separate references."""
+
+_MAX_SECRETS: Final = 100
+"""The maximum number of secrets of an environment on GitHub."""
 
 _UNSET: Final = "# organization: Acme"
 """The line of the starter that is replaced if there is an API key."""
@@ -122,23 +123,24 @@ def run(
     steps = _write_configuration(session, target, file, tokens, yes=yes) if is_new else []
     add_workflows = f"run `webhooks init{file} --github`"
     if github:
-        before = directory / workflows.CALLER
-        text = before.read_text(encoding="utf-8", errors="replace") if before.is_file() else ""
-        policies = policy or workflows.setting_lines(text, "policy")
-        applied = branch or next(
-            iter(workflows.setting_lines(text, "branch")),
-            workflows.default_branch(git_in(directory)),
-        )
-        organizations, parents = _organizations(session, target, policies, applied)
+        existing = [directory / name for name in workflows.NAMES]
+        texts = [path.read_text("utf-8", "replace") for path in existing if path.is_file()]
+        settings = dict(workflows.settings_in(texts))
+        if commit is not None:
+            settings |= {"package": installed, "lock": lock}
+        policies = policy or tuple(filter(None, settings.get("policy", "").split(r"\n")))
+        default = settings.get("branch") or workflows.default_branch(git_in(directory))
+        organizations, parents = _organizations(session, target, policies)
         setup = workflows.Setup(
             package=installed,
             lock=lock,
             file=target,
-            branch=applied,
+            branch=branch or default,
             organizations=organizations,
             parents=parents,
             policies=policies,
             server=_server_of_workflows(session),
+            settings=settings,
         )
         _write_workflows(session, setup, yes=yes)
         console.result(_instructions(setup))
@@ -155,18 +157,28 @@ def run(
 
 def _instructions(setup: workflows.Setup) -> str:
     """Return what to set up in GitHub."""
-    pairs = zip(*map(workflows.environments_of, setup.organizations), strict=True)
-    plans, applies = (", ".join(each) for each in pairs)
+    applies = ", ".join(setup.environments)
     commands = "\n".join(f"  {line}" for line in setup.commands)
+    many = "".join(
+        f"\n{name} needs {len(secrets)} secrets, more than GitHub's limit of 100: give\n"
+        "some of its organizations another environment with `github: {environment: NAME}`."
+        for name, secrets in {setup.plan_environment: setup.keys, **setup.environments}.items()
+        if len(secrets) > _MAX_SECRETS
+    )
+    checks = "\n".join(
+        f"  gh secret list --env {name}  # {shorten(secrets, 10)}"
+        for name, secrets in {setup.plan_environment: setup.keys, **setup.environments}.items()
+    )
     return f"""\
-New workflows install {setup.package}
-(existing ones keep their WEBHOOKS_PACKAGE and WEBHOOKS_LOCK).
-Create these environments in GitHub: {plans}, {applies}.
+The workflows install {setup.settings.get("package", setup.package)}
+Create these environments in GitHub: {setup.plan_environment}, {applies}.
 Restrict {applies} to branch {quote(setup.branch)}, and add required reviewers:
-they are the security boundary. Then run:
+they are the security boundary. The commands:
 {commands}
 You can set a webhook's secret later: apply needs it only to create the
-webhook or to change its `configuration`.
+webhook or to change its `configuration`.{many}
+To see which names are missing:
+{checks}
 Each step is explained in {workflows.GUIDE}"""
 
 
@@ -299,28 +311,38 @@ def _ask_reference(session: Session, noun: str, default: SecretRef) -> SecretRef
 
 
 def _write_workflows(session: Session, setup: workflows.Setup, *, yes: bool) -> None:
-    """Write missing workflows and update existing ones, which are shown and confirmed first.
+    """Write the workflows; differences to existing ones are shown and confirmed first.
 
-    Raises NotConfirmedError, and UsageError for another file with that name.
+    Settings are kept, other edits are not: --yes refuses to remove them. Raises NotConfirmedError,
+    and UsageError for another file with that name.
     """
     directory, console = session.process.directory, session.console
     texts: dict[str, str] = {}
-    asks = False
+    changed, edited = False, list[str]()
     for name, text in workflows.workflows(setup).items():
-        path, new = directory / name, text
+        path = directory / name
         check_kind(path, FileKind.WORKFLOW)
         if path.exists():
             old = path.read_text(encoding="utf-8")
-            new = workflows.updated(old, setup)
-            if new == old:
+            if text == old:
                 console.info(f"kept {name}, which is up to date")
                 continue
-            asks = not yes
-            lines = unified_diff(old.splitlines(), new.splitlines(), name, name, lineterm="")
+            changed = True
+            if workflows.is_edited(old):
+                edited.append(name)
+            lines = unified_diff(old.splitlines(), text.splitlines(), name, name, lineterm="")
             console.result("\n".join(lines))
-        texts[name] = new
-    if asks:
-        session.confirm("Update these workflows?", consequence="no workflow was written")
+        texts[name] = text
+    if edited:
+        names = ", ".join(edited)
+        console.message("warning", f"{names}: edits that are not settings are removed, see above")
+        if yes:
+            raise NotConfirmedError(
+                "these workflows have edits, or are of an earlier version: no workflow was written",
+                hint="read the difference, and run the command without --yes",
+            )
+    if changed and not yes:
+        session.confirm("Write these workflows?", consequence="no workflow was written")
     for name, text in texts.items():
         _write(session, name, text)
 
@@ -348,27 +370,24 @@ def _write(session: Session, name: str, text: str) -> None:
 
 
 def _organizations(
-    session: Session, target: str, policies: tuple[str, ...], branch: str
-) -> tuple[Mapping[str, workflows.RequiredSecrets], tuple[str, ...]]:
-    """Return the secrets of each organization in the files by its label, and the files' parents.
+    session: Session, target: str, policies: tuple[str, ...]
+) -> tuple[tuple[workflows.RequiredSecrets, ...], tuple[str, ...]]:
+    """Return the secrets of each organization in the files, and the files' parents.
 
-    The files must conform to the policies. The label is empty if there is only one. A label that
-    differs from that on the branch gets a warning. Raises ConfigurationError, UsageError.
+    The files must conform to the policies. Raises ConfigurationError, UsageError.
     """
     asked = session.inputs._replace(
         paths=(target,), allow_secrets=(), strict=False, policies=policies
     )
-    found: dict[str, workflows.RequiredSecrets] = {}
+    found: list[workflows.RequiredSecrets] = []
     parents: set[str] = set()
-    warnings: list[Finding] = []
-    groups = labeled(asked, (target,))
-    for label, group in groups.items():
-        checked = workflow.load(group.inputs)
+    warnings: dict[Finding, None] = {}
+    for source in workflow.load_all(asked):
+        group, checked = source.files, source.checked
         declared = checked.loaded
-        warnings += [each for each in declared.findings if each.severity is Severity.WARNING]
+        warnings |= {each: None for each in declared.findings if each.severity is Severity.WARNING}
         parents.update(declared.parents)
-        secrets = {each._replace(version=None) for each in references(checked.desired.webhooks)}
-        needs, key = workflows.RequiredSecrets(references=tuple(secrets)), group.api_key
+        key = group.api_key
         if group.profile is not None or (key is not None and key.scheme is not Scheme.ENV):
             what, kind = ("profile", "in cli.yml") if key is None else ("api_key", "a file")
             raise UsageError(
@@ -376,17 +395,14 @@ def _organizations(
                 "have; no workflow was written",
                 hint="refer to a variable instead: `api_key: {env: CLOUDTRUTH_API_KEY}`",
             )
-        found[label] = needs if key is None else replace(needs, key=key.name)
+        secrets = {each._replace(version=None) for each in references(checked.desired.webhooks)}
+        needs = workflows.RequiredSecrets(
+            name=group.organization or "",
+            references=tuple(secrets),
+            environment=checked.desired.environment,
+        )
+        found.append(needs if key is None else replace(needs, key=key.name))
     if warnings:
-        session.warn(warnings)
+        session.warn(list(warnings))
         session.console.message("warning", "in the workflows these warnings are errors: fix them")
-    if len(found) > 1:
-        tip = commit_of(branch, asked.git) or ""
-        before = labels_before(asked, (target,), tip)
-        for new, group in groups.items():
-            if (old := before.get(group.organization, new)) != new:
-                name = quote(group.organization or "no organization")
-                session.console.message("warning", f"{name}: {workflows.label_change(old, new)}")
-    else:
-        found = dict(zip([""], found.values(), strict=True))
-    return found, tuple(sorted(parents))
+    return tuple(found), tuple(sorted(parents))

@@ -1,0 +1,239 @@
+"""Which organizations a run reads: those that a change, a plan or a failure concerns.
+
+A job reads only these, so that a change of one organization does not wait for all others, or fail
+because of them. If the earlier files cannot be read, all organizations are concerned.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import posixpath
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+from reconciler.ci.github import Pull
+from reconciler.ci.marker import MarkerKind, Post, Subject
+from reconciler.ci.reviews import merged_pulls, read_reviews, with_comments
+from reconciler.ci.run import JobResult, Run, reporting
+from reconciler.errors import ConfigurationError, UsageError
+from reconciler.model import Desired, Scheme
+from reconciler.source.files import file_matcher
+from reconciler.source.history import NoBaseError, read_revision
+from reconciler.source.lint import Rules
+from reconciler.source.load import load_parsed, parse_files
+from reconciler.source.secrets import references
+from reconciler.workflow import Source, load_all
+from reconciler.workflow.inputs import OrganizationFiles, organizations
+
+RESOLVED: Final = "resolved"
+"""The code in the marker of a failure that was resolved."""
+
+_MAX_JOBS: Final = 256
+"""The maximum number of jobs in a matrix on GitHub."""
+
+
+def matrix(run: Run) -> JobResult:
+    """Return the environments with concerned organizations, as the output `matrix`.
+
+    With an environment as input, only that one. Invalid files and unknown environments are reported
+    by the job of the first environment. Raises UsageError for an environment that is not listed.
+    """
+    listed = {name.casefold(): name for name in run.environments}
+    findings: list[Any] = []
+    if run.environment or run.expect_digest is not None:
+        if run.environment.casefold() not in listed:
+            raise UsageError(
+                f"the input `environment` is {run.environment!r}, which the workflow does not list",
+                hint=f"set it to one of: {', '.join(run.environments)}",
+            )
+        names = [listed[run.environment.casefold()]]
+    else:
+        try:
+            sources = load_all(run.inputs._replace(policies=()))
+            held = concerned_by_push(run, sources)
+            names = [listed[environment_of(run, source).casefold()] for source in held]
+        except (ConfigurationError, KeyError):
+            names = [*run.environments[:1]]
+    names = list(dict.fromkeys(names))
+    if len(names) > _MAX_JOBS:
+        message = f"{len(names)} environments exceed the limit of {_MAX_JOBS} jobs in a matrix"
+        raise UsageError(message, hint="let several organizations use one environment")
+    if run.github is not None:
+        with reporting(findings, "could not close an issue"):
+            issues = [each for each in run.github.open_issues() if run.is_not_run(each, "apply")]
+            run.github.close_issues(issues, f"Resolved: {run.link} found the environments.")
+    include = [{"environment": name} for name in names]
+    return JobResult(
+        status="validated",
+        findings=findings,
+        heading=f"Environments with changes: {', '.join(names) or 'none'}",
+        extra_outputs={
+            "matrix": json.dumps({"include": include}, separators=(",", ":")) if names else ""
+        },
+    )
+
+
+def environment_of(run: Run, source: Source) -> str:
+    """Return the GitHub environment of an organization; empty if the workflow passes none."""
+    return source.checked.desired.environment or next(iter(run.environments), "")
+
+
+def of_environment(run: Run, sources: Sequence[Source]) -> tuple[Source, ...]:
+    """Return the organizations of the run's environment, all without one."""
+    mine = run.environment.casefold()
+    return tuple(
+        source for source in sources if not mine or environment_of(run, source).casefold() == mine
+    )
+
+
+def subject_of(source: Source) -> Subject:
+    """Return an organization, before its key is used."""
+    return Subject(declared=source.files.organization or "")
+
+
+def concerned_by_push(run: Run, sources: Sequence[Source]) -> tuple[Source, ...]:
+    """Return the concerned organizations of an apply, with what their merged reviews need.
+
+    Also those with a review that is not settled, or a failure that is not resolved: a push without
+    a review may have changed them.
+    """
+    if len(sources) == 1 or not run.base_commit:
+        return tuple(sources)
+    pulls: Sequence[Pull] = ()
+    posts: list[Post] = []
+    if run.github is not None:
+        subjects = [subject_of(source) for source in sources]
+        pulls = with_comments(run, merged_pulls(run, run.branch), subjects)
+        posts += (post for pull in pulls for post in pull.comments)
+        posts += run.github.open_issues()
+    failed = [known for post in posts if is_failure(run, post) for known in post.marker.subjects]
+
+    def is_waiting(subject: Subject) -> bool:
+        reviews = read_reviews(run, pulls, subject)
+        return any(each.pending for each in reviews) or any(map(subject.is_same, failed))
+
+    # The oldest pull request is the last one that was settled: later pushes may have had no run.
+    bases = [run.base_commit, *(pull.merge_commit for pull in pulls[-1:])]
+    return _concerned(run, sources, bases, is_waiting)
+
+
+def is_failure(run: Run, post: Post) -> bool:
+    """Return whether a comment or issue of this setup is about a failure that is not resolved."""
+    marker = post.marker
+    if marker.kind is not MarkerKind.FAILURE or marker.code == RESOLVED:
+        return False
+    return marker._replace(environment="").same_subject(run.marker(MarkerKind.PLAN))
+
+
+def concerned_by_change(
+    run: Run, sources: Sequence[Source], planned: Iterable[Subject] = ()
+) -> tuple[Source, ...]:
+    """Return the organizations whose plan a change concerns; `planned` already have a plan on it.
+
+    So a commit that reverts a change replaces its plan.
+    """
+    known = list(planned)
+    is_planned = lambda subject: any(map(subject.is_same, known))  # noqa: E731
+    return _concerned(run, sources, [run.base_commit], is_planned)
+
+
+def _concerned(
+    run: Run,
+    sources: Sequence[Source],
+    bases: Iterable[str],
+    is_waiting: Callable[[Subject], bool],
+) -> tuple[Source, ...]:
+    if len(sources) == 1:
+        return tuple(sources)
+    changed: set[str | None] = set()
+    for base in bases:
+        files, before = changed_since(run, base), organizations_before(run, base)
+        if files is None or before is None or not files.isdisjoint(run.inputs.policies):
+            return tuple(sources)
+        for source in sources:
+            now, name = source.checked.desired, source.files.organization
+            secrets = {ref.name for ref in references(now.webhooks) if ref.scheme is Scheme.FILE}
+            known = before.get(name)
+            is_same = known is not None and _effective(*known) == _effective(source.files, now)
+            if not is_same or not files.isdisjoint(map(posixpath.normpath, secrets)):
+                changed.add(name)
+    return tuple(
+        source
+        for source in sources
+        if source.files.organization in changed or is_waiting(subject_of(source))
+    )
+
+
+def _effective(files: OrganizationFiles, desired: Desired) -> Any:
+    """Return what determines a plan, without positions and comments."""
+    policy = desired.policy
+    webhooks = sorted(desired.webhooks, key=lambda webhook: (webhook.name, webhook.id or ""))
+    return (
+        webhooks,
+        sorted((each.name, each.id or "") for each in desired.absent),
+        policy.scopes,
+        {pattern.glob for pattern in policy.ignore},
+        {pattern.glob for pattern in policy.protect},
+        policy.max_deletes,
+        desired.literals,
+        desired.environment,
+        files.api_key,
+        files.profile,
+    )
+
+
+def organizations_before(
+    run: Run, base: str
+) -> Mapping[str | None, tuple[OrganizationFiles, Desired]] | None:
+    """Return the files of each organization before the change; None if they cannot be read."""
+    commit = merge_base(run, base)
+    inputs = run.inputs
+    if commit is None:
+        return None
+    found: dict[str | None, tuple[OrganizationFiles, Desired]] = {}
+    with suppress(NoBaseError, ConfigurationError):
+        read = read_revision(commit, run.paths, directory=inputs.directory, git=inputs.git)
+        for group in organizations(inputs._replace(parsed=parse_files(read))):
+            assert group.inputs.parsed is not None
+            # This run's options do not apply to earlier files.
+            rules = Rules(allow_literal_secrets=True)
+            desired = load_parsed(group.inputs.parsed, rules).desired
+            if desired is not None:
+                found[group.organization] = (group, desired)
+        return found
+    return None
+
+
+def merge_base(run: Run, base: str) -> str | None:
+    """Return the commit before the change, None if it is not known."""
+    found = run.inputs.git(["merge-base", base, "HEAD"]) if base else None
+    return None if found is None else found.decode("ascii").strip()
+
+
+def changed_since(run: Run, base: str) -> frozenset[str] | None:
+    """Return the files that changed since a commit, None if they are not known."""
+    command = ["diff", "--no-renames", "--name-only", "-z", f"{base}...HEAD"]
+    found = run.inputs.git(command) if base else None
+    if found is None:
+        return None
+    return frozenset(run.relative(filter(None, os.fsdecode(found).split("\0"))))
+
+
+def input_matcher(run: Run, sources: Iterable[Source] = ()) -> Callable[[str], bool]:
+    """Return a predicate for files in the paths of the configuration, and those that it reads."""
+    names = read_files(run, sources)
+    folders = [file_matcher(each, run.inputs.directory) for each in run.paths]
+    return lambda name: name in names or any(each(name) for each in folders)
+
+
+def read_files(run: Run, sources: Iterable[Source]) -> frozenset[str]:
+    """Return all files that a run reads: the configuration, its parents, secrets and policies."""
+    names = set(run.inputs.policies)
+    for source in sources:
+        loaded = source.checked.loaded
+        refs = references(source.checked.desired.webhooks)
+        names |= {*loaded.documents, *loaded.parents}
+        names |= {each.name for each in refs if each.scheme is Scheme.FILE}
+    return frozenset(map(posixpath.normpath, names))
