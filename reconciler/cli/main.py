@@ -22,6 +22,7 @@ _SUMMARIES: Final = {
     "plan": "Show what apply would do; change nothing.",
     "apply": "Make CloudTruth match the files.",
     "status": "Show each webhook's drift, declaration and last delivery error.",
+    "drift": "Show what changed live; revert or accept it.",
     "check": "Check whether messages arrive: last deliveries, Slack, a proof.",
     "export": "Write the live webhooks as YAML.",
     "slack": "Create the Slack app behind the webhooks.",

@@ -301,21 +301,29 @@ def _malformed_secrets(pair: _Pair, options: PlanOptions) -> Iterator[Finding]:
         )
 
 
-def _rename_hints(operations: Iterable[Operation]) -> Iterator[Finding]:
-    """Yield a hint for each delete and create that look like a rename.
+def rename_pairs(operations: Sequence[Operation]) -> Iterator[tuple[int, int]]:
+    """Yield the indexes of each create and delete that look like a rename.
 
     Only if exactly one delete and one create have the same type, events and visible configuration.
     """
-    alike: dict[Hashable, list[Operation]] = {}
-    for operation in operations:  # creates precede these deletes
+    alike: dict[Hashable, list[int]] = {}
+    for index, operation in enumerate(operations):  # creates precede these deletes
         match operation:
             case Create(after=webhook) | Delete(reason=Reason.NOT_DECLARED, before=webhook):
                 values = tuple(sorted(visible(webhook).items()))
                 key = (webhook.type, webhook.event_types, values)
-                alike.setdefault(key, []).append(operation)
+                alike.setdefault(key, []).append(index)
     for group in alike.values():
-        match group:
-            case [Create(after=new), Delete(before=old)]:
+        match [operations[index] for index in group]:
+            case [Create(), Delete()]:
+                yield group[0], group[1]
+
+
+def _rename_hints(operations: Sequence[Operation]) -> Iterator[Finding]:
+    """Yield a hint for each delete and create that look like a rename."""
+    for created, deleted in rename_pairs(operations):
+        match operations[created], operations[deleted]:
+            case Create(after=new), Delete(before=old):
                 written = json.dumps(old.name, ensure_ascii=False)  # YAML reads the same text
                 yield note(
                     "looks-like-rename",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # validate needs neither plans nor reports
     from reconciler.errors import ReconcilerError
     from reconciler.findings import Finding
     from reconciler.model import Organization, SecretRef
+    from reconciler.planning.drift import DriftReport
     from reconciler.planning.plan import Plan
     from reconciler.planning.run import OrganizationResult, RunPlan
     from reconciler.planning.status import ManagementStatus, WebhookStatus
@@ -107,6 +108,9 @@ class Renderer(Protocol):
         self, statuses: Sequence[OrganizationResult[LiveStatus]], view: View = PLAIN
     ) -> str:
         """Render the live webhooks of each organization."""
+
+    def render_drift(self, report: DriftReport, view: View = PLAIN) -> str:
+        """Render what changed live, how to revert or accept it, and the edits as a diff."""
 
     def render_checks(self, checklist: Checklist, view: View = PLAIN) -> str:
         """Render each check, and the fix for a failed one."""

@@ -80,7 +80,7 @@ def combine(run: RunPlan) -> Combined:
     changes = [(change.organizations, change.row) for change in changes_of(run)]
     unapplied = tuple(_unapplied(plans))
     return Combined(
-        sections=(*_sections(changes), *_sections(unapplied)),
+        sections=(*sections(changes), *sections(unapplied)),
         unapplied=unapplied,
         blocked=_findings(((name, plan.blocked) for name, plan in plans), most=len(plans)),
         notes=_findings((name, plan.notes) for name, plan in plans),
@@ -106,7 +106,7 @@ def changes_of(run: RunPlan) -> list[Change]:
     for group in grouped(run, without_places):
         rows = [shown[number][index] for number, index in group.members]
         organizations = tuple(names[number] for number, _ in group.members)
-        changes.append(Change(organizations, _together(rows), group.members))
+        changes.append(Change(organizations, together(rows), group.members))
     return changes
 
 
@@ -143,13 +143,13 @@ def combine_reports(run: RunReport, *, only_failed: bool = False) -> tuple[Secti
             if is_applied and only_failed:
                 continue
             key = row._replace(place="")
-            together, names = groups.setdefault(key, ([], []))
-            together.append(row)
+            members, names = groups.setdefault(key, ([], []))
+            members.append(row)
             names.append(quote(result.name))
             if not is_applied:
                 failed.add(key)
     order = sorted(groups, key=lambda key: (key not in failed, -len(groups[key][1])))
-    return tuple(_sections((tuple(groups[key][1]), _together(groups[key][0])) for key in order))
+    return tuple(sections((tuple(groups[key][1]), together(groups[key][0])) for key in order))
 
 
 def notes_of(run: RunReport) -> tuple[Finding, ...]:
@@ -159,13 +159,13 @@ def notes_of(run: RunReport) -> tuple[Finding, ...]:
     )
 
 
-def _sections(rows: Iterable[tuple[tuple[str, ...], Row]]) -> Iterator[Section]:
+def sections(rows: Iterable[tuple[tuple[str, ...], Row]]) -> Iterator[Section]:
     """Yield sections for consecutive rows of the same organizations."""
     for names, pairs in groupby(rows, key=lambda pair: pair[0]):
         yield Section(names, tuple(group_resends(row for _, row in pairs)))
 
 
-def _together(rows: Sequence[Row]) -> Row:
+def together(rows: Sequence[Row]) -> Row:
     """Return equal rows as one, with their position if they have the same."""
     places = {row.place for row in rows}
     return rows[0]._replace(place=rows[0].place if len(places) == 1 else "")
@@ -173,13 +173,17 @@ def _together(rows: Sequence[Row]) -> Row:
 
 def _unapplied(plans: Iterable[tuple[str, Plan]]) -> list[tuple[tuple[str, ...], Row]]:
     """Return the rows of declarations that are not applied, equal ones together."""
-    groups: dict[Hashable, tuple[list[Row], list[str]]] = {}
-    for name, plan in plans:
-        for kept, row in zip(plan.unapplied, other_rows(plan, PLAIN), strict=True):
-            rows, names = groups.setdefault((row._replace(place=""), kept.reason), ([], []))
-            rows.append(row)
-            names.append(name)
-    return [(tuple(names), _together(rows)) for rows, names in groups.values()]
+    return equal_rows((name, row) for name, plan in plans for row in other_rows(plan, PLAIN))
+
+
+def equal_rows(rows: Iterable[tuple[str, Row]]) -> list[tuple[tuple[str, ...], Row]]:
+    """Return the rows of organizations, equal ones once, with the names of the organizations."""
+    groups: dict[Row, tuple[list[Row], list[str]]] = {}
+    for name, row in rows:
+        members, names = groups.setdefault(row._replace(place=""), ([], []))
+        members.append(row)
+        names.append(name)
+    return [(tuple(names), together(members)) for members, names in groups.values()]
 
 
 def findings_of(

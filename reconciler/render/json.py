@@ -24,6 +24,7 @@ from reconciler.planning.document import (
     run_tree,
     write_json,
 )
+from reconciler.planning.drift import DriftReport, OrganizationDrift
 from reconciler.planning.plan import Kept, Plan
 from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.render import PLAIN, LiveStatus, View
@@ -158,6 +159,55 @@ def _status(status: LiveStatus) -> Tree:
         "webhooks": [plain(webhook) for webhook in status.shown],
         "not_compared": [] if status.plan is None else plain(status.plan.not_compared),
     }
+
+
+def render_drift(report: DriftReport, view: View = PLAIN) -> str:
+    """Return the document of a drift report (schemas/drift.schema.json)."""
+    return _document(
+        "drift",
+        {
+            "unknown": report.unknown or None,
+            "organizations": [
+                _organization_drift(report, each, view) for each in report.organizations
+            ],
+            "diffs": plain(report.diffs),
+            "accepted": report.accepted,
+        },
+    )
+
+
+def _organization_drift(
+    report: DriftReport, organization: OrganizationResult[OrganizationDrift], view: View
+) -> Tree:
+    drift, problem = organization.value, organization.problem
+    shown: Tree = {
+        "name": organization.name,
+        "files": list(organization.files),
+        "problem": None if problem is None else problem.code,
+    }
+    if drift is None:
+        return {**shown, "drifted": [], "unapplied": [], "not_applied": [], "waiting": []}
+    from reconciler.render.drifted import commands  # for one command only
+
+    operations = [
+        {**operation_summary(operation), **plain(operation)} for operation in drift.plan.operations
+    ]
+    shown["drifted"] = []
+    for webhook in drift.drifted:
+        revert, accept = commands(report, [organization], webhook, view)
+        shown["drifted"].append(
+            {
+                "operations": [operations[index] for index in webhook.operations],
+                "revert": revert,
+                "accept": None if webhook.refusal else accept,
+                "refusal": webhook.refusal or None,
+                "files": list(webhook.files),
+            }
+        )
+    shown["unapplied"] = [_kept(kept) for kept in drift.unapplied]
+    shown["not_applied"] = [operations[index] for index in drift.not_applied]
+    shown["waiting"] = [operations[index] for index in drift.waiting]
+    return shown
 
 
 def render_checks(checklist: Checklist, view: View = PLAIN) -> str:

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from reconciler.errors import ReconcilerError
 from reconciler.findings import Finding, note
+from reconciler.planning.drift import DriftReport
 from reconciler.planning.plan import Delete, Plan
 from reconciler.planning.run import RunPlan
 from reconciler.render import PLAIN, View, words
@@ -127,6 +128,48 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
     rows = _findings(error.findings)
     rows += [f"- {code(prose(each))}" for each in error.differences]
     return _fit(view, head=head, table=[""], rows=rows)
+
+
+def render_drift(report: DriftReport, view: View = PLAIN) -> str:
+    """Render what drifted, both ways out, and the edits as a diff in the details."""
+    from reconciler.render.drifted import blocks, conclusion, others  # for one command only
+
+    several = len(report.organizations) > 1
+    (title, *more), command = conclusion(report, view)
+    rows = []
+    for block in blocks(report, view):
+        where = block.organizations if several else ()
+        lines = [_list_row(row, where) for row in block.rows]
+        lines += [f"  - revert: {code(block.revert)}"] if block.revert else []
+        lines += [f"  - accept: {code(block.accept)}"] if block.accept else []
+        lines += [f"  - accept by hand: {code(block.refusal)}"] if block.refusal else []
+        rows.append("\n".join(lines))
+    after = []
+    for other in others(report, view):
+        how = f" {code(other.command)}" if other.command else ""
+        after += ["", f"{other.title}{how}", ""]
+        for section in other.sections:
+            where = section.organizations if several else ()
+            after += [_list_row(row, where) for row in section.rows]
+    diffs = () if report.accepted else report.diffs
+    return _fit(
+        view,
+        head=[f"### {title}"],
+        table=[""],
+        rows=rows,
+        after=after,
+        details=[prose(line) for diff in diffs for line in diff.diff.split("\n")[:-1]],
+        foot=["", *more, *(["", code_block(command)] if command else [])] if more else (),
+    )
+
+
+def _list_row(row: Row, organizations: Sequence[str]) -> str:
+    """Return a row as an item of a list, with the organizations that it concerns."""
+    about = [code(text) for text in (row.what, *(field.text for field in row.fields)) if text]
+    about += [row.why] if row.why and not row.fields else []
+    where = f" in {', '.join(map(code, organizations))}" if organizations else ""
+    place = f" ({code(row.place)})" if row.place else ""
+    return f"- `{row.sign}` {code(row.name)}{where}{place}: {', '.join(about)}"
 
 
 Members: TypeAlias = tuple[tuple[int, int], ...]

@@ -8,6 +8,7 @@ the same with and without color.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from reconciler.errors import ApiError, ReconcilerError
@@ -38,7 +39,9 @@ from reconciler.report import Applied, Report, RunReport
 
 if TYPE_CHECKING:
     from reconciler.checks import Check, Checklist, Subject
+    from reconciler.planning.drift import DriftReport
     from reconciler.render.combined import Combined, Section
+    from reconciler.render.drifted import Block
 
 _STATUS_WIDTH: Final = 100
 """The maximum width of a line of `status`, in columns."""
@@ -148,6 +151,49 @@ def _combined(run: RunPlan, combined: Combined, view: View) -> Iterable[Sequence
     yield _secrets(combined.secrets, view)
     for findings in (combined.notes, combined.relaxed):
         yield _blocks(findings, view)
+
+
+def render_drift(report: DriftReport, view: View = PLAIN) -> str:
+    """Render what drifted, with both ways out, what is not applied yet, and the edits as a diff."""
+    from reconciler.render.combined import Section  # for one command only
+    from reconciler.render.drifted import blocks, conclusion, others
+
+    def listed(section: Section) -> list[str]:
+        if len(report.organizations) > 1:
+            return _section(section, view)
+        return lay_out(section.rows, width=view.width, color=view.color)
+
+    parts: list[Sequence[str]] = []
+    for names, members in groupby(blocks(report, view), key=lambda block: block.organizations):
+        rows = [row for block in members for row in _with_ways(block)]
+        parts.append(listed(Section(names, tuple(rows))))
+    for other in others(report, view):
+        shown = [line for section in other.sections for line in listed(section)]
+        command = [f"    {other.command}"] if other.command else []
+        parts.append([*paragraph(other.title, width=view.width), *command, *shown])
+    end = conclusion(report, view)
+    parts.append(_paragraphs(end.texts, view) + ([f"    {end.command}"] if end.command else []))
+    if not report.accepted:
+        parts += [_diff(diff.diff, view) for diff in report.diffs]
+    return _joined(*parts)
+
+
+def _with_ways(block: Block) -> Iterable[Row]:
+    """Yield the rows of a webhook that drifted, the last one with both ways out below it."""
+    *most, last = block.rows
+    accept = [Atom(block.accept)] if block.accept else sentence(f"by hand: {block.refusal}")
+    ways = (FieldLine("revert", (Atom(block.revert),)), FieldLine("accept", tuple(accept)))
+    yield from most
+    yield last._replace(fields=(*last.fields, *ways))
+
+
+def _diff(diff: str, view: View) -> list[str]:
+    """Return the lines of a diff. CR LF stays, so that it can be applied as it is printed."""
+    lines = []
+    for line in diff.removesuffix("\n").split("\n"):
+        text = prose(line.removesuffix("\r")) + ("\r" if line.endswith("\r") else "")
+        lines.append(paint(text, line[:1], view.color))
+    return lines
 
 
 def _run_end(run: RunPlan, view: View) -> list[str]:

@@ -359,8 +359,11 @@ def unblocking(plan: Plan, view: View, total: int | None = None) -> Iterator[tup
         yield purpose, apply_command(view, "--allow-deletes", str(number))
 
 
-def apply_command(view: View, *option: str) -> str:
-    """Return the command that applies the shown plan; `option` replaces the view's values of it."""
+def apply_command(view: View, *option: str, command: str = "apply") -> str:
+    """Return the command that applies the shown plan; `option` replaces the view's values of it.
+
+    Another `command` has the same options.
+    """
     words, name = view.apply_options or (), option[0] if option else None
     others = [
         word
@@ -368,7 +371,7 @@ def apply_command(view: View, *option: str) -> str:
         if word != name and (index == 0 or words[index - 1] != name)
     ]
     saved = [] if view.plan_file is None else [view.plan_file]
-    return prose(shlex.join(["webhooks", "apply", *saved, *others, *option]))
+    return prose(shlex.join(["webhooks", command, *saved, *others, *option]))
 
 
 def _edits(plan: Plan, view: View) -> Iterator[tuple[str, str, Plan]]:

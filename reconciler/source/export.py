@@ -77,7 +77,8 @@ class Export(NamedTuple):
     """The file's text, the references in it, and the number of webhooks that it declares.
 
     `left_out` has (name, reason) for the live webhooks that the file ignores. `hidden` are the
-    hidden Slack tokens, those of most webhooks first.
+    hidden Slack tokens, those of most webhooks first. `entries` are the complete declarations, and
+    `comments` those above them, by id; `reasons` has the others.
     """
 
     text: str
@@ -85,6 +86,9 @@ class Export(NamedTuple):
     left_out: tuple[tuple[str, str], ...] = ()
     declared: int = 0
     hidden: tuple[HiddenTokens, ...] = ()
+    entries: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+    comments: Mapping[str, str] = MappingProxyType({})
+    reasons: Mapping[str, str] = MappingProxyType({})
 
     @property
     def assumptions(self) -> tuple[str, ...]:
@@ -163,6 +167,11 @@ def export(live: Live, *, only: Sequence[str] = (), tokens: Tokens = NO_TOKENS) 
         left_out=tuple(left_out),
         declared=len(written),
         hidden=_hidden_tokens(written, references),
+        entries={webhook.id: entries[webhook.id] for webhook in written},
+        comments={
+            webhook.id: comments["webhooks", number] for number, webhook in enumerate(written)
+        },
+        reasons=reasons,
     )
     header = "\n".join((_MODELINE, *_assumption_comments(exported.assumptions)))
     unknown = [

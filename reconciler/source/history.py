@@ -243,6 +243,12 @@ def removal(revision: str, name: str, now: Commit) -> str | None:
     return _commit(output)
 
 
+def last_change(names: Iterable[str], git: Git) -> str | None:
+    """Return the last commit of the branch that changed one of the files, abbreviated."""
+    options = ["log", "-1", "--first-parent", "--format=%h", "--abbrev=12", "--"]
+    return _commit(git(["--literal-pathspecs", *options, *dict.fromkeys(names)]))
+
+
 def tracked(names: Iterable[str], *, directory: Path, git: Git) -> frozenset[str]:
     """Return the paths of `names` whose content git tracks; none without git."""
     command = ["--literal-pathspecs", "ls-files", "--stage", "-z", "--"]

@@ -7,9 +7,7 @@ it is correct wherever it is used, and an error is reported at its line.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import reduce
 from itertools import combinations, pairwise
-from operator import getitem
 from typing import Any, Final, NamedTuple
 
 from reconciler.findings import Finding, Place, Related, error, note, warning
@@ -28,7 +26,7 @@ from reconciler.source.merge import (
 )
 from reconciler.source.schema import holds, usable_defaults
 from reconciler.source.text import did_you_mean, in_quotes, near
-from reconciler.source.yaml import UNITED, Document
+from reconciler.source.yaml import UNITED, Document, value_at
 
 _KEPT: Final = frozenset({"add", "exclude", "extends", "name", "state", "unprotect", "webhooks"})
 """Keys that `null` cannot remove."""
@@ -142,7 +140,7 @@ def relaxations(layers: Sequence[Layer]) -> Iterator[Finding]:
     for path in (("limits", "max_deletes"), ("prune",)):
         writers = [layer for layer in layers if holds(layer.values, path)]
         for earlier, later in pairwise(writers):
-            old, new = (_value_at(layer.values, path) for layer in (earlier, later))
+            old, new = (value_at(layer.values, path) for layer in (earlier, later))
             if path == ("prune",):
                 is_relaxed = old is False and new is not False
                 message = "deletes undeclared webhooks, which a parent file prevents"
@@ -221,10 +219,6 @@ def _known_globs(parents: Mapping[str, Layer]) -> str:
 
 
 # `null`
-
-
-def _value_at(values: Any, path: DataPath) -> Any:
-    return reduce(getitem, path, values)
 
 
 def _removals(

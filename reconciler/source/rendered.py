@@ -99,7 +99,7 @@ def _mapping(data: Mapping[str, Any], comment: _Comment, path: DataPath) -> Iter
             inner = (_list if isinstance(value, list) else _mapping)(value, comment, at)
             yield from (f"  {each}".rstrip() for each in inner)
         else:
-            yield f"{key}: {_inline(value)}{_trailing_comment(comment(at))}"
+            yield f"{key}: {inline(value)}{_trailing_comment(comment(at))}"
 
 
 def _fits(key: str, value: Any, comment: _Comment, path: DataPath) -> bool:
@@ -107,7 +107,7 @@ def _fits(key: str, value: Any, comment: _Comment, path: DataPath) -> bool:
     if not isinstance(value, (dict, list)) or not value:
         return True
     parts = value if isinstance(value, dict) else range(len(value))
-    width = len(key) + len(_inline(value)) + 2 * len(path)
+    width = len(key) + len(inline(value)) + 2 * len(path)
     return width <= _WIDTH and not any(comment((*path, part)) for part in parts)
 
 
@@ -116,7 +116,7 @@ def _list(data: Sequence[Any], comment: _Comment, path: DataPath) -> Iterator[st
     for number, item in enumerate(data):
         note = comment((*path, number))
         if not isinstance(item, dict):
-            yield f"- {_inline(item)}{_trailing_comment(note)}"
+            yield f"- {inline(item)}{_trailing_comment(note)}"
             continue
         yield from [""] if number else []
         yield from [f"# {escaped(note)}"] if note else []
@@ -128,15 +128,15 @@ def _trailing_comment(comment: str) -> str:
     return f"  # {escaped(comment)}" if comment else ""
 
 
-def _inline(value: Any) -> str:
-    """Return a value as YAML on one line."""
+def inline(value: Any) -> str:
+    """Return a value as YAML on one line, readable in block and flow style."""
     match value:
         case bool() | int():
             return str(value).lower()
         case list():
-            return f"[{', '.join(map(_inline, value))}]"
+            return f"[{', '.join(map(inline, value))}]"
         case dict():
-            return f"{{{', '.join(f'{key}: {_inline(each)}' for key, each in value.items())}}}"
+            return f"{{{', '.join(f'{key}: {inline(each)}' for key, each in value.items())}}}"
         case _:
             return scalar(value)
 

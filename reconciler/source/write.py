@@ -1,8 +1,9 @@
 """Write files atomically.
 
 The content is written to a temporary file beside the old one, synced and renamed, so that neither a
-full disk nor a crash leaves a partial file or loses the old one. Only the owner can read the file.
-Targets that are not regular files, such as a pipe or /dev/stdout, are written to directly.
+full disk nor a crash leaves a partial file or loses the old one. Only the owner can read the file;
+a configuration file keeps its permissions. Targets that are not regular files, such as a pipe or
+/dev/stdout, are written to directly.
 
 A file is only replaced by a file of the same kind, so that an output option cannot overwrite the
 configuration, a secret or another file, even via links.
@@ -13,6 +14,8 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
+import stat
 import tempfile
 from contextlib import suppress
 from enum import Enum
@@ -35,6 +38,7 @@ class FileKind(Enum):
         "a webhooks workflow",
         re.compile(rb"(?m)^ *(WEBHOOKS_ALLOW_SECRETS: |uses: .*/workflows/webhooks\.yml)"),
     )
+    CONFIGURATION = ("a configuration file", re.compile(rb""))
     REQUESTS = ("a request log", re.compile(rb'\A\{"method": "'))
 
 
@@ -54,7 +58,7 @@ def write_atomically(
         if _is_special(path):
             path.write_bytes(data)
         else:
-            _replace(Path(os.path.realpath(path)), data)
+            _replace(Path(os.path.realpath(path)), data, over is FileKind.CONFIGURATION)
     except (OSError, ValueError) as cause:
         raise _refusal(path, cause) from None
 
@@ -94,7 +98,12 @@ def _is_special(path: Path) -> bool:
     return os.path.exists(path) and not os.path.isfile(path)
 
 
-def _replace(path: Path, data: bytes) -> None:
+def is_writable(path: Path) -> bool:
+    """Return whether the permissions of a file allow to change it."""
+    return os.access(path, os.W_OK) and bool(os.stat(path).st_mode & stat.S_IWUSR)
+
+
+def _replace(path: Path, data: bytes, keeps_mode: bool) -> None:
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:50]}.", dir=path.parent)
     temporary = Path(name)
     try:
@@ -102,6 +111,8 @@ def _replace(path: Path, data: bytes) -> None:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
+        if keeps_mode:
+            shutil.copymode(path, temporary)
         os.replace(temporary, path)
     except BaseException:
         with suppress(OSError):

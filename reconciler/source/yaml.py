@@ -148,9 +148,9 @@ class Document(NamedTuple):
 
     def _united_item(self, path: DataPath) -> Iterator[tuple[Document, DataPath]]:
         """Yield the path of an item in the lowest layer that has it in its list."""
-        item = _value_at(self.data, path)
+        item = value_at(self.data, path)
         for document, list_path in reversed([*self._in_layers(path[:-1])]):
-            listed = holds(document.data, list_path) and _value_at(document.data, list_path)
+            listed = holds(document.data, list_path) and value_at(document.data, list_path)
             if isinstance(listed, list) and item in listed:
                 yield document, (*list_path, listed.index(item))
                 return
@@ -162,7 +162,8 @@ class Document(NamedTuple):
         return listed if isinstance(listed, list) else []
 
 
-def _value_at(data: Any, path: DataPath) -> Any:
+def value_at(data: Any, path: DataPath) -> Any:
+    """Return the value at a path of data."""
     return reduce(getitem, path, data)
 
 

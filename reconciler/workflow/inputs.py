@@ -28,7 +28,7 @@ from reconciler.source.lint import Rules, without_organization
 from reconciler.source.load import Loaded, Parsed, key_references, load_parsed, parse_files
 from reconciler.source.secrets import fetch_key
 from reconciler.source.text import decode, masked
-from reconciler.source.yaml import Document
+from reconciler.source.yaml import Document, Layers
 
 _UNRESOLVED: Final = "unresolved-secret"
 _EARLIER: Final = Rules(allow_literal_secrets=True)
@@ -348,12 +348,30 @@ def previous(named: tuple[str, ...], checked: Checked) -> Desired:
         own = (each for each in groups if each.organization == checked.desired.organization)
         parsed = next((each.inputs.parsed for each in own), None) or Parsed()
     names = _counterparts([each.file for each in parsed.documents], [*checked.loaded.documents])
-    renamed = tuple(each._replace(file=names[each.file]) for each in parsed.documents)
+    renamed = tuple(_renamed(document, names[document.file]) for document in parsed.documents)
     desired = load_parsed(parsed._replace(documents=renamed), _EARLIER).desired
     if desired is None:
         findings = load_parsed(parsed, _EARLIER).findings  # with the earlier names
         raise ConfigurationError(f"the files of --base {named[0]} are invalid", findings=findings)
     return _with_committed(desired, sources, inputs) if is_in_git else desired
+
+
+def _renamed(document: Document, file: str) -> Document:
+    """Return a document under another name, also as the last of its layers."""
+    old, layers = document.file, document.layers
+    if layers is not None:
+        names = {name: file if name == old else name for name in layers.files}
+        layers = Layers(
+            files={
+                names[name]: layer._replace(file=names[name])
+                for name, layer in layers.files.items()
+            },
+            webhooks=tuple(
+                tuple((names[name], index) for name, index in entries)
+                for entries in layers.webhooks
+            ),
+        )
+    return document._replace(file=file, layers=layers)
 
 
 def _with_committed(desired: Desired, sources: files.Sources, inputs: Inputs) -> Desired:

@@ -92,11 +92,7 @@ def plan_of_live(
         _check_policies(gathered.checked, organization)
     webhooks = _with_pinned(desired, reader)
     live = Live(origin=reader.origin, organization=organization, webhooks=webhooks)
-    options = options._replace(
-        committed_hosts=_destinations(gathered), apply_options=inputs.apply_options or ()
-    )
-    made = planner.plan(desired, live, gathered.secrets, options)
-    made = _with_other_files(made, gathered, options)
+    made = _with_other_files(plan_listed(gathered, live, options), gathered, options)
     loaded = gathered.checked.loaded
     if loaded.parents:
         from reconciler.source.origins import with_positions  # only for overlays
@@ -111,6 +107,15 @@ def plan_of_live(
     if has_errors(graded):
         raise ConfigurationError("warnings are treated as errors (--strict)", findings=graded)
     return made, live
+
+
+def plan_listed(gathered: Gathered, live: Live, options: PlanOptions) -> Plan:
+    """Return the plan for a listing, without notes about other files and revisions."""
+    options = options._replace(
+        committed_hosts=_destinations(gathered),
+        apply_options=gathered.checked.inputs.apply_options or (),
+    )
+    return planner.plan(gathered.checked.desired, live, gathered.secrets, options)
 
 
 def _check_policies(checked: Checked, organization: Organization) -> None:

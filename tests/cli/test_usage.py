@@ -52,7 +52,7 @@ def test_unexpected_errors(
 
 
 @pytest.mark.parametrize(
-    "name", ["webhooks", "plan", "report", "findings", "status", "checks", "error"]
+    "name", ["webhooks", "plan", "report", "findings", "status", "drift", "checks", "error"]
 )
 def test_schemas(shell: Shell, name: str) -> None:
     """Each schema is printed as JSON, by default that of configuration files."""

@@ -58,6 +58,9 @@ EXPECTED: Final[Mapping[str, Expected]] = {
     "webhooks status --only 'team-a-*'": Expected("team-a-b", ("team-a-b",)),
     "webhooks plan --detailed-exitcode": Expected("3 to create", code=2),
     "webhooks status": Expected("not declared", ("a",)),
+    "webhooks drift": Expected("No drift.", applied=True),
+    "webhooks drift --format json": Expected('"drifted": []', applied=True),
+    "webhooks drift --accept --only Deploys": Expected("No drift.", applied=True),
 }  # fmt: skip
 """Examples with checks beyond success."""
 

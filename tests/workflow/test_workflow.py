@@ -166,6 +166,17 @@ def test_base_files_match_by_name(
     assert [each.name for each in tokens if isinstance(each, SecretRef)] == references
 
 
+def test_the_base_of_an_overlay_may_have_notes(tmp_path: Path) -> None:
+    """An earlier overlay in another folder is read, also if there is a note about its values."""
+    text = slack().replace("channel: ", "verify: false, url: https://é.test/, channel: ")
+    text = text.replace("type: slack", "type: generic").replace(', channel: "#a", username: u', "")
+    files = {"base.yaml": text, "a.yaml": "extends: base.yaml\nwebhooks: [{name: A, id: x}]\n"}
+    write(tmp_path, {f"before/{name}": content for name, content in files.items()})
+    write(tmp_path, files)
+    checked = load(Inputs(tmp_path, {}, bytes, paths=("a.yaml",)))
+    assert [each.id for each in previous(("before/a.yaml",), checked).webhooks] == ["x"]
+
+
 def test_strict_applies_to_plan_warnings(check: Callable[..., Checked], tmp_path: Path) -> None:
     """If warnings are errors, warnings of the plan are, too."""
     checked = check(a=f'ignore: ["A"]\n{slack()}')

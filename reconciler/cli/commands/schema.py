@@ -10,18 +10,18 @@ from reconciler.cli.options import command
 from reconciler.cli.session import Session
 from reconciler.source.schema import schema_text
 
-_NAMES: Final = ("webhooks", "plan", "report", "findings", "status", "checks", "error")
+_NAMES: Final = ("webhooks", "plan", "report", "findings", "status", "drift", "checks", "error")
 
 
 @command(
     options=(
-        click.Argument(["name"], metavar=f"[{'|'.join(_NAMES)}]", type=click.Choice(_NAMES),
+        click.Argument(["name"], metavar="[NAME]", type=click.Choice(_NAMES),
                        default="webhooks"),
     ),
 )  # fmt: skip
 def run(session: Session, name: str) -> None:
     """`webhooks` is the configuration file. The others are the output of commands with --format
-    json: plan and show (plan), apply (report), validate (findings), status, doctor and check
+    json: plan and show (plan), apply (report), validate (findings), status, drift, doctor and check
     (checks), and any command that fails (error).
 
     Examples:

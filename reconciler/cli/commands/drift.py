@@ -1,0 +1,87 @@
+"""`webhooks drift`: show what changed live, and how to revert or accept it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reconciler import workflow
+from reconciler.cli.commands.plan import PLAN_OPTIONS, apply_options
+from reconciler.cli.connection import connected_all
+from reconciler.cli.options import Option, command
+from reconciler.cli.session import Session
+from reconciler.errors import ExitCode
+from reconciler.findings import Finding
+from reconciler.planning.names import require_matches
+from reconciler.render import RENDERERS
+from reconciler.workflow.drift import base_of, find_drift, write_edits
+
+
+@command(
+    paths=True,
+    connects=True,
+    formats=tuple(RENDERERS),
+    options=(
+        PLAN_OPTIONS[0],
+        Option("--base", group="Drift", multiple=True, metavar="REV|PATH", env="WEBHOOKS_BASE",
+               help="The configuration that was applied last: a git revision or earlier files. "
+                    "[default: HEAD]"),
+        Option("--accept", group="Drift", is_flag=True,
+               help="Edit the files so that they declare what changed live."),
+    ),
+)  # fmt: skip
+def run(
+    session: Session, only: tuple[str, ...], base: tuple[str, ...], accept: bool, format: str
+) -> int:
+    """Drift is a change that was made in CloudTruth, not in the files: the configuration that was
+    applied last would also revert it. Your own edits are listed separately, and never undone. For
+    each webhook, the output has the command that reverts the change, and the one that accepts it by
+    an edit of the files. `git apply` takes the edits as a patch. They are offered only if planning
+    with them gives no difference. Exits with 2 if there is drift.
+
+    Examples:
+        # what changed live, and how to revert or accept it
+        webhooks drift
+        # accept the change of one webhook
+        webhooks drift --accept --only Deploys
+        # let a script read it
+        webhooks drift --format json
+    """
+    words = apply_options(session, session.files, ())
+    sources = session.load_all(words)
+    bases = [base_of(source.checked, base) for source in sources]
+    targets = [
+        workflow.Target(source, options=workflow.PlanOptions(previous=previous.desired))
+        for source, previous in zip(sources, bases, strict=True)
+    ]
+    with connected_all(session, targets) as connected:
+        planned = workflow.plan_all(connected)
+    session.warn(_idle_globs(planned, only))
+    found = find_drift(planned, bases, only=only, named=session.files)
+    if accept and found.edited:
+        found = found._replace(report=write_edits(found, session.process.directory))
+    named_base = tuple(word for name in base for word in ("--base", name))
+    report = found.report._replace(base=named_base)
+    session.show_problems(report.organizations)
+    view = session.view(apply_options=words)
+    text = RENDERERS[format]().render_drift(report, view)
+    session.show(text, failed=report.remains)
+    for organization in report.organizations:
+        if organization.problem is not None:
+            return organization.problem.exit_code
+    return ExitCode.CHANGES if report.remains else ExitCode.OK
+
+
+def _idle_globs(planned: Sequence[workflow.Planned], only: Sequence[str]) -> list[Finding]:
+    """Warn about globs of --only that match no webhook. Raises UsageError if none of them does."""
+    if any(organization.problem for organization in planned):
+        return []
+    names = {
+        webhook.name
+        for organization in planned
+        for webhooks in (
+            organization.target.checked.desired.webhooks,
+            organization.live.webhooks if organization.live is not None else (),
+        )
+        for webhook in webhooks
+    }
+    return require_matches(only, names, "declared or live webhook")

@@ -1,0 +1,173 @@
+"""The parts of a drift report that formats lay out: rows, and the commands for both ways out.
+
+Webhooks that drifted in the same way in several organizations are one block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import replace
+from glob import escape
+from typing import NamedTuple
+
+from reconciler.planning.drift import Drifted, DriftReport, OrganizationDrift
+from reconciler.planning.run import OrganizationResult
+from reconciler.render import PLAIN, View
+from reconciler.render.combined import Section, equal_rows, sections, together
+from reconciler.render.quote import prose, quote
+from reconciler.render.rows import Row, other_rows, plan_rows
+from reconciler.render.words import apply_command, plural
+
+_KEPT = "Drift that neither an apply nor an edit resolves:"
+_NOT_APPLIED = "Changes of the files that are not applied yet:"
+_UNKNOWN = "Differences that may be drift or changes of the files:"
+
+
+class Block(NamedTuple):
+    """Webhooks that drifted in the same way in the named organizations.
+
+    `rows` show what a revert changes, `revert` is its command. `accept` is the command that edits
+    the files; if they cannot be edited, `refusal` is the reason. A view without options for
+    commands has none.
+    """
+
+    organizations: tuple[str, ...]
+    rows: tuple[Row, ...]
+    revert: str
+    accept: str = ""
+    refusal: str = ""
+
+
+class Others(NamedTuple):
+    """Differences that are no drift, or that no command resolves.
+
+    `command` shows them as drift.
+    """
+
+    title: str
+    sections: tuple[Section, ...]
+    command: str = ""
+
+
+_Organization = OrganizationResult[OrganizationDrift]
+
+
+def blocks(report: DriftReport, view: View) -> list[Block]:
+    """Return the webhooks that drifted."""
+    groups: dict[Hashable, list[tuple[_Organization, Drifted, list[Row]]]] = {}
+    for organization, drift, rows in _drifts(report):
+        for webhook in drift.drifted:
+            shown = [rows[index] for index in webhook.operations]
+            unplaced = tuple(row._replace(place="") for row in shown)
+            key = (unplaced, webhook.refusal, bool(webhook.files))
+            groups.setdefault(key, []).append((organization, webhook, shown))
+    return [_block(report, members, view) for members in groups.values()]
+
+
+def _drifts(report: DriftReport) -> Iterator[tuple[_Organization, OrganizationDrift, list[Row]]]:
+    """Yield each organization that was planned, with a row for each operation.
+
+    The rows have no label, because they are in a section of their kind.
+    """
+    for organization in report.organizations:
+        drift = organization.value
+        if drift is not None:
+            plain = (replace(each, attribution=None) for each in drift.plan.operations)
+            yield organization, drift, plan_rows(drift.plan._replace(operations=tuple(plain)))
+
+
+def _block(
+    report: DriftReport, members: Sequence[tuple[_Organization, Drifted, list[Row]]], view: View
+) -> Block:
+    organizations = [organization for organization, _, _ in members]
+    rows = zip(*(shown for _, _, shown in members), strict=True)
+    webhook = members[0][1]
+    revert = accept = ""
+    if view.apply_options is not None:
+        revert, accept = commands(report, organizations, webhook, view)
+    return Block(
+        organizations=tuple(quote(organization.name) for organization in organizations),
+        rows=tuple(map(together, rows)),
+        revert=revert,
+        accept="" if webhook.refusal else accept,
+        refusal=prose(webhook.refusal),
+    )
+
+
+def commands(
+    report: DriftReport, organizations: Sequence[_Organization], webhook: Drifted, view: View
+) -> tuple[str, str]:
+    """Return the commands that revert and accept a webhook in the organizations."""
+    drift = organizations[0].value
+    assert drift is not None
+    names = [drift.plan.operations[index].name for index in webhook.operations]
+    only = [word for name in names for word in ("--only", escape(name))]
+    if len(organizations) < len(report.organizations):
+        paths = [path for organization in organizations for path in organization.files]
+        view = view._replace(apply_options=_with_files(view.apply_options or (), paths))
+    accept = apply_command(view, "--accept", *report.base, *only, command="drift")
+    return apply_command(view, *only), accept
+
+
+def _with_files(words: Sequence[str], paths: Sequence[str]) -> tuple[str, ...]:
+    """Return options with other files."""
+    others = [
+        word
+        for index, word in enumerate(words)
+        if word != "-f" and (index == 0 or words[index - 1] != "-f")
+    ]
+    return (*others, *(word for path in paths for word in ("-f", path)))
+
+
+def others(report: DriftReport, view: View) -> Iterator[Others]:
+    """Yield the differences that are no drift, and those that no command resolves."""
+    unapplied: list[tuple[str, Row]] = []
+    not_applied: list[tuple[str, Row]] = []
+    waiting: dict[str, list[tuple[str, Row]]] = {}
+    for organization, drift, rows in _drifts(report):
+        name = quote(organization.name)
+        kept = drift.plan._replace(kept=drift.unapplied)
+        unapplied += [(name, row) for row in other_rows(kept, PLAIN)]
+        not_applied += [(name, rows[index]) for index in drift.not_applied]
+        if drift.waiting:
+            waiting.setdefault(drift.commit, []).extend(
+                (name, rows[index]) for index in drift.waiting
+            )
+    listed = [(_KEPT, unapplied), (_UNKNOWN if report.unknown else _NOT_APPLIED, not_applied)]
+    for title, pairs in listed:
+        if pairs:
+            yield Others(title, tuple(sections(equal_rows(pairs))))
+    command = apply_command(view, "--base", "HEAD", command="drift")
+    for commit, pairs in waiting.items():
+        title = f"Perhaps not applied yet, changed by commit {commit}; if it is applied, run:"
+        yield Others(title, tuple(sections(equal_rows(pairs))), command)
+
+
+class Conclusion(NamedTuple):
+    """Sentences, and the command that accepts everything that can be accepted."""
+
+    texts: tuple[str, ...]
+    command: str = ""
+
+
+def conclusion(report: DriftReport, view: View) -> Conclusion:
+    """Return the number of webhooks that drifted, and how to accept all of it."""
+    if report.unknown and report.remains:
+        reason = f"Drift cannot be told from changes of the files: {prose(report.unknown)}."
+        return Conclusion((reason, "Name the previous configuration with --base."))
+    drifted = [webhook for drift in report.drifts for webhook in drift.drifted]
+    number = len(drifted) + sum(len(drift.unapplied) for drift in report.drifts)
+    if not number:
+        return Conclusion(("No drift.",))
+    count = f"Drift: {plural(number, 'webhook')} changed live."
+    editable = plural(sum(bool(webhook.files) for webhook in drifted), "change")
+    if not report.diffs:
+        return Conclusion((count,))
+    if report.accepted:
+        files = ", ".join(quote(diff.file) for diff in report.diffs)
+        return Conclusion((count, f"Edited to accept {editable}: {files}."))
+    way = f"Accept {editable} with `git apply` of this diff"
+    if view.apply_options is None:
+        return Conclusion((count, f"{way}."))
+    command = apply_command(view, "--accept", *report.base, command="drift")
+    return Conclusion((count, f"{way}, or with this command:"), command)

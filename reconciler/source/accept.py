@@ -1,0 +1,313 @@
+"""Propose the edits of configuration files that accept what changed live.
+
+Each proposal is for one webhook: edits after which its declaration equals the live webhook, or the
+reason why its files cannot be edited without a guess. The edits are proved by planning again, in
+`workflow/drift.py`, so a proposal may be optimistic.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from reconciler.kinds.events import expand, ordered
+from reconciler.model import (
+    DataPath,
+    Live,
+    LiveWebhook,
+    Scheme,
+    Secret,
+    SecretRef,
+    Unknown,
+    Webhook,
+)
+from reconciler.planning.names import Globs
+from reconciler.planning.plan import (
+    Create,
+    Delete,
+    Operation,
+    Plan,
+    Reason,
+    SecretCause,
+    SecretChange,
+    SetChange,
+    Update,
+    ValueChange,
+)
+from reconciler.planning.planner import rename_pairs
+from reconciler.source.export import Export, Tokens, export
+from reconciler.source.load import Loaded
+from reconciler.source.secrets import public_url
+from reconciler.source.splice import ChangeItems, Edit, Item, NotEditableError, SetValue
+from reconciler.source.yaml import value_at
+
+_VISIBLE_CAUSES: Final = frozenset(
+    (SecretCause.DIFFERS, SecretCause.ADDED, SecretCause.DESTINATION)
+)
+"""The causes of a difference that is seen live; others come from a change of the files."""
+
+_Value: TypeAlias = "str | bool | frozenset[str]"
+"""A plain value, or a set of events."""
+
+_UNDECLARABLE: Final = {
+    Reason.ABSENT: "a file declares `state: absent` for it: remove that entry, or delete it",
+    Reason.DUPLICATE: "it duplicates a declared webhook: declare both with `id`, or delete it",
+}
+
+
+class FileEdit(NamedTuple):
+    """An edit of the file with this name."""
+
+    file: str
+    edit: Edit
+
+
+class Proposal(NamedTuple):
+    """What accepts the operations at these indexes of a plan: edits, or why there are none.
+
+    Usually it is one operation. A webhook that was renamed live is a create and a delete.
+    """
+
+    operations: tuple[int, ...]
+    edits: tuple[FileEdit, ...] = ()
+    refusal: str = ""
+
+
+def propose(
+    plan: Plan, drifted: Sequence[int], live: Live, loaded: Loaded, named: Collection[str] = ()
+) -> Iterator[Proposal]:
+    """Yield a proposal for each webhook with drift, in the order of the indexes `drifted`.
+
+    If several files may declare an added webhook, it is declared in the one of them that is
+    `named`.
+    """
+    proposer = _Proposer(plan, live, loaded, named)
+    drift = frozenset(drifted)
+    partners = {
+        created: deleted
+        for created, deleted in rename_pairs(plan.operations)
+        if drift.issuperset((created, deleted))
+        if proposer.can_rename(plan.operations[created], plan.operations[deleted])
+    }
+    replaced = set(partners.values())
+    for index in drifted:
+        if index in replaced:
+            continue
+        indexes = (index, partners[index]) if index in partners else (index,)
+        operations = [plan.operations[number] for number in indexes]
+        try:
+            yield Proposal(indexes, edits=tuple(proposer.edits(operations)))
+        except NotEditableError as refusal:
+            yield Proposal(indexes, refusal=str(refusal))
+
+
+class _Proposer:
+    """Finds where the values of one organization's webhooks are written."""
+
+    def __init__(self, plan: Plan, live: Live, loaded: Loaded, named: Collection[str]) -> None:
+        self._live = live
+        self._by_id = {webhook.id: webhook for webhook in live.webhooks}
+        self._loaded = loaded
+        self._named = named
+        # Webhooks that a file declares which was not read were not added live.
+        self._elsewhere = {name: other.file for other in plan.elsewhere for name in other.names}
+
+    def can_rename(self, created: Operation, deleted: Operation) -> bool:
+        """Return whether the file that declares a webhook alone may declare the other name."""
+        match created, deleted:
+            case Create(after=webhook), Delete(before=before):
+                is_own = [file for file, _ in self._entries(webhook)] == [webhook.file]
+                return is_own and webhook.file in self._scopes(before.name)
+        return False
+
+    def edits(self, operations: Sequence[Operation]) -> Iterator[FileEdit]:
+        """Yield the edits that accept one operation, or a rename. Raises NotEditableError."""
+        match operations:
+            case [Create(after=webhook), Delete(before=before)]:
+                yield from self._set(webhook, {("name",): before.name})
+            case [Create(after=webhook)]:
+                yield self._remove(webhook)
+            case [Update(before=before, after=webhook) as update]:
+                yield from self._set(webhook, _live_values(update, self._by_id[before.id]))
+            case [Delete(before=before, reason=Reason.NOT_DECLARED)]:
+                yield self._add(self._by_id[before.id])
+            case [Delete(reason=reason)]:
+                raise NotEditableError(_UNDECLARABLE[reason])
+
+    def _set(self, webhook: Webhook, values: Mapping[DataPath, _Value]) -> Iterator[FileEdit]:
+        """Yield the edits that give a declaration other values.
+
+        A value of a parent is overridden in the file itself.
+        """
+        document = self._loaded.documents[webhook.file]
+        inherited: dict[DataPath, _Value] = {}
+        for path, value in values.items():
+            place = self._loaded.place(webhook.file, ("webhooks", webhook.index, *path))
+            if place.path[0] == "defaults":
+                raise NotEditableError(
+                    f"its {path[-1]} is inherited from `defaults`: change it there, or write it "
+                    "in the entry"
+                )
+            written = document.written_at(place.path)
+            if written.file != webhook.file:
+                inherited[path] = value
+            elif isinstance(value, frozenset):
+                items = self._own_value(webhook.file, written.path)
+                yield FileEdit(webhook.file, _change_events(written.path, items, value))
+            else:
+                yield FileEdit(webhook.file, SetValue(written.path, value))
+        if inherited:
+            for edit in self._override(webhook, inherited):
+                yield FileEdit(webhook.file, edit)
+
+    def _override(self, webhook: Webhook, values: Mapping[DataPath, _Value]) -> Iterator[Edit]:
+        """Yield the edits that override values of a parent."""
+        if ("name",) in values:
+            raise NotEditableError("its name is declared in a file that this one extends")
+        fields: dict[str, Any] = {}
+        for path, value in values.items():
+            data = ordered(value) if isinstance(value, frozenset) else value
+            if path[0] == "configuration":
+                fields.setdefault("configuration", {})[path[1]] = data
+            else:
+                fields[str(path[0])] = data
+        entry = self._own_entry(webhook)
+        if entry is None:
+            pinned = {} if webhook.id is None else {"id": webhook.id}
+            item = Item({"name": webhook.name, **pinned, **fields})
+            yield ChangeItems(("webhooks",), added=(item,))
+            return
+        if "configuration" in self._own_value(webhook.file, entry):
+            for name, data in fields.pop("configuration", {}).items():
+                yield SetValue((*entry, "configuration", name), data)
+        for name, data in fields.items():
+            yield SetValue((*entry, name), data)
+
+    def _own_value(self, file: str, path: DataPath) -> Any:
+        """Return the value at a path of a file, without what the file extends."""
+        document = self._loaded.documents[file]
+        written = document if document.layers is None else document.layers.files[file]
+        return value_at(written.data, path)
+
+    def _entries(self, webhook: Webhook) -> Sequence[tuple[str, int]]:
+        """Return the entries that a webhook is merged from, as file and index."""
+        layers = self._loaded.documents[webhook.file].layers
+        return (
+            ((webhook.file, webhook.index),) if layers is None else layers.webhooks[webhook.index]
+        )
+
+    def _own_entry(self, webhook: Webhook) -> DataPath | None:
+        """Return the path of a webhook's entry in its file; None if only parents have entries."""
+        for file, index in self._entries(webhook):
+            if file == webhook.file:
+                return ("webhooks", index)
+        return None
+
+    def _remove(self, webhook: Webhook) -> FileEdit:
+        """Return the edit that removes a declaration, and excludes that of a parent."""
+        entries = self._entries(webhook)
+        removed = frozenset(index for file, index in entries if file == webhook.file)
+        excluded: tuple[Item, ...] = ()
+        if len(removed) < len(entries):
+            excluded = (Item({"name": webhook.name, "exclude": True}),)
+        return FileEdit(webhook.file, ChangeItems(("webhooks",), removed, excluded))
+
+    def _add(self, live: LiveWebhook) -> FileEdit:
+        """Return the edit that declares a live webhook, in the only file whose scope has it."""
+        if live.name in self._elsewhere:
+            raise NotEditableError(
+                f"{self._elsewhere[live.name]} declares it, which was not read: add it with -f"
+            )
+        files = self._scopes(live.name)
+        chosen = files if len(files) == 1 else [file for file in files if file in self._named]
+        if len(chosen) != 1:
+            raise NotEditableError(
+                f"it is in the scope of {', '.join(files)}: name the one to add it to with -f, too"
+            )
+        if live.id not in self._export.entries:
+            why = self._export.reasons.get(live.id, "others have the same name")
+            raise NotEditableError(f"no file can declare it: {why}")
+        entry = dict(self._export.entries[live.id])
+        if self._loaded.documents[chosen[0]].layers is not None:
+            entry = {"name": entry.pop("name"), "add": True, **entry}
+        comments = [self._export.comments[live.id]]
+        token = entry["configuration"].get("token")
+        for hidden in self._export.hidden:
+            is_assumed = token == hidden.reference.tree()
+            if is_assumed and hidden.username == entry["configuration"].get("username"):
+                comments.insert(
+                    0, f"CloudTruth hides its token: check that it is {hidden.reference}"
+                )
+        item = Item(entry, "; ".join(filter(None, comments)))
+        return FileEdit(chosen[0], ChangeItems(("webhooks",), added=(item,)))
+
+    def _scopes(self, name: str) -> list[str]:
+        """Return the files whose scope has a name."""
+        desired = self._loaded.desired
+        assert desired is not None
+        return [scope.file for scope in desired.policy.scopes if Globs(scope.globs).match(name)]
+
+    @cached_property
+    def _export(self) -> Export:
+        """The declarations of all live webhooks.
+
+        Slack tokens that nothing tells apart have the reference that most declared webhooks use.
+        """
+        desired = self._loaded.desired
+        assert desired is not None
+        tokens = Counter(
+            webhook.configuration["token"]
+            for webhook in desired.webhooks
+            if webhook.type == "slack"
+        )
+        for token, _ in tokens.most_common():
+            if isinstance(token, SecretRef) and token.scheme is not Scheme.LITERAL:
+                return export(self._live, tokens=Tokens(shared=token))
+        return export(self._live)
+
+
+def _change_events(path: DataPath, written: Sequence[str], events: frozenset[str]) -> ChangeItems:
+    """Return the edit of a list of events; globs that still apply stay."""
+    outdated = {index for index, glob in enumerate(written) if not events >= expand(glob)}
+    kept = (expand(glob) for index, glob in enumerate(written) if index not in outdated)
+    added = ordered(events.difference(*kept))
+    return ChangeItems(path, frozenset(outdated), tuple(map(Item, added)))
+
+
+def _live_values(update: Update, live: LiveWebhook) -> dict[DataPath, _Value]:
+    """Return the live values of the fields that differ, by their paths in a declaration.
+
+    Raises NotEditableError for a value that no file can have.
+    """
+    values: dict[DataPath, _Value] = {}
+    for change in update.fields:
+        match change:
+            case ValueChange(path=("type",)):
+                raise NotEditableError("its type changed: declare the webhook again")
+            case ValueChange(path=path, before=str() | bool() as value):
+                values[path] = value
+            case ValueChange(path=path):
+                raise NotEditableError(f"the live {path[-1]} is missing or hidden")
+            case SetChange(path=path):
+                values[path] = live.event_types
+            case SecretChange(path=path, cause=cause) if cause in _VISIBLE_CAUSES:
+                values[path] = _plain_url(live, change)
+            case _:
+                pass  # sent along with the rest, and no difference itself
+    if not values:
+        raise NotEditableError("the difference is in a value that CloudTruth does not show")
+    return values
+
+
+def _plain_url(live: LiveWebhook, change: SecretChange) -> str:
+    """Return the live value of a field that the file declares as a plain URL."""
+    name = str(change.path[-1])
+    if isinstance(change.after, SecretRef):
+        raise NotEditableError(f"its {name} differs, which is a secret: no file may contain it")
+    secret = None if isinstance(live.configuration, Unknown) else live.configuration.get(name)
+    url = public_url(secret) if isinstance(secret, Secret) else None
+    if url is None:
+        raise NotEditableError(f"the live {name} may contain a credential: use a reference")
+    return url

@@ -1,0 +1,332 @@
+"""Edit YAML files at the positions of their values: comments and layout stay byte for byte.
+
+An edit names a value by its path in the data. It replaces, inserts or removes only the text of that
+value, or the lines of list items. What cannot be edited without a guess about the author's
+intention, such as a value behind an alias, is refused with the reason.
+
+The result is not checked here: `workflow.drift` plans again before it writes an edited file.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any, Final, NamedTuple, TypeAlias
+
+import yaml
+
+from reconciler.model import DataPath
+from reconciler.source.rendered import inline, yaml_text
+from reconciler.source.yaml import PARSER
+
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_BLOCK_SCALARS: Final = ("|", ">")
+
+
+class NotEditableError(Exception):
+    """A value cannot be edited in place. The message completes "it ..."."""
+
+
+class SetValue(NamedTuple):
+    """Set the text or flag at `path`. A missing key is added to its mapping, with any data."""
+
+    path: DataPath
+    value: Any
+
+
+class Item(NamedTuple):
+    """A new item of a list: text or a mapping, with the comment above it."""
+
+    data: Any
+    comment: str = ""
+
+
+class ChangeItems(NamedTuple):
+    """Remove the items of a list at the indexes `removed`, and add others at its end.
+
+    The comment directly above a removed item is removed, too.
+    """
+
+    path: DataPath
+    removed: frozenset[int] = frozenset()
+    added: tuple[Item, ...] = ()
+
+
+Edit: TypeAlias = SetValue | ChangeItems
+
+
+class _Replacement(NamedTuple):
+    """The text from `start` to `end` (exclusive) becomes `text`."""
+
+    start: int
+    end: int
+    text: str
+
+
+def edit_file(raw: bytes, edits: Iterable[Edit]) -> bytes:
+    """Return the file with all edits. Their paths are those of the file before any of them.
+
+    Raises NotEditableError if one of them is not possible.
+    """
+    body = raw.removeprefix(_BYTE_ORDER_MARK)
+    source = _source(body.decode("utf-8"))
+    replacements: list[_Replacement] = []
+    lists: dict[DataPath, ChangeItems] = {}
+    for edit in edits:
+        if isinstance(edit, SetValue):
+            replacements.append(_set_value(source, edit))
+            continue
+        others = lists.get(edit.path, ChangeItems(edit.path))
+        removed, added = others.removed | edit.removed, (*others.added, *edit.added)
+        lists[edit.path] = ChangeItems(edit.path, removed, added)
+    for change in lists.values():
+        replacements += _change_items(source, change)
+    return raw[: len(raw) - len(body)] + source.with_replacements(replacements).encode("utf-8")
+
+
+def unified_diff(name: str, before: bytes, after: bytes) -> str:
+    """Return the difference as a patch that `git apply` accepts."""
+    old, new = (text.decode("utf-8").splitlines(keepends=True) for text in (before, after))
+    lines = []
+    for line in difflib.unified_diff(old, new, f"a/{name}", f"b/{name}"):
+        missing_end = not line.endswith("\n")
+        lines.append(f"{line}\n\\ No newline at end of file\n" if missing_end else line)
+    return "".join(lines)
+
+
+class _Source:
+    """The text of a file with its nodes. Offsets count characters."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.newline = "\r\n" if "\r\n" in text else "\n"
+        root = yaml.compose(text, Loader=PARSER)
+        assert root is not None  # the file was loaded before
+        self.root: yaml.Node = root
+        # An alias is another use of the same node.
+        self._uses = Counter[int]()
+        waiting = [root]
+        while waiting:
+            for child in _children(waiting.pop()):
+                self._uses[id(child)] += 1
+                if self._uses[id(child)] == 1:
+                    waiting.append(child)
+
+    def follow(self, path: DataPath) -> tuple[yaml.Node, DataPath]:
+        """Return the last node of a path that exists, and the rest of the path."""
+        node: yaml.Node = self.root
+        for depth, step in enumerate(path):
+            child = _child(node, step)
+            if child is None:
+                return node, path[depth:]
+            if self._uses[id(child)] > 1:
+                raise NotEditableError("is shared through a YAML alias")
+            node = child
+        return node, ()
+
+    def is_flow(self, node: yaml.Node) -> bool:
+        """Return whether a collection is written in brackets."""
+        return self.text[node.start_mark.index] in "[{"
+
+    def line_start(self, offset: int) -> int:
+        """Return where the line of an offset starts."""
+        return self.text.rfind("\n", 0, offset) + 1
+
+    def next_line(self, offset: int) -> int:
+        """Return where the line after that of an offset starts; the end of a text without one."""
+        end = self.text.find("\n", offset)
+        return len(self.text) if end < 0 else end + 1
+
+    def is_blank(self, offset: int) -> bool:
+        """Return whether the line that starts at an offset is blank, or after the last one."""
+        return not self.text[offset : self.next_line(offset)].strip()
+
+    def insert_lines(self, offset: int, lines: Iterable[str]) -> _Replacement:
+        """Return the insertion of lines at the start of a line, or at the end of the text."""
+        text = "".join(f"{line}{self.newline}" for line in lines)
+        if offset == len(self.text) and not self.text.endswith("\n"):
+            text = self.newline + text.removesuffix(self.newline)
+        return _Replacement(offset, offset, text)
+
+    def with_replacements(self, replacements: Iterable[_Replacement]) -> str:
+        """Return the text with all replacements."""
+        parts, position = list[str](), 0
+        # Insertions at one place keep their order: the keys of a last entry, then new entries.
+        for start, end, text in sorted(replacements, key=itemgetter(0, 1)):
+            if start < position:
+                raise NotEditableError("overlaps with another edit")
+            parts += [self.text[position:start], text]
+            position = end
+        return "".join((*parts, self.text[position:]))
+
+
+_source = lru_cache(maxsize=64)(_Source)
+"""Parsing takes longer than an edit, and proposals for a file are first tried one by one."""
+
+
+def _children(node: yaml.Node) -> Iterator[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        for pair in node.value:
+            yield from pair
+    elif isinstance(node, yaml.SequenceNode):
+        yield from node.value
+
+
+def _child(node: yaml.Node, step: str | int) -> yaml.Node | None:
+    """Return the value of a key, or an item; merged keys are written elsewhere."""
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int):
+        item: yaml.Node = node.value[step]
+        return item
+    if not isinstance(node, yaml.MappingNode):
+        return None
+    keys = {key.value: value for key, value in node.value}
+    if step not in keys and "<<" in keys:
+        raise NotEditableError("may come from a merge key (`<<`)")
+    return keys.get(step)
+
+
+def _last_content(node: yaml.Node) -> int:
+    """Return the offset after the last character of a value.
+
+    A block collection ends where the next token starts, after comments and blank lines.
+    """
+    while isinstance(node, yaml.CollectionNode) and node.value and not node.flow_style:
+        *_, node = _children(node)
+    if getattr(node, "style", None) in _BLOCK_SCALARS:
+        raise NotEditableError("is next to a block scalar (`|` or `>`)")
+    end: int = node.end_mark.index
+    return end
+
+
+def _set_value(source: _Source, edit: SetValue) -> _Replacement:
+    node, missing = source.follow(edit.path)
+    text = inline(edit.value)
+    if missing:
+        return _insert_key(source, node, missing, text)
+    if not isinstance(node, yaml.ScalarNode) or node.style in _BLOCK_SCALARS:
+        raise NotEditableError("is not text on one line")
+    start, end = node.start_mark.index, node.end_mark.index
+    if source.text[start : start + 1] in ("&", "!"):
+        raise NotEditableError("has a YAML anchor or tag")
+    if isinstance(edit.value, str) and node.style == "'" and edit.value.isprintable():
+        text = "'{}'".format(edit.value.replace("'", "''"))
+    elif isinstance(edit.value, str) and node.style == '"' and not text.startswith('"'):
+        text = f'"{text}"'
+    return _Replacement(start, end, text)
+
+
+def _insert_key(source: _Source, mapping: yaml.Node, path: DataPath, text: str) -> _Replacement:
+    """Add a key at the end of the mapping that should have it."""
+    if not isinstance(mapping, yaml.MappingNode) or not mapping.value or len(path) > 1:
+        raise NotEditableError("is not in a mapping that can be extended")
+    addition = f"{path[0]}: {text}"
+    last = _last_content(mapping.value[-1][1])
+    if source.is_flow(mapping):
+        return _Replacement(last, last, f", {addition}")
+    column = mapping.value[0][0].start_mark.column
+    return source.insert_lines(source.next_line(last), [f"{' ' * column}{addition}"])
+
+
+# Lists
+
+
+def _change_items(source: _Source, change: ChangeItems) -> Iterator[_Replacement]:
+    node, missing = source.follow(change.path)
+    if missing and not source.is_flow(source.root):
+        yield source.insert_lines(len(source.text), (f"{missing[0]}:", *_lines(change.added)))
+    elif not isinstance(node, yaml.SequenceNode):
+        raise NotEditableError("is not a list")
+    elif not source.is_flow(node):
+        yield from _change_block_list(source, node, change)
+    elif not node.value and not source.is_flow(source.root):
+        # An empty list becomes a block list.
+        text = "".join(f"{source.newline}{line}" for line in _lines(change.added))
+        yield _Replacement(node.start_mark.index, node.end_mark.index, text)
+    else:
+        yield from _change_flow_list(node, change)
+
+
+def _change_flow_list(node: yaml.SequenceNode, change: ChangeItems) -> Iterator[_Replacement]:
+    """Yield the changes of a list in brackets: each item is removed with one comma."""
+    items = node.value
+    added = [inline(item.data) for item in change.added]
+    kept = [index for index in range(len(items)) if index not in change.removed]
+    if any(item.comment for item in change.added):
+        raise NotEditableError("is a list in brackets, which has no place for comments")
+    if not kept:
+        yield _Replacement(node.start_mark.index + 1, node.end_mark.index - 1, ", ".join(added))
+        return
+    for index in change.removed:
+        if index > kept[0]:
+            start, end = items[index - 1].end_mark.index, items[index].end_mark.index
+        else:
+            start, end = items[index].start_mark.index, items[index + 1].start_mark.index
+        yield _Replacement(start, end, "")
+    end = items[kept[-1]].end_mark.index
+    yield _Replacement(end, end, "".join(f", {text}" for text in added))
+
+
+def _change_block_list(
+    source: _Source, node: yaml.SequenceNode, change: ChangeItems
+) -> Iterator[_Replacement]:
+    items, column = node.value, node.start_mark.column
+    ranges = [_item_lines(source, item, column) for item in items]
+    for index in change.removed:
+        start, end = ranges[index]
+        above = source.line_start(max(0, start - 1))
+        if source.is_blank(above) and source.is_blank(end):
+            start = above  # two blank lines become one
+        yield _Replacement(start, end, "")
+    if len(change.removed) == len(items) and not change.added:
+        # An empty value would be null: the key needs an empty list.
+        parent, _ = source.follow(change.path[:-1])
+        key = next(key for key, value in parent.value if value is node)
+        colon = source.text.index(":", key.end_mark.index) + 1
+        yield _Replacement(colon, colon, " []")
+    if change.added:
+        first, (last_start, end) = items[0], ranges[-1]
+        is_mapping = isinstance(first, yaml.MappingNode)
+        lines = _lines(change.added, column, first.start_mark.column - column if is_mapping else 2)
+        is_spaced = len(items) == 1 > len(change.removed) or source.is_blank(
+            source.line_start(last_start - 1)
+        )
+        yield source.insert_lines(end, ["", *lines] if is_mapping and is_spaced else lines)
+
+
+def _item_lines(source: _Source, item: yaml.Node, column: int) -> tuple[int, int]:
+    """Return the range of the lines of an item, with the comment directly above it.
+
+    `column` is that of the dashes.
+    """
+    start = source.line_start(item.start_mark.index)
+    # The dash may be on an earlier line than the value.
+    while source.text[start : start + column + 1] != f"{' ' * column}-":
+        if start == 0 or source.text[start : start + column].strip():
+            raise NotEditableError("does not start on a separate line")
+        start = source.line_start(start - 1)
+    while start > 0:
+        above = source.line_start(start - 1)
+        if not source.text.startswith(f"{' ' * column}#", above):
+            break
+        start = above
+    return start, source.next_line(_last_content(item))
+
+
+def _lines(items: Sequence[Item], column: int = 2, step: int = 2) -> list[str]:
+    """Return the lines of new items, with dashes at `column` and `step` columns for each level."""
+
+    def comment(path: DataPath) -> str:
+        return items[int(path[1])].comment if len(path) == 2 else ""
+
+    text = yaml_text({"webhooks": [item.data for item in items]}, comment)
+    lines = []
+    for line in text.split("\n")[2:-1]:
+        content = line.lstrip(" ")
+        depth = (len(line) - len(content)) // 2 - 1
+        if content.startswith("- ") and depth == 0:
+            content = f"-{' ' * (step - 1)}{content[2:]}"
+        lines.append(f"{' ' * (column + depth * step)}{content}" if content else "")
+    return lines

@@ -1,0 +1,408 @@
+"""`webhooks drift`: what changed live, and both ways out."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from jsonschema import Draft7Validator
+
+from reconciler.source.schema import schema_text
+from tests.cli.conftest import Cloud, Done, MakeCloud, Shell, expect
+from tests.folders import commit, git, write
+
+ENTRY: Final = """\
+  - name: Deploys
+    type: slack
+    event_types: ["*_deleted"]
+    configuration: {token: {env: TOKEN}, channel: "#deploys", username: CloudTruth}
+"""
+FILE: Final = f"organization: Acme\nwebhooks:\n{ENTRY}"
+HOOK: Final = """\
+  - {name: Hook, type: generic, event_types: [value_updated],
+     configuration: {url: "https://hooks.example.com/a"}}
+"""
+
+Change = Callable[[Cloud], object]
+Story = Callable[..., Done]
+
+
+def channel(cloud: Cloud) -> None:
+    """Change a channel live."""
+    cloud.emulator.configure("Deploys", channel="#live")
+
+
+def delete(cloud: Cloud) -> None:
+    """Delete a webhook live."""
+    cloud.emulator.store.delete(cloud.emulator.webhook("Deploys")["id"])
+
+
+def added(name: str = "Added", **fields: Any) -> Change:
+    """Return an addition of a webhook that is like Deploys, except for `fields`."""
+
+    def add(cloud: Cloud) -> None:
+        row = cloud.emulator.webhook("Deploys")
+        fresh = {"id": cloud.emulator.store.new_id(), "name": name}
+        cloud.emulator.store.save({**row, **fresh, **fields})
+
+    return add
+
+
+def renamed(name: str, other: str) -> Change:
+    """Return a rename."""
+
+    def rename(cloud: Cloud) -> None:
+        cloud.emulator.store.save({**cloud.emulator.webhook(name), "name": other})
+
+    return rename
+
+
+@pytest.fixture
+def story(shell: Shell, tmp_path: Path, cloud: MakeCloud) -> Story:
+    """Commit files, apply them, change them live, and run `drift`."""
+
+    def story(
+        files: Mapping[str, str], change: Change, *arguments: str, options: str = "", **variant: Any
+    ) -> Done:
+        server = cloud(any_key=True, **variant)
+        write(tmp_path, files)
+        git(tmp_path, "init", "-q")
+        commit(tmp_path)
+        named = shlex.split(options)
+        assert shell("apply", "--yes", *named, **server.environ).code == 0
+        change(server)
+        return shell("drift", *named, *arguments, **server.environ)
+
+    return story
+
+
+SHARED: Final = FILE.replace("configuration: {", "configuration: &shared {")
+OTHER: Final = ENTRY.replace("Deploys", "Other").partition("    configuration")[0]
+IN_BLOCK: Final = """configuration:
+      token: {env: TOKEN}
+      username: CloudTruth
+      channel: |-
+        deploys
+"""
+
+
+def configured(name: str = "Deploys", **fields: Any) -> Change:
+    """Return a change of the configuration."""
+    return lambda cloud: cloud.emulator.configure(name, **fields)
+
+
+REFUSED: Final[Mapping[str, tuple[str, Change, str]]] = {
+    "anchor": (
+        FILE.replace('"#deploys"', '&c "#deploys"'),
+        channel,
+        "its declaration has a YAML anchor or tag",
+    ),
+    "alias": (
+        f"{SHARED}{OTHER}    configuration: *shared\n",
+        channel,
+        "its declaration is shared through a YAML alias",
+    ),
+    "merge key": (
+        f"{SHARED}{OTHER}    configuration: {{<<: *shared, username: x}}\n",
+        configured("Other", channel="#live"),
+        "its declaration may come from a merge key",
+    ),
+    "block scalar": (
+        FILE.partition("configuration")[0] + IN_BLOCK,
+        channel,
+        "its declaration is not text on one line",
+    ),
+    "defaults": (
+        FILE.replace('channel: "#deploys", ', "")
+        + 'defaults: {type: slack, configuration: {channel: "#deploys"}}\n',
+        channel,
+        "its channel is inherited from `defaults`: change it there, or write it in the entry",
+    ),
+    "a secret": (
+        FILE,
+        configured(token="xoxb-9999999999-other"),
+        "its token differs, which is a secret: no file may contain it",
+    ),
+    "a URL with a credential": (
+        f"webhooks:\n{HOOK}",
+        configured("Hook", url="https://u:pa55word@hooks.example.com/"),
+        "the live url may contain a credential: use a reference",
+    ),
+    "a missing value": (
+        FILE,
+        configured(username=""),
+        "the live username is missing or hidden",
+    ),
+    "a value that no file can have": (
+        FILE,
+        configured(username="xoxb-1234567890-abcdef"),
+        "the edited file would be invalid",
+    ),
+    "a duplicate": (
+        FILE,
+        added("Deploys"),
+        "it duplicates a declared webhook: declare both with `id`, or delete it",
+    ),
+    "declared absent": (
+        f"{FILE}  - {{name: Added, state: absent}}\n",
+        added(),
+        "a file declares `state: absent` for it",
+    ),
+    "renamed back": (
+        f"{FILE}{HOOK.replace('type:', 'previously: [Old], type:')}",
+        renamed("Hook", "Old"),
+        "the edited file would be invalid: 'Old' is a previous name of 'Old', but is also declared",
+    ),
+    "a channel that no file can have": (
+        FILE,
+        lambda cloud: (added()(cloud), cloud.emulator.configure("Added", channel="#Not shown")),
+        "no file can declare it: `channel` is not the name or id of a Slack channel",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_edited_safely_is_advice(case: str, story: Story, tmp_path: Path) -> None:
+    """The reason is printed, and no file is changed."""
+    text, change, reason = REFUSED[case]
+    done = story({"webhooks.yaml": text}, change, "--accept")
+    expect(done, 2, "accept", "revert")
+    assert f"by hand: {reason}" in " ".join(done.out.split()), done.out
+    assert git(tmp_path, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda cloud: cloud.emulator.change("Deploys", event_types=["other"]), "unknown event"),
+        (lambda cloud: cloud.emulator.change("Deploys", type="teams"), "unknown type"),
+        (
+            lambda cloud: added("Deploys", event_types=["value_updated"])(cloud),
+            "webhooks with this name differ",
+        ),
+    ],
+)
+def test_a_declaration_that_cannot_be_applied_is_drift(
+    change: Change, reason: str, story: Story
+) -> None:
+    """It is listed with its reason, and no command is offered."""
+    done = story({"webhooks.yaml": FILE}, change)
+    expect(
+        done, 2, "Drift that neither an apply nor an edit resolves:", reason, without=("revert",)
+    )
+
+
+VALUES: Final = ("yes", "1e3", "#ops", "null", "it's", 'say "hi"', "a: b # c", "é 😀", "- x", " x ")
+"""Texts that YAML would read as something else without quotes."""
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_a_live_value_is_read_back_unchanged(value: str, story: Story, shell: Shell) -> None:
+    """After the edit, the file declares the live value, however YAML would read it unquoted."""
+    clouds: list[Cloud] = []
+
+    def change(cloud: Cloud) -> None:
+        clouds.append(cloud)
+        cloud.emulator.configure("Deploys", username=value)
+
+    expect(story({"webhooks.yaml": FILE}, change, "--accept"), 0, "Edited to accept 1 change")
+    expect(shell("plan", "--detailed-exitcode", **clouds[0].environ), 0, "No changes.")
+
+
+def test_names_of_several_webhooks_stay_apart(story: Story, tmp_path: Path) -> None:
+    """Of webhooks that share a name, only the changed one is edited, and an added one is pinned."""
+    ids: list[str] = []
+
+    def change(cloud: Cloud) -> None:
+        ids.append(cloud.emulator.webhook("Deploys")["id"])
+        added("Added")(cloud)
+        added("Added", event_types=["value_updated"])(cloud)
+
+    done = story({"webhooks.yaml": FILE}, change, "--accept")
+    expect(done, 0)
+    text = (tmp_path / "webhooks.yaml").read_text("utf-8")
+    assert text.count("name: Added\n    id: ") == 2
+
+
+def test_an_added_webhook_needs_one_file(story: Story, tmp_path: Path, shell: Shell) -> None:
+    """If several files may declare it, the one that is named as well is edited."""
+    servers: list[Cloud] = []
+
+    def change(cloud: Cloud) -> None:
+        servers.append(cloud)
+        added()(cloud)
+
+    files = {"webhooks/a.yaml": FILE, "webhooks/b.yaml": f"organization: Acme\nwebhooks:\n{HOOK}"}
+    done = story(files, change, "--accept", options="webhooks")
+    expect(done, 2, "it is in the scope of webhooks/a.yaml, webhooks/b.yaml")
+    done = shell("drift", "--accept", "webhooks", "-f", "webhooks/b.yaml", **servers[0].environ)
+    expect(done, 0)
+    assert git(tmp_path, "status", "--porcelain") == "M webhooks/b.yaml"
+    git(tmp_path, "checkout", "--", ".")
+    done = shell("drift", "-f", "webhooks/a.yaml", **servers[0].environ)
+    expect(done, 2, "webhooks/b.yaml declares it, which was not read: add it with -f")
+
+
+@pytest.mark.parametrize(
+    ("change", "edited"),
+    [
+        (channel, '  - name: Deploys\n    configuration: {channel: "#live"}\n'),
+        (delete, "  - name: Deploys\n    exclude: true\n"),
+        (added(), "  - name: Added\n    add: true\n"),
+    ],
+)
+def test_an_overlay_is_edited_instead_of_its_parent(
+    change: Change, edited: str, story: Story, tmp_path: Path
+) -> None:
+    """What a parent declares is overridden, excluded or added in the overlay."""
+    files = {
+        "base.yaml": f"webhooks:\n{ENTRY}",
+        "overlay.yaml": "organization: Acme\nextends: base.yaml\n",
+    }
+    expect(story(files, change, "--accept", options="-f overlay.yaml"), 0)
+    text = (tmp_path / "overlay.yaml").read_text("utf-8")
+    assert edited in text.replace("  # CloudTruth", "#")
+    assert git(tmp_path, "status", "--porcelain") == "M overlay.yaml"
+
+
+def test_an_edit_that_changes_another_organization_is_refused(shell: Shell, tmp_path: Path) -> None:
+    """A file that two organizations use is not edited for one of them."""
+    globex = "organization: Globex\nextends: a.yaml\n"
+    live = FILE.replace("#deploys", "#live")
+    write(tmp_path, {"a.yaml": FILE, "b.yaml": globex, "live.yaml": live})
+    git(tmp_path, "init", "-q")
+    commit(tmp_path)
+    files = ("--local", "-f", "a.yaml", "-f", "b.yaml")
+    expect(shell("apply", *files, "--yes", TOKEN="xoxb-1234567890-abcdef"), 0)
+    local = ("--local", "-f", "live.yaml", "--yes")
+    expect(shell("apply", *local, TOKEN="xoxb-1234567890-abcdef"), 0)
+    done = shell("drift", *files, "--accept")
+    expect(done, 2, "In Acme:", "revert   webhooks apply --local -f a.yaml --only Deploys")
+    assert "it changes another organization" in " ".join(done.out.split())
+    assert git(tmp_path, "status", "--porcelain") == ""
+
+
+def test_drift_is_told_from_edits(story: Story, tmp_path: Path, shell: Shell) -> None:
+    """An uncommitted edit is not applied yet, and --accept keeps it."""
+    servers: list[Cloud] = []
+
+    def change(cloud: Cloud) -> None:
+        servers.append(cloud)
+        channel(cloud)
+        path = tmp_path / "webhooks.yaml"
+        path.write_text(path.read_text("utf-8") + HOOK, "utf-8")
+
+    done = story({"webhooks.yaml": FILE}, change)
+    expect(done, 2, "Changes of the files that are not applied yet:", "+ Hook")
+    done = shell("drift", "--accept", **servers[0].environ)
+    expect(done, 0, "Edited to accept 1 change")
+    text = (tmp_path / "webhooks.yaml").read_text("utf-8")
+    assert HOOK in text
+    assert '"#live"' in text
+    expect(shell("drift", **servers[0].environ), 0, "No drift.", "+ Hook")
+
+
+def test_a_merge_that_waits_is_no_drift(story: Story, tmp_path: Path, shell: Shell) -> None:
+    """A commit that is not applied yet is listed apart; --base HEAD says that it is applied."""
+    servers: list[Cloud] = []
+
+    def change(cloud: Cloud) -> None:
+        servers.append(cloud)
+        path = tmp_path / "webhooks.yaml"
+        path.write_text(path.read_text("utf-8").replace("#deploys", "#merged"), "utf-8")
+        commit(tmp_path)
+        added()(cloud)
+
+    done = story({"webhooks.yaml": FILE}, change, "--accept")
+    expect(done, 0, "Perhaps not applied yet, changed by commit", "webhooks drift --base HEAD")
+    text = (tmp_path / "webhooks.yaml").read_text("utf-8")
+    assert "#merged" in text
+    assert "name: Added" in text
+    done = shell("drift", "--base", "HEAD", **servers[0].environ)
+    expect(done, 2, "#deploys -> #merged", "webhooks drift --accept --base HEAD --only Deploys")
+
+
+def unborn(folder: Path) -> None:
+    (folder / ".git").rename(folder / "git")
+
+
+def broken_head(folder: Path) -> None:
+    text = (folder / "webhooks.yaml").read_text("utf-8")
+    write(folder, {"webhooks.yaml": "webhooks: ["})
+    commit(folder)
+    write(folder, {"webhooks.yaml": text})
+
+
+@pytest.mark.parametrize("prepare", [unborn, broken_head])
+def test_without_a_base_no_edit_is_offered(
+    prepare: Callable[[Path], None], story: Story, tmp_path: Path
+) -> None:
+    """The differences are listed, and the exit code is 2."""
+
+    def change(cloud: Cloud) -> None:
+        channel(cloud)
+        prepare(tmp_path)
+
+    done = story({"webhooks.yaml": FILE}, change, "--accept")
+    expect(
+        done, 2, "Drift cannot be told from changes of the files", "~ Deploys",
+        without=("revert", "Edited"),
+    )  # fmt: skip
+
+
+def test_the_printed_diff_is_a_patch(story: Story, tmp_path: Path) -> None:
+    """`git apply` applies what `drift` prints, also in a folder of the repository, with CR LF."""
+    folder = tmp_path / "a folder"
+    text = FILE.replace("\n", "\r\n")
+    done = story({"a folder/wébhooks.yaml": text}, channel, options="-f 'a folder/wébhooks.yaml'")
+    subprocess.run(["git", "apply", "-"], cwd=folder, input=done.out.encode(), check=True)
+    edited = (folder / "wébhooks.yaml").read_bytes().decode()
+    assert edited == text.replace("#deploys", "#live")
+
+
+def test_a_read_only_file_is_not_edited(story: Story, tmp_path: Path) -> None:
+    """A file without write permission is advice, too; others keep their permissions."""
+    path = tmp_path / "webhooks.yaml"
+
+    def change(cloud: Cloud) -> None:
+        channel(cloud)
+        path.chmod(0o444)
+
+    done = story({"webhooks.yaml": FILE}, change, "--accept")
+    expect(done, 2, "by hand: its declaration is in a read-only file")
+
+
+def test_edited_files_keep_their_permissions(story: Story, tmp_path: Path) -> None:
+    """An edit does not make a file private."""
+    path = tmp_path / "webhooks.yaml"
+
+    def change(cloud: Cloud) -> None:
+        channel(cloud)
+        path.chmod(0o664)
+
+    expect(story({"webhooks.yaml": FILE}, change, "--accept"), 0)
+    assert path.stat().st_mode & 0o777 == 0o664
+
+
+def test_only_selects_webhooks(story: Story) -> None:
+    """--only limits drift and edits; a glob that matches nothing is an error of usage."""
+    done = story({"webhooks.yaml": f"{FILE}{HOOK}"}, channel, "--only", "Hook")
+    expect(done, 0, "No drift.")
+
+
+def test_json_has_both_ways_out(story: Story) -> None:
+    """The document has the commands, the edits, and reasons where there is none."""
+    done = story({"webhooks.yaml": FILE}, channel, "--format", "json")
+    document = json.loads(done.out)
+    schema = json.loads(schema_text("drift.schema.json"))
+    assert [*Draft7Validator(schema).iter_errors(document)] == []
+    (organization,) = document["organizations"]
+    (webhook,) = organization["drifted"]
+    assert webhook["revert"] == "webhooks apply --only Deploys"
+    assert webhook["accept"] == "webhooks drift --accept --only Deploys"
+    assert document["diffs"][0]["diff"].startswith("--- a/webhooks.yaml\n+++ b/webhooks.yaml\n")
