@@ -14,6 +14,9 @@ from reconciler.planning.run import OrganizationResult
 NOT_REVIEWED: Final = "not-reviewed"
 """The code of an operation that was skipped because no review includes it."""
 
+WITHHELD: Final = "withheld"
+"""The code of an operation that the caller of the apply has withheld."""
+
 NOT_CONVERGED: Final = "does-not-converge"
 """The code of an operation whose result is not what was sent."""
 

@@ -21,6 +21,7 @@ _SUMMARIES: Final = {
     "render": "Show the effective configuration: defaults merged, event globs expanded.",
     "plan": "Show what apply would do; change nothing.",
     "apply": "Make CloudTruth match the files.",
+    "reconcile": "Plan or apply a commit at intervals.",
     "status": "Show each webhook's drift, declaration and last delivery error.",
     "drift": "Show what changed live; revert or accept it.",
     "check": "Check whether messages arrive: last deliveries, Slack, a proof.",

@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from reconciler.errors import (
     BlockedError,
@@ -33,6 +33,7 @@ from reconciler.ports import Stop
 from reconciler.render.rows import one_line
 from reconciler.report import (
     NOT_REVIEWED,
+    WITHHELD,
     Failed,
     Outcome,
     Report,
@@ -45,11 +46,14 @@ from reconciler.workflow.connection import Connection
 from reconciler.workflow.inputs import Checked, Gathered, OrganizationFiles, Source, located
 from reconciler.workflow.run import Planned, Target, plan_all
 
+Withhold: TypeAlias = Callable[[Planned], Mapping[int, str]]
+"""Returns the operations of a plan that must not be applied: the reasons, by index."""
+
 
 class _Ready(NamedTuple):
     """What an apply does in one organization: the part of its plan that is applied.
 
-    `skipped` are the reasons for the other operations, by index in the complete plan.
+    `skipped` are code and reason for the other operations, by index in the complete plan.
     `expects_digest` means that the complete plan was approved by its digest.
     """
 
@@ -59,7 +63,7 @@ class _Ready(NamedTuple):
     live: Live
     complete: Plan
     plan: Plan
-    skipped: Mapping[int, str]
+    skipped: Mapping[int, tuple[str, str]]
     expects_digest: bool = False
 
 
@@ -116,6 +120,7 @@ def apply_all(
     expect_digest: str | None = None,
     values: bool = False,
     keep_going: bool = False,
+    withhold: Withhold = lambda planned: {},
 ) -> RunReport:
     """Apply all targets one after another, if `confirm` returns true for what will be applied.
 
@@ -123,7 +128,7 @@ def apply_all(
     secrets, guards, a stale review. Then nothing is written, unless `keep_going` continues with the
     others; so it does after a failed organization. `confirm` is not called if nothing changes.
     `expect_digest` is the digest of the complete run; `allow_deletes` is as for `plan_all`,
-    `values` as for `apply`.
+    `values` as for `apply`. Operations that `withhold` returns are skipped with its reason.
 
     Raises the errors of `plan_all`; NotConfirmedError, and StalePlanError for another digest: in
     both cases nothing was written.
@@ -139,7 +144,7 @@ def apply_all(
             return RunReport(tuple(_as_reports(complete)), digest)
         _require_digest(digest, expect_digest, planned)
     ready = [
-        _attempt_to_prepare(each, approve=expect_digest is not None, values=values)
+        _attempt_to_prepare(each, withhold, approve=expect_digest is not None, values=values)
         for each in planned
     ]
     ready = _judged(ready, allow_deletes)
@@ -168,17 +173,17 @@ def _as_reports(run: RunPlan) -> Iterator[OrganizationResult[Report]]:
 
 
 def _attempt_to_prepare(
-    planned: Planned, *, approve: bool, values: bool
+    planned: Planned, withhold: Withhold, *, approve: bool, values: bool
 ) -> _Ready | ReconcilerError:
     if planned.problem is not None:
         return planned.problem
     try:
-        return _prepare(planned, approve=approve, values=values)
+        return _prepare(planned, withhold, approve=approve, values=values)
     except ReconcilerError as problem:
         return problem
 
 
-def _prepare(planned: Planned, *, approve: bool, values: bool) -> _Ready:
+def _prepare(planned: Planned, withhold: Withhold, *, approve: bool, values: bool) -> _Ready:
     """Return the reviewed part of a plan. Raises StalePlanError, NotReviewedError.
 
     `approve` means that the complete plan was reviewed.
@@ -190,12 +195,18 @@ def _prepare(planned: Planned, *, approve: bool, values: bool) -> _Ready:
     assert live is not None
     assert complete is not None
     review = approve_all(complete) if approve else target.review
-    made, skipped = complete, dict[int, str]()
+    made, skipped = complete, dict[int, tuple[str, str]]()
     if review is not None:
         # The caller records the resends of `options.reviewed`, so that each is sent once.
         repeats = not target.options.reviewed
         command = _plan_command(target)
-        made, skipped = _reviewed(complete, review, command, values=values, repeats=repeats)
+        made, excluded = _reviewed(complete, review, command, values=values, repeats=repeats)
+        skipped = {index: (NOT_REVIEWED, reason) for index, reason in excluded.items()}
+    withheld = withhold(planned)
+    if withheld:
+        skipped |= {index: (WITHHELD, reason) for index, reason in withheld.items()}
+        applied = [index for index in range(len(complete.operations)) if index not in skipped]
+        made = complete.select(applied)._replace(notes=made.notes)
     return _Ready(target, connection, gathered, live, complete, made, skipped, approve)
 
 
@@ -379,13 +390,15 @@ def _require_secrets(part: _Ready) -> None:
     )
 
 
-def _completed(report: Report, complete_plan: Plan, skipped: Mapping[int, str]) -> Report:
+def _completed(
+    report: Report, complete_plan: Plan, skipped: Mapping[int, tuple[str, str]]
+) -> Report:
     """Return the report of the complete plan, with excluded operations as skipped."""
     if not skipped:
         return report
     done = iter(report.outcomes)
     outcomes = tuple(
-        Skipped(operation=each, code=NOT_REVIEWED, message=skipped[index])
+        Skipped(operation=each, code=skipped[index][0], message=skipped[index][1])
         if index in skipped
         else next(done)
         for index, each in enumerate(complete_plan.operations)

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, ExitStack, closing, contextmanage
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from reconciler.api.origin import DEFAULT_DEADLINE, DEFAULT_SERVER, DEFAULT_TIMEOUT, Network
-from reconciler.errors import ReconcilerError
+from reconciler.errors import ExitCode, ReconcilerError
 from reconciler.execute.stop import SignalStop, SystemClock
 from reconciler.execute.workers import ThreadWorkers
 from reconciler.model import Secret
@@ -25,6 +25,7 @@ class Connection(NamedTuple):
     signal ends the run immediately. By default it receives no signals. `restart` restarts the
     deadline, for example after a prompt. `unreachable` returns an error once no organization of the
     run can reach this server. `disconnect` closes idle connections; the next request opens one.
+    `signal` returns the exit code of a signal that came while `stop` was entered.
     """
 
     api: WebhookAPI
@@ -36,6 +37,7 @@ class Connection(NamedTuple):
     restart: Callable[[], None] = lambda: None
     unreachable: Callable[[], ReconcilerError | None] = lambda: None
     disconnect: Callable[[], None] = lambda: None
+    signal: Callable[[], ExitCode | None] = lambda: None
 
 
 class Connector(Protocol):
@@ -129,6 +131,7 @@ def connector(
                 restart=lambda: restart(deadline),
                 unreachable=client.unreachable,
                 disconnect=client.disconnect,
+                signal=stop.requested,
             )
 
         yield connect

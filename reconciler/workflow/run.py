@@ -119,6 +119,19 @@ def _without_keys(checked: Checked, keys: tuple[Secret, ...]) -> Checked:
     return checked._replace(inputs=checked.inputs._replace(api_keys=keys))
 
 
+def identify(targets: Sequence[Target]) -> tuple[Target, ...]:
+    """Read the organization of each key, which planning then does not read again."""
+    results = _each(
+        targets, lambda number, client: targets[number].organization or client.api.organization()
+    )
+    return tuple(
+        target._replace(organization=result)
+        if isinstance(result, Organization)
+        else target._replace(connection=None, problem=result)
+        for target, result in zip(targets, results, strict=True)
+    )
+
+
 def select(targets: Sequence[Target]) -> tuple[Target, ...]:
     """Return the targets that the run selects with names, ids or globs of organizations.
 

@@ -197,6 +197,10 @@ SETUPS: Final[Mapping[str, BlockSetup]] = {
     "docs/organizations.md: Several organizations from shared files": BlockSetup(
         clone=True, prints=("organization: Acme Staging", "Plan: 1 to create")
     ),
+    "docs/reconcile.md: Try it in five minutes": BlockSetup(
+        before={"webhooks.yaml": first_file_on("docs/reconcile.md")},
+        prints=("1 to create", "create Audit", "No changes"),
+    ),
     "docs/organizations.md: Try it": BlockSetup(
         clone=True, prints=("Valid: 4 webhooks in 2 files", "In Acme Staging:")
     ),

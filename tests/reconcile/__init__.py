@@ -1,0 +1,1 @@
+"""Tests of `webhooks reconcile`: months in virtual time against the emulator, and commands."""

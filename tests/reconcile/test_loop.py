@@ -1,0 +1,255 @@
+"""What a reconciler writes, withholds and reports, in virtual time."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from reconciler.errors import ConfigurationError
+from reconciler.reconcile.loop import Round
+from reconciler.report import Skipped
+from tests.emulated import faults
+from tests.emulated.faults import Script
+from tests.emulated.variant import Variant
+from tests.reconcile.world import Process, World, configuration, slack
+
+MINUTE = 60.0
+A, B = slack("alpha", "a"), slack("beta", "b")
+
+
+@pytest.fixture
+def world() -> World:
+    world = World()
+    world.repository.commit(configuration(A, B))
+    return world
+
+
+def outcomes(result: Round) -> dict[str, str]:
+    """Return, by name, what an apply did, with the reason of what it skipped."""
+    assert result.report is not None, result.problem
+    (organization,) = result.report.organizations
+    if organization.problem is not None:
+        return {"problem": organization.problem.message}
+    assert organization.value is not None
+    return {
+        outcome.operation.name: outcome.message
+        if isinstance(outcome, Skipped)
+        else type(outcome).__name__.lower()
+        for outcome in organization.value.outcomes
+    }
+
+
+def reconciled(world: World, **options: Any) -> Process:
+    """Return a process after its first round."""
+    process = Process(world, "first", every=5 * MINUTE, **options)
+    process.next_rounds(1)
+    return process
+
+
+def version(number: int) -> str:
+    token = f"{{env: TOK, version: {number}}}"
+    return f'{{name: alpha, configuration: {{channel: "#a", token: {token}}}}}'
+
+
+def test_a_round_without_changes_costs_two_requests(world: World) -> None:
+    """Organization and listing: no more, also with a base."""
+    process = reconciled(world)
+    assert [row["name"] for row in world.live()] == ["alpha", "beta"]
+    before = process.requests
+    (result,) = process.next_rounds(1)
+    assert (outcomes(result), process.requests - before) == ({}, 2)
+
+
+def test_without_apply_nothing_is_written(world: World) -> None:
+    """A report has the difference of each round."""
+    process = reconciled(world, apply=False)
+    (result,) = process.next_rounds(1)
+    assert result.plan is not None
+    assert [plan.totals.create for plan in (result.plan,)] == [2]
+    assert world.writes == []
+
+
+def test_a_script_is_undone_three_times_an_hour(world: World) -> None:
+    """A webhook that a script changes every minute is suspended for an hour, then written again."""
+    process = reconciled(world)
+    for number in range(36):  # three hours
+        world.emulator.configure("alpha", channel=f"#other-{number}")
+        process.next_rounds(1)
+    changed = [when for when, result in process.rounds if "applied" in outcomes(result).values()]
+    for start in changed:
+        assert sum(start <= when < start + 3600 for when in changed) <= 3
+    assert len(changed) in range(6, 10)
+    reasons = {text for _, result in process.rounds for text in outcomes(result).values()}
+    assert any("written 3 times within an hour" in text for text in reasons)
+    world.repository.commit(configuration(slack("alpha", "new"), B))
+    (result,) = process.next_rounds(1)
+    assert outcomes(result) == {"alpha": "applied"}, "a changed declaration is written"
+
+
+def test_a_value_that_the_server_normalizes_is_written_once_an_hour() -> None:
+    """A write that does not converge suspends the webhook at once."""
+    world = World(variant=Normalizing())
+    world.repository.commit(configuration(A))
+    process = reconciled(world)
+    process.next_rounds(11)
+    assert len(world.writes) <= 2, world.writes
+    assert "stored other values" in outcomes(process.rounds[-1][1])["alpha"]
+
+
+class Normalizing(Variant):
+    """A server that stores another user name."""
+
+    def configuration(self, kind: str, sent: dict[str, Any], patched: Any) -> dict[str, Any]:
+        return {**super().configuration(kind, sent, patched), "username": "normalized"}
+
+
+def test_a_renamed_webhook_is_not_created_again(world: World) -> None:
+    """Create and delete are withheld while an undeclared webhook has the type and destination."""
+    process = reconciled(world)
+    rename(world, "alpha", "renamed by a script")
+    for result in process.next_rounds(3):
+        found = outcomes(result)
+        assert "is not declared and has the same type and destination" in found["alpha"]
+        assert "may be a declared webhook" in found["renamed by a script"]
+    assert sorted(row["name"] for row in world.live()) == ["beta", "renamed by a script"]
+    rename(world, "renamed by a script", "alpha")
+    assert outcomes(process.next_rounds(1)[0]) == {}
+
+
+def rename(world: World, name: str, to: str) -> None:
+    world.emulator.store.save({**world.emulator.webhook(name), "name": to})
+
+
+def test_a_name_that_a_commit_replaces_is_applied(world: World) -> None:
+    """A removal that git shows is not a rename by a script."""
+    process = reconciled(world)
+    world.repository.commit(configuration(slack("gamma", "a"), B))
+    assert outcomes(process.next_rounds(1)[0]) == {"alpha": "applied", "gamma": "applied"}
+
+
+def test_a_rotation_is_sent_once(world: World) -> None:
+    """Each process sends a version once, also if another webhook of the round fails."""
+    world.emulator.behavior = Variant(read_back="mask")  # type: ignore[arg-type]
+    world.repository.commit(configuration(version(1), B))
+    process = reconciled(world)
+    script = world.emulator.faults
+    assert isinstance(script, Script)
+    script.add(faults.status(400), method="PATCH", name="beta", times=2)
+    world.repository.commit(configuration(version(2), slack("beta", "c")))
+    results = [outcomes(result) for result in process.next_rounds(4)]
+    assert [found.get("alpha") for found in results] == ["applied", None, None, None]
+    assert results[-1] == {}
+    again = reconciled(world)
+    assert outcomes(again.rounds[0][1]) == {}, "the ref has the commit"
+    world.repository.commit(configuration(version(3), B))
+    restarted = Process(world, "restarted", every=MINUTE)
+    assert outcomes(restarted.next_rounds(1)[0])["alpha"] == "applied", "from the ref"
+
+
+def test_without_a_ref_nothing_is_resent_and_this_is_said(world: World) -> None:
+    """A clone that cannot be written has no ref after a restart."""
+    world.repository.read_only = True
+    world.repository.commit(configuration(version(1)))
+    process = reconciled(world)
+    (_, first), notes = process.rounds[0], process.rounds[0][1].notes
+    assert any("no earlier commit is known" in note for note in notes), first
+    assert any("cannot be written" in note for note in notes)
+    assert process.next_rounds(2)[0].notes == ()
+    world.emulator.behavior = Variant(read_back="mask")  # type: ignore[arg-type]
+    world.repository.commit(configuration(version(2)))
+    again = Process(world, "again", every=MINUTE)
+    assert outcomes(again.next_rounds(1)[0]) == {}
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        configuration(A, organization=""),
+        {"webhooks.yaml": "webhooks: ["},
+        {"other.yaml": "webhooks: []"},
+        configuration(A, organization="Somebody Else"),
+        configuration(head="scope: ['*']\n"),
+    ],
+    ids=["no-organization", "invalid", "no-file", "other-organization", "guard"],
+)
+def test_a_bad_commit_writes_nothing_until_the_next(world: World, files: dict[str, str]) -> None:
+    """Each round reports it; the next good commit is applied."""
+    process = reconciled(world)
+    writes = len(world.writes)
+    world.repository.commit(files)
+    for result in process.next_rounds(2):
+        assert result.problem is not None or "problem" in outcomes(result)
+    assert len(world.writes) == writes
+    world.repository.commit(configuration(A, slack("beta", "c")))
+    assert outcomes(process.next_rounds(1)[0]) == {"beta": "applied"}
+
+
+def test_a_file_without_organization_is_an_error_for_every_key(world: World) -> None:
+    """Otherwise the wrong key would see everything as missing."""
+    world.repository.commit(configuration(A, organization=""))
+    (result,) = Process(world, "once", every=None, apply=False).next_rounds(1)
+    assert isinstance(result.problem, ConfigurationError)
+    assert "names no organization" in result.problem.message
+
+
+def test_an_outage_backs_off_up_to_an_hour(world: World) -> None:
+    """Rounds go on, but the server gets fewer requests; after the outage all is applied."""
+    process = reconciled(world)
+    script = world.emulator.faults
+    assert isinstance(script, Script)
+    script.add(faults.refuse(), times=None)
+    world.repository.commit(configuration(slack("alpha", "new"), B))
+    began, before = world.scheduler.now, len(world.emulator.log)
+    while world.scheduler.now < began + 6 * 3600:
+        process.next_rounds(1)
+    tries = len([entry for entry in world.emulator.log[before:] if entry.path.endswith("me/")])
+    assert len(world.emulator.log) - before < 80, tries
+    assert any(result.waiting for _, result in process.rounds)
+    world.emulator.faults = Script()
+    recovered = world.scheduler.now
+    while outcomes_or_none(process.next_rounds(1)[0]) != {"alpha": "applied"}:
+        assert world.scheduler.now < recovered + 3700
+
+
+def outcomes_or_none(result: Round) -> dict[str, str] | None:
+    return None if result.report is None else outcomes(result)
+
+
+def test_a_revoked_key_writes_nothing_and_is_reported_each_time(world: World) -> None:
+    """A rejected key needs a person, so it is no reason to wait longer."""
+    process = reconciled(world)
+    script = world.emulator.faults
+    assert isinstance(script, Script)
+    script.add(faults.status(401), times=None)
+    world.repository.commit(configuration(slack("alpha", "new"), B))
+    for result in process.next_rounds(4):
+        assert "problem" in outcomes(result)
+        assert not result.waiting
+    world.emulator.faults = Script()
+    assert outcomes(process.next_rounds(1)[0]) == {"alpha": "applied"}
+
+
+def test_two_reconcilers_make_no_duplicate(world: World) -> None:
+    """Two processes that start at once on an empty organization create each webhook once."""
+    first, second = (Process(world, name, every=MINUTE) for name in ("first", "second"))
+    first.start()
+    second.start()
+    world.scheduler.sleep(10 * MINUTE)
+    for process in (first, second):
+        process.state.killed = True
+    assert [row["name"] for row in world.live()] == ["alpha", "beta"]
+    last = [result for process in (first, second) for _, result in process.rounds[-2:]]
+    assert [outcomes(result) for result in last] == [{}] * 4
+
+
+def test_a_long_round_pauses_before_the_next(world: World) -> None:
+    """A round longer than the interval does not keep the server busy all the time."""
+    world.emulator.faults = Script()
+    process = reconciled(world)
+    world.emulator.faults.add(faults.delay(20), times=None)
+    slow = Process(world, "slow", every=10.0)
+    slow.next_rounds(3)
+    ends = [when for when, _ in slow.rounds]
+    assert all(end - begin >= 41 for begin, end in pairwise(ends)), process.rounds

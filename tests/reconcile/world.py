@@ -1,0 +1,220 @@
+"""A git repository, a server and reconcilers in virtual time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from reconciler.api.client import connect
+from reconciler.api.origin import Network
+from reconciler.model import Secret
+from reconciler.reconcile.loop import Round, Settings, rounds
+from reconciler.source.history import commit_at
+from reconciler.workflow import Connection, Inputs, Target, connect_all
+from tests.emulated.emulator import LOCAL_KEY, Emulator, LogEntry, Request, Response
+from tests.emulated.faults import FaultSource
+from tests.emulated.in_process import InProcess
+from tests.emulated.variant import Variant
+from tests.ports import InlineWorkers
+from tests.simulation.scheduler import Crash, ProcessState, Scheduler, SeededClock
+
+FOLDER = Path("clone")
+ENVIRON = {"TOK": "xoxb-1111111111-golden"}
+
+
+class Repository:
+    """The Git port over commits in memory, each a dict of files."""
+
+    def __init__(self) -> None:
+        self.commits: dict[str, dict[str, str]] = {}
+        self.refs: dict[str, str] = {}
+        self.read_only = False
+
+    def commit(self, files: dict[str, str], ref: str = "HEAD") -> str:
+        """Store a commit, and let a ref point to it."""
+        text = f"{len(self.commits)}"
+        commit = hashlib.sha1(text.encode()).hexdigest()[:12]
+        self.commits[commit] = files
+        self.refs[ref] = commit
+        return commit
+
+    def __call__(self, arguments: Sequence[str]) -> bytes | None:
+        words = [word for word in arguments if word != "--literal-pathspecs"]
+        match words:
+            case ["rev-parse", "--verify", *_, revision]:
+                name = revision.removesuffix("^{commit}")
+                commit = self.refs.get(name, name)
+                return commit.encode() if commit in self.commits else None
+            case ["ls-tree", *options, commit, "--", _] if "-r" in options:
+                return self._listing(commit)
+            case ["ls-tree", *_, "--", _] | ["ls-tree", "-z", _, "--", *_]:
+                commit = words[words.index("--") - 1]
+                return self._listing(commit, names="--name-only" in words)
+            case ["ls-tree", "-r", "-z", commit]:
+                return self._listing(commit)
+            case ["cat-file", "blob", path]:
+                commit, _, name = path.partition(":./")
+                text = self.commits.get(commit, {}).get(name)
+                return None if text is None else text.encode()
+            case ["update-ref", ref, commit] if not self.read_only:
+                self.refs[ref] = commit
+                return b""
+        return None
+
+    def _listing(self, commit: str, *, names: bool = False) -> bytes | None:
+        if commit not in self.commits:
+            return None
+        files = sorted(self.commits[commit])
+        lines = files if names else [f"100644 blob {'0' * 40}\t{name}" for name in files]
+        return "".join(f"{line}\0" for line in lines).encode()
+
+
+class World:
+    """One server and one repository; processes run as tasks of a scheduler."""
+
+    def __init__(
+        self,
+        *,
+        faults: FaultSource | None = None,
+        seed: int = 1,
+        variant: Variant | None = None,
+    ) -> None:
+        self.scheduler = Scheduler()
+        self.repository = Repository()
+        self.seed = seed
+        self.writes: list[tuple[str, LogEntry]] = []
+        self.requests: list[str] = []
+        self.check: Callable[[Process, Request, int], None] = lambda process, request, when: None
+        self._current = ""
+        self.emulator = Emulator(
+            faults=faults,
+            seed=seed,
+            behavior=variant,
+            clock=lambda: self.scheduler.now,
+            listener=self._record,
+        )
+        self.organization = self.emulator.organization
+
+    def live(self) -> list[dict[str, Any]]:
+        """Return the live webhooks."""
+        return [*self.emulator.store.webhooks(self.organization)]
+
+    def _record(self, entry: LogEntry) -> None:
+        if entry.method != "GET":
+            self.writes.append((self._current, entry))
+
+    def serve(self, process: Process, request: Request) -> Response:
+        """Pass a request of a process; it may be killed before and after it arrives."""
+        self.scheduler.sleep(0.05)
+        process.requests += 1
+        if request.method != "GET":
+            self.check(process, request, 0)
+            process.maybe_kill(after=False)
+        self._current = process.name
+        response = self.emulator.handle(request)
+        if request.method != "GET":
+            self.check(process, request, 1)
+            process.maybe_kill(after=True)
+        self.scheduler.sleep(0.05)
+        return response
+
+
+class Process:
+    """One reconciler process: its rounds, until it is killed."""
+
+    def __init__(
+        self,
+        world: World,
+        name: str,
+        *,
+        every: float | None,
+        apply: bool = True,
+        ref: str = "HEAD",
+        prune: bool = True,
+    ) -> None:
+        self.world, self.name, self.ref = world, name, ref
+        self.state = ProcessState()
+        self.clock = SeededClock(world.scheduler, f"{name} {world.seed}")
+        self.rounds: list[tuple[float, Round]] = []
+        self.environ = dict(ENVIRON)
+        self.requests = 0
+        self.kill_at: tuple[int, bool] | None = None
+        self.commit = ""
+        self._settings = Settings(
+            read=self._inputs,
+            connected=self._connected,
+            clock=self.clock,
+            every=every,
+            apply=apply,
+            prune=prune,
+        )
+
+    def run(self) -> None:
+        """Run rounds until the process is killed."""
+        for result in rounds(self._settings):
+            self.rounds.append((self.world.scheduler.now, result))
+
+    def start(self) -> None:
+        """Run the process as a task."""
+        self.world.scheduler.spawn(self.state, self.run)
+
+    def next_rounds(self, count: int) -> list[Round]:
+        """Run a number of rounds in this task, and return them; the process then goes on."""
+        if not hasattr(self, "_iterator"):
+            self._iterator = rounds(self._settings)
+        for _ in range(count):
+            result = next(self._iterator)
+            self.rounds.append((self.world.scheduler.now, result))
+        return [result for _, result in self.rounds[-count:]]
+
+    def maybe_kill(self, *, after: bool) -> None:
+        """End the process at the chosen write."""
+        if self.kill_at is not None:
+            left, wanted = self.kill_at
+            self.kill_at = (left - after, wanted)
+            if left <= 0 and after is wanted:
+                self.state.killed = True
+        if self.state.killed:
+            raise Crash
+
+    def _inputs(self) -> Inputs:
+        git = self.world.repository
+        commit = commit_at(self.ref, FOLDER, git)
+        assert commit is not None
+        self.commit = commit.id
+        return Inputs(FOLDER, self.environ, bytes, ("webhooks.yaml",), git=git, commit=commit)
+
+    @contextmanager
+    def _connected(self, targets: Sequence[Target]) -> Iterator[tuple[Target, ...]]:
+        workers = InlineWorkers()
+        adapter = InProcess(lambda request: self.world.serve(self, request), clock=self.clock)
+        key = Secret(LOCAL_KEY)
+        client = connect(
+            server_url="https://api.cloudtruth.io",
+            key=key,
+            workers=workers,
+            network=Network(clock=self.clock, adapter=adapter),
+        )
+        with closing(client) as api:
+            connection = Connection(api=api, workers=workers, key=key, clock=self.clock)
+            yield connect_all(targets, lambda target: (connection, None))
+
+
+def configuration(*webhooks: str, organization: str = "Acme", head: str = "") -> dict[str, str]:
+    """Return the files of a commit: a YAML document with entries."""
+    text = f"organization: {organization}\n{head}" if organization else head
+    defaults = (
+        "defaults:\n  type: slack\n  event_types: [parameter_created]\n"
+        "  configuration: {token: {env: TOK}, username: CT}\n"
+    )
+    entries = "".join(f"- {webhook}\n" for webhook in webhooks)
+    return {"webhooks.yaml": f"{text}{defaults}webhooks:{' []' if not entries else ''}\n{entries}"}
+
+
+def slack(name: str, channel: str, **more: str) -> str:
+    """Return an entry in flow style."""
+    fields = "".join(f", {key}: {value}" for key, value in more.items())
+    return f'{{name: {name}, configuration: {{channel: "#{channel}"}}{fields}}}'
