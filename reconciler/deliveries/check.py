@@ -193,7 +193,7 @@ def _generic(case: Case) -> Iterator[Check]:
     elif url is not None and not notes:
         yield ok("url", "an encrypted connection, or a private host")
     for finding in notes:
-        yield ok(finding.rule, finding.message)  # it may be intended
+        yield warn(finding.rule, finding.message, fix=finding.hint)
 
 
 def check_parameter(proof: Proof) -> Check:
