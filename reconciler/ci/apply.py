@@ -141,6 +141,8 @@ def _run(attempt: _Attempt) -> JobResult:
     subjects = [subject_of(source) for source in held]
     with attempt.ignoring():
         attempt.pulls = reviews.with_comments(run, attempt.merged, subjects)
+    with attempt.ignoring():
+        attempt.findings += reviews.planned_by_earlier_version(run, attempt.pulls)
     why = run.files_only_reason(held)
     if why is not None:
         # Before the keys are set, the run only checks the files. Later it needs them.

@@ -138,6 +138,11 @@ class GitHub:
         merged = [each for each in pulls if each.merged_at]
         return tuple(sorted(merged, key=lambda each: (each.merged_at, each.number), reverse=True))
 
+    def open_pulls(self, branch: str) -> tuple[Pull, ...]:
+        """Return the most recent 100 open pull requests to a branch."""
+        query = {"state": "open", "base": branch}
+        return tuple(map(Pull.read, islice(self._pages("/pulls", query, need=_COMMENTS), _PAGE)))
+
     def pull(self, number: int) -> Pull:
         """Return a pull request."""
         return Pull.read(self._object(f"/pulls/{number}", need=_COMMENTS))

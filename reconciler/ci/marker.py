@@ -36,6 +36,7 @@ class MarkerKind(StrEnum):
     OUTCOME = "outcome"  # the outcome of a pull request's plan
     FAILURE = "failure"  # why a run did not apply what was merged
     DRIFT = "drift"  # the drift issue
+    EARLIER = "earlier"  # a plan in the format of an earlier version, which is not read
 
 
 class Subject(NamedTuple):
@@ -144,11 +145,6 @@ def find(posts: Sequence[Post], marker: Marker) -> Sequence[Post]:
     ]
 
 
-def is_earlier_plan(body: str) -> bool:
-    """Return whether a comment is a plan in a format of earlier versions, which is not read."""
-    return _EARLIER.match(body) is not None
-
-
 class _Texts(dict[str, int]):
     """The index of each text of a marker's table."""
 
@@ -196,6 +192,8 @@ def encode(marker: Marker) -> str:
 def decode(body: str) -> Marker | None:
     """Return the marker in the first line of `body`; None if there is no valid one."""
     line = body.split("\n", 1)[0].rstrip("\r")
+    if _EARLIER.match(line):
+        return Marker(kind=MarkerKind.EARLIER)
     match = _LINE.fullmatch(line)
     if match is None:
         return None

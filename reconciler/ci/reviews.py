@@ -28,6 +28,7 @@ from reconciler.render.words import plural
 from reconciler.report import Applied, Report
 
 _NO_COMMENT: Final = "it has no plan comment from this workflow"
+_EARLIER: Final = "an earlier version of webhooks planned it"
 _EDITED: Final = "its plan comment was edited after the merge"
 _STALE: Final = "it differs from the reviewed operation"
 _MAX_RECORDED: Final = 800
@@ -184,7 +185,8 @@ def _read(pull: Pull, plan: Marker, subject: Subject) -> Merged:
     parts = find(pull.comments, plan)
     found = Merged(pull=pull, plan=plan)
     if not parts:
-        return replace(found, problem=_NO_COMMENT)
+        is_earlier = any(post.marker.kind is MarkerKind.EARLIER for post in pull.comments)
+        return replace(found, problem=_EARLIER if is_earlier else _NO_COMMENT)
     outcomes = _outcomes(pull, plan, subject)
     is_complete = any(outcome.complete for outcome in outcomes)
     if pull.merged_at and any(each.updated > pull.merged_at for each in parts):
@@ -219,6 +221,30 @@ def _other_organization(plan: Marker, subject: Subject) -> str:
     if any(known.id for known in same_files):
         return "its plan is for another organization or server"
     return "the plan of this organization failed"
+
+
+def planned_by_earlier_version(run: Run, pulls: Iterable[Pull]) -> list[Finding]:
+    """Return a note for each open pull request that must be planned again.
+
+    They are listed only if `pulls` were merged with such plans, so only by the first runs.
+    """
+
+    def is_earlier(pull: Pull) -> bool:
+        return any(post.marker.kind is MarkerKind.EARLIER for post in pull.comments)
+
+    github = run.github
+    if github is None or not any(map(is_earlier, pulls)):
+        return []
+    comments = ((pull, github.comments(pull.number)) for pull in github.open_pulls(run.branch))
+    return [
+        note(
+            "no-review",
+            f"pull request {pull.number} has no approved plan: {_EARLIER}",
+            f"plan it again: gh pr update-branch {pull.number} --repo {run.repository}",
+        )
+        for pull, posts in comments
+        if is_earlier(pull._replace(comments=posts))
+    ]
 
 
 def unapproved(reviews: Sequence[Merged]) -> list[Finding]:

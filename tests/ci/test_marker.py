@@ -95,7 +95,7 @@ def test_other_text_is_not_a_marker(text: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ('"v":4', '"v":3'),
+        ('"v":4', '"v":5'),
         ('"operations":[[', '"operations":[1,['),
         ('"operations":[[', '"operations":{"a":[['),
         ('"w-1"', "1"),

@@ -385,3 +385,39 @@ def test_sixty_organizations_fit_in_one_pull_request(tmp_path: Path) -> None:
         made.github.log.clear()
         assert only(found.push()).outputs["result"] == "applied"
         assert len(made.github.log) <= 10
+
+
+@pytest.mark.parametrize(("environments", "code"), [((DEFAULT, "eu"), 0), ((DEFAULT,), 5)])
+def test_deletes_are_counted_for_each_environment(
+    tmp_path: Path, environments: tuple[str, ...], code: int
+) -> None:
+    """30 deletes in six organizations are too many for one environment, not for two."""
+    names = {f"o{number}": environments[number % len(environments)] for number in range(6)}
+    with world(tmp_path, any_key=False) as made:
+        found = Organizations(made, names)
+        many = "".join(f"  - {{name: Hook {number}}}\n" for number in range(10))
+        base = BASE.replace("CHANNEL", "general")
+        made.put({"base.yaml": base + many})
+        found.push(WEBHOOKS_REVIEWED_PLAN="ignore")
+        planned = found.propose(1, {"base.yaml": base + many[: len(many) // 2]})
+        assert (planned.code, planned.outputs["deletes"]) == (code, "30"), planned.stdout
+        found.merge(1)
+        assert {each.code for each in found.push().values()} == {code}
+
+
+def test_a_merge_group_fails_for_one_stale_organization(three: Organizations) -> None:
+    """The reviews of all organizations are compared before the merge."""
+    here = three.world
+    three.change(1, "alerts")
+    results = []
+    for channel in ("general", "by-hand"):
+        three.set_channel("staging", channel)
+        here.git("checkout", "-q", "-B", "queue", "main")
+        here.git("merge", "-q", "--no-ff", "-m", "queue", "topic-1")
+        base = here.git("rev-parse", "main")
+        name = f"refs/heads/gh-readonly-queue/main/pr-1-{base}"
+        here.github.queue[name] = here.git("rev-parse", "HEAD")
+        group = {"base_ref": "refs/heads/main", "head_ref": name, "base_sha": base}
+        event = {"merge_group": group, "repository": {"default_branch": "main"}}
+        results.append(only(here.run("plan", "merge_group", event)).outputs["failure-reason"])
+    assert results == ["", "stale-plan"]

@@ -7,6 +7,7 @@ import os
 import secrets
 from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -97,8 +98,11 @@ def _job_result(session: Session, what: str | None, own: Mapping[str, str | None
             "these workflows are of an earlier version, with a job for each organization",
             hint="run `webhooks init --github`, see docs/organizations.md",
         )
+    # Many organizations read the same files of the same commit, which does not change.
+    remembered = cache(session.inputs.git)
     session.inputs = session.inputs._replace(
-        apply_options=apply_options(session, session.files, ())
+        apply_options=apply_options(session, session.files, ()),
+        git=lambda arguments: remembered(tuple(arguments)),
     )
 
     def missing_key(files: OrganizationFiles) -> str | None:
