@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from fnmatch import translate
+from functools import lru_cache
 from re import compile as compile_pattern
 from typing import Final, NamedTuple
 
@@ -51,31 +52,45 @@ class Globs:
         """Return whether any of the globs matches all of `name`."""
         if self._everything or name in self._names:
             return True
+        return any(index.match(text, name) for index, text in self._candidates(name))
+
+    def matching(self, name: str) -> Iterator[str]:
+        """Yield the globs that match all of `name`, some of them twice."""
+        if name in self._names:
+            yield name
+        for index, text in self._candidates(name):
+            if index.match(text, name):
+                yield from (glob for glob in index.globs[text] if _matcher(glob)(name))
+
+    def _candidates(self, name: str) -> Iterator[tuple[_Index, str]]:
+        """Yield the parts of a name by which globs are found."""
         for length in self._starts.lengths:
-            if self._starts.match(name[:length], name):
-                return True
+            yield self._starts, name[:length]
         for length in self._ends.lengths:
-            if self._ends.match(name[-length:], name):
-                return True
+            yield self._ends, name[-length:]
         for length in self._parts.lengths:
             for first in range(len(name) - length + 1):
-                if self._parts.match(name[first : first + length], name):
-                    return True
-        return False
+                yield self._parts, name[first : first + length]
+
+
+@lru_cache(maxsize=16384)
+def _matcher(glob: str) -> Callable[[str], object]:
+    return compile_pattern(translate(glob)).match
 
 
 class _Index(NamedTuple):
     """Globs by a text that a matching name contains; `lengths` are the lengths of these texts."""
 
+    globs: Mapping[str, Sequence[str]]
     matchers: Mapping[str, Callable[[str], object]]
     lengths: tuple[int, ...]
 
     @classmethod
-    def of(cls, groups: Mapping[str, Iterable[str]]) -> _Index:
+    def of(cls, groups: Mapping[str, Sequence[str]]) -> _Index:
         """Return the index of globs by text."""
         patterns = {text: "|".join(map(translate, globs)) for text, globs in groups.items()}
         matchers = {text: compile_pattern(pattern).match for text, pattern in patterns.items()}
-        return cls(matchers, tuple(sorted({len(text) for text in groups})))
+        return cls(groups, matchers, tuple(sorted({len(text) for text in groups})))
 
     def match(self, text: str, name: str) -> bool:
         """Return whether a glob with this text matches all of `name`."""
@@ -97,8 +112,10 @@ def unmatched(only: Iterable[str], names: Collection[str], searched: str) -> Ite
 
     `searched` is the kind of name, as in `live webhook`.
     """
+    globs = Globs(only)
+    used = {glob for name in names for glob in globs.matching(name)}
     for glob in dict.fromkeys(only):
-        if not any(map(Globs((glob,)).match, names)):
+        if glob not in used:
             yield warning(
                 "only-matches-nothing",
                 f"--only {glob!r} matches no {searched}",
@@ -128,7 +145,12 @@ def unused(policy: Policy, names: Set[str], *, deletes: bool) -> Iterator[Findin
     """
     listed = [("protect", pattern) for pattern in policy.protect]
     listed += [("ignore", pattern) for pattern in policy.ignore]
-    idle = [(key, pattern) for key, pattern in listed if _is_unused(pattern.glob, names, deletes)]
+    wildcards = {pattern.glob for _, pattern in listed if _SPECIAL.search(pattern.glob)}
+    if deletes:
+        globs = Globs(wildcards)
+        wildcards = {glob for name in names for glob in globs.matching(name)}
+    used = wildcards | names
+    idle = [(key, pattern) for key, pattern in listed if pattern.glob not in used]
     if not idle:
         return
     same_letters = {_letters(name): name for name in names}
@@ -139,15 +161,6 @@ def unused(policy: Policy, names: Set[str], *, deletes: bool) -> Iterator[Findin
             hint = f"did you mean {meant!r}?"
         message = f"`{key}` has {pattern.glob!r}, which matches no declared or live webhook"
         yield note("unused-pattern", message, hint, pattern.position)
-
-
-def _is_unused(glob: str, names: Set[str], deletes: bool) -> bool:
-    """Return whether a name or, if webhooks may be deleted, a glob matches none of `names`."""
-    if glob in names:
-        return False
-    if _SPECIAL.search(glob) is None:
-        return True
-    return deletes and not any(map(Globs((glob,)).match, names))
 
 
 def _letters(name: str) -> str:

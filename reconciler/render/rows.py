@@ -351,7 +351,7 @@ def _secret_atoms(change: SecretChange, what: str) -> Iterator[Atom]:
             yield Atom(f"-> {quote(change.destination)}")
     if change.differs:
         verb = "differ" if " and " in change.differs else "differs"
-        yield from sentence(f"({change.differs} {verb})")
+        yield from sentence(f"({prose(change.differs)} {verb})")
     if change.hidden and change.not_shown:
         yield from sentence(HIDDEN)
     if change.cause not in (SecretCause.DIFFERS, SecretCause.ADDED):

@@ -297,6 +297,7 @@ class _Entries:
         relaxed = set(texts(layer.values.get("unprotect")))
         parents = protected(layer.ancestors)
         self._protected = {glob: by for glob, by in parents.items() if glob not in relaxed}
+        self._protecting = Globs(self._protected)
 
     def findings(self, index: int, entry: dict[str, Any]) -> Iterator[Finding]:
         """Yield the findings of an entry that has a name."""
@@ -370,7 +371,7 @@ class _Entries:
             yield error("exclude-unknown", message, hint, place)
 
     def _protection(self, name: str, entry: dict[str, Any], place: Place) -> Iterator[Finding]:
-        glob = next((glob for glob in self._protected if Globs([glob]).match(name)), None)
+        glob = next(self._protecting.matching(name), None)
         if glob is None:
             return
         by = self._protected[glob]

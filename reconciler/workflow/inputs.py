@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import product, takewhile
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from reconciler.errors import ConfigurationError, NoKeyError, RunConfigurationError
 from reconciler.findings import (
@@ -21,6 +21,7 @@ from reconciler.findings import (
 )
 from reconciler.kinds import KINDS
 from reconciler.model import Desired, Scheme, Secret, SecretRef
+from reconciler.planning.names import Globs
 from reconciler.source import files, secrets
 from reconciler.source.allowed import allow_patterns, pattern
 from reconciler.source.history import Commit, Git, NoBaseError, is_revision, read_revision
@@ -170,12 +171,10 @@ def parse(inputs: Inputs) -> Parsed:
     Files that name no organization belong to that of the run, if other files name one.
     """
     parsed = inputs.parsed or parse_files(_sources(inputs))
-    organization = inputs.organization
-    if organization is None and len(inputs.selected) == 1:  # not required of the emulator's key
-        organization = inputs.selected[0]
+    data = {document.file: document.data for document in parsed.documents if document.usable}
+    organization = _only_selected(inputs, data.values())
     if organization is None:
         return parsed
-    data = {document.file: document.data for document in parsed.documents if document.usable}
     unnamed = {finding.place.file for finding in without_organization(data) if finding.place}
     return parsed._replace(
         documents=tuple(
@@ -185,6 +184,23 @@ def parse(inputs: Inputs) -> Parsed:
             for document in parsed.documents
         )
     )
+
+
+def _only_selected(inputs: Inputs, files: Iterable[Mapping[str, Any]]) -> str | None:
+    """Return the organization that the run selects; None if it may select several.
+
+    A glob has to match a single organization that the files name.
+    """
+    selected = inputs.selected or tuple(filter(None, [inputs.organization]))
+    if len(selected) != 1:
+        return None
+    (wanted,) = selected
+    values = [data.get("organization") for data in files]
+    named = {name for name in values if isinstance(name, str)}
+    if wanted in named or not any(char in wanted for char in "*?["):
+        return wanted
+    matching = list(filter(Globs([wanted]).match, named))
+    return matching[0] if len(matching) == 1 else None
 
 
 def _sources(inputs: Inputs) -> files.Sources:

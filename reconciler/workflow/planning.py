@@ -15,7 +15,16 @@ from reconciler.errors import (
 )
 from reconciler.findings import Finding, has_errors, note, sort_key
 from reconciler.kinds import KINDS
-from reconciler.model import Desired, Live, LiveWebhook, Organization, Scheme, SecretRef, Webhook
+from reconciler.model import (
+    Desired,
+    Live,
+    LiveWebhook,
+    Organization,
+    Scheme,
+    Secret,
+    SecretRef,
+    Webhook,
+)
 from reconciler.planning import planner
 from reconciler.planning.guards import guard
 from reconciler.planning.names import ONLY_MATCHES_NOTHING, Globs
@@ -28,8 +37,9 @@ from reconciler.ports import WebhookReader
 from reconciler.render import RENDERERS, View
 from reconciler.render.words import apply_command, shorten
 from reconciler.settings import LOCAL_SERVER
-from reconciler.source.files import default_path
-from reconciler.source.history import commit_of, tracked
+from reconciler.source.files import NotReadableError, default_path
+from reconciler.source.history import Commit, commit_at, tracked
+from reconciler.source.secrets import bare
 from reconciler.source.text import in_quotes
 from reconciler.workflow.inputs import Checked, Gathered, gather, previous
 
@@ -298,32 +308,78 @@ def _unsent(gathered: Gathered, made: Plan) -> list[Finding]:
     if inputs.apply_options is None or not (made.not_shown or gathered.missing_references):
         return []
     for revision, who, until in _REVISIONS:
-        commit = commit_of(revision, inputs.git)
+        commit = commit_at(revision, inputs.directory, inputs.git)
         if commit is None:
             continue
+        contents = changed_files(commit, gathered, made)
+        if contents:
+            values = [webhook.configuration[field] for webhook, field in contents]
+            names = {value.name for value in values if isinstance(value, SecretRef)}
+            options = [word for name in sorted(names) for word in ("--resend-secret", name)]
+            what = f"the content of {', '.join(sorted(names))}"
+            return [_not_sent(f"{who} {what}", contents, options, until, inputs.apply_options)]
         with suppress(ConfigurationError):  # not in git, or not valid there
-            changed = changed_fields(previous((commit,), gathered.checked), gathered, made)
+            changed = changed_fields(previous((commit.id,), gathered.checked), gathered, made)
             if changed:
-                view = View(apply_options=inputs.apply_options)
-                hint = f"if not sent yet: {apply_command(view, '--base', commit)}"
-                return [note("version-not-sent", _not_sent(changed, who, until), hint)]
+                what = _declared_change(changed)
+                options = ["--base", commit.id]
+                return [_not_sent(f"{who} {what}", changed, options, until, inputs.apply_options)]
     return []
 
 
-def _not_sent(changed: Sequence[tuple[Webhook, str]], who: str, until: str) -> str:
-    """Return the message about fields that `who` changes, shown until `until`."""
+def _declared_change(changed: Sequence[tuple[Webhook, str]]) -> str:
     values = [(webhook.configuration[field], field) for webhook, field in changed]
     references = {str(value) for value, _ in values if isinstance(value, SecretRef)}
     plain = {field for value, field in values if not isinstance(value, SecretRef)}
     what = [f"`{field}`" for field in sorted(plain)]
     if references:
         what.append(f"the reference or `version` of {', '.join(sorted(references))}")
+    return " and ".join(what)
+
+
+def _not_sent(
+    what: str,
+    changed: Sequence[tuple[Webhook, str]],
+    options: Sequence[str],
+    until: str,
+    apply_options: tuple[str, ...],
+) -> Finding:
+    """Return the note about fields that are changed, shown until `until`."""
     distinct = {(webhook.file, webhook.index): repr(webhook.name) for webhook, _ in changed}
     names = shorten(sorted(distinct.values()), 3)  # webhooks may share a name
-    return (
-        f"{who} {' and '.join(what)} for {names}, but this plan does not send it; CloudTruth does "
+    message = (
+        f"{what} for {names}, but this plan does not send it; CloudTruth does "
         f"not show whether it was sent before, so this note disappears only after {until}"
     )
+    command = apply_command(View(apply_options=apply_options), *options)
+    return note("version-not-sent", message, f"if not sent yet: {command}")
+
+
+def changed_files(commit: Commit, gathered: Gathered, made: Plan) -> list[tuple[Webhook, str]]:
+    """Return each hidden secret in a file that git tracks, with another content than at a commit.
+
+    They are returned as webhook and field, without those that the plan sends.
+    """
+    changed: dict[SecretRef, bool] = {}
+    for reference, secret in gathered.secrets.items():
+        if reference.scheme is Scheme.FILE:
+            with suppress(NotReadableError):
+                before = commit.read_file(reference.name).raw.decode(errors="replace")
+                changed[reference] = Secret(bare(before)) != secret
+    not_shown = set(made.not_shown)
+    return [
+        (webhook, field)
+        for webhook in _unsent_webhooks(made)
+        for field, value in webhook.configuration.items()
+        if (webhook.name, field) in not_shown
+        if isinstance(value, SecretRef) and changed.get(value)
+    ]
+
+
+def _unsent_webhooks(made: Plan) -> list[Webhook]:
+    """Return the webhooks whose configuration the plan does not send."""
+    updated = [each.after for each in made.updates if "configuration" not in each.sent_fields]
+    return [*made.matched.values(), *updated]
 
 
 def changed_fields(before: Desired, gathered: Gathered, made: Plan) -> list[tuple[Webhook, str]]:
@@ -333,11 +389,9 @@ def changed_fields(before: Desired, gathered: Gathered, made: Plan) -> list[tupl
     and field, without those that the plan sends.
     """
     changed, not_shown = Resends(gathered.checked.desired, before), set(made.not_shown)
-    left = [*made.matched.values()]
-    left += [each.after for each in made.updates if "configuration" not in each.sent_fields]
     return [
         (webhook, field)
-        for webhook in left
+        for webhook in _unsent_webhooks(made)
         for field, value in webhook.configuration.items()
         if (webhook.name, field) in not_shown
         or (isinstance(value, SecretRef) and value not in gathered.secrets)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Cloud, File, MakeCloud, Shell, command_in, digest, expect
+from tests.cli.conftest import SECRETS, Cloud, File, MakeCloud, Shell, command_in, digest, expect
 from tests.emulated.variant import Variant
 from tests.folders import commit, git, write
 
@@ -68,6 +68,27 @@ def test_any_change_of_a_reference_has_a_note(
     assert words == ["apply", "--base", first[:12]]
     assert token(server) != ROTATED["TOKEN"]
     assert shell(*words, "--yes", **environ).code == 0
+    assert token(server) == ROTATED["TOKEN"]
+
+
+@pytest.mark.parametrize("committed", [False, True])
+def test_a_changed_file_has_a_note(
+    shell: Shell, file: File, server: Cloud, tmp_path: Path, committed: bool
+) -> None:
+    """The content of a tracked secret file counts, too; the command resends this reference."""
+    content = tmp_path / "token"
+    content.write_text(SECRETS["TOKEN"])
+    commit(file(OLD.replace("env: TOKEN", "file: token")).parent)
+    commit(tmp_path, "another")
+    assert "version-not-sent" not in shell("plan", **server.environ).out
+    content.write_text(f"{ROTATED['TOKEN']}\n")
+    if committed:
+        commit(tmp_path)
+    shown = " ".join(shell("plan", **server.environ).out.split())
+    assert "the content of token for 'Deploys', but this plan does not" in shown
+    words = command_in(shown, "if not sent yet: webhooks (.*)")[:3]
+    assert words == ["apply", "--resend-secret", "token"]
+    assert shell(*words, "--yes", **server.environ).code == 0
     assert token(server) == ROTATED["TOKEN"]
 
 
