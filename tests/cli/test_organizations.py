@@ -406,3 +406,19 @@ def test_a_server_that_cannot_be_reached_is_found_out_once(run: Run, tmp_path: P
     expect(done, 1, "Failed: Acme (unreachable), Globex (unreachable), Hooli (unreachable),")
     assert done.err.count("GET /api/v1/organizations/ no response") == 4
     assert done.err.count("no request was sent for this organization") == 1
+
+
+@pytest.mark.parametrize(
+    ("selected", "code", "text"),
+    [("Acme", 0, "2 to create"), ("Ac*", 0, "2 to create"), ("Z*", 3, "error[no-organization]")],
+)
+def test_a_file_without_organization_belongs_to_the_selected_one(
+    shell: Shell, tmp_path: Path, selected: str, code: int, text: str
+) -> None:
+    """A name or a glob that selects exactly one organization is that of the other files."""
+    for name, organization in (("a", ""), ("b", "organization: Acme\n")):
+        hook = f"{{name: {name}, type: generic, event_types: ['*'],"
+        hook += " configuration: {url: {env: U}}}"
+        (tmp_path / f"{name}.yaml").write_text(f"{organization}webhooks: [{hook}]\n")
+    files = ("-f", "a.yaml", "-f", "b.yaml")
+    expect(shell("plan", "--local", *files, "--organization", selected), code, text)
