@@ -122,12 +122,14 @@ class Listing:
         match operation:
             case Create():
                 appeared = self.not_in_plan(operation.name)
-                live = appeared[0] if appeared else None
+                # A create whose response was lost may be one of them.
+                live = next(iter(appeared), None)
                 others = appeared[1:]
             case Update(before=before, after=after):
                 live = self.by_id.get(before.id)
-                pinned = after.id is not None
-                names = {after.name} - {before.name} if pinned else {after.name, before.name}
+                names = {before.name, after.name}
+                if after.id is not None:
+                    names.remove(before.name)  # an id matches, however many have the name
                 others = self.not_in_plan(*sorted(names))
             case Delete(before=before):
                 live = self.by_id.get(before.id)
@@ -136,22 +138,25 @@ class Listing:
         result = self.compare(operation, live)
         if others and (result.state is State.PENDING or not isinstance(operation, Delete)):
             return _APPEARED
-        reason = self._obsolete(operation, live) if result.state is State.PENDING else ""
+        if result.state is not State.PENDING:
+            return result
+        reason = self._obsolete(operation, live)
         return CheckResult(State.STALE, reason) if reason else result
 
     def _obsolete(self, operation: Operation, live: LiveWebhook | None) -> str:
         """Return why another webhook makes a pending operation stale, else an empty string."""
         if not isinstance(operation, Delete):
-            renamed = operation.name in self._renamed_instead
-            reason = "a webhook that must be renamed to this name was created since the plan"
-            return reason if renamed else ""
+            if operation.name in self._renamed_instead:
+                return "a webhook that must be renamed to this name was created since the plan"
+            return ""
         if operation.kept_id is None or live is None:
             return ""
         keeper = self.by_id.get(operation.kept_id)
         if keeper is None or keeper.name != live.name:
             return "the webhook to keep was deleted"
-        differs = compare_live(keeper, live) is Reading.DIFFERENT
-        return "it differs from the webhook to keep" if differs else ""
+        if compare_live(keeper, live) is Reading.DIFFERENT:
+            return "it differs from the webhook to keep"
+        return ""
 
     def compare(self, operation: Operation, live: LiveWebhook | None) -> CheckResult:
         """Check an operation against its webhook: by id or, for a create, by name."""

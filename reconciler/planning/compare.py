@@ -100,7 +100,7 @@ def compare(
     return Comparison(tuple(fields), unread)
 
 
-_EQUAL: Final = Comparison()
+_EQUAL: Final = Comparison()  # shared, because most webhooks are equal
 _ORDER: Final = ("name", "type", "event_types", "configuration")
 _UNREAD: Final = (Reading.UNKNOWN, Reading.UNAVAILABLE)
 
@@ -211,9 +211,11 @@ def _plain_reading(field: Field, declared: Value, live: LiveValue | Unknown) -> 
     if is_hidden(field, live):
         return Reading.UNKNOWN
     if live in (None, ""):
+        # A field with its default value need not be set.
         return Reading.SAME if declared in (live, field.default) else Reading.ABSENT
     shown = plain_value(field, live)
     if isinstance(shown, str) and isinstance(declared, str):
+        # The same channel is written with or without `#`.
         same = field.normalize(shown) == field.normalize(declared)
     else:
         same = shown == declared
@@ -285,12 +287,12 @@ def with_side_effects(
     changed = {str(change.path[-1]) for change in fields if change.path[0] == "configuration"}
     if not changed or live.type != webhook.type:
         return fields
-    shown = {} if isinstance(live.configuration, Unknown) else live.configuration
     resent: list[FieldResent] = []
     for name, field in FIELDS[webhook.type].items():
         if name not in webhook.configuration or name in changed:
             continue
-        value = UNKNOWN if live.configuration is UNKNOWN else shown.get(name)
+        shown = live.configuration
+        value = UNKNOWN if isinstance(shown, Unknown) else shown.get(name)
         if is_hidden(field, value):
             path = ("configuration", name)
             resent.append(FieldResent(path=path, after=webhook.configuration[name]))
@@ -327,15 +329,16 @@ def compare_live(first: LiveWebhook, second: LiveWebhook) -> Reading:
     if first.type != second.type or first.event_types != second.event_types:
         return Reading.DIFFERENT
     if hides_destination(first) or hides_destination(second):
-        return Reading.DIFFERENT
+        return Reading.DIFFERENT  # without this, one of two destinations could be lost
     if visible(first) != visible(second):
         return Reading.DIFFERENT
     readings = {
         _secrets_alike(field, first, second) for field in KINDS[first.type].fields if field.secret
     }
-    if Reading.DIFFERENT in readings:
-        return Reading.DIFFERENT
-    return Reading.UNKNOWN if Reading.UNKNOWN in readings else Reading.SAME
+    for worst in (Reading.DIFFERENT, Reading.UNKNOWN):
+        if worst in readings:
+            return worst
+    return Reading.SAME
 
 
 def _secrets_alike(field: Field, first: LiveWebhook, second: LiveWebhook) -> Reading:

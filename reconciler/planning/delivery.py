@@ -63,7 +63,9 @@ def delivery(webhook: LiveWebhook) -> Delivery:
 def delivery_state(last_run: str | None, last_error: DeliveryError | None) -> DeliveryState:
     """Return the state that the two fields of a live webhook prove."""
     if last_error is None:
-        return DeliveryState.NEVER_RUN if last_run is None else DeliveryState.DELIVERING
+        if last_run is None:
+            return DeliveryState.NEVER_RUN
+        return DeliveryState.DELIVERING
     if last_run is None:
         return DeliveryState.FAILING
     try:

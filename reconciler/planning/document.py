@@ -46,9 +46,11 @@ def run_tree(run: RunPlan, version: str, extra: Sequence[Tree] = ()) -> Tree:
     """
     organizations: list[Tree] = []
     for index, result in enumerate(run.organizations):
-        tree = failed_tree(result) if result.value is None else plan_tree(result.value)
-        more = extra[index] if extra else {}
-        organizations.append({"files": list(result.files), **tree, **more})
+        tree: Tree = {"files": list(result.files)}
+        tree |= failed_tree(result) if result.value is None else plan_tree(result.value)
+        if extra:
+            tree |= extra[index]
+        organizations.append(tree)
     return {
         **head("plan", version),
         "digest": run.digest,
@@ -59,8 +61,10 @@ def run_tree(run: RunPlan, version: str, extra: Sequence[Tree] = ()) -> Tree:
 
 def failed_tree(result: OrganizationResult[T]) -> Tree:
     """Return an organization that failed, with its error."""
-    named: Tree = {"organization": {"id": None, "name": result.name}}
-    return named if result.problem is None else {**named, "error": error_tree(result.problem)}
+    tree: Tree = {"organization": {"id": None, "name": result.name}}
+    if result.problem is not None:
+        tree["error"] = error_tree(result.problem)
+    return tree
 
 
 def error_tree(error: ReconcilerError) -> Tree:

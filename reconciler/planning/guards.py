@@ -84,9 +84,9 @@ def guard(
                 f"review the deletes, then use --allow-deletes {deletes}",
             )
         return
-    override_hint = (
-        f"if this is intended, add --allow-deletes {deletes if total is None else total}"
-    )
+    if total is None:
+        total = deletes
+    override_hint = f"if this is intended, add --allow-deletes {total}"
     yield from _declared_elsewhere(plan, override_hint)
     yield from _too_many_deletes(plan, override_hint)
     if not plan.any_declared and in_scope:

@@ -188,7 +188,9 @@ class Match:
     ) -> None:
         """Keep webhooks of a declared name, as one entry."""
         snapshots = tuple(map(snapshot, webhooks))
-        detail = "or their destinations are hidden" if any(map(hides_destination, webhooks)) else ""
+        detail = ""
+        if any(map(hides_destination, webhooks)):
+            detail = "or their destinations are hidden"
         kept = Kept(snapshots, Reason.AMBIGUOUS, entry.position, detail, unapplied)
         self.kept.append(kept)
 
@@ -281,6 +283,7 @@ class Match:
         if not unmatched:
             return
         if candidates:
+            # One of them may be the webhook of an entry: neither delete it nor create another one.
             self._taken.update(webhook.id for webhook in candidates)
             if self._selects(name):
                 self.any_declared_live = True
@@ -432,7 +435,9 @@ class Match:
                 check = f"check the `id` of {entry.name!r}, which is that of {paired!r}"
                 hint = f"{check}; if the rename is intended, {hint}"
                 break
-        verb = "cannot create" if old is None else f"{old!r} cannot be renamed to"
+        verb = "cannot create"
+        if old is not None:
+            verb = f"{old!r} cannot be renamed to"
         message = f"{verb} {webhook.name!r}: another webhook with that name {why}"
         return error("name-taken", message, hint, webhook.position)
 
@@ -444,7 +449,7 @@ class Match:
         No order of applies frees one of these names.
         """
         name = other.name
-        for _ in renamed:
+        for _ in renamed:  # a chain has at most one link for each rename
             if name == old:
                 return True
             following = [

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, NamedTuple, TypeAlias
@@ -220,7 +220,7 @@ class Update:
         """Return the top-level fields that are sent. A type is never sent without configuration."""
         fields = {str(change.path[0]) for change in self.fields}
         if "type" in fields:
-            fields.add("configuration")
+            fields.add("configuration")  # another type has other fields
         return frozenset(fields)
 
 
@@ -300,18 +300,20 @@ def snapshot(webhook: LiveWebhook | Webhook, declared: Webhook | None = None) ->
 
     It contains a URL only if `declared` has the same plain URL.
     """
-    shown = Snapshot(
+    configuration: Mapping[str, str | bool | Unknown] = {}
+    last_run: str | None = None
+    if isinstance(webhook, LiveWebhook):
+        configuration = _shown_fields(webhook, declared)
+        last_run = webhook.last_run
+    return Snapshot(
         id=webhook.id or "",
         name=webhook.name,
         type=webhook.type,
         event_types=webhook.event_types,
-        configuration={},
+        configuration=configuration,
         destination=destination(webhook),
+        last_run=last_run,
     )
-    if isinstance(webhook, LiveWebhook):
-        configuration = _shown_fields(webhook, declared)
-        shown = replace(shown, configuration=configuration, last_run=webhook.last_run)
-    return shown
 
 
 def _shown_fields(

@@ -85,7 +85,7 @@ def plan(
         *resends.unmatched(),
         *_unmatched_globs(options, desired, live, deletes),
     ]
-    if has_errors(tuple(findings)):
+    if has_errors(tuple(findings)):  # after all checks, so that one run reports all conflicts
         raise ConfigurationError(
             "these files cannot be planned with these options and live webhooks",
             findings=sorted(findings, key=sort_key),
@@ -112,7 +112,9 @@ def plan(
     creates = [Create(after=_with_free_former_names(webhook, unpaired)) for webhook in new]
     operations = _in_order(deletes, updates, creates)
     findings += _rename_hints(operations)
+    relaxations: tuple[Finding, ...] = ()
     if options.previous is not None:
+        relaxations = tuple(relaxed(options.previous, desired))
         findings += new_hosts(options.previous, desired)
         findings += new_transport_notes(desired, options.previous, secrets)
         operations = _attributed(operations, options.previous, options, live, secrets)
@@ -136,7 +138,7 @@ def plan(
         any_declared_live=table.any_declared_live,
         max_deletes=desired.policy.max_deletes,
         notes=tuple(sorted(findings, key=sort_key)),
-        relaxed=tuple(relaxed(options.previous, desired)) if options.previous else (),
+        relaxed=relaxations,
         not_shown=tuple(_not_shown(pairs)),
         not_compared=tuple(_not_compared(pairs, uses, hosts)),
         secrets=uses,
@@ -171,13 +173,11 @@ def _name_and_id(kept: Kept) -> tuple[str, str]:
 
 
 def _in_order(
-    deletes: Iterable[Delete], updates: Iterable[Update], creates: Iterable[Create]
+    deletes: Sequence[Delete], updates: Sequence[Update], creates: Sequence[Create]
 ) -> tuple[Operation, ...]:
     """Return the operations in the order in which they are applied; see `Plan`."""
-    duplicates: list[Delete] = []
-    others: list[Delete] = []
-    for delete in deletes:
-        (duplicates if delete.reason is Reason.DUPLICATE else others).append(delete)
+    duplicates = [delete for delete in deletes if delete.reason is Reason.DUPLICATE]
+    others = [delete for delete in deletes if delete.reason is not Reason.DUPLICATE]
     return (*duplicates, *updates, *creates, *others)
 
 
@@ -224,15 +224,19 @@ def _not_compared(
 
 def _failing(table: Match, live: Iterable[LiveWebhook]) -> tuple[Delivery, ...]:
     """Return the managed webhooks whose deliveries fail, by name, then id."""
-    failing = [delivery(webhook) for webhook in live if webhook.last_error is not None]
-    failing = [webhook for webhook in failing if webhook.state is DeliveryState.FAILING]
-    if not failing:
+    errors = [delivery(webhook) for webhook in live if webhook.last_error is not None]
+    if not errors:
         return ()  # most plans
     managed = {webhook.id for _, webhook in table.pairs}
     managed.update(delete.before.id for delete in table.deletes)
-    managed.update(webhook.id for kept in table.kept for webhook in kept.webhooks)
-    managed_failing = [webhook for webhook in failing if webhook.id in managed]
-    return tuple(sorted(managed_failing, key=lambda webhook: (webhook.name, webhook.id)))
+    for kept in table.kept:
+        managed.update(webhook.id for webhook in kept.webhooks)
+    failing = [
+        webhook
+        for webhook in errors
+        if webhook.state is DeliveryState.FAILING and webhook.id in managed
+    ]
+    return tuple(sorted(failing, key=lambda webhook: (webhook.name, webhook.id)))
 
 
 def _unmatched_globs(
@@ -350,6 +354,7 @@ def _attributed(
     before = options._replace(previous=None, resend=(), reviewed=(), committed_hosts=hosts)
     drifting: set[object] = set()
     with suppress(ConfigurationError):
+        # Values in the files of that revision are as they were, others as they are now.
         earlier = {**secrets, **previous.literals, **previous.committed}
         drift = plan(previous, live, earlier, before)
         drifting = {_identity(operation, hosts) for operation in drift.operations}

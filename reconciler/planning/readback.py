@@ -198,6 +198,7 @@ def secret_reading(
     when it shows no configuration at all.
     """
     if not isinstance(live, Secret):
+        # A server that shows this field of other webhooks would show it here, too.
         proven = live is None and field.name in evidence.shown
         return Reading.ABSENT if proven else Reading.UNKNOWN
     wanted = declared_secret(declared, secrets)
@@ -206,7 +207,7 @@ def secret_reading(
     if not plausible(live):
         return Reading.UNKNOWN
     if wanted is None and field.secret_pattern is None:
-        return Reading.UNAVAILABLE
+        return Reading.UNAVAILABLE  # any text may be the real value
     if not evidence.reads(kind, field, live):
         return Reading.UNKNOWN
     return Reading.UNAVAILABLE if wanted is None else Reading.DIFFERENT

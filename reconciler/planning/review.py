@@ -327,7 +327,8 @@ def _bump(operation: Operation) -> str:
             value = f"{{{reference.scheme}: {reference.name}, version: {version}}}"
             edits.append(f"`{change.path[-1]}: {value}`")
     # Without a position: the reference may be in `defaults` or in a file that this one extends.
-    return "bump its `version`" + (f" ({' and '.join(edits)})" if edits else "")
+    advice = "bump its `version`"
+    return f"{advice} ({' and '.join(edits)})" if edits else advice
 
 
 def mentions(operations: Iterable[OperationDigest]) -> Callable[[str | None, str], bool]:

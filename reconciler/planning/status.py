@@ -88,18 +88,21 @@ def statuses(live: Live, plan: Plan | None, only: Sequence[str] = ()) -> tuple[W
     matches one of them.
     """
     globs = Globs(only or ("*",))
-    states = {} if plan is None else _live_states(plan)
-    updates = () if plan is None else plan.updates
-    declared_names = {update.before.id: update.after.name for update in updates}
-    other = (ManagementStatus.UNCHECKED if plan is None else ManagementStatus.IGNORED, None)
+    states: dict[str, tuple[ManagementStatus, Position | None]] = {}
+    declared_names: dict[str, str] = {}
     rows: list[WebhookStatus] = []
-    for webhook, position in () if plan is None else _missing(plan):
-        if globs.match(webhook.name):
-            rows.append(_status(webhook, ManagementStatus.MISSING, position))
+    other = ManagementStatus.UNCHECKED
+    if plan is not None:
+        other = ManagementStatus.IGNORED  # a plan does not list the webhooks that it ignores
+        states = _live_states(plan)
+        declared_names = {update.before.id: update.after.name for update in plan.updates}
+        for webhook, position in _missing(plan):
+            if globs.match(webhook.name):
+                rows.append(_status(webhook, ManagementStatus.MISSING, position))
     for live_webhook in live.webhooks:
         id_, name = live_webhook.id, live_webhook.name
         if globs.match(name) or globs.match(declared_names.get(id_, name)):
-            status = _status(snapshot(live_webhook), *states.get(id_, other))
+            status = _status(snapshot(live_webhook), *states.get(id_, (other, None)))
             rows.append(
                 status._replace(
                     id=id_,
