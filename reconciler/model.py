@@ -74,13 +74,13 @@ class Secret:
     def groups(secrets: Iterable[Secret]) -> tuple[int, ...]:
         """Number `secrets` so that only equal ones have the same number."""
         numbers: dict[str, int] = {}
-        return tuple(numbers.setdefault(each.__value, len(numbers)) for each in secrets)
+        return tuple(numbers.setdefault(secret.__value, len(numbers)) for secret in secrets)
 
     @staticmethod
     def longest_first(secrets: Iterable[Secret]) -> list[Secret]:
         """Return the distinct `secrets` in the order for `redact`: one may be part of another."""
-        values = {each.__value for each in secrets}
-        return [Secret(each) for each in sorted(values, key=len, reverse=True)]
+        values = {secret.__value for secret in secrets}
+        return [Secret(value) for value in sorted(values, key=len, reverse=True)]
 
     def redact(self, text: str) -> str:
         """Return `text` with `***` in place of this value."""

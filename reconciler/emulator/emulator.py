@@ -102,18 +102,9 @@ def _route(
             return parameters.respond, ("GET", "POST")
         case ["", "api", "v1", "projects", _, "parameters", _, "values", ""]:
             return parameters.respond, ("POST",)
-        case ["", "api", "v1", "projects", _, "parameters", _, ""] | [
-            "",
-            "api",
-            "v1",
-            "projects",
-            _,
-            "parameters",
-            _,
-            "values",
-            _,
-            "",
-        ]:
+        case ["", "api", "v1", "projects", _, "parameters", _, ""]:
+            return parameters.respond, ("PATCH", "DELETE")
+        case ["", "api", "v1", "projects", _, "parameters", _, "values", _, ""]:
             return parameters.respond, ("PATCH", "DELETE")
         case ["", "api", "v1", "webhooks", ""]:
             return webhooks.respond, ("GET", "POST")
@@ -139,14 +130,14 @@ def _list_organizations(exchange: Exchange) -> Response:
     behavior, caller = exchange.behavior, exchange.caller
     rows = [
         {
-            "id": each.organization,
-            "name": each.name,
-            "current": each.organization == caller.organization,
+            "id": membership.organization,
+            "name": membership.name,
+            "current": membership.organization == caller.organization,
             "maintenance": behavior.maintenance,
-            "role": behavior.role(each.role),
+            "role": behavior.role(membership.role),
         }
-        for each in exchange.store.memberships(caller.id)
-        if exchange.query_params.get("name") in (None, each.name)
+        for membership in exchange.store.memberships(caller.id)
+        if exchange.query_params.get("name") in (None, membership.name)
     ]
     return page(exchange, [dump(behavior.account(row)) for row in rows])
 
@@ -154,13 +145,14 @@ def _list_organizations(exchange: Exchange) -> Response:
 def _current_user(exchange: Exchange) -> Response:
     """Return the caller."""
     user = exchange.caller
-    memberships = {each.organization: each for each in exchange.store.memberships(user.id)}
+    stored = exchange.store.memberships(user.id)
+    membership = next(entry for entry in stored if entry.organization == user.organization)
     row = {
         "id": user.id,
         "type": "service",
         "name": user.name,
-        "organization_name": memberships[user.organization].name,
-        "membership_id": memberships[user.organization].id,
+        "organization_name": membership.name,
+        "membership_id": membership.id,
         "role": exchange.role,
     }
     return json_value(exchange.behavior.account(row))
@@ -168,11 +160,11 @@ def _current_user(exchange: Exchange) -> Response:
 
 def _retrieve_membership(exchange: Exchange) -> Response:
     """Return one of the caller's memberships."""
-    for each in exchange.store.memberships(exchange.caller.id):
-        if each.id == exchange.id:
-            path = f"/api/v1/organizations/{quote(each.organization, safe='')}/"
-            role = exchange.behavior.role(each.role)
-            row = {"id": each.id, "organization": exchange.url(path), "role": role}
+    for membership in exchange.store.memberships(exchange.caller.id):
+        if membership.id == exchange.id:
+            path = f"/api/v1/organizations/{quote(membership.organization, safe='')}/"
+            role = exchange.behavior.role(membership.role)
+            row = {"id": membership.id, "organization": exchange.url(path), "role": role}
             return json_value(row)
     raise reject(404, "Not found.")
 
@@ -185,7 +177,7 @@ def _schema(exchange: Exchange) -> Response:
         "EventTypesEnum": {"type": "string", "enum": list(events)},
         "WebHooks": {
             "type": "object",
-            "properties": {each: {} for each in (*fields, "last_run", "last_error")},
+            "properties": {field: {} for field in (*fields, "last_run", "last_error")},
         },
         "WebHooksTypeEnum": {"type": "string", "enum": list(types)},
     }

@@ -125,24 +125,24 @@ class Store:
 
     def add_organization(self, name: str) -> Organization:
         """Create an organization."""
-        made = Organization(id=self.new_id(), name=name)
-        self._insert("organizations", id=made.id, name=name)
-        return made
+        organization = Organization(id=self.new_id(), name=name)
+        self._insert("organizations", id=organization.id, name=name)
+        return organization
 
     def organizations(self) -> list[Organization]:
         """Return all organizations, oldest first."""
-        found = self._execute("SELECT id, name FROM organizations ORDER BY seq")
-        return [Organization(*row) for row in found]
+        rows = self._execute("SELECT id, name FROM organizations ORDER BY seq")
+        return [Organization(*row) for row in rows]
 
     def add_user(self, organization: str, *, key: str, role: str = "ADMIN", name: str = "") -> User:
         """Create a user with a key for that organization, and their membership of it."""
         with self.transaction():
             # Real user ids contain a bar, which must be percent-encoded in a path.
-            own_id = f"auth0|{self.new_id().replace('-', '')[:24]}"
-            user = User(own_id, name or "Service account", organization, role)
+            user_id = f"auth0|{self.new_id().replace('-', '')[:24]}"
+            user = User(user_id, name or "Service account", organization, role)
             digest = _digest(key)
-            self._insert("users", id=own_id, name=user.name, organization=organization, key=digest)
-            self.add_membership(own_id, organization, role=role)
+            self._insert("users", id=user_id, name=user.name, organization=organization, key=digest)
+            self.add_membership(user_id, organization, role=role)
             return user
 
     def add_membership(self, user: str, organization: str, *, role: str) -> None:
@@ -153,23 +153,23 @@ class Store:
     def user_of_key(self, key: str | None) -> User | None:
         """Return the owner of a key; without a key, the first user."""
         digest = None if key is None else _digest(key)
-        found = self._execute(
+        rows = self._execute(
             "SELECT u.id, u.name, u.organization, m.role FROM users u JOIN memberships m"
             " ON m.user = u.id AND m.organization = u.organization"
             " WHERE ? IS NULL OR u.key = ? ORDER BY u.seq LIMIT 1",
             digest,
             digest,
         )
-        return User(*found[0]) if found else None
+        return User(*rows[0]) if rows else None
 
     def memberships(self, user: str) -> list[_Membership]:
         """Return a user's memberships, in the order of their organizations."""
-        found = self._execute(
+        rows = self._execute(
             "SELECT m.id, m.organization, o.name, m.role FROM memberships m JOIN organizations o"
             " ON o.id = m.organization WHERE m.user = ? ORDER BY o.seq",
             user,
         )
-        return [_Membership(*row) for row in found]
+        return [_Membership(*row) for row in rows]
 
     # Webhooks
 
@@ -179,16 +179,18 @@ class Store:
         It replaces the one with its `id`, keeping its position in lists. A missing `id` is
         generated, missing server fields are null.
         """
-        made = {**record, "id": record.get("id") or self.new_id()}
-        made = {**made, "last_run": made.get("last_run"), "last_error": made.get("last_error")}
+        stored = {**record, "id": record.get("id") or self.new_id()}
+        for field in ("last_run", "last_error"):
+            stored.setdefault(field, None)
+        data = dump(stored)
         self._execute(
             "INSERT INTO webhooks (id, organization, name, data) VALUES (?, ?, ?, ?) ON CONFLICT"
             " (id) DO UPDATE SET (organization, name, data) ="
             " (excluded.organization, excluded.name, excluded.data)",
-            made["id"],
-            made["organization"],
-            made["name"],
-            data := dump(made),
+            stored["id"],
+            stored["organization"],
+            stored["name"],
+            data,
         )
         return data
 
@@ -207,12 +209,11 @@ class Store:
         `ordering` is a comma-separated list of fields, descending with a leading `-`; names other
         than `id`, `name` and `organization` are ignored.
         """
-        keys = [key.strip() for key in ordering.split(",")]
-        terms = [
-            f"{field}{' DESC' if key.startswith('-') else ''}"
-            for key in keys
-            if (field := key.removeprefix("-")) in _ORDERINGS
-        ]
+        terms: list[str] = []
+        for key in ordering.split(","):
+            field = key.strip().removeprefix("-")
+            if field in _ORDERINGS:
+                terms.append(f"{field} DESC" if key.strip().startswith("-") else field)
         order = ", ".join([*terms, "seq"])
         query = f"SELECT data FROM webhooks WHERE organization = ? ORDER BY {order}"  # noqa: S608
         return [data for (data,) in self._execute(query, organization)]
@@ -220,8 +221,8 @@ class Store:
     def webhooks(self, organization: str | None = None) -> list[dict[str, Any]]:
         """Return stored webhooks with plain secrets, oldest first; by default all."""
         query = "SELECT data FROM webhooks WHERE ? IS NULL OR organization = ? ORDER BY seq"
-        found = self._execute(query, organization, organization)
-        return [json.loads(data) for (data,) in found]
+        rows = self._execute(query, organization, organization)
+        return [json.loads(data) for (data,) in rows]
 
     # Parameters and deliveries
 
@@ -255,7 +256,8 @@ class Store:
         if deliveries:
             self._execute("DELETE FROM deliveries WHERE due <= ?", now)
         for id_, changes in deliveries:
-            if (row := self.row(id_)) is not None:
+            row = self.row(id_)
+            if row is not None:
                 self.save({**json.loads(row.data), **json.loads(changes)})
 
     def _execute(self, query: str, *values: Any) -> list[Any]:

@@ -100,17 +100,19 @@ def _validated(exchange: Exchange, stored: Mapping[str, Any] | None) -> dict[str
     for field in _FIELDS:
         if field in data:
             record[field] = data[field]
-            if problem := _errors(exchange, field, data[field]):
+            problem = _errors(exchange, field, data[field])
+            if problem:
                 errors[field] = problem
         elif not is_patch and behavior.required(field):
             errors[field] = [_REQUIRED]
     sent = {"type", "configuration"} & data.keys()
     if sent and not {"type", "configuration"} & errors.keys():
+        # Both together are valid or not: another type needs another configuration.
         patched = stored["configuration"] if stored is not None and is_patch else None
-        record["configuration"] = value = behavior.configuration(
-            record["type"], dict(record["configuration"]), patched
-        )
-        if problem := _configuration_errors(record["type"], value):
+        kind, configuration = record["type"], dict(record["configuration"])
+        record["configuration"] = behavior.configuration(kind, configuration, patched)
+        problem = _configuration_errors(kind, record["configuration"])
+        if problem:
             errors["configuration"] = problem
     if errors:
         raise RejectedError(json_value(behavior.error_body(errors), status=400))
@@ -131,7 +133,7 @@ def _errors(exchange: Exchange, field: str, value: Any) -> Any:
             return _text_errors(value)
         case "organization":
             known = exchange.store.memberships(exchange.caller.id)
-            if value not in [each.organization for each in known]:
+            if value not in [membership.organization for membership in known]:
                 return [f'Invalid pk "{value}" - object does not exist.']
         case "event_types" if not isinstance(value, list):
             return [f'Expected a list of items but got type "{type(value).__name__}".']
@@ -146,11 +148,11 @@ def _errors(exchange: Exchange, field: str, value: Any) -> Any:
 
 def _configuration_errors(kind: str, value: Mapping[str, Any]) -> dict[str, Any]:
     """Return the errors of a configuration of this type, by key."""
-    errors = {
-        key: _text_errors(value[key]) if key in value else [_REQUIRED]
-        for key in _REQUIRED_KEYS.get(kind, ())
-    }
-    errors = {key: problem for key, problem in errors.items() if problem}
+    errors: dict[str, Any] = {}
+    for key in _REQUIRED_KEYS.get(kind, ()):
+        problems = _text_errors(value[key]) if key in value else [_REQUIRED]
+        if problems:
+            errors[key] = problems
     if kind == "generic":
         if not errors and not _URL.fullmatch(value["url"].strip()):
             errors["url"] = ["Enter a valid URL."]

@@ -14,7 +14,7 @@ KINDS: Final[Mapping[str, Kind]] = {
 }
 """Every known type. A new type is a module in this folder and a line here."""
 FIELDS: Final[Mapping[str, Mapping[str, Field]]] = {
-    kind.type: {each.name: each for each in kind.fields} for kind in KINDS.values()
+    kind.type: {field.name: field for field in kind.fields} for kind in KINDS.values()
 }
 """The fields of each type by name."""
 

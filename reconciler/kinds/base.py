@@ -65,9 +65,9 @@ class Kind(NamedTuple):
 
     def field(self, name: str) -> Field | None:
         """Return the field `name`, None if the kind does not have it."""
-        return next((each for each in self.fields if each.name == name), None)
+        return next((field for field in self.fields if field.name == name), None)
 
     @property
     def secret_fields(self) -> frozenset[str]:
         """Return the names of the secret fields."""
-        return frozenset(each.name for each in self.fields if each.secret)
+        return frozenset(field.name for field in self.fields if field.secret)
