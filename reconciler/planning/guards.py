@@ -160,13 +160,12 @@ def relaxed(previous: Desired, now: Desired) -> Iterator[Finding]:
         message = f"limits.max_deletes changes from {limits[0]} to {limits[1]}"
         yield warning("relaxed-limits", message)
     if previous.environment != now.environment:
-        first, last = (
-            "that of the workflow" if each is None else repr(each)
-            for each in (previous.environment, now.environment)
-        )
-        yield warning(
-            "changed-environment", f"the GitHub environment changes from {first} to {last}"
-        )
+        environments = [
+            "that of the workflow" if name is None else repr(name)
+            for name in (previous.environment, now.environment)
+        ]
+        message = f"the GitHub environment changes from {environments[0]} to {environments[1]}"
+        yield warning("changed-environment", message)
     if previous.organization is not None and now.organization is None:
         yield warning("relaxed-organization", "`organization` was removed: any key is accepted")
 

@@ -143,7 +143,7 @@ def export(live: Live, *, only: Sequence[str] = (), tokens: Tokens = NO_TOKENS) 
         left_out=tuple(left_out),
         declared=len(written),
         hidden=_hidden_tokens(written, references),
-        entries={webhook.id: entries[webhook.id] for webhook in written},
+        entries={webhook.id: contents.entries[webhook.id] for webhook in written},
         comments={
             webhook.id: comments["webhooks", number] for number, webhook in enumerate(written)
         },
