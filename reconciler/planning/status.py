@@ -9,8 +9,9 @@ from typing import NamedTuple
 from reconciler.findings import Position
 from reconciler.model import DeliveryError, Live
 from reconciler.planning.delivery import DeliveryState, delivery_state
+from reconciler.planning.drift import webhook_key
 from reconciler.planning.names import Globs
-from reconciler.planning.plan import Plan, Reason, Snapshot, snapshot
+from reconciler.planning.plan import Attribution, Plan, Reason, Snapshot, snapshot
 
 
 class ManagementStatus(StrEnum):
@@ -158,7 +159,27 @@ def _status(webhook: Snapshot, state: ManagementStatus, position: Position | Non
     )
 
 
-def drift(statuses: Iterable[WebhookStatus]) -> dict[ManagementStatus, int]:
-    """Return the number of webhooks in each of the `DRIFTED` states, without zeros."""
-    states = [webhook.state for webhook in statuses]
+def drift(
+    statuses: Iterable[WebhookStatus], plan: Plan | None = None
+) -> dict[ManagementStatus, int]:
+    """Return the number of webhooks in each of the `DRIFTED` states, without zeros.
+
+    If the plan knows the previous configuration, changes of the files do not count.
+    """
+    edited = set() if plan is None else _edited(plan)
+    states = [webhook.state for webhook in statuses if (webhook.id or webhook.name) not in edited]
     return {state: states.count(state) for state in DRIFTED if state in states}
+
+
+def not_applied(statuses: Iterable[WebhookStatus], plan: Plan) -> int:
+    """Return the number of webhooks that only a change of the files makes differ."""
+    edited = _edited(plan)
+    return sum((webhook.id or webhook.name) in edited for webhook in statuses)
+
+
+def _edited(plan: Plan) -> set[str]:
+    return {
+        webhook_key(operation)
+        for operation in plan.operations
+        if operation.attribution is Attribution.THIS_CHANGE
+    }

@@ -58,8 +58,9 @@ class LiveStatus(NamedTuple):
     """The live webhooks, compared with the files of `plan`, if any.
 
     `live_count` is the number of all live webhooks, also those that `--only` does not select.
-    `drift` counts differences from the files; it is None without files. With `failing_only`, other
-    webhooks are counted, but not shown.
+    `drift` counts differences from the files, without the `not_applied` ones that only a change of
+    the files makes, if the previous configuration is known. It is None without files. With
+    `failing_only`, other webhooks are counted, but not shown.
     """
 
     organization: Organization
@@ -68,6 +69,7 @@ class LiveStatus(NamedTuple):
     drift: Mapping[ManagementStatus, int] | None = None
     plan: Plan | None = None
     failing_only: bool = False
+    not_applied: int = 0
 
     @property
     def failing(self) -> list[WebhookStatus]:

@@ -27,8 +27,8 @@ class Block(NamedTuple):
     """Webhooks that drifted in the same way in the named organizations.
 
     `rows` show what a revert changes, `revert` is its command. `accept` is the command that edits
-    the files; if they cannot be edited, `refusal` is the reason. A view without options for
-    commands has none.
+    the files; if they cannot be edited, `refusal` is the reason. There is no command after the
+    edit, and in a view without options for commands.
     """
 
     organizations: tuple[str, ...]
@@ -83,7 +83,7 @@ def _block(
     rows = zip(*(shown for _, _, shown in members), strict=True)
     webhook = members[0][1]
     revert = accept = ""
-    if view.apply_options is not None:
+    if view.apply_options is not None and not (report.accepted and webhook.files):
         revert, accept = commands(report, organizations, webhook, view)
     return Block(
         organizations=tuple(quote(organization.name) for organization in organizations),

@@ -7,7 +7,7 @@ the same with and without color.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
@@ -181,10 +181,12 @@ def render_drift(report: DriftReport, view: View = PLAIN) -> str:
 def _with_ways(block: Block) -> Iterable[Row]:
     """Yield the rows of a webhook that drifted, the last one with both ways out below it."""
     *most, last = block.rows
-    accept = [Atom(block.accept)] if block.accept else sentence(f"by hand: {block.refusal}")
-    ways = (FieldLine("revert", (Atom(block.revert),)), FieldLine("accept", tuple(accept)))
+    ways = [("revert", [Atom(block.revert)]), ("accept", [Atom(block.accept)])]
+    if block.refusal:
+        ways[1] = ("accept", sentence(f"by hand: {block.refusal}"))
+    lines = [FieldLine(label, tuple(atoms)) for label, atoms in ways if atoms[0].text]
     yield from most
-    yield last._replace(fields=(*last.fields, *ways))
+    yield last._replace(fields=(*last.fields, *lines))
 
 
 def _diff(diff: str, view: View) -> list[str]:
@@ -438,7 +440,7 @@ def render_status(status: LiveStatus, view: View = PLAIN) -> str:
     lines = _paragraphs([f"{each}." for each in limits], view)
     title = f"CloudTruth webhooks for {quote(status.organization.name)}"
     table = _status_table(shown, view) or ["  none"]
-    return _joined([title], table, [*lines, f"{count}. {_drift(status.drift, plan)}"])
+    return _joined([title], table, [*lines, f"{count}. {_drift(status)}"])
 
 
 def render_statuses(statuses: Sequence[OrganizationResult[LiveStatus]], view: View = PLAIN) -> str:
@@ -521,15 +523,22 @@ def _status_details(webhook: WebhookStatus, view: View) -> Iterable[str]:
         )
 
 
-def _drift(drift: Mapping[ManagementStatus, int] | None, plan: Plan | None) -> str:
-    if drift is None:
+def _drift(status: LiveStatus) -> str:
+    plan = status.plan
+    if status.drift is None:
         return "No configuration file to compare with."
     counts = [
         f"{number} {'differ' if state is ManagementStatus.DIFFERS and number > 1 else state}"
-        for state, number in drift.items()
+        for state, number in status.drift.items()
     ]
-    none = "No drift in the compared fields." if plan and plan.not_compared else "No drift."
-    return f"Drift: {', '.join(counts)}." if counts else none
+    edited = f" Not applied yet: {status.not_applied}." if status.not_applied else ""
+    if not counts:
+        compared = " in the compared fields" if plan and plan.not_compared else ""
+        return f"No drift{compared}.{edited}"
+    # Without a previous configuration, a difference may be a change of the files.
+    known = plan is not None and all(each.attribution is not None for each in plan.operations)
+    title = "Drift (see webhooks drift)" if known else "Differences"
+    return f"{title}: {', '.join(counts)}.{edited}"
 
 
 def render_checks(checklist: Checklist, view: View = PLAIN) -> str:

@@ -38,7 +38,7 @@ from reconciler.render import RENDERERS, View
 from reconciler.render.words import apply_command, shorten
 from reconciler.settings import LOCAL_SERVER
 from reconciler.source.files import NotReadableError, default_path
-from reconciler.source.history import Commit, commit_at, tracked
+from reconciler.source.history import Commit, commit_at, commit_of, tracked
 from reconciler.source.secrets import bare
 from reconciler.source.text import in_quotes
 from reconciler.workflow.inputs import Checked, Gathered, gather, previous
@@ -220,6 +220,11 @@ def status(
     if live.origin != LOCAL_SERVER:  # the emulator accepts any organization
         check_organization(live.organization, declared=checked.desired.organization)
     options = PlanOptions(apply_options=checked.inputs.apply_options or ())
+    head = commit_of("HEAD", checked.inputs.git)
+    if head is not None:
+        # Without it, drift is not told from changes of the files.
+        with suppress(ConfigurationError):
+            options = options._replace(previous=previous((head,), checked))
     made = planner.plan(checked.desired, live, gather(checked).secrets, options)
     return statuses(live, made, only), made
 

@@ -89,7 +89,7 @@ def test_status(shell: Shell, applied: None, file: File, tmp_path: Path):
     failing = shell("status", LOCAL, "--failing")
     assert (failing.code, failing.out) == (0, "")  # no output for cron to mail
     file(Deploys="Renamed", Pager="Duty")
-    drift = "2 live webhooks. Drift: 2 missing, 2 not declared.\n"
+    drift = "2 live webhooks. Differences: 2 missing, 2 not declared.\n"
     expect(shell("status", LOCAL), 0, "! Renamed  missing", drift)
     (tmp_path / "webhooks.yaml").unlink()
     no_file = "2 live webhooks. No configuration file to compare with.\n"
@@ -111,7 +111,7 @@ def test_a_url_without_its_value_is_not_compared(shell: Shell, tmp_path: Path):
         ("status", (counted, "No drift in the compared fields")),
     ):
         expect(shell(*line.split(), LOCAL), 0, *shown)
-    for line, change in (("plan", "1 to update"), ("status", "Drift: 1 differs.")):
+    for line, change in (("plan", "1 to update"), ("status", "Differences: 1 differs.")):
         expect(shell(line, LOCAL, HOOK=hook), 0, change, without=("Not compared",))
 
 

@@ -406,3 +406,18 @@ def test_json_has_both_ways_out(story: Story) -> None:
     assert webhook["revert"] == "webhooks apply --only Deploys"
     assert webhook["accept"] == "webhooks drift --accept --only Deploys"
     assert document["diffs"][0]["diff"].startswith("--- a/webhooks.yaml\n+++ b/webhooks.yaml\n")
+
+
+def test_status_counts_drift_in_the_same_sense(story: Story, tmp_path: Path, shell: Shell) -> None:
+    """An edit of the files is not applied yet; what changed live is drift, with the command."""
+    servers: list[Cloud] = []
+
+    def change(cloud: Cloud) -> None:
+        servers.append(cloud)
+        channel(cloud)
+        path = tmp_path / "webhooks.yaml"
+        path.write_text(path.read_text("utf-8") + HOOK, "utf-8")
+
+    story({"webhooks.yaml": FILE}, change)
+    done = shell("status", **servers[0].environ)
+    expect(done, 0, "Drift (see webhooks drift): 1 differs. Not applied yet: 1.")

@@ -23,6 +23,7 @@ TASKS = {
 MERGED = {"Undo a merge": ("#audit", "#security")}
 """Files changed by a commit after the start."""
 IGNORED = "Declare a webhook that init ignored"
+DRIFTED = "Someone changed a webhook by hand"
 WITHOUT_FILE = {"Adopt an organization", IGNORED}
 
 
@@ -41,6 +42,9 @@ def test_a_task_works(title: str, tmp_path: Path, cloud: MakeCloud, shell: Shell
         apply(shell, folder, environ)
     if title == IGNORED:
         made.emulator.configure("Audit", channel="#Audit Log!")
+    if title == DRIFTED:
+        made.emulator.configure("Deploys", channel="#ops")
+        made.emulator.store.delete(made.emulator.webhook("Audit")["id"])
     if title in WITHOUT_FILE:
         (folder / "webhooks.yaml").unlink()
     screen = ""

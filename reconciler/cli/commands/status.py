@@ -11,7 +11,7 @@ from reconciler.errors import ExitCode, ReconcilerError
 from reconciler.findings import Finding, Severity
 from reconciler.planning.names import require_matches
 from reconciler.planning.run import OrganizationResult
-from reconciler.planning.status import drift
+from reconciler.planning.status import drift, not_applied
 from reconciler.render import RENDERERS, LiveStatus
 from reconciler.source.files import DEFAULT_FILE, default_path, suggestion
 
@@ -96,7 +96,8 @@ def _compared(session: Session, only: tuple[str, ...]) -> list[OrganizationResul
             organization=live.organization,
             webhooks=webhooks,
             live_count=len(live.webhooks),
-            drift=drift(webhooks),
+            drift=None if plan is None else drift(webhooks, plan),
+            not_applied=0 if plan is None else not_applied(webhooks, plan),
             plan=plan,
         )
         statuses.append(result._replace(name=live.organization.name, value=status))
