@@ -133,9 +133,9 @@ def apply(run: Run) -> JobResult:
 def _run(attempt: _Attempt) -> JobResult:
     """Apply the plans, or raise the error that prevents it."""
     run = attempt.run
-    if run.github is not None or attempt.by_review:
+    if run.github is not None:
         with attempt.ignoring():
-            attempt.merged = () if run.github is None else reviews.merged_pulls(run, run.branch)
+            attempt.merged = reviews.merged_pulls(run, run.branch)
     every = check(run, writing=True)
     held = of_environment(run, every)
     subjects = [subject_of(source) for source in held]
@@ -155,9 +155,7 @@ def _run(attempt: _Attempt) -> JobResult:
         reviews.merged_pulls(run, run.branch)  # raises the error of a missing token
     with attempt.ignoring():
         _require_tip(attempt, every)
-    chosen = held
-    if attempt.by_review:
-        chosen = concerned_by_push(run, held)
+    chosen = concerned_by_push(run, held, attempt.pulls) if attempt.by_review else held
     with run.connect([Target(source) for source in held]) as connected:
         _apply(attempt, connected, {source.files.paths for source in chosen})
         return _result(attempt)

@@ -52,7 +52,9 @@ def matrix(run: Run) -> JobResult:
     else:
         try:
             sources = load_all(run.inputs._replace(policies=()))
-            held = concerned_by_push(run, sources)
+            subjects = [subject_of(source) for source in sources]
+            merged = () if run.github is None else merged_pulls(run, run.branch)
+            held = concerned_by_push(run, sources, with_comments(run, merged, subjects))
             names = [listed[environment_of(run, source).casefold()] for source in held]
         except (ConfigurationError, KeyError):
             names = [*run.environments[:1]]
@@ -93,20 +95,18 @@ def subject_of(source: Source) -> Subject:
     return Subject(declared=source.files.organization or "")
 
 
-def concerned_by_push(run: Run, sources: Sequence[Source]) -> tuple[Source, ...]:
-    """Return the concerned organizations of an apply, with what their merged reviews need.
+def concerned_by_push(
+    run: Run, sources: Sequence[Source], pulls: Sequence[Pull]
+) -> tuple[Source, ...]:
+    """Return the organizations that a push concerns; `pulls` are merged, with their comments.
 
     Also those with a review that is not settled, or a failure that is not resolved: a push without
     a review may have changed them.
     """
     if len(sources) == 1 or not run.base_commit:
         return tuple(sources)
-    pulls: Sequence[Pull] = ()
-    posts: list[Post] = []
+    posts = [post for pull in pulls for post in pull.comments]
     if run.github is not None:
-        subjects = [subject_of(source) for source in sources]
-        pulls = with_comments(run, merged_pulls(run, run.branch), subjects)
-        posts += (post for pull in pulls for post in pull.comments)
         posts += run.github.open_issues()
     failed = [known for post in posts if is_failure(run, post) for known in post.marker.subjects]
 

@@ -11,7 +11,7 @@ check cannot run.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -214,25 +214,28 @@ def _plan_change(run: Run, sources: tuple[Source, ...]) -> JobResult:
     result = _guarded(run, organizations)
     if len(sources) == 1 and result.problems and result.problems[0].problem is not None:
         raise result.problems[0].problem
-    if run.pull is not None:
-        changed = changed_since(run, run.base_commit)
-        result = _with_policies(run, result, changed)
-        is_input = input_matcher(run, sources)
-        # Merging a workflow starts the apply, too.
-        is_touched = changed is None or any(it in WORKFLOWS or is_input(it) for it in changed)
-        is_changed = bool(result.problems) or any(
-            plan.operations or plan.relaxed for plan in result.plans
-        )
-        blocked = any(plan.blocked for plan in result.plans)
-        declared = [subject_of(planned.target.source) for planned in organizations]
-        parts = _parts(result, run, run.pull, declared)
-        try:
-            findings += _comment(
-                run, run.pull, parts, create=blocked or (is_touched and is_changed)
-            )
-        except ReconcilerError as problem:
-            return JobResult(problem=problem, findings=findings, plan=result)
+    if run.pull is None:
+        return JobResult(plan=result, findings=findings)
+    changed = changed_since(run, run.base_commit)
+    result = _with_policies(run, result, changed)
+    is_input = input_matcher(run, sources)
+    # Merging a workflow starts the apply, too.
+    is_touched = changed is None or any(it in WORKFLOWS or is_input(it) for it in changed)
+    declared = [subject_of(planned.target.source) for planned in organizations]
+    parts = _parts(result, run, run.pull, declared)
+    try:
+        findings += _comment(run, run.pull, parts, create=_is_shown(result, is_touched))
+    except ReconcilerError as problem:
+        return JobResult(problem=problem, findings=findings, plan=result)
     return JobResult(plan=result, findings=findings)
+
+
+def _is_shown(result: RunPlan, is_touched: bool) -> bool:
+    """Return whether a plan gets a comment if it has none; `is_touched` means by this change."""
+    if any(plan.blocked for plan in result.plans):
+        return True
+    is_changed = any(plan.operations or plan.relaxed for plan in result.plans)
+    return is_touched and (is_changed or bool(result.problems))
 
 
 def _target(run: Run, source: Source, findings: list[Finding]) -> Target:
@@ -549,23 +552,7 @@ def _update_issue(
     known = dict(existing[0].marker.failing) if existing else {}
     since = {webhook.id: known.get(webhook.id) or _failed_at(webhook) for webhook in failing}
     marker = marker._replace(digest=result.digest, failing=tuple(sorted(since.items())))
-    title = [f"drift, {counts(*plans)}"] if drifted else []
-    unapplied = sum(len(plan.unapplied) for plan in plans)
-    if unapplied:
-        title.append(f"{plural(unapplied, 'declaration')} not applied")
-    if failing:
-        title.append(f"{plural(len(all_failing), 'webhook')} cannot deliver")
-    if result.problems:
-        title.append(f"{plural(len(result.problems), 'organization')} not checked")
-    foot = "\n### Failing deliveries\n\n" if failing else ""
-    for webhook in failing:
-        what = delivery_error(webhook.last_error)[:300]
-        foot += f"- {code(quote(webhook.name))}: {code(quote(what))}"
-        foot += f", since {code(quote(since[webhook.id]))}\n" if since[webhook.id] else "\n"
-    if len(all_failing) > len(failing):
-        foot += f"- and {len(all_failing) - len(failing)} more\n"
-    if failing:
-        foot += "\n`webhooks check` shows the cause and the fix.\n"
+    foot = _failing_text(all_failing, since)
     foot += f"\nFound by {run.link}. This issue closes when the next check finds no problem."
     if drifted:
         foot += " To keep a live change, add it to the configuration."
@@ -574,7 +561,36 @@ def _update_issue(
         foot += f" To apply the plan above:\n\n{block}"
     room = COMMENT_CHARACTERS - len(encode(marker)) - len(foot)
     shown = render_run(result, View(limit=room, apply_options=None))
-    github.issue(run.title(", ".join(title)), marker, f"{shown}{foot}\n", existing)
+    title = run.title(_drift_title(result, drifted=drifted))
+    github.issue(title, marker, f"{shown}{foot}\n", existing)
+
+
+def _drift_title(result: RunPlan, *, drifted: bool) -> str:
+    plans = result.plans
+    unapplied = sum(len(plan.unapplied) for plan in plans)
+    failing = sum(len(plan.failing) for plan in plans)
+    parts = [f"drift, {counts(*plans)}"] if drifted else []
+    if unapplied:
+        parts.append(f"{plural(unapplied, 'declaration')} not applied")
+    if failing:
+        parts.append(f"{plural(failing, 'webhook')} cannot deliver")
+    if result.problems:
+        parts.append(f"{plural(len(result.problems), 'organization')} not checked")
+    return ", ".join(parts)
+
+
+def _failing_text(failing: Sequence[Delivery], since: Mapping[str, str]) -> str:
+    """Return the webhooks whose deliveries fail; `since` has the time of the first failure."""
+    if not failing:
+        return ""
+    text = "\n### Failing deliveries\n\n"
+    for webhook in failing[:_MAX_FAILING]:
+        what = delivery_error(webhook.last_error)[:300]
+        text += f"- {code(quote(webhook.name))}: {code(quote(what))}"
+        text += f", since {code(quote(since[webhook.id]))}\n" if since[webhook.id] else "\n"
+    if len(failing) > _MAX_FAILING:
+        text += f"- and {len(failing) - _MAX_FAILING} more\n"
+    return f"{text}\n`webhooks check` shows the cause and the fix.\n"
 
 
 def _failed_at(webhook: Delivery) -> str:

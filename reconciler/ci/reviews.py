@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from reconciler.ci.github import Pull
-from reconciler.ci.marker import Marker, MarkerKind, Outcome, Subject, find
+from reconciler.ci.marker import Marker, MarkerKind, Outcome, Post, Subject, find
 from reconciler.ci.run import Run
 from reconciler.errors import UsageError
 from reconciler.findings import Finding, note, warning
@@ -182,23 +182,14 @@ def _read(pull: Pull, plan: Marker, subject: Subject) -> Merged:
 
     A comment that was edited after the merge is ignored.
     """
-    parts = find(pull.comments, plan)
-    found = Merged(pull=pull, plan=plan)
-    if not parts:
-        is_earlier = any(post.marker.kind is MarkerKind.EARLIER for post in pull.comments)
-        return replace(found, problem=_EARLIER if is_earlier else _NO_COMMENT)
     outcomes = _outcomes(pull, plan, subject)
     is_complete = any(outcome.complete for outcome in outcomes)
-    if pull.merged_at and any(each.updated > pull.merged_at for each in parts):
-        return found if is_complete else replace(found, problem=_EDITED)
-    first = parts[0].marker
-    shown = [each.marker for each in parts if each.marker.digest is not None]
-    places = [(each.part, each.total, each.digest) for each in shown]
-    if places != [(part + 1, first.total, first.digest) for part in range(first.total)]:
-        return replace(found, problem="its last plan failed or was not completed")
-    problem = _other_organization(first, subject)
+    parts = find(pull.comments, plan)
+    found = Merged(pull=pull, plan=plan)
+    problem = _why_not(pull, parts, subject)
     if problem:
-        return replace(found, problem=problem)
+        return found if problem == _EDITED and is_complete else replace(found, problem=problem)
+    shown = _approving(parts)
     operations = [
         each for marker in shown for each in marker.operations if each.subject.is_same(subject)
     ]
@@ -211,6 +202,24 @@ def _read(pull: Pull, plan: Marker, subject: Subject) -> Merged:
         resends={each.digest.digest: each.resend for each in operations if each.resend is not None},
         settled=settled,
     )
+
+
+def _approving(parts: Iterable[Post]) -> list[Marker]:
+    return [part.marker for part in parts if part.marker.digest is not None]
+
+
+def _why_not(pull: Pull, parts: Sequence[Post], subject: Subject) -> str:
+    """Return why the comments of a plan approve nothing, empty if they do."""
+    if not parts:
+        is_earlier = any(post.marker.kind is MarkerKind.EARLIER for post in pull.comments)
+        return _EARLIER if is_earlier else _NO_COMMENT
+    if pull.merged_at and any(part.updated > pull.merged_at for part in parts):
+        return _EDITED
+    first = parts[0].marker
+    places = [(each.part, each.total, each.digest) for each in _approving(parts)]
+    if places != [(part + 1, first.total, first.digest) for part in range(first.total)]:
+        return "its last plan failed or was not completed"
+    return _other_organization(first, subject)
 
 
 def _other_organization(plan: Marker, subject: Subject) -> str:
