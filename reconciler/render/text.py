@@ -286,7 +286,8 @@ def _notes(plan: Plan, view: View) -> Iterable[Sequence[str]]:
     is_listed = view.verbosity > 0
     end = "." if is_listed else "; listed with -v."
     counted = words.remaining_counts(plan, names=is_listed)
-    yield _paragraphs([*(f"{each}{end}" for each in counted), *words.failing(plan)], view)
+    lines = [*(f"{each}{end}" for each in counted), *words.failing(plan), *words.drifted(plan)]
+    yield _paragraphs(lines, view)
     yield _secrets(plan, view)
     for findings in (plan.notes, plan.relaxed, plan.blocked):
         yield _blocks(findings, view)

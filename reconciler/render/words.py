@@ -15,7 +15,7 @@ from reconciler.findings import Finding, Severity, sort_key
 from reconciler.model import DeliveryError, SecretRef
 from reconciler.planning.guards import guard
 from reconciler.planning.names import MAX_GLOB
-from reconciler.planning.plan import Create, Delete, FileState, Plan, Reason, Update
+from reconciler.planning.plan import Attribution, Create, Delete, FileState, Plan, Reason, Update
 from reconciler.planning.run import OrganizationResult, Totals
 from reconciler.render import View
 from reconciler.render.quote import prose, quote
@@ -221,6 +221,12 @@ def failing(plan: Plan, *, shown: Callable[[str], str] = quote) -> list[str]:
         return []
     names = shorten([shown(webhook.name) for webhook in plan.failing], 5)
     return [f"Failing deliveries: {names}; see {shown('webhooks status --failing')}."]
+
+
+def drifted(plan: Plan) -> list[str]:
+    """Return one line about operations that revert what changed live, if there are any."""
+    number = sum(operation.attribution is Attribution.DRIFT for operation in plan.operations)
+    return [f"Drift: {number}; `webhooks drift` shows how to accept it."] if number else []
 
 
 def without_fraction(time: str) -> str:
