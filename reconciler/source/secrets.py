@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from reconciler.findings import Finding, error, has_errors, note, warning
+from reconciler.findings import Finding, Place, error, has_errors, note, warning
 from reconciler.kinds import FIELDS, KINDS, Field, slack
 from reconciler.model import Scheme, Secret, SecretRef, Value, Webhook, declared_secret
 from reconciler.source import allowed
@@ -154,11 +154,12 @@ def fetch(
     forbidden = {
         name: wrap(value) for name, value in environ.items() if allowed.forbidden_prefix(name)
     }
-    uses = dict.fromkeys(
-        (webhook.type, name, ref, webhook.configuration.get(KINDS[webhook.type].destination_field))
-        for webhook in webhooks
-        for name, ref in webhook.references
-    )
+    # Many webhooks use a value in the same way; a problem is shown at the first of them.
+    uses: dict[tuple[str, str, SecretRef, Value | None], Webhook] = {}
+    for webhook in webhooks:
+        destination = webhook.configuration.get(KINDS[webhook.type].destination_field)
+        for name, ref in webhook.references:
+            uses.setdefault((webhook.type, name, ref, destination), webhook)
     problems: dict[SecretRef, list[Finding]] = defaultdict(list)
     fetched: dict[SecretRef, Secret] = {}
     for ref in sorted({ref for _, _, ref, _ in uses}, key=str):
@@ -172,11 +173,13 @@ def fetch(
         problems[ref] += _unsuitable(_subject(ref), secret, padded, api_keys, forbidden)
         if not has_errors(problems[ref]):
             fetched[ref] = secret
-    for kind, name, ref, destination in uses:
-        if ref in fetched:
-            problem = _misused(FIELDS[kind][name], ref, destination, fetched)
-            if problem is not None and problem not in problems[ref]:
-                problems[ref].append(problem)
+    for (kind, name, ref, destination), webhook in uses.items():
+        problem = (
+            _misused(FIELDS[kind][name], ref, destination, fetched) if ref in fetched else None
+        )
+        if problem is not None and all(each.message != problem.message for each in problems[ref]):
+            place = Place(webhook.file, ("webhooks", webhook.index, "configuration", name))
+            problems[ref].append(problem._replace(place=place))
     return (
         {ref: secret for ref, secret in fetched.items() if not has_errors(problems[ref])},
         {ref: tuple(found) for ref, found in problems.items() if found},

@@ -455,7 +455,7 @@ def gather(checked: Checked, api_key: Secret | None = None, *, writing: bool = F
 
 
 def located(problems: Sequence[tuple[SecretRef, Finding]], checked: Checked) -> tuple[Finding, ...]:
-    """Return problems of references at the first position of each, with an excerpt."""
+    """Return problems of references, with an excerpt: at their place, or at the first reference."""
     if not problems:
         return ()
     from reconciler.source.position import add_positions  # needed only for a problem
@@ -468,7 +468,12 @@ def located(problems: Sequence[tuple[SecretRef, Finding]], checked: Checked) -> 
                 wanted.remove(ref)
                 path = ("webhooks", webhook.index, "configuration", name)
                 places[ref] = checked.loaded.place(webhook.file, path)
-    found = (each._replace(position=None, place=places[ref]) for ref, each in problems)
+    found = []
+    for ref, problem in problems:
+        place = places[ref]
+        if problem.place is not None:
+            place = checked.loaded.place(problem.place.file, problem.place.path)
+        found.append(problem._replace(position=None, place=place))
     return tuple(add_positions(documents, found))
 
 

@@ -24,6 +24,7 @@ from reconciler.source.allowed import (
 from reconciler.source.lint import Rules
 from reconciler.source.secrets import fetch, fetch_key
 from reconciler.workflow.inputs import Checked, Inputs, located
+from tests.cli.conftest import SECRETS, File, Shell, expect
 from tests.folders import ROOT, write
 from tests.loading import load_text
 from tests.source.test_findings import NEXT, cases, check, format_findings
@@ -306,6 +307,18 @@ def test_a_slack_token_is_sent_only_to_slack(url: str, sent: bool, value: str) -
         rules = {each.rule for each in resolution.findings} - {"malformed-secret"}
         assert rules == (set() if sent else {"slack-token-elsewhere"})
         assert value not in repr(resolution.findings)
+
+
+def test_a_problem_of_one_use_is_shown_there(shell: Shell, file: File) -> None:
+    """A Slack token that a generic webhook shares with a Slack webhook is wrong at the former."""
+    token = "token: {env: TOKEN}"
+    file(
+        "defaults: {event_types: ['*']}\nwebhooks:\n"
+        f"  - {{name: a, type: slack, configuration: {{{token}, channel: '#a', username: u}}}}\n"
+        f"  - {{name: b, type: generic, configuration: {{{token}, url: 'https://b.example.com'}}}}\n"
+    )
+    done = shell("plan", "--local", **SECRETS)
+    expect(done, 3, "error[slack-token-elsewhere]", " --> webhooks.yaml:4:")
 
 
 @pytest.mark.parametrize(
