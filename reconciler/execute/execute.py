@@ -88,7 +88,8 @@ def execute(
     except Halted:
         pass
     outcomes = ledger.close()
-    stale = [each for each in outcomes if isinstance(each, Skipped) and each.code == "stale"]
+    skipped = [outcome for outcome in outcomes if isinstance(outcome, Skipped)]
+    stale = [outcome for outcome in skipped if outcome.code == "stale"]
     if reviewed and stale and not ledger.writes:
         raise _stale_error(stale)
     # The signal is reported even if every operation was applied: its sender wants the run to end,
@@ -112,11 +113,12 @@ def _list(plan: Plan, api: WebhookAPI, workers: Workers) -> tuple[LiveWebhook, .
     which.
     """
     listing = workers.run([api.list])[0]
-    needed = {each.before.id for each in plan.updates} | {each.before.id for each in plan.deletes}
-    needed |= {each.kept_id for each in plan.deletes if each.kept_id is not None}
-    missed = sorted(needed - {each.id for each in listing})
-    found = workers.run([partial(api.get, each) for each in missed])
-    return (*listing, *(each for each in found if each is not None))
+    needed = {update.before.id for update in plan.updates}
+    needed |= {delete.before.id for delete in plan.deletes}
+    needed |= {delete.kept_id for delete in plan.deletes if delete.kept_id is not None}
+    missed = sorted(needed - {webhook.id for webhook in listing})
+    unlisted = workers.run([partial(api.get, id_) for id_ in missed])
+    return (*listing, *(webhook for webhook in unlisted if webhook is not None))
 
 
 def _check(run: Run) -> None:
@@ -129,7 +131,7 @@ def _check(run: Run) -> None:
         elif now.state is State.STALE:
             stale.append((index, Skipped(operation=operation, code="changed", message=now.reason)))
     if stale and run.reviewed:
-        raise _stale_error([each for _, each in stale])
+        raise _stale_error([skipped for _, skipped in stale])
     for index, skipped in stale:
         run.ledger.finish(index, skipped)
 
@@ -137,7 +139,7 @@ def _check(run: Run) -> None:
 def _stale_error(skipped: Sequence[Skipped]) -> StalePlanError:
     return StalePlanError(
         "the plan has changed since it was reviewed; nothing was written",
-        differences=[f"{each.operation.name}: {each.message}" for each in skipped],
+        differences=[f"{outcome.operation.name}: {outcome.message}" for outcome in skipped],
         hint="plan and review again",
     )
 
@@ -159,10 +161,12 @@ def _write(run: Run, workers: Workers) -> None:
         stages[_stage(operation)].append(index)
     undone: list[Operation] = []
     for stage in stages:
-        held = {each.kept_id for each in undone if isinstance(each, Delete)}
+        held = {operation.kept_id for operation in undone if isinstance(operation, Delete)}
         first = undone[0].name if undone else None
         workers.run([partial(_attempt, run, index, held, first) for index in stage])
-        undone += [run.plan.operations[each] for each in stage if not run.ledger.applied(each)]
+        for index in stage:
+            if not run.ledger.applied(index):
+                undone.append(run.plan.operations[index])
 
 
 def _attempt(run: Run, index: int, held: Set[str | None], undone: str | None) -> None:

@@ -92,13 +92,14 @@ class Run:
 
         The name was free when the run started, so one of them may be the created one.
         """
-        found = [each for each in listing.named(operation.name) if each.id not in self.before.by_id]
-        return sorted(found, key=lambda each: each.id)
+        named = listing.named(operation.name)
+        new = [webhook for webhook in named if webhook.id not in self.before.by_id]
+        return sorted(new, key=lambda webhook: webhook.id)
 
     def new_equal(self, operation: Create, listing: Listing) -> list[LiveWebhook]:
         """Return the new webhooks that equal what was sent, as far as the server shows it."""
-        found = self.new(operation, listing)
-        return [each for each in found if not listing.compare(operation, each).differing]
+        new = self.new(operation, listing)
+        return [webhook for webhook in new if not listing.compare(operation, webhook).differing]
 
 
 def perform(operation: Operation, run: Run) -> Outcome:
@@ -160,7 +161,9 @@ def _unconfirmed(operation: Operation, errors: Sequence[ApiError], now: str) -> 
 
 def _attempts(errors: Sequence[ApiError]) -> str:
     """Return the results of the attempts of one write, as in `HTTP 500 (3 attempts)`."""
-    results = ["no response" if each.status is None else f"HTTP {each.status}" for each in errors]
+    results = [
+        "no response" if error.status is None else f"HTTP {error.status}" for error in errors
+    ]
     attempts = f"{len(results)} attempt{'' if len(results) == 1 else 's'}"
     return f"{', '.join(dict.fromkeys(results))} ({attempts})"
 
@@ -173,9 +176,9 @@ def _send(operation: Operation, run: Run) -> Outcome:
     match operation:
         case Create(after=after):
             run.ledger.record_create_sent(operation)
-            made = run.api.create(draft(after, run.secrets), run.plan.organization.id)
+            created = run.api.create(draft(after, run.secrets), run.plan.organization.id)
             run.ledger.count_write()
-            return _delete_misnamed(_from_response(operation, made, run), made, run)
+            return _delete_misnamed(_from_response(operation, created, run), created, run)
         case Update(before=before, after=after):
             try:
                 sent = draft(after, run.secrets)._replace(unplanned=run.before.unplanned(operation))
@@ -242,7 +245,8 @@ def _from_response(
         except ApiError as error:
             message = f"the response differs from what was sent, then: {error.message}"
             return Unconfirmed(operation=operation, message=message)
-        if differing := run.before.compare(operation, again).differing:
+        differing = run.before.compare(operation, again).differing
+        if differing:
             return stored_differently(operation, differing)
     return Applied(operation=operation, id=live.id)
 
@@ -251,7 +255,7 @@ def stored_differently(operation: Create | Update, differing: Sequence[FieldChan
     """Return the outcome if the stored values differ from those sent, with the fields."""
     paths = [tuple(str(part) for part in change.path) for change in differing]
     hint = "declare the value that CloudTruth stores; otherwise the next apply sends it again"
-    if all(isinstance(each, FieldRemoved) for each in differing):
+    if all(isinstance(change, FieldRemoved) for change in differing):
         hint = (
             "CloudTruth keeps a field that is no longer declared: delete the webhook with "
             "`state: absent`, "
@@ -274,22 +278,22 @@ def field_names(differing: Sequence[FieldChange]) -> str:
 
 
 def _delete_misnamed(
-    outcome: Applied | Failed | Unconfirmed, made: LiveWebhook, run: Run
+    outcome: Applied | Failed | Unconfirmed, created: LiveWebhook, run: Run
 ) -> Applied | Failed | Unconfirmed:
     """Delete a webhook that CloudTruth created under another name, according to its response.
 
     No file declares that name, so each run would create another webhook. If only a later read shows
     the other name, another user may have renamed the webhook, and it is kept.
     """
-    if not isinstance(outcome, Failed) or made.name == outcome.operation.name:
+    if not isinstance(outcome, Failed) or created.name == outcome.operation.name:
         return outcome
-    left = f"it still exists, with the id {made.id}"
-    if made.id not in run.before.by_id:
+    left = f"it still exists, with the id {created.id}"
+    if created.id not in run.before.by_id:
         try:
-            run.api.delete(made.id)
+            run.api.delete(created.id)
             left = "the new webhook was deleted"
         except AmbiguousWriteError:
-            left = f"it may still exist, with the id {made.id}"
+            left = f"it may still exist, with the id {created.id}"
         except ApiError:
             pass
     return replace(
@@ -315,12 +319,12 @@ def _confirm(operation: Operation, run: Run, errors: Sequence[ApiError]) -> Outc
     if isinstance(operation, Create):
         return _find_created(operation, run, errors)
     run.pause(SPACING)
-    found = run.api.get(operation.before.id)
-    if found is None and isinstance(operation, Update):
+    live = run.api.get(operation.before.id)
+    if live is None and isinstance(operation, Update):
         return _vanished(operation, run)
-    if found is None and _is_live_duplicate(operation, found, run):
+    if live is None and _is_live_duplicate(operation, live, run):
         return None
-    now = run.before.compare(operation, found)
+    now = run.before.compare(operation, live)
     match now.state:
         case State.DONE:
             end = "was deleted" if isinstance(operation, Delete) else "is live"
@@ -351,13 +355,14 @@ def _find_created(
         except ApiError as error:
             failure = error
         else:
-            found = run.new_equal(operation, listing)
+            equal = run.new_equal(operation, listing)
             if not any(isinstance(error, AmbiguousWriteError) for error in errors):
                 # No request of this run was accepted, so a hidden destination is another user's.
-                found = [each for each in found if not hides_destination(each)]
-            if found:
-                return confirm_created(operation, found[0], f"{_attempts(errors)}; it is live", run)
-            if others := run.new(operation, listing):
+                equal = [webhook for webhook in equal if not hides_destination(webhook)]
+            if equal:
+                return confirm_created(operation, equal[0], f"{_attempts(errors)}; it is live", run)
+            others = run.new(operation, listing)
+            if others:
                 return name_conflict(operation, others[0].id)
         if not lost:
             break

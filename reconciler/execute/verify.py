@@ -99,10 +99,12 @@ def _last_listing(run: Run, tried: dict[str, RemovedDuplicate]) -> _LastListing:
                 if (pauses or gone.id in untried) and _remove(gone, kept, run):
                     tried[gone.id] = RemovedDuplicate(name=gone.name, removed=gone.id, kept=kept.id)
                     _reassign(gone, kept, listing, run)
-            if untried & tried.keys() and remaining:
+            newly_removed = untried & tried.keys()
+            if newly_removed and remaining:
                 pauses = _PAUSES  # the listing may lag behind these deletes, too
                 continue
-            if not (extra or waiting) or not pauses or run.ledger.stopping:
+            is_as_expected = not extra and not waiting
+            if is_as_expected or not pauses or run.ledger.stopping:
                 return _LastListing(listing, extra, waiting, settled=not pauses)
         pauses -= 1
         run.pause(SPACING)
@@ -124,39 +126,46 @@ def _reassign(gone: LiveWebhook, kept: LiveWebhook, listing: Listing, run: Run) 
 
 def _unconfirmed(listing: Listing, run: Run) -> Waiting:
     """Record the operations that the listing shows as done, and return the others."""
-    left: Waiting = []
+    waiting: Waiting = []
     for index, outcome in run.ledger.recorded():
         if not is_verifiable(outcome):
             continue
-        operation = outcome.operation
-        found = _listed(outcome, listing, run)
-        if found is None and isinstance(outcome, Skipped):
+        webhook = _listed(outcome, listing, run)
+        if webhook is None and isinstance(outcome, Skipped):
             continue  # it is gone, as the response to the write said
-        now = listing.compare(operation, found)
-        if isinstance(outcome, Failed) and not _shows_writes(operation, run):
-            left.append((index, outcome))
+        if not _is_shown(outcome, webhook, listing, run):
+            waiting.append((index, outcome))
             continue
-        # For a value that cannot be read, only the response to the write confirms it.
-        answered = isinstance(outcome, Applied | Failed) and not isinstance(operation, Delete)
-        if now.state is not State.DONE and (now.differing or found is None or not answered):
-            left.append((index, outcome))
-            continue
-        done = outcome
-        if not isinstance(done, Applied):
-            note = "confirmed by the final verification"
-            done = Applied(operation=operation, note=note)
-            if isinstance(operation, Create) and found is not None:
-                confirmed = confirm_created(operation, found, note, run)
-                if isinstance(confirmed, Failed):
-                    run.ledger.correct(index, confirmed)
-                    continue
-                done = confirmed
-        id_ = _id(outcome) if found is None else found.id
-        done = replace(done, id=id_)
-        run.ledger.correct(index, done)
-        if _others(done, listing, run):
-            left.append((index, done))
-    return left
+        verified = _verified(outcome, webhook, run)
+        run.ledger.correct(index, verified)
+        if isinstance(verified, Applied) and _others(verified, listing, run):
+            waiting.append((index, verified))
+    return waiting
+
+
+def _is_shown(outcome: Outcome, webhook: LiveWebhook | None, listing: Listing, run: Run) -> bool:
+    """Return whether a listing shows that an operation is done."""
+    operation = outcome.operation
+    if isinstance(outcome, Failed) and not _shows_writes(operation, run):
+        return False
+    now = listing.compare(operation, webhook)
+    if now.state is State.DONE:
+        return True
+    # For a value that cannot be read, only the response to the write confirms it.
+    is_answered = isinstance(outcome, Applied | Failed) and not isinstance(operation, Delete)
+    return is_answered and webhook is not None and not now.differing
+
+
+def _verified(outcome: Outcome, webhook: LiveWebhook | None, run: Run) -> Applied | Failed:
+    """Return the outcome of an operation that a listing shows as done."""
+    operation = outcome.operation
+    id_ = _id(outcome) if webhook is None else webhook.id
+    if isinstance(outcome, Applied):
+        return replace(outcome, id=id_)
+    note = "confirmed by the final verification"
+    if isinstance(operation, Create) and webhook is not None:
+        return confirm_created(operation, webhook, note, run)
+    return Applied(operation=operation, id=id_, note=note)
 
 
 def _shows_writes(operation: Operation, run: Run) -> bool:
@@ -179,28 +188,30 @@ def _id(outcome: Outcome) -> str | None:
 
 def _listed(outcome: Outcome, listing: Listing, run: Run) -> LiveWebhook | None:
     """Return the webhook of an operation as the listing shows it."""
-    found = listing.by_id.get(_id(outcome) or "")
-    if found is None and isinstance(outcome.operation, Create):
-        candidates = run.new_equal(outcome.operation, listing)
-        if isinstance(outcome, Applied):  # the response has another id
-            candidates = [each for each in candidates if not hides_destination(each)]
-        return next(iter(candidates), None)
-    return found
+    webhook = listing.by_id.get(_id(outcome) or "")
+    if webhook is not None or not isinstance(outcome.operation, Create):
+        return webhook
+    candidates = run.new_equal(outcome.operation, listing)
+    if isinstance(outcome, Applied):
+        # The response has another id, so one with a hidden destination may be another user's.
+        candidates = [webhook for webhook in candidates if not hides_destination(webhook)]
+    return next(iter(candidates), None)
 
 
 def _others(outcome: Applied, listing: Listing, run: Run) -> list[LiveWebhook]:
     """Return other webhooks under the name of a created or updated one."""
     if isinstance(outcome.operation, Delete):
         return []
-    found = [each for each in listing.not_in_plan(outcome.operation.name) if each.id != outcome.id]
-    if not found:
+    named = listing.not_in_plan(outcome.operation.name)
+    others = [webhook for webhook in named if webhook.id != outcome.id]
+    if not others:
         return []
-    mine = {
-        each.id
-        for _, each in run.ledger.recorded()
-        if isinstance(each, Applied) and isinstance(each.operation, Create)
+    created = {
+        applied.id
+        for _, applied in run.ledger.recorded()
+        if isinstance(applied, Applied) and isinstance(applied.operation, Create)
     }
-    return [each for each in found if each.id not in mine]
+    return [webhook for webhook in others if webhook.id not in created]
 
 
 def _final_outcome(outcome: Outcome, last: _LastListing, run: Run) -> Outcome:
@@ -217,31 +228,46 @@ def _final_outcome(outcome: Outcome, last: _LastListing, run: Run) -> Outcome:
         return stored_differently(operation, differing)
     if outcome.id is None:
         return outcome
+    # The webhook by its id shows what is wrong: the write, or only the listing.
     live = run.api.get(outcome.id)
-    if isinstance(operation, Delete):
-        if live is not None:
-            hint = "run the same command again"
-            return _contradicted(operation, "it still exists", hint)
-        # Without the pauses, which a signal ends, the listing may lag behind the delete.
-        if last.settled:
-            return _not_found(operation, run)
-        return Unconfirmed(operation=operation, message="the last listing still shows it")
-    if live is None and listed is None:
-        message = "it was deleted after it was written"
-        return Failed(operation=operation, code="vanished", message=message, hint="plan again")
+    if not isinstance(operation, Delete):
+        return _final_write(outcome, operation, live, listed, last, run)
+    if live is not None:
+        return _contradicted(operation, "it still exists", "run the same command again")
+    # Without the pauses, which a signal ends, the listing may lag behind the delete.
+    if last.settled:
+        return _not_found(operation, run)
+    return Unconfirmed(operation=operation, message="the last listing still shows it")
+
+
+def _final_write(
+    outcome: Applied,
+    operation: Create | Update,
+    live: LiveWebhook | None,
+    listed: LiveWebhook | None,
+    last: _LastListing,
+    run: Run,
+) -> Outcome:
+    """Return the outcome of a create or an update; `live` is its webhook by id."""
     if live is None:
+        if listed is None:
+            message = "it was deleted after it was written"
+            return Failed(operation=operation, code="vanished", message=message, hint="plan again")
         return _not_found(operation, run) if last.settled else outcome
-    if differing := last.listing.compare(operation, live).differing:
+    differing = last.listing.compare(operation, live).differing
+    if differing:
         return stored_differently(operation, differing)
-    if last.settled and listed is None:
-        return _unlisted(operation, outcome.id)
-    if listed is not None and (differing := last.listing.compare(operation, listed).differing):
-        if not last.settled:
+    if listed is None:
+        if last.settled:
+            return _unlisted(operation, live.id)
+    else:
+        differing = last.listing.compare(operation, listed).differing
+        if differing and not last.settled:
             return outcome
-        message = (
-            f"the listing shows other values than CloudTruth confirmed: {field_names(differing)}"
-        )
-        return _contradicted(operation, message)
+        if differing:
+            names = field_names(differing)
+            message = f"the listing shows other values than CloudTruth confirmed: {names}"
+            return _contradicted(operation, message)
     for other in _others(outcome, last.listing, run):
         again = run.api.get(other.id)  # it may have been deleted since the listing
         if again is not None and again.name == operation.name:
@@ -291,17 +317,19 @@ def _duplicates(listing: Listing, run: Run) -> list[tuple[LiveWebhook, LiveWebho
 
     They are at most all but one of each name that was sent.
     """
-    pinned = {each.before.id for each in run.plan.updates} | run.plan.matched.keys()
-    found: list[tuple[LiveWebhook, LiveWebhook]] = []
+    pinned = {update.before.id for update in run.plan.updates} | run.plan.matched.keys()
+    duplicates: list[tuple[LiveWebhook, LiveWebhook]] = []
     for name, operation in sorted(run.ledger.sent.items()):
-        same = [each for each in listing.named(name) if each.id not in pinned]
-        keeper = min(same, key=lambda each: each.id, default=None)
-        if name not in run.ledger.lost and any(map(hides_destination, same)):
+        named = [webhook for webhook in listing.named(name) if webhook.id not in pinned]
+        if not named:
+            continue
+        keeper = min(named, key=lambda webhook: webhook.id)
+        if name not in run.ledger.lost and any(map(hides_destination, named)):
             continue  # this run created one of them, and the others may deliver elsewhere
-        for each in run.new_equal(operation, listing):
-            if keeper is not None and each.id not in pinned and each.id != keeper.id:
-                found.append((each, keeper))
-    return found
+        for webhook in run.new_equal(operation, listing):
+            if webhook.id not in pinned and webhook.id != keeper.id:
+                duplicates.append((webhook, keeper))
+    return duplicates
 
 
 def _remove(gone: LiveWebhook, kept: LiveWebhook, run: Run) -> bool:

@@ -79,7 +79,10 @@ class ThreadWorkers:
 
     def _serve(self) -> None:
         self._local.is_worker = True
-        while (batch := self._queue.get()) is not None:
+        while True:
+            batch = self._queue.get()
+            if batch is None:
+                return
             batch.work()
 
 
