@@ -165,13 +165,7 @@ class Listing:
         if isinstance(operation, Delete):
             return _PENDING if self._is_unchanged(operation, live) else _CHANGED
         comparison = compare(operation.after, live, self._secrets, self._evidence)
-        differing = comparison.fields
-        if "configuration" not in operation.sent_fields:
-            # A plan made without the values of secrets does not contain them. Every other
-            # difference counts, sent or not, because the reviewed result includes it.
-            differing = tuple(
-                change for change in differing if not isinstance(change, SecretChange)
-            )
+        differing = _counted(operation, comparison.fields)
         if isinstance(operation, Update):
             is_left = differing or _sends_unknown(operation, live, comparison)
             if is_left and self._is_unchanged(operation, live):
@@ -227,6 +221,19 @@ def _names_in_plan(plan: Plan) -> set[tuple[str, str]]:
     before = [operation.before for operation in (*plan.updates, *plan.deletes, *plan.left_out)]
     before += chain.from_iterable(kept.webhooks for kept in plan.kept)
     return {(webhook.id, webhook.name) for webhook in before}
+
+
+def _counted(
+    operation: Create | Update, changes: tuple[FieldChange, ...]
+) -> tuple[FieldChange, ...]:
+    """Return the differences from the result of an operation that count.
+
+    A plan made without the values of secrets does not contain them. Every other difference counts,
+    sent or not, because the reviewed result includes it.
+    """
+    if "configuration" in operation.sent_fields:
+        return changes
+    return tuple(change for change in changes if not isinstance(change, SecretChange))
 
 
 def _without_webhook(operation: Operation) -> CheckResult:

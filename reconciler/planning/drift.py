@@ -72,7 +72,7 @@ class DriftReport(NamedTuple):
     @property
     def drifts(self) -> tuple[OrganizationDrift, ...]:
         """Return the drift of each organization that could be planned."""
-        return tuple(each.value for each in self.organizations if each.value is not None)
+        return tuple(result.value for result in self.organizations if result.value is not None)
 
     @property
     def webhooks(self) -> Iterator[Drifted]:

@@ -152,13 +152,7 @@ def relaxed(previous: Desired, now: Desired) -> Iterator[Finding]:
     for name in _lost(old.ignore, new.ignore):
         yield warning("relaxed-ignore", f"ignore no longer covers {name!r}")
     yield from _relaxed_scopes(old.scopes, new.scopes)
-    before, limit = old.max_deletes, new.max_deletes
-    is_lower = before is not None and limit is not None and limit < before
-    if before != limit and not is_lower:
-        # A built-in limit may be lower or higher, depending on the number of webhooks.
-        limits = ["the built-in limit" if number is None else number for number in (before, limit)]
-        message = f"limits.max_deletes changes from {limits[0]} to {limits[1]}"
-        yield warning("relaxed-limits", message)
+    yield from _relaxed_limit(old.max_deletes, new.max_deletes)
     if previous.environment != now.environment:
         environments = [
             "that of the workflow" if name is None else repr(name)
@@ -168,6 +162,17 @@ def relaxed(previous: Desired, now: Desired) -> Iterator[Finding]:
         yield warning("changed-environment", message)
     if previous.organization is not None and now.organization is None:
         yield warning("relaxed-organization", "`organization` was removed: any key is accepted")
+
+
+def _relaxed_limit(before: int | None, now: int | None) -> Iterator[Finding]:
+    """Yield a warning about another limit of deletes, unless it is lower than before."""
+    is_lower = before is not None and now is not None and now < before
+    if before == now or is_lower:
+        return
+    # Without a limit in the files, the number of webhooks decides, which may permit more.
+    limits = ["the built-in limit" if number is None else number for number in (before, now)]
+    message = f"limits.max_deletes changes from {limits[0]} to {limits[1]}"
+    yield warning("relaxed-limits", message)
 
 
 def _lost(before: Iterable[Pattern], now: Iterable[Pattern]) -> list[str]:

@@ -302,13 +302,7 @@ class Match:
         If none matches, the declared webhook is new. A match under another name is a rename: by
         `id`, or by `previously` while no webhook has the new name.
         """
-        if entry.id is None:
-            named = self._free(entry.name)
-            former = self._free(*_former_names(entry))
-        else:
-            pinned = self._by_id.get(entry.id)
-            named = [] if pinned is None else [pinned]
-            former = []
+        named, former = self._matching(entry)
         webhooks = named or former
         self._taken.update(webhook.id for webhook in webhooks)
         if not self._selects(entry.name, *(webhook.name for webhook in webhooks)):
@@ -326,6 +320,13 @@ class Match:
             if named:
                 self._note_unused_previous(entry, former)
             self._pair_known(entry, webhooks)
+
+    def _matching(self, entry: Webhook | Absent) -> tuple[list[LiveWebhook], list[LiveWebhook]]:
+        """Return the live webhooks of an entry, and those with its former names."""
+        if entry.id is None:
+            return self._free(entry.name), self._free(*_former_names(entry))
+        pinned = self._by_id.get(entry.id)
+        return ([] if pinned is None else [pinned]), []
 
     def _report_several_previous(self, entry: Webhook, former: Sequence[LiveWebhook]) -> None:
         listed = ", ".join(f"{webhook.name!r} (id {webhook.id})" for webhook in former)
@@ -464,14 +465,7 @@ class Match:
         """Classify the live webhooks that match no entry (rows 1, 2, 6 and 7)."""
         shown = {live.id for _, live in self.pairs}
         shown.update(delete.before.id for delete in self.deletes)
-        # A server that changes names may store a declared webhook under another spelling. A
-        # complete plan creates the declared one before it deletes the other one; a plan without the
-        # create must not have the delete either.
-        left_out = {
-            lookalike_key(webhook.name)
-            for webhook in self._webhooks
-            if webhook.name not in self._by_name and not self._selects(webhook.name)
-        }
+        left_out = self._lookalikes_left_out()
         for live in self._live:
             if live.id not in shown:
                 if not self._selects(live.name):
@@ -482,6 +476,19 @@ class Match:
                 self.ignored_count += 1
             else:
                 self._classify_undeclared(live)
+
+    def _lookalikes_left_out(self) -> set[str]:
+        """Return the keys of declared names that are neither live nor selected.
+
+        A server that changes names may store a declared webhook under another spelling. A complete
+        plan creates the declared one before it deletes the other one; a plan without the create
+        must not have the delete either.
+        """
+        return {
+            lookalike_key(webhook.name)
+            for webhook in self._webhooks
+            if webhook.name not in self._by_name and not self._selects(webhook.name)
+        }
 
     def _classify_undeclared(self, live: LiveWebhook) -> None:
         """Count a webhook that is in scope; delete or keep it if no entry matches it."""

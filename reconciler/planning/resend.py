@@ -94,13 +94,17 @@ class Resends:
                 causes[name] = cause
             elif requested:
                 causes[name] = SecretCause.REQUESTED
+        for name in self._dropped(before, webhook):
+            causes[name] = SecretCause.REFERENCE_CHANGED
+        return causes
+
+    def _dropped(self, before: Webhook | None, webhook: Webhook) -> set[str]:
+        """Return the fields that were declared, or that a review removes."""
         reviewed = self._reviewed.get(webhook.name, {})
         dropped = {name for name, resend in reviewed.items() if resend.value is None}
         if before is not None:
             dropped.update(before.configuration)
-        for name in dropped - webhook.configuration.keys():
-            causes[name] = SecretCause.REFERENCE_CHANGED
-        return causes
+        return dropped - webhook.configuration.keys()
 
     def dropped_secret_notes(
         self, webhook: Webhook, live: LiveWebhook, evidence: Evidence

@@ -87,12 +87,12 @@ def _update(operation: Update, hosts: Mapping[SecretRef, str]) -> Iterator[Any]:
     hidden = [str(change.path[-1]) for change in operation.fields if _replaces_unseen(change)]
     if hidden and (differences or resent):
         yield ["hidden", *webhook, sorted(hidden)]
-    target = after["configuration"].get(KINDS[operation.after.type].destination_field)
+    configuration = after["configuration"]
+    target = configuration.get(KINDS[operation.after.type].destination_field)
     for change in resent:
         name = str(change.path[-1])
-        yield ["resend", *webhook, name, after["configuration"].get(name), target]
-        if isinstance(change, SecretChange) and change.before:
-            yield _previous_host(operation, change)
+        yield ["resend", *webhook, name, configuration.get(name), target]
+        yield from _previous_hosts(operation, change)
 
 
 def _differences(operation: Update) -> tuple[list[FieldChange], list[str]]:
@@ -126,9 +126,10 @@ def _changed_secrets(differences: Iterable[FieldChange]) -> Iterator[Any]:
                 yield [name, "differs", change.differs]
 
 
-def _previous_host(operation: Update, change: SecretChange) -> Any:
-    """Return the content of the digest for the live host of a URL that is resent."""
-    return ["host", operation.before.id, operation.name, change.path[-1], change.before]
+def _previous_hosts(operation: Update, change: FieldChange) -> Iterator[Any]:
+    """Yield the content of the digest for the live host of a URL that is resent."""
+    if isinstance(change, SecretChange) and change.not_shown and change.before:
+        yield ["host", operation.before.id, operation.name, change.path[-1], change.before]
 
 
 def _reached_hosts(operation: Operation) -> set[str]:
@@ -136,14 +137,14 @@ def _reached_hosts(operation: Operation) -> set[str]:
 
     When a review is applied again, the live URL has the new host, which the review did not show.
     """
-    if not isinstance(operation, Update):
-        return set()
     reached: set[str] = set()
-    for change in operation.fields:
-        if not (isinstance(change, SecretChange) and change.not_shown and change.before):
-            continue
-        if change.destination == f"{operation.after.type} {change.before}":
-            reached.add(_digest(_previous_host(operation, change))[:_DIGEST_LENGTH])
+    if isinstance(operation, Update):
+        for change in operation.fields:
+            if not isinstance(change, SecretChange):
+                continue
+            if change.destination == f"{operation.after.type} {change.before}":
+                contents = _previous_hosts(operation, change)
+                reached.update(_digest(content)[:_DIGEST_LENGTH] for content in contents)
     return reached
 
 
