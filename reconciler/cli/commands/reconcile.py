@@ -5,10 +5,10 @@ from __future__ import annotations
 import gc
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from reconciler import workflow
 from reconciler.cli.connection import connected_all
@@ -23,6 +23,10 @@ from reconciler.render.quote import prose, quote
 from reconciler.render.rows import one_line
 from reconciler.report import Applied, Outcome, Report, RunReport, Unconfirmed
 from reconciler.source.history import commit_at, git_in
+
+if TYPE_CHECKING:
+    from reconciler.ports import Clock
+    from reconciler.reconcile.metrics import Metrics
 
 _DURATION: Final = re.compile(r"(\d{1,6})([smh])")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600}
@@ -44,6 +48,8 @@ _SHORTEST: Final = 10.0
                help="Apply each time; without it, only report the difference."),
         Option("--no-prune", group="Reconcile", is_flag=True,
                help="Do not delete undeclared webhooks."),
+        Option("--metrics-address", group="Reconcile", metavar="[HOST:]PORT",
+               help="Serve /metrics and /healthz; on this machine only unless a host is given."),
     ),
 )  # fmt: skip
 def run(
@@ -53,6 +59,7 @@ def run(
     every: str | None,
     apply: bool,
     no_prune: bool,
+    metrics_address: str | None,
 ) -> int:
     """Reads files, parents, policies and tracked secret files from a commit. It fetches nothing:
     fetch with git beside it. Each file must name its `organization`. With --apply, every commit
@@ -86,9 +93,25 @@ def run(
         apply=apply,
         prune=not no_prune,
     )
+    if interval is None:
+        return _show_once(session, next(rounds(settings)))
+    if metrics_address is None:
+        return _repeat(session, settings, lambda result: None)
+    host, port = _address(metrics_address)
+    metrics, serve = _metrics(settings.clock, interval)
+
+    def read() -> workflow.Inputs:
+        metrics.begin()
+        return _inputs_at(session, directory, rev)
+
+    with serve(metrics, host, port):
+        return _repeat(session, settings._replace(read=read), metrics.record)
+
+
+def _repeat(session: Session, settings: Settings, record: Callable[[Round], None]) -> int:
+    """Run rounds until a signal, and return its exit code."""
     for result in rounds(settings):
-        if interval is None:
-            return _show_once(session, result)
+        record(result)
         _show(session, result)
         if result.stopped is not None:
             return result.stopped
@@ -96,6 +119,27 @@ def run(
         # The program collects no garbage during a run, which would grow with each round.
         gc.collect()
     return ExitCode.OK
+
+
+def _metrics(clock: Clock, every: float) -> tuple[Metrics, Callable[..., Any]]:
+    """Return the metrics and their server. Raises UsageError without the extra `metrics`."""
+    try:
+        from reconciler.reconcile.metrics import Metrics, serve  # an extra
+    except ModuleNotFoundError:
+        hint = "install it: pip install 'cloudtruth-webhooks[metrics]'"
+        raise UsageError("--metrics-address needs prometheus_client", hint=hint) from None
+    return Metrics(clock, every), serve
+
+
+def _address(text: str) -> tuple[str, int]:
+    """Return host and port; this machine without a host. Raises UsageError."""
+    host, _, port = text.rpartition(":")
+    if not (port.isascii() and port.isdecimal() and int(port) < 65536):
+        raise UsageError(
+            f"--metrics-address takes PORT or HOST:PORT, not {quote(text)}",
+            hint="for example 9464, or 0.0.0.0:9464 for all addresses",
+        )
+    return host.strip("[]") or "127.0.0.1", int(port)
 
 
 def _interval(text: str) -> float:
