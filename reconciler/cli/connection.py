@@ -5,19 +5,25 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from math import inf
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final, Self
 
 from reconciler import workflow
 from reconciler.api.pace import Pause
 from reconciler.cli.session import Session
-from reconciler.errors import AuthenticationError, OrganizationError, PermissionDeniedError
+from reconciler.errors import (
+    AuthenticationError,
+    OrganizationError,
+    PermissionDeniedError,
+    UsageError,
+)
 from reconciler.execute.stop import GRACE
+from reconciler.model import Secret
 from reconciler.planning.plan import Create, Delete, Operation, Plan, Update
 from reconciler.ports import Watcher
 from reconciler.render.quote import quote
 from reconciler.render.words import plural, shorten
-from reconciler.source.text import masked
 
 if TYPE_CHECKING:
     from reconciler.api.attempt import AttemptRecord
@@ -27,26 +33,23 @@ _VERBS: Final = {Create: "creating", Update: "updating", Delete: "deleting"}
 
 
 @contextmanager
-def connected(
-    session: Session, *, progress: Progress | None = None, needs_key: bool = True
-) -> Iterator[workflow.Connection]:
-    """Connect until the end of the block. Raises the errors of `Session.settings`.
+def connected(session: Session) -> Iterator[workflow.Connection]:
+    """Connect without files until the end of the block. Raises the errors of `Session.settings`.
 
-    `progress` shows reading and writing; without it only the connection is shown. An error about
-    the key gets the key's source in its message.
+    An error about the key gets the key's source in its message.
     """
-    settings, progress = session.settings, progress or Progress(session)
+    settings, progress = session.settings, Progress(session)
     session.key_source = settings.key_source
     with ExitStack() as stack:
-        adapter, key = None, settings.key and settings.key.value
+        adapter = None
         if session.local:
             from reconciler.cli.local import emulated
 
             adapter, key_of = stack.enter_context(emulated(session))
-            key = key_of(None if session.group is None else session.group.organization)
+            key = key_of(None)
         else:
-            key = settings.require_key() if needs_key else key
-            session.console.hide(filter(None, [key]))
+            key = settings.require_key()
+            session.console.hide([key])
         progress.phase(f"reading from {settings.server_url.value}")
         stack.enter_context(progress)
         connection = workflow.connect(
@@ -65,20 +68,24 @@ def connected(
         try:
             yield stack.enter_context(connection)
         except (AuthenticationError, PermissionDeniedError, OrganizationError) as error:
-            ref = None if session.group is None else session.group.api_key
-            source = settings.key_source if ref is None else masked(str(ref))
-            if source is not None:
-                error.message += f" (key from {source})"
+            if settings.key_source is not None:
+                error.message += f" (key from {settings.key_source})"
             raise
 
 
 @contextmanager
 def connected_all(
-    session: Session, targets: Sequence[workflow.Target], *, progress: Progress | None = None
+    session: Session,
+    targets: Sequence[workflow.Target],
+    *,
+    progress: Progress | None = None,
+    needs_key: bool = True,
+    max_deadline: float = inf,
 ) -> Iterator[tuple[workflow.Target, ...]]:
     """Connect all organizations of a run until the end of the block.
 
-    A key that is missing or malformed is the problem of its organization.
+    A key that is missing or malformed is the problem of its organization. `max_deadline`, in
+    seconds, limits the deadline of the settings.
     """
     progress = progress or Progress(session)
     with ExitStack() as stack:
@@ -100,17 +107,18 @@ def connected_all(
 
         def connect(target: workflow.Target) -> tuple[workflow.Connection, str | None]:
             settings, adapter = session.settings_of(target.source.files), None
+            key: Secret | None
             if local is not None:
                 adapter, key_of = local
                 key = key_of(target.source.files.organization)
             else:
-                key = settings.require_key()
-                session.console.hide([key])
+                key = settings.require_key() if needs_key else settings.key and settings.key.value
+                session.console.hide(filter(None, [key]))
             connection = connect_one(
                 key,
                 server_url=settings.server_url.value,
                 timeout=settings.timeout.value,
-                deadline=settings.deadline.value,
+                deadline=min(settings.deadline.value, max_deadline),
                 watcher=progress,
                 adapter=adapter,
             )
@@ -123,6 +131,17 @@ def connected_all(
         )
         progress.phase(f"reading from {' and '.join(origins)}", organizations=len(targets))
         yield workflow.select(connected)
+
+
+def only_target(targets: Sequence[workflow.Target], what: str) -> workflow.Target:
+    """Return the only organization of a run. Raises UsageError for several."""
+    if len(targets) > 1:
+        names = ", ".join(quote(target.source.name) for target in targets)
+        raise UsageError(
+            f"{what} works with one organization, but the files declare several: {names}",
+            hint="choose one with --organization, see docs/organizations.md",
+        )
+    return targets[0]
 
 
 class Progress(Watcher):

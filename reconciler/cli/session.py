@@ -11,13 +11,12 @@ import click
 
 from reconciler import workflow
 from reconciler.cli.console import Console
-from reconciler.errors import ExitCode, NotConfirmedError, UsageError
+from reconciler.errors import ExitCode, NotConfirmedError
 from reconciler.findings import Finding, Severity
 from reconciler.render import RENDERERS, View
 from reconciler.render.quote import quote
 from reconciler.source.files import MAX_FILE_BYTES, STDIN
 from reconciler.source.history import git_in
-from reconciler.source.text import masked
 
 if TYPE_CHECKING:
     from reconciler.checks import Checklist
@@ -29,15 +28,14 @@ if TYPE_CHECKING:
 class Session:
     """The argument of every command: the options, and the sources of files and secrets.
 
-    `group` has the files of the organization once they are read. `key_source` is where the API key
-    of a run of one organization came from, None before a connection.
+    `key_source` is where the API key of a run of one organization came from, None before a
+    connection.
     """
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self.process = console.process
         self.options = console.options
-        self.group: OrganizationFiles | None = None
         self.key_source: str | None = None
         self._shown_settings: set[str] = set()
 
@@ -68,8 +66,8 @@ class Session:
 
     @cached_property
     def settings(self) -> Settings:
-        """The settings of the connection to the only organization of the run."""
-        return self.settings_of(self.group)
+        """The settings of a connection without files."""
+        return self.settings_of(None)
 
     def settings_of(self, group: OrganizationFiles | None) -> Settings:
         """Return the settings of the connection for files. With -v, print each with its source.
@@ -152,24 +150,11 @@ class Session:
         """Return the path of an output file; None without a file and for standard output."""
         return None if name in (None, "-") else self.process.directory / str(name)
 
-    def _organizations(self) -> tuple[OrganizationFiles, ...]:
+    def read_organizations(self) -> tuple[OrganizationFiles, ...]:
+        """Return the files of each organization, which may be invalid."""
         from reconciler.workflow.inputs import organizations  # help needs no YAML
 
         return organizations(self.inputs)
-
-    def _use(self, group: OrganizationFiles) -> None:
-        self.group, self.inputs = group, group.inputs
-
-    def only_organization(self, what: str = "this command") -> OrganizationFiles:
-        """Use the organization of the files, and return it. Raises UsageError for several."""
-        groups = self._organizations()
-        if len(groups) > 1:
-            names = ", ".join(quote(masked(each.organization or "none")) for each in groups)
-            message = f"{what} works with one organization, but the files declare several: {names}"
-            hint = "name the files of one organization with -f, see docs/organizations.md"
-            raise UsageError(message, hint=hint)
-        self._use(groups[0])
-        return groups[0]
 
     def load(self, apply_options: tuple[str, ...] | None = None) -> workflow.Checked:
         """Read and check the files. Print warnings, and with -v notes.

@@ -13,11 +13,12 @@ from reconciler import __version__
 from reconciler.checks import Check, Section, fail, ok, unknown
 from reconciler.errors import ReconcilerError
 from reconciler.findings import Severity
-from reconciler.model import Desired, Scheme, Secret
+from reconciler.model import Scheme, Secret
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
 from reconciler.settings import LOCAL_SERVER, Setting, Settings
 from reconciler.source.files import default_path, suggestion
+from reconciler.source.load import Loaded
 from reconciler.workflow import Gathered, Inputs, accept, gather, validate
 
 _EMPTY: Final = "CI passes a secret that is missing, or not available to the job, as an empty value"
@@ -32,8 +33,10 @@ def check_settings(settings: Settings | ReconcilerError) -> Section:
 
 def check_files(
     inputs: Inputs, key: Secret | None, file_options: Sequence[str]
-) -> tuple[Section, Desired | None]:
-    """Check the configuration files and the secrets that `apply` needs; return what they declare.
+) -> tuple[Section, Loaded]:
+    """Check the files of an organization and the secrets that `apply` needs.
+
+    Return also what they declare.
 
     `file_options` are the options that name the files, for suggested commands; empty to name no
     file.
@@ -43,7 +46,7 @@ def check_files(
         fix = suggestion(inputs.directory / default, inputs.directory)
         fix = fix or "create one with `webhooks init`, or name files with -f"
         check = unknown("files", f"no {default} in the working directory", fix=fix)
-        return Section(name="Files", checks=(check,)), None
+        return Section(name="Files", checks=(check,)), Loaded(None)
     declared = validate(inputs)
     options = "".join(f" {shlex.quote(each)}" for each in file_options)
     names = ", ".join(map(quote, declared.documents or inputs.paths)) or default
@@ -51,7 +54,7 @@ def check_files(
         errors = sum(each.severity is Severity.ERROR for each in declared.findings)
         fix = f"run `webhooks validate{options}`"
         check = fail("files", f"invalid: {plural(errors, 'error')}", private=names, fix=fix)
-        return Section(name="Files", checks=(check,)), None
+        return Section(name="Files", checks=(check,)), declared
     count = plural(len(declared.desired.webhooks), "webhook")
     check = ok("files", f"valid, {count} declared", private=names)
     try:
@@ -59,7 +62,7 @@ def check_files(
     except ReconcilerError as problem:
         fix = f"run `webhooks validate{options}` and `webhooks plan{options}` for details"
         secrets = fail("secrets", problem.message, fix=fix)
-    return Section(name="Files", checks=(check, secrets)), declared.desired
+    return Section(name="Files", checks=(check, secrets)), declared
 
 
 def _settings(found: Settings | ReconcilerError) -> Iterator[Check]:

@@ -103,6 +103,17 @@ def _run_checks(
         yield _failure(api, name, problem, fix=fix)
 
 
+def check_failed(problem: ReconcilerError, api: Client | None) -> Check:
+    """Return the check of an organization for which no request was sent.
+
+    Its key is malformed, or other organizations could not reach the server.
+    """
+    if api is not None:
+        return _failure(api, "http", problem)
+    fix = problem.hint or "set the key again"
+    return fail("key", "the key cannot be used", fix=fix, private=quote(problem.message))
+
+
 def _failure(api: Client, name: str, problem: ReconcilerError, *, fix: str | None = None) -> Check:
     """Return the check of a failed request; hosts and the server's text are in `private`."""
     fix = fix or problem.hint or "run again; if it persists, contact CloudTruth support"

@@ -251,7 +251,7 @@ def _kept_row(kept: Kept) -> Row:
     """Return the row of kept webhooks: ambiguous, protected, unmanaged, of an unknown type."""
     why, first = REASONS[kept.reason], kept.webhooks[0]
     if kept.reason is Reason.AMBIGUOUS:
-        why += f", {kept.detail}" if kept.detail else ""
+        why += f", {quote(kept.detail)}" if kept.detail else ""
         why += f": pin one with `id` (ids {', '.join(quote(each.id) for each in kept.webhooks)})"
     elif kept.detail:
         why += f": {quote(kept.detail)}"

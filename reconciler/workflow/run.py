@@ -121,7 +121,7 @@ def _without_keys(checked: Checked, keys: tuple[Secret, ...]) -> Checked:
 
 def identify(targets: Sequence[Target]) -> tuple[Target, ...]:
     """Read the organization of each key, which planning then does not read again."""
-    results = _each(
+    results = call_all(
         targets, lambda number, client: targets[number].organization or client.api.organization()
     )
     return tuple(
@@ -172,7 +172,7 @@ def select(targets: Sequence[Target]) -> tuple[Target, ...]:
 def _identified(targets: Sequence[Target], patterns: Sequence[str]) -> list[Target]:
     """Return the targets with the organizations of the keys, unless the files decide."""
     unknown = [target for target in targets if not _matching(target, patterns, patterns)]
-    read = _each(unknown, lambda _, connection: connection.api.organization())
+    read = call_all(unknown, lambda _, connection: connection.api.organization())
     known = {
         target.paths: organization
         for target, organization in zip(unknown, read, strict=True)
@@ -225,7 +225,7 @@ def plan_all(
         )
 
     results: list[Planned] = []
-    for target, gathered, result in zip(targets, ready, _each(targets, plan_one), strict=True):
+    for target, gathered, result in zip(targets, ready, call_all(targets, plan_one), strict=True):
         values = None if isinstance(gathered, ReconcilerError) else gathered
         if isinstance(result, ReconcilerError):
             results.append(Planned(target, values, problem=result))
@@ -278,7 +278,7 @@ def read_all(targets: Sequence[Target]) -> tuple[Live | ReconcilerError, ...]:
         asked = target.checked.inputs.selected
         return read_live(connection.api, asked, target.organization)
 
-    results = _each(targets, read)
+    results = call_all(targets, read)
     found = [
         (target, live.origin, live.organization)
         for target, live in zip(targets, results, strict=True)
@@ -290,7 +290,7 @@ def read_all(targets: Sequence[Target]) -> tuple[Live | ReconcilerError, ...]:
 
 def organizations_of(targets: Sequence[Target]) -> tuple[Organization | ReconcilerError, ...]:
     """Return the organization of each key, up to eight at once, or why it is not known."""
-    return tuple(_each(targets, lambda number, connection: connection.api.organization()))
+    return tuple(call_all(targets, lambda number, connection: connection.api.organization()))
 
 
 def _gathered(target: Target, *, writing: bool) -> Gathered | ReconcilerError:
@@ -303,7 +303,7 @@ def _gathered(target: Target, *, writing: bool) -> Gathered | ReconcilerError:
         return problem
 
 
-def _each(
+def call_all(
     targets: Sequence[Target], action: Callable[[int, Connection], T]
 ) -> list[T | ReconcilerError]:
     """Call `action` with the index of each target and its connection, concurrently.

@@ -422,3 +422,17 @@ def test_a_file_without_organization_belongs_to_the_selected_one(
         (tmp_path / f"{name}.yaml").write_text(f"{organization}webhooks: [{hook}]\n")
     files = ("-f", "a.yaml", "-f", "b.yaml")
     expect(shell("plan", "--local", *files, "--organization", selected), code, text)
+
+
+def test_doctor_shows_equal_checks_once(run: Run, both: Cloud) -> None:
+    """A check that differs names its organizations; JSON only counts them."""
+    expect(run("doctor -f orgs"), 0, "✓ key           accepted\n", "found (Acme, id ", ", Globex, ")
+    broken = {"GLOBEX_KEY": "globex-revoked-key"}
+    done = run("doctor -f orgs", **broken)
+    expect(done, 1, "accepted, in 1 of 2 organizations (Acme)", "in 1 of 2 organizations (Globex")
+    done = run("doctor -f orgs --format json", **broken)
+    expect(done, 1, "in 1 of 2 organizations", without=("Acme", "Globex"))
+    expect(run("doctor -f orgs --organization Acme", **broken), 0, "(Acme, id ")
+    expect(run("doctor -f orgs --probe --yes"), 64, "--probe works with one organization")
+    assert both.writes() == []
+    expect(run("doctor -f orgs --probe --yes --organization Globex"), 0, "Probe\n")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from reconciler import workflow
 from reconciler.api.origin import Credential, Network, Origin
 from reconciler.checks import Checklist, Section, unknown
-from reconciler.cli.connection import Progress, connected_all
+from reconciler.cli.connection import Progress, connected_all, only_target
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import (
@@ -78,14 +78,14 @@ def run(
         # one webhook
         webhooks check --only Deploys --send
     """
-    if deliver is not None:
-        session.only_organization("--deliver")
     targets = [workflow.Target(source) for source in session.load_all()]
     _check_globs(session, targets, only)
     # Imported here, because files with errors need no HTTP library.
     from reconciler.deliveries.check import check
 
     with connected_all(session, targets) as connected:
+        if deliver is not None:
+            only_target(connected, "--deliver")
         lives = workflow.read_all(connected)
         results = [_cases(*pair, only) for pair in zip(connected, lives, strict=True)]
         session.show_problems(results)
