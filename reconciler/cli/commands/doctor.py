@@ -48,8 +48,9 @@ def run(session: Session, format: str, probe: bool, deliver: str | None, yes: bo
         webhooks doctor
         # for a bug report
         webhooks doctor --format json
-        # check the files of several organizations, or of one of them
+        # check several organizations
         webhooks doctor -f orgs/
+        # check one of them
         webhooks doctor -f orgs/ --organization Acme
         # try one webhook on this server
         webhooks doctor --probe
