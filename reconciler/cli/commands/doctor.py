@@ -48,10 +48,10 @@ def run(session: Session, format: str, probe: bool, deliver: str | None, yes: bo
         webhooks doctor
         # for a bug report
         webhooks doctor --format json
-        # check several organizations
-        webhooks doctor -f orgs/
+        # check the files of all organizations
+        webhooks doctor -f webhooks/
         # check one of them
-        webhooks doctor -f orgs/ --organization Acme
+        webhooks doctor -f webhooks/ --organization Acme
         # try one webhook on this server
         webhooks doctor --probe
         # find out how deliveries are reported
