@@ -555,7 +555,8 @@ def _update_issue(
     foot = _failing_text(all_failing, since)
     foot += f"\nFound by {run.link}. This issue closes when the next check finds no problem."
     if drifted:
-        foot += " To keep a live change, add it to the configuration."
+        edit = code("webhooks drift --accept --only NAME")
+        foot += f" To keep a live change, run {edit} on a branch, and merge the edit."
     if commands:
         block = code_block("\n".join(commands))
         foot += f" To apply the plan above:\n\n{block}"
