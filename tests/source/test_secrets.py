@@ -237,6 +237,26 @@ def test_useless_allow_patterns_are_rejected(pattern: str) -> None:
     assert allow_patterns(("env:A", "file:b/*")) == ("env:A", "file:b/*")
 
 
+@pytest.mark.parametrize(
+    ("organization", "expected"),
+    [
+        ("Acme EU", ("env:ALL", "env:EU_*", "file:eu")),
+        ("Acme: US", ("env:ALL", "env:US")),
+        ("Other", ("env:ALL",)),
+        (None, ("env:ALL",)),
+    ],
+)
+def test_a_line_of_allowed_secrets_may_be_for_one_organization(
+    organization: str | None, expected: tuple[str, ...]
+) -> None:
+    """Without a line for an organization nothing is allowed, not everything."""
+    lines = ("env:ALL", "Acme EU: env:EU_* file:eu", "Acme: US:  env:US")
+    assert allow_patterns(lines, organization) == expected
+    (nothing,) = allow_patterns(lines[1:2], "Other")
+    assert refusal(SecretRef(scheme=Scheme.ENV, name="EU_A"), (nothing,)) is not None
+    assert allow_patterns((), organization) == ()
+
+
 UNREPLACED = ["***", "${HOST}", "$HOST", "$HOST/x", "{{ host }}"]
 UNFIT_TOKENS = """\
 SLACK_BOT_TOKEN
