@@ -93,15 +93,6 @@ class DriftReport(NamedTuple):
         return any(not (self.accepted and webhook.files) for webhook in self.webhooks)
 
 
-def webhook_key(operation: Operation) -> str:
-    """Return what identifies the webhook of an operation: its id, or the name of a new one."""
-    match operation:
-        case Create(after=webhook):
-            return webhook.name
-        case Update(before=snapshot) | Delete(before=snapshot):
-            return snapshot.id
-
-
 def names_of(operation: Operation) -> tuple[str, ...]:
     """Return the names of a webhook before and after an operation."""
     match operation:

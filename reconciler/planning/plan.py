@@ -248,6 +248,15 @@ class Delete:
 Operation: TypeAlias = Create | Update | Delete
 
 
+def webhook_key(operation: Operation) -> str:
+    """Return what identifies the webhook of an operation: its id, or the name of a new one."""
+    match operation:
+        case Create(after=webhook):
+            return webhook.name
+        case Update(before=snapshot) | Delete(before=snapshot):
+            return snapshot.id
+
+
 class Kept(NamedTuple):
     """Live webhooks that are not changed; several if the declaration is ambiguous.
 

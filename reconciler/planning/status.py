@@ -9,9 +9,8 @@ from typing import NamedTuple
 from reconciler.findings import Position
 from reconciler.model import DeliveryError, Live
 from reconciler.planning.delivery import DeliveryState, delivery_state
-from reconciler.planning.drift import webhook_key
 from reconciler.planning.names import Globs
-from reconciler.planning.plan import Attribution, Plan, Reason, Snapshot, snapshot
+from reconciler.planning.plan import Attribution, Plan, Reason, Snapshot, snapshot, webhook_key
 
 
 class ManagementStatus(StrEnum):

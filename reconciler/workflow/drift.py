@@ -28,10 +28,9 @@ from reconciler.planning.drift import (
     FileDiff,
     OrganizationDrift,
     names_of,
-    webhook_key,
 )
 from reconciler.planning.names import Globs
-from reconciler.planning.plan import Attribution, Operation
+from reconciler.planning.plan import Attribution, Operation, webhook_key
 from reconciler.planning.run import OrganizationResult
 from reconciler.source import files, write
 from reconciler.source.accept import Proposal, propose
