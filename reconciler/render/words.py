@@ -103,10 +103,11 @@ def run_summary(totals: Totals) -> str:
         for number, action in ((totals.create, "create"), (totals.update, "update"))
         if number
     ]
-    changes = "No changes."
+    summary = f"{plural(totals.organizations, 'organization')}: {parts}."
     if totals.to_change:
-        changes = f"{', '.join([*operations, f'{totals.delete} to delete'])}."
-    return f"{plural(totals.organizations, 'organization')}: {parts}. {changes}"
+        return f"{summary} {', '.join([*operations, f'{totals.delete} to delete'])}."
+    # Whether an organization has changes is unknown if it failed, and it has some if it is blocked.
+    return f"{summary} No changes." if totals.unchanged == totals.organizations else summary
 
 
 def not_as_declared(run: RunReport) -> dict[str, list[str]]:
