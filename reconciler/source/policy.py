@@ -231,6 +231,8 @@ def organization_document(desired: Desired, organization: Organization | None) -
             data[key] = [pattern.glob for pattern in patterns]
     if policy.max_deletes is not None:
         data["limits"] = {"max_deletes": policy.max_deletes}
+    if desired.environment is not None:
+        data["github"] = {"environment": desired.environment}
     data["webhooks"] = [webhook for file in files.values() for webhook in file["webhooks"]]
     return data
 

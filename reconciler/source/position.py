@@ -215,14 +215,14 @@ _WORD_KEYS: Final = frozenset(("type", "event_types", "state"))
 
 _SHOWN_KEYS: Final = _WORD_KEYS.union(
     ("$schema", "version", "organization", "profile", "extends", "prune", "scope", "ignore"),
-    ("protect", "max_deletes", "name", "id", "previously", "adopt"),
+    ("protect", "max_deletes", "environment", "name", "id", "previously", "adopt"),
 )
 """Keys whose values are shown."""
 
 _KNOWN_KEYS: Final = _SHOWN_KEYS.union(
     key for part in (schema(), *schema()["$defs"].values()) for key in part.get("properties", ())
 )
-_OPEN_KEYS: Final = _SHOWN_KEYS | {"limits", "defaults", "webhooks"}
+_OPEN_KEYS: Final = _SHOWN_KEYS | {"limits", "github", "defaults", "webhooks"}
 """Keys whose value is not secret as a whole; its parts are checked."""
 
 _KNOWN_WORDS: Final = frozenset(

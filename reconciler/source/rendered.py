@@ -45,6 +45,8 @@ def _configuration(desired: Desired, scope: FileScope) -> dict[str, Any]:
         data |= {key: globs} if globs else {}
     if policy.max_deletes is not None:
         data["limits"] = {"max_deletes": policy.max_deletes}
+    if desired.environment is not None:
+        data["github"] = {"environment": desired.environment}
     entries: list[Webhook | Absent] = [*desired.webhooks, *desired.absent]
     own = sorted((each for each in entries if each.file == scope.file), key=lambda each: each.index)
     data["webhooks"] = [_entry(entry, desired.literals) for entry in own]

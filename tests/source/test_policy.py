@@ -16,7 +16,10 @@ from tests.folders import write
 from tests.loading import load_text, load_texts
 from tests.source.test_extend import BASE
 
-FILES = {"over.yaml": "extends: base.yaml\nlimits: {max_deletes: 2}\n", "base.yaml": BASE}
+FILES = {
+    "over.yaml": "extends: base.yaml\nlimits: {max_deletes: 2}\ngithub: {environment: prod}\n",
+    "base.yaml": BASE,
+}
 
 
 def webhooks(**properties: Any) -> dict[str, Any]:
@@ -53,6 +56,10 @@ def violations(policy: Any) -> list[str]:
         (
             {"properties": {"limits": {"properties": {"max_deletes": {"maximum": 1}}}}},
             ["over.yaml:2 the policy's `maximum` is not met"],
+        ),
+        (
+            {"properties": {"github": {"properties": {"environment": {"const": "eu"}}}}},
+            ["over.yaml:3 the policy's `const` is not met"],
         ),
         (
             {"title": "Name the organization", "required": ["organization"]},
