@@ -209,7 +209,7 @@ SETUPS: Final[Mapping[str, BlockSetup]] = {
             f"organizations/{each.name}": each.read_text("utf-8")
             for each in (ROOT / "examples/organizations").glob("*.yaml")
         },
-        prints=("wrote .github/workflows/webhooks.yml", "--env staging-apply"),
+        prints=("wrote .github/workflows/webhooks.yml", "--env cloudtruth-production"),
     ),
     "docs/organizations.md: Policies": BlockSetup(clone=True, prints=("Valid: 1 webhook",)),
     "docs/deliveries.md: Check the webhooks": BlockSetup(

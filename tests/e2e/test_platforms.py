@@ -48,7 +48,7 @@ def test_validate_plan_and_apply(webhooks: Webhooks) -> None:
     for named in (FILE, FOLDER, os.path.join("*", "*.yaml")):
         assert b"Valid: 4 webhooks in" in webhooks("validate", "-f", named).stdout
     plan = webhooks("plan", "-f", FILE, "--local", "--format", "json", "--out", "plan.json")
-    names = {each["name"] for each in json.loads(plan.stdout)["operations"]}
+    names = {each["name"] for each in json.loads(plan.stdout)["organizations"][0]["operations"]}
     assert "Déploiements \N{ROCKET}" in names
     assert b"3 created" in webhooks("apply", "--local", "plan.json", "--yes").stdout
     done = webhooks("apply", "--local", "--yes", "-f", FILE)

@@ -126,7 +126,7 @@ def _metrics(clock: Clock, every: float) -> tuple[Metrics, Callable[..., Any]]:
     try:
         from reconciler.reconcile.metrics import Metrics, serve  # an extra
     except ModuleNotFoundError:
-        hint = "install it: pip install 'cloudtruth-webhooks[metrics]'"
+        hint = "install prometheus_client, as with `.[metrics]`"
         raise UsageError("--metrics-address needs prometheus_client", hint=hint) from None
     return Metrics(clock, every), serve
 
