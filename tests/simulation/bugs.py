@@ -27,9 +27,9 @@ BUGS = {
     "no read-back": Bug("execute/operation.py", "_confirm(operation, run, errors)\n", "None\n"),
     "a run that keeps its own duplicate": Bug(
         "execute/verify.py",
-        "        keeper = min(same, key=lambda each: each.id, default=None)\n",
+        "        keeper = min(named, key=lambda webhook: webhook.id)\n",
         """        mine = [getattr(each, "id", "") for _, each in run.ledger.recorded()]
-        keeper = min(same, key=lambda each: (each.id not in mine, each.id), default=None)
+        keeper = min(named, key=lambda webhook: (webhook.id not in mine, webhook.id))
 """,
         180,
     ),
@@ -53,8 +53,8 @@ BUGS = {
     ),
     "a saved plan that is applied to changed webhooks": Bug(
         "planning/check.py",
-        "            and self._is_unchanged(operation, live)\n",
-        "",
+        "if is_left and self._is_unchanged(operation, live):",
+        "if is_left:",
         145,
     ),
     "delete before create in a change of type": Bug(
@@ -68,7 +68,10 @@ BUGS = {
 """,
     ),
     "a rename that takes the first of several duplicates": Bug(
-        "planning/match.py", "found = found or earlier", "found = found or earlier[:1]", 50
+        "planning/match.py",
+        "return self._free(entry.name), self._free(*_former_names(entry))",
+        "return self._free(entry.name), self._free(*_former_names(entry))[:1]",
+        50,
     ),
     "--only that reads part of the declarations": Bug(
         "planning/match.py",
@@ -77,27 +80,29 @@ BUGS = {
         2125,
     ),
     "--no-prune that prunes": Bug(
-        "planning/match.py", "if not (self._prune and any(within)):", "if not any(within):", 185
+        "planning/match.py", "if not (self._prune and any(prunes)):", "if not any(prunes):", 185
     ),
     "a resend that is not sent": Bug(
         "planning/resend.py",
-        "requested = not self._named.isdisjoint(",
-        "requested = False and self._named.isdisjoint(",
+        "requested = name in secret_fields and not self._named.isdisjoint(",
+        "requested = False and not self._named.isdisjoint(",
         85,
     ),
     "a differing duplicate of another user ignored": Bug(
-        "execute/verify.py", "if each.id != outcome.id]", "if False]", 1100
+        "execute/verify.py", "if webhook.id != outcome.id]", "if False]", 1100
     ),
     "an unfinished write that is not counted": Bug(
         "execute/ledger.py", "len(self._started - self._outcomes.keys())", "0", 275
     ),
     "a create stored under another name is kept": Bug(
-        "execute/operation.py", "            run.api.delete(made.id)\n", "", 85
+        "execute/operation.py", "            run.api.delete(created.id)\n", "", 85
     ),
     "a review that approves every change of a reviewed webhook": Bug(
         "planning/review.py", "stale.append(operation)", "reviewed.add(index)"
     ),
-    "a guard that does not block": Bug("workflow/applying.py", "if made.blocked:", "if False:"),
+    "a guard that does not block": Bug(
+        "workflow/applying.py", "if part.plan.blocked:", "if False:"
+    ),
     "a lost write that is not counted": Bug(
         "execute/ledger.py", "self.writes += 1", "self.writes += 0"
     ),
@@ -108,14 +113,14 @@ BUGS = {
         95,
     ),
     "another webhook of the name ignored before the first write": Bug(
-        "planning/check.py", "self.not_in_plan(*sorted(names))", "[]", 1450
+        "planning/check.py", "self.not_in_plan(*sorted(names))", "[]", 8025
     ),
     "a scope that is not enforced": Bug(
-        "planning/match.py", "if self._is_outside(webhook, found):", "if False:"
+        "planning/match.py", "if self._is_outside(webhook, keeper):", "if False:"
     ),
     "webhooks that share a name taken for duplicates": Bug(
         "execute/verify.py",
-        "listing.named(name) if each.id not in pinned]",
+        "listing.named(name) if webhook.id not in pinned]",
         "listing.named(name)]",
         355,
     ),
@@ -126,6 +131,9 @@ BUGS = {
         "planning/plan.py", "        destination=destination(webhook),\n", ""
     ),
     "several duplicates without a guard": Bug(
-        "planning/plan.py", "not each.may_differ and count_by_name[each.name] == 1", "True", 375
+        "planning/plan.py",
+        "not duplicate.may_differ and count_by_name[duplicate.name] == 1",
+        "True",
+        375,
     ),
 }

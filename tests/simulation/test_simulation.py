@@ -32,7 +32,7 @@ def test_a_seed_always_gives_the_same_history() -> None:
         assert run_seed(seed) == run_seed(seed)
 
 
-@pytest.mark.parametrize("seed", [34, 37, 58, 72, 84, 94])  # saved plans, a base, ...
+@pytest.mark.parametrize("seed", [16, 34, 58, 72, 84, 94])  # saved plans, a base, ...
 def test_the_next_apply_recovers_from_a_crash_at_any_step(seed: int) -> None:
     """An apply is killed before each request arrives and after each one is committed."""
     drawn = case(seed)
