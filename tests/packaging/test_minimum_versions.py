@@ -34,7 +34,9 @@ COMMANDS = (
     ("export", "--check"),
     ("doctor",),
     ("ci", "plan"),
-    ("slack", "check", "-f", "none.yaml"),
+    ("check", "-f", "none.yaml"),
+    ("drift",),
+    ("reconcile", "--help"),  # it needs a commit
     ("slack", "manifest"),
     ("schema",),
     ("render",),
