@@ -79,6 +79,14 @@ def test_links_have_targets() -> None:
     assert broken == []
 
 
+def test_decisions_are_numbered() -> None:
+    """Each decision has its own number, in its file name and its title, without gaps."""
+    pages = sorted((ROOT / "docs" / "adr").glob("*.md"))
+    numbers = [int(page.name.partition("-")[0]) for page in pages]
+    titles = [int(page.read_text("utf-8")[2:].partition(".")[0]) for page in pages]
+    assert numbers == titles == [*range(1, len(pages) + 1)]
+
+
 def test_the_readme_links_to_every_page() -> None:
     """Each page is listed once, under tasks, reference or why."""
     index = (ROOT / "README.md").read_text("utf-8").partition("## Documentation")[2]
