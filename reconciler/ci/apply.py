@@ -14,18 +14,12 @@ from itertools import chain
 from typing import Final, NamedTuple
 
 from reconciler.ci import reviews
-from reconciler.ci.concerned import (
-    RESOLVED,
-    concerned_by_push,
-    input_matcher,
-    is_failure,
-    of_environment,
-    subject_of,
-)
+from reconciler.ci.concerned import RESOLVED, concerned_by_push, input_matcher, is_failure
 from reconciler.ci.github import GitHub, GitHubError, Pull
 from reconciler.ci.marker import COMMENT_CHARACTERS, MarkerKind, Post, Subject, find
-from reconciler.ci.plan import check, files_only, identified
+from reconciler.ci.organizations import identified, of_environment, subject_of
 from reconciler.ci.run import JobResult, Run, reporting
+from reconciler.ci.validate import check, files_only
 from reconciler.errors import (
     BlockedError,
     ConfigurationError,

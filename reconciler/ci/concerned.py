@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from reconciler.ci.github import Pull
 from reconciler.ci.marker import MarkerKind, Post, Subject
+from reconciler.ci.organizations import environment_of, subject_of
 from reconciler.ci.reviews import merged_pulls, read_reviews, with_comments
 from reconciler.ci.run import JobResult, Run, reporting
 from reconciler.errors import ConfigurationError, UsageError
@@ -75,24 +76,6 @@ def matrix(run: Run) -> JobResult:
             "matrix": json.dumps({"include": include}, separators=(",", ":")) if names else ""
         },
     )
-
-
-def environment_of(run: Run, source: Source) -> str:
-    """Return the GitHub environment of an organization; empty if the workflow passes none."""
-    return source.checked.desired.environment or next(iter(run.environments), "")
-
-
-def of_environment(run: Run, sources: Sequence[Source]) -> tuple[Source, ...]:
-    """Return the organizations of the run's environment, all without one."""
-    mine = run.environment.casefold()
-    return tuple(
-        source for source in sources if not mine or environment_of(run, source).casefold() == mine
-    )
-
-
-def subject_of(source: Source) -> Subject:
-    """Return an organization, before its key is used."""
-    return Subject(declared=source.files.organization or "")
 
 
 def concerned_by_push(

@@ -904,7 +904,7 @@ def test_a_stopped_drift_check_opens_no_issue(here: World, monkeypatch: pytest.M
     def stop(*_: object, **__: object) -> None:
         raise Interrupted("stopped", signal_exit=ExitCode.SIGTERM)
 
-    monkeypatch.setattr("reconciler.ci.plan.plan_all", stop)
+    monkeypatch.setattr("reconciler.ci.drift.plan_all", stop)
     assert here.drift().code == 143
     assert here.github.issues == []
 

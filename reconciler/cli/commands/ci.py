@@ -16,9 +16,11 @@ import click
 from reconciler.api.origin import Network
 from reconciler.ci.apply import apply
 from reconciler.ci.concerned import matrix
+from reconciler.ci.drift import drift
 from reconciler.ci.github import GitHub
-from reconciler.ci.plan import drift, plan, validate
+from reconciler.ci.plan import plan
 from reconciler.ci.run import JobResult, read_run
+from reconciler.ci.validate import validate
 from reconciler.cli.commands.plan import apply_options
 from reconciler.cli.connection import Progress, connected_all
 from reconciler.cli.options import Option, command
