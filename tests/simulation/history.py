@@ -9,7 +9,16 @@ from functools import partial
 from pathlib import Path
 
 from reconciler.errors import ExitCode, NotReviewedError, ReconcilerError
-from reconciler.planning.plan import Create, Delete, FieldRemoved, Plan, Reason, Update
+from reconciler.planning.plan import (
+    Create,
+    Delete,
+    FieldChange,
+    FieldRemoved,
+    FieldResent,
+    Plan,
+    Reason,
+    Update,
+)
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review, approve_all
 from reconciler.report import Failed, Report
@@ -116,8 +125,8 @@ class Program:
         for operation in made.operations if review is not None else ():
             if isinstance(operation, Create) or operation.before.id not in self._reviewed:
                 continue
-            repeated = all(each.not_shown for each in getattr(operation, "fields", ()))
-            resent = isinstance(operation, Update) and repeated
+            # A repeated resend finds the host and the removals of the first one done already.
+            resent = isinstance(operation, Update) and all(map(_is_unseen, operation.fields))
             if not resent and self._reviewed[operation.before.id] != _seen(operation):
                 raise Violation(f"{operation.name} has another destination than in the review")
         process.activity.plan = made
@@ -327,6 +336,11 @@ class History:
             for each in team.desired.webhooks
             if (each.previously or each.id) and touched & team.related_names(each)
         }
+
+
+def _is_unseen(change: FieldChange) -> bool:
+    """Return whether a difference of a field cannot be seen, so that it may be done already."""
+    return change.not_shown or isinstance(change, FieldResent)
 
 
 def _seen(operation: Update | Delete) -> object:
