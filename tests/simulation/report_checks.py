@@ -139,10 +139,17 @@ class ReportChecks:
                 return change.name in sent - team.shared
             return change.before.id in deleted
 
+        def is_for_the_next_plan(change: Operation) -> bool:
+            """Return whether a configuration that was not sent differs, secretly or by hand."""
+            is_changed_by_hand = change.name in self._touched
+            return change.name in without_configuration and (
+                is_changed_by_hand or _only_secrets(change)
+            )
+
         left = {
             _names([each])
             for each in again.operations
-            if in_scope(each) and not (each.name in without_configuration and _only_secrets(each))
+            if in_scope(each) and not is_for_the_next_plan(each)
         }
         doing = set() if self._case.mode is ApplyMode.WITHOUT_SECRETS else left
         # Webhooks that were kept at the start are still kept.
