@@ -22,6 +22,8 @@ Git: TypeAlias = Callable[[Sequence[str]], bytes | None]
 """Runs git with the arguments in the working directory; None if it fails."""
 
 _COMMIT: Final = re.compile(r"[0-9a-f]{12,64}")
+_NULL_COMMIT: Final = "0" * 40
+_NULL: Final = re.compile(r"0{40}(?:0{24})?")  # SHA-1 or SHA-256
 _REGULAR: Final = ("100644", "100755")
 _LINK: Final = "120000"
 _SUBMODULE: Final = "160000"
@@ -222,7 +224,7 @@ def read_revision(
     index. The null commit, which CI systems pass before a branch's first push, has no files. Raises
     NoBaseError.
     """
-    if re.fullmatch(r"0{40}(?:0{24})?", revision):
+    if _NULL.fullmatch(revision):
         return files.Sources()
     commit = commit_of(revision, git)
     if commit is None:
@@ -247,6 +249,23 @@ def last_change(names: Iterable[str], git: Git) -> str | None:
     """Return the last commit of the branch that changed one of the files, abbreviated."""
     options = ["log", "-1", "--first-parent", "--format=%h", "--abbrev=12", "--"]
     return _commit(git(["--literal-pathspecs", *options, *dict.fromkeys(names)]))
+
+
+def commit_before(commit: str, git: Git) -> str:
+    """Return the first parent of a commit; the null commit before the first one.
+
+    Raises NoBaseError if a shallow clone lacks it.
+    """
+    parent = commit_of(f"{commit}^", git)
+    if parent is not None:
+        return parent
+    # A shallow clone shows its oldest commit as if it had no parent.
+    if (git(["rev-parse", "--is-shallow-repository"]) or b"").strip() != b"false":
+        raise NoBaseError(
+            f"this clone is shallow and lacks the commit before {commit}, the last that changed "
+            "the files; fetch it with `git fetch --unshallow`"
+        )
+    return _NULL_COMMIT
 
 
 def tracked(names: Iterable[str], *, directory: Path, git: Git) -> frozenset[str]:

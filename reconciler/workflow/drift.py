@@ -35,7 +35,7 @@ from reconciler.planning.run import OrganizationResult
 from reconciler.source import files, write
 from reconciler.source.accept import Proposal, propose
 from reconciler.source.files import SourceFile, Sources
-from reconciler.source.history import Git, commit_of, last_change
+from reconciler.source.history import Git, NoBaseError, commit_before, commit_of, last_change
 from reconciler.source.load import parse_files
 from reconciler.source.splice import Edit, NotEditableError, edit_file, unified_diff
 from reconciler.source.text import decode
@@ -95,10 +95,19 @@ def base_of(checked: Checked, named: tuple[str, ...] = ()) -> Base:
     except ConfigurationError as problem:
         return Base(unknown=f"the last commit cannot be used: {problem.message}")
     commit = last_change((*checked.loaded.documents, *checked.loaded.parents), inputs.git)
-    if commit is not None:
-        with suppress(ConfigurationError):
-            return Base(desired, recent=previous((f"{commit}^",), checked), commit=commit)
-    return Base(desired)
+    if commit is None:  # no commit has the files
+        return Base(desired)
+    # A guess here could undo a merge that is not applied yet.
+    try:
+        recent = previous((commit_before(commit, inputs.git),), checked)
+    except NoBaseError as problem:
+        return Base(unknown=str(problem))
+    except ConfigurationError as problem:
+        return Base(
+            unknown=f"the configuration before commit {commit}, the last that changed the files, "
+            f"cannot be used: {problem.message}"
+        )
+    return Base(desired, recent=recent, commit=commit)
 
 
 def find_drift(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,7 +13,10 @@ from typing import Any, Final
 import pytest
 from jsonschema import Draft7Validator
 
+from reconciler.errors import UsageError
+from reconciler.planning.drift import DriftReport
 from reconciler.source.schema import schema_text
+from reconciler.workflow.drift import EditedFile, FoundDrift, write_edits
 from tests.cli.conftest import Cloud, Done, MakeCloud, Shell, expect
 from tests.folders import commit, git, write
 
@@ -29,7 +33,6 @@ HOOK: Final = """\
 """
 
 Change = Callable[[Cloud], object]
-Story = Callable[..., Done]
 
 
 def channel(cloud: Cloud) -> None:
@@ -62,23 +65,40 @@ def renamed(name: str, other: str) -> Change:
     return rename
 
 
+class Story:
+    """A repository whose files are applied, and then changed live."""
+
+    def __init__(self, shell: Shell, folder: Path, cloud: MakeCloud) -> None:
+        self._shell, self.folder, self._cloud = shell, folder, cloud
+        self._environ: dict[str, str] = {}
+
+    def __call__(
+        self,
+        files: Mapping[str, str],
+        change: Change,
+        *arguments: str,
+        options: str = "",
+        **variant: Any,
+    ) -> Done:
+        """Commit files, apply them, change them live, and run `drift`."""
+        server = self._cloud(any_key=True, **variant)
+        self._environ = server.environ
+        write(self.folder, files)
+        git(self.folder, "init", "-q")
+        commit(self.folder)
+        named = shlex.split(options)
+        expect(self.run("apply", "--yes", *named), 0)
+        change(server)
+        return self.run("drift", *named, *arguments)
+
+    def run(self, *words: str) -> Done:
+        """Run another command with the same server."""
+        return self._shell(*words, **self._environ)
+
+
 @pytest.fixture
 def story(shell: Shell, tmp_path: Path, cloud: MakeCloud) -> Story:
-    """Commit files, apply them, change them live, and run `drift`."""
-
-    def story(
-        files: Mapping[str, str], change: Change, *arguments: str, options: str = "", **variant: Any
-    ) -> Done:
-        server = cloud(any_key=True, **variant)
-        write(tmp_path, files)
-        git(tmp_path, "init", "-q")
-        commit(tmp_path)
-        named = shlex.split(options)
-        assert shell("apply", "--yes", *named, **server.environ).code == 0
-        change(server)
-        return shell("drift", *named, *arguments, **server.environ)
-
-    return story
+    return Story(shell, tmp_path, cloud)
 
 
 SHARED: Final = FILE.replace("configuration: {", "configuration: &shared {")
@@ -96,7 +116,7 @@ def configured(name: str = "Deploys", **fields: Any) -> Change:
     return lambda cloud: cloud.emulator.configure(name, **fields)
 
 
-REFUSED: Final[Mapping[str, tuple[str, Change, str]]] = {
+REFUSED: Final[Mapping[str, tuple[str | dict[str, str], Change, str]]] = {
     "anchor": (
         FILE.replace('"#deploys"', '&c "#deploys"'),
         channel,
@@ -120,6 +140,16 @@ REFUSED: Final[Mapping[str, tuple[str, Change, str]]] = {
     "defaults": (
         FILE.replace('channel: "#deploys", ', "")
         + 'defaults: {type: slack, configuration: {channel: "#deploys"}}\n',
+        channel,
+        "its channel is inherited from `defaults`: change it there, or write it in the entry",
+    ),
+    "a mixin": (
+        {
+            "mixin.yaml": 'defaults: {type: slack, configuration: {channel: "#deploys"}}\n',
+            "webhooks.yaml": FILE.replace("webhooks:", "extends: mixin.yaml\nwebhooks:", 1)
+            .replace("name: Deploys", "name: Deploys\n    add: true")
+            .replace('channel: "#deploys", ', ""),
+        },
         channel,
         "its channel is inherited from `defaults`: change it there, or write it in the entry",
     ),
@@ -170,7 +200,8 @@ REFUSED: Final[Mapping[str, tuple[str, Change, str]]] = {
 def test_what_cannot_be_edited_safely_is_advice(case: str, story: Story, tmp_path: Path) -> None:
     """The reason is printed, and no file is changed."""
     text, change, reason = REFUSED[case]
-    done = story({"webhooks.yaml": text}, change, "--accept")
+    files = {"webhooks.yaml": text} if isinstance(text, str) else text
+    done = story(files, change, "--accept")
     expect(done, 2, "accept", "revert")
     assert f"by hand: {reason}" in " ".join(done.out.split()), done.out
     assert git(tmp_path, "status", "--porcelain") == ""
@@ -202,16 +233,59 @@ VALUES: Final = ("yes", "1e3", "#ops", "null", "it's", 'say "hi"', "a: b # c", "
 
 
 @pytest.mark.parametrize("value", VALUES)
-def test_a_live_value_is_read_back_unchanged(value: str, story: Story, shell: Shell) -> None:
-    """After the edit, the file declares the live value, however YAML would read it unquoted."""
-    clouds: list[Cloud] = []
+def test_a_live_value_is_read_back_unchanged(value: str, story: Story) -> None:
+    """After the edit, the file declares the live values, however YAML would read them unquoted."""
 
     def change(cloud: Cloud) -> None:
-        clouds.append(cloud)
         cloud.emulator.configure("Deploys", username=value)
+        renamed("Hook", value.strip())(cloud)
 
-    expect(story({"webhooks.yaml": FILE}, change, "--accept"), 0, "Edited to accept 1 change")
-    expect(shell("plan", "--detailed-exitcode", **clouds[0].environ), 0, "No changes.")
+    done = story({"webhooks.yaml": f"{FILE}{HOOK}"}, change, "--accept")
+    expect(done, 0, "Edited to accept 2 changes")
+    expect(story.run("plan", "--detailed-exitcode"), 0, "No changes.")
+
+
+TABS: Final = """\
+organization: Acme # a\tb
+webhooks: #\tours
+#\tthe first
+  - name: Deploys #\tA
+    type: slack
+    event_types: ["*_deleted"] # B
+    configuration: {token: {env: TOKEN}, channel: "#deploys", username: CloudTruth} # C
+    #\tthe end
+"""
+
+
+def test_tabs_in_comments_stay(story: Story, tmp_path: Path) -> None:
+    """Comments are kept with their tabs, and a new entry is after the last one."""
+
+    def change(cloud: Cloud) -> None:
+        channel(cloud)
+        added()(cloud)
+
+    expect(story({"webhooks.yaml": TABS}, change, "--accept"), 0, "Edited to accept 2 changes")
+    edited = (tmp_path / "webhooks.yaml").read_text("utf-8")
+    assert edited.startswith(TABS.replace("#deploys", "#live").partition("    #\tthe end")[0])
+    assert "#\tthe end\n" in edited
+    expect(story.run("plan", "--detailed-exitcode"), 0, "No changes.")
+
+
+def test_a_hidden_channel_is_no_drift(story: Story, tmp_path: Path) -> None:
+    """Other fields are edited, and an added webhook without a visible channel is advice."""
+
+    def change(cloud: Cloud) -> None:
+        channel(cloud)
+        cloud.emulator.change("Deploys", event_types=["value_updated"])
+        added()(cloud)
+
+    hidden = ("token", "password", "channel")
+    done = story(
+        {"webhooks.yaml": FILE}, change, "--accept", masked_fields=hidden, read_back="mask"
+    )
+    expect(done, 2, "no file can declare it: the server shows no valid channel")
+    edited = FILE.replace('["*_deleted"]', "[value_updated]")
+    assert (tmp_path / "webhooks.yaml").read_text("utf-8") == edited
 
 
 def test_names_of_several_webhooks_stay_apart(story: Story, tmp_path: Path) -> None:
@@ -231,20 +305,18 @@ def test_names_of_several_webhooks_stay_apart(story: Story, tmp_path: Path) -> N
 
 def test_an_added_webhook_needs_one_file(story: Story, tmp_path: Path, shell: Shell) -> None:
     """If several files may declare it, the one that is named as well is edited."""
-    servers: list[Cloud] = []
 
     def change(cloud: Cloud) -> None:
-        servers.append(cloud)
         added()(cloud)
 
     files = {"webhooks/a.yaml": FILE, "webhooks/b.yaml": f"organization: Acme\nwebhooks:\n{HOOK}"}
     done = story(files, change, "--accept", options="webhooks")
     expect(done, 2, "it is in the scope of webhooks/a.yaml, webhooks/b.yaml")
-    done = shell("drift", "--accept", "webhooks", "-f", "webhooks/b.yaml", **servers[0].environ)
+    done = story.run("drift", "--accept", "webhooks", "-f", "webhooks/b.yaml")
     expect(done, 0)
     assert git(tmp_path, "status", "--porcelain") == "M webhooks/b.yaml"
     git(tmp_path, "checkout", "--", ".")
-    done = shell("drift", "-f", "webhooks/a.yaml", **servers[0].environ)
+    done = story.run("drift", "-f", "webhooks/a.yaml")
     expect(done, 2, "webhooks/b.yaml declares it, which was not read: add it with -f")
 
 
@@ -261,7 +333,7 @@ def test_an_overlay_is_edited_instead_of_its_parent(
 ) -> None:
     """What a parent declares is overridden, excluded or added in the overlay."""
     files = {
-        "base.yaml": f"webhooks:\n{ENTRY}",
+        "base.yaml": f"webhooks:\n{ENTRY}{HOOK}",
         "overlay.yaml": "organization: Acme\nextends: base.yaml\n",
     }
     expect(story(files, change, "--accept", options="-f overlay.yaml"), 0)
@@ -289,30 +361,26 @@ def test_an_edit_that_changes_another_organization_is_refused(shell: Shell, tmp_
 
 def test_drift_is_told_from_edits(story: Story, tmp_path: Path, shell: Shell) -> None:
     """An uncommitted edit is not applied yet, and --accept keeps it."""
-    servers: list[Cloud] = []
 
     def change(cloud: Cloud) -> None:
-        servers.append(cloud)
         channel(cloud)
         path = tmp_path / "webhooks.yaml"
         path.write_text(path.read_text("utf-8") + HOOK, "utf-8")
 
     done = story({"webhooks.yaml": FILE}, change)
     expect(done, 2, "Changes of the files that are not applied yet:", "+ Hook")
-    done = shell("drift", "--accept", **servers[0].environ)
+    done = story.run("drift", "--accept")
     expect(done, 0, "Edited to accept 1 change")
     text = (tmp_path / "webhooks.yaml").read_text("utf-8")
     assert HOOK in text
     assert '"#live"' in text
-    expect(shell("drift", **servers[0].environ), 0, "No drift.", "+ Hook")
+    expect(story.run("drift"), 0, "No drift.", "+ Hook")
 
 
 def test_a_merge_that_waits_is_no_drift(story: Story, tmp_path: Path, shell: Shell) -> None:
     """A commit that is not applied yet is listed apart; --base HEAD says that it is applied."""
-    servers: list[Cloud] = []
 
     def change(cloud: Cloud) -> None:
-        servers.append(cloud)
         path = tmp_path / "webhooks.yaml"
         path.write_text(path.read_text("utf-8").replace("#deploys", "#merged"), "utf-8")
         commit(tmp_path)
@@ -323,26 +391,47 @@ def test_a_merge_that_waits_is_no_drift(story: Story, tmp_path: Path, shell: She
     text = (tmp_path / "webhooks.yaml").read_text("utf-8")
     assert "#merged" in text
     assert "name: Added" in text
-    done = shell("drift", "--base", "HEAD", **servers[0].environ)
+    done = story.run("drift", "--base", "HEAD")
     expect(done, 2, "#deploys -> #merged", "webhooks drift --accept --base HEAD --only Deploys")
 
 
-def unborn(folder: Path) -> None:
+def no_repository(folder: Path) -> None:
     (folder / ".git").rename(folder / "git")
 
 
 def broken_head(folder: Path) -> None:
-    text = (folder / "webhooks.yaml").read_text("utf-8")
     write(folder, {"webhooks.yaml": "webhooks: ["})
     commit(folder)
-    write(folder, {"webhooks.yaml": text})
+    write(folder, {"webhooks.yaml": FILE})
 
 
-@pytest.mark.parametrize("prepare", [unborn, broken_head])
+def broken_before(folder: Path) -> None:
+    broken_head(folder)
+    commit(folder)
+
+
+def shallow(folder: Path) -> None:
+    """Replace the repository by a clone of its last commit, which added a webhook."""
+    write(folder, {"webhooks.yaml": FILE + HOOK})
+    commit(folder)
+    git(folder, "clone", "-q", "--depth=1", f"file://{folder}", "clone")
+    shutil.rmtree(folder / ".git")
+    (folder / "clone" / ".git").rename(folder / ".git")
+
+
+@pytest.mark.parametrize(
+    ("prepare", "reason"),
+    [
+        (no_repository, "these files are not in a git repository with a commit"),
+        (broken_head, "the last commit cannot be used: the files of --base"),
+        (broken_before, "the last that changed the files, cannot be used"),
+        (shallow, "fetch it with `git fetch --unshallow`"),
+    ],
+)
 def test_without_a_base_no_edit_is_offered(
-    prepare: Callable[[Path], None], story: Story, tmp_path: Path
+    prepare: Callable[[Path], None], reason: str, story: Story, tmp_path: Path
 ) -> None:
-    """The differences are listed, and the exit code is 2."""
+    """The differences are listed with the reason, and the exit code is 2."""
 
     def change(cloud: Cloud) -> None:
         channel(cloud)
@@ -353,6 +442,83 @@ def test_without_a_base_no_edit_is_offered(
         done, 2, "Drift cannot be told from changes of the files", "~ Deploys",
         without=("revert", "Edited"),
     )  # fmt: skip
+    assert reason in " ".join(done.out.split())
+
+
+@pytest.mark.parametrize(
+    ("theirs", "code", "texts"),
+    [
+        ({"webhooks.yaml": FILE + HOOK, "x": "1"}, 0, ("not applied yet:\n  + Hook", "Edited")),
+        ({"webhooks.yaml": FILE.replace("#deploys", "#theirs")}, 3, ("unresolved merge conflict",)),
+    ],
+)
+def test_a_merge_in_progress_is_not_undone(
+    theirs: Mapping[str, str], code: int, texts: tuple[str, ...], story: Story, tmp_path: Path
+) -> None:
+    """What the merged branch changes is not applied yet; a conflict in a file is an error."""
+
+    def change(cloud: Cloud) -> None:
+        git(tmp_path, "checkout", "-q", "-b", "theirs")
+        write(tmp_path, theirs)
+        commit(tmp_path)
+        git(tmp_path, "checkout", "-q", "-b", "ours", "HEAD^")
+        write(tmp_path, {"webhooks.yaml": FILE.replace("#deploys", "#ours"), "x": "2"})
+        if code == 0:
+            write(tmp_path, {"webhooks.yaml": FILE})
+        commit(tmp_path)
+        with pytest.raises(subprocess.CalledProcessError):
+            git(tmp_path, "merge", "theirs")
+        channel(cloud)
+
+    expect(story({"webhooks.yaml": FILE}, change, "--accept"), code, *texts)
+    text = (tmp_path / "webhooks.yaml").read_text("utf-8")
+    assert (HOOK in text, "#live" in text) == (code == 0, code == 0)
+
+
+def test_a_rename_that_waits_survives_a_delete(story: Story, tmp_path: Path) -> None:
+    """If `previously` names a webhook that was deleted live, the entry is removed only as drift."""
+    renamed = FILE.replace("name: Deploys", "name: Releases\n    previously: [Deploys]")
+
+    def change(cloud: Cloud) -> None:
+        delete(cloud)
+        write(tmp_path, {"webhooks.yaml": renamed})
+
+    done = story({"webhooks.yaml": FILE}, change, "--accept")
+    expect(done, 0, "Changes of the files that are not applied yet:\n  + Releases")
+    commit(tmp_path)
+    expect(story.run("drift", "--accept"), 0, "Perhaps not applied yet, changed by commit")
+    expect(story.run("drift", "--accept", "--base", "HEAD"), 0, "Edited to accept 1 change")
+    assert (tmp_path / "webhooks.yaml").read_text("utf-8") == "organization: Acme\nwebhooks: []\n"
+
+
+class Editing:
+    """Changes a file when the server receives a request: between reading and editing."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.is_on = False
+
+    def take(self, method: str, path: str, body: bytes) -> None:
+        if self.is_on:
+            self.path.write_text(FILE + HOOK, "utf-8")
+
+
+def test_a_file_that_changes_is_not_edited(story: Story, tmp_path: Path, cloud: MakeCloud) -> None:
+    """A file that a user saves during the run keeps what was saved."""
+    editing = Editing(tmp_path / "webhooks.yaml")
+
+    def change(cloud: Cloud) -> None:
+        channel(cloud)
+        editing.is_on = True
+
+    done = story({"webhooks.yaml": FILE}, change, "--accept", faults=editing)
+    expect(done, 64, "webhooks.yaml was changed since it was read: nothing was written")
+    edited = [EditedFile(name, FILE.encode(), b"x") for name in ("other.yaml", "webhooks.yaml")]
+    write(tmp_path, {"other.yaml": FILE})
+    with pytest.raises(UsageError, match=r"webhooks\.yaml was changed since it was read"):
+        write_edits(FoundDrift(DriftReport(()), tuple(edited)), tmp_path)
+    assert (tmp_path / "other.yaml").read_text("utf-8") == FILE
+    assert editing.path.read_text("utf-8") == FILE + HOOK
 
 
 def test_the_printed_diff_is_a_patch(story: Story, tmp_path: Path) -> None:
@@ -410,14 +576,12 @@ def test_json_has_both_ways_out(story: Story) -> None:
 
 def test_status_counts_drift_in_the_same_sense(story: Story, tmp_path: Path, shell: Shell) -> None:
     """An edit of the files is not applied yet; what changed live is drift, with the command."""
-    servers: list[Cloud] = []
 
     def change(cloud: Cloud) -> None:
-        servers.append(cloud)
         channel(cloud)
         path = tmp_path / "webhooks.yaml"
         path.write_text(path.read_text("utf-8") + HOOK, "utf-8")
 
     story({"webhooks.yaml": FILE}, change)
-    done = shell("status", **servers[0].environ)
+    done = story.run("status")
     expect(done, 0, "Drift (see webhooks drift): 1 differs. Not applied yet: 1.")
