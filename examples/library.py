@@ -2,7 +2,7 @@
 
     PRODUCTION_API_KEY=... STAGING_API_KEY=... python examples/library.py
 
-To use another server, such as `webhooks emulator`, set CLOUDTRUTH_SERVER_URL.
+To use another server, set CLOUDTRUTH_SERVER_URL.
 """
 
 from __future__ import annotations

@@ -7,25 +7,16 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
-from reconciler.emulator.messages import Request, Response
 from tests.emulated.emulator import LogEntry
-from tests.emulated.server import Server
+from tests.emulated.server import Server, Service
 from tests.waiting import TIMEOUT
-
-
-class Service(Protocol):
-    """A server in memory: an emulated CloudTruth, or a fake of another service."""
-
-    def handle(self, request: Request) -> Response:
-        """Process one request."""
 
 
 @contextmanager
 def served(service: Service) -> Iterator[str]:
     """Serve `service` on a free port and yield its URL."""
-    server = Server(service)  # type: ignore[arg-type]
+    server = Server(service)
     # A daemon thread, so that a failing test does not keep the test run from ending.
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -32,7 +32,6 @@ _SUMMARIES: Final = {
     "ci": "Run a step of the GitHub Action.",
     "schema": "Print a JSON Schema.",
     "completion": "Print the completion script for a shell.",
-    "emulator": "Run the CloudTruth emulator over HTTP.",
     "help": "Show help for a command, the common options, or a rule.",
 }
 """Every command, in the order of use. A new command is a module in `commands` and a line here."""

@@ -1,6 +1,6 @@
 """Undocumented behavior of the real server: one field or method for each choice.
 
-`--local` and `webhooks emulator` use the most likely choices; tests replace methods to get others.
+`--local` uses the most likely choices; tests replace methods to get others.
 Methods are stateless: the exchange holds everything that they need. Documented behavior is not
 here, because it does not vary.
 """

@@ -1,8 +1,8 @@
 """The CloudTruth API as one function from request to response.
 
-Tests, simulations and `--local` call it without a network; `server.py` serves it over HTTP. It is
-thread-safe, and one request is one transaction. It imports nothing from outside this folder, so
-that client and emulator cannot share a misunderstanding of the API.
+Tests, simulations and `--local` call it without a network. It is thread-safe, and one request is
+one transaction. It imports nothing from outside this folder, so that client and emulator cannot
+share a misunderstanding of the API.
 """
 
 from __future__ import annotations
@@ -32,11 +32,7 @@ _NOT_FOUND = b"<!doctype html>\n<html lang=en><title>Not Found</title><h1>Not Fo
 
 
 class Emulator:
-    """One server. `behavior` and `listener` may be replaced; `store` is its data.
-
-    `listener` receives each request, in order, with the status that the client receives. It must
-    not call the emulator.
-    """
+    """One server. `behavior` may be replaced; `store` is its data."""
 
     def __init__(
         self, store: Store, behavior: Behavior, *, organization: str | None = None
@@ -44,7 +40,6 @@ class Emulator:
         """Serve `store`. If it is empty, add an organization named `organization`, or Acme."""
         self.store = store
         self.behavior = behavior
-        self.listener: Callable[[Exchange, int], None] | None = None
         with self.store.transaction():
             if not self.store.organizations():
                 first = self.store.add_organization(organization or "Acme")
@@ -59,10 +54,7 @@ class Emulator:
         """Process a request."""
         with self.store.transaction():
             exchange = Exchange(request=request, store=self.store, behavior=self.behavior)
-            response = self.respond(exchange)
-            if self.listener is not None:
-                self.listener(exchange, response.status)
-            return response
+            return self.respond(exchange)
 
     def respond(self, exchange: Exchange) -> Response:
         """Find the route, process the request, and return the response."""

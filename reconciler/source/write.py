@@ -39,7 +39,6 @@ class FileKind(Enum):
         re.compile(rb"(?m)^ *(WEBHOOKS_ALLOW_SECRETS: |uses: .*/workflows/webhooks\.yml)"),
     )
     CONFIGURATION = ("a configuration file", re.compile(rb""))
-    REQUESTS = ("a request log", re.compile(rb'\A\{"method": "'))
 
 
 def write_atomically(

@@ -67,7 +67,6 @@ EXPECTED: Final[Mapping[str, Expected]] = {
 ELSEWHERE: Final[Mapping[str, str]] = {
     "ci": "tests/ci/test_workflow_steps.py",  # the environment of a GitHub runner
     "completion": "tests/cli/test_completion.py",  # as a shell completes
-    "emulator": "tests/cli/test_emulator_command.py",  # serves until it is stopped
     "reconcile": "tests/reconcile/test_command.py",  # runs until it is stopped
 }
 """Commands whose examples are run in another test."""

@@ -12,18 +12,17 @@ from pathlib import Path
 import pytest
 
 from reconciler.cli import main
-from tests.environment import download_environment
+from tests.emulated.emulator import Emulator
+from tests.emulated.variant import Variant
 from tests.folders import ROOT
 from tests.installing import Release, environment, run
 from tests.packaging.test_installed import SECRETS
+from tests.served import served
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("package_index")]
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-MINIMUM_VERSIONS = [
-    re.sub(r">=([\d.]+).*", r"==\1", each)
-    for each in (*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["emulator"])
-]
+MINIMUM_VERSIONS = [re.sub(r">=([\d.]+).*", r"==\1", each) for each in PROJECT["dependencies"]]
 COMMANDS = (
     ("validate",),
     ("init", "--github", "--commit", "0" * 40),
@@ -60,26 +59,19 @@ sys.exit(max(run([*each.split(), "--help"], process) for each in sys.argv[1:]))
 def program(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel's program with exactly the oldest versions."""
     home = tmp_path_factory.mktemp("minimum-versions") / "environment"
-    return environment(home, f"{release.wheel}[emulator]", *MINIMUM_VERSIONS) / "webhooks"
+    return environment(home, str(release.wheel), *MINIMUM_VERSIONS) / "webhooks"
 
 
 @pytest.fixture(scope="module")
-def emulator(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of an emulated CloudTruth, served by `webhooks emulator`."""
-    process = subprocess.Popen(
-        [program, "emulator"], cwd=tmp_path_factory.mktemp("emulator"), env=download_environment(),
-        stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert process.stderr is not None
-    with process.stderr:
-        yield process.stderr.readline().split()[-1]
-        process.terminate()
-    process.wait()
+def server() -> Iterator[str]:
+    """The URL of an emulated CloudTruth."""
+    with served(Emulator(behavior=Variant(any_key=True))) as url:
+        yield url
 
 
-def test_every_command_runs(program: Path, emulator: str, tmp_path: Path) -> None:
+def test_every_command_runs(program: Path, server: str, tmp_path: Path) -> None:
     """Webhooks are created over HTTP, one is updated, then the plan is empty."""
-    environ = {"CLOUDTRUTH_SERVER_URL": emulator, "CLOUDTRUTH_API_KEY": "any", **SECRETS}
+    environ = {"CLOUDTRUTH_SERVER_URL": server, "CLOUDTRUTH_API_KEY": "any", **SECRETS}
     file = tmp_path / "webhooks.yaml"
     (tmp_path / "none.yaml").write_text("webhooks: []\n")
     shutil.copy(ROOT / "examples" / "webhooks.yaml", file)
@@ -104,4 +96,4 @@ def test_every_command_runs(program: Path, emulator: str, tmp_path: Path) -> Non
 
 def test_every_command_is_in_the_list() -> None:
     """A new command must be added to this module."""
-    assert {words[0] for words in COMMANDS} | {"emulator"} == set(main.program().commands)
+    assert {words[0] for words in COMMANDS} == set(main.program().commands)

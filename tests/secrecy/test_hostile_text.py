@@ -245,10 +245,8 @@ ARGUMENTS: Final = (
     ["export", "--only", H], ["status", "--only", H], ["completion", H], ["slack", H],
     ["slack", "check", "--only", H], ["slack", "manifest", "--name", H], ["init", H], ["ci", H],
     ["ci", "plan", "--label", H], ["ci", "apply", "--label", H], ["ci", "drift", "--label", H],
-    ["ci", "apply", "--reviewed-plan", H], ["emulator", "--db", f"{H}/{H}"],
-    ["emulator", "--seed", f"{H}/{H}"],
-    ["emulator", "--log", f"{H}/{H}"], ["emulator", "--host", H], ["emulator", "--port", H],
-    ["validate", "-f", f"{H}/{H}"], ["validate", "-f", "."], ["validate", "-f", "old.yaml"],
+    ["ci", "apply", "--reviewed-plan", H], ["validate", "-f", f"{H}/{H}"],
+    ["validate", "-f", "."], ["validate", "-f", "old.yaml"],
     ["doctor", "--profile", H], ["doctor", "-f", H], ["doctor", "--organization", H],
 )  # fmt: skip
 

@@ -14,7 +14,7 @@ from reconciler.errors import OutputError
 from reconciler.source.write import FileKind, write_atomically
 from tests.waiting import TIMEOUT
 
-KIND, OLD = FileKind.REQUESTS, b'{"method": "GET"}'
+KIND, OLD = FileKind.WEBHOOKS, b"webhooks: []\n"
 
 
 @pytest.mark.parametrize("old", [None, OLD * 2])
