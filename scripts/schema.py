@@ -26,7 +26,6 @@ _COMMON: Final = {
     "previously": "previously",
     "adopt": "adopt",
     "state": "present",
-    "organization": "organization",
 }
 """Keys of a webhook of any type, after those that differ by type, each with its definition."""
 

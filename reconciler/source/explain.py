@@ -121,6 +121,8 @@ def _better_key(key: str, known: Sequence[str], path: DataPath) -> str:
         return f"add a space after the colon: `{_before_colon(key)}: ...`"
     if key == "version":
         return "the version of a secret belongs in its reference: `{env: NAME, version: 2}`"
+    if path in ((), ("defaults",)) and "webhooks" not in known and key in schema()["properties"]:
+        return f"`{key}` is a key of the file: move it to the top level"
     if hint := did_you_mean(key, known):
         return hint
     owners = [kind.type for kind in KINDS.values() if kind.field(key) is not None]

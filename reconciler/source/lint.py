@@ -287,15 +287,6 @@ def _event(event: str) -> Finding | None:
     return error("unknown-event", f"{quoted('the glob', event)} matches no event", hint)
 
 
-def _named_organizations(files: Mapping[str, dict[str, Any]]) -> Iterator[tuple[Place, str]]:
-    """Yield the places that name an organization: of each file, the root key first."""
-    for file, data in files.items():
-        entries = ((("webhooks", index), each) for index, each in _written_webhooks(data))
-        for path, holder in chain([((), data)], entries):
-            if isinstance(name := holder.get("organization"), str):
-                yield Place(file, (*path, "organization")), name
-
-
 def without_organization(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
     """Yield an error for each file that names no organization, if another file names one."""
     named = [file for file, data in files.items() if any(key in data for key in IDENTITY)]
@@ -322,9 +313,9 @@ def _settings_differ(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
 
     yield from _different(
         "organizations-differ",
-        "two files or webhooks name different organizations",
+        "two files name different organizations",
         "set the same `organization` in these files, or run them separately",
-        list(_named_organizations(files)),
+        [(place, name) for place, name in written("organization") if isinstance(name, str)],
     )
     if unnamed := list(without_organization(files)):
         yield from unnamed

@@ -171,7 +171,7 @@ def build(documents: Collection[Document], accepted: Mapping[str, Iterable[Part]
                 )
             )
     roots = [(each.file, each.data) for each in documents]
-    named = (each.data.get("organization") for own in accepted.values() for each in own)
+    named = (root.get("organization") for _, root in roots)
     limits = (root.get("limits", {}).get("max_deletes") for _, root in roots)
     environments = (root.get("github", {}).get("environment") for _, root in roots)
     return Desired(

@@ -43,7 +43,6 @@ webhooks:
     configuration:
       {url: "https://a/b?c", verify: false, username: u, password: {file: p}, token: x}
     state: present
-    organization: Acme
   - {name: c, state: absent, id: x}
 """
 """A valid file with every key."""
