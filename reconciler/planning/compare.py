@@ -271,9 +271,9 @@ def _secret_change(
     old_host = live.origin()
     new_host = None if wanted is None else wanted.origin()
     moved = None not in (old_host, new_host) and old_host != new_host
-    differs = ""
+    differs: tuple[str, ...] = ()
     if wanted is not None and old_host == new_host and not hidden:
-        differs = " and ".join(live.differing_parts(wanted))
+        differs = live.differing_parts(wanted)
     return replace(change, before=live.shown_url(), moved=moved, differs=differs)
 
 

@@ -23,6 +23,7 @@ from reconciler.planning.plan import (
     Operation,
     Plan,
     SecretChange,
+    SecretUse,
     SetChange,
     ValueChange,
 )
@@ -103,10 +104,10 @@ def plan_tree(plan: Plan) -> Tree:
             "unchanged": len(plan.matched),
             "kept": len(plan.kept),
             "unmanaged": len(plan.unmanaged),
-            "ignored": plan.ignored_count,
-            "files": plan.file_count,
-            "in_scope": plan.in_scope_count,
-            "live": plan.live_count,
+            "ignored": plan.counts.ignored,
+            "files": plan.counts.files,
+            "in_scope": plan.counts.in_scope,
+            "live": plan.counts.live,
         },
         "blocked": plain(plan.blocked),
         "operations": [
@@ -161,6 +162,7 @@ _OMITTED: Final[Mapping[type, tuple[str, ...]]] = {
     Webhook: ("index", "file", "adopt"),
     ValueChange: ("not_shown",),
     SecretChange: ("moved",),
+    SecretUse: ("is_resolved",),
     FieldRemoved: ("not_shown",),
 }
 """Fields that a document omits, by class."""
@@ -213,6 +215,8 @@ def _plain_fields(value: Any) -> Tree:
             shown[name] = plain(getattr(value, name))
     if isinstance(value, Webhook) and value.adopt:
         shown["adopt"] = True
+    if isinstance(value, SecretChange):
+        shown["differs"] = " and ".join(value.differs)
     return shown
 
 

@@ -16,6 +16,8 @@ from reconciler.planning.names import international_host
 from reconciler.planning.plan import FileState, Plan
 from reconciler.urls import is_international
 
+ALLOW_DELETES_DIFFERS: Final = "allow-deletes-differs"
+"""The rule of `--allow-deletes` with another number than the plan has."""
 _MAX_DELETES: Final = 5
 """The maximum number of deletes if no file sets a limit.
 
@@ -38,13 +40,13 @@ def guard_all(plans: Sequence[Plan], allow_deletes: int | None = None) -> list[t
     total = sum(plan.counted_deletes for plan in plans)
     if allow_deletes is not None:
         differs = error(
-            "allow-deletes-differs",
+            ALLOW_DELETES_DIFFERS,
             f"--allow-deletes is {allow_deletes}, but all organizations together delete {total}",
             f"review the deletes, then use --allow-deletes {total}",
         )
         is_wrong = total != allow_deletes
         return [(differs,) if is_wrong and plan.counted_deletes else () for plan in plans]
-    unlimited = [plan for plan in plans if plan.max_deletes is None and plan.counted_deletes]
+    unlimited = [plan for plan in plans if plan.counts.max_deletes is None and plan.counted_deletes]
     together = tuple(_too_many_together(unlimited, total))
     blocked: list[tuple[Finding, ...]] = []
     for plan in plans:
@@ -75,11 +77,11 @@ def guard(
     number other than the planned one blocks the plan, unless the plan has no deletes. `total` is
     the number of deletes of the run, if it has several organizations.
     """
-    deletes, in_scope = plan.counted_deletes, plan.in_scope_count
+    deletes, in_scope = plan.counted_deletes, plan.counts.in_scope
     if allow_deletes is not None:
         if deletes and allow_deletes != deletes:
             yield error(
-                "allow-deletes-differs",
+                ALLOW_DELETES_DIFFERS,
                 f"--allow-deletes is {allow_deletes}, but the plan deletes {deletes}",
                 f"review the deletes, then use --allow-deletes {deletes}",
             )
@@ -89,14 +91,14 @@ def guard(
     override_hint = f"if this is intended, add --allow-deletes {total}"
     yield from _declared_elsewhere(plan, override_hint)
     yield from _too_many_deletes(plan, override_hint)
-    if not plan.any_declared and in_scope:
+    if not plan.counts.any_declared and in_scope:
         verb = "is" if in_scope == 1 else "are"
         yield error(
             "nothing-declared",
             f"no webhooks are declared, but {in_scope} {verb} live in scope",
             f"check that the right file was read; {override_hint}",
         )
-    elif not plan.any_declared_live and deletes:
+    elif not plan.counts.any_declared_live and deletes:
         yield error(
             "no-declared-live",
             f"no declared webhook is live, but {_webhooks(deletes)} would be deleted",
@@ -106,7 +108,7 @@ def guard(
 
 def _too_many_deletes(plan: Plan, override_hint: str) -> Iterator[Finding]:
     """Yield a finding if the deletes exceed the limit in the files, else the built-in limits."""
-    deletes, max_deletes = plan.counted_deletes, plan.max_deletes
+    deletes, max_deletes = plan.counted_deletes, plan.counts.max_deletes
     message = f"{_webhooks(deletes)} would be deleted"
     if max_deletes is not None:
         if deletes > max_deletes:
@@ -115,8 +117,8 @@ def _too_many_deletes(plan: Plan, override_hint: str) -> Iterator[Finding]:
         return
     if deletes > _MAX_DELETES:
         limit = f"more than {_MAX_DELETES}"
-    elif deletes * 2 > plan.in_scope_count:
-        limit = f"more than half of the {plan.in_scope_count} in scope"
+    elif deletes * 2 > plan.counts.in_scope:
+        limit = f"more than half of the {plan.counts.in_scope} in scope"
     else:
         return
     hint = f"{override_hint}, or set limits.max_deletes in the file"

@@ -139,7 +139,7 @@ class SecretChange:
     destination: str = ""
     moved: bool = False
     hidden: bool = False
-    differs: str = ""
+    differs: tuple[str, ...] = ()
 
     @property
     def not_shown(self) -> bool:
@@ -214,6 +214,11 @@ class Update:
     def name(self) -> str:
         """Return the name the webhook will have."""
         return self.after.name
+
+    @property
+    def is_rename(self) -> bool:
+        """Return whether the webhook gets another name."""
+        return self.before.name != self.after.name
 
     @property
     def sent_fields(self) -> frozenset[str]:
@@ -358,13 +363,15 @@ class SecretUse(NamedTuple):
     """A secret that a webhook uses, with its destination.
 
     `webhook` is the name of the webhook, `field` the configuration field, `destination` a channel,
-    or the scheme and host of a URL.
+    or the scheme and host of a URL. If these are not known, because the secret is the URL, it is
+    only the reference, and `is_resolved` is false.
     """
 
     reference: SecretRef
     webhook: str
     field: str
     destination: str
+    is_resolved: bool = True
 
 
 class FileState(StrEnum):
@@ -387,6 +394,23 @@ class DeclaredElsewhere(NamedTuple):
     commit: str = ""
 
 
+class Counts(NamedTuple):
+    """What guards and the summary need to know besides the operations.
+
+    `live` are all webhooks of the listing; `in_scope` and `ignored` are some of them. `files` are
+    the files that were read. `any_declared_live` is true if a declaration matches a live webhook.
+    `max_deletes` is the limit in the files.
+    """
+
+    live: int = 0
+    in_scope: int = 0
+    ignored: int = 0
+    files: int = 0
+    any_declared: bool = True
+    any_declared_live: bool = True
+    max_deletes: int | None = None
+
+
 class Plan(NamedTuple):
     """The changes that make the live webhooks equal to the configuration.
 
@@ -397,16 +421,14 @@ class Plan(NamedTuple):
     (planning/review.py). `matched` are the declared webhooks that equal the live ones, by id,
     `unmanaged` the webhooks that are neither declared nor pruned.
 
-    `blocked` holds the findings of the guards. They depend on the plan's counts, on `any_declared`,
-    `any_declared_live` (true if a declaration matches a live webhook) and `max_deletes`, the limit
-    in the files. `notes` are warnings and hints. `relaxed` are warnings about policy settings that
-    permit more than before. `not_shown` lists the declared fields that the server does not show, as
-    (webhook, field). `secrets` are those that the operations send, `not_compared` other secrets
-    that are live and visible, but whose declared value is not available for the comparison.
-    `left_out` are the updates and deletes that `select` excludes. `failing` are the managed live
-    webhooks whose deliveries fail; they change neither an operation nor a digest. `elsewhere` are
-    files that were not read and declare webhooks to delete; `read_both` is the command that reads
-    them, too.
+    `blocked` holds the findings of the guards, which depend on `counts`. `notes` are warnings and
+    hints. `relaxed` are warnings about policy settings that permit more than before. `not_shown`
+    lists the declared fields that the server does not show, as (webhook, field). `secrets` are
+    those that the operations send, `not_compared` other secrets that are live and visible, but
+    whose declared value is not available for the comparison. `left_out` are the updates and deletes
+    that `select` excludes. `failing` are the managed live webhooks whose deliveries fail; they
+    change neither an operation nor a digest. `elsewhere` are files that were not read and declare
+    webhooks to delete; `read_both` is the command that reads them, too.
     """
 
     origin: str
@@ -416,13 +438,7 @@ class Plan(NamedTuple):
     matched: Mapping[str, Webhook] = MappingProxyType({})
     kept: tuple[Kept, ...] = ()
     unmanaged: tuple[Kept, ...] = ()
-    ignored_count: int = 0
-    file_count: int = 0
-    in_scope_count: int = 0
-    live_count: int = 0
-    any_declared: bool = True
-    any_declared_live: bool = True
-    max_deletes: int | None = None
+    counts: Counts = Counts()
     blocked: tuple[Finding, ...] = ()
     notes: tuple[Finding, ...] = ()
     relaxed: tuple[Finding, ...] = ()

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from reconciler.errors import ConfigurationError
 from reconciler.findings import Finding, has_errors, note, sort_key, warning
-from reconciler.kinds import FIELDS
+from reconciler.kinds import FIELDS, KINDS
 from reconciler.model import Desired, Live, LiveWebhook, Secret, SecretRef, Webhook
 from reconciler.planning.compare import Comparison, compare, visible, with_side_effects
 from reconciler.planning.delivery import Delivery, DeliveryState, delivery, new_transport_notes
@@ -22,6 +22,7 @@ from reconciler.planning.match import Match
 from reconciler.planning.names import unmatched, unused
 from reconciler.planning.plan import (
     Attribution,
+    Counts,
     Create,
     Delete,
     FieldChange,
@@ -130,13 +131,15 @@ def plan(
         matched=matched,
         kept=tuple(sorted(table.kept, key=_name_and_id)),
         unmanaged=tuple(sorted(table.unmanaged, key=_name_and_id)),
-        ignored_count=table.ignored_count,
-        file_count=len(desired.policy.scopes),
-        in_scope_count=table.in_scope_count,
-        live_count=len(live.webhooks),
-        any_declared=table.any_declared,
-        any_declared_live=table.any_declared_live,
-        max_deletes=desired.policy.max_deletes,
+        counts=Counts(
+            live=len(live.webhooks),
+            in_scope=table.in_scope_count,
+            ignored=table.ignored_count,
+            files=len(desired.policy.scopes),
+            any_declared=table.any_declared,
+            any_declared_live=table.any_declared_live,
+            max_deletes=desired.policy.max_deletes,
+        ),
         notes=tuple(sorted(findings, key=sort_key)),
         relaxed=relaxations,
         not_shown=tuple(_not_shown(pairs)),
@@ -379,7 +382,9 @@ def _secret_uses(
 ) -> Iterator[SecretUse]:
     """Yield the secret references of the given fields; `hosts` are those that the commit shows."""
     where = destination(webhook, hosts)
+    address = KINDS[webhook.type].destination_field
     for name in fields:
         value = webhook.configuration[name]
         if isinstance(value, SecretRef):
-            yield SecretUse(reference=value, webhook=webhook.name, field=name, destination=where)
+            is_resolved = name != address or value in hosts
+            yield SecretUse(value, webhook.name, name, where, is_resolved)

@@ -123,7 +123,7 @@ def _changed_secrets(differences: Iterable[FieldChange]) -> Iterator[Any]:
             yield [name, change.before]
             # Without the value of a reference it is not known which parts of a URL differ.
             if isinstance(change.after, str) and change.differs:
-                yield [name, "differs", change.differs]
+                yield [name, "differs", " and ".join(change.differs)]
 
 
 def _previous_hosts(operation: Update, change: FieldChange) -> Iterator[Any]:

@@ -53,6 +53,11 @@ class RunPlan(NamedTuple):
         return cls((OrganizationResult(plan.organization.name, value=plan),))
 
     @property
+    def is_single(self) -> bool:
+        """Return whether the run has one organization, which could be planned."""
+        return len(self.organizations) == len(self.plans) == 1
+
+    @property
     def plans(self) -> tuple[Plan, ...]:
         """Return the plans of the organizations that could be planned."""
         values = (organization.value for organization in self.organizations)

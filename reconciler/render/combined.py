@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from copy import copy
-from itertools import chain, groupby
-from typing import Final, NamedTuple
+from itertools import groupby
+from typing import Final, NamedTuple, TypeAlias
 
 from reconciler.errors import ReconcilerError
 from reconciler.findings import Finding
 from reconciler.model import Organization
 from reconciler.planning.plan import Plan
 from reconciler.planning.run import OrganizationResult, RunPlan, T, grouped
-from reconciler.render import PLAIN
+from reconciler.render import PLAIN, View
 from reconciler.render.quote import quote
 from reconciler.render.rows import (
     Row,
@@ -32,31 +32,11 @@ _MOST_NAMES: Final = 5
 """The organizations that a note lists; rows and problems list all."""
 
 
-_EMPTY: Final = Plan(origin="", organization=Organization(id="", name=""))
-
-
 class Section(NamedTuple):
     """Rows that are the same in all of the named organizations."""
 
     organizations: tuple[str, ...]
     rows: tuple[Row, ...]
-
-
-class Combined(NamedTuple):
-    """The parts of the plans of several organizations.
-
-    `sections` have the changes, then the declarations that are not applied, which `unapplied` has
-    with their organizations. `blocked`, `notes` and `relaxed` are findings. `kept` has what is
-    counted but not listed, `secrets` what the operations send; both are without operations.
-    """
-
-    sections: tuple[Section, ...]
-    unapplied: tuple[tuple[tuple[str, ...], Row], ...]
-    blocked: tuple[Finding, ...]
-    notes: tuple[Finding, ...]
-    relaxed: tuple[Finding, ...]
-    kept: Plan
-    secrets: Plan
 
 
 class Change(NamedTuple):
@@ -70,30 +50,43 @@ class Change(NamedTuple):
     members: tuple[tuple[int, int], ...]
 
 
-def combine(run: RunPlan) -> Combined:
-    """Combine the plans of a run."""
+Pair: TypeAlias = tuple[tuple[str, ...], Row]
+"""A row with the organizations that it concerns."""
+
+
+class Combined(NamedTuple):
+    """What a run shows: the plan of its organization, or those of several organizations together.
+
+    `changes` start with the deletes. `unapplied` are declarations that are not applied. `plan` has
+    the rest: findings, secrets, and what is counted but not listed.
+    """
+
+    changes: list[Change]
+    unapplied: list[Pair]
+    plan: Plan
+
+
+def combine(run: RunPlan, view: View = PLAIN) -> Combined:
+    """Combine the plans of a run. A single organization is not named, and `view` applies to it."""
+    changes = changes_of(run)
+    if run.is_single:
+        (plan,) = run.plans
+        return Combined(changes, [((), row) for row in other_rows(plan, view)], plan)
     plans = [
         (quote(result.name), result.value)
         for result in run.organizations
         if result.value is not None
     ]
-    changes = [(change.organizations, change.row) for change in changes_of(run)]
-    unapplied = tuple(_unapplied(plans))
-    return Combined(
-        sections=(*sections(changes), *sections(unapplied)),
-        unapplied=unapplied,
-        blocked=_findings(((name, plan.blocked) for name, plan in plans), most=len(plans)),
-        notes=_findings((name, plan.notes) for name, plan in plans),
-        relaxed=_findings(((name, plan.relaxed) for name, plan in plans), most=len(plans)),
-        kept=_kept(plans),
-        secrets=_EMPTY._replace(
-            secrets=tuple(chain.from_iterable(plan.secrets for _, plan in plans)),
-        ),
-    )
+    unapplied = equal_rows((name, row) for name, plan in plans for row in other_rows(plan, PLAIN))
+    return Combined(changes, unapplied, _together(plans))
 
 
 def changes_of(run: RunPlan) -> list[Change]:
     """Return the changes of a run: deletes first, then those of most organizations."""
+    if run.is_single:
+        planned = enumerate(plan_rows(run.plans[0]))
+        changes = [Change((), row, ((0, index),)) for index, row in planned]
+        return sorted(changes, key=lambda change: change.row.sign != "-")
     names: list[str] = []
     shown: list[list[Row]] = []
     for result in run.organizations:
@@ -110,18 +103,25 @@ def changes_of(run: RunPlan) -> list[Change]:
     return changes
 
 
-def _kept(plans: Sequence[tuple[str, Plan]]) -> Plan:
-    """Return what several plans only count, as one plan without operations."""
-    return _EMPTY._replace(
-        kept=tuple(chain.from_iterable(plan.kept for _, plan in plans)),
-        unmanaged=tuple(chain.from_iterable(plan.unmanaged for _, plan in plans)),
-        not_shown=tuple(chain.from_iterable(plan.unreadable for _, plan in plans)),
-        not_compared=tuple(chain.from_iterable(plan.not_compared for _, plan in plans)),
-        failing=tuple(
-            webhook._replace(name=f"{webhook.name} in {name}")
-            for name, plan in plans
-            for webhook in plan.failing
-        ),
+def _together(plans: Sequence[tuple[str, Plan]]) -> Plan:
+    """Return what several plans show besides their rows, as one plan without operations."""
+    failing = [
+        webhook._replace(name=f"{webhook.name} in {name}")
+        for name, plan in plans
+        for webhook in plan.failing
+    ]
+    return Plan(
+        origin="",
+        organization=Organization(id="", name=""),
+        kept=tuple(kept for _, plan in plans for kept in plan.kept),
+        unmanaged=tuple(kept for _, plan in plans for kept in plan.unmanaged),
+        not_shown=tuple(field for _, plan in plans for field in plan.unreadable),
+        not_compared=tuple(use for _, plan in plans for use in plan.not_compared),
+        secrets=tuple(use for _, plan in plans for use in plan.secrets),
+        failing=tuple(failing),
+        blocked=_findings(((name, plan.blocked) for name, plan in plans), most=len(plans)),
+        notes=_findings((name, plan.notes) for name, plan in plans),
+        relaxed=_findings(((name, plan.relaxed) for name, plan in plans), most=len(plans)),
     )
 
 
@@ -159,7 +159,7 @@ def notes_of(run: RunReport) -> tuple[Finding, ...]:
     )
 
 
-def sections(rows: Iterable[tuple[tuple[str, ...], Row]]) -> Iterator[Section]:
+def sections(rows: Iterable[Pair]) -> Iterator[Section]:
     """Yield sections for consecutive rows of the same organizations."""
     for names, pairs in groupby(rows, key=lambda pair: pair[0]):
         yield Section(names, tuple(group_resends(row for _, row in pairs)))
@@ -171,12 +171,7 @@ def together(rows: Sequence[Row]) -> Row:
     return rows[0]._replace(place=rows[0].place if len(places) == 1 else "")
 
 
-def _unapplied(plans: Iterable[tuple[str, Plan]]) -> list[tuple[tuple[str, ...], Row]]:
-    """Return the rows of declarations that are not applied, equal ones together."""
-    return equal_rows((name, row) for name, plan in plans for row in other_rows(plan, PLAIN))
-
-
-def equal_rows(rows: Iterable[tuple[str, Row]]) -> list[tuple[tuple[str, ...], Row]]:
+def equal_rows(rows: Iterable[tuple[str, Row]]) -> list[Pair]:
     """Return the rows of organizations, equal ones once, with the names of the organizations."""
     groups: dict[Row, tuple[list[Row], list[str]]] = {}
     for name, row in rows:
@@ -190,11 +185,8 @@ def findings_of(
     run: RunPlan,
 ) -> tuple[tuple[Finding, ...], tuple[Finding, ...], tuple[Finding, ...]]:
     """Return what blocks the plans of a run, what they relax, and their notes."""
-    if len(run.organizations) == 1 and run.plans:
-        (plan,) = run.plans
-        return plan.blocked, plan.relaxed, plan.notes
-    combined = combine(run)
-    return combined.blocked, combined.relaxed, combined.notes
+    plan = combine(run).plan
+    return plan.blocked, plan.relaxed, plan.notes
 
 
 def _findings(

@@ -124,7 +124,7 @@ def lay_out(rows: Sequence[Row], *, width: int, color: bool) -> list[str]:
             atoms += [Atom(where, gap="   ")] if where else []
             lines += flow(atoms, start=head, indent=row_indent, width=width)
         for each in row.fields:
-            start = _pad_to(" " * _FIELDS + paint(each.label, each.label[:1], color), what_start)
+            start = _pad_to(" " * _FIELDS + paint(each.label, each.sign, color), what_start)
             atoms = [
                 Atom(paint(f"{atom.lead}{atom.text}", atom.sign, color), gap=atom.gap)
                 for atom in each.atoms

@@ -9,30 +9,34 @@ end, always whole lines.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import accumulate, groupby
 from math import inf
-from typing import Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from reconciler.errors import ReconcilerError
 from reconciler.findings import Finding, note
 from reconciler.planning.drift import DriftReport
-from reconciler.planning.plan import Delete, Plan
+from reconciler.planning.plan import Plan
 from reconciler.planning.run import RunPlan
 from reconciler.render import PLAIN, View, words
-from reconciler.render.combined import Change, Combined, changes_of, combine, problems
+from reconciler.render.combined import Change, Pair, combine, problems
 from reconciler.render.quote import prose, quote
 from reconciler.render.rows import (
+    FieldLine,
     Row,
+    RowKind,
     duplicate_row,
     group_resends,
     other_rows,
     outcome_row,
     outside_digest,
-    plan_rows,
     position_text,
 )
 from reconciler.report import Applied, Report, RunReport
+
+if TYPE_CHECKING:
+    from reconciler.render.drifted import Block
 
 _VERBS = {"+": "create ", "-": "**delete** ", "~": "update ", "!": "keep ", ".": "keep "}
 _MAX_FIELDS = 8
@@ -47,35 +51,31 @@ _PAGE_SPACE = 3_000
 
 
 def render_plan(plan: Plan, view: View = PLAIN) -> str:
-    """Render a plan, within the view's limit if it has one."""
-    rows = [row for _, row in _deletes_first(plan)] + other_rows(plan, view)
-    return _fit(
-        view,
-        head=_head(plan),
-        table=_TABLE,
-        rows=[_plan_row(row) for row in rows],
-        after=list(_notes(plan, view)),
-        details=_details(rows if view.verbosity > 0 else group_resends(rows)),
-        foot=_foot(plan),
-    )
+    """Render the plan of one organization."""
+    return render_run(RunPlan.of(plan), view)
 
 
 def render_run(run: RunPlan, view: View = PLAIN) -> str:
-    """Render the plans of a run: equal changes once, with their organizations, and totals.
-
-    A single plan is rendered as it is.
-    """
-    if len(run.organizations) == 1 and run.plans:
-        return render_plan(run.plans[0], view)
-    changes = [(change.organizations, change.row) for change in changes_of(run)]
-    parts = _parts_of_run(run)
+    """Render the plans of a run: equal changes once, with their organizations, and totals."""
+    if not run.is_single:
+        view = View(limit=view.limit)
+    parts = _parts(run, view)
+    pairs = [(change.organizations, change.row) for change in parts.changes]
+    shown = [row for _, row in pairs]
+    if view.verbosity <= 0:
+        shown = group_resends(shown)
+    pairs += parts.unapplied
+    rows = _tables(pairs)
+    table: Sequence[str] = ()
+    if run.is_single:
+        table, rows = _TABLE, rows[len(_TABLE) :]
     return _fit(
         view,
         head=parts.head,
-        table=(),
-        rows=_tables([*changes, *parts.unapplied]),
+        table=table,
+        rows=rows,
         after=parts.after,
-        details=_details(group_resends(row for _, row in changes)),
+        details=_details(shown),
         foot=parts.foot,
     )
 
@@ -99,18 +99,17 @@ def render_report(report: Report, view: View = PLAIN) -> str:
     head = [_heading(report.plan, words.applied(report) if planned else "no changes")]
     if report.problem:
         head += ["", f"**Problem**: {code(prose(report.problem))}"]
-    outcomes = sorted(report.outcomes, key=lambda each: isinstance(each, Applied))
-    done = (*map(outcome_row, outcomes), *map(duplicate_row, report.duplicates_removed))
-    rows = list(map(_outcome_row, done))
+    outcomes = sorted(report.outcomes, key=lambda outcome: isinstance(outcome, Applied))
+    shown = (*map(outcome_row, outcomes), *map(duplicate_row, report.duplicates_removed))
+    rows = list(map(_outcome_row, shown))
     rows += map(_plan_row, other_rows(report.plan, PLAIN if planned else view))
-    command = words.next_command(report)
     return _fit(
         view,
         head=head,
         table=_OUTCOMES,
         rows=rows,
         after=[] if planned else list(_notes(report.plan, view)),  # the plan was printed before
-        foot=["", *words.conclusion(report), *(["", code_block(command)] if command else [])],
+        foot=["", *words.conclusion(report), *_command(words.next_command(report))],
     )
 
 
@@ -126,7 +125,7 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
     if error.hint:
         head += ["", f"Help: {code(prose(error.hint))}"]
     rows = _findings(error.findings)
-    rows += [f"- {code(prose(each))}" for each in error.differences]
+    rows += [f"- {code(prose(line))}" for line in error.differences]
     return _fit(view, head=head, table=[""], rows=rows)
 
 
@@ -136,38 +135,41 @@ def render_drift(report: DriftReport, view: View = PLAIN) -> str:
 
     several = len(report.organizations) > 1
     (title, *more), command = conclusion(report, view)
-    rows = []
-    for block in blocks(report, view):
-        where = block.organizations if several else ()
-        lines = [_list_row(row, where) for row in block.rows]
-        lines += [f"  - revert: {code(block.revert)}"] if block.revert else []
-        lines += [f"  - accept: {code(block.accept)}"] if block.accept else []
-        lines += [f"  - accept by hand: {code(block.refusal)}"] if block.refusal else []
-        rows.append("\n".join(lines))
+    rows = [_drifted(block, several) for block in blocks(report, view)]
     after = []
     for other in others(report, view):
         how = f" {code(other.command)}" if other.command else ""
         after += ["", f"{other.title}{how}", ""]
         for section in other.sections:
-            where = section.organizations if several else ()
-            after += [_list_row(row, where) for row in section.rows]
-    diffs = () if report.accepted else report.diffs
+            after += [_list_row(row, section.organizations, several) for row in section.rows]
+    details = []
+    if not report.accepted:
+        details = [prose(line) for diff in report.diffs for line in diff.diff.split("\n")[:-1]]
     return _fit(
         view,
         head=[f"### {title}"],
         table=[""],
         rows=rows,
         after=after,
-        details=[prose(line) for diff in diffs for line in diff.diff.split("\n")[:-1]],
-        foot=["", *more, *(["", code_block(command)] if command else [])] if more else (),
+        details=details,
+        foot=["", *more, *_command(command)] if more else (),
     )
 
 
-def _list_row(row: Row, organizations: Sequence[str]) -> str:
+def _drifted(block: Block, several: bool) -> str:
+    """Return a webhook that drifted, with both ways out below it."""
+    lines = [_list_row(row, block.organizations, several) for row in block.rows]
+    ways = [("revert", block.revert), ("accept", block.accept), ("accept by hand", block.refusal)]
+    lines += [f"  - {way}: {code(text)}" for way, text in ways if text]
+    return "\n".join(lines)
+
+
+def _list_row(row: Row, organizations: Sequence[str], several: bool) -> str:
     """Return a row as an item of a list, with the organizations that it concerns."""
-    about = [code(text) for text in (row.what, *(field.text for field in row.fields)) if text]
-    about += [row.why] if row.why and not row.fields else []
-    where = f" in {', '.join(map(code, organizations))}" if organizations else ""
+    about = [code(text) for text in (row.what, *(line.text for line in row.fields)) if text]
+    if row.why and not row.fields:
+        about.append(row.why)
+    where = f" in {', '.join(map(code, organizations))}" if several else ""
     place = f" ({code(row.place)})" if row.place else ""
     return f"- `{row.sign}` {code(row.name)}{where}{place}: {', '.join(about)}"
 
@@ -186,7 +188,8 @@ def paged_run(
     in addition to its text. The first page has `foot`, the kept webhooks and the notes, and lists
     the changes on no page. No command suggests to apply the plan, because a merge does.
     """
-    changes, parts = _changes(run), _parts_of_run(run)
+    parts = _parts(run, View(apply_options=None))
+    changes = [part for change in parts.changes for part in _split(change)]
     # Everything except the changes gets at most a third of the first page.
     ending = _fit(
         View(limit=limit // 3),
@@ -196,12 +199,10 @@ def paged_run(
         foot=[*parts.foot, "", foot],
     )
     rooms = [limit - len(ending) - _PAGE_SPACE, *([limit - _PAGE_SPACE] * (max_pages - 1))]
-    sizes = [  # grouped details of a page need less
-        sum(len(line) + 1 for line in (_plan_row(change.row), *_details([change.row])))
-        + extra(change.members)
-        + 1
-        for change in changes
-    ]
+    sizes = []
+    for change in changes:
+        lines = [_plan_row(change.row), *_details([change.row])]  # grouped, the details need less
+        sizes.append(sum(len(line) + 1 for line in lines) + extra(change.members) + 1)
     pages, unshown = _distributed(changes, sizes, rooms)
     texts = []
     for number, page in enumerate(pages, start=1):
@@ -220,49 +221,56 @@ def paged_run(
     return texts
 
 
-def _changes(run: RunPlan) -> list[Change]:
-    """Return the changes of a run; those of a single organization do not name it."""
-    if len(run.organizations) == 1:
-        return [
-            Change((), row, ((0, index),))
-            for plan in run.plans
-            for index, row in _deletes_first(plan)
-        ]
-    return [
-        part
-        for change in changes_of(run)
-        for part in (
-            change._replace(
-                organizations=change.organizations[start : start + _MAX_TOGETHER],
-                members=change.members[start : start + _MAX_TOGETHER],
-            )
-            for start in range(0, len(change.members), _MAX_TOGETHER)
+def _split(change: Change) -> Iterator[Change]:
+    """Split a change of so many organizations that it may not fit on a page."""
+    for start in range(0, len(change.members), _MAX_TOGETHER):
+        end = start + _MAX_TOGETHER
+        yield change._replace(
+            organizations=change.organizations[start:end], members=change.members[start:end]
         )
-    ]
 
 
 class _Parts(NamedTuple):
-    """What surrounds the changes of a run."""
+    """The changes of a run, and what surrounds them."""
 
     head: list[str]
-    unapplied: Sequence[tuple[tuple[str, ...], Row]]
+    changes: list[Change]
+    unapplied: list[Pair]
     after: list[str]
     foot: list[str]
 
 
-def _parts_of_run(run: RunPlan) -> _Parts:
-    if len(run.organizations) == 1 and run.plans:
-        (plan,) = run.plans
-        rows = [((), row) for row in other_rows(plan, PLAIN)]
-        after = list(_notes(plan, View(apply_options=None)))
-        return _Parts(_head(plan), rows, after, _foot(plan))
-    combined = combine(run)
-    return _Parts(
-        head=_run_head(run, combined),
-        unapplied=combined.unapplied,
-        after=list(_run_notes(combined)),
-        foot=_run_foot(run),
-    )
+def _parts(run: RunPlan, view: View) -> _Parts:
+    combined = combine(run, view)
+    plan = combined.plan
+    findings = [_finding("BLOCKED", finding) for finding in plan.blocked]
+    foot: list[str] = []
+    if run.is_single:
+        head = [_heading(plan, words.counts(plan) if plan.operations else "no changes")]
+        head += ["", words.scope(plan)] if plan.counts.live else []
+        files = words.plural(plan.counts.files, "file")
+        foot += ["", f"{words.summary(plan)} Configuration: {files}."]
+    else:
+        plan = plan._replace(blocked=())  # the edits of one plan do not unblock the others
+        organizations = words.plural(len(run.organizations), "organization")
+        title = words.counts(*run.plans) if run.digest else "no changes"
+        head = [f"### CloudTruth webhooks for {organizations}: {title}"]
+        for problem in problems(run.organizations):
+            reason = note(problem.code, problem.message, problem.hint)
+            findings += [_finding("not planned", reason), *_findings(problem.findings)]
+        names = dict.fromkeys(name for plan in run.plans for name in outside_digest(plan))
+        foot += ["", *_outside_digest(names)] if names else []
+        foot += ["", words.run_summary(run.totals)]
+    if findings:
+        head += ["", *findings]
+    if run.digest:
+        foot += ["", f"Digest {_quoted(run.digest)}"]
+    return _Parts(head, combined.changes, combined.unapplied, list(_notes(plan, view)), foot)
+
+
+def _outside_digest(names: Collection[str]) -> list[str]:
+    listed = ", ".join(map(code, names))
+    return [f"Not in the digest (only a secret's value differs): {listed}"] if names else []
 
 
 def _tables(pairs: Iterable[tuple[tuple[str, ...], Row]]) -> list[str]:
@@ -278,38 +286,6 @@ def _organizations(names: Sequence[str]) -> list[str]:
         return []
     count = f" {words.plural(len(names), 'organization')}:" if len(names) > 1 else ""
     return ["", f"In{count} {', '.join(map(code, names))}"]
-
-
-def _run_head(run: RunPlan, combined: Combined) -> list[str]:
-    organizations = words.plural(len(run.organizations), "organization")
-    title = words.counts(*run.plans) if run.digest else "no changes"
-    head = [f"### CloudTruth webhooks for {organizations}: {title}"]
-    blocked = [_finding("BLOCKED", each) for each in combined.blocked]
-    failed = []
-    for problem in problems(run.organizations):
-        failed.append(_finding("not planned", note(problem.code, problem.message, problem.hint)))
-        failed += _findings(problem.findings)
-    return [*head, "", *blocked, *failed] if blocked or failed else head
-
-
-def _run_notes(combined: Combined) -> Iterable[str]:
-    for each in combined.relaxed:
-        yield _finding("policy relaxed", each)
-    yield from _findings(combined.notes)
-    lines = words.remaining_counts(combined.kept, names=False)
-    lines += words.failing(combined.kept, shown=lambda name: code(quote(name)))
-    yield from (f"- {each}" for each in lines)
-    yield from _needed_secrets(combined.secrets)
-
-
-def _run_foot(run: RunPlan) -> list[str]:
-    names = list(dict.fromkeys(name for plan in run.plans for name in outside_digest(plan)))
-    foot = []
-    if names:
-        listed = ", ".join(map(code, names))
-        foot += ["", f"Not in the digest (only a secret's value differs): {listed}"]
-    foot += ["", words.run_summary(run.totals)]
-    return [*foot, "", f"Digest {code(quote(run.digest))}"] if run.digest else foot
 
 
 def _distributed(
@@ -348,41 +324,24 @@ def _about_pages(unshown: Sequence[Change], count: int, pages: int) -> Iterable[
         yield from ("", f"Part 1 of {pages}; the next comments have the other parts.")
 
 
-def _deletes_first(plan: Plan) -> list[tuple[int, Row]]:
-    """Return the rows of changes, deletes first, each with its index in the plan."""
-    rows = enumerate(plan_rows(plan))
-    return sorted(rows, key=lambda pair: not isinstance(plan.operations[pair[0]], Delete))
-
-
-def _head(plan: Plan) -> list[str]:
-    head = [_heading(plan, words.counts(plan) if plan.operations else "no changes")]
-    head += ["", words.scope(plan)] if plan.live_count else []
-    blocked = [_finding("BLOCKED", each) for each in plan.blocked]
-    return [*head, "", *blocked] if blocked else head
-
-
-def _foot(plan: Plan) -> list[str]:
-    foot = ["", f"{words.summary(plan)} Configuration: {words.plural(plan.file_count, 'file')}."]
-    if plan.operations and plan.digest:
-        foot += ["", f"Digest {code(quote(plan.digest))}"]
-    return foot
-
-
 def _heading(plan: Plan, title: str) -> str:
-    return f"### CloudTruth webhooks for {code(quote(plan.organization.name))}: {title}"
+    return f"### CloudTruth webhooks for {_quoted(plan.organization.name)}: {title}"
 
 
 def _plan_row(row: Row) -> str:
-    what = row.what if row.what == "rename" else _VERBS.get(row.sign, "") + _cell(row.what)
+    what = row.what
+    if row.kind is not RowKind.RENAME:
+        what = _VERBS.get(row.sign, "") + _cell(row.what)
     if row.fields:
-        what += f": {words.shorten([_cell(each.label) for each in row.fields], _MAX_FIELDS)}"
+        labels = [_cell(line.label) for line in row.fields]
+        what += f": {words.shorten(labels, _MAX_FIELDS)}"
     return _table_row(row, what, _cell(row.why))
 
 
 def _outcome_row(row: Row) -> str:
     what = f"**{row.what}**" if row.sign in ("x", "?") else row.what
-    why = "; ".join(_cell(each) for each in (row.why, *(it.text for it in row.fields)) if each)
-    return _table_row(row, what, why)
+    reasons = [row.why, *(line.text for line in row.fields)]
+    return _table_row(row, what, "; ".join(_cell(reason) for reason in reasons if reason))
 
 
 def _table_row(row: Row, what: str, why: str) -> str:
@@ -390,28 +349,20 @@ def _table_row(row: Row, what: str, why: str) -> str:
 
 
 def _notes(plan: Plan, view: View) -> Iterable[str]:
-    for each in plan.relaxed:
-        yield _finding("policy relaxed", each)
+    """Yield the items of the list below the tables."""
+    for finding in plan.relaxed:
+        yield _finding("policy relaxed", finding)
     yield from _findings(plan.notes)
-    lines = words.remaining_counts(
-        plan, names=view.verbosity > 0, shown=lambda name: code(quote(name))
-    )
-    lines += words.failing(plan, shown=lambda name: code(quote(name)))
-    yield from (f"- {each}" for each in lines)
-    yield from _needed_secrets(plan)
-    lines = words.not_set_here(plan, view, shown=lambda name: code(quote(name)))
-    yield from (f"- {each}" for each in lines)
-    if names := outside_digest(plan):
-        listed = ", ".join(map(code, names))
-        yield f"- Not in the digest (only a secret's value differs): {listed}"
-    for purpose, text in words.unblocking(plan, view):
-        yield f"- To unblock this plan, {purpose}: {code(text)}"
-
-
-def _needed_secrets(plan: Plan) -> Iterable[str]:
-    for ref, destinations in words.secret_destinations(plan).items():
+    lines = words.remaining_counts(plan, names=view.verbosity > 0, shown=_quoted)
+    lines += words.failing(plan, shown=_quoted)
+    for reference, destinations in words.secret_destinations(plan).items():
         listed = ", ".join(map(code, destinations))
-        yield f"- Apply needs {code(quote(str(ref)))} for {listed}"
+        lines.append(f"Apply needs {_quoted(str(reference))} for {listed}")
+    lines += words.not_set_here(plan, view, shown=_quoted)
+    lines += _outside_digest(outside_digest(plan))
+    for purpose, text in words.unblocking(plan, view):
+        lines.append(f"To unblock this plan, {purpose}: {code(text)}")
+    yield from (f"- {line}" for line in lines)
 
 
 def _details(rows: Iterable[Row]) -> list[str]:
@@ -419,34 +370,54 @@ def _details(rows: Iterable[Row]) -> list[str]:
     lines = []
     for row in rows:
         if row.fields or row.nested or row.sign == "+":
-            mark = f"{'+' if row.sign == '+' else '!'}{'    ' if row.nested else ''}"
-            shown = [row.name, *filter(None, (row.what, " ".join(row.pieces)))]
-            lines.append(f"{mark} {'  '.join(shown)}")
-        for each in row.fields:
-            old = " ".join(atom.text for atom in each.atoms if atom.sign == "-")
-            new = " ".join(atom.text for atom in each.atoms if atom.sign == "+")
-            other = "".join(f"{atom.gap}{atom.text}" for atom in each.atoms if not atom.sign)
-            if old:
-                lines.append(f"-   {each.label}  {old}{'' if new else other}")
-            if new or not old:
-                lines.append(f"{'+' if new else '!'}   {each.label}  {new}{other}")
+            mark = "+" if row.sign == "+" else "!"
+            indent = "    " if row.nested else ""
+            shown = [row.name, row.what, " ".join(row.pieces)]
+            lines.append(f"{mark}{indent} {'  '.join(filter(None, shown))}")
+        for field in row.fields:
+            lines += _detail_lines(field)
+    return lines
+
+
+def _detail_lines(field: FieldLine) -> list[str]:
+    """Return the old value of a field and the new one, with what else is known about the field."""
+    old, new = (
+        " ".join(atom.text for atom in field.atoms if atom.sign == sign) for sign in ("-", "+")
+    )
+    rest = "".join(f"{atom.gap}{atom.text}" for atom in field.atoms if not atom.sign)
+    values = []
+    if old:
+        values.append(("-", old))
+    if new or not old:
+        values.append(("+" if new else "!", new))
+    lines = [f"{sign}   {field.label}  {value}" for sign, value in values]
+    lines[-1] += rest
     return lines
 
 
 def _findings(findings: Iterable[Finding]) -> list[str]:
     shown, more = words.limited(findings)
-    rows = [_finding(str(each.severity), each) for each in shown]
-    return [*rows, *(f"- {each}" for each in more)]
+    rows = [_finding(str(finding.severity), finding) for finding in shown]
+    return [*rows, *(f"- {line}" for line in more)]
 
 
 def _finding(title: str, finding: Finding) -> str:
-    where = f" at {code(position_text(finding.position))}" if finding.position else ""
-    related = "".join(
-        f"; {code(prose(each.message))} at {code(position_text(each.position))}"
-        for each in finding.related
-    )
-    advice = f" (help: {code(prose(finding.hint))})" if finding.hint else ""
-    return f"- **{title}**: {code(prose(finding.message))}{where}{related}{advice}"
+    text = f"- **{title}**: {code(prose(finding.message))}"
+    if finding.position is not None:
+        text += f" at {code(position_text(finding.position))}"
+    for related in finding.related:
+        text += f"; {code(prose(related.message))} at {code(position_text(related.position))}"
+    if finding.hint:
+        text += f" (help: {code(prose(finding.hint))})"
+    return text
+
+
+def _quoted(name: str) -> str:
+    return code(quote(name))
+
+
+def _command(command: str) -> list[str]:
+    return ["", code_block(command)] if command else []
 
 
 def code(text: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from enum import Enum, StrEnum
 from typing import Final, NamedTuple
 
 from reconciler.findings import Position
@@ -37,19 +38,9 @@ from reconciler.render.quote import prose, quote
 from reconciler.render.words import REASONS, plural
 from reconciler.report import Applied, Failed, Outcome, RemovedDuplicate, Skipped, Unconfirmed
 
-_ACTIONS: Final = {Create: ("+", "created"), Update: ("~", "updated"), Delete: ("-", "deleted")}
-"""The sign of each operation, and its past participle."""
-
-_OUTCOMES: Final = {
-    Applied: ("", "{done}"),
-    Failed: ("x", "not {done}"),
-    Skipped: (".", "skipped"),
-    Unconfirmed: ("?", "unconfirmed"),
-}
-"""The sign of each outcome, if it is not the operation's, and the words."""
-
-
-HIDDEN: Final = "(hidden: replaced if it was another one)"
+_DONE: Final = {Create: "created", Update: "updated", Delete: "deleted"}
+_VERBS: Final = {"+": "create", "-": "delete", "!": "keep", ".": "keep"}
+_HIDDEN: Final = "(hidden: replaced if it was another one)"
 """The warning that sending a field may replace a live value that is not shown."""
 
 
@@ -67,15 +58,24 @@ class Atom(NamedTuple):
 
 
 class FieldLine(NamedTuple):
-    """One field that changes, or that the server refused."""
+    """One field that changes, or that the server refused; `sign` is `-` for a removed field."""
 
     label: str
     atoms: tuple[Atom, ...]
+    sign: str = ""
 
     @property
     def text(self) -> str:
         """Return the line without layout."""
-        return " ".join([self.label, *(f"{each.lead}{each.text}" for each in self.atoms)])
+        return " ".join([self.label, *(f"{atom.lead}{atom.text}" for atom in self.atoms)])
+
+
+class RowKind(Enum):
+    """Rows that formats show in a special way."""
+
+    PLAIN = "plain"
+    RENAME = "rename"  # `what` is this word, not a destination
+    RESEND = "resend"  # only secrets are resent
 
 
 class Row(NamedTuple):
@@ -94,16 +94,19 @@ class Row(NamedTuple):
     place: str = ""
     fields: tuple[FieldLine, ...] = ()
     nested: bool = False
+    kind: RowKind = RowKind.PLAIN
 
     @property
     def pieces(self) -> tuple[str, ...]:
         """Return the details or the reason, split where a line may break."""
-        return self.details or tuple(each.text for each in sentence(self.why) if self.why)
+        if self.details or not self.why:
+            return self.details
+        return tuple(atom.text for atom in sentence(self.why))
 
 
 def sentence(text: str) -> list[Atom]:
     """Return a sentence as atoms, split where a line may break; numbers stay with their noun."""
-    return [Atom(each) for each in re.split(r"(?<!\d) ", text)]
+    return [Atom(word) for word in re.split(r"(?<!\d) ", text)]
 
 
 def position_text(position: Position | None) -> str:
@@ -113,22 +116,21 @@ def position_text(position: Position | None) -> str:
 
 def label(path: DataPath) -> str:
     """Return the name of a field without `configuration`; `webhook` for the empty path."""
-    if not path:
-        return "webhook"
-    shown = path[1:] if path[0] == "configuration" and len(path) > 1 else path
-    return quote(".".join(str(part) for part in shown))
+    if path[:1] == ("configuration",) and len(path) > 1:
+        path = path[1:]
+    return quote(".".join(map(str, path or ("webhook",))))
 
 
 def events(names: Iterable[str]) -> tuple[str, ...]:
     """Return abbreviated events, each with the comma that follows it."""
-    shown = [quote(each) for each in compress(names)]
-    return (*(f"{each}," for each in shown[:-1]), *shown[-1:])
+    shown = [quote(event) for event in compress(names)]
+    return (*(f"{event}," for event in shown[:-1]), *shown[-1:])
 
 
 def plan_rows(plan: Plan) -> list[Row]:
     """Return one row per operation, in plan order."""
     known = {(use.webhook, use.field): use.destination for use in plan.secrets}
-    return [_operation_row(each, known) for each in plan.operations]
+    return [_operation_row(operation, known) for operation in plan.operations]
 
 
 def group_resends(rows: Iterable[Row]) -> list[Row]:
@@ -139,104 +141,141 @@ def group_resends(rows: Iterable[Row]) -> list[Row]:
     """
     blocks: dict[object, list[Row]] = {}
     for number, row in enumerate(rows):
-        is_resend = row.why.startswith(REASONS[Reason.RESEND])
-        key = (row.why, row.fields) if is_resend else number
+        key: object = number
+        if row.kind is RowKind.RESEND:
+            key = (row.why, row.fields)
         blocks.setdefault(key, []).append(row)
-    return [each for block in blocks.values() for each in _block(block)]
+    grouped: list[Row] = []
+    for block in blocks.values():
+        first = block[0]
+        if len(block) == 1:
+            grouped.append(first)
+            continue
+        why = f"{first.why}, nothing else changes"
+        count = plural(len(block), "webhook")
+        grouped.append(Row(sign=first.sign, name=count, why=why, fields=first.fields))
+        grouped += [row._replace(why="", fields=(), nested=True) for row in block]
+    return grouped
 
 
-def _block(rows: list[Row]) -> list[Row]:
-    if len(rows) == 1:
-        return rows
-    first, name = rows[0], plural(len(rows), "webhook")
-    why = f"{first.why}, nothing else changes"
-    heading = Row(sign=first.sign, name=name, why=why, fields=first.fields)
-    return [heading, *(each._replace(why="", fields=(), nested=True) for each in rows)]
-
-
-def _operation_row(operation: Operation, known: Mapping[tuple[str, str], str] | None = None) -> Row:
+def _operation_row(operation: Operation, known: Mapping[tuple[str, str], str]) -> Row:
     """Return the row of an operation. `known` has destinations of secrets, by webhook and field."""
-    why = REASONS[operation.reason]
-    details: tuple[str, ...] = ()
-    fields: tuple[FieldLine, ...] = ()
     match operation:
         case Create(after=after):
-            what, where = _destination(after, known or {}), after.position
-            details = events(after.event_types)
-        case Update(before=before, after=after):
-            what, where = _destination(after, known or {}), after.position
-            if before.name != after.name:
-                adopted = f", {why}" if operation.reason is Reason.ADOPTED else ""
-                what, why = "rename", f"was {quote(before.name)}{adopted}"
-            changes = (each for each in operation.fields if each.path != ("name",))
-            fields = tuple(_field(each, what, after.type) for each in changes)
-        case Delete(before=before):
-            what, where = quote(before.destination), operation.position
-            if operation.reason is Reason.DUPLICATE:
-                why = f"id {quote(before.id)} duplicates id {quote(operation.kept_id or '')} (kept)"
-                why += (
-                    "; their secrets are not shown and may differ" if operation.may_differ else ""
-                )
-            why += _last_run(before)
-    if operation.attribution is not None:
-        label = f"({str(operation.attribution).replace('-', ' ')})"
-        why, details = f"{why} {label}", (*details, label) if details else ()
+            row = Row(
+                sign="+",
+                name=quote(after.name),
+                what=quote(_destination(after, known)),
+                why=REASONS[operation.reason],
+                details=events(after.event_types),
+                place=position_text(after.position),
+            )
+        case Update():
+            row = _update_row(operation, known)
+        case Delete():
+            row = _delete_row(operation)
+    if operation.attribution is None:
+        return row
+    attribution = _in_parentheses(operation.attribution)
+    row = row._replace(why=f"{row.why} {attribution}")
+    if row.details:
+        row = row._replace(details=(*row.details, attribution))
+    return row
+
+
+def _update_row(update: Update, known: Mapping[tuple[str, str], str]) -> Row:
+    before, after = update.before, update.after
+    address = _destination(after, known)
+    what, why, kind = quote(address), REASONS[update.reason], RowKind.PLAIN
+    if update.is_rename:
+        address, what, kind = "", "rename", RowKind.RENAME
+        adopted = f", {why}" if update.reason is Reason.ADOPTED else ""
+        why = f"was {quote(before.name)}{adopted}"
+    elif update.reason is Reason.RESEND:
+        kind = RowKind.RESEND
     return Row(
-        sign=_ACTIONS[type(operation)][0],
-        name=quote(operation.name),
+        sign="~",
+        name=quote(after.name),
         what=what,
         why=why,
-        details=details,
-        place=position_text(where),
-        fields=fields,
+        place=position_text(after.position),
+        fields=tuple(
+            _field(change, address, after.type)
+            for change in update.fields
+            if change.path != ("name",)
+        ),
+        kind=kind,
     )
 
 
-def one_line(found: Operation | Kept) -> str:
+def _delete_row(delete: Delete) -> Row:
+    before, why = delete.before, REASONS[delete.reason]
+    if delete.reason is Reason.DUPLICATE:
+        why = f"id {quote(before.id)} duplicates id {quote(delete.kept_id or '')} (kept)"
+        if delete.may_differ:
+            why += "; their secrets are not shown and may differ"
+    return Row(
+        sign="-",
+        name=quote(before.name),
+        what=quote(before.destination),
+        why=why + _last_run(before),
+        place=position_text(delete.position),
+    )
+
+
+def one_line(decision: Operation | Kept) -> str:
     """Return an operation or kept webhooks in one line, with the changed fields or the reason."""
-    row = _kept_row(found) if isinstance(found, Kept) else _operation_row(found)
-    verb = {"+": "create", "-": "delete", "!": "keep", ".": "keep"}.get(row.sign, "update")
-    return f"{verb} {row.name} ({'; '.join(each.text for each in row.fields) or row.why})"
+    row = _kept_row(decision) if isinstance(decision, Kept) else _operation_row(decision, {})
+    reason = "; ".join(line.text for line in row.fields) or row.why
+    return f"{_VERBS.get(row.sign, 'update')} {row.name} ({reason})"
 
 
 def outcome_row(outcome: Outcome) -> Row:
     """Return the row of an outcome; `why` is empty if it was applied as planned."""
-    planned = _operation_row(outcome.operation)
-    sign, what = _OUTCOMES[type(outcome)]
-    why = prose(outcome.note or "" if isinstance(outcome, Applied) else outcome.message)
-    details: tuple[str, ...] = ()
-    fields: tuple[FieldLine, ...] = ()
+    planned = _operation_row(outcome.operation, {})
+    done = _DONE[type(outcome.operation)]
+    if planned.kind is RowKind.RENAME:
+        done = "renamed"
+    row = Row(sign=planned.sign, name=planned.name, what=done, place=planned.place)
     match outcome:
-        case Applied() if not why:  # repeat the destination or the former name
-            details = planned.pieces if planned.what == "rename" else (planned.what,)
-        case Failed():
-            for each in outcome.fields:
-                at = [Atom(position_text(each.position), gap="   ")] if each.position else []
-                fields += (FieldLine(label(each.path), (*sentence(prose(each.message)), *at)),)
-            if outcome.hint:
-                fields += (FieldLine("help", tuple(sentence(prose(outcome.hint)))),)
-        case Unconfirmed():
-            why += " (the next run checks it)"
-    done = "renamed" if planned.what == "rename" else _ACTIONS[type(outcome.operation)][1]
-    return planned._replace(
-        sign=sign or planned.sign,
-        what=what.format(done=done),
-        why=why,
-        details=details,
-        fields=fields,
-    )
+        case Applied(note=note) if note:
+            return row._replace(why=prose(note))
+        case Applied() if planned.kind is RowKind.RENAME:
+            return row._replace(details=planned.pieces)
+        case Applied():
+            return row._replace(details=(planned.what,))
+        case Failed(message=message):
+            fields = tuple(_refusal_lines(outcome))
+            return row._replace(sign="x", what=f"not {done}", why=prose(message), fields=fields)
+        case Skipped(message=message):
+            return row._replace(sign=".", what="skipped", why=prose(message))
+        case Unconfirmed(message=message):
+            why = f"{prose(message)} (the next run checks it)"
+            return row._replace(sign="?", what="unconfirmed", why=why)
 
 
-def duplicate_row(found: RemovedDuplicate) -> Row:
+def _refusal_lines(failed: Failed) -> Iterator[FieldLine]:
+    """Yield the server's messages about fields, and the help."""
+    for field in failed.fields:
+        atoms = sentence(prose(field.message))
+        if field.position is not None:
+            atoms.append(Atom(position_text(field.position), gap="   "))
+        yield FieldLine(label(field.path), tuple(atoms))
+    if failed.hint:
+        yield FieldLine("help", tuple(sentence(prose(failed.hint))))
+
+
+def duplicate_row(duplicate: RemovedDuplicate) -> Row:
     """Return the row of a removed duplicate, created by a repeated request or another run."""
-    why = f"created twice: id {quote(found.removed)} duplicates id {quote(found.kept)} (kept)"
-    return Row(sign="-", name=quote(found.name), what="deleted", why=why)
+    removed, kept = quote(duplicate.removed), quote(duplicate.kept)
+    why = f"created twice: id {removed} duplicates id {kept} (kept)"
+    return Row(sign="-", name=quote(duplicate.name), what="deleted", why=why)
 
 
 def outside_digest(plan: Plan) -> list[str]:
     """Return the names of operations that no digest covers: only the value of a secret differs."""
-    found = zip(plan.operations, plan.digests, strict=False)
-    return [quote(operation.name) for operation, digests in found if not digests]
+    pairs = zip(plan.operations, plan.digests, strict=False)
+    return [quote(operation.name) for operation, digests in pairs if not digests]
 
 
 def other_rows(plan: Plan, view: View) -> list[Row]:
@@ -249,16 +288,18 @@ def other_rows(plan: Plan, view: View) -> list[Row]:
 
 def _kept_row(kept: Kept) -> Row:
     """Return the row of kept webhooks: ambiguous, protected, unmanaged, of an unknown type."""
-    why, first = REASONS[kept.reason], kept.webhooks[0]
+    first, why = kept.webhooks[0], REASONS[kept.reason]
     if kept.reason is Reason.AMBIGUOUS:
-        why += f", {quote(kept.detail)}" if kept.detail else ""
-        why += f": pin one with `id` (ids {', '.join(quote(each.id) for each in kept.webhooks)})"
+        ids = ", ".join(quote(webhook.id) for webhook in kept.webhooks)
+        hidden = f", {quote(kept.detail)}" if kept.detail else ""
+        why += f"{hidden}: pin one with `id` (ids {ids})"
     elif kept.detail:
         why += f": {quote(kept.detail)}"
     if kept.unapplied:
         why = f"declaration not applied: {why}"
+    is_unmanaged = kept.reason in (Reason.PRUNE_OFF, Reason.OUT_OF_SCOPE)
     return Row(
-        sign="." if kept.reason in (Reason.PRUNE_OFF, Reason.OUT_OF_SCOPE) else "!",
+        sign="." if is_unmanaged else "!",
         name=quote(kept.name),
         what=quote(first.destination),
         why=why + _last_run(first),
@@ -266,29 +307,34 @@ def _kept_row(kept: Kept) -> Row:
     )
 
 
-def _matched_row(found: Webhook) -> Row:
+def _matched_row(webhook: Webhook) -> Row:
     """Return the row of a declared webhook that equals the live one."""
     return Row(
         sign="=",
-        name=quote(found.name),
-        what=_destination(found, {}),
-        details=events(found.event_types),
-        place=position_text(found.position),
+        name=quote(webhook.name),
+        what=quote(destination(webhook)),
+        details=events(webhook.event_types),
+        place=position_text(webhook.position),
     )
 
 
 def _destination(webhook: Webhook, known: Mapping[tuple[str, str], str]) -> str:
     """Return a destination; prefer the host that the plan resolved for a URL from a secret."""
     key = (webhook.name, KINDS[webhook.type].destination_field)
-    return quote(known.get(key) or destination(webhook))
+    return known.get(key) or destination(webhook)
 
 
-def _last_run(found: Snapshot) -> str:
+def _last_run(webhook: Snapshot) -> str:
     """Return the date of the last delivery: a reviewer sees whether a webhook is in use."""
-    return "" if found.last_run is None else f", last run {quote(found.last_run[:10])}"
+    return "" if webhook.last_run is None else f", last run {quote(webhook.last_run[:10])}"
 
 
-def _field(change: FieldChange, what: str, kind: str) -> FieldLine:
+def _in_parentheses(value: StrEnum) -> str:
+    return f"({value.replace('-', ' ')})"
+
+
+def _field(change: FieldChange, address: str, kind: str) -> FieldLine:
+    """Return the line of a change. `address` is the destination that the row shows, if any."""
     name = label(change.path)
     atoms: Iterable[Atom]
     match change:
@@ -298,25 +344,26 @@ def _field(change: FieldChange, what: str, kind: str) -> FieldLine:
         case SetChange():
             atoms = _set_atoms(change)
         case SecretChange(hidden=True, not_shown=True, before=None):
-            cause = Atom(f"({str(change.cause).replace('-', ' ')})", gap="   ")
+            cause = Atom(_in_parentheses(change.cause), gap="   ")
             atoms = [*_resent_atoms(change.after), cause]
         case SecretChange():
-            atoms = _secret_atoms(change, what)
+            atoms = _secret_atoms(change, address)
         case FieldResent(after=value):
             atoms = _resent_atoms(value)
         case FieldRemoved():
-            name = f"- {name}"
             atoms = sentence("live, not declared: removed")
+            return FieldLine(f"- {name}", tuple(atoms), sign="-")
     return FieldLine(name, tuple(atoms))
 
 
 def _value(value: str | bool | Unknown | None, path: DataPath, kind: str) -> str:
-    if value is None:
-        return "(not set)"
-    if isinstance(value, Unknown):
-        return "(not shown)"
-    if not isinstance(value, str):
-        return str(value).lower()
+    match value:
+        case None:
+            return "(not set)"
+        case Unknown():
+            return "(not shown)"
+        case bool():
+            return str(value).lower()
     field = KINDS[kind].field(str(path[-1])) if path[0] == "configuration" else None
     return quote(value if field is None else field.display(value))
 
@@ -326,33 +373,32 @@ def _set_atoms(change: SetChange) -> Iterator[Atom]:
         if members:
             first, *others = events(members)
             yield Atom(first, gap="   ", sign=sign, lead=f"{sign} ")
-            yield from (Atom(each, sign=sign) for each in others)
+            yield from (Atom(event, sign=sign) for event in others)
     yield Atom(f"({change.unchanged} unchanged)", gap="   ")
 
 
 def _resent_atoms(value: Value) -> list[Atom]:
     """Return how a field is sent whose live value the server hides."""
     source = quote(str(value)) if isinstance(value, SecretRef) else "the file"
-    return [Atom(f"resent from {source}", gap="  "), *sentence(HIDDEN)]
+    return [Atom(f"resent from {source}", gap="  "), *sentence(_HIDDEN)]
 
 
-def _secret_atoms(change: SecretChange, what: str) -> Iterator[Atom]:
+def _secret_atoms(change: SecretChange, address: str) -> Iterator[Atom]:
     """Yield a secret's change, with its destination unless the row shows it."""
     before = "(not set)" if change.cause is SecretCause.ADDED else quote(change.before or "***")
     yield Atom(before, sign="-")
-    # Scheme and host only, of a plain URL too: its path may be the credential.
-    after = (
-        "***" if isinstance(change.after, SecretRef) else quote(Secret(change.after).shown_url())
-    )
-    yield Atom(after, sign="+", lead="-> ")
     if isinstance(change.after, SecretRef):
+        yield Atom("***", sign="+", lead="-> ")
         yield Atom(quote(str(change.after)), gap="   ")
-        if change.destination and quote(change.destination) != what:
+        if change.destination not in ("", address):
             yield Atom(f"-> {quote(change.destination)}")
+    else:
+        # Scheme and host only: the path of a URL may be the credential.
+        yield Atom(quote(Secret(change.after).shown_url()), sign="+", lead="-> ")
     if change.differs:
-        verb = "differ" if " and " in change.differs else "differs"
-        yield from sentence(f"({prose(change.differs)} {verb})")
+        verb = "differ" if len(change.differs) > 1 else "differs"
+        yield from sentence(f"({prose(' and '.join(change.differs))} {verb})")
     if change.hidden and change.not_shown:
-        yield from sentence(HIDDEN)
+        yield from sentence(_HIDDEN)
     if change.cause not in (SecretCause.DIFFERS, SecretCause.ADDED):
-        yield Atom(f"({str(change.cause).replace('-', ' ')})", gap="   ")
+        yield Atom(_in_parentheses(change.cause), gap="   ")

@@ -53,46 +53,62 @@ _MAX_SUBJECTS: Final = 10
 
 
 def render_plan(plan: Plan, view: View = PLAIN) -> str:
-    """Render the operations, the kept webhooks, and the command that applies exactly this plan.
-
-    If `verbosity` is -1, render only the guards that block the plan.
-    """
-    if view.verbosity < 0:
-        return _joined(_blocks(plan.blocked, view), _unblocking(plan, view))
-    rows = plan_rows(plan)
-    rows = [*(rows if view.verbosity > 0 else group_resends(rows)), *other_rows(plan, view)]
-    table = lay_out(rows, width=view.width, color=view.color)
-    header = _header(plan, view)
-    if plan.live_count:
-        header += paragraph(words.scope(plan), width=view.width)
-    end = (_end(plan, view), _unblocking(plan, view))
-    return _joined(header, table, *_notes(plan, view), *end)
+    """Render the plan of one organization."""
+    return render_run(RunPlan.of(plan), view)
 
 
 def render_run(run: RunPlan, view: View = PLAIN) -> str:
-    """Render the plans of several organizations: equal changes once, and the totals last.
+    """Render the plans of a run: equal changes once, and the totals last.
 
-    With `verbosity`, render each plan as well. A single plan is rendered as it is.
+    With `verbosity`, render each plan of several. If it is -1, render only the guards that block
+    the plans.
     """
-    if len(run.organizations) == 1 and run.plans:
-        return render_plan(run.plans[0], view)
+    if run.is_single:
+        return _joined(*_plan(run.plans[0], view))
     from reconciler.render.combined import combine  # most runs have one organization
 
     combined = combine(run)
     if view.verbosity < 0:
-        return _joined(_blocks(combined.blocked, view), [words.run_summary(run.totals)])
+        return _joined(_blocks(combined.plan.blocked, view), [words.run_summary(run.totals)])
     parts: list[Sequence[str]] = []
     if view.verbosity > 0:
-        each = view._replace(apply_options=None)
-        parts += [[render_plan(plan, each).rstrip("\n")] for plan in run.plans]
+        for plan in run.plans:
+            parts += _plan(plan, view._replace(apply_options=None))
     else:
         parts += _combined(run, combined, view)
     failed = [
-        f"{quote(each.name)} ({each.problem.code})" for each in run.organizations if each.problem
+        f"{quote(result.name)} ({result.problem.code})"
+        for result in run.organizations
+        if result.problem is not None
     ]
     if failed:
         parts.append(flow(_listed(failed, end="."), start="Failed:", indent=2, width=view.width))
     return _joined(*parts, _run_end(run, view))
+
+
+def _plan(plan: Plan, view: View) -> Iterable[Sequence[str]]:
+    """Yield the sections of one plan, the last one with the command that applies exactly this."""
+    if view.verbosity < 0:
+        yield _blocks(plan.blocked, view)
+        yield _unblocking(plan, view)
+        return
+    header = _header(plan, view)
+    if plan.counts.live:
+        header += paragraph(words.scope(plan), width=view.width)
+    yield header
+    rows = plan_rows(plan)
+    if view.verbosity == 0:
+        rows = group_resends(rows)
+    rows += other_rows(plan, view)
+    yield lay_out(rows, width=view.width, color=view.color)
+    yield from _notes(plan, view)
+    style = "strong" if plan.operations or plan.blocked else "good"
+    end = paragraph(paint(words.summary(plan), style, view.color), width=view.width)
+    end += _outside_digest([plan], view)
+    if plan.digest:
+        end += _digest(plan.digest, view, applies=not plan.blocked)
+    yield end
+    yield _unblocking(plan, view)
 
 
 def render_run_report(run: RunReport, view: View = PLAIN) -> str:
@@ -137,20 +153,18 @@ def _section(section: Section, view: View) -> list[str]:
 
 def _combined(run: RunPlan, combined: Combined, view: View) -> Iterable[Sequence[str]]:
     """Yield the sections of several plans."""
+    from reconciler.render.combined import sections  # most runs have one organization
+
     origins = dict.fromkeys(quote(plan.origin.removeprefix("https://")) for plan in run.plans)
     count = words.plural(len(run.organizations), "organization")
     title = f"CloudTruth webhooks for {paint(count, 'strong', view.color)}"
     about = [Atom(f"({', '.join(origins)})")] if origins else []
     yield flow(about, start=title, indent=2, width=view.width)
-    yield _blocks(combined.blocked, view)
-    for section in combined.sections:
+    yield _blocks(combined.plan.blocked, view)
+    changes = [(change.organizations, change.row) for change in combined.changes]
+    for section in (*sections(changes), *sections(combined.unapplied)):
         yield _section(section, view)
-    counted = words.remaining_counts(combined.kept, names=False)
-    lines = [f"{line}; listed with -v." for line in counted]
-    yield _paragraphs([*lines, *words.failing(combined.kept)], view)
-    yield _secrets(combined.secrets, view)
-    for findings in (combined.notes, combined.relaxed):
-        yield _blocks(findings, view)
+    yield from _notes(combined.plan._replace(blocked=()), view)
 
 
 def render_drift(report: DriftReport, view: View = PLAIN) -> str:
@@ -199,20 +213,22 @@ def _diff(diff: str, view: View) -> list[str]:
 
 
 def _run_end(run: RunPlan, view: View) -> list[str]:
-    lines = []
-    outside = [name for plan in run.plans for name in outside_digest(plan)]
-    if outside:
-        listed = ", ".join(dict.fromkeys(outside))
-        text = f"Not in the digest (only a secret's value differs): {listed}."
-        lines += paragraph(text, width=view.width)
-    totals, digest = run.totals, run.digest
-    if digest:
-        lines += _digest(digest, view, applies=not (totals.blocked or totals.failed))
+    totals = run.totals
+    lines = _outside_digest(run.plans, view)
+    if run.digest:
+        lines += _digest(run.digest, view, applies=not (totals.blocked or totals.failed))
     style = "good" if totals.unchanged == totals.organizations else "strong"
-    return [
-        *lines,
-        *paragraph(paint(words.run_summary(totals), style, view.color), width=view.width),
-    ]
+    end = paint(words.run_summary(totals), style, view.color)
+    return [*lines, *paragraph(end, width=view.width)]
+
+
+def _outside_digest(plans: Iterable[Plan], view: View) -> list[str]:
+    """List the operations that no digest covers."""
+    names = dict.fromkeys(name for plan in plans for name in outside_digest(plan))
+    if not names:
+        return []
+    text = f"Not in the digest (only a secret's value differs): {', '.join(names)}."
+    return paragraph(text, width=view.width)
 
 
 def render_report(report: Report, view: View = PLAIN) -> str:
@@ -221,8 +237,11 @@ def render_report(report: Report, view: View = PLAIN) -> str:
     If `verbosity` is -1, applied operations are only counted.
     """
     is_quiet = view.verbosity < 0
-    outcomes = [each for each in report.outcomes if not (is_quiet and isinstance(each, Applied))]
-    rows = [*map(outcome_row, outcomes)]
+    rows = [
+        outcome_row(outcome)
+        for outcome in report.outcomes
+        if not (is_quiet and isinstance(outcome, Applied))
+    ]
     # A plan with operations was printed before the apply.
     rows += other_rows(report.plan, PLAIN if report.outcomes else view)
     rows += map(duplicate_row, report.duplicates_removed)
@@ -237,7 +256,7 @@ def render_report(report: Report, view: View = PLAIN) -> str:
 def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
     """Render findings, sorted by position, and their number; empty without findings."""
     if view.verbosity < 0:
-        findings = tuple(each for each in findings if each.severity is Severity.ERROR)
+        findings = tuple(finding for finding in findings if finding.severity is Severity.ERROR)
     if not findings:
         return ""
     return _joined(_blocks(findings, view), [words.finding_counts(findings)])
@@ -255,7 +274,7 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
         if error.detail:
             lines.append(f"  CloudTruth replied: {quote(error.detail)}")
         lines += [f"  {label(path)}: {quote(text)}" for path, text in error.fields]
-    lines += [f"  {prose(each)}" for each in error.differences]
+    lines += [f"  {prose(difference)}" for difference in error.differences]
     if error.hint:
         lines.append(_aside("help", error.hint, 1, view))
     return "\n".join(lines) + "\n"
@@ -275,8 +294,8 @@ def _header(plan: Plan, view: View) -> list[str]:
         about.append(f"role {quote(plan.organization.role)}")
     if plan.organization.maintenance:
         about.append("in maintenance")
-    if plan.file_count:
-        about.append(words.plural(plan.file_count, "file"))
+    if plan.counts.files:
+        about.append(words.plural(plan.counts.files, "file"))
     title = f"CloudTruth webhooks for {paint(quote(plan.organization.name), 'strong', view.color)}"
     return flow(_listed(about, end=")"), start=title, indent=2, width=view.width)
 
@@ -285,9 +304,8 @@ def _notes(plan: Plan, view: View) -> Iterable[Sequence[str]]:
     """Yield the notes of a plan, in sections, some of which may be empty."""
     is_listed = view.verbosity > 0
     end = "." if is_listed else "; listed with -v."
-    counted = words.remaining_counts(plan, names=is_listed)
-    lines = [*(f"{each}{end}" for each in counted), *words.failing(plan), *words.drifted(plan)]
-    yield _paragraphs(lines, view)
+    lines = [f"{line}{end}" for line in words.remaining_counts(plan, names=is_listed)]
+    yield _paragraphs([*lines, *words.failing(plan), *words.drifted(plan)], view)
     yield _secrets(plan, view)
     for findings in (plan.notes, plan.relaxed, plan.blocked):
         yield _blocks(findings, view)
@@ -314,18 +332,7 @@ def _secrets(plan: Plan, view: View) -> list[str]:
 
 def _listed(items: Iterable[str], end: str = "") -> list[Atom]:
     *most, last = items
-    return [*(Atom(f"{each},") for each in most), Atom(f"{last}{end}")]
-
-
-def _end(plan: Plan, view: View) -> list[str]:
-    style = "good" if not plan.operations and not plan.blocked else "strong"
-    lines = paragraph(paint(words.summary(plan), style, view.color), width=view.width)
-    if outside := outside_digest(plan):
-        text = f"Not in the digest (only a secret's value differs): {', '.join(outside)}."
-        lines += paragraph(text, width=view.width)
-    if plan.digest:
-        lines += _digest(plan.digest, view, applies=not plan.blocked)
-    return lines
+    return [*(Atom(f"{item},") for item in most), Atom(f"{last}{end}")]
 
 
 def _digest(digest: str, view: View, *, applies: bool) -> list[str]:
@@ -354,13 +361,13 @@ def _result(report: Report, view: View) -> list[str]:
 
 
 def _paragraphs(texts: Iterable[str], view: View) -> list[str]:
-    return [line for each in texts for line in paragraph(each, width=view.width)]
+    return [line for text in texts for line in paragraph(text, width=view.width)]
 
 
 def _blocks(findings: Iterable[Finding], view: View) -> list[str]:
     """Return findings, separated by an empty line; no lines without findings."""
     shown, more = words.limited(findings)
-    blocks = ["\n".join(_block(each, view)) for each in shown]
+    blocks = ["\n".join(_block(finding, view)) for finding in shown]
     return ["\n\n".join((*blocks, *more))] if blocks else []
 
 
@@ -438,7 +445,7 @@ def render_status(status: LiveStatus, view: View = PLAIN) -> str:
         count = f"{live_count} of {words.plural(status.live_count, 'live webhook')}"
     count += f", {len(status.failing)} failing" if status.failing else ""
     limits = words.not_compared(plan, names=view.verbosity > 0) if plan is not None else []
-    lines = _paragraphs([f"{each}." for each in limits], view)
+    lines = _paragraphs([f"{limit}." for limit in limits], view)
     title = f"CloudTruth webhooks for {quote(status.organization.name)}"
     table = _status_table(shown, view) or ["  none"]
     return _joined([title], table, [*lines, f"{count}. {_drift(status)}"])
@@ -537,7 +544,9 @@ def _drift(status: LiveStatus) -> str:
         compared = " in the compared fields" if plan and plan.not_compared else ""
         return f"No drift{compared}.{edited}"
     # Without a previous configuration, a difference may be a change of the files.
-    known = plan is not None and all(each.attribution is not None for each in plan.operations)
+    known = plan is not None and all(
+        operation.attribution is not None for operation in plan.operations
+    )
     title = "Drift (see webhooks drift)" if known else "Differences"
     return f"{title}: {', '.join(counts)}.{edited}"
 

@@ -6,16 +6,25 @@ import json
 import re
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from glob import escape
-from typing import Final
+from typing import Final, TypeAlias
 
 from reconciler.errors import ExitCode
 from reconciler.findings import Finding, Severity, sort_key
 from reconciler.model import DeliveryError, SecretRef
-from reconciler.planning.guards import guard
+from reconciler.planning.guards import ALLOW_DELETES_DIFFERS, guard
 from reconciler.planning.names import MAX_GLOB
-from reconciler.planning.plan import Attribution, Create, Delete, FileState, Plan, Reason, Update
+from reconciler.planning.plan import (
+    Attribution,
+    Create,
+    Delete,
+    FileState,
+    Operation,
+    Plan,
+    Reason,
+    Update,
+)
 from reconciler.planning.run import OrganizationResult, Totals
 from reconciler.render import View
 from reconciler.render.quote import prose, quote
@@ -23,6 +32,7 @@ from reconciler.report import (
     NOT_CONVERGED,
     Applied,
     Failed,
+    Outcome,
     Report,
     RunReport,
     Skipped,
@@ -66,12 +76,9 @@ def shorten(items: Sequence[str], most: int) -> str:
 
 def counts(*plans: Plan) -> str:
     """Return the numbers of creates, updates and deletes in all plans."""
-    creates, updates, deletes = (
-        sum(map(len, numbers))
-        for numbers in zip(
-            *((plan.creates, plan.updates, plan.deletes) for plan in plans), strict=True
-        )
-    )
+    creates = sum(len(plan.creates) for plan in plans)
+    updates = sum(len(plan.updates) for plan in plans)
+    deletes = sum(len(plan.deletes) for plan in plans)
     return f"{creates} to create, {updates} to update, {deletes} to delete"
 
 
@@ -80,13 +87,13 @@ def summary(plan: Plan) -> str:
     number = len(plan.matched)
     if plan.operations:
         rest = f"; {number} unchanged" if number else ""
-        return f"Plan: {counts(plan)} of {plan.in_scope_count} in scope{rest}."
+        return f"Plan: {counts(plan)} of {plan.counts.in_scope} in scope{rest}."
     match = "matches" if number == 1 else "match"
     limit = " in the compared fields" if plan.not_compared else ""
-    hidden = ""
+    text = f"No changes. {plural(number, 'webhook')} {match}{limit}."
     if plan.unreadable:
-        hidden = f" {plural(len(plan.unreadable), 'hidden value')} cannot be compared."
-    return f"No changes. {plural(number, 'webhook')} {match}{limit}.{hidden}"
+        text += f" {plural(len(plan.unreadable), 'hidden value')} cannot be compared."
+    return text
 
 
 def run_summary(totals: Totals) -> str:
@@ -154,69 +161,74 @@ def _reason(state: State, result: OrganizationResult[Report]) -> str:
 
 def scope(plan: Plan) -> str:
     """Summarize scope, ignore and prune in one line."""
-    share = f"{plan.in_scope_count} of {plural(plan.live_count, 'live webhook')} in scope"
-    ignored = f", {plan.ignored_count} ignored" if plan.ignored_count else ""
-    deleted = sum(each.reason is Reason.NOT_DECLARED for each in plan.deletes)
-    kept = sum(each.reason is Reason.PRUNE_OFF for each in plan.unmanaged)
-    kept += sum(each.reason is Reason.PROTECTED for each in plan.kept)
+    numbers = plan.counts
+    share = f"{numbers.in_scope} of {plural(numbers.live, 'live webhook')} in scope"
+    if numbers.ignored:
+        share += f", {numbers.ignored} ignored"
+    kept = sum(webhook.reason is Reason.PRUNE_OFF for webhook in plan.unmanaged)
+    kept += sum(webhook.reason is Reason.PROTECTED for webhook in plan.kept)
+    deleted = sum(delete.reason is Reason.NOT_DECLARED for delete in plan.deletes)
     undeclared = f"{deleted} to delete, {kept} kept" if deleted or kept else "none"
-    return f"{share}{ignored}; undeclared in scope: {undeclared}"
+    return f"{share}; undeclared in scope: {undeclared}"
 
 
-def remaining_counts(plan: Plan, *, names: bool, shown: Callable[[str], str] = quote) -> list[str]:
+Quoting: TypeAlias = Callable[[str], str]
+"""How a format quotes a name."""
+
+
+def remaining_counts(plan: Plan, *, names: bool, shown: Quoting = quote) -> list[str]:
     """Return one line per group with counts: kept, unmanaged, and not compared webhooks.
 
     Declarations that are not applied are not counted, because each has a row. With `names`, kept
     and unmanaged webhooks have rows, too, so only fields that are not compared are returned, with
     names. `shown` quotes names.
     """
-    kept = Counter(each.reason for each in plan.kept if not each.unapplied)
-    unmanaged = Counter(each.reason for each in plan.unmanaged)
-    lines = [
-        f"{title}: {', '.join(f'{number} ({REASONS[why]})' for why, number in counted.items())}"
-        for title, counted in (("Kept", kept), ("Unmanaged", unmanaged))
-        if counted and not names
-    ]
+    lines = []
+    if not names:
+        kept = [webhook.reason for webhook in plan.kept if not webhook.unapplied]
+        unmanaged = [webhook.reason for webhook in plan.unmanaged]
+        for title, reasons in (("Kept", kept), ("Unmanaged", unmanaged)):
+            counted = Counter(reasons).items()
+            numbers = ", ".join(f"{number} ({REASONS[reason]})" for reason, number in counted)
+            if numbers:
+                lines.append(f"{title}: {numbers}")
     return lines + not_compared(plan, names=names, shown=shown)
 
 
-def not_compared(plan: Plan, *, names: bool, shown: Callable[[str], str] = quote) -> list[str]:
+def not_compared(plan: Plan, *, names: bool, shown: Quoting = quote) -> list[str]:
     """Return one line for each reason why a plan cannot compare fields, with their number by field.
 
     With `names`, the line lists the webhooks and references.
     """
-    unreadable = [(webhook, field, "") for webhook, field in plan.unreadable]
-    not_set = [
-        (use.webhook, use.field, f" ({shown(str(use.reference))})" if names else "")
-        for use in plan.not_compared
-    ]
+    groups: dict[str, dict[tuple[str, str], list[str]]] = {}
+    for webhook, field in plan.unreadable:
+        fields = groups.setdefault("Cannot be read back", {})
+        fields.setdefault((field, ""), []).append(webhook)
+    for use in plan.not_compared:
+        reference = f" ({shown(str(use.reference))})" if names else ""
+        fields = groups.setdefault("Not compared, value not set here", {})
+        fields.setdefault((use.field, reference), []).append(use.webhook)
     lines = []
-    for title, uses in (
-        ("Cannot be read back", unreadable),
-        ("Not compared, value not set here", not_set),
-    ):
-        groups: dict[tuple[str, str], list[str]] = {}
-        for webhook, field, reference in uses:
-            groups.setdefault((field, reference), []).append(webhook)
+    for title, fields in groups.items():
         listed = []
-        for (field, reference), webhooks in groups.items():
+        for (field, reference), webhooks in fields.items():
             who = ", ".join(map(shown, webhooks)) if names else plural(len(webhooks), "webhook")
             listed.append(f"{shown(field)} of {who}{reference}")
-        if listed:
-            lines.append(f"{title}: {'; '.join(listed) if names else ', '.join(listed)}")
+        separator = "; " if names else ", "
+        lines.append(f"{title}: {separator.join(listed)}")
     return lines
 
 
-def not_set_here(plan: Plan, view: View, *, shown: Callable[[str], str] = quote) -> list[str]:
+def not_set_here(plan: Plan, view: View, *, shown: Quoting = quote) -> list[str]:
     """Return one line about the references that `apply` needs and that have no value here."""
     missing = [shown(str(ref)) for ref in secret_destinations(plan) if ref in view.missing]
     if not missing:
         return []
-    listed = ", ".join(missing) if view.verbosity > 0 else shorten(missing, 5)
-    return [f"Not set here, required by apply: {listed}."]
+    most = len(missing) if view.verbosity > 0 else 5
+    return [f"Not set here, required by apply: {shorten(missing, most)}."]
 
 
-def failing(plan: Plan, *, shown: Callable[[str], str] = quote) -> list[str]:
+def failing(plan: Plan, *, shown: Quoting = quote) -> list[str]:
     """Return one line about managed webhooks whose deliveries fail, if there are any."""
     if not plan.failing:
         return []
@@ -245,19 +257,28 @@ def secret_destinations(plan: Plan) -> dict[SecretRef, dict[str, None]]:
     """Return the references that `apply` resolves, each with its destinations for display."""
     uses: dict[SecretRef, dict[str, None]] = {}
     for use in plan.secrets:
-        # Show the webhook's name if only the reference of its address is known.
-        known = use.destination and str(use.reference) not in use.destination
-        destination = quote(use.destination if known else use.webhook)
+        destination = quote(use.destination if use.is_resolved else use.webhook)
         uses.setdefault(use.reference, {})[destination] = None
     return uses
 
 
+_TALLY: Final[Mapping[type[Outcome | Operation], str]] = {
+    Create: "created",
+    Update: "updated",
+    Delete: "deleted",
+    Failed: "failed",
+    Skipped: "skipped",
+    Unconfirmed: "unconfirmed",
+}
+
+
 def tally(report: Report) -> dict[str, int]:
     """Count applied operations by action, and the others by outcome."""
-    kinds = (Create, Update, Delete, Failed, Skipped, Unconfirmed)
-    names = ("created", "updated", "deleted", "failed", "skipped", "unconfirmed")
-    found = [type(it.operation if isinstance(it, Applied) else it) for it in report.outcomes]
-    return {name: found.count(kind) for name, kind in zip(names, kinds, strict=True)}
+    numbers = dict.fromkeys(_TALLY.values(), 0)
+    for outcome in report.outcomes:
+        counted = outcome.operation if isinstance(outcome, Applied) else outcome
+        numbers[_TALLY[type(counted)]] += 1
+    return numbers
 
 
 def applied(*reports: Report) -> str:
@@ -277,44 +298,59 @@ def fallback_summary(reports: Sequence[Report], problem: Exception | None = None
     return f"{applied(*reports)}; the report cannot be {why}"
 
 
+_AGAIN: Final = "run the same command again"
+_PLAN_AGAIN: Final = "plan again, then apply with the new digest"
+_NOTHING_EXPECTED: Final = "The expected plan is already applied, or these files lack the change."
+
+
 def conclusion(report: Report) -> list[str]:
     """Return whether the result was verified, the meaning of the exit code, and the next step.
 
     On success only the first.
     """
-    first = "Not read back after the last write: run plan to see the live webhooks."
-    if not report.plan.operations:
-        first = summary(report.plan)
-    elif not report.writes:
-        done = ": each applied change had already been made" if report.applied else ""
-        first = f"Nothing was written{done}."
-    elif report.verified:
-        first = "Read back and compared after the last write."
-    code, again = report.exit_code, "run the same command again to finish"
-    if report.plan_command is not None:
-        again = "plan again, then apply with the new digest"
-        if not report.plan.operations:
-            first += " The expected plan is already applied, or these files lack the change."
-    meaning = f"incomplete: {again}"
-    if code is ExitCode.OK:
+    first = _verification(report)
+    if report.exit_code is ExitCode.OK:
         return [first]
+    return [first, f"Exit {int(report.exit_code)}: {_meaning(report)}."]
+
+
+def _verification(report: Report) -> str:
+    """Return whether something was written, and read back."""
+    if not report.plan.operations:
+        text = summary(report.plan)
+        return text if report.plan_command is None else f"{text} {_NOTHING_EXPECTED}"
+    if not report.writes:
+        done = ": each applied change had already been made" if report.applied else ""
+        return f"Nothing was written{done}."
+    if report.verified:
+        return "Read back and compared after the last write."
+    return "Not read back after the last write: run plan to see the live webhooks."
+
+
+def _meaning(report: Report) -> str:
+    """Return the meaning of an exit code other than 0, and the next step."""
+    code, again = report.exit_code, _AGAIN
+    finish = f"{_AGAIN} to finish"
+    if report.plan_command is not None:
+        again = finish = _PLAN_AGAIN
     if report.stopped is not None:
-        meaning = f"stopped by a signal: {again}"
         if report.complete:
-            meaning = "stopped by a signal, after every change was applied"
-    elif report.outcomes and not report.problem and _contradicted(report):
-        meaning = "CloudTruth does not show what was sent, see above"
-    elif report.complete:
-        meaning = f"{plural(len(report.plan.unapplied), 'declaration')} not applied, see above"
-    elif report.needs_review and not report.problem:
-        meaning = "skipped operations need a review: plan again and have the new plan reviewed"
-    elif code is ExitCode.DENIED:
-        meaning = "the API key lacks permission"
-    elif code is ExitCode.FAILED and (report.problem or tally(report)["failed"]):
-        meaning = "failed, see above"
-    elif code is ExitCode.FAILED:
-        meaning = f"the live webhooks changed since the plan: {again.removesuffix(' to finish')}"
-    return [first, f"Exit {int(code)}: {meaning}."]
+            return "stopped by a signal, after every change was applied"
+        return f"stopped by a signal: {finish}"
+    if not report.problem:
+        if _contradicted(report):
+            return "CloudTruth does not show what was sent, see above"
+        if report.complete:
+            return f"{plural(len(report.plan.unapplied), 'declaration')} not applied, see above"
+        if report.needs_review:
+            return "skipped operations need a review: plan again and have the new plan reviewed"
+    if code is ExitCode.DENIED:
+        return "the API key lacks permission"
+    if code is not ExitCode.FAILED:
+        return f"incomplete: {finish}"
+    if report.problem or tally(report)["failed"]:
+        return "failed, see above"
+    return f"the live webhooks changed since the plan: {again}"
 
 
 def next_command(report: Report) -> str:
@@ -334,7 +370,10 @@ def _contradicted(report: Report) -> bool:
 def limited(findings: Iterable[Finding], limit: int = 100) -> tuple[list[Finding], list[str]]:
     """Return the most severe findings by position, and a line with the number of others, if any."""
     severities = tuple(Severity)
-    ranked = sorted(findings, key=lambda each: (severities.index(each.severity), *sort_key(each)))
+    ranked = sorted(
+        findings,
+        key=lambda finding: (severities.index(finding.severity), *sort_key(finding)),
+    )
     left = len(ranked) - limit
     more = [f"and {plural(left, 'more finding')}"] if left > 0 else []
     return sorted(ranked[:limit], key=sort_key), more
@@ -342,9 +381,14 @@ def limited(findings: Iterable[Finding], limit: int = 100) -> tuple[list[Finding
 
 def finding_counts(findings: tuple[Finding, ...]) -> str:
     """Return the number of findings of each severity."""
-    severities = [each.severity for each in findings]
-    counted = ((severities.count(each), str(each)) for each in Severity)
-    return ", ".join(plural(number, noun) for number, noun in counted if number)
+    numbers = Counter(finding.severity for finding in findings)
+    return ", ".join(
+        plural(numbers[severity], severity) for severity in Severity if numbers[severity]
+    )
+
+
+_Edit: TypeAlias = tuple[str, str, Plan]
+"""An edit: its purpose, its text, and the plan that it leads to, as far as guards check it."""
 
 
 def unblocking(plan: Plan, view: View, total: int | None = None) -> Iterator[tuple[str, str]]:
@@ -357,7 +401,7 @@ def unblocking(plan: Plan, view: View, total: int | None = None) -> Iterator[tup
     if not plan.blocked:
         return
     number = plan.counted_deletes if total is None else total
-    if all(each.rule != "allow-deletes-differs" for each in plan.blocked):
+    if all(finding.rule != ALLOW_DELETES_DIFFERS for finding in plan.blocked):
         for purpose, text, changed in _edits(plan, view):
             if prose(text) == text and not any(guard(changed)):
                 yield purpose, text
@@ -381,49 +425,61 @@ def apply_command(view: View, *option: str, command: str = "apply") -> str:
     return prose(shlex.join(["webhooks", command, *saved, *others, *option]))
 
 
-def _edits(plan: Plan, view: View) -> Iterator[tuple[str, str, Plan]]:
-    """Yield edits: purpose, text, and the plan after the edit, as far as guards check it."""
-    undeclared = [each for each in plan.deletes if each.reason is Reason.NOT_DECLARED]
-    others = tuple(each for each in plan.operations if each.reason is not Reason.NOT_DECLARED)
-    without = plan._replace(operations=others)
-    declared = {name for other in plan.elsewhere for name in other.names}
-    remaining = tuple(
-        each
-        for each in plan.operations
-        if each.reason is not Reason.NOT_DECLARED or each.name not in declared
-    )
-    if any(other.state is FileState.NOT_READ for other in plan.elsewhere):
-        yield "read the other files, too", plan.read_both, plan._replace(operations=remaining)
-    if gone := [other.file for other in plan.elsewhere if other.state is FileState.GONE]:
-        restore = shlex.join(["git", "checkout", "HEAD", "--", *gone])
-        yield "restore the files", restore, plan._replace(operations=remaining)
+def _edits(plan: Plan, view: View) -> Iterator[_Edit]:
+    """Yield edits, the smallest first."""
+    yield from _file_edits(plan)
+    undeclared = [delete for delete in plan.deletes if delete.reason is Reason.NOT_DECLARED]
+    without = _without(plan, plan.undeclared)
     yield (
         "keep undeclared webhooks (in each file that prunes, replacing its `prune` if it has one)",
         "prune: false",
         without,
     )
-    globs = list(dict.fromkeys(escape(each.name) for each in undeclared))
-    if 0 < len(globs) <= _MAX_NAMES and all(0 < len(each) <= MAX_GLOB for each in globs):
-        names = {each.name for each in undeclared}
-        ignored = len(undeclared) + sum(each.name in names for each in plan.kept)
+    globs = list(dict.fromkeys(escape(delete.name) for delete in undeclared))
+    if 0 < len(globs) <= _MAX_NAMES and all(0 < len(glob) <= MAX_GLOB for glob in globs):
+        ignored = len(undeclared) + sum(kept.name in plan.undeclared for kept in plan.kept)
+        numbers = plan.counts._replace(in_scope=plan.counts.in_scope - ignored)
         yield (
             "ignore undeclared webhooks (in the file; add them to its `ignore` if it has one)",
             f"ignore: {json.dumps(globs, ensure_ascii=False)}",
-            without._replace(in_scope_count=plan.in_scope_count - ignored),
+            without._replace(counts=numbers),
         )
-        command = ["webhooks", "export", *view.connection]
-        command += [word for each in globs for word in ("--only", each)]
+        only = [word for glob in globs for word in ("--only", glob)]
+        command = ["webhooks", "export", *view.connection, *only, "-o", "undeclared.yaml"]
         # An export names its organization; then files that name none need the option.
         name = quote(shlex.quote(plan.organization.name))
+        numbers = plan.counts._replace(any_declared=True, any_declared_live=True)
         yield (
             f"declare undeclared webhooks (in a new file; use it with --file and --organization "
             f"{name})",
-            shlex.join([*command, "-o", "undeclared.yaml"]),
-            without._replace(any_declared=True, any_declared_live=True),
+            shlex.join(command),
+            without._replace(counts=numbers),
         )
-    number = plan.counted_deletes
+    deletes = plan.counted_deletes
     yield (
         "raise the limit (in the file, replacing its `limits`)",
-        f"limits: {{max_deletes: {number}}}",
-        plan._replace(max_deletes=number),
+        f"limits: {{max_deletes: {deletes}}}",
+        plan._replace(counts=plan.counts._replace(max_deletes=deletes)),
     )
+
+
+def _file_edits(plan: Plan) -> Iterator[_Edit]:
+    """Yield how to read the files that declare webhooks to delete."""
+    declared = {name for other in plan.elsewhere for name in other.names}
+    without = _without(plan, declared)
+    if any(other.state is FileState.NOT_READ for other in plan.elsewhere):
+        yield "read the other files, too", plan.read_both, without
+    gone = [other.file for other in plan.elsewhere if other.state is FileState.GONE]
+    if gone:
+        restore = shlex.join(["git", "checkout", "HEAD", "--", *gone])
+        yield "restore the files", restore, without
+
+
+def _without(plan: Plan, names: Collection[str]) -> Plan:
+    """Return the plan without the deletes of undeclared webhooks with these names."""
+    operations = [
+        operation
+        for operation in plan.operations
+        if operation.reason is not Reason.NOT_DECLARED or operation.name not in names
+    ]
+    return plan._replace(operations=tuple(operations))

@@ -219,7 +219,7 @@ def _waiting(organization: Planned, base: Base) -> Iterator[int]:
         return
     drifted = [index for index, operation in enumerate(plan.operations) if _is_drift(operation)]
     if not recent.policy.scopes:  # the commit added the files
-        yield from () if plan.any_declared_live else drifted
+        yield from () if plan.counts.any_declared_live else drifted
         return
     secrets = {**gathered.secrets, **recent.literals, **recent.committed}
     earlier = gathered._replace(checked=gathered.checked._replace(desired=recent), secrets=secrets)

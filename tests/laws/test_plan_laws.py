@@ -326,7 +326,7 @@ def test_a_plan_is_blocked_whenever_it_deletes_more_than_the_limit(desired: Desi
     over = (
         len(counted) > limit
         if limit is not None
-        else len(counted) > 5 or len(counted) * 2 > result.in_scope_count
+        else len(counted) > 5 or len(counted) * 2 > result.counts.in_scope
     )
 
     assert not over or result.blocked

@@ -160,7 +160,7 @@ def make_plan(
 def blocking_guards(
     *, deletes: int = 0, in_scope: int = 20, allow_deletes: int | None = None, **more: Any
 ) -> tuple[Finding, ...]:
-    """Return the guards that block a plan of this many deletes; `more` are fields of Plan."""
+    """Return the guards that block a plan of this many deletes; `more` are fields of Counts."""
     found = make_plan(desired(), *(live_slack(f"w{n}", f"id-{n}") for n in range(deletes)))
     numbers: dict[str, Any] = {
         "any_declared": True,
@@ -168,5 +168,6 @@ def blocking_guards(
         "max_deletes": None,
         **more,
     }
-    found = found._replace(in_scope_count=in_scope, **numbers)
+    counts = found.counts._replace(in_scope=in_scope, **numbers)
+    found = found._replace(counts=counts)
     return tuple(guard(found, allow_deletes))

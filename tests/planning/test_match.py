@@ -48,7 +48,7 @@ def decisions(result: Plan) -> list[str]:
         why = f"{kept.reason} {kept.detail}".strip() + ", not applied" * kept.unapplied
         lines.append(f"keep {' '.join(each.id for each in kept.webhooks)} ({why})")
     lines += [f"unmanaged {each.webhooks[0].id} ({each.reason})" for each in result.unmanaged]
-    lines += [f"ignored {result.ignored_count}"] * bool(result.ignored_count)
+    lines += [f"ignored {result.counts.ignored}"] * bool(result.counts.ignored)
     return lines + [each.rule for each in result.notes]
 
 
@@ -275,7 +275,7 @@ def test_an_ignored_webhook_is_not_counted_in_scope() -> None:
 
     result = make_plan(desired(slack(id="id-1"), ignore=("manual-*",)), found)
 
-    assert (result.ignored_count, result.in_scope_count) == (1, 1)
+    assert (result.counts.ignored, result.counts.in_scope) == (1, 1)
 
 
 def test_deleting_one_of_two_pinned_webhooks_plans_to_create_it() -> None:
@@ -335,7 +335,7 @@ def test_a_webhook_that_may_have_the_missing_id_is_kept() -> None:
         (Reason.AMBIGUOUS, "id-9", PINNED[1].position)
     ]
     assert result.unapplied
-    assert make_plan(desired(*PINNED), *found.webhooks[1:]).any_declared_live
+    assert make_plan(desired(*PINNED), *found.webhooks[1:]).counts.any_declared_live
 
 
 def test_each_file_has_its_own_scope() -> None:
@@ -432,6 +432,6 @@ def test_only_ignores_errors_of_other_entries() -> None:
     found = live(live_slack("was", "id-1"), live_slack("was", "id-2"), live_slack("x", "id-3"))
     declaration = desired(slack("now", previously=("was",)), slack("x"), slack("pin", id="id-9"))
     part = make_plan(declaration, found, only=("x",))
-    assert (part.operations, part.kept, part.in_scope_count) == ((), (), 1)
+    assert (part.operations, part.kept, part.counts.in_scope) == ((), (), 1)
     with pytest.raises(ConfigurationError):
         make_plan(declaration, found, only=("was",))

@@ -54,7 +54,7 @@ def test_operations_are_sorted_by_name_and_id() -> None:
     assert [each.webhooks[0].id for each in result.unmanaged] == ["41", "42", "43"]
     assert {each.reason for each in result.unmanaged} == {Reason.OUT_OF_SCOPE}
     assert [[shot.id for shot in each.webhooks] for each in result.kept] == [["53", "54"]]
-    assert (result.live_count, result.in_scope_count, result.ignored_count) == (13, 10, 0)
+    assert (result.counts.live, result.counts.in_scope, result.counts.ignored) == (13, 10, 0)
 
 
 def test_the_sent_secrets_have_their_destinations() -> None:
@@ -77,7 +77,7 @@ def test_the_sent_secrets_have_their_destinations() -> None:
         SecretUse(reference=TOKEN_REF, webhook="c", field="token", destination="slack #c"),
         SecretUse(reference=TOKEN_REF, webhook="a", field="token", destination="slack #deploys"),
         SecretUse(reference=BEARER, webhook="b", field="token", destination="generic env HOOK"),
-        SecretUse(reference=HOOK, webhook="b", field="url", destination="generic env HOOK"),
+        SecretUse(HOOK, "b", "url", destination="generic env HOOK", is_resolved=False),
     )
 
 

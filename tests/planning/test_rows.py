@@ -170,7 +170,7 @@ def test_a_webhook_selected_by_its_new_name_is_in_scope() -> None:
 
     result = make_plan(declared, found, only=("new*",))
 
-    assert (len(result.operations), result.in_scope_count) == (2, 2)
+    assert (len(result.operations), result.counts.in_scope) == (2, 2)
 
 
 OLD_HOOK = live_generic("old")

@@ -29,6 +29,7 @@ from reconciler.planning.delivery import delivery_state
 from reconciler.planning.guards import guard
 from reconciler.planning.plan import (
     Attribution,
+    Counts,
     Create,
     Delete,
     Kept,
@@ -59,6 +60,7 @@ from reconciler.report import (
 )
 
 TOKEN = SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN")
+COUNTS = Counts(live=12, in_scope=9, files=2)
 ACME = Organization(id="o-1", name="Acme", role="ADMIN")
 DELETED = tuple(each for each in EVENT_TYPES if each.endswith("_deleted"))
 
@@ -129,9 +131,7 @@ def plan(
             if isinstance(ref, SecretRef)
         ),
         digest=plan_digest(origin, organization.id, chain.from_iterable(found)),
-        file_count=2,
-        in_scope_count=9,
-        live_count=12,
+        counts=COUNTS,
     )  # fmt: skip
     made = base._replace(**more)  # type: ignore[arg-type]
     return made._replace(blocked=tuple(guard(made)))
@@ -166,7 +166,7 @@ MIXED = plan(
     ABSENT,
     kept=(PROTECTED,),
     matched={str(number): OPS for number in range(6)},
-    ignored_count=2,
+    counts=COUNTS._replace(ignored=2),
     unmanaged=(Kept(webhooks=(live("by hand", "77"),), reason=Reason.OUT_OF_SCOPE),),
     not_shown=(("Ops", "token"), ("Audit", "token"), ("a", "token"), ("b", "token")),
 )

@@ -15,6 +15,7 @@ from reconciler.findings import Finding, Place, Position, Related
 from reconciler.kinds.events import EVENT_TYPES
 from reconciler.model import UNKNOWN, Organization, Scheme, SecretRef, Unknown, Webhook
 from reconciler.planning.plan import (
+    Counts,
     Create,
     Delete,
     FieldRemoved,
@@ -187,11 +188,7 @@ def plans(draw: st.DrawFn) -> Plan:
             "matched": st.dictionaries(texts, of_type(Webhook), max_size=2),
             "kept": few(kept),
             "unmanaged": few(any_of(Kept, webhooks=st.tuples(PLAIN[Snapshot]))),
-            **dict.fromkeys(
-                ("ignored_count", "file_count", "in_scope_count", "live_count"), counts
-            ),
-            **dict.fromkeys(("any_declared", "any_declared_live"), st.booleans()),
-            "max_deletes": st.none() | counts,
+            "counts": of_type(Counts),
             "notes": some_findings,
             "relaxed": some_findings,
             "not_shown": few(st.tuples(texts, texts)),

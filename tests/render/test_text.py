@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from reconciler.findings import Position, error
 from reconciler.kinds.events import EVENT_TYPES, compress, expand
+from reconciler.model import Scheme, SecretRef
 from reconciler.planning.plan import Create, SecretUse
 from reconciler.render import View
 from reconciler.render.layout import columns
 from reconciler.render.text import render_findings, render_plan, render_report
+from tests.planning.builders import desired, make_plan
 from tests.render.cases import ADDRESS, GENERIC, REPORTS, plan, slack
 
 
@@ -23,6 +26,15 @@ def test_a_url_is_shown_with_the_host_known_to_the_plan() -> None:
     )
     assert "+ Pager  generic https://x.test/***" in render_plan(plan(create, secrets=(use,)))
     assert "+ Pager  generic env HOOK_URL" in render_plan(plan(create, secrets=()))
+
+
+def test_a_secret_is_shown_with_its_destination_whatever_its_name() -> None:
+    """Only the webhook's name is shown for a URL whose host is not known."""
+    token = SecretRef(scheme=Scheme.ENV, name="HOOK")  # its name is part of that of the URL
+    webhook = replace(GENERIC, configuration={"url": ADDRESS, "token": token})
+    text = render_plan(make_plan(desired(webhook)))
+    assert "env HOOK  -> generic env HOOK_URL\n" in text
+    assert "env HOOK_URL  -> Pager\n" in text
 
 
 def test_a_name_is_never_wrapped() -> None:

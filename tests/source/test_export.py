@@ -292,7 +292,7 @@ def test_webhooks_that_a_file_cannot_declare_are_ignored(reason: str, found: Liv
 
     assert exported.left_out == ((found.name, reason),)
     assert f"# {reason}\n" in exported.text
-    assert plan(read_back(exported.text), organization, {}).ignored_count == 1
+    assert plan(read_back(exported.text), organization, {}).counts.ignored == 1
 
 
 def test_a_hidden_password_is_referenced() -> None:
