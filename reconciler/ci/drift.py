@@ -5,30 +5,46 @@ check cannot run.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
-from reconciler.ci.github import GitHub
+from reconciler.ci.github import GitHub, GitHubError
 from reconciler.ci.marker import COMMENT_CHARACTERS, MarkerKind, encode, find
-from reconciler.ci.organizations import environment_of, guarded
+from reconciler.ci.organizations import environment_of, guarded, subject_of_key
+from reconciler.ci.reviews import Merged, collect, merged_pulls, with_comments
 from reconciler.ci.run import JobResult, Run, reporting
 from reconciler.ci.validate import check, files_only, listed_environments
-from reconciler.errors import CredentialError, Interrupted, ReconcilerError
+from reconciler.errors import (
+    ConfigurationError,
+    CredentialError,
+    Interrupted,
+    ReconcilerError,
+    UsageError,
+)
 from reconciler.findings import Finding, warning
 from reconciler.planning.delivery import Delivery
+from reconciler.planning.drift import DriftReport
+from reconciler.planning.planner import PlanOptions
+from reconciler.planning.review import Review
 from reconciler.planning.run import RunPlan
 from reconciler.render import View
-from reconciler.render.markdown import code, code_block, render_error, render_run
+from reconciler.render.markdown import code, code_block, render_error
 from reconciler.render.quote import quote
 from reconciler.render.words import counts, delivery_error, plural
-from reconciler.workflow import Planned, Target, plan_all
+from reconciler.workflow import Planned, Target, plan_all, previous
+from reconciler.workflow.drift import Base, base_of, find_drift
+from reconciler.workflow.run import identify
 
 _MAX_FAILING: Final = 50
 """The maximum number of webhooks in the issue whose deliveries fail."""
 
 
 def drift(run: Run) -> JobResult:
-    """Plan, and open, edit or close the drift issue. Drift is not a failure of the run."""
+    """Find what changed live, and open, edit or close the drift issue.
+
+    Drift is not a failure of the run.
+    """
     try:
         sources = check(run)
         why = run.files_only_reason(sources)
@@ -36,48 +52,108 @@ def drift(run: Run) -> JobResult:
             reported = _failed_check(run, CredentialError(why.message, hint=why.hint))
             return reported if reported.findings else files_only(sources, why, status="skipped")
         with run.connect([Target(source) for source in sources]) as connected:
-            organizations = plan_all(connected)
+            # Before the plans: what is applied in between is then not taken for drift.
+            targets = identify(connected)
+            bases = _bases(run, targets)
+            planned = plan_all([_with_base(*pair) for pair in zip(targets, bases, strict=True)])
+        report = find_drift(planned, bases, named=run.paths).report
     except Interrupted:
         raise
     except ReconcilerError as problem:
         return _failed_check(run, problem)
-    result = guarded(run, organizations)
-    if len(sources) == 1 and result.problems and result.problems[0].problem is not None:
-        return _failed_check(run, result.problems[0].problem)
-    drifted = any(plan.operations or plan.unapplied for plan in result.plans)
-    findings: list[Finding] = []
+    plans = guarded(run, planned)
+    if len(sources) == 1 and plans.problems and plans.problems[0].problem is not None:
+        return _failed_check(run, plans.problems[0].problem)
+    ways = _ways_to_revert(run, planned, report)
+    report = report._replace(reverted_together=bool(ways))
+    result = JobResult(
+        status="drift" if report.remains else "no-drift",
+        plan=plans,
+        drift=report,
+        apply_options=run.inputs.apply_options,
+    )
     if run.github is None:
         message = "no GitHub token: the drift issue was not updated"
-        findings.append(warning("no-token", message, "pass github-token"))
-    else:
-        commands = _drift_commands(run, organizations) if drifted else []
-        _update_issue(run, run.github, result, commands, drifted=drifted)
-    return JobResult(status="drift" if drifted else "no-drift", findings=findings, plan=result)
+        return replace(result, findings=[warning("no-token", message, "pass github-token")])
+    _update_issue(run, run.github, result, ways)
+    return result
 
 
-def _drift_commands(run: Run, organizations: Sequence[Planned]) -> list[str]:
-    """Return the command that applies the files of each environment."""
-    results: dict[str, list[Planned]] = {}
+def _bases(run: Run, targets: Sequence[Target]) -> list[Base]:
+    """Return the previous configuration of each organization, and the reviews not applied yet."""
+    if run.github is None:
+        return [base_of(target.checked) for target in targets]
+    subjects = [subject_of_key(target) for target in targets]
+    try:
+        merged = merged_pulls(run, run.applied_branch or run.branch)
+        pulls = with_comments(run, merged, subjects)
+    except (GitHubError, UsageError) as problem:
+        advice = f" ({problem.hint})" if problem.hint else ""
+        unknown = f"the merged reviews cannot be read: {problem.message}{advice}"
+        return [Base(unknown=unknown) for _ in targets]
+    return [
+        _base(target, *collect(run, pulls, subject))
+        for target, subject in zip(targets, subjects, strict=True)
+    ]
+
+
+def _base(target: Target, reviews: Sequence[Merged], pending: Review) -> Base:
+    """Return the previous configuration, and what may not be applied yet.
+
+    The merge of the newest settled review was applied; later pushes may have had no review.
+    """
+    base = base_of(target.checked)._replace(merged=pending.operations)
+    settled = [review for review in reviews if review.operations and not review.pending]
+    if settled and base.commit:
+        applied = settled[0].pull.merge_commit
+        with suppress(ConfigurationError):
+            recent = previous((applied,), target.checked)
+            return base._replace(recent=recent, commit=f"{applied[:12]}..{base.commit}")
+    return base
+
+
+def _with_base(target: Target, base: Base) -> Target:
+    return target._replace(options=PlanOptions(previous=base.desired))
+
+
+def _ways_to_revert(run: Run, planned: Sequence[Planned], report: DriftReport) -> list[str]:
+    """Return the command that applies the files, for each environment with drift, as Markdown."""
     run = replace(run, environments=listed_environments(run))
-    for planned in organizations:
-        environment = environment_of(run, planned.target.source)
-        results.setdefault(environment, []).append(planned)
+    environments: dict[str, list[int]] = {}
+    for index, organization in enumerate(planned):
+        environment = environment_of(run, organization.target.source)
+        environments.setdefault(environment, []).append(index)
     # A schedule runs on the default branch.
     workflow = run.workflow.replace("drift", "apply")
     applying = replace(run, branch=run.applied_branch or run.branch, workflow=workflow)
-    commands = []
-    for environment, members in results.items():
-        name = environment if len(results) > 1 else ""
-        plans = RunPlan(tuple(planned.result for planned in members))
-        commands.append(replace(applying, environment=name).digest_command(plans))
-    return [command for command in commands if command is not None]
+    ways: list[str] = []
+    for environment, indexes in environments.items():
+        plans = RunPlan(tuple(planned[index].result for index in indexes))
+        drifts = [drift for i in indexes if (drift := report.organizations[i].value) is not None]
+        is_named = len(environments) > 1
+        command = replace(applying, environment=environment if is_named else "").digest_command(
+            plans
+        )
+        if command is None or not (report.unknown or any(drift.drifted for drift in drifts)):
+            continue
+        what = "To apply the files" if report.unknown else "To revert all changes"
+        if is_named:
+            what += f" in {code(quote(environment))}"
+        if not report.unknown and any(
+            drift.merged or drift.waiting or drift.not_applied for drift in drifts
+        ):
+            what += ", and also apply what is not applied yet"
+        if any(plan.blocked for plan in plans.plans):
+            what += ", although a guard blocks it"
+        ways.append(f"{what}:\n\n{code_block(command)}")
+    return ways
 
 
-def _update_issue(
-    run: Run, github: GitHub, result: RunPlan, commands: Sequence[str], *, drifted: bool
-) -> None:
-    """Write the drift issue, or close it."""
-    plans = result.plans
+def _update_issue(run: Run, github: GitHub, result: JobResult, ways: Sequence[str]) -> None:
+    """Write the drift issue, with the `ways` to revert all changes, or close it."""
+    assert result.plan is not None
+    assert result.drift is not None
+    plans = result.plan.plans
     all_failing = [webhook for plan in plans for webhook in plan.failing]
     failing = all_failing[:_MAX_FAILING]
     marker = run.marker(MarkerKind.DRIFT)
@@ -85,38 +161,44 @@ def _update_issue(
     existing = find(issues, marker)
     not_run = [issue for issue in issues if run.is_not_run(issue, "drift")]
     github.close_issues(not_run, f"Resolved: {run.link} checked for drift.")
-    if not drifted and not failing and not result.problems:
+    if not result.drift.remains and not failing and not result.plan.problems:
         compared = " in the compared fields" if any(plan.not_compared for plan in plans) else ""
         github.close_issues(existing, f"Resolved: {run.link} found no drift{compared}.")
         return
     known = dict(existing[0].marker.failing) if existing else {}
     since = {webhook.id: known.get(webhook.id) or _failed_at(webhook) for webhook in failing}
-    marker = marker._replace(digest=result.digest, failing=tuple(sorted(since.items())))
+    marker = marker._replace(digest=result.plan.digest, failing=tuple(sorted(since.items())))
     foot = _failing_text(all_failing, since)
     foot += f"\nFound by {run.link}. This issue closes when the next check finds no problem."
-    if drifted:
-        edit = code("webhooks drift --accept --only NAME")
-        foot += f" To keep a live change, run {edit} on a branch, and merge the edit."
-    if commands:
-        block = code_block("\n".join(commands))
-        foot += f" To apply the plan above:\n\n{block}"
+    if any(drift.drifted for drift in result.drift.drifts):
+        foot += (
+            " To accept a change, edit the files on a branch, with its command if there is one, "
+        )
+        foot += "and merge the edit."
+    foot += "".join(f"\n\n{way}" for way in ways)
     room = COMMENT_CHARACTERS - len(encode(marker)) - len(foot)
-    shown = render_run(result, View(limit=room, apply_options=None))
-    title = run.title(_drift_title(result, drifted=drifted))
-    github.issue(title, marker, f"{shown}{foot}\n", existing)
+    title = run.title(_drift_title(result.drift, result.plan))
+    github.issue(title, marker, f"{result.render('markdown', room)}{foot}\n", existing)
 
 
-def _drift_title(result: RunPlan, *, drifted: bool) -> str:
-    plans = result.plans
-    unapplied = sum(len(plan.unapplied) for plan in plans)
-    failing = sum(len(plan.failing) for plan in plans)
-    parts = [f"drift, {counts(*plans)}"] if drifted else []
+def _drift_title(report: DriftReport, plans: RunPlan) -> str:
+    drifted = [
+        drift.plan.select([index for webhook in drift.drifted for index in webhook.operations])
+        for drift in report.drifts
+    ]
+    unapplied = sum(len(drift.unapplied) for drift in report.drifts)
+    failing = sum(len(plan.failing) for plan in plans.plans)
+    parts = []
+    if report.unknown and report.remains:
+        parts.append(f"drift or changes of the files, {counts(*plans.plans)}")
+    elif report.remains:
+        parts.append(f"drift, {counts(*drifted)}")
     if unapplied:
         parts.append(f"{plural(unapplied, 'declaration')} not applied")
     if failing:
         parts.append(f"{plural(failing, 'webhook')} cannot deliver")
-    if result.problems:
-        parts.append(f"{plural(len(result.problems), 'organization')} not checked")
+    if plans.problems:
+        parts.append(f"{plural(len(plans.problems), 'organization')} not checked")
     return ", ".join(parts)
 
 

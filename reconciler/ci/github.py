@@ -27,6 +27,7 @@ _MAX_FILES: Final = 300
 """The maximum number of changed files that GitHub lists between two commits."""
 
 _CONTENTS: Final = "contents: read"
+_PULLS: Final = "pull-requests: read"
 _COMMENTS: Final = "pull-requests: write"
 _ISSUES: Final = "issues: write"
 _ISSUE: Final = re.compile(r"/([1-9][0-9]{0,9})\Z")
@@ -134,18 +135,18 @@ class GitHub:
         Reads only the 100 most recently updated closed pull requests.
         """
         query = {"state": "closed", "base": branch, "sort": "updated", "direction": "desc"}
-        pulls = map(Pull.read, islice(self._pages("/pulls", query, need=_COMMENTS), _PAGE))
+        pulls = map(Pull.read, islice(self._pages("/pulls", query, need=_PULLS), _PAGE))
         merged = [each for each in pulls if each.merged_at]
         return tuple(sorted(merged, key=lambda each: (each.merged_at, each.number), reverse=True))
 
     def open_pulls(self, branch: str) -> tuple[Pull, ...]:
         """Return the most recent 100 open pull requests to a branch."""
         query = {"state": "open", "base": branch}
-        return tuple(map(Pull.read, islice(self._pages("/pulls", query, need=_COMMENTS), _PAGE)))
+        return tuple(map(Pull.read, islice(self._pages("/pulls", query, need=_PULLS), _PAGE)))
 
     def pull(self, number: int) -> Pull:
         """Return a pull request."""
-        return Pull.read(self._object(f"/pulls/{number}", need=_COMMENTS))
+        return Pull.read(self._object(f"/pulls/{number}", need=_PULLS))
 
     def queue(self, branch: str) -> Mapping[str, int]:
         """Return the pull requests in a branch's merge queue, keyed by test commit."""
@@ -159,7 +160,7 @@ class GitHub:
 
     def comments(self, number: int) -> tuple[Post, ...]:
         """Return this workflow's comments on an issue or pull request, oldest first."""
-        return self._own_posts(f"/issues/{number}/comments", {}, need=_COMMENTS)
+        return self._own_posts(f"/issues/{number}/comments", {}, need=_PULLS)
 
     def open_issues(self) -> tuple[Post, ...]:
         """Return this workflow's open issues without pull requests, oldest first."""

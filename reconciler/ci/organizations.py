@@ -30,6 +30,15 @@ def subject_of(source: Source) -> Subject:
     return Subject(declared=source.files.organization or "")
 
 
+def subject_of_key(target: Target) -> Subject:
+    """Return an organization with what its key says of it, if that was read."""
+    declared, organization = subject_of(target.source), target.organization
+    if organization is None or target.connection is None:
+        return declared
+    origin = target.connection.api.origin
+    return declared._replace(origin=origin, id=organization.id, name=organization.name)
+
+
 def identified(targets: Sequence[Target]) -> list[Subject | ReconcilerError]:
     """Return the organization that each key belongs to, or why that is not known."""
     found: list[Subject | ReconcilerError] = []

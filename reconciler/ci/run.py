@@ -18,6 +18,7 @@ from reconciler.ci.github import GitHub, Pull, text_at
 from reconciler.ci.marker import NOT_RUN, Marker, MarkerKind, Post
 from reconciler.errors import ExitCode, ReconcilerError, UsageError
 from reconciler.findings import Finding, error, note, warning
+from reconciler.planning.drift import DriftReport
 from reconciler.planning.review import check_digest
 from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.render import FINDINGS_RENDERERS, RENDERERS, View
@@ -263,9 +264,10 @@ class JobResult:
 
     The texts show `findings` and what the run ended with: `problem`, the error because of which it
     failed; `report`, after an apply; `plan`; or only `heading`. If a report is incomplete,
-    `remaining` are the plans that can be applied by their digest. `status` is the output `result`
-    if these do not determine it; it is empty for a run that did not start. `extra_outputs` are
-    additional outputs.
+    `remaining` are the plans that can be applied by their digest. `drift` is shown instead of the
+    plans, with commands if there are `apply_options`. `status` is the output `result` if these do
+    not determine it; it is empty for a run that did not start. `extra_outputs` are additional
+    outputs.
     """
 
     status: str | None = None
@@ -274,6 +276,8 @@ class JobResult:
     plan: RunPlan | None = None
     report: RunReport | None = None
     remaining: RunPlan | None = None
+    drift: DriftReport | None = None
+    apply_options: tuple[str, ...] | None = None
     problem: ReconcilerError | None = None
     extra_outputs: Mapping[str, str] = field(default_factory=dict)
 
@@ -378,9 +382,11 @@ class JobResult:
         if self.findings:
             parts.append(renderer.render_findings(tuple(self.findings), View(limit=limit // 9)))
         shown = self.plan if self.report is None else self.remaining
-        if shown is not None and shown.plans:
-            room = limit - sum(len(each.encode("utf-8", "replace")) + 1 for each in parts)
-            view = View(limit=room, apply_options=None)
+        room = limit - sum(len(each.encode("utf-8", "replace")) + 1 for each in parts)
+        view = View(limit=room, apply_options=self.apply_options)
+        if self.drift is not None and self.drift.drifts:
+            parts.insert(place, renderer.render_drift(self.drift, view))
+        elif shown is not None and shown.plans:
             parts.insert(place, renderer.render_run(shown, view))
         # A log ends with the result, a summary starts with it.
         return "\n".join(parts if format == "markdown" else reversed(parts))

@@ -30,8 +30,9 @@ class OrganizationDrift(NamedTuple):
     """The drift of an organization whose files are `paths`.
 
     `not_applied` are the indexes of operations that only the files of this run plan, `waiting`
-    those that `commit` may have introduced, so that it may not be applied yet. `unapplied` are
-    declarations that cannot be applied because of a live webhook.
+    those that `commit` may have introduced, so that it may not be applied yet, and `merged` those
+    about webhooks with a merged review that is not applied yet. `unapplied` are declarations that
+    cannot be applied because of a live webhook.
     """
 
     plan: Plan
@@ -41,6 +42,7 @@ class OrganizationDrift(NamedTuple):
     not_applied: tuple[int, ...] = ()
     waiting: tuple[int, ...] = ()
     commit: str = ""
+    merged: tuple[int, ...] = ()
 
     @property
     def exists(self) -> bool:
@@ -60,7 +62,8 @@ class DriftReport(NamedTuple):
 
     `base` are the options that name the previous configuration. Without one, `unknown` is the
     reason why drift and edits cannot be told apart, and all operations are `not_applied`.
-    `accepted` means that the files have been edited.
+    `accepted` means that the files have been edited. With `reverted_together`, other commands than
+    one for each webhook revert the drift.
     """
 
     organizations: tuple[OrganizationResult[OrganizationDrift], ...]
@@ -68,6 +71,7 @@ class DriftReport(NamedTuple):
     base: tuple[str, ...] = ()
     unknown: str = ""
     accepted: bool = False
+    reverted_together: bool = False
 
     @property
     def drifts(self) -> tuple[OrganizationDrift, ...]:

@@ -20,6 +20,7 @@ from reconciler.render.words import apply_command, plural
 
 _KEPT = "Drift that neither an apply nor an edit resolves:"
 _NOT_APPLIED = "Changes of the files that are not applied yet:"
+_MERGED = "Waiting to be applied, from merged pull requests:"
 _UNKNOWN = "Differences that may be drift or changes of the files:"
 
 
@@ -85,6 +86,8 @@ def _block(
     revert = accept = ""
     if view.apply_options is not None and not (report.accepted and webhook.files):
         revert, accept = commands(report, organizations, webhook, view)
+    if report.reverted_together:
+        revert = ""
     return Block(
         organizations=tuple(quote(organization.name) for organization in organizations),
         rows=tuple(map(together, rows)),
@@ -123,18 +126,20 @@ def others(report: DriftReport, view: View) -> Iterator[Others]:
     """Yield the differences that are no drift, and those that no command resolves."""
     unapplied: list[tuple[str, Row]] = []
     not_applied: list[tuple[str, Row]] = []
+    merged: list[tuple[str, Row]] = []
     waiting: dict[str, list[tuple[str, Row]]] = {}
     for organization, drift, rows in _drifts(report):
         name = quote(organization.name)
         kept = drift.plan._replace(kept=drift.unapplied)
         unapplied += [(name, row) for row in other_rows(kept, PLAIN)]
         not_applied += [(name, rows[index]) for index in drift.not_applied]
+        merged += [(name, rows[index]) for index in drift.merged]
         if drift.waiting:
             waiting.setdefault(drift.commit, []).extend(
                 (name, rows[index]) for index in drift.waiting
             )
-    listed = [(_KEPT, unapplied), (_UNKNOWN if report.unknown else _NOT_APPLIED, not_applied)]
-    for title, pairs in listed:
+    differences = _UNKNOWN if report.unknown else _NOT_APPLIED
+    for title, pairs in ((_KEPT, unapplied), (differences, not_applied), (_MERGED, merged)):
         if pairs:
             yield Others(title, tuple(sections(equal_rows(pairs))))
     command = apply_command(view, "--base", "HEAD", command="drift")
@@ -154,6 +159,8 @@ def conclusion(report: DriftReport, view: View) -> Conclusion:
     """Return the number of webhooks that drifted, and how to accept all of it."""
     if report.unknown and report.remains:
         reason = f"Drift cannot be told from changes of the files: {prose(report.unknown)}."
+        if report.reverted_together:
+            return Conclusion((reason,))
         return Conclusion((reason, "Name the previous configuration with --base."))
     drifted = [webhook for drift in report.drifts for webhook in drift.drifted]
     number = len(drifted) + sum(len(drift.unapplied) for drift in report.drifts)
@@ -167,7 +174,8 @@ def conclusion(report: DriftReport, view: View) -> Conclusion:
         files = ", ".join(quote(diff.file) for diff in report.diffs)
         return Conclusion((count, f"Edited to accept {editable}: {files}."))
     way = f"Accept {editable} with `git apply` of this diff"
-    if view.apply_options is None:
+    # A command without names would also accept what only GitHub knows to wait.
+    if view.apply_options is None or any(drift.merged for drift in report.drifts):
         return Conclusion((count, f"{way}."))
     command = apply_command(view, "--accept", *report.base, command="drift")
     return Conclusion((count, f"{way}, or with this command:"), command)

@@ -206,7 +206,7 @@ def _organization_drift(
         )
     shown["unapplied"] = [_kept(kept) for kept in drift.unapplied]
     shown["not_applied"] = [operations[index] for index in drift.not_applied]
-    shown["waiting"] = [operations[index] for index in drift.waiting]
+    shown["waiting"] = [operations[index] for index in (*drift.waiting, *drift.merged)]
     return shown
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -30,7 +30,8 @@ from reconciler.planning.drift import (
     names_of,
 )
 from reconciler.planning.names import Globs
-from reconciler.planning.plan import Attribution, Operation, webhook_key
+from reconciler.planning.plan import Attribution, Create, Operation, OperationDigest, webhook_key
+from reconciler.planning.review import mentions
 from reconciler.planning.run import OrganizationResult
 from reconciler.source import files, write
 from reconciler.source.accept import Proposal, propose
@@ -70,13 +71,14 @@ class Base(NamedTuple):
     """The previous configuration of an organization, or why there is none.
 
     `recent` is that before `commit`, the last one that changed the files, whose changes may not be
-    applied yet.
+    applied yet. `merged` are the operations of merged reviews that are not applied yet.
     """
 
     desired: Desired | None = None
     unknown: str = ""
     recent: Desired | None = None
     commit: str = ""
+    merged: Collection[OperationDigest] = ()
 
 
 def base_of(checked: Checked, named: tuple[str, ...] = ()) -> Base:
@@ -192,16 +194,33 @@ def _classified(organization: Planned, base: Base, globs: Globs) -> Organization
     drift = OrganizationDrift(plan, organization.target.paths)
     if base.desired is None:
         return drift._replace(not_applied=tuple(listed), unapplied=plan.unapplied)
-    waiting = frozenset(_waiting(organization, base))
+    merged = _about(plan.operations, base.merged)
+    waiting = frozenset(_waiting(organization, base)) - merged
     declared = {webhook.name for webhook in base.desired.webhooks}
     return drift._replace(
         unapplied=tuple(
             kept for kept in plan.unapplied if kept.name in declared and globs.match(kept.name)
         ),
-        not_applied=tuple(index for index in listed if not _is_drift(plan.operations[index])),
+        not_applied=tuple(
+            index
+            for index in listed
+            if index not in merged and not _is_drift(plan.operations[index])
+        ),
         waiting=tuple(index for index in listed if index in waiting),
         commit=base.commit,
+        merged=tuple(index for index in listed if index in merged),
     )
+
+
+def _about(operations: Sequence[Operation], merged: Collection[OperationDigest]) -> frozenset[int]:
+    """Return the indexes of operations about webhooks that reviewed operations change."""
+    is_mentioned = mentions(merged)
+    indexes = set()
+    for index, operation in enumerate(operations):
+        key = None if isinstance(operation, Create) else operation.before.id
+        if is_mentioned(key, operation.name):
+            indexes.add(index)
+    return frozenset(indexes)
 
 
 def _is_drift(operation: Operation) -> bool:
@@ -241,7 +260,7 @@ def _proposals(
     drifted = [
         index
         for index, operation in enumerate(operations)
-        if _is_drift(operation) and index not in drift.waiting
+        if _is_drift(operation) and index not in (*drift.waiting, *drift.merged)
     ]
     for proposal in propose(drift.plan, drifted, live, checked.loaded, named):
         names = (name for index in proposal.operations for name in names_of(operations[index]))

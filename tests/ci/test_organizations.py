@@ -315,7 +315,8 @@ def test_drift_is_one_issue(three: Organizations) -> None:
     assert only(here.run("drift", "schedule", {})).outputs["result"] == "drift"
     (issue,) = here.github.issues
     assert issue["title"] == "CloudTruth webhooks: drift, 0 to create, 2 to update, 0 to delete"
-    assert "In 2 organizations: `Dev`, `Production`" in issue["body"]
+
+    assert "`Audit` in `Dev`, `Production`" in issue["body"]
     for environment in (DEFAULT, "eu"):
         (command,) = re.findall(rf"gh workflow run .* -f environment={environment}", issue["body"])
         assert here.follow(command).outputs["result"] == "applied"
