@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple, TypeAlias
 
-from reconciler.errors import ExitCode
+from reconciler.errors import BlockedError, ExitCode
 from reconciler.findings import Position
 from reconciler.planning.plan import Operation, Plan
 from reconciler.planning.run import OrganizationResult
@@ -21,8 +20,7 @@ NOT_CONVERGED: Final = "does-not-converge"
 """The code of an operation whose result is not what was sent."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Applied:
+class Applied(NamedTuple):
     """The operation was applied. `note` explains how, if not by a confirmed request of this run."""
 
     operation: Operation
@@ -38,8 +36,7 @@ class FieldMessage(NamedTuple):
     position: Position | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failed:
+class Failed(NamedTuple):
     """The operation was not applied, or the server stored other values.
 
     `code` is an error's code, or `does-not-converge` if the stored values differ from those sent;
@@ -53,8 +50,7 @@ class Failed:
     fields: tuple[FieldMessage, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Skipped:
+class Skipped(NamedTuple):
     """The operation was not attempted. `code` is stable; `message` is the reason."""
 
     operation: Operation
@@ -62,8 +58,7 @@ class Skipped:
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unconfirmed:
+class Unconfirmed(NamedTuple):
     """The run could not determine whether the operation was applied; the next run checks."""
 
     operation: Operation
@@ -144,6 +139,7 @@ class State(StrEnum):
     APPLIED = "applied"
     UNCHANGED = "unchanged"  # it was as declared
     INCOMPLETE = "incomplete"  # something may be written, and something is left
+    BLOCKED = "blocked"  # by a guard: nothing was written
     FAILED = "failed"  # nothing was written
     INTERRUPTED = "interrupted"
     NOT_STARTED = "not started"
@@ -199,7 +195,9 @@ def state_of(result: OrganizationResult[Report]) -> State:
     """Return what an apply did in one organization."""
     report = result.value
     if report is None:
-        return State.NOT_STARTED if result.problem is None else State.FAILED
+        if result.problem is None:
+            return State.NOT_STARTED
+        return State.BLOCKED if isinstance(result.problem, BlockedError) else State.FAILED
     if report.stopped is not None:
         return State.INTERRUPTED
     if report.exit_code is ExitCode.OK:

@@ -198,14 +198,22 @@ class Session:
             self.console.info(RENDERERS["text"]().render_findings(tuple(findings), view))
 
     def show_problems(self, results: Sequence[OrganizationResult[Any]]) -> None:
-        """Print the problems of organizations. Raises that of the only organization of the run."""
-        if len(results) == 1 and results[0].problem is not None:
-            raise results[0].problem
-        if any(result.problem is not None for result in results):
-            from reconciler.render.combined import problems  # most runs have none
+        """Print the problems of organizations.
 
-            for problem in problems(results):
-                self.console.error(problem)
+        Raises that of the only organization of the run, which has no result then; as JSON, the
+        result is a document that contains the problem.
+        """
+        failed = [result for result in results if result.problem is not None]
+        if not failed:
+            return
+        if len(results) == 1:
+            problem = failed[0].problem
+            if problem is not None and self.options.get("format") != "json":
+                raise problem
+        from reconciler.render.combined import problems  # most runs have none
+
+        for problem in problems(results):
+            self.console.error(problem)
 
     def show(self, text: str, *, failed: bool = False, to_stderr: bool = False) -> None:
         """Print a result. With --quiet only failures and documents are printed.

@@ -21,7 +21,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from reconciler.errors import (
@@ -296,8 +296,7 @@ def _delete_misnamed(
             left = f"it may still exist, with the id {created.id}"
         except ApiError:
             pass
-    return replace(
-        outcome,
+    return outcome._replace(
         message=f"{outcome.message}; {left}",
         hint="declare the name as CloudTruth stores it",
     )
@@ -389,7 +388,7 @@ def confirm_created(
             message = f"{note}, but sending its hidden configuration again failed: {error.message}"
             command = f"--resend-secret {shlex.quote(operation.name)}"
             hint = f"apply again with {command}"
-            return replace(failed(operation, error), message=message, hint=hint)
+            return failed(operation, error)._replace(message=message, hint=hint)
         run.ledger.count_write()
         note = f"{note}; its configuration is hidden and was sent again"
     return Applied(operation=operation, id=webhook.id, note=note)

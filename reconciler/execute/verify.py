@@ -12,7 +12,6 @@ The verification also removes duplicates, which a lost response or a concurrent 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final, NamedTuple
 
 from reconciler.errors import AmbiguousWriteError, ApiError, IncompleteListingError
@@ -121,7 +120,7 @@ def _reassign(gone: LiveWebhook, kept: LiveWebhook, listing: Listing, run: Run) 
             if listing.compare(operation, kept).differing:
                 run.ledger.correct(index, name_conflict(operation, kept.id))
             else:
-                run.ledger.correct(index, replace(outcome, id=kept.id))
+                run.ledger.correct(index, outcome._replace(id=kept.id))
 
 
 def _unconfirmed(listing: Listing, run: Run) -> Waiting:
@@ -161,7 +160,7 @@ def _verified(outcome: Outcome, webhook: LiveWebhook | None, run: Run) -> Applie
     operation = outcome.operation
     id_ = _id(outcome) if webhook is None else webhook.id
     if isinstance(outcome, Applied):
-        return replace(outcome, id=id_)
+        return outcome._replace(id=id_)
     note = "confirmed by the final verification"
     if isinstance(operation, Create) and webhook is not None:
         return confirm_created(operation, webhook, note, run)

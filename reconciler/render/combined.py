@@ -125,37 +125,50 @@ def _together(plans: Sequence[tuple[str, Plan]]) -> Plan:
     )
 
 
-def combine_reports(run: RunReport, *, only_failed: bool = False) -> tuple[Section, ...]:
-    """Combine the outcomes of a run: those that were not applied first, then the most frequent.
+class CombinedReports(NamedTuple):
+    """The parts of the reports of several organizations.
+
+    `outcomes` and the declarations that are `unapplied` are in sections, `notes` are findings.
+    """
+
+    outcomes: tuple[Section, ...]
+    unapplied: tuple[Section, ...]
+    notes: tuple[Finding, ...]
+
+
+def combine_reports(run: RunReport, *, only_failed: bool = False) -> CombinedReports:
+    """Combine the reports of a run: what was not applied first, then the most frequent outcomes.
 
     With `only_failed`, leave out applied operations.
     """
     groups: dict[Hashable, tuple[list[Row], list[str]]] = {}
     failed: set[Hashable] = set()
+    plans: list[tuple[str, Plan]] = []
     for result in run.organizations:
         report = result.value
         if report is None:
             continue
+        name = quote(result.name)
+        plans.append((name, report.plan))
         rows = [(outcome_row(each), isinstance(each, Applied)) for each in report.outcomes]
         rows += [(duplicate_row(each), True) for each in report.duplicates_removed]
-        rows += [(row, False) for row in other_rows(report.plan, PLAIN)]
         for row, is_applied in rows:
             if is_applied and only_failed:
                 continue
             key = row._replace(place="")
             members, names = groups.setdefault(key, ([], []))
             members.append(row)
-            names.append(quote(result.name))
+            names.append(name)
             if not is_applied:
                 failed.add(key)
     order = sorted(groups, key=lambda key: (key not in failed, -len(groups[key][1])))
-    return tuple(sections((tuple(groups[key][1]), together(groups[key][0])) for key in order))
-
-
-def notes_of(run: RunReport) -> tuple[Finding, ...]:
-    """Return the notes of the plans that were applied."""
-    return _findings(
-        (quote(report.plan.organization.name), report.plan.notes) for report in run.reports
+    outcomes = sections((tuple(groups[key][1]), together(groups[key][0])) for key in order)
+    # A plan with operations was printed before the apply, with its notes.
+    is_shown = any(plan.operations for _, plan in plans)
+    return CombinedReports(
+        outcomes=tuple(outcomes),
+        unapplied=tuple(sections(_unapplied(plans))),
+        notes=() if is_shown else _findings((name, plan.notes) for name, plan in plans),
     )
 
 

@@ -7,7 +7,6 @@ Text is ASCII, with everything else escaped, so that terminals and logs interpre
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 
 from reconciler import __version__
 from reconciler.checks import Checklist, Section, Status
@@ -110,8 +109,7 @@ def _kept(kept: Kept) -> Tree:
 def _outcome(outcome: Outcome) -> Tree:
     name = type(outcome).__name__.lower()
     summary = operation_summary(outcome.operation)
-    shown = {each.name: plain(getattr(outcome, each.name)) for each in fields(outcome)}
-    del shown["operation"]
+    shown = {key: plain(value) for key, value in outcome._asdict().items() if key != "operation"}
     return {"outcome": name, **summary, **shown, "id": shown.get("id") or summary["id"]}
 
 
@@ -183,7 +181,7 @@ def _organization_drift(
     shown: Tree = {
         "name": organization.name,
         "files": list(organization.files),
-        "problem": None if problem is None else problem.code,
+        "error": None if problem is None else error_tree(problem),
     }
     if drift is None:
         return {**shown, "drifted": [], "unapplied": [], "not_applied": [], "waiting": []}

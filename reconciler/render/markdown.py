@@ -20,7 +20,7 @@ from reconciler.planning.drift import DriftReport
 from reconciler.planning.plan import Plan
 from reconciler.planning.run import RunPlan
 from reconciler.render import PLAIN, View, words
-from reconciler.render.combined import Change, Pair, combine, problems
+from reconciler.render.combined import Change, Pair, combine, combine_reports, problems
 from reconciler.render.quote import prose, quote
 from reconciler.render.rows import (
     FieldLine,
@@ -81,16 +81,45 @@ def render_run(run: RunPlan, view: View = PLAIN) -> str:
 
 
 def render_run_report(run: RunReport, view: View = PLAIN) -> str:
-    """Render the report of each organization, and their totals if there are several."""
-    limit = None if view.limit is None else view.limit // max(1, len(run.reports))
-    texts = [render_report(report, view._replace(limit=limit)) for report in run.reports]
-    if len(run.organizations) > 1:
-        reasons = [
-            f"{reason}: {', '.join(map(code, names))}."
-            for reason, names in words.not_as_declared(run).items()
-        ]
-        texts.append("\n\n".join([*reasons, *words.run_result(run)]) + "\n")
-    return "\n".join(texts)
+    """Render the outcomes of several organizations: equal ones once, and the totals last.
+
+    A single report is rendered as it is.
+    """
+    if len(run.organizations) == 1 and run.reports:
+        return render_report(run.reports[0], view)
+    combined = combine_reports(run)
+    count = words.plural(len(run.organizations), "organization")
+    is_planned = any(report.plan.operations for report in run.reports)
+    title = words.applied(*run.reports) if is_planned else "no changes"
+    head = [f"### CloudTruth webhooks for {count}: {title}", ""]
+    for result in run.organizations:
+        if result.value is not None and result.value.problem:
+            name, problem = code(quote(result.name)), code(prose(result.value.problem))
+            head.append(f"- **Problem** in {name}: {problem}")
+    rows: list[str] = []
+    for section in combined.outcomes:
+        rows += [*_organizations(section.organizations), *_OUTCOMES]
+        rows += map(_outcome_row, section.rows)
+    unapplied = (
+        (section.organizations, row) for section in combined.unapplied for row in section.rows
+    )
+    return _fit(
+        view,
+        head=head,
+        table=(),
+        rows=[*rows, *_tables(unapplied)],
+        after=_findings(combined.notes),
+        foot=[line for text in _run_result(run) for line in ("", text)],
+    )
+
+
+def _run_result(run: RunReport) -> list[str]:
+    """Return which organizations are not as declared and why, the next step, and the totals."""
+    reasons = [
+        f"{reason}: {', '.join(map(code, names))}."
+        for reason, names in words.not_as_declared(run).items()
+    ]
+    return [*reasons, *words.run_result(run)]
 
 
 def render_report(report: Report, view: View = PLAIN) -> str:

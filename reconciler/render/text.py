@@ -118,16 +118,9 @@ def render_run_report(run: RunReport, view: View = PLAIN) -> str:
     """
     if len(run.organizations) == 1 and run.reports:
         return render_report(run.reports[0], view)
-    from reconciler.render.combined import (
-        combine_reports,
-        notes_of,
-    )  # most runs have one organization
+    from reconciler.render.combined import combine_reports  # most runs have one organization
 
-    sections = combine_reports(run, only_failed=view.verbosity < 0)
-    notes: Sequence[str] = ()
-    if not any(report.plan.operations for report in run.reports):
-        # A plan with operations was printed before the apply.
-        notes = _blocks(notes_of(run), view)
+    combined = combine_reports(run, only_failed=view.verbosity < 0)
     problems = [
         f"{paint('Problem:', 'error', view.color)} {quote(result.name)}: "
         f"{prose(result.value.problem)}"
@@ -140,7 +133,9 @@ def render_run_report(run: RunReport, view: View = PLAIN) -> str:
         for line in flow(_listed(names, end="."), start=f"{reason}:", indent=2, width=view.width)
     ]
     end = [*_paragraphs(problems, view), *reasons, *_paragraphs(words.run_result(run), view)]
-    return _joined(*(_section(section, view) for section in sections), notes, end)
+    sections = (*combined.outcomes, *combined.unapplied)
+    shown = (_section(section, view) for section in sections)
+    return _joined(*shown, _blocks(combined.notes, view), end)
 
 
 def _section(section: Section, view: View) -> list[str]:

@@ -152,10 +152,11 @@ def run_result(run: RunReport) -> list[str]:
 def _reason(state: State, result: OrganizationResult[Report]) -> str:
     """Return why an organization is not as declared."""
     title = str(state).capitalize()
+    if state in (State.BLOCKED, State.NOT_STARTED):
+        return title
     if result.problem is not None:
         return f"{title} ({result.problem.code})"
-    if result.value is None:
-        return title
+    assert result.value is not None
     return f"{title} ({applied(result.value)})"
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from typing import NamedTuple, TypeAlias
 
 from reconciler.errors import (
@@ -416,4 +415,4 @@ def _placed(outcome: Outcome, declared: Loaded) -> Outcome:
         each._replace(position=declared.position(declared.place(webhook.file, (*at, *each.path))))
         for each in outcome.fields
     )
-    return replace(outcome, fields=fields)
+    return outcome._replace(fields=fields)

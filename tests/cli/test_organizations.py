@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -91,16 +92,16 @@ def test_an_apply_stops_at_the_first_failure_without_keep_going(run: Run, tmp_pa
     expect(
         run("apply -f orgs --yes"),
         5,
-        "Failed (blocked): Acme.\nNot started: Globex.\n2 organizations",
+        "Blocked: Acme.\nNot started: Globex.\n2 organizations",
     )
     done = run("apply -f orgs --yes --keep-going")
     expect(
         done,
         7,
         "1 created",
-        "Failed (blocked): Acme.\nApplied 1 of 1 change",
+        "Blocked: Acme.\nApplied 1 of 1 change",
         "Exit 7: incomplete",
-        "\n2 organizations: 1 applied, 1 failed.",
+        "\n2 organizations: 1 applied, 1 blocked.",
     )
 
 
@@ -116,6 +117,12 @@ def test_an_apply_stops_at_the_first_failure_without_keep_going(run: Run, tmp_pa
             {},
             5,
             "): the plan is blocked: nothing was written",
+        ),
+        (
+            "api_key: {env: GLOBEX_KEY}\ndefaults: {configuration: {token: {env: NONE}}}",
+            {},
+            3,
+            "secrets to send are not available: env NONE",
         ),
     ],
 )
@@ -138,12 +145,48 @@ def test_keep_going_continues_after_every_error_of_one_organization(
         profile = profile.replace("profiles: {", f"profiles: {{default: {{api_key: {keyed}}}, ")
         write(tmp_path, {".config/cloudtruth/cli.yml": profile})
     named = "Globex (orgs/Globex.yaml"
-    done = run("apply -f orgs --yes --deadline 5", **more)
+    state = "blocked" if code == 5 else "failed"
+    line = "apply -f orgs --yes --deadline 5"
+    done = run(line, **more)
     expect(done, code, expected, named, "Not started: Acme, Initech.", "--keep-going continues")
+    rest = dict.fromkeys(("Acme", "Initech"), "not started")
+    expect_report(run(f"{line} {JSON}", **more), tmp_path, code, {**rest, "Globex": state})
     assert len(both.writes()) == before
-    done = run("apply -f orgs --yes --keep-going --deadline 5", **more)
-    expect(done, 7, expected, named, "3 organizations: 1 applied, 1 unchanged, 1 failed.")
+    done = run(f"{line} --keep-going", **more)
+    expect(done, 7, expected, named, f"3 organizations: 1 applied, 1 unchanged, 1 {state}.")
     assert len(both.writes()) == before + 1
+    rest = dict.fromkeys(("Acme", "Initech"), "unchanged")
+    done = run(f"{line} --keep-going {JSON}", **more)
+    expect_report(done, tmp_path, code, {**rest, "Globex": state})
+    alone = "apply -f orgs/Globex.yaml --yes --deadline 5"
+    expect_report(run(f"{alone} {JSON}", **more), tmp_path, code, {"Globex": state})
+    report = (tmp_path / "r.json").read_text()
+    (tmp_path / "r.json").unlink()
+    expect(run(f"{alone} --report r.json", **more), code, expected.removeprefix("): "))
+    assert (tmp_path / "r.json").read_text() == report
+    planned = run("plan orgs --format json --deadline 5", **more)
+    totals = json.loads(planned.out)["totals"]
+    if "secret" not in expected:  # a plan works without the values
+        assert (planned.code, totals[state], totals["unchanged"]) == (code, 1, 2)
+    done = run(f"{line} --format markdown --keep-going", **more)
+    expect(done, code, f": `Globex`.\n\n3 organizations: 2 unchanged, 1 {state}.")
+
+
+JSON = "--format json --report r.json"
+
+
+def expect_report(done: Done, folder: Path, code: int, states: dict[str, str]) -> None:
+    """Check that exit code, printed and written report, and its totals agree."""
+    report = json.loads(done.out)
+    assert (done.code, report["exit_code"]) == (code, code)
+    assert json.loads((folder / "r.json").read_text()) == report
+    assert {
+        each["organization"]["name"]: each["state"] for each in report["organizations"]
+    } == states
+    totals = report["totals"]
+    assert totals.pop("organizations") == len(states)
+    numbers = Counter(state.replace(" ", "_") for state in states.values())
+    assert {state: number for state, number in totals.items() if number} == numbers
 
 
 def test_a_plan_file_a_digest_and_a_report_cover_the_run(run: Run, tmp_path: Path) -> None:

@@ -13,9 +13,11 @@ import pytest
 
 from reconciler.api.wire import live_webhook
 from reconciler.errors import ExitCode, ReconcilerError
+from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
+from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.render import RENDERERS, View
-from reconciler.workflow import Inputs, gather, load, plan, previous
+from reconciler.workflow import Inputs, gather, load_all, plan, previous
 from tests.execute.world import memory
 
 HERE = Path(__file__).parent
@@ -30,8 +32,10 @@ def outputs(folder: Path) -> dict[str, str]:
     inputs = Inputs(directory=folder, environ=options.get("environ", {}), stdin=bytes)
     live = json.loads((folder / "live.json").read_text("utf-8"))["results"]
     api = memory(*map(live_webhook, live))
+    source = None
     try:
-        checked = load(inputs)
+        (source,) = load_all(inputs)
+        checked = source.checked
         before = previous((options["base"],), checked) if "base" in options else None
         chosen = PlanOptions(
             only=tuple(options.get("only", ())),
@@ -47,6 +51,9 @@ def outputs(folder: Path) -> dict[str, str]:
         shown = {
             name: RENDERERS[form]().render_error(error, view) for form, name in FORMATS.items()
         }
+        if source is not None:  # a problem of an organization does not replace the document
+            result = OrganizationResult[Plan](source.name, source.files.paths, problem=error)
+            shown[FORMATS["json"]] = RENDERERS["json"]().render_run(RunPlan((result,)))
         return {**shown, "exit": f"{int(error.exit_code)}\n"}
     view = View(
         key_source="CLOUDTRUTH_API_KEY",

@@ -254,9 +254,9 @@ REJECTED = Failed(
         FieldMessage(path=(), message="Nope."),
     ),
 )
-DENIED = replace(REJECTED, code="permission-denied", fields=(), hint=None)
+DENIED = REJECTED._replace(code="permission-denied", fields=(), hint=None)
 RENAMED, CREATED = Applied(operation=RENAME, id="7"), Applied(operation=CREATE, id="99")
-DRIFTED = replace(CREATED, operation=replace(CREATE, attribution=Attribution.DRIFT))
+DRIFTED = CREATED._replace(operation=replace(CREATE, attribution=Attribution.DRIFT))
 
 
 def skipped(operation: Operation, code: str, message: str) -> Skipped:

@@ -69,25 +69,26 @@ def run(session: Session, report: str | None, format: str, keep_going: bool, **o
         )
     try:
         result = _apply(session, target, own, keep_going=keep_going)
-        session.show_problems(result.organizations)
     except (Exception, KeyboardInterrupt) as problem:
         if report is not None and not isinstance(problem, UsageError):
             _write(session, target, RENDERERS["json"]().render_error(translate(problem)))
         raise
+    code = result.exit_code
+    if report is not None:
+        document = _rendered(session, result, "json", PLAIN)
+        if document is None or not _write(session, target, document):
+            code = max(code, ExitCode.PARTIAL if result.writes else ExitCode.FAILED)
+    session.show_problems(result.organizations)
     shown = _rendered(session, result, format, session.view())
     if shown is not None:
         session.show(shown, failed=result.exit_code != 0, to_stderr=report == "-")
-    if console.failed:
+    if console.failed and report != "-":
         console.message("error", fallback_summary(result.reports))
         console.failed = False  # the exit code is that of the apply
     states = [state_of(each) for each in result.organizations]
     if State.NOT_STARTED in states and result.stopped is None and own["expect_digest"] is None:
         console.message("note", "--keep-going continues with the next organization if one fails")
-    if report is not None:
-        document = _rendered(session, result, "json", PLAIN)
-        if document is None or not _write(session, target, document):
-            return max(result.exit_code, ExitCode.PARTIAL if result.writes else ExitCode.FAILED)
-    return result.exit_code
+    return code
 
 
 def _apply(

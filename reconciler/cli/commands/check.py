@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from reconciler import workflow
 from reconciler.api.origin import Credential, Network, Origin
-from reconciler.checks import Checklist, Section, unknown
+from reconciler.checks import Checklist, Section, fail, unknown
 from reconciler.cli.connection import Progress, connected_all, only_target
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
@@ -23,6 +23,7 @@ from reconciler.findings import has_errors
 from reconciler.model import Live, LiveWebhook, Secret
 from reconciler.planning.names import Globs, require_matches
 from reconciler.planning.run import OrganizationResult
+from reconciler.render.quote import quote
 
 if TYPE_CHECKING:
     from reconciler.api.transport import Transport
@@ -97,9 +98,22 @@ def run(
     if len(results) == 1:
         cases = [case._replace(organization=None) for case in cases]
     notes = () if cases else ("There is no webhook to check.",)
-    checklist = Checklist("check", (*check(cases, proof), *posted), notes)
+    sections = (*_unread(results), *check(cases, proof), *posted)
+    code = session.show_checks(Checklist("check", sections, notes), format)
     codes = [result.problem.exit_code for result in results if result.problem is not None]
-    return max(session.show_checks(checklist, format), *codes, ExitCode.OK)
+    return max(code, *codes, ExitCode.OK)
+
+
+def _unread(results: Sequence[OrganizationResult[list[Case]]]) -> tuple[Section, ...]:
+    """Return a section with the organizations that could not be checked, if any."""
+    checks = []
+    for result in results:
+        problem = result.problem
+        if problem is not None:
+            detail = f"organization {quote(result.name)} could not be checked"
+            fix = problem.hint or "see the error above"
+            checks.append(fail(problem.code, detail, fix=fix, private=quote(problem.message)))
+    return (Section("Organizations", tuple(checks)),) if checks else ()
 
 
 def _check_globs(session: Session, targets: list[workflow.Target], only: tuple[str, ...]) -> None:

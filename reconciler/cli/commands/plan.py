@@ -162,12 +162,15 @@ def run(session: Session, out: str | None, format: str, detailed_exitcode: bool,
     )
     if out is not None:
         view = view._replace(shows_digest=True)
-        text = RENDERERS["text"]().render_run(made, view._replace(color=False, verbosity=0))
-        if made.problems:
-            raise OutputError(
+    if made.problems and out is not None:
+        session.console.error(
+            OutputError(
                 f"the plan was not saved: {plural(len(made.problems), 'organization')} failed",
                 hint="a saved plan has all organizations; choose some with -f",
             )
+        )
+    elif out is not None:
+        text = RENDERERS["text"]().render_run(made, view._replace(color=False, verbosity=0))
         loaded = [each.checked.loaded for each in connected]
         saved = workflow.save_run(made, loaded, targets[0].options, text)
         if target is not None:
