@@ -38,12 +38,25 @@ class Setting(NamedTuple, Generic[_T]):
     source: str
 
 
+_SET_KEY: Final = (
+    "set CLOUDTRUTH_API_KEY, or pass --api-key-file or --profile (a CloudTruth CLI profile); "
+    "--local needs no key"
+)
+_SET_IN_RUN: Final = (
+    "`cloudtruth run` removes CLOUDTRUTH_API_KEY and CLOUDTRUTH_SERVER_URL: use "
+    "`cloudtruth run --permissive`"
+)
+_SET_IN_PROFILE: Final = (
+    "set `api_key` in the profile in CloudTruth's cli.yml: the server of a profile that a file "
+    "names receives no other key, unless you also pass --server-url"
+)
+
+
 class Settings(NamedTuple):
     """The settings of a connection.
 
     `timeout` is for one request, `deadline` for the whole run, both in seconds. `key` is None if
-    there is none. `in_cloudtruth_run` is true in a command that `cloudtruth run` seems to have
-    started.
+    there is none; `key_hint` is how to set one.
     """
 
     server_url: Setting[str]
@@ -51,7 +64,7 @@ class Settings(NamedTuple):
     key: Setting[Secret] | None
     timeout: Setting[float]
     deadline: Setting[float]
-    in_cloudtruth_run: bool = False
+    key_hint: str = _SET_KEY
 
     @property
     def key_source(self) -> str | None:
@@ -61,16 +74,7 @@ class Settings(NamedTuple):
     def require_key(self) -> Secret:
         """Return the API key. Raises CredentialError with the ways to set one."""
         if self.key is None:
-            hint = (
-                "set CLOUDTRUTH_API_KEY, or pass --api-key-file or --profile (a CloudTruth "
-                "CLI profile); --local needs no key"
-            )
-            if self.in_cloudtruth_run:
-                hint = (
-                    "`cloudtruth run` removes CLOUDTRUTH_API_KEY and CLOUDTRUTH_SERVER_URL: use "
-                    "`cloudtruth run --permissive`"
-                )
-            raise NoKeyError("there is no CloudTruth API key", hint=hint)
+            raise NoKeyError("there is no CloudTruth API key", hint=self.key_hint)
         return self.key.value
 
 
@@ -101,7 +105,7 @@ def resolve(
         return values.get(key or name) or Setting(value=default, source="default")
 
     profile, key, is_of_file = Setting(value="", source=""), None, False
-    server = Setting(value=LOCAL_SERVER, source="--local")
+    server, key_hint = Setting(value=LOCAL_SERVER, source="--local"), ""
     if not local:
         profile = find("profile", "CLOUDTRUTH_PROFILE", _DEFAULT_PROFILE)
         if file_profile is not None and profile.source != "--profile":
@@ -110,14 +114,24 @@ def resolve(
         found = find("api_key", "CLOUDTRUTH_API_KEY", "")
         key = _key(found, arguments.get("api_key_file"), environ, directory)
         server = _server_url(find("server_url", "CLOUDTRUTH_SERVER_URL", origin.DEFAULT_SERVER))
-        if is_of_file and server.source.startswith(_PROFILE):
+        has_own_server = is_of_file and server.source.startswith(_PROFILE)
+        key_hint = _key_hint(environ, has_own_server=has_own_server)
+        if has_own_server:
             _require_own_key(key, server, profile, values.get("api_key"))
     seconds = str(origin.DEFAULT_TIMEOUT)
     timeout = _seconds(find("timeout", "CLOUDTRUTH_REQUEST_TIMEOUT", seconds, "request_timeout"))
     deadline = _seconds(find("deadline", "WEBHOOKS_DEADLINE", str(origin.DEFAULT_DEADLINE)))
+    return Settings(server, profile, key, timeout, deadline, key_hint)
+
+
+def _key_hint(environ: Mapping[str, str], *, has_own_server: bool) -> str:
+    """Return how to set the API key; `has_own_server` as for `_require_own_key`."""
+    if has_own_server:
+        return _SET_IN_PROFILE
     # `cloudtruth run` sets both for the command that it starts.
-    in_run = bool(environ.get("CLOUDTRUTH_ENVIRONMENT") and environ.get("CLOUDTRUTH_PROJECT"))
-    return Settings(server, profile, key, timeout, deadline, in_cloudtruth_run=in_run)
+    if environ.get("CLOUDTRUTH_ENVIRONMENT") and environ.get("CLOUDTRUTH_PROJECT"):
+        return _SET_IN_RUN
+    return _SET_KEY
 
 
 def _require_own_key(

@@ -132,6 +132,12 @@ def test_a_server_that_a_file_selects_gets_no_other_key(
 
     if source != "refused":
         assert run().key_source == source
+        if source is None:  # a key in the environment would be refused
+            with pytest.raises(CredentialError) as missing:
+                run().require_key()
+            assert str(missing.value.hint).startswith(
+                "set `api_key` in the profile in CloudTruth's"
+            )
         return
     with pytest.raises(CredentialError) as caught:
         run()

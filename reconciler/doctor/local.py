@@ -79,8 +79,7 @@ def _settings(found: Settings | ReconcilerError) -> Iterator[Check]:
     if found.key is not None:
         yield ok("key", f"set, {_source(found.key)}")
     else:
-        fix = f"set CLOUDTRUTH_API_KEY, or pass --api-key-file or --profile. {_EMPTY}"
-        yield fail("key", "no CloudTruth API key", fix=fix)
+        yield fail("key", "no CloudTruth API key", fix=f"{found.key_hint}. {_EMPTY}")
     yield ok("timeout", f"{found.timeout.value:g} s per request, {_source(found.timeout)}")
     yield ok("deadline", f"{found.deadline.value:g} s per run, {_source(found.deadline)}")
 

@@ -28,6 +28,7 @@ from reconciler.planning.plan import (
     SecretChange,
     Update,
     ValueChange,
+    destination,
     snapshot,
 )
 from reconciler.planning.readback import Reading, gather_evidence
@@ -55,7 +56,6 @@ class CheckResult(NamedTuple):
 
 _PENDING = CheckResult(State.PENDING)
 _APPEARED = CheckResult(State.STALE, "another webhook with this name was created since the plan")
-_CHANGED = CheckResult(State.STALE, "it was changed since the plan")
 
 
 class Listing:
@@ -163,7 +163,7 @@ class Listing:
         if live is None:
             return _without_webhook(operation)
         if isinstance(operation, Delete):
-            return _PENDING if self._is_unchanged(operation, live) else _CHANGED
+            return _PENDING if self._is_unchanged(operation, live) else _changed(operation, live)
         comparison = compare(operation.after, live, self._secrets, self._evidence)
         differing = _counted(operation, comparison.fields)
         if isinstance(operation, Update):
@@ -172,7 +172,7 @@ class Listing:
                 return CheckResult(State.PENDING, differing=differing)
         if not differing:
             return CheckResult(State.DONE, "it is already applied", live.id)
-        stale = _APPEARED if isinstance(operation, Create) else _CHANGED
+        stale = _APPEARED if isinstance(operation, Create) else _changed(operation, live)
         return stale._replace(differing=differing)
 
     def unplanned(self, operation: Update) -> tuple[str, ...]:
@@ -214,6 +214,13 @@ class Listing:
             if shown and all(self._evidence.reads(live.type, field, value) for value in shown):
                 return True
         return False
+
+
+def _changed(operation: Update | Delete, live: LiveWebhook) -> CheckResult:
+    """Return that a webhook was changed since the plan; a new destination is named."""
+    where = destination(live)
+    moved = f": it is now {where}" if where != operation.before.destination else ""
+    return CheckResult(State.STALE, f"it was changed since the plan{moved}")
 
 
 def _names_in_plan(plan: Plan) -> set[tuple[str, str]]:

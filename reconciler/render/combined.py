@@ -126,13 +126,10 @@ def _together(plans: Sequence[tuple[str, Plan]]) -> Plan:
 
 
 class CombinedReports(NamedTuple):
-    """The parts of the reports of several organizations.
+    """The outcomes of several organizations, the declarations that are not applied, and notes."""
 
-    `outcomes` and the declarations that are `unapplied` are in sections, `notes` are findings.
-    """
-
-    outcomes: tuple[Section, ...]
-    unapplied: tuple[Section, ...]
+    outcomes: list[Pair]
+    unapplied: list[Pair]
     notes: tuple[Finding, ...]
 
 
@@ -141,35 +138,36 @@ def combine_reports(run: RunReport, *, only_failed: bool = False) -> CombinedRep
 
     With `only_failed`, leave out applied operations.
     """
-    groups: dict[Hashable, tuple[list[Row], list[str]]] = {}
-    failed: set[Hashable] = set()
     plans: list[tuple[str, Plan]] = []
+    failed: list[tuple[str, Row]] = []
+    applied: list[tuple[str, Row]] = []
     for result in run.organizations:
         report = result.value
         if report is None:
             continue
         name = quote(result.name)
         plans.append((name, report.plan))
-        rows = [(outcome_row(each), isinstance(each, Applied)) for each in report.outcomes]
-        rows += [(duplicate_row(each), True) for each in report.duplicates_removed]
-        for row, is_applied in rows:
-            if is_applied and only_failed:
-                continue
-            key = row._replace(place="")
-            members, names = groups.setdefault(key, ([], []))
-            members.append(row)
-            names.append(name)
-            if not is_applied:
-                failed.add(key)
-    order = sorted(groups, key=lambda key: (key not in failed, -len(groups[key][1])))
-    outcomes = sections((tuple(groups[key][1]), together(groups[key][0])) for key in order)
+        for outcome in report.outcomes:
+            rows = applied if isinstance(outcome, Applied) else failed
+            rows.append((name, outcome_row(outcome)))
+        applied += ((name, duplicate_row(removed)) for removed in report.duplicates_removed)
+    outcomes = _most_frequent(failed)
+    if not only_failed:
+        outcomes += _most_frequent(applied)
     # A plan with operations was printed before the apply, with its notes.
     is_shown = any(plan.operations for _, plan in plans)
     return CombinedReports(
-        outcomes=tuple(outcomes),
-        unapplied=tuple(sections(_unapplied(plans))),
+        outcomes=outcomes,
+        unapplied=equal_rows(
+            (name, row) for name, plan in plans for row in other_rows(plan, PLAIN)
+        ),
         notes=() if is_shown else _findings((name, plan.notes) for name, plan in plans),
     )
+
+
+def _most_frequent(rows: Iterable[tuple[str, Row]]) -> list[Pair]:
+    """Return equal rows once, those of most organizations first."""
+    return sorted(equal_rows(rows), key=lambda pair: -len(pair[0]))
 
 
 def sections(rows: Iterable[Pair]) -> Iterator[Section]:

@@ -96,18 +96,12 @@ def render_run_report(run: RunReport, view: View = PLAIN) -> str:
         if result.value is not None and result.value.problem:
             name, problem = code(quote(result.name)), code(prose(result.value.problem))
             head.append(f"- **Problem** in {name}: {problem}")
-    rows: list[str] = []
-    for section in combined.outcomes:
-        rows += [*_organizations(section.organizations), *_OUTCOMES]
-        rows += map(_outcome_row, section.rows)
-    unapplied = (
-        (section.organizations, row) for section in combined.unapplied for row in section.rows
-    )
+    rows = _tables(combined.outcomes, _OUTCOMES, _outcome_row)
     return _fit(
         view,
         head=head,
         table=(),
-        rows=[*rows, *_tables(unapplied)],
+        rows=[*rows, *_tables(combined.unapplied)],
         after=_findings(combined.notes),
         foot=[line for text in _run_result(run) for line in ("", text)],
     )
@@ -302,11 +296,16 @@ def _outside_digest(names: Collection[str]) -> list[str]:
     return [f"Not in the digest (only a secret's value differs): {listed}"] if names else []
 
 
-def _tables(pairs: Iterable[tuple[tuple[str, ...], Row]]) -> list[str]:
+def _tables(
+    pairs: Iterable[Pair],
+    head: Sequence[str] = _TABLE,
+    table_row: Callable[[Row], str] | None = None,
+) -> list[str]:
     """Return a table for consecutive rows of the same organizations, which are listed above it."""
     lines: list[str] = []
     for names, group in groupby(pairs, key=lambda pair: pair[0]):
-        lines += [*_organizations(names), *_TABLE, *(_plan_row(row) for _, row in group)]
+        lines += [*_organizations(names), *head]
+        lines += [(table_row or _plan_row)(row) for _, row in group]
     return lines
 
 

@@ -118,7 +118,10 @@ def render_run_report(run: RunReport, view: View = PLAIN) -> str:
     """
     if len(run.organizations) == 1 and run.reports:
         return render_report(run.reports[0], view)
-    from reconciler.render.combined import combine_reports  # most runs have one organization
+    from reconciler.render.combined import (
+        combine_reports,
+        sections,
+    )  # most runs have one organization
 
     combined = combine_reports(run, only_failed=view.verbosity < 0)
     problems = [
@@ -133,8 +136,8 @@ def render_run_report(run: RunReport, view: View = PLAIN) -> str:
         for line in flow(_listed(names, end="."), start=f"{reason}:", indent=2, width=view.width)
     ]
     end = [*_paragraphs(problems, view), *reasons, *_paragraphs(words.run_result(run), view)]
-    sections = (*combined.outcomes, *combined.unapplied)
-    shown = (_section(section, view) for section in sections)
+    rows = sections([*combined.outcomes, *combined.unapplied])
+    shown = (_section(section, view) for section in rows)
     return _joined(*shown, _blocks(combined.notes, view), end)
 
 

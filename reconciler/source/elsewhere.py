@@ -44,19 +44,18 @@ class Owner(NamedTuple):
 def beside(read: Collection[str], directory: Path) -> Iterator[Document]:
     """Yield the configuration files beside the files that were `read`, without those.
 
-    Beside `webhooks.yaml` these include the files of the folder `webhooks/`.
+    The files of a folder `webhooks/` are beside those of the folder around it.
     """
     try:
         known = {os.path.realpath(directory / name) for name in read}
     except FileNotFoundError:  # the working directory was deleted
         return
     paths: set[Path] = set()
-    for name in read:
-        folder = (directory / name).parent
-        paths |= {folder / each for each in files_below(folder) if len(each.parts) == 1}
-        if PurePath(name).name in DEFAULT_FILES[:2]:
-            inner = folder / DEFAULT_FILES[2]
-            paths |= {inner / each for each in files_below(inner)}
+    for name in _folders(read):
+        folder = directory / name
+        paths |= {folder / file for file in files_below(folder) if len(file.parts) == 1}
+        inner = folder / DEFAULT_FILES[2]
+        paths |= {inner / file for file in files_below(inner)}
     for path in sorted(paths):
         if os.path.realpath(path) in known:
             continue
@@ -64,6 +63,17 @@ def beside(read: Collection[str], directory: Path) -> Iterator[Document]:
             document = parse(read_regular(path), display_name(path, directory=directory))
             if declared_names(document):
                 yield document
+
+
+def _folders(read: Collection[str]) -> set[str]:
+    """Return the folders of files; `webhooks/` belongs to the folder around it."""
+    folders = {posixpath.dirname(PurePath(name).as_posix()) for name in read}
+    around = {
+        posixpath.dirname(folder)
+        for folder in folders
+        if posixpath.basename(folder) == DEFAULT_FILES[2]
+    }
+    return folders | around
 
 
 def declared_names(document: Document) -> frozenset[str]:
@@ -133,13 +143,11 @@ def _parsed(commit: Commit, name: str) -> Iterator[Document]:
 
 def _beside_at(commit: Commit, read: Collection[str]) -> Iterator[Document]:
     """Yield what `beside` does, from a commit."""
-    folders = {posixpath.dirname(name) for name in read}
-    inner = {
-        posixpath.join(posixpath.dirname(name), DEFAULT_FILES[2])
-        for name in read
-        if PurePath(name).name in DEFAULT_FILES[:2]
-    }
+    folders = _folders(read)
+    inner = [posixpath.join(folder, DEFAULT_FILES[2]) for folder in folders]
     for name in sorted(commit.names([folder or "." for folder in (*folders, *inner)])):
-        below = any(PurePath(name).is_relative_to(folder) for folder in inner)
-        if name not in read and (below or posixpath.dirname(name) in folders):
-            yield from (each for each in _parsed(commit, name) if declared_names(each))
+        is_below = any(PurePath(name).is_relative_to(folder) for folder in inner)
+        if name not in read and (is_below or posixpath.dirname(name) in folders):
+            for document in _parsed(commit, name):
+                if declared_names(document):
+                    yield document

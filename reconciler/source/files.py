@@ -28,6 +28,10 @@ from reconciler.source.text import near
 DEFAULT_FILES: Final = ("webhooks.yaml", "webhooks.yml", "webhooks")
 """The paths that are read without `-f`: the first that exists; the last one is a folder."""
 DEFAULT_FILE: Final = DEFAULT_FILES[0]
+_FOLDERS_ABOVE: Final = 3
+"""The number of folders around the working directory in which a missing default file is looked for.
+"""
+
 STDIN: Final = "-"
 STDIN_NAME: Final = "<stdin>"
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024
@@ -317,11 +321,22 @@ def _below(directory: Path) -> Iterator[PurePath]:
 
 
 def suggestion(found: Path, directory: Path) -> str | None:
-    """Return a hint with a similar file name beside the missing `found`, None without one."""
+    """Return a hint with a similar file name beside the missing `found`, None without one.
+
+    For the default file, that of a folder around `directory` is one, too.
+    """
     try:
         others = [each for each in os.listdir(found.parent) if each.lower().endswith(_SUFFIXES)]
     except OSError:
         return None
-    if (similar := near(found.name, others)) is None:
+    similar = near(found.name, others)
+    if similar is not None:
+        return f"did you mean `-f {display_name(found.parent / similar, directory=directory)}`?"
+    if found != directory / DEFAULT_FILE:
         return None
-    return f"did you mean `-f {display_name(found.parent / similar, directory=directory)}`?"
+    shown = ".."
+    for _ in range(_FOLDERS_ABOVE):
+        if (directory / shown / DEFAULT_FILE).is_file():
+            return f"did you mean to run this in {shown}, which has {DEFAULT_FILE}?"
+        shown += "/.."
+    return None

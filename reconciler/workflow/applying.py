@@ -24,11 +24,12 @@ from reconciler.execute.execute import execute
 from reconciler.findings import Severity, note, warning
 from reconciler.model import Live
 from reconciler.planning.guards import guard_all
-from reconciler.planning.plan import Delete, Plan
+from reconciler.planning.plan import Create, Delete, Kept, Operation, Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review, approve_all, check_digest, compare_with_review
 from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.ports import Stop
+from reconciler.render.quote import prose
 from reconciler.render.rows import one_line
 from reconciler.report import (
     NOT_REVIEWED,
@@ -350,7 +351,7 @@ def _reviewed(
     if found.stale:
         raise StalePlanError(
             "the plan has changed since it was reviewed; nothing was written",
-            differences=[one_line(each) for each in found.stale],
+            differences=[_with_destination(operation) for operation in found.stale],
             hint=f"run `{command}`, and have the new plan reviewed",
         )
     left_out = [f"{one_line(made.operations[at])}: {why}" for at, why in found.unreviewed.items()]
@@ -367,6 +368,18 @@ def _reviewed(
         resent = "every apply of this review resends its secrets, because CloudTruth does not show "
         notes.append(note("resent-each-time", f"{resent}whether they were sent"))
     return agreed._replace(notes=(*agreed.notes, *notes)), found.unreviewed
+
+
+def _with_destination(stale: Operation | Kept) -> str:
+    """Return a stale operation with the live destination, which may be all that has changed."""
+    match stale:
+        case Create():
+            return one_line(stale)
+        case Kept():
+            live = stale.webhooks[0]
+        case _:
+            live = stale.before
+    return f"{one_line(stale)}, now {prose(live.destination)}"
 
 
 def _require_secrets(part: _Ready) -> None:

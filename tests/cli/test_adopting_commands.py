@@ -350,6 +350,9 @@ def test_init_does_not_write_beside_declarations(
     (tmp_path / "team.yaml").write_text(f"organization: Acme\n{text}")
     expect(shell(*named, **cloud), 64, "team.yaml beside it already declares webhooks")
     (tmp_path / "team.yaml").write_text(f"organization: Globex\n{text}")
+    (tmp_path / "webhooks/team.yaml").write_text(f"organization: Acme\n{text}")
+    expect(shell(*named, **cloud), 64, "webhooks/team.yaml beside it already declares webhooks")
+    (tmp_path / "webhooks/team.yaml").write_text(f"organization: Globex\n{text}")
     expect(shell(*named, **cloud), 0, "wrote all.yaml")
 
 

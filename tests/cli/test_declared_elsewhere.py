@@ -88,9 +88,12 @@ def test_a_file_beside_those_read_blocks_a_plan_that_deletes_its_webhooks(
 
 @pytest.mark.usefixtures("applied")
 def test_the_folder_beside_the_default_file_is_looked_at(shell: Shell, tmp_path: Path) -> None:
-    """A new webhooks.yaml replaces the folder as the default."""
+    """A new webhooks.yaml replaces the folder as the default; both belong together."""
     (tmp_path / "webhooks.yaml").write_text(declaring("platform-0"))
     expect(shell("plan", LOCAL), 5, "webhooks/data.yaml was not read, and declares 4 webhooks")
+    (tmp_path / "webhooks.yaml").write_text(declaring(*(f"more-{number}" for number in range(3))))
+    assert shell("apply", LOCAL, "-f", "webhooks", "-f", "webhooks.yaml", "--yes").code == 0
+    expect(shell("plan", LOCAL, "-f", "webhooks"), 5, "webhooks.yaml was not read, and declares 3")
 
 
 def remove(directory: Path) -> None:

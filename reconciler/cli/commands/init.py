@@ -218,11 +218,9 @@ def _require_no_declarations(
 
     With an `organization` only its files count: those of several organizations share folders.
     """
-    documents = list(beside([target], directory))
-    names = () if organization is None else (organization.id, organization.name)
-    for document in documents:
+    for document in beside([target], directory):
         declared = document.data.get("organization")
-        if organization is None or declared in names:
+        if organization is None or declared in (organization.id, organization.name):
             raise UsageError(
                 f"{document.file} beside it already declares webhooks: {target} was not written",
                 hint=f"compare it with `webhooks plan -f {shlex.quote(document.file)}`; a webhook "
