@@ -5,19 +5,23 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Shell, expect, perform
+from reconciler.errors import ExitCode, Interrupted
+from tests.cli.conftest import Done, Shell, expect, perform
 from tests.emulated.emulator import LOCAL_KEY, Emulator
 from tests.folders import commit, git, write
+from tests.ports import SkippingClock
 from tests.reconcile.world import ENVIRON, configuration, slack
 from tests.served import PauseAtWrite, served
 from tests.waiting import TIMEOUT
@@ -51,6 +55,31 @@ class Site:
             stderr=subprocess.STDOUT,
             text=True,
         )
+
+
+Action = Callable[[Site], object]
+
+
+class Steps(SkippingClock):
+    """A clock that does something in each wait between rounds, and ends the program in the last."""
+
+    def __init__(self, site: Site, *actions: Action) -> None:
+        super().__init__()
+        self._site, self._actions = site, list(actions)
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        if seconds < 9:
+            return  # before a request is repeated
+        if not self._actions:
+            raise Interrupted("stopped", signal_exit=ExitCode.SIGTERM)
+        self._actions.pop(0)(self._site)
+
+
+def rounds(site: Site, *actions: Action, rev: str = "HEAD", options: str = "") -> Done:
+    """Run a round, and another after each of `actions`."""
+    words = ("reconcile", "--rev", rev, "--every", "10s", "--apply", *options.split())
+    return site.shell(*words, clock=Steps(site, *actions))
 
 
 @pytest.fixture
@@ -137,6 +166,137 @@ def test_a_shallow_clone_and_a_link_to_it_are_read(site: Site) -> None:
     expect(done, 2, "Plan: 2 to create")
 
 
+def _commit(*webhooks: str, **options: str) -> Action:
+    """Return an action that commits webhooks."""
+
+    def action(site: Site) -> None:
+        write(site.folder, configuration(*webhooks, **options))
+        commit(site.folder)
+
+    return action
+
+
+def _commit_text(text: str) -> Action:
+    def action(site: Site) -> None:
+        write(site.folder, {"webhooks.yaml": text})
+        commit(site.folder)
+
+    return action
+
+
+def _set_aside(site: Site) -> None:
+    site.folder.rename(site.folder.parent / "aside")
+
+
+def _restore(site: Site) -> None:
+    (site.folder.parent / "aside").rename(site.folder)
+
+
+def _branch(site: Site) -> None:
+    git(site.folder, "update-ref", "refs/remotes/origin/main", "HEAD")
+
+
+def _half_deleted(site: Site) -> None:
+    (site.folder / "webhooks.yaml").write_text("webhooks: []\n")
+    (site.folder / ".git" / "index").unlink()
+
+
+ALPHA, BETA, GAMMA = (slack(name, name[0]) for name in ("alpha", "beta", "gamma"))
+ALL = (ALPHA, BETA, GAMMA)
+
+
+@pytest.mark.parametrize(
+    ("rev", "bad", "good", "text"),
+    [
+        ("origin/main", lambda site: None, _branch, "git finds no commit origin/main"),
+        ("HEAD", _commit_text("webhooks: ["), _commit(*ALL), "the files are invalid"),
+        ("HEAD", _commit(organization=""), _commit(*ALL), "names no organization"),
+        ("HEAD", lambda site: git(site.folder, "rm", "-q", "webhooks.yaml") or commit(site.folder),
+         _commit(*ALL), "there is no file webhooks.yaml in commit"),
+        ("HEAD", _set_aside, _restore, "git finds no commit HEAD"),
+        ("HEAD", _half_deleted, _commit(*ALL), "Acme: no changes"),
+    ],
+    ids=["not-fetched", "invalid", "no-organization", "no-file", "removed", "half-deleted"],
+)  # fmt: skip
+def test_a_bad_commit_or_clone_is_reported_until_it_is_good(
+    site: Site, rev: str, bad: Action, good: Action, text: str
+) -> None:
+    """Nothing is deleted or written for it, and the next good commit is applied."""
+    names: list[list[str]] = []
+    done = rounds(
+        site, bad, lambda site: names.append(site.names()), good, lambda site: None, rev=rev
+    )
+    expect(done, 143, text, "Acme: applied", "Acme: no changes")
+    before = [] if rev != "HEAD" else ["alpha", "beta"]
+    assert names == [before]
+    is_new = good not in (_branch, _restore)
+    assert site.names() == ["alpha", "beta", "gamma"][: 2 + is_new]
+
+
+GIT = """\
+    #!/bin/sh
+    case "$*" in *cat-file*) test -e {hook} && mv {hook} {hook}.done && sh {hook}.done ;; esac
+    exec {git} "$@"
+    """
+
+
+@pytest.mark.parametrize(
+    ("hook", "first", "second"),
+    [
+        ("ln -sfn new current", "Acme: applied", "delete gamma"),
+        ("rm -rf old; ln -sfn new current", "nothing was written", "create delta"),
+    ],
+    ids=["switched", "removed"],
+)
+def test_a_worktree_that_changes_within_a_round(
+    site: Site, monkeypatch: pytest.MonkeyPatch, hook: str, first: str, second: str
+) -> None:
+    """A round reads one commit, or writes nothing; the next round reads the new worktree."""
+    parent = site.folder.parent
+    for name, webhook in (("old", GAMMA), ("new", slack("delta", "d"))):
+        _commit(ALPHA, BETA, webhook)(site)
+        git(parent, "clone", "-q", "--depth", "1", f"file://{site.folder}", name)
+    (parent / "current").symlink_to("old")
+    (parent / "hook").write_text(f"cd {parent}; {hook}")
+    stand_in = parent / "bin" / "git"
+    stand_in.parent.mkdir()
+    real = shutil.which("git")
+    stand_in.write_text(textwrap.dedent(GIT).format(hook=parent / "hook", git=real))
+    stand_in.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{stand_in.parent}:{os.environ['PATH']}")
+    done = rounds(site, lambda site: None, options=f"--repository {parent / 'current'}")
+    expect(done, 143, second)
+    assert first in done.out.split(second)[0]
+    assert site.names() == ["alpha", "beta", "delta"]
+
+
+def test_a_clone_whose_refs_cannot_be_written(site: Site) -> None:
+    """Everything is applied, and one line names what a restart does not know."""
+    (site.folder / ".git" / "refs" / "webhooks").write_text("in the way")
+    done = rounds(site, _commit(*ALL), lambda site: None)
+    expect(done, 143, "Acme: applied", "Acme: no changes")
+    assert done.out.count("the clone cannot be written") == 1
+
+
+def test_a_clone_of_another_user_works_with_safe_directory(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """git's own setting allows it."""
+    _other_user(site)
+    monkeypatch.setenv("HOME", str(site.folder.parent))
+    (site.folder.parent / ".gitconfig").write_text(f"[safe]\n\tdirectory = {site.folder}\n")
+    expect(site.shell("reconcile", "--rev", "HEAD"), 2, "Plan: 2 to create")
+
+
+def test_a_port_in_use_ends_the_program_before_the_first_round(site: Site) -> None:
+    """Nothing is written without the metrics that were asked for."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+        done = rounds(site, options=f"--metrics-address {port}")
+    expect(done, 1, f"cannot listen on 127.0.0.1:{port}", "choose another --metrics-address")
+    assert site.names() == []
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_ends_the_wait(site: Site, number: int) -> None:
     """The exit code is that of the signal, long before the next round."""
@@ -148,16 +308,17 @@ def test_a_signal_ends_the_wait(site: Site, number: int) -> None:
     assert site.names() == ["alpha", "beta"]
 
 
-def test_a_signal_during_a_write_ends_the_process(site: Site) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_during_a_write_ends_the_process(site: Site, number: int) -> None:
     """The write in flight is resolved, no other is started, and the next process finishes."""
     site.hold.after(1)
     with site.start("--parallelism", "1") as process:
         site.hold.wait(process)
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         until(process, "Interrupted")
         site.hold.release()
         output, _ = process.communicate(timeout=TIMEOUT)
-        assert process.returncode == 143, output
+        assert process.returncode == 128 + number, output
     assert site.names() == ["alpha"]
 
 

@@ -12,7 +12,7 @@ from reconciler.reconcile.loop import Round
 from reconciler.report import Skipped
 from tests.emulated import faults
 from tests.emulated.faults import Script
-from tests.emulated.variant import Variant
+from tests.emulated.variant import ReadBack, Variant
 from tests.reconcile.world import Process, World, configuration, slack
 
 MINUTE = 60.0
@@ -131,7 +131,7 @@ def test_a_name_that_a_commit_replaces_is_applied(world: World) -> None:
 
 def test_a_rotation_is_sent_once(world: World) -> None:
     """Each process sends a version once, also if another webhook of the round fails."""
-    world.emulator.behavior = Variant(read_back="mask")  # type: ignore[arg-type]
+    world.emulator.behavior = Variant(read_back=ReadBack.MASK)
     world.repository.commit(configuration(version(1), B))
     process = reconciled(world)
     script = world.emulator.faults
@@ -157,7 +157,7 @@ def test_without_a_ref_nothing_is_resent_and_this_is_said(world: World) -> None:
     assert any("no earlier commit is known" in note for note in notes), first
     assert any("cannot be written" in note for note in notes)
     assert process.next_rounds(2)[0].notes == ()
-    world.emulator.behavior = Variant(read_back="mask")  # type: ignore[arg-type]
+    world.emulator.behavior = Variant(read_back=ReadBack.MASK)
     world.repository.commit(configuration(version(2)))
     again = Process(world, "again", every=MINUTE)
     assert outcomes(again.next_rounds(1)[0]) == {}
@@ -253,3 +253,112 @@ def test_a_long_round_pauses_before_the_next(world: World) -> None:
     slow.next_rounds(3)
     ends = [when for when, _ in slow.rounds]
     assert all(end - begin >= 41 for begin, end in pairwise(ends)), process.rounds
+
+
+def channels(world: World) -> dict[str, str]:
+    return {row["name"]: row["configuration"]["channel"] for row in world.live()}
+
+
+def test_an_older_clone_puts_back_old_values_until_it_fetches(world: World) -> None:
+    """A run of a newer commit and a reconciler at any two moments make no duplicate."""
+    for offset in range(20):
+        reconciler = Process(
+            world, f"r{offset}", every=5 * MINUTE, git=world.repository.clone(12 * MINUTE)
+        )
+        reconciler.start()
+        world.scheduler.sleep(13 * MINUTE)
+        commit = configuration(A, slack("beta", f"b-{offset}"), slack(f"gamma-{offset}", "c"))
+        world.repository.commit(commit)
+        world.scheduler.sleep(2 * MINUTE - 1 + offset / 10)  # a round begins now
+        ci = Process(world, f"ci{offset}", every=None)
+        ci.run()
+        assert ci.rounds[-1][1].problem is None
+        world.scheduler.sleep(25 * MINUTE)
+        reconciler.state.killed = True
+        assert sorted(row["name"] for row in world.live()) == ["alpha", "beta", f"gamma-{offset}"]
+        assert channels(world)["beta"] == f"#b-{offset}"
+        assert outcomes(reconciler.rounds[-1][1]) == {}
+
+
+def test_an_older_commit_that_is_checked_out_is_applied(world: World) -> None:
+    """REV decides: a revert puts back values, and a version that goes back is sent once."""
+    world.emulator.behavior = Variant(read_back=ReadBack.MASK)
+    older = world.repository.commit(configuration(version(1), B))
+    process = reconciled(world)
+    world.repository.commit(configuration(version(2), slack("beta", "new")))
+    assert outcomes(process.next_rounds(1)[0]) == {"alpha": "applied", "beta": "applied"}
+    world.repository.refs["HEAD"] = older
+    assert [outcomes(result) for result in process.next_rounds(2)] == [
+        {"alpha": "applied", "beta": "applied"}, {},
+    ]  # fmt: skip
+    assert channels(world)["beta"] == "#b"
+
+
+def test_organizations_fail_and_recover_separately(world: World) -> None:
+    """One that is unreachable waits longer; the others go on with two requests a round."""
+    world.add_organization("Globex")
+    files = configuration(A) | {"globex.yaml": configuration(B, organization="Globex")[FILE]}
+    world.repository.commit(files)
+    process = Process(world, "both", every=5 * MINUTE)
+    process.paths = (FILE, "globex.yaml")
+    names = {"Acme": {"alpha"}, "Globex": {"beta"}}
+    assert applied(process.next_rounds(1)[0]) == names
+    before = process.requests
+    assert applied(process.next_rounds(1)[0]) == {"Acme": set(), "Globex": set()}
+    assert process.requests - before == 4
+    world.unreachable.add("Globex")
+    world.emulator.configure("alpha", channel="#by-script")
+    assert applied(process.next_rounds(1)[0]) == {"Acme": {"alpha"}}
+    for result in process.next_rounds(6):
+        assert applied(result) == {"Acme": set()}
+    assert any("Globex" in result.waiting for _, result in process.rounds)
+    world.unreachable.clear()
+    for row in world.emulator.store.webhooks():
+        if row["name"] == "beta":
+            world.emulator.store.delete(row["id"])
+    recovered = [applied(result) for result in process.next_rounds(13)]
+    assert {"Acme": set(), "Globex": {"beta"}} in recovered
+    assert recovered[-1] == {"Acme": set(), "Globex": set()}
+
+
+FILE = "webhooks.yaml"
+
+
+def applied(result: Round) -> dict[str, set[str]]:
+    """Return the names that were written, for each organization without an error."""
+    assert result.report is not None, result.problem
+    return {
+        organization.name: {outcome.operation.name for outcome in organization.value.outcomes}
+        for organization in result.report.organizations
+        if organization.value is not None and organization.problem is None
+    }
+
+
+def test_a_script_a_merge_and_an_outage(world: World) -> None:
+    """A script edits and deletes webhooks every minute for two hours; a merge comes in between,
+    and the API is away for ten minutes: the merge is applied, no write storm begins, and an hour
+    after the script ends everything is as declared."""
+    every = 5 * MINUTE
+    process = Process(world, "first", every=every)
+    process.start()
+    merged, down = 40, range(70, 80)
+    for minute in range(120):
+        world.scheduler.sleep(MINUTE)
+        if minute == merged:
+            world.repository.commit(configuration(slack("alpha", "merged"), B))
+        world.unreachable = {"Acme"} if minute in down else set()
+        if minute == merged + 6:
+            # A changed declaration is written although the earlier one is suspended.
+            assert any('"#merged"' in entry.body for _, entry in world.writes)
+        for row in world.live():
+            if row["name"] == "alpha":
+                world.emulator.configure("alpha", channel=f"#by-script-{minute}")
+            elif minute % 2:
+                world.emulator.store.delete(row["id"])
+    for declared in ('"#a"', '"#merged"', '"#b"'):
+        times = [when for when, entry in world.writes if declared in entry.body]
+        assert all(sum(begin <= t < begin + 3600 for t in times) <= 3 for begin in times), declared
+    world.scheduler.sleep(65 * MINUTE)
+    process.state.killed = True
+    assert channels(world) == {"alpha": "#merged", "beta": "#b"}
+    assert len(world.live()) == 2

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,26 @@ ENVIRON = {"TOK": "xoxb-1111111111-golden"}
 
 
 class Repository:
-    """The Git port over commits in memory, each a dict of files."""
+    """The Git port over commits in memory, each a dict of files.
 
-    def __init__(self) -> None:
-        self.commits: dict[str, dict[str, str]] = {}
+    A clone has its own refs, and the newest commit of `origin` that is `lag` seconds old.
+    """
+
+    def __init__(
+        self,
+        now: Callable[[], float] = lambda: 0.0,
+        *,
+        origin: Repository | None = None,
+        lag: float = 0.0,
+    ) -> None:
+        self.commits: dict[str, dict[str, str]] = origin.commits if origin else {}
         self.refs: dict[str, str] = {}
         self.read_only = False
+        self._now, self._origin, self._lag = now, origin, lag
+        self._heads: list[tuple[float, str]] = []
+
+    def clone(self, lag: float) -> Repository:
+        return Repository(self._now, origin=self, lag=lag)
 
     def commit(self, files: dict[str, str], ref: str = "HEAD") -> str:
         """Store a commit, and let a ref point to it."""
@@ -39,9 +54,18 @@ class Repository:
         commit = hashlib.sha1(text.encode()).hexdigest()[:12]
         self.commits[commit] = files
         self.refs[ref] = commit
+        self._heads.append((self._now(), commit))
         return commit
 
+    def _fetch(self) -> None:
+        """Follow the origin: the first commit is there at once."""
+        if self._origin is not None:
+            heads, newest = self._origin._heads, self._now() - self._lag
+            known = [commit for when, commit in heads if when <= newest]
+            self.refs["HEAD"] = known[-1] if known else heads[0][1]
+
     def __call__(self, arguments: Sequence[str]) -> bytes | None:
+        self._fetch()
         words = [word for word in arguments if word != "--literal-pathspecs"]
         match words:
             case ["rev-parse", "--verify", *_, revision]:
@@ -83,12 +107,11 @@ class World:
         variant: Variant | None = None,
     ) -> None:
         self.scheduler = Scheduler()
-        self.repository = Repository()
+        self.repository = Repository(lambda: self.scheduler.now)
+        self.wall_clock_error = 0.0
         self.seed = seed
-        self.writes: list[tuple[str, LogEntry]] = []
-        self.requests: list[str] = []
+        self.writes: list[tuple[float, LogEntry]] = []
         self.check: Callable[[Process, Request, int], None] = lambda process, request, when: None
-        self._current = ""
         self.emulator = Emulator(
             faults=faults,
             seed=seed,
@@ -97,6 +120,15 @@ class World:
             listener=self._record,
         )
         self.organization = self.emulator.organization
+        self.keys = {"Acme": LOCAL_KEY}
+        self.unreachable: set[str] = set()
+
+    def add_organization(self, name: str) -> str:
+        """Add an organization with a key, and return its id."""
+        organization = self.emulator.store.add_organization(name).id
+        self.keys[name] = f"{LOCAL_KEY}-{name}"
+        self.emulator.store.add_user(organization, key=self.keys[name], role="OWNER")
+        return organization
 
     def live(self) -> list[dict[str, Any]]:
         """Return the live webhooks."""
@@ -104,7 +136,7 @@ class World:
 
     def _record(self, entry: LogEntry) -> None:
         if entry.method != "GET":
-            self.writes.append((self._current, entry))
+            self.writes.append((self.scheduler.now, entry))
 
     def serve(self, process: Process, request: Request) -> Response:
         """Pass a request of a process; it may be killed before and after it arrives."""
@@ -113,7 +145,8 @@ class World:
         if request.method != "GET":
             self.check(process, request, 0)
             process.maybe_kill(after=False)
-        self._current = process.name
+        if any(self.keys[name] in request.headers["authorization"] for name in self.unreachable):
+            return Response(status=503, headers=(("content-length", "0"),))
         response = self.emulator.handle(request)
         if request.method != "GET":
             self.check(process, request, 1)
@@ -122,8 +155,22 @@ class World:
         return response
 
 
+class JumpingClock(SeededClock):
+    """A clock whose date is wrong by the world's error."""
+
+    def __init__(self, world: World, seed: str) -> None:
+        super().__init__(world.scheduler, seed)
+        self._world = world
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(seconds=self._world.wall_clock_error)
+
+
 class Process:
-    """One reconciler process: its rounds, until it is killed."""
+    """One reconciler process: its rounds, until it is killed.
+
+    `starts` and `spent` have the time and the number of requests of each round.
+    """
 
     def __init__(
         self,
@@ -134,15 +181,21 @@ class Process:
         apply: bool = True,
         ref: str = "HEAD",
         prune: bool = True,
+        git: Repository | None = None,
     ) -> None:
         self.world, self.name, self.ref = world, name, ref
+        self.git = git or world.repository
+        self.apply = apply
         self.state = ProcessState()
-        self.clock = SeededClock(world.scheduler, f"{name} {world.seed}")
+        self.clock = JumpingClock(world, f"{name} {world.seed}")
+        self.starts: list[float] = []
+        self.spent: list[int] = []
+        self.commits: list[str] = []
         self.rounds: list[tuple[float, Round]] = []
+        self.paths = ("webhooks.yaml",)
         self.environ = dict(ENVIRON)
         self.requests = 0
         self.kill_at: tuple[int, bool] | None = None
-        self.commit = ""
         self._settings = Settings(
             read=self._inputs,
             connected=self._connected,
@@ -154,8 +207,11 @@ class Process:
 
     def run(self) -> None:
         """Run rounds until the process is killed."""
+        before = 0
         for result in rounds(self._settings):
             self.rounds.append((self.world.scheduler.now, result))
+            self.spent.append(self.requests - before)
+            before = self.requests
 
     def start(self) -> None:
         """Run the process as a task."""
@@ -181,26 +237,30 @@ class Process:
             raise Crash
 
     def _inputs(self) -> Inputs:
-        git = self.world.repository
-        commit = commit_at(self.ref, FOLDER, git)
+        commit = commit_at(self.ref, FOLDER, self.git)
         assert commit is not None
-        self.commit = commit.id
-        return Inputs(FOLDER, self.environ, bytes, ("webhooks.yaml",), git=git, commit=commit)
+        self.starts.append(self.world.scheduler.now)
+        self.commits.append(commit.id)
+        return Inputs(FOLDER, self.environ, bytes, self.paths, git=self.git, commit=commit)
 
     @contextmanager
     def _connected(self, targets: Sequence[Target]) -> Iterator[tuple[Target, ...]]:
         workers = InlineWorkers()
         adapter = InProcess(lambda request: self.world.serve(self, request), clock=self.clock)
-        key = Secret(LOCAL_KEY)
-        client = connect(
-            server_url="https://api.cloudtruth.io",
-            key=key,
-            workers=workers,
-            network=Network(clock=self.clock, adapter=adapter),
-        )
-        with closing(client) as api:
-            connection = Connection(api=api, workers=workers, key=key, clock=self.clock)
-            yield connect_all(targets, lambda target: (connection, None))
+        with ExitStack() as stack:
+
+            def connect_one(target: Target) -> tuple[Connection, None]:
+                key = Secret(self.world.keys.get(target.source.name, LOCAL_KEY))
+                client = connect(
+                    server_url="https://api.cloudtruth.io",
+                    key=key,
+                    workers=workers,
+                    network=Network(clock=self.clock, adapter=adapter),
+                )
+                api = stack.enter_context(closing(client))
+                return Connection(api=api, workers=workers, key=key, clock=self.clock), None
+
+            yield connect_all(targets, connect_one)
 
 
 def configuration(*webhooks: str, organization: str = "Acme", head: str = "") -> dict[str, str]:
