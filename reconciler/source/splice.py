@@ -4,7 +4,7 @@ An edit names a value by its path in the data. It replaces, inserts or removes o
 value, or the lines of list items. What cannot be edited without a guess about the author's
 intention, such as a value behind an alias, is refused with the reason.
 
-The result is not checked here: `workflow.drift` plans again before it writes an edited file.
+The result is not checked here: `workflow/proof.py` plans again before a file is written.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _BLOCK_SCALARS: Final = ("|", ">")
 
 
 class NotEditableError(Exception):
-    """A value cannot be edited in place. The message completes "it ..."."""
+    """A value cannot be edited in place; the message is the reason."""
 
 
 class SetValue(NamedTuple):
@@ -123,7 +123,7 @@ class _Source:
             if child is None:
                 return node, path[depth:]
             if self._uses[id(child)] > 1:
-                raise NotEditableError("is shared through a YAML alias")
+                raise NotEditableError("its declaration is shared through a YAML alias")
             node = child
         return node, ()
 
@@ -157,7 +157,7 @@ class _Source:
         # Insertions at one place keep their order: the keys of a last entry, then new entries.
         for start, end, text in sorted(replacements, key=itemgetter(0, 1)):
             if start < position:
-                raise NotEditableError("overlaps with another edit")
+                raise NotEditableError("its declaration overlaps with another edit")
             parts += [self.text[position:start], text]
             position = end
         return "".join((*parts, self.text[position:]))
@@ -184,7 +184,7 @@ def _child(node: yaml.Node, step: str | int) -> yaml.Node | None:
         return None
     keys = {key.value: value for key, value in node.value}
     if step not in keys and "<<" in keys:
-        raise NotEditableError("may come from a merge key (`<<`)")
+        raise NotEditableError("its declaration may come from a merge key (`<<`)")
     return keys.get(step)
 
 
@@ -196,7 +196,7 @@ def _last_content(node: yaml.Node) -> int:
     while isinstance(node, yaml.CollectionNode) and node.value and not node.flow_style:
         *_, node = _children(node)
     if getattr(node, "style", None) in _BLOCK_SCALARS:
-        raise NotEditableError("is next to a block scalar (`|` or `>`)")
+        raise NotEditableError("its declaration is next to a block scalar (`|` or `>`)")
     end: int = node.end_mark.index
     return end
 
@@ -207,10 +207,10 @@ def _set_value(source: _Source, edit: SetValue) -> _Replacement:
     if missing:
         return _insert_key(source, node, missing, text)
     if not isinstance(node, yaml.ScalarNode) or node.style in _BLOCK_SCALARS:
-        raise NotEditableError("is not text on one line")
+        raise NotEditableError("its declaration is not text on one line")
     start, end = node.start_mark.index, node.end_mark.index
     if source.text[start : start + 1] in ("&", "!"):
-        raise NotEditableError("has a YAML anchor or tag")
+        raise NotEditableError("its declaration has a YAML anchor or tag")
     if isinstance(edit.value, str) and node.style == "'" and edit.value.isprintable():
         text = "'{}'".format(edit.value.replace("'", "''"))
     elif isinstance(edit.value, str) and node.style == '"' and not text.startswith('"'):
@@ -221,7 +221,7 @@ def _set_value(source: _Source, edit: SetValue) -> _Replacement:
 def _insert_key(source: _Source, mapping: yaml.Node, path: DataPath, text: str) -> _Replacement:
     """Add a key at the end of the mapping that should have it."""
     if not isinstance(mapping, yaml.MappingNode) or not mapping.value or len(path) > 1:
-        raise NotEditableError("is not in a mapping that can be extended")
+        raise NotEditableError("its declaration is not in a mapping that can be extended")
     addition = f"{path[0]}: {text}"
     last = _last_content(mapping.value[-1][1])
     if source.is_flow(mapping):
@@ -238,7 +238,7 @@ def _change_items(source: _Source, change: ChangeItems) -> Iterator[_Replacement
     if missing and not source.is_flow(source.root):
         yield source.insert_lines(len(source.text), (f"{missing[0]}:", *_lines(change.added)))
     elif not isinstance(node, yaml.SequenceNode):
-        raise NotEditableError("is not a list")
+        raise NotEditableError("its declaration is not a list")
     elif not source.is_flow(node):
         yield from _change_block_list(source, node, change)
     elif not node.value and not source.is_flow(source.root):
@@ -255,7 +255,9 @@ def _change_flow_list(node: yaml.SequenceNode, change: ChangeItems) -> Iterator[
     added = [inline(item.data) for item in change.added]
     kept = [index for index in range(len(items)) if index not in change.removed]
     if any(item.comment for item in change.added):
-        raise NotEditableError("is a list in brackets, which has no place for comments")
+        raise NotEditableError(
+            "its declaration is a list in brackets, which has no place for comments"
+        )
     if not kept:
         yield _Replacement(node.start_mark.index + 1, node.end_mark.index - 1, ", ".join(added))
         return
@@ -305,7 +307,7 @@ def _item_lines(source: _Source, item: yaml.Node, column: int) -> tuple[int, int
     # The dash may be on an earlier line than the value.
     while source.text[start : start + column + 1] != f"{' ' * column}-":
         if start == 0 or source.text[start : start + column].strip():
-            raise NotEditableError("does not start on a separate line")
+            raise NotEditableError("its declaration does not start on a separate line")
         start = source.line_start(start - 1)
     while start > 0:
         above = source.line_start(start - 1)

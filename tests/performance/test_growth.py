@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Any
 
@@ -27,7 +29,10 @@ from reconciler.source.load import Loaded
 from reconciler.source.origins import origins
 from reconciler.source.rendered import configurations, yaml_text
 from reconciler.source.saved_plan import parse_plan, save_plan
+from reconciler.workflow import Inputs
+from reconciler.workflow.drift import Base, find_drift
 from tests.execute.world import memory, run
+from tests.laws.test_drift_law import planned
 from tests.loading import load_text, load_texts
 from tests.performance.sample import TOKEN, declaration, row
 from tests.planning.builders import live as live_webhooks
@@ -153,6 +158,24 @@ def _applied(change: str, *, masked: bool = False) -> Callable[[int], Work]:
     return stage
 
 
+def _refused(count: int) -> Work:
+    """Find the drift of webhooks with a live user name that no file can have."""
+    folder = TemporaryDirectory()
+    Path(folder.name, "webhooks.yaml").write_text(declaration(range(count)))
+    values = {"token": Secret(TOKEN), "channel": "#before", "username": TOKEN}
+    webhooks = [replace(webhook, configuration=values) for webhook in live(count).webhooks]
+    inputs = Inputs(Path(folder.name), {}, bytes)
+    organization = planned(inputs, live_webhooks(*webhooks), ["webhooks.yaml"])
+
+    def find() -> None:
+        base = Base(organization.target.options.previous)
+        with folder:
+            (drift,) = find_drift([organization], [base]).report.drifts
+        assert [webhook.files for webhook in drift.drifted] == [()] * count
+
+    return find
+
+
 STAGES: dict[str, Callable[[int], Work]] = {
     "explain errors": lambda count: partial(load_text, declaration(range(count), channel="")),
     "explain errors of an overlay": lambda count: partial(
@@ -183,6 +206,7 @@ STAGES: dict[str, Callable[[int], Work]] = {
     "load a saved plan": lambda count: partial(parse_plan, saved(count), "plan.json"),
     "export": lambda count: partial(export, live(count)),
     "plan against a base": _planned("channel", base=True),
+    "drift that no file can have": _refused,
     "apply, all changed": _applied("channel"),
     "apply, all renamed": _applied("name"),
     "apply, nothing shown": _applied("", masked=True),
