@@ -46,7 +46,7 @@ SENTENCES: Final = {
             "The workflows install the same version.",
         ),
     ),
-    "docs/gitlab.md": (
+    "docs/ci.md": (
         (
             "replace `COMMIT` with the commit of cloudtruth-webhooks that you reviewed:",
             "replace the version with the one that you reviewed:",
@@ -55,7 +55,7 @@ SENTENCES: Final = {
 }
 """By document: sentences before the first release, and their replacements."""
 
-REQUIREMENTS: Final = {"docs/github.md": 2, "docs/gitlab.md": 1}
+REQUIREMENTS: Final = {"docs/github.md": 2, "docs/ci.md": 1}
 """The documents that install the program, and how often."""
 
 

@@ -92,6 +92,7 @@ class Process(NamedTuple):
         UTF-8, like input. SIGTERM and SIGHUP now raise Interrupted, as SIGINT raises
         KeyboardInterrupt. SIGHUP stays ignored under `nohup`; Windows has none.
         """
+        sys.unraisablehook = _repeat_signal
         signal.signal(signal.SIGTERM, _terminate)
         if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             signal.signal(signal.SIGHUP, _terminate)
@@ -112,6 +113,20 @@ class Process(NamedTuple):
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
     raise Interrupted("stopped by a signal", signal_exit=ExitCode(128 + number))
+
+
+def _repeat_signal(unraisable: sys.UnraisableHookArgs) -> None:
+    """Send a signal again whose exception Python has dropped.
+
+    It drops exceptions of callbacks, such as those of the garbage collection between two rounds.
+    """
+    problem = unraisable.exc_value
+    if isinstance(problem, Interrupted | KeyboardInterrupt):
+        number = getattr(problem, "exit_code", ExitCode.SIGINT) - 128
+        # From another thread and later, because this function is a callback, too.
+        threading.Timer(0.05, os.kill, (os.getpid(), number)).start()
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 class Console:

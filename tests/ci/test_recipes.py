@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -23,9 +24,7 @@ def script(fresh: World, job: dict[str, Any], code: int = 0, **variables: str) -
 
 
 def jobs_of_gitlab() -> dict[str, Any]:
-    (text,) = re.findall(
-        r"```yaml\n(.*?)```", (ROOT / "docs/gitlab.md").read_text("utf-8"), re.DOTALL
-    )
+    (text,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/ci.md").read_text("utf-8"), re.DOTALL)
     jobs: dict[str, Any] = yaml.safe_load(text)
     variables = jobs[".webhooks"]["variables"]
     return {name: {**job, "variables": variables} for name, job in jobs.items() if "script" in job}
@@ -43,7 +42,7 @@ def checked_out(fresh: World, commit: str, folder: Path) -> World:
 def test_the_gitlab_recipe_from_the_merge_request_to_the_rotation(
     fresh: World, tmp_path: Path
 ) -> None:
-    """Every job does what its name says; a new version is planned and applied once."""
+    """A merge applies the plan of its pipeline, a new version once; a stale plan writes nothing."""
     jobs = jobs_of_gitlab()
     first = fresh.git("rev-parse", "HEAD")
     second = fresh.declare("Audit", "Deploys")
@@ -52,8 +51,13 @@ def test_the_gitlab_recipe_from_the_merge_request_to_the_rotation(
     planned = script(runner, jobs["plan"], CI_MERGE_REQUEST_DIFF_BASE_SHA=first)
     assert "2 to create" in planned
     assert "this change" in planned
+    artifacts = jobs["plan"]["artifacts"]
+    report = (runner.work / artifacts["reports"]["terraform"]).read_text("utf-8")
+    assert json.loads(report) == {"create": 2, "update": 0, "delete": 0}
+    assert (runner.work / "plan.txt").read_text("utf-8") == planned
+    assert artifacts["paths"] == ["plan.txt", "plan.json"]
     script(runner, jobs["drift"], code=2)
-    script(runner, jobs["apply"], CI_COMMIT_BEFORE_SHA="0" * 40)
+    merged(runner, jobs, "0" * 40)
     assert set(fresh.live()) == {"Audit", "Deploys"}
     script(runner, jobs["drift"])
 
@@ -62,9 +66,22 @@ def test_the_gitlab_recipe_from_the_merge_request_to_the_rotation(
     runner = checked_out(fresh, third, tmp_path / "two")
     planned = script(runner, jobs["plan"], CI_MERGE_REQUEST_DIFF_BASE_SHA=second)
     assert "2 to update" in planned
-    script(runner, jobs["apply"], CI_COMMIT_BEFORE_SHA=second)
+    merged(runner, jobs, second)
     tokens = {each["configuration"]["token"] for each in fresh.emulator.store.webhooks()}
     assert tokens == {"xoxb-rotated-0123456789"}
+
+    fourth = fresh.declare("Audit", "Deploys", version=2, Audit="audit")
+    runner = checked_out(fresh, fourth, tmp_path / "three")
+    script(runner, jobs["plan"], CI_COMMIT_BEFORE_SHA=third)
+    fresh.emulator.configure("Audit", channel="other")
+    script(runner, jobs["apply"], code=6)
+    assert fresh.live()["Audit"] == "other"
+
+
+def merged(runner: World, jobs: dict[str, Any], before: str) -> None:
+    """Run the jobs of a pipeline of the default branch."""
+    script(runner, jobs["plan"], CI_COMMIT_BEFORE_SHA=before)
+    script(runner, jobs["apply"])
 
 
 def test_the_smallest_workflow_applies_and_rotates(fresh: World, tmp_path: Path) -> None:

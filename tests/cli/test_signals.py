@@ -8,6 +8,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 
 import pytest
@@ -16,6 +17,7 @@ from reconciler.cli.connection import Progress
 from reconciler.execute.stop import SignalStop
 from tests.cli.conftest import File, MakeCloud, Shell
 from tests.emulated.faults import Fault, hang
+from tests.folders import python
 from tests.ports import VirtualClock
 from tests.waiting import TIMEOUT
 
@@ -109,3 +111,28 @@ def test_a_second_signal_abandons_a_pending_response(
         "applied": 2, "unconfirmed": 1, "skipped": len(NAMES) - 3,
     }  # fmt: skip
     assert there.names() == NAMES[:3]
+
+
+DROPPED = """
+import os, signal, time, weakref
+from pathlib import Path
+from reconciler.cli.console import Process
+
+Process.of_this_process()
+target = set()
+reference = weakref.ref(target, lambda _: os.kill(os.getpid(), signal.{name}))
+try:
+    del target
+    time.sleep(600)
+except BaseException as problem:
+    print(type(problem).__name__)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("SIGTERM", "Interrupted"), ("SIGINT", "KeyboardInterrupt")]
+)
+def test_a_signal_in_a_callback_is_not_lost(tmp_path: Path, name: str, expected: str) -> None:
+    """Python drops an exception in a callback of the garbage collection: the signal is repeated."""
+    done = python(tmp_path, "-c", DROPPED.format(name=name))
+    assert (done.stdout, done.stderr) == (f"{expected}\n", "")

@@ -74,6 +74,7 @@ def test_redirected_output_is_utf_8(
         monkeypatch.setattr(sys, name, stream)
     monkeypatch.setattr("signal.signal", lambda number, handler: None)
     monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
     process = Process.of_this_process()
     assert (process.stdout.encoding, process.stderr.encoding) == (encoding, encoding)
     process.stdout.write("\N{ROCKET}")

@@ -66,6 +66,10 @@ _RECORD: Final = '#!/bin/sh\necho "${0##*/}${*:+ $*}" >> "$CALLS"\n'
 STAND_INS: Final[Mapping[str, str]] = {
     # From an index, which tests do not have. `.` is installed in tests/packaging.
     "pip": _RECORD,
+    # Programs of a cluster and of the system; tests/deploy has what can run without them.
+    "kubectl": _RECORD,
+    "podman": _RECORD,
+    "sudo": _RECORD,
     # Options, `run`, then a command that receives the project's parameters as variables, and the
     # API key only with `--permissive`.
     "cloudtruth": f"""{_RECORD}
@@ -128,6 +132,9 @@ _ROTATED: Final = SECRETS_PAGE.replace(
 _SECRETS_FILES: Final = {"webhooks.yaml": SECRETS_PAGE, **_PAGER_URL}
 _ROTATION: Final = {"webhooks.yaml": _ROTATED, **_PAGER_URL}
 
+UNITS: Final = " ".join(
+    f"deploy/systemd/{path.name}" for path in sorted((ROOT / "deploy/systemd").iterdir())
+)
 SOURCE: Final = pinned("COMMIT")[0]
 
 SETUPS: Final[Mapping[str, BlockSetup]] = {
@@ -200,6 +207,37 @@ SETUPS: Final[Mapping[str, BlockSetup]] = {
     "docs/reconcile.md: Try it in five minutes": BlockSetup(
         before={"webhooks.yaml": first_file_on("docs/reconcile.md")},
         prints=("1 to create", "create Audit", "No changes"),
+    ),
+    "docs/reconcile.md: On Kubernetes": BlockSetup(
+        clone=True,
+        calls=("podman build --file deploy/Containerfile "
+               "--tag registry.example.com/webhooks:0.1.0 .",
+               "podman push registry.example.com/webhooks:0.1.0"),
+    ),
+    "docs/reconcile.md: On Kubernetes (2)": BlockSetup(
+        calls=("kubectl create namespace webhooks",
+               *(f"kubectl --namespace webhooks create secret generic {name} --from-env-file={file}"
+                 for name, file in (("webhooks", "webhooks.env"), ("webhooks-git", "git.env")))),
+    ),
+    "docs/reconcile.md: On Kubernetes (3)": BlockSetup(
+        clone=True,
+        calls=("kubectl apply --kustomize deploy/kubernetes/example",
+               "kubectl --namespace webhooks logs deployment/webhooks-reconcile --follow"),
+    ),
+    "docs/reconcile.md: With systemd": BlockSetup(
+        clone=True,
+        calls=("sudo python3 -m venv /opt/webhooks",
+               "sudo /opt/webhooks/bin/pip install --require-hashes "
+               "--requirement requirements/action.lock",
+               "sudo /opt/webhooks/bin/pip install --no-deps --no-build-isolation .",
+               f"sudo cp {UNITS} /etc/systemd/system/",
+               "sudo systemctl daemon-reload",
+               "sudo systemctl enable --now webhooks-fetch.timer webhooks-reconcile.service"),
+    ),
+    "docs/ci.md: On any CI": BlockSetup(
+        before={"webhooks.yaml": first_file_on("docs/reconcile.md")},
+        smaller={"origin/main": "main"},
+        prints=("Valid", "1 to create", "1 to create", "1 created"),
     ),
     "docs/organizations.md: Try it": BlockSetup(
         clone=True, prints=("Valid: 4 webhooks in 2 files", "In Acme Staging:")
