@@ -222,7 +222,8 @@ def _not_compared(
             for name, reading in comparison.unread.items()
             if reading is Reading.UNAVAILABLE and (webhook.name, name) not in sent_fields
         ]
-        yield from _secret_uses(webhook, unavailable, hosts)
+        if unavailable:  # few webhooks have any, and a destination takes time
+            yield from _secret_uses(webhook, unavailable, hosts)
 
 
 def _failing(table: Match, live: Iterable[LiveWebhook]) -> tuple[Delivery, ...]:

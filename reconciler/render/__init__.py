@@ -103,13 +103,10 @@ class Renderer(Protocol):
     def render_report(self, report: Report, view: View = PLAIN) -> str:
         """Render the report of one organization."""
 
-    def render_status(self, status: LiveStatus, view: View = PLAIN) -> str:
-        """Render the live webhooks, and the number of differences from the files."""
-
     def render_statuses(
         self, statuses: Sequence[OrganizationResult[LiveStatus]], view: View = PLAIN
     ) -> str:
-        """Render the live webhooks of each organization."""
+        """Render the live webhooks of each organization, and the differences from the files."""
 
     def render_drift(self, report: DriftReport, view: View = PLAIN) -> str:
         """Render what changed live, how to revert or accept it, and the edits as a diff."""

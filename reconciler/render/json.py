@@ -132,11 +132,6 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
     return _document("error", {"error": error_tree(error)})
 
 
-def render_status(status: LiveStatus, view: View = PLAIN) -> str:
-    """Return the document of one organization."""
-    return render_statuses([OrganizationResult(status.organization.name, value=status)], view)
-
-
 def render_statuses(statuses: Sequence[OrganizationResult[LiveStatus]], view: View = PLAIN) -> str:
     """Return the document of the live webhooks (schemas/status.schema.json)."""
     organizations: list[Tree] = []

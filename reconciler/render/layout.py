@@ -11,8 +11,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
+from reconciler.render import View
 from reconciler.render.rows import Atom, Row, sentence
 
 _INDENT = 2
@@ -36,10 +37,12 @@ _CODES: Final = {
 _SGR: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def paint(text: str, style: str, color: bool) -> str:
+def paint(text: str, style: str, view: View) -> str:
     """Return `text` in a style, unchanged without color or for a style that has none."""
     code = _CODES.get(style)
-    return f"\x1b[{code}m{text}\x1b[0m" if color and code and text else text
+    if not (view.color and code and text):
+        return text
+    return f"\x1b[{code}m{text}\x1b[0m"
 
 
 def columns(text: str) -> int:
@@ -47,24 +50,25 @@ def columns(text: str) -> int:
     shown = _SGR.sub("", text) if "\x1b" in text else text
     if shown.isascii():
         return len(shown)
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
-        for char in shown
-    )
+    visible = [char for char in shown if not unicodedata.combining(char)]
+    wide = sum(unicodedata.east_asian_width(char) in "WF" for char in visible)
+    return len(visible) + wide
 
 
 def fitted(text: str, width: int) -> str:
     """Return `text` in exactly `width` columns: padded, or cut with `...` at the end."""
-    if columns(text) <= width:
-        return text + " " * (width - columns(text))
-    shown = text[: max(0, width - 3)]
-    while columns(shown) > max(0, width - 3):
-        shown = shown[:-1]
-    return fitted(f"{shown}...", width) if width >= 3 else "." * width
+    if columns(text) > width:
+        if width < 3:
+            return "." * width
+        text = text[: width - 3]
+        while columns(text) > width - 3:
+            text = text[:-1]
+        text += "..."
+    return text + " " * (width - columns(text))
 
 
-def flow(atoms: Iterable[Atom], *, start: str, indent: int, width: int) -> list[str]:
-    """Return `start` and the atoms as lines, wrapped at `width` and continued at `indent`.
+def flow(atoms: Iterable[Atom], view: View, *, start: str, indent: int = 2) -> list[str]:
+    """Return `start` and the atoms as lines, wrapped at the width and continued at `indent`.
 
     An atom after two spaces needs no gap.
     """
@@ -73,7 +77,7 @@ def flow(atoms: Iterable[Atom], *, start: str, indent: int, width: int) -> list[
     for atom in atoms:
         size = columns(atom.text)
         gap = "" if not line or line.endswith("  ") else atom.gap
-        if used > indent and used + len(gap) + size > width:
+        if used > indent and used + len(gap) + size > view.width:
             lines.append(line.rstrip(" "))
             line, used, gap = " " * indent, indent, ""
         line, used = f"{line}{gap}{atom.text}", used + len(gap) + size
@@ -81,56 +85,95 @@ def flow(atoms: Iterable[Atom], *, start: str, indent: int, width: int) -> list[
     return lines
 
 
-def paragraph(text: str, *, width: int, start: str = "", indent: int = 2) -> list[str]:
+def paragraph(text: str, view: View, *, start: str = "", indent: int = 2) -> list[str]:
     """Return `start` and a sentence as wrapped lines."""
-    return flow(sentence(text), start=start, indent=indent, width=width)
+    return flow(sentence(text), view, start=start, indent=indent)
 
 
-def lay_out(rows: Sequence[Row], *, width: int, color: bool) -> list[str]:
+def paragraphs(texts: Iterable[str], view: View) -> list[str]:
+    """Return each sentence as wrapped lines."""
+    return [line for text in texts for line in paragraph(text, view)]
+
+
+def listed(items: Iterable[str], end: str = "") -> list[Atom]:
+    """Return items as the atoms of a list."""
+    *most, last = items
+    return [*(Atom(f"{item},") for item in most), Atom(f"{last}{end}")]
+
+
+def joined(*sections: Sequence[str]) -> str:
+    """Join the sections that have lines with an empty line between them."""
+    return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
+
+
+class _Columns(NamedTuple):
+    """Where the cells of a table start, and the indents of lines that continue a row or a field."""
+
+    what: int
+    details: int
+    place: int
+    row_indent: int
+    field_indent: int
+
+
+def lay_out(rows: Sequence[Row], view: View) -> list[str]:
     """Return the lines of `rows`, their fields below them.
 
-    Columns (action, details, position) are aligned over all rows, each at most its share of
-    `width`.
+    Columns (action, details, position) are aligned over all rows, each at most its share of the
+    width.
     """
-    indents = [2 * _INDENT if row.nested else _INDENT for row in rows]
-    names = (indent + 2 + columns(row.name) for row, indent in zip(rows, indents, strict=True))
-    name = _widest(names, _INDENT + 2 + max(12, width // 3))
-    label = _widest((columns(line.label) for row in rows for line in row.fields), 20)
-    values = _FIELDS + label + 2 if any(row.fields for row in rows) else 0
-    what_start = max(name + 2, values)
-    details_start = (
-        what_start + _widest((columns(row.what) for row in rows), max(12, width // 4)) + 2
-    )
-    room = width - max((columns(row.place) for row in rows), default=0) - 2 - details_start
-    fitting = (size for row in rows if (size := columns(" ".join(row.pieces))) <= room)
-    place_start = details_start + max(fitting, default=0) + 2
-    row_indent, field_indent = _FIELDS, _FIELDS + 2
-    if what_start <= width // 2:
-        row_indent = field_indent = what_start
+    table = _columns_of(rows, view.width)
     lines: list[str] = []
-    for row, indent in zip(rows, indents, strict=True):
-        head = _pad_to(" " * indent + paint(f"{row.sign} {row.name}", row.sign, color), what_start)
-        where = paint(row.place, "faint", color)
-        line = head + row.what
-        if row.what and row.pieces:
-            line = _pad_to(line, details_start)
-        line += " ".join(row.pieces)
-        line = _pad_to(line, place_start) + where if where else line
-        if columns(line) <= width:
-            lines.append(line.rstrip(" "))
-        else:
-            cells = [f"{row.what}   "] if row.what else []
-            atoms = [Atom(each) for each in (*cells, *row.pieces)]
-            atoms += [Atom(where, gap="   ")] if where else []
-            lines += flow(atoms, start=head, indent=row_indent, width=width)
-        for each in row.fields:
-            start = _pad_to(" " * _FIELDS + paint(each.label, each.sign, color), what_start)
+    for row in rows:
+        lines += _row_lines(row, table, view)
+        for field in row.fields:
+            start = _pad_to(" " * _FIELDS + paint(field.label, field.sign, view), table.what)
             atoms = [
-                Atom(paint(f"{atom.lead}{atom.text}", atom.sign, color), gap=atom.gap)
-                for atom in each.atoms
+                Atom(paint(f"{atom.lead}{atom.text}", atom.sign, view), gap=atom.gap)
+                for atom in field.atoms
             ]
-            lines += flow(atoms, start=start, indent=field_indent, width=width)
+            lines += flow(atoms, view, start=start, indent=table.field_indent)
     return lines
+
+
+def _columns_of(rows: Sequence[Row], width: int) -> _Columns:
+    fields = [field for row in rows for field in row.fields]
+    names = (_indent(row) + 2 + columns(row.name) for row in rows)
+    what = 2 + _widest(names, _INDENT + 2 + max(12, width // 3))
+    if fields:
+        labels = (columns(field.label) for field in fields)
+        what = max(what, _FIELDS + _widest(labels, 20) + 2)
+    details = what + 2 + _widest((columns(row.what) for row in rows), max(12, width // 4))
+    room = width - max((columns(row.place) for row in rows), default=0) - 2 - details
+    # Only the rows that fit are aligned; the others are wrapped.
+    place = details + _widest((columns(" ".join(row.pieces)) for row in rows), room) + 2
+    if what <= width // 2:
+        return _Columns(what, details, place, row_indent=what, field_indent=what)
+    return _Columns(what, details, place, row_indent=_FIELDS, field_indent=_FIELDS + 2)
+
+
+def _row_lines(row: Row, table: _Columns, view: View) -> list[str]:
+    """Return a row in one line, or wrapped if it does not fit."""
+    head = " " * _indent(row) + paint(f"{row.sign} {row.name}", row.sign, view)
+    head = _pad_to(head, table.what)
+    place = paint(row.place, "faint", view)
+    line = head + row.what
+    if row.what and row.pieces:
+        line = _pad_to(line, table.details)
+    line += " ".join(row.pieces)
+    if place:
+        line = _pad_to(line, table.place) + place
+    if columns(line) <= view.width:
+        return [line.rstrip(" ")]
+    cells = [f"{row.what}   "] if row.what else []
+    atoms = [Atom(text) for text in (*cells, *row.pieces)]
+    if place:
+        atoms.append(Atom(place, gap="   "))
+    return flow(atoms, view, start=head, indent=table.row_indent)
+
+
+def _indent(row: Row) -> int:
+    return 2 * _INDENT if row.nested else _INDENT
 
 
 def _widest(sizes: Iterable[int], most: int) -> int:

@@ -1,4 +1,4 @@
-"""Render text for terminals and logs: plans, reports, findings, errors, status, checklists.
+"""Render text for terminals and logs: plans, reports, drift, findings, errors.
 
 Lines are laid out in columns within the view's width; a row that does not fit continues on the next
 line. Findings look like a compiler's: message, position, the line with carets, help. The text is
@@ -9,23 +9,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from reconciler.errors import ApiError, ReconcilerError
 from reconciler.findings import MAX_EXCERPT_PREFIX, Finding, Position, Severity
-from reconciler.planning.delivery import DeliveryState
 from reconciler.planning.plan import Plan
-from reconciler.planning.run import OrganizationResult, RunPlan
-from reconciler.planning.status import DRIFTED, ManagementStatus, WebhookStatus
-from reconciler.render import PLAIN, LiveStatus, View, words
-from reconciler.render.layout import columns, fitted, flow, lay_out, paint, paragraph
+from reconciler.planning.run import RunPlan
+from reconciler.render import PLAIN, View, words
+from reconciler.render.layout import (
+    columns,
+    flow,
+    joined,
+    lay_out,
+    listed,
+    paint,
+    paragraph,
+    paragraphs,
+)
 from reconciler.render.quote import prose, quote
 from reconciler.render.rows import (
     Atom,
     FieldLine,
     Row,
     duplicate_row,
-    events,
     group_resends,
     label,
     other_rows,
@@ -35,21 +41,15 @@ from reconciler.render.rows import (
     position_text,
     sentence,
 )
+from reconciler.render.text_status import render_checks, render_statuses
 from reconciler.report import Applied, Report, RunReport
 
 if TYPE_CHECKING:
-    from reconciler.checks import Check, Checklist, Subject
     from reconciler.planning.drift import DriftReport
     from reconciler.render.combined import Combined, Section
     from reconciler.render.drifted import Block
 
-_STATUS_WIDTH: Final = 100
-"""The maximum width of a line of `status`, in columns."""
-_DELIVERY_WIDTH: Final = 36
-"""Columns that names and destinations leave for deliveries."""
-_NAME_COLUMN: Final = 4
-_DETAILS_COLUMN: Final = 6
-_MAX_SUBJECTS: Final = 10
+__all__ = ["render_checks", "render_statuses"]
 
 
 def render_plan(plan: Plan, view: View = PLAIN) -> str:
@@ -64,12 +64,12 @@ def render_run(run: RunPlan, view: View = PLAIN) -> str:
     the plans.
     """
     if run.is_single:
-        return _joined(*_plan(run.plans[0], view))
+        return joined(*_plan(run.plans[0], view))
     from reconciler.render.combined import combine  # most runs have one organization
 
     combined = combine(run)
     if view.verbosity < 0:
-        return _joined(_blocks(combined.plan.blocked, view), [words.run_summary(run.totals)])
+        return joined(_blocks(combined.plan.blocked, view), [words.run_summary(run.totals)])
     parts: list[Sequence[str]] = []
     if view.verbosity > 0:
         for plan in run.plans:
@@ -82,8 +82,8 @@ def render_run(run: RunPlan, view: View = PLAIN) -> str:
         if result.problem is not None
     ]
     if failed:
-        parts.append(flow(_listed(failed, end="."), start="Failed:", indent=2, width=view.width))
-    return _joined(*parts, _run_end(run, view))
+        parts.append(flow(listed(failed, end="."), view, start="Failed:"))
+    return joined(*parts, _run_end(run, view))
 
 
 def _plan(plan: Plan, view: View) -> Iterable[Sequence[str]]:
@@ -94,16 +94,16 @@ def _plan(plan: Plan, view: View) -> Iterable[Sequence[str]]:
         return
     header = _header(plan, view)
     if plan.counts.live:
-        header += paragraph(words.scope(plan), width=view.width)
+        header += paragraph(words.scope(plan), view)
     yield header
     rows = plan_rows(plan)
     if view.verbosity == 0:
         rows = group_resends(rows)
     rows += other_rows(plan, view)
-    yield lay_out(rows, width=view.width, color=view.color)
+    yield lay_out(rows, view)
     yield from _notes(plan, view)
     style = "strong" if plan.operations or plan.blocked else "good"
-    end = paragraph(paint(words.summary(plan), style, view.color), width=view.width)
+    end = paragraph(paint(words.summary(plan), style, view), view)
     end += _outside_digest([plan], view)
     if plan.digest:
         end += _digest(plan.digest, view, applies=not plan.blocked)
@@ -125,28 +125,27 @@ def render_run_report(run: RunReport, view: View = PLAIN) -> str:
 
     combined = combine_reports(run, only_failed=view.verbosity < 0)
     problems = [
-        f"{paint('Problem:', 'error', view.color)} {quote(result.name)}: "
-        f"{prose(result.value.problem)}"
+        f"{paint('Problem:', 'error', view)} {quote(result.name)}: {prose(result.value.problem)}"
         for result in run.organizations
         if result.value is not None and result.value.problem
     ]
     reasons = [
         line
         for reason, names in words.not_as_declared(run).items()
-        for line in flow(_listed(names, end="."), start=f"{reason}:", indent=2, width=view.width)
+        for line in flow(listed(names, end="."), view, start=f"{reason}:")
     ]
-    end = [*_paragraphs(problems, view), *reasons, *_paragraphs(words.run_result(run), view)]
+    end = [*paragraphs(problems, view), *reasons, *paragraphs(words.run_result(run), view)]
     rows = sections([*combined.outcomes, *combined.unapplied])
     shown = (_section(section, view) for section in rows)
-    return _joined(*shown, _blocks(combined.notes, view), end)
+    return joined(*shown, _blocks(combined.notes, view), end)
 
 
 def _section(section: Section, view: View) -> list[str]:
     """Return rows below the organizations that they concern."""
     names = section.organizations
     start = f"In {words.plural(len(names), 'organization')}:" if len(names) > 1 else "In"
-    heading = flow(_listed(names, end=":"), start=start, indent=2, width=view.width)
-    return [*heading, *lay_out(section.rows, width=view.width, color=view.color)]
+    heading = flow(listed(names, end=":"), view, start=start)
+    return [*heading, *lay_out(section.rows, view)]
 
 
 def _combined(run: RunPlan, combined: Combined, view: View) -> Iterable[Sequence[str]]:
@@ -154,10 +153,8 @@ def _combined(run: RunPlan, combined: Combined, view: View) -> Iterable[Sequence
     from reconciler.render.combined import sections  # most runs have one organization
 
     origins = dict.fromkeys(quote(plan.origin.removeprefix("https://")) for plan in run.plans)
-    count = words.plural(len(run.organizations), "organization")
-    title = f"CloudTruth webhooks for {paint(count, 'strong', view.color)}"
     about = [Atom(f"({', '.join(origins)})")] if origins else []
-    yield flow(about, start=title, indent=2, width=view.width)
+    yield _title_lines(words.plural(len(run.organizations), "organization"), about, view)
     yield _blocks(combined.plan.blocked, view)
     changes = [(change.organizations, change.row) for change in combined.changes]
     for section in (*sections(changes), *sections(combined.unapplied)):
@@ -170,24 +167,28 @@ def render_drift(report: DriftReport, view: View = PLAIN) -> str:
     from reconciler.render.combined import Section  # for one command only
     from reconciler.render.drifted import blocks, conclusion, others
 
-    def listed(section: Section) -> list[str]:
+    def shown(section: Section) -> list[str]:
         if len(report.organizations) > 1:
             return _section(section, view)
-        return lay_out(section.rows, width=view.width, color=view.color)
+        return lay_out(section.rows, view)
 
     parts: list[Sequence[str]] = []
     for names, members in groupby(blocks(report, view), key=lambda block: block.organizations):
         rows = [row for block in members for row in _with_ways(block)]
-        parts.append(listed(Section(names, tuple(rows))))
+        parts.append(shown(Section(names, tuple(rows))))
     for other in others(report, view):
-        shown = [line for section in other.sections for line in listed(section)]
-        command = [f"    {other.command}"] if other.command else []
-        parts.append([*paragraph(other.title, width=view.width), *command, *shown])
+        lines = paragraph(other.title, view) + _command(other.command)
+        parts.append([*lines, *(line for section in other.sections for line in shown(section))])
     end = conclusion(report, view)
-    parts.append(_paragraphs(end.texts, view) + ([f"    {end.command}"] if end.command else []))
+    parts.append(paragraphs(end.texts, view) + _command(end.command))
     if not report.accepted:
         parts += [_diff(diff.diff, view) for diff in report.diffs]
-    return _joined(*parts)
+    return joined(*parts)
+
+
+def _command(command: str) -> list[str]:
+    """Return a command on one line, to be copied."""
+    return [f"    {command}"] if command else []
 
 
 def _with_ways(block: Block) -> Iterable[Row]:
@@ -206,7 +207,7 @@ def _diff(diff: str, view: View) -> list[str]:
     lines = []
     for line in diff.removesuffix("\n").split("\n"):
         text = prose(line.removesuffix("\r")) + ("\r" if line.endswith("\r") else "")
-        lines.append(paint(text, line[:1], view.color))
+        lines.append(paint(text, line[:1], view))
     return lines
 
 
@@ -216,8 +217,8 @@ def _run_end(run: RunPlan, view: View) -> list[str]:
     if run.digest:
         lines += _digest(run.digest, view, applies=not (totals.blocked or totals.failed))
     style = "good" if totals.unchanged == totals.organizations else "strong"
-    end = paint(words.run_summary(totals), style, view.color)
-    return [*lines, *paragraph(end, width=view.width)]
+    end = paint(words.run_summary(totals), style, view)
+    return [*lines, *paragraph(end, view)]
 
 
 def _outside_digest(plans: Iterable[Plan], view: View) -> list[str]:
@@ -226,7 +227,7 @@ def _outside_digest(plans: Iterable[Plan], view: View) -> list[str]:
     if not names:
         return []
     text = f"Not in the digest (only a secret's value differs): {', '.join(names)}."
-    return paragraph(text, width=view.width)
+    return paragraph(text, view)
 
 
 def render_report(report: Report, view: View = PLAIN) -> str:
@@ -243,9 +244,9 @@ def render_report(report: Report, view: View = PLAIN) -> str:
     # A plan with operations was printed before the apply.
     rows += other_rows(report.plan, PLAIN if report.outcomes else view)
     rows += map(duplicate_row, report.duplicates_removed)
-    return _joined(
+    return joined(
         [] if is_quiet else _header(report.plan, view),
-        lay_out(rows, width=view.width, color=view.color),
+        lay_out(rows, view),
         *(_notes(report.plan, view) if not report.plan.operations else ()),
         _result(report, view),
     )
@@ -257,7 +258,7 @@ def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
         findings = tuple(finding for finding in findings if finding.severity is Severity.ERROR)
     if not findings:
         return ""
-    return _joined(_blocks(findings, view), [words.finding_counts(findings)])
+    return joined(_blocks(findings, view), [words.finding_counts(findings)])
 
 
 def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
@@ -278,11 +279,6 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _joined(*sections: Sequence[str]) -> str:
-    """Join sections with an empty line between them."""
-    return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
-
-
 def _header(plan: Plan, view: View) -> list[str]:
     """Return the organization, the server, the source of the key and the number of files."""
     about = [f"({quote(plan.origin.removeprefix('https://'))}"]
@@ -294,8 +290,11 @@ def _header(plan: Plan, view: View) -> list[str]:
         about.append("in maintenance")
     if plan.counts.files:
         about.append(words.plural(plan.counts.files, "file"))
-    title = f"CloudTruth webhooks for {paint(quote(plan.organization.name), 'strong', view.color)}"
-    return flow(_listed(about, end=")"), start=title, indent=2, width=view.width)
+    return _title_lines(quote(plan.organization.name), listed(about, end=")"), view)
+
+
+def _title_lines(name: str, about: Iterable[Atom], view: View) -> list[str]:
+    return flow(about, view, start=f"CloudTruth webhooks for {paint(name, 'strong', view)}")
 
 
 def _notes(plan: Plan, view: View) -> Iterable[Sequence[str]]:
@@ -303,7 +302,7 @@ def _notes(plan: Plan, view: View) -> Iterable[Sequence[str]]:
     is_listed = view.verbosity > 0
     end = "." if is_listed else "; listed with -v."
     lines = [f"{line}{end}" for line in words.remaining_counts(plan, names=is_listed)]
-    yield _paragraphs([*lines, *words.failing(plan), *words.drifted(plan)], view)
+    yield paragraphs([*lines, *words.failing(plan), *words.drifted(plan)], view)
     yield _secrets(plan, view)
     for findings in (plan.notes, plan.relaxed, plan.blocked):
         yield _blocks(findings, view)
@@ -313,8 +312,8 @@ def _unblocking(plan: Plan, view: View) -> list[str]:
     """List the edits that unblock a plan, each on one line to be copied."""
     lines = []
     for purpose, text in words.unblocking(plan, view):
-        lines += paragraph(f"{purpose}:", start="  ", width=view.width)
-        lines.append(f"    {text}")
+        lines += paragraph(f"{purpose}:", view, start="  ")
+        lines += _command(text)
     return ["To unblock this plan, do one of these:", *lines] if lines else []
 
 
@@ -322,15 +321,10 @@ def _secrets(plan: Plan, view: View) -> list[str]:
     """List the references that `apply` resolves, each with its destinations."""
     lines = ["Secrets that apply needs:"] if plan.secrets else []
     for ref, destinations in words.secret_destinations(plan).items():
-        first, *others = _listed(destinations)
+        first, *others = listed(destinations)
         atoms = [Atom(f"-> {first.text}", gap="  "), *others]
-        lines += flow(atoms, start=f"  {quote(str(ref))}", indent=6, width=view.width)
-    return lines + _paragraphs(words.not_set_here(plan, view), view)
-
-
-def _listed(items: Iterable[str], end: str = "") -> list[Atom]:
-    *most, last = items
-    return [*(Atom(f"{item},") for item in most), Atom(f"{last}{end}")]
+        lines += flow(atoms, view, start=f"  {quote(str(ref))}", indent=6)
+    return lines + paragraphs(words.not_set_here(plan, view), view)
 
 
 def _digest(digest: str, view: View, *, applies: bool) -> list[str]:
@@ -342,24 +336,18 @@ def _digest(digest: str, view: View, *, applies: bool) -> list[str]:
         command, start = words.apply_command(view), "To apply exactly this plan:"
         if view.plan_file is None:  # the command has the digest
             command, lines = words.apply_command(view, "--expect-digest", digest), []
-        lines += flow([Atom(command)], start=start, indent=2, width=view.width)
-    return [paint(line, "faint", view.color) for line in lines]
+        lines += flow([Atom(command)], view, start=start)
+    return [paint(line, "faint", view) for line in lines]
 
 
 def _result(report: Report, view: View) -> list[str]:
     """Return what was applied, whether it was verified, and what to do next."""
     texts = words.conclusion(report)
     if report.problem:
-        texts.insert(0, f"{paint('Problem:', 'error', view.color)} {prose(report.problem)}")
+        texts.insert(0, f"{paint('Problem:', 'error', view)} {prose(report.problem)}")
     if report.plan.operations:
         texts.insert(0, f"{words.applied(report).capitalize()}.")
-    command = words.next_command(report)
-    # On one line, to be copied.
-    return _paragraphs(texts, view) + ([f"    {command}"] if command else [])
-
-
-def _paragraphs(texts: Iterable[str], view: View) -> list[str]:
-    return [line for text in texts for line in paragraph(text, width=view.width)]
+    return paragraphs(texts, view) + _command(words.next_command(report))
 
 
 def _blocks(findings: Iterable[Finding], view: View) -> list[str]:
@@ -375,7 +363,7 @@ def _block(finding: Finding, view: View) -> Iterable[str]:
     yield _title(str(finding.severity), finding.rule, finding.message, view)
     gutter = len(str(where.line)) if where is not None else 1
     if where is not None:
-        arrow = paint("-->", "faint", view.color)
+        arrow = paint("-->", "faint", view)
         yield f"{' ' * gutter}{arrow} {position_text(where)}:{where.column}"
         if finding.excerpt is not None:
             yield from _excerpt(finding.excerpt, where, str(finding.severity), view)
@@ -386,11 +374,11 @@ def _block(finding: Finding, view: View) -> Iterable[str]:
 
 
 def _title(severity: str, rule: str, message: str, view: View) -> str:
-    return f"{paint(f'{severity}[{prose(rule)}]', severity, view.color)}: {prose(message)}"
+    return f"{paint(f'{severity}[{prose(rule)}]', severity, view)}: {prose(message)}"
 
 
 def _aside(word: str, message: str, gutter: int, view: View) -> str:
-    return f"{' ' * gutter} {paint('=', 'faint', view.color)} {word}: {prose(message)}"
+    return f"{' ' * gutter} {paint('=', 'faint', view)} {word}: {prose(message)}"
 
 
 def _excerpt(line: str, where: Position, severity: str, view: View) -> Iterable[str]:
@@ -398,7 +386,7 @@ def _excerpt(line: str, where: Position, severity: str, view: View) -> Iterable[
 
     Columns are counted as printed: characters may be escaped, or two columns wide.
     """
-    number, bar = str(where.line), paint("|", "faint", view.color)
+    number, bar = str(where.line), paint("|", "faint", view)
     margin = " " * len(number)
     start = where.column - 1
     if start > MAX_EXCERPT_PREFIX:  # the excerpt starts with `...`
@@ -409,7 +397,7 @@ def _excerpt(line: str, where: Position, severity: str, view: View) -> Iterable[
     carets = "^" * max(1, columns(prose(line[start:end])))
     yield f"{margin} {bar}"
     yield f"{number} {bar} {before}{after}".rstrip(" ")
-    yield f"{margin} {bar} {' ' * columns(before)}{paint(carets, severity, view.color)}"
+    yield f"{margin} {bar} {' ' * columns(before)}{paint(carets, severity, view)}"
 
 
 def _window(line: str, start: int, room: int) -> tuple[str, str, int]:
@@ -428,176 +416,3 @@ def _window(line: str, start: int, room: int) -> tuple[str, str, int]:
             last -= 1
         else:
             return before, after, last
-
-
-def render_status(status: LiveStatus, view: View = PLAIN) -> str:
-    """Render each webhook in one line, failing ones first; with `verbosity`, with all details.
-
-    The last lines count fields that were not compared and differences from the configuration.
-    """
-    plan = status.plan
-    shown = sorted(status.shown, key=lambda webhook: not webhook.is_failing)
-    live_count = sum(webhook.id is not None for webhook in status.webhooks)
-    count = words.plural(live_count, "live webhook")
-    if live_count != status.live_count:  # with --only
-        count = f"{live_count} of {words.plural(status.live_count, 'live webhook')}"
-    count += f", {len(status.failing)} failing" if status.failing else ""
-    limits = words.not_compared(plan, names=view.verbosity > 0) if plan is not None else []
-    lines = _paragraphs([f"{limit}." for limit in limits], view)
-    title = f"CloudTruth webhooks for {quote(status.organization.name)}"
-    table = _status_table(shown, view) or ["  none"]
-    return _joined([title], table, [*lines, f"{count}. {_drift(status)}"])
-
-
-def render_statuses(statuses: Sequence[OrganizationResult[LiveStatus]], view: View = PLAIN) -> str:
-    """Render the live webhooks of each organization, and totals if there are several."""
-    found = [result.value for result in statuses if result.value is not None]
-    texts = [render_status(status, view) for status in found]
-    if len(statuses) > 1:
-        live = sum(status.live_count for status in found)
-        drifted = sum(bool(status.drift) for status in found)
-        count = words.plural(len(statuses), "organization")
-        failed = f", {len(statuses) - len(found)} failed" if len(found) < len(statuses) else ""
-        total = f"{count}: {words.plural(live, 'live webhook')}, drift in {drifted}{failed}."
-        texts.append("\n".join(paragraph(total, width=view.width)) + "\n")
-    return "\n".join(texts)
-
-
-def _status_table(webhooks: Sequence[WebhookStatus], view: View) -> list[str]:
-    """Return a line for each webhook, in aligned columns, cut to the width.
-
-    With `verbosity`, the lines below it have its id, events, position and complete error.
-    """
-    width = min(view.width, _STATUS_WIDTH)
-    names = [quote(webhook.name) for webhook in webhooks]
-    destinations = [quote(webhook.destination) for webhook in webhooks]
-    state_width = max((len(webhook.state) for webhook in webhooks), default=0)
-    # Name and destination share the rest. If one of them needs less, the other gets more.
-    room = max(8, width - _NAME_COLUMN - state_width - 6 - _DELIVERY_WIDTH)
-    widest_name = max(map(columns, names), default=0)
-    widest_destination = max(map(columns, destinations), default=0)
-    destination_width = min(widest_destination, max(room // 2, room - widest_name))
-    name_width = min(widest_name, room - destination_width)
-    lines: list[str] = []
-    for webhook, name, destination in zip(webhooks, names, destinations, strict=True):
-        text = f"{fitted(name, name_width)}  {webhook.state:{state_width}}"
-        text += f"  {fitted(destination, destination_width)}  {_delivery(webhook)}"
-        sign = "!" if webhook.state in DRIFTED else " "
-        sign = "x" if webhook.is_failing else sign
-        start = f"  {paint(sign, sign, view.color)} "
-        lines.append(start + fitted(text, width - _NAME_COLUMN).rstrip(" "))
-        if view.verbosity > 0:
-            lines += _status_details(webhook, view)
-    return lines
-
-
-def _delivery(webhook: WebhookStatus) -> str:
-    """Return the deliveries of a live webhook, the position of a missing one."""
-    if webhook.delivery is None:
-        return position_text(webhook.position)
-    run = "never run"
-    if webhook.last_run is not None:
-        run = f"last run {quote(words.without_fraction(webhook.last_run))}"
-    error = quote(words.delivery_error(webhook.last_error))
-    match webhook.delivery:
-        case DeliveryState.FAILING:
-            time = None if webhook.last_error is None else webhook.last_error.timestamp
-            at = f" ({quote(words.without_fraction(time))})" if time else ""
-            return f"failing: {error}{at}"
-        case DeliveryState.FAILED_EARLIER:
-            return f"failed earlier, {run}"
-        case DeliveryState.UNKNOWN:
-            return f"unknown, {run}: {error}"
-        case DeliveryState.DELIVERING | DeliveryState.NEVER_RUN:
-            return run
-
-
-def _status_details(webhook: WebhookStatus, view: View) -> Iterable[str]:
-    """Yield the details that the line of a webhook leaves out."""
-    atoms = [] if webhook.id is None else [Atom(f"id {quote(webhook.id)}")]
-    first, *others = events(webhook.event_types) or ("no events",)
-    atoms += [Atom(first, gap="   "), *map(Atom, others)]
-    if webhook.position is not None:
-        atoms.append(Atom(position_text(webhook.position), gap="   "))
-    yield from flow(atoms, start=" " * _DETAILS_COLUMN, indent=_DETAILS_COLUMN, width=view.width)
-    error = webhook.last_error
-    if error is not None:
-        text = f"last error: {quote(words.delivery_error(error))}"
-        text += f" ({quote(error.timestamp)})" if error.timestamp else ""
-        yield from flow(
-            sentence(text), start=" " * _DETAILS_COLUMN, indent=_DETAILS_COLUMN, width=view.width
-        )
-
-
-def _drift(status: LiveStatus) -> str:
-    plan = status.plan
-    if status.drift is None:
-        return "No configuration file to compare with."
-    counts = [
-        f"{number} {'differ' if state is ManagementStatus.DIFFERS and number > 1 else state}"
-        for state, number in status.drift.items()
-    ]
-    edited = f" Not applied yet: {status.not_applied}." if status.not_applied else ""
-    if not counts:
-        compared = " in the compared fields" if plan and plan.not_compared else ""
-        return f"No drift{compared}.{edited}"
-    # Without a previous configuration, a difference may be a change of the files.
-    known = plan is not None and all(
-        operation.attribution is not None for operation in plan.operations
-    )
-    title = "Drift (see webhooks drift)" if known else "Differences"
-    return f"{title}: {', '.join(counts)}.{edited}"
-
-
-def render_checks(checklist: Checklist, view: View = PLAIN) -> str:
-    """Render every check with its sign, and the fix below a failed one.
-
-    If `verbosity` is -1, render only failed checks.
-    """
-    from reconciler.checks import Status  # plans and reports have no checks
-
-    signs = {
-        Status.FAIL: ("✗", "failed"),
-        Status.WARN: ("!", "warning"),
-        Status.UNKNOWN: ("?", "unknown"),
-        Status.OK: ("✓", "ok"),
-    }
-    statuses = signs if view.verbosity >= 0 else {Status.FAIL: signs[Status.FAIL]}
-    parts = []
-    for section in checklist.sections:
-        rows = [
-            _check_row(check, signs[check.status][0], view)
-            for check in section.checks
-            if check.status in statuses
-        ]
-        title = paint(quote(section.name), "strong", view.color)
-        if rows or view.verbosity >= 0:
-            parts.append([title, *lay_out(rows, width=view.width, color=view.color)])
-    end = []
-    for note in checklist.notes if view.verbosity >= 0 else ():
-        end += paragraph(prose(note), indent=0, width=view.width)
-    counts = [
-        words.plural(count, word) if status is Status.WARN else f"{count} {word}"
-        for status, (_, word) in statuses.items()
-        if (count := checklist.count(status))
-    ]
-    return _joined(*parts, [*end, f"{', '.join(counts) or 'nothing to check'}."])
-
-
-def _check_row(check: Check, sign: str, view: View) -> Row:
-    text = check.detail if check.private is None else f"{check.detail} ({check.private})"
-    below = [f"fix: {prose(check.fix)}"] if check.fix else []
-    if check.status != "ok" or view.verbosity > 0:
-        most = len(check.webhooks) if view.verbosity > 0 else _MAX_SUBJECTS
-        names = [_subject(webhook) for webhook in check.webhooks]
-        below += [f"webhooks: {words.shorten(names, most)}"] if names else []
-    elif check.webhooks:
-        text += f" ({words.plural(len(check.webhooks), 'webhook')})"
-    lines = tuple(FieldLine("", tuple(sentence(line))) for line in below)
-    return Row(sign=sign, name=check.name, why=prose(text), fields=lines)
-
-
-def _subject(webhook: Subject) -> str:
-    organization = None if webhook.organization is None else quote(webhook.organization)
-    notes = ", ".join(filter(None, (organization, position_text(webhook.position))))
-    return f"{quote(webhook.name)} ({notes})" if notes else quote(webhook.name)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.planning.run import OrganizationResult
 from reconciler.planning.status import drift
 from reconciler.render import FINDINGS_RENDERERS, RENDERERS, LiveStatus, View
 from tests.render.cases import (
@@ -28,6 +29,10 @@ VIEW = View(
     missing=frozenset({TOKEN}),
     verbosity=1,
 )
+
+
+def of(status: LiveStatus) -> list[OrganizationResult[LiveStatus]]:
+    return [OrganizationResult(status.organization.name, value=status)]
 
 
 def appearances() -> Iterator[tuple[str, Callable[[], str]]]:
@@ -59,16 +64,19 @@ def appearances() -> Iterator[tuple[str, Callable[[], str]]]:
     for name, found in STATUSES.items():
         live_count = sum(webhook.id is not None for webhook in found)
         status = LiveStatus(ACME, found, live_count, drift(found))
-        yield f"status-{name}.txt", partial(text.render_status, status)
+        yield f"status-{name}.txt", partial(text.render_statuses, of(status))
     failing = STATUSES["failing"]
     selected = LiveStatus(ACME, failing, live_count=9, failing_only=True)
-    yield "status-no-file.txt", partial(text.render_status, selected)
+    yield "status-no-file.txt", partial(text.render_statuses, of(selected))
     uncompared = LiveStatus(ACME, failing, len(failing), {}, UNCOMPARED)
     for verbosity in (0, 1):
         view = VIEW._replace(verbosity=verbosity)
-        yield f"status-uncompared.{verbosity}.txt", partial(text.render_status, uncompared, view)
-    yield "status-failing.json", partial(json.render_status, selected)
-    yield "status-uncompared.json", partial(json.render_status, uncompared)
+        yield (
+            f"status-uncompared.{verbosity}.txt",
+            partial(text.render_statuses, of(uncompared), view),
+        )
+    yield "status-failing.json", partial(json.render_statuses, of(selected))
+    yield "status-uncompared.json", partial(json.render_statuses, of(uncompared))
 
 
 APPEARANCES = dict(appearances())

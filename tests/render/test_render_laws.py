@@ -221,8 +221,9 @@ def test_a_status_is_inert(
     document has the original names.
     """
     status = LiveStatus(organization, found, len(found), drift(found), plan)
-    text = RENDERERS["text"]().render_status(status, View(width=width))
-    document = RENDERERS["json"]().render_status(status)
+    results = [OrganizationResult(organization.name, value=status)]
+    text = RENDERERS["text"]().render_statuses(results, View(width=width))
+    document = RENDERERS["json"]().render_statuses(results)
     check_document(document, "status")
     check_harmless(text, document)
     rows = text.split("\n\n")[1].splitlines()

@@ -1,0 +1,206 @@
+"""Render the state of the live webhooks, and checklists, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from reconciler.checks import Check, Checklist, Status, Subject
+from reconciler.planning.delivery import DeliveryState
+from reconciler.planning.run import OrganizationResult
+from reconciler.planning.status import DRIFTED, ManagementStatus, WebhookStatus
+from reconciler.render import PLAIN, LiveStatus, View, words
+from reconciler.render.layout import (
+    columns,
+    fitted,
+    flow,
+    joined,
+    lay_out,
+    paint,
+    paragraph,
+    paragraphs,
+)
+from reconciler.render.quote import prose, quote
+from reconciler.render.rows import Atom, FieldLine, Row, events, position_text, sentence
+
+_WIDTH: Final = 100
+"""The maximum width of a line of `status`, in columns."""
+_DELIVERY_WIDTH: Final = 36
+"""Columns that names and destinations leave for deliveries."""
+_NAME_COLUMN: Final = 4
+_DETAILS_COLUMN: Final = 6
+_MAX_SUBJECTS: Final = 10
+
+
+def render_statuses(statuses: Sequence[OrganizationResult[LiveStatus]], view: View = PLAIN) -> str:
+    """Render the live webhooks of each organization, and totals if there are several."""
+    planned = [result.value for result in statuses if result.value is not None]
+    texts = [_status(status, view) for status in planned]
+    if len(statuses) > 1:
+        live = words.plural(sum(status.live_count for status in planned), "live webhook")
+        drifted = sum(bool(status.drift) for status in planned)
+        total = f"{words.plural(len(statuses), 'organization')}: {live}, drift in {drifted}"
+        if len(planned) < len(statuses):
+            total += f", {len(statuses) - len(planned)} failed"
+        texts.append(joined(paragraphs([f"{total}."], view)))
+    return "\n".join(texts)
+
+
+def _status(status: LiveStatus, view: View) -> str:
+    """Render each webhook in one line, failing ones first; with `verbosity`, with all details.
+
+    The last lines count fields that were not compared and differences from the configuration.
+    """
+    live_count = sum(webhook.id is not None for webhook in status.webhooks)
+    count = words.plural(status.live_count, "live webhook")
+    if live_count != status.live_count:  # with --only
+        count = f"{live_count} of {count}"
+    if status.failing:
+        count += f", {len(status.failing)} failing"
+    end = [f"{count}. {_drift(status)}"]
+    if status.plan is not None:
+        limits = words.not_compared(status.plan, names=view.verbosity > 0)
+        end = paragraphs([f"{limit}." for limit in limits], view) + end
+    shown = sorted(status.shown, key=lambda webhook: not webhook.is_failing)
+    title = f"CloudTruth webhooks for {quote(status.organization.name)}"
+    return joined([title], _table(shown, view) or ["  none"], end)
+
+
+def _table(webhooks: Sequence[WebhookStatus], view: View) -> list[str]:
+    """Return a line for each webhook, in aligned columns, cut to the width.
+
+    With `verbosity`, the lines below it have its id, events, position and complete error.
+    """
+    width = min(view.width, _WIDTH)
+    names = [quote(webhook.name) for webhook in webhooks]
+    destinations = [quote(webhook.destination) for webhook in webhooks]
+    state_width = max((len(webhook.state) for webhook in webhooks), default=0)
+    # Name and destination share the rest. If one of them needs less, the other gets more.
+    room = max(8, width - _NAME_COLUMN - state_width - 6 - _DELIVERY_WIDTH)
+    widest_name = max(map(columns, names), default=0)
+    widest_destination = max(map(columns, destinations), default=0)
+    destination_width = min(widest_destination, max(room // 2, room - widest_name))
+    name_width = min(widest_name, room - destination_width)
+    lines: list[str] = []
+    for webhook, name, destination in zip(webhooks, names, destinations, strict=True):
+        text = f"{fitted(name, name_width)}  {webhook.state:{state_width}}"
+        text += f"  {fitted(destination, destination_width)}  {_delivery(webhook)}"
+        sign = " "
+        if webhook.is_failing:
+            sign = "x"
+        elif webhook.state in DRIFTED:
+            sign = "!"
+        start = f"  {paint(sign, sign, view)} "
+        lines.append(start + fitted(text, width - _NAME_COLUMN).rstrip(" "))
+        if view.verbosity > 0:
+            lines += _details(webhook, view)
+    return lines
+
+
+def _delivery(webhook: WebhookStatus) -> str:
+    """Return the deliveries of a live webhook, the position of a missing one."""
+    run = "never run"
+    if webhook.last_run is not None:
+        run = f"last run {quote(words.without_fraction(webhook.last_run))}"
+    error = quote(words.delivery_error(webhook.last_error))
+    match webhook.delivery:
+        case None:
+            return position_text(webhook.position)
+        case DeliveryState.FAILING:
+            time = webhook.last_error and webhook.last_error.timestamp
+            return f"failing: {error}{_in_parentheses(words.without_fraction(time or ''))}"
+        case DeliveryState.FAILED_EARLIER:
+            return f"failed earlier, {run}"
+        case DeliveryState.UNKNOWN:
+            return f"unknown, {run}: {error}"
+        case DeliveryState.DELIVERING | DeliveryState.NEVER_RUN:
+            return run
+
+
+def _details(webhook: WebhookStatus, view: View) -> Iterable[str]:
+    """Yield the details that the line of a webhook leaves out."""
+    atoms = [] if webhook.id is None else [Atom(f"id {quote(webhook.id)}")]
+    first, *others = events(webhook.event_types) or ("no events",)
+    atoms += [Atom(first, gap="   "), *map(Atom, others)]
+    if webhook.position is not None:
+        atoms.append(Atom(position_text(webhook.position), gap="   "))
+    yield from flow(atoms, view, start=" " * _DETAILS_COLUMN, indent=_DETAILS_COLUMN)
+    error = webhook.last_error
+    if error is not None:
+        text = f"last error: {quote(words.delivery_error(error))}"
+        atoms = sentence(text + _in_parentheses(error.timestamp or ""))
+        yield from flow(atoms, view, start=" " * _DETAILS_COLUMN, indent=_DETAILS_COLUMN)
+
+
+def _in_parentheses(time: str) -> str:
+    return f" ({quote(time)})" if time else ""
+
+
+def _drift(status: LiveStatus) -> str:
+    plan = status.plan
+    if status.drift is None:
+        return "No configuration file to compare with."
+    edited = f" Not applied yet: {status.not_applied}." if status.not_applied else ""
+    if not status.drift:
+        compared = " in the compared fields" if plan and plan.not_compared else ""
+        return f"No drift{compared}.{edited}"
+    counts = []
+    for state, number in status.drift.items():
+        is_plural = state is ManagementStatus.DIFFERS and number > 1
+        counts.append(f"{number} {'differ' if is_plural else state}")
+    # Without a previous configuration, a difference may be a change of the files.
+    title = "Differences"
+    if plan is not None and all(operation.attribution for operation in plan.operations):
+        title = "Drift (see webhooks drift)"
+    return f"{title}: {', '.join(counts)}.{edited}"
+
+
+def render_checks(checklist: Checklist, view: View = PLAIN) -> str:
+    """Render every check with its sign, and the fix below a failed one.
+
+    If `verbosity` is -1, render only failed checks.
+    """
+    signs = {
+        Status.FAIL: ("✗", "failed"),
+        Status.WARN: ("!", "warning"),
+        Status.UNKNOWN: ("?", "unknown"),
+        Status.OK: ("✓", "ok"),
+    }
+    notes: Sequence[str] = checklist.notes
+    if view.verbosity < 0:
+        signs, notes = {Status.FAIL: signs[Status.FAIL]}, ()
+    parts = []
+    for section in checklist.sections:
+        checks = [check for check in section.checks if check.status in signs]
+        rows = [_check_row(check, signs[check.status][0], view) for check in checks]
+        title = paint(quote(section.name), "strong", view)
+        if rows or view.verbosity >= 0:
+            parts.append([title, *lay_out(rows, view)])
+    counts = []
+    for status, (_, word) in signs.items():
+        count = checklist.count(status)
+        if count:
+            is_noun = status is Status.WARN
+            counts.append(words.plural(count, word) if is_noun else f"{count} {word}")
+    end = [line for note in notes for line in paragraph(prose(note), view, indent=0)]
+    end.append(f"{', '.join(counts) or 'nothing to check'}.")
+    return joined(*parts, end)
+
+
+def _check_row(check: Check, sign: str, view: View) -> Row:
+    text = check.detail if check.private is None else f"{check.detail} ({check.private})"
+    below = [f"fix: {prose(check.fix)}"] if check.fix else []
+    if check.status is not Status.OK or view.verbosity > 0:
+        most = len(check.webhooks) if view.verbosity > 0 else _MAX_SUBJECTS
+        names = [_subject(webhook) for webhook in check.webhooks]
+        below += [f"webhooks: {words.shorten(names, most)}"] if names else []
+    elif check.webhooks:
+        text += f" ({words.plural(len(check.webhooks), 'webhook')})"
+    lines = tuple(FieldLine("", tuple(sentence(line))) for line in below)
+    return Row(sign=sign, name=check.name, why=prose(text), fields=lines)
+
+
+def _subject(webhook: Subject) -> str:
+    organization = None if webhook.organization is None else quote(webhook.organization)
+    notes = ", ".join(filter(None, (organization, position_text(webhook.position))))
+    return f"{quote(webhook.name)} ({notes})" if notes else quote(webhook.name)
