@@ -13,7 +13,7 @@ from reconciler import workflow
 from reconciler.cli.console import Console
 from reconciler.errors import ExitCode, NotConfirmedError
 from reconciler.findings import Finding, Severity
-from reconciler.render import RENDERERS, View
+from reconciler.render import RENDERERS, STATE_RENDERERS, View
 from reconciler.render.quote import quote
 from reconciler.source.files import MAX_FILE_BYTES, STDIN
 from reconciler.source.history import git_in
@@ -229,7 +229,7 @@ class Session:
     def show_checks(self, checklist: Checklist, format: str) -> ExitCode:
         """Print checks; with --strict warnings are failures. Return the exit code."""
         result = checklist.warnings_as_failures() if self.options.get("strict") else checklist
-        text = RENDERERS[format]().render_checks(result, self.view())
+        text = STATE_RENDERERS[format]().render_checks(result, self.view())
         self.show(text, failed=result.exit_code != 0)
         return result.exit_code
 

@@ -83,7 +83,7 @@ class LiveStatus(NamedTuple):
 
 
 class Renderer(Protocol):
-    """A format. `github` shows findings only; `markdown` no status and no checklist."""
+    """A format. `github` shows findings only; `text` and `text_status` share what they show."""
 
     def render_findings(self, findings: tuple[Finding, ...], view: View = PLAIN) -> str:
         """Render findings, sorted by position, and their number."""
@@ -121,6 +121,9 @@ def _load(name: str) -> Renderer:
 
 RENDERERS: Final = {name: partial(_load, name) for name in ("text", "json", "markdown")}
 """The formats of plans and reports, each with its loader."""
+
+STATE_RENDERERS: Final = {"text": partial(_load, "text_status"), "json": partial(_load, "json")}
+"""The formats of live webhooks and of checklists."""
 
 FINDINGS_RENDERERS: Final = {**RENDERERS, "github": partial(_load, "github")}
 """The formats of `validate`."""

@@ -41,15 +41,12 @@ from reconciler.render.rows import (
     position_text,
     sentence,
 )
-from reconciler.render.text_status import render_checks, render_statuses
 from reconciler.report import Applied, Report, RunReport
 
 if TYPE_CHECKING:
     from reconciler.planning.drift import DriftReport
     from reconciler.render.combined import Combined, Section
     from reconciler.render.drifted import Block
-
-__all__ = ["render_checks", "render_statuses"]
 
 
 def render_plan(plan: Plan, view: View = PLAIN) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.planning.run import OrganizationResult
 from reconciler.planning.status import drift
-from reconciler.render import FINDINGS_RENDERERS, RENDERERS, LiveStatus, View
+from reconciler.render import FINDINGS_RENDERERS, RENDERERS, STATE_RENDERERS, LiveStatus, View
 from tests.render.cases import (
     ACME,
     ERRORS,
@@ -37,6 +37,7 @@ def of(status: LiveStatus) -> list[OrganizationResult[LiveStatus]]:
 
 def appearances() -> Iterator[tuple[str, Callable[[], str]]]:
     """Yield the name of each golden file, and the function that renders it."""
+    states = STATE_RENDERERS["text"]()
     text, markdown, json = (RENDERERS[form]() for form in ("text", "markdown", "json"))
     for name, plan in PLANS.items():
         for width in WIDTHS:
@@ -64,16 +65,16 @@ def appearances() -> Iterator[tuple[str, Callable[[], str]]]:
     for name, found in STATUSES.items():
         live_count = sum(webhook.id is not None for webhook in found)
         status = LiveStatus(ACME, found, live_count, drift(found))
-        yield f"status-{name}.txt", partial(text.render_statuses, of(status))
+        yield f"status-{name}.txt", partial(states.render_statuses, of(status))
     failing = STATUSES["failing"]
     selected = LiveStatus(ACME, failing, live_count=9, failing_only=True)
-    yield "status-no-file.txt", partial(text.render_statuses, of(selected))
+    yield "status-no-file.txt", partial(states.render_statuses, of(selected))
     uncompared = LiveStatus(ACME, failing, len(failing), {}, UNCOMPARED)
     for verbosity in (0, 1):
         view = VIEW._replace(verbosity=verbosity)
         yield (
             f"status-uncompared.{verbosity}.txt",
-            partial(text.render_statuses, of(uncompared), view),
+            partial(states.render_statuses, of(uncompared), view),
         )
     yield "status-failing.json", partial(json.render_statuses, of(selected))
     yield "status-uncompared.json", partial(json.render_statuses, of(uncompared))

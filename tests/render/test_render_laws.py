@@ -24,7 +24,14 @@ from reconciler.model import Organization
 from reconciler.planning.plan import Plan
 from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.planning.status import WebhookStatus, drift
-from reconciler.render import FINDINGS_RENDERERS, PLAIN, RENDERERS, LiveStatus, View
+from reconciler.render import (
+    FINDINGS_RENDERERS,
+    PLAIN,
+    RENDERERS,
+    STATE_RENDERERS,
+    LiveStatus,
+    View,
+)
 from reconciler.render.layout import columns
 from reconciler.render.markdown import paged_run, render_plan, render_report
 from reconciler.render.quote import quote
@@ -222,8 +229,8 @@ def test_a_status_is_inert(
     """
     status = LiveStatus(organization, found, len(found), drift(found), plan)
     results = [OrganizationResult(organization.name, value=status)]
-    text = RENDERERS["text"]().render_statuses(results, View(width=width))
-    document = RENDERERS["json"]().render_statuses(results)
+    text = STATE_RENDERERS["text"]().render_statuses(results, View(width=width))
+    document = STATE_RENDERERS["json"]().render_statuses(results)
     check_document(document, "status")
     check_harmless(text, document)
     rows = text.split("\n\n")[1].splitlines()

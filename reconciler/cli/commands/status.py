@@ -12,7 +12,7 @@ from reconciler.findings import Finding, Severity
 from reconciler.planning.names import require_matches
 from reconciler.planning.run import OrganizationResult
 from reconciler.planning.status import drift, not_applied
-from reconciler.render import RENDERERS, LiveStatus
+from reconciler.render import STATE_RENDERERS, LiveStatus
 from reconciler.source.files import DEFAULT_FILE, default_path, suggestion
 
 
@@ -61,7 +61,7 @@ def run(session: Session, only: tuple[str, ...], failing: bool, format: str) -> 
         ]
     found = [result.value for result in statuses if result.value is not None]
     if any(status.shown for status in found) or not failing or format != "text":
-        text = RENDERERS[format]().render_statuses(statuses, session.view())
+        text = STATE_RENDERERS[format]().render_statuses(statuses, session.view())
         session.show(text, failed=failing)
     problems = [result.problem for result in statuses if result.problem is not None]
     if problems:
