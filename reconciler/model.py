@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum, StrEnum
+from enum import Enum
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, NoReturn, TypeAlias
 
@@ -110,25 +110,27 @@ class Secret:
         return self
 
 
-class Scheme(StrEnum):
-    """Where the value of a secret comes from."""
-
-    ENV = "env"
-    FILE = "file"
-    LITERAL = "literal"
+LITERAL: Final = "literal"
+"""The scheme of a secret that is written into a file."""
 
 
 class SecretRef(NamedTuple):
     """A reference to a secret: data that may be shown, planned, saved and compared.
 
-    `name` is the variable's name, the file's path relative to the working directory (with forward
-    slashes), or for a literal the webhook and field that contain it (`Deploys/token`). Users bump
-    `version` to resend a changed value.
+    `scheme` is the place that keeps it, a key of `SCHEMES` in `source/schemes.py`. `name` is its
+    name there, for a file the path relative to the working directory (with forward slashes); for a
+    LITERAL the webhook and field that contain it (`Deploys/token`). Users bump `version` to resend
+    a changed value.
     """
 
-    scheme: Scheme
+    scheme: str
     name: str
     version: int | None = None
+
+    @property
+    def is_literal(self) -> bool:
+        """Return whether the secret is written into a file."""
+        return self.scheme == LITERAL
 
     def __str__(self) -> str:
         shown = f"{self.scheme} {self.name}"
@@ -139,7 +141,7 @@ class SecretRef(NamedTuple):
 
     def tree(self) -> dict[str, Any]:
         """Return the reference in the form used in files. A literal appears by name only."""
-        shown: dict[str, Any] = {str(self.scheme): self.name}
+        shown: dict[str, Any] = {self.scheme: self.name}
         return shown if self.version is None else {**shown, "version": self.version}
 
 

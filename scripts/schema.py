@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
-"""Write the definitions of webhook types in schemas/webhooks.schema.json.
+"""Write the definitions of webhook types and of references to secrets in the schemas.
 
-`python scripts/schema.py` writes, `python scripts/schema.py --check` exits 1 if the file would
-change. Parts that do not depend on a type are written by hand and kept; unused definitions are
-removed.
+`python scripts/schema.py` writes, `python scripts/schema.py --check` exits 1 if a file would
+change. Other parts are written by hand and kept; unused definitions are removed.
 """
 
 from __future__ import annotations
@@ -15,8 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from reconciler.kinds import KINDS, Field, Kind
+from reconciler.source.schemes import SCHEMES, Scheme
 
-FILE: Final = Path(__file__).parents[1] / "schemas" / "webhooks.schema.json"
+FOLDER: Final = Path(__file__).parents[1] / "schemas"
 WIDTH: Final = 100
 _WORDS: Final = ("title", "description", "markdownDescription")
 Schema = dict[str, Any]
@@ -33,10 +33,47 @@ _MARKS: Final = {"add": {"$ref": "#/$defs/add"}, "exclude": {"$ref": "#/$defs/in
 """Keys of a webhook in a file with `extends`."""
 
 
-def text() -> str:
-    """Return the complete file."""
-    schema = json.loads(FILE.read_text("utf-8"))
+def texts() -> dict[Path, str]:
+    """Return the complete text of each file."""
+    configuration, plan = FOLDER / "webhooks.schema.json", FOLDER / "plan.schema.json"
+    complete = _configuration(json.loads(configuration.read_text("utf-8")))
+    planned = _plan(json.loads(plan.read_text("utf-8")))
+    return {
+        configuration: f"{format_json(complete)}\n",
+        plan: f"{json.dumps(planned, indent=2)}\n",
+    }
+
+
+def _plan(schema: Schema) -> Schema:
+    """Return the schema of plans with every form of a reference; the last one is that of a literal.
+
+    The form of a literal is written by hand.
+    """
+    forms = schema["$defs"]["reference"]["anyOf"]
+    literal = forms[-1]
+    schema["$defs"]["reference"]["anyOf"] = [
+        *(_planned_reference(scheme, literal) for scheme in SCHEMES.values()),
+        literal,
+    ]
+    return schema
+
+
+def _planned_reference(scheme: Scheme, literal: Schema) -> Schema:
+    name = {"description": scheme.plan_description, "type": "string"}
+    version = literal["properties"]["version"]
+    return {
+        "type": "object",
+        "properties": {scheme.key: name, "version": version},
+        "required": [scheme.key],
+        "additionalProperties": False,
+    }
+
+
+def _configuration(schema: Schema) -> Schema:
+    """Return the schema of configuration files with every type and every form of a reference."""
     definitions = schema["$defs"]
+    schema["properties"]["api_key"]["anyOf"] = [*_secret_forms(), {"type": "null"}]
+    definitions |= {f"{key}Secret": _reference(scheme) for key, scheme in SCHEMES.items()}
     definitions["webhook"]["anyOf"] = [
         *(_ref(f"authored{_camel(kind)}") for kind in KINDS.values()),
         _ref("absent"),
@@ -59,7 +96,30 @@ def text() -> str:
     }
     used = set(_references(schema)) | {f"{name}Webhook" for name in KINDS}
     schema["$defs"] = {name: part for name, part in definitions.items() if name in used}
-    return f"{format_json(schema)}\n"
+    return schema
+
+
+def _secret_forms() -> list[Schema]:
+    return [_ref(f"{key}Secret") for key in SCHEMES]
+
+
+def _reference(scheme: Scheme) -> Schema:
+    """Return the definition of a reference, such as `{env: NAME}`."""
+    summary = f"{scheme.description}, read when the plan is applied"
+    limits = {"pattern": scheme.pattern} if scheme.pattern else {"minLength": 1}
+    name = {"title": scheme.name_title, "description": scheme.name_description, "type": "string"}
+    return {
+        "title": scheme.title,
+        "description": f"{summary}.",
+        "markdownDescription": f"{summary}: `{{{scheme.key}: {scheme.example}}}`.",
+        "type": "object",
+        "additionalProperties": False,
+        "required": [scheme.key],
+        "properties": {
+            scheme.key: {**name, **limits, "examples": [scheme.example]},
+            "version": _ref("secretVersion"),
+        },
+    }
 
 
 def _kind_definitions(kind: Kind) -> dict[str, Schema]:
@@ -173,7 +233,7 @@ def _constraints(field: Field) -> Schema:
     return {
         "if": {"type": "string"},
         "then": _ref("literalUrl" if field.is_url else "literalSecret"),
-        "else": {"anyOf": [_ref("envSecret"), _ref("fileSecret")]},
+        "else": {"anyOf": _secret_forms()},
     }
 
 
@@ -188,15 +248,11 @@ def _offered(field: Field) -> Schema:
     return {
         "defaultSnippets": [
             {
-                "label": "{env: NAME}",
-                "description": "The value of an environment variable.",
-                "body": {"env": f"${{1:{variable}}}"},
-            },
-            {
-                "label": "{file: PATH}",
-                "description": "The content of a file.",
-                "body": {"file": f"${{1:{path}}}"},
-            },
+                "label": f"{{{scheme.key}: {scheme.placeholder}}}",
+                "description": f"{scheme.description}.",
+                "body": {scheme.key: f"${{1:{path if scheme.is_path else variable}}}"},
+            }
+            for scheme in SCHEMES.values()
         ]
     }
 
@@ -335,9 +391,8 @@ def format_json(value: Any, indent: str = "", used: int = 0) -> str:
 
 
 if __name__ == "__main__":
-    result = text()
-    if sys.argv[1:] == ["--check"]:
-        if FILE.read_text("utf-8") != result:
-            sys.exit(f"schemas/{FILE.name} is not up to date: run `python scripts/schema.py`")
-    else:
-        FILE.write_text(result, encoding="utf-8")
+    for path, text in texts().items():
+        if sys.argv[1:] != ["--check"]:
+            path.write_text(text, encoding="utf-8")
+        elif path.read_text("utf-8") != text:
+            sys.exit(f"schemas/{path.name} is not up to date: run `python scripts/schema.py`")

@@ -19,11 +19,12 @@ from reconciler.ci.organizations import environment_of, subject_of
 from reconciler.ci.reviews import merged_pulls, read_reviews, with_comments
 from reconciler.ci.run import JobResult, Run, reporting
 from reconciler.errors import ConfigurationError, UsageError
-from reconciler.model import Desired, Scheme
+from reconciler.model import Desired
 from reconciler.source.files import file_matcher
 from reconciler.source.history import NoBaseError, read_revision
 from reconciler.source.lint import Rules
 from reconciler.source.load import load_parsed, parse_files
+from reconciler.source.schemes import paths
 from reconciler.source.secrets import references
 from reconciler.workflow import Source, load_all
 from reconciler.workflow.inputs import OrganizationFiles, organizations
@@ -137,7 +138,7 @@ def _concerned(
             return tuple(sources)
         for source in sources:
             now, name = source.checked.desired, source.files.organization
-            secrets = {ref.name for ref in references(now.webhooks) if ref.scheme is Scheme.FILE}
+            secrets = paths(references(now.webhooks))
             known = before.get(name)
             is_same = known is not None and _effective(*known) == _effective(source.files, now)
             if not is_same or not files.isdisjoint(map(posixpath.normpath, secrets)):
@@ -218,5 +219,5 @@ def read_files(run: Run, sources: Iterable[Source]) -> frozenset[str]:
         loaded = source.checked.loaded
         refs = references(source.checked.desired.webhooks)
         names |= {*loaded.documents, *loaded.parents}
-        names |= {each.name for each in refs if each.scheme is Scheme.FILE}
+        names |= paths(refs)
     return frozenset(map(posixpath.normpath, names))

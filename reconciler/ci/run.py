@@ -26,7 +26,7 @@ from reconciler.render.combined import findings_of, problems
 from reconciler.render.words import fallback_summary
 from reconciler.report import RunReport
 from reconciler.source.files import default_path
-from reconciler.source.secrets import how_to_set
+from reconciler.source.schemes import how_to_set
 from reconciler.source.text import in_quotes
 from reconciler.workflow import Inputs, Source, Target
 from reconciler.workflow.inputs import OrganizationFiles

@@ -19,9 +19,10 @@ import yaml
 
 from reconciler import __version__
 from reconciler.errors import UsageError
-from reconciler.model import Scheme, SecretRef
+from reconciler.model import SecretRef
 from reconciler.source.allowed import pattern
 from reconciler.source.history import Git, git_in
+from reconciler.source.schemes import paths, variables
 
 _FOLDER: Final = ".github/workflows"
 CALLER: Final = f"{_FOLDER}/apply-webhooks.yml"
@@ -80,8 +81,7 @@ class RequiredSecrets:
     @property
     def variables(self) -> tuple[str, ...]:
         """Return the variables that its files refer to."""
-        env = {each.name for each in self.references if each.scheme is Scheme.ENV}
-        return tuple(sorted(env))
+        return tuple(sorted(variables(self.references)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,8 +166,7 @@ class Setup:
         file = normpath(self.file)
         if not file.lower().endswith((".yaml", ".yml")):
             file = "**" if file == "." else f"{file}/**"
-        others = {normpath(each.name) for each in self.references if each.scheme is Scheme.FILE}
-        others |= set(map(normpath, (*self.parents, *self.policies)))
+        others = set(map(normpath, (*paths(self.references), *self.parents, *self.policies)))
         folder = (file.removesuffix("**"),) if file.endswith("**") else ()
         return (file, *(each for each in _in_repository(others) if not each.startswith(folder)))
 

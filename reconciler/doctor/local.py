@@ -13,12 +13,13 @@ from reconciler import __version__
 from reconciler.checks import Check, Section, fail, ok, unknown
 from reconciler.errors import ReconcilerError
 from reconciler.findings import Severity
-from reconciler.model import Scheme, Secret
+from reconciler.model import Secret
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
 from reconciler.settings import LOCAL_SERVER, Setting, Settings
 from reconciler.source.files import default_path, suggestion
 from reconciler.source.load import Loaded
+from reconciler.source.schemes import is_file
 from reconciler.workflow import Gathered, Inputs, accept, gather, validate
 
 _EMPTY: Final = "CI passes a secret that is missing, or not available to the job, as an empty value"
@@ -97,7 +98,7 @@ def _secrets(gathered: Gathered) -> Check:
     if not missing:
         count = len(gathered.references)
         return ok("secrets", f"all {count} available" if count else "none declared")
-    shown = [quote(str(each)) for each in missing if each.scheme is Scheme.ENV]
+    shown = [quote(str(each)) for each in missing if not is_file(each)]
     if files := len(missing) - len(shown):
         shown.append(plural(files, "file"))
     return unknown(

@@ -42,8 +42,8 @@ KIND: Final = Kind(
         ),
         Field(
             name="password",
-            description="Password for HTTP basic authentication; needs `username`. A reference: "
-            "`{env: NAME}` or `{file: PATH}`.",
+            description="Password for HTTP basic authentication; needs `username`. A reference "
+            "such as `{env: NAME}`.",
             example="WEBHOOK_PASSWORD",
             secret=True,
             partner="username",
@@ -51,8 +51,7 @@ KIND: Final = Kind(
         Field(
             name="token",
             title="Bearer token",
-            description="Sent as `Authorization: Bearer …`. A reference: `{env: NAME}` or "
-            "`{file: PATH}`.",
+            description="Sent as `Authorization: Bearer …`. A reference such as `{env: NAME}`.",
             example="WEBHOOK_TOKEN",
             secret=True,
         ),

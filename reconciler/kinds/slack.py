@@ -59,8 +59,8 @@ KIND: Final = Kind(
         Field(
             name="token",
             title="Slack token",
-            description="The bot token (`xoxb-`), as a reference: `{env: SLACK_BOT_TOKEN}` or "
-            "`{file: PATH}`. Never write the token itself into the file.",
+            description="The bot token (`xoxb-`), as a reference such as "
+            "`{env: SLACK_BOT_TOKEN}`. Never write the token itself into the file.",
             example="SLACK_BOT_TOKEN",
             required=True,
             secret=True,

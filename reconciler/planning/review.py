@@ -23,7 +23,7 @@ from typing import Any, Final, NamedTuple
 
 from reconciler.errors import UsageError
 from reconciler.kinds import KINDS
-from reconciler.model import Scheme, SecretRef, Unknown, Webhook
+from reconciler.model import SecretRef, Unknown, Webhook
 from reconciler.planning.plan import (
     Create,
     Delete,
@@ -188,7 +188,7 @@ def _content(webhook: Webhook | Snapshot, hosts: Mapping[SecretRef, str]) -> dic
     for name, value in webhook.configuration.items():
         field = kind.field(name)
         if isinstance(value, SecretRef):
-            is_literal = value.scheme is Scheme.LITERAL  # it has no name to look up
+            is_literal = value.is_literal  # it has no name to look up
             configuration[name] = {"literal": True} if is_literal else value.tree()
             if name == kind.destination_field and value in hosts:
                 configuration[name]["destination"] = hosts[value]
@@ -323,7 +323,7 @@ def _bump(operation: Operation) -> str:
     """Return the edit of the file that makes a change of secrets reviewable."""
     edits: list[str] = []
     for change, reference in _sent_references(operation):
-        if reference.scheme is not Scheme.LITERAL:
+        if not reference.is_literal:
             version = (reference.version or 1) + 1
             value = f"{{{reference.scheme}: {reference.name}, version: {version}}}"
             edits.append(f"`{change.path[-1]}: {value}`")
@@ -375,5 +375,5 @@ def read_review(tree: Mapping[str, Any]) -> Review:
 
 
 def _read_reference(tree: Mapping[str, Any]) -> SecretRef:
-    (scheme,) = (scheme for scheme in Scheme if scheme in tree)
+    (scheme,) = (key for key in tree if key != "version")
     return SecretRef(scheme=scheme, name=tree[scheme], version=tree.get("version"))

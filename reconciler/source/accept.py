@@ -17,7 +17,6 @@ from reconciler.model import (
     DataPath,
     Live,
     LiveWebhook,
-    Scheme,
     Secret,
     SecretRef,
     Unknown,
@@ -263,7 +262,7 @@ class _Proposer:
             if webhook.type == "slack"
         )
         for token, _ in tokens.most_common():
-            if isinstance(token, SecretRef) and token.scheme is not Scheme.LITERAL:
+            if isinstance(token, SecretRef) and not token.is_literal:
                 return export(self._live, tokens=Tokens(shared=token))
         return export(self._live)
 

@@ -3,7 +3,7 @@
 The engine's messages quote values, including secrets, and often explain the wrong branch of a
 union. So only the keyword, path and branches of an error are used; limits are read from the schema,
 values from the file. `_EXPLAINERS` has the messages for each keyword. Of a union, the branch with
-the fewest violations is explained, or that of `env` or `file`.
+the fewest violations is explained, of a reference that of its key.
 
 Values are quoted only if they are words of the schema.
 """
@@ -18,10 +18,10 @@ from reconciler.findings import Finding, Place, error
 from reconciler.kinds import KINDS
 from reconciler.kinds.events import EVENT_TYPES, EVENTS
 from reconciler.model import DataPath
-from reconciler.source.allowed import BAD_NAME
 from reconciler.source.position import is_known
 from reconciler.source.schema import COMPLETE, INHERITED, Part, origin, schema, validator
-from reconciler.source.text import REFERENCE, did_you_mean, near, quoted
+from reconciler.source.schemes import REFERENCE, SCHEMES
+from reconciler.source.text import did_you_mean, near, quoted
 from reconciler.source.yaml import Document
 
 _NO_WEBHOOKS: Final = "to declare that there are no webhooks, write `webhooks: []`"
@@ -224,7 +224,7 @@ _MESSAGES: Final[Mapping[str | int, Finding]] = {
     "minLength": error("empty-text", "{name} is empty", "write some text, or delete the key"),
     "minimum": error("out-of-range", "{name} must be at least {limit}", "use a larger number"),
     # keys with a pattern or one value
-    "env": BAD_NAME,
+    **{key: scheme.bad_name for key, scheme in SCHEMES.items() if scheme.bad_name is not None},
     "channel": error(
         "bad-channel",
         "{name} is not the name or id of a Slack channel",
@@ -259,21 +259,26 @@ def _union(rejected: _Rejection) -> Iterator[Finding]:
         yield error("unknown-event", quoted("unknown event", value), hint, Place("", path))
     elif not names:
         yield from _wrong_type(rejected._replace(limit="string"))
-    elif "envSecret" in names:
+    elif names[0] in _SECRETS.values():
         yield from _bad_secret(rejected)
     else:
         yield from _violations(_best(names, value, path), value, path)
 
 
+_SECRETS: Final = {key: f"{key}Secret" for key in SCHEMES}
+"""The definition of a reference by its key."""
+
+
 def _bad_secret(rejected: _Rejection) -> Iterator[Finding]:
     value, path = rejected.value, rejected.path
     keys = value if isinstance(value, dict) else ()
-    schemes = {near(_before_colon(key), ("env", "file")) for key in keys} - {None}
+    schemes = {near(_before_colon(key), SCHEMES) for key in keys}
+    known = [scheme for scheme in schemes if scheme is not None]
     if value is None:
         yield from _wrong_type(rejected._replace(limit="object"))
-    elif len(schemes) == 1:
-        branch = _violations(f"{schemes.pop()}Secret", value, path)
-        # If `env` is missing, a similar key has just been reported as unknown.
+    elif len(known) == 1:
+        branch = _violations(_SECRETS[known[0]], value, path)
+        # If the key is missing, a similar one has just been reported as unknown.
         yield from (each for each in branch if each.rule != "missing-field")
     else:
         message, hint = f"{_named(path)} is not a reference to a secret", f"write {REFERENCE}"

@@ -24,7 +24,7 @@ from typing import Any, Final, NamedTuple
 from reconciler.findings import Position, Severity
 from reconciler.kinds import FIELDS, KINDS, Field, slack
 from reconciler.kinds.events import EVENT_TYPES, ordered
-from reconciler.model import DataPath, Live, LiveValue, LiveWebhook, Scheme, Secret, SecretRef
+from reconciler.model import DataPath, Live, LiveValue, LiveWebhook, Secret, SecretRef
 from reconciler.planning.compare import compare_live
 from reconciler.planning.match import unknown_type_or_event
 from reconciler.planning.names import Globs
@@ -36,7 +36,7 @@ from reconciler.source.secrets import public_url
 from reconciler.source.text import in_quotes
 from reconciler.source.yaml import Document
 
-SLACK_TOKEN: Final = SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN")
+SLACK_TOKEN: Final = SecretRef(scheme="env", name="SLACK_BOT_TOKEN")
 """The reference for the token of Slack webhooks, unless the user chooses another."""
 
 _MODELINE: Final = (
@@ -351,7 +351,7 @@ def _references(
                     reference = token
                 if reference is None:
                     stem = _variable(_owner(group, field, tokens), field.name)
-                    reference = SecretRef(scheme=Scheme.ENV, name=_unused_name(stem, taken))
+                    reference = SecretRef(scheme="env", name=_unused_name(stem, taken))
                     taken.add(reference.name)
                 for webhook in group:
                     references[webhook.id, field.name] = reference

@@ -19,13 +19,14 @@ from typing import Any, Final, NamedTuple
 from reconciler.findings import Finding, Place, Related, Severity, error, note, warning
 from reconciler.kinds import FIELDS, Field
 from reconciler.kinds.events import EVENT_TYPES, EVENTS, GLOBS, expand
-from reconciler.model import DataPath, Scheme, SecretRef
+from reconciler.model import DataPath, SecretRef
 from reconciler.planning import names
 from reconciler.planning.delivery import transport_notes
 from reconciler.source import secrets
-from reconciler.source.allowed import VARIABLE, reference_in, refusal
+from reconciler.source.allowed import reference_in, refusal
 from reconciler.source.schema import holds, usable_defaults
-from reconciler.source.text import REFERENCE, did_you_mean, in_quotes, masked, quoted
+from reconciler.source.schemes import REFERENCE, SCHEMES
+from reconciler.source.text import did_you_mean, in_quotes, masked, quoted
 from reconciler.urls import is_international, origin_of
 
 
@@ -221,7 +222,7 @@ def _reference(field: Field, value: dict[str, Any], file: str, rules: Rules) -> 
 
 @lru_cache(maxsize=256)  # most webhooks share their references
 def _refusal(ref: SecretRef, rules: Rules) -> Finding | None:
-    if ref.scheme is Scheme.ENV and VARIABLE.fullmatch(ref.name) is None:
+    if not SCHEMES[ref.scheme].accepts(ref.name):
         return None  # the schema reports it
     if secrets.holds_token(ref.name):
         return _slack_token("this reference")

@@ -15,13 +15,13 @@ from reconciler.findings import Finding, Place, Position, Severity, distinct, ha
 from reconciler.kinds import FIELDS, Field
 from reconciler.kinds.events import expand
 from reconciler.model import (
+    LITERAL,
     Absent,
     DataPath,
     Desired,
     FileScope,
     Pattern,
     Policy,
-    Scheme,
     Secret,
     SecretRef,
     Value,
@@ -205,7 +205,7 @@ def _secret(
     if field.is_url and url_credential(data) is None:
         value: Value = data
         return value
-    ref = SecretRef(scheme=Scheme.LITERAL, name=f"{key}/{field.name}")
+    ref = SecretRef(scheme=LITERAL, name=f"{key}/{field.name}")
     literals[ref] = wrap(data)
     return ref
 

@@ -22,6 +22,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from reconciler.findings import Position
+from reconciler.source.schemes import SCHEMES
 from reconciler.source.yaml import UNITED, Document, Layers
 
 MAPPINGS: Final = frozenset({"defaults", "limits", "github", "configuration"})
@@ -283,18 +284,24 @@ def _retyped(old: object, new: object) -> bool:
 def _moved(values: Values, source: str, target: str) -> Values:
     """Return values of a file in the directory `source` for one in `target`.
 
-    The paths of `{file: ...}` references are relative to the file that contains them.
+    Paths in references are relative to the file that contains them.
     """
     if source == target:
         return values
 
+    def moved_path(key: str, path: Any) -> Any:
+        is_path = key in SCHEMES and SCHEMES[key].is_path and isinstance(path, str)
+        if not is_path or posixpath.isabs(path):
+            return path
+        return posixpath.relpath(posixpath.join(source, path), target)
+
     def moved(value: Any) -> Any:
         match value:
-            case {"file": str(path)} if not posixpath.isabs(path):
-                return {**value, "file": posixpath.relpath(posixpath.join(source, path), target)}
             case {"configuration": dict(settings)}:
                 changed = {key: moved(setting) for key, setting in settings.items()}
                 return {**value, "configuration": changed}
+            case dict():
+                return {key: moved_path(key, item) for key, item in value.items()}
             case list():
                 return [moved(item) for item in value]
         return value

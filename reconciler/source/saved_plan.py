@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 from reconciler import __version__
 from reconciler.errors import ConfigurationError, StalePlanError
 from reconciler.findings import Position, error
-from reconciler.model import Desired, Scheme
+from reconciler.model import Desired
 from reconciler.planning.document import FORMAT_VERSION, checksum, run_tree, write_json
 from reconciler.planning.guards import guard_all
 from reconciler.planning.plan import Plan
@@ -27,7 +27,7 @@ from reconciler.planning.run import RunPlan, run_digest
 from reconciler.source.files import NotReadableError, read_regular
 from reconciler.source.load import Loaded, Parsed
 from reconciler.source.schema import parts, schema, validator
-from reconciler.source.text import REFERENCE
+from reconciler.source.schemes import REFERENCE
 from reconciler.source.yaml import LISTED, Document
 
 _HINT: Final = "save a plan with `webhooks plan --out FILE`"
@@ -207,7 +207,7 @@ def _refuse_literals(desired: Desired | None) -> None:
         )
         for webhook in (desired.webhooks if desired is not None else ())
         for field, ref in webhook.references
-        if ref.scheme is Scheme.LITERAL
+        if ref.is_literal
     )
     if findings:
         raise ConfigurationError(

@@ -7,28 +7,32 @@ value or part of one.
 
 from __future__ import annotations
 
-import os
 import re
-import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from reconciler.findings import Finding, Place, error, has_errors, note, warning
 from reconciler.kinds import FIELDS, KINDS, Field, slack
-from reconciler.model import Scheme, Secret, SecretRef, Value, Webhook, declared_secret
+from reconciler.model import Secret, SecretRef, Value, Webhook, declared_secret
 from reconciler.source import allowed
-from reconciler.source.files import MissingFileError, NotReadableError, limited, read_regular
 from reconciler.source.history import Commit
+from reconciler.source.schemes import (
+    KEYS,
+    OF_CLOUDTRUTH,
+    SCHEMES,
+    Machine,
+    UnresolvedError,
+    forbidden_variable,
+)
 from reconciler.source.text import masked
 from reconciler.urls import origin_of
 
 PLACEHOLDER: Final = re.compile(
     r"\$(?:[A-Z_][A-Z0-9_]*|[a-z]+(?:_[a-z0-9]+)+)|%\w+%|<[\w .:-]+>|\*+"
-    r"|\{\s*(?:env|file)\s*:.*\}|(?:env|file):\s*[\w./-]+"
+    rf"|\{{\s*(?:{KEYS})\s*:.*\}}|(?:{KEYS}):\s*[\w./-]+"
     r"|.*(?:\$\{[^{}]*\}|\{\{[^{}]*\}\}).*|https?://.*(?:\$[A-Z][A-Z0-9_]+\b|\*\*\*).*",
     re.DOTALL,
 )
@@ -151,39 +155,45 @@ def fetch(
     does not fit its field is refused. `allow` has the patterns of `--allow-secret`; () allows
     everything that is not forbidden. Files that `commit` has are read from it.
     """
-    forbidden = {
-        name: wrap(value) for name, value in environ.items() if allowed.forbidden_prefix(name)
-    }
-    # Many webhooks use a value in the same way; a problem is shown at the first of them.
+    machine = Machine(environ, directory, commit)
+    forbidden = {name: wrap(environ[name]) for name in environ if forbidden_variable(name)}
+    problems: dict[SecretRef, list[Finding]] = defaultdict(list)
+    fetched: dict[SecretRef, Secret] = {}
+    for ref in sorted(references(webhooks), key=str):
+        try:
+            _raise(allowed.refusal(ref, allow))
+            secret, padded = _value(ref, machine, literals, allow)
+        except UnresolvedError as problem:
+            problems[ref].append(problem.finding)
+            continue
+        problems[ref] += _unsuitable(_subject(ref), secret, padded, api_keys, forbidden)
+        if not has_errors(problems[ref]):
+            fetched[ref] = secret
+    for ref, misuse in _misuses(webhooks, fetched):
+        # Many webhooks use a value in the same way; a problem is shown at the first of them.
+        if all(known.message != misuse.message for known in problems[ref]):
+            problems[ref].append(misuse)
+    return (
+        {ref: secret for ref, secret in fetched.items() if not has_errors(problems[ref])},
+        {ref: tuple(findings) for ref, findings in problems.items() if findings},
+    )
+
+
+def _misuses(
+    webhooks: Iterable[Webhook], fetched: Mapping[SecretRef, Secret]
+) -> Iterator[tuple[SecretRef, Finding]]:
+    """Yield the problems of values in their fields, each way to use a value once."""
     uses: dict[tuple[str, str, SecretRef, Value | None], Webhook] = {}
     for webhook in webhooks:
         destination = webhook.configuration.get(KINDS[webhook.type].destination_field)
         for name, ref in webhook.references:
-            uses.setdefault((webhook.type, name, ref, destination), webhook)
-    problems: dict[SecretRef, list[Finding]] = defaultdict(list)
-    fetched: dict[SecretRef, Secret] = {}
-    for ref in sorted({ref for _, _, ref, _ in uses}, key=str):
-        value = allowed.refusal(ref, allow) or _value(
-            ref, environ, directory, literals, allow, commit
-        )
-        if isinstance(value, Finding):
-            problems[ref].append(value)
-            continue
-        secret, padded = value
-        problems[ref] += _unsuitable(_subject(ref), secret, padded, api_keys, forbidden)
-        if not has_errors(problems[ref]):
-            fetched[ref] = secret
+            if ref in fetched:
+                uses.setdefault((webhook.type, name, ref, destination), webhook)
     for (kind, name, ref, destination), webhook in uses.items():
-        problem = (
-            _misused(FIELDS[kind][name], ref, destination, fetched) if ref in fetched else None
-        )
-        if problem is not None and all(each.message != problem.message for each in problems[ref]):
+        problem = _misused(FIELDS[kind][name], ref, destination, fetched)
+        if problem is not None:
             place = Place(webhook.file, ("webhooks", webhook.index, "configuration", name))
-            problems[ref].append(problem._replace(place=place))
-    return (
-        {ref: secret for ref, secret in fetched.items() if not has_errors(problems[ref])},
-        {ref: tuple(found) for ref, found in problems.items() if found},
-    )
+            yield ref, problem._replace(place=place)
 
 
 def fetch_key(
@@ -198,19 +208,20 @@ def fetch_key(
     The key is not checked against the list of allowed secrets, because only CloudTruth receives it.
     Keep it off the list, so that no webhook can reference it.
     """
-    if ref.scheme is Scheme.ENV and allowed.VARIABLE.fullmatch(ref.name) is None:
-        return allowed.BAD_NAME
-    prefix = allowed.forbidden_prefix(ref.name) if ref.scheme is Scheme.ENV else None
-    if prefix not in (None, "CLOUDTRUTH_"):
-        message = f"{prefix}* variables are never used as an API key: {masked(ref.name)}"
-        hint = "store the key in a variable with another name"
-        return error("forbidden-secret", message, hint)
-    found = _value(ref, environ, directory, {}, (), commit)
-    if isinstance(found, Finding):
-        return found
-    if (reason := flaw(found[0])) is not None:
+    scheme = SCHEMES[ref.scheme]
+    if scheme.bad_name is not None and not scheme.accepts(ref.name):
+        return scheme.bad_name
+    owner = scheme.forbidden(ref.name)
+    if owner not in (None, OF_CLOUDTRUTH):
+        return allowed.forbidden(ref, owner, is_key=True)
+    try:
+        key, _ = _value(ref, Machine(environ, directory, commit), {}, ())
+    except UnresolvedError as problem:
+        return problem.finding
+    reason = flaw(key)
+    if reason is not None:
         return _unusable(f"the API key in {masked(ref.name)} {reason}", "store only the key there")
-    return found[0]
+    return key
 
 
 def wrap(value: str) -> Secret:
@@ -233,54 +244,27 @@ _CONTROL: Final = re.compile(r".*[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff].*
 
 def _value(
     ref: SecretRef,
-    environ: Mapping[str, str],
-    directory: Path,
+    machine: Machine,
     literals: Mapping[SecretRef, Secret],
     allow: Sequence[str],
-    commit: Commit | None,
-) -> tuple[Secret, bool] | Finding:
-    """Return a value, and whether more than one line break was removed around it."""
-    if ref.scheme is Scheme.LITERAL:
-        return literals[ref], False
-    if ref.scheme is Scheme.FILE:
-        text = _read(ref, directory, allow, commit)
-    elif not (text := environ.get(ref.name, "")):
-        what, shown = "empty" if ref.name in environ else "not set", masked(ref.name)
-        return _unusable(f"the variable {shown} is {what}", how_to_set(shown, environ))
-    return text if isinstance(text, Finding) else (wrap(text), is_padded(text))
+) -> tuple[Secret, bool]:
+    """Return a value, and whether more than one line break was removed around it.
 
-
-def how_to_set(name: str, environ: Mapping[str, str]) -> str:
-    """Return the step that sets a variable, on GitHub for the job's environment.
-
-    The workflows pass the name of the job's environment in WEBHOOKS_ENVIRONMENT.
+    Raises UnresolvedError.
     """
-    environment = environ.get("WEBHOOKS_ENVIRONMENT")
-    if not environment or not name.isidentifier():
-        return f"set {name} in the environment of this command"
-    return f"run `{shlex.join(['gh', 'secret', 'set', name, '--env', environment])}`"
+    if ref.is_literal:
+        return literals[ref], False
+
+    def check(target: Path) -> None:
+        _raise(allowed.refusal(ref, allow, target=target, directory=machine.directory))
+
+    text = SCHEMES[ref.scheme].read(ref.name, machine, check)
+    return wrap(text), is_padded(text)
 
 
-def _read(
-    ref: SecretRef, directory: Path, allow: Sequence[str], commit: Commit | None
-) -> str | Finding:
-    shown = masked(ref.name)
-    try:
-        if commit is not None:
-            with suppress(MissingFileError):
-                return limited(commit.read_file(ref.name).raw, _MAX_BYTES).decode()
-        # Check the target of a link, not its name.
-        path = Path(os.path.realpath(directory / ref.name))
-        refused = allowed.refusal(ref, allow, target=path, directory=directory)
-        return refused or read_regular(path, limit=_MAX_BYTES).decode()
-    except NotReadableError as cause:
-        return _unusable(f"cannot read {shown}: it {cause}", _READABLE)
-    except (ValueError, OSError):  # the text of the decoding error contains the value
-        return _unusable(f"{shown} is not a UTF-8 text file", _READABLE)
-
-
-_MAX_BYTES: Final = 64 * 1024
-_READABLE: Final = "use a readable text file with only the value"
+def _raise(refused: Finding | None) -> None:
+    if refused is not None:
+        raise UnresolvedError(refused)
 
 
 def _unsuitable(
@@ -316,7 +300,7 @@ def _misused(
     secret = fetched[ref]
     if not fits(field, secret):
         hint = "store only the value there, without quotes or other text"
-        if ref.scheme is Scheme.LITERAL:
+        if ref.is_literal:
             hint = f"use `{field.name}: {{env: NAME}}`, with the name of your variable"
         return error("malformed-secret", f"{_subject(ref)} is not {field.noun}", hint)
     if field.secret_pattern is slack.TOKEN:

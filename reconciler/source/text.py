@@ -121,7 +121,6 @@ def _place(text: str, file: str, index: int, width: int = 1) -> Position:
 # Text of files in messages
 
 MASK: Final = "***"
-REFERENCE: Final = "`{env: NAME}` or `{file: PATH}`"
 LOOKS_SECRET: Final = re.compile(
     # A URL with more than a host. Normalized as a path, it has only one slash after the colon.
     r"(?:xox[a-z]|xapp)[-.][A-Za-z0-9._-]*"  # a Slack token, complete or not

@@ -20,13 +20,14 @@ from reconciler.findings import (
     warnings_as_errors,
 )
 from reconciler.kinds import KINDS
-from reconciler.model import Desired, Scheme, Secret, SecretRef
+from reconciler.model import Desired, Secret, SecretRef
 from reconciler.planning.names import Globs
 from reconciler.source import files, secrets
 from reconciler.source.allowed import allow_patterns, pattern
 from reconciler.source.history import Commit, Git, NoBaseError, is_revision, read_revision
 from reconciler.source.lint import Rules, without_organization
 from reconciler.source.load import Loaded, Parsed, key_references, load_parsed, parse_files
+from reconciler.source.schemes import is_file
 from reconciler.source.secrets import fetch_key
 from reconciler.source.text import decode, masked
 from reconciler.source.yaml import Document, Layers
@@ -395,7 +396,7 @@ def _with_committed(desired: Desired, sources: files.Sources, inputs: Inputs) ->
     committed: dict[SecretRef, Secret] = {}
     for webhook in desired.webhooks:
         url = webhook.configuration.get(KINDS[webhook.type].destination_field)
-        if isinstance(url, SecretRef) and url.scheme is Scheme.FILE and url not in committed:
+        if isinstance(url, SecretRef) and is_file(url) and url not in committed:
             with suppress(files.NotReadableError, UnicodeDecodeError):
                 value = secrets.wrap(sources.read_parent(url.name).raw.decode())
                 inputs.hide((value,))
@@ -484,7 +485,7 @@ def _unlisted(
 
     Raises ConfigurationError instead if `writing`, or if warnings are errors.
     """
-    named = [each for each in references if each.scheme is not Scheme.LITERAL]
+    named = [each for each in references if not each.is_literal]
     if not named or inputs.allow_secrets or not inputs.require_allow_list:
         return ()
     message = "in CI, apply sends only secrets listed in WEBHOOKS_ALLOW_SECRETS, which is not set"

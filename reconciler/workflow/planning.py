@@ -20,7 +20,6 @@ from reconciler.model import (
     Live,
     LiveWebhook,
     Organization,
-    Scheme,
     Secret,
     SecretRef,
     Webhook,
@@ -39,6 +38,7 @@ from reconciler.render.words import apply_command, shorten
 from reconciler.settings import LOCAL_SERVER
 from reconciler.source.files import NotReadableError, default_path
 from reconciler.source.history import Commit, commit_at, commit_of, tracked
+from reconciler.source.schemes import is_file, paths
 from reconciler.source.secrets import bare
 from reconciler.source.text import in_quotes
 from reconciler.workflow.inputs import Checked, Gathered, gather, previous
@@ -287,11 +287,11 @@ def _destinations(gathered: Gathered) -> dict[SecretRef, str]:
     hosts: dict[SecretRef, str] = {}
     for webhook in gathered.checked.desired.webhooks:
         url = webhook.configuration.get(KINDS[webhook.type].destination_field)
-        if isinstance(url, SecretRef) and url.scheme is not Scheme.ENV and url in secrets:
+        if isinstance(url, SecretRef) and url in secrets and (url.is_literal or is_file(url)):
             origin = secrets[url].origin()
             if origin is not None:
                 hosts[url] = origin
-    names = {reference.name for reference in hosts if reference.scheme is Scheme.FILE}
+    names = paths(hosts)
     if inputs.commit is not None:
         in_git = inputs.commit.tracked(names)
     else:
@@ -299,7 +299,7 @@ def _destinations(gathered: Gathered) -> dict[SecretRef, str]:
     return {
         reference: origin
         for reference, origin in hosts.items()
-        if reference.scheme is Scheme.LITERAL or reference.name in in_git
+        if reference.is_literal or reference.name in in_git
     }
 
 
@@ -367,7 +367,7 @@ def changed_files(commit: Commit, gathered: Gathered, made: Plan) -> list[tuple[
     """
     changed: dict[SecretRef, bool] = {}
     for reference, secret in gathered.secrets.items():
-        if reference.scheme is Scheme.FILE:
+        if is_file(reference):
             with suppress(NotReadableError):
                 before = commit.read_file(reference.name).raw.decode(errors="replace")
                 changed[reference] = Secret(bare(before)) != secret

@@ -23,7 +23,7 @@ from reconciler.api.origin import Network
 from reconciler.ci.github import GitHub
 from reconciler.ci.workflows import RequiredSecrets, Setup, workflows
 from reconciler.emulator.messages import Request, Response
-from reconciler.model import Scheme, Secret, SecretRef
+from reconciler.model import Secret, SecretRef
 from tests.ci.actions import as_text, evaluate, filled
 from tests.ci.fake_github import FakeGitHub, runner_environ
 from tests.cli.conftest import perform
@@ -38,9 +38,7 @@ KEY = "ct-canary-key-0123456789"
 SLACK = "xoxb-canary-0123456789"
 SETUP = Setup(
     package="cloudtruth-webhooks",
-    organizations=(
-        RequiredSecrets(references=(SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN"),)),
-    ),
+    organizations=(RequiredSecrets(references=(SecretRef(scheme="env", name="SLACK_BOT_TOKEN"),)),),
 )
 
 

@@ -15,9 +15,10 @@ from reconciler.ci.marker import (
     decode,
     encode,
 )
-from reconciler.model import Scheme, SecretRef
+from reconciler.model import SecretRef
 from reconciler.planning.plan import OperationDigest, SecretCause
 from reconciler.planning.resend import Resend
+from reconciler.source.schemes import SCHEMES
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 OPERATION = "fedcba9876543210" * 2
@@ -36,7 +37,10 @@ names = st.text(max_size=40)
 digests = st.from_regex(r"[0-9a-f]{32}", fullmatch=True)
 operations = st.builds(OperationDigest, digest=digests, name=names, id=st.none() | names)
 references = st.builds(
-    SecretRef, scheme=st.sampled_from(Scheme), name=names, version=st.none() | st.integers(1, 9)
+    SecretRef,
+    scheme=st.sampled_from([*SCHEMES, "literal"]),
+    name=names,
+    version=st.none() | st.integers(1, 9),
 )
 resends = st.builds(
     Resend,

@@ -12,7 +12,7 @@ import pytest
 
 from reconciler.ci.marker import MarkerKind, decode
 from reconciler.ci.workflows import RequiredSecrets, Setup
-from reconciler.model import Scheme, SecretRef
+from reconciler.model import SecretRef
 from tests.ci.fake_github import MAX_BODY
 from tests.ci.support import PUSH, SLACK, Done, World, only, world
 from tests.emulated.faults import Rule, Script, status
@@ -51,7 +51,7 @@ class Organizations:
             if environment != DEFAULT:
                 text += f"github: {{environment: {environment}}}\n"
             texts[f"orgs/{name}.yaml"] = text
-            token = SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN")
+            token = SecretRef(scheme="env", name="SLACK_BOT_TOKEN")
             needs.append(
                 RequiredSecrets(
                     name=title(name),

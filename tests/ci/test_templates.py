@@ -24,7 +24,7 @@ from reconciler.ci.workflows import (
 )
 from reconciler.cli.commands import ci
 from reconciler.errors import UsageError
-from reconciler.model import Scheme, SecretRef
+from reconciler.model import SecretRef
 from tests.ci.actions import filled
 from tests.ci.support import SETUP, plant
 from tests.folders import ROOT, write
@@ -35,7 +35,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 def env(*names: str) -> tuple[SecretRef, ...]:
-    return tuple(SecretRef(scheme=Scheme.ENV, name=name) for name in names)
+    return tuple(SecretRef(scheme="env", name=name) for name in names)
 
 
 def one(*references: SecretRef, **values: Any) -> Setup:
@@ -182,7 +182,7 @@ def test_until_a_release_the_workflows_install_a_commit(monkeypatch: pytest.Monk
 def test_a_workflow_watches_all_files_of_the_configuration(file: str, watched: list[str]) -> None:
     """A directory is watched recursively; a file outside the repository cannot be watched."""
     files = ("hooks/pager-url", "/run/secrets/token")
-    references = tuple(SecretRef(scheme=Scheme.FILE, name=name) for name in files)
+    references = tuple(SecretRef(scheme="file", name=name) for name in files)
     others: Any = {"parents": ("hooks/base.yaml",), "policies": ("policy.json",)}
     on = caller("apply", one(*references, file=file, branch="trunk", **others))[True]
     names = [f".github/workflows/{name}.yml" for name in ("apply-webhooks", "webhooks")]
@@ -191,7 +191,7 @@ def test_a_workflow_watches_all_files_of_the_configuration(file: str, watched: l
 
 def test_the_lists_are_exactly_the_references() -> None:
     """The allow-list has all references, the step one line per variable."""
-    setup = one(*env("B", "A"), SecretRef(scheme=Scheme.FILE, name="a b,c*"))
+    setup = one(*env("B", "A"), SecretRef(scheme="file", name="a b,c*"))
     (step,) = (each for each in called(setup)["jobs"]["webhooks"]["steps"] if each["name"] == "Run")
     assert step["env"]["WEBHOOKS_ALLOW_SECRETS"] == "env:A env:B file:a?b?c?"
     assert {"A", "B"} <= set(step["env"])

@@ -16,7 +16,7 @@ from typing import Any, Final
 import pytest
 
 from reconciler.errors import ExitCode
-from reconciler.model import Scheme, Secret, SecretRef, Webhook
+from reconciler.model import Secret, SecretRef, Webhook
 from reconciler.render import RENDERERS
 from tests.api.support import EmulatedApi
 from tests.cli.conftest import MakeCloud, Shell
@@ -50,7 +50,7 @@ PAIRS: Final = {
     f"{one}-{two}": (CONFIGURATIONS[one], CONFIGURATIONS[two])
     for one, two in product(range(len(CONFIGURATIONS)), repeat=2)
 }
-reference = partial(SecretRef, scheme=Scheme.ENV)
+reference = partial(SecretRef, scheme="env")
 REFERENCES: Final = {reference(name=name): Secret(value) for name, value in SECRETS.items()}
 NONE: Final = (ReadBack.OMITTED, ReadBack.NULL, ReadBack.EMPTY)
 """The forms in which a set secret looks like one that is not set."""

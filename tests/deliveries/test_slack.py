@@ -15,13 +15,13 @@ from reconciler.checks import Check, Checklist, Status
 from reconciler.deliveries.check import Case, check, look_up, post
 from reconciler.emulator.messages import Request, Response, bytes_response, json_value
 from reconciler.errors import CredentialError
-from reconciler.model import Scheme, Secret, SecretRef, Webhook
+from reconciler.model import Secret, SecretRef, Webhook
 from tests.deliveries.fake_slack import GOOD, SCOPES, SEEING, FakeSlack
 from tests.planning.builders import TOKEN_REF
 from tests.planning.builders import slack as hook
 from tests.ports import InlineWorkers, VirtualClock
 
-OTHER = SecretRef(scheme=Scheme.ENV, name="SAME_TOKEN")
+OTHER = SecretRef(scheme="env", name="SAME_TOKEN")
 NO_PUBLIC = ("chat:write", "chat:write.customize")
 PUBLIC_ONLY = (*SCOPES, "channels:read")
 
@@ -89,7 +89,7 @@ def test_a_valid_token() -> None:
     assert slack.posted == []
 
 
-FILE = SecretRef(scheme=Scheme.FILE, name="secrets/slack")
+FILE = SecretRef(scheme="file", name="secrets/slack")
 CHECKS: list[tuple[str, str, str, dict[str, Any]]] = [
     ("secret", "fail", "env SLACK_BOT_TOKEN: not set, empty", {"value": None}),
     (
@@ -244,7 +244,7 @@ def test_requests_depend_on_the_number_of_tokens_only(size: int) -> None:
     """20 tokens need 20 `auth.test` and their pages of channels, for any number of webhooks."""
     tokens = {f"T{number}": f"xoxb-canary-{number:06}" for number in range(20)}
     slack = FakeSlack(tokens=dict.fromkeys(tokens.values(), SEEING), page=10)
-    references = [SecretRef(Scheme.ENV, name) for name in tokens]
+    references = [SecretRef("env", name) for name in tokens]
     secrets = {ref: Secret(tokens[ref.name]) for ref in references}
     hooks = [hook(f"h{number}", token=references[number % 20]) for number in range(size)]
     result = checklist(hooks, secrets, partial(connect_to, slack))

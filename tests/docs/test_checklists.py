@@ -41,6 +41,14 @@ WEBHOOK_TYPE: Mapping[str, Edit] = {
     "schemas/webhooks.schema.json": by_script,
     "examples/pager.yaml": new_file(TOYS / "pager.yaml"),
 }
+SCHEME: Mapping[str, Edit] = {
+    "reconciler/source/schemes.py": line_after(
+        "SCHEMES: Final[Mapping[str, Scheme]] = {", (TOYS / "vault.txt").read_text("utf-8")
+    ),
+    "schemas/webhooks.schema.json": by_script,
+    "schemas/plan.schema.json": by_script,
+    "docs/file.md": line_after("| `{file: PATH}` |", "| `{vault: KEY}` | a vault |\n"),
+}
 MISTAKES = {
     ("routing_key:", "routing_kye:"): "did you mean `routing_key`?",
     ("type: pager", "type: pagr"): "the types are `slack`, `generic` and `pager`",
@@ -70,7 +78,7 @@ OUTPUT: Mapping[str, Edit] = {
 def copy(tmp_path_factory: pytest.TempPathFactory) -> ProgramCopy:
     """A copy of the program with all additions and the output of its scripts."""
     made = ProgramCopy(tmp_path_factory.mktemp("copy"), "scripts", "docs", "examples")
-    for edits in (WEBHOOK_TYPE, COMMAND, OUTPUT):
+    for edits in (WEBHOOK_TYPE, SCHEME, COMMAND, OUTPUT):
         made.add(edits)
     assert made.python("scripts/schema.py", "--check").returncode == 1
     for script in ("scripts/schema.py", "scripts/commands.py"):
@@ -83,6 +91,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> ProgramCopy:
     ("title", "name", "edits"),
     [
         ("How to add a webhook type", "pager", WEBHOOK_TYPE),
+        ("How to add a place for secrets", "vault", SCHEME),
         ("How to add a command", "count", COMMAND),
         ("How to add an output format", "brief", OUTPUT),
     ],
@@ -125,6 +134,47 @@ def test_the_third_type_works(copy: ProgramCopy) -> None:
         done = copy.webhooks(*line.split(), **SECRET)
         assert (done.returncode, shown in done.stdout) == (code, True), done.stdout + done.stderr
         assert SECRET["PAGER_ROUTING_KEY"] not in done.stdout + done.stderr
+
+
+VAULTED = EXAMPLE.replace("env: PAGER_ROUTING_KEY", "vault: pager")
+
+
+def test_a_third_place_for_secrets_works(copy: ProgramCopy) -> None:
+    """A secret in a vault is sent, also from a saved plan, limited by a list and never shown."""
+    secret = "routing-key-in-the-vault"
+    files = {"vaulted.yaml": VAULTED, "vault/pager": secret}
+    write(copy.folder, files)
+    database = "--local-db vaulted.db"
+    plan = f"plan {database} -f vaulted.yaml"
+    for line, code, shown in (
+        ("validate --strict -f vaulted.yaml", 0, "Valid: 1 webhook"),
+        (f"{plan} --out vaulted.plan", 0, "vault pager  -> pager night-shift"),
+        (f"{plan} --allow-secret env:*", 3, "add 'vault:pager' to --allow-secret"),
+        (f"{plan} --allow-secret vault:p*", 0, "vault pager  -> pager night-shift"),
+        (f"apply {database} --yes vaulted.plan", 0, "1 created"),
+        (plan, 0, "No changes."),
+    ):
+        done = copy.webhooks(*line.split())
+        output = done.stdout + done.stderr
+        assert (done.returncode, shown in output) == (code, True), output
+        assert secret not in output
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "shown"),
+    [
+        ("vault: pager", "valt: pager", "did you mean `vault`?"),
+        ("vault: pager", "vault: Pager", "this is not a key of the vault"),
+        ("{vault: pager}", "pager", "`{vault: KEY}`, `{env: NAME}` or `{file: PATH}`"),
+    ],
+)
+def test_errors_in_a_third_place_for_secrets_are_explained(
+    copy: ProgramCopy, old: str, new: str, shown: str
+) -> None:
+    """Errors in references to the third place have the same messages as in others."""
+    write(copy.folder, {"bad.yaml": VAULTED.replace(old, new)})
+    done = copy.webhooks("validate", "-f", "bad.yaml", "--strict")
+    assert (done.returncode, shown in done.stdout) == (3, True), done.stdout
 
 
 def test_errors_in_the_third_type_are_explained(copy: ProgramCopy) -> None:

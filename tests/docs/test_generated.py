@@ -32,9 +32,9 @@ def test_the_page_of_commands(request: pytest.FixtureRequest) -> None:
 
 
 def test_the_schema_of_files(request: pytest.FixtureRequest) -> None:
-    """The schema's definitions of webhook types follow from `reconciler.kinds`."""
-    schema = script("schema")
-    compare(schema.FILE, schema.text(), request)
+    """The definitions of webhook types and of references to secrets follow from their tables."""
+    for file, text in script("schema").texts().items():
+        compare(file, text, request)
 
 
 def test_the_pictures(request: pytest.FixtureRequest) -> None:

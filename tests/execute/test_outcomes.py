@@ -16,7 +16,7 @@ from reconciler.errors import (
     ServerError,
     UnresolvedSecretsError,
 )
-from reconciler.model import LiveWebhook, Scheme, Secret, SecretRef, Webhook
+from reconciler.model import LiveWebhook, Secret, SecretRef, Webhook
 from reconciler.report import Applied, Failed, FieldMessage, Outcome, Unconfirmed
 from tests.execute.world import Fault, Memory, appear, memory, planned, row, run, slack
 
@@ -219,7 +219,7 @@ def test_an_error_without_fields_has_none(error: type[ApiError], message: str) -
 
 def test_all_missing_secrets_are_reported_before_the_first_request() -> None:
     """Every secret of a create, or of an update that sends configuration, must be available."""
-    other = SecretRef(scheme=Scheme.ENV, name="OTHER")
+    other = SecretRef(scheme="env", name="OTHER")
     events = frozenset({"value_created"})
     api = memory(row("a", "1"), row("b", "2", events=events))
     update = replace(slack("a", "#new"), configuration={"token": other, "channel": "#new"})

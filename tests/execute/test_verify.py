@@ -16,7 +16,7 @@ from reconciler.errors import (
     ServerError,
     StalePlanError,
 )
-from reconciler.model import LiveWebhook, Scheme, Secret, SecretRef, Webhook
+from reconciler.model import LiveWebhook, Secret, SecretRef, Webhook
 from reconciler.report import NOT_CONVERGED, Applied, Failed, Report
 from tests.execute.world import Fault, Memory, appear, memory, outcomes, planned, row, run, slack
 from tests.planning import builders
@@ -24,7 +24,7 @@ from tests.planning.builders import desired, live_generic, make_plan
 from tests.ports import VirtualClock
 
 LATE = Fault(call="create", interfere=appear(row("a", "a-late")))
-PASSWORD = SecretRef(scheme=Scheme.ENV, name="PASSWORD")
+PASSWORD = SecretRef(scheme="env", name="PASSWORD")
 
 
 def generic(name: str) -> Webhook:

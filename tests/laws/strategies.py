@@ -17,7 +17,6 @@ from reconciler.model import (
     LiveWebhook,
     Pattern,
     Policy,
-    Scheme,
     Secret,
     SecretRef,
     Unknown,
@@ -27,7 +26,7 @@ from tests.planning.builders import ACME
 
 NAMES = ("a", "b", "c", "d", "ops", "Ops")
 GLOBS = ("*", "a*", "o*", "b", "[cd]")
-REFS = tuple(SecretRef(scheme=Scheme.ENV, name=name) for name in ("ONE", "TWO"))
+REFS = tuple(SecretRef(scheme="env", name=name) for name in ("ONE", "TWO"))
 VALUES = ("xoxb-1111111111-AAAA", "xoxb-2222222222-BBBB")
 SECRETS = {ref: Secret(value) for ref, value in zip(REFS, VALUES, strict=True)}
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from reconciler.api.wire import live_webhook
-from reconciler.model import Desired, Live, Scheme, Secret, SecretRef
+from reconciler.model import Desired, Live, Secret, SecretRef
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions, plan
 from reconciler.planning.review import digests, plan_digest
@@ -40,7 +40,7 @@ from tests.planning.builders import live as live_webhooks
 FEW, MANY = 100, 400
 MAX_FACTOR = 4.2
 """The maximum factor for four times as many webhooks, including the logarithm of sorting."""
-SECRETS = {SecretRef(scheme=Scheme.ENV, name="TOKEN"): Secret(TOKEN)}
+SECRETS = {SecretRef(scheme="env", name="TOKEN"): Secret(TOKEN)}
 Work = Callable[[], object]
 
 

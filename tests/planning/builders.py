@@ -17,7 +17,6 @@ from reconciler.model import (
     Organization,
     Pattern,
     Policy,
-    Scheme,
     Secret,
     SecretRef,
     Value,
@@ -28,7 +27,7 @@ from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions, plan
 
 ACME = Organization(id="org-1", name="Acme", role="ADMIN")
-TOKEN_REF = SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN")
+TOKEN_REF = SecretRef(scheme="env", name="SLACK_BOT_TOKEN")
 TOKEN = "xoxb-0000000000-AAAAAAAA"
 OTHER_TOKEN = "xoxb-1111111111-BBBBBBBB"
 SECRETS = {TOKEN_REF: Secret(TOKEN)}

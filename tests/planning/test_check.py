@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.model import Absent, LiveWebhook, Scheme, Secret, SecretRef
+from reconciler.model import Absent, LiveWebhook, Secret, SecretRef
 from reconciler.planning.check import Listing, State
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions, plan
@@ -185,7 +185,7 @@ def test_a_resend_with_a_visible_change_is_done_with_it() -> None:
 
 def test_a_removed_field_is_done_when_it_is_gone() -> None:
     """A field that is still shown, or hidden, may still be set."""
-    reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
+    reference = SecretRef(scheme="env", name="BEARER")
     before, gone = live_generic(token="***"), live_generic()
     options = PlanOptions(previous=desired(generic(token=reference)))
     drop = plan(desired(generic()), live(before), {}, options)
@@ -213,7 +213,7 @@ def test_a_removed_flag_is_done_when_the_default_is_back() -> None:
 
 def test_a_rotation_is_not_done_while_the_old_secret_is_live() -> None:
     """An unchanged webhook shows that passwords are readable; the live one is the old one."""
-    reference = SecretRef(scheme=Scheme.ENV, name="PASSWORD")
+    reference = SecretRef(scheme="env", name="PASSWORD")
     secrets = {reference: Secret("the new password")}
     declared = [generic(name, username="u", password=reference) for name in ("A", "B")]
     same = live_generic("A", "id-1", username="u", password="the new password")

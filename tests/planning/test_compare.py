@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from reconciler.kinds import FIELDS
-from reconciler.model import UNKNOWN, LiveWebhook, Scheme, Secret, SecretRef, Webhook
+from reconciler.model import UNKNOWN, LiveWebhook, Secret, SecretRef, Webhook
 from reconciler.planning.compare import compare
 from reconciler.planning.plan import (
     FieldRemoved,
@@ -51,7 +51,7 @@ HIDDEN = {
     "missing": ...,
 }
 KEEP = PlanOptions(prune=False)
-PASSWORD, HOOK = (SecretRef(scheme=Scheme.ENV, name=name) for name in ("PAGER_PASSWORD", "HOOK"))
+PASSWORD, HOOK = (SecretRef(scheme="env", name=name) for name in ("PAGER_PASSWORD", "HOOK"))
 
 
 @pytest.mark.parametrize("shown", HIDDEN.values(), ids=HIDDEN)
@@ -175,7 +175,7 @@ def test_a_user_name_cannot_be_hidden(shown: object) -> None:
 )
 def test_a_change_behind_the_shown_host_names_the_parts_that_differ(url: str, differs: str) -> None:
     """Otherwise both sides look the same; the value of a reference is not in the digest."""
-    hook = SecretRef(scheme=Scheme.ENV, name="HOOK")
+    hook = SecretRef(scheme="env", name="HOOK")
     for declared, secrets in ((generic(url=url), {}), (generic(url=hook), {hook: Secret(url)})):
         plans = [
             make_plan(desired(declared), live_generic(url=before), secrets=secrets)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reconciler.findings import Severity
-from reconciler.model import Scheme, Secret, SecretRef, Webhook
+from reconciler.model import Secret, SecretRef, Webhook
 from reconciler.planning.match import Match
 from tests.planning.builders import (
     blocking_guards,
@@ -140,7 +140,7 @@ def test_only_limits_what_counts_as_declared(webhook: Webhook, glob: str, declar
 
 def test_a_review_shows_new_hosts_that_are_not_ascii() -> None:
     """Each host appears once, unless the previous configuration has it; credentials do not."""
-    literal = SecretRef(scheme=Scheme.LITERAL, name="D/url")
+    literal = SecretRef(scheme="literal", name="D/url")
     old = generic("A", url="https://b\xfccher.example/a")
     now = desired(
         generic("B", url="https://xn--bcher-kva.example/b"),

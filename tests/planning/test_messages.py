@@ -15,7 +15,6 @@ from reconciler.model import (
     LiveWebhook,
     Pattern,
     Policy,
-    Scheme,
     SecretRef,
 )
 from reconciler.planning.guards import relaxed
@@ -30,7 +29,7 @@ from tests.planning.builders import (
 
 TWO = desired(slack("b", id="1", line=1), slack("c d", id="2", line=2), slack("a"))
 HELD = desired(slack("new", id="1", line=5), prune=False)
-BEARER = desired(generic(token=SecretRef(scheme=Scheme.ENV, name="BEARER")))
+BEARER = desired(generic(token=SecretRef(scheme="env", name="BEARER")))
 
 
 def at(line: int) -> Position:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.model import Absent, LiveWebhook, Scheme, Secret, SecretRef, Webhook
+from reconciler.model import Absent, LiveWebhook, Secret, SecretRef, Webhook
 from reconciler.planning.document import plain
 from reconciler.planning.plan import Reason, SecretCause, SecretUse
 from reconciler.planning.resend import Resend
@@ -23,7 +23,7 @@ from tests.planning.builders import (
     unshown,
 )
 
-HOOK, BEARER = (SecretRef(scheme=Scheme.ENV, name=name) for name in ("HOOK", "BEARER"))
+HOOK, BEARER = (SecretRef(scheme="env", name=name) for name in ("HOOK", "BEARER"))
 RESEND = Resend(webhook="A", field="token", value=TOKEN_REF, cause=SecretCause.REQUESTED)
 
 

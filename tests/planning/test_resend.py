@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.model import UNKNOWN, LiveWebhook, Scheme, Secret, SecretRef
+from reconciler.model import UNKNOWN, LiveWebhook, Secret, SecretRef
 from reconciler.planning.plan import (
     Attribution,
     FieldRemoved,
@@ -34,7 +34,7 @@ from tests.planning.builders import (
 
 MASKED = live(live_slack(token="*****"))
 BUMPED = TOKEN_REF._replace(version=2)
-BEARER = SecretRef(scheme=Scheme.ENV, name="BEARER")
+BEARER = SecretRef(scheme="env", name="BEARER")
 HIDDEN = unshown(live_generic())
 
 
@@ -128,7 +128,7 @@ def test_a_reviewed_undeclared_field_is_removed() -> None:
     ("before", "now", "cause"),
     [
         (TOKEN_REF, BUMPED, SecretCause.VERSION_CHANGED),
-        (SecretRef(scheme=Scheme.ENV, name="OLD"), TOKEN_REF, SecretCause.REFERENCE_CHANGED),
+        (SecretRef(scheme="env", name="OLD"), TOKEN_REF, SecretCause.REFERENCE_CHANGED),
     ],
     ids=["version", "reference"],
 )
@@ -162,7 +162,7 @@ def test_a_bumped_version_is_an_operation_for_every_live_value() -> None:
 
 def test_a_changed_literal_is_sent_with_the_same_reference() -> None:
     """Literals are distinguished by their values."""
-    reference = SecretRef(scheme=Scheme.LITERAL, name="Deploys/token")
+    reference = SecretRef(scheme="literal", name="Deploys/token")
     now = desired(slack(token=reference))._replace(literals={reference: Secret("new")})
     before = now._replace(literals={reference: Secret("old")})
 
@@ -238,7 +238,7 @@ def test_a_resend_lists_the_fields_that_it_removes() -> None:
 
 def test_only_the_changed_secret_is_resent() -> None:
     """Another hidden secret goes along with it, and is marked as such."""
-    password, token, after = (SecretRef(scheme=Scheme.ENV, name=name) for name in "PTN")
+    password, token, after = (SecretRef(scheme="env", name=name) for name in "PTN")
     before = generic(username="u", password=password, token=token)
     now = generic(username="u", password=password, token=after)
     found = live(live_generic(username="u", password="***", token="***"))
@@ -251,7 +251,7 @@ def test_only_the_changed_secret_is_resent() -> None:
 
 def test_a_resent_url_shows_the_previous_destination() -> None:
     """A resend shows the part of the live URL that the server shows."""
-    hook = generic(url=SecretRef(scheme=Scheme.ENV, name="HOOK"))
+    hook = generic(url=SecretRef(scheme="env", name="HOOK"))
     found = live(live_generic(url="https://hooks.example.com/***"))
 
     (update,) = make_plan(desired(hook), found, secrets={}, resend=("*",)).updates

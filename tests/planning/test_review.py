@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler.findings import Position
-from reconciler.model import Absent, Desired, Live, Scheme, Secret, SecretRef
+from reconciler.model import Absent, Desired, Live, Secret, SecretRef
 from reconciler.planning.plan import Create, Plan, SecretCause, SecretChange, Update
 from reconciler.planning.planner import PlanOptions, plan
 from reconciler.planning.review import Review, ReviewComparison, approve_all, compare_with_review
@@ -53,9 +53,9 @@ def test_positions_guards_and_hash_marks_do_not_change_the_digest() -> None:
     [
         desired(slack(channel="#other")),
         desired(slack(events=("value_created",))),
-        desired(slack(token=SecretRef(scheme=Scheme.ENV, name="OTHER"))),
-        desired(slack(token=SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN", version=2))),
-        desired(slack(token=SecretRef(scheme=Scheme.LITERAL, name="Deploys/token"))),
+        desired(slack(token=SecretRef(scheme="env", name="OTHER"))),
+        desired(slack(token=SecretRef(scheme="env", name="SLACK_BOT_TOKEN", version=2))),
+        desired(slack(token=SecretRef(scheme="literal", name="Deploys/token"))),
         desired(slack("Other")),
         desired(generic("Deploys")),
         desired(slack(), slack("More")),
@@ -102,7 +102,7 @@ def test_a_plain_url_is_reviewed_completely() -> None:
 
 def test_the_digest_covers_a_removed_field_with_and_without_secrets() -> None:
     """A reviewer sees that a field is removed; its value does not matter."""
-    reference = SecretRef(scheme=Scheme.ENV, name="BEARER")
+    reference = SecretRef(scheme="env", name="BEARER")
     base, now = desired(generic(token=reference)), desired(generic())
     found = live(live_generic(token="abcdef"))
 
@@ -112,11 +112,11 @@ def test_the_digest_covers_a_removed_field_with_and_without_secrets() -> None:
     assert () not in result.digests
 
 
-LITERAL = SecretRef(scheme=Scheme.LITERAL, name="Deploys/token")
-BUMPED = SecretRef(scheme=Scheme.ENV, name="T", version=2)
+LITERAL = SecretRef(scheme="literal", name="Deploys/token")
+BUMPED = SecretRef(scheme="env", name="T", version=2)
 REMOVED = desired(absent=(Absent(name="Deploys"),))
 HALF_HIDDEN = live_slack(channel="#x", username=["old"])
-HOOK = SecretRef(scheme=Scheme.FILE, name="hooks/pager")
+HOOK = SecretRef(scheme="file", name="hooks/pager")
 OLD, NEW = "https://hooks.example.com", "https://new.example.com"
 
 

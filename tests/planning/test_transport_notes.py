@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from reconciler.findings import Severity
-from reconciler.model import Scheme, Secret, SecretRef
+from reconciler.model import Secret, SecretRef
 from reconciler.planning.delivery import transport_notes
 from reconciler.planning.planner import PlanOptions, plan
 from tests.loading import load_text
 from tests.planning.builders import desired, generic, live
 
-URL = SecretRef(scheme=Scheme.ENV, name="URL")
+URL = SecretRef(scheme="env", name="URL")
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ URL = SecretRef(scheme=Scheme.ENV, name="URL")
         ("https://a.example/x", {"verify": False}, ["tls-not-verified"]),
         ("http://a.example/x", {"verify": False}, ["insecure-url", "tls-not-verified"]),
         (URL, {}, ["insecure-url"]),
-        (SecretRef(scheme=Scheme.ENV, name="OTHER"), {}, []),
+        (SecretRef(scheme="env", name="OTHER"), {}, []),
     ],
 )
 def test_each_destination(url: object, more: dict[str, object], rules: list[str]) -> None:

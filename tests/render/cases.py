@@ -20,7 +20,6 @@ from reconciler.model import (
     UNKNOWN,
     DeliveryError,
     Organization,
-    Scheme,
     SecretRef,
     Value,
     Webhook,
@@ -59,7 +58,7 @@ from reconciler.report import (
     Unconfirmed,
 )
 
-TOKEN = SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN")
+TOKEN = SecretRef(scheme="env", name="SLACK_BOT_TOKEN")
 COUNTS = Counts(live=12, in_scope=9, files=2)
 ACME = Organization(id="o-1", name="Acme", role="ADMIN")
 DELETED = tuple(each for each in EVENT_TYPES if each.endswith("_deleted"))
@@ -171,7 +170,7 @@ MIXED = plan(
     not_shown=(("Ops", "token"), ("Audit", "token"), ("a", "token"), ("b", "token")),
 )
 
-ADDRESS = SecretRef(scheme=Scheme.ENV, name="HOOK_URL")
+ADDRESS = SecretRef(scheme="env", name="HOOK_URL")
 GENERIC = Webhook(
     name="Pager",
     type="generic",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from reconciler.errors import ExitCode
 from reconciler.findings import Finding, Place, Position, Related
 from reconciler.kinds.events import EVENT_TYPES
-from reconciler.model import UNKNOWN, Organization, Scheme, SecretRef, Unknown, Webhook
+from reconciler.model import UNKNOWN, Organization, SecretRef, Unknown, Webhook
 from reconciler.planning.plan import (
     Counts,
     Create,
@@ -115,7 +115,7 @@ PLAIN[Position] = any_of(
 PLAIN[Related] = any_of(Related, position=PLAIN[Position])
 PLAIN[SecretRef] = references = any_of(
     SecretRef,
-    scheme=st.sampled_from((Scheme.ENV, Scheme.FILE)),
+    scheme=st.sampled_from(("env", "file")),
     version=st.none() | st.integers(1, 9),
 )
 PLAIN[Snapshot] = any_of(

@@ -14,7 +14,6 @@ from reconciler.model import (
     FileScope,
     Pattern,
     Policy,
-    Scheme,
     Secret,
     SecretRef,
     Webhook,
@@ -23,9 +22,9 @@ from reconciler.model import (
 CANARY = "canary"
 """Part of every secret, declared or live: output that contains it leaks a secret."""
 
-TOKEN = SecretRef(scheme=Scheme.ENV, name="SLACK_BOT_TOKEN")
-URL = SecretRef(scheme=Scheme.ENV, name="PAGER_URL")
-PASSWORD = SecretRef(scheme=Scheme.ENV, name="PAGER_PASSWORD")
+TOKEN = SecretRef(scheme="env", name="SLACK_BOT_TOKEN")
+URL = SecretRef(scheme="env", name="PAGER_URL")
+PASSWORD = SecretRef(scheme="env", name="PAGER_PASSWORD")
 VALUES = {
     TOKEN: f"xoxb-1234567890-{CANARY}token",
     URL: f"https://hooks.example.com/{CANARY}url",

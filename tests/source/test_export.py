@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from reconciler.findings import has_errors
 from reconciler.kinds.events import EVENT_TYPES
-from reconciler.model import Live, LiveWebhook, Scheme, Secret, SecretRef
+from reconciler.model import Live, LiveWebhook, Secret, SecretRef
 from reconciler.planning.planner import plan
 from reconciler.source.export import SLACK_TOKEN, Export, Tokens, export
 from tests.loading import load_text
@@ -144,7 +144,7 @@ def test_webhooks_of_one_slack_workspace_share_one_reference(
 
     Each shown token has its own.
     """
-    reference = SecretRef(scheme=Scheme.FILE, name="secrets/slack")
+    reference = SecretRef(scheme="file", name="secrets/slack")
     hooks = [
         live_slack(name, f"id-{name}", token=token)
         for name, token in zip("ABC", tokens, strict=True)
@@ -154,7 +154,7 @@ def test_webhooks_of_one_slack_workspace_share_one_reference(
 
     declared = {each.name: each for each in read_back(exported.text).webhooks}
     for name, expected in zip("ABC", names, strict=True):
-        variable = SecretRef(scheme=Scheme.ENV, name=f"WEBHOOK_{expected}_TOKEN")
+        variable = SecretRef(scheme="env", name=f"WEBHOOK_{expected}_TOKEN")
         wanted = reference if expected == "S" else variable
         assert declared[name].configuration["token"] == wanted
     assert len(exported.references) == len(set(names))
@@ -193,7 +193,7 @@ def masked(*usernames: str) -> Live:
 
 
 def env(name: str) -> SecretRef:
-    return SecretRef(scheme=Scheme.ENV, name=name)
+    return SecretRef(scheme="env", name=name)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.model import Scheme, SecretRef
+from reconciler.model import SecretRef
 from reconciler.source import files
 from reconciler.source.allowed import reference_in
 from reconciler.source.lint import Rules
@@ -42,7 +42,7 @@ def test_a_file_of_a_secret_is_relative_to_the_file_that_names_it() -> None:
     assert found.desired is not None
     (document,) = found.documents.values()
     assert reference_in(document.data["api_key"], document.file) == SecretRef(
-        scheme=Scheme.FILE, name="base/key"
+        scheme="file", name="base/key"
     )
     references = [str(each.configuration.get("token")) for each in found.desired.webhooks]
     assert references == ["env TOKEN", "file base/pager-token (version 2)"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.model import Scheme, Secret, SecretRef
+from reconciler.model import Secret, SecretRef
 from tests.loading import load_text
 
 
@@ -14,8 +14,8 @@ def test_literal_secrets_are_hidden() -> None:
     )
     assert [each.rule for each in outcome.findings] == ["literal-secret", "trimmed-secret"]
     assert outcome.desired is not None
-    url = SecretRef(scheme=Scheme.LITERAL, name="A/url")
-    token = SecretRef(scheme=Scheme.LITERAL, name="A/token")
+    url = SecretRef(scheme="literal", name="A/url")
+    token = SecretRef(scheme="literal", name="A/token")
     assert outcome.desired.webhooks[0].configuration == {"url": url, "token": token}
     assert outcome.desired.literals == {
         url: Secret("https://hooks.slack.com/services/T0/B0/hush"),

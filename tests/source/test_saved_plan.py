@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from reconciler.errors import ConfigurationError, ExitCode, StalePlanError
 from reconciler.findings import Position, Severity
-from reconciler.model import Desired, Live, Scheme, SecretRef
+from reconciler.model import Desired, Live, SecretRef
 from reconciler.planning.document import checksum
 from reconciler.planning.planner import PlanOptions, plan
 from reconciler.planning.review import approve_all
@@ -281,7 +281,7 @@ def test_no_edit_causes_a_crash(data: st.DataObject) -> None:
 def test_a_literal_secret_cannot_be_saved() -> None:
     """A literal must not be stored, and the configuration is useless without it."""
     webhook = replace(slack(), position=Position(file="w.yaml", line=4))
-    literal = SecretRef(scheme=Scheme.LITERAL, name="Deploys/token")
+    literal = SecretRef(scheme="literal", name="Deploys/token")
     webhook = replace(webhook, configuration={**webhook.configuration, "token": literal})
     with pytest.raises(ConfigurationError, match="cannot be saved") as odd:
         saved(declared(webhook))

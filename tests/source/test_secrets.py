@@ -13,15 +13,10 @@ import yaml
 
 from reconciler.errors import UsageError
 from reconciler.findings import Finding, Severity, error
-from reconciler.model import Scheme, Secret, SecretRef, Webhook
-from reconciler.source.allowed import (
-    BAD_NAME,
-    FORBIDDEN_FOLDERS,
-    FORBIDDEN_VARIABLES,
-    allow_patterns,
-    refusal,
-)
+from reconciler.model import Secret, SecretRef, Webhook
+from reconciler.source.allowed import allow_patterns, refusal
 from reconciler.source.lint import Rules
+from reconciler.source.schemes import _FORBIDDEN_FOLDERS, _FORBIDDEN_VARIABLES, SCHEMES
 from reconciler.source.secrets import fetch, fetch_key
 from reconciler.workflow.inputs import Checked, Inputs, located
 from tests.cli.conftest import SECRETS, File, Shell, expect
@@ -48,11 +43,11 @@ URL = "https://pager.example.com/x"
 
 
 def env(name: str, version: int | None = None) -> SecretRef:
-    return SecretRef(scheme=Scheme.ENV, name=name, version=version)
+    return SecretRef(scheme="env", name=name, version=version)
 
 
 def file(name: str) -> SecretRef:
-    return SecretRef(scheme=Scheme.FILE, name=name)
+    return SecretRef(scheme="file", name=name)
 
 
 def webhook(ref: SecretRef, type: str = "generic", url: str | SecretRef = URL) -> Webhook:
@@ -253,7 +248,7 @@ def test_a_line_of_allowed_secrets_may_be_for_one_organization(
     lines = ("env:ALL", "Acme EU: env:EU_* file:eu", "Acme: US:  env:US")
     assert allow_patterns(lines, organization) == expected
     (nothing,) = allow_patterns(lines[1:2], "Other")
-    assert refusal(SecretRef(scheme=Scheme.ENV, name="EU_A"), (nothing,)) is not None
+    assert refusal(SecretRef(scheme="env", name="EU_A"), (nothing,)) is not None
     assert allow_patterns((), organization) == ()
 
 
@@ -283,7 +278,7 @@ UNFIT_URLS = ["pager.example.com", "PAGER_URL", "'https://a.example.com'", "http
 def test_a_value_must_fit_its_field(tmp_path: Path, type: str, value: str, rule: str) -> None:
     """A value that is not a Slack token or URL is rejected, from any source, and not shown."""
     (tmp_path / "token").write_text(value)
-    literal = SecretRef(scheme=Scheme.LITERAL, name="A/token")
+    literal = SecretRef(scheme="literal", name="A/token")
     for ref in (env("TOKEN"), file("token"), literal):
         one = webhook(ref, "slack" if type == "slack" else "generic")
         if type == "url":
@@ -346,7 +341,7 @@ def test_a_problem_of_one_use_is_shown_there(shell: Shell, file: File) -> None:
     [
         (env("CLOUDTRUTH_API_KEY"), Secret(API_KEY)),
         (file("github_key"), Secret(API_KEY)),
-        (env(API_KEY), BAD_NAME),  # the key in place of its variable
+        (env(API_KEY), SCHEMES["env"].bad_name),  # the key in place of its variable
         (
             env("GITHUB_TOKEN"),
             error(
@@ -370,6 +365,6 @@ def test_forbidden_references_are_documented() -> None:
     """docs/secrets.md lists every forbidden variable and folder."""
     text = (ROOT / "docs" / "secrets.md").read_text("utf-8")
     listed = text.partition("### Never sent")[2].partition("## Rotating")[0]
-    assert [each for each in FORBIDDEN_VARIABLES if f"`{each}`" not in listed] == []
-    folders = [each for each in FORBIDDEN_FOLDERS if not each.startswith("/run/secrets/")]
+    assert [each for each in _FORBIDDEN_VARIABLES if f"`{each}`" not in listed] == []
+    folders = [each for each in _FORBIDDEN_FOLDERS if not each.startswith("/run/secrets/")]
     assert [each for each in folders if f"`{each}`" not in listed] == []

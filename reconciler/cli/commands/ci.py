@@ -26,8 +26,9 @@ from reconciler.cli.connection import Progress, connected_all
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, Interrupted, OutputError, ReconcilerError, UsageError
-from reconciler.model import Scheme, Secret
+from reconciler.model import Secret
 from reconciler.render import RENDERERS
+from reconciler.source.schemes import SCHEMES, Machine
 from reconciler.source.text import in_quotes, masked
 from reconciler.workflow.inputs import OrganizationFiles
 
@@ -117,8 +118,8 @@ def _job_result(session: Session, what: str | None, own: Mapping[str, str | None
             return None
         if key is None:
             return None if session.settings_of(files).key else "CLOUDTRUTH_API_KEY"
-        path, is_file = session.inputs.directory / key.name, key.scheme is Scheme.FILE
-        has_value = path.exists() if is_file else environ.get(key.name, "").strip()
+        machine = Machine(environ, session.inputs.directory)
+        has_value = SCHEMES[key.scheme].has_value(key.name, machine)
         return None if has_value else masked(key.name)
 
     with ExitStack() as stack:

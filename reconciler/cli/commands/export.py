@@ -12,7 +12,7 @@ from reconciler.cli.connection import connected
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, ReconcilerError, UsageError
-from reconciler.model import Scheme, SecretRef
+from reconciler.model import SecretRef
 from reconciler.planning import planner
 from reconciler.planning.names import unmatched
 from reconciler.render.quote import prose, quote
@@ -21,12 +21,13 @@ from reconciler.source.allowed import parse_reference
 from reconciler.source.export import SLACK_TOKEN, Export, Tokens, export
 from reconciler.source.lint import Rules
 from reconciler.source.load import Parsed, load_parsed
+from reconciler.source.schemes import ARGUMENT, SCHEMES
 from reconciler.source.write import FileKind, check_writable, write_atomically
 from reconciler.source.yaml import parse
 
 TOKEN: Final = Option(
     "--token", group="Files", multiple=True, metavar="[USERNAME=]REF",
-    help="Slack token reference: env:NAME or file:PATH, of all hidden tokens or those of a user "
+    help=f"Slack token reference: {ARGUMENT}, of all hidden tokens or those of a user "
     f"name. [default: env:{SLACK_TOKEN.name}, others by user name]",
 )  # fmt: skip
 _NAMED: Final = re.compile(r"(?s)(?:(?P<username>.+?)=)?(?P<reference>(?:env|file):.+)")
@@ -162,7 +163,9 @@ def print_notes(session: Session, made: Export) -> None:
         text = f"{quote(name)} is ignored in the file: {prose(reason)}"
         session.console.message("note", text)
     if made.references:
-        names = [each.name if each.scheme is Scheme.ENV else str(each) for each in made.references]
+        names = [
+            each.name if SCHEMES[each.scheme].is_variable else str(each) for each in made.references
+        ]
         more = "; `webhooks validate FILE` lists all that are not set" if len(names) > 5 else ""
         before = "before you change a `configuration`, set its secrets"
         session.console.message("note", f"{before}: {shorten(names, 5)}{more}")

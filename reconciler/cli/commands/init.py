@@ -21,7 +21,7 @@ from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import CredentialError, NotConfirmedError, UsageError
 from reconciler.findings import Finding, Severity
-from reconciler.model import Live, Organization, Scheme, SecretRef
+from reconciler.model import Live, Organization, SecretRef
 from reconciler.render import RENDERERS
 from reconciler.render.quote import quote
 from reconciler.render.words import plural, shorten
@@ -32,6 +32,7 @@ from reconciler.source.export import SLACK_TOKEN, Tokens, export
 from reconciler.source.files import DEFAULT_FILE, default_path
 from reconciler.source.history import git_in
 from reconciler.source.rendered import scalar
+from reconciler.source.schemes import ARGUMENT, SCHEMES
 from reconciler.source.secrets import references
 from reconciler.source.write import FileKind, check_kind, write_atomically
 
@@ -297,7 +298,7 @@ def _ask_tokens(session: Session, live: Live, tokens: Tokens) -> Tokens:
 
 def _ask_reference(session: Session, noun: str, default: SecretRef) -> SecretRef:
     """Ask for a reference, again after another text. Raises NotConfirmedError for Ctrl-D."""
-    question = f"{noun}: env:NAME or file:PATH [{default.scheme}:{default.name}] "
+    question = f"{noun}: {ARGUMENT} [{default.scheme}:{default.name}] "
     while (answer := session.console.ask(question)) is not None:
         if answer in ("", "y", "yes"):
             return default
@@ -386,8 +387,10 @@ def _organizations(
         warnings |= {each: None for each in declared.findings if each.severity is Severity.WARNING}
         parents.update(declared.parents)
         key = group.api_key
-        if group.profile is not None or (key is not None and key.scheme is not Scheme.ENV):
-            what, kind = ("profile", "in cli.yml") if key is None else ("api_key", "a file")
+        if group.profile is not None or (key is not None and not SCHEMES[key.scheme].is_variable):
+            what, kind = "profile", "in cli.yml"
+            if key is not None:
+                what, kind = "api_key", f"a {key.scheme}"
             raise UsageError(
                 f"`{what}` in {', '.join(group.paths)} is {kind}, which GitHub's runners do not "
                 "have; no workflow was written",

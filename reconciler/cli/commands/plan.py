@@ -16,11 +16,11 @@ from reconciler.cli.connection import connected_all
 from reconciler.cli.options import CONNECTION_OPTIONS, FILE_OPTIONS, Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, OutputError, ReconcilerError, UsageError
-from reconciler.model import Scheme
 from reconciler.render import RENDERERS
 from reconciler.render.words import plural
 from reconciler.source.files import DEFAULT_FILE, STDIN, STDIN_NAME, display_name, file_matcher
 from reconciler.source.history import commit_of, git_in, is_revision
+from reconciler.source.schemes import paths
 from reconciler.source.secrets import references
 
 _PLAIN: Final = re.compile(r"[\w.@:/+-]+")
@@ -78,8 +78,8 @@ def check_output(target: Path | None, checked: workflow.Checked) -> None:
         return
     directory, real = checked.inputs.directory, Path(os.path.realpath(target))
     why = None
-    for ref in references(checked.desired.webhooks):
-        if ref.scheme is Scheme.FILE and real == Path(os.path.realpath(directory / ref.name)):
+    for path in paths(references(checked.desired.webhooks)):
+        if real == Path(os.path.realpath(directory / path)):
             why = "it is a secret file of the configuration"
     for path in checked.inputs.paths:
         is_read = file_matcher(os.path.realpath(directory / path), directory)

@@ -1,0 +1,272 @@
+"""The places that keep secrets: how a reference looks, what it may name, how its value is read.
+
+`SCHEMES` has a row for each key of a reference, such as `{env: NAME}`. All code that distinguishes
+them uses this table, and `scripts/schema.py` generates the definitions in the schemas from it.
+
+Anyone who can edit a configuration file can refer to any variable and any file on the machine that
+applies it, and send the value anywhere. So credentials of the machine or of the run are forbidden.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+import shlex
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from itertools import pairwise
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from reconciler.findings import Finding, error
+from reconciler.model import SecretRef
+from reconciler.source.files import MissingFileError, NotReadableError, limited, read_regular
+from reconciler.source.history import Commit
+from reconciler.source.text import masked
+
+
+class Machine(NamedTuple):
+    """Where values are read: variables, files, and `commit`, whose files are read from it."""
+
+    environ: Mapping[str, str]
+    directory: Path
+    commit: Commit | None = None
+
+
+class UnresolvedError(Exception):
+    """A secret has no value that can be used; the finding says why, without the value."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.message)
+        self.finding = finding
+
+
+Check = Callable[[Path], None]
+"""Raises UnresolvedError if a file, with links resolved, may not be used."""
+
+
+class Scheme(NamedTuple):
+    """One place that keeps secrets.
+
+    `title`, `description` and `name_title`, `name_description`, `example` are for editors;
+    `placeholder` is a name in messages, and `plan_description` describes it in saved plans.
+    `pattern` is the schema's pattern of a name, "" for any text, and `bad_name` the error for
+    another one. `read` returns the value of a name, or raises UnresolvedError. `has_value` returns
+    whether there is one, perhaps unusable. `forbidden` returns what a name belongs to if it is
+    never sent, None if it may be sent; `another` is where to keep the secret instead.
+
+    Names are paths if `is_path`: in a configuration file relative to that file, in a `SecretRef`
+    to the working directory; git may have them. Names are variables of the process if
+    `is_variable`: GitHub's workflows set them.
+    """
+
+    key: str
+    placeholder: str
+    title: str
+    description: str
+    name_title: str
+    name_description: str
+    plan_description: str
+    example: str
+    read: Callable[[str, Machine, Check], str]
+    has_value: Callable[[str, Machine], bool]
+    forbidden: Callable[[str], str | None] = lambda name: None
+    another: str = "another place"
+    pattern: str = ""
+    bad_name: Finding | None = None
+    is_path: bool = False
+    is_variable: bool = False
+
+    def accepts(self, name: str) -> bool:
+        """Return whether a reference may have this name, as the schema checks it."""
+        return name != "" and (not self.pattern or re.fullmatch(self.pattern, name) is not None)
+
+
+def no_value(message: str, hint: str) -> UnresolvedError:
+    """Return the error about a secret without a value."""
+    return UnresolvedError(error("unresolved-secret", message, hint))
+
+
+# Variables
+
+_FORBIDDEN_VARIABLES: Final = (
+    "CLOUDTRUTH_",
+    # CI systems
+    "GITHUB_", "GH_", "ACTIONS_", "RUNNER_", "CI_", "GITLAB_", "SYSTEM_", "BUILDKITE_", "CIRCLE_",
+    "BITBUCKET_", "JENKINS_", "TRAVIS_", "DRONE_", "TEAMCITY_", "ATLANTIS_",
+    # clouds, clusters and secret stores
+    "AWS_", "AZURE_", "ARM_", "GOOGLE_", "GCP_", "GCLOUD_", "CLOUDSDK_", "KUBE", "VAULT_",
+    "TF_TOKEN_", "DIGITALOCEAN_", "HCLOUD_", "CLOUDFLARE_", "OP_CONNECT_", "OP_SERVICE_",
+    "OP_SESSION_", "DOPPLER_", "INFISICAL_",
+    # registries of packages and images, and signing
+    "NPM_", "NODE_AUTH_", "YARN_", "PYPI_", "TWINE_", "UV_PUBLISH_", "POETRY_", "PIP_", "CARGO_",
+    "GEM_HOST_", "MAVEN_", "NUGET_", "DOCKER_", "COSIGN_", "GPG_", "SSH_", "GIT_",
+)  # fmt: skip
+"""Prefixes of variables that belong to the machine or to the run."""
+
+OF_CLOUDTRUTH: Final = "CLOUDTRUTH_* variables"
+"""The forbidden variables that may hold an API key."""
+
+
+def forbidden_variable(name: str) -> str | None:
+    """Return the forbidden variables that a name belongs to, None if it may be sent."""
+    for prefix in _FORBIDDEN_VARIABLES:
+        if name.upper().startswith(prefix):
+            return f"{prefix}* variables"
+    return None
+
+
+def _read_variable(name: str, machine: Machine, check: Check) -> str:
+    value = machine.environ.get(name, "")
+    if not value:
+        problem = "empty" if name in machine.environ else "not set"
+        message = f"the variable {masked(name)} is {problem}"
+        raise no_value(message, how_to_set(masked(name), machine.environ))
+    return value
+
+
+def how_to_set(name: str, environ: Mapping[str, str]) -> str:
+    """Return the step that sets a variable, on GitHub for the job's environment.
+
+    The workflows pass the name of the job's environment in WEBHOOKS_ENVIRONMENT.
+    """
+    environment = environ.get("WEBHOOKS_ENVIRONMENT")
+    if not environment or not name.isidentifier():
+        return f"set {name} in the environment of this command"
+    return f"run `{shlex.join(['gh', 'secret', 'set', name, '--env', environment])}`"
+
+
+# Files
+
+_FORBIDDEN_FOLDERS: Final = (
+    "/proc", "/sys", "/dev",
+    "/run/secrets/kubernetes.io", "/run/secrets/eks.amazonaws.com", "/run/secrets/azure",
+    "/etc/kubernetes", "/etc/rancher", "/etc/shadow", "/etc/ssh", "/var/lib/kubelet",
+)  # fmt: skip
+_CREDENTIAL_FOLDERS: Final = frozenset({"cloudtruth", "gcloud", "gh", "github cli", "glab-cli"})
+"""Programs whose folder under `.config`, or AppData/Roaming on Windows, contains credentials."""
+
+_FORBIDDEN_PARTS: Final = frozenset(
+    {
+        ".aws", ".azure", ".cargo", ".docker", ".git", ".git-credentials", ".gnupg", ".kube",
+        ".netrc", ".npmrc", ".pypirc", ".ssh", ".terraform.d", ".terraformrc", ".vault-token",
+        ".yarnrc.yml", "com.cloudtruth.cloudtruth-cli",
+    }
+)  # fmt: skip
+"""Names of folders and files with credentials of other programs, in any directory."""
+
+_MAX_BYTES: Final = 64 * 1024
+_READABLE: Final = "use a readable text file with only the value"
+
+
+def _forbidden_file(path: str) -> str | None:
+    """Return what a path is if it is in a folder with credentials of the machine or the run."""
+    path = posixpath.normpath(path)
+    # normpath keeps two leading slashes, which mean the same as one.
+    path = f"/{path.lstrip('/')}" if path.startswith("/") else path
+    path = path.removeprefix("/private").casefold()  # /private/var is /var on a Mac
+    if path.startswith("/var/run/"):
+        path = path.removeprefix("/var")
+    parts = path.split("/")
+    is_forbidden = (
+        f"{path}/".startswith(tuple(f"{folder}/" for folder in _FORBIDDEN_FOLDERS))
+        or not _FORBIDDEN_PARTS.isdisjoint(parts)
+        or any(
+            folder in (".config", "roaming") and program in _CREDENTIAL_FOLDERS
+            for folder, program in pairwise(parts)
+        )
+    )
+    return "system files and credentials of other programs" if is_forbidden else None
+
+
+def _read_file(name: str, machine: Machine, check: Check) -> str:
+    shown = masked(name)
+    try:
+        if machine.commit is not None:
+            with suppress(MissingFileError):
+                return limited(machine.commit.read_file(name).raw, _MAX_BYTES).decode()
+        # Check the target of a link, not its name.
+        path = Path(os.path.realpath(machine.directory / name))
+        check(path)
+        return read_regular(path, limit=_MAX_BYTES).decode()
+    except NotReadableError as cause:
+        raise no_value(f"cannot read {shown}: it {cause}", _READABLE) from None
+    except (ValueError, OSError):  # the text of the decoding error contains the value
+        raise no_value(f"{shown} is not a UTF-8 text file", _READABLE) from None
+
+
+# The table
+
+SCHEMES: Final[Mapping[str, Scheme]] = {
+    "env": Scheme(
+        key="env",
+        placeholder="NAME",
+        title="Secret from a variable",
+        description="The value of an environment variable",
+        name_title="Variable",
+        name_description="Name of an environment variable. CloudTruth, CI and cloud credentials "
+        "are rejected.",
+        plan_description="The name of an environment variable.",
+        example="SLACK_BOT_TOKEN",
+        read=_read_variable,
+        has_value=lambda name, machine: machine.environ.get(name, "").strip() != "",
+        forbidden=forbidden_variable,
+        another="a variable with another name",
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        bad_name=error(
+            "bad-variable-name",
+            "this is not a valid variable name",
+            "write the name of the variable that holds the secret, not the secret",
+        ),
+        is_variable=True,
+    ),
+    "file": Scheme(
+        key="file",
+        placeholder="PATH",
+        title="Secret from a file",
+        description="The content of a file",
+        name_title="File",
+        name_description="Path relative to the configuration file. At most 64 KiB; a trailing "
+        "line break is removed.",
+        plan_description="A path relative to the working directory.",
+        example="/run/secrets/slack-token",
+        read=_read_file,
+        has_value=lambda name, machine: (machine.directory / name).exists(),
+        forbidden=_forbidden_file,
+        another="a separate file",
+        is_path=True,
+    ),
+}
+"""Every known scheme. A new one is a row here."""
+
+
+def _listed(forms: Iterable[str]) -> str:
+    *most, last = forms
+    return f"{', '.join(most)} or {last}"
+
+
+KEYS: Final = "|".join(SCHEMES)
+"""The keys of references as a part of a regular expression."""
+
+REFERENCE: Final = _listed(f"`{{{key}: {scheme.placeholder}}}`" for key, scheme in SCHEMES.items())
+"""The forms of a reference in a file, for messages."""
+
+ARGUMENT: Final = _listed(f"{key}:{scheme.placeholder}" for key, scheme in SCHEMES.items())
+"""The forms of a reference on the command line."""
+
+
+def variables(references: Iterable[SecretRef]) -> set[str]:
+    """Return the variables of the process that references name."""
+    named = [ref for ref in references if not ref.is_literal]
+    return {ref.name for ref in named if SCHEMES[ref.scheme].is_variable}
+
+
+def paths(references: Iterable[SecretRef]) -> set[str]:
+    """Return the files that references name, relative to the working directory."""
+    return {ref.name for ref in references if is_file(ref)}
+
+
+def is_file(ref: SecretRef) -> bool:
+    """Return whether a reference names a file, which git may track."""
+    return not ref.is_literal and SCHEMES[ref.scheme].is_path
