@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.findings import Position, error
 from reconciler.kinds.events import EVENT_TYPES, compress, expand
-from reconciler.model import Scheme, SecretRef
+from reconciler.model import SecretRef
 from reconciler.planning.plan import Create, SecretUse
 from reconciler.render import View
 from reconciler.render.layout import columns
@@ -30,7 +30,7 @@ def test_a_url_is_shown_with_the_host_known_to_the_plan() -> None:
 
 def test_a_secret_is_shown_with_its_destination_whatever_its_name() -> None:
     """Only the webhook's name is shown for a URL whose host is not known."""
-    token = SecretRef(scheme=Scheme.ENV, name="HOOK")  # its name is part of that of the URL
+    token = SecretRef(scheme="env", name="HOOK")  # its name is part of that of the URL
     webhook = replace(GENERIC, configuration={"url": ADDRESS, "token": token})
     text = render_plan(make_plan(desired(webhook)))
     assert "env HOOK  -> generic env HOOK_URL\n" in text
