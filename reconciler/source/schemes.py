@@ -35,7 +35,7 @@ class Machine(NamedTuple):
 
 
 class UnresolvedError(Exception):
-    """A secret has no value that can be used; the finding says why, without the value."""
+    """A secret has no usable value; the finding has the reason, without the value."""
 
     def __init__(self, finding: Finding) -> None:
         super().__init__(finding.message)
