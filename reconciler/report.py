@@ -155,6 +155,17 @@ class RunReport(NamedTuple):
     digest: str = ""
     stopped: ExitCode | None = None
 
+    @classmethod
+    def of(cls, report: Report) -> RunReport:
+        """Return the report of a run of one organization."""
+        result = OrganizationResult(report.plan.organization.name, value=report)
+        return cls((result,), report.plan.digest, report.stopped)
+
+    @property
+    def is_single(self) -> bool:
+        """Return whether the run has one organization, which has a report."""
+        return len(self.organizations) == len(self.reports) == 1
+
     @property
     def reports(self) -> tuple[Report, ...]:
         """Return the reports of the organizations that were applied, or needed no change."""

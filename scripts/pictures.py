@@ -26,6 +26,7 @@ from reconciler.ci.plan import plan as plan_pull_request
 from reconciler.ci.run import Run
 from reconciler.model import LiveWebhook, Organization
 from reconciler.planning.planner import PlanOptions
+from reconciler.planning.run import RunPlan
 from reconciler.render import RENDERERS, View
 from reconciler.workflow import Inputs, gather, load, plan
 
@@ -135,7 +136,7 @@ def terminal() -> str:
     """Return the output of `webhooks plan`, with colors."""
     made = plan(gather(load(_INPUTS)), FakeApi(), options=PlanOptions())
     view = View(color=True, key_source="CLOUDTRUTH_API_KEY")
-    return RENDERERS["text"]().render_plan(made, view)
+    return RENDERERS["text"]().render_run(RunPlan.of(made), view)
 
 
 def comment() -> str:

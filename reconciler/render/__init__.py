@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # validate needs neither plans nor reports
     from reconciler.planning.plan import Plan
     from reconciler.planning.run import OrganizationResult, RunPlan
     from reconciler.planning.status import ManagementStatus, WebhookStatus
-    from reconciler.report import Report, RunReport
+    from reconciler.report import RunReport
 
 
 class View(NamedTuple):
@@ -96,12 +96,6 @@ class Renderer(Protocol):
 
     def render_run_report(self, run: RunReport, view: View = PLAIN) -> str:
         """Render the report of a run: equal outcomes once, with the organizations, and totals."""
-
-    def render_plan(self, plan: Plan, view: View = PLAIN) -> str:
-        """Render the plan of one organization."""
-
-    def render_report(self, report: Report, view: View = PLAIN) -> str:
-        """Render the report of one organization."""
 
     def render_statuses(
         self, statuses: Sequence[OrganizationResult[LiveStatus]], view: View = PLAIN

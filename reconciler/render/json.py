@@ -31,11 +31,6 @@ from reconciler.render.words import tally, unblocking
 from reconciler.report import Outcome, Report, RunReport, State, state_of
 
 
-def render_plan(plan: Plan, view: View = PLAIN) -> str:
-    """Return the document of a run of one organization."""
-    return render_run(RunPlan.of(plan), view)
-
-
 def render_run(run: RunPlan, view: View = PLAIN) -> str:
     """Return the plans of a run as JSON (schemas/plan.schema.json), as `plan --out` saves them."""
     total = sum(plan.counted_deletes for plan in run.plans)
@@ -48,12 +43,6 @@ def _unblock(plan: Plan | None, view: View, total: int) -> Tree:
     edits = [] if plan is None else unblocking(plan, view, total)
     shown = [{"purpose": purpose, "text": text} for purpose, text in edits]
     return {"unblock": shown} if shown else {}
-
-
-def render_report(report: Report, view: View = PLAIN) -> str:
-    """Return the document of a run of one organization."""
-    result = OrganizationResult(report.plan.organization.name, value=report)
-    return render_run_report(RunReport((result,), report.plan.digest, report.stopped), view)
 
 
 def render_run_report(run: RunReport, view: View = PLAIN) -> str:

@@ -50,11 +50,6 @@ _PAGE_SPACE = 3_000
 """Characters reserved on a page for its heading, guards, table header and collapsed part."""
 
 
-def render_plan(plan: Plan, view: View = PLAIN) -> str:
-    """Render the plan of one organization."""
-    return render_run(RunPlan.of(plan), view)
-
-
 def render_run(run: RunPlan, view: View = PLAIN) -> str:
     """Render the plans of a run: equal changes once, with their organizations, and totals."""
     if not run.is_single:
@@ -81,21 +76,21 @@ def render_run(run: RunPlan, view: View = PLAIN) -> str:
 
 
 def render_run_report(run: RunReport, view: View = PLAIN) -> str:
-    """Render the outcomes of several organizations: equal ones once, and the totals last.
-
-    A single report is rendered as it is.
-    """
-    if len(run.organizations) == 1 and run.reports:
-        return render_report(run.reports[0], view)
-    combined = combine_reports(run)
-    count = words.plural(len(run.organizations), "organization")
+    """Render the outcomes of a run: equal ones once, and the totals last."""
     is_planned = any(report.plan.operations for report in run.reports)
     title = words.applied(*run.reports) if is_planned else "no changes"
-    head = [f"### CloudTruth webhooks for {count}: {title}", ""]
+    if run.is_single:
+        return _report(run.reports[0], title, view)
+    combined = combine_reports(run)
+    head = [_heading(words.plural(len(run.organizations), "organization"), title), ""]
     for result in run.organizations:
         if result.value is not None and result.value.problem:
-            name, problem = code(quote(result.name)), code(prose(result.value.problem))
-            head.append(f"- **Problem** in {name}: {problem}")
+            problem = code(prose(result.value.problem))
+            head.append(f"- **Problem** in {_quoted(result.name)}: {problem}")
+    end = [
+        f"{reason}: {', '.join(map(code, names))}."
+        for reason, names in words.not_as_declared(run).items()
+    ]
     rows = _tables(combined.outcomes, _OUTCOMES, _outcome_row)
     return _fit(
         view,
@@ -103,35 +98,29 @@ def render_run_report(run: RunReport, view: View = PLAIN) -> str:
         table=(),
         rows=[*rows, *_tables(combined.unapplied)],
         after=_findings(combined.notes),
-        foot=[line for text in _run_result(run) for line in ("", text)],
+        foot=[line for text in (*end, *words.run_result(run)) for line in ("", text)],
     )
 
 
-def _run_result(run: RunReport) -> list[str]:
-    """Return which organizations are not as declared and why, the next step, and the totals."""
-    reasons = [
-        f"{reason}: {', '.join(map(code, names))}."
-        for reason, names in words.not_as_declared(run).items()
-    ]
-    return [*reasons, *words.run_result(run)]
-
-
-def render_report(report: Report, view: View = PLAIN) -> str:
-    """Render a report, within the view's limit if it has one."""
-    planned = bool(report.plan.operations)
-    head = [_heading(report.plan, words.applied(report) if planned else "no changes")]
+def _report(report: Report, title: str, view: View) -> str:
+    plan = report.plan
+    head = [_heading(_quoted(plan.organization.name), title)]
     if report.problem:
         head += ["", f"**Problem**: {code(prose(report.problem))}"]
     outcomes = sorted(report.outcomes, key=lambda outcome: isinstance(outcome, Applied))
     shown = (*map(outcome_row, outcomes), *map(duplicate_row, report.duplicates_removed))
-    rows = list(map(_outcome_row, shown))
-    rows += map(_plan_row, other_rows(report.plan, PLAIN if planned else view))
+    after: list[str] = []
+    if plan.operations:  # the plan was printed before
+        others = other_rows(plan, PLAIN)
+    else:
+        others = other_rows(plan, view)
+        after += _notes(plan, view)
     return _fit(
         view,
         head=head,
         table=_OUTCOMES,
-        rows=rows,
-        after=[] if planned else list(_notes(report.plan, view)),  # the plan was printed before
+        rows=[*map(_outcome_row, shown), *map(_plan_row, others)],
+        after=after,
         foot=["", *words.conclusion(report), *_command(words.next_command(report))],
     )
 
@@ -269,15 +258,15 @@ def _parts(run: RunPlan, view: View) -> _Parts:
     findings = [_finding("BLOCKED", finding) for finding in plan.blocked]
     foot: list[str] = []
     if run.is_single:
-        head = [_heading(plan, words.counts(plan) if plan.operations else "no changes")]
+        title = words.counts(plan) if plan.operations else "no changes"
+        head = [_heading(_quoted(plan.organization.name), title)]
         head += ["", words.scope(plan)] if plan.counts.live else []
         files = words.plural(plan.counts.files, "file")
         foot += ["", f"{words.summary(plan)} Configuration: {files}."]
     else:
         plan = plan._replace(blocked=())  # the edits of one plan do not unblock the others
-        organizations = words.plural(len(run.organizations), "organization")
         title = words.counts(*run.plans) if run.digest else "no changes"
-        head = [f"### CloudTruth webhooks for {organizations}: {title}"]
+        head = [_heading(words.plural(len(run.organizations), "organization"), title)]
         for problem in problems(run.organizations):
             reason = note(problem.code, problem.message, problem.hint)
             findings += [_finding("not planned", reason), *_findings(problem.findings)]
@@ -352,8 +341,8 @@ def _about_pages(unshown: Sequence[Change], count: int, pages: int) -> Iterable[
         yield from ("", f"Part 1 of {pages}; the next comments have the other parts.")
 
 
-def _heading(plan: Plan, title: str) -> str:
-    return f"### CloudTruth webhooks for {_quoted(plan.organization.name)}: {title}"
+def _heading(about: str, title: str) -> str:
+    return f"### CloudTruth webhooks for {about}: {title}"
 
 
 def _plan_row(row: Row) -> str:

@@ -49,11 +49,6 @@ if TYPE_CHECKING:
     from reconciler.render.drifted import Block
 
 
-def render_plan(plan: Plan, view: View = PLAIN) -> str:
-    """Render the plan of one organization."""
-    return render_run(RunPlan.of(plan), view)
-
-
 def render_run(run: RunPlan, view: View = PLAIN) -> str:
     """Render the plans of a run: equal changes once, and the totals last.
 
@@ -109,32 +104,55 @@ def _plan(plan: Plan, view: View) -> Iterable[Sequence[str]]:
 
 
 def render_run_report(run: RunReport, view: View = PLAIN) -> str:
-    """Render the outcomes of several organizations: equal ones once, and the totals last.
+    """Render the outcomes of a run: equal ones once, and the totals last.
 
-    A single report is rendered as it is.
+    If `verbosity` is -1, applied operations are only counted.
     """
-    if len(run.organizations) == 1 and run.reports:
-        return render_report(run.reports[0], view)
-    from reconciler.render.combined import (
-        combine_reports,
-        sections,
-    )  # most runs have one organization
+    if run.is_single:
+        return joined(*_report(run.reports[0], view))
+    # Most runs have one organization.
+    from reconciler.render.combined import combine_reports, sections
 
     combined = combine_reports(run, only_failed=view.verbosity < 0)
-    problems = [
-        f"{paint('Problem:', 'error', view)} {quote(result.name)}: {prose(result.value.problem)}"
-        for result in run.organizations
-        if result.value is not None and result.value.problem
-    ]
-    reasons = [
-        line
-        for reason, names in words.not_as_declared(run).items()
-        for line in flow(listed(names, end="."), view, start=f"{reason}:")
-    ]
-    end = [*paragraphs(problems, view), *reasons, *paragraphs(words.run_result(run), view)]
+    end = []
+    for result in run.organizations:
+        if result.value is not None and result.value.problem:
+            end += paragraph(_problem(f"{quote(result.name)}: ", result.value.problem, view), view)
+    for reason, names in words.not_as_declared(run).items():
+        end += flow(listed(names, end="."), view, start=f"{reason}:")
+    end += paragraphs(words.run_result(run), view)
     rows = sections([*combined.outcomes, *combined.unapplied])
     shown = (_section(section, view) for section in rows)
     return joined(*shown, _blocks(combined.notes, view), end)
+
+
+def _report(report: Report, view: View) -> Iterable[Sequence[str]]:
+    """Yield the sections of the report of one organization."""
+    is_quiet = view.verbosity < 0
+    if not is_quiet:
+        yield _header(report.plan, view)
+    rows = [
+        outcome_row(outcome)
+        for outcome in report.outcomes
+        if not (is_quiet and isinstance(outcome, Applied))
+    ]
+    # A plan with operations was printed before the apply.
+    rows += other_rows(report.plan, PLAIN if report.outcomes else view)
+    rows += map(duplicate_row, report.duplicates_removed)
+    yield lay_out(rows, view)
+    texts = []
+    if report.plan.operations:
+        texts.append(f"{words.applied(report).capitalize()}.")
+    else:
+        yield from _notes(report.plan, view)
+    if report.problem:
+        texts.append(_problem("", report.problem, view))
+    texts += words.conclusion(report)
+    yield paragraphs(texts, view) + _command(words.next_command(report))
+
+
+def _problem(name: str, problem: str, view: View) -> str:
+    return f"{paint('Problem:', 'error', view)} {name}{prose(problem)}"
 
 
 def _section(section: Section, view: View) -> list[str]:
@@ -227,28 +245,6 @@ def _outside_digest(plans: Iterable[Plan], view: View) -> list[str]:
     return paragraph(text, view)
 
 
-def render_report(report: Report, view: View = PLAIN) -> str:
-    """Render the outcome of each operation and of the run.
-
-    If `verbosity` is -1, applied operations are only counted.
-    """
-    is_quiet = view.verbosity < 0
-    rows = [
-        outcome_row(outcome)
-        for outcome in report.outcomes
-        if not (is_quiet and isinstance(outcome, Applied))
-    ]
-    # A plan with operations was printed before the apply.
-    rows += other_rows(report.plan, PLAIN if report.outcomes else view)
-    rows += map(duplicate_row, report.duplicates_removed)
-    return joined(
-        [] if is_quiet else _header(report.plan, view),
-        lay_out(rows, view),
-        *(_notes(report.plan, view) if not report.plan.operations else ()),
-        _result(report, view),
-    )
-
-
 def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
     """Render findings, sorted by position, and their number; empty without findings."""
     if view.verbosity < 0:
@@ -335,16 +331,6 @@ def _digest(digest: str, view: View, *, applies: bool) -> list[str]:
             command, lines = words.apply_command(view, "--expect-digest", digest), []
         lines += flow([Atom(command)], view, start=start)
     return [paint(line, "faint", view) for line in lines]
-
-
-def _result(report: Report, view: View) -> list[str]:
-    """Return what was applied, whether it was verified, and what to do next."""
-    texts = words.conclusion(report)
-    if report.problem:
-        texts.insert(0, f"{paint('Problem:', 'error', view)} {prose(report.problem)}")
-    if report.plan.operations:
-        texts.insert(0, f"{words.applied(report).capitalize()}.")
-    return paragraphs(texts, view) + _command(words.next_command(report))
 
 
 def _blocks(findings: Iterable[Finding], view: View) -> list[str]:

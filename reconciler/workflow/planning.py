@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from reconciler.errors import (
     ConfigurationError,
@@ -31,10 +31,12 @@ from reconciler.planning.plan import DeclaredElsewhere, FileState, Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import Resends
 from reconciler.planning.review import Review
+from reconciler.planning.run import RunPlan
 from reconciler.planning.status import WebhookStatus, statuses
 from reconciler.ports import WebhookReader
 from reconciler.render import RENDERERS, View
 from reconciler.render.words import apply_command, shorten
+from reconciler.report import Report, RunReport
 from reconciler.settings import LOCAL_SERVER
 from reconciler.source.files import NotReadableError, default_path
 from reconciler.source.history import Commit, commit_at, commit_of, tracked
@@ -42,9 +44,6 @@ from reconciler.source.schemes import is_file, paths
 from reconciler.source.secrets import bare
 from reconciler.source.text import in_quotes
 from reconciler.workflow.inputs import Checked, Gathered, gather, previous
-
-if TYPE_CHECKING:  # only for annotations: avoids importing report at run time
-    from reconciler.report import Report
 
 _REVISIONS: Final = (
     ("HEAD", "uncommitted edits change", "two commits"),
@@ -411,5 +410,5 @@ def show(result: Plan | Report, format: str = "text", *, color: bool = False) ->
     """
     renderer, view = RENDERERS[format](), View(color=color)
     if isinstance(result, Plan):
-        return renderer.render_plan(result, view)
-    return renderer.render_report(result, view)
+        return renderer.render_run(RunPlan.of(result), view)
+    return renderer.render_run_report(RunReport.of(result), view)

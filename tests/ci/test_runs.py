@@ -140,7 +140,7 @@ def test_a_broken_report_does_not_change_the_result(
     fresh: World, monkeypatch: pytest.MonkeyPatch, renderer: object
 ) -> None:
     """Exit code and outputs are those of the apply; log or summary has the error in one line."""
-    monkeypatch.setattr(renderer, "render_report", broken)
+    monkeypatch.setattr(renderer, "render_run_report", broken)
     done = fresh.push(WEBHOOKS_REVIEWED_PLAN="ignore")
     assert (done.code, done.outputs["result"]) == (0, "applied")
     assert fresh.live() == {"Audit": "general"}

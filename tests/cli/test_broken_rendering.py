@@ -19,10 +19,10 @@ class Broken:
     render_error = staticmethod(render_error)
 
     @staticmethod
-    def render_plan(*_: object) -> NoReturn:
+    def render_run(*_: object) -> NoReturn:
         raise AttributeError("'dict' object has no attribute 'isprintable'")
 
-    render_report = render_plan
+    render_run_report = render_run
 
 
 @pytest.fixture(params=list(RENDERERS))

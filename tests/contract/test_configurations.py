@@ -17,7 +17,9 @@ import pytest
 
 from reconciler.errors import ExitCode
 from reconciler.model import Secret, SecretRef, Webhook
+from reconciler.planning.run import RunPlan
 from reconciler.render import RENDERERS
+from reconciler.report import RunReport
 from tests.api.support import EmulatedApi
 from tests.cli.conftest import MakeCloud, Shell
 from tests.emulated.emulator import Emulator
@@ -162,8 +164,8 @@ def test_each_pair_separately(form: ReadBack) -> None:
         report = emulated.apply(webhook, secrets=REFERENCES, reviewed=True)
         assert report.exit_code is ExitCode.OK
         for render in RENDERERS.values():
-            assert render().render_plan(report.plan)
-            assert render().render_report(report)
+            assert render().render_run(RunPlan.of(report.plan))
+            assert render().render_run_report(RunReport.of(report))
         (stored,) = emulated.emulator.store.webhooks()
         if without_defaults(stored["configuration"]) != without_defaults(values(declared)):
             # Without other webhooks, a missing value proves nothing.

@@ -26,7 +26,7 @@ from reconciler.execute.workers import Halted
 from reconciler.planning.plan import Operation
 from reconciler.render import RENDERERS
 from reconciler.render.words import conclusion
-from reconciler.report import Applied
+from reconciler.report import Applied, RunReport
 from tests.execute.world import (
     Fault,
     Memory,
@@ -343,7 +343,7 @@ def test_an_abandoned_write_is_reported_as_a_write() -> None:
     report = run(api, planned(api, slack("a"), slack("b")), workers=HaltsIn())
     assert outcomes(report) == {"a": "unconfirmed", "b": "skipped interrupted"}
     assert report.writes == 1
-    assert "Nothing was written" not in RENDERERS["text"]().render_report(report)
+    assert "Nothing was written" not in RENDERERS["text"]().render_run_report(RunReport.of(report))
 
 
 def test_the_watcher_receives_every_operation_once() -> None:

@@ -59,7 +59,8 @@ def outputs(folder: Path) -> dict[str, str]:
         key_source="CLOUDTRUTH_API_KEY",
         missing=gathered.missing_references,
     )
-    shown = {name: RENDERERS[form]().render_plan(planned, view) for form, name in FORMATS.items()}
+    run = RunPlan.of(planned)
+    shown = {name: RENDERERS[form]().render_run(run, view) for form, name in FORMATS.items()}
     code = ExitCode.CHANGES if planned.operations else ExitCode.OK
     return {**shown, "exit": f"{int(code)}\n"}
 

@@ -22,6 +22,7 @@ from reconciler.model import Desired, Live, Secret, SecretRef
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions, plan
 from reconciler.planning.review import digests, plan_digest
+from reconciler.planning.run import RunPlan
 from reconciler.render import RENDERERS, View
 from reconciler.render.words import unblocking
 from reconciler.source.export import export
@@ -118,7 +119,7 @@ def saved(count: int) -> bytes:
 
 
 def _rendered(form: str, view: View) -> Callable[[int], Work]:
-    return lambda count: partial(RENDERERS[form]().render_plan, changed(count), view)
+    return lambda count: partial(RENDERERS[form]().render_run, RunPlan.of(changed(count)), view)
 
 
 def _planned(change: str, *, base: bool = False) -> Callable[[int], Work]:

@@ -45,7 +45,9 @@ from reconciler.planning.plan import (
     destination,
 )
 from reconciler.planning.review import digests, plan_digest
+from reconciler.planning.run import RunPlan
 from reconciler.planning.status import ManagementStatus, WebhookStatus
+from reconciler.render import PLAIN, RENDERERS, View
 from reconciler.report import (
     NOT_REVIEWED,
     Applied,
@@ -54,6 +56,7 @@ from reconciler.report import (
     Outcome,
     RemovedDuplicate,
     Report,
+    RunReport,
     Skipped,
     Unconfirmed,
 )
@@ -106,6 +109,16 @@ def token_change(
     return SecretChange(
         path=("configuration", "token"), after=TOKEN, cause=cause, destination=f"slack {channel}"
     )
+
+
+def render_plan(plan: Plan, view: View = PLAIN, form: str = "text") -> str:
+    """Render the plan of one organization."""
+    return RENDERERS[form]().render_run(RunPlan.of(plan), view)
+
+
+def render_report(report: Report, view: View = PLAIN, form: str = "text") -> str:
+    """Render the report of one organization."""
+    return RENDERERS[form]().render_run_report(RunReport.of(report), view)
 
 
 def plan(

@@ -20,6 +20,8 @@ from tests.render.cases import (
     STATUSES,
     TOKEN,
     UNCOMPARED,
+    render_plan,
+    render_report,
 )
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -42,19 +44,19 @@ def appearances() -> Iterator[tuple[str, Callable[[], str]]]:
     for name, plan in PLANS.items():
         for width in WIDTHS:
             view = VIEW._replace(width=width, verbosity=0)
-            yield f"plan-{name}.{width}.txt", partial(text.render_plan, plan, view)
-        yield f"plan-{name}.md", partial(markdown.render_plan, plan, VIEW)
+            yield f"plan-{name}.{width}.txt", partial(render_plan, plan, view)
+        yield f"plan-{name}.md", partial(render_plan, plan, VIEW, form="markdown")
     for name, report in REPORTS.items():
         for width in WIDTHS:
             view = VIEW._replace(width=width, verbosity=0)
-            yield f"report-{name}.{width}.txt", partial(text.render_report, report, view)
-        yield f"report-{name}.md", partial(markdown.render_report, report, VIEW)
-    yield "plan-resent.folded.md", partial(markdown.render_plan, PLANS["resent"])
+            yield f"report-{name}.{width}.txt", partial(render_report, report, view)
+        yield f"report-{name}.md", partial(render_report, report, VIEW, form="markdown")
+    yield "plan-resent.folded.md", partial(render_plan, PLANS["resent"], form="markdown")
     for name in ("resent", "mixed", "kept"):
-        yield f"plan-{name}.verbose.txt", partial(text.render_plan, PLANS[name], View(verbosity=1))
+        yield f"plan-{name}.verbose.txt", partial(render_plan, PLANS[name], View(verbosity=1))
     colored = View(color=True, verbosity=1, plan_file="my plan.json")
-    yield "plan-mixed.color.txt", partial(text.render_plan, PLANS["mixed"], colored)
-    yield "report-partial.json", partial(json.render_report, REPORTS["partial"])
+    yield "plan-mixed.color.txt", partial(render_plan, PLANS["mixed"], colored)
+    yield "report-partial.json", partial(render_report, REPORTS["partial"], form="json")
     for form, load in FINDINGS_RENDERERS.items():
         for name, findings in FINDINGS.items():
             yield f"findings-{name}.{form}", partial(load().render_findings, findings)

@@ -7,8 +7,7 @@ import pytest
 from reconciler.findings import warning
 from reconciler.planning.plan import Create, Delete, Reason
 from reconciler.render import View
-from reconciler.render.markdown import render_plan
-from tests.render.cases import MIXED, live, plan, slack
+from tests.render.cases import MIXED, live, plan, render_plan, slack
 from tests.render.oracle import read_markdown
 
 MANY = plan(
@@ -22,7 +21,7 @@ TITLE = "### CloudTruth webhooks for `Acme`: 300 to create, 1 to update, 20 to d
 @pytest.mark.parametrize("limit", [6_000, 20_000, 34_000, 60_000])
 def test_a_long_plan_fits(limit: int) -> None:
     """Only complete lines are cut: counts, deletes and digest stay, and cut lines are counted."""
-    text = render_plan(MANY, View(limit=limit))
+    text = render_plan(MANY, View(limit=limit), "markdown")
     assert len(text) <= limit
     assert text.startswith(TITLE)
     assert f"Digest `{MANY.digest}`" in text
@@ -34,7 +33,7 @@ def test_a_long_plan_fits(limit: int) -> None:
 def test_the_limit_is_in_bytes() -> None:
     """A character outside ASCII counts as several bytes."""
     wide = plan(*(Create(after=slack("漢字" * 50, line=index)) for index in range(100)))
-    text = render_plan(wide, View(limit=20_000))
+    text = render_plan(wide, View(limit=20_000), "markdown")
     assert "Cut to fit" in text
     assert 15_000 < len(text.encode()) <= 20_000
 
@@ -45,6 +44,7 @@ def test_long_destinations_do_not_hide_the_other_notes() -> None:
     text = render_plan(
         plan(*many, relaxed=(warning("relaxed-protect", "protect no longer covers 'a'"),)),
         View(limit=12_000),
+        "markdown",
     )
     assert "**policy relaxed**: `protect no longer covers 'a'`" in text
     assert "Apply needs" not in text

@@ -33,9 +33,10 @@ from reconciler.render import (
     View,
 )
 from reconciler.render.layout import columns
-from reconciler.render.markdown import paged_run, render_plan, render_report
+from reconciler.render.markdown import paged_run
 from reconciler.render.quote import quote
 from reconciler.report import Report
+from tests.render.cases import render_plan, render_report
 from tests.render.oracle import control_characters, read_markdown, runner_commands
 from tests.render.strategies import (
     organizations,
@@ -86,8 +87,8 @@ def render_all(
     """Render a plan, a report, findings and an error as text."""
     renderer, (plan, report, findings, error) = RENDERERS[form](), found
     return [
-        renderer.render_plan(plan, view),
-        renderer.render_report(report, view),
+        render_plan(plan, view, form),
+        render_report(report, view, form),
         renderer.render_findings(findings, view),
         renderer.render_error(error, view),
     ]
@@ -161,7 +162,7 @@ def test_documents_match_their_schemas(found: Any) -> None:
 @given(plan=plans(), view=views)
 def test_markdown_has_data_only_in_code(plan: Plan, view: View) -> None:
     """A Markdown parser sees plain words, names as quoted, and no other structure."""
-    read = read_markdown(RENDERERS["markdown"]().render_plan(plan, view))
+    read = read_markdown(render_plan(plan, view, "markdown"))
     assert read.titles == 1
     named = [each.name for each in (*plan.operations, *plan.unapplied)]
     if view.verbosity > 0:
@@ -179,7 +180,7 @@ def test_other_markdown_has_data_only_in_code(
 ) -> None:
     """The law also holds for reports, findings and errors."""
     markdown = RENDERERS["markdown"]()
-    read = read_markdown(markdown.render_report(report))
+    read = read_markdown(render_report(report, form="markdown"))
     shown = sorted(row[1][0] for row in read.cells)
     names = [each.operation.name for each in report.outcomes]
     names += [each.name for each in (*report.duplicates_removed, *report.plan.unapplied)]
@@ -195,10 +196,13 @@ def test_markdown_keeps_its_limit(plan: Plan, report: Report, percent: int) -> N
 
     Parts that are never cut may exceed the limit.
     """
-    for render in (partial(render_plan, plan), partial(render_report, report)):
-        complete, least = render(), render(View(limit=0))
+    for render in (
+        partial(render_plan, plan, form="markdown"),
+        partial(render_report, report, form="markdown"),
+    ):
+        complete, least = render(), render(view=View(limit=0))
         limit = len(complete) * percent // 100
-        cut = render(View(limit=limit))
+        cut = render(view=View(limit=limit))
         assert len(cut) <= max(limit, len(least))
         assert cut.splitlines()[0] == complete.splitlines()[0]
         added = set(cut.splitlines()) - set(complete.splitlines())
@@ -213,7 +217,7 @@ def test_markdown_keeps_its_limit(plan: Plan, report: Report, percent: int) -> N
 @given(plan=plans(), data=st.data())
 def test_the_schema_requires_exactly_the_keys(plan: Plan, data: st.DataObject) -> None:
     """A document with an extra or a missing key is invalid."""
-    tree = json.loads(RENDERERS["json"]().render_plan(plan))
+    tree = json.loads(render_plan(plan, form="json"))
     key = data.draw(st.sampled_from(sorted(tree.keys() - {"unblock"})))  # keys that only some have
     assert not validator("plan").is_valid({**tree, "more": 1})
     assert not validator("plan").is_valid({name: tree[name] for name in tree if name != key})

@@ -13,9 +13,17 @@ from reconciler.model import SecretRef
 from reconciler.planning.plan import Create, SecretUse
 from reconciler.render import View
 from reconciler.render.layout import columns
-from reconciler.render.text import render_findings, render_plan, render_report
+from reconciler.render.text import render_findings
 from tests.planning.builders import desired, make_plan
-from tests.render.cases import ADDRESS, GENERIC, REPORTS, plan, slack
+from tests.render.cases import (
+    ADDRESS,
+    GENERIC,
+    REPORTS,
+    plan,
+    render_plan,
+    render_report,
+    slack,
+)
 
 
 def test_a_url_is_shown_with_the_host_known_to_the_plan() -> None:

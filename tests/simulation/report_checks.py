@@ -11,7 +11,16 @@ from reconciler.model import Live, LiveWebhook, Secret, SecretRef, Webhook
 from reconciler.planning.plan import Create, Delete, Operation, Plan, SecretChange, Update
 from reconciler.planning.planner import plan as make_plan
 from reconciler.render import PLAIN, RENDERERS
-from reconciler.report import NOT_CONVERGED, NOT_REVIEWED, Applied, Failed, Outcome, Report, Skipped
+from reconciler.report import (
+    NOT_CONVERGED,
+    NOT_REVIEWED,
+    Applied,
+    Failed,
+    Outcome,
+    Report,
+    RunReport,
+    Skipped,
+)
 from tests.emulated.variant import ReadBack
 from tests.simulation.case import ApplyMode, Case, Contradiction
 from tests.simulation.declarations import CANARY, Row, secrets, value_of
@@ -44,7 +53,9 @@ class ReportChecks:
         """Check that the report of an apply is correct and complete."""
         shown = repr(report)
         if self._case.seed % 8 == 0:
-            shown += "".join(make().render_report(report, PLAIN) for make in RENDERERS.values())
+            shown += "".join(
+                make().render_run_report(RunReport.of(report), PLAIN) for make in RENDERERS.values()
+            )
         if CANARY in shown:
             raise Violation("a secret is in the report")
         if [each.operation for each in report.outcomes] != list(report.plan.operations):

@@ -19,6 +19,7 @@ from reconciler.model import Desired, Live, SecretRef
 from reconciler.planning.document import checksum
 from reconciler.planning.planner import PlanOptions, plan
 from reconciler.planning.review import approve_all
+from reconciler.planning.run import RunPlan
 from reconciler.render import RENDERERS
 from reconciler.source.lint import Rules
 from reconciler.source.load import Loaded, load_parsed
@@ -231,7 +232,7 @@ OTHERS = [
         )
     ),
     *((raw, "") for raw in (b"", SAVED[:300], JSON.render_findings(()).encode())),
-    (JSON.render_plan(plan(ONE, live(), {})).encode(), ""),
+    (JSON.render_run(RunPlan.of(plan(ONE, live(), {}))).encode(), ""),
 ]
 INVALID = [
     *((edit_plan(SAVED, each, sealed=False), CHANGED) for each in UNSEALED),

@@ -22,6 +22,7 @@ from reconciler.cli.session import Session
 from reconciler.errors import CredentialError, NotConfirmedError, UsageError
 from reconciler.findings import Finding, Severity
 from reconciler.model import Live, Organization, SecretRef
+from reconciler.planning.run import RunPlan
 from reconciler.render import RENDERERS
 from reconciler.render.quote import quote
 from reconciler.render.words import plural, shorten
@@ -267,7 +268,7 @@ def _adopt(
         gathered = workflow.gather(checked, connection.key)
         plan = workflow.plan(gathered, connection.api, options=workflow.PlanOptions())
     view = session.view(missing=gathered.missing_references)
-    session.show(RENDERERS["text"]().render_plan(plan, view))
+    session.show(RENDERERS["text"]().render_run(RunPlan.of(plan), view))
     steps = [f"review {target}, and commit it"]
     if made.assumptions:
         steps.insert(0, f"check the assumptions at the top of {target}, and delete them")
