@@ -31,6 +31,11 @@ def test_the_page_of_commands(request: pytest.FixtureRequest) -> None:
     compare(ROOT / "docs" / "commands.md", script("commands").page(), request)
 
 
+def test_the_page_of_rules(request: pytest.FixtureRequest) -> None:
+    """The page has a section for each rule of the table."""
+    compare(ROOT / "docs" / "rules.md", script("rules").page(), request)
+
+
 def test_the_schema_of_files(request: pytest.FixtureRequest) -> None:
     """The definitions of webhook types and of references to secrets follow from their tables."""
     for file, text in script("schema").texts().items():
