@@ -53,10 +53,10 @@ def body(number: int) -> dict[str, Any]:
     return {key: value for key, value in row(number).items() if key in wanted}
 
 
-def declaration(count: int) -> Iterator[str]:
+def declaration(count: int, first: int = 0) -> Iterator[str]:
     """Yield the lines of a webhooks file."""
     yield "webhooks:\n"
-    for number in range(count):
+    for number in range(first, first + count):
         yield (
             f"  - name: {name(number)}\n"
             "    type: slack\n"

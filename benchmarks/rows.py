@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.creating import create
+from benchmarks.drift import drift
 from benchmarks.line import LATENCY, PROGRAM, Line, compare, mebibytes, seconds
 from benchmarks.measure import Command, Sample, alternate, median_of
 from benchmarks.organizations import organizations
@@ -222,6 +223,7 @@ ROWS: dict[str, Row] = {
     "no-op": no_op,
     "create": create,
     "organizations": organizations,
+    "drift": drift,
     "growth": growth,
 }
 """Every row, by its name for `--row`."""

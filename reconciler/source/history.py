@@ -13,6 +13,7 @@ import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple, TypeAlias
 
@@ -27,6 +28,14 @@ _NULL: Final = re.compile(r"0{40}(?:0{24})?")  # SHA-1 or SHA-256
 _REGULAR: Final = ("100644", "100755")
 _LINK: Final = "120000"
 _SUBMODULE: Final = "160000"
+
+
+class _Entry(NamedTuple):
+    """A file or folder in a listing of git. `object` is the id of its content, for `ls-tree`."""
+
+    mode: str
+    object: str
+    name: str
 
 
 class NoBaseError(Exception):
@@ -55,14 +64,14 @@ class Commit(NamedTuple):
             if self._is_outside(path):
                 raise missing
             raise files.NotReadableError("cannot be read by git")
-        modes = {entry: mode for mode, entry in _entries(listing)}
+        entries = {entry.name: entry for entry in _entries(listing)}
         for step in steps:
-            if modes.get(step) in (_LINK, _SUBMODULE):
+            if step in entries and entries[step].mode in (_LINK, _SUBMODULE):
                 hint = "use the path behind it, also on the base branch"
                 raise files.NotReadableError(f"leads through {step}, a link or a submodule", hint)
-        if modes.get(name) not in _REGULAR:
+        if name not in entries or entries[name].mode not in _REGULAR:
             raise missing
-        return self._blob(name)
+        return self._source_file(entries[name])
 
     def read(self, paths: Sequence[str]) -> files.Sources:
         """Return the files that `paths` include, or without paths those of the default.
@@ -80,9 +89,11 @@ class Commit(NamedTuple):
             listing = self.git(arguments)
             if listing is None:
                 raise NoBaseError("git cannot list the files of the base commit")
-            for name in sorted(filter(files.file_matcher(path, self.directory), _regular(listing))):
+            matches = files.file_matcher(path, self.directory)
+            included = [entry for entry in _regular(listing) if matches(entry.name)]
+            for entry in sorted(included, key=lambda entry: entry.name):
                 try:
-                    read_files.setdefault(name, self._blob(name))
+                    read_files.setdefault(entry.name, self._source_file(entry))
                 except files.NotReadableError:
                     raise NoBaseError("git cannot read the files of the base commit") from None
         return files.Sources(files=tuple(read_files.values()), read_parent=self.read_file)
@@ -92,24 +103,23 @@ class Commit(NamedTuple):
         named = paths or (files.default_path(self.directory),)
         matchers = [files.file_matcher(path, self.directory) for path in named]
         listing = self.git(["ls-tree", "-r", "-z", self.id]) or b""
-        return frozenset(
-            name for name in _regular(listing) if any(matches(name) for matches in matchers)
-        )
+        names = [entry.name for entry in _regular(listing)]
+        return frozenset(name for name in names if any(matches(name) for matches in matchers))
 
     def tracked(self, names: Iterable[str]) -> frozenset[str]:
         """Return the paths of `names` that are files of the commit."""
-        found = set()
+        present: set[str] = set()
         for name in names:
             with suppress(files.NotReadableError):
                 self.read_file(name)
-                found.add(name)
-        return frozenset(found)
+                present.add(name)
+        return frozenset(present)
 
-    def _blob(self, name: str) -> files.SourceFile:
-        raw = self.git(["cat-file", "blob", f"{self.id}:./{name}"])
-        if raw is None:  # for example in a partial clone
+    def _source_file(self, entry: _Entry) -> files.SourceFile:
+        content = _blob(self.git, entry.object)
+        if content is None:  # for example in a partial clone
             raise files.NotReadableError("cannot be read by git")
-        return files.SourceFile(file=name, raw=files.limited(raw))
+        return files.SourceFile(file=entry.name, raw=files.limited(content))
 
     def _default_path(self) -> str:
         """Return the path that is read without `-f`."""
@@ -132,7 +142,8 @@ def git_in(directory: Path) -> Git:
     def run(arguments: Sequence[str]) -> bytes | None:
         import subprocess  # most runs do not need git
 
-        if (program := _program()) is None:
+        program = _program()
+        if program is None:
             return None
         try:
             return subprocess.check_output(  # noqa: S603 - no shell, all arguments are ours or paths
@@ -146,6 +157,12 @@ def git_in(directory: Path) -> Git:
             return None
 
     return run
+
+
+@lru_cache(maxsize=256)
+def _blob(git: Git, blob: str) -> bytes | None:
+    """Return the content of a blob; its id names the content, so it is read once."""
+    return git(["cat-file", "blob", blob])
 
 
 def _program() -> str | None:
@@ -162,20 +179,6 @@ def _program() -> str | None:
     return None
 
 
-def read_base(branch_tip: str, paths: Sequence[str], *, directory: Path, git: Git) -> files.Sources:
-    """Return the files of `paths` at the merge base of `HEAD` and `branch_tip`.
-
-    Later commits on the branch therefore do not count as changes. A file that was renamed since
-    then has the name that it had there. Raises NoBaseError.
-    """
-    if not _COMMIT.fullmatch(branch_tip):
-        raise NoBaseError("the event has no base commit")
-    commit = _commit(git(["merge-base", branch_tip, "HEAD"]))
-    if commit is None:
-        raise NoBaseError("the base commit is not in this clone; check out with fetch-depth: 0")
-    return Commit(commit, directory, git).read(paths)
-
-
 def _renames(
     commit: str, paths: Sequence[str], now: Commit | None, *, directory: Path, git: Git
 ) -> Mapping[str, str]:
@@ -183,13 +186,13 @@ def _renames(
     options = ["--name-status", "-z", "--find-renames", "--diff-filter=R", "--relative"]
     compared = ["--cached", *options, commit] if now is None else [*options, commit, now.id]
     listing = git(["diff", *compared]) or b""
-    names = [os.fsdecode(each) for each in listing.split(b"\0")]
+    names = [os.fsdecode(name) for name in listing.split(b"\0")]
     included = paths or (files.default_path(directory),)
     reads = [files.file_matcher(path, directory) for path in included]
     return {
         old: new
         for old, new in zip(names[1::3], names[2::3], strict=False)
-        if any(each(new) for each in reads)
+        if any(is_included(new) for is_included in reads)
     }
 
 
@@ -229,13 +232,13 @@ def read_revision(
     commit = commit_of(revision, git)
     if commit is None:
         raise NoBaseError("not an existing path, and git has no such revision in this clone")
-    found = Commit(commit, directory, git).read(paths)
-    read_files = {each.file: each for each in found.files}
+    sources = Commit(commit, directory, git).read(paths)
+    read_files = {source.file: source for source in sources.files}
     for old, new in _renames(commit, paths, now, directory=directory, git=git).items():
         with suppress(files.NotReadableError):
-            read_files[new] = found.read_parent(old)._replace(file=new)
+            read_files[new] = sources.read_parent(old)._replace(file=new)
             read_files.pop(old, None)
-    return found._replace(files=tuple(read_files.values()))
+    return sources._replace(files=tuple(read_files.values()))
 
 
 def removal(revision: str, name: str, now: Commit) -> str | None:
@@ -271,10 +274,12 @@ def commit_before(commit: str, git: Git) -> str:
 def tracked(names: Iterable[str], *, directory: Path, git: Git) -> frozenset[str]:
     """Return the paths of `names` whose content git tracks; none without git."""
     command = ["--literal-pathspecs", "ls-files", "--stage", "-z", "--"]
-    shown = {name: files.display_name(directory / name, directory=directory) for name in names}
-    return frozenset(
-        name for name, path in shown.items() if path in _regular(git([*command, path]) or b"")
-    )
+    in_index: set[str] = set()
+    for name in names:
+        path = files.display_name(directory / name, directory=directory)
+        if any(entry.name == path for entry in _regular(git([*command, path]) or b"")):
+            in_index.add(name)
+    return frozenset(in_index)
 
 
 def _commit(output: bytes | None) -> str | None:
@@ -282,15 +287,14 @@ def _commit(output: bytes | None) -> str | None:
     return commit if _COMMIT.fullmatch(commit) else None
 
 
-def _regular(listing: bytes) -> Iterator[str]:
+def _regular(listing: bytes) -> Iterator[_Entry]:
     """Yield the regular files that `ls-tree` or `ls-files --stage` lists."""
-    for mode, name in _entries(listing):
-        if mode in _REGULAR:
-            yield name
+    return (entry for entry in _entries(listing) if entry.mode in _REGULAR)
 
 
-def _entries(listing: bytes) -> Iterator[tuple[str, str]]:
-    """Yield mode and name of each entry of a listing."""
+def _entries(listing: bytes) -> Iterator[_Entry]:
+    """Yield the entries of a listing."""
     for line in filter(None, listing.split(b"\0")):
         about, _, name = line.partition(b"\t")
-        yield about.partition(b" ")[0].decode(), str(PurePosixPath(os.fsdecode(name)))
+        mode, *_, last = about.decode().split(" ")
+        yield _Entry(mode, last, str(PurePosixPath(os.fsdecode(name))))

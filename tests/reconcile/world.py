@@ -79,10 +79,9 @@ class Repository:
                 return self._listing(commit, names="--name-only" in words)
             case ["ls-tree", "-r", "-z", commit]:
                 return self._listing(commit)
-            case ["cat-file", "blob", path]:
-                commit, _, name = path.partition(":./")
-                text = self.commits.get(commit, {}).get(name)
-                return None if text is None else text.encode()
+            case ["cat-file", "blob", blob]:
+                texts = (text for files in self.commits.values() for text in files.values())
+                return next((text.encode() for text in texts if _blob(text) == blob), None)
             case ["update-ref", ref, commit] if not self.read_only:
                 self.refs[ref] = commit
                 return b""
@@ -92,8 +91,13 @@ class Repository:
         if commit not in self.commits:
             return None
         files = sorted(self.commits[commit])
-        lines = files if names else [f"100644 blob {'0' * 40}\t{name}" for name in files]
+        blobs = self.commits[commit]
+        lines = files if names else [f"100644 blob {_blob(blobs[name])}\t{name}" for name in files]
         return "".join(f"{line}\0" for line in lines).encode()
+
+
+def _blob(text: str) -> str:
+    return hashlib.sha1(text.encode()).hexdigest()
 
 
 class World:

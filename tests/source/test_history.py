@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.source.files import NotReadableError, Sources
-from reconciler.source.history import NoBaseError, git_in, read_base, read_revision, tracked
+from reconciler.source.history import Commit, NoBaseError, git_in, read_revision, tracked
 from reconciler.workflow import Inputs
 from tests.folders import commit, git, write
 
@@ -27,9 +27,9 @@ class Repository:
         write(self.folder, paths)
         return commit(self.folder)
 
-    def base(self, tip: str, *paths: str, inside: str = ".") -> Sources:
+    def read(self, commit: str, *paths: str, inside: str = ".") -> Sources:
         directory = self.folder / inside
-        return read_base(tip, paths, directory=directory, git=git_in(directory))
+        return Commit(commit, directory, git_in(directory)).read(paths)
 
 
 @pytest.fixture
@@ -39,29 +39,6 @@ def repository(tmp_path: Path) -> Repository:
 
 def contents(found: Sources) -> dict[str, bytes]:
     return {each.file: each.raw for each in found.files}
-
-
-def test_the_base_is_the_merge_base(repository: Repository) -> None:
-    """Later commits on the base branch are not part of the base."""
-    repository.commit(webhooks_yaml="old")
-    repository.git("checkout", "-q", "-b", "topic")
-    repository.commit(webhooks_yaml="mine")
-    repository.git("checkout", "-q", "main")
-    tip = repository.commit(webhooks_yaml="theirs")
-    repository.git("checkout", "-q", "topic")
-    assert contents(repository.base(tip)) == {"webhooks.yaml": b"old"}
-
-
-def test_the_base_of_a_merge_commit_is_the_branch(repository: Repository) -> None:
-    """GitHub checks out the merge of a pull request, so its base is the branch to merge into."""
-    repository.commit(webhooks_yaml="old")
-    repository.git("checkout", "-q", "-b", "topic")
-    repository.commit(other_txt="mine")
-    repository.git("checkout", "-q", "main")
-    tip = repository.commit(webhooks_yaml="theirs")
-    repository.git("checkout", "-q", "topic")
-    repository.git("merge", "-q", "main", "-m", "merge")
-    assert contents(repository.base(tip)) == {"webhooks.yaml": b"theirs"}
 
 
 def test_a_directory_gives_its_yaml_files(repository: Repository) -> None:
@@ -77,19 +54,19 @@ def test_a_directory_gives_its_yaml_files(repository: Repository) -> None:
         hooks___g__h_yaml="h",
     )
     found = {"hooks/a.yaml": b"a", "hooks/b.yml": b"b", "hooks/e/f.yaml": b"f"}
-    assert contents(repository.base(tip, "hooks")) == found
-    assert contents(repository.base(tip, "hooks/a.yaml", "hooks")) == found
+    assert contents(repository.read(tip, "hooks")) == found
+    assert contents(repository.read(tip, "hooks/a.yaml", "hooks")) == found
     inside = {name.removeprefix("hooks/"): raw for name, raw in found.items()}
-    assert contents(repository.base(tip, ".", inside="hooks")) == inside
+    assert contents(repository.read(tip, ".", inside="hooks")) == inside
 
 
 def test_paths_are_relative_to_the_working_directory(repository: Repository) -> None:
     """A run inside a folder of the repository has the same paths in messages as on disk."""
     tip = repository.commit(team__webhooks_yaml="x", shared__w_yaml="y")
-    assert contents(repository.base(tip, inside="team")) == {"webhooks.yaml": b"x"}
+    assert contents(repository.read(tip, inside="team")) == {"webhooks.yaml": b"x"}
     absolute = str(repository.folder / "team" / "webhooks.yaml")
-    assert contents(repository.base(tip, absolute)) == {"team/webhooks.yaml": b"x"}
-    above = repository.base(tip, "../shared/w.yaml", inside="team")
+    assert contents(repository.read(tip, absolute)) == {"team/webhooks.yaml": b"x"}
+    above = repository.read(tip, "../shared/w.yaml", inside="team")
     assert contents(above) == {"../shared/w.yaml": b"y"}
 
 
@@ -97,38 +74,30 @@ def test_a_new_file_has_an_empty_base(repository: Repository) -> None:
     """Every webhook of a new file is new. A path is not one of git's patterns."""
     tip = repository.commit(readme_md="x")
     repository.commit(webhooks_yaml="new")
-    assert contents(repository.base(tip)) == contents(repository.base(tip, ":(top)readme.md")) == {}
+    assert contents(repository.read(tip)) == contents(repository.read(tip, ":(top)readme.md")) == {}
 
 
 @pytest.mark.parametrize(
-    ("tip", "path", "word"),
+    ("path", "word"),
     [
-        ("", "webhooks.yaml", "has no base commit"),
-        ("--output=x", "webhooks.yaml", "has no base commit"),
-        ("f" * 40, "webhooks.yaml", "fetch-depth"),
-        (None, "-", "standard input (-f -) has no history"),
-        (None, "*.yaml", "globs have no history"),
-        (None, "../elsewhere.yaml", "cannot list"),  # its content is then unknown, not empty
+        ("-", "standard input (-f -) has no history"),
+        ("*.yaml", "globs have no history"),
+        ("../elsewhere.yaml", "cannot list"),  # its content is then unknown, not empty
     ],
 )
-def test_without_a_base_there_is_a_reason(
-    repository: Repository, tip: str | None, path: str, word: str
-) -> None:
-    """The reason for a shallow clone includes the command that deepens it."""
+def test_what_has_no_history_is_an_error(repository: Repository, path: str, word: str) -> None:
+    """A commit without a configuration would make every webhook new."""
     commit = repository.commit(webhooks_yaml="x")
     with pytest.raises(NoBaseError, match=re.escape(word)):
-        repository.base(commit if tip is None else tip, path)
+        repository.read(commit, path)
 
 
 def test_a_missing_blob_is_not_an_empty_file(tmp_path: Path) -> None:
-    """A partial clone without the file's content gives no base instead of a wrong one."""
-    commit = "a" * 40
-    outputs = {
-        "merge-base": commit.encode(),
-        "--literal-pathspecs": b"100644 blob " + b"b" * 40 + b"\twebhooks.yaml\0",
-    }
+    """A partial clone without the file's content is an error."""
+    listing = b"100644 blob " + b"b" * 40 + b"\twebhooks.yaml\0"
+    outputs = {"--literal-pathspecs": listing}
     with pytest.raises(NoBaseError, match="cannot read"):
-        read_base(commit, (), directory=tmp_path, git=lambda words: outputs.get(words[0]))
+        Commit("a" * 40, tmp_path, lambda words: outputs.get(words[0])).read(())
 
 
 def test_a_renamed_file_has_its_earlier_content(repository: Repository) -> None:
@@ -153,7 +122,7 @@ def test_git_of_the_repository_is_not_run(
     program.chmod(0o755)
     monkeypatch.chdir(repository.folder)
     monkeypatch.setenv("PATH", path + os.pathsep + os.environ["PATH"])
-    assert contents(repository.base(tip)) == {"webhooks.yaml": b"old"}
+    assert contents(repository.read(tip)) == {"webhooks.yaml": b"old"}
     assert not (repository.folder / "planted").exists()
 
 
