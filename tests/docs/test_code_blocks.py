@@ -163,7 +163,6 @@ TEXTS: dict[str, Callable[[Shell, Path], str]] = {
 DRAWINGS = {
     "docs/architecture.md: Architecture",
     "docs/organizations.md: Brands and environments",
-    "docs/organizations.md: Files of earlier versions",
     "docs/organizations.md: Policies",
     "docs/organizations.md: Profiles",
 }
