@@ -11,6 +11,7 @@ from glob import escape
 from typing import NamedTuple
 
 from reconciler.planning.drift import Drifted, DriftReport, OrganizationDrift
+from reconciler.planning.plan import Delete
 from reconciler.planning.run import OrganizationResult
 from reconciler.render import PLAIN, View
 from reconciler.render.combined import Section, equal_rows, sections, together
@@ -103,13 +104,16 @@ def commands(
     """Return the commands that revert and accept a webhook in the organizations."""
     drift = organizations[0].value
     assert drift is not None
-    names = [drift.plan.operations[index].name for index in webhook.operations]
-    only = [word for name in names for word in ("--only", escape(name))]
+    operations = [drift.plan.operations[index] for index in webhook.operations]
+    only = [word for operation in operations for word in ("--only", escape(operation.name))]
+    deletes = len(organizations) * sum(isinstance(change, Delete) for change in operations)
+    # Of the few webhooks that --only selects, the guards allow no delete.
+    allowed = ["--allow-deletes", str(deletes)] if deletes else []
     if len(organizations) < len(report.organizations):
         paths = [path for organization in organizations for path in organization.files]
         view = view._replace(apply_options=_with_files(view.apply_options or (), paths))
     accept = apply_command(view, "--accept", *report.base, *only, command="drift")
-    return apply_command(view, *only), accept
+    return apply_command(view, *only, *allowed), accept
 
 
 def _with_files(words: Sequence[str], paths: Sequence[str]) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from reconciler.errors import UsageError
 from reconciler.planning.drift import DriftReport
 from reconciler.source.schema import schema_text
 from reconciler.workflow.drift import EditedFile, FoundDrift, write_edits
-from tests.cli.conftest import Cloud, Done, MakeCloud, Shell, expect
+from tests.cli.conftest import Cloud, Done, MakeCloud, Shell, command_in, expect
 from tests.folders import commit, git, write
 
 ENTRY: Final = """\
@@ -553,6 +553,14 @@ def test_edited_files_keep_their_permissions(story: Story, tmp_path: Path) -> No
 
     expect(story({"webhooks.yaml": FILE}, change, "--accept"), 0)
     assert path.stat().st_mode & 0o777 == 0o664
+
+
+@pytest.mark.parametrize("change", [channel, delete, added("New [hook]*"), renamed("Hook", "x y")])
+def test_the_printed_command_reverts(change: Change, story: Story) -> None:
+    """It is complete, also if it deletes, and afterwards there is no drift."""
+    done = story({"webhooks.yaml": f"{FILE}{HOOK}"}, change)
+    expect(story.run(*command_in(done.out, r"^ +revert +webhooks (.*)$"), "--yes"), 0)
+    expect(story.run("drift"), 0, "No drift.")
 
 
 def test_only_selects_webhooks(story: Story) -> None:
