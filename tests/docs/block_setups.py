@@ -201,6 +201,13 @@ SETUPS: Final[Mapping[str, BlockSetup]] = {
             "-- webhooks apply",
         ),
     ),
+    "docs/examples.md: One organization": BlockSetup(clone=True, prints=("Plan: 3 to create",)),
+    "docs/examples.md: Five organizations": BlockSetup(
+        clone=True, prints=("5 organizations: 5 to change",)
+    ),
+    "docs/examples.md: Sixty organizations": BlockSetup(
+        clone=True, prints=("60 organizations: 60 to change",), calls=("python generate.py",)
+    ),
     "docs/organizations.md: Several organizations from shared files": BlockSetup(
         clone=True, prints=("organization: Acme Staging", "Plan: 1 to create")
     ),

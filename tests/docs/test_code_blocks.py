@@ -154,9 +154,32 @@ def plan_of_sixty(shell: Shell, folder: Path) -> str:
     return done.out
 
 
+def tree(name: str) -> Callable[[Shell, Path], str]:
+    """Return a function that lists the files of a worked repository, each with its comment."""
+
+    def listed(shell: Shell, folder: Path) -> str:
+        place = ROOT / "examples" / "repositories" / name
+        files = {
+            path.relative_to(place).as_posix(): path.read_text("utf-8").splitlines()
+            for path in sorted(place.rglob("*"))
+            if path.is_file() and "__pycache__" not in path.parts
+        }
+        width = max(map(len, files)) + 2
+        # The first line of a YAML file names its schema.
+        return "".join(
+            f"{file:{width}}{lines[2 if file.endswith('.yaml') else 0].removeprefix('# ')}\n"
+            for file, lines in files.items()
+        )
+
+    return listed
+
+
 TEXTS: dict[str, Callable[[Shell, Path], str]] = {
     "README.md: The file": misspelled,
     "docs/deliveries.md: Check the webhooks": checked_slack,
+    "docs/examples.md: One organization": tree("one"),
+    "docs/examples.md: Five organizations": tree("five"),
+    "docs/examples.md: Sixty organizations": tree("sixty"),
     "docs/organizations.md: Several organizations in one command": plan_of_sixty,
 }
 """Output on a page, and a function that produces it."""

@@ -67,13 +67,17 @@ def test_the_index_lists_every_example() -> None:
         *sorted(each.name for each in EXAMPLES.glob("*.yaml")),
         *("team", "team/payments.yaml"),
         *(f"organizations/{name}.yaml" for name in ORGANIZATIONS),
-        *("organizations", "brands"),
+        *("organizations", "brands", "repositories/one", "repositories/five/organizations"),
+        "repositories/sixty/organizations",
     ],
 )
 def test_an_example_is_valid(shell: Shell, tmp_path: Path, name: str) -> None:
     """The example passes without a warning."""
     copytree(EXAMPLES, tmp_path, dirs_exist_ok=True)
     write(tmp_path, {"secrets/slack-token": TOKEN})
+    if "sixty" in name:
+        assert python(tmp_path, "repositories/sixty/generate.py").returncode == 0
+        assert python(tmp_path, "repositories/sixty/generate.py", "--check").stdout == ""
     plan = "plan --local --detailed-exitcode"
     for line, code in (("validate --strict", 0), (plan, 2), ("apply --local --yes", 0), (plan, 0)):
         assert shell(*line.split(), "-f", name, **SECRETS).code == code
