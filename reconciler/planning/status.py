@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from reconciler.findings import Position
-from reconciler.model import DeliveryError, Live
-from reconciler.planning.delivery import DeliveryState, delivery_state
+from reconciler.model import Live
+from reconciler.planning.delivery import Delivery, DeliveryState, delivery
 from reconciler.planning.names import Globs
 from reconciler.planning.plan import Attribution, Plan, Reason, Snapshot, snapshot, webhook_key
 
@@ -42,28 +42,25 @@ DRIFTED = (
 
 
 class WebhookStatus(NamedTuple):
-    """The status of one webhook. `id` is None if it is not live.
+    """The status of one webhook, with its deliveries if it is live.
 
-    `position` is the line that declares it, protects it or declares it absent. `delivery` is None
-    if it is not live. `last_run` is the server's time of the last delivery, `last_error` the last
-    error, which may be older.
+    `position` is the line that declares it, protects it or declares it absent.
     """
 
-    id: str | None
-    name: str
-    type: str
+    webhook: Snapshot
     state: ManagementStatus
-    destination: str
-    event_types: frozenset[str]
     position: Position | None = None
-    delivery: DeliveryState | None = None
-    last_run: str | None = None
-    last_error: DeliveryError | None = None
+    delivery: Delivery | None = None
+
+    @property
+    def id(self) -> str | None:
+        """Return the id of a live webhook. The snapshot of a missing one may have a declared id."""
+        return None if self.delivery is None else self.delivery.id
 
     @property
     def is_failing(self) -> bool:
         """Return whether the last delivery failed."""
-        return self.delivery is DeliveryState.FAILING
+        return self.delivery is not None and self.delivery.state is DeliveryState.FAILING
 
 
 _STATES = {
@@ -88,30 +85,24 @@ def statuses(live: Live, plan: Plan | None, only: Sequence[str] = ()) -> tuple[W
     matches one of them.
     """
     globs = Globs(only or ("*",))
+    # A plan does not list the webhooks that it ignores.
+    other = ManagementStatus.UNCHECKED if plan is None else ManagementStatus.IGNORED
     states: dict[str, tuple[ManagementStatus, Position | None]] = {}
     declared_names: dict[str, str] = {}
-    rows: list[WebhookStatus] = []
-    other = ManagementStatus.UNCHECKED
+    shown: list[WebhookStatus] = []
     if plan is not None:
-        other = ManagementStatus.IGNORED  # a plan does not list the webhooks that it ignores
         states = _live_states(plan)
         declared_names = {update.before.id: update.after.name for update in plan.updates}
         for webhook, position in _missing(plan):
             if globs.match(webhook.name):
-                rows.append(_status(webhook, ManagementStatus.MISSING, position))
+                shown.append(WebhookStatus(webhook, ManagementStatus.MISSING, position))
     for live_webhook in live.webhooks:
         id_, name = live_webhook.id, live_webhook.name
         if globs.match(name) or globs.match(declared_names.get(id_, name)):
-            status = _status(snapshot(live_webhook), *states.get(id_, (other, None)))
-            rows.append(
-                status._replace(
-                    id=id_,
-                    delivery=delivery_state(live_webhook.last_run, live_webhook.last_error),
-                    last_run=live_webhook.last_run,
-                    last_error=live_webhook.last_error,
-                )
-            )
-    return tuple(sorted(rows, key=lambda status: (status.name, status.id or "")))
+            state, position = states.get(id_, (other, None))
+            deliveries = delivery(live_webhook)
+            shown.append(WebhookStatus(snapshot(live_webhook), state, position, deliveries))
+    return tuple(sorted(shown, key=lambda status: (status.webhook.name, status.id or "")))
 
 
 def _live_states(plan: Plan) -> dict[str, tuple[ManagementStatus, Position | None]]:
@@ -145,19 +136,6 @@ def _missing(plan: Plan) -> Iterator[tuple[Snapshot, Position | None]]:
                 yield webhook, kept.position
 
 
-def _status(webhook: Snapshot, state: ManagementStatus, position: Position | None) -> WebhookStatus:
-    """Return the status of a webhook without the fields that only a live one has."""
-    return WebhookStatus(
-        id=None,
-        name=webhook.name,
-        type=webhook.type,
-        state=state,
-        destination=webhook.destination,
-        event_types=webhook.event_types,
-        position=position,
-    )
-
-
 def drift(
     statuses: Iterable[WebhookStatus], plan: Plan | None = None
 ) -> dict[ManagementStatus, int]:
@@ -166,14 +144,16 @@ def drift(
     If the plan knows the previous configuration, changes of the files do not count.
     """
     edited = set() if plan is None else _edited(plan)
-    states = [webhook.state for webhook in statuses if (webhook.id or webhook.name) not in edited]
-    return {state: states.count(state) for state in DRIFTED if state in states}
+    counted = [
+        status.state for status in statuses if (status.id or status.webhook.name) not in edited
+    ]
+    return {state: counted.count(state) for state in DRIFTED if state in counted}
 
 
 def not_applied(statuses: Iterable[WebhookStatus], plan: Plan) -> int:
     """Return the number of webhooks that only a change of the files makes differ."""
     edited = _edited(plan)
-    return sum((webhook.id or webhook.name) in edited for webhook in statuses)
+    return sum((status.id or status.webhook.name) in edited for status in statuses)
 
 
 def _edited(plan: Plan) -> set[str]:

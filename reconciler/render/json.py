@@ -26,6 +26,7 @@ from reconciler.planning.document import (
 from reconciler.planning.drift import DriftReport, OrganizationDrift
 from reconciler.planning.plan import Kept, Plan
 from reconciler.planning.run import OrganizationResult, RunPlan
+from reconciler.planning.status import WebhookStatus
 from reconciler.render import PLAIN, LiveStatus, View
 from reconciler.render.words import tally, unblocking
 from reconciler.report import Outcome, Report, RunReport, State, state_of
@@ -138,8 +139,24 @@ def _status(status: LiveStatus) -> Tree:
             "failing": len(status.failing),
         },
         "drift": None if status.drift is None else sum(status.drift.values()),
-        "webhooks": [plain(webhook) for webhook in status.shown],
+        "webhooks": [_webhook_status(webhook) for webhook in status.shown],
         "not_compared": [] if status.plan is None else plain(status.plan.not_compared),
+    }
+
+
+def _webhook_status(status: WebhookStatus) -> Tree:
+    webhook, delivery = plain(status.webhook), status.delivery
+    return {
+        "id": status.id,
+        "name": webhook["name"],
+        "type": webhook["type"],
+        "state": str(status.state),
+        "destination": webhook["destination"],
+        "event_types": webhook["event_types"],
+        "position": plain(status.position),
+        "delivery": delivery and str(delivery.state),
+        "last_run": delivery and delivery.last_run,
+        "last_error": delivery and plain(delivery.last_error),
     }
 
 

@@ -66,15 +66,15 @@ def _status(status: LiveStatus, view: View) -> str:
     return joined([title], _table(shown, view) or ["  none"], end)
 
 
-def _table(webhooks: Sequence[WebhookStatus], view: View) -> list[str]:
+def _table(statuses: Sequence[WebhookStatus], view: View) -> list[str]:
     """Return a line for each webhook, in aligned columns, cut to the width.
 
     With `verbosity`, the lines below it have its id, events, position and complete error.
     """
     width = min(view.width, _WIDTH)
-    names = [quote(webhook.name) for webhook in webhooks]
-    destinations = [quote(webhook.destination) for webhook in webhooks]
-    state_width = max((len(webhook.state) for webhook in webhooks), default=0)
+    names = [quote(status.webhook.name) for status in statuses]
+    destinations = [quote(status.webhook.destination) for status in statuses]
+    state_width = max((len(status.state) for status in statuses), default=0)
     # Name and destination share the rest. If one of them needs less, the other gets more.
     room = max(8, width - _NAME_COLUMN - state_width - 6 - _DELIVERY_WIDTH)
     widest_name = max(map(columns, names), default=0)
@@ -82,32 +82,33 @@ def _table(webhooks: Sequence[WebhookStatus], view: View) -> list[str]:
     destination_width = min(widest_destination, max(room // 2, room - widest_name))
     name_width = min(widest_name, room - destination_width)
     lines: list[str] = []
-    for webhook, name, destination in zip(webhooks, names, destinations, strict=True):
-        text = f"{fitted(name, name_width)}  {webhook.state:{state_width}}"
-        text += f"  {fitted(destination, destination_width)}  {_delivery(webhook)}"
+    for status, name, destination in zip(statuses, names, destinations, strict=True):
+        text = f"{fitted(name, name_width)}  {status.state:{state_width}}"
+        text += f"  {fitted(destination, destination_width)}  {_delivery(status)}"
         sign = " "
-        if webhook.is_failing:
+        if status.is_failing:
             sign = "x"
-        elif webhook.state in DRIFTED:
+        elif status.state in DRIFTED:
             sign = "!"
         start = f"  {paint(sign, sign, view)} "
         lines.append(start + fitted(text, width - _NAME_COLUMN).rstrip(" "))
         if view.verbosity > 0:
-            lines += _details(webhook, view)
+            lines += _details(status, view)
     return lines
 
 
-def _delivery(webhook: WebhookStatus) -> str:
+def _delivery(status: WebhookStatus) -> str:
     """Return the deliveries of a live webhook, the position of a missing one."""
+    delivery = status.delivery
+    if delivery is None:
+        return position_text(status.position)
     run = "never run"
-    if webhook.last_run is not None:
-        run = f"last run {quote(words.without_fraction(webhook.last_run))}"
-    error = quote(words.delivery_error(webhook.last_error))
-    match webhook.delivery:
-        case None:
-            return position_text(webhook.position)
+    if delivery.last_run is not None:
+        run = f"last run {quote(words.without_fraction(delivery.last_run))}"
+    error = quote(words.delivery_error(delivery.last_error))
+    match delivery.state:
         case DeliveryState.FAILING:
-            time = webhook.last_error and webhook.last_error.timestamp
+            time = delivery.last_error and delivery.last_error.timestamp
             return f"failing: {error}{_in_parentheses(words.without_fraction(time or ''))}"
         case DeliveryState.FAILED_EARLIER:
             return f"failed earlier, {run}"
@@ -117,15 +118,15 @@ def _delivery(webhook: WebhookStatus) -> str:
             return run
 
 
-def _details(webhook: WebhookStatus, view: View) -> Iterable[str]:
+def _details(status: WebhookStatus, view: View) -> Iterable[str]:
     """Yield the details that the line of a webhook leaves out."""
-    atoms = [] if webhook.id is None else [Atom(f"id {quote(webhook.id)}")]
-    first, *others = events(webhook.event_types) or ("no events",)
+    atoms = [] if status.id is None else [Atom(f"id {quote(status.id)}")]
+    first, *others = events(status.webhook.event_types) or ("no events",)
     atoms += [Atom(first, gap="   "), *map(Atom, others)]
-    if webhook.position is not None:
-        atoms.append(Atom(position_text(webhook.position), gap="   "))
+    if status.position is not None:
+        atoms.append(Atom(position_text(status.position), gap="   "))
     yield from flow(atoms, view, start=" " * _DETAILS_COLUMN, indent=_DETAILS_COLUMN)
-    error = webhook.last_error
+    error = status.delivery and status.delivery.last_error
     if error is not None:
         text = f"last error: {quote(words.delivery_error(error))}"
         atoms = sentence(text + _in_parentheses(error.timestamp or ""))

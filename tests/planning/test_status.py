@@ -62,7 +62,7 @@ def test_every_webhook_has_its_status_and_line() -> None:
 def test_a_missing_webhook_has_its_destination() -> None:
     """The status shows the declared destination."""
     (shown,) = statuses(live(), make_plan(desired(slack())))
-    assert (shown.state, shown.destination) == (ManagementStatus.MISSING, "slack #deploys")
+    assert (shown.state, shown.webhook.destination) == (ManagementStatus.MISSING, "slack #deploys")
 
 
 def test_a_missing_webhook_comes_before_others_with_its_name() -> None:
@@ -100,7 +100,8 @@ def test_the_last_delivery_is_shown() -> None:
 
     (shown,) = statuses(live(found), None)
 
-    assert (shown.last_run, shown.last_error) == (found.last_run, failed)
+    assert shown.delivery is not None
+    assert (shown.delivery.last_run, shown.delivery.last_error) == (found.last_run, failed)
 
 
 def test_an_inapplicable_declaration_is_drift() -> None:

@@ -24,7 +24,7 @@ from reconciler.model import (
     Value,
     Webhook,
 )
-from reconciler.planning.delivery import delivery_state
+from reconciler.planning.delivery import Delivery, delivery_state
 from reconciler.planning.guards import guard
 from reconciler.planning.plan import (
     Attribution,
@@ -375,12 +375,11 @@ def status(
     last_error: DeliveryError | None = None,
     **more: Any,
 ) -> WebhookStatus:
-    delivery = None if id is None else delivery_state(last_run, last_error)
-    return WebhookStatus(
-        delivery=delivery, last_run=last_run, last_error=last_error,
-        id=id, name=name, type="slack", state=state, destination="slack #a",
-        event_types=frozenset({"value_created"}), **more,
-    )  # fmt: skip
+    webhook = replace(live(name, channel="#a", events=("value_created",)), id=id or "")
+    delivery = None
+    if id is not None:
+        delivery = Delivery(id, name, delivery_state(last_run, last_error), last_run, last_error)
+    return WebhookStatus(webhook, state, delivery=delivery, **more)
 
 
 UNCOMPARED = plan(

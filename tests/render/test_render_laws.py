@@ -241,7 +241,7 @@ def test_a_status_is_inert(
     assert len(rows) == max(1, len(found))
     assert max(map(columns, rows)) <= min(width, 100)
     assert [each["name"] for each in json.loads(document)["organizations"][0]["webhooks"]] == [
-        e.name for e in found
+        each.webhook.name for each in found
     ]
 
 
