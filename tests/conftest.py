@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.cli.conftest import cloud, file, server, shell
 from tests.environment import is_removed
+from tests.goldens import Golden
 from tests.installing import checkout, package_index, release
 
 __all__ = ["checkout", "cloud", "file", "package_index", "release", "server", "shell"]
@@ -30,6 +31,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add options that rewrite golden files and run more cases."""
     parser.addoption("--update-golden", action="store_true", help="rewrite the golden files")
     parser.addoption("--all-canaries", action="store_true", help="run all cases of tests/secrecy")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Golden:
+    """Compare outputs with golden texts, or write these with `--update-golden`."""
+    return Golden(request.config.getoption("--update-golden"))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -124,23 +124,6 @@ def shell(tmp_path: Path) -> Shell:
     return partial(perform, directory=tmp_path, HOME=str(tmp_path))
 
 
-CompareOutput = Callable[[Path, str, str], None]
-
-
-@pytest.fixture
-def compare_output(request: pytest.FixtureRequest) -> CompareOutput:
-    """Compare an output, from the exit code on, with a section of a golden file, or write it."""
-
-    def compare_output(path: Path, section: str, output: str) -> None:
-        found = "exit ".join((section.partition("exit ")[0], output))
-        if request.config.getoption("--update-golden"):
-            path.write_text(path.read_text("utf-8").replace(section, found), "utf-8")
-        else:
-            assert found == section
-
-    return compare_output
-
-
 GOOD = """\
 webhooks:
   - name: Deploys

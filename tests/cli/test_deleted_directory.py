@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import SECRETS, CompareOutput, Done, File, Shell, expect
+from tests.cli.conftest import SECRETS, Done, File, Shell, expect
+from tests.goldens import Golden
 
 AGREED = Path(__file__).parent / "deleted_directory.txt"
 RunInDeleted = Callable[[str], Done]
@@ -52,10 +53,10 @@ def test_relative_paths_are_missing(
     file: File,
     tmp_path: Path,
     error: str,
-    compare_output: CompareOutput,
+    golden: Golden,
 ) -> None:
     """The error names the path; the command does not crash."""
     file(name="a.yaml")
     done = run_in_deleted(error.partition("\n")[0])
-    output = f"{done.code}\n{done.out}{done.err}\n"
-    compare_output(AGREED, error, output.replace(str(tmp_path), "@"))
+    output = f"{error.partition('exit ')[0]}exit {done.code}\n{done.out}{done.err}\n"
+    golden.part(AGREED, error, output.replace(str(tmp_path), "@"))

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import GOOD, CompareOutput, Shell
+from tests.cli.conftest import GOOD, Shell
 from tests.folders import write
+from tests.goldens import Golden
 
 AGREED = Path(__file__).parent / "errors.txt"
 FILES = {
@@ -23,14 +24,13 @@ FILES = {
 @pytest.mark.parametrize(
     "error", AGREED.read_text("utf-8").split("### ")[1:], ids=lambda each: each.partition("\n")[0]
 )
-def test_a_failure_is_as_expected(
-    shell: Shell, tmp_path: Path, error: str, compare_output: CompareOutput
-) -> None:
+def test_a_failure_is_as_expected(shell: Shell, tmp_path: Path, error: str, golden: Golden) -> None:
     """A failure prints its message to standard error, and nothing to standard output."""
     write(tmp_path, FILES)
     done = shell(*error.partition("\n")[0].split())
     assert (done.out, done.code > 0) == ("", True)
-    compare_output(AGREED, error, f"{done.code}\n{done.err.replace(tmp_path.as_posix(), '@')}\n")
+    start, shown = error.partition("exit ")[0], done.err.replace(tmp_path.as_posix(), "@")
+    golden.part(AGREED, error, f"{start}exit {done.code}\n{shown}\n")
 
 
 @pytest.mark.parametrize(

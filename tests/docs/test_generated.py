@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from runpy import run_path
 from types import SimpleNamespace
 from xml.etree import ElementTree
@@ -11,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.folders import ROOT
+from tests.goldens import Golden
 
 PICTURES = ("plan.svg", "comment.svg")
 
@@ -20,34 +20,28 @@ def script(name: str) -> SimpleNamespace:
     return SimpleNamespace(**run_path(str(ROOT / "scripts" / f"{name}.py")))
 
 
-def compare(path: Path, text: str, request: pytest.FixtureRequest) -> None:
-    if request.config.getoption("--update-golden"):
-        path.write_text(text, "utf-8")
-    assert path.read_text("utf-8") == text
-
-
-def test_the_page_of_commands(request: pytest.FixtureRequest) -> None:
+def test_the_page_of_commands(golden: Golden) -> None:
     """The page has the complete help of every command."""
-    compare(ROOT / "docs" / "commands.md", script("commands").page(), request)
+    golden.file(ROOT / "docs" / "commands.md", script("commands").page())
 
 
-def test_the_page_of_rules(request: pytest.FixtureRequest) -> None:
+def test_the_page_of_rules(golden: Golden) -> None:
     """The page has a section for each rule of the table."""
-    compare(ROOT / "docs" / "rules.md", script("rules").page(), request)
+    golden.file(ROOT / "docs" / "rules.md", script("rules").page())
 
 
-def test_the_schema_of_files(request: pytest.FixtureRequest) -> None:
+def test_the_schema_of_files(golden: Golden) -> None:
     """The definitions of webhook types and of references to secrets follow from their tables."""
     for file, text in script("schema").texts().items():
-        compare(file, text, request)
+        golden.file(file, text)
 
 
-def test_the_pictures(request: pytest.FixtureRequest) -> None:
+def test_the_pictures(golden: Golden) -> None:
     """The README shows the program's current output."""
     drawn = script("pictures").pictures()
     assert tuple(drawn) == PICTURES
     for name, svg in drawn.items():
-        compare(ROOT / "docs" / "images" / name, svg, request)
+        golden.file(ROOT / "docs" / "images" / name, svg)
 
 
 @pytest.mark.parametrize("name", PICTURES)

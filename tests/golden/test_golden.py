@@ -19,6 +19,7 @@ from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.render import RENDERERS, View
 from reconciler.workflow import Inputs, gather, load_all, plan, previous
 from tests.execute.world import memory
+from tests.goldens import Golden
 
 HERE = Path(__file__).parent
 SITUATIONS = sorted(path.parent.name for path in HERE.glob("*/webhooks.yaml"))
@@ -66,14 +67,8 @@ def outputs(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("situation", SITUATIONS)
-def test_the_outputs_of_a_situation_are_as_expected(
-    situation: str, request: pytest.FixtureRequest
-) -> None:
+def test_the_outputs_of_a_situation_are_as_expected(situation: str, golden: Golden) -> None:
     """Every output equals its golden file, and the exit code is that of --detailed-exitcode."""
     folder = HERE / situation
-    found = outputs(folder)
-    if request.config.getoption("--update-golden"):
-        for name, text in found.items():
-            (folder / name).write_text(text, "utf-8")
-    agreed = {name: (folder / name).read_text("utf-8") for name in found}
-    assert found == agreed
+    for name, text in outputs(folder).items():
+        golden.file(folder / name, text)

@@ -11,6 +11,7 @@ import pytest
 from reconciler.planning.run import OrganizationResult
 from reconciler.planning.status import drift
 from reconciler.render import FINDINGS_RENDERERS, RENDERERS, STATE_RENDERERS, LiveStatus, View
+from tests.goldens import Golden
 from tests.render.cases import (
     ACME,
     ERRORS,
@@ -86,14 +87,9 @@ APPEARANCES = dict(appearances())
 
 
 @pytest.mark.parametrize("name", sorted(APPEARANCES))
-def test_output_is_as_expected(name: str, request: pytest.FixtureRequest) -> None:
+def test_output_is_as_expected(name: str, golden: Golden) -> None:
     """Each rendering equals its reviewed golden file."""
-    path = GOLDEN / name
-    shown = APPEARANCES[name]().encode()
-    if request.config.getoption("--update-golden"):
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(shown)
-    assert path.read_bytes() == shown
+    golden.file(GOLDEN / name, APPEARANCES[name]())
 
 
 def test_every_golden_file_is_used() -> None:

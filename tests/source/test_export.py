@@ -14,6 +14,7 @@ from reconciler.kinds.events import EVENT_TYPES
 from reconciler.model import Live, LiveWebhook, Secret, SecretRef
 from reconciler.planning.planner import plan
 from reconciler.source.export import SLACK_TOKEN, Export, Tokens, export
+from tests.goldens import Golden
 from tests.loading import load_text
 from tests.planning.builders import live, live_generic, live_slack, unshown
 
@@ -100,7 +101,7 @@ def test_any_organization_round_trips(hooks: list[int], data: st.DataObject) -> 
         assert secret not in exported.text
 
 
-def test_the_file_is_readable(request: pytest.FixtureRequest) -> None:
+def test_the_file_is_readable(golden: Golden) -> None:
     """The file has defaults, plain URLs, all events as a glob, and quotes only where needed."""
     values = ("value_deleted", "value_created", "value_updated")
     found = live(
@@ -120,10 +121,7 @@ def test_the_file_is_readable(request: pytest.FixtureRequest) -> None:
         ),
     )
 
-    text = export(found).text.partition("\n\n")[2]
-    if request.config.getoption("--update-golden"):
-        GOLDEN.write_text(text, "utf-8")
-    assert text == GOLDEN.read_text("utf-8")
+    golden.file(GOLDEN, export(found).text.partition("\n\n")[2])
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from reconciler.source.load import Loaded
 from reconciler.source.position import add_positions, excerpt
 from reconciler.source.rendered import configurations, yaml_text
 from reconciler.source.yaml import parse
+from tests.goldens import Golden
 from tests.loading import load_texts
 from tests.source.test_yaml import both_parsers
 
@@ -59,13 +60,10 @@ def format_findings(findings: Iterable[Finding]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def check(name: str, title: str, found: str, request: pytest.FixtureRequest) -> None:
-    agreed = cases(name)
-    if request.config.getoption("--update-golden"):
-        agreed[title] = (agreed[title][0], found)
-        sections = (f"### {key}\n{text}=>\n{result}" for key, (text, result) in agreed.items())
-        (HERE / name).write_text("".join(sections), "utf-8")
-    assert found == agreed[title][1]
+def check(name: str, title: str, found: str, golden: Golden) -> None:
+    text, agreed = cases(name)[title]
+    start = f"### {title}\n{text}=>\n"
+    golden.part(HERE / name, start + agreed, start + found)
     assert SECRET not in found.lower()
 
 
@@ -75,48 +73,48 @@ def load(text: str) -> Loaded:
 
 
 @pytest.mark.parametrize("title", cases("declared.txt"))
-def test_what_files_declare(title: str, request: pytest.FixtureRequest) -> None:
+def test_what_files_declare(title: str, golden: Golden) -> None:
     """Defaults and parents are merged, globs of events expanded; settings have their scope."""
     loaded = load(cases("declared.txt")[title][0])
     assert loaded.desired is not None
     found = NEXT.join(map(yaml_text, configurations(loaded.desired).values()))
     found = format_findings(loaded.findings) + found
-    check("declared.txt", title, found, request)
+    check("declared.txt", title, found, golden)
 
 
 @pytest.mark.parametrize("title", cases("findings.txt"))
-def test_findings(title: str, request: pytest.FixtureRequest) -> None:
+def test_findings(title: str, golden: Golden) -> None:
     """Each error has its findings at their positions."""
     loaded = load(cases("findings.txt")[title][0])
-    check("findings.txt", title, format_findings(loaded.findings), request)
+    check("findings.txt", title, format_findings(loaded.findings), golden)
 
 
 @pytest.mark.parametrize("title", cases("excerpts.txt"))
-def test_excerpts(title: str, request: pytest.FixtureRequest) -> None:
+def test_excerpts(title: str, golden: Golden) -> None:
     """Each line of a file as findings show it."""
     text = cases("excerpts.txt")[title][0]
     numbers = range(1, text.count("\n") + 1)
     found = (excerpt(text, Position(file="w.yaml", line=number))[1] for number in numbers)
-    check("excerpts.txt", title, "".join(f"{line}\n" for line in found), request)
+    check("excerpts.txt", title, "".join(f"{line}\n" for line in found), golden)
 
 
 @both_parsers
 @pytest.mark.parametrize("title", cases("readable.txt"))
-def test_what_yaml_means(title: str, parser: type, request: pytest.FixtureRequest) -> None:
+def test_what_yaml_means(title: str, parser: type, golden: Golden) -> None:
     """Words are those of YAML 1.2, numbers those of JSON, merges those of docker compose."""
     document = parse(raw(cases("readable.txt")[title][0]), "w.yaml", parser=parser)
     assert document.findings == ()
     data = (
         f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in document.data.items()
     )
-    check("readable.txt", title, "".join(data), request)
+    check("readable.txt", title, "".join(data), golden)
 
 
 @both_parsers
 @pytest.mark.parametrize("title", cases("unreadable.txt"))
-def test_unreadable_files(title: str, parser: type, request: pytest.FixtureRequest) -> None:
+def test_unreadable_files(title: str, parser: type, golden: Golden) -> None:
     """Each error is one finding, at its character, with any parser."""
     document = parse(raw(cases("unreadable.txt")[title][0]), "w.yaml", parser=parser)
     found = format_findings(add_positions({"w.yaml": document}, document.findings))
     assert found.count("[") >= 1
-    check("unreadable.txt", title, found, request)
+    check("unreadable.txt", title, found, golden)

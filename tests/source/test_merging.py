@@ -14,6 +14,7 @@ from reconciler.source.load import parse_files
 from reconciler.source.rendered import configurations, yaml_text
 from reconciler.workflow.inputs import Inputs, organizations, validate
 from tests.folders import ROOT
+from tests.goldens import Golden
 from tests.loading import sources
 from tests.source.test_findings import cases, check, format_findings
 
@@ -37,9 +38,9 @@ def outcome(text: str) -> str:
 
 
 @pytest.mark.parametrize("title", cases("merging.txt"))
-def test_what_layers_declare(title: str, request: pytest.FixtureRequest) -> None:
+def test_what_layers_declare(title: str, golden: Golden) -> None:
     """Each case has the documented result."""
-    check("merging.txt", title, outcome(cases("merging.txt")[title][0]), request)
+    check("merging.txt", title, outcome(cases("merging.txt")[title][0]), golden)
 
 
 def test_each_documented_case_has_a_golden_result() -> None:

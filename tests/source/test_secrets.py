@@ -21,6 +21,7 @@ from reconciler.source.secrets import fetch, fetch_key
 from reconciler.workflow.inputs import Checked, Inputs, located
 from tests.cli.conftest import SECRETS, File, Shell, expect
 from tests.folders import ROOT, write
+from tests.goldens import Golden
 from tests.loading import load_text
 from tests.source.test_findings import NEXT, cases, check, format_findings
 
@@ -138,7 +139,7 @@ def test_references_are_resolved_or_rejected(
 
 
 @pytest.mark.parametrize("title", cases("references.txt"))
-def test_what_becomes_of_values(tmp_path: Path, title: str, request: pytest.FixtureRequest) -> None:
+def test_what_becomes_of_values(tmp_path: Path, title: str, golden: Golden) -> None:
     """Each mistake has a rule, a position, a next step, and no value.
 
     A case has variables, which are also the files of the same names, and a file with references.
@@ -160,7 +161,7 @@ def test_what_becomes_of_values(tmp_path: Path, title: str, request: pytest.Fixt
     findings = format_findings(located(pairs, Checked(loaded.desired, loaded, inputs)))
     order = f"order: {', '.join(map(str, problems))}\n"
     order += f"sent: {', '.join(map(str, sent)) or 'none'}\n"
-    check("references.txt", title, findings + order, request)
+    check("references.txt", title, findings + order, golden)
 
 
 PLACEHOLDERS = ["${TOKEN}", "$SLACK_BOT_TOKEN", "<token>", "{{ token }}", "{env: X}", "env:TOKEN"]

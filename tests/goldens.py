@@ -1,0 +1,28 @@
+"""Texts that the tests agree on with a reader: a file of the repository, or a part of one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Golden(NamedTuple):
+    """Compares outputs with golden texts. With `--update-golden` it writes them first."""
+
+    update: bool
+
+    def file(self, path: Path, text: str | bytes) -> None:
+        """Compare a complete file; bytes may not be valid UTF-8."""
+        output = text.encode() if isinstance(text, str) else text
+        if self.update:
+            path.write_bytes(output)
+        assert path.read_bytes().decode("utf-8", "replace") == output.decode("utf-8", "replace")
+
+    def part(self, path: Path, agreed: str, text: str) -> None:
+        """Compare the part `agreed` of a file, which occurs once."""
+        if self.update and text != agreed:
+            page = path.read_text("utf-8")
+            assert page.count(agreed) == 1, agreed
+            path.write_text(page.replace(agreed, text), "utf-8")
+        else:
+            assert text == agreed
