@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.ci.libraries import GitHubLibraries
+from tests.ci.organizations import STORIES, Organizations
 from tests.ci.support import World, world
 from tests.node import packages
 
@@ -32,3 +35,37 @@ def here(fresh: World) -> World:
     """A world in which Audit is declared on main and live."""
     fresh.apply_main()
     return fresh
+
+
+MakeOrganizations = Callable[..., Organizations]
+
+
+@pytest.fixture
+def organizations(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[MakeOrganizations]:
+    """Create organizations, with their environments, names and choices of the emulator's variant.
+
+    After the test, what is left in CloudTruth and on GitHub is compared with stories/.
+    """
+    with ExitStack() as running:
+        stories: list[Organizations] = []
+
+        def create(*names: Mapping[str, str], **choices: Any) -> Organizations:
+            here = running.enter_context(world(tmp_path, any_key=False, **choices))
+            stories.append(Organizations(here, *names))
+            return stories[0]
+
+        yield create
+        name = re.sub(r"\W+", "-", request.node.name.removeprefix("test_")).strip("-")
+        path = STORIES / f"{name}.txt"
+        ending = stories[0].ending()
+        if request.config.getoption("--update-golden"):
+            path.write_text(ending, "utf-8")
+        assert ending == path.read_text("utf-8")
+
+
+@pytest.fixture
+def three(organizations: MakeOrganizations) -> Organizations:
+    """Three organizations in two environments, whose webhooks are live as declared."""
+    made = organizations()
+    made.live({})
+    return made

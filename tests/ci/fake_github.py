@@ -10,6 +10,7 @@ import json
 import re
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -46,11 +47,24 @@ def refusal(status: int, message: str, **more: Any) -> Response:
     return json_value({"message": message, **more}, status=status)
 
 
+MAX_PENDING = 100
+
+
+@dataclass(eq=False)
+class Job:
+    """A job of a workflow run; `start` runs it. Reviewers of its environment may approve it."""
+
+    environment: str
+    start: Callable[[], Any]
+    is_approved: bool = False
+
+
 class FakeGitHub:
     """One repository on GitHub.
 
     `git` runs git in a clone with the repository's branches. Time is a counter: each event takes a
-    second. `fault` may respond first.
+    second. `fault` may respond first. The environments in `reviewed` have required reviewers.
+    `groups` are the concurrency groups: the first job of each runs, or waits for a reviewer.
     """
 
     def __init__(self, token: str = "gh-canary-token") -> None:
@@ -66,6 +80,8 @@ class FakeGitHub:
         self.log: list[tuple[str, str]] = []
         self.git: Callable[..., str] | None = None
         self.fault: Faulty = lambda method, path: None
+        self.reviewed: set[str] = set()
+        self.groups: dict[str, list[Job]] = {}
         self._ids = 1000
         self._seconds = 0
         self._lock = threading.Lock()
@@ -118,6 +134,39 @@ class FakeGitHub:
     def bodies(self, number: int) -> list[str]:
         """Return the texts of this workflow's comments on a pull request or issue."""
         return [each["body"] for each in self.on(number) if each["user"]["login"] == self.login]
+
+    def enqueue(self, job: Job, group: str, *, queue: str = "single") -> None:
+        """Add a job to a concurrency group.
+
+        It cancels the job that is pending before it; with the queue "max", up to 100 are pending.
+        """
+        jobs = self.groups.setdefault(group.casefold(), [])
+        if queue == "single":
+            del jobs[1:]
+        if len(jobs) <= MAX_PENDING:
+            jobs.append(job)
+
+    @property
+    def waiting(self) -> list[Job]:
+        """Return the jobs that wait for a reviewer, or behind another job."""
+        return [job for jobs in self.groups.values() for job in jobs]
+
+    def run_jobs(self) -> dict[str, Any]:
+        """Run the jobs that wait for no other job and no reviewer; return each by environment."""
+        results: dict[str, Any] = {}
+        while ready := [jobs for jobs in self.groups.values() if jobs and self._may_start(jobs[0])]:
+            results[ready[0][0].environment] = ready[0][0].start()
+            del ready[0][0]
+        return results
+
+    def _may_start(self, job: Job) -> bool:
+        return job.is_approved or job.environment not in self.reviewed
+
+    def approve(self, environment: str) -> None:
+        """Approve the job that waits for the reviewers of an environment."""
+        first = [jobs[0] for jobs in self.groups.values() if jobs]
+        (job,) = (job for job in first if job.environment == environment)
+        job.is_approved = True
 
     @property
     def writes(self) -> list[tuple[str, str]]:

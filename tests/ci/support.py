@@ -9,10 +9,10 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ from reconciler.ci.workflows import RequiredSecrets, Setup, workflows
 from reconciler.emulator.messages import Request, Response
 from reconciler.model import Secret, SecretRef
 from tests.ci.actions import as_text, evaluate, filled
-from tests.ci.fake_github import FakeGitHub, runner_environ
+from tests.ci.fake_github import FakeGitHub, Job, runner_environ
 from tests.cli.conftest import perform
 from tests.emulated.emulator import Emulator
 from tests.emulated.variant import Variant
@@ -54,6 +54,9 @@ def client(fake: FakeGitHub, **environ: str) -> closing[GitHub]:
     return closing(github)
 
 
+Requested = Callable[[str, str], bool]
+"""Whether a request, by method and path, is the one to wait for."""
+
 PUSH: Final = {"ref": "refs/heads/main", "repository": {"default_branch": "main"}}
 """The event of a push to main, or of a manual start there."""
 
@@ -79,7 +82,8 @@ def only(found: Mapping[str, Done]) -> Done:
 class World:
     """A repository in git and on GitHub, and a CloudTruth organization.
 
-    `secrets` are those of each environment that is not among `environments`.
+    `secrets` are those of each environment that is not among `environments`. `queue` is what GitHub
+    supports in a concurrency group.
     """
 
     folder: Path
@@ -93,6 +97,7 @@ class World:
     environments: dict[str, dict[str, str]] = field(default_factory=dict)
     setup: Setup = SETUP
     file: str = "webhooks.yaml"
+    queue: str = "max"
     shell: bool = False
     runs: int = 0
 
@@ -261,13 +266,12 @@ class World:
         event: Mapping[str, Any],
         *,
         inputs: Mapping[str, str] | None = None,
-        approved: Sequence[str] | None = None,
         **environ: str,
     ) -> dict[str, Done]:
         """Run a workflow like GitHub, and return the step of each job by its environment.
 
-        The result is empty if the conditions of the workflow are not met. `approved` are the
-        environments whose reviewers approve the job, all without it.
+        The result has the jobs that ended: none if the conditions of the workflow are not met.
+        Those that wait for a reviewer, or behind another job, end in `approve`.
         """
         needs: dict[str, Any] = {"result": "skipped", "outputs": {}}
         jobs = self.workflow("webhooks")["jobs"]
@@ -279,24 +283,54 @@ class World:
         job = jobs["webhooks"]
         if not evaluate(job["if"].strip(), contexts):
             return {}
-        found = {}
         for each in filled(job["strategy"]["matrix"], contexts)["include"]:
             known = {**contexts, "matrix": each}
-            environment = filled(job["environment"]["name"], known)
-            if approved is not None and environment not in approved:
-                continue
-            found[environment] = self._step("webhooks", known, **environ)
-        return found
+            step = Job(
+                filled(job["environment"]["name"], known),
+                partial(self._step, "webhooks", known, **environ),
+            )
+            group = filled(job["concurrency"]["group"], known)
+            self.github.enqueue(step, group, queue=max(job["concurrency"]["queue"], self.queue))
+        return self.github.run_jobs()
 
-    def interrupted(self, workflow: str, *, early: bool = False) -> Done:
-        """Run a step in a shell and interrupt it at its first write, or `early`, while it plans."""
-        contexts = self._contexts(workflow, "push", {}, {})
+    def approve(self, environment: str) -> Done:
+        """Approve the job that waits for the reviewers of an environment, and run it.
+
+        Like every job of apply, it checks out the tip of the branch when it starts.
+        """
+        self.github.approve(environment)
+        self.git("checkout", "-q", "main")
+        done: Done = self.github.run_jobs()[environment]
+        return done
+
+    def queue_up(self, *numbers: int) -> Done:
+        """Run the plan workflow for a group of pull requests in the merge queue."""
+        self.git("checkout", "-q", "-B", "queue", "main")
+        for number in numbers:
+            self.git("merge", "-q", "--no-ff", "-m", f"queue {number}", f"topic-{number}")
+            name = f"refs/heads/gh-readonly-queue/main/pr-{number}-{self.git('rev-parse', 'main')}"
+            self.github.queue[name] = self.git("rev-parse", "HEAD")
+        base = self.git("rev-parse", "main")
+        group = {"base_ref": "refs/heads/main", "head_ref": name, "base_sha": base}
+        event = {"merge_group": group, "repository": {"default_branch": "main"}}
+        return only(self.run("plan", "merge_group", event))
+
+    def interrupted(
+        self, workflow: str, name: str, event: Mapping[str, Any], *, at: Requested | None = None
+    ) -> Done:
+        """Run a step in a shell and interrupt it: at a request to GitHub, or at its first write."""
+        contexts = self._contexts(workflow, name, event, {})
         script, environment, temp = self._prepared("webhooks", contexts)
-        if early:
-            self.github.fault = self._pausing
-            self.hold.clear()
-        else:
+
+        def pause(method: str, path: str) -> None:
+            if at is not None and at(method, path):
+                self.hold.stop()
+
+        self.github.fault = pause
+        if at is None:
             self.hold.after(1)
+        else:
+            self.hold.clear()
         process = self._start(script, environment)
         self.hold.wait(process)
         process.send_signal(signal.SIGINT)
@@ -317,10 +351,6 @@ class World:
         if shutil.which("gh") is None:
             environ["PATH"] = f"{Path(__file__).parent / 'stand_ins'}:{os.environ['PATH']}"
         return self._ended(self._start(step["run"], environ), self._temp())
-
-    def _pausing(self, method: str, path: str) -> None:
-        if "/compare/" in path:  # the last request before the plan
-            self.hold.stop()
 
     def workflow(self, name: str) -> Any:
         """Return a workflow of `init --github`."""

@@ -56,7 +56,7 @@ def test_a_cancelled_apply_is_finished_by_the_next_run(in_shell: World) -> None:
     in_shell.squash(1)
     # All responses together take far longer than the program takes to receive the signal.
     in_shell.emulator.faults = Script([Rule(fault=delay(0.4), method="POST", times=None)])
-    stopped = in_shell.interrupted("apply")
+    stopped = in_shell.interrupted("apply", "push", PUSH)
     assert stopped.code == 130, stopped.stdout + stopped.stderr
     assert stopped.outputs["failure-reason"] == "apply-incomplete"
     assert any("**Partially applied**" in each for each in in_shell.github.bodies(1))

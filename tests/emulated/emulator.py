@@ -36,6 +36,10 @@ class SeededStore(Store):
         self._given += 1
         return str(uuid.UUID(bytes=blake2b(text, digest_size=16).digest(), version=4))
 
+    def rename(self, organization: str, name: str) -> None:
+        """Change the name of an organization."""
+        self._execute("UPDATE organizations SET name = ? WHERE id = ?", name, organization)
+
     def rows(self, organization: str) -> list[Row]:
         """Return an organization's webhooks, oldest first."""
         query = "SELECT seq, id, organization, name, data FROM webhooks WHERE organization = ?"
