@@ -70,8 +70,8 @@ def forbidden(ref: SecretRef, owner: str, *, is_key: bool = False) -> Finding:
     return error("forbidden-secret", message, f"store the {noun} in {another}")
 
 
-_NOTHING: Final = "-:"
-"""A pattern that matches no reference: the list is not empty, which would allow all."""
+_NOTHING: Final = "env:-"
+"""A valid pattern that no variable matches: an empty list would allow all secrets."""
 
 
 def allow_patterns(lines: Iterable[str], organization: str | None = None) -> tuple[str, ...]:
