@@ -26,9 +26,11 @@ from reconciler.ci.plan import plan as plan_pull_request
 from reconciler.ci.run import Run
 from reconciler.model import LiveWebhook, Organization
 from reconciler.planning.planner import PlanOptions
-from reconciler.planning.run import RunPlan
+from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.render import RENDERERS, View
-from reconciler.workflow import Inputs, gather, load, plan
+from reconciler.source.files import SourceFile, Sources
+from reconciler.source.load import parse_files
+from reconciler.workflow import Inputs, gather, load, load_all, plan
 
 IMAGES: Final = Path(__file__).parents[1] / "docs" / "images"
 EXAMPLE: Final = IMAGES / "example"
@@ -78,17 +80,21 @@ _SANS: Final = "-apple-system, 'Segoe UI', 'Noto Sans', Helvetica, Arial, sans-s
 
 
 class FakeApi:
-    """A fake CloudTruth API that returns the example's webhooks."""
+    """A fake CloudTruth API that returns the webhooks of a file, by default the example's."""
 
     origin = "https://api.cloudtruth.io"
 
+    def __init__(self, name: str = "Acme", file: Path = EXAMPLE / "live.json") -> None:
+        self._name = name
+        self._file = file
+
     def organization(self) -> Organization:
         """Return the organization of the example."""
-        return Organization(id="org-1", name="Acme", role="ADMIN")
+        return Organization(id="org-1", name=self._name, role="ADMIN")
 
     def list(self) -> tuple[LiveWebhook, ...]:
         """Return the live webhooks."""
-        rows = json.loads((EXAMPLE / "live.json").read_text("utf-8"))["results"]
+        rows = json.loads(self._file.read_text("utf-8"))["results"]
         return tuple(map(live_webhook, rows))
 
     def get(self, id: str) -> LiveWebhook | None:
@@ -139,6 +145,28 @@ def terminal() -> str:
     return RENDERERS["text"]().render_run(RunPlan.of(made), view)
 
 
+def organizations() -> str:
+    """Return the output of `webhooks plan` for 60 organizations, one of them with a guard."""
+    folder = IMAGES / "organizations"
+    names = ["Acme", *(f"Acme {number}" for number in range(2, 61))]
+    layers = []
+    for name in names:
+        guard = "limits: {max_deletes: 0}\n" if name == "Acme 7" else ""
+        text = f"extends: base.yaml\norganization: {name}\n{guard}"
+        layers.append(SourceFile(file=f"{name}.yaml", raw=text.encode()))
+    base = SourceFile(file="base.yaml", raw=(folder / "base.yaml").read_bytes())
+    parsed = parse_files(Sources(files=tuple(layers), read_parent=lambda name: base))
+    sources = load_all(_INPUTS._replace(parsed=parsed, paths=("organizations",)))
+    plans = []
+    for name, source in zip(names, sources, strict=True):
+        file = folder / ("live-7.json" if name == "Acme 7" else "live.json")
+        organization = plan(gather(source.checked), FakeApi(name, file), options=PlanOptions())
+        plans.append(OrganizationResult(name, source.files.paths, organization))
+    return RENDERERS["text"]().render_run(
+        RunPlan(tuple(plans)), View(color=True, shows_digest=False)
+    )
+
+
 def comment() -> str:
     """Return the comment of `webhooks ci plan` on a pull request with the example's change."""
 
@@ -169,9 +197,9 @@ def comment() -> str:
     return recorder.body
 
 
-def draw_terminal(text: str) -> str:
-    """Draw colored text like a terminal."""
-    lines = ["$ webhooks plan", ""]
+def draw_terminal(text: str, title: str, command: str = "webhooks plan") -> str:
+    """Draw the colored output of a command like a terminal."""
+    lines = [f"$ {command}", ""]
     for line in text.rstrip("\n").split("\n"):
         end = len(line) if "\x1b" in line else _COLUMNS
         lines += [line[:end], *([line[end:]] if line[end:] else [])]
@@ -184,7 +212,7 @@ def draw_terminal(text: str) -> str:
     ]
     dots = [f'<circle cx="{20 + 16 * dot}" cy="16" r="5" class="faint"/>' for dot in range(3)]
     style = f"{_THEME}  text {{ font: 13px {_MONO}; white-space: pre }}\n"
-    return _picture("A plan in the terminal", width, height, style, [*dots, *rows])
+    return _picture(title, width, height, style, [*dots, *rows])
 
 
 def draw_comment(text: str) -> str:
@@ -207,7 +235,14 @@ def draw_comment(text: str) -> str:
 
 def pictures() -> dict[str, str]:
     """Return each picture by its file name."""
-    return {"plan.svg": draw_terminal(terminal()), "comment.svg": draw_comment(comment())}
+    several = "A plan for 60 organizations in the terminal"
+    return {
+        "plan.svg": draw_terminal(terminal(), "A plan in the terminal"),
+        "plan-organizations.svg": draw_terminal(
+            organizations(), several, "webhooks plan organizations"
+        ),
+        "comment.svg": draw_comment(comment()),
+    }
 
 
 def _picture(title: str, width: int, height: int, style: str, inside: Sequence[str]) -> str:

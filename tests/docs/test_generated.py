@@ -12,7 +12,7 @@ import pytest
 from tests.folders import ROOT
 from tests.goldens import Golden
 
-PICTURES = ("plan.svg", "comment.svg")
+PICTURES = ("plan.svg", "plan-organizations.svg", "comment.svg")
 
 
 def script(name: str) -> SimpleNamespace:
