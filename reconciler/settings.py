@@ -120,7 +120,7 @@ def resolve(
             _require_own_key(key, server, profile, values.get("api_key"))
     seconds = str(origin.DEFAULT_TIMEOUT)
     timeout = _seconds(find("timeout", "CLOUDTRUTH_REQUEST_TIMEOUT", seconds, "request_timeout"))
-    deadline = _seconds(find("deadline", "WEBHOOKS_DEADLINE", str(origin.DEFAULT_DEADLINE)))
+    deadline = _seconds(find("deadline", "", str(origin.DEFAULT_DEADLINE)))
     return Settings(server, profile, key, timeout, deadline, key_hint)
 
 

@@ -29,7 +29,7 @@ _EXIT_CODES: Final = """\
 | 0 | success, or no changes |
 | 1 | failed, nothing written: API or network error, incomplete listing, all planned webhooks \
 changed since the plan, a declaration that cannot be applied; a check failed (`doctor`, `check`, \
-`status --failing`, `export --check`) |
+`status --failing`) |
 | 2 | there are changes, or declarations that cannot be applied (only with `plan \
 --detailed-exitcode`) |
 | 3 | invalid or missing file, unresolved secret |

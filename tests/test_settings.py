@@ -203,8 +203,8 @@ INVALID = [
         for path in ("/api/v1", "/proxied/api")
     ),
     *(
-        ({name: seconds}, f"from {name} must be more than 0")
-        for name in ("CLOUDTRUTH_REQUEST_TIMEOUT", "WEBHOOKS_DEADLINE")
+        ({name: seconds}, "must be more than 0")
+        for name in ("CLOUDTRUTH_REQUEST_TIMEOUT", "deadline")
         for seconds in ("0", "-1", "nan", "inf", "soon", "1e9", "86400.5")
     ),
     # profiles: a circular chain, a missing one, a broken file

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from math import inf
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from reconciler import workflow
 from reconciler.api.pace import Pause
@@ -16,18 +16,22 @@ from reconciler.errors import (
     AuthenticationError,
     OrganizationError,
     PermissionDeniedError,
+    ReconcilerError,
     UsageError,
 )
 from reconciler.execute.stop import GRACE
-from reconciler.model import Secret
+from reconciler.model import Live, Secret
 from reconciler.planning.plan import Create, Delete, Operation, Plan, Update
+from reconciler.planning.run import OrganizationResult
 from reconciler.ports import Watcher
+from reconciler.render.combined import problems
 from reconciler.render.quote import quote
 from reconciler.render.words import plural, shorten
 
 if TYPE_CHECKING:
     from reconciler.api.attempt import AttemptRecord
     from reconciler.report import Outcome
+    from reconciler.workflow.inputs import OrganizationFiles
 
 _VERBS: Final = {Create: "creating", Update: "updating", Delete: "deleting"}
 
@@ -38,38 +42,15 @@ def connected(session: Session) -> Iterator[workflow.Connection]:
 
     An error about the key gets the key's source in its message.
     """
-    settings, progress = session.settings, Progress(session)
-    session.key_source = settings.key_source
-    with ExitStack() as stack:
-        adapter = None
-        if session.local:
-            from reconciler.cli.local import emulated
-
-            adapter, key_of = stack.enter_context(emulated(session))
-            key = key_of(None)
-        else:
-            key = settings.require_key()
-            session.console.hide([key])
-        progress.phase(f"reading from {settings.server_url.value}")
-        stack.enter_context(progress)
-        connection = workflow.connect(
-            key,
-            server_url=settings.server_url.value,
-            timeout=settings.timeout.value,
-            deadline=settings.deadline.value,
-            parallelism=session.options.get("parallelism", 10),
-            environment=session.process.environ,
-            clock=session.process.time(),
-            watcher=progress,
-            signaled=progress.interrupted,
-            observer=progress.observe,
-            adapter=adapter,
-        )
+    progress = Progress(session)
+    with _connecting(session, progress) as connect:
+        connection, session.key_source = connect(None)
+        progress.phase(f"reading from {connection.api.origin}")
         try:
-            yield stack.enter_context(connection)
+            yield connection
         except (AuthenticationError, PermissionDeniedError, OrganizationError) as error:
-            if settings.key_source is not None:
-                error.message += f" (key from {settings.key_source})"
+            if session.key_source is not None:
+                error.message += f" (key from {session.key_source})"
             raise
 
 
@@ -88,6 +69,29 @@ def connected_all(
     seconds, limits the deadline of the settings.
     """
     progress = progress or Progress(session)
+    with _connecting(session, progress, needs_key=needs_key, max_deadline=max_deadline) as connect:
+        connected = workflow.connect_all(targets, lambda target: connect(target.source.files))
+        if len(connected) == 1:
+            session.key_source = connected[0].key_source
+        origins = dict.fromkeys(
+            target.connection.api.origin for target in connected if target.connection is not None
+        )
+        progress.phase(f"reading from {' and '.join(origins)}", organizations=len(targets))
+        yield workflow.select(connected)
+
+
+@contextmanager
+def _connecting(
+    session: Session,
+    progress: Progress,
+    *,
+    needs_key: bool = True,
+    max_deadline: float = inf,
+) -> Iterator[Callable[[OrganizationFiles | None], tuple[workflow.Connection, str | None]]]:
+    """Yield a function that connects to the organization of files, or of the settings.
+
+    It also returns the source of the key. With --local it connects to the emulator.
+    """
     with ExitStack() as stack:
         local = None
         if session.local:
@@ -95,8 +99,8 @@ def connected_all(
 
             local = stack.enter_context(emulated(session))
         stack.enter_context(progress)
-        connect_one = stack.enter_context(
-            workflow.connector(
+        connector = stack.enter_context(
+            workflow.Connector(
                 parallelism=session.options.get("parallelism", 10),
                 environment=session.process.environ,
                 clock=session.process.time(),
@@ -105,16 +109,17 @@ def connected_all(
             )
         )
 
-        def connect(target: workflow.Target) -> tuple[workflow.Connection, str | None]:
-            settings, adapter = session.settings_of(target.source.files), None
+        def connect(files: OrganizationFiles | None) -> tuple[workflow.Connection, str | None]:
+            settings = session.settings if files is None else session.settings_of(files)
+            adapter = None
             key: Secret | None
             if local is not None:
                 adapter, key_of = local
-                key = key_of(target.source.files.organization)
+                key = key_of(None if files is None else files.organization)
             else:
                 key = settings.require_key() if needs_key else settings.key and settings.key.value
                 session.console.hide(filter(None, [key]))
-            connection = connect_one(
+            connection = connector(
                 key,
                 server_url=settings.server_url.value,
                 timeout=settings.timeout.value,
@@ -124,13 +129,7 @@ def connected_all(
             )
             return connection, settings.key_source
 
-        connected = workflow.connect_all(targets, connect)
-        session.key_source = connected[0].key_source if len(connected) == 1 else None
-        origins = dict.fromkeys(
-            target.connection.api.origin for target in connected if target.connection is not None
-        )
-        progress.phase(f"reading from {' and '.join(origins)}", organizations=len(targets))
-        yield workflow.select(connected)
+        yield connect
 
 
 def only_target(targets: Sequence[workflow.Target], what: str) -> workflow.Target:
@@ -142,6 +141,28 @@ def only_target(targets: Sequence[workflow.Target], what: str) -> workflow.Targe
             hint="choose one with --organization, see docs/organizations.md",
         )
     return targets[0]
+
+
+def names_of(target: workflow.Target, live: Live | ReconcilerError | None) -> set[str]:
+    """Return the names of the declared webhooks, and of the live ones if they were read."""
+    names = {webhook.name for webhook in target.checked.desired.webhooks}
+    if isinstance(live, Live):
+        names.update(webhook.name for webhook in live.webhooks)
+    return names
+
+
+def show_problems(session: Session, results: Sequence[OrganizationResult[Any]]) -> None:
+    """Print the problems of organizations.
+
+    Raises that of the only organization of the run, which then has no result. As JSON, the result
+    is a document that contains the problem.
+    """
+    if len(results) == 1 and session.options.get("format") != "json":
+        (result,) = results
+        if result.problem is not None:
+            raise result.problem
+    for problem in problems(results):
+        session.console.error(problem)
 
 
 class Progress(Watcher):

@@ -21,15 +21,15 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, TextIO
+from typing import Any, Final, NamedTuple, NoReturn, TextIO
 
 from reconciler.errors import ExitCode, Interrupted, ReconcilerError
+from reconciler.execute.stop import SystemClock
+from reconciler.findings import Finding
 from reconciler.kinds import slack
 from reconciler.model import Secret
-
-if TYPE_CHECKING:
-    from reconciler.findings import Finding
-    from reconciler.ports import Clock
+from reconciler.ports import Clock
+from reconciler.render import RENDERERS, View
 
 _TOKENS: Final = re.compile(
     slack.TOKEN.pattern
@@ -80,8 +80,6 @@ class Process(NamedTuple):
 
     def time(self) -> Clock:
         """Return the clock of this run."""
-        from reconciler.execute.stop import SystemClock
-
         return self.clock or SystemClock()
 
     @classmethod
@@ -178,8 +176,8 @@ class Console:
 
     def hide(self, secrets: Iterable[Secret]) -> None:
         """Remove `secrets` from all output, except short ones, which would match by chance."""
-        more = [each for each in secrets if each.matches(_LONG_ENOUGH)]
-        self._secrets = Secret.longest_first([*self._secrets, *more])
+        long = [secret for secret in secrets if secret.matches(_LONG_ENOUGH)]
+        self._secrets = Secret.longest_first([*self._secrets, *long])
 
     def result(self, text: str, *, essential: bool = False) -> None:
         """Write a result to standard output.
@@ -203,8 +201,6 @@ class Console:
 
     def error(self, error: ReconcilerError) -> None:
         """Write an error with its findings and the next step to standard error."""
-        from reconciler.render import RENDERERS, View  # most runs have none
-
         self.record_rules(error.findings)
         view = View(color=self.colored(self.process.stderr))
         self.write_stderr(RENDERERS["text"]().render_error(error, view))

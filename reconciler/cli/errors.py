@@ -28,7 +28,7 @@ _COMMANDS: Final = {
     **dict.fromkeys(("lint", "test"), "did you mean `webhooks validate`?"),
     **dict.fromkeys(("diff", "preview"), "did you mean `webhooks plan`?"),
     **dict.fromkeys(("sync", "deploy", "up"), "did you mean `webhooks apply`?"),
-    **dict.fromkeys(("list", "ls", "get", "drift"), "did you mean `webhooks status`?"),
+    **dict.fromkeys(("list", "ls", "get"), "did you mean `webhooks status`?"),
     **dict.fromkeys(("delete", "destroy", "remove", "rm"), _REMOVE),
     "import": "did you mean `webhooks init`?",
     "version": "did you mean `webhooks --version`?",
@@ -67,34 +67,41 @@ def _usage(problem: click.ClickException) -> UsageError:
     command = "webhooks" if context is None else context.command_path
     message, hint = " ".join(problem.format_message().split()), ""
     match problem:
-        case click.NoSuchOption(option_name=name, message=message, possibilities=similar):
-            params = () if context is None else context.command.params
-            own = {each for option in params for each in option.opts}
-            suggestions = OTHER_TOOLS.get(name) or _close(name, similar or ())
-            if not name.startswith("--"):  # `-out`, or `-o` and the like
-                long = f"-{name}"
-                suggestions = (long,) if long in own else OTHER_TOOLS.get(long, suggestions)
-            for meant in reversed(suggestions):
-                if not meant.startswith("-"):
-                    hint = meant
-                elif meant.partition(" ")[0] in own:
-                    hint = f"did you mean `{meant}`?"
+        case click.NoSuchOption(message=message):
+            hint = _option_hint(problem, () if context is None else context.command.params)
         case click.exceptions.NoSuchCommand(command_name=name, message=message):
-            if similar := _close(name, problem.possibilities or ()):
+            hint = _COMMANDS.get(name, "")
+            similar = _close(name, problem.possibilities or ())
+            if similar and not hint:
                 hint = f"did you mean `{command} {similar[0]}`?"
-            hint = _COMMANDS.get(name, hint)
     return UsageError(message.removesuffix("."), hint=hint or f"see `{command} --help`")
+
+
+def _option_hint(problem: click.NoSuchOption, parameters: Sequence[click.Parameter]) -> str:
+    """Return what to use in place of an unknown option: the first suggestion that exists."""
+    name = problem.option_name
+    known = {option for parameter in parameters for option in parameter.opts}
+    suggestions = OTHER_TOOLS.get(name) or _close(name, problem.possibilities or ())
+    if not name.startswith("--"):  # `-out`, or `-o` and the like
+        long = f"-{name}"
+        suggestions = (long,) if long in known else OTHER_TOOLS.get(long, suggestions)
+    for suggestion in suggestions:
+        if not suggestion.startswith("-"):
+            return suggestion
+        if suggestion.partition(" ")[0] in known:
+            return f"did you mean `{suggestion}`?"
+    return ""
 
 
 def _close(name: str, similar: Sequence[str]) -> list[str]:
     """Return those of click's suggestions for a name that are likely meant: typos and prefixes."""
     word = name.lstrip("-")
-    return [
-        each
-        for each in similar
-        if (other := each.lstrip("-")).startswith(word)
-        or SequenceMatcher(None, word, other).ratio() >= 0.75
-    ]
+    close = []
+    for suggestion in similar:
+        other = suggestion.lstrip("-")
+        if other.startswith(word) or SequenceMatcher(None, word, other).ratio() >= 0.75:
+            close.append(suggestion)
+    return close
 
 
 def _bug(problem: BaseException) -> InternalError:

@@ -4,31 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
 
 from reconciler.cli.console import Console, Process
-from reconciler.cli.options import Group, Option, command, options_page, show
+from reconciler.cli.options import Group, Option, show
 from reconciler.errors import ExitCode
 
-if TYPE_CHECKING:
-    from reconciler.cli.session import Session
-
-_SUMMARIES: Final = {
+_EVERYDAY: Final = {
     "init": "Create a configuration file and GitHub workflows.",
     "validate": "Check files offline.",
-    "render": "Show the effective configuration: defaults merged, event globs expanded.",
     "plan": "Show what apply would do; change nothing.",
     "apply": "Make CloudTruth match the files.",
-    "reconcile": "Plan or apply a commit at intervals.",
     "status": "Show each webhook's drift, declaration and last delivery error.",
     "drift": "Show what changed live; revert or accept it.",
+}
+_SUMMARIES: Final = {
+    **_EVERYDAY,
+    "render": "Show the effective configuration: defaults merged, event globs expanded.",
     "check": "Check whether messages arrive: last deliveries, Slack, a proof.",
     "export": "Write the live webhooks as YAML.",
     "slack": "Create the Slack app behind the webhooks.",
     "doctor": "Check settings, files, network and CloudTruth.",
     "show": "Show a saved plan.",
+    "reconcile": "Plan or apply a commit at intervals.",
     "ci": "Run a step of the GitHub Action.",
     "schema": "Print a JSON Schema.",
     "completion": "Print the completion script for a shell.",
@@ -59,13 +59,12 @@ Exit codes:
 
 def program() -> Group:
     """Return the command line."""
-    stubs = {name: click.Command(name) for name in _SUMMARIES}
-    commands = {**stubs, "completion": _completion, "help": _help}
-    for name, each in commands.items():
-        each.short_help = _SUMMARIES[name]
     return Group(
         name="webhooks",
-        commands=commands,
+        commands={
+            name: click.Command(name, short_help=summary) for name, summary in _SUMMARIES.items()
+        },
+        everyday=_EVERYDAY,
         short_help="Keep your CloudTruth webhooks in sync with YAML in git.",
         help=_EXAMPLES,
         epilog=_EPILOG,
@@ -102,51 +101,3 @@ def run(arguments: Sequence[str], process: Process) -> int:
         console.message("note", f"set in the environment: {', '.join(console.variables)}")
     # If the result could not be written, the run failed, unless it has a more severe exit code.
     return int(code or console.failed)
-
-
-@command(options=(click.Argument(["words"], nargs=-1, metavar="[options|COMMAND|RULE]"),))
-def _help(session: Session, words: tuple[str, ...]) -> int:
-    """Common options are those that several commands have. A rule is the name in `error[RULE]`.
-
-    Examples:
-        # the options that commands share
-        webhooks help options
-        # help for a command
-        webhooks help slack manifest
-        # what a finding means, and how to fix it
-        webhooks help unknown-key
-    """
-    context = click.get_current_context()
-    if words == ("options",):
-        session.console.result(options_page(context), essential=True)
-        return ExitCode.OK
-    from reconciler.source.rules import PAGE, explanation  # only this command needs it
-
-    rule = explanation(words[0]) if len(words) == 1 and words[0] not in _SUMMARIES else None
-    if rule is None:
-        return run([*words, "--help"], session.process)
-    text = click.wrap_text(rule, context.terminal_width or 80, preserve_paragraphs=True)
-    session.console.result(f"{text}\n\n{PAGE}#{words[0]}", essential=True)
-    return ExitCode.OK
-
-
-@command(options=(click.Argument(["shell"], type=click.Choice(["bash", "zsh", "fish"])),))
-def _completion(session: Session, shell: str) -> None:
-    """Completes commands, options and the names of declared webhooks.
-
-    Examples:
-        # bash: add to ~/.bashrc
-        eval "$(webhooks completion bash)"
-        # zsh: add to ~/.zshrc
-        eval "$(webhooks completion zsh)"
-        # fish: once
-        webhooks completion fish > ~/.config/fish/completions/webhooks.fish
-    """
-    from click.shell_completion import get_completion_class  # only this command needs it
-
-    make = get_completion_class(shell)
-    assert make is not None
-    complete = make(program(), {}, "webhooks", "_WEBHOOKS_COMPLETE")
-    # Not `source()`: for bash it starts bash to check its version.
-    script = complete.source_template % complete.source_vars()
-    session.console.result(script, essential=True)

@@ -7,7 +7,7 @@ once, by `webhooks help options`. They can be passed before or after the command
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from importlib import import_module
 from inspect import cleandoc, getdoc
@@ -22,11 +22,6 @@ from reconciler import __version__
 _PATH: Final = click.Path(readable=False)
 _ORDER: Final = {"Files": 0, "Connection": 2, "Output": 3}
 """The order of help headings; headings specific to a command come after Files."""
-
-_READ_ELSEWHERE: Final = (
-    "api_key_file", "deadline", "no_color", "profile", "server_url", "timeout",
-)  # fmt: skip
-"""Options whose variables are read in `settings` and `console`, with a different precedence."""
 
 _KEY: Final = "set CLOUDTRUTH_API_KEY or use --api-key-file; other users can see command lines"
 _DRY_RUN: Final = "`webhooks plan` shows what apply would do"
@@ -63,7 +58,8 @@ class Option(click.Option):
     """An option under the heading `group`; a `common` one is shown by `help options` only.
 
     `env` is the variable that is read if the command line does not have the option; for a
-    repeatable option it has one value per line, or is split at `separator`.
+    repeatable option it has one value per line, or is split at `separator`. It is only shown in
+    the help if it is `read_elsewhere`: in `settings` or `console`, with another precedence.
     """
 
     def __init__(
@@ -71,6 +67,7 @@ class Option(click.Option):
         *names: str,
         group: str,
         env: str | None = None,
+        read_elsewhere: bool = False,
         common: bool = False,
         separator: str = r"[\r\n]+",
         **attributes: Any,
@@ -81,6 +78,7 @@ class Option(click.Option):
         super().__init__(names, envvar=env, show_envvar=True, **attributes)
         self.group = group
         self.common = common
+        self.read_elsewhere = read_elsewhere
         self.separator = separator
 
     def value_from_envvar(self, ctx: click.Context) -> Any:
@@ -88,12 +86,13 @@ class Option(click.Option):
 
         That of a repeatable option is split.
         """
-        if not isinstance(self.envvar, str) or self.name in _READ_ELSEWHERE:
+        if not isinstance(self.envvar, str) or self.read_elsewhere:
             return None
         text = ctx.obj.process.environ.get(self.envvar) or None
         if text is None or not self.multiple:
             return text
-        return [each.strip() for each in re.split(self.separator, text) if each.strip()]
+        values = [value.strip() for value in re.split(self.separator, text)]
+        return [value for value in values if value]
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
         """Reject an empty file name, usually from an unset shell variable."""
@@ -145,8 +144,8 @@ class _Command(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the command's specific options, by heading."""
-        own = [each for each in self.params if not getattr(each, "common", False)]
-        _write_options(ctx, formatter, own)
+        specific = [option for option in self.params if not getattr(option, "common", False)]
+        _write_options(ctx, formatter, specific)
         formatter.write_paragraph()
         formatter.write_text("Common options: webhooks help options")
 
@@ -160,14 +159,17 @@ class _Command(click.Command):
 
 
 class Group(_Command, click.Group):
-    """A group whose help lists commands in the order of use.
+    """A group whose help lists commands in the order of use, the `everyday` ones first.
 
     A command without a callback is a placeholder for the module of its name in `commands`, whose
     `run` is imported when the command is called: help and completion need only its summary.
     """
 
-    def __init__(self, *, options: Sequence[Option] = (), **attributes: Any) -> None:
+    def __init__(
+        self, *, options: Sequence[Option] = (), everyday: Collection[str] = (), **attributes: Any
+    ) -> None:
         super().__init__(params=[*_COMMON, *options], **attributes)
+        self.everyday = everyday
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of use."""
@@ -175,12 +177,12 @@ class Group(_Command, click.Group):
 
     def load(self, name: str) -> click.Command:
         """Return a command, importing its module if needed."""
-        found = self.commands[name]
-        if found.callback is None and not isinstance(found, Group):
-            summary = found.short_help
-            found = import_module(f"reconciler.cli.commands.{name}").run
-            found.short_help = summary
-        return found
+        command = self.commands[name]
+        if command.callback is None and not isinstance(command, Group):
+            summary = command.short_help
+            command = import_module(f"reconciler.cli.commands.{name}").run
+            command.short_help = summary
+        return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -191,8 +193,18 @@ class Group(_Command, click.Group):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write commands, then options."""
-        self.format_commands(ctx, formatter)
-        _write_options(ctx, formatter, [each for each in self.params if each not in _COMMON])
+        width = max(map(len, self.commands))
+        rows = [
+            (name.ljust(width), command.get_short_help_str(formatter.width - 6 - width))
+            for name, command in self.commands.items()
+        ]
+        first = [row for row in rows if row[0].rstrip() in self.everyday]
+        others = [row for row in rows if row not in first]
+        for title, section in (("Commands", first), ("More commands", others)):
+            if section:
+                with formatter.section(title if first else "Commands"):
+                    formatter.write_dl(section)
+        _write_options(ctx, formatter, [option for option in self.params if option not in _COMMON])
 
 
 def command(
@@ -206,41 +218,45 @@ def command(
 ) -> Callable[[Callable[..., int | None]], _Command]:
     """Turn a function into a command; its docstring is the help.
 
-    The function receives the session, and its own options by name. It returns the exit code; None
-    is success. `reads` adds the options of
-    files, `paths` those and arguments for paths without `-f`, `connects` the options of the
-    connection, `formats` the option `--format`, whose default is the first of them; the options of
-    output are always added. The first example is the simplest. Commands of the program have their
-    `summary` in main.py.
+    The function receives the session, and its options by name. It returns the exit code; None is
+    success. `reads` adds the options of files, `paths` those and arguments for paths without `-f`,
+    `connects` the options of the connection, `formats` the option `--format`, whose default is the
+    first of them; the options of output are always added. The first example is the simplest.
+    Commands of the program have their `summary` in main.py.
     """
+    params: list[click.Parameter] = []
+    if reads or paths:
+        params += FILE_OPTIONS
+    params += options
+    if paths:
+        params.append(_PATHS)
+    if formats:
+        params.append(
+            Option("--format", group="Output", type=click.Choice(formats), default=formats[0],
+                   help="Choose the output format.")
+        )  # fmt: skip
+    if connects:
+        params += CONNECTION_OPTIONS
+    params += _OUTPUT_OPTIONS
+    names = {parameter.name for parameter in params}
 
     def wrap(body: Callable[..., int | None]) -> _Command:
         @click.pass_context
-        def callback(ctx: click.Context, /, **own: Any) -> int:
+        def callback(ctx: click.Context, /, **values: Any) -> int:
             line, environment = ctx.obj.options.maps
-            names = {each.name for each in params}
             for option in _COMMON:  # before the command's name, the program accepts all of them
                 if option.name in line and option.name not in names:
                     raise click.NoSuchOption(option.opts[-1], ctx=ctx)
             ctx.obj.variables = [
-                f"{each.envvar} ({each.opts[-1]})"
-                for each in params
-                if each.name in environment and each.name not in line
+                f"{option.envvar} ({option.opts[-1]})"
+                for option in params
+                if option.name in environment and option.name not in line
             ]
-            from reconciler.cli.session import Session  # help runs no command
+            # Imported here, because help runs no command.
+            from reconciler.cli.session import Session
 
-            return body(Session(ctx.obj), **own) or 0
+            return body(Session(ctx.obj), **values) or 0
 
-        params = [*(FILE_OPTIONS if reads or paths else ()), *options]
-        if paths:
-            params.append(_PATHS)
-        if formats:
-            choices = click.Choice(formats)
-            params.append(
-                Option("--format", group="Output", type=choices, default=formats[0],
-                       help="Choose the output format.")
-            )  # fmt: skip
-        params += [*(CONNECTION_OPTIONS if connects else ()), *_OUTPUT_OPTIONS]
         return _Command(
             name=None, help=getdoc(body), short_help=summary, params=params, callback=callback
         )
@@ -253,10 +269,10 @@ def _write_options(
 ) -> None:
     """Write options under their headings."""
     groups: dict[str, list[tuple[str, str]]] = {}
-    for each in options:
-        record = each.get_help_record(ctx)
-        if isinstance(each, Option) and record is not None:
-            groups.setdefault(each.group, []).append(record)
+    for option in options:
+        record = option.get_help_record(ctx)
+        if isinstance(option, Option) and record is not None:
+            groups.setdefault(option.group, []).append(record)
     for title in sorted(groups, key=lambda group: _ORDER.get(group, 1)):
         with formatter.section(title):
             formatter.write_dl(groups[title])
@@ -301,7 +317,7 @@ _output = partial(_shared, group="Output")
 FILE_OPTIONS: Final = (
     _read("-f", "--file", common=False, multiple=True, metavar="PATH", env="WEBHOOKS_FILE",
           help="Read a file, a directory, a glob or standard input (-)."),
-    _read("--strict", is_flag=True, env="WEBHOOKS_STRICT", help="Treat warnings as errors."),
+    _read("--strict", is_flag=True, help="Treat warnings as errors."),
     _read("--policy", multiple=True, metavar="FILE", env="WEBHOOKS_POLICY",
           help="Validate the files against this JSON Schema."),
     _read("--allow-secret", multiple=True, metavar="PATTERN", env="WEBHOOKS_ALLOW_SECRETS",
@@ -314,22 +330,21 @@ FILE_OPTIONS: Final = (
 CONNECTION_OPTIONS: Final = (
     _connect("--local", common=False, is_flag=True,
              help="Use the built-in emulator: no account, no network, no key."),
-    _connect("--local-db", metavar="FILE", env="WEBHOOKS_LOCAL_DB",
-             help="Use the emulator with this database."),
+    _connect("--local-db", metavar="FILE", help="Use the emulator with this database."),
     _connect("--organization", multiple=True, metavar="NAME", env="WEBHOOKS_ORGANIZATION",
              help="Select the files of this organization, by name, id or glob; the key must belong "
                   "to it."),
-    _connect("--api-key-file", metavar="FILE", env="WEBHOOKS_API_KEY_FILE",
+    _connect("--api-key-file", metavar="FILE", env="WEBHOOKS_API_KEY_FILE", read_elsewhere=True,
              help="Read the API key from a file."),
-    _connect("--profile", metavar="NAME", env="CLOUDTRUTH_PROFILE",
+    _connect("--profile", metavar="NAME", env="CLOUDTRUTH_PROFILE", read_elsewhere=True,
              help="Use a profile from CloudTruth's cli.yml."),
-    _connect("--server-url", metavar="URL", env="CLOUDTRUTH_SERVER_URL",
+    _connect("--server-url", metavar="URL", env="CLOUDTRUTH_SERVER_URL", read_elsewhere=True,
              help="Use this server."),
     _connect("--timeout", type=float, metavar="SECONDS", env="CLOUDTRUTH_REQUEST_TIMEOUT",
-             help="Timeout per request in seconds. [default: 30]"),
-    _connect("--deadline", type=float, metavar="SECONDS", env="WEBHOOKS_DEADLINE",
+             read_elsewhere=True, help="Timeout per request in seconds. [default: 30]"),
+    _connect("--deadline", type=float, metavar="SECONDS",
              help="Time limit for the run in seconds. [default: 600]"),
-    _connect("--parallelism", type=click.IntRange(1, 16), metavar="N", env="WEBHOOKS_PARALLELISM",
+    _connect("--parallelism", type=click.IntRange(1, 16), metavar="N",
              help="Maximum number of concurrent requests. [default: 10]"),
 )  # fmt: skip
 """The options of commands that connect."""
@@ -340,7 +355,8 @@ _OUTPUT_OPTIONS: Final = (
             help="List kept, unmanaged, unchanged and resent webhooks, notes about files, and "
                  "sources of settings."),
     _output("--debug", is_flag=True, help="Print method, path, status and time of each request."),
-    _output("--no-color", is_flag=True, env="NO_COLOR", help="Print without colors."),
+    _output("--no-color", is_flag=True, env="NO_COLOR", read_elsewhere=True,
+            help="Print without colors."),
     _output("-h", "--help", is_flag=True, is_eager=True, callback=show,
             help="Show help and exit."),
 )  # fmt: skip

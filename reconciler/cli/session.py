@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, MutableMapping, Sequence
+from collections.abc import Iterable, MutableMapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -20,8 +20,7 @@ from reconciler.source.history import git_in
 
 if TYPE_CHECKING:
     from reconciler.checks import Checklist
-    from reconciler.planning.run import OrganizationResult
-    from reconciler.settings import Settings
+    from reconciler.settings import Setting, Settings
     from reconciler.workflow.inputs import OrganizationFiles
 
 
@@ -75,34 +74,41 @@ class Session:
         Raises UsageError, CredentialError, and ConfigurationError for a key that files must not
         name.
         """
-        from reconciler.settings import Setting, resolve  # validation needs no settings
+        # Imported here, because only commands that connect have settings.
+        from reconciler.settings import Setting, resolve
 
-        process, group = self.process, None if self.local else group
         profile = key = None
-        if group is not None:
+        if group is not None and not self.local:
             if group.profile:
                 profile = Setting(value=group.profile, source=f"profile in {group.paths[0]}")
-            key = group.key()
-        found = resolve(
+            if (declared := group.key()) is not None:
+                key = Setting(value=declared, source=f"api_key in {group.paths[0]}")
+        settings = resolve(
             self.command_line,
-            process.environ,
-            platform=process.platform,
-            directory=process.directory,
+            self.process.environ,
+            platform=self.process.platform,
+            directory=self.process.directory,
             local=self.local,
             file_profile=profile,
         )
-        if group is not None and key is not None:
-            found = found._replace(key=Setting(value=key, source=f"api_key in {group.paths[0]}"))
-        for name, setting in found._asdict().items():
-            if self.console.verbosity > 0 and isinstance(setting, Setting) and setting.value:
-                shown = setting.value
-                shown = f"{shown:g} s" if isinstance(shown, float) else quote(str(shown))
-                title = name.replace("_url", " URL")
-                text = f"{title}: {shown} (from {setting.source})"
-                if text not in self._shown_settings:  # most organizations share most settings
-                    self._shown_settings.add(text)
-                    self.console.info(text)
-        return found
+        if key is not None:
+            settings = settings._replace(key=key)
+        if self.console.verbosity > 0:
+            self._show_settings(settings)
+        return settings
+
+    def _show_settings(self, settings: Settings) -> None:
+        """Print each setting with its source, once: most organizations share most settings."""
+        for name in ("server_url", "profile", "key", "timeout", "deadline"):
+            setting: Setting[Any] | None = getattr(settings, name)
+            if setting is None or not setting.value:
+                continue
+            value = setting.value
+            shown = f"{value:g} s" if isinstance(value, float) else quote(str(value))
+            text = f"{name.replace('_url', ' URL')}: {shown} (from {setting.source})"
+            if text not in self._shown_settings:
+                self._shown_settings.add(text)
+                self.console.info(text)
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -112,7 +118,7 @@ class Session:
     @property
     def local(self) -> bool:
         """Whether the emulator in this process is used instead of CloudTruth."""
-        return bool(self.options.get("local")) or "local_db" in self.command_line
+        return bool(self.options.get("local") or self.options.get("local_db"))
 
     @property
     def in_ci(self) -> bool:
@@ -136,39 +142,21 @@ class Session:
         The values in `other` replace those of the command line.
         """
         values = {**self.command_line, **other}
-        found: list[str] = []
+        words: list[str] = []
         for option in options:
             value = values.get(option.name or "")
             if value in (None, "", ()) or value is False or not isinstance(option, click.Option):
                 continue
-            for each in value if option.multiple else (value,):
-                text = f"{each:g}" if isinstance(each, float) else str(each)
-                found += [option.opts[0]] if option.is_flag else [option.opts[0], text]
-        return tuple(found)
+            if option.is_flag:
+                words.append(option.opts[0])
+                continue
+            for item in value if option.multiple else (value,):
+                words += [option.opts[0], f"{item:g}" if isinstance(item, float) else str(item)]
+        return tuple(words)
 
     def path(self, name: str | None) -> Path | None:
         """Return the path of an output file; None without a file and for standard output."""
         return None if name in (None, "-") else self.process.directory / str(name)
-
-    def read_organizations(self) -> tuple[OrganizationFiles, ...]:
-        """Return the files of each organization, which may be invalid."""
-        from reconciler.workflow.inputs import organizations  # help needs no YAML
-
-        return organizations(self.inputs)
-
-    def load(self, apply_options: tuple[str, ...] | None = None) -> workflow.Checked:
-        """Read and check the files. Print warnings, and with -v notes.
-
-        `apply_options` are the options for suggested commands. Raises ConfigurationError.
-        """
-        self.inputs = self.inputs._replace(apply_options=apply_options)
-        checked = workflow.load(self.inputs)
-        verbose = self.console.verbosity > 0
-        findings = checked.loaded.findings
-        self.warn([each for each in findings if verbose or each.severity is not Severity.NOTE])
-        for file in (*checked.loaded.documents, *checked.loaded.parents) if verbose else ():
-            self.console.info(f"read {quote(file)}")
-        return checked
 
     def load_all(self, apply_options: tuple[str, ...] | None = None) -> tuple[workflow.Source, ...]:
         """Read and check the files of all organizations. Print warnings, and with -v notes.
@@ -178,42 +166,25 @@ class Session:
         self.inputs = self.inputs._replace(apply_options=apply_options)
         sources = workflow.load_all(self.inputs)
         loaded = [source.checked.loaded for source in sources]
-        verbose = self.console.verbosity > 0
-        # Files of several organizations may have the same parents.
+        is_verbose = self.console.verbosity > 0
+        # Files of several organizations may have the same parents, so everything is shown once.
         findings = dict.fromkeys(finding for files in loaded for finding in files.findings)
-        self.warn([each for each in findings if verbose or each.severity is not Severity.NOTE])
-        if verbose:
-            read = dict.fromkeys(
-                file for files in loaded for file in (*files.documents, *files.parents)
-            )
-            for file in read:
-                self.console.info(f"read {quote(file)}")
+        self.warn(
+            finding for finding in findings if is_verbose or finding.severity is not Severity.NOTE
+        )
+        if is_verbose:
+            names = (name for files in loaded for name in (*files.documents, *files.parents))
+            for name in dict.fromkeys(names):
+                self.console.info(f"read {quote(name)}")
         return sources
 
-    def warn(self, findings: Sequence[Finding]) -> None:
+    def warn(self, findings: Iterable[Finding]) -> None:
         """Print findings to standard error."""
-        if findings:
-            self.console.record_rules(findings)
+        shown = tuple(findings)
+        if shown:
+            self.console.record_rules(shown)
             view = self.view(self.process.stderr)
-            self.console.info(RENDERERS["text"]().render_findings(tuple(findings), view))
-
-    def show_problems(self, results: Sequence[OrganizationResult[Any]]) -> None:
-        """Print the problems of organizations.
-
-        Raises that of the only organization of the run, which has no result then; as JSON, the
-        result is a document that contains the problem.
-        """
-        failed = [result for result in results if result.problem is not None]
-        if not failed:
-            return
-        if len(results) == 1:
-            problem = failed[0].problem
-            if problem is not None and self.options.get("format") != "json":
-                raise problem
-        from reconciler.render.combined import problems  # most runs have none
-
-        for problem in problems(results):
-            self.console.error(problem)
+            self.console.info(RENDERERS["text"]().render_findings(shown, view))
 
     def show(self, text: str, *, failed: bool = False, to_stderr: bool = False) -> None:
         """Print a result. With --quiet only failures and documents are printed.
@@ -233,23 +204,21 @@ class Session:
         self.show(text, failed=result.exit_code != 0)
         return result.exit_code
 
-    def view(self, stream: TextIO | None = None, **more: Any) -> View:
+    def view(self, stream: TextIO | None = None) -> View:
         """Return the view of results, or that of messages in `stream`."""
         process, console, width = self.process, self.console, 100
-        color = console.colored(stream or process.stdout)
-        # On a terminal, a user confirms the plan; the digest is for a later apply.
-        is_terminal = (stream or process.stdout).isatty()
-        shows_digest = self.in_ci or console.verbosity > 0 or not is_terminal
+        stream = stream or process.stdout
+        color = console.colored(stream)
         if color or process.stdout.isatty():
             width = max(40, process.columns(width))
-        view = View(
+        return View(
             color=color,
             width=width,
             verbosity=console.verbosity,
             key_source=self.key_source,
-            shows_digest=shows_digest,
+            # On a terminal, a user confirms the plan; the digest is for a later apply.
+            shows_digest=self.in_ci or console.verbosity > 0 or not stream.isatty(),
         )
-        return view._replace(**more)
 
     def confirm(self, question: str, *, consequence: str = "nothing was written") -> None:
         """Ask for confirmation. Raises NotConfirmedError for any answer but yes.

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from reconciler.workflow.applying import apply as apply
     from reconciler.workflow.applying import apply_all as apply_all
     from reconciler.workflow.connection import Connection as Connection
+    from reconciler.workflow.connection import Connector as Connector
     from reconciler.workflow.connection import connect as connect
-    from reconciler.workflow.connection import connector as connector
     from reconciler.workflow.inputs import Checked as Checked
     from reconciler.workflow.inputs import Gathered as Gathered
     from reconciler.workflow.inputs import Inputs as Inputs
@@ -73,7 +73,7 @@ _MODULES: Final = {
         "source.export": "Export export",
         "source.saved_plan": "load_plan save_plan save_run",
         "workflow.applying": "apply apply_all",
-        "workflow.connection": "Connection connect connector",
+        "workflow.connection": "Connection Connector connect",
         "workflow.inputs": "Checked Gathered Inputs Source accept gather load load_all previous "
         "validate validate_all",
         "workflow.planning": "plan read_live show status",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from reconciler.api.origin import DEFAULT_DEADLINE, DEFAULT_SERVER, DEFAULT_TIMEOUT, Network
 from reconciler.errors import ExitCode, ReconcilerError
@@ -40,8 +41,44 @@ class Connection(NamedTuple):
     signal: Callable[[], ExitCode | None] = lambda: None
 
 
-class Connector(Protocol):
-    """Connects to an organization of a run."""
+class Connector:
+    """Connects to the organizations of one run until the end of its `with` block.
+
+    They share threads, deadline, certificates and signals. Each key has its own connections,
+    cookies, pauses and retry budgets.
+    """
+
+    def __init__(
+        self,
+        *,
+        parallelism: int = 10,
+        environment: Mapping[str, str] | None = None,
+        clock: Clock | None = None,
+        signaled: Callable[[], None] | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        """Prepare the run.
+
+        `parallelism` is the number of concurrent requests, 1 to 16, else ValueError is raised.
+        `environment` may name certificates, as in `SSL_CERT_FILE`. With `signaled`, a signal ends
+        a run cleanly while it writes (see `execute.stop`), and the handler calls `signaled` at the
+        first signal. `observer` is called with every request.
+        """
+        self._clock = clock or SystemClock()
+        self._environment = environment or {}
+        self._observer = observer
+        self._signaled = signaled
+        self._shared: Shared | None = None
+        self._stop = SignalStop(self._clock.monotonic, shorten_deadline=self._shorten_deadline)
+        self._workers = ThreadWorkers(parallelism, halted=self._stop.halted)
+        self._clients = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with closing(self._workers):
+            self._clients.close()
 
     def __call__(
         self,
@@ -55,126 +92,62 @@ class Connector(Protocol):
     ) -> Connection:
         """Return a connection with an API key. Sends no request.
 
-        The deadline of the run starts with its first connection. Raises UsageError for an unsafe
-        URL, CredentialError for a malformed key.
+        Without a key, only the API schema can be read. `timeout` is the limit of a request and
+        `deadline` that of the run, in seconds; it starts with the first connection. `adapter`
+        replaces the network. Raises UsageError for an unsafe URL, CredentialError for a malformed
+        key.
         """
+        # Imported here, so that a run without a key does not load the HTTP library.
+        from reconciler.api.client import connect as open_client
+        from reconciler.api.connections import Shared
 
+        network = Network(
+            clock=self._clock,
+            timeout=timeout,
+            deadline=deadline,
+            environment=self._environment,
+            observer=self._observer,
+            adapter=adapter,
+        )
+        if self._shared is None:
+            self._shared = self._clients.enter_context(closing(Shared(network)))
+        client = open_client(
+            server_url=server_url,
+            key=key,
+            workers=self._workers,
+            network=network._replace(shared=self._shared),
+        )
+        self._clients.callback(client.close)
+        return Connection(
+            api=client,
+            key=key,
+            clock=self._clock,
+            workers=self._workers,
+            stop=nullcontext(self._stop) if self._signaled is None else self._stop,
+            watcher=watcher or Watcher(),
+            restart=partial(self._restart, deadline),
+            unreachable=client.unreachable,
+            disconnect=client.disconnect,
+            signal=self._stop.requested,
+        )
 
-@contextmanager
-def connector(
-    *,
-    parallelism: int = 10,
-    environment: Mapping[str, str] | None = None,
-    clock: Clock | None = None,
-    signaled: Callable[[], None] | None = None,
-    observer: Observer | None = None,
-) -> Iterator[Connector]:
-    """Yield what connects to the organizations of one run, until the end of the block.
+    def _restart(self, seconds: float) -> None:
+        if self._shared is not None:
+            self._shared.deadline_in(seconds)
 
-    They share threads, deadline, certificates and signals. Each key has its own connections,
-    cookies, pauses and retry budgets. The arguments are those of `connect`.
-    """
-    clock = clock or SystemClock()
-    shared: Shared | None = None
-
-    def restart(seconds: float) -> None:
-        if shared is not None:
-            shared.deadline_in(seconds)
-
-    def shorten_deadline(seconds: float) -> None:
-        restart(seconds)
-        if signaled is not None:
-            signaled()
-
-    stop = SignalStop(clock.monotonic, shorten_deadline=shorten_deadline)
-    workers = ThreadWorkers(parallelism, halted=stop.halted)
-    with closing(workers), ExitStack() as stack:
-
-        def connect(
-            key: Secret | None,
-            *,
-            server_url: str = DEFAULT_SERVER,
-            timeout: float = DEFAULT_TIMEOUT,
-            deadline: float = DEFAULT_DEADLINE,
-            watcher: Watcher | None = None,
-            adapter: Adapter | None = None,
-        ) -> Connection:
-            # Imported here, so that a run without a key does not load the HTTP library.
-            from reconciler.api.client import connect as open_client
-            from reconciler.api.connections import Shared
-
-            nonlocal shared
-            network = Network(
-                clock=clock,
-                timeout=timeout,
-                deadline=deadline,
-                environment=environment or {},
-                observer=observer,
-                adapter=adapter,
-            )
-            if shared is None:
-                shared = stack.enter_context(closing(Shared(network)))
-            client = open_client(
-                server_url=server_url,
-                key=key,
-                workers=workers,
-                network=network._replace(shared=shared),
-            )
-            stack.callback(client.close)
-            return Connection(
-                api=client,
-                key=key,
-                clock=clock,
-                workers=workers,
-                stop=nullcontext(stop) if signaled is None else stop,
-                watcher=watcher or Watcher(),
-                restart=lambda: restart(deadline),
-                unreachable=client.unreachable,
-                disconnect=client.disconnect,
-                signal=stop.requested,
-            )
-
-        yield connect
+    def _shorten_deadline(self, seconds: float) -> None:
+        self._restart(seconds)
+        if self._signaled is not None:
+            self._signaled()
 
 
 @contextmanager
 def connect(
-    key: Secret | None,
+    key: Secret,
     *,
     server_url: str = DEFAULT_SERVER,
-    timeout: float = DEFAULT_TIMEOUT,
-    deadline: float = DEFAULT_DEADLINE,
-    parallelism: int = 10,
     environment: Mapping[str, str] | None = None,
-    clock: Clock | None = None,
-    watcher: Watcher | None = None,
-    signaled: Callable[[], None] | None = None,
-    observer: Observer | None = None,
-    adapter: Adapter | None = None,
 ) -> Iterator[Connection]:
-    """Connect with an API key until the end of the block. Sends no request.
-
-    Without a key, only the API schema can be read. `timeout` is the limit of a request and
-    `deadline` that of the block, in seconds; `parallelism` is the number of concurrent requests, 1
-    to 16. `environment` may name certificates, as in `SSL_CERT_FILE`. With `signaled`, a signal
-    ends a run cleanly while it writes (see `execute.stop`), and the handler calls `signaled` at the
-    first signal. `observer` is called with every request; `adapter` replaces the network.
-
-    Raises UsageError for an unsafe URL, CredentialError for a malformed key, ValueError for an
-    invalid parallelism.
-    """
-    with connector(
-        parallelism=parallelism,
-        environment=environment,
-        clock=clock,
-        signaled=signaled,
-        observer=observer,
-    ) as connect_one:
-        yield connect_one(
-            key,
-            server_url=server_url,
-            timeout=timeout,
-            deadline=deadline,
-            watcher=watcher,
-            adapter=adapter,
-        )
+    """Connect to one organization until the end of the block, with the defaults of `Connector`."""
+    with Connector(environment=environment) as connector:
+        yield connector(key, server_url=server_url)

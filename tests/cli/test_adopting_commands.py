@@ -35,20 +35,18 @@ def edit(directory: Path, name: str = "", **changed: Any) -> None:
 
 
 def test_an_export_gives_a_plan_without_changes(shell: Shell, applied: None, tmp_path: Path):
-    """`--check` verifies that the plan is empty; `--force` replaces an existing file."""
-    done = shell("export", LOCAL, "--check", "-o", "out.yaml")
+    """The plan of the new file is empty; an existing file is never replaced."""
+    done = shell("export", LOCAL, "-o", "out.yaml")
     needed = "set its secrets: SLACK_BOT_TOKEN, WEBHOOK_PAGER_PASSWORD\n"
-    expect(done, 0, "Applying the export would change nothing", needed)
+    expect(done, 0, "2 webhooks written to out.yaml.", needed)
     assert "token: {env: SLACK_BOT_TOKEN}" in (tmp_path / "out.yaml").read_text()
     assert shell("plan", LOCAL, "-f", "out.yaml", "--detailed-exitcode").code == 0
 
     (tmp_path / "out.yaml").write_text("webhooks: []  # mine")
     (tmp_path / "folder").mkdir()
-    for name, code in (("out.yaml", 64), ("folder", 64), ("x" * 300, 1)):
+    for name, code in (("out.yaml", 64), ("folder", 1), ("x" * 300, 1)):
         assert shell("export", LOCAL, "-o", name).code == code
     assert (tmp_path / "out.yaml").read_text() == "webhooks: []  # mine"
-    assert shell("export", LOCAL, "-o", "out.yaml", "--force").code == 0
-    assert "organization: Acme" in (tmp_path / "out.yaml").read_text()
 
 
 def test_an_export_lists_the_first_five_references(shell: Shell, file: File):
@@ -66,10 +64,9 @@ def test_only_limits_an_export(shell: Shell, applied: None, tmp_path: Path):
     idle = "warning[only-matches-nothing]: --only 'nope' matches no live webhook\n"
     done = shell("export", LOCAL, "--only", "Dep*", "--only", "nope")
     expect(done, 0, idle, 'scope: ["Dep*", nope]', without=("Pager",))
-    (tmp_path / "team.yaml").write_text("webhooks: []  # mine\n")
-    done = shell("export", LOCAL, "--only", "nope*", "-o", "team.yaml", "--force")
+    done = shell("export", LOCAL, "--only", "nope*", "-o", "team.yaml")
     expect(done, 1, "--only selects none of 2 live webhooks: nothing is exported\n  = help:")
-    assert "# mine" in (tmp_path / "team.yaml").read_text()
+    assert not (tmp_path / "team.yaml").exists()
 
 
 def test_webhooks_that_cannot_be_exported_are_listed(shell: Shell, applied: None, tmp_path: Path):

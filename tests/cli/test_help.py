@@ -88,6 +88,23 @@ def test_help_is_as_wide_as_the_terminal(shell: Shell, columns: str, widest: int
     assert widest - 8 < longest <= widest
 
 
+def test_the_surface_is_small() -> None:
+    """The program has at most 17 commands, 55 options and 20 variables: `pytest -s` prints them."""
+    names = [name for name, command in COMMANDS.items() if not isinstance(command, Group)]
+    parameters = [option for command in COMMANDS.values() for option in command.params]
+    options = [option for option in (*program().params, *parameters) if isinstance(option, Option)]
+    variables = {str(option.envvar) for option in options if option.envvar is not None}
+    surface = {
+        "commands": (sorted(names), 17),
+        "options": (sorted({option.opts[-1] for option in options}), 55),
+        # Neither is the variable of an option.
+        "variables": (sorted({*variables, "CLOUDTRUTH_API_KEY", "WEBHOOKS_COMMAND"}), 20),
+    }
+    for what, (found, limit) in surface.items():
+        print(f"{len(found)} {what}: {', '.join(found)}")
+        assert len(found) <= limit, what
+
+
 def test_no_command(shell: Shell) -> None:
     """A run without a command prints help to standard error, and is a usage error."""
     done = shell()

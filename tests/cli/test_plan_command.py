@@ -87,7 +87,7 @@ def test_local(shell: Shell, file: File, tmp_path: Path) -> None:
         "Nothing is delivered; any organization is accepted.\n"
     )
     assert shell("plan", "--local-db", "a.db").code == 0
-    assert shell("plan", "--local", WEBHOOKS_LOCAL_DB="b.db").code == 0
+    assert shell("plan", "--local", "--local-db", "b.db").code == 0
     assert {"a.db", "b.db"} <= {each.name for each in tmp_path.iterdir()}
     assert shell("plan", "--local-db", "webhooks.yaml").code == 64
 
@@ -125,9 +125,8 @@ def test_standard_output(shell: Shell, file: File) -> None:
     assert "Plan: 2 to create" in planned.err
     applied = shell("apply", "--local", "--yes", "--report", "-", **SECRETS)
     assert json.loads(applied.out)["kind"] == "report"
-    exported = shell("export", "--local", "-o", "-", "--check")
+    exported = shell("export", "--local", "-o", "-")
     assert exported.out == shell("export", "--local").out
-    assert "Applying the export would change nothing" in exported.err
 
 
 def test_saved_plan(shell: Shell, file: File, tmp_path: Path) -> None:
@@ -170,7 +169,7 @@ def test_blocked_plan(shell: Shell, file: File, server: Cloud) -> None:
         ({"TOKEN": LOCAL_KEY}, 3, 0, "API key"),
         ({"WEBHOOKS_ORGANIZATION": "Other"}, 4, 1, "'Acme', not to 'Other'"),
         ({"WEBHOOKS_ORGANIZATION": "Acme"}, 0, 2, ""),
-        ({"CLOUDTRUTH_SERVER_URL": "http://127.0.0.1:9", "WEBHOOKS_DEADLINE": "1"}, 1, 0, "127.0"),
+        ({"CLOUDTRUTH_SERVER_URL": "http://127.0.0.1:9"}, 1, 0, "127.0"),
         ({"WEBHOOKS_FILE": "other.yaml"}, 4, 1, "'Acme', not to 'Globex'"),
         ({"WEBHOOKS_ORGANIZATION": "Other", "WEBHOOKS_FILE": "webhooks.yaml"}, 4, 1,
          "note: set in the environment: WEBHOOKS_FILE (--file), "

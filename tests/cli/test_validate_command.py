@@ -40,10 +40,9 @@ def test_formats(shell: Shell, file: File, format: str, shown: str) -> None:
 
 
 def test_strict(shell: Shell, file: File) -> None:
-    """A warning is an error if an option or a variable requests that."""
+    """A warning is an error if an option requests that."""
     file(Pager="'Pager '")
     assert [shell("validate", *more).code for more in ((), ("--strict",))] == [0, 3]
-    assert [shell("validate", WEBHOOKS_STRICT=it).code for it in ("off", "1", "ture")] == [0, 3, 64]
 
 
 def test_standard_input_and_folders(shell: Shell, file: File) -> None:

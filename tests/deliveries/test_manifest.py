@@ -56,7 +56,6 @@ def test_standard_output_has_only_the_manifest(shell: Shell) -> None:
     assert all(f"  {number}. " in done.err for number in range(1, len(STEPS) + 1))
 
 
-def test_url_prints_only_the_link(shell: Shell) -> None:
-    """`--url` prints one line."""
-    done = shell("slack", "manifest", "--url", "--name", "Ops")
-    assert (done.out, done.err) == (link(manifest("Ops")) + "\n", "")
+def test_the_link_has_the_name(shell: Shell) -> None:
+    """`--name` names the app, also in the link."""
+    assert link(manifest("Ops")) in shell("slack", "manifest", "--name", "Ops").err

@@ -44,7 +44,6 @@ EXPECTED: Final[Mapping[str, Expected]] = {
     },
     "webhooks apply --allow-deletes 12": Expected("12 deleted", tuple("abcdefghijkl")),
     "webhooks export -o webhooks.yaml": Expected("", ("a",), "webhooks.yaml"),
-    "webhooks export --check": Expected("would change nothing", ("a",)),
     "webhooks export --only 'team-a-*' -o team-a.yaml": Expected("", ("team-a-b", "c")),
     "webhooks init": Expected(without="webhooks.yaml"),
     "webhooks init --yes --token env:SLACK_BOT_TOKEN": Expected(

@@ -30,7 +30,7 @@ COMMANDS = (
     ("show", "plan.json"),
     ("apply", "plan.json", "--yes"),
     ("status", "--format", "json"),
-    ("export", "--check"),
+    ("export",),
     ("doctor",),
     ("ci", "plan"),
     ("check", "-f", "none.yaml"),

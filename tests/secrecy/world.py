@@ -164,7 +164,6 @@ COMMANDS: Final = {
         Command(line=f"apply plan.json --yes --report report.json {_PRINTED}", first=_SAVED),
         Command(line="export"),
         Command(line="export -o export.yaml"),
-        Command(line="export --check"),
         Command(line="init -f adopted.yaml", keys="yes\nyes\n"),
         Command(line="status --format text|json"),
         Command(line="doctor --format text|json"),

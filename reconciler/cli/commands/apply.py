@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reconciler import workflow
-from reconciler.cli.commands.plan import PLAN_OPTIONS, apply_options, check_output, plan_options
-from reconciler.cli.connection import Progress, connected_all
+from reconciler.cli.commands.plan import (
+    PLAN_OPTIONS,
+    apply_options,
+    check_output,
+    load_targets,
+    record_findings,
+)
+from reconciler.cli.connection import Progress, connected_all, show_problems
 from reconciler.cli.errors import translate
 from reconciler.cli.options import FILE_OPTIONS, Option, command
 from reconciler.cli.session import Session
@@ -16,11 +22,8 @@ from reconciler.errors import ExitCode, OutputError, StalePlanError, UsageError
 from reconciler.render import PLAIN, RENDERERS, View
 from reconciler.render.words import fallback_summary, plural
 from reconciler.report import State, state_of
-from reconciler.source.saved_plan import is_saved_plan
+from reconciler.source.saved_plan import SavedPlan, is_saved_plan
 from reconciler.source.write import FileKind, check_writable, write_atomically
-
-if TYPE_CHECKING:
-    from reconciler.source.saved_plan import SavedPlan
 
 
 @command(
@@ -34,11 +37,11 @@ if TYPE_CHECKING:
         Option("-y", "--yes", group="Plan", is_flag=True, help="Do not ask for confirmation."),
         Option("--keep-going", group="Plan", is_flag=True,
                help="Continue with the next organization if one fails."),
-        Option("--report", group="Output", metavar="FILE", env="WEBHOOKS_REPORT",
+        Option("--report", group="Output", metavar="FILE",
                help="Also write the report as JSON; - is standard output."),
     ),
 )  # fmt: skip
-def run(session: Session, report: str | None, format: str, keep_going: bool, **own: Any) -> int:
+def run(session: Session, report: str | None, format: str, keep_going: bool, **options: Any) -> int:
     """PATH is a file or a directory, as for `plan`, or a saved plan. Shows the plan and asks for
     confirmation. Checks files, organization, listing, secrets and guards before the first write.
     Deletes last (except duplicates), and only if everything else succeeded. If a run is incomplete,
@@ -62,13 +65,13 @@ def run(session: Session, report: str | None, format: str, keep_going: bool, **o
     console, target = session.console, session.path(report)
     if target is not None:
         check_writable(target, over=FileKind.REPORT)
-    if own["expect_digest"] is not None and keep_going:
+    if options["expect_digest"] is not None and keep_going:
         raise UsageError(
             "--keep-going cannot be used with --expect-digest: the digest covers the complete run",
             hint="leave out one of them",
         )
     try:
-        result = _apply(session, target, own, keep_going=keep_going)
+        result = _apply(session, target, options, keep_going=keep_going)
     except (Exception, KeyboardInterrupt) as problem:
         if report is not None and not isinstance(problem, UsageError):
             _write(session, target, RENDERERS["json"]().render_error(translate(problem)))
@@ -78,119 +81,132 @@ def run(session: Session, report: str | None, format: str, keep_going: bool, **o
         document = _rendered(session, result, "json", PLAIN)
         if document is None or not _write(session, target, document):
             code = max(code, ExitCode.PARTIAL if result.writes else ExitCode.FAILED)
-    session.show_problems(result.organizations)
+    show_problems(session, result.organizations)
     shown = _rendered(session, result, format, session.view())
     if shown is not None:
-        session.show(shown, failed=result.exit_code != 0, to_stderr=report == "-")
+        is_failed = result.exit_code is not ExitCode.OK
+        session.show(shown, failed=is_failed, to_stderr=report == "-")
     if console.failed and report != "-":
         console.message("error", fallback_summary(result.reports))
         console.failed = False  # the exit code is that of the apply
-    states = [state_of(each) for each in result.organizations]
-    if State.NOT_STARTED in states and result.stopped is None and own["expect_digest"] is None:
+    states = [state_of(organization) for organization in result.organizations]
+    is_by_digest = options["expect_digest"] is not None
+    if State.NOT_STARTED in states and result.stopped is None and not is_by_digest:
         console.message("note", "--keep-going continues with the next organization if one fails")
     return code
 
 
 def _apply(
-    session: Session, target: Path | None, own: dict[str, Any], *, keep_going: bool
+    session: Session, report: Path | None, options: dict[str, Any], *, keep_going: bool
 ) -> workflow.RunReport:
     """Load the files or the saved plan, connect, and apply."""
-    yes: bool = own["yes"]
-    expect_digest: str | None = own["expect_digest"]
-    planfile = _saved_plan(session)
-    if planfile is None:
-        targets = [
-            workflow.Target(source, options=plan_options(source.checked, own))
-            for source in session.load_all(apply_options(session, session.files))
-        ]
+    expect_digest: str | None = options["expect_digest"]
+    saved_plan = _saved_plan(session)
+    if saved_plan is None:
+        words = apply_options(session, session.files)
+        targets = load_targets(session, words, options, report)
     else:
-        targets = _saved_targets(session, _saved(session, planfile, expect_digest))
+        saved = _read_saved(session, saved_plan, expect_digest)
+        targets = _saved_targets(session, saved, report)
         expect_digest = None  # it is that of the file, whose operations may be done already
-    for each in targets:
-        check_output(target, each.checked)
-    console, progress = session.console, Progress(session)
-
-    def agree(plans: workflow.RunPlan) -> bool:
-        view = session.view(
-            session.process.stderr,
-            apply_options=None,
-            verbosity=max(0, console.verbosity),  # with --quiet, too, to show what is confirmed
-        )
-        for plan in plans.plans:
-            console.record_rules((*plan.notes, *plan.relaxed, *plan.blocked))
-        try:
-            shown = RENDERERS["text"]().render_run(plans, view)
-        except Exception as problem:
-            if not yes:
-                raise
-            # With --yes, apply even if the plan cannot be displayed.
-            shown = f"The plan cannot be shown: internal error ({type(problem).__name__})."
-        progress.phase("")
-        if yes or not console.interactive:
-            console.info(shown)
-        else:
-            console.write_stderr(f"{shown}\n")
-        changes = sum(len(plan.operations) for plan in plans.plans)
-        if not yes:
-            deletes = sum(len(plan.deletes) for plan in plans.plans)
-            count = sum(bool(plan.operations) for plan in plans.plans)
-            where = f" in {plural(count, 'organization')}" if len(targets) > 1 else ""
-            risk = f" ({plural(deletes, 'delete')})" if deletes else ""
-            session.confirm(f"Apply {plural(changes, 'change')}{where}{risk}?")
-            for each in connected:
-                if each.connection is not None:  # an answer does not use up the run's time
-                    each.connection.restart()
-        progress.phase("checking that the plan is still current", total=changes)
-        return True
-
+    progress = Progress(session)
     with connected_all(session, targets, progress=progress) as connected:
+
+        def agree(run: workflow.RunPlan) -> bool:
+            _show_plan(session, progress, run, yes=options["yes"])
+            if not options["yes"]:
+                session.confirm(_question(run))
+                for target in connected:
+                    if target.connection is not None:  # an answer takes none of the run's time
+                        target.connection.restart()
+            changes = sum(len(plan.operations) for plan in run.plans)
+            progress.phase("checking that the plan is still current", total=changes)
+            return True
+
         return workflow.apply_all(
             connected,
             confirm=agree,
-            allow_deletes=own["allow_deletes"],
+            allow_deletes=options["allow_deletes"],
             expect_digest=expect_digest,
-            values=yes,
+            values=options["yes"],
             keep_going=keep_going,
         )
 
 
-def _saved_targets(session: Session, saved: SavedPlan) -> list[workflow.Target]:
-    """Return the organizations of a saved plan."""
-    files = [document.file for document in saved.parsed.documents]
-    words = apply_options(session, files, ())
-    session.inputs = session.inputs._replace(paths=(), parsed=saved.parsed)
-    sources = session.load_all(words)
-    # Grouped by organization in the same order as when the plan was saved.
-    return [
-        workflow.Target(source, options=saved.options, review=organization.review)
-        for source, organization in zip(sources, saved.organizations, strict=True)
-    ]
+def _show_plan(session: Session, progress: Progress, run: workflow.RunPlan, *, yes: bool) -> None:
+    """Print what will be applied, to standard error."""
+    console = session.console
+    record_findings(session, run)
+    view = session.view(session.process.stderr)._replace(
+        apply_options=None,
+        verbosity=max(0, console.verbosity),  # with --quiet, too, to show what is confirmed
+    )
+    try:
+        shown = RENDERERS["text"]().render_run(run, view)
+    except Exception as problem:
+        if not yes:
+            raise
+        # With --yes, apply even if the plan cannot be displayed.
+        shown = f"The plan cannot be shown: internal error ({type(problem).__name__})."
+    progress.phase("")
+    if yes or not console.interactive:
+        console.info(shown)
+    else:
+        console.write_stderr(f"{shown}\n")
+
+
+def _question(run: workflow.RunPlan) -> str:
+    """Return the question that confirms a run, with its totals."""
+    changes = plural(sum(len(plan.operations) for plan in run.plans), "change")
+    deletes = sum(len(plan.deletes) for plan in run.plans)
+    where = risk = ""
+    if len(run.organizations) > 1:
+        count = sum(bool(plan.operations) for plan in run.plans)
+        where = f" in {plural(count, 'organization')}"
+    if deletes:
+        risk = f" ({plural(deletes, 'delete')})"
+    return f"Apply {changes}{where}{risk}?"
 
 
 def _saved_plan(session: Session) -> str | None:
     """Return the path of the saved plan among the paths, None if there are only files."""
     directory = session.process.directory
-    plans = (path for path in session.files if is_saved_plan(directory / path))
-    return next(plans, None)
+    return next((path for path in session.files if is_saved_plan(directory / path)), None)
 
 
-def _saved(session: Session, planfile: str, expect_digest: str | None) -> SavedPlan:
+def _read_saved(session: Session, path: str, expect_digest: str | None) -> SavedPlan:
     """Return the plan in a file. Raises StalePlanError if it has another digest."""
-    files = tuple(path for path in session.files if path != planfile)
+    files = tuple(other for other in session.files if other != path)
     conflicting = session.words((*FILE_OPTIONS[:1], *PLAN_OPTIONS[:-1]), file=files)
     if conflicting:
-        hint = (
-            f"a saved plan contains its files and options: `webhooks apply {shlex.quote(planfile)}`"
+        alone = f"webhooks apply {shlex.quote(path)}"
+        raise UsageError(
+            f"{shlex.join(conflicting)} cannot be used with a saved plan",
+            hint=f"a saved plan contains its files and options: `{alone}`",
         )
-        raise UsageError(f"{shlex.join(conflicting)} cannot be used with a saved plan", hint=hint)
-    saved = workflow.load_plan(planfile, session.process.directory)
+    saved = workflow.load_plan(path, session.process.directory)
     if expect_digest is not None and saved.digest not in ("", expect_digest):
         raise StalePlanError(
-            f"{planfile} is not the reviewed plan; nothing was written",
-            differences=(f"reviewed  {expect_digest}", f"{planfile}  {saved.digest}"),
+            f"{path} is not the reviewed plan; nothing was written",
+            differences=(f"reviewed  {expect_digest}", f"{path}  {saved.digest}"),
             hint="pass this file's digest, or the matching plan file",
         )
     return saved
+
+
+def _saved_targets(
+    session: Session, saved: SavedPlan, report: Path | None
+) -> list[workflow.Target]:
+    """Return the organizations of a saved plan."""
+    files = [document.file for document in saved.parsed.documents]
+    words = apply_options(session, files, ())
+    session.inputs = session.inputs._replace(paths=(), parsed=saved.parsed)
+    targets = []
+    # Grouped by organization in the same order as when the plan was saved.
+    for source, plan in zip(session.load_all(words), saved.organizations, strict=True):
+        check_output(report, source.checked)
+        targets.append(workflow.Target(source, options=saved.options, review=plan.review))
+    return targets
 
 
 def _rendered(session: Session, result: workflow.RunReport, format: str, view: View) -> str | None:

@@ -4,31 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from reconciler import workflow
 from reconciler.api.origin import Credential, Network, Origin
+from reconciler.api.transport import Transport
 from reconciler.checks import Checklist, Section, fail, unknown
-from reconciler.cli.connection import Progress, connected_all, only_target
+from reconciler.cli.connection import Progress, connected_all, only_target, show_problems
 from reconciler.cli.options import Option, command
+from reconciler.cli.proof import prove
 from reconciler.cli.session import Session
-from reconciler.errors import (
-    ConfigurationError,
-    ExitCode,
-    NoKeyError,
-    ReconcilerError,
-)
+from reconciler.deliveries import check as checks
+from reconciler.deliveries.proof import Proof
+from reconciler.errors import ConfigurationError, ExitCode, NoKeyError, ReconcilerError
 from reconciler.execute.workers import ThreadWorkers
 from reconciler.findings import has_errors
 from reconciler.model import Live, LiveWebhook, Secret
 from reconciler.planning.names import Globs, require_matches
 from reconciler.planning.run import OrganizationResult
 from reconciler.render.quote import quote
-
-if TYPE_CHECKING:
-    from reconciler.api.transport import Transport
-    from reconciler.deliveries.check import Case
-    from reconciler.deliveries.proof import Proof
 
 _SLACK: Final = "https://slack.com/api"
 
@@ -81,15 +75,14 @@ def run(
     """
     targets = [workflow.Target(source) for source in session.load_all()]
     _check_globs(session, targets, only)
-    # Imported here, because files with errors need no HTTP library.
-    from reconciler.deliveries.check import check
-
     with connected_all(session, targets) as connected:
         if deliver is not None:
             only_target(connected, "--deliver")
         lives = workflow.read_all(connected)
-        results = [_cases(*pair, only) for pair in zip(connected, lives, strict=True)]
-        session.show_problems(results)
+        results = [
+            _cases(target, live, only) for target, live in zip(connected, lives, strict=True)
+        ]
+        show_problems(session, results)
         cases = [case for result in results for case in result.value or ()]
         cases, posted = _look_up(session, cases, slack_url, send=send)
         proof = None
@@ -98,22 +91,22 @@ def run(
     if len(results) == 1:
         cases = [case._replace(organization=None) for case in cases]
     notes = () if cases else ("There is no webhook to check.",)
-    sections = (*_unread(results), *check(cases, proof), *posted)
+    sections = (*_unread(results), *checks.check(cases, proof), *posted)
     code = session.show_checks(Checklist("check", sections, notes), format)
     codes = [result.problem.exit_code for result in results if result.problem is not None]
     return max(code, *codes, ExitCode.OK)
 
 
-def _unread(results: Sequence[OrganizationResult[list[Case]]]) -> tuple[Section, ...]:
+def _unread(results: Sequence[OrganizationResult[list[checks.Case]]]) -> tuple[Section, ...]:
     """Return a section with the organizations that could not be checked, if any."""
-    checks = []
+    failed = []
     for result in results:
         problem = result.problem
         if problem is not None:
             detail = f"organization {quote(result.name)} could not be checked"
             fix = problem.hint or "see the error above"
-            checks.append(fail(problem.code, detail, fix=fix, private=quote(problem.message)))
-    return (Section("Organizations", tuple(checks)),) if checks else ()
+            failed.append(fail(problem.code, detail, fix=fix, private=quote(problem.message)))
+    return (Section("Organizations", tuple(failed)),) if failed else ()
 
 
 def _check_globs(session: Session, targets: list[workflow.Target], only: tuple[str, ...]) -> None:
@@ -127,13 +120,11 @@ def _check_globs(session: Session, targets: list[workflow.Target], only: tuple[s
 
 def _cases(
     target: workflow.Target, live: Live | ReconcilerError, only: tuple[str, ...]
-) -> OrganizationResult[list[Case]]:
+) -> OrganizationResult[list[checks.Case]]:
     """Return what is known about the declared webhooks of an organization that `only` selects.
 
     Without a key, their deliveries are not read, which is not a problem.
     """
-    from reconciler.deliveries.check import Case, cases
-
     name, globs = target.source.name, Globs(only or ("*",))
     declared = target.checked.desired.webhooks
     webhooks = [webhook for webhook in declared if globs.match(webhook.name)]
@@ -142,40 +133,39 @@ def _cases(
         secrets = workflow.gather(target.checked, key).secrets
         if isinstance(live, NoKeyError):
             unread = unknown("state", f"not read: {live.message}", fix=live.hint)
-            found = [Case(each, secrets, unread, organization=name) for each in webhooks]
+            cases = [
+                checks.Case(webhook, secrets, unread, organization=name) for webhook in webhooks
+            ]
         elif isinstance(live, ReconcilerError):
             raise live
         else:
             _, plan = workflow.status(live, target.checked)
             assert plan is not None
-            found = cases(webhooks, secrets, plan, live)
+            cases = checks.cases(webhooks, secrets, plan, live)
     except ReconcilerError as problem:
         return OrganizationResult(name, target.paths, problem=problem)
-    return OrganizationResult(name, target.paths, found)
+    return OrganizationResult(name, target.paths, cases)
 
 
 def _look_up(
-    session: Session, cases: list[Case], slack_url: str, *, send: bool
-) -> tuple[list[Case], tuple[Section, ...]]:
+    session: Session, cases: list[checks.Case], slack_url: str, *, send: bool
+) -> tuple[list[checks.Case], tuple[Section, ...]]:
     """Look up the Slack tokens; with `send`, post messages and return their checks."""
-    from reconciler.deliveries.check import look_up, post
-
     with _slack(session, slack_url) as connect, closing(ThreadWorkers(10)) as workers:
-        cases = look_up(cases, connect, workers)
-        return cases, post(cases, connect) if send and connect is not None else ()
+        cases = checks.look_up(cases, connect, workers)
+        posted = checks.post(cases, connect) if send and connect is not None else ()
+    return cases, posted
 
 
 def _prove(
     session: Session,
     target: workflow.Target,
     live: Live | ReconcilerError,
-    cases: list[Case],
+    cases: list[checks.Case],
     project: str,
     *,
     yes: bool,
 ) -> Proof:
-    from reconciler.cli.proof import prove
-
     if isinstance(live, ReconcilerError):  # there is no key
         raise live
     assert target.connection is not None
@@ -189,8 +179,6 @@ def _slack(session: Session, slack_url: str) -> Iterator[Callable[[Secret], Tran
 
     Raises UsageError for a bad URL.
     """
-    from reconciler.api.transport import Transport
-
     if session.local and slack_url == _SLACK:
         yield None
         return

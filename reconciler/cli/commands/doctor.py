@@ -5,23 +5,22 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from math import inf
-from typing import TYPE_CHECKING
 
 from reconciler import workflow
+from reconciler.api.client import Client
 from reconciler.checks import Check, Checklist, Section, Status, unknown
 from reconciler.cli.connection import Progress, connected_all, only_target
 from reconciler.cli.options import FILE_OPTIONS, Option, command
+from reconciler.cli.proof import prove
 from reconciler.cli.session import Session
+from reconciler.doctor import service
 from reconciler.doctor.local import check_files, check_settings
 from reconciler.doctor.together import Diagnosis, together
 from reconciler.errors import ReconcilerError, UsageError
 from reconciler.model import Desired
 from reconciler.render.quote import quote
 from reconciler.settings import Settings
-
-if TYPE_CHECKING:
-    from reconciler.api.client import Client
-    from reconciler.workflow.inputs import OrganizationFiles
+from reconciler.workflow.inputs import OrganizationFiles, organizations
 
 
 @command(
@@ -63,25 +62,35 @@ def run(session: Session, format: str, probe: bool, deliver: str | None, yes: bo
     words = () if format == "json" else session.words(FILE_OPTIONS)
     targets: list[workflow.Target] = []
     diagnoses: list[Diagnosis] = []
-    for organization in session.read_organizations():
-        settings = _settings(session, organization)
-        key = settings.key if isinstance(settings, Settings) else None
-        files, loaded = check_files(organization.inputs, key and key.value, words)
-        # Invalid files do not prevent the checks of the connection.
-        desired = loaded.desired or Desired()
-        checked = workflow.Checked(desired, loaded, organization.inputs)
-        targets.append(workflow.Target(workflow.Source(organization, checked)))
-        name, is_valid = targets[-1].source.name, isinstance(settings, Settings)
-        diagnoses.append(Diagnosis(name, is_valid, check_settings(settings), files))
+    for organization in organizations(session.inputs):
+        target, diagnosis = _diagnose(session, organization, words)
+        targets.append(target)
+        diagnoses.append(diagnosis)
     if any(diagnosis.has_settings for diagnosis in diagnoses):
         diagnoses = _remote(session, targets, diagnoses, probe=probe, project=deliver, yes=yes)
-    notes = []
     types = {webhook.type for target in targets for webhook in target.checked.desired.webhooks}
+    notes: tuple[str, ...] = ()
     if "slack" in types:
         line = shlex.join(["webhooks", "check", *words])
-        notes.append(f"`{line}` checks tokens and channels.")
-    result = Checklist(command="doctor", sections=together(diagnoses), notes=tuple(notes))
-    return session.show_checks(result, format)
+        notes = (f"`{line}` checks tokens and channels.",)
+    checklist = Checklist(command="doctor", sections=together(diagnoses), notes=notes)
+    return session.show_checks(checklist, format)
+
+
+def _diagnose(
+    session: Session, organization: OrganizationFiles, words: tuple[str, ...]
+) -> tuple[workflow.Target, Diagnosis]:
+    """Return an organization and what its settings and files show, without a request."""
+    settings = _settings(session, organization)
+    key = None
+    if isinstance(settings, Settings) and settings.key is not None:
+        key = settings.key.value
+    files, loaded = check_files(organization.inputs, key, words)
+    # Invalid files do not prevent the checks of the connection.
+    checked = workflow.Checked(loaded.desired or Desired(), loaded, organization.inputs)
+    target = workflow.Target(workflow.Source(organization, checked))
+    is_valid = isinstance(settings, Settings)
+    return target, Diagnosis(target.source.name, is_valid, check_settings(settings), files)
 
 
 def _settings(session: Session, organization: OrganizationFiles) -> Settings | ReconcilerError:
@@ -104,12 +113,9 @@ def _remote(
 
     Raises UsageError for a probe in several organizations.
     """
-    # Imported here, so that invalid settings are reported without loading the HTTP library.
-    from reconciler.doctor import service
-
     local = {target.paths: diagnosis for target, diagnosis in zip(targets, diagnoses, strict=True)}
     max_deadline = 60.0 if project is None else inf  # a proof may need more time
-    progress, environ = Progress(session), session.process.environ
+    progress = Progress(session)
     with connected_all(
         session, targets, progress=progress, needs_key=False, max_deadline=max_deadline
     ) as connected:
@@ -127,32 +133,40 @@ def _remote(
                 )
             )
 
+        results = workflow.call_all(connected, check)
         complete: list[Diagnosis] = []
-        for target, checks in zip(connected, workflow.call_all(connected, check), strict=True):
-            diagnosis, connection = local[target.paths], target.connection
-            if isinstance(checks, ReconcilerError):
-                checks = (service.check_failed(checks, connection and _client(connection)),)
-            remote = [Section("CloudTruth", checks)]
-            if connection is not None and not session.local:
-                origin = _client(connection).transport.origin
-                network = tuple(service.check_network(origin, environ))
-                remote.insert(0, Section("Network", network))
-            if connection is not None and probe:
-                is_failed = any(check.status is Status.FAIL for check in checks)
-                if is_failed or connection.key is None:
-                    skipped = unknown("probe", "not run: fix the failed checks first")
-                    remote.append(Section("Probe", (skipped,)))
-                else:
-                    remote += _probe(session, connection, progress, project, yes=yes)
+        for target, checks in zip(connected, results, strict=True):
+            diagnosis = local[target.paths]
             if diagnosis.has_settings:
+                remote = _sections(session, target.connection, checks)
+                if probe and target.connection is not None:
+                    is_failed = any(check.status is Status.FAIL for check in remote[-1].checks)
+                    remote += _probe(
+                        session, target.connection, progress, project, yes=yes, skip=is_failed
+                    )
                 diagnosis = diagnosis._replace(remote=tuple(remote))
             complete.append(diagnosis)
     return complete
 
 
-def _client(connection: workflow.Connection) -> Client:
-    from reconciler.api.client import Client
+def _sections(
+    session: Session,
+    connection: workflow.Connection | None,
+    checks: tuple[Check, ...] | ReconcilerError,
+) -> list[Section]:
+    """Return the checks of the network, and of the server or why there are none."""
+    if isinstance(checks, ReconcilerError):
+        client = None if connection is None else _client(connection)
+        checks = (service.check_failed(checks, client),)
+    sections = [Section("CloudTruth", checks)]
+    if connection is not None and not session.local:
+        origin = _client(connection).transport.origin
+        network = tuple(service.check_network(origin, session.process.environ))
+        sections.insert(0, Section("Network", network))
+    return sections
 
+
+def _client(connection: workflow.Connection) -> Client:
     assert isinstance(connection.api, Client)
     return connection.api
 
@@ -164,27 +178,26 @@ def _probe(
     project: str | None,
     *,
     yes: bool,
+    skip: bool,
 ) -> list[Section]:
     """Test the server with one webhook; with `project`, also whether messages arrive."""
-    from reconciler.doctor import service
-
+    if skip or connection.key is None:
+        skipped = unknown("probe", "not run: fix the failed checks first")
+        return [Section("Probe", (skipped,))]
     api = _client(connection)
     organization = api.organization()
     if not yes:
         progress.phase("")
-        question = (
+        session.confirm(
             f"The probe creates a webhook in organization {quote(organization.name)}, "
             "changes it and deletes it. It sends to a reserved domain, so nothing is "
             "delivered."
         )
-        session.confirm(question)
     progress.phase("probing")
     connection.restart()  # the user may have taken a while to confirm
     sections = [service.probe(api, connection.clock, organization)]
     if project is None:
         return sections
-    from reconciler.cli.proof import prove
-
     progress.phase("")
     live = workflow.read_live(api)
     try:

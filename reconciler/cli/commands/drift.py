@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from reconciler import workflow
 from reconciler.cli.commands.plan import PLAN_OPTIONS, apply_options
-from reconciler.cli.connection import connected_all
+from reconciler.cli.connection import connected_all, names_of, show_problems
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode
@@ -22,7 +22,7 @@ from reconciler.workflow.drift import base_of, find_drift, write_edits
     formats=tuple(RENDERERS),
     options=(
         PLAN_OPTIONS[0],
-        Option("--base", group="Drift", multiple=True, metavar="REV|PATH", env="WEBHOOKS_BASE",
+        Option("--base", group="Drift", multiple=True, metavar="REV|PATH",
                help="The configuration that was applied last: a git revision or earlier files. "
                     "[default: HEAD]"),
         Option("--accept", group="Drift", is_flag=True,
@@ -56,13 +56,13 @@ def run(
     with connected_all(session, targets) as connected:
         planned = workflow.plan_all(connected)
     session.warn(_idle_globs(planned, only))
-    found = find_drift(planned, bases, only=only, named=session.files)
-    if accept and found.edited:
-        found = found._replace(report=write_edits(found, session.process.directory))
+    result = find_drift(planned, bases, only=only, named=session.files)
+    if accept and result.edited:
+        result = result._replace(report=write_edits(result, session.process.directory))
     named_base = tuple(word for name in base for word in ("--base", name))
-    report = found.report._replace(base=named_base)
-    session.show_problems(report.organizations)
-    view = session.view(apply_options=words)
+    report = result.report._replace(base=named_base)
+    show_problems(session, report.organizations)
+    view = session.view()._replace(apply_options=words)
     text = RENDERERS[format]().render_drift(report, view)
     session.show(text, failed=report.remains)
     for organization in report.organizations:
@@ -75,13 +75,7 @@ def _idle_globs(planned: Sequence[workflow.Planned], only: Sequence[str]) -> lis
     """Warn about globs of --only that match no webhook. Raises UsageError if none of them does."""
     if any(organization.problem for organization in planned):
         return []
-    names = {
-        webhook.name
-        for organization in planned
-        for webhooks in (
-            organization.target.checked.desired.webhooks,
-            organization.live.webhooks if organization.live is not None else (),
-        )
-        for webhook in webhooks
-    }
+    names = set[str]().union(
+        *(names_of(organization.target, organization.live) for organization in planned)
+    )
     return require_matches(only, names, "declared or live webhook")

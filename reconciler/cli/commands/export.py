@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from typing import Final
@@ -11,19 +10,15 @@ from reconciler import workflow
 from reconciler.cli.connection import connected
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
-from reconciler.errors import ExitCode, ReconcilerError, UsageError
+from reconciler.errors import ReconcilerError, UsageError
 from reconciler.model import SecretRef
-from reconciler.planning import planner
 from reconciler.planning.names import unmatched
 from reconciler.render.quote import prose, quote
 from reconciler.render.words import plural, shorten
 from reconciler.source.allowed import parse_reference
 from reconciler.source.export import SLACK_TOKEN, Export, Tokens, export
-from reconciler.source.lint import Rules
-from reconciler.source.load import Parsed, load_parsed
 from reconciler.source.schemes import ARGUMENT, SCHEMES
-from reconciler.source.write import FileKind, check_writable, write_atomically
-from reconciler.source.yaml import parse
+from reconciler.source.write import check_writable, write_atomically
 
 TOKEN: Final = Option(
     "--token", group="Files", multiple=True, metavar="[USERNAME=]REF",
@@ -39,22 +34,11 @@ _NAMED: Final = re.compile(r"(?s)(?:(?P<username>.+?)=)?(?P<reference>(?:env|fil
         TOKEN,
         Option("--only", group="Plan", multiple=True, metavar="GLOB",
                help="Limit to webhooks whose name matches GLOB."),
-        Option("--check", group="Plan", is_flag=True,
-               help="Plan the export, and exit with 1 if anything would change."),
         Option("-o", "--out", group="Output", metavar="FILE",
                help="Write to a new file; - is standard output."),
-        Option("--force", group="Output", is_flag=True,
-               help="Replace the file, if it is a configuration file."),
     ),
 )  # fmt: skip
-def run(
-    session: Session,
-    out: str | None,
-    force: bool,
-    only: tuple[str, ...],
-    check: bool,
-    token: tuple[str, ...],
-) -> int:
+def run(session: Session, out: str | None, only: tuple[str, ...], token: tuple[str, ...]) -> None:
     """Secrets become references: one per visible value. Hidden Slack tokens with the same user name
     and mask are assumed to be one, which the file says in a comment. Webhooks that a file cannot
     express are added to `ignore`, with the reason.
@@ -62,8 +46,6 @@ def run(
     Examples:
         # adopt an organization
         webhooks export -o webhooks.yaml
-        # check that applying the export would change nothing
-        webhooks export --check
         # choose the Slack token's variable
         webhooks export --token env:SLACK_TOKEN
         # the hidden tokens of webhooks with one user name
@@ -73,42 +55,25 @@ def run(
     """
     tokens = parse_tokens(token)
     console, path = session.console, session.path(out)
-    over = FileKind.WEBHOOKS if force else None
     if path is not None:
-        if os.path.exists(path) and not force:  # pathlib raises for a directory without permission
-            raise UsageError(f"{out} already exists", hint="use another file, or add --force")
-        check_writable(path, over=over)
+        check_writable(path)
     with connected(session) as connection:
         live = workflow.read_live(connection.api, session.organization)
-    notes = tuple(unmatched(only, {each.name for each in live.webhooks}, "live webhook"))
+    notes = list(unmatched(only, {webhook.name for webhook in live.webhooks}, "live webhook"))
     if only and len(notes) == len(set(only)):  # an empty file would look like success
         raise ReconcilerError(
             f"--only selects none of {len(live.webhooks)} live webhooks: nothing is exported",
             hint=notes[0].hint,
         )
-    made = export(live, only=only, tokens=tokens)
-    require_usernames(tokens, made)
-    if check:
-        parsed = Parsed(documents=(parse(made.text.encode(), "export"),))
-        checked = workflow.accept(load_parsed(parsed, Rules()), session.inputs)
-        plan = planner.plan(checked.desired, live, {}, planner.PlanOptions())
-        if plan.operations:
-            console.message(
-                "error",
-                f"applying the export would make {plural(len(plan.operations), 'change')}; to see "
-                "them, save it with -o FILE and run `webhooks plan -f FILE`",
-            )
-            return ExitCode.FAILED
-        declared = f"{plural(made.declared, 'webhook')} declared."
-        session.show(f"Applying the export would change nothing. {declared}", to_stderr=out == "-")
+    exported = export(live, only=only, tokens=tokens)
+    require_usernames(tokens, exported)
     session.warn(notes)
-    if path is not None:
-        write_atomically(path, made.text.encode(), over=over)
-        console.result(f"{plural(made.declared, 'webhook')} written to {quote(str(out))}.")
-    elif not check or out == "-":
-        console.result(made.text, essential=True)
-    print_notes(session, made)
-    return ExitCode.OK
+    if path is None:
+        console.result(exported.text, essential=True)
+    else:
+        write_atomically(path, exported.text.encode())
+        console.result(f"{plural(exported.declared, 'webhook')} written to {quote(str(out))}.")
+    print_notes(session, exported)
 
 
 def parse_tokens(values: Sequence[str]) -> Tokens:
@@ -131,41 +96,39 @@ def parse_tokens(values: Sequence[str]) -> Tokens:
     return Tokens(shared, named)
 
 
-def require_usernames(tokens: Tokens, made: Export) -> None:
+def require_usernames(tokens: Tokens, exported: Export) -> None:
     """Raise UsageError for a user name of `--token` that no webhook with a hidden token has.
 
     Without hidden tokens the names have no effect.
     """
-    known = {each.username for each in made.hidden}
+    known = {group.username for group in exported.hidden}
     unknown = sorted(tokens.named.keys() - known)
     if known and unknown:
-        names = shorten([quote(each) for each in sorted(known)], 10)
+        names = shorten([quote(username) for username in sorted(known)], 10)
         raise UsageError(
             f"--token: no webhook with a hidden token has the user name {quote(unknown[0])}",
             hint=f"user names of webhooks with hidden tokens: {names}",
         )
 
 
-def print_notes(session: Session, made: Export) -> None:
+def print_notes(session: Session, exported: Export) -> None:
     """Print what an export assumes and leaves out, and at most five of its references."""
-    for assumption in made.assumptions:
-        session.console.message(
-            "warning", f"assumed, because tokens are hidden: {prose(assumption)}"
-        )
-    if made.assumptions:
-        session.console.message(
+    message = session.console.message
+    for assumption in exported.assumptions:
+        message("warning", f"assumed, because tokens are hidden: {prose(assumption)}")
+    if exported.assumptions:
+        message(
             "note",
             "an update sends the assumed token in place of the hidden one; if a webhook belongs to "
             "another Slack app, use --token USERNAME=env:NAME; `webhooks check` shows what a "
             "token can post to",
         )
-    for name, reason in made.left_out:
-        text = f"{quote(name)} is ignored in the file: {prose(reason)}"
-        session.console.message("note", text)
-    if made.references:
-        names = [
-            each.name if SCHEMES[each.scheme].is_variable else str(each) for each in made.references
-        ]
+    for name, reason in exported.left_out:
+        message("note", f"{quote(name)} is ignored in the file: {prose(reason)}")
+    names = [
+        use.name if SCHEMES[use.scheme].is_variable else str(use) for use in exported.references
+    ]
+    if names:
         more = "; `webhooks validate FILE` lists all that are not set" if len(names) > 5 else ""
         before = "before you change a `configuration`, set its secrets"
-        session.console.message("note", f"{before}: {shorten(names, 5)}{more}")
+        message("note", f"{before}: {shorten(names, 5)}{more}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from difflib import unified_diff
@@ -22,6 +23,7 @@ from reconciler.cli.session import Session
 from reconciler.errors import CredentialError, NotConfirmedError, UsageError
 from reconciler.findings import Finding, Severity
 from reconciler.model import Live, Organization, SecretRef
+from reconciler.planning.plan import Plan
 from reconciler.planning.run import RunPlan
 from reconciler.render import RENDERERS
 from reconciler.render.quote import quote
@@ -36,6 +38,7 @@ from reconciler.source.rendered import scalar
 from reconciler.source.schemes import ARGUMENT, SCHEMES
 from reconciler.source.secrets import references
 from reconciler.source.write import FileKind, check_kind, write_atomically
+from reconciler.workflow.inputs import OrganizationFiles
 
 _MAX_QUESTIONS: Final = 12
 """User names whose token `init` asks for; the others keep separate references."""
@@ -95,82 +98,108 @@ def run(
         webhooks init --github --yes
     """
     tokens = parse_tokens(token)
-    directory, console = session.process.directory, session.console
+    directory = session.process.directory
     default = default_path(directory)
     if (directory / default).is_dir():
         default += "/"
     target = (named or default).replace(os.sep, "/")  # it is written into workflows
+    # The options that name the configuration in suggested commands.
     file = "" if target == default else f" -f {shlex.quote(target)}"
     is_new = not (directory / target).exists() or _is_starter(directory / target)
-    if is_new and target == DEFAULT_FILE != default:
-        raise UsageError(
-            f"{default} is read without -f, and a new {DEFAULT_FILE} would be read in its place",
-            hint="compare it with `webhooks plan`, or write another file with -f",
-        )
-    if is_new and (target == "-" or target.endswith("/")):
-        raise UsageError(
-            f"cannot write to {target}",
-            hint="use a file, such as webhooks.yaml; `webhooks export` writes to standard output",
-        )
-    if not is_new and not github:
+    if is_new:
+        _require_writable(target, default)
+        if named is None:
+            _require_no_declarations(directory, target)
+    elif not github:
         raise UsageError(
             f"{target} already exists",
             hint=f"compare it with `webhooks plan{file}`, or use another file with -f",
         )
-    if is_new and named is None:
-        _require_no_declarations(directory, target)
-    revision = commit or (workflows.installed_commit() if github else None)
     # An unknown commit is an error before a write.
-    installed, lock = workflows.pinned(revision) if github else ("", "")
+    revision = commit or (workflows.installed_commit() if github else None)
+    installed = workflows.pinned(revision) if github else ("", "")
     steps = _write_configuration(session, target, file, tokens, yes=yes) if is_new else []
     add_workflows = f"run `webhooks init{file} --github`"
     if github:
-        existing = [directory / name for name in workflows.NAMES]
-        texts = [path.read_text("utf-8", "replace") for path in existing if path.is_file()]
-        settings = dict(workflows.settings_in(texts))
+        settings = workflows.settings_in(_existing_workflows(directory))
         if commit is not None:
-            settings |= {"package": installed, "lock": lock}
-        policies = policy or tuple(filter(None, settings.get("policy", "").split(r"\n")))
-        default = settings.get("branch") or workflows.default_branch(git_in(directory))
-        organizations, parents = _organizations(session, target, policies)
-        setup = workflows.Setup(
-            package=installed,
-            lock=lock,
-            file=target,
-            branch=branch or default,
-            organizations=organizations,
-            parents=parents,
-            policies=policies,
-            server=_server_of_workflows(session),
-            settings=settings,
-        )
+            settings = {**settings, "package": installed[0], "lock": installed[1]}
+        setup = _setup(session, target, settings, installed, branch=branch, policies=policy)
         _write_workflows(session, setup, yes=yes)
-        console.result(_instructions(setup))
+        session.console.result(_instructions(setup))
         steps += [
             "commit the workflows, and open a pull request with a change",
             f"after you change which secrets the files use, {add_workflows} again",
         ]
     else:
         steps.append(f"{add_workflows} to add GitHub workflows")
-    console.info("Next:")
+    session.console.info("Next:")
     for number, step in enumerate(steps, 1):
-        console.info(f"  {number}. {step}")
+        session.console.info(f"  {number}. {step}")
+
+
+def _require_writable(target: str, default: str) -> None:
+    """Raise UsageError for a new file that cannot be written, or that would replace the default."""
+    if target == DEFAULT_FILE != default:
+        raise UsageError(
+            f"{default} is read without -f, and a new {DEFAULT_FILE} would be read in its place",
+            hint="compare it with `webhooks plan`, or write another file with -f",
+        )
+    if target == "-" or target.endswith("/"):
+        raise UsageError(
+            f"cannot write to {target}",
+            hint="use a file, such as webhooks.yaml; `webhooks export` writes to standard output",
+        )
+
+
+def _existing_workflows(directory: Path) -> list[str]:
+    """Return the text of each workflow that exists."""
+    paths = [directory / name for name in workflows.NAMES]
+    return [path.read_text("utf-8", "replace") for path in paths if path.is_file()]
+
+
+def _setup(
+    session: Session,
+    target: str,
+    settings: Mapping[str, str],
+    installed: tuple[str, str],
+    *,
+    branch: str | None,
+    policies: tuple[str, ...],
+) -> workflows.Setup:
+    """Return what the workflows contain; an option overrides what `settings` have from old ones."""
+    policies = policies or tuple(filter(None, settings.get("policy", "").split(r"\n")))
+    if branch is None:
+        git = git_in(session.process.directory)
+        branch = settings.get("branch") or workflows.default_branch(git)
+    organizations, parents = _organizations(session, target, policies)
+    package, lock = installed
+    return workflows.Setup(
+        package=package,
+        lock=lock,
+        file=target,
+        branch=branch,
+        organizations=organizations,
+        parents=parents,
+        policies=policies,
+        server=_server_of_workflows(session),
+        settings=settings,
+    )
 
 
 def _instructions(setup: workflows.Setup) -> str:
     """Return what to set up in GitHub."""
     applies = ", ".join(setup.environments)
     commands = "\n".join(f"  {line}" for line in setup.commands)
-    many = "".join(
-        f"\n{name} needs {len(secrets)} secrets, more than GitHub's limit of 100: give\n"
-        "some of its organizations another environment with `github: {environment: NAME}`."
-        for name, secrets in {setup.plan_environment: setup.keys, **setup.environments}.items()
-        if len(secrets) > _MAX_SECRETS
-    )
-    checks = "\n".join(
-        f"  gh secret list --env {name}  # {shorten(secrets, 10)}"
-        for name, secrets in {setup.plan_environment: setup.keys, **setup.environments}.items()
-    )
+    many, checks = "", []
+    for name, secrets in {setup.plan_environment: setup.keys, **setup.environments}.items():
+        checks.append(f"  gh secret list --env {name}  # {shorten(secrets, 10)}")
+        if len(secrets) > _MAX_SECRETS:
+            many += (
+                f"\n{name} needs {len(secrets)} secrets, more than GitHub's limit of 100: give\n"
+                "some of its organizations another environment with `github: {environment: NAME}`."
+            )
+    missing = "\n".join(checks)
     return f"""\
 The workflows install {setup.settings.get("package", setup.package)}
 Create these environments in GitHub: {setup.plan_environment}, {applies}.
@@ -180,7 +209,7 @@ they are the security boundary. The commands:
 You can set a webhook's secret later: apply needs it only to create the
 webhook or to change its `configuration`.{many}
 To see which names are missing:
-{checks}
+{missing}
 Each step is explained in {workflows.GUIDE}"""
 
 
@@ -255,37 +284,42 @@ def _adopt(
         # The file is new, so writing it loses nothing.
         if session.console.ask(question) not in ("", "y", "Y", "yes", "Yes"):
             raise NotConfirmedError("nothing was written", hint="answer `y` to write the file")
-        if tokens.shared is None and any(each.type == "slack" for each in live.webhooks):
+        if tokens.shared is None and any(webhook.type == "slack" for webhook in live.webhooks):
             tokens = _ask_tokens(session, live, tokens)
-    made = export(live, tokens=tokens)
-    require_usernames(tokens, made)
-    _write(session, target, made.text)
-    print_notes(session, made)
+    exported = export(live, tokens=tokens)
+    require_usernames(tokens, exported)
+    _write(session, target, exported.text)
+    print_notes(session, exported)
+    steps = [f"review {target}, and commit it"]
+    if exported.assumptions:
+        steps.insert(0, f"check the assumptions at the top of {target}, and delete them")
     if file:
         session.command_line["file"] = (target,)
-    checked = session.load()
-    with connected(session) as connection:
-        gathered = workflow.gather(checked, connection.key)
-        plan = workflow.plan(gathered, connection.api, options=workflow.PlanOptions())
-    view = session.view(missing=gathered.missing_references)
-    session.show(RENDERERS["text"]().render_run(RunPlan.of(plan), view))
-    steps = [f"review {target}, and commit it"]
-    if made.assumptions:
-        steps.insert(0, f"check the assumptions at the top of {target}, and delete them")
-    if plan.operations:
+    if _show_plan(session).operations:
         steps.append(f"edit {target} until the plan shows only changes that you want")
     steps.append(f"after an edit, run `webhooks plan{file}` and `webhooks apply{file}`")
     return steps
 
 
+def _show_plan(session: Session) -> Plan:
+    """Print and return the plan of the new file."""
+    (source,) = session.load_all()
+    with connected(session) as connection:
+        gathered = workflow.gather(source.checked, connection.key)
+        plan = workflow.plan(gathered, connection.api, options=workflow.PlanOptions())
+    view = session.view()._replace(missing=gathered.missing_references)
+    session.show(RENDERERS["text"]().render_run(RunPlan.of(plan), view))
+    return plan
+
+
 def _ask_tokens(session: Session, live: Live, tokens: Tokens) -> Tokens:
     """Ask for the reference of each hidden Slack token, by user name; of any token without one."""
     hidden = [
-        each for each in export(live, tokens=tokens).hidden if each.username not in tokens.named
+        group for group in export(live, tokens=tokens).hidden if group.username not in tokens.named
     ]
     if len(hidden) < 2:
         return tokens._replace(shared=_ask_reference(session, "Slack token", SLACK_TOKEN))
-    number = sum(each.number for each in hidden)
+    number = sum(group.number for group in hidden)
     session.console.info(
         f"{number} webhooks have hidden tokens, with {len(hidden)} user names. The next update of "
         "a webhook sends the token that you name here in place of the hidden one."
@@ -300,14 +334,16 @@ def _ask_tokens(session: Session, live: Live, tokens: Tokens) -> Tokens:
 def _ask_reference(session: Session, noun: str, default: SecretRef) -> SecretRef:
     """Ask for a reference, again after another text. Raises NotConfirmedError for Ctrl-D."""
     question = f"{noun}: {ARGUMENT} [{default.scheme}:{default.name}] "
-    while (answer := session.console.ask(question)) is not None:
+    while True:
+        answer = session.console.ask(question)
+        if answer is None:
+            raise NotConfirmedError("no reference was given: nothing was written")
         if answer in ("", "y", "yes"):
             return default
         try:
             return parse_reference(answer)
         except UsageError as problem:  # its message does not repeat the text, which may be a token
             session.console.error(problem)
-    raise NotConfirmedError("no reference was given: nothing was written")
 
 
 def _write_workflows(session: Session, setup: workflows.Setup, *, yes: bool) -> None:
@@ -376,35 +412,48 @@ def _organizations(
 
     The files must conform to the policies. Raises ConfigurationError, UsageError.
     """
-    asked = session.inputs._replace(
+    inputs = session.inputs._replace(
         paths=(target,), allow_secrets=(), strict=False, policies=policies
     )
-    found: list[workflows.RequiredSecrets] = []
+    organizations: list[workflows.RequiredSecrets] = []
     parents: set[str] = set()
     warnings: dict[Finding, None] = {}
-    for source in workflow.load_all(asked):
-        group, checked = source.files, source.checked
-        declared = checked.loaded
-        warnings |= {each: None for each in declared.findings if each.severity is Severity.WARNING}
-        parents.update(declared.parents)
-        key = group.api_key
-        if group.profile is not None or (key is not None and not SCHEMES[key.scheme].is_variable):
-            what, kind = "profile", "in cli.yml"
-            if key is not None:
-                what, kind = "api_key", f"a {key.scheme}"
-            raise UsageError(
-                f"`{what}` in {', '.join(group.paths)} is {kind}, which GitHub's runners do not "
-                "have; no workflow was written",
-                hint="refer to a variable instead: `api_key: {env: CLOUDTRUTH_API_KEY}`",
-            )
-        secrets = {each._replace(version=None) for each in references(checked.desired.webhooks)}
-        needs = workflows.RequiredSecrets(
-            name=group.organization or "",
+    for source in workflow.load_all(inputs):
+        checked = source.checked
+        for finding in checked.loaded.findings:
+            if finding.severity is Severity.WARNING:
+                warnings[finding] = None
+        parents.update(checked.loaded.parents)
+        key = _key_variable(source.files)
+        secrets = {use._replace(version=None) for use in references(checked.desired.webhooks)}
+        required = workflows.RequiredSecrets(
+            name=source.files.organization or "",
             references=tuple(secrets),
             environment=checked.desired.environment,
         )
-        found.append(needs if key is None else replace(needs, key=key.name))
+        organizations.append(required if key is None else replace(required, key=key))
     if warnings:
-        session.warn(list(warnings))
+        session.warn(warnings)
         session.console.message("warning", "in the workflows these warnings are errors: fix them")
-    return tuple(found), tuple(sorted(parents))
+    return tuple(organizations), tuple(sorted(parents))
+
+
+def _key_variable(files: OrganizationFiles) -> str | None:
+    """Return the variable of an organization's key, None for the default.
+
+    Raises UsageError for a key that GitHub's runners do not have.
+    """
+    key = files.api_key
+    if files.profile is None:
+        if key is None:
+            return None
+        if SCHEMES[key.scheme].is_variable:
+            return key.name
+    what, kind = "profile", "in cli.yml"
+    if key is not None:
+        what, kind = "api_key", f"a {key.scheme}"
+    raise UsageError(
+        f"`{what}` in {', '.join(files.paths)} is {kind}, which GitHub's runners do not have; no "
+        "workflow was written",
+        hint="refer to a variable instead: `api_key: {env: CLOUDTRUTH_API_KEY}`",
+    )

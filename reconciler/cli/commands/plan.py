@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -12,22 +12,20 @@ from typing import Any, Final
 import click
 
 from reconciler import workflow
-from reconciler.cli.connection import connected_all
+from reconciler.cli.connection import connected_all, show_problems
 from reconciler.cli.options import CONNECTION_OPTIONS, FILE_OPTIONS, Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, OutputError, ReconcilerError, UsageError
-from reconciler.render import RENDERERS
+from reconciler.render import RENDERERS, View
 from reconciler.render.words import plural
 from reconciler.source.files import DEFAULT_FILE, STDIN, STDIN_NAME, display_name, file_matcher
 from reconciler.source.history import commit_of, git_in, is_revision
 from reconciler.source.schemes import paths
 from reconciler.source.secrets import references
+from reconciler.source.write import FileKind, check_writable, write_atomically
 
-_PLAIN: Final = re.compile(r"[\w.@:/+-]+")
-"""Names that need no quoting in a shell.
-
-Others are not completed, because a shell would run them as code.
-"""
+_NEEDS_NO_QUOTES: Final = re.compile(r"[\w.@:/+-]+")
+"""Names that are completed: a shell would run others as code."""
 
 
 def _names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -36,9 +34,10 @@ def _names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> l
         return []
     with suppress(ReconcilerError):
         desired = workflow.load(Session(ctx.obj).inputs).desired
-        names = {each.name for each in desired.webhooks} | {each.name for each in desired.absent}
+        names = {webhook.name for webhook in desired.webhooks}
+        names |= {webhook.name for webhook in desired.absent}
         fitting = (name for name in sorted(names) if name.startswith(incomplete))
-        return [name for name in fitting if _PLAIN.fullmatch(name)]
+        return [name for name in fitting if _NEEDS_NO_QUOTES.fullmatch(name)]
     return []
 
 
@@ -46,7 +45,7 @@ PLAN_OPTIONS: Final = (
     Option("--only", group="Plan", multiple=True, metavar="GLOB", shell_complete=_names,
            help="Limit to webhooks whose name matches GLOB."),
     Option("--no-prune", group="Plan", is_flag=True, help="Do not delete undeclared webhooks."),
-    Option("--base", group="Plan", multiple=True, metavar="REV|PATH", env="WEBHOOKS_BASE",
+    Option("--base", group="Plan", multiple=True, metavar="REV|PATH",
            help="Compare with a git revision or earlier files, to tell drift from edits and to "
                 "resend secrets whose version changed."),
     Option("--resend-secret", group="Plan", multiple=True, metavar="REF|NAME",
@@ -60,16 +59,28 @@ PLAN_OPTIONS: Final = (
 """
 
 
-def plan_options(checked: workflow.Checked, own: dict[str, Any]) -> workflow.PlanOptions:
-    """Return the planner's options from those of the command."""
-    return workflow.PlanOptions(
-        only=own["only"],
-        prune=not own["no_prune"],
-        allow_deletes=own["allow_deletes"],
-        resend=own["resend_secret"],
-        previous=workflow.previous(own["base"], checked) if own["base"] else None,
-        base=own["base"][0] if is_revision(own["base"], checked.inputs.directory) else None,
-    )
+def load_targets(
+    session: Session, words: tuple[str, ...], options: Mapping[str, Any], output: Path | None
+) -> list[workflow.Target]:
+    """Return the organizations of the files, planned with the options of the command.
+
+    `words` are the options of suggested commands. Raises UsageError if `output` is one of the
+    inputs.
+    """
+    targets = []
+    for source in session.load_all(words):
+        checked, base = source.checked, options["base"]
+        check_output(output, checked)
+        planner_options = workflow.PlanOptions(
+            only=options["only"],
+            prune=not options["no_prune"],
+            allow_deletes=options["allow_deletes"],
+            resend=options["resend_secret"],
+            previous=workflow.previous(base, checked) if base else None,
+            base=base[0] if is_revision(base, checked.inputs.directory) else None,
+        )
+        targets.append(workflow.Target(source, options=planner_options))
+    return targets
 
 
 def check_output(target: Path | None, checked: workflow.Checked) -> None:
@@ -78,9 +89,9 @@ def check_output(target: Path | None, checked: workflow.Checked) -> None:
         return
     directory, real = checked.inputs.directory, Path(os.path.realpath(target))
     why = None
-    for path in paths(references(checked.desired.webhooks)):
-        if real == Path(os.path.realpath(directory / path)):
-            why = "it is a secret file of the configuration"
+    secret_files = [directory / path for path in paths(references(checked.desired.webhooks))]
+    if str(real) in map(os.path.realpath, secret_files):
+        why = "it is a secret file of the configuration"
     for path in checked.inputs.paths:
         is_read = file_matcher(os.path.realpath(directory / path), directory)
         if path != STDIN and is_read(display_name(real, directory=directory)):
@@ -99,7 +110,7 @@ def apply_options(
     Revisions are replaced by commit hashes, so the options stay valid after a commit.
     """
     named = [] if list(files) == [DEFAULT_FILE] else files
-    paths = tuple(STDIN if each == STDIN_NAME else each for each in named)
+    paths = tuple(STDIN if path == STDIN_NAME else path for path in named)
     directory = session.process.directory
     base = session.command_line.get("base", ())
     if is_revision(base, directory):
@@ -119,7 +130,9 @@ def apply_options(
                help="Exit with 2 if there are changes."),
     ),
 )  # fmt: skip
-def run(session: Session, out: str | None, format: str, detailed_exitcode: bool, **own: Any) -> int:
+def run(
+    session: Session, out: str | None, format: str, detailed_exitcode: bool, **options: Any
+) -> int:
     """Works without the secrets, and lists those that apply needs. The digest at the end
     identifies this plan. If a guard blocks the plan, it is still shown and saved; the exit code is
     5.
@@ -138,51 +151,59 @@ def run(session: Session, out: str | None, format: str, detailed_exitcode: bool,
     """
     target = session.path(out)
     if target is not None:
-        from reconciler.source import write  # most plans are not saved
-
-        write.check_writable(target, over=write.FileKind.PLAN)
-    planned = apply_options(session, session.files)
-    targets = [
-        workflow.Target(source, options=plan_options(source.checked, own))
-        for source in session.load_all(planned)
-    ]
-    for each in targets:
-        check_output(target, each.checked)
+        check_writable(target, over=FileKind.PLAN)
+    words = apply_options(session, session.files)
+    targets = load_targets(session, words, options, target)
     with connected_all(session, targets) as connected:
-        organizations = workflow.plan_all(connected, allow_deletes=own["allow_deletes"])
-    made = workflow.RunPlan(tuple(each.result for each in organizations))
-    session.show_problems(made.organizations)
-    gathered = [each.gathered for each in organizations if each.gathered is not None]
-    view = session.view(
-        missing=frozenset().union(*(each.missing_references for each in gathered)),
+        planned = workflow.plan_all(connected, allow_deletes=options["allow_deletes"])
+    run = workflow.RunPlan(tuple(organization.result for organization in planned))
+    show_problems(session, run.organizations)
+    gathered = [organization.gathered for organization in planned if organization.gathered]
+    view = session.view()._replace(
+        missing=frozenset().union(*(files.missing_references for files in gathered)),
         plan_file=out,
         # A saved plan has its files and the other options.
-        apply_options=planned if out is None else apply_options(session, (), PLAN_OPTIONS[-1:]),
+        apply_options=words if out is None else apply_options(session, (), PLAN_OPTIONS[-1:]),
         connection=session.words(CONNECTION_OPTIONS),
     )
     if out is not None:
         view = view._replace(shows_digest=True)
-    if made.problems and out is not None:
+        _save(session, planned, view, target)
+    record_findings(session, run)
+    is_ready = run.exit_code is ExitCode.OK
+    session.show(
+        RENDERERS[format]().render_run(run, view), failed=not is_ready, to_stderr=out == "-"
+    )
+    differs = any(plan.operations or plan.unapplied for plan in run.plans)
+    return ExitCode.CHANGES if detailed_exitcode and is_ready and differs else run.exit_code
+
+
+def record_findings(session: Session, run: workflow.RunPlan) -> None:
+    """Record the rules of the findings that the plans of a run show."""
+    for plan in run.plans:
+        session.console.record_rules((*plan.notes, *plan.relaxed, *plan.blocked))
+
+
+def _save(
+    session: Session, planned: Sequence[workflow.Planned], view: View, target: Path | None
+) -> None:
+    """Save the plans of a run in one file, or on standard output without a `target`.
+
+    If an organization failed, nothing is saved: the file is applied as it is.
+    """
+    run = workflow.RunPlan(tuple(organization.result for organization in planned))
+    if run.problems:
         session.console.error(
             OutputError(
-                f"the plan was not saved: {plural(len(made.problems), 'organization')} failed",
+                f"the plan was not saved: {plural(len(run.problems), 'organization')} failed",
                 hint="a saved plan has all organizations; choose some with -f",
             )
         )
-    elif out is not None:
-        text = RENDERERS["text"]().render_run(made, view._replace(color=False, verbosity=0))
-        loaded = [each.checked.loaded for each in connected]
-        saved = workflow.save_run(made, loaded, targets[0].options, text)
-        if target is not None:
-            write.write_atomically(target, saved, over=write.FileKind.PLAN)
-        else:
-            session.console.result(saved.decode(), essential=True)
-    code = made.exit_code
-    for plan in made.plans:
-        session.console.record_rules((*plan.notes, *plan.relaxed, *plan.blocked))
-    shown = RENDERERS[format]().render_run(made, view)
-    session.show(shown, failed=code is not ExitCode.OK, to_stderr=out == "-")
-    if code is not ExitCode.OK:
-        return code
-    differs = any(plan.operations or plan.unapplied for plan in made.plans)
-    return ExitCode.CHANGES if detailed_exitcode and differs else ExitCode.OK
+        return
+    text = RENDERERS["text"]().render_run(run, view._replace(color=False, verbosity=0))
+    loaded = [organization.target.checked.loaded for organization in planned]
+    saved = workflow.save_run(run, loaded, planned[0].target.options, text)
+    if target is None:
+        session.console.result(saved.decode(), essential=True)
+    else:
+        write_atomically(target, saved, over=FileKind.PLAN)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler import workflow
-from reconciler.cli.connection import connected_all
+from reconciler.cli.connection import connected_all, show_problems
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ConfigurationError, ExitCode, UsageError
@@ -173,8 +173,8 @@ def _show_once(session: Session, result: Round) -> int:
     if result.problem is not None:
         raise result.problem
     plan = result.plan or RunPlan(())
-    session.show_problems(plan.organizations)
-    shown = RENDERERS["text"]().render_run(plan, session.view(apply_options=None))
+    show_problems(session, plan.organizations)
+    shown = RENDERERS["text"]().render_run(plan, session.view()._replace(apply_options=None))
     session.show(shown, failed=plan.exit_code is not ExitCode.OK)
     differs = any(each.operations or each.unapplied for each in plan.plans)
     if plan.exit_code is ExitCode.OK and differs:

@@ -37,6 +37,11 @@ def run(session: Session, format: str, origin: bool) -> None:
         for source in sources
         for file, data in configurations(source.checked.desired).items()
     }
+    # The origin of each value by its path; nothing without --origin.
+    written = {
+        file: origins(source.checked.loaded, file, data) if origin else {}
+        for file, (data, source) in files.items()
+    }
     if format == "json":
         document: Tree = {
             "format_version": "1",
@@ -44,16 +49,12 @@ def run(session: Session, format: str, origin: bool) -> None:
             "files": {file: data for file, (data, _) in files.items()},
         }
         if origin:
-            document["origins"] = {
-                file: origin_tree(origins(source.checked.loaded, file, data))
-                for file, (data, source) in files.items()
-            }
+            document["origins"] = {file: origin_tree(values) for file, values in written.items()}
         session.console.result(write_json(document), essential=True)
         return
     texts = []
-    for file, (data, source) in files.items():
-        values = origins(source.checked.loaded, file, data) if origin else {}
-        comments = defaultdict(str, {path: str(value) for path, value in values.items()})
+    for file, (data, _) in files.items():
+        comments = defaultdict(str, {path: str(value) for path, value in written[file].items()})
         text = yaml_text(data, comments.__getitem__)
         texts.append(f"# {scalar(file)}\n{text}" if len(files) > 1 else text)
     session.console.result("---\n".join(texts), essential=True)

@@ -18,18 +18,15 @@ from reconciler.render.quote import prose
                help="Name the app and its bot."),
         Option("--see-channels", group="Slack app", is_flag=True,
                help="Add the scope channels:read, so that `check` sees public channels."),
-        Option("--url", group="Output", is_flag=True, help="Print the link, not the manifest."),
     ),
 )  # fmt: skip
-def _manifest(session: Session, format: str, url: bool, name: str, see_channels: bool) -> None:
+def _manifest(session: Session, format: str, name: str, see_channels: bool) -> None:
     """The manifest goes to standard output; the link that creates the app, and the steps after it,
     go to standard error. Makes no request.
 
     Examples:
         # create the app: open the link, follow the steps
         webhooks slack manifest
-        # print the link only
-        webhooks slack manifest --url
         # change an existing app: paste this as its manifest, reinstall it
         webhooks slack manifest --format json
         # let `webhooks check` see public channels
@@ -37,12 +34,8 @@ def _manifest(session: Session, format: str, url: bool, name: str, see_channels:
     """
     console = session.console
     app = manifest(name, see_channels=see_channels)
-    address = link(app)
-    if url:
-        console.result(address, essential=True)
-        return
     console.result(rendered(app, format), essential=True)
-    console.info(f"\nCreate the app:\n\n  {address}\n\nThen:")
+    console.info(f"\nCreate the app:\n\n  {link(app)}\n\nThen:")
     shown, width = app["display_information"]["name"], session.view().width
     for number, step in enumerate(STEPS, start=1):
         first = f"  {number}. "

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from reconciler import workflow
 from reconciler.cli.commands.plan import PLAN_OPTIONS, apply_options
-from reconciler.cli.connection import connected, connected_all
+from reconciler.cli.connection import connected, connected_all, names_of, show_problems
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode, ReconcilerError
 from reconciler.findings import Finding, Severity
+from reconciler.model import Live
 from reconciler.planning.names import require_matches
 from reconciler.planning.run import OrganizationResult
 from reconciler.planning.status import drift, not_applied
@@ -40,68 +41,82 @@ def run(session: Session, only: tuple[str, ...], failing: bool, format: str) -> 
         # show the webhooks of a team
         webhooks status --only 'team-a-*'
     """
-    default = session.process.directory / default_path(session.process.directory)
-    if session.files or default.exists():
-        statuses = _compared(session, only)
-    else:
-        if similar := suggestion(default, default.parent):
-            session.console.message("warning", f"there is no {DEFAULT_FILE} here: {similar}")
-        with connected(session) as connection:
-            live = workflow.read_live(connection.api, session.organization)
-        names = {webhook.name for webhook in live.webhooks}
-        session.warn(require_matches(only, names, "live webhook"))
-        webhooks, _ = workflow.status(live, None, only)
-        status = LiveStatus(live.organization, webhooks, len(live.webhooks))
-        statuses = [OrganizationResult(live.organization.name, value=status)]
-    session.show_problems(statuses)
+    results = _statuses(session, only)
+    show_problems(session, results)
     if failing:
-        statuses = [
+        results = [
             result._replace(value=result.value and result.value._replace(failing_only=True))
-            for result in statuses
+            for result in results
         ]
-    found = [result.value for result in statuses if result.value is not None]
-    if any(status.shown for status in found) or not failing or format != "text":
-        text = STATE_RENDERERS[format]().render_statuses(statuses, session.view())
+    statuses = [result.value for result in results if result.value is not None]
+    is_failing = failing and any(status.failing for status in statuses)
+    # With --failing, text is for mail from cron: nothing is printed if nothing fails.
+    if not failing or format != "text" or any(status.shown for status in statuses):
+        text = STATE_RENDERERS[format]().render_statuses(results, session.view())
         session.show(text, failed=failing)
-    problems = [result.problem for result in statuses if result.problem is not None]
-    if problems:
-        return problems[0].exit_code
-    is_failing = failing and any(status.failing for status in found)
+    for result in results:
+        if result.problem is not None:
+            return result.problem.exit_code
     return ExitCode.FAILED if is_failing else ExitCode.OK
 
 
+def _statuses(session: Session, only: tuple[str, ...]) -> list[OrganizationResult[LiveStatus]]:
+    """Return the status of each organization of the files, or of that of the key without files."""
+    directory = session.process.directory
+    default = directory / default_path(directory)
+    if session.files or default.exists():
+        return _compared(session, only)
+    similar = suggestion(default, default.parent)
+    if similar:
+        session.console.message("warning", f"there is no {DEFAULT_FILE} here: {similar}")
+    with connected(session) as connection:
+        live = workflow.read_live(connection.api, session.organization)
+    names = {webhook.name for webhook in live.webhooks}
+    session.warn(require_matches(only, names, "live webhook"))
+    webhooks, _ = workflow.status(live, None, only)
+    status = LiveStatus(live.organization, webhooks, len(live.webhooks))
+    return [OrganizationResult(live.organization.name, value=status)]
+
+
 def _compared(session: Session, only: tuple[str, ...]) -> list[OrganizationResult[LiveStatus]]:
-    """Return the status of each organization in the files."""
+    """Return the status of each organization of the files."""
     sources = session.load_all(apply_options(session, session.files))
-    targets = [workflow.Target(source) for source in sources]
-    with connected_all(session, targets) as connected:
-        results = workflow.read_all(connected)
-    statuses = []
-    warnings: list[Finding] = []
+    with connected_all(session, [workflow.Target(source) for source in sources]) as connected:
+        listings = workflow.read_all(connected)
+    results = [
+        _compare(target, listing, only) for target, listing in zip(connected, listings, strict=True)
+    ]
     names: set[str] = set()
-    for target, live in zip(connected, results, strict=True):
-        result = OrganizationResult[LiveStatus](target.source.name, target.paths)
-        try:
-            if isinstance(live, ReconcilerError):
-                raise live
-            webhooks, plan = workflow.status(live, target.checked, only)
-        except ReconcilerError as problem:
-            statuses.append(result._replace(problem=problem))
-            continue
-        names.update(webhook.name for webhook in live.webhooks)
-        names.update(webhook.name for webhook in target.checked.desired.webhooks)
-        if plan is not None:
-            warnings += [note for note in plan.notes if note.severity is Severity.WARNING]
-        status = LiveStatus(
-            organization=live.organization,
-            webhooks=webhooks,
-            live_count=len(live.webhooks),
-            drift=None if plan is None else drift(webhooks, plan),
-            not_applied=0 if plan is None else not_applied(webhooks, plan),
-            plan=plan,
-        )
-        statuses.append(result._replace(name=live.organization.name, value=status))
-    if not any(result.problem for result in statuses):
-        warnings += require_matches(only, names, "declared or live webhook")
-    session.warn([*dict.fromkeys(warnings)])
-    return statuses
+    warnings: dict[Finding, None] = {}
+    for target, listing, result in zip(connected, listings, results, strict=True):
+        names |= names_of(target, listing)
+        if result.value is not None and result.value.plan is not None:
+            notes = result.value.plan.notes
+            warnings |= {note: None for note in notes if note.severity is Severity.WARNING}
+    if not any(result.problem for result in results):
+        warnings |= dict.fromkeys(require_matches(only, names, "declared or live webhook"))
+    session.warn(warnings)
+    return results
+
+
+def _compare(
+    target: workflow.Target, live: Live | ReconcilerError, only: tuple[str, ...]
+) -> OrganizationResult[LiveStatus]:
+    """Return the status of an organization, or why there is none."""
+    result = OrganizationResult[LiveStatus](target.source.name, target.paths)
+    if isinstance(live, ReconcilerError):
+        return result._replace(problem=live)
+    try:
+        webhooks, plan = workflow.status(live, target.checked, only)
+    except ReconcilerError as problem:
+        return result._replace(problem=problem)
+    assert plan is not None  # there are files
+    status = LiveStatus(
+        organization=live.organization,
+        webhooks=webhooks,
+        live_count=len(live.webhooks),
+        drift=drift(webhooks, plan),
+        not_applied=not_applied(webhooks, plan),
+        plan=plan,
+    )
+    return result._replace(name=live.organization.name, value=status)

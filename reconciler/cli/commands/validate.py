@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from reconciler import workflow
 from reconciler.cli.options import command
 from reconciler.cli.session import Session
@@ -32,31 +34,38 @@ def run(session: Session, format: str) -> int:
     # Organizations may have the same warnings.
     warnings = dict.fromkeys(warning for values in gathered for warning in values.warnings)
     findings = (*findings, *warnings)
-    if findings or format != "text":  # empty without findings
-        groups = organizations(inputs) if format == "json" else ()
-        view = session.view()._replace(
+    view = session.view()
+    if format == "json":
+        view = view._replace(
             organizations=tuple(
-                (group.organization and masked(group.organization), group.paths) for group in groups
+                (group.organization and masked(group.organization), group.paths)
+                for group in organizations(inputs)
             )
         )
-        shown = FINDINGS_RENDERERS[format]().render_findings(findings, view)
+    if findings or format != "text":  # text without findings is empty
         session.console.record_rules(findings)
-        session.show(shown, failed=not sources)
+        text = FINDINGS_RENDERERS[format]().render_findings(findings, view)
+        session.show(text, failed=not sources)
     if not sources:
         return ExitCode.INVALID
     if format == "text":
-        declared = [source.checked.desired for source in sources]
-        webhooks = sum(len(desired.webhooks) + len(desired.absent) for desired in declared)
-        files = [quote(file) for source in sources for file in source.checked.loaded.documents]
-        where = ", ".join(files)
-        if len(sources) > 1:
-            where = f"{_count(len(files), 'file')} of {_count(len(sources), 'organization')}"
-        session.show(f"Valid: {_count(webhooks, 'webhook')} in {where}.")
-        missing = {quote(str(ref)) for values in gathered for ref in values.missing_references}
+        session.show(_summary(sources))
+        missing = {quote(str(use)) for values in gathered for use in values.missing_references}
         if missing:
             need = "needed only to create a webhook or to change its configuration"
             session.show(f"Not set here, {need}: {', '.join(sorted(missing))}.")
     return ExitCode.OK
+
+
+def _summary(sources: Sequence[workflow.Source]) -> str:
+    """Return the number of webhooks, and where they are declared."""
+    declared = [source.checked.desired for source in sources]
+    webhooks = sum(len(desired.webhooks) + len(desired.absent) for desired in declared)
+    files = [quote(file) for source in sources for file in source.checked.loaded.documents]
+    where = ", ".join(files)
+    if len(sources) > 1:
+        where = f"{_count(len(files), 'file')} of {_count(len(sources), 'organization')}"
+    return f"Valid: {_count(webhooks, 'webhook')} in {where}."
 
 
 def _count(number: int, noun: str) -> str:

@@ -15,5 +15,5 @@ def run(session: Session) -> int:
         # count them
         webhooks count
     """
-    session.console.result(str(len(session.load().desired.webhooks)))
+    session.console.result(str(len(session.load_all()[0].checked.desired.webhooks)))
     return ExitCode.OK
