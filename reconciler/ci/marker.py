@@ -5,26 +5,30 @@ It identifies the subject of the text and the operations in it. A line that is n
 plan and apply consistent; it is not a security boundary: anyone who can edit comments can edit it.
 
 Most texts of a marker occur many times: a rotation in 60 organizations has the same 30 names in
-each of them. So rows contain the index of a text in one table.
+each of them. So rows contain the index of a text in one table, and equal operations are one row
+with the ids of their webhooks.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 from reconciler.planning.document import plain
 from reconciler.planning.plan import OperationDigest
 from reconciler.planning.resend import Resend
-from reconciler.planning.review import read_resend
+from reconciler.planning.review import operation_digest, read_resend
 
-COMMENT_CHARACTERS: Final = 60_000
+COMMENT_CHARACTERS: Final = 64_000
 """The maximum length of a comment or issue. GitHub allows 65,536 characters."""
 
 _FORMAT: Final = 4
+_ID_CHARACTERS: Final = 22  # 16 bytes in Base64, without padding
 _LINE: Final = re.compile(r"<!-- cloudtruth-webhooks (\{[^\r\n]*\}) -->")
 _EARLIER: Final = re.compile(r'<!-- cloudtruth-webhooks \{"v":[1-3],"kind":"plan"')
 
@@ -154,18 +158,70 @@ class _Texts(dict[str, int]):
 
     def subject(self, subject: Subject) -> int:
         """Return the index of an organization."""
-        return self[json.dumps(subject)]
+        fields = [self[subject.origin], *subject[1:]]
+        return self[json.dumps(fields, separators=(",", ":"))]
 
-    def operation(self, shown: ShownOperation) -> list[Any]:
-        """Return the row of an operation."""
-        digest = shown.digest
-        row: list[Any] = [self.subject(shown.subject), self[digest.name], digest.id, digest.digest]
-        return row if shown.resend is None else [*row, self[json.dumps(plain(shown.resend))]]
+    def operations(self, operations: Iterable[ShownOperation]) -> tuple[list[Any], ...]:
+        """Return a row for each group of equal operations."""
+        groups: dict[tuple[str, str, Resend | None, bool], list[ShownOperation]] = {}
+        for shown in operations:
+            digest = shown.digest
+            key = (digest.name, digest.content, shown.resend, digest.id is None)
+            groups.setdefault(key, []).append(shown)
+        rows: list[list[Any]] = []
+        for (name, content, resend, _), members in groups.items():
+            organizations = _packed_numbers([self.subject(shown.subject) for shown in members])
+            ids = [shown.digest.id for shown in members if shown.digest.id is not None]
+            row = [self[name], content, self[organizations], self[_packed_ids(ids)]]
+            if resend is not None:
+                row.append(self[json.dumps(plain(resend))])
+            rows.append(row)
+        return tuple(rows)
 
     def outcome(self, outcome: Outcome) -> list[Any]:
         """Return the row of an outcome."""
         flags = [outcome.complete, outcome.earlier_settled]
         return [self.subject(outcome.subject), self[outcome.text], *flags, outcome.settled]
+
+
+def _packed_numbers(numbers: Sequence[int]) -> str:
+    """Return numbers as a text in which a sequence is a range, as in `0-59,61`."""
+    ranges: list[list[int]] = []
+    for number in numbers:
+        if ranges and number == ranges[-1][-1] + 1:
+            ranges[-1] = [ranges[-1][0], number]
+        else:
+            ranges.append([number])
+    return ",".join("-".join(map(str, limits)) for limits in ranges)
+
+
+def _unpacked_numbers(text: str, end: int) -> list[int]:
+    """Return the numbers, all less than `end`. Raises ValueError."""
+    numbers: list[int] = []
+    for limits in text.split(","):
+        first, _, last = limits.partition("-")
+        if int(last or first) >= end:
+            raise ValueError("not an index")
+        numbers += range(int(first), int(last or first) + 1)
+    return numbers
+
+
+def _packed_ids(ids: Sequence[str]) -> str:
+    """Return ids as a text: of CloudTruth's UUIDs 22 characters each; empty without ids."""
+    try:
+        if all(str(UUID(id_)) == id_ for id_ in ids):
+            return "".join(b64encode(UUID(id_).bytes).decode()[:_ID_CHARACTERS] for id_ in ids)
+    except ValueError:  # of another server
+        pass
+    return json.dumps(ids)
+
+
+def _unpacked_ids(text: str) -> list[str]:
+    if text.startswith("["):
+        return list(map(str, json.loads(text)))
+    starts = range(0, len(text), _ID_CHARACTERS)
+    packed = [text[start : start + _ID_CHARACTERS] for start in starts]
+    return [str(UUID(bytes=b64decode(f"{characters}=="))) for characters in packed]
 
 
 def encode(marker: Marker) -> str:
@@ -176,8 +232,8 @@ def encode(marker: Marker) -> str:
     texts = _Texts()
     values = {
         **marker._asdict(),
-        "subjects": tuple(map(texts.subject, marker.subjects)),
-        "operations": tuple(map(texts.operation, marker.operations)),
+        "subjects": _packed_numbers(list(map(texts.subject, marker.subjects))) or (),
+        "operations": texts.operations(marker.operations),
         "outcomes": tuple(map(texts.outcome, marker.outcomes)),
     }
     defaults = Marker._field_defaults
@@ -211,15 +267,19 @@ def _read(content: dict[str, Any], texts: Sequence[str]) -> Marker:
     """Return the marker of decoded JSON. Raises any error of the functions that it calls."""
 
     def subject(index: int) -> Subject:
-        origin, id_, name, declared = map(str, json.loads(texts[index]))
-        return Subject(origin, id_, name, declared)
+        origin, *names = json.loads(texts[index])
+        return Subject(texts[origin], *map(str, names))
 
-    def operation(row: Sequence[Any]) -> ShownOperation:
-        organization, name, id_, digest, *resend = row
-        key = id_ and str(id_)
-        resent = read_resend(json.loads(texts[resend[0]])) if resend else None
-        found = OperationDigest(digest=str(digest), id=key, name=texts[name])
-        return ShownOperation(subject(organization), found, resent)
+    def operations(rows: Iterable[Sequence[Any]]) -> tuple[ShownOperation, ...]:
+        operations: list[ShownOperation] = []
+        for name, content, packed_organizations, packed_ids, *resends in rows:
+            resend = read_resend(json.loads(texts[resends[0]])) if resends else None
+            organizations = _unpacked_numbers(texts[packed_organizations], len(texts))
+            ids: list[str | None] = [*_unpacked_ids(texts[packed_ids])]
+            for index, id_ in zip(organizations, ids or [None] * len(organizations), strict=True):
+                digest = operation_digest(str(content), id_, texts[name])
+                operations.append(ShownOperation(subject(index), digest, resend))
+        return tuple(operations)
 
     def outcome(row: Sequence[Any]) -> Outcome:
         organization, text, complete, earlier, pairs = row
@@ -233,8 +293,8 @@ def _read(content: dict[str, Any], texts: Sequence[str]) -> Marker:
         "kind": MarkerKind,
         "part": int,
         "total": int,
-        "subjects": rows(subject),
-        "operations": rows(operation),
+        "subjects": lambda packed: tuple(map(subject, _unpacked_numbers(packed, len(texts)))),
+        "operations": operations,
         "outcomes": rows(outcome),
         "failing": rows(lambda row: (str(row[0]), str(row[1]))),
     }

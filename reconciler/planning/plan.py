@@ -351,12 +351,17 @@ def _shown_fields(
     return shown
 
 
-class OperationDigest(NamedTuple):
-    """The digest of a reviewed operation, with the webhook's id (None for a create) and name."""
+@dataclass(frozen=True, slots=True)
+class OperationDigest:
+    """The digest of a reviewed operation, with the webhook's id (None for a create) and name.
+
+    `content` is the digest without the id, the same for equal changes of many webhooks.
+    """
 
     digest: str
     id: str | None
     name: str
+    content: str = field(default="", compare=False)
 
 
 class SecretUse(NamedTuple):

@@ -57,16 +57,21 @@ def digests(operation: Operation, hosts: Mapping[SecretRef, str]) -> tuple[Opera
     contents: Iterable[Any]
     match operation:
         case Create(after=after):
-            contents = [["create", None, None, _content(after, hosts)]]
+            contents = [["create", _content(after, hosts)]]
         case Update():
             contents = _update(operation, hosts)
         case Delete(before=before, kept_id=kept_id, may_differ=may_differ):
             duplicate = [] if kept_id is None else [kept_id, may_differ]
-            contents = [["delete", id_, _content(before, hosts), None, *duplicate]]
+            contents = [["delete", _content(before, hosts), *duplicate]]
     return tuple(
-        OperationDigest(digest=_digest(content)[:_DIGEST_LENGTH], name=operation.name, id=id_)
+        operation_digest(_digest(content)[:_DIGEST_LENGTH], id_, operation.name)
         for content in contents
     )
+
+
+def operation_digest(content: str, id_: str | None, name: str) -> OperationDigest:
+    """Return the digest of an operation on a webhook, from that of its content without the id."""
+    return OperationDigest(_digest([id_, content])[:_DIGEST_LENGTH], id_, name, content)
 
 
 def _update(operation: Update, hosts: Mapping[SecretRef, str]) -> Iterator[Any]:
@@ -76,12 +81,12 @@ def _update(operation: Update, hosts: Mapping[SecretRef, str]) -> Iterator[Any]:
     are then gone.
     """
     before, after = operation.before, _content(operation.after, hosts)
-    webhook = [before.id, operation.name, operation.after.type]
+    webhook = [operation.name, operation.after.type]
     resent = [change for change in operation.fields if change.not_shown]
     differences, removed = _differences(operation)
     if differences:
         secret = [*_changed_secrets(differences), *([name, None] for name in removed)]
-        yield ["update", before.id, _content(before, hosts), after, secret]
+        yield ["update", _content(before, hosts), after, secret]
     elif removed and resent:
         yield ["remove", *webhook, removed]
     hidden = [str(change.path[-1]) for change in operation.fields if _replaces_unseen(change)]
@@ -129,7 +134,7 @@ def _changed_secrets(differences: Iterable[FieldChange]) -> Iterator[Any]:
 def _previous_hosts(operation: Update, change: FieldChange) -> Iterator[Any]:
     """Yield the content of the digest for the live host of a URL that is resent."""
     if isinstance(change, SecretChange) and change.not_shown and change.before:
-        yield ["host", operation.before.id, operation.name, change.path[-1], change.before]
+        yield ["host", operation.name, change.path[-1], change.before]
 
 
 def _reached_hosts(operation: Operation) -> set[str]:
@@ -143,8 +148,9 @@ def _reached_hosts(operation: Operation) -> set[str]:
             if not isinstance(change, SecretChange):
                 continue
             if change.destination == f"{operation.after.type} {change.before}":
-                contents = _previous_hosts(operation, change)
-                reached.update(_digest(content)[:_DIGEST_LENGTH] for content in contents)
+                for content in _previous_hosts(operation, change):
+                    shown = _digest(content)[:_DIGEST_LENGTH]
+                    reached.add(operation_digest(shown, operation.before.id, "").digest)
     return reached
 
 

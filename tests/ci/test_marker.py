@@ -16,8 +16,9 @@ from reconciler.ci.marker import (
     encode,
 )
 from reconciler.model import SecretRef
-from reconciler.planning.plan import OperationDigest, SecretCause
+from reconciler.planning.plan import SecretCause
 from reconciler.planning.resend import Resend
+from reconciler.planning.review import operation_digest
 from reconciler.source.schemes import SCHEMES
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -29,13 +30,14 @@ MARKER = Marker(
     digest=DIGEST,
     part=2,
     subjects=(ACME,),
-    operations=(ShownOperation(ACME, OperationDigest(digest=OPERATION, name="Audit", id="w-1")),),
+    operations=(ShownOperation(ACME, operation_digest(OPERATION, "w-1", "Audit")),),
     outcomes=(Outcome(ACME, complete=True),),
 )
 
 names = st.text(max_size=40)
 digests = st.from_regex(r"[0-9a-f]{32}", fullmatch=True)
-operations = st.builds(OperationDigest, digest=digests, name=names, id=st.none() | names)
+ids = st.none() | names | st.uuids().map(str)
+operations = st.builds(operation_digest, digests, ids, names)
 references = st.builds(
     SecretRef,
     scheme=st.sampled_from([*SCHEMES, "literal"]),
@@ -102,14 +104,14 @@ def test_other_text_is_not_a_marker(text: str) -> None:
         ('"v":4', '"v":5'),
         ('"operations":[[', '"operations":[1,['),
         ('"operations":[[', '"operations":{"a":[['),
-        ('"w-1"', "1"),
+        (r"\"w-1\"", "1"),
         ('"part":2', '"part":true'),
         ('"part":2', '"part":1e999'),
         ('"part":2', '"part":1'),
         ('"kind":"plan"', '"kind":"order"'),
         ("true,true", "true, true"),
         ("true,true", "false,1"),
-        ("[[0,1,", "[[0,9,"),
+        ('"operations":[[2', '"operations":[[9'),
         ('"file":"webhooks.yaml"', '"file":null'),
         ('"part":', '"run":'),
         ("<!-- cloudtruth", " <!-- cloudtruth"),
