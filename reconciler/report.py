@@ -14,7 +14,10 @@ NOT_REVIEWED: Final = "not-reviewed"
 """The code of an operation that was skipped because no review includes it."""
 
 WITHHELD: Final = "withheld"
-"""The code of an operation that the caller of the apply has withheld."""
+"""The code of an operation that needs a person to decide."""
+
+SUSPENDED: Final = "suspended"
+"""The code of an operation that is not repeated for some time."""
 
 NOT_CONVERGED: Final = "does-not-converge"
 """The code of an operation whose result is not what was sent."""

@@ -104,6 +104,12 @@ class RunPlan(NamedTuple):
                 return ExitCode.BLOCKED
         return ExitCode.OK
 
+    @property
+    def detailed_exit_code(self) -> ExitCode:
+        """Return the exit code of `--detailed-exitcode`."""
+        differs = any(plan.operations or plan.unapplied for plan in self.plans)
+        return ExitCode.CHANGES if differs and self.exit_code is ExitCode.OK else self.exit_code
+
 
 def run_digest(plans: Iterable[tuple[str, str, str]]) -> str:
     """Return the digest of plans, each with origin, organization and digest."""

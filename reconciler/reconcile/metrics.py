@@ -10,21 +10,21 @@ import threading
 from collections import Counter as Counts
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from socketserver import ThreadingMixIn
+from functools import partial
 from typing import Any, Final
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Summary, make_wsgi_app
+from prometheus_client.exposition import ThreadingWSGIServer
 
 from reconciler import __version__
 from reconciler.errors import ExitCode, OutputError
-from reconciler.planning.plan import Create, Delete, Operation, Plan, Update
-from reconciler.planning.run import OrganizationResult
+from reconciler.planning.plan import Plan
 from reconciler.ports import Clock
 from reconciler.reconcile.loop import Round
-from reconciler.report import Applied, Report, Skipped
+from reconciler.report import SUSPENDED, Applied, Report, Skipped
 
-_KINDS: Final = {Create: "create", Update: "update", Delete: "delete"}
+_KINDS: Final = ("create", "update", "delete")
 _HEALTHY_INTERVALS: Final = 3
 
 
@@ -32,32 +32,28 @@ class Metrics:
     """The metrics of a process; `every` is the interval of its rounds in seconds."""
 
     def __init__(self, clock: Clock, every: float) -> None:
-        self.registry = CollectorRegistry()
+        self.registry = registry = CollectorRegistry()
         self._clock, self._every = clock, every
-        self._began = clock.monotonic()
-        registry, by = self.registry, ["organization"]
-        self._drift = Gauge(
-            "webhooks_drift", "Operations that are left", [*by, "kind"], registry=registry
-        )
+        self.begin()
+        gauge = partial(Gauge, registry=registry)
+        by = ["organization"]
+        self._drift = gauge("webhooks_drift", "Operations that are left", ["organization", "kind"])
         self._writes = Counter(
-            "webhooks_writes", "Operations by result", [*by, "result"], registry=registry
+            "webhooks_writes", "Operations by result", ["organization", "result"], registry=registry
         )
         self._seconds = Summary("webhooks_round_seconds", "Length of rounds", registry=registry)
-        self._success = Gauge(
+        self._success = gauge(
             "webhooks_last_success_timestamp_seconds",
             "When the last round without a failure ended",
             by,
-            registry=registry,
         )
-        self._failing = Gauge(
-            "webhooks_failing_deliveries", "Webhooks that fail to deliver", by, registry=registry
-        )
-        self._suspended = Gauge("webhooks_suspended", "Suspended operations", by, registry=registry)
-        build = Gauge("webhooks_build_info", "The version", ["version"], registry=registry)
-        build.labels(__version__).set(1)
+        self._failing = gauge("webhooks_failing_deliveries", "Webhooks that fail to deliver", by)
+        self._suspended = gauge("webhooks_suspended", "Suspended operations", by)
+        gauge("webhooks_build_info", "The version", ["version"]).labels(__version__).set(1)
 
     def begin(self) -> None:
         """Record that a round begins."""
+        # A monotonic time: a jump of the wall clock must not look like a process that hangs.
         self._began = self._clock.monotonic()
 
     def is_healthy(self) -> bool:
@@ -67,35 +63,32 @@ class Metrics:
     def record(self, result: Round) -> None:
         """Record the result of a round."""
         self._seconds.observe(self._clock.monotonic() - self._began)
-        run = result.report or result.plan
-        for organization in run.organizations if run is not None else ():
-            self._record(organization, result)
+        for organization in result.organizations:
+            # Without a value its drift is not known: the series keep what was last seen.
+            if organization.value is not None:
+                self._record(organization.name, organization.value)
 
-    def _record(self, organization: OrganizationResult[Any], result: Round) -> None:
-        value, name = organization.value, organization.name
-        if value is None:
-            return
-        plan: Plan = value.plan if isinstance(value, Report) else value
-        left: list[Operation] = [*plan.operations]
-        is_success = not plan.blocked
+    def _record(self, name: str, value: Plan | Report) -> None:
+        suspended = 0
         if isinstance(value, Report):
-            is_success = value.exit_code is ExitCode.OK
-            outcomes = value.outcomes
-            left = [each.operation for each in outcomes if not isinstance(each, Applied)]
-            for outcome in outcomes:
-                if not isinstance(outcome, Skipped):
+            plan, is_success, left = value.plan, value.exit_code is ExitCode.OK, []
+            for outcome in value.outcomes:
+                if isinstance(outcome, Skipped):
+                    suspended += outcome.code == SUSPENDED
+                else:
                     self._writes.labels(name, type(outcome).__name__.lower()).inc()
-        counts = Counts(_KINDS[type(operation)] for operation in left)
-        for kind in _KINDS.values():
+                if not isinstance(outcome, Applied):
+                    left.append(outcome.operation)
+        else:
+            plan, is_success, left = value, not value.blocked, list(value.operations)
+        counts = Counts(type(operation).__name__.lower() for operation in left)
+        # Zeros, too: a series that only appears with a problem cannot be compared with earlier.
+        for kind in _KINDS:
             self._drift.labels(name, kind).set(counts[kind])
         self._failing.labels(name).set(len(plan.failing))
-        self._suspended.labels(name).set(result.suspended.get(plan.organization.id, 0))
+        self._suspended.labels(name).set(suspended)
         if is_success:
             self._success.labels(name).set(self._clock.now().timestamp())
-
-
-class _Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
 
 
 class _Silent(WSGIRequestHandler):
@@ -111,29 +104,24 @@ def serve(metrics: Metrics, host: str, port: int) -> Iterator[int]:
 
     Raises OutputError for an address that cannot be used.
     """
-    app = make_wsgi_app(metrics.registry)
+    app: Callable[..., Iterable[bytes]] = make_wsgi_app(metrics.registry)
 
-    def respond(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-        if environ["PATH_INFO"] == "/metrics":
-            answer: Iterable[bytes] = app(environ, start)
-            return answer
-        status, text = "404 Not Found", b"see /metrics and /healthz\n"
-        if environ["PATH_INFO"] == "/healthz":
-            status, text = "200 OK", b"ok\n"
-            if not metrics.is_healthy():
-                status, text = "503 Service Unavailable", b"no round began within 3 intervals\n"
+    def respond(environ: Any, start: Any) -> Iterable[bytes]:
+        if environ["PATH_INFO"] != "/healthz":
+            return app(environ, start)
+        status, text = "200 OK", b"ok\n"
+        if not metrics.is_healthy():
+            status, text = "503 Service Unavailable", b"no round began within 3 intervals\n"
         start(status, [("Content-Type", "text/plain"), ("Content-Length", str(len(text)))])
         return [text]
 
     try:
-        server = make_server(host, port, respond, server_class=_Server, handler_class=_Silent)
-    except (OSError, OverflowError) as cause:
-        raise OutputError(
-            f"cannot listen on {host}:{port}: {getattr(cause, 'strerror', None) or 'bad port'}",
-            hint="choose another --metrics-address",
-        ) from None
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
+        server = make_server(host, port, respond, ThreadingWSGIServer, _Silent)
+    except (OSError, UnicodeError) as cause:  # UnicodeError: a host that no name may have
+        reason = getattr(cause, "strerror", "not a host")
+        hint = "choose another --metrics-address"
+        raise OutputError(f"cannot listen on {host}:{port}: {reason}", hint=hint) from None
+    threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield server.server_port
     finally:

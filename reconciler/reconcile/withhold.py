@@ -6,12 +6,13 @@ write for ever, nor create a second webhook that sends every message twice.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Mapping
 from typing import Final, NamedTuple
 
 from reconciler.kinds import FIELDS, KINDS
 from reconciler.model import (
     Desired,
+    Live,
     LiveWebhook,
     Secret,
     SecretRef,
@@ -29,16 +30,18 @@ from reconciler.planning.plan import (
     destination,
 )
 from reconciler.planning.readback import hides_destination
+from reconciler.reconcile.bases import Base
 from reconciler.render.quote import quote
-from reconciler.report import NOT_CONVERGED, Failed, Report, Skipped
-from reconciler.workflow.run import Planned
+from reconciler.report import NOT_CONVERGED, SUSPENDED, WITHHELD, Failed, Report, Skipped
+from reconciler.workflow.inputs import Gathered
 
 _HOUR: Final = 3600.0
 _MAX_WRITES: Final = 3
 """The maximum number of writes of one declaration of a webhook within an hour."""
 
-Key = tuple[str, Hashable]
-"""The id of an organization, and a declaration or the name of a deleted webhook."""
+
+_Reasons = dict[int, tuple[str, str]]
+"""Code and reason of the operations of a plan that are not written, by index."""
 
 
 class _History(NamedTuple):
@@ -53,16 +56,16 @@ class Suspensions:
     """The webhooks that this process does not write for an hour. Times are monotonic seconds."""
 
     def __init__(self) -> None:
-        self._histories: dict[Key, _History] = {}
+        self._histories: dict[Hashable, _History] = {}
 
-    def reasons(self, plan: Plan, now: float) -> dict[int, str]:
+    def reasons(self, plan: Plan, now: float) -> _Reasons:
         """Return why operations are suspended, by index."""
-        reasons: dict[int, str] = {}
+        reasons: _Reasons = {}
         for index, operation in enumerate(plan.operations):
-            history = self._histories.get(_key(plan.organization.id, operation), _History())
+            history = self._histories.get(_key(plan, operation), _History())
             if now < history.until:
                 minutes = max(1, round((history.until - now) / 60))
-                reasons[index] = f"suspended for {minutes} min: {history.reason}"
+                reasons[index] = SUSPENDED, f"suspended for {minutes} min: {history.reason}"
         return reasons
 
     def record(self, report: Report, now: float) -> None:
@@ -70,111 +73,111 @@ class Suspensions:
         for outcome in report.outcomes:
             if isinstance(outcome, Skipped):
                 continue
-            key = _key(report.plan.organization.id, outcome.operation)
-            writes = (*self._histories.get(key, _History()).writes, now)
-            writes = tuple(time for time in writes if now - time < _HOUR)
-            history = _History(writes)
+            key = _key(report.plan, outcome.operation)
+            before = self._histories.get(key, _History()).writes
+            writes = (*(time for time in before if now - time < _HOUR), now)
+            until, reason = 0.0, ""
             if isinstance(outcome, Failed) and outcome.code == NOT_CONVERGED:
-                reason = "CloudTruth stored other values than were sent"
-                history = _History(writes, now + _HOUR, reason)
+                until, reason = now + _HOUR, "CloudTruth stored other values than were sent"
             elif len(writes) >= _MAX_WRITES:
                 reason = f"written {_MAX_WRITES} times within an hour, and different again"
-                history = _History(writes, now + _HOUR, reason)
-            self._histories[key] = history
-        self._forget(now)
+                until = now + _HOUR
+            self._histories[key] = _History(writes, until, reason)
+        # Histories without effect go, so that memory does not grow with each declaration.
+        self._histories = {
+            key: history
+            for key, history in self._histories.items()
+            if now < max(history.until, history.writes[-1] + _HOUR)
+        }
 
-    def _forget(self, now: float) -> None:
-        """Remove what has no effect any more, so that memory does not grow."""
-        for key, history in list(self._histories.items()):
-            if now >= history.until and now - history.writes[-1] >= _HOUR:
-                del self._histories[key]
 
-
-def _key(organization: str, operation: Operation) -> Key:
+def _key(plan: Plan, operation: Operation) -> Hashable:
     """Return what identifies a write: the declaration, or the name that is deleted.
 
     A webhook that a script creates again has another id each time, so deletes count by name.
     """
+    organization = plan.organization.id
     if isinstance(operation, Delete):
         return organization, operation.name
     webhook = operation.after
-    fields = tuple(sorted((name, str(value)) for name, value in webhook.configuration.items()))
-    return organization, (webhook.name, webhook.id, webhook.type, webhook.event_types, fields)
+    fields = frozenset(webhook.configuration.items())
+    return organization, webhook.name, webhook.id, webhook.type, webhook.event_types, fields
 
 
-def withheld_creates(planned: Planned, before: Desired | None) -> dict[int, str]:
-    """Return why creates are withheld, by index, with the deletes that belong to them.
+def withheld(
+    plan: Plan, live: Live, gathered: Gathered, *, base: Base | None, suspended: _Reasons
+) -> _Reasons:
+    """Return why operations are withheld or suspended, by index.
 
     A create is withheld if an undeclared live webhook has its type and destination: it is probably
-    the same webhook under another name. A name that the configuration `before` declared was removed
-    by a commit, and is deleted as planned.
+    the same webhook under another name. A name that `base` declared was removed by a commit, and is
+    deleted as planned.
     """
-    plan, live, gathered = planned.plan, planned.live, planned.gathered
-    assert plan is not None
-    assert live is not None
-    assert gathered is not None
-    desired, reasons = gathered.checked.desired, dict[int, str]()
-    removed = {webhook.name for webhook in before.webhooks} if before is not None else set()
+    reasons: _Reasons = {}
+    claimed = _claimed_ids(plan)
+    declared = _declared_names(gathered.checked.desired, base)
     undeclared = [
         webhook
         for webhook in live.webhooks
-        if webhook.id not in _claimed(plan) and webhook.name not in _declared(desired) | removed
+        if webhook.id not in claimed and webhook.name not in declared
     ]
     for index, operation in enumerate(plan.operations):
         if not isinstance(operation, Create):
             continue
         for webhook in undeclared:
-            if _same_destination(operation.after, webhook, gathered.secrets):
-                name = quote(webhook.name)
-                reasons[index] = (
-                    f"{name} is not declared and has the same type and destination; if a script "
-                    f"renamed it, name it {quote(operation.name)} again, else declare it"
-                )
-                reasons |= _deletes_of(plan, webhook)
-    return reasons
+            if not _has_same_destination(operation.after, webhook, gathered.secrets):
+                continue
+            reasons[index] = (
+                WITHHELD,
+                f"{quote(webhook.name)} is not declared and has the same type and destination; if "
+                f"a script renamed it, name it {quote(operation.name)} again, else declare it",
+            )
+            # Without the create, its delete would leave no webhook that sends there.
+            for other, delete in enumerate(plan.operations):
+                if isinstance(delete, Delete) and delete.before.id == webhook.id:
+                    reasons[other] = WITHHELD, "it may be a declared webhook that a script renamed"
+    return _with_dependents(plan, reasons | suspended)
 
 
-def with_dependents(plan: Plan, reasons: Mapping[int, str]) -> dict[int, str]:
-    """Return the reasons with those of the operations that must wait for withheld ones.
+def _with_dependents(plan: Plan, reasons: _Reasons) -> _Reasons:
+    """Return the reasons with those of the operations that must wait for others.
 
     A webhook whose duplicate is not deleted is not updated: otherwise both would differ, and no
     later run could choose one of them.
     """
+    operations = list(enumerate(plan.operations))
     waiting = {
         operation.kept_id
-        for index, operation in enumerate(plan.operations)
-        if index in reasons and isinstance(operation, Delete) and operation.kept_id is not None
+        for index, operation in operations
+        if isinstance(operation, Delete) and index in reasons
     }
-    result = dict(reasons)
-    for index, operation in enumerate(plan.operations):
-        if isinstance(operation, Update) and operation.before.id in waiting:
-            result.setdefault(index, "its duplicate is not deleted")
-    return result
+    dependents = {
+        index: (WITHHELD, "its duplicate is not deleted")
+        for index, operation in operations
+        if isinstance(operation, Update) and operation.before.id in waiting
+    }
+    return dependents | reasons
 
 
-def _deletes_of(plan: Plan, webhook: LiveWebhook) -> Iterator[tuple[int, str]]:
-    """Yield the delete of the webhook because of which a create is withheld."""
-    for index, operation in enumerate(plan.operations):
-        if isinstance(operation, Delete) and operation.before.id == webhook.id:
-            yield index, "it may be a declared webhook that a script renamed"
-
-
-def _claimed(plan: Plan) -> set[str]:
+def _claimed_ids(plan: Plan) -> set[str]:
     """Return the ids of the live webhooks that belong to a declaration."""
-    claimed = {*plan.matched, *(update.before.id for update in plan.updates)}
-    return claimed | {
-        delete.before.id for delete in plan.deletes if delete.reason is not Reason.NOT_DECLARED
-    }
+    ids = {*plan.matched, *(update.before.id for update in plan.updates)}
+    # A delete for another reason is that of a duplicate, or of a webhook that must not exist.
+    deletes = (delete for delete in plan.deletes if delete.reason is not Reason.NOT_DECLARED)
+    return ids.union(delete.before.id for delete in deletes)
 
 
-def _declared(desired: Desired) -> set[str]:
-    """Return the names that files declare, also for webhooks that must not exist."""
-    declared = {webhook.name for webhook in desired.webhooks}
-    declared.update(webhook.name for webhook in desired.absent)
-    return declared.union(*(webhook.previously for webhook in desired.webhooks))
+def _declared_names(desired: Desired, base: Base | None) -> set[str]:
+    """Return all names in files, and those that `base` declared."""
+    names = {webhook.name for webhook in desired.webhooks}
+    names.update(absent.name for absent in desired.absent)
+    names.update(*(webhook.previously for webhook in desired.webhooks))
+    if base is not None:
+        names.update(webhook.name for webhook in base.desired.webhooks)
+    return names
 
 
-def _same_destination(
+def _has_same_destination(
     webhook: Webhook, live: LiveWebhook, secrets: Mapping[SecretRef, Secret]
 ) -> bool:
     """Return whether both send to one place, so far as the server shows it.
@@ -187,8 +190,8 @@ def _same_destination(
     if shown != destination(webhook, secrets):
         return False
     field = FIELDS[webhook.type][KINDS[webhook.type].destination_field]
-    wanted = declared_secret(webhook.configuration[field.name], secrets)
-    if not field.secret or wanted is None or hides_destination(live):
+    declared = declared_secret(webhook.configuration[field.name], secrets)
+    if not field.secret or declared is None or hides_destination(live):
         return True
     assert not isinstance(live.configuration, Unknown)
-    return wanted == live.configuration.get(field.name)
+    return declared == live.configuration.get(field.name)

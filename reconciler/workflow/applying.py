@@ -33,7 +33,6 @@ from reconciler.render.quote import prose
 from reconciler.render.rows import one_line
 from reconciler.report import (
     NOT_REVIEWED,
-    WITHHELD,
     Failed,
     Outcome,
     Report,
@@ -46,8 +45,9 @@ from reconciler.workflow.connection import Connection
 from reconciler.workflow.inputs import Checked, Gathered, OrganizationFiles, Source, located
 from reconciler.workflow.run import Planned, Target, plan_all
 
-Withhold: TypeAlias = Callable[[Planned], Mapping[int, str]]
-"""Returns the operations of a plan that must not be applied: the reasons, by index."""
+_Reasons: TypeAlias = Mapping[int, tuple[str, str]]
+Withhold: TypeAlias = Callable[[Plan, Live, Gathered], _Reasons]
+"""Returns the operations of a plan that must not be applied: code and reason, by index."""
 
 
 class _Ready(NamedTuple):
@@ -120,7 +120,7 @@ def apply_all(
     expect_digest: str | None = None,
     values: bool = False,
     keep_going: bool = False,
-    withhold: Withhold = lambda planned: {},
+    withhold: Withhold = lambda plan, live, gathered: {},
 ) -> RunReport:
     """Apply all targets one after another, if `confirm` returns true for what will be applied.
 
@@ -202,9 +202,9 @@ def _prepare(planned: Planned, withhold: Withhold, *, approve: bool, values: boo
         command = _plan_command(target)
         made, excluded = _reviewed(complete, review, command, values=values, repeats=repeats)
         skipped = {index: (NOT_REVIEWED, reason) for index, reason in excluded.items()}
-    withheld = withhold(planned)
+    withheld = withhold(complete, live, gathered)
     if withheld:
-        skipped |= {index: (WITHHELD, reason) for index, reason in withheld.items()}
+        skipped |= withheld
         applied = [index for index in range(len(complete.operations)) if index not in skipped]
         made = complete.select(applied)._replace(notes=made.notes)
     return _Ready(target, connection, gathered, live, complete, made, skipped, approve)

@@ -116,15 +116,15 @@ def run_rounds(site: Site, count: int) -> bool:
     while done < count:
         line = process.stdout.readline()
         assert line, f"ended with {process.wait()}"
-        if "no changes" not in line and not line.endswith("applied\n"):
+        if "unchanged" not in line and not line.endswith("applied\n"):
             continue
-        done += line.endswith(("no changes\n", "Acme: applied\n"))
-        if done % 100 == 50 and "no changes" in line:
+        done += line.endswith(("unchanged\n", "Acme: applied\n"))
+        if done % 100 == 50 and "unchanged" in line:
             site.emulator.configure(f"w-{done // 100 % _WEBHOOKS}", channel=f"#by-script-{done}")
-        if done % 1000 == 500 and "no changes" in line:
+        if done % 1000 == 500 and "unchanged" in line:
             site.numbers[done // 1000 % _WEBHOOKS] = done
             site.commit()
-        if done % (count // 20) == 0 and "no changes" in line:
+        if done % (count // 20) == 0 and "unchanged" in line:
             used.append(usage(process.pid))
             print(done, *used[-1], f"{time.monotonic() - began:.0f} s", flush=True)
     process.send_signal(signal.SIGTERM)
@@ -184,7 +184,7 @@ def run_faults(site: Site, minutes: float) -> bool:
         process.terminate()
         log.write(process.communicate(timeout=30)[0])
         log.seek(0)
-        rounds = sum("no changes" in line or "left to" in line for line in log)
+        rounds = sum("unchanged" in line or "incomplete" in line for line in log)
     print(f"{killed} kills, {rounds} rounds, scrapes {dict(scrapes)}, exit {process.returncode}")
     print(f"duplicates {site.duplicates}, converged {site.is_converged()}")
     return not site.duplicates and site.is_converged() and scrapes["invalid"] == 0

@@ -63,15 +63,13 @@ class Attempt(NamedTuple):
 
     @property
     def report(self) -> Report | None:
-        if self.result.report is None:
-            return None
-        return self.result.report.organizations[0].value
+        values = [organization.value for organization in self.result.organizations]
+        return values[0] if values and isinstance(values[0], Report) else None
 
     def problems(self) -> list[str]:
         """Return what failed or is left."""
         if self.report is None:
-            organizations = self.result.report.organizations if self.result.report else ()
-            errors = (self.result.problem, *(each.problem for each in organizations))
+            errors = (self.result.problem, *(each.problem for each in self.result.organizations))
             return [str(error) for error in errors if error is not None]
         outcomes = self.report.outcomes
         return [f"{type(each).__name__} {each.operation.name} {each}"[:200] for each in outcomes]
@@ -176,7 +174,9 @@ class History:
             left = (DAYS - QUIET) * DAY - self.world.scheduler.now
             duration = self.draw.uniform(0.5, 4) * DAY
             if left <= 0 or (left < duration and self.draw.random() < 0.5):
-                return  # the processes run until the end
+                for process in running:  # they run until the end
+                    process.kill_at = None
+                return
             self.world.scheduler.sleep(min(left, duration))
             for process in running:
                 process.state.killed = True
@@ -336,7 +336,7 @@ def check_month(seed: int) -> list[str]:
 def _check_process(history: History, process: Process) -> Iterator[str]:
     tried = attempts(process)
     for attempt in tried:
-        if not process.apply and attempt.result.report is not None:
+        if not process.apply and attempt.report is not None:
             yield "applied without --apply"
         is_idle = attempt.report is not None and attempt.report.outcomes == ()
         if is_idle and attempt.requests != 2 and not _between(history.outages.taken, attempt):

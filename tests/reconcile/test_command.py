@@ -214,7 +214,7 @@ ALL = (ALPHA, BETA, GAMMA)
         ("HEAD", lambda site: git(site.folder, "rm", "-q", "webhooks.yaml") or commit(site.folder),
          _commit(*ALL), "there is no file webhooks.yaml in commit"),
         ("HEAD", _set_aside, _restore, "git finds no commit HEAD"),
-        ("HEAD", _half_deleted, _commit(*ALL), "Acme: no changes"),
+        ("HEAD", _half_deleted, _commit(*ALL), "Acme: unchanged"),
     ],
     ids=["not-fetched", "invalid", "no-organization", "no-file", "removed", "half-deleted"],
 )  # fmt: skip
@@ -226,7 +226,7 @@ def test_a_bad_commit_or_clone_is_reported_until_it_is_good(
     done = rounds(
         site, bad, lambda site: names.append(site.names()), good, lambda site: None, rev=rev
     )
-    expect(done, 143, text, "Acme: applied", "Acme: no changes")
+    expect(done, 143, text, "Acme: applied", "Acme: unchanged")
     before = [] if rev != "HEAD" else ["alpha", "beta"]
     assert names == [before]
     is_new = good not in (_branch, _restore)
@@ -274,7 +274,7 @@ def test_a_clone_whose_refs_cannot_be_written(site: Site) -> None:
     """Everything is applied, and one line names what a restart does not know."""
     (site.folder / ".git" / "refs" / "webhooks").write_text("in the way")
     done = rounds(site, _commit(*ALL), lambda site: None)
-    expect(done, 143, "Acme: applied", "Acme: no changes")
+    expect(done, 143, "Acme: applied", "Acme: unchanged")
     assert done.out.count("the clone cannot be written") == 1
 
 
@@ -335,6 +335,6 @@ def test_ten_kills_leave_no_duplicate(site: Site) -> None:
             process.kill()
             site.hold.release()
     with site.start() as process:
-        until(process, "no changes")
+        until(process, "unchanged")
         process.terminate()
     assert site.names() == sorted(f"w-{n}" for n in range(12))

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from reconciler.errors import ConfigurationError
+from reconciler.planning.run import RunPlan
 from reconciler.reconcile.loop import Round
-from reconciler.report import Skipped
+from reconciler.report import RunReport, Skipped
 from tests.emulated import faults
 from tests.emulated.faults import Script
 from tests.emulated.variant import ReadBack, Variant
@@ -28,8 +29,8 @@ def world() -> World:
 
 def outcomes(result: Round) -> dict[str, str]:
     """Return, by name, what an apply did, with the reason of what it skipped."""
-    assert result.report is not None, result.problem
-    (organization,) = result.report.organizations
+    assert isinstance(result.run, RunReport), result.problem
+    (organization,) = result.organizations
     if organization.problem is not None:
         return {"problem": organization.problem.message}
     assert organization.value is not None
@@ -66,8 +67,8 @@ def test_without_apply_nothing_is_written(world: World) -> None:
     """A report has the difference of each round."""
     process = reconciled(world, apply=False)
     (result,) = process.next_rounds(1)
-    assert result.plan is not None
-    assert [plan.totals.create for plan in (result.plan,)] == [2]
+    assert isinstance(result.run, RunPlan)
+    assert result.run.totals.create == 2
     assert world.writes == []
 
 
@@ -148,6 +149,20 @@ def test_a_rotation_is_sent_once(world: World) -> None:
     assert outcomes(restarted.next_rounds(1)[0])["alpha"] == "applied", "from the ref"
 
 
+def test_a_first_round_that_fails_in_part_writes_the_ref_later(world: World) -> None:
+    """A restarted process has the base of a commit that took two rounds."""
+    world.emulator.behavior = Variant(read_back=ReadBack.MASK)
+    world.repository.commit(configuration(version(1), B))
+    script = world.emulator.faults
+    assert isinstance(script, Script)
+    script.add(faults.status(400), method="POST", name="beta")
+    process = reconciled(world)
+    assert outcomes(process.rounds[0][1]) == {"alpha": "applied", "beta": "failed"}
+    assert outcomes(process.next_rounds(1)[0]) == {"beta": "applied"}
+    world.repository.commit(configuration(version(2), B))
+    assert outcomes(reconciled(world).rounds[0][1]) == {"alpha": "applied"}
+
+
 def test_without_a_ref_nothing_is_resent_and_this_is_said(world: World) -> None:
     """A clone that cannot be written has no ref after a restart."""
     world.repository.read_only = True
@@ -214,7 +229,7 @@ def test_an_outage_backs_off_up_to_an_hour(world: World) -> None:
 
 
 def outcomes_or_none(result: Round) -> dict[str, str] | None:
-    return None if result.report is None else outcomes(result)
+    return outcomes(result) if isinstance(result.run, RunReport) else None
 
 
 def test_a_revoked_key_writes_nothing_and_is_reported_each_time(world: World) -> None:
@@ -326,10 +341,10 @@ FILE = "webhooks.yaml"
 
 def applied(result: Round) -> dict[str, set[str]]:
     """Return the names that were written, for each organization without an error."""
-    assert result.report is not None, result.problem
+    assert isinstance(result.run, RunReport), result.problem
     return {
         organization.name: {outcome.operation.name for outcome in organization.value.outcomes}
-        for organization in result.report.organizations
+        for organization in result.organizations
         if organization.value is not None and organization.problem is None
     }
 

@@ -174,8 +174,7 @@ def run(
     session.show(
         RENDERERS[format]().render_run(run, view), failed=not is_ready, to_stderr=out == "-"
     )
-    differs = any(plan.operations or plan.unapplied for plan in run.plans)
-    return ExitCode.CHANGES if detailed_exitcode and is_ready and differs else run.exit_code
+    return run.detailed_exit_code if detailed_exitcode else run.exit_code
 
 
 def record_findings(session: Session, run: workflow.RunPlan) -> None:

@@ -5,33 +5,29 @@ from __future__ import annotations
 import gc
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from reconciler import workflow
 from reconciler.cli.connection import connected_all, show_problems
 from reconciler.cli.options import Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import ConfigurationError, ExitCode, UsageError
+from reconciler.planning.plan import Plan
 from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.reconcile.loop import Round, Settings, rounds
 from reconciler.render import RENDERERS
 from reconciler.render.combined import problems
 from reconciler.render.quote import prose, quote
 from reconciler.render.rows import one_line
-from reconciler.report import Applied, Outcome, Report, RunReport, Unconfirmed
+from reconciler.render.words import summary
+from reconciler.report import Applied, Report, state_of
 from reconciler.source.history import commit_at, git_in
 
-if TYPE_CHECKING:
-    from reconciler.ports import Clock
-    from reconciler.reconcile.metrics import Metrics
-
 _DURATION: Final = re.compile(r"(\d{1,6})([smh])")
+_ADDRESS: Final = re.compile(r"(?:([^:]+):)?([0-9]{1,5})")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600}
-_SHORTEST: Final = 10.0
-"""The minimum interval in seconds."""
 
 
 @command(
@@ -76,18 +72,11 @@ def run(
     """
     interval = None if every is None else _interval(every)
     if apply and interval is None:
-        hint = "add --every 5m, or use `webhooks apply`"
-        raise UsageError("--apply needs --every", hint=hint)
+        raise UsageError("--apply needs --every", hint="add --every 5m, or use `webhooks apply`")
     directory = session.process.directory / repository
-
-    def connected(
-        targets: Sequence[workflow.Target],
-    ) -> AbstractContextManager[tuple[workflow.Target, ...]]:
-        return connected_all(session, targets)
-
     settings = Settings(
         read=lambda: _inputs_at(session, directory, rev),
-        connected=connected,
+        connected=lambda targets: connected_all(session, targets),
         clock=session.process.time(),
         every=interval,
         apply=apply,
@@ -98,11 +87,18 @@ def run(
     if metrics_address is None:
         return _repeat(session, settings, lambda result: None)
     host, port = _address(metrics_address)
-    metrics, serve = _metrics(settings.clock, interval)
+    try:
+        from reconciler.reconcile.metrics import Metrics, serve  # an extra
+    except ModuleNotFoundError:
+        raise UsageError(
+            "--metrics-address needs prometheus_client",
+            hint="install prometheus_client, as with `.[metrics]`",
+        ) from None
+    metrics = Metrics(settings.clock, interval)
 
     def read() -> workflow.Inputs:
         metrics.begin()
-        return _inputs_at(session, directory, rev)
+        return settings.read()
 
     with serve(metrics, host, port):
         return _repeat(session, settings._replace(read=read), metrics.record)
@@ -121,32 +117,22 @@ def _repeat(session: Session, settings: Settings, record: Callable[[Round], None
     return ExitCode.OK
 
 
-def _metrics(clock: Clock, every: float) -> tuple[Metrics, Callable[..., Any]]:
-    """Return the metrics and their server. Raises UsageError without the extra `metrics`."""
-    try:
-        from reconciler.reconcile.metrics import Metrics, serve  # an extra
-    except ModuleNotFoundError:
-        hint = "install prometheus_client, as with `.[metrics]`"
-        raise UsageError("--metrics-address needs prometheus_client", hint=hint) from None
-    return Metrics(clock, every), serve
-
-
 def _address(text: str) -> tuple[str, int]:
     """Return host and port; this machine without a host. Raises UsageError."""
-    host, _, port = text.rpartition(":")
-    if not (port.isascii() and port.isdecimal() and int(port) < 65536):
+    match = _ADDRESS.fullmatch(text)
+    if match is None or int(match[2]) > 65535:
         raise UsageError(
             f"--metrics-address takes PORT or HOST:PORT, not {quote(text)}",
             hint="for example 9464, or 0.0.0.0:9464 for all addresses",
         )
-    return host.strip("[]") or "127.0.0.1", int(port)
+    return match[1] or "127.0.0.1", int(match[2])
 
 
 def _interval(text: str) -> float:
     """Return an interval in seconds. Raises UsageError."""
     match = _DURATION.fullmatch(text)
-    seconds = 0.0 if match is None else float(int(match[1]) * _SECONDS[match[2]])
-    if seconds < _SHORTEST:
+    seconds = 0 if match is None else int(match[1]) * _SECONDS[match[2]]
+    if seconds < 10:
         raise UsageError(
             f"--every takes a time of at least 10s, not {quote(text)}",
             hint="write a number and s, m or h, for example --every 5m",
@@ -172,14 +158,11 @@ def _show_once(session: Session, result: Round) -> int:
     """Print the plan as `webhooks plan` does, and return the exit code."""
     if result.problem is not None:
         raise result.problem
-    plan = result.plan or RunPlan(())
-    show_problems(session, plan.organizations)
-    shown = RENDERERS["text"]().render_run(plan, session.view()._replace(apply_options=None))
-    session.show(shown, failed=plan.exit_code is not ExitCode.OK)
-    differs = any(each.operations or each.unapplied for each in plan.plans)
-    if plan.exit_code is ExitCode.OK and differs:
-        return ExitCode.CHANGES
-    return plan.exit_code
+    assert isinstance(result.run, RunPlan)
+    show_problems(session, result.organizations)
+    shown = RENDERERS["text"]().render_run(result.run, session.view()._replace(apply_options=None))
+    session.show(shown, failed=result.run.exit_code is not ExitCode.OK)
+    return result.run.detailed_exit_code
 
 
 def _show(session: Session, result: Round) -> None:
@@ -187,18 +170,11 @@ def _show(session: Session, result: Round) -> None:
     console = session.console
     if result.problem is not None:
         console.error(result.problem)
-    organizations = _organizations(result)
-    if any(organization.problem is not None for organization in organizations):
-        for problem in problems(organizations):
-            console.error(problem)
+    for problem in problems(result.organizations):
+        console.error(problem)
     now = session.process.time().now().strftime("%Y-%m-%dT%H:%M:%SZ")
     for line in _lines(result):
         console.result(f"{now} {result.commit or '-'} {line}")
-
-
-def _organizations(result: Round) -> Sequence[OrganizationResult[Any]]:
-    run: RunPlan | RunReport | None = result.report or result.plan
-    return () if run is None else run.organizations
 
 
 def _lines(result: Round) -> Iterator[str]:
@@ -207,34 +183,26 @@ def _lines(result: Round) -> Iterator[str]:
         yield "nothing was written: see the error"
     for name, seconds in result.waiting.items():
         yield f"{quote(name)}: failed before, tried again in {seconds:.0f} s"
-    for organization in _organizations(result):
-        name, value = quote(organization.name), organization.value
-        if value is None:
-            yield f"{name}: failed: {prose(str(organization.problem or 'not started'))}"
-        elif isinstance(value, Report):
-            yield from (f"{name}: {_outcome(outcome)}" for outcome in value.outcomes)
-            yield f"{name}: {_state(value)}"
-        else:
-            yield from (f"{name}: would {one_line(each)}" for each in value.operations)
-            changes = len(value.operations)
-            state = f"{changes} to change" if changes else "no changes"
-            yield f"{name}: {'blocked by a guard, ' if value.blocked else ''}{state}"
+    for organization in result.organizations:
+        for line in _organization_lines(organization):
+            yield f"{quote(organization.name)}: {line}"
 
 
-def _outcome(outcome: Outcome) -> str:
-    operation = one_line(outcome.operation)
-    match outcome:
-        case Applied():
-            return f"{operation}: applied"
-        case Unconfirmed():
-            return f"{operation}: unconfirmed: {prose(outcome.message)}"
+def _organization_lines(organization: OrganizationResult[Any]) -> Iterator[str]:
+    """Yield a line for each operation, and the state of the organization."""
+    match organization.value:
+        case Report() as report:
+            for outcome in report.outcomes:
+                text = f"{one_line(outcome.operation)}: {type(outcome).__name__.lower()}"
+                if not isinstance(outcome, Applied):
+                    text += f": {prose(outcome.message)}"
+                yield text
+            state = state_of(organization)
+            yield f"{state}: {prose(report.problem)}" if report.problem else state
+        case Plan() as plan:
+            yield from (f"would {one_line(operation)}" for operation in plan.operations)
+            if plan.blocked:
+                yield "blocked by a guard"
+            yield summary(plan)
         case _:
-            return f"{operation}: {type(outcome).__name__.lower()}: {prose(outcome.message)}"
-
-
-def _state(report: Report) -> str:
-    if report.exit_code is ExitCode.OK:
-        return "applied" if report.outcomes else "no changes"
-    left = len(report.outcomes) - len(report.applied)
-    reason = f": {prose(report.problem)}" if report.problem is not None else ""
-    return f"{left} left to change{reason}"
+            yield f"failed: {prose(str(organization.problem or 'not started'))}"
