@@ -198,7 +198,7 @@ def test_a_worktree_that_git_sync_replaces_is_never_half_read(cluster: Cluster) 
 
     cluster.at_request = merge
     with cluster.start("--every", "10s") as process:
-        output = until(process, "Acme: no changes")
+        output = until(process, "Acme: unchanged")
         ended(process)
     assert merged == 5
     assert cluster.names() == [f"w-{number}" for number in range(6)]
