@@ -119,6 +119,7 @@ class History:
         self.problems: list[str] = []
         self.events: list[float] = []
         self.duplicates: set[str] = set()
+        self.last_write: dict[str, float] = {}
         self.edits = 0
         self.world.check = self._check
         self._commit()
@@ -310,7 +311,14 @@ class History:
         """A single reconciler never causes a duplicate; of two, the next rounds remove it."""
         names = Counter(row["name"] for row in self.world.live())
         duplicates = {name for name, count in names.items() if count > 1}
-        writers = [each for each in self.processes if each.apply and not each.state.killed]
+        self.last_write[process.name] = self.world.scheduler.now
+        # A process that was just killed may have written in this round, too.
+        writers = [
+            other
+            for other in self.processes
+            if self.last_write.get(other.name, -1) >= process.starts[-1]
+            or (other.apply and not other.state.killed)
+        ]
         new = duplicates - self.duplicates
         if new and len(writers) < 2:
             self.problems.append(f"{process.name} duplicates {new} at {self.world.scheduler.now}")
