@@ -17,13 +17,9 @@ _INTRODUCTION = """\
 
 `python -m benchmarks` writes this page. Edit the script, not the page.
 
-Times differ between machines, and on one machine from hour to hour. So most results are ratios to
-a baseline that is measured alternately with them, and the budget limits the ratio. The other
-results (sizes, requests, peak memory, CPU time) have absolute budgets. Times are for complete
-processes, as seen from the shell.
-
-`tests/performance` tests what does not depend on a clock: which modules a command loads, how many
-requests it makes, how many of them run concurrently, and that no step takes quadratic time.
+Times differ between machines, and from hour to hour. So most results are ratios to a baseline that
+is measured alternately with them. Times are for complete processes. `tests/performance` tests what
+does not depend on a clock: imports, requests, concurrency, and that no step takes quadratic time.
 """
 
 _METHOD = """\
@@ -35,12 +31,10 @@ python -m benchmarks --quick    # fewer webhooks and rounds, as a smoke test
 python -m benchmarks --row plan-10000 --out results
 ```
 
-The program is installed into a separate environment, as a user would; octoDNS and
-check-jsonschema are installed from PyPI into others. The API is `benchmarks/server.py`, which
-returns canned responses after a fixed latency. The other tools are in `benchmarks/peers`. octoDNS
-compares two sets of small records in YAML; `webhooks` compares larger objects in YAML with an API.
-In rows with creates, the other tools create a tenth as many; their time is multiplied by ten.
-Results are in `results.json` beside the table.
+The program, octoDNS and check-jsonschema are installed into separate environments. The API is
+`benchmarks/server.py`, with a fixed latency. The other tools are in `benchmarks/peers`; octoDNS
+compares two sets of small records in YAML. In rows with creates, they create a tenth as many, and
+their time is multiplied by ten. Results are in `results.json`, too.
 """
 
 
