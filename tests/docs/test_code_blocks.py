@@ -130,31 +130,6 @@ def checked_slack(shell: Shell, folder: Path) -> str:
         return shell("check", "--local", "--only", "Deploys", "--slack-url", url, **SECRETS).out
 
 
-def plan_of_sixty(shell: Shell, folder: Path) -> str:
-    """Plan 60 organizations after a change of their parent file, one of them with a guard."""
-    entry = "  - {{name: {}, type: generic, event_types: {}, configuration: {{url: {}}}}}\n"
-
-    def base(events: str) -> str:
-        url = '"https://hooks.example.com/x"'
-        entries = [entry.format(*each, url) for each in (("Audit", '["*"]'), ("Deploys", events))]
-        return "webhooks:\n" + "".join(entries)
-
-    (folder / "orgs").mkdir()
-    for number in range(1, 61):
-        name = "Acme" if number == 1 else f"Acme {number}"
-        text = f"extends: ../base.yaml\norganization: {name}\n"
-        (folder / "orgs" / f"org-{number:02}.yaml").write_text(text)
-    (folder / "base.yaml").write_text(base("[value_updated]"))
-    assert shell("apply", "orgs", "--local", "--yes").code == 0
-    (folder / "base.yaml").write_text(base("[value_updated, value_deleted]"))
-    guarded = "extends: ../base.yaml\norganization: Acme 7\nlimits: {max_deletes: 0}\n"
-    guarded += "webhooks: [{name: Audit, exclude: true}]\n"
-    (folder / "orgs" / "org-07.yaml").write_text(guarded)
-    done = shell("plan", "orgs", "--local")
-    assert done.out.endswith("59 to change, 1 blocked. 59 to update, 0 to delete.\n")
-    return done.out
-
-
 def tree(name: str) -> Callable[[Shell, Path], str]:
     """Return a function that lists the files of a worked repository, each with its comment."""
 
@@ -181,7 +156,6 @@ TEXTS: dict[str, Callable[[Shell, Path], str]] = {
     "docs/examples.md: One organization": tree("one"),
     "docs/examples.md: Five organizations": tree("five"),
     "docs/examples.md: Sixty organizations": tree("sixty"),
-    "docs/organizations.md: Several organizations in one command": plan_of_sixty,
 }
 """Output on a page, and a function that produces it."""
 DRAWINGS = {
