@@ -73,8 +73,10 @@ def parts_of(
         where = " in a blocked organization" if len(result.plans) > 1 else ""
         way = "After a merge, apply comments with the command that allows this plan once."
         foot = f"Until this is fixed, merging applies nothing{where}. {way} {foot}"
-    elif result.digest or any(plan.operations for plan in result.plans):
+    elif result.digest:
         foot = f"Merging applies exactly the changes shown here and rejects any others. {foot}"
+    elif any(plan.operations for plan in result.plans):
+        foot = f"Merging does not send these secrets: increment their `version`. {foot}"
     pages = paged_run(
         result,
         limit=COMMENT_CHARACTERS - empty_size,

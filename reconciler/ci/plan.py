@@ -117,6 +117,8 @@ def _with_policies(run: Run, result: RunPlan, changed: frozenset[str] | None) ->
 def _removed(run: Run, sources: Iterable[Source]) -> list[Finding]:
     """Return a warning for each organization that no file declares any more."""
     now = {source.files.organization for source in sources}
+    # An organization that was renamed has the same key.
+    keys = {source.files.api_key for source in sources if source.files.api_key is not None}
     before = organizations_before(run, run.base_commit) or {}
     return [
         warning(
@@ -125,8 +127,8 @@ def _removed(run: Run, sources: Iterable[Source]) -> list[Finding]:
             "are not applied yet are dropped",
             "if the webhooks must go, too, delete them first, as in docs/organizations.md",
         )
-        for name in before
-        if name is not None and name not in now
+        for name, (files, _) in before.items()
+        if name is not None and name not in now and files.api_key not in keys
     ]
 
 

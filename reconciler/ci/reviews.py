@@ -410,7 +410,8 @@ def record(run: Run, held: Sequence[Held]) -> None:
             if existing:
                 outcomes = [_kept(outcome, existing[0].marker.outcomes) for outcome in outcomes]
             marker = marker._replace(outcomes=tuple(outcomes))
-            github.comment(pull.number, marker, _outcomes_text(outcomes), existing)
+            text = _outcomes_text(outcomes, is_named=bool(run.environment))
+            github.comment(pull.number, marker, text, existing)
 
 
 def _kept(outcome: Outcome, earlier: Iterable[Outcome]) -> Outcome:
@@ -421,14 +422,17 @@ def _kept(outcome: Outcome, earlier: Iterable[Outcome]) -> Outcome:
     return outcome._replace(text=next(texts, ""))
 
 
-def _outcomes_text(outcomes: Sequence[Outcome]) -> str:
-    """Return the comment: equal outcomes once, with their organizations, if there are several."""
+def _outcomes_text(outcomes: Sequence[Outcome], *, is_named: bool) -> str:
+    """Return the comment: equal outcomes once, with their organizations.
+
+    Only of a single organization they have no name, unless there are other environments.
+    """
     texts: dict[str, list[str]] = {}
     for outcome in outcomes:
         if outcome.text:
             name = outcome.subject.name or outcome.subject.declared
             texts.setdefault(outcome.text, []).append(code(quote(name)))
-    if len(outcomes) == 1:
+    if len(outcomes) == 1 and not is_named:
         return "".join(f"{text}\n" for text in texts)
     return "".join(f"- {', '.join(names)}: {text}\n" for text, names in texts.items())
 

@@ -265,7 +265,8 @@ def _parts(run: RunPlan, view: View) -> _Parts:
         foot += ["", f"{words.summary(plan)} Configuration: {files}."]
     else:
         plan = plan._replace(blocked=())  # the edits of one plan do not unblock the others
-        title = words.counts(*run.plans) if run.digest else "no changes"
+        is_empty = not any(plan.operations for plan in run.plans)
+        title = "no changes" if is_empty else words.counts(*run.plans)
         head = [_heading(words.plural(len(run.organizations), "organization"), title)]
         for problem in problems(run.organizations):
             reason = note(problem.code, problem.message, problem.hint)

@@ -32,7 +32,9 @@ ENVIRONMENTS: Final = {"dev": DEFAULT, "production": "eu", "staging": DEFAULT}
 """The environment of each organization of most stories; two share one."""
 
 STORIES: Final = Path(__file__).parent / "stories"
-_KEPT: Final = re.compile(r"(#|\| `|In |- `|- \*\*|\*\*|_|gh workflow|Resolved|Merging|Until)")
+_KEPT: Final = re.compile(
+    r"(#|\| `|In |- `|- \*\*|\*\*|_|gh workflow|Resolved|Merging|Until|Waiting)"
+)
 """The beginning of lines that are compared: what is shown and approved, outcomes, commands."""
 _VARYING: Final = {
     r"sha256:[0-9a-f]{64}": "sha256:…",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,34 +38,6 @@ def open_issue(here: World) -> dict[str, Any]:
     assert here.drift().outputs["result"] == "drift"
     (issue,) = [each for each in here.github.issues if each["state"] == "open"]
     return issue
-
-
-def test_a_merge_that_waits_is_neither_reverted_nor_edited(here: World, tmp_path: Path) -> None:
-    """The diff of the issue accepts the drift only; after both are applied, the issue closes."""
-    here.merged(2, "Audit", "Deploys", "Pager", Audit="reviewed")
-    here.emulator.configure("Deploys", channel="by-hand")
-    here.emulator.store.delete(here.emulator.webhook("Pager")["id"])
-    row = here.emulator.webhook("Deploys")
-    here.emulator.store.save({**row, "id": here.emulator.store.new_id(), "name": "Added"})
-    issue = open_issue(here)
-    assert issue["title"].endswith("drift, 1 to create, 1 to update, 1 to delete")
-    drift, waiting = sections(issue["body"])
-    assert [name in drift for name in ("Deploys", "Pager", "Added", "Audit")] == [True] * 3 + [
-        False
-    ]
-    assert "`Audit`" in waiting
-    assert "accept: `webhooks drift --accept --only Deploys`" in drift
-    assert "and also apply what is not applied yet:" in issue["body"]
-    (diff,) = re.findall(r"`{3,}diff\n(.*?)`{3,}\n", issue["body"], re.DOTALL)
-    here.topic(3)
-    subprocess.run(["git", "apply", "-"], cwd=here.work, input=diff, text=True, check=True)
-    here.commit("accept")
-    assert here.pull(3).code == 0
-    here.squash(3)
-    assert here.push().code == 0
-    assert here.live() == {"Audit": "reviewed", "Deploys": "by-hand", "Added": "by-hand"}
-    assert here.drift().outputs["result"] == "no-drift"
-    assert issue["state"] == "closed"
 
 
 @pytest.mark.parametrize("channel", ["general", "by-hand"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -261,7 +262,8 @@ def test_an_organization_is_renamed(three: Organizations) -> None:
     renamed = {"orgs/dev.yaml": three.text("dev").replace('"Dev"', "Development")}
     dev, *others = here.setup.organizations
     here.setup = replace(here.setup, organizations=(replace(dev, name="Development"), *others))
-    assert three.propose(2, renamed | workflows(here.setup)).code == 0
+    planned = three.propose(2, renamed | workflows(here.setup))
+    assert (planned.code, "no longer declared" in planned.stdout) == (0, False)
     three.merge(2)
     three.push()
     while here.github.waiting:
@@ -377,6 +379,42 @@ def test_drift_is_one_issue(three: Organizations) -> None:
         (command,) = re.findall(rf"gh workflow run .* -f environment={environment}", issue["body"])
         assert here.follow(command).outputs["result"] == "applied"
     here.drift()
+    assert issue["state"] == "closed"
+
+
+def test_drift_is_accepted_while_a_merge_waits(three: Organizations) -> None:
+    """The issue shows only what a script changed, and its diff accepts that.
+
+    The merge that waits for a reviewer is neither reverted nor edited. After the approval nothing
+    is left to apply, and the issue closes.
+    """
+    here, store = three.world, three.world.emulator.store
+    added = "".join(
+        f"  - name: {name}\n    add: true\n    configuration: {{channel: general}}\n"
+        for name in ("Deploys", "Pager")
+    )
+    three.live(three.edited(f"webhooks:\n{added}", "production"))
+    here.github.reviewed = {"eu"}
+    assert set(three.merged(1, alerts())) == {DEFAULT}
+    rows = {row["name"]: row for row in store.webhooks(three.ids["production"])}
+    rows["Deploys"]["configuration"]["channel"] = "by-hand"
+    store.save(rows["Deploys"])
+    store.delete(rows["Pager"]["id"])
+    store.save({**rows["Deploys"], "id": store.new_id(), "name": "Added"})
+    assert here.drift().outputs["result"] == "drift"
+    (issue,) = here.github.issues
+    assert issue["title"].endswith("drift, 1 to create, 1 to update, 1 to delete")
+    drift, _, waiting = issue["body"].partition("Waiting to be applied")
+    names = ("Deploys", "Pager", "Added", "Audit")
+    assert [f"`{name}`" in drift for name in names] == [True, True, True, False]
+    assert "`Audit`" in waiting.partition("<details>")[0]
+    (diff,) = re.findall(r"`{3,}diff\n(.*?)`{3,}\n", issue["body"], re.DOTALL)
+    here.topic(2)
+    subprocess.run(["git", "apply", "-"], cwd=here.work, input=diff, text=True, check=True)
+    assert three.merged(2, {}) == {}
+    assert here.approve("eu").outputs["result"] == "applied"
+    assert here.approve("eu").outputs["result"] == "converged"
+    assert here.drift().outputs["result"] == "no-drift"
     assert issue["state"] == "closed"
 
 
