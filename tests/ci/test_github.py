@@ -138,7 +138,7 @@ def test_an_unexpected_response_is_never_an_internal_error(fake: FakeGitHub, val
     ("status", "text", "hint"),
     [
         (403, "Resource not accessible by integration", "pull-requests: write"),
-        (410, "Issues are disabled for this repo", "run the same command again"),
+        (410, "Issues are disabled for this repo", "the same command"),
     ],
 )
 def test_an_error_has_the_reason_that_github_gives(

@@ -424,7 +424,7 @@ def test_a_guard_removed_in_a_renamed_file_gets_a_comment(here: World) -> None:
     here.file = "hooks.yaml"
     assert here.pull(1).code == 0
     (comment,) = here.github.bodies(1)
-    assert "protect no longer covers" in comment
+    assert "**policy relaxed**" in comment
     here.squash(1)
     assert here.push().outputs["result"] == "converged"
 

@@ -182,20 +182,20 @@ SETUPS: Final[Mapping[str, BlockSetup]] = {
                "python -m benchmarks --row plan-10000 --out results"),
     ),
     "docs/secrets.md: Which secrets may be used": BlockSetup(
-        files=_SECRETS_FILES, prints=("2 to create", "Type `yes` to confirm", "2 created")
+        files=_SECRETS_FILES, prints=("2 to create", "to confirm:", "2 created")
     ),
     "docs/secrets.md: Rotate a secret": BlockSetup(
         before=_SECRETS_FILES, live=SECRETS_PAGE, files=_ROTATION, choices={"read_back": "mask"},
-        prints=("1 to update", "Apply 1 change? Type `yes` to confirm", "1 updated"),
+        prints=("1 to update", "Apply 1 change?", "1 updated"),
     ),
     "docs/secrets.md: Rotate a secret (2)": BlockSetup(
         live=SECRETS_PAGE, files=_SECRETS_FILES, choices={"read_back": "mask"},
-        prints=("1 updated", "Type `yes` to confirm", "1 updated", "2 updated"),
+        prints=("1 updated", "to confirm:", "1 updated", "2 updated"),
     ),
     "docs/secrets.md: Secrets kept in CloudTruth": BlockSetup(
         files={"webhooks.yaml": EXAMPLE},
         environ={"PAGER_PASSWORD": "an example password"},
-        prints=("Type `yes` to confirm", "3 created"),
+        prints=("to confirm:", "3 created"),
         calls=(
             "cloudtruth --env production --project notifications run --permissive "
             "-- webhooks apply",

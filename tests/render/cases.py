@@ -351,7 +351,7 @@ ERRORS = {
     ),
     "stale": StalePlanError(
         "the plan differs from the reviewed plan",
-        differences=("Audit was changed since the plan", "Deploys already exists"),
+        differences=("Audit is not as it was", "Deploys already exists"),
         hint="plan again",
     ),
     "api": InvalidRequestError(

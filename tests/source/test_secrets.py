@@ -117,7 +117,7 @@ FETCHED = [
     *((file(name), "", "credentials of other programs are never sent")
       for name in ("environ", "self/environ", "/proc/self/../self/environ")),
     # reading does not wait for a pipe
-    (file("pipe"), "", "it is not a regular file"),
+    (file("pipe"), "", "not a regular"),
     (file("."), "", "it is a directory"),
     (file("big"), "", "it is larger than 64 KiB"),
     *((file(name), "", "is not a UTF-8 text file") for name in ("bytes", "a\0b")),
