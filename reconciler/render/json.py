@@ -1,4 +1,4 @@
-"""JSON documents for programs: plans, reports, findings and errors, each with a published schema.
+"""JSON documents for programs: plans, reports, findings and errors, item with a published schema.
 
 `format_version` changes with every incompatible change of a document. Keys are in a fixed order.
 Text is ASCII, with everything else escaped, so that terminals and logs interpret nothing in it.
@@ -80,9 +80,9 @@ def _report(report: Report) -> Tree:
             "duplicates_removed": len(report.duplicates_removed),
             "unchanged": len(plan.matched),
         },
-        "outcomes": [_outcome(each) for each in report.outcomes],
+        "outcomes": [_outcome(item) for item in report.outcomes],
         "duplicates_removed": plain(report.duplicates_removed),
-        "kept": [_kept(each) for each in plan.kept],
+        "kept": [_kept(item) for item in plan.kept],
         "writes": report.writes,
         "verified": report.verified,
         "stopped": None if report.stopped is None else int(report.stopped),
@@ -93,7 +93,7 @@ def _report(report: Report) -> Tree:
 def _kept(kept: Kept) -> Tree:
     shown: Tree = {"name": kept.name, **plain(kept)}
     webhooks = shown.pop("webhooks")
-    return {**shown, "ids": [each["id"] for each in webhooks]}
+    return {**shown, "ids": [item["id"] for item in webhooks]}
 
 
 def _outcome(outcome: Outcome) -> Tree:
@@ -106,9 +106,9 @@ def _outcome(outcome: Outcome) -> Tree:
 def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
     """Return the document of findings, sorted by position (schemas/findings.schema.json)."""
     counts = {
-        f"{severity}s": sum(each.severity is severity for each in findings) for severity in Severity
+        f"{severity}s": sum(item.severity is severity for item in findings) for severity in Severity
     }
-    rows = [plain(each) for each in sorted(findings, key=sort_key)]
+    rows = [plain(item) for item in sorted(findings, key=sort_key)]
     organizations = [
         {"organization": organization, "files": list(files)}
         for organization, files in view.organizations
@@ -167,7 +167,7 @@ def render_drift(report: DriftReport, view: View = PLAIN) -> str:
         {
             "unknown": report.unknown or None,
             "organizations": [
-                _organization_drift(report, each, view) for each in report.organizations
+                _organization_drift(report, item, view) for item in report.organizations
             ],
             "diffs": plain(report.diffs),
             "accepted": report.accepted,
@@ -217,7 +217,7 @@ def render_checks(checklist: Checklist, view: View = PLAIN) -> str:
             "command": checklist.command,
             "exit_code": int(checklist.exit_code),
             "counts": {str(status): checklist.count(status) for status in Status},
-            "sections": [_section(each) for each in checklist.sections],
+            "sections": [_section(item) for item in checklist.sections],
             "notes": list(checklist.notes),
         },
     )

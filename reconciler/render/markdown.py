@@ -9,7 +9,7 @@ end, always whole lines.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate, groupby
 from math import inf
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
@@ -30,7 +30,6 @@ from reconciler.render.rows import (
     group_resends,
     other_rows,
     outcome_row,
-    outside_digest,
     position_text,
 )
 from reconciler.report import Applied, Report, RunReport
@@ -150,8 +149,7 @@ def render_drift(report: DriftReport, view: View = PLAIN) -> str:
     rows = [_drifted(block, several) for block in blocks(report, view)]
     after = []
     for other in others(report, view):
-        how = f" {code(other.command)}" if other.command else ""
-        after += ["", f"{other.title}{how}", ""]
+        after += ["", other.title + words.between(" ", code(other.command)), ""]
         for section in other.sections:
             after += [_list_row(row, section.organizations, several) for row in section.rows]
     details = []
@@ -181,9 +179,11 @@ def _list_row(row: Row, organizations: Sequence[str], several: bool) -> str:
     about = [code(text) for text in (row.what, *(line.text for line in row.fields)) if text]
     if row.why and not row.fields:
         about.append(row.why)
-    where = f" in {', '.join(map(code, organizations))}" if several else ""
-    place = f" ({code(row.place)})" if row.place else ""
-    return f"- `{row.sign}` {code(row.name)}{where}{place}: {', '.join(about)}"
+    name = code(row.name)
+    if several:
+        name += f" in {', '.join(map(code, organizations))}"
+    name += words.between(" (", code(row.place), ")")
+    return f"- `{row.sign}` {name}: {', '.join(about)}"
 
 
 Members: TypeAlias = tuple[tuple[int, int], ...]
@@ -260,7 +260,8 @@ def _parts(run: RunPlan, view: View) -> _Parts:
     if run.is_single:
         title = words.counts(plan) if plan.operations else "no changes"
         head = [_heading(_quoted(plan.organization.name), title)]
-        head += ["", words.scope(plan)] if plan.counts.live else []
+        if plan.counts.live:
+            head += ["", words.scope(plan)]
         files = words.plural(plan.counts.files, "file")
         foot += ["", f"{words.summary(plan)} Configuration: {files}."]
     else:
@@ -271,19 +272,14 @@ def _parts(run: RunPlan, view: View) -> _Parts:
         for problem in problems(run.organizations):
             reason = note(problem.code, problem.message, problem.hint)
             findings += [_finding("not planned", reason), *_findings(problem.findings)]
-        names = dict.fromkeys(name for plan in run.plans for name in outside_digest(plan))
-        foot += ["", *_outside_digest(names)] if names else []
+        for line in words.outside_digest(*run.plans, shown=_quoted):
+            foot += ["", line]
         foot += ["", words.run_summary(run.totals)]
     if findings:
         head += ["", *findings]
     if run.digest:
         foot += ["", f"Digest {_quoted(run.digest)}"]
     return _Parts(head, combined.changes, combined.unapplied, list(_notes(plan, view)), foot)
-
-
-def _outside_digest(names: Collection[str]) -> list[str]:
-    listed = ", ".join(map(code, names))
-    return [f"Not in the digest (only a secret's value differs): {listed}"] if names else []
 
 
 def _tables(
@@ -302,8 +298,7 @@ def _tables(
 def _organizations(names: Sequence[str]) -> list[str]:
     if not names:
         return []
-    count = f" {words.plural(len(names), 'organization')}:" if len(names) > 1 else ""
-    return ["", f"In{count} {', '.join(map(code, names))}"]
+    return ["", f"{words.in_organizations(names)} {', '.join(map(code, names))}"]
 
 
 def _distributed(
@@ -377,7 +372,7 @@ def _notes(plan: Plan, view: View) -> Iterable[str]:
         listed = ", ".join(map(code, destinations))
         lines.append(f"Apply needs {_quoted(str(reference))} for {listed}")
     lines += words.not_set_here(plan, view, shown=_quoted)
-    lines += _outside_digest(outside_digest(plan))
+    lines += words.outside_digest(plan, shown=_quoted)
     for purpose, text in words.unblocking(plan, view):
         lines.append(f"To unblock this plan, {purpose}: {code(text)}")
     yield from (f"- {line}" for line in lines)
@@ -388,10 +383,11 @@ def _details(rows: Iterable[Row]) -> list[str]:
     lines = []
     for row in rows:
         if row.fields or row.nested or row.sign == "+":
-            mark = "+" if row.sign == "+" else "!"
-            indent = "    " if row.nested else ""
+            mark = "!     " if row.nested else "! "
+            if row.sign == "+":
+                mark = "+ "
             shown = [row.name, row.what, " ".join(row.pieces)]
-            lines.append(f"{mark}{indent} {'  '.join(filter(None, shown))}")
+            lines.append(mark + "  ".join(filter(None, shown)))
         for field in row.fields:
             lines += _detail_lines(field)
     return lines

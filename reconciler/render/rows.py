@@ -189,8 +189,9 @@ def _update_row(update: Update, known: Mapping[tuple[str, str], str]) -> Row:
     what, why, kind = quote(address), REASONS[update.reason], RowKind.PLAIN
     if update.is_rename:
         address, what, kind = "", "rename", RowKind.RENAME
-        adopted = f", {why}" if update.reason is Reason.ADOPTED else ""
-        why = f"was {quote(before.name)}{adopted}"
+        why = f"was {quote(before.name)}"
+        if update.reason is Reason.ADOPTED:
+            why += f", {REASONS[update.reason]}"
     elif update.reason is Reason.RESEND:
         kind = RowKind.RESEND
     return Row(
@@ -272,12 +273,6 @@ def duplicate_row(duplicate: RemovedDuplicate) -> Row:
     return Row(sign="-", name=quote(duplicate.name), what="deleted", why=why)
 
 
-def outside_digest(plan: Plan) -> list[str]:
-    """Return the names of operations that no digest covers: only the value of a secret differs."""
-    pairs = zip(plan.operations, plan.digests, strict=False)
-    return [quote(operation.name) for operation, digests in pairs if not digests]
-
-
 def other_rows(plan: Plan, view: View) -> list[Row]:
     """Return rows of unapplied declarations; with `verbosity`, of all unchanged webhooks."""
     if view.verbosity <= 0:
@@ -291,8 +286,9 @@ def _kept_row(kept: Kept) -> Row:
     first, why = kept.webhooks[0], REASONS[kept.reason]
     if kept.reason is Reason.AMBIGUOUS:
         ids = ", ".join(quote(webhook.id) for webhook in kept.webhooks)
-        hidden = f", {quote(kept.detail)}" if kept.detail else ""
-        why += f"{hidden}: pin one with `id` (ids {ids})"
+        if kept.detail:
+            why += f", {quote(kept.detail)}"
+        why += f": pin one with `id` (ids {ids})"
     elif kept.detail:
         why += f": {quote(kept.detail)}"
     if kept.unapplied:
@@ -364,8 +360,11 @@ def _value(value: str | bool | Unknown | None, path: DataPath, kind: str) -> str
             return "(not shown)"
         case bool():
             return str(value).lower()
-    field = KINDS[kind].field(str(path[-1])) if path[0] == "configuration" else None
-    return quote(value if field is None else field.display(value))
+    if path[0] == "configuration":
+        field = KINDS[kind].field(str(path[-1]))
+        if field is not None:
+            value = field.display(value)
+    return quote(value)
 
 
 def _set_atoms(change: SetChange) -> Iterator[Atom]:
@@ -385,7 +384,9 @@ def _resent_atoms(value: Value) -> list[Atom]:
 
 def _secret_atoms(change: SecretChange, address: str) -> Iterator[Atom]:
     """Yield a secret's change, with its destination unless the row shows it."""
-    before = "(not set)" if change.cause is SecretCause.ADDED else quote(change.before or "***")
+    before = quote(change.before or "***")
+    if change.cause is SecretCause.ADDED:
+        before = "(not set)"
     yield Atom(before, sign="-")
     if isinstance(change.after, SecretRef):
         yield Atom("***", sign="+", lead="-> ")

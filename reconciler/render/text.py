@@ -36,7 +36,6 @@ from reconciler.render.rows import (
     label,
     other_rows,
     outcome_row,
-    outside_digest,
     plan_rows,
     position_text,
     sentence,
@@ -96,7 +95,7 @@ def _plan(plan: Plan, view: View) -> Iterable[Sequence[str]]:
     yield from _notes(plan, view)
     style = "strong" if plan.operations or plan.blocked else "good"
     end = paragraph(paint(words.summary(plan), style, view), view)
-    end += _outside_digest([plan], view)
+    end += paragraphs([f"{line}." for line in words.outside_digest(plan)], view)
     if plan.digest:
         end += _digest(plan.digest, view, applies=not plan.blocked)
     yield end
@@ -158,8 +157,7 @@ def _problem(name: str, problem: str, view: View) -> str:
 def _section(section: Section, view: View) -> list[str]:
     """Return rows below the organizations that they concern."""
     names = section.organizations
-    start = f"In {words.plural(len(names), 'organization')}:" if len(names) > 1 else "In"
-    heading = flow(listed(names, end=":"), view, start=start)
+    heading = flow(listed(names, end=":"), view, start=words.in_organizations(names))
     return [*heading, *lay_out(section.rows, view)]
 
 
@@ -168,8 +166,9 @@ def _combined(run: RunPlan, combined: Combined, view: View) -> Iterable[Sequence
     from reconciler.render.combined import sections  # most runs have one organization
 
     origins = dict.fromkeys(quote(plan.origin.removeprefix("https://")) for plan in run.plans)
-    about = [Atom(f"({', '.join(origins)})")] if origins else []
-    yield _title_lines(words.plural(len(run.organizations), "organization"), about, view)
+    about = words.between("(", ", ".join(origins), ")")
+    atoms = [Atom(about)] if about else []
+    yield _title_lines(words.plural(len(run.organizations), "organization"), atoms, view)
     yield _blocks(combined.plan.blocked, view)
     changes = [(change.organizations, change.row) for change in combined.changes]
     for section in (*sections(changes), *sections(combined.unapplied)):
@@ -221,28 +220,21 @@ def _diff(diff: str, view: View) -> list[str]:
     """Return the lines of a diff. CR LF stays, so that it can be applied as it is printed."""
     lines = []
     for line in diff.removesuffix("\n").split("\n"):
-        text = prose(line.removesuffix("\r")) + ("\r" if line.endswith("\r") else "")
+        text = prose(line.removesuffix("\r"))
+        if line.endswith("\r"):
+            text += "\r"
         lines.append(paint(text, line[:1], view))
     return lines
 
 
 def _run_end(run: RunPlan, view: View) -> list[str]:
     totals = run.totals
-    lines = _outside_digest(run.plans, view)
+    lines = paragraphs([f"{line}." for line in words.outside_digest(*run.plans)], view)
     if run.digest:
         lines += _digest(run.digest, view, applies=not (totals.blocked or totals.failed))
     style = "good" if totals.unchanged == totals.organizations else "strong"
     end = paint(words.run_summary(totals), style, view)
     return [*lines, *paragraph(end, view)]
-
-
-def _outside_digest(plans: Iterable[Plan], view: View) -> list[str]:
-    """List the operations that no digest covers."""
-    names = dict.fromkeys(name for plan in plans for name in outside_digest(plan))
-    if not names:
-        return []
-    text = f"Not in the digest (only a secret's value differs): {', '.join(names)}."
-    return paragraph(text, view)
 
 
 def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
@@ -307,12 +299,16 @@ def _unblocking(plan: Plan, view: View) -> list[str]:
     for purpose, text in words.unblocking(plan, view):
         lines += paragraph(f"{purpose}:", view, start="  ")
         lines += _command(text)
-    return ["To unblock this plan, do one of these:", *lines] if lines else []
+    if lines:
+        lines.insert(0, "To unblock this plan, do one of these:")
+    return lines
 
 
 def _secrets(plan: Plan, view: View) -> list[str]:
     """List the references that `apply` resolves, each with its destinations."""
-    lines = ["Secrets that apply needs:"] if plan.secrets else []
+    lines = []
+    if plan.secrets:
+        lines.append("Secrets that apply needs:")
     for ref, destinations in words.secret_destinations(plan).items():
         first, *others = listed(destinations)
         atoms = [Atom(f"-> {first.text}", gap="  "), *others]
@@ -344,8 +340,9 @@ def _block(finding: Finding, view: View) -> Iterable[str]:
     """Yield the lines of one finding."""
     where = finding.position
     yield _title(str(finding.severity), finding.rule, finding.message, view)
-    gutter = len(str(where.line)) if where is not None else 1
+    gutter = 1
     if where is not None:
+        gutter = len(str(where.line))
         arrow = paint("-->", "faint", view)
         yield f"{' ' * gutter}{arrow} {position_text(where)}:{where.column}"
         if finding.excerpt is not None:
@@ -385,7 +382,9 @@ def _excerpt(line: str, where: Position, severity: str, view: View) -> Iterable[
 
 def _window(line: str, start: int, room: int) -> tuple[str, str, int]:
     """Return the text before and after `start`, together at most `room` columns, and its end."""
-    first = 0 if len(line) <= room or start < room // 2 else start - room // 2
+    first = 0
+    if len(line) > room and start >= room // 2:
+        first = start - room // 2
     last = min(len(line), first + room)
     while True:
         before = ("..." if first else "") + prose(line[first:start])

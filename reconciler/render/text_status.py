@@ -109,7 +109,7 @@ def _delivery(status: WebhookStatus) -> str:
     match delivery.state:
         case DeliveryState.FAILING:
             time = delivery.last_error and delivery.last_error.timestamp
-            return f"failing: {error}{_in_parentheses(words.without_fraction(time or ''))}"
+            return f"failing: {error}{_time(words.without_fraction(time or ''))}"
         case DeliveryState.FAILED_EARLIER:
             return f"failed earlier, {run}"
         case DeliveryState.UNKNOWN:
@@ -120,7 +120,9 @@ def _delivery(status: WebhookStatus) -> str:
 
 def _details(status: WebhookStatus, view: View) -> Iterable[str]:
     """Yield the details that the line of a webhook leaves out."""
-    atoms = [] if status.id is None else [Atom(f"id {quote(status.id)}")]
+    atoms = []
+    if status.id is not None:
+        atoms.append(Atom(f"id {quote(status.id)}"))
     first, *others = events(status.webhook.event_types) or ("no events",)
     atoms += [Atom(first, gap="   "), *map(Atom, others)]
     if status.position is not None:
@@ -129,11 +131,11 @@ def _details(status: WebhookStatus, view: View) -> Iterable[str]:
     error = status.delivery and status.delivery.last_error
     if error is not None:
         text = f"last error: {quote(words.delivery_error(error))}"
-        atoms = sentence(text + _in_parentheses(error.timestamp or ""))
+        atoms = sentence(text + _time(error.timestamp or ""))
         yield from flow(atoms, view, start=" " * _DETAILS_COLUMN, indent=_DETAILS_COLUMN)
 
 
-def _in_parentheses(time: str) -> str:
+def _time(time: str) -> str:
     return f" ({quote(time)})" if time else ""
 
 
@@ -143,7 +145,7 @@ def _drift(status: LiveStatus) -> str:
         return "No configuration file to compare with."
     edited = f" Not applied yet: {status.not_applied}." if status.not_applied else ""
     if not status.drift:
-        compared = " in the compared fields" if plan and plan.not_compared else ""
+        compared = "" if plan is None else words.in_compared_fields(plan)
         return f"No drift{compared}.{edited}"
     counts = []
     for state, number in status.drift.items():
@@ -181,20 +183,27 @@ def render_checks(checklist: Checklist, view: View = PLAIN) -> str:
     for status, (_, word) in signs.items():
         count = checklist.count(status)
         if count:
-            is_noun = status is Status.WARN
-            counts.append(words.plural(count, word) if is_noun else f"{count} {word}")
+            shown = f"{count} {word}"
+            if status is Status.WARN:
+                shown = words.plural(count, word)
+            counts.append(shown)
     end = [line for note in notes for line in paragraph(prose(note), view, indent=0)]
     end.append(f"{', '.join(counts) or 'nothing to check'}.")
     return joined(*parts, end)
 
 
 def _check_row(check: Check, sign: str, view: View) -> Row:
-    text = check.detail if check.private is None else f"{check.detail} ({check.private})"
-    below = [f"fix: {prose(check.fix)}"] if check.fix else []
-    if check.status is not Status.OK or view.verbosity > 0:
-        most = len(check.webhooks) if view.verbosity > 0 else _MAX_SUBJECTS
-        names = [_subject(webhook) for webhook in check.webhooks]
-        below += [f"webhooks: {words.shorten(names, most)}"] if names else []
+    text = check.detail
+    if check.private is not None:
+        text += f" ({check.private})"
+    below = []
+    if check.fix:
+        below.append(f"fix: {prose(check.fix)}")
+    names = [_subject(webhook) for webhook in check.webhooks]
+    if names and view.verbosity > 0:
+        below.append(f"webhooks: {', '.join(names)}")
+    elif names and check.status is not Status.OK:
+        below.append(f"webhooks: {words.shorten(names, _MAX_SUBJECTS)}")
     elif check.webhooks:
         text += f" ({words.plural(len(check.webhooks), 'webhook')})"
     lines = tuple(FieldLine("", tuple(sentence(line))) for line in below)
@@ -202,6 +211,9 @@ def _check_row(check: Check, sign: str, view: View) -> Row:
 
 
 def _subject(webhook: Subject) -> str:
-    organization = None if webhook.organization is None else quote(webhook.organization)
-    notes = ", ".join(filter(None, (organization, position_text(webhook.position))))
-    return f"{quote(webhook.name)} ({notes})" if notes else quote(webhook.name)
+    notes = []
+    if webhook.organization is not None:
+        notes.append(quote(webhook.organization))
+    if webhook.position is not None:
+        notes.append(position_text(webhook.position))
+    return quote(webhook.name) + words.between(" (", ", ".join(notes), ")")

@@ -86,14 +86,30 @@ def summary(plan: Plan) -> str:
     """Summarize a plan in one sentence."""
     number = len(plan.matched)
     if plan.operations:
-        rest = f"; {number} unchanged" if number else ""
-        return f"Plan: {counts(plan)} of {plan.counts.in_scope} in scope{rest}."
-    match = "matches" if number == 1 else "match"
-    limit = " in the compared fields" if plan.not_compared else ""
-    text = f"No changes. {plural(number, 'webhook')} {match}{limit}."
+        text = f"Plan: {counts(plan)} of {plan.counts.in_scope} in scope"
+        return f"{text}; {number} unchanged." if number else f"{text}."
+    text = "No changes. 1 webhook matches"
+    if number != 1:
+        text = f"No changes. {number} webhooks match"
+    text += f"{in_compared_fields(plan)}."
     if plan.unreadable:
         text += f" {plural(len(plan.unreadable), 'hidden value')} cannot be compared."
     return text
+
+
+def in_compared_fields(plan: Plan) -> str:
+    """Return the limit of a statement about a plan that could not compare every value."""
+    return " in the compared fields" if plan.not_compared else ""
+
+
+def in_organizations(names: Sequence[str]) -> str:
+    """Return the beginning of a list of the organizations that rows concern."""
+    return f"In {plural(len(names), 'organization')}:" if len(names) > 1 else "In"
+
+
+def between(before: str, text: str, after: str = "") -> str:
+    """Return `text` with `before` and `after`; empty if it is empty."""
+    return f"{before}{text}{after}" if text else ""
 
 
 def run_summary(totals: Totals) -> str:
@@ -114,7 +130,9 @@ def run_summary(totals: Totals) -> str:
     if totals.to_change:
         return f"{summary} {', '.join([*operations, f'{totals.delete} to delete'])}."
     # Whether an organization has changes is unknown if it failed, and it has some if it is blocked.
-    return f"{summary} No changes." if totals.unchanged == totals.organizations else summary
+    if totals.unchanged == totals.organizations:
+        summary += " No changes."
+    return summary
 
 
 def not_as_declared(run: RunReport) -> dict[str, list[str]]:
@@ -169,7 +187,9 @@ def scope(plan: Plan) -> str:
     kept = sum(webhook.reason is Reason.PRUNE_OFF for webhook in plan.unmanaged)
     kept += sum(webhook.reason is Reason.PROTECTED for webhook in plan.kept)
     deleted = sum(delete.reason is Reason.NOT_DECLARED for delete in plan.deletes)
-    undeclared = f"{deleted} to delete, {kept} kept" if deleted or kept else "none"
+    undeclared = "none"
+    if deleted or kept:
+        undeclared = f"{deleted} to delete, {kept} kept"
     return f"{share}; undeclared in scope: {undeclared}"
 
 
@@ -213,10 +233,11 @@ def not_compared(plan: Plan, *, names: bool, shown: Quoting = quote) -> list[str
     for title, fields in groups.items():
         listed = []
         for (field, reference), webhooks in fields.items():
-            who = ", ".join(map(shown, webhooks)) if names else plural(len(webhooks), "webhook")
+            who = plural(len(webhooks), "webhook")
+            if names:
+                who = ", ".join(map(shown, webhooks))
             listed.append(f"{shown(field)} of {who}{reference}")
-        separator = "; " if names else ", "
-        lines.append(f"{title}: {separator.join(listed)}")
+        lines.append(f"{title}: {('; ' if names else ', ').join(listed)}")
     return lines
 
 
@@ -240,7 +261,20 @@ def failing(plan: Plan, *, shown: Quoting = quote) -> list[str]:
 def drifted(plan: Plan) -> list[str]:
     """Return one line about operations that revert what changed live, if there are any."""
     number = sum(operation.attribution is Attribution.DRIFT for operation in plan.operations)
-    return [f"Drift: {number}; `webhooks drift` shows how to accept it."] if number else []
+    if not number:
+        return []
+    return [f"Drift: {number}; `webhooks drift` shows how to accept it."]
+
+
+def outside_digest(*plans: Plan, shown: Quoting = quote) -> list[str]:
+    """Return one line about operations that no digest covers: only a secret's value differs."""
+    names: dict[str, None] = {}
+    for plan in plans:
+        for operation, digests in zip(plan.operations, plan.digests, strict=False):
+            if not digests:
+                names[shown(operation.name)] = None
+    listed = ", ".join(names)
+    return [f"Not in the digest (only a secret's value differs): {listed}"] if names else []
 
 
 def without_fraction(time: str) -> str:
@@ -250,8 +284,9 @@ def without_fraction(time: str) -> str:
 
 def delivery_error(error: DeliveryError | None) -> str:
     """Return code and text of a delivery error, as the server wrote them."""
-    parts = () if error is None else (error.code, error.text)
-    return " ".join(filter(None, parts)) or "no reason given"
+    if error is None:
+        error = DeliveryError()
+    return " ".join(filter(None, (error.code, error.text))) or "no reason given"
 
 
 def secret_destinations(plan: Plan) -> dict[SecretRef, dict[str, None]]:
@@ -295,7 +330,9 @@ def applied(*reports: Report) -> str:
 
 def fallback_summary(reports: Sequence[Report], problem: Exception | None = None) -> str:
     """Return one line for reports that cannot be rendered or written."""
-    why = f"shown: internal error ({type(problem).__name__})" if problem else "written"
+    why = "written"
+    if problem is not None:
+        why = f"shown: internal error ({type(problem).__name__})"
     return f"{applied(*reports)}; the report cannot be {why}"
 
 
@@ -319,10 +356,13 @@ def _verification(report: Report) -> str:
     """Return whether something was written, and read back."""
     if not report.plan.operations:
         text = summary(report.plan)
-        return text if report.plan_command is None else f"{text} {_NOTHING_EXPECTED}"
+        if report.plan_command is not None:
+            text += f" {_NOTHING_EXPECTED}"
+        return text
+    if not report.writes and report.applied:
+        return "Nothing was written: each applied change had already been made."
     if not report.writes:
-        done = ": each applied change had already been made" if report.applied else ""
-        return f"Nothing was written{done}."
+        return "Nothing was written."
     if report.verified:
         return "Read back and compared after the last write."
     return "Not read back after the last write: run plan to see the live webhooks."
@@ -356,8 +396,9 @@ def _meaning(report: Report) -> str:
 
 def next_command(report: Report) -> str:
     """Return the command that plans the rest of an apply by digest; empty if there is none."""
-    is_incomplete = report.exit_code is not ExitCode.OK and not report.complete
-    return prose(report.plan_command or "") if is_incomplete else ""
+    if report.exit_code is ExitCode.OK or report.complete:
+        return ""
+    return prose(report.plan_command or "")
 
 
 def _contradicted(report: Report) -> bool:
@@ -375,8 +416,9 @@ def limited(findings: Iterable[Finding], limit: int = 100) -> tuple[list[Finding
         findings,
         key=lambda finding: (severities.index(finding.severity), *sort_key(finding)),
     )
-    left = len(ranked) - limit
-    more = [f"and {plural(left, 'more finding')}"] if left > 0 else []
+    more = []
+    if len(ranked) > limit:
+        more.append(f"and {plural(len(ranked) - limit, 'more finding')}")
     return sorted(ranked[:limit], key=sort_key), more
 
 
@@ -407,7 +449,9 @@ def unblocking(plan: Plan, view: View, total: int | None = None) -> Iterator[tup
             if prose(text) == text and not any(guard(changed)):
                 yield purpose, text
     if view.apply_options is not None:
-        purpose = f"allow {plural(number, 'delete')} once" if number else "override the guards once"
+        purpose = "override the guards once"
+        if number:
+            purpose = f"allow {plural(number, 'delete')} once"
         yield purpose, apply_command(view, "--allow-deletes", str(number))
 
 
