@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from operator import itemgetter
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import yaml
 
@@ -30,9 +30,12 @@ from reconciler.findings import MAX_EXCERPT_PREFIX, Finding, Place, Position, Re
 from reconciler.kinds import KINDS
 from reconciler.kinds.events import EVENT_TYPES
 from reconciler.model import DataPath
+from reconciler.source.parser import PARSER
 from reconciler.source.schema import schema
 from reconciler.source.text import LOOKS_SECRET, MASK, ambiguity, is_word, near
-from reconciler.source.yaml import PARSER, Document
+
+if TYPE_CHECKING:
+    from reconciler.source.yaml import Document
 
 
 @dataclass(slots=True, eq=False)

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 import yaml
 
 from reconciler.findings import Finding, Position, error
-from reconciler.source.yaml import FAULTS, PARSER
+from reconciler.source.parser import FAULTS, PARSER
 
 _Place: TypeAlias = tuple[int, int]
 """Line and column, from 0."""

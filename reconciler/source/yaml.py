@@ -25,40 +25,12 @@ import yaml
 
 from reconciler.findings import Finding, Place, Position, error
 from reconciler.model import DataPath
+from reconciler.source.parser import FAULTS, MAX_DEPTH, PARSER
 from reconciler.source.schema import holds
 from reconciler.source.text import decode
 
-PARSER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""libyaml's parser if PyYAML includes it, else the pure one, which is about 20 times slower."""
-
-_MAX_DEPTH: Final = 32
-"""The maximum depth of mappings and lists in a file."""
-
 _MAX_INTEGER: Final = 2**53 - 1
 """The largest integer that every JSON reader keeps exact."""
-
-FAULTS: Final[Mapping[str, tuple[str, str]]] = {
-    "empty-document": ("the file is empty", "if there are no webhooks, write `webhooks: []`"),
-    "root-not-mapping": ("the file must be a mapping", "put the webhooks under `webhooks:`"),
-    "several-documents": ("a second document starts here", "put it into a separate file"),
-    "key-not-text": ("a key must be text", "put it in quotes; `{{ ... }}` is not rendered"),
-    "number-too-large": ("this number is too large to be exact", "put it in quotes if it is text"),
-    "tag": (
-        "YAML tags (`!`) are not supported",
-        "put the text in quotes if the `!` is part of it; write a secret as `{env: NAME}`",
-    ),
-    "too-deep": (f"nested more than {_MAX_DEPTH} levels deep", "use fewer levels"),
-    "unknown-alias": ("undefined YAML alias", 'quote it if it is text, as in `"*_deleted"`'),
-    "alias-expansion": (
-        "the file is too large or too deep after its aliases are expanded",
-        "write the values out, or use fewer levels of aliases",
-    ),
-    "merge": (
-        "`<<` takes a mapping or a list of mappings, once in each mapping",
-        "merge several with a list: `<<: [*one, *two]`",
-    ),
-}
-"""The message and hint for each rule of the parser."""
 
 _WORDS: Final[Mapping[str, Any]] = {
     "": None,
@@ -247,7 +219,7 @@ class _Reader:
     def _mapping(self, start: Any, depth: int) -> dict[str, Any]:
         data: dict[str, Any] = {}
         merged: list[dict[str, Any]] = []
-        if start.tag is not None or start.anchor is not None or depth > _MAX_DEPTH:
+        if start.tag is not None or start.anchor is not None or depth > MAX_DEPTH:
             self._check_collection(start, depth)
         next_event, keys = self._next, self._keys
         while (event := next_event()).__class__ is not yaml.MappingEndEvent:
@@ -282,7 +254,7 @@ class _Reader:
         positions: list[Position] | None = None
         if listed or start.anchor is not None:  # an alias of it may be a list of the root
             positions = self.positions[id(data)] = []
-        if start.tag is not None or start.anchor is not None or depth > _MAX_DEPTH:
+        if start.tag is not None or start.anchor is not None or depth > MAX_DEPTH:
             self._check_collection(start, depth)
         next_event = self._next
         while (event := next_event()).__class__ is not yaml.SequenceEndEvent:
@@ -337,7 +309,7 @@ class _Reader:
 
     def _check_collection(self, start: Any, depth: int) -> None:
         """Check the rare properties of a collection: excessive depth, a tag, an anchor."""
-        if depth > _MAX_DEPTH:
+        if depth > MAX_DEPTH:
             raise self._stop("too-deep", self._position(start))
         if start.tag is not None:
             self._record_error("tag", self._position(start))
@@ -350,7 +322,7 @@ class _Reader:
         value = self._anchors[event.anchor]
         size, height = self._measure(value)
         self._room -= size
-        if self._room < 0 or depth - 1 + height > _MAX_DEPTH:
+        if self._room < 0 or depth - 1 + height > MAX_DEPTH:
             raise self._stop("alias-expansion", self._position(event))
         return value
 

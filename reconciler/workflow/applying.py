@@ -137,23 +137,21 @@ def apply_all(
         check_digest(expect_digest)
     reviewed = expect_digest is not None or any(target.review is not None for target in targets)
     planned = plan_all(targets, allow_deletes=allow_deletes, writing=True, reviewed=reviewed)
-    complete = RunPlan(tuple(each.result for each in planned))
+    complete = RunPlan(tuple(part.result for part in planned))
     digest = complete.digest
     if expect_digest is not None:
         if complete.problems:
             return RunReport(tuple(_as_reports(complete)), digest)
         _require_digest(digest, expect_digest, planned)
-    ready = [
-        _attempt_to_prepare(each, withhold, approve=expect_digest is not None, values=values)
-        for each in planned
-    ]
-    ready = _judged(ready, allow_deletes)
+    approve = expect_digest is not None
+    prepared = [_prepared(part, withhold, approve=approve, values=values) for part in planned]
+    ready = _judged(prepared, allow_deletes)
     to_apply = RunPlan(
         tuple(
-            each.result._replace(value=part.plan)
-            if isinstance(part, _Ready)
-            else each.result._replace(value=None, problem=part)
-            for each, part in zip(planned, ready, strict=True)
+            part.result._replace(value=outcome.plan)
+            if isinstance(outcome, _Ready)
+            else part.result._replace(value=None, problem=outcome)
+            for part, outcome in zip(planned, ready, strict=True)
         )
     )
     if to_apply.problems and not keep_going:
@@ -172,42 +170,39 @@ def _as_reports(run: RunPlan) -> Iterator[OrganizationResult[Report]]:
         yield OrganizationResult(result.name, result.files, problem=result.problem)
 
 
-def _attempt_to_prepare(
+def _prepared(
     planned: Planned, withhold: Withhold, *, approve: bool, values: bool
 ) -> _Ready | ReconcilerError:
-    if planned.problem is not None:
-        return planned.problem
-    try:
-        return _prepare(planned, withhold, approve=approve, values=values)
-    except ReconcilerError as problem:
-        return problem
-
-
-def _prepare(planned: Planned, withhold: Withhold, *, approve: bool, values: bool) -> _Ready:
-    """Return the reviewed part of a plan. Raises StalePlanError, NotReviewedError.
+    """Return the part of a plan that is applied, or why none is.
 
     `approve` means that the complete plan was reviewed.
     """
+    if planned.problem is not None:
+        return planned.problem
     target, connection = planned.target, planned.target.connection
     gathered, live, complete = planned.gathered, planned.live, planned.plan
     assert connection is not None
     assert gathered is not None
     assert live is not None
     assert complete is not None
+    plan = complete
+    skipped: dict[int, tuple[str, str]] = {}
     review = approve_all(complete) if approve else target.review
-    made, skipped = complete, dict[int, tuple[str, str]]()
     if review is not None:
         # The caller records the resends of `options.reviewed`, so that each is sent once.
         repeats = not target.options.reviewed
         command = _plan_command(target)
-        made, excluded = _reviewed(complete, review, command, values=values, repeats=repeats)
-        skipped = {index: (NOT_REVIEWED, reason) for index, reason in excluded.items()}
+        try:
+            plan, unreviewed = _reviewed(complete, review, command, values=values, repeats=repeats)
+        except ReconcilerError as problem:
+            return problem
+        skipped = {index: (NOT_REVIEWED, reason) for index, reason in unreviewed.items()}
     withheld = withhold(complete, live, gathered)
     if withheld:
         skipped |= withheld
         applied = [index for index in range(len(complete.operations)) if index not in skipped]
-        made = complete.select(applied)._replace(notes=made.notes)
-    return _Ready(target, connection, gathered, live, complete, made, skipped, approve)
+        plan = complete.select(applied)._replace(notes=plan.notes)
+    return _Ready(target, connection, gathered, live, complete, plan, skipped, approve)
 
 
 def _plan_command(target: Target) -> str:
@@ -216,28 +211,25 @@ def _plan_command(target: Target) -> str:
 
 
 def _judged(
-    ready: Sequence[_Ready | ReconcilerError], allow_deletes: int | None
+    prepared: Sequence[_Ready | ReconcilerError], allow_deletes: int | None
 ) -> list[_Ready | ReconcilerError]:
     """Return the same, with the problem of each organization that is blocked or lacks a secret.
 
     The guards are judged on what would be applied.
     """
-    blocked = iter(
-        guard_all([each.plan for each in ready if isinstance(each, _Ready)], allow_deletes)
-    )
+    plans = [part.plan for part in prepared if isinstance(part, _Ready)]
+    blocked = iter(guard_all(plans, allow_deletes))
     judged: list[_Ready | ReconcilerError] = []
-    for part in ready:
-        if not isinstance(part, _Ready):
-            judged.append(part)
-            continue
-        part = part._replace(plan=part.plan._replace(blocked=next(blocked)))
-        try:
-            _require_secrets(part)
-            _require_unblocked(part)
-        except ReconcilerError as problem:
-            judged.append(problem)
-        else:
-            judged.append(part)
+    for part in prepared:
+        if isinstance(part, _Ready):
+            part = part._replace(plan=part.plan._replace(blocked=next(blocked)))
+            try:
+                _require_secrets(part)
+                _require_unblocked(part)
+            except ReconcilerError as problem:
+                judged.append(problem)
+                continue
+        judged.append(part)
     return judged
 
 
@@ -276,37 +268,50 @@ def _carry_out(
     results: list[OrganizationResult[Report]] = []
     connections = [part.connection for part in ready if isinstance(part, _Ready)]
     stopped: ExitCode | None = None
-    ended = False
+    is_ended = False
     with ExitStack() as stack:
         # One handler for the run: a signal between two organizations must not be forgotten.
         stop = stack.enter_context(connections[0].stop) if connections else None
         for part, result in zip(ready, _as_reports(run), strict=True):
-            if not isinstance(part, _Ready):
-                results.append(result)
-                continue
-            if ended and part.plan.operations:
-                results.append(result)
-                continue
-            assert stop is not None
-            if len(ready) > 1 and part.plan.operations:
-                number = len(results) + 1
-                part.connection.watcher.applying(result.name, number, len(ready), part.plan)
-            try:
-                result = result._replace(value=_apply_one(part, stop, reviewed=reviewed))
-            except ReconcilerError as problem:
-                result = result._replace(problem=problem)
-            except Exception as error:
-                if len(ready) == 1:
-                    raise
-                # The report of the organizations that were written must not be lost.
-                result = result._replace(problem=InternalError.of(error))
-                ended = True
+            # After the end, only an organization that nothing is written to is still reported.
+            if isinstance(part, _Ready) and not (is_ended and part.plan.operations):
+                assert stop is not None
+                if len(ready) > 1 and part.plan.operations:
+                    watcher, number = part.connection.watcher, len(results) + 1
+                    watcher.applying(result.name, number, len(ready), part.plan)
+                result = _applied(part, result, stop, reviewed=reviewed, is_only=len(ready) == 1)
+                stopped = stopped or stop.requested()
+                is_ended = is_ended or stopped is not None
+                is_ended = is_ended or _ends_run(result, keep_going=keep_going)
             results.append(result)
-            stopped = stopped or stop.requested()
-            ended = ended or stopped is not None
-            ended = ended or (exit_code_of(result) is not ExitCode.OK and not keep_going)
     is_left = any(exit_code_of(result) is not ExitCode.OK for result in results)
     return RunReport(tuple(results), digest, stopped if is_left else None)
+
+
+def _ends_run(result: OrganizationResult[Report], *, keep_going: bool) -> bool:
+    """Return whether no further organization is applied after this one."""
+    code = exit_code_of(result)
+    return code is ExitCode.BUG or (code is not ExitCode.OK and not keep_going)
+
+
+def _applied(
+    part: _Ready,
+    result: OrganizationResult[Report],
+    stop: Stop,
+    *,
+    reviewed: bool,
+    is_only: bool,
+) -> OrganizationResult[Report]:
+    """Apply an organization, and return its report or its problem."""
+    try:
+        return result._replace(value=_apply_one(part, stop, reviewed=reviewed))
+    except ReconcilerError as problem:
+        return result._replace(problem=problem)
+    except Exception as error:
+        if is_only:
+            raise
+        # The report of the organizations that were written must not be lost.
+        return result._replace(problem=InternalError.of(error))
 
 
 def _apply_one(part: _Ready, stop: Stop, *, reviewed: bool) -> Report:
@@ -340,34 +345,37 @@ def _apply_one(part: _Ready, stop: Stop, *, reviewed: bool) -> Report:
 
 
 def _reviewed(
-    made: Plan, review: Review, command: str, *, values: bool, repeats: bool
-) -> tuple[Plan, dict[int, str]]:
+    plan: Plan, review: Review, command: str, *, values: bool, repeats: bool
+) -> tuple[Plan, Mapping[int, str]]:
     """Return the reviewed part of a plan, and why the rest is skipped, by index in the plan.
 
     `repeats` means that each apply of the review plans its resends. Raises StalePlanError,
     NotReviewedError; `command` shows the plan.
     """
-    found = compare_with_review(made, review, allow_value_changes=values)
-    if found.stale:
+    comparison = compare_with_review(plan, review, allow_value_changes=values)
+    if comparison.stale:
         raise StalePlanError(
             "the plan has changed since it was reviewed; nothing was written",
-            differences=[_with_destination(operation) for operation in found.stale],
+            differences=[_with_destination(operation) for operation in comparison.stale],
             hint=f"run `{command}`, and have the new plan reviewed",
         )
-    left_out = [f"{one_line(made.operations[at])}: {why}" for at, why in found.unreviewed.items()]
-    if left_out and not found.reviewed:
+    left_out = [
+        f"{one_line(plan.operations[index])}: {reason}"
+        for index, reason in comparison.unreviewed.items()
+    ]
+    if left_out and not comparison.reviewed:
         raise NotReviewedError(
             "none of the remaining operations was reviewed; nothing was written",
             differences=left_out,
             hint=f"run `{command}`, and have the new plan reviewed",
         )
-    agreed = made.select(found.reviewed)
-    notes = [warning(NOT_REVIEWED, f"not applied: {each}") for each in left_out]
-    not_shown = set(made.not_shown)
-    if repeats and any((each.webhook, each.field) in not_shown for each in review.resends):
+    reviewed = plan.select(comparison.reviewed)
+    notes = [warning(NOT_REVIEWED, f"not applied: {text}") for text in left_out]
+    not_shown = set(plan.not_shown)
+    if repeats and any((resend.webhook, resend.field) in not_shown for resend in review.resends):
         resent = "every apply of this review resends its secrets, because CloudTruth does not show "
         notes.append(note("resent-each-time", f"{resent}whether they were sent"))
-    return agreed._replace(notes=(*agreed.notes, *notes)), found.unreviewed
+    return reviewed._replace(notes=(*reviewed.notes, *notes)), comparison.unreviewed
 
 
 def _with_destination(stale: Operation | Kept) -> str:
@@ -388,12 +396,12 @@ def _require_secrets(part: _Ready) -> None:
     missing = {use.reference for use in part.plan.secrets} - frozenset(gathered.secrets)
     if not missing:
         return
-    names = {str(each._replace(version=None)) for each in missing}
+    names = {str(reference._replace(version=None)) for reference in missing}
     unresolved = [
-        (ref, each)
-        for ref, found in gathered.problems.items()
-        for each in found
-        if ref in missing and each.severity is Severity.ERROR
+        (reference, finding)
+        for reference, findings in gathered.problems.items()
+        for finding in findings
+        if reference in missing and finding.severity is Severity.ERROR
     ]
     raise UnresolvedSecretsError(
         f"nothing was written: secrets to send are not available: {', '.join(sorted(names))}",
@@ -408,14 +416,15 @@ def _completed(
     """Return the report of the complete plan, with excluded operations as skipped."""
     if not skipped:
         return report
-    done = iter(report.outcomes)
-    outcomes = tuple(
-        Skipped(operation=each, code=skipped[index][0], message=skipped[index][1])
-        if index in skipped
-        else next(done)
-        for index, each in enumerate(complete_plan.operations)
-    )
-    return report._replace(plan=complete_plan, outcomes=outcomes)
+    applied = iter(report.outcomes)
+    outcomes: list[Outcome] = []
+    for index, operation in enumerate(complete_plan.operations):
+        if index in skipped:
+            code, message = skipped[index]
+            outcomes.append(Skipped(operation=operation, code=code, message=message))
+        else:
+            outcomes.append(next(applied))
+    return report._replace(plan=complete_plan, outcomes=tuple(outcomes))
 
 
 def _placed(outcome: Outcome, declared: Loaded) -> Outcome:
@@ -423,9 +432,8 @@ def _placed(outcome: Outcome, declared: Loaded) -> Outcome:
     if not isinstance(outcome, Failed) or isinstance(outcome.operation, Delete):
         return outcome
     webhook = outcome.operation.after
-    at = ("webhooks", webhook.index)
-    fields = tuple(
-        each._replace(position=declared.position(declared.place(webhook.file, (*at, *each.path))))
-        for each in outcome.fields
-    )
-    return outcome._replace(fields=fields)
+    fields = []
+    for field in outcome.fields:
+        place = declared.place(webhook.file, ("webhooks", webhook.index, *field.path))
+        fields.append(field._replace(position=declared.position(place)))
+    return outcome._replace(fields=tuple(fields))

@@ -20,7 +20,7 @@ from reconciler.findings import (
     warnings_as_errors,
 )
 from reconciler.kinds import KINDS
-from reconciler.model import Desired, Secret, SecretRef
+from reconciler.model import Desired, Organization, Secret, SecretRef
 from reconciler.planning.names import Globs
 from reconciler.source import files, secrets
 from reconciler.source.allowed import allow_patterns, pattern
@@ -140,18 +140,17 @@ class OrganizationFiles(NamedTuple):
         if self.api_key is None:
             return None
         inputs = self.inputs
-        found = fetch_key(
+        key = fetch_key(
             self.api_key,
             environ=inputs.environ,
             directory=inputs.directory,
             commit=inputs.commit,
         )
-        if isinstance(found, Finding):
-            missing = found.rule == _UNRESOLVED
-            kind = NoKeyError if missing else ConfigurationError
-            raise kind(f"there is no API key for {', '.join(self.paths)}", findings=(found,))
-        self.inputs.hide([found])
-        return found
+        if isinstance(key, Finding):
+            kind = NoKeyError if key.rule == _UNRESOLVED else ConfigurationError
+            raise kind(f"there is no API key for {', '.join(self.paths)}", findings=(key,))
+        inputs.hide([key])
+        return key
 
 
 class Source(NamedTuple):
@@ -177,14 +176,12 @@ def parse(inputs: Inputs) -> Parsed:
     if organization is None:
         return parsed
     unnamed = {finding.place.file for finding in without_organization(data) if finding.place}
-    return parsed._replace(
-        documents=tuple(
-            document._replace(data={**document.data, "organization": organization})
-            if document.file in unnamed
-            else document
-            for document in parsed.documents
-        )
-    )
+    documents = []
+    for document in parsed.documents:
+        if document.file in unnamed:
+            document = document._replace(data={**document.data, "organization": organization})
+        documents.append(document)
+    return parsed._replace(documents=tuple(documents))
 
 
 def _only_selected(inputs: Inputs, files: Iterable[Mapping[str, Any]]) -> str | None:
@@ -235,38 +232,57 @@ def organizations(inputs: Inputs) -> tuple[OrganizationFiles, ...]:
     Files that name no organization are an error if other files name one.
     """
     parsed = parse(inputs)
+    groups = _by_organization(parsed)
+    keys = {name: next(key_references(documents), None) for name, documents in groups.items()}
+    problems = parsed.findings
+    if len(groups) > 1:
+        data = {document.file: document.data for document in parsed.documents if document.usable}
+        problems = (*problems, *without_organization(data))
+    result = []
+    for name, documents in groups.items():
+        paths = tuple(
+            files.STDIN if document.file == files.STDIN_NAME else document.file
+            for document in documents
+        )
+        profiles = (_text(document, "profile") for document in documents)
+        # Problems of all files are reported once: by the only group, or by that without a name.
+        reports = len(groups) == 1 or name is None
+        group_inputs = inputs._replace(
+            parsed=parsed._replace(
+                documents=tuple(documents), findings=problems if reports else ()
+            ),
+            key_references=frozenset(filter(None, keys.values())),
+            # The key must belong to this organization, so no file can use the list of another one.
+            allow_secrets=allow_patterns(inputs.allow_secrets, name),
+            paths=inputs.paths if len(groups) == 1 else paths,
+        )
+        result.append(
+            OrganizationFiles(
+                organization=name,
+                inputs=group_inputs,
+                paths=paths,
+                api_key=keys[name],
+                profile=next(filter(None, profiles), None),
+            )
+        )
+    return tuple(result)
+
+
+def _by_organization(parsed: Parsed) -> dict[str | None, list[Document]]:
+    """Group the files by their organization.
+
+    If they name only one, all of them belong to it. Problems of files have a group without a name,
+    which may have no files.
+    """
     groups: dict[str | None, list[Document]] = {}
     for document in parsed.documents:
         groups.setdefault(_text(document, "organization"), []).append(document)
     if parsed.findings or not groups:
         groups.setdefault(None, [])
     if len(groups) == 2 and None in groups:
-        groups = {next(each for each in groups if each is not None): list(parsed.documents)}
-    keys = {name: next(key_references(members), None) for name, members in groups.items()}
-    data = {each.file: each.data for each in parsed.documents if each.usable}
-    unnamed = without_organization(data)
-    problems = (*parsed.findings, *(unnamed if len(groups) > 1 else ()))
-    found = []
-    for name, members in groups.items():
-        findings = problems if len(groups) == 1 or name is None else ()
-        own = inputs._replace(
-            parsed=parsed._replace(documents=tuple(members), findings=findings),
-            key_references=frozenset(filter(None, keys.values())),
-            # The key must belong to this organization, so no file can use the list of another one.
-            allow_secrets=allow_patterns(inputs.allow_secrets, name),
-        )
-        names = (each.file for each in members)
-        paths = tuple(files.STDIN if each == files.STDIN_NAME else each for each in names)
-        found.append(
-            OrganizationFiles(
-                organization=name,
-                inputs=own if len(groups) == 1 else own._replace(paths=paths),
-                paths=paths,
-                api_key=keys[name],
-                profile=next(filter(None, (_text(each, "profile") for each in members)), None),
-            )
-        )
-    return tuple(found)
+        (name,) = groups.keys() - {None}
+        return {name: list(parsed.documents)}
+    return groups
 
 
 def _text(document: Document, key: str) -> str | None:
@@ -283,13 +299,27 @@ def validate(inputs: Inputs) -> Loaded:
         api_keys=inputs.key_references,
     )
     declared = load_parsed(parsed, rules)
-    if (inputs.policies or parsed.policies) and declared.desired is not None:
-        from reconciler.source.policy import check_policies  # slow, and rarely needed
-
-        declared = check_policies(declared, inputs.policies, inputs.read_policy, parsed.policies)
+    if declared.desired is not None:
+        declared = judge(declared, inputs, inputs.policies, parsed.policies)
     findings = inputs.graded(declared.findings)
     desired = None if has_errors(findings) else declared.desired
     return declared._replace(findings=findings, desired=desired)
+
+
+def judge(
+    declared: Loaded,
+    inputs: Inputs,
+    policies: tuple[str, ...],
+    saved: Mapping[str, str],
+    organization: Organization | None = None,
+) -> Loaded:
+    """Return files with the violations of policies as findings; see `check_policies`."""
+    if not policies and not saved:
+        return declared
+    # Imported here, because it takes time, and few runs have policies.
+    from reconciler.source.policy import check_policies
+
+    return check_policies(declared, policies, inputs.read_policy, saved, organization)
 
 
 def accept(declared: Loaded, inputs: Inputs) -> Checked:
@@ -341,36 +371,52 @@ def previous(named: tuple[str, ...], checked: Checked) -> Desired:
     by name, so that references and scopes compare correctly. Raises ConfigurationError.
     """
     inputs = checked.inputs
-    directory, is_in_git = inputs.directory, is_revision(named, inputs.directory)
+    is_in_git = is_revision(named, inputs.directory)
     try:
-        sources: files.Sources = (
-            read_revision(
-                named[0], inputs.paths, directory=directory, git=inputs.git, now=inputs.commit
-            )
-            if is_in_git
-            else files.read(named, directory=directory, stdin=inputs.stdin)
-        )
+        sources = _earlier_sources(named, inputs, is_in_git=is_in_git)
     except NoBaseError as problem:
         raise RunConfigurationError(
             f"--base {named[0]}: {problem}",
             hint="pass a revision from `git log` (a shallow clone has few), or the previous files",
         ) from None
-    texts = {name: each.text for name, each in checked.loaded.documents.items()}
-    earlier = {each.file: decode(each.raw, each.file)[0] for each in sources.files}
-    if earlier == texts and not checked.loaded.parents:  # parsing takes longer than git
-        return _with_committed(checked.desired, sources, inputs) if is_in_git else checked.desired
-    parsed = parse_files(sources._replace(findings=()))
-    groups = organizations(inputs._replace(parsed=parsed))
-    if len(groups) > 1:  # paths with files of other organizations, too
-        own = (each for each in groups if each.organization == checked.desired.organization)
-        parsed = next((each.inputs.parsed for each in own), None) or Parsed()
-    names = _counterparts([each.file for each in parsed.documents], [*checked.loaded.documents])
-    renamed = tuple(_renamed(document, names[document.file]) for document in parsed.documents)
-    desired = load_parsed(parsed._replace(documents=renamed), _EARLIER).desired
-    if desired is None:
-        findings = load_parsed(parsed, _EARLIER).findings  # with the earlier names
-        raise ConfigurationError(f"the files of --base {named[0]} are invalid", findings=findings)
+    texts = {name: document.text for name, document in checked.loaded.documents.items()}
+    earlier = {source.file: decode(source.raw, source.file)[0] for source in sources.files}
+    desired: Desired | None = checked.desired
+    # Parsing takes longer than git. A parent may have changed although the files have not.
+    if earlier != texts or checked.loaded.parents:
+        parsed = _earlier_files(sources, checked)
+        names = _counterparts(
+            [document.file for document in parsed.documents], [*checked.loaded.documents]
+        )
+        renamed = tuple(_renamed(document, names[document.file]) for document in parsed.documents)
+        desired = load_parsed(parsed._replace(documents=renamed), _EARLIER).desired
+        if desired is None:
+            findings = load_parsed(parsed, _EARLIER).findings  # with the earlier names
+            message = f"the files of --base {named[0]} are invalid"
+            raise ConfigurationError(message, findings=findings)
+    assert desired is not None
     return _with_committed(desired, sources, inputs) if is_in_git else desired
+
+
+def _earlier_sources(named: tuple[str, ...], inputs: Inputs, *, is_in_git: bool) -> files.Sources:
+    """Read the previous files. Raises NoBaseError."""
+    if not is_in_git:
+        return files.read(named, directory=inputs.directory, stdin=inputs.stdin)
+    return read_revision(
+        named[0], inputs.paths, directory=inputs.directory, git=inputs.git, now=inputs.commit
+    )
+
+
+def _earlier_files(sources: files.Sources, checked: Checked) -> Parsed:
+    """Parse previous files, without those of other organizations."""
+    parsed = parse_files(sources._replace(findings=()))
+    groups = organizations(checked.inputs._replace(parsed=parsed))
+    if len(groups) == 1:
+        return parsed
+    for group in groups:
+        if group.organization == checked.desired.organization:
+            return group.inputs.parsed or Parsed()
+    return Parsed()
 
 
 def _renamed(document: Document, file: str) -> Document:
@@ -405,20 +451,20 @@ def _with_committed(desired: Desired, sources: files.Sources, inputs: Inputs) ->
     return desired._replace(committed=committed)
 
 
-def _counterparts(names: list[str], mine: list[str]) -> dict[str, str]:
+def _counterparts(earlier: list[str], current: list[str]) -> dict[str, str]:
     """Match each earlier file with the file of this run whose path ends most like its own."""
-    if len(names) == len(mine) == 1:
-        return {names[0]: mine[0]}
+    if len(earlier) == len(current) == 1:
+        return {earlier[0]: current[0]}
 
     def shared(pair: tuple[str, str]) -> int:
-        steps = zip(*(each.split("/")[::-1] for each in pair), strict=False)
+        steps = zip(*(path.split("/")[::-1] for path in pair), strict=False)
         return len(list(takewhile(lambda step: step[0] == step[1], steps)))
 
-    found: dict[str, str] = {}
-    for name, other in sorted(product(names, mine), key=shared, reverse=True):
-        if shared((name, other)) and name not in found and other not in found.values():
-            found[name] = other
-    return {name: found.get(name, name) for name in names}
+    matches: dict[str, str] = {}
+    for name, other in sorted(product(earlier, current), key=shared, reverse=True):
+        if shared((name, other)) and name not in matches and other not in matches.values():
+            matches[name] = other
+    return {name: matches.get(name, name) for name in earlier}
 
 
 def gather(checked: Checked, api_key: Secret | None = None, *, writing: bool = False) -> Gathered:
@@ -440,18 +486,23 @@ def gather(checked: Checked, api_key: Secret | None = None, *, writing: bool = F
         commit=inputs.commit,
     )
     inputs.hide(values.values())
-    pairs = ((ref, each) for ref, found in problems.items() for each in found)
-    unfit = [(ref, each) for ref, each in pairs if each.rule != _UNRESOLVED]
-    others = inputs.graded(located(unfit, checked))
-    if has_errors(others):
+    # A value that is missing is an error of the apply, one that must not be sent of every command.
+    unfit = [
+        (reference, finding)
+        for reference, findings in problems.items()
+        for finding in findings
+        if finding.rule != _UNRESOLVED
+    ]
+    invalid = inputs.graded(located(unfit, checked))
+    if has_errors(invalid):
         effect = ": nothing was written" if writing else ""
-        raise ConfigurationError(f"some secrets are invalid{effect}", findings=others)
+        raise ConfigurationError(f"some secrets are invalid{effect}", findings=invalid)
     return Gathered(
         checked=checked,
         references=references,
         secrets=values,
         problems=problems,
-        warnings=(*unlisted, *others),
+        warnings=(*unlisted, *invalid),
     )
 
 
@@ -459,23 +510,24 @@ def located(problems: Sequence[tuple[SecretRef, Finding]], checked: Checked) -> 
     """Return problems of references, with an excerpt: at their place, or at the first reference."""
     if not problems:
         return ()
-    from reconciler.source.position import add_positions  # needed only for a problem
+    # Imported here, because only problems have excerpts.
+    from reconciler.source.position import add_positions
 
-    documents = {**checked.loaded.parents, **checked.loaded.documents}
-    wanted, places = {ref for ref, _ in problems}, dict[SecretRef, Place]()
+    loaded = checked.loaded
+    wanted = {reference for reference, _ in problems}
+    places: dict[SecretRef, Place] = {}
     for webhook in checked.desired.webhooks:
-        for name, ref in webhook.references:
-            if ref in wanted:
-                wanted.remove(ref)
+        for name, reference in webhook.references:
+            if reference in wanted and reference not in places:
                 path = ("webhooks", webhook.index, "configuration", name)
-                places[ref] = checked.loaded.place(webhook.file, path)
-    found = []
-    for ref, problem in problems:
-        place = places[ref]
+                places[reference] = loaded.place(webhook.file, path)
+    findings = []
+    for reference, problem in problems:
+        place = places[reference]
         if problem.place is not None:
-            place = checked.loaded.place(problem.place.file, problem.place.path)
-        found.append(problem._replace(position=None, place=place))
-    return tuple(add_positions(documents, found))
+            place = loaded.place(problem.place.file, problem.place.path)
+        findings.append(problem._replace(position=None, place=place))
+    return tuple(add_positions({**loaded.parents, **loaded.documents}, findings))
 
 
 def _unlisted(
@@ -485,11 +537,11 @@ def _unlisted(
 
     Raises ConfigurationError instead if `writing`, or if warnings are errors.
     """
-    named = [each for each in references if not each.is_literal]
+    named = [use for use in references if not use.is_literal]
     if not named or inputs.allow_secrets or not inputs.require_allow_list:
         return ()
     message = "in CI, apply sends only secrets listed in WEBHOOKS_ALLOW_SECRETS, which is not set"
-    patterns = shlex.quote(" ".join(sorted({masked(pattern(each)) for each in named})))
+    patterns = shlex.quote(" ".join(sorted({masked(pattern(use)) for use in named})))
     hint = f"if all of these may be sent, set WEBHOOKS_ALLOW_SECRETS={patterns}"
     if writing or inputs.strict:
         raise RunConfigurationError(message, hint=hint)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -43,7 +43,7 @@ from reconciler.source.history import Commit, commit_at, commit_of, tracked
 from reconciler.source.schemes import is_file, paths
 from reconciler.source.secrets import bare
 from reconciler.source.text import in_quotes
-from reconciler.workflow.inputs import Checked, Gathered, gather, previous
+from reconciler.workflow.inputs import Checked, Gathered, gather, judge, previous
 
 _REVISIONS: Final = (
     ("HEAD", "uncommitted edits change", "two commits"),
@@ -81,13 +81,14 @@ def plan_of_live(
 
     `organization` is that of the key, if it was read before.
     """
-    inputs, desired = gathered.checked.inputs, gathered.checked.desired
+    checked = gathered.checked
     organization = organization or reader.organization()
-    if reader.origin != LOCAL_SERVER:  # the emulator accepts any organization
-        check_organization(
+    is_local = reader.origin == LOCAL_SERVER  # the emulator accepts any organization
+    if not is_local:
+        _check_organization(
             organization,
-            declared=desired.organization,
-            asked=inputs.selected or inputs.organization,
+            declared=checked.desired.organization,
+            asked=checked.inputs.selected or checked.inputs.organization,
         )
     if review is not None:
         _check_review_target(review, reader.origin, organization)
@@ -97,25 +98,26 @@ def plan_of_live(
             f"organization {organization.name!r} is in maintenance: nothing can be changed",
             hint="try again after the maintenance; `webhooks plan` still works",
         )
-    if reader.origin != LOCAL_SERVER:
-        _check_policies(gathered.checked, organization)
-    webhooks = _with_pinned(desired, reader)
+    if not is_local:
+        _check_policies(checked, organization)
+    webhooks = _with_pinned(checked.desired, reader)
     live = Live(origin=reader.origin, organization=organization, webhooks=webhooks)
-    made = _with_other_files(plan_listed(gathered, live, options), gathered, options)
-    loaded = gathered.checked.loaded
-    if loaded.parents:
-        from reconciler.source.origins import with_positions  # only for overlays
+    plan = _with_other_files(plan_listed(gathered, live, options), gathered, options)
+    if checked.loaded.parents:
+        # Imported here, because few files have parents.
+        from reconciler.source.origins import with_positions
 
-        made = with_positions(made, loaded)
-    notes = [*made.notes, *gathered.warnings]
+        plan = with_positions(plan, checked.loaded)
+    notes = [*plan.notes, *gathered.warnings]
     if review is None:
-        notes += _unsent(gathered, made)
-    made = made._replace(notes=tuple(sorted(notes, key=sort_key)))
+        notes += _unsent(gathered, plan)
+    plan = plan._replace(notes=tuple(sorted(notes, key=sort_key)))
     # A glob of --only that matches nothing is an error of the run, see `workflow.run`.
-    graded = inputs.graded(each for each in made.notes if each.rule != ONLY_MATCHES_NOTHING)
+    shown = (finding for finding in plan.notes if finding.rule != ONLY_MATCHES_NOTHING)
+    graded = checked.inputs.graded(shown)
     if has_errors(graded):
         raise ConfigurationError("warnings are treated as errors (--strict)", findings=graded)
-    return made, live
+    return plan, live
 
 
 def plan_listed(gathered: Gathered, live: Live, options: PlanOptions) -> Plan:
@@ -132,31 +134,27 @@ def _check_policies(checked: Checked, organization: Organization) -> None:
 
     Raises ConfigurationError for violations that the files do not show.
     """
-    if not checked.loaded.policies:
-        return
-    from reconciler.source.policy import check_policies  # slow, and rarely needed
-
-    read, policies = checked.inputs.read_policy, checked.loaded.policies
-    judged = check_policies(checked.loaded, policies, read, policies, organization)
+    judged = judge(checked.loaded, checked.inputs, (), checked.loaded.policies, organization)
     if judged.desired is None:
         message = f"the configuration of organization {organization.name!r} violates a policy"
         findings = tuple(finding for finding in judged.findings if has_errors([finding]))
         raise ConfigurationError(message, findings=findings)
 
 
-def _with_other_files(made: Plan, gathered: Gathered, options: PlanOptions) -> Plan:
+def _with_other_files(plan: Plan, gathered: Gathered, options: PlanOptions) -> Plan:
     """Add the files that declare webhooks which the plan deletes as undeclared.
 
     Only such a plan looks at other files and previous revisions.
     """
-    if not made.undeclared:
-        return made
-    from reconciler.source.elsewhere import Owner, declared_elsewhere  # few plans prune
+    if not plan.undeclared:
+        return plan
+    # Imported here, because few plans delete.
+    from reconciler.source.elsewhere import Owner, declared_elsewhere
 
     inputs, loaded = gathered.checked.inputs, gathered.checked.loaded
-    organization = made.organization
-    found = declared_elsewhere(
-        made.undeclared,
+    organization = plan.organization
+    elsewhere = declared_elsewhere(
+        plan.undeclared,
         (*loaded.documents, *loaded.parents),
         inputs.paths,
         Owner(gathered.checked.desired.organization, (organization.id, organization.name)),
@@ -165,25 +163,34 @@ def _with_other_files(made: Plan, gathered: Gathered, options: PlanOptions) -> P
         base=options.base,
         commit=inputs.commit,
     )
-    others = [other.file for other in found if other.state is FileState.NOT_READ]
-    paths = inputs.paths or (default_path(inputs.directory),)
-    words = inputs.apply_options or ()
-    files = [word for path in (*paths, *others) for word in ("-f", path)]
-    files += [
-        word
-        for index, word in enumerate(words)
-        if word != "-f" and (index == 0 or words[index - 1] != "-f")
-    ]
-    if gathered.checked.desired.organization is None and "--organization" not in words:
-        # Another file may name it; files that do not are then refused without the option.
-        files += ["--organization", organization.name]
-    removed = [_removed(other) for other in found if other.state is FileState.REMOVED]
-    made = made._replace(
-        notes=(*made.notes, *removed),
-        elsewhere=found,
-        read_both=shlex.join(["webhooks", "plan", *files]),
+    removed = [_removed(other) for other in elsewhere if other.state is FileState.REMOVED]
+    plan = plan._replace(
+        notes=(*plan.notes, *removed),
+        elsewhere=elsewhere,
+        read_both=_command_with(elsewhere, gathered.checked, organization),
     )
-    return made._replace(blocked=tuple(guard(made, options.allow_deletes)))
+    return plan._replace(blocked=tuple(guard(plan, options.allow_deletes)))
+
+
+def _command_with(
+    elsewhere: Iterable[DeclaredElsewhere], checked: Checked, organization: Organization
+) -> str:
+    """Return the command that also reads the files that were not read."""
+    inputs = checked.inputs
+    words = iter(inputs.apply_options or ())
+    options: list[str] = []
+    for word in words:
+        if word == "-f":
+            next(words)  # all paths come first
+        else:
+            options.append(word)
+    if checked.desired.organization is None and "--organization" not in options:
+        # Another file may name it; files that do not are then refused without the option.
+        options += ["--organization", organization.name]
+    others = [other.file for other in elsewhere if other.state is FileState.NOT_READ]
+    paths = [*(inputs.paths or (default_path(inputs.directory),)), *others]
+    files = [word for path in paths for word in ("-f", path)]
+    return shlex.join(["webhooks", "plan", *files, *options])
 
 
 def _removed(other: DeclaredElsewhere) -> Finding:
@@ -201,9 +208,9 @@ def read_live(
 
     `known` is that of the key, if it was read before. Raises OrganizationError, ApiError.
     """
-    found = known or reader.organization()
-    check_organization(found, asked=organization)
-    return Live(origin=reader.origin, organization=found, webhooks=reader.list())
+    actual = known or reader.organization()
+    _check_organization(actual, asked=organization)
+    return Live(origin=reader.origin, organization=actual, webhooks=reader.list())
 
 
 def status(
@@ -217,15 +224,15 @@ def status(
     if checked is None:
         return statuses(live, None, only), None
     if live.origin != LOCAL_SERVER:  # the emulator accepts any organization
-        check_organization(live.organization, declared=checked.desired.organization)
+        _check_organization(live.organization, declared=checked.desired.organization)
     options = PlanOptions(apply_options=checked.inputs.apply_options or ())
     head = commit_of("HEAD", checked.inputs.git)
     if head is not None:
         # Without it, drift is not told from changes of the files.
         with suppress(ConfigurationError):
             options = options._replace(previous=previous((head,), checked))
-    made = planner.plan(checked.desired, live, gather(checked).secrets, options)
-    return statuses(live, made, only), made
+    plan = planner.plan(checked.desired, live, gather(checked).secrets, options)
+    return statuses(live, plan, only), plan
 
 
 def _with_pinned(desired: Desired, reader: WebhookReader) -> tuple[LiveWebhook, ...]:
@@ -234,13 +241,14 @@ def _with_pinned(desired: Desired, reader: WebhookReader) -> tuple[LiveWebhook, 
     A pinned webhook may be missing because it was deleted, or moved between pages while listing.
     """
     listing = reader.list()
-    listed = {each.id for each in listing}
-    pinned = [each.id for each in desired.webhooks] + [each.id for each in desired.absent]
-    found = (reader.get(each) for each in sorted({*filter(None, pinned)} - listed))
-    return (*listing, *(each for each in found if each is not None))
+    listed = {webhook.id for webhook in listing}
+    pinned = {webhook.id for webhook in desired.webhooks if webhook.id is not None}
+    pinned |= {webhook.id for webhook in desired.absent if webhook.id is not None}
+    read = [reader.get(id_) for id_ in sorted(pinned - listed)]
+    return (*listing, *(webhook for webhook in read if webhook is not None))
 
 
-def check_organization(
+def _check_organization(
     organization: Organization,
     *,
     declared: str | None = None,
@@ -255,7 +263,7 @@ def check_organization(
     otherwise, expected = "correct `organization`", declared
     if declared is None or declared in known:
         otherwise = "set another one with --organization or WEBHOOKS_ORGANIZATION"
-        is_asked = any(each in known for each in wanted) or Globs(wanted).match(organization.name)
+        is_asked = any(name in known for name in wanted) or Globs(wanted).match(organization.name)
         expected = None if not wanted or is_asked else wanted[0]
     if expected is not None:
         raise OrganizationError(
@@ -302,33 +310,39 @@ def _destinations(gathered: Gathered) -> dict[SecretRef, str]:
     }
 
 
-def _unsent(gathered: Gathered, made: Plan) -> list[Finding]:
+def _unsent(gathered: Gathered, plan: Plan) -> list[Finding]:
     """Return a note about hidden values that were changed in git and that the plan does not send.
 
     CloudTruth stores neither the reference nor the version of a secret, so this compares with git.
     The note has the command that sends them.
     """
     inputs = gathered.checked.inputs
-    if inputs.apply_options is None or not (made.not_shown or gathered.missing_references):
+    if inputs.apply_options is None or not (plan.not_shown or gathered.missing_references):
         return []
     for revision, who, until in _REVISIONS:
         commit = commit_at(revision, inputs.directory, inputs.git)
         if commit is None:
             continue
-        contents = changed_files(commit, gathered, made)
-        if contents:
-            values = [webhook.configuration[field] for webhook, field in contents]
-            names = {value.name for value in values if isinstance(value, SecretRef)}
-            options = [word for name in sorted(names) for word in ("--resend-secret", name)]
-            what = f"the content of {', '.join(sorted(names))}"
-            return [_not_sent(f"{who} {what}", contents, options, until, inputs.apply_options)]
-        with suppress(ConfigurationError):  # not in git, or not valid there
-            changed = changed_fields(previous((commit.id,), gathered.checked), gathered, made)
-            if changed:
-                what = _declared_change(changed)
-                options = ["--base", commit.id]
-                return [_not_sent(f"{who} {what}", changed, options, until, inputs.apply_options)]
+        changed, what, options = _changed_since(commit, gathered, plan)
+        if changed:
+            return [_not_sent(f"{who} {what}", changed, options, until, inputs.apply_options)]
     return []
+
+
+def _changed_since(
+    commit: Commit, gathered: Gathered, plan: Plan
+) -> tuple[list[tuple[Webhook, str]], str, list[str]]:
+    """Return the fields that changed since a commit, what that is, and options that send it."""
+    contents = changed_files(commit, gathered, plan)
+    if contents:
+        values = [webhook.configuration[field] for webhook, field in contents]
+        names = sorted({value.name for value in values if isinstance(value, SecretRef)})
+        options = [word for name in names for word in ("--resend-secret", name)]
+        return contents, f"the content of {', '.join(names)}", options
+    changed: list[tuple[Webhook, str]] = []
+    with suppress(ConfigurationError):  # not in git, or not valid there
+        changed = changed_fields(previous((commit.id,), gathered.checked), gathered, plan)
+    return changed, _declared_change(changed), ["--base", commit.id]
 
 
 def _declared_change(changed: Sequence[tuple[Webhook, str]]) -> str:
@@ -359,48 +373,52 @@ def _not_sent(
     return note("version-not-sent", message, f"if not sent yet: {command}")
 
 
-def changed_files(commit: Commit, gathered: Gathered, made: Plan) -> list[tuple[Webhook, str]]:
+def changed_files(commit: Commit, gathered: Gathered, plan: Plan) -> list[tuple[Webhook, str]]:
     """Return each hidden secret in a file that git tracks, with another content than at a commit.
 
     They are returned as webhook and field, without those that the plan sends.
     """
-    changed: dict[SecretRef, bool] = {}
+    changed: set[SecretRef] = set()
     for reference, secret in gathered.secrets.items():
         if is_file(reference):
             with suppress(NotReadableError):
                 before = commit.read_file(reference.name).raw.decode(errors="replace")
-                changed[reference] = Secret(bare(before)) != secret
-    not_shown = set(made.not_shown)
+                if Secret(bare(before)) != secret:
+                    changed.add(reference)
+    not_shown = set(plan.not_shown)
     return [
         (webhook, field)
-        for webhook in _unsent_webhooks(made)
-        for field, value in webhook.configuration.items()
-        if (webhook.name, field) in not_shown
-        if isinstance(value, SecretRef) and changed.get(value)
+        for webhook in _unsent_webhooks(plan)
+        for field, reference in webhook.references
+        if (webhook.name, field) in not_shown and reference in changed
     ]
 
 
-def _unsent_webhooks(made: Plan) -> list[Webhook]:
-    """Return the webhooks whose configuration the plan does not send."""
-    updated = [each.after for each in made.updates if "configuration" not in each.sent_fields]
-    return [*made.matched.values(), *updated]
-
-
-def changed_fields(before: Desired, gathered: Gathered, made: Plan) -> list[tuple[Webhook, str]]:
+def changed_fields(before: Desired, gathered: Gathered, plan: Plan) -> list[tuple[Webhook, str]]:
     """Return each field that is not as in `before` and that cannot be compared.
 
     They are secrets, by reference and version, and plain fields that the server hides, as webhook
     and field, without those that the plan sends.
     """
-    changed, not_shown = Resends(gathered.checked.desired, before), set(made.not_shown)
-    return [
-        (webhook, field)
-        for webhook in _unsent_webhooks(made)
-        for field, value in webhook.configuration.items()
-        if (webhook.name, field) in not_shown
-        or (isinstance(value, SecretRef) and value not in gathered.secrets)
-        if field in changed.causes(webhook)
-    ]
+    resends, not_shown = Resends(gathered.checked.desired, before), set(plan.not_shown)
+    changed: list[tuple[Webhook, str]] = []
+    for webhook in _unsent_webhooks(plan):
+        unknown = [
+            field
+            for field, value in webhook.configuration.items()
+            if (webhook.name, field) in not_shown
+            or (isinstance(value, SecretRef) and value not in gathered.secrets)
+        ]
+        if unknown:
+            causes = resends.causes(webhook)
+            changed += [(webhook, field) for field in unknown if field in causes]
+    return changed
+
+
+def _unsent_webhooks(plan: Plan) -> list[Webhook]:
+    """Return the webhooks whose configuration the plan does not send."""
+    updated = [update.after for update in plan.updates if "configuration" not in update.sent_fields]
+    return [*plan.matched.values(), *updated]
 
 
 def show(result: Plan | Report, format: str = "text", *, color: bool = False) -> str:

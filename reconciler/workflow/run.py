@@ -10,7 +10,7 @@ and the others are still planned.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Final, NamedTuple, TypeVar
 
@@ -108,27 +108,23 @@ def connect_all(
         for target in connected
         if target.connection is not None and target.connection.key is not None
     )
-    return tuple(
-        target._replace(source=target.source._replace(checked=_without_keys(target.checked, keys)))
-        for target in connected
-    )
+    return tuple(_without_keys(target, keys) for target in connected)
 
 
-def _without_keys(checked: Checked, keys: tuple[Secret, ...]) -> Checked:
-    """Return the files of an organization, whose webhooks must not contain `keys`."""
-    return checked._replace(inputs=checked.inputs._replace(api_keys=keys))
+def _without_keys(target: Target, keys: tuple[Secret, ...]) -> Target:
+    """Return an organization whose webhooks must not contain `keys`."""
+    inputs = target.checked.inputs._replace(api_keys=keys)
+    checked = target.checked._replace(inputs=inputs)
+    return target._replace(source=target.source._replace(checked=checked))
 
 
 def identify(targets: Sequence[Target]) -> tuple[Target, ...]:
     """Read the organization of each key, which planning then does not read again."""
-    results = call_all(
-        targets, lambda number, client: targets[number].organization or client.api.organization()
-    )
     return tuple(
         target._replace(organization=result)
         if isinstance(result, Organization)
         else target._replace(connection=None, problem=result)
-        for target, result in zip(targets, results, strict=True)
+        for target, result in zip(targets, organizations_of(targets), strict=True)
     )
 
 
@@ -144,21 +140,16 @@ def select(targets: Sequence[Target]) -> tuple[Target, ...]:
     if not targets:  # on GitHub a change may concern no organization
         return ()
     patterns = targets[0].checked.inputs.selected
-    origins = {each.connection.api.origin for each in targets if each.connection is not None}
+    origins = {target.connection.api.origin for target in targets if target.connection is not None}
     is_any_accepted = origins == {LOCAL_SERVER} and len(targets) == 1
     if not patterns or is_any_accepted:
         return tuple(targets)
     declared = {target.source.files.organization for target in targets}
     open_patterns = [pattern for pattern in patterns if pattern not in declared]
-    targets = _identified(targets, patterns) if open_patterns else targets
-    chosen: list[Target] = []
-    matched: set[str] = set()
-    for target in targets:
-        found = _matching(target, patterns, open_patterns)
-        matched |= found
-        # Without a declared organization, the requirement on the key is checked with the plan.
-        if found or target.source.files.organization is None:
-            chosen.append(target)
+    if open_patterns:
+        targets = _identified(targets, patterns)
+    matches = [_matching(target, patterns, open_patterns) for target in targets]
+    matched = set[str]().union(*matches)
     missing = [pattern for pattern in patterns if pattern not in matched]
     if missing and None not in declared:
         known = ", ".join(target.source.name for target in targets)
@@ -166,16 +157,20 @@ def select(targets: Sequence[Target]) -> tuple[Target, ...]:
             f"--organization {in_quotes(missing[0])} matches no organization of the files",
             hint=f"use a name, an id or a glob of: {known}",
         )
-    return tuple(chosen)
+    # Without a declared organization, the requirement on the key is checked with the plan.
+    return tuple(
+        target
+        for target, match in zip(targets, matches, strict=True)
+        if match or target.source.files.organization is None
+    )
 
 
 def _identified(targets: Sequence[Target], patterns: Sequence[str]) -> list[Target]:
     """Return the targets with the organizations of the keys, unless the files decide."""
     unknown = [target for target in targets if not _matching(target, patterns, patterns)]
-    read = call_all(unknown, lambda _, connection: connection.api.organization())
     known = {
         target.paths: organization
-        for target, organization in zip(unknown, read, strict=True)
+        for target, organization in zip(unknown, organizations_of(unknown), strict=True)
         if isinstance(organization, Organization)
     }
     return [target._replace(organization=known.get(target.paths)) for target in targets]
@@ -224,25 +219,27 @@ def plan_all(
             organization=target.organization,
         )
 
-    results: list[Planned] = []
+    planned: list[Planned] = []
     for target, gathered, result in zip(targets, ready, call_all(targets, plan_one), strict=True):
         values = None if isinstance(gathered, ReconcilerError) else gathered
         if isinstance(result, ReconcilerError):
-            results.append(Planned(target, values, problem=result))
+            planned.append(Planned(target, values, problem=result))
         else:
-            results.append(Planned(target, values, *result))
-    found = [(each.target, each.plan) for each in results if each.plan is not None]
-    _require_distinct([(target, made.origin, made.organization) for target, made in found])
-    plans = [made for _, made in found]
+            planned.append(Planned(target, values, *result))
+    _require_distinct(
+        (part.target, part.plan.origin, part.plan.organization)
+        for part in planned
+        if part.plan is not None
+    )
+    plans = [part.plan for part in planned if part.plan is not None]
     if not reviewed and plans and len(plans) == len(targets):
         plans = _with_matching_globs(targets, plans)
     blocked = guard_all(plans, allow_deletes)
-    judged = iter(
-        [made._replace(blocked=findings) for made, findings in zip(plans, blocked, strict=True)]
+    judged = (
+        plan._replace(blocked=findings) for plan, findings in zip(plans, blocked, strict=True)
     )
     return tuple(
-        planned if planned.plan is None else planned._replace(plan=next(judged))
-        for planned in results
+        part if part.plan is None else part._replace(plan=next(judged)) for part in planned
     )
 
 
@@ -251,17 +248,17 @@ def _with_matching_globs(targets: Sequence[Target], plans: Sequence[Plan]) -> li
 
     Raises UsageError if no glob matches anywhere, ConfigurationError for a warning with `strict`.
     """
-    idle = [{note for note in made.notes if note.rule == ONLY_MATCHES_NOTHING} for made in plans]
+    idle = [{note for note in plan.notes if note.rule == ONLY_MATCHES_NOTHING} for plan in plans]
     nowhere = sorted(set.intersection(*idle), key=sort_key)
     require_some(targets[0].options.only, nowhere)
     graded = targets[0].checked.inputs.graded(nowhere)
     if has_errors(graded):
         raise ConfigurationError("warnings are treated as errors (--strict)", findings=graded)
     return [
-        made._replace(
-            notes=tuple(note for note in made.notes if note not in warnings or note in nowhere)
+        plan._replace(
+            notes=tuple(note for note in plan.notes if note not in warnings or note in nowhere)
         )
-        for made, warnings in zip(plans, idle, strict=True)
+        for plan, warnings in zip(plans, idle, strict=True)
     ]
 
 
@@ -270,27 +267,31 @@ def read_all(targets: Sequence[Target]) -> tuple[Live | ReconcilerError, ...]:
 
     Raises OrganizationError if two keys belong to one organization.
     """
-
     targets = _with_first_contact(targets)
 
     def read(number: int, connection: Connection) -> Live:
         target = targets[number]
-        asked = target.checked.inputs.selected
-        return read_live(connection.api, asked, target.organization)
+        return read_live(connection.api, target.checked.inputs.selected, target.organization)
 
     results = call_all(targets, read)
-    found = [
+    _require_distinct(
         (target, live.origin, live.organization)
         for target, live in zip(targets, results, strict=True)
         if isinstance(live, Live)
-    ]
-    _require_distinct(found)
+    )
     return tuple(results)
 
 
 def organizations_of(targets: Sequence[Target]) -> tuple[Organization | ReconcilerError, ...]:
     """Return the organization of each key, up to eight at once, or why it is not known."""
-    return tuple(call_all(targets, lambda number, connection: connection.api.organization()))
+    return tuple(
+        call_all(
+            targets,
+            lambda number, connection: (
+                targets[number].organization or connection.api.organization()
+            ),
+        )
+    )
 
 
 def _gathered(target: Target, *, writing: bool) -> Gathered | ReconcilerError:
@@ -326,7 +327,7 @@ def call_all(
                 target.connection.disconnect()
                 target.connection.watcher.read()
 
-    workers = [each.connection.workers for each in targets if each.connection is not None]
+    workers = [target.connection.workers for target in targets if target.connection is not None]
     if len(targets) == 1 or not workers:
         work()
     else:
@@ -342,18 +343,14 @@ def _with_first_contact(targets: Sequence[Target]) -> Sequence[Target]:
     """
     if len(targets) == 1:
         return targets
-    seen: set[str] = set()
+    origins: set[str] = set()
     result = list(targets)
     for number, target in enumerate(targets):
-        if target.connection is None or target.connection.api.origin in seen:
+        if target.connection is None or target.connection.api.origin in origins:
             continue
-        seen.add(target.connection.api.origin)
+        origins.add(target.connection.api.origin)
         if target.organization is None:
-            found = _attempt(target, lambda connection: connection.api.organization())
-            if isinstance(found, ReconcilerError):
-                result[number] = target._replace(problem=found, connection=None)
-            else:
-                result[number] = target._replace(organization=found)
+            result[number : number + 1] = identify([target])
     return result
 
 
@@ -383,11 +380,11 @@ def _with_key_source(problem: ReconcilerError, target: Target) -> ReconcilerErro
     return problem
 
 
-def _require_distinct(found: Sequence[tuple[Target, str, Organization]]) -> None:
+def _require_distinct(organizations: Iterable[tuple[Target, str, Organization]]) -> None:
     """Raise OrganizationError if two targets are the same organization of a server."""
-    seen: dict[tuple[str, str], Target] = {}
-    for target, origin, organization in found:
-        other = seen.setdefault((origin, organization.id), target)
+    known: dict[tuple[str, str], Target] = {}
+    for target, origin, organization in organizations:
+        other = known.setdefault((origin, organization.id), target)
         if other is not target:
             first, second = other.paths[0], target.paths[0]
             raise OrganizationError(

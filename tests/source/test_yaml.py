@@ -6,8 +6,9 @@ import pytest
 import yaml
 
 from reconciler.findings import Finding
+from reconciler.source.parser import PARSER
 from reconciler.source.position import add_positions
-from reconciler.source.yaml import PARSER, Document, parse
+from reconciler.source.yaml import Document, parse
 
 both_parsers = pytest.mark.parametrize(
     "parser", dict.fromkeys((yaml.SafeLoader, PARSER)), ids=lambda each: each.__name__
