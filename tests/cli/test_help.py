@@ -39,7 +39,7 @@ COMMANDS = dict(commands(program()))
 def test_help(shell: Shell, words: str) -> None:
     """The help of each command is in docs/commands.md, wrapped to another width.
 
-    The page has the options that commands share once, in the last section.
+    The page has no examples, and the options that commands share once, in the last section.
     """
     done = shell(*words.split())
     assert (done.code, done.err) == (0, "")

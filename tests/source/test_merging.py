@@ -44,10 +44,11 @@ def test_what_layers_declare(title: str, golden: Golden) -> None:
 
 
 def test_each_documented_case_has_a_golden_result() -> None:
-    """The rows of the tables are the titles of the cases, in the same order."""
+    """Each row of the tables is the title of a case, in the same order."""
     page = (ROOT / "docs/organizations.md").read_text("utf-8")
     tables = re.findall(r"^\| case \| .*\n\|---.*\n((?:\|.*\n)+)", page, flags=re.MULTILINE)
     rows = [
         row.split(" | ")[0].removeprefix("| ") for table in tables for row in table.splitlines()
     ]
-    assert rows == list(cases("merging.txt"))
+    assert len(rows) > 10
+    assert rows == [title for title in cases("merging.txt") if title in rows]
