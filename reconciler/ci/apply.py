@@ -548,4 +548,4 @@ def _failure_text(attempt: _Attempt, result: JobResult) -> str:
 
 
 def _key(target: Target) -> Secret | None:
-    return None if target.connection is None else target.connection.key
+    return target.key

@@ -20,7 +20,7 @@ from reconciler.errors import (
     UsageError,
 )
 from reconciler.execute.stop import GRACE
-from reconciler.model import Live, Secret
+from reconciler.model import Live
 from reconciler.planning.plan import Create, Delete, Operation, Plan, Update
 from reconciler.planning.run import OrganizationResult
 from reconciler.ports import Watcher
@@ -110,15 +110,19 @@ def _connecting(
         )
 
         def connect(files: OrganizationFiles | None) -> tuple[workflow.Connection, str | None]:
-            settings = session.settings if files is None else session.settings_of(files)
+            if files is None:
+                settings, declared = session.settings, None
+            else:
+                settings, declared = session.settings_of(files), files.organization
             adapter = None
-            key: Secret | None
+            key = settings.key and settings.key.value
             if local is not None:
                 adapter, key_of = local
-                key = key_of(None if files is None else files.organization)
-            else:
-                key = settings.require_key() if needs_key else settings.key and settings.key.value
-                session.console.hide(filter(None, [key]))
+                key = key_of(declared)
+            elif needs_key:
+                key = settings.require_key()
+            if key is not None and local is None:  # the emulator's key is public
+                session.console.hide([key])
             connection = connector(
                 key,
                 server_url=settings.server_url.value,
@@ -250,12 +254,11 @@ class Progress(Watcher):
                 self._waits_until = end
             self._console.info(f"{event.error.message}; trying again in {event.seconds:.0f} s")
         elif self._debug:
-            status = event.status if event.status is not None else "no response"
-            again = f" attempt {event.attempt}" if event.attempt > 1 else ""
-            self._console.write_stderr(
-                f"{event.method} {event.path} {status} "
-                f"{event.seconds * 1000:.0f} ms {event.size} B{again}"
-            )
+            text = f"{event.method} {event.path} {event.status or 'no response'} "
+            text += f"{event.seconds * 1000:.0f} ms {event.size} B"
+            if event.attempt > 1:
+                text += f" attempt {event.attempt}"
+            self._console.write_stderr(text)
 
     def interrupted(self) -> None:
         """Report a signal. Safe in a signal handler: it takes no lock."""

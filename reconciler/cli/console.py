@@ -277,8 +277,9 @@ class Console:
                 os.close(nowhere)
             if stream is self.process.stdout and not isinstance(problem, BrokenPipeError):
                 self.failed = True
-                full = getattr(problem, "errno", None) == errno.ENOSPC
-                why = "the disk is full" if full else "write error"
+                why = "write error"
+                if getattr(problem, "errno", None) == errno.ENOSPC:
+                    why = "the disk is full"
                 text = f"error[output]: the result could not be written to standard output: {why}\n"
                 self._send(self.process.stderr, text)
 

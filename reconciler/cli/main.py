@@ -64,7 +64,7 @@ def program() -> Group:
         commands={
             name: click.Command(name, short_help=summary) for name, summary in _SUMMARIES.items()
         },
-        everyday=_EVERYDAY,
+        everyday=len(_EVERYDAY),
         short_help="Keep your CloudTruth webhooks in sync with YAML in git.",
         help=_EXAMPLES,
         epilog=_EPILOG,

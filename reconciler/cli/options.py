@@ -7,7 +7,7 @@ once, by `webhooks help options`. They can be passed before or after the command
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from inspect import cleandoc, getdoc
@@ -159,14 +159,14 @@ class _Command(click.Command):
 
 
 class Group(_Command, click.Group):
-    """A group whose help lists commands in the order of use, the `everyday` ones first.
+    """A group whose help lists commands in the order of use, the first `everyday` ones apart.
 
     A command without a callback is a placeholder for the module of its name in `commands`, whose
     `run` is imported when the command is called: help and completion need only its summary.
     """
 
     def __init__(
-        self, *, options: Sequence[Option] = (), everyday: Collection[str] = (), **attributes: Any
+        self, *, options: Sequence[Option] = (), everyday: int = 0, **attributes: Any
     ) -> None:
         super().__init__(params=[*_COMMON, *options], **attributes)
         self.everyday = everyday
@@ -198,12 +198,11 @@ class Group(_Command, click.Group):
             (name.ljust(width), command.get_short_help_str(formatter.width - 6 - width))
             for name, command in self.commands.items()
         ]
-        first = [row for row in rows if row[0].rstrip() in self.everyday]
-        others = [row for row in rows if row not in first]
-        for title, section in (("Commands", first), ("More commands", others)):
-            if section:
-                with formatter.section(title if first else "Commands"):
-                    formatter.write_dl(section)
+        with formatter.section("Commands"):
+            formatter.write_dl(rows[: self.everyday or None])
+        if self.everyday:
+            with formatter.section("More commands"):
+                formatter.write_dl(rows[self.everyday :])
         _write_options(ctx, formatter, [option for option in self.params if option not in _COMMON])
 
 
@@ -304,8 +303,10 @@ def _record(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
 def show(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
     """Print the version or the help, and exit."""
     if value and not ctx.resilient_parsing:
-        is_version = parameter.name == "version"
-        ctx.obj.result(f"webhooks {__version__}" if is_version else ctx.get_help(), essential=True)
+        text = ctx.get_help()
+        if parameter.name == "version":
+            text = f"webhooks {__version__}"
+        ctx.obj.result(text, essential=True)
         ctx.exit()
 
 

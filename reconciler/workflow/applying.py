@@ -146,14 +146,7 @@ def apply_all(
     approve = expect_digest is not None
     prepared = [_prepared(part, withhold, approve=approve, values=values) for part in planned]
     ready = _judged(prepared, allow_deletes)
-    to_apply = RunPlan(
-        tuple(
-            part.result._replace(value=outcome.plan)
-            if isinstance(outcome, _Ready)
-            else part.result._replace(value=None, problem=outcome)
-            for part, outcome in zip(planned, ready, strict=True)
-        )
-    )
+    to_apply = RunPlan(tuple(map(_to_apply, planned, ready)))
     if to_apply.problems and not keep_going:
         return RunReport(tuple(_as_reports(to_apply)), digest)
     if any(plan.operations for plan in to_apply.plans) and not confirm(to_apply):
@@ -162,6 +155,13 @@ def apply_all(
             hint="type `yes` to confirm, or use --yes once the plan has been reviewed",
         )
     return _carry_out(ready, to_apply, digest, reviewed=reviewed, keep_going=keep_going)
+
+
+def _to_apply(planned: Planned, ready: _Ready | ReconcilerError) -> OrganizationResult[Plan]:
+    """Return the part of an organization's plan that is applied, or why none is."""
+    if isinstance(ready, _Ready):
+        return planned.result._replace(value=ready.plan)
+    return planned.result._replace(value=None, problem=ready)
 
 
 def _as_reports(run: RunPlan) -> Iterator[OrganizationResult[Report]]:
@@ -277,18 +277,17 @@ def _carry_out(
             if isinstance(part, _Ready) and not (is_ended and part.plan.operations):
                 assert stop is not None
                 if len(ready) > 1 and part.plan.operations:
-                    watcher, number = part.connection.watcher, len(results) + 1
-                    watcher.applying(result.name, number, len(ready), part.plan)
+                    number = len(results) + 1
+                    part.connection.watcher.applying(result.name, number, len(ready), part.plan)
                 result = _applied(part, result, stop, reviewed=reviewed, is_only=len(ready) == 1)
                 stopped = stopped or stop.requested()
-                is_ended = is_ended or stopped is not None
-                is_ended = is_ended or _ends_run(result, keep_going=keep_going)
+                is_ended = is_ended or stopped is not None or _ends_run(result, keep_going)
             results.append(result)
     is_left = any(exit_code_of(result) is not ExitCode.OK for result in results)
     return RunReport(tuple(results), digest, stopped if is_left else None)
 
 
-def _ends_run(result: OrganizationResult[Report], *, keep_going: bool) -> bool:
+def _ends_run(result: OrganizationResult[Report], keep_going: bool) -> bool:
     """Return whether no further organization is applied after this one."""
     code = exit_code_of(result)
     return code is ExitCode.BUG or (code is not ExitCode.OK and not keep_going)

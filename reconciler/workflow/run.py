@@ -70,6 +70,11 @@ class Target(NamedTuple):
         """Return the paths of the files."""
         return self.source.files.paths
 
+    @property
+    def key(self) -> Secret | None:
+        """Return the API key, None without a connection or a key."""
+        return self.connection.key if self.connection is not None else None
+
 
 class Planned(NamedTuple):
     """The plan of a target and the live webhooks, or why it cannot be planned."""
@@ -103,11 +108,7 @@ def connect_all(
             connected.append(target._replace(problem=problem))
         else:
             connected.append(target._replace(connection=connection, key_source=source))
-    keys = tuple(
-        target.connection.key
-        for target in connected
-        if target.connection is not None and target.connection.key is not None
-    )
+    keys = tuple(target.key for target in connected if target.key is not None)
     return tuple(_without_keys(target, keys) for target in connected)
 
 
@@ -120,12 +121,13 @@ def _without_keys(target: Target, keys: tuple[Secret, ...]) -> Target:
 
 def identify(targets: Sequence[Target]) -> tuple[Target, ...]:
     """Read the organization of each key, which planning then does not read again."""
-    return tuple(
-        target._replace(organization=result)
-        if isinstance(result, Organization)
-        else target._replace(connection=None, problem=result)
-        for target, result in zip(targets, organizations_of(targets), strict=True)
-    )
+    identified = []
+    for target, result in zip(targets, organizations_of(targets), strict=True):
+        if isinstance(result, Organization):
+            identified.append(target._replace(organization=result))
+        else:
+            identified.append(target._replace(connection=None, problem=result))
+    return tuple(identified)
 
 
 def select(targets: Sequence[Target]) -> tuple[Target, ...]:
@@ -140,16 +142,20 @@ def select(targets: Sequence[Target]) -> tuple[Target, ...]:
     if not targets:  # on GitHub a change may concern no organization
         return ()
     patterns = targets[0].checked.inputs.selected
-    origins = {target.connection.api.origin for target in targets if target.connection is not None}
-    is_any_accepted = origins == {LOCAL_SERVER} and len(targets) == 1
-    if not patterns or is_any_accepted:
+    if not patterns or _accepts_any(targets):
         return tuple(targets)
     declared = {target.source.files.organization for target in targets}
     open_patterns = [pattern for pattern in patterns if pattern not in declared]
     if open_patterns:
         targets = _identified(targets, patterns)
-    matches = [_matching(target, patterns, open_patterns) for target in targets]
-    matched = set[str]().union(*matches)
+    chosen: list[Target] = []
+    matched: set[str] = set()
+    for target in targets:
+        matching = _matching(target, patterns, open_patterns)
+        matched |= matching
+        # Without a declared organization, the requirement on the key is checked with the plan.
+        if matching or target.source.files.organization is None:
+            chosen.append(target)
     missing = [pattern for pattern in patterns if pattern not in matched]
     if missing and None not in declared:
         known = ", ".join(target.source.name for target in targets)
@@ -157,12 +163,15 @@ def select(targets: Sequence[Target]) -> tuple[Target, ...]:
             f"--organization {in_quotes(missing[0])} matches no organization of the files",
             hint=f"use a name, an id or a glob of: {known}",
         )
-    # Without a declared organization, the requirement on the key is checked with the plan.
-    return tuple(
-        target
-        for target, match in zip(targets, matches, strict=True)
-        if match or target.source.files.organization is None
-    )
+    return tuple(chosen)
+
+
+def _accepts_any(targets: Sequence[Target]) -> bool:
+    """Return whether the only organization is that of the emulator, which has any name."""
+    if len(targets) > 1:
+        return False
+    (connection,) = (target.connection for target in targets)
+    return connection is not None and connection.api.origin == LOCAL_SERVER
 
 
 def _identified(targets: Sequence[Target], patterns: Sequence[str]) -> list[Target]:
@@ -226,21 +235,30 @@ def plan_all(
             planned.append(Planned(target, values, problem=result))
         else:
             planned.append(Planned(target, values, *result))
+    plans = [part.plan for part in planned if part.plan is not None]
     _require_distinct(
         (part.target, part.plan.origin, part.plan.organization)
         for part in planned
         if part.plan is not None
     )
-    plans = [part.plan for part in planned if part.plan is not None]
     if not reviewed and plans and len(plans) == len(targets):
         plans = _with_matching_globs(targets, plans)
+    return _judged(planned, plans, allow_deletes)
+
+
+def _judged(
+    planned: Sequence[Planned], plans: Sequence[Plan], allow_deletes: int | None
+) -> tuple[Planned, ...]:
+    """Return the organizations with `plans`, and what the guards of the run find in these."""
     blocked = guard_all(plans, allow_deletes)
-    judged = (
-        plan._replace(blocked=findings) for plan, findings in zip(plans, blocked, strict=True)
-    )
-    return tuple(
-        part if part.plan is None else part._replace(plan=next(judged)) for part in planned
-    )
+    judged = iter(zip(plans, blocked, strict=True))
+    result = []
+    for part in planned:
+        if part.plan is not None:
+            plan, findings = next(judged)
+            part = part._replace(plan=plan._replace(blocked=findings))
+        result.append(part)
+    return tuple(result)
 
 
 def _with_matching_globs(targets: Sequence[Target], plans: Sequence[Plan]) -> list[Plan]:
@@ -295,10 +313,9 @@ def organizations_of(targets: Sequence[Target]) -> tuple[Organization | Reconcil
 
 
 def _gathered(target: Target, *, writing: bool) -> Gathered | ReconcilerError:
-    key = None if target.connection is None else target.connection.key
     try:
-        return gather(target.checked, key, writing=writing)
-    except RunConfigurationError:
+        return gather(target.checked, target.key, writing=writing)
+    except RunConfigurationError:  # a mistake in the settings of the run, not of its files
         raise
     except ReconcilerError as problem:
         return problem

@@ -62,7 +62,7 @@ def run(session: Session, report: str | None, format: str, keep_going: bool, **o
         # try a file without an account
         webhooks apply -f examples/webhooks.yaml --local
     """
-    console, target = session.console, session.path(report)
+    target = session.path(report)
     if target is not None:
         check_writable(target, over=FileKind.REPORT)
     if options["expect_digest"] is not None and keep_going:
@@ -77,22 +77,16 @@ def run(session: Session, report: str | None, format: str, keep_going: bool, **o
             _write(session, target, RENDERERS["json"]().render_error(translate(problem)))
         raise
     code = result.exit_code
-    if report is not None:
-        document = _rendered(session, result, "json", PLAIN)
-        if document is None or not _write(session, target, document):
-            code = max(code, ExitCode.PARTIAL if result.writes else ExitCode.FAILED)
+    # Written before anything is raised or shown: a program that waits for it must not miss it.
+    if report is not None and not _write_report(session, target, result):
+        code = max(code, ExitCode.PARTIAL if result.writes else ExitCode.FAILED)
     show_problems(session, result.organizations)
-    shown = _rendered(session, result, format, session.view())
-    if shown is not None:
-        is_failed = result.exit_code is not ExitCode.OK
-        session.show(shown, failed=is_failed, to_stderr=report == "-")
-    if console.failed and report != "-":
-        console.message("error", fallback_summary(result.reports))
-        console.failed = False  # the exit code is that of the apply
+    _show_report(session, result, format, to_stderr=report == "-")
     states = [state_of(organization) for organization in result.organizations]
     is_by_digest = options["expect_digest"] is not None
     if State.NOT_STARTED in states and result.stopped is None and not is_by_digest:
-        console.message("note", "--keep-going continues with the next organization if one fails")
+        note = "--keep-going continues with the next organization if one fails"
+        session.console.message("note", note)
     return code
 
 
@@ -207,6 +201,27 @@ def _saved_targets(
         check_output(report, source.checked)
         targets.append(workflow.Target(source, options=saved.options, review=plan.review))
     return targets
+
+
+def _write_report(session: Session, target: Path | None, result: workflow.RunReport) -> bool:
+    """Write the report as JSON. Return False, after an error message, on failure."""
+    document = _rendered(session, result, "json", PLAIN)
+    return document is not None and _write(session, target, document)
+
+
+def _show_report(
+    session: Session, result: workflow.RunReport, format: str, *, to_stderr: bool
+) -> None:
+    """Print the report. Whatever goes wrong, a summary of the writes is printed."""
+    console = session.console
+    text = _rendered(session, result, format, session.view())
+    if text is not None:
+        is_failed = result.exit_code is not ExitCode.OK
+        session.show(text, failed=is_failed, to_stderr=to_stderr)
+    # With `to_stderr` standard output has the report, whose loss is an error.
+    if console.failed and not to_stderr:
+        console.message("error", fallback_summary(result.reports))
+        console.failed = False  # the exit code is that of the apply
 
 
 def _rendered(session: Session, result: workflow.RunReport, format: str, view: View) -> str | None:

@@ -90,7 +90,9 @@ def run(
             proof = _prove(session, connected[0], lives[0], cases, deliver, yes=yes)
     if len(results) == 1:
         cases = [case._replace(organization=None) for case in cases]
-    notes = () if cases else ("There is no webhook to check.",)
+    notes: tuple[str, ...] = ()
+    if not cases:
+        notes = ("There is no webhook to check.",)
     sections = (*_unread(results), *checks.check(cases, proof), *posted)
     code = session.show_checks(Checklist("check", sections, notes), format)
     codes = [result.problem.exit_code for result in results if result.problem is not None]
@@ -106,7 +108,9 @@ def _unread(results: Sequence[OrganizationResult[list[checks.Case]]]) -> tuple[S
             detail = f"organization {quote(result.name)} could not be checked"
             fix = problem.hint or "see the error above"
             failed.append(fail(problem.code, detail, fix=fix, private=quote(problem.message)))
-    return (Section("Organizations", tuple(failed)),) if failed else ()
+    if not failed:
+        return ()
+    return (Section("Organizations", tuple(failed)),)
 
 
 def _check_globs(session: Session, targets: list[workflow.Target], only: tuple[str, ...]) -> None:
@@ -128,9 +132,8 @@ def _cases(
     name, globs = target.source.name, Globs(only or ("*",))
     declared = target.checked.desired.webhooks
     webhooks = [webhook for webhook in declared if globs.match(webhook.name)]
-    key = None if target.connection is None else target.connection.key
     try:
-        secrets = workflow.gather(target.checked, key).secrets
+        secrets = workflow.gather(target.checked, target.key).secrets
         if isinstance(live, NoKeyError):
             unread = unknown("state", f"not read: {live.message}", fix=live.hint)
             cases = [
@@ -153,8 +156,9 @@ def _look_up(
     """Look up the Slack tokens; with `send`, post messages and return their checks."""
     with _slack(session, slack_url) as connect, closing(ThreadWorkers(10)) as workers:
         cases = checks.look_up(cases, connect, workers)
-        posted = checks.post(cases, connect) if send and connect is not None else ()
-    return cases, posted
+        if not send or connect is None:
+            return cases, ()
+        return cases, checks.post(cases, connect)
 
 
 def _prove(

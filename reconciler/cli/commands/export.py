@@ -25,7 +25,7 @@ TOKEN: Final = Option(
     help=f"Slack token reference: {ARGUMENT}, of all hidden tokens or those of a user "
     f"name. [default: env:{SLACK_TOKEN.name}, others by user name]",
 )  # fmt: skip
-_NAMED: Final = re.compile(r"(?s)(?:(?P<username>.+?)=)?(?P<reference>(?:env|file):.+)")
+_NAMED: Final = re.compile(r"(?s)(?P<username>.+?)=(?P<reference>(?:env|file):.+)")
 
 
 @command(

@@ -266,8 +266,8 @@ def _starter() -> str:
 def _is_starter(path: Path) -> bool:
     """Return whether a file is the starter without edits, so that replacing it loses nothing."""
     with suppress(OSError, ValueError):
-        text = path.read_text(encoding="utf-8") if path.is_file() else ""
-        return _ORGANIZATION.sub(_UNSET, text) == _starter()
+        if path.is_file():
+            return _ORGANIZATION.sub(_UNSET, path.read_text(encoding="utf-8")) == _starter()
     return False
 
 
@@ -398,11 +398,14 @@ def _server_of_workflows(session: Session) -> str:
 
 def _write(session: Session, name: str, text: str) -> None:
     path = session.process.directory / name
-    is_new = not path.exists()
-    kind = FileKind.WEBHOOKS if _is_starter(path) else FileKind.WORKFLOW
+    verb, kind = "wrote", FileKind.WORKFLOW
+    if path.exists():
+        verb = "updated"
+    if _is_starter(path):
+        kind = FileKind.WEBHOOKS
     write_atomically(path, text.encode(), over=kind, parents=True)
     path.chmod(0o644)  # files of the repository, without secrets
-    session.console.result(f"{'wrote' if is_new else 'updated'} {name}")
+    session.console.result(f"{verb} {name}")
 
 
 def _organizations(
@@ -431,7 +434,9 @@ def _organizations(
             references=tuple(secrets),
             environment=checked.desired.environment,
         )
-        organizations.append(required if key is None else replace(required, key=key))
+        if key is not None:
+            required = replace(required, key=key)
+        organizations.append(required)
     if warnings:
         session.warn(warnings)
         session.console.message("warning", "in the workflows these warnings are errors: fix them")

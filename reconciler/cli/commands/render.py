@@ -56,5 +56,7 @@ def run(session: Session, format: str, origin: bool) -> None:
     for file, (data, _) in files.items():
         comments = defaultdict(str, {path: str(value) for path, value in written[file].items()})
         text = yaml_text(data, comments.__getitem__)
-        texts.append(f"# {scalar(file)}\n{text}" if len(files) > 1 else text)
+        if len(files) > 1:
+            text = f"# {scalar(file)}\n{text}"
+        texts.append(text)
     session.console.result("---\n".join(texts), essential=True)
