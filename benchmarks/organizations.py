@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
 from benchmarks.data import declaration
 from benchmarks.line import PROGRAM, Line, seconds
 from benchmarks.measure import alternate, median_of, run
+from benchmarks.server import HEAD
 from benchmarks.workspace import Server, Workspace, serving
 
 COUNT = 60
@@ -51,8 +56,61 @@ def organizations(workspace: Workspace) -> Iterator[Line]:
             result=f"{counts['GET']} GET, {counts['max in flight']} at once",
             baseline_result="the organization and one page",
         )
+        yield _pull_request(workspace, folder, server)
         yield from _changes(workspace, folder, server, median_of(samples[PROGRAM]))
     yield _unreachable(workspace, folder)
+
+
+def _pull_request(workspace: Workspace, folder: Path, server: Server) -> Line:
+    """Plan a pull request that changes a webhook in each organization, and comment on it."""
+
+    def git(*arguments: str) -> str:
+        identity = ("-c", "user.name=b", "-c", "user.email=b@example.com")
+        command = ["git", *identity, *arguments]
+        done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    git("init", "-q", "-b", "main")
+    git("add", "base.yaml", "orgs")
+    git("commit", "-q", "--allow-empty", "-m", "before")
+    base = git("rev-parse", "HEAD")
+    text = (folder / "base.yaml").read_text()
+    (folder / "base.yaml").write_text(text.replace("#channel-0'", "#reviewed'", 1))
+    git("commit", "-qam", "change")
+    pull = {
+        "number": 1,
+        "head": {"sha": HEAD, "repo": {"full_name": "acme/hooks"}},
+        "base": {"ref": "main", "sha": base},
+        "user": {"login": "ann"},
+    }
+    event = workspace.directory / "data" / "event.json"
+    event.write_text(json.dumps({"pull_request": pull, "sender": {"login": "ann"}}))
+    command = workspace.webhooks(folder, "ci", "plan", "-f", "orgs", server=server)
+    environ = {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_API_URL": f"{server.url}/api/v3",
+        "GITHUB_EVENT_NAME": "pull_request",
+        "GITHUB_EVENT_PATH": str(event),
+        "GITHUB_REF_NAME": "main",
+        "GITHUB_REPOSITORY": "acme/hooks",
+        "GITHUB_TOKEN": "benchmark-token",
+    }
+    planning = replace(command, environ={**command.environ, **environ})
+    server.counts()
+    run(planning)
+    counts = server.counts()
+    walls = [run(planning).wall for _ in range(workspace.rounds(5))]
+    _write(folder)
+    shutil.rmtree(folder / ".git")
+    requests = ", ".join(f"{count} {name}" for name, count in counts.items() if name.isupper())
+    return Line(
+        title=f"`ci plan` of one change in {COUNT} organizations, with its comment",
+        value=median(walls),
+        unit="s",
+        budget=5,
+        result=f"{seconds(median(walls))}; {requests}",
+        baseline_result=f"{LATENCY:g} ms for each request, also to GitHub",
+    )
 
 
 def _changes(workspace: Workspace, folder: Path, server: Server, plan: float) -> Iterator[Line]:

@@ -1,6 +1,7 @@
 """A minimal CloudTruth server with a fixed latency and canned responses.
 
-It has just the API that the client needs: the organization, pages, and the writes of webhooks. One
+It has just the API that the client needs: the organization, pages, and the writes of webhooks. At
+other paths it is a GitHub with one open pull request that has no comments. One
 thread and no framework, so that only the client is measured. It accepts every key.
 
 python -m benchmarks.server --webhooks 1000 --latency 20
@@ -23,6 +24,9 @@ from urllib.parse import parse_qs
 from benchmarks.data import row
 
 WEBHOOKS = b"/api/v1/webhooks/"
+_GITHUB = b"/api/v3/"
+HEAD = "a" * 40
+"""The newest commit of the pull request."""
 _MAX_PAGE_SIZE = 1000
 _KEY = re.compile(rb"authorization: [^\r]*-(\d+)(?:\r|$)", re.IGNORECASE)
 
@@ -71,6 +75,10 @@ class Store:
             self.max_in_flight = 0
             return 200, json.dumps(counts).encode()
         self.counts[method] += 1
+        if path.startswith(_GITHUB):
+            pull = {"number": 1, "state": "open", "head": {"sha": HEAD}, "base": {"ref": "main"}}
+            answer = pull if path.endswith(b"/pulls/1") or method != "GET" else []
+            return 200 if method == "GET" else 201, json.dumps(answer).encode()
         if path == b"/api/v1/organizations/":
             return 200, json.dumps(_organizations(self.organization)).encode()
         if path == WEBHOOKS:
