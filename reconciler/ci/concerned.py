@@ -18,6 +18,7 @@ from reconciler.ci.marker import MarkerKind, Post, Subject
 from reconciler.ci.organizations import environment_of, subject_of
 from reconciler.ci.reviews import merged_pulls, read_reviews, with_comments
 from reconciler.ci.run import JobResult, Run, reporting
+from reconciler.ci.workflows import WORKFLOWS
 from reconciler.errors import ConfigurationError, UsageError
 from reconciler.model import Desired
 from reconciler.source.files import file_matcher
@@ -132,9 +133,11 @@ def _concerned(
     if len(sources) == 1:
         return tuple(sources)
     changed: set[str | None] = set()
+    # A workflow has the environments and the allowed secrets.
+    shared = WORKFLOWS.union(run.inputs.policies)
     for base in bases:
         files, before = changed_since(run, base), organizations_before(run, base)
-        if files is None or before is None or not files.isdisjoint(run.inputs.policies):
+        if files is None or before is None or not files.isdisjoint(shared):
             return tuple(sources)
         for source in sources:
             now, name = source.checked.desired, source.files.organization

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.ci.workflows import CALLER
 from tests.cli.conftest import Shell
 from tests.folders import commit, git, write
 
@@ -32,6 +33,7 @@ def repository(tmp_path: Path) -> Path:
             "orgs/other.yaml": "organization: Other\nwebhooks: []\n",
             "secrets/token": "x",
             "policy.json": "{}",
+            CALLER: "on: push",
         },
     )
     git(tmp_path, "init", "-q", "-b", "main")
@@ -56,6 +58,7 @@ ALL = ["one", "other", "two"]
         ("orgs/other.yaml", "Other", "Another", ["other"]),
         ("orgs/one.yaml", "webhooks: [", "webhooks: [[", ["other"]),
         ("policy.json", "{}", "{ }", ALL),
+        (CALLER, "push", "[push]", ALL),
         ("readme.md", "", "x", []),
     ],
 )
