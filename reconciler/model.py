@@ -286,6 +286,11 @@ class LiveWebhook:
     last_run: str | None = field(default=None, compare=False)
     last_error: DeliveryError | None = field(default=None, compare=False)
 
+    def value(self, name: str) -> LiveValue | Unknown:
+        """Return a field of the configuration: None if not set, UNKNOWN if not shown."""
+        shown = self.configuration
+        return UNKNOWN if isinstance(shown, Unknown) else shown.get(name)
+
 
 class Live(NamedTuple):
     """One complete listing. `origin` is the scheme and host of its server."""

@@ -136,12 +136,16 @@ class Listing:
                 if live is not None and operation.reason in (Reason.ABSENT, Reason.DUPLICATE):
                     others = self.not_in_plan(before.name)
         result = self.compare(operation, live)
+        # With another webhook of the name, no later run could tell the two apart. A delete that is
+        # done has no webhook left to confuse.
         if others and (result.state is State.PENDING or not isinstance(operation, Delete)):
             return _APPEARED
         if result.state is not State.PENDING:
             return result
         reason = self._obsolete(operation, live)
-        return CheckResult(State.STALE, reason) if reason else result
+        if reason:
+            return CheckResult(State.STALE, reason)
+        return result
 
     def _obsolete(self, operation: Operation, live: LiveWebhook | None) -> str:
         """Return why another webhook makes a pending operation stale, else an empty string."""
@@ -151,6 +155,7 @@ class Listing:
             return ""
         if operation.kept_id is None or live is None:
             return ""
+        # Deleting the duplicate is safe only as long as the one that stays has its name.
         keeper = self.by_id.get(operation.kept_id)
         if keeper is None or keeper.name != live.name:
             return "the webhook to keep was deleted"
@@ -167,6 +172,7 @@ class Listing:
         comparison = compare(operation.after, live, self._secrets, self._evidence)
         differing = _counted(operation, comparison.fields)
         if isinstance(operation, Update):
+            # What is not shown may still have to be sent, although no field differs.
             is_left = differing or _sends_unknown(operation, live, comparison)
             if is_left and self._is_unchanged(operation, live):
                 return CheckResult(State.PENDING, differing=differing)
@@ -210,6 +216,7 @@ class Listing:
             old, new = before.get(field.name), now.get(field.name)
             if not field.secret or old == new:
                 continue
+            # Masks of the same value may differ, so only readable values count.
             shown = [value for value in (old, new) if value]
             if shown and all(self._evidence.reads(live.type, field, value) for value in shown):
                 return True
@@ -219,8 +226,10 @@ class Listing:
 def _changed(operation: Update | Delete, live: LiveWebhook) -> CheckResult:
     """Return that a webhook was changed since the plan; a new destination is named."""
     where = destination(live)
-    moved = f": it is now {where}" if where != operation.before.destination else ""
-    return CheckResult(State.STALE, f"it was changed since the plan{moved}")
+    reason = "it was changed since the plan"
+    if where != operation.before.destination:
+        reason += f": it is now {where}"
+    return CheckResult(State.STALE, reason)
 
 
 def _names_in_plan(plan: Plan) -> set[tuple[str, str]]:

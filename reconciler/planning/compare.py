@@ -80,6 +80,7 @@ def compare(
         field, result = reading.field, reading.result
         if result in _UNREAD:
             unread[field.name] = _why_unread(reading)
+        # A hidden value of another type is removed in any case, not replaced unseen.
         hidden = not retyped and is_hidden(field, reading.live)
         change = _sent_change(webhook, reading, secrets, hidden=hidden)
         if change is not None:
@@ -127,6 +128,7 @@ def _field_readings(
 ) -> Iterator[_FieldReading]:
     """Compare each declared field; yield those that differ, cannot be read, or are resent."""
     retyped = live.type != webhook.type
+    # In the order of the type, whatever the order in the file: digests depend on it.
     for name, field in FIELDS[webhook.type].items():
         if name not in webhook.configuration:
             continue
@@ -174,7 +176,9 @@ def _sent_change(
         return ValueChange(path=path, before=UNKNOWN, after=declared, not_shown=True)
     if not reading.field.secret or reading.result is Reading.SAME:
         return None
-    cause = SecretCause.ADDED if reading.result is Reading.ABSENT else SecretCause.DIFFERS
+    cause = SecretCause.DIFFERS
+    if reading.result is Reading.ABSENT:
+        cause = SecretCause.ADDED
     return _secret_change(webhook, reading, cause, secrets, hidden=hidden)
 
 
@@ -213,13 +217,11 @@ def _plain_reading(field: Field, declared: Value, live: LiveValue | Unknown) -> 
     if live in (None, ""):
         # A field with its default value need not be set.
         return Reading.SAME if declared in (live, field.default) else Reading.ABSENT
-    shown = plain_value(field, live)
+    shown: object = plain_value(field, live)
     if isinstance(shown, str) and isinstance(declared, str):
         # The same channel is written with or without `#`.
-        same = field.normalize(shown) == field.normalize(declared)
-    else:
-        same = shown == declared
-    return Reading.SAME if same else Reading.DIFFERENT
+        shown, declared = field.normalize(shown), field.normalize(declared)
+    return Reading.SAME if shown == declared else Reading.DIFFERENT
 
 
 def _undeclared(webhook: Webhook, live: LiveWebhook, *, known: bool) -> Iterator[FieldRemoved]:
@@ -235,6 +237,7 @@ def _undeclared(webhook: Webhook, live: LiveWebhook, *, known: bool) -> Iterator
         value = live.configuration[name]
         if live.type == webhook.type and known is (field is None):
             continue
+        # An empty field is the same as none: servers show both.
         if value not in (None, "", Secret("")) and (field is None or value != field.default):
             yield FieldRemoved(path=("configuration", name))
 
@@ -272,6 +275,7 @@ def _secret_change(
     new_host = None if wanted is None else wanted.origin()
     moved = None not in (old_host, new_host) and old_host != new_host
     differs: tuple[str, ...] = ()
+    # On different hosts the rest of the URL says nothing; parts of a hidden one are not known.
     if wanted is not None and old_host == new_host and not hidden:
         differs = live.differing_parts(wanted)
     return replace(change, before=live.shown_url(), moved=moved, differs=differs)
@@ -291,9 +295,7 @@ def with_side_effects(
     for name, field in FIELDS[webhook.type].items():
         if name not in webhook.configuration or name in changed:
             continue
-        shown = live.configuration
-        value = UNKNOWN if isinstance(shown, Unknown) else shown.get(name)
-        if is_hidden(field, value):
+        if is_hidden(field, live.value(name)):
             path = ("configuration", name)
             resent.append(FieldResent(path=path, after=webhook.configuration[name]))
     return (*fields, *resent, *_undeclared(webhook, live, known=False))
@@ -343,11 +345,8 @@ def compare_live(first: LiveWebhook, second: LiveWebhook) -> Reading:
 
 def _secrets_alike(field: Field, first: LiveWebhook, second: LiveWebhook) -> Reading:
     """Compare the same secret field of two live webhooks that look the same otherwise."""
-    shown, other = first.configuration, second.configuration
-    if isinstance(shown, Unknown) or isinstance(other, Unknown):
-        return Reading.DIFFERENT
-    reading = secrets_alike(field, shown.get(field.name), other.get(field.name))
-    expected = field.required or (field.partner is not None and shown.get(field.partner))
+    reading = secrets_alike(field, first.value(field.name), second.value(field.name))
+    expected = field.required or (field.partner is not None and first.value(field.partner))
     if reading is Reading.ABSENT and expected:
         return Reading.UNKNOWN  # it must be set, so the server hides it
     return reading

@@ -46,12 +46,15 @@ def guard_all(plans: Sequence[Plan], allow_deletes: int | None = None) -> list[t
         )
         is_wrong = total != allow_deletes
         return [(differs,) if is_wrong and plan.counted_deletes else () for plan in plans]
+    # A limit in files holds for one organization. Without one, many small numbers add up.
     unlimited = [plan for plan in plans if plan.counts.max_deletes is None and plan.counted_deletes]
     together = tuple(_too_many_together(unlimited, total))
     blocked: list[tuple[Finding, ...]] = []
     for plan in plans:
         findings = tuple(guard(plan, total=total))
-        blocked.append((*findings, *together) if plan in unlimited else findings)
+        if plan in unlimited:
+            findings += together
+        blocked.append(findings)
     return blocked
 
 
@@ -98,6 +101,7 @@ def guard(
             f"no webhooks are declared, but {in_scope} {verb} live in scope",
             f"check that the right file was read; {override_hint}",
         )
+    # The files of another organization declare webhooks, but none of them is live.
     elif not plan.counts.any_declared_live and deletes:
         yield error(
             "no-declared-live",
@@ -117,6 +121,7 @@ def _too_many_deletes(plan: Plan, override_hint: str) -> Iterator[Finding]:
         return
     if deletes > _MAX_DELETES:
         limit = f"more than {_MAX_DELETES}"
+    # A small organization may have fewer webhooks than the limit.
     elif deletes * 2 > plan.counts.in_scope:
         limit = f"more than half of the {plan.counts.in_scope} in scope"
     else:

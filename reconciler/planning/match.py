@@ -85,6 +85,7 @@ class Match:
         self._ignore = Globs(pattern.glob for pattern in self._policy.ignore)
         self._protect = Globs(pattern.glob for pattern in self._policy.protect)
         self._scopes = [(scope, Globs(scope.globs)) for scope in self._policy.scopes]
+        # In the same order for every listing, so that all runs decide the same.
         self._live = sorted(live, key=lambda webhook: (webhook.name, webhook.id))
         self._by_id: dict[str | None, LiveWebhook] = {webhook.id: webhook for webhook in self._live}
         self._by_name: dict[str, list[LiveWebhook]] = {}
@@ -218,7 +219,9 @@ class Match:
     def _is_ignored(self, entry: Webhook | Absent) -> bool:
         """Return whether `ignore` matches the declared or live name; warn if it is selected."""
         live = self._by_id.get(entry.id)
-        names = [entry.name] if live is None else [entry.name, live.name]
+        names = [entry.name]
+        if live is not None:
+            names.append(live.name)
         ignored = [name for name in names if self._ignore.match(name)]
         if not ignored:
             return False
@@ -229,7 +232,7 @@ class Match:
             self.findings.append(
                 warning("ignored-and-declared", message, hint, entry.position, related)
             )
-        if live is not None:
+        if live is not None:  # no pattern may match the name of a pinned webhook
             self._ignored_ids.add(live.id)
         # The webhook with a former name would not be renamed, so it must not be deleted.
         former = self._free(*_former_names(entry))
@@ -257,7 +260,7 @@ class Match:
                 self.findings.append(note("unknown-id", message, hint, entry.position))
         self._webhooks = list(chain.from_iterable(declared.values()))
         for name, webhooks in gone.items():
-            if len(webhooks) == 1 and name not in declared:
+            if len(webhooks) == 1 and name not in declared:  # the name identifies the webhook
                 self._webhooks.append(replace(webhooks[0], id=None))
             else:
                 self._match_by_content(name, webhooks)
@@ -272,6 +275,7 @@ class Match:
         """
         unmatched: list[Webhook] = []
         candidates = self._free(name)
+        # In the order of ids, so that every run matches the same ones.
         for entry in sorted(entries, key=lambda entry: entry.id or ""):
             identical = _identical(entry, candidates)
             if identical is None:
@@ -304,6 +308,7 @@ class Match:
         """
         named, former = self._matching(entry)
         webhooks = named or former
+        # Also for an entry that is not selected: its webhook is not matched by another one.
         self._taken.update(webhook.id for webhook in webhooks)
         if not self._selects(entry.name, *(webhook.name for webhook in webhooks)):
             return
@@ -351,6 +356,7 @@ class Match:
             self._keep_unknown(live, webhook.position, unapplied=not known)
         if not known:
             return
+        # Runs at the same time keep the same one, so that they never delete both.
         keeper, *others = sorted(known, key=lambda live: live.id)
         if any(compare_live(keeper, other) is Reading.DIFFERENT for other in others):
             self._keep_ambiguous(known, webhook, unapplied=True)
@@ -463,6 +469,7 @@ class Match:
 
     def _classify_unmatched(self) -> None:
         """Classify the live webhooks that match no entry (rows 1, 2, 6 and 7)."""
+        # What the plan shows is counted, even if its live name is not selected.
         shown = {live.id for _, live in self.pairs}
         shown.update(delete.before.id for delete in self.deletes)
         left_out = self._lookalikes_left_out()
@@ -492,6 +499,7 @@ class Match:
 
     def _classify_undeclared(self, live: LiveWebhook) -> None:
         """Count a webhook that is in scope; delete or keep it if no entry matches it."""
+        # Guards compare the deletes with all webhooks in scope, whatever happens to them.
         prunes = [scope.prune for scope, globs in self._scopes if globs.match(live.name)]
         if prunes:
             self.in_scope_count += 1

@@ -88,6 +88,7 @@ class _Index(NamedTuple):
     @classmethod
     def of(cls, groups: Mapping[str, Sequence[str]]) -> _Index:
         """Return the index of globs by text."""
+        # One pattern for all globs with a text: files may have thousands.
         patterns = {text: "|".join(map(translate, globs)) for text, globs in groups.items()}
         matchers = {text: compile_pattern(pattern).match for text, pattern in patterns.items()}
         return cls(groups, matchers, tuple(sorted({len(text) for text in groups})))
@@ -153,6 +154,7 @@ def unused(policy: Policy, names: Set[str], *, deletes: bool) -> Iterator[Findin
     idle = [(key, pattern) for key, pattern in listed if pattern.glob not in used]
     if not idle:
         return
+    # Case and swapped letters are the most frequent typos, and need no search for similar names.
     same_letters = {_letters(name): name for name in names}
     for key, pattern in idle:
         meant = same_letters.get(_letters(pattern.glob))
@@ -194,6 +196,7 @@ def lookalike_key(name: str) -> str:
     """
     if not name.isascii() and len(name) <= MAX_NORMALIZED_LENGTH:
         name = unicodedata.normalize("NFKC", name).translate(_SMALL)
+        # Folding may give letters that are not normalized.
         name = unicodedata.normalize("NFKC", name.casefold())
         name = "".join(
             char for char in name if char not in _HIDDEN and unicodedata.category(char) != "Cf"

@@ -92,6 +92,7 @@ def plan(
             findings=sorted(findings, key=sort_key),
         )
 
+    # A webhook outside the pairs keeps a former name, so nothing is renamed from it.
     paired = {pair.live.id for pair in pairs}
     unpaired = {webhook.name for webhook in live.webhooks if webhook.id not in paired}
     updates: list[Update] = []
@@ -268,7 +269,9 @@ def _with_shown_host(change: FieldChange, hosts: Mapping[SecretRef, str]) -> Fie
     """Mark a secret as reviewable if the commit shows its changed destination."""
     if not isinstance(change, SecretChange) or not change.moved or change.after not in hosts:
         return change
-    cause = change.cause if change.not_shown else SecretCause.DESTINATION
+    cause = SecretCause.DESTINATION
+    if change.not_shown:
+        cause = change.cause
     return replace(change, moved=False, cause=cause)
 
 
@@ -321,7 +324,7 @@ def rename_pairs(operations: Sequence[Operation]) -> Iterator[tuple[int, int]]:
                 values = tuple(sorted(visible(webhook).items()))
                 key = (webhook.type, webhook.event_types, values)
                 alike.setdefault(key, []).append(index)
-    for group in alike.values():
+    for group in alike.values():  # with several candidates, a hint would be a guess
         match [operations[index] for index in group]:
             case [Create(), Delete()]:
                 yield group[0], group[1]
@@ -352,6 +355,7 @@ def _attributed(
 
     A previous configuration that conflicts with the live webhooks is ignored.
     """
+    # Its URLs lead to the hosts that its commit shows.
     hosts = dict(options.committed_hosts)
     for reference in hosts.keys() & previous.committed.keys():
         hosts[reference] = previous.committed[reference].origin() or hosts[reference]
@@ -364,8 +368,9 @@ def _attributed(
         drifting = {_identity(operation, hosts) for operation in drift.operations}
     attributed: list[Operation] = []
     for operation in operations:
-        is_drift = _identity(operation, options.committed_hosts) in drifting
-        attribution = Attribution.DRIFT if is_drift else Attribution.THIS_CHANGE
+        attribution = Attribution.THIS_CHANGE
+        if _identity(operation, options.committed_hosts) in drifting:
+            attribution = Attribution.DRIFT
         attributed.append(replace(operation, attribution=attribution))
     return tuple(attributed)
 

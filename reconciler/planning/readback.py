@@ -94,7 +94,8 @@ def plain_value(field: Field, live: LiveValue | Unknown) -> str | bool | Unknown
     UNKNOWN if the server hides it. A value of another type is UNKNOWN, too, but differs from every
     declared value (`is_hidden` tells the two apart).
     """
-    if isinstance(live, bool if field.is_boolean else str):
+    expected = bool if field.is_boolean else str
+    if isinstance(live, expected):
         return UNKNOWN if is_hidden(field, live) else live
     if isinstance(live, int | float) and not isinstance(live, bool) and not field.is_boolean:
         return str(live)
@@ -131,11 +132,8 @@ def _is_hidden_secret(field: Field, live: LiveValue) -> bool:
 
 def hides_destination(webhook: LiveWebhook) -> bool:
     """Return whether the server hides where a webhook delivers to."""
-    kind, shown = KINDS[webhook.type], webhook.configuration
-    if isinstance(shown, Unknown):
-        return True
-    field = FIELDS[kind.type][kind.destination_field]
-    return is_hidden(field, shown.get(field.name))
+    field = FIELDS[webhook.type][KINDS[webhook.type].destination_field]
+    return is_hidden(field, webhook.value(field.name))
 
 
 def is_malformed(field: Field, live: LiveValue | Unknown) -> bool:
@@ -222,14 +220,13 @@ def gather_evidence(
     secret_fields = {kind.type: kind.secret_fields for kind in KINDS.values()}
     readable: set[tuple[str, str]] = set()
     for webhook, live_webhook in pairs:
-        shown = live_webhook.configuration
-        if live_webhook.type != webhook.type or isinstance(shown, Unknown):
+        if live_webhook.type != webhook.type:
             continue
         for name in secret_fields[webhook.type] & webhook.configuration.keys():
             # Usually the first webhook has evidence for all of them.
             if (webhook.type, name) not in readable:
                 wanted = declared_secret(webhook.configuration[name], secrets)
-                if wanted is not None and wanted == shown.get(name):
+                if wanted is not None and wanted == live_webhook.value(name):
                     readable.add((webhook.type, name))
     return Evidence(readable=frozenset(readable), shown=_shown_fields(live, secret_fields))
 
@@ -240,10 +237,7 @@ def _shown_fields(
     """Return the secret fields for which any live webhook shows a value, in any form."""
     names: set[str] = set()
     for webhook in live:
-        shown = webhook.configuration
-        if isinstance(shown, Unknown) or webhook.type not in secret_fields:
-            continue
-        for name in secret_fields[webhook.type] - names:
-            if _nonempty(shown.get(name)) is not None:
+        for name in secret_fields.get(webhook.type, frozenset()) - names:
+            if _nonempty(webhook.value(name)) is not None:
                 names.add(name)
     return frozenset(names)

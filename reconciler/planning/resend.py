@@ -73,6 +73,7 @@ class Resends:
         self._previous: dict[str, Webhook] = {}
         for webhook in before.webhooks:
             self._previous[webhook.name] = webhook
+            # The id finds it after a change of the name.
             if webhook.id is not None:
                 self._previous[webhook.id] = webhook
         # Any declared webhook may be requested, live or not, selected or not.
@@ -83,7 +84,7 @@ class Resends:
     def causes(self, webhook: Webhook) -> Mapping[str, SecretCause]:
         """Return the cause for each field that is sent or removed without a visible difference."""
         if not (self._previous or self._named or self._reviewed):
-            return {}
+            return {}  # most plans
         before = self._before(webhook)
         secret_fields = KINDS[webhook.type].secret_fields
         causes: dict[str, SecretCause] = {}

@@ -87,6 +87,7 @@ def _update(operation: Update, hosts: Mapping[SecretRef, str]) -> Iterator[Any]:
     if differences:
         secret = [*_changed_secrets(differences), *([name, None] for name in removed)]
         yield ["update", _content(before, hosts), after, secret]
+    # A resend sends the configuration, which removes these. Alone they are no change.
     elif removed and resent:
         yield ["remove", *webhook, removed]
     hidden = [str(change.path[-1]) for change in operation.fields if _replaces_unseen(change)]
@@ -288,6 +289,7 @@ def compare_with_review(
             unreviewed[index] = "not reviewed"
     for kept in plan.kept:
         is_mentioned = any(mentioned(webhook.id, webhook.name) for webhook in kept.webhooks)
+        # Protecting a webhook after the review only withdraws its delete.
         if is_mentioned and kept.reason is not Reason.PROTECTED:
             stale.append(kept)
     return ReviewComparison(reviewed=frozenset(reviewed), unreviewed=unreviewed, stale=tuple(stale))
@@ -335,7 +337,9 @@ def _bump(operation: Operation) -> str:
             edits.append(f"`{change.path[-1]}: {value}`")
     # Without a position: the reference may be in `defaults` or in a file that this one extends.
     advice = "bump its `version`"
-    return f"{advice} ({' and '.join(edits)})" if edits else advice
+    if edits:
+        advice += f" ({' and '.join(edits)})"
+    return advice
 
 
 def mentions(operations: Iterable[OperationDigest]) -> Callable[[str | None, str], bool]:

@@ -113,6 +113,7 @@ class RunPlan(NamedTuple):
 
 def run_digest(plans: Iterable[tuple[str, str, str]]) -> str:
     """Return the digest of plans, each with origin, organization and digest."""
+    # What needs no change needs no approval, and may be read or left out by a later run.
     changed = sorted(plan for plan in plans if plan[2])
     if len(changed) < 2:
         return "".join(digest for _, _, digest in changed)
