@@ -71,8 +71,10 @@ def connected_all(
     progress = progress or Progress(session)
     with _connecting(session, progress, needs_key=needs_key, max_deadline=max_deadline) as connect:
         connected = workflow.connect_all(targets, lambda target: connect(target.source.files))
+        # With several organizations, the problem of each names the source of its key.
         if len(connected) == 1:
             session.key_source = connected[0].key_source
+        # Profiles may select several servers.
         origins = dict.fromkeys(
             target.connection.api.origin for target in connected if target.connection is not None
         )
@@ -114,6 +116,7 @@ def _connecting(
                 settings, declared = session.settings, None
             else:
                 settings, declared = session.settings_of(files), files.organization
+            # `doctor` connects without a key, too, to check the network and the API schema.
             adapter = None
             key = settings.key and settings.key.value
             if local is not None:
@@ -248,6 +251,7 @@ class Progress(Watcher):
         if isinstance(event, Pause):
             with self._lock:
                 now = self._clock.monotonic()
+                # Threads that wait for the same pause are one line.
                 before, end = max(self._waits_until, now), now + event.seconds
                 if end - before <= 1.0:  # second
                     return

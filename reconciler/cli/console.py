@@ -177,6 +177,7 @@ class Console:
     def hide(self, secrets: Iterable[Secret]) -> None:
         """Remove `secrets` from all output, except short ones, which would match by chance."""
         long = [secret for secret in secrets if secret.matches(_LONG_ENOUGH)]
+        # A secret may contain another one, which must not be replaced first.
         self._secrets = Secret.longest_first([*self._secrets, *long])
 
     def result(self, text: str, *, essential: bool = False) -> None:
@@ -264,7 +265,7 @@ class Console:
             self._send(stream, text)
 
     def _send(self, stream: TextIO, text: str) -> None:
-        if id(stream) in self._lost:
+        if id(stream) in self._lost:  # reported once
             return
         try:
             stream.write(text)

@@ -44,6 +44,7 @@ def handle_error(problem: BaseException, console: Console) -> ExitCode:
         return ExitCode.USAGE
     error = translate(problem)
     console.error(error)
+    # A program that asked for JSON gets a document in any case.
     if console.options.get("format") == "json":
         console.result(RENDERERS["json"]().render_error(error), essential=True)
     return error.exit_code
@@ -105,6 +106,7 @@ def _close(name: str, similar: Sequence[str]) -> list[str]:
 
 
 def _bug(problem: BaseException) -> InternalError:
+    # No file outside of the package: its path may name the user.
     ours = [
         f"{Path(frame.filename).relative_to(_PACKAGE.parent).as_posix()}:{frame.lineno}"
         for frame in traceback.extract_tb(problem.__traceback__)

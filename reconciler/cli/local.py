@@ -47,6 +47,7 @@ def emulated(session: Session) -> Iterator[tuple[InProcess, Callable[[str | None
         if path.parent.is_symlink():
             hint = "remove the link, or use --local-db with another path"
             raise UsageError(f"{quote(path.parent.as_posix())} is a link", hint=hint)
+        # Only the user can read the database, and git ignores it.
         with suppress(OSError):  # opening the database reports the error
             path.parent.mkdir(mode=0o700, exist_ok=True)
             with open(path.parent / ".gitignore", "x", encoding="ascii") as file:
@@ -57,6 +58,7 @@ def emulated(session: Session) -> Iterator[tuple[InProcess, Callable[[str | None
         def handle(request: Request) -> Any:
             return emulators[0].handle(request)
 
+        # The emulator starts with the first key, whose organization is that of a new database.
         def key_of(declared: str | None) -> Secret:
             name = declared or next(iter(session.organizations), None)
             if not emulators:  # the first organization of a new database has this name

@@ -92,6 +92,7 @@ def run(arguments: Sequence[str], process: Process) -> int:
         # Imported here, because most runs have no error to explain.
         from reconciler.cli.errors import handle_error
 
+        # The arguments, because the options may not have been parsed yet.
         json_requested = "--format=json" in arguments or ("--format", "json") in pairwise(arguments)
         if isinstance(problem, click.UsageError) and json_requested:
             console.options["format"] = "json"  # parsing may have failed before it was set

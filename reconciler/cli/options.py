@@ -115,7 +115,7 @@ class _Command(click.Command):
 
         click would read `-out FILE` as `-o ut` and a path.
         """
-        holder = [args]
+        holder = [args]  # emptied before an error is raised
         del args  # a traceback must not hold arguments, which may contain a key
         wrong = self._with_single_dash(holder[0])
         if wrong is not None:
@@ -126,7 +126,7 @@ class _Command(click.Command):
     def _with_single_dash(self, arguments: Sequence[str]) -> str | None:
         """Return the first long option with a single dash, None without one."""
         known = {name for parameter in self.params for name in parameter.opts}
-        known.update(OTHER_TOOLS)
+        known.update(OTHER_TOOLS)  # these get a hint
         for argument in arguments:
             if argument == "--" or (isinstance(self, click.Group) and argument[:1] != "-"):
                 break  # the rest belongs to the command of a group
@@ -243,9 +243,11 @@ def command(
         @click.pass_context
         def callback(ctx: click.Context, /, **values: Any) -> int:
             line, environment = ctx.obj.options.maps
-            for option in _COMMON:  # before the command's name, the program accepts all of them
+            # Before the command's name, the program accepts all of them.
+            for option in _COMMON:
                 if option.name in line and option.name not in names:
                     raise click.NoSuchOption(option.opts[-1], ctx=ctx)
+            # Printed if the command fails: a forgotten variable is a common cause.
             ctx.obj.variables = [
                 f"{option.envvar} ({option.opts[-1]})"
                 for option in params

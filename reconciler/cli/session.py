@@ -50,11 +50,13 @@ class Session:
         return workflow.Inputs(
             directory=process.directory,
             environ=process.environ,
+            # One byte more than is allowed, so that a longer input is noticed.
             stdin=lambda: process.stdin.buffer.read(MAX_FILE_BYTES + 1),
             paths=self.files,
             organization=self.organization,
             selected=self.organizations,
             allow_secrets=tuple(options.get("allow_secret", ())),
+            # In CI a pull request may refer to any variable of the job.
             require_allow_list=self.in_ci and not self.local,
             allow_literals=bool(options.get("allow_literal_secrets")),
             strict=bool(options.get("strict")),
@@ -133,6 +135,7 @@ class Session:
     @property
     def organization(self) -> str | None:
         """The only organization of --organization; the emulator accepts any."""
+        # Several values, and globs, select organizations; a single one is also required of the key.
         is_required = len(self.organizations) == 1 and not self.local
         return self.organizations[0] if is_required else None
 
@@ -141,6 +144,7 @@ class Session:
 
         The values in `other` replace those of the command line.
         """
+        # Not those of variables: a suggested command runs in the same environment.
         values = {**self.command_line, **other}
         words: list[str] = []
         for option in options:

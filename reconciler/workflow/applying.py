@@ -133,6 +133,7 @@ def apply_all(
     Raises the errors of `plan_all`; NotConfirmedError, and StalePlanError for another digest: in
     both cases nothing was written.
     """
+    # A mistyped digest is found before any request.
     if expect_digest is not None:
         check_digest(expect_digest)
     reviewed = expect_digest is not None or any(target.review is not None for target in targets)
@@ -140,15 +141,18 @@ def apply_all(
     complete = RunPlan(tuple(part.result for part in planned))
     digest = complete.digest
     if expect_digest is not None:
+        # The digest covers all organizations, so one without a plan stops the others.
         if complete.problems:
             return RunReport(tuple(_as_reports(complete)), digest)
         _require_digest(digest, expect_digest, planned)
     approve = expect_digest is not None
+    # First all of them: nothing is written while another organization may stop the run.
     prepared = [_prepared(part, withhold, approve=approve, values=values) for part in planned]
     ready = _judged(prepared, allow_deletes)
     to_apply = RunPlan(tuple(map(_to_apply, planned, ready)))
     if to_apply.problems and not keep_going:
         return RunReport(tuple(_as_reports(to_apply)), digest)
+    # A run without changes is not confirmed, but still reported.
     if any(plan.operations for plan in to_apply.plans) and not confirm(to_apply):
         raise NotConfirmedError(
             "not confirmed: nothing was written",
@@ -185,6 +189,7 @@ def _prepared(
     assert gathered is not None
     assert live is not None
     assert complete is not None
+    # `complete` stays for the report, which lists also what is skipped.
     plan = complete
     skipped: dict[int, tuple[str, str]] = {}
     review = approve_all(complete) if approve else target.review
@@ -217,6 +222,7 @@ def _judged(
 
     The guards are judged on what would be applied.
     """
+    # Skipped deletes do not count, and those of organizations that are not applied neither.
     plans = [part.plan for part in prepared if isinstance(part, _Ready)]
     blocked = iter(guard_all(plans, allow_deletes))
     judged: list[_Ready | ReconcilerError] = []
@@ -283,6 +289,7 @@ def _carry_out(
                 stopped = stopped or stop.requested()
                 is_ended = is_ended or stopped is not None or _ends_run(result, keep_going)
             results.append(result)
+    # A signal after the last write changes nothing: the run is complete.
     is_left = any(exit_code_of(result) is not ExitCode.OK for result in results)
     return RunReport(tuple(results), digest, stopped if is_left else None)
 
@@ -316,6 +323,7 @@ def _applied(
 def _apply_one(part: _Ready, stop: Stop, *, reviewed: bool) -> Report:
     """Apply one organization. Raises the errors of `execute`, and of an unreachable server."""
     connection = part.connection
+    # An organization before this one may have found out that the server is gone.
     unreachable = connection.unreachable()
     if unreachable is not None and part.plan.operations:
         raise unreachable
@@ -330,9 +338,11 @@ def _apply_one(part: _Ready, stop: Stop, *, reviewed: bool) -> Report:
         reviewed=reviewed,
         planned=part.live.webhooks,
     )
+    # Hundreds of organizations would otherwise keep a connection each until the end.
     connection.disconnect()
     report = _completed(report, part.complete, part.skipped)
     if part.expects_digest:
+        # What is left has another digest, so the same command would be refused.
         is_suggested = part.target.checked.inputs.apply_options is not None
         command = _plan_command(part.target) if is_suggested else ""
         report = report._replace(plan_command=command)
@@ -358,6 +368,7 @@ def _reviewed(
             differences=[_with_destination(operation) for operation in comparison.stale],
             hint=f"run `{command}`, and have the new plan reviewed",
         )
+    # Operations on webhooks that the review does not mention: another change was merged since.
     left_out = [
         f"{one_line(plan.operations[index])}: {reason}"
         for index, reason in comparison.unreviewed.items()
@@ -392,6 +403,7 @@ def _with_destination(stale: Operation | Kept) -> str:
 def _require_secrets(part: _Ready) -> None:
     """Raise UnresolvedSecretsError if the plan sends a secret that has no value."""
     gathered = part.gathered
+    # Only what is sent needs a value: an unchanged webhook may have a secret that is not set here.
     missing = {use.reference for use in part.plan.secrets} - frozenset(gathered.secrets)
     if not missing:
         return

@@ -77,6 +77,7 @@ class Connector:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # Clients first: closing them ends requests that a thread may still wait for.
         with closing(self._workers):
             self._clients.close()
 
@@ -109,6 +110,7 @@ class Connector:
             observer=self._observer,
             adapter=adapter,
         )
+        # The deadline of the run starts with its first connection, not while files are read.
         if self._shared is None:
             self._shared = self._clients.enter_context(closing(Shared(network)))
         client = open_client(
@@ -123,6 +125,7 @@ class Connector:
             key=key,
             clock=self._clock,
             workers=self._workers,
+            # Without `signaled`, as in a program with its own handlers, signals stay with it.
             stop=nullcontext(self._stop) if self._signaled is None else self._stop,
             watcher=watcher or Watcher(),
             restart=partial(self._restart, deadline),

@@ -81,6 +81,7 @@ class Inputs(NamedTuple):
         """Return a policy. Raises NotReadableError."""
         if self.commit is not None:
             return self.commit.read_file(path).raw
+        # A link could lead out of what the base branch protects.
         files.check_real_path(path, self.directory)
         if self.policy_base is not None:
             with suppress(files.MissingFileError):
@@ -170,6 +171,7 @@ def parse(inputs: Inputs) -> Parsed:
 
     Files that name no organization belong to that of the run, if other files name one.
     """
+    # A saved plan, or files that the caller has read, are not read again.
     parsed = inputs.parsed or parse_files(_sources(inputs))
     data = {document.file: document.data for document in parsed.documents if document.usable}
     organization = _only_selected(inputs, data.values())
@@ -204,7 +206,7 @@ def _only_selected(inputs: Inputs, files: Iterable[Mapping[str, Any]]) -> str | 
 def _sources(inputs: Inputs) -> files.Sources:
     """Read the files of the working tree or of the commit. Raises RunConfigurationError."""
     commit = inputs.commit
-    if commit is None:
+    if commit is None:  # the working tree
         return files.read(inputs.paths, directory=inputs.directory, stdin=inputs.stdin)
     try:
         sources = commit.read(inputs.paths)
@@ -293,6 +295,7 @@ def _text(document: Document, key: str) -> str | None:
 def validate(inputs: Inputs) -> Loaded:
     """Check the files. `desired` is None if and only if a finding is an error."""
     parsed = parse(inputs)
+    # References to keys of any organization of the run are forbidden in all of them.
     rules = Rules(
         allow_secrets=allow_patterns(inputs.allow_secrets),
         allow_literal_secrets=inputs.allow_literals,
@@ -348,6 +351,7 @@ def validate_all(inputs: Inputs) -> tuple[tuple[Source, ...], tuple[Finding, ...
         for group, declared in zip(groups, loaded, strict=True)
         if declared.desired is not None
     ]
+    # All or none: an invalid file may belong to any organization.
     is_valid = len(sources) == len(groups)
     return tuple(sources) if is_valid else (), tuple(findings)
 
@@ -440,6 +444,7 @@ def _renamed(document: Document, file: str) -> Document:
 def _with_committed(desired: Desired, sources: files.Sources, inputs: Inputs) -> Desired:
     """Add the URLs in secret files at the revision of `sources`, so far as git has them."""
     committed: dict[SecretRef, Secret] = {}
+    # With the earlier host of a URL in a file, a plan shows that it changed.
     for webhook in desired.webhooks:
         url = webhook.configuration.get(KINDS[webhook.type].destination_field)
         if isinstance(url, SecretRef) and is_file(url) and url not in committed:
@@ -460,6 +465,7 @@ def _counterparts(earlier: list[str], current: list[str]) -> dict[str, str]:
         steps = zip(*(path.split("/")[::-1] for path in pair), strict=False)
         return len(list(takewhile(lambda step: step[0] == step[1], steps)))
 
+    # The longest common endings first, each file once.
     matches: dict[str, str] = {}
     for name, other in sorted(product(earlier, current), key=shared, reverse=True):
         if shared((name, other)) and name not in matches and other not in matches.values():
@@ -485,7 +491,7 @@ def gather(checked: Checked, api_key: Secret | None = None, *, writing: bool = F
         allow=allow_patterns(inputs.allow_secrets),
         commit=inputs.commit,
     )
-    inputs.hide(values.values())
+    inputs.hide(values.values())  # before any message can contain one
     # A value that is missing is an error of the apply, one that must not be sent of every command.
     unfit = [
         (reference, finding)

@@ -90,6 +90,7 @@ def plan_of_live(
             declared=checked.desired.organization,
             asked=checked.inputs.selected or checked.inputs.organization,
         )
+    # A review for another server or organization approves nothing here.
     if review is not None:
         _check_review_target(review, reader.origin, organization)
         options = options._replace(reviewed=review.resends)
@@ -98,6 +99,7 @@ def plan_of_live(
             f"organization {organization.name!r} is in maintenance: nothing can be changed",
             hint="try again after the maintenance; `webhooks plan` still works",
         )
+    # `validate` has judged the files with the name that they write, which may be an id.
     if not is_local:
         _check_policies(checked, organization)
     webhooks = _with_pinned(checked.desired, reader)
@@ -226,6 +228,7 @@ def status(
     if live.origin != LOCAL_SERVER:  # the emulator accepts any organization
         _check_organization(live.organization, declared=checked.desired.organization)
     options = PlanOptions(apply_options=checked.inputs.apply_options or ())
+    # Compared with the last commit, as `drift` does without --base.
     head = commit_of("HEAD", checked.inputs.git)
     if head is not None:
         # Without it, drift is not told from changes of the files.
@@ -241,6 +244,7 @@ def _with_pinned(desired: Desired, reader: WebhookReader) -> tuple[LiveWebhook, 
     A pinned webhook may be missing because it was deleted, or moved between pages while listing.
     """
     listing = reader.list()
+    # A declared id must not look deleted because of a listing that moved while it was read.
     listed = {webhook.id for webhook in listing}
     pinned = {webhook.id for webhook in desired.webhooks if webhook.id is not None}
     pinned |= {webhook.id for webhook in desired.absent if webhook.id is not None}
@@ -298,6 +302,7 @@ def _destinations(gathered: Gathered) -> dict[SecretRef, str]:
             origin = secrets[url].origin()
             if origin is not None:
                 hosts[url] = origin
+    # Files that git does not have are as secret as variables: their host is not shown.
     names = paths(hosts)
     if inputs.commit is not None:
         in_git = inputs.commit.tracked(names)
@@ -319,6 +324,7 @@ def _unsent(gathered: Gathered, plan: Plan) -> list[Finding]:
     inputs = gathered.checked.inputs
     if inputs.apply_options is None or not (plan.not_shown or gathered.missing_references):
         return []
+    # Uncommitted edits first: they include what the last commit changed.
     for revision, who, until in _REVISIONS:
         commit = commit_at(revision, inputs.directory, inputs.git)
         if commit is None:
@@ -334,6 +340,7 @@ def _changed_since(
 ) -> tuple[list[tuple[Webhook, str]], str, list[str]]:
     """Return the fields that changed since a commit, what that is, and options that send it."""
     contents = changed_files(commit, gathered, plan)
+    # A changed file has the same reference, so only --resend-secret can send it.
     if contents:
         values = [webhook.configuration[field] for webhook, field in contents]
         names = sorted({value.name for value in values if isinstance(value, SecretRef)})

@@ -145,6 +145,7 @@ def select(targets: Sequence[Target]) -> tuple[Target, ...]:
     if not patterns or _accepts_any(targets):
         return tuple(targets)
     declared = {target.source.files.organization for target in targets}
+    # What the files do not name may be the name behind an id, or a glob.
     open_patterns = [pattern for pattern in patterns if pattern not in declared]
     if open_patterns:
         targets = _identified(targets, patterns)
@@ -190,6 +191,7 @@ def _matching(target: Target, patterns: Sequence[str], globs: Sequence[str]) -> 
     names = {target.source.files.organization}
     if target.organization is not None:
         names |= {target.organization.id, target.organization.name}
+    # An exact name or id comes first: it may contain characters of globs.
     exact = {pattern for pattern in patterns if pattern in names}
     return exact | {
         glob for glob in globs if any(name and Globs((glob,)).match(name) for name in names)
@@ -241,6 +243,7 @@ def plan_all(
         for part in planned
         if part.plan is not None
     )
+    # Without the names of an organization that failed, a glob may only seem to match nothing.
     if not reviewed and plans and len(plans) == len(targets):
         plans = _with_matching_globs(targets, plans)
     return _judged(planned, plans, allow_deletes)
@@ -333,6 +336,7 @@ def call_all(
 
     def work() -> None:
         while True:
+            # A deque needs no lock between the threads.
             try:
                 number = waiting.popleft()
             except IndexError:
@@ -362,6 +366,7 @@ def _with_first_contact(targets: Sequence[Target]) -> Sequence[Target]:
         return targets
     origins: set[str] = set()
     result = list(targets)
+    # The answer is kept, so that this costs no request.
     for number, target in enumerate(targets):
         if target.connection is None or target.connection.api.origin in origins:
             continue
@@ -377,7 +382,7 @@ def _attempt(target: Target, action: Callable[[Connection], T]) -> T | Reconcile
         assert target.problem is not None
         return target.problem
     unreachable = connection.unreachable()
-    if unreachable is not None:
+    if unreachable is not None:  # found out by another organization of this server
         return unreachable
     try:
         return action(connection)
@@ -389,6 +394,7 @@ def _attempt(target: Target, action: Callable[[Connection], T]) -> T | Reconcile
 
 def _with_key_source(problem: ReconcilerError, target: Target) -> ReconcilerError:
     """Add the source of the key to the message of an error about the key."""
+    # Each organization may have another key, so the message names its source.
     about_key = isinstance(problem, AuthenticationError | PermissionDeniedError | OrganizationError)
     reference = target.source.files.api_key
     source = target.key_source if reference is None else masked(str(reference))

@@ -73,6 +73,7 @@ def run(session: Session, report: str | None, format: str, keep_going: bool, **o
     try:
         result = _apply(session, target, options, keep_going=keep_going)
     except (Exception, KeyboardInterrupt) as problem:
+        # A usage error has no report: an older one with that name stays.
         if report is not None and not isinstance(problem, UsageError):
             _write(session, target, RENDERERS["json"]().render_error(translate(problem)))
         raise
@@ -145,7 +146,7 @@ def _show_plan(session: Session, progress: Progress, run: workflow.RunPlan, *, y
     progress.phase("")
     if yes or not console.interactive:
         console.info(shown)
-    else:
+    else:  # also with --quiet, because the user is asked about it
         console.write_stderr(f"{shown}\n")
 
 

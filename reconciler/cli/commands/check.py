@@ -88,6 +88,7 @@ def run(
         proof = None
         if deliver is not None:
             proof = _prove(session, connected[0], lives[0], cases, deliver, yes=yes)
+    # Names of organizations only tell several apart.
     if len(results) == 1:
         cases = [case._replace(organization=None) for case in cases]
     notes: tuple[str, ...] = ()
@@ -134,6 +135,7 @@ def _cases(
     webhooks = [webhook for webhook in declared if globs.match(webhook.name)]
     try:
         secrets = workflow.gather(target.checked, target.key).secrets
+        # Slack can be checked without CloudTruth's key.
         if isinstance(live, NoKeyError):
             unread = unknown("state", f"not read: {live.message}", fix=live.hint)
             cases = [
@@ -183,6 +185,7 @@ def _slack(session: Session, slack_url: str) -> Iterator[Callable[[Secret], Tran
 
     Raises UsageError for a bad URL.
     """
+    # --local promises that nothing is sent; a URL on the command line asks for it.
     if session.local and slack_url == _SLACK:
         yield None
         return
@@ -192,6 +195,7 @@ def _slack(session: Session, slack_url: str) -> Iterator[Callable[[Secret], Tran
     if slack_url != _SLACK:
         session.console.info(f"The tokens are sent to {where}, not to Slack.")
     clock, settings = session.process.time(), session.settings
+    # Each token has a separate connection, and all of them share one deadline.
     end = clock.monotonic() + settings.deadline.value
     with ExitStack() as stack:
         progress = stack.enter_context(Progress(session))

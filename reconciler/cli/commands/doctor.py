@@ -114,6 +114,7 @@ def _remote(
     Raises UsageError for a probe in several organizations.
     """
     local = {target.paths: diagnosis for target, diagnosis in zip(targets, diagnoses, strict=True)}
+    # A diagnosis must end soon, whatever the settings are.
     max_deadline = 60.0 if project is None else inf  # a proof may need more time
     progress = Progress(session)
     with connected_all(
@@ -123,6 +124,7 @@ def _remote(
             only_target(connected, "--probe")
 
         def check(number: int, connection: workflow.Connection) -> tuple[Check, ...]:
+            # The emulator accepts any organization.
             declared = connected[number].checked.desired.organization
             expected = tuple(filter(None, [session.organization, declared]))
             return tuple(

@@ -65,6 +65,7 @@ def run(session: Session, out: str | None, only: tuple[str, ...], token: tuple[s
             f"--only selects none of {len(live.webhooks)} live webhooks: nothing is exported",
             hint=notes[0].hint,
         )
+    # Before the file is written: a misspelled user name would leave its token assumed.
     exported = export(live, only=only, tokens=tokens)
     require_usernames(tokens, exported)
     session.warn(notes)

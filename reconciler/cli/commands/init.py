@@ -106,6 +106,7 @@ def run(
     # The options that name the configuration in suggested commands.
     file = "" if target == default else f" -f {shlex.quote(target)}"
     is_new = not (directory / target).exists() or _is_starter(directory / target)
+    # --github also updates the workflows of an existing file.
     if is_new:
         _require_writable(target, default)
         if named is None:
@@ -220,6 +221,7 @@ def _write_configuration(
 
     `file` are the options that name the configuration in commands.
     """
+    # Without a key there is nothing to export, but a starter needs none.
     live = None
     with suppress(CredentialError), connected(session) as connection:
         live = workflow.read_live(connection.api, session.organization)
@@ -293,6 +295,7 @@ def _adopt(
     steps = [f"review {target}, and commit it"]
     if exported.assumptions:
         steps.insert(0, f"check the assumptions at the top of {target}, and delete them")
+    # The new file is planned as if it was named on the command line.
     if file:
         session.command_line["file"] = (target,)
     if _show_plan(session).operations:
@@ -388,6 +391,7 @@ def _server_of_workflows(session: Session) -> str:
     server, source = session.settings.server_url
     if server in (DEFAULT_SERVER, LOCAL_SERVER):
         return ""
+    # A test server on this machine is never what GitHub's runners should use.
     if Origin.parse(server).is_loopback:
         text = f"{server} (from {source}) is this machine: new workflows use {DEFAULT_SERVER}"
         session.console.message("warning", text)
@@ -415,6 +419,7 @@ def _organizations(
 
     The files must conform to the policies. Raises ConfigurationError, UsageError.
     """
+    # The workflows have their own list of allowed secrets, which is made from these files.
     inputs = session.inputs._replace(
         paths=(target,), allow_secrets=(), strict=False, policies=policies
     )

@@ -30,7 +30,7 @@ _NEEDS_NO_QUOTES: Final = re.compile(r"[\w.@:/+-]+")
 
 def _names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """Return the names that the files declare; empty if they cannot be read."""
-    if STDIN in ctx.obj.options.get("file", ()):  # completion must not read standard input
+    if STDIN in ctx.obj.options.get("file", ()):  # it is the user's terminal
         return []
     with suppress(ReconcilerError):
         desired = workflow.load(Session(ctx.obj).inputs).desired
@@ -109,6 +109,7 @@ def apply_options(
 
     Revisions are replaced by commit hashes, so the options stay valid after a commit.
     """
+    # A saved plan has the names of its files, and the default needs no option.
     named = [] if list(files) == [DEFAULT_FILE] else files
     paths = tuple(STDIN if path == STDIN_NAME else path for path in named)
     directory = session.process.directory
@@ -150,6 +151,7 @@ def run(
         webhooks plan --only 'team-a-*'
     """
     target = session.path(out)
+    # Before any request, because a plan that cannot be saved is a waste of time.
     if target is not None:
         check_writable(target, over=FileKind.PLAN)
     words = apply_options(session, session.files)
@@ -199,6 +201,7 @@ def _save(
             )
         )
         return
+    # `show` prints this text later, perhaps to a file.
     text = RENDERERS["text"]().render_run(run, view._replace(color=False, verbosity=0))
     loaded = [organization.target.checked.loaded for organization in planned]
     saved = workflow.save_run(run, loaded, planned[0].target.options, text)

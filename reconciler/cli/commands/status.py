@@ -66,6 +66,7 @@ def _statuses(session: Session, only: tuple[str, ...]) -> list[OrganizationResul
     default = directory / default_path(directory)
     if session.files or default.exists():
         return _compared(session, only)
+    # Without files there is nothing to compare, which is a surprise after a typo in the name.
     similar = suggestion(default, default.parent)
     if similar:
         session.console.message("warning", f"there is no {DEFAULT_FILE} here: {similar}")
