@@ -65,7 +65,7 @@ class Proof:
     def __init__(self, planned: Sequence[Planned], candidates: Sequence[Candidate]) -> None:
         self._planned = planned
         self._candidates = candidates
-        self._inputs = planned[0].target.checked.inputs
+        self._inputs = _inputs_of(planned)
         self._sources = Sources()
         self.refusals: dict[int, str] = {}
         if any(candidate.proposal.edits for candidate in candidates):
@@ -229,6 +229,19 @@ def _entries(documents: Iterable[Document]) -> Mapping[str, Sequence[tuple[int, 
     for starts in entries.values():
         starts.sort()
     return entries
+
+
+def _inputs_of(planned: Sequence[Planned]) -> Inputs:
+    """Return the inputs of a run: each organization has its own list of allowed secrets."""
+    inputs = [organization.target.checked.inputs for organization in planned]
+    if len(inputs) == 1:
+        return inputs[0]
+    lines = [
+        f"{organization.target.source.files.organization}: {' '.join(each.allow_secrets)}"
+        for organization, each in zip(planned, inputs, strict=True)
+        if each.allow_secrets
+    ]
+    return inputs[0]._replace(allow_secrets=tuple(lines))
 
 
 def _read_again(inputs: Inputs, planned: Sequence[Planned]) -> Sources:

@@ -19,6 +19,7 @@ import pytest
 
 from reconciler.ci.marker import MarkerKind
 from reconciler.ci.workflows import workflows
+from reconciler.model import SecretRef
 from tests.ci.conftest import MakeOrganizations
 from tests.ci.fake_github import MAX_BODY, FakeGitHub, Job
 from tests.ci.organizations import BASE, DEFAULT, ENVIRONMENTS, Organizations, alerts
@@ -389,11 +390,17 @@ def test_drift_is_accepted_while_a_merge_waits(three: Organizations) -> None:
     is left to apply, and the issue closes.
     """
     here, store = three.world, three.world.emulator.store
+    dev, production, staging = here.setup.organizations
+    token = SecretRef(scheme="env", name="EU_TOKEN")  # of no other organization
+    production = replace(production, references=(token,))
+    here.setup = replace(here.setup, organizations=(dev, production, staging))
+    here.environments["eu"]["EU_TOKEN"] = SLACK
     added = "".join(
         f"  - name: {name}\n    add: true\n    configuration: {{channel: general}}\n"
         for name in ("Deploys", "Pager")
     )
-    three.live(three.edited(f"webhooks:\n{added}", "production"))
+    token_line = "defaults: {configuration: {token: {env: EU_TOKEN}}}\n"
+    three.live(three.edited(f"{token_line}webhooks:\n{added}", "production"))
     here.github.reviewed = {"eu"}
     assert set(three.merged(1, alerts())) == {DEFAULT}
     rows = {row["name"]: row for row in store.webhooks(three.ids["production"])}
