@@ -85,7 +85,7 @@ class _Attempt:
     `merged` are the merged pull requests, `pulls` the newest of them with their comments, as far as
     they could be read. `pending` is the newest one with a pending operation. `command` is the
     command to run next, None if there is none; if it applies plans by their digest, these are
-    `offered`.
+    `offered`. `organizations` are those of the environment, `subjects` those that failed.
     """
 
     run: Run
@@ -93,6 +93,7 @@ class _Attempt:
     merged: Sequence[Pull] = ()
     pulls: Sequence[Pull] = ()
     pending: Pull | None = None
+    organizations: Sequence[Subject] = ()
     subjects: tuple[Subject, ...] = ()
     has_rotated: bool = False
     plan: RunPlan | None = None
@@ -132,7 +133,7 @@ def _run(attempt: _Attempt) -> JobResult:
             attempt.merged = reviews.merged_pulls(run, run.branch)
     every = check(run, writing=True)
     held = of_environment(run, every)
-    subjects = [subject_of(source) for source in held]
+    attempt.organizations = subjects = [subject_of(source) for source in held]
     with attempt.ignoring():
         attempt.pulls = reviews.with_comments(run, attempt.merged, subjects)
     with attempt.ignoring():
@@ -487,12 +488,21 @@ def _published(attempt: _Attempt, result: JobResult) -> JobResult:
 
 
 def _resolve_failures(attempt: _Attempt, github: GitHub) -> None:
-    """Close the issues of resolved failures, and replace the text of comments about them."""
+    """Close the issues of resolved failures, and replace the text of comments about them.
+
+    Also those of another environment, if all of its failed organizations have moved to this one.
+    """
     run = attempt.run
+
+    def has_moved(subject: Subject) -> bool:
+        return any(map(subject.is_same, attempt.organizations))
 
     def resolved(posts: Iterable[Post]) -> Iterator[Post]:
         for post in posts:
-            is_mine = is_failure(run, post) and post.marker.environment == run.environment
+            failed = post.marker.subjects
+            is_here = post.marker.environment == run.environment
+            is_here = is_here or (bool(failed) and all(map(has_moved, failed)))
+            is_mine = is_here and is_failure(run, post)
             # A later plan does not show an unsent secret: only an apply by digest sends it.
             is_shown = post.marker.code != _UnreviewedRotationError.code or run.expect_digest
             if is_mine and is_shown:

@@ -197,6 +197,17 @@ def test_an_organization_that_moves_keeps_its_review(three: Organizations, first
     assert three.channels()["dev"] == ["alerts"]
 
 
+def test_a_failure_is_resolved_in_another_environment(three: Organizations) -> None:
+    """An organization without a key moves to the environment that has it."""
+    three.world.environments[DEFAULT].pop("DEV_KEY")
+    failed = three.merged(1, three.channel("alerts", "dev"))
+    assert failed[DEFAULT].outputs["failure-reason"] == "no-api-key"
+    moved = three.merged(2, three.edited("github: {environment: eu}\n", "dev"))
+    assert moved["eu"].outputs["result"] == "applied"
+    (failure,) = three.comments(1, MarkerKind.FAILURE)
+    assert failure.startswith("Resolved")
+
+
 def test_an_environment_that_the_workflow_does_not_list(three: Organizations) -> None:
     """GitHub would create it without reviewers; until it is corrected, nothing is applied."""
     here = three.world
