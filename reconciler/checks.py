@@ -65,7 +65,7 @@ class Checklist(NamedTuple):
 
     def count(self, status: Status) -> int:
         """Return the number of checks with a status."""
-        return sum(check.status is status for each in self.sections for check in each.checks)
+        return sum(check.status is status for section in self.sections for check in section.checks)
 
     @property
     def exit_code(self) -> ExitCode:
@@ -78,7 +78,9 @@ class Checklist(NamedTuple):
         def strict(check: Check) -> Check:
             return check._replace(status=Status.FAIL) if check.status is Status.WARN else check
 
-        sections = (each._replace(checks=tuple(map(strict, each.checks))) for each in self.sections)
+        sections = [
+            section._replace(checks=tuple(map(strict, section.checks))) for section in self.sections
+        ]
         return self._replace(sections=tuple(sections))
 
 

@@ -109,8 +109,10 @@ note: Final = partial(_finding, Severity.NOTE)
 def warnings_as_errors(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Return `findings` with warnings changed to errors."""
     return tuple(
-        each._replace(severity=Severity.ERROR) if each.severity is Severity.WARNING else each
-        for each in findings
+        finding._replace(severity=Severity.ERROR)
+        if finding.severity is Severity.WARNING
+        else finding
+        for finding in findings
     )
 
 

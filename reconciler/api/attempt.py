@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -145,21 +145,21 @@ def failed_attempt(
         return _not_sent(error, origin, proxy)
     server = origin.address
     slow = expired or isinstance(error, (httpx.TimeoutException, TimeoutError))
-    found: ApiError
+    reason: ApiError
     if slow and past_deadline:
         message = f"the run timed out before {server} sent a complete response"
-        found = ServerError(message, hint=MORE_TIME_HINT)
+        reason = ServerError(message, hint=MORE_TIME_HINT)
     elif slow:
         message = f"{server} did not send a complete response within {timeout:g} s"
-        found = ServerError(message, hint="allow more time with --timeout")
+        reason = ServerError(message, hint="allow more time with --timeout")
     elif isinstance(error, BadResponseError):
-        found = ProtocolError(f"{server} sent {error}", hint=WRONG_SERVER_HINT)
+        reason = ProtocolError(f"{server} sent {error}", hint=WRONG_SERVER_HINT)
     else:
-        found = ServerError(
+        reason = ServerError(
             f"the connection to {server} closed before the response was complete",
             hint=f"run again; if it happens again, {_check_network(origin)}",
         )
-    return FailedAttempt(failure=Failure.AMBIGUOUS, error=found, timeout=slow)
+    return FailedAttempt(Failure.AMBIGUOUS, reason, timeout=slow)
 
 
 _NEVER_SENT: Final = (
@@ -179,44 +179,47 @@ def _check_network(origin: Origin) -> str:
 
 
 def _not_sent(error: Exception, origin: Origin, proxy: Proxy | None) -> FailedAttempt:
-    server = origin.address
-    causes = list(_causes(error))
-    tls = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None)
-    if isinstance(tls, ssl.SSLCertVerificationError):
-        flaw, hint = _certificate_flaw(tls)
+    server, slow = origin.address, isinstance(error, httpx.TimeoutException)
+    # The library's error only shows that connecting failed, the system's error below it why.
+    cause = _system_error(error)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        flaw, hint = _certificate_flaw(cause)
         message = f"the certificate of {server} is not trusted: {flaw}"
-        return FailedAttempt(failure=Failure.REJECTED, error=UnreachableError(message, hint=hint))
-    refused = any(isinstance(cause, ConnectionRefusedError) for cause in causes)
-    unresolved = any(isinstance(cause, socket.gaierror) for cause in causes)
-    peer = server  # the host that we connect to
-    if proxy is not None and (refused or unresolved):
-        peer = f"the proxy {proxy.address or ''}".rstrip() + f" ({proxy.variable})"
-    message, hint = f"{peer} cannot be reached", _check_network(origin)
+        return FailedAttempt(Failure.REJECTED, UnreachableError(message, hint=hint))
     if isinstance(error, httpx.ProxyError):
-        message, hint = f"the proxy refused to connect to {server}", PROXY_HINT
-    elif isinstance(error, httpx.TimeoutException):
-        message += ": connection timed out"
-    elif unresolved:
-        message += ": its host name was not found"
+        refusal = UnreachableError(f"the proxy refused to connect to {server}", hint=PROXY_HINT)
+        return FailedAttempt(Failure.NOT_SENT, refusal)
+    reason, hint = "", _check_network(origin)
+    if slow:
+        reason = ": connection timed out"
+    elif isinstance(cause, socket.gaierror):
+        reason = ": its host name was not found"
         hint = f"check the host in {origin.setting}, and DNS"
-    elif refused:
-        message += ": connection refused"
+    elif isinstance(cause, ConnectionRefusedError):
+        reason = ": connection refused"
         hint = f"check the host and the port in {origin.setting}, and that the server is running"
-    elif tls is not None:
-        flaw, hint = _handshake_flaw(tls)
-        message += f": {flaw}"
+    elif isinstance(cause, ssl.SSLError):
+        flaw, hint = _handshake_flaw(cause)
+        reason = f": {flaw}"
+    peer = server
+    # Behind a proxy, these errors are about the proxy's own host.
+    if proxy is not None and isinstance(cause, ConnectionRefusedError | socket.gaierror):
+        peer = f"the proxy {proxy.address or ''}".rstrip() + f" ({proxy.variable})"
+        hint = PROXY_HINT
     return FailedAttempt(
-        failure=Failure.NOT_SENT,
-        error=UnreachableError(message, hint=hint if peer == server else PROXY_HINT),
-        timeout=isinstance(error, httpx.TimeoutException),
+        Failure.NOT_SENT,
+        UnreachableError(f"{peer} cannot be reached{reason}", hint=hint),
+        timeout=slow,
     )
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an exception and its causes."""
+def _system_error(error: BaseException | None) -> BaseException | None:
+    """Return the first cause of an exception that names why a connection failed."""
     while error is not None:
-        yield error
+        if isinstance(error, ssl.SSLError | ConnectionRefusedError | socket.gaierror):
+            return error
         error = error.__cause__ or error.__context__
+    return None
 
 
 _CLOCK: Final = "check this machine's clock; if it is right, the server needs a new certificate"

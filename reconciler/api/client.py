@@ -152,8 +152,10 @@ class Client:
 
     def _checked(self, webhook: LiveWebhook) -> LiveWebhook:
         """Return the webhook. Raises ProtocolError if it belongs to another organization."""
-        own, other = self._organization, webhook.organization
-        if own is not None and other is not None and other not in (own.id, own.name):
+        expected, actual = self._organization, webhook.organization
+        if expected is None or actual is None:
+            return webhook
+        if actual not in (expected.id, expected.name):
             raise ProtocolError(
                 f"the server returned webhook {webhook.id}, which belongs to another organization",
                 hint="use an API key that has access to one organization only",
@@ -213,13 +215,13 @@ def _find_organization(
     if len(rows) == 1:
         return rows[0][0]
     known = {organization.id: organization for organization, _ in rows}
-    found = _membership_organization(transport) or _webhooks_organization(webhooks)
-    if found is None:
+    id_ = _membership_organization(transport) or _webhooks_organization(webhooks)
+    if id_ is None:
         raise OrganizationError(
             "the organization of the API key cannot be determined",
             hint="use the key of a service account, which belongs to one organization",
         )
-    return known.get(found, Organization(id=found, name=found))
+    return known.get(id_, Organization(id=id_, name=id_))
 
 
 def _row(value: Any) -> tuple[Organization, bool]:
@@ -228,12 +230,11 @@ def _row(value: Any) -> tuple[Organization, bool]:
 
 
 def _membership_organization(transport: Transport) -> str | None:
-    user = _object(transport, _CURRENT_USER)
-    membership = user.get("membership_id")
-    if not isinstance(membership, str) or wire.usable_id({"id": membership}) is None:
+    id_ = _object(transport, _CURRENT_USER).get("membership_id")
+    if not isinstance(id_, str) or wire.usable_id({"id": id_}) is None:
         return None
-    found = _object(transport, f"{_MEMBERSHIPS}{quote(membership, safe='')}/")
-    return wire.bare_id(found.get("organization"))
+    membership = _object(transport, f"{_MEMBERSHIPS}{quote(id_, safe='')}/")
+    return wire.bare_id(membership.get("organization"))
 
 
 def _object(transport: Transport, path: str) -> dict[str, Any]:
@@ -245,5 +246,5 @@ def _object(transport: Transport, path: str) -> dict[str, Any]:
 
 
 def _webhooks_organization(webhooks: Callable[[], tuple[LiveWebhook, ...]]) -> str | None:
-    found = {webhook.organization for webhook in webhooks()}
-    return found.pop() if len(found) == 1 else None
+    organizations = {webhook.organization for webhook in webhooks()}
+    return organizations.pop() if len(organizations) == 1 else None

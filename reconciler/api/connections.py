@@ -219,11 +219,11 @@ class InProcess(httpx.BaseTransport):
 
 def response_headers(response: httpx.Response) -> dict[str, str]:
     """Return a response's headers, names in lower case, without cookies."""
-    found = {name.lower(): value for name, value in response.headers.items()}
-    found.pop("set-cookie", None)
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    headers.pop("set-cookie", None)
     if "location" in response.extensions:
-        found["location"] = response.extensions["location"]
-    return found
+        headers["location"] = response.extensions["location"]
+    return headers
 
 
 def _keep_location(response: httpx.Response) -> None:
@@ -241,13 +241,13 @@ def tls_context(environment: Mapping[str, str]) -> ssl.SSLContext:
     for name in CA_VARIABLES:
         if environment.get(name):
             return _context_from(name, Path(environment[name]))
-    found = ssl.create_default_context()
-    if not found.cert_store_stats()["x509_ca"]:
+    context = ssl.create_default_context()
+    if not context.cert_store_stats()["x509_ca"]:
         # The system has no bundle, as in some containers and on macOS.
         import certifi
 
-        found.load_verify_locations(cafile=certifi.where())
-    return found
+        context.load_verify_locations(cafile=certifi.where())
+    return context
 
 
 def _context_from(variable: str, path: Path) -> ssl.SSLContext:
@@ -286,7 +286,7 @@ def proxy_for(host: str, environ: Mapping[str, str]) -> Proxy | None:
 def _bypassed(host: str, environ: Mapping[str, str]) -> bool:
     """Return whether NO_PROXY excludes `host`."""
     listed = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
-    return any(_covers(each.strip().lower(), host) for each in listed.split(","))
+    return any(_covers(entry.strip().lower(), host) for entry in listed.split(","))
 
 
 def _covers(entry: str, host: str) -> bool:

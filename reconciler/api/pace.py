@@ -83,11 +83,13 @@ class Pace:
 
         If time would run out first, return the remaining pause in seconds.
         """
-        while (pause := self._resume - self._clock.monotonic()) > 0:
+        while True:
+            pause = self._resume - self._clock.monotonic()
+            if pause <= 0:
+                return None
             if pause >= self.left():
                 return pause
             self._clock.sleep(min(pause, _SLICE))
-        return None
 
     def delay(self, earlier: int, floor: float | None = None) -> float:
         """Return the delay after `earlier` failures: full jitter, at least `floor` seconds."""
@@ -138,7 +140,8 @@ def retry_after(value: str | None, date: str | None, now: datetime) -> float | N
 def http_date(text: str) -> datetime | None:
     """Parse an HTTP date; None if it is invalid."""
     try:
-        found = parsedate_to_datetime(text)
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+        moment = parsedate_to_datetime(text)
+        # A zone of -0000 has no offset; HTTP dates are in UTC.
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None

@@ -117,8 +117,9 @@ def _incomplete(path: str, message: str, hint: str = WRONG_SERVER_HINT) -> Incom
 
 def _problem(pages: Sequence[_Page[_T]], key: Callable[[_T], str]) -> str | None:
     """Return why pages are not a complete listing, None if they are."""
-    if problem := next((page.problem for page in pages if page.problem), None):
-        return problem
+    for page in pages:
+        if page.problem is not None:
+            return page.problem
     size, count = len(pages[0].rows), pages[0].total
     if any(page.total != count for page in pages):
         return "its count changes from page to page"

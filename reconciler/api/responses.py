@@ -122,7 +122,7 @@ def classify(
             hint="check the server URL",
             status=status,
         )
-        return FailedAttempt(failure=failure, error=error)
+        return FailedAttempt(failure, error)
     document = None
     if not isinstance(body, FailedAttempt) and _is_json(headers.get("content-type", "")):
         with suppress(_NotJsonError):
@@ -138,7 +138,7 @@ def classify(
             # Without a time to wait for, it is a rejection: a proxy may send this header always.
             error.message += "; its header X-RateLimit-Remaining is 0"
             error.hint = f"{error.hint}; if this is a rate limit, run again later"
-    return FailedAttempt(failure=failure, error=error, retry_after=wait)
+    return FailedAttempt(failure, error, wait)
 
 
 def _is_out_of_requests(headers: Mapping[str, str]) -> bool:
@@ -191,9 +191,9 @@ def _success(
         return body
     kind = headers.get("content-type", "")
     if not _is_json(kind):
-        shown = _PLAIN.match(kind)
-        what = f"{shown.group() if shown else 'no content type'}, {len(body)} bytes"
-        return _unexpected(status, f"{returned} without JSON ({what})")
+        plain = _PLAIN.match(kind)
+        shown = plain.group() if plain else "no content type"
+        return _unexpected(status, f"{returned} without JSON ({shown}, {len(body)} bytes)")
     try:
         document = decode(body)
     except _NotJsonError as error:
@@ -204,10 +204,8 @@ def _success(
 
 
 def _unexpected(status: int, message: str) -> FailedAttempt:
-    return FailedAttempt(
-        failure=Failure.AMBIGUOUS,
-        error=ProtocolError(message, hint=WRONG_SERVER_HINT, status=status),
-    )
+    error = ProtocolError(message, hint=WRONG_SERVER_HINT, status=status)
+    return FailedAttempt(Failure.AMBIGUOUS, error)
 
 
 def _target(headers: Mapping[str, str]) -> str:
@@ -225,18 +223,16 @@ def _rejection(
     """Return the error for a response. `document` is its JSON, None if it has none."""
     detail, fields = _error_messages(document, secret_values)
     is_json = document is not None
-    error: type[ApiError] = ServerError
-    message, hint = f"{server} failed (HTTP {status})", "the server has a problem: run again later"
-    if status in (401, 403):
-        is_permission = _PERMISSION_WORDS.search(detail or "") is not None
-        if not is_permission and (status == 401 or _CREDENTIAL_WORDS.search(detail or "")):
-            error, message = AuthenticationError, f"{server} does not accept the {label}"
-            hint = f"check that the {label} is complete, is for this server, and is not revoked"
-        else:
-            error = PermissionDeniedError
-            message = f"the {label} lacks permission to do this on {server} (HTTP {status})"
-            hint = "use a key with a higher role, such as ADMIN in CloudTruth"
-            hint = hint if is_json else _NOT_THE_API
+    error: type[ApiError]
+    if status == 429:
+        return _rate_limited(status, server, detail)
+    if status in (401, 403) and _is_about_key(status, detail or ""):
+        error, message = AuthenticationError, f"{server} does not accept the {label}"
+        hint = f"check that the {label} is complete, is for this server, and is not revoked"
+    elif status in (401, 403):
+        error = PermissionDeniedError
+        message = f"the {label} lacks permission to do this on {server} (HTTP {status})"
+        hint = "use a key with a higher role, such as ADMIN in CloudTruth"
     elif status in (404, 410) and is_json:
         error, message = NotFoundError, f"{server} has no such object (HTTP {status})"
         hint = f"it was deleted, or the {label} cannot see it; run the same command again"
@@ -247,13 +243,22 @@ def _rejection(
         error = ConflictError
         message = f"{server} reports a conflict with another change (HTTP 409)"
         hint = "another process may be changing the same object; run the same command again"
-    elif status == 429:
-        return _rate_limited(status, server, detail)
     elif 400 <= status < 500 and status != 408:
         error, message = InvalidRequestError, f"{server} rejected the request (HTTP {status})"
         hint = "fix the listed fields, then run the same command again"
-        hint = hint if is_json else _NOT_THE_API
+    else:
+        error, message = ServerError, f"{server} failed (HTTP {status})"
+        hint = "the server has a problem: run again later"
+    if error in (PermissionDeniedError, InvalidRequestError) and not is_json:
+        hint = _NOT_THE_API
     return error(message, hint=hint, status=status, detail=detail, fields=fields)
+
+
+def _is_about_key(status: int, detail: str) -> bool:
+    """Return whether a 401 or 403 rejects the key, not what it may do: servers confuse the two."""
+    if _PERMISSION_WORDS.search(detail):
+        return False
+    return status == 401 or _CREDENTIAL_WORDS.search(detail) is not None
 
 
 def _error_messages(document: Any, secret_values: Sequence[str]) -> tuple[str | None, _Fields]:
@@ -334,10 +339,10 @@ def encode(value: object) -> bytes:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    members = dict(pairs)
+    if len(members) != len(pairs):
         raise _NotJsonError("it has a duplicate key")
-    return found
+    return members
 
 
 def _float(text: str) -> float:
@@ -365,8 +370,9 @@ def without_secrets(text: str, secret_values: Sequence[str] = ()) -> str:
 
     URLs keep only their scheme and host.
     """
-    text = _URL.sub(lambda found: f"{Secret(found.group()).origin() or ''}/***", text)
-    forms = {each for value in secret_values for each in _forms(value)}
+    text = _URL.sub(lambda match: f"{Secret(match.group()).origin() or ''}/***", text)
+    forms = {form for value in secret_values for form in _forms(value)}
+    # The longest first: a shorter one may be a part of it, and would leave the rest.
     for form in sorted(forms, key=len, reverse=True):
         text = text.replace(form, "***")
     text = TOKEN.sub("***", text)
@@ -393,16 +399,17 @@ def _forms(value: str) -> Iterator[str]:
 
 def _without_parts(text: str, value: str) -> str:
     """Mask every run of eight characters of `value`, because a server may truncate it."""
-    windows = {value[at : at + _WINDOW] for at in range(len(value) - _WINDOW + 1)}
+    windows = {value[start : start + _WINDOW] for start in range(len(value) - _WINDOW + 1)}
     kept: list[str] = []
-    at = 0
-    while at < len(text):
-        if text[at : at + _WINDOW] not in windows:
-            kept.append(text[at])
-            at += 1
+    position = 0
+    while position < len(text):
+        if text[position : position + _WINDOW] not in windows:
+            kept.append(text[position])
+            position += 1
             continue
-        at += _WINDOW
-        while at < len(text) and text[at - _WINDOW + 1 : at + 1] in windows:
-            at += 1
+        position += _WINDOW
+        # The run goes on while its last eight characters are a part of the value.
+        while position < len(text) and text[position - _WINDOW + 1 : position + 1] in windows:
+            position += 1
         kept.append("***")
     return "".join(kept)

@@ -290,7 +290,8 @@ class Transport:
         kind, message, hint = type(error), error.message, error.hint
         if action is Action.RESOLVE:
             kind, message = AmbiguousWriteError, f"{message}; the change may have been made"
-        elif action is Action.REPEAT and (pause := failed.retry_after or 0.0) >= self.pace.left():
+        pause, left = failed.retry_after or 0.0, self.pace.left()
+        if action is Action.REPEAT and pause >= left:
             if pause:
                 return self._too_long(pause, error.status, sends)
             if hint != MORE_TIME_HINT:

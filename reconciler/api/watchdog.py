@@ -91,7 +91,7 @@ class Watchdog:
         with self._changed:
             while not self._closed:
                 now = self._clock.monotonic()
-                for late in [each for each, end in self._watched.items() if end() <= now]:
+                for late in [watched for watched, end in self._watched.items() if end() <= now]:
                     del self._watched[late]
                     late.shut()
                 next_end = min((end() for end in self._watched.values()), default=now + _IDLE)

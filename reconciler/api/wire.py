@@ -207,4 +207,4 @@ def _invalid(what: str) -> ProtocolError:
 
 
 def _is_string_list(value: Any) -> bool:
-    return isinstance(value, list) and all(type(each) is str for each in value)
+    return isinstance(value, list) and all(type(text) is str for text in value)

@@ -64,17 +64,17 @@ def cases(
     """Return a case for each declared webhook, with the live webhook that the plan matches."""
     by_id = {webhook.id: webhook for webhook in live.webhooks}
     # A plan has copies of the declared webhooks, which may lack former names.
-    matched = {(each.file, each.index): by_id[id_] for id_, each in plan.matched.items()}
+    matched = {(webhook.file, webhook.index): by_id[id_] for id_, webhook in plan.matched.items()}
     updated = {
         (update.after.file, update.after.index): by_id[update.before.id] for update in plan.updates
     }
-    found = []
+    cases = []
     for webhook in webhooks:
         key = (webhook.file, webhook.index)
         live_webhook = updated.get(key) or matched.get(key)
         name = live.organization.name
-        found.append(Case(webhook, secrets, live_webhook, key in updated, name))
-    return found
+        cases.append(Case(webhook, secrets, live_webhook, key in updated, name))
+    return cases
 
 
 def _deliveries(case: Case, proof: Proof | None) -> Iterator[Check]:
@@ -143,7 +143,7 @@ def post(cases: Iterable[Case], connect: Callable[[Secret], Transport]) -> tuple
 
 def check(cases: Sequence[Case], proof: Proof | None = None) -> tuple[Section, ...]:
     """Return the checks of all cases."""
-    found = [("Deliveries", case, check) for case in cases for check in _deliveries(case, proof)]
+    titled = [("Deliveries", case, check) for case in cases for check in _deliveries(case, proof)]
     # One section for a token, whatever its references are: equal tokens have the same app.
     names: dict[int, set[str]] = {}
     for case in cases:
@@ -155,17 +155,17 @@ def check(cases: Sequence[Case], proof: Proof | None = None) -> tuple[Section, .
             reference = str(case.webhook.configuration["token"])
             same = names.get(id(case.app), {reference})
             title, checks = f"Slack token {', '.join(sorted(same))}", _slack(case, reference)
-        found += [(title, case, check) for check in checks]
-    sections = _grouped(found)
+        titled += [(title, case, check) for check in checks]
+    sections = _grouped(titled)
     if proof is None:
         return sections
     return (*sections, Section("Proof", (check_parameter(proof),)))
 
 
-def _grouped(found: Iterable[tuple[str, Case, Check]]) -> tuple[Section, ...]:
+def _grouped(titled: Iterable[tuple[str, Case, Check]]) -> tuple[Section, ...]:
     """Return sections with these titles; equal checks of one are a check of all their webhooks."""
     sections: dict[str, dict[Check, list[Subject]]] = {}
-    for title, case, check in found:
+    for title, case, check in titled:
         subject = Subject(case.webhook.name, case.webhook.position, case.organization)
         sections.setdefault(title, {}).setdefault(check, []).append(subject)
     return tuple(

@@ -52,7 +52,7 @@ def manifest(name: str = APP_NAME, *, see_channels: bool = False) -> dict[str, A
             f"a Slack app name must be 1 to {_MAX_NAME} characters, on one line",
             hint=f"omit --name to use {APP_NAME!r}",
         )
-    scopes = [each for each in SCOPES if see_channels or each != "channels:read"]
+    scopes = [scope for scope in SCOPES if see_channels or scope != "channels:read"]
     return {
         "display_information": {"name": name, "description": "Posts CloudTruth changes to Slack."},
         "features": {"bot_user": {"display_name": name, "always_online": False}},

@@ -263,14 +263,13 @@ def _look(read: Callable[[], _T | None], clock: Clock) -> _T | None:
     An error of `read` is ignored: the caller raises that of the lost create, which shows that the
     object may still appear.
     """
-    found = None
     for seconds in _LOOKS:
         clock.sleep(seconds)
         with suppress(ApiError):
-            found = read()
-        if found is not None:
-            break
-    return found
+            value = read()
+            if value is not None:
+                return value
+    return None
 
 
 def _delete(

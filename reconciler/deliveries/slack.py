@@ -241,5 +241,5 @@ def _failed(name: str, problem: ReconcilerError) -> Check:
 
 def _words(listed: Any) -> list[str]:
     """Return the parts of a string that are plain words, such as codes and scopes."""
-    parts = listed.split(",") if isinstance(listed, str) else []
-    return [word for part in parts if _WORD.fullmatch(word := part.strip())]
+    words = listed.split(",") if isinstance(listed, str) else []
+    return [word.strip() for word in words if _WORD.fullmatch(word.strip())]

@@ -49,10 +49,10 @@ def check_files(
         check = unknown("files", f"no {default} in the working directory", fix=fix)
         return Section(name="Files", checks=(check,)), Loaded(None)
     declared = validate(inputs)
-    options = "".join(f" {shlex.quote(each)}" for each in file_options)
+    options = "".join(f" {shlex.quote(option)}" for option in file_options)
     names = ", ".join(map(quote, declared.documents or inputs.paths)) or default
     if declared.desired is None:
-        errors = sum(each.severity is Severity.ERROR for each in declared.findings)
+        errors = sum(finding.severity is Severity.ERROR for finding in declared.findings)
         fix = f"run `webhooks validate{options}`"
         check = fail("files", f"invalid: {plural(errors, 'error')}", private=names, fix=fix)
         return Section(name="Files", checks=(check,)), declared
@@ -66,23 +66,25 @@ def check_files(
     return Section(name="Files", checks=(check, secrets)), declared
 
 
-def _settings(found: Settings | ReconcilerError) -> Iterator[Check]:
-    if isinstance(found, ReconcilerError):
-        cause = found.findings[0] if found.findings else found  # for a key that a file names
+def _settings(settings: Settings | ReconcilerError) -> Iterator[Check]:
+    if isinstance(settings, ReconcilerError):
+        cause = (
+            settings.findings[0] if settings.findings else settings
+        )  # for a key that a file names
         fix = cause.hint or "set a valid value"
         yield fail("settings", "a setting is invalid", fix=fix, private=quote(cause.message))
         return
-    if found.server_url.value == LOCAL_SERVER:
+    if settings.server_url.value == LOCAL_SERVER:
         yield ok("server", "the emulator in this process (--local), no key")
         return
-    yield ok("server", _source(found.server_url), private=quote(found.server_url.value))
-    yield ok("profile", _source(found.profile), private=quote(found.profile.value))
-    if found.key is not None:
-        yield ok("key", f"set, {_source(found.key)}")
+    yield ok("server", _source(settings.server_url), private=quote(settings.server_url.value))
+    yield ok("profile", _source(settings.profile), private=quote(settings.profile.value))
+    if settings.key is not None:
+        yield ok("key", f"set, {_source(settings.key)}")
     else:
-        yield fail("key", "no CloudTruth API key", fix=f"{found.key_hint}. {_EMPTY}")
-    yield ok("timeout", f"{found.timeout.value:g} s per request, {_source(found.timeout)}")
-    yield ok("deadline", f"{found.deadline.value:g} s per run, {_source(found.deadline)}")
+        yield fail("key", "no CloudTruth API key", fix=f"{settings.key_hint}. {_EMPTY}")
+    yield ok("timeout", f"{settings.timeout.value:g} s per request, {_source(settings.timeout)}")
+    yield ok("deadline", f"{settings.deadline.value:g} s per run, {_source(settings.deadline)}")
 
 
 def _source(setting: Setting[str] | Setting[float] | Setting[Secret]) -> str:
@@ -98,8 +100,10 @@ def _secrets(gathered: Gathered) -> Check:
     if not missing:
         count = len(gathered.references)
         return ok("secrets", f"all {count} available" if count else "none declared")
-    shown = [quote(str(each)) for each in missing if not is_file(each)]
-    if files := len(missing) - len(shown):
+    shown = [quote(str(reference)) for reference in missing if not is_file(reference)]
+    # Paths are private, so files are only counted.
+    files = len(missing) - len(shown)
+    if files:
         shown.append(plural(files, "file"))
     return unknown(
         "secrets",

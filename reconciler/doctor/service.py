@@ -121,8 +121,8 @@ def _failure(api: Client, name: str, problem: ReconcilerError, *, fix: str | Non
         detail = "the connection cannot be made as configured"
         return fail(name, detail, fix=fix, private=quote(problem.message))
     message = problem.message
-    for own in (api.origin, api.transport.origin.address):
-        message = message.replace(own, "the server")
+    for address in (api.origin, api.transport.origin.address):
+        message = message.replace(address, "the server")
     private = ", ".join(map(quote, _URL.findall(message))) or None
     if isinstance(problem, ApiError) and problem.detail is not None:
         private = f"server: {quote(problem.detail)}"
@@ -132,12 +132,12 @@ def _failure(api: Client, name: str, problem: ReconcilerError, *, fix: str | Non
 def _compare_schema(description: Any) -> Iterator[Check]:
     """Compare the server's OpenAPI description with the types and events of this version."""
     schemas = _inner(description, "components", "schemas")
-    for what, found, ours in (
+    for what, listed, ours in (
         ("event types", _inner(schemas, "EventTypesEnum", "enum"), set(EVENT_TYPES)),
         ("webhook types", _inner(schemas, "WebHooksTypeEnum", "enum"), set(KINDS)),
         ("fields", _inner(schemas, "WebHooks", "properties"), _WEBHOOK),
     ):
-        theirs = set(map(str, found)) if isinstance(found, list | dict) else set()
+        theirs = set(map(str, listed)) if isinstance(listed, list | dict) else set()
         lists = (("new", theirs - ours), ("missing", ours - theirs))
         shown = "; ".join(
             f"{title}: {shorten([*map(quote, sorted(names))], 10)}"
@@ -161,10 +161,11 @@ def _inner(value: Any, *keys: str) -> Any:
 
 
 def _with_key(api: Client, expected: tuple[str, ...]) -> Iterator[Check]:
-    found = api.organization()
+    organization = api.organization()
     yield ok("key", "accepted")
-    private = f"{quote(found.name)}, id {quote(found.id)}"
-    if others := [each for each in expected if each not in (found.id, found.name)]:
+    private = f"{quote(organization.name)}, id {quote(organization.id)}"
+    others = [name for name in expected if name not in (organization.id, organization.name)]
+    if others:
         yield fail(
             "organization",
             "the key belongs to another organization",
@@ -173,7 +174,7 @@ def _with_key(api: Client, expected: tuple[str, ...]) -> Iterator[Check]:
         )
     else:
         yield ok("organization", "found", private=private)
-    role = (found.role or "").upper()
+    role = (organization.role or "").upper()
     if not role:
         yield unknown("role", "the server does not report the key's role")
     elif role in ("OWNER", "ADMIN"):
@@ -184,7 +185,7 @@ def _with_key(api: Client, expected: tuple[str, ...]) -> Iterator[Check]:
             f"{quote(role)} can only read webhooks: apply will probably fail",
             fix="apply with the key of a service account with role ADMIN; plan works with this one",
         )
-    if found.maintenance:
+    if organization.maintenance:
         yield fail(
             "maintenance",
             "the organization is in maintenance: nothing can be changed",
@@ -201,25 +202,30 @@ def _read_back(api: Client) -> Iterator[Check]:
     """
     seen: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for webhook in api.list():
-        shown = webhook.configuration
-        for field in FIELDS.get(webhook.type, {}).values():
-            if not (field.secret or field.may_be_hidden):
-                continue
-            forms = seen[webhook.type, field.name]
-            if isinstance(shown, Unknown):
-                forms["not shown, like the rest of the configuration"] += 1
-            elif field.name in shown or field.required or field.partner in shown:
-                forms[_form(shown, field.name, field.secret_pattern)] += 1
-    found = sorted((field, forms) for field, forms in seen.items() if forms)
-    if not found:
+        for name, form in _forms(webhook):
+            seen[webhook.type, name][form] += 1
+    if not seen:
         yield unknown("read-back", "no live webhook has secrets")
-    for (type_, name), forms in found:
+    for (type_, name), forms in sorted(seen.items()):
         counted = ", ".join(
-            f"{each} ({plural(count, 'webhook')})" for each, count in forms.most_common()
+            f"{form} ({plural(count, 'webhook')})" for form, count in forms.most_common()
         )
         complete = forms.keys() <= {"complete", _COMPLETE}
         hidden = "" if complete else "; a change made elsewhere cannot be detected"
         yield ok("read-back", f"{type_} {name}: {counted}{hidden}")
+
+
+def _forms(webhook: LiveWebhook) -> Iterator[tuple[str, str]]:
+    """Yield each field of a webhook that can be hidden, with the form in which it is shown."""
+    shown = webhook.configuration
+    for field in FIELDS.get(webhook.type, {}).values():
+        if not (field.secret or field.may_be_hidden):
+            continue
+        if isinstance(shown, Unknown):
+            yield field.name, "not shown, like the rest of the configuration"
+        # An optional field that is missing may be hidden or not set: its partner decides.
+        elif field.name in shown or field.required or field.partner in shown:
+            yield field.name, _form(shown, field.name, field.secret_pattern)
 
 
 def _form(shown: Mapping[str, LiveValue], name: str, shape: re.Pattern[str] | None = None) -> str:
@@ -257,9 +263,9 @@ def probe(api: Client, clock: Clock, organization: Organization) -> Section:
 
 
 def _clean_up(api: Client) -> Iterator[Check]:
-    left = [each for each in api.list() if _is_ours(each)]
-    for each in left:
-        api.delete(each.id)
+    left = [webhook for webhook in api.list() if _is_ours(webhook)]
+    for webhook in left:
+        api.delete(webhook.id)
     if left:
         yield ok("clean-up", f"deleted {plural(len(left), 'probe webhook')}")
 
@@ -285,30 +291,32 @@ def _trial(api: Client, organization: Organization) -> Iterator[Check]:
     draft = Draft(
         name=_NAME, type=generic.KIND.type, event_types=("template_deleted",), configuration=sent
     )
-    own_id = api.create(draft, organization.id).id
+    id_ = api.create(draft, organization.id).id
     yield ok("create", "accepted")
-    listed = any(each.id == own_id for each in api.list())
-    yield _expect("listing", "shows a new webhook immediately", listed)
-    found = _read(api, own_id)
-    same = (found.name, found.event_types) == (draft.name, frozenset(draft.event_types))
+    yield _expect("listing", "shows a new webhook immediately", _is_listed(api, id_))
+    created = _read(api, id_)
+    same = (created.name, created.event_types) == (draft.name, frozenset(draft.event_types))
     yield _expect("fields", "name and event types read back as sent", same)
-    if isinstance(found.configuration, Unknown):
+    if isinstance(created.configuration, Unknown):
         yield unknown("read-back", "the configuration is not shown")
     else:
-        yield from _sent_and_shown(found.configuration, sent)
+        yield from _sent_and_shown(created.configuration, sent)
 
     renamed = draft._replace(name=_RENAMED)
-    api.update(own_id, renamed, frozenset({"name"}))
-    same = _read(api, own_id) == replace(found, name=_RENAMED)
+    api.update(id_, renamed, frozenset({"name"}))
+    same = _read(api, id_) == replace(created, name=_RENAMED)
     yield _expect("update", "changes the name and keeps everything else", same)
     smaller = renamed._replace(configuration={"url": Secret(_PROBE_URL)})
-    api.update(own_id, smaller, frozenset({"configuration"}))
-    yield _replaced(_read(api, own_id).configuration)
+    api.update(id_, smaller, frozenset({"configuration"}))
+    yield _replaced(_read(api, id_).configuration)
 
-    deleted = api.delete(own_id) and api.get(own_id) is None
+    deleted = api.delete(id_) and api.get(id_) is None
     yield _expect("delete", "accepted; the webhook no longer exists", deleted)
-    listed = any(each.id == own_id for each in api.list())
-    yield _expect("listing", "hides a deleted webhook immediately", not listed)
+    yield _expect("listing", "hides a deleted webhook immediately", not _is_listed(api, id_))
+
+
+def _is_listed(api: Client, id: str) -> bool:
+    return any(webhook.id == id for webhook in api.list())
 
 
 def _slack_trial(api: Client, organization: Organization) -> Iterator[Check]:
@@ -325,9 +333,9 @@ def _slack_trial(api: Client, organization: Organization) -> Iterator[Check]:
         event_types=("template_deleted",),
         configuration=sent,
     )
-    own_id = api.create(draft, organization.id).id
-    shown = _read(api, own_id).configuration
-    api.delete(own_id)
+    id_ = api.create(draft, organization.id).id
+    shown = _read(api, id_).configuration
+    api.delete(id_)
     if isinstance(shown, Unknown):
         yield unknown("read-back", "the configuration of Slack webhooks is not shown")
     else:
@@ -350,7 +358,8 @@ def _sent_and_shown(
         strange = name == "username" and shown.get(name) != value  # not a secret
         detail = f"{kind}{name}: {words}"
         yield warn("read-back", detail, fix=_REPORT) if strange else ok("read-back", detail)
-    if added := sorted(shown.keys() - sent.keys()):
+    added = sorted(shown.keys() - sent.keys())
+    if added:
         yield ok("defaults", f"the server adds {kind}{', '.join(added)}")
 
 
@@ -367,10 +376,10 @@ def _replaced(shown: Mapping[str, LiveValue] | Unknown) -> Check:
 
 
 def _read(api: Client, id: str) -> LiveWebhook:
-    found = api.get(id)
-    if found is None:
+    webhook = api.get(id)
+    if webhook is None:
         raise ProtocolError("a new webhook cannot be read by id", hint=_REPORT)
-    return found
+    return webhook
 
 
 # The proof
@@ -388,7 +397,8 @@ def learned(proof: Proof) -> Section:
     if moved:
         span = f"{min(moved):.0f} to {max(moved):.0f} s after the last event"
         checks.append(ok("last-run", f"moves {span} ({plural(len(moved), 'webhook')})"))
-    if still := len(observations) - len(moved):
+    still = len(observations) - len(moved)
+    if still:
         fix = f"{_REPORT}; `webhooks check --deliver PROJECT` names them"
         checks.append(warn("last-run", f"does not move: {plural(still, 'webhook')}", fix=fix))
     checks.append(_last_error(observations))

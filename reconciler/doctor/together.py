@@ -42,7 +42,9 @@ def together(diagnoses: Sequence[Diagnosis]) -> tuple[Section, ...]:
                 members = checks.setdefault(check._replace(private=None), {})
                 members[quote(diagnosis.name)] = check.private
     # An organization without a connection has no sections of the server.
-    order = [section.name for section in max((each.sections for each in diagnoses), key=len)]
+    order = [
+        section.name for section in max((diagnosis.sections for diagnosis in diagnoses), key=len)
+    ]
     return tuple(Section(name, _in_order(groups[name], len(diagnoses))) for name in order)
 
 

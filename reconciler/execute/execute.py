@@ -33,7 +33,7 @@ from reconciler.model import LiveWebhook, Secret, SecretRef
 from reconciler.planning.check import Listing, State
 from reconciler.planning.plan import Create, Delete, Operation, Plan, Update
 from reconciler.ports import Clock, Stop, Watcher, WebhookAPI, Workers
-from reconciler.report import Applied, Report, Skipped
+from reconciler.report import Applied, Outcome, Report, Skipped
 
 # Errors that every later operation would hit as well: a rejected key, a wait that is too long, an
 # empty retry budget.
@@ -88,10 +88,8 @@ def execute(
     except Halted:
         pass
     outcomes = ledger.close()
-    skipped = [outcome for outcome in outcomes if isinstance(outcome, Skipped)]
-    stale = [outcome for outcome in skipped if outcome.code == "stale"]
-    if reviewed and stale and not ledger.writes:
-        raise _stale_error(stale)
+    if reviewed and not ledger.writes:
+        _require_fresh(outcomes)
     # The signal is reported even if every operation was applied: its sender wants the run to end,
     # so no other organization may follow.
     return report._replace(outcomes=outcomes, writes=ledger.writes, stopped=stop.requested())
@@ -134,6 +132,13 @@ def _check(run: Run) -> None:
         raise _stale_error([skipped for _, skipped in stale])
     for index, skipped in stale:
         run.ledger.finish(index, skipped)
+
+
+def _require_fresh(outcomes: Sequence[Outcome]) -> None:
+    skipped = [outcome for outcome in outcomes if isinstance(outcome, Skipped)]
+    stale = [outcome for outcome in skipped if outcome.code == "stale"]
+    if stale:
+        raise _stale_error(stale)
 
 
 def _stale_error(skipped: Sequence[Skipped]) -> StalePlanError:

@@ -110,40 +110,57 @@ def perform(operation: Operation, run: Run) -> Outcome:
     the lost write may still happen.
     """
     errors: list[ApiError] = []
-    lost = conflict = False
     try:
-        for _ in range(_SENDS[type(operation)]):
-            try:
-                return _send(operation, run)
-            except AmbiguousWriteError as error:
-                run.ledger.record_lost(operation)
-                errors.append(error)
-                lost = True
-            except ApiError as error:
-                if conflict or not _is_conflict(operation, error):
-                    raise
-                errors.append(error)
-                conflict = True
-            try:
-                outcome = _confirm(operation, run, errors)
-            except ApiError as error:
-                if not lost:
-                    raise errors[-1] from error
-                raise
-            if outcome is not None:
-                return outcome
-            if conflict and isinstance(operation, Create):
-                raise errors[-1]
-            if run.ledger.stopping:
-                break
+        outcome = _send_until_known(operation, run, errors)
     except ApiError as error:
-        if not lost:
+        if not _is_lost(errors):
             raise
         return _unconfirmed(operation, errors, f"then: {error.message}")
-    if not lost:
+    if outcome is not None:
+        return outcome
+    if not _is_lost(errors):
         return interrupted(operation)
     stopped = "; the run was interrupted" if run.ledger.stopping else ""
     return _unconfirmed(operation, errors, f"{_UNSEEN[type(operation)]}{stopped}")
+
+
+def _send_until_known(operation: Operation, run: Run, errors: list[ApiError]) -> Outcome | None:
+    """Send and confirm an operation; None if no request had an effect that can be seen.
+
+    Lost responses and a conflict are added to `errors`. Raises ApiError.
+    """
+    for _ in range(_SENDS[type(operation)]):
+        try:
+            return _send(operation, run)
+        except AmbiguousWriteError as error:
+            run.ledger.record_lost(operation)
+            errors.append(error)
+        except ApiError as error:
+            if _has_conflict(errors) or not _is_conflict(operation, error):
+                raise
+            errors.append(error)
+        try:
+            outcome = _confirm(operation, run, errors)
+        except ApiError as error:
+            if _is_lost(errors):
+                raise
+            # The conflict explains more than a read that failed after it.
+            raise errors[-1] from error
+        if outcome is not None:
+            return outcome
+        if _has_conflict(errors) and isinstance(operation, Create):
+            raise errors[-1]
+        if run.ledger.stopping:
+            break
+    return None
+
+
+def _is_lost(errors: Sequence[ApiError]) -> bool:
+    return any(isinstance(error, AmbiguousWriteError) for error in errors)
+
+
+def _has_conflict(errors: Sequence[ApiError]) -> bool:
+    return not all(isinstance(error, AmbiguousWriteError) for error in errors)
 
 
 def _is_conflict(operation: Operation, error: ApiError) -> bool:
@@ -355,7 +372,7 @@ def _find_created(
             failure = error
         else:
             equal = run.new_equal(operation, listing)
-            if not any(isinstance(error, AmbiguousWriteError) for error in errors):
+            if not _is_lost(errors):
                 # No request of this run was accepted, so a hidden destination is another user's.
                 equal = [webhook for webhook in equal if not hides_destination(webhook)]
             if equal:

@@ -94,12 +94,11 @@ def _last_listing(run: Run, tried: dict[str, RemovedDuplicate]) -> _LastListing:
         else:
             extra, waiting = _duplicates(listing, run), _unconfirmed(listing, run)
             untried = {gone.id for gone, _ in extra} - tried.keys()
+            # After the pauses, only a duplicate that was not removed before is.
             for gone, kept in extra:
-                if (pauses or gone.id in untried) and _remove(gone, kept, run):
-                    tried[gone.id] = RemovedDuplicate(name=gone.name, removed=gone.id, kept=kept.id)
-                    _reassign(gone, kept, listing, run)
-            newly_removed = untried & tried.keys()
-            if newly_removed and remaining:
+                if pauses or gone.id in untried:
+                    _remove(gone, kept, listing, run, tried)
+            if remaining and untried & tried.keys():
                 pauses = _PAUSES  # the listing may lag behind these deletes, too
                 continue
             is_as_expected = not extra and not waiting
@@ -331,23 +330,30 @@ def _duplicates(listing: Listing, run: Run) -> list[tuple[LiveWebhook, LiveWebho
     return duplicates
 
 
-def _remove(gone: LiveWebhook, kept: LiveWebhook, run: Run) -> bool:
-    """Delete a duplicate; return whether this run removed it or may have.
+def _remove(
+    gone: LiveWebhook,
+    kept: LiveWebhook,
+    listing: Listing,
+    run: Run,
+    tried: dict[str, RemovedDuplicate],
+) -> None:
+    """Delete a duplicate, and record it in `tried` if this run removed it or may have.
 
     Both webhooks are read first: one that has changed since the listing is not a duplicate any
     more. Raises ApiError if it was not removed.
     """
     if run.ledger.closed:
-        return False
+        return
     live, keeper = run.api.get(gone.id), run.api.get(kept.id)
     if live is None or keeper is None or keeper.name != kept.name:
-        return False
+        return
     if snapshot(live) != snapshot(gone):
-        return False
+        return
     try:
-        removed = run.api.delete(live.id)
+        if not run.api.delete(live.id):
+            return
     except AmbiguousWriteError:
-        removed = True  # or may be removed: the next listing shows it
-    if removed:
-        run.ledger.count_write()
-    return removed
+        pass  # it may be removed: the next listing shows it
+    run.ledger.count_write()
+    tried[gone.id] = RemovedDuplicate(name=gone.name, removed=gone.id, kept=kept.id)
+    _reassign(gone, kept, listing, run)
