@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from reconciler.api.connections import InProcess
 from reconciler.cli.session import Session
-from reconciler.emulator.behavior import MASK, Behavior
+from reconciler.emulator.behavior import Behavior
 from reconciler.emulator.emulator import LOCAL_KEY, Emulator
 from reconciler.emulator.messages import Request
 from reconciler.emulator.store import Store
@@ -27,6 +27,7 @@ from reconciler.source.secrets import url_credential
 
 _FOLDER: Final = ".webhooks-local"
 """The default folder of the database."""
+_MASK: Final = "*****"
 
 
 @contextmanager
@@ -54,6 +55,8 @@ def emulated(session: Session) -> Iterator[tuple[InProcess, Callable[[str | None
                 file.write("# Created by webhooks --local.\n*\n")
     with closing(_open_store(path, session.console.redacted)) as store:
         emulators: list[Emulator] = []
+        # The emulator shares no code with the product, so it is told which types exist.
+        behavior = Behavior(any_key=True, types=tuple(KINDS))
 
         def handle(request: Request) -> Any:
             return emulators[0].handle(request)
@@ -62,7 +65,7 @@ def emulated(session: Session) -> Iterator[tuple[InProcess, Callable[[str | None
         def key_of(declared: str | None) -> Secret:
             name = declared or next(iter(session.organizations), None)
             if not emulators:  # the first organization of a new database has this name
-                emulators.append(Emulator(store, _behavior(), organization=name))
+                emulators.append(Emulator(store, behavior, organization=name))
             return Secret(LOCAL_KEY if name is None else _key_of(store, name))
 
         yield InProcess(handle, request=Request), key_of
@@ -93,13 +96,6 @@ def _open_store(path: Path, redacted: Callable[[str], str]) -> _LocalStore:
         ) from None
 
 
-def _behavior() -> Behavior:
-    """Return the behavior with the known types: the emulator shares no code with the product."""
-    fields = [field for kind in KINDS.values() for field in kind.fields]
-    masked = {field.name for field in fields if field.secret and not field.is_url}
-    return Behavior(any_key=True, types=tuple(KINDS), masked_fields=tuple(sorted(masked)))
-
-
 class _LocalStore(Store):
     """A store of webhooks without their secrets.
 
@@ -115,10 +111,10 @@ class _LocalStore(Store):
         shown = dict(record["configuration"])
         for field in kind.fields:
             if field.secret and shown.get(field.name):
-                shown[field.name] = self._masked(shown[field.name]) if field.is_url else MASK
+                shown[field.name] = self._masked(shown[field.name]) if field.is_url else _MASK
         return super().save({**record, "configuration": shown})
 
     def _masked(self, url: str) -> str:
         """Return a URL, or only scheme and host if it contains a credential."""
         is_public = url_credential(url) is None and self._redacted(url) == url
-        return url if is_public else f"{Secret(url).origin() or 'https:/'}/{MASK}"
+        return url if is_public else f"{Secret(url).origin() or 'https:/'}/{_MASK}"

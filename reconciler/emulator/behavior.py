@@ -7,15 +7,12 @@ here, because it does not vary.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from reconciler.emulator.messages import Exchange, dump
-
-MASK = "*****"
+from reconciler.emulator.messages import Exchange
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +27,6 @@ class Behavior:
         for verb in ("created", "updated", "deleted")
     )
     """The known event types."""
-    masked_fields: tuple[str, ...] = ("token", "password")
-    """Configuration keys whose values are secret."""
-    read_back: str = "plain"
-    """How these keys read back: plain, mask, null or omitted."""
     page_size: int = 100
     """The default number of rows per page."""
     max_page_size: int = 1000
@@ -121,15 +114,4 @@ class Behavior:
 
     def shown(self, exchange: Exchange, data: str, *, wrote: bool) -> str:
         """Return the JSON text of a webhook in a response; `wrote` is true after a write."""
-        if self.read_back == "plain":
-            return data
-        record = json.loads(data)
-        for key in self.masked_fields & record["configuration"].keys():
-            match self.read_back:
-                case "omitted":
-                    del record["configuration"][key]
-                case "null":
-                    record["configuration"][key] = None
-                case _:
-                    record["configuration"][key] = MASK
-        return dump(record)
+        return data

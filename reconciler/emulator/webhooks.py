@@ -24,7 +24,7 @@ from reconciler.emulator.messages import (
 )
 from reconciler.emulator.store import Row
 
-PATH = "/api/v1/webhooks/"
+_PATH = "/api/v1/webhooks/"
 _FIELDS = ("name", "organization", "event_types", "type", "configuration")
 """The fields that a client can write."""
 _REQUIRED = "This field is required."
@@ -41,24 +41,23 @@ def respond(exchange: Exchange) -> Response:
     if method != "GET" and behavior.maintenance:
         raise reject(403, "Changes are disabled during maintenance.")
     exchange.store.apply_deliveries(behavior.now().timestamp())
-    match method:
-        case "POST":
-            return _write(exchange, None)
-        case "GET" if exchange.request.path == PATH:
-            rows = behavior.listed(exchange, exchange.query_params.get("ordering", ""))
-            return page(exchange, rows, lambda row: behavior.shown(exchange, row, wrote=False))
+    if method == "POST":
+        return _write(exchange, None)
+    if exchange.request.path == _PATH:
+        rows = behavior.listed(exchange, exchange.query_params.get("ordering", ""))
+        return page(exchange, rows, lambda row: behavior.shown(exchange, row, wrote=False))
+    # An id in upper case is the same UUID.
     row = exchange.store.row(exchange.id) or exchange.store.row(exchange.id.lower())
     if row is None or row.organization != exchange.caller.organization:
+        # As for one that does not exist: a key must not learn about other organizations.
         raise reject(404, "Not found.")
-    match method:
-        case "GET":
-            return bytes_response(200, behavior.shown(exchange, row.data, wrote=False).encode())
-        case "DELETE":
-            exchange.store.delete(row.id)
-            exchange.changed = row.id
-            return bytes_response(204)
-        case _:
-            return _write(exchange, row)
+    if method == "GET":
+        return bytes_response(200, behavior.shown(exchange, row.data, wrote=False).encode())
+    if method != "DELETE":
+        return _write(exchange, row)
+    exchange.store.delete(row.id)
+    exchange.changed = row.id
+    return bytes_response(204)
 
 
 def _write(exchange: Exchange, row: Row | None) -> Response:
@@ -92,19 +91,14 @@ def body(exchange: Exchange) -> dict[str, Any]:
 
 def _validated(exchange: Exchange, stored: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the webhook to store; `stored` is the one to change, None for a new one."""
-    data, behavior = body(exchange), exchange.behavior
+    sent_fields, behavior = body(exchange), exchange.behavior
     is_patch = exchange.request.method == "PATCH"
     record: dict[str, Any] = {"id": None, **dict.fromkeys(_FIELDS)}
     record |= stored or {"organization": exchange.caller.organization}
-    errors: dict[str, Any] = {}
-    for field in _FIELDS:
-        if field in data:
-            record[field] = data[field]
-            problem = _errors(exchange, field, data[field])
-            if problem:
-                errors[field] = problem
-        elif not is_patch and behavior.required(field):
-            errors[field] = [_REQUIRED]
+    # Fields that no client can write, such as `last_run`, are ignored, as in the framework.
+    data = {field: sent_fields[field] for field in _FIELDS if field in sent_fields}
+    record |= data
+    errors = _field_errors(exchange, data, is_patch=is_patch)
     sent = {"type", "configuration"} & data.keys()
     if sent and not {"type", "configuration"} & errors.keys():
         # Both together are valid or not: another type needs another configuration.
@@ -121,6 +115,20 @@ def _validated(exchange: Exchange, stored: Mapping[str, Any] | None) -> dict[str
     if "event_types" in data:
         record["event_types"] = behavior.event_types(record["event_types"])
     return record
+
+
+def _field_errors(exchange: Exchange, data: Mapping[str, Any], *, is_patch: bool) -> dict[str, Any]:
+    """Return the errors of all fields, each valid or not for itself, by name."""
+    errors: dict[str, Any] = {}
+    for field in _FIELDS:
+        problem: Any = None
+        if field in data:
+            problem = _errors(exchange, field, data[field])
+        elif not is_patch and exchange.behavior.required(field):
+            problem = [_REQUIRED]
+        if problem:
+            errors[field] = problem
+    return errors
 
 
 def _errors(exchange: Exchange, field: str, value: Any) -> Any:

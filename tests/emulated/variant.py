@@ -16,10 +16,10 @@ from enum import StrEnum
 from hashlib import blake2b
 from typing import Any, Literal
 
-from reconciler.emulator.behavior import MASK, Behavior
+from reconciler.emulator.behavior import Behavior
 from reconciler.emulator.messages import RejectedError, dump, json_value
 
-__all__ = ["MASK"]
+MASK = "*****"
 
 _ROLES = ("NO_SECRETS", "VIEWER", "CONTRIB", "ADMIN", "OWNER")
 """From the least to the most privileged."""
@@ -74,6 +74,10 @@ class Variant(Behavior):
         "sessionid=emulated; HttpOnly; Path=/; SameSite=Lax",
     )
     """Values of `set-cookie` in every response."""
+    masked_fields: tuple[str, ...] = ("token", "password")
+    """Configuration keys whose values are secret."""
+    read_back: str = "plain"
+    """How these keys read back, a `ReadBack`."""
     default_keys: bool = False
     """Reads show keys of the type that were never sent (`verify: true`, `username: null`)."""
     unique_names: Uniqueness = "none"
