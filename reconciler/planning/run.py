@@ -1,4 +1,4 @@
-"""A run over organizations: the result for each, their digest and totals, and equal changes.
+"""A run over organizations: the result for each, their digest and totals.
 
 One organization is a run with one element.
 """
@@ -6,12 +6,12 @@ One organization is a run with one element.
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable
 from hashlib import sha256
 from typing import Generic, NamedTuple, TypeVar
 
 from reconciler.errors import ExitCode, ReconcilerError
-from reconciler.planning.plan import Delete, Plan
+from reconciler.planning.plan import Plan
 
 T = TypeVar("T")
 
@@ -119,32 +119,3 @@ def run_digest(plans: Iterable[tuple[str, str, str]]) -> str:
         return "".join(digest for _, _, digest in changed)
     text = json.dumps(changed, separators=(",", ":"))
     return f"sha256:{sha256(text.encode()).hexdigest()}"
-
-
-class OperationGroup(NamedTuple):
-    """Operations of different organizations that look the same.
-
-    Each member is the index of an organization in the run and that of an operation in its plan.
-    """
-
-    members: tuple[tuple[int, int], ...]
-    deletes: bool = False
-
-
-def grouped(run: RunPlan, shown: Sequence[Sequence[Hashable]]) -> tuple[OperationGroup, ...]:
-    """Group the operations for which `shown` is equal: deletes first, then the largest groups.
-
-    `shown` has what a reader sees of each operation, without organization and position, by
-    organization and by operation.
-    """
-    groups: dict[Hashable, list[tuple[int, int]]] = {}
-    deletes: set[Hashable] = set()
-    for number, organization in enumerate(run.organizations):
-        operations = organization.value.operations if organization.value is not None else ()
-        for index, operation in enumerate(operations):
-            key = shown[number][index]
-            groups.setdefault(key, []).append((number, index))
-            if isinstance(operation, Delete):
-                deletes.add(key)
-    order = sorted(groups, key=lambda key: (key not in deletes, -len(groups[key])))
-    return tuple(OperationGroup(tuple(groups[key]), key in deletes) for key in order)

@@ -5,16 +5,16 @@ A row or a note of several organizations lists them. Formats lay out the same pa
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from copy import copy
 from itertools import groupby
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 from reconciler.errors import ReconcilerError
 from reconciler.findings import Finding
 from reconciler.model import Organization
 from reconciler.planning.plan import Plan
-from reconciler.planning.run import OrganizationResult, RunPlan, T, grouped
+from reconciler.planning.run import OrganizationResult, RunPlan, T
 from reconciler.render import PLAIN, View
 from reconciler.render.quote import quote
 from reconciler.render.rows import (
@@ -25,8 +25,10 @@ from reconciler.render.rows import (
     outcome_row,
     plan_rows,
 )
-from reconciler.render.words import shorten
+from reconciler.render.words import between, shorten
 from reconciler.report import Applied, RunReport
+
+V = TypeVar("V")
 
 _MOST_NAMES: Final = 5
 """The organizations that a note lists; rows and problems list all."""
@@ -84,23 +86,24 @@ def combine(run: RunPlan, view: View = PLAIN) -> Combined:
 def changes_of(run: RunPlan) -> list[Change]:
     """Return the changes of a run: deletes first, then those of most organizations."""
     if run.is_single:
-        planned = enumerate(plan_rows(run.plans[0]))
-        changes = [Change((), row, ((0, index),)) for index, row in planned]
+        rows = enumerate(plan_rows(run.plans[0]))
+        changes = [Change((), row, ((0, index),)) for index, row in rows]
         return sorted(changes, key=lambda change: change.row.sign != "-")
-    names: list[str] = []
-    shown: list[list[Row]] = []
-    for result in run.organizations:
+    planned: list[tuple[str, tuple[Row, tuple[int, int]]]] = []
+    for number, result in enumerate(run.organizations):
         plan = result.value
-        is_blocked = plan is not None and bool(plan.blocked)
-        names.append(f"{quote(result.name)} (blocked)" if is_blocked else quote(result.name))
-        shown.append([] if plan is None else plan_rows(plan))
-    without_places = [[row._replace(place="") for row in rows] for rows in shown]
+        if plan is None:
+            continue
+        name = quote(result.name)
+        if plan.blocked:
+            name += " (blocked)"
+        for index, row in enumerate(plan_rows(plan)):
+            planned.append((name, (row, (number, index))))
     changes = []
-    for group in grouped(run, without_places):
-        rows = [shown[number][index] for number, index in group.members]
-        organizations = tuple(names[number] for number, _ in group.members)
-        changes.append(Change(organizations, together(rows), group.members))
-    return changes
+    for names, group in _grouped(planned, lambda change: change[0]._replace(place="")):
+        row = together([row for row, _ in group])
+        changes.append(Change(names, row, tuple(member for _, member in group)))
+    return sorted(changes, key=lambda change: (change.row.sign != "-", -len(change.members)))
 
 
 def _together(plans: Sequence[tuple[str, Plan]]) -> Plan:
@@ -178,18 +181,28 @@ def sections(rows: Iterable[Pair]) -> Iterator[Section]:
 
 def together(rows: Sequence[Row]) -> Row:
     """Return equal rows as one, with their position if they have the same."""
-    places = {row.place for row in rows}
-    return rows[0]._replace(place=rows[0].place if len(places) == 1 else "")
+    if len({row.place for row in rows}) > 1:
+        return rows[0]._replace(place="")
+    return rows[0]
 
 
 def equal_rows(rows: Iterable[tuple[str, Row]]) -> list[Pair]:
     """Return the rows of organizations, equal ones once, with the names of the organizations."""
-    groups: dict[Row, tuple[list[Row], list[str]]] = {}
-    for name, row in rows:
-        members, names = groups.setdefault(row._replace(place=""), ([], []))
-        members.append(row)
-        names.append(name)
-    return [(tuple(names), together(members)) for members, names in groups.values()]
+    groups = _grouped(rows, lambda row: row._replace(place=""))
+    return [(names, together(members)) for names, members in groups]
+
+
+def _grouped(
+    pairs: Iterable[tuple[str, V]], key: Callable[[V], Hashable]
+) -> list[tuple[tuple[str, ...], list[V]]]:
+    """Group what looks the same, by the `key`, with the names of the organizations."""
+    groups: dict[Hashable, list[tuple[str, V]]] = {}
+    for name, value in pairs:
+        groups.setdefault(key(value), []).append((name, value))
+    return [
+        (tuple(name for name, _ in group), [value for _, value in group])
+        for group in groups.values()
+    ]
 
 
 def findings_of(
@@ -201,32 +214,30 @@ def findings_of(
 
 
 def _findings(
-    found: Iterable[tuple[str, Sequence[Finding]]], most: int = _MOST_NAMES
+    organizations: Iterable[tuple[str, Sequence[Finding]]], most: int = _MOST_NAMES
 ) -> tuple[Finding, ...]:
     """Return findings with the organizations that they concern in their messages."""
-    groups: dict[Finding, list[str]] = {}
-    for name, findings in found:
-        for finding in findings:
-            groups.setdefault(finding, []).append(name)
+    pairs = ((name, finding) for name, findings in organizations for finding in findings)
     return tuple(
         finding._replace(message=f"{finding.message} (in {shorten(names, most)})")
-        for finding, names in groups.items()
+        for names, (finding, *_) in _grouped(pairs, lambda finding: finding)
     )
 
 
 def problems(results: Sequence[OrganizationResult[T]]) -> list[ReconcilerError]:
     """Return the problems of organizations, equal ones once; the message names all of them."""
-    groups: dict[Hashable, list[tuple[ReconcilerError, str]]] = {}
+    pairs: list[tuple[str, ReconcilerError]] = []
     for result in results:
-        problem = result.problem
-        if problem is not None:
-            files = ", ".join(map(quote, result.files))
-            name = f"{quote(result.name)} ({files})" if files else quote(result.name)
-            key = (problem.code, problem.message, problem.hint, problem.findings)
-            groups.setdefault(key, []).append((problem, name))
-    found = []
-    for group in groups.values():
-        error = copy(group[0][0])
-        error.message = f"{', '.join(name for _, name in group)}: {error.message}"
-        found.append(error)
-    return found
+        if result.problem is not None:
+            files = between(" (", ", ".join(map(quote, result.files)), ")")
+            pairs.append((f"{quote(result.name)}{files}", result.problem))
+    shown = []
+    for names, (problem, *_) in _grouped(pairs, _look):
+        error = copy(problem)
+        error.message = f"{', '.join(names)}: {problem.message}"
+        shown.append(error)
+    return shown
+
+
+def _look(problem: ReconcilerError) -> Hashable:
+    return problem.code, problem.message, problem.hint, problem.findings

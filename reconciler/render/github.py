@@ -19,16 +19,17 @@ _MAX_ANNOTATIONS: Final = 10  # annotations that GitHub shows per step
 def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
     """Return a workflow command for each of the ten most severe findings, and count the rest."""
     shown, more = limited(findings, _MAX_ANNOTATIONS)
-    lines = [*map(_annotation, shown), *(f"::notice::{each}" for each in more)]
+    lines = [*map(_annotation, shown), *(f"::notice::{line}" for line in more)]
     return "".join(f"{line}\n" for line in lines)
 
 
 def _annotation(finding: Finding) -> str:
-    at: dict[str, object] = {}
-    if (where := finding.position) is not None:
+    properties: dict[str, object] = {}
+    where = finding.position
+    if where is not None:
         end = where.column + where.width
-        at = {"file": where.file, "line": where.line, "col": where.column, "endColumn": end}
-    properties = {**at, "title": finding.rule}
+        properties = {"file": where.file, "line": where.line, "col": where.column, "endColumn": end}
+    properties["title"] = finding.rule
     message = prose(finding.message)
     if finding.hint:
         message = f"{message} (help: {prose(finding.hint)})"
