@@ -58,17 +58,6 @@ def test_after_a_force_push_the_old_checkout_is_rejected(here: World) -> None:
     assert here.live() == {"Audit": "general"}
 
 
-def test_merges_without_a_run_are_applied_by_the_next_run(here: World) -> None:
-    """Two pull requests wait, one with an outdated plan: each gets a comment with its outcome."""
-    here.merged(1, "Audit", Audit="one")
-    here.merged(2, "Audit", Audit="two")
-    assert here.push().code == 0
-    assert here.live() == {"Audit": "two"}
-    assert "1 replaced by a newer review" in here.github.bodies(1)[1]
-    assert "**Applied**" not in here.github.bodies(1)[1]
-    assert "**Applied** by" in here.github.bodies(2)[1]
-
-
 def test_a_usual_run_makes_at_most_ten_requests_to_github(here: World) -> None:
     """12,000 comments on pull requests that cannot matter, and 500 issues, are not read."""
     start = here.git("rev-parse", "main")
@@ -807,14 +796,6 @@ def test_a_merge_group_with_valid_reviews_passes(here: World) -> None:
     done = here.queue_up(1, 2)
     assert (done.code, done.outputs["result"]) == (0, "planned"), done.stdout
     assert len(here.github.bodies(1)) == 1
-
-
-def test_a_merge_group_with_a_stale_review_fails_before_the_merge(here: World) -> None:
-    """A user changed the webhook by hand since the review."""
-    here.propose(1, "Audit", Audit="mine")
-    here.emulator.configure("Audit", channel="by-hand")
-    done = here.queue_up(1)
-    assert (done.code, done.outputs["failure-reason"]) == (6, "stale-plan")
 
 
 def test_a_merge_group_includes_merges_not_applied_yet(here: World) -> None:
