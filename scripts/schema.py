@@ -134,7 +134,10 @@ def _kind_definitions(kind: Kind) -> dict[str, Schema]:
         needs += f"{_listed([each.name for each in partners])} require each other."
     complete = _object(f"{kind.title} configuration, complete", needs, fields, required)
     if partners:
-        complete["allOf"] = [_pair(each) for each in partners]
+        complete["allOf"] = [
+            _pair(field, [name for name in fields if name in (field.name, field.partner)])
+            for field in partners
+        ]
     return {
         f"authored{camel}": _object(
             f"{kind.title} webhook",
@@ -230,9 +233,12 @@ def _constraints(field: Field) -> Schema:
         pattern = {"pattern": field.schema_pattern} if field.schema_pattern else {}
         longest = {} if field.max_length is None else {"maxLength": field.max_length}
         return {"type": "string", "minLength": 1, **longest, **pattern}
+    literal = _ref("literalUrl" if field.is_url else "literalSecret")
+    if field.is_url and field.schema_pattern:
+        literal = {"allOf": [literal, {"pattern": field.schema_pattern}]}
     return {
         "if": {"type": "string"},
-        "then": _ref("literalUrl" if field.is_url else "literalSecret"),
+        "then": literal,
         "else": {"anyOf": _secret_forms()},
     }
 
@@ -264,28 +270,28 @@ def _fields_of_any_type() -> tuple[Schema, dict[str, Schema]]:
         for field in kind.fields:
             owners.setdefault(field.name, []).append((kind, field))
     fields, shared = {}, {}
-    for name, found in owners.items():
-        kind, field = found[0]
-        if len(found) == 1:
+    for name, owned in owners.items():
+        kind, field = owned[0]
+        if len(owned) == 1:
             fields[name] = _ref(_definition(kind, field))
             continue
         constraints = _constraints(field)
-        if any(_constraints(other) != constraints for _, other in found):
-            raise SystemExit(f"webhook types define the field {name!r} with different constraints")
+        if any(_constraints(other) != constraints for _, other in owned):
+            # The webhooks that inherit the value decide which of the types it has to fit.
+            constraints = {"anyOf": [_ref(_definition(kind, field)) for kind, field in owned]}
         title = name.replace("_", " ").capitalize()
-        description = " ".join(f"{kind.title}: {each.description}" for kind, each in found)
+        description = " ".join(f"{kind.title}: {field.description}" for kind, field in owned)
         common = f"any{_capitals(name)}"
         fields[name] = _ref(common)
-        shared[common] = {**_words(title, description), **constraints, **_offered(found[-1][1])}
+        shared[common] = {**_words(title, description), **constraints, **_offered(owned[-1][1])}
     return fields, shared
 
 
-def _pair(field: Field) -> Schema:
-    """Return the condition that a field requires its partner."""
-    partner = field.partner
+def _pair(field: Field, names: list[str]) -> Schema:
+    """Return the condition that a field requires its partner; `names` are those of both."""
     return {
         "if": {"properties": {field.name: True}, "required": [field.name]},
-        "then": {"properties": {partner: True}, "required": [partner]},
+        "then": {"properties": dict.fromkeys(names, True), "required": [field.partner]},
     }
 
 

@@ -18,9 +18,10 @@ class Field(NamedTuple):
 
     `is_boolean` fields hold true or false, all others text. `secret_pattern` is the pattern of a
     complete secret: other values are not sent, and a value that is read back is readable if it
-    matches. `schema_pattern` is the schema's pattern for text that is not secret, with the same
-    meaning in Python and ECMAScript, `max_length` the maximum number of characters. `noun` names a
-    valid value in messages. `normalize` maps text to the form for comparison, `display` to the form
+    matches. `schema_pattern` is the schema's pattern for text, with the same meaning in Python and
+    ECMAScript; the URL in a variable has to match it, too. `rule` and `hint` are those of the error
+    for other text. `max_length` is the maximum number of characters. `noun` names a valid value in
+    messages. `normalize` maps text to the form for comparison, `display` to the form
     for display. `default` is the server's default. A field and its `partner` require each other.
     `is_url` marks a secret that is a URL: without a credential it may be written into a file, and
     is then shown like any other value. A server may hide a field that is not secret if it is
@@ -47,6 +48,8 @@ class Field(NamedTuple):
     partner: str | None = None
     is_url: bool = False
     may_be_hidden: bool = False
+    rule: str = "bad-value"
+    hint: str = "correct the value"
 
 
 class Kind(NamedTuple):

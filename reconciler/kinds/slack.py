@@ -77,6 +77,9 @@ KIND: Final = Kind(
             max_length=81,  # with `#`
             may_be_hidden=True,  # the published schema says "stored encrypted"
             noun="the name or id of a Slack channel",
+            rule="bad-channel",
+            hint='use up to 80 lower-case letters, digits, `-` and `_`, as in `"#deploys"`, or an '
+            "id like C0123456789",
             normalize=lambda channel: channel.removeprefix("#"),  # Slack does not need it
             display=_with_hash,
         ),

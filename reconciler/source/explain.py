@@ -1,8 +1,9 @@
-"""Turn errors of the schema engine into findings with our messages.
+"""Turn violations of the schema into findings with our messages.
 
-The engine's messages quote values, including secrets, and often explain the wrong branch of a
-union. So only the keyword, path and branches of an error are used; limits are read from the schema,
-values from the file. `_EXPLAINERS` has the messages for each keyword. Of a union, the branch with
+jsonschema-rs judges files, the library jsonschema explains what is wrong in a rejected part
+(docs/adr/0013-jsonschema-explains.md). Its messages quote values, including secrets, and often
+explain the wrong branch of a union. So only keyword, path and limit of an error are used, values
+are read from the file. `_EXPLAINERS` has the messages for each keyword. Of a union, the branch with
 the fewest violations is explained, of a reference that of its key.
 
 Values are quoted only if they are words of the schema.
@@ -11,15 +12,20 @@ Values are quoted only if they are words of the schema.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, Final, NamedTuple
+
+from jsonschema import Draft7Validator, ValidationError, validators
+from jsonschema.exceptions import best_match
 
 from reconciler.findings import Finding, Place, error
 from reconciler.kinds import KINDS
 from reconciler.kinds.events import EVENT_TYPES, EVENTS
 from reconciler.model import DataPath
 from reconciler.source.position import is_known
-from reconciler.source.schema import COMPLETE, INHERITED, Part, origin, schema, validator
+from reconciler.source.schema import COMPLETE, INHERITED, Part, definition_schema, origin, schema
 from reconciler.source.schemes import REFERENCE, SCHEMES
 from reconciler.source.text import did_you_mean, near, quoted
 from reconciler.source.yaml import Document
@@ -39,37 +45,74 @@ class _Rejection(NamedTuple):
 
 def explain(document: Document, rejected: Iterable[Part]) -> list[Finding]:
     """Return the errors in the rejected parts of a file: one finding for each position."""
-    found: dict[Place, Finding] = {}
+    findings: dict[Place, Finding] = {}
     for part in rejected:
         definition = part.definition
         if definition is None:
             definition = _best(COMPLETE.values(), part.data)
-        for each in _violations(definition, part.data):
-            assert each.place is not None
-            place = each.place._replace(file=document.file)
+        for finding in _violations(definition, part.data) or [_UNEXPLAINED]:
+            assert finding.place is not None
+            place = finding.place._replace(file=document.file)
             if part.item is not None:
                 place = place._replace(path=origin(document.data, part.item, place.path))
-            found.setdefault(place, each._replace(place=place))
-    return list(found.values())
+            findings.setdefault(place, finding._replace(place=place))
+    return list(findings.values())
 
 
-def _violations(definition: str, data: Any, at: DataPath = ()) -> Iterator[Finding]:
-    """Yield findings for violations of a definition, the most important first, without a file."""
-    found = []
-    for each in validator(definition).iter_errors(data):
-        holder: Any = schema()
-        *holders, keyword = each.schema_path
-        for name in holders:
-            holder = holder[name]
-        path = (*at, *each.instance_path)
-        found.append(_Rejection(str(keyword), path, each.instance, holder[keyword], holder))
+_UNEXPLAINED: Final = error(
+    "bad-value", "this is not valid", "compare it with docs/file.md", Place("", ())
+)
+"""The error about a part that one library rejects and the other one accepts.
+
+Tests find no such part, but without an error its webhooks would be applied.
+"""
+
+
+def invalid_part(document: Any, name: str) -> str:
+    """Return the path of the most relevant violation of the schema `name` in a document."""
+    violation = best_match(Draft7Validator(schema(name)).iter_errors(document))
+    return "" if violation is None else ".".join(map(str, violation.absolute_path))
+
+
+def _pattern(
+    validator: Any, pattern: str, value: Any, holder: Mapping[str, Any]
+) -> Iterator[ValidationError]:
+    # Every pattern is complete; in Python, `$` also matches before a line break at the end.
+    if isinstance(value, str) and re.fullmatch(pattern, value) is None:
+        yield ValidationError("")
+
+
+_Explainer: Final[Any] = validators.extend(  # type: ignore[no-untyped-call]
+    Draft7Validator, {"pattern": _pattern}
+)
+
+
+@cache
+def _explainer(definition: str) -> Any:
+    return _Explainer(definition_schema(definition))
+
+
+def _violations(definition: str, data: Any, at: DataPath = ()) -> list[Finding]:
+    """Return findings for violations of a definition, the most important first, without a file."""
+    rejections = [
+        _Rejection(
+            keyword=str(violation.validator),
+            path=(*at, *violation.absolute_path),
+            value=violation.instance,
+            limit=violation.validator_value,
+            schema=violation.schema,
+        )
+        for violation in _explainer(definition).iter_errors(data)
+    ]
     is_excluded = isinstance(data, dict) and "exclude" in data
-    if is_excluded or ("state",) in (each.path for each in found):
+    if is_excluded or any(rejection.path == ("state",) for rejection in rejections):
         # Such an entry needs only a name; another state is probably a misspelled `absent`.
-        found = [each for each in found if each.keyword != "required"]
+        rejections = [rejection for rejection in rejections if rejection.keyword != "required"]
     # If the type of a value is wrong, its other errors follow from that.
-    for rejected in sorted(found, key=lambda each: each.keyword != "type"):
-        yield from _EXPLAINERS[rejected.keyword](rejected)
+    rejections.sort(key=lambda rejection: rejection.keyword != "type")
+    return [
+        finding for rejection in rejections for finding in _EXPLAINERS[rejection.keyword](rejection)
+    ]
 
 
 def _named(path: DataPath) -> str:
@@ -115,47 +158,54 @@ def _ticked(listed: Iterable[str]) -> str:
 
 
 def _better_key(key: str, known: Sequence[str], path: DataPath) -> str:
+    """Return the hint for an unknown key."""
     if key in ("add", "exclude") and key in known:
         return f"only a file with `extends` can have `{key}`"
     if _before_colon(key) in known:
         return f"add a space after the colon: `{_before_colon(key)}: ...`"
     if key == "version":
         return "the version of a secret belongs in its reference: `{env: NAME, version: 2}`"
-    if path in ((), ("defaults",)) and "webhooks" not in known and key in schema()["properties"]:
+    is_in_webhook = path in ((), ("defaults",)) and "webhooks" not in known
+    if is_in_webhook and key in schema()["properties"]:
         return f"`{key}` is a key of the file: move it to the top level"
-    if hint := did_you_mean(key, known):
-        return hint
-    owners = [kind.type for kind in KINDS.values() if kind.field(key) is not None]
-    if owners and path[-1:] == ("configuration",):
-        return f"`{key}` belongs to webhooks of type {_ticked(owners)}"
-    if owners and "configuration" in known:
+    similar = did_you_mean(key, known)
+    return similar or _right_place(key, known, path) or f"known keys: {_ticked(known)}"
+
+
+def _right_place(key: str, known: Sequence[str], path: DataPath) -> str | None:
+    """Return where a key of the schema belongs, if it has another place."""
+    types = [kind.type for kind in KINDS.values() if kind.field(key) is not None]
+    if types and path[-1:] == ("configuration",):
+        return f"`{key}` belongs to webhooks of type {_ticked(types)}"
+    if types and "configuration" in known:
         return f"`{key}` belongs under `configuration`"
     if key in ("name", *INHERITED) and "webhooks" in known:
         return f"`{key}` belongs to an item of `webhooks`"
-    if key == "max_deletes" and "limits" in known:
-        return f"`{key}` belongs under `limits`"
-    return f"known keys: {_ticked(known)}"
+    for holder, part in schema()["properties"].items():
+        if holder in known and key in part.get("properties", ()):
+            return f"`{key}` belongs under `{holder}`"
+    return None
 
 
 def _before_colon(key: str) -> str:
-    """Return the key that was probably meant by a `key:value` without a space, which YAML reads
-    as one key.
+    """Return the key that was probably meant by `key:value` without a space.
+
+    YAML reads that as one key.
     """
     return key.partition(":")[0]
 
 
 def _missing(rejected: _Rejection) -> Iterator[Finding]:
     path, properties = rejected.path, rejected.schema["properties"]
-    unknown = _unknown(rejected)
-    meant = {near(_before_colon(key), properties) for key in unknown}
+    # A misspelled key is already reported as unknown.
+    meant = {near(_before_colon(key), properties) for key in _unknown(rejected)}
     for name in rejected.limit:
         if name in rejected.value or name in meant:
-            continue  # a misspelled key is already reported as unknown
-        message, hint = f"`{name}` is missing", f"add `{name}: ...`"
+            continue
+        message = f"`{name}` is missing"
         if properties[name] is True:  # required because its partner is set
-            paired = (each for kind in KINDS.values() for each in kind.fields if each.partner)
-            both = (each.name for each in paired if name in (each.name, each.partner))
-            message = f"{_ticked(both)} go together: {message}"
+            message = f"{_ticked(properties)} go together: {message}"
+        hint = f"add `{name}: ...`"
         if path == () and name == "webhooks":
             hint = f"{_NO_WEBHOOKS}; move other files out of this directory"
         elif name in INHERITED or path[-1:] == ("configuration",):
@@ -209,12 +259,12 @@ def _duplicates(rejected: _Rejection) -> Iterator[Finding]:
 
 def _fixed_message(rejected: _Rejection) -> Iterator[Finding]:
     """Yield the finding for a keyword, or for a key, that has one message."""
-    keyword, path, limit = rejected.keyword, rejected.path, rejected.limit
-    found = _MESSAGES.get(keyword) or _MESSAGES.get(path[-1], _MESSAGES["url"])
-    message, hint = (
-        each.format(name=_named(path), limit=limit) for each in (found.message, found.hint or "")
-    )
-    yield found._replace(message=message, hint=hint, place=Place("", path))
+    name = rejected.path[-1]
+    template = _MESSAGES.get(rejected.keyword) or _PATTERNS.get((name, rejected.limit))
+    template = template or _MESSAGES.get(name, _MESSAGES["url"])
+    values = {"name": _named(rejected.path), "limit": rejected.limit}
+    message, hint = template.message.format(**values), (template.hint or "").format(**values)
+    yield template._replace(message=message, hint=hint, place=Place("", rejected.path))
 
 
 _MESSAGES: Final[Mapping[str | int, Finding]] = {
@@ -224,12 +274,10 @@ _MESSAGES: Final[Mapping[str | int, Finding]] = {
     "minLength": error("empty-text", "{name} is empty", "write some text, or delete the key"),
     "minimum": error("out-of-range", "{name} must be at least {limit}", "use a larger number"),
     # keys with a pattern or one value
-    **{key: scheme.bad_name for key, scheme in SCHEMES.items() if scheme.bad_name is not None},
-    "channel": error(
-        "bad-channel",
-        "{name} is not the name or id of a Slack channel",
-        "use up to 80 lower-case letters, digits, `-` and `_`, as in "
-        '`"#deploys"`, or an id like C0123456789',
+    "environment": error(
+        "bad-value",
+        "{name} is not the name of a GitHub environment",
+        "use up to 100 letters, digits, `.`, `_` and `-`, with a letter or digit first",
     ),
     "url": error(
         "bad-url",
@@ -246,6 +294,23 @@ _MESSAGES: Final[Mapping[str | int, Finding]] = {
 }
 """The error for a value that violates a keyword, or for the value of a key."""
 
+_PATTERNS: Final[Mapping[tuple[str | int, Any], Finding]] = {
+    **{
+        (field.name, field.schema_pattern): error(
+            field.rule, f"{{name}} is not {field.noun}", field.hint
+        )
+        for kind in KINDS.values()
+        for field in kind.fields
+        if field.schema_pattern
+    },
+    **{
+        (key, scheme.pattern): scheme.bad_name
+        for key, scheme in SCHEMES.items()
+        if scheme.bad_name is not None
+    },
+}
+"""The error for a value that violates the pattern of a field or of a reference's name."""
+
 
 # Unions
 
@@ -253,33 +318,34 @@ _MESSAGES: Final[Mapping[str | int, Finding]] = {
 def _union(rejected: _Rejection) -> Iterator[Finding]:
     """Yield the findings for the branch of a union that matches best."""
     value, path = rejected.value, rejected.path
-    names = [each["$ref"].rpartition("/")[2] for each in rejected.limit if "$ref" in each]
+    names = [branch["$ref"].rpartition("/")[2] for branch in rejected.limit if "$ref" in branch]
     if not names and isinstance(value, str):
         hint = did_you_mean(value[:80], EVENT_TYPES) or EVENTS
         yield error("unknown-event", quoted("unknown event", value), hint, Place("", path))
     elif not names:
         yield from _wrong_type(rejected._replace(limit="string"))
-    elif names[0] in _SECRETS.values():
-        yield from _bad_secret(rejected)
+    elif names[0] in _REFERENCES.values():
+        yield from _bad_reference(rejected)
     else:
         yield from _violations(_best(names, value, path), value, path)
 
 
-_SECRETS: Final = {key: f"{key}Secret" for key in SCHEMES}
+_REFERENCES: Final = {key: f"{key}Secret" for key in SCHEMES}
 """The definition of a reference by its key."""
 
 
-def _bad_secret(rejected: _Rejection) -> Iterator[Finding]:
+def _bad_reference(rejected: _Rejection) -> Iterator[Finding]:
     value, path = rejected.value, rejected.path
     keys = value if isinstance(value, dict) else ()
-    schemes = {near(_before_colon(key), SCHEMES) for key in keys}
-    known = [scheme for scheme in schemes if scheme is not None]
+    meant = {near(_before_colon(key), SCHEMES) for key in keys}
+    schemes = [key for key in meant if key is not None]
     if value is None:
         yield from _wrong_type(rejected._replace(limit="object"))
-    elif len(known) == 1:
-        branch = _violations(_SECRETS[known[0]], value, path)
-        # If the key is missing, a similar one has just been reported as unknown.
-        yield from (each for each in branch if each.rule != "missing-field")
+    elif len(schemes) == 1:
+        for finding in _violations(_REFERENCES[schemes[0]], value, path):
+            # If the key is missing, a similar one has just been reported as unknown.
+            if finding.rule != "missing-field":
+                yield finding
     else:
         message, hint = f"{_named(path)} is not a reference to a secret", f"write {REFERENCE}"
         yield error("bad-reference", message, hint, Place("", path))
@@ -287,14 +353,16 @@ def _bad_secret(rejected: _Rejection) -> Iterator[Finding]:
 
 def _best(names: Iterable[str], value: Any, at: DataPath = ()) -> str:
     """Return the definition that a value, its type corrected, violates least."""
-    if isinstance(value, dict) and (known := near(str(value.get("type", "")), KINDS)):
-        value = {**value, "type": known}
+    if isinstance(value, dict):
+        kind = near(str(value.get("type", "")), KINDS)
+        if kind is not None:
+            value = {**value, "type": kind}
 
     def violations(name: str) -> tuple[bool, int, int]:
-        found = list(_violations(name, value, at))
-        other_type = any(each.place and each.place.path == (*at, "type") for each in found)
-        unknown = sum(each.rule == "unknown-key" for each in found)
-        return other_type, unknown, len(found)
+        findings = _violations(name, value, at)
+        places = [finding.place.path for finding in findings if finding.place is not None]
+        unknown = sum(finding.rule == "unknown-key" for finding in findings)
+        return (*at, "type") in places, unknown, len(findings)
 
     return min(names, key=violations)
 

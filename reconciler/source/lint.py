@@ -17,7 +17,7 @@ from operator import getitem
 from typing import Any, Final, NamedTuple
 
 from reconciler.findings import Finding, Place, Related, Severity, error, note, warning
-from reconciler.kinds import FIELDS, Field
+from reconciler.kinds import FIELDS, KINDS, Field
 from reconciler.kinds.events import EVENT_TYPES, EVENTS, GLOBS, expand
 from reconciler.model import DataPath, SecretRef
 from reconciler.planning import names
@@ -46,12 +46,26 @@ class Rules(NamedTuple):
 # Embeddings, overrides and isolates make the displayed order differ from the stored one.
 _BIDI_CONTROLS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _REFUSED: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
-_ANY_FIELD: Final = {
-    # A field of several types is checked in the webhooks that inherit it.
-    name: field._replace(secret_pattern=None, example="NAME")
-    for fields in FIELDS.values()
-    for name, field in fields.items()
-}
+
+
+def _fields_of_any_type() -> dict[str, Field]:
+    """Return the fields of `defaults` without a type; the webhooks that inherit them check more.
+
+    A field that is secret in one type must not be text for any.
+    """
+    fields: dict[str, Field] = {}
+    for field in chain.from_iterable(kind.fields for kind in KINDS.values()):
+        known = fields.get(field.name, field)
+        fields[field.name] = field._replace(
+            secret=field.secret or known.secret,
+            is_url=field.is_url and known.is_url,
+            secret_pattern=None,
+            example="NAME",
+        )
+    return fields
+
+
+_ANY_FIELD: Final = _fields_of_any_type()
 
 
 IDENTITY: Final = ("organization", "api_key", "profile")

@@ -26,7 +26,7 @@ from reconciler.planning.review import Review, read_review
 from reconciler.planning.run import RunPlan, run_digest
 from reconciler.source.files import NotReadableError, read_regular
 from reconciler.source.load import Loaded, Parsed
-from reconciler.source.schema import parts, schema, validator
+from reconciler.source.schema import document_validator, parts
 from reconciler.source.schemes import REFERENCE
 from reconciler.source.yaml import LISTED, Document
 
@@ -138,9 +138,11 @@ def parse_plan(raw: bytes, file: str) -> SavedPlan:
         raise StalePlanError(f"{file} is not in {only}", hint=_AGAIN)
     if tree.get("checksum") != checksum(tree):
         _refuse_edited(file)
-    is_valid = validator(name=_SCHEMA).is_valid(tree)
+    is_valid = document_validator(_SCHEMA).is_valid(tree)
     if not is_valid or not all("configuration" in each for each in tree["organizations"]):
-        where = _invalid_part(tree)
+        from reconciler.source.explain import invalid_part  # slow, so only for a refused plan
+
+        where = invalid_part(tree, _SCHEMA)
         why = f"{where} is not valid" if where else "it has missing or unknown keys"
         raise ConfigurationError(f"{file} is not a saved plan: {why}", hint=_AGAIN)
     organizations = []
@@ -182,15 +184,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse(why: str) -> NoReturn:
     raise ValueError(why)
-
-
-def _invalid_part(tree: dict[str, Any]) -> str:
-    """Return the path in a document of the most relevant violation of its schema."""
-    import jsonschema  # slow, so only for a refused plan
-
-    violations = jsonschema.Draft7Validator(schema(_SCHEMA)).iter_errors(tree)
-    violation = jsonschema.exceptions.best_match(violations)
-    return ".".join(map(str, violation.absolute_path)) if violation is not None else ""
 
 
 def _refuse_edited(file: str) -> NoReturn:

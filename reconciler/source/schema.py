@@ -66,13 +66,24 @@ def schema(name: str = _WEBHOOKS) -> dict[str, Any]:
     return loaded
 
 
+def definition_schema(definition: str) -> dict[str, Any]:
+    """Return the schema of a part of a configuration file."""
+    content = schema()
+    if definition == _ROOT:
+        return content
+    return {"$ref": f"#/$defs/{definition}", "$defs": content["$defs"]}
+
+
 @cache
-def validator(definition: str = _ROOT, name: str = _WEBHOOKS) -> Draft7Validator:
+def validator(definition: str = _ROOT) -> Draft7Validator:
     """Return the validator for a definition, which takes time linear in the length of a text."""
-    content = schema(name)
-    if definition != _ROOT:
-        content = {"$ref": f"#/$defs/{definition}", "$defs": content["$defs"]}
-    return Draft7Validator(content, pattern_options=RegexOptions())
+    return Draft7Validator(definition_schema(definition), pattern_options=RegexOptions())
+
+
+@cache
+def document_validator(name: str) -> Draft7Validator:
+    """Return the validator for documents of the schema `name`."""
+    return Draft7Validator(schema(name), pattern_options=RegexOptions())
 
 
 def user_schema_validator(schema: Any) -> Any:

@@ -319,7 +319,8 @@ def _misused(
 def fits(field: Field, secret: Secret) -> bool:
     """Return whether a value can be sent as `field`."""
     if field.is_url:
-        return secret.matches(_URL) and secret.origin() is not None
+        is_usable = secret.matches(_URL) and secret.origin() is not None
+        return is_usable and secret.matches(re.compile(field.schema_pattern or ".*", re.DOTALL))
     return field.secret_pattern is None or secret.matches(field.secret_pattern)
 
 

@@ -55,7 +55,19 @@ MISTAKES = {
     ("    service: night-shift\n", "    {}\n"): "`service` is missing",
     ("{env: PAGER_ROUTING_KEY}", "in-the-file"): "`routing_key` is a secret",
     ("service: night-shift", "channel: a"): "`channel` belongs to webhooks of type `slack`",
+    ("service: night-shift", "username: Ops"): "`username` is not a short name",
+    ("service: night-shift", "username: night-shift"): "`username` is longer than 8 characters",
+    ("service: night-shift", "hook: https://a.example"): "`hook` is not an address of the pager",
+    ("service: night-shift", "hook: pager.example"): "`hook` is not an absolute http or https URL",
 }
+SHARED = """\
+defaults: {event_types: ["*"], configuration: {username: CloudTruth bot}}
+webhooks:
+  - name: Deploys
+    type: slack
+    configuration: {token: {env: SLACK_BOT_TOKEN}, channel: deploys}
+"""
+"""Defaults without a type: the value fits one of the types that have the field."""
 COMMAND: Mapping[str, Edit] = {
     "reconciler/cli/commands/count.py": new_file(TOYS / "count.py"),
     "reconciler/cli/main.py": line_after(
@@ -175,6 +187,50 @@ def test_errors_in_a_third_place_for_secrets_are_explained(
     write(copy.folder, {"bad.yaml": VAULTED.replace(old, new)})
     done = copy.webhooks("validate", "-f", "bad.yaml", "--strict")
     assert (done.returncode, shown in done.stdout) == (3, True), done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "shown"),
+    [
+        (SHARED, 0, "Valid: 1 webhook"),
+        (
+            SHARED + EXAMPLE.partition("webhooks:\n")[2],
+            3,
+            "`username` is longer than 8 characters",
+        ),
+    ],
+    ids=["one type", "a second type"],
+)
+def test_types_share_the_name_of_a_field(
+    copy: ProgramCopy, text: str, code: int, shown: str
+) -> None:
+    """A webhook has the limits of its type, also for a value of defaults without a type."""
+    text = text.replace("- name: Night shift\n", "- name: Night shift\n    type: pager\n")
+    write(copy.folder, {"shared.yaml": text})
+    done = copy.webhooks("validate", "-f", "shared.yaml")
+    assert (done.returncode, shown in done.stdout) == (code, True), done.stdout
+
+
+@pytest.mark.parametrize(
+    ("url", "code", "shown"),
+    [
+        ("https://pager.example/a?key=1", 0, "1 to create"),
+        (
+            "https://other.example/a?key=1",
+            3,
+            "the value of env HOOK is not an address of the pager",
+        ),
+    ],
+)
+def test_the_pattern_of_a_field_holds_for_the_url_in_a_variable(
+    copy: ProgramCopy, url: str, code: int, shown: str
+) -> None:
+    """A URL that a field refers to has to match the pattern of the field."""
+    hook = "      routing_key:"
+    write(copy.folder, {"hook.yaml": EXAMPLE.replace(hook, f"      hook: {{env: HOOK}}\n{hook}")})
+    command = "plan --local-db hook.db -f hook.yaml"
+    done = copy.webhooks(*command.split(), **SECRET, HOOK=url)
+    assert (done.returncode, shown in done.stdout + done.stderr) == (code, True), done.stderr
 
 
 def test_errors_in_the_third_type_are_explained(copy: ProgramCopy) -> None:

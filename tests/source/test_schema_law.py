@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
 from reconciler.findings import Position, Severity
+from reconciler.kinds import KINDS
+from reconciler.source.explain import explain
 from reconciler.source.lint import Rules
 from reconciler.source.load import build
 from reconciler.source.schema import Part, parts, schema_text
@@ -25,7 +27,7 @@ SCHEMA = json.loads(schema_text("webhooks.schema.json").replace('$"', '\\\\Z"'))
 VALIDATOR = Draft7Validator(SCHEMA)
 COMPLETE = {
     name: Draft7Validator({"$ref": f"#/$defs/{name}Webhook", "$defs": SCHEMA["$defs"]})
-    for name in ("slack", "generic")
+    for name in KINDS
 }
 
 
@@ -120,6 +122,9 @@ def files(draw: st.DrawFn) -> dict[str, Any]:
 def test_any_file_is_loaded_or_has_errors(data: dict[str, Any]) -> None:
     """A file gives declarations, or errors with a position and a source line."""
     assert engine_accepts(data) is schema_accepts(data)
+    document = Document(file="a.yaml", text="", data=data)
+    rejected = [part for part in parts(data) if not part.is_valid()]
+    assert all(finding.rule != "bad-value" for finding in explain(document, rejected))
     text = json.dumps(data, indent=1)
     outcome = load_text(text)
     errors = [each for each in outcome.findings if each.severity is Severity.ERROR]
