@@ -106,12 +106,16 @@ note: Final = partial(_finding, Severity.NOTE)
 """Return a finding that only informs."""
 
 
+def related(message: str, place: Place) -> tuple[Related, ...]:
+    """Return the one other place that explains a finding."""
+    return (Related(message=message, place=place),)
+
+
 def warnings_as_errors(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Return `findings` with warnings changed to errors."""
+    graded = {Severity.WARNING: Severity.ERROR}
     return tuple(
-        finding._replace(severity=Severity.ERROR)
-        if finding.severity is Severity.WARNING
-        else finding
+        finding._replace(severity=graded.get(finding.severity, finding.severity))
         for finding in findings
     )
 

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache, reduce
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import chain
-from operator import getitem
 from typing import Any, Final, NamedTuple
 
-from reconciler.findings import Finding, Place, Related, Severity, error, note, warning
+from reconciler.findings import Finding, Place, Severity, error, note, related, warning
 from reconciler.kinds import FIELDS, KINDS, Field
 from reconciler.kinds.events import EVENT_TYPES, EVENTS, GLOBS, expand
 from reconciler.model import DataPath, SecretRef
@@ -27,6 +26,7 @@ from reconciler.source.allowed import reference_in, refusal
 from reconciler.source.schema import holds, usable_defaults
 from reconciler.source.schemes import REFERENCE, SCHEMES
 from reconciler.source.text import did_you_mean, in_quotes, masked, quoted
+from reconciler.source.yaml import value_at
 from reconciler.urls import is_international, origin_of
 
 
@@ -79,7 +79,7 @@ class _Entry(NamedTuple):
     item: int
     name: str
     id: str | None
-    previously: Any
+    previously: tuple[tuple[int, str], ...]
     absent: bool
 
     def at(self, *path: str | int) -> Place:
@@ -87,11 +87,17 @@ class _Entry(NamedTuple):
         return Place(self.file, ("webhooks", self.item, *path))
 
 
-def _written_webhooks(data: dict[str, Any]) -> list[tuple[int, dict[str, Any]]]:
-    """Return the items of a file's `webhooks` that are mappings, each with its index."""
-    webhooks = data.get("webhooks")
-    items = enumerate(webhooks if isinstance(webhooks, list) else ())
-    return [(index, each) for index, each in items if isinstance(each, dict)]
+def _entry(file: str, index: int, webhook: dict[str, Any]) -> _Entry:
+    id_, previously = webhook.get("id"), webhook.get("previously")
+    former = enumerate(previously if isinstance(previously, list) else ())
+    return _Entry(
+        file=file,
+        item=index,
+        name=webhook["name"],
+        id=id_ if isinstance(id_, str) else None,
+        previously=tuple((number, name) for number, name in former if isinstance(name, str)),
+        absent=webhook.get("state") == "absent",
+    )
 
 
 def lint(files: Mapping[str, dict[str, Any]], rules: Rules) -> Iterator[Finding]:
@@ -101,23 +107,31 @@ def lint(files: Mapping[str, dict[str, Any]], rules: Rules) -> Iterator[Finding]
     for file, data in files.items():
         if "unprotect" in data:
             yield overlay_only("unprotect", Place(file, ("unprotect",), key=True))
-        defaults, scope = usable_defaults(data), data.get("scope")
+        defaults, scope = usable_defaults(data), _scope(data)
         yield from _settings(file, ("defaults",), defaults, defaults.get("type"), rules)
-        listed = scope if isinstance(scope, list) else ["*"]
-        usable = (each for each in listed if isinstance(each, str) and len(each) <= names.MAX_GLOB)
-        globs = names.Globs(usable)
-        for index, webhook in _written_webhooks(data):
+        webhooks = data.get("webhooks")
+        for index, webhook in enumerate(webhooks if isinstance(webhooks, list) else ()):
+            if not isinstance(webhook, dict):
+                continue
             kind = webhook.get("type", defaults.get("type"))
             yield from _settings(file, ("webhooks", index), webhook, kind, rules)
-            if isinstance(name := webhook.get("name"), str):
-                pin = key if isinstance(key := webhook.get("id"), str) else None
-                absent = webhook.get("state") == "absent"
-                entry = _Entry(file, index, name, pin, webhook.get("previously"), absent)
-                by_name[name].append(entry)
-                yield from _name_findings(entry, globs)
+            if isinstance(webhook.get("name"), str):
+                entry = _entry(file, index, webhook)
+                by_name[entry.name].append(entry)
+                yield from _name_findings(entry, scope)
     yield from _twice(by_name)
     yield from _lookalikes(by_name)
-    yield from _renames(by_name)
+    yield from _renames([entry for entries in by_name.values() for entry in entries])
+
+
+def _scope(data: Mapping[str, Any]) -> names.Globs:
+    """Return the names that a file may declare."""
+    scope = data.get("scope")
+    globs = scope if isinstance(scope, list) else ["*"]
+    # The schema reports the others.
+    return names.Globs(
+        glob for glob in globs if isinstance(glob, str) and len(glob) <= names.MAX_GLOB
+    )
 
 
 def overlay_only(key: str, place: Place) -> Finding:
@@ -142,32 +156,39 @@ def _name_findings(entry: _Entry, scope: names.Globs) -> Iterator[Finding]:
     if not scope.match(name):
         message = f"{in_quotes(name)} is not in the scope of this file"
         hint = "declare it in the file whose scope includes it, or extend `scope`"
-        written = _related("the scope of this file", Place(entry.file, ("scope",), key=True))
+        written = related("the scope of this file", Place(entry.file, ("scope",), key=True))
         yield error("out-of-scope", message, hint, entry.at("name"), written)
     if entry.absent:
         return
-    if secrets.holds_token(name):
-        yield _slack_token("`name`", entry.at("name"))
-    elif secrets.PLACEHOLDER.fullmatch(name):
-        found = _placeholder("name", "write the actual value")
-        yield found._replace(severity=Severity.WARNING, place=entry.at("name"))
-    if name.isascii() and name.isprintable() and name != "" and name == name.strip():
-        return  # fast path for most names
     at = entry.at("name")
+    if secrets.holds_token(name):
+        yield _slack_token("`name`", at)
+    elif secrets.PLACEHOLDER.fullmatch(name):
+        placeholder = _placeholder("name", "write the actual value")
+        yield placeholder._replace(severity=Severity.WARNING, place=at)
     if not name.strip():
         yield error("empty-name", "the name is empty", "set a name", at)
-        return
-    kinds = {char: unicodedata.category(char) for char in name}
-    bad = {char for char, kind in kinds.items() if char in _BIDI_CONTROLS or kind in _REFUSED}
-    if bad:
-        message = f"the name contains invisible characters: {_code_points(bad)}"
+    elif not (name.isascii() and name.isprintable()) or name != name.strip():  # most names are
+        yield from _character_findings(name, at)
+
+
+def _character_findings(name: str, at: Place) -> Iterator[Finding]:
+    """Yield the findings for unusual characters of a name."""
+    categories = {char: unicodedata.category(char) for char in name}
+    unsafe = _BIDI_CONTROLS.intersection(name).union(
+        char for char, category in categories.items() if category in _REFUSED
+    )
+    if unsafe:
+        message = f"the name contains invisible characters: {_code_points(unsafe)}"
         hint = "remove control, line separator, surrogate and text direction characters"
         yield error("unsafe-name", message, hint, at)
         return
     if name != name.strip():
         message = "the name begins or ends with a space, which a server may strip"
         yield warning("spaces-around-name", message, "remove the space", at)
-    invisible = {char for char, kind in kinds.items() if kind == "Cf" or char in names.INVISIBLE}
+    invisible = {
+        char for char, category in categories.items() if category == "Cf" or char in names.INVISIBLE
+    }
     if invisible:
         message = f"the name contains invisible characters: {_code_points(invisible)}"
         hint = "remove them, unless an emoji needs them"
@@ -179,56 +200,60 @@ def _name_findings(entry: _Entry, scope: names.Globs) -> Iterator[Finding]:
 
 
 def _settings(
-    file: str, path: DataPath, data: dict[str, Any], type: object, rules: Rules
+    file: str, path: DataPath, data: dict[str, Any], kind: object, rules: Rules
 ) -> Iterator[Finding]:
     """Yield findings for the events and the configuration of a webhook or of defaults."""
     events, configuration = data.get("event_types"), data.get("configuration")
     for index, event in enumerate(events if isinstance(events, list) else ()):
-        if event not in EVENT_TYPES and isinstance(event, str) and (found := _event(event)):
-            yield found._replace(place=Place(file, (*path, "event_types", index)))
-    fields = FIELDS.get(str(type), _ANY_FIELD)
-    for name, value in configuration.items() if isinstance(configuration, dict) else ():
+        if isinstance(event, str) and event not in EVENT_TYPES:
+            yield from _event(event, Place(file, (*path, "event_types", index)))
+    if not isinstance(configuration, dict):
+        return
+    fields = FIELDS.get(str(kind), _ANY_FIELD)
+    for name, value in configuration.items():
         place = Place(file, (*path, "configuration", name))
-        found = _value(name, value, fields, file, rules)
-        if found is not None:
-            yield found._replace(place=place)
-        field = fields.get(name)
-        if field is not None and field.is_url and isinstance(value, str):
+        finding = _value(name, value, fields.get(name), file, rules)
+        if finding is not None:
+            yield finding._replace(place=place)
+        if name in fields and fields[name].is_url and isinstance(value, str):
             origin = origin_of(value) or ""
             if is_international(origin):
                 yield names.international_host(f"`{name}`", origin, place)
-    for finding in transport_notes(configuration, {}) if isinstance(configuration, dict) else ():
+    for finding in transport_notes(configuration, {}):
         key = "url" if finding.rule == "insecure-url" else "verify"
         yield finding._replace(place=Place(file, (*path, "configuration", key)))
 
 
 def _value(
-    name: str, value: object, fields: Mapping[str, Field], file: str, rules: Rules
+    name: str, value: object, field: Field | None, file: str, rules: Rules
 ) -> Finding | None:
-    """Return the finding for the value of a configuration field, if any."""
-    field = fields.get(name)
+    """Return the finding for the value of a configuration field, if any.
+
+    The schema reports a field of another type. It may be a secret there, so the advice must not be
+    to write its value as text.
+    """
+    if isinstance(value, str) and secrets.holds_token(value) and not rules.allow_literal_secrets:
+        return _slack_token(f"`{name}`" if name in _ANY_FIELD else "an unknown key")
+    if field is None:
+        return None
     if isinstance(value, dict):
-        # The schema reports a field of another type. It may be a secret there, so the advice must
-        # not be to write its value as text.
-        return None if field is None else _reference(field, value, file, rules)
+        return _reference(field, value, file, rules)
     if not isinstance(value, str):
         return None
-    if secrets.holds_token(value) and not rules.allow_literal_secrets:
-        return _slack_token(f"`{name}`" if name in _ANY_FIELD else "an unknown key")
-    if field is not None and field.secret:
+    if field.secret:
         return _literal(field, value, rules)
-    if field is not None and secrets.is_placeholder(value):
+    if secrets.is_placeholder(value):
         return _placeholder(name, "write the actual value")
     return None
 
 
 def _reference(field: Field, value: dict[str, Any], file: str, rules: Rules) -> Finding | None:
     """Return the finding for a reference, if any; the schema reports invalid ones."""
-    ref = reference_in(value, file)
-    if ref is None:
+    reference = reference_in(value, file)
+    if reference is None:
         return None
     if field.secret:
-        return _refusal(ref, rules)
+        return _refusal(reference, rules)
     message = f"`{field.name}` is not a secret: write the value as text, not as a reference"
     hint = "references are for secrets; all users see other fields"
     return error("reference-not-allowed", message, hint)
@@ -255,24 +280,33 @@ def _literal(field: Field, value: str, rules: Rules) -> Finding | None:
         message = f"the value of `{name}` {problem}"
         return error("unusable-secret", message, f"use {REFERENCE}")
     variable = "NAME" if field.is_url else field.example
-    example = f"write `{name}: {{env: {variable}}}`, with the name of your variable"
+    advice = f"write `{name}: {{env: {variable}}}`, with the name of your variable"
     in_address = field.is_url and ("<" in value or secrets.is_placeholder(value))
     if in_address or secrets.PLACEHOLDER.fullmatch(value):
-        return _placeholder(name, f"for a secret {example}")
-    if not field.is_url and not secrets.fits(field, secret):
-        return error("malformed-secret", f"`{name}` is not {field.noun}", example)
-    if secrets.is_padded(value) and not field.is_url:  # the schema rejects a URL with spaces
+        return _placeholder(name, f"for a secret {advice}")
+    if field.is_url:
+        return _literal_url(name, value, rules)
+    if not secrets.fits(field, secret):
+        return error("malformed-secret", f"`{name}` is not {field.noun}", advice)
+    if secrets.is_padded(value):
         message = f"`{name}` has surrounding whitespace or a byte order mark, which is not sent"
         return note("trimmed-secret", message, "remove the whitespace")
-    if field.is_url and not secrets.is_url(value):
+    return None if rules.allow_literal_secrets else _in_file(f"`{name}` is a secret")
+
+
+def _literal_url(name: str, url: str, rules: Rules) -> Finding | None:
+    if not secrets.is_url(url):
         return None  # the schema reports it
-    if field.is_url and not _has_valid_host(value):
+    if not _has_valid_host(url):
         hint = "use a name with only letters, digits and hyphens between its dots, or an address"
         return error("url-host", f"the host of `{name}` is invalid", hint)
-    reason = secrets.url_credential(value) if field.is_url else None
-    if rules.allow_literal_secrets or (field.is_url and reason is None):
+    reason = secrets.url_credential(url)
+    if reason is None or rules.allow_literal_secrets:
         return None
-    what = f"`{name}` is a secret" if reason is None else f"the URL {reason}"
+    return _in_file(f"the URL {reason}")
+
+
+def _in_file(what: str) -> Finding:
     hint = f"keep it in a variable or a file: {REFERENCE}"
     return warning("literal-secret", f"{what}: keep it out of the file", hint)
 
@@ -294,12 +328,13 @@ def _slack_token(holder: str, at: Place | None = None) -> Finding:
     return error("slack-token-in-file", message, hint, at)
 
 
-def _event(event: str) -> Finding | None:
-    """Return the finding for an event glob without a match; the schema checks other entries."""
-    if len(event) > 128 or not any(char in event for char in "*?[") or expand(event):
-        return None  # 128 characters are the schema's limit
-    hint = did_you_mean(event[:80], (*GLOBS, *EVENT_TYPES)) or EVENTS
-    return error("unknown-event", f"{quoted('the glob', event)} matches no event", hint)
+def _event(event: str, place: Place) -> Iterator[Finding]:
+    """Yield the finding for an event glob without a match; the schema checks other entries."""
+    is_short = len(event) <= 128  # the schema's limit
+    if is_short and any(char in event for char in "*?[") and not expand(event):
+        hint = did_you_mean(event[:80], (*GLOBS, *EVENT_TYPES)) or EVENTS
+        message = f"{quoted('the glob', event)} matches no event"
+        yield error("unknown-event", message, hint, place)
 
 
 def without_organization(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
@@ -312,10 +347,6 @@ def without_organization(files: Mapping[str, dict[str, Any]]) -> Iterator[Findin
             yield error("no-organization", message, hint, Place(file, ()))
 
 
-def _related(message: str, place: Place) -> tuple[Related, ...]:
-    return (Related(message=message, place=place),)
-
-
 def _settings_differ(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
     """Yield the settings of the run that files set to different values.
 
@@ -323,8 +354,11 @@ def _settings_differ(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
     """
 
     def written(*path: str) -> list[tuple[Place, Any]]:
-        holders = [(file, data) for file, data in files.items() if holds(data, path)]
-        return [(Place(file, path), reduce(getitem, path, data)) for file, data in holders]
+        return [
+            (Place(file, path), value_at(data, path))
+            for file, data in files.items()
+            if holds(data, path)
+        ]
 
     yield from _different(
         "organizations-differ",
@@ -332,7 +366,8 @@ def _settings_differ(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
         "set the same `organization` in these files, or run them separately",
         [(place, name) for place, name in written("organization") if isinstance(name, str)],
     )
-    if unnamed := list(without_organization(files)):
+    unnamed = list(without_organization(files))
+    if unnamed:
         yield from unnamed
         return
     yield from _different(
@@ -362,10 +397,11 @@ def _settings_differ(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
 def _different(
     rule: str, message: str, hint: str, written: list[tuple[Place, Any]]
 ) -> Iterator[Finding]:
-    for at, value in written:
+    """Yield an error for each value that differs from the first one."""
+    for place, value in written:
         first, known = written[0]
         if value != known:
-            yield error(rule, message, hint, at, _related("the other value", first))
+            yield error(rule, message, hint, place, related("the other value", first))
 
 
 def _twice(by_name: Mapping[str, list[_Entry]]) -> Iterator[Finding]:
@@ -384,7 +420,7 @@ def _twice(by_name: Mapping[str, list[_Entry]]) -> Iterator[Finding]:
             if other is not entry:
                 message = f"{in_quotes(getattr(entry, field))} is declared twice"
                 hint = "remove one of the two, or pin each to its own webhook with `id`"
-                also = _related("also declared here", other.at("name"))
+                also = related("also declared here", other.at("name"))
                 yield error("declared-twice", message, hint, entry.at(field), also)
 
 
@@ -392,42 +428,39 @@ def _lookalikes(by_name: dict[str, list[_Entry]]) -> Iterator[Finding]:
     seen: dict[str, _Entry] = {}
     for name, (entry, *_) in by_name.items():
         other = seen.setdefault(names.lookalike_key(name), entry)
-        if other is not entry:
-            odd = sorted(char for char in {*name} ^ {*other.name} if not char.isascii())
-            only_one = f"; only one has {_code_points(odd)}" if odd else ""
-            # Names that differ in case only are common, and a reader sees the difference.
-            case_only = name.isascii() and name.lower() == other.name.lower()
-            message = f"{in_quotes(name)} looks like {in_quotes(other.name)}{only_one}"
-            hint = "use names that are easy to distinguish"
-            related = _related("the other one", other.at("name"))
-            found = warning("names-look-alike", message, hint, entry.at("name"), related)
-            yield found._replace(severity=Severity.NOTE) if case_only else found
+        if other is entry:
+            continue
+        odd = sorted(char for char in {*name} ^ {*other.name} if not char.isascii())
+        only_one = f"; only one has {_code_points(odd)}" if odd else ""
+        # Names that differ in case only are common, and a reader sees the difference.
+        case_only = name.isascii() and name.lower() == other.name.lower()
+        message = f"{in_quotes(name)} looks like {in_quotes(other.name)}{only_one}"
+        hint = "use names that are easy to distinguish"
+        also = related("the other one", other.at("name"))
+        finding = warning("names-look-alike", message, hint, entry.at("name"), also)
+        yield finding._replace(severity=Severity.NOTE) if case_only else finding
 
 
-def _renames(by_name: Mapping[str, list[_Entry]]) -> Iterator[Finding]:
+def _renames(entries: Sequence[_Entry]) -> Iterator[Finding]:
     first_use: dict[str, Place] = {}
     holders: dict[str, _Entry] = {}
-    for entry in chain.from_iterable(by_name.values()):
+    for entry in entries:
         if not (entry.absent and entry.id):  # it deletes a webhook by id, and declares no name
             holders.setdefault(entry.name, entry)
-    for entry in chain.from_iterable(by_name.values()):
-        listed = entry.previously if isinstance(entry.previously, list) else ()
-        for index, old in enumerate(listed):
-            if not isinstance(old, str):
-                continue
-            at, was, now = entry.at("previously", index), in_quotes(old), in_quotes(entry.name)
-            first = first_use.setdefault(old, at)
-            if first is not at:
+    for entry in entries:
+        for index, old in entry.previously:
+            place, was, now = entry.at("previously", index), in_quotes(old), in_quotes(entry.name)
+            first = first_use.setdefault(old, place)
+            if first is not place:
                 message = f"two entries have {was} in `previously`"
                 hint = "remove the name from one of them"
-                related = _related("first used here", first)
-                yield error("previously-twice", message, hint, at, related)
-            holder = holders.get(old)
-            if holder is not None:
+                also = related("first used here", first)
+                yield error("previously-twice", message, hint, place, also)
+            if old in holders:
                 message = f"{was} is a previous name of {now}, but is also declared"
                 hint = (
                     f"if the rename to {now} is done, remove {was} from `previously`; if not, use "
                     f"two applies: first rename, then declare {was} again"
                 )
-                related = _related("declared here", holder.at("name"))
-                yield error("previously-declared", message, hint, at, related)
+                also = related("declared here", holders[old].at("name"))
+                yield error("previously-declared", message, hint, place, also)

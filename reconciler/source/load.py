@@ -30,9 +30,9 @@ from reconciler.model import (
 from reconciler.source.allowed import reference_in
 from reconciler.source.files import Sources
 from reconciler.source.lint import Rules, lint
-from reconciler.source.schema import Part, origin, parts
+from reconciler.source.schema import Part, holds, origin, parts
 from reconciler.source.secrets import url_credential, wrap
-from reconciler.source.yaml import Document, parse
+from reconciler.source.yaml import Document, parse, value_at
 
 
 class Loaded(NamedTuple):
@@ -86,51 +86,66 @@ class Parsed(NamedTuple):
 
 def parse_files(sources: Sources) -> Parsed:
     """Parse files, each parent once."""
-    read = tuple(parse(each.raw, each.file) for each in sources.files)
-    if any("extends" in each.data for each in read):
+    documents = tuple(parse(source.raw, source.file) for source in sources.files)
+    if any("extends" in document.data for document in documents):
         from reconciler.source.extend import extend  # most files extend nothing
 
-        read = extend(read, sources.read_parent)
-    return Parsed(documents=read, findings=sources.findings)
+        documents = extend(documents, sources.read_parent)
+    return Parsed(documents=documents, findings=sources.findings)
 
 
 def load_parsed(parsed: Parsed, rules: Rules) -> Loaded:
     """Return the desired configuration of parsed files, or the errors in them."""
-    read = parsed.documents
-    parents = {above.file: above for each in read for above in each.parents}
-    every = parents | {each.file: each for each in read}
-    documents = {each.file: each for each in read if each.usable}
-    rules = rules._replace(api_keys=rules.api_keys.union(key_references(read)))
-    found = [*parsed.findings, *(finding for each in every.values() for finding in each.findings)]
-    checked = list(lint({file: each.data for file, each in documents.items()}, rules))
-    accepted: dict[str, list[Part]] = {}
+    documents = {document.file: document for document in parsed.documents if document.usable}
+    parents = {parent.file: parent for document in parsed.documents for parent in document.parents}
+    accepted = {file: list(parts(document.data)) for file, document in documents.items()}
+    rules = rules._replace(api_keys=rules.api_keys.union(key_references(parsed.documents)))
+    findings = _findings(parsed, parents, documents, accepted, rules)
+    loaded = Loaded(None, tuple(findings), documents, parents)
+    if has_errors(findings):
+        return loaded
+    # The webhooks of a missing file would be deleted.
+    assert all(document.usable for document in parsed.documents)
+    return loaded._replace(desired=build(documents.values(), accepted))
+
+
+def _findings(
+    parsed: Parsed,
+    parents: Mapping[str, Document],
+    documents: Mapping[str, Document],
+    accepted: Mapping[str, Iterable[Part]],
+    rules: Rules,
+) -> list[Finding]:
+    """Return the findings of all files with their positions, sorted, each once."""
+    every = {**parents, **{document.file: document for document in parsed.documents}}
+    structural = list(parsed.findings)
+    for document in every.values():
+        structural += document.findings
     for file, document in documents.items():
-        accepted[file] = list(parts(document.data))
-        if rejected := [part for part in accepted[file] if not part.is_valid()]:
+        rejected = [part for part in accepted[file] if not part.is_valid()]
+        if rejected:
             from reconciler.source.explain import explain  # valid files need no messages
 
-            found.extend(explain(document, rejected))
-    if found or checked:
-        from reconciler.source.position import add_positions  # valid files need no positions
+            structural += explain(document, rejected)
+    checks = list(lint({file: document.data for file, document in documents.items()}, rules))
+    if not structural and not checks:
+        return []
+    from reconciler.source.position import add_positions  # valid files need no positions
 
-        located = add_positions(every, [*found, *checked])
-        found, checked = located[: len(found)], located[len(found) :]
+    located = add_positions(every, [*structural, *checks])
+    structural, checks = located[: len(structural)], located[len(structural) :]
     # At the same position, a check is more precise than the schema.
-    covered = {each.position for each in checked if each.severity is Severity.ERROR}
-    found = [each for each in found if each.position is None or each.position not in covered]
-    ordered = distinct((*found, *checked))
-    loaded = Loaded(None, tuple(ordered), documents, parents)
-    if has_errors(ordered):
-        return loaded
-    assert all(each.usable for each in read)  # a missing file's webhooks would be deleted
-    return loaded._replace(desired=build(documents.values(), accepted))
+    covered = {check.position for check in checks if check.severity is Severity.ERROR} - {None}
+    kept = [finding for finding in structural if finding.position not in covered]
+    return distinct((*kept, *checks))
 
 
 def key_references(documents: Iterable[Document]) -> Iterator[SecretRef]:
     """Yield the references to API keys in files."""
-    for each in documents:
-        if (found := reference_in(each.data.get("api_key"), each.file)) is not None:
-            yield found
+    for document in documents:
+        reference = reference_in(document.data.get("api_key"), document.file)
+        if reference is not None:
+            yield reference
 
 
 def build(documents: Collection[Document], accepted: Mapping[str, Iterable[Part]]) -> Desired:
@@ -139,56 +154,69 @@ def build(documents: Collection[Document], accepted: Mapping[str, Iterable[Part]
     absent: list[Absent] = []
     literals: dict[SecretRef, Secret] = {}
     for document in documents:
-        for _, data, index in accepted[document.file]:
-            if index is None:  # the root
+        for part in accepted[document.file]:
+            if part.item is None:  # the root
                 continue
-            name, key = data["name"], data.get("id")
-            place = document.items["webhooks"][index]
+            place = document.items["webhooks"][part.item]
             entry: dict[str, Any] = {
-                "name": name,
-                "id": key,
+                "name": part.data["name"],
+                "id": part.data.get("id"),
                 "position": Position(file=place.file, line=place.line),
-                "index": index,
+                "index": part.item,
                 "file": document.file,
             }
-            if data.get("state") == "absent":
+            if part.data.get("state") == "absent":
                 absent.append(Absent(**entry))
-                continue
-            fields = FIELDS[data["type"]]
-            webhooks.append(
-                Webhook(
-                    **entry,
-                    type=data["type"],
-                    event_types=_events(tuple(data["event_types"])),
-                    configuration={
-                        field: _secret(fields[field], value, key or name, document.file, literals)
-                        if fields[field].secret
-                        else value
-                        for field, value in data["configuration"].items()
-                    },
-                    previously=tuple(data.get("previously", ())),
-                    adopt=data.get("adopt", False),
-                )
-            )
-    roots = [(each.file, each.data) for each in documents]
-    named = (root.get("organization") for _, root in roots)
-    limits = (root.get("limits", {}).get("max_deletes") for _, root in roots)
-    environments = (root.get("github", {}).get("environment") for _, root in roots)
+            else:
+                webhooks.append(_webhook(entry, part.data, literals))
     return Desired(
         webhooks=tuple(webhooks),
         absent=tuple(absent),
         policy=Policy(
             scopes=tuple(
-                FileScope(file, tuple(root.get("scope", ("*",))), root.get("prune", True))
-                for file, root in roots
+                FileScope(
+                    file=document.file,
+                    globs=tuple(document.data.get("scope", ("*",))),
+                    prune=document.data.get("prune", True),
+                )
+                for document in documents
             ),
             ignore=_patterns(documents, "ignore"),
             protect=_patterns(documents, "protect"),
-            max_deletes=next((each for each in limits if each is not None), None),
+            max_deletes=_setting(documents, "limits", "max_deletes"),
         ),
-        organization=next(filter(None, named), None),
+        organization=_setting(documents, "organization"),
         literals=literals,
-        environment=next((each for each in environments if each is not None), None),
+        environment=_setting(documents, "github", "environment"),
+    )
+
+
+def _setting(documents: Iterable[Document], *path: str) -> Any:
+    """Return the first value of a setting, which is the same in every file; None without one."""
+    for document in documents:
+        if holds(document.data, path):
+            return value_at(document.data, path)
+    return None
+
+
+def _webhook(
+    entry: dict[str, Any], data: Mapping[str, Any], literals: dict[SecretRef, Secret]
+) -> Webhook:
+    """Return a declared webhook; the values of its literal secrets are added to `literals`."""
+    fields = FIELDS[data["type"]]
+    key, file = entry["id"] or entry["name"], entry["file"]
+    configuration: dict[str, Value] = {}
+    for name, value in data["configuration"].items():
+        if fields[name].secret:
+            value = _secret(fields[name], value, key, file, literals)
+        configuration[name] = value
+    return Webhook(
+        **entry,
+        type=data["type"],
+        event_types=_events(tuple(data["event_types"])),
+        configuration=configuration,
+        previously=tuple(data.get("previously", ())),
+        adopt=data.get("adopt", False),
     )
 
 
@@ -198,23 +226,24 @@ def _events(globs: tuple[str, ...]) -> frozenset[str]:
 
 
 def _secret(
-    field: Field, data: Any, key: str, file: str, literals: dict[SecretRef, Secret]
+    field: Field, value: Any, key: str, file: str, literals: dict[SecretRef, Secret]
 ) -> Value:
-    if (found := reference_in(data, file, versioned=True)) is not None:
-        return found
-    if field.is_url and url_credential(data) is None:
-        value: Value = data
-        return value
-    ref = SecretRef(scheme=LITERAL, name=f"{key}/{field.name}")
-    literals[ref] = wrap(data)
-    return ref
+    """Return the reference of a secret, or a URL that may be shown."""
+    reference = reference_in(value, file, versioned=True)
+    if reference is not None:
+        return reference
+    if field.is_url and url_credential(value) is None:
+        return str(value)
+    reference = SecretRef(scheme=LITERAL, name=f"{key}/{field.name}")
+    literals[reference] = wrap(value)
+    return reference
 
 
 def _patterns(documents: Iterable[Document], key: str) -> tuple[Pattern, ...]:
     """Return each glob once, with its first position."""
-    found: dict[str, Pattern] = {}
+    patterns: dict[str, Pattern] = {}
     for document in documents:
         globs, positions = document.data.get(key, ()), document.items.get(key, ())
         for glob, position in zip(globs, positions, strict=True):
-            found.setdefault(glob, Pattern(glob=glob, position=position, file=document.file))
-    return tuple(found.values())
+            patterns.setdefault(glob, Pattern(glob=glob, position=position, file=document.file))
+    return tuple(patterns.values())

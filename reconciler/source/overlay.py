@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations, pairwise
 from typing import Any, Final, NamedTuple
 
-from reconciler.findings import Finding, Place, Related, error, note, warning
+from reconciler.findings import Finding, Place, error, note, related, warning
 from reconciler.model import DataPath
 from reconciler.planning.names import Globs
 from reconciler.source.lint import overlay_only
@@ -132,7 +132,7 @@ def add_conflicts(layers: Sequence[Layer], below: Callable[[Layer], Merged]) -> 
             )
             message = f"{in_quotes(name)} is added here, and declared in another parent file, too"
             hint = "move it to a file that both extend, or rename one of the two"
-            yield error("bad-add", message, hint, second, _related("the other one", first))
+            yield error("bad-add", message, hint, second, related("the other one", first))
 
 
 def relaxations(layers: Sequence[Layer]) -> Iterator[Finding]:
@@ -148,8 +148,8 @@ def relaxations(layers: Sequence[Layer]) -> Iterator[Finding]:
                 is_relaxed = isinstance(old, int) and isinstance(new, int) and new > old
                 message = f"raises the limit of a parent file from {old} to {new}"
             if is_relaxed:
-                related = _related("the parent's value", Place(earlier.file, path))
-                yield note("relaxes-parent", message, None, Place(later.file, path), related)
+                also = related("the parent's value", Place(earlier.file, path))
+                yield note("relaxes-parent", message, None, Place(later.file, path), also)
 
 
 def _added(layer: Layer) -> set[str]:
@@ -255,7 +255,7 @@ def _nothing_removed(file: str, at: DataPath, lower: Any, below: Merged) -> Find
     if inside and holds(usable_defaults(dict(below.root)), inside):
         message = f"`{key}` comes from `defaults`, which `null` does not remove from a webhook"
         hint = "set another value here"
-        default = _related("the default", _written(below.layers, ("defaults", *inside)))
+        default = related("the default", _written(below.layers, ("defaults", *inside)))
         return error("nothing-to-remove", message, hint, place, default)
     hint = did_you_mean(key, mapping(lower)) or "remove the key"
     message = "`null` removes nothing: no file that this one extends sets this key"
@@ -266,10 +266,6 @@ def _written(layers: Sequence[Layer], path: DataPath) -> Place:
     """Return the place of the last layer that writes a value outside of `webhooks`."""
     files = (layer.file for layer in reversed(layers) if holds(layer.values, path))
     return Place(next(files), path)
-
-
-def _related(message: str, place: Place) -> tuple[Related, ...]:
-    return (Related(message=message, place=place),)
 
 
 # Entries
@@ -311,7 +307,7 @@ class _Entries:
             if first is not place:
                 message = f"{in_quotes(name)} has two entries in this file"
                 hint = "merge the two, or remove one"
-                yield error("declared-twice", message, hint, place, _related("the first", first))
+                yield error("declared-twice", message, hint, place, related("the first", first))
                 return
         if self._layer.values is not self._layer.document.data:
             values = self._layer.values["webhooks"][index]
@@ -348,7 +344,7 @@ class _Entries:
             for file, index in webhook.entries
             if layer.file == file and name in texts(_entry(layer, index).get("previously"))
         )
-        renamed = _related("renamed here", Place(file, ("webhooks", index, "previously")))
+        renamed = related("renamed here", Place(file, ("webhooks", index, "previously")))
         message = f"{in_quotes(name)} was renamed to {new_name}"
         return error("renamed-below", message, f"use the new name: {new_name}", place, renamed)
 
@@ -384,8 +380,8 @@ class _Entries:
             "review shows"
         )
         at = place._replace(path=(*place.path[:-1], key))
-        related = _related("protected here", Place(by.file, ("protect", index)))
-        yield error("protected-by-parent", message, hint, at, related)
+        also = related("protected here", Place(by.file, ("protect", index)))
+        yield error("protected-by-parent", message, hint, at, also)
 
     def _addition(
         self, entry: dict[str, Any], target: _Target | None, place: Place
@@ -396,7 +392,7 @@ class _Entries:
         elif target is not None:
             message = f"{in_quotes(entry['name'])} is already declared, so it is not added"
             hint = "remove `add: true` to change it, or use another name"
-            yield error("bad-add", message, hint, at, _related("declared here", target.place))
+            yield error("bad-add", message, hint, at, related("declared here", target.place))
 
     def _without_effect(
         self, entry: dict[str, Any], target: _Target, place: Place
@@ -416,8 +412,8 @@ class _Entries:
         )
         message = f"{in_quotes(entry['name'])} is {state}, so this entry has no effect"
         hint = f"remove it, or add `{value}` to bring the webhook back"
-        related = _related(f"{state} here", Place(file, ("webhooks", index, key)))
-        yield warning("no-effect", message, hint, place, related)
+        also = related(f"{state} here", Place(file, ("webhooks", index, key)))
+        yield warning("no-effect", message, hint, place, also)
 
     def _without_target(self, name: str, place: Place) -> Finding:
         message = f"no file that this one extends declares {in_quotes(name)}"
