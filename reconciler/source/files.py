@@ -51,21 +51,20 @@ def file_matcher(named: str, directory: Path) -> Callable[[str], bool]:
 
     It takes a name as `display_name` returns it.
     """
-    there = PurePosixPath(display_name(directory / named, directory=directory))
-    pattern = there.parts if is_glob(named, directory) else None
+    path = PurePosixPath(display_name(directory / named, directory=directory))
 
-    def inside(name: str) -> bool:
+    def is_at_path(name: str) -> bool:
         file = PurePosixPath(name)
-        if pattern is None:
-            return file == there or (
-                file.is_relative_to(there) and _is_read(file.relative_to(there))
-            )
+        return file == path or (file.is_relative_to(path) and _is_read(file.relative_to(path)))
+
+    def matches(name: str) -> bool:
+        file = PurePosixPath(name)
         return any(
-            _matches(each.parts, pattern) and _is_read(file.relative_to(each.parent))
-            for each in (file, *file.parents)
+            _matches(folder.parts, path.parts) and _is_read(file.relative_to(folder.parent))
+            for folder in (file, *file.parents)
         )
 
-    return inside
+    return matches if is_glob(named, directory) else is_at_path
 
 
 def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
@@ -145,17 +144,19 @@ def check_real_path(name: str, directory: Path) -> None:
     if not written.is_relative_to(root):  # perhaps an absolute path with a link before the root
         written = Path(os.path.normpath(here / os.path.relpath(name, directory)))
     real = Path(os.path.realpath(written))
-    if not written.is_relative_to(root) or not real.is_relative_to(root):
+    if not (written.is_relative_to(root) and real.is_relative_to(root)):
         raise NotReadableError("is outside of this repository", _PARENT_HINT)
-    between = [folder for folder in written.parents if root in folder.parents]
-    for step in (written, *between):
-        shown = display_name(step, directory=here)
+    folders = [folder for folder in written.parents if root in folder.parents]
+    for step in (written, *folders):
         if step.is_symlink():
             target = display_name(Path(os.path.realpath(step)), directory=here)
             raise NotReadableError(
-                f"leads through the link {shown}", f"use the path behind the link, {target}"
+                f"leads through the link {display_name(step, directory=here)}",
+                f"use the path behind the link, {target}",
             )
-        if step is not written and (step / ".git").exists():
+    for folder in folders:
+        if (folder / ".git").exists():
+            shown = display_name(folder, directory=here)
             hint = "copy the file into this repository"
             raise NotReadableError(f"is in the submodule or repository {shown}", hint)
 
@@ -175,35 +176,45 @@ def read(paths: Sequence[str], *, directory: Path, stdin: Callable[[], bytes]) -
     a directory or link, is read once, at its first position. `stdin` is called at most
     once, and only if a path is `-`.
     """
-    files: list[SourceFile] = []
-    findings: list[Finding] = []
     seen: set[str] = set()
-
-    def refuse(shown: str, refusal: NotReadableError) -> None:
-        message = f"cannot read {shown}: it {refusal}"
-        findings.append(error("unreadable-file", message, refusal.hint))
-
+    results: list[SourceFile | Finding] = []
     for path in dict.fromkeys(paths or (default_path(directory),)):
         try:
             if path == STDIN:
-                files.append(SourceFile(file=STDIN_NAME, raw=limited(stdin())))
+                results.append(SourceFile(file=STDIN_NAME, raw=limited(stdin())))
                 continue
-            for found in _expand(path, directory):
-                name = display_name(found, directory=directory)
-                try:
-                    identity = os.path.realpath(found)  # fails in a deleted directory
-                    if identity in seen:
-                        continue
-                    seen.add(identity)
-                    files.append(SourceFile(file=name, raw=read_regular(found)))
-                except (FileNotFoundError, MissingFileError):
-                    hint = suggestion(found, directory) or _MISSING_HINT
-                    findings.append(error("unreadable-file", f"there is no file {path}", hint))
-                except NotReadableError as refusal:
-                    refuse(path if found == directory / path else name, refusal)
+            for file in _expand(path, directory):
+                results += _read_once(file, path, directory, seen)
         except NotReadableError as refusal:
-            refuse(path or "an empty path", refusal)
-    return Sources(files=tuple(files), findings=tuple(findings), read_parent=_parents_in(directory))
+            results.append(_unreadable(path or "an empty path", refusal))
+    return Sources(
+        files=tuple(result for result in results if isinstance(result, SourceFile)),
+        findings=tuple(result for result in results if isinstance(result, Finding)),
+        read_parent=_parents_in(directory),
+    )
+
+
+def _read_once(
+    file: Path, path: str, directory: Path, seen: set[str]
+) -> list[SourceFile | Finding]:
+    """Return a file that `path` names, or its error; nothing if it is in `seen`."""
+    try:
+        identity = os.path.realpath(file)  # fails in a deleted directory
+        if identity in seen:
+            return []
+        seen.add(identity)
+        name = display_name(file, directory=directory)
+        return [SourceFile(file=name, raw=read_regular(file))]
+    except (FileNotFoundError, MissingFileError):
+        hint = suggestion(file, directory) or _MISSING_HINT
+        return [error("unreadable-file", f"there is no file {path}", hint)]
+    except NotReadableError as refusal:
+        is_named = file == directory / path
+        return [_unreadable(path if is_named else display_name(file, directory=directory), refusal)]
+
+
+def _unreadable(shown: str, refusal: NotReadableError) -> Finding:
+    return error("unreadable-file", f"cannot read {shown}: it {refusal}", refusal.hint)
 
 
 def default_path(directory: Path) -> str:
@@ -236,7 +247,7 @@ def read_regular(path: Path, *, limit: int = MAX_FILE_BYTES) -> bytes:
     """
     flags = ("O_NONBLOCK", "O_NOCTTY", "O_BINARY")
     try:
-        descriptor = os.open(path, sum({getattr(os, each, 0) for each in flags}, os.O_RDONLY))
+        descriptor = os.open(path, sum({getattr(os, flag, 0) for flag in flags}, os.O_RDONLY))
         # Opening a pipe with O_NONBLOCK returns immediately; then its kind is known.
         with os.fdopen(descriptor, "rb") as stream:
             mode = os.fstat(descriptor).st_mode
@@ -276,34 +287,44 @@ def display_name(path: Path, *, directory: Path) -> str:
 
 
 def _expand(named: str, directory: Path) -> Iterator[Path]:
+    """Yield the files that a path names. Raises NotReadableError if there are none."""
     if not named:  # an empty path would be the working directory, which is never intended
         raise NotReadableError("names no file", "check the variable that follows -f")
     path = directory / named
     if is_glob(named, directory):
-        matches = [Path(each) for each in glob.glob(named, root_dir=directory, recursive=True)]
-        fixed = len(list(takewhile(lambda part: not _GLOB.search(part), PurePath(named).parts)))
-        taken = [
-            match
-            for match in matches
-            if (match.suffix.lower() in _SUFFIXES or os.path.isdir(directory / match))
-            and not any(
-                os.path.islink(directory / each) and os.path.isdir(directory / each)
-                for each in (match, *match.parents)[: len(match.parts) - fixed]
-            )
-        ]
-        if not taken:
+        matches = _glob_matches(named, directory)
+        if not matches:
             raise NotReadableError("matches no *.yaml or *.yml file, and no directory")
-        for match in sorted(taken, key=PurePath.as_posix):
+        for match in sorted(matches, key=PurePath.as_posix):
             yield from _expand(match.as_posix(), directory)
         return
     if not os.path.isdir(path):  # Path.is_dir raises if a parent directory is not accessible
         yield path
         return
-    found = [each for each in _below(path) if _is_read(each)]
-    if not found:
+    files = [file for file in _below(path) if _is_read(file)]
+    if not files:
         raise NotReadableError("is a directory without *.yaml or *.yml files")
-    for each in sorted(found, key=PurePath.as_posix):
-        yield path / each
+    for file in sorted(files, key=PurePath.as_posix):
+        yield path / file
+
+
+def _glob_matches(named: str, directory: Path) -> list[Path]:
+    """Return the YAML files and the directories that a glob matches."""
+    parts = PurePath(named).parts
+    fixed = len(list(takewhile(lambda part: not _GLOB.search(part), parts)))
+    matches = []
+    for name in glob.glob(named, root_dir=directory, recursive=True):
+        match = Path(name)
+        # Links to directories are followed only in the part before the first wildcard.
+        matched_parts = (match, *match.parents)[: len(match.parts) - fixed]
+        is_linked = any(
+            os.path.islink(directory / part) and os.path.isdir(directory / part)
+            for part in matched_parts
+        )
+        is_yaml = match.suffix.lower() in _SUFFIXES
+        if (is_yaml or os.path.isdir(directory / match)) and not is_linked:
+            matches.append(match)
+    return matches
 
 
 def _below(directory: Path) -> Iterator[PurePath]:
@@ -316,23 +337,23 @@ def _below(directory: Path) -> Iterator[PurePath]:
 
     for folder, folders, names in os.walk(directory, onerror=refuse):
         here = Path(folder).relative_to(directory)
-        folders[:] = [each for each in folders if not each.startswith(".")]
+        folders[:] = [name for name in folders if not name.startswith(".")]
         yield from (here / name for name in names)
 
 
-def suggestion(found: Path, directory: Path) -> str | None:
-    """Return a hint with a similar file name beside the missing `found`, None without one.
+def suggestion(missing: Path, directory: Path) -> str | None:
+    """Return a hint with a similar file name beside `missing`, None without one.
 
     For the default file, that of a folder around `directory` is one, too.
     """
     try:
-        others = [each for each in os.listdir(found.parent) if each.lower().endswith(_SUFFIXES)]
+        names = os.listdir(missing.parent)
     except OSError:
         return None
-    similar = near(found.name, others)
+    similar = near(missing.name, [name for name in names if name.lower().endswith(_SUFFIXES)])
     if similar is not None:
-        return f"did you mean `-f {display_name(found.parent / similar, directory=directory)}`?"
-    if found != directory / DEFAULT_FILE:
+        return f"did you mean `-f {display_name(missing.parent / similar, directory=directory)}`?"
+    if missing != directory / DEFAULT_FILE:
         return None
     shown = ".."
     for _ in range(_FOLDERS_ABOVE):

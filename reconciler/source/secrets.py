@@ -98,7 +98,8 @@ def url_credential(url: str) -> str | None:
     if holds_token(url):
         return "contains a Slack token"
     words = re.findall(r"[^\W_]+", unquote(f"{parts.path} {parts.fragment}"))
-    if sum(len(each) for each in words if _PLAIN_WORD.fullmatch(each) is None) >= _RANDOM:
+    random_words = [word for word in words if _PLAIN_WORD.fullmatch(word) is None]
+    if sum(map(len, random_words)) >= _RANDOM:
         return "has a long random part, which is often a key"
     return None
 
@@ -134,8 +135,8 @@ _HOLDS_TOKEN: Final = re.compile(f".*(?:{slack.TOKEN.pattern}).*", re.DOTALL)
 
 def references(webhooks: Iterable[Webhook]) -> tuple[SecretRef, ...]:
     """Return every reference of `webhooks`, each once."""
-    values = (value for each in webhooks for value in each.configuration.values())
-    return tuple(dict.fromkeys(value for value in values if isinstance(value, SecretRef)))
+    named = (reference for webhook in webhooks for _, reference in webhook.references)
+    return tuple(dict.fromkeys(named))
 
 
 def fetch(
@@ -275,14 +276,13 @@ def _unsuitable(
     forbidden: Mapping[str, Secret],
 ) -> Iterator[Finding]:
     """Yield the problems of a value that are independent of its field."""
-    same = [name for name in sorted(forbidden) if secret == forbidden[name]]
-    reason = f"is also the value of {same[0]}" if same and secret.matches(_COMPARABLE) else None
-    if any(secret.contains(each) for each in api_keys):
-        reason = "contains a CloudTruth API key"
-    if (problem := flaw(secret)) is not None:
+    problem = flaw(secret)
+    if problem is not None:
         yield _unusable(f"{subject} {problem}", "store only the value, without line breaks")
-    elif reason is not None:
-        message = f"{subject} {reason}, which is never sent to a webhook"
+        return
+    owner = _owner(secret, api_keys, forbidden)
+    if owner is not None:
+        message = f"{subject} {owner}, which is never sent to a webhook"
         yield error("forbidden-secret", message, "use this webhook's own secret")
     elif secret.matches(PLACEHOLDER):
         message = f"{subject} is a placeholder that was not expanded"
@@ -291,6 +291,20 @@ def _unsuitable(
     elif padded:
         what = "surrounding whitespace or a byte order mark, which is not sent"
         yield note("trimmed-secret", f"{subject} has {what}", "remove the whitespace")
+
+
+def _owner(
+    secret: Secret, api_keys: Sequence[Secret], forbidden: Mapping[str, Secret]
+) -> str | None:
+    """Return which credential of the run a value is, worded to follow its name."""
+    if any(secret.contains(key) for key in api_keys):
+        return "contains a CloudTruth API key"
+    # A short value may be equal by chance.
+    if secret.matches(_COMPARABLE):
+        for name in sorted(forbidden):
+            if secret == forbidden[name]:
+                return f"is also the value of {name}"
+    return None
 
 
 def _misused(
@@ -304,7 +318,8 @@ def _misused(
             hint = f"use `{field.name}: {{env: NAME}}`, with the name of your variable"
         return error("malformed-secret", f"{_subject(ref)} is not {field.noun}", hint)
     if field.secret_pattern is slack.TOKEN:
-        if meaning := slack.non_bot_description(secret):
+        meaning = slack.non_bot_description(secret)
+        if meaning is not None:
             message = f"{_subject(ref)} is {meaning}"
             return warning("not-a-bot-token", message, slack.USE_A_BOT)
     elif secret.matches(_HOLDS_TOKEN):
