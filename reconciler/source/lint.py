@@ -79,7 +79,7 @@ class _Entry(NamedTuple):
     item: int
     name: str
     id: str | None
-    previously: tuple[tuple[int, str], ...]
+    previously: list[Any]
     absent: bool
 
     def at(self, *path: str | int) -> Place:
@@ -88,14 +88,13 @@ class _Entry(NamedTuple):
 
 
 def _entry(file: str, index: int, webhook: dict[str, Any]) -> _Entry:
-    id_, previously = webhook.get("id"), webhook.get("previously")
-    former = enumerate(previously if isinstance(previously, list) else ())
+    pin, previously = webhook.get("id"), webhook.get("previously")
     return _Entry(
         file=file,
         item=index,
         name=webhook["name"],
-        id=id_ if isinstance(id_, str) else None,
-        previously=tuple((number, name) for number, name in former if isinstance(name, str)),
+        id=pin if isinstance(pin, str) else None,
+        previously=previously if isinstance(previously, list) else [],
         absent=webhook.get("state") == "absent",
     )
 
@@ -160,16 +159,15 @@ def _name_findings(entry: _Entry, scope: names.Globs) -> Iterator[Finding]:
         yield error("out-of-scope", message, hint, entry.at("name"), written)
     if entry.absent:
         return
-    at = entry.at("name")
     if secrets.holds_token(name):
-        yield _slack_token("`name`", at)
+        yield _slack_token("`name`", entry.at("name"))
     elif secrets.PLACEHOLDER.fullmatch(name):
         placeholder = _placeholder("name", "write the actual value")
-        yield placeholder._replace(severity=Severity.WARNING, place=at)
+        yield placeholder._replace(severity=Severity.WARNING, place=entry.at("name"))
     if not name.strip():
-        yield error("empty-name", "the name is empty", "set a name", at)
+        yield error("empty-name", "the name is empty", "set a name", entry.at("name"))
     elif not (name.isascii() and name.isprintable()) or name != name.strip():  # most names are
-        yield from _character_findings(name, at)
+        yield from _character_findings(name, entry.at("name"))
 
 
 def _character_findings(name: str, at: Place) -> Iterator[Finding]:
@@ -448,7 +446,9 @@ def _renames(entries: Sequence[_Entry]) -> Iterator[Finding]:
         if not (entry.absent and entry.id):  # it deletes a webhook by id, and declares no name
             holders.setdefault(entry.name, entry)
     for entry in entries:
-        for index, old in entry.previously:
+        for index, old in enumerate(entry.previously):
+            if not isinstance(old, str):
+                continue
             place, was, now = entry.at("previously", index), in_quotes(old), in_quotes(entry.name)
             first = first_use.setdefault(old, place)
             if first is not place:

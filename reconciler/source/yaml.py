@@ -219,25 +219,18 @@ class _Reader:
     def _mapping(self, start: Any, depth: int) -> dict[str, Any]:
         data: dict[str, Any] = {}
         merged: list[dict[str, Any]] = []
-        if start.tag is not None or start.anchor is not None or depth > MAX_DEPTH:
-            self._check_collection(start, depth)
+        self._check_collection(start, depth)
+        # Local names and a lookup in place of a call: this loop sees every key of the file.
         next_event, keys = self._next, self._keys
         while (event := next_event()).__class__ is not yaml.MappingEndEvent:
-            key = None
-            if event.__class__ is yaml.ScalarEvent and not event.style:
-                key = keys.get(event.value)
+            is_plain = event.__class__ is yaml.ScalarEvent and not event.style
+            key = keys.get(event.value) if is_plain else None
             if key is None or event.tag is not None or event.anchor is not None:
-                if event.__class__ is yaml.ScalarEvent and event.value == "<<" and not event.style:
+                if is_plain and event.value == "<<":
                     merged += self._merge(event, depth, is_second=bool(merged))
                     continue
                 key = self._key(event, depth)
-            event = next_event()
-            if event.__class__ is yaml.ScalarEvent:
-                value = self._scalar(event)
-            elif event.__class__ is yaml.SequenceStartEvent:
-                value = self._sequence(event, depth + 1, listed=key in LISTED)
-            else:
-                value = self._value(event, depth + 1)
+            value = self._value(next_event(), depth + 1, listed=key in LISTED)
             if key in data:
                 self.duplicates = True
             else:
@@ -249,33 +242,29 @@ class _Reader:
             self._anchors[start.anchor] = data
         return data
 
-    def _sequence(self, start: Any, depth: int, *, listed: bool = False) -> list[Any]:
+    def _sequence(self, start: Any, depth: int, *, listed: bool) -> list[Any]:
         data: list[Any] = []
         positions: list[Position] | None = None
         if listed or start.anchor is not None:  # an alias of it may be a list of the root
             positions = self.positions[id(data)] = []
-        if start.tag is not None or start.anchor is not None or depth > MAX_DEPTH:
-            self._check_collection(start, depth)
+        self._check_collection(start, depth)
         next_event = self._next
         while (event := next_event()).__class__ is not yaml.SequenceEndEvent:
             if positions is not None:
                 positions.append(self._position(event))
-            if event.__class__ is yaml.ScalarEvent:
-                data.append(self._scalar(event))
-            else:
-                data.append(self._value(event, depth + 1))
+            data.append(self._value(event, depth + 1))
         if start.anchor is not None:
             self._anchors[start.anchor] = data
         return data
 
-    def _value(self, event: Any, depth: int) -> Any:
-        """Read the value that starts with `event`."""
+    def _value(self, event: Any, depth: int, *, listed: bool = False) -> Any:
+        """Read the value that starts with `event`; `listed` lists keep the positions of items."""
         if event.__class__ is yaml.ScalarEvent:
             return self._scalar(event)
         if event.__class__ is yaml.MappingStartEvent:
             return self._mapping(event, depth)
         if event.__class__ is yaml.SequenceStartEvent:
-            return self._sequence(event, depth)
+            return self._sequence(event, depth, listed=listed)
         return self._alias(event, depth)
 
     def _scalar(self, event: Any) -> Any:
@@ -333,7 +322,7 @@ class _Reader:
         event = self._next()
         value = self._value(event, depth + 1)
         mappings = value if isinstance(value, list) else [value]
-        if is_second or not all(isinstance(each, dict) for each in mappings):
+        if is_second or not all(isinstance(mapping, dict) for mapping in mappings):
             self._record_error("merge", self._position(event))
             return []
         return mappings
