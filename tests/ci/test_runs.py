@@ -35,6 +35,25 @@ def test_a_malformed_input_still_writes_outputs(fresh: World) -> None:
     assert "changes-only" in done.stderr + done.stdout + done.summary
 
 
+@pytest.mark.parametrize(
+    ("command", "variables", "old"),
+    [
+        ("matrix", {"WEBHOOKS_LABEL": "", "WEBHOOKS_COMMAND": "apply"}, "ENVIRONMENTS is not set"),
+        ("plan", {"WEBHOOKS_LABEL": "acme", "WEBHOOKS_EARLIER_LABEL": ""}, "EARLIER_LABEL is set"),
+        ("apply", {"WEBHOOKS_LABEL": "acme", "WEBHOOKS_EARLIER_LABEL": "a"}, "EARLIER_LABEL is"),
+    ],
+)
+def test_workflows_of_an_earlier_version_are_refused(
+    fresh: World, command: str, variables: dict[str, str], old: str
+) -> None:
+    """They have a job for each organization; the error names the command that writes new ones."""
+    done = fresh.call(command, **variables)
+    assert (done.code, done.outputs["result"]) == (64, "")
+    assert f"WEBHOOKS_{old}" in done.stdout
+    assert "webhooks init --github" in done.stdout
+    assert fresh.emulator.log == []
+
+
 def test_an_event_of_invalid_json_is_rejected(fresh: World) -> None:
     """An invalid event is never treated as "no pull request"."""
     for content in (b"[]", b"{", b"\xff"):

@@ -96,11 +96,7 @@ def _job_result(session: Session, what: str | None, own: Mapping[str, str | None
     if name not in _COMMANDS:
         message = f"invalid value {in_quotes(name)} for the input `command`"
         raise UsageError(message, hint=f"set it to one of: {', '.join(_COMMANDS)}")
-    if "WEBHOOKS_EARLIER_LABEL" in environ and environ.get("WEBHOOKS_LABEL"):
-        raise UsageError(
-            "these workflows are of an earlier version, with a job for each organization",
-            hint="run `webhooks init --github`, see docs/organizations.md",
-        )
+    _require_current_workflows(name, environ)
     # Many organizations read the same files of the same commit, which does not change.
     remembered = cache(session.inputs.git)
     session.inputs = session.inputs._replace(
@@ -142,6 +138,23 @@ def _job_result(session: Session, what: str | None, own: Mapping[str, str | None
             missing_key=missing_key,
         )
         return _COMMANDS[name](found)
+
+
+def _require_current_workflows(name: str, environ: Mapping[str, str]) -> None:
+    """Raise UsageError in a workflow of an earlier version, with a job for each organization.
+
+    Its jobs would run in environments without the keys and without reviewers.
+    """
+    old = ""
+    if name == "matrix" and not environ.get("WEBHOOKS_ENVIRONMENTS"):
+        old = "WEBHOOKS_ENVIRONMENTS is not set"
+    elif "WEBHOOKS_EARLIER_LABEL" in environ and environ.get("WEBHOOKS_LABEL"):
+        old = "WEBHOOKS_EARLIER_LABEL is set"
+    if old:
+        raise UsageError(
+            f"{old}: webhooks.yml is of an earlier version, with a job for each organization",
+            hint="run `webhooks init --github`, which writes the new workflows, and merge them",
+        )
 
 
 def _read_event(environ: Mapping[str, str]) -> Mapping[str, Any]:
