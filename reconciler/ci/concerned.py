@@ -16,7 +16,7 @@ from typing import Any, Final
 from reconciler.ci.github import Pull
 from reconciler.ci.marker import MarkerKind, Post, Subject
 from reconciler.ci.organizations import environment_of, subject_of
-from reconciler.ci.reviews import merged_pulls, read_reviews, with_comments
+from reconciler.ci.reviews import merged_pulls, read_reviews
 from reconciler.ci.run import JobResult, Run, reporting
 from reconciler.ci.workflows import WORKFLOWS
 from reconciler.errors import ConfigurationError, UsageError
@@ -56,8 +56,8 @@ def matrix(run: Run) -> JobResult:
         try:
             sources = load_all(run.inputs._replace(policies=()))
             subjects = [subject_of(source) for source in sources]
-            merged = () if run.github is None else merged_pulls(run, run.branch)
-            held = concerned_by_push(run, sources, with_comments(run, merged, subjects))
+            pulls = () if run.github is None else merged_pulls(run, run.branch, subjects)
+            held = concerned_by_push(run, sources, pulls)
             names = [listed[environment_of(run, source).casefold()] for source in held]
         except (ConfigurationError, KeyError):
             names = [*run.environments[:1]]

@@ -12,7 +12,7 @@ from typing import Final
 from reconciler.ci.github import GitHub, GitHubError
 from reconciler.ci.marker import COMMENT_CHARACTERS, MarkerKind, encode, find
 from reconciler.ci.organizations import environment_of, guarded, subject_of_key
-from reconciler.ci.reviews import Merged, collect, merged_pulls, with_comments
+from reconciler.ci.reviews import Merged, collect, merged_pulls
 from reconciler.ci.run import JobResult, Run, reporting
 from reconciler.ci.validate import check, files_only, listed_environments
 from reconciler.errors import (
@@ -85,8 +85,7 @@ def _bases(run: Run, targets: Sequence[Target]) -> list[Base]:
         return [base_of(target.checked) for target in targets]
     subjects = [subject_of_key(target) for target in targets]
     try:
-        merged = merged_pulls(run, run.applied_branch or run.branch)
-        pulls = with_comments(run, merged, subjects)
+        pulls = merged_pulls(run, run.applied_branch or run.branch, subjects)
     except (GitHubError, UsageError) as problem:
         advice = f" ({problem.hint})" if problem.hint else ""
         unknown = f"the merged reviews cannot be read: {problem.message}{advice}"

@@ -129,15 +129,25 @@ class GitHub:
         names = (text_at(row, key) for row in rows for key in ("filename", "previous_filename"))
         return tuple(filter(None, names))
 
-    def merged_pulls(self, branch: str) -> tuple[Pull, ...]:
-        """Return the pull requests merged into a branch, newest first.
+    def merged_pulls(self, branch: str) -> tuple[tuple[Pull, ...], str]:
+        """Return the pull requests merged into a branch, newest first, and since when all of them.
 
-        Reads only the 100 most recently updated closed pull requests.
+        Reads only the 100 most recently updated closed pull requests. The time is empty if there
+        are fewer: then it is all of them.
         """
         query = {"state": "closed", "base": branch, "sort": "updated", "direction": "desc"}
-        pulls = map(Pull.read, islice(self._pages("/pulls", query, need=_PULLS), _PAGE))
-        merged = [each for each in pulls if each.merged_at]
-        return tuple(sorted(merged, key=lambda each: (each.merged_at, each.number), reverse=True))
+        rows = list(islice(self._pages("/pulls", query, need=_PULLS), _PAGE))
+        merged = [pull for pull in map(Pull.read, rows) if pull.merged_at]
+        merged.sort(key=lambda pull: (pull.merged_at, pull.number), reverse=True)
+        return tuple(merged), text_at(rows[-1], "updated_at") if len(rows) == _PAGE else ""
+
+    def pull_of(self, commit: str, branch: str) -> Pull | None:
+        """Return the pull request that merged a commit into a branch, None if there is none."""
+        rows = self._list(f"/commits/{commit}/pulls", {}, need=_PULLS)
+        for pull in map(Pull.read, rows):
+            if pull.merged_at and pull.branch == branch:
+                return pull
+        return None
 
     def open_pulls(self, branch: str) -> tuple[Pull, ...]:
         """Return the most recent 100 open pull requests to a branch."""

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 from reconciler.ci.marker import Subject
 from reconciler.ci.run import Run
-from reconciler.errors import ReconcilerError
 from reconciler.planning.guards import guard_all
 from reconciler.planning.run import RunPlan
-from reconciler.workflow import Planned, Source, Target, organizations_of
+from reconciler.workflow import Planned, Source, Target
 
 
 def environment_of(run: Run, source: Source) -> str:
@@ -37,20 +36,6 @@ def subject_of_key(target: Target) -> Subject:
         return declared
     origin = target.connection.api.origin
     return declared._replace(origin=origin, id=organization.id, name=organization.name)
-
-
-def identified(targets: Sequence[Target]) -> list[Subject | ReconcilerError]:
-    """Return the organization that each key belongs to, or why that is not known."""
-    found: list[Subject | ReconcilerError] = []
-    for target, organization in zip(targets, organizations_of(targets), strict=True):
-        if isinstance(organization, ReconcilerError) or target.connection is None:
-            assert isinstance(organization, ReconcilerError)
-            found.append(organization)
-            continue
-        declared = subject_of(target.source).declared
-        origin = target.connection.api.origin
-        found.append(Subject(origin, organization.id, organization.name, declared))
-    return found
 
 
 def guarded(run: Run, organizations: Sequence[Planned]) -> RunPlan:

@@ -127,6 +127,11 @@ class Run:
         return self.github
 
     @property
+    def by_review(self) -> bool:
+        """Return whether merged reviews decide what is applied."""
+        return self.expect_digest is None and self.reviewing != "ignore"
+
+    @property
     def link(self) -> str:
         """Return a link to the run as Markdown."""
         return f"[this run]({self.url})" if self.url else "a run"

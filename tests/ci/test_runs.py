@@ -145,6 +145,8 @@ def test_apply_needs_a_token_to_read_reviews(fresh: World) -> None:
 
 def test_drift_without_a_token_is_reported(fresh: World) -> None:
     """Log and outputs have the drift, and a warning that the issue was not updated."""
+    fresh.apply_main()
+    fresh.emulator.configure("Audit", channel="by-hand")
     done = fresh.drift(GITHUB_TOKEN="")
     assert (done.code, done.outputs["result"]) == (0, "drift")
     assert "no-token" in done.stdout

@@ -15,7 +15,7 @@ import pytest
 
 from reconciler.ci.marker import MarkerKind, decode
 from reconciler.ci.workflows import CALLER, workflows
-from reconciler.emulator.messages import bytes_response
+from reconciler.emulator.messages import bytes_response, json_value
 from reconciler.errors import ExitCode, Interrupted
 from tests.ci.fake_github import BOT, refusal
 from tests.ci.support import PUSH, SLACK, World, plant, world
@@ -755,7 +755,7 @@ def test_a_signal_after_the_writes_does_not_hide_them(
         raise signal
 
     here.merged(1, "Audit", "Deploys")
-    monkeypatch.setattr("reconciler.ci.reviews.settle", stop)
+    monkeypatch.setattr("reconciler.ci.apply.settle", stop)
     done = here.push()
     assert (done.code, done.outputs["result"]) == (0, "applied")
     assert "a signal stopped the run before it posted the outcome" in done.stdout
@@ -890,3 +890,25 @@ def test_failing_deliveries_are_in_the_issue(here: World) -> None:
     here.emulator.configure("Audit", channel="general")
     here.drift()
     assert issue["state"] == "closed"
+
+
+def test_a_merge_that_github_does_not_list_any_more_is_looked_up(
+    here: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GitHub lists the 100 pull requests that changed last; older merges are found by commit."""
+    monkeypatch.setenv("GIT_COMMITTER_DATE", "2026-01-01T00:00:00Z")
+    here.propose(1, "Audit", "Deploys")
+    merged = here.squash(1)
+    monkeypatch.delenv("GIT_COMMITTER_DATE")
+    here.put({"README": "later, without a pull request"})
+    for number in range(100, 200):
+        here.github.open(number, merged)
+        here.github.pulls[number]["state"] = "closed"
+    here.github.fault = lambda method, path: (
+        json_value([here.github.pulls[1]]) if path.endswith(f"/commits/{merged}/pulls") else None
+    )
+    here.github.log.clear()
+    done = here.push()
+    assert (done.code, done.outputs["result"]) == (0, "applied"), done.stdout
+    assert len([path for _, path in here.github.log if "/commits/" in path]) == 1
+    assert len(here.github.log) <= 10
