@@ -20,6 +20,7 @@ from reconciler.ci.reviews import merged_pulls, read_reviews
 from reconciler.ci.run import JobResult, Run, reporting
 from reconciler.ci.workflows import WORKFLOWS
 from reconciler.errors import ConfigurationError, UsageError
+from reconciler.findings import Finding
 from reconciler.model import Desired
 from reconciler.source.files import file_matcher
 from reconciler.source.history import NoBaseError, read_revision
@@ -40,44 +41,56 @@ _MAX_JOBS: Final = 256
 def matrix(run: Run) -> JobResult:
     """Return the environments with concerned organizations, as the output `matrix`.
 
-    With an environment as input, only that one. Invalid files and unknown environments are reported
-    by the job of the first environment. Raises UsageError for an environment that is not listed.
+    With an environment as input, only that one. Raises UsageError for an environment that is not
+    listed.
     """
-    listed = {name.casefold(): name for name in run.environments}
-    findings: list[Any] = []
     if run.environment or run.expect_digest is not None:
-        if run.environment.casefold() not in listed:
-            raise UsageError(
-                f"the input `environment` is {run.environment!r}, which the workflow does not list",
-                hint=f"set it to one of: {', '.join(run.environments)}",
-            )
-        names = [listed[run.environment.casefold()]]
+        names = [_required_environment(run)]
     else:
-        try:
-            sources = load_all(run.inputs._replace(policies=()))
-            subjects = [subject_of(source) for source in sources]
-            pulls = () if run.github is None else merged_pulls(run, run.branch, subjects)
-            held = concerned_by_push(run, sources, pulls)
-            names = [listed[environment_of(run, source).casefold()] for source in held]
-        except (ConfigurationError, KeyError):
-            names = [*run.environments[:1]]
-    names = list(dict.fromkeys(names))
+        names = _concerned_environments(run)
     if len(names) > _MAX_JOBS:
         message = f"{len(names)} environments exceed the limit of {_MAX_JOBS} jobs in a matrix"
         raise UsageError(message, hint="let several organizations use one environment")
+    findings: list[Finding] = []
     if run.github is not None:
         with reporting(findings, "could not close an issue"):
-            issues = [each for each in run.github.open_issues() if run.is_not_run(each, "apply")]
+            issues = [issue for issue in run.github.open_issues() if run.is_not_run(issue, "apply")]
             run.github.close_issues(issues, f"Resolved: {run.link} found the environments.")
-    include = [{"environment": name} for name in names]
+    jobs = {"include": [{"environment": name} for name in names]}
     return JobResult(
         status="validated",
         findings=findings,
         heading=f"Environments with changes: {', '.join(names) or 'none'}",
-        extra_outputs={
-            "matrix": json.dumps({"include": include}, separators=(",", ":")) if names else ""
-        },
+        extra_outputs={"matrix": json.dumps(jobs, separators=(",", ":")) if names else ""},
     )
+
+
+def _required_environment(run: Run) -> str:
+    """Return the environment that the input names. Raises UsageError if it is not listed."""
+    for name in run.environments:
+        if name.casefold() == run.environment.casefold():
+            return name
+    raise UsageError(
+        f"the input `environment` is {run.environment!r}, which the workflow does not list",
+        hint=f"set it to one of: {', '.join(run.environments)}",
+    )
+
+
+def _concerned_environments(run: Run) -> list[str]:
+    """Return the environments of concerned organizations.
+
+    Invalid files and unknown environments are reported by the job of the first environment.
+    """
+    listed = {name.casefold(): name for name in run.environments}
+    try:
+        sources = load_all(run.inputs._replace(policies=()))
+        subjects = map(subject_of, sources)
+        pulls = () if run.github is None else merged_pulls(run, run.branch, subjects)
+        concerned = concerned_by_push(run, sources, pulls)
+        names = [listed[environment_of(run, source).casefold()] for source in concerned]
+    except (ConfigurationError, KeyError):
+        return [*run.environments[:1]]
+    return list(dict.fromkeys(names))
 
 
 def concerned_by_push(
@@ -93,11 +106,14 @@ def concerned_by_push(
     posts = [post for pull in pulls for post in pull.comments]
     if run.github is not None:
         posts += run.github.open_issues()
-    failed = [known for post in posts if is_failure(run, post) for known in post.marker.subjects]
+    failed: list[Subject] = []
+    for post in posts:
+        if is_failure(run, post):
+            failed += post.marker.subjects
 
     def is_waiting(subject: Subject) -> bool:
         reviews = read_reviews(run, pulls, subject)
-        return any(each.pending for each in reviews) or any(map(subject.is_same, failed))
+        return any(review.pending for review in reviews) or any(map(subject.is_same, failed))
 
     # The oldest pull request is the last one that was settled: later pushes may have had no run.
     bases = [run.base_commit, *(pull.merge_commit for pull in pulls[-1:])]
@@ -120,7 +136,10 @@ def concerned_by_change(
     So a commit that reverts a change replaces its plan.
     """
     known = list(planned)
-    is_planned = lambda subject: any(map(subject.is_same, known))  # noqa: E731
+
+    def is_planned(subject: Subject) -> bool:
+        return any(map(subject.is_same, known))
+
     return _concerned(run, sources, [run.base_commit], is_planned)
 
 
@@ -159,7 +178,7 @@ def _effective(files: OrganizationFiles, desired: Desired) -> Any:
     webhooks = sorted(desired.webhooks, key=lambda webhook: (webhook.name, webhook.id or ""))
     return (
         webhooks,
-        sorted((each.name, each.id or "") for each in desired.absent),
+        sorted((webhook.name, webhook.id or "") for webhook in desired.absent),
         policy.scopes,
         {pattern.glob for pattern in policy.ignore},
         {pattern.glob for pattern in policy.protect},
@@ -179,7 +198,7 @@ def organizations_before(
     inputs = run.inputs
     if commit is None:
         return None
-    found: dict[str | None, tuple[OrganizationFiles, Desired]] = {}
+    earlier: dict[str | None, tuple[OrganizationFiles, Desired]] = {}
     with suppress(NoBaseError, ConfigurationError):
         read = read_revision(commit, run.paths, directory=inputs.directory, git=inputs.git)
         for group in organizations(inputs._replace(parsed=parse_files(read))):
@@ -188,31 +207,31 @@ def organizations_before(
             rules = Rules(allow_literal_secrets=True)
             desired = load_parsed(group.inputs.parsed, rules).desired
             if desired is not None:
-                found[group.organization] = (group, desired)
-        return found
+                earlier[group.organization] = (group, desired)
+        return earlier
     return None
 
 
 def merge_base(run: Run, base: str) -> str | None:
     """Return the commit before the change, None if it is not known."""
-    found = run.inputs.git(["merge-base", base, "HEAD"]) if base else None
-    return None if found is None else found.decode("ascii").strip()
+    commit = run.inputs.git(["merge-base", base, "HEAD"]) if base else None
+    return None if commit is None else commit.decode("ascii").strip()
 
 
 def changed_since(run: Run, base: str) -> frozenset[str] | None:
     """Return the files that changed since a commit, None if they are not known."""
     command = ["diff", "--no-renames", "--name-only", "-z", f"{base}...HEAD"]
-    found = run.inputs.git(command) if base else None
-    if found is None:
+    listing = run.inputs.git(command) if base else None
+    if listing is None:
         return None
-    return frozenset(run.relative(filter(None, os.fsdecode(found).split("\0"))))
+    return frozenset(run.relative(filter(None, os.fsdecode(listing).split("\0"))))
 
 
 def input_matcher(run: Run, sources: Iterable[Source] = ()) -> Callable[[str], bool]:
     """Return a predicate for files in the paths of the configuration, and those that it reads."""
     names = read_files(run, sources)
-    folders = [file_matcher(each, run.inputs.directory) for each in run.paths]
-    return lambda name: name in names or any(each(name) for each in folders)
+    folders = [file_matcher(path, run.inputs.directory) for path in run.paths]
+    return lambda name: name in names or any(matches(name) for matches in folders)
 
 
 def read_files(run: Run, sources: Iterable[Source]) -> frozenset[str]:

@@ -62,7 +62,7 @@ class Merged:
 
 
 def merged_pulls(
-    run: Run, branch: str, subjects: Iterable[Subject], known: Iterable[Pull] = ()
+    run: Run, branch: str, subjects: Iterable[Subject], known: Sequence[Pull] = ()
 ) -> tuple[Pull, ...]:
     """Return the pull requests merged into `branch` that the checked-out commit contains.
 
@@ -77,7 +77,7 @@ def merged_pulls(
     github = run.require_github(*NO_TOKEN)
     commits = history(run)
     listed, complete_since = github.merged_pulls(branch)
-    by_commit = {pull.merge_commit: pull for pull in listed}
+    by_commit = {pull.merge_commit: pull for pull in (*known, *listed)}
     # GitHub lists the pull requests that changed last; an older merge may not be among them.
     unlisted: Collection[str] = ()
     if complete_since:

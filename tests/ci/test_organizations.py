@@ -86,6 +86,23 @@ def test_one_missing_key_of_three(three: Organizations) -> None:
     assert three.push()[DEFAULT].outputs["result"] == "applied"
 
 
+def test_a_secret_is_resent_only_where_it_was_rotated(organizations: MakeOrganizations) -> None:
+    """Another organization of the environment has a webhook of the same name."""
+    made = organizations(read_back="mask")
+    here = made.world
+    made.live({"base.yaml": BASE.replace("TOKEN}", "TOKEN, version: 1}")})
+    made.before = here.git("rev-parse", "main")
+    token = "{env: SLACK_BOT_TOKEN, version: 2}"
+    entry = f"webhooks: [{{name: Audit, configuration: {{token: {token}}}}}]\n"
+    here.put(made.edited(entry, "dev"))
+    done = made.push()[DEFAULT]
+    assert done.outputs["failure-reason"] == "rotation-not-reviewed", done.stdout
+    assert "-f 'resend-secret=Dev: Audit'" in done.stdout
+    before = len(here.writes())
+    assert here.follow(done.stdout).outputs["result"] == "applied"
+    assert len(here.writes()) == before + 1
+
+
 # What a change concerns.
 
 
