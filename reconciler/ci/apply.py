@@ -109,8 +109,9 @@ class _Ended(NamedTuple):
     """How an apply ended, and what the report of a failure needs.
 
     `pulls` are the merged pull requests that were read. `pending` is the newest one with a pending
-    operation. `organizations` are those of the environment, `subjects` those that failed. `command` is the one to run next, None
-    if there is none; if it applies plans by their digest, these are `offered`.
+    operation. `organizations` are those of the environment, `subjects` those that failed. `command`
+    is the one to run next, None if there is none; if it applies plans by their digest, these are
+    `offered`.
     """
 
     result: JobResult

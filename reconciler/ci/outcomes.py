@@ -31,7 +31,7 @@ _IsAbout = Callable[[str | None, str], bool]
 class _Effects:
     """What a run did and left in an organization.
 
-    `applied` are digests. `differs` tells whether a webhook still differs, `written` whether an
+    `applied` are digests. `differs` returns whether a webhook still differs, `written` whether an
     apply by digest wrote it. `sent` are the fields that were sent, `declared` those of the files.
     """
 
