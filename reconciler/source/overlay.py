@@ -45,24 +45,19 @@ def read_values(document: Document) -> dict[str, Any]:
     """
     if not _holds_none(document.data):
         return document.data
+    from reconciler.source.position import is_null  # most overlays remove nothing
 
-    def value_at(path: DataPath, value: Any) -> Any:
-        match value:
-            case dict() if path[-1] in MAPPINGS:
-                return {key: value_at((*path, key), item) for key, item in value.items()}
-            case None if path[-1] not in _KEPT and _is_null(document, path):
-                return REMOVED
-        return value
+    def read(path: DataPath, value: Any) -> Any:
+        is_entry = path[0] == "webhooks" and len(path) == 2
+        if isinstance(value, dict) and (is_entry or path[-1] in MAPPINGS):
+            return {key: read((*path, key), item) for key, item in value.items()}
+        if isinstance(value, list) and path == ("webhooks",):
+            return [read((*path, index), entry) for index, entry in enumerate(value)]
+        if is_entry or value is not None or path[-1] in _KEPT:
+            return value
+        return REMOVED if is_null(document.text, path) else None
 
-    values = {key: value_at((key,), value) for key, value in document.data.items()}
-    if isinstance(values.get("webhooks"), list):
-        values["webhooks"] = [
-            {key: value_at(("webhooks", index, key), item) for key, item in entry.items()}
-            if isinstance(entry, dict)
-            else entry
-            for index, entry in enumerate(document.webhooks)
-        ]
-    return values
+    return {key: read((key,), value) for key, value in document.data.items()}
 
 
 def _holds_none(value: Any) -> bool:
@@ -71,12 +66,6 @@ def _holds_none(value: Any) -> bool:
     if isinstance(value, list):
         return any(map(_holds_none, value))
     return value is None
-
-
-def _is_null(document: Document, path: DataPath) -> bool:
-    from reconciler.source.position import is_null  # most overlays remove nothing
-
-    return is_null(document.text, path)
 
 
 def check_base(layer: Layer) -> Iterator[tuple[int | None, Finding]]:
@@ -95,22 +84,17 @@ def check_overlay(layer: Layer, below: Merged) -> Iterator[tuple[int | None, Fin
 
     `below` is what it extends, merged.
     """
-    yield from ((None, finding) for finding in _root_findings(layer, below))
+    for finding in _root_findings(layer, below):
+        yield None, finding
     checks = _Entries(layer, below)
     for index, entry in enumerate(layer.document.webhooks):
         if isinstance(mapping(entry).get("name"), str):
-            yield from ((index, finding) for finding in checks.findings(index, entry))
+            for finding in checks.findings(index, entry):
+                yield index, finding
         elif "exclude" in mapping(entry):
             place = Place(layer.file, ("webhooks", index, "name"))
-            yield (
-                index,
-                error(
-                    "exclude-unknown",
-                    "this cannot be excluded: it has no name",
-                    "write `name: ...`",
-                    place,
-                ),
-            )
+            message = "this cannot be excluded: it has no name"
+            yield index, error("exclude-unknown", message, "write `name: ...`", place)
 
 
 def add_conflicts(layers: Sequence[Layer], below: Callable[[Layer], Merged]) -> Iterator[Finding]:
@@ -137,19 +121,27 @@ def add_conflicts(layers: Sequence[Layer], below: Callable[[Layer], Merged]) -> 
 
 def relaxations(layers: Sequence[Layer]) -> Iterator[Finding]:
     """Yield notes about limits and `prune: false` of a layer that a later one relaxes."""
-    for path in (("limits", "max_deletes"), ("prune",)):
-        writers = [layer for layer in layers if holds(layer.values, path)]
-        for earlier, later in pairwise(writers):
-            old, new = (value_at(layer.values, path) for layer in (earlier, later))
-            if path == ("prune",):
-                is_relaxed = old is False and new is not False
-                message = "deletes undeclared webhooks, which a parent file prevents"
-            else:
-                is_relaxed = isinstance(old, int) and isinstance(new, int) and new > old
-                message = f"raises the limit of a parent file from {old} to {new}"
-            if is_relaxed:
-                also = related("the parent's value", Place(earlier.file, path))
-                yield note("relaxes-parent", message, None, Place(later.file, path), also)
+    for earlier, later, old, new in _overridden(layers, ("limits", "max_deletes")):
+        if isinstance(old, int) and isinstance(new, int) and new > old:
+            message = f"raises the limit of a parent file from {old} to {new}"
+            yield _relaxed(message, earlier, later)
+    for earlier, later, old, new in _overridden(layers, ("prune",)):
+        if old is False and new is not False:
+            yield _relaxed(
+                "deletes undeclared webhooks, which a parent file prevents", earlier, later
+            )
+
+
+def _overridden(layers: Sequence[Layer], path: DataPath) -> Iterator[tuple[Place, Place, Any, Any]]:
+    """Yield each place of a value with the next one that overrides it, and both values."""
+    writers = [layer for layer in layers if holds(layer.values, path)]
+    for earlier, later in pairwise(writers):
+        old, new = value_at(earlier.values, path), value_at(later.values, path)
+        yield Place(earlier.file, path), Place(later.file, path), old, new
+
+
+def _relaxed(message: str, earlier: Place, later: Place) -> Finding:
+    return note("relaxes-parent", message, None, later, related("the parent's value", earlier))
 
 
 def _added(layer: Layer) -> set[str]:
@@ -175,28 +167,20 @@ def _named_entries(layer: Layer) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _root_findings(layer: Layer, below: Merged) -> Iterator[Finding]:
-    file, values = layer.file, layer.values
-    yield from _removals(file, (), _without_webhooks(values), below.root, below)
+    root = {key: value for key, value in layer.values.items() if key != "webhooks"}
+    yield from _removals(layer.file, (), root, below.root, below)
     parents = protected(layer.ancestors)
-    for key in ("ignore", "protect"):
-        globs, known = texts(values.get(key)), texts(below.root.get(key))
-        known = list(parents) if key == "protect" else _ignored(layer.ancestors)
-        if globs and set(globs) <= set(known):
-            yield _adds_nothing(Place(file, (key,), key=True))
+    ignored = [glob for parent in layer.ancestors for glob in texts(parent.values.get("ignore"))]
+    for key, known in (("ignore", set(ignored)), ("protect", set(parents))):
+        globs = texts(layer.values.get(key))
+        if globs and known.issuperset(globs):
+            yield _adds_nothing(Place(layer.file, (key,), key=True))
     yield from _unprotect_findings(layer, parents)
-
-
-def _without_webhooks(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if key != "webhooks"}
 
 
 def _adds_nothing(place: Place) -> Finding:
     message = f"`{place.path[-1]}` adds nothing: the files that this one extends have it already"
     return note("adds-nothing", message, "remove it", place)
-
-
-def _ignored(layers: Sequence[Layer]) -> list[str]:
-    return [glob for layer in layers for glob in texts(layer.values.get("ignore"))]
 
 
 def _unprotect_findings(layer: Layer, parents: Mapping[str, Layer]) -> Iterator[Finding]:
@@ -206,7 +190,7 @@ def _unprotect_findings(layer: Layer, parents: Mapping[str, Layer]) -> Iterator[
         yield error("unprotect-unknown", "`unprotect` is not a list", _known_globs(parents), place)
         return
     for index, glob in enumerate(listed):
-        if glob not in list(parents):
+        if not isinstance(glob, str) or glob not in parents:
             message = f"no file that this one extends protects {in_quotes(glob)}"
             hint = did_you_mean(glob, parents) or _known_globs(parents)
             yield error("unprotect-unknown", message, hint, Place(layer.file, ("unprotect", index)))
@@ -226,18 +210,18 @@ def _removals(
 ) -> Iterator[Finding]:
     """Yield the errors about each `null` in a mapping at `path`; `lower` is what it overrides."""
     for key, value in values.items():
-        at = (*path, key)
+        place = Place(file, (*path, key))
         if isinstance(value, dict) and key in MAPPINGS:
-            yield from _removals(file, at, value, mapping(lower).get(key), below)
+            yield from _removals(file, place.path, value, mapping(lower).get(key), below)
         if value is not REMOVED:
             continue
         if key in _GUARDS:
             message = f"an overlay cannot remove the guard `{key}`"
             if key == "previously":
                 message = "an overlay cannot remove former names"
-            yield error("guard-removed", message, _GUARD_HINTS.get(key), Place(file, at))
+            yield error("guard-removed", message, _GUARD_HINTS.get(key), place)
         elif not holds(lower, (key,)):
-            yield _nothing_removed(file, at, lower, below)
+            yield _nothing_removed(place, lower, below)
 
 
 _GUARD_HINTS: Final = {
@@ -249,9 +233,9 @@ _GUARD_HINTS: Final = {
 }
 
 
-def _nothing_removed(file: str, at: DataPath, lower: Any, below: Merged) -> Finding:
-    key, place = str(at[-1]), Place(file, at)
-    inside = at[2:] if at[0] == "webhooks" else ()
+def _nothing_removed(place: Place, lower: Any, below: Merged) -> Finding:
+    key = str(place.path[-1])
+    inside = place.path[2:] if place.path[0] == "webhooks" else ()
     if inside and holds(usable_defaults(dict(below.root)), inside):
         message = f"`{key}` comes from `defaults`, which `null` does not remove from a webhook"
         hint = "set another value here"
@@ -279,6 +263,23 @@ class _Target(NamedTuple):
     place: Place
 
 
+class _Written(NamedTuple):
+    """An entry with a name, the place of its name, and the webhook that it changes, if any."""
+
+    data: dict[str, Any]
+    place: Place
+    target: _Target | None
+
+    @property
+    def name(self) -> str:
+        """The name, as a message shows it."""
+        return in_quotes(self.data["name"])
+
+    def at(self, key: str) -> Place:
+        """Return the place of a value."""
+        return self.place._replace(path=(*self.place.path[:-1], key))
+
+
 class _Entries:
     """The checks of the entries of one file."""
 
@@ -295,132 +296,135 @@ class _Entries:
         self._protected = {glob: by for glob, by in parents.items() if glob not in relaxed}
         self._protecting = Globs(self._protected)
 
-    def findings(self, index: int, entry: dict[str, Any]) -> Iterator[Finding]:
+    def findings(self, index: int, data: dict[str, Any]) -> Iterator[Finding]:
         """Yield the findings of an entry that has a name."""
-        name, target = entry["name"], self._target(entry)
         place = Place(self._layer.file, ("webhooks", index, "name"))
-        if target is None and name in self._renamed:
-            yield self._under_old_name(name, place)
+        entry = _Written(data, place, self._target(data))
+        if entry.target is None and data["name"] in self._renamed:
+            yield self._under_old_name(entry)
             return
-        if target is not None:
-            first = self._changed.setdefault(target.number, place)
+        if entry.target is not None:
+            first = self._changed.setdefault(entry.target.number, place)
             if first is not place:
-                message = f"{in_quotes(name)} has two entries in this file"
+                message = f"{entry.name} has two entries in this file"
                 hint = "merge the two, or remove one"
                 yield error("declared-twice", message, hint, place, related("the first", first))
                 return
-        if self._layer.values is not self._layer.document.data:
-            values = self._layer.values["webhooks"][index]
-            lower = {} if target is None else target.webhook.data
-            yield from _removals(self._layer.file, place.path[:-1], values, lower, self._below)
-        if "exclude" in entry:
-            yield from self._exclusion(entry, target, place)
-        if entry.get("exclude") is True or entry.get("state") == "absent":
-            yield from self._protection(name, entry, place)
-        elif "add" in entry:
-            yield from self._addition(entry, target, place)
-        elif target is not None:
-            yield from self._without_effect(entry, target, place)
-            former = texts(entry.get("previously"))
-            if former and set(former) <= set(texts(target.webhook.data.get("previously"))):
-                yield _adds_nothing(Place(place.file, (*place.path[:-1], "previously"), key=True))
-        elif self._needs_mark and "exclude" not in entry:
-            yield self._without_target(name, place)
+        yield from self._removals(index, entry)
+        if "exclude" in data:
+            yield from self._exclusion(entry)
+        if data.get("exclude") is True or data.get("state") == "absent":
+            yield from self._protection(entry)
+        elif "add" in data:
+            yield from self._addition(entry)
+        elif entry.target is not None:
+            yield from self._changes(entry, entry.target)
+        elif self._needs_mark and "exclude" not in data:
+            yield self._without_target(entry)
 
-    def _target(self, entry: dict[str, Any]) -> _Target | None:
-        number = self._below.find(entry)
+    def _target(self, data: dict[str, Any]) -> _Target | None:
+        number = self._below.find(data)
         if number is None:
             return None
         webhook = self._below.webhooks[number]
         file, index = webhook.entries[-1]
         return _Target(number, webhook, Place(file, ("webhooks", index, "name")))
 
-    def _under_old_name(self, name: str, place: Place) -> Finding:
-        webhook = self._renamed[name]
+    def _removals(self, index: int, entry: _Written) -> Iterator[Finding]:
+        if self._layer.values is self._layer.document.data:  # it has no `null`
+            return
+        values = self._layer.values["webhooks"][index]
+        lower = {} if entry.target is None else entry.target.webhook.data
+        path = entry.place.path[:-1]
+        yield from _removals(entry.place.file, path, values, lower, self._below)
+
+    def _under_old_name(self, entry: _Written) -> Finding:
+        old, webhook = entry.data["name"], self._renamed[entry.data["name"]]
         new_name = in_quotes(mapping(webhook.data).get("name"))
         file, index = next(
             (file, index)
             for layer in self._below.layers
             for file, index in webhook.entries
-            if layer.file == file and name in texts(_entry(layer, index).get("previously"))
+            if layer.file == file and old in texts(_entry(layer, index).get("previously"))
         )
         renamed = related("renamed here", Place(file, ("webhooks", index, "previously")))
-        message = f"{in_quotes(name)} was renamed to {new_name}"
-        return error("renamed-below", message, f"use the new name: {new_name}", place, renamed)
+        message = f"{entry.name} was renamed to {new_name}"
+        hint = f"use the new name: {new_name}"
+        return error("renamed-below", message, hint, entry.place, renamed)
 
-    def _exclusion(
-        self, entry: dict[str, Any], target: _Target | None, place: Place
-    ) -> Iterator[Finding]:
-        at = place._replace(path=(*place.path[:-1], "exclude"))
-        value = entry["exclude"]
-        if value is True and not entry.keys() <= {"name", "id", "exclude"}:
+    def _exclusion(self, entry: _Written) -> Iterator[Finding]:
+        excluded = entry.data["exclude"]
+        if not isinstance(excluded, bool):
+            message, hint = "`exclude` is true or false", "write `exclude: true`"
+            yield error("exclude-unknown", message, hint, entry.at("exclude"))
+        elif excluded and not entry.data.keys() <= {"name", "id", "exclude"}:
             message = "an excluded webhook has only `exclude: true`, `name` and `id`"
             hint = "remove the other keys, or remove `exclude`"
-            yield error("exclude-unknown", message, hint, at)
-        elif not isinstance(value, bool):
-            message, hint = "`exclude` is true or false", "write `exclude: true`"
-            yield error("exclude-unknown", message, hint, at)
-        elif target is None:
-            name = in_quotes(entry["name"])
-            message = f"{name} cannot be excluded: no file that this one extends declares it"
-            hint = self._similar(entry["name"]) or "remove the entry, or correct its name"
-            yield error("exclude-unknown", message, hint, place)
+            yield error("exclude-unknown", message, hint, entry.at("exclude"))
+        elif entry.target is None:
+            message = f"{entry.name} cannot be excluded: no file that this one extends declares it"
+            hint = self._similar(entry.data["name"]) or "remove the entry, or correct its name"
+            yield error("exclude-unknown", message, hint, entry.place)
 
-    def _protection(self, name: str, entry: dict[str, Any], place: Place) -> Iterator[Finding]:
-        glob = next(self._protecting.matching(name), None)
+    def _protection(self, entry: _Written) -> Iterator[Finding]:
+        glob = next(self._protecting.matching(entry.data["name"]), None)
         if glob is None:
             return
-        by = self._protected[glob]
-        index = texts(by.values["protect"]).index(glob)
-        key = "exclude" if entry.get("exclude") is True else "state"
-        done = "excludes" if key == "exclude" else "deletes"
-        message = f"this {done} {in_quotes(name)}, which a parent file protects"
+        parent = self._protected[glob]
+        index = texts(parent.values["protect"]).index(glob)
+        key, effect = "state", "deletes"
+        if entry.data.get("exclude") is True:
+            key, effect = "exclude", "excludes"
+        message = f"this {effect} {entry.name}, which a parent file protects"
+        # A glob that may be a secret is hidden.
+        shown = in_quotes(glob).replace("'", '"')
         hint = (
-            f"remove this entry, or add `unprotect: [{_glob(glob)}]` to this file, which the "
-            "review shows"
+            f"remove this entry, or add `unprotect: [{shown}]` to this file, which the review shows"
         )
-        at = place._replace(path=(*place.path[:-1], key))
-        also = related("protected here", Place(by.file, ("protect", index)))
-        yield error("protected-by-parent", message, hint, at, also)
+        also = related("protected here", Place(parent.file, ("protect", index)))
+        yield error("protected-by-parent", message, hint, entry.at(key), also)
 
-    def _addition(
-        self, entry: dict[str, Any], target: _Target | None, place: Place
-    ) -> Iterator[Finding]:
-        at = place._replace(path=(*place.path[:-1], "add"))
-        if entry["add"] is not True:
-            yield error("bad-add", "`add` can only be true", "write `add: true`", at)
-        elif target is not None:
-            message = f"{in_quotes(entry['name'])} is already declared, so it is not added"
+    def _addition(self, entry: _Written) -> Iterator[Finding]:
+        place = entry.at("add")
+        if entry.data["add"] is not True:
+            yield error("bad-add", "`add` can only be true", "write `add: true`", place)
+        elif entry.target is not None:
+            message = f"{entry.name} is already declared, so it is not added"
             hint = "remove `add: true` to change it, or use another name"
-            yield error("bad-add", message, hint, at, related("declared here", target.place))
+            also = related("declared here", entry.target.place)
+            yield error("bad-add", message, hint, place, also)
+
+    def _changes(self, entry: _Written, target: _Target) -> Iterator[Finding]:
+        """Yield the findings of an entry that changes a webhook of a parent file."""
+        webhook, data = target.webhook, entry.data
+        if data.get("exclude") is not False and "state" not in data:
+            if webhook.is_excluded:
+                yield self._without_effect(entry, webhook, "exclude", "exclude: false", "excluded")
+            elif webhook.is_absent:
+                yield self._without_effect(entry, webhook, "state", "state: present", "absent")
+        former = texts(data.get("previously"))
+        if former and set(former) <= set(texts(mapping(webhook.data).get("previously"))):
+            yield _adds_nothing(entry.at("previously")._replace(key=True))
 
     def _without_effect(
-        self, entry: dict[str, Any], target: _Target, place: Place
-    ) -> Iterator[Finding]:
-        webhook = target.webhook
-        if webhook.is_excluded:
-            key, value, state = "exclude", "exclude: false", "excluded"
-        elif webhook.is_absent:
-            key, value, state = "state", "state: present", "absent"
-        else:
-            return
-        if entry.get("exclude") is False or "state" in entry:
-            return
-        by_file = {layer.file: layer for layer in self._below.layers}
+        self, entry: _Written, webhook: MergedWebhook, key: str, value: str, state: str
+    ) -> Finding:
+        layers = {layer.file: layer for layer in self._below.layers}
         file, index = next(
-            (file, index) for file, index in webhook.entries if key in _entry(by_file[file], index)
+            (file, index) for file, index in webhook.entries if key in _entry(layers[file], index)
         )
-        message = f"{in_quotes(entry['name'])} is {state}, so this entry has no effect"
+        message = f"{entry.name} is {state}, so this entry has no effect"
         hint = f"remove it, or add `{value}` to bring the webhook back"
         also = related(f"{state} here", Place(file, ("webhooks", index, key)))
-        yield warning("no-effect", message, hint, place, also)
+        return warning("no-effect", message, hint, entry.place, also)
 
-    def _without_target(self, name: str, place: Place) -> Finding:
-        message = f"no file that this one extends declares {in_quotes(name)}"
+    def _without_target(self, entry: _Written) -> Finding:
+        message = f"no file that this one extends declares {entry.name}"
         hint = "for a new webhook, insert the line `add: true`"
-        if similar := self._similar(name):
+        similar = self._similar(entry.data["name"])
+        if similar is not None:
             hint = f"{similar} {hint}"
-        return error("no-target", message, hint, place)
+        return error("no-target", message, hint, entry.place)
 
     def _similar(self, name: str) -> str | None:
         """Return a hint with the most similar name that can be changed, if any."""
@@ -438,8 +442,3 @@ def _former_names(below: Merged) -> Iterator[tuple[str, MergedWebhook]]:
 
 def _entry(layer: Layer, index: int) -> dict[str, Any]:
     return mapping(layer.document.webhooks[index])
-
-
-def _glob(glob: str) -> str:
-    """Return a glob as YAML text for a hint; one that may be a secret is hidden."""
-    return in_quotes(glob).replace("'", '"')
