@@ -12,11 +12,11 @@ a profile itself, and has webhooks.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from reconciler.findings import Finding, Place, Related, error, has_errors, note
+from reconciler.findings import Finding, Place, error, has_errors, note, related
 from reconciler.model import DataPath
 from reconciler.source import merge, overlay
 from reconciler.source.files import NotReadableError, ReadParent, file_name
@@ -58,9 +58,10 @@ def _inherited(layer: Layer, applied: Sequence[Layer]) -> list[Finding]:
             break
         message = f"this file inherits `{key}` from {in_quotes(source.file)}, which is applied, too"
         hint = "set `organization` in this file, or move the common part to a file without one"
-        related = (Related(message="inherited from here", place=Place(source.file, (key,))),)
-        place = Place(layer.file, ("extends",))
-        return [error("organization-inherited", message, hint, place, related)]
+        also = related("inherited from here", Place(source.file, (key,)))
+        return [
+            error("organization-inherited", message, hint, Place(layer.file, ("extends",)), also)
+        ]
     return []
 
 
@@ -107,44 +108,44 @@ class _Reader:
     def _read_layer(self, document: Document, chain: tuple[str, ...]) -> Layer:
         if "extends" not in document.data:
             return self._checked(Layer(document, document.data))
-        parents: list[Layer] = []
-        places: list[Place] = []
+        parents: dict[Place, Layer] = {}
         findings: list[Finding] = []
         for path, written in _listed(document.data["extends"]).items():
             place = Place(document.file, path)
             try:
-                parent = self._parent(document.file, written, chain)
+                parents[place] = self._parent(document.file, written, chain)
             except NotReadableError as refusal:
                 message = f"cannot extend {in_quotes(written)}: it {refusal}"
                 findings.append(error("bad-parent", message, refusal.hint, place))
-                continue
-            parents.append(parent)
-            places.append(place)
-        findings.extend(_redundant(parents, places))
-        linear = (member for parent in parents for member in (*parent.ancestors, parent))
-        usable = not has_errors(findings) and all(parent.document.usable for parent in parents)
+        findings.extend(_redundant(parents))
+        usable = document.usable and all(parent.document.usable for parent in parents.values())
         layer = Layer(
             document._replace(
-                usable=document.usable and usable,
+                usable=usable and not has_errors(findings),
                 findings=(*document.findings, *self._located(findings)),
             ),
             overlay.read_values(document),
-            tuple(dict.fromkeys(linear)),
-            height=1 + max((parent.height for parent in parents), default=0),
+            ancestors=tuple(
+                dict.fromkeys(
+                    member for parent in parents.values() for member in (*parent.ancestors, parent)
+                )
+            ),
+            height=1 + max((parent.height for parent in parents.values()), default=0),
         )
         return self._checked(layer) if layer.document.usable else layer
 
     def _checked(self, layer: Layer) -> Layer:
         """Return a layer with the findings about what it writes, and its entries without errors."""
-        below = self._below_layer(layer)
-        is_base = "extends" not in layer.document.data
-        checked = [*(overlay.check_base(layer) if is_base else overlay.check_overlay(layer, below))]
-        skipped = {
-            index for index, finding in checked if index is not None and has_errors([finding])
-        }
-        findings = self._located([finding for _, finding in checked])
+        if "extends" in layer.document.data:
+            checks = list(overlay.check_overlay(layer, self._below_layer(layer)))
+        else:
+            checks = list(overlay.check_base(layer))
+        skipped = frozenset(
+            index for index, finding in checks if index is not None and has_errors([finding])
+        )
+        findings = self._located([finding for _, finding in checks])
         document = layer.document._replace(findings=(*layer.document.findings, *findings))
-        return replace(layer, document=document, skipped=frozenset(skipped))
+        return replace(layer, document=document, skipped=skipped)
 
     def _below_layer(self, layer: Layer) -> Merged:
         """Return what a layer extends, merged; the files of one directory often share it."""
@@ -195,14 +196,17 @@ def _listed(extends: object) -> dict[DataPath, object]:
     return {("extends",): extends}
 
 
-def _redundant(parents: Sequence[Layer], places: Sequence[Place]) -> Iterator[Finding]:
+def _redundant(parents: Mapping[Place, Layer]) -> Iterator[Finding]:
     """Yield a note for each listed file that is listed before, or that another one extends."""
-    for number, (parent, place) in enumerate(zip(parents, places, strict=True)):
+    earlier: list[Layer] = []
+    for place, parent in parents.items():
         name = in_quotes(parent.file)
-        holder = next((other for other in parents if parent in other.ancestors), None)
+        holder = next((other for other in parents.values() if parent in other.ancestors), None)
+        is_repeated = parent in earlier
+        earlier.append(parent)
         if holder is not None:
             message = f"{name} is already extended by {in_quotes(holder.file)}"
-        elif parent in parents[:number]:
+        elif is_repeated:
             message = f"{name} is listed twice"
         else:
             continue

@@ -107,27 +107,29 @@ def add_layer(below: Merged, layer: Layer, directory: str) -> Merged:
     root = _merge_mappings(below.root, plain)
     webhooks = _with_types(below, root)
     numbers = dict(below.numbers)
-    changed: set[int] = set()
-    if "webhooks" in values:
-        root["webhooks"] = values["webhooks"]
     listed = values.get("webhooks")
+    if "webhooks" in values:
+        root["webhooks"] = listed
+    changed: set[int] = set()
     for index, entry in enumerate(listed if isinstance(listed, list) else ()):
         if index in layer.skipped:
             continue
         source = (layer.file, index)
         number = below.find(entry)
-        if number is None or number in changed:
-            # A second entry for a webhook is kept, so that it is reported as a duplicate.
-            name = mapping(entry).get("name")
-            if isinstance(name, str):
-                numbers[name] = (*numbers.get(name, ()), len(webhooks))
-            data = _merge_mappings({}, entry) if layer.ancestors and mapping(entry) else entry
-            webhooks.append(MergedWebhook(data, (source,)))
+        if number is not None and number not in changed:
+            changed.add(number)
+            lower = below.webhooks[number]
+            data = _merge_entries(lower.data, entry, below.root, root)
+            webhooks[number] = MergedWebhook(data, (source, *lower.entries))
             continue
-        changed.add(number)
-        lower = below.webhooks[number]
-        data = _merge_entries(lower.data, entry, below.root, root)
-        webhooks[number] = MergedWebhook(data, (source, *lower.entries))
+        # A second entry for a webhook is kept, so that it is reported as a duplicate.
+        name = mapping(entry).get("name")
+        if isinstance(name, str):
+            numbers[name] = (*numbers.get(name, ()), len(webhooks))
+        is_overlay = layer.ancestors and mapping(entry)
+        webhooks.append(
+            MergedWebhook(_merge_mappings({}, entry) if is_overlay else entry, (source,))
+        )
     return Merged((*below.layers, layer), root, tuple(webhooks), numbers)
 
 
@@ -159,17 +161,19 @@ def _merge_mappings(lower: Values, upper: Values) -> dict[str, Any]:
     if _retyped(lower.get("type"), upper.get("type")):
         merged.pop("configuration", None)
     for key, new in upper.items():
-        old = merged.get(key)
-        if new is REMOVED:
-            if key not in UNITED:
-                merged.pop(key, None)
-        elif key in MAPPINGS and isinstance(new, dict):
-            merged[key] = _merge_mappings(mapping(old), new)
-        elif key in UNITED and isinstance(old, list) and isinstance(new, list):
-            merged[key] = [*old, *(item for item in new if item not in old)]
-        else:
-            merged[key] = new
+        if new is not REMOVED:
+            merged[key] = _merge_values(key, merged.get(key), new)
+        elif key not in UNITED:
+            merged.pop(key, None)
     return merged
+
+
+def _merge_values(key: str, old: Any, new: Any) -> Any:
+    if key in MAPPINGS and isinstance(new, dict):
+        return _merge_mappings(mapping(old), new)
+    if key in UNITED and isinstance(old, list) and isinstance(new, list):
+        return [*old, *(item for item in new if item not in old)]
+    return new
 
 
 # The result
@@ -178,7 +182,6 @@ def _merge_mappings(lower: Values, upper: Values) -> dict[str, Any]:
 def document(merged: Merged) -> Document:
     """Return the merged file as a document, under the name of the last layer."""
     written = {layer.file: layer.document for layer in reversed(merged.layers)}
-    last = merged.layers[-1].document
     data = dict(merged.root)
     items: dict[str, list[Position]] = {}
     for key in ("ignore", "protect"):
@@ -186,14 +189,14 @@ def document(merged: Merged) -> Document:
             data[key], items[key] = _united(merged.layers, key)
     webhooks: list[MergedWebhook] = []
     if isinstance(data.get("webhooks"), list):
-        webhooks = [_effective(each, written) for each in merged.webhooks if not each.is_excluded]
+        for webhook in merged.webhooks:
+            if not webhook.is_excluded:
+                webhooks.append(_effective(webhook, written))
         data["webhooks"] = [webhook.data for webhook in webhooks]
-        positions = {file: layer.items.get("webhooks", []) for file, layer in written.items()}
-        items["webhooks"] = [
-            positions[file][index] for (file, index), *_ in (each.entries for each in webhooks)
-        ]
+        latest = [webhook.entries[0] for webhook in webhooks]
+        items["webhooks"] = [written[file].items["webhooks"][index] for file, index in latest]
     layers = Layers(written, tuple(webhook.entries for webhook in webhooks))
-    return last._replace(data=data, items=items, layers=layers)
+    return merged.layers[-1].document._replace(data=data, items=items, layers=layers)
 
 
 def _effective(webhook: MergedWebhook, written: Mapping[str, Document]) -> MergedWebhook:
@@ -202,17 +205,19 @@ def _effective(webhook: MergedWebhook, written: Mapping[str, Document]) -> Merge
     Of an absent webhook only name and id are left, and what the entry with `state: absent` writes
     beside it, which is an error.
     """
-    data = webhook.data
-    if not isinstance(data, dict):
+    if not isinstance(webhook.data, dict):
         return webhook
     if webhook.is_absent and len(webhook.entries) > 1:
-        entries = {(file, index): written[file].webhooks[index] for file, index in webhook.entries}
-        source = next(source for source, entry in entries.items() if "state" in mapping(entry))
-        kept = {"name", "id", *mapping(entries[source])}
-        data = {key: value for key, value in data.items() if key in kept}
-        others = (other for other in webhook.entries if other != source)
+        for source in webhook.entries:
+            file, index = source
+            entry = mapping(written[file].webhooks[index])
+            if "state" in entry:
+                break
+        others = [other for other in webhook.entries if other != source]
+        kept = {"name", "id", *entry}
+        data = {key: value for key, value in webhook.data.items() if key in kept}
         webhook = MergedWebhook(data, (source, *others))
-    return webhook._replace(data=_without(data, "add", "exclude"))
+    return webhook._replace(data=_without(webhook.data, "add", "exclude"))
 
 
 def protected(layers: Sequence[Layer]) -> dict[str, Layer]:
@@ -245,11 +250,10 @@ def _united(layers: Sequence[Layer], key: str) -> tuple[Any, list[Position]]:
             return listed, []  # the schema reports it
         earlier = list(items)
         for item, position in zip(listed, layer.document.items.get(key, ()), strict=True):
-            is_text = isinstance(item, str)
-            if item in earlier or (key == "protect" and is_text and item not in kept):
-                continue
-            items.append(item)
-            positions.append(position)
+            is_relaxed = key == "protect" and isinstance(item, str) and item not in kept
+            if item not in earlier and not is_relaxed:
+                items.append(item)
+                positions.append(position)
     return items, positions
 
 
