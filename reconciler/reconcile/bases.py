@@ -89,6 +89,7 @@ class Bases:
 
 def _pending_names(report: Report) -> set[str]:
     """Return the present and former names of webhooks that are not as declared."""
+    # A webhook that the plan keeps for a reason is not as declared either.
     names = {kept.name for kept in report.plan.unapplied}
     for outcome in report.outcomes:
         operation = outcome.operation

@@ -88,6 +88,7 @@ def rounds(settings: Settings) -> Iterator[Round]:
     state = _State(Bases(), Suspensions(), {})
     clock, every = settings.clock, settings.every
     while True:
+        # The log names the commit also if its files are invalid.
         began, commit = clock.monotonic(), ""
         try:
             inputs = settings.read()
@@ -108,6 +109,7 @@ def rounds(settings: Settings) -> Iterator[Round]:
 
 def _round(settings: Settings, state: _State, sources: Sequence[Source]) -> Round:
     _require_organizations(sources)
+    # An organization whose server is away does not delay the others.
     waiting: dict[str, float] = {}
     for source in sources:
         failure = state.failures.get(source.name, _Failure())
@@ -153,7 +155,7 @@ def _apply(settings: Settings, state: _State, targets: Sequence[Target]) -> Roun
         ready,
         confirm=lambda plans: True,
         values=True,
-        keep_going=True,
+        keep_going=True,  # the next round is for those that fail
         withhold=lambda plan, live, gathered: withheld(
             plan,
             live,
@@ -194,6 +196,7 @@ def _record_failure(
         state.failures.pop(name, None)
         return
     attempts = state.failures.get(name, _Failure()).attempts + 1
+    # The exponent is limited only to keep the number small: the wait ends at an hour.
     longest = min(_LONGEST_WAIT, every * 2 ** min(attempts, 20))
     # With jitter, so that many reconcilers do not return to a server at the same time.
     until = clock.monotonic() + clock.uniform(longest / 2, longest)

@@ -24,7 +24,6 @@ from reconciler.ports import Clock
 from reconciler.reconcile.loop import Round
 from reconciler.report import SUSPENDED, Applied, Report, Skipped
 
-_KINDS: Final = ("create", "update", "delete")
 _HEALTHY_INTERVALS: Final = 3
 
 
@@ -83,7 +82,7 @@ class Metrics:
             plan, is_success, left = value, not value.blocked, list(value.operations)
         counts = Counts(type(operation).__name__.lower() for operation in left)
         # Zeros, too: a series that only appears with a problem cannot be compared with earlier.
-        for kind in _KINDS:
+        for kind in ("create", "update", "delete"):
             self._drift.labels(name, kind).set(counts[kind])
         self._failing.labels(name).set(len(plan.failing))
         self._suspended.labels(name).set(suspended)

@@ -72,11 +72,12 @@ class Suspensions:
         """Count the writes of an apply, and suspend what does not converge."""
         for outcome in report.outcomes:
             if isinstance(outcome, Skipped):
-                continue
+                continue  # nothing was sent
             key = _key(report.plan, outcome.operation)
             before = self._histories.get(key, _History()).writes
             writes = (*(time for time in before if now - time < _HOUR), now)
             until, reason = 0.0, ""
+            # The next round would send the same value, and the server would change it again.
             if isinstance(outcome, Failed) and outcome.code == NOT_CONVERGED:
                 until, reason = now + _HOUR, "CloudTruth stored other values than were sent"
             elif len(writes) >= _MAX_WRITES:
@@ -161,6 +162,7 @@ def _with_dependents(plan: Plan, reasons: _Reasons) -> _Reasons:
 
 def _claimed_ids(plan: Plan) -> set[str]:
     """Return the ids of the live webhooks that belong to a declaration."""
+    # `matched` has only those that equal their declaration.
     ids = {*plan.matched, *(update.before.id for update in plan.updates)}
     # A delete for another reason is that of a duplicate, or of a webhook that must not exist.
     deletes = (delete for delete in plan.deletes if delete.reason is not Reason.NOT_DECLARED)
@@ -169,6 +171,7 @@ def _claimed_ids(plan: Plan) -> set[str]:
 
 def _declared_names(desired: Desired, base: Base | None) -> set[str]:
     """Return all names in files, and those that `base` declared."""
+    # Also names that are declared to be absent: their deletes are not a rename by a script.
     names = {webhook.name for webhook in desired.webhooks}
     names.update(absent.name for absent in desired.absent)
     names.update(*(webhook.previously for webhook in desired.webhooks))
@@ -185,6 +188,7 @@ def _has_same_destination(
     A masked URL shows only its host. Otherwise the complete values decide.
     """
     shown = destination(live)
+    # Without a destination there is nothing to compare: a hidden one withholds no create.
     if webhook.type != live.type or shown in (live.type, ""):
         return False
     if shown != destination(webhook, secrets):

@@ -120,6 +120,7 @@ class History:
         self.events: list[float] = []
         self.duplicates: set[str] = set()
         self.last_write: dict[str, float] = {}
+        self.renamed: dict[str, float] = {}
         self.edits = 0
         self.world.check = self._check
         self._commit()
@@ -261,6 +262,7 @@ class History:
             if before in rows and after not in rows:
                 self._event()
                 self.world.emulator.store.save({**rows[before], "name": after})
+                self.renamed[other] = self.world.scheduler.now
             if after == other:
                 left = (DAYS - QUIET) * DAY - self.world.scheduler.now
                 self.world.scheduler.sleep(min(left, self.draw.uniform(0, 6) * HOUR))
@@ -292,7 +294,10 @@ class History:
         rows = {row["id"]: row for row in self.world.live()}
         row = rows.get(request.path.split("/")[-2])
         if request.body:
-            self._check_values(process, json.loads(request.body), row, declared)
+            body = json.loads(request.body)
+            self._check_values(process, body, row, declared)
+            if request.method == "POST":
+                self._check_create(process, body["configuration"]["channel"])
             return
         copies = [other for other in rows.values() if row and other["name"] == row["name"]]
         if row is not None and row["name"] in declared and len(copies) < 2:
@@ -306,6 +311,13 @@ class History:
         wanted = {"channel": channel, "token": ENVIRON["TOK"], "username": "CT"}
         if any(wanted.get(field) != value for field, value in fields.items()):
             self.problems.append(f"{process.name} writes {name} {fields}")
+
+    def _check_create(self, process: Process, channel: str) -> None:
+        """No webhook is created while the same one has another name since before the round."""
+        for row in self.world.live():
+            is_renamed = self.renamed.get(row["name"], process.starts[-1]) < process.starts[-1]
+            if is_renamed and row["configuration"]["channel"] == channel:
+                self.problems.append(f"{process.name} creates {channel} beside {row['name']}")
 
     def _check_duplicates(self, process: Process) -> None:
         """A single reconciler never causes a duplicate; of two, the next rounds remove it."""

@@ -73,6 +73,7 @@ def run(
     interval = None if every is None else _interval(every)
     if apply and interval is None:
         raise UsageError("--apply needs --every", hint="add --every 5m, or use `webhooks apply`")
+    # Not resolved here: the link of git-sync names another worktree in each round.
     directory = session.process.directory / repository
     settings = Settings(
         read=lambda: _inputs_at(session, directory, rev),
@@ -82,11 +83,10 @@ def run(
         apply=apply,
         prune=not no_prune,
     )
-    if interval is None:
+    if interval is None:  # for a job of a scheduler, which reads the exit code
         return _show_once(session, next(rounds(settings)))
     if metrics_address is None:
         return _repeat(session, settings, lambda result: None)
-    host, port = _address(metrics_address)
     try:
         from reconciler.reconcile.metrics import Metrics, serve  # an extra
     except ModuleNotFoundError:
@@ -100,7 +100,8 @@ def run(
         metrics.begin()
         return settings.read()
 
-    with serve(metrics, host, port):
+    # Before the first round: without the metrics that were asked for, nothing is written.
+    with serve(metrics, *_address(metrics_address)):
         return _repeat(session, settings._replace(read=read), metrics.record)
 
 
@@ -166,7 +167,10 @@ def _show_once(session: Session, result: Round) -> int:
 
 
 def _show(session: Session, result: Round) -> None:
-    """Print a line for each organization and operation of a round."""
+    """Print a line for each organization and operation of a round.
+
+    Errors go to standard error with their help; the log on standard output is one line each.
+    """
     console = session.console
     if result.problem is not None:
         console.error(result.problem)
