@@ -53,7 +53,6 @@ class Session:
             # One byte more than is allowed, so that a longer input is noticed.
             stdin=lambda: process.stdin.buffer.read(MAX_FILE_BYTES + 1),
             paths=self.files,
-            organization=self.organization,
             selected=self.organizations,
             allow_secrets=tuple(options.get("allow_secret", ())),
             # In CI a pull request may refer to any variable of the job.
@@ -131,13 +130,6 @@ class Session:
     def organizations(self) -> tuple[str, ...]:
         """The names, ids or globs of --organization."""
         return tuple(self.options.get("organization", ()))
-
-    @property
-    def organization(self) -> str | None:
-        """The only organization of --organization; the emulator accepts any."""
-        # Several values, and globs, select organizations; a single one is also required of the key.
-        is_required = len(self.organizations) == 1 and not self.local
-        return self.organizations[0] if is_required else None
 
     def words(self, options: Iterable[click.Parameter], **other: Any) -> tuple[str, ...]:
         """Return the arguments that reproduce `options` on a command line, not yet quoted.

@@ -21,6 +21,7 @@ from reconciler.errors import ApiError, OrganizationError, ProtocolError, Reconc
 from reconciler.kinds import FIELDS, KINDS, generic, slack
 from reconciler.kinds.events import EVENT_TYPES
 from reconciler.model import LiveValue, LiveWebhook, Organization, Secret, Unknown
+from reconciler.planning.names import unexpected
 from reconciler.planning.readback import hides_destination, plausible
 from reconciler.ports import Clock, Draft
 from reconciler.render.quote import quote
@@ -70,11 +71,12 @@ def check_network(origin: Origin, environ: Mapping[str, str]) -> Iterator[Check]
         yield warn("ca", f"{name} is set, but webhooks does not read it", fix=fix)
 
 
-def check_server(api: Client, *, has_key: bool, expected: tuple[str, ...] = ()) -> Iterator[Check]:
+def check_server(
+    api: Client, *, has_key: bool, declared: str | None = None, selected: Sequence[str] = ()
+) -> Iterator[Check]:
     """Run all checks; an earlier failure skips those that depend on it.
 
-    `expected` are names and ids of the expected organization. `has_key` is false if the client has
-    no key.
+    `has_key` is false if the client has no key; `declared` and `selected` are as for `unexpected`.
     """
     try:
         reply = api.transport.request(
@@ -90,7 +92,7 @@ def check_server(api: Client, *, has_key: bool, expected: tuple[str, ...] = ()) 
         yield ok("http", "the server responds")
         yield from _compare_schema(reply.data)
     if has_key:
-        yield from _run_checks(api, "key", _with_key(api, expected))
+        yield from _run_checks(api, "key", _with_key(api, declared, selected))
 
 
 def _run_checks(
@@ -160,16 +162,16 @@ def _inner(value: Any, *keys: str) -> Any:
     return value
 
 
-def _with_key(api: Client, expected: tuple[str, ...]) -> Iterator[Check]:
+def _with_key(api: Client, declared: str | None, selected: Sequence[str]) -> Iterator[Check]:
     organization = api.organization()
     yield ok("key", "accepted")
     private = f"{quote(organization.name)}, id {quote(organization.id)}"
-    others = [name for name in expected if name not in (organization.id, organization.name)]
-    if others:
+    expected = unexpected(organization, declared, selected)
+    if expected is not None:
         yield fail(
             "organization",
             "the key belongs to another organization",
-            private=f"{private}; expected: {', '.join(map(quote, others))}",
+            private=f"{private}; expected: {quote(expected)}",
             fix="use a key of that organization, or correct `organization`",
         )
     else:

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from reconciler.errors import UsageError
 from reconciler.findings import Finding, Place, Position, note, warning
-from reconciler.model import Pattern, Policy
+from reconciler.model import Organization, Pattern, Policy
 
 MAX_GLOB: Final = 256
 """The maximum length of a glob over names, in characters; names have the same limit."""
@@ -97,6 +97,20 @@ class _Index(NamedTuple):
         """Return whether a glob with this text matches all of `name`."""
         matcher = self.matchers.get(text)
         return matcher is not None and matcher(name) is not None
+
+
+def unexpected(
+    organization: Organization, declared: str | None = None, selected: Sequence[str] = ()
+) -> str | None:
+    """Return the organization that was expected, None if it is that of the key.
+
+    `declared` is its name or id in the files; one of the `selected` names, ids or globs must match.
+    """
+    names = (organization.id, organization.name)
+    if declared is not None and declared not in names:
+        return declared
+    is_selected = any(name in selected for name in names) or Globs(selected).match(names[1])
+    return None if not selected or is_selected else selected[0]
 
 
 def first_match(patterns: Iterable[Pattern], name: str) -> Pattern | None:

@@ -81,11 +81,11 @@ def render_run_report(run: RunReport, view: View = PLAIN) -> str:
     if run.is_single:
         return _report(run.reports[0], title, view)
     combined = combine_reports(run)
-    head = [_heading(words.plural(len(run.organizations), "organization"), title), ""]
+    head = [_heading(words.plural(len(run.organizations), "organization"), title)]
     for result in run.organizations:
         if result.value is not None and result.value.problem:
             problem = code(prose(result.value.problem))
-            head.append(f"- **Problem** in {_quoted(result.name)}: {problem}")
+            head += ["", f"**Problem** in {_quoted(result.name)}: {problem}"]
     end = [
         f"{reason}: {', '.join(map(code, names))}."
         for reason, names in words.not_as_declared(run).items()

@@ -41,17 +41,17 @@ class Inputs(NamedTuple):
     """The sources of configuration and secrets, and what is allowed in them.
 
     `paths` are files, directories or `-`, relative to `directory`; () means `webhooks.yaml`.
-    `parsed` are the files if they were read before, or the configuration of a saved plan. The API
-    key must belong to `organization`, too, not only to that of the files. `selected` are names, ids
-    or globs of organizations, () for all. `allow_secrets` are
-    patterns that every reference must match, () for all; with `require_allow_list`, an apply
-    without the list is an error. `hide` is called with every secret as it is fetched, before any
-    use, so that output can be redacted. `git` runs git in `directory`. With `commit`, the files,
-    their parents, policies and tracked secret files are read from it. `policies` are JSON Schemas
-    that the configuration must meet, read at the commit `policy_base` if it has them, so that a
-    pull request cannot relax its checks. `apply_options` are options for suggested `webhooks apply`
-    commands; None suggests none. Webhooks must not contain an API key of the run, either as one of
-    `api_keys` or as a reference of `key_references`.
+    `parsed` are the files if they were read before, or the configuration of a saved plan.
+    `selected` are names, ids or globs of organizations, () for all; the API key must belong to one
+    of them, too, not only to that of the files. `allow_secrets` are patterns that every reference
+    must match, () for all; with `require_allow_list`, an apply without the list is an error. `hide`
+    is called with every secret as it is fetched, before any use, so that output can be redacted.
+    `git` runs git in `directory`. With `commit`, the files, their parents, policies and tracked
+    secret files are read from it. `policies` are JSON Schemas that the configuration must meet,
+    read at the commit `policy_base` if it has them, so that a pull request cannot relax its checks.
+    `apply_options` are options for suggested `webhooks apply` commands; None suggests none.
+    Webhooks must not contain an API key of the run, either as one of `api_keys` or as a reference
+    of `key_references`.
     """
 
     directory: Path
@@ -59,7 +59,6 @@ class Inputs(NamedTuple):
     stdin: Callable[[], bytes]
     paths: tuple[str, ...] = ()
     parsed: Parsed | None = None
-    organization: str | None = None
     selected: tuple[str, ...] = ()
     allow_secrets: tuple[str, ...] = ()
     require_allow_list: bool = False
@@ -191,10 +190,9 @@ def _only_selected(inputs: Inputs, files: Iterable[Mapping[str, Any]]) -> str | 
 
     A glob has to match a single organization that the files name.
     """
-    selected = inputs.selected or tuple(filter(None, [inputs.organization]))
-    if len(selected) != 1:
+    if len(inputs.selected) != 1:
         return None
-    (wanted,) = selected
+    (wanted,) = inputs.selected
     values = [data.get("organization") for data in files]
     named = {name for name in values if isinstance(name, str)}
     if wanted in named or not any(char in wanted for char in "*?["):

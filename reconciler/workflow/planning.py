@@ -26,7 +26,7 @@ from reconciler.model import (
 )
 from reconciler.planning import planner
 from reconciler.planning.guards import guard
-from reconciler.planning.names import ONLY_MATCHES_NOTHING, Globs
+from reconciler.planning.names import ONLY_MATCHES_NOTHING, unexpected
 from reconciler.planning.plan import DeclaredElsewhere, FileState, Plan
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.resend import Resends
@@ -88,7 +88,7 @@ def plan_of_live(
         _check_organization(
             organization,
             declared=checked.desired.organization,
-            asked=checked.inputs.selected or checked.inputs.organization,
+            selected=checked.inputs.selected,
         )
     # A review for another server or organization approves nothing here.
     if review is not None:
@@ -203,16 +203,16 @@ def _removed(other: DeclaredElsewhere) -> Finding:
 
 def read_live(
     reader: WebhookReader,
-    organization: str | Sequence[str] | None = None,
-    known: Organization | None = None,
+    selected: Sequence[str] = (),
+    organization: Organization | None = None,
 ) -> Live:
-    """Return the live webhooks of the required organization, or of any.
+    """Return the live webhooks of a selected organization: its name, id or a glob; () for any.
 
-    `known` is that of the key, if it was read before. Raises OrganizationError, ApiError.
+    `organization` is that of the key, if it was read before. Raises OrganizationError, ApiError.
     """
-    actual = known or reader.organization()
-    _check_organization(actual, asked=organization)
-    return Live(origin=reader.origin, organization=actual, webhooks=reader.list())
+    organization = organization or reader.organization()
+    _check_organization(organization, selected=selected)
+    return Live(origin=reader.origin, organization=organization, webhooks=reader.list())
 
 
 def status(
@@ -253,28 +253,19 @@ def _with_pinned(desired: Desired, reader: WebhookReader) -> tuple[LiveWebhook, 
 
 
 def _check_organization(
-    organization: Organization,
-    *,
-    declared: str | None = None,
-    asked: str | Sequence[str] | None = None,
+    organization: Organization, *, declared: str | None = None, selected: Sequence[str] = ()
 ) -> None:
-    """Raise OrganizationError unless the key's organization is that of the files and options.
-
-    `asked` are names, ids or globs, one of which must match.
-    """
-    wanted = [asked] if isinstance(asked, str) else list(asked or ())
-    known = (organization.id, organization.name)
-    otherwise, expected = "correct `organization`", declared
-    if declared is None or declared in known:
-        otherwise = "set another one with --organization or WEBHOOKS_ORGANIZATION"
-        is_asked = any(name in known for name in wanted) or Globs(wanted).match(organization.name)
-        expected = None if not wanted or is_asked else wanted[0]
-    if expected is not None:
-        raise OrganizationError(
-            f"the API key belongs to organization {organization.name!r}, "
-            f"not to {in_quotes(expected)}",
-            hint=f"use a key of that organization, or {otherwise}",
-        )
+    """Raise OrganizationError unless the key's organization is that of the files and options."""
+    expected = unexpected(organization, declared, selected)
+    if expected is None:
+        return
+    otherwise = "set another one with --organization or WEBHOOKS_ORGANIZATION"
+    if expected == declared:
+        otherwise = "correct `organization`"
+    raise OrganizationError(
+        f"the API key belongs to organization {organization.name!r}, not to {in_quotes(expected)}",
+        hint=f"use a key of that organization, or {otherwise}",
+    )
 
 
 def _check_review_target(review: Review, origin: str, organization: Organization) -> None:

@@ -24,14 +24,19 @@ def check(
     clock: VirtualClock,
     *,
     key: str | None = LOCAL_KEY,
-    guards: tuple[str, ...] = (),
+    guards: tuple[str | None, ...] = (None,),
 ) -> tuple[Check, ...]:
     api = client(adapter, clock, key)
-    return tuple(check_server(api, has_key=key is not None, expected=guards))
+    declared, *selected = guards
+    checks = check_server(api, has_key=key is not None, declared=declared, selected=selected)
+    return tuple(checks)
 
 
 def check_with(
-    *names: str, key: str | None = LOCAL_KEY, guards: tuple[str, ...] = (), **choices: Any
+    *names: str,
+    key: str | None = LOCAL_KEY,
+    guards: tuple[str | None, ...] = (None,),
+    **choices: Any,
 ) -> tuple[Check, ...]:
     """Check an emulator with these choices and live webhooks of these names."""
     emulated = EmulatedApi()
@@ -81,6 +86,8 @@ UNREADABLE = {"shown_role": "VIEWER", "read_role": "ADMIN"}
         ({"maintenance": True}, "maintenance", "fail the organization is in maintenance"),
         ({"guards": ("Acme",)}, "organization", "ok found"),
         ({"guards": ("Acme", "Globex")}, "organization", "fail the key belongs to another"),
+        ({"guards": ("Globex",)}, "organization", "fail the key belongs to another"),
+        ({"guards": (None, "Globex", "A*")}, "organization", "ok found"),
         ({"names": ()}, "read-back", "unknown no live webhook has secrets"),
         ({"read_back": "plain"}, "read-back", "slack token: complete (3 webhooks)"),
         *(({"read_back": form}, "read-back", "masked or encrypted (3 webhooks);")

@@ -124,14 +124,16 @@ def _remote(
             only_target(connected, "--probe")
 
         def check(number: int, connection: workflow.Connection) -> tuple[Check, ...]:
-            # The emulator accepts any organization.
             declared = connected[number].checked.desired.organization
-            expected = tuple(filter(None, [session.organization, declared]))
+            selected = session.organizations
+            if session.local:  # the emulator accepts any organization
+                declared, selected = None, ()
             return tuple(
                 service.check_server(
                     _client(connection),
                     has_key=connection.key is not None,
-                    expected=() if session.local else expected,
+                    declared=declared,
+                    selected=selected,
                 )
             )
 

@@ -58,7 +58,7 @@ def run(session: Session, out: str | None, only: tuple[str, ...], token: tuple[s
     if path is not None:
         check_writable(path)
     with connected(session) as connection:
-        live = workflow.read_live(connection.api, session.organization)
+        live = workflow.read_live(connection.api, session.organizations)
     notes = list(unmatched(only, {webhook.name for webhook in live.webhooks}, "live webhook"))
     if only and len(notes) == len(set(only)):  # an empty file would look like success
         raise ReconcilerError(

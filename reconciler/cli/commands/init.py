@@ -224,7 +224,7 @@ def _write_configuration(
     # Without a key there is nothing to export, but a starter needs none.
     live = None
     with suppress(CredentialError), connected(session) as connection:
-        live = workflow.read_live(connection.api, session.organization)
+        live = workflow.read_live(connection.api, session.organizations)
     if live is not None:
         _require_no_declarations(session.process.directory, target, live.organization)
     if live is not None and live.webhooks:

@@ -71,7 +71,7 @@ def _statuses(session: Session, only: tuple[str, ...]) -> list[OrganizationResul
     if similar:
         session.console.message("warning", f"there is no {DEFAULT_FILE} here: {similar}")
     with connected(session) as connection:
-        live = workflow.read_live(connection.api, session.organization)
+        live = workflow.read_live(connection.api, session.organizations)
     names = {webhook.name for webhook in live.webhooks}
     session.warn(require_matches(only, names, "live webhook"))
     webhooks, _ = workflow.status(live, None, only)
