@@ -9,7 +9,7 @@ from reconciler.api.client import Client
 from reconciler.api.parameters import Parameters
 from reconciler.cli.session import Session
 from reconciler.deliveries.proof import Proof, Scratch, cause_events, prepare, received, watch
-from reconciler.errors import ApiError, Interrupted, UsageError
+from reconciler.errors import Interrupted, UsageError
 from reconciler.model import Live, LiveWebhook
 from reconciler.planning.plan import snapshot
 from reconciler.render.quote import quote
@@ -52,13 +52,14 @@ def prove(
     console.write_stderr(f"Creating parameter {name}. If this run is killed: `{command}`")
     with connection.stop as stop:
         written = cause_events(parameters, scratch, clock, stop, connection.restart)
-        listening = [each for each in before if not each.event_types.isdisjoint(written.events)]
+        heard = written.events
+        listening = [webhook for webhook in before if not webhook.event_types.isdisjoint(heard)]
         observations = watch(api.list, listening, clock, stop)
         code = stop.requested()
     if code is not None:
         left = f"may still exist: `{command}`" if written.remains else "was deleted"
         raise Interrupted(f"stopped by a signal; parameter {name} {left}", signal_exit=code)
-    _offer_leftovers(session, parameters, scratch, yes=yes)
+    _show_leftovers(session, scratch)
     return Proof(scratch, written, observations)
 
 
@@ -79,23 +80,10 @@ def _announcement(live: Live, scratch: Scratch) -> str:
     return "\n".join([head, *map(line, receivers)])
 
 
-def _offer_leftovers(
-    session: Session, parameters: Parameters, scratch: Scratch, *, yes: bool
-) -> None:
-    """Delete the parameters that earlier runs could not delete, if the user agrees."""
-    console, leftovers = session.console, scratch.leftovers
-    if not leftovers:
-        return
-    names = ", ".join(quote(leftover.name) for leftover in leftovers)
-    if yes or not console.interactive:
-        commands = "; ".join(scratch.delete_command(leftover.name) for leftover in leftovers)
-        console.message("note", f"left by earlier runs: {names}; to delete: `{commands}`")
-        return
-    question = f"Earlier runs left {names}. Deleting causes more messages. Type `yes` to delete: "
-    if console.ask(question) != "yes":
-        return
-    try:
-        for leftover in leftovers:
-            parameters.delete(scratch.project.id, leftover.id)
-    except ApiError as problem:
-        console.message("warning", f"not all were deleted: {problem.message}")
+def _show_leftovers(session: Session, scratch: Scratch) -> None:
+    """Name the parameters that earlier runs could not delete: deleting them causes messages."""
+    names = [leftover.name for leftover in scratch.leftovers]
+    if names:
+        commands = "; ".join(map(scratch.delete_command, names))
+        shown = ", ".join(map(quote, names))
+        session.console.message("note", f"left by earlier runs: {shown}; to delete: `{commands}`")

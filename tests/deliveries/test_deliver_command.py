@@ -129,18 +129,15 @@ def test_json_is_valid_and_has_no_url(shell: Shell, start: Start) -> None:
     assert "example.com" not in done.out
 
 
-def test_leftovers_are_offered_on_a_terminal_only(shell: Shell, start: Start) -> None:
-    """With --yes they are named with their commands; on a terminal they are deleted after a yes."""
+def test_leftovers_are_named(shell: Shell, start: Start) -> None:
+    """Parameters of earlier runs are named with their commands: deleting them causes messages."""
     site = start()
     name = "webhooks-check-20200101T000000Z-abcd"
     (project,) = shell_project(site)
     site.emulator.store.save_parameter(project, {"id": "p", "name": name, "values": {}})
     command = f"cloudtruth --project Scratch param delete -y {name}"
     expect(shell(*DELIVER, "--yes", **site.environ), 0, "left by earlier runs", command)
-    for keys, left in (("yes\nno\n", [name]), ("yes\nyes\n", [])):
-        done = shell(*DELIVER, terminal=True, keys=keys, **site.environ)
-        expect(done, 0, f"Earlier runs left {name}.")
-        assert parameters(site) == left
+    assert parameters(site) == [name]
 
 
 def shell_project(site: Cloud) -> list[str]:
