@@ -30,6 +30,7 @@ from reconciler.planning.guards import guard_all
 from reconciler.planning.names import ONLY_MATCHES_NOTHING, Globs, require_some
 from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
+from reconciler.planning.resend import Resends
 from reconciler.planning.review import Review
 from reconciler.planning.run import OrganizationResult
 from reconciler.settings import LOCAL_SERVER
@@ -213,7 +214,7 @@ def plan_all(
     Raises OrganizationError if two keys belong to one organization: each file would delete what the
     other declares. Raises UsageError for a glob that matches nothing.
     """
-    targets = _with_first_contact(targets)
+    targets = _with_first_contact(_with_own_resends(targets))
     # Before threads start, so that each secret is hidden from output before anything uses it.
     ready = [_gathered(target, writing=writing) for target in targets]
 
@@ -262,6 +263,28 @@ def _judged(
             part = part._replace(plan=plan._replace(blocked=findings))
         result.append(part)
     return tuple(result)
+
+
+def _with_own_resends(targets: Sequence[Target]) -> Sequence[Target]:
+    """Return the targets, each only with the resends that its files have.
+
+    A name of --resend-secret must belong to one organization of the run, not to all of them.
+    """
+    unknown = [
+        {
+            name
+            for name in target.options.resend
+            if any(Resends(target.checked.desired, None, named=[name]).unmatched())
+        }
+        for target in targets
+    ]
+    nowhere = set[str]().union(*unknown).intersection(*unknown)
+    result = []
+    for target, names in zip(targets, unknown, strict=True):
+        # What no organization has stays, and is an error of each.
+        resend = tuple(name for name in target.options.resend if name not in names - nowhere)
+        result.append(target._replace(options=target.options._replace(resend=resend)))
+    return result
 
 
 def _with_matching_globs(targets: Sequence[Target], plans: Sequence[Plan]) -> list[Plan]:

@@ -241,6 +241,22 @@ def test_deletes_of_all_organizations_are_limited_together(
         expect(run(f"apply orgs --yes --allow-deletes {total}"), 0, f"{total} deleted")
 
 
+def test_a_resend_belongs_to_one_organization(run: Run, tmp_path: Path) -> None:
+    """--resend-secret names a secret or a webhook of any organization, also in a saved plan."""
+    token = 'configuration: {{url: "https://a.example.com", token: {{env: T_{0}}}}}'
+    for name, key in (("Acme", "ACME_KEY"), ("Globex", "GLOBEX_KEY")):
+        text = FILE.format(name=name, head=f"api_key: {{env: {key}}}")
+        text = text.replace('configuration: {url: "https://a.example.com"}', token.format(name))
+        write(tmp_path, {f"orgs/{name}.yaml": text})
+    values = {"T_Acme": "acme-token-1", "T_Globex": "globex-token-1"}
+    assert run("apply orgs --yes", **values).code == 0
+    resend = "--resend-secret env:T_Acme"
+    expect(run(f"plan orgs -o p.json {resend}", **values), 0, "1 to change, 1 unchanged.")
+    expect(run("apply p.json --yes", **values), 0, "2 organizations: 1 applied, 1 unchanged.")
+    expect(run(f"apply orgs --yes {resend}", **values), 0, "1 applied, 1 unchanged.")
+    expect(run("plan orgs --resend-secret env:NONE"), 3, "matches no declared secret", "2 failed")
+
+
 def test_commands_for_one_organization_reject_several(run: Run) -> None:
     """A proof of deliveries needs the files of one organization."""
     expect(run("check orgs --deliver Scratch"), 64, "the files declare several: Acme, Globex")

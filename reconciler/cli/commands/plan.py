@@ -170,7 +170,7 @@ def run(
     )
     if out is not None:
         view = view._replace(shows_digest=True)
-        _save(session, planned, view, target)
+        _save(session, planned, targets[0].options, view, target)
     record_findings(session, run)
     is_ready = run.exit_code is ExitCode.OK
     session.show(
@@ -186,7 +186,11 @@ def record_findings(session: Session, run: workflow.RunPlan) -> None:
 
 
 def _save(
-    session: Session, planned: Sequence[workflow.Planned], view: View, target: Path | None
+    session: Session,
+    planned: Sequence[workflow.Planned],
+    options: workflow.PlanOptions,
+    view: View,
+    target: Path | None,
 ) -> None:
     """Save the plans of a run in one file, or on standard output without a `target`.
 
@@ -204,7 +208,7 @@ def _save(
     # `show` prints this text later, perhaps to a file.
     text = RENDERERS["text"]().render_run(run, view._replace(color=False, verbosity=0))
     loaded = [organization.target.checked.loaded for organization in planned]
-    saved = workflow.save_run(run, loaded, planned[0].target.options, text)
+    saved = workflow.save_run(run, loaded, options, text)
     if target is None:
         session.console.result(saved.decode(), essential=True)
     else:
