@@ -56,7 +56,7 @@ def drift(run: Run) -> JobResult:
             targets = identify(connected)
             bases = _bases(run, targets)
             planned = plan_all([_with_base(*pair) for pair in zip(targets, bases, strict=True)])
-        report = find_drift(planned, bases, named=run.paths).report
+        report = find_drift(planned, bases, named=run.paths)
     except Interrupted:
         raise
     except ReconcilerError as problem:

@@ -73,6 +73,11 @@ class Proposal(NamedTuple):
     edits: tuple[FileEdit, ...] = ()
     refusal: str = ""
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Return the names of the edited files."""
+        return tuple(dict.fromkeys(edit.file for edit in self.edits))
+
 
 def propose(
     plan: Plan, drifted: Sequence[int], live: Live, loaded: Loaded, named: Collection[str] = ()

@@ -1,6 +1,6 @@
 """Drift: what changed live, and the edits of the files that accept it.
 
-    previous_of -> plan_all (with the previous configuration) -> find_drift -> write
+    base_of -> plan_all (with the previous configuration) -> find_drift
 
 An operation is drift if the previous configuration plans it, too: the webhook was changed live.
 Everything else is a change of the files that is not applied yet, and is never edited.
@@ -16,7 +16,6 @@ import os
 import posixpath
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import NamedTuple
 
 from reconciler.errors import ConfigurationError
@@ -32,21 +31,13 @@ from reconciler.planning.names import Globs
 from reconciler.planning.plan import Attribution, Create, Operation, OperationDigest, webhook_key
 from reconciler.planning.review import mentions
 from reconciler.planning.run import OrganizationResult
-from reconciler.source import files, write
 from reconciler.source.accept import Proposal, propose
 from reconciler.source.history import Git, NoBaseError, commit_before, commit_of, last_change
 from reconciler.source.splice import unified_diff
 from reconciler.workflow.inputs import Checked, previous
 from reconciler.workflow.planning import plan_listed
-from reconciler.workflow.proof import Candidate, EditedFile, Proof, changed
+from reconciler.workflow.proof import Candidate, EditedFile, prove, write_edits
 from reconciler.workflow.run import Planned
-
-
-class FoundDrift(NamedTuple):
-    """The drift of a run, and the files that accept it."""
-
-    report: DriftReport
-    edited: tuple[EditedFile, ...] = ()
 
 
 class Base(NamedTuple):
@@ -100,63 +91,55 @@ def find_drift(
     *,
     only: Sequence[str] = (),
     named: Sequence[str] = (),
-) -> FoundDrift:
+    accept: bool = False,
+) -> DriftReport:
     """Return the drift of webhooks whose name matches `only`, and the edits that accept it.
 
     Each organization was planned with the previous configuration of its base. If several files may
-    declare an added webhook, it is the one that is `named`. Raises UsageError for a file that was
-    changed since it was planned.
+    declare an added webhook, it is the one that is `named`. With `accept`, the files are edited.
+    Raises UsageError for a file that was changed since it was planned, OutputError.
     """
     globs = Globs(only or ("*",))
-    drifts: list[OrganizationDrift | None] = []
+    inputs = planned[0].target.checked.inputs
+    drifts = [_classified(*pair, globs) for pair in zip(planned, bases, strict=True)]
     candidates: list[Candidate] = []
-    for number, (organization, base) in enumerate(zip(planned, bases, strict=True)):
-        drift = _classified(organization, base, globs)
-        drifts.append(drift)
+    for number, drift in enumerate(drifts):
         if drift is not None:
-            proposals = _proposals(organization, drift, globs, named)
+            proposals = _proposals(planned[number], drift, globs, named)
             candidates += [Candidate(number, proposal) for proposal in proposals]
-    proof = Proof(planned, candidates)
-    edited = proof.accept()
+    edited, refusals = prove(planned, candidates)
     drifted: list[list[Drifted]] = [[] for _ in planned]
     for index, (number, proposal) in enumerate(candidates):
-        edited_files = tuple(dict.fromkeys(edit.file for edit in proposal.edits))
-        refusal = proof.refusals.get(index, "")
-        webhook = Drifted(proposal.operations, () if refusal else edited_files, refusal)
+        webhook = Drifted(proposal.operations, refusal=refusals.get(index, ""))
+        if not webhook.refusal:
+            webhook = webhook._replace(files=proposal.files)
         drifted[number].append(webhook)
     organizations: list[OrganizationResult[OrganizationDrift]] = []
     for organization, drift, webhooks in zip(planned, drifts, drifted, strict=True):
         name, paths, _, problem = organization.result
         value = None if drift is None else drift._replace(drifted=tuple(webhooks))
         organizations.append(OrganizationResult(name, paths, value, problem))
-    prefix = _prefix(planned[0].target.checked.inputs.git) if edited else ""
-    diffs = tuple(FileDiff(file.file, _diff(file, prefix)) for file in edited)
-    unknown = next((base.unknown for base in bases if base.unknown), "")
-    return FoundDrift(DriftReport(tuple(organizations), diffs, unknown=unknown), edited)
+    is_accepted = accept and bool(edited)
+    if is_accepted:
+        write_edits(edited, inputs.directory)
+    return DriftReport(
+        organizations=tuple(organizations),
+        diffs=_diffs(edited, inputs.git),
+        unknown=next((base.unknown for base in bases if base.unknown), ""),
+        accepted=is_accepted,
+    )
 
 
-def write_edits(found: FoundDrift, directory: Path) -> DriftReport:
-    """Edit the files. Raises UsageError if one was changed since it was read, OutputError."""
-    paths = {file.file: directory / file.file for file in found.edited}
-    for file in found.edited:
-        path = paths[file.file]
-        write.check_writable(path, over=write.FileKind.CONFIGURATION)
-        if files.read_regular(path) != file.before:
-            raise changed(file.file)
-    for file in found.edited:
-        write.write_atomically(paths[file.file], file.after, over=write.FileKind.CONFIGURATION)
-    return found.report._replace(accepted=True)
-
-
-def _diff(edited: EditedFile, prefix: str) -> str:
-    """Return edits as a patch; `prefix` is the path of the directory in its repository."""
-    name = posixpath.normpath(posixpath.join(prefix, edited.file))
-    return unified_diff(name, edited.before, edited.after)
-
-
-def _prefix(git: Git) -> str:
-    """Return the path of the working directory in its repository; `git apply` expects it."""
-    return os.fsdecode((git(["rev-parse", "--show-prefix"]) or b"").strip())
+def _diffs(edited: Sequence[EditedFile], git: Git) -> tuple[FileDiff, ...]:
+    """Return the edits as patches for `git apply`, which expects paths from the repository."""
+    if not edited:
+        return ()
+    prefix = os.fsdecode((git(["rev-parse", "--show-prefix"]) or b"").strip())
+    diffs: list[FileDiff] = []
+    for file in edited:
+        name = posixpath.normpath(posixpath.join(prefix, file.file))
+        diffs.append(FileDiff(file.file, unified_diff(name, file.before, file.after)))
+    return tuple(diffs)
 
 
 def _classified(organization: Planned, base: Base, globs: Globs) -> OrganizationDrift | None:
@@ -235,10 +218,11 @@ def _proposals(
     checked, live = organization.target.checked, organization.live
     assert live is not None
     operations = drift.plan.operations
+    unsettled = {*drift.waiting, *drift.merged}
     drifted = [
         index
         for index, operation in enumerate(operations)
-        if _is_drift(operation) and index not in (*drift.waiting, *drift.merged)
+        if _is_drift(operation) and index not in unsettled
     ]
     for proposal in propose(drift.plan, drifted, live, checked.loaded, named):
         names = (name for index in proposal.operations for name in names_of(operations[index]))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -56,7 +57,31 @@ class _Problem(NamedTuple):
     causes: Mapping[int, str] = MappingProxyType({})
 
 
-class Proof:
+def prove(
+    planned: Sequence[Planned], candidates: Sequence[Candidate]
+) -> tuple[tuple[EditedFile, ...], Mapping[int, str]]:
+    """Return the files that accept as many candidates as can be accepted together.
+
+    The second value has the reasons of those that cannot, by their indexes. Raises UsageError for a
+    file that was changed since it was planned.
+    """
+    proof = _Proof(planned, candidates)
+    return proof.accept(), proof.refusals
+
+
+def write_edits(edited: Sequence[EditedFile], directory: Path) -> None:
+    """Write the files. Raises UsageError if one was changed since it was read, OutputError."""
+    for file in edited:  # all, before the first one is written
+        path = directory / file.file
+        write.check_writable(path, over=write.FileKind.CONFIGURATION)
+        if files.read_regular(path) != file.before:
+            raise _changed(file.file)
+    for file in edited:
+        path = directory / file.file
+        write.write_atomically(path, file.after, over=write.FileKind.CONFIGURATION)
+
+
+class _Proof:
     """Edits files in memory, and plans them with the live webhooks of the run.
 
     Candidates are named by their indexes; `refusals` has the reasons of those that fail.
@@ -259,12 +284,11 @@ def _read_again(inputs: Inputs, planned: Sequence[Planned]) -> Sources:
     }
     for source in sources.files:
         if decode(source.raw, source.file)[0] != documents.get(source.file):
-            raise changed(source.file)
+            raise _changed(source.file)
     return sources
 
 
-def changed(file: str) -> UsageError:
-    """Return the error about a file that changed between reading and editing."""
+def _changed(file: str) -> UsageError:
     return UsageError(
         f"{file} was changed since it was read: nothing was written", hint="run it again"
     )

@@ -14,9 +14,8 @@ import pytest
 from jsonschema import Draft7Validator
 
 from reconciler.errors import UsageError
-from reconciler.planning.drift import DriftReport
 from reconciler.source.schema import schema_text
-from reconciler.workflow.drift import EditedFile, FoundDrift, write_edits
+from reconciler.workflow.proof import EditedFile, write_edits
 from tests.cli.conftest import Cloud, Done, MakeCloud, Shell, command_in, expect
 from tests.folders import commit, git, write
 
@@ -516,7 +515,7 @@ def test_a_file_that_changes_is_not_edited(story: Story, tmp_path: Path, cloud: 
     edited = [EditedFile(name, FILE.encode(), b"x") for name in ("other.yaml", "webhooks.yaml")]
     write(tmp_path, {"other.yaml": FILE})
     with pytest.raises(UsageError, match=r"webhooks\.yaml was changed since it was read"):
-        write_edits(FoundDrift(DriftReport(()), tuple(edited)), tmp_path)
+        write_edits(edited, tmp_path)
     assert (tmp_path / "other.yaml").read_text("utf-8") == FILE
     assert editing.path.read_text("utf-8") == FILE + HOOK
 

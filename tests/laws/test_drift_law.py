@@ -19,7 +19,7 @@ from reconciler.source.rendered import scalar
 from reconciler.source.splice import ChangeItems, Item, edit_file
 from reconciler.source.yaml import parse
 from reconciler.workflow import Inputs, Target, load_all, previous
-from reconciler.workflow.drift import Base, find_drift, write_edits
+from reconciler.workflow.drift import Base, find_drift
 from reconciler.workflow.inputs import gather
 from reconciler.workflow.planning import plan_of_live
 from reconciler.workflow.run import Planned
@@ -144,14 +144,13 @@ def test_accepting_makes_the_files_declare_the_live_webhooks(data: st.DataObject
             for file, raw in contents.items():
                 (folder / file).write_bytes(raw)
         inputs = Inputs(now, {"TOKEN": TOKEN}, bytes, paths=("a.yaml", "b.yaml", "o.yaml"))
-        bases = [str(earlier / path) for path in inputs.paths]
-        organization = planned(inputs, listing, bases)
-        found = find_drift([organization], [Base(organization.target.options.previous)])
-        (drift,) = found.report.drifts
+        earlier_files = [str(earlier / path) for path in inputs.paths]
+        organization = planned(inputs, listing, earlier_files)
+        base = Base(organization.target.options.previous)
+        (drift,) = find_drift([organization], [base], accept=True).drifts
         assert {webhook.refusal for webhook in drift.drifted} <= {""}, drift
         assert [drift.plan.operations[index].name for index in drift.not_applied] == ["a of mine"]
-        write_edits(found, now)
-        left = planned(inputs, listing, bases).plan
+        left = planned(inputs, listing, earlier_files).plan
         assert left is not None
         assert [operation.name for operation in left.operations] == ["a of mine"]
         for file, raw in files.items():

@@ -171,7 +171,7 @@ def _refused(count: int) -> Work:
     def find() -> None:
         base = Base(organization.target.options.previous)
         with folder:
-            (drift,) = find_drift([organization], [base]).report.drifts
+            (drift,) = find_drift([organization], [base]).drifts
         assert [webhook.files for webhook in drift.drifted] == [()] * count
 
     return find

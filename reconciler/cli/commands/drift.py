@@ -13,7 +13,7 @@ from reconciler.errors import ExitCode
 from reconciler.findings import Finding
 from reconciler.planning.names import require_matches
 from reconciler.render import RENDERERS
-from reconciler.workflow.drift import base_of, find_drift, write_edits
+from reconciler.workflow.drift import base_of, find_drift
 
 
 @command(
@@ -56,11 +56,9 @@ def run(
     with connected_all(session, targets) as connected:
         planned = workflow.plan_all(connected)
     session.warn(_idle_globs(planned, only))
-    result = find_drift(planned, bases, only=only, named=session.files)
-    if accept and result.edited:
-        result = result._replace(report=write_edits(result, session.process.directory))
+    report = find_drift(planned, bases, only=only, named=session.files, accept=accept)
     named_base = tuple(word for name in base for word in ("--base", name))
-    report = result.report._replace(base=named_base)
+    report = report._replace(base=named_base)
     show_problems(session, report.organizations)
     view = session.view()._replace(apply_options=words)
     text = RENDERERS[format]().render_drift(report, view)
