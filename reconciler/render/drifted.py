@@ -74,8 +74,9 @@ def _drifts(report: DriftReport) -> Iterator[tuple[_Organization, OrganizationDr
     for organization in report.organizations:
         drift = organization.value
         if drift is not None:
-            plain = (replace(each, attribution=None) for each in drift.plan.operations)
-            yield organization, drift, plan_rows(drift.plan._replace(operations=tuple(plain)))
+            plan = drift.plan
+            unlabeled = (replace(change, attribution=None) for change in plan.operations)
+            yield organization, drift, plan_rows(plan._replace(operations=tuple(unlabeled)))
 
 
 def _block(
@@ -109,47 +110,36 @@ def commands(
     deletes = len(organizations) * sum(isinstance(change, Delete) for change in operations)
     # Of the few webhooks that --only selects, the guards allow no delete.
     allowed = ["--allow-deletes", str(deletes)] if deletes else []
+    files: list[str] = []
     if len(organizations) < len(report.organizations):
-        paths = [path for organization in organizations for path in organization.files]
-        view = view._replace(apply_options=_with_files(view.apply_options or (), paths))
-    accept = apply_command(view, "--accept", *report.base, *only, command="drift")
-    return apply_command(view, *only, *allowed), accept
-
-
-def _with_files(words: Sequence[str], paths: Sequence[str]) -> tuple[str, ...]:
-    """Return options with other files."""
-    others = [
-        word
-        for index, word in enumerate(words)
-        if word != "-f" and (index == 0 or words[index - 1] != "-f")
-    ]
-    return (*others, *(word for path in paths for word in ("-f", path)))
+        for organization in organizations:
+            files += [word for path in organization.files for word in ("-f", path)]
+    accept = apply_command(view, *files, "--accept", *report.base, *only, command="drift")
+    return apply_command(view, *files, *only, *allowed), accept
 
 
 def others(report: DriftReport, view: View) -> Iterator[Others]:
     """Yield the differences that are no drift, and those that no command resolves."""
-    unapplied: list[tuple[str, Row]] = []
-    not_applied: list[tuple[str, Row]] = []
-    merged: list[tuple[str, Row]] = []
-    waiting: dict[str, list[tuple[str, Row]]] = {}
-    for organization, drift, rows in _drifts(report):
-        name = quote(organization.name)
-        kept = drift.plan._replace(kept=drift.unapplied)
-        unapplied += [(name, row) for row in other_rows(kept, PLAIN)]
-        not_applied += [(name, rows[index]) for index in drift.not_applied]
-        merged += [(name, rows[index]) for index in drift.merged]
-        if drift.waiting:
-            waiting.setdefault(drift.commit, []).extend(
-                (name, rows[index]) for index in drift.waiting
-            )
     differences = _UNKNOWN if report.unknown else _NOT_APPLIED
-    for title, pairs in ((_KEPT, unapplied), (differences, not_applied), (_MERGED, merged)):
+    is_applied = apply_command(view, "--base", "HEAD", command="drift")
+    titles = (_KEPT, differences, _MERGED)
+    listed: dict[tuple[str, str], list[tuple[str, Row]]] = {(title, ""): [] for title in titles}
+    for organization, drift, rows in _drifts(report):
+        waiting = (
+            f"Perhaps not applied yet, changed by commit {drift.commit}; if it is applied, run:"
+        )
+        kept = other_rows(drift.plan._replace(kept=drift.unapplied), PLAIN)
+        for title, command, shown in (
+            (_KEPT, "", kept),
+            (differences, "", [rows[index] for index in drift.not_applied]),
+            (_MERGED, "", [rows[index] for index in drift.merged]),
+            (waiting, is_applied, [rows[index] for index in drift.waiting]),
+        ):
+            pairs = listed.setdefault((title, command), [])
+            pairs += [(quote(organization.name), row) for row in shown]
+    for (title, command), pairs in listed.items():
         if pairs:
-            yield Others(title, tuple(sections(equal_rows(pairs))))
-    command = apply_command(view, "--base", "HEAD", command="drift")
-    for commit, pairs in waiting.items():
-        title = f"Perhaps not applied yet, changed by commit {commit}; if it is applied, run:"
-        yield Others(title, tuple(sections(equal_rows(pairs))), command)
+            yield Others(title, tuple(sections(equal_rows(pairs))), command)
 
 
 class Conclusion(NamedTuple):
@@ -166,7 +156,7 @@ def conclusion(report: DriftReport, view: View) -> Conclusion:
         if report.reverted_together:
             return Conclusion((reason,))
         return Conclusion((reason, "Name the previous configuration with --base."))
-    drifted = [webhook for drift in report.drifts for webhook in drift.drifted]
+    drifted = list(report.webhooks)
     number = len(drifted) + sum(len(drift.unapplied) for drift in report.drifts)
     if not number:
         return Conclusion(("No drift.",))

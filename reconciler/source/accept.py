@@ -36,8 +36,9 @@ from reconciler.planning.plan import (
     ValueChange,
 )
 from reconciler.planning.planner import rename_pairs
-from reconciler.source.export import Export, Tokens, export
+from reconciler.source.export import Export, export
 from reconciler.source.load import Loaded
+from reconciler.source.references import Tokens
 from reconciler.source.secrets import public_url
 from reconciler.source.splice import ChangeItems, Edit, Item, NotEditableError, SetValue
 from reconciler.source.yaml import value_at

@@ -4,65 +4,49 @@ A plan of the file with the same live webhooks has no changes. A webhook that a 
 is left out and added to `ignore`, with the reason in a comment, so that it is never deleted. A
 secret is never written: it becomes a reference. A URL without a credential is written as text.
 
-Fields with equal visible values share a reference. Each hidden value has a separate one, except
-Slack tokens: those with the same user name and equal masks are assumed to be one, which the file
-says in a comment. A webhook whose channel is hidden is written as a comment and ignored. The
-variable of a URL that several webhooks share is named after its host; another shared value is named
-after the first webhook, and a comment marks the others.
+Which references are the same is decided in `references.py`; the file says in comments what is
+assumed. A webhook whose channel is hidden is written as a comment and ignored.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import chain, count
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from reconciler.findings import Position, Severity
-from reconciler.kinds import FIELDS, KINDS, Field, slack
+from reconciler.kinds import FIELDS, KINDS
 from reconciler.kinds.events import EVENT_TYPES, ordered
-from reconciler.model import DataPath, Live, LiveValue, LiveWebhook, Secret, SecretRef
+from reconciler.model import DataPath, Live, LiveWebhook, SecretRef
 from reconciler.planning.compare import compare_live
 from reconciler.planning.match import unknown_type_or_event
 from reconciler.planning.names import Globs
-from reconciler.planning.readback import Reading, is_hidden, plausible, secrets_alike
+from reconciler.planning.readback import Reading, is_hidden
 from reconciler.source.lint import Rules
 from reconciler.source.load import Parsed, load_parsed
+from reconciler.source.references import (
+    References,
+    Tokens,
+    literal_value,
+    shown,
+    shown_secret,
+    username,
+)
 from reconciler.source.rendered import escaped, yaml_text
-from reconciler.source.secrets import public_url
 from reconciler.source.text import in_quotes
 from reconciler.source.yaml import Document
-
-SLACK_TOKEN: Final = SecretRef(scheme="env", name="SLACK_BOT_TOKEN")
-"""The reference for the token of Slack webhooks, unless the user chooses another."""
 
 _MODELINE: Final = (
     "# yaml-language-server: $schema=https://raw.githubusercontent.com/cloudtruth-webhooks/"
     "cloudtruth-webhooks/main/schemas/webhooks.schema.json"
 )
 _HIDDEN_CHANNEL: Final = "the server shows no valid channel"
-_SLACK_TOKENS: Final = [field for field in slack.KIND.fields if field.secret_pattern is slack.TOKEN]
-_MAX_VARIABLE: Final = 100
+_SAME_NAME: Final = "another webhook with this name is ignored"
 _HOW_TO_DECLARE: Final = (
     "to manage one, replace its line with a declaration in the same change; otherwise it is deleted"
 )
-
-
-class Tokens(NamedTuple):
-    """The references that a user has chosen for hidden Slack tokens.
-
-    `shared` is for all webhooks whose user name is not in `named`; without it, each user name has a
-    separate reference.
-    """
-
-    shared: SecretRef | None = None
-    named: Mapping[str, SecretRef] = MappingProxyType({})
-
-
-NO_TOKENS: Final = Tokens()
 
 
 class HiddenTokens(NamedTuple):
@@ -105,53 +89,57 @@ class Export(NamedTuple):
         return tuple(lines)
 
 
-def export(live: Live, *, only: Sequence[str] = (), tokens: Tokens = NO_TOKENS) -> Export:
+def export(live: Live, *, only: Sequence[str] = (), tokens: Tokens | None = None) -> Export:
     """Return `live` as YAML; `only` are globs over names, which become the scope of the file.
 
     `tokens` are the references of hidden Slack tokens.
     """
-    chosen = Globs(only or ("*",))
+    globs = Globs(only or ("*",))
     everything = sorted(live.webhooks, key=lambda webhook: (webhook.name, webhook.id))
-    webhooks = [webhook for webhook in everything if chosen.match(webhook.name)]
-    # References depend on all webhooks, so that a partial export uses the same names.
-    known = [webhook for webhook in everything if webhook.type in KINDS]
-    visible = _visible_secrets(known)
-    references = _references(known, {webhook.id for webhook in webhooks}, visible, tokens)
+    webhooks = [webhook for webhook in everything if globs.match(webhook.name)]
+    references = References(everything, {webhook.id for webhook in webhooks}, tokens or Tokens())
     contents = _contents(webhooks, references)
-    reasons, ignored = contents.reasons, contents.ignored
-    left_out = [
-        (webhook.name, reasons.get(webhook.id, "another webhook with this name is ignored"))
-        for webhook in webhooks
-        if webhook.name in ignored
-    ]
-    written = [webhook for webhook in webhooks if webhook.name not in ignored]
-    policy, comments = _policy(only, ignored)
-    declarations = [contents.entries[webhook.id] for webhook in written]
+    declared = [webhook for webhook in webhooks if webhook.name not in contents.ignored]
+    used: set[SecretRef] = set()
+    for webhook in declared:
+        used |= references.of(webhook)
+    exported = Export(
+        text="",
+        references=tuple(sorted(used, key=str)),
+        left_out=tuple(
+            (webhook.name, contents.reasons.get(webhook.id, _SAME_NAME))
+            for webhook in webhooks
+            if webhook.name in contents.ignored
+        ),
+        declared=len(declared),
+        hidden=_hidden_tokens(declared, references),
+        entries={webhook.id: contents.entries[webhook.id] for webhook in declared},
+        comments=_webhook_comments(declared, contents.entries, references),
+        reasons=contents.reasons,
+    )
+    return exported._replace(text=_text(live, only, declared, contents, exported))
+
+
+def _text(
+    live: Live,
+    only: Sequence[str],
+    declared: Sequence[LiveWebhook],
+    contents: _Contents,
+    exported: Export,
+) -> str:
+    """Return the file: its header, policy and declarations, and what lacks only a channel."""
+    policy, comments = _policy(only, contents.ignored)
+    declarations = [contents.entries[webhook.id] for webhook in declared]
     data: dict[str, Any] = {"organization": live.organization.name, **policy}
     defaults = _defaults(declarations)
     if defaults:
         data["defaults"] = defaults
     data["webhooks"] = [_without(entry, defaults) for entry in declarations]
-    token = tokens.shared or SLACK_TOKEN
-    comments |= _webhook_comments(written, declarations, references, visible, token)
-
-    ids = {webhook.id for webhook in written}
-    used = {reference for (id_, _), reference in references.items() if id_ in ids}
-    exported = Export(
-        text="",
-        references=tuple(sorted(used, key=str)),
-        left_out=tuple(left_out),
-        declared=len(written),
-        hidden=_hidden_tokens(written, references),
-        entries={webhook.id: contents.entries[webhook.id] for webhook in written},
-        comments={
-            webhook.id: comments["webhooks", number] for number, webhook in enumerate(written)
-        },
-        reasons=reasons,
-    )
+    for number, webhook in enumerate(declared):
+        comments["webhooks", number] = exported.comments[webhook.id]
     header = "\n".join((_MODELINE, *_assumption_comments(exported.assumptions)))
     text = yaml_text(data, lambda path: comments.get(path, ""))
-    return exported._replace(text=f"{header}\n\n{text}{_commented(contents.without_channel)}")
+    return f"{header}\n\n{text}{_commented(contents.without_channel)}"
 
 
 class _Contents(NamedTuple):
@@ -168,9 +156,7 @@ class _Contents(NamedTuple):
     ignored: Mapping[str, str]
 
 
-def _contents(
-    webhooks: Sequence[LiveWebhook], references: Mapping[tuple[str, str], SecretRef]
-) -> _Contents:
+def _contents(webhooks: Sequence[LiveWebhook], references: References) -> _Contents:
     """Return the declarations of the webhooks, or why there is none."""
     numbers = Counter(webhook.name for webhook in webhooks)
     entries: dict[str, dict[str, Any]] = {}
@@ -192,14 +178,6 @@ def _contents(
         if webhook.id in reasons:
             ignored.setdefault(webhook.name, reasons[webhook.id])
     return _Contents(entries, without_channel, reasons, ignored)
-
-
-def _visible_secrets(webhooks: Iterable[LiveWebhook]) -> set[str]:
-    """Return the fields for which any webhook shows a secret, masked or not."""
-    visible: set[str] = set()
-    for webhook in webhooks:
-        visible.update(name for name in _shown(webhook) if _secret(webhook, name) is not None)
-    return visible
 
 
 def _policy(
@@ -226,46 +204,41 @@ def _policy(
 
 
 def _webhook_comments(
-    webhooks: Sequence[LiveWebhook],
-    declarations: Sequence[Mapping[str, Any]],
-    references: Mapping[tuple[str, str], SecretRef],
-    visible: Collection[str],
-    token: SecretRef,
-) -> dict[DataPath, str]:
-    """Return the comment of each declaration; `token` is the usual reference of Slack tokens."""
-    comments: dict[DataPath, str] = {}
-    numbers = Counter(webhook.name for webhook in webhooks)
-    noted = set(visible)
+    webhooks: Iterable[LiveWebhook],
+    entries: Mapping[str, Mapping[str, Any]],
+    references: References,
+) -> dict[str, str]:
+    """Return the comment of each declaration, by the id of its webhook."""
+    comments: dict[str, str] = {}
+    noted = set(references.visible)
     first_users: dict[SecretRef, str] = {}
     earlier: defaultdict[str, list[LiveWebhook]] = defaultdict(list)
-    for number, webhook in enumerate(webhooks):
-        fields = declarations[number]["configuration"]
-        written = {name: references.get((webhook.id, name)) for name in fields}
+    for webhook in webhooks:
+        entry = entries[webhook.id]
+        written = {name: references.get(webhook, name) for name in entry["configuration"]}
         notes: list[str] = []
-        if numbers[webhook.name] > 1:
+        if "id" in entry:
             notes += _why_pinned(webhook, earlier[webhook.name])
         notes += _notes(webhook, written, first_users, noted)
-        comments["webhooks", number] = "; ".join(notes)
+        comments[webhook.id] = "; ".join(notes)
         earlier[webhook.name].append(webhook)
         noted.update(FIELDS[webhook.type].keys() - written.keys())  # note a missing field once
         for reference in written.values():
-            if reference is not None and reference != token:  # the usual token needs no note
+            # The usual token needs no note.
+            if reference is not None and reference != references.token:
                 first_users.setdefault(reference, webhook.name)
     return comments
 
 
 def _hidden_tokens(
-    webhooks: Iterable[LiveWebhook], references: Mapping[tuple[str, str], SecretRef]
+    webhooks: Iterable[LiveWebhook], references: References
 ) -> tuple[HiddenTokens, ...]:
     """Count the hidden Slack tokens by reference and user name, the most frequent first."""
     numbers: Counter[tuple[SecretRef, str]] = Counter()
     for webhook in webhooks:
-        if webhook.type != slack.KIND.type:
-            continue
-        for field in _SLACK_TOKENS:
-            reference = references.get((webhook.id, field.name))
-            if reference is not None and not plausible(_secret(webhook, field.name)):
-                numbers[reference, _username(webhook)] += 1
+        reference = references.hidden_token(webhook)
+        if reference is not None:
+            numbers[reference, username(webhook)] += 1
     return tuple(HiddenTokens(*key, number) for key, number in numbers.most_common())
 
 
@@ -311,197 +284,30 @@ def _why_pinned(webhook: LiveWebhook, earlier: Sequence[LiveWebhook]) -> Iterato
         yield "it looks the same as an earlier one: remove it if it is a duplicate"
 
 
-def _shown(webhook: LiveWebhook) -> Mapping[str, LiveValue]:
-    return webhook.configuration if isinstance(webhook.configuration, Mapping) else {}
-
-
-def _secret(webhook: LiveWebhook, name: str) -> Secret | None:
-    """Return a secret as it is shown, masked or not; None if it is missing or empty."""
-    value = _shown(webhook).get(name)
-    return value if isinstance(value, Secret) and value != Secret("") else None
-
-
-def _references(
-    webhooks: Sequence[LiveWebhook],
-    chosen: Collection[str],
-    visible: Collection[str],
-    tokens: Tokens,
-) -> dict[tuple[str, str], SecretRef]:
-    """Return a reference for each secret of the `chosen` ids, by id and field name.
-
-    A shared URL's variable is named after its host, any other after the first of all `webhooks`
-    with the value, or its user name, so a partial export uses the same names. The Slack token that
-    most of those chosen share has the reference of `tokens`. `visible` has the secret fields that
-    any live webhook shows.
-    """
-    references: dict[tuple[str, str], SecretRef] = {}
-    token = tokens.shared or SLACK_TOKEN
-    taken = {token.name, *(named.name for named in tokens.named.values())}
-    for kind in KINDS.values():
-        same_type = [webhook for webhook in webhooks if webhook.type == kind.type]
-        for field in kind.fields:
-            if not field.secret:
-                continue
-            members = [webhook for webhook in same_type if _refers(field, webhook, visible)]
-            groups = sorted(_groups(field, members, tokens), key=len, reverse=True)
-            usual = _usual_group(field, groups, chosen, tokens)
-            for group in groups:
-                reference = _chosen(group[0], field, tokens)
-                if group is usual:
-                    reference = token
-                if reference is None:
-                    stem = _variable(_owner(group, field, tokens), field.name)
-                    reference = SecretRef(scheme="env", name=_unused_name(stem, taken))
-                    taken.add(reference.name)
-                for webhook in group:
-                    references[webhook.id, field.name] = reference
-    return references
-
-
-def _usual_group(
-    field: Field,
-    groups: Sequence[Sequence[LiveWebhook]],
-    chosen: Collection[str],
-    tokens: Tokens,
-) -> Sequence[LiveWebhook] | None:
-    """Return the webhooks that have the shared reference: those of the token that is most used."""
-    token = tokens.shared or SLACK_TOKEN
-    # A reference that the user gave to some user names is not shared with others.
-    is_free = tokens.shared is not None or token not in tokens.named.values()
-    if field not in _SLACK_TOKENS or not is_free:
-        return None
-    unnamed = [group for group in groups if _chosen(group[0], field, tokens) is None]
-    return max(
-        unnamed, key=lambda group: sum(webhook.id in chosen for webhook in group), default=None
-    )
-
-
-def _unused_name(stem: str, taken: Collection[str]) -> str:
-    """Return `stem`, with a number if it is taken."""
-    numbered = (f"{stem}_{number}" for number in count(2))
-    return next(name for name in chain([stem], numbered) if name not in taken)
-
-
-def _owner(group: Sequence[LiveWebhook], field: Field, tokens: Tokens) -> str:
-    """Return what the variable of a group's secret is named after."""
-    first = group[0]
-    secret = _secret(first, field.name)
-    if field.is_url and secret is not None and len(group) > 1:
-        origin = secret.origin()
-        return origin.partition("://")[2] if origin else first.name
-    if field in _SLACK_TOKENS and not plausible(secret) and tokens.shared is None:
-        return _username(first) or first.name
-    return first.name
-
-
-def _username(webhook: LiveWebhook) -> str:
-    value = _shown(webhook).get("username")
-    return value if isinstance(value, str) else ""
-
-
-def _chosen(webhook: LiveWebhook, field: Field, tokens: Tokens) -> SecretRef | None:
-    """Return the reference that the user has chosen for the user name of a hidden Slack token."""
-    if field not in _SLACK_TOKENS or plausible(_secret(webhook, field.name)):
-        return None
-    return tokens.named.get(_username(webhook))
-
-
-def _groups(
-    field: Field, webhooks: Sequence[LiveWebhook], tokens: Tokens
-) -> list[list[LiveWebhook]]:
-    """Return the webhooks by the value of a secret field: those that may share a reference."""
-    values = [_secret(webhook, field.name) for webhook in webhooks]
-    numbers = Secret.groups(value or Secret("") for value in values)
-    groups: defaultdict[object, list[LiveWebhook]] = defaultdict(list)
-    for webhook, value, number in zip(webhooks, values, numbers, strict=True):
-        key: object = number
-        if not plausible(value):
-            key = _hidden_group(field, webhook, number, tokens)
-        groups[key].append(webhook)
-    return list(groups.values())
-
-
-def _hidden_group(field: Field, webhook: LiveWebhook, number: int, tokens: Tokens) -> object:
-    """Return what webhooks have in common whose hidden values are assumed to be equal.
-
-    `number` is the same for equal masks.
-    """
-    if field not in _SLACK_TOKENS:
-        return webhook.id
-    chosen = _chosen(webhook, field, tokens)
-    if chosen is not None:
-        return chosen
-    # The same token may be encrypted differently each time.
-    value = _secret(webhook, field.name)
-    encrypted = secrets_alike(field, value, Secret("enc:")) is Reading.UNKNOWN
-    mask: object = "encrypted" if encrypted else number
-    return mask if tokens.shared is not None else (mask, _username(webhook))
-
-
-def _variable(owner: str, field: str) -> str:
-    """Return a variable's name for a field of the webhook or host `owner`.
-
-    It begins with WEBHOOK; if `owner` is too long, its end is kept.
-    """
-    end = owner[-10 * _MAX_VARIABLE :]
-    plain = unicodedata.normalize("NFKD", end).encode("ascii", "ignore").decode()
-    words = "_".join(re.findall(r"[A-Za-z0-9]+", plain.upper()))[-_MAX_VARIABLE:].strip("_")
-    return "_".join(["WEBHOOK", *([words] if words else []), field.upper()])
-
-
 def _unsupported_reason(webhook: LiveWebhook) -> str | None:
     """Return why no declaration can be written for a live webhook, else None."""
     unknown = unknown_type_or_event(webhook)
     if unknown is not None:
         reason, names = unknown
         return f"{reason.replace('-', ' ')} {names}, so no file can declare it"
-    shown = _shown(webhook)
-    if not shown:
+    configuration = shown(webhook)
+    if not configuration:
         return "the server hides its configuration"
     for field in KINDS[webhook.type].fields:
-        if field.may_be_hidden and is_hidden(field, shown.get(field.name)):
+        if field.may_be_hidden and is_hidden(field, configuration.get(field.name)):
             return _HIDDEN_CHANNEL
     return None
 
 
-def _refers(field: Field, webhook: LiveWebhook, visible: Collection[str]) -> bool:
-    """Return whether a file refers to the value of a secret field, shown or hidden."""
-    if _secret(webhook, field.name) is not None:
-        return _literal_value(field, webhook) is None
-    partner = FIELDS[webhook.type].get(field.partner or "")
-    has_partner = partner is not None and _literal_value(partner, webhook) is not None
-    return (field.required or has_partner) and field.name not in visible
-
-
-def _literal_value(field: Field, webhook: LiveWebhook) -> str | bool | None:
-    """Return a value that the file has as text or flag; None if it is not set, hidden or secret."""
-    value = _shown(webhook).get(field.name)
-    if not field.secret and is_hidden(field, value):
-        return None
-    match value:
-        case Secret() as url if field.is_url:
-            return public_url(url)
-        case bool(flag):
-            return flag if field.is_boolean and flag != field.default else None
-        case str(text) if plausible(text) and not field.is_boolean:
-            return text
-        case int() | float() as number if not field.is_boolean:
-            return str(number)
-        case _:
-            return None
-
-
-def _entry(
-    webhook: LiveWebhook, references: Mapping[tuple[str, str], SecretRef], *, pinned: bool
-) -> dict[str, Any]:
+def _entry(webhook: LiveWebhook, references: References, *, pinned: bool) -> dict[str, Any]:
     """Return the declaration of a live webhook."""
     configuration: dict[str, Any] = {}
     for name, field in FIELDS[webhook.type].items():
-        reference = references.get((webhook.id, name))
+        reference = references.get(webhook, name)
         if reference is not None:
             configuration[name] = reference.tree()
             continue
-        value = _literal_value(field, webhook)
+        value = literal_value(field, webhook)
         if value is not None:
             configuration[name] = value
     events = ordered(webhook.event_types)
@@ -529,7 +335,7 @@ def _notes(
     for field in KINDS[webhook.type].fields:
         if not field.secret:
             continue
-        value, reference = _secret(webhook, field.name), written.get(field.name)
+        value, reference = shown_secret(webhook, field.name), written.get(field.name)
         if value is not None and reference is not None:
             origin = value.origin()
             if origin is not None:
@@ -539,7 +345,7 @@ def _notes(
         elif field.partner is None and field.name not in {*written, *noted}:
             yield f"the server shows no {field.name}: add it if the webhook has one"
     known = FIELDS[webhook.type]
-    strange = [name for name, value in _shown(webhook).items() if value and name not in known]
+    strange = [name for name, value in shown(webhook).items() if value and name not in known]
     if strange:
         yield f"not supported in files, removed by the next update: {', '.join(sorted(strange))}"
 
