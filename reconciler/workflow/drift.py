@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Collection, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -36,7 +37,7 @@ from reconciler.source.history import Git, NoBaseError, commit_before, commit_of
 from reconciler.source.splice import unified_diff
 from reconciler.workflow.inputs import Checked, previous
 from reconciler.workflow.planning import plan_listed
-from reconciler.workflow.proof import Candidate, EditedFile, prove, write_edits
+from reconciler.workflow.proof import Candidate, EditedFile, Reasons, prove, write_edits
 from reconciler.workflow.run import Planned
 
 
@@ -106,28 +107,41 @@ def find_drift(
     for number, drift in enumerate(drifts):
         if drift is not None:
             proposals = _proposals(planned[number], drift, globs, named)
-            candidates += [Candidate(number, proposal) for proposal in proposals]
+            candidates += [Candidate(number, drift.plan, proposal) for proposal in proposals]
     edited, refusals = prove(planned, candidates)
-    drifted: list[list[Drifted]] = [[] for _ in planned]
-    for index, (number, proposal) in enumerate(candidates):
-        webhook = Drifted(proposal.operations, refusal=refusals.get(index, ""))
-        if not webhook.refusal:
-            webhook = webhook._replace(files=proposal.files)
-        drifted[number].append(webhook)
-    organizations: list[OrganizationResult[OrganizationDrift]] = []
-    for organization, drift, webhooks in zip(planned, drifts, drifted, strict=True):
-        name, paths, _, problem = organization.result
-        value = None if drift is None else drift._replace(drifted=tuple(webhooks))
-        organizations.append(OrganizationResult(name, paths, value, problem))
     is_accepted = accept and bool(edited)
     if is_accepted:
         write_edits(edited, inputs.directory)
     return DriftReport(
-        organizations=tuple(organizations),
+        organizations=tuple(_results(planned, drifts, _drifted(candidates, refusals))),
         diffs=_diffs(edited, inputs.git),
         unknown=next((base.unknown for base in bases if base.unknown), ""),
         accepted=is_accepted,
     )
+
+
+def _drifted(candidates: Iterable[Candidate], refusals: Reasons) -> Mapping[int, Sequence[Drifted]]:
+    """Return the webhooks that drifted, by the index of their organization."""
+    webhooks: defaultdict[int, list[Drifted]] = defaultdict(list)
+    for candidate in candidates:
+        proposal, refusal = candidate.proposal, refusals.get(candidate, "")
+        edited_files = () if refusal else proposal.files
+        webhook = Drifted(proposal.operations, edited_files, refusal)
+        webhooks[candidate.organization].append(webhook)
+    return webhooks
+
+
+def _results(
+    planned: Sequence[Planned],
+    drifts: Sequence[OrganizationDrift | None],
+    webhooks: Mapping[int, Sequence[Drifted]],
+) -> Iterator[OrganizationResult[OrganizationDrift]]:
+    """Yield the drift of each organization, or its problem."""
+    for number, (organization, drift) in enumerate(zip(planned, drifts, strict=True)):
+        name, paths, _, problem = organization.result
+        if drift is not None:
+            drift = drift._replace(drifted=tuple(webhooks.get(number, ())))
+        yield OrganizationResult(name, paths, drift, problem)
 
 
 def _diffs(edited: Sequence[EditedFile], git: Git) -> tuple[FileDiff, ...]:
@@ -147,29 +161,36 @@ def _classified(organization: Planned, base: Base, globs: Globs) -> Organization
     plan = organization.plan
     if plan is None:
         return None
-    listed = [
-        index
-        for index, operation in enumerate(plan.operations)
-        if any(map(globs.match, names_of(operation)))
-    ]
-    drift = OrganizationDrift(plan, organization.target.paths)
-    if base.desired is None:
-        return drift._replace(not_applied=tuple(listed), unapplied=plan.unapplied)
-    merged = _about(plan.operations, base.merged)
-    waiting = frozenset(_waiting(organization, base)) - merged
-    declared = {webhook.name for webhook in base.desired.webhooks}
-    return drift._replace(
-        unapplied=tuple(
-            kept for kept in plan.unapplied if kept.name in declared and globs.match(kept.name)
-        ),
-        not_applied=tuple(
-            index
-            for index in listed
-            if index not in merged and not _is_drift(plan.operations[index])
-        ),
-        waiting=tuple(index for index in listed if index in waiting),
+    mentioned = _about(plan.operations, base.merged)
+    introduced = frozenset(_waiting(organization, base))
+    merged: list[int] = []
+    not_applied: list[int] = []
+    waiting: list[int] = []
+    for index, operation in enumerate(plan.operations):
+        if not any(map(globs.match, names_of(operation))):
+            continue
+        if base.desired is None:
+            not_applied.append(index)
+        elif index in mentioned:
+            merged.append(index)
+        elif not _is_drift(operation):
+            not_applied.append(index)
+        elif index in introduced:
+            waiting.append(index)
+    unapplied = plan.unapplied
+    if base.desired is not None:
+        declared = {webhook.name for webhook in base.desired.webhooks}
+        unapplied = tuple(
+            kept for kept in unapplied if kept.name in declared and globs.match(kept.name)
+        )
+    return OrganizationDrift(
+        plan,
+        organization.target.paths,
+        unapplied=unapplied,
+        not_applied=tuple(not_applied),
+        waiting=tuple(waiting),
         commit=base.commit,
-        merged=tuple(index for index in listed if index in merged),
+        merged=tuple(merged),
     )
 
 

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from reconciler.errors import ReconcilerError, UsageError
 from reconciler.findings import Severity
 from reconciler.model import Desired
 from reconciler.planning.drift import names_of
-from reconciler.planning.plan import webhook_key
+from reconciler.planning.plan import Operation, Plan, webhook_key
 from reconciler.source import files, write
 from reconciler.source.accept import Proposal
 from reconciler.source.files import SourceFile, Sources
@@ -29,6 +31,7 @@ from reconciler.workflow.inputs import Inputs, Source, gather, load_all
 from reconciler.workflow.planning import plan_listed
 from reconciler.workflow.run import Planned
 
+_INVALID: Final = "the edited file would be invalid"
 _UNPROVED: Final = "planning with the edited files does not give the live value"
 
 
@@ -40,33 +43,91 @@ class EditedFile(NamedTuple):
     after: bytes
 
 
-class Candidate(NamedTuple):
-    """A proposal, with the index of its organization in the run."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """A proposal for the plan of the organization with this index in the run.
+
+    Two candidates are never equal, so that each can have a separate reason.
+    """
 
     organization: int
+    plan: Plan
     proposal: Proposal
+
+    @property
+    def operations(self) -> list[Operation]:
+        """Return the operations that the proposal makes unnecessary."""
+        return [self.plan.operations[index] for index in self.proposal.operations]
+
+    @property
+    def names(self) -> set[str]:
+        """Return the names of the webhook, before and after the operations."""
+        return {name for operation in self.operations for name in names_of(operation)}
+
+
+Reasons: TypeAlias = Mapping[Candidate, str]
+"""Why candidates are refused."""
 
 
 class _Problem(NamedTuple):
-    """Why candidates cannot be accepted together.
-
-    `causes` has the reasons of those that cause it, if they are known.
-    """
+    """Why candidates cannot be accepted together, and those that cause it, if they are known."""
 
     reason: str
-    causes: Mapping[int, str] = MappingProxyType({})
+    causes: Reasons = MappingProxyType({})
 
 
 def prove(
     planned: Sequence[Planned], candidates: Sequence[Candidate]
-) -> tuple[tuple[EditedFile, ...], Mapping[int, str]]:
+) -> tuple[tuple[EditedFile, ...], Reasons]:
     """Return the files that accept as many candidates as can be accepted together.
 
-    The second value has the reasons of those that cannot, by their indexes. Raises UsageError for a
-    file that was changed since it was planned.
+    The others have a reason. Raises UsageError for a file that was changed since it was planned.
     """
-    proof = _Proof(planned, candidates)
-    return proof.accept(), proof.refusals
+    proof = _Proof(planned)
+    refusals: dict[Candidate, str] = {}
+    if any(candidate.proposal.edits for candidate in candidates):
+        proof.read_files()
+    editable: list[Candidate] = []
+    for candidate in candidates:
+        try:
+            if candidate.proposal.refusal:
+                raise NotEditableError(candidate.proposal.refusal)
+            proof.edited([candidate])
+            editable.append(candidate)
+        except NotEditableError as refusal:
+            refusals[candidate] = str(refusal)
+    accepted = _accepted(proof, [], editable, refusals)
+    return proof.edited(accepted), refusals
+
+
+def _accepted(
+    proof: _Proof,
+    proved: list[Candidate],
+    waiting: list[Candidate],
+    refusals: dict[Candidate, str],
+) -> list[Candidate]:
+    """Return `proved`, and those of `waiting` that can be accepted together with them.
+
+    What certainly fails is refused at once. The rest is halved until each failing candidate is
+    alone. The others are added to `refusals`.
+    """
+    if not waiting:
+        return proved
+    problem = proof.problem([*proved, *waiting])
+    if problem is None:
+        return [*proved, *waiting]
+    causes = {
+        candidate: problem.causes[candidate] for candidate in waiting if candidate in problem.causes
+    }
+    if len(waiting) == 1:
+        causes = {waiting[0]: problem.reason}
+    if causes:
+        refusals |= causes
+        rest = [candidate for candidate in waiting if candidate not in causes]
+        return _accepted(proof, proved, rest, refusals)
+    middle = len(waiting) // 2
+    proved = _accepted(proof, proved, waiting[:middle], refusals)
+    return _accepted(proof, proved, waiting[middle:], refusals)
 
 
 def write_edits(edited: Sequence[EditedFile], directory: Path) -> None:
@@ -82,59 +143,27 @@ def write_edits(edited: Sequence[EditedFile], directory: Path) -> None:
 
 
 class _Proof:
-    """Edits files in memory, and plans them with the live webhooks of the run.
+    """Edits files in memory, and plans them with the live webhooks of the run."""
 
-    Candidates are named by their indexes; `refusals` has the reasons of those that fail.
-    """
-
-    def __init__(self, planned: Sequence[Planned], candidates: Sequence[Candidate]) -> None:
+    def __init__(self, planned: Sequence[Planned]) -> None:
         self._planned = planned
-        self._candidates = candidates
         self._inputs = _inputs_of(planned)
         self._sources = Sources()
-        self.refusals: dict[int, str] = {}
-        if any(candidate.proposal.edits for candidate in candidates):
-            self._sources = _read_again(self._inputs, planned)
+        self._raw: dict[str, bytes] = {}
+
+    def read_files(self) -> None:
+        """Read the files with their exact bytes, which loading does not keep.
+
+        Raises UsageError if a file was changed since it was planned.
+        """
+        self._sources = _read_again(self._inputs, self._planned)
         self._raw = {source.file: source.raw for source in self._sources.files}
 
-    def accept(self) -> tuple[EditedFile, ...]:
-        """Return the files that accept as many candidates as can be accepted together."""
-        editable: list[int] = []
-        for index, candidate in enumerate(self._candidates):
-            try:
-                if candidate.proposal.refusal:
-                    raise NotEditableError(candidate.proposal.refusal)
-                self._edited([index])
-                editable.append(index)
-            except NotEditableError as refusal:
-                self.refusals[index] = str(refusal)
-        return self._edited(self._accepted([], editable))
-
-    def _accepted(self, proved: list[int], waiting: list[int]) -> list[int]:
-        """Return `proved`, and those of `waiting` that can be accepted together with them.
-
-        What certainly fails is refused at once. The rest is halved until each failing candidate is
-        alone.
-        """
-        if not waiting:
-            return proved
-        problem = self._problem([*proved, *waiting])
-        if problem is None:
-            return [*proved, *waiting]
-        causes = {index: problem.causes[index] for index in waiting if index in problem.causes}
-        if len(waiting) == 1:
-            causes = {waiting[0]: problem.reason}
-        if causes:
-            self.refusals |= causes
-            return self._accepted(proved, [index for index in waiting if index not in causes])
-        middle = len(waiting) // 2
-        return self._accepted(self._accepted(proved, waiting[:middle]), waiting[middle:])
-
-    def _edited(self, indexes: Iterable[int]) -> tuple[EditedFile, ...]:
+    def edited(self, candidates: Iterable[Candidate]) -> tuple[EditedFile, ...]:
         """Return the files with the edits of candidates. Raises NotEditableError."""
         edits: defaultdict[str, list[Edit]] = defaultdict(list)
-        for index in indexes:
-            for file, edit in self._candidates[index].proposal.edits:
+        for candidate in candidates:
+            for file, edit in candidate.proposal.edits:
                 edits[file].append(edit)
         edited: list[EditedFile] = []
         for file, edits_of_file in edits.items():
@@ -146,101 +175,49 @@ class _Proof:
             edited.append(EditedFile(file, before, edit_file(before, edits_of_file)))
         return tuple(edited)
 
-    def _problem(self, indexes: Sequence[int]) -> _Problem | None:
+    def problem(self, candidates: Sequence[Candidate]) -> _Problem | None:
         """Return why candidates cannot be accepted together, None if they can."""
         try:
-            edited = {file.file: file.after for file in self._edited(indexes)}
-        except NotEditableError as refusal:
+            edited = {file.file: file.after for file in self.edited(candidates)}
+        except NotEditableError as refusal:  # edits of one candidate may overlap another's
             return _Problem(str(refusal))
         parsed = parse_files(_with_edits(self._sources, edited))
         try:
             sources = load_all(self._inputs._replace(parsed=parsed))
         except ReconcilerError as invalid:
-            return self._invalid(indexes, invalid, parsed.documents)
+            return _invalid(candidates, invalid, parsed.documents)
         if len(sources) != len(self._planned):
             return _Problem(_UNPROVED)
-        for number, source in enumerate(sources):
-            problem = self._difference(number, source, self._operations(number, indexes))
+        for number, (organization, source) in enumerate(zip(self._planned, sources, strict=True)):
+            accepted = [candidate for candidate in candidates if candidate.organization == number]
+            problem = _difference(organization, source, accepted)
             if problem is not None:
                 return problem
         return None
 
-    def _invalid(
-        self, indexes: Iterable[int], invalid: ReconcilerError, documents: Iterable[Document]
-    ) -> _Problem:
-        """Return the errors of edited files, each caused by the edit of the entry that has it."""
-        errors = [finding for finding in invalid.findings if finding.severity is Severity.ERROR]
-        entries = _entries(documents)
-        reasons: dict[str, str] = {}
-        for finding in errors:
-            if finding.position is None:
-                continue
-            starts = entries[finding.position.file]
-            index = bisect_right(starts, (finding.position.line, chr(0x10FFFF)))
-            if index > 0:
-                reasons.setdefault(starts[index - 1][1], _invalid_reason(finding.message))
-        causes: dict[int, str] = {}
-        for index in indexes:
-            for name in self._names(index):
-                if name in reasons:
-                    causes.setdefault(index, reasons[name])
-        message = errors[0].message if errors else invalid.message
-        return _Problem(_invalid_reason(message), causes)
 
-    def _names(self, index: int) -> Iterator[str]:
-        """Yield the names of the webhook of a candidate, before and after its operations."""
-        candidate = self._candidates[index]
-        plan = self._planned[candidate.organization].plan
-        assert plan is not None
-        for operation in candidate.proposal.operations:
-            yield from names_of(plan.operations[operation])
-
-    def _operations(self, number: int, indexes: Iterable[int]) -> Mapping[int, int]:
-        """Return the candidates of an organization by the indexes of their operations."""
-        return {
-            operation: index
-            for index in indexes
-            if self._candidates[index].organization == number
-            for operation in self._candidates[index].proposal.operations
-        }
-
-    def _difference(
-        self, number: int, source: Source, accepted: Mapping[int, int]
-    ) -> _Problem | None:
-        """Return what edited files change besides the accepted operations; None if nothing."""
-        organization = self._planned[number]
-        before, after = organization.target.checked.desired, source.checked.desired
-        plan, live = organization.plan, organization.live
-        if before == after:
-            causes = dict.fromkeys(accepted.values(), _UNPROVED)
-            return _Problem(_UNPROVED, causes) if accepted else None
-        if plan is None or live is None or not accepted:
-            return _Problem("it changes another organization")
-        names = {name for index in accepted.values() for name in self._names(index)}
-        if _without(before, names) != _without(after, names):
-            return _Problem("it changes other declarations, too")
-        connection = organization.target.connection
-        try:
-            gathered = gather(source.checked, None if connection is None else connection.key)
-            planned = plan_listed(gathered, live, organization.target.options)
-        except ReconcilerError as problem:
-            return _Problem(problem.message)
-        kept = [
-            operation for index, operation in enumerate(plan.operations) if index not in accepted
-        ]
-        if list(planned.operations) == kept and planned.kept == plan.kept:
-            return None
-        remaining = set(map(webhook_key, planned.operations)) - set(map(webhook_key, kept))
-        causes = {
-            index: _UNPROVED
-            for operation, index in accepted.items()
-            if webhook_key(plan.operations[operation]) in remaining
-        }
-        return _Problem(_UNPROVED, causes)
-
-
-def _invalid_reason(message: str) -> str:
-    return f"the edited file would be invalid: {message}"
+def _invalid(
+    candidates: Iterable[Candidate], invalid: ReconcilerError, documents: Iterable[Document]
+) -> _Problem:
+    """Return the errors of edited files, each caused by the edit of the entry that has it."""
+    errors = [finding for finding in invalid.findings if finding.severity is Severity.ERROR]
+    entries = _entries(documents)
+    reasons: dict[str, str] = {}
+    for finding in errors:
+        if finding.position is None:
+            continue
+        starts = entries[finding.position.file]
+        # The last entry that starts on this line or above.
+        index = bisect_right(starts, finding.position.line, key=itemgetter(0))
+        if index > 0:
+            reasons.setdefault(starts[index - 1][1], f"{_INVALID}: {finding.message}")
+    causes: dict[Candidate, str] = {}
+    for candidate in candidates:
+        invalid_names = candidate.names & reasons.keys()
+        if invalid_names:
+            causes[candidate] = reasons[min(invalid_names)]
+    message = errors[0].message if errors else invalid.message
+    return _Problem(f"{_INVALID}: {message}", causes)
 
 
 def _entries(documents: Iterable[Document]) -> Mapping[str, Sequence[tuple[int, str]]]:
@@ -248,6 +225,7 @@ def _entries(documents: Iterable[Document]) -> Mapping[str, Sequence[tuple[int, 
     entries: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
     for document in documents:
         webhooks = document.data.get("webhooks", ())
+        # What is not a list of mappings is an error, too.
         for position, webhook in zip(document.items.get("webhooks", ()), webhooks, strict=False):
             if isinstance(webhook, dict):
                 entries[position.file].append((position.line, str(webhook.get("name"))))
@@ -256,17 +234,56 @@ def _entries(documents: Iterable[Document]) -> Mapping[str, Sequence[tuple[int, 
     return entries
 
 
+def _difference(
+    organization: Planned, source: Source, accepted: Sequence[Candidate]
+) -> _Problem | None:
+    """Return what edited files change besides the accepted operations; None if nothing."""
+    before, after = organization.target.checked.desired, source.checked.desired
+    if before == after:
+        causes = dict.fromkeys(accepted, _UNPROVED)
+        return _Problem(_UNPROVED, causes) if accepted else None
+    if not accepted:
+        return _Problem("it changes another organization")
+    names = set().union(*(candidate.names for candidate in accepted))
+    if _without(before, names) != _without(after, names):
+        return _Problem("it changes other declarations, too")
+    try:
+        planned = _plan_again(organization, source)
+    except ReconcilerError as problem:
+        return _Problem(problem.message)
+    plan = accepted[0].plan
+    resolved = {index for candidate in accepted for index in candidate.proposal.operations}
+    kept = [change for index, change in enumerate(plan.operations) if index not in resolved]
+    if list(planned.operations) == kept and planned.kept == plan.kept:
+        return None
+    remaining = set(map(webhook_key, planned.operations)) - set(map(webhook_key, kept))
+    causes = {
+        candidate: _UNPROVED
+        for candidate in accepted
+        if remaining.intersection(map(webhook_key, candidate.operations))
+    }
+    return _Problem(_UNPROVED, causes)
+
+
+def _plan_again(organization: Planned, source: Source) -> Plan:
+    """Return the plan of edited files with the same live webhooks."""
+    connection = organization.target.connection
+    gathered = gather(source.checked, None if connection is None else connection.key)
+    assert organization.live is not None  # it was planned
+    return plan_listed(gathered, organization.live, organization.target.options)
+
+
 def _inputs_of(planned: Sequence[Planned]) -> Inputs:
     """Return the inputs of a run: each organization has its own list of allowed secrets."""
-    inputs = [organization.target.checked.inputs for organization in planned]
-    if len(inputs) == 1:
-        return inputs[0]
-    lines = [
-        f"{organization.target.source.files.organization}: {' '.join(each.allow_secrets)}"
-        for organization, each in zip(planned, inputs, strict=True)
-        if each.allow_secrets
-    ]
-    return inputs[0]._replace(allow_secrets=tuple(lines))
+    first = planned[0].target.checked.inputs
+    if len(planned) == 1:
+        return first
+    lines: list[str] = []
+    for organization in planned:
+        allowed = organization.target.checked.inputs.allow_secrets
+        if allowed:
+            lines.append(f"{organization.target.source.files.organization}: {' '.join(allowed)}")
+    return first._replace(allow_secrets=tuple(lines))
 
 
 def _read_again(inputs: Inputs, planned: Sequence[Planned]) -> Sources:
