@@ -56,13 +56,15 @@ def organizations(workspace: Workspace) -> Iterator[Line]:
             result=f"{counts['GET']} GET, {counts['max in flight']} at once",
             baseline_result="the organization and one page",
         )
-        yield _pull_request(workspace, folder, server)
+        yield _pull_request(workspace, server)
         yield from _changes(workspace, folder, server, median_of(samples[PROGRAM]))
     yield _unreachable(workspace, folder)
 
 
-def _pull_request(workspace: Workspace, folder: Path, server: Server) -> Line:
+def _pull_request(workspace: Workspace, server: Server) -> Line:
     """Plan a pull request that changes a webhook in each organization, and comment on it."""
+    folder = _write(workspace.directory / "data" / "pull-request")
+    shutil.rmtree(folder / ".git", ignore_errors=True)
 
     def git(*arguments: str) -> str:
         identity = ("-c", "user.name=b", "-c", "user.email=b@example.com")
@@ -100,8 +102,6 @@ def _pull_request(workspace: Workspace, folder: Path, server: Server) -> Line:
     run(planning)
     counts = server.counts()
     walls = [run(planning).wall for _ in range(workspace.rounds(5))]
-    _write(folder)
-    shutil.rmtree(folder / ".git")
     requests = ", ".join(f"{count} {name}" for name, count in counts.items() if name.isupper())
     return Line(
         title=f"`ci plan` of one change in {COUNT} organizations, with its comment",
