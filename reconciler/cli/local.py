@@ -8,7 +8,7 @@ Only the user can read its file, and git ignores its default folder.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,7 @@ from reconciler.emulator.store import Store
 from reconciler.errors import UsageError
 from reconciler.kinds import KINDS
 from reconciler.model import Secret
+from reconciler.planning.names import Globs
 from reconciler.render.quote import quote
 from reconciler.source.secrets import url_credential
 
@@ -63,12 +64,19 @@ def emulated(session: Session) -> Iterator[tuple[InProcess, Callable[[str | None
 
         # The emulator starts with the first key, whose organization is that of a new database.
         def key_of(declared: str | None) -> Secret:
-            name = declared or next(iter(session.organizations), None)
+            name = declared or _selected(store, session.organizations)
             if not emulators:  # the first organization of a new database has this name
                 emulators.append(Emulator(store, behavior, organization=name))
             return Secret(LOCAL_KEY if name is None else _key_of(store, name))
 
         yield InProcess(handle, request=Request), key_of
+
+
+def _selected(store: Store, patterns: Sequence[str]) -> str | None:
+    """Return the organization that --organization selects; a new one has the name as it is."""
+    matches = Globs(patterns).match
+    matching = (known.name for known in store.organizations() if matches(known.name))
+    return next(matching, next(iter(patterns), None))
 
 
 def _key_of(store: Store, name: str) -> str:

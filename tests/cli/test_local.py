@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import SECRETS, File, Shell, expect
+from tests.cli.conftest import GOOD, SECRETS, File, Shell, expect
 from tests.folders import git
 
 URL = "https://hooks.example.com/x?key=" + "0123456789abcdef"
@@ -96,3 +96,13 @@ def test_a_secret_can_be_resent(shell: Shell, applied: Path) -> None:
         1,
     )
     assert new.encode() not in (applied / "webhooks.db").read_bytes()
+
+
+def test_a_glob_selects_an_emulated_organization(shell: Shell, file: File) -> None:
+    """--organization takes a glob without files, too; another name is a new organization."""
+    for name in ("Acme", "Globex"):
+        file(f"organization: {name}\n{GOOD}")
+        assert shell("apply", "--local", "--yes", **SECRETS).code == 0
+    for pattern, name in (("Glo*", "Globex"), ("Acme", "Acme"), ("Initech", "Initech")):
+        done = shell("export", "--local", "--organization", pattern)
+        assert f"\norganization: {name}\n" in done.out
