@@ -48,7 +48,7 @@ def run_tree(run: RunPlan, version: str, extra: Sequence[Tree] = ()) -> Tree:
     organizations: list[Tree] = []
     for index, result in enumerate(run.organizations):
         tree: Tree = {"files": list(result.files)}
-        tree |= failed_tree(result) if result.value is None else plan_tree(result.value)
+        tree |= failed_tree(result) if result.value is None else _plan_tree(result.value)
         if extra:
             tree |= extra[index]
         organizations.append(tree)
@@ -90,7 +90,7 @@ def error_tree(error: ReconcilerError) -> Tree:
     return tree
 
 
-def plan_tree(plan: Plan) -> Tree:
+def _plan_tree(plan: Plan) -> Tree:
     """Return the plan of one organization."""
     digests = plan.digests or ((),) * len(plan.operations)
     return {

@@ -28,7 +28,7 @@ from reconciler.render.rows import (
 from reconciler.render.words import between, shorten
 from reconciler.report import Applied, RunReport
 
-V = TypeVar("V")
+_V = TypeVar("_V")
 
 _MOST_NAMES: Final = 5
 """The organizations that a note lists; rows and problems list all."""
@@ -70,7 +70,7 @@ class Combined(NamedTuple):
 
 def combine(run: RunPlan, view: View = PLAIN) -> Combined:
     """Combine the plans of a run. A single organization is not named, and `view` applies to it."""
-    changes = changes_of(run)
+    changes = _changes(run)
     if run.is_single:
         (plan,) = run.plans
         return Combined(changes, [((), row) for row in other_rows(plan, view)], plan)
@@ -83,7 +83,7 @@ def combine(run: RunPlan, view: View = PLAIN) -> Combined:
     return Combined(changes, unapplied, _together(plans))
 
 
-def changes_of(run: RunPlan) -> list[Change]:
+def _changes(run: RunPlan) -> list[Change]:
     """Return the changes of a run: deletes first, then those of most organizations."""
     if run.is_single:
         rows = enumerate(plan_rows(run.plans[0]))
@@ -95,7 +95,7 @@ def changes_of(run: RunPlan) -> list[Change]:
         if plan is None:
             continue
         name = quote(result.name)
-        if plan.blocked:
+        if plan.blocked:  # its changes are not applied, so they are not together with others
             name += " (blocked)"
         for index, row in enumerate(plan_rows(plan)):
             planned.append((name, (row, (number, index))))
@@ -122,13 +122,14 @@ def _together(plans: Sequence[tuple[str, Plan]]) -> Plan:
         not_compared=tuple(use for _, plan in plans for use in plan.not_compared),
         secrets=tuple(use for _, plan in plans for use in plan.secrets),
         failing=tuple(failing),
+        # What blocks or permits more names every organization; notes may be many.
         blocked=_findings(((name, plan.blocked) for name, plan in plans), most=len(plans)),
         notes=_findings((name, plan.notes) for name, plan in plans),
         relaxed=_findings(((name, plan.relaxed) for name, plan in plans), most=len(plans)),
     )
 
 
-class CombinedReports(NamedTuple):
+class _CombinedReports(NamedTuple):
     """The outcomes of several organizations, the declarations that are not applied, and notes."""
 
     outcomes: list[Pair]
@@ -136,7 +137,7 @@ class CombinedReports(NamedTuple):
     notes: tuple[Finding, ...]
 
 
-def combine_reports(run: RunReport, *, only_failed: bool = False) -> CombinedReports:
+def combine_reports(run: RunReport, *, only_failed: bool = False) -> _CombinedReports:
     """Combine the reports of a run: what was not applied first, then the most frequent outcomes.
 
     With `only_failed`, leave out applied operations.
@@ -159,7 +160,7 @@ def combine_reports(run: RunReport, *, only_failed: bool = False) -> CombinedRep
         outcomes += _most_frequent(applied)
     # A plan with operations was printed before the apply, with its notes.
     is_shown = any(plan.operations for _, plan in plans)
-    return CombinedReports(
+    return _CombinedReports(
         outcomes=outcomes,
         unapplied=equal_rows(
             (name, row) for name, plan in plans for row in other_rows(plan, PLAIN)
@@ -181,6 +182,7 @@ def sections(rows: Iterable[Pair]) -> Iterator[Section]:
 
 def together(rows: Sequence[Row]) -> Row:
     """Return equal rows as one, with their position if they have the same."""
+    # Each organization may declare it in a file that only it has.
     if len({row.place for row in rows}) > 1:
         return rows[0]._replace(place="")
     return rows[0]
@@ -193,10 +195,10 @@ def equal_rows(rows: Iterable[tuple[str, Row]]) -> list[Pair]:
 
 
 def _grouped(
-    pairs: Iterable[tuple[str, V]], key: Callable[[V], Hashable]
-) -> list[tuple[tuple[str, ...], list[V]]]:
+    pairs: Iterable[tuple[str, _V]], key: Callable[[_V], Hashable]
+) -> list[tuple[tuple[str, ...], list[_V]]]:
     """Group what looks the same, by the `key`, with the names of the organizations."""
-    groups: dict[Hashable, list[tuple[str, V]]] = {}
+    groups: dict[Hashable, list[tuple[str, _V]]] = {}
     for name, value in pairs:
         groups.setdefault(key(value), []).append((name, value))
     return [

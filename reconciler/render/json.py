@@ -1,4 +1,4 @@
-"""JSON documents for programs: plans, reports, findings and errors, item with a published schema.
+"""JSON documents for programs: plans, reports, findings and errors, each with a published schema.
 
 `format_version` changes with every incompatible change of a document. Keys are in a fixed order.
 Text is ASCII, with everything else escaped, so that terminals and logs interpret nothing in it.
@@ -34,6 +34,7 @@ from reconciler.report import Outcome, Report, RunReport, State, state_of
 
 def render_run(run: RunPlan, view: View = PLAIN) -> str:
     """Return the plans of a run as JSON (schemas/plan.schema.json), as `plan --out` saves them."""
+    # `--allow-deletes` takes the number of all deletes of a run.
     total = sum(plan.counted_deletes for plan in run.plans)
     extra = [_unblock(result.value, view, total) for result in run.organizations]
     tree = run_tree(run, __version__, extra)
@@ -58,7 +59,7 @@ def render_run_report(run: RunReport, view: View = PLAIN) -> str:
         {
             "exit_code": int(run.exit_code),
             "digest": run.digest,
-            "stopped": None if run.stopped is None else int(run.stopped),
+            "stopped": plain(run.stopped),
             "totals": {
                 "organizations": len(states),
                 **{str(state).replace(" ", "_"): states.count(state) for state in State},
@@ -80,12 +81,12 @@ def _report(report: Report) -> Tree:
             "duplicates_removed": len(report.duplicates_removed),
             "unchanged": len(plan.matched),
         },
-        "outcomes": [_outcome(item) for item in report.outcomes],
+        "outcomes": [_outcome(outcome) for outcome in report.outcomes],
         "duplicates_removed": plain(report.duplicates_removed),
-        "kept": [_kept(item) for item in plan.kept],
+        "kept": [_kept(kept) for kept in plan.kept],
         "writes": report.writes,
         "verified": report.verified,
-        "stopped": None if report.stopped is None else int(report.stopped),
+        "stopped": plain(report.stopped),
         "problem": report.problem,
     }
 
@@ -93,7 +94,7 @@ def _report(report: Report) -> Tree:
 def _kept(kept: Kept) -> Tree:
     shown: Tree = {"name": kept.name, **plain(kept)}
     webhooks = shown.pop("webhooks")
-    return {**shown, "ids": [item["id"] for item in webhooks]}
+    return {**shown, "ids": [webhook["id"] for webhook in webhooks]}
 
 
 def _outcome(outcome: Outcome) -> Tree:
@@ -106,9 +107,10 @@ def _outcome(outcome: Outcome) -> Tree:
 def render_findings(findings: tuple[Finding, ...], view: View = PLAIN) -> str:
     """Return the document of findings, sorted by position (schemas/findings.schema.json)."""
     counts = {
-        f"{severity}s": sum(item.severity is severity for item in findings) for severity in Severity
+        f"{severity}s": sum(finding.severity is severity for finding in findings)
+        for severity in Severity
     }
-    rows = [plain(item) for item in sorted(findings, key=sort_key)]
+    rows = [plain(finding) for finding in sorted(findings, key=sort_key)]
     organizations = [
         {"organization": organization, "files": list(files)}
         for organization, files in view.organizations
@@ -167,7 +169,7 @@ def render_drift(report: DriftReport, view: View = PLAIN) -> str:
         {
             "unknown": report.unknown or None,
             "organizations": [
-                _organization_drift(report, item, view) for item in report.organizations
+                _organization_drift(report, result, view) for result in report.organizations
             ],
             "diffs": plain(report.diffs),
             "accepted": report.accepted,
@@ -217,7 +219,7 @@ def render_checks(checklist: Checklist, view: View = PLAIN) -> str:
             "command": checklist.command,
             "exit_code": int(checklist.exit_code),
             "counts": {str(status): checklist.count(status) for status in Status},
-            "sections": [_section(item) for item in checklist.sections],
+            "sections": [_section(section) for section in checklist.sections],
             "notes": list(checklist.notes),
         },
     )

@@ -50,6 +50,7 @@ def columns(text: str) -> int:
     shown = _SGR.sub("", text) if "\x1b" in text else text
     if shown.isascii():
         return len(shown)
+    # Combining characters are above the one before them.
     visible = [char for char in shown if not unicodedata.combining(char)]
     wide = sum(unicodedata.east_asian_width(char) in "WF" for char in visible)
     return len(visible) + wide
@@ -165,7 +166,7 @@ def _row_lines(row: Row, table: _Columns, view: View) -> list[str]:
         line = _pad_to(line, table.place) + place
     if columns(line) <= view.width:
         return [line.rstrip(" ")]
-    cells = [f"{row.what}   "] if row.what else []
+    cells = [f"{row.what}   "] if row.what else []  # the spaces separate what would be columns
     atoms = [Atom(text) for text in (*cells, *row.pieces)]
     if place:
         atoms.append(Atom(place, gap="   "))

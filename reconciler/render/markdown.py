@@ -23,6 +23,7 @@ from reconciler.render import PLAIN, View, words
 from reconciler.render.combined import Change, Pair, combine, combine_reports, problems
 from reconciler.render.quote import prose, quote
 from reconciler.render.rows import (
+    VERBS,
     FieldLine,
     Row,
     RowKind,
@@ -37,7 +38,6 @@ from reconciler.report import Applied, Report, RunReport
 if TYPE_CHECKING:
     from reconciler.render.drifted import Block
 
-_VERBS = {"+": "create ", "-": "**delete** ", "~": "update ", "!": "keep ", ".": "keep "}
 _MAX_FIELDS = 8
 _TABLE = ("", "| | Webhook | Change | Why | Where |", "|---|---|---|---|---|")
 _OUTCOMES = ("", "| | Webhook | Outcome | Why | Where |", "|---|---|---|---|---|")
@@ -52,6 +52,7 @@ _PAGE_SPACE = 3_000
 def render_run(run: RunPlan, view: View = PLAIN) -> str:
     """Render the plans of a run: equal changes once, with their organizations, and totals."""
     if not run.is_single:
+        # Details and missing references are about one organization.
         view = View(limit=view.limit)
     parts = _parts(run, view)
     pairs = [(change.organizations, change.row) for change in parts.changes]
@@ -106,6 +107,7 @@ def _report(report: Report, title: str, view: View) -> str:
     head = [_heading(_quoted(plan.organization.name), title)]
     if report.problem:
         head += ["", f"**Problem**: {code(prose(report.problem))}"]
+    # What failed is first, because the end may be cut.
     outcomes = sorted(report.outcomes, key=lambda outcome: isinstance(outcome, Applied))
     shown = (*map(outcome_row, outcomes), *map(duplicate_row, report.duplicates_removed))
     after: list[str] = []
@@ -309,9 +311,11 @@ def _distributed(
     room = rooms[0]
     unshown: list[Change] = []
     for change, own_size in zip(changes, sizes, strict=True):
+        # Changes of the same organizations share the line with their names and the table's header.
         heading = _size([*_organizations(change.organizations), *_TABLE])
         is_new = not pages[-1] or pages[-1][-1].organizations != change.organizations
         size = own_size + (heading if is_new else 0)
+        # A page is begun only for a change that fits on it.
         if size > room and len(pages) < len(rooms) and own_size + heading <= rooms[len(pages)]:
             room = rooms[len(pages)]
             size = own_size + heading
@@ -344,7 +348,10 @@ def _heading(about: str, title: str) -> str:
 def _plan_row(row: Row) -> str:
     what = row.what
     if row.kind is not RowKind.RENAME:
-        what = _VERBS.get(row.sign, "") + _cell(row.what)
+        verb = VERBS.get(row.sign, "")
+        if row.sign == "-":
+            verb = f"**{verb}**"
+        what = f"{verb} {_cell(row.what)}".lstrip()
     if row.fields:
         labels = [_cell(line.label) for line in row.fields]
         what += f": {words.shorten(labels, _MAX_FIELDS)}"
@@ -450,6 +457,7 @@ def code_block(text: str) -> str:
 
 
 def _cell(text: str) -> str:
+    # In a table a pipe ends a cell, even in code.
     return code(text).replace("|", "\\|")
 
 
@@ -480,7 +488,7 @@ def _fit(
     opening = ["", "<details><summary>Details</summary>", "", f"{fence}diff"]
     closing = [fence, "", "</details>"]
     shown_details: Sequence[str] = ()
-    if len(shown) == len(rows):
+    if len(shown) == len(rows):  # details without their row would explain nothing
         shown_details = _fitting(details, room - _size([*shown, *opening, *closing]))
     lines = [*head, *(table if shown else ()), *shown, *notes]
     if shown_details:

@@ -39,7 +39,8 @@ from reconciler.render.words import REASONS, plural
 from reconciler.report import Applied, Failed, Outcome, RemovedDuplicate, Skipped, Unconfirmed
 
 _DONE: Final = {Create: "created", Update: "updated", Delete: "deleted"}
-_VERBS: Final = {"+": "create", "-": "delete", "!": "keep", ".": "keep"}
+VERBS: Final = {"+": "create", "~": "update", "-": "delete", "!": "keep", ".": "keep"}
+"""What a plan does, by the sign of its rows."""
 _HIDDEN: Final = "(hidden: replaced if it was another one)"
 """The warning that sending a field may replace a live value that is not shown."""
 
@@ -141,7 +142,7 @@ def group_resends(rows: Iterable[Row]) -> list[Row]:
     """
     blocks: dict[object, list[Row]] = {}
     for number, row in enumerate(rows):
-        key: object = number
+        key: object = number  # other rows stay alone
         if row.kind is RowKind.RESEND:
             key = (row.why, row.fields)
         blocks.setdefault(key, []).append(row)
@@ -203,7 +204,7 @@ def _update_row(update: Update, known: Mapping[tuple[str, str], str]) -> Row:
         fields=tuple(
             _field(change, address, after.type)
             for change in update.fields
-            if change.path != ("name",)
+            if change.path != ("name",)  # the row shows both names
         ),
         kind=kind,
     )
@@ -228,7 +229,7 @@ def one_line(decision: Operation | Kept) -> str:
     """Return an operation or kept webhooks in one line, with the changed fields or the reason."""
     row = _kept_row(decision) if isinstance(decision, Kept) else _operation_row(decision, {})
     reason = "; ".join(line.text for line in row.fields) or row.why
-    return f"{_VERBS.get(row.sign, 'update')} {row.name} ({reason})"
+    return f"{VERBS[row.sign]} {row.name} ({reason})"
 
 
 def outcome_row(outcome: Outcome) -> Row:
@@ -241,6 +242,7 @@ def outcome_row(outcome: Outcome) -> Row:
     match outcome:
         case Applied(note=note) if note:
             return row._replace(why=prose(note))
+        # As planned, so the row repeats the former name or the destination.
         case Applied() if planned.kind is RowKind.RENAME:
             return row._replace(details=planned.pieces)
         case Applied():
@@ -359,7 +361,7 @@ def _value(value: str | bool | Unknown | None, path: DataPath, kind: str) -> str
         case Unknown():
             return "(not shown)"
         case bool():
-            return str(value).lower()
+            return str(value).lower()  # as in YAML
     if path[0] == "configuration":
         field = KINDS[kind].field(str(path[-1]))
         if field is not None:

@@ -63,7 +63,7 @@ def render_run(run: RunPlan, view: View = PLAIN) -> str:
         return joined(_blocks(combined.plan.blocked, view), [words.run_summary(run.totals)])
     parts: list[Sequence[str]] = []
     if view.verbosity > 0:
-        for plan in run.plans:
+        for plan in run.plans:  # without commands: they would apply only one of the plans
             parts += _plan(plan, view._replace(apply_options=None))
     else:
         parts += _combined(run, combined, view)

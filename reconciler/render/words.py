@@ -193,11 +193,11 @@ def scope(plan: Plan) -> str:
     return f"{share}; undeclared in scope: {undeclared}"
 
 
-Quoting: TypeAlias = Callable[[str], str]
+_Quoting: TypeAlias = Callable[[str], str]
 """How a format quotes a name."""
 
 
-def remaining_counts(plan: Plan, *, names: bool, shown: Quoting = quote) -> list[str]:
+def remaining_counts(plan: Plan, *, names: bool, shown: _Quoting = quote) -> list[str]:
     """Return one line per group with counts: kept, unmanaged, and not compared webhooks.
 
     Declarations that are not applied are not counted, because each has a row. With `names`, kept
@@ -216,7 +216,7 @@ def remaining_counts(plan: Plan, *, names: bool, shown: Quoting = quote) -> list
     return lines + not_compared(plan, names=names, shown=shown)
 
 
-def not_compared(plan: Plan, *, names: bool, shown: Quoting = quote) -> list[str]:
+def not_compared(plan: Plan, *, names: bool, shown: _Quoting = quote) -> list[str]:
     """Return one line for each reason why a plan cannot compare fields, with their number by field.
 
     With `names`, the line lists the webhooks and references.
@@ -241,7 +241,7 @@ def not_compared(plan: Plan, *, names: bool, shown: Quoting = quote) -> list[str
     return lines
 
 
-def not_set_here(plan: Plan, view: View, *, shown: Quoting = quote) -> list[str]:
+def not_set_here(plan: Plan, view: View, *, shown: _Quoting = quote) -> list[str]:
     """Return one line about the references that `apply` needs and that have no value here."""
     missing = [shown(str(ref)) for ref in secret_destinations(plan) if ref in view.missing]
     if not missing:
@@ -250,7 +250,7 @@ def not_set_here(plan: Plan, view: View, *, shown: Quoting = quote) -> list[str]
     return [f"Not set here, required by apply: {shorten(missing, most)}."]
 
 
-def failing(plan: Plan, *, shown: Quoting = quote) -> list[str]:
+def failing(plan: Plan, *, shown: _Quoting = quote) -> list[str]:
     """Return one line about managed webhooks whose deliveries fail, if there are any."""
     if not plan.failing:
         return []
@@ -266,7 +266,7 @@ def drifted(plan: Plan) -> list[str]:
     return [f"Drift: {number}; `webhooks drift` shows how to accept it."]
 
 
-def outside_digest(*plans: Plan, shown: Quoting = quote) -> list[str]:
+def outside_digest(*plans: Plan, shown: _Quoting = quote) -> list[str]:
     """Return one line about operations that no digest covers: only a secret's value differs."""
     names: dict[str, None] = {}
     for plan in plans:
@@ -378,6 +378,7 @@ def _meaning(report: Report) -> str:
         if report.complete:
             return "stopped by a signal, after every change was applied"
         return f"stopped by a signal: {finish}"
+    # A problem of the run explains the code better than the outcomes.
     if not report.problem:
         if _contradicted(report):
             return "CloudTruth does not show what was sent, see above"
@@ -412,6 +413,7 @@ def _contradicted(report: Report) -> bool:
 def limited(findings: Iterable[Finding], limit: int = 100) -> tuple[list[Finding], list[str]]:
     """Return the most severe findings by position, and a line with the number of others, if any."""
     severities = tuple(Severity)
+    # A limit cuts notes before errors.
     ranked = sorted(
         findings,
         key=lambda finding: (severities.index(finding.severity), *sort_key(finding)),
@@ -446,6 +448,7 @@ def unblocking(plan: Plan, view: View, total: int | None = None) -> Iterator[tup
     number = plan.counted_deletes if total is None else total
     if all(finding.rule != ALLOW_DELETES_DIFFERS for finding in plan.blocked):
         for purpose, text, changed in _edits(plan, view):
+            # Text with escaped characters cannot be copied.
             if prose(text) == text and not any(guard(changed)):
                 yield purpose, text
     if view.apply_options is not None:
@@ -461,6 +464,7 @@ def apply_command(view: View, *option: str, command: str = "apply") -> str:
     Another `command` has the same options.
     """
     words, name = view.apply_options or (), option[0] if option else None
+    # Without the option of this name, and the value after it.
     others = [
         word
         for index, word in enumerate(words)
@@ -480,6 +484,7 @@ def _edits(plan: Plan, view: View) -> Iterator[_Edit]:
         "prune: false",
         without,
     )
+    # Names may contain the characters of globs.
     globs = list(dict.fromkeys(escape(delete.name) for delete in undeclared))
     if 0 < len(globs) <= _MAX_NAMES and all(0 < len(glob) <= MAX_GLOB for glob in globs):
         ignored = len(undeclared) + sum(kept.name in plan.undeclared for kept in plan.kept)
