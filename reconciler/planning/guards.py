@@ -160,7 +160,8 @@ def relaxed(previous: Desired, now: Desired) -> Iterator[Finding]:
         yield warning("relaxed-ignore", f"ignore no longer covers {name!r}")
     yield from _relaxed_scopes(old.scopes, new.scopes)
     yield from _relaxed_limit(old.max_deletes, new.max_deletes)
-    if previous.environment != now.environment:
+    is_new = previous.organization is None and not previous.webhooks
+    if previous.environment != now.environment and not is_new:
         environments = [
             "that of the workflow" if name is None else repr(name)
             for name in (previous.environment, now.environment)

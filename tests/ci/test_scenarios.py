@@ -520,21 +520,6 @@ def test_a_comment_about_a_failure_is_resolved_by_the_command_that_it_shows(here
     assert len(here.github.bodies(1)) == 2
 
 
-@pytest.mark.parametrize("read_back_world", ["plain", "mask"], indirect=True)
-def test_a_rotation_whose_write_is_rejected_is_not_reported_as_applied(
-    read_back_world: World,
-) -> None:
-    """The comment shows the next step, and running it again sends the secret."""
-    merge_rotation(read_back_world)
-    read_back_world.emulator.faults = Script([Rule(fault=status(400), method="PATCH")])
-    assert read_back_world.push().code == 1
-    assert not any("**Applied" in each for each in read_back_world.github.bodies(1))
-    assert "gh run rerun" in read_back_world.github.bodies(1)[-1]
-    assert read_back_world.push().code == 0
-    assert read_back_world.token("Audit") == read_back_world.secrets["SLACK_BOT_TOKEN"]
-    assert any("**Applied** by" in each for each in read_back_world.github.bodies(1))
-
-
 def test_a_rotation_is_not_sent_after_the_files_changed(here: World) -> None:
     """Version 2 was reviewed and never sent; the tip declares version 3 without a review."""
     here.merged(1, "Audit", version=2)

@@ -95,17 +95,6 @@ def test_without_a_key_every_workflow_passes_with_a_notice(
     assert done.outputs["result"] == ("validated" if workflow == "plan" else "skipped")
 
 
-def test_an_apply_without_a_key_fails_after_the_setup(here: World) -> None:
-    """A merged plan shows that the keys were set, so a passing run would hide the missing one."""
-    here.merged(1, "Audit", "Deploys")
-    assert here.push().outputs["result"] == "applied"
-    here.secrets.clear()
-    here.declare("Audit")
-    done = here.push()
-    assert (done.code, done.outputs["failure-reason"]) == (4, "no-api-key")
-    assert "nothing was applied: CLOUDTRUTH_API_KEY is not set" in done.stdout
-
-
 def test_a_secret_that_the_workflow_does_not_allow_names_the_command_to_run(here: World) -> None:
     """On GitHub, the list of allowed secrets is in a workflow that `init` updates."""
     here.topic(1)
