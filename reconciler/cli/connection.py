@@ -14,6 +14,7 @@ from reconciler.api.pace import Pause
 from reconciler.cli.session import Session
 from reconciler.errors import (
     AuthenticationError,
+    ExitCode,
     OrganizationError,
     PermissionDeniedError,
     ReconcilerError,
@@ -158,18 +159,20 @@ def names_of(target: workflow.Target, live: Live | ReconcilerError | None) -> se
     return names
 
 
-def show_problems(session: Session, results: Sequence[OrganizationResult[Any]]) -> None:
-    """Print the problems of organizations.
+def show_problems(session: Session, results: Sequence[OrganizationResult[Any]]) -> ExitCode:
+    """Print the problems of organizations, and return the exit code of the first one.
 
     Raises that of the only organization of the run, which then has no result. As JSON, the result
     is a document that contains the problem.
     """
+    failed = [result.problem for result in results if result.problem is not None]
+    if not failed:
+        return ExitCode.OK
     if len(results) == 1 and session.options.get("format") != "json":
-        (result,) = results
-        if result.problem is not None:
-            raise result.problem
+        raise failed[0]
     for problem in problems(results):
         session.console.error(problem)
+    return failed[0].exit_code
 
 
 class Progress(Watcher):

@@ -16,7 +16,7 @@ from reconciler.cli.proof import prove
 from reconciler.cli.session import Session
 from reconciler.deliveries import check as checks
 from reconciler.deliveries.proof import Proof
-from reconciler.errors import ConfigurationError, ExitCode, NoKeyError, ReconcilerError
+from reconciler.errors import ConfigurationError, NoKeyError, ReconcilerError
 from reconciler.execute.workers import ThreadWorkers
 from reconciler.findings import has_errors
 from reconciler.model import Live, LiveWebhook, Secret
@@ -82,7 +82,7 @@ def run(
         results = [
             _cases(target, live, only) for target, live in zip(connected, lives, strict=True)
         ]
-        show_problems(session, results)
+        code = show_problems(session, results)
         cases = [case for result in results for case in result.value or ()]
         cases, posted = _look_up(session, cases, slack_url, send=send)
         proof = None
@@ -95,9 +95,7 @@ def run(
     if not cases:
         notes = ("There is no webhook to check.",)
     sections = (*_unread(results), *checks.check(cases, proof), *posted)
-    code = session.show_checks(Checklist("check", sections, notes), format)
-    codes = [result.problem.exit_code for result in results if result.problem is not None]
-    return max(code, *codes, ExitCode.OK)
+    return max(session.show_checks(Checklist("check", sections, notes), format), code)
 
 
 def _unread(results: Sequence[OrganizationResult[list[checks.Case]]]) -> tuple[Section, ...]:

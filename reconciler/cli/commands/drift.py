@@ -59,14 +59,11 @@ def run(
     report = find_drift(planned, bases, only=only, named=session.files, accept=accept)
     named_base = tuple(word for name in base for word in ("--base", name))
     report = report._replace(base=named_base)
-    show_problems(session, report.organizations)
+    code = show_problems(session, report.organizations)
     view = session.view()._replace(apply_options=words)
     text = RENDERERS[format]().render_drift(report, view)
     session.show(text, failed=report.remains)
-    for organization in report.organizations:
-        if organization.problem is not None:
-            return organization.problem.exit_code
-    return ExitCode.CHANGES if report.remains else ExitCode.OK
+    return code or (ExitCode.CHANGES if report.remains else ExitCode.OK)
 
 
 def _idle_globs(planned: Sequence[workflow.Planned], only: Sequence[str]) -> list[Finding]:

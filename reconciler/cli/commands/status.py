@@ -42,7 +42,7 @@ def run(session: Session, only: tuple[str, ...], failing: bool, format: str) -> 
         webhooks status --only 'team-a-*'
     """
     results = _statuses(session, only)
-    show_problems(session, results)
+    code = show_problems(session, results)
     if failing:
         results = [
             result._replace(value=result.value and result.value._replace(failing_only=True))
@@ -54,10 +54,7 @@ def run(session: Session, only: tuple[str, ...], failing: bool, format: str) -> 
     if not failing or format != "text" or any(status.shown for status in statuses):
         text = STATE_RENDERERS[format]().render_statuses(results, session.view())
         session.show(text, failed=failing)
-    for result in results:
-        if result.problem is not None:
-            return result.problem.exit_code
-    return ExitCode.FAILED if is_failing else ExitCode.OK
+    return code or (ExitCode.FAILED if is_failing else ExitCode.OK)
 
 
 def _statuses(session: Session, only: tuple[str, ...]) -> list[OrganizationResult[LiveStatus]]:
