@@ -53,9 +53,7 @@ if TYPE_CHECKING:
     from reconciler.workflow.planning import status as status
     from reconciler.workflow.run import Planned as Planned
     from reconciler.workflow.run import Target as Target
-    from reconciler.workflow.run import call_all as call_all
     from reconciler.workflow.run import connect_all as connect_all
-    from reconciler.workflow.run import organizations_of as organizations_of
     from reconciler.workflow.run import plan_all as plan_all
     from reconciler.workflow.run import read_all as read_all
     from reconciler.workflow.run import select as select
@@ -77,8 +75,7 @@ _MODULES: Final = {
         "workflow.inputs": "Checked Gathered Inputs Source accept gather load load_all previous "
         "validate validate_all",
         "workflow.planning": "plan read_live show status",
-        "workflow.run": "Planned Target call_all connect_all organizations_of plan_all read_all "
-        "select",
+        "workflow.run": "Planned Target connect_all plan_all read_all select",
     }.items()
     for name in names.split()
 }

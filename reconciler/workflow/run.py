@@ -123,7 +123,7 @@ def _without_keys(target: Target, keys: tuple[Secret, ...]) -> Target:
 def identify(targets: Sequence[Target]) -> tuple[Target, ...]:
     """Read the organization of each key, which planning then does not read again."""
     identified = []
-    for target, result in zip(targets, organizations_of(targets), strict=True):
+    for target, result in zip(targets, _organizations_of(targets), strict=True):
         if isinstance(result, Organization):
             identified.append(target._replace(organization=result))
         else:
@@ -181,7 +181,7 @@ def _identified(targets: Sequence[Target], patterns: Sequence[str]) -> list[Targ
     unknown = [target for target in targets if not _matching(target, patterns, patterns)]
     known = {
         target.paths: organization
-        for target, organization in zip(unknown, organizations_of(unknown), strict=True)
+        for target, organization in zip(unknown, _organizations_of(unknown), strict=True)
         if isinstance(organization, Organization)
     }
     return [target._replace(organization=known.get(target.paths)) for target in targets]
@@ -326,7 +326,7 @@ def read_all(targets: Sequence[Target]) -> tuple[Live | ReconcilerError, ...]:
     return tuple(results)
 
 
-def organizations_of(targets: Sequence[Target]) -> tuple[Organization | ReconcilerError, ...]:
+def _organizations_of(targets: Sequence[Target]) -> tuple[Organization | ReconcilerError, ...]:
     """Return the organization of each key, up to eight at once, or why it is not known."""
     return tuple(
         call_all(

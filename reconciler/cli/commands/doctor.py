@@ -21,6 +21,7 @@ from reconciler.model import Desired
 from reconciler.render.quote import quote
 from reconciler.settings import Settings
 from reconciler.workflow.inputs import OrganizationFiles, organizations
+from reconciler.workflow.run import call_all
 
 
 @command(
@@ -137,7 +138,7 @@ def _remote(
                 )
             )
 
-        results = workflow.call_all(connected, check)
+        results = call_all(connected, check)
         complete: list[Diagnosis] = []
         for target, checks in zip(connected, results, strict=True):
             diagnosis = local[target.paths]
