@@ -114,7 +114,8 @@ class _Proposer:
     def __init__(self, plan: Plan, live: Live, loaded: Loaded, named: Collection[str]) -> None:
         self._live = live
         self._by_id = {webhook.id: webhook for webhook in live.webhooks}
-        self._loaded = loaded
+        assert loaded.desired is not None  # it was planned
+        self._loaded, self._desired = loaded, loaded.desired
         self._named = named
         # Webhooks that a file declares which was not read were not added live.
         self._elsewhere = {name: other.file for other in plan.elsewhere for name in other.names}
@@ -238,21 +239,16 @@ class _Proposer:
         if self._loaded.documents[chosen[0]].layers is not None:
             entry = {"name": entry.pop("name"), "add": True, **entry}
         comments = [self._export.comments[live.id]]
-        token = entry["configuration"].get("token")
-        for hidden in self._export.hidden:
-            is_assumed = token == hidden.reference.tree()
-            if is_assumed and hidden.username == entry["configuration"].get("username"):
-                comments.insert(
-                    0, f"CloudTruth hides its token: check that it is {hidden.reference}"
-                )
+        assumed = self._export.assumed.get(live.id)
+        if assumed is not None:
+            comments.insert(0, f"CloudTruth hides its token: check that it is {assumed}")
         item = Item(entry, "; ".join(filter(None, comments)))
         return FileEdit(chosen[0], ChangeItems(("webhooks",), added=(item,)))
 
     def _scopes(self, name: str) -> list[str]:
         """Return the files whose scope has a name."""
-        desired = self._loaded.desired
-        assert desired is not None
-        return [scope.file for scope in desired.policy.scopes if Globs(scope.globs).match(name)]
+        scopes = self._desired.policy.scopes
+        return [scope.file for scope in scopes if Globs(scope.globs).match(name)]
 
     @cached_property
     def _export(self) -> Export:
@@ -260,13 +256,8 @@ class _Proposer:
 
         Slack tokens that nothing tells apart have the reference that most declared webhooks use.
         """
-        desired = self._loaded.desired
-        assert desired is not None
-        tokens = Counter(
-            webhook.configuration["token"]
-            for webhook in desired.webhooks
-            if webhook.type == "slack"
-        )
+        slack = (webhook for webhook in self._desired.webhooks if webhook.type == "slack")
+        tokens = Counter(webhook.configuration["token"] for webhook in slack)
         for token, _ in tokens.most_common():
             if isinstance(token, SecretRef) and not token.is_literal:
                 return export(self._live, tokens=Tokens(shared=token))

@@ -61,8 +61,9 @@ class Export(NamedTuple):
     """The file's text, the references in it, and the number of webhooks that it declares.
 
     `left_out` has (name, reason) for the live webhooks that the file ignores. `hidden` are the
-    hidden Slack tokens, those of most webhooks first. `entries` are the complete declarations, and
-    `comments` those above them, by id; `reasons` has the others.
+    hidden Slack tokens, those of most webhooks first, and `assumed` the reference of each by the id
+    of its webhook. `entries` are the complete declarations, and `comments` those above them, by id;
+    `reasons` has the others.
     """
 
     text: str
@@ -70,6 +71,7 @@ class Export(NamedTuple):
     left_out: tuple[tuple[str, str], ...] = ()
     declared: int = 0
     hidden: tuple[HiddenTokens, ...] = ()
+    assumed: Mapping[str, SecretRef] = MappingProxyType({})
     entries: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
     comments: Mapping[str, str] = MappingProxyType({})
     reasons: Mapping[str, str] = MappingProxyType({})
@@ -99,10 +101,15 @@ def export(live: Live, *, only: Sequence[str] = (), tokens: Tokens | None = None
     webhooks = [webhook for webhook in everything if globs.match(webhook.name)]
     references = References(everything, {webhook.id for webhook in webhooks}, tokens or Tokens())
     contents = _contents(webhooks, references)
+    # `ignore` has names: what shares one with a webhook that no file can declare is ignored, too.
     declared = [webhook for webhook in webhooks if webhook.name not in contents.ignored]
     used: set[SecretRef] = set()
+    assumed: dict[str, SecretRef] = {}
     for webhook in declared:
         used |= references.of(webhook)
+        token = references.hidden_token(webhook)
+        if token is not None:
+            assumed[webhook.id] = token
     exported = Export(
         text="",
         references=tuple(sorted(used, key=str)),
@@ -112,7 +119,8 @@ def export(live: Live, *, only: Sequence[str] = (), tokens: Tokens | None = None
             if webhook.name in contents.ignored
         ),
         declared=len(declared),
-        hidden=_hidden_tokens(declared, references),
+        hidden=_hidden_tokens(declared, assumed),
+        assumed=assumed,
         entries={webhook.id: contents.entries[webhook.id] for webhook in declared},
         comments=_webhook_comments(declared, contents.entries, references),
         reasons=contents.reasons,
@@ -184,6 +192,7 @@ def _policy(
     only: Sequence[str], ignored: Mapping[str, str]
 ) -> tuple[dict[str, Any], dict[DataPath, str]]:
     """Return the policy of the file, and its comments; `ignored` has the reason for each name."""
+    # Without `prune`, an edit that removes an entry would delete nothing.
     policy: dict[str, Any] = {"prune": True}
     comments: dict[DataPath, str] = {
         ("prune",): "deletes live webhooks in scope that this file does not declare"
@@ -231,14 +240,11 @@ def _webhook_comments(
 
 
 def _hidden_tokens(
-    webhooks: Iterable[LiveWebhook], references: References
+    webhooks: Iterable[LiveWebhook], assumed: Mapping[str, SecretRef]
 ) -> tuple[HiddenTokens, ...]:
     """Count the hidden Slack tokens by reference and user name, the most frequent first."""
-    numbers: Counter[tuple[SecretRef, str]] = Counter()
-    for webhook in webhooks:
-        reference = references.hidden_token(webhook)
-        if reference is not None:
-            numbers[reference, username(webhook)] += 1
+    hidden = (webhook for webhook in webhooks if webhook.id in assumed)
+    numbers = Counter((assumed[webhook.id], username(webhook)) for webhook in hidden)
     return tuple(HiddenTokens(*key, number) for key, number in numbers.most_common())
 
 

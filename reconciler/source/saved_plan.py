@@ -139,7 +139,8 @@ def parse_plan(raw: bytes, file: str) -> SavedPlan:
     if tree.get("checksum") != checksum(tree):
         _refuse_edited(file)
     is_valid = document_validator(_SCHEMA).is_valid(tree)
-    if not is_valid or not all("configuration" in each for each in tree["organizations"]):
+    # `plan --format json` has the same schema, but no configuration that could be applied.
+    if not is_valid or not all("configuration" in entry for entry in tree["organizations"]):
         from reconciler.source.explain import invalid_part  # slow, so only for a refused plan
 
         where = invalid_part(tree, _SCHEMA)
@@ -154,7 +155,7 @@ def parse_plan(raw: bytes, file: str) -> SavedPlan:
         parsed = Parsed(documents=documents, policies=organization.get("policies", {}))
         organizations.append(SavedOrganization(parsed, review))
     reviews = [organization.review for organization in organizations]
-    digest = run_digest((each.origin, each.organization, each.digest) for each in reviews)
+    digest = run_digest((plan.origin, plan.organization, plan.digest) for plan in reviews)
     if digest != tree["digest"]:
         _refuse_edited(file)
     return SavedPlan(
@@ -221,9 +222,11 @@ def _configuration(loaded: Loaded) -> Iterable[dict[str, Any]]:
             "file": document.file,
             "content": {**root, "webhooks": webhooks},
             "lines": [
-                each.line if each.file == document.file else {"file": each.file, "line": each.line}
+                position.line
+                if position.file == document.file
+                else {"file": position.file, "line": position.line}
                 for key in LISTED
-                for each in document.items.get(key, ())
+                for position in document.items.get(key, ())
             ],
         }
 
@@ -232,9 +235,10 @@ def _to_document(saved: Mapping[str, Any]) -> Document:
     """Return a file of the configuration as a document, with the lines of its list items."""
     file, data = saved["file"], saved["content"]
     places = (
-        each if isinstance(each, dict) else {"file": file, "line": each} for each in saved["lines"]
+        line if isinstance(line, dict) else {"file": file, "line": line} for line in saved["lines"]
     )
-    positions = (Position(each["file"], max(1, each["line"])) for each in places)
+    positions = (Position(place["file"], max(1, place["line"])) for place in places)
     listed = [key for key in LISTED if isinstance(data.get(key), list)]
+    # An edited plan may have fewer lines than items; positions are only for messages.
     items = {key: [next(positions, Position(file, 1)) for _ in data[key]] for key in listed}
     return Document(file=file, text="", data=data, items=items)
