@@ -167,8 +167,10 @@ def _run(run: Run) -> _Ended:
         run.require_github(*NO_TOKEN)
     with _optional(run):
         _require_tip(run, sources)
+    # Only reviews and failures record what an earlier push left.
     concerned = concerned_by_push(run, held, pulls) if run.by_review else held
     paths = {source.files.paths for source in concerned}
+    # All of the environment: a digest that is offered covers those that this push does not concern.
     with run.connect([Target(source) for source in held]) as connected:
         targets = identify([target for target in connected if target.paths in paths])
         # Outcomes for another organization may have ended the search too early.
@@ -213,7 +215,11 @@ def _require_not_set_up(run: Run, pulls: Iterable[Pull], why: Finding) -> None:
 
 
 def _require_tip(run: Run, sources: Iterable[Source]) -> None:
-    """Raise an error if the files are not those of the branch's newest commit."""
+    """Raise an error if the files are not those of the branch's newest commit.
+
+    So a late run cannot undo what a newer one applied. Other files of a newer commit do not matter:
+    their push may start no run.
+    """
     head = (run.inputs.git(["rev-parse", "HEAD"]) or b"").decode("ascii").strip()
     if run.github is None or not head:
         return
@@ -279,6 +285,7 @@ def _apply_reviewed(run: Run, organizations: Sequence[_Reviewed]) -> RunReport:
             confirm=lambda plans: True,
             allow_deletes=run.allow_deletes,
             expect_digest=run.expect_digest,
+            # A digest is of all organizations: without one of them it is another plan.
             keep_going=run.expect_digest is None,
         )
     except StalePlanError as problem:
@@ -309,31 +316,30 @@ def _concluded(
     command, offered = run.rerun_command, None
     if any(map(_needs_digest, outcomes)):
         command, offered = _offer(run, connected, outcomes)
-    results = tuple(map(_with_problem, outcomes))
-    report = report._replace(organizations=results)
-    waiting: set[int] = set()
-    for outcome in outcomes:
-        waiting |= {review.pull.number for review in outcome.reviews if review.pending}
     plans = _plans([(outcome.result, outcome.report) for outcome in outcomes])
-    is_refused = not report.reports
+    outcomes = [outcome._replace(result=_with_problem(outcome)) for outcome in outcomes]
+    failed = [outcome for outcome in outcomes if exit_code_of(outcome.result) is not ExitCode.OK]
+    report = report._replace(organizations=tuple(outcome.result for outcome in outcomes))
+    result = JobResult(findings=findings, plan=plans, report=report, remaining=offered)
+    if not report.reports:  # nothing was applied: the plan is what a reader needs
+        result = replace(result, plan=offered or plans, remaining=offered or plans)
     return _Ended(
-        JobResult(
-            findings=findings,
-            plan=(offered if is_refused else None) or plans,
-            report=report,
-            remaining=offered or (plans if is_refused else None),
-        ),
+        result,
         pulls,
-        pending=next((pull for pull in pulls if pull.number in waiting), None),
-        subjects=tuple(
-            outcome.organization.subject
-            for outcome, result in zip(outcomes, results, strict=True)
-            if exit_code_of(result) is not ExitCode.OK
-        ),
+        pending=_newest_pending(pulls, outcomes),
+        subjects=tuple(outcome.organization.subject for outcome in failed),
         has_rotated=any(outcome.rotated for outcome in outcomes),
         command=command,
         offered=offered,
     )
+
+
+def _newest_pending(pulls: Iterable[Pull], outcomes: Iterable[_Outcome]) -> Pull | None:
+    """Return the newest pull request with a pending operation."""
+    numbers: set[int] = set()
+    for outcome in outcomes:
+        numbers |= {review.pull.number for review in outcome.reviews if review.pending}
+    return next((pull for pull in pulls if pull.number in numbers), None)
 
 
 def _plans(reports: Iterable[tuple[OrganizationResult[Report], Report | None]]) -> RunPlan:
@@ -355,6 +361,7 @@ def _outcomes(run: Run, organizations: Sequence[_Reviewed], report: RunReport) -
     plans = iter(plan_all(refused, allow_deletes=run.allow_deletes, reviewed=True))
     outcomes: list[_Outcome] = []
     for organization, result in zip(organizations, report.organizations, strict=True):
+        # Some reviewed operations of a refused organization may be done: a plan shows which.
         problem, pending = result.problem, result.value
         if isinstance(problem, _REFUSED):
             plan = next(plans).plan
@@ -455,7 +462,9 @@ def _offer(
             for target in identify(connected)
         ]
         planned = plan_all(targets, reviewed=True)
-        plans = RunPlan(tuple(each.result for each in planned if each.plan is not None))
+        plans = RunPlan(
+            tuple(organization.result for organization in planned if organization.plan is not None)
+        )
         command = run.digest_command(plans, ordered)
         return command, plans if command is not None else None
     return run.rerun_command, None
@@ -478,6 +487,7 @@ def _with_problem(outcome: _Outcome) -> OrganizationResult[Report]:
         left = plural(len(report.outcomes) - len(report.applied), "operation")
         message, hint = f"{left} not applied for lack of a review", "have the rest reviewed"
         problem = NotReviewedError(message, hint=hint)
+    # The same codes as for an apply of a saved plan (docs/guarantees.md).
     written = ExitCode.PARTIAL if report.writes else ExitCode.STALE
     problem.exit_code = report.exit_code or written
     return outcome.result._replace(problem=problem)
@@ -492,6 +502,7 @@ def _with_command(run: Run, ended: _Ended) -> _Ended:
     if result.report is not None:
         listed = [organization.problem for organization in result.report.organizations]
         problems += [problem for problem in listed if problem is not None]
+    # A re-run of the same commit cannot fix its files.
     if any(problem.code == ConfigurationError.code for problem in problems):
         command = _validate_command(run)
     lead = "then run" if ended.offered is None else "or apply this plan"
@@ -552,6 +563,7 @@ def _report_failure(run: Run, github: GitHub, ended: _Ended) -> list[Finding]:
     code = _UnreviewedRotationError.code if ended.has_rotated else ended.result.reason
     marker = run.marker(MarkerKind.FAILURE)._replace(code=code, subjects=ended.subjects)
     text = _failure_text(run, ended)
+    # The deadline of the run may be what failed.
     github.extend_deadline(_REPORT_SECONDS)
     with reporting(warnings, "could not comment on the pull request"):
         pull = ended.pending or next(iter(ended.pulls), None) or newest_merged(run, github)

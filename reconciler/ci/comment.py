@@ -39,50 +39,31 @@ _UNNEEDED: Final = "_This part of the plan is no longer needed._\n"
 
 
 def parts_of(
-    result: RunPlan, run: Run, pull: Pull, declared: Sequence[Subject]
+    result: RunPlan, run: Run, pull: Pull, subjects: Sequence[Subject]
 ) -> list[tuple[Marker, str]]:
     """Return the comments for the plans, each with its operations."""
-    subjects = [
-        subject
-        if plan is None
-        else Subject(plan.origin, plan.organization.id, plan.organization.name, subject.declared)
-        for subject, plan in zip(
-            declared, (each.value for each in result.organizations), strict=True
-        )
-    ]
     marker = run.marker(MarkerKind.PLAN)._replace(
         digest=result.digest, part=_MAX_PARTS, total=_MAX_PARTS, subjects=tuple(subjects)
     )
-    foot = f"Commit {pull.head[:12]} · [run]({run.url})"
-
-    def marker_for(members: Members) -> Marker:
-        return marker._replace(
-            operations=tuple(
-                shown
-                for number, place in members
-                for shown in _shown(subjects[number], result.organizations[number].value, place)
-            ),
-        )
-
     empty_size = len(encode(marker))
+    # Nothing applies the other branch, so the comment must approve nothing.
     if run.applied_branch not in ("", pull.branch):
         marker = marker._replace(digest=None)
-        here, there = code(quote(pull.branch)), code(quote(run.applied_branch))
-        foot = f"This pull request targets {here}, but only {there} is applied. {foot}"
-    elif any(plan.blocked for plan in result.plans):
-        where = " in a blocked organization" if len(result.plans) > 1 else ""
-        way = "After a merge, apply comments with the command that allows this plan once."
-        foot = f"Until this is fixed, merging applies nothing{where}. {way} {foot}"
-    elif result.digest:
-        foot = f"Merging applies exactly the changes shown here and rejects any others. {foot}"
-    elif any(plan.operations for plan in result.plans):
-        foot = f"Merging does not send these secrets: increment their `version`. {foot}"
+
+    def marker_for(members: Members) -> Marker:
+        operations: list[ShownOperation] = []
+        for number, index in members:
+            plan = result.organizations[number].value
+            assert plan is not None
+            operations += _shown(subjects[number], plan, index)
+        return marker._replace(operations=tuple(operations))
+
     pages = paged_run(
         result,
         limit=COMMENT_CHARACTERS - empty_size,
         max_pages=_MAX_PARTS,
         extra=lambda members: len(encode(marker_for(members))) - empty_size,
-        foot=foot,
+        foot=_foot(result, run, pull),
     )
     return [
         (marker_for(members)._replace(part=number, total=len(pages)), text)
@@ -90,22 +71,32 @@ def parts_of(
     ]
 
 
-def _shown(subject: Subject, plan: Plan | None, place: int) -> list[ShownOperation]:
-    """Return the digests of the operation at index `place`."""
-    if plan is None:
-        return []
-    resent = dict(_resends(plan, place))
+def _foot(result: RunPlan, run: Run, pull: Pull) -> str:
+    """Return what merging the pull request does, and where the plan comes from."""
+    effect = ""
+    if run.applied_branch not in ("", pull.branch):
+        branch, applied = code(quote(pull.branch)), code(quote(run.applied_branch))
+        effect = f"This pull request targets {branch}, but only {applied} is applied. "
+    elif any(plan.blocked for plan in result.plans):
+        where = " in a blocked organization" if len(result.plans) > 1 else ""
+        effect = f"Until this is fixed, merging applies nothing{where}. "
+        effect += "After a merge, apply comments with the command that allows this plan once. "
+    elif result.digest:
+        effect = "Merging applies exactly the changes shown here and rejects any others. "
+    elif any(plan.operations for plan in result.plans):
+        effect = "Merging does not send these secrets: increment their `version`. "
+    return f"{effect}Commit {pull.head[:12]} · [run]({run.url})"
+
+
+def _shown(subject: Subject, plan: Plan, index: int) -> list[ShownOperation]:
+    """Return the digests of an operation; the last ones are those of its resends."""
+    digests = plan.digests[index]
+    resent = resends((plan.operations[index],))
+    by_digest: list[Resend | None] = [*[None] * (len(digests) - len(resent)), *resent]
     return [
-        ShownOperation(subject, digest, resent.get(digest.digest)) for digest in plan.digests[place]
+        ShownOperation(subject, digest, resend)
+        for digest, resend in zip(digests, by_digest, strict=True)
     ]
-
-
-def _resends(made: Plan, place: int) -> Sequence[tuple[str, Resend]]:
-    """Return the resends of the operation at index `place`, each with its digest."""
-    sent = resends((made.operations[place],))
-    # They are the last digests of an operation, in this order.
-    digests = [each.digest for each in made.digests[place]]
-    return list(zip(digests[len(digests) - len(sent) :], sent, strict=True))
 
 
 def invalidate(run: Run, problem: ReconcilerError) -> list[Finding]:
@@ -132,26 +123,28 @@ def comment(
         return []
     message = "there is no GitHub token to comment with"
     github = run.require_github(message, "set comment to false")
-    found = find(github.comments(pull.number), parts[0][0])
-    if found or create or run.commenting == "true":
+    existing = find(github.comments(pull.number), parts[0][0])
+    if existing or create or run.commenting == "true":
+        # The event is from the start of the job; the merge freezes the plan.
         now = github.pull(pull.number)
         if not now.is_open or now.head != pull.head:
             why = "the pull request is closed or has a newer commit, so its plan is not changed"
             return [note("review-frozen", why)]
-        write_comments(github, pull.number, found, parts)
+        write_comments(github, pull.number, existing, parts)
     return []
 
 
 def write_comments(
-    github: GitHub, number: int, found: Sequence[Post], parts: Sequence[tuple[Marker, str]]
+    github: GitHub, number: int, existing: Sequence[Post], parts: Sequence[tuple[Marker, str]]
 ) -> None:
-    """Replace the text of the comments in `found` with `parts`; create missing comments."""
+    """Replace the text of the existing comments with `parts`; create missing comments."""
     empty = parts[0][0]._replace(digest=None, part=1, total=1, operations=())
-    others = [*parts[1:], *[(empty, _UNNEEDED)] * (len(found) - len(parts))]
-    if others and [each.body for each in found[1:]] != [github.body(*each) for each in others]:
+    others = [*parts[1:], *[(empty, _UNNEEDED)] * (len(existing) - len(parts))]
+    bodies = [github.body(marker, text) for marker, text in others]
+    if others and [post.body for post in existing[1:]] != bodies:
         # While the other comments change, the first one must not approve them.
-        github.comment(number, empty, _UPDATING, found)
-        found = find(github.comments(number), empty)
+        github.comment(number, empty, _UPDATING, existing)
+        existing = find(github.comments(number), empty)
         for index, (marker, text) in enumerate(others, start=1):
-            github.comment(number, marker, text, found[index:])
-    github.comment(number, *parts[0], found)
+            github.comment(number, marker, text, existing[index:])
+    github.comment(number, *parts[0], existing)

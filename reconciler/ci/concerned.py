@@ -220,6 +220,7 @@ def merge_base(run: Run, base: str) -> str | None:
 
 def changed_since(run: Run, base: str) -> frozenset[str] | None:
     """Return the files that changed since a commit, None if they are not known."""
+    # With renames, git would list only the new name.
     command = ["diff", "--no-renames", "--name-only", "-z", f"{base}...HEAD"]
     listing = run.inputs.git(command) if base else None
     if listing is None:

@@ -4,17 +4,17 @@ check cannot run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
 from reconciler.ci.github import GitHub, GitHubError
-from reconciler.ci.marker import COMMENT_CHARACTERS, MarkerKind, encode, find
-from reconciler.ci.organizations import environment_of, guarded, subject_of_key
+from reconciler.ci.marker import COMMENT_CHARACTERS, MarkerKind, Post, encode, find
+from reconciler.ci.organizations import by_environment, guarded, subject_of_key
 from reconciler.ci.reviews import Merged, collect, merged_pulls
 from reconciler.ci.run import JobResult, Run, reporting
-from reconciler.ci.validate import check, files_only, listed_environments
+from reconciler.ci.validate import check, files_only, listed_environments, require_single
 from reconciler.errors import (
     ConfigurationError,
     CredentialError,
@@ -56,14 +56,13 @@ def drift(run: Run) -> JobResult:
             targets = identify(connected)
             bases = _bases(run, targets)
             planned = plan_all([_with_base(*pair) for pair in zip(targets, bases, strict=True)])
+        require_single(sources, planned)
         report = find_drift(planned, bases, named=run.paths)
     except Interrupted:
         raise
     except ReconcilerError as problem:
         return _failed_check(run, problem)
     plans = guarded(run, planned)
-    if len(sources) == 1 and plans.problems and plans.problems[0].problem is not None:
-        return _failed_check(run, plans.problems[0].problem)
     ways = _ways_to_revert(run, planned, report)
     report = report._replace(reverted_together=bool(ways))
     result = JobResult(
@@ -118,34 +117,37 @@ def _with_base(target: Target, base: Base) -> Target:
 def _ways_to_revert(run: Run, planned: Sequence[Planned], report: DriftReport) -> list[str]:
     """Return the command that applies the files, for each environment with drift, as Markdown."""
     run = replace(run, environments=listed_environments(run))
-    environments: dict[str, list[int]] = {}
-    for index, organization in enumerate(planned):
-        environment = environment_of(run, organization.target.source)
-        environments.setdefault(environment, []).append(index)
-    # A schedule runs on the default branch.
-    workflow = run.workflow.replace("drift", "apply")
-    applying = replace(run, branch=run.applied_branch or run.branch, workflow=workflow)
+    environments = by_environment(run, planned)
     ways: list[str] = []
     for environment, indexes in environments.items():
         plans = RunPlan(tuple(planned[index].result for index in indexes))
-        drifts = [drift for i in indexes if (drift := report.organizations[i].value) is not None]
-        is_named = len(environments) > 1
-        command = replace(applying, environment=environment if is_named else "").digest_command(
-            plans
+        part = report._replace(
+            organizations=tuple(report.organizations[index] for index in indexes)
         )
-        if command is None or not (report.unknown or any(drift.drifted for drift in drifts)):
-            continue
-        what = "To apply the files" if report.unknown else "To revert all changes"
-        if is_named:
-            what += f" in {code(quote(environment))}"
-        if not report.unknown and any(
-            drift.merged or drift.waiting or drift.not_applied for drift in drifts
-        ):
-            what += ", and also apply what is not applied yet"
-        if any(plan.blocked for plan in plans.plans):
-            what += ", although a guard blocks it"
-        ways.append(f"{what}:\n\n{code_block(command)}")
+        name = environment if len(environments) > 1 else ""
+        ways += _way_to_revert(run, name, plans, part)
     return ways
+
+
+def _way_to_revert(run: Run, environment: str, plans: RunPlan, report: DriftReport) -> list[str]:
+    """Return the way to revert the changes of an environment, if it has any."""
+    applying = replace(
+        run,
+        branch=run.applied_branch or run.branch,  # a schedule runs on the default branch
+        workflow=run.workflow.replace("drift", "apply"),
+        environment=environment,
+    )
+    command = applying.digest_command(plans)
+    if command is None or not (report.unknown or any(report.webhooks)):
+        return []
+    what = "To apply the files" if report.unknown else "To revert all changes"
+    if environment:
+        what += f" in {code(quote(environment))}"
+    if report.is_partly_applied:
+        what += ", and also apply what is not applied yet"
+    if any(plan.blocked for plan in plans.plans):
+        what += ", although a guard blocks it"
+    return [f"{what}:\n\n{code_block(command)}"]
 
 
 def _update_issue(run: Run, github: GitHub, result: JobResult, ways: Sequence[str]) -> None:
@@ -153,8 +155,7 @@ def _update_issue(run: Run, github: GitHub, result: JobResult, ways: Sequence[st
     assert result.plan is not None
     assert result.drift is not None
     plans = result.plan.plans
-    all_failing = [webhook for plan in plans for webhook in plan.failing]
-    failing = all_failing[:_MAX_FAILING]
+    failing = [webhook for plan in plans for webhook in plan.failing]
     marker = run.marker(MarkerKind.DRIFT)
     issues = github.open_issues()
     existing = find(issues, marker)
@@ -164,20 +165,28 @@ def _update_issue(run: Run, github: GitHub, result: JobResult, ways: Sequence[st
         compared = " in the compared fields" if any(plan.not_compared for plan in plans) else ""
         github.close_issues(existing, f"Resolved: {run.link} found no drift{compared}.")
         return
-    known = dict(existing[0].marker.failing) if existing else {}
-    since = {webhook.id: known.get(webhook.id) or _failed_at(webhook) for webhook in failing}
+    since = _failing_since(failing[:_MAX_FAILING], existing)
     marker = marker._replace(digest=result.plan.digest, failing=tuple(sorted(since.items())))
-    foot = _failing_text(all_failing, since)
+    foot = _failing_text(failing, since)
     foot += f"\nFound by {run.link}. This issue closes when the next check finds no problem."
-    if any(drift.drifted for drift in result.drift.drifts):
-        foot += (
-            " To accept a change, edit the files on a branch, with its command if there is one, "
-        )
-        foot += "and merge the edit."
+    if any(result.drift.webhooks):
+        foot += " To accept a change, edit the files on a branch, and merge the edit: "
+        foot += "its command or the diff does that, if there is one."
     foot += "".join(f"\n\n{way}" for way in ways)
     room = COMMENT_CHARACTERS - len(encode(marker)) - len(foot)
     title = run.title(_drift_title(result.drift, result.plan))
     github.issue(title, marker, f"{result.render('markdown', room)}{foot}\n", existing)
+
+
+def _failing_since(failing: Iterable[Delivery], existing: Sequence[Post]) -> dict[str, str]:
+    """Return the time of the first failure by the id of each webhook, kept by the issue."""
+    known = dict(existing[0].marker.failing) if existing else {}
+    since: dict[str, str] = {}
+    for webhook in failing:
+        error = webhook.last_error
+        failed_at = "" if error is None else error.timestamp or ""
+        since[webhook.id] = known.get(webhook.id) or failed_at
+    return since
 
 
 def _drift_title(report: DriftReport, plans: RunPlan) -> str:
@@ -213,11 +222,6 @@ def _failing_text(failing: Sequence[Delivery], since: Mapping[str, str]) -> str:
     if len(failing) > _MAX_FAILING:
         text += f"- and {len(failing) - _MAX_FAILING} more\n"
     return f"{text}\n`webhooks check` shows the cause and the fix.\n"
-
-
-def _failed_at(webhook: Delivery) -> str:
-    error = webhook.last_error
-    return "" if error is None else error.timestamp or ""
 
 
 def _failed_check(run: Run, problem: ReconcilerError) -> JobResult:

@@ -59,7 +59,7 @@ class Pull(NamedTuple):
     def read(cls, row: Mapping[str, Any]) -> Pull:
         """Return the pull request in a response or an event of GitHub."""
         return cls(
-            number=number_at(row, "number"),
+            number=_number_at(row, "number"),
             is_open=text_at(row, "state") == "open",
             head=text_at(row, "head", "sha"),
             branch=text_at(row, "base", "ref"),
@@ -107,10 +107,11 @@ class GitHub:
     def login(self) -> str:
         """The login of this token; a token that cannot read it is the workflow's token."""
         try:
-            found = self._send("POST", self._graphql, json={"query": "query { viewer { login } }"})
+            query = {"query": "query { viewer { login } }"}
+            response = self._send("POST", self._graphql, json=query)
         except ApiError:
             return _ACTIONS_LOGIN
-        return text_at(found.data, "data", "viewer", "login") or _ACTIONS_LOGIN
+        return text_at(response.data, "data", "viewer", "login") or _ACTIONS_LOGIN
 
     def changed_files(self, commit: str, branch: str) -> tuple[str, ...] | None:
         """Return the files that differ between a commit and the newest commit of a branch.
@@ -161,12 +162,12 @@ class GitHub:
     def queue(self, branch: str) -> Mapping[str, int]:
         """Return the pull requests in a branch's merge queue, keyed by test commit."""
         path = f"/git/matching-refs/heads/gh-readonly-queue/{quote(branch)}/"
-        found: dict[str, int] = {}
+        pulls: dict[str, int] = {}
         for row in self._list(path, {}, need=_CONTENTS):
             # As in `refs/heads/gh-readonly-queue/main/pr-12-COMMIT`.
             if name := _QUEUE.search(text_at(row, "ref")):
-                found[text_at(row, "object", "sha")] = int(name[1])
-        return found
+                pulls[text_at(row, "object", "sha")] = int(name[1])
+        return pulls
 
     def comments(self, number: int) -> tuple[Post, ...]:
         """Return this workflow's comments on an issue or pull request, oldest first."""
@@ -198,9 +199,9 @@ class GitHub:
 
     def close_issues(self, issues: Iterable[Post], comment: str) -> None:
         """Close issues with a comment."""
-        for each in issues:
-            self._post(each.number, comment)
-            path = f"/issues/{each.number}"
+        for issue in issues:
+            self._post(issue.number, comment)
+            path = f"/issues/{issue.number}"
             self._request("PATCH", path, body={"state": "closed"}, need=_ISSUES)
 
     def body(self, marker: Marker, text: str) -> str:
@@ -213,19 +214,19 @@ class GitHub:
 
     def _own_posts(self, path: str, query: Mapping[str, str], *, need: str) -> tuple[Post, ...]:
         """Return this workflow's comments, or issues, in a list."""
-        found: list[Post] = []
+        posts: list[Post] = []
         for row in self._pages(path, query, need=need):
             body = text_at(row, "body")
             if "pull_request" in row or text_at(row, "user", "login") != self.login:
                 continue
             marker, updated = decode(body), text_at(row, "updated_at")
-            number, id_ = number_at(row, "number"), 0
+            number, id_ = _number_at(row, "number"), 0
             if about := _ISSUE.search(text_at(row, "issue_url")):  # only comments have it
-                number, id_ = int(about[1]), number_at(row, "id")
+                number, id_ = int(about[1]), _number_at(row, "id")
             if marker is not None:
                 title = text_at(row, "title")
-                found.append(Post(number, id_, body, marker, updated, title))
-        return tuple(found)
+                posts.append(Post(number, id_, body, marker, updated, title))
+        return tuple(posts)
 
     def _pages(
         self, path: str, query: Mapping[str, str], *, need: str
@@ -278,7 +279,7 @@ def _unexpected(path: str, expected: str) -> GitHubError:
     return GitHubError(message, hint="try again")
 
 
-def number_at(value: Mapping[str, Any], key: str) -> int:
+def _number_at(value: Mapping[str, Any], key: str) -> int:
     """Return the number at a key of a JSON object, 0 if there is none."""
     number = value.get(key)
     return number if isinstance(number, int) else 0

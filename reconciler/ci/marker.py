@@ -116,7 +116,7 @@ class Marker(NamedTuple):
 
     def same_subject(self, other: Marker) -> bool:
         """Return whether both are about the same setup and environment."""
-        mine, theirs = (each.label or f"\n{each.file}" for each in (self, other))
+        mine, theirs = (marker.label or f"\n{marker.file}" for marker in (self, other))
         return (mine, self.environment) == (theirs, other.environment)
 
 
@@ -241,7 +241,7 @@ def encode(marker: Marker) -> str:
     if texts:
         content["texts"] = list(texts)
     text = json.dumps({"v": _FORMAT, **content}, separators=(",", ":"))
-    text = re.sub(r"[<>&@#\x7f]|(?<=-)-", lambda found: f"\\u{ord(found[0]):04x}", text)
+    text = re.sub(r"[<>&@#\x7f]|(?<=-)-", lambda match: f"\\u{ord(match[0]):04x}", text)
     return f"<!-- cloudtruth-webhooks {text} -->"
 
 

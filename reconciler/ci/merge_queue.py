@@ -30,6 +30,7 @@ def check_merge_group(run: Run, branch: str, sources: tuple[Source, ...]) -> Job
     Merged reviews not yet applied also count, as they do after the merge.
     """
     github = run.require_github(*NO_TOKEN)
+    # A group contains the pull requests before it: each has a commit in the history of this one.
     commits = github.queue(branch)
     numbers = dict.fromkeys(commits[commit] for commit in history(run) if commit in commits)
     queue = [github.pull(number)._replace(comments=github.comments(number)) for number in numbers]

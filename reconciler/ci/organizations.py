@@ -38,18 +38,23 @@ def subject_of_key(target: Target) -> Subject:
     return declared._replace(origin=origin, id=organization.id, name=organization.name)
 
 
-def guarded(run: Run, organizations: Sequence[Planned]) -> RunPlan:
+def by_environment(run: Run, planned: Sequence[Planned]) -> dict[str, list[int]]:
+    """Return the indexes of organizations by environment, whose names have no case on GitHub."""
+    names: dict[str, str] = {}
+    indexes: dict[str, list[int]] = {}
+    for index, organization in enumerate(planned):
+        environment = environment_of(run, organization.target.source)
+        name = names.setdefault(environment.casefold(), environment)
+        indexes.setdefault(name, []).append(index)
+    return indexes
+
+
+def guarded(run: Run, planned: Sequence[Planned]) -> RunPlan:
     """Return the plans of a run. The deletes of each environment are counted together, as later."""
-    results = [planned.result for planned in organizations]
-    members: dict[str, list[int]] = {}
-    for index, planned in enumerate(organizations):
-        if planned.plan is not None:
-            environment = environment_of(run, planned.target.source).casefold()
-            members.setdefault(environment, []).append(index)
-    for indexes in members.values():
-        plans = [plan for index in indexes if (plan := results[index].value) is not None]
-        for index, plan, blocked in zip(
-            indexes, plans, guard_all(plans, run.allow_deletes), strict=True
-        ):
+    results = [organization.result for organization in planned]
+    for indexes in by_environment(run, planned).values():
+        plans = {index: plan for index in indexes if (plan := results[index].value) is not None}
+        judged = guard_all([*plans.values()], run.allow_deletes)
+        for (index, plan), blocked in zip(plans.items(), judged, strict=True):
             results[index] = results[index]._replace(value=plan._replace(blocked=blocked))
     return RunPlan(tuple(results))

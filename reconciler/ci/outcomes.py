@@ -80,6 +80,7 @@ def _effects(report: Report, desired: Desired, *, by_digest: bool) -> _Effects:
         if by_digest:
             # The last digests are those of resends, which only their own digest settles.
             written += digests[: len(digests) - len(resends((outcome.operation,)))]
+    # A kept webhook has no operation, although its declaration is not applied.
     for kept in report.plan.kept:
         if kept.reason is not Reason.PROTECTED:
             left += [OperationDigest("", webhook.id, webhook.name) for webhook in kept.webhooks]
@@ -185,6 +186,7 @@ def _outcome(
     old, new = organization.before[index], organization.after[index]
     outcome = Outcome(subject, complete=not new.pending, earlier_settled=subject not in pending)
     if new.pending:
+        # The resends first: no plan shows whether they were sent. All organizations share the room.
         settled = sorted(new.settled.items(), key=lambda pair: pair[0] not in new.resends)
         outcome = outcome._replace(settled=tuple(settled[: _MAX_RECORDED // count]))
     if (old.settled, old.problem) == (new.settled, new.problem):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from reconciler.ci.comment import comment, invalidate, parts_of
@@ -14,19 +15,22 @@ from reconciler.ci.concerned import (
     merge_base,
     organizations_before,
 )
-from reconciler.ci.marker import Post
+from reconciler.ci.github import Pull
+from reconciler.ci.marker import Subject
 from reconciler.ci.merge_queue import check_merge_group
-from reconciler.ci.organizations import guarded, subject_of
+from reconciler.ci.organizations import guarded, subject_of, subject_of_key
 from reconciler.ci.run import JobResult, Run
-from reconciler.ci.validate import check, files_only, require_trigger
+from reconciler.ci.validate import check, files_only, require_single, require_trigger
 from reconciler.ci.workflows import WORKFLOWS
 from reconciler.errors import ConfigurationError, Interrupted, ReconcilerError
 from reconciler.findings import Finding, warning
 from reconciler.model import Desired
+from reconciler.planning.plan import Plan
 from reconciler.planning.planner import PlanOptions
-from reconciler.planning.run import RunPlan
+from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.render.quote import quote
-from reconciler.workflow import Source, Target, plan_all, previous
+from reconciler.workflow import Planned, Source, Target, plan_all, previous
+from reconciler.workflow.run import identify
 
 _POLICY: Final = "until it is merged, the version in the base branch applies, if there is one"
 
@@ -50,41 +54,62 @@ def plan(run: Run) -> JobResult:
 
 def _plan_change(run: Run, sources: tuple[Source, ...]) -> JobResult:
     """Plan the organizations that a change concerns. Raises the problem of a single one."""
-    posts: Sequence[Post] = ()
-    if run.pull is not None and run.github is not None and run.commenting != "false":
-        posts = run.github.comments(run.pull.number)
     findings: list[Finding] = []
     chosen = sources
     if run.pull is not None:
-        planned = [known for post in posts for known in post.marker.subjects]
-        chosen = concerned_by_change(run, sources, planned)
+        chosen = concerned_by_change(run, sources, _already_planned(run, run.pull))
         findings += _removed(run, sources)
     targets = [_target(run, source, findings) for source in chosen]
     with run.connect(targets) as connected:
-        organizations = plan_all(connected, allow_deletes=run.allow_deletes)
-    result = guarded(run, organizations)
-    if len(sources) == 1 and result.problems and result.problems[0].problem is not None:
-        raise result.problems[0].problem
-    if run.pull is None:
-        return JobResult(plan=result, findings=findings)
+        planned = plan_all(identify(connected), allow_deletes=run.allow_deletes)
+    require_single(sources, planned)
+    result = JobResult(plan=guarded(run, planned), findings=findings)
+    return result if run.pull is None else _commented(run, run.pull, sources, planned, result)
+
+
+def _already_planned(run: Run, pull: Pull) -> list[Subject]:
+    """Return the organizations with a plan on the pull request."""
+    if run.github is None or run.commenting == "false":
+        return []
+    posts = run.github.comments(pull.number)
+    return [subject for post in posts for subject in post.marker.subjects]
+
+
+def _commented(
+    run: Run,
+    pull: Pull,
+    sources: Sequence[Source],
+    planned: Sequence[Planned],
+    result: JobResult,
+) -> JobResult:
+    """Comment on the pull request. Return the result, with a problem if that failed."""
+    assert result.plan is not None
     changed = changed_since(run, run.base_commit)
-    result = _with_policies(run, result, changed)
+    plans = _with_policies(run, result.plan, changed)
     is_input = input_matcher(run, sources)
     # Merging a workflow starts the apply, too.
-    is_touched = changed is None or any(it in WORKFLOWS or is_input(it) for it in changed)
-    declared = [subject_of(planned.target.source) for planned in organizations]
-    parts = parts_of(result, run, run.pull, declared)
+    is_touched = changed is None or any(path in WORKFLOWS or is_input(path) for path in changed)
+    parts = parts_of(plans, run, pull, list(map(_subject, planned)))
+    result = replace(result, plan=plans)
     try:
-        findings += comment(run, run.pull, parts, create=_is_shown(result, is_touched))
+        notes = comment(run, pull, parts, create=_is_shown(plans, is_touched))
     except ReconcilerError as problem:
-        return JobResult(problem=problem, findings=findings, plan=result)
-    return JobResult(plan=result, findings=findings)
+        return replace(result, problem=problem)
+    return replace(result, findings=[*result.findings, *notes])
+
+
+def _subject(planned: Planned) -> Subject:
+    """Return an organization; without an id if it could not be planned."""
+    if planned.plan is None:
+        return subject_of(planned.target.source)
+    return subject_of_key(planned.target)
 
 
 def _is_shown(result: RunPlan, is_touched: bool) -> bool:
     """Return whether a plan gets a comment if it has none; `is_touched` means by this change."""
     if any(plan.blocked for plan in result.plans):
         return True
+    # Drift alone is no reason to comment on a pull request that changes something else.
     is_changed = any(plan.operations or plan.relaxed for plan in result.plans)
     return is_touched and (is_changed or bool(result.problems))
 
@@ -100,18 +125,17 @@ def _target(run: Run, source: Source, findings: list[Finding]) -> Target:
 def _with_policies(run: Run, result: RunPlan, changed: frozenset[str] | None) -> RunPlan:
     """Return the plans with a warning for each policy that the pull request changes."""
     relaxed = tuple(
-        warning("policy-changed", f"this pull request changes the policy {each}; {_POLICY}")
-        for each in run.inputs.policies
-        if changed is not None and posixpath.normpath(each) in changed
+        warning("policy-changed", f"this pull request changes the policy {path}; {_POLICY}")
+        for path in run.inputs.policies
+        if changed is not None and posixpath.normpath(path) in changed
     )
-    return RunPlan(
-        tuple(
-            each
-            if each.value is None
-            else each._replace(value=each.value._replace(relaxed=(*each.value.relaxed, *relaxed)))
-            for each in result.organizations
-        )
-    )
+    organizations: list[OrganizationResult[Plan]] = []
+    for organization in result.organizations:
+        plan = organization.value
+        if plan is not None:
+            plan = plan._replace(relaxed=(*plan.relaxed, *relaxed))
+        organizations.append(organization._replace(value=plan))
+    return RunPlan(tuple(organizations))
 
 
 def _removed(run: Run, sources: Iterable[Source]) -> list[Finding]:

@@ -8,9 +8,10 @@ edited after the merge (`outcomes.py`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Final
 
 from reconciler.ci.github import GitHub, Pull
@@ -75,32 +76,47 @@ def merged_pulls(
     Raises UsageError without a token, or if git does not have the history; GitHubError.
     """
     github = run.require_github(*NO_TOKEN)
+    pushed = _commits(run, f"{run.base_commit}..HEAD") if run.base_commit else ()
+    comments = {pull.number: pull.comments for pull in known}
+    unsettled = list(subjects)
+    pulls: list[Pull] = []
+
+    def is_needed(commit: str) -> bool:
+        return bool(unsettled) or commit in pushed
+
+    for pull in islice(_merges(run, github, branch, known, is_needed), _MAX_PULLS):
+        if pull.number not in comments:
+            comments[pull.number] = github.comments(pull.number)
+        pull = pull._replace(comments=comments[pull.number])
+        pulls.append(pull)
+        unsettled = [subject for subject in unsettled if not _ends_search(run, pull, subject)]
+    return tuple(pulls)
+
+
+def _merges(
+    run: Run,
+    github: GitHub,
+    branch: str,
+    known: Iterable[Pull],
+    is_needed: Callable[[str], bool],
+) -> Iterator[Pull]:
+    """Yield the pull requests of the history, newest first, whose commits are needed then."""
     commits = history(run)
     listed, complete_since = github.merged_pulls(branch)
     by_commit = {pull.merge_commit: pull for pull in (*known, *listed)}
     # GitHub lists the pull requests that changed last; an older merge may not be among them.
-    unlisted: Collection[str] = ()
+    unlisted: set[str] = set()
     if complete_since:
-        unlisted = _commits(run, "--first-parent", f"--before={complete_since}", "HEAD")
-    pushed = _commits(run, f"{run.base_commit}..HEAD") if run.base_commit else ()
-    comments = {pull.number: pull.comments for pull in known}
-    unsettled, lookups = list(subjects), 0
-    pulls: dict[int, Pull] = {}
-    for commit in commits:
-        if (not unsettled and commit not in pushed) or len(pulls) == _MAX_PULLS:
-            continue
+        older = _commits(run, "--first-parent", f"--before={complete_since}", "HEAD")
+        unlisted = set(islice(older, _MAX_PULLS)).difference(by_commit)
+    yielded: set[int] = set()
+    for commit in filter(is_needed, commits):
         pull = by_commit.get(commit)
-        if pull is None and commit in unlisted and lookups < _MAX_PULLS:
-            lookups += 1
+        if commit in unlisted:
             pull = github.pull_of(commit, branch)
-        if pull is None or pull.number in pulls:
-            continue
-        if pull.number not in comments:
-            comments[pull.number] = github.comments(pull.number)
-        pull = pull._replace(comments=comments[pull.number])
-        pulls[pull.number] = pull
-        unsettled = [subject for subject in unsettled if not _ends_search(run, pull, subject)]
-    return tuple(pulls.values())
+        if pull is not None and pull.number not in yielded:
+            yielded.add(pull.number)
+            yield pull
 
 
 def newest_merged(run: Run, github: GitHub) -> Pull | None:
@@ -123,6 +139,7 @@ def _ends_search(run: Run, pull: Pull, subject: Subject) -> bool:
 
 def history(run: Run) -> Collection[str]:
     """Return the checked-out commit and its ancestors, newest first."""
+    # In a shallow clone a merged pull request would seem not to be merged.
     shallow = run.inputs.git(["rev-parse", "--is-shallow-repository"])
     commits = _commits(run, "HEAD")
     if not commits or shallow != b"false\n":
@@ -150,6 +167,7 @@ def read_reviews(run: Run, pulls: Iterable[Pull], subject: Subject) -> tuple[Mer
     resent: set[tuple[str, str]] = set()
     for pull in pulls:
         review = _read(pull, _plan_subject(run, pull, subject), subject)
+        # A resend neither replaces a change of the same webhook nor is replaced by one.
         is_replaced = mentions(newer)
         fields = {
             digest: (resend.webhook, resend.field) for digest, resend in review.resends.items()
@@ -209,7 +227,7 @@ def _read(pull: Pull, plan: Marker, subject: Subject) -> Merged:
         return replace(review, problem=problem)
     operations = _shown(parts, subject)
     settled = {digest: applied for outcome in outcomes for digest, applied in outcome.settled}
-    if is_complete:
+    if is_complete:  # then the outcome has no digests, to be short
         settled = {shown.digest.digest: False for shown in operations}
     return replace(
         review,
@@ -237,6 +255,7 @@ def _why_not(pull: Pull, parts: Sequence[Post], subject: Subject) -> str:
     """Return why the comments of a plan approve nothing, empty if they do."""
     if not parts:
         return _EARLIER if _is_earlier(pull.comments) else _NO_COMMENT
+    # First: an edit may also have changed the number of parts.
     if pull.merged_at and any(part.updated > pull.merged_at for part in parts):
         return EDITED
     first = parts[0].marker

@@ -159,7 +159,7 @@ class Run:
     def relative(self, names: Iterable[str]) -> tuple[str, ...]:
         """Make paths under the repository root relative to the working directory."""
         prefix = (self.inputs.git(["rev-parse", "--show-prefix"]) or b"").decode().strip()
-        return tuple(posixpath.relpath(each, prefix or ".") for each in names)
+        return tuple(posixpath.relpath(name, prefix or ".") for name in names)
 
     def marker(self, kind: MarkerKind) -> Marker:
         """Return the marker of this setup, without digest and operations.
@@ -249,9 +249,9 @@ def _no_secrets_reason(payload: Mapping[str, Any], repository: str) -> str | Non
 def _choice(values: Mapping[str, str], name: str, *choices: _Choice) -> _Choice:
     """Return the value of an input; the first choice is the default."""
     value = values.get(name) or choices[0]
-    for each in choices:
-        if each == value.strip().lower():
-            return each
+    for choice in choices:
+        if choice == value.strip().lower():
+            return choice
     message = f"invalid value {in_quotes(value)} for the input `{name}`"
     raise UsageError(message, hint=f"set it to one of: {', '.join(choices)}")
 
@@ -289,12 +289,12 @@ class JobResult:
     @property
     def problems(self) -> list[ReconcilerError]:
         """Return the error of the run and those of organizations; with several, it names them."""
-        found = [self.problem] if self.problem is not None else []
+        failed = [self.problem] if self.problem is not None else []
         ended: RunReport | RunPlan | None = self.report or self.plan
         results: Sequence[OrganizationResult[Any]] = () if ended is None else ended.organizations
         if len(results) == 1:
-            return [*found, *(result.problem for result in results if result.problem is not None)]
-        return [*found, *problems(results)]
+            return [*failed, *(result.problem for result in results if result.problem is not None)]
+        return [*failed, *problems(results)]
 
     @property
     def exit_code(self) -> ExitCode:
@@ -325,9 +325,8 @@ class JobResult:
     @property
     def reason(self) -> str:
         """Return a stable identifier of why the run failed; empty if it did not."""
-        found = self.problems
-        if found:
-            return found[0].code
+        for problem in self.problems:
+            return problem.code
         if self.exit_code is ExitCode.OK:
             return ""
         return "blocked" if self.report is None else "apply-incomplete"
@@ -356,14 +355,14 @@ class JobResult:
     @property
     def annotations(self) -> str:
         """Return workflow commands for the ten most important findings, and count the rest."""
-        found: list[Finding] = []
+        findings: list[Finding] = []
         for problem in self.problems:
             itself = error(problem.code, problem.message, problem.hint)
-            found += problem.findings or (itself,)
-        if not found and self.plan is not None:
+            findings += problem.findings or (itself,)
+        if not findings and self.plan is not None:
             blocked, relaxed, notes = findings_of(self.plan)
-            found += notes if self.report else (*blocked, *relaxed, *notes)
-        return FINDINGS_RENDERERS["github"]().render_findings((*found, *self.findings))
+            findings += notes if self.report else (*blocked, *relaxed, *notes)
+        return FINDINGS_RENDERERS["github"]().render_findings((*findings, *self.findings))
 
     def render(self, format: str, limit: int = _SUMMARY) -> str:
         """Return the result as `text` for the log, or as `markdown` of at most `limit` bytes.
@@ -371,15 +370,15 @@ class JobResult:
         A report that cannot be shown is one line: the writes are not affected.
         """
         renderer, parts, third = RENDERERS[format](), list[str](), View(limit=limit // 3)
-        found = self.problems
+        failed = self.problems
         parts += [
-            renderer.render_error(problem, View(limit=limit // 3 // len(found)))
-            for problem in found
+            renderer.render_error(problem, View(limit=limit // 3 // len(failed)))
+            for problem in failed
         ]
         if self.report is not None and self.report.reports:
             try:
                 parts.append(renderer.render_run_report(self.report, third))
-            except Exception as problem:
+            except Exception as problem:  # the writes must be reported, whatever a name contains
                 parts.append(f"{fallback_summary(self.report.reports, problem)}\n")
         place = len(parts)
         if self.heading:
@@ -387,7 +386,7 @@ class JobResult:
         if self.findings:
             parts.append(renderer.render_findings(tuple(self.findings), View(limit=limit // 9)))
         shown = self.plan if self.report is None else self.remaining
-        room = limit - sum(len(each.encode("utf-8", "replace")) + 1 for each in parts)
+        room = limit - sum(len(part.encode("utf-8", "replace")) + 1 for part in parts)
         view = View(limit=room, apply_options=self.apply_options)
         if self.drift is not None and self.drift.drifts:
             parts.insert(place, renderer.render_drift(self.drift, view))

@@ -10,7 +10,7 @@ from reconciler.ci.workflows import CALLER, environments_in, not_triggering
 from reconciler.errors import ConfigurationError
 from reconciler.findings import Finding, error
 from reconciler.render.words import plural
-from reconciler.workflow import Source, gather, load_all
+from reconciler.workflow import Planned, Source, gather, load_all
 
 
 def validate(run: Run) -> JobResult:
@@ -93,7 +93,16 @@ def require_trigger(run: Run, sources: Iterable[Source]) -> None:
 def files_only(sources: Sequence[Source], *why: Finding, status: str = "validated") -> JobResult:
     """Return the result of a run that only checked the files, with the reason."""
     desired = [source.checked.desired for source in sources]
-    entries = plural(sum(len(each.webhooks) + len(each.absent) for each in desired), "webhook")
-    found = dict.fromkeys(each for source in sources for each in source.checked.loaded.findings)
-    heading = f"The files are valid: {entries} declared"
-    return JobResult(status=status, findings=(*found, *why), heading=heading)
+    count = sum(len(files.webhooks) + len(files.absent) for files in desired)
+    findings: dict[Finding, None] = {}
+    for source in sources:
+        findings |= dict.fromkeys(source.checked.loaded.findings)
+    heading = f"The files are valid: {plural(count, 'webhook')} declared"
+    return JobResult(status=status, findings=(*findings, *why), heading=heading)
+
+
+def require_single(sources: Sequence[Source], planned: Sequence[Planned]) -> None:
+    """Raise the problem of the only organization: it is that of the run."""
+    for organization in planned:
+        if len(sources) == 1 and organization.problem is not None:
+            raise organization.problem

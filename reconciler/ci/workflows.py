@@ -108,14 +108,14 @@ class Setup:
     @property
     def references(self) -> frozenset[SecretRef]:
         """Return the references in all files."""
-        return frozenset(ref for each in self.organizations for ref in each.references)
+        return frozenset(ref for needs in self.organizations for ref in needs.references)
 
     @property
     def allowed(self) -> tuple[str, ...]:
         """Return the lines of WEBHOOKS_ALLOW_SECRETS: one, or one for each organization."""
         lines = [
-            (each.name, " ".join(sorted(set(map(pattern, each.references)))))
-            for each in self.organizations
+            (organization.name, " ".join(sorted(set(map(pattern, organization.references)))))
+            for organization in self.organizations
         ]
         if len(lines) == 1:
             return tuple(filter(None, [lines[0][1]]))
@@ -131,18 +131,20 @@ class Setup:
         """Return the names of the secrets of each environment of apply, the default one first."""
         default = self.settings.get("apply", _DEFAULTS["apply"])
         names = dict.fromkeys((default, *self.settings.get("environments", "").split()))
-        found: dict[str, set[str]] = {name: set() for name in names}
-        by_case = {name.casefold(): name for name in found}
-        for each in self.organizations:
-            environment = each.environment or default
+        secrets: dict[str, set[str]] = {name: set() for name in names}
+        by_case = {name.casefold(): name for name in secrets}
+        for organization in self.organizations:
+            environment = organization.environment or default
             environment = by_case.setdefault(environment.casefold(), environment)
-            found.setdefault(environment, set()).update([each.key, *each.variables])
-        return {name: tuple(sorted(secrets)) for name, secrets in found.items()}
+            secrets.setdefault(environment, set()).update(
+                [organization.key, *organization.variables]
+            )
+        return {name: tuple(sorted(variables)) for name, variables in secrets.items()}
 
     @property
     def keys(self) -> tuple[str, ...]:
         """Return the variables of all API keys."""
-        return tuple(sorted({each.key for each in self.organizations}))
+        return tuple(sorted({organization.key for organization in self.organizations}))
 
     @property
     def commands(self) -> tuple[str, ...]:
@@ -168,12 +170,12 @@ class Setup:
             file = "**" if file == "." else f"{file}/**"
         others = set(map(normpath, (*paths(self.references), *self.parents, *self.policies)))
         folder = (file.removesuffix("**"),) if file.endswith("**") else ()
-        return (file, *(each for each in _in_repository(others) if not each.startswith(folder)))
+        return (file, *(path for path in _in_repository(others) if not path.startswith(folder)))
 
 
 def _in_repository(names: Iterable[str]) -> list[str]:
     """Return the normalized paths inside the repository, sorted; pushes change no others."""
-    return sorted(each for each in names if not each.startswith(("/", "..")))
+    return sorted(name for name in names if not name.startswith(("/", "..")))
 
 
 def workflows(setup: Setup) -> Mapping[str, str]:
@@ -197,7 +199,7 @@ def workflows(setup: Setup) -> Mapping[str, str]:
     values |= {"policy": r"\n".join(setup.policies), "allowed": r"\n".join(setup.allowed)}
     values["paths"] = "".join(f'"{path}", ' for path in setup.paths)
     every = sorted(
-        {*setup.keys, *(name for each in setup.organizations for name in each.variables)}
+        {*setup.keys, *(name for needs in setup.organizations for name in needs.variables)}
     )
     from_secrets = "{0}: ${{{{ secrets.{0} }}}}"
     values["names"] = _lines(6, "{}: {{required: false}}", every)
@@ -205,15 +207,15 @@ def workflows(setup: Setup) -> Mapping[str, str]:
     values["secrets"] = _lines(6, from_secrets, every)
     values["keys"] = _lines(6, from_secrets, setup.keys)
     source = files("reconciler.ci") / "templates"
-    found: dict[str, str] = {}
+    texts_by_name: dict[str, str] = {}
     for name in _FILES:
         text = (source / name).read_text(encoding="utf-8")
         if not values["server"]:
             text = re.sub(r".*@server@.*\n", "", text)
         text = text.replace("@checksum@", "0" * 12)
-        text = re.sub(r"@([a-z]+)@", lambda each: values[each[1]], text)
-        found[f"{_FOLDER}/{name}"] = _CHECKSUM.sub(rf"\g<1>{_checksum(text)}", text)
-    return found
+        text = re.sub(r"@([a-z]+)@", lambda match: values[match[1]], text)
+        texts_by_name[f"{_FOLDER}/{name}"] = _CHECKSUM.sub(rf"\g<1>{_checksum(text)}", text)
+    return texts_by_name
 
 
 def _lines(indent: int, form: str, names: Iterable[str]) -> str:
@@ -233,25 +235,25 @@ def _checksum(text: str) -> str:
 
 def is_edited(text: str) -> bool:
     """Return whether a workflow has other edits than settings, or is of an earlier version."""
-    found = _CHECKSUM.search(text)
-    return found is None or found[2] != _checksum(text)
+    checksum = _CHECKSUM.search(text)
+    return checksum is None or checksum[2] != _checksum(text)
 
 
 def settings_in(texts: Iterable[str]) -> Mapping[str, str]:
     """Return the settings of existing workflows."""
-    found: dict[str, str] = {}
+    settings: dict[str, str] = {}
     for text in texts:
         for name, form in _SETTINGS.items():
             match = re.search(form, text, re.MULTILINE)
             if match is not None:
-                found.setdefault(name, match[1])
-    return found
+                settings.setdefault(name, match[1])
+    return settings
 
 
 def environments_in(workflow: str) -> tuple[str, ...]:
     """Return the environments that the apply workflow lists; () if it lists none."""
-    found = settings_in([workflow])
-    names = (found.get("apply", ""), *found.get("environments", "").split())
+    settings = settings_in([workflow])
+    names = (settings.get("apply", ""), *settings.get("environments", "").split())
     return tuple(filter(None, names))
 
 
@@ -259,15 +261,15 @@ def not_triggering(workflow: str, names: Iterable[str]) -> list[str]:
     """Return the files whose change does not start a workflow, because its `paths` lack them."""
     try:
         paths = yaml.safe_load(workflow)[True]["push"]["paths"]  # `on` is true in YAML 1.1
-        globs = [each for each in paths if isinstance(each, str)]
+        globs = [path for path in paths if isinstance(path, str)]
     except (yaml.YAMLError, LookupError, TypeError):
         return []  # it has no `paths`, or GitHub rejects it
-    if not globs or any(each.startswith("!") for each in globs):
+    if not globs or any(glob.startswith("!") for glob in globs):
         return []
     # Here `*` also matches slashes, so that a glob matches at least what it matches on GitHub.
-    loose = [re.sub(r"\*\*/?", "*", each) for each in globs]
+    loose = [re.sub(r"\*\*/?", "*", glob) for glob in globs]
     return [
-        each for each in _in_repository(names) if not any(fnmatchcase(each, glob) for glob in loose)
+        name for name in _in_repository(names) if not any(fnmatchcase(name, glob) for glob in loose)
     ]
 
 
@@ -297,8 +299,8 @@ def installed_commit() -> str | None:
         return None
     commit = record.get("vcs_info", {}).get("commit_id")
     if commit is None and (url := urlsplit(record.get("url", ""))).scheme == "file":
-        found = git_in(Path(unquote(url.path)))(["rev-parse", "HEAD"])
-        commit = None if found is None else found.decode().strip()
+        head = git_in(Path(unquote(url.path)))(["rev-parse", "HEAD"])
+        commit = None if head is None else head.decode().strip()
     return commit if isinstance(commit, str) else None
 
 
@@ -310,6 +312,6 @@ def default_branch(git: Git) -> str:
 
     remote = line("symbolic-ref", "--short", "refs/remotes/origin/HEAD").removeprefix("origin/")
     local = line("for-each-ref", "--format=%(refname:short)", "refs/heads").split()
-    usual = [each for each in ("main", "master", "trunk") if each in local]
+    usual = [name for name in ("main", "master", "trunk") if name in local]
     current = line("symbolic-ref", "--short", "HEAD")
     return next(filter(None, (remote, *usual, current)), "main")

@@ -85,6 +85,13 @@ class DriftReport(NamedTuple):
             yield from drift.drifted
 
     @property
+    def is_partly_applied(self) -> bool:
+        """Return whether changes of the files are known that may not be applied yet."""
+        if self.unknown:
+            return False
+        return any(drift.merged or drift.waiting or drift.not_applied for drift in self.drifts)
+
+    @property
     def remains(self) -> bool:
         """Return whether live webhooks differ from the files, except for changes of the files.
 
