@@ -110,12 +110,12 @@ def declared_elsewhere(
     now = commit or commit_at("HEAD", directory, git)
     if now is not None and STDIN not in paths:
         candidates += _gone(now, paths, base, in_tree=commit is None)
-    found: list[DeclaredElsewhere] = []
+    declared: list[DeclaredElsewhere] = []
     for document, state, removed_by in candidates:
-        names = tuple(sorted(declared_names(document) & frozenset(deleted)))
+        names = tuple(sorted(declared_names(document).intersection(deleted)))
         if names and owner.owns(document):
-            found.append(DeclaredElsewhere(document.file, names, state, removed_by))
-    return tuple(found)
+            declared.append(DeclaredElsewhere(document.file, names, state, removed_by))
+    return tuple(declared)
 
 
 def _gone(
@@ -123,16 +123,19 @@ def _gone(
 ) -> Iterator[tuple[Document, FileState, str]]:
     """Yield the files that `paths` included before; `in_tree` compares the working tree, too."""
     committed = now.names(paths)
-    for name in sorted(committed if in_tree else ()):
-        if not os.path.lexists(now.directory / name):
-            for document in _parsed(now, name):
-                yield document, FileState.GONE, ""
+    if in_tree:
+        for name in sorted(committed):
+            if not os.path.lexists(now.directory / name):
+                for document in _parsed(now, name):
+                    yield document, FileState.GONE, ""
     before = commit_at(base or f"{now.id}^", now.directory, now.git)
-    for name in sorted(before.names(paths) - committed if before is not None else ()):
-        assert before is not None
+    if before is None:
+        return
+    for name in sorted(before.names(paths) - committed):
         removed_by = removal(before.id, name, now)
-        for document in _parsed(before, name) if removed_by is not None else ():
-            yield document, FileState.REMOVED, removed_by or ""
+        if removed_by is not None:
+            for document in _parsed(before, name):
+                yield document, FileState.REMOVED, removed_by
 
 
 def _parsed(commit: Commit, name: str) -> Iterator[Document]:
@@ -146,8 +149,8 @@ def _beside_at(commit: Commit, read: Collection[str]) -> Iterator[Document]:
     folders = _folders(read)
     inner = [posixpath.join(folder, DEFAULT_FILES[2]) for folder in folders]
     for name in sorted(commit.names([folder or "." for folder in (*folders, *inner)])):
-        is_below = any(PurePath(name).is_relative_to(folder) for folder in inner)
-        if name not in read and (is_below or posixpath.dirname(name) in folders):
-            for document in _parsed(commit, name):
-                if declared_names(document):
-                    yield document
+        is_beside = posixpath.dirname(name) in folders or any(
+            PurePath(name).is_relative_to(folder) for folder in inner
+        )
+        if is_beside and name not in read:
+            yield from filter(declared_names, _parsed(commit, name))

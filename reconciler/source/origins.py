@@ -38,28 +38,32 @@ def origins(loaded: Loaded, file: str, data: Mapping[str, Any]) -> dict[DataPath
     """Return the origin of each value in the rendered data of a file, by its path."""
     places = {path: list(_places(loaded, file, path)) for path in _paths(data, ())}
     positions = _positions(loaded, {place for listed in places.values() for place in listed})
-    found: dict[DataPath, Origin] = {}
+    result: dict[DataPath, Origin] = {}
     for path, listed in places.items():
         written = tuple(positions[place] for place in listed)
         if path[-1] in UNITED:
-            found[path] = Origin(tuple(reversed(written)))
+            result[path] = Origin(tuple(reversed(written)))
         elif path[-1] == "name":
-            found[path] = Origin(written[:1])  # other entries have the same name
+            result[path] = Origin(written[:1])  # other entries have the same name
         else:
-            found[path] = Origin(written[:1], written[1:])
-    return found
+            result[path] = Origin(written[:1], written[1:])
+    return result
 
 
-def origin_tree(found: Mapping[DataPath, Origin]) -> list[Tree]:
+def origin_tree(origins_by_path: Mapping[DataPath, Origin]) -> list[Tree]:
     """Return origins as plain data, for JSON."""
     return [
         {
             "path": list(path),
-            "written": [{"file": each.file, "line": each.line} for each in origin.written],
-            "overrides": [{"file": each.file, "line": each.line} for each in origin.overridden],
+            "written": _position_trees(origin.written),
+            "overrides": _position_trees(origin.overridden),
         }
-        for path, origin in found.items()
+        for path, origin in origins_by_path.items()
     ]
+
+
+def _position_trees(positions: tuple[Position, ...]) -> list[Tree]:
+    return [{"file": position.file, "line": position.line} for position in positions]
 
 
 def _paths(value: Any, path: DataPath) -> Iterator[DataPath]:

@@ -16,12 +16,12 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from reconciler.errors import RunConfigurationError, StalePlanError
-from reconciler.findings import Place, Position, error, sort_key
+from reconciler.findings import Finding, Place, Position, error, sort_key
 from reconciler.model import Absent, DataPath, Desired, Organization, Webhook
 from reconciler.source.files import NotReadableError
 from reconciler.source.load import Loaded
 from reconciler.source.position import add_positions
-from reconciler.source.rendered import configurations
+from reconciler.source.rendered import configurations, shared_settings
 from reconciler.source.schema import ValidationError, holds, user_schema_validator
 from reconciler.source.text import did_you_mean
 
@@ -75,8 +75,9 @@ def check_policies(
     StalePlanError if a policy has changed, RunConfigurationError for an invalid one.
     """
     assert loaded.desired is not None
-    data = organization_document(loaded.desired, organization)
-    found, digests = [], {}
+    data = _organization_document(loaded.desired, organization)
+    findings: list[Finding] = []
+    digests: dict[str, str] = {}
     for name in dict.fromkeys((*saved, *policies)):
         schema, digests[name] = _policy(name, read)
         if saved.get(name, digests[name]) != digests[name]:
@@ -84,13 +85,13 @@ def check_policies(
             message = f"the policy {name} has changed since the plan was saved"
             raise StalePlanError(message, hint=hint)
         for rejected in _rejections(name, schema, data):
-            at = _position(loaded, tuple(rejected.instance_path))
+            place = _position(loaded, tuple(rejected.instance_path))
             message = _message(schema, rejected)
-            found.append(error("policy", message, f"required by policy {name}", at))
-    found = add_positions({**loaded.parents, **loaded.documents}, found)
+            findings.append(error("policy", message, f"required by policy {name}", place))
+    findings = add_positions({**loaded.parents, **loaded.documents}, findings)
     return loaded._replace(
-        desired=None if found else loaded.desired,
-        findings=tuple(sorted((*loaded.findings, *found), key=sort_key)),
+        desired=None if findings else loaded.desired,
+        findings=tuple(sorted((*loaded.findings, *findings), key=sort_key)),
         policies=digests,
     )
 
@@ -131,13 +132,15 @@ def _unknown_keywords(schema: Any) -> Iterator[tuple[list[str], str]]:
     waiting: list[tuple[list[str], Any]] = [([], schema)]
     while waiting:
         path, part = waiting.pop()
-        for keyword, value in part.items() if isinstance(part, dict) else ():
-            at = [*path, keyword]
+        if not isinstance(part, dict):
+            continue
+        for keyword, value in part.items():
+            inner = [*path, keyword]
             if keyword in _MAPS and isinstance(value, dict):
-                waiting.extend(([*at, key], child) for key, child in value.items())
+                waiting.extend(([*inner, key], child) for key, child in value.items())
             elif keyword in _SCHEMAS:
                 children = value if isinstance(value, list) else [value]
-                waiting.extend((at, child) for child in children)
+                waiting.extend((inner, child) for child in children)
             elif keyword not in _KEYWORDS and not keyword.startswith("x-"):
                 yield path, keyword
 
@@ -169,7 +172,7 @@ def _parts(part: Any) -> Iterator[dict[str, Any]]:
 
 def _references(part: Any) -> set[str]:
     """Return the references in a part of a policy."""
-    values = (each[key] for each in _parts(part) for key in _REFERENCES if key in each)
+    values = [inner.get(key) for inner in _parts(part) for key in _REFERENCES]
     return {unquote(value) for value in values if isinstance(value, str)}
 
 
@@ -177,14 +180,14 @@ def _has_long_chain(schema: Any) -> bool:
     """Return whether more than `_MAX_LEVELS` references may lead from one to the next."""
     # Inside a part with its own `$id`, a pointer has another meaning.
     is_plain = sum("$id" in part or "id" in part for part in _parts(schema)) <= 1
-    everything = _references(schema)
+    every = _references(schema)
     left: dict[str, set[str]] = {}
-    for reference in everything:
+    for reference in every:
         target = _target(schema, reference) if is_plain else None
-        left[reference] = everything if target is None else _references(target)
+        left[reference] = every if target is None else _references(target)
     # Remove those that lead to none of the others, level by level.
     for _ in range(_MAX_LEVELS):
-        ends = [each for each, others in left.items() if not any(map(left.__contains__, others))]
+        ends = [reference for reference, others in left.items() if left.keys().isdisjoint(others)]
         for reference in ends:
             del left[reference]
         if not ends:  # the others are in a cycle, or lead to one
@@ -209,14 +212,12 @@ def _target(schema: Any, reference: str) -> Any:
     return None if part is schema else part
 
 
-def organization_document(desired: Desired, organization: Organization | None) -> dict[str, Any]:
+def _organization_document(desired: Desired, organization: Organization | None) -> dict[str, Any]:
     """Return the configuration of an organization, from all its files, as policies judge it.
 
     The name and id are those of the organization that the key belongs to. Before the key is used,
     there is only the name or id as written, if any.
     """
-    policy = desired.policy
-    files = configurations(desired)
     data: dict[str, Any] = {}
     if organization is not None:
         data = {"organization": organization.name, "organization_id": organization.id}
@@ -224,16 +225,11 @@ def organization_document(desired: Desired, organization: Organization | None) -
         data = {"organization": desired.organization}
     data["files"] = [
         {"file": scope.file, "scope": list(scope.globs), "prune": scope.prune}
-        for scope in policy.scopes
+        for scope in desired.policy.scopes
     ]
-    for key, patterns in (("ignore", policy.ignore), ("protect", policy.protect)):
-        if patterns:
-            data[key] = [pattern.glob for pattern in patterns]
-    if policy.max_deletes is not None:
-        data["limits"] = {"max_deletes": policy.max_deletes}
-    if desired.environment is not None:
-        data["github"] = {"environment": desired.environment}
-    data["webhooks"] = [webhook for file in files.values() for webhook in file["webhooks"]]
+    data |= shared_settings(desired)
+    files = configurations(desired).values()
+    data["webhooks"] = [webhook for file in files for webhook in file["webhooks"]]
     return data
 
 
@@ -241,7 +237,6 @@ def _position(loaded: Loaded, path: DataPath) -> Place | Position | None:
     """Return where a value of an organization's document is written."""
     assert loaded.desired is not None
     policy = loaded.desired.policy
-    first = policy.scopes[0].file
     match path:
         case ("webhooks", int(number), *rest):
             entries: list[Webhook | Absent] = [*loaded.desired.webhooks, *loaded.desired.absent]
@@ -255,8 +250,10 @@ def _position(loaded: Loaded, path: DataPath) -> Place | Position | None:
             return policy.ignore[number].position
         case ("files", int(number), *rest):
             return Place(policy.scopes[number].file, tuple(rest))
-    files = (file for file, each in loaded.documents.items() if holds(each.data, path))
-    return Place(next(files, first), path)
+    for file, document in loaded.documents.items():
+        if holds(document.data, path):
+            return Place(file, path)
+    return Place(policy.scopes[0].file, path)
 
 
 def _rejections(name: str, schema: Any, data: Mapping[str, Any]) -> Iterator[ValidationError]:

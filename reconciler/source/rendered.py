@@ -33,38 +33,56 @@ _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 def configurations(desired: Desired) -> dict[str, dict[str, Any]]:
     """Return the configuration of each file as plain data in the file format, by file."""
-    return {each.file: _configuration(desired, each) for each in desired.policy.scopes}
+    return {scope.file: _configuration(desired, scope) for scope in desired.policy.scopes}
 
 
 def _configuration(desired: Desired, scope: FileScope) -> dict[str, Any]:
-    policy = desired.policy
-    data: dict[str, Any] = {"organization": desired.organization} if desired.organization else {}
+    data: dict[str, Any] = {}
+    if desired.organization:
+        data["organization"] = desired.organization
     data |= {"prune": scope.prune, "scope": list(scope.globs)}
+    data |= shared_settings(desired, scope.file)
+    entries: list[Webhook | Absent] = [
+        *(webhook for webhook in desired.webhooks if webhook.file == scope.file),
+        *(entry for entry in desired.absent if entry.file == scope.file),
+    ]
+    entries.sort(key=lambda entry: entry.index)
+    data["webhooks"] = [_entry(entry, desired.literals) for entry in entries]
+    return data
+
+
+def shared_settings(desired: Desired, file: str | None = None) -> dict[str, Any]:
+    """Return the settings of a file, or of all files, besides names, scopes and webhooks."""
+    policy = desired.policy
+    data: dict[str, Any] = {}
     for key, patterns in (("ignore", policy.ignore), ("protect", policy.protect)):
-        globs = [each.glob for each in patterns if each.file == scope.file]
-        data |= {key: globs} if globs else {}
+        globs = [pattern.glob for pattern in patterns if file in (None, pattern.file)]
+        if globs:
+            data[key] = globs
     if policy.max_deletes is not None:
         data["limits"] = {"max_deletes": policy.max_deletes}
     if desired.environment is not None:
         data["github"] = {"environment": desired.environment}
-    entries: list[Webhook | Absent] = [*desired.webhooks, *desired.absent]
-    own = sorted((each for each in entries if each.file == scope.file), key=lambda each: each.index)
-    data["webhooks"] = [_entry(entry, desired.literals) for entry in own]
     return data
 
 
 def _entry(entry: Webhook | Absent, literals: Mapping[SecretRef, Secret]) -> dict[str, Any]:
-    named = {"name": entry.name, **({} if entry.id is None else {"id": entry.id})}
+    data: dict[str, Any] = {"name": entry.name}
+    if entry.id is not None:
+        data["id"] = entry.id
     if isinstance(entry, Absent):
-        return {**named, "state": "absent"}
+        return {**data, "state": "absent"}
+    if entry.previously:
+        data["previously"] = list(entry.previously)
+    if entry.adopt:
+        data["adopt"] = True
+    fields = FIELDS[entry.type]
     return {
-        **named,
-        **({"previously": list(entry.previously)} if entry.previously else {}),
-        **({"adopt": True} if entry.adopt else {}),
+        **data,
         "type": entry.type,
         "event_types": ordered(entry.event_types),
         "configuration": {
-            name: _value(FIELDS[entry.type][name], value, literals)
+            name: _value(fields[name], value, literals)
             for name, value in entry.configuration.items()
         },
     }
@@ -92,16 +110,18 @@ def yaml_text(data: Mapping[str, Any], comment: _Comment = lambda path: "") -> s
 def _mapping(data: Mapping[str, Any], comment: _Comment, path: DataPath) -> Iterator[str]:
     """Yield the lines of a mapping; a value that fits is on the line of its key."""
     for key, value in data.items():
-        at = (*path, key)
-        section = not path and key in ("defaults", "webhooks")
-        yield from [""] if section else []
-        if (section and value) or not _fits(key, value, comment, at):
-            is_plain_list = isinstance(value, list) and not section
-            yield f"{key}:{_trailing_comment(comment(at)) if is_plain_list else ''}"
-            inner = (_list if isinstance(value, list) else _mapping)(value, comment, at)
-            yield from (f"  {each}".rstrip() for each in inner)
-        else:
-            yield f"{key}: {inline(value)}{_trailing_comment(comment(at))}"
+        inner_path = (*path, key)
+        note = _trailing_comment(comment(inner_path))
+        is_section = not path and key in ("defaults", "webhooks")
+        if is_section:
+            yield ""
+        if not (is_section and value) and _fits(key, value, comment, inner_path):
+            yield f"{key}: {inline(value)}{note}"
+            continue
+        is_list = isinstance(value, list)
+        yield f"{key}:{note if is_list and not is_section else ''}"
+        for line in (_list if is_list else _mapping)(value, comment, inner_path):
+            yield f"  {line}".rstrip()
 
 
 def _fits(key: str, value: Any, comment: _Comment, path: DataPath) -> bool:
@@ -120,10 +140,14 @@ def _list(data: Sequence[Any], comment: _Comment, path: DataPath) -> Iterator[st
         if not isinstance(item, dict):
             yield f"- {inline(item)}{_trailing_comment(note)}"
             continue
-        yield from [""] if number else []
-        yield from [f"# {escaped(note)}"] if note else []
-        for place, line in enumerate(_mapping(item, comment, (*path, number))):
-            yield f"  {line}" if place else f"- {line}"
+        if number:
+            yield ""
+        if note:
+            yield f"# {escaped(note)}"
+        indent = "- "
+        for line in _mapping(item, comment, (*path, number)):
+            yield f"{indent}{line}"
+            indent = "  "
 
 
 def _trailing_comment(comment: str) -> str:
@@ -138,7 +162,8 @@ def inline(value: Any) -> str:
         case list():
             return f"[{', '.join(map(inline, value))}]"
         case dict():
-            return f"{{{', '.join(f'{key}: {inline(each)}' for key, each in value.items())}}}"
+            pairs = (f"{key}: {inline(item)}" for key, item in value.items())
+            return f"{{{', '.join(pairs)}}}"
         case _:
             return scalar(value)
 

@@ -88,24 +88,24 @@ _COMMON_MISTAKES: Final[Mapping[str, tuple[str, str]]] = {
 def explain(cause: yaml.MarkedYAMLError, text: str, file: str) -> Finding:
     """Return the finding for a parser error, without text of the parser or of the file."""
     problem, rows = cause.problem or "", text.split("\n")
-    at = _place(cause.problem_mark, rows)
+    mark = _place(cause.problem_mark, rows)
     before = _place(cause.context_mark or cause.problem_mark, rows)
 
     def position(place: _Place) -> Position:
         return Position(file=file, line=place[0] + 1, column=place[1] + 1)
 
     if "nesting depth" in problem:
-        return error("too-deep", *FAULTS["too-deep"], position(at))
+        return error("too-deep", *FAULTS["too-deep"], position(mark))
     if re.search(r"\btag\b", cause.context or ""):
         return error("tag", *FAULTS["tag"], position(before))
-    contents = (number for number in range(at[0]) if not re.match(r" *(?:#|$)", rows[number]))
+    contents = (number for number in range(mark[0]) if not re.match(r" *(?:#|$)", rows[number]))
     above = max(contents, default=0)
     place, message, hint = (
-        _common((before[0], above, at[0]), rows)
-        or _quoted(at, text)
-        or _unclosed(problem, at, before, rows)
-        or _misplaced(problem, at, rows)
-        or _known(problem, at, before, rows)
+        _common((before[0], above, mark[0]), rows)
+        or _quoted(mark, text)
+        or _unclosed(problem, mark, before, rows)
+        or _misplaced(problem, mark, rows)
+        or _known(problem, mark, before, rows)
     )
     return error("yaml-syntax", message, hint, position(place))
 
@@ -118,27 +118,29 @@ def _place(mark: Any, rows: list[str]) -> _Place:
     return line, max(0, len(rows[line].rstrip()) - 1)
 
 
-def _known(problem: str, at: _Place, before: _Place, rows: list[str]) -> _Cause:
+def _known(problem: str, mark: _Place, before: _Place, rows: list[str]) -> _Cause:
     """Return the table entry for a problem."""
-    for pattern, found in _AT_THE_CONTEXT.items():
+    for pattern, advice in _AT_THE_CONTEXT.items():
         if re.search(pattern, problem):
-            return before, *found
-    line, column = at
+            return before, *advice
+    line, column = mark
     if "unknown escape" in problem and column and rows[line][column : column + 1] != "\\":
-        at = line, column - 1  # one parser points at the backslash, the other after it
-    return at, *next(ours for each, ours in _AT_THE_MARK.items() if re.search(each, problem))
+        mark = line, column - 1  # one parser points at the backslash, the other after it
+    advice = next(ours for part, ours in _AT_THE_MARK.items() if re.search(part, problem))
+    return mark, *advice
 
 
 def _common(numbers: Iterable[int], rows: list[str]) -> _Cause | None:
     """Return the first common mistake in one of the lines, if any."""
     for number in numbers:
         for pattern, advice in _COMMON_MISTAKES.items():
-            if found := re.search(pattern, rows[number]):
-                return (number, found.start(found.lastindex or 0)), *advice
+            match = re.search(pattern, rows[number])
+            if match is not None:
+                return (number, match.start(match.lastindex or 0)), *advice
     return None
 
 
-def _quoted(at: _Place, text: str) -> _Cause | None:
+def _quoted(mark: _Place, text: str) -> _Cause | None:
     """Return the quoted text that ends on the line of the error but starts above, if any.
 
     If the closing quote is missing, the text ends at the next opening quote.
@@ -147,38 +149,38 @@ def _quoted(at: _Place, text: str) -> _Cause | None:
         for token in yaml.scan(text, PARSER):
             place, end = (token.start_mark.line, token.start_mark.column), token.end_mark.line
             is_quoted = isinstance(token, yaml.ScalarToken) and token.style in ("'", '"')
-            if is_quoted and place[0] < end == at[0] and place < at:
+            if is_quoted and place[0] < end == mark[0] and place < mark:
                 message = f"the quoted text that starts here ends on line {end + 1}"
                 return place, message, "add the closing quote where the text ends"
     return None
 
 
-def _unclosed(problem: str, at: _Place, before: _Place, rows: list[str]) -> _Cause | None:
+def _unclosed(problem: str, mark: _Place, before: _Place, rows: list[str]) -> _Cause | None:
     """Return what is wrong in the brackets that start at `before`, if the error is in brackets."""
     match = re.search(r"expected ',' or '([\]}])'", problem)
     if match is None:
         return None
     if "${" in rows[before[0]][before[1] :]:
-        return at, "`${...}` is not expanded in this file", "write `{env: NAME}` for a secret"
+        return mark, "`${...}` is not expanded in this file", "write `{env: NAME}` for a secret"
     hint = "separate the entries with commas, close the bracket, or quote the text"
-    if at[0] != before[0] and rows[at[0]][at[1]] not in '{["':
+    if mark[0] != before[0] and rows[mark[0]][mark[1]] not in '{["':
         return before, "this bracket is never closed", hint
-    return at, f"a comma or `{match[1]}` is missing before this", hint
+    return mark, f"a comma or `{match[1]}` is missing before this", hint
 
 
-def _misplaced(problem: str, at: _Place, rows: list[str]) -> _Cause | None:
+def _misplaced(problem: str, mark: _Place, rows: list[str]) -> _Cause | None:
     """Return why a line does not belong to the mapping or list around it, if that is the error."""
     is_misfit = re.search(r"expected key|expected '-'|expected <block end>", problem)
-    line = rows[at[0]]
+    line = rows[mark[0]]
     indent = len(line) - len(line.lstrip())
-    if is_misfit and indent < at[1]:
+    if is_misfit and indent < mark[1]:
         hint = "put the whole value in quotes; inside single quotes, write '' for one '"
-        return at, "unexpected text after the end of a value", hint
+        return mark, "unexpected text after the end of a value", hint
     if is_misfit and line.lstrip().startswith("- "):
         hint = "add the key of the list above it, such as `webhooks:`, or check the indentation"
-        return at, "a list item is not allowed here", hint
-    if is_misfit or ("mapping values" in problem and re.fullmatch(r" *[\w-]*", line[: at[1]])):
+        return mark, "a list item is not allowed here", hint
+    if is_misfit or ("mapping values" in problem and re.fullmatch(r" *[\w-]*", line[: mark[1]])):
         message = "the indentation of this line does not match the lines around it"
         hint = "use the same indentation for all keys of a mapping and all items of a list"
-        return (at[0], indent), message, hint
+        return (mark[0], indent), message, hint
     return None
