@@ -67,9 +67,9 @@ class Loaded(NamedTuple):
             return None
         from reconciler.source.position import excerpt, locate
 
-        at = document.written_at(place.path)
-        text = self.parents.get(at.file, document).text
-        return excerpt(text, locate(text, at.file, at.path))[0]
+        source = document.written_at(place.path)
+        text = self.parents.get(source.file, document).text
+        return excerpt(text, locate(text, source.file, source.path))[0]
 
 
 class Parsed(NamedTuple):

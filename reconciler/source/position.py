@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import yaml
 
@@ -80,40 +80,45 @@ def _nodes(text: str) -> list[_Node]:
 
     The list is empty if the text is not one valid document.
     """
-    found: list[_Node] = []
-    stack: list[_Node] = []
-    anchors: dict[str, _Node] = {}
     if ambiguity(text, "") is not None:
         return []
     parser: Any = PARSER(text)
-    event: Any
+    nodes: list[_Node] = []
+    stack: list[_Node] = []
+    anchors: dict[str, _Node] = {}
     try:
-        while not isinstance(event := parser.get_event(), yaml.StreamEndEvent):
-            start, end = event.start_mark, event.end_mark
+        event: Any = parser.get_event()
+        while not isinstance(event, yaml.StreamEndEvent):
+            end = event.end_mark
             if isinstance(event, yaml.CollectionEndEvent):
                 node = stack.pop()
                 node.end_line, node.end_column = end.line, end.column
-                found.append(node)
-            if not isinstance(event, yaml.NodeEvent):
-                continue
-            if found and not stack:  # a second document
-                return []
-            node = _Node(type(event), start.line, start.column, end.line, end.column)
-            if stack:
-                stack[-1].items.append(node)
-            if node.form is yaml.AliasEvent:
-                node.text, node.target = str(event.anchor), anchors.get(str(event.anchor))
-            elif event.anchor is not None:
-                anchors[event.anchor] = node
-            if isinstance(event, yaml.ScalarEvent):
-                node.text, node.plain = event.value, not event.style
-            if isinstance(event, yaml.CollectionStartEvent):
-                stack.append(node)
-            else:
-                found.append(node)
+                nodes.append(node)
+            elif isinstance(event, yaml.NodeEvent):
+                if nodes and not stack:  # a second document
+                    return []
+                node = _node(event, anchors)
+                if stack:
+                    stack[-1].items.append(node)
+                is_collection = isinstance(event, yaml.CollectionStartEvent)
+                (stack if is_collection else nodes).append(node)
+            event = parser.get_event()
     except yaml.YAMLError:
         return []
-    return found
+    return nodes
+
+
+def _node(event: Any, anchors: dict[str, _Node]) -> _Node:
+    """Return the node that an event starts; one with an anchor is added to `anchors`."""
+    start, end = event.start_mark, event.end_mark
+    node = _Node(type(event), start.line, start.column, end.line, end.column)
+    if isinstance(event, yaml.AliasEvent):
+        node.text, node.target = str(event.anchor), anchors.get(str(event.anchor))
+    elif event.anchor is not None:
+        anchors[event.anchor] = node
+    if isinstance(event, yaml.ScalarEvent):
+        node.text, node.plain = event.value, not event.style
+    return node
 
 
 @lru_cache(maxsize=2)
@@ -148,7 +153,8 @@ def duplicate_keys(text: str, file: str) -> Iterator[Finding]:
     same_webhook = range(0)
     for node in _nodes(text):
         first: dict[str, _Node] = {}
-        for key, _ in node.pairs() if node.form is yaml.MappingStartEvent else ():
+        pairs = node.pairs() if node.form is yaml.MappingStartEvent else []
+        for key, _ in pairs:
             if key.form is not yaml.ScalarEvent or key.is_merge:
                 continue
             before = first.setdefault(key.text, key)
@@ -178,24 +184,29 @@ def _follow(text: str, path: DataPath) -> tuple[_Node | None, _Node, bool]:
 @lru_cache(maxsize=2)
 def _root(text: str) -> _Node:
     """Return the root of a valid `text` after setting the `entries` of all nodes."""
-    found = _nodes(text)
+    nodes = _nodes(text)
     # Merged mappings end before the one that merges them.
-    for node in found:
+    for node in nodes:
         if node.form is yaml.SequenceStartEvent:
             node.entries = {index: (None, item) for index, item in enumerate(node.items)}
-        merged: dict[str | int, _Step] = {}
-        for key, value in node.pairs() if node.form is yaml.MappingStartEvent else ():
-            if key.is_merge:
-                value = _resolved(value)
-                parts = value.items if value.form is yaml.SequenceStartEvent else [value]
-                for other in map(_resolved, parts):
-                    for name, step in other.entries.items():
-                        merged.setdefault(name, step)
-            elif key.form is yaml.ScalarEvent:
-                node.entries.setdefault(key.text, (key, value))
-        if merged:
-            node.entries = {**merged, **node.entries}
-    return found[-1]
+        elif node.form is yaml.MappingStartEvent:
+            node.entries = _mapping_entries(node)
+    return nodes[-1]
+
+
+def _mapping_entries(node: _Node) -> dict[str | int, _Step]:
+    """Return keys and values by name; the node's own ones override those that it merges."""
+    written: dict[str | int, _Step] = {}
+    merged: dict[str | int, _Step] = {}
+    for key, value in node.pairs():
+        if key.is_merge:
+            value = _resolved(value)
+            parts = value.items if value.form is yaml.SequenceStartEvent else [value]
+            for other in map(_resolved, parts):
+                merged = {**other.entries, **merged}
+        elif key.form is yaml.ScalarEvent:
+            written.setdefault(key.text, (key, value))
+    return {**merged, **written}
 
 
 def _resolved(node: _Node) -> _Node:
@@ -252,46 +263,60 @@ def add_positions(documents: Mapping[str, Document], findings: Iterable[Finding]
     A value of a parent file has its position there. For a document without text only the lines of
     its items are known.
     """
-    found = list(findings)
-    written = {
-        at: documents[at.file].written_at(at.path)._replace(key=at.key)
-        if isinstance(at, Place)
-        else at
-        for each in found
-        for at in (each.place or each.position, *(other.place for other in each.related))
-        if at is not None and at.file in documents
-    }
-    shown: dict[Place | Position | None, tuple[Position, str | None, tuple[Related, ...]]] = {}
+    located = list(findings)
+    written: dict[Place | Position, Place | Position] = {}
+    for finding in located:
+        related_places = (other.place for other in finding.related)
+        for place in (finding.place or finding.position, *related_places):
+            if place is not None and place.file in documents:
+                written[place] = place
+                if isinstance(place, Place):
+                    source = documents[place.file].written_at(place.path)
+                    written[place] = source._replace(key=place.key)
+    shown: dict[Place | Position | None, _Shown] = {}
     # Files are parsed again one after the other.
-    for at, there in sorted(written.items(), key=lambda pair: (pair[1].file, pair[0].file)):
+    for asked, target in sorted(written.items(), key=lambda pair: (pair[1].file, pair[0].file)):
         through: tuple[Related, ...] = ()
-        if at.file != there.file:
-            overlay, _ = _shown(documents[at.file], Place(at.file, ("extends",)))
+        if asked.file != target.file:
+            overlay, _ = _shown(documents[asked.file], Place(asked.file, ("extends",)))
             through = (Related(message="extended here", position=overlay),)
-        shown[at] = *_shown(documents[there.file], there), through
+        shown[asked] = _Shown(*_shown(documents[target.file], target), through)
+    return [_located(finding, shown) for finding in located]
 
-    def finished(each: Finding) -> Finding:
-        position, line, through = shown.get(each.place or each.position, (each.position, None, ()))
-        related = tuple(finished_related(other, position) for other in each.related)
-        return each._replace(
-            place=None, position=position, excerpt=line, related=(*related, *through)
-        )
 
-    def finished_related(other: Related, position: Position | None) -> Related:
-        if other.place not in shown:
-            return other
-        related_position, _, through = shown[other.place]
-        if related_position == position and through:
-            # Two overlays inherit the same line: only their `extends` tell them apart.
-            related_position = through[0].position or related_position
-        return other._replace(place=None, position=related_position)
+class _Shown(NamedTuple):
+    """A position with its excerpt; for a place in a parent file, where it is extended."""
 
-    return list(map(finished, found))
+    position: Position | None
+    excerpt: str | None
+    through: tuple[Related, ...] = ()
+
+
+def _located(finding: Finding, shown: Mapping[Place | Position | None, _Shown]) -> Finding:
+    """Return a finding with position and excerpt, and those of its related places."""
+    main = shown.get(finding.place or finding.position, _Shown(finding.position, None))
+    others = []
+    for other in finding.related:
+        if other.place in shown:
+            position = shown[other.place].position
+            through = shown[other.place].through
+            if position == main.position and through:
+                # Two overlays inherit the same line: only their `extends` tell them apart.
+                position = through[0].position or position
+            other = other._replace(place=None, position=position)
+        others.append(other)
+    return finding._replace(
+        place=None,
+        position=main.position,
+        excerpt=main.excerpt,
+        related=(*others, *main.through),
+    )
 
 
 def _shown(document: Document, at: Place | Position) -> tuple[Position, str | None]:
     """Return a position and its excerpt."""
-    if text := document.text:
+    text = document.text
+    if text:
         if isinstance(at, Place):
             at = locate(text, at.file, at.path, key=at.key)
         return excerpt(text, at)
@@ -363,7 +388,7 @@ def _spans(text: str, number: int) -> list[_Span]:
 @lru_cache(maxsize=2)
 def _hidden(text: str) -> dict[int, list[_Span]]:
     """Return the columns to hide by line, counted from 0."""
-    found: dict[int, list[_Span]] = defaultdict(list)
+    hidden: dict[int, list[_Span]] = defaultdict(list)
     ends: dict[int, int] = defaultdict(int)  # comments start after them
     rows = _lines(text)
     stack: list[tuple[_Node, str | None, bool]] = [(_nodes(text)[-1], None, False)]
@@ -378,18 +403,19 @@ def _hidden(text: str) -> dict[int, list[_Span]]:
             first = node.column
             for line in range(node.line, node.end_line):
                 ends[line] = max(first + 1, len(rows[line]))  # hide that a line is empty, too
-                found[line].append((first, ends[line]))
+                hidden[line].append((first, ends[line]))
                 first = 0
-            found[node.end_line].append((first, node.end_column))
+            hidden[node.end_line].append((first, node.end_column))
     for number, row in enumerate(rows):
         start = row.find("#", ends[number])
         if start >= 0:
-            found[number].append((start, len(row)))
-    for token in yaml.scan(text, PARSER) if "&" in text or "!" in text else ():
-        if isinstance(token, yaml.AnchorToken | yaml.TagToken):
-            start = token.start_mark.column
-            found[token.start_mark.line].append((start, token.end_mark.column))
-    return found
+            hidden[number].append((start, len(row)))
+    if "&" in text or "!" in text:
+        for token in yaml.scan(text, PARSER):
+            if isinstance(token, yaml.AnchorToken | yaml.TagToken):
+                span = (token.start_mark.column, token.end_mark.column)
+                hidden[token.start_mark.line].append(span)
+    return hidden
 
 
 def _parts(node: _Node, secret: bool) -> Iterator[tuple[_Node, str | None, bool]]:
@@ -423,8 +449,8 @@ def is_known(key: str) -> bool:
     """
     if key in _KNOWN_WORDS or key in _KNOWN_KEYS:
         return True
-    longer = [each for each in _KNOWN_KEYS if len(key) <= len(each) + 2]
-    return near(key, longer) is not None and re.fullmatch(r"[A-Za-z_-]{1,20}", key) is not None
+    long_enough = [known for known in _KNOWN_KEYS if len(key) <= len(known) + 2]
+    return near(key, long_enough) is not None and re.fullmatch(r"[A-Za-z_-]{1,20}", key) is not None
 
 
 def _guessed(line: str) -> Iterator[_Span]:

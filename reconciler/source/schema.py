@@ -139,10 +139,10 @@ def usable_defaults(data: dict[str, Any]) -> dict[str, Any]:
 def _effective(webhook: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
     """Return a declared webhook merged with the usable `defaults`."""
     merged = {**defaults, **webhook}
-    inherited, own = defaults.get("configuration"), webhook.get("configuration", {})
+    inherited, written = defaults.get("configuration"), webhook.get("configuration", {})
     inherits = isinstance(inherited, dict) and defaults.get("type") in (None, merged.get("type"))
-    if inherited and inherits and isinstance(own, dict):
-        merged["configuration"] = {**inherited, **own}
+    if inherited and inherits and isinstance(written, dict):
+        merged["configuration"] = {**inherited, **written}
     elif "configuration" not in webhook:
         # Ignore an empty value or one of another type.
         merged.pop("configuration", None)

@@ -100,13 +100,13 @@ def decode(raw: bytes, file: str) -> tuple[str, Finding | None]:
 def ambiguity(text: str, file: str) -> Finding | None:
     """Return the error for the first part of `text` that readers may interpret differently."""
     is_plain = text.isascii() and not text.encode().translate(None, _PLAIN)
-    for substring, pattern, found in _CHECKS if is_plain else _NON_ASCII_CHECKS + _CHECKS:
+    for substring, pattern, finding in _CHECKS if is_plain else _NON_ASCII_CHECKS + _CHECKS:
         match = re.search(pattern, text) if substring in text else None
         if match is not None:
             first, last = match.span(match.lastindex or 0)
             where = _place(text, file, first, last - first)
-            message = found.message.format(character=f"U+{ord(text[first]):04X}")
-            return found._replace(message=message, position=where)
+            message = finding.message.format(character=f"U+{ord(text[first]):04X}")
+            return finding._replace(message=message, position=where)
     return None
 
 
@@ -173,5 +173,5 @@ def _near(word: str, known: tuple[str, ...]) -> str | None:
 
 def did_you_mean(word: object, known: Iterable[str]) -> str | None:
     """Return a hint with the most similar word of `known`, if any."""
-    found = near(word, known) if isinstance(word, str) else None
-    return f"did you mean `{found}`?" if found else None
+    similar = near(word, known) if isinstance(word, str) else None
+    return None if similar is None else f"did you mean `{similar}`?"
