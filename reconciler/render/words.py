@@ -41,6 +41,9 @@ from reconciler.report import (
     state_of,
 )
 
+_AGAIN: Final = "run the same command again"
+_PLAN_AGAIN: Final = "plan again, then apply with the new digest"
+_NOTHING_EXPECTED: Final = "The expected plan is already applied, or these files lack the change."
 _MAX_NAMES: Final = 25
 """Names in a suggested edit."""
 
@@ -112,23 +115,22 @@ def between(before: str, text: str, after: str = "") -> str:
     return f"{before}{text}{after}" if text else ""
 
 
+def _numbers(counted: Iterable[tuple[int, str]]) -> str:
+    return ", ".join(f"{number} {what}" for number, what in counted if number)
+
+
 def run_summary(totals: Totals) -> str:
     """Return the numbers of organizations of a run, and of their operations."""
-    counted = (
+    states = [
         (totals.to_change, "to change"),
         (totals.unchanged, "unchanged"),
         (totals.blocked, "blocked"),
         (totals.failed, "failed"),
-    )
-    parts = ", ".join(f"{number} {state}" for number, state in counted if number)
-    operations = [
-        f"{number} to {action}"
-        for number, action in ((totals.create, "create"), (totals.update, "update"))
-        if number
     ]
-    summary = f"{plural(totals.organizations, 'organization')}: {parts}."
+    summary = f"{plural(totals.organizations, 'organization')}: {_numbers(states)}."
     if totals.to_change:
-        return f"{summary} {', '.join([*operations, f'{totals.delete} to delete'])}."
+        others = _numbers([(totals.create, "to create"), (totals.update, "to update")])
+        return f"{summary} {between('', others, ', ')}{totals.delete} to delete."
     # Whether an organization has changes is unknown if it failed, and it has some if it is blocked.
     if totals.unchanged == totals.organizations:
         summary += " No changes."
@@ -148,23 +150,21 @@ def not_as_declared(run: RunReport) -> dict[str, list[str]]:
 
 def run_result(run: RunReport) -> list[str]:
     """Return what was applied, the next step, and the totals."""
-    states = [(state_of(result), result) for result in run.organizations]
     texts = []
     if any(report.plan.operations for report in run.reports):
         texts.append(f"{applied(*run.reports).capitalize()}.")
-    numbers = Counter(state for state, _ in states)
-    parts = ", ".join(f"{numbers[state]} {state}" for state in State if numbers[state])
-    by_digest = any(report.plan_command is not None for report in run.reports)
-    if by_digest and run.exit_code is ExitCode.OK and not run.digest:
-        texts.append("The expected plan is already applied, or these files lack the change.")
-    again = "run the same command again to finish"
-    if by_digest:
-        again = "plan again, then apply with the new digest"
+    finish = f"{_AGAIN} to finish"
+    if any(report.plan_command is not None for report in run.reports):
+        finish = _PLAN_AGAIN
+        if run.exit_code is ExitCode.OK and not run.digest:
+            texts.append(_NOTHING_EXPECTED)
     if run.stopped is not None:
-        texts.append(f"Exit {int(run.exit_code)}: stopped by a signal: {again}.")
+        texts.append(f"Exit {int(run.exit_code)}: stopped by a signal: {finish}.")
     elif run.exit_code is ExitCode.PARTIAL:
-        texts.append(f"Exit {int(run.exit_code)}: incomplete: {again}.")
-    return [*texts, f"{plural(len(states), 'organization')}: {parts}."]
+        texts.append(f"Exit {int(run.exit_code)}: incomplete: {finish}.")
+    states = [state_of(result) for result in run.organizations]
+    numbers = _numbers((states.count(state), state) for state in State)
+    return [*texts, f"{plural(len(states), 'organization')}: {numbers}."]
 
 
 def _reason(state: State, result: OrganizationResult[Report]) -> str:
@@ -323,7 +323,7 @@ def applied(*reports: Report) -> str:
     counted: Counter[str] = Counter()
     for report in reports:
         counted.update(tally(report))
-    outcomes = ", ".join(f"{number} {name}" for name, number in counted.items() if number)
+    outcomes = _numbers((number, name) for name, number in counted.items())
     done = sum(len(report.applied) for report in reports)
     return f"applied {done} of {total}: {outcomes or 'none'}"
 
@@ -334,11 +334,6 @@ def fallback_summary(reports: Sequence[Report], problem: Exception | None = None
     if problem is not None:
         why = f"shown: internal error ({type(problem).__name__})"
     return f"{applied(*reports)}; the report cannot be {why}"
-
-
-_AGAIN: Final = "run the same command again"
-_PLAN_AGAIN: Final = "plan again, then apply with the new digest"
-_NOTHING_EXPECTED: Final = "The expected plan is already applied, or these files lack the change."
 
 
 def conclusion(report: Report) -> list[str]:

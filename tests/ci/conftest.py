@@ -13,6 +13,7 @@ import pytest
 from tests.ci.libraries import GitHubLibraries
 from tests.ci.organizations import STORIES, Organizations
 from tests.ci.support import World, world
+from tests.goldens import Golden
 from tests.node import packages
 
 
@@ -41,7 +42,9 @@ MakeOrganizations = Callable[..., Organizations]
 
 
 @pytest.fixture
-def organizations(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[MakeOrganizations]:
+def organizations(
+    tmp_path: Path, request: pytest.FixtureRequest, golden: Golden
+) -> Iterator[MakeOrganizations]:
     """Create organizations, with their environments, names and choices of the emulator's variant.
 
     After the test, what is left in CloudTruth and on GitHub is compared with stories/.
@@ -56,11 +59,7 @@ def organizations(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Ma
 
         yield create
         name = re.sub(r"\W+", "-", request.node.name.removeprefix("test_")).strip("-")
-        path = STORIES / f"{name}.txt"
-        ending = stories[0].ending()
-        if request.config.getoption("--update-golden"):
-            path.write_text(ending, "utf-8")
-        assert ending == path.read_text("utf-8")
+        golden.file(STORIES / f"{name}.txt", stories[0].ending())
 
 
 @pytest.fixture
