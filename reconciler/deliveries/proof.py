@@ -324,17 +324,26 @@ def watch(
         except (ApiError, Halted):  # a second signal
             break  # what was seen so far is still true
         seconds = clock.monotonic() - started
-        equal += 1
-        for id_, observation in observations.items():
-            after = live.get(id_)
-            if _deliveries(after) != _deliveries(observation.after):
-                equal = 0
-                first = seconds if observation.seconds is None else observation.seconds
-                observations[id_] = Observation(observation.before, after, first)
-            # One that has not run yet may still run, so it keeps the watch open.
-            if observations[id_].verdict is Verdict.NOT_RUN:
-                equal = 0
+        latest = {
+            id_: _observed(observation, live.get(id_), seconds)
+            for id_, observation in observations.items()
+        }
+        # One that has not run yet may still run, so it keeps the watch open.
+        is_quiet = all(
+            latest[id_] is observation and observation.verdict is not Verdict.NOT_RUN
+            for id_, observation in observations.items()
+        )
+        equal = equal + 1 if is_quiet else 0
+        observations = latest
     return observations
+
+
+def _observed(observation: Observation, after: LiveWebhook | None, seconds: float) -> Observation:
+    """Return an observation with the webhook as it is now, if a delivery has changed it."""
+    if _deliveries(after) == _deliveries(observation.after):
+        return observation
+    first = seconds if observation.seconds is None else observation.seconds
+    return Observation(observation.before, after, first)
 
 
 def _deliveries(webhook: LiveWebhook | None) -> object:

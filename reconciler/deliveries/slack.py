@@ -149,15 +149,22 @@ def _channels(
             data = _call(transport, "GET", "conversations.list", **page).data
         except ApiError as problem:
             return problem
-        rows, after = data.get("channels"), data.get("response_metadata")
-        for row in rows if isinstance(rows, list) else ():
-            if isinstance(row, dict):
-                channels |= {str(row.get(key)): row for key in ("name", "id")}
+        channels |= _by_name_and_id(data.get("channels"))
+        after = data.get("response_metadata")
         following = after.get("next_cursor") if isinstance(after, dict) else None
         if not following or not isinstance(following, str):
             return channels
         page["cursor"] = following
     return ProtocolError("Slack lists too many channels")
+
+
+def _by_name_and_id(rows: Any) -> dict[str, Mapping[str, Any]]:
+    """Return channels by both, because files may declare either."""
+    channels: dict[str, Mapping[str, Any]] = {}
+    for row in rows if isinstance(rows, list) else ():
+        if isinstance(row, dict):
+            channels |= {str(row.get("name")): row, str(row.get("id")): row}
+    return channels
 
 
 def check_webhook(webhook: Webhook, app: App) -> Iterator[Check]:
@@ -218,12 +225,18 @@ def _channel(channel: str, app: App) -> Check:
     if isinstance(listed, ApiError):
         return unknown("channel", f"{shown}: {listed.message}", fix=listed.hint)
     row = listed.get(FIELDS["slack"]["channel"].normalize(channel))
-    if row is None and {"channels:read", "groups:read"} <= scopes:
-        detail = f"{shown}: no such channel in team {app.team}, or a private one"
-        return fail("channel", detail, fix=_FIND)
     if row is None:
+        # With both scopes, all channels are listed except private ones without the bot.
+        if {"channels:read", "groups:read"} <= scopes:
+            detail = f"{shown}: no such channel in team {app.team}, or a private one"
+            return fail("channel", detail, fix=_FIND)
         detail = f"{shown}: not among the channels of team {app.team} that this token can see"
         return warn("channel", detail, fix=_FIND)
+    return _access(row, shown, scopes)
+
+
+def _access(row: Mapping[str, Any], shown: str, scopes: frozenset[str]) -> Check:
+    """Check whether the bot can post in an existing channel."""
     if row.get("is_archived") is True:
         return fail("channel", f"{shown}: {_ARCHIVED[0]}", fix=_ARCHIVED[1])
     if row.get("is_member") is True:

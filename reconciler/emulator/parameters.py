@@ -44,10 +44,7 @@ def respond(exchange: Exchange) -> Response:
     sent = {} if method == "DELETE" else body(exchange)
     if len(parts) == 3:
         return _create_parameter(exchange, project, sent)
-    stored = exchange.store.parameters(project["id"])
-    parameter = next((row for row in stored if row["id"] == parts[3]), None)
-    if parameter is None:
-        raise reject(404, "Not found.")
+    parameter = _with_id(exchange.store.parameters(project["id"]), parts[3])
     if len(parts) > 4:
         return _write_value(exchange, project["id"], parameter, sent)
     return _write_parameter(exchange, project["id"], parameter, sent)
@@ -64,11 +61,15 @@ def _object(exchange: Exchange, kind: str, name: str) -> dict[str, Any]:
 
 
 def _project(exchange: Exchange, id: str) -> dict[str, Any]:
-    projects = (_object(exchange, "projects", name) for name in exchange.behavior.projects)
-    project = next((row for row in projects if row["id"] == id), None)
-    if project is None:
-        raise reject(404, "Not found.")
-    return project
+    names = exchange.behavior.projects
+    return _with_id([_object(exchange, "projects", name) for name in names], id)
+
+
+def _with_id(rows: list[dict[str, Any]], id: str) -> dict[str, Any]:
+    for row in rows:
+        if row["id"] == id:
+            return row
+    raise reject(404, "Not found.")
 
 
 def _named(exchange: Exchange, rows: list[dict[str, Any]]) -> Response:

@@ -125,9 +125,9 @@ def _check(run: Run) -> None:
     for index, operation in enumerate(run.plan.operations):
         now = run.before.check(operation)
         if now.state is State.DONE:
-            run.ledger.finish(index, Applied(operation=operation, id=now.id, note=now.reason))
+            run.ledger.finish(index, Applied(operation, id=now.id, note=now.reason))
         elif now.state is State.STALE:
-            stale.append((index, Skipped(operation=operation, code="changed", message=now.reason)))
+            stale.append((index, Skipped(operation, "changed", now.reason)))
     if stale and run.reviewed:
         raise _stale_error([skipped for _, skipped in stale])
     for index, skipped in stale:
@@ -174,6 +174,17 @@ def _write(run: Run, workers: Workers) -> None:
                 undone.append(run.plan.operations[index])
 
 
+def _obstacle(operation: Operation, held: Set[str | None], undone: str | None) -> str | None:
+    """Return why an operation must not be started, None if it may."""
+    if isinstance(operation, Update) and operation.before.id in held:
+        # After this update the duplicates would differ: if the run were then interrupted, no later
+        # run could choose one.
+        return "its duplicates are still live"
+    if isinstance(operation, Delete) and undone is not None:
+        return f"not deleted, because {undone!r} was not applied"
+    return None
+
+
 def _attempt(run: Run, index: int, held: Set[str | None], undone: str | None) -> None:
     """Perform one operation, if it may be started, and record its outcome.
 
@@ -181,14 +192,7 @@ def _attempt(run: Run, index: int, held: Set[str | None], undone: str | None) ->
     operation of an earlier stage that was not applied.
     """
     ledger, operation = run.ledger, run.plan.operations[index]
-    obstacle: str | None = None
-    if isinstance(operation, Update) and operation.before.id in held:
-        # After this update the duplicates would differ: if the run were then interrupted, no later
-        # run could choose one.
-        obstacle = "its duplicates are still live"
-    elif isinstance(operation, Delete) and undone is not None:
-        obstacle = f"not deleted, because {undone!r} was not applied"
-    if not ledger.start(index, obstacle):
+    if not ledger.start(index, _obstacle(operation, held, undone)):
         return
     try:
         outcome = perform(operation, run)

@@ -93,11 +93,11 @@ class Ledger:
                 return False
             skipped: Skipped | None = None
             if obstacle is not None:
-                skipped = Skipped(operation=operation, code="after-failure", message=obstacle)
+                skipped = Skipped(operation, "after-failure", obstacle)
             elif self._stop.requested() is not None:
                 skipped = interrupted(operation)
             elif self._ended is not None:
-                skipped = Skipped(operation=operation, code="run-ended", message=self._ended)
+                skipped = Skipped(operation, "run-ended", self._ended)
             if skipped is None:
                 self._started.add(index)
         if skipped is not None:
@@ -158,7 +158,7 @@ class Ledger:
     def _unfinished(self, index: int, operation: Operation) -> Outcome:
         if index in self._started:
             return Unconfirmed(
-                operation=operation,
+                operation,
                 message="interrupted before CloudTruth confirmed it",
             )
         return interrupted(operation)
@@ -166,9 +166,7 @@ class Ledger:
 
 def interrupted(operation: Operation) -> Skipped:
     """Return the outcome of an operation that was not started because of a signal."""
-    return Skipped(
-        operation=operation, code="interrupted", message="not started: the run was interrupted"
-    )
+    return Skipped(operation, code="interrupted", message="not started: the run was interrupted")
 
 
 def failed(operation: Operation, error: ApiError) -> Failed:
@@ -176,7 +174,7 @@ def failed(operation: Operation, error: ApiError) -> Failed:
     general = (((), error.detail),) if error.detail else ()
     unchanged = "; nothing was changed" if isinstance(error, RateLimitedError) else ""
     return Failed(
-        operation=operation,
+        operation,
         code=error.code,
         message=f"{error.message}{unchanged}",
         hint=error.hint,

@@ -173,7 +173,7 @@ def _is_conflict(operation: Operation, error: ApiError) -> bool:
 
 def _unconfirmed(operation: Operation, errors: Sequence[ApiError], now: str) -> Unconfirmed:
     """Return the outcome of an operation that may have been applied."""
-    return Unconfirmed(operation=operation, message=f"{_attempts(errors)}; {now}")
+    return Unconfirmed(operation, f"{_attempts(errors)}; {now}")
 
 
 def _attempts(errors: Sequence[ApiError]) -> str:
@@ -210,16 +210,16 @@ def _send(operation: Operation, run: Run) -> Outcome:
                 keeper = run.api.get(operation.kept_id)
                 if keeper is None or keeper.name != before.name:
                     why = "the webhook to keep was deleted"
-                    return Skipped(operation=operation, code="changed", message=why)
+                    return Skipped(operation, "changed", why)
             if run.api.delete(before.id):
                 run.ledger.count_write()
-                return Applied(operation=operation, id=before.id)
+                return Applied(operation, id=before.id)
             if _is_live_duplicate(operation, run.api.get(before.id), run):
                 raise ConflictError(
                     "CloudTruth reports that the duplicate does not exist, but still shows it",
                     hint="run the same command again",
                 )
-            return Applied(operation=operation, id=before.id, note="it was already deleted")
+            return Applied(operation, id=before.id, note="it was already deleted")
 
 
 def _is_live_duplicate(operation: Update | Delete, live: LiveWebhook | None, run: Run) -> bool:
@@ -261,11 +261,11 @@ def _from_response(
             again = run.api.get(live.id)
         except ApiError as error:
             message = f"the response differs from what was sent, then: {error.message}"
-            return Unconfirmed(operation=operation, message=message)
+            return Unconfirmed(operation, message)
         differing = run.before.compare(operation, again).differing
         if differing:
             return stored_differently(operation, differing)
-    return Applied(operation=operation, id=live.id)
+    return Applied(operation, id=live.id)
 
 
 def stored_differently(operation: Create | Update, differing: Sequence[FieldChange]) -> Failed:
@@ -279,7 +279,7 @@ def stored_differently(operation: Create | Update, differing: Sequence[FieldChan
             "then declare it again"
         )
     return Failed(
-        operation=operation,
+        operation,
         code=NOT_CONVERGED,
         message=f"CloudTruth stored different values: {field_names(differing)}",
         hint=hint,
@@ -321,7 +321,7 @@ def _delete_misnamed(
 
 def _vanished(operation: Update, run: Run) -> Skipped:
     return Skipped(
-        operation=operation,
+        operation,
         code="stale" if run.reviewed else "vanished",
         message="it was deleted since the plan",
     )
@@ -345,13 +345,11 @@ def _confirm(operation: Operation, run: Run, errors: Sequence[ApiError]) -> Outc
         case State.DONE:
             end = "was deleted" if isinstance(operation, Delete) else "is live"
             note = f"{_attempts(errors)}; it {end}"
-            return Applied(operation=operation, id=operation.before.id, note=note)
+            return Applied(operation, id=operation.before.id, note=note)
         case State.PENDING:
             return None
         case State.STALE:
-            return Failed(
-                operation=operation, code="conflict", message=now.reason, hint="plan again"
-            )
+            return Failed(operation, code="conflict", message=now.reason, hint="plan again")
 
 
 def _find_created(
@@ -371,20 +369,28 @@ def _find_created(
         except ApiError as error:
             failure = error
         else:
-            equal = run.new_equal(operation, listing)
-            if not _is_lost(errors):
-                # No request of this run was accepted, so a hidden destination is another user's.
-                equal = [webhook for webhook in equal if not hides_destination(webhook)]
-            if equal:
-                return confirm_created(operation, equal[0], f"{_attempts(errors)}; it is live", run)
-            others = run.new(operation, listing)
-            if others:
-                return name_conflict(operation, others[0].id)
+            outcome = _created_in(listing, operation, run, errors)
+            if outcome is not None:
+                return outcome
         if not lost:
             break
     if failure is not None:
         raise failure
     return None
+
+
+def _created_in(
+    listing: Listing, operation: Create, run: Run, errors: Sequence[ApiError]
+) -> Applied | Failed | None:
+    """Return the outcome of a create according to a listing, None if it has no such webhook."""
+    equal = run.new_equal(operation, listing)
+    if not _is_lost(errors):
+        # No request of this run was accepted, so a hidden destination is another user's.
+        equal = [webhook for webhook in equal if not hides_destination(webhook)]
+    if equal:
+        return confirm_created(operation, equal[0], f"{_attempts(errors)}; it is live", run)
+    others = run.new(operation, listing)
+    return name_conflict(operation, others[0].id) if others else None
 
 
 def confirm_created(
@@ -408,13 +414,13 @@ def confirm_created(
             return failed(operation, error)._replace(message=message, hint=hint)
         run.ledger.count_write()
         note = f"{note}; its configuration is hidden and was sent again"
-    return Applied(operation=operation, id=webhook.id, note=note)
+    return Applied(operation, id=webhook.id, note=note)
 
 
 def name_conflict(operation: Operation, id: str) -> Failed:
     """Return the failure of an operation whose name another user's webhook has, too."""
     return Failed(
-        operation=operation,
+        operation,
         code="conflict",
         message=f"another webhook with this name was created since the plan (id {id})",
         hint="plan again to update it; to keep several with this name, set `id` on each",

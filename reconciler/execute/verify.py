@@ -11,7 +11,7 @@ The verification also removes duplicates, which a lost response or a concurrent 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from reconciler.errors import AmbiguousWriteError, ApiError, IncompleteListingError
@@ -163,7 +163,7 @@ def _verified(outcome: Outcome, webhook: LiveWebhook | None, run: Run) -> Applie
     note = "confirmed by the final verification"
     if isinstance(operation, Create) and webhook is not None:
         return confirm_created(operation, webhook, note, run)
-    return Applied(operation=operation, id=id_, note=note)
+    return Applied(operation, id=id_, note=note)
 
 
 def _shows_writes(operation: Operation, run: Run) -> bool:
@@ -235,7 +235,7 @@ def _final_outcome(outcome: Outcome, last: _LastListing, run: Run) -> Outcome:
     # Without the pauses, which a signal ends, the listing may lag behind the delete.
     if last.settled:
         return _not_found(operation, run)
-    return Unconfirmed(operation=operation, message="the last listing still shows it")
+    return Unconfirmed(operation, "the last listing still shows it")
 
 
 def _final_write(
@@ -250,7 +250,7 @@ def _final_write(
     if live is None:
         if listed is None:
             message = "it was deleted after it was written"
-            return Failed(operation=operation, code="vanished", message=message, hint="plan again")
+            return Failed(operation, code="vanished", message=message, hint="plan again")
         return _not_found(operation, run) if last.settled else outcome
     differing = last.listing.compare(operation, live).differing
     if differing:
@@ -277,7 +277,7 @@ _ASK: Final = "until its listing is right, each plan has this change: report the
 
 
 def _contradicted(operation: Operation, message: str, hint: str = _ASK) -> Failed:
-    return Failed(operation=operation, code=NOT_CONVERGED, message=message, hint=hint)
+    return Failed(operation, code=NOT_CONVERGED, message=message, hint=hint)
 
 
 def _not_found(operation: Operation, run: Run) -> Failed:
@@ -315,19 +315,25 @@ def _duplicates(listing: Listing, run: Run) -> list[tuple[LiveWebhook, LiveWebho
 
     They are at most all but one of each name that was sent.
     """
-    pinned = {update.before.id for update in run.plan.updates} | run.plan.matched.keys()
     duplicates: list[tuple[LiveWebhook, LiveWebhook]] = []
-    for name, operation in sorted(run.ledger.sent.items()):
-        named = [webhook for webhook in listing.named(name) if webhook.id not in pinned]
-        if not named:
-            continue
-        keeper = min(named, key=lambda webhook: webhook.id)
-        if name not in run.ledger.lost and any(map(hides_destination, named)):
-            continue  # this run created one of them, and the others may deliver elsewhere
-        for webhook in run.new_equal(operation, listing):
-            if webhook.id not in pinned and webhook.id != keeper.id:
-                duplicates.append((webhook, keeper))
+    for operation in sorted(run.ledger.sent.values(), key=lambda create: create.name):
+        duplicates += _copies(operation, listing, run)
     return duplicates
+
+
+def _copies(
+    operation: Create, listing: Listing, run: Run
+) -> Iterator[tuple[LiveWebhook, LiveWebhook]]:
+    """Yield the duplicates of a create, each with the webhook that stays."""
+    # Those of other declarations are not copies, although they may have the name.
+    pinned = {update.before.id for update in run.plan.updates} | run.plan.matched.keys()
+    named = [webhook for webhook in listing.named(operation.name) if webhook.id not in pinned]
+    if operation.name not in run.ledger.lost and any(map(hides_destination, named)):
+        return  # this run created one of them, and the others may deliver elsewhere
+    keeper = min(named, key=lambda webhook: webhook.id, default=None)
+    for webhook in run.new_equal(operation, listing):
+        if keeper is not None and webhook.id not in pinned and webhook.id != keeper.id:
+            yield webhook, keeper
 
 
 def _remove(
