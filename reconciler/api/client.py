@@ -56,6 +56,7 @@ class Client:
 
         Raises OrganizationError if it cannot be determined, ApiError if a request fails.
         """
+        # Kept, because each webhook that is read must belong to it.
         self._organization = _find_organization(self.transport, self._workers, self._rows)
         return self._organization
 
@@ -110,9 +111,11 @@ class Client:
             try:
                 return self._send("PATCH", path, draft, wire.changed_body(draft, fields), id)
             except InvalidRequestError as error:
+                # 405 precedes any processing, so nothing was changed and PUT can follow.
                 if error.status != 405:
                     raise
             self._uses_put = True
+        # PUT replaces everything, so it needs secrets that PATCH would not send.
         if draft.configuration is None:
             kind = KINDS.get(draft.type)
             names = ", ".join(sorted(kind.secret_fields)) if kind is not None else "all of them"
@@ -208,7 +211,8 @@ def _find_organization(
     try:
         rows = read_all(transport, ORGANIZATIONS, _row, lambda row: row[0].id, workers)
     except PermissionDeniedError:
-        rows = ()
+        rows = ()  # the other ways below need no list
+    # A key may see several; only one of them is that of its requests.
     current = [organization for organization, is_current in rows if is_current]
     if len(current) == 1:
         return current[0]

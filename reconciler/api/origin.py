@@ -103,6 +103,7 @@ class Origin(NamedTuple):
                 f"{setting} contains a user name, a query or a fragment",
                 hint=f"use a URL such as {example}; credentials have their own settings",
             )
+        # Dots in a path would be resolved by the library, to another path than was checked.
         base = parts.path.rstrip("/")
         if not _BASE.fullmatch(base) or {".", ".."} & set(base.split("/")):
             raise UsageError(
@@ -144,6 +145,7 @@ class Credential(NamedTuple):
     def of(cls, scheme: str, secret: Secret, label: str) -> Credential:
         """Return a credential; one newline at the end is removed. Raises CredentialError."""
         text = secret.reveal()
+        # Files and variables often end with one; the library would quote such a header in an error.
         text = text.removesuffix("\n").removesuffix("\r")
         if not text:
             raise CredentialError(f"the {label} is empty", hint=f"set the {label} again")

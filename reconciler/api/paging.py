@@ -56,6 +56,7 @@ def read_all(
     """
     read = partial(_read, transport, path, decode)
     pace = transport.pace
+    # Half of the time stays for what follows the listing: an apply needs it for its writes.
     reserve = pace.left() / 2
     before = None
     for attempt in attempts(1):
@@ -64,6 +65,7 @@ def read_all(
         if problem is None:
             break
         shape = [(page.total, page.more, [key(row) for row in page.rows]) for page in pages]
+        # The same problem with the same rows is no change by another process.
         if shape == before:
             server = transport.origin.address
             raise _incomplete(path, f"{server} returns an incomplete listing: {problem}")
@@ -89,6 +91,7 @@ def _pages(read: Callable[[int], _Page[_T]], workers: Workers, path: str) -> Seq
         return _one_by_one(first, read, path)
     if len(first.rows) >= first.total or not first.rows:
         return [first]
+    # By the size that came back: a server may have a smaller maximum than the requested one.
     last = -(-first.total // len(first.rows))
     if last > _MAX_PAGES or first.total > _MAX_ROWS:
         raise _endless(path)
@@ -127,6 +130,7 @@ def _problem(pages: Sequence[_Page[_T]], key: Callable[[_T], str]) -> str | None
         return "its pages have different sizes"
     if pages[-1].more:
         return "its last page links to another page"
+    # A row that moved to another page between two requests comes twice, or not at all.
     ids = [key(row) for page in pages for row in page.rows]
     if len(set(ids)) != len(ids):
         return "it has duplicate rows"
@@ -140,6 +144,7 @@ def _read(transport: Transport, path: str, decode: Callable[[Any], _T], number: 
     try:
         data = transport.request("GET", path, params=params, expect=200, cap=MAX_LISTING_BYTES).data
     except NotFoundError:
+        # The first page always exists; a later one may be gone since the first was read.
         if number > 1:
             return _Page(problem=f"page {number} is missing")
         raise ProtocolError(
@@ -153,7 +158,7 @@ def _read(transport: Transport, path: str, decode: Callable[[Any], _T], number: 
     if not isinstance(rows, list):
         return _Page(problem="a page is not an object with `results`")
     count, following = data.get("count"), data.get("next")
-    counted = isinstance(count, int) and not isinstance(count, bool)
+    counted = isinstance(count, int) and not isinstance(count, bool)  # True is an int
     if count is not None and not counted:
         return _Page(problem="its `count` is not a number")
     if not counted and "next" not in data:

@@ -107,6 +107,7 @@ class Transport:
             expect=expect,
             accept=accept,
             cap=cap,
+            # A server may quote the key, too.
             secret_values=(*secret_values, self._credential.secret.reveal())
             if self._credential
             else secret_values,
@@ -136,6 +137,7 @@ class Transport:
                 self.pace.succeeded(writes=call.writes)
                 self._shared.connected(str(self.origin))
                 return outcome
+            # A pause that the server asks for is no failure: it costs no retry.
             earlier = outcome
             action = outcome.failure.value[call.writes]
             if action is Action.WAIT:
@@ -259,6 +261,7 @@ class Transport:
         if pause is not None and self.pace.status is not None:
             raise self._too_long(pause, self.pace.status, sends)
         if pause is not None or self.pace.left() <= 0:
+            # The earlier failure explains more than the time that ran out because of it.
             if earlier is not None:
                 raise self._error(call, earlier, Action.REPEAT, sends)
             raise UnreachableError(

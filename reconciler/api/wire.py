@@ -50,6 +50,8 @@ def live_webhook(row: Any) -> LiveWebhook:
     if id_ is None:
         raise _invalid("a webhook without a usable id")
     name, kind, events = row.get("name"), row.get("type"), row.get("event_types")
+    # Without these three no webhook can be matched with its declaration: a wrong guess would
+    # create a second one.
     if not (isinstance(name, str) and isinstance(kind, str)):
         field = "type" if isinstance(name, str) else "name"
         raise _invalid(f"webhook {id_} with a `{field}` that is not a string")
@@ -114,6 +116,7 @@ def changed_body(draft: Draft, fields: frozenset[str]) -> dict[str, Any]:
     A type is sent with its configuration, because one depends on the other.
     """
     plain = {"name": draft.name, "type": draft.type, "event_types": sorted(draft.event_types)}
+    # A PATCH with other fields would undo what others changed since the plan.
     body: dict[str, Any] = {key: value for key, value in plain.items() if key in fields}
     if fields & {"configuration", "type"}:
         assert draft.configuration is not None, "a configuration whose secrets are not set"

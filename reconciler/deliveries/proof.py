@@ -38,7 +38,7 @@ EVENTS: Final = (
 )
 """The events of one proof, in order."""
 
-WATCHED: Final = 60.0
+_WATCHED: Final = 60.0
 """Seconds until a webhook whose `last_run` has not changed counts as not run."""
 _INTERVAL: Final = 2.0
 _SETTLED: Final = 3
@@ -317,7 +317,7 @@ def watch(
     started = clock.monotonic()
     observations = {webhook.id: Observation(webhook, webhook) for webhook in before}
     equal = 0 if observations else _SETTLED
-    while clock.monotonic() - started < WATCHED and equal < _SETTLED and stop.requested() is None:
+    while clock.monotonic() - started < _WATCHED and equal < _SETTLED and stop.requested() is None:
         clock.sleep(_INTERVAL)
         try:
             live = {webhook.id: webhook for webhook in read()}

@@ -86,6 +86,7 @@ def check_server(
         if not isinstance(problem, ApiError) or problem.status is None:
             yield _failure(api, "http", problem)
             return
+        # Any response shows that the server can be reached; some do not publish their schema.
         yield ok("http", f"the server responds (HTTP {problem.status})")
         yield unknown("schema", "the server publishes no description of its API")
     else:
@@ -255,9 +256,11 @@ def probe(api: Client, clock: Clock, organization: Organization) -> Section:
     webhook is written, except that the one of an earlier probe that was killed is deleted.
     """
     checks = [*_run_checks(api, "probe", _trial(api, organization))]
+    # The last check has this name only if the trial failed.
     if checks[-1].name != "probe":
         checks += _run_checks(api, "slack", _slack_trial(api, organization))
     if checks[-1].name in ("probe", "slack"):
+        # Its create may have had no response, and the webhook may not be listed yet.
         clock.sleep(_SETTLED)
     manually = f"delete the webhook {_NAME!r}, or run the probe again"
     checks += _run_checks(api, "clean-up", _clean_up(api), fix=manually)
@@ -275,6 +278,7 @@ def _clean_up(api: Client) -> Iterator[Check]:
 def _is_ours(webhook: LiveWebhook) -> bool:
     shown = webhook.configuration
     url = None if isinstance(shown, Unknown) else shown.get("url")
+    # A user's webhook may have the name of the probe, so its destination decides, if it is shown.
     elsewhere = plausible(url) and url != Secret(_PROBE_URL)
     if webhook.type == generic.KIND.type:
         return webhook.name in (_NAME, _RENAMED) and not elsewhere

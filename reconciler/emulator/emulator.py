@@ -64,6 +64,7 @@ class Emulator:
             return bytes_response(404, _NOT_FOUND, "text/html; charset=utf-8")
         view, methods = route
         exchange.id = unquote(path.split("/")[-2])
+        # As in the framework: authentication comes before the check of the method.
         try:
             if view is not _schema:
                 exchange.caller = _user(exchange)

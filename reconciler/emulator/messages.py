@@ -120,6 +120,7 @@ def page(exchange: Exchange, rows: list[str], show: Callable[[str], str] = str) 
     """Return the requested page; `show` turns a row into JSON."""
     params, behavior, total = exchange.query_params, exchange.behavior, len(rows)
     size = min(_positive(params.get("page_size")) or behavior.page_size, behavior.max_page_size)
+    # The first page exists without rows, too; any other page without rows is a 404.
     number = _positive(params.get("page", "1"))
     if number is None or (number > 1 and (number - 1) * size >= total):
         raise reject(404, "Invalid page.")

@@ -52,6 +52,7 @@ def respond(exchange: Exchange) -> Response:
 
 def _object(exchange: Exchange, kind: str, name: str) -> dict[str, Any]:
     """Return a project or an environment. Its id depends on the organization and the name."""
+    # Not stored: the same id in each process.
     id_ = str(uuid5(NAMESPACE_URL, f"{exchange.caller.organization}/{kind}/{name}"))
     row: dict[str, Any] = {"id": id_, "url": exchange.url(f"{_ROOT}{kind}/{id_}/"), "name": name}
     if kind == "projects":

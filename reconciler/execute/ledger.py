@@ -25,7 +25,7 @@ from reconciler.report import (
     Unconfirmed,
 )
 
-NOT_FOUND: Final = frozenset(("vanished", "stale"))
+_NOT_FOUND: Final = frozenset(("vanished", "stale"))
 """The codes of an operation that was skipped because its webhook does not exist any more."""
 
 
@@ -37,7 +37,7 @@ def is_verifiable(outcome: Outcome) -> bool:
         case Failed(code=code):
             return code == NOT_CONVERGED
         case Skipped(code=code):
-            return code in NOT_FOUND
+            return code in _NOT_FOUND
 
 
 class Ledger:

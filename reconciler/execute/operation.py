@@ -129,6 +129,7 @@ def _send_until_known(operation: Operation, run: Run, errors: list[ApiError]) ->
 
     Lost responses and a conflict are added to `errors`. Raises ApiError.
     """
+    # A create is sent less often: each lost one may still appear later, and would be a duplicate.
     for _ in range(_SENDS[type(operation)]):
         try:
             return _send(operation, run)
@@ -148,6 +149,7 @@ def _send_until_known(operation: Operation, run: Run, errors: list[ApiError]) ->
             raise errors[-1] from error
         if outcome is not None:
             return outcome
+        # The name of a create is taken, and not by this run: sending it again changes nothing.
         if _has_conflict(errors) and isinstance(operation, Create):
             raise errors[-1]
         if run.ledger.stopping:

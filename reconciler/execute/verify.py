@@ -84,6 +84,7 @@ def _last_listing(run: Run, tried: dict[str, RemovedDuplicate]) -> _LastListing:
 
     Duplicates are removed and recorded in `tried`. Raises ApiError.
     """
+    # A listing may lag behind writes that the server has confirmed.
     pauses = _PAUSES
     for remaining in reversed(range(_MAX_LISTINGS)):
         try:
@@ -204,6 +205,7 @@ def _others(outcome: Applied, listing: Listing, run: Run) -> list[LiveWebhook]:
     others = [webhook for webhook in named if webhook.id != outcome.id]
     if not others:
         return []
+    # Several declarations may have one name; what this run created for them is no conflict.
     created = {
         applied.id
         for _, applied in run.ledger.recorded()
