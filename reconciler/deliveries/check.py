@@ -71,6 +71,7 @@ def cases(
     cases = []
     for webhook in webhooks:
         key = (webhook.file, webhook.index)
+        # Neither has a webhook that is not live yet: it had no delivery.
         live_webhook = updated.get(key) or matched.get(key)
         name = live.organization.name
         cases.append(Case(webhook, secrets, live_webhook, key in updated, name))

@@ -286,6 +286,7 @@ def _delete(
     """
     if id is None and isinstance(problem, UnreachableError):
         return None  # the create was never sent
+    # Without the parameter's id there may be none: its name is in no list yet, or never will be.
     project, known_id, failure = scratch.project.id, id, problem
     may_appear = id is None and isinstance(problem, AmbiguousWriteError)
     for seconds in _LOOKS:

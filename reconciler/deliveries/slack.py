@@ -105,6 +105,7 @@ def look_up(token: Secret, connect: Callable[[Secret], Transport] | None) -> App
         reply = _call(transport, "GET", "auth.test")
     except (ApiError, CredentialError) as problem:
         return App((form, _failed("slack", problem)))
+    # Slack reports the scopes only in this header; a proxy may remove it.
     listed = reply.headers.get("x-oauth-scopes")
     scopes = None if listed is None else frozenset(_words(listed))
     team, bot = (quote(str(reply.data.get(key) or "(unnamed)")) for key in ("team", "user"))
@@ -144,6 +145,7 @@ def _channels(
         return None
     channels: dict[str, Mapping[str, Any]] = {}
     page: dict[str, str | int] = {"types": types, "limit": _PAGE}
+    # Slack has no count, so the number of pages is limited against an endless cursor.
     for _ in range(_MAX_PAGES):
         try:
             data = _call(transport, "GET", "conversations.list", **page).data

@@ -43,6 +43,7 @@ def check_files(
     file.
     """
     default = default_path(inputs.directory)
+    # A directory without files is no failure: doctor also helps before `init`.
     if not inputs.paths and not (inputs.directory / default).exists():
         fix = suggestion(inputs.directory / default, inputs.directory)
         fix = fix or "create one with `webhooks init`, or name files with -f"

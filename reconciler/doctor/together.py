@@ -39,6 +39,7 @@ def together(diagnoses: Sequence[Diagnosis]) -> tuple[Section, ...]:
         for section in diagnosis.sections:
             checks = groups.setdefault(section.name, {})
             for check in section.checks:
+                # Equal but for the private part, which has the organization's own names.
                 members = checks.setdefault(check._replace(private=None), {})
                 members[quote(diagnosis.name)] = check.private
     # An organization without a connection has no sections of the server.
