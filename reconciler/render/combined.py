@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from copy import copy
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 from reconciler.errors import ReconcilerError
@@ -116,11 +116,11 @@ def _together(plans: Sequence[tuple[str, Plan]]) -> Plan:
     return Plan(
         origin="",
         organization=Organization(id="", name=""),
-        kept=tuple(kept for _, plan in plans for kept in plan.kept),
-        unmanaged=tuple(kept for _, plan in plans for kept in plan.unmanaged),
-        not_shown=tuple(field for _, plan in plans for field in plan.unreadable),
-        not_compared=tuple(use for _, plan in plans for use in plan.not_compared),
-        secrets=tuple(use for _, plan in plans for use in plan.secrets),
+        kept=tuple(chain.from_iterable(plan.kept for _, plan in plans)),
+        unmanaged=tuple(chain.from_iterable(plan.unmanaged for _, plan in plans)),
+        not_shown=tuple(chain.from_iterable(plan.unreadable for _, plan in plans)),
+        not_compared=tuple(chain.from_iterable(plan.not_compared for _, plan in plans)),
+        secrets=tuple(chain.from_iterable(plan.secrets for _, plan in plans)),
         failing=tuple(failing),
         # What blocks or permits more names every organization; notes may be many.
         blocked=_findings(((name, plan.blocked) for name, plan in plans), most=len(plans)),

@@ -271,9 +271,7 @@ def _parts(run: RunPlan, view: View) -> _Parts:
         is_empty = not any(plan.operations for plan in run.plans)
         title = "no changes" if is_empty else words.counts(*run.plans)
         head = [_heading(words.plural(len(run.organizations), "organization"), title)]
-        for problem in problems(run.organizations):
-            reason = note(problem.code, problem.message, problem.hint)
-            findings += [_finding("not planned", reason), *_findings(problem.findings)]
+        findings += _problems(run)
         for line in words.outside_digest(*run.plans, shown=_quoted):
             foot += ["", line]
         foot += ["", words.run_summary(run.totals)]
@@ -282,6 +280,13 @@ def _parts(run: RunPlan, view: View) -> _Parts:
     if run.digest:
         foot += ["", f"Digest {_quoted(run.digest)}"]
     return _Parts(head, combined.changes, combined.unapplied, list(_notes(plan, view)), foot)
+
+
+def _problems(run: RunPlan) -> Iterator[str]:
+    for problem in problems(run.organizations):
+        reason = note(problem.code, problem.message, problem.hint)
+        yield _finding("not planned", reason)
+        yield from _findings(problem.findings)
 
 
 def _tables(
@@ -402,16 +407,16 @@ def _details(rows: Iterable[Row]) -> list[str]:
 
 def _detail_lines(field: FieldLine) -> list[str]:
     """Return the old value of a field and the new one, with what else is known about the field."""
-    old, new = (
-        " ".join(atom.text for atom in field.atoms if atom.sign == sign) for sign in ("-", "+")
-    )
-    rest = "".join(f"{atom.gap}{atom.text}" for atom in field.atoms if not atom.sign)
-    values = []
-    if old:
-        values.append(("-", old))
-    if new or not old:
-        values.append(("+" if new else "!", new))
-    lines = [f"{sign}   {field.label}  {value}" for sign, value in values]
+    values = {"-": "", "+": ""}
+    rest = ""
+    for atom in field.atoms:
+        if atom.sign:
+            values[atom.sign] += f" {atom.text}"
+        else:
+            rest += f"{atom.gap}{atom.text}"
+    lines = [f"{sign}   {field.label} {value}" for sign, value in values.items() if value]
+    if not lines:
+        lines.append(f"!   {field.label}  ")
     lines[-1] += rest
     return lines
 

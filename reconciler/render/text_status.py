@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from reconciler.checks import Check, Checklist, Status, Subject
@@ -158,41 +158,49 @@ def _drift(status: LiveStatus) -> str:
     return f"{title}: {', '.join(counts)}.{edited}"
 
 
+_SIGNS: Final = {
+    Status.FAIL: ("✗", "failed"),
+    Status.WARN: ("!", "warning"),
+    Status.UNKNOWN: ("?", "unknown"),
+    Status.OK: ("✓", "ok"),
+}
+"""The sign of a check, and the word for its status."""
+
+
 def render_checks(checklist: Checklist, view: View = PLAIN) -> str:
     """Render every check with its sign, and the fix below a failed one.
 
     If `verbosity` is -1, render only failed checks.
     """
-    signs = {
-        Status.FAIL: ("✗", "failed"),
-        Status.WARN: ("!", "warning"),
-        Status.UNKNOWN: ("?", "unknown"),
-        Status.OK: ("✓", "ok"),
-    }
-    notes: Sequence[str] = checklist.notes
-    if view.verbosity < 0:
-        signs, notes = {Status.FAIL: signs[Status.FAIL]}, ()
-    parts = []
+    is_quiet = view.verbosity < 0
+    statuses = [Status.FAIL] if is_quiet else list(Status)
+    parts: list[Sequence[str]] = []
     for section in checklist.sections:
-        checks = [check for check in section.checks if check.status in signs]
-        rows = [_check_row(check, signs[check.status][0], view) for check in checks]
-        title = paint(quote(section.name), "strong", view)
-        if rows or view.verbosity >= 0:
+        rows = [_check_row(check, view) for check in section.checks if check.status in statuses]
+        if rows or not is_quiet:
+            title = paint(quote(section.name), "strong", view)
             parts.append([title, *lay_out(rows, view)])
+    end = []
+    if not is_quiet:
+        for note in checklist.notes:
+            end += paragraph(prose(note), view, indent=0)
+    return joined(*parts, [*end, f"{_check_counts(checklist, statuses) or 'nothing to check'}."])
+
+
+def _check_counts(checklist: Checklist, statuses: Collection[Status]) -> str:
     counts = []
-    for status, (_, word) in signs.items():
+    for status, (_, word) in _SIGNS.items():
         count = checklist.count(status)
-        if count:
-            shown = f"{count} {word}"
-            if status is Status.WARN:
-                shown = words.plural(count, word)
-            counts.append(shown)
-    end = [line for note in notes for line in paragraph(prose(note), view, indent=0)]
-    end.append(f"{', '.join(counts) or 'nothing to check'}.")
-    return joined(*parts, end)
+        if not count or status not in statuses:
+            continue
+        if status is Status.WARN:  # the only noun
+            counts.append(words.plural(count, word))
+        else:
+            counts.append(f"{count} {word}")
+    return ", ".join(counts)
 
 
-def _check_row(check: Check, sign: str, view: View) -> Row:
+def _check_row(check: Check, view: View) -> Row:
     text = check.detail
     if check.private is not None:
         text += f" ({check.private})"
@@ -207,7 +215,7 @@ def _check_row(check: Check, sign: str, view: View) -> Row:
     elif check.webhooks:
         text += f" ({words.plural(len(check.webhooks), 'webhook')})"
     lines = tuple(FieldLine("", tuple(sentence(line))) for line in below)
-    return Row(sign=sign, name=check.name, why=prose(text), fields=lines)
+    return Row(sign=_SIGNS[check.status][0], name=check.name, why=prose(text), fields=lines)
 
 
 def _subject(webhook: Subject) -> str:
