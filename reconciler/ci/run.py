@@ -22,7 +22,7 @@ from reconciler.planning.drift import DriftReport
 from reconciler.planning.review import check_digest
 from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.render import FINDINGS_RENDERERS, RENDERERS, View
-from reconciler.render.combined import findings_of, problems
+from reconciler.render.combined import combine, problems
 from reconciler.render.words import fallback_summary
 from reconciler.report import RunReport
 from reconciler.source.files import default_path
@@ -360,8 +360,10 @@ class JobResult:
             itself = error(problem.code, problem.message, problem.hint)
             findings += problem.findings or (itself,)
         if not findings and self.plan is not None:
-            blocked, relaxed, notes = findings_of(self.plan)
-            findings += notes if self.report else (*blocked, *relaxed, *notes)
+            plan = combine(self.plan).plan
+            if not self.report:
+                findings += plan.blocked + plan.relaxed
+            findings += plan.notes
         return FINDINGS_RENDERERS["github"]().render_findings((*findings, *self.findings))
 
     def render(self, format: str, limit: int = _SUMMARY) -> str:

@@ -207,14 +207,6 @@ def _grouped(
     ]
 
 
-def findings_of(
-    run: RunPlan,
-) -> tuple[tuple[Finding, ...], tuple[Finding, ...], tuple[Finding, ...]]:
-    """Return what blocks the plans of a run, what they relax, and their notes."""
-    plan = combine(run).plan
-    return plan.blocked, plan.relaxed, plan.notes
-
-
 def _findings(
     organizations: Iterable[tuple[str, Sequence[Finding]]], most: int = _MOST_NAMES
 ) -> tuple[Finding, ...]:

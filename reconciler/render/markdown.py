@@ -26,7 +26,6 @@ from reconciler.render.rows import (
     VERBS,
     FieldLine,
     Row,
-    RowKind,
     duplicate_row,
     group_resends,
     other_rows,
@@ -352,7 +351,7 @@ def _heading(about: str, title: str) -> str:
 
 def _plan_row(row: Row) -> str:
     what = row.what
-    if row.kind is not RowKind.RENAME:
+    if not row.is_rename:
         verb = VERBS.get(row.sign, "")
         if row.sign == "-":
             verb = f"**{verb}**"

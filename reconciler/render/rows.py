@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from enum import Enum, StrEnum
+from enum import StrEnum
 from typing import Final, NamedTuple
 
 from reconciler.findings import Position
@@ -71,20 +71,12 @@ class FieldLine(NamedTuple):
         return " ".join([self.label, *(f"{atom.lead}{atom.text}" for atom in self.atoms)])
 
 
-class RowKind(Enum):
-    """Rows that formats show in a special way."""
-
-    PLAIN = "plain"
-    RENAME = "rename"  # `what` is this word, not a destination
-    RESEND = "resend"  # only secrets are resent
-
-
 class Row(NamedTuple):
     """One webhook: `sign` is the action, `what` the destination, `rename` or the outcome.
 
     `why` is the reason, with `(drift)` or `(this change)` if known; `details` are what text shows
     instead, if anything. `place` is the declaring line. A `nested` row belongs to the block above
-    it.
+    it. With `is_rename`, `what` is this word; with `is_resend`, only secrets are sent.
     """
 
     sign: str
@@ -95,7 +87,8 @@ class Row(NamedTuple):
     place: str = ""
     fields: tuple[FieldLine, ...] = ()
     nested: bool = False
-    kind: RowKind = RowKind.PLAIN
+    is_rename: bool = False
+    is_resend: bool = False
 
     @property
     def pieces(self) -> tuple[str, ...]:
@@ -143,7 +136,7 @@ def group_resends(rows: Iterable[Row]) -> list[Row]:
     blocks: dict[object, list[Row]] = {}
     for number, row in enumerate(rows):
         key: object = number  # other rows stay alone
-        if row.kind is RowKind.RESEND:
+        if row.is_resend:
             key = (row.why, row.fields)
         blocks.setdefault(key, []).append(row)
     grouped: list[Row] = []
@@ -185,16 +178,13 @@ def _operation_row(operation: Operation, known: Mapping[tuple[str, str], str]) -
 
 
 def _update_row(update: Update, known: Mapping[tuple[str, str], str]) -> Row:
-    before, after = update.before, update.after
+    before, after, why = update.before, update.after, REASONS[update.reason]
     address = _destination(after, known)
-    what, why, kind = quote(address), REASONS[update.reason], RowKind.PLAIN
+    what = quote(address)
     if update.is_rename:
-        address, what, kind = "", "rename", RowKind.RENAME
-        why = f"was {quote(before.name)}"
-        if update.reason is Reason.ADOPTED:
-            why += f", {REASONS[update.reason]}"
-    elif update.reason is Reason.RESEND:
-        kind = RowKind.RESEND
+        address, what = "", "rename"
+        adopted = f", {why}" if update.reason is Reason.ADOPTED else ""
+        why = f"was {quote(before.name)}{adopted}"
     return Row(
         sign="~",
         name=quote(after.name),
@@ -206,7 +196,8 @@ def _update_row(update: Update, known: Mapping[tuple[str, str], str]) -> Row:
             for change in update.fields
             if change.path != ("name",)  # the row shows both names
         ),
-        kind=kind,
+        is_rename=update.is_rename,
+        is_resend=update.reason is Reason.RESEND and not update.is_rename,
     )
 
 
@@ -236,14 +227,14 @@ def outcome_row(outcome: Outcome) -> Row:
     """Return the row of an outcome; `why` is empty if it was applied as planned."""
     planned = _operation_row(outcome.operation, {})
     done = _DONE[type(outcome.operation)]
-    if planned.kind is RowKind.RENAME:
+    if planned.is_rename:
         done = "renamed"
     row = Row(sign=planned.sign, name=planned.name, what=done, place=planned.place)
     match outcome:
         case Applied(note=note) if note:
             return row._replace(why=prose(note))
         # As planned, so the row repeats the former name or the destination.
-        case Applied() if planned.kind is RowKind.RENAME:
+        case Applied() if planned.is_rename:
             return row._replace(details=planned.pieces)
         case Applied():
             return row._replace(details=(planned.what,))
