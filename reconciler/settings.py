@@ -147,11 +147,13 @@ def _require_own_key(
     if key is None or key.source.startswith(_PROFILE):
         return
     if own is None or key.value != Secret(own.value):
+        use_own = f"remove {key.source} to use the key of {server.source}"
+        if own is None or not own.value:
+            use_own = f"set `api_key` in {server.source} of CloudTruth's cli.yml"
         raise CredentialError(
             f"the API key from {key.source} is not sent to the server of {server.source}, which "
             f"the {profile.source} selects",
-            hint=f"remove {key.source} to use the key of {server.source}, or set the server with "
-            "--server-url or CLOUDTRUTH_SERVER_URL",
+            hint=f"{use_own}, or set the server with --server-url or CLOUDTRUTH_SERVER_URL",
         )
 
 

@@ -147,6 +147,9 @@ def test_a_server_that_a_file_selects_gets_no_other_key(
         caught.value
     )
     assert "-key" not in str(caught.value).replace("--api-key", "")
+    # A profile without a key must first get one.
+    own = "set `api_key` in profile" if named == "keyless" else f"remove {key_source} to use"
+    assert own in str(caught.value.hint)
 
 
 def test_defaults(tmp_path: Path) -> None:
