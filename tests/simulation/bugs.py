@@ -27,9 +27,11 @@ BUGS = {
     "no read-back": Bug("execute/operation.py", "_confirm(operation, run, errors)\n", "None\n"),
     "a run that keeps its own duplicate": Bug(
         "execute/verify.py",
-        "        keeper = min(named, key=lambda webhook: webhook.id)\n",
-        """        mine = [getattr(each, "id", "") for _, each in run.ledger.recorded()]
-        keeper = min(named, key=lambda webhook: (webhook.id not in mine, webhook.id))
+        "    keeper = min(named, key=lambda webhook: webhook.id, default=None)\n",
+        """    mine = [getattr(outcome, "id", "") for _, outcome in run.ledger.recorded()]
+    keeper = min(
+        named, key=lambda webhook: (webhook.id not in mine, webhook.id), default=None
+    )
 """,
         180,
     ),
@@ -120,8 +122,8 @@ BUGS = {
     ),
     "webhooks that share a name taken for duplicates": Bug(
         "execute/verify.py",
-        "listing.named(name) if webhook.id not in pinned]",
-        "listing.named(name)]",
+        "{update.before.id for update in run.plan.updates} | run.plan.matched.keys()\n",
+        "set[str]()\n",
         355,
     ),
     "a row by id that is believed against the listing": Bug(
