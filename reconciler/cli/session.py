@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, MutableMapping
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +16,7 @@ from reconciler.errors import ExitCode, NotConfirmedError
 from reconciler.findings import Finding, Severity
 from reconciler.render import RENDERERS, STATE_RENDERERS, View
 from reconciler.render.quote import quote
-from reconciler.source.files import MAX_FILE_BYTES, STDIN
+from reconciler.source.files import DEFAULT_FILES, MAX_FILE_BYTES, STDIN
 from reconciler.source.history import git_in
 
 if TYPE_CHECKING:
@@ -172,6 +173,11 @@ class Session:
             names = (name for files in loaded for name in (*files.documents, *files.parents))
             for name in dict.fromkeys(names):
                 self.console.info(f"read {quote(name)}")
+        first, second, _ = DEFAULT_FILES
+        # Both exist after a rename that left a copy, and edits of the second one have no effect.
+        is_default = not self.files and any(first in files.documents for files in loaded)
+        if is_default and os.path.lexists(self.process.directory / second):
+            self.console.message("note", f"{second} is not read, because {first} exists")
         return sources
 
     def warn(self, findings: Iterable[Finding]) -> None:

@@ -96,6 +96,15 @@ def test_the_folder_beside_the_default_file_is_looked_at(shell: Shell, tmp_path:
     expect(shell("plan", LOCAL, "-f", "webhooks"), 5, "webhooks.yaml was not read, and declares 3")
 
 
+def test_two_default_files(shell: Shell, tmp_path: Path) -> None:
+    """The second one is named, because edits of it have no effect; with -f a user has chosen."""
+    for name in ("webhooks.yaml", "webhooks.yml"):
+        (tmp_path / name).write_text(declaring("platform-0"))
+    unread = "note: webhooks.yml is not read, because webhooks.yaml exists"
+    expect(shell("plan", LOCAL), 0, unread)
+    expect(shell("plan", LOCAL, "-f", "webhooks.yaml"), 0, without=(unread,))
+
+
 def remove(directory: Path) -> None:
     (directory / "webhooks/search.yaml").unlink()
 
