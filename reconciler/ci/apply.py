@@ -155,7 +155,7 @@ def _run(run: Run) -> _Ended:
     sources = check(run, writing=True)
     held = of_environment(run, sources)
     subjects = [subject_of(source) for source in held]
-    pulls = _merged_pulls(run, subjects)
+    pulls = _merged_pulls(run, map(subject_of, sources))
     findings: list[Finding] = []
     with _optional(run):
         findings += planned_by_earlier_version(run, pulls)
@@ -168,8 +168,10 @@ def _run(run: Run) -> _Ended:
     with _optional(run):
         _require_tip(run, sources)
     # Only reviews and failures record what an earlier push left.
-    concerned = concerned_by_push(run, held, pulls) if run.by_review else held
+    concerned = concerned_by_push(run, sources, pulls) if run.by_review else sources
     paths = {source.files.paths for source in concerned}
+    # Also of other environments, so that no later run searches all earlier pull requests for them.
+    unread = [subject_of(source) for source in sources if source.files.paths not in paths]
     # All of the environment: a digest that is offered covers those that this push does not concern.
     with run.connect([Target(source) for source in held]) as connected:
         targets = identify([target for target in connected if target.paths in paths])
@@ -177,7 +179,6 @@ def _run(run: Run) -> _Ended:
         pulls = _merged_pulls(run, map(subject_of_key, targets), pulls)
         organizations = [_reviewed(run, target, pulls, len(targets)) for target in targets]
         report = _apply_reviewed(run, organizations)
-        unread = [subject_of(target.source) for target in connected if target.paths not in paths]
         try:
             ended = _concluded(run, connected, organizations, report, pulls, unread, findings)
             return ended._replace(organizations=subjects)

@@ -149,12 +149,12 @@ def record(run: Run, organizations: Sequence[Settled]) -> None:
     if github is None:
         return
     pending: set[Subject] = set()
-    longest = max((organization.before for organization in organizations), key=len, default=())
+    read = [organization for organization in organizations if organization.before]
+    longest = max((organization.before for organization in read), key=len, default=())
     # The oldest first: a later comment says that the earlier reviews are settled.
     for index in reversed(range(len(longest))):
         outcomes = [
-            _outcome(run, organization, index, pending, len(organizations))
-            for organization in organizations
+            _outcome(run, organization, index, pending, len(read)) for organization in organizations
         ]
         changed = [
             organization.after[index]
@@ -176,7 +176,7 @@ def record(run: Run, organizations: Sequence[Settled]) -> None:
 def _outcome(
     run: Run, organization: Settled, index: int, pending: set[Subject], count: int
 ) -> Outcome:
-    """Return what became of a review in one of `count` organizations, with a text if it changed.
+    """Return what became of a review, with a text if it changed; `count` organizations have one.
 
     `pending` are the organizations with earlier reviews that are pending.
     """

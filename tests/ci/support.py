@@ -83,7 +83,7 @@ class World:
     """A repository in git and on GitHub, and a CloudTruth organization.
 
     `secrets` are those of each environment that is not among `environments`. `queue` is what GitHub
-    supports in a concurrency group.
+    supports in a concurrency group. `requests` counts those of each job to GitHub.
     """
 
     folder: Path
@@ -100,6 +100,7 @@ class World:
     queue: str = "max"
     shell: bool = False
     runs: int = 0
+    requests: list[int] = field(default_factory=list)
 
     @property
     def work(self) -> Path:
@@ -389,7 +390,10 @@ class World:
 
     def _step(self, job: str, contexts: Mapping[str, Any], **environ: str) -> Done:
         script, environment, temp = self._prepared(job, contexts)
-        return self._done(script, environment | environ, temp)
+        before = len(self.github.log)
+        done = self._done(script, environment | environ, temp)
+        self.requests.append(len(self.github.log) - before)
+        return done
 
     def _prepared(self, name: str, contexts: Mapping[str, Any]) -> tuple[str, dict[str, str], Path]:
         """Return the script of a job's step, its environment and its folder for files."""

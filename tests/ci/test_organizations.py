@@ -170,6 +170,15 @@ def test_a_reverted_change_replaces_its_plan(three: Organizations) -> None:
     assert three.propose(1, {"orgs/dev.yaml": text}).outputs["result"] == "no-changes"
 
 
+def test_a_usual_push_sends_at_most_ten_requests_a_job(three: Organizations) -> None:
+    """Also if the organizations of one environment have never changed on GitHub."""
+    here = three.world
+    here.requests.clear()
+    for number in range(1, 9):
+        assert set(three.merged(number, three.channel(f"c{number}", "dev"))) == {DEFAULT}
+    assert max(here.requests) <= 10, here.requests
+
+
 # Environments.
 
 
@@ -223,6 +232,7 @@ def test_a_failure_is_resolved_in_another_environment(three: Organizations) -> N
     assert moved["eu"].outputs["result"] == "applied"
     (failure,) = three.comments(1, MarkerKind.FAILURE)
     assert failure.startswith("Resolved")
+    assert three.merged(3, {"readme.md": "x"}) == {}
 
 
 def test_an_environment_that_the_workflow_does_not_list(three: Organizations) -> None:
