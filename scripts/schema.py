@@ -235,7 +235,7 @@ def _constraints(field: Field) -> Schema:
         return {"type": "string", "minLength": 1, **longest, **pattern}
     literal = _ref("literalUrl" if field.is_url else "literalSecret")
     if field.is_url and field.schema_pattern:
-        literal = {"allOf": [literal, {"pattern": field.schema_pattern}]}
+        literal = {"allOf": [literal, {"type": "string", "pattern": field.schema_pattern}]}
     return {
         "if": {"type": "string"},
         "then": literal,

@@ -40,6 +40,7 @@ WEBHOOK_TYPE: Mapping[str, Edit] = {
     )(line_after('"generic": generic.KIND', '    "pager": pager.KIND,\n')(text)),
     "schemas/webhooks.schema.json": by_script,
     "examples/pager.yaml": new_file(TOYS / "pager.yaml"),
+    "examples/README.md": line_after("(generic.yaml)", "| [pager.yaml](pager.yaml) | a pager |\n"),
 }
 SCHEME: Mapping[str, Edit] = {
     "reconciler/source/schemes.py": line_after(

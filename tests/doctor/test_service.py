@@ -12,6 +12,7 @@ from reconciler.api.origin import Origin
 from reconciler.checks import Check
 from reconciler.doctor.service import check_network, check_server
 from reconciler.errors import UnreachableError
+from reconciler.kinds import KINDS
 from reconciler.kinds.events import EVENT_TYPES
 from tests.api.support import EmulatedApi, Scripted, client, json_response
 from tests.emulated.emulator import LOCAL_KEY, Emulator, Request
@@ -41,7 +42,7 @@ def check_with(
     """Check an emulator with these choices and live webhooks of these names."""
     emulated = EmulatedApi()
     emulated.create(*names)
-    emulated.emulator.behavior = Variant(**choices)
+    emulated.emulator.behavior = Variant(**{"types": tuple(KINDS), **choices})
     return check(emulated.adapter, emulated.clock, key=key, guards=guards)
 
 
@@ -196,7 +197,7 @@ def describe(fields: dict[str, Any], **schemas: Any) -> dict[str, Any]:
     known = found["components"]["schemas"]
     changed = known["WebHooks"]["properties"] | fields
     known["WebHooks"]["properties"] = {k: v for k, v in changed.items() if v is not None}
-    known |= schemas
+    known |= {"WebHooksTypeEnum": {"enum": [*KINDS]}, **schemas}
     return found
 
 
@@ -204,7 +205,7 @@ def describe(fields: dict[str, Any], **schemas: Any) -> dict[str, Any]:
     ("document", "expected"),
     [
         (describe({}), "ok event types: the 15 that this version knows | "
-         "ok webhook types: the 2 that this version knows | "
+         f"ok webhook types: the {len(KINDS)} that this version knows | "
          "ok fields: the 8 that this version knows"),
         (describe({"description": {}, "x\x1b[31m": {}, "last_error": None}),
          'warn fields: new: description, "x\\u001b[31m"; missing: last_error'),

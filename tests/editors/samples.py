@@ -73,7 +73,6 @@ webhooks:
     event_types: null
     id: null
     adopt: null
-    organization: null
     configuration: {token: null, username: null}
 """,
 }
@@ -94,7 +93,6 @@ webhooks:
     id: "1"
     event_types: ["*"]
     adopt: true
-    organization: Acme
     configuration: {channel: "#audit", token: {env: OTHER_TOKEN}, username: Audit}
   - {name: Old, configuration: {channel: "#old"}}
 """
