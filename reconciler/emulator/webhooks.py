@@ -46,11 +46,7 @@ def respond(exchange: Exchange) -> Response:
     if exchange.request.path == _PATH:
         rows = behavior.listed(exchange, exchange.query_params.get("ordering", ""))
         return page(exchange, rows, lambda row: behavior.shown(exchange, row, wrote=False))
-    # An id in upper case is the same UUID.
-    row = exchange.store.row(exchange.id) or exchange.store.row(exchange.id.lower())
-    if row is None or row.organization != exchange.caller.organization:
-        # As for one that does not exist: a key must not learn about other organizations.
-        raise reject(404, "Not found.")
+    row = _row(exchange)
     if method == "GET":
         return bytes_response(200, behavior.shown(exchange, row.data, wrote=False).encode())
     if method != "DELETE":
@@ -58,6 +54,15 @@ def respond(exchange: Exchange) -> Response:
     exchange.store.delete(row.id)
     exchange.changed = row.id
     return bytes_response(204)
+
+
+def _row(exchange: Exchange) -> Row:
+    # An id in upper case is the same UUID.
+    row = exchange.store.row(exchange.id) or exchange.store.row(exchange.id.lower())
+    if row is None or row.organization != exchange.caller.organization:
+        # As for one that does not exist: a key must not learn about other organizations.
+        raise reject(404, "Not found.")
+    return row
 
 
 def _write(exchange: Exchange, row: Row | None) -> Response:
@@ -143,15 +148,19 @@ def _errors(exchange: Exchange, field: str, value: Any) -> Any:
             known = exchange.store.memberships(exchange.caller.id)
             if value not in [membership.organization for membership in known]:
                 return [f'Invalid pk "{value}" - object does not exist.']
-        case "event_types" if not isinstance(value, list):
-            return [f'Expected a list of items but got type "{type(value).__name__}".']
         case "event_types":
-            return {str(i): [_choice(e)] for i, e in enumerate(value) if e not in behavior.events}
+            return _event_errors(value, behavior.events)
         case "type" if value not in behavior.types:
             return [_choice(value)]
         case "configuration" if not isinstance(value, dict):
             return ["Value must be valid JSON."]
     return None
+
+
+def _event_errors(value: Any, known: tuple[str, ...]) -> Any:
+    if not isinstance(value, list):
+        return [f'Expected a list of items but got type "{type(value).__name__}".']
+    return {str(i): [_choice(event)] for i, event in enumerate(value) if event not in known}
 
 
 def _configuration_errors(kind: str, value: Mapping[str, Any]) -> dict[str, Any]:
