@@ -23,6 +23,10 @@ NOT_CONVERGED: Final = "does-not-converge"
 """The code of an operation whose result is not what was sent."""
 
 
+_DENIED: Final = frozenset({"authentication", "permission-denied"})
+"""The codes of errors about the API key."""
+
+
 class Applied(NamedTuple):
     """The operation was applied. `note` explains how, if not by a confirmed request of this run."""
 
@@ -102,15 +106,23 @@ class Report(NamedTuple):
     @property
     def applied(self) -> tuple[Applied, ...]:
         """Return the applied operations."""
-        return tuple(each for each in self.outcomes if isinstance(each, Applied))
+        return tuple(outcome for outcome in self.outcomes if isinstance(outcome, Applied))
 
     @property
     def needs_review(self) -> bool:
         """Return whether all remaining operations were skipped for lack of a review."""
-        left = [each for each in self.outcomes if not isinstance(each, Applied)]
-        return bool(left) and all(
-            isinstance(each, Skipped) and each.code == NOT_REVIEWED for each in left
-        )
+        return self._remaining_codes == {NOT_REVIEWED}
+
+    @property
+    def is_contradicted(self) -> bool:
+        """Return whether the stored values of all remaining operations are not those sent."""
+        return self._remaining_codes == {NOT_CONVERGED}
+
+    @property
+    def _remaining_codes(self) -> set[str]:
+        """Return the codes of the operations that were not applied; an unconfirmed one has none."""
+        remaining = (outcome for outcome in self.outcomes if not isinstance(outcome, Applied))
+        return {getattr(outcome, "code", "") for outcome in remaining}
 
     @property
     def complete(self) -> bool:
@@ -126,12 +138,12 @@ class Report(NamedTuple):
             return self.stopped
         if self.complete and not self.plan.unapplied:
             return ExitCode.OK
-        if self.writes or any(isinstance(each, Unconfirmed) for each in self.outcomes):
+        if self.writes or "" in self._remaining_codes:
             return ExitCode.PARTIAL
         if self.problem is not None:
             return ExitCode.FAILED
-        denied = {"authentication", "permission-denied"}
-        if any(isinstance(each, Failed) and each.code in denied for each in self.outcomes):
+        failed = (outcome.code for outcome in self.outcomes if isinstance(outcome, Failed))
+        if not _DENIED.isdisjoint(failed):
             return ExitCode.DENIED
         return ExitCode.STALE if self.needs_review else ExitCode.FAILED
 
@@ -172,7 +184,8 @@ class RunReport(NamedTuple):
     @property
     def reports(self) -> tuple[Report, ...]:
         """Return the reports of the organizations that were applied, or needed no change."""
-        return tuple(each.value for each in self.organizations if each.value is not None)
+        values = (organization.value for organization in self.organizations)
+        return tuple(report for report in values if report is not None)
 
     @property
     def writes(self) -> int:

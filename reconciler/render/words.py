@@ -29,7 +29,6 @@ from reconciler.planning.run import OrganizationResult, Totals
 from reconciler.render import View
 from reconciler.render.quote import prose, quote
 from reconciler.report import (
-    NOT_CONVERGED,
     Applied,
     Failed,
     Outcome,
@@ -375,7 +374,7 @@ def _meaning(report: Report) -> str:
         return f"stopped by a signal: {finish}"
     # A problem of the run explains the code better than the outcomes.
     if not report.problem:
-        if _contradicted(report):
+        if report.is_contradicted:
             return "CloudTruth does not show what was sent, see above"
         if report.complete:
             return f"{plural(len(report.plan.unapplied), 'declaration')} not applied, see above"
@@ -395,14 +394,6 @@ def next_command(report: Report) -> str:
     if report.exit_code is ExitCode.OK or report.complete:
         return ""
     return prose(report.plan_command or "")
-
-
-def _contradicted(report: Report) -> bool:
-    """Return whether the stored values of all remaining operations are not those that were sent."""
-    left = [outcome for outcome in report.outcomes if not isinstance(outcome, Applied)]
-    return bool(left) and all(
-        isinstance(outcome, Failed) and outcome.code == NOT_CONVERGED for outcome in left
-    )
 
 
 def limited(findings: Iterable[Finding], limit: int = 100) -> tuple[list[Finding], list[str]]:
