@@ -31,7 +31,7 @@ from reconciler.ci.reviews import (
     unapproved,
     unreviewed,
 )
-from reconciler.ci.run import JobResult, Run, reporting
+from reconciler.ci.run import NO_PLANS, JobResult, Run, reporting
 from reconciler.ci.validate import check, files_only
 from reconciler.errors import (
     BlockedError,
@@ -121,7 +121,7 @@ class _Ended(NamedTuple):
     subjects: tuple[Subject, ...] = ()
     has_rotated: bool = False
     command: str | None = None
-    offered: RunPlan | None = None
+    offered: RunPlan = NO_PLANS
 
 
 def apply(run: Run) -> JobResult:
@@ -314,7 +314,7 @@ def _concluded(
     settled = [_settled(run, outcome) for outcome in outcomes]
     with reporting(findings, "could not post the outcome on the pull request"):
         record(run, [*settled, *map(Settled, unread)])
-    command, offered = run.rerun_command, None
+    command, offered = run.rerun_command, NO_PLANS
     if any(map(_needs_digest, outcomes)):
         command, offered = _offer(run, connected, outcomes)
     plans = _plans([(outcome.result, outcome.report) for outcome in outcomes])
@@ -323,7 +323,8 @@ def _concluded(
     report = report._replace(organizations=tuple(outcome.result for outcome in outcomes))
     result = JobResult(findings=findings, plan=plans, report=report, remaining=offered)
     if not report.reports:  # nothing was applied: the plan is what a reader needs
-        result = replace(result, plan=offered or plans, remaining=offered or plans)
+        shown = offered if offered.plans else plans
+        result = replace(result, plan=shown, remaining=shown)
     return _Ended(
         result,
         pulls,
@@ -441,7 +442,7 @@ def _needs_digest(outcome: _Outcome) -> bool:
 
 def _offer(
     run: Run, connected: Sequence[Target], outcomes: Sequence[_Outcome]
-) -> tuple[str | None, RunPlan | None]:
+) -> tuple[str | None, RunPlan]:
     """Plan the pending operations, and return the command that applies them by their digest.
 
     It covers all organizations of the environment whose keys work, and names each pending resend:
@@ -450,9 +451,10 @@ def _offer(
     requests = set(run.resend)
     for outcome in outcomes:
         report, target = outcome.report, outcome.organization.target
-        left = [] if report is None else report.outcomes
-        rest = [item.operation for item in left if not isinstance(item, Applied)]
-        names = {*outcome.rotated, *(resend.webhook for resend in resends(rest))}
+        names = set(outcome.rotated)
+        if report is not None:
+            left = [item.operation for item in report.outcomes if not isinstance(item, Applied)]
+            names.update(resend.webhook for resend in resends(left))
         # Another organization may have a webhook of this name, whose secret was not reviewed.
         prefix = _prefix(target) if len(connected) > 1 else ""
         requests.update(f"{prefix}{name}" for name in names)
@@ -467,8 +469,8 @@ def _offer(
             tuple(organization.result for organization in planned if organization.plan is not None)
         )
         command = run.digest_command(plans, ordered)
-        return command, plans if command is not None else None
-    return run.rerun_command, None
+        return (None, NO_PLANS) if command is None else (command, plans)
+    return run.rerun_command, NO_PLANS
 
 
 def _with_problem(outcome: _Outcome) -> OrganizationResult[Report]:
@@ -499,14 +501,14 @@ def _with_command(run: Run, ended: _Ended) -> _Ended:
     result, command = ended.result, ended.command
     if result.report is None:
         command = run.rerun_command
-    problems = [] if result.problem is None else [result.problem]
+    failed = [result.problem]
     if result.report is not None:
-        listed = [organization.problem for organization in result.report.organizations]
-        problems += [problem for problem in listed if problem is not None]
+        failed += [organization.problem for organization in result.report.organizations]
+    problems = [problem for problem in failed if problem is not None]
     # A re-run of the same commit cannot fix its files.
     if any(problem.code == ConfigurationError.code for problem in problems):
         command = _validate_command(run)
-    lead = "then run" if ended.offered is None else "or apply this plan"
+    lead = "or apply this plan" if ended.offered.plans else "then run"
     for problem in dict.fromkeys(problems):
         if command is not None:
             problem.hint = f"{problem.hint}; {lead}: {command}" if problem.hint else command
@@ -584,7 +586,7 @@ def _failure_text(run: Run, ended: _Ended) -> str:
     head = "" if result.problems else f"### Failed: `{result.reason}`\n\n"
     end = f"\nThis is not retried automatically. See {run.link}."
     if ended.command is not None:
-        doing = "continue" if ended.offered is None else "apply the plan above"
+        doing = "apply the plan above" if ended.offered.plans else "continue"
         end += f" To {doing}:\n\n{code_block(ended.command)}\n"
     room = COMMENT_CHARACTERS - len(head) - len(end)
     return head + result.render("markdown", room) + end

@@ -63,6 +63,7 @@ def drift(run: Run) -> JobResult:
     except ReconcilerError as problem:
         return _failed_check(run, problem)
     plans = guarded(run, planned)
+    # The key of this job can only read: a workflow with the other key must revert.
     ways = _ways_to_revert(run, planned, report)
     report = report._replace(reverted_together=bool(ways))
     result = JobResult(
@@ -86,6 +87,7 @@ def _bases(run: Run, targets: Sequence[Target]) -> list[Base]:
     try:
         pulls = merged_pulls(run, run.applied_branch or run.branch, subjects)
     except (GitHubError, UsageError) as problem:
+        # A merge that waits for its reviewer must not be taken for drift.
         advice = f" ({problem.hint})" if problem.hint else ""
         unknown = f"the merged reviews cannot be read: {problem.message}{advice}"
         return [Base(unknown=unknown) for _ in targets]
@@ -152,13 +154,13 @@ def _way_to_revert(run: Run, environment: str, plans: RunPlan, report: DriftRepo
 
 def _update_issue(run: Run, github: GitHub, result: JobResult, ways: Sequence[str]) -> None:
     """Write the drift issue, with the `ways` to revert all changes, or close it."""
-    assert result.plan is not None
     assert result.drift is not None
     plans = result.plan.plans
     failing = [webhook for plan in plans for webhook in plan.failing]
     marker = run.marker(MarkerKind.DRIFT)
     issues = github.open_issues()
     existing = find(issues, marker)
+    # The last step of the workflow opens such an issue; this run did start.
     not_run = [issue for issue in issues if run.is_not_run(issue, "drift")]
     github.close_issues(not_run, f"Resolved: {run.link} checked for drift.")
     if not result.drift.remains and not failing and not result.plan.problems:
@@ -180,12 +182,14 @@ def _update_issue(run: Run, github: GitHub, result: JobResult, ways: Sequence[st
 
 def _failing_since(failing: Iterable[Delivery], existing: Sequence[Post]) -> dict[str, str]:
     """Return the time of the first failure by the id of each webhook, kept by the issue."""
-    known = dict(existing[0].marker.failing) if existing else {}
+    known: dict[str, str] = {}
+    for issue in existing[:1]:
+        known.update(issue.marker.failing)
     since: dict[str, str] = {}
     for webhook in failing:
-        error = webhook.last_error
-        failed_at = "" if error is None else error.timestamp or ""
-        since[webhook.id] = known.get(webhook.id) or failed_at
+        failed_at = webhook.last_error and webhook.last_error.timestamp
+        # CloudTruth has only the last error; the issue remembers the first one.
+        since[webhook.id] = known.get(webhook.id) or failed_at or ""
     return since
 
 
@@ -237,7 +241,8 @@ def _failed_check(run: Run, problem: ReconcilerError) -> JobResult:
             marker = run.marker(MarkerKind.DRIFT)
             existing = find(run.github.open_issues(), marker)
             # Keep the failing deliveries for the next check.
-            marker = marker._replace(failing=existing[0].marker.failing if existing else ())
+            for issue in existing[:1]:
+                marker = marker._replace(failing=issue.marker.failing)
             title = run.title(f"the drift check cannot run ({problem.code})")
             run.github.issue(title, marker, text, existing)
     return JobResult(problem=problem, findings=findings)

@@ -125,7 +125,7 @@ class GitHub:
         rows = comparison.get("files")
         if comparison.get("status") != "ahead" or not isinstance(rows, list):
             return None
-        if len(rows) >= _MAX_FILES:
+        if len(rows) >= _MAX_FILES:  # GitHub does not mark a list that it cut
             return None
         names = (text_at(row, key) for row in rows for key in ("filename", "previous_filename"))
         return tuple(filter(None, names))
@@ -138,6 +138,7 @@ class GitHub:
         """
         query = {"state": "closed", "base": branch, "sort": "updated", "direction": "desc"}
         rows = list(islice(self._pages("/pulls", query, need=_PULLS), _PAGE))
+        # A merge is an update, so an unlisted one is older than the last row.
         merged = [pull for pull in map(Pull.read, rows) if pull.merged_at]
         merged.sort(key=lambda pull: (pull.merged_at, pull.number), reverse=True)
         return tuple(merged), text_at(rows[-1], "updated_at") if len(rows) == _PAGE else ""
@@ -200,6 +201,7 @@ class GitHub:
     def close_issues(self, issues: Iterable[Post], comment: str) -> None:
         """Close issues with a comment."""
         for issue in issues:
+            # The comment first: a closed issue is not found again, to add it.
             self._post(issue.number, comment)
             path = f"/issues/{issue.number}"
             self._request("PATCH", path, body={"state": "closed"}, need=_ISSUES)
@@ -217,6 +219,7 @@ class GitHub:
         posts: list[Post] = []
         for row in self._pages(path, query, need=need):
             body = text_at(row, "body")
+            # The list of issues contains pull requests. Anyone can write a marker.
             if "pull_request" in row or text_at(row, "user", "login") != self.login:
                 continue
             marker, updated = decode(body), text_at(row, "updated_at")

@@ -44,6 +44,7 @@ def by_environment(run: Run, planned: Sequence[Planned]) -> dict[str, list[int]]
     indexes: dict[str, list[int]] = {}
     for index, organization in enumerate(planned):
         environment = environment_of(run, organization.target.source)
+        # As the first file writes it, because it is shown.
         name = names.setdefault(environment.casefold(), environment)
         indexes.setdefault(name, []).append(index)
     return indexes

@@ -83,7 +83,6 @@ def _commented(
     result: JobResult,
 ) -> JobResult:
     """Comment on the pull request. Return the result, with a problem if that failed."""
-    assert result.plan is not None
     changed = changed_since(run, run.base_commit)
     plans = _with_policies(run, result.plan, changed)
     is_input = input_matcher(run, sources)

@@ -114,7 +114,10 @@ def _merges(
         pull = by_commit.get(commit)
         if commit in unlisted:
             pull = github.pull_of(commit, branch)
-        if pull is not None and pull.number not in yielded:
+        # Of a rebase, the checkout may contain the first commits only.
+        if pull is None or pull.merge_commit not in commits:
+            continue
+        if pull.number not in yielded:
             yielded.add(pull.number)
             yield pull
 

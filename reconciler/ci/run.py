@@ -98,12 +98,14 @@ class Run:
             "digest": plans.digest,
             "environment": self.environment,
             "resend-secret": "\n".join(resend),
-            "allow-deletes": "" if allowed is None else str(allowed),
         }
+        if allowed is not None:
+            values["allow-deletes"] = str(allowed)
         words = ["gh", "workflow", "run", self.workflow]
         words += ["--repo", self.repository, "--ref", self.branch]
         for name, value in values.items():
-            words += ["-f", f"{name}={value}"] if value else []
+            if value:
+                words += ["-f", f"{name}={value}"]
         return " ".join(map(_on_one_line, words))
 
     def files_only_reason(self, sources: Sequence[Source]) -> Finding | None:
@@ -112,6 +114,7 @@ class Run:
             why = f"{self.no_secrets_reason}, so GitHub gives it no secrets"
             ask = "for a plan, ask a maintainer to push the branch to this repository"
             return note("only-validated", f"{why}: only the files are checked", ask)
+        # With some of the keys, the others are a problem of their organizations.
         missing = [self.missing_key(source.files) for source in sources]
         names = list(dict.fromkeys(name for name in missing if name is not None))
         if not names or None in missing:
@@ -143,6 +146,7 @@ class Run:
 
     def is_not_run(self, issue: Post, command: str) -> bool:
         """Return whether an issue reports that a job for `command` failed before it started."""
+        # A shell script in webhooks.yml writes it, so only the title differs between setups.
         title = self.title(f"{command} did not start (not-run)")
         return issue.marker == NOT_RUN and issue.title == title
 
@@ -167,8 +171,10 @@ class Run:
         The plan of a pull request is about all environments.
         """
         marker = Marker(kind=kind, label=self.label, file=", ".join(self.paths))
-        is_one = kind in (MarkerKind.OUTCOME, MarkerKind.FAILURE)
-        return marker._replace(environment=self.environment) if is_one else marker
+        # Jobs of several environments run at once: they must not edit the same comment.
+        if kind in (MarkerKind.OUTCOME, MarkerKind.FAILURE):
+            return marker._replace(environment=self.environment)
+        return marker
 
 
 def _on_one_line(word: str) -> str:
@@ -239,6 +245,7 @@ def read_run(
 
 def _no_secrets_reason(payload: Mapping[str, Any], repository: str) -> str | None:
     """Return why GitHub gives a run for a pull request no secrets, None if it does."""
+    # Empty if the fork was deleted since, which must not count as this repository.
     home = text_at(payload, "pull_request", "head", "repo", "full_name")
     if not repository or home.lower() != repository.lower():
         return "this pull request comes from a fork"
@@ -263,6 +270,10 @@ def _number(name: str, value: str) -> int | None:
     return int(value) if value.strip() else None
 
 
+NO_PLANS: Final = RunPlan(())
+"""The plans of a run that made none."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobResult:
     """The result of a run.
@@ -278,9 +289,9 @@ class JobResult:
     status: str | None = None
     findings: Sequence[Finding] = ()
     heading: str = ""
-    plan: RunPlan | None = None
+    plan: RunPlan = NO_PLANS
     report: RunReport | None = None
-    remaining: RunPlan | None = None
+    remaining: RunPlan = NO_PLANS
     drift: DriftReport | None = None
     apply_options: tuple[str, ...] | None = None
     problem: ReconcilerError | None = None
@@ -289,12 +300,14 @@ class JobResult:
     @property
     def problems(self) -> list[ReconcilerError]:
         """Return the error of the run and those of organizations; with several, it names them."""
-        failed = [self.problem] if self.problem is not None else []
-        ended: RunReport | RunPlan | None = self.report or self.plan
-        results: Sequence[OrganizationResult[Any]] = () if ended is None else ended.organizations
+        ended: RunReport | RunPlan = self.report or self.plan
+        results: Sequence[OrganizationResult[Any]] = ended.organizations
+        failed = problems(results)
         if len(results) == 1:
-            return [*failed, *(result.problem for result in results if result.problem is not None)]
-        return [*failed, *problems(results)]
+            failed = [result.problem for result in results if result.problem is not None]
+        if self.problem is not None:
+            failed.insert(0, self.problem)
+        return failed
 
     @property
     def exit_code(self) -> ExitCode:
@@ -302,12 +315,12 @@ class JobResult:
         ended = self.problem or self.report
         if ended is not None:
             return ended.exit_code
-        if self.plan is None:
-            return ExitCode.OK
-        if self.status is not None:  # a blocked plan is drift like any other
-            failed = self.plan.problems
-            return failed[0].problem.exit_code if failed and failed[0].problem else ExitCode.OK
-        return self.plan.exit_code
+        if self.status is None:
+            return self.plan.exit_code
+        # A blocked plan is drift like any other.
+        for problem in self.problems:
+            return problem.exit_code
+        return ExitCode.OK
 
     @property
     def result(self) -> str:
@@ -317,10 +330,10 @@ class JobResult:
             return results.get(self.exit_code, "failed")
         if self.status is not None:
             return self.status
-        changes = self.plan is not None and any(plan.operations for plan in self.plan.plans)
+        is_changed = any(plan.operations for plan in self.plan.plans)
         if self.report is None:
-            return "planned" if changes else "no-changes"
-        return "applied" if changes else "converged"
+            return "planned" if is_changed else "no-changes"
+        return "applied" if is_changed else "converged"
 
     @property
     def reason(self) -> str:
@@ -334,18 +347,16 @@ class JobResult:
     @property
     def outputs(self) -> Mapping[str, str]:
         """Return the outputs of the step, under the names of action.yml."""
-        plans = () if self.plan is None else self.plan.plans
-
-        def count(kind: str) -> str:
-            return str(sum(len(getattr(plan, kind)) for plan in plans)) if plans else ""
-
+        plans = self.plan.plans
+        counts = dict.fromkeys(("creates", "updates", "deletes"), "")
+        if plans:
+            for kind in counts:
+                counts[kind] = str(sum(len(getattr(plan, kind)) for plan in plans))
         return {
             "result": self.result,
             "has-changes": str(any(plan.operations for plan in plans)).lower(),
-            "creates": count("creates"),
-            "updates": count("updates"),
-            "deletes": count("deletes"),
-            "digest": "" if self.plan is None else self.plan.digest,
+            **counts,
+            "digest": self.plan.digest,
             "failure-reason": self.reason,
             "plan-json": "",
             "matrix": "",
@@ -359,7 +370,7 @@ class JobResult:
         for problem in self.problems:
             itself = error(problem.code, problem.message, problem.hint)
             findings += problem.findings or (itself,)
-        if not findings and self.plan is not None:
+        if not findings:
             plan = combine(self.plan).plan
             if not self.report:
                 findings += plan.blocked + plan.relaxed
@@ -392,7 +403,7 @@ class JobResult:
         view = View(limit=room, apply_options=self.apply_options)
         if self.drift is not None and self.drift.drifts:
             parts.insert(place, renderer.render_drift(self.drift, view))
-        elif shown is not None and shown.plans:
+        elif shown.plans:
             parts.insert(place, renderer.render_run(shown, view))
         # A log ends with the result, a summary starts with it.
         return "\n".join(parts if format == "markdown" else reversed(parts))

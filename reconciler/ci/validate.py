@@ -24,6 +24,7 @@ def check(run: Run, *, writing: bool = False) -> tuple[Source, ...]:
     With `writing`, a missing list of allowed secrets is an error, too. Warnings from planning
     depend on the live webhooks, not on the reviewed change, and do not fail the run.
     """
+    # A job that passes is not read, so warnings are errors here.
     inputs = run.inputs._replace(strict=True)
     if (run.pull is not None or run.merge_queue is not None) and inputs.policies:
         # From the base branch: a pull request cannot relax its own policies.

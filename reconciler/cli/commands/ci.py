@@ -184,7 +184,7 @@ def _write_outputs(session: Session, result: JobResult) -> bool:
     """
     environ, is_written = session.process.environ, True
     plan = document = ""
-    if result.plan is not None and (folder := environ.get("RUNNER_TEMP")):
+    if result.plan.organizations and (folder := environ.get("RUNNER_TEMP")):
         plan = os.path.join(folder, f"webhooks-plan-{secrets.token_hex(4)}.json")
         document = RENDERERS["json"]().render_run(result.plan)
     end = f"end-{secrets.token_hex(16)}"  # random, so that no value can set another output
