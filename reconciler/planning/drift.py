@@ -27,7 +27,7 @@ class Drifted(NamedTuple):
 
 
 class OrganizationDrift(NamedTuple):
-    """The drift of an organization whose files are `paths`.
+    """The drift of an organization.
 
     `not_applied` are the indexes of operations that only the files of this run plan, `waiting`
     those that `commit` may have introduced, so that it may not be applied yet, and `merged` those
@@ -36,18 +36,12 @@ class OrganizationDrift(NamedTuple):
     """
 
     plan: Plan
-    paths: tuple[str, ...] = ()
     drifted: tuple[Drifted, ...] = ()
     unapplied: tuple[Kept, ...] = ()
     not_applied: tuple[int, ...] = ()
     waiting: tuple[int, ...] = ()
     commit: str = ""
     merged: tuple[int, ...] = ()
-
-    @property
-    def exists(self) -> bool:
-        """Return whether anything drifted."""
-        return bool(self.drifted or self.unapplied)
 
 
 class FileDiff(NamedTuple):

@@ -70,11 +70,6 @@ class SavedPlan(NamedTuple):
             policies={name: digest for part in parts for name, digest in part.policies.items()},
         )
 
-    @property
-    def review(self) -> Review:
-        """Return the review of the first organization; most plan files have one."""
-        return self.organizations[0].review
-
 
 def save_plan(plan: Plan, loaded: Loaded, options: PlanOptions, text: str = "") -> bytes:
     """Return the content of a plan file; `text` is the plan as shown to users.

@@ -185,7 +185,6 @@ def _classified(organization: Planned, base: Base, globs: Globs) -> Organization
         )
     return OrganizationDrift(
         plan,
-        organization.target.paths,
         unapplied=unapplied,
         not_applied=tuple(not_applied),
         waiting=tuple(waiting),
