@@ -256,7 +256,7 @@ def _change_flow_list(node: yaml.SequenceNode, change: ChangeItems) -> Iterator[
     kept = [index for index in range(len(items)) if index not in change.removed]
     if any(item.comment for item in change.added):
         raise NotEditableError(
-            "its declaration is a list in brackets, which has no place for comments"
+            "its list is in brackets, which has no place for the comment about its token"
         )
     if not kept:
         yield _Replacement(node.start_mark.index + 1, node.end_mark.index - 1, ", ".join(added))
