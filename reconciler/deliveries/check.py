@@ -182,7 +182,7 @@ def _slack(case: Case, reference: str) -> Iterator[Check]:
     if case.app is not None:
         yield from slack.check_webhook(case.webhook, case.app)
         return
-    fix = "set the variable in this command's environment, or put the token into the file"
+    fix = "store the token where the reference points; set a variable for this command"
     yield fail("secret", f"{quote(reference)}: not set, empty or not usable", fix=fix)
 
 

@@ -27,6 +27,7 @@ from reconciler.planning.readback import Reading, is_hidden
 from reconciler.source.lint import Rules
 from reconciler.source.load import Parsed, load_parsed
 from reconciler.source.references import (
+    SLACK_TOKEN,
     References,
     Tokens,
     literal_value,
@@ -78,7 +79,10 @@ class Export(NamedTuple):
 
     @property
     def assumptions(self) -> tuple[str, ...]:
-        """Return a line for each reference that several hidden tokens are assumed to be."""
+        """Return a line for each reference that several hidden tokens are assumed to be.
+
+        With several references, the usual one has a line, too: its name does not show whose it is.
+        """
         users_by_reference: dict[SecretRef, list[HiddenTokens]] = {}
         for users in self.hidden:
             users_by_reference.setdefault(users.reference, []).append(users)
@@ -86,8 +90,10 @@ class Export(NamedTuple):
         for reference, groups in users_by_reference.items():
             number = sum(users.number for users in groups)
             names = ", ".join(f"{in_quotes(users.username)} ({users.number})" for users in groups)
-            if number > 1:
-                lines.append(f"{reference} is the token of {number} webhooks: username {names}")
+            is_usual = reference == SLACK_TOKEN and len(users_by_reference) > 1
+            if number > 1 or is_usual:
+                webhooks = "1 webhook" if number == 1 else f"{number} webhooks"
+                lines.append(f"{reference} is the token of {webhooks}: username {names}")
         return tuple(lines)
 
 

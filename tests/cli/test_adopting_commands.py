@@ -13,7 +13,7 @@ import pytest
 from reconciler.emulator.store import Store
 from tests.cli.conftest import SECRETS, Cloud, File, Shell, expect
 from tests.emulated.variant import Variant
-from tests.folders import write
+from tests.folders import git, write
 
 LOCAL = "--local"
 
@@ -154,7 +154,7 @@ def test_init_adopts_an_organization(shell: Shell, applied: None, tmp_path: Path
     more = "".join(f" {each}" for each in given)
     assert done.err.endswith(f"""Next:
   1. review {target}, and commit it
-  2. after an edit, run `webhooks plan{more}` and `webhooks apply{more}`
+  2. after an edit, run `webhooks plan{more} {LOCAL}` and `webhooks apply{more} {LOCAL}`
   3. run `webhooks init{more} --github` to add GitHub workflows
 """)
     again = shell("init", LOCAL, *given)
@@ -440,6 +440,18 @@ def test_init_writes_workflows_for_a_folder(shell: Shell, tmp_path: Path):
     assert 'paths: ["orgs/**", "base.yaml", ' in texts["apply-webhooks.yml"]
     assert 'environments: "europe" # ' in texts["apply-webhooks.yml"]
     assert "Restrict cloudtruth-production, europe to branch main, and add required" in done.out
+    assert "These commands do not\ndo that" in done.out
+
+
+def test_init_writes_no_workflows_in_a_folder_of_a_repository(shell: Shell, tmp_path: Path):
+    """GitHub does not read them there; the hint has the command for the top folder."""
+    folder = tmp_path / "team"
+    folder.mkdir()
+    git(tmp_path, "init", "--quiet")
+    done = shell("init", "--github", "-f", "new.yaml", directory=folder)
+    expect(done, 64, "nothing was written", "`webhooks init --github -f team/new.yaml` there")
+    assert list(folder.iterdir()) == []
+    assert shell("init", "--github", "-f", "team/new.yaml").code == 0
 
 
 def test_init_counts_the_secrets_of_an_environment(shell: Shell, tmp_path: Path):

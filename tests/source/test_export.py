@@ -230,6 +230,16 @@ def test_hidden_tokens_are_assumed_to_be_one_only_for_a_user_name(
         assert f"#   {line}\n" in exported.text.partition("organization:")[0]
 
 
+def test_the_usual_reference_is_assumed_of_one_webhook_only_beside_others() -> None:
+    """With two Slack apps, nothing shows whose token SLACK_BOT_TOKEN is."""
+    (line,) = export(masked("A", "B")).assumptions
+    assert line == "env SLACK_BOT_TOKEN is the token of 1 webhook: username 'A' (1)"
+    assert export(masked("A")).assumptions == ()
+    assert export(masked("A", "B"), tokens=Tokens(named={"A": env("S")})).assumptions == (
+        "env SLACK_BOT_TOKEN is the token of 1 webhook: username 'B' (1)",
+    )
+
+
 def test_a_webhook_with_a_hidden_channel_is_a_comment_to_complete() -> None:
     """It is ignored; uncommented and with a channel, the entry declares it."""
     found = live(live_slack("X", channel="*****"), live_slack("A", "id-2"))

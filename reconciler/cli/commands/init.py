@@ -18,7 +18,7 @@ from reconciler.api.origin import DEFAULT_SERVER, Origin
 from reconciler.ci import workflows
 from reconciler.cli.commands.export import TOKEN, parse_tokens, print_notes, require_usernames
 from reconciler.cli.connection import connected
-from reconciler.cli.options import Option, command
+from reconciler.cli.options import CONNECTION_OPTIONS, Option, command
 from reconciler.cli.session import Session
 from reconciler.errors import CredentialError, NotConfirmedError, UsageError
 from reconciler.findings import Finding, Severity
@@ -117,6 +117,8 @@ def run(
             f"{target} already exists",
             hint=f"compare it with `webhooks plan{file}`, or use another file with -f",
         )
+    if github:
+        _require_top(directory, target)
     # An unknown commit is an error before a write.
     revision = commit or (workflows.installed_commit() if github else None)
     installed = workflows.pinned(revision) if github else ("", "")
@@ -151,6 +153,17 @@ def _require_writable(target: str, default: str) -> None:
         raise UsageError(
             f"cannot write to {target}",
             hint="use a file, such as webhooks.yaml; `webhooks export` writes to standard output",
+        )
+
+
+def _require_top(directory: Path, target: str) -> None:
+    """Raise UsageError in a folder of a repository: GitHub reads no workflows there."""
+    prefix = os.fsdecode(git_in(directory)(["rev-parse", "--show-prefix"]) or b"").strip()
+    if prefix:
+        path = shlex.quote(prefix + target)
+        raise UsageError(
+            "GitHub reads workflows only in the top folder of a repository: nothing was written",
+            hint=f"run `webhooks init --github -f {path}` there",
         )
 
 
@@ -205,8 +218,9 @@ def _instructions(setup: workflows.Setup) -> str:
     return f"""\
 The workflows install {setup.settings.get("package", setup.package)}
 Create these environments in GitHub: {setup.plan_environment}, {applies}.
-Restrict {applies} to branch {quote(setup.branch)}, and add required reviewers:
-they are the security boundary. The commands:
+Restrict {applies} to branch {quote(setup.branch)}, and add required reviewers,
+in the repository's settings: they are the security boundary. These commands do not
+do that; they create the environments and set the secrets:
 {commands}
 You can set a webhook's secret later: apply needs it only to create the
 webhook or to change its `configuration`.{many}
@@ -301,7 +315,9 @@ def _adopt(
         session.command_line["file"] = (target,)
     if _show_plan(session).operations:
         steps.append(f"edit {target} until the plan shows only changes that you want")
-    steps.append(f"after an edit, run `webhooks plan{file}` and `webhooks apply{file}`")
+    connection = session.words(CONNECTION_OPTIONS)
+    options = file + "".join(f" {shlex.quote(word)}" for word in connection)
+    steps.append(f"after an edit, run `webhooks plan{options}` and `webhooks apply{options}`")
     return steps
 
 
