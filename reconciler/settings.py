@@ -98,10 +98,12 @@ def resolve(
 
     def find(name: str, variable: str, default: str, key: str | None = None) -> Setting[str]:
         """Return a setting from the argument, the environment or the profile, in this order."""
-        if (argument := arguments.get(name)) is not None:
+        argument = arguments.get(name)
+        if argument is not None:
             return Setting(value=str(argument), source=f"--{name.replace('_', '-')}")
-        if found := bare(environ.get(variable, "")):
-            return Setting(value=found, source=variable)
+        text = bare(environ.get(variable, ""))
+        if text:
+            return Setting(value=text, source=variable)
         return values.get(key or name) or Setting(value=default, source="default")
 
     profile, key, is_of_file = Setting(value="", source=""), None, False
@@ -111,8 +113,8 @@ def resolve(
         if file_profile is not None and profile.source != "--profile":
             profile, is_of_file = file_profile, True
         values = _inherited(profile, _read_profiles(_profile_file(environ, platform)))
-        found = find("api_key", "CLOUDTRUTH_API_KEY", "")
-        key = _key(found, arguments.get("api_key_file"), environ, directory)
+        key_text = find("api_key", "CLOUDTRUTH_API_KEY", "")
+        key = _key(key_text, arguments.get("api_key_file"), environ, directory)
         server = _server_url(find("server_url", "CLOUDTRUTH_SERVER_URL", origin.DEFAULT_SERVER))
         has_own_server = is_of_file and server.source.startswith(_PROFILE)
         key_hint = _key_hint(environ, has_own_server=has_own_server)
@@ -157,9 +159,9 @@ def _require_own_key(
         )
 
 
-def _server_url(found: Setting[str]) -> Setting[str]:
+def _server_url(setting: Setting[str]) -> Setting[str]:
     """Return the server URL without a trailing slash. Raises UsageError for an unsafe one."""
-    url, source = found.value.rstrip("/"), found.source
+    url, source = setting.value.rstrip("/"), setting.source
     what = f"the server URL from {source}"
     if origin.Origin.parse(url, what).base.endswith(("/api", "/api/v1")):
         raise UsageError(
@@ -170,27 +172,28 @@ def _server_url(found: Setting[str]) -> Setting[str]:
 
 
 def _key(
-    found: Setting[str], file: str | None, environ: Mapping[str, str], directory: Path
+    setting: Setting[str], file: str | None, environ: Mapping[str, str], directory: Path
 ) -> Setting[Secret] | None:
-    """Return the API key from `file`, else from `found`. An empty file is an error.
+    """Return the API key from `file`, else from `setting`. An empty file is an error.
 
     WEBHOOKS_API_KEY_FILE comes after a key in the environment and before one in a profile. Raises
     CredentialError for a key that cannot be sent in a header; the message does not contain it.
     """
     source = "--api-key-file"
-    if file is None and found.source != "CLOUDTRUTH_API_KEY":
+    if file is None and setting.source != "CLOUDTRUTH_API_KEY":
         file, source = environ.get("WEBHOOKS_API_KEY_FILE") or None, "WEBHOOKS_API_KEY_FILE"
     if file is not None:
-        found = _read_key(directory / file, source)
-    if not found.value:
+        setting = _read_key(directory / file, source)
+    if not setting.value:
         return None
-    text, what = found.value, f"API key from {found.source}"
+    text, what = setting.value, f"API key from {setting.source}"
     if PLACEHOLDER.fullmatch(text) or (text[:1] in ("'", '"') and text[-1] == text[0]):
         raise CredentialError(
             f"the {what} is a placeholder, or in quotes",
             hint="check the step that writes the variable or the file; remove quotes",
         )
-    return Setting(value=origin.Credential.api_key(Secret(text), what).secret, source=found.source)
+    secret = origin.Credential.api_key(Secret(text), what).secret
+    return Setting(value=secret, source=setting.source)
 
 
 def _read_key(path: Path, source: str) -> Setting[str]:
@@ -207,12 +210,13 @@ def _read_key(path: Path, source: str) -> Setting[str]:
     return Setting(value=text, source=source)
 
 
-def _seconds(found: Setting[str]) -> Setting[float]:
+def _seconds(setting: Setting[str]) -> Setting[float]:
     with suppress(ValueError):
-        if 0 < (seconds := float(found.value)) <= 86_400:
-            return Setting(value=seconds, source=found.source)
+        seconds = float(setting.value)
+        if 0 < seconds <= 86_400:
+            return Setting(value=seconds, source=setting.source)
     raise UsageError(
-        f"the time limit from {found.source} must be more than 0 and at most 86400 seconds",
+        f"the time limit from {setting.source} must be more than 0 and at most 86400 seconds",
         hint="write a number such as 60",
     )
 
@@ -246,7 +250,7 @@ def _inherited(
 
     It inherits from its `source_profile`, and finally from `default`, which may be missing.
     """
-    found: dict[str, Setting[str]] = {}
+    inherited: dict[str, Setting[str]] = {}
     seen: list[str] = []
     name, source = chosen.value, chosen.source
     while True:
@@ -265,11 +269,12 @@ def _inherited(
         seen.append(name)
         values = profiles.get(name, {})
         for key, text in values.items():
-            found.setdefault(key, Setting(value=bare(text), source=f"{_PROFILE}{name}"))
+            inherited.setdefault(key, Setting(value=bare(text), source=f"{_PROFILE}{name}"))
         source = f"source_profile of {name!r}"
         last = "" if _DEFAULT_PROFILE in seen else _DEFAULT_PROFILE
-        if not (name := values.get("source_profile", last)):
-            return found
+        name = values.get("source_profile", last)
+        if not name:
+            return inherited
 
 
 def _read_profiles(file: Path | None) -> dict[str, dict[str, str]]:
@@ -292,7 +297,7 @@ def _read_profiles(file: Path | None) -> dict[str, dict[str, str]]:
         listed = tree.get("profiles") if isinstance(tree, dict) else tree
         profiles: dict[str, dict[str, str]] = {}
         for name, values in (listed or {}).items():
-            texts = {key: each for key, each in (values or {}).items() if isinstance(each, str)}
+            texts = {key: text for key, text in (values or {}).items() if isinstance(text, str)}
             profiles[name] = {
                 key: text.strip() for key, text in texts.items() if text.strip() or key == "api_key"
             }

@@ -220,20 +220,20 @@ def _wrong_type(rejected: _Rejection) -> Iterator[Finding]:
     value, path, expected = rejected.value, rejected.path, rejected.limit
     if not isinstance(expected, str):
         expected = expected[0]
-    name, at = _named(path), Place("", path)
+    name, place = _named(path), Place("", path)
     if value is None:
         hint = "set a value, or delete the entry; put text that starts with `#` in quotes"
         if path == ("webhooks",):
             hint = _NO_WEBHOOKS
-        yield error("null-value", f"{name} has no value", hint, at)
+        yield error("null-value", f"{name} has no value", hint, place)
         return
     form = next(noun for cls, noun, _ in _TYPES.values() if cls is type(value))
     if expected == "string" and not isinstance(value, (dict, list)):
         message = f"{name} must be text, but YAML reads this as {form}"
-        yield error("not-text", message, "put it in quotes", at)
+        yield error("not-text", message, "put it in quotes", place)
         return
     _, noun, hint = _TYPES[expected]
-    yield error("wrong-type", f"{name} must be {noun}, not {form}", hint, at)
+    yield error("wrong-type", f"{name} must be {noun}, not {form}", hint, place)
 
 
 _TYPES: Final = {
@@ -252,8 +252,11 @@ def _duplicates(rejected: _Rejection) -> Iterator[Finding]:
     for index, item in enumerate(rejected.value):
         written = json.dumps(item, sort_keys=True)
         if written in seen:
-            message, at = f"duplicate item in {_named(rejected.path)}", (*rejected.path, index)
-            yield error("duplicate-item", message, "delete one of the two", Place("", at))
+            message, item_path = (
+                f"duplicate item in {_named(rejected.path)}",
+                (*rejected.path, index),
+            )
+            yield error("duplicate-item", message, "delete one of the two", Place("", item_path))
         seen.add(written)
 
 
