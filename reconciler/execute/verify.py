@@ -11,7 +11,7 @@ The verification also removes duplicates, which a lost response or a concurrent 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import Final, NamedTuple
 
 from reconciler.errors import AmbiguousWriteError, ApiError, IncompleteListingError
@@ -317,18 +317,18 @@ def _duplicates(listing: Listing, run: Run) -> list[tuple[LiveWebhook, LiveWebho
 
     They are at most all but one of each name that was sent.
     """
+    # Those of other declarations are not copies, although they may have the name.
+    pinned = {update.before.id for update in run.plan.updates} | run.plan.matched.keys()
     duplicates: list[tuple[LiveWebhook, LiveWebhook]] = []
     for operation in sorted(run.ledger.sent.values(), key=lambda create: create.name):
-        duplicates += _copies(operation, listing, run)
+        duplicates += _copies(operation, listing, run, pinned)
     return duplicates
 
 
 def _copies(
-    operation: Create, listing: Listing, run: Run
+    operation: Create, listing: Listing, run: Run, pinned: Set[str]
 ) -> Iterator[tuple[LiveWebhook, LiveWebhook]]:
-    """Yield the duplicates of a create, each with the webhook that stays."""
-    # Those of other declarations are not copies, although they may have the name.
-    pinned = {update.before.id for update in run.plan.updates} | run.plan.matched.keys()
+    """Yield the duplicates of a create that are not `pinned`, each with the webhook that stays."""
     named = [webhook for webhook in listing.named(operation.name) if webhook.id not in pinned]
     if operation.name not in run.ledger.lost and any(map(hides_destination, named)):
         return  # this run created one of them, and the others may deliver elsewhere
