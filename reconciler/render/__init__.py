@@ -79,7 +79,9 @@ class LiveStatus(NamedTuple):
     @property
     def shown(self) -> Sequence[WebhookStatus]:
         """Return the webhooks to show."""
-        return self.failing if self.failing_only else self.webhooks
+        if self.failing_only:
+            return self.failing
+        return self.webhooks
 
 
 class Renderer(Protocol):

@@ -34,7 +34,10 @@ def _annotation(finding: Finding) -> str:
     if finding.hint:
         message = f"{message} (help: {prose(finding.hint)})"
     written = ",".join(f"{name}={_property(str(value))}" for name, value in properties.items())
-    command = "notice" if finding.severity is Severity.NOTE else finding.severity
+    command = str(finding.severity)
+    if finding.severity is Severity.NOTE:
+        command = "notice"
+    # GitHub decodes `%0A` in a message to a line break, so percent signs are escaped.
     return f"::{command} {written}::{message.replace('%', '%25')}"
 
 

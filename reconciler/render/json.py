@@ -42,9 +42,13 @@ def render_run(run: RunPlan, view: View = PLAIN) -> str:
 
 
 def _unblock(plan: Plan | None, view: View, total: int) -> Tree:
-    edits = [] if plan is None else unblocking(plan, view, total)
+    if plan is None:
+        return {}
+    edits = unblocking(plan, view, total)
     shown = [{"purpose": purpose, "text": text} for purpose, text in edits]
-    return {"unblock": shown} if shown else {}
+    if not shown:
+        return {}
+    return {"unblock": shown}
 
 
 def render_run_report(run: RunReport, view: View = PLAIN) -> str:

@@ -47,7 +47,9 @@ def paint(text: str, style: str, view: View) -> str:
 
 def columns(text: str) -> int:
     """Return the width of `text` in terminal columns; East Asian wide characters take two."""
-    shown = _SGR.sub("", text) if "\x1b" in text else text
+    shown = text
+    if "\x1b" in text:  # a color takes no column
+        shown = _SGR.sub("", text)
     if shown.isascii():
         return len(shown)
     # Combining characters are above the one before them.
@@ -166,15 +168,18 @@ def _row_lines(row: Row, table: _Columns, view: View) -> list[str]:
         line = _pad_to(line, table.place) + place
     if columns(line) <= view.width:
         return [line.rstrip(" ")]
-    cells = [f"{row.what}   "] if row.what else []  # the spaces separate what would be columns
-    atoms = [Atom(text) for text in (*cells, *row.pieces)]
+    atoms = [Atom(piece) for piece in row.pieces]
+    if row.what:  # the spaces separate what would be columns
+        atoms.insert(0, Atom(f"{row.what}   "))
     if place:
         atoms.append(Atom(place, gap="   "))
     return flow(atoms, view, start=head, indent=table.row_indent)
 
 
 def _indent(row: Row) -> int:
-    return 2 * _INDENT if row.nested else _INDENT
+    if row.nested:
+        return 2 * _INDENT
+    return _INDENT
 
 
 def _widest(sizes: Iterable[int], most: int) -> int:

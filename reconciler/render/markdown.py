@@ -363,7 +363,9 @@ def _plan_row(row: Row) -> str:
 
 
 def _outcome_row(row: Row) -> str:
-    what = f"**{row.what}**" if row.sign in ("x", "?") else row.what
+    what = row.what
+    if row.sign in ("x", "?"):
+        what = f"**{what}**"
     reasons = [row.why, *(line.text for line in row.fields)]
     return _table_row(row, what, "; ".join(_cell(reason) for reason in reasons if reason))
 
@@ -394,9 +396,11 @@ def _details(rows: Iterable[Row]) -> list[str]:
     lines = []
     for row in rows:
         if row.fields or row.nested or row.sign == "+":
-            mark = "!     " if row.nested else "! "
+            mark = "! "  # GitHub colors a line of a diff by its first character
             if row.sign == "+":
                 mark = "+ "
+            elif row.nested:
+                mark = "!     "
             shown = [row.name, row.what, " ".join(row.pieces)]
             lines.append(mark + "  ".join(filter(None, shown)))
         for field in row.fields:
@@ -442,7 +446,9 @@ def _quoted(name: str) -> str:
 
 
 def _command(command: str) -> list[str]:
-    return ["", code_block(command)] if command else []
+    if not command:
+        return []
+    return ["", code_block(command)]
 
 
 def code(text: str) -> str:
@@ -450,7 +456,10 @@ def code(text: str) -> str:
     if not text:
         return ""
     ticks = "`" * (_longest_run(text) + 1)
-    pad = " " if text[0] in "` " or text[-1] in "` " else ""
+    # Markdown removes one space from both ends of a code span, so these texts get one more.
+    pad = ""
+    if text[0] in "` " or text[-1] in "` ":
+        pad = " "
     return f"{ticks}{pad}{text}{pad}{ticks}"
 
 
@@ -480,8 +489,12 @@ def _fit(
     If it exceeds the limit, leave out details, then the end of the text after the table, then rows,
     line by line; `head` and `foot` are never cut.
     """
-    notes: Sequence[str] = ["", *after] if after else []
-    limit = inf if view.limit is None else view.limit
+    notes: Sequence[str] = []
+    if after:  # Markdown ends a table only at an empty line
+        notes = ["", *after]
+    limit = inf
+    if view.limit is not None:
+        limit = view.limit
     room = limit - _size([*head, *table, *notes, *foot]) - _CUT_SPACE
     if room < 0:  # the rest is shared with the rows
         room += _size(notes)

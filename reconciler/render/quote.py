@@ -33,6 +33,7 @@ def quote(text: str) -> str:
     if _is_clear(text):
         return text
     escaped = _NOT_ASCII.sub(_visible, text.replace("\\", "\\\\").replace('"', '\\"'))
+    # A combining character would be drawn on the quotation mark before it.
     if unicodedata.category(text[:1] or " ")[0] == "M" and escaped[0] != "\\":
         escaped = _escape(escaped[0]) + escaped[1:]
     return f'"{_escape_command(escaped)}"'
@@ -48,11 +49,16 @@ def _is_clear(text: str) -> bool:
         return False
     if text.endswith(" ") or "  " in text or " -> " in text:
         return False
-    if "##" in text and _BRACKET_COMMAND.search(text) is not None:
-        return False
-    if "::" in text and _COLON_COMMAND.search(text) is not None:
+    if _has_command(text):
         return False
     return text.isascii() or (_HIDDEN.isdisjoint(text) and unicodedata.category(text[0])[0] != "M")
+
+
+def _has_command(text: str) -> bool:
+    # Almost no name has these marks, and finding them is much faster than a search by pattern.
+    if "##" in text and _BRACKET_COMMAND.search(text) is not None:
+        return True
+    return "::" in text and _COLON_COMMAND.search(text) is not None
 
 
 def _visible(found: re.Match[str]) -> str:
@@ -65,7 +71,9 @@ def _visible(found: re.Match[str]) -> str:
 def _escape(char: str) -> str:
     """Return `char` as JSON escapes."""
     shown = json.dumps(char)[1:-1]
-    return shown if shown != char else f"\\u{ord(char):04x}"
+    if shown == char:  # JSON keeps DEL as it is, which no terminal shows
+        return f"\\u{ord(char):04x}"
+    return shown
 
 
 def _escape_command(text: str) -> str:

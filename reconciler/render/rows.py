@@ -105,7 +105,9 @@ def sentence(text: str) -> list[Atom]:
 
 def position_text(position: Position | None) -> str:
     """Return `file:line`, empty without a position."""
-    return "" if position is None else f"{quote(position.file)}:{position.line}"
+    if position is None:
+        return ""
+    return f"{quote(position.file)}:{position.line}"
 
 
 def label(path: DataPath) -> str:
@@ -183,8 +185,10 @@ def _update_row(update: Update, known: Mapping[tuple[str, str], str]) -> Row:
     what = quote(address)
     if update.is_rename:
         address, what = "", "rename"
-        adopted = f", {why}" if update.reason is Reason.ADOPTED else ""
-        why = f"was {quote(before.name)}{adopted}"
+        renamed = f"was {quote(before.name)}"
+        if update.reason is Reason.ADOPTED:
+            renamed += f", {why}"
+        why = renamed
     return Row(
         sign="~",
         name=quote(after.name),
@@ -315,7 +319,9 @@ def _destination(webhook: Webhook, known: Mapping[tuple[str, str], str]) -> str:
 
 def _last_run(webhook: Snapshot) -> str:
     """Return the date of the last delivery: a reviewer sees whether a webhook is in use."""
-    return "" if webhook.last_run is None else f", last run {quote(webhook.last_run[:10])}"
+    if webhook.last_run is None:
+        return ""
+    return f", last run {quote(webhook.last_run[:10])}"
 
 
 def _in_parentheses(value: StrEnum) -> str:
@@ -371,7 +377,9 @@ def _set_atoms(change: SetChange) -> Iterator[Atom]:
 
 def _resent_atoms(value: Value) -> list[Atom]:
     """Return how a field is sent whose live value the server hides."""
-    source = quote(str(value)) if isinstance(value, SecretRef) else "the file"
+    source = "the file"
+    if isinstance(value, SecretRef):
+        source = quote(str(value))
     return [Atom(f"resent from {source}", gap="  "), *sentence(_HIDDEN)]
 
 

@@ -166,8 +166,9 @@ def _combined(run: RunPlan, combined: Combined, view: View) -> Iterable[Sequence
     from reconciler.render.combined import sections  # most runs have one organization
 
     origins = dict.fromkeys(quote(plan.origin.removeprefix("https://")) for plan in run.plans)
-    about = words.between("(", ", ".join(origins), ")")
-    atoms = [Atom(about)] if about else []
+    atoms = []
+    if origins:  # none if no organization could be planned
+        atoms.append(Atom(f"({', '.join(origins)})"))
     yield _title_lines(words.plural(len(run.organizations), "organization"), atoms, view)
     yield _blocks(combined.plan.blocked, view)
     changes = [(change.organizations, change.row) for change in combined.changes]
@@ -202,7 +203,9 @@ def render_drift(report: DriftReport, view: View = PLAIN) -> str:
 
 def _command(command: str) -> list[str]:
     """Return a command on one line, to be copied."""
-    return [f"    {command}"] if command else []
+    if not command:
+        return []
+    return [f"    {command}"]
 
 
 def _with_ways(block: Block) -> Iterable[Row]:
@@ -285,7 +288,9 @@ def _title_lines(name: str, about: Iterable[Atom], view: View) -> list[str]:
 def _notes(plan: Plan, view: View) -> Iterable[Sequence[str]]:
     """Yield the notes of a plan, in sections, some of which may be empty."""
     is_listed = view.verbosity > 0
-    end = "." if is_listed else "; listed with -v."
+    end = "; listed with -v."
+    if is_listed:
+        end = "."
     lines = [f"{line}{end}" for line in words.remaining_counts(plan, names=is_listed)]
     yield paragraphs([*lines, *words.failing(plan), *words.drifted(plan)], view)
     yield _secrets(plan, view)
@@ -333,7 +338,9 @@ def _blocks(findings: Iterable[Finding], view: View) -> list[str]:
     """Return findings, separated by an empty line; no lines without findings."""
     shown, more = words.limited(findings)
     blocks = ["\n".join(_block(finding, view)) for finding in shown]
-    return ["\n\n".join((*blocks, *more))] if blocks else []
+    if not blocks:
+        return []
+    return ["\n\n".join((*blocks, *more))]
 
 
 def _block(finding: Finding, view: View) -> Iterable[str]:

@@ -136,16 +136,22 @@ def _details(status: WebhookStatus, view: View) -> Iterable[str]:
 
 
 def _time(time: str) -> str:
-    return f" ({quote(time)})" if time else ""
+    if not time:
+        return ""
+    return f" ({quote(time)})"
 
 
 def _drift(status: LiveStatus) -> str:
     plan = status.plan
     if status.drift is None:
         return "No configuration file to compare with."
-    edited = f" Not applied yet: {status.not_applied}." if status.not_applied else ""
+    edited = ""
+    if status.not_applied:
+        edited = f" Not applied yet: {status.not_applied}."
     if not status.drift:
-        compared = "" if plan is None else words.in_compared_fields(plan)
+        compared = ""
+        if plan is not None:
+            compared = words.in_compared_fields(plan)
         return f"No drift{compared}.{edited}"
     counts = []
     for state, number in status.drift.items():

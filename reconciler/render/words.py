@@ -67,13 +67,17 @@ REASONS: Final = {
 
 def plural(number: int, noun: str) -> str:
     """Return `1 webhook`, `2 webhooks`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} {noun}s"
 
 
 def shorten(items: Sequence[str], most: int) -> str:
     """Return the first `most` items as a list, and the number of the others."""
-    more = f" and {len(items) - most} more" if len(items) > most else ""
-    return f"{', '.join(items[:most])}{more}"
+    text = ", ".join(items[:most])
+    if len(items) > most:
+        text += f" and {len(items) - most} more"
+    return text
 
 
 def counts(*plans: Plan) -> str:
@@ -89,7 +93,9 @@ def summary(plan: Plan) -> str:
     number = len(plan.matched)
     if plan.operations:
         text = f"Plan: {counts(plan)} of {plan.counts.in_scope} in scope"
-        return f"{text}; {number} unchanged." if number else f"{text}."
+        if number:
+            text += f"; {number} unchanged"
+        return f"{text}."
     text = "No changes. 1 webhook matches"
     if number != 1:
         text = f"No changes. {number} webhooks match"
@@ -101,17 +107,23 @@ def summary(plan: Plan) -> str:
 
 def in_compared_fields(plan: Plan) -> str:
     """Return the limit of a statement about a plan that could not compare every value."""
-    return " in the compared fields" if plan.not_compared else ""
+    if plan.not_compared:
+        return " in the compared fields"
+    return ""
 
 
 def in_organizations(names: Sequence[str]) -> str:
     """Return the beginning of a list of the organizations that rows concern."""
-    return f"In {plural(len(names), 'organization')}:" if len(names) > 1 else "In"
+    if len(names) > 1:
+        return f"In {plural(len(names), 'organization')}:"
+    return "In"
 
 
 def between(before: str, text: str, after: str = "") -> str:
     """Return `text` with `before` and `after`; empty if it is empty."""
-    return f"{before}{text}{after}" if text else ""
+    if not text:
+        return ""
+    return f"{before}{text}{after}"
 
 
 def _numbers(counted: Iterable[tuple[int, str]]) -> str:
@@ -245,7 +257,9 @@ def not_set_here(plan: Plan, view: View, *, shown: _Quoting = quote) -> list[str
     missing = [shown(str(ref)) for ref in secret_destinations(plan) if ref in view.missing]
     if not missing:
         return []
-    most = len(missing) if view.verbosity > 0 else 5
+    most = 5
+    if view.verbosity > 0:
+        most = len(missing)
     return [f"Not set here, required by apply: {shorten(missing, most)}."]
 
 
@@ -272,8 +286,9 @@ def outside_digest(*plans: Plan, shown: _Quoting = quote) -> list[str]:
         for operation, digests in zip(plan.operations, plan.digests, strict=False):
             if not digests:
                 names[shown(operation.name)] = None
-    listed = ", ".join(names)
-    return [f"Not in the digest (only a secret's value differs): {listed}"] if names else []
+    if not names:
+        return []
+    return [f"Not in the digest (only a secret's value differs): {', '.join(names)}"]
 
 
 def without_fraction(time: str) -> str:
@@ -431,7 +446,10 @@ def unblocking(plan: Plan, view: View, total: int | None = None) -> Iterator[tup
     """
     if not plan.blocked:
         return
-    number = plan.counted_deletes if total is None else total
+    number = plan.counted_deletes
+    if total is not None:
+        number = total
+    # A wrong number of --allow-deletes blocks whatever the files say: only the number helps.
     if all(finding.rule != ALLOW_DELETES_DIFFERS for finding in plan.blocked):
         for purpose, text, changed in _edits(plan, view):
             # Text with escaped characters cannot be copied.
@@ -449,15 +467,17 @@ def apply_command(view: View, *option: str, command: str = "apply") -> str:
 
     Another `command` has the same options.
     """
-    words, name = view.apply_options or (), option[0] if option else None
+    options = view.apply_options or ()
     # Without the option of this name, and the value after it.
     others = [
         word
-        for index, word in enumerate(words)
-        if word != name and (index == 0 or words[index - 1] != name)
+        for index, word in enumerate(options)
+        if word not in option[:1] and (index == 0 or options[index - 1] not in option[:1])
     ]
-    saved = [] if view.plan_file is None else [view.plan_file]
-    return prose(shlex.join(["webhooks", command, *saved, *others, *option]))
+    words = ["webhooks", command]
+    if view.plan_file is not None:
+        words.append(view.plan_file)
+    return prose(shlex.join([*words, *others, *option]))
 
 
 def _edits(plan: Plan, view: View) -> Iterator[_Edit]:
