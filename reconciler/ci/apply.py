@@ -501,10 +501,7 @@ def _with_command(run: Run, ended: _Ended) -> _Ended:
     result, command = ended.result, ended.command
     if result.report is None:
         command = run.rerun_command
-    failed = [result.problem]
-    if result.report is not None:
-        failed += [organization.problem for organization in result.report.organizations]
-    problems = [problem for problem in failed if problem is not None]
+    problems = _problems(result)
     # A re-run of the same commit cannot fix its files.
     if any(problem.code == ConfigurationError.code for problem in problems):
         command = _validate_command(run)
@@ -513,6 +510,14 @@ def _with_command(run: Run, ended: _Ended) -> _Ended:
         if command is not None:
             problem.hint = f"{problem.hint}; {lead}: {command}" if problem.hint else command
     return ended._replace(command=command)
+
+
+def _problems(result: JobResult) -> list[ReconcilerError]:
+    """Return the problems of the run and of its organizations, whether or not it shows them."""
+    failed = [result.problem]
+    if result.report is not None:
+        failed += [organization.problem for organization in result.report.organizations]
+    return [problem for problem in failed if problem is not None]
 
 
 def _validate_command(run: Run) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import posixpath
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from typing import Any, Final
 
@@ -158,18 +158,27 @@ def _concerned(
         files, before = changed_since(run, base), organizations_before(run, base)
         if files is None or before is None or not files.isdisjoint(shared):
             return tuple(sources)
-        for source in sources:
-            now, name = source.checked.desired, source.files.organization
-            secrets = paths(references(now.webhooks))
-            known = before.get(name)
-            is_same = known is not None and _effective(*known) == _effective(source.files, now)
-            if not is_same or not files.isdisjoint(map(posixpath.normpath, secrets)):
-                changed.add(name)
+        changed.update(
+            source.files.organization
+            for source in sources
+            if _is_changed(source, before.get(source.files.organization), files)
+        )
     return tuple(
         source
         for source in sources
         if source.files.organization in changed or is_waiting(subject_of(source))
     )
+
+
+def _is_changed(
+    source: Source, before: tuple[OrganizationFiles, Desired] | None, files: Set[str]
+) -> bool:
+    """Return whether changed `files` change what an organization declares, or its secrets."""
+    desired = source.checked.desired
+    # The declaration of a secret stays the same if only the content of its file changes.
+    if not files.isdisjoint(map(posixpath.normpath, paths(references(desired.webhooks)))):
+        return True
+    return before is None or _effective(*before) != _effective(source.files, desired)
 
 
 def _effective(files: OrganizationFiles, desired: Desired) -> Any:

@@ -169,15 +169,19 @@ def _update_issue(run: Run, github: GitHub, result: JobResult, ways: Sequence[st
         return
     since = _failing_since(failing[:_MAX_FAILING], existing)
     marker = marker._replace(digest=result.plan.digest, failing=tuple(sorted(since.items())))
-    foot = _failing_text(failing, since)
-    foot += f"\nFound by {run.link}. This issue closes when the next check finds no problem."
-    if any(result.drift.webhooks):
-        foot += " To accept a change, edit the files on a branch, and merge the edit: "
-        foot += "its command or the diff does that, if there is one."
-    foot += "".join(f"\n\n{way}" for way in ways)
+    foot = _failing_text(failing, since) + _foot(run, result.drift, ways)
     room = COMMENT_CHARACTERS - len(encode(marker)) - len(foot)
     title = run.title(_drift_title(result.drift, result.plan))
     github.issue(title, marker, f"{result.render('markdown', room)}{foot}\n", existing)
+
+
+def _foot(run: Run, report: DriftReport, ways: Iterable[str]) -> str:
+    """Return what a reader of the drift issue can do."""
+    text = f"\nFound by {run.link}. This issue closes when the next check finds no problem."
+    if any(report.webhooks):
+        text += " To accept a change, edit the files on a branch, and merge the edit: "
+        text += "its command or the diff does that, if there is one."
+    return text + "".join(f"\n\n{way}" for way in ways)
 
 
 def _failing_since(failing: Iterable[Delivery], existing: Sequence[Post]) -> dict[str, str]:

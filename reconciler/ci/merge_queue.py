@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from reconciler.ci.concerned import concerned_by_change
+from reconciler.ci.github import GitHub, Pull
 from reconciler.ci.organizations import guarded, subject_of_key
 from reconciler.ci.reviews import (
     NO_TOKEN,
@@ -30,10 +31,7 @@ def check_merge_group(run: Run, branch: str, sources: tuple[Source, ...]) -> Job
     Merged reviews not yet applied also count, as they do after the merge.
     """
     github = run.require_github(*NO_TOKEN)
-    # A group contains the pull requests before it: each has a commit in the history of this one.
-    commits = github.queue(branch)
-    numbers = dict.fromkeys(commits[commit] for commit in history(run) if commit in commits)
-    queue = [github.pull(number)._replace(comments=github.comments(number)) for number in numbers]
+    queue = _queued(run, github, branch)
     findings: list[Finding] = []
     stale: list[str] = []
     with run.connect([Target(source) for source in concerned_by_change(run, sources)]) as connected:
@@ -68,3 +66,11 @@ def check_merge_group(run: Run, branch: str, sources: tuple[Source, ...]) -> Job
         hint="plan the pull request again: push to its branch or re-run its check",
     )
     return replace(result, problem=problem)
+
+
+def _queued(run: Run, github: GitHub, branch: str) -> list[Pull]:
+    """Return the pull requests whose changes the commit contains, with their comments."""
+    # A group contains the pull requests before it: each has a commit in the history of this one.
+    commits = github.queue(branch)
+    numbers = dict.fromkeys(commits[commit] for commit in history(run) if commit in commits)
+    return [github.pull(number)._replace(comments=github.comments(number)) for number in numbers]

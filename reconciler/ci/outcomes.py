@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
+from reconciler.ci.github import GitHub, Pull
 from reconciler.ci.marker import Marker, MarkerKind, Outcome, Subject, find
 from reconciler.ci.reviews import EDITED, Merged
 from reconciler.ci.run import Run
@@ -163,14 +164,18 @@ def record(run: Run, organizations: Sequence[Settled]) -> None:
         ]
         pending |= {outcome.subject for outcome in outcomes if not outcome.complete}
         if changed:
-            marker = changed[-1].plan._replace(kind=MarkerKind.OUTCOME, environment=run.environment)
-            pull = longest[index].pull
-            existing = find(pull.comments, marker)
-            if existing:
-                outcomes = [_kept(outcome, existing[0].marker) for outcome in outcomes]
-            marker = marker._replace(outcomes=tuple(outcomes))
-            text = _outcomes_text(outcomes, is_named=bool(run.environment))
-            github.comment(pull.number, marker, text, existing)
+            _post(run, github, longest[index].pull, changed[-1].plan, outcomes)
+
+
+def _post(run: Run, github: GitHub, pull: Pull, plan: Marker, outcomes: Sequence[Outcome]) -> None:
+    """Comment on a pull request, or edit the comment of an earlier run in this environment."""
+    marker = plan._replace(kind=MarkerKind.OUTCOME, environment=run.environment)
+    existing = find(pull.comments, marker)
+    if existing:
+        outcomes = [_kept(outcome, existing[0].marker) for outcome in outcomes]
+    marker = marker._replace(outcomes=tuple(outcomes))
+    text = _outcomes_text(outcomes, is_named=bool(run.environment))
+    github.comment(pull.number, marker, text, existing)
 
 
 def _outcome(

@@ -21,7 +21,7 @@ from reconciler.findings import Finding, error, note, warning
 from reconciler.planning.drift import DriftReport
 from reconciler.planning.review import check_digest
 from reconciler.planning.run import OrganizationResult, RunPlan
-from reconciler.render import FINDINGS_RENDERERS, RENDERERS, View
+from reconciler.render import FINDINGS_RENDERERS, RENDERERS, Renderer, View
 from reconciler.render.combined import combine, problems
 from reconciler.render.words import fallback_summary
 from reconciler.report import RunReport
@@ -208,8 +208,6 @@ def read_run(
         check_digest(digest)
     environments = tuple(environ.get("WEBHOOKS_ENVIRONMENTS", "").split())
     repository = environ.get("GITHUB_REPOSITORY", "")
-    server = environ.get("GITHUB_SERVER_URL") or "https://github.com"
-    number = environ.get("GITHUB_RUN_ID", "")
     event = environ.get("GITHUB_EVENT_NAME", "")
     is_pull = event.startswith("pull_request")
     queue = text_at(payload, "merge_group", "base_ref").removeprefix("refs/heads/")
@@ -233,13 +231,29 @@ def read_run(
         branch=environ.get("GITHUB_REF_NAME", ""),
         applied_branch=values.get("branch", "").strip()
         or text_at(payload, "repository", "default_branch"),
-        id=number,
-        url=f"{server}/{repository}/actions/runs/{number}" if repository and number else "",
+        id=environ.get("GITHUB_RUN_ID", ""),
+        url=_run_url(environ),
         # From a text like `owner/name/.github/workflows/apply.yml@refs/heads/main`.
         workflow=posixpath.basename(environ.get("GITHUB_WORKFLOW_REF", "").partition("@")[0]),
-        base_commit=text_at(payload, "pull_request", "base", "sha")
+        base_commit=_base_commit(payload),
+    )
+
+
+def _run_url(environ: Mapping[str, str]) -> str:
+    repository = environ.get("GITHUB_REPOSITORY", "")
+    number = environ.get("GITHUB_RUN_ID", "")
+    if not (repository and number):
+        return ""
+    server = environ.get("GITHUB_SERVER_URL") or "https://github.com"
+    return f"{server}/{repository}/actions/runs/{number}"
+
+
+def _base_commit(payload: Mapping[str, Any]) -> str:
+    """Return the commit before the change, which each event has in another place."""
+    return (
+        text_at(payload, "pull_request", "base", "sha")
         or text_at(payload, "merge_group", "base_sha")
-        or text_at(payload, "before"),
+        or text_at(payload, "before")
     )
 
 
@@ -388,25 +402,34 @@ class JobResult:
             renderer.render_error(problem, View(limit=limit // 3 // len(failed)))
             for problem in failed
         ]
-        if self.report is not None and self.report.reports:
-            try:
-                parts.append(renderer.render_run_report(self.report, third))
-            except Exception as problem:  # the writes must be reported, whatever a name contains
-                parts.append(f"{fallback_summary(self.report.reports, problem)}\n")
+        parts += self._shown_report(renderer, third)
         place = len(parts)
         if self.heading:
             parts.append(f"{'### ' if format == 'markdown' else ''}{self.heading}\n")
         if self.findings:
             parts.append(renderer.render_findings(tuple(self.findings), View(limit=limit // 9)))
-        shown = self.plan if self.report is None else self.remaining
         room = limit - sum(len(part.encode("utf-8", "replace")) + 1 for part in parts)
         view = View(limit=room, apply_options=self.apply_options)
-        if self.drift is not None and self.drift.drifts:
-            parts.insert(place, renderer.render_drift(self.drift, view))
-        elif shown.plans:
-            parts.insert(place, renderer.render_run(shown, view))
+        parts[place:place] = self._shown_plans(renderer, view)
         # A log ends with the result, a summary starts with it.
         return "\n".join(parts if format == "markdown" else reversed(parts))
+
+    def _shown_report(self, renderer: Renderer, view: View) -> list[str]:
+        if self.report is None or not self.report.reports:
+            return []
+        try:
+            return [renderer.render_run_report(self.report, view)]
+        except Exception as problem:  # the writes must be reported, whatever a name contains
+            return [f"{fallback_summary(self.report.reports, problem)}\n"]
+
+    def _shown_plans(self, renderer: Renderer, view: View) -> list[str]:
+        """Return the drift or the plans; after an apply those that can still be applied."""
+        if self.drift is not None and self.drift.drifts:
+            return [renderer.render_drift(self.drift, view)]
+        plans = self.plan if self.report is None else self.remaining
+        if plans.plans:
+            return [renderer.render_run(plans, view)]
+        return []
 
 
 @contextmanager

@@ -188,14 +188,10 @@ def workflows(setup: Setup) -> Mapping[str, str]:
     values |= {"branch": setup.branch, "file": setup.file, "apply": default}
     values |= {"environments": " ".join(others), "server": setup.server or values.get("server", "")}
     lines = {"policy": setup.policies, "allowed": setup.allowed, "paths": setup.paths}
+    # Settings are kept as an existing workflow has them.
     texts = [(name, value) for name, value in values.items() if name not in setup.settings]
     texts += [(name, value) for name, listed in lines.items() for value in listed]
-    for name, value in texts:
-        if value and not _PLAIN.fullmatch(value):
-            raise UsageError(
-                f"the {name} {value!r} cannot be written into a workflow",
-                hint="use a value without quotes, `$`, backslashes or control characters",
-            )
+    _require_plain(texts)
     values |= {"policy": r"\n".join(setup.policies), "allowed": r"\n".join(setup.allowed)}
     values["paths"] = "".join(f'"{path}", ' for path in setup.paths)
     every = sorted(
@@ -207,15 +203,30 @@ def workflows(setup: Setup) -> Mapping[str, str]:
     values["secrets"] = _lines(6, from_secrets, every)
     values["keys"] = _lines(6, from_secrets, setup.keys)
     source = files("reconciler.ci") / "templates"
-    texts_by_name: dict[str, str] = {}
-    for name in _FILES:
-        text = (source / name).read_text(encoding="utf-8")
-        if not values["server"]:
-            text = re.sub(r".*@server@.*\n", "", text)
-        text = text.replace("@checksum@", "0" * 12)
-        text = re.sub(r"@([a-z]+)@", lambda match: values[match[1]], text)
-        texts_by_name[f"{_FOLDER}/{name}"] = _CHECKSUM.sub(rf"\g<1>{_checksum(text)}", text)
-    return texts_by_name
+    return {
+        f"{_FOLDER}/{name}": _filled((source / name).read_text(encoding="utf-8"), values)
+        for name in _FILES
+    }
+
+
+def _filled(template: str, values: Mapping[str, str]) -> str:
+    """Return the text of a workflow from its template, with its checksum."""
+    text = template
+    if not values["server"]:
+        text = re.sub(r".*@server@.*\n", "", text)
+    # The checksum is computed without itself, but its line must already look like one.
+    text = text.replace("@checksum@", "0" * 12)
+    text = re.sub(r"@([a-z]+)@", lambda match: values[match[1]], text)
+    return _CHECKSUM.sub(rf"\g<1>{_checksum(text)}", text)
+
+
+def _require_plain(texts: Iterable[tuple[str, str]]) -> None:
+    for name, value in texts:
+        if value and not _PLAIN.fullmatch(value):
+            raise UsageError(
+                f"the {name} {value!r} cannot be written into a workflow",
+                hint="use a value without quotes, `$`, backslashes or control characters",
+            )
 
 
 def _lines(indent: int, form: str, names: Iterable[str]) -> str:

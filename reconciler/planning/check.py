@@ -117,24 +117,7 @@ class Listing:
 
     def check(self, operation: Operation) -> CheckResult:
         """Return the state of an operation. If two webhooks have its name, it is stale."""
-        live: LiveWebhook | None = None
-        others: list[LiveWebhook] = []
-        match operation:
-            case Create():
-                appeared = self.not_in_plan(operation.name)
-                # A create whose response was lost may be one of them.
-                live = next(iter(appeared), None)
-                others = appeared[1:]
-            case Update(before=before, after=after):
-                live = self.by_id.get(before.id)
-                names = {before.name, after.name}
-                if after.id is not None:
-                    names.remove(before.name)  # an id matches, however many have the name
-                others = self.not_in_plan(*sorted(names))
-            case Delete(before=before):
-                live = self.by_id.get(before.id)
-                if live is not None and operation.reason in (Reason.ABSENT, Reason.DUPLICATE):
-                    others = self.not_in_plan(before.name)
+        live, others = self._webhooks_of(operation)
         result = self.compare(operation, live)
         # With another webhook of the name, no later run could tell the two apart. A delete that is
         # done has no webhook left to confuse.
@@ -146,6 +129,27 @@ class Listing:
         if reason:
             return CheckResult(State.STALE, reason)
         return result
+
+    def _webhooks_of(
+        self, operation: Operation
+    ) -> tuple[LiveWebhook | None, Sequence[LiveWebhook]]:
+        """Return the live webhook of an operation, and others that appeared under its name."""
+        match operation:
+            case Create():
+                appeared = self.not_in_plan(operation.name)
+                # A create whose response was lost may be one of them.
+                return next(iter(appeared), None), appeared[1:]
+            case Update(before=before, after=after):
+                names = {before.name, after.name}
+                if after.id is not None:
+                    names.remove(before.name)  # an id matches, however many have the name
+                return self.by_id.get(before.id), self.not_in_plan(*sorted(names))
+            case Delete(before=before):
+                live = self.by_id.get(before.id)
+                # What is not declared is deleted, whatever else has its name.
+                if live is not None and operation.reason in (Reason.ABSENT, Reason.DUPLICATE):
+                    return live, self.not_in_plan(before.name)
+                return live, ()
 
     def _obsolete(self, operation: Operation, live: LiveWebhook | None) -> str:
         """Return why another webhook makes a pending operation stale, else an empty string."""

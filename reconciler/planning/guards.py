@@ -39,13 +39,7 @@ def guard_all(plans: Sequence[Plan], allow_deletes: int | None = None) -> list[t
         return [tuple(guard(plans[0], allow_deletes))]
     total = sum(plan.counted_deletes for plan in plans)
     if allow_deletes is not None:
-        differs = error(
-            ALLOW_DELETES_DIFFERS,
-            f"--allow-deletes is {allow_deletes}, but all organizations together delete {total}",
-            f"review the deletes, then use --allow-deletes {total}",
-        )
-        is_wrong = total != allow_deletes
-        return [(differs,) if is_wrong and plan.counted_deletes else () for plan in plans]
+        return _other_number(plans, allow_deletes, total)
     # A limit in files holds for one organization. Without one, many small numbers add up.
     unlimited = [plan for plan in plans if plan.counts.max_deletes is None and plan.counted_deletes]
     together = tuple(_too_many_together(unlimited, total))
@@ -56,6 +50,20 @@ def guard_all(plans: Sequence[Plan], allow_deletes: int | None = None) -> list[t
             findings += together
         blocked.append(findings)
     return blocked
+
+
+def _other_number(
+    plans: Sequence[Plan], allow_deletes: int, total: int
+) -> list[tuple[Finding, ...]]:
+    """Block each plan that deletes, if not exactly `total` deletes are allowed."""
+    if total == allow_deletes:
+        return [() for _ in plans]
+    differs = error(
+        ALLOW_DELETES_DIFFERS,
+        f"--allow-deletes is {allow_deletes}, but all organizations together delete {total}",
+        f"review the deletes, then use --allow-deletes {total}",
+    )
+    return [(differs,) if plan.counted_deletes else () for plan in plans]
 
 
 def _too_many_together(unlimited: Sequence[Plan], total: int) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ Fields are compared in compare.py.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Final
@@ -259,6 +259,12 @@ class Match:
                 message = f"no live webhook has the id that {entry.name!r} is pinned to"
                 self.findings.append(note("unknown-id", message, hint, entry.position))
         self._webhooks = list(chain.from_iterable(declared.values()))
+        self._match_unpinned(gone, declared.keys())
+
+    def _match_unpinned(
+        self, gone: Mapping[str, Sequence[Webhook]], declared: Collection[str]
+    ) -> None:
+        """Match the entries whose ids are `gone`, by name or content; others are `declared`."""
         for name, webhooks in gone.items():
             if len(webhooks) == 1 and name not in declared:  # the name identifies the webhook
                 self._webhooks.append(replace(webhooks[0], id=None))
@@ -319,12 +325,20 @@ class Match:
                     self._delete_absent(entry, webhook)
         elif not webhooks:
             self.new.append(entry)
-        elif not named and len(former) > 1:
-            self._report_several_previous(entry, former)
         else:
-            if named:
-                self._note_unused_previous(entry, former)
-            self._pair_known(entry, webhooks)
+            self._classify_declared(entry, named, former)
+
+    def _classify_declared(
+        self, entry: Webhook, named: Sequence[LiveWebhook], former: Sequence[LiveWebhook]
+    ) -> None:
+        """Pair a declared webhook with a live one of its name, else with its former name."""
+        if named:
+            self._note_unused_previous(entry, former)
+        elif len(former) > 1:
+            # Only the author knows which of them is meant.
+            self._report_several_previous(entry, former)
+            return
+        self._pair_known(entry, named or former)
 
     def _matching(self, entry: Webhook | Absent) -> tuple[list[LiveWebhook], list[LiveWebhook]]:
         """Return the live webhooks of an entry, and those with its former names."""

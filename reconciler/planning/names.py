@@ -160,11 +160,7 @@ def unused(policy: Policy, names: Set[str], *, deletes: bool) -> Iterator[Findin
     """
     listed = [("protect", pattern) for pattern in policy.protect]
     listed += [("ignore", pattern) for pattern in policy.ignore]
-    wildcards = {pattern.glob for _, pattern in listed if _SPECIAL.search(pattern.glob)}
-    if deletes:
-        globs = Globs(wildcards)
-        wildcards = {glob for name in names for glob in globs.matching(name)}
-    used = wildcards | names
+    used = _used_globs([pattern for _, pattern in listed], names, deletes=deletes) | names
     idle = [(key, pattern) for key, pattern in listed if pattern.glob not in used]
     if not idle:
         return
@@ -177,6 +173,15 @@ def unused(policy: Policy, names: Set[str], *, deletes: bool) -> Iterator[Findin
             hint = f"did you mean {meant!r}?"
         message = f"`{key}` has {pattern.glob!r}, which matches no declared or live webhook"
         yield note("unused-pattern", message, hint, pattern.position)
+
+
+def _used_globs(patterns: Iterable[Pattern], names: Set[str], *, deletes: bool) -> Set[str]:
+    """Return the globs that match one of `names`; all of them unless the plan deletes."""
+    wildcards = {pattern.glob for pattern in patterns if _SPECIAL.search(pattern.glob)}
+    if not deletes:
+        return wildcards
+    globs = Globs(wildcards)
+    return {glob for name in names for glob in globs.matching(name)}
 
 
 def _letters(name: str) -> str:

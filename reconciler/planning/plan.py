@@ -298,8 +298,7 @@ def destination(
     value: Any = configuration.get(address.name)
     text = ""
     if isinstance(value, SecretRef):
-        secret = (secrets or {}).get(value)
-        text = str(value) if secret is None else secret.shown_url()
+        text = _shown_reference(value, secrets or {})
     elif isinstance(value, Secret):
         text = value.shown_url()  # a masked URL may show its host
     elif isinstance(webhook, LiveWebhook) and is_hidden(address, value):
@@ -307,6 +306,14 @@ def destination(
     elif isinstance(value, str):
         text = Secret(value).shown_url() if address.secret else address.display(value)
     return f"{kind.type} {text}" if text else kind.type
+
+
+def _shown_reference(reference: SecretRef, secrets: Mapping[SecretRef, Secret]) -> str:
+    """Return scheme and host of the value if it is available, else the reference."""
+    secret = secrets.get(reference)
+    if secret is None:
+        return str(reference)
+    return secret.shown_url()
 
 
 def snapshot(webhook: LiveWebhook | Webhook, declared: Webhook | None = None) -> Snapshot:

@@ -232,16 +232,22 @@ def _failing(table: Match, live: Iterable[LiveWebhook]) -> tuple[Delivery, ...]:
     errors = [delivery(webhook) for webhook in live if webhook.last_error is not None]
     if not errors:
         return ()  # most plans
-    managed = {webhook.id for _, webhook in table.pairs}
-    managed.update(delete.before.id for delete in table.deletes)
-    for kept in table.kept:
-        managed.update(webhook.id for webhook in kept.webhooks)
+    managed = _managed_ids(table)
     failing = [
         webhook
         for webhook in errors
         if webhook.state is DeliveryState.FAILING and webhook.id in managed
     ]
     return tuple(sorted(failing, key=lambda webhook: (webhook.name, webhook.id)))
+
+
+def _managed_ids(table: Match) -> Set[str]:
+    """Return the ids of the live webhooks that are paired, deleted or kept."""
+    managed = {webhook.id for _, webhook in table.pairs}
+    managed.update(delete.before.id for delete in table.deletes)
+    for kept in table.kept:
+        managed.update(webhook.id for webhook in kept.webhooks)
+    return managed
 
 
 def _unmatched_globs(

@@ -29,7 +29,15 @@ from reconciler.planning.drift import (
     names_of,
 )
 from reconciler.planning.names import Globs
-from reconciler.planning.plan import Attribution, Create, Operation, OperationDigest, webhook_key
+from reconciler.planning.plan import (
+    Attribution,
+    Create,
+    Kept,
+    Operation,
+    OperationDigest,
+    Plan,
+    webhook_key,
+)
 from reconciler.planning.review import mentions
 from reconciler.planning.run import OrganizationResult
 from reconciler.source.accept import Proposal, propose
@@ -177,19 +185,23 @@ def _classified(organization: Planned, base: Base, globs: Globs) -> Organization
             not_applied.append(index)
         elif index in introduced:
             waiting.append(index)
-    unapplied = plan.unapplied
-    if base.desired is not None:
-        declared = {webhook.name for webhook in base.desired.webhooks}
-        unapplied = tuple(
-            kept for kept in unapplied if kept.name in declared and globs.match(kept.name)
-        )
     return OrganizationDrift(
         plan,
-        unapplied=unapplied,
+        unapplied=_unapplied(plan, base, globs),
         not_applied=tuple(not_applied),
         waiting=tuple(waiting),
         commit=base.commit,
         merged=tuple(merged),
+    )
+
+
+def _unapplied(plan: Plan, base: Base, globs: Globs) -> tuple[Kept, ...]:
+    """Return the declarations that are not applied, and were declared before."""
+    if base.desired is None:
+        return plan.unapplied
+    declared = {webhook.name for webhook in base.desired.webhooks}
+    return tuple(
+        kept for kept in plan.unapplied if kept.name in declared and globs.match(kept.name)
     )
 
 

@@ -43,7 +43,7 @@ from reconciler.source.history import Commit, commit_at, commit_of, tracked
 from reconciler.source.schemes import is_file, paths
 from reconciler.source.secrets import bare
 from reconciler.source.text import in_quotes
-from reconciler.workflow.inputs import Checked, Gathered, gather, judge, previous
+from reconciler.workflow.inputs import Checked, Gathered, Inputs, gather, judge, previous
 
 _REVISIONS: Final = (
     ("HEAD", "uncommitted edits change", "two commits"),
@@ -114,12 +114,17 @@ def plan_of_live(
     if review is None:
         notes += _unsent(gathered, plan)
     plan = plan._replace(notes=tuple(sorted(notes, key=sort_key)))
+    _require_no_errors(plan, checked)
+    return plan, live
+
+
+def _require_no_errors(plan: Plan, checked: Checked) -> None:
+    """Raise ConfigurationError if a note of the plan is an error with the options of the run."""
     # A glob of --only that matches nothing is an error of the run, see `workflow.run`.
     shown = (finding for finding in plan.notes if finding.rule != ONLY_MATCHES_NOTHING)
     graded = checked.inputs.graded(shown)
     if has_errors(graded):
         raise ConfigurationError("warnings are treated as errors (--strict)", findings=graded)
-    return plan, live
 
 
 def plan_listed(gathered: Gathered, live: Live, options: PlanOptions) -> Plan:
@@ -179,13 +184,7 @@ def _command_with(
 ) -> str:
     """Return the command that also reads the files that were not read."""
     inputs = checked.inputs
-    words = iter(inputs.apply_options or ())
-    options: list[str] = []
-    for word in words:
-        if word == "-f":
-            next(words)  # all paths come first
-        else:
-            options.append(word)
+    options = _without_paths(inputs.apply_options or ())
     if checked.desired.organization is None and "--organization" not in options:
         # Another file may name it; files that do not are then refused without the option.
         options += ["--organization", organization.name]
@@ -193,6 +192,17 @@ def _command_with(
     paths = [*(inputs.paths or (default_path(inputs.directory),)), *others]
     files = [word for path in paths for word in ("-f", path)]
     return shlex.join(["webhooks", "plan", *files, *options])
+
+
+def _without_paths(options: Iterable[str]) -> list[str]:
+    words = iter(options)
+    others: list[str] = []
+    for word in words:
+        if word == "-f":
+            next(words)  # its path
+        else:
+            others.append(word)
+    return others
 
 
 def _removed(other: DeclaredElsewhere) -> Finding:
@@ -294,16 +304,19 @@ def _destinations(gathered: Gathered) -> dict[SecretRef, str]:
             if origin is not None:
                 hosts[url] = origin
     # Files that git does not have are as secret as variables: their host is not shown.
-    names = paths(hosts)
-    if inputs.commit is not None:
-        in_git = inputs.commit.tracked(names)
-    else:
-        in_git = tracked(names, directory=inputs.directory, git=inputs.git)
+    in_git = _tracked(paths(hosts), inputs)
     return {
         reference: origin
         for reference, origin in hosts.items()
         if reference.is_literal or reference.name in in_git
     }
+
+
+def _tracked(names: Iterable[str], inputs: Inputs) -> frozenset[str]:
+    """Return the files that git has, in the commit that is read or in the working tree."""
+    if inputs.commit is not None:
+        return inputs.commit.tracked(names)
+    return tracked(names, directory=inputs.directory, git=inputs.git)
 
 
 def _unsent(gathered: Gathered, plan: Plan) -> list[Finding]:

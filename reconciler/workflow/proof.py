@@ -247,6 +247,13 @@ def _difference(
     names = set().union(*(candidate.names for candidate in accepted))
     if _without(before, names) != _without(after, names):
         return _Problem("it changes other declarations, too")
+    return _difference_in_plan(organization, source, accepted)
+
+
+def _difference_in_plan(
+    organization: Planned, source: Source, accepted: Sequence[Candidate]
+) -> _Problem | None:
+    """Return why the plan of edited files is not the same without the accepted operations."""
     try:
         planned = _plan_again(organization, source)
     except ReconcilerError as problem:

@@ -145,6 +145,11 @@ def select(targets: Sequence[Target]) -> tuple[Target, ...]:
     patterns = targets[0].checked.inputs.selected
     if not patterns or _accepts_any(targets):
         return tuple(targets)
+    return _selected(targets, patterns)
+
+
+def _selected(targets: Sequence[Target], patterns: Sequence[str]) -> tuple[Target, ...]:
+    """Return the targets that match. Raises UsageError for a pattern that matches nothing."""
     declared = {target.source.files.organization for target in targets}
     # What the files do not name may be the name behind an id, or a glob.
     open_patterns = [pattern for pattern in patterns if pattern not in declared]
@@ -158,14 +163,20 @@ def select(targets: Sequence[Target]) -> tuple[Target, ...]:
         # Without a declared organization, the requirement on the key is checked with the plan.
         if matching or target.source.files.organization is None:
             chosen.append(target)
-    missing = [pattern for pattern in patterns if pattern not in matched]
-    if missing and None not in declared:
+    # Files that name no organization may belong to any: their key decides later.
+    if None not in declared:
+        _require_matched(targets, [pattern for pattern in patterns if pattern not in matched])
+    return tuple(chosen)
+
+
+def _require_matched(targets: Iterable[Target], missing: Sequence[str]) -> None:
+    """Raise UsageError if a pattern is missing in all organizations."""
+    if missing:
         known = ", ".join(target.source.name for target in targets)
         raise UsageError(
             f"--organization {in_quotes(missing[0])} matches no organization of the files",
             hint=f"use a name, an id or a glob of: {known}",
         )
-    return tuple(chosen)
 
 
 def _accepts_any(targets: Sequence[Target]) -> bool:
