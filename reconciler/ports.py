@@ -2,20 +2,22 @@
 
 `plan` receives a `WebhookReader`, which cannot write, so there is no dry-run mode. Time,
 randomness, threads and signals are protocols too, so that tests can run any schedule in virtual
-time.
+time. The clock of the system is here, too, because every run needs it.
 """
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from reconciler.errors import ExitCode
 from reconciler.model import LiveWebhook, Organization, Secret
-from reconciler.planning.plan import Operation, Plan
 
-if TYPE_CHECKING:  # only for annotations: avoids importing report at run time
+if TYPE_CHECKING:  # only for annotations: `validate` loads neither plans nor reports
+    from reconciler.planning.plan import Operation, Plan
     from reconciler.report import Outcome
 
 _T = TypeVar("_T")
@@ -86,6 +88,29 @@ class Clock(Protocol):
 
     def uniform(self, low: float, high: float) -> float:
         """Return a random number between `low` and `high`."""
+
+
+class SystemClock:
+    """The clock of the operating system."""
+
+    __slots__ = ()
+
+    def monotonic(self) -> float:
+        """Return monotonic seconds."""
+        return time.monotonic()
+
+    def now(self) -> datetime:
+        """Return the current time in UTC. For display and `Retry-After` dates only."""
+        return datetime.now(UTC)
+
+    def sleep(self, seconds: float) -> None:
+        """Wait for a number of seconds; return immediately if it is not positive."""
+        if seconds > 0:
+            time.sleep(seconds)
+
+    def uniform(self, low: float, high: float) -> float:
+        """Return a random number between `low` and `high`."""
+        return random.uniform(low, high)  # noqa: S311 - spreads retries, not for security
 
 
 class Workers(Protocol):

@@ -24,11 +24,10 @@ from types import FrameType
 from typing import Any, Final, NamedTuple, NoReturn, TextIO
 
 from reconciler.errors import ExitCode, Interrupted, ReconcilerError
-from reconciler.execute.stop import SystemClock
 from reconciler.findings import Finding
 from reconciler.kinds import slack
 from reconciler.model import Secret
-from reconciler.ports import Clock
+from reconciler.ports import Clock, SystemClock
 from reconciler.render import RENDERERS, View
 
 _TOKENS: Final = re.compile(

@@ -7,17 +7,12 @@ so a signal never interrupts the handling of a write.
 
 A terminal that closes often sends SIGHUP twice, so a repeated SIGHUP is ignored. If SIGHUP is
 ignored, as under `nohup`, it stays ignored. Windows has no SIGHUP.
-
-This module also contains the system clock.
 """
 
 from __future__ import annotations
 
-import random
 import signal
-import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from types import FrameType, TracebackType
 from typing import Any, Final
 
@@ -88,26 +83,3 @@ class SignalStop:
                 self._shorten_deadline(GRACE - 1.0)  # then the report names unknown outcomes
         elif number != _HANGUP:
             self._again = True
-
-
-class SystemClock:
-    """The clock of the operating system."""
-
-    __slots__ = ()
-
-    def monotonic(self) -> float:
-        """Return monotonic seconds."""
-        return time.monotonic()
-
-    def now(self) -> datetime:
-        """Return the current time in UTC. For display and `Retry-After` dates only."""
-        return datetime.now(UTC)
-
-    def sleep(self, seconds: float) -> None:
-        """Wait for a number of seconds; return immediately if it is not positive."""
-        if seconds > 0:
-            time.sleep(seconds)
-
-    def uniform(self, low: float, high: float) -> float:
-        """Return a random number between `low` and `high`."""
-        return random.uniform(low, high)  # noqa: S311 - spreads retries, not for security

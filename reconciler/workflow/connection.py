@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from reconciler.api.origin import DEFAULT_DEADLINE, DEFAULT_SERVER, DEFAULT_TIMEOUT, Network
 from reconciler.errors import ExitCode, ReconcilerError
-from reconciler.execute.stop import SignalStop, SystemClock
+from reconciler.execute.stop import SignalStop
 from reconciler.execute.workers import ThreadWorkers
 from reconciler.model import Secret
-from reconciler.ports import Clock, Stop, Watcher, WebhookAPI, Workers
+from reconciler.ports import Clock, Stop, SystemClock, Watcher, WebhookAPI, Workers
 
 if TYPE_CHECKING:
     from reconciler.api.attempt import Observer

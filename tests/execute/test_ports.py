@@ -11,8 +11,9 @@ from functools import partial
 import pytest
 
 from reconciler.errors import ExitCode
-from reconciler.execute.stop import SignalStop, SystemClock
+from reconciler.execute.stop import SignalStop
 from reconciler.execute.workers import Halted, ThreadWorkers
+from reconciler.ports import SystemClock
 from tests.waiting import TIMEOUT
 
 
