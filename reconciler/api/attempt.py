@@ -144,6 +144,7 @@ def failed_attempt(
     if isinstance(error, _NEVER_SENT):
         return _not_sent(error, origin, proxy)
     server = origin.address
+    # The library only sees a closed connection when the watchdog has shut it down.
     slow = expired or isinstance(error, (httpx.TimeoutException, TimeoutError))
     reason: ApiError
     if slow and past_deadline:
@@ -162,6 +163,8 @@ def failed_attempt(
     return FailedAttempt(Failure.AMBIGUOUS, reason, timeout=slow)
 
 
+# The request did not leave this machine: a LocalProtocolError is about its headers, which the
+# library checks before it sends them.
 _NEVER_SENT: Final = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -183,6 +186,7 @@ def _not_sent(error: Exception, origin: Origin, proxy: Proxy | None) -> FailedAt
     # The library's error only shows that connecting failed, the system's error below it why.
     cause = _system_error(error)
     if isinstance(cause, ssl.SSLCertVerificationError):
+        # Final, unlike other failures to connect: the certificate would be the same again.
         flaw, hint = _certificate_flaw(cause)
         message = f"the certificate of {server} is not trusted: {flaw}"
         return FailedAttempt(Failure.REJECTED, UnreachableError(message, hint=hint))
@@ -249,5 +253,6 @@ def _handshake_flaw(error: ssl.SSLError) -> tuple[str, str]:
 
 def _certificate_flaw(error: ssl.SSLCertVerificationError) -> tuple[str, str]:
     """Return why a certificate is not trusted, and what to do about it."""
+    # Only errors that OpenSSL itself reports have a code.
     code = getattr(error, "verify_code", 0)
     return _FLAWS.get(code, ("this machine does not trust its issuer", _ISSUER))

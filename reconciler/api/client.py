@@ -70,6 +70,7 @@ class Client:
             return None  # such as `.`, which would be another path
         path = _path(id)
         try:
+            # A 404 counts only with the API's JSON, so another server is no deleted webhook.
             data = self.transport.request("GET", path, expect=200, accept=_has_id(id)).data
         except NotFoundError:
             return None
@@ -174,6 +175,7 @@ class Client:
             path,
             json=body,
             expect=201 if id is None else 200,
+            # Another id would confirm the change of another webhook.
             accept=wire.usable_id if id is None else _has_id(id),
             secret_values=wire.secret_values(draft),
         ).data
@@ -225,6 +227,7 @@ def _find_organization(
             "the organization of the API key cannot be determined",
             hint="use the key of a service account, which belongs to one organization",
         )
+    # The list may be forbidden, and the id is then the only name that is known.
     return known.get(id_, Organization(id=id_, name=id_))
 
 
@@ -235,6 +238,7 @@ def _row(value: Any) -> tuple[Organization, bool]:
 
 def _membership_organization(transport: Transport) -> str | None:
     id_ = _object(transport, _CURRENT_USER).get("membership_id")
+    # The id becomes a part of a path, which one such as `..` would change.
     if not isinstance(id_, str) or wire.usable_id({"id": id_}) is None:
         return None
     membership = _object(transport, f"{_MEMBERSHIPS}{quote(id_, safe='')}/")

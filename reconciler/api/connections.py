@@ -156,6 +156,7 @@ class Connections:
         Unless it is `for_good`, the next request opens a new one.
         """
         with self._lock:
+            # A thread cannot reach the values of another one, so all of them get a new place below.
             clients, self._clients = self._clients, []
             self._closed = self._closed or for_good
             self._thread = threading.local()
@@ -169,6 +170,7 @@ class Connections:
                 auth=self._auth,
                 headers=self._headers,
                 verify=tls,
+                # Only for the proxy: the context above already decides about certificates.
                 trust_env=self._secure,
                 follow_redirects=False,
                 event_hooks={"response": [_keep_location]},
@@ -291,6 +293,7 @@ def _bypassed(host: str, environ: Mapping[str, str]) -> bool:
 
 def _covers(entry: str, host: str) -> bool:
     entry = entry.removesuffix(":443")
+    # `.example.com` is only the hosts below it, `example.com` also the host itself.
     if entry.startswith("."):
         return host.endswith(entry)
     return bool(entry) and (entry == "*" or host == entry or host.endswith(f".{entry}"))
@@ -299,6 +302,7 @@ def _covers(entry: str, host: str) -> bool:
 def _address(url: str) -> str | None:
     """Return scheme, host and port of a proxy."""
     try:
+        # Proxies are often written without a scheme, and the library assumes http, too.
         parts = urlsplit(url if "://" in url else f"http://{url}")
         host, port = parts.hostname, parts.port
     except ValueError:

@@ -91,6 +91,7 @@ class Origin(NamedTuple):
         parts = None
         try:
             parts = urlsplit(url)
+            # The port is parsed only here, and raises if it is no number or too large.
             host, port = (parts.hostname or "").lower(), parts.port
         except ValueError:
             host, port = "", None
@@ -98,6 +99,7 @@ class Origin(NamedTuple):
             raise UsageError(
                 f"{setting} is not an absolute https URL", hint=f"use a URL such as {example}"
             )
+        # Not by the parsed parts: the empty query of `https://host?` would not be noticed.
         if "@" in parts.netloc or "?" in url or "#" in url:
             raise UsageError(
                 f"{setting} contains a user name, a query or a fragment",
@@ -166,6 +168,7 @@ def authorization(
     """
 
     def add(request: httpx.Request) -> httpx.Request:
+        # On the request itself, as it is about to be sent, however it was built.
         if not origin.is_origin_of(request.url):
             raise CredentialError(
                 f"the {credential.label} is for {origin} and was not sent elsewhere"
@@ -187,6 +190,7 @@ def _is_loopback(host: str) -> bool:
     address = _address(host)
     if address is not None:
         return address.is_loopback
+    # RFC 6761 reserves these names for this machine.
     return host == "localhost" or host.endswith(".localhost")
 
 

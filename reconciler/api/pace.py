@@ -56,6 +56,7 @@ class Pace:
         self._clock = clock
         self.deadline = deadline
         self._lock = threading.Lock()
+        # Two, because the listings that look for lost writes would refill a common budget.
         self._tokens = {False: _TOKENS, True: _TOKENS}  # by whether the request writes
         self._charged = -math.inf
         self._resume = 0.0

@@ -140,6 +140,7 @@ def _problem(pages: Sequence[_Page[_T]], key: Callable[[_T], str]) -> str | None
 
 
 def _read(transport: Transport, path: str, decode: Callable[[Any], _T], number: int) -> _Page[_T]:
+    # Without a fixed order, rows could move between two pages although nothing was written.
     params: dict[str, str | int] = {"ordering": "name", "page": number, "page_size": _PAGE_SIZE}
     try:
         data = transport.request("GET", path, params=params, expect=200, cap=MAX_LISTING_BYTES).data

@@ -123,6 +123,7 @@ class Parameters:
 
 
 def _path(project: str, parameter: str | None = None, value: str | None = None) -> str:
+    # No character is safe: an id with a slash must stay one part of the path.
     path = f"{_PROJECTS}{quote(project, safe='')}/parameters/"
     if parameter is not None:
         path += f"{quote(parameter, safe='')}/"
@@ -135,6 +136,7 @@ def _is_page(document: Any) -> bool:
 
 def _rows(reply: Reply) -> list[dict[str, Any]]:
     """Return the objects of a page with a usable id."""
+    # An id becomes a part of the next request's path.
     return [row for row in reply.data["results"] if wire.usable_id(row) is not None]
 
 

@@ -78,6 +78,7 @@ def read_body(
         raise BadResponseError("a response with an unsupported Content-Encoding")
     too_large = f"a response of more than {cap // 1024} KiB"
     announced = headers.get("content-length", "")
+    # So many digits exceed any cap, and `int` raises for thousands of them.
     if len(announced) > 15 or (announced.isdigit() and int(announced) > cap):
         raise BadResponseError(too_large)
     # Accept compression that was not requested, but never read more than the cap.
@@ -87,12 +88,14 @@ def read_body(
         check()
         if unpack is not None:
             try:
+                # One byte above the cap is enough to know that the body exceeds it.
                 chunk = unpack.decompress(chunk, cap - len(body) + 1)
             except zlib.error:
                 raise BadResponseError("a broken gzip response") from None
         if len(body) + len(chunk) > cap:
             raise BadResponseError(too_large)
         body += chunk
+    # A stream that was cut off unpacks without an error up to that point.
     if unpack is not None and body and not unpack.eof:
         raise BadResponseError("a broken gzip response")
     return body
@@ -211,6 +214,7 @@ def _unexpected(status: int, message: str) -> FailedAttempt:
 def _target(headers: Mapping[str, str]) -> str:
     """Return the target of a redirect, only as an origin."""
     location = headers.get("location", "")
+    # A query may contain a URL, although the redirect itself is relative.
     if "//" not in location.partition("?")[0]:
         return "another path on the same server"
     offered = Secret(location).origin() or ""
@@ -243,6 +247,7 @@ def _rejection(
         error = ConflictError
         message = f"{server} reports a conflict with another change (HTTP 409)"
         hint = "another process may be changing the same object; run the same command again"
+    # A 408 does not show whether the request arrived, so it counts as a failure of the server.
     elif 400 <= status < 500 and status != 408:
         error, message = InvalidRequestError, f"{server} rejected the request (HTTP {status})"
         hint = "fix the listed fields, then run the same command again"
@@ -273,6 +278,7 @@ def _error_messages(document: Any, secret_values: Sequence[str]) -> tuple[str | 
         if path in (("detail",), ("message",)) and detail is None:
             detail = message
             continue
+        # A server may use a value that was sent as a key, too.
         shown = tuple(
             _truncated(without_secrets(key, secret_values), 100)
             for key in path
@@ -347,6 +353,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _float(text: str) -> float:
     number = float(text)
+    # Python reads 1e999 as infinity, which no JSON can repeat.
     if math.isinf(number):
         raise _NotJsonError("it has a number out of range")
     return number

@@ -71,6 +71,7 @@ class Transport:
             headers={
                 "User-Agent": f"cloudtruth-webhooks/{__version__}",
                 "Accept": "application/json",
+                # Without compression, the announced length shows at once what exceeds the cap.
                 "Accept-Encoding": "identity",
                 **(headers or {}),
             },
@@ -120,6 +121,7 @@ class Transport:
 
     def _with_retries(self, call: Call) -> Reply:
         """Send a call, with the retries that its failures and the deadline allow."""
+        # A read is still sent once: it shows what the writes before it have done.
         if call.writes and self.pace.exhausted:
             raise ServerError(
                 f"too many failed requests to {self.origin.address}: the retry budget is used up, "
@@ -153,6 +155,7 @@ class Transport:
             if delay is None:
                 raise self._error(call, outcome, action, sends)
             self._observe(Pause(seconds=delay, error=outcome.error))
+            # For all workers: what failed here would probably fail for them, too.
             self.pace.pause(delay, outcome.error.status if action is Action.WAIT else None)
 
     def deadline_in(self, seconds: float) -> None:
@@ -193,12 +196,14 @@ class Transport:
         body: bytearray | FailedAttempt = bytearray()
 
         def end() -> float:
+            # Computed at each call, because a signal moves the deadline of requests in flight.
             return min(started + self._timeout, self.pace.deadline.end)
 
         def check() -> None:
             if self._clock.monotonic() >= end():
                 raise TimeoutError
 
+        # With zero a socket would not wait at all, and a negative number is an error.
         left = max(0.001, end() - started)
         try:
             request = client.build_request(
@@ -215,10 +220,13 @@ class Transport:
                 closing(client.send(request, stream=True)) as response,
             ):
                 status, headers = response.status_code, response_headers(response)
+                # An error needs no more room than its message, also for a listing.
                 cap = call.cap if status < 300 else _MAX_BYTES
+                # Raw, because the library would decompress without a limit.
                 body = read_body(response.iter_raw(), headers, cap, check)
         except ReconcilerError:
             raise
+        # Any exception: a caller could not know whether it is safe to repeat the request.
         except Exception as error:
             body = failed_attempt(
                 error,
@@ -286,6 +294,7 @@ class Transport:
             delay = self.pace.delay(failures, failed.retry_after)
             if delay >= self.pace.left():
                 return None
+        # A lost write is charged when it is lost: whether it is repeated is decided elsewhere.
         return delay if self.pace.charge(failed.cost, writes=call.writes, sent=sent) else None
 
     def _error(self, call: Call, failed: FailedAttempt, action: Action, sends: int) -> ApiError:

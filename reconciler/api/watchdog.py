@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from reconciler.ports import Clock
 
+# `Condition.wait` does not accept infinity.
 _IDLE: Final = 3600.0
 
 

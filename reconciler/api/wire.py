@@ -73,6 +73,7 @@ def live_webhook(row: Any) -> LiveWebhook:
 def written_webhook(row: Any, draft: Draft) -> LiveWebhook:
     """Parse the response to a write. Only its id is required; other fields default to `draft`."""
     name, kind, events = row.get("name"), row.get("type"), row.get("event_types")
+    # Some servers return less than they store; the next read shows the rest.
     filled = {
         "name": name if isinstance(name, str) else draft.name,
         "type": kind if isinstance(kind, str) else draft.type,
@@ -163,6 +164,7 @@ def _wrapped(value: Any, id: str, depth: int) -> LiveValue:
     if not isinstance(value, (dict, list)):
         number: LiveValue = value
         return number
+    # Before the interpreter's own limit, whose error would not name the webhook.
     if depth == _MAX_DEPTH:
         raise _invalid(f"webhook {id} with a configuration of over {_MAX_DEPTH} levels")
     if isinstance(value, list):

@@ -82,11 +82,13 @@ def execute(
         _check(run)
         _write(run, workers)
         if ledger.needs_verification:
+            # By a worker, so that a second signal can abandon it like any other call.
             report = workers.run([lambda: verify(run)])[0]
         else:
             report = Report(plan, verified=True)
     except Halted:
         pass
+    # Also after Halted: the ledger knows what was started.
     outcomes = ledger.close()
     if reviewed and not ledger.writes:
         _require_fresh(outcomes)

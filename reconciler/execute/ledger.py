@@ -89,6 +89,7 @@ class Ledger:
         """
         operation = self._operations[index]
         with self._lock:
+            # The check before the first write has recorded what is already done, and what is stale.
             if self.closed or index in self._outcomes:
                 return False
             skipped: Skipped | None = None
@@ -142,6 +143,7 @@ class Ledger:
     def end(self, why: str) -> None:
         """Start no more operations."""
         with self._lock:
+            # The first reason is the cause, and later ones follow from it.
             self._ended = self._ended or why
 
     def close(self) -> tuple[Outcome, ...]:
@@ -172,6 +174,7 @@ def interrupted(operation: Operation) -> Skipped:
 def failed(operation: Operation, error: ApiError) -> Failed:
     """Return the outcome of a failed operation, with the server's message."""
     general = (((), error.detail),) if error.detail else ()
+    # A 429 precedes any processing, which its own message rarely says.
     unchanged = "; nothing was changed" if isinstance(error, RateLimitedError) else ""
     return Failed(
         operation,

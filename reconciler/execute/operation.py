@@ -59,12 +59,14 @@ _SENDS: Final = {Create: 2, Update: 3, Delete: 3}
 SPACING: Final = 1.0
 """Seconds before a write is read back, and between listings of the final verification."""
 
+# A lost create is assumed to happen within two seconds or never; the list may lag behind it.
 _WAITS: Final = (2.0, SPACING, SPACING)  # seconds before each listing after a lost create
 _UNSEEN: Final = {
     Create: "not listed yet",
     Update: "it has not changed yet",
     Delete: "the webhook still exists",
 }
+# Many frameworks reject a taken name with 400 and a text, and not with 409.
 _TAKEN: Final = re.compile(r"exist|unique|already|taken|duplicate", re.IGNORECASE)
 
 
@@ -119,6 +121,7 @@ def perform(operation: Operation, run: Run) -> Outcome:
     if outcome is not None:
         return outcome
     if not _is_lost(errors):
+        # A conflict and then a signal: the server accepted no request of this operation.
         return interrupted(operation)
     stopped = "; the run was interrupted" if run.ledger.stopping else ""
     return _unconfirmed(operation, errors, f"{_UNSEEN[type(operation)]}{stopped}")
@@ -197,10 +200,12 @@ def _send(operation: Operation, run: Run) -> Outcome:
             run.ledger.record_create_sent(operation)
             created = run.api.create(draft(after, run.secrets), run.plan.organization.id)
             run.ledger.count_write()
+            # Counted first: it was created, whatever the response contains.
             return _delete_misnamed(_from_response(operation, created, run), created, run)
         case Update(before=before, after=after):
             try:
                 sent = draft(after, run.secrets)._replace(unplanned=run.before.unplanned(operation))
+                # Not created again if it is gone: the plan does not say so.
                 live = run.api.update(before.id, sent, operation.sent_fields)
             except NotFoundError:
                 return _vanished(operation, run)
@@ -262,6 +267,7 @@ def _from_response(
         try:
             again = run.api.get(live.id)
         except ApiError as error:
+            # The write happened; the final verification shows whether as it was sent.
             message = f"the response differs from what was sent, then: {error.message}"
             return Unconfirmed(operation, message)
         differing = run.before.compare(operation, again).differing
@@ -307,6 +313,7 @@ def _delete_misnamed(
     if not isinstance(outcome, Failed) or created.name == outcome.operation.name:
         return outcome
     left = f"it still exists, with the id {created.id}"
+    # With an id from before the run, it is a webhook that this run did not create.
     if created.id not in run.before.by_id:
         try:
             run.api.delete(created.id)
@@ -336,6 +343,7 @@ def _confirm(operation: Operation, run: Run, errors: Sequence[ApiError]) -> Outc
     """Read the outcome of an operation; None if it did not happen. Raises ApiError."""
     if isinstance(operation, Create):
         return _find_created(operation, run, errors)
+    # The request may still be in progress on the server.
     run.pause(SPACING)
     live = run.api.get(operation.before.id)
     if live is None and isinstance(operation, Update):
@@ -369,6 +377,7 @@ def _find_created(
         try:
             listing = Listing(run.plan, run.api.list(), run.secrets)
         except ApiError as error:
+            # The next listing may still show it, so a failed one is no reason to give up.
             failure = error
         else:
             outcome = _created_in(listing, operation, run, errors)

@@ -71,6 +71,7 @@ class SignalStop:
         traceback: TracebackType | None,
     ) -> None:
         for number, handler in self._before.items():
+            # None is a handler that was not set in Python, and that Python cannot set again.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self._before.clear()
 

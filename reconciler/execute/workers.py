@@ -53,10 +53,12 @@ class ThreadWorkers:
         nested = getattr(self._local, "is_worker", False)
         threads = min(len(calls), self._parallelism)
         self._grow(threads)
+        # A thread that comes late finds no calls left, and takes the next batch.
         for _ in range(threads):
             self._queue.put(batch)
         if nested:
             batch.work()
+        # In short waits, because a signal handler only sets what `halted` reads.
         while not batch.ended.wait(_POLL_SECONDS):
             if self._halted is not None and self._halted():
                 batch.abandon()
@@ -67,6 +69,7 @@ class ThreadWorkers:
         """End idle threads now, and busy ones after their call."""
         with self._lock:
             for _ in self._threads:
+                # Behind the batches that are queued already, one for each thread.
                 self._queue.put(None)
             self._threads.clear()
 
