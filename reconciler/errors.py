@@ -54,8 +54,10 @@ class ExitCode(IntEnum):
     STALE = 6
     PARTIAL = 7
     NOT_CONFIRMED = 8
+    # As in BSD's sysexits.h: EX_USAGE and EX_SOFTWARE.
     USAGE = 64
     BUG = 70
+    # As a shell reports a signal: 128 and its number.
     SIGHUP = 129
     SIGINT = 130
     SIGTERM = 143
@@ -236,4 +238,5 @@ class Interrupted(ReconcilerError, code="interrupted"):  # noqa: N818 - not an e
 
     def __init__(self, message: str, *, signal_exit: ExitCode) -> None:
         super().__init__(message)
+        # Per instance: the class cannot know which signal it was.
         self.exit_code = signal_exit

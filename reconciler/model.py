@@ -66,6 +66,7 @@ class Secret:
 
     def contains(self, other: Secret) -> bool:
         """Return whether `other` equals this value or, with 8 or more characters, is part of it."""
+        # A short value is a part of many texts by chance.
         if len(other.__value) < 8:
             return self == other
         return other.__value in self.__value
@@ -73,6 +74,7 @@ class Secret:
     @staticmethod
     def groups(secrets: Iterable[Secret]) -> tuple[int, ...]:
         """Number `secrets` so that only equal ones have the same number."""
+        # Numbers by order of occurrence say nothing about the values; hashes would.
         numbers: dict[str, int] = {}
         return tuple(numbers.setdefault(secret.__value, len(numbers)) for secret in secrets)
 
@@ -84,6 +86,7 @@ class Secret:
 
     def redact(self, text: str) -> str:
         """Return `text` with `***` in place of this value."""
+        # An empty text is found between all characters.
         return text.replace(self.__value, "***") if self.__value else text
 
     def __eq__(self, other: object) -> bool:
@@ -92,6 +95,7 @@ class Secret:
 
         if not isinstance(other, Secret):
             return False
+        # JSON can contain half of a surrogate pair, which plain UTF-8 rejects.
         mine = self.__value.encode("utf-8", "surrogatepass")
         return hmac.compare_digest(mine, other.__value.encode("utf-8", "surrogatepass"))
 
@@ -103,6 +107,7 @@ class Secret:
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("a secret cannot be serialized")
 
+    # By default both copy with `__reduce_ex__`, which raises.
     def __copy__(self) -> Secret:
         return self
 
@@ -282,6 +287,7 @@ class LiveWebhook:
     type: str
     event_types: frozenset[str]
     configuration: Mapping[str, LiveValue] | Unknown
+    # Who owns it and how it was delivered is no difference from a declaration.
     organization: str | None = field(default=None, compare=False)
     last_run: str | None = field(default=None, compare=False)
     last_error: DeliveryError | None = field(default=None, compare=False)

@@ -110,6 +110,7 @@ def resolve(
     server, key_hint = Setting(value=LOCAL_SERVER, source="--local"), ""
     if not local:
         profile = find("profile", "CLOUDTRUTH_PROFILE", _DEFAULT_PROFILE)
+        # An option is about this run, so it is stronger than a file.
         if file_profile is not None and profile.source != "--profile":
             profile, is_of_file = file_profile, True
         values = _inherited(profile, _read_profiles(_profile_file(environ, platform)))
@@ -122,6 +123,7 @@ def resolve(
             _require_own_key(key, server, profile, values.get("api_key"))
     seconds = str(origin.DEFAULT_TIMEOUT)
     timeout = _seconds(find("timeout", "CLOUDTRUTH_REQUEST_TIMEOUT", seconds, "request_timeout"))
+    # Without a variable: how long a run may take depends on the run.
     deadline = _seconds(find("deadline", "", str(origin.DEFAULT_DEADLINE)))
     return Settings(server, profile, key, timeout, deadline, key_hint)
 
@@ -187,6 +189,7 @@ def _key(
     if not setting.value:
         return None
     text, what = setting.value, f"API key from {setting.source}"
+    # Some programs that read files of variables keep the quotes of a value.
     if PLACEHOLDER.fullmatch(text) or (text[:1] in ("'", '"') and text[-1] == text[0]):
         raise CredentialError(
             f"the {what} is a placeholder, or in quotes",
@@ -213,6 +216,7 @@ def _read_key(path: Path, source: str) -> Setting[str]:
 def _seconds(setting: Setting[str]) -> Setting[float]:
     with suppress(ValueError):
         seconds = float(setting.value)
+        # False for NaN, too.
         if 0 < seconds <= 86_400:
             return Setting(value=seconds, source=setting.source)
     raise UsageError(
@@ -238,6 +242,7 @@ def _profile_file(environ: Mapping[str, str], platform: str) -> Path | None:
         base, rest = environ.get("APPDATA"), "CloudTruth/CloudTruth CLI/config"
     elif platform == "darwin":
         rest = "Library/Application Support/com.cloudtruth.CloudTruth-CLI"
+    # The XDG specification calls a relative path invalid.
     elif configured.startswith("/"):
         base, rest = configured, "cloudtruth"
     return Path(base, rest, "cli.yml") if base else None
@@ -269,6 +274,7 @@ def _inherited(
         seen.append(name)
         values = profiles.get(name, {})
         for key, text in values.items():
+            # The nearest profile wins, so what is set stays.
             inherited.setdefault(key, Setting(value=bare(text), source=f"{_PROFILE}{name}"))
         source = f"source_profile of {name!r}"
         last = "" if _DEFAULT_PROFILE in seen else _DEFAULT_PROFILE
@@ -285,6 +291,7 @@ def _read_profiles(file: Path | None) -> dict[str, dict[str, str]]:
     """
     import yaml
 
+    # A key or a name such as `1e5` or `on` must stay text.
     class Loader(yaml.BaseLoader):
         """A loader that returns None for null, and text for every other scalar."""
 
@@ -294,6 +301,7 @@ def _read_profiles(file: Path | None) -> dict[str, dict[str, str]]:
         return {}
     try:
         tree = yaml.load(read_regular(file, limit=1024 * 1024), Loader=Loader)  # noqa: S506 - only creates text
+        # An empty file has no profiles; any other tree that is no mapping fails below.
         listed = tree.get("profiles") if isinstance(tree, dict) else tree
         profiles: dict[str, dict[str, str]] = {}
         for name, values in (listed or {}).items():

@@ -79,6 +79,7 @@ def _ascii_host(host: str) -> str:
     """Return a host in ASCII. Raises ValueError if it is invalid."""
     if host.startswith("["):
         return f"[{IPv6Address(host[1:-1])}]"
+    # The longest name of DNS has 253 characters, and may end with a dot.
     if len(host) > 254:
         raise ValueError
     if not host.isascii():

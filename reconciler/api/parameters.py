@@ -59,6 +59,7 @@ class Parameters:
             name=name,
             role=role if isinstance(role, str) else None,
             pattern=pattern if isinstance(pattern, str) else "",
+            # The server dates its deliveries, and its clock may differ from this machine's.
             time=http_date(reply.headers.get("date", "")),
         )
 

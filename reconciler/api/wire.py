@@ -92,6 +92,7 @@ def organization(row: Any) -> Organization:
         id=id_,
         name=name if isinstance(name, str) else id_,
         role=role if isinstance(role, str) else None,
+        # Only an explicit flag: without the field, a write shows whether it is allowed.
         maintenance=row.get("maintenance") is True,
     )
 

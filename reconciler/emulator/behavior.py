@@ -47,6 +47,7 @@ class Behavior:
     """The events whose deliveries change a webhook; None for all."""
     failing_events: tuple[str, ...] = ()
     """The events whose deliveries fail."""
+    # RFC 2606 reserves this ending, so no real host has it.
     failing_destinations: tuple[str, ...] = (".invalid",)
     """Ends of hosts, and channels, to which deliveries fail."""
     delivery_seconds: float = 0.0
@@ -60,6 +61,7 @@ class Behavior:
 
     def allows(self, role: str, *, write: bool) -> bool:
         """Return whether a role may read or write webhooks."""
+        # The displayed form of a role, which may be in lower case.
         return not write or role.upper() in ("ADMIN", "OWNER")
 
     def allows_parameters(self, role: str) -> bool:

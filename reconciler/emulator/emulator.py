@@ -28,6 +28,7 @@ from reconciler.emulator.store import Store, User
 LOCAL_KEY = "local-emulator-key"
 """The key of the first organization of every new store."""
 
+# As Django without a route: HTML, which a client must not take for a missing object.
 _NOT_FOUND = b"<!doctype html>\n<html lang=en><title>Not Found</title><h1>Not Found</h1></html>\n"
 
 
@@ -41,6 +42,7 @@ class Emulator:
         self.store = store
         self.behavior = behavior
         with self.store.transaction():
+            # In a transaction, because two processes may open the same new file.
             if not self.store.organizations():
                 first = self.store.add_organization(organization or "Acme")
                 self.store.add_user(first.id, key=LOCAL_KEY, role="OWNER", name="Local")
@@ -53,6 +55,7 @@ class Emulator:
     def handle(self, request: Request) -> Response:
         """Process a request."""
         with self.store.transaction():
+            # In the transaction, so that a rejected request leaves nothing behind.
             exchange = Exchange(request=request, store=self.store, behavior=self.behavior)
             return self.respond(exchange)
 
@@ -63,6 +66,7 @@ class Emulator:
         if route is None:
             return bytes_response(404, _NOT_FOUND, "text/html; charset=utf-8")
         view, methods = route
+        # Every path with a route ends with a slash, so the last part is empty.
         exchange.id = unquote(path.split("/")[-2])
         # As in the framework: authentication comes before the check of the method.
         try:
@@ -73,6 +77,7 @@ class Emulator:
             response = view(exchange)
         except RejectedError as error:
             response = error.response
+        # The framework sends this header with every response.
         return response.with_headers(("allow", ", ".join(methods)))
 
 
@@ -159,12 +164,14 @@ def _retrieve_membership(exchange: Exchange) -> Response:
             role = exchange.behavior.role(membership.role)
             row = {"id": membership.id, "organization": exchange.url(path), "role": role}
             return json_value(row)
+    # Also for another user's: a key must not learn that it exists.
     raise reject(404, "Not found.")
 
 
 def _schema(exchange: Exchange) -> Response:
     """Return the part of the published OpenAPI description that lists types and events."""
     events, types = exchange.behavior.events, exchange.behavior.types
+    # Only the names: nothing here depends on the types of the fields.
     fields = ("id", "name", "organization", "event_types", "type", "configuration")
     schemas = {
         "EventTypesEnum": {"type": "string", "enum": list(events)},

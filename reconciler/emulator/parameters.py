@@ -31,6 +31,7 @@ _ROOT = "/api/v1/"
 
 def respond(exchange: Exchange) -> Response:
     """List projects or environments, or list, create, change or delete parameters and values."""
+    # Without `/api/v1/` at the start, and the empty part behind the last slash.
     method, parts = exchange.request.method, exchange.request.path.split("/")[3:-1]
     if len(parts) == 1:
         names = exchange.behavior.projects if parts[0] == "projects" else ("default",)
@@ -38,6 +39,7 @@ def respond(exchange: Exchange) -> Response:
     project = _project(exchange, parts[1])
     if method == "GET":
         return _named(exchange, exchange.store.parameters(project["id"]))
+    # A role in the project replaces that in the organization, if access is controlled.
     role = exchange.behavior.project_role or exchange.role
     if not exchange.behavior.allows_parameters(role):
         raise reject(403, "You do not have permission to perform this action.")
@@ -140,6 +142,7 @@ def _write_value(
         environment = next((url for url in values if values[url]["id"] == exchange.id), None)
         if environment is None:
             raise reject(404, "Not found.")
+        # Removed for a DELETE; a PATCH puts it back below, with the new value.
         value = values.pop(environment)
     if method != "DELETE":
         values[environment] = {**value, "internal_value": sent.get("internal_value")}
@@ -163,6 +166,7 @@ def _deliver(exchange: Exchange, event: str) -> None:
         webhook = json.loads(text)
         if event not in webhook["event_types"]:
             continue
+        # As the framework writes times in UTC.
         moment = now.isoformat().replace("+00:00", "Z")
         changes: dict[str, Any] = {"last_run": moment}
         if _fails(exchange, webhook, event):
@@ -172,6 +176,7 @@ def _deliver(exchange: Exchange, event: str) -> None:
         elif behavior.clears_errors:
             changes["last_error"] = None
         due = now.timestamp() + behavior.delivery_seconds
+        # Stored, not made: the emulator has no thread, and a later request applies what is due.
         exchange.store.add_delivery(webhook["id"], due, changes)
 
 
@@ -179,5 +184,6 @@ def _fails(exchange: Exchange, webhook: Mapping[str, Any], event: str) -> bool:
     behavior, configuration = exchange.behavior, webhook["configuration"]
     host = urlsplit(str(configuration.get("url", ""))).hostname or ""
     channel = str(configuration.get("channel", ""))
+    # A host fails by its end, a channel only as a whole: it has no domain.
     ends = behavior.failing_destinations
     return event in behavior.failing_events or host.endswith(ends) or channel in ends

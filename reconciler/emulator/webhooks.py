@@ -40,6 +40,7 @@ def respond(exchange: Exchange) -> Response:
         raise reject(403, "You do not have permission to perform this action.")
     if method != "GET" and behavior.maintenance:
         raise reject(403, "Changes are disabled during maintenance.")
+    # There is no thread for deliveries: those that are due happen before the next request.
     exchange.store.apply_deliveries(behavior.now().timestamp())
     if method == "POST":
         return _write(exchange, None)
@@ -79,6 +80,7 @@ def _write(exchange: Exchange, row: Row | None) -> Response:
 def body(exchange: Exchange) -> dict[str, Any]:
     """Return the object that a request sends. Raises RejectedError."""
     request = exchange.request
+    # As in the framework: without a body all fields are missing, whatever the media type.
     if not request.body:
         return {}
     kind = request.headers.get("content-type", "")
@@ -171,6 +173,7 @@ def _configuration_errors(kind: str, value: Mapping[str, Any]) -> dict[str, Any]
         if problems:
             errors[key] = problems
     if kind == "generic":
+        # A URL that is missing or no text has its error already.
         if not errors and not _URL.fullmatch(value["url"].strip()):
             errors["url"] = ["Enter a valid URL."]
         if not isinstance(value.get("verify", True), bool):

@@ -94,6 +94,7 @@ class Ledger:
                 return False
             skipped: Skipped | None = None
             if obstacle is not None:
+                # Before the signal: it explains more, and holds without the signal, too.
                 skipped = Skipped(operation, "after-failure", obstacle)
             elif self._stop.requested() is not None:
                 skipped = interrupted(operation)

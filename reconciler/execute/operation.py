@@ -205,7 +205,7 @@ def _send(operation: Operation, run: Run) -> Outcome:
         case Update(before=before, after=after):
             try:
                 sent = draft(after, run.secrets)._replace(unplanned=run.before.unplanned(operation))
-                # Not created again if it is gone: the plan does not say so.
+                # One that is gone is not created again: the plan shows an update.
                 live = run.api.update(before.id, sent, operation.sent_fields)
             except NotFoundError:
                 return _vanished(operation, run)

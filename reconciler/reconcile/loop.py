@@ -153,6 +153,7 @@ def _apply(settings: Settings, state: _State, targets: Sequence[Target]) -> Roun
     ready = [_with_base(target, bases) for target in targets]
     report = apply_all(
         ready,
+        # Whoever merged the commit has confirmed it.
         confirm=lambda plans: True,
         values=True,
         keep_going=True,  # the next round is for those that fail

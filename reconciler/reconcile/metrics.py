@@ -24,6 +24,7 @@ from reconciler.ports import Clock
 from reconciler.reconcile.loop import Round
 from reconciler.report import SUSPENDED, Applied, Report, Skipped
 
+# One round that a slow server delays is no reason to restart the process.
 _HEALTHY_INTERVALS: Final = 3
 
 
