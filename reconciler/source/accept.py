@@ -90,6 +90,7 @@ def propose(
     """
     proposer = _Proposer(plan, live, loaded, named)
     drift = frozenset(drifted)
+    # If only one half of a rename is drift, the other may be an edit that is not applied yet.
     partners = {
         created: deleted
         for created, deleted in rename_pairs(plan.operations)
@@ -124,6 +125,7 @@ class _Proposer:
         """Return whether the file that declares a webhook alone may declare the other name."""
         match created, deleted:
             case Create(after=webhook), Delete(before=before):
+                # A parent's entry would be renamed for every file that extends it.
                 is_own = [file for file, _ in self._entries(webhook)] == [webhook.file]
                 return is_own and webhook.file in self._scopes(before.name)
         return False
@@ -151,6 +153,7 @@ class _Proposer:
         inherited: dict[DataPath, _Value] = {}
         for path, value in values.items():
             place = self._loaded.place(webhook.file, ("webhooks", webhook.index, *path))
+            # Only the author knows whether the other webhooks with this default should change, too.
             if place.path[0] == "defaults":
                 raise NotEditableError(
                     f"its {path[-1]} is inherited from `defaults`: change it there, or write it "
@@ -164,6 +167,7 @@ class _Proposer:
                 yield FileEdit(webhook.file, _change_events(written.path, items, value))
             else:
                 yield FileEdit(webhook.file, SetValue(written.path, value))
+        # All at once: the first override adds the entry, and a file may have only one.
         if inherited:
             for edit in self._override(webhook, inherited):
                 yield FileEdit(webhook.file, edit)
@@ -181,10 +185,12 @@ class _Proposer:
                 fields[str(path[0])] = data
         entry = self._own_entry(webhook)
         if entry is None:
+            # If parents declare several webhooks with this name, the id is the only difference.
             pinned = {} if webhook.id is None else {"id": webhook.id}
             item = Item({"name": webhook.name, **pinned, **fields})
             yield ChangeItems(("webhooks",), added=(item,))
             return
+        # An edit can add one missing key, not two: a new `configuration` has its fields with it.
         if "configuration" in self._own_value(webhook.file, entry):
             for name, data in fields.pop("configuration", {}).items():
                 yield SetValue((*entry, "configuration", name), data)
@@ -216,6 +222,7 @@ class _Proposer:
         entries = self._entries(webhook)
         removed = frozenset(index for file, index in entries if file == webhook.file)
         excluded: tuple[Item, ...] = ()
+        # The entry of a parent would still declare the webhook.
         if len(removed) < len(entries):
             excluded = (Item({"name": webhook.name, "exclude": True}),)
         return FileEdit(webhook.file, ChangeItems(("webhooks",), removed, excluded))
@@ -236,6 +243,7 @@ class _Proposer:
             why = self._export.reasons.get(live.id, "others have the same name")
             raise NotEditableError(f"no file can declare it: {why}")
         entry = dict(self._export.entries[live.id])
+        # An overlay must mark what no file below it declares.
         if self._loaded.documents[chosen[0]].layers is not None:
             entry = {"name": entry.pop("name"), "add": True, **entry}
         comments = [self._export.comments[live.id]]
@@ -280,6 +288,7 @@ def _live_values(update: Update, live: LiveWebhook) -> dict[DataPath, _Value]:
     values: dict[DataPath, _Value] = {}
     for change in update.fields:
         match change:
+            # Another type has other fields, so changing single values is not enough.
             case ValueChange(path=("type",)):
                 raise NotEditableError("its type changed: declare the webhook again")
             case ValueChange(path=path, before=str() | bool() as value):

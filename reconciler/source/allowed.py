@@ -40,6 +40,7 @@ def refusal(
     scheme, name, shown = SCHEMES[ref.scheme], ref.name, masked(ref.name)
     if target is not None:
         name = target.as_posix()
+    # Otherwise `secrets/../id_rsa` would match the pattern `file:secrets/*`.
     elif scheme.is_path:
         name = posixpath.normpath(name)
     owner = scheme.forbidden(name)
@@ -83,6 +84,7 @@ def allow_patterns(lines: Iterable[str], organization: str | None = None) -> tup
     patterns: list[str] = []
     lines = tuple(lines)
     for line in lines:
+        # An organization's name may have colons and spaces, so it ends only before a reference.
         limited = re.match(rf"(?!(?:{KEYS}):)(.+?):\s+(?=(?:{KEYS}):)", line)
         for pattern in re.split(r"[\s,]+", line[limited.end() if limited else 0 :].strip()):
             if re.match(rf"(?:{KEYS}):(?s:.)", pattern) is None:

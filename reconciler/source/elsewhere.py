@@ -57,6 +57,7 @@ def beside(read: Collection[str], directory: Path) -> Iterator[Document]:
         inner = folder / DEFAULT_FILES[2]
         paths |= {inner / file for file in files_below(inner)}
     for path in sorted(paths):
+        # A link to a file that was read declares nothing else.
         if os.path.realpath(path) in known:
             continue
         with suppress(NotReadableError):
@@ -108,6 +109,7 @@ def declared_elsewhere(
         (document, FileState.NOT_READ, "") for document in others
     ]
     now = commit or commit_at("HEAD", directory, git)
+    # Git has no history of standard input.
     if now is not None and STDIN not in paths:
         candidates += _gone(now, paths, base, in_tree=commit is None)
     declared: list[DeclaredElsewhere] = []
@@ -123,11 +125,13 @@ def _gone(
 ) -> Iterator[tuple[Document, FileState, str]]:
     """Yield the files that `paths` included before; `in_tree` compares the working tree, too."""
     committed = now.names(paths)
+    # No commit removed these files, so no review has seen the removal: the plan is blocked.
     if in_tree:
         for name in sorted(committed):
             if not os.path.lexists(now.directory / name):
                 for document in _parsed(now, name):
                     yield document, FileState.GONE, ""
+    # Without a base, one commit is enough: an older removal was applied, or is still in review.
     before = commit_at(base or f"{now.id}^", now.directory, now.git)
     if before is None:
         return

@@ -118,6 +118,7 @@ class _Reader:
                 message = f"cannot extend {in_quotes(written)}: it {refusal}"
                 findings.append(error("bad-parent", message, refusal.hint, place))
         findings.extend(_redundant(parents))
+        # With a parent missing, the file would declare less, and its webhooks would be deleted.
         usable = document.usable and all(parent.document.usable for parent in parents.values())
         layer = Layer(
             document._replace(
@@ -140,6 +141,7 @@ class _Reader:
             checks = list(overlay.check_overlay(layer, self._below_layer(layer)))
         else:
             checks = list(overlay.check_base(layer))
+        # An entry with an error is not merged, so that files above do not report it again.
         skipped = frozenset(
             index for index, finding in checks if index is not None and has_errors([finding])
         )
@@ -164,6 +166,7 @@ class _Reader:
             raise NotReadableError("is a URL", "extend a YAML file in this repository")
         name = file_name(path, file)
         if name not in self._layers:
+            # A file is one layer, also if one path to it is absolute: the reader returns its name.
             source = self._read_parent(name)
             name = source.file
             if name not in self._documents:
@@ -173,6 +176,7 @@ class _Reader:
             raise NotReadableError(f"extends itself: {circle}", "remove one `extends`")
         message = f"exceeds the maximum of {_MAX_HEIGHT} files in a chain"
         too_deep = NotReadableError(message, "use fewer levels of `extends`")
+        # Checked before, which ends the recursion, and after, as a known layer may be high itself.
         if len(chain) == _MAX_HEIGHT:
             raise too_deep
         layer = self._layer(self._documents[name], (*chain, name))

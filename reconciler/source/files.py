@@ -138,7 +138,9 @@ def check_real_path(name: str, directory: Path) -> None:
     and CI know. Raises NotReadableError.
     """
     here = Path(os.path.realpath(directory))
+    # `.git` is a file in a worktree and in a submodule.
     roots = (folder for folder in (here, *here.parents) if (folder / ".git").exists())
+    # Without a repository, any file may be extended, but not through a link either.
     root = next(roots, Path(here.anchor))
     written = Path(os.path.normpath(here / name))
     if not written.is_relative_to(root):  # perhaps an absolute path with a link before the root
@@ -245,6 +247,7 @@ def read_regular(path: Path, *, limit: int = MAX_FILE_BYTES) -> bytes:
 
     Raises MissingFileError if it does not exist, NotReadableError with the reason otherwise.
     """
+    # Each system has some of them; without O_BINARY, Windows would change line breaks.
     flags = ("O_NONBLOCK", "O_NOCTTY", "O_BINARY")
     try:
         descriptor = os.open(path, sum({getattr(os, flag, 0) for flag in flags}, os.O_RDONLY))
@@ -295,6 +298,7 @@ def _expand(named: str, directory: Path) -> Iterator[Path]:
         matches = _glob_matches(named, directory)
         if not matches:
             raise NotReadableError("matches no *.yaml or *.yml file, and no directory")
+        # By text, because Windows compares paths without regard to case.
         for match in sorted(matches, key=PurePath.as_posix):
             yield from _expand(match.as_posix(), directory)
         return

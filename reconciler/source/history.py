@@ -57,10 +57,12 @@ class Commit(NamedTuple):
         """
         name = files.display_name(self.directory / name, directory=self.directory)
         path = PurePosixPath(name)
+        # With the folders around it: git follows no link, so a file behind one seems to be missing.
         steps = [str(step) for step in (path, *path.parents) if step.name not in ("", "..")]
         listing = self.git(["--literal-pathspecs", "ls-tree", "-z", self.id, "--", *steps])
         missing = files.MissingFileError(f"does not exist at commit {self.id}")
         if listing is None:
+            # Git fails for a path outside of the repository, but certainly no commit has that file.
             if self._is_outside(path):
                 raise missing
             raise files.NotReadableError("cannot be read by git")
@@ -149,10 +151,12 @@ def git_in(directory: Path) -> Git:
             return subprocess.check_output(  # noqa: S603 - no shell, all arguments are ours or paths
                 [program, *arguments],
                 cwd=directory,
+                # Standard input may be the configuration (`-f -`), which git must not read.
                 stdin=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 timeout=60,
             )
+        # ValueError: a path with a NUL character.
         except (OSError, ValueError, subprocess.SubprocessError):
             return None
 
@@ -191,6 +195,7 @@ def _renames(
     reads = [files.file_matcher(path, directory) for path in included]
     return {
         old: new
+        # Each rename has three fields: the status, the old name and the new one.
         for old, new in zip(names[1::3], names[2::3], strict=False)
         if any(is_included(new) for is_included in reads)
     }
@@ -203,6 +208,7 @@ def is_revision(named: Sequence[str], directory: Path) -> bool:
 
 def commit_of(revision: str, git: Git) -> str | None:
     """Return the abbreviated hash of the commit that a revision names now; None without one."""
+    # A revision may start with a dash, or be a tag, which has a separate hash.
     named = ["--end-of-options", f"{revision}^{{commit}}"]
     return _commit(git(["rev-parse", "--verify", "--quiet", "--short=12", *named]))
 
@@ -250,6 +256,7 @@ def removal(revision: str, name: str, now: Commit) -> str | None:
 
 def last_change(names: Iterable[str], git: Git) -> str | None:
     """Return the last commit of the branch that changed one of the files, abbreviated."""
+    # A merge brings its changes to the branch at once: its parent is what was applied before.
     options = ["log", "-1", "--first-parent", "--format=%h", "--abbrev=12", "--"]
     return _commit(git(["--literal-pathspecs", *options, *dict.fromkeys(names)]))
 
@@ -296,5 +303,6 @@ def _entries(listing: bytes) -> Iterator[_Entry]:
     """Yield the entries of a listing."""
     for line in filter(None, listing.split(b"\0")):
         about, _, name = line.partition(b"\t")
+        # `ls-tree` ends with the id, `ls-files` with the stage, which nothing uses.
         mode, *_, last = about.decode().split(" ")
         yield _Entry(mode, last, str(PurePosixPath(os.fsdecode(name))))

@@ -45,6 +45,7 @@ class Rules(NamedTuple):
 
 # Embeddings, overrides and isolates make the displayed order differ from the stored one.
 _BIDI_CONTROLS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# Control characters, unpaired surrogates, line and paragraph separators.
 _REFUSED: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
@@ -184,6 +185,7 @@ def _character_findings(name: str, at: Place) -> Iterator[Finding]:
     if name != name.strip():
         message = "the name begins or ends with a space, which a server may strip"
         yield warning("spaces-around-name", message, "remove the space", at)
+    # Only a warning: many emoji contain joiners, which are format characters (Cf).
     invisible = {
         char for char, category in categories.items() if category == "Cf" or char in names.INVISIBLE
     }

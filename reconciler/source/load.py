@@ -99,6 +99,7 @@ def load_parsed(parsed: Parsed, rules: Rules) -> Loaded:
     documents = {document.file: document for document in parsed.documents if document.usable}
     parents = {parent.file: parent for document in parsed.documents for parent in document.parents}
     accepted = {file: list(parts(document.data)) for file, document in documents.items()}
+    # No webhook may receive the key of any organization, also not one that another file names.
     rules = rules._replace(api_keys=rules.api_keys.union(key_references(parsed.documents)))
     findings = _findings(parsed, parents, documents, accepted, rules)
     loaded = Loaded(None, tuple(findings), documents, parents)
@@ -117,6 +118,7 @@ def _findings(
     rules: Rules,
 ) -> list[Finding]:
     """Return the findings of all files with their positions, sorted, each once."""
+    # A parent that is applied, too, is in both: its findings count once.
     every = {**parents, **{document.file: document for document in parsed.documents}}
     structural = list(parsed.findings)
     for document in every.values():

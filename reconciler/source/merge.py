@@ -126,6 +126,7 @@ def add_layer(below: Merged, layer: Layer, directory: str) -> Merged:
         name = mapping(entry).get("name")
         if isinstance(name, str):
             numbers[name] = (*numbers.get(name, ()), len(webhooks))
+        # Merging into an empty mapping drops REMOVED, which only overlays have.
         is_overlay = layer.ancestors and mapping(entry)
         webhooks.append(
             MergedWebhook(_merge_mappings({}, entry) if is_overlay else entry, (source,))
@@ -163,6 +164,7 @@ def _merge_mappings(lower: Values, upper: Values) -> dict[str, Any]:
     for key, new in upper.items():
         if new is not REMOVED:
             merged[key] = _merge_values(key, merged.get(key), new)
+        # `overlay.py` reports an attempt to remove one of these lists.
         elif key not in UNITED:
             merged.pop(key, None)
     return merged
@@ -282,6 +284,7 @@ def _default_type(root: Values) -> object:
 
 
 def _retyped(old: object, new: object) -> bool:
+    # An entry without a type keeps the one below.
     return old is not None and new not in (None, REMOVED, old)
 
 

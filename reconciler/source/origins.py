@@ -42,6 +42,7 @@ def origins(loaded: Loaded, file: str, data: Mapping[str, Any]) -> dict[DataPath
     for path, listed in places.items():
         written = tuple(positions[place] for place in listed)
         if path[-1] in UNITED:
+            # `sources` starts with the latest file, the list with the items of the lowest one.
             result[path] = Origin(tuple(reversed(written)))
         elif path[-1] == "name":
             result[path] = Origin(written[:1])  # other entries have the same name
@@ -71,6 +72,7 @@ def _paths(value: Any, path: DataPath) -> Iterator[DataPath]:
     if path == ("webhooks",):
         for index, webhook in enumerate(value):
             yield from _paths(webhook, (*path, index))
+    # A mapping inside of `configuration` is a reference.
     elif isinstance(value, dict) and (len(path) < 4 or path[-2] != "configuration"):
         for key, item in value.items():
             yield from _paths(item, (*path, key))
@@ -81,6 +83,7 @@ def _paths(value: Any, path: DataPath) -> Iterator[DataPath]:
 def _places(loaded: Loaded, file: str, path: DataPath) -> Iterator[Place]:
     """Yield where a value is written, then what it overrides in layers and in `defaults`."""
     document = loaded.documents[file]
+    # `prune` and `scope` are always rendered; perhaps no file writes them.
     if path[0] != "webhooks" and path[0] not in document.data:
         return
     written = loaded.place(file, path).path

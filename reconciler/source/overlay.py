@@ -55,6 +55,7 @@ def read_values(document: Document) -> dict[str, Any]:
             return [read((*path, index), entry) for index, entry in enumerate(value)]
         if is_entry or value is not None or path[-1] in _KEPT:
             return value
+        # An empty value is None, too, but probably a mistake: only the text tells the two apart.
         return REMOVED if is_null(document.text, path) else None
 
     return {key: read((key,), value) for key, value in document.data.items()}
@@ -106,6 +107,7 @@ def add_conflicts(layers: Sequence[Layer], below: Callable[[Layer], Merged]) -> 
         return
     declared = {layer: dict(_declared(layer, below(layer))) for layer in layers}
     for earlier, later in combinations(layers, 2):
+        # The check of the later file against what it extends reports these.
         if earlier in later.ancestors:
             continue
         both = declared[earlier].keys() & declared[later].keys()
@@ -126,6 +128,7 @@ def relaxations(layers: Sequence[Layer]) -> Iterator[Finding]:
             message = f"raises the limit of a parent file from {old} to {new}"
             yield _relaxed(message, earlier, later)
     for earlier, later, old, new in _overridden(layers, ("prune",)):
+        # `null` returns to the default, which deletes, too.
         if old is False and new is not False:
             yield _relaxed(
                 "deletes undeclared webhooks, which a parent file prevents", earlier, later

@@ -202,6 +202,7 @@ def _target(schema: Any, reference: str) -> Any:
     """
     part = schema
     for step in reference.removeprefix("#").split("/")[1:]:
+        # In this order, so that `~01` is `~1` and no slash (RFC 6901).
         name = step.replace("~1", "/").replace("~0", "~")
         if isinstance(part, dict) and name in part:
             part = part[name]
@@ -209,6 +210,7 @@ def _target(schema: Any, reference: str) -> Any:
             part = part[int(name)]
         else:
             return None
+    # `#` is the whole policy, with every reference.
     return None if part is schema else part
 
 
@@ -240,6 +242,7 @@ def _position(loaded: Loaded, path: DataPath) -> Place | Position | None:
     match path:
         case ("webhooks", int(number), *rest):
             entries: list[Webhook | Absent] = [*loaded.desired.webhooks, *loaded.desired.absent]
+            # The number counts the webhooks as `configurations` orders them.
             order = [scope.file for scope in policy.scopes]
             entries.sort(key=lambda entry: (order.index(entry.file), entry.index))
             entry = entries[number]

@@ -102,6 +102,7 @@ class References:
             return literal_value(field, webhook) is None
         partner = FIELDS[webhook.type].get(field.partner or "")
         has_partner = partner is not None and literal_value(partner, webhook) is not None
+        # If the server shows this field of others, it would show a value here, too: there is none.
         return (field.required or has_partner) and field.name not in self.visible
 
     def _groups(self, field: Field, webhooks: Sequence[LiveWebhook]) -> list[list[LiveWebhook]]:

@@ -25,6 +25,7 @@ _Comment: TypeAlias = Callable[[DataPath], str]
 _WIDTH: Final = 80
 """The maximum width of a line with a list or a mapping, if it can be broken."""
 
+# Text that needs no quotes: it starts with a letter, so it is no number, date or indicator.
 _BARE: Final = re.compile(r"[^\W\d_]\w*(?:[ ./-]\w+)*|https?://[\w.-]+(?:/[\w./-]*)?")
 # Words that some YAML readers read as a boolean or null.
 _SPECIAL: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
@@ -46,6 +47,7 @@ def _configuration(desired: Desired, scope: FileScope) -> dict[str, Any]:
         *(webhook for webhook in desired.webhooks if webhook.file == scope.file),
         *(entry for entry in desired.absent if entry.file == scope.file),
     ]
+    # Positions are looked up by index, so the order must be that of the file.
     entries.sort(key=lambda entry: entry.index)
     data["webhooks"] = [_entry(entry, desired.literals) for entry in entries]
     return data

@@ -164,6 +164,7 @@ def parse_plan(raw: bytes, file: str) -> SavedPlan:
 
 def _document(raw: bytes, file: str) -> dict[str, Any]:
     try:
+        # With equal keys or NaN, two readers could see different plans under one checksum.
         tree = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse)
         json.dumps(tree, ensure_ascii=False).encode()  # fails for unpaired surrogates
     except (ValueError, RecursionError):

@@ -75,6 +75,7 @@ def is_padded(text: str) -> bool:
 
 def holds_token(text: str) -> bool:
     """Return whether a text contains a Slack token."""
+    # Nearly every text has neither, so the pattern is rarely searched.
     return ("xox" in text or "xapp" in text) and slack.TOKEN.search(text) is not None
 
 
@@ -157,6 +158,7 @@ def fetch(
     everything that is not forbidden. Files that `commit` has are read from it.
     """
     machine = Machine(environ, directory, commit)
+    # Values, because another variable may have a copy of a forbidden one.
     forbidden = {name: wrap(environ[name]) for name in environ if forbidden_variable(name)}
     problems: dict[SecretRef, list[Finding]] = defaultdict(list)
     fetched: dict[SecretRef, Secret] = {}

@@ -43,6 +43,7 @@ _AT_THE_MARK: Final[Mapping[str, tuple[str, str]]] = {
         "this line is not part of the mapping above",
         "use the same indentation for all top-level keys",
     ),
+    # Every other message.
     "": (
         "this is not valid YAML",
         "check quotes, brackets, colons and indentation here and just above",
@@ -72,6 +73,7 @@ _COMMON_MISTAKES: Final[Mapping[str, tuple[str, str]]] = {
         "unresolved merge conflict",
         "resolve the conflict, and delete its markers",
     ),
+    # In brackets, a `#` inside of text is no comment; `*+` never goes back to one that it passed.
     r"""[\[{](?:"[^"]*"|'[^']*'|\{[^{}"'#]*\}|(?<!\s)#|[^\[\]{}"'#])*+"""
     r"""(?=#)(?:(?<=[:\[] )|(?=.{1,99}[\]}]))(#)""": (
         "`#` starts a comment, which hides the rest of the line",
@@ -98,8 +100,10 @@ def explain(cause: yaml.MarkedYAMLError, text: str, file: str) -> Finding:
         return error("too-deep", *FAULTS["too-deep"], position(mark))
     if re.search(r"\btag\b", cause.context or ""):
         return error("tag", *FAULTS["tag"], position(before))
+    # The parser often stops below the line with the mistake, after comments and blank lines.
     contents = (number for number in range(mark[0]) if not re.match(r" *(?:#|$)", rows[number]))
     above = max(contents, default=0)
+    # From the most specific cause to the most general one, which always has an answer.
     place, message, hint = (
         _common((before[0], above, mark[0]), rows)
         or _quoted(mark, text)
@@ -163,6 +167,7 @@ def _unclosed(problem: str, mark: _Place, before: _Place, rows: list[str]) -> _C
     if "${" in rows[before[0]][before[1] :]:
         return mark, "`${...}` is not expanded in this file", "write `{env: NAME}` for a secret"
     hint = "separate the entries with commas, close the bracket, or quote the text"
+    # A bracket or quote starts another entry; other text is probably what follows the list.
     if mark[0] != before[0] and rows[mark[0]][mark[1]] not in '{["':
         return before, "this bracket is never closed", hint
     return mark, f"a comma or `{match[1]}` is missing before this", hint

@@ -25,6 +25,7 @@ from typing import Final
 from reconciler.errors import OutputError, UsageError
 from reconciler.source.files import NotReadableError, read_regular
 
+# How every JSON document of this program starts.
 _JSON: Final = rb'\A\{\s*"format_version": "\w+",\s*"kind": '
 
 
@@ -38,6 +39,7 @@ class FileKind(Enum):
         "a webhooks workflow",
         re.compile(rb"(?m)^ *(WEBHOOKS_ALLOW_SECRETS: |uses: .*/workflows/webhooks\.yml)"),
     )
+    # Only files that the run has loaded are edited, so no content is refused.
     CONFIGURATION = ("a configuration file", re.compile(rb""))
 
 
@@ -85,6 +87,7 @@ def check_writable(path: Path, *, over: FileKind | None = None) -> None:
     try:
         if not _is_special(path):
             parent = Path(os.path.realpath(path)).parent
+            # Only an attempt tells: permissions know nothing about a read-only file system.
             with tempfile.TemporaryFile(prefix=".", dir=parent):
                 pass
     except (OSError, ValueError) as cause:
@@ -99,20 +102,25 @@ def _is_special(path: Path) -> bool:
 
 def is_writable(path: Path) -> bool:
     """Return whether the permissions of a file allow to change it."""
+    # An administrator may write every file, also one that its owner has protected.
     return os.access(path, os.W_OK) and bool(os.stat(path).st_mode & stat.S_IWUSR)
 
 
 def _replace(path: Path, data: bytes, keeps_mode: bool) -> None:
+    # In the same folder, because a rename is atomic only within a file system. The name is cut, as
+    # a name of the maximum length could not get longer.
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:50]}.", dir=path.parent)
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(data)
             stream.flush()
+            # Without it, the rename could reach the disk before the content.
             os.fsync(stream.fileno())
         if keeps_mode:
             shutil.copymode(path, temporary)
         os.replace(temporary, path)
+    # Also if the user interrupts.
     except BaseException:
         with suppress(OSError):
             temporary.unlink()
