@@ -127,6 +127,7 @@ class Report(NamedTuple):
     @property
     def complete(self) -> bool:
         """Return whether all operations in the plan were applied and nothing else went wrong."""
+        # A signal before the last listing leaves open whether the writes are as planned.
         if self.stopped is not None and not self.verified:
             return False
         return len(self.applied) == len(self.outcomes) and self.problem is None
@@ -138,6 +139,7 @@ class Report(NamedTuple):
             return self.stopped
         if self.complete and not self.plan.unapplied:
             return ExitCode.OK
+        # An unconfirmed operation has no code, and may have been written.
         if self.writes or "" in self._remaining_codes:
             return ExitCode.PARTIAL
         if self.problem is not None:

@@ -152,13 +152,16 @@ class Console:
     @property
     def verbosity(self) -> int:
         """-1 for errors only, 1 or more for details."""
-        return -1 if self.options.get("quiet") else int(self.options.get("verbose", 0))
+        if self.options.get("quiet"):
+            return -1
+        return int(self.options.get("verbose", 0))
 
     def colored(self, stream: TextIO) -> bool:
         """Return whether the text in a stream of the process is colored."""
         environ = self.process.environ
         if self.options.get("no_color") or environ.get("NO_COLOR"):
             return False
+        # CI systems show colors in their logs, but give a job no terminal.
         if environ.get("FORCE_COLOR", "0") not in ("", "0"):
             return True
         return self.process.interprets_escapes and _terminal(stream)
@@ -195,8 +198,9 @@ class Console:
     def message(self, level: str, text: str) -> None:
         """Write an error, warning or note to standard error; with `--quiet` only errors."""
         if self.verbosity >= 0 or level == "error":
-            colored = self.colored(self.process.stderr)
-            label = f"{_STYLES[level]}{level}\x1b[0m" if colored else level
+            label = level
+            if self.colored(self.process.stderr):
+                label = f"{_STYLES[level]}{level}\x1b[0m"
             self.write_stderr(f"{label}: {text}")
 
     def error(self, error: ReconcilerError) -> None:
@@ -241,7 +245,9 @@ class Console:
             ) from None
         if not answer.endswith("\n"):
             self._write(self.process.stderr, "\n")
-        return answer.strip() if answer else None
+        if not answer:  # an empty answer still has its line break
+            return None
+        return answer.strip()
 
     def redact(self, text: str) -> str:
         """Return text without the run's secrets; count it in `redactions` if it had one."""
@@ -257,6 +263,7 @@ class Console:
 
     def _write(self, stream: TextIO, text: str, *, is_status: bool = False) -> None:
         text = self.redact(text)
+        # Signals and waits are reported from other threads, so lines could be mixed.
         with self._lock:
             if self._has_status or (is_status and text):
                 self._send(self.process.stderr, "\r\x1b[K")  # clears the line

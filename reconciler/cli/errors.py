@@ -65,11 +65,14 @@ def translate(problem: BaseException) -> ReconcilerError:
 
 def _usage(problem: click.ClickException) -> UsageError:
     context = getattr(problem, "ctx", None)
-    command = "webhooks" if context is None else context.command_path
+    command, parameters = "webhooks", list[click.Parameter]()
+    if context is not None:
+        command, parameters = context.command_path, context.command.params
+    # Some messages of click have several lines, as with a list of choices.
     message, hint = " ".join(problem.format_message().split()), ""
     match problem:
         case click.NoSuchOption(message=message):
-            hint = _option_hint(problem, () if context is None else context.command.params)
+            hint = _option_hint(problem, parameters)
         case click.exceptions.NoSuchCommand(command_name=name, message=message):
             hint = _COMMANDS.get(name, "")
             similar = _close(name, problem.possibilities or ())
@@ -85,7 +88,9 @@ def _option_hint(problem: click.NoSuchOption, parameters: Sequence[click.Paramet
     suggestions = OTHER_TOOLS.get(name) or _close(name, problem.possibilities or ())
     if not name.startswith("--"):  # `-out`, or `-o` and the like
         long = f"-{name}"
-        suggestions = (long,) if long in known else OTHER_TOOLS.get(long, suggestions)
+        suggestions = OTHER_TOOLS.get(long, suggestions)
+        if long in known:
+            suggestions = (long,)
     for suggestion in suggestions:
         if not suggestion.startswith("-"):
             return suggestion

@@ -67,7 +67,10 @@ def emulated(session: Session) -> Iterator[tuple[InProcess, Callable[[str | None
             name = declared or _selected(store, session.organizations)
             if not emulators:  # the first organization of a new database has this name
                 emulators.append(Emulator(store, behavior, organization=name))
-            return Secret(LOCAL_KEY if name is None else _key_of(store, name))
+            key = LOCAL_KEY
+            if name is not None:
+                key = _key_of(store, name)
+            return Secret(key)
 
         yield InProcess(handle, request=Request), key_of
 
@@ -125,4 +128,6 @@ class _LocalStore(Store):
     def _masked(self, url: str) -> str:
         """Return a URL, or only scheme and host if it contains a credential."""
         is_public = url_credential(url) is None and self._redacted(url) == url
-        return url if is_public else f"{Secret(url).origin() or 'https:/'}/{_MASK}"
+        if is_public:
+            return url
+        return f"{Secret(url).origin() or 'https:/'}/{_MASK}"

@@ -153,7 +153,9 @@ class Session:
 
     def path(self, name: str | None) -> Path | None:
         """Return the path of an output file; None without a file and for standard output."""
-        return None if name in (None, "-") else self.process.directory / str(name)
+        if name in (None, "-"):
+            return None
+        return self.process.directory / str(name)
 
     def load_all(self, apply_options: tuple[str, ...] | None = None) -> tuple[workflow.Source, ...]:
         """Read and check the files of all organizations. Print warnings, and with -v notes.
@@ -173,12 +175,15 @@ class Session:
             names = (name for files in loaded for name in (*files.documents, *files.parents))
             for name in dict.fromkeys(names):
                 self.console.info(f"read {quote(name)}")
+        if not self.files:
+            self._note_second_default(name for files in loaded for name in files.documents)
+        return sources
+
+    def _note_second_default(self, documents: Iterable[str]) -> None:
         first, second, _ = DEFAULT_FILES
         # Both exist after a rename that left a copy, and edits of the second one have no effect.
-        is_default = not self.files and any(first in files.documents for files in loaded)
-        if is_default and os.path.lexists(self.process.directory / second):
+        if first in documents and os.path.lexists(self.process.directory / second):
             self.console.message("note", f"{second} is not read, because {first} exists")
-        return sources
 
     def warn(self, findings: Iterable[Finding]) -> None:
         """Print findings to standard error."""
@@ -201,16 +206,18 @@ class Session:
 
     def show_checks(self, checklist: Checklist, format: str) -> ExitCode:
         """Print checks; with --strict warnings are failures. Return the exit code."""
-        result = checklist.warnings_as_failures() if self.options.get("strict") else checklist
-        text = STATE_RENDERERS[format]().render_checks(result, self.view())
-        self.show(text, failed=result.exit_code != 0)
-        return result.exit_code
+        if self.options.get("strict"):
+            checklist = checklist.warnings_as_failures()
+        text = STATE_RENDERERS[format]().render_checks(checklist, self.view())
+        self.show(text, failed=checklist.exit_code != 0)
+        return checklist.exit_code
 
     def view(self, stream: TextIO | None = None) -> View:
         """Return the view of results, or that of messages in `stream`."""
         process, console, width = self.process, self.console, 100
         stream = stream or process.stdout
         color = console.colored(stream)
+        # Elsewhere the width is fixed, so that a log has the same lines on every machine.
         if color or process.stdout.isatty():
             width = max(40, process.columns(width))
         return View(
@@ -227,6 +234,7 @@ class Session:
 
         Without a terminal there is no answer. `consequence` completes the error message.
         """
+        # If the files come from standard input, the next line there is not an answer.
         interactive = self.console.interactive and STDIN not in self.files
         if interactive and self.console.ask(f"{question} Type `yes` to confirm: ") == "yes":
             return

@@ -86,15 +86,17 @@ def _deliveries(case: Case, proof: Proof | None) -> Iterator[Check]:
         return
     if live is None:
         # Before an apply a new webhook is expected not to be live, but no proof can succeed.
-        finding = warn if proof is None else fail
+        finding = fail
+        if proof is None:
+            finding = warn
         yield finding("not live", "CloudTruth has no such webhook", fix=_APPLY)
         return
-    observation = None if proof is None else proof.observations.get(live.id)
-    if observation is not None:
-        yield _proved(observation)
+    if proof is None:
+        yield _last_delivery(live)
+    elif live.id in proof.observations:
+        yield _proved(proof.observations[live.id])
     else:
-        if proof is not None:
-            yield unknown("not covered", "listens to other events only: the proof cannot test it")
+        yield unknown("not covered", "listens to other events only: the proof cannot test it")
         yield _last_delivery(live)
     if case.differs:
         yield warn("differs", "the live webhook is not as in the file", fix=_APPLY)
@@ -125,6 +127,7 @@ def look_up(
     Without `connect`, only the form of the tokens is checked.
     """
     tokens = [token for token in (case.token for case in cases) if token is not None]
+    # A secret does not reveal its value as a key, so equal ones are numbered.
     numbers = Secret.groups(tokens)
     distinct = dict(zip(numbers, tokens, strict=True))
     calls = [partial(slack.look_up, token, connect) for token in distinct.values()]
@@ -203,8 +206,9 @@ def check_parameter(proof: Proof) -> Check:
     events = plural(len(written.events), "event")
     if written.remains:
         command = scratch.delete_command(scratch.name)
-        why = "" if written.problem is None else f": {written.problem.message}"
-        detail = f"{quote(scratch.name)} may still exist{why}"
+        detail = f"{quote(scratch.name)} may still exist"
+        if written.problem is not None:
+            detail += f": {written.problem.message}"
         return fail("parameter", detail, fix=f"delete it: `{command}`")
     if written.problem is not None:
         detail = f"{events} only: {written.problem.message}"

@@ -115,7 +115,9 @@ class Observation(NamedTuple):
         if after.last_run in (None, before.last_run):
             return Verdict.NOT_RUN
         # The same error again differs only in its time.
-        return Verdict.UNCLEAR if error is not None and not error.timestamp else Verdict.DELIVERED
+        if error is not None and not error.timestamp:
+            return Verdict.UNCLEAR
+        return Verdict.DELIVERED
 
 
 class Proof(NamedTuple):
@@ -246,7 +248,9 @@ def _create_value(parameters: Parameters, scratch: Scratch, id: str, clock: Cloc
 
     def value_id() -> str | None:
         parameter = parameters.named(scratch.project.id, scratch.name)
-        return None if parameter is None else parameter.value_id
+        if parameter is None:
+            return None
+        return parameter.value_id
 
     try:
         return parameters.create_value(scratch.project.id, id, scratch.environment, "1")
@@ -343,9 +347,13 @@ def _observed(observation: Observation, after: LiveWebhook | None, seconds: floa
     """Return an observation with the webhook as it is now, if a delivery has changed it."""
     if _deliveries(after) == _deliveries(observation.after):
         return observation
-    first = seconds if observation.seconds is None else observation.seconds
+    first = observation.seconds
+    if first is None:
+        first = seconds
     return Observation(observation.before, after, first)
 
 
 def _deliveries(webhook: LiveWebhook | None) -> object:
-    return None if webhook is None else (webhook.last_run, webhook.last_error)
+    if webhook is None:
+        return None
+    return webhook.last_run, webhook.last_error

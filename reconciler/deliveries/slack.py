@@ -86,7 +86,10 @@ class App(NamedTuple):
 
 def cause(code: str) -> tuple[str, str] | None:
     """Return the meaning of an error code of Slack and its fix, None for an unknown code."""
-    return _ERRORS.get("restricted_action" if code.startswith("restricted_action") else code)
+    # Slack adds the setting that forbids it, as in `restricted_action_read_only_channel`.
+    if code.startswith("restricted_action"):
+        code = "restricted_action"
+    return _ERRORS.get(code)
 
 
 def look_up(token: Secret, connect: Callable[[Secret], Transport] | None) -> App:
@@ -107,7 +110,9 @@ def look_up(token: Secret, connect: Callable[[Secret], Transport] | None) -> App
         return App((form, _failed("slack", problem)))
     # Slack reports the scopes only in this header; a proxy may remove it.
     listed = reply.headers.get("x-oauth-scopes")
-    scopes = None if listed is None else frozenset(_words(listed))
+    scopes = None
+    if listed is not None:
+        scopes = frozenset(_words(listed))
     team, bot = (quote(str(reply.data.get(key) or "(unnamed)")) for key in ("team", "user"))
     checks = (form, ok("slack", f"team {team}, bot {bot}"))
     return App(checks, team, scopes, _channels(transport, scopes or frozenset()))
@@ -119,6 +124,7 @@ def _call(transport: Transport, verb: str, method: str, **arguments: str | int) 
     Raises ApiError if there is no usable response or if it has an error; for a POST,
     AmbiguousWriteError if it may have been processed.
     """
+    # Slack answers errors with status 200 and `ok: false`, so the document decides.
     reply = transport.request(
         verb,
         f"/{method}",
@@ -139,6 +145,7 @@ def _call(transport: Transport, verb: str, method: str, **arguments: str | int) 
 def _channels(
     transport: Transport, scopes: frozenset[str]
 ) -> Mapping[str, Mapping[str, Any]] | ApiError | None:
+    # Slack refuses the complete listing if a scope for one of the types is missing.
     kinds = (("channels:read", "public_channel"), ("groups:read", "private_channel"))
     types = ",".join(kind for scope, kind in kinds if scope in scopes)
     if not types:
@@ -256,5 +263,7 @@ def _failed(name: str, problem: ReconcilerError) -> Check:
 
 def _words(listed: Any) -> list[str]:
     """Return the parts of a string that are plain words, such as codes and scopes."""
-    words = listed.split(",") if isinstance(listed, str) else []
-    return [word.strip() for word in words if _WORD.fullmatch(word.strip())]
+    if not isinstance(listed, str):
+        return []
+    # They are printed, and a proxy may answer with any text.
+    return [word.strip() for word in listed.split(",") if _WORD.fullmatch(word.strip())]

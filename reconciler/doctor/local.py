@@ -12,7 +12,7 @@ from typing import Final
 from reconciler import __version__
 from reconciler.checks import Check, Section, fail, ok, unknown
 from reconciler.errors import ReconcilerError
-from reconciler.findings import Severity
+from reconciler.findings import Finding, Severity
 from reconciler.model import Secret
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
@@ -69,9 +69,9 @@ def check_files(
 
 def _settings(settings: Settings | ReconcilerError) -> Iterator[Check]:
     if isinstance(settings, ReconcilerError):
-        cause = (
-            settings.findings[0] if settings.findings else settings
-        )  # for a key that a file names
+        cause: ReconcilerError | Finding = settings
+        if settings.findings:  # for a key that a file names
+            cause = settings.findings[0]
         fix = cause.hint or "set a valid value"
         yield fail("settings", "a setting is invalid", fix=fix, private=quote(cause.message))
         return
@@ -92,15 +92,18 @@ def _source(setting: Setting[str] | Setting[float] | Setting[Secret]) -> str:
     """Return the source of a setting, without the name of a profile or a file."""
     if setting.source == "default":
         return "by default"
-    named = setting.source.startswith(("profile ", "api_key in "))
-    return f"from {'a profile or a file' if named else setting.source}"
+    if setting.source.startswith(("profile ", "api_key in ")):
+        return "from a profile or a file"
+    return f"from {setting.source}"
 
 
 def _secrets(gathered: Gathered) -> Check:
     missing = sorted(gathered.missing_references, key=str)
     if not missing:
         count = len(gathered.references)
-        return ok("secrets", f"all {count} available" if count else "none declared")
+        if not count:
+            return ok("secrets", "none declared")
+        return ok("secrets", f"all {count} available")
     shown = [quote(str(reference)) for reference in missing if not is_file(reference)]
     # Paths are private, so files are only counted.
     files = len(missing) - len(shown)

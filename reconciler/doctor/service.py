@@ -140,6 +140,7 @@ def _compare_schema(description: Any) -> Iterator[Check]:
         ("webhook types", _inner(schemas, "WebHooksTypeEnum", "enum"), set(KINDS)),
         ("fields", _inner(schemas, "WebHooks", "properties"), _WEBHOOK),
     ):
+        # The description is not trusted: an enum should be a list, properties a mapping.
         theirs = set(map(str, listed)) if isinstance(listed, list | dict) else set()
         lists = (("new", theirs - ours), ("missing", ours - theirs))
         shown = "; ".join(
@@ -213,8 +214,9 @@ def _read_back(api: Client) -> Iterator[Check]:
         counted = ", ".join(
             f"{form} ({plural(count, 'webhook')})" for form, count in forms.most_common()
         )
-        complete = forms.keys() <= {"complete", _COMPLETE}
-        hidden = "" if complete else "; a change made elsewhere cannot be detected"
+        hidden = ""
+        if not forms.keys() <= {"complete", _COMPLETE}:
+            hidden = "; a change made elsewhere cannot be detected"
         yield ok("read-back", f"{type_} {name}: {counted}{hidden}")
 
 
@@ -235,13 +237,17 @@ def _form(shown: Mapping[str, LiveValue], name: str, shape: re.Pattern[str] | No
     """Return how a server shows a field; `shape` is the pattern of a complete value."""
     value = shown.get(name)
     if value is None:
-        return "null" if name in shown else "omitted"
+        if name in shown:
+            return "null"
+        return "omitted"
     if value in ("", Secret("")):
         return "empty"
     if not plausible(value):
         return "masked or encrypted"
     is_complete = shape is not None and isinstance(value, Secret) and value.matches(shape)
-    return "complete" if is_complete else _COMPLETE
+    if is_complete:
+        return "complete"
+    return _COMPLETE
 
 
 # The probe
@@ -283,7 +289,7 @@ def _is_ours(webhook: LiveWebhook) -> bool:
     if webhook.type == generic.KIND.type:
         return webhook.name in (_NAME, _RENAMED) and not elsewhere
     channel = None if isinstance(shown, Unknown) else shown.get("channel")
-    is_hidden = hides_destination(webhook) if webhook.type == slack.KIND.type else False
+    is_hidden = webhook.type == slack.KIND.type and hides_destination(webhook)
     return webhook.name == _SLACK_NAME and (is_hidden or channel == _PROBE_CHANNEL)
 
 
@@ -359,11 +365,16 @@ def _sent_and_shown(
 ) -> Iterator[Check]:
     """Yield a check for each field of the configuration that was sent."""
     for name, value in sent.items():
-        words = "shown as sent" if shown.get(name) == value else _form(shown, name)
-        words = "shown, and differs from what was sent" if words == _COMPLETE else words
-        strange = name == "username" and shown.get(name) != value  # not a secret
-        detail = f"{kind}{name}: {words}"
-        yield warn("read-back", detail, fix=_REPORT) if strange else ok("read-back", detail)
+        form = _form(shown, name)
+        if shown.get(name) == value:
+            form = "shown as sent"
+        elif form == _COMPLETE:
+            form = "shown, and differs from what was sent"
+        detail = f"{kind}{name}: {form}"
+        if name == "username" and shown.get(name) != value:  # not a secret
+            yield warn("read-back", detail, fix=_REPORT)
+        else:
+            yield ok("read-back", detail)
     added = sorted(shown.keys() - sent.keys())
     if added:
         yield ok("defaults", f"the server adds {kind}{', '.join(added)}")
@@ -417,5 +428,7 @@ def _last_error(observations: Sequence[Observation]) -> Check:
     if not errors:
         detail = "no webhook with an earlier error delivered, so it is unknown if an error clears"
         return unknown("last-error", detail)
-    stays = "stays after" if any(errors) else "is removed by"
+    stays = "is removed by"
+    if any(errors):
+        stays = "stays after"
     return ok("last-error", f"{stays} a successful delivery")

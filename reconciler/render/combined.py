@@ -100,6 +100,7 @@ def _changes(run: RunPlan) -> list[Change]:
         for index, row in enumerate(plan_rows(plan)):
             planned.append((name, (row, (number, index))))
     changes = []
+    # The same change may be declared at another line in the file of each organization.
     for names, group in _grouped(planned, lambda change: change[0]._replace(place="")):
         row = together([row for row, _ in group])
         changes.append(Change(names, row, tuple(member for _, member in group)))
@@ -158,15 +159,20 @@ def combine_reports(run: RunReport, *, only_failed: bool = False) -> _CombinedRe
     outcomes = _most_frequent(failed)
     if not only_failed:
         outcomes += _most_frequent(applied)
-    # A plan with operations was printed before the apply, with its notes.
-    is_shown = any(plan.operations for _, plan in plans)
     return _CombinedReports(
         outcomes=outcomes,
         unapplied=equal_rows(
             (name, row) for name, plan in plans for row in other_rows(plan, PLAIN)
         ),
-        notes=() if is_shown else _findings((name, plan.notes) for name, plan in plans),
+        notes=_unprinted_notes(plans),
     )
+
+
+def _unprinted_notes(plans: Sequence[tuple[str, Plan]]) -> tuple[Finding, ...]:
+    # A plan with operations was printed before the apply, with its notes.
+    if any(plan.operations for _, plan in plans):
+        return ()
+    return _findings((name, plan.notes) for name, plan in plans)
 
 
 def _most_frequent(rows: Iterable[tuple[str, Row]]) -> list[Pair]:
@@ -227,6 +233,7 @@ def problems(results: Sequence[OrganizationResult[T]]) -> list[ReconcilerError]:
             pairs.append((f"{quote(result.name)}{files}", result.problem))
     shown = []
     for names, (problem, *_) in _grouped(pairs, _look):
+        # A copy, because JSON shows the problem of each organization without names.
         error = copy(problem)
         error.message = f"{', '.join(names)}: {problem.message}"
         shown.append(error)

@@ -105,6 +105,7 @@ def _outcome(outcome: Outcome) -> Tree:
     name = type(outcome).__name__.lower()
     summary = operation_summary(outcome.operation)
     shown = {key: plain(value) for key, value in outcome._asdict().items() if key != "operation"}
+    # The id of a created webhook is in its outcome only.
     return {"outcome": name, **summary, **shown, "id": shown.get("id") or summary["id"]}
 
 

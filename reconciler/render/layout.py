@@ -63,6 +63,7 @@ def fitted(text: str, width: int) -> str:
     if columns(text) > width:
         if width < 3:
             return "." * width
+        # The slice counts characters, and wide ones need more columns.
         text = text[: width - 3]
         while columns(text) > width - 3:
             text = text[:-1]

@@ -154,6 +154,7 @@ def render_drift(report: DriftReport, view: View = PLAIN) -> str:
         for section in other.sections:
             after += [_list_row(row, section.organizations, several) for row in section.rows]
     details = []
+    # Accepted edits are in the files already, where git shows them.
     if not report.accepted:
         details = [prose(line) for diff in report.diffs for line in diff.diff.split("\n")[:-1]]
     return _fit(
@@ -172,6 +173,7 @@ def _drifted(block: Block, several: bool) -> str:
     lines = [_list_row(row, block.organizations, several) for row in block.rows]
     ways = [("revert", block.revert), ("accept", block.accept), ("accept by hand", block.refusal)]
     lines += [f"  - {way}: {code(text)}" for way, text in ways if text]
+    # One item, so that a cut never separates a webhook from its ways out.
     return "\n".join(lines)
 
 
@@ -353,6 +355,7 @@ def _plan_row(row: Row) -> str:
     what = row.what
     if not row.is_rename:
         verb = VERBS.get(row.sign, "")
+        # A reviewer must not overlook a delete.
         if row.sign == "-":
             verb = f"**{verb}**"
         what = f"{verb} {_cell(row.what)}".lstrip()

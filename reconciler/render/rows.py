@@ -135,6 +135,7 @@ def group_resends(rows: Iterable[Row]) -> list[Row]:
     A heading has the number of webhooks, the fields and references, and is followed by the
     webhooks.
     """
+    # A rotated token may be in dozens of webhooks, whose rows would hide the other changes.
     blocks: dict[object, list[Row]] = {}
     for number, row in enumerate(rows):
         key: object = number  # other rows stay alone
@@ -290,6 +291,7 @@ def _kept_row(kept: Kept) -> Row:
         why += f": {quote(kept.detail)}"
     if kept.unapplied:
         why = f"declaration not applied: {why}"
+    # To keep what no file manages is expected; the other reasons need attention.
     is_unmanaged = kept.reason in (Reason.PRUNE_OFF, Reason.OUT_OF_SCOPE)
     return Row(
         sign="." if is_unmanaged else "!",

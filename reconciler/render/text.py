@@ -269,6 +269,7 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
 
 def _header(plan: Plan, view: View) -> list[str]:
     """Return the organization, the server, the source of the key and the number of files."""
+    # Only an unusual `http://` is shown.
     about = [f"({quote(plan.origin.removeprefix('https://'))}"]
     if view.key_source:
         about.append(f"key from {prose(view.key_source)}")

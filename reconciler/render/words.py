@@ -345,6 +345,7 @@ def applied(*reports: Report) -> str:
 def fallback_summary(reports: Sequence[Report], problem: Exception | None = None) -> str:
     """Return one line for reports that cannot be rendered or written."""
     why = "written"
+    # The message of an unexpected error may contain a secret, its type cannot.
     if problem is not None:
         why = f"shown: internal error ({type(problem).__name__})"
     return f"{applied(*reports)}; the report cannot be {why}"

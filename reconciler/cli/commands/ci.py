@@ -75,7 +75,7 @@ def run(session: Session, what: str | None, **own: str | None) -> int:
     """
     try:
         result = _job_result(session, what, own)
-    except Interrupted:
+    except Interrupted:  # a cancelled job has no result
         raise
     except ReconcilerError as problem:
         # No result: the workflow's last step reports a run that could not start.
@@ -113,10 +113,13 @@ def _job_result(session: Session, what: str | None, own: Mapping[str, str | None
         if session.local:
             return None
         if key is None:
-            return None if session.settings_of(files).key else "CLOUDTRUTH_API_KEY"
+            if session.settings_of(files).key:
+                return None
+            return "CLOUDTRUTH_API_KEY"
         machine = Machine(environ, session.inputs.directory)
-        has_value = SCHEMES[key.scheme].has_value(key.name, machine)
-        return None if has_value else masked(key.name)
+        if SCHEMES[key.scheme].has_value(key.name, machine):
+            return None
+        return masked(key.name)
 
     with ExitStack() as stack:
         github, repository = None, environ.get("GITHUB_REPOSITORY", "")

@@ -60,7 +60,9 @@ def run(session: Session, format: str, probe: bool, deliver: str | None, yes: bo
     if deliver is not None and not probe:
         raise UsageError("--deliver needs --probe", hint="add --probe, or use `webhooks check`")
     # JSON is for bug reports, so it contains no file names.
-    words = () if format == "json" else session.words(FILE_OPTIONS)
+    words: tuple[str, ...] = ()
+    if format != "json":
+        words = session.words(FILE_OPTIONS)
     targets: list[workflow.Target] = []
     diagnoses: list[Diagnosis] = []
     for organization in organizations(session.inputs):
@@ -116,7 +118,9 @@ def _remote(
     """
     local = {target.paths: diagnosis for target, diagnosis in zip(targets, diagnoses, strict=True)}
     # A diagnosis must end soon, whatever the settings are.
-    max_deadline = 60.0 if project is None else inf  # a proof may need more time
+    max_deadline = 60.0
+    if project is not None:  # a proof may need more time
+        max_deadline = inf
     progress = Progress(session)
     with connected_all(
         session, targets, progress=progress, needs_key=False, max_deadline=max_deadline
@@ -161,7 +165,9 @@ def _sections(
 ) -> list[Section]:
     """Return the checks of the network, and of the server or why there are none."""
     if isinstance(checks, ReconcilerError):
-        client = None if connection is None else _client(connection)
+        client = None
+        if connection is not None:
+            client = _client(connection)
         checks = (service.check_failed(checks, client),)
     sections = [Section("CloudTruth", checks)]
     if connection is not None and not session.local:

@@ -105,7 +105,9 @@ def run(
         default += "/"
     target = (named or default).replace(os.sep, "/")  # it is written into workflows
     # The options that name the configuration in suggested commands.
-    file = "" if target == default else f" -f {shlex.quote(target)}"
+    file = ""
+    if target != default:
+        file = f" -f {shlex.quote(target)}"
     is_new = not (directory / target).exists() or _is_starter(directory / target)
     # --github also updates the workflows of an existing file.
     if is_new:
@@ -122,7 +124,9 @@ def run(
     # An unknown commit is an error before a write.
     revision = commit or (workflows.installed_commit() if github else None)
     installed = workflows.pinned(revision) if github else ("", "")
-    steps = _write_configuration(session, target, file, tokens, yes=yes) if is_new else []
+    steps: list[str] = []
+    if is_new:
+        steps = _write_configuration(session, target, file, tokens, yes=yes)
     add_workflows = f"run `webhooks init{file} --github`"
     if github:
         settings = workflows.settings_in(_existing_workflows(directory))

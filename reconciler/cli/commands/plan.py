@@ -110,7 +110,9 @@ def apply_options(
     Revisions are replaced by commit hashes, so the options stay valid after a commit.
     """
     # A saved plan has the names of its files, and the default needs no option.
-    named = [] if list(files) == [DEFAULT_FILE] else files
+    named = list(files)
+    if named == [DEFAULT_FILE]:
+        named = []
     paths = tuple(STDIN if path == STDIN_NAME else path for path in named)
     directory = session.process.directory
     base = session.command_line.get("base", ())
@@ -176,7 +178,9 @@ def run(
     session.show(
         RENDERERS[format]().render_run(run, view), failed=not is_ready, to_stderr=out == "-"
     )
-    return run.detailed_exit_code if detailed_exitcode else run.exit_code
+    if detailed_exitcode:
+        return run.detailed_exit_code
+    return run.exit_code
 
 
 def record_findings(session: Session, run: workflow.RunPlan) -> None:

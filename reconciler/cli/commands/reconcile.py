@@ -202,7 +202,10 @@ def _organization_lines(organization: OrganizationResult[Any]) -> Iterator[str]:
                     text += f": {prose(outcome.message)}"
                 yield text
             state = state_of(organization)
-            yield f"{state}: {prose(report.problem)}" if report.problem else state
+            text = str(state)
+            if report.problem:
+                text += f": {prose(report.problem)}"
+            yield text
         case Plan() as plan:
             yield from (f"would {one_line(operation)}" for operation in plan.operations)
             if plan.blocked:

@@ -49,12 +49,13 @@ def run(session: Session, only: tuple[str, ...], failing: bool, format: str) -> 
             for result in results
         ]
     statuses = [result.value for result in results if result.value is not None]
-    is_failing = failing and any(status.failing for status in statuses)
     # With --failing, text is for mail from cron: nothing is printed if nothing fails.
     if not failing or format != "text" or any(status.shown for status in statuses):
         text = STATE_RENDERERS[format]().render_statuses(results, session.view())
         session.show(text, failed=failing)
-    return code or (ExitCode.FAILED if is_failing else ExitCode.OK)
+    if failing and any(status.failing for status in statuses):
+        return code or ExitCode.FAILED
+    return code
 
 
 def _statuses(session: Session, only: tuple[str, ...]) -> list[OrganizationResult[LiveStatus]]:
