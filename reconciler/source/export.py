@@ -185,6 +185,7 @@ def _contents(webhooks: Sequence[LiveWebhook], references: References) -> _Conte
         reasons[webhook.id] = reason
         if reason == _HIDDEN_CHANNEL:
             without_channel.append(_entry(webhook, references, pinned=pinned))
+    # The checks of files decide, so that an export is always accepted later.
     reasons |= _rejected(entries)
     # `ignore` has names, so it applies to all webhooks with a name; the first one has the reason.
     ignored: dict[str, str] = {}

@@ -89,6 +89,7 @@ class _Reader:
             layers=Layers({member.file: member.document for member in members})
         )
         if layer.document.usable:
+            # Two branches can only contradict each other here, where both are known.
             linear = (*layer.ancestors, layer)
             findings = [
                 *findings,
@@ -171,6 +172,7 @@ class _Reader:
             name = source.file
             if name not in self._documents:
                 self._documents[name] = parse(source.raw, name)
+        # A file that extends itself must end here: reading what it extends would never end.
         if name in chain:
             circle = " -> ".join((*chain[chain.index(name) :], name))
             raise NotReadableError(f"extends itself: {circle}", "remove one `extends`")

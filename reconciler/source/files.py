@@ -15,7 +15,7 @@ import os
 import posixpath
 import re
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from itertools import takewhile
@@ -149,18 +149,22 @@ def check_real_path(name: str, directory: Path) -> None:
     if not (written.is_relative_to(root) and real.is_relative_to(root)):
         raise NotReadableError("is outside of this repository", _PARENT_HINT)
     folders = [folder for folder in written.parents if root in folder.parents]
-    for step in (written, *folders):
+    _refuse_links((written, *folders), here)
+    for folder in folders:
+        if (folder / ".git").exists():
+            shown = display_name(folder, directory=here)
+            hint = "copy the file into this repository"
+            raise NotReadableError(f"is in the submodule or repository {shown}", hint)
+
+
+def _refuse_links(steps: Iterable[Path], here: Path) -> None:
+    for step in steps:
         if step.is_symlink():
             target = display_name(Path(os.path.realpath(step)), directory=here)
             raise NotReadableError(
                 f"leads through the link {display_name(step, directory=here)}",
                 f"use the path behind the link, {target}",
             )
-    for folder in folders:
-        if (folder / ".git").exists():
-            shown = display_name(folder, directory=here)
-            hint = "copy the file into this repository"
-            raise NotReadableError(f"is in the submodule or repository {shown}", hint)
 
 
 class Sources(NamedTuple):

@@ -54,6 +54,7 @@ def _fields_of_any_type() -> dict[str, Field]:
 
     A field that is secret in one type must not be text for any.
     """
+    # Without a type, it is not known which fields the webhooks that inherit these will have.
     fields: dict[str, Field] = {}
     for field in chain.from_iterable(kind.fields for kind in KINDS.values()):
         known = fields.get(field.name, field)
@@ -207,12 +208,20 @@ def _settings(
     for index, event in enumerate(events if isinstance(events, list) else ()):
         if isinstance(event, str) and event not in EVENT_TYPES:
             yield from _event(event, Place(file, (*path, "event_types", index)))
-    if not isinstance(configuration, dict):
-        return
-    fields = FIELDS.get(str(kind), _ANY_FIELD)
+    if isinstance(configuration, dict):
+        fields = FIELDS.get(str(kind), _ANY_FIELD)
+        yield from _configuration(
+            Place(file, (*path, "configuration")), configuration, fields, rules
+        )
+
+
+def _configuration(
+    holder: Place, configuration: dict[str, Any], fields: Mapping[str, Field], rules: Rules
+) -> Iterator[Finding]:
+    """Yield the findings for the configuration at the place `holder`."""
     for name, value in configuration.items():
-        place = Place(file, (*path, "configuration", name))
-        finding = _value(name, value, fields.get(name), file, rules)
+        place = holder._replace(path=(*holder.path, name))
+        finding = _value(name, value, fields.get(name), holder.file, rules)
         if finding is not None:
             yield finding._replace(place=place)
         if name in fields and fields[name].is_url and isinstance(value, str):
@@ -221,7 +230,7 @@ def _settings(
                 yield names.international_host(f"`{name}`", origin, place)
     for finding in transport_notes(configuration, {}):
         key = "url" if finding.rule == "insecure-url" else "verify"
-        yield finding._replace(place=Place(file, (*path, "configuration", key)))
+        yield finding._replace(place=holder._replace(path=(*holder.path, key)))
 
 
 def _value(
@@ -268,6 +277,7 @@ def _refusal(ref: SecretRef, rules: Rules) -> Finding | None:
     if ref not in rules.api_keys:
         return refusal(ref, rules.allow_secrets)
     shown = masked(ref.name)
+    # Whoever receives such a key could change all webhooks of the organization.
     message = f"{shown} is the `api_key` of an organization, which is never sent to a webhook"
     return error("forbidden-secret", message, "use this webhook's own secret")
 
@@ -332,6 +342,7 @@ def _event(event: str, place: Place) -> Iterator[Finding]:
     """Yield the finding for an event glob without a match; the schema checks other entries."""
     is_short = len(event) <= 128  # the schema's limit
     if is_short and any(char in event for char in "*?[") and not expand(event):
+        # A similar name is searched for the start only, as comparing a long text is slow.
         hint = did_you_mean(event[:80], (*GLOBS, *EVENT_TYPES)) or EVENTS
         message = f"{quoted('the glob', event)} matches no event"
         yield error("unknown-event", message, hint, place)
@@ -366,6 +377,7 @@ def _settings_differ(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
         "set the same `organization` in these files, or run them separately",
         [(place, name) for place, name in written("organization") if isinstance(name, str)],
     )
+    # All other settings are compared within one organization, so it must be known first.
     unnamed = list(without_organization(files))
     if unnamed:
         yield from unnamed
@@ -390,6 +402,7 @@ def _settings_differ(files: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
         "keys-differ",
         "an organization has one `api_key` or one `profile`",
         "keep one of the two",
+        # A reference never equals the name of a profile, so having both is an error, too.
         [*written("api_key"), *written("profile")],
     )
 

@@ -124,11 +124,7 @@ def _findings(
     for document in every.values():
         structural += document.findings
     for file, document in documents.items():
-        rejected = [part for part in accepted[file] if not part.is_valid()]
-        if rejected:
-            from reconciler.source.explain import explain  # valid files need no messages
-
-            structural += explain(document, rejected)
+        structural += _schema_findings(document, accepted[file])
     checks = list(lint({file: document.data for file, document in documents.items()}, rules))
     if not structural and not checks:
         return []
@@ -140,6 +136,15 @@ def _findings(
     covered = {check.position for check in checks if check.severity is Severity.ERROR} - {None}
     kept = [finding for finding in structural if finding.position not in covered]
     return distinct((*kept, *checks))
+
+
+def _schema_findings(document: Document, accepted: Iterable[Part]) -> list[Finding]:
+    rejected = [part for part in accepted if not part.is_valid()]
+    if not rejected:
+        return []
+    from reconciler.source.explain import explain  # valid files need no messages
+
+    return explain(document, rejected)
 
 
 def key_references(documents: Iterable[Document]) -> Iterator[SecretRef]:

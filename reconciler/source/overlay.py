@@ -28,6 +28,7 @@ from reconciler.source.schema import holds, usable_defaults
 from reconciler.source.text import did_you_mean, in_quotes, near
 from reconciler.source.yaml import UNITED, Document, value_at
 
+# They identify an entry, or are marks of the file itself: below, there is nothing to remove.
 _KEPT: Final = frozenset({"add", "exclude", "extends", "name", "state", "unprotect", "webhooks"})
 """Keys that `null` cannot remove."""
 
@@ -239,6 +240,7 @@ _GUARD_HINTS: Final = {
 def _nothing_removed(place: Place, lower: Any, below: Merged) -> Finding:
     key = str(place.path[-1])
     inside = place.path[2:] if place.path[0] == "webhooks" else ()
+    # `defaults` apply after the merge, to all webhooks, so an entry can only override them.
     if inside and holds(usable_defaults(dict(below.root)), inside):
         message = f"`{key}` comes from `defaults`, which `null` does not remove from a webhook"
         hint = "set another value here"
@@ -303,10 +305,12 @@ class _Entries:
         """Yield the findings of an entry that has a name."""
         place = Place(self._layer.file, ("webhooks", index, "name"))
         entry = _Written(data, place, self._target(data))
+        # With `add`, this would create a second webhook beside the renamed one.
         if entry.target is None and data["name"] in self._renamed:
             yield self._under_old_name(entry)
             return
         if entry.target is not None:
+            # Merging both would hide that one of them overrides the other in the same file.
             first = self._changed.setdefault(entry.target.number, place)
             if first is not place:
                 message = f"{entry.name} has two entries in this file"

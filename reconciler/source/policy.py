@@ -135,14 +135,21 @@ def _unknown_keywords(schema: Any) -> Iterator[tuple[list[str], str]]:
         if not isinstance(part, dict):
             continue
         for keyword, value in part.items():
-            inner = [*path, keyword]
-            if keyword in _MAPS and isinstance(value, dict):
-                waiting.extend(([*inner, key], child) for key, child in value.items())
-            elif keyword in _SCHEMAS:
-                children = value if isinstance(value, list) else [value]
-                waiting.extend((inner, child) for child in children)
-            elif keyword not in _KEYWORDS and not keyword.startswith("x-"):
+            waiting.extend(_inner_schemas([*path, keyword], value))
+            if keyword not in _KEYWORDS and not keyword.startswith("x-"):
                 yield path, keyword
+
+
+def _inner_schemas(path: list[str], value: Any) -> Iterator[tuple[list[str], Any]]:
+    """Yield the schemas in the value of the keyword at a path, each with its path.
+
+    The values of other keywords, such as `const` and `examples`, are data.
+    """
+    keyword = path[-1]
+    if keyword in _MAPS and isinstance(value, dict):
+        yield from (([*path, key], child) for key, child in value.items())
+    elif keyword in _SCHEMAS:
+        yield from ((path, child) for child in (value if isinstance(value, list) else [value]))
 
 
 def _depth(schema: Any) -> int:

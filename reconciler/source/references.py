@@ -59,6 +59,7 @@ class References:
                     self.visible.add(name)
         self._tokens = tokens
         self._exported = exported
+        # A new variable must not have the name of one that the user has chosen for another secret.
         self._taken = {self.token.name, *(named.name for named in tokens.named.values())}
         self._references: dict[tuple[str, str], SecretRef] = {}
         for kind in KINDS.values():
@@ -87,6 +88,7 @@ class References:
     def _choose(self, field: Field, webhooks: Iterable[LiveWebhook]) -> None:
         """Choose the references of a secret field, those that most webhooks share first."""
         members = [webhook for webhook in webhooks if self._refers(field, webhook)]
+        # They choose first, so the names without a number belong to the most used values.
         groups = sorted(self._groups(field, members), key=len, reverse=True)
         usual = self._usual_group(field, groups)
         for group in groups:
@@ -163,6 +165,7 @@ class References:
         elif field in _SLACK_TOKENS and not plausible(secret) and self._tokens.shared is None:
             owner = username(first) or owner
         stem = _variable(owner, field.name)
+        # Two webhooks may have names that differ only in characters that no variable can have.
         names = chain([stem], (f"{stem}_{number}" for number in count(2)))
         name = next(name for name in names if name not in self._taken)
         self._taken.add(name)
@@ -205,6 +208,7 @@ def literal_value(field: Field, webhook: LiveWebhook) -> str | bool | None:
     match value:
         case Secret() as url if field.is_url:
             return public_url(url)
+        # Before numbers, because a bool is an int. The default is left out.
         case bool(flag):
             return flag if field.is_boolean and flag != field.default else None
         case str(text) if plausible(text) and not field.is_boolean:

@@ -29,6 +29,7 @@ _WIDTH: Final = 80
 _BARE: Final = re.compile(r"[^\W\d_]\w*(?:[ ./-]\w+)*|https?://[\w.-]+(?:/[\w./-]*)?")
 # Words that some YAML readers read as a boolean or null.
 _SPECIAL: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
+# Control, format and unpaired characters, private and unassigned ones, line separators.
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 

@@ -141,14 +141,7 @@ def parse_plan(raw: bytes, file: str) -> SavedPlan:
         where = invalid_part(tree, _SCHEMA)
         why = f"{where} is not valid" if where else "it has missing or unknown keys"
         raise ConfigurationError(f"{file} is not a saved plan: {why}", hint=_AGAIN)
-    organizations = []
-    for organization in tree["organizations"]:
-        review = read_review(organization)
-        if review.digest != organization["digest"]:
-            _refuse_edited(file)
-        documents = tuple(map(_to_document, organization["configuration"]))
-        parsed = Parsed(documents=documents, policies=organization.get("policies", {}))
-        organizations.append(SavedOrganization(parsed, review))
+    organizations = [_organization(organization, file) for organization in tree["organizations"]]
     reviews = [organization.review for organization in organizations]
     digest = run_digest((plan.origin, plan.organization, plan.digest) for plan in reviews)
     if digest != tree["digest"]:
@@ -160,6 +153,14 @@ def parse_plan(raw: bytes, file: str) -> SavedPlan:
         text=tree["text"],
         document=write_json(tree),
     )
+
+
+def _organization(tree: Mapping[str, Any], file: str) -> SavedOrganization:
+    review = read_review(tree)
+    if review.digest != tree["digest"]:
+        _refuse_edited(file)
+    documents = tuple(map(_to_document, tree["configuration"]))
+    return SavedOrganization(Parsed(documents=documents, policies=tree.get("policies", {})), review)
 
 
 def _document(raw: bytes, file: str) -> dict[str, Any]:

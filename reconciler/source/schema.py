@@ -30,6 +30,7 @@ _ROOT: Final = ""
 """The definition of a complete document."""
 
 _PACKAGE = Path(__file__).resolve().parent.parent
+# A checkout has the schemas beside the package, an installed version inside.
 _IN_WHEEL = _PACKAGE / "_schemas"
 _FOLDER = _IN_WHEEL if _IN_WHEEL.is_dir() else _PACKAGE.parent / "schemas"
 COMPLETE: Final = {name: f"{name}Webhook" for name in KINDS}
@@ -94,7 +95,9 @@ def user_schema_validator(schema: Any) -> Any:
     return validator_for(
         schema,
         pattern_options=RegexOptions(),
+        # A policy must not read files or the network.
         retriever=_refuse,
+        # By default, `format` is only a comment: a policy would pass what its author forbids.
         validate_formats=True,
         ignore_unknown_formats=False,
     )
@@ -110,6 +113,7 @@ def parts(data: dict[str, Any]) -> Iterator[Part]:
     if not isinstance(webhooks, list):
         yield Part(_ROOT, data)
         return
+    # The webhooks are validated one by one, after `defaults` are applied.
     yield Part(_ROOT, {**data, "webhooks": []})
     defaults = usable_defaults(data)
     for index, webhook in enumerate(webhooks):

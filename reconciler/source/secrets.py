@@ -92,6 +92,7 @@ def url_credential(url: str) -> str | None:
     parts, host = urlsplit(url), origin.partition("://")[2]
     if "@" in parts.netloc:
         return "contains credentials"
+    # Parameters have no common names, so any query counts.
     if parts.query:
         return "has a query, which often contains a key"
     if f".{host}".endswith(_CAPABILITY_HOSTS):
@@ -164,6 +165,7 @@ def fetch(
     fetched: dict[SecretRef, Secret] = {}
     for ref in sorted(references(webhooks), key=str):
         try:
+            # Before reading: what may not be sent is not even read.
             _raise(allowed.refusal(ref, allow))
             secret, padded = _value(ref, machine, literals, allow)
         except UnresolvedError as problem:
@@ -215,6 +217,7 @@ def fetch_key(
     if scheme.bad_name is not None and not scheme.accepts(ref.name):
         return scheme.bad_name
     owner = scheme.forbidden(ref.name)
+    # CloudTruth's variables hold its keys: forbidden for a webhook, but meant for this.
     if owner not in (None, OF_CLOUDTRUTH):
         return allowed.forbidden(ref, owner, is_key=True)
     try:
@@ -258,6 +261,7 @@ def _value(
     if ref.is_literal:
         return literals[ref], False
 
+    # The name was allowed, but links in its path are known only when the file is read.
     def check(target: Path) -> None:
         _raise(allowed.refusal(ref, allow, target=target, directory=machine.directory))
 
@@ -324,6 +328,7 @@ def _misused(
         if meaning is not None:
             message = f"{_subject(ref)} is {meaning}"
             return warning("not-a-bot-token", message, slack.USE_A_BOT)
+    # In a field for another secret, a Slack token would leave Slack.
     elif secret.matches(_HOLDS_TOKEN):
         url = declared_secret(destination or "", fetched)
         if url is not None and not url.matches(_SLACK_URL):

@@ -71,6 +71,7 @@ def edit_file(raw: bytes, edits: Iterable[Edit]) -> bytes:
 
     Raises NotEditableError if one of them is not possible.
     """
+    # It is put back: an edit keeps all other bytes.
     body = raw.removeprefix(_BYTE_ORDER_MARK)
     source = _source(body.decode("utf-8"))
     replacements: list[_Replacement] = []
@@ -79,6 +80,7 @@ def edit_file(raw: bytes, edits: Iterable[Edit]) -> bytes:
         if isinstance(edit, SetValue):
             replacements.append(_set_value(source, edit))
             continue
+        # Edits of one list are one change, because an emptied list needs brackets.
         others = lists.get(edit.path, ChangeItems(edit.path))
         removed, added = others.removed | edit.removed, (*others.added, *edit.added)
         lists[edit.path] = ChangeItems(edit.path, removed, added)
@@ -209,8 +211,10 @@ def _set_value(source: _Source, edit: SetValue) -> _Replacement:
     if not isinstance(node, yaml.ScalarNode) or node.style in _BLOCK_SCALARS:
         raise NotEditableError("its declaration is not text on one line")
     start, end = node.start_mark.index, node.end_mark.index
+    # The node starts there, so replacing it would remove the anchor.
     if source.text[start : start + 1] in ("&", "!"):
         raise NotEditableError("its declaration has a YAML anchor or tag")
+    # The author's kind of quotes stays if it can express the value.
     if isinstance(edit.value, str) and node.style == "'" and edit.value.isprintable():
         text = "'{}'".format(edit.value.replace("'", "''"))
     elif isinstance(edit.value, str) and node.style == '"' and not text.startswith('"'):

@@ -258,6 +258,11 @@ def _difference_in_plan(
         planned = _plan_again(organization, source)
     except ReconcilerError as problem:
         return _Problem(problem.message)
+    return _unproved(planned, accepted)
+
+
+def _unproved(planned: Plan, accepted: Sequence[Candidate]) -> _Problem | None:
+    """Return how the plan of edited files differs from that without the accepted operations."""
     plan = accepted[0].plan
     resolved = {index for candidate in accepted for index in candidate.proposal.operations}
     kept = [change for index, change in enumerate(plan.operations) if index not in resolved]
