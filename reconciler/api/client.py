@@ -250,9 +250,13 @@ def _object(transport: Transport, path: str) -> dict[str, Any]:
         data = transport.request("GET", path, expect=200).data
     except (NotFoundError, PermissionDeniedError):
         return {}
-    return data if isinstance(data, dict) else {}
+    if isinstance(data, dict):
+        return data
+    return {}
 
 
 def _webhooks_organization(webhooks: Callable[[], tuple[LiveWebhook, ...]]) -> str | None:
     organizations = {webhook.organization for webhook in webhooks()}
-    return organizations.pop() if len(organizations) == 1 else None
+    if len(organizations) == 1:
+        return organizations.pop()
+    return None

@@ -70,11 +70,11 @@ class Shared:
         with self._lock:
             if secure not in self._contexts:
                 # Plain http needs no certificates, and reading them takes time.
-                self._contexts[secure] = (
-                    tls_context(self._environment)
-                    if secure
-                    else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-                )
+                if secure:
+                    context = tls_context(self._environment)
+                else:
+                    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+                self._contexts[secure] = context
             return self._contexts[secure]
 
     def is_unreachable(self, server: str) -> bool:
@@ -141,14 +141,18 @@ class Connections:
     def proxy(self) -> Proxy | None:
         """Return the proxy of requests, None for a direct connection."""
         # From the environment of the process, as the HTTP library reads it.
-        return proxy_for(self._origin.host, os.environ) if self._secure else None
+        if self._secure:
+            return proxy_for(self._origin.host, os.environ)
+        return None
 
     def watching(
         self, watched: WatchedSocket, end: Callable[[], float]
     ) -> AbstractContextManager[None]:
         """Abort the request if the block is still running at the monotonic time `end()`."""
         watchdog = self._shared.watchdog
-        return nullcontext() if watchdog is None else watchdog.watching(watched, end)
+        if watchdog is None:
+            return nullcontext()
+        return watchdog.watching(watched, end)
 
     def close(self, *, for_good: bool = True) -> None:
         """Close all connections, including those of running threads.

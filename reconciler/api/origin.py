@@ -105,9 +105,8 @@ class Origin(NamedTuple):
                 f"{setting} contains a user name, a query or a fragment",
                 hint=f"use a URL such as {example}; credentials have their own settings",
             )
-        # Dots in a path would be resolved by the library, to another path than was checked.
         base = parts.path.rstrip("/")
-        if not _BASE.fullmatch(base) or {".", ".."} & set(base.split("/")):
+        if not _is_plain_path(base):
             raise UsageError(
                 f"the path of {setting} contains characters that are not allowed",
                 hint=f"use a URL such as {example}",
@@ -177,6 +176,11 @@ def authorization(
         return request
 
     return add
+
+
+def _is_plain_path(path: str) -> bool:
+    # Dots in a path would be resolved by the library, to another path than was checked.
+    return _BASE.fullmatch(path) is not None and {".", ".."}.isdisjoint(path.split("/"))
 
 
 def _is_host(host: str) -> bool:

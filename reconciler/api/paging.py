@@ -123,10 +123,10 @@ def _problem(pages: Sequence[_Page[_T]], key: Callable[[_T], str]) -> str | None
     for page in pages:
         if page.problem is not None:
             return page.problem
-    size, count = len(pages[0].rows), pages[0].total
+    count = pages[0].total
     if any(page.total != count for page in pages):
         return "its count changes from page to page"
-    if any(len(page.rows) != size for page in pages[:-1]) or len(pages[-1].rows) > size:
+    if _have_different_sizes(pages):
         return "its pages have different sizes"
     if pages[-1].more:
         return "its last page links to another page"
@@ -137,6 +137,12 @@ def _problem(pages: Sequence[_Page[_T]], key: Callable[[_T], str]) -> str | None
     if count is not None and count != len(ids):
         return f"its count is {count}, but it has {len(ids)} rows"
     return None
+
+
+def _have_different_sizes(pages: Sequence[_Page[_T]]) -> bool:
+    # Only the last page may be smaller.
+    size = len(pages[0].rows)
+    return any(len(page.rows) != size for page in pages[:-1]) or len(pages[-1].rows) > size
 
 
 def _read(transport: Transport, path: str, decode: Callable[[Any], _T], number: int) -> _Page[_T]:
@@ -155,6 +161,10 @@ def _read(transport: Transport, path: str, decode: Callable[[Any], _T], number: 
             status=404,
             hint=WRONG_SERVER_HINT,
         ) from None
+    return _page(data, decode)
+
+
+def _page(data: Any, decode: Callable[[Any], _T]) -> _Page[_T]:
     rows = data.get("results") if isinstance(data, dict) else None
     if not isinstance(rows, list):
         return _Page(problem="a page is not an object with `results`")

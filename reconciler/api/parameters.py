@@ -54,11 +54,15 @@ class Parameters:
         if row is None:
             return None
         role, pattern = row.get("role"), row.get("parameter_name_pattern")
+        if not isinstance(role, str):
+            role = None
+        if not isinstance(pattern, str):
+            pattern = ""
         return Project(
             id=row["id"],
             name=name,
-            role=role if isinstance(role, str) else None,
-            pattern=pattern if isinstance(pattern, str) else "",
+            role=role,
+            pattern=pattern,
             # The server dates its deliveries, and its clock may differ from this machine's.
             time=http_date(reply.headers.get("date", "")),
         )
@@ -128,7 +132,9 @@ def _path(project: str, parameter: str | None = None, value: str | None = None) 
     path = f"{_PROJECTS}{quote(project, safe='')}/parameters/"
     if parameter is not None:
         path += f"{quote(parameter, safe='')}/"
-    return path if value is None else f"{path}values/{quote(value, safe='')}/"
+    if value is not None:
+        path += f"values/{quote(value, safe='')}/"
+    return path
 
 
 def _is_page(document: Any) -> bool:

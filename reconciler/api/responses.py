@@ -77,9 +77,7 @@ def read_body(
     if encoding not in ("", "identity", "gzip"):
         raise BadResponseError("a response with an unsupported Content-Encoding")
     too_large = f"a response of more than {cap // 1024} KiB"
-    announced = headers.get("content-length", "")
-    # So many digits exceed any cap, and `int` raises for thousands of them.
-    if len(announced) > 15 or (announced.isdigit() and int(announced) > cap):
+    if _announces_more(headers.get("content-length", ""), cap):
         raise BadResponseError(too_large)
     # Accept compression that was not requested, but never read more than the cap.
     unpack = zlib.decompressobj(wbits=31) if encoding == "gzip" else None
@@ -101,6 +99,13 @@ def read_body(
     return body
 
 
+def _announces_more(length: str, cap: int) -> bool:
+    # So many digits exceed any cap, and `int` raises for thousands of them.
+    if len(length) > 15:
+        return True
+    return length.isdigit() and int(length) > cap
+
+
 def classify(
     call: Call,
     status: int,
@@ -119,13 +124,11 @@ def classify(
         return _success(call, status, headers, body, origin.address)
     failure = _failure_for(status)
     if failure is Failure.MOVED:
-        error: ApiError = ProtocolError(
-            f"{origin} redirects to {_target(headers)} (HTTP {status}); "
-            "redirects are never followed",
-            hint="check the server URL",
-            status=status,
+        message = f"{origin} redirects to {_target(headers)} (HTTP {status})"
+        moved = ProtocolError(
+            f"{message}; redirects are never followed", hint="check the server URL", status=status
         )
-        return FailedAttempt(failure, error)
+        return FailedAttempt(failure, moved)
     document = None
     if not isinstance(body, FailedAttempt) and _is_json(headers.get("content-type", "")):
         with suppress(_NotJsonError):
@@ -133,15 +136,24 @@ def classify(
     error = _rejection(status, document, origin.address, label, call.secret_values)
     wait = _wait(headers, now)
     if status == 403:
-        is_out = _is_out_of_requests(headers)
-        if _RATE_LIMIT in (error.detail or "") or (is_out and wait is not None):
-            failure, wait = Failure.THROTTLED, _MINUTE if wait is None else wait
-            error = _rate_limited(status, origin.address, error.detail)
-        elif is_out:
-            # Without a time to wait for, it is a rejection: a proxy may send this header always.
-            error.message += "; its header X-RateLimit-Remaining is 0"
-            error.hint = f"{error.hint}; if this is a rate limit, run again later"
+        return _forbidden(headers, error, wait, origin.address)
     return FailedAttempt(failure, error, wait)
+
+
+def _forbidden(
+    headers: Mapping[str, str], error: ApiError, wait: float | None, server: str
+) -> FailedAttempt:
+    """Return the failure of a 403, which may also mean a rate limit."""
+    is_out = _is_out_of_requests(headers)
+    if _RATE_LIMIT in (error.detail or "") or (is_out and wait is not None):
+        if wait is None:
+            wait = _MINUTE
+        return FailedAttempt(Failure.THROTTLED, _rate_limited(403, server, error.detail), wait)
+    if is_out:
+        # Without a time to wait for, it is a rejection: a proxy may send this header always.
+        error.message += "; its header X-RateLimit-Remaining is 0"
+        error.hint = f"{error.hint}; if this is a rate limit, run again later"
+    return FailedAttempt(Failure.REJECTED, error, wait)
 
 
 def _is_out_of_requests(headers: Mapping[str, str]) -> bool:
@@ -175,7 +187,9 @@ def _failure_for(status: int) -> Failure:
         return Failure.THROTTLED
     if status in _REJECTIONS | _BEFORE_PROCESSING:
         return Failure.REJECTED
-    return Failure.MOVED if 300 <= status < 400 else Failure.AMBIGUOUS
+    if 300 <= status < 400:
+        return Failure.MOVED
+    return Failure.AMBIGUOUS
 
 
 def _success(

@@ -100,6 +100,9 @@ class Transport:
 
         Raises ApiError; AmbiguousWriteError for a write that may have been processed.
         """
+        if self._credential is not None:
+            # A server may quote the key, too.
+            secret_values = (*secret_values, self._credential.secret.reveal())
         call = Call(
             method=method,
             path=path,
@@ -108,10 +111,7 @@ class Transport:
             expect=expect,
             accept=accept,
             cap=cap,
-            # A server may quote the key, too.
-            secret_values=(*secret_values, self._credential.secret.reveal())
-            if self._credential
-            else secret_values,
+            secret_values=secret_values,
         )
         try:
             return self._with_retries(call)

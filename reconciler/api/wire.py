@@ -40,8 +40,12 @@ _MAX_TEXT: Final = 2000
 
 def usable_id(row: Any) -> str | None:
     """Return the id of an object, None without an object or a usable id."""
-    value = row.get("id") if isinstance(row, dict) else None
-    return value if isinstance(value, str) and _ID.fullmatch(value) else None
+    if not isinstance(row, dict):
+        return None
+    value = row.get("id")
+    if isinstance(value, str) and _ID.fullmatch(value):
+        return value
+    return None
 
 
 def live_webhook(row: Any) -> LiveWebhook:
@@ -88,10 +92,14 @@ def organization(row: Any) -> Organization:
     if id_ is None:
         raise _invalid("an organization without a usable id")
     name, role = row.get("name"), row.get("role")
+    if not isinstance(name, str):
+        name = id_
+    if not isinstance(role, str):
+        role = None
     return Organization(
         id=id_,
-        name=name if isinstance(name, str) else id_,
-        role=role if isinstance(role, str) else None,
+        name=name,
+        role=role,
         # Only an explicit flag: without the field, a write shows whether it is allowed.
         maintenance=row.get("maintenance") is True,
     )
@@ -149,7 +157,9 @@ def _configuration(value: Any, type: str, id: str) -> Mapping[str, LiveValue] | 
 
 def _shared(value: Any) -> Any:
     """Return the same object for equal text, because most webhooks have the same few values."""
-    return sys.intern(value) if type(value) is str else value
+    if type(value) is str:
+        return sys.intern(value)
+    return value
 
 
 @lru_cache(maxsize=1024)
@@ -177,7 +187,9 @@ def _last_run(value: Any) -> str | None:
     """Return the time as the server writes it; a number is a run, too."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)
-    return _shared(value) or None if isinstance(value, str) else None
+    if isinstance(value, str):
+        return _shared(value) or None
+    return None
 
 
 def _delivery_error(
@@ -203,8 +215,11 @@ def _revealed(value: Any) -> Iterator[str]:
     """Yield every secret inside a configuration."""
     if isinstance(value, Secret):
         yield value.reveal()
-    elif isinstance(value, (Mapping, list)):
-        for inner in value.values() if isinstance(value, Mapping) else value:
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _revealed(inner)
+    elif isinstance(value, list):
+        for inner in value:
             yield from _revealed(inner)
 
 

@@ -143,13 +143,7 @@ def _send_until_known(operation: Operation, run: Run, errors: list[ApiError]) ->
             if _has_conflict(errors) or not _is_conflict(operation, error):
                 raise
             errors.append(error)
-        try:
-            outcome = _confirm(operation, run, errors)
-        except ApiError as error:
-            if _is_lost(errors):
-                raise
-            # The conflict explains more than a read that failed after it.
-            raise errors[-1] from error
+        outcome = _confirmed(operation, run, errors)
         if outcome is not None:
             return outcome
         # The name of a create is taken, and not by this run: sending it again changes nothing.
@@ -158,6 +152,17 @@ def _send_until_known(operation: Operation, run: Run, errors: list[ApiError]) ->
         if run.ledger.stopping:
             break
     return None
+
+
+def _confirmed(operation: Operation, run: Run, errors: Sequence[ApiError]) -> Outcome | None:
+    """Read the outcome of an operation. Raises its conflict, if there was one, or ApiError."""
+    try:
+        return _confirm(operation, run, errors)
+    except ApiError as error:
+        if _is_lost(errors):
+            raise
+        # The conflict explains more than a read that failed after it.
+        raise errors[-1] from error
 
 
 def _is_lost(errors: Sequence[ApiError]) -> bool:
@@ -401,7 +406,9 @@ def _created_in(
     if equal:
         return confirm_created(operation, equal[0], f"{_attempts(errors)}; it is live", run)
     others = run.new(operation, listing)
-    return name_conflict(operation, others[0].id) if others else None
+    if others:
+        return name_conflict(operation, others[0].id)
+    return None
 
 
 def confirm_created(

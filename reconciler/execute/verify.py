@@ -222,10 +222,7 @@ def _final_outcome(outcome: Outcome, last: _LastListing, run: Run) -> Outcome:
     if isinstance(outcome, Skipped):
         return _not_found(operation, run) if last.settled else outcome
     if isinstance(outcome, Failed):
-        differing = last.listing.compare(operation, listed).differing if listed else ()
-        if isinstance(operation, Delete) or not differing:
-            return outcome
-        return stored_differently(operation, differing)
+        return _final_failure(outcome, listed, last)
     if outcome.id is None:
         return outcome
     # The webhook by its id shows what is wrong: the write, or only the listing.
@@ -238,6 +235,17 @@ def _final_outcome(outcome: Outcome, last: _LastListing, run: Run) -> Outcome:
     if last.settled:
         return _not_found(operation, run)
     return Unconfirmed(operation, "the last listing still shows it")
+
+
+def _final_failure(outcome: Failed, listed: LiveWebhook | None, last: _LastListing) -> Failed:
+    """Return the outcome of a failed operation, with the fields that the last listing shows."""
+    operation = outcome.operation
+    if isinstance(operation, Delete) or listed is None:
+        return outcome
+    differing = last.listing.compare(operation, listed).differing
+    if not differing:
+        return outcome
+    return stored_differently(operation, differing)
 
 
 def _final_write(
@@ -268,10 +276,15 @@ def _final_write(
             names = field_names(differing)
             message = f"the listing shows other values than CloudTruth confirmed: {names}"
             return _contradicted(operation, message)
+    return _with_conflict(outcome, last, run)
+
+
+def _with_conflict(outcome: Applied, last: _LastListing, run: Run) -> Outcome:
+    """Return the outcome of a write, or its conflict with another webhook of its name."""
     for other in _others(outcome, last.listing, run):
         again = run.api.get(other.id)  # it may have been deleted since the listing
-        if again is not None and again.name == operation.name:
-            return name_conflict(operation, other.id)
+        if again is not None and again.name == outcome.operation.name:
+            return name_conflict(outcome.operation, other.id)
     return outcome
 
 
