@@ -58,7 +58,9 @@ class Secret:
     def shown_url(self) -> str:
         """Return the part of a URL that may be shown: its scheme and host."""
         origin = self.origin()
-        return "***" if origin is None else f"{origin}/***"
+        if origin is None:
+            return "***"
+        return f"{origin}/***"
 
     def differing_parts(self, other: Secret) -> tuple[str, ...]:
         """Return the names of the parts in which two URLs differ, except scheme and host."""
@@ -139,7 +141,9 @@ class SecretRef(NamedTuple):
 
     def __str__(self) -> str:
         shown = f"{self.scheme} {self.name}"
-        return shown if self.version is None else f"{shown} (version {self.version})"
+        if self.version is None:
+            return shown
+        return f"{shown} (version {self.version})"
 
     def __hash__(self) -> int:
         return hash(self.name)  # a str caches its hash; the default would hash a tuple each time
@@ -147,7 +151,9 @@ class SecretRef(NamedTuple):
     def tree(self) -> dict[str, Any]:
         """Return the reference in the form used in files. A literal appears by name only."""
         shown: dict[str, Any] = {self.scheme: self.name}
-        return shown if self.version is None else {**shown, "version": self.version}
+        if self.version is not None:
+            shown["version"] = self.version
+        return shown
 
 
 Value: TypeAlias = str | bool | SecretRef
@@ -158,7 +164,9 @@ def declared_secret(value: Value, secrets: Mapping[SecretRef, Secret]) -> Secret
     """Return the declared value, or None if it is not available."""
     if isinstance(value, SecretRef):
         return secrets.get(value)
-    return Secret(value) if isinstance(value, str) else None
+    if isinstance(value, str):
+        return Secret(value)
+    return None
 
 
 LiveValue: TypeAlias = "str | bool | int | float | Secret | list[Any] | dict[str, Any] | None"
@@ -295,7 +303,9 @@ class LiveWebhook:
     def value(self, name: str) -> LiveValue | Unknown:
         """Return a field of the configuration: None if not set, UNKNOWN if not shown."""
         shown = self.configuration
-        return UNKNOWN if isinstance(shown, Unknown) else shown.get(name)
+        if isinstance(shown, Unknown):
+            return UNKNOWN
+        return shown.get(name)
 
 
 class Live(NamedTuple):

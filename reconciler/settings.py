@@ -69,7 +69,9 @@ class Settings(NamedTuple):
     @property
     def key_source(self) -> str | None:
         """Return the source of the API key, None without a key."""
-        return None if self.key is None else self.key.source
+        if self.key is None:
+            return None
+        return self.key.source
 
     def require_key(self) -> Secret:
         """Return the API key. Raises CredentialError with the ways to set one."""
@@ -245,7 +247,9 @@ def _profile_file(environ: Mapping[str, str], platform: str) -> Path | None:
     # The XDG specification calls a relative path invalid.
     elif configured.startswith("/"):
         base, rest = configured, "cloudtruth"
-    return Path(base, rest, "cli.yml") if base else None
+    if not base:
+        return None
+    return Path(base, rest, "cli.yml")
 
 
 def _inherited(

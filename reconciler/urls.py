@@ -67,7 +67,9 @@ def differing_parts(one: str, other: str) -> tuple[str, ...]:
 
 def _port(authority: str) -> str:
     match = _AUTHORITY.fullmatch(authority)
-    return "" if match is None else match[2] or ""
+    if match is None:
+        return ""
+    return match[2] or ""
 
 
 def is_international(origin: str) -> bool:
@@ -91,4 +93,6 @@ def _ascii_host(host: str) -> str:
     if not all(map(_LABEL.fullmatch, labels)):
         raise ValueError
     # Some programs read every host that ends in a number as an address.
-    return str(IPv4Address(host)) if _NUMBER.fullmatch(labels[-1]) else host
+    if _NUMBER.fullmatch(labels[-1]):
+        return str(IPv4Address(host))
+    return host

@@ -119,7 +119,9 @@ class FailedAttempt(NamedTuple):
     @property
     def cost(self) -> int:
         """The tokens that this failure takes from the retry budget."""
-        return 10 if self.timeout else 5
+        if self.timeout:
+            return 10
+        return 5
 
 
 class BadResponseError(Exception):

@@ -76,7 +76,9 @@ class Origin(NamedTuple):
     def address(self) -> str:
         """The server in messages: the host, and the port unless it is the scheme's default."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+        if self.port == _PORTS[self.scheme]:
+            return host
+        return f"{host}:{self.port}"
 
     @classmethod
     def parse(

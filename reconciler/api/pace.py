@@ -135,7 +135,9 @@ def retry_after(value: str | None, date: str | None, now: datetime) -> float | N
         return None
     since = http_date(date) if date is not None else None
     seconds = (until - (since or now)).total_seconds()
-    return seconds if seconds >= 0 else None
+    if seconds < 0:
+        return None
+    return seconds
 
 
 def http_date(text: str) -> datetime | None:
@@ -143,6 +145,8 @@ def http_date(text: str) -> datetime | None:
     try:
         moment = parsedate_to_datetime(text)
         # A zone of -0000 has no offset; HTTP dates are in UTC.
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        if moment.tzinfo is None:
+            return moment.replace(tzinfo=UTC)
+        return moment.astimezone(UTC)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None

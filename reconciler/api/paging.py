@@ -161,10 +161,10 @@ def _read(transport: Transport, path: str, decode: Callable[[Any], _T], number: 
             status=404,
             hint=WRONG_SERVER_HINT,
         ) from None
-    return _page(data, decode)
+    return _decoded(data, decode)
 
 
-def _page(data: Any, decode: Callable[[Any], _T]) -> _Page[_T]:
+def _decoded(data: Any, decode: Callable[[Any], _T]) -> _Page[_T]:
     rows = data.get("results") if isinstance(data, dict) else None
     if not isinstance(rows, list):
         return _Page(problem="a page is not an object with `results`")

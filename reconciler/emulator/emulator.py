@@ -117,7 +117,9 @@ def _user(exchange: Exchange) -> User:
     scheme, _, key = exchange.request.headers.get("authorization", "").partition(" ")
     if scheme.lower() not in ("api-key", "bearer") or not key.strip():
         raise reject(behavior.bad_key_status, "Authentication credentials were not provided.")
-    user = store.user_of_key(key.strip()) or (store.user_of_key(None) if behavior.any_key else None)
+    user = store.user_of_key(key.strip())
+    if user is None and behavior.any_key:
+        user = store.user_of_key(None)
     if user is None:
         raise reject(behavior.bad_key_status, "Incorrect authentication credentials.")
     return user

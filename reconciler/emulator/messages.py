@@ -143,5 +143,9 @@ def page(exchange: Exchange, rows: list[str], show: Callable[[str], str] = str) 
 
 def _positive(text: str | None) -> int | None:
     # Longer numbers are invalid, and expensive to parse.
-    is_number = text is not None and text.isascii() and text.isdigit() and len(text) <= 12
-    return int(text) or None if text is not None and is_number else None
+    if text is None or len(text) > 12:
+        return None
+    # `isdigit` is true for `²`, too, which `int` rejects.
+    if not (text.isascii() and text.isdigit()):
+        return None
+    return int(text) or None

@@ -160,7 +160,9 @@ class Store:
             digest,
             digest,
         )
-        return User(*rows[0]) if rows else None
+        if not rows:
+            return None
+        return User(*rows[0])
 
     def memberships(self, user: str) -> list[_Membership]:
         """Return a user's memberships, in the order of their organizations."""

@@ -189,7 +189,9 @@ def _text_errors(value: Any) -> list[str]:
         return [_NULL]
     if not isinstance(value, str):
         return ["Not a valid string."]
-    return [] if value.strip() else ["This field may not be blank."]
+    if not value.strip():
+        return ["This field may not be blank."]
+    return []
 
 
 def _choice(value: Any) -> str:

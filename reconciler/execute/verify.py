@@ -180,9 +180,11 @@ def _shows_writes(operation: Operation, run: Run) -> bool:
 
 def _id(outcome: Outcome) -> str | None:
     """Return the id of the webhook of an operation, None for a create whose id is not known."""
-    if isinstance(outcome.operation, Create):
-        return outcome.id if isinstance(outcome, Applied) else None
-    return outcome.operation.before.id
+    if not isinstance(outcome.operation, Create):
+        return outcome.operation.before.id
+    if isinstance(outcome, Applied):
+        return outcome.id
+    return None
 
 
 def _listed(outcome: Outcome, listing: Listing, run: Run) -> LiveWebhook | None:
