@@ -48,9 +48,7 @@ def refusal(
         return forbidden(ref, owner)
     if not allow:
         return None
-    patterns = list(allow)
-    if target is not None:
-        patterns = [fixed for pattern in allow for fixed in _resolved(pattern, directory)]
+    patterns = allow if target is None else _all_resolved(allow, directory)
     if any(fnmatchcase(f"{ref.scheme}:{name}", pattern) for pattern in patterns):
         return None
     if target is not None:
@@ -95,6 +93,11 @@ def allow_patterns(lines: Iterable[str], organization: str | None = None) -> tup
             if limited is None or limited[1] == organization:
                 patterns.append(pattern)
     return tuple(patterns) or ((_NOTHING,) if lines else ())
+
+
+def _all_resolved(patterns: Iterable[str], directory: Path) -> list[str]:
+    # The path of the target has no links, so the folders of the patterns must not have any, either.
+    return [fixed for pattern in patterns for fixed in _resolved(pattern, directory)]
 
 
 def _resolved(pattern: str, directory: Path) -> Iterator[str]:

@@ -103,6 +103,7 @@ def export(live: Live, *, only: Sequence[str] = (), tokens: Tokens | None = None
     `tokens` are the references of hidden Slack tokens.
     """
     globs = Globs(only or ("*",))
+    # The order of a listing may change; that of an export must not, or each one would differ.
     everything = sorted(live.webhooks, key=lambda webhook: (webhook.name, webhook.id))
     webhooks = [webhook for webhook in everything if globs.match(webhook.name)]
     references = References(everything, {webhook.id for webhook in webhooks}, tokens or Tokens())

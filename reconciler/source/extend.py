@@ -49,6 +49,7 @@ def _inherited(layer: Layer, applied: Sequence[Layer]) -> list[Finding]:
 
     Both files would declare the webhooks of the same organization.
     """
+    # As in the merged file: its value is that of the latest file which has the key.
     by_precedence = (layer, *reversed(layer.ancestors))
     for key in IDENTITY:
         source = next((member for member in by_precedence if key in member.values), None)
@@ -152,6 +153,7 @@ class _Reader:
 
     def _below_layer(self, layer: Layer) -> Merged:
         """Return what a layer extends, merged; the files of one directory often share it."""
+        # The directory counts, because paths of secrets are relative to it.
         key = (layer.ancestors, posixpath.dirname(layer.file))
         if key not in self._merged:
             self._merged[key] = merge.merge(*key)

@@ -116,6 +116,7 @@ def lint(files: Mapping[str, dict[str, Any]], rules: Rules) -> Iterator[Finding]
                 continue
             kind = webhook.get("type", defaults.get("type"))
             yield from _settings(file, ("webhooks", index), webhook, kind, rules)
+            # Names are compared after this loop, because the files of a run share them.
             if isinstance(webhook.get("name"), str):
                 entry = _entry(file, index, webhook)
                 by_name[entry.name].append(entry)
@@ -161,6 +162,7 @@ def _name_findings(entry: _Entry, scope: names.Globs) -> Iterator[Finding]:
         yield error("out-of-scope", message, hint, entry.at("name"), written)
     if entry.absent:
         return
+    # A name is shown in plans and reports, so a token there would be public.
     if secrets.holds_token(name):
         yield _slack_token("`name`", entry.at("name"))
     elif secrets.PLACEHOLDER.fullmatch(name):
@@ -440,6 +442,7 @@ def _twice(by_name: Mapping[str, list[_Entry]]) -> Iterator[Finding]:
 def _lookalikes(by_name: dict[str, list[_Entry]]) -> Iterator[Finding]:
     seen: dict[str, _Entry] = {}
     for name, (entry, *_) in by_name.items():
+        # One pair for each name: a reader needs only one other name to see the problem.
         other = seen.setdefault(names.lookalike_key(name), entry)
         if other is entry:
             continue

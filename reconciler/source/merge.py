@@ -105,6 +105,7 @@ def add_layer(below: Merged, layer: Layer, directory: str) -> Merged:
     values = _moved(layer.values, posixpath.dirname(layer.file), directory)
     plain = {key: value for key, value in values.items() if key not in _APART}
     root = _merge_mappings(below.root, plain)
+    # Before the entries, which may set the configuration for the new type.
     webhooks = _with_types(below, root)
     numbers = dict(below.numbers)
     listed = values.get("webhooks")
@@ -195,6 +196,7 @@ def document(merged: Merged) -> Document:
             if not webhook.is_excluded:
                 webhooks.append(_effective(webhook, written))
         data["webhooks"] = [webhook.data for webhook in webhooks]
+        # A webhook has the position of its last entry, which a reader edits first.
         latest = [webhook.entries[0] for webhook in webhooks]
         items["webhooks"] = [written[file].items["webhooks"][index] for file, index in latest]
     layers = Layers(written, tuple(webhook.entries for webhook in webhooks))

@@ -52,11 +52,7 @@ class References:
     ) -> None:
         known = [webhook for webhook in webhooks if webhook.type in KINDS]
         self.token = tokens.shared or SLACK_TOKEN
-        self.visible: set[str] = set()
-        for webhook in known:
-            for name in shown(webhook):
-                if shown_secret(webhook, name) is not None:
-                    self.visible.add(name)
+        self.visible = {name for webhook in known for name in _visible_secrets(webhook)}
         self._tokens = tokens
         self._exported = exported
         # A new variable must not have the name of one that the user has chosen for another secret.
@@ -158,18 +154,22 @@ class References:
 
     def _new_reference(self, field: Field, group: Sequence[LiveWebhook]) -> SecretRef:
         """Return a reference to a variable that no other secret has."""
-        first = group[0]
-        owner, secret = first.name, shown_secret(first, field.name)
-        if field.is_url and secret is not None and len(group) > 1:
-            owner = (secret.origin() or "").partition("://")[2] or owner
-        elif field in _SLACK_TOKENS and not plausible(secret) and self._tokens.shared is None:
-            owner = username(first) or owner
-        stem = _variable(owner, field.name)
+        stem = _variable(self._owner(field, group), field.name)
         # Two webhooks may have names that differ only in characters that no variable can have.
         names = chain([stem], (f"{stem}_{number}" for number in count(2)))
         name = next(name for name in names if name not in self._taken)
         self._taken.add(name)
         return SecretRef(scheme="env", name=name)
+
+    def _owner(self, field: Field, group: Sequence[LiveWebhook]) -> str:
+        """Return what the variable of a secret is named after."""
+        first = group[0]
+        owner, secret = first.name, shown_secret(first, field.name)
+        if field.is_url and secret is not None and len(group) > 1:
+            return (secret.origin() or "").partition("://")[2] or owner
+        if field in _SLACK_TOKENS and not plausible(secret) and self._tokens.shared is None:
+            return username(first) or owner
+        return owner
 
 
 def _variable(owner: str, field: str) -> str:
@@ -192,6 +192,10 @@ def shown_secret(webhook: LiveWebhook, field: str) -> Secret | None:
     """Return a secret as it is shown, masked or not; None if it is missing or empty."""
     value = shown(webhook).get(field)
     return value if isinstance(value, Secret) and value != Secret("") else None
+
+
+def _visible_secrets(webhook: LiveWebhook) -> list[str]:
+    return [name for name in shown(webhook) if shown_secret(webhook, name) is not None]
 
 
 def username(webhook: LiveWebhook) -> str:

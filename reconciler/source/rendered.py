@@ -160,6 +160,7 @@ def _trailing_comment(comment: str) -> str:
 def inline(value: Any) -> str:
     """Return a value as YAML on one line, readable in block and flow style."""
     match value:
+        # A bool is an int, and YAML's words are in lower case.
         case bool() | int():
             return str(value).lower()
         case list():
@@ -175,6 +176,7 @@ def scalar(text: str) -> str:
     """Return `text` as a YAML scalar that is read back unchanged, in block and flow style."""
     if _BARE.fullmatch(text) and text.casefold() not in _SPECIAL and text.isprintable():
         return text
+    # Double quotes are the only form of YAML with escapes for characters that are not shown.
     quoted = re.sub(r'(["\\])', r"\\\1", text)
     return f'"{escaped(quoted)}"'
 

@@ -133,14 +133,7 @@ def parse_plan(raw: bytes, file: str) -> SavedPlan:
         raise StalePlanError(f"{file} is not in {only}", hint=_AGAIN)
     if tree.get("checksum") != checksum(tree):
         _refuse_edited(file)
-    is_valid = document_validator(_SCHEMA).is_valid(tree)
-    # `plan --format json` has the same schema, but no configuration that could be applied.
-    if not is_valid or not all("configuration" in entry for entry in tree["organizations"]):
-        from reconciler.source.explain import invalid_part  # slow, so only for a refused plan
-
-        where = invalid_part(tree, _SCHEMA)
-        why = f"{where} is not valid" if where else "it has missing or unknown keys"
-        raise ConfigurationError(f"{file} is not a saved plan: {why}", hint=_AGAIN)
+    _check_schema(tree, file)
     organizations = [_organization(organization, file) for organization in tree["organizations"]]
     reviews = [organization.review for organization in organizations]
     digest = run_digest((plan.origin, plan.organization, plan.digest) for plan in reviews)
@@ -153,6 +146,17 @@ def parse_plan(raw: bytes, file: str) -> SavedPlan:
         text=tree["text"],
         document=write_json(tree),
     )
+
+
+def _check_schema(tree: Mapping[str, Any], file: str) -> None:
+    is_valid = document_validator(_SCHEMA).is_valid(tree)
+    # `plan --format json` has the same schema, but no configuration that could be applied.
+    if not is_valid or not all("configuration" in entry for entry in tree["organizations"]):
+        from reconciler.source.explain import invalid_part  # slow, so only for a refused plan
+
+        where = invalid_part(tree, _SCHEMA)
+        why = f"{where} is not valid" if where else "it has missing or unknown keys"
+        raise ConfigurationError(f"{file} is not a saved plan: {why}", hint=_AGAIN)
 
 
 def _organization(tree: Mapping[str, Any], file: str) -> SavedOrganization:
