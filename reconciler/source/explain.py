@@ -82,8 +82,19 @@ def _pattern(
         yield ValidationError("")
 
 
+def _unique_items(
+    validator: Any, is_required: bool, items: Any, holder: Mapping[str, Any]
+) -> Iterator[ValidationError]:
+    # The library compares each pair of mappings, which takes minutes for a hostile file.
+    if not is_required or not isinstance(items, list):
+        return
+    distinct_items = {json.dumps(item, sort_keys=True, default=str) for item in items}
+    if len(distinct_items) < len(items):
+        yield ValidationError("")
+
+
 _Explainer: Final[Any] = validators.extend(  # type: ignore[no-untyped-call]
-    Draft7Validator, {"pattern": _pattern}
+    Draft7Validator, {"pattern": _pattern, "uniqueItems": _unique_items}
 )
 
 

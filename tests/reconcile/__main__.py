@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -34,7 +34,9 @@ from tests.ports import SkippingClock
 from tests.reconcile.history import check_month
 from tests.reconcile.world import ENVIRON, configuration, slack
 from tests.served import closed_port, served
+from tests.waiting import TIMEOUT
 
+_SCRAPE_INTERVAL: Final = 2.0  # seconds
 _SKIPPING = "from tests.reconcile.__main__ import skipping; skipping()"
 _RECONCILE = ("reconcile", "--rev", "HEAD", "--every", "10s", "--apply")
 _WEBHOOKS = 10
@@ -171,7 +173,7 @@ def run_faults(site: Site, minutes: float) -> bool:
     killed = rounds = 0
     with open(site.folder.parent / "log", "w+", encoding="utf-8") as log:
         while time.monotonic() < end:
-            time.sleep(2)
+            time.sleep(_SCRAPE_INTERVAL)
             if kills and time.monotonic() >= kills[0]:
                 kills.pop(0)
                 process.kill()
@@ -183,7 +185,7 @@ def run_faults(site: Site, minutes: float) -> bool:
             if failing.is_active and draw.random() < 0.1:
                 _edit(site, draw)
         process.terminate()
-        log.write(process.communicate(timeout=30)[0])
+        log.write(process.communicate(timeout=TIMEOUT)[0])
         log.seek(0)
         rounds = sum("unchanged" in line or "incomplete" in line for line in log)
     print(f"{killed} kills, {rounds} rounds, scrapes {dict(scrapes)}, exit {process.returncode}")
