@@ -48,11 +48,13 @@ def explain(document: Document, rejected: Iterable[Part]) -> list[Finding]:
     findings: dict[Place, Finding] = {}
     for part in rejected:
         definition = part.definition
+        # A misspelled type is one error: the other keys are judged by the type that they fit.
         if definition is None:
             definition = _best(COMPLETE.values(), part.data)
         for finding in _violations(definition, part.data) or [_UNEXPLAINED]:
             assert finding.place is not None
             place = finding.place._replace(file=document.file)
+            # All webhooks inherit an error in `defaults`, but it is shown once, and there.
             if part.item is not None:
                 place = place._replace(path=origin(document.data, part.item, place.path))
             findings.setdefault(place, finding._replace(place=place))
@@ -238,6 +240,7 @@ def _wrong_type(rejected: _Rejection) -> Iterator[Finding]:
             hint = _NO_WEBHOOKS
         yield error("null-value", f"{name} has no value", hint, place)
         return
+    # Not by `isinstance`, because a bool is an int.
     form = next(noun for cls, noun, _ in _TYPES.values() if cls is type(value))
     if expected == "string" and not isinstance(value, (dict, list)):
         message = f"{name} must be text, but YAML reads this as {form}"
@@ -261,6 +264,7 @@ _TYPES: Final = {
 def _duplicates(rejected: _Rejection) -> Iterator[Finding]:
     seen: set[str] = set()
     for index, item in enumerate(rejected.value):
+        # An item may be a list or a mapping, which no set can contain.
         written = json.dumps(item, sort_keys=True)
         if written in seen:
             message, item_path = (

@@ -242,6 +242,7 @@ def _secret(
     reference = reference_in(value, file, versioned=True)
     if reference is not None:
         return reference
+    # A review should show where events are sent, if the URL is no secret.
     if field.is_url and url_credential(value) is None:
         return str(value)
     reference = SecretRef(scheme=LITERAL, name=f"{key}/{field.name}")

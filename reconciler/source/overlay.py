@@ -364,6 +364,7 @@ class _Entries:
         if not isinstance(excluded, bool):
             message, hint = "`exclude` is true or false", "write `exclude: true`"
             yield error("exclude-unknown", message, hint, entry.at("exclude"))
+        # What else the entry says would never be applied.
         elif excluded and not entry.data.keys() <= {"name", "id", "exclude"}:
             message = "an excluded webhook has only `exclude: true`, `name` and `id`"
             hint = "remove the other keys, or remove `exclude`"
@@ -404,6 +405,7 @@ class _Entries:
     def _changes(self, entry: _Written, target: _Target) -> Iterator[Finding]:
         """Yield the findings of an entry that changes a webhook of a parent file."""
         webhook, data = target.webhook, entry.data
+        # An entry that sets `exclude: false` or `state` decides itself whether the webhook exists.
         if data.get("exclude") is not False and "state" not in data:
             if webhook.is_excluded:
                 yield self._without_effect(entry, webhook, "exclude", "exclude: false", "excluded")

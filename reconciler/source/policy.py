@@ -78,6 +78,7 @@ def check_policies(
     data = _organization_document(loaded.desired, organization)
     findings: list[Finding] = []
     digests: dict[str, str] = {}
+    # The policies of a saved plan count, also if this command names none.
     for name in dict.fromkeys((*saved, *policies)):
         schema, digests[name] = _policy(name, read)
         if saved.get(name, digests[name]) != digests[name]:

@@ -145,6 +145,7 @@ def locate(text: str, file: str, path: DataPath, *, key: bool = False) -> Positi
 def is_null(text: str, path: DataPath) -> bool:
     """Return whether the value at `path` is written as the literal `null`."""
     _, node, exists = _follow(text, path)
+    # In quotes it is text; an empty value is probably a mistake.
     return exists and node.plain and node.text == "null"
 
 
@@ -406,10 +407,12 @@ def _hidden(text: str) -> dict[int, list[_Span]]:
                 hidden[line].append((first, ends[line]))
                 first = 0
             hidden[node.end_line].append((first, node.end_column))
+    # A comment may have a secret, such as a value that was replaced by a reference.
     for number, row in enumerate(rows):
         start = row.find("#", ends[number])
         if start >= 0:
             hidden[number].append((start, len(row)))
+    # Any word can follow these characters, also a part of a secret without quotes.
     if "&" in text or "!" in text:
         for token in yaml.scan(text, PARSER):
             if isinstance(token, yaml.AnchorToken | yaml.TagToken):

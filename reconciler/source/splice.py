@@ -149,6 +149,7 @@ class _Source:
     def insert_lines(self, offset: int, lines: Iterable[str]) -> _Replacement:
         """Return the insertion of lines at the start of a line, or at the end of the text."""
         text = "".join(f"{line}{self.newline}" for line in lines)
+        # A file without a line break at its end stays one.
         if offset == len(self.text) and not self.text.endswith("\n"):
             text = self.newline + text.removesuffix(self.newline)
         return _Replacement(offset, offset, text)
@@ -266,6 +267,7 @@ def _change_flow_list(node: yaml.SequenceNode, change: ChangeItems) -> Iterator[
         yield _Replacement(node.start_mark.index + 1, node.end_mark.index - 1, ", ".join(added))
         return
     for index in change.removed:
+        # The comma before an item is removed with it; at the start of the list, the one after it.
         if index > kept[0]:
             start, end = items[index - 1].end_mark.index, items[index].end_mark.index
         else:

@@ -285,6 +285,7 @@ class _Reader:
         if abs(value) > _MAX_INTEGER:
             self._record_error("number-too-large", self._position(event))
             return 0
+        # JSON Schema counts 1.0 as an integer, so the program must read it as one.
         return int(value) if value.is_integer() else value
 
     def _key(self, event: Any, depth: int) -> str:

@@ -257,6 +257,7 @@ def _proposals(
         if _is_drift(operation) and index not in unsettled
     ]
     for proposal in propose(drift.plan, drifted, live, checked.loaded, named):
+        # Selected only now, because a rename has two names, and one that matches is enough.
         names = (name for index in proposal.operations for name in names_of(operations[index]))
         if any(map(globs.match, names)):
             yield proposal

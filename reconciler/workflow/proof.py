@@ -87,6 +87,7 @@ def prove(
     refusals: dict[Candidate, str] = {}
     if any(candidate.proposal.edits for candidate in candidates):
         proof.read_files()
+    # First each alone: one that cannot be edited must not spoil the proof of the others.
     editable: list[Candidate] = []
     for candidate in candidates:
         try:
@@ -239,6 +240,7 @@ def _difference(
 ) -> _Problem | None:
     """Return what edited files change besides the accepted operations; None if nothing."""
     before, after = organization.target.checked.desired, source.checked.desired
+    # The edit has no effect, for example because another file overrides the value.
     if before == after:
         causes = dict.fromkeys(accepted, _UNPROVED)
         return _Problem(_UNPROVED, causes) if accepted else None
