@@ -163,6 +163,7 @@ def _run(run: Run) -> _Ended:
     if why is not None:
         _require_not_set_up(run, pulls, why)
         return _Ended(files_only(held, why, status="skipped"), pulls, organizations=subjects)
+    # Without the reviews nothing is approved, so nothing may be written.
     if run.by_review:
         run.require_github(*NO_TOKEN)
     with _optional(run):
@@ -225,6 +226,7 @@ def _require_tip(run: Run, sources: Iterable[Source]) -> None:
     if run.github is None or not head:
         return
     changed = run.github.changed_files(head, run.branch)
+    # None: the branch was rewritten, or the list is cut. Either may hide a newer file.
     if changed is None or any(map(input_matcher(run, sources), run.relative(changed))):
         raise _NotTheTipError(
             f"this checkout of {head[:12]} does not have the newest files of {run.branch}; "
@@ -256,6 +258,7 @@ def _requested(requests: Iterable[str], target: Target, count: int) -> tuple[str
     A request may begin with the name of its organization; another one belongs to each organization
     that declares it.
     """
+    # Alone, a prefix can only be part of a webhook's name.
     if count == 1:
         return tuple(requests)
     desired, prefix = target.checked.desired, _prefix(target)
@@ -283,6 +286,7 @@ def _apply_reviewed(run: Run, organizations: Sequence[_Reviewed]) -> RunReport:
                 organization.target._replace(review=organization.review if is_required else None)
                 for organization in organizations
             ],
+            # Whoever merged, or started a run with a digest, has confirmed.
             confirm=lambda plans: True,
             allow_deletes=run.allow_deletes,
             expect_digest=run.expect_digest,
@@ -323,7 +327,9 @@ def _concluded(
     report = report._replace(organizations=tuple(outcome.result for outcome in outcomes))
     result = JobResult(findings=findings, plan=plans, report=report, remaining=offered)
     if not report.reports:  # nothing was applied: the plan is what a reader needs
-        shown = offered if offered.plans else plans
+        shown = plans
+        if offered.plans:
+            shown = offered
         result = replace(result, plan=shown, remaining=shown)
     return _Ended(
         result,
@@ -469,7 +475,9 @@ def _offer(
             tuple(organization.result for organization in planned if organization.plan is not None)
         )
         command = run.digest_command(plans, ordered)
-        return (None, NO_PLANS) if command is None else (command, plans)
+        if command is None:
+            return None, NO_PLANS
+        return command, plans
     return run.rerun_command, NO_PLANS
 
 
@@ -491,7 +499,9 @@ def _with_problem(outcome: _Outcome) -> OrganizationResult[Report]:
         message, hint = f"{left} not applied for lack of a review", "have the rest reviewed"
         problem = NotReviewedError(message, hint=hint)
     # The same codes as for an apply of a saved plan (docs/guarantees.md).
-    written = ExitCode.PARTIAL if report.writes else ExitCode.STALE
+    written = ExitCode.STALE
+    if report.writes:
+        written = ExitCode.PARTIAL
     problem.exit_code = report.exit_code or written
     return outcome.result._replace(problem=problem)
 
@@ -568,7 +578,9 @@ def _report_failure(run: Run, github: GitHub, ended: _Ended) -> list[Finding]:
     comment or issue is updated, which sends no notification.
     """
     warnings: list[Finding] = []
-    code = _UnreviewedRotationError.code if ended.has_rotated else ended.result.reason
+    code = ended.result.reason
+    if ended.has_rotated:
+        code = _UnreviewedRotationError.code
     marker = run.marker(MarkerKind.FAILURE)._replace(code=code, subjects=ended.subjects)
     text = _failure_text(run, ended)
     # The deadline of the run may be what failed.
@@ -593,5 +605,6 @@ def _failure_text(run: Run, ended: _Ended) -> str:
     if ended.command is not None:
         doing = "apply the plan above" if ended.offered.plans else "continue"
         end += f" To {doing}:\n\n{code_block(ended.command)}\n"
+    # The command must be complete: the report gets what room is left.
     room = COMMENT_CHARACTERS - len(head) - len(end)
     return head + result.render("markdown", room) + end

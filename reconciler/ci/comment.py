@@ -42,6 +42,7 @@ def parts_of(
     result: RunPlan, run: Run, pull: Pull, subjects: Sequence[Subject]
 ) -> list[tuple[Marker, str]]:
     """Return the comments for the plans, each with its operations."""
+    # Measured with the largest numbers, so that no marker is longer than expected.
     marker = run.marker(MarkerKind.PLAN)._replace(
         digest=result.digest, part=_MAX_PARTS, total=_MAX_PARTS, subjects=tuple(subjects)
     )
@@ -83,6 +84,7 @@ def _foot(result: RunPlan, run: Run, pull: Pull) -> str:
         effect += "After a merge, apply comments with the command that allows this plan once. "
     elif result.digest:
         effect = "Merging applies exactly the changes shown here and rejects any others. "
+    # Operations without a digest differ only in values of secrets, which no review covers.
     elif any(plan.operations for plan in result.plans):
         effect = "Merging does not send these secrets: increment their `version`. "
     return f"{effect}Commit {pull.head[:12]} · [run]({run.url})"
@@ -105,12 +107,14 @@ def invalidate(run: Run, problem: ReconcilerError) -> list[Finding]:
     If that fails, return a warning, so that the original problem is still reported.
     """
     pull = run.pull
+    # Without secrets the token is read-only, too, and cannot edit a comment.
     if pull is None or run.no_secrets_reason is not None:
         return []
     text = render_error(problem, View(limit=COMMENT_CHARACTERS // 2))
     text += f"\nMerging applies nothing. Commit {pull.head[:12]} · [run]({run.url})\n"
     findings = list[Finding]()
     with reporting(findings, "could not edit the comment"):
+        # A marker without a digest approves nothing.
         findings += comment(run, pull, [(run.marker(MarkerKind.PLAN), text)], create=False)
     return findings
 

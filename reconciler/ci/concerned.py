@@ -54,8 +54,10 @@ def matrix(run: Run) -> JobResult:
     findings: list[Finding] = []
     if run.github is not None:
         with reporting(findings, "could not close an issue"):
+            # Such an issue reports that this job could not start, which it now did.
             issues = [issue for issue in run.github.open_issues() if run.is_not_run(issue, "apply")]
             run.github.close_issues(issues, f"Resolved: {run.link} found the environments.")
+    # GitHub rejects an empty matrix: without environments, the empty output skips the job.
     jobs = {"include": [{"environment": name} for name in names]}
     return JobResult(
         status="validated",
@@ -67,6 +69,7 @@ def matrix(run: Run) -> JobResult:
 
 def _required_environment(run: Run) -> str:
     """Return the environment that the input names. Raises UsageError if it is not listed."""
+    # GitHub compares names of environments without case.
     for name in run.environments:
         if name.casefold() == run.environment.casefold():
             return name
@@ -125,6 +128,7 @@ def is_failure(run: Run, post: Post) -> bool:
     marker = post.marker
     if marker.kind is not MarkerKind.FAILURE or marker.code == RESOLVED:
         return False
+    # Of all environments: an organization may have moved since.
     return marker._replace(environment="").same_subject(run.marker(MarkerKind.PLAN))
 
 
@@ -184,6 +188,7 @@ def _is_changed(
 def _effective(files: OrganizationFiles, desired: Desired) -> Any:
     """Return what determines a plan, without positions and comments."""
     policy = desired.policy
+    # The order of files and declarations changes no plan.
     webhooks = sorted(desired.webhooks, key=lambda webhook: (webhook.name, webhook.id or ""))
     return (
         webhooks,
@@ -223,15 +228,21 @@ def organizations_before(
 
 def merge_base(run: Run, base: str) -> str | None:
     """Return the commit before the change, None if it is not known."""
-    commit = run.inputs.git(["merge-base", base, "HEAD"]) if base else None
-    return None if commit is None else commit.decode("ascii").strip()
+    if not base:
+        return None
+    commit = run.inputs.git(["merge-base", base, "HEAD"])
+    if commit is None:
+        return None
+    return commit.decode("ascii").strip()
 
 
 def changed_since(run: Run, base: str) -> frozenset[str] | None:
     """Return the files that changed since a commit, None if they are not known."""
-    # With renames, git would list only the new name.
-    command = ["diff", "--no-renames", "--name-only", "-z", f"{base}...HEAD"]
-    listing = run.inputs.git(command) if base else None
+    if not base:
+        return None
+    # With renames, git would list only the new name. Three dots compare with the merge base: what
+    # the base branch gained since is no change of this one.
+    listing = run.inputs.git(["diff", "--no-renames", "--name-only", "-z", f"{base}...HEAD"])
     if listing is None:
         return None
     return frozenset(run.relative(filter(None, os.fsdecode(listing).split("\0"))))

@@ -50,7 +50,9 @@ def drift(run: Run) -> JobResult:
         why = run.files_only_reason(sources)
         if why is not None:
             reported = _failed_check(run, CredentialError(why.message, hint=why.hint))
-            return reported if reported.findings else files_only(sources, why, status="skipped")
+            if reported.findings:
+                return reported
+            return files_only(sources, why, status="skipped")
         with run.connect([Target(source) for source in sources]) as connected:
             # Before the plans: what is applied in between is then not taken for drift.
             targets = identify(connected)
@@ -136,6 +138,7 @@ def _way_to_revert(run: Run, environment: str, plans: RunPlan, report: DriftRepo
     applying = replace(
         run,
         branch=run.applied_branch or run.branch,  # a schedule runs on the default branch
+        # From drift-webhooks.yml to apply-webhooks.yml, as `init --github` names them.
         workflow=run.workflow.replace("drift", "apply"),
         environment=environment,
     )
@@ -226,7 +229,9 @@ def _failing_text(failing: Sequence[Delivery], since: Mapping[str, str]) -> str:
     for webhook in failing[:_MAX_FAILING]:
         what = delivery_error(webhook.last_error)[:300]
         text += f"- {code(quote(webhook.name))}: {code(quote(what))}"
-        text += f", since {code(quote(since[webhook.id]))}\n" if since[webhook.id] else "\n"
+        if since[webhook.id]:
+            text += f", since {code(quote(since[webhook.id]))}"
+        text += "\n"
     if len(failing) > _MAX_FAILING:
         text += f"- and {len(failing) - _MAX_FAILING} more\n"
     return f"{text}\n`webhooks check` shows the cause and the fix.\n"

@@ -141,11 +141,15 @@ class GitHub:
         # A merge is an update, so an unlisted one is older than the last row.
         merged = [pull for pull in map(Pull.read, rows) if pull.merged_at]
         merged.sort(key=lambda pull: (pull.merged_at, pull.number), reverse=True)
-        return tuple(merged), text_at(rows[-1], "updated_at") if len(rows) == _PAGE else ""
+        complete_since = ""
+        if len(rows) == _PAGE:
+            complete_since = text_at(rows[-1], "updated_at")
+        return tuple(merged), complete_since
 
     def pull_of(self, commit: str, branch: str) -> Pull | None:
         """Return the pull request that merged a commit into a branch, None if there is none."""
         rows = self._list(f"/commits/{commit}/pulls", {}, need=_PULLS)
+        # GitHub also lists open pull requests with this commit, and those to other branches.
         for pull in map(Pull.read, rows):
             if pull.merged_at and pull.branch == branch:
                 return pull
@@ -194,9 +198,12 @@ class GitHub:
 
     def issue(self, title: str, marker: Marker, text: str, existing: Sequence[Post]) -> None:
         """Open an issue, or replace the text of the first `existing` one."""
-        path = f"/issues/{existing[0].number}" if existing else "/issues"
         body = {"title": title, "body": self.body(marker, text)}
-        self._request("PATCH" if existing else "POST", path, body=body, need=_ISSUES)
+        if existing:
+            path = f"/issues/{existing[0].number}"
+            self._request("PATCH", path, body=body, need=_ISSUES)
+        else:
+            self._request("POST", "/issues", body=body, need=_ISSUES)
 
     def close_issues(self, issues: Iterable[Post], comment: str) -> None:
         """Close issues with a comment."""
@@ -291,5 +298,10 @@ def _number_at(value: Mapping[str, Any], key: str) -> int:
 def text_at(value: Any, *keys: str) -> str:
     """Return the text at `keys` of a JSON value, empty if there is none."""
     for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value if isinstance(value, str) else ""
+        # GitHub sends null in place of a fork or a user that was deleted.
+        if not isinstance(value, Mapping):
+            return ""
+        value = value.get(key)
+    if isinstance(value, str):
+        return value
+    return ""

@@ -247,6 +247,7 @@ def encode(marker: Marker) -> str:
 
 def decode(body: str) -> Marker | None:
     """Return the marker in the first line of `body`; None if there is no valid one."""
+    # A comment that was edited in a browser has CRLF.
     line = body.split("\n", 1)[0].rstrip("\r")
     if _EARLIER.match(line):
         return Marker(kind=MarkerKind.EARLIER)
@@ -259,6 +260,7 @@ def decode(body: str) -> Marker | None:
         marker = _read(content, [str(text) for text in content.pop("texts", ())])
         # A value that was changed is not encoded in the same way.
         return marker if encode(marker) == line else None
+    # Anyone can write a comment: whatever is wrong with its first line, it is no marker.
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 

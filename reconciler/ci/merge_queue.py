@@ -41,6 +41,7 @@ def check_merge_group(run: Run, branch: str, sources: tuple[Source, ...]) -> Job
         pending: list[Review] = []
         for subject in subjects:
             reviews, review = collect(run, pulls, subject)
+            # What merged pull requests lack cannot be changed in this group any more.
             findings += unapproved(reviews[: len(queue)])
             pending.append(review)
         planned = plan_all(

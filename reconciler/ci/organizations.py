@@ -53,6 +53,7 @@ def by_environment(run: Run, planned: Sequence[Planned]) -> dict[str, list[int]]
 def guarded(run: Run, planned: Sequence[Planned]) -> RunPlan:
     """Return the plans of a run. The deletes of each environment are counted together, as later."""
     results = [organization.result for organization in planned]
+    # Apply has a job for each environment, whose guards see only its deletes.
     for indexes in by_environment(run, planned).values():
         plans = {index: plan for index in indexes if (plan := results[index].value) is not None}
         judged = guard_all([*plans.values()], run.allow_deletes)

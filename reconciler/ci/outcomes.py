@@ -62,7 +62,10 @@ def settle(
             applied = _was_applied(review, operation, effects)
             if applied is not None:
                 known[operation.digest] = applied
-        problem = "" if is_complete and review.problem == EDITED else review.problem
+        problem = review.problem
+        # Nobody can tell what an edited comment had approved, but a complete plan includes it.
+        if is_complete and problem == EDITED:
+            problem = ""
         settled.append(replace(review, settled=known, problem=problem))
     return tuple(settled)
 
@@ -121,12 +124,16 @@ def _was_applied(review: Merged, operation: OperationDigest, effects: _Effects) 
     if resend is None:
         # While the webhook still differs, the reviewed operation was not applied.
         webhook = operation.id, operation.name
-        return None if effects.differs(*webhook) else effects.written(*webhook)
+        if effects.differs(*webhook):
+            return None
+        return effects.written(*webhook)
     secret = resend.webhook, resend.field
     if resend.value is not None and effects.sent.get(secret) == resend.value:
         return True
     # The files may no longer declare it: then nothing is left to send.
-    return None if effects.declared.get(secret) == resend.value else False
+    if effects.declared.get(secret) != resend.value:
+        return False
+    return None
 
 
 class Settled(NamedTuple):

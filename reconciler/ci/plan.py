@@ -55,6 +55,7 @@ def plan(run: Run) -> JobResult:
 def _plan_change(run: Run, sources: tuple[Source, ...]) -> JobResult:
     """Plan the organizations that a change concerns. Raises the problem of a single one."""
     findings: list[Finding] = []
+    # Outside a pull request nothing says what changed, so all are planned.
     chosen = sources
     if run.pull is not None:
         chosen = concerned_by_change(run, sources, _already_planned(run, run.pull))
@@ -64,7 +65,9 @@ def _plan_change(run: Run, sources: tuple[Source, ...]) -> JobResult:
         planned = plan_all(identify(connected), allow_deletes=run.allow_deletes)
     require_single(sources, planned)
     result = JobResult(plan=guarded(run, planned), findings=findings)
-    return result if run.pull is None else _commented(run, run.pull, sources, planned, result)
+    if run.pull is None:
+        return result
+    return _commented(run, run.pull, sources, planned, result)
 
 
 def _already_planned(run: Run, pull: Pull) -> list[Subject]:
@@ -106,6 +109,7 @@ def _subject(planned: Planned) -> Subject:
 
 def _is_shown(result: RunPlan, is_touched: bool) -> bool:
     """Return whether a plan gets a comment if it has none; `is_touched` means by this change."""
+    # Merging would apply nothing, whatever the pull request changes.
     if any(plan.blocked for plan in result.plans):
         return True
     # Drift alone is no reason to comment on a pull request that changes something else.

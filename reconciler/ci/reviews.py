@@ -76,7 +76,9 @@ def merged_pulls(
     Raises UsageError without a token, or if git does not have the history; GitHubError.
     """
     github = run.require_github(*NO_TOKEN)
-    pushed = _commits(run, f"{run.base_commit}..HEAD") if run.base_commit else ()
+    pushed: Collection[str] = ()
+    if run.base_commit:
+        pushed = _commits(run, f"{run.base_commit}..HEAD")
     comments = {pull.number: pull.comments for pull in known}
     unsettled = list(subjects)
     pulls: list[Pull] = []
@@ -126,6 +128,7 @@ def newest_merged(run: Run, github: GitHub) -> Pull | None:
     """Return the newest merged pull request with its comments, if possible of this checkout."""
     pulls, _ = github.merged_pulls(run.branch)
     commits: Collection[str] = ()
+    # Without the history, a comment on the newest one is better than none.
     with suppress(UsageError):
         commits = history(run)
     contained = [pull for pull in pulls if pull.merge_commit in commits]
@@ -257,13 +260,16 @@ def _shown(parts: Iterable[Post], subject: Subject) -> list[ShownOperation]:
 
 
 def _approving(parts: Iterable[Post]) -> list[Marker]:
+    # A comment without a digest is of a plan that failed, or that is just being replaced.
     return [part.marker for part in parts if part.marker.digest is not None]
 
 
 def _why_not(pull: Pull, parts: Sequence[Post], subject: Subject) -> str:
     """Return why the comments of a plan approve nothing, empty if they do."""
+    if not parts and _is_earlier(pull.comments):
+        return _EARLIER
     if not parts:
-        return _EARLIER if _is_earlier(pull.comments) else _NO_COMMENT
+        return _NO_COMMENT
     # First: an edit may also have changed the number of parts.
     if pull.merged_at and any(part.updated > pull.merged_at for part in parts):
         return EDITED

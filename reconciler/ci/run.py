@@ -92,6 +92,7 @@ class Run:
         if not self.workflow or not plans.digest:
             return None
         allowed = self.allow_deletes
+        # Only the exact number overrides a guard.
         if any(plan.blocked for plan in plans.plans):
             allowed = sum(plan.counted_deletes for plan in plans.plans)
         values = {
@@ -153,7 +154,9 @@ class Run:
     @property
     def rerun_command(self) -> str | None:
         """Return the command that re-runs this workflow run, None outside GitHub."""
-        return f"gh run rerun {self.id} --repo {self.repository}" if self.id else None
+        if not self.id:
+            return None
+        return f"gh run rerun {self.id} --repo {self.repository}"
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -162,6 +165,7 @@ class Run:
 
     def relative(self, names: Iterable[str]) -> tuple[str, ...]:
         """Make paths under the repository root relative to the working directory."""
+        # In a subdirectory, too, git and GitHub give paths from the root of the repository.
         prefix = (self.inputs.git(["rev-parse", "--show-prefix"]) or b"").decode().strip()
         return tuple(posixpath.relpath(name, prefix or ".") for name in names)
 
@@ -201,6 +205,7 @@ def read_run(
     Raises UsageError.
     """
     label = values.get("label", "").strip()
+    # Comments show it as code on one line, which a backtick or a line break would end.
     if not re.fullmatch(r"[^\x00-\x1f\x7f`]{0,100}", label):
         raise UsageError("the label must be one line of at most 100 characters, without a backtick")
     digest = values.get("expect-digest", "").strip() or None
@@ -263,8 +268,12 @@ def _no_secrets_reason(payload: Mapping[str, Any], repository: str) -> str | Non
     home = text_at(payload, "pull_request", "head", "repo", "full_name")
     if not repository or home.lower() != repository.lower():
         return "this pull request comes from a fork"
+    # GitHub treats each run that Dependabot starts like that of a fork. Its own pull requests
+    # count, too, whoever pushes to them.
     logins = text_at(payload, "sender", "login"), text_at(payload, "pull_request", "user", "login")
-    return "this pull request is from Dependabot" if "dependabot[bot]" in logins else None
+    if "dependabot[bot]" in logins:
+        return "this pull request is from Dependabot"
+    return None
 
 
 def _choice(values: Mapping[str, str], name: str, *choices: _Choice) -> _Choice:
@@ -396,6 +405,7 @@ class JobResult:
 
         A report that cannot be shown is one line: the writes are not affected.
         """
+        # Problems and a report get at most a third each, so that there is room for the plans.
         renderer, parts, third = RENDERERS[format](), list[str](), View(limit=limit // 3)
         failed = self.problems
         parts += [

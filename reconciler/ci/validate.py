@@ -78,7 +78,10 @@ def listed_environments(run: Run) -> tuple[str, ...]:
 def _apply_workflow(run: Run) -> str:
     """Return the text of the workflow that applies pushes, empty without it."""
     workflow = run.inputs.directory / CALLER
-    return workflow.read_text(encoding="utf-8") if workflow.is_file() else ""
+    # A repository may call the action in a workflow with another name.
+    if not workflow.is_file():
+        return ""
+    return workflow.read_text(encoding="utf-8")
 
 
 def require_trigger(run: Run, sources: Iterable[Source]) -> None:

@@ -37,6 +37,7 @@ GUIDE: Final = f"{_REPOSITORY}/blob/main/docs/github.md"
 _RELEASED: Final = False
 """Whether this version is on PyPI. Until then workflows install the repository at a commit."""
 
+# Neither what ends a quoted text in YAML, nor `$`, with which an expression of GitHub begins.
 _PLAIN: Final = re.compile(r"[^\x00-\x1f\x7f\"\\$]+")
 _SETTINGS: Final = {
     "runner": r"^    runs-on: (.+)$",
@@ -132,6 +133,7 @@ class Setup:
         default = self.settings.get("apply", _DEFAULTS["apply"])
         names = dict.fromkeys((default, *self.settings.get("environments", "").split()))
         secrets: dict[str, set[str]] = {name: set() for name in names}
+        # GitHub compares names of environments without case.
         by_case = {name.casefold(): name for name in secrets}
         for organization in self.organizations:
             environment = organization.environment or default
@@ -275,6 +277,7 @@ def not_triggering(workflow: str, names: Iterable[str]) -> list[str]:
         globs = [path for path in paths if isinstance(path, str)]
     except (yaml.YAMLError, LookupError, TypeError):
         return []  # it has no `paths`, or GitHub rejects it
+    # With exclusions, the order of all lines decides on GitHub: no warning is better than a guess.
     if not globs or any(glob.startswith("!") for glob in globs):
         return []
     # Here `*` also matches slashes, so that a glob matches at least what it matches on GitHub.
@@ -309,6 +312,7 @@ def installed_commit() -> str | None:
     except (PackageNotFoundError, ValueError):
         return None
     commit = record.get("vcs_info", {}).get("commit_id")
+    # Installed from a clone, pip records only the folder.
     if commit is None and (url := urlsplit(record.get("url", ""))).scheme == "file":
         head = git_in(Path(unquote(url.path)))(["rev-parse", "HEAD"])
         commit = None if head is None else head.decode().strip()
@@ -321,6 +325,7 @@ def default_branch(git: Git) -> str:
     def line(*arguments: str) -> str:
         return (git(arguments) or b"").decode().strip()
 
+    # Only a clone has this reference; a repository that was never pushed has its own branches.
     remote = line("symbolic-ref", "--short", "refs/remotes/origin/HEAD").removeprefix("origin/")
     local = line("for-each-ref", "--format=%(refname:short)", "refs/heads").split()
     usual = [name for name in ("main", "master", "trunk") if name in local]

@@ -95,6 +95,7 @@ class DriftReport(NamedTuple):
             return any(drift.plan.operations or drift.unapplied for drift in self.drifts)
         if any(drift.unapplied for drift in self.drifts):
             return True
+        # What the edited files accept no longer differs from them.
         return any(not (self.accepted and webhook.files) for webhook in self.webhooks)
 
 

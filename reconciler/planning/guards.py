@@ -142,6 +142,7 @@ def _declared_elsewhere(plan: Plan, override_hint: str) -> Iterator[Finding]:
     """Yield a finding for each file that was not read and declares webhooks to delete."""
     for other in plan.elsewhere:
         names = plan.undeclared.intersection(other.names)
+        # The commit that removed a file was reviewed: the plan only notes it.
         if not names or other.state is FileState.REMOVED:
             continue
         declares = f"declares {_webhooks(len(names))} that this plan deletes"
@@ -168,6 +169,7 @@ def relaxed(previous: Desired, now: Desired) -> Iterator[Finding]:
         yield warning("relaxed-ignore", f"ignore no longer covers {name!r}")
     yield from _relaxed_scopes(old.scopes, new.scopes)
     yield from _relaxed_limit(old.max_deletes, new.max_deletes)
+    # For a new file, any environment is the first one.
     is_new = previous.organization is None and not previous.webhooks
     if previous.environment != now.environment and not is_new:
         environments = [

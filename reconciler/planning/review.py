@@ -61,6 +61,7 @@ def digests(operation: Operation, hosts: Mapping[SecretRef, str]) -> tuple[Opera
         case Update():
             contents = _update(operation, hosts)
         case Delete(before=before, kept_id=kept_id, may_differ=may_differ):
+            # A duplicate is deleted because of the webhook that stays.
             duplicate = [] if kept_id is None else [kept_id, may_differ]
             contents = [["delete", _content(before, hosts), *duplicate]]
     return tuple(
@@ -90,6 +91,7 @@ def _update(operation: Update, hosts: Mapping[SecretRef, str]) -> Iterator[Any]:
     # A resend sends the configuration, which removes these. Alone they are no change.
     elif removed and resent:
         yield ["remove", *webhook, removed]
+    # The plan shows which hidden values are replaced unseen, so the digest covers them.
     hidden = [str(change.path[-1]) for change in operation.fields if _replaces_unseen(change)]
     if hidden and (differences or resent):
         yield ["hidden", *webhook, sorted(hidden)]
@@ -185,6 +187,7 @@ def plan_digest(origin: str, organization: str, operations: Iterable[OperationDi
 
     Empty for a plan without operations, which needs no review.
     """
+    # With the server and the organization, so that it approves nothing in another one.
     digests = sorted({operation.digest for operation in operations})
     return f"sha256:{_digest([origin, organization, digests])}" if digests else ""
 
@@ -202,6 +205,7 @@ def _content(webhook: Webhook | Snapshot, hosts: Mapping[SecretRef, str]) -> dic
         elif isinstance(value, Unknown):
             configuration[name] = {"unknown": True}
         elif isinstance(value, str) and field is not None:
+            # A channel is the same with and without `#`.
             configuration[name] = field.normalize(value)
         else:
             configuration[name] = value
@@ -279,6 +283,7 @@ def compare_with_review(
         digests = plan.digests[index]
         needed = {shown.digest for shown in digests} - _reached_hosts(operation)
         why = _why_not_reviewable(operation, digests, allow_value_changes=allow_value_changes)
+        # Before the digests, which do not cover the values of secrets.
         if why:
             unreviewed[index] = f"{why}: {_bump(operation)}"
         elif needed <= approved:
@@ -353,6 +358,7 @@ def mentions(operations: Iterable[OperationDigest]) -> Callable[[str | None, str
     for operation in operations:
         ids.add(operation.id)
         names.add(operation.name)
+        # A webhook that was created since the review has an id now: its name identifies it.
         if operation.id is None:
             created.add(operation.name)
     return lambda key, name: name in names if key is None else key in ids or name in created

@@ -179,6 +179,7 @@ def _classified(organization: Planned, base: Base, globs: Globs) -> Organization
             continue
         if base.desired is None:
             not_applied.append(index)
+        # Before the drift: nothing may undo a review whose apply is still to come.
         elif index in mentioned:
             merged.append(index)
         elif not _is_drift(operation):
@@ -210,6 +211,7 @@ def _about(operations: Sequence[Operation], merged: Collection[OperationDigest])
     is_mentioned = mentions(merged)
     indexes = set()
     for index, operation in enumerate(operations):
+        # A webhook that is created has no id yet.
         key = None if isinstance(operation, Create) else operation.before.id
         if is_mentioned(key, operation.name):
             indexes.add(index)
@@ -235,6 +237,7 @@ def _waiting(organization: Planned, base: Base) -> Iterator[int]:
         return
     secrets = {**gathered.secrets, **recent.literals, **recent.committed}
     earlier = gathered._replace(checked=gathered.checked._replace(desired=recent), secrets=secrets)
+    # Resends are planned whether or not anything differs, so they show nothing here.
     options = organization.target.options._replace(previous=None, resend=())
     with suppress(ConfigurationError):
         keys = set(map(webhook_key, plan_listed(earlier, live, options).operations))
@@ -250,6 +253,7 @@ def _proposals(
     checked, live = organization.target.checked, organization.live
     assert live is not None
     operations = drift.plan.operations
+    # To accept one of these could undo a merge that is not applied yet.
     unsettled = {*drift.waiting, *drift.merged}
     drifted = [
         index

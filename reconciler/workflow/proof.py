@@ -93,6 +93,7 @@ def prove(
         try:
             if candidate.proposal.refusal:
                 raise NotEditableError(candidate.proposal.refusal)
+            # What cannot be edited alone cannot be edited together with others.
             proof.edited([candidate])
             editable.append(candidate)
         except NotEditableError as refusal:
@@ -126,6 +127,7 @@ def _accepted(
         refusals |= causes
         rest = [candidate for candidate in waiting if candidate not in causes]
         return _accepted(proof, proved, rest, refusals)
+    # Each proof plans all organizations again: if few candidates fail, halving needs few proofs.
     middle = len(waiting) // 2
     proved = _accepted(proof, proved, waiting[:middle], refusals)
     return _accepted(proof, proved, waiting[middle:], refusals)
