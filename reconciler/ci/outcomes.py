@@ -63,7 +63,7 @@ def settle(
             if applied is not None:
                 known[operation.digest] = applied
         problem = review.problem
-        # Nobody can tell what an edited comment had approved, but a complete plan includes it.
+        # What an edited comment had approved is not known, but a complete plan includes it.
         if is_complete and problem == EDITED:
             problem = ""
         settled.append(replace(review, settled=known, problem=problem))

@@ -55,7 +55,7 @@ def plan(run: Run) -> JobResult:
 def _plan_change(run: Run, sources: tuple[Source, ...]) -> JobResult:
     """Plan the organizations that a change concerns. Raises the problem of a single one."""
     findings: list[Finding] = []
-    # Outside a pull request nothing says what changed, so all are planned.
+    # Only a pull request has a base to compare with: without one, all are planned.
     chosen = sources
     if run.pull is not None:
         chosen = concerned_by_change(run, sources, _already_planned(run, run.pull))
