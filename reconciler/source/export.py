@@ -178,6 +178,7 @@ def _contents(webhooks: Sequence[LiveWebhook], references: References) -> _Conte
     without_channel: list[dict[str, Any]] = []
     reasons: dict[str, str] = {}
     for webhook in webhooks:
+        # Two declarations with one name need ids, or one plan could mix up their webhooks.
         pinned = numbers[webhook.name] > 1
         reason = _unsupported_reason(webhook)
         if reason is None:
@@ -351,6 +352,7 @@ def _notes(
             continue
         value, reference = shown_secret(webhook, field.name), written.get(field.name)
         if value is not None and reference is not None:
+            # Only scheme and host of a URL: the path of a webhook's URL is often the secret.
             origin = value.origin()
             if origin is not None:
                 yield f"{origin}/***"

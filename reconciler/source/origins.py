@@ -107,6 +107,7 @@ def with_positions(plan: Plan, loaded: Loaded) -> Plan:
     If all fields that an update sends are written in other files than the webhook, the position of
     the webhook does not explain the update.
     """
+    # Without overlays, all values are in the file that the webhook's position shows.
     if not loaded.parents:
         return plan
     places = {

@@ -136,6 +136,7 @@ def parse_plan(raw: bytes, file: str) -> SavedPlan:
     _check_schema(tree, file)
     organizations = [_organization(organization, file) for organization in tree["organizations"]]
     reviews = [organization.review for organization in organizations]
+    # No single review shows that an organization was removed; the digest of the run does.
     digest = run_digest((plan.origin, plan.organization, plan.digest) for plan in reviews)
     if digest != tree["digest"]:
         _refuse_edited(file)

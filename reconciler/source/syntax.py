@@ -98,6 +98,7 @@ def explain(cause: yaml.MarkedYAMLError, text: str, file: str) -> Finding:
 
     if "nesting depth" in problem:
         return error("too-deep", *FAULTS["too-deep"], position(mark))
+    # A tag that no parser can read is refused as every other one.
     if re.search(r"\btag\b", cause.context or ""):
         return error("tag", *FAULTS["tag"], position(before))
     # The parser often stops below the line with the mistake, after comments and blank lines.
@@ -118,6 +119,7 @@ def _place(mark: Any, rows: list[str]) -> _Place:
     """Return line and column, from 0; a position after the last line is the last character."""
     if mark.line < len(rows) - 1:
         return mark.line, min(mark.column, max(0, len(rows[mark.line]) - 1))
+    # The parser reports a missing end after the last line, where nothing could be shown.
     line = max((number for number, row in enumerate(rows) if row.strip()), default=0)
     return line, max(0, len(rows[line].rstrip()) - 1)
 
