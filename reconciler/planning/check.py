@@ -82,6 +82,7 @@ class Listing:
         declared = {update.before.id: update.after for update in plan.updates}
         declared |= plan.matched
         created = [create.after for create in plan.creates]
+        # From all webhooks: a secret that reads back as declared shows that its field is readable.
         self._evidence = gather_evidence(self._pairs(declared, created), webhooks, secrets)
         # A webhook with a different name was renamed since the plan.
         self._known = _names_in_plan(plan)

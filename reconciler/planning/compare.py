@@ -289,6 +289,7 @@ def with_side_effects(
     Neither is a difference by itself: the server may set a field that this version does not know.
     """
     changed = {str(change.path[-1]) for change in fields if change.path[0] == "configuration"}
+    # Another type replaces every field, which the changes already show.
     if not changed or live.type != webhook.type:
         return fields
     resent: list[FieldResent] = []

@@ -190,6 +190,7 @@ def plain(value: Any) -> Any:
             return {"unknown": True}
         case SecretRef():
             return value.tree()
+        # Sorted, so that equal plans are equal documents.
         case Mapping():
             return {key: plain(item) for key, item in sorted(value.items())}
         case frozenset():

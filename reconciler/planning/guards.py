@@ -63,6 +63,7 @@ def _other_number(
         f"--allow-deletes is {allow_deletes}, but all organizations together delete {total}",
         f"review the deletes, then use --allow-deletes {total}",
     )
+    # A plan without deletes needs no permission, so a wrong number does not stop it.
     return [(differs,) if plan.counted_deletes else () for plan in plans]
 
 
@@ -102,6 +103,7 @@ def guard(
     override_hint = f"if this is intended, add --allow-deletes {total}"
     yield from _declared_elsewhere(plan, override_hint)
     yield from _too_many_deletes(plan, override_hint)
+    # A wrong path or a broken generator gives an empty configuration, too.
     if not plan.counts.any_declared and in_scope:
         verb = "is" if in_scope == 1 else "are"
         yield error(

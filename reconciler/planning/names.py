@@ -109,6 +109,7 @@ def unexpected(
     names = (organization.id, organization.name)
     if declared is not None and declared not in names:
         return declared
+    # Exact names first: a name may contain characters of globs.
     is_selected = any(name in selected for name in names) or Globs(selected).match(names[1])
     return None if not selected or is_selected else selected[0]
 

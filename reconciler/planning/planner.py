@@ -180,6 +180,9 @@ def _in_order(
     deletes: Sequence[Delete], updates: Sequence[Update], creates: Sequence[Create]
 ) -> tuple[Operation, ...]:
     """Return the operations in the order in which they are applied; see `Plan`."""
+    # Duplicates first: if the run stopped after an update of the webhook that stays, they would
+    # look like unrelated webhooks with its name, which no run may change. Other deletes come last,
+    # so that nothing is deleted while another operation can still fail.
     duplicates = [delete for delete in deletes if delete.reason is Reason.DUPLICATE]
     others = [delete for delete in deletes if delete.reason is not Reason.DUPLICATE]
     return (*duplicates, *updates, *creates, *others)

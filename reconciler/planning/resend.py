@@ -44,6 +44,7 @@ def resends(operations: Iterable[Operation]) -> tuple[Resend, ...]:
             if change.not_shown:
                 name = str(change.path[-1])
                 value = operation.after.configuration.get(name)
+                # A plain or removed field is only resent because its declaration changed.
                 cause = SecretCause.REFERENCE_CHANGED
                 if isinstance(change, SecretChange):
                     cause = change.cause
@@ -90,6 +91,7 @@ class Resends:
         causes: dict[str, SecretCause] = {}
         for name, value in webhook.configuration.items():
             cause = self._cause(before, webhook, name)
+            # A request names secrets only: plain fields are compared.
             requested = name in secret_fields and not self._named.isdisjoint(_names(webhook, value))
             if cause is not None:
                 causes[name] = cause
@@ -144,6 +146,7 @@ class Resends:
         for key in (webhook.id, webhook.name, *webhook.previously):
             if key is not None and key in self._previous:
                 before = self._previous[key]
+                # Fields of another type have other meanings, even with the same names.
                 return before if before.type == webhook.type else None
         return None
 

@@ -81,6 +81,7 @@ class RunPlan(NamedTuple):
     def totals(self) -> Totals:
         """Return the numbers of organizations and operations."""
         plans = self.plans
+        # Nothing of a blocked plan is applied, so its operations are not counted.
         applicable = [plan for plan in plans if not plan.blocked]
         changed = [plan for plan in applicable if plan.operations]
         return Totals(

@@ -407,6 +407,7 @@ def _require_secrets(part: _Ready) -> None:
     missing = {use.reference for use in part.plan.secrets} - frozenset(gathered.secrets)
     if not missing:
         return
+    # A variable has no version, so each is named once.
     names = {str(reference._replace(version=None)) for reference in missing}
     unresolved = [
         (reference, finding)
@@ -440,6 +441,7 @@ def _completed(
 
 def _placed(outcome: Outcome, declared: Loaded) -> Outcome:
     """Add the declaring positions to the server's messages about fields."""
+    # A delete sends no fields.
     if not isinstance(outcome, Failed) or isinstance(outcome.operation, Delete):
         return outcome
     webhook = outcome.operation.after

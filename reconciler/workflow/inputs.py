@@ -149,6 +149,7 @@ class OrganizationFiles(NamedTuple):
         if isinstance(key, Finding):
             kind = NoKeyError if key.rule == _UNRESOLVED else ConfigurationError
             raise kind(f"there is no API key for {', '.join(self.paths)}", findings=(key,))
+        # Before any use, so that no message can contain it.
         inputs.hide([key])
         return key
 
@@ -195,6 +196,7 @@ def _only_selected(inputs: Inputs, files: Iterable[Mapping[str, Any]]) -> str | 
     (wanted,) = inputs.selected
     values = [data.get("organization") for data in files]
     named = {name for name in values if isinstance(name, str)}
+    # An id, or a name that no file has, may still be that of the key.
     if wanted in named or not any(char in wanted for char in "*?["):
         return wanted
     matching = list(filter(Globs([wanted]).match, named))
@@ -210,6 +212,7 @@ def _sources(inputs: Inputs) -> files.Sources:
         sources = commit.read(inputs.paths)
     except NoBaseError as problem:
         raise RunConfigurationError(f"cannot read commit {commit.id}: {problem}") from None
+    # A file that is not in the commit would look like webhooks to delete.
     names = [source.file for source in sources.files]
     matchers = {path: files.file_matcher(path, inputs.directory) for path in inputs.paths}
     missing = [path for path, is_read in matchers.items() if not any(map(is_read, names))]
@@ -456,6 +459,7 @@ def _with_committed(desired: Desired, sources: files.Sources, inputs: Inputs) ->
 
 def _counterparts(earlier: list[str], current: list[str]) -> dict[str, str]:
     """Match each earlier file with the file of this run whose path ends most like its own."""
+    # A single file is the same one, whatever its path was.
     if len(earlier) == len(current) == 1:
         return {earlier[0]: current[0]}
 
@@ -541,6 +545,7 @@ def _unlisted(
 
     Raises ConfigurationError instead if `writing`, or if warnings are errors.
     """
+    # The list protects secrets of the machine; a literal is in the files anyway.
     named = [use for use in references if not use.is_literal]
     if not named or inputs.allow_secrets or not inputs.require_allow_list:
         return ()

@@ -94,6 +94,7 @@ def plan_of_live(
     if review is not None:
         _check_review_target(review, reader.origin, organization)
         options = options._replace(reviewed=review.resends)
+    # Known before the first write, so that no change stays half done.
     if writing and organization.maintenance:
         raise MaintenanceError(
             f"organization {organization.name!r} is in maintenance: nothing can be changed",

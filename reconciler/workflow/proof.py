@@ -93,7 +93,6 @@ def prove(
         try:
             if candidate.proposal.refusal:
                 raise NotEditableError(candidate.proposal.refusal)
-            # What cannot be edited alone cannot be edited together with others.
             proof.edited([candidate])
             editable.append(candidate)
         except NotEditableError as refusal:

@@ -109,6 +109,7 @@ def connect_all(
             connected.append(target._replace(problem=problem))
         else:
             connected.append(target._replace(connection=connection, key_source=source))
+    # Only now are the keys of all organizations known.
     keys = tuple(target.key for target in connected if target.key is not None)
     return tuple(_without_keys(target, keys) for target in connected)
 
@@ -127,6 +128,7 @@ def identify(targets: Sequence[Target]) -> tuple[Target, ...]:
         if isinstance(result, Organization):
             identified.append(target._replace(organization=result))
         else:
+            # Without a connection, no later step repeats the request that failed.
             identified.append(target._replace(connection=None, problem=result))
     return tuple(identified)
 
