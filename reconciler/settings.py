@@ -309,10 +309,7 @@ def _read_profiles(file: Path | None) -> dict[str, dict[str, str]]:
         listed = tree.get("profiles") if isinstance(tree, dict) else tree
         profiles: dict[str, dict[str, str]] = {}
         for name, values in (listed or {}).items():
-            texts = {key: text for key, text in (values or {}).items() if isinstance(text, str)}
-            profiles[name] = {
-                key: text.strip() for key, text in texts.items() if text.strip() or key == "api_key"
-            }
+            profiles[name] = _set_texts(values or {})
         return profiles
     except MissingFileError:
         return {}
@@ -327,3 +324,8 @@ def _read_profiles(file: Path | None) -> dict[str, dict[str, str]]:
             "CloudTruth's cli.yml is not a list of profiles",
             hint="correct it: `cloudtruth configuration profiles list` reads the same file",
         ) from None
+
+
+def _set_texts(values: Mapping[str, Any]) -> dict[str, str]:
+    texts = {key: text.strip() for key, text in values.items() if isinstance(text, str)}
+    return {key: text for key, text in texts.items() if text or key == "api_key"}

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from reconciler.errors import CredentialError, UsageError
 from reconciler.model import Secret
@@ -90,17 +90,12 @@ class Origin(NamedTuple):
         and a plain path. Raises UsageError; the message names the setting, and does not quote the
         URL. The hint shows `example`.
         """
-        parts = None
-        try:
-            parts = urlsplit(url)
-            # The port is parsed only here, and raises if it is no number or too large.
-            host, port = (parts.hostname or "").lower(), parts.port
-        except ValueError:
-            host, port = "", None
-        if parts is None or parts.scheme not in _PORTS or not _is_host(host) or port == 0:
+        server = _server(url)
+        if server is None:
             raise UsageError(
                 f"{setting} is not an absolute https URL", hint=f"use a URL such as {example}"
             )
+        parts, host, port = server
         # Not by the parsed parts: the empty query of `https://host?` would not be noticed.
         if "@" in parts.netloc or "?" in url or "#" in url:
             raise UsageError(
@@ -118,7 +113,6 @@ class Origin(NamedTuple):
                 f"{setting} is plain http, which would expose the credential on the network",
                 hint="use https; only this machine (localhost, 127.0.0.1, [::1]) may use http",
             )
-        port = port or _PORTS[parts.scheme]
         return cls(scheme=parts.scheme, host=host, port=port, base=base, setting=setting)
 
     @property
@@ -178,6 +172,19 @@ def authorization(
         return request
 
     return add
+
+
+def _server(url: str) -> tuple[SplitResult, str, int] | None:
+    """Return a URL's parts, host and port; None if it is not an absolute http or https URL."""
+    try:
+        parts = urlsplit(url)
+        # The port is parsed only here, and raises if it is no number or too large.
+        host, port = (parts.hostname or "").lower(), parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in _PORTS or not _is_host(host) or port == 0:
+        return None
+    return parts, host, port or _PORTS[parts.scheme]
 
 
 def _is_plain_path(path: str) -> bool:

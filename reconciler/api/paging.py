@@ -130,8 +130,11 @@ def _problem(pages: Sequence[_Page[_T]], key: Callable[[_T], str]) -> str | None
         return "its pages have different sizes"
     if pages[-1].more:
         return "its last page links to another page"
+    return _row_problem(count, [key(row) for page in pages for row in page.rows])
+
+
+def _row_problem(count: int | None, ids: Sequence[str]) -> str | None:
     # A row that moved to another page between two requests comes twice, or not at all.
-    ids = [key(row) for page in pages for row in page.rows]
     if len(set(ids)) != len(ids):
         return "it has duplicate rows"
     if count is not None and count != len(ids):

@@ -251,12 +251,8 @@ def _rejection(
         error = PermissionDeniedError
         message = f"the {label} lacks permission to do this on {server} (HTTP {status})"
         hint = "use a key with a higher role, such as ADMIN in CloudTruth"
-    elif status in (404, 410) and is_json:
-        error, message = NotFoundError, f"{server} has no such object (HTTP {status})"
-        hint = f"it was deleted, or the {label} cannot see it; run the same command again"
     elif status in (404, 410):
-        error, hint = ProtocolError, "check the server URL"
-        message = f"{server} returned HTTP {status} without JSON: it does not have this API"
+        error, message, hint = _missing(status, server, label, is_json=is_json)
     elif status == 409:
         error = ConflictError
         message = f"{server} reports a conflict with another change (HTTP 409)"
@@ -271,6 +267,18 @@ def _rejection(
     if error in (PermissionDeniedError, InvalidRequestError) and not is_json:
         hint = _NOT_THE_API
     return error(message, hint=hint, status=status, detail=detail, fields=fields)
+
+
+def _missing(
+    status: int, server: str, label: str, *, is_json: bool
+) -> tuple[type[ApiError], str, str]:
+    """Return class, message and hint of a 404 or 410: the object is missing, or the API."""
+    if is_json:
+        message = f"{server} has no such object (HTTP {status})"
+        hint = f"it was deleted, or the {label} cannot see it; run the same command again"
+        return NotFoundError, message, hint
+    message = f"{server} returned HTTP {status} without JSON: it does not have this API"
+    return ProtocolError, message, "check the server URL"
 
 
 def _is_about_key(status: int, detail: str) -> bool:

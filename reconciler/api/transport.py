@@ -295,7 +295,9 @@ class Transport:
             if delay >= self.pace.left():
                 return None
         # A lost write is charged when it is lost: whether it is repeated is decided elsewhere.
-        return delay if self.pace.charge(failed.cost, writes=call.writes, sent=sent) else None
+        if self.pace.charge(failed.cost, writes=call.writes, sent=sent):
+            return delay
+        return None
 
     def _error(self, call: Call, failed: FailedAttempt, action: Action, sends: int) -> ApiError:
         error = failed.error

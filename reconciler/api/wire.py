@@ -78,12 +78,14 @@ def written_webhook(row: Any, draft: Draft) -> LiveWebhook:
     """Parse the response to a write. Only its id is required; other fields default to `draft`."""
     name, kind, events = row.get("name"), row.get("type"), row.get("event_types")
     # Some servers return less than they store; the next read shows the rest.
-    filled = {
-        "name": name if isinstance(name, str) else draft.name,
-        "type": kind if isinstance(kind, str) else draft.type,
-        "event_types": events if _is_string_list(events) else list(draft.event_types),
-    }
-    return live_webhook({**row, **filled})
+    filled = {**row}
+    if not isinstance(name, str):
+        filled["name"] = draft.name
+    if not isinstance(kind, str):
+        filled["type"] = draft.type
+    if not _is_string_list(events):
+        filled["event_types"] = list(draft.event_types)
+    return live_webhook(filled)
 
 
 def organization(row: Any) -> Organization:

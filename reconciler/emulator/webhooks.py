@@ -176,11 +176,18 @@ def _configuration_errors(kind: str, value: Mapping[str, Any]) -> dict[str, Any]
         # A URL that is missing or no text has its error already.
         if not errors and not _URL.fullmatch(value["url"].strip()):
             errors["url"] = ["Enter a valid URL."]
-        if not isinstance(value.get("verify", True), bool):
-            errors["verify"] = ["Must be a valid boolean."]
-        for key, other in (("username", "password"), ("password", "username")):
-            if value.get(other) and not value.get(key):
-                errors[key] = [f"This field is required together with {other}."]
+        errors |= _option_errors(value)
+    return errors
+
+
+def _option_errors(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the errors of the optional fields of a generic webhook, by key."""
+    errors: dict[str, Any] = {}
+    if not isinstance(value.get("verify", True), bool):
+        errors["verify"] = ["Must be a valid boolean."]
+    for key, other in (("username", "password"), ("password", "username")):
+        if value.get(other) and not value.get(key):
+            errors[key] = [f"This field is required together with {other}."]
     return errors
 
 

@@ -14,7 +14,7 @@ from reconciler.model import Desired, Organization
 from reconciler.planning.plan import Update
 from reconciler.render.quote import quote
 from reconciler.report import Applied, Report
-from reconciler.source.history import commit_of
+from reconciler.source.history import Commit, commit_of
 from reconciler.workflow.inputs import Checked, previous
 
 _NO_BASE: Final = (
@@ -70,8 +70,10 @@ class Bases:
         reached = commit.id if is_complete or base is None else base.commit
         self._bases[organization.id] = Base(desired, reached)
         # The ref waits until all of a commit is applied: a restarted process has only the ref.
-        if not is_complete or self._refs.get(organization.id) == commit.id:
-            return
+        if is_complete and self._refs.get(organization.id) != commit.id:
+            self._move_ref(organization, commit)
+
+    def _move_ref(self, organization: Organization, commit: Commit) -> None:
         if commit.git(["update-ref", _ref(organization.id), commit.id]) is not None:
             self._refs[organization.id] = commit.id
         else:

@@ -6,7 +6,7 @@ write for ever, nor create a second webhook that sends every message twice.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Set
 from typing import Final, NamedTuple
 
 from reconciler.kinds import FIELDS, KINDS
@@ -115,13 +115,7 @@ def withheld(
     deleted as planned.
     """
     reasons: _Reasons = {}
-    claimed = _claimed_ids(plan)
-    declared = _declared_names(gathered.checked.desired, base)
-    undeclared = [
-        webhook
-        for webhook in live.webhooks
-        if webhook.id not in claimed and webhook.name not in declared
-    ]
+    undeclared = _undeclared(plan, live, _declared_names(gathered.checked.desired, base))
     for index, operation in enumerate(plan.operations):
         if not isinstance(operation, Create):
             continue
@@ -158,6 +152,16 @@ def _with_dependents(plan: Plan, reasons: _Reasons) -> _Reasons:
         if isinstance(operation, Update) and operation.before.id in waiting
     }
     return dependents | reasons
+
+
+def _undeclared(plan: Plan, live: Live, declared: Set[str]) -> list[LiveWebhook]:
+    """Return the live webhooks that belong to no declaration, and have no name in `declared`."""
+    claimed = _claimed_ids(plan)
+    return [
+        webhook
+        for webhook in live.webhooks
+        if webhook.id not in claimed and webhook.name not in declared
+    ]
 
 
 def _claimed_ids(plan: Plan) -> set[str]:
