@@ -134,6 +134,7 @@ def apply(run: Run) -> JobResult:
     try:
         ended = _run(run)
     except KeyboardInterrupt:
+        # Once something may be written, `_run` handles a signal, and returns the report.
         message = "stopped by a signal: nothing was written"
         problem = Interrupted(message, signal_exit=ExitCode.SIGINT)
         ended = _Ended(JobResult(problem=problem))

@@ -125,12 +125,14 @@ def comment(
     """Write the comments, or return the reason for not changing them."""
     if run.commenting == "false":
         return []
+    # Without a comment nothing would be reviewed, which must not go unnoticed.
     message = "there is no GitHub token to comment with"
     github = run.require_github(message, "set comment to false")
     existing = find(github.comments(pull.number), parts[0][0])
     if existing or create or run.commenting == "true":
         # The event is from the start of the job; the merge freezes the plan.
         now = github.pull(pull.number)
+        # A run for an older commit must not replace the plan of a newer one.
         if not now.is_open or now.head != pull.head:
             why = "the pull request is closed or has a newer commit, so its plan is not changed"
             return [note("review-frozen", why)]

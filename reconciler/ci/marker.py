@@ -186,6 +186,7 @@ class _Texts(dict[str, int]):
 
 def _packed_numbers(numbers: Sequence[int]) -> str:
     """Return numbers as a text in which a sequence is a range, as in `0-59,61`."""
+    # In a run over many organizations, most rows list a sequence of them.
     ranges: list[list[int]] = []
     for number in numbers:
         if ranges and number == ranges[-1][-1] + 1:

@@ -35,6 +35,7 @@ def check_merge_group(run: Run, branch: str, sources: tuple[Source, ...]) -> Job
     findings: list[Finding] = []
     stale: list[str] = []
     with run.connect([Target(source) for source in concerned_by_change(run, sources)]) as connected:
+        # A review is matched by the organization of the key, which a file may name differently.
         targets = identify(connected)
         subjects = [subject_of_key(target) for target in targets]
         pulls = [*queue, *merged_pulls(run, branch, subjects)]

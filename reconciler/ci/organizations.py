@@ -18,6 +18,7 @@ def environment_of(run: Run, source: Source) -> str:
 
 def of_environment(run: Run, sources: Sequence[Source]) -> tuple[Source, ...]:
     """Return the organizations of the run's environment, all without one."""
+    # GitHub compares names of environments without case.
     mine = run.environment.casefold()
     return tuple(
         source for source in sources if not mine or environment_of(run, source).casefold() == mine

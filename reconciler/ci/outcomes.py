@@ -208,6 +208,7 @@ def _outcome(
 
 def _kept(outcome: Outcome, earlier: Marker) -> Outcome:
     """Return an outcome with the text of an earlier run, if this run did not change it."""
+    # A comment has several organizations, and a later run may change only some of them.
     if not outcome.text:
         for known in earlier.outcomes:
             if known.subject.is_same(outcome.subject):

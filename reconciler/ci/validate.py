@@ -86,6 +86,7 @@ def _apply_workflow(run: Run) -> str:
 
 def require_trigger(run: Run, sources: Iterable[Source]) -> None:
     """Raise ConfigurationError if a later change of one of the files would not start the apply."""
+    # Checked on the pull request: after the merge, no run would start to report it.
     if missing := not_triggering(_apply_workflow(run), read_files(run, sources)):
         raise ConfigurationError(
             f"{CALLER} does not run if {' or '.join(missing)} changes, so the change would not be "
