@@ -121,7 +121,7 @@ def _with_base(target: Target, base: Base) -> Target:
 def _ways_to_revert(run: Run, planned: Sequence[Planned], report: DriftReport) -> list[str]:
     """Return the command that applies the files, for each environment with drift, as Markdown."""
     run = replace(run, environments=listed_environments(run))
-    # A job applies one environment, so each needs a command of its own.
+    # A job applies one environment, so each needs a separate command.
     environments = by_environment(run, planned)
     ways: list[str] = []
     for environment, indexes in environments.items():
