@@ -147,7 +147,10 @@ class Report(NamedTuple):
         failed = (outcome.code for outcome in self.outcomes if isinstance(outcome, Failed))
         if not _DENIED.isdisjoint(failed):
             return ExitCode.DENIED
-        return ExitCode.STALE if self.needs_review else ExitCode.FAILED
+        # Nothing was written, and the same command would change nothing: only a review helps.
+        if self.needs_review:
+            return ExitCode.STALE
+        return ExitCode.FAILED
 
 
 class State(StrEnum):

@@ -98,6 +98,7 @@ def _connecting(
     with ExitStack() as stack:
         local = None
         if session.local:
+            # Imported here, because most runs use no emulator.
             from reconciler.cli.local import emulated
 
             local = stack.enter_context(emulated(session))
@@ -206,6 +207,7 @@ class Progress(Watcher):
     def __exit__(self, *_: object) -> None:
         self._signals.put(False)
         self._thread.join()
+        # Last, because the thread could write below the status line.
         self._console.status("")
 
     def phase(self, doing: str, *, total: int = 0, organizations: int = 1) -> None:
@@ -273,6 +275,7 @@ class Progress(Watcher):
 
     def _state(self) -> str:
         """Return the status line. Print it under the lock, or an older count may follow it."""
+        # Cut, because a line that wraps cannot be cleared.
         return f"{self._done}/{self._total} {self._organization}{self._in_flight[-1][:60]}"
 
     def _report_signals(self) -> None:

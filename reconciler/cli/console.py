@@ -72,6 +72,7 @@ class Process(NamedTuple):
         columns = self.environ.get("COLUMNS", "")
         if columns.isdecimal() and int(columns) > 0:
             return int(columns)
+        # Some terminals report a width of 0.
         try:
             return os.get_terminal_size(self.stdout.fileno()).columns or default
         except (OSError, ValueError):
@@ -98,6 +99,7 @@ class Process(NamedTuple):
                 redirected = sys.platform == "win32" and not stream.isatty()
                 encoding = "utf-8" if redirected else None
                 stream.reconfigure(encoding=encoding, errors="backslashreplace")
+        # A program that is started without a stream has None in its place.
         return cls(
             environ=os.environ,
             directory=Path(),

@@ -46,6 +46,7 @@ def emulated(session: Session) -> Iterator[tuple[InProcess, Callable[[str | None
         "organization is accepted."
     )
     if path.parent.name == _FOLDER:
+        # A repository may contain the link, which would place the database anywhere.
         if path.parent.is_symlink():
             hint = "remove the link, or use --local-db with another path"
             raise UsageError(f"{quote(path.parent.as_posix())} is a link", hint=hint)

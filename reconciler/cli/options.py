@@ -153,6 +153,7 @@ class _Command(click.Command):
         """Write the examples."""
         if self.examples:
             with formatter.section("Examples"):
+                # Not `write_text`, which would wrap commands.
                 indent = " " * formatter.current_indent
                 formatter.write("".join(f"{indent}{line}\n" for line in self.examples.splitlines()))
         super().format_epilog(ctx, formatter)
@@ -189,7 +190,10 @@ class Group(_Command, click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find and import the command that a command line names."""
         name, stub, rest = super().resolve_command(ctx, args)
-        return name, None if stub is None or name is None else self.load(name), rest
+        # During completion, click passes on an unknown command as None.
+        if stub is None or name is None:
+            return name, None, rest
+        return name, self.load(name), rest
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write commands, then options."""
@@ -298,12 +302,14 @@ def _record(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
         case ParameterSource.ENVIRONMENT:
             environment[name] = value
         case ParameterSource.COMMANDLINE:
+            # A list may be given before and after the command's name, and files as arguments.
             line[name] = (*line.get(name, ()), *value) if isinstance(value, tuple) else value
     return value
 
 
 def show(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
     """Print the version or the help, and exit."""
+    # Completion parses the line, too, but must not print anything.
     if value and not ctx.resilient_parsing:
         text = ctx.get_help()
         if parameter.name == "version":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, MutableMapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -22,6 +22,7 @@ from reconciler.source.history import git_in
 if TYPE_CHECKING:
     from reconciler.checks import Checklist
     from reconciler.settings import Setting, Settings
+    from reconciler.source.load import Loaded
     from reconciler.workflow.inputs import OrganizationFiles
 
 
@@ -165,6 +166,13 @@ class Session:
         self.inputs = self.inputs._replace(apply_options=apply_options)
         sources = workflow.load_all(self.inputs)
         loaded = [source.checked.loaded for source in sources]
+        self._show_loaded(loaded)
+        if not self.files:
+            self._note_second_default(name for files in loaded for name in files.documents)
+        return sources
+
+    def _show_loaded(self, loaded: Sequence[Loaded]) -> None:
+        """Print warnings, and with -v notes and the names of the files."""
         is_verbose = self.console.verbosity > 0
         # Files of several organizations may have the same parents, so everything is shown once.
         findings = dict.fromkeys(finding for files in loaded for finding in files.findings)
@@ -175,9 +183,6 @@ class Session:
             names = (name for files in loaded for name in (*files.documents, *files.parents))
             for name in dict.fromkeys(names):
                 self.console.info(f"read {quote(name)}")
-        if not self.files:
-            self._note_second_default(name for files in loaded for name in files.documents)
-        return sources
 
     def _note_second_default(self, documents: Iterable[str]) -> None:
         first, second, _ = DEFAULT_FILES

@@ -138,6 +138,7 @@ def look_up(
 
 def post(cases: Iterable[Case], connect: Callable[[Secret], Transport]) -> tuple[Section, ...]:
     """Post a message for each Slack webhook whose token Slack accepts."""
+    # With any other token, the message would fail for the reason that is shown already.
     return _grouped(
         ("Test messages", case, slack.post(case.webhook, case.token, connect))
         for case in cases

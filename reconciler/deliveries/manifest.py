@@ -52,6 +52,7 @@ def manifest(name: str = APP_NAME, *, see_channels: bool = False) -> dict[str, A
             f"a Slack app name must be 1 to {_MAX_NAME} characters, on one line",
             hint=f"omit --name to use {APP_NAME!r}",
         )
+    # No webhook needs to see channels, so an app can only on request.
     scopes = [scope for scope in SCOPES if see_channels or scope != "channels:read"]
     return {
         "display_information": {"name": name, "description": "Posts CloudTruth changes to Slack."},

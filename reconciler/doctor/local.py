@@ -51,6 +51,7 @@ def check_files(
         return Section(name="Files", checks=(check,)), Loaded(None)
     declared = validate(inputs)
     options = "".join(f" {shlex.quote(option)}" for option in file_options)
+    # Private, because the output is made to be pasted into issues.
     names = ", ".join(map(quote, declared.documents or inputs.paths)) or default
     if declared.desired is None:
         errors = sum(finding.severity is Severity.ERROR for finding in declared.findings)
@@ -80,6 +81,7 @@ def _settings(settings: Settings | ReconcilerError) -> Iterator[Check]:
         return
     yield ok("server", _source(settings.server_url), private=quote(settings.server_url.value))
     yield ok("profile", _source(settings.profile), private=quote(settings.profile.value))
+    # Only its source: no part of a key is ever shown.
     if settings.key is not None:
         yield ok("key", f"set, {_source(settings.key)}")
     else:

@@ -183,7 +183,7 @@ def _with_key(api: Client, declared: str | None, selected: Sequence[str]) -> Ite
         yield unknown("role", "the server does not report the key's role")
     elif role in ("OWNER", "ADMIN"):
         yield ok("role", role)
-    else:
+    else:  # a role that this version does not know may be able to write, too
         yield warn(
             "role",
             f"{quote(role)} can only read webhooks: apply will probably fail",
@@ -318,6 +318,7 @@ def _trial(api: Client, organization: Organization) -> Iterator[Check]:
     api.update(id_, renamed, frozenset({"name"}))
     same = _read(api, id_) == replace(created, name=_RENAMED)
     yield _expect("update", "changes the name and keeps everything else", same)
+    # Without user name and password: if they stay, the server merges.
     smaller = renamed._replace(configuration={"url": Secret(_PROBE_URL)})
     api.update(id_, smaller, frozenset({"configuration"}))
     yield _replaced(_read(api, id_).configuration)

@@ -241,4 +241,5 @@ def problems(results: Sequence[OrganizationResult[T]]) -> list[ReconcilerError]:
 
 
 def _look(problem: ReconcilerError) -> Hashable:
+    # Exceptions are equal only if they are the same object, and each organization has its own.
     return problem.code, problem.message, problem.hint, problem.findings

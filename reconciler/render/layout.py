@@ -40,6 +40,7 @@ _SGR: Final = re.compile(r"\x1b\[[0-9;]*m")
 def paint(text: str, style: str, view: View) -> str:
     """Return `text` in a style, unchanged without color or for a style that has none."""
     code = _CODES.get(style)
+    # Empty text stays empty, because callers leave out empty cells.
     if not (view.color and code and text):
         return text
     return f"\x1b[{code}m{text}\x1b[0m"
@@ -81,6 +82,7 @@ def flow(atoms: Iterable[Atom], view: View, *, start: str, indent: int = 2) -> l
     for atom in atoms:
         size = columns(atom.text)
         gap = "" if not line or line.endswith("  ") else atom.gap
+        # A line has at least one atom: a wider one overflows, so that it can be copied.
         if used > indent and used + len(gap) + size > view.width:
             lines.append(line.rstrip(" "))
             line, used, gap = " " * indent, indent, ""
@@ -151,6 +153,7 @@ def _columns_of(rows: Sequence[Row], width: int) -> _Columns:
     room = width - max((columns(row.place) for row in rows), default=0) - 2 - details
     # Only the rows that fit are aligned; the others are wrapped.
     place = details + _widest((columns(" ".join(row.pieces)) for row in rows), room) + 2
+    # Below a wide first column, continued lines would be too narrow: they start further left.
     if what <= width // 2:
         return _Columns(what, details, place, row_indent=what, field_indent=what)
     return _Columns(what, details, place, row_indent=_FIELDS, field_indent=_FIELDS + 2)

@@ -56,11 +56,13 @@ def render_run(run: RunPlan, view: View = PLAIN) -> str:
     parts = _parts(run, view)
     pairs = [(change.organizations, change.row) for change in parts.changes]
     shown = [row for _, row in pairs]
+    # Only in the details: in the table each webhook has its own row.
     if view.verbosity <= 0:
         shown = group_resends(shown)
     pairs += parts.unapplied
     rows = _tables(pairs)
     table: Sequence[str] = ()
+    # The only table can be left out if all of its rows are cut.
     if run.is_single:
         table, rows = _TABLE, rows[len(_TABLE) :]
     return _fit(
@@ -336,6 +338,7 @@ def _distributed(
 
 def _about_pages(unshown: Sequence[Change], count: int, pages: int) -> Iterable[str]:
     if unshown:
+        # This text is never cut, so it must stay short.
         names = words.shorten([change.row.name[:40] for change in unshown], 5)
         share = f"{len(unshown)} of {words.plural(count, 'change')}"
         yield ""
@@ -367,6 +370,7 @@ def _plan_row(row: Row) -> str:
 
 def _outcome_row(row: Row) -> str:
     what = row.what
+    # What failed must not be overlooked between rows that were applied.
     if row.sign in ("x", "?"):
         what = f"**{what}**"
     reasons = [row.why, *(line.text for line in row.fields)]
@@ -379,6 +383,7 @@ def _table_row(row: Row, what: str, why: str) -> str:
 
 def _notes(plan: Plan, view: View) -> Iterable[str]:
     """Yield the items of the list below the tables."""
+    # First, because the end may be cut: a reviewer has to agree to a relaxed policy.
     for finding in plan.relaxed:
         yield _finding("policy relaxed", finding)
     yield from _findings(plan.notes)

@@ -184,6 +184,7 @@ def _update_row(update: Update, known: Mapping[tuple[str, str], str]) -> Row:
     before, after, why = update.before, update.after, REASONS[update.reason]
     address = _destination(after, known)
     what = quote(address)
+    # The row of a rename shows no destination, so the line of a secret must.
     if update.is_rename:
         address, what = "", "rename"
         renamed = f"was {quote(before.name)}"
@@ -340,6 +341,7 @@ def _field(change: FieldChange, address: str, kind: str) -> FieldLine:
             atoms = [Atom(old, sign="-"), Atom(new, sign="+", lead="-> ")]
         case SetChange():
             atoms = _set_atoms(change)
+        # Nothing of the live value is known, so there is no old value to show.
         case SecretChange(hidden=True, not_shown=True, before=None):
             cause = Atom(_in_parentheses(change.cause), gap="   ")
             atoms = [*_resent_atoms(change.after), cause]
@@ -374,6 +376,7 @@ def _set_atoms(change: SetChange) -> Iterator[Atom]:
             first, *others = events(members)
             yield Atom(first, gap="   ", sign=sign, lead=f"{sign} ")
             yield from (Atom(event, sign=sign) for event in others)
+    # Lists of events are long, so the unchanged ones are only counted.
     yield Atom(f"({change.unchanged} unchanged)", gap="   ")
 
 
@@ -404,5 +407,6 @@ def _secret_atoms(change: SecretChange, address: str) -> Iterator[Atom]:
         yield from sentence(f"({prose(' and '.join(change.differs))} {verb})")
     if change.hidden and change.not_shown:
         yield from sentence(_HIDDEN)
+    # The text above already shows these two causes.
     if change.cause not in (SecretCause.DIFFERS, SecretCause.ADDED):
         yield Atom(_in_parentheses(change.cause), gap="   ")

@@ -79,6 +79,7 @@ def render_run(run: RunPlan, view: View = PLAIN) -> str:
 
 def _plan(plan: Plan, view: View) -> Iterable[Sequence[str]]:
     """Yield the sections of one plan, the last one with the command that applies exactly this."""
+    # Also with --quiet, because a blocked plan is a failure.
     if view.verbosity < 0:
         yield _blocks(plan.blocked, view)
         yield _unblocking(plan, view)
@@ -222,6 +223,7 @@ def _with_ways(block: Block) -> Iterable[Row]:
 def _diff(diff: str, view: View) -> list[str]:
     """Return the lines of a diff. CR LF stays, so that it can be applied as it is printed."""
     lines = []
+    # Not `splitlines`, which also splits at other characters within a line.
     for line in diff.removesuffix("\n").split("\n"):
         text = prose(line.removesuffix("\r"))
         if line.endswith("\r"):
@@ -233,6 +235,7 @@ def _diff(diff: str, view: View) -> list[str]:
 def _run_end(run: RunPlan, view: View) -> list[str]:
     totals = run.totals
     lines = paragraphs([f"{line}." for line in words.outside_digest(*run.plans)], view)
+    # An organization that is blocked or failed stops an apply of all.
     if run.digest:
         lines += _digest(run.digest, view, applies=not (totals.blocked or totals.failed))
     style = "good" if totals.unchanged == totals.organizations else "strong"
@@ -253,6 +256,7 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
     """Render the error that ended the run: message, findings, the server's response, help."""
     lines: list[str] = []
     message = error.message
+    # Findings come first, so that the last lines say what failed and what to do.
     if error.findings:
         lines += [*_blocks(error.findings, view), ""]
         message = f"{message} ({words.finding_counts(error.findings)})"
@@ -295,6 +299,7 @@ def _notes(plan: Plan, view: View) -> Iterable[Sequence[str]]:
     lines = [f"{line}{end}" for line in words.remaining_counts(plan, names=is_listed)]
     yield paragraphs([*lines, *words.failing(plan), *words.drifted(plan)], view)
     yield _secrets(plan, view)
+    # What blocks is last, near the edits that unblock the plan.
     for findings in (plan.notes, plan.relaxed, plan.blocked):
         yield _blocks(findings, view)
 

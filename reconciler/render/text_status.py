@@ -86,6 +86,7 @@ def _table(statuses: Sequence[WebhookStatus], view: View) -> list[str]:
         text = f"{fitted(name, name_width)}  {status.state:{state_width}}"
         text += f"  {fitted(destination, destination_width)}  {_delivery(status)}"
         sign = " "
+        # A failed delivery is more urgent than drift.
         if status.is_failing:
             sign = "x"
         elif status.state in DRIFTED:
@@ -219,7 +220,7 @@ def _check_row(check: Check, view: View) -> Row:
         below.append(f"webhooks: {', '.join(names)}")
     elif names and check.status is not Status.OK:
         below.append(f"webhooks: {words.shorten(names, _MAX_SUBJECTS)}")
-    elif check.webhooks:
+    elif check.webhooks:  # which webhooks are fine is rarely of interest
         text += f" ({words.plural(len(check.webhooks), 'webhook')})"
     lines = tuple(FieldLine("", tuple(sentence(line))) for line in below)
     return Row(sign=_SIGNS[check.status][0], name=check.name, why=prose(text), fields=lines)

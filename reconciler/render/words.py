@@ -167,6 +167,7 @@ def run_result(run: RunReport) -> list[str]:
     finish = f"{_AGAIN} to finish"
     if any(report.plan_command is not None for report in run.reports):
         finish = _PLAN_AGAIN
+        # Whoever applies by digest expects changes.
         if run.exit_code is ExitCode.OK and not run.digest:
             texts.append(_NOTHING_EXPECTED)
     if run.stopped is not None:
@@ -195,6 +196,7 @@ def scope(plan: Plan) -> str:
     share = f"{numbers.in_scope} of {plural(numbers.live, 'live webhook')} in scope"
     if numbers.ignored:
         share += f", {numbers.ignored} ignored"
+    # A protected webhook is undeclared, too.
     kept = sum(webhook.reason is Reason.PRUNE_OFF for webhook in plan.unmanaged)
     kept += sum(webhook.reason is Reason.PROTECTED for webhook in plan.kept)
     deleted = sum(delete.reason is Reason.NOT_DECLARED for delete in plan.deletes)
@@ -324,6 +326,7 @@ _TALLY: Final[Mapping[type[Outcome | Operation], str]] = {
 
 def tally(report: Report) -> dict[str, int]:
     """Count applied operations by action, and the others by outcome."""
+    # All of them, so that a program finds each key.
     numbers = dict.fromkeys(_TALLY.values(), 0)
     for outcome in report.outcomes:
         counted = outcome.operation if isinstance(outcome, Applied) else outcome
@@ -384,18 +387,15 @@ def _meaning(report: Report) -> str:
     finish = f"{_AGAIN} to finish"
     if report.plan_command is not None:
         again = finish = _PLAN_AGAIN
+    # A signal explains whatever is left.
     if report.stopped is not None:
         if report.complete:
             return "stopped by a signal, after every change was applied"
         return f"stopped by a signal: {finish}"
     # A problem of the run explains the code better than the outcomes.
-    if not report.problem:
-        if report.is_contradicted:
-            return "CloudTruth does not show what was sent, see above"
-        if report.complete:
-            return f"{plural(len(report.plan.unapplied), 'declaration')} not applied, see above"
-        if report.needs_review:
-            return "skipped operations need a review: plan again and have the new plan reviewed"
+    meaning = "" if report.problem else _meaning_of_outcomes(report)
+    if meaning:
+        return meaning
     if code is ExitCode.DENIED:
         return "the API key lacks permission"
     if code is not ExitCode.FAILED:
@@ -403,6 +403,17 @@ def _meaning(report: Report) -> str:
     if report.problem or tally(report)["failed"]:
         return "failed, see above"
     return f"the live webhooks changed since the plan: {again}"
+
+
+def _meaning_of_outcomes(report: Report) -> str:
+    """Return what the outcomes have in common, empty if there is nothing."""
+    if report.is_contradicted:
+        return "CloudTruth does not show what was sent, see above"
+    if report.complete:
+        return f"{plural(len(report.plan.unapplied), 'declaration')} not applied, see above"
+    if report.needs_review:
+        return "skipped operations need a review: plan again and have the new plan reviewed"
+    return ""
 
 
 def next_command(report: Report) -> str:
@@ -448,6 +459,7 @@ def unblocking(plan: Plan, view: View, total: int | None = None) -> Iterator[tup
     if not plan.blocked:
         return
     number = plan.counted_deletes
+    # --allow-deletes takes the number of all deletes of a run.
     if total is not None:
         number = total
     # A wrong number of --allow-deletes blocks whatever the files say: only the number helps.

@@ -83,12 +83,17 @@ def run(session: Session, report: str | None, format: str, keep_going: bool, **o
         code = max(code, ExitCode.PARTIAL if result.writes else ExitCode.FAILED)
     show_problems(session, result.organizations)
     _show_report(session, result, format, to_stderr=report == "-")
+    # The option cannot be used with a digest.
+    if options["expect_digest"] is None:
+        _note_keep_going(session, result)
+    return code
+
+
+def _note_keep_going(session: Session, result: workflow.RunReport) -> None:
     states = [state_of(organization) for organization in result.organizations]
-    is_by_digest = options["expect_digest"] is not None
-    if State.NOT_STARTED in states and result.stopped is None and not is_by_digest:
+    if State.NOT_STARTED in states and result.stopped is None:
         note = "--keep-going continues with the next organization if one fails"
         session.console.message("note", note)
-    return code
 
 
 def _apply(

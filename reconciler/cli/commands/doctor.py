@@ -149,6 +149,7 @@ def _remote(
             if diagnosis.has_settings:
                 remote = _sections(session, target.connection, checks)
                 if probe and target.connection is not None:
+                    # The last section is that of the server.
                     is_failed = any(check.status is Status.FAIL for check in remote[-1].checks)
                     remote += _probe(
                         session, target.connection, progress, project, yes=yes, skip=is_failed

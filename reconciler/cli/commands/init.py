@@ -122,14 +122,16 @@ def run(
     if github:
         _require_top(directory, target)
     # An unknown commit is an error before a write.
-    revision = commit or (workflows.installed_commit() if github else None)
-    installed = workflows.pinned(revision) if github else ("", "")
+    installed = ("", "")
+    if github:
+        installed = workflows.pinned(commit or workflows.installed_commit())
     steps: list[str] = []
     if is_new:
         steps = _write_configuration(session, target, file, tokens, yes=yes)
     add_workflows = f"run `webhooks init{file} --github`"
     if github:
         settings = workflows.settings_in(_existing_workflows(directory))
+        # Existing workflows keep their version, unless --commit asks for another one.
         if commit is not None:
             settings = {**settings, "package": installed[0], "lock": installed[1]}
         setup = _setup(session, target, settings, installed, branch=branch, policies=policy)

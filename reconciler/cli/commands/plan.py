@@ -87,6 +87,7 @@ def check_output(target: Path | None, checked: workflow.Checked) -> None:
     """Raise UsageError if an output path is a secret file, or one that the next run would read."""
     if target is None:
         return
+    # A link to an input is that input.
     directory, real = checked.inputs.directory, Path(os.path.realpath(target))
     why = None
     secret_files = [directory / path for path in paths(references(checked.desired.webhooks))]

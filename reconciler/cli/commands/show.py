@@ -21,5 +21,6 @@ def run(session: Session, planfile: str, format: str) -> None:
         webhooks show plan.json --format json
     """
     saved = workflow.load_plan(planfile, session.process.directory)
+    # The file may have been edited, so its text is escaped again.
     text = "\n".join(map(prose, saved.text.split("\n")))
     session.console.result(saved.document if format == "json" else text, essential=True)

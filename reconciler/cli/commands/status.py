@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from reconciler import workflow
 from reconciler.cli.commands.plan import PLAN_OPTIONS, apply_options
 from reconciler.cli.connection import connected, connected_all, names_of, show_problems
@@ -44,10 +46,7 @@ def run(session: Session, only: tuple[str, ...], failing: bool, format: str) -> 
     results = _statuses(session, only)
     code = show_problems(session, results)
     if failing:
-        results = [
-            result._replace(value=result.value and result.value._replace(failing_only=True))
-            for result in results
-        ]
+        results = _only_failing(results)
     statuses = [result.value for result in results if result.value is not None]
     # With --failing, text is for mail from cron: nothing is printed if nothing fails.
     if not failing or format != "text" or any(status.shown for status in statuses):
@@ -56,6 +55,15 @@ def run(session: Session, only: tuple[str, ...], failing: bool, format: str) -> 
     if failing and any(status.failing for status in statuses):
         return code or ExitCode.FAILED
     return code
+
+
+def _only_failing(
+    results: Sequence[OrganizationResult[LiveStatus]],
+) -> list[OrganizationResult[LiveStatus]]:
+    return [
+        result._replace(value=result.value and result.value._replace(failing_only=True))
+        for result in results
+    ]
 
 
 def _statuses(session: Session, only: tuple[str, ...]) -> list[OrganizationResult[LiveStatus]]:
