@@ -256,7 +256,7 @@ def render_error(error: ReconcilerError, view: View = PLAIN) -> str:
     """Render the error that ended the run: message, findings, the server's response, help."""
     lines: list[str] = []
     message = error.message
-    # Findings come first, so that the last lines say what failed and what to do.
+    # Findings come first, so that the last lines are what failed and what to do.
     if error.findings:
         lines += [*_blocks(error.findings, view), ""]
         message = f"{message} ({words.finding_counts(error.findings)})"
