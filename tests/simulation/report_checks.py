@@ -113,7 +113,9 @@ class ReportChecks:
             if not isinstance(operation, Update) or operation.before.id != self._case.odd_id:
                 continue
             failed = isinstance(outcome, Failed) and outcome.code == NOT_CONVERGED
-            if failed and f"update {operation.name}" not in remaining:
+            # A name that the server stored differently looks as if the webhook were missing.
+            undone = {f"update {operation.name}", f"create {operation.name}"}
+            if failed and not undone & remaining:
                 raise Violation(f"the last listing shows update {operation.name}, but it failed")
 
     def _remaining(self, process: Process, plan: Plan, seen: Sequence[LiveWebhook]) -> set[str]:
