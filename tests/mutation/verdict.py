@@ -37,8 +37,18 @@ class Mutant(NamedTuple):
     result: Result
 
 
-Equivalent = tuple[str, str]
-"""An entry of equivalent.toml, a mutant that behaves like the original: its file and lines."""
+class Equivalent(NamedTuple):
+    """An entry of equivalent.toml, a mutant that behaves like the original."""
+
+    file: str
+    function: str  # as in `Class.method`
+    lines: str
+
+
+def _function(name: str) -> str:
+    """Return the function in a name such as `a.b.x_add__mutmut_1` or `a.xǁSumǁadd__mutmut_1`."""
+    text = name.rpartition("__mutmut_")[0].rpartition(".")[2]
+    return text.removeprefix("x_").removeprefix("xǁ").replace("ǁ", ".")
 
 
 def mutants(file: str) -> Iterator[Mutant]:
@@ -84,26 +94,32 @@ def _lines(diff: str) -> str:
 def equivalents(listed: str) -> Iterator[Equivalent]:
     """Parse the text of equivalent.toml."""
     for because in tomllib.loads(listed)["because"]:
-        for file, diffs in because["mutants"].items():
+        for place, diffs in because["mutants"].items():
+            file, _, function = place.partition(":")
             for diff in diffs.strip("\n").split("\n\n"):
-                yield f"reconciler/{file}", _lines(diff)
+                yield Equivalent(f"reconciler/{file}", function, _lines(diff))
 
 
 def mark_equivalent(
     made: Iterable[Mutant], known: Iterable[Equivalent]
 ) -> tuple[list[Mutant], list[str]]:
     """Mark survivors that are known as equivalent; also return the entries that match none."""
-    listed = set(known)
-    survived: set[Equivalent] = set()
+    unmatched = set(known)
+    listed = sorted(unmatched)
     out: list[Mutant] = []
-    for each in made:
-        if each.result is Result.SURVIVED:
-            diff = f"\n{_lines(each.diff)}"
-            same = {entry for entry in listed if entry[0] == each.file and f"\n{entry[1]}" in diff}
-            survived |= same
-            each = each._replace(result=Result.EQUIVALENT) if same else each
-        out.append(each)
-    return out, [f"{file}\n{lines}" for file, lines in sorted(listed - survived)]
+    for mutant in made:
+        if mutant.result is Result.SURVIVED:
+            for entry in listed:
+                if _matches(entry, mutant):
+                    unmatched.discard(entry)
+                    mutant = mutant._replace(result=Result.EQUIVALENT)
+        out.append(mutant)
+    return out, [f"{file}:{function}\n{lines}" for file, function, lines in sorted(unmatched)]
+
+
+def _matches(entry: Equivalent, mutant: Mutant) -> bool:
+    place = (mutant.file, _function(mutant.name))
+    return place == entry[:2] and f"\n{entry.lines}" in f"\n{_lines(mutant.diff)}"
 
 
 def score(made: Iterable[Mutant]) -> float:
