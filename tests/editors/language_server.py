@@ -7,7 +7,7 @@ import os
 import queue
 import subprocess
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,21 +58,13 @@ class LanguageServer:
         self._notify("textDocument/didOpen", {"textDocument": item})
         return uri
 
-    def diagnostics(self, text: str) -> list[dict[str, Any]]:
-        """Return the diagnostics of a document."""
-        (found,) = self.diagnostics_of([(text, None)])
-        return found
-
-    def diagnostics_of(
-        self, documents: Iterable[tuple[str, Path | None]]
-    ) -> list[list[dict[str, Any]]]:
-        """Return the diagnostics of each document, given with its folder."""
-        addresses = [self._open(text, folder) for text, folder in documents]
-        found: dict[str, list[dict[str, Any]]] = {}
-        while not found.keys() >= set(addresses):
-            published = self._diagnostics.get(timeout=TIMEOUT)
-            found[published["uri"]] = published["diagnostics"]
-        return [found[each] for each in addresses]
+    def diagnostics(self, text: str, folder: Path | None = None) -> list[dict[str, Any]]:
+        """Return the diagnostics of a document, which may be in another folder."""
+        uri = self._open(text, folder)
+        while (published := self._diagnostics.get(timeout=TIMEOUT))["uri"] != uri:
+            pass
+        diagnostics: list[dict[str, Any]] = published["diagnostics"]
+        return diagnostics
 
     def complete(self, text: str) -> list[dict[str, Any]]:
         """Return the completions at the `|` in a document."""
