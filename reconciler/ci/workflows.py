@@ -20,9 +20,8 @@ import yaml
 from reconciler import __version__
 from reconciler.errors import UsageError
 from reconciler.model import SecretRef
-from reconciler.source.allowed import pattern
 from reconciler.source.history import Git, git_in
-from reconciler.source.schemes import paths, variables
+from reconciler.source.schemes import paths, pattern, variables
 
 _FOLDER: Final = ".github/workflows"
 CALLER: Final = f"{_FOLDER}/apply-webhooks.yml"

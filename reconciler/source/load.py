@@ -27,10 +27,10 @@ from reconciler.model import (
     Value,
     Webhook,
 )
-from reconciler.source.allowed import reference_in
 from reconciler.source.files import Sources
 from reconciler.source.lint import Rules, lint
 from reconciler.source.schema import Part, holds, origin, parts
+from reconciler.source.schemes import reference_in
 from reconciler.source.secrets import url_credential, wrap
 from reconciler.source.yaml import Document, parse, value_at
 

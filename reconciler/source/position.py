@@ -30,8 +30,8 @@ from reconciler.findings import MAX_EXCERPT_PREFIX, Finding, Place, Position, Re
 from reconciler.kinds import KINDS
 from reconciler.kinds.events import EVENT_TYPES
 from reconciler.model import DataPath
-from reconciler.source.parser import PARSER
 from reconciler.source.schema import schema
+from reconciler.source.syntax import PARSER
 from reconciler.source.text import LOOKS_SECRET, MASK, ambiguity, is_word, near
 
 if TYPE_CHECKING:

@@ -17,7 +17,6 @@ from urllib.parse import unquote, urlsplit
 from reconciler.findings import Finding, Place, error, has_errors, note, warning
 from reconciler.kinds import FIELDS, KINDS, Field, slack
 from reconciler.model import Secret, SecretRef, Value, Webhook, declared_secret
-from reconciler.source import allowed
 from reconciler.source.history import Commit
 from reconciler.source.schemes import (
     KEYS,
@@ -25,7 +24,10 @@ from reconciler.source.schemes import (
     SCHEMES,
     Machine,
     UnresolvedError,
+    forbidden,
     forbidden_variable,
+    refusal,
+    unresolved,
 )
 from reconciler.source.text import masked
 from reconciler.urls import origin_of
@@ -160,18 +162,18 @@ def fetch(
     """
     machine = Machine(environ, directory, commit)
     # Values, because another variable may have a copy of a forbidden one.
-    forbidden = {name: wrap(environ[name]) for name in environ if forbidden_variable(name)}
+    kept_back = {name: wrap(environ[name]) for name in environ if forbidden_variable(name)}
     problems: dict[SecretRef, list[Finding]] = defaultdict(list)
     fetched: dict[SecretRef, Secret] = {}
     for ref in sorted(references(webhooks), key=str):
         try:
             # Before reading: what may not be sent is not even read.
-            _raise(allowed.refusal(ref, allow))
+            _raise(refusal(ref, allow))
             secret, padded = _value(ref, machine, literals, allow)
         except UnresolvedError as problem:
             problems[ref].append(problem.finding)
             continue
-        problems[ref] += _unsuitable(_subject(ref), secret, padded, api_keys, forbidden)
+        problems[ref] += _unsuitable(_subject(ref), secret, padded, api_keys, kept_back)
         if not has_errors(problems[ref]):
             fetched[ref] = secret
     for ref, misuse in _misuses(webhooks, fetched):
@@ -219,14 +221,14 @@ def fetch_key(
     owner = scheme.forbidden(ref.name)
     # CloudTruth's variables hold its keys: forbidden for a webhook, but meant for this.
     if owner not in (None, OF_CLOUDTRUTH):
-        return allowed.forbidden(ref, owner, is_key=True)
+        return forbidden(ref, owner, "used as an API key")
     try:
         key, _ = _value(ref, Machine(environ, directory, commit), {}, ())
     except UnresolvedError as problem:
         return problem.finding
     reason = flaw(key)
     if reason is not None:
-        return _unusable(f"the API key in {masked(ref.name)} {reason}", "store only the key there")
+        return unresolved(f"the API key in {masked(ref.name)} {reason}", "store only the key there")
     return key
 
 
@@ -263,7 +265,7 @@ def _value(
 
     # The name was allowed, but links in its path are known only when the file is read.
     def check(target: Path) -> None:
-        _raise(allowed.refusal(ref, allow, target=target, directory=machine.directory))
+        _raise(refusal(ref, allow, target=target, directory=machine.directory))
 
     text = SCHEMES[ref.scheme].read(ref.name, machine, check)
     return wrap(text), is_padded(text)
@@ -279,14 +281,14 @@ def _unsuitable(
     secret: Secret,
     padded: bool,
     api_keys: Sequence[Secret],
-    forbidden: Mapping[str, Secret],
+    kept_back: Mapping[str, Secret],
 ) -> Iterator[Finding]:
     """Yield the problems of a value that are independent of its field."""
     problem = flaw(secret)
     if problem is not None:
-        yield _unusable(f"{subject} {problem}", "store only the value, without line breaks")
+        yield unresolved(f"{subject} {problem}", "store only the value, without line breaks")
         return
-    owner = _owner(secret, api_keys, forbidden)
+    owner = _owner(secret, api_keys, kept_back)
     if owner is not None:
         message = f"{subject} {owner}, which is never sent to a webhook"
         yield error("forbidden-secret", message, "use this webhook's own secret")
@@ -300,15 +302,15 @@ def _unsuitable(
 
 
 def _owner(
-    secret: Secret, api_keys: Sequence[Secret], forbidden: Mapping[str, Secret]
+    secret: Secret, api_keys: Sequence[Secret], kept_back: Mapping[str, Secret]
 ) -> str | None:
     """Return which credential of the run a value is, worded to follow its name."""
     if any(secret.contains(key) for key in api_keys):
         return "contains a CloudTruth API key"
     # A short value may be equal by chance.
     if secret.matches(_COMPARABLE):
-        for name in sorted(forbidden):
-            if secret == forbidden[name]:
+        for name in sorted(kept_back):
+            if secret == kept_back[name]:
                 return f"is also the value of {name}"
     return None
 
@@ -348,7 +350,3 @@ def fits(field: Field, secret: Secret) -> bool:
 
 def _subject(ref: SecretRef) -> str:
     return f"the value of {ref.scheme} {masked(ref.name)}"
-
-
-def _unusable(message: str, hint: str) -> Finding:
-    return error("unresolved-secret", message, hint)

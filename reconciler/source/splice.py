@@ -19,8 +19,8 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import yaml
 
 from reconciler.model import DataPath
-from reconciler.source.parser import PARSER
 from reconciler.source.rendered import inline, yaml_text
+from reconciler.source.syntax import PARSER
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _BLOCK_SCALARS: Final = ("|", ">")

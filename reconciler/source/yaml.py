@@ -25,8 +25,8 @@ import yaml
 
 from reconciler.findings import Finding, Place, Position, error
 from reconciler.model import DataPath
-from reconciler.source.parser import FAULTS, MAX_DEPTH, PARSER
 from reconciler.source.schema import holds
+from reconciler.source.syntax import FAULTS, MAX_DEPTH, PARSER, explain
 from reconciler.source.text import decode
 
 _MAX_INTEGER: Final = 2**53 - 1
@@ -151,9 +151,7 @@ def parse(raw: bytes, file: str, *, parser: Any = PARSER) -> Document:
     except _Stopped:
         pass
     except yaml.MarkedYAMLError as cause:
-        from reconciler.source import syntax  # only for an error
-
-        reader.findings.append(syntax.explain(cause, text, file))
+        reader.findings.append(explain(cause, text, file))
     usable = not reader.findings
     data = data if usable else {}
     listed = [key for key in LISTED if isinstance(data.get(key), list)]

@@ -23,11 +23,10 @@ from reconciler.kinds import KINDS
 from reconciler.model import Desired, Organization, Secret, SecretRef
 from reconciler.planning.names import Globs
 from reconciler.source import files, secrets
-from reconciler.source.allowed import allow_patterns, pattern
 from reconciler.source.history import Commit, Git, NoBaseError, is_revision, read_revision
 from reconciler.source.lint import Rules, without_organization
 from reconciler.source.load import Loaded, Parsed, key_references, load_parsed, parse_files
-from reconciler.source.schemes import is_file
+from reconciler.source.schemes import allow_patterns, is_file, pattern
 from reconciler.source.secrets import fetch_key
 from reconciler.source.text import decode, masked
 from reconciler.source.yaml import Document, Layers

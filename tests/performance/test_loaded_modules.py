@@ -14,7 +14,7 @@ from tests.performance.sample import TOKEN, declaration, row
 
 HEAVY = {"yaml", "jsonschema_rs", "httpx", "deepdiff", "asyncio", "sqlite3"}
 EXPLAINERS = {"deepdiff", "difflib"}.union(
-    f"reconciler.source.{name}" for name in ("explain", "position", "syntax")
+    f"reconciler.source.{name}" for name in ("explain", "position")
 )
 _LOADED = """
 import atexit, json, sys
@@ -79,7 +79,7 @@ def test_validate_loads_only_its_own_stage(file: File, tmp_path: Path) -> None:
     """A valid file loads no plans, engine, client, renderer or error messages."""
     file(declaration(range(10)))
     code, modules = loaded(tmp_path, "validate")
-    others = existing("source.syntax", "planning.plan", "report", "render.text", "execute", "api",
+    others = existing("planning.plan", "report", "render.text", "execute", "api",
                   "emulator", "settings")  # fmt: skip
     assert (code, modules & (EXPLAINERS | others)) == (0, set())
 

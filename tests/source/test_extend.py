@@ -10,9 +10,9 @@ import pytest
 
 from reconciler.model import SecretRef
 from reconciler.source import files
-from reconciler.source.allowed import reference_in
 from reconciler.source.lint import Rules
 from reconciler.source.load import Loaded, load_parsed, parse_files
+from reconciler.source.schemes import reference_in
 from tests.folders import write
 from tests.loading import load_texts
 

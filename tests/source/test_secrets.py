@@ -14,9 +14,14 @@ import yaml
 from reconciler.errors import UsageError
 from reconciler.findings import Finding, Severity, error
 from reconciler.model import Secret, SecretRef, Webhook
-from reconciler.source.allowed import allow_patterns, refusal
 from reconciler.source.lint import Rules
-from reconciler.source.schemes import _FORBIDDEN_FOLDERS, _FORBIDDEN_VARIABLES, SCHEMES
+from reconciler.source.schemes import (
+    _FORBIDDEN_FOLDERS,
+    _FORBIDDEN_VARIABLES,
+    SCHEMES,
+    allow_patterns,
+    refusal,
+)
 from reconciler.source.secrets import fetch, fetch_key
 from reconciler.workflow.inputs import Checked, Inputs, located
 from tests.cli.conftest import SECRETS, File, Shell, expect
@@ -348,7 +353,7 @@ def test_a_problem_of_one_use_is_shown_there(shell: Shell, file: File) -> None:
             error(
                 "forbidden-secret",
                 "GITHUB_* variables are never used as an API key: GITHUB_TOKEN",
-                "store the key in a variable with another name",
+                "store the value in a variable with another name",
             ),
         ),
     ],

@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from reconciler.findings import Finding
-from reconciler.source.parser import PARSER
 from reconciler.source.position import add_positions
+from reconciler.source.syntax import PARSER
 from reconciler.source.yaml import Document, parse
 
 both_parsers = pytest.mark.parametrize(

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+from typing import Final
+
 import click
 
 from reconciler.cli.options import Group, command, options_page
 from reconciler.cli.session import Session
 from reconciler.errors import ExitCode
-from reconciler.source.rules import PAGE, explanation
+
+_PAGE: Final = "https://github.com/cloudtruth-webhooks/cloudtruth-webhooks/blob/main/docs/rules.md"
+_PACKAGE: Final = Path(__file__).resolve().parents[2]
+_IN_WHEEL: Final = _PACKAGE / "_docs" / "rules.md"
 
 
 @command(options=(click.Argument(["words"], nargs=-1, metavar="[options|COMMAND|RULE]"),))
@@ -29,7 +36,7 @@ def run(session: Session, words: tuple[str, ...]) -> int:
         session.console.result(options_page(context), essential=True)
         return ExitCode.OK
     is_rule = len(words) == 1 and words[0] not in program.commands
-    rule = explanation(words[0]) if is_rule else None
+    rule = _explanation(words[0]) if is_rule else None
     if rule is None:
         # The same console, so that an unknown command is reported like any other mistake.
         return int(
@@ -42,5 +49,17 @@ def run(session: Session, words: tuple[str, ...]) -> int:
             )
         )
     text = click.wrap_text(rule, context.terminal_width or 80, preserve_paragraphs=True)
-    session.console.result(f"{text}\n\n{PAGE}#{words[0]}", essential=True)
+    session.console.result(f"{text}\n\n{_PAGE}#{words[0]}", essential=True)
     return ExitCode.OK
+
+
+def _explanation(rule: str) -> str | None:
+    """Return what a rule means, an example and the fix, as plain text; None for no rule."""
+    path = _IN_WHEEL if _IN_WHEEL.is_file() else _PACKAGE.parent / "docs" / "rules.md"
+    parts = re.split(r"^### `(.+)`\n", path.read_text("utf-8"), flags=re.MULTILINE)
+    sections = dict(zip(parts[1::2], parts[2::2], strict=True))
+    if rule not in sections:
+        return None
+    # The last rule of a chapter ends at the next heading.
+    text = re.split(r"^## ", sections[rule], flags=re.MULTILINE)[0].strip()
+    return re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", text).replace("**Fix:**", "Fix:")
