@@ -19,10 +19,12 @@ from reconciler.planning.plan import (
     Attribution,
     Create,
     Delete,
+    FieldResent,
     FileState,
     Operation,
     Plan,
     Reason,
+    SecretChange,
     Update,
 )
 from reconciler.planning.run import OrganizationResult, Totals
@@ -377,8 +379,23 @@ def _verification(report: Report) -> str:
     if not report.writes:
         return "Nothing was written."
     if report.verified:
-        return "Read back and compared after the last write."
+        text = "Read back and compared after the last write"
+        hidden = _hidden_values_sent(report)
+        if hidden:
+            text += f", except {plural(hidden, 'hidden value')}"
+        return f"{text}."
     return "Not read back after the last write: run plan to see the live webhooks."
+
+
+def _hidden_values_sent(report: Report) -> int:
+    """Return how many values were sent in place of live ones that the server does not show."""
+    number = 0
+    for outcome in report.applied:
+        if isinstance(outcome.operation, Update):
+            for change in outcome.operation.fields:
+                sent = isinstance(change, FieldResent)
+                number += sent or (isinstance(change, SecretChange) and change.hidden)
+    return number
 
 
 def _meaning(report: Report) -> str:

@@ -243,7 +243,7 @@ def test_adopting_the_webhooks_of_several_slack_apps_loses_no_token(
     text = path.read_text()
     path.write_text(re.sub(r'channel: "#c1"', 'channel: "#moved"', text))
     done = shell("apply", "--yes", **cloud, **secrets)
-    expect(done, 0, "Applied 3 of 3 changes")
+    expect(done, 0, "Applied 3 of 3 changes", "last write, except 3 hidden values.\n")
     for variable in variables:
         assert f"resent from env {variable} (hidden: replaced if it was another one)" in done.err
     assert apps() == before
@@ -269,7 +269,7 @@ def test_one_token_for_all_apps_is_an_assumption_that_the_user_makes(
     assert not (tmp_path / "webhooks.yaml").exists()
     users = "username 'PaymentsBot' (20), 'DeployBot' (16), 'CloudTruth' (10)\n"
     done = shell("init", "--token", "env:T", **cloud)
-    expect(done, 0, f"env T is the token of 46 webhooks: {users}")
+    expect(done, 0, f"env T is the token of 46 webhooks: {users}", "another `token` in the file")
     done = shell("export", "--token", "DeployBot=env:D", **cloud)
     expect(done, 0, "env D is the token of 16 webhooks", "{env: WEBHOOK_CLOUDTRUTH_TOKEN}")
 

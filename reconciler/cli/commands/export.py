@@ -121,8 +121,8 @@ def print_notes(session: Session, exported: Export) -> None:
         message(
             "note",
             "an update sends the assumed token in place of the hidden one; if a webhook belongs to "
-            "another Slack app, use --token USERNAME=env:NAME; `webhooks check` shows what a "
-            "token can post to",
+            "another Slack app, give it another `token` in the file, or start again with "
+            "--token USERNAME=env:NAME; `webhooks check` shows what a token can post to",
         )
     for name, reason in exported.left_out:
         message("note", f"{quote(name)} is ignored in the file: {prose(reason)}")
