@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 import pytest
 
 from reconciler.findings import Position, error
 from reconciler.kinds.events import EVENT_TYPES, compress, expand
-from reconciler.model import SecretRef
+from reconciler.model import SecretRef, Webhook
 from reconciler.planning.plan import Create, SecretUse
 from reconciler.render import View
 from reconciler.render.layout import columns
 from reconciler.render.text import render_findings
 from tests.planning.builders import desired, make_plan
-from tests.render.cases import (
-    ADDRESS,
-    GENERIC,
-    REPORTS,
-    plan,
-    render_plan,
-    render_report,
-    slack,
+from tests.render.cases import plan, render_plan, slack
+
+ADDRESS = SecretRef(scheme="env", name="HOOK_URL")
+GENERIC = Webhook(
+    name="Pager",
+    type="generic",
+    event_types=frozenset({"parameter_deleted"}),
+    configuration={"url": ADDRESS},
 )
 
 
@@ -49,14 +48,6 @@ def test_a_name_is_never_wrapped() -> None:
     """A name with spaces stays on one line at any width."""
     name = "one two three four five six seven eight nine ten"
     assert name in render_plan(plan(Create(after=slack(name))), View(width=20))
-
-
-@pytest.mark.parametrize("name", sorted(REPORTS))
-def test_a_report_explains_its_exit_code(name: str) -> None:
-    """A code other than 0 is explained, and no other code is mentioned."""
-    code = int(REPORTS[name].exit_code)
-    text = render_report(REPORTS[name])
-    assert re.findall(r"\bExit (\d+): \w", text) == ([str(code)] if code else [])
 
 
 @pytest.mark.parametrize("width", [40, 100])
