@@ -203,20 +203,19 @@ def _generic(case: Case) -> Iterator[Check]:
 
 def check_parameter(proof: Proof) -> Check:
     """Return whether all events of a proof were caused, and its parameter was deleted."""
-    scratch, written = proof.scratch, proof.written
-    events = plural(len(written.events), "event")
-    if written.remains:
+    scratch, problem, events = proof.scratch, proof.problem, plural(len(proof.events), "event")
+    if proof.remains:
         command = scratch.delete_command(scratch.name)
         detail = f"{quote(scratch.name)} may still exist"
-        if written.problem is not None:
-            detail += f": {written.problem.message}"
+        if problem is not None:
+            detail += f": {problem.message}"
         return fail("parameter", detail, fix=f"delete it: `{command}`")
-    if written.problem is not None:
-        detail = f"{events} only: {written.problem.message}"
+    if problem is not None:
+        detail = f"{events} only: {problem.message}"
         pattern = scratch.project.pattern
-        if pattern and not written.events:
+        if pattern and not proof.events:
             detail += f"; names in this project must match {quote(pattern)}"
-        return fail("parameter", detail, fix=written.problem.hint or "run again")
+        return fail("parameter", detail, fix=problem.hint or "run again")
     return ok("parameter", f"created, changed and deleted: {events}")
 
 

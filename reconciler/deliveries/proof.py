@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 from reconciler.api.parameters import Parameter, Parameters, Project
 from reconciler.errors import (
@@ -51,36 +51,22 @@ _ABANDONED: Final = timedelta(minutes=10)
 _WRITERS: Final = ("OWNER", "ADMIN", "CONTRIB")
 _DESCRIPTION: Final = "Test of `webhooks check --deliver`. Safe to delete."
 
-_T = TypeVar("_T")
-
 
 class Scratch(NamedTuple):
     """The project and the environment of a proof, and the name of its parameter.
 
-    `leftovers` are the parameters of earlier runs that ended before they could delete them.
+    `leftovers` are the names of those of earlier runs that ended before they could delete them.
     """
 
     project: Project
     environment: str
     name: str
-    leftovers: tuple[Parameter, ...] = ()
+    leftovers: tuple[str, ...]
 
     def delete_command(self, name: str) -> str:
         """Return the command of CloudTruth's own program that deletes a parameter."""
         words = ["cloudtruth", "--project", self.project.name, "param", "delete", "-y", name]
         return shlex.join(words)
-
-
-class Written(NamedTuple):
-    """The events of a proof that were caused.
-
-    `problem` is the error that ended it early, if any. `remains` is true if the parameter was not
-    deleted, or if that is unknown.
-    """
-
-    events: tuple[str, ...]
-    problem: ApiError | None = None
-    remains: bool = False
 
 
 class Verdict(Enum):
@@ -121,11 +107,17 @@ class Observation(NamedTuple):
 
 
 class Proof(NamedTuple):
-    """A proof, with the observed webhooks by id: those that listen to one of its events."""
+    """The events of a proof that were caused, and the observed webhooks by id.
+
+    Those are observed that listen to one of the events. `problem` is the error that ended it
+    early, if any. `remains` is true if the parameter was not deleted, or if that is unknown.
+    """
 
     scratch: Scratch
-    written: Written
-    observations: Mapping[str, Observation]
+    events: tuple[str, ...]
+    problem: ApiError | None = None
+    remains: bool = False
+    observations: Mapping[str, Observation] = {}
 
 
 def received(webhook: LiveWebhook) -> int:
@@ -142,11 +134,7 @@ def prepare(
     """
     project = parameters.project(project_name)
     if project is None:
-        raise ReconcilerError(
-            f"organization {organization.name!r} has no project {project_name!r} that this key "
-            "can see",
-            hint="name an existing project that nothing depends on, with --deliver PROJECT",
-        )
+        raise _missing(f"project {project_name!r}", organization)
     if project.role is not None and project.role.upper() not in _WRITERS:
         raise PermissionDeniedError(
             f"access to project {project_name!r} is controlled, and this key's role in it is "
@@ -155,17 +143,21 @@ def prepare(
         )
     environment = parameters.environment("default")
     if environment is None:
-        raise ReconcilerError(
-            f"organization {organization.name!r} has no environment 'default' that this key "
-            "can see",
-            hint="use a key that can see it",
-        )
+        raise _missing("environment 'default'", organization)
     # The server's time, so that runs on machines with different clocks agree about the age.
     now = project.time or clock.now()
     name = f"{_PREFIX}{now.strftime(_STARTED)}-{secrets.token_hex(4)}"
-    earlier = parameters.starting_with(project.id, _PREFIX)
-    old = (parameter for parameter in earlier if _is_abandoned(parameter.name, now))
-    return Scratch(project, environment, name, tuple(old))
+    earlier = [parameter.name for parameter in parameters.starting_with(project.id, _PREFIX)]
+    leftovers = tuple(name for name in earlier if _is_abandoned(name, now))
+    return Scratch(project, environment, name, leftovers)
+
+
+def _missing(what: str, organization: Organization) -> ReconcilerError:
+    return ReconcilerError(
+        f"organization {organization.name!r} has no {what} that this key can see",
+        hint="name an existing project that nothing depends on, with --deliver PROJECT, and use a "
+        "key that can see it and the environment 'default'",
+    )
 
 
 def _is_abandoned(name: str, now: datetime) -> bool:
@@ -180,7 +172,7 @@ def _is_abandoned(name: str, now: datetime) -> bool:
 
 def cause_events(
     parameters: Parameters, scratch: Scratch, clock: Clock, stop: Stop, extend: Callable[[], None]
-) -> Written:
+) -> Proof:
     """Cause the events, and delete the parameter in any case.
 
     A signal ends it after the current request. `extend` restarts the deadline, so that a slow
@@ -206,7 +198,7 @@ def cause_events(
         failure = _delete(parameters, scratch, id_, clock, problem)
     if failure is None and events:
         events.append(EVENTS[-1])
-    return Written(tuple(events), problem or failure, remains=failure is not None)
+    return Proof(scratch, tuple(events), problem or failure, remains=failure is not None)
 
 
 def _create(parameters: Parameters, scratch: Scratch, clock: Clock) -> str:
@@ -214,7 +206,7 @@ def _create(parameters: Parameters, scratch: Scratch, clock: Clock) -> str:
     try:
         return parameters.create(scratch.project.id, scratch.name, _DESCRIPTION)
     except AmbiguousWriteError:
-        parameter = _look(lambda: parameters.named(scratch.project.id, scratch.name), clock)
+        parameter = _look_up(parameters, scratch, clock)
         if parameter is None:
             raise
         return parameter.id
@@ -245,34 +237,29 @@ def _changes(parameters: Parameters, scratch: Scratch, id: str, clock: Clock) ->
 
 def _create_value(parameters: Parameters, scratch: Scratch, id: str, clock: Clock) -> str:
     """Set the value, and return its id. If the response is lost, look it up in the parameter."""
-
-    def value_id() -> str | None:
-        parameter = parameters.named(scratch.project.id, scratch.name)
-        if parameter is None:
-            return None
-        return parameter.value_id
-
     try:
         return parameters.create_value(scratch.project.id, id, scratch.environment, "1")
     except AmbiguousWriteError:
-        value = _look(value_id, clock)
-        if value is None:
+        parameter = _look_up(parameters, scratch, clock, with_value=True)
+        if parameter is None or parameter.value_id is None:
             raise
-        return value
+        return parameter.value_id
 
 
-def _look(read: Callable[[], _T | None], clock: Clock) -> _T | None:
-    """Return the object that `read` returns, None if it returns none several times in a row.
+def _look_up(
+    parameters: Parameters, scratch: Scratch, clock: Clock, *, with_value: bool = False
+) -> Parameter | None:
+    """Return the parameter once a list shows it, `with_value` once it has one; None after a while.
 
-    An error of `read` is ignored: the caller raises that of the lost create, which shows that the
-    object may still appear.
+    An error is ignored: the caller raises that of the lost create, which shows that the object may
+    still appear.
     """
     for seconds in _LOOKS:
         clock.sleep(seconds)
         with suppress(ApiError):
-            value = read()
-            if value is not None:
-                return value
+            parameter = parameters.named(scratch.project.id, scratch.name)
+            if parameter is not None and (parameter.value_id or not with_value):
+                return parameter
     return None
 
 
@@ -290,18 +277,18 @@ def _delete(
     """
     if id is None and isinstance(problem, UnreachableError):
         return None  # the create was never sent
-    # Without the parameter's id there may be none: its name is in no list yet, or never will be.
-    project, known_id, failure = scratch.project.id, id, problem
-    may_appear = id is None and isinstance(problem, AmbiguousWriteError)
+    known_id, failure, lost = id, problem, None
+    if id is None and isinstance(problem, AmbiguousWriteError):
+        lost = problem
     for seconds in _LOOKS:
         try:
             if known_id is None:
                 clock.sleep(seconds)
-                parameter = parameters.named(project, scratch.name)
+                parameter = parameters.named(scratch.project.id, scratch.name)
                 if parameter is None:
-                    return problem if may_appear else None
-                known_id, may_appear = parameter.id, False
-            parameters.delete(project, known_id)
+                    return lost
+                known_id, lost = parameter.id, None
+            parameters.delete(scratch.project.id, known_id)
         except ApiError as error:
             failure, known_id = error, None  # the listing shows whether it was deleted
         else:

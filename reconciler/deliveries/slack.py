@@ -14,7 +14,6 @@ from typing import Any, Final, NamedTuple
 from reconciler.api.attempt import Reply
 from reconciler.api.transport import MAX_LISTING_BYTES, Transport
 from reconciler.checks import Check, Status, fail, ok, unknown, warn
-from reconciler.deliveries.manifest import SCOPES
 from reconciler.errors import (
     AmbiguousWriteError,
     ApiError,
@@ -27,6 +26,9 @@ from reconciler.kinds import FIELDS
 from reconciler.kinds.slack import TOKEN, USE_A_BOT, non_bot_description
 from reconciler.model import Secret, Webhook
 from reconciler.render.quote import quote
+
+SCOPES: Final = ("chat:write", "chat:write.public", "chat:write.customize", "channels:read")
+"""The scopes of the app in the manifest. It works without the last one."""
 
 _MAX_PAGES: Final = 50
 _PAGE: Final = 900  # channels; Slack advises fewer than 1000
@@ -220,7 +222,7 @@ def _scopes(scopes: frozenset[str] | None, username: str) -> Check:
     if "chat:write.customize" not in scopes:
         detail = "chat:write.customize is missing: messages appear under the app's name, not as "
         return warn("scopes", detail + quote(username), fix=_REINSTALL)
-    return ok("scopes", ", ".join(sorted(scopes & SCOPES.keys())))
+    return ok("scopes", ", ".join(sorted(scopes.intersection(SCOPES))))
 
 
 def _channel(channel: str, app: App) -> Check:

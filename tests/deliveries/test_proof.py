@@ -14,9 +14,9 @@ from reconciler.api.parameters import Parameters
 from reconciler.deliveries.proof import (
     EVENTS,
     Observation,
+    Proof,
     Scratch,
     Verdict,
-    Written,
     cause_events,
     prepare,
     watch,
@@ -42,7 +42,7 @@ class StopAfter:
         return None if self._requests is None or sent < self._requests else ExitCode.SIGINT
 
 
-class Proof:
+class Server:
     """A server with a webhook for all events, and its proof."""
 
     def __init__(self, *hooks: dict[str, Any], **choices: Any) -> None:
@@ -57,7 +57,7 @@ class Proof:
         organization = self.api.client.organization()
         return prepare(self.parameters, organization, self.api.clock, PROJECT)
 
-    def cause(self, scratch: Scratch, stop: int | None = None) -> Written:
+    def cause(self, scratch: Scratch, stop: int | None = None) -> Proof:
         return cause_events(
             self.parameters, scratch, self.api.clock, StopAfter(self.api, stop), self.extend
         )
@@ -70,7 +70,7 @@ class Proof:
         """Prepare, cause the events and watch all webhooks."""
         scratch = self.prepare()
         before = self.api.client.list()
-        assert self.cause(scratch) == Written(EVENTS)
+        assert self.cause(scratch).events == EVENTS
         return watch(self.api.client.list, before, self.api.clock, StopAfter(self.api))
 
     def names(self) -> list[str]:
@@ -88,12 +88,12 @@ def writes(emulated: EmulatedApi) -> list[str]:
 
 def test_a_proof_writes_six_times_after_three_reads() -> None:
     """Each event is caused by one write, and nothing is left."""
-    proof = Proof()
+    proof = Server()
     before = len(proof.api.requests())
     scratch = proof.prepare()
     organization = 1
     assert len(proof.api.requests()) - before == organization + 3
-    assert proof.cause(scratch) == Written(EVENTS)
+    assert proof.cause(scratch) == Proof(scratch, EVENTS)
     assert tuple(writes(proof.api)) == WRITES
     assert proof.names() == []
 
@@ -119,7 +119,7 @@ FAULTS: list[Callable[[], Fault]] = [
 @pytest.mark.parametrize("at", range(len(WRITES)), ids=lambda at: f"{at}-{EVENTS[at]}")
 def test_after_one_fault_the_parameter_is_deleted(fault: Callable[[], Fault], at: int) -> None:
     """After a failed write, or one without an answer, nothing is left, or the result names it."""
-    proof = Proof()
+    proof = Server()
     scratch = proof.prepare()
     proof.api.emulator.faults = At(fault(), WRITES[at], WRITES[:at].count(WRITES[at]))
     written = proof.cause(scratch)
@@ -145,7 +145,7 @@ class Randomly:
 def test_after_any_faults_and_signals_the_parameter_is_deleted_or_named() -> None:
     """No combination of faults at reads and writes, and of a signal, leaves it without notice."""
     for seed in range(400):
-        chance, proof = random.Random(seed), Proof()
+        chance, proof = random.Random(seed), Server()
         scratch = proof.prepare()
         proof.api.emulator.faults = Randomly(chance)
         written = proof.cause(scratch, chance.choice([None, None, 1, 2, 3, 4]))
@@ -174,7 +174,7 @@ class Interrupting(httpx.BaseTransport):
 @pytest.mark.parametrize("at", range(len(WRITES)))
 def test_an_interrupted_proof_deletes_its_parameter(at: int, before: bool) -> None:
     """After an exception at any request, before or after it is processed, nothing is left."""
-    proof = Proof()
+    proof = Server()
     scratch = proof.prepare()
     adapter = Interrupting(proof.api.adapter, at, before=before)
     proof.parameters = Parameters(proof.api.connect(adapter).transport)
@@ -187,9 +187,9 @@ def test_an_interrupted_proof_deletes_its_parameter(at: int, before: bool) -> No
 @pytest.mark.parametrize("stop", range(1, len(WRITES)))
 def test_a_signal_ends_the_writes(stop: int) -> None:
     """After a signal the next write is the delete."""
-    proof = Proof()
-    written = proof.cause(proof.prepare(), stop)
-    assert written == Written((*EVENTS[:stop], EVENTS[-1]))
+    proof = Server()
+    scratch = proof.prepare()
+    assert proof.cause(scratch, stop) == Proof(scratch, (*EVENTS[:stop], EVENTS[-1]))
     assert tuple(writes(proof.api)) == (*WRITES[:stop], "DELETE")
     assert proof.names() == []
 
@@ -198,7 +198,7 @@ def test_a_signal_ends_the_writes(stop: int) -> None:
 @pytest.mark.parametrize("at", range(len(WRITES) + 1))
 def test_a_server_that_stays_broken(make: Callable[[], Fault], at: int) -> None:
     """If every request from some write on fails, the result says that the parameter remains."""
-    proof = Proof()
+    proof = Server()
     scratch = proof.prepare()
     proof.api.emulator.faults = After(make(), at)
     written = proof.cause(scratch)
@@ -242,7 +242,7 @@ def test_a_project_that_cannot_be_used(
     choices: dict[str, Any], project: str, error: type[ReconcilerError], message: str
 ) -> None:
     """A missing project, or one that the key cannot write to, is an error before any write."""
-    proof = Proof(**choices)
+    proof = Server(**choices)
     with pytest.raises(error, match=message):
         prepare(proof.parameters, proof.api.client.organization(), proof.api.clock, project)
     assert writes(proof.api) == []
@@ -257,7 +257,7 @@ def test_a_project_that_cannot_be_used(
 )
 def test_a_create_that_is_refused(choices: dict[str, Any], message: str) -> None:
     """A name pattern or a role that refuses the parameter ends the proof with one write."""
-    proof = Proof(**choices)
+    proof = Server(**choices)
     written = proof.cause(proof.prepare())
     assert written.problem is not None
     assert message in written.problem.message
@@ -279,7 +279,7 @@ class Dated(httpx.BaseTransport):
 @pytest.mark.parametrize("skew", [timedelta(0), timedelta(hours=7), timedelta(hours=-7)])
 def test_leftovers_are_old_by_the_servers_clock(skew: timedelta) -> None:
     """Parameters of runs that started more than ten minutes ago are leftovers, on any clock."""
-    proof = Proof()
+    proof = Server()
     now = proof.api.clock.now() + skew
     proof.parameters = Parameters(proof.api.connect(Dated(proof.api.adapter, now)).transport)
     project = proof.parameters.project(PROJECT)
@@ -291,10 +291,10 @@ def test_leftovers_are_old_by_the_servers_clock(skew: timedelta) -> None:
         "other",
     ):
         proof.parameters.create(project.id, name, "")
-    assert [leftover.name[-4:] for leftover in proof.prepare().leftovers] == ["aaaa"]
+    assert [leftover[-4:] for leftover in proof.prepare().leftovers] == ["aaaa"]
 
 
-def verdicts(proof: Proof) -> dict[str, str]:
+def verdicts(proof: Server) -> dict[str, str]:
     return {seen.before.name: seen.verdict.value for seen in proof.run().values()}
 
 
@@ -318,13 +318,13 @@ DELIVERIES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
 @pytest.mark.parametrize(("hook", "choices", "expected"), DELIVERIES)
 def test_each_way_to_deliver(hook: dict[str, Any], choices: dict[str, Any], expected: str) -> None:
     """The verdict follows from the server's fields before and after, whatever its times say."""
-    proof = Proof(hook, **choices)
+    proof = Server(hook, **choices)
     assert verdicts(proof) == {"Pager": expected}
 
 
 def test_one_of_two_hosts_fails() -> None:
     """A failure is that of its webhook only; another one that was deleted has its own verdict."""
-    proof = Proof(
+    proof = Server(
         generic("Good"), generic("Bad", "down.invalid"), generic("Deaf", event_types=["x"])
     )
     assert verdicts(proof) == {"Good": "delivered", "Bad": "failed", "Deaf": "not run"}
@@ -333,7 +333,7 @@ def test_one_of_two_hosts_fails() -> None:
 @pytest.mark.parametrize(("seconds", "most"), [(0.0, 4), (50.0, 30)])
 def test_listings_are_two_seconds_apart(seconds: float, most: int) -> None:
     """The watch ends once nothing changes, and lists at most every two seconds."""
-    proof = Proof(delivery_seconds=seconds)
+    proof = Server(delivery_seconds=seconds)
     (seen,) = proof.run().values()
     assert seen.seconds is not None
     assert seconds <= seen.seconds <= seconds + 2
@@ -347,7 +347,7 @@ def test_listings_are_two_seconds_apart(seconds: float, most: int) -> None:
 
 def test_a_deleted_webhook_and_a_failing_listing() -> None:
     """A webhook that no listing shows is deleted; a failing listing ends the watch."""
-    api, stop = (proof := Proof()).api, StopAfter(proof.api)
+    api, stop = (proof := Server()).api, StopAfter(proof.api)
     before = api.client.list()
     api.emulator.store.delete(before[0].id)
     (deleted,) = watch(api.client.list, before, api.clock, stop).values()

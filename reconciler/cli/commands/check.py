@@ -7,22 +7,31 @@ from contextlib import ExitStack, closing, contextmanager
 from typing import Final
 
 from reconciler import workflow
+from reconciler.api.client import Client
 from reconciler.api.origin import Credential, Network, Origin
+from reconciler.api.parameters import Parameters
 from reconciler.api.transport import Transport
 from reconciler.checks import Checklist, Section, fail, unknown
 from reconciler.cli.connection import Progress, connected_all, only_target, show_problems
 from reconciler.cli.options import Option, command
-from reconciler.cli.proof import prove
 from reconciler.cli.session import Session
 from reconciler.deliveries import check as checks
-from reconciler.deliveries.proof import Proof
-from reconciler.errors import ConfigurationError, NoKeyError, ReconcilerError
+from reconciler.deliveries.proof import Proof, Scratch, cause_events, prepare, received, watch
+from reconciler.errors import (
+    ConfigurationError,
+    Interrupted,
+    NoKeyError,
+    ReconcilerError,
+    UsageError,
+)
 from reconciler.execute.workers import ThreadWorkers
 from reconciler.findings import has_errors
 from reconciler.model import Live, LiveWebhook, Secret
 from reconciler.planning.names import Globs, require_matches
+from reconciler.planning.plan import snapshot
 from reconciler.planning.run import OrganizationResult
 from reconciler.render.quote import quote
+from reconciler.render.words import plural
 
 _SLACK: Final = "https://slack.com/api"
 
@@ -87,7 +96,10 @@ def run(
         cases, posted = _look_up(session, cases, slack_url, send=send)
         proof = None
         if deliver is not None:
-            proof = _prove(session, connected[0], lives[0], cases, deliver, yes=yes)
+            if isinstance(lives[0], ReconcilerError):  # there is no key
+                raise lives[0]
+            watched = [case.live for case in cases if isinstance(case.live, LiveWebhook)]
+            proof = prove(session, connected[0].connection, lives[0], watched, deliver, yes=yes)
     # Names of organizations only tell several apart.
     if len(results) == 1:
         cases = [case._replace(organization=None) for case in cases]
@@ -161,20 +173,74 @@ def _look_up(
         return cases, checks.post(cases, connect)
 
 
-def _prove(
+def prove(
     session: Session,
-    target: workflow.Target,
-    live: Live | ReconcilerError,
-    cases: list[checks.Case],
+    connection: workflow.Connection | None,
+    live: Live,
+    watched: Sequence[LiveWebhook],
     project: str,
     *,
     yes: bool,
 ) -> Proof:
-    if isinstance(live, ReconcilerError):  # there is no key
-        raise live
-    assert target.connection is not None
-    watched = [case.live for case in cases if isinstance(case.live, LiveWebhook)]
-    return prove(session, target.connection, live, watched, project, yes=yes)
+    """Cause events in a scratch project and watch some of the live webhooks.
+
+    Raises UsageError if none of `watched` receives messages, ReconcilerError for a project that
+    cannot be used, NotConfirmedError, Interrupted. In each case the parameter does not exist, or is
+    named.
+    """
+    assert connection is not None
+    api, clock, console = connection.api, connection.clock, session.console
+    assert isinstance(api, Client)
+    ids = {webhook.id for webhook in watched if received(webhook)}
+    if not ids:
+        raise UsageError(
+            "none of the webhooks listens to events of parameters or values: nothing was sent",
+            hint="apply a webhook that does, or select one with --only",
+        )
+    parameters = Parameters(api.transport)
+    scratch = prepare(parameters, live.organization, clock, project)
+    console.write_stderr(_announcement(live, scratch))
+    if not yes:
+        session.confirm("Create, change and delete this parameter?")
+    connection.restart()  # the user may have taken a while to confirm
+    # Listed again, because a webhook may have run while the question was on the screen.
+    before = [webhook for webhook in api.list() if webhook.id in ids]
+    name, command = quote(scratch.name), scratch.delete_command(scratch.name)
+    # Before the create, and also with --quiet: nothing can be printed after `kill -9`.
+    console.write_stderr(f"Creating parameter {name}. If this run is killed: `{command}`")
+    with connection.stop as stop:
+        proof = cause_events(parameters, scratch, clock, stop, connection.restart)
+        listening = [
+            webhook for webhook in before if not webhook.event_types.isdisjoint(proof.events)
+        ]
+        observations = watch(api.list, listening, clock, stop)
+        code = stop.requested()
+    if code is not None:
+        left = f"may still exist: `{command}`" if proof.remains else "was deleted"
+        raise Interrupted(f"stopped by a signal; parameter {name} {left}", signal_exit=code)
+    if scratch.leftovers:
+        # Only named: deleting them causes messages, too.
+        commands = "; ".join(map(scratch.delete_command, scratch.leftovers))
+        shown = ", ".join(map(quote, scratch.leftovers))
+        console.message("note", f"left by earlier runs: {shown}; to delete: `{commands}`")
+    return proof._replace(observations=observations)
+
+
+def _announcement(live: Live, scratch: Scratch) -> str:
+    """Return the text about every webhook that receives messages of a proof."""
+    total, lines = 0, []
+    for webhook in live.webhooks:
+        count = received(webhook)
+        if count:
+            where = quote(snapshot(webhook).destination)
+            lines.append(f"  {quote(webhook.name)}  {where}  {plural(count, 'message')}")
+            total += count
+    project, organization = quote(scratch.project.name), quote(live.organization.name)
+    head = (
+        f"Parameter {quote(scratch.name)} in project {project} of organization {organization} "
+        f"causes {plural(total, 'message')}. Receivers may act on them:"
+    )
+    return "\n".join([head, *lines])
 
 
 @contextmanager

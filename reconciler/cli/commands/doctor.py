@@ -9,9 +9,9 @@ from math import inf
 from reconciler import workflow
 from reconciler.api.client import Client
 from reconciler.checks import Check, Checklist, Section, Status, unknown
+from reconciler.cli.commands.check import prove
 from reconciler.cli.connection import Progress, connected_all, only_target
 from reconciler.cli.options import FILE_OPTIONS, Option, command
-from reconciler.cli.proof import prove
 from reconciler.cli.session import Session
 from reconciler.doctor import service
 from reconciler.doctor.local import check_files, check_settings
