@@ -24,9 +24,8 @@ from reconciler.ci.marker import (
 from reconciler.ci.run import Run, reporting
 from reconciler.errors import ReconcilerError
 from reconciler.findings import Finding, note
-from reconciler.planning.plan import Plan
-from reconciler.planning.resend import Resend, resends
-from reconciler.planning.run import RunPlan
+from reconciler.planning.plan import Plan, RunPlan
+from reconciler.planning.review import Resend, resends
 from reconciler.render import View
 from reconciler.render.markdown import Members, code, paged_run, render_error
 from reconciler.render.quote import quote

@@ -23,11 +23,10 @@ from reconciler.errors import (
     UsageError,
 )
 from reconciler.findings import Finding, warning
-from reconciler.planning.delivery import Delivery
 from reconciler.planning.drift import DriftReport
+from reconciler.planning.plan import RunPlan, Snapshot
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review
-from reconciler.planning.run import RunPlan
 from reconciler.render import View
 from reconciler.render.markdown import code, code_block, render_error
 from reconciler.render.quote import quote
@@ -188,7 +187,7 @@ def _foot(run: Run, report: DriftReport, ways: Iterable[str]) -> str:
     return text + "".join(f"\n\n{way}" for way in ways)
 
 
-def _failing_since(failing: Iterable[Delivery], existing: Sequence[Post]) -> dict[str, str]:
+def _failing_since(failing: Iterable[Snapshot], existing: Sequence[Post]) -> dict[str, str]:
     """Return the time of the first failure by the id of each webhook, kept by the issue."""
     known: dict[str, str] = {}
     for issue in existing[:1]:
@@ -222,7 +221,7 @@ def _drift_title(report: DriftReport, plans: RunPlan) -> str:
     return ", ".join(parts)
 
 
-def _failing_text(failing: Sequence[Delivery], since: Mapping[str, str]) -> str:
+def _failing_text(failing: Sequence[Snapshot], since: Mapping[str, str]) -> str:
     """Return the webhooks whose deliveries fail; `since` has the time of the first failure."""
     if not failing:
         return ""

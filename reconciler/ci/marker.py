@@ -21,8 +21,7 @@ from uuid import UUID
 
 from reconciler.planning.document import plain
 from reconciler.planning.plan import OperationDigest
-from reconciler.planning.resend import Resend
-from reconciler.planning.review import operation_digest, read_resend
+from reconciler.planning.review import Resend, operation_digest, read_resend
 
 COMMENT_CHARACTERS: Final = 64_000
 """The maximum length of a comment or issue. GitHub allows 65,536 characters."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from reconciler.ci.marker import Subject
 from reconciler.ci.run import Run
 from reconciler.planning.guards import guard_all
-from reconciler.planning.run import RunPlan
+from reconciler.planning.plan import RunPlan
 from reconciler.workflow import Planned, Source, Target
 
 

@@ -13,8 +13,7 @@ from reconciler.ci.reviews import EDITED, Merged
 from reconciler.ci.run import Run
 from reconciler.model import Desired, Value
 from reconciler.planning.plan import Delete, Operation, OperationDigest, Reason
-from reconciler.planning.resend import resends
-from reconciler.planning.review import mentions
+from reconciler.planning.review import mentions, resends
 from reconciler.render.markdown import code
 from reconciler.render.quote import quote
 from reconciler.render.words import plural

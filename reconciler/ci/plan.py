@@ -25,9 +25,8 @@ from reconciler.ci.workflows import WORKFLOWS
 from reconciler.errors import ConfigurationError, Interrupted, ReconcilerError
 from reconciler.findings import Finding, warning
 from reconciler.model import Desired
-from reconciler.planning.plan import Plan
+from reconciler.planning.plan import OrganizationResult, Plan, RunPlan
 from reconciler.planning.planner import PlanOptions
-from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.render.quote import quote
 from reconciler.workflow import Planned, Source, Target, plan_all, previous
 from reconciler.workflow.run import identify

@@ -20,8 +20,7 @@ from reconciler.ci.run import Run
 from reconciler.errors import UsageError
 from reconciler.findings import Finding, note, warning
 from reconciler.planning.plan import OperationDigest, Plan
-from reconciler.planning.resend import Resend
-from reconciler.planning.review import Review, ReviewComparison, mentions
+from reconciler.planning.review import Resend, Review, ReviewComparison, mentions
 from reconciler.render.quote import quote
 
 NO_TOKEN: Final = (

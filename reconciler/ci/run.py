@@ -19,8 +19,8 @@ from reconciler.ci.marker import NOT_RUN, Marker, MarkerKind, Post
 from reconciler.errors import ExitCode, ReconcilerError, UsageError
 from reconciler.findings import Finding, error, note, warning
 from reconciler.planning.drift import DriftReport
+from reconciler.planning.plan import OrganizationResult, RunPlan
 from reconciler.planning.review import check_digest
-from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.render import FINDINGS_RENDERERS, RENDERERS, Renderer, View
 from reconciler.render.combined import combine, problems
 from reconciler.render.words import fallback_summary

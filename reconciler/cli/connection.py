@@ -22,8 +22,7 @@ from reconciler.errors import (
 )
 from reconciler.execute.stop import GRACE
 from reconciler.model import Live
-from reconciler.planning.plan import Create, Delete, Operation, Plan, Update
-from reconciler.planning.run import OrganizationResult
+from reconciler.planning.plan import Create, Delete, Operation, OrganizationResult, Plan, Update
 from reconciler.ports import Watcher
 from reconciler.render.combined import problems
 from reconciler.render.quote import quote

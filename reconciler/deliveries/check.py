@@ -16,8 +16,8 @@ from reconciler.checks import Check, Section, Subject, fail, ok, unknown, warn
 from reconciler.deliveries import slack
 from reconciler.deliveries.proof import Observation, Proof, Verdict
 from reconciler.model import Live, LiveWebhook, Secret, SecretRef, Webhook
-from reconciler.planning.delivery import DeliveryState, delivery, transport_notes
-from reconciler.planning.plan import Plan
+from reconciler.planning.names import transport_notes
+from reconciler.planning.plan import DeliveryState, Plan, delivery_state
 from reconciler.ports import Workers
 from reconciler.render.quote import quote
 from reconciler.render.words import delivery_error, plural
@@ -103,7 +103,7 @@ def _deliveries(case: Case, proof: Proof | None) -> Iterator[Check]:
 
 
 def _last_delivery(live: LiveWebhook) -> Check:
-    state = delivery(live).state
+    state = delivery_state(live.last_run, live.last_error)
     if state is DeliveryState.FAILING:
         return _failure("failing", live)
     return _STATES[state]

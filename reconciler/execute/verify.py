@@ -26,8 +26,8 @@ from reconciler.execute.operation import (
 )
 from reconciler.model import LiveWebhook
 from reconciler.planning.check import Listing, State
-from reconciler.planning.plan import Create, Delete, Operation, Update, snapshot
-from reconciler.planning.readback import hides_destination
+from reconciler.planning.plan import Create, Delete, Operation, Update
+from reconciler.planning.readback import hides_destination, snapshot
 from reconciler.report import (
     NOT_CONVERGED,
     Applied,

@@ -28,10 +28,8 @@ from reconciler.planning.plan import (
     SecretChange,
     Update,
     ValueChange,
-    destination,
-    snapshot,
 )
-from reconciler.planning.readback import Reading, gather_evidence
+from reconciler.planning.readback import Reading, destination, gather_evidence, snapshot
 
 
 class State(Enum):

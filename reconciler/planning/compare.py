@@ -27,11 +27,11 @@ from reconciler.planning.plan import (
     SetChange,
     Snapshot,
     ValueChange,
-    destination,
 )
 from reconciler.planning.readback import (
     Evidence,
     Reading,
+    destination,
     hides_destination,
     is_hidden,
     is_malformed,

@@ -21,14 +21,17 @@ from reconciler.planning.plan import (
     FieldRemoved,
     FieldResent,
     Operation,
+    OrganizationResult,
     Plan,
+    RunPlan,
     SecretChange,
     SecretUse,
     SetChange,
+    Snapshot,
+    T,
     ValueChange,
 )
-from reconciler.planning.resend import resends
-from reconciler.planning.run import OrganizationResult, RunPlan, T
+from reconciler.planning.review import resends
 
 FORMAT_VERSION: Final = "3"
 
@@ -130,7 +133,16 @@ def _plan_tree(plan: Plan) -> Tree:
         "unreadable": [{"webhook": name, "field": field} for name, field in plan.unreadable],
         "not_compared": plain(plan.not_compared),
         "secrets": plain(plan.secrets),
-        "failing": plain(plan.failing),
+        "failing": [
+            {
+                "id": webhook.id,
+                "name": webhook.name,
+                "state": str(webhook.delivery),
+                "last_run": webhook.last_run,
+                "last_error": plain(webhook.last_error),
+            }
+            for webhook in plan.failing
+        ],
         "notes": plain(plan.notes),
         "relaxed": plain(plan.relaxed),
     }
@@ -163,6 +175,7 @@ _OMITTED: Final[Mapping[type, tuple[str, ...]]] = {
     ValueChange: ("not_shown",),
     SecretChange: ("moved",),
     SecretUse: ("is_resolved",),
+    Snapshot: ("last_error",),
     FieldRemoved: ("not_shown",),
 }
 """Fields that a document omits, by class."""

@@ -6,13 +6,21 @@ Guards apply to the computed plan and use `Plan.counted_deletes`.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from reconciler.findings import Finding, error, warning
 from reconciler.kinds import KINDS
-from reconciler.model import Desired, FileScope, Pattern, Webhook, declared_secret
-from reconciler.planning.names import international_host
+from reconciler.model import (
+    Desired,
+    FileScope,
+    Pattern,
+    Secret,
+    SecretRef,
+    Webhook,
+    declared_secret,
+)
+from reconciler.planning.names import international_host, transport_notes
 from reconciler.planning.plan import FileState, Plan
 from reconciler.urls import is_international
 
@@ -229,3 +237,19 @@ def _international_hosts(desired: Desired) -> dict[str, Webhook]:
         if origin is not None and is_international(origin):
             hosts.setdefault(origin, webhook)
     return hosts
+
+
+def new_transport_notes(
+    desired: Desired, previous: Desired, secrets: Mapping[SecretRef, Secret]
+) -> Iterator[Finding]:
+    """Yield the notes that the previous configuration of a webhook does not have."""
+    before = {
+        (webhook.name, finding.rule)
+        for webhook in previous.webhooks
+        for finding in transport_notes(webhook.configuration, secrets)
+    }
+    for webhook in desired.webhooks:
+        for finding in transport_notes(webhook.configuration, secrets):
+            if (webhook.name, finding.rule) not in before:
+                message = f"{webhook.name!r}: {finding.message}"
+                yield finding._replace(message=message, position=webhook.position)

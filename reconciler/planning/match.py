@@ -30,13 +30,8 @@ from reconciler.kinds.events import EVENT_TYPES
 from reconciler.model import Absent, Desired, LiveWebhook, Pattern, Webhook
 from reconciler.planning.compare import compare, compare_live
 from reconciler.planning.names import Globs, first_match, lookalike_key
-from reconciler.planning.plan import (
-    Delete,
-    Kept,
-    Reason,
-    snapshot,
-)
-from reconciler.planning.readback import Evidence, Reading, hides_destination
+from reconciler.planning.plan import Delete, Kept, Reason
+from reconciler.planning.readback import Evidence, Reading, hides_destination, snapshot
 
 _KNOWN_EVENTS: Final = frozenset(EVENT_TYPES)
 

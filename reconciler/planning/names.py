@@ -1,7 +1,8 @@
-"""Names of webhooks: globs over them, and names and hosts that look alike."""
+"""Names and hosts: globs over names, what looks alike, and hosts that are not reached securely."""
 
 from __future__ import annotations
 
+import ipaddress
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from fnmatch import translate
@@ -11,7 +12,7 @@ from typing import Final, NamedTuple
 
 from reconciler.errors import UsageError
 from reconciler.findings import Finding, Place, Position, note, warning
-from reconciler.model import Organization, Pattern, Policy
+from reconciler.model import Organization, Pattern, Policy, Secret, SecretRef, declared_secret
 
 MAX_GLOB: Final = 256
 """The maximum length of a glob over names, in characters; names have the same limit."""
@@ -228,3 +229,34 @@ def international_host(holder: str, origin: str, at: Place | Position | None) ->
     """Return the note about a webhook or a field with a host that is not ASCII."""
     message = f"{holder} delivers to a host that is not written in ASCII: {origin}"
     return note("url-host", message, "check that it is not a look-alike of another host", at)
+
+
+_PRIVATE_ENDS: Final = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
+
+
+def transport_notes(
+    configuration: Mapping[str, object], secrets: Mapping[SecretRef, Secret]
+) -> Iterator[Finding]:
+    """Yield the notes about a configuration; a URL that is not available here has none."""
+    url = configuration.get("url")
+    secret = declared_secret(url, secrets) if isinstance(url, (str, SecretRef)) else None
+    origin = None if secret is None else secret.origin()
+    scheme, _, host = (origin or "").partition("://")
+    if scheme == "http" and not {"password", "token"}.isdisjoint(configuration):
+        message = "the credentials are sent over http, without encryption"
+        yield note("insecure-url", message, "use an https URL")
+    elif scheme == "http" and not _is_private(host):
+        message = "messages are sent over http, without encryption"
+        yield note("insecure-url", message, "use an https URL")
+    if configuration.get("verify") is False:
+        message = "the certificate of the receiver is not verified"
+        hint = "remove `verify: false`, and use a certificate of a public authority"
+        yield note("tls-not-verified", message, hint)
+
+
+def _is_private(host: str) -> bool:
+    """Return whether only a private network has this host."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_private
+    except ValueError:
+        return "." not in host or host.endswith(_PRIVATE_ENDS)

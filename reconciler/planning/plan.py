@@ -7,27 +7,27 @@ webhooks appear as `Snapshot`s, desired ones with references.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
+from hashlib import sha256
 from types import MappingProxyType
-from typing import Any, ClassVar, Final, NamedTuple, TypeAlias
+from typing import ClassVar, Final, Generic, NamedTuple, TypeAlias, TypeVar
 
+from reconciler.errors import ExitCode, ReconcilerError
 from reconciler.findings import Finding, Position
-from reconciler.kinds import FIELDS, KINDS
 from reconciler.model import (
     DataPath,
-    LiveWebhook,
+    DeliveryError,
     Organization,
-    Secret,
     SecretRef,
     Unknown,
     Value,
     Webhook,
 )
-from reconciler.planning.delivery import Delivery
-from reconciler.planning.readback import is_hidden, plain_value
 
 
 class Reason(StrEnum):
@@ -71,6 +71,39 @@ class SecretCause(StrEnum):
     REQUESTED = "requested"  # --resend-secret
 
 
+class DeliveryState(StrEnum):
+    """Whether a live webhook delivers."""
+
+    FAILING = "failing"  # the last run failed
+    FAILED_EARLIER = "failed earlier"  # a later run succeeded
+    NEVER_RUN = "never run"
+    DELIVERING = "delivering"
+    UNKNOWN = "unknown"  # a time is needed that is missing or cannot be read
+
+
+_SAME_RUN: Final = timedelta(seconds=1)
+"""The server may record the error of a run shortly before the run itself."""
+
+
+def delivery_state(last_run: str | None, last_error: DeliveryError | None) -> DeliveryState:
+    """Return the state that the two fields of a live webhook prove."""
+    if last_error is None:
+        if last_run is None:
+            return DeliveryState.NEVER_RUN
+        return DeliveryState.DELIVERING
+    if last_run is None:
+        return DeliveryState.FAILING
+    try:
+        age = _time(last_run) - _time(last_error.timestamp or "")
+    except (ValueError, TypeError):  # TypeError: only one of them has a time zone
+        return DeliveryState.UNKNOWN
+    return DeliveryState.FAILED_EARLIER if age > _SAME_RUN else DeliveryState.FAILING
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text.upper())  # RFC 3339 allows `t` and `z`
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """The fields of a live webhook that are not secret.
@@ -87,6 +120,12 @@ class Snapshot:
     configuration: Mapping[str, str | bool | Unknown]
     destination: str = ""
     last_run: str | None = field(default=None, compare=False)
+    last_error: DeliveryError | None = field(default=None, compare=False)
+
+    @property
+    def delivery(self) -> DeliveryState:
+        """Return whether the webhook delivers."""
+        return delivery_state(self.last_run, self.last_error)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,80 +323,6 @@ class Kept(NamedTuple):
         return self.webhooks[0].name
 
 
-def destination(
-    webhook: Webhook | LiveWebhook, secrets: Mapping[SecretRef, Secret] | None = None
-) -> str:
-    """Return the destination of a webhook: `slack #channel`, or its type with a scheme and host.
-
-    It is only the type if the server does not show the rest.
-    """
-    kind, configuration = KINDS.get(webhook.type), webhook.configuration
-    if kind is None or isinstance(configuration, Unknown):
-        return webhook.type
-    address = FIELDS[kind.type][kind.destination_field]
-    value: Any = configuration.get(address.name)
-    text = ""
-    if isinstance(value, SecretRef):
-        text = _shown_reference(value, secrets or {})
-    elif isinstance(value, Secret):
-        text = value.shown_url()  # a masked URL may show its host
-    elif isinstance(webhook, LiveWebhook) and is_hidden(address, value):
-        return kind.type
-    elif isinstance(value, str):
-        text = Secret(value).shown_url() if address.secret else address.display(value)
-    return f"{kind.type} {text}" if text else kind.type
-
-
-def _shown_reference(reference: SecretRef, secrets: Mapping[SecretRef, Secret]) -> str:
-    """Return scheme and host of the value if it is available, else the reference."""
-    secret = secrets.get(reference)
-    if secret is None:
-        return str(reference)
-    return secret.shown_url()
-
-
-def snapshot(webhook: LiveWebhook | Webhook, declared: Webhook | None = None) -> Snapshot:
-    """Return the snapshot of a live webhook, or of a declared one that is not live.
-
-    It contains a URL only if `declared` has the same plain URL.
-    """
-    configuration: Mapping[str, str | bool | Unknown] = {}
-    last_run: str | None = None
-    if isinstance(webhook, LiveWebhook):
-        configuration = _shown_fields(webhook, declared)
-        last_run = webhook.last_run
-    return Snapshot(
-        id=webhook.id or "",
-        name=webhook.name,
-        type=webhook.type,
-        event_types=webhook.event_types,
-        configuration=configuration,
-        destination=destination(webhook),
-        last_run=last_run,
-    )
-
-
-def _shown_fields(
-    live: LiveWebhook, declared: Webhook | None
-) -> Mapping[str, str | bool | Unknown]:
-    """Return the fields of a snapshot."""
-    shown: dict[str, str | bool | Unknown] = {}
-    if live.type not in KINDS or isinstance(live.configuration, Unknown):
-        return shown
-    for name, kind_field in FIELDS[live.type].items():
-        value = live.configuration.get(name)
-        if not kind_field.secret:
-            # A server may omit a field to hide it.
-            if name in live.configuration or kind_field.may_be_hidden:
-                shown[name] = plain_value(kind_field, value)
-        elif declared is not None:
-            wanted = declared.configuration.get(name)
-            # The file shows this URL to everyone, so a snapshot may, too.
-            if isinstance(wanted, str) and value == Secret(wanted):
-                shown[name] = wanted
-    return shown
-
-
 @dataclass(frozen=True, slots=True)
 class OperationDigest:
     """The digest of a reviewed operation, with the webhook's id (None for a create) and name.
@@ -457,7 +422,7 @@ class Plan(NamedTuple):
     not_shown: tuple[tuple[str, str], ...] = ()
     not_compared: tuple[SecretUse, ...] = ()
     secrets: tuple[SecretUse, ...] = ()
-    failing: tuple[Delivery, ...] = ()
+    failing: tuple[Snapshot, ...] = ()
     digests: tuple[tuple[OperationDigest, ...], ...] = ()
     digest: str = ""
     elsewhere: tuple[DeclaredElsewhere, ...] = ()
@@ -534,3 +499,112 @@ class Plan(NamedTuple):
             if not duplicate.may_differ and count_by_name[duplicate.name] == 1
         ]
         return len(self.deletes) - len(harmless)
+
+
+T = TypeVar("T")
+
+
+class OrganizationResult(NamedTuple, Generic[T]):
+    """The result for one organization of a run: a value, or the problem because of which it failed.
+
+    With neither, the run ended before it started with this organization. `name` is the real name
+    once the key has told it, until then the one that the files declare. `files` are its paths.
+    """
+
+    name: str
+    files: tuple[str, ...] = ()
+    value: T | None = None
+    problem: ReconcilerError | None = None
+
+
+class Totals(NamedTuple):
+    """Numbers of organizations, and of the operations of those that are not blocked."""
+
+    organizations: int
+    to_change: int
+    blocked: int
+    failed: int
+    unchanged: int
+    create: int
+    update: int
+    delete: int
+
+
+class RunPlan(NamedTuple):
+    """The plan of each organization, in the order of the files."""
+
+    organizations: tuple[OrganizationResult[Plan], ...]
+
+    @classmethod
+    def of(cls, plan: Plan) -> RunPlan:
+        """Return the run of one organization."""
+        return cls((OrganizationResult(plan.organization.name, value=plan),))
+
+    @property
+    def is_single(self) -> bool:
+        """Return whether the run has one organization, which could be planned."""
+        return len(self.organizations) == len(self.plans) == 1
+
+    @property
+    def plans(self) -> tuple[Plan, ...]:
+        """Return the plans of the organizations that could be planned."""
+        values = (organization.value for organization in self.organizations)
+        return tuple(plan for plan in values if plan is not None)
+
+    @property
+    def problems(self) -> tuple[OrganizationResult[Plan], ...]:
+        """Return the organizations that could not be planned."""
+        return tuple(result for result in self.organizations if result.problem is not None)
+
+    @property
+    def digest(self) -> str:
+        """Return the digest of all operations; empty without operations.
+
+        It does not depend on organizations without operations: for a single one with operations it
+        is the digest of that plan.
+        """
+        return run_digest((plan.origin, plan.organization.id, plan.digest) for plan in self.plans)
+
+    @property
+    def totals(self) -> Totals:
+        """Return the numbers of organizations and operations."""
+        plans = self.plans
+        # Nothing of a blocked plan is applied, so its operations are not counted.
+        applicable = [plan for plan in plans if not plan.blocked]
+        changed = [plan for plan in applicable if plan.operations]
+        return Totals(
+            organizations=len(self.organizations),
+            to_change=len(changed),
+            blocked=len(plans) - len(applicable),
+            failed=len(self.problems),
+            unchanged=len(applicable) - len(changed),
+            create=sum(len(plan.creates) for plan in changed),
+            update=sum(len(plan.updates) for plan in changed),
+            delete=sum(len(plan.deletes) for plan in changed),
+        )
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Return the exit code of the first organization that failed or is blocked."""
+        for organization in self.organizations:
+            if organization.problem is not None:
+                return organization.problem.exit_code
+            if organization.value is not None and organization.value.blocked:
+                return ExitCode.BLOCKED
+        return ExitCode.OK
+
+    @property
+    def detailed_exit_code(self) -> ExitCode:
+        """Return the exit code of `--detailed-exitcode`."""
+        differs = any(plan.operations or plan.unapplied for plan in self.plans)
+        return ExitCode.CHANGES if differs and self.exit_code is ExitCode.OK else self.exit_code
+
+
+def run_digest(plans: Iterable[tuple[str, str, str]]) -> str:
+    """Return the digest of plans, each with origin, organization and digest."""
+    # What needs no change needs no approval, and may be read or left out by a later run.
+    changed = sorted(plan for plan in plans if plan[2])
+    if len(changed) < 2:
+        return "".join(digest for _, _, digest in changed)
+    text = json.dumps(changed, separators=(",", ":"))
+    return f"sha256:{sha256(text.encode()).hexdigest()}"

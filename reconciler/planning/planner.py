@@ -16,8 +16,7 @@ from reconciler.findings import Finding, has_errors, note, sort_key, warning
 from reconciler.kinds import FIELDS, KINDS
 from reconciler.model import Desired, Live, LiveWebhook, Secret, SecretRef, Webhook
 from reconciler.planning.compare import Comparison, compare, visible, with_side_effects
-from reconciler.planning.delivery import Delivery, DeliveryState, delivery, new_transport_notes
-from reconciler.planning.guards import guard, new_hosts, relaxed
+from reconciler.planning.guards import guard, new_hosts, new_transport_notes, relaxed
 from reconciler.planning.match import Match
 from reconciler.planning.names import unmatched, unused
 from reconciler.planning.plan import (
@@ -25,6 +24,7 @@ from reconciler.planning.plan import (
     Counts,
     Create,
     Delete,
+    DeliveryState,
     FieldChange,
     Kept,
     Operation,
@@ -33,13 +33,17 @@ from reconciler.planning.plan import (
     SecretCause,
     SecretChange,
     SecretUse,
+    Snapshot,
     Update,
+)
+from reconciler.planning.readback import (
+    Evidence,
+    Reading,
     destination,
+    gather_evidence,
     snapshot,
 )
-from reconciler.planning.readback import Evidence, Reading, gather_evidence
-from reconciler.planning.resend import Resend, Resends
-from reconciler.planning.review import digests, plan_digest
+from reconciler.planning.review import Resend, Resends, digests, plan_digest
 
 
 class PlanOptions(NamedTuple):
@@ -230,27 +234,21 @@ def _not_compared(
             yield from _secret_uses(webhook, unavailable, hosts)
 
 
-def _failing(table: Match, live: Iterable[LiveWebhook]) -> tuple[Delivery, ...]:
+def _failing(table: Match, live: Iterable[LiveWebhook]) -> tuple[Snapshot, ...]:
     """Return the managed webhooks whose deliveries fail, by name, then id."""
-    errors = [delivery(webhook) for webhook in live if webhook.last_error is not None]
+    errors = [snapshot(webhook) for webhook in live if webhook.last_error is not None]
     if not errors:
         return ()  # most plans
-    managed = _managed_ids(table)
-    failing = [
-        webhook
-        for webhook in errors
-        if webhook.state is DeliveryState.FAILING and webhook.id in managed
-    ]
-    return tuple(sorted(failing, key=lambda webhook: (webhook.name, webhook.id)))
-
-
-def _managed_ids(table: Match) -> Set[str]:
-    """Return the ids of the live webhooks that are paired, deleted or kept."""
     managed = {webhook.id for _, webhook in table.pairs}
     managed.update(delete.before.id for delete in table.deletes)
     for kept in table.kept:
         managed.update(webhook.id for webhook in kept.webhooks)
-    return managed
+    failing = [
+        webhook
+        for webhook in errors
+        if webhook.delivery is DeliveryState.FAILING and webhook.id in managed
+    ]
+    return tuple(sorted(failing, key=lambda webhook: (webhook.name, webhook.id)))
 
 
 def _unmatched_globs(

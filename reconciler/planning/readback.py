@@ -11,11 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from reconciler.kinds import FIELDS, KINDS, Field
 from reconciler.model import (
     UNKNOWN,
+    DeliveryError,
     LiveValue,
     LiveWebhook,
     Secret,
@@ -25,6 +26,7 @@ from reconciler.model import (
     Webhook,
     declared_secret,
 )
+from reconciler.planning.plan import Snapshot
 
 _ENCRYPTED: Final = re.compile(
     r"(?i:enc|encrypted|cipher|ciphertext|vault|kms|aes|gpg|pgp)[:\[({].*"
@@ -131,7 +133,9 @@ def _is_hidden_secret(field: Field, live: LiveValue) -> bool:
 
 
 def hides_destination(webhook: LiveWebhook) -> bool:
-    """Return whether the server hides where a webhook delivers to."""
+    """Return whether the server hides where a webhook delivers to, or its type is not known."""
+    if webhook.type not in KINDS:
+        return True
     field = FIELDS[webhook.type][KINDS[webhook.type].destination_field]
     return is_hidden(field, webhook.value(field.name))
 
@@ -228,10 +232,10 @@ def gather_evidence(
                 wanted = declared_secret(webhook.configuration[name], secrets)
                 if wanted is not None and wanted == live_webhook.value(name):
                     readable.add((webhook.type, name))
-    return Evidence(readable=frozenset(readable), shown=_shown_fields(live, secret_fields))
+    return Evidence(readable=frozenset(readable), shown=_shown_secrets(live, secret_fields))
 
 
-def _shown_fields(
+def _shown_secrets(
     live: Iterable[LiveWebhook], secret_fields: Mapping[str, frozenset[str]]
 ) -> frozenset[str]:
     """Return the secret fields for which any live webhook shows a value, in any form."""
@@ -241,3 +245,79 @@ def _shown_fields(
             if _nonempty(webhook.value(name)) is not None:
                 names.add(name)
     return frozenset(names)
+
+
+def destination(
+    webhook: Webhook | LiveWebhook, secrets: Mapping[SecretRef, Secret] | None = None
+) -> str:
+    """Return the destination of a webhook: `slack #channel`, or its type with a scheme and host.
+
+    It is only the type if the server does not show the rest.
+    """
+    kind, configuration = KINDS.get(webhook.type), webhook.configuration
+    if kind is None or isinstance(configuration, Unknown):
+        return webhook.type
+    address = FIELDS[kind.type][kind.destination_field]
+    value: Any = configuration.get(address.name)
+    text = ""
+    if isinstance(value, SecretRef):
+        text = _shown_reference(value, secrets or {})
+    elif isinstance(value, Secret):
+        text = value.shown_url()  # a masked URL may show its host
+    elif isinstance(webhook, LiveWebhook) and is_hidden(address, value):
+        return kind.type
+    elif isinstance(value, str):
+        text = Secret(value).shown_url() if address.secret else address.display(value)
+    return f"{kind.type} {text}" if text else kind.type
+
+
+def _shown_reference(reference: SecretRef, secrets: Mapping[SecretRef, Secret]) -> str:
+    """Return scheme and host of the value if it is available, else the reference."""
+    secret = secrets.get(reference)
+    if secret is None:
+        return str(reference)
+    return secret.shown_url()
+
+
+def snapshot(webhook: LiveWebhook | Webhook, declared: Webhook | None = None) -> Snapshot:
+    """Return the snapshot of a live webhook, or of a declared one that is not live.
+
+    It contains a URL only if `declared` has the same plain URL.
+    """
+    configuration: Mapping[str, str | bool | Unknown] = {}
+    last_run: str | None = None
+    last_error: DeliveryError | None = None
+    if isinstance(webhook, LiveWebhook):
+        configuration = _shown_fields(webhook, declared)
+        last_run, last_error = webhook.last_run, webhook.last_error
+    return Snapshot(
+        id=webhook.id or "",
+        name=webhook.name,
+        type=webhook.type,
+        event_types=webhook.event_types,
+        configuration=configuration,
+        destination=destination(webhook),
+        last_run=last_run,
+        last_error=last_error,
+    )
+
+
+def _shown_fields(
+    live: LiveWebhook, declared: Webhook | None
+) -> Mapping[str, str | bool | Unknown]:
+    """Return the fields of a snapshot."""
+    shown: dict[str, str | bool | Unknown] = {}
+    if live.type not in KINDS or isinstance(live.configuration, Unknown):
+        return shown
+    for name, kind_field in FIELDS[live.type].items():
+        value = live.configuration.get(name)
+        if not kind_field.secret:
+            # A server may omit a field to hide it.
+            if name in live.configuration or kind_field.may_be_hidden:
+                shown[name] = plain_value(kind_field, value)
+        elif declared is not None:
+            wanted = declared.configuration.get(name)
+            # The file shows this URL to everyone, so a snapshot may, too.
+            if isinstance(wanted, str) and value == Secret(wanted):
+                shown[name] = wanted
+    return shown

@@ -13,8 +13,8 @@ from reconciler.errors import (
     Interrupted,
     ReconcilerError,
 )
+from reconciler.planning.plan import OrganizationResult, RunPlan
 from reconciler.planning.planner import PlanOptions
-from reconciler.planning.run import OrganizationResult, RunPlan
 from reconciler.ports import Clock
 from reconciler.reconcile.bases import Bases
 from reconciler.reconcile.withhold import Suspensions, withheld

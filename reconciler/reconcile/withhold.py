@@ -20,16 +20,8 @@ from reconciler.model import (
     Webhook,
     declared_secret,
 )
-from reconciler.planning.plan import (
-    Create,
-    Delete,
-    Operation,
-    Plan,
-    Reason,
-    Update,
-    destination,
-)
-from reconciler.planning.readback import hides_destination
+from reconciler.planning.plan import Create, Delete, Operation, Plan, Reason, Update
+from reconciler.planning.readback import destination, hides_destination
 from reconciler.reconcile.bases import Base
 from reconciler.render.quote import quote
 from reconciler.report import NOT_CONVERGED, SUSPENDED, WITHHELD, Failed, Report, Skipped

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from copy import copy
+from dataclasses import replace
 from itertools import chain, groupby
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 from reconciler.errors import ReconcilerError
 from reconciler.findings import Finding
 from reconciler.model import Organization
-from reconciler.planning.plan import Plan
-from reconciler.planning.run import OrganizationResult, RunPlan, T
+from reconciler.planning.plan import OrganizationResult, Plan, RunPlan, T
 from reconciler.render import PLAIN, View
 from reconciler.render.quote import quote
 from reconciler.render.rows import (
@@ -110,7 +110,7 @@ def _changes(run: RunPlan) -> list[Change]:
 def _together(plans: Sequence[tuple[str, Plan]]) -> Plan:
     """Return what several plans show besides their rows, as one plan without operations."""
     failing = [
-        webhook._replace(name=f"{webhook.name} in {name}")
+        replace(webhook, name=f"{webhook.name} in {name}")
         for name, plan in plans
         for webhook in plan.failing
     ]

@@ -11,8 +11,7 @@ from glob import escape
 from typing import NamedTuple
 
 from reconciler.planning.drift import Drifted, DriftReport, OrganizationDrift
-from reconciler.planning.plan import Delete
-from reconciler.planning.run import OrganizationResult
+from reconciler.planning.plan import Delete, OrganizationResult
 from reconciler.render import PLAIN, View
 from reconciler.render.combined import Section, equal_rows, sections, together
 from reconciler.render.quote import prose, quote

@@ -23,10 +23,8 @@ from reconciler.planning.document import (
     run_tree,
     write_json,
 )
-from reconciler.planning.drift import DriftReport, OrganizationDrift
-from reconciler.planning.plan import Kept, Plan
-from reconciler.planning.run import OrganizationResult, RunPlan
-from reconciler.planning.status import WebhookStatus
+from reconciler.planning.drift import DriftReport, OrganizationDrift, WebhookStatus
+from reconciler.planning.plan import Kept, OrganizationResult, Plan, RunPlan
 from reconciler.render import PLAIN, LiveStatus, View
 from reconciler.render.words import tally, unblocking
 from reconciler.report import Outcome, Report, RunReport, State, state_of
@@ -152,7 +150,7 @@ def _status(status: LiveStatus) -> Tree:
 
 
 def _webhook_status(status: WebhookStatus) -> Tree:
-    webhook, delivery = plain(status.webhook), status.delivery
+    webhook = plain(status.webhook)
     return {
         "id": status.id,
         "name": webhook["name"],
@@ -161,9 +159,9 @@ def _webhook_status(status: WebhookStatus) -> Tree:
         "destination": webhook["destination"],
         "event_types": webhook["event_types"],
         "position": plain(status.position),
-        "delivery": delivery and str(delivery.state),
-        "last_run": delivery and delivery.last_run,
-        "last_error": delivery and plain(delivery.last_error),
+        "delivery": None if status.id is None else str(status.webhook.delivery),
+        "last_run": webhook["last_run"],
+        "last_error": plain(status.webhook.last_error),
     }
 
 

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 from reconciler.errors import ReconcilerError
 from reconciler.findings import Finding, note
 from reconciler.planning.drift import DriftReport
-from reconciler.planning.plan import Plan
-from reconciler.planning.run import RunPlan
+from reconciler.planning.plan import Plan, RunPlan
 from reconciler.render import PLAIN, View, words
 from reconciler.render.combined import Change, Pair, combine, combine_reports, problems
 from reconciler.render.quote import prose, quote

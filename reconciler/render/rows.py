@@ -31,8 +31,8 @@ from reconciler.planning.plan import (
     Snapshot,
     Update,
     ValueChange,
-    destination,
 )
+from reconciler.planning.readback import destination
 from reconciler.render import View
 from reconciler.render.quote import prose, quote
 from reconciler.render.words import REASONS, plural

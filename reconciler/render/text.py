@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.errors import ApiError, ReconcilerError
 from reconciler.findings import MAX_EXCERPT_PREFIX, Finding, Position, Severity
-from reconciler.planning.plan import Plan
-from reconciler.planning.run import RunPlan
+from reconciler.planning.plan import Plan, RunPlan
 from reconciler.render import PLAIN, View, words
 from reconciler.render.layout import (
     columns,

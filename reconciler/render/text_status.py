@@ -6,9 +6,8 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from reconciler.checks import Check, Checklist, Status, Subject
-from reconciler.planning.delivery import DeliveryState
-from reconciler.planning.run import OrganizationResult
-from reconciler.planning.status import DRIFTED, ManagementStatus, WebhookStatus
+from reconciler.planning.drift import DRIFTED, ManagementStatus, WebhookStatus
+from reconciler.planning.plan import DeliveryState, OrganizationResult
 from reconciler.render import PLAIN, LiveStatus, View, words
 from reconciler.render.layout import (
     columns,
@@ -100,16 +99,16 @@ def _table(statuses: Sequence[WebhookStatus], view: View) -> list[str]:
 
 def _delivery(status: WebhookStatus) -> str:
     """Return the deliveries of a live webhook, the position of a missing one."""
-    delivery = status.delivery
-    if delivery is None:
+    if status.id is None:
         return position_text(status.position)
+    webhook = status.webhook
     run = "never run"
-    if delivery.last_run is not None:
-        run = f"last run {quote(words.without_fraction(delivery.last_run))}"
-    error = quote(words.delivery_error(delivery.last_error))
-    match delivery.state:
+    if webhook.last_run is not None:
+        run = f"last run {quote(words.without_fraction(webhook.last_run))}"
+    error = quote(words.delivery_error(webhook.last_error))
+    match webhook.delivery:
         case DeliveryState.FAILING:
-            time = delivery.last_error and delivery.last_error.timestamp
+            time = webhook.last_error and webhook.last_error.timestamp
             return f"failing: {error}{_time(words.without_fraction(time or ''))}"
         case DeliveryState.FAILED_EARLIER:
             return f"failed earlier, {run}"
@@ -129,7 +128,7 @@ def _details(status: WebhookStatus, view: View) -> Iterable[str]:
     if status.position is not None:
         atoms.append(Atom(position_text(status.position), gap="   "))
     yield from flow(atoms, view, start=" " * _DETAILS_COLUMN, indent=_DETAILS_COLUMN)
-    error = status.delivery and status.delivery.last_error
+    error = status.webhook.last_error
     if error is not None:
         text = f"last error: {quote(words.delivery_error(error))}"
         atoms = sentence(text + _time(error.timestamp or ""))

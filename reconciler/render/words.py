@@ -22,12 +22,13 @@ from reconciler.planning.plan import (
     FieldResent,
     FileState,
     Operation,
+    OrganizationResult,
     Plan,
     Reason,
     SecretChange,
+    Totals,
     Update,
 )
-from reconciler.planning.run import OrganizationResult, Totals
 from reconciler.render import View
 from reconciler.render.quote import prose, quote
 from reconciler.report import (

@@ -20,7 +20,7 @@ from reconciler.kinds import FIELDS, KINDS, Field
 from reconciler.kinds.events import EVENT_TYPES, EVENTS, GLOBS, expand
 from reconciler.model import DataPath, SecretRef
 from reconciler.planning import names
-from reconciler.planning.delivery import transport_notes
+from reconciler.planning.names import transport_notes
 from reconciler.source import secrets
 from reconciler.source.schema import holds, usable_defaults
 from reconciler.source.schemes import REFERENCE, SCHEMES, reference_in, refusal

@@ -20,10 +20,9 @@ from reconciler.findings import Position, error
 from reconciler.model import Desired
 from reconciler.planning.document import FORMAT_VERSION, checksum, run_tree, write_json
 from reconciler.planning.guards import guard_all
-from reconciler.planning.plan import Plan
+from reconciler.planning.plan import Plan, RunPlan, run_digest
 from reconciler.planning.planner import PlanOptions
 from reconciler.planning.review import Review, read_review
-from reconciler.planning.run import RunPlan, run_digest
 from reconciler.source.files import NotReadableError, read_regular
 from reconciler.source.load import Loaded, Parsed
 from reconciler.source.schema import document_validator, parts

@@ -21,13 +21,7 @@ from typing import NamedTuple
 
 from reconciler.errors import ConfigurationError
 from reconciler.model import Desired
-from reconciler.planning.drift import (
-    Drifted,
-    DriftReport,
-    FileDiff,
-    OrganizationDrift,
-    names_of,
-)
+from reconciler.planning.drift import Drifted, DriftReport, FileDiff, OrganizationDrift, names_of
 from reconciler.planning.names import Globs
 from reconciler.planning.plan import (
     Attribution,
@@ -35,11 +29,11 @@ from reconciler.planning.plan import (
     Kept,
     Operation,
     OperationDigest,
+    OrganizationResult,
     Plan,
     webhook_key,
 )
 from reconciler.planning.review import mentions
-from reconciler.planning.run import OrganizationResult
 from reconciler.source.accept import Proposal, propose
 from reconciler.source.history import Git, NoBaseError, commit_before, commit_of, last_change
 from reconciler.source.splice import unified_diff

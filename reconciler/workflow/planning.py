@@ -25,14 +25,12 @@ from reconciler.model import (
     Webhook,
 )
 from reconciler.planning import planner
+from reconciler.planning.drift import WebhookStatus, statuses
 from reconciler.planning.guards import guard
 from reconciler.planning.names import ONLY_MATCHES_NOTHING, unexpected
-from reconciler.planning.plan import DeclaredElsewhere, FileState, Plan
+from reconciler.planning.plan import DeclaredElsewhere, FileState, Plan, RunPlan
 from reconciler.planning.planner import PlanOptions
-from reconciler.planning.resend import Resends
-from reconciler.planning.review import Review
-from reconciler.planning.run import RunPlan
-from reconciler.planning.status import WebhookStatus, statuses
+from reconciler.planning.review import Resends, Review
 from reconciler.ports import WebhookReader
 from reconciler.render import RENDERERS, View
 from reconciler.render.words import apply_command, shorten

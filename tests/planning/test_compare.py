@@ -17,11 +17,16 @@ from reconciler.planning.plan import (
     SecretChange,
     SetChange,
     ValueChange,
-    destination,
-    snapshot,
 )
 from reconciler.planning.planner import PlanOptions, plan
-from reconciler.planning.readback import Evidence, Reading, is_hidden, plausible
+from reconciler.planning.readback import (
+    Evidence,
+    Reading,
+    destination,
+    is_hidden,
+    plausible,
+    snapshot,
+)
 from reconciler.workflow import show
 from tests.planning.builders import (
     OTHER_TOKEN,

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler.model import DeliveryError
-from reconciler.planning.delivery import DeliveryState, delivery_state
+from reconciler.planning.plan import DeliveryState, delivery_state
 from tests.planning.builders import desired, live, live_slack, make_plan, slack
 
 NINE = "2026-11-25T09:00:00Z"

@@ -10,16 +10,10 @@ import pytest
 from reconciler.errors import ConfigurationError
 from reconciler.kinds.events import EVENT_TYPES
 from reconciler.model import Absent, Desired, FileScope, LiveWebhook, Policy
+from reconciler.planning.drift import ManagementStatus, statuses
 from reconciler.planning.names import MAX_NORMALIZED_LENGTH, lookalike_key
-from reconciler.planning.plan import (
-    Create,
-    Delete,
-    Plan,
-    Reason,
-    Update,
-)
+from reconciler.planning.plan import Create, Delete, Plan, Reason, Update
 from reconciler.planning.planner import PlanOptions, plan
-from reconciler.planning.status import ManagementStatus, statuses
 from tests.planning.builders import SECRETS, desired, live, live_slack, make_plan, slack, unshown
 
 STRANGE = LiveWebhook(
@@ -121,6 +115,15 @@ TWO_SCOPES = Policy(
             desired(slack(id="1"), slack(id="2", channel="#x")),
             [one(), one(id="2", channel="#x")],
             ["match 1", "match 2"],
+        ),
+        (
+            desired(slack(id="gone"), slack(id="lost")),
+            [STRANGE],
+            [
+                "keep id-7 (ambiguous or their destinations are hidden, not applied)",
+                "unknown-id",
+                "unknown-id",
+            ],
         ),
         # Row 3, absent
         (

@@ -9,7 +9,7 @@ import pytest
 from reconciler.model import Absent, LiveWebhook, Secret, SecretRef, Webhook
 from reconciler.planning.document import plain
 from reconciler.planning.plan import Reason, SecretCause, SecretUse
-from reconciler.planning.resend import Resend
+from reconciler.planning.review import Resend
 from tests.planning.builders import (
     OTHER_TOKEN,
     TOKEN_REF,

@@ -16,7 +16,7 @@ from reconciler.planning.plan import (
     ValueChange,
 )
 from reconciler.planning.planner import PlanOptions, plan
-from reconciler.planning.resend import resends
+from reconciler.planning.review import resends
 from tests.planning.builders import (
     OTHER_TOKEN,
     SECRETS,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from reconciler.findings import Position
 from reconciler.model import Absent, DeliveryError, LiveWebhook
-from reconciler.planning.status import ManagementStatus, drift, statuses
+from reconciler.planning.drift import ManagementStatus, drift, statuses
 from tests.planning.builders import desired, live, live_slack, make_plan, slack
 
 FOUND = live(
@@ -100,8 +100,7 @@ def test_the_last_delivery_is_shown() -> None:
 
     (shown,) = statuses(live(found), None)
 
-    assert shown.delivery is not None
-    assert (shown.delivery.last_run, shown.delivery.last_error) == (found.last_run, failed)
+    assert (shown.webhook.last_run, shown.webhook.last_error) == (found.last_run, failed)
 
 
 def test_an_inapplicable_declaration_is_drift() -> None:

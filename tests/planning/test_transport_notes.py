@@ -6,7 +6,7 @@ import pytest
 
 from reconciler.findings import Severity
 from reconciler.model import Secret, SecretRef
-from reconciler.planning.delivery import transport_notes
+from reconciler.planning.names import transport_notes
 from reconciler.planning.planner import PlanOptions, plan
 from tests.loading import load_text
 from tests.planning.builders import desired, generic, live

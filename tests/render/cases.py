@@ -14,13 +14,12 @@ from reconciler.planning.plan import (
     Delete,
     Operation,
     Plan,
+    RunPlan,
     SecretUse,
     Snapshot,
-    destination,
-    snapshot,
 )
+from reconciler.planning.readback import destination, snapshot
 from reconciler.planning.review import digests, plan_digest
-from reconciler.planning.run import RunPlan
 from reconciler.render import PLAIN, RENDERERS, View
 from reconciler.report import Report, RunReport
 from tests.planning import builders

@@ -85,7 +85,7 @@ BUGS = {
         "planning/match.py", "if not (self._prune and any(prunes)):", "if not any(prunes):", 185
     ),
     "a resend that is not sent": Bug(
-        "planning/resend.py",
+        "planning/review.py",
         "requested = name in secret_fields and not self._named.isdisjoint(",
         "requested = False and not self._named.isdisjoint(",
         85,
@@ -130,7 +130,7 @@ BUGS = {
         "execute/verify.py", "settled=not pauses)", "settled=False)"
     ),
     "a host that the check before the first write does not compare": Bug(
-        "planning/plan.py", "        destination=destination(webhook),\n", ""
+        "planning/readback.py", "        destination=destination(webhook),\n", ""
     ),
     "several duplicates without a guard": Bug(
         "planning/plan.py",

@@ -21,8 +21,8 @@ from reconciler.api.origin import Network
 from reconciler.errors import ExitCode, ReconcilerError
 from reconciler.execute.stop import GRACE
 from reconciler.model import Secret
+from reconciler.planning.plan import RunPlan
 from reconciler.planning.planner import PlanOptions
-from reconciler.planning.run import RunPlan
 from reconciler.report import RunReport, exit_code_of
 from reconciler.source.load import Parsed
 from reconciler.source.yaml import parse

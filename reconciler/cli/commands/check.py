@@ -28,8 +28,8 @@ from reconciler.execute.workers import ThreadWorkers
 from reconciler.findings import has_errors
 from reconciler.model import Live, LiveWebhook, Secret
 from reconciler.planning.names import Globs, require_matches
-from reconciler.planning.plan import snapshot
-from reconciler.planning.run import OrganizationResult
+from reconciler.planning.plan import OrganizationResult
+from reconciler.planning.readback import snapshot
 from reconciler.render.quote import quote
 from reconciler.render.words import plural
 

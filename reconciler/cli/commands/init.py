@@ -23,8 +23,7 @@ from reconciler.cli.session import Session
 from reconciler.errors import CredentialError, NotConfirmedError, UsageError
 from reconciler.findings import Finding, Severity
 from reconciler.model import Live, Organization, SecretRef
-from reconciler.planning.plan import Plan
-from reconciler.planning.run import RunPlan
+from reconciler.planning.plan import Plan, RunPlan
 from reconciler.render import RENDERERS
 from reconciler.render.quote import quote
 from reconciler.render.words import plural, shorten
