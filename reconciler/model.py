@@ -12,10 +12,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple, NoReturn, TypeAlias
+from typing import Any, Final, NamedTuple, NoReturn, TypeAlias, TypeVar, dataclass_transform
 
 from reconciler.findings import Position
 from reconciler.urls import differing_parts, origin_of
+
+_Class = TypeVar("_Class")
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
+def frozen(cls: type[_Class]) -> type[_Class]:
+    """Make a class an immutable dataclass whose fields are passed by name."""
+    return dataclass(frozen=True, slots=True, kw_only=True)(cls)
 
 
 class Unknown(Enum):
@@ -160,7 +168,11 @@ Value: TypeAlias = str | bool | SecretRef
 """The type of a declared configuration field."""
 
 
-def declared_secret(value: Value, secrets: Mapping[SecretRef, Secret]) -> Secret | None:
+SecretValues: TypeAlias = Mapping[SecretRef, Secret]
+"""The values that are available, by their references."""
+
+
+def declared_secret(value: Value, secrets: SecretValues) -> Secret | None:
     """Return the declared value, or None if it is not available."""
     if isinstance(value, SecretRef):
         return secrets.get(value)
@@ -176,7 +188,7 @@ DataPath: TypeAlias = tuple[str | int, ...]
 """The path of a value in data, as in `("configuration", "channel")`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Pattern:
     """A case-sensitive glob over names, its position, and the file that it applies to."""
 
@@ -185,7 +197,7 @@ class Pattern:
     file: str = field(default="", compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Webhook:
     """A webhook as a file declares it, defaults merged and event globs expanded.
 
@@ -216,7 +228,7 @@ class Webhook:
         ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Absent:
     """A declaration that a webhook must not exist."""
 
@@ -260,8 +272,8 @@ class Desired(NamedTuple):
     absent: tuple[Absent, ...] = ()
     policy: Policy = Policy()
     organization: str | None = None
-    literals: Mapping[SecretRef, Secret] = MappingProxyType({})
-    committed: Mapping[SecretRef, Secret] = MappingProxyType({})
+    literals: SecretValues = MappingProxyType({})
+    committed: SecretValues = MappingProxyType({})
     environment: str | None = None
 
 
@@ -282,7 +294,7 @@ class DeliveryError(NamedTuple):
     text: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LiveWebhook:
     """A webhook as CloudTruth reports it.
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from reconciler.ci.github import GitHub, Pull
 from reconciler.ci.marker import Marker, MarkerKind, Outcome, Subject, find
 from reconciler.ci.reviews import EDITED, Merged
 from reconciler.ci.run import Run
-from reconciler.model import Desired, Value
+from reconciler.model import Desired, Value, frozen
 from reconciler.planning.plan import Delete, Operation, OperationDigest, Reason
 from reconciler.planning.review import mentions, resends
 from reconciler.render.markdown import code
@@ -27,7 +27,7 @@ _Field = tuple[str, str]
 _IsAbout = Callable[[str | None, str], bool]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Effects:
     """What a run did and left in an organization.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import islice
 from typing import Final
 
@@ -19,6 +19,7 @@ from reconciler.ci.marker import Marker, MarkerKind, Outcome, Post, ShownOperati
 from reconciler.ci.run import Run
 from reconciler.errors import UsageError
 from reconciler.findings import Finding, note, warning
+from reconciler.model import frozen
 from reconciler.planning.plan import OperationDigest, Plan
 from reconciler.planning.review import Resend, Review, ReviewComparison, mentions
 from reconciler.render.quote import quote
@@ -35,7 +36,7 @@ _MAX_PULLS: Final = 100
 """The maximum number of pull requests to read, and of commits whose pull request is looked up."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Merged:
     """A merged pull request, its review of one organization, and its settled operations.
 

@@ -11,13 +11,14 @@ import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final, Literal, TypeVar
 
 from reconciler.ci.github import GitHub, Pull, text_at
 from reconciler.ci.marker import NOT_RUN, Marker, MarkerKind, Post
 from reconciler.errors import ExitCode, ReconcilerError, UsageError
 from reconciler.findings import Finding, error, note, warning
+from reconciler.model import frozen
 from reconciler.planning.drift import DriftReport
 from reconciler.planning.plan import OrganizationResult, RunPlan
 from reconciler.planning.review import check_digest
@@ -37,7 +38,7 @@ _SUMMARY: Final = 900_000
 """The maximum size of a step summary in bytes. GitHub discards one over 1 MiB."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Run:
     """The task of a run, its inputs and its connections.
 
@@ -297,7 +298,7 @@ NO_PLANS: Final = RunPlan(())
 """The plans of a run that made none."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class JobResult:
     """The result of a run.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from fnmatch import fnmatchcase
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, distribution
@@ -19,7 +19,7 @@ import yaml
 
 from reconciler import __version__
 from reconciler.errors import UsageError
-from reconciler.model import SecretRef
+from reconciler.model import SecretRef, frozen
 from reconciler.source.history import Git, git_in
 from reconciler.source.schemes import paths, pattern, variables
 
@@ -66,7 +66,7 @@ _GENERATED: Final = (
 """Lines that follow from the configuration."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RequiredSecrets:
     """The secrets of one organization: references in its files, and the variable of its key.
 
@@ -84,7 +84,7 @@ class RequiredSecrets:
         return tuple(sorted(variables(self.references)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Setup:
     """The values to fill into the workflows.
 

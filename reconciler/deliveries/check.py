@@ -7,7 +7,7 @@ to the URL of a webhook, because this machine's network is not CloudTruth's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -15,7 +15,7 @@ from reconciler.api.transport import Transport
 from reconciler.checks import Check, Section, Subject, fail, ok, unknown, warn
 from reconciler.deliveries import slack
 from reconciler.deliveries.proof import Observation, Proof, Verdict
-from reconciler.model import Live, LiveWebhook, Secret, SecretRef, Webhook
+from reconciler.model import Live, LiveWebhook, Secret, SecretRef, SecretValues, Webhook
 from reconciler.planning.names import transport_notes
 from reconciler.planning.plan import DeliveryState, Plan, delivery_state
 from reconciler.ports import Workers
@@ -43,7 +43,7 @@ class Case(NamedTuple):
     """
 
     webhook: Webhook
-    secrets: Mapping[SecretRef, Secret]
+    secrets: SecretValues
     live: LiveWebhook | Check | None
     differs: bool = False
     organization: str | None = None
@@ -58,9 +58,7 @@ class Case(NamedTuple):
         return self.secrets.get(reference)
 
 
-def cases(
-    webhooks: Iterable[Webhook], secrets: Mapping[SecretRef, Secret], plan: Plan, live: Live
-) -> list[Case]:
+def cases(webhooks: Iterable[Webhook], secrets: SecretValues, plan: Plan, live: Live) -> list[Case]:
     """Return a case for each declared webhook, with the live webhook that the plan matches."""
     by_id = {webhook.id: webhook for webhook in live.webhooks}
     # A plan has copies of the declared webhooks, which may lack former names.

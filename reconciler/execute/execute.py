@@ -12,7 +12,7 @@ before `execute` is called.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from functools import partial
 
 from reconciler.errors import (
@@ -29,7 +29,7 @@ from reconciler.execute.ledger import Ledger, failed
 from reconciler.execute.operation import Run, perform
 from reconciler.execute.verify import verify
 from reconciler.execute.workers import Halted
-from reconciler.model import LiveWebhook, Secret, SecretRef
+from reconciler.model import LiveWebhook, SecretValues
 from reconciler.planning.check import Listing, State
 from reconciler.planning.plan import Create, Delete, Operation, Plan, Update
 from reconciler.ports import Clock, Stop, Watcher, WebhookAPI, Workers
@@ -42,7 +42,7 @@ _FINAL = (AuthenticationError, PermissionDeniedError, RateLimitedError, ServerEr
 
 def execute(
     plan: Plan,
-    secrets: Mapping[SecretRef, Secret],
+    secrets: SecretValues,
     api: WebhookAPI,
     *,
     clock: Clock,
@@ -97,7 +97,7 @@ def execute(
     return report._replace(outcomes=outcomes, writes=ledger.writes, stopped=stop.requested())
 
 
-def _require(plan: Plan, secrets: Mapping[SecretRef, Secret]) -> None:
+def _require(plan: Plan, secrets: SecretValues) -> None:
     missing = {str(use.reference) for use in plan.secrets if use.reference not in secrets}
     if missing:
         raise UnresolvedSecretsError(

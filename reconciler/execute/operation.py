@@ -20,8 +20,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Final
 
 from reconciler.errors import (
@@ -32,7 +31,7 @@ from reconciler.errors import (
     NotFoundError,
 )
 from reconciler.execute.ledger import Ledger, failed, interrupted
-from reconciler.model import LiveWebhook, Secret, SecretRef, Webhook
+from reconciler.model import LiveWebhook, SecretRef, SecretValues, Webhook, frozen
 from reconciler.planning.check import Listing, State
 from reconciler.planning.plan import (
     Create,
@@ -70,7 +69,7 @@ _UNSEEN: Final = {
 _TAKEN: Final = re.compile(r"exist|unique|already|taken|duplicate", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Run:
     """The context of all operations of one run.
 
@@ -78,7 +77,7 @@ class Run:
     """
 
     plan: Plan
-    secrets: Mapping[SecretRef, Secret]
+    secrets: SecretValues
     api: WebhookAPI
     clock: Clock
     ledger: Ledger
@@ -245,7 +244,7 @@ def _is_live_duplicate(operation: Update | Delete, live: LiveWebhook | None, run
     return live is not None or operation.before.id in {row.id for row in run.api.list()}
 
 
-def draft(webhook: Webhook, secrets: Mapping[SecretRef, Secret]) -> Draft:
+def draft(webhook: Webhook, secrets: SecretValues) -> Draft:
     """Return a webhook with the values of its secrets; no configuration if one is missing."""
     values = {
         name: secrets.get(value) if isinstance(value, SecretRef) else value
@@ -283,7 +282,6 @@ def _from_response(
 
 def stored_differently(operation: Create | Update, differing: Sequence[FieldChange]) -> Failed:
     """Return the outcome if the stored values differ from those sent, with the fields."""
-    paths = [tuple(str(part) for part in change.path) for change in differing]
     hint = "declare the value that CloudTruth stores; otherwise the next apply sends it again"
     if all(isinstance(change, FieldRemoved) for change in differing):
         hint = (
@@ -297,14 +295,15 @@ def stored_differently(operation: Create | Update, differing: Sequence[FieldChan
         message=f"CloudTruth stored different values: {field_names(differing)}",
         hint=hint,
         fields=tuple(
-            FieldMessage(path=path, message="differs from what was sent") for path in paths
+            FieldMessage(path=change.path, message="differs from what was sent")
+            for change in differing
         ),
     )
 
 
 def field_names(differing: Sequence[FieldChange]) -> str:
     """Return the names of changed fields, as in `event_types, configuration.channel`."""
-    return ", ".join(".".join(str(part) for part in change.path) for change in differing)
+    return ", ".join(".".join(change.path) for change in differing)
 
 
 def _delete_misnamed(

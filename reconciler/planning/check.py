@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from reconciler.kinds import KINDS
-from reconciler.model import LiveWebhook, Secret, SecretRef, Unknown, Webhook
+from reconciler.model import LiveWebhook, SecretValues, Unknown, Webhook
 from reconciler.planning.compare import Comparison, compare, compare_live, removed_fields
 from reconciler.planning.plan import (
     Create,
@@ -67,7 +67,7 @@ class Listing:
         self,
         plan: Plan,
         webhooks: Sequence[LiveWebhook],
-        secrets: Mapping[SecretRef, Secret],
+        secrets: SecretValues,
         planned: Mapping[str, LiveWebhook] = MappingProxyType({}),
     ) -> None:
         self._planned = planned
@@ -195,7 +195,7 @@ class Listing:
         declared = operation.after.configuration
         comparison = compare(operation.after, live, self._secrets, self._evidence)
         names = {*comparison.unread, *removed_fields(operation.after, live)}
-        names |= {str(change.path[-1]) for change in comparison.fields if len(change.path) > 1}
+        names |= {change.path[-1] for change in comparison.fields if len(change.path) > 1}
         if self._hides_secrets:
             names |= KINDS[live.type].secret_fields - declared.keys() - self._evidence.shown
         return tuple(sorted(names))
@@ -271,7 +271,7 @@ def _removes_the_same_fields(operation: Update, live: LiveWebhook) -> bool:
     if "configuration" not in operation.sent_fields:
         return True
     planned = {
-        str(change.path[-1])
+        change.path[-1]
         for change in operation.fields
         if isinstance(change, FieldRemoved) and not change.not_shown
     }
@@ -286,6 +286,6 @@ def _sends_unknown(operation: Update, live: LiveWebhook, comparison: Comparison)
                 if isinstance(live.configuration, Unknown):
                     return True
             case ValueChange() | SecretChange():
-                if str(change.path[-1]) in comparison.unread:
+                if change.path[-1] in comparison.unread:
                     return True
     return False

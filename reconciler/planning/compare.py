@@ -13,6 +13,7 @@ from reconciler.model import (
     LiveWebhook,
     Secret,
     SecretRef,
+    SecretValues,
     Unknown,
     Value,
     Webhook,
@@ -56,7 +57,7 @@ class Comparison(NamedTuple):
 def compare(
     webhook: Webhook,
     live: LiveWebhook,
-    secrets: Mapping[SecretRef, Secret],
+    secrets: SecretValues,
     evidence: Evidence,
     resent: Mapping[str, SecretCause] = _NONE,
 ) -> Comparison:
@@ -76,19 +77,29 @@ def compare(
     sent: list[FieldChange] = []
     plain_before: dict[str, Any] = {}
     plain_after: dict[str, Any] = {}
-    for reading in _field_readings(webhook, live, secrets, evidence, resent):
-        field, result = reading.field, reading.result
+    # In the order of the type, whatever the order in the file: digests depend on it.
+    for name, field in FIELDS[webhook.type].items():
+        if name not in webhook.configuration:
+            continue
+        declared, cause = webhook.configuration[name], resent.get(name)
+        live_value: LiveValue | Unknown = None
+        result = Reading.ABSENT  # nothing of another type is kept
+        if not retyped:
+            live_value = live.value(name)
+            result = _reading(webhook.type, field, declared, live_value, secrets, evidence)
+        if result is Reading.SAME and cause is None:
+            continue
         if result in _UNREAD:
-            unread[field.name] = _why_unread(reading)
-        # A hidden value of another type is removed in any case, not replaced unseen.
-        hidden = not retyped and is_hidden(field, reading.live)
-        change = _sent_change(webhook, reading, secrets, hidden=hidden)
+            is_unknown = result is Reading.UNKNOWN and cause is None
+            malformed = is_unknown and is_malformed(field, live_value)
+            unread[name] = Reading.MALFORMED if malformed else result
+        change = _sent_change(webhook, live, field, result, cause, secrets)
         if change is not None:
             sent.append(change)
         elif not field.secret and result in (Reading.ABSENT, Reading.DIFFERENT):
-            plain_after[field.name] = reading.declared
+            plain_after[name] = declared
             if result is Reading.DIFFERENT:
-                plain_before[field.name] = plain_value(field, reading.live)
+                plain_before[name] = plain_value(field, live_value)
 
     fields = _visible_changes(webhook, live, plain_before, plain_after)
     fields += sent
@@ -106,110 +117,17 @@ _ORDER: Final = ("name", "type", "event_types", "configuration")
 _UNREAD: Final = (Reading.UNKNOWN, Reading.UNAVAILABLE)
 
 
-class _FieldReading(NamedTuple):
-    """The comparison of a declared field that is not simply equal.
-
-    `live` is None if the field is not set. `cause` is why it is sent without a visible difference.
-    """
-
-    field: Field
-    declared: Value
-    live: LiveValue | Unknown
-    result: Reading
-    cause: SecretCause | None
-
-
-def _field_readings(
-    webhook: Webhook,
-    live: LiveWebhook,
-    secrets: Mapping[SecretRef, Secret],
+def _reading(
+    kind: str,
+    field: Field,
+    declared: Value,
+    live: LiveValue | Unknown,
+    secrets: SecretValues,
     evidence: Evidence,
-    resent: Mapping[str, SecretCause],
-) -> Iterator[_FieldReading]:
-    """Compare each declared field; yield those that differ, cannot be read, or are resent."""
-    retyped = live.type != webhook.type
-    # In the order of the type, whatever the order in the file: digests depend on it.
-    for name, field in FIELDS[webhook.type].items():
-        if name not in webhook.configuration:
-            continue
-        declared = webhook.configuration[name]
-        live_value: LiveValue | Unknown
-        if retyped:
-            live_value, result = None, Reading.ABSENT  # nothing of another type is kept
-        else:
-            shown = live.configuration
-            live_value = UNKNOWN if isinstance(shown, Unknown) else shown.get(name)
-            if field.secret:
-                kind = webhook.type
-                result = secret_reading(kind, field, declared, live_value, secrets, evidence)
-            else:
-                result = _plain_reading(field, declared, live_value)
-        cause = resent.get(name)
-        if result is not Reading.SAME or cause is not None:
-            yield _FieldReading(field, declared, live_value, result, cause)
-
-
-def _why_unread(reading: _FieldReading) -> Reading:
-    """Return why a field could not be compared: a malformed secret is visible, but not valid."""
-    is_unknown = reading.result is Reading.UNKNOWN and reading.cause is None
-    if is_unknown and is_malformed(reading.field, reading.live):
-        return Reading.MALFORMED
-    return reading.result
-
-
-def _sent_change(
-    webhook: Webhook,
-    reading: _FieldReading,
-    secrets: Mapping[SecretRef, Secret],
-    *,
-    hidden: bool,
-) -> FieldChange | None:
-    """Return the change of a secret, or of another field that is sent because it is not shown."""
-    declared, cause = reading.declared, reading.cause
-    if cause is not None and isinstance(declared, SecretRef):
-        return _secret_change(webhook, reading, cause, secrets, hidden=hidden)
-    if reading.result in _UNREAD:
-        # Text in the file, such as a channel, that the server hides and that is resent.
-        if cause is None or isinstance(declared, SecretRef):
-            return None
-        path = ("configuration", reading.field.name)
-        return ValueChange(path=path, before=UNKNOWN, after=declared, not_shown=True)
-    if not reading.field.secret or reading.result is Reading.SAME:
-        return None
-    cause = SecretCause.DIFFERS
-    if reading.result is Reading.ABSENT:
-        cause = SecretCause.ADDED
-    return _secret_change(webhook, reading, cause, secrets, hidden=hidden)
-
-
-def _visible_changes(
-    webhook: Webhook, live: LiveWebhook, before: Mapping[str, Any], after: Mapping[str, Any]
-) -> list[FieldChange]:
-    """Return the changes of name, type, events and plain configuration, in this order."""
-    changes: list[FieldChange] = []
-    if after or webhook.type != live.type or webhook.name != live.name:
-        changes += _plain_changes(
-            {"name": live.name, "type": live.type, "configuration": before},
-            {"name": webhook.name, "type": webhook.type, "configuration": after},
-        )
-    if webhook.event_types != live.event_types:
-        changes.append(_event_change(webhook, live))
-    return sorted(changes, key=lambda change: (_ORDER.index(str(change.path[0])), change.path))
-
-
-def _event_change(webhook: Webhook, live: LiveWebhook) -> SetChange:
-    added = webhook.event_types - live.event_types
-    removed = live.event_types - webhook.event_types
-    return SetChange(
-        path=("event_types",),
-        added=tuple(sorted(added)),
-        removed=tuple(sorted(removed)),
-        unchanged=len(webhook.event_types) - len(added),
-    )
-
-
-def _plain_reading(field: Field, declared: Value, live: LiveValue | Unknown) -> Reading:
-    """Compare one field that is not secret; `live` is as in `secret_reading`."""
+) -> Reading:
+    """Compare one field; `live` is as in `secret_reading`."""
+    if field.secret:
+        return secret_reading(kind, field, declared, live, secrets, evidence)
     if isinstance(live, str) and live == declared:
         return Reading.SAME  # the usual case
     if is_hidden(field, live):
@@ -222,6 +140,66 @@ def _plain_reading(field: Field, declared: Value, live: LiveValue | Unknown) -> 
         # The same channel is written with or without `#`.
         shown, declared = field.normalize(shown), field.normalize(declared)
     return Reading.SAME if shown == declared else Reading.DIFFERENT
+
+
+def _sent_change(
+    webhook: Webhook,
+    live: LiveWebhook,
+    field: Field,
+    result: Reading,
+    cause: SecretCause | None,
+    secrets: SecretValues,
+) -> FieldChange | None:
+    """Return the change of a secret, or of another field that is sent because it is not shown.
+
+    `cause` is why it is sent without a visible difference.
+    """
+    declared = webhook.configuration[field.name]
+    if cause is None or not isinstance(declared, SecretRef):
+        if result in _UNREAD:
+            # Text in the file, such as a channel, that the server hides and that is resent.
+            if cause is None or isinstance(declared, SecretRef):
+                return None
+            path = ("configuration", field.name)
+            return ValueChange(path=path, before=UNKNOWN, after=declared, not_shown=True)
+        if not field.secret or result is Reading.SAME:
+            return None
+        cause = SecretCause.DIFFERS
+        if result is Reading.ABSENT:
+            cause = SecretCause.ADDED
+    return _secret_change(webhook, live, field, cause, secrets)
+
+
+def _visible_changes(
+    webhook: Webhook,
+    live: LiveWebhook,
+    plain_before: Mapping[str, Any],
+    plain_after: Mapping[str, Any],
+) -> list[FieldChange]:
+    """Return the changes of name, type, events and plain configuration, in this order."""
+    before = {"name": live.name, "type": live.type, "configuration": plain_before}
+    after = {"name": webhook.name, "type": webhook.type, "configuration": plain_after}
+    changes: list[FieldChange] = []
+    if before != after:
+        from deepdiff import DeepDiff  # takes several times longer than the program's startup
+
+        # With a threshold, trees with few common keys would be reported as one change. There are no
+        # secrets in these trees, because DeepDiff inspects every object.
+        differences = DeepDiff(before, after, view="tree", threshold_to_diff_deeper=0)
+        for category, entries in differences.items():
+            for entry in entries:
+                path = tuple(map(str, entry.path(output_format="list")))
+                old = None if category == "dictionary_item_added" else entry.t1
+                changes.append(ValueChange(path=path, before=old, after=entry.t2))
+    if webhook.event_types != live.event_types:
+        change = SetChange(
+            path=("event_types",),
+            added=tuple(sorted(webhook.event_types - live.event_types)),
+            removed=tuple(sorted(live.event_types - webhook.event_types)),
+            unchanged=len(webhook.event_types & live.event_types),
+        )
+        changes.append(change)
+    return sorted(changes, key=lambda change: (_ORDER.index(change.path[0]), change.path))
 
 
 def _undeclared(webhook: Webhook, live: LiveWebhook, *, known: bool) -> Iterator[FieldRemoved]:
@@ -247,38 +225,40 @@ def removed_fields(webhook: Webhook, live: LiveWebhook) -> set[str]:
     removed = [*_undeclared(webhook, live, known=True)]
     if live.type == webhook.type:  # else these are all fields already
         removed += _undeclared(webhook, live, known=False)
-    return {str(change.path[-1]) for change in removed}
+    return {change.path[-1] for change in removed}
 
 
 def _secret_change(
     webhook: Webhook,
-    reading: _FieldReading,
+    live: LiveWebhook,
+    field: Field,
     cause: SecretCause,
-    secrets: Mapping[SecretRef, Secret],
-    *,
-    hidden: bool,
+    secrets: SecretValues,
 ) -> SecretChange:
     """Return the change that sends a secret field."""
-    name, declared, live = reading.field.name, reading.declared, reading.live
+    declared, live_value = webhook.configuration[field.name], live.value(field.name)
+    retyped = live.type != webhook.type
     change = SecretChange(
-        path=("configuration", name),
+        path=("configuration", field.name),
         after=declared if isinstance(declared, SecretRef) else str(declared),
         cause=cause,
         destination=destination(webhook, secrets),
-        hidden=hidden,
+        # A hidden value of another type is removed in any case, not replaced unseen.
+        hidden=not retyped and is_hidden(field, live_value),
     )
-    if name != KINDS[webhook.type].destination_field or not isinstance(live, Secret):
+    is_destination = field.name == KINDS[webhook.type].destination_field
+    if not is_destination or retyped or not isinstance(live_value, Secret):
         return change
     # It replaces a URL, so a reviewer must see whether deliveries go to another host.
     wanted = declared_secret(declared, secrets)
-    old_host = live.origin()
+    old_host = live_value.origin()
     new_host = None if wanted is None else wanted.origin()
     moved = None not in (old_host, new_host) and old_host != new_host
     differs: tuple[str, ...] = ()
     # On different hosts the rest of the URL says nothing; parts of a hidden one are not known.
-    if wanted is not None and old_host == new_host and not hidden:
-        differs = live.differing_parts(wanted)
-    return replace(change, before=live.shown_url(), moved=moved, differs=differs)
+    if wanted is not None and old_host == new_host and not change.hidden:
+        differs = live_value.differing_parts(wanted)
+    return replace(change, before=live_value.shown_url(), moved=moved, differs=differs)
 
 
 def with_side_effects(
@@ -288,7 +268,7 @@ def with_side_effects(
 
     Neither is a difference by itself: the server may set a field that this version does not know.
     """
-    changed = {str(change.path[-1]) for change in fields if change.path[0] == "configuration"}
+    changed = {change.path[-1] for change in fields if change.path[0] == "configuration"}
     # Another type replaces every field, which the changes already show.
     if not changed or live.type != webhook.type:
         return fields
@@ -300,26 +280,6 @@ def with_side_effects(
             path = ("configuration", name)
             resent.append(FieldResent(path=path, after=webhook.configuration[name]))
     return (*fields, *resent, *_undeclared(webhook, live, known=False))
-
-
-def _plain_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[FieldChange]:
-    """Return the changes between two trees of text and flags.
-
-    The caller removes secrets first, because DeepDiff inspects every object. `after` has every key
-    of `before`. Call it only if the trees differ: comparing with `==` first is a hundred times
-    cheaper.
-    """
-    from deepdiff import DeepDiff  # takes several times longer than the program's startup
-
-    # With a threshold, trees with few common keys would be reported as one change.
-    differences = DeepDiff(before, after, view="tree", threshold_to_diff_deeper=0)
-    changes: list[FieldChange] = []
-    for category, entries in differences.items():
-        for entry in entries:
-            path = tuple(entry.path(output_format="list"))
-            old = None if category == "dictionary_item_added" else entry.t1
-            changes.append(ValueChange(path=path, before=old, after=entry.t2))
-    return changes
 
 
 def compare_live(first: LiveWebhook, second: LiveWebhook) -> Reading:

@@ -6,7 +6,7 @@ Guards apply to the computed plan and use `Plan.counted_deletes`.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from reconciler.findings import Finding, error, warning
@@ -15,8 +15,7 @@ from reconciler.model import (
     Desired,
     FileScope,
     Pattern,
-    Secret,
-    SecretRef,
+    SecretValues,
     Webhook,
     declared_secret,
 )
@@ -240,7 +239,7 @@ def _international_hosts(desired: Desired) -> dict[str, Webhook]:
 
 
 def new_transport_notes(
-    desired: Desired, previous: Desired, secrets: Mapping[SecretRef, Secret]
+    desired: Desired, previous: Desired, secrets: SecretValues
 ) -> Iterator[Finding]:
     """Yield the notes that the previous configuration of a webhook does not have."""
     before = {

@@ -12,7 +12,14 @@ from typing import Final, NamedTuple
 
 from reconciler.errors import UsageError
 from reconciler.findings import Finding, Place, Position, note, warning
-from reconciler.model import Organization, Pattern, Policy, Secret, SecretRef, declared_secret
+from reconciler.model import (
+    Organization,
+    Pattern,
+    Policy,
+    SecretRef,
+    SecretValues,
+    declared_secret,
+)
 
 MAX_GLOB: Final = 256
 """The maximum length of a glob over names, in characters; names have the same limit."""
@@ -235,7 +242,7 @@ _PRIVATE_ENDS: Final = (".localhost", ".local", ".internal", ".lan", ".home.arpa
 
 
 def transport_notes(
-    configuration: Mapping[str, object], secrets: Mapping[SecretRef, Secret]
+    configuration: Mapping[str, object], secrets: SecretValues
 ) -> Iterator[Finding]:
     """Yield the notes about a configuration; a URL that is not available here has none."""
     url = configuration.get("url")

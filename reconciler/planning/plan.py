@@ -20,13 +20,13 @@ from typing import ClassVar, Final, Generic, NamedTuple, TypeAlias, TypeVar
 from reconciler.errors import ExitCode, ReconcilerError
 from reconciler.findings import Finding, Position
 from reconciler.model import (
-    DataPath,
     DeliveryError,
     Organization,
     SecretRef,
     Unknown,
     Value,
     Webhook,
+    frozen,
 )
 
 
@@ -104,7 +104,7 @@ def _time(text: str) -> datetime:
     return datetime.fromisoformat(text.upper())  # RFC 3339 allows `t` and `z`
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Snapshot:
     """The fields of a live webhook that are not secret.
 
@@ -128,7 +128,7 @@ class Snapshot:
         return delivery_state(self.last_run, self.last_error)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ValueChange:
     """A change of a plain field; None means that the field is missing.
 
@@ -136,19 +136,19 @@ class ValueChange:
     server shows no configuration, and the previous configuration had another value.
     """
 
-    path: DataPath
+    path: tuple[str, ...]
     before: str | bool | Unknown | None
     after: str | bool
     not_shown: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SetChange:
     """Members added to and removed from a set; `unchanged` is the number of members in both."""
 
     not_shown: ClassVar[bool] = False
 
-    path: DataPath
+    path: tuple[str, ...]
     added: tuple[str, ...]
     removed: tuple[str, ...]
     unchanged: int
@@ -160,7 +160,7 @@ _RESENT: Final = frozenset(
 """The causes that send a secret although no difference is visible."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SecretChange:
     """A secret field is set to the value of `after`: a reference, or a plain URL.
 
@@ -171,7 +171,7 @@ class SecretChange:
     differ although scheme and host are the same.
     """
 
-    path: DataPath
+    path: tuple[str, ...]
     after: SecretRef | str
     cause: SecretCause
     before: str | None = None
@@ -186,7 +186,7 @@ class SecretChange:
         return self.cause in _RESENT
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FieldResent:
     """A hidden field is sent, because the complete configuration is sent.
 
@@ -195,11 +195,11 @@ class FieldResent:
 
     not_shown: ClassVar[bool] = False
 
-    path: DataPath
+    path: tuple[str, ...]
     after: Value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FieldRemoved:
     """An undeclared configuration field is removed, because the complete configuration is sent.
 
@@ -207,7 +207,7 @@ class FieldRemoved:
     field.
     """
 
-    path: DataPath
+    path: tuple[str, ...]
     not_shown: bool = False
 
 
@@ -215,7 +215,7 @@ FieldChange: TypeAlias = ValueChange | SetChange | SecretChange | FieldResent | 
 """A field that is sent or removed; `not_shown` means that no difference is visible."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Create:
     """A declared webhook that is not live.
 
@@ -239,7 +239,7 @@ class Create:
         return frozenset(("name", "type", "event_types", "configuration"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Update:
     """A live webhook that is set to declared values; includes renames."""
 
@@ -262,13 +262,13 @@ class Update:
     @property
     def sent_fields(self) -> frozenset[str]:
         """Return the top-level fields that are sent. A type is never sent without configuration."""
-        fields = {str(change.path[0]) for change in self.fields}
+        fields = {change.path[0] for change in self.fields}
         if "type" in fields:
             fields.add("configuration")  # another type has other fields
         return frozenset(fields)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Delete:
     """A live webhook that is deleted. `position` is the line that requests it, if there is one.
 
@@ -443,7 +443,7 @@ class Plan(NamedTuple):
         """
         shown: set[tuple[str, str]] = set()
         for update in self.updates:
-            shown.update((update.name, str(change.path[-1])) for change in update.fields)
+            shown.update((update.name, change.path[-1]) for change in update.fields)
         return tuple(field for field in self.not_shown if field not in shown)
 
     @property

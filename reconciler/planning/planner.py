@@ -14,7 +14,7 @@ from typing import NamedTuple
 from reconciler.errors import ConfigurationError
 from reconciler.findings import Finding, has_errors, note, sort_key, warning
 from reconciler.kinds import FIELDS, KINDS
-from reconciler.model import Desired, Live, LiveWebhook, Secret, SecretRef, Webhook
+from reconciler.model import Desired, Live, LiveWebhook, Secret, SecretRef, SecretValues, Webhook
 from reconciler.planning.compare import Comparison, compare, visible, with_side_effects
 from reconciler.planning.guards import guard, new_hosts, new_transport_notes, relaxed
 from reconciler.planning.match import Match
@@ -72,7 +72,7 @@ _PLAIN = PlanOptions()
 
 
 def plan(
-    desired: Desired, live: Live, secrets: Mapping[SecretRef, Secret], options: PlanOptions = _PLAIN
+    desired: Desired, live: Live, secrets: SecretValues, options: PlanOptions = _PLAIN
 ) -> Plan:
     """Return the plan that makes `live` equal to `desired`.
 
@@ -166,7 +166,7 @@ class _Pair(NamedTuple):
 
 
 def _compared(
-    table: Match, secrets: Mapping[SecretRef, Secret], evidence: Evidence, resends: Resends
+    table: Match, secrets: SecretValues, evidence: Evidence, resends: Resends
 ) -> list[_Pair]:
     """Compare each declared webhook with its live one; by name, then id."""
     pairs: list[_Pair] = []
@@ -200,9 +200,7 @@ def _sent_fields(pair: _Pair, hosts: Mapping[SecretRef, str]) -> tuple[FieldChan
     return tuple(_with_shown_host(change, hosts) for change in fields)
 
 
-def _sent_secrets(
-    operations: Iterable[Operation], hosts: Mapping[SecretRef, Secret]
-) -> Iterator[SecretUse]:
+def _sent_secrets(operations: Iterable[Operation], hosts: SecretValues) -> Iterator[SecretUse]:
     """Yield the secrets that creates and updates send."""
     for operation in operations:
         if isinstance(operation, Delete) or "configuration" not in operation.sent_fields:
@@ -220,7 +218,7 @@ def _not_shown(pairs: Iterable[_Pair]) -> Iterator[tuple[str, str]]:
 
 
 def _not_compared(
-    pairs: Iterable[_Pair], sent: Iterable[SecretUse], hosts: Mapping[SecretRef, Secret]
+    pairs: Iterable[_Pair], sent: Iterable[SecretUse], hosts: SecretValues
 ) -> Iterator[SecretUse]:
     """Yield the secrets that are shown and not sent, but whose value is not available here."""
     sent_fields = {(use.webhook, use.field) for use in sent}
@@ -356,7 +354,7 @@ def _attributed(
     previous: Desired,
     options: PlanOptions,
     live: Live,
-    secrets: Mapping[SecretRef, Secret],
+    secrets: SecretValues,
 ) -> tuple[Operation, ...]:
     """Label each operation: it is drift if the previous configuration also plans it.
 
@@ -391,7 +389,7 @@ def _identity(operation: Operation, hosts: Mapping[SecretRef, str]) -> object:
 
 
 def _secret_uses(
-    webhook: Webhook, fields: Iterable[str], hosts: Mapping[SecretRef, Secret]
+    webhook: Webhook, fields: Iterable[str], hosts: SecretValues
 ) -> Iterator[SecretUse]:
     """Yield the secret references of the given fields; `hosts` are those that the commit shows."""
     where = destination(webhook, hosts)

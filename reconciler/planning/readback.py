@@ -21,6 +21,7 @@ from reconciler.model import (
     LiveWebhook,
     Secret,
     SecretRef,
+    SecretValues,
     Unknown,
     Value,
     Webhook,
@@ -191,7 +192,7 @@ def secret_reading(
     field: Field,
     declared: Value,
     live: LiveValue | Unknown,
-    secrets: Mapping[SecretRef, Secret],
+    secrets: SecretValues,
     evidence: Evidence,
 ) -> Reading:
     """Compare one secret field.
@@ -218,7 +219,7 @@ def secret_reading(
 def gather_evidence(
     pairs: Iterable[tuple[Webhook, LiveWebhook]],
     live: Iterable[LiveWebhook],
-    secrets: Mapping[SecretRef, Secret],
+    secrets: SecretValues,
 ) -> Evidence:
     """Return the evidence of a listing; `pairs` are declared webhooks with their live ones."""
     secret_fields = {kind.type: kind.secret_fields for kind in KINDS.values()}
@@ -247,9 +248,7 @@ def _shown_secrets(
     return frozenset(names)
 
 
-def destination(
-    webhook: Webhook | LiveWebhook, secrets: Mapping[SecretRef, Secret] | None = None
-) -> str:
+def destination(webhook: Webhook | LiveWebhook, secrets: SecretValues | None = None) -> str:
     """Return the destination of a webhook: `slack #channel`, or its type with a scheme and host.
 
     It is only the type if the server does not show the rest.
@@ -271,7 +270,7 @@ def destination(
     return f"{kind.type} {text}" if text else kind.type
 
 
-def _shown_reference(reference: SecretRef, secrets: Mapping[SecretRef, Secret]) -> str:
+def _shown_reference(reference: SecretRef, secrets: SecretValues) -> str:
     """Return scheme and host of the value if it is available, else the reference."""
     secret = secrets.get(reference)
     if secret is None:

@@ -93,13 +93,13 @@ def _update(operation: Update, hosts: Mapping[SecretRef, str]) -> Iterator[Any]:
     elif removed and resent:
         yield ["remove", *webhook, removed]
     # The plan shows which hidden values are replaced unseen, so the digest covers them.
-    hidden = [str(change.path[-1]) for change in operation.fields if _replaces_unseen(change)]
+    hidden = [change.path[-1] for change in operation.fields if _replaces_unseen(change)]
     if hidden and (differences or resent):
         yield ["hidden", *webhook, sorted(hidden)]
     configuration = after["configuration"]
     target = configuration.get(KINDS[operation.after.type].destination_field)
     for change in resent:
-        name = str(change.path[-1])
+        name = change.path[-1]
         yield ["resend", *webhook, name, configuration.get(name), target]
         yield from _previous_hosts(operation, change)
 
@@ -114,7 +114,7 @@ def _differences(operation: Update) -> tuple[list[FieldChange], list[str]]:
     differences: list[FieldChange] = []
     unknown: list[str] = []
     for change in filter(_is_visible, operation.fields):
-        name = str(change.path[-1])
+        name = change.path[-1]
         if isinstance(change, FieldRemoved) and kind.field(name) is None:
             unknown.append(name)
         else:
@@ -125,7 +125,7 @@ def _differences(operation: Update) -> tuple[list[FieldChange], list[str]]:
 def _changed_secrets(differences: Iterable[FieldChange]) -> Iterator[Any]:
     """Yield what snapshots omit: the secret fields that change, and the previous host of a URL."""
     for change in differences:
-        name = str(change.path[-1])
+        name = change.path[-1]
         if isinstance(change, FieldRemoved):
             yield [name, None]
         elif isinstance(change, SecretChange):
@@ -260,7 +260,7 @@ def resends(operations: Iterable[Operation]) -> tuple[Resend, ...]:
             continue
         for change in operation.fields:
             if change.not_shown:
-                name = str(change.path[-1])
+                name = change.path[-1]
                 value = operation.after.configuration.get(name)
                 # A plain or removed field is only resent because its declaration changed.
                 cause = SecretCause.REFERENCE_CHANGED
@@ -498,7 +498,7 @@ def _why_not_reviewable(
         return "only the value of a secret differs, which a review cannot show"
     # Sending the configuration also removes live fields.
     fields = operation.fields if isinstance(operation, Update) else ()
-    removed = [str(change.path[-1]) for change in fields if isinstance(change, FieldRemoved)]
+    removed = [change.path[-1] for change in fields if isinstance(change, FieldRemoved)]
     return f"it also removes {', '.join(removed)}, which no review shows" if removed else ""
 
 

@@ -6,7 +6,7 @@ write for ever, nor create a second webhook that sends every message twice.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Set
+from collections.abc import Hashable, Set
 from typing import Final, NamedTuple
 
 from reconciler.kinds import FIELDS, KINDS
@@ -14,8 +14,7 @@ from reconciler.model import (
     Desired,
     Live,
     LiveWebhook,
-    Secret,
-    SecretRef,
+    SecretValues,
     Unknown,
     Webhook,
     declared_secret,
@@ -176,9 +175,7 @@ def _declared_names(desired: Desired, base: Base | None) -> set[str]:
     return names
 
 
-def _has_same_destination(
-    webhook: Webhook, live: LiveWebhook, secrets: Mapping[SecretRef, Secret]
-) -> bool:
+def _has_same_destination(webhook: Webhook, live: LiveWebhook, secrets: SecretValues) -> bool:
     """Return whether both send to one place, so far as the server shows it.
 
     A masked URL shows only its host. Otherwise the complete values decide.

@@ -355,7 +355,7 @@ def _field(change: FieldChange, address: str, kind: str) -> FieldLine:
     return FieldLine(name, tuple(atoms))
 
 
-def _value(value: str | bool | Unknown | None, path: DataPath, kind: str) -> str:
+def _value(value: str | bool | Unknown | None, path: tuple[str, ...], kind: str) -> str:
     match value:
         case None:
             return "(not set)"
@@ -364,7 +364,7 @@ def _value(value: str | bool | Unknown | None, path: DataPath, kind: str) -> str
         case bool():
             return str(value).lower()  # as in YAML
     if path[0] == "configuration":
-        field = KINDS[kind].field(str(path[-1]))
+        field = KINDS[kind].field(path[-1])
         if field is not None:
             value = field.display(value)
     return quote(value)

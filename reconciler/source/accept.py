@@ -308,7 +308,7 @@ def _live_values(update: Update, live: LiveWebhook) -> dict[DataPath, _Value]:
 
 def _plain_url(live: LiveWebhook, change: SecretChange) -> str:
     """Return the live value of a field that the file declares as a plain URL."""
-    name = str(change.path[-1])
+    name = change.path[-1]
     if isinstance(change.after, SecretRef):
         raise NotEditableError(f"its {name} differs, which is a secret: no file may contain it")
     secret = None if isinstance(live.configuration, Unknown) else live.configuration.get(name)

@@ -130,7 +130,7 @@ def _place_of_change(update: Update, loaded: Loaded) -> Place | None:
     """Return the place of the first field that an update sends, if its webhook is elsewhere."""
     webhook = update.after
     document = loaded.documents[webhook.file]
-    paths = [("webhooks", webhook.index, *change.path) for change in update.fields]
+    paths: list[DataPath] = [("webhooks", webhook.index, *change.path) for change in update.fields]
     places = [document.written_at(loaded.place(webhook.file, path).path) for path in paths]
     here = webhook.position.file if webhook.position is not None else None
     return None if any(place.file == here for place in places) else places[0]

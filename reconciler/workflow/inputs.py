@@ -20,7 +20,7 @@ from reconciler.findings import (
     warnings_as_errors,
 )
 from reconciler.kinds import KINDS
-from reconciler.model import Desired, Organization, Secret, SecretRef
+from reconciler.model import Desired, Organization, Secret, SecretRef, SecretValues
 from reconciler.planning.names import Globs
 from reconciler.source import files, secrets
 from reconciler.source.history import Commit, Git, NoBaseError, is_revision, read_revision
@@ -108,7 +108,7 @@ class Gathered(NamedTuple):
 
     checked: Checked
     references: frozenset[SecretRef]
-    secrets: Mapping[SecretRef, Secret]
+    secrets: SecretValues
     problems: Mapping[SecretRef, tuple[Finding, ...]]
     warnings: tuple[Finding, ...] = ()
 
