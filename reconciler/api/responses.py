@@ -48,20 +48,20 @@ _MAX_MESSAGE: Final = 500  # maximum length of a message from the server, in cha
 _MAX_FIELDS: Final = 50
 _MAX_DEPTH: Final = 8
 _WHOLE: Final = frozenset({"__all__", "non_field_errors", "detail", "message"})
-_CREDENTIAL_WORDS: Final = re.compile(r"credential|authenticat|api.?key|\btoken\b", re.IGNORECASE)
-_PERMISSION_WORDS: Final = re.compile(r"permission|role", re.IGNORECASE)
+_CREDENTIAL_WORDS: Final = r"(?i)credential|authenticat|api.?key|\btoken\b"
+_PERMISSION_WORDS: Final = r"(?i)permission|role"
 _NOT_THE_API: Final = (
     "the response is not from the API: check proxies and firewalls between here and the server"
 )
-_PLAIN: Final = re.compile(r"[\w.+/-]{1,60}", re.ASCII)
-_ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.:\[\]-]{1,255}")
+_PLAIN: Final = r"(?a)[\w.+/-]{1,60}"
+_ORIGIN: Final = r"https?://[A-Za-z0-9.:\[\]-]{1,255}"
 _JSON: Final = re.compile(r"application/(?:json|[\w.+-]+\+json)", re.ASCII | re.IGNORECASE)
 
 # GitHub also rejects requests over its rate limits with 403. Without a time in the headers, its
 # documentation asks for a pause of a minute.
 _RATE_LIMIT: Final = "rate limit"
 _MINUTE: Final = 60.0
-_EPOCH: Final = re.compile(r"[0-9]{1,12}", re.ASCII)
+_EPOCH: Final = r"[0-9]{1,12}"
 
 _Fields = tuple[tuple[tuple[str, ...], str], ...]
 
@@ -163,7 +163,8 @@ def _is_out_of_requests(headers: Mapping[str, str]) -> bool:
 def _wait(headers: Mapping[str, str], now: datetime) -> float | None:
     """Return the seconds that the server asks to wait, None if it does not."""
     reset = headers.get("x-ratelimit-reset", "")
-    if "retry-after" not in headers and _is_out_of_requests(headers) and _EPOCH.fullmatch(reset):
+    is_exhausted = "retry-after" not in headers and _is_out_of_requests(headers)
+    if is_exhausted and re.fullmatch(_EPOCH, reset):
         return max(0.0, int(reset) - now.timestamp())
     return retry_after(headers.get("retry-after"), headers.get("date"), now)
 
@@ -208,7 +209,7 @@ def _success(
         return body
     kind = headers.get("content-type", "")
     if not _is_json(kind):
-        plain = _PLAIN.match(kind)
+        plain = re.match(_PLAIN, kind)
         shown = plain.group() if plain else "no content type"
         return _unexpected(status, f"{returned} without JSON ({shown}, {len(body)} bytes)")
     try:
@@ -232,7 +233,7 @@ def _target(headers: Mapping[str, str]) -> str:
     if "//" not in location.partition("?")[0]:
         return "another path on the same server"
     offered = Secret(location).origin() or ""
-    return offered if _ORIGIN.fullmatch(offered) else "another server"
+    return offered if re.fullmatch(_ORIGIN, offered) else "another server"
 
 
 def _rejection(
@@ -283,9 +284,9 @@ def _missing(
 
 def _is_about_key(status: int, detail: str) -> bool:
     """Return whether a 401 or 403 rejects the key, not what it may do: servers confuse the two."""
-    if _PERMISSION_WORDS.search(detail):
+    if re.search(_PERMISSION_WORDS, detail):
         return False
-    return status == 401 or _CREDENTIAL_WORDS.search(detail) is not None
+    return status == 401 or re.search(_CREDENTIAL_WORDS, detail) is not None
 
 
 def _error_messages(document: Any, secret_values: Sequence[str]) -> tuple[str | None, _Fields]:
@@ -390,8 +391,8 @@ _DECODE: Final = json.JSONDecoder(
 ).decode
 
 _WINDOW: Final = 8
-_URL: Final = re.compile(r"(?i:https?)://\S+")
-_URL_ORIGIN: Final = re.compile(r"https?://(?:[^/?#@]*@)?[^/?#]*", re.IGNORECASE)
+_URL: Final = r"(?i:https?)://\S+"
+_URL_ORIGIN: Final = r"(?i)https?://(?:[^/?#@]*@)?[^/?#]*"
 
 
 def without_secrets(text: str, secret_values: Sequence[str] = ()) -> str:
@@ -399,7 +400,7 @@ def without_secrets(text: str, secret_values: Sequence[str] = ()) -> str:
 
     URLs keep only their scheme and host.
     """
-    text = _URL.sub(lambda match: f"{Secret(match.group()).origin() or ''}/***", text)
+    text = re.sub(_URL, lambda match: f"{Secret(match.group()).origin() or ''}/***", text)
     forms = {form for value in secret_values for form in _forms(value)}
     # The longest first: a shorter one may be a part of it, and would leave the rest.
     for form in sorted(forms, key=len, reverse=True):
@@ -407,7 +408,7 @@ def without_secrets(text: str, secret_values: Sequence[str] = ()) -> str:
     text = TOKEN.sub("***", text)
     for value in secret_values:
         # The origin of a URL is not secret, and many URLs have the same one.
-        rest = _URL_ORIGIN.sub("", value, count=1)
+        rest = re.sub(_URL_ORIGIN, "", value, count=1)
         if len(rest) > _WINDOW:
             text = _without_parts(text, rest)
     return text

@@ -15,7 +15,8 @@ from typing import Any
 from reconciler.emulator.messages import Exchange
 
 
-@dataclass(frozen=True, kw_only=True)
+# Behaviors are neither compared nor printed, and each method of a dataclass costs time at start.
+@dataclass(kw_only=True, eq=False, repr=False)
 class Behavior:
     """The most likely behavior."""
 

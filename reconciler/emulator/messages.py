@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 if TYPE_CHECKING:
@@ -22,8 +22,7 @@ dump = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":
 """Return JSON text as the framework writes it: compact, without escaping to ASCII."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(NamedTuple):
     """One HTTP request.
 
     `path` is percent-encoded, as sent, without the query; `query` has no question mark; header
@@ -33,12 +32,11 @@ class Request:
     method: str
     path: str
     query: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = MappingProxyType({})
     body: bytes = b""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Response:
+class Response(NamedTuple):
     """One HTTP response.
 
     Headers are pairs, because `set-cookie` can repeat; their names are in lower case.
@@ -51,24 +49,21 @@ class Response:
 
     def with_headers(self, *pairs: tuple[str, str]) -> Response:
         """Return the response with more headers."""
-        return replace(self, headers=(*self.headers, *pairs))
+        return self._replace(headers=(*self.headers, *pairs))
 
 
-@dataclass(slots=True, kw_only=True)
 class Exchange:
-    """A request in progress.
+    """A request in progress."""
 
-    `id` is the last part of its path, decoded. `changed` is the id of the written webhook, if any,
-    even if the client receives an error.
-    """
-
-    request: Request
-    store: Store
-    behavior: Behavior
-    id: str = ""
-    changed: str | None = None
-    caller: User = field(init=False)
+    caller: User
     """The owner of the key; set by the authentication."""
+    id = ""
+    """The last part of the path, decoded."""
+    changed: str | None = None
+    """The id of the written webhook, if any, even if the client receives an error."""
+
+    def __init__(self, *, request: Request, store: Store, behavior: Behavior) -> None:
+        self.request, self.store, self.behavior = request, store, behavior
 
     @property
     def role(self) -> str:

@@ -30,7 +30,7 @@ _FIELDS = ("name", "organization", "event_types", "type", "configuration")
 _REQUIRED = "This field is required."
 _NULL = "This field may not be null."
 _REQUIRED_KEYS = {"slack": ("token", "channel", "username"), "generic": ("url",)}
-_URL = re.compile(r"https?://[^\s/?#]+([/?#]\S*)?", re.IGNORECASE)
+_URL = r"(?i)https?://[^\s/?#]+([/?#]\S*)?"
 
 
 def respond(exchange: Exchange) -> Response:
@@ -174,7 +174,7 @@ def _configuration_errors(kind: str, value: Mapping[str, Any]) -> dict[str, Any]
             errors[key] = problems
     if kind == "generic":
         # A URL that is missing or no text has its error already.
-        if not errors and not _URL.fullmatch(value["url"].strip()):
+        if not errors and not re.fullmatch(_URL, value["url"].strip()):
             errors["url"] = ["Enter a valid URL."]
         errors |= _option_errors(value)
     return errors

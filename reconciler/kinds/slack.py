@@ -11,7 +11,10 @@ from reconciler.model import Secret
 
 def non_bot_description(token: Secret) -> str | None:
     """Return a description of a token that is not a bot token, None for any other text."""
-    return next((what for pattern, what in _OTHER_TOKENS.items() if token.matches(pattern)), None)
+    for start, description in _OTHER_TOKENS.items():
+        if token.matches(re.compile(f"{start}(?s:.*)")):
+            return description
+    return None
 
 
 def _with_hash(value: str) -> str:
@@ -32,11 +35,10 @@ TOKEN: Final = re.compile(
 """A complete Slack token, alone or inside other text. It always contains a digit."""
 
 _OTHER_TOKENS: Final = {
-    re.compile(r"xoxe\..*", re.DOTALL): "a rotated token, which expires within 12 hours",
-    re.compile(r"xoxe-.*", re.DOTALL): "a refresh token, which cannot post",
-    re.compile(r"xoxp-.*", re.DOTALL): "a user token: messages are posted as that user, and stop "
-    "when the user leaves",
-    re.compile(r"xapp-.*", re.DOTALL): "an app-level token, which cannot post",
+    r"xoxe\.": "a rotated token, which expires within 12 hours",
+    "xoxe-": "a refresh token, which cannot post",
+    "xoxp-": "a user token: messages are posted as that user, and stop when the user leaves",
+    "xapp-": "an app-level token, which cannot post",
 }
 USE_A_BOT: Final = (
     "use the Bot User OAuth Token (xoxb-...) of an app without token rotation: "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from reconciler.kinds import FIELDS, KINDS, Field
@@ -258,7 +257,7 @@ def _secret_change(
     # On different hosts the rest of the URL says nothing; parts of a hidden one are not known.
     if wanted is not None and old_host == new_host and not change.hidden:
         differs = live_value.differing_parts(wanted)
-    return replace(change, before=live_value.shown_url(), moved=moved, differs=differs)
+    return change._replace(before=live_value.shown_url(), moved=moved, differs=differs)
 
 
 def with_side_effects(

@@ -173,10 +173,12 @@ _OMITTED: Final[Mapping[type, tuple[str, ...]]] = {
     Related: ("place",),
     Webhook: ("index", "file", "adopt"),
     ValueChange: ("not_shown",),
+    SetChange: ("not_shown",),
     SecretChange: ("moved",),
-    SecretUse: ("is_resolved",),
+    FieldResent: ("not_shown",),
     Snapshot: ("last_error",),
     FieldRemoved: ("not_shown",),
+    SecretUse: ("is_resolved",),
 }
 """Fields that a document omits, by class."""
 

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 from types import MappingProxyType
-from typing import ClassVar, Final, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar
 
 from reconciler.errors import ExitCode, ReconcilerError
 from reconciler.findings import Finding, Position
@@ -128,8 +128,7 @@ class Snapshot:
         return delivery_state(self.last_run, self.last_error)
 
 
-@frozen
-class ValueChange:
+class ValueChange(NamedTuple):
     """A change of a plain field; None means that the field is missing.
 
     The path is `("name",)`, `("type",)` or `("configuration", field)`. `not_shown` means that the
@@ -142,16 +141,14 @@ class ValueChange:
     not_shown: bool = False
 
 
-@frozen
-class SetChange:
+class SetChange(NamedTuple):
     """Members added to and removed from a set; `unchanged` is the number of members in both."""
-
-    not_shown: ClassVar[bool] = False
 
     path: tuple[str, ...]
     added: tuple[str, ...]
     removed: tuple[str, ...]
     unchanged: int
+    not_shown: bool = False
 
 
 _RESENT: Final = frozenset(
@@ -160,8 +157,7 @@ _RESENT: Final = frozenset(
 """The causes that send a secret although no difference is visible."""
 
 
-@frozen
-class SecretChange:
+class SecretChange(NamedTuple):
     """A secret field is set to the value of `after`: a reference, or a plain URL.
 
     `before` and `destination` are for display: the scheme and host of a live URL (None for
@@ -186,21 +182,19 @@ class SecretChange:
         return self.cause in _RESENT
 
 
-@frozen
-class FieldResent:
+class FieldResent(NamedTuple):
     """A hidden field is sent, because the complete configuration is sent.
 
-    The server does not show the live value, so another one may be replaced.
+    The server does not show the live value, so another one may be replaced. `not_shown` is
+    always false: another change requires to send it.
     """
-
-    not_shown: ClassVar[bool] = False
 
     path: tuple[str, ...]
     after: Value
+    not_shown: bool = False
 
 
-@frozen
-class FieldRemoved:
+class FieldRemoved(NamedTuple):
     """An undeclared configuration field is removed, because the complete configuration is sent.
 
     `not_shown` means that the server shows no configuration, and the previous configuration had the

@@ -277,7 +277,7 @@ def _with_shown_host(change: FieldChange, hosts: Mapping[SecretRef, str]) -> Fie
     cause = SecretCause.DESTINATION
     if change.not_shown:
         cause = change.cause
-    return replace(change, moved=False, cause=cause)
+    return change._replace(moved=False, cause=cause)
 
 
 def _reason(pair: _Pair, adopted: Set[str]) -> Reason:

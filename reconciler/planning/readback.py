@@ -29,18 +29,17 @@ from reconciler.model import (
 )
 from reconciler.planning.plan import Snapshot
 
-_ENCRYPTED: Final = re.compile(
+_ENCRYPTED: Final = (
     r"(?i:enc|encrypted|cipher|ciphertext|vault|kms|aes|gpg|pgp)[:\[({].*"
     r"|\$[A-Za-z0-9_]+[;$].*"  # $ANSIBLE_VAULT;1.1, $2b$12$...
     r"|gAAAA[A-Za-z0-9_=-]{40,}"  # a Fernet token
     r"|AQICA[A-Za-z0-9+/=]{40,}"  # a KMS blob
-    r"|-----BEGIN .*",
-    re.DOTALL,
+    r"|-----BEGIN .*"
 )
 _MASKED: Final = re.compile(
     r".*(?:[*\u2022\u25cf\u2219\u00b7]{3}|[xX]{8}|\u2026).*"  # stars, bullets, x's, an ellipsis
     r"|\[?(?i:redacted|masked|hidden|encrypted)\]?"
-    rf"|{_ENCRYPTED.pattern}",
+    rf"|{_ENCRYPTED}",
     re.DOTALL,
 )
 
@@ -87,7 +86,7 @@ def plausible(value: LiveValue | Unknown) -> bool:
 _EMPTY: Final = re.compile(r"\s*")
 _HEXADECIMAL: Final = re.compile(r"[0-9a-f-]{32,}")
 """Ciphertext that looks like the name of a channel."""
-_SIGNED: Final = re.compile(r"[#@][^*\u2022\u25cf\u2219\u00b7]+")
+_SIGNED: Final = r"[#@][^*\u2022\u25cf\u2219\u00b7]+"
 """Text that a user wrote as a channel, valid or not."""
 
 
@@ -123,7 +122,7 @@ def is_hidden(field: Field, live: LiveValue | Unknown) -> bool:
     if _HEXADECIMAL.fullmatch(text):
         return True
     # `#Audit Log!` is no channel, but visible: ciphertext has no `#`, and a mask is not plausible.
-    return re.match(field.schema_pattern, text) is None and _SIGNED.fullmatch(str(live)) is None
+    return re.match(field.schema_pattern, text) is None and re.fullmatch(_SIGNED, str(live)) is None
 
 
 def _is_hidden_secret(field: Field, live: LiveValue) -> bool:
@@ -151,14 +150,13 @@ def is_malformed(field: Field, live: LiveValue | Unknown) -> bool:
         and isinstance(live, Secret)
         and plausible(live)
         and not live.matches(field.secret_pattern)
-        and live.matches(_STORED_BY_MISTAKE)
+        and live.matches(re.compile(_STORED_BY_MISTAKE, re.DOTALL))
     )
 
 
-_STORED_BY_MISTAKE: Final = re.compile(
+_STORED_BY_MISTAKE: Final = (
     r"[A-Za-z]+(?:[_ .-]+[A-Za-z0-9]+)*"  # a variable's name, changeme, xoxb-your-token
-    r"|(?:env|file):.*|[$<{%'\"\s\ufeff].*|.*\s",  # a reference, quotes, spaces around a value
-    re.DOTALL,
+    r"|(?:env|file):.*|[$<{%'\"\s\ufeff].*|.*\s"  # a reference, quotes, spaces around a value
 )
 
 
@@ -175,7 +173,8 @@ def secrets_alike(field: Field, first: LiveValue | Unknown, other: LiveValue | U
         return Reading.DIFFERENT
     if a != b:
         # The same value may be encrypted differently each time.
-        encrypted = a.matches(_ENCRYPTED) and b.matches(_ENCRYPTED)
+        pattern = re.compile(_ENCRYPTED, re.DOTALL)
+        encrypted = a.matches(pattern) and b.matches(pattern)
         return Reading.UNKNOWN if encrypted else Reading.DIFFERENT
     # Different values may have the same mask.
     shown = plausible(a) and (field.secret_pattern is None or a.matches(field.secret_pattern))

@@ -34,7 +34,7 @@ _CODES: Final = {
     "strong": "1",
     "faint": "2",
 }
-_SGR: Final = re.compile(r"\x1b\[[0-9;]*m")
+_SGR: Final = r"\x1b\[[0-9;]*m"
 
 
 def paint(text: str, style: str, view: View) -> str:
@@ -50,7 +50,7 @@ def columns(text: str) -> int:
     """Return the width of `text` in terminal columns; East Asian wide characters take two."""
     shown = text
     if "\x1b" in text:  # a color takes no column
-        shown = _SGR.sub("", text)
+        shown = re.sub(_SGR, "", text)
     if shown.isascii():
         return len(shown)
     # Combining characters are above the one before them.

@@ -24,7 +24,7 @@ Git: TypeAlias = Callable[[Sequence[str]], bytes | None]
 
 _COMMIT: Final = re.compile(r"[0-9a-f]{12,64}")
 _NULL_COMMIT: Final = "0" * 40
-_NULL: Final = re.compile(r"0{40}(?:0{24})?")  # SHA-1 or SHA-256
+_NULL: Final = r"0{40}(?:0{24})?"  # SHA-1 or SHA-256
 _REGULAR: Final = ("100644", "100755")
 _LINK: Final = "120000"
 _SUBMODULE: Final = "160000"
@@ -233,7 +233,7 @@ def read_revision(
     index. The null commit, which CI systems pass before a branch's first push, has no files. Raises
     NoBaseError.
     """
-    if _NULL.fullmatch(revision):
+    if re.fullmatch(_NULL, revision):
         return files.Sources()
     commit = commit_of(revision, git)
     if commit is None:

@@ -128,13 +128,10 @@ def is_url(url: str) -> bool:
 
 
 _URL: Final = re.compile(r"https?://[^\s/?#<>][^\s<>]*")
-_COMPARABLE: Final = re.compile(r".{8,}", re.DOTALL)
-_SLACK_URL: Final = re.compile(
-    r"https://(?:[a-z0-9-]+\.)*slack(?:-gov)?\.com(?::443)?(?:[/?#][^\\]*)?",
-    re.IGNORECASE | re.DOTALL,
-)
+_COMPARABLE: Final = r"(?s).{8,}"
+_SLACK_URL: Final = r"(?is)https://(?:[a-z0-9-]+\.)*slack(?:-gov)?\.com(?::443)?(?:[/?#][^\\]*)?"
 """A URL of Slack, the only server except CloudTruth that may receive a Slack token."""
-_HOLDS_TOKEN: Final = re.compile(f".*(?:{slack.TOKEN.pattern}).*", re.DOTALL)
+_HOLDS_TOKEN: Final = f"(?s).*(?:{slack.TOKEN.pattern}).*"
 
 
 def references(webhooks: Iterable[Webhook]) -> tuple[SecretRef, ...]:
@@ -308,7 +305,7 @@ def _owner(
     if any(secret.contains(key) for key in api_keys):
         return "contains a CloudTruth API key"
     # A short value may be equal by chance.
-    if secret.matches(_COMPARABLE):
+    if secret.matches(re.compile(_COMPARABLE)):
         for name in sorted(kept_back):
             if secret == kept_back[name]:
                 return f"is also the value of {name}"
@@ -331,9 +328,9 @@ def _misused(
             message = f"{_subject(ref)} is {meaning}"
             return warning("not-a-bot-token", message, slack.USE_A_BOT)
     # In a field for another secret, a Slack token would leave Slack.
-    elif secret.matches(_HOLDS_TOKEN):
+    elif secret.matches(re.compile(_HOLDS_TOKEN)):
         url = declared_secret(destination or "", fetched)
-        if url is not None and not url.matches(_SLACK_URL):
+        if url is not None and not url.matches(re.compile(_SLACK_URL)):
             what = "contains a Slack token, but this webhook is not for Slack"
             hint = "use `type: slack`; a Slack token is only sent to hosts under slack.com"
             return error("slack-token-elsewhere", f"{_subject(ref)} {what}", hint)

@@ -128,7 +128,7 @@ LOOKS_SECRET: Final = re.compile(
 )
 """Text that is always hidden when part of a file is shown."""
 
-_WORD: Final = re.compile(
+_WORD: Final = (
     r"(?!.{41})(?:[a-z0-9_*-]+|[A-Za-z_*?!\[\]]+(?:[.:/-][A-Za-z_*?!\[\]]+)*"
     r"|[A-Z]?[a-z]+ [A-Z]?[a-z]+)"
 )
@@ -156,7 +156,7 @@ def quoted(noun: str, word: str) -> str:
 
 def is_word(text: str) -> bool:
     """Return whether a text looks like an event, a type or a state."""
-    return _WORD.fullmatch(text) is not None and LOOKS_SECRET.search(text) is None
+    return re.fullmatch(_WORD, text) is not None and LOOKS_SECRET.search(text) is None
 
 
 def near(word: str, known: Iterable[str]) -> str | None:

@@ -32,15 +32,15 @@ _JSON: Final = rb'\A\{\s*"format_version": "\w+",\s*"kind": '
 class FileKind(Enum):
     """A kind of file: its name, and a pattern that recognizes its content."""
 
-    PLAN = ("a saved plan", re.compile(_JSON + rb'"plan"'))
-    REPORT = ("a report", re.compile(_JSON + rb'"(report|error)"'))
-    WEBHOOKS = ("a webhooks file", re.compile(rb"""(?m)^["']?webhooks["']? *:"""))
+    PLAN = ("a saved plan", _JSON + rb'"plan"')
+    REPORT = ("a report", _JSON + rb'"(report|error)"')
+    WEBHOOKS = ("a webhooks file", rb"""(?m)^["']?webhooks["']? *:""")
     WORKFLOW = (
         "a webhooks workflow",
-        re.compile(rb"(?m)^ *(WEBHOOKS_ALLOW_SECRETS: |uses: .*/workflows/webhooks\.yml)"),
+        rb"(?m)^ *(WEBHOOKS_ALLOW_SECRETS: |uses: .*/workflows/webhooks\.yml)",
     )
     # Only files that the run has loaded are edited, so no content is refused.
-    CONFIGURATION = ("a configuration file", re.compile(rb""))
+    CONFIGURATION = ("a configuration file", rb"")
 
 
 def write_atomically(
@@ -73,7 +73,7 @@ def check_kind(path: Path, over: FileKind | None) -> None:
         noun, pattern = over.value
         try:
             content = read_regular(path)
-            if not content or pattern.search(content):
+            if not content or re.search(pattern, content):
                 return
             why = f"already exists and is not {noun}"
         except NotReadableError as cause:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from reconciler.emulator import messages
 
@@ -140,14 +140,16 @@ def raw(
     return Fault(status=code, headers=(("content-type", content_type),), body=body, **when)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Response(messages.Response):
+class Response(NamedTuple):
     """One HTTP response, and the fault to apply while sending it, if any.
 
     `content-length` is that of the complete `body`, so a truncated response has fewer bytes than it
     announces.
     """
 
+    status: int
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
     fault: Fault | None = None
 
     def header(self, name: str) -> str | None:

@@ -65,7 +65,7 @@ _KEYS = {
 _DEFAULTS = {"generic": {"verify": True, "username": None, "password": None, "token": None}}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class Variant(Behavior):
     """One possible behavior of the CloudTruth API."""
 

@@ -24,7 +24,7 @@ from reconciler.source.schemes import paths
 from reconciler.source.secrets import references
 from reconciler.source.write import FileKind, check_writable, write_atomically
 
-_NEEDS_NO_QUOTES: Final = re.compile(r"[\w.@:/+-]+")
+_NEEDS_NO_QUOTES: Final = r"[\w.@:/+-]+"
 """Names that are completed: a shell would run others as code."""
 
 
@@ -37,7 +37,7 @@ def _names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> l
         names = {webhook.name for webhook in desired.webhooks}
         names |= {webhook.name for webhook in desired.absent}
         fitting = (name for name in sorted(names) if name.startswith(incomplete))
-        return [name for name in fitting if _NEEDS_NO_QUOTES.fullmatch(name)]
+        return [name for name in fitting if re.fullmatch(_NEEDS_NO_QUOTES, name)]
     return []
 
 
