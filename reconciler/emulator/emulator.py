@@ -11,8 +11,8 @@ from collections.abc import Callable
 from urllib.parse import quote, unquote
 
 from reconciler.emulator import parameters, webhooks
-from reconciler.emulator.behavior import Behavior
 from reconciler.emulator.messages import (
+    Behavior,
     Exchange,
     RejectedError,
     Request,
@@ -62,12 +62,16 @@ class Emulator:
     def respond(self, exchange: Exchange) -> Response:
         """Find the route, process the request, and return the response."""
         method, path = exchange.request.method, exchange.request.path
-        route = _route(path, exchange.behavior)
+        parts = path.split("/")
+        # Ids are every second part after the name of a collection; `current` is none.
+        ids = ("*" if part and index in (4, 6, 8) else part for index, part in enumerate(parts))
+        route = _ROUTES.get(path) or _ROUTES.get("/".join(ids))
         if route is None:
             return bytes_response(404, _NOT_FOUND, "text/html; charset=utf-8")
         view, methods = route
+        methods = methods or ("GET", *exchange.behavior.methods)
         # Every path with a route ends with a slash, so the last part is empty.
-        exchange.id = unquote(path.split("/")[-2])
+        exchange.id = unquote(parts[-2])
         # As in the framework: authentication comes before the check of the method.
         try:
             if view is not _schema:
@@ -79,36 +83,6 @@ class Emulator:
             response = error.response
         # The framework sends this header with every response.
         return response.with_headers(("allow", ", ".join(methods)))
-
-
-def _route(
-    path: str, behavior: Behavior
-) -> tuple[Callable[[Exchange], Response], tuple[str, ...]] | None:
-    """Return the function that responds, and the methods that it allows; None without a route."""
-    match path.split("/"):
-        case ["", "api", "schema", ""]:
-            return _schema, ("GET",)
-        case ["", "api", "v1", "organizations", ""]:
-            return _list_organizations, ("GET",)
-        case ["", "api", "v1", "users", "current", ""]:
-            return _current_user, ("GET",)
-        case ["", "api", "v1", "memberships", _, ""]:
-            return _retrieve_membership, ("GET",)
-        case ["", "api", "v1", "projects" | "environments", ""]:
-            return parameters.respond, ("GET",)
-        case ["", "api", "v1", "projects", _, "parameters", ""]:
-            return parameters.respond, ("GET", "POST")
-        case ["", "api", "v1", "projects", _, "parameters", _, "values", ""]:
-            return parameters.respond, ("POST",)
-        case ["", "api", "v1", "projects", _, "parameters", _, ""]:
-            return parameters.respond, ("PATCH", "DELETE")
-        case ["", "api", "v1", "projects", _, "parameters", _, "values", _, ""]:
-            return parameters.respond, ("PATCH", "DELETE")
-        case ["", "api", "v1", "webhooks", ""]:
-            return webhooks.respond, ("GET", "POST")
-        case ["", "api", "v1", "webhooks", _, ""]:
-            return webhooks.respond, ("GET", *behavior.methods)
-    return None
 
 
 def _user(exchange: Exchange) -> User:
@@ -131,13 +105,13 @@ def _list_organizations(exchange: Exchange) -> Response:
     rows = [
         {
             "id": membership.organization,
-            "name": membership.name,
+            "name": membership.organization_name,
             "current": membership.organization == caller.organization,
             "maintenance": behavior.maintenance,
             "role": behavior.role(membership.role),
         }
         for membership in exchange.store.memberships(caller.id)
-        if exchange.query_params.get("name") in (None, membership.name)
+        if exchange.query_params.get("name") in (None, membership.organization_name)
     ]
     return page(exchange, [dump(behavior.account(row)) for row in rows])
 
@@ -145,14 +119,12 @@ def _list_organizations(exchange: Exchange) -> Response:
 def _current_user(exchange: Exchange) -> Response:
     """Return the caller."""
     user = exchange.caller
-    stored = exchange.store.memberships(user.id)
-    membership = next(entry for entry in stored if entry.organization == user.organization)
     row = {
         "id": user.id,
         "type": "service",
         "name": user.name,
-        "organization_name": membership.name,
-        "membership_id": membership.id,
+        "organization_name": user.organization_name,
+        "membership_id": user.membership,
         "role": exchange.role,
     }
     return json_value(exchange.behavior.account(row))
@@ -161,10 +133,10 @@ def _current_user(exchange: Exchange) -> Response:
 def _retrieve_membership(exchange: Exchange) -> Response:
     """Return one of the caller's memberships."""
     for membership in exchange.store.memberships(exchange.caller.id):
-        if membership.id == exchange.id:
+        if membership.membership == exchange.id:
             path = f"/api/v1/organizations/{quote(membership.organization, safe='')}/"
             role = exchange.behavior.role(membership.role)
-            row = {"id": membership.id, "organization": exchange.url(path), "role": role}
+            row = {"id": exchange.id, "organization": exchange.url(path), "role": role}
             return json_value(row)
     # Also for another user's: a key must not learn that it exists.
     raise reject(404, "Not found.")
@@ -187,3 +159,22 @@ def _schema(exchange: Exchange) -> Response:
     return json_value(
         {"openapi": "3.0.3", "info": info, "paths": {}, "components": {"schemas": schemas}}
     )
+
+
+_PARAMETERS = "/api/v1/projects/*/parameters/"
+_ROUTES: dict[str, tuple[Callable[[Exchange], Response], tuple[str, ...]]] = {
+    "/api/schema/": (_schema, ("GET",)),
+    "/api/v1/organizations/": (_list_organizations, ("GET",)),
+    "/api/v1/users/current/": (_current_user, ("GET",)),
+    "/api/v1/memberships/*/": (_retrieve_membership, ("GET",)),
+    "/api/v1/projects/": (parameters.respond, ("GET",)),
+    "/api/v1/environments/": (parameters.respond, ("GET",)),
+    _PARAMETERS: (parameters.respond, ("GET", "POST")),
+    f"{_PARAMETERS}*/": (parameters.respond, ("PATCH", "DELETE")),
+    f"{_PARAMETERS}*/values/": (parameters.respond, ("POST",)),
+    f"{_PARAMETERS}*/values/*/": (parameters.respond, ("PATCH", "DELETE")),
+    "/api/v1/webhooks/": (webhooks.respond, ("GET", "POST")),
+    # Which methods change a webhook is undocumented.
+    "/api/v1/webhooks/*/": (webhooks.respond, ()),
+}
+"""The function that responds to a path, and the methods that it allows; `*` is an id."""

@@ -1,19 +1,20 @@
-"""Requests and responses as plain values, with the messages of Django REST Framework.
+"""Requests and responses as plain values, and the undocumented behavior of the real server.
 
-The emulator and its transports share them. Every response has the `content-length` of its complete
-body.
+The messages are those of Django REST Framework. Every response has the `content-length` of its
+complete body. Documented behavior is not here, because it does not vary.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 if TYPE_CHECKING:
-    from reconciler.emulator.behavior import Behavior
     from reconciler.emulator.store import Store, User
 
 _LOOPBACK = ("localhost", "127.", "[::1]")
@@ -50,6 +51,118 @@ class Response(NamedTuple):
     def with_headers(self, *pairs: tuple[str, str]) -> Response:
         """Return the response with more headers."""
         return self._replace(headers=(*self.headers, *pairs))
+
+
+# Behaviors are neither compared nor printed, and each method of a dataclass costs time at start.
+@dataclass(kw_only=True, eq=False, repr=False)
+class Behavior:
+    """Undocumented behavior: one field or method for each choice, here the most likely ones.
+
+    `--local` uses these; tests replace methods to get others. Methods are stateless: the exchange
+    holds everything that they need.
+    """
+
+    types: tuple[str, ...] = ("slack", "generic")
+    """The known webhook types; a type without rules accepts any configuration."""
+    events: tuple[str, ...] = tuple(
+        f"{subject}_{verb}"
+        for subject in ("parameter", "template", "project", "environment", "value")
+        for verb in ("created", "updated", "deleted")
+    )
+    """The known event types."""
+    page_size: int = 100
+    """The default number of rows per page."""
+    max_page_size: int = 1000
+    """The maximum of `page_size`; larger values are reduced to it."""
+    any_key: bool = False
+    """Accept any key as the first user's."""
+    bad_key_status: int = 401
+    """The HTTP status for a missing or invalid key."""
+    maintenance: bool = False
+    """Whether changes are disabled in every organization."""
+    methods: tuple[str, ...] = ("PUT", "PATCH", "DELETE")
+    """The methods allowed on a webhook, besides GET."""
+    projects: Mapping[str, str] = field(default_factory=lambda: {"Scratch": ""})
+    """The projects of every organization, each with the pattern of its parameters' names."""
+    project_role: str | None = None
+    """The key's role in the projects, if access to them is controlled."""
+    delivery_seconds: float = 0.0
+    """Seconds until a delivery changes a webhook."""
+    clears_errors: bool = False
+    """Whether a successful delivery removes the last error."""
+
+    def delivers(self, event: str) -> bool:
+        """Return whether the delivery of an event changes a webhook."""
+        return True
+
+    def fails(self, configuration: Mapping[str, Any], event: str) -> bool:
+        """Return whether the delivery of an event to a webhook fails."""
+        host = urlsplit(str(configuration.get("url", ""))).hostname or ""
+        # RFC 2606 reserves this ending, so no real host has it.
+        return host.endswith(".invalid")
+
+    def role(self, stored: str) -> str:
+        """Return the displayed form of a stored role."""
+        return stored
+
+    def allows(self, role: str, *, write: bool) -> bool:
+        """Return whether a role may read or write webhooks."""
+        # The displayed form of a role, which may be in lower case.
+        return not write or role.upper() in ("ADMIN", "OWNER")
+
+    def allows_parameters(self, role: str) -> bool:
+        """Return whether a role may write parameters."""
+        return role.upper() in ("CONTRIB", "ADMIN", "OWNER")
+
+    def now(self) -> datetime:
+        """Return the server's time."""
+        return datetime.now(UTC)
+
+    def account(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Return the displayed form of an organization or a user."""
+        return row
+
+    def required(self, field: str) -> bool:
+        """Return whether a POST or PUT must have a field."""
+        return True
+
+    def name(self, text: str) -> str:
+        """Return the stored form of a name."""
+        return text.strip()
+
+    def event_types(self, sent: list[str]) -> list[str]:
+        """Return the stored form of event types."""
+        return sent
+
+    def configuration(
+        self, kind: str, sent: dict[str, Any], patched: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        """Return the stored form of a configuration; `patched` is the one that a PATCH changes."""
+        return sent
+
+    def error_body(self, errors: Any) -> Any:
+        """Return the JSON for validation errors."""
+        return errors
+
+    def check(
+        self, exchange: Exchange, record: Mapping[str, Any], stored: Mapping[str, Any] | None
+    ) -> None:
+        """Raise RejectedError for a valid webhook, such as one whose name is taken.
+
+        `stored` is the webhook to change, None for a new one.
+        """
+
+    def listed(self, exchange: Exchange, ordering: str) -> list[str]:
+        """Return the JSON of each webhook in a list."""
+        return exchange.store.texts(exchange.caller.organization, ordering)
+
+    def page_head(self, head: dict[str, Any]) -> dict[str, Any]:
+        """Return the fields of a page besides its rows; `next` is None on the last one."""
+        return head
+
+    def shown(self, exchange: Exchange, data: str, *, wrote: bool) -> str:
+        """Return the JSON text of a webhook in a response; `wrote` is true after a write."""
+        return data
 
 
 class Exchange:
@@ -103,9 +216,10 @@ def bytes_response(
     return Response(status=status, headers=(("content-length", str(len(body))), *kind), body=body)
 
 
-def reject(status: int, detail: str) -> RejectedError:
-    """Return an error with a JSON `detail`."""
-    response = json_value({"detail": detail}, status=status)
+def reject(status: int, problem: Any) -> RejectedError:
+    """Return an error with this JSON; a text is its `detail`."""
+    document = {"detail": problem} if isinstance(problem, str) else problem
+    response = json_value(document, status=status)
     if status == 401:
         response = response.with_headers(("www-authenticate", "Api-Key"))
     return RejectedError(response)

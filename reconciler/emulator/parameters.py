@@ -11,12 +11,10 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import NAMESPACE_URL, uuid5
 
 from reconciler.emulator.messages import (
     Exchange,
-    RejectedError,
     Response,
     bytes_response,
     dump,
@@ -27,18 +25,23 @@ from reconciler.emulator.messages import (
 from reconciler.emulator.webhooks import body
 
 _ROOT = "/api/v1/"
+_ENVIRONMENT = "default"
+_VERBS = {"POST": "created", "PATCH": "updated", "DELETE": "deleted"}
 
 
 def respond(exchange: Exchange) -> Response:
     """List projects or environments, or list, create, change or delete parameters and values."""
     # Without `/api/v1/` at the start, and the empty part behind the last slash.
     method, parts = exchange.request.method, exchange.request.path.split("/")[3:-1]
-    if len(parts) == 1:
-        names = exchange.behavior.projects if parts[0] == "projects" else ("default",)
-        return _named(exchange, [_object(exchange, parts[0], name) for name in names])
-    project = _project(exchange, parts[1])
+    projects = [_object(exchange, "projects", name) for name in exchange.behavior.projects]
+    if parts == ["projects"]:
+        return _named(exchange, projects)
+    if parts == ["environments"]:
+        return _named(exchange, [_object(exchange, "environments", _ENVIRONMENT)])
+    project = _with_id(projects, parts[1])
+    parameters = exchange.store.parameters(project["id"])
     if method == "GET":
-        return _named(exchange, exchange.store.parameters(project["id"]))
+        return _named(exchange, parameters)
     # A role in the project replaces that in the organization, if access is controlled.
     role = exchange.behavior.project_role or exchange.role
     if not exchange.behavior.allows_parameters(role):
@@ -46,10 +49,9 @@ def respond(exchange: Exchange) -> Response:
     sent = {} if method == "DELETE" else body(exchange)
     if len(parts) == 3:
         return _create_parameter(exchange, project, sent)
-    parameter = _with_id(exchange.store.parameters(project["id"]), parts[3])
-    if len(parts) > 4:
-        return _write_value(exchange, project["id"], parameter, sent)
-    return _write_parameter(exchange, project["id"], parameter, sent)
+    parameter = _with_id(parameters, parts[3])
+    write = _write_parameter if len(parts) == 4 else _write_value
+    return write(exchange, project["id"], parameter, sent)
 
 
 def _object(exchange: Exchange, kind: str, name: str) -> dict[str, Any]:
@@ -61,11 +63,6 @@ def _object(exchange: Exchange, kind: str, name: str) -> dict[str, Any]:
         pattern = exchange.behavior.projects[name]
         row |= {"role": exchange.behavior.project_role, "parameter_name_pattern": pattern}
     return row
-
-
-def _project(exchange: Exchange, id: str) -> dict[str, Any]:
-    names = exchange.behavior.projects
-    return _with_id([_object(exchange, "projects", name) for name in names], id)
 
 
 def _with_id(rows: list[dict[str, Any]], id: str) -> dict[str, Any]:
@@ -97,7 +94,7 @@ def _create_parameter(
     elif any(row["name"] == name for row in exchange.store.parameters(project["id"])):
         problem = "A parameter with this name exists."
     if problem is not None:
-        raise RejectedError(json_value({"name": [problem]}, status=400))
+        raise reject(400, {"name": [problem]})
     parameter = {
         "id": exchange.store.new_id(),
         "name": name,
@@ -130,20 +127,18 @@ def _write_value(
 ) -> Response:
     """Create, change or delete the value of a parameter in an environment."""
     method, values = exchange.request.method, parameter["values"]
+    environment = _object(exchange, "environments", _ENVIRONMENT)["url"]
     if method == "POST":
-        environment = _object(exchange, "environments", "default")["url"]
         if sent.get("environment") != environment:
             problem = "Invalid hyperlink - Object does not exist."
-            raise RejectedError(json_value({"environment": [problem]}, status=400))
+            raise reject(400, {"environment": [problem]})
         if values:
             raise reject(409, "The parameter has a value in this environment.")
         value = {"id": exchange.store.new_id(), "environment": environment}
     else:
-        environment = next((url for url in values if values[url]["id"] == exchange.id), None)
-        if environment is None:
-            raise reject(404, "Not found.")
-        # Removed for a DELETE; a PATCH puts it back below, with the new value.
-        value = values.pop(environment)
+        value = _with_id(list(values.values()), exchange.id)
+    # There is one environment, so there is at most one value.
+    values.clear()
     if method != "DELETE":
         values[environment] = {**value, "internal_value": sent.get("internal_value")}
     exchange.store.save_parameter(project, parameter)
@@ -153,13 +148,10 @@ def _write_value(
     return json_value(values[environment], status=201 if method == "POST" else 200)
 
 
-_VERBS = {"POST": "created", "PATCH": "updated", "DELETE": "deleted"}
-
-
 def _deliver(exchange: Exchange, event: str) -> None:
     """Deliver an event to the webhooks of the organization that listen to it."""
     behavior, now = exchange.behavior, exchange.behavior.now()
-    if behavior.delivered_events is not None and event not in behavior.delivered_events:
+    if not behavior.delivers(event):
         return
     # Each event changes the webhook once, in the order of the events, also if all are late.
     for text in exchange.store.texts(exchange.caller.organization):
@@ -169,7 +161,7 @@ def _deliver(exchange: Exchange, event: str) -> None:
         # As the framework writes times in UTC.
         moment = now.isoformat().replace("+00:00", "Z")
         changes: dict[str, Any] = {"last_run": moment}
-        if _fails(exchange, webhook, event):
+        if behavior.fails(webhook["configuration"], event):
             kind = "channel_not_found" if webhook["type"] == "slack" else "connection_error"
             error = {"timestamp": moment, "code": kind, "text": f"delivery of {event} failed"}
             changes["last_error"] = error
@@ -178,12 +170,3 @@ def _deliver(exchange: Exchange, event: str) -> None:
         due = now.timestamp() + behavior.delivery_seconds
         # Stored, not made: the emulator has no thread, and a later request applies what is due.
         exchange.store.add_delivery(webhook["id"], due, changes)
-
-
-def _fails(exchange: Exchange, webhook: Mapping[str, Any], event: str) -> bool:
-    behavior, configuration = exchange.behavior, webhook["configuration"]
-    host = urlsplit(str(configuration.get("url", ""))).hostname or ""
-    channel = str(configuration.get("channel", ""))
-    # A host fails by its end, a channel only as a whole: it has no domain.
-    ends = behavior.failing_destinations
-    return event in behavior.failing_events or host.endswith(ends) or channel in ends

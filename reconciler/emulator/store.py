@@ -40,6 +40,10 @@ CREATE INDEX IF NOT EXISTS webhooks_by_creation ON webhooks (organization, seq);
 CREATE INDEX IF NOT EXISTS webhooks_by_name ON webhooks (organization, name, seq);
 """
 _ORDERINGS = ("id", "name", "organization")
+_USERS = (
+    "SELECT u.id, u.name, o.id, o.name, m.id, m.role FROM users u JOIN memberships m"
+    " ON m.user = u.id JOIN organizations o ON o.id = m.organization WHERE "
+)
 
 
 class Organization(NamedTuple):
@@ -49,21 +53,14 @@ class Organization(NamedTuple):
     name: str
 
 
-class _Membership(NamedTuple):
-    """A user's role in an organization of this id and name."""
-
-    id: str
-    organization: str
-    name: str
-    role: str
-
-
 class User(NamedTuple):
-    """The owner of one key; `organization` is the one that the key targets."""
+    """The owner of one key, with their membership of one organization."""
 
     id: str
     name: str
     organization: str
+    organization_name: str
+    membership: str
     role: str
 
 
@@ -134,16 +131,14 @@ class Store:
         rows = self._execute("SELECT id, name FROM organizations ORDER BY seq")
         return [Organization(*row) for row in rows]
 
-    def add_user(self, organization: str, *, key: str, role: str = "ADMIN", name: str = "") -> User:
+    def add_user(self, organization: str, *, key: str, role: str = "ADMIN", name: str = "") -> None:
         """Create a user with a key for that organization, and their membership of it."""
         with self.transaction():
             # Real user ids contain a bar, which must be percent-encoded in a path.
-            user_id = f"auth0|{self.new_id().replace('-', '')[:24]}"
-            user = User(user_id, name or "Service account", organization, role)
-            digest = _digest(key)
-            self._insert("users", id=user_id, name=user.name, organization=organization, key=digest)
-            self.add_membership(user_id, organization, role=role)
-            return user
+            id_ = f"auth0|{self.new_id().replace('-', '')[:24]}"
+            values = {"name": name or "Service account", "key": _digest(key)}
+            self._insert("users", id=id_, organization=organization, **values)
+            self.add_membership(id_, organization, role=role)
 
     def add_membership(self, user: str, organization: str, *, role: str) -> None:
         """Add a user to another organization; their key still targets the first one."""
@@ -151,27 +146,18 @@ class Store:
         self._insert("memberships", id=self.new_id(), **values)
 
     def user_of_key(self, key: str | None) -> User | None:
-        """Return the owner of a key; without a key, the first user."""
-        digest = None if key is None else _digest(key)
-        rows = self._execute(
-            "SELECT u.id, u.name, u.organization, m.role FROM users u JOIN memberships m"
-            " ON m.user = u.id AND m.organization = u.organization"
-            " WHERE ? IS NULL OR u.key = ? ORDER BY u.seq LIMIT 1",
-            digest,
-            digest,
-        )
-        if not rows:
-            return None
-        return User(*rows[0])
+        """Return the owner of a key, in the organization that it targets; without one, the first.
 
-    def memberships(self, user: str) -> list[_Membership]:
-        """Return a user's memberships, in the order of their organizations."""
-        rows = self._execute(
-            "SELECT m.id, m.organization, o.name, m.role FROM memberships m JOIN organizations o"
-            " ON o.id = m.organization WHERE m.user = ? ORDER BY o.seq",
-            user,
-        )
-        return [_Membership(*row) for row in rows]
+        A key that no user has is None.
+        """
+        digest = None if key is None else _digest(key)
+        condition = "m.organization = u.organization AND (? IS NULL OR u.key = ?) ORDER BY u.seq"
+        users = self._execute(_USERS + condition, digest, digest)
+        return User(*users[0]) if users else None
+
+    def memberships(self, user: str) -> list[User]:
+        """Return a user in each of their organizations, in the order of these."""
+        return [User(*row) for row in self._execute(f"{_USERS} u.id = ? ORDER BY o.seq", user)]
 
     # Webhooks
 

@@ -1,8 +1,8 @@
 """The routes for webhooks: list, create, read, change, delete.
 
 A key has access to the webhooks of its organization only. A rejected request changes nothing.
-Checks run in the framework's order: existence, body, fields, name. `RejectedError` reports the
-errors of all fields at once, with the framework's messages. Read-only fields are ignored.
+Checks run in the framework's order: existence, body, fields, name. The errors of all fields are
+reported at once, with the framework's messages. Read-only fields are ignored.
 """
 
 from __future__ import annotations
@@ -14,11 +14,9 @@ from typing import Any
 
 from reconciler.emulator.messages import (
     Exchange,
-    RejectedError,
     Response,
     bytes_response,
     dump,
-    json_value,
     page,
     reject,
 )
@@ -116,7 +114,7 @@ def _validated(exchange: Exchange, stored: Mapping[str, Any] | None) -> dict[str
         if problem:
             errors["configuration"] = problem
     if errors:
-        raise RejectedError(json_value(behavior.error_body(errors), status=400))
+        raise reject(400, behavior.error_body(errors))
     if "name" in data:
         record["name"] = behavior.name(record["name"])
     if "event_types" in data:
@@ -130,7 +128,7 @@ def _field_errors(exchange: Exchange, data: Mapping[str, Any], *, is_patch: bool
     for field in _FIELDS:
         problem: Any = None
         if field in data:
-            problem = _errors(exchange, field, data[field])
+            problem = [_NULL] if data[field] is None else _errors(exchange, field, data[field])
         elif not is_patch and exchange.behavior.required(field):
             problem = [_REQUIRED]
         if problem:
@@ -139,11 +137,9 @@ def _field_errors(exchange: Exchange, data: Mapping[str, Any], *, is_patch: bool
 
 
 def _errors(exchange: Exchange, field: str, value: Any) -> Any:
-    """Return the errors of one field."""
+    """Return the errors of one field that is not null."""
     behavior = exchange.behavior
     match field:
-        case _ if value is None:
-            return [_NULL]
         case "name":
             return _text_errors(value)
         case "organization":
@@ -172,17 +168,11 @@ def _configuration_errors(kind: str, value: Mapping[str, Any]) -> dict[str, Any]
         problems = _text_errors(value[key]) if key in value else [_REQUIRED]
         if problems:
             errors[key] = problems
-    if kind == "generic":
-        # A URL that is missing or no text has its error already.
-        if not errors and not re.fullmatch(_URL, value["url"].strip()):
-            errors["url"] = ["Enter a valid URL."]
-        errors |= _option_errors(value)
-    return errors
-
-
-def _option_errors(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the errors of the optional fields of a generic webhook, by key."""
-    errors: dict[str, Any] = {}
+    if kind != "generic":
+        return errors
+    # A URL that is missing or no text has its error already.
+    if not errors and not re.fullmatch(_URL, value["url"].strip()):
+        errors["url"] = ["Enter a valid URL."]
     if not isinstance(value.get("verify", True), bool):
         errors["verify"] = ["Must be a valid boolean."]
     for key, other in (("username", "password"), ("password", "username")):

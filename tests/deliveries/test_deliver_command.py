@@ -88,9 +88,9 @@ def test_the_requests_of_a_proof(shell: Shell, start: Start) -> None:
 
 ENDS: list[tuple[dict[str, Any], tuple[str, ...], int, str]] = [
     ({"delivered_events": ()}, (), 1, "✗ not run CloudTruth reports no run"),
-    ({"failing_events": ("value_updated",)}, (), 1, "✗ failed connection_error delivery of"),
-    ({"failing_destinations": ("mail.example.com",)}, (), 1, "webhooks: Mail (webhooks.yaml:5)"),
-    ({"failing_destinations": ("mail.example.com",)}, ("--only", "Pager"), 0, "✓ delivered"),
+    ({"failing": ("value_updated",)}, (), 1, "✗ failed connection_error delivery of"),
+    ({"failing": ("mail.example.com",)}, (), 1, "webhooks: Mail (webhooks.yaml:5)"),
+    ({"failing": ("mail.example.com",)}, ("--only", "Pager"), 0, "✓ delivered"),
     ({}, ("--only", "Projects"), 64, "none of the webhooks listens to events of parameters"),
     ({"projects": {}}, (), 1, "organization 'Acme' has no project 'Scratch'"),
     ({"projects": {"Scratch": "[A-Z]+"}}, (), 1, "names in this project must match [A-Z]+"),
@@ -120,7 +120,7 @@ def test_a_key_that_may_not_write(shell: Shell, start: Start) -> None:
 
 def test_json_is_valid_and_has_no_url(shell: Shell, start: Start) -> None:
     """The document has the webhooks of each check, also after a failure."""
-    site = start(failing_destinations=("mail.example.com",))
+    site = start(failing=("mail.example.com",))
     done = shell(*DELIVER, "--yes", "--format", "json", **site.environ)
     found = document(done.out)
     assert (done.code, found["exit_code"]) == (1, 1)
@@ -219,7 +219,7 @@ def test_a_deleted_channel_is_found_repaired_and_proved(
     seconds = count()
     site = start(
         SLACK,
-        failing_destinations=("#old-deploys",),
+        failing=("#old-deploys",),
         server_time=lambda: START + timedelta(seconds=2 * next(seconds)),
     )
     slack = FakeSlack(tokens={GOOD: SEEING}, channels=[channel("C1", "deploys")])
@@ -272,7 +272,7 @@ FAULTS: list[tuple[Change, str, Change]] = [
 
 
 def fail_deliveries(site: Cloud, *destinations: str) -> None:
-    site.emulator.behavior = replace(site.emulator.behavior, failing_destinations=destinations)
+    site.emulator.behavior = replace(site.emulator.behavior, failing=destinations)
 
 
 @pytest.mark.parametrize(("break_it", "line", "repair"), FAULTS)

@@ -15,9 +15,9 @@ from datetime import datetime
 from enum import StrEnum
 from hashlib import blake2b
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from reconciler.emulator.behavior import Behavior
-from reconciler.emulator.messages import RejectedError, dump, json_value
+from reconciler.emulator.messages import Behavior, RejectedError, dump, json_value
 
 MASK = "*****"
 
@@ -132,6 +132,10 @@ class Variant(Behavior):
     """Whether the current user's `membership_id` is shown."""
     server_time: Callable[[], datetime] | None = None
     """The server's clock, instead of the machine's."""
+    delivered_events: tuple[str, ...] | None = None
+    """The events whose deliveries change a webhook; None for all."""
+    failing: tuple[str, ...] = ()
+    """Hosts, channels and events whose deliveries fail."""
 
     @property
     def stale(self) -> bool:
@@ -142,6 +146,14 @@ class Variant(Behavior):
     def allows_patch(self) -> bool:
         """Whether PATCH is allowed."""
         return "PATCH" in self.methods
+
+    def delivers(self, event: str) -> bool:
+        return self.delivered_events is None or event in self.delivered_events
+
+    def fails(self, configuration: Mapping[str, Any], event: str) -> bool:
+        host = urlsplit(configuration.get("url", "")).hostname
+        names = {event, configuration.get("channel"), host}
+        return not names.isdisjoint(self.failing) or super().fails(configuration, event)
 
     def role(self, stored: str) -> str:
         return self.shown_role or stored
